@@ -1,0 +1,167 @@
+/// Every limit of the program, in one place, with its reason. Limits that operators may want to change have a
+/// configuration key (named beside them); the others follow from the protocol or from the design.
+#pragma once
+
+#include "base/units.hpp"
+
+#include <chrono>
+#include <cstdint>
+
+namespace keepstore::limits {
+
+using std::chrono::milliseconds;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+// --- blocks -----------------------------------------------------------------------------------------------------
+/// The largest block of the Keep protocol (contract 1.6: buffers are 64 MiB; a larger PUT is 413).
+inline constexpr std::size_t block_size_bytes_max = 64 * MiB;
+
+// --- memory -----------------------------------------------------------------------------------------------------
+/// Unit of the buffer pool. 256 KiB keeps 1,000 slow clients with a chunk each at 256 MiB, and is large enough that
+/// system calls are noise (docs/performance.md). A multiple of every direct-I/O block size.
+inline constexpr std::size_t chunk_size_bytes = 256 * KiB;
+/// The pool grows by this much: one mapping of 64 chunks, touched as it is handed out and then kept.
+inline constexpr std::size_t slab_size_bytes = 16 * MiB;
+/// What one streaming request may have queued for each of its consumers (digest, every volume), when memory is plenty.
+inline constexpr std::size_t request_queue_bytes_max = 2 * MiB;
+/// Below this much free budget per waiting request a request works with one chunk at a time.
+inline constexpr std::size_t request_queue_bytes_min = chunk_size_bytes;
+
+// --- core -------------------------------------------------------------------------------------------------------
+/// Bad copies that were logged already and are not logged again; beyond this the memory starts afresh.
+inline constexpr std::size_t bad_copies_remembered_max = 10'000;
+/// Blocks up to this size are hashed on the event loop itself (30 us); handing them to a worker would cost more.
+inline constexpr std::size_t inline_digest_bytes_max = 16 * KiB;
+
+/// One item of a trash list on one mount; then the worker goes on with the next.
+inline constexpr minutes trash_item_timeout{1};
+/// The trash is emptied this soon after a start (or after the interval if that is shorter), so that a daemon that is
+/// restarted daily empties it at all.
+inline constexpr minutes empty_trash_first_after{5};
+
+// --- blocking work ----------------------------------------------------------------------------------------------
+/// Threads per volume for calls that may block. Group commit of fsyncs needs about as many as there are writers
+/// (16 connections: docs/performance.md); a hung disk can tie up no more than these.
+inline constexpr unsigned volume_threads_max = 24;
+/// Calls waiting for a volume thread before the volume answers `unavailable`.
+inline constexpr std::size_t volume_queue_max = 16384;
+/// One file system call that has not come back after this long counts as hung, whatever the request's own deadline:
+/// the request goes on to another volume. Well under the 20 s in which a Go client wants its whole block (contract 4.4).
+inline constexpr seconds volume_call_timeout{10};
+
+// --- digest engine ----------------------------------------------------------------------------------------------
+/// Up to this size a piece of an idle stream is hashed on the calling thread: about 25 microseconds, which is what
+/// waking another thread and coming back costs.
+inline constexpr std::size_t digest_inline_bytes_max = 16 * KiB;
+/// Bytes per lane of one pass. A newcomer waits for one pass at most: 16 lanes of 64 KiB take 125 microseconds, and
+/// 64 KiB x 16 stay in an L2 cache.
+inline constexpr std::size_t digest_pass_bytes = 64 * KiB;
+/// What a stream may hash in one go while others wait for a lane. One chunk: bookkeeping is noise, and with 64 busy
+/// streams on 32 lanes each has its turn within a millisecond or two.
+inline constexpr std::size_t digest_turn_bytes = chunk_size_bytes;
+
+// --- HTTP transport ---------------------------------------------------------------------------------------------
+/// Request line and headers. Real clients send under 4 KiB; proxies in front stop at 8 to 32 KiB. Go allows 1 MiB, which
+/// lets each silent connection hold as much for the length of the header timeout. Beyond: 431.
+inline constexpr std::size_t request_head_bytes_max = 64 * KiB;
+/// Header lines of one request, so that a head of tiny lines does not become megabytes of strings.
+inline constexpr std::size_t request_headers_max = 256;
+/// First read of a request: most heads, and most small blocks sent with them, fit.
+inline constexpr std::size_t input_buffer_bytes = 16 * KiB;
+/// Input buffers kept for reuse by each event loop (1 MiB).
+inline constexpr std::size_t input_buffers_kept_max = 64;
+/// X-Request-Id longer than this is treated as absent (it goes into logs and back to the client).
+inline constexpr std::size_t request_id_bytes_max = 128;
+/// A chunk-size line with its extension, and all trailer lines of one body.
+inline constexpr std::size_t chunk_line_bytes_max = 256;
+inline constexpr std::size_t trailer_bytes_max = 4 * KiB;
+/// From the first byte of a request until its head is complete; also the time for a TLS handshake.
+inline constexpr seconds header_timeout{10};
+/// A kept-alive connection without a request. Late: closing under a client's next PUT costs it an error (contract 4.1).
+inline constexpr seconds idle_timeout{120};
+/// Clients that transfer less than this, averaged over the window in which the request waited for them, are cut off.
+/// Half the rate at which the clients themselves give up (contract 4.1: 32 KiB/s).
+inline constexpr std::size_t transfer_rate_bytes_min = 16 * KiB;
+inline constexpr seconds transfer_rate_window{20};
+inline constexpr seconds transfer_rate_grace{5};
+/// A socket operation pending this long counts as stalled: the request's place goes to others meanwhile.
+inline constexpr milliseconds stall_threshold{250};
+/// Period of each loop's tick: the resolution of all limits above and of request deadlines.
+inline constexpr milliseconds transport_tick{100};
+/// After a cancellation the handler may still answer; the answer must be taken within this.
+inline constexpr seconds last_words_timeout{5};
+/// An unread request body up to this is read and dropped after the response so that the connection can be kept;
+/// beyond, the connection is closed (contract 2.9).
+inline constexpr std::size_t discard_body_bytes_max = 256 * KiB;
+inline constexpr seconds discard_body_timeout{5};
+/// A connection closed before all input was read lingers so that the client can read the answer instead of a reset.
+inline constexpr seconds linger_timeout{2};
+inline constexpr std::size_t linger_bytes_max = block_size_bytes_max;
+/// A session that never had to wait gives way to others after this many bytes.
+inline constexpr std::size_t bytes_per_turn_max = 512 * KiB;
+/// TCP keepalive probes find dead peers of idle connections (contract 2.9).
+inline constexpr minutes tcp_keepalive_period{3};
+inline constexpr int listen_backlog = 4096;
+/// While draining, a connection idle this long is closed; a client at work gets "Connection: close" with its next answer.
+inline constexpr seconds drain_idle_grace{1};
+/// After the drain's deadline: time for cancelled requests to unwind before their connections are cut.
+inline constexpr seconds drain_cancel_grace{2};
+
+// --- configuration ----------------------------------------------------------------------------------------------
+/// A configuration file larger than this is refused unread: real ones are some tens of KiB.
+inline constexpr std::size_t config_file_bytes_max = 16 * MiB;
+/// What the file may grow to in memory when its aliases are expanded, so that a few lines cannot eat the host.
+inline constexpr std::size_t config_expanded_bytes_max = 128 * MiB;
+/// Levels of nesting; Arvados uses nine. Keeps recursive walks of the tree off the end of the stack.
+inline constexpr std::size_t config_depth_max = 64;
+/// API.MaxKeepBlobBuffers: 64 MiB each, so this is 1 PiB; above it the product could overflow.
+inline constexpr std::int64_t blob_buffers_max = std::int64_t{1} << 24;
+
+// --- Directory volumes ------------------------------------------------------------------------------------------
+/// Blocks up to this size stay in memory until commit, which then is a single call on one thread: for small blocks the
+/// hand-overs between threads would cost more than the writes. One chunk, so that no writer holds more than it must.
+inline constexpr std::size_t write_at_once_bytes_max = chunk_size_bytes;
+/// From this size on, synced writes bypass the page cache (where the volume leaves it to us): a twentieth of the CPU
+/// time and four times the speed for 64 MiB blocks (docs/performance.md).
+inline constexpr std::size_t direct_io_bytes_min = 1 * MiB;
+/// One write call takes at most this much; larger ones bring nothing more.
+inline constexpr std::size_t write_batch_bytes_max = 4 * MiB;
+/// A writing job gives its thread back after this much, so that many writers share few threads fairly.
+inline constexpr std::size_t write_job_bytes_max = 8 * MiB;
+/// Index, emptying of trash and the sweep of temp files run in steps of at most this long, so that they never look like
+/// hung calls and share the threads with requests.
+inline constexpr milliseconds scan_step_time{200};
+/// Blocks in one batch of an index: 128 KiB of memory, and thousands of hand-overs saved per million blocks.
+inline constexpr std::size_t index_batch_blocks = 4096;
+/// The first batches are smaller, so that the client hears something soon.
+inline constexpr std::size_t index_first_batch_blocks = 256;
+/// Directories read at a time by one index. Two keep both a disk and two cores busy (docs/performance.md).
+inline constexpr unsigned index_workers = 2;
+/// How often a directory is read anew after NFS lost the place in it (ESTALE, EBADCOOKIE).
+inline constexpr unsigned directory_read_attempts = 5;
+/// How long the mark of a full volume is believed (contract 8: an hour, as the Go daemon does).
+inline constexpr minutes full_mark_lifetime{60};
+/// Another daemon's mark counts for this long; then the free space does. With full_mark_refresh below 5 s, within which
+/// a volume must take blocks again after it got space.
+inline constexpr seconds full_mark_honoured{3};
+/// How often a write request looks at the mark and the free space.
+inline constexpr seconds full_mark_refresh{1};
+static_assert(full_mark_honoured + full_mark_refresh < seconds{5});
+/// A left-over temp file of another program (the Go daemon) is removed when it is older than this; it takes no lock on
+/// files being written, so only age tells. Far above any request's duration.
+inline constexpr minutes foreign_temp_age_min{24 * 60};
+
+// --- requests (router) --------------------------------------------------------------------------------------------
+/// The body of a pull or trash list. A balance tool sends at most 100,000 items of about 110 bytes (contract 5.3); six
+/// times that is still parsed, more is a mistake or an attack.
+inline constexpr std::size_t work_list_bytes_max = 64 * MiB;
+/// How much of the body of an error answer goes into the log (contract 2.3).
+inline constexpr std::size_t logged_body_bytes_max = 1024;
+
+static_assert(slab_size_bytes % chunk_size_bytes == 0);
+static_assert(block_size_bytes_max % chunk_size_bytes == 0);
+static_assert(request_queue_bytes_max >= request_queue_bytes_min);
+static_assert(request_queue_bytes_min >= chunk_size_bytes);
+
+}  // namespace keepstore::limits

@@ -1,0 +1,75 @@
+/// Structured logging: one line per event with a message and typed fields, as JSON (one object per line) or text.
+/// Field names and time formats follow contract 2.3. Lines go to stderr through a bounded queue and one writer thread, so
+/// that a slow terminal or journal never blocks an event loop; when the queue is full the oldest lines are dropped.
+///
+/// No token and no signature may be passed to a log call; `redact_target` cleans request targets.
+/// Safe to call from any thread.
+#pragma once
+
+#include <cstdint>
+#include <initializer_list>
+#include <span>
+#include <string>
+#include <string_view>
+#include <variant>
+#include <vector>
+
+namespace keepstore::log {
+
+/// In logrus' order (contract 1.6, SystemLogs.LogLevel); fatal and panic are accepted as thresholds.
+enum class level { trace, debug, info, warning, error, fatal, panic };
+enum class format { json, text };
+
+/// A duration that is printed as a number of seconds with six decimals.
+struct seconds_value {
+    double value;
+};
+
+struct field {
+    std::string_view name;
+    std::variant<std::string_view, std::int64_t, std::uint64_t, bool, seconds_value> value;
+
+    field(std::string_view n, std::string_view v) : name(n), value(v) {}
+    field(std::string_view n, const std::string& v) : name(n), value(std::string_view(v)) {}
+    field(std::string_view n, const char* v) : name(n), value(std::string_view(v)) {}
+    field(std::string_view n, bool v) : name(n), value(v) {}
+    field(std::string_view n, int v) : name(n), value(std::int64_t{v}) {}
+    field(std::string_view n, unsigned v) : name(n), value(std::uint64_t{v}) {}
+    field(std::string_view n, std::int64_t v) : name(n), value(v) {}
+    field(std::string_view n, std::uint64_t v) : name(n), value(v) {}
+    field(std::string_view n, seconds_value v) : name(n), value(v) {}
+};
+
+struct options {
+    level threshold = level::info;
+    format shape = format::json;
+    std::string cluster_id;  ///< Field ClusterID, absent when empty.
+    bool pid = false;        ///< Field PID.
+};
+
+/// Sets level, shape and constant fields. Before the first call: JSON, info, no PID (contract 2.3).
+void configure(const options&);
+[[nodiscard]] bool enabled(level) noexcept;
+
+void write(level, std::string_view message, std::initializer_list<field> fields = {});
+void write(level, std::string_view message, std::span<const field> fields);
+
+inline void debug(std::string_view m, std::initializer_list<field> f = {}) { write(level::debug, m, f); }
+inline void info(std::string_view m, std::initializer_list<field> f = {}) { write(level::info, m, f); }
+inline void warning(std::string_view m, std::initializer_list<field> f = {}) { write(level::warning, m, f); }
+inline void error(std::string_view m, std::initializer_list<field> f = {}) { write(level::error, m, f); }
+
+/// Waits until everything logged so far has been written. Call before the process exits.
+void flush();
+
+/// Lines lost because the reader of stderr was too slow.
+[[nodiscard]] std::uint64_t dropped_lines() noexcept;
+
+/// Appends `text` as the inside of a JSON string: quotes, backslashes, control characters escaped; bytes that are not
+/// UTF-8 become U+FFFD.
+void append_json_escaped(std::string& out, std::string_view text);
+
+/// A request target or path without its secrets: `+Asig@time` hints become `+A***`, api_token values `***`.
+[[nodiscard]] std::string redact_target(std::string_view target);
+
+}  // namespace keepstore::log

@@ -1,0 +1,1 @@
+// Holds the precompiled header that all modules share (see options.cmake).

@@ -1,0 +1,166 @@
+#include "pool/buffer_pool.hpp"
+
+#include "base/limits.hpp"
+
+#include <sys/mman.h>
+
+#include <algorithm>
+#include <cstdio>
+#include <cstdlib>
+#include <deque>
+#include <mutex>
+#include <new>
+#include <vector>
+
+#if defined(__SANITIZE_ADDRESS__) || (defined(__has_feature) && __has_feature(address_sanitizer))
+#include <sanitizer/asan_interface.h>
+#else
+#define ASAN_POISON_MEMORY_REGION(address, size) (static_cast<void>(address), static_cast<void>(size))
+#define ASAN_UNPOISON_MEMORY_REGION(address, size) (static_cast<void>(address), static_cast<void>(size))
+#endif
+
+namespace keepstore::pool {
+namespace {
+
+// Chunks lie this far apart, so that their colours (multiples of the smallest direct-I/O alignment) fit between them.
+constexpr std::size_t colour_step_bytes = 512;
+constexpr std::size_t colours = 4096 / colour_step_bytes;
+constexpr std::size_t chunk_stride_bytes = limits::chunk_size_bytes + 4096;
+constexpr std::size_t chunks_per_slab = limits::slab_size_bytes / limits::chunk_size_bytes;
+constexpr std::size_t slab_mapping_bytes = chunks_per_slab * chunk_stride_bytes;
+
+}  // namespace
+
+class buffer_pool::chunk final : public buffer_owner {
+  public:
+    chunk(core& home, std::byte* data) : home_(home), data_(data) {}
+    [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, limits::chunk_size_bytes}; }
+
+  private:
+    void recycle() noexcept override;
+
+    core& home_;
+    std::byte* data_;
+};
+
+struct buffer_pool::core {
+    using grant = one_shot<mutable_slice>;
+
+    explicit core(std::size_t budget) : chunks_max(std::max<std::size_t>(1, (budget + limits::chunk_size_bytes - 1) / limits::chunk_size_bytes)) {}
+
+    const std::size_t chunks_max;
+
+    mutable std::mutex mutex;
+    // Guarded by mutex.
+    std::vector<chunk*> free;  // A stack: the chunk used last is the one still in the processor's cache.
+    std::vector<std::unique_ptr<chunk>> chunks;
+    std::vector<void*> slabs;
+    std::deque<grant> waiters;
+    std::size_t in_use = 0;
+    std::uint64_t waits = 0;
+
+    // A chunk from the stack or from a new slab; null when the budget is spent. Call with the mutex held.
+    chunk* take() {
+        if (free.empty() && !grow()) return nullptr;
+        chunk* const c = free.back();
+        free.pop_back();
+        ++in_use;
+        ASAN_UNPOISON_MEMORY_REGION(c->bytes().data(), c->bytes().size());
+        return c;
+    }
+
+    bool grow() {
+        const std::size_t count = std::min(chunks_per_slab, chunks_max - chunks.size());
+        if (count == 0) return false;
+        void* const memory = mmap(nullptr, slab_mapping_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+        if (memory == MAP_FAILED) return false;  // The waiters are served by what comes back.
+        slabs.push_back(memory);
+        auto* const base = static_cast<std::byte*>(memory);
+        // In reverse, so that the stack hands out low addresses first and an idle daemon touches few pages.
+        for (std::size_t i = count; i-- > 0;) {
+            const std::size_t colour = (i % colours) * colour_step_bytes;
+            chunks.push_back(std::make_unique<chunk>(*this, base + i * chunk_stride_bytes + colour));
+            free.push_back(chunks.back().get());
+            ASAN_POISON_MEMORY_REGION(free.back()->bytes().data(), limits::chunk_size_bytes);
+        }
+        return true;
+    }
+
+    static mutable_slice lease(chunk* c) { return {c->bytes(), buffer_ref(c)}; }
+
+    void give_back(chunk* c) noexcept {
+        grant next;
+        {
+            const std::lock_guard lock(mutex);
+            if (waiters.empty()) {
+                --in_use;
+                ASAN_POISON_MEMORY_REGION(c->bytes().data(), c->bytes().size());
+                free.push_back(c);
+                return;
+            }
+            next = std::move(waiters.front());
+            waiters.pop_front();
+        }
+        // A waiter that was cancelled meanwhile drops the value, which brings the chunk back here for the next one.
+        next.set(lease(c));
+    }
+};
+
+void buffer_pool::chunk::recycle() noexcept { home_.give_back(this); }
+
+buffer_pool::buffer_pool(std::size_t budget_bytes) : core_(std::make_unique<core>(budget_bytes)) {}
+
+buffer_pool::~buffer_pool() {
+    if (core_->in_use != 0) {
+        std::fputs("buffer_pool: destroyed while chunks are in use\n", stderr);
+        std::abort();
+    }
+    for (void* slab : core_->slabs) {
+        ASAN_UNPOISON_MEMORY_REGION(slab, slab_mapping_bytes);
+        munmap(slab, slab_mapping_bytes);
+    }
+}
+
+std::optional<mutable_slice> buffer_pool::try_acquire() {
+    const std::lock_guard lock(core_->mutex);
+    if (!core_->waiters.empty()) return std::nullopt;
+    chunk* const c = core_->take();
+    if (!c) return std::nullopt;
+    return core::lease(c);
+}
+
+awaitable<result<mutable_slice>> buffer_pool::acquire() {
+    core::grant grant;
+    {
+        const std::lock_guard lock(core_->mutex);
+        chunk* const c = core_->waiters.empty() ? core_->take() : nullptr;
+        if (c) co_return core::lease(c);
+        ++core_->waits;
+        core_->waiters.push_back(grant);
+    }
+    auto slice = co_await grant.wait();
+    if (!slice) {
+        const std::lock_guard lock(core_->mutex);
+        std::erase_if(core_->waiters, [&](const core::grant& g) { return g.same_as(grant); });
+    }
+    co_return slice;
+}
+
+std::size_t buffer_pool::request_queue_bytes() const noexcept {
+    const std::lock_guard lock(core_->mutex);
+    const std::size_t free_chunks = core_->chunks_max - core_->in_use;
+    // An eighth of what is free: many streams can start before the first has to shrink.
+    return std::clamp(free_chunks / 8 * limits::chunk_size_bytes, limits::request_queue_bytes_min,
+                      limits::request_queue_bytes_max);
+}
+
+buffer_pool::stats buffer_pool::snapshot() const {
+    const std::lock_guard lock(core_->mutex);
+    return {.budget_bytes = core_->chunks_max * limits::chunk_size_bytes,
+            .allocated_bytes = core_->chunks.size() * limits::chunk_size_bytes,
+            .in_use_bytes = core_->in_use * limits::chunk_size_bytes,
+            .waiters = core_->waiters.size(),
+            .waits_total = core_->waits};
+}
+
+}  // namespace keepstore::pool

@@ -1,0 +1,143 @@
+#include "pool/buffer_pool.hpp"
+
+#include "base/limits.hpp"
+#include "tests/support/run.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <catch2/catch.hpp>
+
+#include <thread>
+#include <vector>
+
+using namespace keepstore;
+using keepstore::pool::buffer_pool;
+using keepstore::test::run;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t chunk = limits::chunk_size_bytes;
+
+awaitable<result<mutable_slice>> take(buffer_pool& pool) { co_return co_await pool.acquire(); }
+
+}  // namespace
+
+TEST_CASE("the pool hands out its budget and no more", "[pool]") {
+    buffer_pool pool(3 * chunk);
+    std::vector<mutable_slice> held;
+    for (int i = 0; i < 3; ++i) {
+        auto slice = pool.try_acquire();
+        REQUIRE(slice);
+        CHECK(slice->size() == chunk);
+        held.push_back(std::move(*slice));
+    }
+    CHECK_FALSE(pool.try_acquire());
+    CHECK(pool.snapshot().in_use_bytes == 3 * chunk);
+    held.pop_back();
+    CHECK(pool.try_acquire());
+}
+
+TEST_CASE("nothing is allocated before it is asked for, and what was allocated is kept", "[pool]") {
+    buffer_pool pool(GiB);
+    CHECK(pool.snapshot().allocated_bytes == 0);
+    { const auto slice = pool.try_acquire(); }
+    CHECK(pool.snapshot().allocated_bytes == limits::slab_size_bytes);
+    CHECK(pool.snapshot().in_use_bytes == 0);
+}
+
+TEST_CASE("chunks start on 512-byte boundaries of different colours and do not overlap", "[pool]") {
+    buffer_pool pool(16 * chunk);
+    std::vector<mutable_slice> held;
+    for (int i = 0; i < 16; ++i) held.push_back(*pool.try_acquire());
+    std::vector<std::uintptr_t> starts;
+    std::array<int, 8> per_colour{};
+    for (const auto& slice : held) {
+        starts.push_back(reinterpret_cast<std::uintptr_t>(slice.bytes.data()));
+        CHECK(starts.back() % 512 == 0);
+        ++per_colour[starts.back() % 4096 / 512];
+        std::ranges::fill(slice.bytes, std::byte{1});
+    }
+    for (const int count : per_colour) CHECK(count == 2);
+    std::ranges::sort(starts);
+    for (std::size_t i = 1; i < starts.size(); ++i) CHECK(starts[i] - starts[i - 1] >= chunk);
+}
+
+TEST_CASE("waiters are served first come, first served", "[pool]") {
+    buffer_pool pool(chunk);
+    asio::io_context context(1);
+    auto held = pool.try_acquire();
+    std::vector<int> order;
+    auto waiter = [](buffer_pool& p, std::vector<int>& o, int number) -> awaitable<void> {
+        const auto slice = co_await p.acquire();
+        if (slice) o.push_back(number);
+    };
+    for (int i = 0; i < 4; ++i)
+        asio::co_spawn(context, waiter(pool, order, i), [](std::exception_ptr) {});
+    while (pool.snapshot().waiters < 4) context.run_one_for(1s);
+    CHECK_FALSE(pool.try_acquire());
+    held.reset();
+    context.run_for(5s);
+    CHECK(order == std::vector<int>{0, 1, 2, 3});
+    CHECK(pool.snapshot().waits_total == 4);
+    CHECK(pool.snapshot().in_use_bytes == 0);
+}
+
+TEST_CASE("a cancelled waiter takes nothing and keeps nobody waiting", "[pool][cancel]") {
+    buffer_pool pool(chunk);
+    asio::io_context context(1);
+    auto held = pool.try_acquire();
+    asio::cancellation_signal signal;
+    std::optional<errc> outcome;
+    bool second_served = false;
+    auto first = [](buffer_pool& p, std::optional<errc>& o) -> awaitable<void> {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(false);
+        const auto slice = co_await p.acquire();
+        if (!slice) o = slice.error().code;
+    };
+    auto second = [](buffer_pool& p, bool& served) -> awaitable<void> {
+        const auto slice = co_await p.acquire();
+        served = slice.has_value();
+    };
+    asio::co_spawn(context, first(pool, outcome),
+                   asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr e) {
+                       if (e) std::rethrow_exception(e);
+                   }));
+    asio::co_spawn(context, second(pool, second_served), [](std::exception_ptr) {});
+    while (pool.snapshot().waiters < 2) context.run_one_for(1s);
+    signal.emit(asio::cancellation_type::total);
+    while (!outcome && context.run_one_for(5s) > 0) {
+    }
+    held.reset();
+    context.run_for(5s);
+    REQUIRE(outcome.has_value());
+    CHECK(*outcome == errc::cancelled);
+    CHECK(second_served);
+    CHECK(pool.snapshot().in_use_bytes == 0);
+    CHECK(pool.snapshot().waiters == 0);
+}
+
+TEST_CASE("chunks may be used and released by many threads", "[pool][threads]") {
+    buffer_pool pool(4 * chunk);
+    std::vector<std::thread> threads;
+    std::atomic<int> served = 0;
+    for (int t = 0; t < 4; ++t) {
+        threads.emplace_back([&] {
+            for (int i = 0; i < 50; ++i) {
+                const auto slice = run(take(pool));
+                if (slice) ++served;
+            }
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(served == 200);
+    CHECK(pool.snapshot().in_use_bytes == 0);
+}
+
+TEST_CASE("a request's queue shrinks to one chunk as the pool is spent", "[pool]") {
+    buffer_pool pool(64 * chunk);
+    CHECK(pool.request_queue_bytes() == limits::request_queue_bytes_max);
+    std::vector<mutable_slice> held;
+    for (int i = 0; i < 60; ++i) held.push_back(*pool.try_acquire());
+    CHECK(pool.request_queue_bytes() == limits::request_queue_bytes_min);
+}

@@ -1,0 +1,1 @@
+keepstore_test(pool_tests SOURCES pool/buffer_pool_test.cpp LINK keepstore::pool)
