@@ -1,0 +1,263 @@
+#include "digest/engine_core.hpp"
+
+#include "base/limits.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include <pthread.h>
+
+namespace keepstore::digest {
+
+/// One thread with its lanes. Everything here is the thread's own, except what is reached through core_.
+class engine::core::worker {
+  public:
+    explicit worker(engine::core& core) : core_(core) { lanes_.reserve(core.kernel.lanes); }
+
+    void run() {
+        std::unique_lock lock(core_.mutex_);
+        for (;;) {
+            settle();
+            refill();
+            if (core_.stopping_) return;
+            if (lanes_.empty() && !has_garbage()) {
+                core_.lanes_free_ -= core_.kernel.lanes;
+                core_.asleep_ += 1;
+                if (!sleep(lock)) return;
+                continue;
+            }
+            lock.unlock();
+            clear_garbage();
+            if (!lanes_.empty()) pass();
+            lock.lock();
+        }
+    }
+
+  private:
+    struct lane {
+        std::shared_ptr<hash_job> job;
+        std::span<const std::byte> left;  // Of the job's front piece.
+        std::size_t bytes_since_taken = 0;
+    };
+
+    // Whoever takes the token of this wake-up finds asleep_ and lanes_free_ adjusted already, by the waker.
+    bool sleep(std::unique_lock<std::mutex>& lock) {
+        core_.wake_.wait(lock, [&] { return core_.stopping_ || core_.wake_tokens_ > 0; });
+        if (core_.stopping_) return false;
+        core_.wake_tokens_ -= 1;
+        return true;
+    }
+
+    // With the mutex: after a pass, lets go of lanes whose job has nothing more, was abandoned, or had its turn.
+    void settle() {
+        std::erase_if(lanes_, [this](lane& l) {
+            if (keep(l)) return false;
+            core_.lanes_free_ += 1;
+            jobs_.push_back(std::move(l.job));
+            return true;
+        });
+    }
+
+    bool keep(lane& l) {
+        hash_job& job = *l.job;
+        if (job.abandoned.load(std::memory_order_relaxed)) return false;
+        const bool others_wait = !core_.ready_.empty();
+        if (!l.left.empty()) {
+            if (!others_wait || l.bytes_since_taken < limits::digest_turn_bytes) return true;
+            const_slice& front = job.pieces.front();
+            job.queued_bytes -= front.size() - l.left.size();
+            front.bytes = l.left;
+            requeue(l);
+            return false;
+        }
+        job.queued_bytes -= job.pieces.front().size();
+        slices_.push_back(job.pieces.pop());
+        const bool more = !job.pieces.empty();
+        if (!more) {
+            job.in_work = false;
+            job.busy.store(false, std::memory_order_release);
+            if (job.batch && --job.batch->unfinished == 0) wakes_.push_back(job.batch->done);
+        }
+        if (job.waiter && job.queued_bytes <= job.wake_at) {
+            wakes_.push_back(*std::exchange(job.waiter, std::nullopt));
+        }
+        if (!more) return false;
+        if (others_wait && l.bytes_since_taken >= limits::digest_turn_bytes) {
+            requeue(l);
+            return false;
+        }
+        l.left = job.pieces.front().bytes;
+        return true;
+    }
+
+    void requeue(lane& l) {
+        l.job->in_work = false;
+        core_.ready_.push_back(l.job);
+    }
+
+    // With the mutex.
+    void refill() {
+        while (lanes_.size() < core_.kernel.lanes && !core_.ready_.empty()) {
+            auto job = std::move(core_.ready_.front());
+            core_.ready_.pop_front();
+            if (job->abandoned.load(std::memory_order_relaxed)) {
+                jobs_.push_back(std::move(job));
+                continue;
+            }
+            job->in_work = true;
+            const auto bytes = job->pieces.front().bytes;
+            lanes_.push_back({std::move(job), bytes});
+            core_.lanes_free_ -= 1;
+        }
+        core_.wake_as_needed();
+    }
+
+    // Without the mutex: the longest run that all lanes have in common, up to the cap.
+    void pass() {
+        std::array<md5_lane, md5_lanes_max> work{};
+        std::size_t run = limits::digest_pass_bytes;
+        std::size_t active = 0;
+        std::size_t odd_bytes = 0;  // Hashed or kept outside the common run.
+        for (std::size_t i = 0; i < lanes_.size(); ++i) {
+            lane& l = lanes_[i];
+            const std::size_t used = l.job->top_up(l.left);
+            l.left = l.left.subspan(used);
+            odd_bytes += used;
+            if (l.left.size() < md5_block_bytes) {
+                odd_bytes += l.left.size();
+                l.job->keep_tail(std::exchange(l.left, {}));
+                continue;
+            }
+            run = std::min(run, l.job->run_bytes(l.left.size()));
+            work[i] = {&l.job->state, l.left.data()};
+            ++active;
+        }
+        core_.bytes_total.fetch_add(odd_bytes, std::memory_order_relaxed);
+        if (active == 0) return;
+        core_.kernel.compress(std::span(work).first(lanes_.size()), run / md5_block_bytes);
+        std::size_t tail_bytes = 0;
+        for (std::size_t i = 0; i < lanes_.size(); ++i) {
+            if (!work[i].state) continue;
+            lane& l = lanes_[i];
+            l.job->advance(run);
+            l.left = l.left.subspan(run);
+            l.bytes_since_taken += run;
+            if (l.left.size() < md5_block_bytes) {
+                tail_bytes += l.left.size();
+                l.job->keep_tail(std::exchange(l.left, {}));
+            }
+        }
+
+        core_.bytes_total.fetch_add(run * active + tail_bytes, std::memory_order_relaxed);
+        if (active == 1) {
+            core_.bytes_single_total.fetch_add(run, std::memory_order_relaxed);
+        } else {
+            core_.passes_total.fetch_add(1, std::memory_order_relaxed);
+            core_.lanes_used_total.fetch_add(active, std::memory_order_relaxed);
+        }
+    }
+
+    [[nodiscard]] bool has_garbage() const noexcept {
+        return !slices_.empty() || !wakes_.empty() || !jobs_.empty();
+    }
+
+    // Without the mutex. Buffers go back first, so that whoever is woken finds them free.
+    void clear_garbage() {
+        slices_.clear();
+        jobs_.clear();
+        for (const auto& wake : wakes_) wake.set({});
+        wakes_.clear();
+    }
+
+    engine::core& core_;
+    std::vector<lane> lanes_;
+    // To be dealt with as soon as the mutex is released.
+    std::vector<const_slice> slices_;
+    std::vector<std::shared_ptr<hash_job>> jobs_;
+    std::vector<one_shot<void>> wakes_;
+};
+
+engine::core::core(unsigned threads, const md5_kernel& k) : kernel(k) {
+    const unsigned count = std::max(threads, 1U);
+    lanes_free_ = count * kernel.lanes;  // Workers begin awake.
+    threads_.reserve(count);
+    for (unsigned i = 0; i < count; ++i) {
+        threads_.emplace_back([this] {
+            pthread_setname_np(pthread_self(), "digest");
+            worker(*this).run();
+        });
+    }
+}
+
+engine::core::~core() {
+    {
+        const std::lock_guard lock(mutex_);
+        stopping_ = true;
+    }
+    wake_.notify_all();
+}
+
+void engine::core::wake_as_needed() {
+    while (ready_.size() > lanes_free_ && asleep_ > 0) {
+        asleep_ -= 1;
+        lanes_free_ += kernel.lanes;
+        wake_tokens_ += 1;
+        wakeups_total.fetch_add(1, std::memory_order_relaxed);
+        wake_.notify_one();
+    }
+}
+
+std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_job>& job,
+                                                   const_slice piece, std::size_t wake_at) {
+    const std::lock_guard lock(mutex_);
+    job->queued_bytes += piece.size();
+    job->pieces.push(std::move(piece));
+    if (!job->busy.load(std::memory_order_relaxed)) {
+        job->busy.store(true, std::memory_order_relaxed);
+        ready_.push_back(job);
+        wake_as_needed();
+    }
+    if (job->queued_bytes <= wake_at) return std::nullopt;
+    job->wake_at = wake_at;
+    return job->waiter.emplace();
+}
+
+void engine::core::submit(const std::shared_ptr<segment_batch>& batch) {
+    const std::lock_guard lock(mutex_);
+    for (hash_job& job : batch->jobs) {
+        job.queued_bytes = job.pieces.front().size();
+        job.busy.store(true, std::memory_order_relaxed);
+        ready_.push_back(std::shared_ptr<hash_job>(batch, &job));
+    }
+    wake_as_needed();
+}
+
+std::optional<one_shot<void>> engine::core::await_idle(hash_job& job) {
+    if (!job.busy.load(std::memory_order_acquire)) return std::nullopt;
+    const std::lock_guard lock(mutex_);
+    if (!job.busy.load(std::memory_order_relaxed)) return std::nullopt;
+    job.wake_at = 0;
+    return job.waiter.emplace();
+}
+
+void engine::core::abandon(std::span<hash_job> jobs) {
+    std::vector<std::vector<const_slice>> dropped;  // Given back after the lock.
+    const std::lock_guard lock(mutex_);
+    for (hash_job& job : jobs) {
+        if (!job.busy.load(std::memory_order_relaxed)) continue;
+        job.abandoned.store(true, std::memory_order_relaxed);
+        dropped.push_back(job.pieces.take(job.in_work));
+    }
+}
+
+std::size_t engine::core::workers_asleep() {
+    const std::lock_guard lock(mutex_);
+    return asleep_;
+}
+
+void engine::core::count_inline(std::size_t bytes) noexcept {
+    bytes_total.fetch_add(bytes, std::memory_order_relaxed);
+    bytes_single_total.fetch_add(bytes, std::memory_order_relaxed);
+}
+
+}  // namespace keepstore::digest

@@ -1,0 +1,14 @@
+keepstore_test(keepstore_digest_test
+    SOURCES
+        digest/engine_test.cpp
+        digest/md5_lanes_test.cpp
+        digest/md5_test.cpp
+        digest/waypoints_test.cpp
+    LINK keepstore::digest OpenSSL::Crypto)
+
+# The engine's tests once more with each target forced by the environment; a CPU without it runs its best.
+foreach(target avx512 avx2 sse4 scalar)
+    add_test(NAME unit.digest_engine_on_${target} COMMAND keepstore_digest_test "[engine]")
+    set_tests_properties(unit.digest_engine_on_${target} PROPERTIES
+        LABELS unit TIMEOUT 60 ENVIRONMENT KEEPSTORE_DIGEST_TARGET=${target})
+endforeach()
