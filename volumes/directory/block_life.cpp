@@ -1,0 +1,152 @@
+#include "volumes/directory/block_life.hpp"
+
+#include "volumes/directory/list_dir.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+
+#include <cerrno>
+#include <cstdio>
+
+namespace keepstore::volumes::directory {
+namespace {
+
+// Copies of one block trashed within the same second.
+constexpr int trash_name_attempts = 60;
+
+result<void> touch_in(directory_core& core, int dir, const char* file, deadline until) {
+    auto block = open_locked(core, dir, file, until);
+    if (!block) return std::unexpected(block.error());
+    if (auto r = core.set_mtime_now(block->fd.get()); !r) return r;
+    return core.sync_file(block->fd.get());
+}
+
+// Name of the trash copy that would be deleted last, or empty.
+result<std::string> latest_trash(directory_core& core, int dir, const md5_digest& name) {
+    std::optional<trash_entry> best;
+    std::string found;  // As it is written: leading zeros would be lost in the number.
+    const auto entry = [&](std::string_view file, entry_type type) {
+        const auto trash = parse_trash_name(file);
+        if (!trash || (type != DT_REG && type != DT_UNKNOWN) || trash->name != name || (best && best->deadline >= trash->deadline)) return;
+        best = trash;
+        found = file;
+    };
+    const auto restart = [&] {
+        best.reset();
+        found.clear();
+    };
+    if (auto r = list_dir(core.stats, dir, entry, restart); !r) return std::unexpected(r.error());
+    return found;
+}
+
+// Gives `from` the name `to` unless that is taken. 0 or errno.
+int rename_if_free(directory_core& core, int dir, const char* from, const char* to) {
+    core.stats.tick(op::rename);
+    if (core.noreplace_works.load(std::memory_order_relaxed)) {
+        if (::renameat2(dir, from, dir, to, RENAME_NOREPLACE) == 0) return 0;
+        if (errno != EINVAL && errno != ENOSYS) return errno;
+        core.noreplace_works = false;
+    }
+    // link(2) never replaces either, everywhere.
+    if (::linkat(dir, from, dir, to, 0) != 0) return errno;
+    ::unlinkat(dir, from, 0);
+    return 0;
+}
+
+}  // namespace
+
+result<void> touch_block(directory_core& core, const md5_digest& name, deadline until) {
+    const block_path path(name);
+    const auto dir = core.open_dir(path);
+    if (!dir) return std::unexpected(dir.error());
+    return touch_in(core, dir->get(), path.file.data(), until);
+}
+
+result<block_time> mtime_of_block(directory_core& core, const md5_digest& name) {
+    const block_path path(name);
+    const auto dir = core.open_dir(path);
+    if (!dir) return std::unexpected(dir.error());
+    struct stat status {};
+    core.stats.tick(op::stat);
+    if (::fstatat(dir->get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+        return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
+    }
+    if (!S_ISREG(status.st_mode)) {
+        core.warn_odd_entry();
+        return fail(errc::not_found);
+    }
+    return mtime_of(status);
+}
+
+result<trash_outcome> trash_block(directory_core& core, const md5_digest& name, const trash_options& options,
+                                  deadline until) {
+    const block_path path(name);
+    const auto dir = core.open_dir(path);
+    if (!dir) return std::unexpected(dir.error());
+    // The lock makes "look at the age, then move" one step for all who touch, replace or trash the block.
+    const auto block = open_locked(core, dir->get(), path.file.data(), until);
+    if (!block) return std::unexpected(block.error());
+    const auto written = mtime_of(block->status);
+    const auto now = wall_clock_now();
+    if (options.only_if_mtime && *options.only_if_mtime != written) return trash_outcome::changed;
+    if (now - written < options.protect_for) return trash_outcome::too_new;
+    // No sync: if the move is lost in a power cut the block is back, and will be trashed again.
+    if (options.lifetime == std::chrono::nanoseconds::zero()) {
+        core.stats.tick(op::unlink);
+        if (::unlinkat(dir->get(), path.file.data(), 0) != 0) {
+            return std::unexpected(core.stats.failed(op::unlink, errno, "unlink"));
+        }
+        return trash_outcome::trashed;
+    }
+    // Never onto an earlier copy: somebody may be bringing that one back at this moment, and would get ours instead, with
+    // its old mtime. A copy that is kept a few seconds longer hurts nobody.
+    const auto due = std::chrono::floor<std::chrono::seconds>(now + options.lifetime).time_since_epoch().count();
+    int number = EEXIST;
+    for (int later = 0; number == EEXIST && later < trash_name_attempts; ++later) {
+        number = rename_if_free(core, dir->get(), path.file.data(), trash_name(name, due + later).c_str());
+    }
+    if (number != 0) return std::unexpected(core.stats.failed(op::rename, number, "rename"));
+    return trash_outcome::trashed;
+}
+
+result<void> untrash_block(directory_core& core, const md5_digest& name, deadline until) {
+    const block_path path(name);
+    const auto dir = core.open_dir(path);
+    if (!dir) return std::unexpected(dir.error());
+    while (true) {
+        const auto trash = latest_trash(core, dir->get(), name);
+        if (!trash) return std::unexpected(trash.error());
+        if (trash->empty()) return fail(errc::not_found);
+        struct stat status {};
+        if (::fstatat(dir->get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+            if (!S_ISREG(status.st_mode)) return fail(errc::io_error, "the block's name is taken by something else");
+            const auto touched = touch_in(core, dir->get(), path.file.data(), until);
+            if (touched || touched.error() != errc::not_found) return touched;
+        }
+        // The new time comes first: from the moment it has its name back the block must not look old.
+        auto copy = open_locked(core, dir->get(), trash->c_str(), until);
+        if (copy) {
+            if (auto r = core.set_mtime_now(copy->fd.get()); !r) return r;
+            if (auto r = core.sync_file(copy->fd.get()); !r) return r;
+            const int number = rename_if_free(core, dir->get(), trash->c_str(), path.file.data());
+            if (number == 0) {
+                // A daemon of the other kind may have put another copy under the trash name after we locked ours.
+                const bool ours = ::fstatat(dir->get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                                  status.st_ino == copy->status.st_ino;
+                if (!ours) {
+                    const auto touched = touch_in(core, dir->get(), path.file.data(), until);
+                    if (!touched) return touched;
+                }
+                return core.sync_dir(name, dir->get());
+            }
+            if (number != EEXIST && number != ENOENT) {
+                return std::unexpected(core.stats.failed(op::rename, number, "rename"));
+            }
+        } else if (copy.error() != errc::not_found) {
+            return std::unexpected(copy.error());
+        }
+        if (until.passed()) return fail(errc::timeout);
+    }
+}
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,38 @@
+#include "volumes/directory/dir_sync.hpp"
+
+#include <unistd.h>
+
+#include <cerrno>
+
+namespace keepstore::volumes::directory {
+
+int dir_sync::sync(unsigned key, int fd) {
+    std::unique_lock lock(mutex_);
+    auto& dir = directories_[key];  // References stay valid while other keys come and go.
+    ++dir.users;
+    if (!dir.next) dir.next = std::make_shared<batch>();
+    const auto mine = dir.next;
+    while (!mine->done && dir.running) changed_.wait(lock);
+    if (!mine->done) {  // The first of the batch to wake up does it for all.
+        dir.running = true;
+        dir.next.reset();
+        ++calls_;
+        lock.unlock();
+        const int error = ::fsync(fd) == 0 ? 0 : errno;
+        lock.lock();
+        dir.running = false;
+        mine->error = error;
+        mine->done = true;
+        changed_.notify_all();
+    }
+    const int error = mine->error;
+    if (--dir.users == 0) directories_.erase(key);
+    return error;
+}
+
+unsigned long dir_sync::calls() const {
+    const std::lock_guard lock(mutex_);
+    return calls_;
+}
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,148 @@
+#include "volumes/directory/directory_core.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
+#include <ctime>
+#include <thread>
+
+namespace keepstore::volumes::directory {
+namespace {
+
+// Waiting for another daemon's lock: it is held for microseconds, so begin small.
+constexpr std::chrono::microseconds lock_pause_min{200};
+constexpr std::chrono::microseconds lock_pause_max{20'000};
+
+result<void> take_lock(directory_core& core, int fd, deadline until) {
+    auto pause = lock_pause_min;
+    core.stats.tick(op::flock);
+    // Never the waiting kind: a daemon that hangs with the lock would take our thread with it.
+    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EINTR) continue;
+        if (errno != EWOULDBLOCK) return std::unexpected(core.stats.failed(op::flock, errno, "flock"));
+        if (until.passed()) return fail(errc::timeout, "block is locked by another process");
+        std::this_thread::sleep_for(pause);
+        pause = std::min(pause * 2, lock_pause_max);
+    }
+    return {};
+}
+
+}  // namespace
+
+void directory_core::defer(std::move_only_function<void()> work) {
+    const std::lock_guard lock(mutex_);
+    deferred_.push_back(std::move(work));
+    has_deferred_.store(true, std::memory_order_release);
+}
+
+void directory_core::run_deferred() {
+    if (!has_deferred_.load(std::memory_order_acquire)) return;
+    std::vector<std::move_only_function<void()>> work;
+    {
+        const std::lock_guard lock(mutex_);
+        work.swap(deferred_);
+        has_deferred_.store(false, std::memory_order_release);
+    }
+    for (auto& w : work) w();
+}
+
+result<unique_fd> directory_core::open_dir(const block_path& path) {
+    unique_fd dir(open_beneath(root.fd(), path.dir.data(), O_RDONLY | O_DIRECTORY));
+    if (!dir && errno == ENOENT && root.revalidate()) {
+        dir = unique_fd(open_beneath(root.fd(), path.dir.data(), O_RDONLY | O_DIRECTORY));
+    }
+    if (!dir) {
+        const int number = errno;
+        if (number == ELOOP || number == ENOTDIR) {
+            warn_odd_entry();
+            return fail(errc::not_found);
+        }
+        return std::unexpected(stats.failed(op::open, number, "open"));
+    }
+    return dir;
+}
+
+result<unique_fd> directory_core::make_dir(const md5_digest& name, const block_path& path) {
+    constexpr int attempts = 3;  // Root or the folder may vanish again while we work.
+    for (int i = 0;; ++i) {
+        unique_fd dir(open_beneath(root.fd(), path.dir.data(), O_RDONLY | O_DIRECTORY));
+        if (dir) return dir;
+        if (errno != ENOENT || i == attempts) return std::unexpected(stats.failed(op::open, errno, "open"));
+        root.set_dir_durable(block_dir_index(name), false);
+        if (::mkdirat(root.fd(), path.dir.data(), 0755) == 0 || errno == EEXIST) continue;
+        // A directory that was removed while we hold it takes no entries.
+        if (errno != ENOENT) return std::unexpected(stats.failed(errno, "mkdir"));
+        if (auto made = root.recreate(options.sync); !made) return std::unexpected(made.error());
+    }
+}
+
+result<void> directory_core::sync_dir(const md5_digest& name, int dir) {
+    if (!options.sync) return {};
+    const unsigned index = block_dir_index(name);
+    if (const int number = syncs.sync(index, dir)) return std::unexpected(stats.failed(number, "fsync"));
+    if (!root.dir_is_durable(index)) {
+        if (const int number = syncs.sync(dir_sync::root_key, root.fd())) {
+            return std::unexpected(stats.failed(number, "fsync"));
+        }
+        root.set_dir_durable(index, true);
+    }
+    return {};
+}
+
+result<void> directory_core::sync_file(int fd) {
+    // Not fdatasync: on ext4 that leaves a changed mtime behind, and with it the protection from trash.
+    if (options.sync && ::fsync(fd) != 0) return std::unexpected(stats.failed(errno, "fsync"));
+    return {};
+}
+
+result<void> directory_core::set_mtime_now(int fd) {
+    struct timespec now {};
+    ::clock_gettime(CLOCK_REALTIME, &now);
+    const struct timespec times[2] = {now, now};
+    stats.tick(op::utimes);
+    if (::futimens(fd, times) != 0) return std::unexpected(stats.failed(op::utimes, errno, "utimes"));
+    return {};
+}
+
+void directory_core::warn_odd_entry() {
+    if (warned_.exchange(true)) return;
+    log::warning("ignoring entries of the volume that are named like blocks or their folders but are not "
+                 "(directories, links, files in the wrong place)",
+                 {{"DeviceRoot", options.root}});
+}
+
+result<locked_file> open_locked(directory_core& core, int dir, const char* file, deadline until) {
+    while (true) {
+        locked_file out;
+        core.stats.tick(op::open);
+        out.fd = unique_fd(::openat(dir, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+        if (!out.fd) {
+            if (errno == ELOOP || errno == EISDIR || errno == ENXIO) {
+                core.warn_odd_entry();
+                return fail(errc::not_found);
+            }
+            return std::unexpected(core.stats.failed(op::open, errno, "open"));
+        }
+        if (::fstat(out.fd.get(), &out.status) != 0) {
+            return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
+        }
+        if (!S_ISREG(out.status.st_mode)) {
+            core.warn_odd_entry();
+            return fail(errc::not_found);
+        }
+        if (auto locked = take_lock(core, out.fd.get(), until); !locked) return std::unexpected(locked.error());
+        struct stat named {};
+        core.stats.tick(op::stat);
+        if (::fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) != 0) {
+            return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
+        }
+        if (named.st_dev == out.status.st_dev && named.st_ino == out.status.st_ino) {
+            out.status = named;  // Touched, perhaps, while we waited for the lock.
+            return out;
+        }
+        if (until.passed()) return fail(errc::timeout, "block keeps being replaced");
+    }
+}
+
+}  // namespace keepstore::volumes::directory

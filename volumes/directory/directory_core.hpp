@@ -1,0 +1,92 @@
+/// What the parts of one Directory volume share: the root, the settings, the counters. Owned by shared_ptr, together by
+/// the volume, its readers and writers, and every call that runs (or hangs) on one of the volume's threads.
+/// Safe to call from any thread; functions that block say so.
+#pragma once
+
+#include "base/blocking_pool.hpp"
+#include "base/deadline.hpp"
+#include "base/error.hpp"
+#include "base/log.hpp"
+#include "volumes/directory/dir_sync.hpp"
+#include "volumes/directory/directory_volume.hpp"
+#include "volumes/directory/full_mark.hpp"
+#include "volumes/directory/names.hpp"
+#include "volumes/directory/op_stats.hpp"
+#include "volumes/directory/root_handle.hpp"
+#include "volumes/directory/unique_fd.hpp"
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+namespace keepstore::volumes::directory {
+
+class directory_core {
+  public:
+    explicit directory_core(directory_options o)
+        : options(std::move(o)), root(options.root), full(root, options.free_bytes_min) {}
+    /// Runs what was deferred and never got a thread.
+    ~directory_core() { run_deferred(); }
+
+    const directory_options options;
+    root_handle root;
+    op_stats stats;
+    dir_sync syncs;
+    full_mark full;
+    std::atomic<bool> cached_reads{true};   ///< Cleared when the file system knows no RWF_NOWAIT.
+    std::atomic<bool> noreplace_works{true};  ///< Cleared when it knows no RENAME_NOREPLACE.
+    std::atomic<bool> stopping{false};
+
+    /// Keeps work that blocks for the next call on a thread of the volume: clean-up that is due where none can be had.
+    void defer(std::move_only_function<void()> work);
+    void run_deferred();
+
+    /// Opens the folder of a block. errc::not_found. Blocks.
+    [[nodiscard]] result<unique_fd> open_dir(const block_path& path);
+    /// The same, making it, and the root, where missing. Blocks.
+    [[nodiscard]] result<unique_fd> make_dir(const md5_digest& name, const block_path& path);
+
+    /// Syncs a block's folder, and its entry in the root if that is not known to be durable. Nothing if the volume does
+    /// not sync. Blocks.
+    [[nodiscard]] result<void> sync_dir(const md5_digest& name, int dir);
+    [[nodiscard]] result<void> sync_file(int fd);
+
+    /// Access and modification time to now, from the precise clock: the one that ext4 uses by itself is up to 10 ms late,
+    /// which can make a block look older than a signature made after it.
+    [[nodiscard]] result<void> set_mtime_now(int fd);
+
+    /// Says once per process and volume that `what` was met; files that are not blocks should not fill the log.
+    void warn_odd_entry();
+
+  private:
+    std::mutex mutex_;
+    std::vector<std::move_only_function<void()>> deferred_;  // Guarded by mutex_.
+    std::atomic<bool> has_deferred_{false};
+    std::atomic<bool> warned_{false};
+};
+
+/// A block's file, open for reading and writing, with its flock held until closed.
+struct locked_file {
+    unique_fd fd;
+    struct stat status {};
+};
+
+/// Opens `file` in `dir` and takes its flock, as the Go daemon does around touch and trash; then makes sure that the name
+/// still stands for the file that was locked, or begins anew: whoever had the lock before may have replaced or trashed
+/// it, and a time stamp set on the wrong inode would be lost together with the block. Blocks up to `until`.
+/// errc::not_found if there is no such regular file, errc::timeout.
+[[nodiscard]] result<locked_file> open_locked(directory_core& core, int dir, const char* file, deadline until);
+
+[[nodiscard]] inline block_time mtime_of(const struct stat& status) {
+    return block_time(std::chrono::seconds(status.st_mtim.tv_sec) + std::chrono::nanoseconds(status.st_mtim.tv_nsec));
+}
+
+[[nodiscard]] inline block_time wall_clock_now() {
+    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
+}
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,204 @@
+#include "volumes/directory/directory_reader.hpp"
+
+#include <fcntl.h>
+#include <sys/uio.h>
+#include <sys/xattr.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace keepstore::volumes::directory {
+namespace {
+
+constexpr std::size_t compare_bytes = 64 * KiB;  // Fits the second-level cache together with what it is compared to.
+constexpr std::size_t attribute_bytes_max = 64 * KiB;  // The kernel's limit, XATTR_SIZE_MAX.
+
+using shared_fd = std::shared_ptr<const unique_fd>;
+
+result<std::size_t> read_fully(directory_core& core, int fd, std::uint64_t offset, std::span<std::byte> into) {
+    std::size_t done = 0;
+    while (done < into.size()) {
+        const auto n = ::pread(fd, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return std::unexpected(core.stats.failed(errno, "read"));
+        if (n == 0) break;
+        done += static_cast<std::size_t>(n);
+    }
+    core.stats.read(done);
+    return done;
+}
+
+std::optional<std::size_t> read_cached(directory_core& core, int fd, std::uint64_t offset, std::span<std::byte> into) {
+    if (!core.cached_reads.load(std::memory_order_relaxed) || !core.root.inline_calls_allowed()) return std::nullopt;
+    iovec piece{into.data(), into.size()};
+    const auto n = ::preadv2(fd, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    if (n >= 0) {
+        core.stats.read(static_cast<std::uint64_t>(n));
+        return static_cast<std::size_t>(n);
+    }
+    if (errno == EOPNOTSUPP || errno == ENOSYS || errno == EINVAL) core.cached_reads = false;
+    return std::nullopt;
+}
+
+result<bool> compare(directory_core& core, int fd, std::uint64_t offset, std::span<const std::byte> bytes) {
+    thread_local std::vector<std::byte> buffer(compare_bytes);
+    while (!bytes.empty()) {
+        const auto part = bytes.first(std::min(bytes.size(), compare_bytes));
+        const auto n = read_fully(core, fd, offset, std::span(buffer).first(part.size()));
+        if (!n) return std::unexpected(n.error());
+        if (*n < part.size() || std::memcmp(buffer.data(), part.data(), part.size()) != 0) return false;
+        offset += part.size();
+        bytes = bytes.subspan(part.size());
+    }
+    return true;
+}
+
+// A missing or impossible attribute is no failure of the volume, so it is not counted as one.
+error attribute_error(directory_core& core, int number) {
+    switch (number) {
+        case ENODATA: return errc::not_found;
+        case ENOTSUP:
+        case ENOSPC:
+        case EDQUOT:
+        case E2BIG:
+        case ERANGE: return errc::unsupported;
+        default: return core.stats.failed(number, "xattr");
+    }
+}
+
+class directory_reader final : public block_reader {
+  public:
+    directory_reader(std::shared_ptr<directory_core> core, std::shared_ptr<blocking_pool> pool, unique_fd file,
+                     std::uint64_t size)
+        : core_(std::move(core)), pool_(std::move(pool)), fd_(std::make_shared<const unique_fd>(std::move(file))),
+          size_(size) {}
+
+    std::uint64_t size() const noexcept override { return size_; }
+
+    awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
+        const bool first = std::exchange(first_read_, false);
+        auto call = [core = core_, fd = fd_, offset, into = std::move(into), first] {
+            core->run_deferred();
+            // Twice the usual read-ahead: blocks are read from end to end.
+            if (first) ::posix_fadvise(fd->get(), 0, 0, POSIX_FADV_SEQUENTIAL);
+            return read_fully(*core, fd->get(), offset, into.bytes);
+        };
+        co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
+    }
+
+    std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override {
+        if (offset >= size_) return std::size_t{0};
+        return read_cached(*core_, fd_->get(), offset, into);
+    }
+
+    awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override {
+        if (offset + bytes.size() > size_) co_return false;
+        // First what is in memory, in place.
+        thread_local std::vector<std::byte> buffer(compare_bytes);
+        std::size_t done = 0;
+        while (done < bytes.size()) {
+            const auto part = bytes.bytes.subspan(done, std::min(bytes.size() - done, compare_bytes));
+            const auto n = read_cached(*core_, fd_->get(), offset + done, std::span(buffer).first(part.size()));
+            if (!n || *n == 0) break;
+            if (std::memcmp(buffer.data(), part.data(), *n) != 0) co_return false;
+            done += *n;
+        }
+        if (done == bytes.size()) co_return true;
+        auto call = [core = core_, fd = fd_, at = offset + done, rest = bytes.subslice(done)] {
+            core->run_deferred();
+            return compare(*core, fd->get(), at, rest.bytes);
+        };
+        co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
+    }
+
+    awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
+        auto call = [core = core_, fd = fd_, name = "user." + name]() -> result<std::vector<std::byte>> {
+            std::vector<std::byte> value(attribute_bytes_max);
+            const auto n = ::fgetxattr(fd->get(), name.c_str(), value.data(), value.size());
+            if (n < 0) return std::unexpected(attribute_error(*core, errno));
+            value.resize(static_cast<std::size_t>(n));
+            value.shrink_to_fit();
+            return value;
+        };
+        co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
+    }
+
+    awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value, deadline until) override {
+        auto call = [core = core_, fd = fd_, name = "user." + name, value = std::move(value)]() -> result<void> {
+            if (::fsetxattr(fd->get(), name.c_str(), value.data(), value.size(), 0) != 0) {
+                return std::unexpected(attribute_error(*core, errno));
+            }
+            return {};
+        };
+        co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
+    }
+
+  private:
+    const std::shared_ptr<directory_core> core_;
+    const std::shared_ptr<blocking_pool> pool_;
+    const shared_fd fd_;  // Shared with calls that may outlive the reader.
+    const std::uint64_t size_;
+    bool first_read_ = true;
+};
+
+result<opened_block> look_at(directory_core& core, int fd) {
+    opened_block out;
+    out.fd = unique_fd(fd);
+    struct stat status {};
+    core.stats.tick(op::stat);
+    if (::fstat(fd, &status) != 0) return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
+    if (!S_ISREG(status.st_mode)) {
+        core.warn_odd_entry();
+        return fail(errc::not_found);
+    }
+    out.size = static_cast<std::uint64_t>(status.st_size);
+    return out;
+}
+
+result<opened_block> open_failed(directory_core& core, int number) {
+    if (number == ELOOP || number == ENXIO) {  // A link; a socket or device.
+        core.warn_odd_entry();
+        return fail(errc::not_found);
+    }
+    return std::unexpected(core.stats.failed(op::open, number, "open"));
+}
+
+// O_NONBLOCK: a pipe named like a block must not hold the thread until somebody writes to it.
+constexpr int open_flags = O_RDONLY | O_NONBLOCK;
+
+}  // namespace
+
+std::unique_ptr<block_reader> make_directory_reader(std::shared_ptr<directory_core> core,
+                                                    std::shared_ptr<blocking_pool> pool, unique_fd file,
+                                                    std::uint64_t size) {
+    return std::make_unique<directory_reader>(std::move(core), std::move(pool), std::move(file), size);
+}
+
+result<opened_block> open_block(directory_core& core, const md5_digest& name) {
+    const block_path path(name);
+    if (!core.root.fresh()) core.root.revalidate();
+    core.stats.tick(op::open);
+    int fd = open_beneath(core.root.fd(), path.path.data(), open_flags);
+    if (fd < 0 && errno == ENOENT) {
+        if (core.root.revalidate()) {
+            fd = open_beneath(core.root.fd(), path.path.data(), open_flags);
+        } else {
+            errno = ENOENT;
+        }
+    }
+    if (fd < 0) return open_failed(core, errno);
+    return look_at(core, fd);
+}
+
+std::optional<result<opened_block>> try_open_block(directory_core& core, const md5_digest& name) {
+    if (!core.root.inline_calls_allowed() || !core.root.fresh()) return std::nullopt;
+    const block_path path(name);
+    const int fd = open_cached(core.root.fd(), path.path.data(), open_flags);
+    if (fd < 0 && (errno == EAGAIN || errno == ENOSYS)) return std::nullopt;
+    const int number = errno;
+    core.stats.tick(op::open);
+    if (fd < 0) return open_failed(core, number);
+    return look_at(core, fd);
+}
+
+}  // namespace keepstore::volumes::directory

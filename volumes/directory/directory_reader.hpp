@@ -1,0 +1,28 @@
+/// The Directory driver's block_reader: an open file. What the page cache holds is read and compared in place
+/// (preadv2 with RWF_NOWAIT), the rest on the volume's threads.
+#pragma once
+
+#include "base/blocking_pool.hpp"
+#include "volumes/directory/directory_core.hpp"
+#include "volumes/volume.hpp"
+
+#include <memory>
+
+namespace keepstore::volumes::directory {
+
+/// `file` is a regular file of `size` bytes, open for reading.
+[[nodiscard]] std::unique_ptr<block_reader> make_directory_reader(std::shared_ptr<directory_core> core,
+                                                                  std::shared_ptr<blocking_pool> pool, unique_fd file,
+                                                                  std::uint64_t size);
+
+/// Opens a block and looks at it. errc::not_found for what is not a regular file. Blocks.
+struct opened_block {
+    unique_fd fd;
+    std::uint64_t size = 0;
+};
+[[nodiscard]] result<opened_block> open_block(directory_core& core, const md5_digest& name);
+
+/// The same from the kernel's caches only; nullopt when that is not possible.
+[[nodiscard]] std::optional<result<opened_block>> try_open_block(directory_core& core, const md5_digest& name);
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,209 @@
+#include "volumes/directory/directory_volume.hpp"
+
+#include "base/blocking_pool.hpp"
+#include "volumes/directory/block_life.hpp"
+#include "volumes/directory/device_id.hpp"
+#include "volumes/directory/directory_core.hpp"
+#include "volumes/directory/directory_reader.hpp"
+#include "volumes/directory/directory_writer.hpp"
+#include "volumes/directory/index_scan.hpp"
+#include "volumes/directory/trash_walk.hpp"
+
+#include <deque>
+
+namespace keepstore::volumes {
+namespace {
+
+using namespace directory;
+
+// Removes left-over temp files step by step. The steps hold the pool weakly, so that they end with the volume.
+void sweep(std::weak_ptr<blocking_pool> weak, std::shared_ptr<directory_core> core, std::shared_ptr<trash_walk> walk) {
+    const auto more = walk->step();
+    const auto pool = weak.lock();
+    if (more && *more && pool && !core->stopping.load(std::memory_order_relaxed)) {
+        auto next = [weak, core, walk] { sweep(weak, core, walk); };
+        static_cast<void>(pool->post(std::move(next)));
+        return;
+    }
+    if (const auto n = walk->result_so_far().temp_files_deleted; n > 0) {
+        log::info("removed left-over temp files", {{"count", n}, {"DeviceRoot", core->options.root}});
+    }
+}
+
+class directory_volume final : public volume {
+  public:
+    directory_volume(std::shared_ptr<directory_core> core, std::string id)
+        : core_(std::move(core)), id_(std::move(id)) {
+        // One thread is one file operation at a time, with a queue that callers can leave.
+        threads_ = core_->options.serialize ? 1 : core_->options.threads_max;
+        pool_ = std::make_shared<blocking_pool>(blocking_pool::options{
+            .name = "volume", .threads_max = threads_, .queue_max = core_->options.queue_max});
+        auto first = [weak = std::weak_ptr(pool_), core = core_] {
+            sweep(weak, core, std::make_shared<trash_walk>(core, trash_walk::what::temp_files));
+        };
+        static_cast<void>(pool_->post(std::move(first)));
+    }
+
+    ~directory_volume() override {
+        core_->stopping = true;
+        pool_.reset();
+        core_->run_deferred();
+    }
+
+    const std::string& device_id() const noexcept override { return id_; }
+
+    awaitable<result<std::unique_ptr<block_reader>>> open(md5_digest name, deadline until) override {
+        auto call = [name](directory_core& core, deadline) { return open_block(core, name); };
+        auto opened = co_await run(std::move(call), until);
+        if (!opened) co_return std::unexpected(opened.error());
+        co_return make_directory_reader(core_, pool_, std::move(opened->fd), opened->size);
+    }
+
+    std::optional<result<std::unique_ptr<block_reader>>> try_open(const md5_digest& name) override {
+        auto opened = try_open_block(*core_, name);
+        if (!opened) return std::nullopt;
+        if (!*opened) return std::unexpected(opened->error());
+        return make_directory_reader(core_, pool_, std::move((*opened)->fd), (*opened)->size);
+    }
+
+    awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
+                                                            deadline until) override {
+        if (core_->full.claim_refresh()) {
+            auto look = [](directory_core& core, deadline) -> result<void> {
+                if (!core.root.fresh()) core.root.revalidate();
+                core.full.refresh();
+                return {};
+            };
+            if (auto r = co_await run(std::move(look), until); !r) co_return std::unexpected(r.error());
+        } else if (hangs()) {
+            co_return std::unexpected(hung_error());
+        }
+        if (core_->full.full()) co_return fail(errc::no_space, "volume is full");
+        co_return make_directory_writer(core_, pool_, name, size);
+    }
+
+    awaitable<result<void>> touch(md5_digest name, deadline until) override {
+        auto call = [name](directory_core& core, deadline limit) { return touch_block(core, name, limit); };
+        co_return co_await run(std::move(call), until);
+    }
+
+    awaitable<result<block_time>> mtime(md5_digest name, deadline until) override {
+        auto call = [name](directory_core& core, deadline) { return mtime_of_block(core, name); };
+        co_return co_await run(std::move(call), until);
+    }
+
+    awaitable<result<trash_outcome>> trash(md5_digest name, trash_options options, deadline until) override {
+        auto call = [name, options](directory_core& core, deadline limit) {
+            return trash_block(core, name, options, limit);
+        };
+        co_return co_await run(std::move(call), until);
+    }
+
+    awaitable<result<void>> untrash(md5_digest name, deadline until) override {
+        auto call = [name](directory_core& core, deadline limit) { return untrash_block(core, name, limit); };
+        co_return co_await run(std::move(call), until);
+    }
+
+    awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) override {
+        // Some threads are left to requests.
+        const auto workers = std::clamp(concurrency, 1U, std::max(1U, threads_ / 2));
+        const auto walk = std::make_shared<trash_walk>(core_, trash_walk::what::temp_files_and_trash);
+        auto step = [walk](directory_core&, deadline) { return walk->step(); };
+        std::deque<one_shot<bool>> running;
+        bool more_to_do = false;
+        while (true) {
+            if (hangs()) co_return std::unexpected(hung_error());
+            // As many steps as there are workers while there is something for them; at the end only those that run on.
+            while (running.size() < workers && (running.empty() || more_to_do)) running.push_back(start(step, until));
+            const auto more = co_await running.front().wait();
+            running.pop_front();
+            if (!more) co_return std::unexpected(more.error());
+            if (running.empty() && walk->finished()) break;
+            more_to_do = *more;
+        }
+        const auto totals = walk->result_so_far();
+        if (totals.temp_files_deleted > 0) {
+            log::info("removed left-over temp files",
+                      {{"count", totals.temp_files_deleted}, {"DeviceRoot", core_->options.root}});
+        }
+        co_return totals.trash;
+    }
+
+    awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) override {
+        if (!prefix.empty() && (!is_hex(prefix) || prefix.size() > 32)) co_return result<void>{};
+        const auto scan = std::make_shared<index_scan>(core_, std::move(prefix));
+        auto step = [scan](directory_core& core, deadline) {
+            if (!core.root.fresh()) core.root.revalidate();
+            return scan->step();
+        };
+        // Each worker's next step begins before its batch is given to the sink: disk and client work at the same time.
+        std::deque<one_shot<std::vector<block_info>>> running;
+        for (unsigned i = 0; i < limits::index_workers; ++i) running.push_back(start(step, until));
+        while (!running.empty()) {
+            const auto batch = co_await running.front().wait();
+            running.pop_front();
+            if (!batch) co_return std::unexpected(batch.error());
+            if (batch->empty()) continue;
+            if (hangs()) co_return std::unexpected(hung_error());
+            running.push_back(start(step, until));
+            if (auto r = co_await sink.put(*batch); !r) co_return r;
+        }
+        co_return result<void>{};
+    }
+
+    volume_stats stats() const override { return core_->stats.snapshot(); }
+
+    std::string health() const override {
+        const auto now = pool_->snapshot();
+        if (now.overdue == 0) return {};
+        return fmt::format("{} of {} threads wait for a file system that does not respond", now.overdue, threads_);
+    }
+
+  private:
+    // When every thread hangs a call could only wait for its deadline; it is told at once instead.
+    bool hangs() const { return pool_->snapshot().overdue >= threads_; }
+    static error hung_error() { return error(errc::unavailable, "volume does not respond"); }
+
+    template <class F>
+    auto bind(F call, deadline limit) {
+        return [core = core_, call = std::move(call), limit]() mutable {
+            core->run_deferred();
+            return call(*core, limit);
+        };
+    }
+
+    template <class F, class T = std::invoke_result_t<F, directory_core&, deadline>::value_type>
+    awaitable<result<T>> run(F call, deadline until) {
+        if (hangs()) co_return std::unexpected(hung_error());
+        const auto limit = until.within(limits::volume_call_timeout);
+        auto bound = bind(std::move(call), limit);
+        co_return co_await pool_->run(std::move(bound), limit);
+    }
+
+    template <class F, class T = std::invoke_result_t<F, directory_core&, deadline>::value_type>
+    one_shot<T> start(F call, deadline until) {
+        const auto limit = until.within(limits::volume_call_timeout);
+        return pool_->start(bind(std::move(call), limit), limit);
+    }
+
+    const std::shared_ptr<directory_core> core_;
+    const std::string id_;
+    unsigned threads_ = 1;
+    std::shared_ptr<blocking_pool> pool_;  // Shared with readers and writers.
+};
+
+}  // namespace
+
+result<std::unique_ptr<volume>> open_directory_volume(directory_options options) {
+    if (!options.root.starts_with('/')) {
+        return fail(errc::bad_request, "DriverParameters.Root must be an absolute path");
+    }
+    while (options.root.size() > 1 && options.root.ends_with('/')) options.root.pop_back();
+    auto core = std::make_shared<directory_core>(std::move(options));
+    if (auto r = core->root.open(); !r) return std::unexpected(r.error());
+    core->full.refresh();
+    std::string id = find_device_id(core->options.root);
+    return std::make_unique<directory_volume>(std::move(core), std::move(id));
+}
+
+}  // namespace keepstore::volumes

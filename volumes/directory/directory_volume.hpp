@@ -1,0 +1,36 @@
+/// The Directory driver: blocks as files in the layout of the Go daemon (contract 1.7; volumes/directory/names.hpp shows
+/// it), durable before they are acknowledged, safe beside other daemons on the same directory.
+#pragma once
+
+#include "base/limits.hpp"
+#include "volumes/volume.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+namespace keepstore::volumes {
+
+/// Whether blocks are written past the page cache (O_DIRECT). File systems without it are written the usual way.
+enum class direct_io {
+    automatic,  ///< Blocks of at least limits::direct_io_bytes_min when the volume syncs.
+    on,
+    off,
+};
+
+struct directory_options {
+    std::string root;                       ///< Absolute path of an existing directory.
+    bool serialize = false;                 ///< One file operation at a time.
+    bool sync = true;                       ///< Acknowledge only what is on disk; false is what the Go daemon does.
+    direct_io direct = direct_io::automatic;
+    /// With less free space the volume counts as full.
+    std::uint64_t free_bytes_min = limits::block_size_bytes_max;
+    unsigned threads_max = limits::volume_threads_max;
+    std::size_t queue_max = limits::volume_queue_max;
+};
+
+/// Looks at the directory (blocks for that long), and starts removing left-over temp files in the background.
+/// errc::bad_request if root is not an absolute path, errc::not_found.
+[[nodiscard]] result<std::unique_ptr<volume>> open_directory_volume(directory_options options);
+
+}  // namespace keepstore::volumes

@@ -1,0 +1,47 @@
+/// Whether the volume is full, and the mark by which daemons tell each other: a symbolic link Root/full to the time (in
+/// seconds) at which one of them found less than a block's worth of space (contract 8). The Go daemon believes a mark for
+/// an hour. We honour a new one for a few seconds and then look ourselves, so that a volume takes blocks again within
+/// five seconds of getting space, and we remove our own.
+///
+/// full() and due() never block. Safe to call from any thread.
+#pragma once
+
+#include "volumes/directory/root_handle.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <string>
+
+namespace keepstore::volumes::directory {
+
+class full_mark {
+  public:
+    /// The volume counts as full when fewer bytes than `free_bytes_min` are free.
+    full_mark(const root_handle& root, std::uint64_t free_bytes_min) : root_(root), free_bytes_min_(free_bytes_min) {}
+
+    [[nodiscard]] bool full() const noexcept { return full_.load(std::memory_order_relaxed); }
+    /// Whether it is time for somebody to call refresh(). True for one caller per interval.
+    [[nodiscard]] bool claim_refresh() noexcept;
+    /// Looks at the mark and the free space. Blocks.
+    void refresh();
+    /// A write failed for lack of space: sets the mark. Blocks.
+    void found_full();
+
+  private:
+    [[nodiscard]] bool has_space() const;
+    void set_mark();
+
+    const root_handle& root_;
+    const std::uint64_t free_bytes_min_;
+    std::atomic<bool> full_{false};
+    std::atomic<std::int64_t> next_refresh_{0};  // Steady clock, nanoseconds.
+
+    std::mutex mutex_;
+    // Guarded by mutex_.
+    std::string ours_;            // Target of the mark that we set, or empty.
+    std::string honoured_;        // The foreign mark last seen,
+    std::int64_t honoured_at_{};  // when it was first seen (steady clock, nanoseconds).
+};
+
+}  // namespace keepstore::volumes::directory

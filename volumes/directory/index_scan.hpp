@@ -1,0 +1,47 @@
+/// One listing of a volume's blocks: the state that the steps of an index share. A step reads on where any step stopped
+/// and gives back one batch; several may run at the same time on threads of the volume.
+/// Memory: the names of the folders being read (16 bytes a block) and a batch for each worker.
+#pragma once
+
+#include "volumes/directory/directory_core.hpp"
+#include "volumes/volume.hpp"
+
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace keepstore::volumes::directory {
+
+class index_scan {
+  public:
+    index_scan(std::shared_ptr<directory_core> core, std::string prefix)
+        : core_(std::move(core)), prefix_(std::move(prefix)) {}
+
+    /// Blocks, for about limits::scan_step_time at most. \returns blocks; none when there is nothing left to start with.
+    /// Any error makes the listing incomplete.
+    [[nodiscard]] result<std::vector<block_info>> step();
+
+  private:
+    struct folder {
+        unique_fd fd;
+        std::vector<md5_digest> names;  // Still to be looked at; taken from the back.
+    };
+
+    [[nodiscard]] result<void> list_root();
+    /// The next folder to work on: one that a step left unfinished, or a new one.
+    [[nodiscard]] result<std::unique_ptr<folder>> next_folder();
+    [[nodiscard]] result<std::unique_ptr<folder>> open_folder(unsigned index);
+    [[nodiscard]] result<void> look_at(folder& from, const md5_digest& name, std::vector<block_info>& into);
+
+    const std::shared_ptr<directory_core> core_;
+    const std::string prefix_;
+    std::mutex mutex_;
+    // Guarded by mutex_.
+    bool listed_ = false;
+    std::vector<unsigned> folders_;  // Not yet opened; taken from the back.
+    std::vector<std::unique_ptr<folder>> unfinished_;
+    unsigned batches_ = 0;
+};
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,22 @@
+/// Reads a directory in one go, which network file systems need: between calls they may lose the place (contract 9,
+/// 18376). Blocks.
+#pragma once
+
+#include "base/error.hpp"
+#include "volumes/directory/op_stats.hpp"
+
+#include <functional>
+#include <string_view>
+
+namespace keepstore::volumes::directory {
+
+/// A d_type of readdir(3): DT_REG, DT_DIR, ... or DT_UNKNOWN where the file system does not say.
+using entry_type = unsigned char;
+
+/// Calls `entry` for each name but "." and "..". After ESTALE or EBADCOOKIE it calls `restart` and begins anew, at most
+/// limits::directory_read_attempts times. `dir` is used from its beginning, whatever its position.
+[[nodiscard]] result<void> list_dir(op_stats& stats, int dir,
+                                    const std::function<void(std::string_view name, entry_type type)>& entry,
+                                    const std::function<void()>& restart);
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,54 @@
+/// The names of files in a Directory volume (contract 1.7). Every name that reaches a system call is made here, from an
+/// md5_digest or a number; nothing from a request is ever part of a path.
+///
+///     Root/abc/abcdef...            a block, 32 hex digits, in the folder of its first three
+///     Root/abc/abcdef....trash.T    the same in the trash, to be deleted at T (seconds since 1970)
+///     Root/abc/tmpabcdef...DIGITS   a block being written
+///     Root/full -> T                the volume was found full at T (a symbolic link)
+#pragma once
+
+#include "base/md5_digest.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace keepstore::volumes::directory {
+
+inline constexpr unsigned block_dirs = 4096;  // 16^3 folders.
+
+/// Folder and file name of a block, null-terminated.
+struct block_path {
+    explicit block_path(const md5_digest& name);
+
+    std::array<char, 4> dir{};
+    std::array<char, 33> file{};
+    std::array<char, 37> path{};  ///< "abc/abcdef..."
+};
+
+/// Number of a block's folder, 0 to 4095.
+[[nodiscard]] unsigned block_dir_index(const md5_digest& name) noexcept;
+/// The same for a folder's name; nullopt unless it is three lower-case hex digits.
+[[nodiscard]] std::optional<unsigned> parse_block_dir(std::string_view name) noexcept;
+
+[[nodiscard]] std::string trash_name(const md5_digest& name, std::int64_t deadline);
+
+struct trash_entry {
+    md5_digest name;
+    std::int64_t deadline;  ///< Seconds since 1970.
+};
+[[nodiscard]] std::optional<trash_entry> parse_trash_name(std::string_view name);
+
+/// A new name each time. Ends in 20 digits, the Go daemon's in at most 10, so that a left-over file tells whose it is.
+[[nodiscard]] std::string temp_name(const md5_digest& name);
+
+enum class temp_origin { ours, foreign };
+/// nullopt if it is not the name of a temp file.
+[[nodiscard]] std::optional<temp_origin> parse_temp_name(std::string_view name);
+
+/// Only lower-case hex digits, at least one.
+[[nodiscard]] bool is_hex(std::string_view name) noexcept;
+
+}  // namespace keepstore::volumes::directory

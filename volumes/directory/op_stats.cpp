@@ -1,0 +1,40 @@
+#include "volumes/directory/op_stats.hpp"
+
+namespace keepstore::volumes::directory {
+namespace {
+
+constexpr std::array<const char*, 8> operation_names{"open", "create", "rename", "unlink",
+                                                     "stat", "flock",  "utimes", "readdir"};
+constexpr std::array<const char*, 3> error_names{"*fs.PathError", "*os.LinkError", "syscall.Errno"};
+
+}  // namespace
+
+error op_stats::failed(op which, int number, std::string_view what) {
+    switch (which) {
+        case op::rename: count(error_type::link_error); break;
+        case op::flock: count(error_type::number); break;
+        default: count(error_type::path_error); break;
+    }
+    return error_from_errno(number, what);
+}
+
+error op_stats::failed(int number, std::string_view what) {
+    count(error_type::path_error);
+    return error_from_errno(number, what);
+}
+
+volume_stats op_stats::snapshot() const {
+    volume_stats out;
+    // As with Go's counters, a name appears with its first event.
+    for (std::size_t i = 0; i < operations_.size(); ++i) {
+        if (const auto n = operations_[i].load(std::memory_order_relaxed)) out.operations[operation_names[i]] = n;
+    }
+    for (std::size_t i = 0; i < errors_.size(); ++i) {
+        if (const auto n = errors_[i].load(std::memory_order_relaxed)) out.errors[error_names[i]] = n;
+    }
+    out.bytes_in = bytes_in_.load(std::memory_order_relaxed);
+    out.bytes_out = bytes_out_.load(std::memory_order_relaxed);
+    return out;
+}
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,200 @@
+#include "volumes/directory/temp_file.hpp"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/xattr.h>
+
+#include <cerrno>
+#include <cstdio>
+
+namespace keepstore::volumes::directory {
+namespace {
+
+// Chunks of the pool start on boundaries of this many bytes; a device that wants more gets buffered writes.
+constexpr unsigned memory_alignment_max = 512;
+constexpr int create_attempts = 100;
+
+}  // namespace
+
+result<std::unique_ptr<temp_file>> temp_file::create(std::shared_ptr<directory_core> core, const md5_digest& name,
+                                                     std::optional<std::uint64_t> size) {
+    std::unique_ptr<temp_file> file(new temp_file(std::move(core), name));
+    if (auto r = file->open(); !r) return std::unexpected(r.error());
+    // Reserving makes the later sync cheaper (the size changes once) and finds out early that there is no space. Small
+    // files are better off with one write.
+    if (size && *size > limits::write_at_once_bytes_max) {
+        if (::fallocate(file->fd_.get(), 0, 0, static_cast<off_t>(*size)) == 0) {
+            file->reserved_ = *size;
+        } else if (errno == ENOSPC || errno == EDQUOT) {
+            return std::unexpected(file->core_->stats.failed(errno, "fallocate"));
+        }
+    }
+    file->choose_direct(size);
+    return file;
+}
+
+temp_file::~temp_file() { unlink(); }
+
+result<void> temp_file::open() {
+    const block_path path(block_);
+    for (int i = 0; i < create_attempts; ++i) {
+        auto dir = core_->make_dir(block_, path);
+        if (!dir) return std::unexpected(dir.error());
+        dir_ = std::move(*dir);
+        std::string name = temp_name(block_);
+        core_->stats.tick(op::create);
+        fd_ = unique_fd(::openat(dir_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
+        if (!fd_) {
+            if (errno == EEXIST || errno == ENOENT) continue;  // Or the folder vanished just now.
+            return std::unexpected(core_->stats.failed(op::create, errno, "create"));
+        }
+        name_ = std::move(name);
+        // The sweep of another daemon may have found the file before it was locked: then it has the lock, or the file is
+        // gone already.
+        if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
+            unlink();
+            continue;
+        }
+        struct stat status {};
+        if (::fstat(fd_.get(), &status) != 0) return std::unexpected(core_->stats.failed(op::stat, errno, "stat"));
+        if (status.st_nlink == 0) continue;
+        if ((status.st_mode & 0777) != 0600) ::fchmod(fd_.get(), 0600);  // An umask that takes even the owner's bits.
+        return {};
+    }
+    return fail(errc::io_error, "create: no temp file could be made");
+}
+
+void temp_file::choose_direct(std::optional<std::uint64_t> size) noexcept {
+    const auto& o = core_->options;
+    const bool wanted = o.direct == direct_io::on || (o.direct == direct_io::automatic && o.sync && size &&
+                                                      *size >= limits::direct_io_bytes_min);
+    if (!wanted) return;
+    struct statx s {};
+    if (::statx(fd_.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 && (s.stx_mask & STATX_DIOALIGN) != 0) {
+        if (s.stx_dio_offset_align == 0 || s.stx_dio_offset_align > direct_unit_bytes ||
+            s.stx_dio_mem_align > memory_alignment_max) {
+            return;
+        }
+        memory_alignment_ = s.stx_dio_mem_align;
+    }
+    direct_ = ::fcntl(fd_.get(), F_SETFL, O_DIRECT) == 0;
+}
+
+void temp_file::end_direct() noexcept {
+    if (!direct_) return;
+    direct_ = false;
+    ::fcntl(fd_.get(), F_SETFL, 0);
+}
+
+result<void> temp_file::write(std::uint64_t offset, std::span<iovec> pieces) {
+    while (!pieces.empty()) {
+        const auto n = ::pwritev(fd_.get(), pieces.data(), static_cast<int>(pieces.size()), static_cast<off_t>(offset));
+        if (n < 0) {
+            if (errno == EINTR) continue;
+            if (errno == EINVAL && direct_) {  // Says yes to O_DIRECT, but no to these addresses.
+                end_direct();
+                continue;
+            }
+            return std::unexpected(core_->stats.failed(errno, "write"));
+        }
+        core_->stats.wrote(static_cast<std::uint64_t>(n));
+        offset += static_cast<std::uint64_t>(n);
+        auto left = static_cast<std::size_t>(n);
+        while (!pieces.empty() && left >= pieces.front().iov_len) {
+            left -= pieces.front().iov_len;
+            pieces = pieces.subspan(1);
+        }
+        if (pieces.empty()) break;
+        auto& first = pieces.front();
+        first.iov_base = static_cast<std::byte*>(first.iov_base) + left;
+        first.iov_len -= left;
+        end_direct();  // The rest may not be aligned; a short write means that something is wrong, so speed is not.
+    }
+    return {};
+}
+
+result<std::size_t> temp_file::read_at(std::uint64_t offset, std::span<std::byte> into) const {
+    // Not through fd_, which may have O_DIRECT set and belongs to whoever writes.
+    const std::string self = "/proc/self/fd/" + std::to_string(fd_.get());
+    const unique_fd fd(::open(self.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
+    std::size_t done = 0;
+    while (done < into.size()) {
+        const auto n = ::pread(fd.get(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return std::unexpected(core_->stats.failed(errno, "read"));
+        if (n == 0) break;
+        done += static_cast<std::size_t>(n);
+    }
+    core_->stats.read(done);
+    return done;
+}
+
+result<void> temp_file::seal(std::uint64_t size,
+                             const std::optional<std::pair<std::string, std::vector<std::byte>>>& attribute) {
+    auto& stats = core_->stats;
+    if (reserved_ > size && ::ftruncate(fd_.get(), static_cast<off_t>(size)) != 0) {
+        return std::unexpected(stats.failed(errno, "truncate"));
+    }
+    if (attribute) {
+        // A file system without attributes, or without room for this one, stores the block all the same.
+        static_cast<void>(::fsetxattr(fd_.get(), ("user." + attribute->first).c_str(), attribute->second.data(),
+                                      attribute->second.size(), 0));
+    }
+    if (auto r = core_->set_mtime_now(fd_.get()); !r) return r;
+    if (core_->options.sync) return core_->sync_file(fd_.get());
+    // Network file systems report lost writes when a descriptor is closed. Closing a copy keeps our lock.
+    const int copy = ::dup(fd_.get());
+    if (copy >= 0 && ::close(copy) != 0 && errno != EINTR) return std::unexpected(stats.failed(errno, "close"));
+    return {};
+}
+
+result<void> temp_file::put_in_place(deadline until) {
+    const block_path path(block_);
+    const char* const target = path.file.data();
+    if (auto r = replace(target, until); !r) return r;
+    name_.clear();
+    ::flock(fd_.get(), LOCK_UN);  // The block can be touched while its folder is being synced.
+    return core_->sync_dir(block_, dir_.get());
+}
+
+result<void> temp_file::replace(const char* target, deadline until) {
+    auto& stats = core_->stats;
+    while (true) {
+        if (core_->noreplace_works.load(std::memory_order_relaxed)) {
+            stats.tick(op::rename);
+            if (::renameat2(dir_.get(), name_.c_str(), dir_.get(), target, RENAME_NOREPLACE) == 0) return {};
+            if (errno == EINVAL || errno == ENOSYS) {
+                core_->noreplace_works = false;  // NFS, for one.
+            } else if (errno != EEXIST) {
+                return std::unexpected(stats.failed(op::rename, errno, "rename"));
+            }
+        }
+        // The name is taken. Whoever holds the old file's lock may be about to trash it, having seen that it is old: after
+        // us that would trash what we publish. With the lock, and the name still its own, nobody is.
+        auto old = open_locked(*core_, dir_.get(), target, until);
+        if (!old && old.error() != errc::not_found) {
+            const int number = old.error().cause.value();
+            if (number != EACCES && number != ENOLCK && number != EOPNOTSUPP) return std::unexpected(old.error());
+        }
+        if (!old && old.error() == errc::not_found && core_->noreplace_works.load(std::memory_order_relaxed)) {
+            struct stat status {};
+            if (::fstatat(dir_.get(), target, &status, AT_SYMLINK_NOFOLLOW) != 0) {
+                if (until.passed()) return fail(errc::timeout);
+                continue;  // Trashed meanwhile.
+            }
+        }
+        stats.tick(op::rename);
+        if (::renameat(dir_.get(), name_.c_str(), dir_.get(), target) == 0) return {};
+        return std::unexpected(stats.failed(op::rename, errno, "rename"));
+    }
+}
+
+void temp_file::unlink() noexcept {
+    if (name_.empty()) return;
+    core_->stats.tick(op::unlink);
+    ::unlinkat(dir_.get(), name_.c_str(), 0);
+    name_.clear();
+}
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,151 @@
+#include "volumes/directory/trash_walk.hpp"
+
+#include "volumes/directory/list_dir.hpp"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <sys/file.h>
+
+#include <cerrno>
+
+namespace keepstore::volumes::directory {
+
+result<bool> trash_walk::step() {
+    const auto end = deadline::in(limits::scan_step_time);
+    place at;
+    {
+        const std::lock_guard lock(mutex_);
+        if (pending_.empty()) return false;
+        at = std::move(pending_.back());
+        pending_.pop_back();
+        ++active_;
+    }
+    totals found;
+    std::optional<error> failed;
+    const unique_fd dir(open_beneath(core_->root.fd(), at.path.empty() ? "." : at.path.c_str(),
+                                     O_RDONLY | O_DIRECTORY));
+    if (!dir) {
+        if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
+            failed = core_->stats.failed(op::open, errno, "open");
+        }
+        at.entries.clear();
+    } else if (!at.read) {
+        at.read = true;
+        if (auto r = read(at, dir.get()); !r) failed = r.error();
+    }
+    while (!at.entries.empty() && !end.passed() && !core_->stopping.load(std::memory_order_relaxed)) {
+        look_at(dir.get(), at.entries.back(), found);
+        at.entries.pop_back();
+    }
+    if (failed) {
+        ++found.errors;
+        log::error("cannot read a directory of the volume", {{"error", failed->text}, {"DeviceRoot", core_->options.root}});
+    }
+    const bool is_root = at.path.empty();
+    const std::lock_guard lock(mutex_);
+    --active_;
+    totals_.trash.blocks_deleted += found.trash.blocks_deleted;
+    totals_.trash.bytes_deleted += found.trash.bytes_deleted;
+    totals_.trash.blocks_in_trash += found.trash.blocks_in_trash;
+    totals_.trash.bytes_in_trash += found.trash.bytes_in_trash;
+    totals_.temp_files_deleted += found.temp_files_deleted;
+    totals_.errors += found.errors;
+    if (!at.entries.empty()) pending_.push_back(std::move(at));
+    if (failed && is_root) return std::unexpected(*failed);
+    return !pending_.empty();
+}
+
+bool trash_walk::finished() const {
+    const std::lock_guard lock(mutex_);
+    return pending_.empty() && active_ == 0;
+}
+
+trash_walk::totals trash_walk::result_so_far() const {
+    const std::lock_guard lock(mutex_);
+    return totals_;
+}
+
+result<void> trash_walk::read(place& at, int dir) {
+    std::vector<place> below;
+    std::vector<unsigned> block_dirs_found;
+    const auto entry = [&](std::string_view name, entry_type type) {
+        if (is_hex(name)) {
+            bool directory = type == DT_DIR;
+            if (type == DT_UNKNOWN) {
+                struct stat status {};
+                directory = ::fstatat(dir, std::string(name).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                            S_ISDIR(status.st_mode);
+            }
+            if (directory) {
+                if (const auto index = at.path.empty() ? parse_block_dir(name) : std::nullopt) {
+                    block_dirs_found.push_back(*index);
+                }
+                below.push_back({at.path.empty() ? std::string(name) : at.path + "/" + std::string(name), false, {}});
+            }
+            return;
+        }
+        if (type != DT_REG && type != DT_UNKNOWN) return;
+        if ((what_ == what::temp_files_and_trash && parse_trash_name(name)) || parse_temp_name(name)) {
+            at.entries.emplace_back(name);
+        }
+    };
+    const auto restart = [&] {
+        block_dirs_found.clear();
+        below.clear();
+        at.entries.clear();
+    };
+    const auto listed = list_dir(core_->stats, dir, entry, restart);
+    // One sync of the root now saves every writer one when it first meets a folder that somebody made earlier.
+    if (what_ == what::temp_files && core_->options.sync && !block_dirs_found.empty() && listed &&
+        core_->syncs.sync(dir_sync::root_key, dir) == 0) {
+        for (const unsigned index : block_dirs_found) core_->root.set_dir_durable(index, true);
+    }
+    const std::lock_guard lock(mutex_);
+    for (auto& p : below) pending_.push_back(std::move(p));
+    return listed;
+}
+
+void trash_walk::look_at(int dir, const std::string& name, totals& into) {
+    if (const auto trash = parse_trash_name(name)) {
+        delete_trash(dir, name, trash->deadline, into);
+    } else if (const auto origin = parse_temp_name(name)) {
+        delete_temp(dir, name, *origin == temp_origin::ours, into);
+    }
+}
+
+void trash_walk::delete_trash(int dir, const std::string& name, std::int64_t due, totals& into) {
+    struct stat status {};
+    if (::fstatat(dir, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode)) return;
+    const auto size = static_cast<std::uint64_t>(status.st_size);
+    if (due > std::chrono::floor<std::chrono::seconds>(wall_clock_now()).time_since_epoch().count()) {
+        ++into.trash.blocks_in_trash;
+        into.trash.bytes_in_trash += size;
+        return;
+    }
+    // Needs no lock: an untrash of this copy has renamed it already, or will find it gone.
+    core_->stats.tick(op::unlink);
+    if (::unlinkat(dir, name.c_str(), 0) == 0) {
+        ++into.trash.blocks_deleted;
+        into.trash.bytes_deleted += size;
+    } else if (errno != ENOENT) {
+        ++into.errors;
+        log::error("cannot delete trash", {{"error", core_->stats.failed(op::unlink, errno, "unlink").text}});
+    }
+}
+
+void trash_walk::delete_temp(int dir, const std::string& name, bool ours, totals& into) {
+    const unique_fd fd(::openat(dir, name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+    if (!fd) return;
+    struct stat status {};
+    if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return;
+    // Daemons of our kind hold the lock while they write, so a file without it is an orphan of a process that died. The
+    // Go daemon takes none: there only age tells.
+    if (!ours && wall_clock_now() - mtime_of(status) < limits::foreign_temp_age_min) return;
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return;
+    struct stat named {};
+    if (::fstatat(dir, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 || named.st_ino != status.st_ino) return;
+    core_->stats.tick(op::unlink);
+    if (::unlinkat(dir, name.c_str(), 0) == 0) ++into.temp_files_deleted;
+}
+
+}  // namespace keepstore::volumes::directory

@@ -1,0 +1,184 @@
+/// What a volume offers: random-access readers, incremental writers, and the life cycle of blocks (touch, trash, untrash,
+/// index). A volume knows no locators, tokens, storage classes or policy: it stores blocks under their MD5 and says when
+/// they were last written. One implementation per kind of storage; see volumes/factory.hpp.
+///
+/// Threads: every call may come from any thread; coroutines resume on the executor of their caller and never block it.
+/// Deadlines: a call that has not come back by `until` gives errc::timeout, and may still have happened. Drivers apply
+/// their own smaller limit (limits::volume_call_timeout) so that a hung disk is noticed before a request is over.
+/// Cancellation: a cancelled call gives errc::cancelled and leaves nothing behind but what had completed.
+/// Errors: errc::not_found, no_space, timeout, cancelled, unavailable (overloaded or known to hang), unsupported,
+/// io_error. Texts never contain paths.
+#pragma once
+
+#include "base/async.hpp"
+#include "base/buffer.hpp"
+#include "base/deadline.hpp"
+#include "base/md5_digest.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace keepstore::volumes {
+
+/// Wall-clock time in nanoseconds since 1970, the resolution of the index (contract 2.10).
+using block_time = std::chrono::sys_time<std::chrono::nanoseconds>;
+
+struct block_info {
+    md5_digest name;
+    std::uint64_t size;
+    block_time mtime;
+};
+
+/// An open block. It stays readable, with the same content, after the block was trashed or replaced.
+/// Use from one coroutine at a time.
+class block_reader {
+  public:
+    virtual ~block_reader() = default;
+
+    /// Size when it was opened.
+    [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
+
+    /// Fills `into` from `offset`. Short only at the end of the block.
+    [[nodiscard]] virtual awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into,
+                                                                 deadline until) = 0;
+
+    /// What can be had without waiting (page cache), which may be less than asked for; nullopt if nothing can.
+    /// Never blocks. \returns 0 at the end of the block.
+    [[nodiscard]] virtual std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) {
+        static_cast<void>(offset);
+        static_cast<void>(into);
+        return std::nullopt;
+    }
+
+    /// Whether the stored bytes from `offset` are equal to `bytes`; false if the block ends before. Needs no buffer of
+    /// the pool, so that a holder of one chunk can always compare.
+    [[nodiscard]] virtual awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes,
+                                                            deadline until) = 0;
+
+    /// A small named value stored beside the block's content without changing it (an extended attribute, object
+    /// metadata). errc::not_found when there is none, errc::unsupported when the storage has no such thing.
+    [[nodiscard]] virtual awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) = 0;
+    [[nodiscard]] virtual awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value,
+                                                                  deadline until) = 0;
+};
+
+/// A block being written. Dropped without commit: nothing of it remains. Use from one coroutine at a time.
+class block_writer {
+  public:
+    virtual ~block_writer() = default;
+
+    /// Takes a share in `bytes` and writes them behind the caller's back, in order. Suspends only while more than
+    /// `queue_bytes` (see set_queue_bytes) wait to be written. A failed write is reported by the next append or commit;
+    /// the writer is then good for nothing but read_back. Everything that earlier appends took can be read back; of the
+    /// one that failed, perhaps. Large slices (whole chunks) are cheapest: writing begins with whatever is there.
+    [[nodiscard]] virtual awaitable<result<void>> append(const_slice bytes, deadline until) = 0;
+
+    /// How many appended bytes may wait to be written before append suspends.
+    virtual void set_queue_bytes(std::size_t) noexcept = 0;
+
+    /// Bytes that were written before the writer failed (or was stopped), for continuing on another volume.
+    /// \returns the count read, short at the end of what can be read back.
+    [[nodiscard]] virtual awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into,
+                                                                   deadline until) = 0;
+
+    /// Makes everything appended the content of the block, visible at once or not at all, and (unless the volume is
+    /// configured otherwise) durable before it returns: data, name and mtime survive a power cut. The mtime is the time
+    /// of the commit. Replaces a block that is there already.
+    ///
+    /// `attribute`: name and value to be stored with the block as by write_attribute; ignored where unsupported.
+    [[nodiscard]] virtual awaitable<result<void>> commit(
+        std::optional<std::pair<std::string, std::vector<std::byte>>> attribute, deadline until) = 0;
+};
+
+enum class trash_outcome {
+    trashed,    ///< It is in the trash (or deleted, where the trash lifetime is 0).
+    too_new,    ///< Kept: written or touched within the protection period.
+    changed,    ///< Kept: its mtime is not the expected one.
+};
+
+struct trash_options {
+    std::chrono::nanoseconds protect_for;          ///< Blocks younger than this are kept (BlobSigningTTL).
+    std::chrono::nanoseconds lifetime;             ///< How long it stays in the trash; 0 deletes at once.
+    std::optional<block_time> only_if_mtime = {};  ///< Trash only if the mtime is exactly this.
+};
+
+struct empty_trash_stats {
+    std::uint64_t blocks_deleted = 0;
+    std::uint64_t bytes_deleted = 0;
+    std::uint64_t blocks_in_trash = 0;  ///< Remaining, not yet due.
+    std::uint64_t bytes_in_trash = 0;
+};
+
+/// Receives an index in batches, in any order. Called from the coroutine that awaits volume::index.
+class index_sink {
+  public:
+    virtual ~index_sink() = default;
+    /// An error ends the index and is its result.
+    [[nodiscard]] virtual awaitable<result<void>> put(std::span<const block_info> batch) = 0;
+};
+
+/// Counters of one volume, for /metrics (contract 2.5: arvados_keepstore_volume_*). Names are those of the Go daemon.
+struct volume_stats {
+    std::map<std::string, std::uint64_t> operations;  ///< "open", "create", "rename", ... or "get", "put", ...
+    std::map<std::string, std::uint64_t> errors;      ///< By error type.
+    std::uint64_t bytes_in = 0;                       ///< Read from the storage.
+    std::uint64_t bytes_out = 0;                      ///< Written to the storage.
+};
+
+class volume {
+  public:
+    virtual ~volume() = default;
+
+    /// Identifies the storage behind the volume, stable over restarts, the same for every daemon that serves it.
+    [[nodiscard]] virtual const std::string& device_id() const noexcept = 0;
+
+    /// Opens a block for reading. errc::not_found.
+    [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_reader>>> open(md5_digest name, deadline until) = 0;
+
+    /// The same without waiting, when it can be had at once (names and inodes in memory). nullopt: use open().
+    [[nodiscard]] virtual std::optional<result<std::unique_ptr<block_reader>>> try_open(const md5_digest& name) {
+        static_cast<void>(name);
+        return std::nullopt;
+    }
+
+    /// Begins a block of `size` bytes if known. Nothing may be visible to readers before commit. errc::no_space when the
+    /// volume is known to be full. Cheap: drivers put off real work to the first append or to commit.
+    [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name,
+                                                                                  std::optional<std::uint64_t> size,
+                                                                                  deadline until) = 0;
+
+    /// Sets the mtime to now, durably. errc::not_found if the block is not there, or was trashed meanwhile.
+    [[nodiscard]] virtual awaitable<result<void>> touch(md5_digest name, deadline until) = 0;
+
+    [[nodiscard]] virtual awaitable<result<block_time>> mtime(md5_digest name, deadline until) = 0;
+
+    [[nodiscard]] virtual awaitable<result<trash_outcome>> trash(md5_digest name, trash_options options,
+                                                                 deadline until) = 0;
+
+    /// Brings the latest trash copy back with mtime now, durably. A block that is there already stays and is touched.
+    /// errc::not_found when there is no trash copy.
+    [[nodiscard]] virtual awaitable<result<void>> untrash(md5_digest name, deadline until) = 0;
+
+    /// Deletes the trash that is due, with `concurrency` workers.
+    [[nodiscard]] virtual awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) = 0;
+
+    /// Lists the blocks whose hex name begins with `prefix` (lower-case hex; anything else matches nothing).
+    /// An error means that the listing is incomplete. Flat in memory; suspends while the sink does.
+    [[nodiscard]] virtual awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) = 0;
+
+    [[nodiscard]] virtual volume_stats stats() const = 0;
+
+    /// Whether the volume answers at present, for readiness. An empty string, or what is wrong in plain words.
+    [[nodiscard]] virtual std::string health() const = 0;
+};
+
+}  // namespace keepstore::volumes
