@@ -1,0 +1,29 @@
+#include "keepstore/bad_copy_log.hpp"
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+namespace keepstore::core {
+namespace {
+
+std::string key(std::string_view mount_uuid, const md5_digest& block) {
+    return std::string(mount_uuid) + '/' + block.hex();
+}
+
+}  // namespace
+
+void bad_copy_log::report(std::string_view mount_uuid, const md5_digest& block, std::string_view what) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (reported_.size() >= limits::bad_copies_remembered_max) reported_.clear();
+        if (!reported_.insert(key(mount_uuid, block)).second) return;
+    }
+    log::error("stored copy is bad", {{"block", block.hex()}, {"mount", mount_uuid}, {"problem", what}});
+}
+
+void bad_copy_log::forget(std::string_view mount_uuid, const md5_digest& block) {
+    const std::lock_guard lock(mutex_);
+    reported_.erase(key(mount_uuid, block));
+}
+
+}  // namespace keepstore::core

@@ -1,0 +1,45 @@
+/// A mount is a volume as this daemon may use it: what it may do there, how many replicas it counts for, which storage
+/// classes it offers. The table of mounts is fixed at start-up; safe to read from any thread.
+#pragma once
+
+#include "base/md5_digest.hpp"
+#include "volumes/volume.hpp"
+
+#include <map>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::core {
+
+struct mount {
+    std::string uuid;
+    std::shared_ptr<volumes::volume> volume;
+    bool allow_write = false;
+    bool allow_trash = false;
+    int replication = 1;
+    std::map<std::string, bool> storage_classes;
+    int priority = 0;  ///< The highest of its classes' (contract 1.6); higher is read first.
+};
+
+class mount_table {
+  public:
+    explicit mount_table(std::vector<mount> mounts);
+
+    [[nodiscard]] std::span<const mount> all() const noexcept { return mounts_; }
+    /// Null if there is none.
+    [[nodiscard]] const mount* find(std::string_view uuid) const noexcept;
+
+    /// All mounts in the order in which this block is looked for: priority descending, then rendezvous weight ascending
+    /// (contract 4.5: md5(hash + last 15 characters of the uuid)).
+    [[nodiscard]] std::vector<const mount*> in_read_order(const md5_digest& block) const;
+    /// The writable ones, in the same order.
+    [[nodiscard]] std::vector<const mount*> in_write_order(const md5_digest& block) const;
+
+  private:
+    std::vector<mount> mounts_;
+};
+
+}  // namespace keepstore::core

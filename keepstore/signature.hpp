@@ -1,0 +1,36 @@
+/// Permission signatures on locators: `+A<40 hex>@<8 hex>`, an HMAC-SHA1 over hash, token, expiry and TTL
+/// (Arvados "Keep locator format"; contract 1.6, 2.10, 3). Immutable after construction; safe to use from any thread.
+#pragma once
+
+#include "base/error.hpp"
+
+#include <chrono>
+#include <string>
+#include <string_view>
+
+namespace keepstore::core {
+
+class locator_signer {
+  public:
+    using time_point = std::chrono::sys_seconds;
+
+    /// `key` is Collections.BlobSigningKey; empty: nothing is signed. `ttl` is part of what is signed.
+    locator_signer(std::string key, std::chrono::seconds ttl);
+
+    /// `bare_locator` with a signature that `token` can use until now + ttl; unchanged if key or token is empty.
+    [[nodiscard]] std::string sign(std::string_view bare_locator, std::string_view token, time_point now) const;
+
+    /// Whether `signed_locator` was signed for `token` and has not expired. errc::unauthorized "expired signature"
+    /// (looked at first, as the Go daemon does), errc::bad_request "invalid signature" otherwise. Compares in constant
+    /// time, over the decoded bytes.
+    [[nodiscard]] result<void> verify(std::string_view signed_locator, std::string_view token, time_point now) const;
+
+    [[nodiscard]] bool has_key() const noexcept { return !key_.empty(); }
+
+  private:
+    std::string key_;
+    std::chrono::seconds ttl_;
+    std::string ttl_hex_;
+};
+
+}  // namespace keepstore::core

@@ -1,0 +1,34 @@
+/// The background work of the core: the trash-list workers, the pull-list workers and the emptying of the trash
+/// (contract 1.6, 5.3, 5.6, 8). Each is a coroutine that runs until it is cancelled.
+#pragma once
+
+#include "keepstore/block_store.hpp"
+#include "keepstore/work_lists.hpp"
+#include "keepstore/work_queue.hpp"
+
+#include <chrono>
+
+namespace keepstore::core {
+
+/// Takes items from the list and trashes what they name, with the safety checks of contract 5.6: the item is older than
+/// the signature TTL, the copy's mtime is exactly the item's, and the driver's own check under its lock. Several may run on
+/// one queue (Collections.BlobTrashConcurrency).
+[[nodiscard]] awaitable<void> run_trash_worker(block_store& store, work_queue<trash_item>& queue);
+
+/// One item of a trash list.
+[[nodiscard]] awaitable<void> execute_trash_item(block_store& store, trash_item item);
+
+/// Takes items from the pull list and says in the log that each cannot be fetched: this build has no client for other
+/// servers.
+[[nodiscard]] awaitable<void> run_pull_worker(work_queue<pull_item>& queue);
+
+struct empty_trash_options {
+    std::chrono::nanoseconds interval;     ///< Collections.BlobTrashCheckInterval.
+    std::chrono::nanoseconds first_after;  ///< How soon after the start; see docs/compatibility.md.
+    unsigned concurrency;                  ///< Collections.BlobDeleteConcurrency.
+};
+
+/// Deletes what is due in the trash of every volume that may be trashed: soon after the start, then every interval.
+[[nodiscard]] awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options);
+
+}  // namespace keepstore::core
