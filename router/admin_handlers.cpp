@@ -1,0 +1,116 @@
+// What needs the administrator's token: index, mounts, work lists, touch, trash and untrash (contract 2.10, 5.2-5.4).
+#include "base/limits.hpp"
+#include "keepstore/locator.hpp"
+#include "router/routes.hpp"
+
+#include <nlohmann/json.hpp>
+
+namespace keepstore::router {
+namespace {
+
+// Sends index lines as they come. The head leaves with the first of them, so that an error before is still a status.
+class index_response final : public core::block_store::index_writer {
+  public:
+    explicit index_response(exchange& ex) noexcept : ex_(ex) {}
+
+    awaitable<result<void>> write(std::string_view lines) override {
+        if (lines.empty()) co_return result<void>{};
+        if (!ex_.response_started()) {
+            ex_.set_header("Content-Type", text_plain);
+            if (auto started = co_await ex_.start(200, std::nullopt); !started) co_return started;
+        }
+        co_return co_await ex_.write(std::as_bytes(std::span(lines)));
+    }
+
+  private:
+    exchange& ex_;
+};
+
+}  // namespace
+
+awaitable<void> routes::touch_block(request_context& request, std::string_view locator_text) {
+    const auto block = core::locator::parse(locator_text);
+    if (!block) co_return co_await request.reply_error(block.error());
+    const auto done = co_await store_.block_touch(block->hash, request.ex.get_deadline());
+    if (!done) co_return co_await request.reply_error(done.error());
+    co_await request.reply_empty(200);
+}
+
+awaitable<void> routes::trash_block(request_context& request, std::string_view locator_text) {
+    const auto block = core::locator::parse(locator_text);
+    if (!block) co_return co_await request.reply_error(block.error());
+    const auto done = co_await store_.block_trash(block->hash, request.ex.get_deadline());
+    if (!done) co_return co_await request.reply_error(done.error());
+    co_await request.reply_empty(200);
+}
+
+awaitable<void> routes::untrash_block(request_context& request, std::string_view locator_text) {
+    const auto block = core::locator::parse(locator_text);
+    if (!block) co_return co_await request.reply_error(block.error());
+    const auto done = co_await store_.block_untrash(block->hash, request.ex.get_deadline());
+    if (!done) co_return co_await request.reply_error(done.error());
+    co_await request.reply_empty(200);
+}
+
+awaitable<void> routes::list_mounts(request_context& request) {
+    auto array = nlohmann::ordered_json::array();
+    for (const core::mount& m : store_.mounts().all()) {
+        array.push_back({{"uuid", m.uuid},
+                         {"device_id", m.volume->device_id()},
+                         {"allow_write", m.allow_write},
+                         {"allow_trash", m.allow_trash},
+                         {"replication", m.replication},
+                         {"storage_classes", m.storage_classes}});
+    }
+    const std::string body = array.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    co_await request.reply(200, body, application_json);
+}
+
+awaitable<void> routes::list_index(request_context& request, std::string_view mount_uuid, std::string_view prefix) {
+    exchange& ex = request.ex;
+    // A big index takes longer than any request may (contract 2.8).
+    ex.set_deadline(deadline::never());
+    std::string wanted(prefix);
+    if (auto values = query_values(ex.head().query, "prefix"); !values.empty() && !values.front().empty())
+        wanted = std::move(values.front());
+    if (request.is_head()) {
+        // Nobody will see the lines; listing millions of blocks for nothing is not worth their exact count.
+        if (!mount_uuid.empty() && !store_.mounts().find(mount_uuid))
+            co_return co_await request.reply_error(error(errc::not_found));
+        request.status = 200;
+        ex.set_header("Content-Type", text_plain);
+        const auto started = co_await ex.start(200, std::nullopt);
+        if (!started) co_return request.cut_off();
+        if (const auto finished = co_await ex.finish(); !finished) request.cut_off();
+        co_return;
+    }
+    index_response lines(ex);
+    const auto done = co_await store_.index(std::string(mount_uuid), std::move(wanted), lines, deadline::never());
+    if (!done) co_return co_await request.reply_error(done.error());
+    // The blank line that says that the list is complete (contract 5.4).
+    if (!ex.response_started()) co_return co_await request.reply(200, "\n", text_plain);
+    request.status = 200;
+    constexpr std::string_view blank = "\n";
+    if (const auto ended = co_await ex.write(std::as_bytes(std::span(blank))); !ended) co_return request.cut_off();
+    if (const auto finished = co_await ex.finish(); !finished) request.cut_off();
+}
+
+awaitable<void> routes::set_pull_list(request_context& request) {
+    const auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
+    if (!body) co_return co_await request.reply_error(body.error());
+    auto items = core::parse_pull_list(*body);
+    if (!items) co_return co_await request.reply_error(items.error());
+    pulls_.replace(std::move(*items));
+    co_await request.reply_empty(200);
+}
+
+awaitable<void> routes::set_trash_list(request_context& request) {
+    const auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
+    if (!body) co_return co_await request.reply_error(body.error());
+    auto items = core::parse_trash_list(*body);
+    if (!items) co_return co_await request.reply_error(items.error());
+    trash_.replace(std::move(*items));
+    co_await request.reply_empty(200);
+}
+
+}  // namespace keepstore::router

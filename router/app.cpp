@@ -1,0 +1,191 @@
+#include "router/app.hpp"
+
+#include "base/log.hpp"
+#include "router/access_log.hpp"
+#include "router/cors.hpp"
+#include "router/request_id.hpp"
+#include "router/status.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <fstream>
+#include <new>
+
+namespace keepstore::router {
+namespace {
+
+// "": nothing went wrong. Texts of exceptions are for the log only.
+std::string describe(const std::exception_ptr& thrown) {
+    try {
+        std::rethrow_exception(thrown);
+    } catch (const std::exception& e) {
+        return e.what();
+    } catch (...) {
+        return "unknown exception";
+    }
+}
+
+}  // namespace
+
+bool is_collection_host(std::string_view host) noexcept {
+    std::string_view label = host.substr(0, host.find('.'));
+    label = label.substr(0, label.find("--"));
+    const auto all = [](std::string_view s, auto&& test) { return std::ranges::all_of(s, test); };
+    const auto alphanumeric = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); };
+    const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    // zzzzz-4zz18-012345678901234
+    if (label.size() == 27 && label[5] == '-' && label[11] == '-' && all(label.substr(0, 5), alphanumeric) &&
+        all(label.substr(6, 5), alphanumeric) && all(label.substr(12), alphanumeric))
+        return true;
+    // A portable data hash with its plus sign written as a dash: 32 hex digits, the size.
+    return label.size() > 33 && (label[32] == '-' || label[32] == '+') && all(label.substr(0, 32), hex) &&
+           all(label.substr(33), digit);
+}
+
+app::app(const app_options& o, core::block_store& store, core::work_queue<core::pull_item>& pulls,
+         core::work_queue<core::trash_item>& trash, pool::buffer_pool& pool, digest::engine& digest)
+    : root_token_(o.system_root_token),
+      management_token_(o.management_token),
+      request_timeout_(o.request_timeout),
+      limiter_(o.limits),
+      metrics_(o.about, {.store = store,
+                         .pool = pool,
+                         .digest = digest,
+                         .pulls = pulls,
+                         .trash = trash,
+                         .requests_limiter = limiter_,
+                         .requests = requests_,
+                         .more = o.more_metrics}),
+      health_(store.mounts(), management_token_),
+      routes_(store, pulls, trash, root_token_) {}
+
+awaitable<void> app::handle(exchange& ex) {
+    request_context request{.ex = ex};
+    const request_head& head = ex.head();
+    // "OPTIONS *" is about the server, not about a path, and goes through none of the layers.
+    if (head.method == "OPTIONS" && head.target == "*") co_return co_await request.reply_empty(200);
+    std::exception_ptr thrown;
+    try {
+        const bool collection_host = is_collection_host(head.get("Host"));
+        if (!collection_host) {
+            if (const bool done = co_await answer_metrics(request); done) co_return;
+            if (const bool done = co_await health_.answer_probe(request); done) co_return;
+        }
+        co_await handle_counted(request, collection_host);
+    } catch (...) {
+        // Only of the outer layers; what handlers throw is caught where it can be logged with the request.
+        thrown = std::current_exception();
+    }
+    if (thrown) {
+        log::error("request failed", {{"error", describe(thrown)}});
+        ex.abort();
+    }
+}
+
+awaitable<void> app::handle_counted(request_context& request, bool collection_host) {
+    exchange& ex = request.ex;
+    const request_head& head = ex.head();
+    if (request_timeout_ > std::chrono::nanoseconds::zero()) ex.set_deadline(deadline(ex.started_at() + request_timeout_));
+    request.request_id = head.get("X-Request-Id");
+    if (request.request_id.empty()) request.request_id = make_request_id();
+    ex.set_header("X-Request-Id", request.request_id);
+    const bool inspected = co_await answer_inspect(request);
+    if (!inspected) {
+        request_table::entry entry(requests_, ex, request.request_id);
+        const access_log line(request);
+        std::exception_ptr thrown;
+        try {
+            co_await handle_logged(request, entry, collection_host);
+        } catch (...) {
+            thrown = std::current_exception();
+        }
+        if (thrown) {
+            log::error("request failed", {{"RequestID", request.request_id}, {"error", describe(thrown)}});
+            co_await request.reply_error(error(errc::io_error, "internal server error"));
+        }
+        if (request.client_gone) entry.mark_abandoned();
+        const auto now = std::chrono::steady_clock::now();
+        line.finish(now);
+        metrics_.count_time_to_status(head.method, request.status, access_log::time_to_status(ex, now));
+    }
+    metrics_.count_request(head.method, request.status, std::chrono::steady_clock::now() - ex.started_at());
+}
+
+awaitable<void> app::handle_logged(request_context& request, request_table::entry& entry, bool collection_host) {
+    if (!collection_host)
+        if (const bool done = co_await health_.answer_ping(request); done) co_return;
+    // Requests of browsers come first: a person waits for them (contract 2.8).
+    request.priority = request.ex.head().has("Origin") ? 1 : 0;
+    if (auto place = limiter_.try_enter(*request.priority)) {
+        entry.place = std::move(*place);
+    } else {
+        auto waited = co_await limiter_.enter(*request.priority);
+        if (!waited) {
+            // The refusal has no body and no CORS headers.
+            request.client_gone = request.ex.cancelled_because() == cancel_reason::client_gone;
+            co_return co_await request.reply_empty(status_of(waited.error().code, request.ex.cancelled_because()));
+        }
+        entry.place = std::move(*waited);
+    }
+    co_await handle_limited(request);
+    entry.place = {};
+}
+
+awaitable<void> app::handle_limited(request_context& request) {
+    set_cors_headers(request.ex);
+    request.tokens = collect_tokens(request.ex.head());
+    co_await routes_.handle(request);
+}
+
+awaitable<bool> app::answer_metrics(request_context& request) {
+    const request_head& head = request.ex.head();
+    const bool text = head.path == "/metrics";
+    if ((!text && head.path != "/metrics.json") || (head.method != "GET" && head.method != "HEAD")) co_return false;
+    switch (require_literal_token(management_token_, collect_tokens(head), admission::granted)) {
+        case admission::unauthorized: co_await request.reply_plain_error(401, "Unauthorized"); break;
+        case admission::forbidden: co_await request.reply_plain_error(403, "Forbidden"); break;
+        case admission::granted: {
+            const std::string body = text ? metrics_.text() : metrics_.json();
+            co_await request.reply(200, body, text ? "text/plain; version=0.0.4; charset=utf-8" : application_json);
+        }
+    }
+    co_return true;
+}
+
+awaitable<bool> app::answer_inspect(request_context& request) {
+    const request_head& head = request.ex.head();
+    if (head.path != "/_inspect/requests" || head.method != "GET") co_return false;
+    if (is_exact_bearer(head.get("Authorization"), management_token_)) {
+        const std::string body = requests_.to_json();
+        co_await request.reply(200, body, application_json);
+    } else {
+        co_await request.reply(401, "{\"errors\":[\"unauthorized\"]}\n", application_json);
+    }
+    co_return true;
+}
+
+void app::stalled(exchange& ex, bool waits) noexcept {
+    request_table::entry* const entry = requests_.find(ex);
+    if (!entry) return;
+    if (waits) {
+        entry->place.release_while_stalled();
+    } else {
+        entry->place.resume();
+    }
+}
+
+bool app::dump_queue_if_busy(const std::filesystem::path& folder) const {
+    if (management_token_.empty()) return false;
+    const auto now = limiter_.snapshot();
+    if (now.concurrent == 0 || now.concurrent_max == 0 || now.concurrent * 10 < now.concurrent_max * 9) return false;
+    const auto path = folder / "keepstore-requests.json";
+    std::ofstream file(path, std::ios::binary | std::ios::trunc);
+    file << requests_.to_json();
+    file.close();
+    if (file) return true;
+    log::warning("cannot write the list of current requests", {{"path", path.string()}});
+    return false;
+}
+
+}  // namespace keepstore::router

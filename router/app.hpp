@@ -1,0 +1,81 @@
+/// The application behind the HTTP transport: the chain of contract 2.1 (metrics, deadline, request id, inspect, log,
+/// health, limiter, CORS, tokens, routes), in that order. Made once by daemon/; handles requests on all loops.
+/// Safe to use from any thread.
+#pragma once
+
+#include "digest/engine.hpp"
+#include "keepstore/block_store.hpp"
+#include "keepstore/work_lists.hpp"
+#include "keepstore/work_queue.hpp"
+#include "pool/buffer_pool.hpp"
+#include "router/exchange.hpp"
+#include "router/health.hpp"
+#include "router/limiter.hpp"
+#include "router/metrics.hpp"
+#include "router/request_context.hpp"
+#include "router/request_table.hpp"
+#include "router/routes.hpp"
+#include "router/tokens.hpp"
+
+#include <chrono>
+#include <filesystem>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::router {
+
+struct app_options {
+    std::string system_root_token;  ///< Empty: the admin API is closed.
+    std::string management_token;   ///< Empty: /metrics is open, ping and inspect are off (contract 2.4).
+    limiter::options limits = {};   ///< API.MaxConcurrentRequests, API.MaxQueuedRequests.
+    std::chrono::nanoseconds request_timeout{};  ///< API.RequestTimeout; 0: none.
+    metrics::options about = {};                 ///< Version and configuration, for /metrics.
+    std::function<std::vector<metrics::sample>()> more_metrics = {};  ///< See metrics::sources.
+};
+
+class app final : public handler {
+  public:
+    /// All arguments must outlive the app.
+    app(const app_options&, core::block_store&, core::work_queue<core::pull_item>&, core::work_queue<core::trash_item>&,
+        pool::buffer_pool&, digest::engine&);
+
+    [[nodiscard]] awaitable<void> handle(exchange&) override;
+    void stalled(exchange&, bool) noexcept override;
+
+    /// From now on readiness says no and ping says unhealthy (or yes again).
+    void set_draining(bool draining) noexcept { health_.set_draining(draining); }
+    [[nodiscard]] health::readiness ready() const { return health_.check(); }
+
+    /// Requests being handled, those that wait or stall included.
+    [[nodiscard]] limiter::stats limiter_stats() const { return limiter_.snapshot(); }
+
+    /// Writes the list of current requests to `folder`/keepstore-requests.json if the limiter is at least 90 percent full
+    /// and a management token is set; the daemon calls it every minute when SystemLogs.RequestQueueDumpDirectory is set
+    /// (contract 2.7). Blocks: not for event loops. A failure is logged.
+    /// \returns whether the file was written.
+    bool dump_queue_if_busy(const std::filesystem::path& folder) const;
+
+  private:
+    [[nodiscard]] awaitable<bool> answer_metrics(request_context&);
+    [[nodiscard]] awaitable<bool> answer_inspect(request_context&);
+    [[nodiscard]] awaitable<void> handle_counted(request_context&, bool collection_host);
+    [[nodiscard]] awaitable<void> handle_logged(request_context&, request_table::entry&, bool collection_host);
+    [[nodiscard]] awaitable<void> handle_limited(request_context&);
+
+    const secret_token root_token_;
+    const secret_token management_token_;
+    const std::chrono::nanoseconds request_timeout_;
+    request_table requests_;
+    limiter limiter_;
+    metrics metrics_;
+    health health_;
+    routes routes_;
+};
+
+/// Whether a Host header names a collection (its first label is a collection's UUID or portable data hash). Management
+/// paths of such hosts are left alone, as in all Arvados services (contract 2.1).
+[[nodiscard]] bool is_collection_host(std::string_view host) noexcept;
+
+}  // namespace keepstore::router

@@ -1,0 +1,116 @@
+// GET, HEAD and PUT of blocks (contract 2.10).
+#include "base/limits.hpp"
+#include "keepstore/locator.hpp"
+#include "router/remote_hint.hpp"
+#include "router/routes.hpp"
+
+#include <fmt/format.h>
+
+namespace keepstore::router {
+namespace {
+
+// Sends a block as the body of a 200. The status line leaves with the first bytes and not before, so that a block found to
+// be wrong until then is still answered with an error.
+class response_sink final : public core::block_sink {
+  public:
+    explicit response_sink(exchange& ex) noexcept : ex_(ex) {}
+
+    awaitable<result<void>> begin(std::uint64_t size) override {
+        size_ = size;
+        co_return result<void>{};
+    }
+
+    awaitable<result<void>> wait_ready() override {
+        if (!ex_.response_started()) co_return result<void>{};  // The first write is into an idle socket.
+        co_return co_await ex_.wait_writable();
+    }
+
+    awaitable<result<void>> write(const_slice bytes) override {
+        if (!ex_.response_started())
+            if (auto started = co_await start(); !started) co_return started;
+        co_return co_await ex_.write(bytes.bytes);
+    }
+
+    // After success: sends the head if no byte of the body did (HEAD, the empty block).
+    awaitable<result<void>> finish() {
+        if (!ex_.response_started())
+            if (auto started = co_await start(); !started) co_return started;
+        co_return co_await ex_.finish();
+    }
+
+  private:
+    awaitable<result<void>> start() {
+        // Not sniffed as in the Go daemon: blocks are bytes, and a browser must not take one for a web page.
+        ex_.set_header("Content-Type", "application/octet-stream");
+        co_return co_await ex_.start(200, size_);
+    }
+
+    exchange& ex_;
+    std::uint64_t size_ = 0;
+};
+
+// Parts between commas without surrounding white space; empty ones are dropped (contract 8, TestBlockWrite_Headers).
+std::vector<std::string> split_classes(std::string_view list) {
+    std::vector<std::string> out;
+    while (!list.empty()) {
+        const auto comma = list.find(',');
+        std::string_view part = list.substr(0, comma);
+        list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
+        const auto from = part.find_first_not_of(" \t");
+        if (from == std::string_view::npos) continue;
+        part = part.substr(from, part.find_last_not_of(" \t") - from + 1);
+        out.emplace_back(part);
+    }
+    return out;
+}
+
+}  // namespace
+
+awaitable<void> routes::read_block(request_context& request, std::string_view locator_text) {
+    // A cache must not answer a request for a local locator with the answer to one for a remote one.
+    request.ex.set_header("Vary", "X-Keep-Signature");
+    auto block = core::locator::parse(locator_text);
+    if (!block) co_return co_await request.reply_error(block.error());
+    core::block_read_request read;
+    read.has_token = !request.tokens.empty() && !request.tokens.front().empty();
+    if (!request.tokens.empty()) read.token = request.tokens.front();
+    if (is_remote(*block)) co_return co_await request.reply_error(remote_read_error(*block, read.has_token));
+    read.block = std::move(*block);
+    read.until = request.ex.get_deadline();
+    read.head = request.is_head();
+    response_sink sink(request.ex);
+    const auto size = co_await store_.block_read(read, sink);
+    if (!size) co_return co_await request.reply_error(size.error());
+    request.status = 200;
+    const auto finished = co_await sink.finish();
+    if (!finished) request.cut_off();
+}
+
+awaitable<void> routes::write_block(request_context& request, std::string_view locator_text) {
+    exchange& ex = request.ex;
+    const auto hash = md5_digest::parse(locator_text.substr(0, 32));
+    if (!hash) co_return co_await request.reply_plain_error(400, "Bad Request");
+    if (ex.head().content_length.value_or(0) > limits::block_size_bytes_max)
+        co_return co_await request.reply_error(error(errc::too_large));
+    core::block_write_request write;
+    write.hash = *hash;
+    write.path_text = locator_text;
+    write.storage_classes = split_classes(ex.head().get("X-Keep-Storage-Classes"));
+    if (!request.tokens.empty()) write.token = request.tokens.front();
+    write.until = ex.get_deadline();
+    const auto stored = co_await store_.block_write(write, ex.body());
+    if (!stored) co_return co_await request.reply_error(stored.error());
+    std::string confirmed;
+    for (const auto& [name, replicas] : stored->storage_classes) {
+        if (replicas <= 0) continue;
+        if (!confirmed.empty()) confirmed += ", ";
+        confirmed += fmt::format("{}={}", name, replicas);
+    }
+    ex.set_header("X-Keep-Replicas-Stored", std::to_string(stored->replicas));
+    ex.set_header("X-Keep-Storage-Classes-Confirmed", confirmed);
+    std::string body = stored->locator;
+    body += '\n';
+    co_await request.reply(200, body, text_plain);
+}
+
+}  // namespace keepstore::router

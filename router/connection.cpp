@@ -1,0 +1,92 @@
+#include "router/connection.hpp"
+
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+
+namespace keepstore::router {
+namespace {
+
+class plain_connection final : public connection {
+  public:
+    using connection::connection;
+
+    io_outcome try_read(std::span<std::byte> into) noexcept override {
+        return receive_from_socket(fd(), into, 0);
+    }
+
+    io_outcome try_write(std::span<const iovec> buffers) noexcept override {
+        const auto outcome = send_to_socket(fd(), buffers);
+        sent_bytes_ += outcome.bytes;
+        return outcome;
+    }
+
+    bool peek_closed() noexcept override {
+        std::byte one[1];
+        const auto outcome = receive_from_socket(fd(), one, MSG_PEEK);
+        return outcome.status == io_status::closed || outcome.status == io_status::failed;
+    }
+};
+
+}  // namespace
+
+io_outcome send_to_socket(int fd, std::span<const iovec> buffers) noexcept {
+    msghdr message{};
+    // sendmsg() does not write to the vectors.
+    message.msg_iov = const_cast<iovec*>(buffers.data());
+    message.msg_iovlen = buffers.size();
+    for (;;) {
+        const auto n = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) return {io_status::ok, static_cast<std::size_t>(n)};
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return {io_status::want_write, 0};
+        return {io_status::failed, 0};
+    }
+}
+
+io_outcome receive_from_socket(int fd, std::span<std::byte> into, int flags) noexcept {
+    if (into.empty()) return {};
+    for (;;) {
+        const auto n = ::recv(fd, into.data(), into.size(), flags | MSG_DONTWAIT);
+        if (n > 0) return {io_status::ok, static_cast<std::size_t>(n)};
+        if (n == 0) return {io_status::closed, 0};
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return {io_status::want_read, 0};
+        return {io_status::failed, 0};
+    }
+}
+
+bool connection::has_unread_input() const noexcept {
+    int count = 0;
+    return ::ioctl(fd_, FIONREAD, &count) == 0 && count > 0;
+}
+
+void connection::shutdown_send() noexcept { ::shutdown(fd_, SHUT_WR); }
+
+void connection::close(bool reset) noexcept {
+    if (reset) {
+        const linger at_once{1, 0};
+        ::setsockopt(fd_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    }
+    boost::system::error_code ignored;
+    socket_.close(ignored);
+}
+
+std::size_t connection::unsent_bytes() const noexcept {
+    int count = 0;
+    return ::ioctl(fd_, SIOCOUTQ, &count) == 0 && count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+std::uint64_t connection::acknowledged_bytes() const noexcept {
+    const std::uint64_t unsent = unsent_bytes();  // Counts a FIN as one byte, hence the comparison.
+    return unsent < sent_bytes_ ? sent_bytes_ - unsent : 0;
+}
+
+std::unique_ptr<connection> make_plain_connection(connection::socket_type socket, std::string remote) {
+    return std::make_unique<plain_connection>(std::move(socket), std::move(remote));
+}
+
+}  // namespace keepstore::router

@@ -1,0 +1,11 @@
+/// The cross-origin headers that every answer of the keepstore routes carries (contract 2.10); what the service wrapper
+/// answers itself (limiter, health, inspect, metrics) has none.
+#pragma once
+
+#include "router/exchange.hpp"
+
+namespace keepstore::router {
+
+void set_cors_headers(exchange&);
+
+}  // namespace keepstore::router

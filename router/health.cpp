@@ -1,0 +1,127 @@
+#include "router/health.hpp"
+
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+
+namespace keepstore::router {
+namespace {
+
+constexpr std::string_view ping_path = "/_health/ping";
+
+std::string html_escaped(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        switch (c) {
+            case '&': out += "&amp;"; break;
+            case '<': out += "&lt;"; break;
+            case '>': out += "&gt;"; break;
+            case '"': out += "&#34;"; break;
+            case '\'': out += "&#39;"; break;
+            default: out += c;
+        }
+    }
+    return out;
+}
+
+// Whether a path is /_health/ping but for letter case, doubled slashes, dot segments or a slash at the end; such paths are
+// redirected (contract 2.4).
+bool resembles_ping(std::string_view path) {
+    std::vector<std::string> parts;
+    while (!path.empty()) {
+        const auto slash = path.find('/');
+        std::string part(path.substr(0, slash));
+        path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
+        if (part.empty() || part == ".") continue;
+        if (part == "..") {
+            if (!parts.empty()) parts.pop_back();
+            continue;
+        }
+        std::ranges::transform(part, part.begin(),
+                               [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
+        parts.push_back(std::move(part));
+    }
+    return parts == std::vector<std::string>{"_health", "ping"};
+}
+
+}  // namespace
+
+health::readiness health::check() const {
+    readiness out{true, {}};
+    if (draining()) {
+        out.ready = false;
+        out.reasons.emplace_back("service is shutting down");
+    }
+    bool any_volume = false;
+    for (const core::mount& m : mounts_.all()) {
+        const std::string trouble = m.volume->health();
+        if (trouble.empty()) {
+            any_volume = true;
+        } else {
+            out.reasons.push_back("volume " + m.uuid + ": " + trouble);
+        }
+    }
+    if (!any_volume) out.ready = false;
+    return out;
+}
+
+awaitable<bool> health::answer_probe(request_context& request) const {
+    const request_head& head = request.ex.head();
+    if (head.method != "GET" && head.method != "HEAD") co_return false;
+    if (head.path == "/_health/live") {
+        co_await request.reply(200, "{\"health\":\"OK\"}\n", application_json);
+        co_return true;
+    }
+    if (head.path != "/_health/ready") co_return false;
+    const readiness now = check();
+    nlohmann::ordered_json body{{"health", now.ready ? "OK" : "ERROR"}};
+    if (!now.reasons.empty()) body["reasons"] = now.reasons;
+    const std::string text = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    co_await request.reply(now.ready ? 200 : 503, text, application_json);
+    co_return true;
+}
+
+awaitable<bool> health::answer_ping(request_context& request) const {
+    exchange& ex = request.ex;
+    const request_head& head = ex.head();
+    const bool get = head.method == "GET";
+    if (head.path == ping_path || head.path == "*") {
+        if (get && head.path == ping_path) {
+            if (management_token_.empty()) {
+                co_await request.reply_plain_error(404, "disabled");
+            } else if (!ex.head().has("Authorization")) {
+                co_await request.reply_plain_error(401, "authorization required");
+            } else if (!is_exact_bearer(head.get("Authorization"), management_token_)) {
+                co_await request.reply_plain_error(403, "authorization error");
+            } else if (draining()) {
+                co_await request.reply(200, "{\"error\":\"service is shutting down\",\"health\":\"ERROR\"}\n",
+                                       application_json);
+            } else {
+                co_await request.reply(200, "{\"health\":\"OK\"}\n", application_json);
+            }
+            co_return true;
+        }
+        ex.set_header("Allow", "GET, OPTIONS");
+        if (head.method == "OPTIONS") {
+            co_await request.reply_empty(200);
+        } else {
+            co_await request.reply_plain_error(405, "Method Not Allowed");
+        }
+        co_return true;
+    }
+    // Cheap test first: block reads come through here.
+    if (!get || head.path.size() > 256 || head.path.find_first_of("_") == std::string::npos ||
+        !resembles_ping(head.path))
+        co_return false;
+    std::string location(ping_path);
+    if (!head.query.empty()) {
+        location += '?';
+        location += head.query;
+    }
+    ex.set_header("Location", location);
+    const std::string body = "<a href=\"" + html_escaped(location) + "\">Moved Permanently</a>.\n\n";
+    co_await request.reply(301, body, "text/html; charset=utf-8");
+    co_return true;
+}
+
+}  // namespace keepstore::router

@@ -1,0 +1,138 @@
+#include "router/limiter.hpp"
+
+#include <algorithm>
+
+namespace keepstore::router {
+
+limiter::place::~place() {
+    if (!owner_) return;
+    grants out;
+    {
+        const std::lock_guard lock(owner_->mutex_);
+        if (stalled_) {
+            --owner_->stalled_;
+        } else {
+            --owner_->concurrent_;
+        }
+        owner_->let_in(out);
+    }
+    owner_->deliver(out);
+}
+
+void limiter::place::release_while_stalled() noexcept {
+    if (!owner_ || stalled_) return;
+    stalled_ = true;
+    grants out;
+    {
+        const std::lock_guard lock(owner_->mutex_);
+        --owner_->concurrent_;
+        ++owner_->stalled_;
+        owner_->let_in(out);
+    }
+    owner_->deliver(out);
+}
+
+void limiter::place::resume() noexcept {
+    if (!owner_ || !stalled_) return;
+    stalled_ = false;
+    const std::lock_guard lock(owner_->mutex_);
+    ++owner_->concurrent_;
+    --owner_->stalled_;
+}
+
+void limiter::count_arrival_without_wait(int priority) {
+    ++concurrent_;
+    delay_[class_of(priority)].observe(clock::duration::zero(), clock::now());
+}
+
+std::optional<limiter::place> limiter::try_enter(int priority) {
+    const std::lock_guard lock(mutex_);
+    used_ = true;
+    if (!has_room()) return std::nullopt;
+    count_arrival_without_wait(priority);
+    return place(this);
+}
+
+awaitable<result<limiter::place>> limiter::enter(int priority) {
+    one_shot<place> got;
+    std::optional<one_shot<place>> pushed_out;
+    {
+        const std::lock_guard lock(mutex_);
+        used_ = true;
+        if (has_room()) {
+            count_arrival_without_wait(priority);
+            co_return place(this);
+        }
+        queue_[priority].push_back({got, clock::now()});
+        ++queued_;
+        if (queued_ > options_.queued_max) pushed_out = push_out();
+    }
+    if (pushed_out) pushed_out->set(fail(errc::unavailable, "too many requests are waiting"));
+    auto outcome = co_await got.wait();
+    if (!outcome && outcome.error() == errc::cancelled) {
+        const std::lock_guard lock(mutex_);
+        auto& line = queue_[priority];
+        const auto me = std::ranges::find_if(line, [&](const waiter& w) { return w.got.same_as(got); });
+        if (me != line.end()) {
+            const auto now = clock::now();
+            timeout_[class_of(priority)].observe(now - me->since, now);
+            line.erase(me);
+            --queued_;
+        }
+        if (line.empty()) queue_.erase(priority);
+    }
+    co_return outcome;
+}
+
+// Takes the last waiter of the lowest priority out of the queue.
+std::optional<one_shot<limiter::place>> limiter::push_out() {
+    const auto lowest = std::prev(queue_.end());
+    auto& [priority, line] = *lowest;
+    waiter last = std::move(line.back());
+    line.pop_back();
+    --queued_;
+    const auto now = clock::now();
+    timeout_[class_of(priority)].observe(now - last.since, now);
+    if (line.empty()) queue_.erase(lowest);
+    return std::move(last.got);
+}
+
+// Moves waiters from the queue to `out` while there is room; each is counted from here on.
+void limiter::let_in(grants& out) {
+    while (queued_ > 0 && has_room()) {
+        const auto highest = queue_.begin();
+        auto& [priority, line] = *highest;
+        waiter first = std::move(line.front());
+        line.pop_front();
+        --queued_;
+        ++concurrent_;
+        const auto now = clock::now();
+        delay_[class_of(priority)].observe(now - first.since, now);
+        if (line.empty()) queue_.erase(highest);
+        out.push_back(std::move(first.got));
+    }
+}
+
+void limiter::deliver(grants& out) noexcept {
+    // A place that nobody takes any more (the waiter was cancelled meanwhile) gives itself back.
+    for (const auto& got : out) got.set(place(this));
+}
+
+limiter::stats limiter::snapshot() const {
+    const std::lock_guard lock(mutex_);
+    stats out;
+    out.used = used_;
+    out.concurrent = concurrent_;
+    out.stalled = stalled_;
+    out.concurrent_max = options_.concurrent_max;
+    out.queued_max = options_.queued_max;
+    for (const auto& [priority, line] : queue_) out.queued[class_of(priority)] += line.size();
+    const auto now = clock::now();
+    for (std::size_t i = 0; i < priority_classes; ++i) {
+        out.delay[i] = delay_[i].snapshot(now);
+        out.timeout[i] = timeout_[i].snapshot(now);
+    }
+    return out;
+}
+
+}  // namespace keepstore::router

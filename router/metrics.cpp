@@ -1,0 +1,342 @@
+#include "router/metrics.hpp"
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+#include <prometheus/text_serializer.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <set>
+#include <sstream>
+
+namespace keepstore::router {
+namespace {
+
+using prometheus::ClientMetric;
+using prometheus::MetricFamily;
+using prometheus::MetricType;
+using labels = std::vector<std::pair<std::string, std::string>>;
+
+// A fixed set, so that nobody can fill the memory with invented methods. The first ten are those that the Go daemon's
+// request_duration_seconds knows; TOUCH is "unknown" there (contract 2.5).
+constexpr std::array<std::string_view, 12> method_names{"get",     "put",     "head",   "post",  "delete", "connect",
+                                                        "options", "notify",  "trace",  "patch", "touch",  "unknown"};
+constexpr unsigned method_touch = 10;
+constexpr unsigned method_unknown = 11;
+
+unsigned index_of_method(std::string_view method) {
+    constexpr std::array<std::string_view, 11> names{"GET",     "PUT",    "HEAD",  "POST",  "DELETE", "CONNECT",
+                                                     "OPTIONS", "NOTIFY", "TRACE", "PATCH", "TOUCH"};
+    const auto found = std::ranges::find(names, method);
+    return found == names.end() ? method_unknown : static_cast<unsigned>(found - names.begin());
+}
+
+MetricFamily& family(std::vector<MetricFamily>& out, std::string_view name, std::string_view help, MetricType type) {
+    auto& f = out.emplace_back();
+    f.name = name;
+    f.help = help;
+    f.type = type;
+    return f;
+}
+
+ClientMetric& add_metric(MetricFamily& f, labels ls) {
+    auto& m = f.metric.emplace_back();
+    std::ranges::sort(ls);
+    for (auto& [name, value] : ls) m.label.push_back({std::move(name), std::move(value)});
+    return m;
+}
+
+void add_value(MetricFamily& f, double value, labels ls = {}) {
+    auto& m = add_metric(f, std::move(ls));
+    if (f.type == MetricType::Counter) {
+        m.counter.value = value;
+    } else {
+        m.gauge.value = value;
+    }
+}
+
+void add_gauge(std::vector<MetricFamily>& out, std::string_view name, std::string_view help, double value,
+               labels ls = {}) {
+    add_value(family(out, name, help, MetricType::Gauge), value, std::move(ls));
+}
+
+void add_counter(std::vector<MetricFamily>& out, std::string_view name, std::string_view help, std::uint64_t value) {
+    add_value(family(out, name, help, MetricType::Counter), static_cast<double>(value));
+}
+
+constexpr std::array<std::string_view, limiter::priority_classes> priority_names{"low", "normal", "high"};
+const std::string queue_name = "api";
+
+std::string_view type_name(MetricType type) {
+    switch (type) {
+        case MetricType::Counter: return "COUNTER";
+        case MetricType::Gauge: return "GAUGE";
+        case MetricType::Summary: return "SUMMARY";
+        case MetricType::Histogram: return "HISTOGRAM";
+        case MetricType::Untyped: return "UNTYPED";
+    }
+    return "UNTYPED";
+}
+
+// Protocol buffers' JSON: not-a-number and infinities are strings.
+nlohmann::ordered_json json_number(double value) {
+    if (std::isnan(value)) return "NaN";
+    if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
+    if (value == std::trunc(value) && std::abs(value) < 1e15) return static_cast<std::int64_t>(value);
+    return value;
+}
+
+nlohmann::ordered_json json_timestamp(std::chrono::system_clock::time_point t) {
+    const auto whole = std::chrono::floor<std::chrono::seconds>(t);
+    return {{"seconds", std::to_string(whole.time_since_epoch().count())},
+            {"nanos", std::chrono::duration_cast<std::chrono::nanoseconds>(t - whole).count()}};
+}
+
+}  // namespace
+
+metrics::metrics(options o, sources s) : options_(std::move(o)), sources_(std::move(s)) {}
+
+metrics::shard& metrics::my_shard() noexcept {
+    static std::atomic<std::size_t> threads{0};
+    thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed);
+    return shards_[mine % shards_.size()];
+}
+
+void metrics::add(shard& s, request_sums& sums, unsigned method, unsigned status,
+                  std::chrono::steady_clock::duration took) noexcept {
+    const std::lock_guard lock(s.mutex);
+    sum& into = sums[{method, status}];
+    ++into.count;
+    into.seconds += std::chrono::duration<double>(took).count();
+}
+
+void metrics::count_request(std::string_view method, unsigned status,
+                            std::chrono::steady_clock::duration total) noexcept {
+    unsigned index = index_of_method(method);
+    if (index == method_touch) index = method_unknown;
+    auto& s = my_shard();
+    add(s, s.durations, index, status, total);
+}
+
+void metrics::count_time_to_status(std::string_view method, unsigned status,
+                                   std::chrono::steady_clock::duration to_status) noexcept {
+    auto& s = my_shard();
+    add(s, s.to_status, index_of_method(method), status, to_status);
+}
+
+void metrics::collect_requests(std::vector<MetricFamily>& out) const {
+    request_sums durations;
+    request_sums to_status;
+    const auto merge = [](request_sums& into, const request_sums& from) {
+        for (const auto& [key, value] : from) {
+            into[key].count += value.count;
+            into[key].seconds += value.seconds;
+        }
+    };
+    for (const shard& s : shards_) {
+        const std::lock_guard lock(s.mutex);
+        merge(durations, s.durations);
+        merge(to_status, s.to_status);
+    }
+    const auto add_family = [&](std::string_view name, std::string_view help, const request_sums& sums) {
+        if (sums.empty()) return;
+        auto& f = family(out, name, help, MetricType::Summary);
+        for (const auto& [key, value] : sums) {
+            auto& m = add_metric(f, {{"code", std::to_string(key.second)}, {"method", std::string(method_names[key.first])}});
+            m.summary.sample_count = value.count;
+            m.summary.sample_sum = value.seconds;
+        }
+    };
+    add_family("request_duration_seconds", "Summary of request duration.", durations);
+    add_family("time_to_status_seconds", "Summary of request TTFB.", to_status);
+    const auto ages = sources_.requests.oldest();
+    add_gauge(out, "arvados_max_active_request_age_seconds", "Age of oldest active request", ages.active_seconds);
+    add_gauge(out, "arvados_max_abandoned_request_age_seconds",
+              "Time since the first client left whose request is still being worked on", ages.abandoned_seconds);
+}
+
+void metrics::collect_limiter(std::vector<MetricFamily>& out) const {
+    const auto s = sources_.requests_limiter.snapshot();
+    if (!s.used) return;
+    const auto number = [](std::size_t n) { return static_cast<double>(n); };
+    add_gauge(out, "arvados_concurrent_requests", "Number of requests in progress", number(s.concurrent),
+              {{"queue", queue_name}});
+    add_gauge(out, "arvados_max_concurrent_requests", "Maximum number of concurrent requests",
+              number(s.concurrent_max), {{"queue", queue_name}});
+    add_gauge(out, "arvados_max_queued_requests", "Maximum number of queued requests", number(s.queued_max),
+              {{"queue", queue_name}});
+    add_gauge(out, "keepstore_stalled_requests",
+              "Requests that wait for their own client and take no place among the concurrent ones", number(s.stalled));
+    auto& queued = family(out, "arvados_queued_requests", "Number of requests in queue", MetricType::Gauge);
+    for (std::size_t i = 0; i < limiter::priority_classes; ++i)
+        add_value(queued, number(s.queued[i]), {{"priority", std::string(priority_names[i])}, {"queue", queue_name}});
+    const auto add_summary = [&](std::string_view name, std::string_view help, const auto& by_class) {
+        if (std::ranges::all_of(by_class, [](const auto& c) { return c.count == 0; })) return;
+        auto& f = family(out, name, help, MetricType::Summary);
+        for (std::size_t i = 0; i < limiter::priority_classes; ++i) {
+            if (by_class[i].count == 0) continue;
+            auto& m = add_metric(f, {{"priority", std::string(priority_names[i])}, {"queue", queue_name}});
+            m.summary.sample_count = by_class[i].count;
+            m.summary.sample_sum = by_class[i].sum_seconds;
+            for (std::size_t q = 0; q < windowed_summary::quantiles.size(); ++q)
+                m.summary.quantile.push_back({windowed_summary::quantiles[q], by_class[i].values[q]});
+        }
+    };
+    add_summary("arvados_queue_delay_seconds", "Time spent in the queue before a request was worked on", s.delay);
+    add_summary("arvados_queue_timeout_seconds", "Time spent in the queue by requests that were refused or left",
+                s.timeout);
+}
+
+void metrics::collect_volumes(std::vector<MetricFamily>& out) const {
+    std::map<std::string, volumes::volume_stats> by_device;
+    std::set<const volumes::volume*> seen;
+    for (const core::mount& m : sources_.store.mounts().all()) {
+        if (!seen.insert(m.volume.get()).second) continue;
+        auto stats = m.volume->stats();
+        auto& into = by_device[m.volume->device_id()];
+        for (const auto& [name, n] : stats.operations) into.operations[name] += n;
+        for (const auto& [name, n] : stats.errors) into.errors[name] += n;
+        into.bytes_in += stats.bytes_in;
+        into.bytes_out += stats.bytes_out;
+    }
+    auto operations = MetricFamily{"arvados_keepstore_volume_operations", "Number of volume operations",
+                                   MetricType::Counter, {}};
+    auto errors = MetricFamily{"arvados_keepstore_volume_errors", "Number of volume errors", MetricType::Counter, {}};
+    auto bytes = MetricFamily{"arvados_keepstore_volume_io_bytes", "Volume I/O traffic in bytes", MetricType::Counter, {}};
+    for (const auto& [device, stats] : by_device) {
+        for (const auto& [name, n] : stats.operations)
+            add_value(operations, static_cast<double>(n), {{"device_id", device}, {"operation", name}});
+        for (const auto& [name, n] : stats.errors)
+            add_value(errors, static_cast<double>(n), {{"device_id", device}, {"error_type", name}});
+        add_value(bytes, static_cast<double>(stats.bytes_in), {{"device_id", device}, {"direction", "in"}});
+        add_value(bytes, static_cast<double>(stats.bytes_out), {{"device_id", device}, {"direction", "out"}});
+    }
+    for (auto* f : {&operations, &errors, &bytes})
+        if (!f->metric.empty()) out.push_back(std::move(*f));
+}
+
+void metrics::collect_service(std::vector<MetricFamily>& out) const {
+    if (!options_.config_sha256.empty()) {
+        add_gauge(out, "arvados_config_source_timestamp_seconds", "Timestamp of config file when loaded.",
+                  options_.config_source_seconds, {{"sha256", options_.config_sha256}});
+        add_gauge(out, "arvados_config_load_timestamp_seconds", "Time when config file was loaded.",
+                  options_.config_load_seconds, {{"sha256", options_.config_sha256}});
+    }
+    if (!options_.version.empty())
+        add_gauge(out, "arvados_version_running", "Indicated version is running.", 1, {{"version", options_.version}});
+
+    // The Go daemon counts whole 64 MiB buffers. We hand out small pieces, so ours are fractions of such a buffer: the
+    // ratio of both gauges, which is what dashboards draw, means the same.
+    const auto pool = sources_.pool.snapshot();
+    constexpr auto buffer = static_cast<double>(limits::block_size_bytes_max);
+    add_gauge(out, "arvados_keepstore_bufferpool_allocated_bytes", "Number of bytes allocated to buffers",
+              static_cast<double>(pool.allocated_bytes));
+    add_gauge(out, "arvados_keepstore_bufferpool_max_buffers", "Maximum number of buffers allowed",
+              static_cast<double>(pool.budget_bytes) / buffer);
+    add_gauge(out, "arvados_keepstore_bufferpool_inuse_buffers", "Number of buffers in use",
+              static_cast<double>(pool.in_use_bytes) / buffer);
+
+    const auto queue = [&](const std::string& name, std::size_t pending, std::size_t in_progress) {
+        add_gauge(out, "arvados_keepstore_" + name + "_queue_pending_entries",
+                  "Number of queued " + name + " requests", static_cast<double>(pending));
+        add_gauge(out, "arvados_keepstore_" + name + "_queue_inprogress_entries",
+                  "Number of " + name + " requests in progress", static_cast<double>(in_progress));
+    };
+    queue("pull", sources_.pulls.pending(), sources_.pulls.in_progress());
+    queue("trash", sources_.trash.pending(), sources_.trash.in_progress());
+}
+
+void metrics::collect_own(std::vector<MetricFamily>& out) const {
+    const auto pool = sources_.pool.snapshot();
+    add_gauge(out, "keepstore_pool_budget_bytes", "Buffer memory that may be used",
+              static_cast<double>(pool.budget_bytes));
+    add_gauge(out, "keepstore_pool_in_use_bytes", "Buffer memory handed out to requests",
+              static_cast<double>(pool.in_use_bytes));
+    add_gauge(out, "keepstore_pool_waiters", "Requests that wait for buffer memory", static_cast<double>(pool.waiters));
+    add_counter(out, "keepstore_pool_waits_total", "Times that a request had to wait for buffer memory",
+                pool.waits_total);
+    const auto digest = sources_.digest.snapshot();
+    add_counter(out, "keepstore_digest_bytes_total", "Bytes hashed", digest.bytes_total);
+    add_counter(out, "keepstore_digest_single_bytes_total", "Bytes hashed as a lone stream", digest.bytes_single_total);
+    add_counter(out, "keepstore_digest_passes_total", "SIMD hashing passes", digest.passes_total);
+    add_counter(out, "keepstore_digest_lanes_used_total", "Occupied lanes, summed over all passes",
+                digest.lanes_used_total);
+    const auto store = sources_.store.snapshot();
+    add_counter(out, "keepstore_bad_copies_total", "Stored copies found not to be what their name says",
+                store.bad_copies_total);
+    add_counter(out, "keepstore_repaired_copies_total", "Bad copies replaced by good data", store.repaired_copies_total);
+    add_counter(out, "keepstore_read_failovers_total", "Reads that went on to another volume", store.failovers_total);
+    add_counter(out, "keepstore_log_lines_dropped_total", "Log lines lost because their reader was too slow",
+                log::dropped_lines());
+    auto& healthy = family(out, "keepstore_volume_healthy", "Whether the volume answers at present", MetricType::Gauge);
+    for (const core::mount& m : sources_.store.mounts().all())
+        add_value(healthy, m.volume->health().empty() ? 1 : 0,
+                  {{"device_id", m.volume->device_id()}, {"mount", m.uuid}});
+    if (healthy.metric.empty()) out.pop_back();
+    if (!sources_.more) return;
+    for (sample& s : sources_.more()) {
+        auto at = std::ranges::find(out, s.name, &MetricFamily::name);
+        if (at == out.end()) {
+            family(out, s.name, s.help, s.counter ? MetricType::Counter : MetricType::Gauge);
+            at = std::prev(out.end());
+        }
+        add_value(*at, s.value, std::move(s.labels));
+    }
+}
+
+std::vector<MetricFamily> metrics::collect() const {
+    std::vector<MetricFamily> out;
+    collect_requests(out);
+    collect_limiter(out);
+    collect_volumes(out);
+    collect_service(out);
+    collect_own(out);
+    std::ranges::sort(out, {}, &MetricFamily::name);
+    return out;
+}
+
+std::string metrics::text() const {
+    std::ostringstream out;
+    prometheus::TextSerializer().Serialize(out, collect());
+    return std::move(out).str();
+}
+
+// The protocol buffer io.prometheus.client.MetricFamily in its JSON form: 64-bit integers as strings (contract 2.5).
+std::string metrics::json() const {
+    using json_value = nlohmann::ordered_json;
+    const auto created = json_timestamp(created_at_);
+    auto array = json_value::array();
+    for (const MetricFamily& f : collect()) {
+        auto list = json_value::array();
+        for (const ClientMetric& m : f.metric) {
+            json_value item = json_value::object();
+            if (!m.label.empty()) {
+                auto& names = item["label"] = json_value::array();
+                for (const auto& l : m.label) names.push_back({{"name", l.name}, {"value", l.value}});
+            }
+            if (f.type == MetricType::Gauge) {
+                item["gauge"] = {{"value", json_number(m.gauge.value)}};
+            } else if (f.type == MetricType::Counter) {
+                item["counter"] = {{"value", json_number(m.counter.value)}, {"createdTimestamp", created}};
+            } else {
+                auto& s = item["summary"] = {{"sampleCount", std::to_string(m.summary.sample_count)},
+                                             {"sampleSum", json_number(m.summary.sample_sum)}};
+                if (!m.summary.quantile.empty()) {
+                    auto& quantiles = s["quantile"] = json_value::array();
+                    for (const auto& q : m.summary.quantile)
+                        quantiles.push_back({{"quantile", q.quantile}, {"value", json_number(q.value)}});
+                }
+                s["createdTimestamp"] = created;
+            }
+            list.push_back(std::move(item));
+        }
+        array.push_back({{"name", f.name}, {"help", f.help}, {"type", type_name(f.type)}, {"metric", std::move(list)}});
+    }
+    return array.dump(2, ' ', false, json_value::error_handler_t::replace) + "\n";
+}
+
+}  // namespace keepstore::router

@@ -1,0 +1,100 @@
+/// The series of contract 2.5 and our own, in the text exposition format and as JSON. Only requests are counted here; all
+/// else is read from its owner when somebody asks.
+///
+/// Safe to use from any thread. Counting a request costs one lock that loops do not share.
+#pragma once
+
+#include "digest/engine.hpp"
+#include "keepstore/block_store.hpp"
+#include "keepstore/work_lists.hpp"
+#include "keepstore/work_queue.hpp"
+#include "pool/buffer_pool.hpp"
+#include "router/limiter.hpp"
+#include "router/request_table.hpp"
+
+#include <prometheus/metric_family.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace keepstore::router {
+
+class metrics {
+  public:
+    struct options {
+        std::string version;        ///< Of arvados_version_running, e.g. "1.2.3 (go1.25.6)"; empty: the series is left out.
+        std::string config_sha256;  ///< Of the file as read; empty: both config series are left out.
+        double config_source_seconds = 0;  ///< Its modification time, since 1970.
+        double config_load_seconds = 0;    ///< When it was read.
+    };
+
+    /// A value that something outside this layer knows (connections, event loops).
+    struct sample {
+        std::string name;
+        std::string help;
+        bool counter = false;  ///< Else a gauge.
+        double value = 0;
+        std::vector<std::pair<std::string, std::string>> labels = {};
+    };
+
+    /// What is asked at scrape time. All must outlive the metrics.
+    struct sources {
+        const core::block_store& store;
+        const pool::buffer_pool& pool;
+        const digest::engine& digest;
+        const core::work_queue<core::pull_item>& pulls;
+        const core::work_queue<core::trash_item>& trash;
+        const limiter& requests_limiter;
+        const request_table& requests;
+        std::function<std::vector<sample>()> more = {};  ///< May be empty. Samples of one name come together.
+    };
+
+    metrics(options, sources);
+
+    /// request_duration_seconds: every request but those for metrics.
+    void count_request(std::string_view method, unsigned status, std::chrono::steady_clock::duration total) noexcept;
+    /// time_to_status_seconds: every request that is logged.
+    void count_time_to_status(std::string_view method, unsigned status,
+                              std::chrono::steady_clock::duration to_status) noexcept;
+
+    [[nodiscard]] std::string text() const;
+    [[nodiscard]] std::string json() const;
+
+  private:
+    struct sum {
+        std::uint64_t count = 0;
+        double seconds = 0;
+    };
+    using request_sums = std::map<std::pair<unsigned, unsigned>, sum>;  // By (method index, status).
+    struct alignas(64) shard {
+        mutable std::mutex mutex;
+        // Guarded by mutex.
+        request_sums durations;
+        request_sums to_status;
+    };
+
+    static void add(shard&, request_sums&, unsigned method, unsigned status,
+                    std::chrono::steady_clock::duration) noexcept;
+    [[nodiscard]] shard& my_shard() noexcept;
+    [[nodiscard]] std::vector<prometheus::MetricFamily> collect() const;
+    void collect_requests(std::vector<prometheus::MetricFamily>&) const;
+    void collect_limiter(std::vector<prometheus::MetricFamily>&) const;
+    void collect_volumes(std::vector<prometheus::MetricFamily>&) const;
+    void collect_service(std::vector<prometheus::MetricFamily>&) const;
+    void collect_own(std::vector<prometheus::MetricFamily>&) const;
+
+    const options options_;
+    const sources sources_;
+    const std::chrono::system_clock::time_point created_at_ = std::chrono::system_clock::now();
+    std::array<shard, 16> shards_;
+};
+
+}  // namespace keepstore::router

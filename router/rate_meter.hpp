@@ -1,0 +1,53 @@
+/// Whether a client transfers fast enough. Only time in which the request waited for the client counts, so a slow disk
+/// never makes a client look slow; the average is over several seconds, so that a lumpy TCP window does no harm.
+#pragma once
+
+#include "base/limits.hpp"
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <numeric>
+
+namespace keepstore::router {
+
+class rate_meter {
+  public:
+    struct options {
+        std::size_t bytes_per_second_min = limits::transfer_rate_bytes_min;  ///< 0: no limit.
+        std::chrono::milliseconds window = limits::transfer_rate_window;
+        std::chrono::milliseconds grace = limits::transfer_rate_grace;
+    };
+
+    void reset(std::uint64_t progress) noexcept {
+        *this = rate_meter();
+        last_ = progress;
+    }
+
+    /// The request has waited `waited` more; `progress` returns all bytes moved so far and is asked only now and then.
+    /// \returns false if the client is too slow.
+    [[nodiscard]] bool add(const options& limit, std::chrono::steady_clock::duration waited, auto progress) {
+        if (limit.bytes_per_second_min == 0) return true;
+        total_ += waited;
+        slot_time_ += waited;
+        if (slot_time_ < limit.window / static_cast<int>(slots_.size())) return true;
+        const std::uint64_t now = progress();
+        slots_[slot_++ % slots_.size()] = now - last_;
+        last_ = now;
+        slot_time_ = {};
+        if (total_ < limit.grace + limit.window) return true;
+        const auto moved = std::accumulate(slots_.begin(), slots_.end(), std::uint64_t{0});
+        const auto seconds = std::chrono::duration<double>(limit.window).count();
+        return static_cast<double>(moved) >= static_cast<double>(limit.bytes_per_second_min) * seconds;
+    }
+
+  private:
+    std::array<std::uint64_t, 4> slots_{};  ///< Bytes moved in each quarter of the window.
+    std::size_t slot_ = 0;
+    std::uint64_t last_ = 0;
+    std::chrono::steady_clock::duration slot_time_{};
+    std::chrono::steady_clock::duration total_{};
+};
+
+}  // namespace keepstore::router

@@ -1,0 +1,185 @@
+#include "router/response_writer.hpp"
+
+#include <fmt/format.h>
+
+#include <sys/uio.h>
+
+#include <array>
+#include <iterator>
+
+namespace keepstore::router {
+namespace {
+
+iovec vector_of(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
+
+bool has_body(unsigned status) { return status >= 200 && status != 204 && status != 304; }
+
+}  // namespace
+
+std::string_view reason_phrase(unsigned status, std::string& scratch) {
+    switch (status) {
+        case 100: return "Continue";
+        case 200: return "OK";
+        case 201: return "Created";
+        case 204: return "No Content";
+        case 206: return "Partial Content";
+        case 301: return "Moved Permanently";
+        case 304: return "Not Modified";
+        case 400: return "Bad Request";
+        case 401: return "Unauthorized";
+        case 403: return "Forbidden";
+        case 404: return "Not Found";
+        case 405: return "Method Not Allowed";
+        case 408: return "Request Timeout";
+        case 409: return "Conflict";
+        case 411: return "Length Required";
+        case 412: return "Precondition Failed";
+        case 413: return "Request Entity Too Large";
+        case 414: return "Request URI Too Long";
+        case 415: return "Unsupported Media Type";
+        case 416: return "Requested Range Not Satisfiable";
+        case 417: return "Expectation Failed";
+        case 422: return "Unprocessable Entity";
+        case 429: return "Too Many Requests";
+        case 431: return "Request Header Fields Too Large";
+        case 500: return "Internal Server Error";
+        case 501: return "Not Implemented";
+        case 502: return "Bad Gateway";
+        case 503: return "Service Unavailable";
+        case 504: return "Gateway Timeout";
+        case 505: return "HTTP Version Not Supported";
+        case 507: return "Insufficient Storage";
+        default: break;
+    }
+    scratch = fmt::format("status code {}", status);
+    return scratch;
+}
+
+void response_writer::begin_request(request_facts request) {
+    request_ = request;
+    extra_.clear();
+    head_.clear();
+    status_ = 0;
+    framing_ = framing::none;
+    left_ = 0;
+    keep_alive_ = complete_ = broken_ = false;
+}
+
+void response_writer::add_header(std::string_view name, std::string_view value) {
+    extra_.append(name).append(": ");
+    for (const char c : value) extra_.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c);
+    extra_.append("\r\n");
+}
+
+void response_writer::start(unsigned status, std::optional<std::uint64_t> length, bool keep_alive,
+                            std::string_view date_line) {
+    status_ = status;
+    keep_alive_ = keep_alive;
+    if (!has_body(status)) {
+        framing_ = framing::none;
+    } else if (length) {
+        framing_ = framing::length;
+        left_ = *length;
+    } else if (request_.version >= 11) {
+        framing_ = framing::chunked;
+    } else {
+        framing_ = framing::until_close;
+        keep_alive_ = false;
+    }
+    std::string scratch;
+    head_.clear();
+    auto out = std::back_inserter(head_);
+    fmt::format_to(out, "HTTP/1.1 {} {}\r\n", status, reason_phrase(status, scratch));
+    head_.append(extra_);
+    if (framing_ == framing::length) fmt::format_to(out, "Content-Length: {}\r\n", *length);
+    if (framing_ == framing::chunked) head_.append("Transfer-Encoding: chunked\r\n");
+    head_.append(date_line);
+    if (!keep_alive_) {
+        head_.append("Connection: close\r\n");
+    } else if (request_.version < 11) {
+        head_.append("Connection: keep-alive\r\n");
+    }
+    head_.append("\r\n");
+}
+
+std::unexpected<error> response_writer::failed() {
+    abort();
+    switch (io_.reason()) {
+        case cancel_reason::too_slow:
+            return fail(errc::timeout, "client reads too slowly");
+        case cancel_reason::none:
+            io_.interrupt(cancel_reason::client_gone);
+            return fail(errc::cancelled, "client closed the connection");
+        default:
+            return fail(errc::cancelled);
+    }
+}
+
+awaitable<result<void>> response_writer::write_vectors(std::span<iovec> vectors, std::size_t counted) {
+    // The common case, everything fits, needs no further coroutine.
+    const auto status = io_.stopped() ? io_status::failed : io_.try_write_all(vectors, counted);
+    bool sent = status != io_status::failed && status != io_status::closed;
+    if (sent && !vectors.empty()) sent = co_await io_.write_all(vectors, counted);
+    if (!sent) co_return failed();
+    head_.clear();
+    co_return result<void>();
+}
+
+awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes) {
+    if (broken_ || complete_ || !started()) co_return fail(errc::cancelled);
+    const bool dropped = request_.head_only || framing_ == framing::none;
+    if (framing_ == framing::length) {
+        if (bytes.size() > left_) {
+            abort();
+            co_return fail(errc::io_error, "response body is longer than announced");
+        }
+        left_ -= bytes.size();
+    }
+    if (bytes.empty() || dropped) co_return result<void>();
+    std::array<iovec, 4> vectors;
+    std::size_t count = 0;
+    std::array<char, 20> size_line;
+    if (!head_.empty()) vectors[count++] = vector_of(head_);
+    if (framing_ == framing::chunked) {
+        const auto* end = fmt::format_to(size_line.data(), "{:x}\r\n", bytes.size());
+        vectors[count++] = vector_of({size_line.data(), static_cast<std::size_t>(end - size_line.data())});
+    }
+    const std::size_t body = count;
+    vectors[count++] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
+    if (framing_ == framing::chunked) vectors[count++] = vector_of("\r\n");
+    co_return co_await write_vectors(std::span(vectors).first(count), body);
+}
+
+awaitable<result<void>> response_writer::finish() {
+    if (broken_ || !started()) co_return fail(errc::cancelled);
+    if (complete_) co_return result<void>();
+    if (framing_ == framing::length && left_ > 0 && !request_.head_only) {
+        abort();
+        co_return fail(errc::io_error, "response body is shorter than announced");
+    }
+    std::array<iovec, 2> vectors;
+    std::size_t count = 0;
+    if (!head_.empty()) vectors[count++] = vector_of(head_);
+    if (framing_ == framing::chunked && !request_.head_only) vectors[count++] = vector_of("0\r\n\r\n");
+    if (count > 0) {
+        auto sent = co_await write_vectors(std::span(vectors).first(count), count);
+        if (!sent) co_return sent;
+    }
+    complete_ = true;
+    co_return result<void>();
+}
+
+awaitable<result<void>> response_writer::send(std::string_view body) {
+    std::array<iovec, 2> vectors{vector_of(head_), vector_of(body)};
+    const bool with_body = !body.empty() && !request_.head_only && framing_ == framing::length;
+    auto sent = co_await write_vectors(std::span(vectors).first(with_body ? 2 : 1), 1);
+    complete_ = sent.has_value();
+    co_return sent;
+}
+
+void response_writer::abort() noexcept {
+    if (!complete_) broken_ = true;
+    keep_alive_ = false;
+}
+
+}  // namespace keepstore::router

@@ -1,0 +1,69 @@
+/// The routes of contract 2.10: which call of the core a method and path mean, and what its result looks like in HTTP.
+/// Safe to use from any thread; each call belongs to one request.
+#pragma once
+
+#include "keepstore/block_store.hpp"
+#include "keepstore/work_lists.hpp"
+#include "keepstore/work_queue.hpp"
+#include "router/request_context.hpp"
+#include "router/tokens.hpp"
+
+#include <string>
+#include <string_view>
+
+namespace keepstore::router {
+
+/// The calls that a method and a path can mean.
+enum class route {
+    none,  ///< 400, also for a wrong method on a known path.
+    block_read,
+    block_write,
+    block_touch,
+    block_trash,
+    block_untrash,
+    index,
+    mounts,
+    pull_list,
+    trash_list,
+    options,
+};
+
+struct route_match {
+    route to = route::none;
+    std::string_view locator = {};     ///< Of the block routes: everything after the slash.
+    std::string_view mount_uuid = {};  ///< Of /mounts/{uuid}/blocks.
+    std::string_view prefix = {};      ///< Of the index routes, when it is in the path.
+};
+
+/// Pure function over the decoded path. What it returns points into `path`.
+[[nodiscard]] route_match match_route(std::string_view method, std::string_view path) noexcept;
+
+class routes {
+  public:
+    routes(core::block_store& store, core::work_queue<core::pull_item>& pulls,
+           core::work_queue<core::trash_item>& trash, const secret_token& admin_token)
+        : store_(store), pulls_(pulls), trash_(trash), admin_token_(admin_token) {}
+
+    /// Answers the request, whatever it is. Awaited in place.
+    [[nodiscard]] awaitable<void> handle(request_context&);
+
+  private:
+    // block_handlers.cpp
+    [[nodiscard]] awaitable<void> read_block(request_context&, std::string_view locator_text);
+    [[nodiscard]] awaitable<void> write_block(request_context&, std::string_view locator_text);
+    // admin_handlers.cpp
+    [[nodiscard]] awaitable<void> touch_block(request_context&, std::string_view locator_text);
+    [[nodiscard]] awaitable<void> trash_block(request_context&, std::string_view locator_text);
+    [[nodiscard]] awaitable<void> untrash_block(request_context&, std::string_view locator_text);
+    [[nodiscard]] awaitable<void> list_mounts(request_context&);
+    [[nodiscard]] awaitable<void> list_index(request_context&, std::string_view mount_uuid, std::string_view prefix);
+    [[nodiscard]] awaitable<void> set_pull_list(request_context&);
+    [[nodiscard]] awaitable<void> set_trash_list(request_context&);
+
+    core::block_store& store_;
+    core::work_queue<core::pull_item>& pulls_;
+    core::work_queue<core::trash_item>& trash_;
+    const secret_token& admin_token_;
+};
+
+}  // namespace keepstore::router

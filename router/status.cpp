@@ -1,0 +1,78 @@
+#include "router/status.hpp"
+
+namespace keepstore::router {
+namespace {
+
+unsigned status_of(cancel_reason why) noexcept {
+    switch (why) {
+        case cancel_reason::client_gone: return status_client_gone;
+        // 408 is among the statuses that Keep clients retry, and says whose time ran out.
+        case cancel_reason::too_slow: return 408;
+        // Not 499 as in the Go daemon: clients never retry that (docs/compatibility.md).
+        case cancel_reason::request_deadline: return 503;
+        case cancel_reason::draining: return 503;
+        case cancel_reason::none: break;
+    }
+    return 503;
+}
+
+}  // namespace
+
+unsigned status_of(errc code, cancel_reason why) noexcept {
+    if (why != cancel_reason::none) return status_of(why);
+    switch (code) {
+        case errc::not_found: return 404;
+        case errc::bad_request: return 400;
+        case errc::unauthorized: return 401;
+        case errc::forbidden: return 403;
+        case errc::method_not_allowed: return 405;
+        case errc::too_large: return 413;
+        case errc::checksum_mismatch: return 502;
+        case errc::collision: return 500;
+        case errc::no_space: return 507;
+        case errc::unavailable: return 503;
+        case errc::timeout: return 503;
+        case errc::cancelled: return 503;
+        case errc::unsupported: return 501;
+        case errc::io_error: return 500;
+    }
+    return 500;
+}
+
+std::string_view text_of(cancel_reason why) noexcept {
+    switch (why) {
+        case cancel_reason::none: break;
+        case cancel_reason::client_gone: break;
+        case cancel_reason::too_slow: return "request timeout: the client sends or reads too slowly";
+        case cancel_reason::request_deadline: return "request deadline exceeded";
+        case cancel_reason::draining: return "service is shutting down";
+    }
+    return {};
+}
+
+std::string_view reason_phrase(unsigned status) noexcept {
+    switch (status) {
+        case 100: return "Continue";
+        case 200: return "OK";
+        case 206: return "Partial Content";
+        case 301: return "Moved Permanently";
+        case 400: return "Bad Request";
+        case 401: return "Unauthorized";
+        case 403: return "Forbidden";
+        case 404: return "Not Found";
+        case 405: return "Method Not Allowed";
+        case 408: return "Request Timeout";
+        case 413: return "Request Entity Too Large";
+        case 416: return "Requested Range Not Satisfiable";
+        case 417: return "Expectation Failed";
+        case 431: return "Request Header Fields Too Large";
+        case 500: return "Internal Server Error";
+        case 501: return "Not Implemented";
+        case 502: return "Bad Gateway";
+        case 503: return "Service Unavailable";
+        case 507: return "Insufficient Storage";
+        default: return {};
+    }
+}
+
+}  // namespace keepstore::router

@@ -1,0 +1,198 @@
+#include "router/connection.hpp"
+
+#include <openssl/bio.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <cstring>
+#include <string_view>
+
+namespace keepstore::router {
+namespace {
+
+constexpr std::size_t record_bytes_max = 16384;
+
+/// What a client gets that speaks plain HTTP to a TLS port (contract 2.9).
+constexpr std::string_view plain_http_answer =
+    "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// OpenSSL's own socket BIO would raise SIGPIPE. Data is a wire.
+struct wire {
+    int fd;
+    std::uint64_t* sent_bytes;
+};
+
+int wire_write(BIO* bio, const char* data, int size) {
+    auto* w = static_cast<wire*>(BIO_get_data(bio));
+    BIO_clear_retry_flags(bio);
+    const iovec piece{const_cast<char*>(data), static_cast<std::size_t>(size)};
+    const auto outcome = send_to_socket(w->fd, {&piece, 1});
+    *w->sent_bytes += outcome.bytes;
+    if (outcome.status == io_status::ok) return static_cast<int>(outcome.bytes);
+    if (outcome.status == io_status::want_write) BIO_set_retry_write(bio);
+    return -1;
+}
+
+int wire_read(BIO* bio, char* data, int size) {
+    auto* w = static_cast<wire*>(BIO_get_data(bio));
+    BIO_clear_retry_flags(bio);
+    const auto into = std::as_writable_bytes(std::span(data, static_cast<std::size_t>(size)));
+    const auto outcome = receive_from_socket(w->fd, into, 0);
+    if (outcome.status == io_status::ok) return static_cast<int>(outcome.bytes);
+    if (outcome.status == io_status::closed) {
+        BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
+        return 0;
+    }
+    if (outcome.status == io_status::want_read) BIO_set_retry_read(bio);
+    return -1;
+}
+
+long wire_control(BIO* bio, int command, long, void*) {
+    if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
+    return command == BIO_CTRL_FLUSH ? 1 : 0;
+}
+
+int wire_create(BIO* bio) {
+    BIO_set_init(bio, 1);
+    return 1;
+}
+
+const BIO_METHOD* wire_method() {
+    static BIO_METHOD* const method = [] {
+        BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "keepstore socket");
+        BIO_meth_set_write(m, wire_write);
+        BIO_meth_set_read(m, wire_read);
+        BIO_meth_set_ctrl(m, wire_control);
+        BIO_meth_set_create(m, wire_create);
+        return m;
+    }();
+    return method;
+}
+
+class tls_connection final : public connection {
+  public:
+    tls_connection(socket_type socket, std::string remote, const std::shared_ptr<SSL_CTX>& context)
+        : connection(std::move(socket), std::move(remote)), context_(context), ssl_(SSL_new(context.get()), SSL_free) {
+        BIO* bio = BIO_new(wire_method());
+        BIO_set_data(bio, &wire_);
+        SSL_set_bio(ssl_.get(), bio, bio);
+        SSL_set_accept_state(ssl_.get());
+    }
+
+    io_outcome handshake() noexcept override {
+        if (!first_byte_seen_) {
+            std::byte first[1];
+            const auto peeked = receive_from_socket(fd(), first, MSG_PEEK);
+            if (peeked.status != io_status::ok) return {peeked.status == io_status::closed ? io_status::failed : peeked.status, 0};
+            first_byte_seen_ = true;
+            // A TLS record begins with 22, a request with the letters of its method.
+            const auto c = std::to_integer<unsigned char>(first[0]);
+            if (c >= 'A' && c <= 'Z') {
+                const iovec answer{const_cast<char*>(plain_http_answer.data()), plain_http_answer.size()};
+                static_cast<void>(send_to_socket(fd(), {&answer, 1}));
+                return {io_status::closed, 0};
+            }
+        }
+        ERR_clear_error();
+        const int r = SSL_do_handshake(ssl_.get());
+        if (r == 1) {
+            established_ = true;
+            return {};
+        }
+        const auto status = status_of(r);
+        return {status == io_status::closed ? io_status::failed : status, 0};
+    }
+
+    io_outcome try_read(std::span<std::byte> into) noexcept override {
+        if (into.empty()) return {};
+        // Plain HTTP was refused: what still comes is only thrown away.
+        if (!established_) return receive_from_socket(fd(), into, 0);
+        // One record at a time; go on while OpenSSL or the socket has more, since each gives at most 16 KiB.
+        std::size_t total = 0;
+        while (total < into.size()) {
+            std::size_t count = 0;
+            ERR_clear_error();
+            const int r = SSL_read_ex(ssl_.get(), into.data() + total, into.size() - total, &count);
+            if (r != 1) return total ? io_outcome{io_status::ok, total} : io_outcome{status_of(r), 0};
+            total += count;
+        }
+        return {io_status::ok, total};
+    }
+
+    io_outcome try_write(std::span<const iovec> buffers) noexcept override {
+        // Small pieces (a head, the start of a body) are put into one record, and so into one packet.
+        std::array<std::byte, record_bytes_max> record;
+        const void* data = buffers.front().iov_base;
+        std::size_t size = buffers.front().iov_len;
+        if (size < record.size() && buffers.size() > 1) {
+            std::size_t used = 0;
+            for (const auto& b : buffers) {
+                const std::size_t part = std::min(b.iov_len, record.size() - used);
+                std::memcpy(record.data() + used, b.iov_base, part);
+                used += part;
+            }
+            data = record.data();
+            size = used;
+        }
+        std::size_t count = 0;
+        ERR_clear_error();
+        const int r = SSL_write_ex(ssl_.get(), data, size, &count);
+        if (r == 1) return {io_status::ok, count};
+        const auto status = status_of(r);
+        return {status == io_status::closed ? io_status::failed : status, 0};
+    }
+
+    bool has_buffered_input() const noexcept override { return established_ && SSL_pending(ssl_.get()) > 0; }
+
+    bool peek_closed() noexcept override {
+        std::byte one[1];
+        std::size_t count = 0;
+        ERR_clear_error();
+        const int r = SSL_peek_ex(ssl_.get(), one, 1, &count);
+        if (r == 1) return false;
+        const auto status = status_of(r);
+        return status == io_status::closed || status == io_status::failed;
+    }
+
+    void shutdown_send() noexcept override {
+        ERR_clear_error();
+        if (established_ && !broken_) SSL_shutdown(ssl_.get());
+        connection::shutdown_send();
+    }
+
+  private:
+    io_status status_of(int r) noexcept {
+        switch (SSL_get_error(ssl_.get(), r)) {
+            case SSL_ERROR_WANT_READ:
+                return io_status::want_read;
+            case SSL_ERROR_WANT_WRITE:
+                return io_status::want_write;
+            case SSL_ERROR_ZERO_RETURN:
+                return io_status::closed;
+            default:
+                broken_ = true;
+                return io_status::failed;
+        }
+    }
+
+    const std::shared_ptr<SSL_CTX> context_;
+    wire wire_{fd(), &sent_bytes_};
+    const std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
+    bool first_byte_seen_ = false;
+    bool established_ = false;
+    bool broken_ = false;
+};
+
+}  // namespace
+
+std::unique_ptr<connection> make_tls_connection(connection::socket_type socket, std::string remote,
+                                                const std::shared_ptr<ssl_ctx_st>& context) {
+    return std::make_unique<tls_connection>(std::move(socket), std::move(remote), context);
+}
+
+}  // namespace keepstore::router

@@ -1,0 +1,38 @@
+/// Certificate and key of a TLS listener, re-read on demand without dropping connections: each connection keeps the
+/// context that it began with.
+///
+/// Safe to call from any thread.
+#pragma once
+
+#include "base/error.hpp"
+
+#include <filesystem>
+#include <memory>
+#include <mutex>
+
+struct ssl_ctx_st;
+
+namespace keepstore::router {
+
+class tls_context {
+  public:
+    /// Reads both files (PEM; the certificate with its chain). \returns what is wrong with them, in plain words.
+    [[nodiscard]] static result<std::shared_ptr<tls_context>> load(std::filesystem::path certificate,
+                                                                   std::filesystem::path key);
+
+    /// Reads the files again. If that fails a warning is logged and what was there stays in use.
+    /// \returns whether it worked.
+    bool reload();
+
+    [[nodiscard]] std::shared_ptr<ssl_ctx_st> current() const;
+
+  private:
+    tls_context(std::filesystem::path certificate, std::filesystem::path key, std::shared_ptr<ssl_ctx_st> context);
+
+    const std::filesystem::path certificate_;
+    const std::filesystem::path key_;
+    mutable std::mutex mutex_;
+    std::shared_ptr<ssl_ctx_st> current_;  ///< Guarded by mutex_.
+};
+
+}  // namespace keepstore::router

@@ -1,0 +1,51 @@
+/// The credentials of a request, and the one rule by which an administrator's token opens a door (contract 3).
+/// Pure functions and value types; safe to use from any thread.
+#pragma once
+
+#include "router/exchange.hpp"
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::router {
+
+/// The tokens of a request in the order of contract 3: Authorization (Bearer or OAuth2, else the password of Basic), every
+/// api_token of the query, the arvados_api_token cookie. May contain empty strings (`api_token=`), which match nothing.
+[[nodiscard]] std::vector<std::string> collect_tokens(const request_head&);
+
+/// A configured token. Compared in constant time over SHA-256 digests, so that neither content nor length leaks.
+class secret_token {
+  public:
+    secret_token() = default;
+    explicit secret_token(std::string_view token);
+    [[nodiscard]] bool empty() const noexcept { return empty_; }
+    /// Never true for an empty secret.
+    [[nodiscard]] bool matches(std::string_view token) const noexcept;
+
+  private:
+    bool empty_ = true;
+    std::array<std::uint8_t, 32> digest_{};
+};
+
+enum class admission {
+    granted,
+    unauthorized,  ///< 401: no token was given.
+    forbidden,     ///< 403: tokens were given and none is right.
+};
+
+/// Whether any of `tokens` is `secret`. What an unset secret means is the caller's decision (`if_unset`): the admin API is
+/// closed then, where the Go daemon lets everybody in (docs/compatibility.md); /metrics is open (contract 2.4).
+[[nodiscard]] admission require_literal_token(const secret_token& secret, const std::vector<std::string>& tokens,
+                                              admission if_unset) noexcept;
+
+/// Whether the Authorization header is exactly "Bearer " + secret, the only form that /_health/ping and /_inspect take.
+[[nodiscard]] bool is_exact_bearer(std::string_view authorization, const secret_token& secret) noexcept;
+
+/// All values of `name` in a raw query string, decoded (`%xx`, `+` as space). Pairs with broken escapes or a semicolon are
+/// left out, as Go's net/url does.
+[[nodiscard]] std::vector<std::string> query_values(std::string_view query, std::string_view name);
+
+}  // namespace keepstore::router

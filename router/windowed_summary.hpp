@@ -1,0 +1,44 @@
+/// Count, sum and recent quantiles of durations, as a Prometheus summary wants them: quantiles over the last ten minutes,
+/// within 5 percent, in constant memory and a few nanoseconds an observation (a sorted sample would cost a microsecond on
+/// every request). Not thread-safe: the owner's lock guards it.
+#pragma once
+
+#include <array>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+
+namespace keepstore::router {
+
+class windowed_summary {
+  public:
+    using clock = std::chrono::steady_clock;
+    static constexpr std::array<double, 4> quantiles{0.5, 0.9, 0.95, 0.99};
+
+    struct stats {
+        std::uint64_t count = 0;
+        double sum_seconds = 0;
+        std::array<double, 4> values{};  ///< In seconds, for each of `quantiles`; NaN without recent observations.
+    };
+
+    void observe(clock::duration value, clock::time_point now) noexcept;
+    [[nodiscard]] stats snapshot(clock::time_point now) const noexcept;
+
+  private:
+    // Ten buckets a factor of two from 1 us up to 2^32 us (71 minutes); bucket 0 is "less than 1 us".
+    static constexpr std::size_t buckets_per_octave = 10;
+    static constexpr std::size_t bucket_count = 1 + 32 * buckets_per_octave;
+    static constexpr std::size_t window_count = 5;
+    static constexpr std::chrono::minutes window_length{2};
+
+    struct window {
+        std::int64_t number = -1;  ///< Time divided by the window length.
+        std::array<std::uint32_t, bucket_count> counts{};
+    };
+
+    std::array<window, window_count> windows_{};
+    std::uint64_t count_ = 0;
+    double sum_seconds_ = 0;
+};
+
+}  // namespace keepstore::router

@@ -1,0 +1,21 @@
+keepstore_test(router_transport_tests
+    SOURCES
+        router/chunk_decoder_test.cpp
+        router/head_parser_test.cpp
+        router/server_test.cpp
+        router/session_test.cpp
+        router/tls_test.cpp
+    LINK keepstore::router_transport OpenSSL::SSL)
+
+keepstore_test(router_app_tests
+    SOURCES
+        router/access_log_test.cpp
+        router/app_test.cpp
+        router/limiter_test.cpp
+        router/metrics_test.cpp
+        router/redact_test.cpp
+        router/request_id_test.cpp
+        router/routes_test.cpp
+        router/status_test.cpp
+        router/tokens_test.cpp
+    LINK keepstore::router nlohmann_json::nlohmann_json)
