@@ -1,0 +1,483 @@
+#include "bench/connection.hpp"
+
+#include "bench/worker.hpp"
+
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+
+namespace keepstore::bench {
+
+namespace {
+
+using std::chrono::milliseconds;
+
+// A rate-limited connection moves its bytes in steps of this time, or of one byte.
+constexpr milliseconds tick_interval{50};
+// A connection that could not keep its rate does not catch up by more than this.
+constexpr double budget_seconds_max = 0.25;
+// A failed operation is not repeated at once: a refusing server would be all we measure.
+constexpr milliseconds pause_after_failure{20};
+constexpr milliseconds slow_pause_after_failure{1000};
+// The reply's head, and for small blocks all of it, in one call; little enough to copy that it does
+// not matter.
+constexpr std::size_t head_step_bytes = 8 * 1024;
+constexpr std::size_t discard_step_bytes = 4 * 1024 * 1024;
+// One connection's turn: others wait on the same thread.
+constexpr std::size_t turn_bytes_max = 8 * 1024 * 1024;
+constexpr std::size_t body_text_bytes_max = 200;
+
+std::chrono::nanoseconds seconds_to_ns(double seconds) {
+    return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
+}
+
+// What a server can have under way to a slow reader is in our control: the default would grow to
+// megabytes.
+int receive_buffer_for(double rate) {
+    return static_cast<int>(std::clamp(rate * 0.1, 4096.0, 1048576.0));
+}
+
+}  // namespace
+
+connection::connection(worker& owner, role purpose, double bytes_per_second)
+    : worker_(owner),
+      purpose_(purpose),
+      rate_(bytes_per_second),
+      hash_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {}
+
+connection::~connection() {
+    close();
+}
+
+bool connection::is_client() const {
+    return purpose_ == role::reader;
+}
+
+void connection::close() {
+    if (fd_ >= 0) ::close(fd_);
+    fd_ = -1;
+    watched_ = 0;
+}
+
+void connection::watch(std::uint32_t events) {
+    if (paced() || fd_ < 0 || watched_ == events) return;
+    epoll_event event{};
+    event.events = events;
+    event.data.ptr = this;
+    ::epoll_ctl(worker_.epoll(), watched_ == 0 ? EPOLL_CTL_ADD : EPOLL_CTL_MOD, fd_, &event);
+    watched_ = events;
+}
+
+// --- pacing
+// -----------------------------------------------------------------------------------------------------
+
+std::size_t connection::allowed(std::size_t wanted) const {
+    return paced() ? std::min(wanted, static_cast<std::size_t>(budget_)) : wanted;
+}
+
+void connection::spend(std::size_t bytes) {
+    if (paced()) budget_ -= static_cast<double>(bytes);
+}
+
+void connection::schedule_tick(steady::time_point now) {
+    const auto interval =
+        std::max<std::chrono::nanoseconds>(tick_interval, seconds_to_ns(1 / rate_));
+    worker_.wake_at(this, now + interval);
+}
+
+void connection::on_timer(steady::time_point now) {
+    if (state_ == state::pausing) {
+        begin(now);
+    } else if (paced()) {
+        const double elapsed = std::chrono::duration<double>(now - last_tick_).count();
+        budget_ = std::min(budget_ + rate_ * elapsed, std::max(1.0, rate_ * budget_seconds_max));
+    }
+    last_tick_ = now;
+    drive(now);
+    if (paced() && busy()) schedule_tick(now);
+}
+
+// --- operations
+// -------------------------------------------------------------------------------------------------
+
+void connection::start(steady::time_point now) {
+    last_tick_ = now;
+    if (paced()) {
+        // Thousands of paced connections must not tick at the same moment.
+        state_ = state::pausing;
+        worker_.wake_at(this, now + milliseconds(worker_.random() % 50));
+        return;
+    }
+    begin(now);
+    drive(now);
+}
+
+bool connection::choose_operation() {
+    auto& control = worker_.control();
+    const auto& options = control.options;
+    bool again_known = false;
+    if (is_client()) {
+        if (control.draining.load(std::memory_order_relaxed)) return false;
+        if (options.count > 0 && control.tickets.fetch_sub(1) <= 0) return false;
+        again_known = options.mode == load_mode::reput;
+        put_ = options.mode == load_mode::put || again_known ||
+               (options.mode == load_mode::mixed && worker_.random() % 100 >= options.get_percent);
+    } else {
+        put_ = purpose_ == role::slow_writer;
+    }
+
+    if (put_ && !again_known) {
+        const auto size = is_client() ? options.sizes.pick(worker_.random()) : options.slow_size;
+        target_ = {.size = size, .number = control.next_number.fetch_add(1), .content_known = true};
+    } else if (!control.catalog.empty()) {
+        target_ = control.catalog[control.next_read.fetch_add(1) % control.catalog.size()];
+    } else {
+        target_ = {.locator = "_health/ping"};
+    }
+
+    const bool verify = options.body == body_use::verify && is_client() && !put_;
+    hashing_ = verify && !target_.content_known;
+    if (put_ || (verify && target_.content_known)) {
+        content_ = control.content.make(target_.size, target_.number);
+    }
+    if (put_) {
+        request_ = control.format.put(content_.md5, target_.size);
+    } else if (options.range_bytes > 0 && is_client()) {
+        expected_bytes_ = std::min(options.range_bytes, target_.size);
+        first_offset_ = worker_.random() % (target_.size - expected_bytes_ + 1);
+        request_ = control.format.get_range(target_.locator, first_offset_,
+                                            first_offset_ + expected_bytes_ - 1);
+    } else {
+        expected_bytes_ = target_.size;
+        first_offset_ = 0;
+        request_ = control.format.get(target_.locator);
+    }
+    if (hashing_) EVP_DigestInit_ex(hash_.get(), EVP_md5(), nullptr);
+    return true;
+}
+
+bool connection::begin(steady::time_point now) {
+    state_ = state::idle;
+    if (!choose_operation()) return false;
+    request_sent_ = 0;
+    body_sent_ = 0;
+    head_text_.clear();
+    head_ = {};
+    body_received_ = 0;
+    body_text_.clear();
+    content_differs_ = false;
+    must_close_ = false;
+    started_ = now;
+    first_byte_ = {};
+    state_ = state::sending;
+    if (fd_ < 0) {
+        auto options = worker_.control().options.socket;
+        if (paced() && !put_ && options.receive_buffer_bytes == 0) {
+            options.receive_buffer_bytes = receive_buffer_for(rate_);
+        }
+        fd_ = connect_socket(worker_.control().options.server, options);
+        fresh_ = true;
+        if (fd_ < 0) {
+            finish(std::string("connect: ") + std::strerror(errno), now);
+            return false;
+        }
+    }
+    return true;
+}
+
+void connection::finish(const std::string& failure, steady::time_point now) {
+    auto& control = worker_.control();
+    const auto group = is_client() && put_ ? role::writer : purpose_;
+    if (auto* const window = worker_.current(); window != nullptr) {
+        auto& stats = window->of(group);
+        if (failure.empty()) {
+            ++stats.good;
+            auto& latency = stats.by_size[static_cast<std::size_t>(
+                class_of(put_ ? target_.size : expected_bytes_))];
+            latency.whole.record(now - started_);
+            latency.first_byte.record(first_byte_ - started_);
+        } else {
+            ++stats.failures[failure];
+            if (stats.failure_example.empty()) stats.failure_example = body_text_;
+        }
+    }
+    if (is_client()) {
+        control.last_completion.store(now.time_since_epoch().count(), std::memory_order_relaxed);
+        control.completed.fetch_add(1);
+        if (put_ && failure.empty() && control.collect) {
+            // The reply is the locator, signed if the server signs; another server's empty reply
+            // leaves hash and size.
+            auto line = body_text_.substr(0, body_text_.find_first_of("\r\n"));
+            if (!line.starts_with(content_.md5))
+                line = content_.md5 + '+' + std::to_string(target_.size);
+            auto stored = target_;
+            stored.locator = std::move(line);
+            const std::lock_guard lock(control.collected_mutex);
+            control.collected.push_back(std::move(stored));
+        }
+    }
+    if (must_close_ || head_.close) close();
+    if (!failure.empty()) {
+        state_ = state::pausing;
+        worker_.wake_at(this, now + (is_client() ? pause_after_failure : slow_pause_after_failure));
+    } else if (purpose_ == role::idle) {
+        state_ = state::idle;
+        watch(EPOLLIN);
+    } else {
+        begin(now);
+    }
+}
+
+void connection::check_timeout(steady::time_point now) {
+    const auto limit = seconds_to_ns(worker_.control().options.operation_timeout_seconds);
+    if (!is_client() || !busy() || now - started_ < limit) return;
+    must_close_ = true;
+    finish("timeout", now);
+}
+
+// --- moving bytes
+// -----------------------------------------------------------------------------------------------
+
+void connection::on_event(std::uint32_t events, steady::time_point now) {
+    if (state_ == state::idle || state_ == state::pausing) {
+        char byte = 0;
+        if (fd_ < 0 || ::recv(fd_, &byte, 1, MSG_DONTWAIT | MSG_PEEK) > 0) return;
+        if (errno == EAGAIN && (events & (EPOLLHUP | EPOLLERR)) == 0) return;
+        close();
+        auto* const window = worker_.current();
+        if (purpose_ == role::idle && window != nullptr) {
+            ++window->of(role::idle).failures["closed by the server"];
+        }
+        return;
+    }
+    // A reply before the request is sent is a refusal.
+    if (state_ == state::sending && (events & EPOLLIN) != 0) read_head(now);
+    drive(now);
+}
+
+void connection::drive(steady::time_point now) {
+    auto moved_before = body_received_ + body_sent_;
+    std::uint64_t turn = 0;
+    // Refusals of paced senders are looked for at each tick; other senders hear of them from epoll.
+    if (paced() && state_ == state::sending && body_sent_ > 0) read_head(now);
+    for (;;) {
+        step next = step::wait;
+        switch (state_) {
+            case state::idle:
+            case state::pausing:
+                return;
+            case state::sending:
+                next = send_some();
+                break;
+            case state::reading_head:
+                next = read_head(now);
+                break;
+            case state::reading_body:
+                next = read_body(now);
+                break;
+        }
+        if (next == step::wait) return;
+        const auto moved = body_received_ + body_sent_;
+        turn += moved > moved_before ? moved - moved_before : 0;
+        moved_before = moved;
+        if (turn > turn_bytes_max) {
+            if (state_ == state::sending)
+                watch(EPOLLIN | EPOLLOUT);
+            else
+                watch(EPOLLIN);
+            return;
+        }
+        now = steady::now();
+    }
+}
+
+connection::step connection::send_some() {
+    const auto& content = worker_.control().content;
+    std::array<iovec, 3> parts{};
+    std::size_t count = 0;
+    const auto head_left = request_.size() - request_sent_;
+    const bool pace_head = purpose_ == role::slow_header;
+    const auto head_now = pace_head ? allowed(head_left) : head_left;
+    if (head_now > 0) parts[count++] = {request_.data() + request_sent_, head_now};
+    auto body_now = put_ ? allowed(static_cast<std::size_t>(content_.size - body_sent_)) : 0;
+    for (auto at = body_sent_; body_now > 0;) {
+        const auto piece = content.bytes(content_, at);
+        const auto size = std::min(piece.size(), body_now);
+        // sendmsg does not write through the pointer; iovec has no const form.
+        parts[count++] = {const_cast<std::byte*>(piece.data()), size};
+        at += size;
+        body_now -= size;
+    }
+    if (count == 0 && (head_left > 0 || (put_ && body_sent_ < content_.size))) return step::wait;
+
+    msghdr message{};
+    message.msg_iov = parts.data();
+    message.msg_iovlen = count;
+    const auto sent = ::sendmsg(fd_, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+    if (sent < 0) {
+        if (errno == EINTR) return step::again;
+        if (errno == EAGAIN || errno == ENOTCONN) {
+            watch(EPOLLIN | EPOLLOUT);
+            return step::wait;
+        }
+        must_close_ = true;
+        if (errno == ECONNREFUSED) return connection_failed(steady::now());
+        // The server may have refused and closed: its reply, if any, is the better answer.
+        state_ = state::reading_head;
+        return step::again;
+    }
+    const auto bytes = static_cast<std::size_t>(sent);
+    const auto of_head = std::min(bytes, head_left);
+    request_sent_ += of_head;
+    if (pace_head) spend(of_head);
+    body_sent_ += bytes - of_head;
+    spend(bytes - of_head);
+    if (auto* const window = worker_.current(); window != nullptr && put_) {
+        window->of(is_client() ? role::writer : purpose_).body_bytes += bytes - of_head;
+    }
+    if (request_sent_ < request_.size() || (put_ && body_sent_ < content_.size)) return step::again;
+    state_ = state::reading_head;
+    watch(EPOLLIN);
+    return step::wait;
+}
+
+connection::step connection::connection_failed(steady::time_point now) {
+    must_close_ = true;
+    std::string why = errno == ECONNREFUSED ? "connection refused" : "connection reset";
+    if (!fresh_ && head_text_.empty()) why += " (kept alive)";
+    finish(why, now);
+    return step::again;
+}
+
+connection::step connection::read_head(steady::time_point now) {
+    auto& scratch = worker_.scratch();
+    const bool pace = paced() && !put_;
+    const auto most = pace ? allowed(head_step_bytes) : head_step_bytes;
+    if (most == 0) return step::wait;
+    const auto got = ::recv(fd_, scratch.data(), most, MSG_DONTWAIT);
+    if (got < 0) {
+        if (errno == EINTR) return step::again;
+        if (errno == EAGAIN || errno == ENOTCONN) {
+            if (state_ == state::reading_head) watch(EPOLLIN);
+            return step::wait;
+        }
+        return connection_failed(now);
+    }
+    if (got == 0) {
+        must_close_ = true;
+        finish(fresh_ || !head_text_.empty() ? "closed without a reply" : "closed (kept alive)",
+               now);
+        return step::again;
+    }
+    if (head_text_.empty()) first_byte_ = now;
+    if (pace) spend(static_cast<std::size_t>(got));
+    head_text_.append(scratch.data(), static_cast<std::size_t>(got));
+    for (;;) {
+        const auto parsed = parse_response_head(head_text_, head_);
+        if (parsed == head_state::incomplete) return step::again;
+        if (parsed == head_state::malformed || (head_.status >= 200 && !head_.content_length)) {
+            must_close_ = true;
+            body_text_ = head_text_.substr(0, body_text_bytes_max);
+            finish("malformed reply", now);
+            return step::again;
+        }
+        if (head_.status >= 200) break;
+        head_text_.erase(0, head_.head_bytes);
+    }
+    fresh_ = false;
+    if (state_ == state::sending) must_close_ = true;
+    state_ = state::reading_body;
+    const auto rest =
+        std::min<std::uint64_t>(head_text_.size() - head_.head_bytes, *head_.content_length);
+    take_body(head_text_.data() + head_.head_bytes, static_cast<std::size_t>(rest));
+    if (body_received_ == *head_.content_length) body_complete(now);
+    return step::again;
+}
+
+void connection::take_body(const char* data, std::size_t size) {
+    const bool good_get = !put_ && head_.status / 100 == 2;
+    if (!good_get) {
+        body_text_.append(data, std::min(size, body_text_bytes_max - std::min(body_text_bytes_max,
+                                                                              body_text_.size())));
+    } else if (worker_.control().options.body == body_use::verify && is_client() &&
+               data != nullptr) {
+        if (hashing_) {
+            EVP_DigestUpdate(hash_.get(), data, size);
+        } else {
+            auto offset = first_offset_ + body_received_;
+            for (std::size_t done = 0; done < size && !content_differs_;) {
+                const auto expected = worker_.control().content.bytes(content_, offset);
+                const auto now_bytes = std::min(expected.size(), size - done);
+                content_differs_ =
+                    now_bytes == 0 || std::memcmp(expected.data(), data + done, now_bytes) != 0;
+                done += now_bytes;
+                offset += now_bytes;
+            }
+        }
+    }
+    body_received_ += size;
+    if (auto* const window = worker_.current(); window != nullptr && good_get) {
+        window->of(purpose_).body_bytes += size;
+    }
+}
+
+connection::step connection::read_body(steady::time_point now) {
+    const auto left = static_cast<std::size_t>(*head_.content_length - body_received_);
+    const bool discard = !put_ && head_.status / 100 == 2 &&
+                         (worker_.control().options.body == body_use::discard || !is_client());
+    auto& scratch = worker_.scratch();
+    auto most = std::min(left, discard ? discard_step_bytes : scratch.size());
+    if (!put_) most = allowed(most);
+    if (most == 0) return step::wait;
+    // MSG_TRUNC on TCP: the kernel drops the bytes instead of copying them.
+    const auto got = discard ? ::recv(fd_, nullptr, most, MSG_DONTWAIT | MSG_TRUNC)
+                             : ::recv(fd_, scratch.data(), most, MSG_DONTWAIT);
+    if (got < 0) {
+        if (errno == EINTR) return step::again;
+        if (errno == EAGAIN) {
+            watch(EPOLLIN);
+            return step::wait;
+        }
+        return connection_failed(now);
+    }
+    if (got == 0) {
+        must_close_ = true;
+        finish("closed in mid-body", now);
+        return step::again;
+    }
+    if (!put_) spend(static_cast<std::size_t>(got));
+    take_body(discard ? nullptr : scratch.data(), static_cast<std::size_t>(got));
+    if (body_received_ == *head_.content_length) body_complete(now);
+    return step::again;
+}
+
+bool connection::content_is_right() {
+    if (worker_.control().options.body != body_use::verify || !is_client()) return true;
+    if (!hashing_) return !content_differs_;
+    std::array<unsigned char, 16> digest{};
+    unsigned length = digest.size();
+    EVP_DigestFinal_ex(hash_.get(), digest.data(), &length);
+    return target_.locator.starts_with(to_hex(digest));
+}
+
+void connection::body_complete(steady::time_point now) {
+    const int wanted = !is_client() || worker_.control().options.range_bytes == 0 ? 200 : 206;
+    if (purpose_ == role::idle) {
+        finish("", now);  // Any answer will do: what counts is that the connection stays.
+    } else if (put_ ? head_.status / 100 != 2 : head_.status != wanted) {
+        finish(std::to_string(head_.status), now);
+    } else if (!put_ && body_received_ != expected_bytes_) {
+        must_close_ = true;
+        finish("wrong length", now);
+    } else if (!put_ && !content_is_right()) {
+        finish("wrong content", now);
+    } else {
+        finish("", now);
+    }
+}
+
+}  // namespace keepstore::bench

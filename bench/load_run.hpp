@@ -1,0 +1,44 @@
+/// A run: threads, warm-up, one or two measured windows, and what the server spent in each.
+#pragma once
+
+#include "bench/load_control.hpp"
+#include "bench/load_stats.hpp"
+#include "bench/proc_stats.hpp"
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace keepstore::bench {
+
+/// Difference of two readings, and the peaks of the samples between them.
+struct server_cost {
+    double user_seconds = 0;
+    double system_seconds = 0;
+    std::uint64_t rss_start_bytes = 0;
+    std::uint64_t rss_peak_bytes =
+        0;  ///< VmHWM, reset at the window's start where the kernel lets us; else sampled
+    std::uint64_t rss_anon_peak_bytes = 0;  ///< sampled
+    std::uint64_t threads_peak = 0;
+    std::uint64_t descriptors_peak = 0;
+};
+
+struct window_result {
+    std::string name;
+    double seconds = 0;
+    double client_cpu_seconds = 0;
+    window_stats stats;
+    std::optional<server_cost> server;
+};
+
+struct load_result {
+    std::vector<window_result> windows;
+    std::array<std::uint64_t, role_count> open_at_end{};
+};
+
+/// Runs to the end and joins its threads. Uses `control` once.
+load_result run_load(load_control& control);
+
+}  // namespace keepstore::bench

@@ -1,0 +1,65 @@
+/// One thread of the load generator: its connections, its epoll loop, its timers, its counters.
+#pragma once
+
+#include "bench/connection.hpp"
+#include "bench/load_control.hpp"
+#include "bench/load_stats.hpp"
+
+#include <array>
+#include <cstdint>
+#include <memory>
+#include <queue>
+#include <vector>
+
+namespace keepstore::bench {
+
+inline constexpr std::size_t window_count = 2;
+
+class worker {
+  public:
+    /// Makes its share of all connections: every `of`-th from `index` on.
+    worker(load_control& control, unsigned index, unsigned of);
+    ~worker();
+    worker(const worker&) = delete;
+    worker& operator=(const worker&) = delete;
+
+    /// The thread's body; returns after load_control::quit.
+    void run();
+
+    /// After run() has returned.
+    [[nodiscard]] const window_stats& stats(std::size_t window) const { return windows_[window]; }
+    [[nodiscard]] const std::array<std::uint64_t, role_count>& open_at_end() const {
+        return open_at_end_;
+    }
+
+    // For connections, on the worker's thread.
+    load_control& control() { return control_; }
+    int epoll() const { return epoll_; }
+    std::vector<char>& scratch() { return scratch_; }
+    std::uint64_t random() { return mix64(random_++); }
+    /// The counters of the current window, or nullptr outside of one.
+    window_stats* current();
+    void wake_at(connection* who, steady::time_point when) { timers_.push({when, who}); }
+
+  private:
+    struct timer {
+        steady::time_point when;
+        connection* who;
+        bool operator<(const timer& other) const { return when > other.when; }
+    };
+
+    void add(role purpose, unsigned how_many, double rate, unsigned index, unsigned of);
+    void start_roles(bool slow);
+    int run_timers(steady::time_point now);
+
+    load_control& control_;
+    int epoll_;
+    std::uint64_t random_;
+    std::vector<char> scratch_;
+    std::vector<std::unique_ptr<connection>> connections_;
+    std::priority_queue<timer> timers_;
+    std::array<window_stats, window_count> windows_;
+    std::array<std::uint64_t, role_count> open_at_end_{};
+};
+
+}  // namespace keepstore::bench

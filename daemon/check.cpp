@@ -1,0 +1,207 @@
+#include "daemon/check.hpp"
+
+#include "daemon/config_scalars.hpp"
+
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <system_error>
+#include <utility>
+
+namespace keepstore::daemon {
+namespace {
+
+class report {
+  public:
+    void line(std::string_view name, std::string_view value) {
+        text_ += fmt::format("  {:<18} {}\n", name, value);
+    }
+    void heading(std::string_view title) { text_ += fmt::format("{}\n", title); }
+    void problem(std::string text) { problems_.push_back(std::move(text)); }
+
+    check_report finish(const std::vector<std::string>& warnings) {
+        if (!warnings.empty()) heading("warnings");
+        for (const auto& warning : warnings) text_ += "  " + warning + "\n";
+        if (!problems_.empty()) heading("problems");
+        for (const auto& problem : problems_) text_ += "  " + problem + "\n";
+        text_ +=
+            problems_.empty()
+                ? "ok: keepstore can start with this configuration\n"
+                : fmt::format("not ok: {} to fix\n",
+                              problems_.size() == 1 ? std::string("1 problem")
+                                                    : fmt::format("{} problems", problems_.size()));
+        return {.text = std::move(text_), .exit_code = problems_.empty() ? 0 : 1};
+    }
+
+  private:
+    std::string text_;
+    std::vector<std::string> problems_;
+};
+
+std::string system_text(int number) {
+    return std::generic_category().message(number);
+}
+
+void check_file(report& out, std::string_view key, const std::string& path) {
+    if (path.empty()) {
+        out.problem(fmt::format(
+            "TLS.{}: missing; expected the path of a PEM file, because the listen URL is https",
+            key));
+        return;
+    }
+    struct stat status{};
+    if (::stat(path.c_str(), &status) != 0)
+        out.problem(fmt::format("TLS.{}: {}: {}", key, path, system_text(errno)));
+    else if (!S_ISREG(status.st_mode))
+        out.problem(fmt::format("TLS.{}: {}: not a file; expected a PEM file", key, path));
+    else if (::access(path.c_str(), R_OK) != 0)
+        out.problem(fmt::format("TLS.{}: {}: {}", key, path, system_text(errno)));
+}
+
+void check_root(report& out, const local_volume& volume, const directory_parameters& directory) {
+    const std::string where = fmt::format("volume {}: Root {}", volume.uuid, directory.root);
+    struct stat status{};
+    if (::stat(directory.root.c_str(), &status) != 0)
+        out.problem(fmt::format("{}: {}", where, system_text(errno)));
+    else if (!S_ISDIR(status.st_mode))
+        out.problem(fmt::format("{}: not a directory", where));
+    else if (::access(directory.root.c_str(), R_OK | X_OK) != 0)
+        out.problem(fmt::format("{}: cannot be read: {}", where, system_text(errno)));
+    else if ((volume.allow_write || volume.allow_trash) &&
+             ::access(directory.root.c_str(), W_OK) != 0)
+        out.problem(fmt::format("{}: cannot be written: {}", where, system_text(errno)));
+}
+
+std::string mode_text(const local_volume& volume) {
+    if (volume.allow_write) return "read, write, trash";
+    return volume.allow_trash ? "read, trash (no new blocks)" : "read only";
+}
+
+void describe_volume(report& out, const local_volume& volume) {
+    out.heading(fmt::format("volume {}", volume.uuid));
+    out.line("mode", mode_text(volume));
+    std::vector<std::string> classes;
+    for (const auto& [name, value] : volume.storage_classes) classes.push_back(name);
+    out.line("storage classes",
+             fmt::format("{} (priority {})", fmt::join(classes, ", "), volume.priority));
+    out.line("replication", fmt::format("{}", volume.replication));
+    if (const auto* directory = std::get_if<directory_parameters>(&volume.parameters)) {
+        constexpr std::string_view direct_names[] = {"automatic", "on", "off"};
+        out.line("driver", fmt::format("Directory {}", directory->root));
+        out.line("sync", directory->sync ? "on: a block is acknowledged when it is on disk"
+                                         : "off: a power cut can lose acknowledged blocks");
+        out.line("direct I/O", direct_names[static_cast<std::size_t>(directory->direct)]);
+        if (directory->serialize) out.line("serialize", "one file operation at a time");
+        check_root(out, volume, *directory);
+        return;
+    }
+    const auto& s3 = std::get<s3_parameters>(volume.parameters);
+    out.line("driver", fmt::format("S3 bucket {} in {}{}", s3.bucket, s3.region,
+                                   s3.endpoint.empty() ? "" : " at " + s3.endpoint));
+}
+
+void describe_limits(report& out, const cluster_config& cluster) {
+    const auto& api = cluster.api;
+    const auto& own = cluster.keepstore;
+    const auto count = [](std::int64_t n) {
+        return n == 0 ? std::string("no limit") : fmt::format("{}", n);
+    };
+    out.heading("limits");
+    out.line("requests", fmt::format("{} at once, then {} waiting", count(api.requests_max),
+                                     api.queued_requests_max));
+    out.line("request time",
+             api.request_timeout.count() == 0 ? "no limit" : format_duration(api.request_timeout));
+    out.line("connections",
+             fmt::format("{}, backlog {}", count(own.connections_max), own.listen_backlog));
+    out.line("timeouts",
+             fmt::format("header {}, idle {}, drain {}", format_duration(own.header_timeout),
+                         format_duration(own.idle_timeout), format_duration(own.drain_timeout)));
+    out.line("slowest transfer",
+             own.min_transfer_rate == 0
+                 ? std::string("no limit")
+                 : fmt::format("{}/s over {}", format_bytes(own.min_transfer_rate),
+                               format_duration(own.min_transfer_rate_period)));
+    out.line("block memory",
+             fmt::format("at most {} ({} buffers of 64 MiB), taken as needed",
+                         format_bytes(api.memory_budget_bytes()), api.blob_buffers_max));
+}
+
+void describe_policy(report& out, const cluster_config& cluster) {
+    const auto& c = cluster.collections;
+    out.heading("policy");
+    out.line("signatures", c.blob_signing ? fmt::format("required, valid for {}",
+                                                        format_duration(c.blob_signing_ttl))
+                                          : "not required");
+    if (!c.blob_trash) {
+        out.line("trash", "off: DELETE is refused, nothing is removed");
+    } else {
+        const bool emptied =
+            c.blob_trash_check_interval > nanoseconds::zero() && c.blob_delete_concurrency > 0;
+        out.line("trash", c.blob_trash_lifetime == nanoseconds::zero()
+                              ? std::string("blocks are deleted at once")
+                              : fmt::format("kept for {}", format_duration(c.blob_trash_lifetime)));
+        out.line("empty trash",
+                 emptied ? fmt::format("{} after the start, then every {}, {} workers",
+                                       format_duration(cluster.keepstore.empty_trash_start_delay),
+                                       format_duration(c.blob_trash_check_interval),
+                                       c.blob_delete_concurrency)
+                         : std::string("never"));
+        out.line("trash lists", c.blob_trash_concurrency > 0
+                                    ? fmt::format("{} workers", c.blob_trash_concurrency)
+                                    : std::string("accepted and not worked on"));
+    }
+    out.line("admin API", cluster.system_root_token.empty() ? "closed (no SystemRootToken)"
+                                                            : "with SystemRootToken");
+    out.line("metrics", cluster.management_token.empty() ? "open (no ManagementToken)"
+                                                         : "with ManagementToken");
+}
+
+}  // namespace
+
+check_report check_host(const std::expected<config, std::string>& loaded, const environment& env,
+                        const bind_probe& probe) {
+    report out;
+    if (!loaded) {
+        out.problem(loaded.error());
+        return out.finish({});
+    }
+    const cluster_config& cluster = loaded->cluster;
+    std::vector<std::string> warnings = loaded->warnings;
+
+    out.heading(fmt::format("cluster {}", cluster.id));
+    out.line("configuration", fmt::format("{} (sha256 {})",
+                                          loaded->source == "-" ? "standard input" : loaded->source,
+                                          loaded->sha256));
+    const auto address = choose_listen_address(cluster, env.service_internal_url, probe);
+    if (!address) {
+        out.problem(address.error());
+    } else {
+        out.line("service URL", address->service_url.to_string());
+        out.line("listen URL", address->listen_url.to_string());
+        out.line("TLS", address->tls ? fmt::format("yes, certificate {}", cluster.tls.certificate)
+                                     : std::string("no"));
+        warnings.insert(warnings.end(), address->warnings.begin(), address->warnings.end());
+        if (address->tls && !cluster.tls.acme_server.empty()) {
+            out.problem(
+                "TLS.ACME.Server: certificates from ACME are not supported; expected "
+                "TLS.Certificate and TLS.Key");
+        } else if (address->tls) {
+            check_file(out, "Certificate", cluster.tls.certificate);
+            check_file(out, "Key", cluster.tls.key);
+        }
+        const auto volumes = select_volumes(cluster, address->service_url);
+        if (!volumes)
+            out.problem(volumes.error());
+        else
+            for (const auto& volume : *volumes) describe_volume(out, volume);
+    }
+    describe_limits(out, cluster);
+    describe_policy(out, cluster);
+    return out.finish(warnings);
+}
+
+}  // namespace keepstore::daemon

@@ -1,0 +1,23 @@
+/// The report of -check: in plain words what this host would serve under a configuration, and what
+/// is wrong. Reads the file system (volume roots, certificate, key) and tries the listen address;
+/// changes nothing.
+#pragma once
+
+#include "daemon/config_loader.hpp"
+#include "daemon/listen_address.hpp"
+
+#include <expected>
+#include <string>
+
+namespace keepstore::daemon {
+
+struct check_report {
+    std::string text;   ///< Lines for stdout. Holds no secret.
+    int exit_code = 0;  ///< 1 when the daemon would not start, or a volume would not work.
+};
+
+/// `loaded` is what load_config gave.
+[[nodiscard]] check_report check_host(const std::expected<config, std::string>& loaded,
+                                      const environment& env, const bind_probe& probe = probe_bind);
+
+}  // namespace keepstore::daemon

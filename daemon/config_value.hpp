@@ -1,0 +1,47 @@
+/// A configuration file as an untyped tree, with YAML 1.1 scalars resolved the way the Go loader's
+/// YAML library resolves them (contract 1.1): yes/no/on/off/y/n are booleans, 010 is octal, 1_0 is
+/// ten, quoted scalars are always text. Anchors, aliases and merge keys are expanded; of equal keys
+/// the last wins; only the first document is read. Pure: no files, no environment. Safe to call
+/// from any thread.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::daemon {
+
+struct config_value {
+    enum class kind { null, boolean, integer, real, text, list, map };
+
+    kind type = kind::null;
+    int line = 0;      ///< Counted from 1; 0 when unknown (JSON input).
+    std::string text;  ///< The scalar as written, or the text's value.
+    bool boolean = false;
+    std::int64_t integer = 0;
+    double real = 0;
+    std::vector<config_value> items;
+    std::map<std::string, config_value, std::less<>> entries;
+
+    [[nodiscard]] bool is_map() const noexcept { return type == kind::map; }
+    /// The entry of a map, or nullptr; also nullptr when this is no map.
+    [[nodiscard]] const config_value* find(std::string_view key) const;
+};
+
+/// "the number 12", "the boolean true (written yes)", "a map": for error messages.
+[[nodiscard]] std::string describe(const config_value&);
+/// The same without the content, for secrets.
+[[nodiscard]] std::string describe_kind(const config_value&);
+
+/// A plain (unquoted) scalar by the rules of YAML 1.1 as the Go loader applies them.
+[[nodiscard]] config_value resolve_plain_scalar(std::string_view text);
+
+/// Reads YAML, or JSON when the text is valid JSON. An empty text gives null.
+/// \throws config_error with "line N: ..." for syntax errors, control characters, unhashable keys,
+/// trees nested deeper than limits::config_depth_max, and aliases that expand beyond
+/// limits::config_expanded_bytes_max.
+[[nodiscard]] config_value parse_config_text(std::string_view text);
+
+}  // namespace keepstore::daemon

@@ -1,0 +1,83 @@
+/// keepstore: a content-addressed block storage daemon. See README.md and docs/ARCHITECTURE.md.
+
+#include "base/log.hpp"
+#include "daemon/check.hpp"
+#include "daemon/config_loader.hpp"
+#include "daemon/flags.hpp"
+#include "daemon/listen_address.hpp"
+#include "daemon/service.hpp"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <iostream>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace {
+
+using namespace keepstore;
+using namespace keepstore::daemon;
+
+void print(std::FILE* to, std::string_view text) {
+    std::fwrite(text.data(), 1, text.size(), to);
+    std::fflush(to);
+}
+
+// Contract 1.3: one line "exiting" with the reason, exit code 1 (which systemd answers with a restart).
+int exit_with(std::string_view reason) {
+    log::error("exiting", {{"error", reason}});
+    log::flush();
+    return 1;
+}
+
+void warn_all(const std::vector<std::string>& warnings) {
+    for (const auto& text : warnings) log::warning(text);
+}
+
+int serve(const command_line& command, const environment& env) {
+    warn_all(command.warnings);
+    if (const auto legacy = legacy_file_warning(command); !legacy.empty()) log::warning(legacy);
+    const auto conf = load_config(command.config_path, env, std::cin);
+    if (!conf) return exit_with(conf.error());
+    const auto& logs = conf->cluster.logs;
+    log::configure({.threshold = logs.level,
+                    .shape = logs.format == log_shape::json ? log::format::json : log::format::text,
+                    .cluster_id = conf->cluster.id,
+                    .pid = true});
+    warn_all(conf->warnings);
+    const auto where = choose_listen_address(conf->cluster, env.service_internal_url);
+    if (!where) return exit_with(where.error());
+    warn_all(where->warnings);
+    const auto served = run_service(*conf, *where);
+    if (!served) return exit_with(served.error());
+    log::flush();
+    return 0;
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    block_signals();
+    const environment env = environment::of_process();
+    const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    const auto command = parse_command_line(argc > 0 ? argv[0] : "keepstore", arguments, env.config_path);
+    switch (command.todo) {
+        case command_line::action::leave:
+            print(stdout, command.output);
+            print(stderr, command.errors);
+            return command.exit_code;
+        case command_line::action::check: {
+            const auto report = check_host(load_config(command.config_path, env, std::cin), env);
+            print(stdout, report.text);
+            return report.exit_code;
+        }
+        case command_line::action::serve: break;
+    }
+    try {
+        return serve(command, env);
+    } catch (const std::exception& e) {
+        return exit_with(fmt::format("unexpected failure: {}", e.what()));
+    }
+}

@@ -1,0 +1,21 @@
+#include "daemon/service_manager.hpp"
+
+#include <systemd/sd-daemon.h>
+
+#include <cstdint>
+
+namespace keepstore::daemon {
+
+void notify_ready(const std::string& status) { sd_notify(0, ("READY=1\nSTATUS=" + status).c_str()); }
+
+void notify_stopping() { sd_notify(0, "STOPPING=1\nSTATUS=finishing the requests that run"); }
+
+void notify_alive() { sd_notify(0, "WATCHDOG=1"); }
+
+std::optional<std::chrono::microseconds> watchdog_interval() {
+    std::uint64_t microseconds = 0;
+    if (sd_watchdog_enabled(0, &microseconds) <= 0) return std::nullopt;
+    return std::chrono::microseconds(microseconds / 2);
+}
+
+}  // namespace keepstore::daemon
