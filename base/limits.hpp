@@ -23,6 +23,8 @@ inline constexpr std::size_t block_size_bytes_max = 64 * MiB;
 inline constexpr std::size_t chunk_size_bytes = 256 * KiB;
 /// The pool grows by this much: one mapping of 64 chunks, touched as it is handed out and then kept.
 inline constexpr std::size_t slab_size_bytes = 16 * MiB;
+/// Beside the budget, for repairs and for changing volumes in mid-stream: four chunks, since that is rare.
+inline constexpr std::size_t copy_pool_bytes = 4 * chunk_size_bytes;
 /// What one streaming request may have queued for each of its consumers (digest, every volume), when memory is plenty.
 inline constexpr std::size_t request_queue_bytes_max = 2 * MiB;
 /// Below this much free budget per waiting request a request works with one chunk at a time.
@@ -119,6 +121,8 @@ inline constexpr std::size_t config_depth_max = 64;
 inline constexpr std::int64_t blob_buffers_max = std::int64_t{1} << 24;
 
 // --- Directory volumes ------------------------------------------------------------------------------------------
+/// How often a volume asks whether all its threads hang, to refuse calls at once; that of the pool's own scan.
+inline constexpr milliseconds hang_check_interval{100};
 /// Blocks up to this size stay in memory until commit, which then is a single call on one thread: for small blocks the
 /// hand-overs between threads would cost more than the writes. One chunk, so that no writer holds more than it must.
 inline constexpr std::size_t write_at_once_bytes_max = chunk_size_bytes;

@@ -8,6 +8,7 @@
 #include "base/async.hpp"
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
+#include "base/limits.hpp"
 #include "digest/engine.hpp"
 #include "keepstore/bad_copy_log.hpp"
 #include "keepstore/locator.hpp"
@@ -131,6 +132,9 @@ class block_store {
     const locator_signer signer_;
     pool::buffer_pool& pool_;
     digest::engine& digest_;
+    // For copying from one volume to another in the middle of a PUT, which holds a chunk of pool_ already: if it waited
+    // for a second one there, many of them could wait for each other for ever.
+    pool::buffer_pool copy_pool_{limits::copy_pool_bytes};
     bad_copy_log bad_copy_log_;
     std::atomic<std::uint64_t> bad_copies_{0};
     std::atomic<std::uint64_t> repaired_copies_{0};

@@ -222,7 +222,7 @@ awaitable<result<bool>> write_operation::is_collision(volumes::block_reader& rea
     digest::md5_stream stream(store_.digest_, {});
     std::uint64_t offset = 0;
     while (offset < reader.size()) {
-        auto into = co_await store_.pool_.acquire();
+        auto into = co_await store_.copy_pool_.acquire();
         if (!into) co_return std::unexpected(std::move(into.error()));
         auto count = co_await reader.read_at(offset, *into, request_.until);
         if (!count && count.error() == errc::cancelled) co_return std::unexpected(std::move(count.error()));
@@ -324,7 +324,7 @@ awaitable<bool> write_operation::copy_from(target& from, volumes::block_writer& 
     digest::md5_stream check(store_.digest_, {});
     std::uint64_t offset = 0;
     while (offset < upto) {
-        auto into = co_await store_.pool_.acquire();
+        auto into = co_await store_.copy_pool_.acquire();
         if (!into) {
             cancelled_ = std::move(into.error());
             co_return false;

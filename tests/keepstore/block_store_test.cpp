@@ -1,0 +1,446 @@
+/// Reads and writes of the core over volumes in memory that fail on demand: what must never happen is a wrong byte in
+/// anything that looks complete, a lost acknowledgement, or a leaked chunk.
+
+#include "keepstore/block_store.hpp"
+#include "base/limits.hpp"
+#include "digest/md5.hpp"
+#include "keepstore/workers.hpp"
+#include "tests/support/fault_volume.hpp"
+#include "tests/support/memory_volume.hpp"
+#include "tests/support/run.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <cstring>
+
+using namespace keepstore;
+using namespace keepstore::core;
+using namespace keepstore::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr std::size_t chunk = limits::chunk_size_bytes;
+
+class string_source final : public block_source {
+  public:
+    explicit string_source(std::string text, bool announce = true) : text_(std::move(text)), announce_(announce) {}
+    std::size_t fail_at = std::string::npos;  ///< The client leaves when this much was read.
+    std::size_t step = 100'000;
+
+    std::optional<std::uint64_t> size() const noexcept override {
+        return announce_ ? std::optional<std::uint64_t>(text_.size()) : std::nullopt;
+    }
+    awaitable<result<void>> wait_ready() override { co_return result<void>{}; }
+    awaitable<result<std::size_t>> read_some(std::span<std::byte> into) override {
+        if (at_ >= fail_at) co_return fail(errc::cancelled);
+        const std::size_t count = std::min({into.size(), text_.size() - at_, step});
+        std::memcpy(into.data(), text_.data() + at_, count);
+        at_ += count;
+        co_return count;
+    }
+
+  private:
+    std::string text_;
+    bool announce_;
+    std::size_t at_ = 0;
+};
+
+class string_sink final : public block_sink {
+  public:
+    std::optional<std::uint64_t> announced;
+    std::string text;
+    std::size_t fail_at = std::string::npos;
+
+    awaitable<result<void>> begin(std::uint64_t size) override {
+        announced = size;
+        co_return result<void>{};
+    }
+    awaitable<result<void>> wait_ready() override { co_return result<void>{}; }
+    awaitable<result<void>> write(const_slice bytes) override {
+        if (text.size() >= fail_at) co_return fail(errc::cancelled);
+        text.append(reinterpret_cast<const char*>(bytes.bytes.data()), bytes.size());
+        co_return result<void>{};
+    }
+};
+
+std::string make_content(std::size_t size, unsigned seed = 1) {
+    std::string out(size, '\0');
+    std::uint64_t x = seed * 0x9e3779b97f4a7c15ull + 1;
+    for (char& c : out) {
+        x ^= x << 13;
+        x ^= x >> 7;
+        x ^= x << 17;
+        c = static_cast<char>(x);
+    }
+    return out;
+}
+
+md5_digest name_of(const std::string& content) { return digest::md5_of(std::as_bytes(std::span(content))); }
+
+std::string flipped(std::string content, std::size_t at) {
+    content[at] = static_cast<char>(content[at] ^ 0x10);
+    return content;
+}
+
+struct fixture {
+    explicit fixture(std::vector<std::vector<std::string>> classes = {{"default"}, {"default"}},
+                     std::size_t budget = 64 * MiB)
+        : pool(budget), store({.blob_signing = false, .blob_signing_key = "", .blob_signing_ttl = 1h,
+                               .blob_trash = true, .blob_trash_lifetime = 1h},
+                              mount_table(make_mounts(classes)), pool, engine) {}
+    ~fixture() { CHECK(pool.snapshot().in_use_bytes == 0); }
+
+    std::vector<mount> make_mounts(const std::vector<std::vector<std::string>>& classes) {
+        std::vector<mount> out;
+        for (std::size_t i = 0; i < classes.size(); ++i) {
+            memory.push_back(std::make_shared<memory_volume>("device" + std::to_string(i)));
+            faulty.push_back(std::make_shared<fault_volume>(memory.back()));
+            mount m;
+            m.uuid = "zzzzz-nyw5e-00000000000000" + std::to_string(i);
+            m.volume = faulty.back();
+            m.allow_write = m.allow_trash = true;
+            for (const auto& c : classes[i]) m.storage_classes[c] = true;
+            m.priority = static_cast<int>(classes.size() - i);  // The order is the mounts' own, whatever the hash.
+            out.push_back(std::move(m));
+        }
+        return out;
+    }
+
+    result<block_write_response> put(string_source source, const md5_digest& name, std::vector<std::string> classes = {}) {
+        const block_write_request request{.hash = name, .path_text = name.hex(), .storage_classes = std::move(classes),
+                                          .token = "", .until = deadline::in(20s)};
+        return run(put_later(store, request, source));
+    }
+    result<block_write_response> put(const std::string& content, std::vector<std::string> classes = {}) {
+        return put(string_source(content), name_of(content), std::move(classes));
+    }
+    static awaitable<result<block_write_response>> put_later(block_store& s, const block_write_request& request,
+                                                             string_source& source) {
+        co_return co_await s.block_write(request, source);
+    }
+
+    result<std::uint64_t> get(const md5_digest& name, std::uint64_t size, string_sink& sink, bool head = false) {
+        const auto block = locator::parse(name.hex() + "+" + std::to_string(size));
+        const block_read_request request{.block = *block, .token = "", .has_token = false, .until = deadline::in(20s), .head = head};
+        return run(get_later(store, request, sink));
+    }
+    static awaitable<result<std::uint64_t>> get_later(block_store& s, const block_read_request& request, string_sink& sink) {
+        co_return co_await s.block_read(request, sink);
+    }
+
+    digest::engine engine{2};
+    pool::buffer_pool pool;
+    std::vector<std::shared_ptr<memory_volume>> memory;
+    std::vector<std::shared_ptr<fault_volume>> faulty;
+    block_store store;
+};
+
+// Reads until it succeeds or not; a read that looks complete must be right.
+bool reads_right(fixture& f, const std::string& content, bool* complete = nullptr) {
+    string_sink sink;
+    const auto size = f.get(name_of(content), content.size(), sink);
+    if (complete) *complete = size.has_value();
+    if (size) return sink.text == content && sink.announced == content.size();
+    return sink.text.size() < content.size();  // Cut short: the client notices.
+}
+
+}  // namespace
+
+TEST_CASE("blocks of every size come back as they were stored", "[keepstore][block_store]") {
+    fixture f;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, 4 * KiB, 16 * KiB,
+                                   16 * KiB + 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * MiB + 7}) {
+        for (const bool announce : {true, false}) {
+            CAPTURE(size, announce);
+            const auto content = make_content(size, 7);
+            const auto stored = f.put(string_source(content, announce), name_of(content));
+            REQUIRE(stored.has_value());
+            CHECK(stored->locator == name_of(content).hex() + "+" + std::to_string(size));
+            CHECK(stored->replicas == 1);
+            bool complete = false;
+            CHECK(reads_right(f, content, &complete));
+            CHECK(complete);
+        }
+    }
+}
+
+TEST_CASE("a body that is not what its name says is refused and leaves nothing", "[keepstore][block_store]") {
+    fixture f;
+    const auto name = name_of("something else");
+    const auto stored = f.put(string_source(make_content(2 * chunk + 5)), name);
+    REQUIRE_FALSE(stored.has_value());
+    CHECK(stored.error() == errc::bad_request);
+    CHECK(stored.error().text == "content hash " + name_of(make_content(2 * chunk + 5)).hex() +
+                                     " did not match specified locator " + name.hex());
+    CHECK_FALSE(f.memory[0]->content(name));
+}
+
+TEST_CASE("a body over the block size limit is refused", "[keepstore][block_store]") {
+    fixture f;
+    const std::string large(limits::block_size_bytes_max + 1, 'x');
+    CHECK(f.put(string_source(large), name_of(large)).error() == errc::too_large);
+    string_source unannounced(large, false);
+    unannounced.step = chunk;
+    CHECK(f.put(std::move(unannounced), name_of(large)).error() == errc::too_large);
+    CHECK_FALSE(f.memory[0]->content(name_of(large)));
+}
+
+TEST_CASE("one chunk of memory is enough to store, compare, repair and read", "[keepstore][block_store]") {
+    fixture f({{"default"}, {"default"}}, 1);
+    const auto content = make_content(5 * chunk + 17);
+    REQUIRE(f.put(content).has_value());
+    REQUIRE(f.put(content).has_value());
+    f.memory[0]->plant(name_of(content), flipped(content, 3 * chunk + 1));
+    REQUIRE(f.put(content).has_value());
+    CHECK(f.memory[0]->content(name_of(content)) == content);
+    bool complete = false;
+    CHECK(reads_right(f, content, &complete));
+    CHECK(complete);
+}
+
+TEST_CASE("a block that is there already is compared and touched, not written", "[keepstore][block_store]") {
+    fixture f;
+    const auto content = make_content(2 * chunk + 9);
+    REQUIRE(f.put(content).has_value());
+    const int appends = f.faulty[0]->appends;
+    REQUIRE(f.put(content).has_value());
+    CHECK(f.faulty[0]->appends == appends);
+    CHECK(f.faulty[0]->touches == 1);
+    CHECK_FALSE(f.memory[1]->content(name_of(content)));
+}
+
+TEST_CASE("a block that is trashed between comparing and touching is stored again", "[keepstore][block_store]") {
+    fixture f;
+    const auto content = make_content(2 * chunk + 9);
+    REQUIRE(f.put(content).has_value());
+    f.faulty[0]->plan.touch_says_not_found = true;
+    const int appends = f.faulty[0]->appends;
+    REQUIRE(f.put(content).has_value());
+    CHECK(f.faulty[0]->appends > appends);
+    CHECK(f.memory[0]->content(name_of(content)) == content);
+    CHECK(f.store.snapshot().bad_copies_total == 0);
+}
+
+TEST_CASE("storing the right data over a bad copy repairs it", "[keepstore][block_store][corruption]") {
+    const auto content = make_content(3 * chunk + 100);
+    const std::vector<std::pair<std::string, std::string>> damages = {
+        {"first byte", flipped(content, 0)},
+        {"middle", flipped(content, chunk + 5)},
+        {"last byte", flipped(content, content.size() - 1)},
+        {"truncated to whole chunks", content.substr(0, 2 * chunk)},
+        {"truncated inside a chunk", content.substr(0, 2 * chunk + 1)},
+        {"empty", ""},
+        {"extended", content + "x"},
+        {"zeroed", std::string(content.size(), '\0')},
+    };
+    for (const auto& [what, bad] : damages) {
+        CAPTURE(what);
+        fixture f({{"default"}});
+        f.memory[0]->plant(name_of(content), bad);
+        const auto stored = f.put(content);
+        REQUIRE(stored.has_value());
+        CHECK(f.memory[0]->content(name_of(content)) == content);
+        CHECK(f.store.snapshot().repaired_copies_total == 1);
+    }
+}
+
+// Two different blocks with one MD5 (Wang and Yu, 2004).
+TEST_CASE("a true MD5 collision is refused and what is stored stays", "[keepstore][block_store][corruption]") {
+    const auto unhex = [](std::string_view hex) {
+        std::string out;
+        for (std::size_t i = 0; i < hex.size(); i += 2)
+            out += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+        return out;
+    };
+    const std::string one = unhex(
+        "d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a085125e8f7cdc99fd91d"
+        "bdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0e99f33420f577ee8ce54b67080a80d1ec69821bc"
+        "b6a8839396f9652b6ff72a70");
+    const std::string two = unhex(
+        "d131dd02c5e6eec4693d9a0698aff95c2fcab50712467eab4004583eb8fb7f8955ad340609f4b30283e4888325f1415a085125e8f7cdc99fd91d"
+        "bd7280373c5bd8823e3156348f5bae6dacd436c919c6dd53e23487da03fd02396306d248cda0e99f33420f577ee8ce54b67080280d1ec69821bc"
+        "b6a8839396f965ab6ff72a70");
+    REQUIRE(one != two);
+    REQUIRE(name_of(one) == name_of(two));
+    fixture f({{"default"}});
+    REQUIRE(f.put(one).has_value());
+    const auto stored = f.put(two);
+    REQUIRE_FALSE(stored.has_value());
+    CHECK(stored.error() == errc::collision);
+    CHECK(f.memory[0]->content(name_of(one)) == one);
+    CHECK(f.put(one).has_value());
+}
+
+TEST_CASE("a bad copy is never sent as a complete block", "[keepstore][block_store][corruption]") {
+    const auto content = make_content(3 * chunk + 100);
+    fixture f({{"default"}});
+    for (const std::size_t at : {std::size_t{0}, chunk - 1, chunk, 2 * chunk + 7, content.size() - 1}) {
+        CAPTURE(at);
+        f.memory[0]->plant(name_of(content), flipped(content, at));
+        bool complete = true;
+        CHECK(reads_right(f, content, &complete));
+        CHECK_FALSE(complete);
+        string_sink sink;
+        CHECK(f.get(name_of(content), content.size(), sink, true).error() == errc::checksum_mismatch);
+        CHECK_FALSE(sink.announced);
+    }
+    const auto small = make_content(1000);
+    f.memory[0]->plant(name_of(small), flipped(small, 999));
+    string_sink sink;
+    CHECK(f.get(name_of(small), small.size(), sink).error() == errc::checksum_mismatch);
+    CHECK_FALSE(sink.announced);  // Nothing was sent: the client gets a proper status.
+}
+
+TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable one", "[keepstore][block_store][corruption]") {
+    const auto content = make_content(3 * chunk + 100);
+    for (const std::string what : {"last piece", "short", "long", "unreadable from the start", "unreadable later"}) {
+        CAPTURE(what);
+        fixture f;
+        f.memory[1]->plant(name_of(content), content);
+        f.memory[0]->plant(name_of(content), content);
+        if (what == "last piece") f.memory[0]->plant(name_of(content), flipped(content, content.size() - 1));
+        if (what == "short") f.memory[0]->plant(name_of(content), content.substr(0, content.size() - 1));
+        if (what == "long") f.memory[0]->plant(name_of(content), content + "x");
+        if (what == "unreadable from the start") f.faulty[0]->plan.fail_read_at = 0;
+        if (what == "unreadable later") f.faulty[0]->plan.fail_read_at = 2 * chunk + 1;
+        bool complete = false;
+        CHECK(reads_right(f, content, &complete));
+        CHECK(complete);
+        CHECK(f.store.snapshot().failovers_total == 1);
+    }
+}
+
+TEST_CASE("a good copy does not follow wrong bytes that were sent already", "[keepstore][block_store][corruption]") {
+    const auto content = make_content(3 * chunk + 100);
+    fixture f;
+    f.memory[1]->plant(name_of(content), content);
+    f.memory[0]->plant(name_of(content), flipped(content, 10));  // In the first piece, found out at the end.
+    bool complete = true;
+    CHECK(reads_right(f, content, &complete));
+    CHECK_FALSE(complete);
+}
+
+TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[keepstore][block_store][faults]") {
+    const auto content = make_content(6 * chunk + 100);
+    for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{chunk}, std::uint64_t{4 * chunk}, std::uint64_t{6 * chunk + 1}}) {
+        CAPTURE(at);
+        fixture f;
+        f.faulty[0]->plan.fail_append_at = at;
+        const auto stored = f.put(content);
+        REQUIRE(stored.has_value());
+        CHECK_FALSE(f.memory[0]->content(name_of(content)));
+        CHECK(f.memory[1]->content(name_of(content)) == content);
+    }
+    SECTION("at commit, from what the failed writer can still read") {
+        fixture f;
+        f.faulty[0]->plan.fail_commit = true;
+        REQUIRE(f.put(content).has_value());
+        CHECK(f.memory[1]->content(name_of(content)) == content);
+    }
+    SECTION("at commit, from the copy on another volume") {
+        fixture f({{"a"}, {"b"}, {"a"}});
+        f.faulty[0]->plan.fail_commit = true;
+        f.faulty[0]->plan.fail_read_back = true;
+        const auto stored = f.put(content, {"a", "b"});
+        REQUIRE(stored.has_value());
+        CHECK(stored->storage_classes == std::map<std::string, int>{{"a", 1}, {"b", 1}});
+        CHECK(f.memory[2]->content(name_of(content)) == content);
+    }
+}
+
+TEST_CASE("when no volume could store the block the answer says why", "[keepstore][block_store][faults]") {
+    const auto content = make_content(2 * chunk);
+    fixture f;
+    for (auto& v : f.faulty) {
+        v->plan.fail_append_at = chunk;
+        v->plan.with = error(errc::no_space);
+    }
+    CHECK(f.put(content).error() == errc::no_space);
+    f.faulty[1]->plan.with = error(errc::io_error);
+    CHECK(f.put(content).error() == errc::unavailable);
+    for (auto& v : f.faulty) v->plan.fail_create = true;
+    CHECK(f.put(content).error() == errc::unavailable);
+    CHECK_FALSE(f.memory[0]->content(name_of(content)));
+    CHECK_FALSE(f.memory[1]->content(name_of(content)));
+}
+
+TEST_CASE("storage classes decide which volumes a PUT uses", "[keepstore][block_store][classes]") {
+    fixture f({{"class1"}, {"class1", "class2"}, {"class2"}});
+    const auto content = make_content(1000);
+    const auto stored = f.put(content, {"class1", "class2"});
+    REQUIRE(stored.has_value());
+    CHECK(stored->replicas == 2);
+    CHECK(stored->storage_classes == std::map<std::string, int>{{"class1", 2}, {"class2", 1}});
+    CHECK(f.memory[0]->content(name_of(content)));
+    CHECK(f.memory[1]->content(name_of(content)));
+    CHECK_FALSE(f.memory[2]->content(name_of(content)));
+    CHECK(f.put(make_content(10), {"class404"}).error() == errc::no_space);
+    CHECK(f.put(make_content(11), {"class404", "class2"}).has_value());
+}
+
+TEST_CASE("a client that leaves at any point leaves nothing behind", "[keepstore][block_store][cancel]") {
+    const auto content = make_content(4 * chunk + 10);
+    for (std::size_t at = 0; at <= content.size(); at += 100'000) {
+        CAPTURE(at);
+        fixture f;
+        string_source source(content);
+        source.fail_at = at;
+        const auto stored = f.put(std::move(source), name_of(content));
+        REQUIRE_FALSE(stored.has_value());
+        CHECK(stored.error() == errc::cancelled);
+        CHECK_FALSE(f.memory[0]->content(name_of(content)));
+    }
+    for (std::size_t at = 0; at < content.size(); at += chunk) {
+        CAPTURE(at);
+        fixture f;
+        f.memory[0]->plant(name_of(content), content);
+        string_sink sink;
+        sink.fail_at = at;
+        CHECK(f.get(name_of(content), content.size(), sink).error() == errc::cancelled);
+    }
+}
+
+TEST_CASE("a volume that does not answer hides behind one that does", "[keepstore][block_store][faults]") {
+    fixture f;
+    const auto content = make_content(1000);
+    f.memory[1]->plant(name_of(content), content);
+    f.memory[0]->fail_everything(error(errc::timeout));
+    bool complete = false;
+    CHECK(reads_right(f, content, &complete));
+    CHECK(complete);
+    string_sink sink;
+    CHECK(f.get(name_of(make_content(5)), 5, sink).error() == errc::timeout);  // Not "not found": nobody knows.
+}
+
+TEST_CASE("a trash list acts on the exact copy that it names", "[keepstore][workers]") {
+    struct row {
+        std::string what;
+        std::chrono::hours age;
+        std::int64_t mtime_difference;
+        std::string mount;
+        bool trashed_0;
+        bool trashed_1;
+    };
+    const std::string second = "zzzzz-nyw5e-000000000000001";
+    const row rows[] = {
+        {"too new", 0h, 0, "", false, false},
+        {"old, any mount", 2h, 0, "", true, true},
+        {"old, one mount", 2h, 0, second, false, true},
+        {"other mtime", 2h, 1, "", false, false},
+        {"unknown mount", 2h, 0, "zzzzz-nyw5e-999999999999999", false, false},
+    };
+    for (const row& r : rows) {
+        CAPTURE(r.what);
+        fixture f;
+        const auto content = make_content(100);
+        const auto mtime = memory_volume::now() - r.age;
+        f.memory[0]->plant(name_of(content), content, mtime);
+        f.memory[1]->plant(name_of(content), content, mtime);
+        run(execute_trash_item(f.store, {.locator = name_of(content).hex() + "+100",
+                                         .block_mtime = mtime.time_since_epoch().count() + r.mtime_difference,
+                                         .mount_uuid = r.mount}));
+        CHECK(f.memory[0]->content(name_of(content)).has_value() == !r.trashed_0);
+        CHECK(f.memory[1]->content(name_of(content)).has_value() == !r.trashed_1);
+    }
+}

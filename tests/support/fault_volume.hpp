@@ -1,0 +1,123 @@
+/// A volume around another one that fails on demand, at a chosen byte: for what a real disk will not do when asked.
+/// The wrapped volume keeps the pristine data; the plan of faults is here and may be changed between calls.
+#pragma once
+
+#include "volumes/volume.hpp"
+
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+
+namespace keepstore::test {
+
+struct fault_plan {
+    static constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t fail_append_at = never;  ///< The append that reaches this offset fails.
+    std::uint64_t fail_read_at = never;    ///< Reads that reach this offset fail.
+    bool fail_create = false;
+    bool fail_commit = false;
+    bool fail_read_back = false;
+    bool touch_says_not_found = false;     ///< As if the block was trashed just before.
+    error with{errc::io_error, "injected fault"};
+};
+
+class fault_volume final : public volumes::volume {
+  public:
+    explicit fault_volume(std::shared_ptr<volumes::volume> inner) : inner_(std::move(inner)) {}
+
+    fault_plan plan;
+    int appends = 0;
+    int touches = 0;
+
+    const std::string& device_id() const noexcept override { return inner_->device_id(); }
+    awaitable<result<std::unique_ptr<volumes::block_reader>>> open(md5_digest name, deadline until) override {
+        auto opened = co_await inner_->open(name, until);
+        if (!opened) co_return std::unexpected(std::move(opened.error()));
+        co_return std::make_unique<reader>(*this, std::move(*opened));
+    }
+    awaitable<result<std::unique_ptr<volumes::block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
+                                                                     deadline until) override {
+        if (plan.fail_create) co_return std::unexpected(plan.with);
+        auto created = co_await inner_->create(name, size, until);
+        if (!created) co_return std::unexpected(std::move(created.error()));
+        co_return std::make_unique<writer>(*this, std::move(*created));
+    }
+    awaitable<result<void>> touch(md5_digest name, deadline until) override {
+        ++touches;
+        if (plan.touch_says_not_found) co_return fail(errc::not_found);
+        co_return co_await inner_->touch(name, until);
+    }
+    awaitable<result<volumes::block_time>> mtime(md5_digest name, deadline until) override {
+        return inner_->mtime(name, until);
+    }
+    awaitable<result<volumes::trash_outcome>> trash(md5_digest name, volumes::trash_options o, deadline until) override {
+        return inner_->trash(name, o, until);
+    }
+    awaitable<result<void>> untrash(md5_digest name, deadline until) override { return inner_->untrash(name, until); }
+    awaitable<result<volumes::empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) override {
+        return inner_->empty_trash(concurrency, until);
+    }
+    awaitable<result<void>> index(std::string prefix, volumes::index_sink& sink, deadline until) override {
+        return inner_->index(std::move(prefix), sink, until);
+    }
+    volumes::volume_stats stats() const override { return inner_->stats(); }
+    std::string health() const override { return inner_->health(); }
+
+  private:
+    class reader final : public volumes::block_reader {
+      public:
+        reader(fault_volume& home, std::unique_ptr<volumes::block_reader> inner)
+            : home_(home), inner_(std::move(inner)) {}
+        std::uint64_t size() const noexcept override { return inner_->size(); }
+        awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
+            if (offset + into.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);
+            co_return co_await inner_->read_at(offset, std::move(into), until);
+        }
+        awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override {
+            if (offset + bytes.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);
+            co_return co_await inner_->equals_at(offset, std::move(bytes), until);
+        }
+        awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
+            return inner_->read_attribute(std::move(name), until);
+        }
+        awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value, deadline until) override {
+            return inner_->write_attribute(std::move(name), std::move(value), until);
+        }
+
+      private:
+        fault_volume& home_;
+        std::unique_ptr<volumes::block_reader> inner_;
+    };
+
+    class writer final : public volumes::block_writer {
+      public:
+        writer(fault_volume& home, std::unique_ptr<volumes::block_writer> inner)
+            : home_(home), inner_(std::move(inner)) {}
+        awaitable<result<void>> append(const_slice bytes, deadline until) override {
+            ++home_.appends;
+            if (appended_ + bytes.size() > home_.plan.fail_append_at) co_return std::unexpected(home_.plan.with);
+            appended_ += bytes.size();
+            co_return co_await inner_->append(std::move(bytes), until);
+        }
+        void set_queue_bytes(std::size_t n) noexcept override { inner_->set_queue_bytes(n); }
+        awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline until) override {
+            if (home_.plan.fail_read_back) co_return std::unexpected(home_.plan.with);
+            co_return co_await inner_->read_back(offset, std::move(into), until);
+        }
+        awaitable<result<void>> commit(std::optional<std::pair<std::string, std::vector<std::byte>>> attribute,
+                                       deadline until) override {
+            if (home_.plan.fail_commit) co_return std::unexpected(home_.plan.with);
+            co_return co_await inner_->commit(std::move(attribute), until);
+        }
+
+      private:
+        fault_volume& home_;
+        std::unique_ptr<volumes::block_writer> inner_;
+        std::uint64_t appended_ = 0;
+    };
+
+    std::shared_ptr<volumes::volume> inner_;
+};
+
+}  // namespace keepstore::test
