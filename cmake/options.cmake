@@ -30,10 +30,6 @@ if(KEEPSTORE_SANITIZE)
     target_compile_options(keepstore_options INTERFACE
         -fsanitize=${KEEPSTORE_SANITIZE} -fno-sanitize-recover=all -fno-omit-frame-pointer)
     target_link_options(keepstore_options INTERFACE -fsanitize=${KEEPSTORE_SANITIZE})
-    if(KEEPSTORE_SANITIZE MATCHES "thread")
-        # Asio uses atomic_thread_fence, which TSan does not model; Asio's own operations are modelled.
-        target_compile_options(keepstore_options INTERFACE -Wno-tsan)
-    endif()
 elseif(CMAKE_BUILD_TYPE MATCHES "Rel")
     target_compile_definitions(keepstore_options INTERFACE _FORTIFY_SOURCE=3)
 endif()

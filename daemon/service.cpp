@@ -275,6 +275,7 @@ void block_signals() {
     const sigset_t set = waited_signals();
     pthread_sigmask(SIG_BLOCK, &set, nullptr);
     std::signal(SIGPIPE, SIG_IGN);  // A client that left is an error of the write, not the end of the process.
+    std::signal(SIGXFSZ, SIG_IGN);  // Likewise a file size limit (LimitFSIZE=).
 }
 
 std::expected<void, std::string> run_service(const config& conf, const listen_address& where) {
@@ -336,6 +337,12 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
     drain(server, executors.front(), conf.cluster.keepstore.drain_timeout);
     tasks.stop(5s);
     loops.stop();
+    if (pool.snapshot().in_use_bytes != 0) {
+        // A call on a hung volume still owns memory, and cannot be waited for.
+        log::warning("stopped while calls on a volume that does not respond are pending");
+        log::flush();
+        std::_Exit(0);
+    }
     log::info("stopped");
     return {};
 }

@@ -17,6 +17,12 @@ bool fit_for_line(char c) {
     return c == '\t' || (u >= 0x20 && u != 0x7f);
 }
 
+// RFC 9110 5.6.2: what header and trailer names are made of.
+bool is_token_char(char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+}
+
 }  // namespace
 
 void chunk_decoder::fail(std::string_view text) noexcept {
@@ -71,9 +77,18 @@ void chunk_decoder::take(char c) noexcept {
                 part_ = part::final_lf;
                 return;
             }
-            part_ = part::trailer;
+            part_ = part::trailer_name;
+            if (!is_token_char(c)) return fail("malformed trailer");
             [[fallthrough]];
-        case part::trailer:
+        case part::trailer_name:
+            if (++trailer_bytes_ > limits::trailer_bytes_max) return fail("trailers too large");
+            if (c == ':') {
+                part_ = part::trailer_value;
+            } else if (!is_token_char(c)) {
+                fail("malformed trailer");
+            }
+            return;
+        case part::trailer_value:
             if (++trailer_bytes_ > limits::trailer_bytes_max) return fail("trailers too large");
             if (c == '\r') {
                 part_ = part::trailer_lf;

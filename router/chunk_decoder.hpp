@@ -28,7 +28,8 @@ class chunk_decoder {
     [[nodiscard]] std::string_view error_text() const noexcept { return error_; }
 
   private:
-    enum class part { first_digit, size, extension, size_lf, data_cr, data_lf, line, trailer, trailer_lf, final_lf };
+    enum class part { first_digit, size, extension, size_lf, data_cr, data_lf, line, trailer_name, trailer_value, trailer_lf,
+                      final_lf };
 
     void take(char c) noexcept;
     void expect(char c, char wanted, part next) noexcept;

@@ -11,6 +11,17 @@
 #include <exception>
 
 namespace keepstore::router {
+namespace {
+
+awaitable<result<void>> second_response() {
+    co_return fail(errc::io_error, "a response was sent already");
+}
+
+/// Memory that an idle connection may keep from its last request for the next one.
+constexpr std::size_t kept_string_bytes_max = 1024;
+constexpr std::size_t kept_headers_max = 32;
+
+}  // namespace
 
 session::session(session_loop& loop, std::unique_ptr<connection> peer, bool tls)
     : loop_(loop),
@@ -94,6 +105,9 @@ awaitable<session::head_result> session::read_head() {
     scanner_.reset();
     if (input_.empty()) {
         input_.release_if_empty();
+        if (request_.head.target.capacity() > kept_string_bytes_max || request_.head.headers.capacity() > kept_headers_max) {
+            request_.head = {};
+        }
         enter(phase::idle);
         const bool readable = co_await io_.wait(direction::input);
         if (!readable) co_return head_result::closed;
@@ -187,11 +201,13 @@ void session::start_response(unsigned status, std::optional<std::uint64_t> lengt
 }
 
 awaitable<result<void>> session::send(unsigned status, std::string_view body) {
+    if (response_.started()) return second_response();
     start_response(status, body.size());
     return response_.send(body);
 }
 
 awaitable<result<void>> session::start(unsigned status, std::optional<std::uint64_t> length) {
+    if (response_.started()) co_return co_await second_response();
     start_response(status, length);
     co_return result<void>();
 }

@@ -26,7 +26,7 @@ awaitable<result<int>> await_value(one_shot<int> shot) { co_return co_await shot
 // Runs `work` and cancels it once `when` is true.
 template <class T, class When>
 result<T> run_and_cancel(awaitable<result<T>> work, When when) {
-    asio::io_context context(1);
+    asio::io_context& context = test::new_context();
     asio::cancellation_signal signal;
     std::optional<result<T>> out;
     auto body = [](awaitable<result<T>> inner) -> awaitable<result<T>> {

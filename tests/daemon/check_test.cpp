@@ -27,7 +27,7 @@ check_report report_for(const std::string& root, const std::string& scheme = "ht
 
 }  // namespace
 
-TEST_CASE("-check says what this host would serve", "[daemon][check]") {
+TEST_CASE("the -check report says what this host would serve", "[daemon][check]") {
     const test::temp_dir dir;
     const auto report = report_for(dir.path());
     INFO(report.text);
@@ -43,7 +43,7 @@ TEST_CASE("-check says what this host would serve", "[daemon][check]") {
                                 !Catch::Contains("cccccccc"));
 }
 
-TEST_CASE("-check finds what is wrong with files", "[daemon][check]") {
+TEST_CASE("the -check report finds what is wrong with files", "[daemon][check]") {
     const test::temp_dir dir;
     const auto missing = report_for((dir.path() / "nowhere").string());
     CHECK(missing.exit_code == 1);
@@ -67,7 +67,7 @@ TEST_CASE("-check finds what is wrong with files", "[daemon][check]") {
                Catch::Contains("not supported"));
 }
 
-TEST_CASE("-check reports a configuration that does not load", "[daemon][check]") {
+TEST_CASE("the -check report reports a configuration that does not load", "[daemon][check]") {
     const auto report = check_host(parse_config("Clusters: {}", "/c.yml"), {}, any_address);
     CHECK(report.exit_code == 1);
     CHECK_THAT(report.text,

@@ -4,7 +4,6 @@
 #include "digest/md5_lanes.hpp"
 #include "tests/digest/evp_md5.hpp"
 #include "tests/digest/random_bytes.hpp"
-#include "tests/support/run.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -22,10 +21,30 @@ namespace {
 
 using bytes = std::vector<std::byte>;
 
+// test::run() on a context that the caller keeps. An engine's worker may still be inside post(),
+// signalling, when the coroutine that it woke is through: contexts must outlive the engine, so they
+// are declared before it.
+template <class T>
+T run_on(asio::io_context& context, awaitable<T> work) {
+    std::optional<T> value;
+    std::exception_ptr thrown;
+    asio::co_spawn(context, std::move(work), [&](std::exception_ptr e, T v) {
+        thrown = e;
+        value.emplace(std::move(v));
+    });
+    context.restart();
+    context.run_for(std::chrono::seconds(20));
+    if (!value) throw std::runtime_error("timed out");
+    if (thrown) std::rethrow_exception(thrown);
+    return std::move(*value);
+}
+
 // Bytes that tell when the last share is gone.
 class counted_buffer final : public buffer_owner {
   public:
-    counted_buffer(bytes b, std::atomic<int>& alive) : content(std::move(b)), alive_(alive) { ++alive_; }
+    counted_buffer(bytes b, std::atomic<int>& alive) : content(std::move(b)), alive_(alive) {
+        ++alive_;
+    }
     const bytes content;
 
   private:
@@ -41,7 +60,8 @@ const_slice counted_slice(std::size_t size, std::atomic<int>& alive) {
     return {buffer->content, buffer_ref(buffer)};
 }
 
-// A kernel that stands still at a gate, so that a test decides when a pass ends. The gate is open at first.
+// A kernel that stands still at a gate, so that a test decides when a pass ends. The gate is open
+// at first.
 class gate {
   public:
     void close() {
@@ -88,13 +108,15 @@ struct hashed {
     std::vector<md5_state> waypoints;
 };
 
-awaitable<hashed> hash_in_pieces(engine& e, const bytes& data, std::size_t piece_max, std::uint64_t seed,
-                                 md5_stream::options options) {
+awaitable<hashed> hash_in_pieces(engine& e, const bytes& data, std::size_t piece_max,
+                                 std::uint64_t seed, md5_stream::options options) {
     std::mt19937_64 random(seed);
     md5_stream stream(e, options);
     for (std::size_t at = 0; at < data.size();) {
-        const std::size_t size = std::min(data.size() - at, 1 + test::random_below(random, piece_max));
-        const auto updated = co_await stream.update(copy_to_heap_slice(std::span(data).subspan(at, size)));
+        const std::size_t size =
+            std::min(data.size() - at, 1 + test::random_below(random, piece_max));
+        const auto updated =
+            co_await stream.update(copy_to_heap_slice(std::span(data).subspan(at, size)));
         if (!updated) throw std::runtime_error("update failed");
         at += size;
         if (random() % 16 == 0) {
@@ -109,8 +131,9 @@ awaitable<hashed> hash_in_pieces(engine& e, const bytes& data, std::size_t piece
 }
 
 TEST_CASE("a stream of nothing has the digest of nothing", "[digest][engine]") {
+    asio::io_context context(1);
     engine e(1);
-    CHECK(test::run(hash_in_pieces(e, {}, 1, 1, {})).digest == md5_of_nothing);
+    CHECK(run_on(context, hash_in_pieces(e, {}, 1, 1, {})).digest == md5_of_nothing);
 }
 
 TEST_CASE("a lone stream is right for any split, with every kernel", "[digest][engine]") {
@@ -118,12 +141,14 @@ TEST_CASE("a lone stream is right for any split, with every kernel", "[digest][e
     std::mt19937_64 random(test::seed());
     for (const auto& kernel : md5_kernels()) {
         CAPTURE(kernel.name);
+        asio::io_context context(1);
         engine e(1, kernel);
         CHECK(e.target() == kernel.name);
         std::uint64_t total = 0;
         for (const std::size_t piece_max : {1UL, 100UL, 40'000UL, 300'000UL}) {
             const bytes data = test::random_bytes(random, std::min(piece_max * 300, 3'000'000UL));
-            const auto got = test::run(hash_in_pieces(e, data, piece_max, random(), {.queue_bytes = 200'000}));
+            const auto got = run_on(
+                context, hash_in_pieces(e, data, piece_max, random(), {.queue_bytes = 200'000}));
             CHECK(got.digest == test::evp_md5(data));
             total += data.size();
         }
@@ -132,14 +157,14 @@ TEST_CASE("a lone stream is right for any split, with every kernel", "[digest][e
     }
 }
 
-awaitable<void> hash_many(engine& e, const std::vector<bytes>& data, std::size_t which, std::uint64_t seed,
-                          std::atomic<int>& wrong) {
+awaitable<void> hash_many(engine& e, const std::vector<bytes>& data, std::size_t which,
+                          std::uint64_t seed, std::atomic<int>& wrong) {
     std::mt19937_64 random(seed);
     constexpr std::size_t stride = 64 * KiB;
     const bytes& mine = data[which];
-    const auto got = co_await hash_in_pieces(e, mine, 1 + test::random_below(random, 200'000), random(),
-                                             {.queue_bytes = test::random_below(random, 400'000),
-                                              .waypoint_stride = stride});
+    const auto got = co_await hash_in_pieces(
+        e, mine, 1 + test::random_below(random, 200'000), random(),
+        {.queue_bytes = test::random_below(random, 400'000), .waypoint_stride = stride});
     if (got.digest != test::evp_md5(mine)) ++wrong;
     if (got.waypoints.size() != mine.size() / stride) ++wrong;
     md5_state state;
@@ -149,23 +174,26 @@ awaitable<void> hash_many(engine& e, const std::vector<bytes>& data, std::size_t
     }
 }
 
-TEST_CASE("many streams on several contexts get the right digests and waypoints", "[digest][engine]") {
+TEST_CASE("many streams on several contexts get the right digests and waypoints",
+          "[digest][engine]") {
     INFO("seed " << test::seed());
     std::mt19937_64 random(test::seed());
     std::vector<bytes> data;
-    for (int i = 0; i < 60; ++i) data.push_back(test::random_bytes(random, test::random_below(random, 700'000)));
+    for (int i = 0; i < 60; ++i)
+        data.push_back(test::random_bytes(random, test::random_below(random, 700'000)));
     data[0].resize(64 * KiB * 4);
     for (const auto& kernel : md5_kernels()) {
         CAPTURE(kernel.name);
+        std::vector<std::unique_ptr<asio::io_context>> contexts;
         engine e(2, kernel);
         std::atomic<int> wrong = 0;
         std::atomic<int> finished = 0;
-        std::vector<std::unique_ptr<asio::io_context>> contexts;
         for (std::size_t c = 0; c < 3; ++c) {
             contexts.push_back(std::make_unique<asio::io_context>(1));
             for (std::size_t i = c; i < data.size(); i += 3) {
-                asio::co_spawn(*contexts[c], hash_many(e, data, i, random(), wrong),
-                               [&](std::exception_ptr thrown) { (thrown ? wrong : finished) += 1; });
+                asio::co_spawn(
+                    *contexts[c], hash_many(e, data, i, random(), wrong),
+                    [&](std::exception_ptr thrown) { (thrown ? wrong : finished) += 1; });
             }
         }
         std::vector<std::jthread> threads;
@@ -214,10 +242,11 @@ TEST_CASE("segments are hashed side by side from their states", "[digest][engine
     std::mt19937_64 random(test::seed());
     for (const auto& kernel : md5_kernels()) {
         CAPTURE(kernel.name);
+        asio::io_context context(1);
         engine e(2, kernel);
         for (const std::size_t stride : {64UL, 1024UL, 64 * KiB, 128 * KiB}) {
             const bytes data = test::random_bytes(random, stride * 37 + (stride > 64 ? 64 : 0));
-            const auto done = test::run(compress_and_compare(e, data, stride));
+            const auto done = run_on(context, compress_and_compare(e, data, stride));
             CHECK(done.has_value());
         }
         CHECK(e.snapshot().passes_total > 0);
@@ -225,8 +254,9 @@ TEST_CASE("segments are hashed side by side from their states", "[digest][engine
 }
 
 TEST_CASE("a segment that is not whole blocks is refused", "[digest][engine]") {
+    asio::io_context context(1);
     engine e(1);
-    const auto done = test::run(e.compress({}, make_heap_slice(100).freeze(100)));
+    const auto done = run_on(context, e.compress({}, make_heap_slice(100).freeze(100)));
     REQUIRE(!done.has_value());
     CHECK(done.error() == errc::io_error);
 }
@@ -245,14 +275,17 @@ TEST_CASE("a drained stream shows its state, from which another continues", "[di
     const bytes data = test::random_bytes(random, 200'003);
     constexpr std::size_t cut = 150'016;
     static_assert(cut % 64 == 0);
+    asio::io_context context(1);
     engine e(1);
-    const auto state = test::run(state_after(e, copy_to_heap_slice(std::span(data).first(cut))));
+    const auto state =
+        run_on(context, state_after(e, copy_to_heap_slice(std::span(data).first(cut))));
     md5 rest(state, cut);
     rest.update(std::span(data).subspan(cut));
     CHECK(rest.finish() == test::evp_md5(data));
 }
 
-awaitable<bool> update_suspends(engine& e, std::size_t size, std::size_t queue_bytes, bool& returned) {
+awaitable<bool> update_suspends(engine& e, std::size_t size, std::size_t queue_bytes,
+                                bool& returned) {
     md5_stream stream(e, {.queue_bytes = queue_bytes});
     const auto updated = co_await stream.update(make_heap_slice(size).freeze(size));
     returned = true;
@@ -261,11 +294,12 @@ awaitable<bool> update_suspends(engine& e, std::size_t size, std::size_t queue_b
 }
 
 TEST_CASE("update suspends only while more than queue_bytes wait", "[digest][engine]") {
+    asio::io_context context(1);
     engine e(1, gated_kernel);
     for (const bool over : {false, true}) {
         CAPTURE(over);
         test_gate.close();
-        asio::io_context context(1);
+        context.restart();
         bool returned = false;
         bool good = false;
         asio::co_spawn(context, update_suspends(e, 100'000, over ? 99'999 : 100'000, returned),
@@ -293,16 +327,17 @@ awaitable<errc> update_until_cancelled(engine& e, int count, std::atomic<int>& a
     co_return updated ? errc::io_error : updated.error().code;
 }
 
-TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pieces back", "[digest][engine]") {
+TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pieces back",
+          "[digest][engine]") {
+    asio::io_context context(1);
     engine e(1, gated_kernel);
     test_gate.close();
     std::atomic<int> alive = 0;
-    asio::io_context context(1);
     asio::cancellation_signal cancel;
     std::optional<errc> ended;
     asio::co_spawn(context, update_until_cancelled(e, 5, alive),
-                   asio::bind_cancellation_slot(cancel.slot(),
-                                                [&](std::exception_ptr, errc code) { ended = code; }));
+                   asio::bind_cancellation_slot(
+                       cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
     context.poll();
     test_gate.await_arrival();
     CHECK(alive == 6);
@@ -315,16 +350,18 @@ TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pi
     CHECK(alive == 1);  // The one in work; its pass is still held up.
     test_gate.open();
 
-    // A stream behind it is not disturbed. The single worker has let go of the old piece before it is through.
+    // A stream behind it is not disturbed. The single worker has let go of the old piece before it
+    // is through.
     const bytes data(100'000);
-    CHECK(test::run(hash_in_pieces(e, data, 100'000, 1, {})).digest == test::evp_md5(data));
+    CHECK(run_on(context, hash_in_pieces(e, data, 100'000, 1, {})).digest == test::evp_md5(data));
     CHECK(alive == 0);
 }
 
 awaitable<errc> compress_until_cancelled(engine& e, std::size_t count, std::atomic<int>& alive) {
     co_await asio::this_coro::throw_if_cancelled(false);
     std::vector<md5_segment> segments;
-    for (std::size_t i = 0; i < count; ++i) segments.push_back({{}, counted_slice(64 * KiB * 2, alive)});
+    for (std::size_t i = 0; i < count; ++i)
+        segments.push_back({{}, counted_slice(64 * KiB * 2, alive)});
     const auto done = co_await e.compress_all(segments);
     for (const auto& segment : segments) {
         if (segment.state != md5_state()) co_return errc::io_error;
@@ -333,15 +370,15 @@ awaitable<errc> compress_until_cancelled(engine& e, std::size_t count, std::atom
 }
 
 TEST_CASE("a cancelled batch of segments drops those that wait", "[digest][engine]") {
+    asio::io_context context(1);
     engine e(1, gated_kernel);
     test_gate.close();
     std::atomic<int> alive = 0;
-    asio::io_context context(1);
     asio::cancellation_signal cancel;
     std::optional<errc> ended;
     asio::co_spawn(context, compress_until_cancelled(e, 10, alive),
-                   asio::bind_cancellation_slot(cancel.slot(),
-                                                [&](std::exception_ptr, errc code) { ended = code; }));
+                   asio::bind_cancellation_slot(
+                       cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
     context.poll();
     test_gate.await_arrival();
     CHECK(alive == 10);
@@ -353,11 +390,12 @@ TEST_CASE("a cancelled batch of segments drops those that wait", "[digest][engin
     CHECK(alive == 4);  // Four lanes.
     test_gate.open();
     const bytes data(100'000);
-    CHECK(test::run(hash_in_pieces(e, data, 100'000, 1, {})).digest == test::evp_md5(data));
+    CHECK(run_on(context, hash_in_pieces(e, data, 100'000, 1, {})).digest == test::evp_md5(data));
     CHECK(alive == 0);
 }
 
-awaitable<bool> cancelled_drain_then_finish(engine& e, const bytes& data, std::atomic<bool>& cancelled) {
+awaitable<bool> cancelled_drain_then_finish(engine& e, const bytes& data,
+                                            std::atomic<bool>& cancelled) {
     co_await asio::this_coro::throw_if_cancelled(false);
     md5_stream stream(e, {});
     const auto updated = co_await stream.update(copy_to_heap_slice(data));
@@ -366,19 +404,20 @@ awaitable<bool> cancelled_drain_then_finish(engine& e, const bytes& data, std::a
     test_gate.open();
     co_await asio::this_coro::reset_cancellation_state();
     const auto digest = co_await stream.finish();
-    co_return updated && digest && *digest == test::evp_md5(data);
+    co_return updated&& digest && *digest == test::evp_md5(data);
 }
 
 TEST_CASE("a stream can be finished after a cancelled drain", "[digest][engine]") {
+    asio::io_context context(1);
     engine e(1, gated_kernel);
     test_gate.close();
     const bytes data(100'001);
     std::atomic<bool> cancelled = false;
     bool good = false;
-    asio::io_context context(1);
     asio::cancellation_signal cancel;
-    asio::co_spawn(context, cancelled_drain_then_finish(e, data, cancelled),
-                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, bool g) { good = g; }));
+    asio::co_spawn(
+        context, cancelled_drain_then_finish(e, data, cancelled),
+        asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, bool g) { good = g; }));
     context.poll();
     test_gate.await_arrival();
     cancel.emit(asio::cancellation_type::terminal);
@@ -394,15 +433,16 @@ awaitable<void> hash_one(engine& e, std::size_t size, std::atomic<int>& good) {
     if (got.digest == test::evp_md5(data)) ++good;
 }
 
-TEST_CASE("streams beyond the lanes of one worker wake the next; fewer do not", "[digest][engine]") {
+TEST_CASE("streams beyond the lanes of one worker wake the next; fewer do not",
+          "[digest][engine]") {
     for (const int streams : {4, 5}) {
         CAPTURE(streams);
+        asio::io_context context(1);
         engine e(2, gated_kernel);
         std::atomic<int> good = 0;
         while (e.snapshot().workers_asleep != 2) std::this_thread::yield();
         const auto before = e.snapshot().wakeups_total;
         test_gate.close();
-        asio::io_context context(1);
         for (int i = 0; i < streams; ++i) {
             asio::co_spawn(context, hash_one(e, 100'000, good), asio::detached);
         }

@@ -10,7 +10,9 @@
 namespace keepstore::digest {
 namespace {
 
-std::span<const std::byte> bytes_of(std::string_view text) { return std::as_bytes(std::span(text)); }
+std::span<const std::byte> bytes_of(std::string_view text) {
+    return std::as_bytes(std::span(text));
+}
 
 TEST_CASE("md5_of gives the digests of RFC 1321", "[digest][md5]") {
     const std::pair<std::string_view, std::string_view> vectors[] = {
@@ -75,7 +77,8 @@ TEST_CASE("md5 continues from a state", "[digest][md5]") {
 }
 
 TEST_CASE("md5_finish counts bits beyond 32 bits", "[digest][md5]") {
-    // 600 MiB of zeros; the digest is that of `head -c 600M /dev/zero | md5sum`, computed here through EVP in pieces.
+    // 600 MiB of zeros; the digest is that of `head -c 600M /dev/zero | md5sum`, computed here
+    // through EVP in pieces.
     constexpr std::size_t size = 600 * 1024 * 1024;
     const std::vector<std::byte> zeros(1 << 20);
     EVP_MD_CTX* const context = EVP_MD_CTX_new();

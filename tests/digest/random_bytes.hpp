@@ -1,4 +1,5 @@
-/// Seeded random bytes for the digest tests. The seed is printed with a failure (INFO) and set by KEEPSTORE_TEST_SEED.
+/// Seeded random bytes for the digest tests. The seed is printed with a failure (INFO) and set by
+/// KEEPSTORE_TEST_SEED.
 #pragma once
 
 #include <cstddef>

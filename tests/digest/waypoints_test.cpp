@@ -16,15 +16,17 @@ std::vector<md5_state> random_states(std::mt19937_64& random, std::size_t count)
 }
 
 waypoints some(std::mt19937_64& random, std::size_t length) {
-    return waypoints::make(length, waypoints::stride_for(length), random_states(random, 64)).value();
+    return waypoints::make(length, waypoints::stride_for(length), random_states(random, 64))
+        .value();
 }
 
 // Encodes by the table in the header, independently of encode(), with a right checksum.
-std::vector<std::byte> by_hand(unsigned version, unsigned stride_log2, unsigned count, std::uint32_t length,
-                               std::size_t states) {
+std::vector<std::byte> by_hand(unsigned version, unsigned stride_log2, unsigned count,
+                               std::uint32_t length, std::size_t states) {
     std::vector<std::byte> out;
     const auto put = [&out](std::uint32_t value, int size) {
-        for (int i = 0; i < size; ++i) out.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xff));
+        for (int i = 0; i < size; ++i)
+            out.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xff));
     };
     put(version, 1);
     put(stride_log2, 1);
@@ -36,7 +38,8 @@ std::vector<std::byte> by_hand(unsigned version, unsigned stride_log2, unsigned 
     return out;
 }
 
-TEST_CASE("the stride is the smallest power of two that gives at most 64 segments", "[digest][waypoints]") {
+TEST_CASE("the stride is the smallest power of two that gives at most 64 segments",
+          "[digest][waypoints]") {
     CHECK(waypoints::stride_for(0) == 64 * KiB);
     CHECK(waypoints::stride_for(1) == 64 * KiB);
     CHECK(waypoints::stride_for(4 * MiB) == 64 * KiB);
@@ -47,8 +50,8 @@ TEST_CASE("the stride is the smallest power of two that gives at most 64 segment
 
 TEST_CASE("segments cover the block exactly", "[digest][waypoints]") {
     std::mt19937_64 random(test::seed());
-    for (const std::size_t length : {std::size_t{0}, std::size_t{1}, 64 * KiB, 64 * KiB + 1, 4 * MiB,
-                                     5 * MiB + 17, 64 * MiB - 1, 64 * MiB}) {
+    for (const std::size_t length : {std::size_t{0}, std::size_t{1}, 64 * KiB, 64 * KiB + 1,
+                                     4 * MiB, 5 * MiB + 17, 64 * MiB - 1, 64 * MiB}) {
         CAPTURE(length);
         const waypoints w = some(random, length);
         std::size_t sum = 0;
@@ -137,23 +140,24 @@ TEST_CASE("decode refuses truncated, extended and foreign input", "[digest][wayp
     }
 }
 
-TEST_CASE("decode refuses fields that disagree although the checksum is right", "[digest][waypoints]") {
+TEST_CASE("decode refuses fields that disagree although the checksum is right",
+          "[digest][waypoints]") {
     const auto good = [](std::span<const std::byte> bytes, std::size_t length) {
         return waypoints::decode(bytes, length).has_value();
     };
     constexpr std::uint32_t length = 192 * KiB;
     CHECK(good(by_hand(1, 16, 2, length, 2), length));
-    CHECK(!good(by_hand(0, 16, 2, length, 2), length));     // another version
+    CHECK(!good(by_hand(0, 16, 2, length, 2), length));  // another version
     CHECK(!good(by_hand(2, 16, 2, length, 2), length));
-    CHECK(!good(by_hand(1, 15, 5, length, 5), length));     // a stride under 64 KiB
-    CHECK(!good(by_hand(1, 27, 0, length, 0), length));     // over 64 MiB
-    CHECK(!good(by_hand(1, 255, 0, length, 0), length));    // no shift count
-    CHECK(!good(by_hand(1, 16, 1, length, 1), length));     // too few states
-    CHECK(!good(by_hand(1, 16, 3, length, 3), length));     // too many
-    CHECK(!good(by_hand(1, 16, 2, length, 1), length));     // a count that the size belies
+    CHECK(!good(by_hand(1, 15, 5, length, 5), length));   // a stride under 64 KiB
+    CHECK(!good(by_hand(1, 27, 0, length, 0), length));   // over 64 MiB
+    CHECK(!good(by_hand(1, 255, 0, length, 0), length));  // no shift count
+    CHECK(!good(by_hand(1, 16, 1, length, 1), length));   // too few states
+    CHECK(!good(by_hand(1, 16, 3, length, 3), length));   // too many
+    CHECK(!good(by_hand(1, 16, 2, length, 1), length));   // a count that the size belies
     CHECK(!good(by_hand(1, 16, 1, length, 2), length));
     CHECK(!good(by_hand(1, 16, 0xffff, length, 2), length));
-    CHECK(!good(by_hand(1, 26, 1, 128 * MiB, 1), 128 * MiB));  // a block over the limit
+    CHECK(!good(by_hand(1, 26, 1, 128 * MiB, 1), 128 * MiB));            // a block over the limit
     CHECK(!good(by_hand(1, 16, 64, 65 * 64 * KiB, 64), 65 * 64 * KiB));  // too many segments
 }
 

@@ -289,6 +289,19 @@ TEST_CASE("a handler that throws or does not answer closes the connection", "[ro
     }
 }
 
+TEST_CASE("only one response is sent for a request", "[router][session]") {
+    transport t([](exchange& x) -> awaitable<void> {
+        const auto first = co_await x.send(200, "one");
+        const auto second = co_await x.send(500, "two");
+        const auto third = co_await x.start(500, 3);
+        if (!first || second || third) throw std::runtime_error("sent twice");
+    });
+    raw_client c(t.port);
+    REQUIRE(c.send(get + get));
+    CHECK(body_of(c.response()) == "one");
+    CHECK(body_of(c.response()) == "one");
+}
+
 TEST_CASE("a client that goes away cancels what its request waits for", "[router][session][cancel]") {
     transport t(wait_for_ever, quick_options());
     for (const bool half : {false, true}) {
@@ -324,6 +337,7 @@ TEST_CASE("the request deadline cancels the work and the handler can still answe
     const auto r = c.response();
     CHECK(status_line(r) == "HTTP/1.1 503 Service Unavailable");
     CHECK(r.find("Connection: close\r\n") != std::string::npos);
+    REQUIRE(eventually([&] { return t.handler.finished == 1; }));
     CHECK(t.handler.last_reason == cancel_reason::request_deadline);
     CHECK(c.ended());
 }
@@ -378,6 +392,7 @@ TEST_CASE("a body slower than the minimum rate is cut off, after the request was
     const auto r = c.response();
     CHECK(status_line(r) == "HTTP/1.1 408 Request Timeout");
     CHECK(body_of(r) == to_string(errc::timeout));
+    REQUIRE(eventually([&] { return t.handler.finished == 1; }));
     CHECK(t.handler.last_reason == cancel_reason::too_slow);
     CHECK(t.handler.stalls == 1);
     CHECK(t.handler.resumes == 1);

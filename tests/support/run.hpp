@@ -10,15 +10,27 @@
 
 #include <chrono>
 #include <exception>
+#include <memory>
+#include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <vector>
 
 namespace keepstore::test {
+
+/// An io_context that lives as long as the process: a thread that resumed a coroutine may still be inside asio::post when
+/// that coroutine, and the test, have ended.
+inline asio::io_context& new_context() {
+    static std::mutex mutex;
+    static std::vector<std::unique_ptr<asio::io_context>> all;
+    const std::lock_guard lock(mutex);
+    return *all.emplace_back(std::make_unique<asio::io_context>(1));
+}
 
 /// \throws std::runtime_error("timed out") when `limit` passes; whatever the coroutine throws.
 template <class T>
 T run(awaitable<T> work, std::chrono::seconds limit = std::chrono::seconds(20)) {
-    asio::io_context context(1);
+    asio::io_context& context = new_context();
     std::exception_ptr thrown;
     bool finished = false;
     if constexpr (std::is_void_v<T>) {

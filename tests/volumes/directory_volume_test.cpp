@@ -241,10 +241,13 @@ TEST_CASE("left-over temp files are removed at start: ours unless locked, others
     const auto young_foreign = dir / (stem + "1234567890");
     const auto old_foreign = dir / (stem + "1234567891");
     const auto other = dir / "tmpfile";
-    for (const auto& p : {orphan, locked, young_foreign, old_foreign, other}) directory_fixture::write_file(p);
+    for (const auto& p : {orphan, young_foreign, old_foreign, other}) directory_fixture::write_file(p);
     fs::last_write_time(old_foreign, fs::file_time_type::clock::now() - std::chrono::hours(25));
-    const unique_fd holder(::open(locked.c_str(), O_RDWR | O_CLOEXEC));
+    // The sweep of the fixture's own start may still run: the file is locked before it has its name.
+    directory_fixture::write_file(dir / "unnamed");
+    const unique_fd holder(::open((dir / "unnamed").c_str(), O_RDWR | O_CLOEXEC));
     REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
+    fs::rename(dir / "unnamed", locked);
 
     SECTION("by the sweep after the start") {
         f.open();

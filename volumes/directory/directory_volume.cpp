@@ -161,7 +161,15 @@ class directory_volume final : public volume {
 
   private:
     // When every thread hangs a call could only wait for its deadline; it is told at once instead.
-    bool hangs() const { return pool_->snapshot().overdue >= threads_; }
+    // Asking the pool takes its lock, so it is asked now and then, and after each call that timed out.
+    bool hangs() {
+        const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
+        if (now >= next_look_.load(std::memory_order_relaxed)) {
+            hangs_ = pool_->snapshot().overdue >= threads_;
+            next_look_ = now + std::chrono::steady_clock::duration(limits::hang_check_interval).count();
+        }
+        return hangs_.load(std::memory_order_relaxed);
+    }
     static error hung_error() { return error(errc::unavailable, "volume does not respond"); }
 
     template <class F>
@@ -177,7 +185,9 @@ class directory_volume final : public volume {
         if (hangs()) co_return std::unexpected(hung_error());
         const auto limit = until.within(limits::volume_call_timeout);
         auto bound = bind(std::move(call), limit);
-        co_return co_await pool_->run(std::move(bound), limit);
+        auto value = co_await pool_->run(std::move(bound), limit);
+        if (!value && value.error() == errc::timeout) next_look_ = 0;
+        co_return value;
     }
 
     template <class F, class T = std::invoke_result_t<F, directory_core&, deadline>::value_type>
@@ -189,6 +199,8 @@ class directory_volume final : public volume {
     const std::shared_ptr<directory_core> core_;
     const std::string id_;
     unsigned threads_ = 1;
+    std::atomic<bool> hangs_{false};
+    std::atomic<std::chrono::steady_clock::rep> next_look_{0};
     std::shared_ptr<blocking_pool> pool_;  // Shared with readers and writers.
 };
 

@@ -1,5 +1,7 @@
 #include "volumes/directory/op_stats.hpp"
 
+#include <cerrno>
+
 namespace keepstore::volumes::directory {
 namespace {
 
@@ -9,7 +11,9 @@ constexpr std::array<const char*, 3> error_names{"*fs.PathError", "*os.LinkError
 
 }  // namespace
 
+// A miss is an answer, not an error (docs/compatibility.md: the Go daemon counts them).
 error op_stats::failed(op which, int number, std::string_view what) {
+    if (number == ENOENT) return error_from_errno(number, what);
     switch (which) {
         case op::rename: count(error_type::link_error); break;
         case op::flock: count(error_type::number); break;
@@ -19,7 +23,7 @@ error op_stats::failed(op which, int number, std::string_view what) {
 }
 
 error op_stats::failed(int number, std::string_view what) {
-    count(error_type::path_error);
+    if (number != ENOENT) count(error_type::path_error);
     return error_from_errno(number, what);
 }
 

@@ -177,11 +177,22 @@ result<void> temp_file::replace(const char* target, deadline until) {
             const int number = old.error().cause.value();
             if (number != EACCES && number != ENOLCK && number != EOPNOTSUPP) return std::unexpected(old.error());
         }
-        if (!old && old.error() == errc::not_found && core_->noreplace_works.load(std::memory_order_relaxed)) {
+        if (!old && old.error() == errc::not_found) {
+            // Trashed meanwhile, or brought back since: begin anew. Something else than a file is simply replaced.
             struct stat status {};
-            if (::fstatat(dir_.get(), target, &status, AT_SYMLINK_NOFOLLOW) != 0) {
-                if (until.passed()) return fail(errc::timeout);
-                continue;  // Trashed meanwhile.
+            const bool there = ::fstatat(dir_.get(), target, &status, AT_SYMLINK_NOFOLLOW) == 0;
+            if (there ? S_ISREG(status.st_mode) : core_->noreplace_works.load(std::memory_order_relaxed)) {
+                if (until.passed()) return fail(errc::timeout, "block keeps being replaced");
+                continue;
+            }
+        }
+        if (old) {
+            // Touched since our file got its time: the promise made for that touch must hold for what replaces it.
+            struct stat own {};
+            if (::fstat(fd_.get(), &own) != 0) return std::unexpected(stats.failed(op::stat, errno, "stat"));
+            if (mtime_of(old->status) >= mtime_of(own)) {
+                if (auto r = core_->set_mtime_now(fd_.get()); !r) return r;
+                if (auto r = core_->sync_file(fd_.get()); !r) return r;
             }
         }
         stats.tick(op::rename);

@@ -1,0 +1,159 @@
+"""Slow headers, slow bodies, slow readers: they are cut off, and a good client does not notice them."""
+
+import os
+import threading
+import time
+import unittest
+
+from support.case import KeepstoreCase, main
+from support.client import build_request
+from support.daemon import ACTIVE_TOKEN, sanitized, store
+from support.locator import md5, plain
+from support.wait import until
+
+LIMITS = {"HeaderTimeout": "1s", "IdleTimeout": "1s", "MinTransferRate": 16384, "MinTransferRatePeriod": "1s"}
+
+
+class Dripper:
+    """Sends one byte to each of its connections now and then, until told to stop."""
+
+    def __init__(self, connections, byte=b"x", period=0.2):
+        self._stop = threading.Event()
+        self.connections = connections
+        self._thread = threading.Thread(target=self._run, args=(byte, period), daemon=True)
+        self._thread.start()
+
+    def _run(self, byte, period):
+        while not self._stop.wait(period):
+            for connection in self.connections:
+                try:
+                    connection.socket.send(byte)
+                except OSError:
+                    pass
+
+    def stop(self):
+        self._stop.set()
+        self._thread.join(5)
+
+
+class SlowClients(KeepstoreCase):
+    def closed(self, connections):
+        """How many of them the daemon has closed (their replies are read and dropped)."""
+        count = 0
+        for connection in connections:
+            connection.socket.settimeout(0.001)
+            try:
+                while True:
+                    if not connection.socket.recv(4096):
+                        count += 1
+                        break
+            except TimeoutError:
+                pass
+            except OSError:
+                count += 1
+        return count
+
+    def drip(self, connections, byte=b"x"):
+        dripper = Dripper(connections, byte)
+        self.addCleanup(dripper.stop)
+        for connection in connections:
+            self.addCleanup(connection.close)
+        return dripper
+
+    def good_client(self, daemon, seconds=1.0):
+        """PUT and GET without a break; the longest time one of them took."""
+        longest, n, end = 0.0, 0, time.monotonic() + seconds
+        while time.monotonic() < end or n == 0:
+            data = os.urandom(20_000)
+            begun = time.monotonic()
+            self.assertEqual(daemon.put(data).status, 200)
+            self.assertTrue(daemon.get(plain(data)).body == data)
+            longest = max(longest, time.monotonic() - begun)
+            n += 1
+        return longest
+
+    def test_slow_headers(self):
+        daemon = self.start(Keepstore=LIMITS)
+        slow = [daemon.connect() for _ in range(100)]
+        for connection in slow:
+            connection.send(b"GET / HTTP/1.1\r\nX-A: ")
+        self.drip(slow)
+        self.assertLess(self.good_client(daemon), 2.0)
+        until(lambda: self.closed(slow) == len(slow), 10, "slow headers are cut off")
+        daemon.assert_nothing_held()
+
+    def test_a_slow_header_gets_no_success(self):
+        daemon = self.start(Keepstore=LIMITS)
+        with daemon.connect() as connection:
+            connection.send(b"GET / HTTP/1.1\r\nX-A: ")
+            rest = connection.rest(10)
+            self.assertTrue(rest == b"" or rest.startswith(b"HTTP/1.1 408"), rest[:100])
+
+    def test_idle_connections(self):
+        daemon = self.start(Keepstore=LIMITS)
+        with daemon.connect() as never, daemon.connect() as once:
+            self.assertEqual(once.request("OPTIONS", "/").status, 200)
+            self.assertEqual(once.rest(10), b"")
+            self.assertIn(never.rest(10)[:12], (b"", b"HTTP/1.1 408"))
+
+    def test_slow_bodies(self):
+        daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 300, "MaxKeepBlobBuffers": 2})
+        slow = [daemon.connect() for _ in range(200)]
+        for connection in slow:
+            connection.send(build_request("PUT", "/" + "a" * 32, {"Content-Length": "1000000"}) + b"x")
+        self.drip(slow)
+        self.assertLess(self.good_client(daemon), 2.0)
+        until(lambda: self.closed(slow) == len(slow), 30, "slow bodies are cut off")
+        daemon.assert_nothing_held()
+
+    def test_slow_bodies_cannot_keep_all_places(self):
+        daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 8, "MaxQueuedRequests": 64})
+        slow = [daemon.connect() for _ in range(40)]
+        for connection in slow:
+            connection.send(build_request("PUT", "/" + "a" * 32, {"Content-Length": "1000000"}) + b"x")
+        self.drip(slow)
+        data = b"a good client among slow ones"
+        for _ in range(5):
+            begun = time.monotonic()
+            self.assertEqual(daemon.put(data, timeout=30).status, 200)
+            self.assertEqual(daemon.get(plain(data), timeout=30).body, data)
+            self.assertLess(time.monotonic() - begun, 5)
+
+    def test_slow_readers(self):
+        daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 300, "MaxKeepBlobBuffers": 2})
+        data = os.urandom(8 << 20)
+        store(daemon.roots()[0], md5(data), data)
+        slow = []
+        for _ in range(100):
+            connection = daemon.connect(window=2048)
+            connection.send(build_request("GET", "/" + daemon.sign(plain(data)), {"Authorization": f"Bearer {ACTIVE_TOKEN}"}))
+            slow.append(connection)
+            self.addCleanup(connection.close)
+        self.assertLess(self.good_client(daemon), 3.0)
+        daemon.assert_nothing_held(timeout=30)
+
+    def test_a_steady_client_above_the_rate_is_served(self):
+        daemon = self.start(Keepstore=LIMITS)
+        data = os.urandom(120_000)
+        with daemon.connect() as connection:
+            connection.send(build_request("PUT", "/" + md5(data), {"Content-Length": str(len(data))}))
+            for i in range(0, len(data), 4000):  # 40 KB/s for three seconds: the pace itself is what is tested.
+                connection.send(data[i:i + 4000])
+                time.sleep(0.1)
+            self.assertEqual(connection.read_response().status, 200)
+
+    @unittest.skipIf(sanitized(), "a sanitizer needs memory of its own")
+    def test_memory_stays_within_the_budget(self):
+        daemon = self.start(API={"MaxConcurrentRequests": 2000, "MaxKeepBlobBuffers": 4}, Keepstore={"MinTransferRate": 0})
+        base = daemon.resident_bytes()
+        slow = [daemon.connect() for _ in range(400)]
+        for connection in slow:
+            self.addCleanup(connection.close)
+            connection.send(build_request("PUT", "/" + "a" * 32, {"Content-Length": "10000000"}) + b"x" * 300_000)
+        daemon.wait_active(400, 20)
+        self.assertLess(daemon.resident_bytes() - base, (4 * 64 + 64) << 20)
+        self.assertLess(self.good_client(daemon), 5.0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,115 @@
+"""File systems of our own: loop-mounted ext4 and XFS that can lose their power, small tmpfs that can fill up.
+
+All of it needs root and a kernel that lets us mount; where that is missing the tests are skipped and say so.
+"""
+
+import fcntl
+import os
+import shutil
+import subprocess
+import unittest
+
+from .daemon import binary
+
+_FIFREEZE = 0xC0045877
+_FITHAW = 0xC0045878
+_LOOP_MAJOR = 7
+
+
+def _run(*command):
+    return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
+
+
+def require_root():
+    if os.geteuid() != 0:
+        raise unittest.SkipTest("needs root to mount file systems")
+
+
+def fsdown_binary():
+    path = os.environ.get("KEEPSTORE_FSDOWN") or os.path.join(os.path.dirname(binary() or ""), "fsdown")
+    if not os.access(path, os.X_OK):
+        raise unittest.SkipTest("fsdown is not built (set KEEPSTORE_FSDOWN)")
+    return path
+
+
+class Mount:
+    """A mounted file system at `path`; close() takes everything away again."""
+
+    def __init__(self, path):
+        self.path = path
+        self.device = None
+
+    def unmount(self):
+        subprocess.run(["umount", self.path], check=True, capture_output=True, timeout=60)
+
+    def remount_options(self, options):
+        _run("mount", "-o", f"remount,{options}", self.path)
+
+    def close(self):
+        if os.path.ismount(self.path) and subprocess.run(["umount", self.path], capture_output=True, timeout=60).returncode:
+            subprocess.run(["umount", "-l", self.path], capture_output=True, timeout=60)
+        if self.device:
+            subprocess.run(["losetup", "-d", self.device], capture_output=True, timeout=60)
+
+
+class Tmpfs(Mount):
+    def __init__(self, path, options):
+        require_root()
+        super().__init__(path)
+        try:
+            _run("mount", "-t", "tmpfs", "-o", options, "tmpfs", path)
+        except subprocess.CalledProcessError as e:
+            raise unittest.SkipTest(f"cannot mount tmpfs here: {e.stderr.strip()}") from None
+
+
+class LoopMount(Mount):
+    """ext4 or XFS in a sparse file, with a power switch."""
+
+    def __init__(self, kind, folder, size_mb=400):
+        require_root()
+        if not shutil.which(f"mkfs.{kind}"):
+            raise unittest.SkipTest(f"mkfs.{kind} is not installed")
+        path = os.path.join(folder, f"{kind}.mnt")
+        os.makedirs(path)
+        super().__init__(path)
+        self.image = os.path.join(folder, f"{kind}.img")
+        with open(self.image, "wb") as file:
+            file.truncate(size_mb << 20)
+        try:
+            _run(f"mkfs.{kind}", "-q", *(["-F"] if kind == "ext4" else []), self.image)
+            self.device = _run("losetup", "-f", "--show", self.image)
+            _run("mount", self.device, path)
+        except subprocess.CalledProcessError as e:
+            self.close()
+            raise unittest.SkipTest(f"cannot loop-mount {kind} here: {e.stderr.strip()}") from None
+        self.root = os.path.join(path, "keep")
+        os.mkdir(self.root)
+        _run("sync", "-f", path)
+
+    def power_cut(self, flag=2):
+        """Loses everything that was not synced; all further I/O fails until remount()."""
+        _run(fsdown_binary(), self.path, str(flag))
+
+    def remount(self):
+        """Unmount and mount: replays the journal, like a reboot."""
+        self.unmount()
+        _run("mount", self.device, self.path)
+
+    def freeze(self):
+        """Every write to it hangs, uninterruptibly, until thaw(). The cheapest hung disk there is."""
+        self._ioctl(_FIFREEZE)
+
+    def thaw(self):
+        try:
+            self._ioctl(_FITHAW)
+        except OSError:
+            pass  # It was not frozen.
+
+    def _ioctl(self, request):
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            if os.major(os.fstat(descriptor).st_dev) != _LOOP_MAJOR:
+                raise AssertionError(f"{self.path} is not on a loop device")
+            fcntl.ioctl(descriptor, request, 0)
+        finally:
+            os.close(descriptor)

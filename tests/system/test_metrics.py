@@ -1,0 +1,169 @@
+"""/metrics and /metrics.json: names, labels, values."""
+
+import hashlib
+import json
+import os
+import re
+import unittest
+
+from support.case import KeepstoreCase, SharedDaemonCase, main
+from support.daemon import MANAGEMENT_TOKEN, parse_metrics
+from support.locator import md5, plain
+from support.wait import until
+
+# name -> (type, labels): every series of the contract that exists after some work on a Directory volume.
+SERIES = {
+    "request_duration_seconds": ("summary", {"code", "method"}),
+    "time_to_status_seconds": ("summary", {"code", "method"}),
+    "arvados_max_active_request_age_seconds": ("gauge", set()),
+    "arvados_max_abandoned_request_age_seconds": ("gauge", set()),
+    "arvados_concurrent_requests": ("gauge", {"queue"}),
+    "arvados_max_concurrent_requests": ("gauge", {"queue"}),
+    "arvados_max_queued_requests": ("gauge", {"queue"}),
+    "arvados_queued_requests": ("gauge", {"priority", "queue"}),
+    "arvados_config_source_timestamp_seconds": ("gauge", {"sha256"}),
+    "arvados_config_load_timestamp_seconds": ("gauge", {"sha256"}),
+    "arvados_version_running": ("gauge", {"version"}),
+    "arvados_keepstore_bufferpool_allocated_bytes": ("gauge", set()),
+    "arvados_keepstore_bufferpool_max_buffers": ("gauge", set()),
+    "arvados_keepstore_bufferpool_inuse_buffers": ("gauge", set()),
+    "arvados_keepstore_pull_queue_pending_entries": ("gauge", set()),
+    "arvados_keepstore_pull_queue_inprogress_entries": ("gauge", set()),
+    "arvados_keepstore_trash_queue_pending_entries": ("gauge", set()),
+    "arvados_keepstore_trash_queue_inprogress_entries": ("gauge", set()),
+    "arvados_keepstore_volume_operations": ("counter", {"device_id", "operation"}),
+    "arvados_keepstore_volume_io_bytes": ("counter", {"device_id", "direction"}),
+}
+
+
+class Metrics(SharedDaemonCase):
+    sections = {"API": {"MaxConcurrentRequests": 7, "MaxQueuedRequests": 9, "MaxKeepBlobBuffers": 11}}
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.data = os.urandom(100_000)
+        cls.daemon.put(cls.data)
+        cls.daemon.get(plain(cls.data))
+        cls.daemon.admin("TOUCH", "/" + md5(cls.data))
+        cls.daemon.admin("GET", "/index")
+        cls.daemon.get("a" * 32 + "+3")
+        until(lambda: cls.daemon.metric("arvados_concurrent_requests", queue="api") is not None, 5, "limiter series")
+
+    def text(self):
+        return self.daemon.request("GET", "/metrics", MANAGEMENT_TOKEN).text
+
+    def test_names_types_and_labels(self):
+        text = self.text()
+        types = dict(re.findall(r"^# TYPE (\S+) (\S+)$", text, re.M))
+        labels = {}
+        for (name, pairs), _ in parse_metrics(text).items():
+            base = re.sub(r"_(sum|count)$", "", name) if re.sub(r"_(sum|count)$", "", name) in types else name
+            labels.setdefault(base, set()).update(k for k, _ in pairs)
+        for name, (kind, wanted) in SERIES.items():
+            with self.subTest(name):
+                self.assertEqual(types.get(name), kind)
+                self.assertEqual(labels.get(name), wanted)
+        self.assertEqual([n for n in types if n.startswith(("go_", "process_", "promhttp_"))], [])
+
+    def test_every_family_has_help_and_type_once_and_no_duplicate_series(self):
+        text = self.text()
+        for word in ("HELP", "TYPE"):
+            names = re.findall(rf"^# {word} (\S+)", text, re.M)
+            self.assertEqual(len(names), len(set(names)))
+        series = [line.rsplit(" ", 1)[0] for line in text.splitlines() if line and not line.startswith("#")]
+        self.assertEqual(len(series), len(set(series)))
+        for line in text.splitlines():
+            # The quantile of a summary is not one of its labels and stands at the end.
+            pairs = [k for k in re.findall(r'(\w+)="', line) if k != "quantile"] if not line.startswith("#") else []
+            self.assertEqual(pairs, sorted(pairs), line)
+
+    def test_content_type(self):
+        response = self.daemon.request("GET", "/metrics", MANAGEMENT_TOKEN)
+        self.assertTrue(response.header("Content-Type").startswith("text/plain; version=0.0.4"))
+        self.assertTrue(response.text.endswith("\n"))
+
+    def test_values(self):
+        metric = self.daemon.metric
+        self.assertEqual(metric("arvados_max_concurrent_requests", queue="api"), 7)
+        self.assertEqual(metric("arvados_max_queued_requests", queue="api"), 9)
+        self.assertEqual(metric("arvados_keepstore_bufferpool_max_buffers"), 11)
+        self.assertEqual(metric("arvados_keepstore_bufferpool_inuse_buffers"), 0)
+        for priority in ("low", "normal", "high"):
+            self.assertEqual(metric("arvados_queued_requests", priority=priority, queue="api"), 0)
+        self.assertGreaterEqual(metric("request_duration_seconds_count", code="200", method="put"), 1)
+        self.assertGreaterEqual(metric("request_duration_seconds_count", code="404", method="get"), 1)
+        self.assertGreaterEqual(metric("request_duration_seconds_count", code="200", method="unknown"), 1)
+        self.assertGreaterEqual(metric("time_to_status_seconds_count", code="200", method="touch"), 1)
+        self.assertGreater(metric("request_duration_seconds_sum", code="200", method="put"), 0)
+
+    def test_volume_counters_move(self):
+        before = self.daemon.metrics()
+        data = os.urandom(300_000)
+        self.daemon.put(data)
+        self.assertEqual(self.daemon.get(plain(data)).status, 200)
+        after = self.daemon.metrics()
+
+        def moved(name, **labels):
+            return sum(v - before.get(k, 0) for k, v in after.items()
+                       if k[0] == name and all(dict(k[1]).get(a) == b for a, b in labels.items()))
+
+        self.assertEqual(moved("arvados_keepstore_volume_io_bytes", direction="out"), len(data))
+        self.assertEqual(moved("arvados_keepstore_volume_io_bytes", direction="in"), len(data))
+        for operation in ("open", "rename"):
+            self.assertGreaterEqual(moved("arvados_keepstore_volume_operations", operation=operation), 1, operation)
+        self.assertEqual(moved("arvados_keepstore_volume_errors"), 0, "a new PUT is no error")
+
+    def test_json(self):
+        response = self.daemon.request("GET", "/metrics.json", MANAGEMENT_TOKEN)
+        families = {f["name"]: f for f in json.loads(response.text)}
+        for name, (kind, labels) in SERIES.items():
+            with self.subTest(name):
+                family = families[name]
+                self.assertEqual(family["type"], kind.upper())
+                self.assertIn("help", family)
+                for metric in family["metric"]:
+                    self.assertEqual({p["name"] for p in metric.get("label", [])}, labels)
+                    self.assertTrue(all(isinstance(p["value"], str) for p in metric.get("label", [])))
+        summary = families["request_duration_seconds"]["metric"][0]["summary"]
+        self.assertRegex(summary["sampleCount"], r"^\d+$")
+        self.assertIsInstance(summary["sampleSum"], (int, float))
+        self.assertIn("value", families["arvados_keepstore_bufferpool_max_buffers"]["metric"][0]["gauge"])
+        self.assertIn("value", families["arvados_keepstore_volume_io_bytes"]["metric"][0]["counter"])
+
+    def test_metrics_are_neither_logged_nor_given_an_id(self):
+        response = self.daemon.request("GET", "/metrics", MANAGEMENT_TOKEN, {"X-Request-Id": "req-metrics-canary"})
+        self.assertIsNone(response.header("X-Request-Id"))
+        self.assertEqual(self.daemon.log.entries(RequestID="req-metrics-canary"), [])
+
+    def test_head(self):
+        response = self.daemon.request("HEAD", "/metrics", MANAGEMENT_TOKEN)
+        self.assertEqual((response.status, response.body), (200, b""))
+
+
+class Config(KeepstoreCase):
+    def test_the_hash_of_the_file_as_the_health_checker_reads_it(self):
+        path = os.path.join(self.dir.path, "config.yml")
+        daemon = self.start(daemon_options={"via_file": path})
+        with open(path, "rb") as file:
+            digest = hashlib.sha256(file.read()).hexdigest()
+        text = daemon.request("GET", "/metrics", MANAGEMENT_TOKEN).text
+        match = re.search(r'^arvados_config_source_timestamp_seconds\{sha256="([0-9a-f]{64})"\} (\d[\d.e+]+)$', text, re.M)
+        self.assertIsNotNone(match, text)
+        self.assertEqual(match.group(1), digest)
+        self.assertAlmostEqual(float(match.group(2)), os.stat(path).st_mtime, delta=2)
+        self.assertRegex(text, r'(?m)^arvados_config_load_timestamp_seconds\{sha256="[0-9a-f]{64}"\} \d[\d.e+]+$')
+        self.assertRegex(text, r'(?m)^arvados_version_running\{version="[^"]+"\} 1$')
+
+    def test_health_and_metrics_work_while_the_limiter_is_saturated(self):
+        daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 0})
+        with daemon.connect() as holder:
+            holder.send(b"PUT /" + b"a" * 32 + b" HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\nx")
+            daemon.wait_active(1)
+            self.assertEqual(daemon.request("GET", "/index").status, 503)
+            self.assertEqual(daemon.request("GET", "/_health/ping", MANAGEMENT_TOKEN).status, 200)
+            self.assertEqual(daemon.request("GET", "/metrics", MANAGEMENT_TOKEN).status, 200)
+
+
+if __name__ == "__main__":
+    main()

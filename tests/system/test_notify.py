@@ -1,0 +1,115 @@
+"""sd_notify: READY when it serves, WATCHDOG while it works, STOPPING when it drains."""
+
+import os
+import signal
+import socket
+import time
+import unittest
+
+from support.case import KeepstoreCase, main
+from support.client import build_request
+from support.locator import md5
+from support.wait import until
+
+
+class Notify(KeepstoreCase):
+    def listen(self, name=None):
+        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.addCleanup(self.socket.close)
+        address = name or os.path.join(self.dir.path, "notify")
+        self.socket.bind("\0" + address[1:] if address.startswith("@") else address)
+        self.socket.settimeout(10)
+        self.seen = []
+        return address
+
+    def wait_for(self, word, timeout=10):
+        """Reads messages until one has the line `word`."""
+        end = time.monotonic() + timeout
+        while time.monotonic() < end:
+            self.socket.settimeout(max(end - time.monotonic(), 0.01))
+            try:
+                message = self.socket.recv(4096).decode()
+            except TimeoutError:
+                break
+            self.seen += message.split("\n")
+            if word in message.split("\n"):
+                return
+        raise AssertionError(f"no {word} within {timeout} s; seen: {self.seen}")
+
+    def test_ready_and_stopping(self):
+        daemon = self.start(env={"NOTIFY_SOCKET": self.listen()})
+        self.wait_for("READY=1")
+        self.assertEqual(daemon.put(b"foo").status, 200)
+        with daemon.connect() as holder:
+            holder.send(build_request("PUT", "/" + md5(b"bar"), {"Content-Length": "3"}) + b"ba")
+            daemon.wait_active(1)
+            daemon.signal(signal.SIGTERM)
+            self.wait_for("STOPPING=1")  # Said when the draining begins, not when it is over.
+            self.assertTrue(daemon.running())
+            holder.send(b"r")
+            self.assertEqual(holder.read_response().status, 200)
+        self.assertEqual(daemon.wait_exit(10), 0)
+        self.assertEqual(self.seen.count("READY=1"), 1)
+
+    def test_abstract_socket(self):
+        self.start(env={"NOTIFY_SOCKET": self.listen(f"@keepstore-test-{os.getpid()}")})
+        self.wait_for("READY=1")
+
+    def test_watchdog(self):
+        daemon = self.start(env={"NOTIFY_SOCKET": self.listen(), "WATCHDOG_USEC": "400000"})
+        self.wait_for("READY=1")
+        for _ in range(4):
+            begun = time.monotonic()
+            self.wait_for("WATCHDOG=1", 3)
+        self.assertLess(time.monotonic() - begun, 1.0)
+
+    def test_no_watchdog_unless_asked(self):
+        self.start(env={"NOTIFY_SOCKET": self.listen()}).stop()
+        self.wait_for("STOPPING=1")
+        self.assertNotIn("WATCHDOG=1", self.seen)
+
+    def test_watchdog_of_another_process_is_not_ours(self):
+        self.start(env={"NOTIFY_SOCKET": self.listen(), "WATCHDOG_USEC": "200000", "WATCHDOG_PID": "1"}).stop()
+        self.wait_for("STOPPING=1")
+        self.assertNotIn("WATCHDOG=1", self.seen)
+
+    def test_a_missing_socket_is_no_reason_to_fail(self):
+        daemon = self.start(env={"NOTIFY_SOCKET": os.path.join(self.dir.path, "nobody")})
+        self.assertEqual(daemon.put(b"foo").status, 200)
+
+    def test_never_ready_when_it_cannot_serve(self):
+        daemon = self.start([os.path.join(self.dir.path, "missing")], env={"NOTIFY_SOCKET": self.listen()},
+                            daemon_options={"wait": False})
+        self.assertEqual(daemon.wait_exit(10), 1)
+        self.socket.setblocking(False)
+        messages = []
+        try:
+            while True:
+                messages.append(self.socket.recv(4096))
+        except BlockingIOError:
+            pass
+        self.assertFalse(any(b"READY=1" in m for m in messages))
+
+    def test_watchdog_stops_with_the_loops(self):
+        """A stopped process sends nothing, and goes on when it is continued."""
+        daemon = self.start(env={"NOTIFY_SOCKET": self.listen(), "WATCHDOG_USEC": "400000"})
+        self.wait_for("WATCHDOG=1", 3)
+        daemon.signal(signal.SIGSTOP)
+        try:
+            until(lambda: open(f"/proc/{daemon.pid}/stat").read().rsplit(")")[1].split()[0] == "T", 5, "stopped")
+            self.socket.setblocking(False)
+            try:
+                while True:
+                    self.socket.recv(4096)
+            except BlockingIOError:
+                pass
+            self.socket.settimeout(0.8)
+            with self.assertRaises(TimeoutError):
+                self.socket.recv(4096)
+        finally:
+            daemon.signal(signal.SIGCONT)
+        self.wait_for("WATCHDOG=1", 5)
+
+
+if __name__ == "__main__":
+    main()

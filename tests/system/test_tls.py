@@ -1,0 +1,151 @@
+"""The TLS listener: versions, suites, plain HTTP by mistake, reloading of the certificate."""
+
+import os
+import shutil
+import signal
+import socket
+import ssl
+import subprocess
+import unittest
+
+from support.case import KeepstoreCase, main
+from support.client import build_request
+from support.daemon import ACTIVE_TOKEN
+from support.locator import md5, plain
+from support.wait import until
+
+
+def certificate(folder, name, serial, kind="ec"):
+    """A self-signed certificate for 127.0.0.1. Returns (certificate path, key path)."""
+    if not shutil.which("openssl"):
+        raise unittest.SkipTest("the openssl command is not installed")
+    cert, key = os.path.join(folder, f"{name}.crt"), os.path.join(folder, f"{name}.key")
+    algorithm = ["ec", "-pkeyopt", "ec_paramgen_curve:P-256"] if kind == "ec" else ["rsa:2048"]
+    subprocess.run(["openssl", "req", "-x509", "-nodes", "-newkey", *algorithm, "-keyout", key, "-out", cert, "-days", "2",
+                    "-set_serial", str(serial), "-subj", "/CN=keepstore.test", "-addext", "subjectAltName=IP:127.0.0.1"],
+                   check=True, capture_output=True, timeout=60)
+    return cert, key
+
+
+def context(minimum=None, maximum=None, ciphers=None):
+    found = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    found.check_hostname = False
+    found.verify_mode = ssl.CERT_NONE
+    if minimum:
+        found.minimum_version = minimum
+    if maximum:
+        found.maximum_version = maximum
+    if ciphers:
+        found.set_ciphers(ciphers)
+    return found
+
+
+class Tls(KeepstoreCase):
+    def start_tls(self, kind="ec", prefix="", **sections):
+        self.cert, self.key = certificate(self.dir.path, "server", 1001, kind)
+        daemon = self.start(url="https://127.0.0.1:0/", TLS={"Certificate": prefix + self.cert, "Key": prefix + self.key}, **sections)
+        daemon.tls = context()
+        return daemon
+
+    def serial(self, daemon):
+        """Serial number of the certificate that a new connection sees."""
+        pem = ssl.get_server_certificate(daemon.address)
+        path = os.path.join(self.dir.path, "seen.crt")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(pem)
+        text = subprocess.run(["openssl", "x509", "-noout", "-serial", "-in", path], check=True, capture_output=True,
+                              text=True, timeout=30).stdout
+        return int(text.strip().split("=")[1], 16)
+
+    def test_blocks_over_tls(self):
+        for kind, prefix in (("ec", ""), ("rsa", "file://")):
+            with self.subTest(kind):
+                self.dir.make(kind)
+                daemon = self.start_tls(kind, prefix)
+                for size in (0, 5, 100_000, 5 << 20):
+                    data = os.urandom(size)
+                    self.assert_reply(daemon.put(data), 200)
+                    self.assertTrue(daemon.get(plain(data)).body == data)
+                self.assertEqual(daemon.url.scheme, "https")
+
+    def test_versions(self):
+        daemon = self.start_tls()
+        for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):
+            with daemon.connect(tls=context(version, version)) as connection:
+                self.assertEqual(connection.socket.version(), name)
+                self.assertEqual(connection.request("OPTIONS", "/").status, 200)
+        for version in (ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1):
+            with self.subTest(version), self.assertRaises((ssl.SSLError, ConnectionError)):
+                daemon.connect(tls=context(version, version, "ALL:@SECLEVEL=0"))
+
+    def test_suites(self):
+        daemon = self.start_tls()
+        two = ssl.TLSVersion.TLSv1_2
+        for suite in ("ECDHE-ECDSA-AES256-GCM-SHA384", "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-CHACHA20-POLY1305"):
+            with self.subTest(suite), daemon.connect(tls=context(two, two, suite)) as connection:
+                self.assertEqual(connection.socket.cipher()[0], suite)
+        for suite in ("ECDHE-ECDSA-AES128-SHA", "ECDHE-ECDSA-AES256-SHA384", "AES128-SHA", "AES128-GCM-SHA256",
+                      "ECDHE-RSA-AES128-GCM-SHA256"):
+            with self.subTest(suite), self.assertRaises((ssl.SSLError, ConnectionError)):
+                daemon.connect(tls=context(two, two, suite + ":@SECLEVEL=0"))
+
+    def test_plain_http_by_mistake(self):
+        daemon = self.start_tls()
+        daemon.tls = None
+        with daemon.connect() as connection:
+            connection.send(build_request("GET", "/"))
+            text = connection.rest(10)
+        self.assertTrue(text == b"" or text.startswith(b"HTTP/1.0 400 Bad Request\r\n"), text[:200])
+        daemon.tls = context()
+        self.assertEqual(daemon.put(b"foo").status, 200)
+
+    def test_a_silent_handshake_is_cut_off(self):
+        daemon = self.start_tls(Keepstore={"HeaderTimeout": "1s"})
+        with socket.create_connection(daemon.address, timeout=10) as silent:
+            self.assertEqual(daemon.put(b"foo").status, 200)
+            self.assertEqual(silent.recv(1), b"")
+
+    def test_reload_on_sighup(self):
+        daemon = self.start_tls()
+        self.assertEqual(self.serial(daemon), 1001)
+        with daemon.connect() as old:
+            self.assertEqual(old.request("OPTIONS", "/").status, 200)
+            new_cert, new_key = certificate(self.dir.path, "new", 2002)
+            os.replace(new_key, self.key)
+            os.replace(new_cert, self.cert)
+            self.assertEqual(self.serial(daemon), 1001, "nothing changes before the signal")
+            daemon.signal(signal.SIGHUP)
+            until(lambda: self.serial(daemon) == 2002, 10, "new connections see the new certificate", interval=0.05)
+            data = b"on the old connection"
+            self.assertEqual(old.request("PUT", "/" + md5(data), {"Authorization": f"Bearer {ACTIVE_TOKEN}"}, data).status, 200)
+
+    def test_a_failed_reload_keeps_the_old_certificate(self):
+        daemon = self.start_tls()
+        for breakage in ("garbage", "missing", "other key"):
+            with self.subTest(breakage):
+                saved = open(self.key, "rb").read()
+                before = len(daemon.log.entries(level="warning"))
+                if breakage == "garbage":
+                    with open(self.key, "w", encoding="ascii") as file:
+                        file.write("garbage")
+                elif breakage == "missing":
+                    os.unlink(self.key)
+                else:
+                    os.replace(certificate(self.dir.path, "other", 3)[1], self.key)
+                daemon.signal(signal.SIGHUP)
+                until(lambda n=before: len(daemon.log.entries(level="warning")) > n, 10, "a warning")
+                self.assertEqual(self.serial(daemon), 1001)
+                with open(self.key, "wb") as file:
+                    file.write(saved)
+
+    def test_a_bad_certificate_at_the_start(self):
+        cert, key = certificate(self.dir.path, "server", 1)
+        for what, tls in (("missing", {"Certificate": "/nonexistent", "Key": key}), ("swapped", {"Certificate": key, "Key": cert}),
+                          ("empty", {"Certificate": "", "Key": ""})):
+            with self.subTest(what):
+                daemon = self.start(url="https://127.0.0.1:0/", TLS=tls, daemon_options={"wait": False})
+                self.assertEqual(daemon.wait_exit(10), 1)
+
+
+if __name__ == "__main__":
+    main()

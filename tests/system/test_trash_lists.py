@@ -1,0 +1,190 @@
+"""Trash lists: which copies they take, how they are parsed, how a new one replaces the old one."""
+
+import json
+import os
+import time
+import unittest
+
+from support.case import KeepstoreCase, SharedDaemonCase, main
+from support.client import chunked
+from support.daemon import SYSTEM_ROOT_TOKEN, block_path, directory_volume, store, trash_copies, volume_uuid
+from support.locator import md5, plain
+from support.wait import until
+
+
+def item(data, path, mount=None, shift=0, **extra):
+    found = {"locator": plain(data), "block_mtime": os.stat(path).st_mtime_ns + shift, **extra}
+    if mount is not None:
+        found["mount_uuid"] = mount
+    return found
+
+
+class TrashCase:
+    def drain(self, daemon):
+        """Until the trash workers have nothing left to do."""
+        until(lambda: daemon.metric("arvados_keepstore_trash_queue_pending_entries") == 0
+              and daemon.metric("arvados_keepstore_trash_queue_inprogress_entries") == 0, 20, "trash queue empty")
+
+    def send(self, daemon, items, body=None):
+        data = json.dumps(items).encode() if body is None else body
+        # As a balance tool sends it: chunked, without a Content-Type.
+        return daemon.request("PUT", "/trash", SYSTEM_ROOT_TOKEN, {"Transfer-Encoding": "chunked"}, chunked(data))
+
+
+class Lists(TrashCase, SharedDaemonCase):
+    volume_count = 2
+    sections = {"Collections": {"BlobSigningTTL": "1h", "BlobTrashLifetime": "2h", "BlobTrashCheckInterval": "0s"}}
+
+    def run_list(self, items, body=None):
+        self.assert_reply(self.send(self.daemon, items, body), 200, b"")
+        self.drain(self.daemon)
+
+    def trashed(self, data):
+        return [len(trash_copies(root, md5(data))) for root in self.roots]
+
+    def test_old_and_matching_is_trashed_on_every_mount(self):
+        data = b"everywhere"
+        stamp = time.time_ns() - 5000 * 10**9
+        for root in self.roots:
+            path = store(root, md5(data), data)
+            os.utime(path, ns=(stamp, stamp))
+        self.run_list([{"locator": plain(data), "block_mtime": stamp, "mount_uuid": ""}])
+        self.assertEqual(self.trashed(data), [1, 1])
+
+    def test_a_named_mount_only(self):
+        data = b"one mount"
+        stamp = time.time_ns() - 5000 * 10**9
+        for root in self.roots:
+            os.utime(store(root, md5(data), data), ns=(stamp, stamp))
+        self.run_list([{"locator": plain(data), "block_mtime": stamp, "mount_uuid": volume_uuid(1)}])
+        self.assertEqual(self.trashed(data), [0, 1])
+
+    def test_what_is_not_trashed(self):
+        cases = []
+        for what, age, changes in [
+            ("too new", 100, {}),
+            ("newer than the list says", 5000, {"shift": -1}),
+            ("older than the list says", 5000, {"shift": 1}),
+            ("a second off", 5000, {"shift": 10**9}),
+            ("unknown mount", 5000, {"mount": "zzzzz-nyw5e-999999999999999"}),
+            ("mtime missing", 5000, {"drop": "block_mtime"}),
+        ]:
+            data = what.encode()
+            path = store(self.roots[0], md5(data), data, age=age)
+            entry = item(data, path, changes.get("mount"), changes.get("shift", 0))
+            entry.pop(changes.get("drop", "none"), None)
+            cases.append((what, data, entry))
+        stale = b"list says old, stored is new"
+        path = store(self.roots[0], md5(stale), stale, age=10)
+        cases.append(("stale", stale, item(stale, path, shift=-5000 * 10**9)))
+        self.run_list([entry for _, _, entry in cases])
+        for what, data, _ in cases:
+            with self.subTest(what):
+                self.assertTrue(os.path.exists(block_path(self.roots[0], md5(data))))
+                self.assertEqual(self.trashed(data), [0, 0])
+
+    def test_bad_items_do_not_stop_the_others(self):
+        data = b"after bad ones"
+        path = store(self.roots[0], md5(data), data, age=5000)
+        self.run_list([{"locator": "nonsense", "block_mtime": 1}, {}, {"locator": md5(b"missing") + "+3", "block_mtime": 1},
+                       {"locator": "../../etc/passwd+3", "block_mtime": 1}, item(data, path)])
+        self.assertEqual(self.trashed(data), [1, 0])
+
+    def test_locators_with_signature_or_without_size(self):
+        first, second = b"signed item", b"bare item"
+        paths = [store(self.roots[0], md5(d), d, age=5000) for d in (first, second)]
+        self.run_list([{"locator": self.daemon.sign(plain(first)), "block_mtime": os.stat(paths[0]).st_mtime_ns},
+                       {"locator": md5(second), "block_mtime": os.stat(paths[1]).st_mtime_ns}])
+        self.assertEqual((self.trashed(first), self.trashed(second)), ([1, 0], [1, 0]))
+
+    def test_field_names_in_any_case_and_unknown_fields(self):
+        data = b"case"
+        path = store(self.roots[0], md5(data), data, age=5000)
+        self.run_list([{"LOCATOR": plain(data), "Block_Mtime": os.stat(path).st_mtime_ns, "Mount_UUID": volume_uuid(0),
+                        "unknown": {"a": [1, 2, None]}}])
+        self.assertEqual(self.trashed(data), [1, 0])
+
+    def test_empty_lists(self):
+        for body in (b"[]", b"null\n", b" null ", b"[ ]\n"):
+            with self.subTest(body):
+                self.assert_reply(self.send(self.daemon, None, body), 200, b"")
+
+    def test_bytes_after_the_first_value_are_ignored(self):
+        data = b"trailing"
+        path = store(self.roots[0], md5(data), data, age=5000)
+        self.run_list(None, json.dumps([item(data, path)]).encode() + b"\n[garbage")
+        self.assertEqual(self.trashed(data), [1, 0])
+
+    def test_malformed_lists_change_nothing(self):
+        for body in (b"", b"{", b"[", b"[{]", b"{}", b'"text"', b"17", b"[1]", b'[{"locator": 1}]',
+                     b'[{"block_mtime": "x"}]', b"\xff\xfe", b"[" * 100_000, b'[{"block_mtime": 1.5}]', b"nul"):
+            with self.subTest(body[:30]):
+                response = self.send(self.daemon, None, body)
+                self.assertEqual(response.status, 500, response)
+                self.assert_cors(response)
+                self.assertTrue(response.text.endswith("\n"))
+        self.assertTrue(self.daemon.running())
+
+    def test_a_large_list(self):
+        data = b"at the end of a large list"
+        path = store(self.roots[0], md5(data), data, age=5000)
+        items = [{"locator": f"{i:032x}+1", "block_mtime": 1, "mount_uuid": volume_uuid(0)} for i in range(100_000)]
+        items.append(item(data, path, volume_uuid(0)))
+        body = json.dumps(items).encode()
+        self.assertGreater(len(body), 10_000_000)
+        self.assert_reply(self.send(self.daemon, None, body), 200, b"")
+        until(lambda: self.trashed(data) == [1, 0], 30, "the last item of 100,001 is done")
+
+    def test_an_endless_list_is_refused(self):
+        with self.daemon.connect() as connection:
+            head = (f"PUT /trash HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {SYSTEM_ROOT_TOKEN}\r\n"
+                    "Content-Length: 99999999999\r\n\r\n")
+            connection.send(head.encode())
+            self.assertEqual(connection.read_response().status, 413)
+
+
+class Configurations(TrashCase, KeepstoreCase):
+    ttl = {"BlobSigningTTL": "1s", "BlobTrashLifetime": "2h"}
+
+    def test_read_only_mounts(self):
+        roots = [self.dir.make(n) for n in ("rw", "ro", "trashable")]
+        data = b"mounts"
+        stamp = time.time_ns() - 5000 * 10**9
+        for root in roots:
+            os.utime(store(root, md5(data), data), ns=(stamp, stamp))
+        daemon = self.start([roots[0], directory_volume(roots[1], ReadOnly=True),
+                             directory_volume(roots[2], ReadOnly=True, AllowTrashWhenReadOnly=True)], Collections=self.ttl)
+        self.send(daemon, [{"locator": plain(data), "block_mtime": stamp, "mount_uuid": volume_uuid(1)}])
+        self.drain(daemon)
+        self.assertEqual([len(trash_copies(r, md5(data))) for r in roots], [0, 0, 0])
+        self.send(daemon, [{"locator": plain(data), "block_mtime": stamp}])
+        self.drain(daemon)
+        self.assertEqual([len(trash_copies(r, md5(data))) for r in roots], [1, 0, 1])
+
+    def kept_list(self, **collections):
+        """A list that no worker takes: it is stored, counted, and cleared by an empty one."""
+        daemon = self.start(Collections={**self.ttl, **collections})
+        path = store(daemon.roots()[0], md5(b"foo"), b"foo", age=5000)
+        self.assert_reply(self.send(daemon, [item(b"foo", path)] * 3), 200, b"")
+        self.assertEqual(daemon.metric("arvados_keepstore_trash_queue_pending_entries"), 3)
+        self.assert_reply(self.send(daemon, [item(b"foo", path)]), 200, b"")
+        self.assertEqual(daemon.metric("arvados_keepstore_trash_queue_pending_entries"), 1)
+        self.assert_reply(self.send(daemon, None, b"null\n"), 200, b"")
+        self.assertEqual(daemon.metric("arvados_keepstore_trash_queue_pending_entries"), 0)
+        self.assertTrue(os.path.exists(path))
+
+    def test_list_is_kept_without_blob_trash(self):
+        self.kept_list(BlobTrash=False)
+
+    def test_list_is_kept_without_workers(self):
+        self.kept_list(BlobTrashConcurrency=0)
+
+    def test_delete_works_without_workers(self):
+        daemon = self.start(Collections={**self.ttl, "BlobTrashConcurrency": 0})
+        store(daemon.roots()[0], md5(b"foo"), b"foo", age=5000)
+        self.assert_reply(daemon.admin("DELETE", "/" + md5(b"foo")), 200)
+        self.assertEqual(len(trash_copies(daemon.roots()[0], md5(b"foo"))), 1)
+
+
+if __name__ == "__main__":
+    main()
