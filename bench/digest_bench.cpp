@@ -1,18 +1,19 @@
-// GB/s of MD5 on one core, by number of streams and by instruction set, beside OpenSSL's single stream in the same run.
-// Usage: keepstore_digest_bench [seconds per figure, default 0.4]
+// GB/s of MD5 on one core, by number of streams and by instruction set, beside OpenSSL's single
+// stream in the same run. Usage: keepstore_digest_bench [seconds per figure, default 0.4]
 //
-// First the kernels alone (64 KiB passes over 1 MiB buffers that start in different cache sets), then the engine with
-// one and two workers, where CPU-seconds per GiB count the workers and the submitting thread.
+// First the kernels alone (64 KiB passes over 1 MiB buffers that start in different cache sets),
+// then the engine with one and two workers, where CPU-seconds per GiB count the workers and the
+// submitting thread.
 
 #include "base/units.hpp"
 #include "digest/engine.hpp"
 #include "digest/md5.hpp"
 #include "digest/md5_lanes.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <chrono>
@@ -48,7 +49,8 @@ std::vector<const_slice> make_buffers(std::size_t count) {
     return buffers;
 }
 
-// Bytes per CPU-second of this thread, the best of a few rounds: other programs' noise only ever slows down.
+// Bytes per CPU-second of this thread, the best of a few rounds: other programs' noise only ever
+// slows down.
 template <class Step>
 double best_rate(double seconds, Step step) {
     double best = 0;
@@ -65,8 +67,8 @@ double best_rate(double seconds, Step step) {
     return best;
 }
 
-double kernel_rate(const digest::md5_kernel& kernel, const std::vector<const_slice>& buffers, std::size_t streams,
-                   double seconds) {
+double kernel_rate(const digest::md5_kernel& kernel, const std::vector<const_slice>& buffers,
+                   std::size_t streams, double seconds) {
     std::vector<digest::md5_state> states(streams);
     std::vector<digest::md5_lane> lanes(streams);
     return best_rate(seconds, [&] {
@@ -76,7 +78,8 @@ double kernel_rate(const digest::md5_kernel& kernel, const std::vector<const_sli
                 for (std::size_t i = 0; i < count; ++i) {
                     lanes[i] = {&states[first + i], buffers[first + i].bytes.data() + at};
                 }
-                kernel.compress(std::span(lanes).first(count), pass_bytes / digest::md5_block_bytes);
+                kernel.compress(std::span(lanes).first(count),
+                                pass_bytes / digest::md5_block_bytes);
             }
         }
         return buffer_bytes * streams;
@@ -91,7 +94,8 @@ double openssl_rate(const const_slice& buffer, double seconds) {
     });
 }
 
-awaitable<void> feed(digest::engine& engine, const_slice buffer, steady::time_point until, std::uint64_t& bytes) {
+awaitable<void> feed(digest::engine& engine, const_slice buffer, steady::time_point until,
+                     std::uint64_t& bytes) {
     digest::md5_stream stream(engine, {});
     while (steady::now() < until) {
         for (std::size_t at = 0; at < buffer.size(); at += 256 * KiB) {
@@ -103,13 +107,15 @@ awaitable<void> feed(digest::engine& engine, const_slice buffer, steady::time_po
     if (drained) bytes += stream.length();
 }
 
-void engine_row(unsigned threads, const std::vector<const_slice>& buffers, std::size_t streams, double seconds) {
+void engine_row(unsigned threads, const std::vector<const_slice>& buffers, std::size_t streams,
+                double seconds) {
+    asio::io_context context(1);  // Before the engine, whose workers post to it.
     digest::engine engine(threads);
-    asio::io_context context(1);
     std::uint64_t bytes = 0;
     const auto begin = steady::now();
     const double cpu_begin = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
-    const auto until = begin + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds));
+    const auto until = begin + std::chrono::duration_cast<steady::duration>(
+                                   std::chrono::duration<double>(seconds));
     for (std::size_t i = 0; i < streams; ++i) {
         asio::co_spawn(context, feed(engine, buffers[i], until, bytes), asio::detached);
     }
@@ -118,8 +124,10 @@ void engine_row(unsigned threads, const std::vector<const_slice>& buffers, std::
     const double cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_begin;
     const auto stats = engine.snapshot();
     fmt::print("  {:>7}  {:>7}  {:>6.2f}  {:>9.3f}  {:>9.1f}  {:>8}\n", threads, streams,
-               static_cast<double>(bytes) / wall * 1e-9, cpu / (static_cast<double>(bytes) / static_cast<double>(GiB)),
-               stats.passes_total ? static_cast<double>(stats.lanes_used_total) / static_cast<double>(stats.passes_total)
+               static_cast<double>(bytes) / wall * 1e-9,
+               cpu / (static_cast<double>(bytes) / static_cast<double>(GiB)),
+               stats.passes_total ? static_cast<double>(stats.lanes_used_total) /
+                                        static_cast<double>(stats.passes_total)
                                   : 1.0,
                stats.wakeups_total);
 }
@@ -128,7 +136,9 @@ int run(double seconds) {
     const std::vector<std::size_t> counts = {1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32};
     const auto buffers = make_buffers(counts.back());
 
-    fmt::print("Kernels on one core: GB/s (times OpenSSL's single stream, measured before each row)\n  streams  openssl");
+    fmt::print(
+        "Kernels on one core: GB/s (times OpenSSL's single stream, measured before each row)\n  "
+        "streams  openssl");
     for (const auto& kernel : digest::md5_kernels()) fmt::print("  {:>14}", kernel.name);
     fmt::print("\n");
     for (const std::size_t streams : counts) {
@@ -141,8 +151,10 @@ int run(double seconds) {
         fmt::print("\n");
     }
 
-    fmt::print("\nEngine ({}), pieces of 256 KiB\n  workers  streams    GB/s  CPU-s/GiB  lanes/pass   wakeups\n",
-               digest::default_md5_kernel().name);
+    fmt::print(
+        "\nEngine ({}), pieces of 256 KiB\n  workers  streams    GB/s  CPU-s/GiB  lanes/pass   "
+        "wakeups\n",
+        digest::default_md5_kernel().name);
     for (const unsigned threads : {1U, 2U}) {
         for (const std::size_t streams : counts) engine_row(threads, buffers, streams, seconds);
     }

@@ -40,8 +40,12 @@ engine::stats engine::snapshot() const {
             .workers_asleep = core_->workers_asleep()};
 }
 
-std::string_view engine::target() const noexcept { return core_->kernel.name; }
-std::size_t engine::lanes() const noexcept { return core_->kernel.lanes; }
+std::string_view engine::target() const noexcept {
+    return core_->kernel.name;
+}
+std::size_t engine::lanes() const noexcept {
+    return core_->kernel.lanes;
+}
 
 awaitable<result<md5_state>> engine::compress(md5_state from, const_slice whole_blocks) {
     md5_segment segment{from, std::move(whole_blocks)};
@@ -130,7 +134,9 @@ awaitable<result<void>> md5_stream::update(const_slice piece) {
     co_return co_await room->wait();
 }
 
-void md5_stream::set_queue_bytes(std::size_t bytes) noexcept { queue_bytes_ = bytes; }
+void md5_stream::set_queue_bytes(std::size_t bytes) noexcept {
+    queue_bytes_ = bytes;
+}
 
 awaitable<result<void>> md5_stream::drain() {
     const auto job = job_;
@@ -146,8 +152,14 @@ awaitable<result<md5_digest>> md5_stream::finish() {
     co_return job->finish();
 }
 
-std::uint64_t md5_stream::length() const noexcept { return length_; }
-std::vector<md5_state> md5_stream::waypoints() const { return job_->waypoints; }
-md5_state md5_stream::state() const { return job_->state; }
+std::uint64_t md5_stream::length() const noexcept {
+    return length_;
+}
+std::vector<md5_state> md5_stream::waypoints() const {
+    return job_->waypoints;
+}
+md5_state md5_stream::state() const {
+    return job_->state;
+}
 
 }  // namespace keepstore::digest

@@ -1,9 +1,10 @@
-/// The digest engine: any number of MD5 streams submit pieces, worker threads hash them. A worker takes all pieces that
-/// are ready (at most as many as it has SIMD lanes) and hashes them in passes, run length by the shortest piece with a
-/// cap; a stream with nobody beside it is hashed by OpenSSL. There is no timer: nothing waits for company.
+/// The digest engine: any number of MD5 streams submit pieces, worker threads hash them. A worker
+/// takes all pieces that are ready (at most as many as it has SIMD lanes) and hashes them in
+/// passes, run length by the shortest piece with a cap; a stream with nobody beside it is hashed by
+/// OpenSSL. There is no timer: nothing waits for company.
 ///
-/// One worker fills its lanes before another is woken: sixteen lanes cost a core hardly more than two, so that lanes,
-/// not threads, are the cheap way to be fast.
+/// One worker fills its lanes before another is woken: sixteen lanes cost a core hardly more than
+/// two, so that lanes, not threads, are the cheap way to be fast.
 ///
 /// The engine is safe to use from any thread. A stream is used by one coroutine at a time.
 #pragma once
@@ -35,26 +36,29 @@ class engine {
     /// `threads` workers; one for each core is right. The kernel is default_md5_kernel().
     explicit engine(unsigned threads);
     engine(unsigned threads, const md5_kernel& kernel);
-    /// Streams and calls must be gone by then.
+    /// Streams and calls must be gone by then, but the io_contexts of their coroutines must not: a
+    /// worker may still be inside the post() that resumed one.
     ~engine();
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
 
-    /// Hashes one segment and returns the state after it. errc::cancelled: a share in the bytes may then be held until
-    /// a pass (some 100 microseconds) is over. Two or more segments known at the same time: compress_all.
+    /// Hashes one segment and returns the state after it. errc::cancelled: a share in the bytes may
+    /// then be held until a pass (some 100 microseconds) is over. Two or more segments known at the
+    /// same time: compress_all.
     [[nodiscard]] awaitable<result<md5_state>> compress(md5_state from, const_slice whole_blocks);
 
-    /// Hashes all segments side by side, in lanes, and suspends once. Awaited in place; `segments` stays the caller's.
-    /// On error (errc::cancelled) the states are as they were.
+    /// Hashes all segments side by side, in lanes, and suspends once. Awaited in place; `segments`
+    /// stays the caller's. On error (errc::cancelled) the states are as they were.
     [[nodiscard]] awaitable<result<void>> compress_all(std::span<md5_segment> segments);
 
     struct stats {
         std::uint64_t bytes_total;         ///< Hashed, by any means.
         std::uint64_t bytes_single_total;  ///< Of these, hashed as a lone stream by OpenSSL.
         std::uint64_t passes_total;        ///< SIMD passes.
-        std::uint64_t lanes_used_total;    ///< Occupied lanes, all passes; / passes = average occupancy.
-        std::uint64_t wakeups_total;       ///< Times that a sleeping worker was woken.
-        std::size_t workers_asleep;        ///< Now, of all workers.
+        std::uint64_t
+            lanes_used_total;         ///< Occupied lanes, all passes; / passes = average occupancy.
+        std::uint64_t wakeups_total;  ///< Times that a sleeping worker was woken.
+        std::size_t workers_asleep;   ///< Now, of all workers.
     };
     [[nodiscard]] stats snapshot() const;
 
@@ -75,18 +79,21 @@ class md5_stream {
     struct options {
         /// update() suspends while more than this waits to be hashed.
         std::size_t queue_bytes = 512 * 1024;
-        /// Keep the chaining state at each multiple of this many bytes (a multiple of 64); 0: keep none.
+        /// Keep the chaining state at each multiple of this many bytes (a multiple of 64); 0: keep
+        /// none.
         std::size_t waypoint_stride = 0;
     };
 
     md5_stream(engine&, options);
-    /// Pieces still queued are dropped; one being hashed keeps its bytes alive until its pass is over.
+    /// Pieces still queued are dropped; one being hashed keeps its bytes alive until its pass is
+    /// over.
     ~md5_stream();
     md5_stream(md5_stream&&) noexcept;
     md5_stream& operator=(md5_stream&&) noexcept;
 
-    /// Adds a piece. Takes a share in its bytes until they are hashed; they must not change until then. Small pieces on
-    /// an idle stream are hashed at once, on the calling thread. errc::cancelled: the piece has been added nevertheless.
+    /// Adds a piece. Takes a share in its bytes until they are hashed; they must not change until
+    /// then. Small pieces on an idle stream are hashed at once, on the calling thread.
+    /// errc::cancelled: the piece has been added nevertheless.
     [[nodiscard]] awaitable<result<void>> update(const_slice piece);
 
     void set_queue_bytes(std::size_t) noexcept;

@@ -9,7 +9,8 @@
 
 namespace keepstore::digest {
 
-/// One thread with its lanes. Everything here is the thread's own, except what is reached through core_.
+/// One thread with its lanes. Everything here is the thread's own, except what is reached through
+/// core_.
 class engine::core::worker {
   public:
     explicit worker(engine::core& core) : core_(core) { lanes_.reserve(core.kernel.lanes); }
@@ -40,7 +41,8 @@ class engine::core::worker {
         std::size_t bytes_since_taken = 0;
     };
 
-    // Whoever takes the token of this wake-up finds asleep_ and lanes_free_ adjusted already, by the waker.
+    // Whoever takes the token of this wake-up finds asleep_ and lanes_free_ adjusted already, by
+    // the waker.
     bool sleep(std::unique_lock<std::mutex>& lock) {
         core_.wake_.wait(lock, [&] { return core_.stopping_ || core_.wake_tokens_ > 0; });
         if (core_.stopping_) return false;
@@ -48,7 +50,8 @@ class engine::core::worker {
         return true;
     }
 
-    // With the mutex: after a pass, lets go of lanes whose job has nothing more, was abandoned, or had its turn.
+    // With the mutex: after a pass, lets go of lanes whose job has nothing more, was abandoned, or
+    // had its turn.
     void settle() {
         std::erase_if(lanes_, [this](lane& l) {
             if (keep(l)) return false;

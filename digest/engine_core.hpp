@@ -1,7 +1,9 @@
-/// The scheduler of the digest engine (private to this module): the queue of jobs that have pieces, and the workers.
+/// The scheduler of the digest engine (private to this module): the queue of jobs that have pieces,
+/// and the workers.
 ///
-/// Any thread may call; one mutex guards the queue and the jobs' queues, and is never held while bytes are hashed,
-/// buffers given back or coroutines woken. A worker takes it twice per pass, that is, every 100 microseconds or so.
+/// Any thread may call; one mutex guards the queue and the jobs' queues, and is never held while
+/// bytes are hashed, buffers given back or coroutines woken. A worker takes it twice per pass, that
+/// is, every 100 microseconds or so.
 #pragma once
 
 #include "digest/hash_job.hpp"
@@ -26,7 +28,8 @@ struct engine::core {
     core(const core&) = delete;
     core& operator=(const core&) = delete;
 
-    /// Queues a piece. If more than `wake_at` bytes wait then, \returns what will be set when no more do.
+    /// Queues a piece. If more than `wake_at` bytes wait then, \returns what will be set when no
+    /// more do.
     [[nodiscard]] std::optional<one_shot<void>> submit(const std::shared_ptr<hash_job>& job,
                                                        const_slice piece, std::size_t wake_at);
     /// Queues every job of a batch; each has its piece.
@@ -55,12 +58,13 @@ struct engine::core {
 
     std::mutex mutex_;
     std::condition_variable wake_;
-    // Guarded by mutex_. Invariant: ready_.size() <= lanes_free_, or every worker is awake (or has a wake-up under way).
-    // An awake worker looks at ready_ after every pass and before it sleeps, so that nobody is forgotten.
+    // Guarded by mutex_. Invariant: ready_.size() <= lanes_free_, or every worker is awake (or has
+    // a wake-up under way). An awake worker looks at ready_ after every pass and before it sleeps,
+    // so that nobody is forgotten.
     std::deque<std::shared_ptr<hash_job>> ready_;
-    std::size_t lanes_free_ = 0;    // Of awake workers.
-    std::size_t asleep_ = 0;        // Workers asleep and not being woken.
-    std::size_t wake_tokens_ = 0;   // Wake-ups under way.
+    std::size_t lanes_free_ = 0;   // Of awake workers.
+    std::size_t asleep_ = 0;       // Workers asleep and not being woken.
+    std::size_t wake_tokens_ = 0;  // Wake-ups under way.
     bool stopping_ = false;
 
     std::vector<std::jthread> threads_;  // Last: they use the rest.

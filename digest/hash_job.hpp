@@ -1,5 +1,5 @@
-/// What the engine schedules (private to this module): one chain of MD5 blocks with the pieces that wait for it. A
-/// stream is a job for its whole life, a segment is a job with one piece.
+/// What the engine schedules (private to this module): one chain of MD5 blocks with the pieces that
+/// wait for it. A stream is a job for its whole life, a segment is a job with one piece.
 #pragma once
 
 #include "base/async.hpp"
@@ -16,7 +16,8 @@
 
 namespace keepstore::digest {
 
-/// First in, first out, without an allocation before the first piece: most streams of small blocks never queue one.
+/// First in, first out, without an allocation before the first piece: most streams of small blocks
+/// never queue one.
 class piece_queue {
   public:
     [[nodiscard]] bool empty() const noexcept { return first_ == pieces_.size(); }
@@ -36,12 +37,14 @@ struct segment_batch;
 struct hash_job {
     // Constant after construction.
     engine::core* owner = nullptr;
-    segment_batch* batch = nullptr;  // The batch that this job is a part of, and that keeps it alive; streams: none.
+    segment_batch* batch =
+        nullptr;  // The batch that this job is a part of, and that keeps it alive; streams: none.
     std::size_t waypoint_stride = 0;
 
-    // Touched by the owning coroutine while not `busy`, otherwise by the worker that has the job in work.
+    // Touched by the owning coroutine while not `busy`, otherwise by the worker that has the job in
+    // work.
     md5_state state;
-    std::uint64_t hashed = 0;  // Bytes, those in `partial` included.
+    std::uint64_t hashed = 0;                          // Bytes, those in `partial` included.
     std::array<std::byte, md5_block_bytes> partial{};  // The last hashed % 64 bytes.
     std::vector<md5_state> waypoints;
 
@@ -52,17 +55,19 @@ struct hash_job {
     std::optional<one_shot<void>> waiter;  // To be set when queued_bytes <= wake_at.
     std::size_t wake_at = 0;
 
-    // Written under the engine's mutex. `busy`: in the ready queue or in work; the owning coroutine alone sets it, so
-    // that it may read false without the mutex.
+    // Written under the engine's mutex. `busy`: in the ready queue or in work; the owning coroutine
+    // alone sets it, so that it may read false without the mutex.
     std::atomic<bool> busy = false;
     std::atomic<bool> abandoned = false;
 
-    /// Completes a partial block from the front of `bytes`. \returns the bytes used; 0 if there is no partial block.
+    /// Completes a partial block from the front of `bytes`. \returns the bytes used; 0 if there is
+    /// no partial block.
     std::size_t top_up(std::span<const std::byte> bytes);
-    /// How much of `available` bytes may be hashed in one go: whole blocks, not across a waypoint. Without a partial
-    /// block only.
+    /// How much of `available` bytes may be hashed in one go: whole blocks, not across a waypoint.
+    /// Without a partial block only.
     [[nodiscard]] std::size_t run_bytes(std::size_t available) const noexcept;
-    /// Counts whole blocks that were run through `state`, and keeps the waypoint if there is one here.
+    /// Counts whole blocks that were run through `state`, and keeps the waypoint if there is one
+    /// here.
     void advance(std::size_t bytes);
     /// Keeps the last bytes of a piece, less than a block.
     void keep_tail(std::span<const std::byte> tail);

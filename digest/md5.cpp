@@ -1,5 +1,6 @@
-// The low-level MD5 of OpenSSL is deprecated since 3.0 in favour of EVP, but EVP hides the chaining state, which is what
-// this module is about. The functions run the same assembly. Must stand before the first OpenSSL header.
+// The low-level MD5 of OpenSSL is deprecated since 3.0 in favour of EVP, but EVP hides the chaining
+// state, which is what this module is about. The functions run the same assembly. Must stand before
+// the first OpenSSL header.
 #define OPENSSL_SUPPRESS_DEPRECATED
 
 #include "digest/md5.hpp"
@@ -24,7 +25,8 @@ void md5_compress(md5_state& state, std::span<const std::byte> bytes) {
 
 md5_digest md5_finish(const md5_state& state, std::span<const std::byte> tail,
                       std::uint64_t length) {
-    // RFC 1321 section 3.1 and 3.2: a 1 bit, zeros, and the length in bits as 64 bits, low-order byte first.
+    // RFC 1321 section 3.1 and 3.2: a 1 bit, zeros, and the length in bits as 64 bits, low-order
+    // byte first.
     std::array<std::byte, 2 * md5_block_bytes> padded{};
     std::ranges::copy(tail, padded.begin());
     padded[tail.size()] = std::byte{0x80};
@@ -64,7 +66,9 @@ md5_digest md5::finish() {
     return md5_finish(state_, std::span(partial_).first(length_ % md5_block_bytes), length_);
 }
 
-md5_state md5::state() const { return state_; }
+md5_state md5::state() const {
+    return state_;
+}
 
 md5_digest md5_of(std::span<const std::byte> bytes) {
     md5 hash;

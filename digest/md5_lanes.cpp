@@ -1,5 +1,5 @@
-// Compiled once per instruction set: foreach_target.h includes this file again for each, with HWY_NAMESPACE and
-// HWY_TARGET set, and last for the static target, when HWY_ONCE is defined.
+// Compiled once per instruction set: foreach_target.h includes this file again for each, with
+// HWY_NAMESPACE and HWY_TARGET set, and last for the static target, when HWY_ONCE is defined.
 #include "digest/md5_lanes.hpp"
 
 #include <algorithm>
@@ -9,8 +9,8 @@
 #include <string_view>
 #include <vector>
 
-// Not worth their code size (AVX3_DL, SSSE3), or without arrays of vectors, which the kernel uses (SVE, RVV): those run
-// the next target down.
+// Not worth their code size (AVX3_DL, SSSE3), or without arrays of vectors, which the kernel uses
+// (SVE, RVV): those run the next target down.
 #undef HWY_DISABLED_TARGETS
 #define HWY_DISABLED_TARGETS \
     (HWY_AVX3_DL | HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
@@ -42,22 +42,24 @@ inline constexpr std::uint32_t sines[64] = {
     0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391};
 
 // Rotations to the left, by round and step modulo 4.
-inline constexpr int rotations[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
+inline constexpr int rotations[4][4] = {
+    {7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
 
 // Which word of the block step i uses.
 constexpr int word_of(int i) {
     return (i < 16 ? i : i < 32 ? 5 * i + 1 : i < 48 ? 3 * i + 5 : 7 * i) % 16;
 }
 
-// How far ahead of the reading position each lane prefetches: sixteen streams are too many for the hardware prefetcher
-// (5.8 instead of 8.4 GB/s without). Reaching beyond the end of the data is harmless, a prefetch cannot fault.
+// How far ahead of the reading position each lane prefetches: sixteen streams are too many for the
+// hardware prefetcher (5.8 instead of 8.4 GB/s without). Reaching beyond the end of the data is
+// harmless, a prefetch cannot fault.
 inline constexpr std::size_t prefetch_bytes = 1024;
 
 // a += f(b, c, d), in an order that keeps the chain from the newest word, b, short.
 template <int Round, class V>
 HWY_INLINE V add_function(V a, V b, V c, V d) {
-    // IfVecThenElse selects bits on AVX-512 only (vpternlog); elsewhere it is a blend by the bytes' top bits and gives
-    // WRONG digests.
+    // IfVecThenElse selects bits on AVX-512 only (vpternlog); elsewhere it is a blend by the bytes'
+    // top bits and gives WRONG digests.
     if constexpr (Round == 0) {
 #if HWY_TARGET == HWY_AVX3
         return hn::Add(a, hn::IfVecThenElse(b, c, d));
@@ -68,7 +70,8 @@ HWY_INLINE V add_function(V a, V b, V c, V d) {
 #if HWY_TARGET == HWY_AVX3
         return hn::Add(a, hn::IfVecThenElse(d, b, c));
 #else
-        // The two halves have no bit in common, so that their `or` is a sum, and only one of them waits for b.
+        // The two halves have no bit in common, so that their `or` is a sum, and only one of them
+        // waits for b.
         return hn::Add(hn::Add(a, hn::AndNot(d, c)), hn::And(d, b));
 #endif
     } else if constexpr (Round == 2) {
@@ -78,19 +81,22 @@ HWY_INLINE V add_function(V a, V b, V c, V d) {
         return hn::Add(a, hn::Xor(b, hn::Xor(c, d)));
 #endif
     } else {
-        // Plain xor for the complement: compilers join these three into one vpternlog, not so with hn::Not.
+        // Plain xor for the complement: compilers join these three into one vpternlog, not so with
+        // hn::Not.
         const auto ones = hn::Set(hn::DFromV<V>(), 0xffffffffU);
         return hn::Add(a, hn::Xor(c, hn::Or(b, hn::Xor(d, ones))));
     }
 }
 
-// `Sets` registers of lanes side by side: their chains are independent, which hides the latency of a step.
+// `Sets` registers of lanes side by side: their chains are independent, which hides the latency of
+// a step.
 template <int I, int Sets, class D, class V>
 HWY_INLINE void step(D d32, V* a, const V* b, const V* c, const V* d, const V (*words)[16]) {
     constexpr int rotation = rotations[I / 16][I % 4];
     for (int s = 0; s < Sets; ++s) {
         const V sum = hn::Add(a[s], hn::Add(words[s][word_of(I)], hn::Set(d32, sines[I])));
-        a[s] = hn::Add(b[s], hn::RotateRight<32 - rotation>(add_function<I / 16>(sum, b[s], c[s], d[s])));
+        a[s] = hn::Add(b[s],
+                       hn::RotateRight<32 - rotation>(add_function<I / 16>(sum, b[s], c[s], d[s])));
     }
 }
 
@@ -110,7 +116,8 @@ HWY_INLINE void sixteen_steps(D d32, V* a, V* b, V* c, V* d, const V (*words)[16
     four_steps<I + 12, Sets>(d32, a, b, c, d, words);
 }
 
-// 16 bytes of streams `data[0]`, `data[4]`, `data[8]`, ... side by side: one row of the transposition below.
+// 16 bytes of streams `data[0]`, `data[4]`, `data[8]`, ... side by side: one row of the
+// transposition below.
 template <class D>
     requires(hn::MaxLanes(D()) <= 4)
 HWY_INLINE hn::Vec<D> load_row(D d32, const std::uint8_t* const* data, std::size_t offset) {
@@ -126,8 +133,9 @@ HWY_INLINE hn::Vec<D> load_row(D d32, const std::uint8_t* const* data, std::size
 }
 #endif
 
-// Words [4 * Quarter, 4 * Quarter + 4) of the next block of all streams. Within each 128-bit part the 4x4 words are
-// transposed, and since row j holds streams j, 4 + j, 8 + j, ..., the lanes come out in the order of the streams.
+// Words [4 * Quarter, 4 * Quarter + 4) of the next block of all streams. Within each 128-bit part
+// the 4x4 words are transposed, and since row j holds streams j, 4 + j, 8 + j, ..., the lanes come
+// out in the order of the streams.
 template <int Quarter, class D, class V>
 HWY_INLINE void load_quarter(D d32, const std::uint8_t* const* data, std::size_t offset, V* words) {
     const hn::Repartition<std::uint64_t, D> d64;
@@ -146,8 +154,8 @@ HWY_INLINE void load_quarter(D d32, const std::uint8_t* const* data, std::size_t
     words[Quarter * 4 + 3] = hn::BitCast(d32, hn::InterleaveUpper(d64, high01, high23));
 }
 
-// Runs 1 to Sets * lanes-of-D occupied lanes. Spare lanes repeat the first: their loads hit the L1 cache, and what they
-// compute is dropped.
+// Runs 1 to Sets * lanes-of-D occupied lanes. Spare lanes repeat the first: their loads hit the L1
+// cache, and what they compute is dropped.
 template <int Sets, class D>
 HWY_NOINLINE void compress_lanes(D d32, std::span<const md5_lane> lanes, std::size_t blocks) {
     using vec = hn::Vec<D>;
@@ -267,7 +275,8 @@ std::vector<md5_kernel> find_kernels() {
 #if HWY_TARGETS & HWY_NEON
     if (supported & HWY_NEON) found.push_back({"neon", N_NEON::lane_count, N_NEON::compress});
 #endif
-    // As many lanes as a small vector, so that streams are treated alike; they gain nothing from each other.
+    // As many lanes as a small vector, so that streams are treated alike; they gain nothing from
+    // each other.
     found.push_back({"scalar", 4, compress_scalar});
     return found;
 }

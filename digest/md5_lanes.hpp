@@ -1,9 +1,10 @@
-/// MD5 of many independent streams at a time: one stream in each 32-bit lane of a SIMD register. One stream is a serial
-/// chain (about 0.6 GB/s a core), but a step of sixteen chains costs little more than a step of one. The same source is
-/// compiled for AVX-512, AVX2, SSE4 and NEON (Google Highway); the CPU decides at run time.
+/// MD5 of many independent streams at a time: one stream in each 32-bit lane of a SIMD register.
+/// One stream is a serial chain (about 0.6 GB/s a core), but a step of sixteen chains costs little
+/// more than a step of one. The same source is compiled for AVX-512, AVX2, SSE4 and NEON (Google
+/// Highway); the CPU decides at run time.
 ///
-/// Speed per core falls in proportion to empty lanes, yet two occupied lanes already beat OpenSSL's single stream.
-/// Stateless; safe from any thread.
+/// Speed per core falls in proportion to empty lanes, yet two occupied lanes already beat OpenSSL's
+/// single stream. Stateless; safe from any thread.
 #pragma once
 
 #include "digest/md5.hpp"
@@ -27,18 +28,21 @@ struct md5_kernel {
     std::string_view name;  ///< "avx512", "avx2", "sse4", "neon", "scalar".
     std::size_t lanes;      ///< Most lanes of one pass; the engine fills up to this many.
 
-    /// Runs `blocks` 64-byte blocks of every occupied lane. At most `lanes` lanes; the states are distinct objects.
+    /// Runs `blocks` 64-byte blocks of every occupied lane. At most `lanes` lanes; the states are
+    /// distinct objects.
     void (*compress)(std::span<const md5_lane> lanes, std::size_t blocks);
 };
 
-/// What this CPU can run, best first. The last one is always "scalar": OpenSSL, one lane after the other.
+/// What this CPU can run, best first. The last one is always "scalar": OpenSSL, one lane after the
+/// other.
 [[nodiscard]] std::span<const md5_kernel> md5_kernels();
 
 /// nullptr if there is none of that name on this CPU.
 [[nodiscard]] const md5_kernel* find_md5_kernel(std::string_view name);
 
-/// The one named by the environment variable KEEPSTORE_DIGEST_TARGET (avx512, avx2, sse4, neon or scalar: for tests and
-/// for CPUs that lower their clock under AVX-512), otherwise, or if the CPU has no such thing, the best. Read once.
+/// The one named by the environment variable KEEPSTORE_DIGEST_TARGET (avx512, avx2, sse4, neon or
+/// scalar: for tests and for CPUs that lower their clock under AVX-512), otherwise, or if the CPU
+/// has no such thing, the best. Read once.
 [[nodiscard]] const md5_kernel& default_md5_kernel();
 
 /// What default_md5_kernel() does with the variable's value; nullptr: not set.

@@ -68,13 +68,17 @@ std::optional<waypoints> waypoints::make(std::size_t length, std::size_t stride,
     return made;
 }
 
-std::size_t waypoints::segment_count() const noexcept { return segments(length_, stride_); }
+std::size_t waypoints::segment_count() const noexcept {
+    return segments(length_, stride_);
+}
 
 std::size_t waypoints::segment_bytes(std::size_t i) const {
     return std::min(stride_, length_ - i * stride_);
 }
 
-const md5_state& waypoints::state_before(std::size_t i) const { return states_.at(i); }
+const md5_state& waypoints::state_before(std::size_t i) const {
+    return states_.at(i);
+}
 
 std::optional<md5_state> waypoints::state_after(std::size_t i) const {
     if (i + 1 >= states_.size()) return std::nullopt;
