@@ -204,4 +204,7 @@ struct local_volume {
 [[nodiscard]] std::expected<std::vector<local_volume>, std::string> select_volumes(
     const cluster_config&, const url& service_url);
 
+/// Empty, or why this build cannot serve the volume: its driver is configured rightly but not part of the build.
+[[nodiscard]] std::string missing_driver(const local_volume&);
+
 }  // namespace keepstore::daemon

@@ -9,11 +9,7 @@ namespace keepstore::daemon {
 namespace {
 
 std::expected<std::unique_ptr<volumes::volume>, std::string> open_volume(const local_volume& v) {
-    if (std::holds_alternative<s3_parameters>(v.parameters)) {
-        return std::unexpected(fmt::format(
-            "Volumes.{}: this build has no S3 driver; serve the volume with another keepstore, or take this host's URL "
-            "out of its AccessViaHosts", v.uuid));
-    }
+    if (auto missing = missing_driver(v); !missing.empty()) return std::unexpected(std::move(missing));
     const auto& parameters = std::get<directory_parameters>(v.parameters);
     volumes::directory_options options;
     options.root = parameters.root;

@@ -1,0 +1,46 @@
+# Fuzz targets: fuzz/fuzz_NAME.cpp with seeds in fuzz/corpus/NAME, each for a few seconds in every test run.
+#
+# With KEEPSTORE_FUZZERS (the asan preset) they are libFuzzer programs in which the code under test is compiled once more
+# with coverage; scripts/fuzz runs them for longer. Otherwise a small driver replays the seeds and mutations of them.
+
+# keepstore_fuzz(NAME COVER sources, relative to the project LINK targets... [SEEDS more folders of seeds])
+function(keepstore_fuzz name)
+    cmake_parse_arguments(arg "" "" "COVER;LINK;SEEDS" ${ARGN})
+    set(target fuzz_${name})
+    add_executable(${target} fuzz/${target}.cpp)
+    target_link_libraries(${target} PRIVATE keepstore::options ${arg_LINK})
+    set(seeds ${CMAKE_CURRENT_SOURCE_DIR}/fuzz/corpus/${name} ${arg_SEEDS})
+    if(KEEPSTORE_FUZZERS)
+        list(TRANSFORM arg_COVER PREPEND ${PROJECT_SOURCE_DIR}/)
+        target_sources(${target} PRIVATE ${arg_COVER})
+        target_compile_options(${target} PRIVATE -fsanitize=fuzzer)
+        target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+        # libFuzzer adds what it finds to the first folder, which must not be in the source tree.
+        set(found ${CMAKE_CURRENT_BINARY_DIR}/fuzz/${name})
+        file(MAKE_DIRECTORY ${found})
+        add_test(NAME fuzz.${name} COMMAND ${target} -max_total_time=5 -timeout=10 -verbosity=0
+            -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/fuzz/${name}- ${found} ${seeds})
+    else()
+        target_sources(${target} PRIVATE fuzz/replay.cpp)
+        add_test(NAME fuzz.${name} COMMAND ${target} ${seeds})
+    endif()
+    set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT 60)
+endfunction()
+
+keepstore_fuzz(locator COVER keepstore/locator.cpp LINK keepstore::core)
+keepstore_fuzz(signature COVER keepstore/signature.cpp keepstore/locator.cpp LINK keepstore::core)
+keepstore_fuzz(work_lists COVER keepstore/work_lists.cpp LINK keepstore::core)
+keepstore_fuzz(request_head COVER router/head_parser.cpp router/request_head.cpp LINK keepstore::router_transport)
+keepstore_fuzz(chunked_body COVER router/chunk_decoder.cpp LINK keepstore::router_transport)
+keepstore_fuzz(config
+    COVER
+        daemon/config_decode.cpp
+        daemon/config_driver.cpp
+        daemon/config_loader.cpp
+        daemon/config_scalars.cpp
+        daemon/config_schema.cpp
+        daemon/config_url.cpp
+        daemon/config_value.cpp
+    LINK keepstore::config
+    SEEDS ${PROJECT_SOURCE_DIR}/conf)
+keepstore_fuzz(waypoints COVER digest/waypoints.cpp LINK keepstore::digest OpenSSL::Crypto)

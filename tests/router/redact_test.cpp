@@ -6,7 +6,7 @@ using namespace keepstore::router;
 
 TEST_CASE("no signature or token is left in what is logged", "[router][redact]") {
     const std::string signature = "Adeadbeef@12345678";
-    for (const std::string text :
+    for (const std::string& text :
          {"/h+3+" + signature, "/h?+" + signature, "/h+3%2B" + signature, "/h?a=b&c=h+" + signature + "&d",
           "/h+3+" + signature + "?api_token=" + signature, "/h?%61pi_token=" + signature,
           "content hash X did not match specified locator h+3+" + signature}) {

@@ -1,5 +1,6 @@
 """Full, read-only and hung volumes: clear answers, the other volume goes on, recovery without an operator."""
 
+import errno
 import os
 import threading
 import time
@@ -47,10 +48,14 @@ class Full(KeepstoreCase):
     def use_up(self, root, left):
         """Takes the space of the file system until `left` bytes are free. Returns the file to delete."""
         path = os.path.join(root, "ballast")
-        descriptor = os.open(path, os.O_CREAT | os.O_WRONLY)
-        found = os.statvfs(root)
-        os.posix_fallocate(descriptor, 0, found.f_bavail * found.f_frsize - left)
-        os.close(descriptor)
+        with open(path, "wb", buffering=0) as file:
+            # The daemon may be taking space at the same time, so the last piece may not fit.
+            try:
+                while (found := os.statvfs(root)).f_bavail * found.f_frsize > left:
+                    file.write(bytes(min(MiB, found.f_bavail * found.f_frsize - left)))
+            except OSError as error:
+                if error.errno != errno.ENOSPC:
+                    raise
         return path
 
     def test_507_and_recovery_when_space_returns(self):

@@ -44,12 +44,20 @@ class PowerCut(KeepstoreCase):
             daemon = self.start([mount.root], check_log=False)
             writers = Writers(daemon, 6, generator, sizes=(0, 100, 4096, 70_000, 300_000, 1_200_000))
             writers.wait(generator.randrange(20, 200))
-            mount.power_cut(generator.choice([2, 2, 1]))
+            flag = generator.choice([2, 2, 1])
+            mount.power_cut(flag)
             daemon.kill()
             writers.stop()
             mount.remount()
             self.assertEqual(writers.problems, [])
             acknowledged.update(writers.acknowledged)
+            missing = [(name, size) for name, size in writers.acknowledged.items()
+                       if not os.path.exists(block_path(mount.root, name))]
+            # In the order of acknowledgement: the last ones raced with the cut itself.
+            order = list(writers.acknowledged)
+            self.assertEqual([(name, size, f"{order.index(name) + 1} of {len(order)}") for name, size in missing], [],
+                             f"acknowledged and gone in round {number}, flag {flag}; folders that are there: "
+                             f"{[os.path.exists(os.path.dirname(block_path(mount.root, name))) for name, _ in missing]}")
             self.assertEqual(damaged_names([mount.root]), [], f"round {number}: a torn block is visible")
         self.assertGreater(len(acknowledged), 20)
         daemon = self.start([mount.root])

@@ -387,7 +387,7 @@ TEST_CASE("a call that waits for its turn can be cancelled", "[volumes][serializ
     CHECK(first->has_value());
 }
 
-TEST_CASE("the counters have the Go daemon's names, and count errors that are some", "[volumes][stats]") {
+TEST_CASE("the counters have the Go daemon's names, and a miss is no error", "[volumes][stats]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto name = random_name();
     REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
@@ -398,7 +398,7 @@ TEST_CASE("the counters have the Go daemon's names, and count errors that are so
     CHECK(stats.operations.at("utimes") == 1);
     CHECK(stats.operations.count("unlink") == 0);
     CHECK(is_error(get(*f.volume, random_name("abc")), errc::not_found));
-    CHECK(f.volume->stats().errors.at("*fs.PathError") == 1);
+    CHECK(f.volume->stats().errors.empty());
     REQUIRE(run(f.volume->touch(name, soon())).has_value());
     REQUIRE(run(f.volume->trash(name, trash_at_once(std::chrono::hours(0)), soon())).has_value());
     stats = f.volume->stats();

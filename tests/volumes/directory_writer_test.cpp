@@ -143,6 +143,7 @@ TEST_CASE("after a failed write everything appended can be read back", "[volumes
         }
         REQUIRE_FALSE(last.has_value());
         CHECK(last.error() == errc::no_space);
+        CHECK(f.volume->stats().errors.at("*fs.PathError") >= 1);
         for (const std::size_t piece : {std::size_t{70'001}, 256 * KiB}) {
             const auto back = read_back_all(**writer, content.size(), piece);
             // Of the append that failed the bytes may be there or not.

@@ -1,0 +1,46 @@
+/// Any bytes as the attribute of waypoints: what is accepted is written back the same, and its segments are the block.
+#include "digest/waypoints.hpp"
+
+#include <openssl/evp.h>
+
+#include <algorithm>
+#include <array>
+#include <cstdlib>
+#include <span>
+#include <vector>
+
+using namespace keepstore;
+
+namespace {
+
+void check(std::span<const std::byte> bytes) {
+    std::size_t length = 0;  // What the bytes themselves claim, so that they get past the comparison.
+    for (std::size_t i = 0; i < 4 && 4 + i < bytes.size(); ++i)
+        length |= std::to_integer<std::size_t>(bytes[4 + i]) << (8 * i);
+    const auto decoded = digest::waypoints::decode(bytes, length);
+    if (!decoded) return;
+    const auto again = decoded->encode();
+    if (!std::ranges::equal(again, bytes)) std::abort();
+    if (digest::waypoints::decode(bytes, length + 1)) std::abort();
+    std::size_t sum = 0;
+    for (std::size_t i = 0; i < decoded->segment_count(); ++i) {
+        if (decoded->state_after(i).has_value() != (i + 1 < decoded->segment_count())) std::abort();
+        sum += decoded->segment_bytes(i);
+    }
+    if (sum != length) std::abort();
+}
+
+}  // namespace
+
+extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
+    const auto bytes = std::as_bytes(std::span(data, size));
+    check(bytes);
+    // Once more with the right checksum, which random bytes never have.
+    std::vector<std::byte> sealed(bytes.begin(), bytes.end());
+    std::array<unsigned char, EVP_MAX_MD_SIZE> sum{};
+    if (EVP_Q_digest(nullptr, "MD5", nullptr, sealed.data(), sealed.size(), sum.data(), nullptr) != 1) std::abort();
+    const auto first_half = std::as_bytes(std::span(sum)).first(8);
+    sealed.insert(sealed.end(), first_half.begin(), first_half.end());
+    check(sealed);
+    return 0;
+}
