@@ -78,17 +78,22 @@ inline constexpr std::size_t request_id_bytes_max = 128;
 /// A chunk-size line with its extension, and all trailer lines of one body.
 inline constexpr std::size_t chunk_line_bytes_max = 256;
 inline constexpr std::size_t trailer_bytes_max = 4 * KiB;
-/// From the first byte of a request until its head is complete; also the time for a TLS handshake.
-inline constexpr seconds header_timeout{10};
+/// From the first byte of a request until its head is complete; also the time for a TLS handshake. A head is one packet;
+/// this covers its retransmission. Keepstore.HeaderTimeout.
+inline constexpr seconds header_timeout{20};
 /// A kept-alive connection without a request. Late: closing under a client's next PUT costs it an error (contract 4.1).
+/// Keepstore.IdleTimeout.
 inline constexpr seconds idle_timeout{120};
 /// Clients that transfer less than this, averaged over the window in which the request waited for them, are cut off.
-/// Half the rate at which the clients themselves give up (contract 4.1: 32 KiB/s).
+/// Half the rate at which the clients themselves give up (contract 4.1: 32 KiB/s). Keepstore.MinTransferRate and
+/// MinTransferRatePeriod; only time in which the request waited for its client counts.
 inline constexpr std::size_t transfer_rate_bytes_min = 16 * KiB;
-inline constexpr seconds transfer_rate_window{20};
+inline constexpr seconds transfer_rate_window{10};
 inline constexpr seconds transfer_rate_grace{5};
-/// A socket operation pending this long counts as stalled: the request's place goes to others meanwhile.
+/// A request that has waited this long for its client, while that moved less than stall_progress_bytes, counts as
+/// stalled: its place goes to others until the client has moved as much again.
 inline constexpr milliseconds stall_threshold{250};
+inline constexpr std::size_t stall_progress_bytes = 16 * KiB;
 /// Period of each loop's tick: the resolution of all limits above and of request deadlines.
 inline constexpr milliseconds transport_tick{100};
 /// After a cancellation the handler may still answer; the answer must be taken within this.
@@ -104,7 +109,8 @@ inline constexpr std::size_t linger_bytes_max = block_size_bytes_max;
 inline constexpr std::size_t bytes_per_turn_max = 512 * KiB;
 /// TCP keepalive probes find dead peers of idle connections (contract 2.9).
 inline constexpr minutes tcp_keepalive_period{3};
-inline constexpr int listen_backlog = 4096;
+/// Bursts of new connections; the kernel caps it at net.core.somaxconn. Keepstore.ListenBacklog.
+inline constexpr int listen_backlog = 1024;
 /// While draining, a connection idle this long is closed; a client at work gets "Connection: close" with its next answer.
 inline constexpr seconds drain_idle_grace{1};
 /// After the drain's deadline: time for cancelled requests to unwind before their connections are cut.

@@ -47,8 +47,9 @@ struct writer {
 };
 
 writer& get_writer() {
-    static writer instance;
-    return instance;
+    // Never destroyed: threads may log until the process ends, and main() flushes.
+    static writer* const instance = new writer;
+    return *instance;
 }
 
 std::string_view name(level l) {
@@ -147,9 +148,8 @@ void write_fields(level l, std::string_view message, std::span<const field> fiel
         append_time(line);
         line += "\" level=";
         line += name(l);
-        line += " msg=\"";
-        append_json_escaped(line, message);
-        line += '"';
+        line += " msg=";
+        append_value_text(line, field("msg", message));
         line += conf->constant_fields_text;
         for (const field& f : fields) {
             line += ' ';

@@ -4,6 +4,7 @@
 /// any thread. conf/keepstore.full.yml explains every key.
 #pragma once
 
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "daemon/config_url.hpp"
 
@@ -90,28 +91,28 @@ struct keepstore_config {
     /// so that slow clients cannot hold buffers and request slots. 16 KiB/s is far below any
     /// working link: a full block would take an hour, and RequestTimeout already ends it after five
     /// minutes. 0 is no limit.
-    std::uint64_t min_transfer_rate = std::uint64_t{16} * 1024;
+    std::uint64_t min_transfer_rate = limits::transfer_rate_bytes_min;
     /// MinTransferRatePeriod: long enough for a TCP retransmission back-off and a short stall of a
     /// client.
-    nanoseconds min_transfer_rate_period = std::chrono::seconds(10);
+    nanoseconds min_transfer_rate_period = limits::transfer_rate_window;
     /// HeaderTimeout, from the first byte of a request (or TLS handshake) to the end of its header.
     /// A header is one packet.
-    nanoseconds header_timeout = std::chrono::seconds(20);
+    nanoseconds header_timeout = limits::header_timeout;
     /// IdleTimeout of a kept-alive connection. Longer than the 90 s after which Go clients drop
     /// theirs, so that the client closes first and no request meets a closing connection.
-    nanoseconds idle_timeout = std::chrono::seconds(120);
+    nanoseconds idle_timeout = limits::idle_timeout;
     /// DrainTimeout after SIGTERM for requests that run. Under systemd's 90 s before SIGKILL.
     nanoseconds drain_timeout = std::chrono::seconds(60);
     /// MaxConnections: an idle connection costs a descriptor and some KiB. 0 is no limit but that
     /// on descriptors.
     std::int64_t connections_max = 8192;
     /// ListenBacklog: bursts of new connections; the kernel caps it at net.core.somaxconn.
-    std::int64_t listen_backlog = 1024;
+    std::int64_t listen_backlog = limits::listen_backlog;
     /// Threads with an event loop; 0 is one per CPU that the process may use.
     std::int64_t threads = 0;
     /// EmptyTrashStartDelay: the first emptying of trash after the start. The Go daemon waits a
     /// whole interval, so that one that restarts daily never empties it.
-    nanoseconds empty_trash_start_delay = std::chrono::minutes(5);
+    nanoseconds empty_trash_start_delay = limits::empty_trash_first_after;
 };
 
 enum class direct_io { automatic, on, off };

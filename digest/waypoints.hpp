@@ -6,13 +6,15 @@
 ///
 /// Encoded form, version 1 (16 + 16 * n bytes, at most 1,024; integers are little-endian):
 ///
+// clang-format off
 ///   offset    bytes  content
 ///   0         1      version: 1
 ///   1         1      log2 of the stride: 16 to 26
-///   2         2      n, the number of states: the number of segments less 1 (0 for an empty
-///   block), at most 63 4         4      length of the block in bytes, at most 64 MiB 8 16*n   the
-///   states at stride, 2 * stride, ..., each the words A, B, C, D 8 + 16*n  8      the first 8
-///   bytes of the MD5 of everything before: notices damage, not malice
+///   2         2      n, the number of states: the number of segments less 1 (0 for an empty block), at most 63
+///   4         4      length of the block in bytes, at most 64 MiB
+///   8         16*n   the states at stride, 2 * stride, ..., each the words A, B, C, D
+///   8 + 16*n  8      the first 8 bytes of the MD5 of everything before: notices damage, not malice
+// clang-format on
 #pragma once
 
 #include "base/limits.hpp"

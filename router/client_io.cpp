@@ -19,11 +19,10 @@ awaitable<bool> client_io::wait(direction what) {
         waiting_ = true;
         auto [code] = co_await connection_->socket().async_wait(type, use_tuple);
         waiting_ = false;
+        const auto now = clock::now();
+        waited_ += now - waiting_since_;
+        waiting_since_ = now;
         turn_bytes_ = 0;
-        if (stalled_) {
-            stalled_ = false;
-            listener_.stall_ended();
-        }
         if (stopped()) co_return false;
         // A cancellation sent before last words were allowed may arrive late: wait again.
         if (code != asio::error::operation_aborted) co_return true;
@@ -35,6 +34,7 @@ io_outcome client_io::try_read(std::span<std::byte> into) noexcept {
     const auto outcome = connection_->try_read(into);
     received_ += outcome.bytes;
     turn_bytes_ += outcome.bytes;
+    note_moved(outcome.bytes);
     read_needs_ = outcome.status == io_status::want_write ? direction::output : direction::input;
     return outcome;
 }
@@ -58,6 +58,7 @@ io_status client_io::try_write_all(std::span<iovec>& buffers, std::size_t& count
         write_needs_ = outcome.status == io_status::want_read ? direction::input : direction::output;
         if (outcome.status != io_status::ok) return outcome.status;
         turn_bytes_ += outcome.bytes;
+        note_moved(outcome.bytes);
         std::size_t left = outcome.bytes;
         while (!buffers.empty() && left >= buffers.front().iov_len) {
             left -= buffers.front().iov_len;
@@ -86,6 +87,16 @@ awaitable<bool> client_io::write_all(std::span<iovec> buffers, std::size_t count
         const bool go_on = co_await wait(direction::output);
         if (!go_on) co_return false;
     }
+}
+
+void client_io::note_moved(std::size_t bytes) noexcept {
+    moved_ += bytes;
+    if (moved_ < limits::stall_progress_bytes) return;
+    moved_ = 0;
+    waited_ = {};
+    if (!stalled_) return;
+    stalled_ = false;
+    listener_.stall_ended();
 }
 
 bool client_io::turn_is_over() const noexcept { return turn_bytes_ >= limits::bytes_per_turn_max; }

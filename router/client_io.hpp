@@ -65,6 +65,9 @@ class client_io {
     void new_request() noexcept {
         reason_ = cancel_reason::none;
         last_words_ = false;
+        stalled_ = false;
+        moved_ = 0;
+        waited_ = {};
     }
     [[nodiscard]] cancel_reason reason() const noexcept { return reason_; }
     [[nodiscard]] bool killed() const noexcept { return killed_; }
@@ -76,7 +79,13 @@ class client_io {
     // --- for the tick -------------------------------------------------------------------------------------------
     [[nodiscard]] bool waiting() const noexcept { return waiting_; }
     [[nodiscard]] clock::time_point waiting_since() const noexcept { return waiting_since_; }
+    /// How long the session has waited for its client since the client last moved limits::stall_progress_bytes. A client
+    /// that dribbles makes it wait as much as one that is silent.
+    [[nodiscard]] clock::duration client_wait(clock::time_point now) const noexcept {
+        return waited_ + (waiting_ ? now - waiting_since_ : clock::duration{});
+    }
     [[nodiscard]] bool stalled() const noexcept { return stalled_; }
+    /// From here until the client has moved as much again.
     void mark_stalled() noexcept { stalled_ = true; }
     /// Received and acknowledged by the client.
     [[nodiscard]] std::uint64_t progress() const noexcept { return received_ + connection_->acknowledged_bytes(); }
@@ -87,6 +96,8 @@ class client_io {
     [[nodiscard]] bool output_full() const noexcept { return output_full_; }
 
   private:
+    void note_moved(std::size_t bytes) noexcept;
+
     const std::unique_ptr<connection> connection_;
     stall_listener& listener_;
     cancel_reason reason_ = cancel_reason::none;
@@ -101,7 +112,8 @@ class client_io {
     std::uint64_t received_ = 0;
     std::uint64_t counted_ = 0;
     std::size_t turn_bytes_ = 0;
-
+    std::size_t moved_ = 0;      ///< Since waited_ was last set to zero.
+    clock::duration waited_{};  ///< In waits that are over.
 };
 
 }  // namespace keepstore::router

@@ -332,7 +332,7 @@ void session::check(clock::time_point now) {
     if (now >= deadline_.at()) return cancel_request(cancel_reason::request_deadline);
     if (io_.waiting()) {
         const auto waited = now - io_.waiting_since();
-        if (!io_.stalled() && waited >= limit.stall_threshold) {
+        if (!io_.stalled() && io_.client_wait(now) >= limit.stall_threshold) {
             io_.mark_stalled();
             loop_.application().stalled(*this, true);
         }

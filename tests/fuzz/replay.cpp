@@ -22,8 +22,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
 
 namespace {
 
-constexpr int rounds_max = 20'000;
-constexpr std::chrono::seconds time_max{3};
+constexpr int rounds_max = 500'000;
+constexpr std::chrono::seconds time_max{2};
 constexpr std::size_t input_bytes_max = 64 * 1024;
 
 using generator = std::mt19937_64;

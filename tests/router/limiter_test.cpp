@@ -205,7 +205,7 @@ TEST_CASE("several loops share one limiter and never exceed it", "[router][limit
     std::vector<std::thread> threads;
     for (int t = 0; t < 3; ++t) {
         threads.emplace_back([&] {
-            asio::io_context context(1);
+            asio::io_context& context = test::new_context();
             for (int i = 0; i < 8; ++i) asio::co_spawn(context, client, asio::detached);
             context.run_for(std::chrono::seconds(20));
         });

@@ -39,30 +39,39 @@ class PowerCut(KeepstoreCase):
     def puts(self, kind):
         generator = random.Random(seed())
         mount = self.mount(kind)
-        acknowledged = {}
+        acknowledged, total = {}, 0
         for number in range(rounds(4)):
+            found = os.statvfs(mount.root)
+            if found.f_bavail < found.f_blocks // 2:  # Else it would be full one day, and the rounds would test nothing.
+                for folder in os.listdir(mount.root):
+                    shutil.rmtree(os.path.join(mount.root, folder))
+                acknowledged = {}
             daemon = self.start([mount.root], check_log=False)
             writers = Writers(daemon, 6, generator, sizes=(0, 100, 4096, 70_000, 300_000, 1_200_000))
             writers.wait(generator.randrange(20, 200))
             flag = generator.choice([2, 2, 1])
+            # Only what was acknowledged before the cut begins must survive. While XFS shuts down with flag 2 an fsync under
+            # way can return 0 for what is lost (a plain writer without any daemon loses its last few files in one cut of
+            # ten), which a real power cut cannot do: nobody is left to receive such an acknowledgement.
+            promised = writers.snapshot()
             mount.power_cut(flag)
             daemon.kill()
             writers.stop()
             mount.remount()
             self.assertEqual(writers.problems, [])
-            acknowledged.update(writers.acknowledged)
-            missing = [(name, size) for name, size in writers.acknowledged.items()
+            self.assertGreaterEqual(len(promised), 20, f"round {number} hardly wrote anything")
+            acknowledged.update(promised)
+            total += len(promised)
+            missing = [(name, size) for name, size in promised.items()
                        if not os.path.exists(block_path(mount.root, name))]
-            # In the order of acknowledgement: the last ones raced with the cut itself.
-            order = list(writers.acknowledged)
+            order = list(promised)
             self.assertEqual([(name, size, f"{order.index(name) + 1} of {len(order)}") for name, size in missing], [],
                              f"acknowledged and gone in round {number}, flag {flag}; folders that are there: "
                              f"{[os.path.exists(os.path.dirname(block_path(mount.root, name))) for name, _ in missing]}")
             self.assertEqual(damaged_names([mount.root]), [], f"round {number}: a torn block is visible")
-        self.assertGreater(len(acknowledged), 20)
         daemon = self.start([mount.root])
         self.assertEqual(verify(daemon, acknowledged), [], f"of {len(acknowledged)} acknowledged")
-        print(f"{kind}: {len(acknowledged)} acknowledged, {rounds(4)} cuts, none lost")
+        print(f"{kind}: {total} acknowledged, {rounds(4)} cuts, none lost")
         daemon.stop()
 
     def test_puts_on_ext4(self):

@@ -53,8 +53,8 @@ class SlowClients(KeepstoreCase):
                 count += 1
         return count
 
-    def drip(self, connections, byte=b"x"):
-        dripper = Dripper(connections, byte)
+    def drip(self, connections, byte=b"x", period=1.0):
+        dripper = Dripper(connections, byte, period)
         self.addCleanup(dripper.stop)
         for connection in connections:
             self.addCleanup(connection.close)
@@ -71,6 +71,16 @@ class SlowClients(KeepstoreCase):
             longest = max(longest, time.monotonic() - begun)
             n += 1
         return longest
+
+    def test_a_dribble_faster_than_the_stall_threshold(self):
+        # Never silent for a quarter of a second, and still no reason to keep others waiting.
+        daemon = self.start(API={"MaxConcurrentRequests": 4, "MaxQueuedRequests": 4})
+        slow = [daemon.connect() for _ in range(40)]
+        for connection in slow:
+            connection.send(build_request("PUT", "/" + md5(b"never"), {"Content-Length": "1000000"}))
+        self.drip(slow, period=0.1)
+        until(lambda: daemon.metric("keepstore_stalled_requests") >= 4, 10, "slow requests counted as stalled")
+        self.assertLess(self.good_client(daemon, 2.0), 2.0)
 
     def test_slow_headers(self):
         daemon = self.start(Keepstore=LIMITS)

@@ -161,8 +161,8 @@ class Configurations(KeepstoreCase):
         self.assert_reply(daemon.admin("PUT", "/untrash/" + md5(b"foo")), 404)
         self.assertEqual(len(trash_copies(root, md5(b"foo"))), 1)
 
-    def empty_trash_case(self, **collections):
-        root = self.dir.make("vol")
+    def empty_trash_case(self, name="vol", **collections):
+        root = self.dir.make(name)
         now = int(time.time())
         due, later = store(root, md5(b"due"), b"due"), store(root, md5(b"later"), b"later")
         twice, live = store(root, md5(b"twice"), b"twice"), store(root, md5(b"live"), b"live")
@@ -199,8 +199,7 @@ class Configurations(KeepstoreCase):
         for number, collections in enumerate(({"BlobTrashCheckInterval": "0s"}, {"BlobDeleteConcurrency": 0},
                                               {"BlobTrash": False})):
             with self.subTest(collections):
-                self.dir.path = self.dir.make(f"case{number}")
-                daemon, due, _ = self.empty_trash_case(**collections)
+                daemon, due, _ = self.empty_trash_case(f"vol{number}", **collections)
                 for _ in range(3):
                     daemon.put(b"something to pass the time")
                 self.assertTrue(os.path.exists(due))

@@ -276,6 +276,17 @@ class Connection:
         finally:
             self.socket.settimeout(TIMEOUT)
 
+    def is_quiet(self):
+        """Whether nothing has arrived that was not read, and the connection is open."""
+        self.socket.setblocking(False)
+        try:
+            self.socket.recv(1, socket.MSG_PEEK)
+            return False
+        except (BlockingIOError, ssl.SSLWantReadError):
+            return not self._buffer
+        finally:
+            self.socket.settimeout(TIMEOUT)
+
     def rest(self, timeout=TIMEOUT):
         """All bytes until the daemon closes. AssertionError if it keeps the connection open that long."""
         self.socket.settimeout(timeout)

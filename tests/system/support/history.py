@@ -11,7 +11,7 @@ from .locator import md5
 
 
 class Writers:
-    """Threads that PUT random blocks until stopped or until the daemon is gone. `acknowledged` maps hash -> bytes seed."""
+    """Threads that PUT random blocks until stopped or until the daemon is gone. `acknowledged` maps names to sizes."""
 
     def __init__(self, daemon, count, generator, sizes=(100, 4096, 70_000, 300_000)):
         self.daemon = daemon
@@ -41,7 +41,7 @@ class Writers:
                 if response.status == 200 and response.complete:
                     with self._lock:
                         self.acknowledged[name] = len(data)
-                elif response.status not in (503, 507, 500):
+                elif response.status not in (500, 503):  # 507 would mean that the test ran out of space.
                     with self._lock:
                         self.problems.append(repr(response))
 
@@ -49,6 +49,11 @@ class Writers:
         end = time.monotonic() + timeout
         while len(self.acknowledged) < count and time.monotonic() < end and any(t.is_alive() for t in self._threads):
             time.sleep(0.005)
+
+    def snapshot(self):
+        """What has been acknowledged so far, in that order."""
+        with self._lock:
+            return dict(self.acknowledged)
 
     def stop(self):
         self._stop.set()
