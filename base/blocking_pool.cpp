@@ -57,8 +57,14 @@ struct blocking_pool::shared {
 
     void work_loop(worker& me) {
         name_thread(opts.name);
+        std::shared_ptr<job> finished_task;  // Given up outside the lock: it may release buffers.
         std::unique_lock lock(mutex);
         while (true) {
+            if (queue.empty() && finished_task) {
+                lock.unlock();
+                finished_task.reset();
+                lock.lock();
+            }
             while (queue.empty() && !stopping) {
                 ++idle;
                 work.wait(lock);
@@ -68,14 +74,13 @@ struct blocking_pool::shared {
             me.current.emplace(std::move(queue.front()));
             queue.pop_front();
             me.overdue = false;
-            auto task = me.current->task;
+            job* const task = me.current->task.get();  // Ours until current is reset, which only we do.
             lock.unlock();
+            finished_task.reset();
             task->run();
             lock.lock();
+            finished_task = std::move(me.current->task);
             me.current.reset();
-            lock.unlock();
-            task.reset();  // May release buffers; not under the lock.
-            lock.lock();
         }
         --alive;
         finished.notify_all();

@@ -1,22 +1,31 @@
 #include "base/log.hpp"
 
+#include "base/units.hpp"
+
 #include <fmt/compile.h>
 #include <fmt/format.h>
-#include <spdlog/async.h>
-#include <spdlog/sinks/stdout_sinks.h>
+#include <poll.h>
+#include <pthread.h>
+#include <spdlog/logger.h>
+#include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
 #include <atomic>
+#include <cerrno>
 #include <chrono>
+#include <condition_variable>
 #include <ctime>
 #include <memory>
 #include <mutex>
+#include <thread>
 
 namespace keepstore::log {
 namespace {
 
-// Lines waiting for stderr. At 500 bytes a line this is about 8 MiB; a reader that is this far behind loses the oldest.
-constexpr std::size_t queue_lines_max = 16384;
+// Text waiting for stderr; a reader that is this far behind loses lines.
+constexpr std::size_t queue_bytes_max = 8 * MiB;
+// How long the writing thread lets lines gather.
+constexpr std::chrono::milliseconds gather_time{1};
 
 struct settings {
     format shape = format::json;
@@ -33,17 +42,98 @@ std::shared_ptr<const settings> get_settings() {
     return current_settings;
 }
 
-struct writer {
-    std::shared_ptr<spdlog::details::thread_pool> threads;
-    std::shared_ptr<spdlog::async_logger> logger;
-
-    writer()
-        : threads(std::make_shared<spdlog::details::thread_pool>(queue_lines_max, 1)),
-          logger(std::make_shared<spdlog::async_logger>("keepstore", std::make_shared<spdlog::sinks::stderr_sink_mt>(),
-                                                        threads, spdlog::async_overflow_policy::overrun_oldest)) {
-        logger->set_pattern("%v");
-        logger->set_level(spdlog::level::trace);
+// A spdlog sink that gathers lines and lets a thread of its own write them, many at a time. A wake-up for each line
+// (spdlog's own queue) costs more than serving a small block; a millisecond of delay costs nobody anything.
+class batching_sink final : public spdlog::sinks::base_sink<std::mutex> {
+  public:
+    batching_sink() {
+        std::thread([this] { write_for_ever(); }).detach();
     }
+
+    // Waits until all that was logged so far is written.
+    void drain() {
+        std::unique_lock lock(queue_mutex_);
+        const auto goal = queued_lines_;
+        urgent_ = true;
+        work_.notify_one();
+        written_.wait(lock, [&] { return written_lines_ >= goal; });
+    }
+
+    [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
+
+  private:
+    void sink_it_(const spdlog::details::log_msg& message) override {
+        bool wake = false;
+        {
+            const std::lock_guard lock(queue_mutex_);
+            if (queue_.size() + message.payload.size() > queue_bytes_max) {
+                dropped_.fetch_add(1, std::memory_order_relaxed);
+                return;
+            }
+            queue_.append(message.payload.data(), message.payload.size());
+            queue_ += '\n';
+            ++queued_lines_;
+            wake = std::exchange(idle_, false);
+        }
+        if (wake) work_.notify_one();
+    }
+    void flush_() override {}
+
+    [[noreturn]] void write_for_ever() {
+        pthread_setname_np(pthread_self(), "log");
+        std::string batch;
+        std::unique_lock lock(queue_mutex_);
+        while (true) {
+            while (queue_.empty()) {
+                idle_ = true;
+                work_.wait(lock);
+            }
+            idle_ = false;
+            if (!urgent_) work_.wait_for(lock, gather_time, [this] { return urgent_; });
+            urgent_ = false;
+            batch.swap(queue_);
+            const auto lines = queued_lines_;
+            lock.unlock();
+            write_all(batch);
+            batch.clear();
+            lock.lock();
+            written_lines_ = lines;
+            written_.notify_all();
+        }
+    }
+
+    static void write_all(std::string_view text) {
+        while (!text.empty()) {
+            const auto n = ::write(STDERR_FILENO, text.data(), text.size());
+            if (n > 0) {
+                text.remove_prefix(static_cast<std::size_t>(n));
+            } else if (errno == EAGAIN) {  // Somebody made stderr non-blocking.
+                pollfd ready{STDERR_FILENO, POLLOUT, 0};
+                ::poll(&ready, 1, 100);
+            } else if (errno != EINTR) {
+                return;  // Nobody reads: there is no place to say so.
+            }
+        }
+    }
+
+    std::mutex queue_mutex_;
+    std::condition_variable work_;
+    std::condition_variable written_;
+    // Guarded by queue_mutex_.
+    std::string queue_;
+    bool idle_ = false;
+    bool urgent_ = false;
+    std::uint64_t queued_lines_ = 0;
+    std::uint64_t written_lines_ = 0;
+
+    std::atomic<std::uint64_t> dropped_{0};
+};
+
+struct writer {
+    std::shared_ptr<batching_sink> sink = std::make_shared<batching_sink>();
+    spdlog::logger logger{"keepstore", sink};
+
+    writer() { logger.set_level(spdlog::level::trace); }
 };
 
 writer& get_writer() {
@@ -158,7 +248,7 @@ void write_fields(level l, std::string_view message, std::span<const field> fiel
             append_value_text(line, f);
         }
     }
-    get_writer().logger->log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
+    get_writer().logger.log(spdlog::level::info, spdlog::string_view_t(line.data(), line.size()));
 }
 
 // Length of the UTF-8 sequence at text[i], 0 if it is not one.
@@ -210,14 +300,9 @@ void write(level l, std::string_view message, std::span<const field> fields) {
     if (enabled(l)) write_fields(l, message, fields);
 }
 
-void flush() {
-    // The queue is first in, first out: when the marker's promise is kept, everything before it was written.
-    auto& w = get_writer();
-    w.logger->flush();
-    while (w.threads->queue_size() > 0) std::this_thread::sleep_for(std::chrono::milliseconds(1));
-}
+void flush() { get_writer().sink->drain(); }
 
-std::uint64_t dropped_lines() noexcept { return get_writer().threads->overrun_counter(); }
+std::uint64_t dropped_lines() noexcept { return get_writer().sink->dropped(); }
 
 void append_json_escaped(std::string& out, std::string_view text) {
     std::size_t plain_from = 0;

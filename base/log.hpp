@@ -1,6 +1,6 @@
 /// Structured logging: one line per event with a message and typed fields, as JSON (one object per line) or text.
 /// Field names and time formats follow contract 2.3. Lines go to stderr through a bounded queue and one writer thread, so
-/// that a slow terminal or journal never blocks an event loop; when the queue is full the oldest lines are dropped.
+/// that a slow terminal or journal never blocks an event loop; when the queue is full new lines are dropped and counted.
 ///
 /// No token and no signature may be passed to a log call; `redact_target` cleans request targets.
 /// Safe to call from any thread.

@@ -12,7 +12,7 @@ int dir_sync::sync(unsigned key, int fd) {
     ++dir.users;
     if (!dir.next) dir.next = std::make_shared<batch>();
     const auto mine = dir.next;
-    while (!mine->done && dir.running) changed_.wait(lock);
+    while (!mine->done && dir.running) dir.changed.wait(lock);
     if (!mine->done) {  // The first of the batch to wake up does it for all.
         dir.running = true;
         dir.next.reset();
@@ -23,7 +23,7 @@ int dir_sync::sync(unsigned key, int fd) {
         dir.running = false;
         mine->error = error;
         mine->done = true;
-        changed_.notify_all();
+        dir.changed.notify_all();
     }
     const int error = mine->error;
     if (--dir.users == 0) directories_.erase(key);

@@ -28,12 +28,12 @@ class dir_sync {
     };
     struct directory {
         bool running = false;
-        unsigned users = 0;
+        unsigned users = 0;           // Removed with the last one.
+        std::condition_variable changed;
         std::shared_ptr<batch> next;  // Who arrives now belongs to this one.
     };
 
     mutable std::mutex mutex_;
-    std::condition_variable changed_;
     // Guarded by mutex_.
     std::unordered_map<unsigned, directory> directories_;
     unsigned long calls_ = 0;
