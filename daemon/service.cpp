@@ -126,8 +126,10 @@ router::app_options application_options(const config& conf) {
     return out;
 }
 
-std::vector<router::metrics::sample> connection_metrics(const router::server& server) {
+// What the router does not know of, or knows only below the application: connections and the digest engine.
+std::vector<router::metrics::sample> more_metrics(const router::server& server, const digest::engine& digest) {
     const auto s = server.snapshot();
+    const auto d = digest.snapshot();
     const auto gauge = [](std::string name, std::string help, std::size_t value) {
         return router::metrics::sample{std::move(name), std::move(help), false, static_cast<double>(value)};
     };
@@ -143,7 +145,12 @@ std::vector<router::metrics::sample> connection_metrics(const router::server& se
             counter("keepstore_malformed_requests_total", "Requests refused for their syntax.", s.refused_total),
             counter("keepstore_too_slow_requests_total", "Requests cut for the minimum transfer rate.", s.too_slow_total),
             counter("keepstore_header_timeouts_total", "Connections closed because no request head came in time.",
-                    s.header_timeouts_total)};
+                    s.header_timeouts_total),
+            counter("keepstore_digest_bytes_total", "Bytes hashed.", d.bytes_total),
+            counter("keepstore_digest_single_bytes_total", "Bytes hashed as a lone stream.", d.bytes_single_total),
+            counter("keepstore_digest_passes_total", "SIMD hashing passes.", d.passes_total),
+            counter("keepstore_digest_lanes_used_total", "Occupied lanes, summed over all passes.",
+                    d.lanes_used_total)};
 }
 
 void start_workers(background_tasks& tasks, const config& conf, core::block_store& store,
@@ -305,8 +312,8 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
 
     router::server* serving = nullptr;
     auto options = application_options(conf);
-    options.more_metrics = [&serving] { return connection_metrics(*serving); };
-    router::app application(options, store, pulls, trash, pool, digest);
+    options.more_metrics = [&serving, &digest] { return more_metrics(*serving, digest); };
+    router::app application(options, store, pulls, trash, pool);
     const auto executors = loops.executors();
     router::server server(executors, application, transport(conf));
     serving = &server;

@@ -44,14 +44,13 @@ bool is_collection_host(std::string_view host) noexcept {
 }
 
 app::app(const app_options& o, core::block_store& store, core::work_queue<core::pull_item>& pulls,
-         core::work_queue<core::trash_item>& trash, pool::buffer_pool& pool, digest::engine& digest)
+         core::work_queue<core::trash_item>& trash, pool::buffer_pool& pool)
     : root_token_(o.system_root_token),
       management_token_(o.management_token),
       request_timeout_(o.request_timeout),
       limiter_(o.limits),
       metrics_(o.about, {.store = store,
                          .pool = pool,
-                         .digest = digest,
                          .pulls = pulls,
                          .trash = trash,
                          .requests_limiter = limiter_,

@@ -3,7 +3,6 @@
 /// Safe to use from any thread.
 #pragma once
 
-#include "digest/engine.hpp"
 #include "keepstore/block_store.hpp"
 #include "keepstore/work_lists.hpp"
 #include "keepstore/work_queue.hpp"
@@ -39,7 +38,7 @@ class app final : public handler {
   public:
     /// All arguments must outlive the app.
     app(const app_options&, core::block_store&, core::work_queue<core::pull_item>&, core::work_queue<core::trash_item>&,
-        pool::buffer_pool&, digest::engine&);
+        pool::buffer_pool&);
 
     [[nodiscard]] awaitable<void> handle(exchange&) override;
     void stalled(exchange&, bool) noexcept override;

@@ -259,12 +259,6 @@ void metrics::collect_own(std::vector<MetricFamily>& out) const {
     add_gauge(out, "keepstore_pool_waiters", "Requests that wait for buffer memory", static_cast<double>(pool.waiters));
     add_counter(out, "keepstore_pool_waits_total", "Times that a request had to wait for buffer memory",
                 pool.waits_total);
-    const auto digest = sources_.digest.snapshot();
-    add_counter(out, "keepstore_digest_bytes_total", "Bytes hashed", digest.bytes_total);
-    add_counter(out, "keepstore_digest_single_bytes_total", "Bytes hashed as a lone stream", digest.bytes_single_total);
-    add_counter(out, "keepstore_digest_passes_total", "SIMD hashing passes", digest.passes_total);
-    add_counter(out, "keepstore_digest_lanes_used_total", "Occupied lanes, summed over all passes",
-                digest.lanes_used_total);
     const auto store = sources_.store.snapshot();
     add_counter(out, "keepstore_bad_copies_total", "Stored copies found not to be what their name says",
                 store.bad_copies_total);

@@ -4,7 +4,6 @@
 /// Safe to use from any thread. Counting a request costs one lock that loops do not share.
 #pragma once
 
-#include "digest/engine.hpp"
 #include "keepstore/block_store.hpp"
 #include "keepstore/work_lists.hpp"
 #include "keepstore/work_queue.hpp"
@@ -49,7 +48,6 @@ class metrics {
     struct sources {
         const core::block_store& store;
         const pool::buffer_pool& pool;
-        const digest::engine& digest;
         const core::work_queue<core::pull_item>& pulls;
         const core::work_queue<core::trash_item>& trash;
         const limiter& requests_limiter;

@@ -17,7 +17,7 @@ LAYERS = {
     "pool": {"base"},
     "volumes": {"digest", "base"},
     "keepstore": {"volumes", "pool", "digest", "base"},
-    "router": {"keepstore", "pool", "digest", "base"},
+    "router": {"keepstore", "pool", "base"},
     "daemon": {"router", "keepstore", "volumes", "pool", "digest", "base"},
     "bench": {"digest", "base"},
 }

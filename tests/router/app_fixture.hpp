@@ -49,7 +49,7 @@ struct app_fixture {
     explicit app_fixture(const router::app_options& o = default_app_options(),
                          core::block_store::options s = default_store_options())
         : store(std::move(s), core::mount_table(make_mounts()), pool, digest),
-          app(o, store, pulls, trash, pool, digest) {}
+          app(o, store, pulls, trash, pool) {}
 
     /// Lets the application answer.
     void handle(fake_exchange& ex) { run(app.handle(ex)); }
