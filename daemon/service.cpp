@@ -261,10 +261,11 @@ void serve_until_told(chores& work) {
 }
 
 // Ends when all requests have, at the limit, or at the second SIGTERM or SIGINT.
-void drain(router::server& server, const asio::any_io_executor& executor, clock::duration limit) {
+void drain(router::server& server, const asio::any_io_executor& executor, clock::duration limit, chores& work) {
     auto outcome = asio::co_spawn(executor, server.drain(deadline::in(limit)), asio::use_future);
     const auto give_up_at = clock::now() + limit + 5s;
     while (outcome.wait_for(0s) != std::future_status::ready && clock::now() < give_up_at) {
+        work.run_due();  // The watchdog is on until systemd itself stops the service.
         const int number = wait_for_signal(clock::now() + 20ms);
         if (number == SIGTERM || number == SIGINT) {
             log::warning("second signal: not waiting for the requests that still run");
@@ -341,7 +342,7 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
     log::info("stopping: no new connections are accepted; finishing what runs");
     notify_stopping();
     application.set_draining(true);
-    drain(server, executors.front(), conf.cluster.keepstore.drain_timeout);
+    drain(server, executors.front(), conf.cluster.keepstore.drain_timeout, work);
     tasks.stop(5s);
     loops.stop();
     if (pool.snapshot().in_use_bytes != 0) {

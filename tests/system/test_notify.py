@@ -63,6 +63,20 @@ class Notify(KeepstoreCase):
             self.wait_for("WATCHDOG=1", 3)
         self.assertLess(time.monotonic() - begun, 1.0)
 
+    def test_watchdog_is_fed_while_draining(self):
+        daemon = self.start(env={"NOTIFY_SOCKET": self.listen(), "WATCHDOG_USEC": "400000"})
+        self.wait_for("READY=1")
+        with daemon.connect() as holder:
+            holder.send(build_request("PUT", "/" + md5(b"bar"), {"Content-Length": "3"}) + b"ba")
+            daemon.wait_active(1)
+            daemon.signal(signal.SIGTERM)
+            self.wait_for("STOPPING=1")
+            for _ in range(3):
+                self.wait_for("WATCHDOG=1", 3)
+            holder.send(b"r")
+            self.assertEqual(holder.read_response().status, 200)
+        self.assertEqual(daemon.wait_exit(10), 0)
+
     def test_no_watchdog_unless_asked(self):
         self.start(env={"NOTIFY_SOCKET": self.listen()}).stop()
         self.wait_for("STOPPING=1")
