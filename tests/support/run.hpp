@@ -18,11 +18,11 @@
 
 namespace keepstore::test {
 
-/// An io_context that lives as long as the process: a thread that resumed a coroutine may still be inside asio::post when
-/// that coroutine, and the test, have ended.
+/// An io_context that is never destroyed: a thread that resumed a coroutine may still be inside asio::post when that
+/// coroutine, and the test, and the process's static objects have ended.
 inline asio::io_context& new_context() {
     static std::mutex mutex;
-    static std::vector<std::unique_ptr<asio::io_context>> all;
+    static auto& all = *new std::vector<std::unique_ptr<asio::io_context>>;
     const std::lock_guard lock(mutex);
     return *all.emplace_back(std::make_unique<asio::io_context>(1));
 }
