@@ -1,5 +1,7 @@
 #include "router/response_writer.hpp"
 
+#include "router/reason_phrase.hpp"
+
 #include <fmt/format.h>
 
 #include <sys/uio.h>
@@ -15,45 +17,6 @@ iovec vector_of(std::string_view text) { return {const_cast<char*>(text.data()),
 bool has_body(unsigned status) { return status >= 200 && status != 204 && status != 304; }
 
 }  // namespace
-
-std::string_view reason_phrase(unsigned status, std::string& scratch) {
-    switch (status) {
-        case 100: return "Continue";
-        case 200: return "OK";
-        case 201: return "Created";
-        case 204: return "No Content";
-        case 206: return "Partial Content";
-        case 301: return "Moved Permanently";
-        case 304: return "Not Modified";
-        case 400: return "Bad Request";
-        case 401: return "Unauthorized";
-        case 403: return "Forbidden";
-        case 404: return "Not Found";
-        case 405: return "Method Not Allowed";
-        case 408: return "Request Timeout";
-        case 409: return "Conflict";
-        case 411: return "Length Required";
-        case 412: return "Precondition Failed";
-        case 413: return "Request Entity Too Large";
-        case 414: return "Request URI Too Long";
-        case 415: return "Unsupported Media Type";
-        case 416: return "Requested Range Not Satisfiable";
-        case 417: return "Expectation Failed";
-        case 422: return "Unprocessable Entity";
-        case 429: return "Too Many Requests";
-        case 431: return "Request Header Fields Too Large";
-        case 500: return "Internal Server Error";
-        case 501: return "Not Implemented";
-        case 502: return "Bad Gateway";
-        case 503: return "Service Unavailable";
-        case 504: return "Gateway Timeout";
-        case 505: return "HTTP Version Not Supported";
-        case 507: return "Insufficient Storage";
-        default: break;
-    }
-    scratch = fmt::format("status code {}", status);
-    return scratch;
-}
 
 void response_writer::begin_request(request_facts request) {
     request_ = request;
@@ -86,10 +49,14 @@ void response_writer::start(unsigned status, std::optional<std::uint64_t> length
         framing_ = framing::until_close;
         keep_alive_ = false;
     }
-    std::string scratch;
     head_.clear();
     auto out = std::back_inserter(head_);
-    fmt::format_to(out, "HTTP/1.1 {} {}\r\n", status, reason_phrase(status, scratch));
+    const auto phrase = reason_phrase(status);
+    if (phrase.empty()) {
+        fmt::format_to(out, "HTTP/1.1 {0} status code {0}\r\n", status);  // As the Go daemon writes 499 (contract 2.8).
+    } else {
+        fmt::format_to(out, "HTTP/1.1 {} {}\r\n", status, phrase);
+    }
     head_.append(extra_);
     if (framing_ == framing::length) fmt::format_to(out, "Content-Length: {}\r\n", *length);
     if (framing_ == framing::chunked) head_.append("Transfer-Encoding: chunked\r\n");

@@ -13,9 +13,6 @@ struct iovec;
 
 namespace keepstore::router {
 
-/// "OK", "Not Found"; unknown ones as Go writes them: "status code 499" (contract 2.8).
-[[nodiscard]] std::string_view reason_phrase(unsigned status, std::string& scratch);
-
 class response_writer {
   public:
     explicit response_writer(client_io& io) noexcept : io_(io) {}

@@ -50,29 +50,4 @@ std::string_view text_of(cancel_reason why) noexcept {
     return {};
 }
 
-std::string_view reason_phrase(unsigned status) noexcept {
-    switch (status) {
-        case 100: return "Continue";
-        case 200: return "OK";
-        case 206: return "Partial Content";
-        case 301: return "Moved Permanently";
-        case 400: return "Bad Request";
-        case 401: return "Unauthorized";
-        case 403: return "Forbidden";
-        case 404: return "Not Found";
-        case 405: return "Method Not Allowed";
-        case 408: return "Request Timeout";
-        case 413: return "Request Entity Too Large";
-        case 416: return "Requested Range Not Satisfiable";
-        case 417: return "Expectation Failed";
-        case 431: return "Request Header Fields Too Large";
-        case 500: return "Internal Server Error";
-        case 501: return "Not Implemented";
-        case 502: return "Bad Gateway";
-        case 503: return "Service Unavailable";
-        case 507: return "Insufficient Storage";
-        default: return {};
-    }
-}
-
 }  // namespace keepstore::router

@@ -16,9 +16,6 @@ namespace keepstore::router {
 /// What the client is told when its request was cancelled; empty for a client that has gone.
 [[nodiscard]] std::string_view text_of(cancel_reason why) noexcept;
 
-/// The reason phrase for logs; empty for 499 and everything else without a standard one (contract 2.3).
-[[nodiscard]] std::string_view reason_phrase(unsigned status) noexcept;
-
 /// nginx's number for "client closed the request", which the Go daemon uses too (contract 2.8).
 inline constexpr unsigned status_client_gone = 499;
 

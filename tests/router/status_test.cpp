@@ -1,3 +1,4 @@
+#include "router/reason_phrase.hpp"
 #include "router/status.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,0 +1,11 @@
+/// The standard reason phrases of status lines and of the log (RFC 9110 section 15; older wordings where Go has them).
+#pragma once
+
+#include <string_view>
+
+namespace keepstore::router {
+
+/// Empty for 499 and everything else without a standard one (contract 2.3).
+[[nodiscard]] std::string_view reason_phrase(unsigned status) noexcept;
+
+}  // namespace keepstore::router
