@@ -33,9 +33,6 @@ inline constexpr std::size_t request_queue_bytes_min = chunk_size_bytes;
 // --- core -------------------------------------------------------------------------------------------------------
 /// Bad copies that were logged already and are not logged again; beyond this the memory starts afresh.
 inline constexpr std::size_t bad_copies_remembered_max = 10'000;
-/// Blocks up to this size are hashed on the event loop itself (30 us); handing them to a worker would cost more.
-inline constexpr std::size_t inline_digest_bytes_max = 16 * KiB;
-
 /// One item of a trash list on one mount; then the worker goes on with the next.
 inline constexpr minutes trash_item_timeout{1};
 /// The trash is emptied this soon after a start (or after the interval if that is shorter), so that a daemon that is

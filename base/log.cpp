@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 #include <poll.h>
 #include <pthread.h>
+#include <spdlog/details/null_mutex.h>
 #include <spdlog/logger.h>
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
@@ -44,7 +45,8 @@ std::shared_ptr<const settings> get_settings() {
 
 // A spdlog sink that gathers lines and lets a thread of its own write them, many at a time. A wake-up for each line
 // (spdlog's own queue) costs more than serving a small block; a millisecond of delay costs nobody anything.
-class batching_sink final : public spdlog::sinks::base_sink<std::mutex> {
+// It has a lock of its own, so the base class needs none.
+class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   public:
     batching_sink() {
         std::thread([this] { write_for_ever(); }).detach();

@@ -59,7 +59,7 @@ awaitable<read_operation::verdict> read_operation::send_small(const mount& m, vo
     const auto size = static_cast<std::size_t>(reader.size());
     const_slice bytes;
     if (size > 0) {
-        auto into = co_await chunk();
+        auto into = co_await store_.pool_.acquire();
         if (!into) co_return give_up(std::move(into.error()));
         auto count = co_await read(reader, 0, into->subslice(0, size));
         if (!count) {
@@ -70,7 +70,7 @@ awaitable<read_operation::verdict> read_operation::send_small(const mount& m, vo
         bytes = into->freeze(size);
     }
     md5_digest digest;
-    if (size <= limits::inline_digest_bytes_max) {
+    if (size <= limits::digest_inline_bytes_max) {
         digest = digest::md5_of(bytes.bytes);
     } else {
         digest::md5_stream stream(store_.digest_, {});
@@ -99,7 +99,7 @@ awaitable<read_operation::verdict> read_operation::send_large(const mount& m, vo
         if (!resend && begun_) {
             if (auto ready = co_await sink_.wait_ready(); !ready) co_return give_up(std::move(ready.error()));
         }
-        auto into = co_await chunk();
+        auto into = co_await store_.pool_.acquire();
         if (!into) co_return give_up(std::move(into.error()));
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), size - offset));
         auto count = co_await read(reader, offset, into->subslice(0, want));
@@ -152,11 +152,6 @@ awaitable<read_operation::verdict> read_operation::send_large(const mount& m, vo
     }
     if (!request_.head && last.size() > 0 && !co_await send(last)) co_return verdict::gave_up;
     co_return verdict::sent;
-}
-
-awaitable<result<mutable_slice>> read_operation::chunk() {
-    if (auto now = store_.pool_.try_acquire()) co_return std::move(*now);
-    co_return co_await store_.pool_.acquire();
 }
 
 awaitable<result<std::size_t>> read_operation::read(volumes::block_reader& reader, std::uint64_t offset,

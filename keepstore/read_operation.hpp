@@ -24,7 +24,6 @@ class read_operation {
     awaitable<verdict> send_copy(const mount&, volumes::block_reader&);
     awaitable<verdict> send_small(const mount&, volumes::block_reader&);
     awaitable<verdict> send_large(const mount&, volumes::block_reader&);
-    awaitable<result<mutable_slice>> chunk();
     awaitable<result<std::size_t>> read(volumes::block_reader&, std::uint64_t offset, const mutable_slice& into);
     awaitable<bool> send(const const_slice& bytes);
     verdict give_up(error why);

@@ -95,12 +95,8 @@ awaitable<result<mutable_slice>> write_operation::next_chunk(std::size_t& filled
         co_return mutable_slice{};
     }
     if (auto ready = co_await source_.wait_ready(); !ready) co_return std::unexpected(std::move(ready.error()));
-    std::optional<mutable_slice> into = store_.pool_.try_acquire();
-    if (!into) {
-        auto waited = co_await store_.pool_.acquire();
-        if (!waited) co_return std::unexpected(std::move(waited.error()));
-        into = std::move(*waited);
-    }
+    auto into = co_await store_.pool_.acquire();
+    if (!into) co_return into;
     while (filled < into->size()) {
         auto count = co_await source_.read_some(into->bytes.subspan(filled));
         if (!count) co_return std::unexpected(std::move(count.error()));
@@ -114,7 +110,7 @@ awaitable<result<mutable_slice>> write_operation::next_chunk(std::size_t& filled
             break;
         }
     }
-    co_return std::move(*into);
+    co_return into;
 }
 
 awaitable<result<void>> write_operation::feed(const const_slice& piece) {
