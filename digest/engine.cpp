@@ -98,7 +98,13 @@ md5_stream::md5_stream(engine& e, options o)
         throw std::invalid_argument("waypoint stride is not a multiple of 64");
     }
     job_->owner = &e.get_core();
+    if (o.offset % md5_block_bytes != 0) {
+        throw std::invalid_argument("offset of a stream is not a multiple of 64");
+    }
     job_->waypoint_stride = o.waypoint_stride;
+    job_->state = o.from;
+    job_->hashed = o.offset;
+    length_ = o.offset;
 }
 
 md5_stream::~md5_stream() {

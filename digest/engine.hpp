@@ -82,6 +82,9 @@ class md5_stream {
         /// Keep the chaining state at each multiple of this many bytes (a multiple of 64); 0: keep
         /// none.
         std::size_t waypoint_stride = 0;
+        /// Begin in the middle of a block: at `offset` (a multiple of 64), where the state is `from`.
+        md5_state from = {};
+        std::uint64_t offset = 0;
     };
 
     md5_stream(engine&, options);
@@ -104,10 +107,10 @@ class md5_stream {
     /// Waits until everything added is hashed, and ends the stream.
     [[nodiscard]] awaitable<result<md5_digest>> finish();
 
-    /// Bytes added so far.
+    /// Bytes added so far, those before options::offset included.
     [[nodiscard]] std::uint64_t length() const noexcept;
 
-    /// The states at stride, 2*stride, ... Only after drain() or finish().
+    /// The states at each multiple of the stride beyond the offset that was reached. Only after drain() or finish().
     [[nodiscard]] std::vector<md5_state> waypoints() const;
 
     /// The chaining state now; length() must be a multiple of 64. Only after drain().

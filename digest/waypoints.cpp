@@ -43,8 +43,12 @@ std::uint32_t get(std::span<const std::byte> bytes) {
     return value;
 }
 
-std::array<std::byte, checksum_bytes> checksum(std::span<const std::byte> bytes) {
-    const md5_digest digest = md5_of(bytes);
+std::array<std::byte, checksum_bytes> checksum(std::span<const std::byte> bytes,
+                                               const md5_digest& block) {
+    md5 hash;
+    hash.update(bytes);
+    hash.update(std::as_bytes(std::span(block.bytes)));
+    const md5_digest digest = hash.finish();
     std::array<std::byte, checksum_bytes> sum;
     for (std::size_t i = 0; i < sum.size(); ++i) sum[i] = std::byte{digest.bytes[i]};
     return sum;
@@ -85,7 +89,21 @@ std::optional<md5_state> waypoints::state_after(std::size_t i) const {
     return states_[i + 1];
 }
 
-std::vector<std::byte> waypoints::encode() const {
+std::optional<waypoints> waypoints::from_capture(std::size_t length, std::size_t captured_stride,
+                                                 std::span<const md5_state> states) {
+    if (length > limits::block_size_bytes_max || captured_stride == 0) return std::nullopt;
+    const std::size_t stride = stride_for(length);
+    if (stride % captured_stride != 0) return std::nullopt;
+    std::vector<md5_state> chosen;
+    for (std::size_t at = stride; at < length; at += stride) {
+        const std::size_t i = at / captured_stride - 1;
+        if (i >= states.size()) return std::nullopt;
+        chosen.push_back(states[i]);
+    }
+    return make(length, stride, chosen);
+}
+
+std::vector<std::byte> waypoints::encode(const md5_digest& block) const {
     std::vector<std::byte> out;
     const std::size_t count = states_.size() - 1;
     out.reserve(header_bytes + count * state_bytes + checksum_bytes);
@@ -96,19 +114,20 @@ std::vector<std::byte> waypoints::encode() const {
     for (std::size_t i = 1; i < states_.size(); ++i) {
         for (const std::uint32_t word : states_[i].words) put(out, word, 4);
     }
-    const auto sum = checksum(out);
+    const auto sum = checksum(out, block);
     out.insert(out.end(), sum.begin(), sum.end());
     return out;
 }
 
 std::optional<waypoints> waypoints::decode(std::span<const std::byte> bytes,
-                                           std::size_t block_length) {
+                                           std::size_t block_length,
+                                           const md5_digest& block) {
     if (bytes.size() < header_bytes + checksum_bytes || bytes.size() > encoded_bytes_max) {
         return std::nullopt;
     }
     if (get(bytes.first(1)) != version) return std::nullopt;
     const auto content = bytes.first(bytes.size() - checksum_bytes);
-    if (!std::ranges::equal(checksum(content), bytes.last(checksum_bytes))) return std::nullopt;
+    if (!std::ranges::equal(checksum(content, block), bytes.last(checksum_bytes))) return std::nullopt;
 
     const std::uint32_t stride_log2 = get(bytes.subspan(1, 1));
     const std::size_t count = get(bytes.subspan(2, 2));

@@ -13,7 +13,8 @@
 ///   2         2      n, the number of states: the number of segments less 1 (0 for an empty block), at most 63
 ///   4         4      length of the block in bytes, at most 64 MiB
 ///   8         16*n   the states at stride, 2 * stride, ..., each the words A, B, C, D
-///   8 + 16*n  8      the first 8 bytes of the MD5 of everything before: notices damage, not malice
+///   8 + 16*n  8      the first 8 bytes of the MD5 of everything before and the 16 bytes of the block's name: notices
+///                    damage, and that they are another block's; not malice
 // clang-format on
 #pragma once
 
@@ -43,6 +44,11 @@ class waypoints {
     [[nodiscard]] static std::optional<waypoints> make(std::size_t length, std::size_t stride,
                                                        std::span<const md5_state> states);
 
+    /// Of the stride that we write (stride_for), from states at every multiple of `captured_stride`, which must divide
+    /// it. \returns nothing if states are missing.
+    [[nodiscard]] static std::optional<waypoints> from_capture(std::size_t length, std::size_t captured_stride,
+                                                               std::span<const md5_state> states);
+
     [[nodiscard]] std::size_t length() const noexcept { return length_; }
     [[nodiscard]] std::size_t stride() const noexcept { return stride_; }
 
@@ -57,11 +63,13 @@ class waypoints {
     /// block's name.
     [[nodiscard]] std::optional<md5_state> state_after(std::size_t i) const;
 
-    [[nodiscard]] std::vector<std::byte> encode() const;
-    /// \returns nothing if the bytes are damaged, of a version that we do not know, or for a block
-    /// of another length. Takes any input; believes no size in it.
+    /// For the block of this name.
+    [[nodiscard]] std::vector<std::byte> encode(const md5_digest& block) const;
+    /// \returns nothing if the bytes are damaged, of a version that we do not know, or for another
+    /// block or length. Takes any input; believes no size in it.
     [[nodiscard]] static std::optional<waypoints> decode(std::span<const std::byte> bytes,
-                                                         std::size_t block_length);
+                                                         std::size_t block_length,
+                                                         const md5_digest& block);
 
     [[nodiscard]] bool operator==(const waypoints&) const = default;
 

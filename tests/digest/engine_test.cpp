@@ -455,5 +455,42 @@ TEST_CASE("streams beyond the lanes of one worker wake the next; fewer do not",
     }
 }
 
+awaitable<result<hashed>> hash_from(engine& e, std::span<const std::byte> content, std::size_t offset,
+                                    const md5_state& from, std::size_t stride) {
+    md5_stream stream(e, {.waypoint_stride = stride, .from = from, .offset = offset});
+    for (std::size_t at = offset; at < content.size();) {
+        const std::size_t size = std::min<std::size_t>(content.size() - at, 70'001);
+        const auto added = co_await stream.update(copy_to_heap_slice(content.subspan(at, size)));
+        if (!added) co_return std::unexpected(added.error());
+        at += size;
+    }
+    const auto digest = co_await stream.finish();
+    if (!digest) co_return std::unexpected(digest.error());
+    co_return hashed{*digest, stream.waypoints()};
+}
+
+TEST_CASE("a stream that begins in the middle of a block ends with the block's digest", "[digest][engine][waypoints]") {
+    asio::io_context context(1);
+    engine e(2);
+    std::mt19937_64 random(77);
+    const auto content = test::random_bytes(random, 1'000'003);
+    constexpr std::size_t stride = 64 * KiB;
+    std::vector<md5_state> states;
+    md5 whole;
+    for (std::size_t at = 0; at + stride <= content.size(); at += stride) {
+        whole.update(std::span(content).subspan(at, stride));
+        states.push_back(whole.state());
+    }
+    for (const std::size_t first : {std::size_t{0}, std::size_t{1}, std::size_t{7}, states.size()}) {
+        CAPTURE(first);
+        const auto got = run_on(
+            context, hash_from(e, content, first * stride, first == 0 ? md5_state() : states[first - 1], stride));
+        REQUIRE(got.has_value());
+        CHECK(got->digest == md5_of(content));
+        CHECK(std::ranges::equal(got->waypoints, std::span(states).subspan(first)));
+    }
+    CHECK_THROWS_AS(md5_stream(e, md5_stream::options{.offset = 63}), std::invalid_argument);
+}
+
 }  // namespace
 }  // namespace keepstore::digest

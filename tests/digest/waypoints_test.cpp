@@ -7,6 +7,8 @@
 namespace keepstore::digest {
 namespace {
 
+const md5_digest block_name = md5_of(std::as_bytes(std::span("some block")));
+
 std::vector<md5_state> random_states(std::mt19937_64& random, std::size_t count) {
     std::vector<md5_state> states(count);
     for (auto& state : states) {
@@ -33,7 +35,9 @@ std::vector<std::byte> by_hand(unsigned version, unsigned stride_log2, unsigned 
     put(count, 2);
     put(length, 4);
     for (std::size_t i = 0; i < states * 4; ++i) put(static_cast<std::uint32_t>(i * 0x01020304), 4);
-    const auto digest = md5_of(out);
+    auto sealed = out;
+    for (const auto byte : block_name.bytes) sealed.push_back(std::byte{byte});
+    const auto digest = md5_of(sealed);
     for (std::size_t i = 0; i < 8; ++i) out.push_back(std::byte{digest.bytes[i]});
     return out;
 }
@@ -70,10 +74,10 @@ TEST_CASE("segments cover the block exactly", "[digest][waypoints]") {
         CHECK(sum == length);
         CHECK(w.segment_count() <= waypoints::segments_max);
         CHECK(w.state_before(0) == md5_state());
-        const auto encoded = w.encode();
+        const auto encoded = w.encode(block_name);
         CHECK(encoded.size() == 16 + 16 * (std::max<std::size_t>(w.segment_count(), 1) - 1));
         CHECK(encoded.size() <= waypoints::encoded_bytes_max);
-        const auto decoded = waypoints::decode(encoded, length);
+        const auto decoded = waypoints::decode(encoded, length, block_name);
         REQUIRE(decoded.has_value());
         CHECK(*decoded == w);
     }
@@ -81,12 +85,12 @@ TEST_CASE("segments cover the block exactly", "[digest][waypoints]") {
 
 TEST_CASE("the encoded form is the one that is documented", "[digest][waypoints]") {
     const auto encoded = by_hand(1, 16, 2, 192 * KiB, 2);
-    const auto w = waypoints::decode(encoded, 192 * KiB);
+    const auto w = waypoints::decode(encoded, 192 * KiB, block_name);
     REQUIRE(w.has_value());
     CHECK(w->stride() == 64 * KiB);
     CHECK(w->segment_count() == 3);
     CHECK(w->state_before(2).words[3] == 7 * 0x01020304);
-    CHECK(w->encode() == encoded);
+    CHECK(w->encode(block_name) == encoded);
 }
 
 TEST_CASE("make refuses what the format cannot say", "[digest][waypoints]") {
@@ -110,40 +114,41 @@ TEST_CASE("decode refuses every single flipped bit", "[digest][waypoints]") {
     INFO("seed " << test::seed());
     std::mt19937_64 random(test::seed());
     for (const std::size_t length : {64 * KiB, 300 * KiB, 64 * MiB}) {
-        auto encoded = some(random, length).encode();
+        auto encoded = some(random, length).encode(block_name);
         for (std::size_t bit = 0; bit < encoded.size() * 8; ++bit) {
             const auto mask = static_cast<std::byte>(1U << (bit % 8));
             encoded[bit / 8] ^= mask;
             CAPTURE(length, bit);
-            REQUIRE(!waypoints::decode(encoded, length).has_value());
+            REQUIRE(!waypoints::decode(encoded, length, block_name).has_value());
             encoded[bit / 8] ^= mask;
         }
-        REQUIRE(waypoints::decode(encoded, length).has_value());
+        REQUIRE(waypoints::decode(encoded, length, block_name).has_value());
     }
 }
 
 TEST_CASE("decode refuses truncated, extended and foreign input", "[digest][waypoints]") {
     INFO("seed " << test::seed());
     std::mt19937_64 random(test::seed());
-    const auto encoded = some(random, 64 * MiB).encode();
+    const auto encoded = some(random, 64 * MiB).encode(block_name);
     for (std::size_t size = 0; size < encoded.size(); ++size) {
-        REQUIRE(!waypoints::decode(std::span(encoded).first(size), 64 * MiB).has_value());
+        REQUIRE(!waypoints::decode(std::span(encoded).first(size), 64 * MiB, block_name).has_value());
     }
     auto longer = encoded;
     longer.push_back(std::byte{0});
-    CHECK(!waypoints::decode(longer, 64 * MiB).has_value());
-    CHECK(!waypoints::decode(encoded, 64 * MiB - 1).has_value());
-    CHECK(!waypoints::decode(encoded, 0).has_value());
+    CHECK(!waypoints::decode(longer, 64 * MiB, block_name).has_value());
+    CHECK(!waypoints::decode(encoded, 64 * MiB - 1, block_name).has_value());
+    CHECK(!waypoints::decode(encoded, 0, block_name).has_value());
+    CHECK(!waypoints::decode(encoded, 64 * MiB, md5_of_nothing).has_value());
     for (int i = 0; i < 10000; ++i) {
         const auto junk = test::random_bytes(random, test::random_below(random, 1100));
-        REQUIRE(!waypoints::decode(junk, test::random_below(random, 64 * MiB)).has_value());
+        REQUIRE(!waypoints::decode(junk, test::random_below(random, 64 * MiB), block_name).has_value());
     }
 }
 
 TEST_CASE("decode refuses fields that disagree although the checksum is right",
           "[digest][waypoints]") {
     const auto good = [](std::span<const std::byte> bytes, std::size_t length) {
-        return waypoints::decode(bytes, length).has_value();
+        return waypoints::decode(bytes, length, block_name).has_value();
     };
     constexpr std::uint32_t length = 192 * KiB;
     CHECK(good(by_hand(1, 16, 2, length, 2), length));
@@ -162,4 +167,22 @@ TEST_CASE("decode refuses fields that disagree although the checksum is right",
 }
 
 }  // namespace
+
+TEST_CASE("waypoints are taken from states at a finer stride", "[digest][waypoints]") {
+    std::mt19937_64 random(5);
+    for (const std::size_t length : {std::size_t{0}, std::size_t{1}, 64 * KiB, 300 * KiB, 4 * MiB + 1, 33 * MiB, 64 * MiB}) {
+        CAPTURE(length);
+        const auto fine = random_states(random, length / (64 * KiB));
+        const std::size_t stride = waypoints::stride_for(length);
+        std::vector<md5_state> chosen;
+        for (std::size_t at = stride; at < length; at += stride) chosen.push_back(fine[at / (64 * KiB) - 1]);
+        const auto got = waypoints::from_capture(length, 64 * KiB, fine);
+        CHECK(got == waypoints::make(length, stride, chosen));
+        CHECK(got.has_value());
+    }
+    CHECK_FALSE(waypoints::from_capture(1 * MiB, 64 * KiB, random_states(random, 3)));   // Too few.
+    CHECK_FALSE(waypoints::from_capture(1 * MiB, 128 * KiB, random_states(random, 8)));  // Coarser than what we write.
+    CHECK_FALSE(waypoints::from_capture(65 * MiB, 64 * KiB, random_states(random, 2000)));
+}
+
 }  // namespace keepstore::digest
