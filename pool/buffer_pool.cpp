@@ -5,6 +5,7 @@
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
@@ -28,6 +29,21 @@ constexpr std::size_t colours = 4096 / colour_step_bytes;
 constexpr std::size_t chunk_stride_bytes = limits::chunk_size_bytes + 4096;
 constexpr std::size_t chunks_per_slab = limits::slab_size_bytes / limits::chunk_size_bytes;
 constexpr std::size_t slab_mapping_bytes = chunks_per_slab * chunk_stride_bytes;
+constexpr std::size_t huge_page_bytes = 2 * MiB;
+
+// Memory for a slab, in huge pages where the system gives them: every byte that we read, hash and send is copied in and
+// out of it, with a translation to look up for each page. Null when there is none.
+void* map_slab() {
+    constexpr std::size_t mapped = slab_mapping_bytes + huge_page_bytes;
+    void* const memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (memory == MAP_FAILED) return nullptr;
+    auto* const begin = static_cast<std::byte*>(memory);
+    const std::size_t skipped = (huge_page_bytes - reinterpret_cast<std::uintptr_t>(begin) % huge_page_bytes) % huge_page_bytes;
+    if (skipped > 0) munmap(begin, skipped);
+    if (skipped < huge_page_bytes) munmap(begin + skipped + slab_mapping_bytes, huge_page_bytes - skipped);
+    static_cast<void>(madvise(begin + skipped, slab_mapping_bytes, MADV_HUGEPAGE));
+    return begin + skipped;
+}
 
 }  // namespace
 
@@ -72,8 +88,8 @@ struct buffer_pool::core {
     bool grow() {
         const std::size_t count = std::min(chunks_per_slab, chunks_max - chunks.size());
         if (count == 0) return false;
-        void* const memory = mmap(nullptr, slab_mapping_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-        if (memory == MAP_FAILED) return false;  // The waiters are served by what comes back.
+        void* const memory = map_slab();
+        if (!memory) return false;  // The waiters are served by what comes back.
         slabs.push_back(memory);
         auto* const base = static_cast<std::byte*>(memory);
         // In reverse, so that the stack hands out low addresses first and an idle daemon touches few pages.
