@@ -12,6 +12,7 @@ std::string_view to_string(errc code) noexcept {
         case errc::forbidden: return "forbidden";
         case errc::method_not_allowed: return "method not allowed";
         case errc::too_large: return "request entity too large";
+        case errc::range_not_satisfiable: return "requested range not satisfiable";
         case errc::checksum_mismatch: return "checksum mismatch in stored data";
         case errc::collision: return "hash collision";
         case errc::no_space: return "insufficient storage";
@@ -34,6 +35,8 @@ error error_from_errno(int number, std::string_view what) {
         case EDQUOT:
         case EFBIG: code = errc::no_space; break;
         case ETIMEDOUT: code = errc::timeout; break;
+        case EMFILE:
+        case ENFILE: return error(errc::unavailable, "too many open files", cause);
         default: break;
     }
     return error(code, std::string(what) + ": " + cause.message(), cause);

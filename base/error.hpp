@@ -18,6 +18,7 @@ enum class errc {
     forbidden,          ///< A token was given and does not suffice.
     method_not_allowed, ///< The call can never work for this block or configuration (GET without a size).
     too_large,          ///< Over the block size limit.
+    range_not_satisfiable, ///< The range asked for begins behind the end of the block.
     checksum_mismatch,  ///< Stored bytes are not what their name says, and no good copy was found.
     collision,          ///< A different block with the same MD5 is stored already.
     no_space,           ///< Every volume that may take the block is full, or none may take it.
@@ -48,8 +49,8 @@ using result = std::expected<T, error>;
     return std::unexpected(error(code, std::move(text), cause));
 }
 
-/// errno as an error: ENOENT and ENOTDIR are not_found; ENOSPC, EDQUOT and EFBIG no_space; ETIMEDOUT timeout;
-/// everything else io_error. `what` names the call ("open"), never a path.
+/// errno as an error: ENOENT and ENOTDIR are not_found; ENOSPC, EDQUOT and EFBIG no_space; ETIMEDOUT timeout; EMFILE and
+/// ENFILE (other requests will give descriptors back) unavailable; everything else io_error. `what` names the call ("open"), never a path.
 [[nodiscard]] error error_from_errno(int number, std::string_view what);
 
 }  // namespace keepstore

@@ -30,6 +30,15 @@ inline constexpr std::size_t request_queue_bytes_max = 2 * MiB;
 /// Below this much free budget per waiting request a request works with one chunk at a time.
 inline constexpr std::size_t request_queue_bytes_min = chunk_size_bytes;
 
+/// What all GETs together hold of the pool for segments under way. It fills the lanes of two cores several times over, and
+/// is what thousands of readers that come at once can take before it shows which of them are slow.
+inline constexpr std::size_t read_window_bytes = 128 * MiB;
+/// What one GET reads and verifies ahead. Of a block of 64 MiB 16 MiB, which take 4 ms until the first byte leaves: as
+/// many lanes as the widest instruction set has.
+inline constexpr std::size_t read_ahead_segments_max = 16;
+/// Beside the budget: for GETs that find no room there, 64 chunks that each is held for a moment only.
+inline constexpr std::size_t scratch_pool_bytes = 64 * chunk_size_bytes;
+
 // --- core -------------------------------------------------------------------------------------------------------
 /// Bad copies that were logged already and are not logged again; beyond this the memory starts afresh.
 inline constexpr std::size_t bad_copies_remembered_max = 10'000;
@@ -87,10 +96,31 @@ inline constexpr seconds idle_timeout{120};
 inline constexpr std::size_t transfer_rate_bytes_min = 16 * KiB;
 inline constexpr seconds transfer_rate_window{10};
 inline constexpr seconds transfer_rate_grace{5};
-/// A request that has waited this long for its client, while that moved less than stall_progress_bytes, counts as
-/// stalled: its place goes to others until the client has moved as much again.
+/// A request counts as stalled, and its place goes to others, when it has waited for its client this much longer than a
+/// client of stall_rate_bytes per second would have made it wait. At that rate 64 places are still 256 MiB/s; a slower
+/// client costs the daemon a hundredth of a core, and nothing is gained by counting it among those that do. Longer: more
+/// clients that send or take bursts count at a time; shorter: one lost packet makes a client stalled.
 inline constexpr milliseconds stall_threshold{250};
-inline constexpr std::size_t stall_progress_bytes = 16 * KiB;
+inline constexpr std::size_t stall_rate_bytes = 4 * MiB;
+/// How much of such waiting is remembered. A stalled client has to make up for it before it counts again, 4 MiB of one
+/// burst: a client that takes 64 KiB/s, however unevenly, then counts for 0.4% of its time at most, 10,000 of them for
+/// 40 of the 64 places that MaxConcurrentRequests gives by default.
+inline constexpr milliseconds stall_memory{1000};
+static_assert(stall_memory > stall_threshold);
+/// What the kernel keeps of a response beyond what is under way (TCP_NOTSENT_LOWAT; it ends at net.ipv4.tcp_wmem, 4 MiB):
+/// of a reader that has not shown yet how fast it is; one that takes keeps_up_bytes without stalling is not limited. Half
+/// a chunk: less makes more system calls; this costs 3 to 7% of CPU time with one connection, which is as much as runs
+/// differ, and nothing with 16 (scripts/bench get64).
+inline constexpr std::size_t unsent_bytes_first = 128 * KiB;
+inline constexpr std::size_t keeps_up_bytes = 1 * MiB;
+/// Of a stalled reader: what it takes in this time, within these bounds. The socket asks for more when half of that is
+/// left, so a slow reader's waits are longer than slow_reader_patience, and it counts as slow for the core, too. At least
+/// one piece that is verified for such a reader: each time that the socket takes a part of one, all of it is read and
+/// hashed again. For 10,000 very slow readers this is some 500 MiB, below what makes the kernel frugal on a host of 16 GiB
+/// (net.ipv4.tcp_mem).
+inline constexpr milliseconds unsent_time{200};
+inline constexpr std::size_t unsent_bytes_min = 64 * KiB;
+inline constexpr std::size_t unsent_bytes_max = 512 * KiB;
 /// Period of each loop's tick: the resolution of all limits above and of request deadlines.
 inline constexpr milliseconds transport_tick{100};
 /// After a cancellation the handler may still answer; the answer must be taken within this.
@@ -104,6 +134,18 @@ inline constexpr seconds linger_timeout{2};
 inline constexpr std::size_t linger_bytes_max = block_size_bytes_max;
 /// A session that never had to wait gives way to others after this many bytes.
 inline constexpr std::size_t bytes_per_turn_max = 512 * KiB;
+/// A reader that has made one piece of a block wait this long has the memory of the rest taken away until it can take
+/// more: below 5 MB/s for a chunk. The tick is the resolution. Longer: slow readers hold more of the pool; shorter: a
+/// reader's scheduling hiccup makes the daemon fetch and check bytes again.
+inline constexpr milliseconds slow_reader_patience{50};
+/// Open connections. 10,000 slow or idle clients fit, beside those that do the work; an idle one costs some KiB, a slow
+/// reader some 30, so all of them stay below 512 MiB (docs/performance.md). Keepstore.MaxConnections.
+inline constexpr std::int64_t connections_max = 12'288;
+/// Of the process's descriptors (RLIMIT_NOFILE) connections may take three of four; the rest is for blocks, of which
+/// readers of the same one share one, and for volumes. Beyond, accepting waits.
+inline constexpr std::size_t connections_of_four_descriptors = 3;
+/// When descriptors do run out, the log says so this often, whatever the number of requests that suffer.
+inline constexpr seconds descriptor_warning_interval{60};
 /// TCP keepalive probes find dead peers of idle connections (contract 2.9).
 inline constexpr minutes tcp_keepalive_period{3};
 /// Bursts of new connections; the kernel caps it at net.core.somaxconn. Keepstore.ListenBacklog.
@@ -165,6 +207,47 @@ inline constexpr minutes foreign_temp_age_min{24 * 60};
 inline constexpr std::size_t work_list_bytes_max = 64 * MiB;
 /// How much of the body of an error answer goes into the log (contract 2.3).
 inline constexpr std::size_t logged_body_bytes_max = 1024;
+
+// --- scrub --------------------------------------------------------------------------------------------------------
+/// Parts of a block that a scrub reads before it hashes them side by side: the lanes of the widest engine.
+inline constexpr std::size_t scrub_lanes = 16;
+/// Blocks that are checked in this way at the same time: one is read while the other is hashed.
+inline constexpr unsigned scrub_lane_checks = 2;
+/// Memory of one volume's scrub, beside the budget, so that it never takes from requests.
+inline constexpr std::size_t scrub_pool_bytes = 8 * MiB;
+static_assert(scrub_lanes * scrub_lane_checks * chunk_size_bytes <= scrub_pool_bytes);
+/// Threads of a volume that its scrub uses at most: a third. Eight reads in flight keep a solid-state disk busy.
+inline constexpr unsigned scrub_reads_max = 8;
+static_assert(scrub_reads_max * 3 <= volume_threads_max);
+/// Blocks without waypoints that are checked side by side: each has one lane, and one read in flight.
+inline constexpr unsigned scrub_blocks_max = scrub_reads_max;
+/// Steps of a pass, after each of which it can go on later: the folders of a Directory volume.
+inline constexpr unsigned scrub_steps = 4096;
+/// Keepstore.ScrubRate, bytes per second and volume: a third of what one spinning disk can read, so that requests find it
+/// mostly free; 10 TB take less than two days.
+inline constexpr std::size_t scrub_rate_default = 64 * MiB;
+/// What the rate allows at once after a pause.
+inline constexpr milliseconds scrub_burst{100};
+/// How often the place where a scrub is, is saved: what is checked twice after a crash.
+inline constexpr seconds scrub_save_interval{10};
+/// At the end of the process saving must not hold it up.
+inline constexpr seconds scrub_last_save_timeout{2};
+/// A pass that is due at the start, or was cut short by the last stop, begins this much later.
+inline constexpr seconds scrub_start_delay{5};
+/// A pass that failed goes on after this (or after ScrubInterval if that is shorter).
+inline constexpr minutes scrub_retry_after{60};
+/// Attempts at a block or a listing while the volume does not answer, with pauses that begin at scrub_pause_min and
+/// double; then the pass ends. Half a minute in all, beside the calls' own limit.
+inline constexpr unsigned scrub_attempts_max = 6;
+inline constexpr milliseconds scrub_pause_min{1000};
+/// So many unreadable copies in a row mean that the volume is broken, not its copies: the pass ends.
+inline constexpr unsigned scrub_unreadable_in_a_row_max = 32;
+/// A copy that keeps being replaced while it is looked at is left to the next pass.
+inline constexpr unsigned scrub_changes_max = 3;
+/// One repair, with reading the good copy at the scrub's rate.
+inline constexpr minutes scrub_repair_timeout{10};
+/// Irreparable copies that are listed one by one; the rest is only counted.
+inline constexpr std::size_t scrub_listed_max = 1000;
 
 static_assert(slab_size_bytes % chunk_size_bytes == 0);
 static_assert(block_size_bytes_max % chunk_size_bytes == 0);

@@ -104,8 +104,8 @@ struct keepstore_config {
     /// DrainTimeout after SIGTERM for requests that run. Under systemd's 90 s before SIGKILL.
     nanoseconds drain_timeout = std::chrono::seconds(60);
     /// MaxConnections: an idle connection costs a descriptor and some KiB. 0 is no limit but that
-    /// on descriptors.
-    std::int64_t connections_max = 8192;
+    /// on descriptors, which holds in any case.
+    std::int64_t connections_max = limits::connections_max;
     /// ListenBacklog: bursts of new connections; the kernel caps it at net.core.somaxconn.
     std::int64_t listen_backlog = limits::listen_backlog;
     /// Threads with an event loop; 0 is one per CPU that the process may use.
@@ -113,6 +113,11 @@ struct keepstore_config {
     /// EmptyTrashStartDelay: the first emptying of trash after the start. The Go daemon waits a
     /// whole interval, so that one that restarts daily never empties it.
     nanoseconds empty_trash_start_delay = limits::empty_trash_first_after;
+    /// ScrubInterval: from the beginning of one scrub of a volume to that of the next. 0: a scrub runs only when somebody
+    /// asks for it, because it reads everything and the operator should know.
+    nanoseconds scrub_interval{0};
+    /// ScrubRate, bytes/s and volume; 0 is no limit.
+    std::uint64_t scrub_rate = limits::scrub_rate_default;
 };
 
 enum class direct_io { automatic, on, off };

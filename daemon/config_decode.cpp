@@ -136,6 +136,8 @@ void decode_keepstore(const config_reader& in, keepstore_config& out) {
     in.read("ListenBacklog", out.listen_backlog);
     in.read("Threads", out.threads);
     in.read("EmptyTrashStartDelay", out.empty_trash_start_delay);
+    in.read("ScrubInterval", out.scrub_interval);
+    in.read_size("ScrubRate", out.scrub_rate);
     constexpr nanoseconds second = std::chrono::seconds(1);
     require(out.min_transfer_rate_period >= second, in, "MinTransferRatePeriod",
             "found less than 1s; expected 1s or more");
@@ -147,6 +149,8 @@ void decode_keepstore(const config_reader& in, keepstore_config& out) {
             "found a negative duration; expected 0 or more");
     require(out.empty_trash_start_delay >= nanoseconds::zero(), in, "EmptyTrashStartDelay",
             "found a negative duration; expected 0 or more");
+    require(out.scrub_interval >= nanoseconds::zero(), in, "ScrubInterval",
+            "found a negative duration; expected 0 (only when asked) or more");
     require(out.connections_max >= 0, in, "MaxConnections",
             "found a negative number; expected 0 (no limit) or more");
     require(out.listen_backlog >= 1 && out.listen_backlog <= 65535, in, "ListenBacklog",

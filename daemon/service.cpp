@@ -8,9 +8,11 @@
 #include "daemon/service_manager.hpp"
 #include "digest/engine.hpp"
 #include "keepstore/block_store.hpp"
+#include "keepstore/scrub.hpp"
 #include "keepstore/workers.hpp"
 #include "pool/buffer_pool.hpp"
 #include "router/app.hpp"
+#include "router/scrub_report.hpp"
 #include "router/server.hpp"
 #include "router/tls_context.hpp"
 
@@ -22,10 +24,13 @@
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <csignal>
 #include <deque>
 #include <future>
+#include <iterator>
 #include <list>
+#include <thread>
 
 namespace keepstore::daemon {
 namespace {
@@ -66,12 +71,18 @@ class background_tasks {
                        }));
     }
 
-    // Cancels all and waits, up to `limit` for each.
-    void stop(clock::duration limit) {
+    // Cancels all and waits, up to `limit` together. \returns whether all have ended.
+    bool stop(clock::duration limit) {
         for (auto& task : tasks_)
             asio::post(executor_, [&task] { task.signal.emit(asio::cancellation_type::total); });
-        for (auto& task : tasks_)
-            if (task.ended.wait_for(limit) != std::future_status::ready) log::warning("a background task does not end");
+        const auto until = clock::now() + limit;
+        bool all = true;
+        for (auto& task : tasks_) {
+            if (task.ended.wait_until(until) == std::future_status::ready) continue;
+            log::warning("a background task does not end");
+            all = false;
+        }
+        return all;
     }
 
   private:
@@ -127,16 +138,18 @@ router::app_options application_options(const config& conf) {
 }
 
 // What the router does not know of, or knows only below the application: connections and the digest engine.
-std::vector<router::metrics::sample> more_metrics(const router::server& server, const digest::engine& digest) {
+std::vector<router::metrics::sample> more_metrics(const router::server& server, const digest::engine& digest,
+                                                  const core::scrubber& scrub) {
     const auto s = server.snapshot();
     const auto d = digest.snapshot();
-    const auto gauge = [](std::string name, std::string help, std::size_t value) {
+    const auto gauge = [](std::string name, std::string help, auto value) {
         return router::metrics::sample{std::move(name), std::move(help), false, static_cast<double>(value)};
     };
     const auto counter = [](std::string name, std::string help, std::uint64_t value) {
         return router::metrics::sample{std::move(name), std::move(help), true, static_cast<double>(value)};
     };
-    return {gauge("keepstore_connections_open", "Open client connections.", s.connections_open),
+    std::vector<router::metrics::sample> out{
+            gauge("keepstore_connections_open", "Open client connections.", s.connections_open),
             gauge("keepstore_connections_idle", "Of these, waiting for a request.", s.connections_idle),
             gauge("keepstore_connections_max", "Limit on open connections.", s.connections_max),
             counter("keepstore_connections_total", "Connections accepted.", s.connections_total),
@@ -150,7 +163,12 @@ std::vector<router::metrics::sample> more_metrics(const router::server& server, 
             counter("keepstore_digest_single_bytes_total", "Bytes hashed as a lone stream.", d.bytes_single_total),
             counter("keepstore_digest_passes_total", "SIMD hashing passes.", d.passes_total),
             counter("keepstore_digest_lanes_used_total", "Occupied lanes, summed over all passes.",
-                    d.lanes_used_total)};
+                    d.lanes_used_total),
+            gauge("keepstore_digest_lanes_average", "Occupied lanes of a pass, on average since the start.",
+                  d.passes_total == 0 ? 0.0
+                                      : static_cast<double>(d.lanes_used_total) / static_cast<double>(d.passes_total))};
+    std::ranges::move(router::scrub_samples(scrub.status().value()), std::back_inserter(out));
+    return out;
 }
 
 void start_workers(background_tasks& tasks, const config& conf, core::block_store& store,
@@ -308,13 +326,17 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
     pool::buffer_pool pool(conf.cluster.api.memory_budget_bytes());
     digest::engine digest(static_cast<unsigned>(loops.size()));
     core::block_store store(store_options(conf), core::mount_table(std::move(*mounts)), pool, digest);
+    core::scrub_clock clock_of_scrub;
+    core::scrubber scrub(store, digest,
+                         {.interval = conf.cluster.keepstore.scrub_interval, .rate = conf.cluster.keepstore.scrub_rate},
+                         clock_of_scrub);
     core::work_queue<core::pull_item> pulls;
     core::work_queue<core::trash_item> trash;
 
     router::server* serving = nullptr;
     auto options = application_options(conf);
-    options.more_metrics = [&serving, &digest] { return more_metrics(*serving, digest); };
-    router::app application(options, store, pulls, trash, pool);
+    options.more_metrics = [&serving, &digest, &scrub] { return more_metrics(*serving, digest, scrub); };
+    router::app application(options, store, pulls, trash, pool, &scrub);
     const auto executors = loops.executors();
     router::server server(executors, application, transport(conf));
     serving = &server;
@@ -325,6 +347,8 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
 
     background_tasks tasks(executors.back());
     start_workers(tasks, conf, store, pulls, trash);
+    background_tasks scrubs(executors.back());
+    for (std::size_t i = 0; i < scrub.task_count(); ++i) scrubs.spawn("scrub", scrub.run(i));
     server.start();
     loops.start();
 
@@ -342,10 +366,14 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
     log::info("stopping: no new connections are accepted; finishing what runs");
     notify_stopping();
     application.set_draining(true);
+    bool all_ended = scrubs.stop(3s);  // At once: what still has to be served needs the disks.
     drain(server, executors.front(), conf.cluster.keepstore.drain_timeout, work);
-    tasks.stop(5s);
+    all_ended = tasks.stop(5s) && all_ended;
+    // A read that was under way when its scrub was stopped comes back in a moment, or hangs.
+    for (const auto until = clock::now() + 1s; scrub.memory_in_use() != 0 && clock::now() < until;)
+        std::this_thread::sleep_for(1ms);
     loops.stop();
-    if (pool.snapshot().in_use_bytes != 0) {
+    if (pool.snapshot().in_use_bytes != 0 || scrub.memory_in_use() != 0 || !all_ended) {
         // A call on a hung volume still owns memory, and cannot be waited for.
         log::warning("stopped while calls on a volume that does not respond are pending");
         log::flush();

@@ -4,6 +4,8 @@
 
 #include "base/md5_digest.hpp"
 
+#include <atomic>
+#include <cstdint>
 #include <mutex>
 #include <string>
 #include <string_view>
@@ -13,12 +15,17 @@ namespace keepstore::core {
 
 class bad_copy_log {
   public:
-    void report(std::string_view mount_uuid, const md5_digest& block, std::string_view what);
+    /// `offset`: where in the block the trouble begins, as far as known.
+    void report(std::string_view mount_uuid, const md5_digest& block, std::string_view what,
+                std::uint64_t offset);
+    /// Whether this copy was reported, so that others are better asked first. One load while nothing was.
+    [[nodiscard]] bool knows(std::string_view mount_uuid, const md5_digest& block) const;
     /// The copy was replaced by good data; a later report is news again.
     void forget(std::string_view mount_uuid, const md5_digest& block);
 
   private:
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
+    std::atomic<bool> any_ = false;
     std::unordered_set<std::string> reported_;  // Guarded by mutex_.
 };
 

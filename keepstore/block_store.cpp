@@ -14,7 +14,8 @@ block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool,
       mounts_(std::move(mounts)),
       signer_(options_.blob_signing_key, std::chrono::floor<std::chrono::seconds>(options_.blob_signing_ttl)),
       pool_(pool),
-      digest_(digest) {}
+      digest_(digest),
+      read_window_(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digest.lanes()) {}
 
 // Order of the checks: contract 2.10 (locator syntax was the caller's, then 405, token, signature, lookup).
 awaitable<result<std::uint64_t>> block_store::block_read(const block_read_request& request, block_sink& sink) {
@@ -30,6 +31,13 @@ awaitable<result<std::uint64_t>> block_store::block_read(const block_read_reques
     }
     read_operation operation(*this, request, sink);
     co_return co_await operation.run();
+}
+
+awaitable<void> block_store::keep_waypoints(const mount& m, const md5_digest& name, volumes::block_reader& copy,
+                                            const digest::waypoints& points) {
+    if (!m.allow_write) co_return;
+    const bool stored = co_await store_waypoints(copy, name, points, deadline::never());
+    if (stored) waypoints_added_.fetch_add(1, std::memory_order_relaxed);
 }
 
 awaitable<result<block_write_response>> block_store::block_write(const block_write_request& request,
@@ -136,7 +144,11 @@ awaitable<result<void>> block_store::index(std::string mount_uuid, std::string p
 block_store::stats block_store::snapshot() const noexcept {
     return {.bad_copies_total = bad_copies_.load(std::memory_order_relaxed),
             .repaired_copies_total = repaired_copies_.load(std::memory_order_relaxed),
-            .failovers_total = failovers_.load(std::memory_order_relaxed)};
+            .failovers_total = failovers_.load(std::memory_order_relaxed),
+            .bad_segments_total = bad_segments_.load(std::memory_order_relaxed),
+            .false_alarms_total = false_alarms_.load(std::memory_order_relaxed),
+            .waypoints_added_total = waypoints_added_.load(std::memory_order_relaxed),
+            .read_window_bytes = read_window_.held_bytes()};
 }
 
 }  // namespace keepstore::core

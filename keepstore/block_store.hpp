@@ -11,9 +11,12 @@
 #include "base/limits.hpp"
 #include "digest/engine.hpp"
 #include "keepstore/bad_copy_log.hpp"
+#include "keepstore/byte_range.hpp"
 #include "keepstore/locator.hpp"
 #include "keepstore/mount.hpp"
+#include "keepstore/read_window.hpp"
 #include "keepstore/signature.hpp"
+#include "keepstore/verified_copy.hpp"
 #include "pool/buffer_pool.hpp"
 
 #include <atomic>
@@ -44,12 +47,21 @@ class block_source {
 class block_sink {
   public:
     virtual ~block_sink() = default;
-    /// Called once, before the first write, when the block was found and its size is known.
-    [[nodiscard]] virtual awaitable<result<void>> begin(std::uint64_t size) = 0;
+    /// Called once, before the first write, when the block was found and its size is known. `body` is what will be
+    /// written: all of it, or the range that was asked for.
+    [[nodiscard]] virtual awaitable<result<void>> begin(std::uint64_t size, byte_range body) = 0;
     /// Suspends until a write would not wait, so that a slow reader holds no memory.
     [[nodiscard]] virtual awaitable<result<void>> wait_ready() = 0;
     /// Sends all of `bytes`. An error ends the read: nothing more can be sent.
     [[nodiscard]] virtual awaitable<result<void>> write(const_slice bytes) = 0;
+
+    enum class patience {
+        none,   ///< Only what goes at once.
+        short_, ///< Waits a moment (limits::slow_reader_patience) for a reader that is nearly keeping up.
+    };
+    /// Sends what the reader takes, so that the caller can give back the memory of the rest.
+    /// \returns how many bytes; the next write must continue behind them.
+    [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(const_slice bytes, patience) = 0;
 };
 
 struct block_read_request {
@@ -59,6 +71,8 @@ struct block_read_request {
     deadline until;
     /// HEAD: verify, but send nothing (begin() is called, write() is not).
     bool head = false;
+    /// Send only this. Resolved against the block's size once it is known.
+    std::optional<byte_range_spec> range = {};
 };
 
 struct block_write_request {
@@ -87,11 +101,13 @@ class block_store {
 
     block_store(options, mount_table, pool::buffer_pool&, digest::engine&);
 
-    /// Checks the locator's permission, finds the block and sends it. Wrong bytes are never sent as a complete block: the
-    /// last piece is withheld until the digest agrees. A copy that turns out bad or unreadable is replaced by the next
+    /// Checks the locator's permission, finds the block and sends it, or a range of it. Of a copy with waypoints nothing
+    /// is sent that is not proven; of another one wrong bytes are never sent as a complete block: the last piece is
+    /// withheld until the digest agrees. A copy that turns out bad or unreadable is replaced by the next
     /// mount's, in mid-stream where what was sent was right.
     /// \returns the block's size. errc::unauthorized, bad_request (signature), method_not_allowed (no size), not_found,
-    /// checksum_mismatch, unavailable, timeout, cancelled, io_error.
+    /// range_not_satisfiable (after the permission and the block's presence were checked), checksum_mismatch,
+    /// unavailable, timeout, cancelled, io_error.
     [[nodiscard]] awaitable<result<std::uint64_t>> block_read(const block_read_request&, block_sink&);
 
     /// Stores what comes from the source. Success means durable on every volume that is counted.
@@ -120,12 +136,20 @@ class block_store {
         std::uint64_t bad_copies_total;       ///< Stored copies found not to be what their name says.
         std::uint64_t repaired_copies_total;  ///< Of these, replaced by good data.
         std::uint64_t failovers_total;        ///< Reads that went on to another mount after a bad or failing copy.
+        std::uint64_t bad_segments_total;     ///< Times that wrong stored bytes were kept from a client.
+        std::uint64_t false_alarms_total;     ///< Waypoints that disagreed with a good copy.
+        std::uint64_t waypoints_added_total;  ///< Stored with copies that lacked them.
+        std::size_t read_window_bytes;        ///< Held by reads now.
     };
     [[nodiscard]] stats snapshot() const noexcept;
 
   private:
     friend class read_operation;
+    friend class scrub_pass;
     friend class write_operation;
+
+    /// Stores waypoints with a copy that has none or wrong ones, if the mount may be written to.
+    awaitable<void> keep_waypoints(const mount&, const md5_digest& name, volumes::block_reader&, const digest::waypoints&);
 
     const options options_;
     const mount_table mounts_;
@@ -138,7 +162,14 @@ class block_store {
     bad_copy_log bad_copy_log_;
     std::atomic<std::uint64_t> bad_copies_{0};
     std::atomic<std::uint64_t> repaired_copies_{0};
+    // For reads that find no room in pool_: each holds a chunk for a moment only.
+    pool::buffer_pool scratch_pool_{limits::scratch_pool_bytes};
+    read_window read_window_;
+    const verified_copy::resources read_resources_{pool_, scratch_pool_, digest_, read_window_};
     std::atomic<std::uint64_t> failovers_{0};
+    std::atomic<std::uint64_t> bad_segments_{0};
+    std::atomic<std::uint64_t> false_alarms_{0};
+    std::atomic<std::uint64_t> waypoints_added_{0};
 };
 
 }  // namespace keepstore::core

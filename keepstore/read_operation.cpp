@@ -2,17 +2,30 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "keepstore/stored_bytes.hpp"
+#include "keepstore/verified_copy.hpp"
 
 #include <fmt/format.h>
 
+#include <chrono>
+#include <vector>
+
 namespace keepstore::core {
 
-// A copy of a block that has failed in the middle and another mount's copy that takes over must agree on what was sent:
-// the chaining state of MD5 after those bytes stands for them. Equal states and a right final digest prove that the
-// client got the block's bytes (docs/ARCHITECTURE.md, "Failover in mid-stream").
+// A copy that fails in the middle and another mount's copy that takes over must agree on what was sent: the chaining state
+// of MD5 at a boundary stands for everything before it. If the rest of the other copy leads from that state to the block's
+// name, the client got the block's bytes (docs/ARCHITECTURE.md, "Failover in mid-stream").
 
 awaitable<result<std::uint64_t>> read_operation::run() {
-    const auto mounts = store_.mounts_.in_read_order(request_.block.hash);
+    auto mounts = store_.mounts_.in_read_order(request_.block.hash);
+    // A copy known to be bad comes last, so that a client that comes again gets the good one.
+    std::vector<const mount*> known_bad;
+    std::erase_if(mounts, [&](const mount* m) {
+        const bool known = store_.bad_copy_log_.knows(m->uuid, request_.block.hash);
+        if (known) known_bad.push_back(m);
+        return known;
+    });
+    mounts.insert(mounts.end(), known_bad.begin(), known_bad.end());
     bool failed_over = false;
     for (const mount* const m : mounts) {
         auto reader = co_await open(*m);
@@ -28,6 +41,7 @@ awaitable<result<std::uint64_t>> read_operation::run() {
         const std::uint64_t size = (*reader)->size();
         switch (co_await send_copy(*m, **reader)) {
             case verdict::sent: co_return size;
+            case verdict::undecided:
             case verdict::gave_up: co_return std::unexpected(std::move(failure_));
             case verdict::bad_copy: break;
         }
@@ -43,16 +57,36 @@ awaitable<result<std::unique_ptr<volumes::block_reader>>> read_operation::open(c
 awaitable<read_operation::verdict> read_operation::send_copy(const mount& m, volumes::block_reader& reader) {
     const std::uint64_t size = reader.size();
     if (size > limits::block_size_bytes_max) {
-        co_return bad(m, fmt::format("stored size {} is over the block size limit", size), error(errc::too_large));
+        co_return bad(m, fmt::format("stored size {} is over the block size limit", size), 0, error(errc::too_large));
     }
     // On GET, "+0" stands for the empty block only; a HEAD without a (positive) size takes what is there.
     const auto hint = request_.block.size;
     if (hint && *hint != size && !(request_.head && *hint == 0)) {
-        co_return bad(m, fmt::format("stored size {} differs from the locator's size {}", size, *hint),
+        co_return bad(m, fmt::format("stored size {} differs from the locator's size {}", size, *hint), 0,
                       error(errc::checksum_mismatch));
     }
-    if (!request_.head && size <= limits::chunk_size_bytes) co_return co_await send_small(m, reader);
+    if (request_.head) co_return co_await check_only(m, reader);
+    if (request_.range && !request_.range->resolve(size)) co_return give_up(error(errc::range_not_satisfiable));
+    if (size <= limits::chunk_size_bytes) co_return co_await send_small(m, reader);
     co_return co_await send_large(m, reader);
+}
+
+byte_range read_operation::wanted(std::uint64_t size) const {
+    if (!request_.range) return {0, size};
+    return request_.range->resolve(size).value_or(byte_range{});
+}
+
+awaitable<read_operation::verdict> read_operation::check_only(const mount& m, volumes::block_reader& reader) {
+    auto report = co_await check_copy(store_.pool_, store_.digest_, reader, request_.block.hash,
+                                      store_.read_window_.segments_per_reader(), request_.until);
+    if (report.verdict == copy_report::outcome::cancelled) co_return give_up(std::move(report.why));
+    if (report.verdict != copy_report::outcome::good) co_return unusable(m, report.offset, std::move(report.why));
+    if (report.false_alarm) store_.false_alarms_.fetch_add(1, std::memory_order_relaxed);
+    if (report.missing_waypoints && report.attributes_supported) {
+        co_await store_.keep_waypoints(m, request_.block.hash, reader, *report.missing_waypoints);
+    }
+    if (!co_await begin(reader.size())) co_return verdict::gave_up;
+    co_return verdict::sent;
 }
 
 awaitable<read_operation::verdict> read_operation::send_small(const mount& m, volumes::block_reader& reader) {
@@ -61,12 +95,12 @@ awaitable<read_operation::verdict> read_operation::send_small(const mount& m, vo
     if (size > 0) {
         auto into = co_await store_.pool_.acquire();
         if (!into) co_return give_up(std::move(into.error()));
-        auto count = co_await read(reader, 0, into->subslice(0, size));
+        auto count = co_await read_stored(reader, 0, into->subslice(0, size), request_.until);
         if (!count) {
             if (count.error() == errc::cancelled) co_return give_up(std::move(count.error()));
-            co_return bad(m, "cannot be read", std::move(count.error()));
+            co_return unusable(m, 0, std::move(count.error()));
         }
-        if (*count != size) co_return bad(m, "is shorter than its size", error(errc::checksum_mismatch));
+        if (*count != size) co_return bad(m, "is shorter than its size", *count, error(errc::checksum_mismatch));
         bytes = into->freeze(size);
     }
     md5_digest digest;
@@ -79,104 +113,182 @@ awaitable<read_operation::verdict> read_operation::send_small(const mount& m, vo
         if (!finished) co_return give_up(std::move(finished.error()));
         digest = *finished;
     }
-    if (digest != request_.block.hash) co_return bad(m, "has the wrong content", error(errc::checksum_mismatch));
-    begun_ = true;
-    if (auto begun = co_await sink_.begin(size); !begun) co_return give_up(std::move(begun.error()));
-    if (size > 0 && !co_await send(bytes)) co_return verdict::gave_up;
+    if (digest != request_.block.hash) co_return unusable(m, 0, error(errc::checksum_mismatch));
+    if (!co_await begin(size)) co_return verdict::gave_up;
+    const byte_range body = wanted(size);
+    if (body.length > 0) {
+        auto written = co_await sink_.write(bytes.subslice(body.first, body.length));
+        if (!written) co_return give_up(std::move(written.error()));
+    }
     co_return verdict::sent;
 }
 
 awaitable<read_operation::verdict> read_operation::send_large(const mount& m, volumes::block_reader& reader) {
+    bool attributes = true;
+    const auto points = co_await load_waypoints(reader, request_.block.hash, request_.until, &attributes);
+    std::optional<digest::waypoints> found;  // Right ones, which the copy lacks.
+    verdict outcome = verdict::undecided;
+    if (points) {
+        outcome = co_await send_verified(m, reader, *points);
+    } else if (!request_.range && !begun_) {
+        outcome = co_await send_serially(m, reader, found);
+    }
+    if (outcome == verdict::undecided) {
+        outcome = co_await find_waypoints(m, reader, found);
+        if (found) {
+            if (points) store_.false_alarms_.fetch_add(1, std::memory_order_relaxed);
+            outcome = co_await send_verified(m, reader, *found);
+            if (outcome == verdict::undecided) {
+                outcome = bad(m, "changes while it is read", suspect_, error(errc::checksum_mismatch));
+            }
+        }
+    }
+    if (found && attributes && outcome != verdict::bad_copy) co_await store_.keep_waypoints(m, request_.block.hash, reader, *found);
+    co_return outcome;
+}
+
+// Hashes while sending; the last piece waits until the digest agrees. Only from the beginning of a block.
+awaitable<read_operation::verdict> read_operation::send_serially(const mount& m, volumes::block_reader& reader,
+                                                                 std::optional<digest::waypoints>& found) {
     const std::uint64_t size = reader.size();
     digest::md5_stream stream(store_.digest_, {.queue_bytes = store_.pool_.request_queue_bytes(),
-                                               .waypoint_stride = limits::chunk_size_bytes});
+                                               .waypoint_stride = segment::fine_bytes});
     const_slice last;
-    std::uint64_t offset = 0;
-    bool readable = true;
-    error read_failure(errc::io_error);
-    while (offset < size) {
-        const bool resend = offset < sent_;  // This copy takes over: what was sent already is only hashed.
-        if (!resend && begun_) {
+    std::optional<error> unreadable;
+    bool slow = false;
+    for (std::uint64_t offset = 0; offset < size && !slow;) {
+        if (begun_) {
             if (auto ready = co_await sink_.wait_ready(); !ready) co_return give_up(std::move(ready.error()));
         }
         auto into = co_await store_.pool_.acquire();
         if (!into) co_return give_up(std::move(into.error()));
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), size - offset));
-        auto count = co_await read(reader, offset, into->subslice(0, want));
+        auto count = co_await read_stored(reader, offset, into->subslice(0, want), request_.until);
         if (!count || *count != want) {
             if (!count && count.error() == errc::cancelled) co_return give_up(std::move(count.error()));
-            readable = false;
-            read_failure = count ? error(errc::checksum_mismatch) : std::move(count.error());
+            unreadable = count ? error(errc::checksum_mismatch) : std::move(count.error());
             break;
         }
-        const const_slice piece = into->freeze(want);
+        const_slice piece = into->freeze(want);
+        *into = {};
         stream.set_queue_bytes(store_.pool_.request_queue_bytes());
         if (auto added = co_await stream.update(piece); !added) co_return give_up(std::move(added.error()));
         offset += want;
-        if (resend) {
-            if (offset == sent_) {
-                if (auto drained = co_await stream.drain(); !drained) co_return give_up(std::move(drained.error()));
-                if (stream.state() != sent_state_)
-                    co_return bad(m, "differs from what was sent before another copy failed", error(errc::checksum_mismatch));
-            }
-            continue;
-        }
         if (offset == size) {
-            last = piece;
-        } else if (!request_.head) {
-            if (!begun_) {
-                begun_ = true;
-                if (auto begun = co_await sink_.begin(size); !begun) co_return give_up(std::move(begun.error()));
-            }
-            if (!co_await send(piece)) co_return verdict::gave_up;
+            last = std::move(piece);
+            break;
+        }
+        const bool begun = co_await begin(size);
+        if (!begun) co_return verdict::gave_up;
+        const auto taken = co_await sink_.write_some(piece, block_sink::patience::short_);
+        if (!taken) co_return give_up(taken.error());
+        sent_ += *taken;
+        slow = *taken < want;
+    }
+    result<md5_digest> digest = md5_digest{};
+    if (last.size() > 0) {
+        digest = co_await stream.finish();
+    } else if (auto drained = co_await stream.drain(); !drained) {
+        digest = std::unexpected(std::move(drained.error()));
+    }
+    if (!digest) co_return give_up(std::move(digest.error()));
+    const auto states = stream.waypoints();
+    if (last.size() > 0 && *digest == request_.block.hash) {
+        found = digest::waypoints::from_capture(static_cast<std::size_t>(size), segment::fine_bytes, states);
+        if (!co_await begin(size)) co_return verdict::gave_up;
+        auto written = co_await sink_.write(last);
+        if (!written) co_return give_up(std::move(written.error()));
+        co_return verdict::sent;
+    }
+    if (begun_) {
+        const auto pieces = static_cast<std::size_t>(sent_ / segment::fine_bytes);
+        proof_ = pieces == 0 ? proven_state{} : proven_state{pieces * segment::fine_bytes, states[pieces - 1]};
+    }
+    // A reader that does not keep up: with the states of the whole block it can be served without holding memory.
+    if (slow) co_return verdict::undecided;
+    co_return unusable(m, sent_, unreadable ? std::move(*unreadable) : error(errc::checksum_mismatch));
+}
+
+// The waypoints of a copy that has none, or none that agree with its bytes: from all of its bytes, if they are the block.
+awaitable<read_operation::verdict> read_operation::find_waypoints(const mount& m, volumes::block_reader& reader,
+                                                                  std::optional<digest::waypoints>& found) {
+    auto pass = co_await hash_serially(store_.pool_, store_.digest_, reader, request_.until);
+    if (!pass && pass.error() == errc::cancelled) co_return give_up(std::move(pass.error()));
+    if (!pass) co_return unusable(m, suspect_, std::move(pass.error()));
+    if (pass->digest != request_.block.hash) co_return unusable(m, suspect_, error(errc::checksum_mismatch));
+    if (proof_ && proof_->offset > 0) {
+        const auto& state = pass->states[static_cast<std::size_t>(proof_->offset / segment::fine_bytes) - 1];
+        if (state != proof_->state) {
+            // This copy is good; what was sent was not, or they collide. It comes too late for this client.
+            remember(error(errc::checksum_mismatch));
+            co_return verdict::bad_copy;
         }
     }
-    if (!readable) {
-        if (auto drained = co_await stream.drain(); !drained) co_return give_up(std::move(drained.error()));
-        const auto points = stream.waypoints();
-        const std::size_t pieces = sent_ / limits::chunk_size_bytes;
-        if (pieces > 0 && pieces <= points.size()) sent_state_ = points[pieces - 1];
-        co_return bad(m, "cannot be read", std::move(read_failure));
+    found = fresh_waypoints(reader, *pass);
+    co_return verdict::undecided;
+}
+
+awaitable<read_operation::verdict> read_operation::send_verified(const mount& m, volumes::block_reader& reader,
+                                                                 const digest::waypoints& points) {
+    const byte_range body = wanted(reader.size());
+    byte_range left = body;
+    proven_state start;
+    if (begun_ && proof_) {
+        start = *proof_;
+        left = {sent_, body.end() - sent_};
+    } else {
+        const auto first = static_cast<std::size_t>(body.first / points.stride());
+        start = {first * points.stride(), points.state_before(first)};
     }
-    const auto digest = co_await stream.finish();
-    if (!digest) co_return give_up(digest.error());
-    if (*digest != request_.block.hash) {
-        const auto points = stream.waypoints();
-        const std::size_t pieces = sent_ / limits::chunk_size_bytes;
-        if (pieces > 0) sent_state_ = points[pieces - 1];
-        co_return bad(m, "has the wrong content", error(errc::checksum_mismatch));
-    }
+    verified_copy copy(store_.read_resources_, reader, points, request_.block.hash, left, start, request_.until);
+    verdict outcome = verdict::sent;
     if (!begun_) {
-        begun_ = true;
-        if (auto begun = co_await sink_.begin(size); !begun) co_return give_up(std::move(begun.error()));
+        auto right = co_await copy.look_ahead();
+        if (!right) outcome = stopped(m, copy, std::move(right.error()));
     }
-    if (!request_.head && last.size() > 0 && !co_await send(last)) co_return verdict::gave_up;
-    co_return verdict::sent;
+    if (outcome == verdict::sent && !co_await begin(reader.size())) outcome = verdict::gave_up;
+    if (outcome == verdict::sent) outcome = co_await send_from(m, copy);
+    if (begun_) proof_ = copy.proof();
+    co_return outcome;
 }
 
-awaitable<result<std::size_t>> read_operation::read(volumes::block_reader& reader, std::uint64_t offset,
-                                                    const mutable_slice& into) {
-    std::size_t filled = 0;
-    while (filled < into.size()) {
-        const auto now = reader.try_read_at(offset + filled, into.bytes.subspan(filled));
-        if (!now) break;
-        if (*now == 0) co_return filled;
-        filled += *now;
+awaitable<read_operation::verdict> read_operation::send_from(const mount& m, verified_copy& copy) {
+    using clock = std::chrono::steady_clock;
+    while (true) {
+        auto piece = co_await copy.next();
+        if (!piece) co_return stopped(m, copy, std::move(piece.error()));
+        const std::size_t size = piece->size();
+        if (size == 0) co_return verdict::sent;
+        const auto taken = co_await sink_.write_some(
+            *piece, copy.sparing() ? block_sink::patience::none : block_sink::patience::short_);
+        if (!taken) co_return give_up(taken.error());
+        copy.advance(*taken);
+        sent_ = copy.position();
+        if (*taken == size) continue;
+        *piece = {};
+        copy.shed();
+        const auto since = clock::now();
+        if (auto ready = co_await sink_.wait_ready(); !ready) co_return give_up(std::move(ready.error()));
+        if (clock::now() - since >= limits::slow_reader_patience) copy.reader_was_slow();
     }
-    if (filled == into.size()) co_return filled;
-    auto rest = co_await reader.read_at(offset + filled, into.subslice(filled), request_.until);
-    if (!rest) co_return std::move(rest);
-    co_return filled + *rest;
 }
 
-awaitable<bool> read_operation::send(const const_slice& bytes) {
-    auto written = co_await sink_.write(bytes);
-    if (!written) {
-        give_up(std::move(written.error()));
-        co_return false;
-    }
-    sent_ += bytes.size();
-    co_return true;
+// What follows from the failure of a copy in the middle.
+read_operation::verdict read_operation::stopped(const mount& m, const verified_copy& copy, error why) {
+    suspect_ = copy.suspect();
+    if (why == errc::cancelled) return give_up(std::move(why));
+    if (why == errc::checksum_mismatch) return verdict::undecided;
+    return unusable(m, suspect_, std::move(why));
+}
+
+awaitable<bool> read_operation::begin(std::uint64_t size) {
+    if (begun_) co_return true;
+    begun_ = true;
+    const byte_range body = wanted(size);
+    sent_ = body.first;
+    auto begun = co_await sink_.begin(size, body);
+    if (!begun) give_up(std::move(begun.error()));
+    co_return begun.has_value();
 }
 
 read_operation::verdict read_operation::give_up(error why) {
@@ -184,9 +296,15 @@ read_operation::verdict read_operation::give_up(error why) {
     return verdict::gave_up;
 }
 
-read_operation::verdict read_operation::bad(const mount& m, std::string_view what, error why) {
+read_operation::verdict read_operation::unusable(const mount& m, std::uint64_t offset, error why) {
+    const bool wrong = why == errc::checksum_mismatch;
+    if (wrong) store_.bad_segments_.fetch_add(1, std::memory_order_relaxed);
+    return bad(m, wrong ? "has the wrong content" : "cannot be read", offset, std::move(why));
+}
+
+read_operation::verdict read_operation::bad(const mount& m, std::string_view what, std::uint64_t offset, error why) {
     store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-    store_.bad_copy_log_.report(m.uuid, request_.block.hash, what);
+    store_.bad_copy_log_.report(m.uuid, request_.block.hash, what, offset);
     remember(std::move(why));
     return verdict::bad_copy;
 }

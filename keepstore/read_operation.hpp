@@ -1,10 +1,15 @@
-/// One GET or HEAD: finds the block on the mounts, verifies while sending, withholds the last piece until the digest
-/// agrees, and changes to another copy when one turns out bad. Used once, by one coroutine.
+/// One GET or HEAD: finds the block on the mounts and sends it, every byte proven before it leaves where the copy has
+/// waypoints, else hashed while it is sent with the last piece withheld until the digest agrees. Changes to another copy
+/// when one turns out bad or unreadable, also in mid-stream. Used once, by one coroutine.
 #pragma once
 
 #include "keepstore/block_store.hpp"
+#include "keepstore/copy_check.hpp"
+#include "keepstore/segment.hpp"
 
 namespace keepstore::core {
+
+class verified_copy;
 
 class read_operation {
   public:
@@ -15,28 +20,39 @@ class read_operation {
 
   private:
     enum class verdict {
-        sent,      ///< All of it, verified.
-        bad_copy,  ///< This copy is wrong or unreadable; another one may go on from sent_.
-        gave_up,   ///< The client or the deadline ended it; failure_ says why.
+        sent,       ///< All of it, verified.
+        bad_copy,   ///< This copy is wrong or unreadable; another one may go on from sent_.
+        gave_up,    ///< The client or the deadline ended it; failure_ says why.
+        undecided,  ///< The copy must be hashed from end to end before more of it can be sent.
     };
 
     awaitable<result<std::unique_ptr<volumes::block_reader>>> open(const mount&);
     awaitable<verdict> send_copy(const mount&, volumes::block_reader&);
+    awaitable<verdict> check_only(const mount&, volumes::block_reader&);
     awaitable<verdict> send_small(const mount&, volumes::block_reader&);
     awaitable<verdict> send_large(const mount&, volumes::block_reader&);
-    awaitable<result<std::size_t>> read(volumes::block_reader&, std::uint64_t offset, const mutable_slice& into);
-    awaitable<bool> send(const const_slice& bytes);
+    awaitable<verdict> send_serially(const mount&, volumes::block_reader&, std::optional<digest::waypoints>& found);
+    awaitable<verdict> send_verified(const mount&, volumes::block_reader&, const digest::waypoints&);
+    awaitable<verdict> send_from(const mount&, verified_copy&);
+    awaitable<verdict> find_waypoints(const mount&, volumes::block_reader&, std::optional<digest::waypoints>& found);
+    awaitable<bool> begin(std::uint64_t size);
+    verdict stopped(const mount&, const verified_copy&, error why);
     verdict give_up(error why);
-    verdict bad(const mount&, std::string_view what, error why);
+    verdict unusable(const mount&, std::uint64_t offset, error why);
+    verdict bad(const mount&, std::string_view what, std::uint64_t offset, error why);
     void remember(error why);
+    /// What goes to the client of a block of this size.
+    [[nodiscard]] byte_range wanted(std::uint64_t size) const;
 
     block_store& store_;
     const block_read_request& request_;
     block_sink& sink_;
 
-    bool begun_ = false;           // sink_.begin() was called.
-    std::uint64_t sent_ = 0;       // Bytes that went to the sink; a multiple of the chunk size until the last piece.
-    digest::md5_state sent_state_; // Chaining state of what was sent.
+    bool begun_ = false;      // sink_.begin() was called.
+    std::uint64_t sent_ = 0;  // Once begun: up to where in the block bytes went to the sink.
+    // Once begun: what vouches for the bytes that were sent, at a boundary not behind sent_.
+    std::optional<proven_state> proof_;
+    std::uint64_t suspect_ = 0;  // Where a copy disagreed with its waypoints.
     error failure_{errc::not_found};
 };
 

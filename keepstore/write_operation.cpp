@@ -3,6 +3,8 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/when_all.hpp"
+#include "keepstore/copy_check.hpp"
+#include "keepstore/segment.hpp"
 
 #include <fmt/format.h>
 
@@ -16,7 +18,7 @@ write_operation::write_operation(block_store& store, const block_write_request& 
       source_(source),
       candidates_(store.mounts_.in_write_order(request.hash)),
       digest_(store.digest_, {.queue_bytes = store.pool_.request_queue_bytes(),
-                              .waypoint_stride = limits::chunk_size_bytes}) {}
+                              .waypoint_stride = segment::fine_bytes}) {}
 
 awaitable<result<block_write_response>> write_operation::run() {
     if (source_.size().value_or(0) > limits::block_size_bytes_max) co_return fail(errc::too_large);
@@ -29,6 +31,11 @@ awaitable<result<block_write_response>> write_operation::run() {
                                                       digest->hex(), request_.path_text));
     }
     digest_finished_ = true;
+    if (has_waypoints(length_)) {
+        const auto points = digest::waypoints::from_capture(static_cast<std::size_t>(length_), segment::fine_bytes,
+                                                            digest_.waypoints());
+        if (points) waypoints_ = points->encode(request_.hash);
+    }
     if (auto committed = co_await commit_all(); !committed) co_return std::unexpected(std::move(committed.error()));
 
     put_plan stored(request_.storage_classes);
@@ -196,7 +203,9 @@ awaitable<void> write_operation::commit_one(target& t) {
         const bool again = co_await start_writing(t, length_);
         if (!again) co_return;
     }
-    auto committed = co_await t.writer->commit(std::nullopt, request_.until);
+    std::optional<std::pair<std::string, std::vector<std::byte>>> attribute;
+    if (waypoints_) attribute.emplace(waypoints_attribute, *waypoints_);
+    auto committed = co_await t.writer->commit(std::move(attribute), request_.until);
     if (committed) {
         t.committed = true;
         if (t.bad_copy) {
@@ -235,7 +244,7 @@ awaitable<result<bool>> write_operation::is_collision(volumes::block_reader& rea
 awaitable<bool> write_operation::rewrite_bad_copy(target& t, std::uint64_t upto) {
     t.bad_copy = true;
     store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-    store_.bad_copy_log_.report(t.where->uuid, request_.hash, "differs from the data being stored");
+    store_.bad_copy_log_.report(t.where->uuid, request_.hash, "differs from the data being stored", upto);
     co_return co_await start_writing(t, upto);
 }
 
@@ -353,8 +362,8 @@ awaitable<bool> write_operation::copy_from(target& from, volumes::block_writer& 
         cancelled_ = std::move(drained.error());
         co_return false;
     }
-    const std::size_t chunks = upto / limits::chunk_size_bytes;
-    co_return chunks == 0 || check.state() == digest_.waypoints()[chunks - 1];
+    const auto pieces = static_cast<std::size_t>(upto / segment::fine_bytes);
+    co_return pieces == 0 || check.state() == digest_.waypoints()[pieces - 1];
 }
 
 awaitable<bool> write_operation::add_writer(const mount& m) {

@@ -63,6 +63,7 @@ class write_operation {
     digest::md5_stream digest_;
     bool digest_finished_ = false;    // And it agrees with the name.
     std::uint64_t length_ = 0;        // Bytes that every live target has been fed; whole chunks until the body ends.
+    std::optional<std::vector<std::byte>> waypoints_;  // Encoded, once digest_finished_.
     bool all_full_ = true;            // No candidate failed for another reason than lack of space.
     std::optional<error> cancelled_;  // The request is over; no volume is to blame.
 };

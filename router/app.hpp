@@ -4,6 +4,7 @@
 #pragma once
 
 #include "keepstore/block_store.hpp"
+#include "keepstore/scrub.hpp"
 #include "keepstore/work_lists.hpp"
 #include "keepstore/work_queue.hpp"
 #include "pool/buffer_pool.hpp"
@@ -36,9 +37,9 @@ struct app_options {
 
 class app final : public handler {
   public:
-    /// All arguments must outlive the app.
+    /// All arguments must outlive the app. Without a scrubber /_scrub is not there.
     app(const app_options&, core::block_store&, core::work_queue<core::pull_item>&, core::work_queue<core::trash_item>&,
-        pool::buffer_pool&);
+        pool::buffer_pool&, core::scrubber* scrub = nullptr);
 
     [[nodiscard]] awaitable<void> handle(exchange&) override;
     void stalled(exchange&, bool) noexcept override;

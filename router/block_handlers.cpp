@@ -1,6 +1,7 @@
 // GET, HEAD and PUT of blocks (contract 2.10).
 #include "base/limits.hpp"
 #include "keepstore/locator.hpp"
+#include "router/range_header.hpp"
 #include "router/remote_hint.hpp"
 #include "router/routes.hpp"
 
@@ -9,14 +10,17 @@
 namespace keepstore::router {
 namespace {
 
-// Sends a block as the body of a 200. The status line leaves with the first bytes and not before, so that a block found to
-// be wrong until then is still answered with an error.
+// Sends a block as the body of a 200, or a part of one as that of a 206. The status line leaves with the first bytes and not
+// before, so that a block found to be wrong until then is still answered with an error.
 class response_sink final : public core::block_sink {
   public:
-    explicit response_sink(exchange& ex) noexcept : ex_(ex) {}
+    // `partial`: a range was asked for.
+    response_sink(exchange& ex, bool partial, std::string_view entity_tag) noexcept
+        : ex_(ex), status_(partial ? 206 : 200), entity_tag_(entity_tag) {}
 
-    awaitable<result<void>> begin(std::uint64_t size) override {
+    awaitable<result<void>> begin(std::uint64_t size, core::byte_range body) override {
         size_ = size;
+        body_ = body;
         co_return result<void>{};
     }
 
@@ -31,6 +35,12 @@ class response_sink final : public core::block_sink {
         co_return co_await ex_.write(bytes.bytes);
     }
 
+    awaitable<result<std::size_t>> write_some(const_slice bytes, patience p) override {
+        if (!ex_.response_started())
+            if (auto started = co_await start(); !started) co_return std::unexpected(std::move(started.error()));
+        co_return co_await ex_.write_some(bytes.bytes, p);
+    }
+
     // After success: sends the head if no byte of the body did (HEAD, the empty block).
     awaitable<result<void>> finish() {
         if (!ex_.response_started())
@@ -38,15 +48,23 @@ class response_sink final : public core::block_sink {
         co_return co_await ex_.finish();
     }
 
+    [[nodiscard]] unsigned status() const noexcept { return status_; }
+
   private:
     awaitable<result<void>> start() {
         // Not sniffed as in the Go daemon: blocks are bytes, and a browser must not take one for a web page.
         ex_.set_header("Content-Type", "application/octet-stream");
-        co_return co_await ex_.start(200, size_);
+        ex_.set_header("Accept-Ranges", "bytes");
+        ex_.set_header("ETag", entity_tag_);
+        if (status_ == 206) ex_.set_header("Content-Range", content_range(body_, size_));
+        co_return co_await ex_.start(status_, body_.length);
     }
 
     exchange& ex_;
+    const unsigned status_;
+    const std::string_view entity_tag_;
     std::uint64_t size_ = 0;
+    core::byte_range body_;
 };
 
 // Parts between commas without surrounding white space; empty ones are dropped (contract 8, TestBlockWrite_Headers).
@@ -78,10 +96,17 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
     read.block = std::move(*block);
     read.until = request.ex.get_deadline();
     read.head = request.is_head();
-    response_sink sink(request.ex);
+    const std::string entity_tag = entity_tag_of(read.block.hash);
+    read.range = requested_range(request.ex.head(), entity_tag);
+    response_sink sink(request.ex, read.range.has_value(), entity_tag);
     const auto size = co_await store_.block_read(read, sink);
-    if (!size) co_return co_await request.reply_error(size.error());
-    request.status = 200;
+    if (!size) {
+        // A GET names the size, and the core has found it to be the block's.
+        if (size.error() == errc::range_not_satisfiable)
+            request.ex.set_header("Content-Range", content_range(std::nullopt, read.block.size.value_or(0)));
+        co_return co_await request.reply_error(size.error());
+    }
+    request.status = sink.status();
     const auto finished = co_await sink.finish();
     if (!finished) request.cut_off();
 }

@@ -54,6 +54,11 @@ awaitable<result<void>> body_reader::wait_ready() {
     co_return result<void>();
 }
 
+void body_reader::finish() noexcept {
+    finished_ = true;
+    io_.client_is_done();
+}
+
 std::size_t body_reader::take_buffered(std::span<std::byte> into) {
     const std::size_t count = std::min(into.size(), input_.size());
     if (count == 0) return 0;
@@ -85,7 +90,7 @@ awaitable<result<std::size_t>> body_reader::read_plain(std::span<std::byte> into
         count += io_.try_read(into.subspan(count)).bytes;
     }
     left_ -= count;
-    finished_ = left_ == 0;
+    if (left_ == 0) finish();
     co_return count;
 }
 
@@ -107,7 +112,7 @@ awaitable<result<std::size_t>> body_reader::read_chunked(std::span<std::byte> in
                 broken_ = true;
                 co_return fail(errc::bad_request, std::string(chunks_.error_text()));
             case chunk_decoder::state::done:
-                finished_ = true;
+                finish();
                 co_return std::size_t{0};
             case chunk_decoder::state::data:
                 break;

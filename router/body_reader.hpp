@@ -36,6 +36,7 @@ class body_reader final : public core::block_source {
     [[nodiscard]] awaitable<result<std::size_t>> read_plain(std::span<std::byte> into);
     [[nodiscard]] awaitable<result<std::size_t>> read_chunked(std::span<std::byte> into);
     [[nodiscard]] std::size_t take_buffered(std::span<std::byte> into);
+    void finish() noexcept;
     [[nodiscard]] std::unexpected<error> stopped();
 
     client_io& io_;

@@ -1,6 +1,7 @@
 #include "router/connection.hpp"
 
 #include <linux/sockios.h>
+#include <netinet/tcp.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
@@ -19,6 +20,7 @@ class plain_connection final : public connection {
     }
 
     io_outcome try_write(std::span<const iovec> buffers) noexcept override {
+        if (buffers.empty()) return {};
         const auto outcome = send_to_socket(fd(), buffers);
         sent_bytes_ += outcome.bytes;
         return outcome;
@@ -78,6 +80,12 @@ void connection::close(bool reset) noexcept {
 std::size_t connection::unsent_bytes() const noexcept {
     int count = 0;
     return ::ioctl(fd_, SIOCOUTQ, &count) == 0 && count > 0 ? static_cast<std::size_t>(count) : 0;
+}
+
+void connection::limit_unsent(std::size_t bytes) noexcept {
+    const int value = static_cast<int>(bytes);
+    // Where it is not known, slow readers cost more of the kernel's memory, and nothing else changes.
+    ::setsockopt(fd_, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &value, sizeof value);
 }
 
 std::uint64_t connection::acknowledged_bytes() const noexcept {

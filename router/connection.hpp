@@ -46,9 +46,11 @@ class connection {
     /// One step of the opening handshake; ok when done. Plain connections have none.
     [[nodiscard]] virtual io_outcome handshake() noexcept { return {}; }
     [[nodiscard]] virtual io_outcome try_read(std::span<std::byte> into) noexcept = 0;
-    /// Writes a prefix of the buffers (at most 64). After want_read or want_write the next attempt must begin with the
-    /// same bytes.
+    /// Takes a prefix of the buffers (at most 64), which are the caller's again afterwards. TLS may keep what it took and
+    /// could not send; that goes first with the next attempt, and with no buffers it is all that is attempted.
     [[nodiscard]] virtual io_outcome try_write(std::span<const iovec> buffers) noexcept = 0;
+    /// Whether bytes were taken and not given to the kernel.
+    [[nodiscard]] virtual bool has_pending_output() const noexcept { return false; }
     /// Whether bytes are there that waiting for the socket would not show.
     [[nodiscard]] virtual bool has_buffered_input() const noexcept { return false; }
     /// Whether the peer has closed its direction or reset. Takes no data out.
@@ -66,6 +68,9 @@ class connection {
     [[nodiscard]] std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
     /// In the kernel's send buffer, or under way (SIOCOUTQ).
     [[nodiscard]] std::size_t unsent_bytes() const noexcept;
+    /// From now on the kernel takes no more output when it has this much that is not under way (TCP_NOTSENT_LOWAT), but
+    /// for the rest of a packet. 0: as much as it likes.
+    void limit_unsent(std::size_t bytes) noexcept;
 
     [[nodiscard]] const std::string& remote_address() const noexcept { return remote_; }
     [[nodiscard]] socket_type& socket() noexcept { return socket_; }

@@ -72,8 +72,14 @@ class exchange {
     /// Begins a response whose body follows by write(): with Content-Length when `length` is known, else chunked (or
     /// closed at the end for HTTP/1.0). The head leaves together with the first piece.
     [[nodiscard]] virtual awaitable<result<void>> start(unsigned status, std::optional<std::uint64_t> length) = 0;
+    /// Suspends until a write would not wait.
     [[nodiscard]] virtual awaitable<result<void>> wait_writable() = 0;
     [[nodiscard]] virtual awaitable<result<void>> write(std::span<const std::byte> bytes) = 0;
+    /// What the client takes of `bytes` within the patience: all, or less if it is slow. The rest may move in memory, or go
+    /// and come back, before the next write, which continues behind what was taken. Responses without a Content-Length
+    /// are written whole. \returns how many bytes were taken.
+    [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes,
+                                                                    core::block_sink::patience) = 0;
     /// Ends a response begun by start(). A body shorter than announced closes the connection.
     [[nodiscard]] virtual awaitable<result<void>> finish() = 0;
     /// Ends a response begun by start() so that the client must notice that it is incomplete: no final chunk, connection
@@ -82,7 +88,7 @@ class exchange {
 
     [[nodiscard]] virtual bool response_started() const noexcept = 0;  ///< start() or send() was called.
     [[nodiscard]] virtual unsigned status() const noexcept = 0;        ///< 0 before.
-    [[nodiscard]] virtual std::uint64_t response_body_bytes() const noexcept = 0;  ///< Handed to the kernel so far.
+    [[nodiscard]] virtual std::uint64_t response_body_bytes() const noexcept = 0;  ///< Taken so far, by the kernel or TLS.
     [[nodiscard]] virtual std::chrono::steady_clock::time_point response_started_at() const noexcept = 0;
 };
 

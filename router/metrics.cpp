@@ -264,6 +264,14 @@ void metrics::collect_own(std::vector<MetricFamily>& out) const {
                 store.bad_copies_total);
     add_counter(out, "keepstore_repaired_copies_total", "Bad copies replaced by good data", store.repaired_copies_total);
     add_counter(out, "keepstore_read_failovers_total", "Reads that went on to another volume", store.failovers_total);
+    add_counter(out, "keepstore_bad_segments_total", "Times that wrong stored bytes were kept from a client",
+                store.bad_segments_total);
+    add_counter(out, "keepstore_waypoint_false_alarms_total", "Stored waypoints that disagreed with a good copy",
+                store.false_alarms_total);
+    add_counter(out, "keepstore_waypoints_added_total", "Waypoints stored with copies that lacked right ones",
+                store.waypoints_added_total);
+    add_gauge(out, "keepstore_read_window_bytes", "Buffer memory held by reads of large blocks",
+              static_cast<double>(store.read_window_bytes));
     add_counter(out, "keepstore_log_lines_dropped_total", "Log lines lost because their reader was too slow",
                 log::dropped_lines());
     auto& healthy = family(out, "keepstore_volume_healthy", "Whether the volume answers at present", MetricType::Gauge);

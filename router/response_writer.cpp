@@ -86,7 +86,7 @@ awaitable<result<void>> response_writer::write_vectors(std::span<iovec> vectors,
     // The common case, everything fits, needs no further coroutine.
     const auto status = io_.stopped() ? io_status::failed : io_.try_write_all(vectors, counted);
     bool sent = status != io_status::failed && status != io_status::closed;
-    if (sent && !vectors.empty()) sent = co_await io_.write_all(vectors, counted);
+    if (sent && !io_.all_sent(vectors)) sent = co_await io_.write_all(vectors, counted);
     if (!sent) co_return failed();
     head_.clear();
     co_return result<void>();
@@ -117,6 +117,45 @@ awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes)
     co_return co_await write_vectors(std::span(vectors).first(count), body);
 }
 
+awaitable<result<std::size_t>> response_writer::write_some(std::span<const std::byte> bytes,
+                                                           core::block_sink::patience how_long) {
+    if (framing_ != framing::length || request_.head_only || bytes.empty() || bytes.size() > left_) {
+        // What is not sent, cannot be divided, or is refused.
+        auto written = co_await write(bytes);
+        if (!written) co_return std::unexpected(std::move(written.error()));
+        co_return bytes.size();
+    }
+    if (broken_ || complete_) co_return fail(errc::cancelled);
+    const std::size_t before = head_.empty() ? 0 : 1;
+    std::array<iovec, 2> vectors{vector_of(head_), iovec{const_cast<std::byte*>(bytes.data()), bytes.size()}};
+    std::span<iovec> rest = std::span(vectors).subspan(1 - before);
+    std::size_t counted = before;
+    const auto status = io_.stopped() ? io_status::failed : io_.try_write_all(rest, counted);
+    bool sent = status != io_status::failed && status != io_status::closed;
+    if (sent && rest.size() == 2) {
+        // The socket is still full of an earlier response.
+        sent = co_await io_.write_all(rest.first(1), 1);
+        rest = rest.subspan(1);
+        counted = 0;
+    }
+    if (sent && !rest.empty()) {
+        sent = co_await io_.write_some(rest, counted, how_long == core::block_sink::patience::short_);
+    }
+    if (!sent) co_return failed();
+    head_.clear();
+    const std::size_t taken = bytes.size() - (rest.empty() ? 0 : rest.front().iov_len);
+    left_ -= taken;
+    co_return taken;
+}
+
+awaitable<result<void>> response_writer::wait_writable() {
+    // Nothing of this response on its way yet, and the last one did fit: no need to ask the system.
+    if (!io_.stopped() && !head_sent() && !io_.output_full()) co_return result<void>();
+    const bool ready = co_await io_.wait_writable();
+    if (!ready) co_return failed();
+    co_return result<void>();
+}
+
 awaitable<result<void>> response_writer::finish() {
     if (broken_ || !started()) co_return fail(errc::cancelled);
     if (complete_) co_return result<void>();
@@ -128,7 +167,8 @@ awaitable<result<void>> response_writer::finish() {
     std::size_t count = 0;
     if (!head_.empty()) vectors[count++] = vector_of(head_);
     if (framing_ == framing::chunked && !request_.head_only) vectors[count++] = vector_of("0\r\n\r\n");
-    if (count > 0) {
+    // What TLS has kept back counts as not sent: the response is complete when the kernel has all of it.
+    if (count > 0 || !io_.all_sent({})) {
         auto sent = co_await write_vectors(std::span(vectors).first(count), count);
         if (!sent) co_return sent;
     }

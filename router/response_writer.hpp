@@ -30,6 +30,10 @@ class response_writer {
     void start(unsigned status, std::optional<std::uint64_t> length, bool keep_alive, std::string_view date_line);
     /// After start(): one piece of the body.
     [[nodiscard]] awaitable<result<void>> write(std::span<const std::byte> bytes);
+    /// exchange::write_some. The head is never left behind.
+    [[nodiscard]] awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, core::block_sink::patience);
+    /// exchange::wait_writable.
+    [[nodiscard]] awaitable<result<void>> wait_writable();
     /// Sends what is left: the head if nothing has left yet, the final chunk.
     [[nodiscard]] awaitable<result<void>> finish();
     /// start(), write() and finish() at once.

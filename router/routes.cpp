@@ -43,7 +43,11 @@ bool needs_admin(route r) noexcept {
         case route::index:
         case route::mounts:
         case route::pull_list:
-        case route::trash_list: return true;
+        case route::trash_list:
+        case route::scrub_status:
+        case route::scrub_start:
+        case route::scrub_stop:
+        case route::scrub_other_method: return true;
         case route::none:
         case route::block_read:
         case route::block_write:
@@ -58,6 +62,12 @@ route_match match_route(std::string_view method, std::string_view path) noexcept
     if (!path.starts_with('/')) return {};
     if (method == "OPTIONS") return {.to = route::options};
     path.remove_prefix(1);
+    if (path == "_scrub") {
+        if (method == "GET" || method == "HEAD") return {.to = route::scrub_status};
+        if (method == "PUT") return {.to = route::scrub_start};
+        if (method == "DELETE") return {.to = route::scrub_stop};
+        return {.to = route::scrub_other_method};
+    }
     if (method == "GET" || method == "HEAD") return match_get(path);
     if (method == "PUT") {
         if (is_locator_path(path)) return {.to = route::block_write, .locator = path};
@@ -92,6 +102,10 @@ awaitable<void> routes::handle(request_context& request) {
         case route::mounts: co_return co_await list_mounts(request);
         case route::pull_list: co_return co_await set_pull_list(request);
         case route::trash_list: co_return co_await set_trash_list(request);
+        case route::scrub_status: co_return co_await show_scrub(request);
+        case route::scrub_start: co_return co_await start_scrub(request);
+        case route::scrub_stop: co_return co_await stop_scrub(request);
+        case route::scrub_other_method: co_return co_await refuse_scrub_method(request);
         case route::options: co_return co_await request.reply_empty(200);
     }
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "keepstore/block_store.hpp"
+#include "keepstore/scrub.hpp"
 #include "keepstore/work_lists.hpp"
 #include "keepstore/work_queue.hpp"
 #include "router/request_context.hpp"
@@ -25,6 +26,10 @@ enum class route {
     mounts,
     pull_list,
     trash_list,
+    scrub_status,
+    scrub_start,
+    scrub_stop,
+    scrub_other_method,  ///< 405.
     options,
 };
 
@@ -41,8 +46,8 @@ struct route_match {
 class routes {
   public:
     routes(core::block_store& store, core::work_queue<core::pull_item>& pulls,
-           core::work_queue<core::trash_item>& trash, const secret_token& admin_token)
-        : store_(store), pulls_(pulls), trash_(trash), admin_token_(admin_token) {}
+           core::work_queue<core::trash_item>& trash, const secret_token& admin_token, core::scrubber* scrub)
+        : store_(store), pulls_(pulls), trash_(trash), admin_token_(admin_token), scrub_(scrub) {}
 
     /// Answers the request, whatever it is. Awaited in place.
     [[nodiscard]] awaitable<void> handle(request_context&);
@@ -59,11 +64,17 @@ class routes {
     [[nodiscard]] awaitable<void> list_index(request_context&, std::string_view mount_uuid, std::string_view prefix);
     [[nodiscard]] awaitable<void> set_pull_list(request_context&);
     [[nodiscard]] awaitable<void> set_trash_list(request_context&);
+    // scrub_handlers.cpp
+    [[nodiscard]] awaitable<void> show_scrub(request_context&);
+    [[nodiscard]] awaitable<void> start_scrub(request_context&);
+    [[nodiscard]] awaitable<void> stop_scrub(request_context&);
+    [[nodiscard]] awaitable<void> refuse_scrub_method(request_context&);
 
     core::block_store& store_;
     core::work_queue<core::pull_item>& pulls_;
     core::work_queue<core::trash_item>& trash_;
     const secret_token& admin_token_;
+    core::scrubber* const scrub_;  // Null where the daemon has none.
 };
 
 }  // namespace keepstore::router

@@ -54,11 +54,12 @@ std::string text_of(const tcp::endpoint& endpoint) {
     return fmt::format("{}:{}", address.to_string(), endpoint.port());
 }
 
-std::size_t default_connections_max() {
+/// What the limit on descriptors leaves for connections.
+std::size_t connections_possible() {
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 768;
     if (files.rlim_cur == RLIM_INFINITY) return 1'000'000;
-    return std::max<std::size_t>(16, files.rlim_cur / 4 * 3);
+    return std::max<std::size_t>(16, files.rlim_cur / 4 * limits::connections_of_four_descriptors);
 }
 
 /// Options that accepted sockets inherit from the listening one: no system call for each connection.
@@ -70,6 +71,8 @@ void set_inherited_options(int fd, const transport_options& options) {
     set(IPPROTO_TCP, TCP_KEEPINTVL, period);
     // Heads leave together with bodies; a small last piece must not wait for an acknowledgement.
     set(IPPROTO_TCP, TCP_NODELAY, 1);
+    // A reader that does not read must not fill the kernel's memory before it shows (client_io lifts it, or lowers it).
+    set(IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(limits::unsent_bytes_first));
     const auto& name = options.tcp_congestion;
     if (!name.empty() && ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size()))) {
         log::warning("TCP congestion control is not available", {{"name", name}});
@@ -87,7 +90,12 @@ struct server::listener {
 /// What sessions and loops may still use after the server is gone, when event loops are stopped in mid-work.
 struct server::shared : std::enable_shared_from_this<shared> {
     shared(handler& a, transport_options o) : application(a), options(std::move(o)) {
-        if (options.connections_max == 0) options.connections_max = default_connections_max();
+        const std::size_t possible = connections_possible();
+        if (options.connections_max > possible) {
+            log::warning("the limit on open files is too low for MaxConnections: fewer connections are accepted",
+                         {{"MaxConnections", options.connections_max}, {"possible", possible}});
+        }
+        if (options.connections_max == 0 || options.connections_max > possible) options.connections_max = possible;
     }
 
     handler& application;

@@ -5,8 +5,6 @@
 
 #include <boost/asio/this_coro.hpp>
 
-#include <poll.h>
-
 #include <array>
 #include <exception>
 
@@ -170,8 +168,20 @@ awaitable<void> session::handle_request() {
     io_.new_request();
     io_.reset_counted();
     rate_.reset(0);
-    started_at_ = last_check_ = phase_since_;
+    last_check_ = phase_since_;
     deadline_ = deadline::never();
+    if (io_.output_full()) {
+        // The client may not have taken the last answer yet. Until then its next request would only hold memory, and a
+        // place that others could use.
+        const bool room = co_await io_.wait_writable();
+        if (!room) {
+            response_.abort();
+            co_return;
+        }
+        enter(phase::handling);
+        io_.new_request();
+    }
+    started_at_ = phase_since_;
     body_.begin(request_.head, request_.expects_continue);
     response_.begin_request({request_.head.method == "HEAD", request_.head.version});
     if (request_.options_asterisk) {
@@ -210,20 +220,6 @@ awaitable<result<void>> session::start(unsigned status, std::optional<std::uint6
     if (response_.started()) co_return co_await second_response();
     start_response(status, length);
     co_return result<void>();
-}
-
-awaitable<result<void>> session::wait_writable() {
-    if (!io_.stopped()) {
-        // Nothing on its way yet, and the last write did fit: no need to ask the system.
-        if (!response_.head_sent() && !io_.output_full()) co_return result<void>();
-        pollfd ask{io_.peer().socket().native_handle(), POLLOUT, 0};
-        if (::poll(&ask, 1, 0) == 1) co_return result<void>();
-        const bool ready = co_await io_.wait(direction::output);
-        if (ready) co_return result<void>();
-    }
-    response_.abort();
-    if (io_.reason() == cancel_reason::too_slow) co_return fail(errc::timeout, "client reads too slowly");
-    co_return fail(errc::cancelled);
 }
 
 awaitable<result<std::string>> session::read_body(std::size_t limit) {
@@ -316,6 +312,8 @@ void session::check(clock::time_point now) {
         case phase::handling:
             break;
     }
+    // Before anything else: it only ends a wait, and last words must not wait longer than others.
+    io_.end_patience(now);
     const auto passed = now - last_check_;
     last_check_ = now;
     if (io_.reason() != cancel_reason::none) {
@@ -332,8 +330,8 @@ void session::check(clock::time_point now) {
     if (now >= deadline_.at()) return cancel_request(cancel_reason::request_deadline);
     if (io_.waiting()) {
         const auto waited = now - io_.waiting_since();
-        if (!io_.stalled() && io_.client_wait(now) >= limit.stall_threshold) {
-            io_.mark_stalled();
+        if (!io_.stalled() && io_.client_wait(now) >= limit.stall_threshold && !io_.is_ready()) {
+            io_.mark_stalled(now);
             loop_.application().stalled(*this, true);
         }
         if (!rate_.add(limit.rate, std::min(passed, waited), [&] { return io_.progress(); })) {

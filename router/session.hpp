@@ -50,8 +50,11 @@ class session final : public exchange, public session_hook, private stall_listen
     void set_header(std::string_view name, std::string_view value) override { response_.add_header(name, value); }
     awaitable<result<void>> send(unsigned status, std::string_view body) override;
     awaitable<result<void>> start(unsigned status, std::optional<std::uint64_t> length) override;
-    awaitable<result<void>> wait_writable() override;
+    awaitable<result<void>> wait_writable() override { return response_.wait_writable(); }
     awaitable<result<void>> write(std::span<const std::byte> bytes) override { return response_.write(bytes); }
+    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, core::block_sink::patience p) override {
+        return response_.write_some(bytes, p);
+    }
     awaitable<result<void>> finish() override { return response_.finish(); }
     void abort() noexcept override { response_.abort(); }
     bool response_started() const noexcept override { return response_.started(); }

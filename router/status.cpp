@@ -27,6 +27,7 @@ unsigned status_of(errc code, cancel_reason why) noexcept {
         case errc::forbidden: return 403;
         case errc::method_not_allowed: return 405;
         case errc::too_large: return 413;
+        case errc::range_not_satisfiable: return 416;
         case errc::checksum_mismatch: return 502;
         case errc::collision: return 500;
         case errc::no_space: return 507;

@@ -10,6 +10,9 @@
 #include <algorithm>
 #include <array>
 #include <cstring>
+#include <memory>
+#include <new>
+#include <span>
 #include <string_view>
 
 namespace keepstore::router {
@@ -125,6 +128,9 @@ class tls_connection final : public connection {
     }
 
     io_outcome try_write(std::span<const iovec> buffers) noexcept override {
+        const auto flushed = send_pending();
+        if (flushed != io_status::ok) return {flushed, 0};
+        if (buffers.empty()) return {};
         // Small pieces (a head, the start of a body) are put into one record, and so into one packet.
         std::array<std::byte, record_bytes_max> record;
         const void* data = buffers.front().iov_base;
@@ -139,13 +145,20 @@ class tls_connection final : public connection {
             data = record.data();
             size = used;
         }
+        size = std::min(size, record.size());
         std::size_t count = 0;
-        ERR_clear_error();
-        const int r = SSL_write_ex(ssl_.get(), data, size, &count);
-        if (r == 1) return {io_status::ok, count};
-        const auto status = status_of(r);
-        return {status == io_status::closed ? io_status::failed : status, 0};
+        const auto status = write_record(data, size, count);
+        if (status == io_status::ok) return {io_status::ok, count};
+        if (status == io_status::failed) return {status, 0};
+        // OpenSSL has begun with this record and wants the same bytes again, but the caller's may be gone by then.
+        pending_.reset(new (std::nothrow) std::byte[size]);
+        if (!pending_) return {io_status::failed, 0};
+        std::memcpy(pending_.get(), data, size);
+        pending_left_ = {pending_.get(), size};
+        return {io_status::ok, size};
     }
+
+    bool has_pending_output() const noexcept override { return !pending_left_.empty(); }
 
     bool has_buffered_input() const noexcept override { return established_ && SSL_pending(ssl_.get()) > 0; }
 
@@ -161,11 +174,32 @@ class tls_connection final : public connection {
 
     void shutdown_send() noexcept override {
         ERR_clear_error();
-        if (established_ && !broken_) SSL_shutdown(ssl_.get());
+        // Within a record that is half sent there is no place for an alert.
+        if (established_ && !broken_ && !has_pending_output()) SSL_shutdown(ssl_.get());
         connection::shutdown_send();
     }
 
   private:
+    /// At most one record (16 KiB), or less where the peer has asked for small ones.
+    io_status write_record(const void* data, std::size_t size, std::size_t& count) noexcept {
+        ERR_clear_error();
+        const int r = SSL_write_ex(ssl_.get(), data, size, &count);
+        if (r == 1) return io_status::ok;
+        const auto status = status_of(r);
+        return status == io_status::closed ? io_status::failed : status;
+    }
+
+    io_status send_pending() noexcept {
+        while (has_pending_output()) {
+            std::size_t count = 0;
+            const auto status = write_record(pending_left_.data(), pending_left_.size(), count);
+            if (status != io_status::ok) return status;
+            pending_left_ = pending_left_.subspan(count);
+        }
+        pending_.reset();  // Most connections are never blocked, and need no such memory.
+        return io_status::ok;
+    }
+
     io_status status_of(int r) noexcept {
         switch (SSL_get_error(ssl_.get(), r)) {
             case SSL_ERROR_WANT_READ:
@@ -183,6 +217,8 @@ class tls_connection final : public connection {
     const std::shared_ptr<SSL_CTX> context_;
     wire wire_{fd(), &sent_bytes_};
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
+    std::unique_ptr<std::byte[]> pending_;  ///< A record that was taken and could not be sent at once.
+    std::span<const std::byte> pending_left_;
     bool first_byte_seen_ = false;
     bool established_ = false;
     bool broken_ = false;

@@ -19,7 +19,7 @@ struct transport_options {
     std::chrono::milliseconds last_words_timeout = limits::last_words_timeout;
     std::chrono::milliseconds linger_timeout = limits::linger_timeout;
     std::chrono::milliseconds drain_idle_grace = limits::drain_idle_grace;
-    /// Open connections; 0: three quarters of RLIMIT_NOFILE, the rest being for blocks and volumes.
+    /// Open connections; at most, and with 0, three quarters of RLIMIT_NOFILE, the rest being for blocks and volumes.
     std::size_t connections_max = 0;
     int backlog = limits::listen_backlog;
     /// Empty: the system's choice. For benchmarks.

@@ -39,13 +39,17 @@ struct block_info {
 };
 
 /// An open block. It stays readable, with the same content, after the block was trashed or replaced.
-/// Use from one coroutine at a time.
+/// Use from one executor; several read_at may be under way at a time, the rest one after the other.
 class block_reader {
   public:
     virtual ~block_reader() = default;
 
     /// Size when it was opened.
     [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
+
+    /// The bytes will be read once, as they are stored, by somebody who has no further use for them: a driver then reads
+    /// past its caches and leaves them as they are. Before the first read; reads may then run side by side.
+    virtual void expect_single_use() {}
 
     /// Fills `into` from `offset`. Short only at the end of the block.
     [[nodiscard]] virtual awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into,
@@ -174,6 +178,21 @@ class volume {
     /// Lists the blocks whose hex name begins with `prefix` (lower-case hex; anything else matches nothing).
     /// An error means that the listing is incomplete. Flat in memory; suspends while the sink does.
     [[nodiscard]] virtual awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) = 0;
+
+    /// A small named value kept by the volume itself, beside the blocks: where a scrub stopped. Losing it loses nothing
+    /// but time. errc::not_found when there is none, errc::unsupported where the storage has no place for it.
+    [[nodiscard]] virtual awaitable<result<std::vector<std::byte>>> load_note(std::string name, deadline until) {
+        static_cast<void>(name);
+        static_cast<void>(until);
+        co_return fail(errc::unsupported);
+    }
+    [[nodiscard]] virtual awaitable<result<void>> save_note(std::string name, std::vector<std::byte> value,
+                                                            deadline until) {
+        static_cast<void>(name);
+        static_cast<void>(value);
+        static_cast<void>(until);
+        co_return fail(errc::unsupported);
+    }
 
     [[nodiscard]] virtual volume_stats stats() const = 0;
 

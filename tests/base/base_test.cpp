@@ -178,6 +178,9 @@ TEST_CASE("errno values become what the caller can do about them", "[base][error
     CHECK(error_from_errno(ENOTDIR, "open") == errc::not_found);
     CHECK(error_from_errno(ENOSPC, "write") == errc::no_space);
     CHECK(error_from_errno(EDQUOT, "write") == errc::no_space);
+    CHECK(error_from_errno(EMFILE, "open") == errc::unavailable);
+    CHECK(error_from_errno(ENFILE, "open") == errc::unavailable);
+    CHECK(error_from_errno(EMFILE, "open").text == "too many open files");
     CHECK(error_from_errno(EIO, "read") == errc::io_error);
     CHECK(error_from_errno(EIO, "read").text == "read: Input/output error");
 }

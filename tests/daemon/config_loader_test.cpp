@@ -242,6 +242,22 @@ TEST_CASE("rules for tokens, keys and buffers", "[daemon][config]") {
               .cluster.collections.blob_replicate_concurrency == 1);
 }
 
+TEST_CASE("the scrub's interval and rate", "[daemon][config]") {
+    const auto ours = [](const std::string& inside) {
+        return sample_config(collections() + "  Keepstore: {" + inside + "}\n");
+    };
+    const auto plain = load(ours("")).cluster.keepstore;
+    CHECK(plain.scrub_interval == std::chrono::nanoseconds(0));
+    CHECK(plain.scrub_rate == 64 * MiB);
+    const auto set = load(ours("ScrubInterval: 720h, ScrubRate: 200MB")).cluster.keepstore;
+    CHECK(set.scrub_interval == std::chrono::hours(720));
+    CHECK(set.scrub_rate == 200'000'000);
+    CHECK(load(ours("ScrubRate: 0")).cluster.keepstore.scrub_rate == 0);
+    CHECK_THAT(error_of(ours("ScrubInterval: -1s")), Catch::Contains("ScrubInterval: found a negative duration"));
+    CHECK_THAT(error_of(ours("ScrubInterval: 30")), Catch::Contains("ScrubInterval"));
+    CHECK_THAT(error_of(ours("ScrubRate: fast")), Catch::Contains("ScrubRate"));
+}
+
 TEST_CASE("log level and format", "[daemon][config]") {
     const auto logs = [](const std::string& inside) {
         return sample_config(collections() + "  SystemLogs: {" + inside + "}\n");
@@ -439,6 +455,8 @@ TEST_CASE("the full example shows the defaults and names every key of our sectio
     CHECK(shown.keepstore.listen_backlog == plain.keepstore.listen_backlog);
     CHECK(shown.keepstore.threads == plain.keepstore.threads);
     CHECK(shown.keepstore.empty_trash_start_delay == plain.keepstore.empty_trash_start_delay);
+    CHECK(shown.keepstore.scrub_interval == plain.keepstore.scrub_interval);
+    CHECK(shown.keepstore.scrub_rate == plain.keepstore.scrub_rate);
     const auto& schema = cluster_schema();
     REQUIRE_FALSE(schema.named.at("Keepstore").named.empty());
     for (const auto& [key, node] : schema.named.at("Keepstore").named) {

@@ -31,6 +31,7 @@ keepstore_fuzz(locator COVER keepstore/locator.cpp LINK keepstore::core)
 keepstore_fuzz(signature COVER keepstore/signature.cpp keepstore/locator.cpp LINK keepstore::core)
 keepstore_fuzz(work_lists COVER keepstore/work_lists.cpp LINK keepstore::core)
 keepstore_fuzz(request_head COVER router/head_parser.cpp router/request_head.cpp LINK keepstore::router_transport)
+keepstore_fuzz(range_header COVER router/range_header.cpp LINK keepstore::router)
 keepstore_fuzz(chunked_body COVER router/chunk_decoder.cpp LINK keepstore::router_transport)
 keepstore_fuzz(config
     COVER

@@ -24,6 +24,13 @@ awaitable<void> echo(exchange& x) {
     static_cast<void>(co_await x.send(200, text));
 }
 
+/// Takes a large body, and says how large.
+awaitable<void> measure(exchange& x) {
+    auto body = co_await x.read_body(16 * MiB);
+    const std::string text = body ? std::to_string(body->size()) : body.error().text;
+    static_cast<void>(co_await x.send(body ? 200 : 400, text));
+}
+
 /// Answers without reading the body.
 awaitable<void> deny(exchange& x) { static_cast<void>(co_await x.send(403, "no\n")); }
 
@@ -423,19 +430,49 @@ TEST_CASE("a reader slower than the minimum rate is cut off, a lumpy one is not"
     }
 }
 
-TEST_CASE("a stalled request that goes on is told so", "[router][session][limits]") {
+TEST_CASE("a stalled request goes on when its client has made up for the time, or has sent everything",
+          "[router][session][limits]") {
     auto options = quick_options();
     options.stall_threshold = 30ms;
-    transport t(echo, options);
+    transport t(measure, options);
     raw_client c(t.port);
-    const std::string body(limits::stall_progress_bytes + 10, 'b');
+    const bool all_at_once = GENERATE(false, true);
+    // Of a small body the end alone can end the stall.
+    const std::string body(all_at_once ? 1000 : 6 * MiB, 'b');
     REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(body.size()) + "\r\n\r\n"));
     REQUIRE(eventually([&] { return t.handler.stalls == 1; }));
     REQUIRE(c.send(body.substr(0, 10)));  // A dribble is no progress.
     std::this_thread::sleep_for(3 * options.tick);
     CHECK(t.handler.resumes == 0);
-    REQUIRE(c.send(body.substr(10)));
-    CHECK(body_of(c.response()) == "PUT /x " + body);
-    CHECK(t.handler.resumes == 1);
+    if (!all_at_once) {
+        REQUIRE(c.send(body.substr(10, body.size() - 11)));
+        CHECK(eventually([&] { return t.handler.resumes >= 1; }));
+        REQUIRE(c.send(body.substr(body.size() - 1)));
+    } else {
+        REQUIRE(c.send(body.substr(10)));
+    }
+    CHECK(body_of(c.response()) == std::to_string(body.size()));
+    CHECK(t.handler.resumes == t.handler.stalls);
+    CHECK(t.handler.resumes >= 1);
+}
+
+TEST_CASE("a client far below the rate of others never counts as keeping up, however it spreads what it moves",
+          "[router][session][limits]") {
+    auto options = quick_options();
+    options.stall_threshold = 50ms;
+    transport t(measure, options);
+    raw_client c(t.port);
+    constexpr int bursts = 10;
+    // 64 KiB each 100 ms: 640 KiB/s. Each burst used to end the stall.
+    const std::string burst(64 * KiB, 'b');
+    REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bursts * burst.size()) + "\r\n\r\n"));
+    REQUIRE(eventually([&] { return t.handler.stalls == 1; }));
+    for (int i = 0; i < bursts; ++i) {
+        CHECK(t.handler.resumes == 0);
+        REQUIRE(c.send(burst));
+        std::this_thread::sleep_for(100ms);
+    }
+    CHECK(body_of(c.response()) == std::to_string(bursts * burst.size()));
     CHECK(t.handler.stalls == 1);
+    CHECK(t.handler.resumes == 1);  // At its end.
 }

@@ -13,6 +13,7 @@ TEST_CASE("every error code has exactly the status of the contract", "[router][s
     const std::map<errc, unsigned> expected{
         {errc::not_found, 404},         {errc::bad_request, 400},       {errc::unauthorized, 401},
         {errc::forbidden, 403},         {errc::method_not_allowed, 405}, {errc::too_large, 413},
+        {errc::range_not_satisfiable, 416},
         {errc::checksum_mismatch, 502}, {errc::collision, 500},         {errc::no_space, 507},
         {errc::unavailable, 503},       {errc::timeout, 503},           {errc::cancelled, 503},
         {errc::unsupported, 501},       {errc::io_error, 500}};

@@ -4,6 +4,7 @@ keepstore_test(router_transport_tests
         router/head_parser_test.cpp
         router/server_test.cpp
         router/session_test.cpp
+        router/slow_reader_test.cpp
         router/tls_test.cpp
     LINK keepstore::router_transport OpenSSL::SSL)
 
@@ -13,9 +14,12 @@ keepstore_test(router_app_tests
         router/app_test.cpp
         router/limiter_test.cpp
         router/metrics_test.cpp
+        router/range_header_test.cpp
+        router/range_test.cpp
         router/redact_test.cpp
         router/request_id_test.cpp
         router/routes_test.cpp
+        router/scrub_test.cpp
         router/status_test.cpp
         router/tokens_test.cpp
     LINK keepstore::router nlohmann_json::nlohmann_json)

@@ -207,6 +207,11 @@ class raw_client {
         }
         return std::exchange(buffer_, {});
     }
+    /// How much of the body of the response that is arriving is there.
+    [[nodiscard]] std::size_t body_bytes() const {
+        const auto end = buffer_.find("\r\n\r\n");
+        return end == std::string::npos ? 0 : buffer_.size() - end - 4;
+    }
     /// Whether the server has closed the connection (nothing more came).
     bool ended() { return all().empty() && !timed_out_; }
 

@@ -40,6 +40,8 @@ class fake_exchange final : public router::exchange, private core::block_source 
     }
     /// Response body bytes after which writes fail because the client left.
     void client_leaves_after(std::size_t bytes) { client_leaves_at_ = bytes; }
+    /// A reader this slow takes at most so much of each write_some().
+    void take_at_most(std::size_t bytes) { takes_at_most_ = bytes; }
     /// Called at every write of the response.
     std::function<void()> on_write = [] {};
 
@@ -102,6 +104,12 @@ class fake_exchange final : public router::exchange, private core::block_source 
         sent_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         co_return result<void>{};
     }
+    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, core::block_sink::patience) override {
+        bytes = bytes.first(std::min(bytes.size(), takes_at_most_));
+        auto written = co_await write(bytes);
+        if (!written) co_return std::unexpected(std::move(written.error()));
+        co_return bytes.size();
+    }
     awaitable<result<void>> finish() override {
         finished_ = true;
         co_return result<void>{};
@@ -148,6 +156,7 @@ class fake_exchange final : public router::exchange, private core::block_source 
     std::size_t body_fails_at_ = static_cast<std::size_t>(-1);
     errc body_error_ = errc::cancelled;
     std::size_t client_leaves_at_ = static_cast<std::size_t>(-1);
+    std::size_t takes_at_most_ = static_cast<std::size_t>(-1);
     std::chrono::steady_clock::time_point started_at_ = std::chrono::steady_clock::now();
     deadline deadline_;
     router::cancel_reason cancelled_ = router::cancel_reason::none;

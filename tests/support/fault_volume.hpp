@@ -15,6 +15,7 @@ struct fault_plan {
     static constexpr std::uint64_t never = std::numeric_limits<std::uint64_t>::max();
     std::uint64_t fail_append_at = never;  ///< The append that reaches this offset fails.
     std::uint64_t fail_read_at = never;    ///< Reads that reach this offset fail.
+    std::uint64_t flip_from = never;       ///< Bytes read from this offset on are wrong: changed under the reader.
     bool fail_create = false;
     bool fail_commit = false;
     bool fail_read_back = false;
@@ -72,7 +73,11 @@ class fault_volume final : public volumes::volume {
         std::uint64_t size() const noexcept override { return inner_->size(); }
         awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
             if (offset + into.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);
-            co_return co_await inner_->read_at(offset, std::move(into), until);
+            auto count = co_await inner_->read_at(offset, into, until);
+            if (!count || offset + *count <= home_.plan.flip_from) co_return count;
+            const std::uint64_t from = home_.plan.flip_from > offset ? home_.plan.flip_from - offset : 0;
+            for (std::size_t i = static_cast<std::size_t>(from); i < *count; ++i) into.bytes[i] ^= std::byte{1};
+            co_return count;
         }
         awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override {
             if (offset + bytes.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);

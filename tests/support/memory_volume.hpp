@@ -32,6 +32,31 @@ class memory_volume final : public volumes::volume {
         if (found == blocks_.end()) return std::nullopt;
         return *found->second.content;
     }
+    /// Other bytes in the same place: rot. What is stored beside the block stays.
+    void rot(const md5_digest& name, std::string content) {
+        const std::lock_guard lock(mutex_);
+        auto& block = blocks_.at(name);
+        block.content = std::make_shared<const std::string>(std::move(content));
+    }
+    /// Whether blocks have attributes; a volume without is the default.
+    void keep_attributes(bool yes) {
+        const std::lock_guard lock(mutex_);
+        keep_attributes_ = yes;
+    }
+    [[nodiscard]] std::optional<std::vector<std::byte>> attribute(const md5_digest& name, const std::string& key) const {
+        const std::lock_guard lock(mutex_);
+        const auto found = blocks_.find(name);
+        if (found == blocks_.end()) return std::nullopt;
+        const auto value = found->second.attributes->find(key);
+        if (value == found->second.attributes->end()) return std::nullopt;
+        return value->second;
+    }
+    void set_attribute(const md5_digest& name, const std::string& key, std::optional<std::vector<std::byte>> value) {
+        const std::lock_guard lock(mutex_);
+        auto& attributes = *blocks_.at(name).attributes;
+        attributes.erase(key);
+        if (value) attributes.emplace(key, std::move(*value));
+    }
     /// Every call fails with this from now on; nullopt: works again.
     void fail_everything(std::optional<error> e) {
         const std::lock_guard lock(mutex_);
@@ -55,7 +80,7 @@ class memory_volume final : public volumes::volume {
         if (fault_) co_return std::unexpected(*fault_);
         const auto found = blocks_.find(name);
         if (found == blocks_.end()) co_return fail(errc::not_found);
-        co_return std::make_unique<reader>(*this, found->second.content);
+        co_return std::make_unique<reader>(*this, found->second);
     }
 
     awaitable<result<std::unique_ptr<volumes::block_writer>>> create(md5_digest name, std::optional<std::uint64_t>,
@@ -155,14 +180,16 @@ class memory_volume final : public volumes::volume {
 
   private:
     using content_ptr = std::shared_ptr<const std::string>;
+    using attribute_map = std::map<std::string, std::vector<std::byte>>;
     struct block {
         content_ptr content;
         volumes::block_time mtime;
+        std::shared_ptr<attribute_map> attributes = std::make_shared<attribute_map>();
     };
 
     class reader final : public volumes::block_reader {
       public:
-        reader(memory_volume& v, content_ptr content) : volume_(v), content_(std::move(content)) {}
+        reader(memory_volume& v, const block& b) : volume_(v), content_(b.content), attributes_(b.attributes) {}
         std::uint64_t size() const noexcept override { return content_->size(); }
         awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline) override {
             const std::lock_guard lock(volume_.mutex_);
@@ -177,11 +204,18 @@ class memory_volume final : public volumes::volume {
             const std::string_view rest = from(offset);
             co_return rest.size() >= bytes.size() && std::memcmp(rest.data(), bytes.bytes.data(), bytes.size()) == 0;
         }
-        awaitable<result<std::vector<std::byte>>> read_attribute(std::string, deadline) override {
-            co_return fail(errc::unsupported);
+        awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline) override {
+            const std::lock_guard lock(volume_.mutex_);
+            if (!volume_.keep_attributes_) co_return fail(errc::unsupported);
+            const auto found = attributes_->find(name);
+            if (found == attributes_->end()) co_return fail(errc::not_found);
+            co_return found->second;
         }
-        awaitable<result<void>> write_attribute(std::string, std::vector<std::byte>, deadline) override {
-            co_return fail(errc::unsupported);
+        awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value, deadline) override {
+            const std::lock_guard lock(volume_.mutex_);
+            if (!volume_.keep_attributes_) co_return fail(errc::unsupported);
+            attributes_->insert_or_assign(std::move(name), std::move(value));
+            co_return result<void>{};
         }
 
       private:
@@ -190,6 +224,7 @@ class memory_volume final : public volumes::volume {
         }
         memory_volume& volume_;
         content_ptr content_;
+        std::shared_ptr<attribute_map> attributes_;
     };
 
     class writer final : public volumes::block_writer {
@@ -210,11 +245,13 @@ class memory_volume final : public volumes::volume {
             if (n > 0) std::memcpy(into.bytes.data(), rest.data(), n);
             co_return n;
         }
-        awaitable<result<void>> commit(std::optional<std::pair<std::string, std::vector<std::byte>>>,
+        awaitable<result<void>> commit(std::optional<std::pair<std::string, std::vector<std::byte>>> attribute,
                                        deadline) override {
             const std::lock_guard lock(volume_.mutex_);
             if (volume_.fault_) co_return std::unexpected(*volume_.fault_);
-            volume_.blocks_[name_] = {std::make_shared<const std::string>(std::move(content_)), now()};
+            block made{std::make_shared<const std::string>(std::move(content_)), now()};
+            if (attribute && volume_.keep_attributes_) made.attributes->insert(std::move(*attribute));
+            volume_.blocks_[name_] = std::move(made);
             co_return result<void>{};
         }
 
@@ -231,6 +268,7 @@ class memory_volume final : public volumes::volume {
     std::map<md5_digest, std::pair<block, volumes::block_time>> trashed_;
     std::optional<error> fault_;
     std::optional<error> index_fault_;
+    bool keep_attributes_ = false;
     volumes::volume_stats stats_;
 };
 

@@ -193,6 +193,18 @@ class TwoCopies(SharedDaemonCase):
         store(roots[1], md5(data), data)
         self.assertTrue(self.daemon.get(plain(data)).body == data)
 
+    def test_a_good_copy_that_comes_too_late_is_not_called_bad(self):
+        """The first copy has no waypoints, and wrong bytes of it were sent: the second cannot go on, and is not to blame."""
+        data = os.urandom(8 * MiB)
+        roots = self.order(data)
+        store(roots[0], md5(data), data[:MiB] + bytes(1000) + data[MiB + 1000:])
+        store(roots[1], md5(data), data)
+        response = self.daemon.get(plain(data))
+        self.assertTrue(response.body == data if response.complete else response.status == 200, response)
+        self.assert_reply(self.daemon.get(plain(data), method="HEAD"), 200, b"")
+        self.daemon.log.wait(block=md5(data), mount=volume_uuid(self.roots.index(roots[0])), level="error")
+        self.assertEqual(self.daemon.log.entries(block=md5(data), mount=volume_uuid(self.roots.index(roots[1]))), [])
+
     def test_both_bad(self):
         data = os.urandom(1000)
         for root in self.roots:

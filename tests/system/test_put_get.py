@@ -1,4 +1,4 @@
-"""Storing and fetching blocks: sizes, framings, refusals, layout on disk, read-only volumes, replicas, ranges."""
+"""Storing and fetching blocks: sizes, framings, refusals, layout on disk, read-only volumes, replicas."""
 
 import os
 import stat
@@ -176,26 +176,6 @@ class PutGet(SharedDaemonCase):
         self.assertIn(response.status, (200, 415))
         if response.status == 200:
             self.assertEqual(self.daemon.get(plain(data)).body, data)
-
-    def test_ranges(self):
-        data = os.urandom(300_000)
-        self.daemon.put(data)
-        for header, start, end in (("bytes=0-99", 0, 100), ("bytes=299999-", 299_999, 300_000), ("bytes=-10", 299_990, 300_000),
-                                   ("bytes=100000-199999", 100_000, 200_000), ("bytes=299990-400000", 299_990, 300_000)):
-            with self.subTest(header):
-                response = self.daemon.get(plain(data), headers={"Range": header})
-                self.assertIn(response.status, (200, 206))
-                if response.status == 206:
-                    self.assertEqual(response.body, data[start:end])
-                    self.assertEqual(response.header("Content-Range"), f"bytes {start}-{end - 1}/300000")
-                else:
-                    self.assertTrue(response.body == data)
-        for header in ("bytes=x", "items=0-1", "bytes=5-1", "bytes=0-1,5-6"):
-            with self.subTest(header):
-                response = self.daemon.get(plain(data), headers={"Range": header})
-                self.assertIn(response.status, (200, 206))
-                if response.status == 200:
-                    self.assertTrue(response.body == data)
 
     def test_many_blocks_on_one_connection(self):
         with self.daemon.connect() as connection:

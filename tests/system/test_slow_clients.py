@@ -142,6 +142,57 @@ class SlowClients(KeepstoreCase):
         self.assertLess(self.good_client(daemon), 3.0)
         daemon.assert_nothing_held(timeout=30)
 
+    def test_readers_that_stop_hold_no_memory(self):
+        daemon = self.start(Keepstore={"MinTransferRate": 0})
+        data = os.urandom(24 << 20)
+        store(daemon.roots()[0], md5(data), data)
+        slow = []
+        for _ in range(20):
+            connection = daemon.connect(window=16384)
+            self.addCleanup(connection.close)
+            connection.send(build_request("GET", "/" + daemon.sign(plain(data)), {"Authorization": f"Bearer {ACTIVE_TOKEN}"}))
+            slow.append(connection)
+        for connection in slow:
+            self.assertEqual(connection.read_head().status, 200)
+        until(lambda: daemon.metric("arvados_keepstore_bufferpool_inuse_buffers") == 0, 20, "no memory for silent readers")
+        daemon.wait_active(len(slow))
+        for connection in slow[:3]:  # What was sent before and what is sent after fit together.
+            connection.widen()
+            got = bytearray()
+            while len(got) < len(data):
+                part = connection.receive_some(1 + len(got) % 99_991)
+                self.assertTrue(part, "cut off")
+                got += part
+            self.assertTrue(bytes(got) == data)
+
+    def test_slow_readers_take_no_places(self):
+        # Each takes its 64 KiB/s in bursts, which once made it count as one that keeps up.
+        daemon = self.start(Keepstore={"MinTransferRate": 0}, API={"MaxConcurrentRequests": 4, "MaxQueuedRequests": 64})
+        data = os.urandom(32 << 20)
+        store(daemon.roots()[0], md5(data), data)
+        slow = []
+        for _ in range(40):
+            connection = daemon.connect(window=16384)
+            self.addCleanup(connection.close)
+            connection.send(build_request("GET", "/" + daemon.sign(plain(data)), {"Authorization": f"Bearer {ACTIVE_TOKEN}"}))
+            slow.append(connection)
+        for connection in slow:
+            self.assertEqual(connection.read_head().status, 200)
+        stop = threading.Event()
+
+        def read_on():
+            while not stop.wait(0.25):
+                for connection in slow:
+                    connection.receive_some(16384)
+
+        reader = threading.Thread(target=read_on, daemon=True)
+        reader.start()
+        self.addCleanup(reader.join, 10)
+        self.addCleanup(stop.set)
+        until(lambda: daemon.metric("keepstore_stalled_requests") == len(slow), 10, "all slow readers gave up their places")
+        self.assertLess(self.good_client(daemon, 3.0), 1.0)
+        self.assertEqual(daemon.metric("keepstore_stalled_requests"), len(slow))
+
     def test_a_steady_client_above_the_rate_is_served(self):
         daemon = self.start(Keepstore=LIMITS)
         data = os.urandom(120_000)

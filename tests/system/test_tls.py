@@ -68,6 +68,25 @@ class Tls(KeepstoreCase):
                     self.assertTrue(daemon.get(plain(data)).body == data)
                 self.assertEqual(daemon.url.scheme, "https")
 
+    def test_a_reader_that_stops_holds_no_memory_and_gets_the_right_bytes(self):
+        daemon = self.start_tls(Keepstore={"MinTransferRate": 0})
+        data = os.urandom(24 << 20)
+        self.assert_reply(daemon.put(data), 200)
+        with daemon.connect(window=65536) as connection:
+            connection.send(build_request("GET", "/" + daemon.sign(plain(data)), {"Authorization": f"Bearer {ACTIVE_TOKEN}"}))
+            response = connection.read_head()
+            self.assertEqual(response.status, 200)
+            until(lambda: daemon.metric("arvados_keepstore_bufferpool_inuse_buffers") == 0, 10, "no memory for the silent reader")
+            daemon.wait_active(1)
+            got = bytearray()
+            steps = (1, 7, 1000, 16385, 99_991, 40_000)
+            while len(got) < len(data):
+                part = connection.receive_some(steps[len(got) % len(steps)])
+                self.assertTrue(part, "cut off")
+                got += part
+            self.assertTrue(bytes(got) == data)
+            self.assertEqual(connection.request("OPTIONS", "/").status, 200)
+
     def test_versions(self):
         daemon = self.start_tls()
         for version, name in ((ssl.TLSVersion.TLSv1_2, "TLSv1.2"), (ssl.TLSVersion.TLSv1_3, "TLSv1.3")):

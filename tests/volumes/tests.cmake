@@ -10,5 +10,7 @@ keepstore_test(volumes_test
         volumes/directory_volume_test.cpp
         volumes/directory_writer_test.cpp
         volumes/names_test.cpp
+        volumes/open_files_test.cpp
+        volumes/single_use_test.cpp
     LINK keepstore::volumes
     TIMEOUT 120)

@@ -12,6 +12,7 @@
 #include "volumes/directory/full_mark.hpp"
 #include "volumes/directory/names.hpp"
 #include "volumes/directory/op_stats.hpp"
+#include "volumes/directory/open_files.hpp"
 #include "volumes/directory/root_handle.hpp"
 #include "volumes/directory/unique_fd.hpp"
 
@@ -37,6 +38,7 @@ class directory_core {
     op_stats stats;
     dir_sync syncs;
     full_mark full;
+    open_files readers;
     std::atomic<bool> cached_reads{true};   ///< Cleared when the file system knows no RWF_NOWAIT.
     std::atomic<bool> noreplace_works{true};  ///< Cleared when it knows no RENAME_NOREPLACE.
     std::atomic<bool> stopping{false};

@@ -1,8 +1,10 @@
 #include "volumes/directory/directory_reader.hpp"
 
+#include "volumes/directory/attributes.hpp"
+#include "volumes/directory/single_use_file.hpp"
+
 #include <fcntl.h>
 #include <sys/uio.h>
-#include <sys/xattr.h>
 
 #include <cerrno>
 #include <cstring>
@@ -11,9 +13,6 @@ namespace keepstore::volumes::directory {
 namespace {
 
 constexpr std::size_t compare_bytes = 64 * KiB;  // Fits the second-level cache together with what it is compared to.
-constexpr std::size_t attribute_bytes_max = 64 * KiB;  // The kernel's limit, XATTR_SIZE_MAX.
-
-using shared_fd = std::shared_ptr<const unique_fd>;
 
 result<std::size_t> read_fully(directory_core& core, int fd, std::uint64_t offset, std::span<std::byte> into) {
     std::size_t done = 0;
@@ -53,29 +52,26 @@ result<bool> compare(directory_core& core, int fd, std::uint64_t offset, std::sp
     return true;
 }
 
-// A missing or impossible attribute is no failure of the volume, so it is not counted as one.
-error attribute_error(directory_core& core, int number) {
-    switch (number) {
-        case ENODATA: return errc::not_found;
-        case ENOTSUP:
-        case ENOSPC:
-        case EDQUOT:
-        case E2BIG:
-        case ERANGE: return errc::unsupported;
-        default: return core.stats.failed(number, "xattr");
-    }
-}
-
 class directory_reader final : public block_reader {
   public:
-    directory_reader(std::shared_ptr<directory_core> core, std::shared_ptr<blocking_pool> pool, unique_fd file,
+    directory_reader(std::shared_ptr<directory_core> core, std::shared_ptr<blocking_pool> pool, shared_fd file,
                      std::uint64_t size)
-        : core_(std::move(core)), pool_(std::move(pool)), fd_(std::make_shared<const unique_fd>(std::move(file))),
-          size_(size) {}
+        : core_(std::move(core)), pool_(std::move(pool)), fd_(std::move(file)), size_(size) {}
 
     std::uint64_t size() const noexcept override { return size_; }
 
+    void expect_single_use() override {
+        if (!single_use_) single_use_ = std::make_shared<single_use_file>(core_, fd_);
+    }
+
     awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
+        if (single_use_) {
+            auto once = [core = core_, file = single_use_, offset, into = std::move(into)] {
+                core->run_deferred();
+                return file->read(offset, into.bytes);
+            };
+            co_return co_await pool_->run(std::move(once), until.within(limits::volume_call_timeout));
+        }
         const bool first = std::exchange(first_read_, false);
         auto call = [core = core_, fd = fd_, offset, into = std::move(into), first] {
             core->run_deferred();
@@ -88,6 +84,7 @@ class directory_reader final : public block_reader {
 
     std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override {
         if (offset >= size_) return std::size_t{0};
+        if (single_use_) return std::nullopt;  // Not what is cached is asked for, but what is stored.
         return read_cached(*core_, fd_->get(), offset, into);
     }
 
@@ -112,23 +109,15 @@ class directory_reader final : public block_reader {
     }
 
     awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
-        auto call = [core = core_, fd = fd_, name = "user." + name]() -> result<std::vector<std::byte>> {
-            std::vector<std::byte> value(attribute_bytes_max);
-            const auto n = ::fgetxattr(fd->get(), name.c_str(), value.data(), value.size());
-            if (n < 0) return std::unexpected(attribute_error(*core, errno));
-            value.resize(static_cast<std::size_t>(n));
-            value.shrink_to_fit();
-            return value;
+        auto call = [core = core_, fd = fd_, name = std::move(name)] {
+            return load_attribute(*core, fd->get(), name);
         };
         co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
     }
 
     awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value, deadline until) override {
-        auto call = [core = core_, fd = fd_, name = "user." + name, value = std::move(value)]() -> result<void> {
-            if (::fsetxattr(fd->get(), name.c_str(), value.data(), value.size(), 0) != 0) {
-                return std::unexpected(attribute_error(*core, errno));
-            }
-            return {};
+        auto call = [core = core_, fd = fd_, name = std::move(name), value = std::move(value)] {
+            return save_attribute(*core, fd->get(), name, value);
         };
         co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
     }
@@ -136,14 +125,15 @@ class directory_reader final : public block_reader {
   private:
     const std::shared_ptr<directory_core> core_;
     const std::shared_ptr<blocking_pool> pool_;
-    const shared_fd fd_;  // Shared with calls that may outlive the reader.
+    const shared_fd fd_;  // Shared with other readers of the file, and with calls that may outlive this one.
     const std::uint64_t size_;
     bool first_read_ = true;
+    std::shared_ptr<single_use_file> single_use_;  // After expect_single_use().
 };
 
 result<opened_block> look_at(directory_core& core, int fd) {
     opened_block out;
-    out.fd = unique_fd(fd);
+    unique_fd file(fd);
     struct stat status {};
     core.stats.tick(op::stat);
     if (::fstat(fd, &status) != 0) return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
@@ -152,6 +142,7 @@ result<opened_block> look_at(directory_core& core, int fd) {
         return fail(errc::not_found);
     }
     out.size = static_cast<std::uint64_t>(status.st_size);
+    out.fd = core.readers.share(std::move(file), status);
     return out;
 }
 
@@ -169,7 +160,7 @@ constexpr int open_flags = O_RDONLY | O_NONBLOCK;
 }  // namespace
 
 std::unique_ptr<block_reader> make_directory_reader(std::shared_ptr<directory_core> core,
-                                                    std::shared_ptr<blocking_pool> pool, unique_fd file,
+                                                    std::shared_ptr<blocking_pool> pool, shared_fd file,
                                                     std::uint64_t size) {
     return std::make_unique<directory_reader>(std::move(core), std::move(pool), std::move(file), size);
 }

@@ -12,12 +12,13 @@ namespace keepstore::volumes::directory {
 
 /// `file` is a regular file of `size` bytes, open for reading.
 [[nodiscard]] std::unique_ptr<block_reader> make_directory_reader(std::shared_ptr<directory_core> core,
-                                                                  std::shared_ptr<blocking_pool> pool, unique_fd file,
+                                                                  std::shared_ptr<blocking_pool> pool, shared_fd file,
                                                                   std::uint64_t size);
 
-/// Opens a block and looks at it. errc::not_found for what is not a regular file. Blocks.
+/// Opens a block and looks at it. errc::not_found for what is not a regular file, errc::unavailable when the process has
+/// no descriptors left. Blocks.
 struct opened_block {
-    unique_fd fd;
+    shared_fd fd;
     std::uint64_t size = 0;
 };
 [[nodiscard]] result<opened_block> open_block(directory_core& core, const md5_digest& name);

@@ -1,6 +1,7 @@
 #include "volumes/directory/directory_volume.hpp"
 
 #include "base/blocking_pool.hpp"
+#include "volumes/directory/attributes.hpp"
 #include "volumes/directory/block_life.hpp"
 #include "volumes/directory/device_id.hpp"
 #include "volumes/directory/directory_core.hpp"
@@ -149,6 +150,20 @@ class directory_volume final : public volume {
             if (auto r = co_await sink.put(*batch); !r) co_return r;
         }
         co_return result<void>{};
+    }
+
+    awaitable<result<std::vector<std::byte>>> load_note(std::string name, deadline until) override {
+        auto call = [name = std::move(name)](directory_core& core, deadline) {
+            return load_attribute(core, core.root.fd(), name);
+        };
+        co_return co_await run(std::move(call), until);
+    }
+
+    awaitable<result<void>> save_note(std::string name, std::vector<std::byte> value, deadline until) override {
+        auto call = [name = std::move(name), value = std::move(value)](directory_core& core, deadline) {
+            return save_attribute(core, core.root.fd(), name, value);
+        };
+        co_return co_await run(std::move(call), until);
     }
 
     volume_stats stats() const override { return core_->stats.snapshot(); }

@@ -53,6 +53,11 @@ result<std::vector<block_info>> index_scan::step() {
 }
 
 result<void> index_scan::list_root() {
+    if (prefix_.size() >= 3) {
+        // All of it is in one folder, which is looked for by its name.
+        folders_.push_back(*parse_block_dir(std::string_view(prefix_).substr(0, 3)));
+        return {};
+    }
     const unique_fd root(::openat(core_->root.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
     const auto entry = [&](std::string_view name, entry_type type) {

@@ -1,6 +1,10 @@
 #include "volumes/directory/op_stats.hpp"
 
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
 #include <cerrno>
+#include <chrono>
 
 namespace keepstore::volumes::directory {
 namespace {
@@ -9,11 +13,25 @@ constexpr std::array<const char*, 8> operation_names{"open", "create", "rename",
                                                      "stat", "flock",  "utimes", "readdir"};
 constexpr std::array<const char*, 3> error_names{"*fs.PathError", "*os.LinkError", "syscall.Errno"};
 
+// Once in a while: when descriptors run out, thousands of requests find it out. Of the process, so for all volumes.
+void warn_no_descriptors(int number) {
+    using clock = std::chrono::steady_clock;
+    static std::atomic<clock::rep> next{clock::time_point::min().time_since_epoch().count()};
+    const auto now = clock::now().time_since_epoch().count();
+    auto due = next.load(std::memory_order_relaxed);
+    if (now < due || !next.compare_exchange_strong(due, now + clock::duration(limits::descriptor_warning_interval).count())) {
+        return;
+    }
+    log::error("too many open files: requests are refused; raise the limit (LimitNOFILE=), or lower MaxConnections",
+               {{"error", std::system_category().message(number)}});
+}
+
 }  // namespace
 
 // A miss is an answer, not an error (docs/compatibility.md: the Go daemon counts them).
 error op_stats::failed(op which, int number, std::string_view what) {
     if (number == ENOENT) return error_from_errno(number, what);
+    if (number == EMFILE || number == ENFILE) warn_no_descriptors(number);
     switch (which) {
         case op::rename: count(error_type::link_error); break;
         case op::flock: count(error_type::number); break;

@@ -165,7 +165,9 @@ void write_state::record_failure(const error& why) {
     // The content stays for read_back; the name goes at once. What failed is never tried again: after a failed fsync the
     // kernel counts the pages as clean, and the second would lie.
     if (file) file->unlink();
-    if (why != errc::cancelled) log::warning("write to volume failed", {{"error", why.text}});
+    // Descriptors that ran out were reported, once for all requests.
+    if (why == errc::cancelled || why.cause.value() == EMFILE || why.cause.value() == ENFILE) return;
+    log::warning("write to volume failed", {{"error", why.text}});
 }
 
 bool write_state::abandoned() const {

@@ -1,0 +1,77 @@
+/// Whether a stored copy of a block is what its name says: by its waypoints, in parallel, or serially where it has none.
+/// Nothing is sent; for HEAD, the scrub, and to decide when waypoints and bytes disagree.
+#pragma once
+
+#include "base/async.hpp"
+#include "base/deadline.hpp"
+#include "base/limits.hpp"
+#include "base/md5_digest.hpp"
+#include "digest/engine.hpp"
+#include "digest/waypoints.hpp"
+#include "pool/buffer_pool.hpp"
+#include "volumes/volume.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+namespace keepstore::core {
+
+/// Name of the attribute that keeps the waypoints of a block beside it (docs/waypoints.md).
+inline constexpr std::string_view waypoints_attribute = "keepstore.waypoints";
+
+/// Smaller blocks are verified whole before the first byte leaves; waypoints would bring them nothing.
+[[nodiscard]] constexpr bool has_waypoints(std::uint64_t block_size) noexcept {
+    return block_size > limits::chunk_size_bytes && block_size <= limits::block_size_bytes_max;
+}
+
+/// The waypoints stored with a copy; nothing if there are none, or none that can be used for its length.
+/// `supported`, if given, is set to false where the storage keeps no attributes.
+[[nodiscard]] awaitable<std::optional<digest::waypoints>> load_waypoints(volumes::block_reader& copy,
+                                                                         const md5_digest& name, deadline until,
+                                                                         bool* supported = nullptr);
+
+/// Stores waypoints beside the copy. \returns whether that worked; losing them loses nothing but time.
+[[nodiscard]] awaitable<bool> store_waypoints(volumes::block_reader& copy, const md5_digest& name, const digest::waypoints& points,
+                                              deadline until);
+
+/// A copy hashed from end to end.
+struct serial_pass {
+    md5_digest digest;
+    std::vector<digest::md5_state> states;  ///< At every waypoints::stride_bytes_min.
+};
+
+/// Memory: a few chunks of the pool, one if it is nearly spent.
+/// \returns errc::cancelled; timeout, io_error, unavailable of the volume; checksum_mismatch if the copy is shorter than
+/// its size.
+[[nodiscard]] awaitable<result<serial_pass>> hash_serially(pool::buffer_pool& pool, digest::engine& engine,
+                                                           volumes::block_reader& copy, deadline until);
+
+/// The waypoints of a copy that such a pass found to be good; nothing for small blocks.
+[[nodiscard]] std::optional<digest::waypoints> fresh_waypoints(const volumes::block_reader& copy,
+                                                               const serial_pass& pass);
+
+struct copy_report {
+    enum class outcome {
+        good,
+        bad,         ///< Not what its name says.
+        unreadable,  ///< Cannot be read, or not in time.
+        cancelled,   ///< Nothing is known: the caller left.
+    };
+    outcome verdict = outcome::good;
+    std::uint64_t offset = 0;  ///< Where the first bad or unreadable segment begins, as far as known.
+    error why{errc::io_error};  ///< Unless good.
+    /// Of a good copy: waypoints that it should have and has not, or has wrong (store_waypoints).
+    std::optional<digest::waypoints> missing_waypoints;
+    bool attributes_supported = true;
+    bool false_alarm = false;  ///< Stored waypoints disagreed with a good copy.
+};
+
+/// Checks a whole copy. `units` is how many parts of it are read and hashed side by side; each takes up to
+/// max(stride, chunk) bytes of `pool` (1 MiB for a block of 64 MiB). Never waits for more than one chunk while it holds
+/// any. Awaited in place.
+[[nodiscard]] awaitable<copy_report> check_copy(pool::buffer_pool& pool, digest::engine& engine,
+                                                volumes::block_reader& copy, const md5_digest& name, std::size_t units,
+                                                deadline until);
+
+}  // namespace keepstore::core

@@ -1,0 +1,48 @@
+/// What all reads together may hold of the pool: verified segments that wait to be sent, and segments that are being
+/// verified. It keeps thousands of readers that come at once from filling the host's memory before it shows which of them
+/// are slow; a read that finds no room verifies without holding anything (docs/ARCHITECTURE.md, "Reads").
+///
+/// Also counts the reads that are busy, among which the lanes of the digest engine are shared.
+/// Safe to use from any thread.
+#pragma once
+
+#include "base/limits.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+
+namespace keepstore::core {
+
+class read_window {
+  public:
+    read_window(std::size_t bytes_max, std::size_t lanes) noexcept : bytes_max_(bytes_max), lanes_(lanes) {}
+
+    [[nodiscard]] bool try_take(std::size_t bytes) noexcept {
+        if (held_.fetch_add(bytes, std::memory_order_relaxed) + bytes <= bytes_max_) return true;
+        give_back(bytes);
+        return false;
+    }
+    void give_back(std::size_t bytes) noexcept { held_.fetch_sub(bytes, std::memory_order_relaxed); }
+
+    void enter() noexcept { readers_.fetch_add(1, std::memory_order_relaxed); }
+    void leave() noexcept { readers_.fetch_sub(1, std::memory_order_relaxed); }
+
+    /// How many segments one read should have under way: a lone reader fills the lanes by itself; many fill them
+    /// together, each with what it sends and what comes next.
+    [[nodiscard]] std::size_t segments_per_reader() const noexcept {
+        const std::size_t readers = std::max<std::size_t>(readers_.load(std::memory_order_relaxed), 1);
+        return std::clamp<std::size_t>(lanes_ / readers, 2, limits::read_ahead_segments_max);
+    }
+
+    [[nodiscard]] std::size_t held_bytes() const noexcept { return held_.load(std::memory_order_relaxed); }
+    [[nodiscard]] std::size_t readers() const noexcept { return readers_.load(std::memory_order_relaxed); }
+
+  private:
+    const std::size_t bytes_max_;
+    const std::size_t lanes_;
+    std::atomic<std::size_t> held_{0};
+    std::atomic<std::size_t> readers_{0};
+};
+
+}  // namespace keepstore::core

@@ -1,0 +1,23 @@
+/// Reading the bytes of a stored copy: what is in memory at once and in place, the rest by the volume's threads.
+#pragma once
+
+#include "base/async.hpp"
+#include "base/buffer.hpp"
+#include "base/deadline.hpp"
+#include "volumes/volume.hpp"
+
+#include <cstdint>
+#include <span>
+
+namespace keepstore::core {
+
+/// Fills `into` from `offset`. Short only at the end of the copy.
+[[nodiscard]] awaitable<result<std::size_t>> read_stored(volumes::block_reader& copy, std::uint64_t offset,
+                                                         const mutable_slice& into, deadline until);
+
+/// Fills all of `pieces`, which follow each other from `offset`; what is not in memory is read side by side.
+/// errc::checksum_mismatch if the copy ends before.
+[[nodiscard]] awaitable<result<void>> read_stored_all(volumes::block_reader& copy, std::uint64_t offset,
+                                                      std::span<const mutable_slice> pieces, deadline until);
+
+}  // namespace keepstore::core

@@ -1,0 +1,101 @@
+#include "router/range_header.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <limits>
+
+namespace keepstore::router {
+namespace {
+
+constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+
+bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
+    return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+std::string_view trim(std::string_view s) noexcept {
+    const auto from = s.find_first_not_of(" \t");
+    if (from == std::string_view::npos) return {};
+    return s.substr(from, s.find_last_not_of(" \t") - from + 1);
+}
+
+bool is_number(std::string_view s) noexcept {
+    return !s.empty() && std::ranges::all_of(s, [](char c) { return c >= '0' && c <= '9'; });
+}
+
+/// Of digits.
+std::uint64_t number(std::string_view digits) noexcept {
+    constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
+    std::uint64_t n = 0;
+    for (const char c : digits) {
+        const auto d = static_cast<std::uint64_t>(c - '0');
+        if (n > (largest - d) / 10) return largest;
+        n = n * 10 + d;
+    }
+    return n;
+}
+
+// range-spec = first-pos "-" [ last-pos ] / "-" suffix-length, without white space.
+std::optional<core::byte_range_spec> parse_spec(std::string_view spec) noexcept {
+    const auto dash = spec.find('-');
+    if (dash == std::string_view::npos) return std::nullopt;
+    const std::string_view first = spec.substr(0, dash);
+    const std::string_view last = spec.substr(dash + 1);
+    core::byte_range_spec out;
+    if (!first.empty()) {
+        if (!is_number(first)) return std::nullopt;
+        out.first = number(first);
+    }
+    if (!last.empty()) {
+        if (!is_number(last)) return std::nullopt;
+        out.last = number(last);
+    }
+    if (!out.first && !out.last) return std::nullopt;
+    if (out.first && out.last && *out.last < *out.first) return std::nullopt;
+    return out;
+}
+
+}  // namespace
+
+std::optional<core::byte_range_spec> parse_range(std::string_view value) noexcept {
+    const auto equals = value.find('=');
+    if (equals == std::string_view::npos || !equal_ignoring_case(value.substr(0, equals), "bytes")) return std::nullopt;
+    std::string_view set = value.substr(equals + 1);
+    // White space belongs around the commas of a list only, and empty elements of a list are skipped (section 5.6.1.2).
+    if (set != trim(set)) return std::nullopt;
+    std::string_view only;
+    while (!set.empty()) {
+        const auto comma = set.find(',');
+        const std::string_view element = trim(set.substr(0, comma));
+        set = comma == std::string_view::npos ? std::string_view{} : set.substr(comma + 1);
+        if (element.empty()) continue;
+        if (!only.empty()) return std::nullopt;
+        only = element;
+    }
+    return parse_spec(only);
+}
+
+std::optional<core::byte_range_spec> requested_range(const request_head& head, std::string_view entity_tag) noexcept {
+    if (head.method != "GET") return std::nullopt;
+    const header* range = nullptr;
+    const header* condition = nullptr;
+    for (const header& h : head.headers) {
+        const bool is_range = equal_ignoring_case(h.name, "Range");
+        if (!is_range && !equal_ignoring_case(h.name, "If-Range")) continue;
+        const header*& slot = is_range ? range : condition;
+        if (slot) return std::nullopt;  // Neither is a list; which one counts would be a guess.
+        slot = &h;
+    }
+    if (!range || (condition && condition->value != entity_tag)) return std::nullopt;
+    return parse_range(range->value);
+}
+
+std::string entity_tag_of(const md5_digest& hash) { return fmt::format("\"{}\"", hash.hex()); }
+
+std::string content_range(const std::optional<core::byte_range>& part, std::uint64_t size) {
+    if (!part) return fmt::format("bytes */{}", size);
+    return fmt::format("bytes {}-{}/{}", part->first, part->end() - 1, size);
+}
+
+}  // namespace keepstore::router

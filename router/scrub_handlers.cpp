@@ -1,0 +1,64 @@
+// The scrub's administration (docs/scrub.md): GET shows, PUT starts, DELETE stops; each of one mount or of all.
+#include "router/routes.hpp"
+#include "router/scrub_report.hpp"
+
+#include <charconv>
+#include <optional>
+
+namespace keepstore::router {
+namespace {
+
+std::string first_value(const request_context& request, std::string_view name) {
+    auto values = query_values(request.ex.head().query, name);
+    return values.empty() ? std::string() : std::move(values.front());
+}
+
+awaitable<void> answer(request_context& request, const core::scrubber& scrub) {
+    const auto all = scrub.status(first_value(request, "mount"));
+    if (!all) co_return co_await request.reply_error(all.error());
+    const std::string body = scrub_json(*all);
+    co_await request.reply(200, body, application_json);
+}
+
+const error no_scrub(errc::not_found, "this server has no scrub");
+
+}  // namespace
+
+awaitable<void> routes::show_scrub(request_context& request) {
+    if (!scrub_) co_return co_await request.reply_error(no_scrub);
+    co_await answer(request, *scrub_);
+}
+
+awaitable<void> routes::start_scrub(request_context& request) {
+    if (!scrub_) co_return co_await request.reply_error(no_scrub);
+    core::scrubber::start_request start;
+    start.mount = first_value(request, "mount");
+    if (const std::string rate = first_value(request, "rate"); !rate.empty()) {
+        std::uint64_t value = 0;
+        const auto [end, failure] = std::from_chars(rate.data(), rate.data() + rate.size(), value);
+        if (failure != std::errc() || end != rate.data() + rate.size())
+            co_return co_await request.reply_error(
+                error(errc::bad_request, "rate: expected bytes per second, a whole number; 0 is no limit"));
+        start.rate = value;
+    }
+    const std::string fresh = first_value(request, "fresh");
+    if (!fresh.empty() && fresh != "0" && fresh != "1")
+        co_return co_await request.reply_error(error(errc::bad_request, "fresh: expected 0 or 1"));
+    start.fresh = fresh == "1";
+    if (const auto started = scrub_->start(start); !started) co_return co_await request.reply_error(started.error());
+    co_await answer(request, *scrub_);
+}
+
+awaitable<void> routes::stop_scrub(request_context& request) {
+    if (!scrub_) co_return co_await request.reply_error(no_scrub);
+    if (const auto stopped = scrub_->stop(first_value(request, "mount")); !stopped)
+        co_return co_await request.reply_error(stopped.error());
+    co_await answer(request, *scrub_);
+}
+
+awaitable<void> routes::refuse_scrub_method(request_context& request) {
+    request.ex.set_header("Allow", "GET, HEAD, PUT, DELETE");
+    co_await request.reply_plain_error(405, "Method Not Allowed");
+}
+
+}  // namespace keepstore::router

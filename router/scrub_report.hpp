@@ -1,0 +1,18 @@
+/// What GET /_scrub and /metrics say about scrubs. Pure functions.
+#pragma once
+
+#include "keepstore/scrub_status.hpp"
+#include "router/metrics.hpp"
+
+#include <string>
+#include <vector>
+
+namespace keepstore::router {
+
+/// {"scrubs":[{"mount":...},...]}; docs/scrub.md lists the fields.
+[[nodiscard]] std::string scrub_json(const std::vector<core::scrub_status>&);
+
+/// The series keepstore_scrub_*, labelled with the mount.
+[[nodiscard]] std::vector<metrics::sample> scrub_samples(const std::vector<core::scrub_status>&);
+
+}  // namespace keepstore::router

@@ -1,0 +1,130 @@
+#include "volumes/directory/single_use_file.hpp"
+
+#include "base/units.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <cstdlib>
+#include <cstring>
+#include <string>
+
+namespace keepstore::volumes::directory {
+namespace {
+
+// Offsets and lengths of direct reads. Every device takes pages.
+constexpr std::size_t unit = 4096;
+// Small blocks and the ends of others pass through a buffer that suits the device.
+constexpr std::size_t bounce_bytes = 64 * KiB;
+// Through the page cache: small, so that a run of pages that is dropped holds few that somebody else had read.
+constexpr std::size_t cached_step_bytes = 64 * KiB;
+
+std::byte* bounce_buffer() {
+    struct release {
+        void operator()(std::byte* p) const noexcept { std::free(p); }
+    };
+    thread_local const std::unique_ptr<std::byte, release> buffer(
+        static_cast<std::byte*>(std::aligned_alloc(unit, bounce_bytes)));
+    return buffer.get();
+}
+
+ssize_t pread_fully_interrupted(int fd, std::byte* into, std::size_t size, std::uint64_t offset) noexcept {
+    while (true) {
+        const auto n = ::pread(fd, into, size, static_cast<off_t>(offset));
+        if (n >= 0 || errno != EINTR) return n;
+    }
+}
+
+}  // namespace
+
+bool single_use_file::direct_is_possible() noexcept {
+    if (core_->options.direct == direct_io::off || bounce_buffer() == nullptr) return false;
+    struct statx s {};
+    if (::statx(file_->get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) != 0) return true;  // Trying will show.
+    if ((s.stx_mask & STATX_DIOALIGN) == 0) return true;
+    if (s.stx_dio_offset_align == 0 || s.stx_dio_offset_align > unit || s.stx_dio_mem_align > unit) return false;
+    memory_alignment_ = s.stx_dio_mem_align;
+    return true;
+}
+
+void single_use_file::open_own() noexcept {
+    constexpr int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
+    const std::string self = "/proc/self/fd/" + std::to_string(file_->get());
+    const bool direct = direct_is_possible();
+    if (direct) own_ = unique_fd(::open(self.c_str(), flags | O_DIRECT));
+    refused_ = !own_;
+    if (!own_) own_ = unique_fd(::open(self.c_str(), flags));
+    // Dropping pages is of no use when the kernel reads ahead of us.
+    if (own_) ::posix_fadvise(own_.get(), 0, 0, POSIX_FADV_RANDOM);
+}
+
+void single_use_file::give_up_direct() noexcept {
+    refused_ = true;
+    ::fcntl(own_.get(), F_SETFL, O_NONBLOCK);
+}
+
+result<std::size_t> single_use_file::read(std::uint64_t offset, std::span<std::byte> into) {
+    std::call_once(once_, [this] { open_own(); });
+    std::size_t done = 0;
+    while (done < into.size()) {
+        const auto rest = into.subspan(done);
+        ssize_t n = -1;
+        if (direct()) {
+            n = read_direct(offset + done, rest);
+            if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) {  // Says yes to O_DIRECT, but no to the read.
+                give_up_direct();
+                continue;
+            }
+        } else {
+            n = read_cached(offset + done, rest);
+        }
+        if (n < 0) return std::unexpected(core_->stats.failed(errno, "read"));
+        if (n == 0) break;
+        done += static_cast<std::size_t>(n);
+    }
+    core_->stats.read(done);
+    return done;
+}
+
+ssize_t single_use_file::read_direct(std::uint64_t offset, std::span<std::byte> into) noexcept {
+    const bool fits = offset % unit == 0 && into.size() >= unit &&
+                      reinterpret_cast<std::uintptr_t>(into.data()) % memory_alignment_ == 0;
+    // One read instead of two for what is small and does not end with a page.
+    const bool small = into.size() < bounce_bytes && into.size() % unit != 0;
+    if (fits && !small) {
+        return pread_fully_interrupted(own_.get(), into.data(), into.size() / unit * unit, offset);
+    }
+    const auto before = static_cast<std::size_t>(offset % unit);
+    const std::size_t wanted = std::min(into.size(), bounce_bytes - before);
+    const std::size_t rounded = (before + wanted + unit - 1) / unit * unit;
+    std::byte* const buffer = bounce_buffer();
+    const auto n = pread_fully_interrupted(own_.get(), buffer, rounded, offset - before);
+    if (n < 0) return n;
+    const auto got = static_cast<std::size_t>(n);
+    if (got <= before) return 0;
+    const std::size_t count = std::min(got - before, wanted);
+    std::memcpy(into.data(), buffer + before, count);
+    return static_cast<ssize_t>(count);
+}
+
+ssize_t single_use_file::read_cached(std::uint64_t offset, std::span<std::byte> into) noexcept {
+    const int fd = own_ ? own_.get() : file_->get();
+    const std::size_t step = std::min(into.size(), cached_step_bytes);
+    iovec piece{into.data(), step};
+    const auto there = ::preadv2(fd, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+    if (there > 0) return there;
+    const bool known_absent = there < 0 && errno == EAGAIN;
+    const auto n = pread_fully_interrupted(fd, into.data(), step, offset);
+    if (n > 0 && known_absent) {
+        // Whole pages, or those at the ends would stay.
+        const std::uint64_t begin = offset / unit * unit;
+        const std::uint64_t end = (offset + static_cast<std::uint64_t>(n) + unit - 1) / unit * unit;
+        ::posix_fadvise(fd, static_cast<off_t>(begin), static_cast<off_t>(end - begin), POSIX_FADV_DONTNEED);
+    }
+    return n;
+}
+
+}  // namespace keepstore::volumes::directory
