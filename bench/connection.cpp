@@ -16,8 +16,12 @@ namespace {
 
 using std::chrono::milliseconds;
 
-// A rate-limited connection moves its bytes in steps of this time, or of one byte.
-constexpr milliseconds tick_interval{50};
+// A rate-limited connection moves its bytes in steps of this time, or of one byte. Slow ones take
+// longer steps of about step_bytes: ten thousand of them would otherwise keep a core busy with
+// calls that move next to nothing.
+constexpr double tick_seconds_min = 0.05;
+constexpr double tick_seconds_max = 0.125;
+constexpr double step_bytes = 16 * 1024;
 // A connection that could not keep its rate does not catch up by more than this.
 constexpr double budget_seconds_max = 0.25;
 // A failed operation is not repeated at once: a refusing server would be all we measure.
@@ -35,10 +39,14 @@ std::chrono::nanoseconds seconds_to_ns(double seconds) {
     return std::chrono::nanoseconds(static_cast<std::int64_t>(seconds * 1e9));
 }
 
+double tick_seconds_for(double rate) {
+    return std::clamp(step_bytes / rate, tick_seconds_min, tick_seconds_max);
+}
+
 // What a server can have under way to a slow reader is in our control: the default would grow to
-// megabytes.
+// megabytes. Two ticks' worth, so that the next step's bytes are there when their time comes.
 int receive_buffer_for(double rate) {
-    return static_cast<int>(std::clamp(rate * 0.1, 4096.0, 1048576.0));
+    return static_cast<int>(std::clamp(rate * 2 * tick_seconds_for(rate), 4096.0, 1048576.0));
 }
 
 }  // namespace
@@ -84,16 +92,16 @@ void connection::spend(std::size_t bytes) {
 }
 
 void connection::schedule_tick(steady::time_point now) {
-    const auto interval =
-        std::max<std::chrono::nanoseconds>(tick_interval, seconds_to_ns(1 / rate_));
-    worker_.wake_at(this, now + interval);
+    const auto interval = seconds_to_ns(std::max(tick_seconds_for(rate_), 1 / rate_));
+    worker_.wake_at(this, std::max(now + interval, held_until_));
 }
 
 void connection::on_timer(steady::time_point now) {
     if (state_ == state::pausing) {
         begin(now);
     } else if (paced()) {
-        const double elapsed = std::chrono::duration<double>(now - last_tick_).count();
+        const double elapsed = std::max(
+            0.0, std::chrono::duration<double>(now - std::max(last_tick_, held_until_)).count());
         budget_ = std::min(budget_ + rate_ * elapsed, std::max(1.0, rate_ * budget_seconds_max));
     }
     last_tick_ = now;
@@ -106,10 +114,12 @@ void connection::on_timer(steady::time_point now) {
 
 void connection::start(steady::time_point now) {
     last_tick_ = now;
-    if (paced()) {
-        // Thousands of paced connections must not tick at the same moment.
+    // Thousands of connections must not begin at the same moment, nor tick at the same one.
+    const auto ramp = seconds_to_ns(
+        std::max(worker_.control().options.ramp_seconds, paced() ? tick_seconds_min : 0.0));
+    if (ramp.count() > 0) {
         state_ = state::pausing;
-        worker_.wake_at(this, now + milliseconds(worker_.random() % 50));
+        worker_.wake_at(this, now + ramp * static_cast<int>(worker_.random() % 1000) / 1000);
         return;
     }
     begin(now);
@@ -173,12 +183,17 @@ bool connection::begin(steady::time_point now) {
     must_close_ = false;
     started_ = now;
     first_byte_ = {};
+    if (paced() && worker_.control().options.hold_seconds > 0) {
+        held_until_ = now + seconds_to_ns(worker_.control().options.hold_seconds);
+        budget_ = 0;
+    }
     state_ = state::sending;
     if (fd_ < 0) {
         auto options = worker_.control().options.socket;
         if (paced() && !put_ && options.receive_buffer_bytes == 0) {
             options.receive_buffer_bytes = receive_buffer_for(rate_);
         }
+        options.source = worker_.next_source();
         fd_ = connect_socket(worker_.control().options.server, options);
         fresh_ = true;
         if (fd_ < 0) {
@@ -237,6 +252,15 @@ void connection::check_timeout(steady::time_point now) {
     if (!is_client() || !busy() || now - started_ < limit) return;
     must_close_ = true;
     finish("timeout", now);
+}
+
+void connection::count_body(role group, std::size_t bytes) {
+    auto* const window = worker_.current();
+    if (window == nullptr) return;
+    window->of(group).body_bytes += bytes;
+    if (window != window_) window_bytes_ = 0;
+    window_ = window;
+    window_bytes_ += bytes;
 }
 
 // --- moving bytes
@@ -336,9 +360,7 @@ connection::step connection::send_some() {
     if (pace_head) spend(of_head);
     body_sent_ += bytes - of_head;
     spend(bytes - of_head);
-    if (auto* const window = worker_.current(); window != nullptr && put_) {
-        window->of(is_client() ? role::writer : purpose_).body_bytes += bytes - of_head;
-    }
+    if (put_) count_body(is_client() ? role::writer : purpose_, bytes - of_head);
     if (request_sent_ < request_.size() || (put_ && body_sent_ < content_.size)) return step::again;
     state_ = state::reading_head;
     watch(EPOLLIN);
@@ -420,9 +442,7 @@ void connection::take_body(const char* data, std::size_t size) {
         }
     }
     body_received_ += size;
-    if (auto* const window = worker_.current(); window != nullptr && good_get) {
-        window->of(purpose_).body_bytes += size;
-    }
+    if (good_get) count_body(purpose_, size);
 }
 
 connection::step connection::read_body(steady::time_point now) {

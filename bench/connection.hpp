@@ -1,7 +1,7 @@
 /// One client connection: sends a request, reads the reply, measures, begins the next. A state
 /// machine that lives on one worker thread; it never blocks. An unlimited connection is driven by
 /// epoll; a rate-limited one is not registered there at all, a timer tick moves as many bytes as
-/// the time since the last tick allows.
+/// the time since the last tick allows, and none while an operation is held (--hold).
 #pragma once
 
 #include "bench/content.hpp"
@@ -35,6 +35,10 @@ class connection {
     [[nodiscard]] role purpose() const { return purpose_; }
     [[nodiscard]] bool open() const { return fd_ >= 0; }
     [[nodiscard]] bool busy() const { return state_ != state::idle && state_ != state::pausing; }
+    /// Body bytes that moved within the last measured window in which any did.
+    [[nodiscard]] std::uint64_t window_bytes() const { return window_bytes_; }
+    /// What has come of the current body is not what was written (--body verify).
+    [[nodiscard]] bool content_differs() const { return content_differs_; }
 
   private:
     enum class state { idle, pausing, sending, reading_head, reading_body };
@@ -54,6 +58,7 @@ class connection {
     void close();
     void watch(std::uint32_t events);
     void schedule_tick(steady::time_point now);
+    void count_body(role group, std::size_t bytes);
     [[nodiscard]] bool paced() const { return rate_ > 0; }
     [[nodiscard]] bool is_client() const;
     [[nodiscard]] std::size_t allowed(std::size_t wanted) const;
@@ -73,6 +78,10 @@ class connection {
     // Pacing.
     double budget_ = 0;
     steady::time_point last_tick_;
+    steady::time_point held_until_;
+
+    const window_stats* window_ = nullptr;  ///< the one that window_bytes_ belongs to
+    std::uint64_t window_bytes_ = 0;
 
     // The current operation.
     bool put_ = false;

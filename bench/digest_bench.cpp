@@ -1,5 +1,5 @@
 // GB/s of MD5 on one core, by number of streams and by instruction set, beside OpenSSL's single
-// stream in the same run. Usage: keepstore_digest_bench [seconds per figure, default 0.4]
+// stream in the same run. Usage: keepstore_digest_bench [--json] [seconds per figure, default 0.4]
 //
 // First the kernels alone (64 KiB passes over 1 MiB buffers that start in different cache sets),
 // then the engine with one and two workers, where CPU-seconds per GiB count the workers and the
@@ -11,6 +11,7 @@
 #include "digest/md5_lanes.hpp"
 
 #include <fmt/format.h>
+#include <nlohmann/json.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
@@ -19,6 +20,7 @@
 #include <chrono>
 #include <cstdlib>
 #include <ctime>
+#include <string_view>
 #include <vector>
 
 namespace keepstore {
@@ -107,8 +109,15 @@ awaitable<void> feed(digest::engine& engine, const_slice buffer, steady::time_po
     if (drained) bytes += stream.length();
 }
 
-void engine_row(unsigned threads, const std::vector<const_slice>& buffers, std::size_t streams,
-                double seconds) {
+struct engine_figures {
+    double bytes_per_second = 0;
+    double cpu_seconds_per_gib = 0;
+    double lanes_per_pass = 1;  // 1: everything was hashed as a lone stream.
+    std::uint64_t wakeups = 0;
+};
+
+engine_figures engine_run(unsigned threads, const std::vector<const_slice>& buffers,
+                          std::size_t streams, double seconds) {
     asio::io_context context(1);  // Before the engine, whose workers post to it.
     digest::engine engine(threads);
     std::uint64_t bytes = 0;
@@ -123,41 +132,61 @@ void engine_row(unsigned threads, const std::vector<const_slice>& buffers, std::
     const double wall = std::chrono::duration<double>(steady::now() - begin).count();
     const double cpu = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID) - cpu_begin;
     const auto stats = engine.snapshot();
-    fmt::print("  {:>7}  {:>7}  {:>6.2f}  {:>9.3f}  {:>9.1f}  {:>8}\n", threads, streams,
-               static_cast<double>(bytes) / wall * 1e-9,
-               cpu / (static_cast<double>(bytes) / static_cast<double>(GiB)),
-               stats.passes_total ? static_cast<double>(stats.lanes_used_total) /
-                                        static_cast<double>(stats.passes_total)
-                                  : 1.0,
-               stats.wakeups_total);
+    const auto hashed = static_cast<double>(bytes);
+    return {.bytes_per_second = hashed / wall,
+            .cpu_seconds_per_gib = cpu / (hashed / static_cast<double>(GiB)),
+            .lanes_per_pass = stats.passes_total ? static_cast<double>(stats.lanes_used_total) /
+                                                       static_cast<double>(stats.passes_total)
+                                                 : 1.0,
+            .wakeups = stats.wakeups_total};
 }
 
-int run(double seconds) {
+// The text comes row by row, the JSON at the end.
+int run(double seconds, bool as_json) {
     const std::vector<std::size_t> counts = {1, 2, 3, 4, 6, 8, 12, 16, 20, 24, 32};
     const auto buffers = make_buffers(counts.back());
+    nlohmann::ordered_json out = {{"engine_target", digest::default_md5_kernel().name}};
 
-    fmt::print(
-        "Kernels on one core: GB/s (times OpenSSL's single stream, measured before each row)\n  "
-        "streams  openssl");
-    for (const auto& kernel : digest::md5_kernels()) fmt::print("  {:>14}", kernel.name);
-    fmt::print("\n");
-    for (const std::size_t streams : counts) {
-        const double single = openssl_rate(buffers[0], seconds);
-        fmt::print("  {:>7}  {:>7.3f}", streams, single * 1e-9);
-        for (const auto& kernel : digest::md5_kernels()) {
-            const double rate = kernel_rate(kernel, buffers, streams, seconds);
-            fmt::print("  {:>5.2f} ({:>5.1f}x)", rate * 1e-9, rate / single);
-        }
+    if (!as_json) {
+        fmt::print(
+            "Kernels on one core: GB/s (times OpenSSL's single stream, measured before each row)\n"
+            "  streams  openssl");
+        for (const auto& kernel : digest::md5_kernels()) fmt::print("  {:>14}", kernel.name);
         fmt::print("\n");
     }
-
-    fmt::print(
-        "\nEngine ({}), pieces of 256 KiB\n  workers  streams    GB/s  CPU-s/GiB  lanes/pass   "
-        "wakeups\n",
-        digest::default_md5_kernel().name);
-    for (const unsigned threads : {1U, 2U}) {
-        for (const std::size_t streams : counts) engine_row(threads, buffers, streams, seconds);
+    for (const std::size_t streams : counts) {
+        const double single = openssl_rate(buffers[0], seconds);
+        nlohmann::ordered_json row = {{"streams", streams}, {"openssl_gb_per_s", single * 1e-9}};
+        if (!as_json) fmt::print("  {:>7}  {:>7.3f}", streams, single * 1e-9);
+        for (const auto& kernel : digest::md5_kernels()) {
+            const double rate = kernel_rate(kernel, buffers, streams, seconds);
+            row["gb_per_s"][std::string(kernel.name)] = rate * 1e-9;
+            if (!as_json) fmt::print("  {:>5.2f} ({:>5.1f}x)", rate * 1e-9, rate / single);
+        }
+        if (!as_json) fmt::print("\n");
+        out["kernels"].push_back(std::move(row));
     }
+
+    if (!as_json) {
+        fmt::print(
+            "\nEngine ({}), pieces of 256 KiB\n  workers  streams    GB/s  CPU-s/GiB  lanes/pass   "
+            "wakeups\n",
+            digest::default_md5_kernel().name);
+    }
+    for (const unsigned threads : {1U, 2U}) {
+        for (const std::size_t streams : counts) {
+            const auto f = engine_run(threads, buffers, streams, seconds);
+            out["engine"].push_back({{"workers", threads},
+                                     {"streams", streams},
+                                     {"gb_per_s", f.bytes_per_second * 1e-9},
+                                     {"cpu_s_per_gib", f.cpu_seconds_per_gib},
+                                     {"lanes_per_pass", f.lanes_per_pass}});
+            if (as_json) continue;
+            fmt::print("  {:>7}  {:>7}  {:>6.2f}  {:>9.3f}  {:>9.1f}  {:>8}\n", threads, streams,
+                       f.bytes_per_second * 1e-9, f.cpu_seconds_per_gib, f.lanes_per_pass, f.wakeups);
+        }
+    }
+    if (as_json) fmt::print("{}\n", out.dump());
     return 0;
 }
 
@@ -165,10 +194,12 @@ int run(double seconds) {
 }  // namespace keepstore
 
 int main(int argc, char** argv) {
-    const double seconds = argc > 1 ? std::strtod(argv[1], nullptr) : 0.4;
-    if (seconds <= 0) {
-        fmt::print(stderr, "usage: keepstore_digest_bench [seconds per figure]\n");
+    const bool as_json = argc > 1 && std::string_view(argv[1]) == "--json";
+    const int position = as_json ? 2 : 1;
+    const double seconds = argc > position ? std::strtod(argv[position], nullptr) : 0.4;
+    if (seconds <= 0 || argc > position + 1) {
+        fmt::print(stderr, "usage: keepstore_digest_bench [--json] [seconds per figure]\n");
         return 2;
     }
-    return keepstore::run(seconds);
+    return keepstore::run(seconds, as_json);
 }

@@ -114,9 +114,31 @@ std::string request_format::put(std::string_view path, std::uint64_t content_len
 }
 
 bool set_congestion(int fd, const std::string& name) {
-    return name.empty() || ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(),
-                                        static_cast<socklen_t>(name.size())) == 0;
+    if (name.empty() || ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(),
+                                     static_cast<socklen_t>(name.size())) == 0) {
+        return true;
+    }
+    // Who is not root may choose only among net.ipv4.tcp_allowed_congestion_control. Then both sides
+    // use the system's default, and scripts/bench warns of it.
+    return errno == EPERM;
 }
+
+namespace {
+
+// The port is left to connect(), which may use one again that goes to another server.
+bool bind_source(int fd, in_addr source) {
+    if (source.s_addr == 0) return true;
+    const int on = 1;
+    ::setsockopt(fd, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &on, sizeof on);
+    sockaddr_in local{};
+    local.sin_family = AF_INET;
+    local.sin_addr = source;
+    sockaddr address{};
+    std::memcpy(&address, &local, sizeof local);
+    return ::bind(fd, &address, sizeof local) == 0;
+}
+
+}  // namespace
 
 int connect_socket(const server_address& server, const socket_options& options) {
     const int fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
@@ -129,7 +151,7 @@ int connect_socket(const server_address& server, const socket_options& options) 
     }
     sockaddr address{};
     std::memcpy(&address, &server.socket, sizeof server.socket);
-    if (!set_congestion(fd, options.congestion) ||
+    if (!set_congestion(fd, options.congestion) || !bind_source(fd, options.source) ||
         (::connect(fd, &address, sizeof server.socket) != 0 && errno != EINPROGRESS)) {
         const int why = errno;
         ::close(fd);

@@ -53,12 +53,13 @@ class request_format {
 struct socket_options {
     std::string congestion = "cubic";  ///< empty: the system's default
     int receive_buffer_bytes = 0;      ///< 0: the system's default, growing by itself
+    in_addr source{};                  ///< our address; 0: the system's choice
 };
 
 /// Starts a non-blocking connect. \returns the descriptor, or -1 with errno set.
 int connect_socket(const server_address& server, const socket_options& options);
 
-/// Sets TCP_CONGESTION. \returns false with errno set if the kernel does not have it.
+/// Sets TCP_CONGESTION if we may. \returns false with errno set if the kernel does not have it.
 bool set_congestion(int fd, const std::string& name);
 
 }  // namespace keepstore::bench

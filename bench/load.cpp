@@ -65,7 +65,8 @@ load_options preparation(const load_options& options, load_mode mode, std::uint6
     quiet.range_bytes = 0;
     quiet.slow_readers = quiet.slow_writers = quiet.slow_headers = quiet.idle = 0;
     quiet.compare_alone = false;
-    quiet.server_pid = 0;
+    quiet.hold_seconds = quiet.ramp_seconds = 0;
+    quiet.server_pids.clear();
     return quiet;
 }
 

@@ -48,6 +48,7 @@ struct load_control {
     std::atomic<steady::rep> last_completion{0};
 
     std::atomic<int> window{-1};  ///< where to count; -1: nowhere
+    std::atomic<std::size_t> last_window{0};
     std::atomic<bool> clients_active{false};
     std::atomic<bool> slow_active{false};
     std::atomic<bool> draining{false};  ///< start no more operations

@@ -41,6 +41,16 @@ double parse_real(const std::string& text) {
     return value;
 }
 
+std::vector<pid_t> parse_pids(std::string_view text) {
+    std::vector<pid_t> pids;
+    while (!text.empty()) {
+        const auto comma = std::min(text.find(','), text.size());
+        pids.push_back(static_cast<pid_t>(parse_size(text.substr(0, comma))));
+        text.remove_prefix(std::min(comma + 1, text.size()));
+    }
+    return pids;
+}
+
 template <class Number>
 std::function<void(const std::string&)> integer(Number& target) {
     return [&target](const std::string& text) { target = static_cast<Number>(parse_size(text)); };
@@ -64,7 +74,7 @@ std::vector<option> options_for(load_options& o) {
         {"--url", "URL", "http://127.0.0.1:PORT",
          [&](const auto& t) { o.server = server_address::parse(t); }},
         {"--token", "T", "bearer token", string(o.token)},
-        {"--size", "S", "block sizes: 64m | 4k,64k,1m | 4k..64m (log-uniform)",
+        {"--size", "S", "block sizes: 64m | 4k,64k,1m | 4k:9,64m:1 (weights) | 4k..64m (log-uniform)",
          [&](const auto& t) { o.sizes = size_mix::parse(t); }},
         {"--connections", "N", "connections (default 16)", integer(o.connections)},
         {"--threads", "N", "threads of this tool (default 1)", integer(o.threads)},
@@ -74,6 +84,10 @@ std::vector<option> options_for(load_options& o) {
         {"--count", "N", "this many operations instead of a time", integer(o.count)},
         {"--time-limit", "S", "end of a run by count (default 600)", real(o.time_limit_seconds)},
         {"--rate", "B", "bytes/s of each connection (default unlimited)", real(o.rate)},
+        {"--hold", "S", "with --rate: after each request's head move nothing for this long",
+         real(o.hold_seconds)},
+        {"--ramp", "S", "connections begin spread over this time (default at once)",
+         real(o.ramp_seconds)},
         {"--range", "B", "GET a random range of this length", integer(o.range_bytes)},
         {"--body", "USE", "discard (default), copy or verify",
          [&](const auto& t) { o.body = parse_body(t); }},
@@ -100,7 +114,8 @@ std::vector<option> options_for(load_options& o) {
          string(o.socket.congestion)},
         {"--receive-buffer", "B", "SO_RCVBUF (default: the system's, or small when slow)",
          integer(o.socket.receive_buffer_bytes)},
-        {"--server-pid", "PID", "report CPU and memory of this process", integer(o.server_pid)},
+        {"--server-pid", "PID,PID", "report CPU and memory of these processes, summed",
+         [&](const auto& t) { o.server_pids = parse_pids(t); }},
         {"--label", "TEXT", "name of the run in the output", string(o.label)},
         {"--json", "", "one line of JSON instead of text", flag(o.json)},
     };
@@ -124,6 +139,7 @@ void check(const load_options& o) {
     }
     if (o.compare_alone && o.count > 0)
         throw std::invalid_argument("--compare-alone is for runs by time");
+    if (o.hold_seconds > 0 && o.rate <= 0) throw std::invalid_argument("--hold needs --rate");
     if (o.has_slow() && o.slow_rate <= 0) throw std::invalid_argument("--slow-rate must be > 0");
 }
 

@@ -4,6 +4,7 @@
 
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <memory>
 #include <thread>
 
@@ -27,15 +28,15 @@ double own_cpu_seconds() {
 
 class server_watch {
   public:
-    explicit server_watch(pid_t pid) : pid_(pid) {
-        if (pid_ == 0) return;
-        peak_is_ours_ = reset_peak(pid_);
-        before_ = read_proc_stats(pid_);
+    explicit server_watch(const std::vector<pid_t>& pids) : pids_(pids) {
+        // The sum of several processes' peaks would be no peak: those are sampled.
+        peak_is_ours_ = pids_.size() == 1 && reset_peak(pids_.front());
+        before_ = read();
         sample();
     }
 
     void sample() {
-        const auto now = pid_ == 0 ? std::nullopt : read_proc_stats(pid_);
+        const auto now = read();
         if (!now) return;
         last_ = now;
         cost_.rss_peak_bytes =
@@ -55,7 +56,19 @@ class server_watch {
     }
 
   private:
-    pid_t pid_;
+    [[nodiscard]] std::optional<proc_stats> read() const {
+        std::optional<proc_stats> sum;
+        for (const auto pid : pids_) {
+            const auto one = read_proc_stats(pid);
+            if (one && !sum)
+                sum = one;
+            else if (one)
+                sum->add(*one);
+        }
+        return sum;
+    }
+
+    const std::vector<pid_t>& pids_;
     bool peak_is_ours_ = false;
     std::optional<proc_stats> before_;
     std::optional<proc_stats> last_;
@@ -65,10 +78,11 @@ class server_watch {
 window_result measure(load_control& control, int window) {
     const auto& options = control.options;
     window_result result;
-    server_watch server(options.server_pid);
+    server_watch server(options.server_pids);
     const auto cpu_before = own_cpu_seconds();
     const auto begin = steady::now();
     control.window = window;
+    control.last_window = static_cast<std::size_t>(window);
     control.clients_active = true;
     const auto limit =
         seconds_real(options.count > 0 ? options.time_limit_seconds : options.seconds);
@@ -79,6 +93,9 @@ window_result measure(load_control& control, int window) {
         if (steady::now() < next_sample) continue;
         next_sample += sample_interval;
         server.sample();
+        const auto tcp = read_tcp_stats();
+        result.sockets.sockets_peak = std::max(result.sockets.sockets_peak, tcp.sockets);
+        result.sockets.bytes_peak = std::max(result.sockets.bytes_peak, tcp.memory_bytes);
     }
     control.window = -1;
     auto end = steady::now();
@@ -126,7 +143,10 @@ load_result run_load(load_control& control) {
         for (std::size_t i = 0; i < result.windows.size(); ++i)
             result.windows[i].stats.merge(w->stats(i));
         for (std::size_t i = 0; i < role_count; ++i) result.open_at_end[i] += w->open_at_end()[i];
+        const auto& bytes = w->client_bytes();
+        result.client_bytes.insert(result.client_bytes.end(), bytes.begin(), bytes.end());
     }
+    std::ranges::sort(result.client_bytes);
     return result;
 }
 

@@ -25,17 +25,26 @@ struct server_cost {
     std::uint64_t descriptors_peak = 0;
 };
 
+/// All TCP sockets of the machine, both ends of loopback connections (/proc/net/sockstat).
+struct socket_memory {
+    std::uint64_t sockets_peak = 0;
+    std::uint64_t bytes_peak = 0;
+};
+
 struct window_result {
     std::string name;
     double seconds = 0;
     double client_cpu_seconds = 0;
     window_stats stats;
     std::optional<server_cost> server;
+    socket_memory sockets;
 };
 
 struct load_result {
     std::vector<window_result> windows;
     std::array<std::uint64_t, role_count> open_at_end{};
+    /// Of each client connection: body bytes within the last window. Ascending.
+    std::vector<std::uint64_t> client_bytes;
 };
 
 /// Runs to the end and joins its threads. Uses `control` once.

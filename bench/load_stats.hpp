@@ -34,22 +34,28 @@ constexpr const char* name_of(role r) {
 }
 
 /// Latencies of one 4 KiB and one 64 MiB operation do not belong into one percentile.
-enum class size_class { small, medium, large };
-inline constexpr std::size_t size_class_count = 3;
+enum class size_class { tiny, small, medium, large, full };
+inline constexpr std::size_t size_class_count = 5;
 
 constexpr size_class class_of(std::uint64_t bytes) {
+    if (bytes <= 4 * 1024) return size_class::tiny;
     if (bytes <= 64 * 1024) return size_class::small;
-    return bytes <= 1024 * 1024 ? size_class::medium : size_class::large;
+    if (bytes <= 1024 * 1024) return size_class::medium;
+    return bytes <= 16 * 1024 * 1024 ? size_class::large : size_class::full;
 }
 
 constexpr const char* name_of(size_class c) {
     switch (c) {
+        case size_class::tiny:
+            return "<=4k";
         case size_class::small:
             return "<=64k";
         case size_class::medium:
             return "<=1m";
         case size_class::large:
-            return ">1m";
+            return "<=16m";
+        case size_class::full:
+            return ">16m";
     }
     return "";
 }

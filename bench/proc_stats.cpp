@@ -47,6 +47,32 @@ std::optional<proc_stats> read_proc_stats(pid_t pid) {
     return stats;
 }
 
+void proc_stats::add(const proc_stats& other) {
+    cpu_user_seconds += other.cpu_user_seconds;
+    cpu_system_seconds += other.cpu_system_seconds;
+    rss_bytes += other.rss_bytes;
+    rss_anon_bytes += other.rss_anon_bytes;
+    rss_peak_bytes += other.rss_peak_bytes;
+    threads += other.threads;
+    descriptors += other.descriptors;
+}
+
+tcp_stats read_tcp_stats() {
+    tcp_stats stats;
+    std::ifstream file("/proc/net/sockstat");
+    for (std::string line; std::getline(file, line);) {
+        std::istringstream words(line);
+        std::string key;
+        if (!(words >> key) || key != "TCP:") continue;
+        for (std::uint64_t number = 0; words >> key >> number;) {
+            if (key == "inuse") stats.sockets = number;
+            if (key == "mem")
+                stats.memory_bytes = number * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+        }
+    }
+    return stats;
+}
+
 bool reset_peak(pid_t pid) {
     std::ofstream file(fmt::format("/proc/{}/clear_refs", pid));
     file << "5" << std::flush;

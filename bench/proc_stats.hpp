@@ -18,7 +18,17 @@ struct proc_stats {
     std::uint64_t descriptors = 0;
 
     [[nodiscard]] double cpu_seconds() const { return cpu_user_seconds + cpu_system_seconds; }
+    /// Processes that serve together.
+    void add(const proc_stats& other);
 };
+
+struct tcp_stats {
+    std::uint64_t sockets = 0;
+    std::uint64_t memory_bytes = 0;  ///< what the kernel holds for all of them
+};
+
+/// Of the whole machine (memory) or network namespace (sockets).
+tcp_stats read_tcp_stats();
 
 /// \returns nothing if there is no such process (any more).
 std::optional<proc_stats> read_proc_stats(pid_t pid);

@@ -3,6 +3,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
+
 namespace keepstore::bench {
 
 namespace {
@@ -96,6 +98,18 @@ nlohmann::json group_json(const group_stats& group, double seconds) {
     return out;
 }
 
+/// Bytes/s of the client at this place among all, the slowest first.
+double client_rate(const load_result& result, double fraction) {
+    if (result.client_bytes.empty()) return 0;
+    const auto last = static_cast<double>(result.client_bytes.size() - 1);
+    return static_cast<double>(result.client_bytes[static_cast<std::size_t>(last * fraction)]) /
+           result.windows.back().seconds;
+}
+
+std::int64_t without_bytes(const load_result& result) {
+    return std::ranges::count(result.client_bytes, 0U);
+}
+
 }  // namespace
 
 std::string report_text(const load_options& options, const load_result& result) {
@@ -109,6 +123,10 @@ std::string report_text(const load_options& options, const load_result& result) 
             if (is_used(group))
                 text += group_text(name_of(static_cast<role>(i)), group, window.seconds);
         }
+        if (options.rate > 0) {
+            text += fmt::format("  all TCP       {} sockets, {:.0f} MiB in the kernel\n",
+                                window.sockets.sockets_peak, mib(window.sockets.bytes_peak));
+        }
         if (!window.server) continue;
         const auto& s = *window.server;
         const double cpu = s.user_seconds + s.system_seconds;
@@ -119,6 +137,11 @@ std::string report_text(const load_options& options, const load_result& result) 
             s.user_seconds, s.system_seconds, per_gib(cpu, sum.bytes),
             us_per_operation(cpu, sum.operations), mib(s.rss_peak_bytes),
             mib(s.rss_anon_peak_bytes), s.threads_peak, s.descriptors_peak);
+    }
+    if (const auto& clients = result.client_bytes; options.rate > 0 && !clients.empty()) {
+        text += fmt::format("  per client    {:.0f} B/s least, {:.0f} at 1%, {:.0f} at 50%, {} got nothing\n",
+                            client_rate(result, 0), client_rate(result, 0.01),
+                            client_rate(result, 0.5), without_bytes(result));
     }
     for (const auto r : {role::slow_reader, role::slow_writer, role::slow_header, role::idle}) {
         const auto open = result.open_at_end[static_cast<std::size_t>(r)];
@@ -136,7 +159,9 @@ std::string report_json(const load_options& options, const load_result& result) 
     for (const auto& window : result.windows) {
         nlohmann::json w{{"name", window.name},
                          {"seconds", window.seconds},
-                         {"client_cpu_s", window.client_cpu_seconds}};
+                         {"client_cpu_s", window.client_cpu_seconds},
+                         {"tcp_sockets_peak", window.sockets.sockets_peak},
+                         {"tcp_memory_peak_bytes", window.sockets.bytes_peak}};
         for (std::size_t i = 0; i < role_count; ++i) {
             const auto& group = window.stats.groups[i];
             if (is_used(group))
@@ -163,6 +188,10 @@ std::string report_json(const load_options& options, const load_result& result) 
         if (i == static_cast<std::size_t>(role::writer)) continue;
         out["open_at_end"][name_of(static_cast<role>(i))] = result.open_at_end[i];
     }
+    out["clients"] = {{"bytes_per_s_min", client_rate(result, 0)},
+                      {"bytes_per_s_p1", client_rate(result, 0.01)},
+                      {"bytes_per_s_p50", client_rate(result, 0.5)},
+                      {"without_bytes", without_bytes(result)}};
     return out.dump();
 }
 

@@ -30,20 +30,28 @@ size_mix size_mix::parse(std::string_view text) {
             throw std::invalid_argument("empty size range: " + std::string(text));
         for (int i = 0; i <= range_steps; ++i) {
             const auto size = low * std::pow(high / low, static_cast<double>(i) / range_steps);
-            mix.sizes_.push_back(static_cast<std::uint64_t>(std::llround(size)));
+            mix.add(static_cast<std::uint64_t>(std::llround(size)), 1);
         }
     } else {
         while (!text.empty()) {
             const auto comma = std::min(text.find(','), text.size());
-            mix.sizes_.push_back(parse_size(text.substr(0, comma)));
+            const auto item = text.substr(0, comma);
+            const auto colon = item.find(':');
+            mix.add(parse_size(item.substr(0, colon)),
+                    colon == std::string_view::npos ? 1 : parse_size(item.substr(colon + 1)));
             text.remove_prefix(std::min(comma + 1, text.size()));
         }
     }
-    if (mix.sizes_.empty()) throw std::invalid_argument("no block size given");
-    std::ranges::sort(mix.sizes_);
-    const auto duplicates = std::ranges::unique(mix.sizes_);
-    mix.sizes_.erase(duplicates.begin(), duplicates.end());
+    if (mix.tickets_ == 0) throw std::invalid_argument("no block size given");
     return mix;
+}
+
+void size_mix::add(std::uint64_t size, std::uint64_t weight) {
+    const auto place = std::ranges::lower_bound(sizes_, size);
+    if (place != sizes_.end() && *place == size) return;
+    weights_.insert(weights_.begin() + (place - sizes_.begin()), weight);
+    sizes_.insert(place, size);
+    tickets_ += weight;
 }
 
 }  // namespace keepstore::bench

@@ -1,5 +1,5 @@
-/// The block sizes of a run: one size ("64m"), a list ("4k,64k,1m", chosen evenly), or a range
-/// ("4k..64m", log-uniform).
+/// The block sizes of a run: one size ("64m"), a list ("4k,64k,1m", chosen evenly, or "4k:9,64m:1",
+/// nine to one), or a range ("4k..64m", log-uniform).
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,10 @@ class size_mix {
 
     /// \returns the size for a uniformly distributed random number.
     [[nodiscard]] std::uint64_t pick(std::uint64_t random) const {
-        return sizes_[random % sizes_.size()];
+        auto ticket = random % tickets_;
+        std::size_t i = 0;
+        while (ticket >= weights_[i]) ticket -= weights_[i++];
+        return sizes_[i];
     }
     /// Ascending, without duplicates.
     [[nodiscard]] const std::vector<std::uint64_t>& sizes() const { return sizes_; }
@@ -28,7 +31,11 @@ class size_mix {
   private:
     static constexpr int range_steps = 96;
 
+    void add(std::uint64_t size, std::uint64_t weight);
+
     std::vector<std::uint64_t> sizes_;
+    std::vector<std::uint64_t> weights_;  ///< parallel to sizes_
+    std::uint64_t tickets_ = 0;           ///< sum of the weights
 };
 
 }  // namespace keepstore::bench

@@ -30,6 +30,9 @@ std::optional<cost> measure_sendfile(const step_settings&);
 std::optional<cost> measure_write_buffered(const step_settings&);
 std::optional<cost> measure_write_direct(const step_settings&);
 std::optional<cost> measure_write_direct_parallel(const step_settings&);
+std::optional<cost> measure_read_direct(const step_settings&);
+std::optional<cost> measure_read_direct_parallel(const step_settings&);
+std::optional<cost> measure_read_small(const step_settings&);
 std::optional<cost> measure_create_durable(const step_settings&);
 std::optional<cost> measure_create_synced(const step_settings&);
 

@@ -8,6 +8,7 @@
 
 #include <atomic>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <thread>
 
@@ -19,6 +20,7 @@ constexpr std::size_t file_bytes = 64 * 1024 * 1024;
 constexpr std::size_t buffered_step_bytes = 256 * 1024;
 constexpr std::size_t direct_step_bytes = 4 * 1024 * 1024;
 constexpr std::size_t small_file_bytes = 64 * 1024;
+constexpr unsigned small_files_per_large = 64;  // to read: a sixteenth of the bytes
 // Small files are spread over as many folders as a Directory volume has (three hex digits).
 constexpr unsigned folder_count = 4096;
 
@@ -37,6 +39,7 @@ class page_buffer {
     page_buffer& operator=(const page_buffer&) = delete;
 
     [[nodiscard]] const char* data() const { return data_; }
+    [[nodiscard]] char* data() { return data_; }
     [[nodiscard]] std::size_t size() const { return size_; }
 
   private:
@@ -101,6 +104,41 @@ std::optional<cost> measure_direct(const step_settings& settings, unsigned threa
     return meter.finish(static_cast<double>(settings.files) * file_bytes);
 }
 
+void read_file(const std::string& path, char* buffer, std::size_t step, std::size_t size) {
+    const auto file = open_file(path, O_RDONLY | O_DIRECT);
+    for (std::size_t at = 0; at < size; at += step) {
+        const auto now = std::min(step, size - at);
+        if (::pread(file.get(), buffer, now, static_cast<off_t>(at)) != static_cast<ssize_t>(now)) {
+            throw_errno("read " + path);
+        }
+    }
+}
+
+/// Files written past the page cache, then read past it: what the disk gives. (A virtual disk's
+/// host may have them in its own memory; we cannot tell.)
+std::optional<cost> measure_read(const step_settings& settings, unsigned threads, unsigned files,
+                                 std::size_t size) {
+    const scratch_folder folder(settings.folder);
+    if (!has_direct_io(folder)) return std::nullopt;
+    const auto step = std::min(size, direct_step_bytes);
+    {
+        const page_buffer content(step);
+        for (unsigned i = 0; i < files; ++i) {
+            write_file(folder / std::to_string(i), O_DIRECT, content, size, false);
+        }
+        ::syncfs(open_file(folder / ".", O_RDONLY | O_DIRECTORY).get());
+    }
+    std::vector<std::unique_ptr<page_buffer>> buffers;
+    for (unsigned i = 0; i < threads; ++i) buffers.push_back(std::make_unique<page_buffer>(step));
+    const cost_meter meter(CLOCK_PROCESS_CPUTIME_ID);
+    on_threads(threads, [&](unsigned index) {
+        for (unsigned i = index; i < files; i += threads) {
+            read_file(folder / std::to_string(i), buffers[index]->data(), step, size);
+        }
+    });
+    return meter.finish(static_cast<double>(files) * static_cast<double>(size));
+}
+
 std::string folder_name(std::uint64_t number) {
     constexpr char digits[] = "0123456789abcdef";
     return {digits[number >> 8 & 15], digits[number >> 4 & 15], digits[number & 15]};
@@ -150,6 +188,18 @@ std::optional<cost> measure_write_direct(const step_settings& settings) {
 
 std::optional<cost> measure_write_direct_parallel(const step_settings& settings) {
     return measure_direct(settings, settings.files);
+}
+
+std::optional<cost> measure_read_direct(const step_settings& settings) {
+    return measure_read(settings, 1, settings.files, file_bytes);
+}
+
+std::optional<cost> measure_read_direct_parallel(const step_settings& settings) {
+    return measure_read(settings, settings.files, settings.files, file_bytes);
+}
+
+std::optional<cost> measure_read_small(const step_settings& settings) {
+    return measure_read(settings, 1, settings.files * small_files_per_large, small_file_bytes);
 }
 
 std::optional<cost> measure_create_durable(const step_settings& settings) {

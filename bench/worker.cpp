@@ -13,6 +13,9 @@ namespace {
 constexpr std::size_t scratch_bytes = 256 * 1024;
 constexpr int events_per_wait = 256;
 constexpr std::chrono::milliseconds timeout_check_interval{250};
+// Of the 28,000 ports that Linux gives out for one address some are in TIME_WAIT.
+constexpr std::uint32_t connections_per_source = 8000;
+constexpr std::uint32_t loopback_network = 127;
 }  // namespace
 
 worker::worker(load_control& control, unsigned index, unsigned of)
@@ -38,6 +41,16 @@ void worker::add(role purpose, unsigned how_many, double rate, unsigned index, u
     for (unsigned i = index; i < how_many; i += of) {
         connections_.push_back(std::make_unique<connection>(*this, purpose, rate));
     }
+}
+
+in_addr worker::next_source() {
+    const auto& o = control_.options;
+    const auto total = o.connections + o.slow_readers + o.slow_writers + o.slow_headers + o.idle;
+    const auto sources = 1 + total / connections_per_source;
+    // All of 127/8 is ours on loopback; elsewhere we do not know which other addresses we have.
+    const auto server = ntohl(o.server.socket.sin_addr.s_addr);
+    if (sources == 1 || server >> 24 != loopback_network) return in_addr{};
+    return in_addr{htonl((loopback_network << 24) + 1 + sources_used_++ % sources)};
 }
 
 window_stats* worker::current() {
@@ -93,8 +106,17 @@ void worker::run() {
             for (const auto& c : connections_) c->check_timeout(now);
         }
     }
+    conclude();
+}
+
+void worker::conclude() {
+    // Counted in the window that was the last one.
+    auto& last = windows_[control_.last_window.load()];
     for (const auto& c : connections_) {
         if (c->open()) ++open_at_end_[static_cast<std::size_t>(c->purpose())];
+        if (c->purpose() == role::reader) client_bytes_.push_back(c->window_bytes());
+        // A body that will not be read to its end is judged by what has come of it.
+        if (c->busy() && c->content_differs()) ++last.of(c->purpose()).failures["wrong content"];
     }
 }
 

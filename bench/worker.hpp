@@ -31,6 +31,8 @@ class worker {
     [[nodiscard]] const std::array<std::uint64_t, role_count>& open_at_end() const {
         return open_at_end_;
     }
+    /// Of each of our clients: body bytes within the last window.
+    [[nodiscard]] const std::vector<std::uint64_t>& client_bytes() const { return client_bytes_; }
 
     // For connections, on the worker's thread.
     load_control& control() { return control_; }
@@ -40,6 +42,9 @@ class worker {
     /// The counters of the current window, or nullptr outside of one.
     window_stats* current();
     void wake_at(connection* who, steady::time_point when) { timers_.push({when, who}); }
+    /// The address for a new socket: the system's choice, or one of several when the ports of one
+    /// would run short.
+    in_addr next_source();
 
   private:
     struct timer {
@@ -50,6 +55,7 @@ class worker {
 
     void add(role purpose, unsigned how_many, double rate, unsigned index, unsigned of);
     void start_roles(bool slow);
+    void conclude();
     int run_timers(steady::time_point now);
 
     load_control& control_;
@@ -60,6 +66,8 @@ class worker {
     std::priority_queue<timer> timers_;
     std::array<window_stats, window_count> windows_;
     std::array<std::uint64_t, role_count> open_at_end_{};
+    std::vector<std::uint64_t> client_bytes_;
+    std::uint32_t sources_used_ = 0;
 };
 
 }  // namespace keepstore::bench
