@@ -23,7 +23,7 @@ void warn_no_descriptors(int number) {
         return;
     }
     log::error("too many open files: requests are refused; raise the limit (LimitNOFILE=), or lower MaxConnections",
-               {{"error", std::system_category().message(number)}});
+               {{"of", number == EMFILE ? "the process" : "the system"}});
 }
 
 }  // namespace
