@@ -208,6 +208,147 @@ inline constexpr std::size_t work_list_bytes_max = 64 * MiB;
 /// How much of the body of an error answer goes into the log (contract 2.3).
 inline constexpr std::size_t logged_body_bytes_max = 1024;
 
+// --- HTTP client (net) --------------------------------------------------------------------------------------------
+/// Connections to one server from one event loop. The AWS runtime opens 25 for 10 Gbit/s; requests hold theirs while a
+/// slow reader takes the body, so there is room for more than the network needs.
+inline constexpr unsigned net_connections_max = 64;
+/// Requests waiting for a connection to one server on one event loop; beyond: `unavailable`, at once.
+inline constexpr std::size_t net_waiters_max = 4096;
+/// An unused connection is closed after this. Amazon S3 closes after about 5 s: sending on a connection that is just
+/// being closed costs a retry, opening one costs a round trip or two.
+inline constexpr seconds net_idle_limit{4};
+/// Servers that announce their limit (Keep-Alive: timeout=N) are left this much earlier.
+inline constexpr seconds net_idle_margin{1};
+/// Default limits of the phases of a request; callers have their own from the configuration. Connect: three SYNs (after
+/// 0, 1 and 3 s) and room for a slow handshake. First byte: S3 answers 0.1 % of large uploads after 5 s. Progress: what
+/// the AWS runtime takes for a dead connection.
+inline constexpr seconds net_connect_timeout{10};
+inline constexpr seconds net_first_byte_timeout{60};
+inline constexpr seconds net_progress_timeout{30};
+/// How long the body waits for "100 Continue" (RFC 9110 10.1.1 wants a bound; Go's client takes the same).
+inline constexpr seconds net_continue_wait{1};
+/// Period of the client's tick on a loop with requests under way: the resolution of all its limits.
+inline constexpr milliseconds net_tick{50};
+/// How often idle connections are looked at, for those that the server has closed.
+inline constexpr seconds net_idle_check{1};
+/// Response head: S3's are under 1 KiB; with user metadata (2 KiB at most) and policies of proxies still under 16.
+inline constexpr std::size_t net_head_bytes_max = 64 * KiB;
+inline constexpr std::size_t net_headers_max = 256;
+/// Interim (1xx) responses to one request.
+inline constexpr unsigned net_interim_responses_max = 16;
+/// A chunk-size line with its extension, and all trailer lines of one body.
+inline constexpr std::size_t net_chunk_line_bytes_max = 256;
+inline constexpr std::size_t net_trailer_bytes_max = 4 * KiB;
+/// First read of a response: head and a small body together.
+inline constexpr std::size_t net_input_bytes = 16 * KiB;
+/// The rest of a body that nobody wants is read if it is here already and no more than this; else the connection is
+/// closed, which is cheaper than to wait.
+inline constexpr std::size_t net_drain_bytes_max = 64 * KiB;
+/// An exchange that never had to wait gives way to others of the loop after this many bytes.
+inline constexpr std::size_t net_bytes_per_turn_max = 512 * KiB;
+/// Addresses of a name are believed this long. Object stores rotate theirs within minutes; a failed connection forgets
+/// them at once.
+inline constexpr seconds net_addresses_lifetime{30};
+inline constexpr std::size_t net_addresses_kept_max = 256;
+/// Addresses tried for one connection: the connect limit is shared by them.
+inline constexpr std::size_t net_addresses_tried_max = 8;
+/// Requests that may ask for more redirects get these: more is a loop.
+inline constexpr unsigned net_redirects_max = 10;
+
+// --- S3 protocol --------------------------------------------------------------------------------------------------
+/// Attempts of one call, the first included. Four waits of at most 50, 100, 200 and 400 ms: an outage is answered within
+/// a second, a failed node behind a load balancer is not noticed.
+inline constexpr unsigned s3_attempts_max = 5;
+inline constexpr milliseconds s3_retry_transient_base{50};
+/// After SlowDown: 0.25, 0.5, 1 and 2 s at most. S3 re-partitions in seconds.
+inline constexpr milliseconds s3_retry_throttled_base{250};
+/// Longest wait between two attempts, so that the end of an outage is noticed within 2 s.
+inline constexpr milliseconds s3_retry_wait_max{2000};
+/// The retry budget of a bucket, with AWS's figures: 500 tokens, a retry after an answer costs 5, one after none 10, a
+/// first success gives 1 back. When everything fails, some 50 retries are spent and then each call is one attempt.
+inline constexpr int s3_retry_tokens_max = 500;
+inline constexpr int s3_retry_cost_throttled = 5;
+inline constexpr int s3_retry_cost_transient = 10;
+inline constexpr int s3_retry_refund = 1;
+/// Changes of region, clock or credentials within one call, each tried once at once.
+inline constexpr unsigned s3_corrections_max = 3;
+/// Defaults where the configuration says nothing (contract 1.7).
+inline constexpr seconds s3_connect_timeout{60};
+inline constexpr seconds s3_read_timeout{600};
+/// Keys in a page: what S3 gives at most.
+inline constexpr unsigned s3_list_keys_max = 1000;
+/// An XML answer. A page of 1,000 keys of 1 KiB is 1.5 MiB; services with larger pages exist.
+inline constexpr std::size_t s3_xml_bytes_max = 16 * MiB;
+/// The body of an error, of which only code, region and request id matter.
+inline constexpr std::size_t s3_error_bytes_max = 64 * KiB;
+/// S3 refuses requests that are 15 minutes off; from 4 minutes on the service's clock is followed.
+inline constexpr minutes s3_clock_skew_tolerated{4};
+/// For how long a bucket that answered counts as existing, when a 404 without a body leaves that open.
+inline constexpr seconds s3_bucket_seen_for{10};
+/// Error types told apart in metrics; codes come from the service and could be anything.
+inline constexpr std::size_t s3_error_types_max = 64;
+
+// --- S3 credentials -----------------------------------------------------------------------------------------------
+/// Temporary keys are renewed this early, as the Go daemon does.
+inline constexpr minutes credentials_renewal_window{5};
+/// After a failed fetch, or one that brought nothing new, the next one is not before this.
+inline constexpr seconds credentials_retry_interval{5};
+/// One fetch, all requests and retries included; a request that has good keys still does not wait longer for new ones.
+inline constexpr seconds credentials_fetch_timeout{15};
+/// Instance metadata is on the same host: it answers at once or not at all.
+inline constexpr seconds metadata_connect_timeout{2};
+inline constexpr seconds metadata_answer_timeout{5};
+/// Lifetime asked for a session token of the instance metadata service: its maximum.
+inline constexpr seconds metadata_token_lifetime{21600};
+/// Answers of credential services, profile files, token files, and the output of a credential_process.
+inline constexpr std::size_t credentials_bytes_max = 256 * KiB;
+/// source_profile after source_profile.
+inline constexpr unsigned credentials_profile_depth_max = 5;
+
+// --- S3 volumes ---------------------------------------------------------------------------------------------------
+/// Event loops of one volume: one thread moves some GB/s without TLS and about one with it.
+inline constexpr unsigned s3_volume_loops_max = 4;
+/// A call without a block's content (HEAD, marker, copy inside the bucket, delete), and the wait for the head of a GET.
+/// S3 answers 0.1 % of requests after 5 s; clients want their whole block within 20 s (contract 4.4).
+inline constexpr seconds s3_call_timeout{15};
+/// Connections of one event loop of a volume. Readers who are slow keep theirs; a request that finds none fails after
+/// s3_call_timeout. The unit allows 65,536 descriptors.
+inline constexpr unsigned s3_volume_connections_max = 1024;
+/// Memory of one volume for blocks that are being fetched, shared by all who read them: one whole block, so that who comes
+/// while a hot block is being read always finds its beginning. It is used up first and then taken from whom it helps least;
+/// a fetch that finds none left goes on with one piece at a time beyond it.
+inline constexpr std::size_t s3_fetch_memory_bytes = block_size_bytes_max;
+/// How far a fetch runs ahead of its fastest reader, so that receiving and hashing overlap.
+inline constexpr std::size_t s3_read_ahead_bytes = 4 * chunk_size_bytes;
+/// A gap of this size before the next wanted byte is read and dropped; a larger one is worth a request of its own.
+inline constexpr std::size_t s3_skip_bytes_max = 1 * MiB;
+/// The first ranged GET of a reader that jumps; each one that follows on is twice as large.
+inline constexpr std::size_t s3_range_bytes_min = 1 * MiB;
+/// Parts of an upload whose length is not known: the smallest that S3 takes. Each such upload holds one in memory.
+inline constexpr std::size_t s3_part_bytes = 5 * MiB;
+/// Uploads of unknown length at a time (40 MiB per volume). Keep clients announce the length of what they send.
+inline constexpr unsigned s3_unsized_uploads_max = 8;
+/// Multipart uploads under a block's name that are older than this were left by a killed daemon and are aborted at the
+/// start. Far above any request's duration.
+inline constexpr minutes s3_orphan_upload_age{24 * 60};
+inline constexpr seconds s3_abort_timeout{30};
+/// A copy inside the bucket must come out with a time this close to ours, as the Go daemon demands.
+inline constexpr minutes s3_copy_skew_max{10};
+/// Listings of one index under way at a time: pairs of blocks and markers. Pages take 75 to 300 ms each at Amazon.
+inline constexpr unsigned s3_index_workers = 8;
+/// Pages that wait for a slow reader of the index.
+inline constexpr std::size_t s3_index_pages_queued_max = 8;
+/// Failures in a row, with no success between them, after which calls are refused until a probe succeeds.
+inline constexpr unsigned s3_outage_failures = 3;
+/// While calls wait and none of them has come forward for this long, a probe asks whether the service is there.
+inline constexpr seconds s3_silence_max{3};
+/// Period and limit of probes. Together below 2 s, within which the end of an outage must be noticed.
+inline constexpr milliseconds s3_probe_interval{400};
+inline constexpr milliseconds s3_probe_timeout{1500};
+/// Where the bucket or the keys are wrong nothing changes soon.
+inline constexpr seconds s3_refused_probe_interval{5};
+/// Waypoints of a 64 MiB block are 1.4 KiB in base64; S3 takes 2 KiB of user metadata.
+inline constexpr std::size_t s3_metadata_bytes_max = 1900;
 // --- scrub --------------------------------------------------------------------------------------------------------
 /// Parts of a block that a scrub reads before it hashes them side by side: the lanes of the widest engine.
 inline constexpr std::size_t scrub_lanes = 16;
@@ -248,6 +389,31 @@ inline constexpr unsigned scrub_changes_max = 3;
 inline constexpr minutes scrub_repair_timeout{10};
 /// Irreparable copies that are listed one by one; the rest is only counted.
 inline constexpr std::size_t scrub_listed_max = 1000;
+
+// --- pull lists and reads from other clusters -----------------------------------------------------------------------
+/// How often all servers that may have a block are asked, as Keep clients do (contract 4.4), and the pause before the
+/// second time, at most; doubled before the third. Clients themselves wait up to 2 s, but come in thousands.
+inline constexpr unsigned fetch_rounds_max = 3;
+inline constexpr milliseconds fetch_pause{250};
+/// A block from one server. Keepstores end a request after five minutes (API.RequestTimeout) themselves.
+inline constexpr minutes pull_attempt_timeout{5};
+/// Servers are asked again for an item only within this: the next balance run lists it anew.
+inline constexpr minutes pull_item_timeout{15};
+/// A server that sends nothing for so long is left for the next one. A keepstore that hashes 64 MiB from a cold disk
+/// before its first byte needs two or three seconds.
+inline constexpr seconds pull_silence_max{20};
+/// Memory of each pull worker, beside the budget of requests: what is being hashed and what is being written.
+inline constexpr std::size_t pull_memory_bytes = 4 * MiB;
+inline constexpr std::size_t pull_queue_bytes = 1 * MiB;
+static_assert(2 * pull_queue_bytes + 2 * chunk_size_bytes <= pull_memory_bytes);
+/// The list of a remote cluster's keep services: kept this long, fetched again this long after a failure (contract 7.3).
+inline constexpr minutes remote_services_lifetime{5};
+inline constexpr seconds remote_services_retry_after{3};
+/// Fetching it. The Go daemon lets its clients wait a minute; they give up after 20 s (contract 4.4).
+inline constexpr seconds remote_services_timeout{15};
+inline constexpr std::size_t remote_services_bytes_max = 4 * MiB;
+/// Services of one cluster that are asked for a block: hundreds exist nowhere.
+inline constexpr std::size_t remote_services_max = 1000;
 
 static_assert(slab_size_bytes % chunk_size_bytes == 0);
 static_assert(block_size_bytes_max % chunk_size_bytes == 0);

@@ -102,7 +102,6 @@ void describe_volume(report& out, const local_volume& volume) {
     const auto& s3 = std::get<s3_parameters>(volume.parameters);
     out.line("driver", fmt::format("S3 bucket {} in {}{}", s3.bucket, s3.region,
                                    s3.endpoint.empty() ? "" : " at " + s3.endpoint));
-    if (const auto missing = missing_driver(volume); !missing.empty()) out.problem(missing);
 }
 
 void describe_limits(report& out, const cluster_config& cluster) {
@@ -155,6 +154,15 @@ void describe_policy(report& out, const cluster_config& cluster) {
                                     ? fmt::format("{} workers", c.blob_trash_concurrency)
                                     : std::string("accepted and not worked on"));
     }
+    out.line("pull lists",
+             fmt::format("{} workers, from {}", c.blob_replicate_concurrency,
+                         cluster.keepstore.pull_hosts.empty()
+                             ? std::string("any host")
+                             : fmt::format("{} (PullHosts)", fmt::join(cluster.keepstore.pull_hosts, ", "))));
+    for (const auto& [id, remote] : cluster.remote_clusters)
+        if (id != "*" && !remote.host.empty())
+            out.line("remote cluster " + id, fmt::format("https://{}{}", remote.host,
+                                                         remote.insecure ? ", certificates not verified" : ""));
     out.line("admin API", cluster.system_root_token.empty() ? "closed (no SystemRootToken)"
                                                             : "with SystemRootToken");
     out.line("metrics", cluster.management_token.empty() ? "open (no ManagementToken)"

@@ -14,6 +14,7 @@
 #include <expected>
 #include <map>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <variant>
 #include <vector>
@@ -118,7 +119,14 @@ struct keepstore_config {
     nanoseconds scrub_interval{0};
     /// ScrubRate, bytes/s and volume; 0 is no limit.
     std::uint64_t scrub_rate = limits::scrub_rate_default;
+    /// PullHosts: whom a pull list may name; see keepstore/pull_hosts.hpp. "InternalURLs" stands for the hosts of
+    /// Services.Keepstore.InternalURLs. Empty: everybody, as for the Go daemon; a list comes with the administrator's
+    /// token, and balance tools name services by whatever the API server calls them.
+    std::vector<std::string> pull_hosts;
 };
+
+/// What stands for the cluster's own keepstores in PullHosts.
+inline constexpr std::string_view internal_urls_name = "InternalURLs";
 
 enum class direct_io { automatic, on, off };
 
@@ -209,8 +217,5 @@ struct local_volume {
 /// parameters.
 [[nodiscard]] std::expected<std::vector<local_volume>, std::string> select_volumes(
     const cluster_config&, const url& service_url);
-
-/// Empty, or why this build cannot serve the volume: its driver is configured rightly but not part of the build.
-[[nodiscard]] std::string missing_driver(const local_volume&);
 
 }  // namespace keepstore::daemon

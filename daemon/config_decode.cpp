@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "daemon/config_error.hpp"
 #include "daemon/config_scalars.hpp"
+#include "keepstore/pull_hosts.hpp"
 
 #include <fmt/format.h>
 
@@ -138,6 +139,11 @@ void decode_keepstore(const config_reader& in, keepstore_config& out) {
     in.read("EmptyTrashStartDelay", out.empty_trash_start_delay);
     in.read("ScrubInterval", out.scrub_interval);
     in.read_size("ScrubRate", out.scrub_rate);
+    in.read_names("PullHosts", out.pull_hosts);
+    std::vector<std::string> hosts = out.pull_hosts;
+    std::erase(hosts, internal_urls_name);
+    if (const auto parsed = core::pull_hosts::parse(hosts); !parsed)
+        in.fail("PullHosts", "found " + parsed.error().text + ", or the word InternalURLs");
     constexpr nanoseconds second = std::chrono::seconds(1);
     require(out.min_transfer_rate_period >= second, in, "MinTransferRatePeriod",
             "found less than 1s; expected 1s or more");
@@ -236,6 +242,14 @@ void config_reader::read(std::string_view key, std::string& out) const {
             path(key), *value,
             value->is_map() || value->type == kind::list ? "a text" : "a text (put it in quotes)");
     out = value->text;
+}
+
+void config_reader::read_names(std::string_view key, std::vector<std::string>& out) const {
+    const auto* value = find(key);
+    if (!value) return;
+    out.clear();
+    for (const auto& [name, entry] : value->entries) out.push_back(name);
+    for (const auto& item : value->items) out.push_back(item.text);
 }
 
 void config_reader::read(std::string_view key, bool& out) const {

@@ -42,6 +42,8 @@ class config_reader {
     void read(std::string_view key, std::int64_t& out) const;
     void read(std::string_view key, nanoseconds& out) const;
     void read(std::string_view key, url& out) const;
+    /// A set: the keys of a map, or a list of texts.
+    void read_names(std::string_view key, std::vector<std::string>& out) const;
     void read_size(std::string_view key, std::uint64_t& out) const;
     /// \throws config_error naming the key.
     [[noreturn]] void fail(std::string_view key, std::string_view text) const;

@@ -252,12 +252,4 @@ std::expected<std::vector<local_volume>, std::string> select_volumes(const clust
     return out;
 }
 
-std::string missing_driver(const local_volume& volume) {
-    if (!std::holds_alternative<s3_parameters>(volume.parameters)) return {};
-    return fmt::format(
-        "Volumes.{}: this build has no S3 driver; serve the volume with another keepstore, or name that one's URL in "
-        "AccessViaHosts",
-        volume.uuid);
-}
-
 }  // namespace keepstore::daemon

@@ -5,6 +5,7 @@
 #include "daemon/event_loops.hpp"
 #include "daemon/flags.hpp"
 #include "daemon/mounts.hpp"
+#include "daemon/outgoing.hpp"
 #include "daemon/service_manager.hpp"
 #include "digest/engine.hpp"
 #include "keepstore/block_store.hpp"
@@ -139,7 +140,7 @@ router::app_options application_options(const config& conf) {
 
 // What the router does not know of, or knows only below the application: connections and the digest engine.
 std::vector<router::metrics::sample> more_metrics(const router::server& server, const digest::engine& digest,
-                                                  const core::scrubber& scrub) {
+                                                  const core::scrubber& scrub, const outgoing& others) {
     const auto s = server.snapshot();
     const auto d = digest.snapshot();
     const auto gauge = [](std::string name, std::string help, auto value) {
@@ -168,14 +169,13 @@ std::vector<router::metrics::sample> more_metrics(const router::server& server, 
                   d.passes_total == 0 ? 0.0
                                       : static_cast<double>(d.lanes_used_total) / static_cast<double>(d.passes_total))};
     std::ranges::move(router::scrub_samples(scrub.status().value()), std::back_inserter(out));
+    std::ranges::move(others.samples(), std::back_inserter(out));
     return out;
 }
 
 void start_workers(background_tasks& tasks, const config& conf, core::block_store& store,
-                   core::work_queue<core::pull_item>& pulls, core::work_queue<core::trash_item>& trash) {
+                   core::work_queue<core::trash_item>& trash) {
     const auto& c = conf.cluster.collections;
-    for (std::int64_t i = 0; i < std::max<std::int64_t>(1, c.blob_replicate_concurrency); ++i)
-        tasks.spawn("pull", core::run_pull_worker(pulls));
     if (!c.blob_trash) return;
     for (std::int64_t i = 0; i < c.blob_trash_concurrency; ++i) tasks.spawn("trash", core::run_trash_worker(store, trash));
     if (c.blob_trash_check_interval > 0ns && c.blob_delete_concurrency > 0) {
@@ -310,7 +310,7 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
 
     const auto volumes = select_volumes(conf.cluster, where.service_url);
     if (!volumes) return std::unexpected(volumes.error());
-    auto mounts = open_mounts(*volumes);
+    auto mounts = open_mounts(*volumes, conf.cluster.collections);
     if (!mounts) return std::unexpected(std::move(mounts.error()));
 
     std::shared_ptr<router::tls_context> tls;
@@ -330,13 +330,17 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
     core::scrubber scrub(store, digest,
                          {.interval = conf.cluster.keepstore.scrub_interval, .rate = conf.cluster.keepstore.scrub_rate},
                          clock_of_scrub);
+    auto others = outgoing::make(conf.cluster, store);
+    if (!others) return std::unexpected(std::move(others.error()));
     core::work_queue<core::pull_item> pulls;
     core::work_queue<core::trash_item> trash;
 
     router::server* serving = nullptr;
     auto options = application_options(conf);
-    options.more_metrics = [&serving, &digest, &scrub] { return more_metrics(*serving, digest, scrub); };
-    router::app application(options, store, pulls, trash, pool, &scrub);
+    options.more_metrics = [&serving, &digest, &scrub, &others] {
+        return more_metrics(*serving, digest, scrub, **others);
+    };
+    router::app application(options, store, pulls, trash, pool, &scrub, &(*others)->remote());
     const auto executors = loops.executors();
     router::server server(executors, application, transport(conf));
     serving = &server;
@@ -346,7 +350,9 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
     if (!port) return std::unexpected("cannot listen: " + port.error().text);
 
     background_tasks tasks(executors.back());
-    start_workers(tasks, conf, store, pulls, trash);
+    start_workers(tasks, conf, store, trash);
+    background_tasks pullers(executors.back());
+    for (unsigned i = 0; i < (*others)->pull_workers(); ++i) pullers.spawn("pull", (*others)->pulls().run(pulls));
     background_tasks scrubs(executors.back());
     for (std::size_t i = 0; i < scrub.task_count(); ++i) scrubs.spawn("scrub", scrub.run(i));
     server.start();
@@ -366,14 +372,17 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
     log::info("stopping: no new connections are accepted; finishing what runs");
     notify_stopping();
     application.set_draining(true);
-    bool all_ended = scrubs.stop(3s);  // At once: what still has to be served needs the disks.
+    // At once: what still has to be served needs the disks and the network.
+    bool all_ended = pullers.stop(3s);
+    all_ended = scrubs.stop(3s) && all_ended;
     drain(server, executors.front(), conf.cluster.keepstore.drain_timeout, work);
     all_ended = tasks.stop(5s) && all_ended;
-    // A read that was under way when its scrub was stopped comes back in a moment, or hangs.
-    for (const auto until = clock::now() + 1s; scrub.memory_in_use() != 0 && clock::now() < until;)
-        std::this_thread::sleep_for(1ms);
+    (*others)->close();
+    // A read or write that was under way when its scrub or pull was stopped comes back in a moment, or hangs.
+    const auto held = [&] { return scrub.memory_in_use() != 0 || (*others)->pulls().memory_in_use() != 0; };
+    for (const auto until = clock::now() + 1s; held() && clock::now() < until;) std::this_thread::sleep_for(1ms);
     loops.stop();
-    if (pool.snapshot().in_use_bytes != 0 || scrub.memory_in_use() != 0 || !all_ended) {
+    if (pool.snapshot().in_use_bytes != 0 || held() || !all_ended) {
         // A call on a hung volume still owns memory, and cannot be waited for.
         log::warning("stopped while calls on a volume that does not respond are pending");
         log::flush();

@@ -144,7 +144,9 @@ class block_store {
     [[nodiscard]] stats snapshot() const noexcept;
 
   private:
+    friend class pull_worker;
     friend class read_operation;
+    friend class remote_read_operation;
     friend class scrub_pass;
     friend class write_operation;
 

@@ -42,6 +42,7 @@ awaitable<result<std::uint64_t>> read_operation::run() {
         switch (co_await send_copy(*m, **reader)) {
             case verdict::sent: co_return size;
             case verdict::undecided:
+            case verdict::slow:
             case verdict::gave_up: co_return std::unexpected(std::move(failure_));
             case verdict::bad_copy: break;
         }
@@ -130,6 +131,7 @@ awaitable<read_operation::verdict> read_operation::send_large(const mount& m, vo
     verdict outcome = verdict::undecided;
     if (points) {
         outcome = co_await send_verified(m, reader, *points);
+        if (outcome == verdict::slow) outcome = co_await send_serially(m, reader, found);
     } else if (!request_.range && !begun_) {
         outcome = co_await send_serially(m, reader, found);
     }
@@ -138,6 +140,7 @@ awaitable<read_operation::verdict> read_operation::send_large(const mount& m, vo
         if (found) {
             if (points) store_.false_alarms_.fetch_add(1, std::memory_order_relaxed);
             outcome = co_await send_verified(m, reader, *found);
+            if (outcome == verdict::slow) outcome = co_await send_serially(m, reader, found);
             if (outcome == verdict::undecided) {
                 outcome = bad(m, "changes while it is read", suspect_, error(errc::checksum_mismatch));
             }
@@ -147,16 +150,19 @@ awaitable<read_operation::verdict> read_operation::send_large(const mount& m, vo
     co_return outcome;
 }
 
-// Hashes while sending; the last piece waits until the digest agrees. Only from the beginning of a block.
+// Hashes while sending, from what is proven on; the last piece waits until the digest agrees.
 awaitable<read_operation::verdict> read_operation::send_serially(const mount& m, volumes::block_reader& reader,
                                                                  std::optional<digest::waypoints>& found) {
     const std::uint64_t size = reader.size();
+    const proven_state start = begun_ ? proof_.value_or(proven_state{}) : proven_state{};
     digest::md5_stream stream(store_.digest_, {.queue_bytes = store_.pool_.request_queue_bytes(),
-                                               .waypoint_stride = segment::fine_bytes});
+                                               .waypoint_stride = segment::fine_bytes,
+                                               .from = start.state,
+                                               .offset = start.offset});
     const_slice last;
     std::optional<error> unreadable;
     bool slow = false;
-    for (std::uint64_t offset = 0; offset < size && !slow;) {
+    for (std::uint64_t offset = start.offset; offset < size && !slow;) {
         if (begun_) {
             if (auto ready = co_await sink_.wait_ready(); !ready) co_return give_up(std::move(ready.error()));
         }
@@ -173,6 +179,8 @@ awaitable<read_operation::verdict> read_operation::send_serially(const mount& m,
         *into = {};
         stream.set_queue_bytes(store_.pool_.request_queue_bytes());
         if (auto added = co_await stream.update(piece); !added) co_return give_up(std::move(added.error()));
+        // What left already is only hashed.
+        if (begun_ && sent_ > offset) piece = piece.subslice(std::min<std::size_t>(want, sent_ - offset));
         offset += want;
         if (offset == size) {
             last = std::move(piece);
@@ -180,10 +188,16 @@ awaitable<read_operation::verdict> read_operation::send_serially(const mount& m,
         }
         const bool begun = co_await begin(size);
         if (!begun) co_return verdict::gave_up;
+        if (reader.streams()) {
+            // Holds one chunk while the client takes its time.
+            if (auto written = co_await sink_.write(piece); !written) co_return give_up(std::move(written.error()));
+            sent_ += piece.size();
+            continue;
+        }
         const auto taken = co_await sink_.write_some(piece, block_sink::patience::short_);
         if (!taken) co_return give_up(taken.error());
         sent_ += *taken;
-        slow = *taken < want;
+        slow = *taken < piece.size();
     }
     result<md5_digest> digest = md5_digest{};
     if (last.size() > 0) {
@@ -194,15 +208,18 @@ awaitable<read_operation::verdict> read_operation::send_serially(const mount& m,
     if (!digest) co_return give_up(std::move(digest.error()));
     const auto states = stream.waypoints();
     if (last.size() > 0 && *digest == request_.block.hash) {
-        found = digest::waypoints::from_capture(static_cast<std::size_t>(size), segment::fine_bytes, states);
+        if (start.offset == 0) {
+            found = digest::waypoints::from_capture(static_cast<std::size_t>(size), segment::fine_bytes, states);
+        }
         if (!co_await begin(size)) co_return verdict::gave_up;
         auto written = co_await sink_.write(last);
         if (!written) co_return give_up(std::move(written.error()));
         co_return verdict::sent;
     }
     if (begun_) {
-        const auto pieces = static_cast<std::size_t>(sent_ / segment::fine_bytes);
-        proof_ = pieces == 0 ? proven_state{} : proven_state{pieces * segment::fine_bytes, states[pieces - 1]};
+        const auto pieces = static_cast<std::size_t>((std::max(sent_, start.offset) - start.offset) / segment::fine_bytes);
+        proof_ = pieces == 0 ? start
+                             : proven_state{start.offset + pieces * segment::fine_bytes, states[pieces - 1]};
     }
     // A reader that does not keep up: with the states of the whole block it can be served without holding memory.
     if (slow) co_return verdict::undecided;
@@ -247,12 +264,13 @@ awaitable<read_operation::verdict> read_operation::send_verified(const mount& m,
         if (!right) outcome = stopped(m, copy, std::move(right.error()));
     }
     if (outcome == verdict::sent && !co_await begin(reader.size())) outcome = verdict::gave_up;
-    if (outcome == verdict::sent) outcome = co_await send_from(m, copy);
+    if (outcome == verdict::sent) outcome = co_await send_from(m, copy, reader.streams());
     if (begun_) proof_ = copy.proof();
     co_return outcome;
 }
 
-awaitable<read_operation::verdict> read_operation::send_from(const mount& m, verified_copy& copy) {
+awaitable<read_operation::verdict> read_operation::send_from(const mount& m, verified_copy& copy,
+                                                             bool streams) {
     using clock = std::chrono::steady_clock;
     while (true) {
         auto piece = co_await copy.next();
@@ -266,6 +284,7 @@ awaitable<read_operation::verdict> read_operation::send_from(const mount& m, ver
         sent_ = copy.position();
         if (*taken == size) continue;
         *piece = {};
+        if (streams && !request_.range) co_return verdict::slow;
         copy.shed();
         const auto since = clock::now();
         if (auto ready = co_await sink_.wait_ready(); !ready) co_return give_up(std::move(ready.error()));

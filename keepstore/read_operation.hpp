@@ -24,6 +24,7 @@ class read_operation {
         bad_copy,   ///< This copy is wrong or unreadable; another one may go on from sent_.
         gave_up,    ///< The client or the deadline ended it; failure_ says why.
         undecided,  ///< The copy must be hashed from end to end before more of it can be sent.
+        slow,       ///< The client does not keep up with a stream, which cannot be read again: go on serially.
     };
 
     awaitable<result<std::unique_ptr<volumes::block_reader>>> open(const mount&);
@@ -33,7 +34,7 @@ class read_operation {
     awaitable<verdict> send_large(const mount&, volumes::block_reader&);
     awaitable<verdict> send_serially(const mount&, volumes::block_reader&, std::optional<digest::waypoints>& found);
     awaitable<verdict> send_verified(const mount&, volumes::block_reader&, const digest::waypoints&);
-    awaitable<verdict> send_from(const mount&, verified_copy&);
+    awaitable<verdict> send_from(const mount&, verified_copy&, bool streams);
     awaitable<verdict> find_waypoints(const mount&, volumes::block_reader&, std::optional<digest::waypoints>& found);
     awaitable<bool> begin(std::uint64_t size);
     verdict stopped(const mount&, const verified_copy&, error why);

@@ -57,11 +57,16 @@ awaitable<result<const_slice>> verified_copy::next() {
     co_return const_slice{};
 }
 
+// A stream from afar is read no further than what hides the hashing: its first byte is late already.
+std::size_t verified_copy::segments_ahead() const noexcept {
+    return copy_.streams() ? 2 : shared_.window.segments_per_reader();
+}
+
 // Fills the look-ahead. With nothing ahead at least one segment is loaded, whatever memory there is.
 awaitable<result<void>> verified_copy::load_more() {
     const auto executor = co_await asio::this_coro::executor;
     while (load_next_.offset < wanted_.end()) {
-        if (!ahead_.empty() && (sparing_ || ahead_.size() >= shared_.window.segments_per_reader())) break;
+        if (!ahead_.empty() && (sparing_ || ahead_.size() >= segments_ahead())) break;
         const std::size_t before = ahead_.size();
         if (auto loaded = co_await load_one(); !loaded) co_return loaded;
         if (ahead_.size() == before) break;

@@ -58,6 +58,7 @@ class verified_copy {
         std::size_t taken = 0;  // Of the window.
     };
 
+    [[nodiscard]] std::size_t segments_ahead() const noexcept;
     [[nodiscard]] awaitable<result<void>> load_more();
     [[nodiscard]] awaitable<result<void>> load_one();
     [[nodiscard]] awaitable<result<void>> verify(entry&);

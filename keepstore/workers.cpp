@@ -88,19 +88,6 @@ awaitable<void> run_trash_worker(block_store& store, work_queue<trash_item>& que
     }
 }
 
-awaitable<void> run_pull_worker(work_queue<pull_item>& queue) {
-    co_await accept_cancellation();
-    while (true) {
-        const auto item = co_await queue.next();
-        if (!item) co_return;
-        const auto block = locator::parse(item->locator);
-        log::error("pull list: this server cannot fetch blocks from other servers yet; the item is dropped",
-                   {{"block", block ? block->bare() : std::string("invalid locator")}, {"mount", item->mount_uuid}});
-        queue.done();
-        if (co_await cancelled()) co_return;
-    }
-}
-
 awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options) {
     co_await accept_cancellation();
     asio::steady_timer timer(co_await asio::this_coro::executor);

@@ -1,5 +1,5 @@
-/// The background work of the core: the trash-list workers, the pull-list workers and the emptying of the trash
-/// (contract 1.6, 5.3, 5.6, 8). Each is a coroutine that runs until it is cancelled.
+/// The background work of the core: the trash-list workers and the emptying of the trash (contract 1.6, 5.3,
+/// 5.6, 8); pull_worker.hpp has the pull lists. Each is a coroutine that runs until it is cancelled.
 #pragma once
 
 #include "keepstore/block_store.hpp"
@@ -17,10 +17,6 @@ namespace keepstore::core {
 
 /// One item of a trash list.
 [[nodiscard]] awaitable<void> execute_trash_item(block_store& store, trash_item item);
-
-/// Takes items from the pull list and says in the log that each cannot be fetched: this build has no client for other
-/// servers.
-[[nodiscard]] awaitable<void> run_pull_worker(work_queue<pull_item>& queue);
 
 struct empty_trash_options {
     std::chrono::nanoseconds interval;     ///< Collections.BlobTrashCheckInterval.

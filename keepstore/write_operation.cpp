@@ -53,8 +53,10 @@ awaitable<result<block_write_response>> write_operation::run() {
 // writers for what is still wanted (contract 8, TestBlockWrite_MultipleStorageClasses).
 awaitable<result<void>> write_operation::choose_targets() {
     put_plan plan(request_.storage_classes);
+    // With a choice of volumes one has to look which of them has it.
+    const bool look = candidates_.size() != 1 || !candidates_.front()->volume->compares_on_commit(source_.size());
     for (const mount* const m : candidates_) {
-        if (!plan.wants(*m)) continue;
+        if (!look || !plan.wants(*m)) continue;
         auto now = m->volume->try_open(request_.hash);
         auto reader = now ? std::move(*now) : co_await m->volume->open(request_.hash, request_.until);
         if (!reader) {
@@ -214,7 +216,7 @@ awaitable<void> write_operation::commit_one(target& t) {
         }
         co_return;
     }
-    if (committed.error() == errc::cancelled) {
+    if (committed.error() == errc::cancelled || committed.error() == errc::collision) {
         cancelled_ = std::move(committed.error());
         co_return;
     }

@@ -44,7 +44,8 @@ bool is_collection_host(std::string_view host) noexcept {
 }
 
 app::app(const app_options& o, core::block_store& store, core::work_queue<core::pull_item>& pulls,
-         core::work_queue<core::trash_item>& trash, pool::buffer_pool& pool, core::scrubber* scrub)
+         core::work_queue<core::trash_item>& trash, pool::buffer_pool& pool, core::scrubber* scrub,
+         core::remote_reader* remote)
     : root_token_(o.system_root_token),
       management_token_(o.management_token),
       request_timeout_(o.request_timeout),
@@ -57,7 +58,7 @@ app::app(const app_options& o, core::block_store& store, core::work_queue<core::
                          .requests = requests_,
                          .more = o.more_metrics}),
       health_(store.mounts(), management_token_),
-      routes_(store, pulls, trash, root_token_, scrub) {}
+      routes_(store, pulls, trash, root_token_, scrub, remote) {}
 
 awaitable<void> app::handle(exchange& ex) {
     request_context request{.ex = ex};

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "keepstore/block_store.hpp"
+#include "keepstore/remote_reader.hpp"
 #include "keepstore/scrub.hpp"
 #include "keepstore/work_lists.hpp"
 #include "keepstore/work_queue.hpp"
@@ -37,9 +38,10 @@ struct app_options {
 
 class app final : public handler {
   public:
-    /// All arguments must outlive the app. Without a scrubber /_scrub is not there.
+    /// All arguments must outlive the app. Without a scrubber /_scrub is not there; without a remote reader no other
+    /// cluster is configured.
     app(const app_options&, core::block_store&, core::work_queue<core::pull_item>&, core::work_queue<core::trash_item>&,
-        pool::buffer_pool&, core::scrubber* scrub = nullptr);
+        pool::buffer_pool&, core::scrubber* scrub = nullptr, core::remote_reader* remote = nullptr);
 
     [[nodiscard]] awaitable<void> handle(exchange&) override;
     void stalled(exchange&, bool) noexcept override;

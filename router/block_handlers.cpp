@@ -1,8 +1,8 @@
 // GET, HEAD and PUT of blocks (contract 2.10).
 #include "base/limits.hpp"
 #include "keepstore/locator.hpp"
+#include "keepstore/remote_locator.hpp"
 #include "router/range_header.hpp"
-#include "router/remote_hint.hpp"
 #include "router/routes.hpp"
 
 #include <fmt/format.h>
@@ -14,9 +14,10 @@ namespace {
 // before, so that a block found to be wrong until then is still answered with an error.
 class response_sink final : public core::block_sink {
   public:
-    // `partial`: a range was asked for.
-    response_sink(exchange& ex, bool partial, std::string_view entity_tag) noexcept
-        : ex_(ex), status_(partial ? 206 : 200), entity_tag_(entity_tag) {}
+    enum class kind { whole, part, only_whole };
+    // `part`: a range was asked for; `only_whole`: ranges are not served of this block.
+    response_sink(exchange& ex, kind k, std::string_view entity_tag) noexcept
+        : ex_(ex), kind_(k), status_(k == kind::part ? 206 : 200), entity_tag_(entity_tag) {}
 
     awaitable<result<void>> begin(std::uint64_t size, core::byte_range body) override {
         size_ = size;
@@ -54,13 +55,14 @@ class response_sink final : public core::block_sink {
     awaitable<result<void>> start() {
         // Not sniffed as in the Go daemon: blocks are bytes, and a browser must not take one for a web page.
         ex_.set_header("Content-Type", "application/octet-stream");
-        ex_.set_header("Accept-Ranges", "bytes");
+        if (kind_ != kind::only_whole) ex_.set_header("Accept-Ranges", "bytes");
         ex_.set_header("ETag", entity_tag_);
         if (status_ == 206) ex_.set_header("Content-Range", content_range(body_, size_));
         co_return co_await ex_.start(status_, body_.length);
     }
 
     exchange& ex_;
+    const kind kind_;
     const unsigned status_;
     const std::string_view entity_tag_;
     std::uint64_t size_ = 0;
@@ -92,13 +94,13 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
     core::block_read_request read;
     read.has_token = !request.tokens.empty() && !request.tokens.front().empty();
     if (!request.tokens.empty()) read.token = request.tokens.front();
-    if (is_remote(*block)) co_return co_await request.reply_error(remote_read_error(*block, read.has_token));
+    if (core::is_remote(*block)) co_return co_await read_remote_block(request, std::move(*block));
     read.block = std::move(*block);
     read.until = request.ex.get_deadline();
     read.head = request.is_head();
     const std::string entity_tag = entity_tag_of(read.block.hash);
     read.range = requested_range(request.ex.head(), entity_tag);
-    response_sink sink(request.ex, read.range.has_value(), entity_tag);
+    response_sink sink(request.ex, read.range ? response_sink::kind::part : response_sink::kind::whole, entity_tag);
     const auto size = co_await store_.block_read(read, sink);
     if (!size) {
         // A GET names the size, and the core has found it to be the block's.
@@ -106,6 +108,48 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
             request.ex.set_header("Content-Range", content_range(std::nullopt, read.block.size.value_or(0)));
         co_return co_await request.reply_error(size.error());
     }
+    request.status = sink.status();
+    const auto finished = co_await sink.finish();
+    if (!finished) request.cut_off();
+}
+
+// A block of another cluster: passed through, or, for X-Keep-Signature: local, stored here first and then read as one of
+// ours (contract 7.3). A range of it is not served: it could not be verified without fetching the whole.
+awaitable<void> routes::read_remote_block(request_context& request, core::locator block) {
+    exchange& ex = request.ex;
+    core::remote_read_request read{.block = std::move(block),
+                                   .token = request.tokens.empty() ? std::string() : request.tokens.front(),
+                                   .request_id = request.request_id,
+                                   .head = request.is_head(),
+                                   .until = ex.get_deadline()};
+    if (!remote_) {
+        if (read.token.empty())
+            co_return co_await request.reply_error({errc::unauthorized, "no token provided in Authorization header"});
+        const auto parsed = core::parse_remote_locator(read.block);
+        co_return co_await request.reply_error(parsed ? error(errc::bad_request, "remote cluster not configured")
+                                                      : parsed.error());
+    }
+    const std::string entity_tag = entity_tag_of(read.block.hash);
+    response_sink sink(ex, response_sink::kind::only_whole, entity_tag);
+    const std::string_view wanted = ex.head().get("X-Keep-Signature");
+    result<std::uint64_t> size = std::uint64_t{0};
+    if (wanted.substr(0, wanted.find(',')) == "local") {
+        auto stored = co_await remote_->copy_here(read);
+        if (!stored) co_return co_await request.reply_error(stored.error());
+        ex.set_header("X-Keep-Locator", stored->locator);
+        if (request.is_head()) {
+            if (auto begun = co_await sink.begin(stored->size, {0, stored->size}); !begun) co_return request.cut_off();
+        } else {
+            auto local = core::locator::parse(stored->locator);
+            if (!local) co_return co_await request.reply_error(local.error());
+            const core::block_read_request ours{
+                .block = std::move(*local), .token = read.token, .has_token = true, .until = read.until};
+            size = co_await store_.block_read(ours, sink);
+        }
+    } else {
+        size = co_await remote_->read(read, sink);
+    }
+    if (!size) co_return co_await request.reply_error(size.error());
     request.status = sink.status();
     const auto finished = co_await sink.finish();
     if (!finished) request.cut_off();

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "keepstore/block_store.hpp"
+#include "keepstore/remote_reader.hpp"
 #include "keepstore/scrub.hpp"
 #include "keepstore/work_lists.hpp"
 #include "keepstore/work_queue.hpp"
@@ -46,8 +47,9 @@ struct route_match {
 class routes {
   public:
     routes(core::block_store& store, core::work_queue<core::pull_item>& pulls,
-           core::work_queue<core::trash_item>& trash, const secret_token& admin_token, core::scrubber* scrub)
-        : store_(store), pulls_(pulls), trash_(trash), admin_token_(admin_token), scrub_(scrub) {}
+           core::work_queue<core::trash_item>& trash, const secret_token& admin_token, core::scrubber* scrub,
+           core::remote_reader* remote)
+        : store_(store), pulls_(pulls), trash_(trash), admin_token_(admin_token), scrub_(scrub), remote_(remote) {}
 
     /// Answers the request, whatever it is. Awaited in place.
     [[nodiscard]] awaitable<void> handle(request_context&);
@@ -55,6 +57,7 @@ class routes {
   private:
     // block_handlers.cpp
     [[nodiscard]] awaitable<void> read_block(request_context&, std::string_view locator_text);
+    [[nodiscard]] awaitable<void> read_remote_block(request_context&, core::locator);
     [[nodiscard]] awaitable<void> write_block(request_context&, std::string_view locator_text);
     // admin_handlers.cpp
     [[nodiscard]] awaitable<void> touch_block(request_context&, std::string_view locator_text);
@@ -74,7 +77,8 @@ class routes {
     core::work_queue<core::pull_item>& pulls_;
     core::work_queue<core::trash_item>& trash_;
     const secret_token& admin_token_;
-    core::scrubber* const scrub_;  // Null where the daemon has none.
+    core::scrubber* const scrub_;        // Null where the daemon has none.
+    core::remote_reader* const remote_;  // Likewise.
 };
 
 }  // namespace keepstore::router

@@ -15,10 +15,12 @@ LAYERS = {
     "base": set(),
     "digest": {"base"},
     "pool": {"base"},
-    "volumes": {"digest", "base"},
-    "keepstore": {"volumes", "pool", "digest", "base"},
-    "router": {"keepstore", "pool", "base"},
-    "daemon": {"router", "keepstore", "volumes", "pool", "digest", "base"},
+    "net": {"base"},
+    "s3": {"net", "digest", "base"},
+    "volumes": {"s3", "net", "digest", "base"},
+    "keepstore": {"volumes", "net", "pool", "digest", "base"},
+    "router": {"keepstore", "net", "pool", "base"},
+    "daemon": {"router", "keepstore", "volumes", "s3", "net", "pool", "digest", "base"},
     "bench": {"digest", "base"},
 }
 # The core knows the interface; which drivers there are is the daemon's business.

@@ -47,6 +47,9 @@ class block_reader {
     /// Size when it was opened.
     [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
 
+    /// Whether the bytes come as a stream from afar: reading on is cheap, reading again or elsewhere costs a request.
+    [[nodiscard]] virtual bool streams() const noexcept { return false; }
+
     /// The bytes will be read once, as they are stored, by somebody who has no further use for them: a driver then reads
     /// past its caches and leaves them as they are. Before the first read; reads may then run side by side.
     virtual void expect_single_use() {}
@@ -159,6 +162,14 @@ class volume {
     [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name,
                                                                                   std::optional<std::uint64_t> size,
                                                                                   deadline until) = 0;
+
+    /// Whether the commit of a block of this size finds out by itself whether the block is there already, and then does what
+    /// a caller who opened it before would do: an equal copy is touched, a rotten one replaced, and another block with the
+    /// same MD5 is errc::collision. Where looking costs requests, callers save them.
+    [[nodiscard]] virtual bool compares_on_commit(std::optional<std::uint64_t> size) const {
+        static_cast<void>(size);
+        return false;
+    }
 
     /// Sets the mtime to now, durably. errc::not_found if the block is not there, or was trashed meanwhile.
     [[nodiscard]] virtual awaitable<result<void>> touch(md5_digest name, deadline until) = 0;

@@ -219,6 +219,21 @@ TEST_CASE("files without exactly one cluster are refused", "[daemon][config]") {
               .insecure);
 }
 
+TEST_CASE("PullHosts is a set of hosts and networks", "[daemon][config]") {
+    const auto text = [](const std::string& hosts) {
+        return "Clusters: {zzzzz: {Keepstore: {PullHosts: " + hosts + "}, Collections: {BlobSigning: false}}}";
+    };
+    using names = std::vector<std::string>;
+    CHECK(load(text("{}")).cluster.keepstore.pull_hosts.empty());
+    CHECK(load(text("{keep0.example: {}, \"10.1.0.0/16\": {}}")).cluster.keepstore.pull_hosts ==
+          names{"10.1.0.0/16", "keep0.example"});
+    CHECK(load(text("[InternalURLs, \"keep0.example:25107\"]")).cluster.keepstore.pull_hosts ==
+          names{"InternalURLs", "keep0.example:25107"});
+    for (const auto* wrong : {"[\"http://keep0.example\"]", "{\"10.0.0.0/64\": {}}", "[\"\"]"})
+        CHECK_THAT(error_of(text(wrong)), Catch::Contains("PullHosts") && Catch::Contains("expected a name, an address"));
+    CHECK_THAT(error_of(text("keep0.example")), Catch::Contains("PullHosts"));
+}
+
 TEST_CASE("rules for tokens, keys and buffers", "[daemon][config]") {
     const std::string unsigned_cluster = "Clusters: {zzzzz: {Collections: {BlobSigning: false}";
     auto c = load(unsigned_cluster + "}}");

@@ -353,3 +353,31 @@ TEST_CASE("a client that leaves in the middle of a verified read leaves nothing 
         CHECK(f.store.snapshot().read_window_bytes == 0);
     }
 }
+
+TEST_CASE("a slow client of a stream is served in order, once, and never wrong", "[keepstore][waypoints]") {
+    const auto content = make_content(20 * MiB + 5, 25);
+    for (const std::size_t takes : {std::string::npos, std::size_t{70'001}}) {
+        for (const bool waypoints : {true, false}) {
+            CAPTURE(takes, waypoints);
+            waypoint_fixture f(2);
+            f.store_everywhere(content);
+            for (auto& v : f.faulty) v->plan.streams = true;
+            if (!waypoints) f.memory[0]->set_attribute(name_of(content), key, std::nullopt);
+            const auto before = f.memory[0]->stats().bytes_in;
+            string_sink sink;
+            sink.takes_at_once = takes;
+            REQUIRE(f.get(name_of(content), content.size(), sink).has_value());
+            CHECK(sink.text == content);
+            CHECK(f.memory[0]->stats().bytes_in - before <= content.size() + 3 * MiB);  // At most what was ahead, again.
+
+            // Bad at the end: never complete, and the other copy cannot know better than the digest.
+            f.memory[0]->rot(name_of(content), flipped(content, content.size() - 1));
+            string_sink cut;
+            cut.takes_at_once = takes;
+            const auto got = f.get(name_of(content), content.size(), cut);
+            if (got) CHECK(cut.text == content);
+            else CHECK(cut.text == content.substr(0, cut.text.size()));
+            CHECK(got.has_value());  // The second copy takes over.
+        }
+    }
+}

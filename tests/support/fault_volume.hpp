@@ -16,6 +16,7 @@ struct fault_plan {
     std::uint64_t fail_append_at = never;  ///< The append that reaches this offset fails.
     std::uint64_t fail_read_at = never;    ///< Reads that reach this offset fail.
     std::uint64_t flip_from = never;       ///< Bytes read from this offset on are wrong: changed under the reader.
+    bool streams = false;                  ///< Readers say that they are streams.
     bool fail_create = false;
     bool fail_commit = false;
     bool fail_read_back = false;
@@ -71,6 +72,7 @@ class fault_volume final : public volumes::volume {
         reader(fault_volume& home, std::unique_ptr<volumes::block_reader> inner)
             : home_(home), inner_(std::move(inner)) {}
         std::uint64_t size() const noexcept override { return inner_->size(); }
+        bool streams() const noexcept override { return home_.plan.streams; }
         awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
             if (offset + into.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);
             auto count = co_await inner_->read_at(offset, into, until);

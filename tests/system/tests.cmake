@@ -5,10 +5,25 @@ target_compile_options(fsdown PRIVATE -Wall -Wextra -Wconversion)
 
 find_package(Python3 3.9 COMPONENTS Interpreter)
 
-# keepstore_system_test(NAME [TIMEOUT seconds] [ALONE]): runs system/NAME.py. Exit code 77: everything was skipped.
-# ALONE: takes both cores or measures times, so nothing else runs beside it.
+# The S3 server: started when a test that ctest is about to run needs it, ended after the last one of them (and with ctest,
+# should that be interrupted). Without the packages for it the start counts as skipped and so does each of those tests.
+if(Python3_FOUND)
+    function(s3_server_fixture what property)
+        add_test(NAME system.s3_server_${what}
+            COMMAND Python3::Interpreter -B -m support.radosgw ${what} ${CMAKE_BINARY_DIR}/s3-server
+                --publish ${KEEPSTORE_TEST_S3} --with-parent
+            WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/system)
+        set_tests_properties(system.s3_server_${what} PROPERTIES
+            LABELS system TIMEOUT 150 SKIP_RETURN_CODE 77 ${property} s3_server)
+    endfunction()
+    s3_server_fixture(start FIXTURES_SETUP)
+    s3_server_fixture(stop FIXTURES_CLEANUP)
+endif()
+
+# keepstore_system_test(NAME [TIMEOUT seconds] [ALONE] [S3]): runs system/NAME.py. Exit code 77: everything was skipped.
+# ALONE: takes both cores, measures times, or disturbs the S3 server, so nothing else runs beside it. S3: needs that server.
 function(keepstore_system_test name)
-    cmake_parse_arguments(arg "ALONE" "TIMEOUT" "" ${ARGN})
+    cmake_parse_arguments(arg "ALONE;S3" "TIMEOUT" "" ${ARGN})
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 120)
     endif()
@@ -19,6 +34,10 @@ function(keepstore_system_test name)
         TIMEOUT ${arg_TIMEOUT}
         SKIP_RETURN_CODE 77
         ENVIRONMENT "KEEPSTORE_BINARY=$<TARGET_FILE:keepstore>;KEEPSTORE_FSDOWN=$<TARGET_FILE:fsdown>")
+    if(arg_S3)
+        set_property(TEST system.${name} PROPERTY FIXTURES_REQUIRED s3_server)
+        set_property(TEST system.${name} APPEND PROPERTY ENVIRONMENT KEEPSTORE_TEST_S3=${KEEPSTORE_TEST_S3})
+    endif()
     if(arg_ALONE)
         set_tests_properties(system.${name} PROPERTIES RUN_SERIAL ON)
     endif()
@@ -40,6 +59,8 @@ if(TARGET keepstore AND Python3_FOUND)
     keepstore_system_test(test_trash_lists)
     keepstore_system_test(test_index)
     keepstore_system_test(test_mounts_pull)
+    keepstore_system_test(test_pull TIMEOUT 240)
+    keepstore_system_test(test_federation TIMEOUT 240)
     keepstore_system_test(test_metrics)
     keepstore_system_test(test_logs)
     keepstore_system_test(test_limiter)
@@ -55,5 +76,6 @@ if(TARGET keepstore AND Python3_FOUND)
     keepstore_system_test(test_kill TIMEOUT 600)
     keepstore_system_test(test_power_cut TIMEOUT 600)
     keepstore_system_test(test_failing_volumes)
+    keepstore_system_test(test_s3_rig S3)
     keepstore_system_test(test_scrub)
 endif()

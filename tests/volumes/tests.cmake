@@ -14,3 +14,20 @@ keepstore_test(volumes_test
         volumes/single_use_test.cpp
     LINK keepstore::volumes
     TIMEOUT 120)
+keepstore_test(volumes_s3_contract_test
+    SOURCES volumes/s3_contract_test.cpp
+    LINK keepstore::volumes keepstore::digest nlohmann_json::nlohmann_json
+    LABEL contract
+    TIMEOUT 180
+    S3)
+keepstore_test(volumes_s3_test
+    SOURCES
+        volumes/s3_outage_test.cpp
+        volumes/s3_states_test.cpp
+        volumes/s3_volume_test.cpp
+    LINK keepstore::volumes keepstore::digest nlohmann_json::nlohmann_json
+    TIMEOUT 180
+    S3)
+keepstore_test(volumes_s3_stub_test
+    SOURCES volumes/s3_stub_test.cpp
+    LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)

@@ -1,5 +1,6 @@
 """Bounded waiting for something observable; the only kind of waiting in these tests. And ports."""
 
+import random
 import socket
 import time
 
@@ -21,6 +22,20 @@ def free_port():
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def stable_port(avoid=()):
+    """A free port below those that the kernel gives to outgoing connections, so that a server which ends comes back to it."""
+    for _ in range(200):
+        port = random.SystemRandom().randrange(20_000, 32_000)
+        with socket.socket() as probe:
+            try:
+                probe.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+        if port not in avoid:
+            return port
+    raise AssertionError("no free port")
 
 
 def port_open(port):

@@ -1,0 +1,143 @@
+#include "daemon/outgoing.hpp"
+
+#include "base/log.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace keepstore::daemon {
+namespace {
+
+std::expected<net::client, std::string> make_client(bool insecure) {
+    // Whom to ask is said by pull lists and by other clusters: never a service that is this host's alone.
+    auto made = net::client::make({.tls_insecure = insecure, .refuse_link_local = true});
+    if (!made) return std::unexpected("cannot make an HTTP client: " + made.error().text);
+    return std::move(*made);
+}
+
+std::vector<std::string> allowed_hosts(const cluster_config& cluster) {
+    std::vector<std::string> out;
+    for (const auto& entry : cluster.keepstore.pull_hosts) {
+        if (entry != internal_urls_name) {
+            out.push_back(entry);
+            continue;
+        }
+        for (const auto& [service, instance] : cluster.internal_urls) {
+            // With its port, also where the URL leaves it to the scheme.
+            const auto parsed = net::parse_url(service.to_string());
+            if (!parsed) continue;
+            const bool v6 = parsed->to.host.find(':') != std::string::npos;
+            out.push_back(fmt::format("{}{}{}:{}", v6 ? "[" : "", parsed->to.host, v6 ? "]" : "", parsed->to.port));
+        }
+    }
+    return out;
+}
+
+std::vector<core::remote_reader::cluster> remote_clusters(const cluster_config& cluster, const net::client& secure,
+                                                          const net::client& insecure) {
+    std::vector<core::remote_reader::cluster> out;
+    for (const auto& [id, remote] : cluster.remote_clusters) {
+        if (id == "*" || remote.host.empty()) continue;
+        // Always https (contract 7.3).
+        auto parsed = net::parse_url("https://" + remote.host);
+        if (!parsed || parsed->target != "/") {
+            log::warning(fmt::format("Clusters.{}.RemoteClusters.{}.Host is not a host name, with :port or without; blocks of "
+                                     "that cluster cannot be read",
+                                     cluster.id, id));
+            continue;
+        }
+        out.push_back({.id = id, .api = std::move(parsed->to), .client = remote.insecure ? &insecure : &secure});
+    }
+    return out;
+}
+
+void add_client_samples(std::vector<router::metrics::sample>& out, const std::string& name, const net::client_stats& s) {
+    const auto add = [&](std::string metric, std::string help, bool counter, std::uint64_t value,
+                         std::vector<std::pair<std::string, std::string>> more = {}) {
+        more.insert(more.begin(), {"client", name});
+        out.push_back({std::move(metric), std::move(help), counter, static_cast<double>(value), std::move(more)});
+    };
+    add("keepstore_outgoing_connections_open", "Connections to other servers.", false,
+        s.connections_in_use + s.connections_idle);
+    add("keepstore_outgoing_connections_total", "Connections opened to other servers.", true, s.connections_opened);
+    add("keepstore_outgoing_connections_reused_total", "Requests on a connection that had served another one.", true,
+        s.connections_reused);
+    add("keepstore_outgoing_requests_total", "Requests to other servers.", true, s.requests);
+    add("keepstore_outgoing_requests_waiting", "Requests waiting for a connection.", false, s.waiting);
+    add("keepstore_outgoing_wait_seconds_total", "Time that requests have waited for a connection.", true, 0);
+    out.back().value = static_cast<double>(s.wait_microseconds) / 1e6;
+    add("keepstore_outgoing_stale_retries_total", "Requests sent again because a kept connection was dead.", true,
+        s.stale_retries);
+    add("keepstore_outgoing_received_bytes_total", "Bytes received from other servers.", true, s.bytes_received);
+    for (std::size_t i = 1; i < s.failures.size(); ++i) {
+        if (s.failures[i] == 0) continue;
+        add("keepstore_outgoing_failures_total", "Failed requests, by reason.", true, s.failures[i],
+            {{"reason", std::string(net::to_string(static_cast<net::failure>(i)))}});
+    }
+}
+
+}  // namespace
+
+std::expected<std::unique_ptr<outgoing>, std::string> outgoing::make(const cluster_config& cluster,
+                                                                     core::block_store& store) {
+    auto for_pulls = make_client(cluster.tls.insecure);
+    if (!for_pulls) return std::unexpected(std::move(for_pulls.error()));
+    auto secure = make_client(false);
+    if (!secure) return std::unexpected(std::move(secure.error()));
+    auto insecure = make_client(true);
+    if (!insecure) return std::unexpected(std::move(insecure.error()));
+    const auto entries = allowed_hosts(cluster);
+    auto hosts = core::pull_hosts::parse(entries);
+    if (!hosts) return std::unexpected(fmt::format("Clusters.{}.Keepstore.PullHosts: {}", cluster.id, hosts.error().text));
+    if (!cluster.keepstore.pull_hosts.empty()) hosts->restrict();
+    core::pull_options options{
+        .workers = static_cast<unsigned>(std::clamp<std::int64_t>(cluster.collections.blob_replicate_concurrency, 1, 1000)),
+        .hosts = std::move(*hosts)};
+    return std::unique_ptr<outgoing>(new outgoing(cluster, store, std::move(*for_pulls), std::move(*secure),
+                                                  std::move(*insecure), std::move(options)));
+}
+
+outgoing::outgoing(const cluster_config& cluster, core::block_store& store, net::client for_pulls, net::client for_remote,
+                   net::client for_remote_insecure, core::pull_options options)
+    : pull_client_(std::move(for_pulls)),
+      remote_client_(std::move(for_remote)),
+      insecure_client_(std::move(for_remote_insecure)),
+      pull_workers_(options.workers),
+      pulls_(store, pull_client_, std::move(options)),
+      remote_(remote_clusters(cluster, remote_client_, insecure_client_), store) {}
+
+std::vector<router::metrics::sample> outgoing::samples() const {
+    const auto p = pulls_.snapshot();
+    const auto r = remote_.snapshot();
+    std::vector<router::metrics::sample> out;
+    const auto counter = [&](std::string name, std::string help, std::uint64_t value,
+                             std::vector<std::pair<std::string, std::string>> labels = {}) {
+        out.push_back({std::move(name), std::move(help), true, static_cast<double>(value), std::move(labels)});
+    };
+    const std::string items = "keepstore_pull_items_total";
+    const std::string items_help = "Items of pull lists that were worked on, by what became of them.";
+    counter(items, items_help, p.pulled_total, {{"outcome", "pulled"}});
+    counter(items, items_help, p.present_total, {{"outcome", "present"}});
+    counter(items, items_help, p.failed_total, {{"outcome", "failed"}});
+    counter("keepstore_pull_bytes_total", "Bytes of blocks pulled and stored.", p.bytes_total);
+    counter("keepstore_pull_bad_blocks_total", "Times that a server sent wrong bytes.", p.bad_blocks_total);
+    out.push_back({"keepstore_pull_memory_bytes", "Held by blocks being pulled.", false,
+                   static_cast<double>(pulls_.memory_in_use())});
+    counter("keepstore_remote_blocks_total", "Blocks of other clusters read through, or stored here.", r.blocks_total);
+    counter("keepstore_remote_bytes_total", "Bytes of these.", r.bytes_total);
+    counter("keepstore_remote_errors_total", "Blocks of other clusters that could not be read.", r.errors_total);
+    counter("keepstore_remote_bad_blocks_total", "Times that a remote keep service sent wrong bytes.", r.bad_blocks_total);
+    add_client_samples(out, "pull", pull_client_.snapshot());
+    add_client_samples(out, "remote", remote_client_.snapshot());
+    add_client_samples(out, "remote_insecure", insecure_client_.snapshot());
+    return out;
+}
+
+void outgoing::close() noexcept {
+    pull_client_.close();
+    remote_client_.close();
+    insecure_client_.close();
+}
+
+}  // namespace keepstore::daemon

@@ -1,0 +1,60 @@
+#include "net/transport.hpp"
+
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+#include <cerrno>
+
+namespace keepstore::net {
+namespace {
+
+class plain_transport final : public transport {
+  public:
+    using transport::transport;
+
+    io_outcome try_read(std::span<std::byte> into) noexcept override { return receive_from_socket(fd(), into, 0); }
+    io_outcome try_write(std::span<const iovec> buffers) noexcept override { return send_to_socket(fd(), buffers); }
+    bool is_quiet() noexcept override {
+        std::byte one[1];
+        return receive_from_socket(fd(), one, MSG_PEEK).status == io_status::want_read;
+    }
+};
+
+}  // namespace
+
+void transport::abandon() noexcept {
+    const linger at_once{1, 0};
+    ::setsockopt(fd(), SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+}
+
+io_outcome send_to_socket(int fd, std::span<const iovec> buffers) noexcept {
+    msghdr message{};
+    // sendmsg() does not write to the vectors.
+    message.msg_iov = const_cast<iovec*>(buffers.data());
+    message.msg_iovlen = buffers.size();
+    for (;;) {
+        const auto n = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
+        if (n >= 0) return {io_status::ok, static_cast<std::size_t>(n)};
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return {io_status::want_write, 0};
+        return {io_status::failed, 0};
+    }
+}
+
+io_outcome receive_from_socket(int fd, std::span<std::byte> into, int flags) noexcept {
+    if (into.empty()) return {};
+    for (;;) {
+        const auto n = ::recv(fd, into.data(), into.size(), flags | MSG_DONTWAIT);
+        if (n > 0) return {io_status::ok, static_cast<std::size_t>(n)};
+        if (n == 0) return {io_status::closed, 0};
+        if (errno == EINTR) continue;
+        if (errno == EAGAIN || errno == EWOULDBLOCK) return {io_status::want_read, 0};
+        return {io_status::failed, 0};
+    }
+}
+
+std::unique_ptr<transport> make_plain_transport(transport::socket_type socket) {
+    return std::make_unique<plain_transport>(std::move(socket));
+}
+
+}  // namespace keepstore::net

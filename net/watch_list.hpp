@@ -1,0 +1,110 @@
+/// Waits of one event loop that may take only so long, checked by one coarse tick: no timer per wait.
+///
+/// Used on the executor of the loop only. The list outlives its watches.
+#pragma once
+
+#include "base/async.hpp"
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <chrono>
+#include <functional>
+#include <list>
+#include <memory>
+#include <optional>
+
+namespace keepstore::net {
+
+using steady = std::chrono::steady_clock;
+
+/// How a wait ended.
+enum class waited {
+    ready,
+    expired,    ///< Its time was up.
+    cancelled,  ///< The coroutine was cancelled.
+    woken,      ///< By watch::wake().
+};
+
+class watch;
+
+class watch_list {
+  public:
+    /// `housekeeping` is called by ticks and says when it wants to be called again (time_point::max(): not).
+    watch_list(const asio::any_io_executor& executor, std::function<steady::time_point(steady::time_point)> housekeeping);
+    ~watch_list();
+    watch_list(const watch_list&) = delete;
+    watch_list& operator=(const watch_list&) = delete;
+
+    /// There is housekeeping to do at `when`.
+    void want_tick(steady::time_point when);
+    /// The context goes: no tick any more. Whoever holds the list may destroy it after the context.
+    void stop();
+
+  private:
+    friend class watch;
+    void arm(steady::time_point when);
+    void tick();
+
+    asio::io_context* const context_;  ///< Null if the executor is something else.
+    std::optional<asio::steady_timer> timer_;  ///< Empty once stopped.
+    const std::function<steady::time_point(steady::time_point)> housekeeping_;
+    std::list<watch*> watches_;
+    bool busy_ = false;  ///< A watch was made since the last tick.
+    bool armed_ = false;
+    steady::time_point next_;
+    /// Timer handlers hold it weakly: those that come late find it gone, or another.
+    std::shared_ptr<int> round_;
+};
+
+/// One coroutine's waits, one at a time.
+class watch {
+  public:
+    using socket_type = asio::ip::tcp::socket;
+
+    explicit watch(watch_list& list);
+    ~watch();
+    watch(const watch&) = delete;
+    watch& operator=(const watch&) = delete;
+
+    /// Suspends until the socket is ready, `due` has passed, or the caller is cancelled. Awaited in place.
+    [[nodiscard]] awaitable<waited> wait(socket_type& socket, socket_type::wait_type what, steady::time_point due);
+
+    /// The same for a value. After expired and cancelled the value is lost. Awaited in place.
+    template <class T>
+    [[nodiscard]] awaitable<waited> wait(const one_shot<T>& value, std::optional<T>& into, steady::time_point due) {
+        const auto before = co_await asio::this_coro::cancellation_state;
+        if (before.cancelled() != asio::cancellation_type::none) co_return waited::cancelled;
+        begin(due, [](const void* p) { static_cast<const one_shot<T>*>(p)->set(fail(errc::timeout)); }, &value);
+        auto outcome = co_await value.wait();
+        end();
+        if (outcome) {
+            into.emplace(std::move(*outcome));
+            co_return waited::ready;
+        }
+        co_return outcome.error() == errc::timeout ? waited::expired : waited::cancelled;
+    }
+
+    /// Ends the wait for a socket, if there is one.
+    void wake();
+
+  private:
+    friend class watch_list;
+    using interrupt_type = void (*)(const void*);
+
+    void begin(steady::time_point due, interrupt_type, const void* target);
+    void end() noexcept { interrupt_ = nullptr; }
+
+    watch_list& list_;
+    std::list<watch*>::iterator place_;
+    steady::time_point due_;
+    interrupt_type interrupt_ = nullptr;  ///< Null: not waiting.
+    const void* target_ = nullptr;
+    socket_type* socket_ = nullptr;  ///< What is waited for, if it is a socket.
+    bool expired_ = false;
+    bool woken_ = false;
+};
+
+}  // namespace keepstore::net

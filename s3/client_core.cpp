@@ -1,0 +1,348 @@
+#include "s3/client_core.hpp"
+
+#include "base/log.hpp"
+#include "s3/transport_error.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <charconv>
+#include <utility>
+
+namespace keepstore::s3 {
+namespace {
+
+using steady = deadline::clock;
+using std::chrono::milliseconds;
+
+/// Keeps the first piece of the caller's source until the second is asked for: the HTTP client takes it before it has a
+/// connection, and a request that did not get one must be repeatable whatever the source can do.
+class first_piece_keeper final : public net::body_source {
+  public:
+    explicit first_piece_keeper(net::body_source* inner) : inner_(inner) {}
+    [[nodiscard]] std::uint64_t size() const noexcept override { return inner_->size(); }
+    [[nodiscard]] awaitable<result<const_slice>> next() override {
+        ++asked_;
+        if (asked_ == 1 && first_) co_return *first_;
+        if (asked_ > 1) first_.reset();
+        auto piece = co_await inner_->next();
+        if (piece && asked_ == 1) first_ = *piece;
+        co_return piece;
+    }
+    [[nodiscard]] bool rewind() override {
+        if (asked_ > 1 && !inner_->rewind()) return false;
+        asked_ = 0;
+        return true;
+    }
+
+  private:
+    net::body_source* const inner_;
+    unsigned asked_ = 0;
+    std::optional<const_slice> first_;
+};
+
+std::optional<steady::duration> parse_retry_after(std::string_view text) {
+    unsigned seconds = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return std::chrono::seconds(std::min(seconds, 3600U));
+}
+
+/// An id or code from a header or body, cut to what may stand in a log line.
+std::string printable(std::string_view text) {
+    std::string out;
+    for (const char c : text.substr(0, 128)) {
+        if (c > 0x20 && c < 0x7f) out += c;
+    }
+    return out;
+}
+
+bool is_region_like(std::string_view text) {
+    if (text.empty() || text.size() > 64) return false;
+    for (const char c : text) {
+        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+client_core::client_core(client_options options, bucket_address address, net::client http,
+                         std::shared_ptr<credentials_cache> keys)
+    : options_(std::move(options)),
+      keys_(std::move(keys)),
+      http_(std::move(http)),
+      retries_(options_.retry),
+      address_(std::move(address)),
+      region_(options_.region) {}
+
+bucket_address client_core::address() const {
+    const std::lock_guard lock(mutex_);
+    return address_;
+}
+
+std::string client_core::region() const {
+    const std::lock_guard lock(mutex_);
+    return region_;
+}
+
+void client_core::note_bucket_seen() noexcept {
+    bucket_seen_.store(steady::now().time_since_epoch().count(), std::memory_order_relaxed);
+}
+
+awaitable<result<answer>> client_core::run(call c, const answer_check& check, retry_session& session, deadline until) {
+    const auto executor = co_await asio::this_coro::executor;
+    auto keys = co_await keys_->get(until);
+    if (!keys) co_return std::unexpected(keys.error());
+    terms t{.keys = std::move(*keys), .region = region(), .skew = skew()};
+
+    std::optional<first_piece_keeper> source;
+    if (c.body.source) {
+        source.emplace(c.body.source);
+        c.body.source = &*source;
+    }
+    unsigned corrections = 0;
+    while (true) {
+        auto got = co_await attempt(c, t, check, until);
+        if (got) {
+            session.succeeded();
+            note_bucket_seen();
+            co_return std::move(*got);
+        }
+        auto& f = got.error();
+        if (f.kind == error_kind::cancelled) co_return std::unexpected(std::move(f.what));
+        const bool replayable = !source || source->rewind();
+
+        if (corrections < limits::s3_corrections_max) {
+            const bool learned = co_await correct(f, t, until);
+            if (learned && replayable) {
+                ++corrections;
+                continue;
+            }
+        }
+        if (!replayable) co_return std::unexpected(std::move(f.what));
+        const auto wait = session.next_wait(f.kind, steady::now(), f.retry_after);
+        if (!wait) {
+            if (classify_retry(f.kind) != retry_class::never && !until.passed()) stats_.retry_refused();
+            co_return std::unexpected(std::move(f.what));
+        }
+        stats_.retried();
+        log::debug("S3 request will be repeated", {{"error", f.what.text}, {"attempt", session.failures()}});
+        asio::steady_timer timer(executor, *wait);
+        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        if (stopped) co_return std::unexpected(make_error(error_kind::cancelled));
+        // Whatever was wrong may have been the connection, or the server at its end.
+        t.fresh_connection = classify_retry(f.kind) == retry_class::transient;
+        auto now_good = co_await keys_->get(until);
+        if (!now_good) co_return std::unexpected(now_good.error());
+        t.keys = std::move(*now_good);
+    }
+}
+
+// METHOD path?query HTTP/1.1
+// host: bucket.s3.eu-west-1.amazonaws.com
+// ...
+// x-amz-date: 20130524T000000Z
+// x-amz-content-sha256: UNSIGNED-PAYLOAD
+// authorization: AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...
+net::request client_core::sign(const call& c, const terms& t) {
+    const auto where = address();
+    const auto path = where.path_of(c.key);
+    const auto query = canonical_query(c.query);
+    net::request out;
+    out.method = c.method;
+    out.to = t.redirected.value_or(where.to);
+    out.target = query.empty() ? path : path + "?" + query;
+
+    name_values headers{{"host", net::host_header(out.to)}};
+    headers.insert(headers.end(), c.headers.begin(), c.headers.end());
+    const auto now = std::chrono::floor<std::chrono::seconds>(options_.now() + t.skew);
+    signer_.sign(c.method, path, query, headers, c.payload_hash, t.region, t.keys.keys, now);
+    for (auto& [name, value] : headers) out.headers.push_back({std::move(name), std::move(value)});
+
+    out.body = c.body.slices;
+    out.source = c.body.source;
+    out.expect_continue = c.expect_continue;
+    out.timing = {
+        .connect = options_.connect_timeout, .first_byte = options_.read_timeout, .progress = options_.read_timeout};
+    // A repeated request does no harm in S3, not even a second multipart upload (s3/client.hpp).
+    out.idempotent = true;
+    out.fresh_connection = t.fresh_connection;
+    return out;
+}
+
+awaitable<client_core::outcome<answer>> client_core::attempt(const call& c, const terms& t, const answer_check& check,
+                                                             deadline until) {
+    stats_.count(c.op);
+    const auto sent_at = options_.now();
+    auto response = co_await http_.send(sign(c, t), until);
+    if (!response) {
+        auto what = from_transport(std::move(response.error()));
+        const auto kind = kind_of(what);
+        if (kind != error_kind::cancelled) stats_.failed(0, {});
+        what.text = fmt::format("S3 {}: {}", to_string(c.op), what.text);
+        // An error of the caller's source is not ours to repeat.
+        const bool foreign = what.cause.category() != error_category();
+        co_return std::unexpected(failure{std::move(what), foreign ? error_kind::cancelled : kind});
+    }
+    if (response->status() < 200 || response->status() > 299) {
+        const auto middle = sent_at + (options_.now() - sent_at) / 2;
+        auto f = co_await read_failure(c, std::move(*response), middle.time_since_epoch());
+        stats_.failed(f.status, f.code);
+        if (f.kind == error_kind::slow_down) stats_.throttled();
+        if (f.code == "NoSuchKey") note_bucket_seen();
+        co_return std::unexpected(std::move(f));
+    }
+
+    answer out{std::move(*response), {}};
+    const auto status = out.response.status();
+    if (c.op != operation::get && c.method != "HEAD") {
+        auto body = co_await out.response.read_all(limits::s3_xml_bytes_max);
+        if (!body) {
+            auto what = from_transport(std::move(body.error()));
+            const auto kind = kind_of(what);
+            if (kind != error_kind::cancelled) stats_.failed(0, {});
+            what.text = fmt::format("S3 {}: {}", to_string(c.op), what.text);
+            co_return std::unexpected(failure{std::move(what), kind});
+        }
+        out.body = std::move(*body);
+    }
+    if (auto good = check(out); !good) {
+        auto what = std::move(good.error());
+        what.text = fmt::format("S3 {}: status {}, yet {} (request {})", to_string(c.op), status, what.text,
+                                printable(out.response.get("x-amz-request-id")));
+        const auto kind = kind_of(what);
+        stats_.failed(status, to_string(kind));
+        co_return std::unexpected(failure{std::move(what), kind, status});
+    }
+    if (c.is_data) stats_.bytes_out(c.body.size());
+    co_return out;
+}
+
+awaitable<client_core::failure> client_core::read_failure(const call& c, net::response response,
+                                                          std::chrono::milliseconds local_time) {
+    failure f{error(errc::io_error), error_kind::server, response.status()};
+    std::string request_id = printable(response.get("x-amz-request-id"));
+    f.region = response.get("x-amz-bucket-region");
+    if (const auto date = parse_http_date(response.get("date")); date && !response.has("age")) {
+        f.clock_offset = std::chrono::duration_cast<milliseconds>(date->time_since_epoch()) - local_time;
+    }
+    f.retry_after = parse_retry_after(response.get("retry-after")).value_or(steady::duration{});
+    if (f.status == 307) {
+        const auto location = net::parse_url(response.get("location"));
+        if (location && location->to.tls && is_amazon_host(location->to.host)) f.location = location->to;
+    }
+    if (c.method != "HEAD") {
+        // If even this cannot be read, the status has to do.
+        const auto body = co_await response.read_all(limits::s3_error_bytes_max);
+        if (!body && body.error() == errc::cancelled) {
+            f.kind = error_kind::cancelled;
+            f.what = make_error(f.kind);
+            co_return f;
+        }
+        if (const auto document = body ? parse_error_document(*body) : std::nullopt) {
+            f.code = printable(document->code);
+            if (f.region.empty()) f.region = document->region;
+            if (request_id.empty()) request_id = printable(document->request_id);
+        }
+    }
+    if (!is_region_like(f.region)) f.region.clear();
+    f.kind = classify(f.status, f.code);
+    const auto detail = fmt::format("S3 {}: {}{}{} (request {})", to_string(c.op), f.status, f.code.empty() ? "" : " ",
+                                    f.code, request_id.empty() ? "unnamed" : request_id);
+    f.what = make_error(f.kind, detail);
+    co_return f;
+}
+
+awaitable<bool> client_core::correct(const failure& f, terms& t, deadline until) {
+    if (learn_region(f, t) || learn_clock(f, t)) co_return true;
+    // A HEAD has no body to say that a token has expired (a bare 400 from Amazon) or a key was replaced (403). Where
+    // keys are fine and access is denied, the cache sees to it that this does not become a fetch for each request.
+    const bool mute = (f.status == 400 || f.status == 403) && f.code.empty();
+    const bool about_keys = f.kind == error_kind::expired_token || f.kind == error_kind::bad_credentials || mute;
+    if (!about_keys || t.keys_renewed) co_return false;
+    t.keys_renewed = true;
+    auto renewed = co_await keys_->renew(t.keys, until);
+    if (!renewed) co_return false;
+    t.keys = std::move(*renewed);
+    co_return true;
+}
+
+bool client_core::learn_region(const failure& f, terms& t) {
+    if (f.location && f.location != t.redirected) {
+        t.redirected = f.location;
+        return true;
+    }
+    // Amazon gives the header with many errors. A signature for another region is refused with 301, 400 or 403, with a
+    // HEAD without saying why.
+    const bool about_region = f.kind == error_kind::wrong_region || f.status == 400 || f.status == 403;
+    if (!about_region || f.region.empty() || f.region == t.region) return false;
+    t.region = f.region;
+    const std::lock_guard lock(mutex_);
+    if (region_ == f.region) return true;
+    region_ = f.region;
+    if (address_.follows_region) {
+        auto moved = make_bucket_address({.endpoint = options_.endpoint,
+                                          .region = region_,
+                                          .bucket = options_.bucket,
+                                          .path_style = options_.path_style});
+        if (moved) address_ = std::move(*moved);
+    }
+    log::warning("the bucket is in another region than configured",
+                 {{"bucket", options_.bucket}, {"region", region_}, {"configured", options_.region}});
+    return true;
+}
+
+bool client_core::learn_clock(const failure& f, terms& t) {
+    if (!f.clock_offset) return false;
+    // Also a 403 that does not say why (HEAD) and a signature that is too old for a service without a code for it.
+    if (f.kind != error_kind::clock_skew && f.kind != error_kind::access_denied &&
+        f.kind != error_kind::bad_credentials) {
+        return false;
+    }
+    const auto offset =
+        std::chrono::abs(*f.clock_offset) < limits::s3_clock_skew_tolerated ? milliseconds(0) : *f.clock_offset;
+    if (std::chrono::abs(offset - t.skew) < limits::s3_clock_skew_tolerated) return false;
+    t.skew = offset;
+    skew_.store(offset.count(), std::memory_order_relaxed);
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(offset).count();
+    if (seconds == 0) {
+        log::info("the clocks of this machine and of the S3 service agree again");
+    } else {
+        log::warning(
+            "the clocks of this machine and of the S3 service differ; requests are signed with the service's time",
+            {{"seconds", std::int64_t{seconds}}});
+    }
+    return true;
+}
+
+awaitable<error> client_core::explain_missing(error not_found, deadline until) {
+    const auto seen = steady::time_point(steady::duration(bucket_seen_.load(std::memory_order_relaxed)));
+    if (seen.time_since_epoch().count() != 0 && steady::now() - seen < limits::s3_bucket_seen_for) co_return not_found;
+    call c{.op = operation::head_bucket, .method = "HEAD", .key = {}};
+    const answer_check accept = [](const answer&) { return result<void>(); };
+    retry_session session(retries_, until);
+    const auto got = co_await run(std::move(c), accept, session, until);
+    if (got) co_return not_found;
+    if (kind_of(got.error()) == error_kind::not_found) {
+        co_return make_error(error_kind::no_such_bucket, "S3 head_bucket: 404");
+    }
+    // Keys that may not look at the bucket as a whole may still be told the truth about an object.
+    if (kind_of(got.error()) == error_kind::access_denied) co_return not_found;
+    co_return got.error();
+}
+
+awaitable<std::optional<error>> client_core::explain_refusal(deadline until) {
+    call c{.op = operation::list,
+           .method = "GET",
+           .key = {},
+           .query = {{"list-type", "2"}, {"max-keys", "1"}, {"prefix", ""}}};
+    const answer_check accept = [](const answer&) { return result<void>(); };
+    retry_session session(retries_, until);
+    auto got = co_await run(std::move(c), accept, session, until);
+    if (got) co_return std::nullopt;
+    co_return std::move(got.error());
+}
+
+}  // namespace keepstore::s3

@@ -1,0 +1,31 @@
+/// What an S3 client has done so far, for metrics (contract 2.5).
+#pragma once
+
+#include "net/client_stats.hpp"
+
+#include <cstdint>
+#include <map>
+#include <string>
+
+namespace keepstore::s3 {
+
+/// A snapshot. Every request that was sent counts, so a call with two retries counts three times.
+struct client_stats {
+    /// By the Go daemon's names: "get", "put" (parts as well), "head" (objects), "delete", "list".
+    std::map<std::string, std::uint64_t> operations;
+    /// What the Go daemon does not count: "copy", "create_multipart", "complete_multipart", "abort_multipart",
+    /// "list_uploads", "head_bucket".
+    std::map<std::string, std::uint64_t> other_operations;
+    /// Failed requests by the Go daemon's error types: "*smithy.OperationError 404 NoSuchKey", and without status and
+    /// code where there was no answer.
+    std::map<std::string, std::uint64_t> errors;
+    std::uint64_t bytes_in = 0;         ///< Of bodies of objects.
+    std::uint64_t bytes_out = 0;        ///< Of bodies of objects.
+    std::uint64_t retries = 0;          ///< Requests sent again after a failure that may pass.
+    std::uint64_t retries_refused = 0;  ///< Failures that might have passed, but the budget was spent.
+    std::uint64_t resumed_downloads = 0;
+    std::uint64_t throttled = 0;  ///< Answers that asked for less.
+    net::client_stats http;
+};
+
+}  // namespace keepstore::s3

@@ -1,0 +1,211 @@
+#include "s3/download.hpp"
+
+#include "base/log.hpp"
+#include "s3/transport_error.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <charconv>
+
+namespace keepstore::s3 {
+namespace {
+
+constexpr std::string_view metadata_prefix = "x-amz-meta-";
+
+char lower(char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
+}
+
+std::string lower(std::string_view text) {
+    std::string out(text);
+    std::ranges::transform(out, out.begin(), [](char c) { return lower(c); });
+    return out;
+}
+
+std::unexpected<error> incomplete(std::string_view what) {
+    return std::unexpected(make_error(error_kind::bad_answer, fmt::format("an answer without {}", what)));
+}
+
+struct content_range {
+    std::uint64_t first;
+    std::uint64_t last;
+    std::uint64_t total;
+};
+
+std::optional<std::uint64_t> take_number(std::string_view& text) {
+    std::uint64_t value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (failed != std::errc()) return std::nullopt;
+    text.remove_prefix(static_cast<std::size_t>(end - text.data()));
+    return value;
+}
+
+bool take(std::string_view& text, std::string_view expected) {
+    if (!text.starts_with(expected)) return false;
+    text.remove_prefix(expected.size());
+    return true;
+}
+
+// "bytes 0-9/1000"
+std::optional<content_range> parse_content_range(std::string_view text) {
+    if (!take(text, "bytes ")) return std::nullopt;
+    const auto first = take_number(text);
+    if (!first || !take(text, "-")) return std::nullopt;
+    const auto last = take_number(text);
+    if (!last || !take(text, "/")) return std::nullopt;
+    const auto total = take_number(text);
+    if (!total || !text.empty() || *first > *last || *last >= *total) return std::nullopt;
+    return content_range{*first, *last, *total};
+}
+
+std::string range_header(const byte_range& range) {
+    if (!range.length) return fmt::format("bytes={}-", range.offset);
+    return fmt::format("bytes={}-{}", range.offset, range.offset + *range.length - 1);
+}
+
+}  // namespace
+
+result<object_info> read_object_info(const net::response& response) {
+    object_info out;
+    if (response.status() == 206) {
+        const auto range = parse_content_range(response.get("content-range"));
+        if (!range) return incomplete("Content-Range");
+        out.size = range->total;
+    } else {
+        const auto length = response.content_length();
+        if (!length) return incomplete("Content-Length");
+        out.size = *length;
+    }
+    out.etag = strip_quotes(response.get("etag"));
+    if (out.etag.empty()) return incomplete("ETag");
+    const auto modified = parse_http_date(response.get("last-modified"));
+    if (!modified) return incomplete("Last-Modified");
+    out.last_modified = *modified;
+    for (const auto& header : response.headers()) {
+        auto name = lower(header.name);
+        if (name.starts_with(metadata_prefix)) {
+            out.metadata.emplace_back(name.substr(metadata_prefix.size()), header.value);
+        }
+    }
+    return out;
+}
+
+// GET /key
+// range: bytes=0-9
+// if-match: "etag"
+awaitable<result<void>> object_download::state::open(std::optional<byte_range> what, std::string if_match) {
+    call c{.op = operation::get, .method = "GET", .key = key};
+    if (what) c.headers.emplace_back("range", range_header(*what));
+    if (!if_match.empty()) c.headers.emplace_back("if-match", fmt::format("\"{}\"", if_match));
+
+    const bool first_time = info.etag.empty();
+    const answer_check check = [&](const answer& got) -> result<void> {
+        auto found = read_object_info(got.response);
+        if (!found) return std::unexpected(found.error());
+        const auto body_length = got.response.content_length();
+        if (!body_length) return incomplete("Content-Length");
+        std::uint64_t first = 0;
+        std::uint64_t count = *body_length;
+        if (got.response.status() == 206) {
+            const auto range = parse_content_range(got.response.get("content-range"));
+            if (!range || range->last - range->first + 1 != count) return incomplete("a Content-Range that fits");
+            first = range->first;
+        }
+        const auto wanted_first = what ? what->offset : 0;
+        if (first != wanted_first) {
+            // A 200 to a range that begins later: the whole object is on its way.
+            return std::unexpected(make_error(error_kind::unsupported, "the service does not honour Range"));
+        }
+        const auto until_end = found->size - first;
+        const auto wanted = what && what->length ? std::min(*what->length, until_end) : until_end;
+        if (count < wanted) return incomplete("all of the range");
+        if (!first_time) {
+            if (found->etag != info.etag || found->size != info.size) {
+                return std::unexpected(
+                    make_error(error_kind::precondition, "the object was replaced while it was read"));
+            }
+            return {};
+        }
+        info = std::move(*found);
+        offset = first;
+        length = wanted;
+        return {};
+    };
+    auto got = co_await core->run(std::move(c), check, session, until);
+    if (!got) {
+        if (kind_of(got.error()) == error_kind::not_found && first_time) {
+            co_return std::unexpected(co_await core->explain_missing(std::move(got.error()), until));
+        }
+        co_return std::unexpected(std::move(got.error()));
+    }
+    response.emplace(std::move(got->response));
+    co_return result<void>();
+}
+
+awaitable<result<void>> object_download::state::resume(error broken) {
+    response.reset();
+    const auto wait = session.next_wait(kind_of(broken), deadline::clock::now());
+    if (!wait) co_return std::unexpected(std::move(broken));
+    core->stats().resumed();
+    log::debug("S3 download goes on after a broken connection", {{"error", broken.text}, {"position", position}});
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer(executor, *wait);
+    const auto [stopped] = co_await timer.async_wait(use_tuple);
+    if (stopped) co_return std::unexpected(make_error(error_kind::cancelled));
+    co_return co_await open(byte_range{offset + position, length - position}, info.etag);
+}
+
+object_download::object_download(std::unique_ptr<state> s) noexcept : state_(std::move(s)) {}
+object_download::object_download(object_download&&) noexcept = default;
+object_download& object_download::operator=(object_download&&) noexcept = default;
+object_download::~object_download() = default;
+
+const object_info& object_download::info() const noexcept {
+    return state_->info;
+}
+std::uint64_t object_download::offset() const noexcept {
+    return state_->offset;
+}
+std::uint64_t object_download::length() const noexcept {
+    return state_->length;
+}
+std::uint64_t object_download::remaining() const noexcept {
+    return state_->length - state_->position;
+}
+
+awaitable<result<std::size_t>> object_download::read_some(std::span<std::byte> into) {
+    auto& s = *state_;
+    while (true) {
+        if (s.failed) co_return std::unexpected(*s.failed);
+        if (remaining() == 0) co_return std::size_t{0};
+        const auto room = into.first(static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), remaining())));
+        auto got = co_await s.response->read_some(room);
+        if (got && *got > 0) {
+            s.position += *got;
+            s.core->stats().bytes_in(*got);
+            // The connection goes back as soon as it can.
+            if (remaining() == 0) s.response.reset();
+            co_return *got;
+        }
+        auto broken = got ? make_error(error_kind::network, "S3 get: the body ended early")
+                          : from_transport(std::move(got.error()));
+        auto resumed = co_await s.resume(std::move(broken));
+        if (!resumed) s.failed = std::move(resumed.error());
+    }
+}
+
+awaitable<result<std::size_t>> object_download::read_full(std::span<std::byte> into) {
+    std::size_t done = 0;
+    while (done < into.size()) {
+        const auto got = co_await read_some(into.subspan(done));
+        if (!got) co_return std::unexpected(got.error());
+        if (*got == 0) break;
+        done += *got;
+    }
+    co_return done;
+}
+
+}  // namespace keepstore::s3

@@ -1,0 +1,87 @@
+#include "s3/op_stats.hpp"
+
+#include "base/limits.hpp"
+
+#include <fmt/format.h>
+
+namespace keepstore::s3 {
+namespace {
+
+constexpr std::array<std::string_view, operation_count> names{"get",
+                                                              "put",
+                                                              "head",
+                                                              "delete",
+                                                              "list",
+                                                              "copy",
+                                                              "create_multipart",
+                                                              "complete_multipart",
+                                                              "abort_multipart",
+                                                              "list_uploads",
+                                                              "head_bucket"};
+constexpr std::size_t counted_by_go = 5;
+
+/// What the Go SDK calls an error without a body, which it derives from the status.
+std::string_view code_for_status(unsigned status) {
+    switch (status) {
+        case 301:
+            return "MovedPermanently";
+        case 307:
+            return "TemporaryRedirect";
+        case 400:
+            return "BadRequest";
+        case 403:
+            return "Forbidden";
+        case 404:
+            return "NotFound";
+        case 412:
+            return "PreconditionFailed";
+        case 500:
+            return "InternalServerError";
+        case 503:
+            return "ServiceUnavailable";
+        default:
+            return "UnknownError";
+    }
+}
+
+bool is_plain_code(std::string_view code) {
+    if (code.empty() || code.size() > 64) return false;
+    for (const char c : code) {
+        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
+        if (!letter && c != '.' && c != '_' && c != '-') return false;
+    }
+    return true;
+}
+
+}  // namespace
+
+std::string_view to_string(operation op) noexcept {
+    return names[static_cast<std::size_t>(op)];
+}
+
+void op_stats::failed(unsigned status, std::string_view code) {
+    std::string type = "*smithy.OperationError";
+    if (status != 0) type += fmt::format(" {} {}", status, is_plain_code(code) ? code : code_for_status(status));
+    const std::lock_guard lock(mutex_);
+    if (errors_.size() >= limits::s3_error_types_max && !errors_.contains(type)) type = "*smithy.OperationError other";
+    ++errors_[type];
+}
+
+client_stats op_stats::snapshot() const {
+    client_stats out;
+    for (std::size_t i = 0; i < operation_count; ++i) {
+        const auto n = operations_[i].load(relaxed);
+        if (n > 0) (i < counted_by_go ? out.operations : out.other_operations)[std::string(names[i])] = n;
+    }
+    out.bytes_in = bytes_in_.load(relaxed);
+    out.bytes_out = bytes_out_.load(relaxed);
+    out.retries = retries_.load(relaxed);
+    out.retries_refused = retries_refused_.load(relaxed);
+    out.resumed_downloads = resumed_.load(relaxed);
+    out.throttled = throttled_.load(relaxed);
+    const std::lock_guard lock(mutex_);
+    out.errors = errors_;
+    return out;
+}
+
+}  // namespace keepstore::s3

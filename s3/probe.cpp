@@ -1,0 +1,314 @@
+#include "s3/probe.hpp"
+
+#include "s3/bucket_address.hpp"
+#include "s3/time.hpp"
+#include "s3/transport_error.hpp"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <random>
+
+namespace keepstore::s3 {
+namespace {
+
+using std::chrono::seconds;
+
+constexpr std::string_view test_content = "This object was made by a test of this bucket and can be deleted.\n";
+
+std::string join(const name_values& values) {
+    std::string out;
+    for (const auto& [name, value] : values) out += name + "=" + value + ";";
+    return out;
+}
+
+md5_digest md5_of(std::string_view text) {
+    md5_digest out;
+    EVP_Digest(text.data(), text.size(), out.bytes.data(), nullptr, EVP_md5(), nullptr);
+    return out;
+}
+
+upload_body body_of(std::string_view text) {
+    upload_body out;
+    out.slices.push_back(copy_to_heap_slice(std::as_bytes(std::span(text))));
+    return out;
+}
+
+std::string unique_name() {
+    std::random_device random;
+    return fmt::format("keepstore-probe/{:08x}{:08x}", random(), random());
+}
+
+awaitable<result<std::string>> get_text(const client& bucket, std::string key, get_options options, deadline until) {
+    auto download = co_await bucket.get(std::move(key), std::move(options), until);
+    if (!download) co_return std::unexpected(download.error());
+    std::string out(static_cast<std::size_t>(download->length()), '\0');
+    const auto n = co_await download->read_full(std::as_writable_bytes(std::span(out)));
+    if (!n) co_return std::unexpected(n.error());
+    co_return out;
+}
+
+/// The steps share what the earlier ones found.
+class prober {
+  public:
+    prober(client_options options, std::shared_ptr<credentials_cache> keys, probe_output out, deadline until)
+        : options_(std::move(options)), keys_(std::move(keys)), out_(std::move(out)), until_(until) {}
+
+    awaitable<bool> run() {
+        if (!check_address()) co_return false;
+        const bool named = co_await check_name();
+        if (!named) co_return false;
+        const bool connected = co_await check_connection();
+        if (!connected) co_return false;
+        const bool have_keys = co_await check_credentials();
+        if (!have_keys) co_return false;
+        auto made = client::make(options_, keys_);
+        if (!made) co_return failed("client", made.error().text);
+        const client bucket = std::move(*made);
+        const bool there = co_await check_bucket(bucket);
+        if (!there) co_return false;
+        const auto name = unique_name();
+        co_await check_objects(bucket, name);
+        co_await check_multipart(bucket, name + "-parts");
+        co_return good_;
+    }
+
+  private:
+    bool ok(std::string step, std::string text) {
+        out_({probe_line::outcome::ok, std::move(step), std::move(text)});
+        return true;
+    }
+    bool note(std::string step, std::string text) {
+        out_({probe_line::outcome::note, std::move(step), std::move(text)});
+        return true;
+    }
+    bool failed(std::string step, std::string text) {
+        good_ = false;
+        out_({probe_line::outcome::failed, std::move(step), std::move(text)});
+        return false;
+    }
+
+    bool check_address() {
+        if (options_.region.empty()) {
+            if (options_.endpoint.empty()) return failed("address", "one of Endpoint and Region must be given");
+            options_.region = "us-east-1";
+        }
+        auto address = make_bucket_address({.endpoint = options_.endpoint,
+                                            .region = options_.region,
+                                            .bucket = options_.bucket,
+                                            .path_style = options_.path_style});
+        if (!address) return failed("address", address.error().text);
+        address_ = std::move(*address);
+        return ok("address", fmt::format("{}, bucket in the {}", net::to_string(address_.to),
+                                         address_.path_prefix.ends_with(options_.bucket) ? "path" : "host name"));
+    }
+
+    /// Addresses of a host name, or why there are none.
+    awaitable<result<std::string>> resolve(std::string host) {
+        for (const auto& [name, address] : options_.hosts) {
+            if (name == host) co_return address;
+        }
+        const auto executor = co_await asio::this_coro::executor;
+        asio::ip::tcp::resolver resolver(executor);
+        const auto [code, found] = co_await resolver.async_resolve(host, "", use_tuple);
+        if (code) co_return fail(errc::unavailable, code.message());
+        std::string list;
+        for (const auto& entry : found) {
+            const auto address = entry.endpoint().address().to_string();
+            if (list.find(address) == std::string::npos) list += (list.empty() ? "" : ", ") + address;
+        }
+        co_return list;
+    }
+
+    awaitable<bool> check_name() {
+        const auto found = co_await resolve(address_.to.host);
+        if (found) co_return ok("name", fmt::format("{} is {}", address_.to.host, *found));
+        const auto text = fmt::format("{} has no address ({})", address_.to.host, found.error().text);
+        const bool hosted = address_.to.host.starts_with(options_.bucket + ".");
+        if (hosted) {
+            const auto base = co_await resolve(address_.to.host.substr(options_.bucket.size() + 1));
+            if (base) co_return failed("name", text + ", but the endpoint itself has: set UsePathStyle to true");
+        }
+        co_return failed("name", text + ": check the spelling of Endpoint and the name servers of this host");
+    }
+
+    awaitable<bool> check_connection() {
+        auto http = net::client::make(
+            {.ca_file = options_.ca_file, .tls_insecure = options_.tls_insecure, .hosts = options_.hosts});
+        if (!http) co_return failed("connection", http.error().text);
+        // Without a signature: whatever the answer is, something that speaks HTTP gave it.
+        net::request ask{.method = "HEAD", .to = address_.to, .target = address_.path_of("")};
+        ask.timing.connect = options_.connect_timeout;
+        ask.timing.first_byte = options_.read_timeout;
+        const auto asked_at = options_.now();
+        const auto answer = co_await http->send(std::move(ask), until_);
+        if (!answer) co_return failed("connection", from_transport(answer.error()).text);
+        const auto server = answer->get("server");
+        ok("connection", fmt::format("{}{}{}", address_.to.tls ? "with TLS, the certificate is good" : "without TLS",
+                                     server.empty() ? "" : ", the server is ", server));
+        const auto date = parse_http_date(answer->get("date"));
+        if (!date) co_return note("clock", "the service does not tell its time");
+        const auto off = std::chrono::duration_cast<seconds>(*date - asked_at);
+        if (std::chrono::abs(off) > limits::s3_clock_skew_tolerated) {
+            co_return note("clock",
+                           fmt::format("this machine and the service differ by {} seconds; requests will be signed "
+                                       "with the service's time, but set the clock right (NTP)",
+                                       off.count()));
+        }
+        co_return ok("clock", fmt::format("within {} seconds of the service's", std::chrono::abs(off).count() + 1));
+    }
+
+    awaitable<bool> check_credentials() {
+        const auto keys = co_await keys_->get(until_);
+        if (!keys) co_return failed("credentials", keys.error().text);
+        co_return ok("credentials", fmt::format("from {}{}", keys->source,
+                                                keys->expires_at ? ", good until " + format_http_date(*keys->expires_at)
+                                                                 : std::string()));
+    }
+
+    awaitable<bool> check_bucket(const client& bucket) {
+        // A listing, not a HEAD: its errors have a body that says what is wrong.
+        const auto page = co_await bucket.list({.keys_max = 1}, until_);
+        if (!page) {
+            if (kind_of(page.error()) == error_kind::unsupported && !options_.list_v1) {
+                co_return failed("bucket", page.error().text + " (the service may only know the old form of listings)");
+            }
+            co_return failed("bucket", page.error().text);
+        }
+        ok("bucket", fmt::format("{} is there and can be listed", options_.bucket));
+        if (bucket.region() != options_.region) {
+            note("region",
+                 fmt::format("the bucket is in {0}, not in {1}: set Region to {0} to save a request after each start",
+                             bucket.region(), options_.region));
+        }
+        co_return true;
+    }
+
+    awaitable<void> check_objects(const client& bucket, std::string name) {
+        const std::string text(test_content);
+        put_options with;
+        with.md5 = md5_of(text);
+        with.metadata = {{"probe", "1"}};
+        const auto put = co_await bucket.put(name, body_of(text), with, until_);
+        if (!put) {
+            failed("put", put.error().text);
+            co_return;
+        }
+        const bool plain = put->etag == with.md5->hex();
+        plain ? ok("put", "the ETag is the MD5")
+              : note("put", "the ETag is not the MD5 (encryption by KMS?); Content-MD5 protects writes");
+
+        co_await check_reading(bucket, name);
+        co_await check_digest(bucket, name + "-digest");
+        co_await check_copy(bucket, name, name + "-copy");
+
+        const auto deleted = co_await bucket.del(name, until_);
+        if (!deleted) {
+            failed("delete", deleted.error().text + " The object " + name + " is left behind.");
+            co_return;
+        }
+        const auto gone = co_await bucket.head(name, until_);
+        if (gone) {
+            failed("delete", "a deleted object is still there: is this bucket locked or eventually consistent?");
+        } else if (gone.error() != errc::not_found) {
+            failed("delete", gone.error().text);
+        } else {
+            ok("delete", "deleted objects are gone");
+        }
+    }
+
+    awaitable<void> check_reading(const client& bucket, std::string name) {
+        const std::string text(test_content);
+        const auto info = co_await bucket.head(name, until_);
+        const auto whole = co_await get_text(bucket, name, {}, until_);
+        const auto part = co_await get_text(bucket, name, {.range = byte_range{5, 6}}, until_);
+        if (!info || !whole || !part) {
+            failed("get", (!info ? info.error() : !whole ? whole.error() : part.error()).text);
+        } else if (*whole != text || *part != text.substr(5, 6)) {
+            failed("get", "what was read is not what was written: do not use this service");
+        } else if (info->find_metadata("probe") != "1") {
+            note("get", fmt::format("metadata are not kept ({})", join(info->metadata)));
+        } else {
+            ok("get", "whole, in part, and with metadata");
+        }
+    }
+
+    /// A wrong Content-MD5 must be refused: writes rely on it.
+    awaitable<void> check_digest(const client& bucket, std::string name) {
+        put_options wrong;
+        wrong.md5 = md5_of("something else");
+        const auto put = co_await bucket.put(name, body_of(test_content), wrong, until_);
+        if (put) {
+            static_cast<void>(co_await bucket.del(name, until_));
+            failed("digest",
+                   "the service takes a body that is not what Content-MD5 says: damage on the way would go unnoticed");
+        } else if (kind_of(put.error()) != error_kind::bad_digest && kind_of(put.error()) != error_kind::invalid) {
+            failed("digest", put.error().text);
+        } else {
+            ok("digest", "a damaged body is refused");
+        }
+    }
+
+    awaitable<void> check_copy(const client& bucket, std::string name, std::string to) {
+        const auto copied = co_await bucket.copy(name, to, {}, until_);
+        if (!copied) {
+            failed("copy", copied.error().text);
+            co_return;
+        }
+        const auto content = co_await get_text(bucket, to, {}, until_);
+        // Onto itself: how an object gets a new time.
+        const auto touched = co_await bucket.copy(to, to, {.replace_metadata = name_values{{"probe", "2"}}}, until_);
+        const auto deleted = co_await bucket.del(to, until_);
+        if (!content || *content != test_content) {
+            failed("copy", content ? "the copy is not the original" : content.error().text);
+        } else if (!touched) {
+            note("copy", "objects cannot be copied onto themselves: " + touched.error().text);
+        } else if (!deleted) {
+            failed("copy", deleted.error().text + " The object " + to + " is left behind.");
+        } else {
+            ok("copy", "objects can be copied, as trash needs it");
+        }
+    }
+
+    awaitable<void> check_multipart(const client& bucket, std::string name) {
+        const auto id = co_await bucket.create_multipart(name, {}, until_);
+        if (!id) {
+            note("multipart", id.error().text + " Large blocks will be written in one request.");
+            co_return;
+        }
+        const auto uploads = co_await bucket.list_uploads(name, "", "", until_);
+        const auto aborted = co_await bucket.abort_multipart(name, *id, until_);
+        if (!uploads) {
+            note("multipart", uploads.error().text);
+        } else if (!aborted) {
+            note("multipart", aborted.error().text);
+        } else {
+            ok("multipart", "uploads in parts can be begun, listed and aborted");
+        }
+    }
+
+    client_options options_;
+    const std::shared_ptr<credentials_cache> keys_;
+    const probe_output out_;
+    const deadline until_;
+    bucket_address address_;
+    bool good_ = true;
+};
+
+}  // namespace
+
+std::string to_text(const probe_line& line) {
+    using outcome = probe_line::outcome;
+    const auto* word = line.result == outcome::ok ? "ok" : line.result == outcome::note ? "note" : "failed";
+    return fmt::format("{}: {}: {}", word, line.step, line.text);
+}
+
+awaitable<bool> probe_bucket(client_options options, std::shared_ptr<credentials_cache> keys, probe_output out,
+                             deadline until) {
+    prober p(std::move(options), std::move(keys), std::move(out), until);
+    co_return co_await p.run();
+}
+
+}  // namespace keepstore::s3

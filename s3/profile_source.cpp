@@ -1,0 +1,145 @@
+#include "s3/profile_source.hpp"
+
+#include "base/limits.hpp"
+#include "s3/container_credentials.hpp"
+#include "s3/credential_sources.hpp"
+#include "s3/error.hpp"
+#include "s3/instance_metadata.hpp"
+#include "s3/run_process.hpp"
+#include "s3/sts.hpp"
+
+#include <fmt/format.h>
+
+namespace keepstore::s3 {
+namespace {
+
+std::string setting(const profile_settings& settings, const std::string& name) {
+    const auto found = settings.find(name);
+    return found == settings.end() ? std::string() : found->second;
+}
+
+template <class... Args>
+std::unexpected<error> refused(fmt::format_string<Args...> text, Args&&... args) {
+    return std::unexpected(make_error(error_kind::bad_credentials, fmt::format(text, std::forward<Args>(args)...)));
+}
+
+std::optional<credentials> keys_in(const profile_settings& settings, const std::string& name) {
+    credentials out;
+    out.keys.access_key_id = setting(settings, "aws_access_key_id");
+    out.keys.secret_access_key = secret_string(setting(settings, "aws_secret_access_key"));
+    out.keys.session_token = secret_string(setting(settings, "aws_session_token"));
+    if (out.keys.access_key_id.empty() || out.keys.secret_access_key.empty()) return std::nullopt;
+    out.source = "profile " + name;
+    return out;
+}
+
+}  // namespace
+
+awaitable<result<credentials>> profile_source::fetch(deadline until) {
+    const auto all = co_await read_files(until);
+    if (!all) co_return std::unexpected(all.error());
+    const auto wanted = context_->env("AWS_PROFILE");
+    auto name = wanted.value_or("default");
+    if (!all->contains(name)) {
+        if (wanted) co_return refused("there is no profile {} (AWS_PROFILE) in the shared files", name);
+        co_return fail(errc::not_found, "no default profile");
+    }
+    co_return co_await resolve(*all, std::move(name), 0, until);
+}
+
+awaitable<result<profiles>> profile_source::read_files(deadline until) {
+    const auto home = context_->env("HOME");
+    profiles both[2];
+    const char* const variables[] = {"AWS_CONFIG_FILE", "AWS_SHARED_CREDENTIALS_FILE"};
+    const char* const names[] = {"/.aws/config", "/.aws/credentials"};
+    for (int i = 0; i < 2; ++i) {
+        auto path = context_->env(variables[i]);
+        if (!path && home) path = *home + names[i];
+        if (!path) continue;
+        const auto text = co_await read_small_file(*context_, *path, until);
+        if (!text) {
+            if (text.error() == errc::not_found) continue;
+            co_return std::unexpected(text.error());
+        }
+        both[i] = parse_profiles(*text, i == 0 ? profile_file::config : profile_file::credentials);
+    }
+    co_return merge_profiles(std::move(both[0]), both[1]);
+}
+
+// The order inside one profile is that of AWS's SDK for Go, which the Go daemon uses.
+awaitable<result<credentials>> profile_source::resolve(const profiles& all, std::string name, unsigned depth,
+                                                       deadline until) {
+    if (depth > limits::credentials_profile_depth_max) co_return refused("source_profile goes in circles at {}", name);
+    const auto found = all.find(name);
+    if (found == all.end()) co_return refused("there is no profile {} in the shared files", name);
+    const auto& settings = found->second;
+    if (settings.contains("role_arn")) co_return co_await role_keys(all, name, depth, until);
+    if (auto keys = keys_in(settings, name)) co_return std::move(*keys);
+    if (settings.contains("sso_session") || settings.contains("sso_start_url")) {
+        co_return refused(
+            "profile {0} needs an interactive sign-on (SSO); use credential_process = aws configure export-credentials "
+            "--profile {0} --format process in another profile",
+            name);
+    }
+    if (auto command = setting(settings, "credential_process"); !command.empty()) {
+        co_return co_await run_command(std::move(command), "credential_process of profile " + name, until);
+    }
+    if (depth > 0) co_return refused("profile {} has no keys", name);
+    co_return fail(errc::not_found, "the profile has no keys");
+}
+
+awaitable<result<credentials>> profile_source::role_keys(const profiles& all, std::string name, unsigned depth,
+                                                         deadline until) {
+    const auto& settings = all.at(name);
+    role_request role{.role_arn = setting(settings, "role_arn"),
+                      .session_name = setting(settings, "role_session_name"),
+                      .external_id = setting(settings, "external_id"),
+                      .duration = setting(settings, "duration_seconds"),
+                      .region = setting(settings, "region")};
+    if (settings.contains("mfa_serial")) co_return refused("profile {} asks for a code (mfa_serial)", name);
+
+    const auto source_profile = setting(settings, "source_profile");
+    const auto credential_source = setting(settings, "credential_source");
+    result<credentials> base = fail(errc::not_found);
+    if (source_profile == name) {
+        // AWS allows a profile to assume its role with its own keys.
+        auto own = keys_in(settings, name);
+        if (!own) co_return refused("profile {} is its own source_profile and has no keys", name);
+        base = std::move(*own);
+    } else if (!source_profile.empty()) {
+        base = co_await resolve(all, source_profile, depth + 1, until);
+    } else if (credential_source == "Environment") {
+        environment_source source(context_->env);
+        base = co_await source.fetch(until);
+    } else if (credential_source == "Ec2InstanceMetadata") {
+        instance_metadata_source source(context_, "");
+        base = co_await source.fetch(until);
+    } else if (credential_source == "EcsContainer") {
+        container_source source(context_);
+        base = co_await source.fetch(until);
+    } else if (auto file = setting(settings, "web_identity_token_file"); !file.empty()) {
+        co_return co_await assume_role_with_web_identity(context_, std::move(role), std::move(file), until);
+    } else {
+        co_return refused("profile {} has a role_arn and no source_profile, credential_source or web identity", name);
+    }
+    if (!base) {
+        if (base.error() == errc::not_found) co_return refused("the source of profile {} has no keys", name);
+        co_return base;
+    }
+    co_return co_await assume_role(context_, std::move(role), std::move(base->keys), until);
+}
+
+awaitable<result<credentials>> profile_source::run_command(std::string command, std::string source, deadline until) {
+    auto call = [command = std::move(command), until] {
+        return run_process(command, limits::credentials_bytes_max, until);
+    };
+    const auto output = co_await context_->threads->run(std::move(call), until);
+    if (!output) {
+        if (output.error() == errc::cancelled) co_return std::unexpected(output.error());
+        co_return refused("{}: {}", source, output.error().text);
+    }
+    // {"Version": 1, "AccessKeyId": ..., "SecretAccessKey": ..., "SessionToken": ..., "Expiration": ...}
+    co_return parse_json_credentials(*output, std::move(source), false);
+}
+
+}  // namespace keepstore::s3

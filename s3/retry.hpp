@@ -1,0 +1,73 @@
+/// The one place that decides whether a failed request is tried again, and when. As AWS's "standard" mode: a token
+/// bucket shared by all requests of a client stops retries when most of them fail (an outage then costs one attempt,
+/// not five, and its end is noticed by the next request); waits are random between nothing and an exponentially growing
+/// limit ("full jitter"), so that clients that failed together do not come back together; nothing is tried past the
+/// caller's deadline.
+///
+/// Whether a body can be sent again is for the caller to say (s3/client.cpp).
+#pragma once
+
+#include "base/deadline.hpp"
+#include "base/limits.hpp"
+#include "s3/error.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <optional>
+
+namespace keepstore::s3 {
+
+struct retry_options {
+    unsigned attempts_max = limits::s3_attempts_max;
+    std::chrono::milliseconds transient_base = limits::s3_retry_transient_base;
+    std::chrono::milliseconds throttled_base = limits::s3_retry_throttled_base;
+    std::chrono::milliseconds wait_max = limits::s3_retry_wait_max;
+    /// Uniform in [0, 1). Injected by tests; by default a generator of the thread.
+    std::function<double()> random;
+};
+
+/// Shared by all requests to one bucket. Safe to call from any thread.
+class retry_policy {
+  public:
+    explicit retry_policy(retry_options = {});
+
+    [[nodiscard]] int tokens() const noexcept { return tokens_.load(std::memory_order_relaxed); }
+    [[nodiscard]] const retry_options& options() const noexcept { return options_; }
+
+  private:
+    friend class retry_session;
+
+    [[nodiscard]] bool take(int cost) noexcept;
+    void give(int amount) noexcept;
+
+    const retry_options options_;
+    std::atomic<int> tokens_{limits::s3_retry_tokens_max};
+};
+
+/// One request with all its attempts. The policy must outlive it. Use from one coroutine at a time.
+class retry_session {
+  public:
+    using clock = deadline::clock;
+
+    retry_session(retry_policy& policy, deadline until) : policy_(policy), until_(until) {}
+
+    /// After a failed attempt: how long to wait before the next one, or nullopt to give up (the failure lasts, attempts
+    /// or tokens are spent, or the wait would end past the deadline).
+    /// \param at_least what the service asked for (Retry-After), capped by wait_max.
+    [[nodiscard]] std::optional<clock::duration> next_wait(error_kind kind, clock::time_point now,
+                                                           clock::duration at_least = {});
+    /// After the attempt that succeeded: gives tokens back.
+    void succeeded() noexcept;
+
+    /// Attempts that failed so far.
+    [[nodiscard]] unsigned failures() const noexcept { return failures_; }
+
+  private:
+    retry_policy& policy_;
+    deadline until_;
+    unsigned failures_ = 0;
+    int last_cost_ = 0;
+};
+
+}  // namespace keepstore::s3

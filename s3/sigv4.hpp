@@ -1,0 +1,116 @@
+/// AWS Signature Version 4 in the Authorization header, as S3 wants it: the path is encoded once and not normalised,
+/// the query is encoded first and then sorted, and the body counts by its SHA-256 or by the words UNSIGNED-PAYLOAD. The
+/// strings that are signed are the ones that are sent: the caller gets the encoded target from here too.
+///
+/// UNSIGNED-PAYLOAD is used for every body that is not tiny, over http as well as https, as the Go daemon does: SHA-256
+/// would cost more than all the rest of a PUT (docs/performance.md), and Content-MD5 protects the bytes.
+///
+/// The free functions are pure. `signer` is safe to call from any thread. The time is a parameter everywhere.
+#pragma once
+
+#include "s3/time.hpp"
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace keepstore::s3 {
+
+using sha256_digest = std::array<std::uint8_t, 32>;
+using name_values = std::vector<std::pair<std::string, std::string>>;
+
+/// SHA-256 of nothing, for requests without a body.
+inline constexpr std::string_view empty_payload_hash =
+    "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
+inline constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
+
+/// A secret that cannot be printed by accident: no stream operator, no formatter. `reveal` is for signing only.
+class secret_string {
+  public:
+    secret_string() = default;
+    explicit secret_string(std::string value) : value_(std::move(value)) {}
+    [[nodiscard]] const std::string& reveal() const noexcept { return value_; }
+    [[nodiscard]] bool empty() const noexcept { return value_.empty(); }
+    [[nodiscard]] bool operator==(const secret_string&) const = default;
+
+  private:
+    std::string value_;
+};
+
+/// What a request is signed with.
+struct signing_keys {
+    std::string access_key_id;
+    secret_string secret_access_key;
+    secret_string session_token;  ///< Empty for permanent keys.
+};
+
+/// RFC 3986 percent-encoding as AWS specifies it: everything but A-Z a-z 0-9 - . _ ~ becomes %XX (upper case); '/'
+/// stays as it is in paths.
+enum class encode_slash { yes, no };
+[[nodiscard]] std::string uri_encode(std::string_view text, encode_slash slash);
+
+/// Names and values encoded, then sorted by encoded name and value, joined: "a=b&c=". To be sent as it is.
+[[nodiscard]] std::string canonical_query(const name_values& raw);
+
+/// A request about to be signed. Header names are lower case; `host` must be among them.
+struct unsigned_request {
+    std::string_view method;
+    std::string_view path;   ///< Encoded, beginning with '/'.
+    std::string_view query;  ///< From canonical_query.
+    std::span<const std::pair<std::string, std::string>> headers;
+    std::string_view payload_hash;
+};
+
+/// What was signed, for tests and for explaining SignatureDoesNotMatch.
+struct canonical_form {
+    std::string text;            ///< The canonical request.
+    std::string signed_headers;  ///< "host;x-amz-date"
+};
+[[nodiscard]] canonical_form canonical_request(const unsigned_request& request);
+
+/// "20130524/us-east-1/s3/aws4_request"
+[[nodiscard]] std::string credential_scope(std::string_view date, std::string_view region, std::string_view service);
+[[nodiscard]] std::string string_to_sign(std::string_view signing_time, std::string_view scope,
+                                         std::string_view canonical);
+[[nodiscard]] sha256_digest signing_key(const secret_string& secret, std::string_view date, std::string_view region,
+                                        std::string_view service);
+
+[[nodiscard]] sha256_digest sha256(std::span<const std::byte> bytes);
+[[nodiscard]] sha256_digest sha256(std::string_view text);
+[[nodiscard]] sha256_digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view text);
+[[nodiscard]] std::string hex(std::span<const std::uint8_t> bytes);
+/// Standard base64 with padding (Content-MD5).
+[[nodiscard]] std::string base64(std::span<const std::uint8_t> bytes);
+
+/// Signs for one service. Keeps the derived key of the current day, region and secret: four of the five HMACs.
+class signer {
+  public:
+    explicit signer(std::string service = "s3") : service_(std::move(service)) {}
+
+    /// Adds x-amz-date, x-amz-security-token (for temporary keys), x-amz-content-sha256 (for service s3) and
+    /// Authorization to `headers`; what is there already is signed as well, so everything that must not change on the
+    /// way belongs in before. Header names in lower case; `host` must be there.
+    /// \param now the service's idea of the time: our clock plus the learned skew.
+    void sign(std::string_view method, std::string_view path, std::string_view query, name_values& headers,
+              std::string_view payload_hash, std::string_view region, const signing_keys& keys, sys_seconds now);
+
+  private:
+    [[nodiscard]] sha256_digest key_for(const secret_string& secret, std::string_view date, std::string_view region);
+
+    const std::string service_;
+
+    mutable std::mutex mutex_;
+    // Guarded by mutex_: what key_ was derived from, and the key.
+    secret_string key_secret_;
+    std::string key_date_;
+    std::string key_region_;
+    sha256_digest key_{};
+};
+
+}  // namespace keepstore::s3

@@ -1,0 +1,26 @@
+/// Dates as S3 writes them: HTTP dates (RFC 9110 section 5.6.7) in headers, ISO 8601 in XML and JSON, and the basic ISO
+/// format of signatures. All to the second: fractions are cut off, as the Go daemon's index does.
+#pragma once
+
+#include <chrono>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace keepstore::s3 {
+
+using std::chrono::sys_seconds;
+
+/// "Wed, 12 Oct 2009 17:50:00 GMT". The weekday is not checked against the date; only GMT (or UTC) is taken.
+[[nodiscard]] std::optional<sys_seconds> parse_http_date(std::string_view text) noexcept;
+
+/// "2009-10-12T17:50:30.000Z", with or without a fraction; "+00:00" and other offsets are taken as well.
+[[nodiscard]] std::optional<sys_seconds> parse_iso_date(std::string_view text) noexcept;
+
+/// "20130524T000000Z"; its first 8 characters are the date of a credential scope.
+[[nodiscard]] std::string format_signing_time(sys_seconds at);
+
+/// "Wed, 12 Oct 2009 17:50:00 GMT".
+[[nodiscard]] std::string format_http_date(sys_seconds at);
+
+}  // namespace keepstore::s3

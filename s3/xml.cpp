@@ -1,0 +1,263 @@
+#include "s3/xml.hpp"
+
+#include <fmt/format.h>
+#include <pugixml.hpp>
+
+#include <charconv>
+
+namespace keepstore::s3 {
+namespace {
+
+std::string_view local_name(pugi::xml_node node) {
+    const std::string_view name = node.name();
+    const auto colon = name.find(':');
+    return colon == std::string_view::npos ? name : name.substr(colon + 1);
+}
+
+pugi::xml_node child(pugi::xml_node parent, std::string_view name) {
+    for (const auto node : parent.children()) {
+        if (node.type() == pugi::node_element && local_name(node) == name) return node;
+    }
+    return {};
+}
+
+std::string text_of(pugi::xml_node parent, std::string_view name) {
+    return child(parent, name).child_value();
+}
+
+/// Parses the whole body. pugixml takes no entities but the five of XML, opens no files and parses without recursion.
+class document {
+  public:
+    explicit document(std::string_view body) {
+        // Entity and end-of-line handling only; the body of a cut answer fails with an end-tag mismatch.
+        parsed_ = doc_.load_buffer(body.data(), body.size(), pugi::parse_default, pugi::encoding_utf8);
+        root_ = parsed_ ? doc_.document_element() : pugi::xml_node();
+    }
+    [[nodiscard]] pugi::xml_node root() const { return root_; }
+    [[nodiscard]] bool ok() const { return static_cast<bool>(root_); }
+
+  private:
+    pugi::xml_document doc_;
+    pugi::xml_parse_result parsed_;
+    pugi::xml_node root_;
+};
+
+std::optional<error_document> read_error(pugi::xml_node root) {
+    auto node = root;
+    if (local_name(root) == "ErrorResponse") {
+        node = child(root, "Error");
+    } else if (local_name(root) != "Error") {
+        return std::nullopt;
+    }
+    error_document out;
+    out.code = text_of(node, "Code");
+    out.message = text_of(node, "Message");
+    out.region = text_of(node, "Region");
+    out.endpoint = text_of(node, "Endpoint");
+    out.request_id = text_of(node, "RequestId");
+    if (out.request_id.empty()) out.request_id = text_of(root, "RequestId");
+    if (out.code.empty()) return std::nullopt;
+    return out;
+}
+
+std::string_view what_it_is(std::string_view body) {
+    const auto first = body.find_first_not_of(" \t\r\n\xef\xbb\xbf");
+    if (first == std::string_view::npos) return "empty answer";
+    const auto start = body.substr(first, 14);
+    if (start.starts_with("<!DOCTYPE html") || start.starts_with("<!doctype html") || start.starts_with("<html") ||
+        start.starts_with("<HTML")) {
+        return "HTML page instead of XML";
+    }
+    return start.starts_with("<") ? "truncated or malformed XML" : "answer that is not XML";
+}
+
+/// The root element if it is the expected one, the error if it is an <Error>, bad_answer otherwise.
+result<pugi::xml_node> expect_root(const document& doc, std::string_view body, std::string_view name) {
+    if (!doc.ok()) return std::unexpected(make_error(error_kind::bad_answer, what_it_is(body)));
+    if (local_name(doc.root()) == name) return doc.root();
+    if (const auto found = read_error(doc.root())) {
+        // An error inside a 200 without a known code is the service's failure: the request was fine by its status.
+        return std::unexpected(make_error(classify(500, found->code), found->code));
+    }
+    const auto is = what_it_is(body);
+    return std::unexpected(make_error(error_kind::bad_answer, is.starts_with("HTML") ? is : "unexpected XML document"));
+}
+
+std::unexpected<error> incomplete(std::string_view what) {
+    return std::unexpected(make_error(error_kind::bad_answer, fmt::format("answer without {}", what)));
+}
+
+std::optional<std::uint64_t> to_number(std::string_view text) {
+    std::uint64_t value = 0;
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return value;
+}
+
+bool is_true(std::string_view text) {
+    return text == "true" || text == "True" || text == "1";
+}
+
+/// A key as it is, or decoded when the listing is url-encoded.
+std::optional<std::string> key_text(std::string raw, bool encoded) {
+    if (!encoded) return raw;
+    return url_decode(raw);
+}
+
+std::optional<listed_object> read_object(pugi::xml_node node, bool encoded) {
+    auto key = key_text(text_of(node, "Key"), encoded);
+    const auto size = to_number(text_of(node, "Size"));
+    const auto modified = parse_iso_date(text_of(node, "LastModified"));
+    if (!key || key->empty() || !size || !modified) return std::nullopt;
+    return listed_object{std::move(*key), *size, *modified, std::string(strip_quotes(text_of(node, "ETag")))};
+}
+
+}  // namespace
+
+std::optional<error_document> parse_error_document(std::string_view body) {
+    const document doc(body);
+    if (!doc.ok()) return std::nullopt;
+    return read_error(doc.root());
+}
+
+result<list_page> parse_list_page(std::string_view body) {
+    const document doc(body);
+    const auto root = expect_root(doc, body, "ListBucketResult");
+    if (!root) return std::unexpected(root.error());
+    const bool encoded = text_of(*root, "EncodingType") == "url";
+
+    const auto truncated = text_of(*root, "IsTruncated");
+    if (truncated.empty()) return incomplete("IsTruncated");
+    list_page out;
+    out.truncated = is_true(truncated);
+    for (const auto node : root->children()) {
+        const auto name = local_name(node);
+        if (name == "Contents") {
+            auto object = read_object(node, encoded);
+            if (!object) return incomplete("key, size or date of an object");
+            out.objects.push_back(std::move(*object));
+        } else if (name == "CommonPrefixes") {
+            auto prefix = key_text(text_of(node, "Prefix"), encoded);
+            if (!prefix) return incomplete("a common prefix");
+            out.common_prefixes.push_back(std::move(*prefix));
+        }
+    }
+    if (!out.truncated) return out;
+    // The token of V2 is opaque and never encoded; the marker of V1 is a key.
+    out.next = text_of(*root, "NextContinuationToken");
+    if (out.next.empty()) {
+        auto marker = key_text(text_of(*root, "NextMarker"), encoded);
+        if (marker) out.next = std::move(*marker);
+    }
+    const bool is_v2 = !child(*root, "KeyCount").empty() || !child(*root, "ContinuationToken").empty();
+    if (out.next.empty() && !is_v2 && !out.objects.empty()) out.next = out.objects.back().key;
+    // Without this an index would look complete, or never end.
+    if (out.next.empty()) return incomplete("the place where the next page begins");
+    return out;
+}
+
+result<copy_result> parse_copy_result(std::string_view body) {
+    const document doc(body);
+    const auto root = expect_root(doc, body, "CopyObjectResult");
+    if (!root) return std::unexpected(root.error());
+    return copy_result{std::string(strip_quotes(text_of(*root, "ETag"))),
+                       parse_iso_date(text_of(*root, "LastModified"))};
+}
+
+result<std::string> parse_initiate_multipart(std::string_view body) {
+    const document doc(body);
+    const auto root = expect_root(doc, body, "InitiateMultipartUploadResult");
+    if (!root) return std::unexpected(root.error());
+    auto id = text_of(*root, "UploadId");
+    if (id.empty()) return incomplete("UploadId");
+    return id;
+}
+
+result<std::string> parse_complete_multipart(std::string_view body) {
+    const document doc(body);
+    const auto root = expect_root(doc, body, "CompleteMultipartUploadResult");
+    if (!root) return std::unexpected(root.error());
+    return std::string(strip_quotes(text_of(*root, "ETag")));
+}
+
+result<upload_page> parse_upload_page(std::string_view body) {
+    const document doc(body);
+    const auto root = expect_root(doc, body, "ListMultipartUploadsResult");
+    if (!root) return std::unexpected(root.error());
+    const bool encoded = text_of(*root, "EncodingType") == "url";
+    upload_page out;
+    out.truncated = is_true(text_of(*root, "IsTruncated"));
+    for (const auto node : root->children()) {
+        if (local_name(node) != "Upload") continue;
+        auto key = key_text(text_of(node, "Key"), encoded);
+        auto id = text_of(node, "UploadId");
+        if (!key || key->empty() || id.empty()) return incomplete("key or id of an upload");
+        out.uploads.push_back({std::move(*key), std::move(id), parse_iso_date(text_of(node, "Initiated"))});
+    }
+    if (!out.truncated) return out;
+    auto key = key_text(text_of(*root, "NextKeyMarker"), encoded);
+    if (!key || key->empty()) return incomplete("NextKeyMarker");
+    out.next_key = std::move(*key);
+    out.next_upload_id = text_of(*root, "NextUploadIdMarker");
+    return out;
+}
+
+result<sts_credentials> parse_sts_credentials(std::string_view body) {
+    const document doc(body);
+    if (!doc.ok()) return std::unexpected(make_error(error_kind::bad_answer, what_it_is(body)));
+    // <AssumeRoleResponse><AssumeRoleResult><Credentials>; the same with WithWebIdentity in the names.
+    for (const auto node : doc.root().children()) {
+        const auto found = child(node, "Credentials");
+        if (!found) continue;
+        sts_credentials out{text_of(found, "AccessKeyId"), text_of(found, "SecretAccessKey"),
+                            text_of(found, "SessionToken"), parse_iso_date(text_of(found, "Expiration"))};
+        if (out.access_key_id.empty() || out.secret_access_key.empty()) return incomplete("keys");
+        return out;
+    }
+    if (const auto found = read_error(doc.root())) {
+        return std::unexpected(make_error(classify(500, found->code), found->code));
+    }
+    return incomplete("Credentials");
+}
+
+std::string format_complete_multipart(const std::vector<std::string>& etags) {
+    std::string out = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
+    for (std::size_t i = 0; i < etags.size(); ++i) {
+        // An ETag comes from the service; what XML gives a meaning is left out rather than trusted.
+        std::string clean;
+        for (const char c : strip_quotes(etags[i])) {
+            if (c != '<' && c != '>' && c != '&') clean += c;
+        }
+        out += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>\"{}\"</ETag></Part>", i + 1, clean);
+    }
+    return out + "</CompleteMultipartUpload>";
+}
+
+std::optional<std::string> url_decode(std::string_view text) {
+    std::string out;
+    out.reserve(text.size());
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] == '+') {
+            out += ' ';
+        } else if (text[i] != '%') {
+            out += text[i];
+        } else {
+            unsigned value = 0;
+            if (i + 2 >= text.size()) return std::nullopt;
+            const auto digits = text.substr(i + 1, 2);
+            const auto [end, failed] = std::from_chars(digits.data(), digits.data() + 2, value, 16);
+            if (failed != std::errc() || end != digits.data() + 2) return std::nullopt;
+            out += static_cast<char>(value);
+            i += 2;
+        }
+    }
+    return out;
+}
+
+std::string_view strip_quotes(std::string_view etag) noexcept {
+    if (etag.starts_with("W/")) etag.remove_prefix(2);
+    if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') return etag.substr(1, etag.size() - 2);
+    return etag;
+}
+
+}  // namespace keepstore::s3

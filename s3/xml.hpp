@@ -1,0 +1,94 @@
+/// The XML answers of S3 (and of STS) as structs. Every parser takes the whole body and is strict about what matters:
+/// a body that is cut off, that is HTML, empty or of another kind gives error_kind::bad_answer, never an empty list; an
+/// <Error> document gives that error, also inside a 200 (CompleteMultipartUpload and CopyObject begin with the status
+/// before they know how it will end). Element names are compared without namespace prefix. Pure functions.
+#pragma once
+
+#include "s3/error.hpp"
+#include "s3/time.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::s3 {
+
+/// <Error> of S3, or the one inside <ErrorResponse> of STS.
+struct error_document {
+    std::string code;
+    std::string message;
+    std::string region;    ///< Where the bucket really is (AuthorizationHeaderMalformed, PermanentRedirect).
+    std::string endpoint;  ///< Where to go instead (PermanentRedirect).
+    std::string request_id;
+};
+
+/// nullopt if the body is not a (complete) error document.
+[[nodiscard]] std::optional<error_document> parse_error_document(std::string_view body);
+
+struct listed_object {
+    std::string key;
+    std::uint64_t size = 0;
+    sys_seconds last_modified;
+    std::string etag;  ///< Without quotes.
+};
+
+struct list_page {
+    std::vector<listed_object> objects;
+    std::vector<std::string> common_prefixes;
+    bool truncated = false;
+    /// Where the next page begins when truncated: the continuation token (V2) or marker (V1). Never empty then.
+    std::string next;
+};
+
+/// ListBucketResult of ListObjectsV2 and of V1. Keys are decoded when the answer says encoding-type url.
+/// A truncated V1 page without NextMarker continues after its last key.
+[[nodiscard]] result<list_page> parse_list_page(std::string_view body);
+
+struct copy_result {
+    std::string etag;  ///< Without quotes; empty if the service left it out.
+    std::optional<sys_seconds> last_modified;
+};
+[[nodiscard]] result<copy_result> parse_copy_result(std::string_view body);
+
+/// \returns the upload id.
+[[nodiscard]] result<std::string> parse_initiate_multipart(std::string_view body);
+
+/// \returns the ETag without quotes, which some services leave empty.
+[[nodiscard]] result<std::string> parse_complete_multipart(std::string_view body);
+
+struct listed_upload {
+    std::string key;
+    std::string upload_id;
+    std::optional<sys_seconds> initiated;
+};
+
+struct upload_page {
+    std::vector<listed_upload> uploads;
+    bool truncated = false;
+    std::string next_key;
+    std::string next_upload_id;
+};
+[[nodiscard]] result<upload_page> parse_upload_page(std::string_view body);
+
+/// The credentials in an answer of STS (AssumeRole, AssumeRoleWithWebIdentity).
+struct sts_credentials {
+    std::string access_key_id;
+    std::string secret_access_key;
+    std::string session_token;
+    std::optional<sys_seconds> expiration;
+};
+[[nodiscard]] result<sts_credentials> parse_sts_credentials(std::string_view body);
+
+/// <CompleteMultipartUpload> for these ETags; parts are numbered from 1.
+[[nodiscard]] std::string format_complete_multipart(const std::vector<std::string>& etags);
+
+/// "%2F" and "+" as url-encoded keys have them. nullopt for a stray '%'.
+[[nodiscard]] std::optional<std::string> url_decode(std::string_view text);
+
+/// An ETag without its quotes: "\"abc\"" and abc are both abc.
+[[nodiscard]] std::string_view strip_quotes(std::string_view etag) noexcept;
+
+}  // namespace keepstore::s3

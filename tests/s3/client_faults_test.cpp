@@ -1,0 +1,474 @@
+/// What S3 and the network do now and then, and what the client makes of it.
+#include "tests/s3/bucket_fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace keepstore;
+using namespace keepstore::s3;
+using namespace keepstore::test;
+using namespace std::chrono;
+
+namespace {
+
+/// Fails `failures` times as told, then is well.
+stub_service::handler_type fails_first(std::size_t failures, stub_reply how) {
+    return [=](const seen_request& r, std::size_t number) {
+        if (number < failures) return how;
+        if (r.method == "PUT") return stub_reply{.headers = {{"ETag", stub_etag}}};
+        return object_reply("content");
+    };
+}
+
+const std::string copy_answer =
+    "<CopyObjectResult><LastModified>2009-10-12T17:50:03Z</LastModified><ETag>\"e\"</ETag></CopyObjectResult>";
+
+std::string http_date(milliseconds from_now) {
+    return format_http_date(floor<seconds>(system_clock::now() + from_now));
+}
+
+}  // namespace
+
+TEST_CASE("what may pass is tried again, on a new connection where it broke", "[s3][retry][client]") {
+    const std::pair<const char*, stub_reply> rows[] = {
+        {"500", error_reply(500, "InternalError")},
+        {"503", error_reply(503, "SlowDown")},
+        {"503 without a body", {.status = 503}},
+        {"502 from a proxy", {.status = 502, .body = "<html><body>Bad Gateway</body></html>"}},
+        {"429", {.status = 429}},
+        {"closed", {.hang_up = true}},
+        {"RequestTimeout", error_reply(400, "RequestTimeout")},
+        {"success without its headers", {.status = 200, .body = "x"}},
+    };
+    for (const auto& [name, how] : rows) {
+        CAPTURE(name);
+        stub_service service(fails_first(2, how));
+        const auto bucket = make_bucket(service);
+        const auto got = run(get_text(bucket, "k"));
+        REQUIRE(got.has_value());
+        CHECK(*got == "content");
+        CHECK(service.count() == 3);
+        CHECK(bucket.stats().retries == 2);
+        CHECK(bucket.stats().operations.at("get") == 3);
+    }
+}
+
+TEST_CASE("a failure that lasts is told with status, code and request id", "[s3][client]") {
+    stub_service service(fails_first(100, error_reply(500, "InternalError")));
+    const auto bucket = make_bucket(service);
+    const auto got = run(bucket.head("k", soon()));
+    REQUIRE_FALSE(got.has_value());
+    CHECK(got.error().text.starts_with("S3 head: 500 (request tx2): "));  // A HEAD has no body.
+    const auto body = run(get_text(bucket, "k"));
+    REQUIRE_FALSE(body.has_value());
+    CHECK(body.error() == errc::unavailable);
+    CHECK(body.error().text.starts_with("S3 get: 500 InternalError (request tx2): The storage service failed"));
+    CHECK(service.count() == 2 * limits::s3_attempts_max);
+    CHECK(bucket.stats().errors.at("*smithy.OperationError 500 InternalError") == limits::s3_attempts_max);
+    CHECK(bucket.stats().retries_refused == 2);
+}
+
+TEST_CASE("what lasts is not tried again", "[s3][retry][client]") {
+    for (const auto& [status, code] : {std::pair{403, "AccessDenied"},
+                                       {400, "InvalidArgument"},
+                                       {412, "PreconditionFailed"},
+                                       {501, "NotImplemented"},
+                                       {404, "NoSuchKey"},
+                                       {403, "InvalidAccessKeyId"}}) {
+        CAPTURE(code);
+        stub_service service(fails_first(1, error_reply(static_cast<unsigned>(status), code)));
+        const auto bucket = make_bucket(service);
+        const auto got = run(get_text(bucket, "k"));
+        REQUIRE_FALSE(got.has_value());
+        CHECK((got.error() == errc::not_found) == (std::string(code) == "NoSuchKey"));
+        CHECK(service.count() == 1);
+    }
+}
+
+TEST_CASE("an error inside a 200 is an error, for every operation but get", "[s3][client]") {
+    const auto bad = error_reply(200, "InternalError");
+    stub_service service([&](const seen_request&, std::size_t) { return bad; });
+    auto options = stub_options(service);
+    options.retry.attempts_max = 2;
+    const auto bucket = make_bucket(options);
+    CHECK(kind(run(bucket.put("k", text_body("x"), {}, soon()))) == error_kind::server);
+    CHECK(kind(run(bucket.copy("k", "trash/k", {}, soon()))) == error_kind::server);
+    CHECK(kind(run(bucket.del("k", soon()))) == error_kind::server);
+    CHECK(kind(run(bucket.list({}, soon()))) == error_kind::server);
+    CHECK(kind(run(bucket.create_multipart("k", {}, soon()))) == error_kind::server);
+    CHECK(kind(run(bucket.upload_part("k", "u", 1, text_body("x"), {}, soon()))) == error_kind::server);
+    CHECK(kind(run(bucket.complete_multipart("k", "u", {"e"}, soon()))) == error_kind::server);
+    CHECK(kind(run(bucket.abort_multipart("k", "u", soon()))) == error_kind::server);
+    CHECK(service.count() == 16);
+}
+
+TEST_CASE("a copy that fails inside its 200 is repeated until it is confirmed", "[s3][client]") {
+    stub_service service([](const seen_request&, std::size_t number) -> stub_reply {
+        if (number == 0) return error_reply(200, "SlowDown");
+        if (number == 1) return {.body = copy_answer, .cut_after = 30};
+        if (number == 2) return {.body = copy_answer.substr(0, 40)};
+        if (number == 3) return {};
+        return {.body = copy_answer};
+    });
+    const auto bucket = make_bucket(service);
+    CHECK(run(bucket.copy("k", "trash/k", {}, soon()))->etag == "e");
+    CHECK(service.count() == 5);
+}
+
+TEST_CASE("a listing that is cut off or is a web page is never a short listing", "[s3][client]") {
+    const std::string page = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
+    for (const auto& how : {stub_reply{.body = page, .cut_after = 40}, stub_reply{.body = page.substr(0, 50)},
+                            stub_reply{.body = "<html><body>login</body></html>"}, stub_reply{}}) {
+        stub_service service(
+            [&](const seen_request&, std::size_t number) { return number == 0 ? how : stub_reply{.body = page}; });
+        const auto bucket = make_bucket(service);
+        CHECK(run(bucket.list({}, soon())).has_value());
+        CHECK(service.count() == 2);
+
+        stub_service broken([&](const seen_request&, std::size_t) { return how; });
+        const auto other = make_bucket(broken);
+        const auto got = run(other.list({}, soon()));
+        REQUIRE_FALSE(got.has_value());
+        CHECK(got.error() == errc::unavailable);
+    }
+}
+
+TEST_CASE("a completed upload whose answer was lost is recognised by its ETag", "[s3][client]") {
+    const std::vector<std::string> parts{"d41d8cd98f00b204e9800998ecf8427e", "\"9b2cf535f27731c974343645a3985328\""};
+    const auto etag = multipart_etag(parts);
+    REQUIRE(etag.has_value());
+    // printf of both digests in binary, through md5sum.
+    CHECK(*etag == "e0a391cd051234e882ff555d629d60b9-2");
+    CHECK_FALSE(multipart_etag({"not-an-md5"}).has_value());
+    for (const bool same : {true, false}) {
+        stub_service service([&](const seen_request& r, std::size_t number) {
+            if (number == 0) return stub_reply{.hang_up = true};
+            if (r.method == "POST") return error_reply(404, "NoSuchUpload");
+            auto reply = object_reply("x");
+            reply.headers.at(0).second = "\"" + (same ? *etag : std::string("other-2")) + "\"";
+            return reply;
+        });
+        const auto bucket = make_bucket(service);
+        const auto done = run(bucket.complete_multipart("k", "u", parts, soon()));
+        CHECK(done.has_value() == same);
+        if (!same) CHECK(kind(done) == error_kind::no_such_upload);
+    }
+}
+
+TEST_CASE("a download goes on where its connection broke", "[s3][client]") {
+    std::string content;
+    for (int i = 0; i < 10000; ++i) content += static_cast<char>('a' + i % 23);
+    stub_service service([&](const seen_request& r, std::size_t number) {
+        auto reply = ranged_reply(r, content);
+        if (number < 3) reply.cut_after = 2000;
+        return reply;
+    });
+    const auto bucket = make_bucket(service);
+    CHECK(run(get_text(bucket, "k", {.range = byte_range{100, 9000}})) == content.substr(100, 9000));
+    const auto seen = service.seen();
+    REQUIRE(seen.size() == 4);
+    CHECK(seen[0].header("range") == "bytes=100-9099");
+    CHECK(seen[1].header("range") == "bytes=2100-9099");
+    CHECK(seen[1].header("if-match") == stub_etag);
+    CHECK(seen[3].header("range") == "bytes=6100-9099");
+    CHECK(bucket.stats().resumed_downloads == 3);
+    CHECK(bucket.stats().bytes_in == 9000);
+}
+
+TEST_CASE("a download does not go on with another object", "[s3][client]") {
+    const std::string content(5000, 'x');
+    stub_service service([&](const seen_request& r, std::size_t number) {
+        auto reply = ranged_reply(r, content);
+        if (number == 0) reply.cut_after = 1000;
+        if (number > 0) reply.headers.at(0).second = "\"other\"";
+        return reply;
+    });
+    const auto bucket = make_bucket(service);
+    CHECK(kind(run(get_text(bucket, "k"))) == error_kind::precondition);
+}
+
+TEST_CASE("a download that keeps breaking ends with the error", "[s3][client]") {
+    const std::string content(5000, 'x');
+    stub_service service([&](const seen_request& r, std::size_t) {
+        auto reply = ranged_reply(r, content);
+        reply.cut_after = 1;
+        return reply;
+    });
+    const auto bucket = make_bucket(service);
+    const auto got = run(get_text(bucket, "k"));
+    CHECK(kind(got) == error_kind::network);
+    CHECK(service.count() == limits::s3_attempts_max);
+}
+
+TEST_CASE("the region is learned from header or body and kept", "[s3][client][region]") {
+    const std::pair<const char*, stub_reply> rows[] = {
+        {"body", error_reply(400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>")},
+        {"header", {.status = 301, .headers = {{"x-amz-bucket-region", "eu-west-1"}}}},
+        {"redirect body", error_reply(301, "PermanentRedirect", "<Region>eu-west-1</Region>")},
+        {"bare 400", {.status = 400, .headers = {{"x-amz-bucket-region", "eu-west-1"}}}},
+        {"bare 403", {.status = 403, .headers = {{"x-amz-bucket-region", "eu-west-1"}}}},
+    };
+    for (const auto& [name, wrong] : rows) {
+        CAPTURE(name);
+        stub_service service([&](const seen_request& r, std::size_t) {
+            return r.header("authorization").find("/eu-west-1/s3/") == std::string::npos ? wrong
+                                                                                         : object_reply("content");
+        });
+        const auto bucket = make_bucket(service);
+        CHECK(run(get_text(bucket, "k")) == std::string("content"));
+        CHECK(service.count() == 2);
+        CHECK(run(bucket.head("k", soon())).has_value());
+        CHECK(service.count() == 3);
+        CHECK(bucket.region() == "eu-west-1");
+        CHECK(bucket.stats().retries == 0);
+    }
+}
+
+TEST_CASE("a region that leads in circles, or nowhere, ends in words", "[s3][client][region]") {
+    stub_service service([](const seen_request& r, std::size_t) {
+        const bool east = r.header("authorization").find("/us-east-1/s3/") != std::string::npos;
+        return error_reply(301, "PermanentRedirect",
+                           east ? "<Region>eu-west-1</Region>" : "<Region>us-east-1</Region>");
+    });
+    const auto bucket = make_bucket(service);
+    const auto got = run(get_text(bucket, "k"));
+    REQUIRE_FALSE(got.has_value());
+    CHECK(kind(got) == error_kind::wrong_region);
+    CHECK(got.error().text.find("set Region") != std::string::npos);
+    CHECK(service.count() == limits::s3_corrections_max + 1);
+
+    stub_service mute([](const seen_request&, std::size_t) { return stub_reply{.status = 301}; });
+    const auto other = make_bucket(mute);
+    CHECK(kind(run(get_text(other, "k"))) == error_kind::wrong_region);
+    CHECK(mute.count() == 1);
+    // What is not a region does not get into a host name.
+    stub_service evil([](const seen_request&, std::size_t) {
+        return error_reply(301, "PermanentRedirect", "<Region>evil.example/</Region>");
+    });
+    const auto third = make_bucket(evil);
+    CHECK(kind(run(get_text(third, "k"))) == error_kind::wrong_region);
+    CHECK(evil.count() == 1);
+}
+
+TEST_CASE("with a wrong clock requests are signed with the service's time, until the clock is right",
+          "[s3][client][clock]") {
+    // The service's clock is right; ours is an hour slow at first.
+    std::atomic<int> slow_by{3600};
+    stub_service service([](const seen_request& r, std::size_t) {
+        const auto date = r.header("x-amz-date");
+        const auto iso = date.substr(0, 4) + "-" + date.substr(4, 2) + "-" + date.substr(6, 5) + ":" +
+                         date.substr(11, 2) + ":" + date.substr(13);
+        const auto signed_at = parse_iso_date(iso);
+        const auto off = signed_at ? abs(floor<seconds>(system_clock::now()) - *signed_at) : hours(24);
+        auto reply = off > minutes(15) ? error_reply(403, "RequestTimeTooSkewed") : object_reply("content");
+        reply.headers.emplace_back("Date", http_date(milliseconds(0)));
+        return reply;
+    });
+    auto options = stub_options(service);
+    options.now = [&] { return floor<milliseconds>(system_clock::now()) - seconds(slow_by.load()); };
+    const auto bucket = make_bucket(options);
+    CHECK(run(bucket.head("k", soon())).has_value());  // A HEAD, which does not say why it is refused.
+    CHECK(service.count() == 2);
+    CHECK(abs(bucket.clock_skew() - seconds(3600)) <= seconds(2));
+    CHECK(run(get_text(bucket, "k")).has_value());
+    CHECK(service.count() == 3);
+
+    slow_by = 0;
+    CHECK(run(get_text(bucket, "k")).has_value());
+    CHECK(service.count() == 5);
+    CHECK(bucket.clock_skew() == seconds(0));
+}
+
+TEST_CASE("a skewed answer that comes from a cache, or has no date, teaches nothing", "[s3][client][clock]") {
+    for (const bool dated : {true, false}) {
+        stub_service service([&](const seen_request&, std::size_t) {
+            auto reply = error_reply(403, "RequestTimeTooSkewed");
+            if (dated) reply.headers = {{"Date", http_date(hours(2))}, {"Age", "7200"}};
+            return reply;
+        });
+        const auto bucket = make_bucket(service);
+        const auto got = run(get_text(bucket, "k"));
+        CHECK(kind(got) == error_kind::clock_skew);
+        CHECK(service.count() == 1);
+        CHECK(got.error().text.find("NTP") != std::string::npos);
+    }
+}
+
+TEST_CASE("expired keys are renewed once and the request is repeated", "[s3][client][credentials]") {
+    const std::pair<const char*, stub_reply> rows[] = {
+        {"400", error_reply(400, "ExpiredToken")},
+        {"InvalidToken", error_reply(400, "InvalidToken")},
+        {"403", error_reply(403, "ExpiredToken")},
+        {"rotated", error_reply(403, "InvalidAccessKeyId")},
+        {"bare 400", {.status = 400}},
+    };
+    for (const auto& [name, refused] : rows) {
+        CAPTURE(name);
+        const auto fetched = std::make_shared<std::atomic<int>>(0);
+        stub_service service([&](const seen_request& r, std::size_t) {
+            return r.header("authorization").find("Credential=K1/") == std::string::npos ? refused
+                                                                                         : object_reply("content");
+        });
+        const auto keys = std::make_shared<credentials_cache>(std::make_unique<counting_source>(fetched));
+        const auto bucket = make_bucket(stub_options(service), keys);
+        CHECK(run(bucket.head("k", soon())).has_value());
+        CHECK(service.count() == 2);
+        CHECK(service.seen().at(1).header("x-amz-security-token") == "token1");
+        CHECK(*fetched == 2);
+    }
+}
+
+TEST_CASE("keys that stay refused are renewed once only", "[s3][client][credentials]") {
+    stub_service service([](const seen_request&, std::size_t) { return error_reply(400, "ExpiredToken"); });
+    const auto fetched = std::make_shared<std::atomic<int>>(0);
+    const auto keys = std::make_shared<credentials_cache>(std::make_unique<counting_source>(fetched));
+    const auto bucket = make_bucket(stub_options(service), keys);
+    const auto got = run(get_text(bucket, "k"));
+    CHECK(kind(got) == error_kind::expired_token);
+    CHECK(service.count() == 2);
+    CHECK(*fetched == 2);
+
+    const auto fixed = make_bucket(service);
+    CHECK(kind(run(get_text(fixed, "k"))) == error_kind::expired_token);
+    CHECK(service.count() == 3);
+}
+
+TEST_CASE("a HEAD that is refused without a word gets the reason, and learns from it", "[s3][client]") {
+    // As a service that does not give the region in a header.
+    stub_service moved([](const seen_request& r, std::size_t) {
+        if (r.header("authorization").find("/eu-west-1/") != std::string::npos) return object_reply("content");
+        return error_reply(400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>");
+    });
+    const auto bucket = make_bucket(moved);
+    CHECK(run(bucket.head("k", soon())).has_value());
+    CHECK(moved.count() == 4);
+    CHECK(run(bucket.head("k", soon())).has_value());
+    CHECK(moved.count() == 5);
+
+    stub_service wrong([](const seen_request&, std::size_t) { return error_reply(403, "SignatureDoesNotMatch"); });
+    const auto refused = make_bucket(wrong);
+    CHECK(kind(run(refused.head("k", soon()))) == error_kind::bad_credentials);
+    CHECK(wrong.count() == 2);
+
+    // Denied for this object alone.
+    stub_service closed([](const seen_request& r, std::size_t) {
+        return r.path() == "/keep" ? stub_reply{} : stub_reply{.status = 403};
+    });
+    const auto denied = make_bucket(closed);
+    CHECK(kind(run(denied.head("k", soon()))) == error_kind::access_denied);
+    CHECK(closed.count() == 3);
+}
+
+TEST_CASE("a 404 without a body counts as missing only if the bucket is there", "[s3][client]") {
+    std::atomic<int> bucket_status{404};
+    std::atomic<int> bucket_asked{0};
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (r.target != "/keep") return stub_reply{.status = 404};
+        ++bucket_asked;
+        return stub_reply{.status = static_cast<unsigned>(bucket_status.load())};
+    });
+    const auto bucket = make_bucket(service);
+    auto got = run(bucket.head("k", soon()));
+    REQUIRE_FALSE(got.has_value());
+    CHECK(got.error() == errc::unavailable);
+    CHECK(kind(got) == error_kind::no_such_bucket);
+    CHECK(kind(run(get_text(bucket, "k"))) == error_kind::no_such_bucket);
+    CHECK(kind(run(bucket.del("k", soon()))) == error_kind::no_such_bucket);
+    CHECK(kind(run(bucket.head_bucket(soon()))) == error_kind::no_such_bucket);
+
+    bucket_status = 200;
+    bucket_asked = 0;
+    for (int i = 0; i < 3; ++i) {
+        got = run(bucket.head("k", soon()));
+        REQUIRE_FALSE(got.has_value());
+        CHECK(got.error() == errc::not_found);
+    }
+    CHECK(bucket_asked == 1);  // The bucket has just been seen.
+    CHECK(bucket.stats().errors.at("*smithy.OperationError 404 NotFound") >= 3);
+}
+
+TEST_CASE("a service that does not answer costs the deadline and no more", "[s3][client][timeout]") {
+    script_server silent([](peer& p, int) { p.wait_closed(); });
+    client_options options;
+    options.endpoint = "http://127.0.0.1:" + std::to_string(silent.port());
+    options.bucket = "keep";
+    const auto bucket = make_bucket(options);
+    const auto began = steady_clock::now();
+    const auto got = run(bucket.head("k", deadline::in(milliseconds(300))));
+    const auto took = steady_clock::now() - began;
+    REQUIRE_FALSE(got.has_value());
+    CHECK(got.error() == errc::timeout);
+    CHECK(took >= milliseconds(300));
+    CHECK(took < seconds(3));
+}
+
+TEST_CASE("ReadTimeout ends an attempt, and the next one may succeed", "[s3][client][timeout]") {
+    script_server flaky([](peer& p, int number) {
+        if (p.head().empty()) return;
+        if (number == 0) {
+            p.wait_closed();
+        } else {
+            p.send("HTTP/1.1 204 No Content\r\n\r\n");
+            p.wait_closed();
+        }
+    });
+    client_options options;
+    options.endpoint = "http://127.0.0.1:" + std::to_string(flaky.port());
+    options.bucket = "keep";
+    options.read_timeout = milliseconds(200);
+    const auto bucket = make_bucket(options);
+    CHECK(run(bucket.del("k", soon())).has_value());
+    CHECK(bucket.stats().retries == 1);
+}
+
+TEST_CASE("a caller who goes away ends the call, also while it waits to try again", "[s3][client][cancel]") {
+    stub_service service([](const seen_request&, std::size_t) { return error_reply(503, "SlowDown"); });
+    auto options = stub_options(service);
+    options.retry.random = [] { return 0.999; };
+    options.retry.throttled_base = seconds(100);
+    options.retry.wait_max = seconds(100);
+    const auto bucket = make_bucket(options);
+    auto& context = new_context();
+    asio::cancellation_signal signal;
+    std::optional<result<void>> outcome;
+    const auto work = [](const client& b) -> awaitable<result<void>> {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(false);
+        co_return co_await b.del("k", deadline::never());
+    };
+    asio::co_spawn(
+        context, work(bucket),
+        asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, result<void> r) { outcome = r; }));
+    const auto limit = steady_clock::now() + seconds(10);
+    while (bucket.stats().retries == 0 && steady_clock::now() < limit) context.run_for(milliseconds(5));
+    CHECK(service.count() == 1);
+    signal.emit(asio::cancellation_type::total);
+    while (!outcome && steady_clock::now() < limit) context.run_for(milliseconds(5));
+    REQUIRE(outcome.has_value());
+    CHECK(outcome->error() == errc::cancelled);
+}
+
+TEST_CASE("an outage costs one attempt a call once the budget is spent", "[s3][retry][client]") {
+    stub_service service([](const seen_request&, std::size_t) { return stub_reply{.status = 500}; });
+    const auto bucket = make_bucket(service);
+    const auto budget = static_cast<std::size_t>(limits::s3_retry_tokens_max / limits::s3_retry_cost_transient);
+    for (std::size_t i = 0; i < budget; ++i) CHECK_FALSE(run(bucket.head("k", soon())).has_value());
+    const auto before = service.count();
+    CHECK(before == budget + budget);  // One each, and the retries.
+    CHECK_FALSE(run(bucket.head("k", soon())).has_value());
+    CHECK(service.count() == before + 1);
+}
+
+TEST_CASE("no key, signature or object name is in an error", "[s3][client]") {
+    stub_service service([](const seen_request&, std::size_t) {
+        return error_reply(403, "SignatureDoesNotMatch",
+                           "<StringToSign>AWS4 secret</StringToSign><AWSAccessKeyId>AKID</AWSAccessKeyId>");
+    });
+    const auto bucket = make_bucket(service);
+    const auto got = run(get_text(bucket, "objectname"));
+    REQUIRE_FALSE(got.has_value());
+    for (const auto* word : {"AKID", "AWS4 secret", "objectname", "AWS4", "Signature="}) {
+        CAPTURE(word);
+        CHECK(got.error().text.find(word) == std::string::npos);
+    }
+    CHECK(got.error().text.find("SignatureDoesNotMatch") != std::string::npos);
+}

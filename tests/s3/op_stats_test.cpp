@@ -1,0 +1,37 @@
+#include "s3/op_stats.hpp"
+#include "base/limits.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace keepstore;
+using namespace keepstore::s3;
+
+TEST_CASE("operations have the Go daemon's names, and others are apart", "[s3][stats]") {
+    op_stats stats;
+    for (std::size_t i = 0; i < operation_count; ++i) stats.count(static_cast<operation>(i));
+    const auto got = stats.snapshot();
+    CHECK(got.operations ==
+          std::map<std::string, std::uint64_t>{{"delete", 1}, {"get", 1}, {"head", 1}, {"list", 1}, {"put", 1}});
+    CHECK(got.other_operations.size() == operation_count - 5);
+    CHECK(got.other_operations.at("copy") == 1);
+}
+
+TEST_CASE("error types are the Go daemon's, and what a service invents is bounded", "[s3][stats]") {
+    op_stats stats;
+    stats.failed(404, "NoSuchKey");
+    stats.failed(404, "");
+    stats.failed(503, "");
+    stats.failed(0, "");
+    stats.failed(500, "a code\nwith \"quotes\"");
+    auto got = stats.snapshot().errors;
+    CHECK(got.at("*smithy.OperationError 404 NoSuchKey") == 1);
+    CHECK(got.at("*smithy.OperationError 404 NotFound") == 1);
+    CHECK(got.at("*smithy.OperationError 503 ServiceUnavailable") == 1);
+    CHECK(got.at("*smithy.OperationError") == 1);
+    CHECK(got.at("*smithy.OperationError 500 InternalServerError") == 1);
+
+    for (int i = 0; i < 1000; ++i) stats.failed(400, "Code" + std::to_string(i));
+    got = stats.snapshot().errors;
+    CHECK(got.size() == limits::s3_error_types_max + 1);
+    CHECK(got.at("*smithy.OperationError other") == 1000 + 5 - limits::s3_error_types_max);
+}

@@ -1,0 +1,113 @@
+#include "s3/probe.hpp"
+#include "tests/s3/memory_service.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace keepstore;
+using namespace keepstore::s3;
+using namespace keepstore::test;
+using vice = memory_service::vice;
+
+namespace {
+
+struct outcome {
+    bool good;
+    std::vector<std::string> lines;
+    [[nodiscard]] bool has(std::string_view begin) const {
+        return std::ranges::any_of(lines, [&](const auto& l) { return l.starts_with(begin); });
+    }
+    [[nodiscard]] std::string text() const {
+        std::string out;
+        for (const auto& l : lines) out += l + "\n";
+        return out;
+    }
+};
+
+outcome probe(client_options options, std::shared_ptr<credentials_cache> keys = fixed_keys()) {
+    outcome out{};
+    const auto take = [&](const probe_line& line) { out.lines.push_back(to_text(line)); };
+    out.good = run(probe_bucket(std::move(options), std::move(keys), take, soon()));
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a good bucket passes every step and is left as it was", "[s3][probe]") {
+    memory_service bucket;
+    const auto got = probe(stub_options(bucket.service()));
+    INFO(got.text());
+    CHECK(got.good);
+    for (const auto* step :
+         {"ok: address:", "ok: name:", "ok: connection:", "note: clock:", "ok: credentials: from configuration",
+          "ok: bucket:", "ok: put:", "ok: get:", "ok: digest:", "ok: copy:", "ok: delete:", "ok: multipart:"}) {
+        CAPTURE(step);
+        CHECK(got.has(step));
+    }
+    CHECK(bucket.objects() == 0);
+    CHECK(got.text().find("secret") == std::string::npos);
+    CHECK(got.text().find("AKID") == std::string::npos);
+}
+
+TEST_CASE("each thing that is wrong is said at its step", "[s3][probe]") {
+    const std::tuple<vice, const char*> rows[] = {
+        {vice::takes_wrong_digest, "failed: digest: the service takes a body"},
+        {vice::loses_bytes, "failed: get: what was read is not what was written"},
+        {vice::keeps_deleted, "failed: delete: a deleted object is still there"},
+        {vice::no_copy, "failed: copy: S3 copy: 501 NotImplemented"},
+        {vice::denies, "failed: bucket: S3 list: 403 AccessDenied"},
+    };
+    for (const auto& [bad, line] : rows) {
+        CAPTURE(line);
+        memory_service bucket(bad);
+        const auto got = probe(stub_options(bucket.service()));
+        INFO(got.text());
+        CHECK_FALSE(got.good);
+        CHECK(got.has(line));
+    }
+}
+
+TEST_CASE("what is wrong before the bucket ends the probe there", "[s3][probe]") {
+    memory_service bucket;
+    auto options = stub_options(bucket.service());
+    options.endpoint = "ftp://x";
+    CHECK(probe(options).has("failed: address: Endpoint"));
+    options.endpoint.clear();
+    options.region.clear();
+    CHECK(probe(options).has("failed: address: one of Endpoint and Region"));
+
+    options = stub_options(bucket.service());
+    options.endpoint = "http://127.0.0.99:" + std::to_string(bucket.service().port());
+    CHECK(probe(options).has("failed: connection: "));
+
+    credentials_config none;
+    none.env = [](std::string_view name) -> std::optional<std::string> {
+        return name == "AWS_EC2_METADATA_DISABLED" ? std::optional<std::string>("true") : std::nullopt;
+    };
+    const auto got = probe(stub_options(bucket.service()), *make_credentials(none));
+    CHECK_FALSE(got.good);
+    CHECK(got.lines.back().starts_with("failed: credentials: no credentials in"));
+}
+
+TEST_CASE("a bucket without a host name of its own is told apart from a wrong endpoint", "[s3][probe]") {
+    memory_service bucket;
+    auto options = stub_options(bucket.service());
+    options.endpoint = "http://s3.invalid:" + std::to_string(bucket.service().port());
+    options.hosts = {{"s3.invalid", "127.0.0.1"}};
+    const auto got = probe(options);
+    INFO(got.text());
+    CHECK(got.lines.back().find("set UsePathStyle to true") != std::string::npos);
+}
+
+TEST_CASE("a wrong region works and is noted", "[s3][probe]") {
+    stub_service moved([](const seen_request& r, std::size_t) {
+        if (r.header("authorization").find("/eu-west-1/") == std::string::npos) {
+            return error_reply(400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>");
+        }
+        if (r.path() == "/keep")
+            return stub_reply{.body = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"};
+        return error_reply(403, "AccessDenied");
+    });
+    const auto got = probe(stub_options(moved));
+    CHECK(got.has("note: region: the bucket is in eu-west-1, not in us-east-1"));
+    CHECK(got.has("failed: put: S3 put: 403 AccessDenied"));
+}

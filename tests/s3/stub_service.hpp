@@ -1,0 +1,113 @@
+/// An HTTP service on loopback that answers as the test says and remembers what it was asked: for what a real S3
+/// service does rarely. Keeps connections alive as a real one does.
+#pragma once
+
+#include "tests/net/script_server.hpp"
+
+#include <algorithm>
+#include <functional>
+#include <map>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::test {
+
+struct seen_request {
+    std::string method;
+    std::string target;
+    std::map<std::string, std::string> headers;  ///< Lower-case names.
+    std::string body;
+
+    [[nodiscard]] std::string header(const std::string& name) const {
+        const auto found = headers.find(name);
+        return found == headers.end() ? "" : found->second;
+    }
+    [[nodiscard]] std::string path() const { return target.substr(0, target.find('?')); }
+};
+
+struct stub_reply {
+    unsigned status = 200;
+    std::string body = {};
+    std::vector<std::pair<std::string, std::string>> headers = {};
+    std::size_t cut_after = std::string::npos;  ///< Body bytes that are sent before the connection ends.
+    bool hang_up = false;                       ///< No answer: the connection ends.
+};
+
+class stub_service {
+  public:
+    /// \param handler  called for one request at a time, with its number from 0.
+    using handler_type = std::function<stub_reply(const seen_request&, std::size_t)>;
+
+    explicit stub_service(handler_type handler, SSL_CTX* tls = nullptr)
+        : handler_(std::move(handler)), server_([this](peer& p, int) { serve(p); }, tls) {}
+    ~stub_service() { server_.stop(); }
+
+    [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(server_.port()); }
+    [[nodiscard]] std::uint16_t port() const { return server_.port(); }
+    [[nodiscard]] int connections() const { return server_.accepted(); }
+
+    [[nodiscard]] std::vector<seen_request> seen() const {
+        const std::lock_guard lock(mutex_);
+        return seen_;
+    }
+    [[nodiscard]] std::size_t count(std::string_view path_prefix = "") const {
+        const std::lock_guard lock(mutex_);
+        return static_cast<std::size_t>(
+            std::ranges::count_if(seen_, [&](const auto& r) { return r.target.starts_with(path_prefix); }));
+    }
+
+  private:
+    static seen_request parse(const std::string& head) {
+        seen_request out;
+        std::size_t at = head.find("\r\n");
+        const auto line = head.substr(0, at);
+        out.method = line.substr(0, line.find(' '));
+        out.target = line.substr(out.method.size() + 1, line.rfind(' ') - out.method.size() - 1);
+        for (at += 2; at < head.size();) {
+            const auto end = head.find("\r\n", at);
+            const auto one = head.substr(at, end - at);
+            at = end + 2;
+            const auto colon = one.find(':');
+            if (colon == std::string::npos) continue;
+            auto name = one.substr(0, colon);
+            std::ranges::transform(name, name.begin(),
+                                   [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+            out.headers[name] = one.substr(std::min(one.size(), one.find_first_not_of(' ', colon + 1)));
+        }
+        return out;
+    }
+
+    void serve(peer& p) {
+        for (;;) {
+            const auto head = p.head();
+            if (head.empty()) return;
+            auto request = parse(head);
+            if (!request.header("expect").empty()) p.send("HTTP/1.1 100 Continue\r\n\r\n");
+            if (const auto length = request.header("content-length"); !length.empty()) {
+                request.body = p.body(std::stoul(length));
+            }
+            stub_reply reply;
+            {
+                const std::lock_guard lock(mutex_);
+                seen_.push_back(request);
+                reply = handler_(request, seen_.size() - 1);
+            }
+            if (reply.hang_up) return;
+            std::string text = "HTTP/1.1 " + std::to_string(reply.status) + " Stub\r\n";
+            for (const auto& [name, value] : reply.headers) text += name + ": " + value + "\r\n";
+            if (reply.status != 204) text += "Content-Length: " + std::to_string(reply.body.size()) + "\r\n";
+            text += "\r\n";
+            if (request.method != "HEAD" && reply.status != 204) text += reply.body.substr(0, reply.cut_after);
+            if (!p.send(text) || reply.cut_after < reply.body.size()) return;
+        }
+    }
+
+    const handler_type handler_;
+    mutable std::mutex mutex_;
+    std::vector<seen_request> seen_;  ///< Guarded by mutex_.
+    script_server server_;
+};
+
+}  // namespace keepstore::test

@@ -1,0 +1,43 @@
+#include "s3/time.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace keepstore::s3;
+using namespace std::chrono;
+
+TEST_CASE("HTTP dates are read to the second", "[s3][time]") {
+    const auto expected = sys_days{year{2009} / 10 / 12} + 17h + 50min + 3s;
+    CHECK(parse_http_date("Mon, 12 Oct 2009 17:50:03 GMT") == expected);
+    CHECK(parse_http_date("Mon, 12 Oct 2009 17:50:03 UTC") == expected);
+    CHECK(parse_http_date("Thu, 29 Feb 2024 00:00:00 GMT") == sys_days{year{2024} / 2 / 29});
+    CHECK(format_http_date(expected) == "Mon, 12 Oct 2009 17:50:03 GMT");
+}
+
+TEST_CASE("what is no HTTP date is refused", "[s3][time]") {
+    for (const auto* text :
+         {"", "Mon", "Mon, 12 Oct 2009 17:50:03", "Mon, 12 Oct 2009 17:50:03 CET", "Mon, 32 Oct 2009 17:50:03 GMT",
+          "Mon, 12 Okt 2009 17:50:03 GMT", "Mon, 12 Oct 2009 24:50:03 GMT", "Mon, 12 Oct 2009 17:50:03 GMT ",
+          "Mon, 1x Oct 2009 17:50:03 GMT", "Thu, 29 Feb 2023 00:00:00 GMT", "Monday, 12-Oct-09 17:50:03 GMT"}) {
+        CAPTURE(text);
+        CHECK_FALSE(parse_http_date(text).has_value());
+    }
+}
+
+TEST_CASE("ISO dates are cut to the second and brought to UTC", "[s3][time]") {
+    const auto expected = sys_days{year{2009} / 10 / 12} + 17h + 50min + 30s;
+    for (const auto* text : {"2009-10-12T17:50:30Z", "2009-10-12T17:50:30.000Z", "2009-10-12T17:50:30.999999Z",
+                             "2009-10-12T17:50:30+00:00", "2009-10-12T19:50:30+02:00", "2009-10-12T15:20:30.1-0230"}) {
+        CAPTURE(text);
+        CHECK(parse_iso_date(text) == expected);
+    }
+    for (const auto* text : {"", "2009-10-12", "2009-10-12 17:50:30Z", "2009-10-12T17:50:30", "2009-13-12T17:50:30Z",
+                             "2009-10-12T17:50:30Zz", "2009-10-12T17:50Z", "2009-10-12T17:50:30+25:00"}) {
+        CAPTURE(text);
+        CHECK_FALSE(parse_iso_date(text).has_value());
+    }
+}
+
+TEST_CASE("signing times have AWS's basic form", "[s3][time]") {
+    CHECK(format_signing_time(sys_days{year{2013} / 5 / 24}) == "20130524T000000Z");
+    CHECK(format_signing_time(sys_days{year{2015} / 8 / 30} + 12h + 36min) == "20150830T123600Z");
+}

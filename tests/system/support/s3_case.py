@@ -1,0 +1,70 @@
+"""The base of test cases that need an S3 server: the one of KEEPSTORE_TEST_S3, which ctest starts once for all of them, or
+else one of their own (python3 tests/system/test_x.py)."""
+
+import atexit
+import json
+import os
+import re
+import secrets
+import unittest
+
+from .case import KeepstoreCase
+from .daemon import TempDir
+from .radosgw import Radosgw, missing
+from .s3_client import S3Client
+from .s3_fault_proxy import FaultProxy
+
+_own = None
+
+
+def server():
+    """Where the server is, as radosgw.py publishes it. SkipTest with the reason if there is none."""
+    global _own  # pylint: disable=global-statement
+    file = os.environ.get("KEEPSTORE_TEST_S3")
+    if file:
+        try:
+            with open(file, encoding="utf-8") as published:
+                info = json.load(published)
+        except FileNotFoundError:
+            raise unittest.SkipTest(f"no S3 server has been started ({file})") from None
+        if "skipped" in info:
+            raise unittest.SkipTest(info["skipped"])
+        return info
+    if missing():
+        raise unittest.SkipTest(missing())
+    if _own is None:
+        folder = TempDir()
+        atexit.register(folder.remove)
+        own = Radosgw(folder.path)
+        atexit.register(own.stop)
+        own.start(owner=os.getpid())
+        _own = own
+    return _own.info
+
+
+class S3Case(KeepstoreCase):
+    """Gives every test a bucket of its own. `self.s3` looks into it directly, past every proxy."""
+
+    def setUp(self):
+        super().setUp()
+        self.server = server()
+        self.s3 = self.s3_client()
+        self.bucket = self.make_bucket()
+
+    def s3_client(self, endpoint=None, **options):
+        given = {"access_key": self.server["access_key"], "secret_key": self.server["secret_key"]} | options
+        found = S3Client(endpoint or self.server["endpoint"], **given)
+        self.addCleanup(found.close)
+        return found
+
+    def make_bucket(self):
+        name = re.sub(r"[^a-z0-9]+", "-", self.id().rsplit(".", 1)[1].lower())[:40].strip("-")
+        bucket = f"{name}-{secrets.token_hex(4)}"
+        self.s3.make_bucket(bucket)
+        self.addCleanup(self.s3.remove_bucket, bucket)
+        return bucket
+
+    def fault_proxy(self, **options):
+        proxy = FaultProxy(self.server["host"], self.server["port"], **options)
+        self.addCleanup(proxy.close)
+        return proxy

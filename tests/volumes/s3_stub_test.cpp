@@ -1,0 +1,220 @@
+// What S3 volumes do when the service says what a real one rarely says.
+#include "digest/md5.hpp"
+#include "tests/contract/volume_harness.hpp"
+#include "tests/s3/stub_service.hpp"
+#include "volumes/s3/s3_volume.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <set>
+#include <thread>
+
+namespace keepstore::test {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::seconds;
+
+volumes::s3_options stub_volume(const stub_service& service) {
+    volumes::s3_options o;
+    o.endpoint = service.url();
+    o.region = "us-east-1";
+    o.bucket = "keep";
+    o.access_key_id = "AKID";
+    o.secret_access_key = s3::secret_string("secret");
+    o.use_path_style = true;
+    o.protect_for = hours(1);
+    o.trash_lifetime = hours(1);
+    o.writable = false;  // No look for left-over uploads, which would count as a request.
+    o.loops = 1;
+    return o;
+}
+
+std::unique_ptr<volumes::volume> open_volume(volumes::s3_options options) {
+    auto opened = volumes::open_s3_volume(std::move(options));
+    if (!opened) throw std::runtime_error(opened.error().text);
+    return std::move(*opened);
+}
+
+stub_reply empty_listing() { return {.body = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"}; }
+bool is_listing(const seen_request& r) { return r.target.find("list-type=2") != std::string::npos; }
+stub_reply stored_as(const std::string& etag) { return {.headers = {{"ETag", "\"" + etag + "\""}}}; }
+stub_reply refused_with(unsigned status, const std::string& code) {
+    return {.status = status, .body = "<Error><Code>" + code + "</Code></Error>"};
+}
+std::string md5_hex(const bytes& content) { return digest::md5_of(content).hex(); }
+bool is_marker(const seen_request& r) { return r.path().find("/recent/") != std::string::npos; }
+
+std::vector<std::string> puts(const stub_service& service) {
+    std::vector<std::string> out;
+    for (const auto& r : service.seen()) {
+        if (r.method == "PUT") out.push_back(r.path().substr(std::string("/keep/").size()));
+    }
+    return out;
+}
+
+}  // namespace
+
+TEST_CASE("a block is not acknowledged when S3 confirms another content", "[volumes][s3][stub]") {
+    for (const std::size_t size : {std::size_t{100}, 1 * MiB}) {
+        const auto content = random_bytes(size);
+        const auto name = digest::md5_of(content);
+        std::string etag;
+        std::vector<std::pair<std::string, std::string>> more;
+        bool good = false;
+        SECTION("another MD5" + std::to_string(size)) { etag = md5_hex({}); }
+        SECTION("the right one" + std::to_string(size)) {
+            etag = name.hex();
+            good = true;
+        }
+        SECTION("encrypted with a key of the customer's: it cannot be known" + std::to_string(size)) {
+            etag = md5_hex({});
+            more = {{"x-amz-server-side-encryption", "aws:kms"}};
+            good = true;
+        }
+        SECTION("no MD5 at all" + std::to_string(size)) {
+            etag = "abc-1";
+            good = true;
+        }
+        if (etag.empty()) continue;  // A section of the other size.
+        stub_service service([&](const seen_request& r, std::size_t) {
+            if (is_listing(r)) return empty_listing();
+            auto reply = stored_as(is_marker(r) ? md5_hex({}) : etag);
+            reply.headers.insert(reply.headers.end(), more.begin(), more.end());
+            return reply;
+        });
+        const auto volume = open_volume(stub_volume(service));
+        CHECK(put(*volume, name, content).has_value() == good);
+        const auto sent = puts(service);
+        REQUIRE_FALSE(sent.empty());
+        CHECK(sent[0] == name.hex());
+        CHECK(std::ranges::count(sent, "recent/" + name.hex()) == (!good ? 0 : size == 100 ? 2 : 1));
+        for (const auto& r : service.seen()) {
+            if (r.method != "PUT" || is_marker(r)) continue;
+            CHECK_FALSE(r.header("content-md5").empty());
+            CHECK(r.header("content-length") == std::to_string(size));
+            CHECK(r.header("x-amz-content-sha256") == "UNSIGNED-PAYLOAD");
+        }
+    }
+}
+
+TEST_CASE("a block is not acknowledged when its marker cannot be written", "[volumes][s3][stub]") {
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        return is_marker(r) ? refused_with(403, "AccessDenied") : stored_as("abc-1");
+    });
+    const auto volume = open_volume(stub_volume(service));
+    for (const std::size_t size : {std::size_t{100}, 1 * MiB}) {
+        const auto content = random_bytes(size);
+        CHECK(is_error(put(*volume, digest::md5_of(content), content), errc::unavailable));
+    }
+}
+
+TEST_CASE("whether PUTs can be conditional is found out and not believed", "[volumes][s3][stub]") {
+    bool conditional = false;
+    stub_reply answer;
+    SECTION("honoured") {
+        conditional = true;
+        answer = refused_with(412, "PreconditionFailed");
+    }
+    SECTION("ignored") { answer = stored_as("abc-1"); }
+    SECTION("unknown to the service") { answer = refused_with(501, "NotImplemented"); }
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        if (r.header("if-none-match") == "*" && is_marker(r)) return answer;
+        return stored_as("abc-1");
+    });
+    const auto volume = open_volume(stub_volume(service));
+    for (int i = 0; i < 3; ++i) {
+        const auto content = random_bytes(100);
+        CHECK(put(*volume, digest::md5_of(content), content).has_value());
+        CHECK(volume->compares_on_commit(100) == conditional);
+    }
+    const auto seen = service.seen();
+    const auto asked = std::ranges::count_if(
+        seen, [](const auto& r) { return r.method == "PUT" && !is_marker(r) && r.header("if-none-match") == "*"; });
+    CHECK(asked == (conditional ? 2 : 0));
+    CHECK(puts(service).size() == 7);
+}
+
+TEST_CASE("nothing is deleted when the copy to the trash is not confirmed", "[volumes][s3][stub]") {
+    std::string copied;
+    unsigned status = 200;
+    SECTION("an error in a 200") { copied = "<Error><Code>InternalError</Code></Error>"; }
+    SECTION("cut off") { copied = "<CopyObjectResult><ETag>x"; }
+    SECTION("no time") { copied = "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>"; }
+    SECTION("an old time") {
+        copied = "<CopyObjectResult><ETag>\"x\"</ETag><LastModified>2009-10-12T17:50:30.000Z</LastModified>"
+                 "</CopyObjectResult>";
+    }
+    SECTION("nothing") { copied = ""; }
+    SECTION("a failure") {
+        status = 503;
+        copied = "<Error><Code>SlowDown</Code></Error>";
+    }
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        if (r.method == "HEAD" && r.path().find("/trash/") != std::string::npos) return stub_reply{.status = 404};
+        if (r.method == "HEAD") {
+            return stub_reply{.headers = {{"ETag", "\"x\""}, {"Last-Modified", "Mon, 12 Oct 2009 17:50:03 GMT"}}};
+        }
+        if (r.method == "PUT") return stub_reply{.status = status, .body = copied};
+        return stub_reply{.status = 204};
+    });
+    const auto volume = open_volume(stub_volume(service));
+    const auto trashed =
+        run(volume->trash(random_name(), {.protect_for = hours(1), .lifetime = hours(1)}, deadline::in(seconds(15))));
+    CHECK_FALSE(trashed.has_value());
+    for (const auto& r : service.seen()) CHECK(r.method != "DELETE");
+}
+
+TEST_CASE("an index that is cut short is an error", "[volumes][s3][stub][index]") {
+    // Blocks in pages of 10, markers never; one page of one listing fails for good.
+    std::vector<std::string> keys;
+    for (int i = 0; i < 5000; ++i) keys.push_back(random_name().hex());
+    std::ranges::sort(keys);
+    std::atomic<bool> broken = false;
+    const auto parameter = [](const std::string& target, const std::string& name) {
+        const auto at = target.find(name + "=");
+        if (at == std::string::npos) return std::string();
+        const auto begin = at + name.size() + 1;
+        return target.substr(begin, target.find('&', begin) - begin);
+    };
+    stub_service service([&](const seen_request& r, std::size_t) {
+        const auto prefix = parameter(r.target, "prefix");
+        if (prefix.starts_with("recent")) return empty_listing();
+        const auto after = parameter(r.target, "continuation-token");
+        if (broken && after.starts_with("7")) return stub_reply{.body = "<ListBucketResult><IsTruncated>tr"};
+        std::string body = "<ListBucketResult>";
+        int count = 0;
+        std::string last;
+        bool more = false;
+        for (auto key = std::ranges::lower_bound(keys, prefix); key != keys.end() && key->starts_with(prefix); ++key) {
+            if (*key <= after) continue;
+            if (count == 100) {
+                more = true;
+                break;
+            }
+            body += "<Contents><Key>" + *key + "</Key><Size>7</Size><ETag>x</ETag>"
+                    "<LastModified>2020-01-01T00:00:00.000Z</LastModified></Contents>";
+            last = *key;
+            ++count;
+        }
+        body += more ? "<IsTruncated>true</IsTruncated><NextContinuationToken>" + last + "</NextContinuationToken>"
+                     : std::string("<IsTruncated>false</IsTruncated>");
+        return stub_reply{.body = body + "</ListBucketResult>"};
+    });
+    const auto volume = open_volume(stub_volume(service));
+    collecting_sink sink;
+    REQUIRE(run(volume->index("", sink, deadline::in(seconds(20)))).has_value());
+    std::set<std::string> listed;
+    for (const auto& b : sink.blocks) listed.insert(b.name.hex());
+    CHECK(sink.blocks.size() == keys.size());
+    CHECK(listed == std::set<std::string>(keys.begin(), keys.end()));
+    broken = true;
+    collecting_sink again;
+    CHECK_FALSE(run(volume->index("", again, deadline::in(seconds(20)))).has_value());
+    CHECK(again.blocks.size() < keys.size());
+}
+
+}  // namespace keepstore::test

@@ -1,0 +1,135 @@
+#include "volumes/s3/availability.hpp"
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::volumes::s3 {
+namespace {
+
+using keepstore::s3::error_kind;
+using keepstore::s3::kind_of;
+
+// What a dead or unreachable service looks like. Throttling is not that, nor anything it said about an object.
+bool is_outage(const error& why) {
+    switch (kind_of(why)) {
+        case error_kind::network:
+        case error_kind::timeout:
+        case error_kind::server:
+        case error_kind::bad_answer:
+        case error_kind::bad_certificate: return true;
+        default: return false;
+    }
+}
+
+}  // namespace
+
+availability::waiting::waiting(availability& owner) : owner_(owner) {
+    if (owner_.waiting_.fetch_add(1, std::memory_order_relaxed) == 0) {
+        owner_.waiting_since_.store(now(), std::memory_order_relaxed);
+    }
+}
+
+availability::waiting::~waiting() { owner_.waiting_.fetch_sub(1, std::memory_order_relaxed); }
+
+result<void> availability::admit() const {
+    if (state_.load(std::memory_order_relaxed) != state::down) return {};
+    const std::lock_guard lock(mutex_);
+    return fail(errc::unavailable, trouble_.empty() ? "the S3 service does not respond" : trouble_);
+}
+
+std::string availability::health() const {
+    if (state_.load(std::memory_order_relaxed) == state::up) return {};
+    const std::lock_guard lock(mutex_);
+    return trouble_;
+}
+
+void availability::succeeded() {
+    progress();
+    // Only written when it changes: this is on every call's way.
+    if (failures_.load(std::memory_order_relaxed) != 0) failures_.store(0, std::memory_order_relaxed);
+}
+
+void availability::failed(const error& why) {
+    if (why == errc::cancelled) return;
+    if (!is_outage(why)) {
+        // It answered.
+        progress();
+        return;
+    }
+    if (failures_.fetch_add(1, std::memory_order_relaxed) + 1 != limits::s3_outage_failures) return;
+    const std::lock_guard lock(mutex_);
+    if (state_.load(std::memory_order_relaxed) == state::down) return;
+    trouble_ = why.text;
+    trouble_kind_ = kind_of(why);
+    state_.store(state::down, std::memory_order_relaxed);
+    log::error("S3 does not respond; requests are refused until it does", {{"bucket", bucket_}, {"error", why.text}});
+}
+
+bool availability::silent() const noexcept {
+    if (waiting_.load(std::memory_order_relaxed) == 0) return false;
+    const auto since =
+        std::max(last_progress_.load(std::memory_order_relaxed), waiting_since_.load(std::memory_order_relaxed));
+    return now() - since > clock::duration(limits::s3_silence_max).count();
+}
+
+bool availability::suspicious() const noexcept {
+    return state_.load(std::memory_order_relaxed) != state::up || silent();
+}
+
+void availability::probe_succeeded() {
+    failures_.store(0, std::memory_order_relaxed);
+    progress();
+    const std::lock_guard lock(mutex_);
+    if (state_.exchange(state::up, std::memory_order_relaxed) == state::up) return;
+    trouble_.clear();
+    log::info("S3 responds again", {{"bucket", bucket_}});
+}
+
+bool availability::probe_failed(const error& why) {
+    const bool outage = is_outage(why);
+    const auto next = outage ? state::down : state::refused;
+    const std::lock_guard lock(mutex_);
+    const auto before = state_.exchange(next, std::memory_order_relaxed);
+    // Texts have the number of the request in them.
+    if (before != next || trouble_kind_ != kind_of(why)) {
+        log::error(outage ? "S3 does not respond" : "S3 refuses this configuration",
+                   {{"bucket", bucket_}, {"error", why.text}});
+    }
+    trouble_ = why.text;
+    trouble_kind_ = kind_of(why);
+    return outage;
+}
+
+awaitable<result<void>> availability::watch(std::shared_ptr<availability> self, probe_type probe,
+                                            std::function<void()> went_down) {
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer(executor);
+    bool first = true;
+    bool calls_ended = false;
+    while (true) {
+        if (first || self->suspicious()) {
+            auto outcome = co_await probe(deadline::in(limits::s3_probe_timeout));
+            if (!outcome && outcome.error() == errc::cancelled) co_return outcome;
+            if (outcome) {
+                if (first) log::info("S3 bucket can be used", {{"bucket", self->bucket_}});
+                self->probe_succeeded();
+                calls_ended = false;
+            } else if (kind_of(outcome.error()) != error_kind::slow_down) {
+                if (self->probe_failed(outcome.error()) && !std::exchange(calls_ended, true)) went_down();
+            }
+            first = false;
+        }
+        const bool refused = self->state_.load(std::memory_order_relaxed) == state::refused;
+        timer.expires_after(refused ? limits::s3_refused_probe_interval : limits::s3_probe_interval);
+        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        if (stopped) co_return fail(errc::cancelled);
+    }
+}
+
+}  // namespace keepstore::volumes::s3

@@ -1,0 +1,70 @@
+#include "volumes/s3/chunk_memory.hpp"
+
+namespace keepstore::volumes::s3 {
+
+class chunk_memory::piece final : public buffer_owner {
+  public:
+    piece(std::shared_ptr<chunk_memory> home, std::size_t size, block memory)
+        : home_(std::move(home)), size_(size), memory_(std::move(memory)) {}
+    [[nodiscard]] std::byte* data() const noexcept { return memory_.get(); }
+
+  private:
+    void recycle() noexcept override {
+        home_->give_back(size_, std::move(memory_));
+        delete this;
+    }
+
+    const std::shared_ptr<chunk_memory> home_;
+    const std::size_t size_;
+    block memory_;
+};
+
+std::optional<mutable_slice> chunk_memory::try_take(std::size_t size) {
+    block memory;
+    {
+        const std::lock_guard lock(mutex_);
+        if (held_ + size > budget_) return std::nullopt;
+        held_ += size;
+        if (size == limits::chunk_size_bytes && !spare_.empty()) {
+            memory = std::move(spare_.back());
+            spare_.pop_back();
+        }
+    }
+    return make(size, std::move(memory));
+}
+
+mutable_slice chunk_memory::take(std::size_t size) {
+    block memory;
+    {
+        const std::lock_guard lock(mutex_);
+        held_ += size;
+        if (size == limits::chunk_size_bytes && !spare_.empty()) {
+            memory = std::move(spare_.back());
+            spare_.pop_back();
+        }
+    }
+    return make(size, std::move(memory));
+}
+
+std::size_t chunk_memory::held_bytes() const {
+    const std::lock_guard lock(mutex_);
+    return held_;
+}
+
+mutable_slice chunk_memory::make(std::size_t size, block memory) {
+    if (!memory) memory = std::make_unique_for_overwrite<std::byte[]>(size);
+    auto* const owner = new piece(shared_from_this(), size, std::move(memory));
+    const buffer_ref share(owner);
+    return {std::span(owner->data(), size), share};
+}
+
+void chunk_memory::give_back(std::size_t size, block memory) noexcept {
+    const std::lock_guard lock(mutex_);
+    held_ -= size;
+    // Never more than the budget, whatever was taken beyond it.
+    if (size == limits::chunk_size_bytes && held_ + (spare_.size() + 1) * size <= budget_) {
+        spare_.push_back(std::move(memory));
+    }
+}
+
+}  // namespace keepstore::volumes::s3

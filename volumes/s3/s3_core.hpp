@@ -1,0 +1,104 @@
+/// What everything in an S3 volume shares, and the steps that its operations are made of. Held by the volume, its
+/// readers, writers and running tasks; safe to use from any thread. Coroutines here run on the volume's loops.
+#pragma once
+
+#include "base/limits.hpp"
+#include "s3/client.hpp"
+#include "volumes/s3/availability.hpp"
+#include "volumes/s3/chunk_memory.hpp"
+#include "volumes/s3/fetch_table.hpp"
+#include "volumes/s3/loop_set.hpp"
+#include "volumes/s3/names.hpp"
+#include "volumes/s3/s3_volume.hpp"
+
+#include <atomic>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace keepstore::volumes::s3 {
+
+namespace protocol = keepstore::s3;
+using protocol::error_kind;
+using protocol::kind_of;
+using protocol::sys_seconds;
+
+/// Whether the service honours If-None-Match with a PUT: some answer 501, some ignore it.
+enum class conditional_put { unknown, honoured, ignored };
+
+class s3_core : public std::enable_shared_from_this<s3_core> {
+  public:
+    s3_core(s3_options o, protocol::client c);
+
+    const s3_options options;
+    const object_names names;
+    const protocol::client client;
+    const std::shared_ptr<availability> watch;
+    const std::shared_ptr<chunk_memory> memory;
+    fetch_table fetches;
+    std::atomic<unsigned> unsized_uploads{0};
+    std::atomic<conditional_put> conditional{conditional_put::unknown};
+    loop_set loops;  // Last: its tasks use the others.
+
+    /// The service's idea of now, as far as it is known.
+    [[nodiscard]] block_time now() const;
+
+    // One request each, with a limit on its time, watched.
+    [[nodiscard]] awaitable<result<protocol::object_info>> head(std::string key, deadline until);
+    [[nodiscard]] awaitable<result<protocol::put_result>> put(std::string key, protocol::upload_body body,
+                                                              protocol::put_options how, deadline until);
+    [[nodiscard]] awaitable<result<void>> del(std::string key, deadline until);
+
+    /// Writes the block's marker: its mtime is now.
+    [[nodiscard]] awaitable<result<void>> mark_recent(md5_digest name, protocol::name_values metadata, deadline until);
+    /// The same for a block that was there before: its attributes, which only large blocks have, are kept.
+    [[nodiscard]] awaitable<result<void>> renew_recent(md5_digest name, std::uint64_t size, deadline until);
+
+    /// Puts the block, with its MD5 for the service to check, and compares what it confirms.
+    [[nodiscard]] awaitable<result<void>> put_block(md5_digest name, protocol::upload_body body, bool if_absent,
+                                                    deadline until);
+    /// The same for one whose bytes are here, and without overwriting anything good: an equal copy stays, a rotten one is
+    /// replaced, a different block with this MD5 is errc::collision. One request where there is none. Only if
+    /// `conditional` says honoured.
+    [[nodiscard]] awaitable<result<void>> put_block_or_compare(md5_digest name, std::vector<const_slice> slices,
+                                                               deadline until);
+    /// Finds out about `conditional`, with the marker of this block, which has just been written.
+    [[nodiscard]] awaitable<result<void>> learn_conditional_put(md5_digest name, protocol::name_values metadata,
+                                                                deadline until);
+
+    /// A copy inside the bucket that is known to be complete and to carry the time of now: the safety of the trash rests
+    /// on both. errc::not_found if there is no source.
+    [[nodiscard]] awaitable<result<void>> safe_copy(std::string from, std::string to, std::string if_match,
+                                                    deadline until);
+
+    /// Call when the block is not there: brings it back if it was trashed although it had been written or touched less
+    /// than the protection period before, which is what a race of Put or Touch with Trash leaves behind.
+    /// \returns whether it is back.
+    [[nodiscard]] awaitable<result<bool>> fix_race(md5_digest name, deadline until);
+
+    /// Whether a block of this size is put by put_block_or_compare.
+    [[nodiscard]] bool compares(std::uint64_t size) const {
+        return size <= limits::write_at_once_bytes_max && !options.any_content &&
+               conditional.load(std::memory_order_relaxed) == conditional_put::honoured;
+    }
+
+    /// The error of a call, noted by the watch.
+    template <class T>
+    result<T> noted(result<T> outcome) {
+        watch->note(outcome);
+        return outcome;
+    }
+
+    [[nodiscard]] sys_seconds observed(const std::string& key, sys_seconds modified) const {
+        return options.observed_time ? options.observed_time(key, modified) : modified;
+    }
+
+  private:
+    enum class stored_copy { equal, rotten, other, gone };
+    [[nodiscard]] awaitable<result<stored_copy>> compare(md5_digest name, std::span<const const_slice> with,
+                                                         deadline until);
+};
+
+}  // namespace keepstore::volumes::s3

@@ -1,0 +1,61 @@
+/// The S3 driver: blocks as objects of a bucket in the layout of the Go daemon (contract 1.7; volumes/s3/names.hpp shows
+/// it), interchangeable with it on the same bucket at the same time. A PUT streams through without a whole-block buffer
+/// and is acknowledged when the service has confirmed block and marker; readers of one block share one GET.
+///
+/// The work with S3 runs on event loops of the volume's own, so that readers and writers may be used from any loop, one
+/// fetch can serve readers of several, and the watch over the service (volumes/s3/availability.hpp) needs nobody's.
+#pragma once
+
+#include "s3/client.hpp"
+#include "volumes/volume.hpp"
+
+#include <chrono>
+#include <cstddef>
+#include <functional>
+#include <memory>
+#include <string>
+
+namespace keepstore::volumes {
+
+struct s3_options {
+    std::string access_key_id;  ///< With the secret; both empty: AWS's chain (s3/credential_sources.hpp).
+    keepstore::s3::secret_string secret_access_key;
+    std::string endpoint;
+    std::string region;
+    std::string bucket;
+    bool use_path_style = false;
+    std::size_t prefix_length = 0;
+    unsigned index_page_size = limits::s3_list_keys_max;
+    std::chrono::milliseconds connect_timeout = limits::s3_connect_timeout;
+    std::chrono::milliseconds read_timeout = limits::s3_read_timeout;
+    /// For this long after a change S3 may still show what was before (contract 1.7 RaceWindow).
+    std::chrono::nanoseconds race_window{0};
+    /// Deletes blocks at once where the trash lifetime is 0; without it that is refused.
+    bool unsafe_delete = false;
+    std::string ca_file;
+    bool tls_insecure = false;
+
+    /// BlobSigningTTL and BlobTrashLifetime: reads, touches and the emptying of trash judge by them, too.
+    std::chrono::nanoseconds protect_for{0};
+    std::chrono::nanoseconds trash_lifetime{0};
+    /// Whether blocks are written here: only then left-over uploads are aborted.
+    bool writable = true;
+    /// Event loops; 0: one per processor, at most limits::s3_volume_loops_max.
+    unsigned loops = 0;
+
+    // For tests.
+    std::size_t fetch_memory_bytes = limits::s3_fetch_memory_bytes;
+    /// Blocks whose name is not the MD5 of their content: no Content-MD5 is sent and no ETag compared.
+    bool any_content = false;
+    bool parallel_index = true;
+    /// What to take for the Last-Modified of an object.
+    std::function<keepstore::s3::sys_seconds(const std::string& key, keepstore::s3::sys_seconds)> observed_time;
+    /// The time; by default the system's, corrected by what is known of the service's.
+    std::function<block_time()> now;
+};
+
+/// Does not wait for the service: whether the bucket can be used shows in health() and in the log soon after.
+/// \returns errc::bad_request, in plain words, for options that cannot work.
+[[nodiscard]] result<std::unique_ptr<volume>> open_s3_volume(s3_options options);
+
+}  // namespace keepstore::volumes

@@ -1,0 +1,140 @@
+#include "volumes/s3/trash_sweep.hpp"
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "base/when_all.hpp"
+#include "volumes/s3/block_life.hpp"
+
+#include <algorithm>
+
+namespace keepstore::volumes::s3 {
+namespace {
+
+struct sweep {
+    std::shared_ptr<s3_core> core;
+    deadline until;
+    block_time began;  ///< What is due is judged by when the sweep began.
+    empty_trash_stats stats;
+    std::vector<protocol::listed_object> page;
+    std::size_t next = 0;  ///< In the page; workers take what comes.
+    std::optional<error> failed;
+};
+
+// Returns whether the trash copy may be deleted. The rules and their order are the Go daemon's (contract 1.7, 8).
+awaitable<result<bool>> may_delete(sweep& s, md5_digest name, sys_seconds trashed_at) {
+    auto& core = *s.core;
+    const auto recent = co_await core.head(core.names.recent(name), s.until);
+    if (!recent && recent.error() == errc::not_found) {
+        log::warning("a block in the trash has no marker of when it was written; it is brought back",
+                     {{"block", name.hex()}, {"bucket", core.options.bucket}});
+        auto back = co_await untrash_block(s.core, name, s.until);
+        if (!back) co_return std::unexpected(std::move(back.error()));
+        co_return false;
+    }
+    if (!recent) co_return std::unexpected(recent.error());
+    if (trashed_at - recent->last_modified < core.options.protect_for) {
+        // It was written or touched too shortly before (or after) it was trashed: a race.
+        const auto age = s.began - block_time(recent->last_modified);
+        if (age >= core.options.protect_for - core.options.race_window) {
+            // The marker is too old to protect the block from being trashed once more within a race window from now.
+            auto fixed = co_await core.fix_race(name, s.until);
+            if (!fixed) co_return std::unexpected(std::move(fixed.error()));
+            auto touched = co_await touch_block(s.core, name, s.until);
+            if (!touched && !(touched.error() == errc::not_found)) co_return std::unexpected(std::move(touched.error()));
+            co_return false;
+        }
+        const auto block = co_await core.head(core.names.block(name), s.until);
+        if (!block && block.error() == errc::not_found) {
+            auto fixed = co_await core.fix_race(name, s.until);
+            if (!fixed) co_return std::unexpected(std::move(fixed.error()));
+            co_return false;
+        }
+        if (!block) co_return std::unexpected(block.error());
+    }
+    co_return s.began - block_time(trashed_at) >= core.options.trash_lifetime;
+}
+
+awaitable<result<bool>> empty_one(sweep& s, md5_digest name, const protocol::listed_object& object) {
+    auto& core = *s.core;
+    const auto trashed_at = core.observed(object.key, object.last_modified);
+    auto due = co_await may_delete(s, name, trashed_at);
+    if (!due || !*due) co_return due;
+    auto deleted = co_await core.del(object.key, s.until);
+    if (!deleted) co_return std::unexpected(std::move(deleted.error()));
+    // The marker goes with the last of the block.
+    const auto block = co_await core.head(core.names.block(name), s.until);
+    if (block) co_return true;
+    if (!(block.error() == errc::not_found)) co_return std::unexpected(block.error());
+    auto unmarked = co_await core.del(core.names.recent(name), s.until);
+    if (!unmarked) co_return std::unexpected(std::move(unmarked.error()));
+    co_return true;
+}
+
+awaitable<void> work(sweep& s) {
+    while (!s.failed && s.next < s.page.size()) {
+        const auto& object = s.page[s.next++];
+        const auto name = s.core->names.parse(std::string_view(object.key).substr(object_names::trash_folder.size()));
+        if (!name) continue;
+        const auto deleted = co_await empty_one(s, *name, object);
+        if (deleted && *deleted) {
+            ++s.stats.blocks_deleted;
+            s.stats.bytes_deleted += object.size;
+            continue;
+        }
+        ++s.stats.blocks_in_trash;
+        s.stats.bytes_in_trash += object.size;
+        if (deleted) continue;
+        if (deleted.error() == errc::cancelled || !s.core->watch->admit()) {
+            s.failed = deleted.error();
+        } else {
+            log::warning("a block in the trash could not be dealt with",
+                         {{"block", name->hex()}, {"bucket", s.core->options.bucket}, {"error", deleted.error().text}});
+        }
+    }
+}
+
+}  // namespace
+
+awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, unsigned workers, deadline until) {
+    sweep s{.core = core, .until = until, .began = core->now(), .stats = {}, .page = {}, .next = 0, .failed = {}};
+    protocol::list_options where{.prefix = std::string(object_names::trash_folder),
+                                 .keys_max = core->options.index_page_size};
+    while (true) {
+        auto page = core->noted(co_await core->client.list(where, until));
+        if (!page) co_return std::unexpected(std::move(page.error()));
+        s.page = std::move(page->objects);
+        s.next = 0;
+        std::vector<awaitable<void>> all;
+        for (unsigned i = 0; i < std::max(1U, workers); ++i) all.push_back(work(s));
+        if (co_await when_all(std::move(all))) co_return fail(errc::cancelled);
+        if (s.failed) co_return std::unexpected(std::move(*s.failed));
+        if (!page->truncated) co_return s.stats;
+        where.token = std::move(page->next);
+    }
+}
+
+awaitable<result<bool>> abort_orphan_uploads(std::shared_ptr<s3_core> core) {
+    std::string after_key;
+    std::string after_id;
+    std::size_t aborted = 0;
+    while (true) {
+        const auto page =
+            co_await core->client.list_uploads({}, after_key, after_id, deadline::in(limits::s3_abort_timeout));
+        // Keys that may not list uploads are common; the bucket's lifecycle rule has to do it then.
+        if (!page) co_return std::unexpected(page.error());
+        for (const auto& upload : page->uploads) {
+            if (!core->names.parse(upload.key) || !upload.initiated) continue;
+            if (core->now() - block_time(*upload.initiated) < limits::s3_orphan_upload_age) continue;
+            const auto done = co_await core->client.abort_multipart(upload.key, upload.upload_id,
+                                                                    deadline::in(limits::s3_abort_timeout));
+            if (done) ++aborted;
+        }
+        if (!page->truncated) break;
+        after_key = page->next_key;
+        after_id = page->next_upload_id;
+    }
+    if (aborted > 0) log::info("aborted left-over uploads", {{"count", aborted}, {"bucket", core->options.bucket}});
+    co_return true;
+}
+
+}  // namespace keepstore::volumes::s3

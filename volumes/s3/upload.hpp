@@ -1,0 +1,77 @@
+/// A block of known size on its way to S3 as ONE streaming PUT, fed by a writer on any loop and sent on one of the volume's.
+/// The last piece is held back until commit, so that S3 never has a whole body that nobody vouched for: dropped before, the
+/// connection ends in mid-body and the service stores nothing.
+///
+/// Appended pieces are held until they are with the kernel and no longer: what a writer may hold is what the pool can
+/// give without being blocked by writers that wait for each other (volumes/volume.hpp). So a PUT can be sent again only
+/// until its second piece was asked for; long ones ask the service first (Expect: 100-continue), which answers an
+/// overload before the body begins.
+#pragma once
+
+#include "base/limits.hpp"
+#include "net/http_client.hpp"
+#include "volumes/s3/s3_core.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+
+namespace keepstore::volumes::s3 {
+
+class upload final : public net::body_source, public std::enable_shared_from_this<upload> {
+  public:
+    upload(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size);
+
+    // --- the writer's side, any thread ---
+
+    [[nodiscard]] awaitable<result<void>> append(const_slice bytes, deadline until);
+    void set_queue_bytes(std::size_t bytes) noexcept;
+    [[nodiscard]] awaitable<result<void>> commit(protocol::name_values metadata, deadline until);
+    /// \returns how many bytes at `offset` are still held, copied; errc::unsupported if those at `offset` are gone.
+    [[nodiscard]] result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> into) const;
+    void drop() noexcept;
+
+    // --- the HTTP client's side, on the loop ---
+
+    [[nodiscard]] std::uint64_t size() const noexcept override { return size_; }
+    [[nodiscard]] awaitable<result<const_slice>> next() override;
+    [[nodiscard]] bool rewind() override;
+
+  private:
+    static awaitable<result<bool>> run(std::shared_ptr<upload> self, deadline until);
+    [[nodiscard]] awaitable<result<void>> send_block(deadline until);
+    void ended(const result<bool>& outcome);
+
+    void start(deadline until);
+
+    // With the mutex held.
+    /// \returns whether the caller must start it, without the mutex.
+    [[nodiscard]] bool claim_start();
+    [[nodiscard]] std::uint64_t unsent() const noexcept { return appended_ - sent_; }
+
+    const std::shared_ptr<s3_core> core_;
+    const md5_digest name_;
+    const std::uint64_t size_;
+    const bool at_once_;  ///< Small enough to wait for commit: then it can be sent again at will.
+
+    mutable std::mutex mutex_;
+    // Guarded by mutex_.
+    std::shared_ptr<loop_task> task_;
+    bool started_ = false;
+    bool committed_ = false;
+    bool dropped_ = false;
+    std::optional<error> failed_;
+    protocol::name_values metadata_;
+    std::size_t queue_bytes_ = limits::request_queue_bytes_max;
+    std::deque<const_slice> pieces_;  ///< Those that are not with the kernel yet.
+    bool handed_ = false;             ///< The client has got the first of them.
+    std::uint64_t sent_ = 0;          ///< Bytes before pieces_.
+    std::uint64_t appended_ = 0;
+    std::optional<one_shot<bool>> source_waits_;
+    std::optional<one_shot<bool>> writer_waits_;
+    one_shot<bool> finished_;
+};
+
+}  // namespace keepstore::volumes::s3
