@@ -171,31 +171,21 @@ awaitable<void> scrubber::run(std::size_t index) {
 
 awaitable<void> scrubber::restore(task& t) {
     const auto soon = clock_.wall() + std::chrono::duration_cast<scrub_time::duration>(options_.start_delay);
-    bool interrupted = false;
     const auto bytes = co_await t.where.volume->load_note(scrub_pass::note_name, deadline::never());
-    if (bytes) {
-        if (const auto note = scrub_note::decode(*bytes)) {
-            t.record.restore(*note);
-            interrupted = note->interrupted;
-        }
-    }
-    if (interrupted) {
-        t.due = soon;
-        t.record.set_next_due(t.due);
-    } else {
-        schedule(t, soon);
-    }
+    const auto note = bytes ? scrub_note::decode(*bytes) : std::nullopt;
+    t.due = note && note->interrupted ? soon : due_after(soon, note ? note->started : std::nullopt);
+    t.record.restore(note, t.due);
 }
 
-// When the next pass is due by itself.
+// When the next pass is due by itself, if ever.
+std::optional<scrub_time> scrubber::due_after(scrub_time not_before, std::optional<scrub_time> began) const {
+    if (options_.interval <= std::chrono::nanoseconds::zero()) return std::nullopt;
+    if (!began) return not_before;
+    return std::max(not_before, *began + std::chrono::duration_cast<scrub_time::duration>(options_.interval));
+}
+
 void scrubber::schedule(task& t, scrub_time not_before) {
-    t.due.reset();
-    if (options_.interval > std::chrono::nanoseconds::zero()) {
-        t.due = not_before;
-        if (const auto began = t.record.note().started) {
-            t.due = std::max(not_before, *began + std::chrono::duration_cast<scrub_time::duration>(options_.interval));
-        }
-    }
+    t.due = due_after(not_before, t.record.note().started);
     t.record.set_next_due(t.due);
 }
 

@@ -64,6 +64,7 @@ class scrubber {
     [[nodiscard]] awaitable<bool> wait_for_work(task&);
     [[nodiscard]] awaitable<bool> run_pass(task&);
     [[nodiscard]] awaitable<void> conclude(task&, result<void> outcome, bool leaving);
+    [[nodiscard]] std::optional<scrub_time> due_after(scrub_time not_before, std::optional<scrub_time> began) const;
     void schedule(task&, scrub_time not_before);
 
     block_store& store_;

