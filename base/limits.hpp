@@ -81,7 +81,7 @@ inline constexpr std::size_t input_buffer_bytes = 16 * KiB;
 inline constexpr std::size_t input_buffers_kept_max = 64;
 /// X-Request-Id longer than this is treated as absent (it goes into logs and back to the client).
 inline constexpr std::size_t request_id_bytes_max = 128;
-/// A chunk-size line with its extension, and all trailer lines of one body.
+/// A chunk-size line with its extension, and all trailer lines of one body, of a request or a response.
 inline constexpr std::size_t chunk_line_bytes_max = 256;
 inline constexpr std::size_t trailer_bytes_max = 4 * KiB;
 /// From the first byte of a request until its head is complete; also the time for a TLS handshake. A head is one packet;
@@ -236,9 +236,6 @@ inline constexpr std::size_t net_head_bytes_max = 64 * KiB;
 inline constexpr std::size_t net_headers_max = 256;
 /// Interim (1xx) responses to one request.
 inline constexpr unsigned net_interim_responses_max = 16;
-/// A chunk-size line with its extension, and all trailer lines of one body.
-inline constexpr std::size_t net_chunk_line_bytes_max = 256;
-inline constexpr std::size_t net_trailer_bytes_max = 4 * KiB;
 /// First read of a response: head and a small body together.
 inline constexpr std::size_t net_input_bytes = 16 * KiB;
 /// The rest of a body that nobody wants is read if it is here already and no more than this; else the connection is

@@ -23,6 +23,8 @@ class read_window {
         give_back(bytes);
         return false;
     }
+    /// Whether anything can be taken at all: asked before a segment is prepared for it.
+    [[nodiscard]] bool has_room() const noexcept { return held_bytes() < bytes_max_; }
     void give_back(std::size_t bytes) noexcept { held_.fetch_sub(bytes, std::memory_order_relaxed); }
 
     void enter() noexcept { readers_.fetch_add(1, std::memory_order_relaxed); }

@@ -77,6 +77,8 @@ awaitable<result<void>> verified_copy::load_more() {
 }
 
 awaitable<result<void>> verified_copy::load_one() {
+    // Without room there is no more than the one that must be.
+    if (!ahead_.empty() && !shared_.window.has_room()) co_return result<void>{};
     entry added{segment(shared_.engine, points_, load_next_, wanted_.end())};
     std::vector<mutable_slice> chunks;
     if (!sparing_ && shared_.window.try_take(added.part.size())) {

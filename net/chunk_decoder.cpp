@@ -41,7 +41,7 @@ void chunk_decoder::take(char c) noexcept {
         case part::size: {
             const int digit = hex_value(c);
             if (digit >= 0) {
-                if (left_ >> 60) return fail("chunk length too large");
+                if (left_ >> 60) return fail("http chunk length too large");
                 left_ = left_ * 16 + static_cast<std::uint64_t>(digit);
                 part_ = part::size;
             } else if (part_ == part::first_digit) {
@@ -53,13 +53,13 @@ void chunk_decoder::take(char c) noexcept {
             } else {
                 return fail("invalid byte in chunk length");
             }
-            if (++line_bytes_ > limits::net_chunk_line_bytes_max) fail("chunk length too large");
+            if (++line_bytes_ > limits::chunk_line_bytes_max) fail("http chunk length too large");
             return;
         }
         case part::extension:
             if (c == '\r') {
                 part_ = part::size_lf;
-            } else if (!fit_for_line(c) || ++line_bytes_ > limits::net_chunk_line_bytes_max) {
+            } else if (!fit_for_line(c) || ++line_bytes_ > limits::chunk_line_bytes_max) {
                 fail("malformed chunked encoding");
             }
             return;
@@ -81,7 +81,7 @@ void chunk_decoder::take(char c) noexcept {
             if (!is_token_char(c)) return fail("malformed trailer");
             [[fallthrough]];
         case part::trailer_name:
-            if (++trailer_bytes_ > limits::net_trailer_bytes_max) return fail("trailers too large");
+            if (++trailer_bytes_ > limits::trailer_bytes_max) return fail("trailers too large");
             if (c == ':') {
                 part_ = part::trailer_value;
             } else if (!is_token_char(c)) {
@@ -89,7 +89,7 @@ void chunk_decoder::take(char c) noexcept {
             }
             return;
         case part::trailer_value:
-            if (++trailer_bytes_ > limits::net_trailer_bytes_max) return fail("trailers too large");
+            if (++trailer_bytes_ > limits::trailer_bytes_max) return fail("trailers too large");
             if (c == '\r') {
                 part_ = part::trailer_lf;
             } else if (!fit_for_line(c)) {

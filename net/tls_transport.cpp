@@ -1,3 +1,4 @@
+#include "net/socket_bio.hpp"
 #include "net/tls_context.hpp"
 #include "net/transport.hpp"
 
@@ -21,61 +22,13 @@ namespace {
 
 constexpr std::size_t record_bytes_max = 16384;
 
-/// OpenSSL's own socket BIO would raise SIGPIPE. Its data is the file descriptor.
-int fd_of(BIO* bio) { return *static_cast<int*>(BIO_get_data(bio)); }
-
-int wire_write(BIO* bio, const char* data, int size) {
-    BIO_clear_retry_flags(bio);
-    const iovec piece{const_cast<char*>(data), static_cast<std::size_t>(size)};
-    const auto outcome = send_to_socket(fd_of(bio), {&piece, 1});
-    if (outcome.status == io_status::ok) return static_cast<int>(outcome.bytes);
-    if (outcome.status == io_status::want_write) BIO_set_retry_write(bio);
-    return -1;
-}
-
-int wire_read(BIO* bio, char* data, int size) {
-    BIO_clear_retry_flags(bio);
-    const auto into = std::as_writable_bytes(std::span(data, static_cast<std::size_t>(size)));
-    const auto outcome = receive_from_socket(fd_of(bio), into, 0);
-    if (outcome.status == io_status::ok) return static_cast<int>(outcome.bytes);
-    if (outcome.status == io_status::closed) {
-        BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-        return 0;
-    }
-    if (outcome.status == io_status::want_read) BIO_set_retry_read(bio);
-    return -1;
-}
-
-long wire_control(BIO* bio, int command, long, void*) {
-    if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-int wire_create(BIO* bio) {
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
-const BIO_METHOD* wire_method() {
-    static BIO_METHOD* const method = [] {
-        BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "keepstore client socket");
-        BIO_meth_set_write(m, wire_write);
-        BIO_meth_set_read(m, wire_read);
-        BIO_meth_set_ctrl(m, wire_control);
-        BIO_meth_set_create(m, wire_create);
-        return m;
-    }();
-    return method;
-}
-
 class tls_transport final : public transport {
   public:
     tls_transport(socket_type socket, const endpoint& to, std::shared_ptr<tls_context> context)
-        : transport(std::move(socket)), place_{std::move(context), to_string(to)}, fd_(fd()),
+        : transport(std::move(socket)), place_{std::move(context), to_string(to)}, wire_{fd()},
           ssl_(SSL_new(place_.context->get()), SSL_free) {
         SSL* s = ssl_.get();
-        BIO* bio = BIO_new(wire_method());
-        BIO_set_data(bio, &fd_);
+        BIO* const bio = make_socket_bio(wire_);
         SSL_set_bio(s, bio, bio);
         SSL_set_connect_state(s);
         SSL_set_app_data(s, &place_);
@@ -193,7 +146,7 @@ class tls_transport final : public transport {
     }
 
     session_place place_;
-    int fd_;
+    const socket_wire wire_;
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
     bool ready_ = false;
     bool established_ = false;

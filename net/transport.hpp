@@ -6,6 +6,7 @@
 
 #include "base/async.hpp"
 #include "net/failure.hpp"
+#include "net/socket_io.hpp"
 #include "net/url.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
@@ -15,24 +16,9 @@
 #include <span>
 #include <string>
 
-struct iovec;
-
 namespace keepstore::net {
 
 class tls_context;
-
-enum class io_status {
-    ok,
-    want_read,   ///< Nothing done; try again when the socket is readable.
-    want_write,  ///< Nothing done; try again when the socket is writable.
-    closed,      ///< The peer has closed its direction in order (reads only).
-    failed,      ///< Reset, or a protocol error: nothing more will work.
-};
-
-struct io_outcome {
-    io_status status = io_status::ok;
-    std::size_t bytes = 0;
-};
 
 class transport {
   public:
@@ -78,9 +64,5 @@ class transport {
 /// connections hold no record buffers (Asio's stream would hold 34 KiB for each).
 [[nodiscard]] std::unique_ptr<transport> make_tls_transport(transport::socket_type, const endpoint&,
                                                             std::shared_ptr<tls_context>);
-
-/// System calls that never wait and never raise a signal.
-[[nodiscard]] io_outcome send_to_socket(int fd, std::span<const iovec> buffers) noexcept;
-[[nodiscard]] io_outcome receive_from_socket(int fd, std::span<std::byte> into, int flags) noexcept;
 
 }  // namespace keepstore::net

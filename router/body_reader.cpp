@@ -96,7 +96,7 @@ awaitable<result<std::size_t>> body_reader::read_plain(std::span<std::byte> into
 
 awaitable<result<std::size_t>> body_reader::read_chunked(std::span<std::byte> into) {
     for (;;) {
-        if (chunks_.now() == chunk_decoder::state::framing) {
+        if (chunks_.now() == net::chunk_decoder::state::framing) {
             if (input_.empty()) {
                 const std::size_t count = co_await io_.read_some(input_.space(limits::input_buffer_bytes));
                 if (count == 0) co_return stopped();
@@ -106,15 +106,15 @@ awaitable<result<std::size_t>> body_reader::read_chunked(std::span<std::byte> in
             input_.release_if_empty();
         }
         switch (chunks_.now()) {
-            case chunk_decoder::state::framing:
+            case net::chunk_decoder::state::framing:
                 continue;
-            case chunk_decoder::state::bad:
+            case net::chunk_decoder::state::bad:
                 broken_ = true;
                 co_return fail(errc::bad_request, std::string(chunks_.error_text()));
-            case chunk_decoder::state::done:
+            case net::chunk_decoder::state::done:
                 finish();
                 co_return std::size_t{0};
-            case chunk_decoder::state::data:
+            case net::chunk_decoder::state::data:
                 break;
         }
         if (into.size() > chunks_.data_left()) into = into.first(static_cast<std::size_t>(chunks_.data_left()));

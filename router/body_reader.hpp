@@ -2,7 +2,7 @@
 #pragma once
 
 #include "keepstore/block_store.hpp"
-#include "router/chunk_decoder.hpp"
+#include "net/chunk_decoder.hpp"
 #include "router/client_io.hpp"
 #include "router/input_buffer.hpp"
 
@@ -43,7 +43,7 @@ class body_reader final : public core::block_source {
     input_buffer& input_;
     std::optional<std::uint64_t> size_;
     std::uint64_t left_ = 0;  ///< Without chunks.
-    chunk_decoder chunks_;
+    net::chunk_decoder chunks_;
     bool chunked_ = false;
     bool finished_ = true;
     bool expects_continue_ = false;

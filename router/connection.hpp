@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "net/socket_io.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 
@@ -20,18 +21,10 @@ struct ssl_ctx_st;
 
 namespace keepstore::router {
 
-enum class io_status {
-    ok,
-    want_read,   ///< Nothing done; try again when the socket is readable.
-    want_write,  ///< Nothing done; try again when the socket is writable.
-    closed,      ///< The peer has closed its direction (reads only).
-    failed,      ///< Reset, or a protocol error: nothing more will work.
-};
-
-struct io_outcome {
-    io_status status = io_status::ok;
-    std::size_t bytes = 0;
-};
+using net::io_outcome;
+using net::io_status;
+using net::receive_from_socket;
+using net::send_to_socket;
 
 class connection {
   public:
@@ -92,9 +85,5 @@ class connection {
 /// connection). A peer that speaks plain HTTP is told so, in plain text, and the handshake fails. Shares `context`.
 [[nodiscard]] std::unique_ptr<connection> make_tls_connection(connection::socket_type, std::string remote,
                                                               const std::shared_ptr<ssl_ctx_st>& context);
-
-/// A gathered write with MSG_NOSIGNAL.
-[[nodiscard]] io_outcome send_to_socket(int fd, std::span<const iovec> buffers) noexcept;
-[[nodiscard]] io_outcome receive_from_socket(int fd, std::span<std::byte> into, int flags) noexcept;
 
 }  // namespace keepstore::router

@@ -1,3 +1,4 @@
+#include "net/socket_bio.hpp"
 #include "router/connection.hpp"
 
 #include <openssl/bio.h>
@@ -24,65 +25,11 @@ constexpr std::size_t record_bytes_max = 16384;
 constexpr std::string_view plain_http_answer =
     "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
-/// OpenSSL's own socket BIO would raise SIGPIPE. Data is a wire.
-struct wire {
-    int fd;
-    std::uint64_t* sent_bytes;
-};
-
-int wire_write(BIO* bio, const char* data, int size) {
-    auto* w = static_cast<wire*>(BIO_get_data(bio));
-    BIO_clear_retry_flags(bio);
-    const iovec piece{const_cast<char*>(data), static_cast<std::size_t>(size)};
-    const auto outcome = send_to_socket(w->fd, {&piece, 1});
-    *w->sent_bytes += outcome.bytes;
-    if (outcome.status == io_status::ok) return static_cast<int>(outcome.bytes);
-    if (outcome.status == io_status::want_write) BIO_set_retry_write(bio);
-    return -1;
-}
-
-int wire_read(BIO* bio, char* data, int size) {
-    auto* w = static_cast<wire*>(BIO_get_data(bio));
-    BIO_clear_retry_flags(bio);
-    const auto into = std::as_writable_bytes(std::span(data, static_cast<std::size_t>(size)));
-    const auto outcome = receive_from_socket(w->fd, into, 0);
-    if (outcome.status == io_status::ok) return static_cast<int>(outcome.bytes);
-    if (outcome.status == io_status::closed) {
-        BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
-        return 0;
-    }
-    if (outcome.status == io_status::want_read) BIO_set_retry_read(bio);
-    return -1;
-}
-
-long wire_control(BIO* bio, int command, long, void*) {
-    if (command == BIO_CTRL_EOF) return BIO_test_flags(bio, BIO_FLAGS_IN_EOF) != 0;
-    return command == BIO_CTRL_FLUSH ? 1 : 0;
-}
-
-int wire_create(BIO* bio) {
-    BIO_set_init(bio, 1);
-    return 1;
-}
-
-const BIO_METHOD* wire_method() {
-    static BIO_METHOD* const method = [] {
-        BIO_METHOD* m = BIO_meth_new(BIO_get_new_index() | BIO_TYPE_SOURCE_SINK, "keepstore socket");
-        BIO_meth_set_write(m, wire_write);
-        BIO_meth_set_read(m, wire_read);
-        BIO_meth_set_ctrl(m, wire_control);
-        BIO_meth_set_create(m, wire_create);
-        return m;
-    }();
-    return method;
-}
-
 class tls_connection final : public connection {
   public:
     tls_connection(socket_type socket, std::string remote, const std::shared_ptr<SSL_CTX>& context)
         : connection(std::move(socket), std::move(remote)), context_(context), ssl_(SSL_new(context.get()), SSL_free) {
-        BIO* bio = BIO_new(wire_method());
-        BIO_set_data(bio, &wire_);
+        BIO* const bio = net::make_socket_bio(wire_);
         SSL_set_bio(ssl_.get(), bio, bio);
         SSL_set_accept_state(ssl_.get());
     }
@@ -215,7 +162,7 @@ class tls_connection final : public connection {
     }
 
     const std::shared_ptr<SSL_CTX> context_;
-    wire wire_{fd(), &sent_bytes_};
+    const net::socket_wire wire_{fd(), &sent_bytes_};
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
     std::unique_ptr<std::byte[]> pending_;  ///< A record that was taken and could not be sent at once.
     std::span<const std::byte> pending_left_;

@@ -1,12 +1,12 @@
 /// Any bytes as a chunked body: the pieces in which it arrives make no difference to what is in it.
-#include "router/chunk_decoder.hpp"
+#include "net/chunk_decoder.hpp"
 
 #include <algorithm>
 #include <cstdlib>
 #include <string>
 #include <string_view>
 
-using namespace keepstore::router;
+using namespace keepstore::net;
 
 namespace {
 

@@ -32,9 +32,8 @@ keepstore_fuzz(signature COVER keepstore/signature.cpp keepstore/locator.cpp LIN
 keepstore_fuzz(work_lists COVER keepstore/work_lists.cpp LINK keepstore::core)
 keepstore_fuzz(request_head COVER router/head_parser.cpp router/request_head.cpp LINK keepstore::router_transport)
 keepstore_fuzz(range_header COVER router/range_header.cpp LINK keepstore::router)
-keepstore_fuzz(chunked_body COVER router/chunk_decoder.cpp LINK keepstore::router_transport)
+keepstore_fuzz(chunked_body COVER net/chunk_decoder.cpp LINK keepstore::net)
 keepstore_fuzz(response_head COVER net/response_head.cpp net/url.cpp LINK keepstore::net)
-keepstore_fuzz(response_chunks COVER net/chunk_decoder.cpp LINK keepstore::net)
 keepstore_fuzz(s3_xml COVER s3/xml.cpp s3/time.cpp s3/profile_file.cpp LINK keepstore::s3 pugixml::pugixml)
 keepstore_fuzz(config
     COVER

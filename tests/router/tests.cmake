@@ -1,6 +1,5 @@
 keepstore_test(router_transport_tests
     SOURCES
-        router/chunk_decoder_test.cpp
         router/head_parser_test.cpp
         router/server_test.cpp
         router/session_test.cpp
