@@ -104,6 +104,7 @@ md5_stream::md5_stream(engine& e, options o)
     job_->waypoint_stride = o.waypoint_stride;
     job_->state = o.from;
     job_->hashed = o.offset;
+    job_->patient = o.patient;
     length_ = o.offset;
 }
 

@@ -1,7 +1,9 @@
 /// The digest engine: any number of MD5 streams submit pieces, worker threads hash them. A worker
 /// takes all pieces that are ready (at most as many as it has SIMD lanes) and hashes them in
 /// passes, run length by the shortest piece with a cap; a stream with nobody beside it is hashed by
-/// OpenSSL. There is no timer: nothing waits for company.
+/// OpenSSL. There is no timer. Whoever reads ahead, and does not wait for the hash yet, says so:
+/// patient streams begin when half of the lanes would have work, when a worker runs anyway, or when
+/// somebody waits for one of them, whichever comes first.
 ///
 /// One worker fills its lanes before another is woken: sixteen lanes cost a core hardly more than
 /// two, so that lanes, not threads, are the cheap way to be fast.
@@ -85,6 +87,8 @@ class md5_stream {
         /// Begin in the middle of a block: at `offset` (a multiple of 64), where the state is `from`.
         md5_state from = {};
         std::uint64_t offset = 0;
+        /// Until the first drain() or finish(), or an update() that suspends, nobody waits for it.
+        bool patient = false;
     };
 
     md5_stream(engine&, options);

@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include <pthread.h>
@@ -21,6 +22,7 @@ class engine::core::worker {
             settle();
             refill();
             if (core_.stopping_) return;
+            if (!worth_a_pass()) put_off();
             if (lanes_.empty() && !has_garbage()) {
                 core_.lanes_free_ -= core_.kernel.lanes;
                 core_.asleep_ += 1;
@@ -98,11 +100,37 @@ class engine::core::worker {
         core_.ready_.push_back(l.job);
     }
 
+    // With the mutex. Nobody waits for patient jobs: fewer of them than company_ run when there is
+    // somebody to run beside, or when they are asked for.
+    [[nodiscard]] bool worth_a_pass() const {
+        return lanes_.size() >= core_.company_ ||
+               std::ranges::any_of(lanes_, [](const lane& l) { return !l.job->patient; });
+    }
+
+    // With the mutex: gives all lanes back, where any worker finds them.
+    void put_off() {
+        for (lane& l : lanes_) {
+            const_slice& front = l.job->pieces.front();
+            l.job->queued_bytes -= front.size() - l.left.size();
+            front.bytes = l.left;
+            l.job->in_work = false;
+            core_.patient_.push_back(std::move(l.job));
+        }
+        core_.lanes_free_ += lanes_.size();
+        lanes_.clear();
+    }
+
     // With the mutex.
     void refill() {
-        while (lanes_.size() < core_.kernel.lanes && !core_.ready_.empty()) {
-            auto job = std::move(core_.ready_.front());
-            core_.ready_.pop_front();
+        fill_from(core_.ready_);
+        fill_from(core_.patient_);
+        core_.wake_as_needed();
+    }
+
+    void fill_from(std::deque<std::shared_ptr<hash_job>>& queue) {
+        while (lanes_.size() < core_.kernel.lanes && !queue.empty()) {
+            auto job = std::move(queue.front());
+            queue.pop_front();
             if (job->abandoned.load(std::memory_order_relaxed)) {
                 jobs_.push_back(std::move(job));
                 continue;
@@ -112,7 +140,6 @@ class engine::core::worker {
             lanes_.push_back({std::move(job), bytes});
             core_.lanes_free_ -= 1;
         }
-        core_.wake_as_needed();
     }
 
     // Without the mutex: the longest run that all lanes have in common, up to the cap.
@@ -180,7 +207,8 @@ class engine::core::worker {
     std::vector<one_shot<void>> wakes_;
 };
 
-engine::core::core(unsigned threads, const md5_kernel& k) : kernel(k) {
+engine::core::core(unsigned threads, const md5_kernel& k)
+    : kernel(k), company_(std::max<std::size_t>(k.lanes / 2, 1)) {
     const unsigned count = std::max(threads, 1U);
     lanes_free_ = count * kernel.lanes;  // Workers begin awake.
     threads_.reserve(count);
@@ -210,6 +238,29 @@ void engine::core::wake_as_needed() {
     }
 }
 
+// Patience pays where lanes are: as soon as there are jobs for half of them, they are not kept.
+void engine::core::enqueue(std::shared_ptr<hash_job> job) {
+    if (!job->patient) {
+        ready_.push_back(std::move(job));
+    } else {
+        patient_.push_back(std::move(job));
+        if (patient_.size() < company_) return;
+        std::ranges::move(patient_, std::back_inserter(ready_));
+        patient_.clear();
+    }
+    wake_as_needed();
+}
+
+void engine::core::end_patience(hash_job& job) {
+    if (!job.patient) return;
+    job.patient = false;
+    const auto at = std::ranges::find(patient_, &job, &std::shared_ptr<hash_job>::get);
+    if (at == patient_.end()) return;  // Ready, or in work.
+    ready_.push_back(std::move(*at));
+    patient_.erase(at);
+    wake_as_needed();
+}
+
 std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_job>& job,
                                                    const_slice piece, std::size_t wake_at) {
     const std::lock_guard lock(mutex_);
@@ -217,10 +268,10 @@ std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_jo
     job->pieces.push(std::move(piece));
     if (!job->busy.load(std::memory_order_relaxed)) {
         job->busy.store(true, std::memory_order_relaxed);
-        ready_.push_back(job);
-        wake_as_needed();
+        enqueue(job);
     }
     if (job->queued_bytes <= wake_at) return std::nullopt;
+    end_patience(*job);
     job->wake_at = wake_at;
     return job->waiter.emplace();
 }
@@ -240,6 +291,7 @@ std::optional<one_shot<void>> engine::core::await_idle(hash_job& job) {
     const std::lock_guard lock(mutex_);
     if (!job.busy.load(std::memory_order_relaxed)) return std::nullopt;
     job.wake_at = 0;
+    end_patience(job);
     return job.waiter.emplace();
 }
 
@@ -250,6 +302,7 @@ void engine::core::abandon(std::span<hash_job> jobs) {
         if (!job.busy.load(std::memory_order_relaxed)) continue;
         job.abandoned.store(true, std::memory_order_relaxed);
         dropped.push_back(job.pieces.take(job.in_work));
+        std::erase_if(patient_, [&](const auto& queued) { return queued.get() == &job; });
     }
 }
 

@@ -34,7 +34,8 @@ struct engine::core {
                                                        const_slice piece, std::size_t wake_at);
     /// Queues every job of a batch; each has its piece.
     void submit(const std::shared_ptr<segment_batch>& batch);
-    /// \returns what will be set when the job has nothing queued; nothing if that is so already.
+    /// \returns what will be set when the job has nothing queued; nothing if that is so already. A
+    /// patient job is patient no more.
     [[nodiscard]] std::optional<one_shot<void>> await_idle(hash_job& job);
     /// Drops what is queued for the jobs; what a worker has in work it drops after its pass.
     void abandon(std::span<hash_job> jobs);
@@ -54,7 +55,13 @@ struct engine::core {
   private:
     class worker;
 
-    void wake_as_needed();  // With mutex_.
+    // With mutex_.
+    void wake_as_needed();
+    void enqueue(std::shared_ptr<hash_job> job);
+    void end_patience(hash_job& job);
+
+    /// So many patient jobs are worth a pass of their own: half of the lanes.
+    const std::size_t company_;
 
     std::mutex mutex_;
     std::condition_variable wake_;
@@ -62,6 +69,9 @@ struct engine::core {
     // a wake-up under way). An awake worker looks at ready_ after every pass and before it sleeps,
     // so that nobody is forgotten.
     std::deque<std::shared_ptr<hash_job>> ready_;
+    // Patient jobs, fewer than company_ but for a moment. Workers take them along when they run
+    // anyway and have lanes free; nobody is woken for them.
+    std::deque<std::shared_ptr<hash_job>> patient_;
     std::size_t lanes_free_ = 0;   // Of awake workers.
     std::size_t asleep_ = 0;       // Workers asleep and not being woken.
     std::size_t wake_tokens_ = 0;  // Wake-ups under way.

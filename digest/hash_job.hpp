@@ -52,6 +52,7 @@ struct hash_job {
     piece_queue pieces;  // The front one is the one in work.
     std::size_t queued_bytes = 0;
     bool in_work = false;
+    bool patient = false;  // May wait for company; until somebody waits for it.
     std::optional<one_shot<void>> waiter;  // To be set when queued_bytes <= wake_at.
     std::size_t wake_at = 0;
 

@@ -22,7 +22,8 @@ segment::segment(digest::engine& engine, const digest::waypoints& points, const 
     hash_.emplace(engine, digest::md5_stream::options{.queue_bytes = size(),
                                                       .waypoint_stride = fine_bytes,
                                                       .from = start.state,
-                                                      .offset = begin_});
+                                                      .offset = begin_,
+                                                      .patient = true});
 }
 
 std::size_t segment::chunk_count() const noexcept {

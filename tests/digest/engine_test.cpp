@@ -492,5 +492,110 @@ TEST_CASE("a stream that begins in the middle of a block ends with the block's d
     CHECK_THROWS_AS(md5_stream(e, md5_stream::options{.offset = 63}), std::invalid_argument);
 }
 
+// Patient streams, each with one piece of a size of its own.
+class patient_streams {
+  public:
+    explicit patient_streams(engine& e) : engine_(e) {}
+
+    awaitable<void> add() {
+        bytes data(100'000 + 1'000 * streams_.size(), std::byte{9});
+        auto& stream = streams_.emplace_back(engine_, md5_stream::options{.patient = true});
+        expected_.push_back(test::evp_md5(data));
+        if (!co_await stream.update(copy_to_heap_slice(data))) throw std::runtime_error("update failed");
+        total_ += data.size();
+    }
+    awaitable<bool> ends_right(std::size_t i) {
+        const auto got = co_await streams_.at(i).finish();
+        co_return got && *got == expected_.at(i);
+    }
+    void drop(std::size_t i) { streams_.erase(streams_.begin() + static_cast<std::ptrdiff_t>(i)); }
+    [[nodiscard]] std::size_t total() const noexcept { return total_; }
+
+  private:
+    engine& engine_;
+    std::vector<md5_stream> streams_;
+    std::vector<md5_digest> expected_;
+    std::size_t total_ = 0;
+};
+
+awaitable<md5_digest> hash_at_once(engine& e, bytes data) {
+    md5_stream stream(e, {});
+    if (!co_await stream.update(copy_to_heap_slice(data))) throw std::runtime_error("update failed");
+    const auto digest = co_await stream.finish();
+    co_return digest.value();
+}
+
+void await_sleep(engine& e) {
+    while (e.snapshot().workers_asleep != 1) std::this_thread::yield();
+}
+
+TEST_CASE("a patient stream waits until it is asked for", "[digest][engine][patience]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    await_sleep(e);
+    patient_streams streams(e);
+    run_on(context, [](patient_streams& s) -> awaitable<int> { co_await s.add(); co_return 0; }(streams));
+    CHECK(e.snapshot().workers_asleep == 1);
+    CHECK(e.snapshot().wakeups_total == 0);
+    CHECK(run_on(context, streams.ends_right(0)));
+    CHECK(e.snapshot().wakeups_total == 1);
+}
+
+TEST_CASE("patient streams for half of the lanes begin by themselves", "[digest][engine][patience]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    await_sleep(e);
+    patient_streams streams(e);
+    const auto add = [](patient_streams& s) -> awaitable<int> { co_await s.add(); co_return 0; };
+    for (std::size_t i = 0; i < gated_kernel.lanes / 2; ++i) run_on(context, add(streams));
+    CHECK(e.snapshot().wakeups_total == 1);
+    // The shorter one ends, and what is left of the other waits again.
+    await_sleep(e);
+    CHECK(e.snapshot().bytes_total < streams.total());
+    CHECK(e.snapshot().bytes_total >= 200'000 - 2 * md5_block_bytes);
+    for (std::size_t i = 0; i < gated_kernel.lanes / 2; ++i) CHECK(run_on(context, streams.ends_right(i)));
+    CHECK(e.snapshot().bytes_total == streams.total());
+}
+
+TEST_CASE("a patient stream goes along with one that is not", "[digest][engine][patience]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    await_sleep(e);
+    patient_streams streams(e);
+    run_on(context, [](patient_streams& s) -> awaitable<int> { co_await s.add(); co_return 0; }(streams));
+    CHECK(run_on(context, hash_at_once(e, bytes(150'000, std::byte{7}))) == md5_of(bytes(150'000, std::byte{7})));
+    await_sleep(e);
+    // The whole of it, but for what is less than an MD5 block.
+    CHECK(e.snapshot().bytes_total >= 250'000 - md5_block_bytes);
+    CHECK(e.snapshot().wakeups_total == 1);
+    CHECK(run_on(context, streams.ends_right(0)));
+}
+
+TEST_CASE("a patient stream that is dropped gives its bytes back", "[digest][engine][patience]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    await_sleep(e);
+    std::atomic<int> alive = 0;
+    {
+        md5_stream stream(e, {.patient = true});
+        run_on(context, [](md5_stream& s, const_slice bytes) -> awaitable<int> {
+            const auto added = co_await s.update(std::move(bytes));
+            co_return added ? 0 : 1;
+        }(stream, counted_slice(100'000, alive)));
+        CHECK(alive == 1);
+    }
+    CHECK(alive == 0);
+    CHECK(e.snapshot().wakeups_total == 0);
+}
+
+TEST_CASE("an update that suspends ends the patience", "[digest][engine][patience]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    await_sleep(e);
+    const auto got = run_on(context, hash_in_pieces(e, bytes(300'000, std::byte{3}), 300'000, 1,
+                                                    {.queue_bytes = 1, .patient = true}));
+    CHECK(got.digest == test::evp_md5(bytes(300'000, std::byte{3})));
+}
+
 }  // namespace
 }  // namespace keepstore::digest

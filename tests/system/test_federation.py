@@ -72,7 +72,7 @@ class Federation(KeepstoreCase):
         remote = self.start_remote()
         local = self.start_local()
         requests = lambda: sum(1 for e in remote.log.entries(msg="response") if e.get("reqMethod") in ("GET", "HEAD"))
-        for size in (0, 3, 256 * 1024, 3 * MIB + 5, 64 * MIB):
+        for number, size in enumerate((0, 3, 256 * 1024, 3 * MIB + 5, 64 * MIB), 1):
             with self.subTest(size=size):
                 data = content(size, 1)
                 self.assertEqual(remote.put(data).status, 200)
@@ -94,9 +94,10 @@ class Federation(KeepstoreCase):
                     expiry = int(ours.rsplit("@", 1)[1], 16)
                     self.assertEqual(ours, local.sign(plain(data), ACTIVE_TOKEN, expiry=expiry))
                     self.assertTrue(os.path.exists(block_path(local.roots()[0], md5(data))))
-                before = requests()
+                # The log comes after the answer.
+                until(lambda: requests() >= 5 * number, 5, "the log lines of the five requests")
                 self.assert_reply(self.ask(local, ours), 200, data)
-                self.assertEqual(requests(), before)
+                self.assertEqual(requests(), 5 * number)
         # All that the API server was asked for, and how often.
         self.assertEqual([path for path, _ in self.api.requests], ["/arvados/v1/keep_services/accessible"])
         self.assertEqual(self.api.requests[0][1]["Authorization"], "Bearer xxx")
