@@ -167,6 +167,9 @@ awaitable<result<void>> write_operation::commit_all() {
                        {{"block", request_.hash.hex()}, {"mount", t->where->uuid}});
             co_return fail(errc::collision);
         }
+        // Only now: of a body that is not what its name says a good copy differs too.
+        store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
+        store_.bad_copy_log_.report(t->where->uuid, request_.hash, "differs from the data being stored", t->differs_from);
     }
     while (true) {
         std::vector<target*> open;
@@ -245,8 +248,7 @@ awaitable<result<bool>> write_operation::is_collision(volumes::block_reader& rea
 
 awaitable<bool> write_operation::rewrite_bad_copy(target& t, std::uint64_t upto) {
     t.bad_copy = true;
-    store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-    store_.bad_copy_log_.report(t.where->uuid, request_.hash, "differs from the data being stored", upto);
+    t.differs_from = upto;
     co_return co_await start_writing(t, upto);
 }
 

@@ -26,6 +26,7 @@ class write_operation {
         std::unique_ptr<volumes::block_reader> reader;  // The copy that was there, also kept while it is being replaced.
         std::unique_ptr<volumes::block_writer> writer;
         bool bad_copy = false;  // The stored copy differs from the body: being replaced.
+        std::uint64_t differs_from = 0;  // Where, to the chunk.
         bool failed = false;
         bool committed = false;
 

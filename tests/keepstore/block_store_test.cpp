@@ -72,6 +72,18 @@ TEST_CASE("a block that is there already is compared and touched, not written", 
     CHECK_FALSE(f.memory[1]->content(name_of(content)));
 }
 
+TEST_CASE("a wrong body says nothing about the copy that is there", "[keepstore][block_store][corruption]") {
+    fixture f;
+    const auto content = make_content(2 * chunk + 9);
+    const auto name = name_of(content);
+    REQUIRE(f.put(content).has_value());
+    for (const std::string& wrong : {content + "x", content.substr(1), std::string(content.size(), 'y'), std::string()}) {
+        CHECK(f.put(string_source(wrong), name).error() == errc::bad_request);
+        CHECK(f.store.snapshot().bad_copies_total == 0);
+        CHECK(f.memory[0]->content(name) == content);
+    }
+}
+
 TEST_CASE("a block that is trashed between comparing and touching is stored again", "[keepstore][block_store]") {
     fixture f;
     const auto content = make_content(2 * chunk + 9);

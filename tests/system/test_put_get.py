@@ -84,6 +84,17 @@ class PutGet(SharedDaemonCase):
                 self.assertFalse(os.path.exists(block_path(self.roots[0], wanted)))
                 self.assertFalse(os.path.exists(block_path(self.roots[0], md5(data))) and size)
 
+    def test_wrong_body_for_a_block_that_is_there(self):
+        data = os.urandom(3 * MiB)
+        self.assert_reply(self.daemon.put(data), 200)
+        for wrong in (data[:-1], data + b"x", bytes(len(data)), b""):
+            response = self.daemon.request("PUT", "/" + md5(data), ACTIVE_TOKEN, body=wrong)
+            self.assert_reply(response, 400, f"content hash {md5(wrong)} did not match specified locator {md5(data)}\n")
+        self.assertEqual(self.stored(data), data)
+        # It is the body that is wrong, not the copy.
+        self.assertEqual(self.daemon.metric("keepstore_bad_copies_total"), 0)
+        self.assertEqual(self.daemon.log.entries(msg="stored copy is bad"), [])
+
     def test_wrong_hash_names_the_path_as_given_without_secrets(self):
         response = self.daemon.request("PUT", "/" + "b" * 32 + "+3", ACTIVE_TOKEN, body=b"foo")
         self.assert_reply(response, 400, f"content hash {md5(b'foo')} did not match specified locator {'b' * 32}+3\n")
