@@ -42,6 +42,12 @@ inline constexpr std::size_t scratch_pool_bytes = 64 * chunk_size_bytes;
 // --- core -------------------------------------------------------------------------------------------------------
 /// Bad copies that were logged already and are not logged again; beyond this the memory starts afresh.
 inline constexpr std::size_t bad_copies_remembered_max = 10'000;
+/// When all copies of a block are damaged: so many different waypoints are tried. Those that are true are the same
+/// everywhere; others have been forged, or are of software that erred.
+inline constexpr std::size_t patchwork_points_max = 4;
+/// Segments that are looked at side by side then, of up to 1 MiB: some lanes, and a quarter of the scratch pool.
+inline constexpr std::size_t patchwork_units = 4;
+static_assert(patchwork_units * MiB <= scratch_pool_bytes / 4);
 /// One item of a trash list on one mount; then the worker goes on with the next.
 inline constexpr minutes trash_item_timeout{1};
 /// The trash is emptied this soon after a start (or after the interval if that is shorter), so that a daemon that is
@@ -354,6 +360,15 @@ inline constexpr unsigned scrub_lane_checks = 2;
 /// Memory of one volume's scrub, beside the budget, so that it never takes from requests.
 inline constexpr std::size_t scrub_pool_bytes = 8 * MiB;
 static_assert(scrub_lanes * scrub_lane_checks * chunk_size_bytes <= scrub_pool_bytes);
+/// Small blocks that a scrub reads before it hashes them side by side, if they fit scrub_lanes chunks: enough for the lanes
+/// of two workers several times over, so that few are empty at the end.
+inline constexpr std::size_t scrub_batch_blocks = 256;
+/// Of these, what one call reads, one after the other: enough that the trip to a thread and back is noise, little enough
+/// that a spinning disk gives it in a fifth of a second.
+inline constexpr std::size_t scrub_call_blocks = 16;
+inline constexpr std::size_t scrub_call_bytes = 2 * chunk_size_bytes;
+/// Batches that are listed before they are checked, so that the listing goes on while others are read.
+inline constexpr std::size_t scrub_batches_listed_max = 3;
 /// Threads of a volume that its scrub uses at most: a third. Eight reads in flight keep a solid-state disk busy.
 inline constexpr unsigned scrub_reads_max = 8;
 static_assert(scrub_reads_max * 3 <= volume_threads_max);

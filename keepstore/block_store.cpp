@@ -145,6 +145,7 @@ block_store::stats block_store::snapshot() const noexcept {
     return {.bad_copies_total = bad_copies_.load(std::memory_order_relaxed),
             .repaired_copies_total = repaired_copies_.load(std::memory_order_relaxed),
             .failovers_total = failovers_.load(std::memory_order_relaxed),
+            .patchworks_total = patchworks_.load(std::memory_order_relaxed),
             .bad_segments_total = bad_segments_.load(std::memory_order_relaxed),
             .false_alarms_total = false_alarms_.load(std::memory_order_relaxed),
             .waypoints_added_total = waypoints_added_.load(std::memory_order_relaxed),

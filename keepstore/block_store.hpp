@@ -104,7 +104,7 @@ class block_store {
     /// Checks the locator's permission, finds the block and sends it, or a range of it. Of a copy with waypoints nothing
     /// is sent that is not proven; of another one wrong bytes are never sent as a complete block: the last piece is
     /// withheld until the digest agrees. A copy that turns out bad or unreadable is replaced by the next
-    /// mount's, in mid-stream where what was sent was right.
+    /// mount's, in mid-stream where what was sent was right; when all are bad, by the good parts of all of them.
     /// \returns the block's size. errc::unauthorized, bad_request (signature), method_not_allowed (no size), not_found,
     /// range_not_satisfiable (after the permission and the block's presence were checked), checksum_mismatch,
     /// unavailable, timeout, cancelled, io_error.
@@ -136,6 +136,7 @@ class block_store {
         std::uint64_t bad_copies_total;       ///< Stored copies found not to be what their name says.
         std::uint64_t repaired_copies_total;  ///< Of these, replaced by good data.
         std::uint64_t failovers_total;        ///< Reads that went on to another mount after a bad or failing copy.
+        std::uint64_t patchworks_total;       ///< Reads put together from copies that are all damaged.
         std::uint64_t bad_segments_total;     ///< Times that wrong stored bytes were kept from a client.
         std::uint64_t false_alarms_total;     ///< Waypoints that disagreed with a good copy.
         std::uint64_t waypoints_added_total;  ///< Stored with copies that lacked them.
@@ -169,6 +170,7 @@ class block_store {
     read_window read_window_;
     const verified_copy::resources read_resources_{pool_, scratch_pool_, digest_, read_window_};
     std::atomic<std::uint64_t> failovers_{0};
+    std::atomic<std::uint64_t> patchworks_{0};
     std::atomic<std::uint64_t> bad_segments_{0};
     std::atomic<std::uint64_t> false_alarms_{0};
     std::atomic<std::uint64_t> waypoints_added_{0};

@@ -2,13 +2,14 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "keepstore/patchwork.hpp"
 #include "keepstore/stored_bytes.hpp"
 #include "keepstore/verified_copy.hpp"
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
-#include <vector>
 
 namespace keepstore::core {
 
@@ -17,8 +18,21 @@ namespace keepstore::core {
 // name, the client got the block's bytes (docs/ARCHITECTURE.md, "Failover in mid-stream").
 
 awaitable<result<std::uint64_t>> read_operation::run() {
+    const auto mounts = reading_order();
+    verdict outcome = co_await send_from_one(mounts);
+    while (outcome == verdict::bad_copy && may_be_patched()) {
+        const std::uint64_t before = proven();
+        outcome = co_await send_from_several(mounts);
+        // Files that change while they are read may make a patchwork fail; another one must get further.
+        if (proven() < before + digest::waypoints::stride_for(static_cast<std::size_t>(*request_.block.size))) break;
+    }
+    if (outcome == verdict::sent) co_return size_;
+    co_return std::unexpected(std::move(failure_));
+}
+
+// A copy known to be bad comes last, so that a client that comes again gets the good one.
+std::vector<const mount*> read_operation::reading_order() const {
     auto mounts = store_.mounts_.in_read_order(request_.block.hash);
-    // A copy known to be bad comes last, so that a client that comes again gets the good one.
     std::vector<const mount*> known_bad;
     std::erase_if(mounts, [&](const mount* m) {
         const bool known = store_.bad_copy_log_.knows(m->uuid, request_.block.hash);
@@ -26,11 +40,16 @@ awaitable<result<std::uint64_t>> read_operation::run() {
         return known;
     });
     mounts.insert(mounts.end(), known_bad.begin(), known_bad.end());
+    return mounts;
+}
+
+// One copy after another, each as far as it goes.
+awaitable<read_operation::verdict> read_operation::send_from_one(const std::vector<const mount*>& mounts) {
     bool failed_over = false;
     for (const mount* const m : mounts) {
         auto reader = co_await open(*m);
         if (!reader) {
-            if (reader.error() == errc::cancelled) co_return std::unexpected(std::move(reader.error()));
+            if (reader.error() == errc::cancelled) co_return give_up(std::move(reader.error()));
             remember(std::move(reader.error()));
             continue;
         }
@@ -38,16 +57,53 @@ awaitable<result<std::uint64_t>> read_operation::run() {
             failed_over = true;
             store_.failovers_.fetch_add(1, std::memory_order_relaxed);
         }
-        const std::uint64_t size = (*reader)->size();
-        switch (co_await send_copy(*m, **reader)) {
-            case verdict::sent: co_return size;
-            case verdict::undecided:
-            case verdict::slow:
-            case verdict::gave_up: co_return std::unexpected(std::move(failure_));
-            case verdict::bad_copy: break;
-        }
+        ++copies_;
+        where_ = m;
+        const verdict outcome = co_await send_copy(**reader);
+        if (outcome == verdict::bad_copy) continue;
+        co_return outcome;
     }
-    co_return std::unexpected(std::move(failure_));
+    co_return verdict::bad_copy;
+}
+
+// No copy is good, or none that can go on from what was sent; but where one is bad another one may be right. The copies
+// are opened anew, since each was closed when it failed.
+awaitable<read_operation::verdict> read_operation::send_from_several(const std::vector<const mount*>& mounts) {
+    where_ = nullptr;
+    const std::uint64_t size = *request_.block.size;
+    const byte_range body = wanted(size);
+    patchwork::copy_list copies;
+    for (const mount* const m : mounts) {
+        auto reader = co_await open(*m);
+        if (reader) copies.push_back(std::move(*reader));
+        else if (reader.error() == errc::cancelled) co_return give_up(std::move(reader.error()));
+    }
+    const auto candidates =
+        co_await patchwork::gather_waypoints(copies, request_.block.hash, std::span(&size, 1), request_.until);
+    if (!candidates) co_return give_up(candidates.error());
+    // One copy's waypoints say what is right in another one: they are believed only if they lead to the block's name,
+    // also for a range, and before anything of it is sent.
+    for (const digest::waypoints& points : *candidates) {
+        patchwork block(copies, points);
+        const auto complete = co_await block.lay_out({store_.scratch_pool_, store_.digest_, limits::patchwork_units},
+                                                     request_.block.hash, start_of(points, body), size, request_.until);
+        if (!complete) co_return give_up(complete.error());
+        if (!*complete) continue;
+        verdict outcome = co_await send_verified(block, points);
+        if (outcome == verdict::slow) {
+            std::optional<digest::waypoints> known;
+            outcome = co_await send_serially(block, known);
+        }
+        if (outcome == verdict::sent) store_.patchworks_.fetch_add(1, std::memory_order_relaxed);
+        co_return outcome == verdict::undecided ? verdict::bad_copy : outcome;
+    }
+    co_return verdict::bad_copy;
+}
+
+// A HEAD says whether there is a good copy. Of a small block there is nothing but whole ones.
+bool read_operation::may_be_patched() const {
+    if (request_.head || copies_ < 2 || !has_waypoints(request_.block.size.value_or(0))) return false;
+    return !request_.range || request_.range->resolve(*request_.block.size);
 }
 
 awaitable<result<std::unique_ptr<volumes::block_reader>>> read_operation::open(const mount& m) {
@@ -55,21 +111,21 @@ awaitable<result<std::unique_ptr<volumes::block_reader>>> read_operation::open(c
     co_return co_await m.volume->open(request_.block.hash, request_.until);
 }
 
-awaitable<read_operation::verdict> read_operation::send_copy(const mount& m, volumes::block_reader& reader) {
+awaitable<read_operation::verdict> read_operation::send_copy(volumes::block_reader& reader) {
     const std::uint64_t size = reader.size();
     if (size > limits::block_size_bytes_max) {
-        co_return bad(m, fmt::format("stored size {} is over the block size limit", size), 0, error(errc::too_large));
+        co_return bad(fmt::format("stored size {} is over the block size limit", size), 0, error(errc::too_large));
     }
     // On GET, "+0" stands for the empty block only; a HEAD without a (positive) size takes what is there.
     const auto hint = request_.block.size;
     if (hint && *hint != size && !(request_.head && *hint == 0)) {
-        co_return bad(m, fmt::format("stored size {} differs from the locator's size {}", size, *hint), 0,
+        co_return bad(fmt::format("stored size {} differs from the locator's size {}", size, *hint), 0,
                       error(errc::checksum_mismatch));
     }
-    if (request_.head) co_return co_await check_only(m, reader);
+    if (request_.head) co_return co_await check_only(reader);
     if (request_.range && !request_.range->resolve(size)) co_return give_up(error(errc::range_not_satisfiable));
-    if (size <= limits::chunk_size_bytes) co_return co_await send_small(m, reader);
-    co_return co_await send_large(m, reader);
+    if (size <= limits::chunk_size_bytes) co_return co_await send_small(reader);
+    co_return co_await send_large(reader);
 }
 
 byte_range read_operation::wanted(std::uint64_t size) const {
@@ -77,20 +133,20 @@ byte_range read_operation::wanted(std::uint64_t size) const {
     return request_.range->resolve(size).value_or(byte_range{});
 }
 
-awaitable<read_operation::verdict> read_operation::check_only(const mount& m, volumes::block_reader& reader) {
+awaitable<read_operation::verdict> read_operation::check_only(volumes::block_reader& reader) {
     auto report = co_await check_copy(store_.pool_, store_.digest_, reader, request_.block.hash,
                                       store_.read_window_.segments_per_reader(), request_.until);
     if (report.verdict == copy_report::outcome::cancelled) co_return give_up(std::move(report.why));
-    if (report.verdict != copy_report::outcome::good) co_return unusable(m, report.offset, std::move(report.why));
+    if (report.verdict != copy_report::outcome::good) co_return unusable(report.offset, std::move(report.why));
     if (report.false_alarm) store_.false_alarms_.fetch_add(1, std::memory_order_relaxed);
     if (report.missing_waypoints && report.attributes_supported) {
-        co_await store_.keep_waypoints(m, request_.block.hash, reader, *report.missing_waypoints);
+        co_await store_.keep_waypoints(*where_, request_.block.hash, reader, *report.missing_waypoints);
     }
     if (!co_await begin(reader.size())) co_return verdict::gave_up;
     co_return verdict::sent;
 }
 
-awaitable<read_operation::verdict> read_operation::send_small(const mount& m, volumes::block_reader& reader) {
+awaitable<read_operation::verdict> read_operation::send_small(volumes::block_reader& reader) {
     const auto size = static_cast<std::size_t>(reader.size());
     const_slice bytes;
     if (size > 0) {
@@ -99,9 +155,9 @@ awaitable<read_operation::verdict> read_operation::send_small(const mount& m, vo
         auto count = co_await read_stored(reader, 0, into->subslice(0, size), request_.until);
         if (!count) {
             if (count.error() == errc::cancelled) co_return give_up(std::move(count.error()));
-            co_return unusable(m, 0, std::move(count.error()));
+            co_return unusable(0, std::move(count.error()));
         }
-        if (*count != size) co_return bad(m, "is shorter than its size", *count, error(errc::checksum_mismatch));
+        if (*count != size) co_return bad("is shorter than its size", *count, error(errc::checksum_mismatch));
         bytes = into->freeze(size);
     }
     md5_digest digest;
@@ -114,7 +170,7 @@ awaitable<read_operation::verdict> read_operation::send_small(const mount& m, vo
         if (!finished) co_return give_up(std::move(finished.error()));
         digest = *finished;
     }
-    if (digest != request_.block.hash) co_return unusable(m, 0, error(errc::checksum_mismatch));
+    if (digest != request_.block.hash) co_return unusable(0, error(errc::checksum_mismatch));
     if (!co_await begin(size)) co_return verdict::gave_up;
     const byte_range body = wanted(size);
     if (body.length > 0) {
@@ -124,34 +180,35 @@ awaitable<read_operation::verdict> read_operation::send_small(const mount& m, vo
     co_return verdict::sent;
 }
 
-awaitable<read_operation::verdict> read_operation::send_large(const mount& m, volumes::block_reader& reader) {
+awaitable<read_operation::verdict> read_operation::send_large(volumes::block_reader& reader) {
     bool attributes = true;
     const auto points = co_await load_waypoints(reader, request_.block.hash, request_.until, &attributes);
     std::optional<digest::waypoints> found;  // Right ones, which the copy lacks.
     verdict outcome = verdict::undecided;
     if (points) {
-        outcome = co_await send_verified(m, reader, *points);
-        if (outcome == verdict::slow) outcome = co_await send_serially(m, reader, found);
-    } else if (!request_.range && !begun_) {
-        outcome = co_await send_serially(m, reader, found);
+        outcome = co_await send_verified(reader, *points);
+        if (outcome == verdict::slow) outcome = co_await send_serially(reader, found);
+    } else if (!request_.range && copies_ == 1 && !store_.bad_copy_log_.knows(where_->uuid, request_.block.hash)) {
+        // Where a copy is known to be bad nothing leaves unproven: others may be bad, too, and together still good.
+        outcome = co_await send_serially(reader, found);
     }
     if (outcome == verdict::undecided) {
-        outcome = co_await find_waypoints(m, reader, found);
+        outcome = co_await find_waypoints(reader, found);
         if (found) {
             if (points) store_.false_alarms_.fetch_add(1, std::memory_order_relaxed);
-            outcome = co_await send_verified(m, reader, *found);
-            if (outcome == verdict::slow) outcome = co_await send_serially(m, reader, found);
+            outcome = co_await send_verified(reader, *found);
+            if (outcome == verdict::slow) outcome = co_await send_serially(reader, found);
             if (outcome == verdict::undecided) {
-                outcome = bad(m, "changes while it is read", suspect_, error(errc::checksum_mismatch));
+                outcome = bad("changes while it is read", suspect_, error(errc::checksum_mismatch));
             }
         }
     }
-    if (found && attributes && outcome != verdict::bad_copy) co_await store_.keep_waypoints(m, request_.block.hash, reader, *found);
+    if (found && attributes && outcome != verdict::bad_copy) co_await store_.keep_waypoints(*where_, request_.block.hash, reader, *found);
     co_return outcome;
 }
 
 // Hashes while sending, from what is proven on; the last piece waits until the digest agrees.
-awaitable<read_operation::verdict> read_operation::send_serially(const mount& m, volumes::block_reader& reader,
+awaitable<read_operation::verdict> read_operation::send_serially(volumes::block_reader& reader,
                                                                  std::optional<digest::waypoints>& found) {
     const std::uint64_t size = reader.size();
     const proven_state start = begun_ ? proof_.value_or(proven_state{}) : proven_state{};
@@ -223,16 +280,17 @@ awaitable<read_operation::verdict> read_operation::send_serially(const mount& m,
     }
     // A reader that does not keep up: with the states of the whole block it can be served without holding memory.
     if (slow) co_return verdict::undecided;
-    co_return unusable(m, sent_, unreadable ? std::move(*unreadable) : error(errc::checksum_mismatch));
+    co_return unusable(sent_, unreadable ? std::move(*unreadable) : error(errc::checksum_mismatch));
 }
 
 // The waypoints of a copy that has none, or none that agree with its bytes: from all of its bytes, if they are the block.
-awaitable<read_operation::verdict> read_operation::find_waypoints(const mount& m, volumes::block_reader& reader,
+awaitable<read_operation::verdict> read_operation::find_waypoints(volumes::block_reader& reader,
                                                                   std::optional<digest::waypoints>& found) {
     auto pass = co_await hash_serially(store_.pool_, store_.digest_, reader, request_.until);
     if (!pass && pass.error() == errc::cancelled) co_return give_up(std::move(pass.error()));
-    if (!pass) co_return unusable(m, suspect_, std::move(pass.error()));
-    if (pass->digest != request_.block.hash) co_return unusable(m, suspect_, error(errc::checksum_mismatch));
+    if (!pass) co_return unusable(suspect_, std::move(pass.error()));
+    if (pass->digest != request_.block.hash) co_return unusable(suspect_, error(errc::checksum_mismatch));
+    store_.bad_copy_log_.forget(where_->uuid, request_.block.hash);  // If it was bad, it was replaced.
     if (proof_ && proof_->offset > 0) {
         const auto& state = pass->states[static_cast<std::size_t>(proof_->offset / segment::fine_bytes) - 1];
         if (state != proof_->state) {
@@ -245,36 +303,35 @@ awaitable<read_operation::verdict> read_operation::find_waypoints(const mount& m
     co_return verdict::undecided;
 }
 
-awaitable<read_operation::verdict> read_operation::send_verified(const mount& m, volumes::block_reader& reader,
+// Where what is still to be sent must go on from: what is proven, or else believed of the bytes before a range.
+proven_state read_operation::start_of(const digest::waypoints& points, const byte_range& body) const {
+    if (begun_) return proof_.value_or(proven_state{});
+    const auto first = static_cast<std::size_t>(body.first / points.stride());
+    return {first * points.stride(), points.state_before(first)};
+}
+
+awaitable<read_operation::verdict> read_operation::send_verified(volumes::block_reader& reader,
                                                                  const digest::waypoints& points) {
     const byte_range body = wanted(reader.size());
-    byte_range left = body;
-    proven_state start;
-    if (begun_ && proof_) {
-        start = *proof_;
-        left = {sent_, body.end() - sent_};
-    } else {
-        const auto first = static_cast<std::size_t>(body.first / points.stride());
-        start = {first * points.stride(), points.state_before(first)};
-    }
-    verified_copy copy(store_.read_resources_, reader, points, request_.block.hash, left, start, request_.until);
+    const byte_range left = begun_ ? byte_range{sent_, body.end() - sent_} : body;
+    verified_copy copy(store_.read_resources_, reader, points, request_.block.hash, left, start_of(points, body),
+                       request_.until);
     verdict outcome = verdict::sent;
     if (!begun_) {
         auto right = co_await copy.look_ahead();
-        if (!right) outcome = stopped(m, copy, std::move(right.error()));
+        if (!right) outcome = stopped(copy, std::move(right.error()));
     }
     if (outcome == verdict::sent && !co_await begin(reader.size())) outcome = verdict::gave_up;
-    if (outcome == verdict::sent) outcome = co_await send_from(m, copy, reader.streams());
+    if (outcome == verdict::sent) outcome = co_await send_from(copy, reader.streams());
     if (begun_) proof_ = copy.proof();
     co_return outcome;
 }
 
-awaitable<read_operation::verdict> read_operation::send_from(const mount& m, verified_copy& copy,
-                                                             bool streams) {
+awaitable<read_operation::verdict> read_operation::send_from(verified_copy& copy, bool streams) {
     using clock = std::chrono::steady_clock;
     while (true) {
         auto piece = co_await copy.next();
-        if (!piece) co_return stopped(m, copy, std::move(piece.error()));
+        if (!piece) co_return stopped(copy, std::move(piece.error()));
         const std::size_t size = piece->size();
         if (size == 0) co_return verdict::sent;
         const auto taken = co_await sink_.write_some(
@@ -293,16 +350,17 @@ awaitable<read_operation::verdict> read_operation::send_from(const mount& m, ver
 }
 
 // What follows from the failure of a copy in the middle.
-read_operation::verdict read_operation::stopped(const mount& m, const verified_copy& copy, error why) {
+read_operation::verdict read_operation::stopped(const verified_copy& copy, error why) {
     suspect_ = copy.suspect();
     if (why == errc::cancelled) return give_up(std::move(why));
     if (why == errc::checksum_mismatch) return verdict::undecided;
-    return unusable(m, suspect_, std::move(why));
+    return unusable(suspect_, std::move(why));
 }
 
 awaitable<bool> read_operation::begin(std::uint64_t size) {
     if (begun_) co_return true;
     begun_ = true;
+    size_ = size;
     const byte_range body = wanted(size);
     sent_ = body.first;
     auto begun = co_await sink_.begin(size, body);
@@ -315,15 +373,17 @@ read_operation::verdict read_operation::give_up(error why) {
     return verdict::gave_up;
 }
 
-read_operation::verdict read_operation::unusable(const mount& m, std::uint64_t offset, error why) {
+read_operation::verdict read_operation::unusable(std::uint64_t offset, error why) {
     const bool wrong = why == errc::checksum_mismatch;
     if (wrong) store_.bad_segments_.fetch_add(1, std::memory_order_relaxed);
-    return bad(m, wrong ? "has the wrong content" : "cannot be read", offset, std::move(why));
+    return bad(wrong ? "has the wrong content" : "cannot be read", offset, std::move(why));
 }
 
-read_operation::verdict read_operation::bad(const mount& m, std::string_view what, std::uint64_t offset, error why) {
-    store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-    store_.bad_copy_log_.report(m.uuid, request_.block.hash, what, offset);
+read_operation::verdict read_operation::bad(std::string_view what, std::uint64_t offset, error why) {
+    if (where_) {
+        store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
+        store_.bad_copy_log_.report(where_->uuid, request_.block.hash, what, offset);
+    }
     remember(std::move(why));
     return verdict::bad_copy;
 }

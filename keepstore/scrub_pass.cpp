@@ -9,6 +9,8 @@
 #include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 
+#include <algorithm>
+
 namespace keepstore::core {
 namespace {
 
@@ -53,6 +55,7 @@ awaitable<result<void>> scrub_pass::run() {
     std::vector<awaitable<void>> members;
     members.push_back(list());
     for (unsigned i = 0; i < limits::scrub_blocks_max; ++i) members.push_back(check());
+    for (unsigned i = 0; i < limits::scrub_lane_checks; ++i) members.push_back(check_batches());
     const bool left = co_await when_all(std::move(members));
     if (stopped_) co_return std::unexpected(*stopped_);
     if (left) co_return fail(errc::cancelled);
@@ -87,10 +90,8 @@ awaitable<void> scrub_pass::list() {
         if (const bool left = co_await cancelled(); left) co_return stop(errc::cancelled);
     }
     listed_ = true;
-    while (!idle_.empty()) {
-        idle_.front().set(std::monostate{});
-        idle_.pop_front();
-    }
+    wake_all(idle_);
+    wake_all(idle_batch_checkers_);
 }
 
 awaitable<result<void>> scrub_pass::list_step(unsigned step) {
@@ -99,19 +100,30 @@ awaitable<result<void>> scrub_pass::list_step(unsigned step) {
 }
 
 awaitable<result<void>> scrub_pass::enqueue(item added) {
-    while (queue_.size() >= limits::scrub_blocks_max && !stopped_) {
+    const bool small = where_.volume->can_read_whole() && added.block.size <= limits::block_size_bytes_max && !has_waypoints(added.block.size);
+    while (!stopped_ && (small ? !add_to_batch(added) : queue_.size() >= limits::scrub_blocks_max)) {
         signal room;
         blocked_ = room;
         if (const auto woken = co_await room.wait(); !woken) co_return fail(errc::cancelled);
     }
     if (stopped_) co_return fail(errc::cancelled);
     ++open_steps_[added.step];
-    queue_.push_back(std::move(added));
-    if (!idle_.empty()) {
-        idle_.front().set(std::monostate{});
-        idle_.pop_front();
+    if (!small) {
+        queue_.push_back(std::move(added));
+        wake_one(idle_);
     }
     co_return result<void>{};
+}
+
+bool scrub_pass::add_to_batch(const item& added) {
+    if (batches_.empty()) batches_.emplace_back();
+    if (!batches_.back().blocks.add(added.block)) {
+        if (batches_.size() == limits::scrub_batches_listed_max) return false;
+        static_cast<void>(batches_.emplace_back().blocks.add(added.block));
+        wake_one(idle_batch_checkers_);
+    }
+    batches_.back().steps.push_back(added.step);
+    return true;
 }
 
 awaitable<std::optional<scrub_pass::item>> scrub_pass::next() {
@@ -127,10 +139,25 @@ awaitable<std::optional<scrub_pass::item>> scrub_pass::next() {
     if (stopped_) co_return std::nullopt;
     item out = std::move(queue_.front());
     queue_.pop_front();
-    if (blocked_) {
-        blocked_->set(std::monostate{});
-        blocked_.reset();
+    wake_lister();
+    co_return out;
+}
+
+awaitable<std::optional<scrub_pass::small_items>> scrub_pass::next_batch() {
+    // The last one is still being filled, unless all is listed.
+    while (batches_.size() < (listed_ ? 1 : 2)) {
+        if (listed_ || stopped_) co_return std::nullopt;
+        signal work;
+        idle_batch_checkers_.push_back(work);
+        if (const auto woken = co_await work.wait(); !woken) {
+            std::erase_if(idle_batch_checkers_, [&](const signal& s) { return s.same_as(work); });
+            co_return std::nullopt;
+        }
     }
+    if (stopped_) co_return std::nullopt;
+    small_items out = std::move(batches_.front());
+    batches_.pop_front();
+    wake_lister();
     co_return out;
 }
 
@@ -140,14 +167,54 @@ awaitable<void> scrub_pass::check() {
         if (!work) co_return;
         if (const bool known = co_await check_block(work->block); !known) co_return stop(errc::cancelled);
         finish_one(work->step);
-        const auto now = tools_.clock.now();
-        if (!saving_ && now - saved_at_ >= limits::scrub_save_interval) {
-            saving_ = true;
-            co_await save(where_, tools_.record, deadline::never());
-            saving_ = false;
-            saved_at_ = tools_.clock.now();
-        }
+        co_await save_now_and_then();
     }
+}
+
+awaitable<void> scrub_pass::check_batches() {
+    while (true) {
+        const auto work = co_await next_batch();
+        if (!work) co_return;
+        if (const bool known = co_await check_batch(*work); !known) co_return stop(errc::cancelled);
+        co_await save_now_and_then();
+    }
+}
+
+awaitable<void> scrub_pass::save_now_and_then() {
+    const auto now = tools_.clock.now();
+    if (saving_ || now - saved_at_ < limits::scrub_save_interval) co_return;
+    saving_ = true;
+    co_await save(where_, tools_.record, deadline::never());
+    saving_ = false;
+    saved_at_ = tools_.clock.now();
+}
+
+awaitable<bool> scrub_pass::check_batch(const small_items& work) {
+    const auto copies = work.blocks.copies();
+    std::vector<bool> good(copies.size(), false);
+    {
+        const auto turn = co_await lane_checks_.enter();
+        if (!turn) co_return false;
+        auto checked = co_await work.blocks.check(tools_.check_pool, tools_.engine, *where_.volume, rules_);
+        if (!checked && checked.error() == errc::cancelled) co_return false;
+        if (checked) good = *std::move(checked);
+    }
+    const auto good_count = static_cast<std::uint64_t>(std::ranges::count(good, true));
+    if (good_count > 0) unreadable_in_a_row_ = 0;
+    tools_.record.count(&scrub_counts::blocks, good_count);
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+        if (!good[i]) continue;
+        tools_.record.settled(copies[i].name);
+        finish_one(work.steps[i]);
+    }
+    // The others are looked at one by one: what is wrong with them, if anything, is found out there.
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+        if (good[i]) continue;
+        if (stopped_) co_return false;
+        if (const bool known = co_await check_block(copies[i]); !known) co_return false;
+        finish_one(work.steps[i]);
+    }
+    co_return true;
 }
 
 awaitable<bool> scrub_pass::check_block(const volumes::block_info& block) {
@@ -300,8 +367,22 @@ void scrub_pass::finish_one(unsigned step) {
 void scrub_pass::stop(error why) {
     // A reason says more than that somebody went away because of it.
     if (!stopped_ || (*stopped_ == errc::cancelled && !(why == errc::cancelled))) stopped_ = std::move(why);
-    for (auto& waiter : idle_) waiter.set(std::monostate{});
-    idle_.clear();
+    wake_all(idle_);
+    wake_all(idle_batch_checkers_);
+    wake_lister();
+}
+
+void scrub_pass::wake_one(std::deque<signal>& sleepers) {
+    if (sleepers.empty()) return;
+    sleepers.front().set(std::monostate{});
+    sleepers.pop_front();
+}
+
+void scrub_pass::wake_all(std::deque<signal>& sleepers) {
+    while (!sleepers.empty()) wake_one(sleepers);
+}
+
+void scrub_pass::wake_lister() {
     if (blocked_) blocked_->set(std::monostate{});
     blocked_.reset();
 }

@@ -1,10 +1,11 @@
 /// One pass of a scrub over one volume: lists it step by step, checks every copy, writes missing waypoints, repairs what
 /// can be repaired, records the rest. Memory does not grow with the volume.
 ///
-/// A lister and limits::scrub_blocks_max checkers run as coroutines side by side on the caller's executor; nothing here is
-/// locked. Everything that waits can be cancelled.
+/// A lister, limits::scrub_blocks_max checkers of single blocks and limits::scrub_lane_checks of batches of small ones run as
+/// coroutines side by side on the caller's executor; nothing here is locked. Everything that waits can be cancelled.
 #pragma once
 
+#include "keepstore/batch_check.hpp"
 #include "keepstore/block_store.hpp"
 #include "keepstore/copy_check.hpp"
 #include "keepstore/scrub_clock.hpp"
@@ -55,20 +56,35 @@ class scrub_pass {
         volumes::block_info block;
         unsigned step;
     };
+    struct small_items {
+        copy_batch blocks;
+        std::vector<unsigned> steps;  // Of each of them.
+    };
     class listing;
     struct verdict;
 
     [[nodiscard]] awaitable<void> list();
     [[nodiscard]] awaitable<result<void>> list_step(unsigned step);
     [[nodiscard]] awaitable<result<void>> enqueue(item);
+    /// \returns false if there is no room at present.
+    [[nodiscard]] bool add_to_batch(const item&);
     [[nodiscard]] awaitable<void> check();
     [[nodiscard]] awaitable<std::optional<item>> next();
+    [[nodiscard]] awaitable<void> check_batches();
+    /// A full batch; the last one may be smaller.
+    [[nodiscard]] awaitable<std::optional<small_items>> next_batch();
+    /// \returns false if the pass is to end.
+    [[nodiscard]] awaitable<bool> check_batch(const small_items&);
+    [[nodiscard]] awaitable<void> save_now_and_then();
     /// \returns false if nothing is known because the pass is to end.
     [[nodiscard]] awaitable<bool> check_block(const volumes::block_info&);
     [[nodiscard]] awaitable<verdict> look_at(const md5_digest&);
     [[nodiscard]] awaitable<copy_report> check_copy_in_lanes(volumes::block_reader&, const md5_digest&);
     [[nodiscard]] awaitable<repair_report> repair(const md5_digest&, volumes::block_time seen);
     [[nodiscard]] awaitable<bool> pause(unsigned attempt);
+    static void wake_one(std::deque<signal>& sleepers);
+    static void wake_all(std::deque<signal>& sleepers);
+    void wake_lister();
     void finish_one(unsigned step);
     void stop(error why);
 
@@ -77,8 +93,10 @@ class scrub_pass {
     const std::vector<const mount*> sources_;
 
     std::deque<item> queue_;
-    std::deque<signal> idle_;        // Checkers without work.
-    std::optional<signal> blocked_;  // The lister, when the queue is full.
+    std::deque<small_items> batches_;  // The last one is being filled.
+    std::deque<signal> idle_;          // Checkers without work.
+    std::deque<signal> idle_batch_checkers_;
+    std::optional<signal> blocked_;  // The lister, when the queue or the last batch is full.
     bool listed_ = false;            // All of the volume.
     std::optional<error> stopped_;   // The pass is to end.
     std::map<unsigned, unsigned> open_steps_;  // Those begun and not done: what they still wait for.

@@ -29,9 +29,8 @@ class scrub_reader final : public volumes::block_reader {
     std::uint64_t size() const noexcept override { return copy_->size(); }
 
     awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
-        if (const bool mine = co_await wait_for_turn(into.size()); !mine) co_return fail(errc::cancelled);
-        const auto place = co_await rules_.reads.enter();
-        if (!place) co_return fail(errc::cancelled);
+        const auto turn = co_await wait_for_turn(rules_, into.size());
+        if (!turn) co_return fail(errc::cancelled);
         auto got = co_await copy_->read_at(offset, std::move(into), until);
         if (got) rules_.record.read(*got);
         co_return got;
@@ -47,13 +46,20 @@ class scrub_reader final : public volumes::block_reader {
         return copy_->write_attribute(std::move(name), std::move(value), until);
     }
 
+    /// For those who read by other means: waits until so many bytes may be read. \returns the place of the read, to be kept
+    /// until it is over; empty if the caller was cancelled.
+    [[nodiscard]] static awaitable<scrub_gate::pass> wait_for_turn(rules by, std::uint64_t bytes) {
+        if (const bool paid = co_await wait_for_pace(by, bytes); !paid) co_return scrub_gate::pass();
+        co_return co_await by.reads.enter();
+    }
+
   private:
-    awaitable<bool> wait_for_turn(std::uint64_t bytes) {
-        scrub_pace::place place(rules_.pace, bytes);
+    static awaitable<bool> wait_for_pace(rules by, std::uint64_t bytes) {
+        scrub_pace::place place(by.pace, bytes);
         while (true) {
-            const auto wait = place.take(rules_.clock.now());
+            const auto wait = place.take(by.clock.now());
             if (wait == scrub_pace::clock::duration::zero()) co_return true;
-            if (const bool slept = co_await rules_.clock.sleep(wait); !slept) co_return false;
+            if (const bool slept = co_await by.clock.sleep(wait); !slept) co_return false;
         }
     }
 

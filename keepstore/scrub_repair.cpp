@@ -2,7 +2,10 @@
 
 #include "base/limits.hpp"
 #include "keepstore/copy_check.hpp"
+#include "keepstore/patchwork.hpp"
 
+#include <algorithm>
+#include <optional>
 #include <utility>
 
 namespace keepstore::core {
@@ -60,12 +63,75 @@ awaitable<copy_outcome> copy_verified(const repair_tools& tools, volumes::block_
     co_return out;
 }
 
+struct repair_job {
+    const repair_tools& tools;
+    const mount& where;
+    const md5_digest& block;
+    volumes::block_time seen;
+};
+
+// Nothing if the source was to blame; `why` says what was wrong with it then.
+awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::block_reader& source, std::string& why,
+                                                deadline until) {
+    auto writer = co_await job.where.volume->create(job.block, source.size(), until);
+    if (!writer) {
+        if (writer.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
+        co_return repair_report{.why = "cannot be replaced: " + writer.error().text};
+    }
+    auto copy = co_await copy_verified(job.tools, source, **writer, job.block, until);
+    switch (copy.state) {
+        case copied::good: break;
+        case copied::source_bad: why = std::move(copy.why); co_return std::nullopt;
+        case copied::target_failed: co_return repair_report{.why = "cannot be replaced: " + copy.why};
+        case copied::cancelled: co_return repair_report{.result = outcome::cancelled};
+    }
+    // Somebody may have trashed the block, which would bring it back for nothing, or replaced it already.
+    const auto now = co_await job.where.volume->mtime(job.block, until);
+    if (!now && now.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
+    if (now ? *now != job.seen : now.error() == errc::not_found) {
+        co_return repair_report{.result = outcome::superseded, .why = "it was touched or replaced meanwhile"};
+    }
+    if (!now) co_return repair_report{.why = "cannot be replaced: " + now.error().text};
+    auto committed = co_await (*writer)->commit(std::move(copy.waypoints), until);
+    if (!committed) {
+        if (committed.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
+        co_return repair_report{.why = "cannot be replaced: " + committed.error().text};
+    }
+    co_return repair_report{.result = outcome::repaired};
+}
+
+// From copies that are all bad, if each segment of the block is good in one of them. What is put together is copied like
+// any source: it replaces something only if its digest is the block's name.
+awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job, const patchwork::copy_list& copies) {
+    const auto until = deadline::in(limits::scrub_repair_timeout);
+    std::vector<std::uint64_t> lengths;
+    for (const auto& copy : copies) {
+        if (std::ranges::find(lengths, copy->size()) == lengths.end()) lengths.push_back(copy->size());
+    }
+    const auto candidates = co_await patchwork::gather_waypoints(copies, job.block, lengths, until);
+    if (!candidates) co_return repair_report{.result = outcome::cancelled};
+    for (const digest::waypoints& points : *candidates) {
+        patchwork parts(copies, points);
+        const auto complete = co_await parts.lay_out({job.tools.pool, job.tools.engine, 1}, job.block, {},
+                                                     points.length(), until);
+        if (!complete) co_return repair_report{.result = outcome::cancelled};
+        if (!*complete) continue;
+        std::string why;
+        auto done = co_await replace(job, parts, why, until);
+        if (done && done->result == outcome::repaired) done->source = "the good parts of several bad copies";
+        if (done) co_return done;
+    }
+    co_return std::nullopt;
+}
+
 }  // namespace
 
 awaitable<repair_report> repair_copy(const repair_tools& tools, const mount& where,
                                      const std::vector<const mount*>& sources, const md5_digest& block,
                                      volumes::block_time seen) {
+    const repair_job job{tools, where, block, seen};
     repair_report report{.why = "no other volume of this server has the block"};
+    patchwork::copy_list bad_copies;
     for (const mount* const source : sources) {
         const auto until = deadline::in(limits::scrub_repair_timeout);
         auto opened = co_await source->volume->open(block, until);
@@ -78,33 +144,21 @@ awaitable<repair_report> repair_copy(const repair_tools& tools, const mount& whe
             report.why = "the other copy is bad, too";
             continue;
         }
-        scrub_reader good(std::move(*opened), tools.rules);
-        auto writer = co_await where.volume->create(block, good.size(), until);
-        if (!writer) {
-            if (writer.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
-            co_return repair_report{.why = "cannot be replaced: " + writer.error().text};
+        auto copy = std::make_unique<scrub_reader>(std::move(*opened), tools.rules);
+        std::string why;
+        auto done = co_await replace(job, *copy, why, until);
+        if (done) {
+            if (done->result == outcome::repaired) done->source = source->uuid;
+            co_return std::move(*done);
         }
-        auto copy = co_await copy_verified(tools, good, **writer, block, until);
-        switch (copy.state) {
-            case copied::good: break;
-            case copied::source_bad: report.why = "the other copy is bad, too: " + copy.why; continue;
-            case copied::target_failed: co_return repair_report{.why = "cannot be replaced: " + copy.why};
-            case copied::cancelled: co_return repair_report{.result = outcome::cancelled};
-        }
-        // Somebody may have trashed the block, which would bring it back for nothing, or replaced it already.
-        const auto now = co_await where.volume->mtime(block, until);
-        if (!now && now.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
-        if (now ? *now != seen : now.error() == errc::not_found) {
-            co_return repair_report{.result = outcome::superseded, .why = "it was touched or replaced meanwhile"};
-        }
-        if (!now) co_return repair_report{.why = "cannot be replaced: " + now.error().text};
-        auto committed = co_await (*writer)->commit(std::move(copy.waypoints), until);
-        if (!committed) {
-            if (committed.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
-            co_return repair_report{.why = "cannot be replaced: " + committed.error().text};
-        }
-        co_return repair_report{.result = outcome::repaired, .source = source->uuid};
+        report.why = "the other copy is bad, too: " + why;
+        bad_copies.push_back(std::move(copy));
     }
+    if (bad_copies.empty()) co_return report;
+    auto itself = co_await where.volume->open(block, deadline::in(limits::scrub_repair_timeout));
+    if (!itself && itself.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
+    if (itself) bad_copies.push_back(std::make_unique<scrub_reader>(std::move(*itself), tools.rules));
+    if (auto done = co_await replace_with_parts(job, bad_copies)) co_return std::move(*done);
     co_return report;
 }
 

@@ -264,6 +264,8 @@ void metrics::collect_own(std::vector<MetricFamily>& out) const {
                 store.bad_copies_total);
     add_counter(out, "keepstore_repaired_copies_total", "Bad copies replaced by good data", store.repaired_copies_total);
     add_counter(out, "keepstore_read_failovers_total", "Reads that went on to another volume", store.failovers_total);
+    add_counter(out, "keepstore_read_patchworks_total", "Reads put together from copies that are all damaged",
+                store.patchworks_total);
     add_counter(out, "keepstore_bad_segments_total", "Times that wrong stored bytes were kept from a client",
                 store.bad_segments_total);
     add_counter(out, "keepstore_waypoint_false_alarms_total", "Stored waypoints that disagreed with a good copy",

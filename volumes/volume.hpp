@@ -38,6 +38,12 @@ struct block_info {
     block_time mtime;
 };
 
+/// A block to be read whole: see volume::read_whole.
+struct whole_read {
+    md5_digest name;
+    mutable_slice into;  ///< As large as the block is expected to be, or a little larger: whole pages are read in place.
+};
+
 /// An open block. It stays readable, with the same content, after the block was trashed or replaced.
 /// Use from one executor; several read_at may be under way at a time, the rest one after the other.
 class block_reader {
@@ -155,6 +161,20 @@ class volume {
     [[nodiscard]] virtual std::optional<result<std::unique_ptr<block_reader>>> try_open(const md5_digest& name) {
         static_cast<void>(name);
         return std::nullopt;
+    }
+
+    /// Whether read_whole is cheaper than opening each block: where a block can be opened, read and closed in one go.
+    [[nodiscard]] virtual bool can_read_whole() const noexcept { return false; }
+
+    /// Reads small blocks from beginning to end, one after the other, for somebody who has no further use for their bytes
+    /// (see block_reader::expect_single_use). \returns for each of them how many bytes it has: if these are more than
+    /// `into`, nothing was read; or why it cannot be read, as open() and read_at() say it. errc::unsupported where
+    /// can_read_whole() is false.
+    [[nodiscard]] virtual awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(std::vector<whole_read> blocks,
+                                                                                           deadline until) {
+        static_cast<void>(blocks);
+        static_cast<void>(until);
+        co_return fail(errc::unsupported);
     }
 
     /// Begins a block of `size` bytes if known. Nothing may be visible to readers before commit. errc::no_space when the

@@ -1,9 +1,13 @@
-/// A volume in memory with attributes and notes, whose blocks can vanish, turn unreadable or change at a chosen moment: for
-/// tests of the scrub. Use from one loop.
+/// A volume in memory with attributes and notes, which can read blocks whole, and whose blocks can vanish, turn unreadable
+/// or change at a chosen moment: for tests of the scrub. Use from one loop.
 #pragma once
 
 #include "tests/support/memory_volume.hpp"
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
 #include <functional>
 #include <map>
 #include <memory>
@@ -24,6 +28,10 @@ class scrub_volume final : public volumes::volume {
     std::map<md5_digest, bytes> attributes;  ///< One for each block is enough here.
     std::map<std::string, bytes> notes;
     bool keeps_notes = true;
+    bool reads_whole = false;
+    std::map<md5_digest, int> whole_reads;
+    std::size_t whole_reads_at_once = 0;      ///< The most that one call asked for.
+    std::optional<error> whole_read_error;    ///< Of the calls, not of the blocks.
     std::set<md5_digest> unreadable;          ///< Reads fail with io_error.
     std::set<md5_digest> gone;                ///< As if trashed.
     std::map<md5_digest, int> opens;
@@ -48,6 +56,36 @@ class scrub_volume final : public volumes::volume {
         auto opened = co_await inner.open(name, until);
         if (!opened) co_return std::unexpected(std::move(opened.error()));
         co_return std::make_unique<reader>(*this, name, std::move(*opened));
+    }
+    bool can_read_whole() const noexcept override { return reads_whole; }
+    awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(std::vector<volumes::whole_read> blocks,
+                                                                     deadline until) override {
+        if (whole_read_error) co_return std::unexpected(*whole_read_error);
+        whole_reads_at_once = std::max(whole_reads_at_once, blocks.size());
+        const auto executor = co_await asio::this_coro::executor;
+        std::vector<result<std::uint64_t>> out;
+        for (const auto& block : blocks) {
+            // As on a disk, others have their turn meanwhile.
+            co_await asio::post(executor, asio::use_awaitable);
+            ++whole_reads[block.name];
+            if (on_read) on_read(block.name);
+            if (gone.contains(block.name)) {
+                out.push_back(fail(errc::not_found));
+                continue;
+            }
+            auto opened = co_await inner.open(block.name, until);
+            if (!opened) {
+                out.push_back(std::unexpected(std::move(opened.error())));
+            } else if (unreadable.contains(block.name)) {
+                out.push_back(fail(errc::io_error, "read: Input/output error"));
+            } else if (const auto size = (*opened)->size(); size > block.into.size()) {
+                out.push_back(size);
+            } else {
+                auto got = co_await (*opened)->read_at(0, block.into, until);
+                out.push_back(std::move(got));
+            }
+        }
+        co_return out;
     }
     awaitable<result<std::unique_ptr<volumes::block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
                                                                      deadline until) override {

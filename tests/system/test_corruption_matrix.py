@@ -167,7 +167,8 @@ def expect(data, right, copies, span=None):
     """The oracle. `copies` in reading order; `span`: first and last byte of a range, else all of the block.
 
     A copy with true waypoints is verified before it is sent: a bad one costs nothing where another is good. One without
-    is hashed while it is sent, so that a wrong one, once begun, can only be cut. Whole copies win over parts of several.
+    is hashed while it is sent if it is the first that is read, so that a wrong one, once begun, can only be cut. Where
+    each copy is bad they are put together, if one of them has true waypoints.
     """
     facts = [Facts(c, data, right) for c in copies]
     first, last = span or (0, len(data) - 1)
@@ -178,9 +179,11 @@ def expect(data, right, copies, span=None):
     unverified = [f for f in before if not f.seen_through and (f.deceptive or not f.usable)]
     if any(able):
         return Allowed({"right", "cut"} if unverified else {"right"})
+    start = first // waypoints.stride_for(len(data))
+    if together(data, right, facts, start):
+        return Allowed({"right", "cut"} if unverified else {"right"})
     if unverified:
         return Allowed({"right", "502", "cut"})
-    start = first // waypoints.stride_for(len(data))
     if all(not f.sized or right is None or (f.usable and start in f.bad) for f in facts):
         return Allowed({"502"})
     # Nobody has all of it. Segments that one of them has may come; what all of them have wrong cannot.
@@ -189,7 +192,22 @@ def expect(data, right, copies, span=None):
     if not hopeless:
         return Allowed({"right", "502", "cut"}, last + 1 - first)
     most = max(hopeless[0] * stride - first, 0)
-    return Allowed({"502"} if most == 0 else {"502", "cut"} if most <= WINDOW_MAX else {"cut"}, most)
+    if most > WINDOW_MAX and len(facts) == 1:
+        return Allowed({"cut"}, most)
+    # Each of several may be bad before its first byte leaves.
+    return Allowed({"502", "cut"} if most > 0 else {"502"}, most)
+
+
+def together(data, right, facts, start=0):
+    """Whether the copies are one good block, from segment `start` to its end, although none of them is.
+
+    A copy of another length counts for the segments that it has: for the last one, too, if it is longer.
+    """
+    if right is None or all(f.copy.attribute != right for f in facts) or len(facts) < 2:
+        return False
+    stride = facts[0].stride
+    return all(any(f.copy.content[at:min(at + stride, len(data))] == data[at:at + stride] for f in facts)
+               for at in range(start * stride, len(data), stride))
 
 
 def outcome(response, wanted, allowed, status):
@@ -441,14 +459,15 @@ class Matrix(SharedDaemonCase):
         uuids = {root: volume_uuid(i) for i, root in enumerate(self.roots)}
         for data, right, copies in laid:
             with self.subTest(f"{len(data)} bytes; " + " | ".join(c.what for c in copies) + "; scrub"):
-                good = any(c.content == data for c in copies)
+                good = any(c.content == data for c in copies) or together(
+                    data, right, [Facts(c, data, right) for c in copies])
                 for root, copy in zip(self.order(data), copies):
                     path = block_path(root, md5(data))
                     with open(path, "rb") as file:
                         content = file.read()
                     entry = listed.get((uuids[root], md5(data)))
                     if good:
-                        self.assertTrue(content == data, "not repaired from the other mount")
+                        self.assertTrue(content == data, "not repaired from the other mount, or from parts")
                         self.assertTrue(waypoints.load(path) == right, "waypoints after the scrub")
                         self.assertIsNone(entry)
                     else:
@@ -512,6 +531,31 @@ class BothBad(Matrix):
         other = Copy("another bit", flip(data, at), right)
         yield [bad, other]
         yield [other, bad]
+
+    def test_reading_what_is_right_in_one_of_them(self):
+        """Every byte is right in one copy: what comes is right, from wherever; and the damage of both is never sent."""
+        for size, without in itertools.product((11 * 64 * KiB - 1000, 4 * MiB + 77, 33 * MiB + 5), (None, 0, 1)):
+            data, self.right = self.block(size)
+            stride = waypoints.stride_for(size)
+            segments = -(-size // stride)
+            for _ in range(4 if size < 33 * MiB else 2):
+                one, other, common = self.rng.sample(range(segments), 3)
+                damaged = [flip(data, in_segment(self.rng, data, i)) for i in (one, other)]
+                attributes = [None if i == without else self.right for i in range(2)]
+                copies = [Copy(f"bad in segment {s} of {segments}{', no waypoints' * (a is None)}", content, a)
+                          for s, content, a in zip((one, other), damaged, attributes)]
+                first, last = sorted((one, other))
+                span = (first * stride, min((last + 1) * stride, size) - 1)
+                self.assertEqual(self.ask(data, copies, span=span), "right")
+                # By now both are known to be bad, and nothing leaves that is not proven.
+                self.assertEqual(self.ask(data, copies), "right")
+                self.assertEqual(self.ask(data, copies, "HEAD"), "502")
+                at = in_segment(self.rng, data, common)
+                both = [Copy(c.what + f" and {common}", flip(c.content, at, bit), c.attribute)
+                        for bit, c in enumerate(copies)]
+                self.assertNotEqual(self.ask(data, both), "right")
+                self.assertNotEqual(self.ask(data, both, span=(0, size - 1)), "right")
+        self.assertGreater(self.daemon.metric("keepstore_read_patchworks_total"), 0)
 
 
 del Matrix  # It has no placements of its own to run.

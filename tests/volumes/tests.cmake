@@ -12,6 +12,7 @@ keepstore_test(volumes_test
         volumes/names_test.cpp
         volumes/open_files_test.cpp
         volumes/single_use_test.cpp
+        volumes/whole_file_test.cpp
     LINK keepstore::volumes
     TIMEOUT 120)
 keepstore_test(volumes_s3_contract_test

@@ -165,18 +165,23 @@ std::unique_ptr<block_reader> make_directory_reader(std::shared_ptr<directory_co
     return std::make_unique<directory_reader>(std::move(core), std::move(pool), std::move(file), size);
 }
 
-result<opened_block> open_block(directory_core& core, const md5_digest& name) {
+int open_block_file(directory_core& core, const md5_digest& name, int flags) {
     const block_path path(name);
     if (!core.root.fresh()) core.root.revalidate();
     core.stats.tick(op::open);
-    int fd = open_beneath(core.root.fd(), path.path.data(), open_flags);
+    int fd = open_beneath(core.root.fd(), path.path.data(), open_flags | flags);
     if (fd < 0 && errno == ENOENT) {
         if (core.root.revalidate()) {
-            fd = open_beneath(core.root.fd(), path.path.data(), open_flags);
+            fd = open_beneath(core.root.fd(), path.path.data(), open_flags | flags);
         } else {
             errno = ENOENT;
         }
     }
+    return fd;
+}
+
+result<opened_block> open_block(directory_core& core, const md5_digest& name) {
+    const int fd = open_block_file(core, name);
     if (fd < 0) return open_failed(core, errno);
     return look_at(core, fd);
 }

@@ -9,6 +9,7 @@
 #include "volumes/directory/directory_writer.hpp"
 #include "volumes/directory/index_scan.hpp"
 #include "volumes/directory/trash_walk.hpp"
+#include "volumes/directory/whole_file.hpp"
 
 #include <deque>
 
@@ -65,6 +66,22 @@ class directory_volume final : public volume {
         if (!opened) return std::nullopt;
         if (!*opened) return std::unexpected(opened->error());
         return make_directory_reader(core_, pool_, std::move((*opened)->fd), (*opened)->size);
+    }
+
+    // With one thread for everything a request would wait behind all of them.
+    bool can_read_whole() const noexcept override { return !core_->options.serialize; }
+
+    awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(std::vector<whole_read> blocks,
+                                                                     deadline until) override {
+        if (!can_read_whole()) co_return fail(errc::unsupported);
+        auto call = [shared = core_, blocks = std::move(blocks)](directory_core&, deadline)
+            -> result<std::vector<result<std::uint64_t>>> {
+            std::vector<result<std::uint64_t>> out;
+            out.reserve(blocks.size());
+            for (const auto& block : blocks) out.push_back(read_whole_file(shared, block.name, block.into.bytes));
+            return out;
+        };
+        co_return co_await run(std::move(call), until);
     }
 
     awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
@@ -139,14 +156,15 @@ class directory_volume final : public volume {
         };
         // Each worker's next step begins before its batch is given to the sink: disk and client work at the same time.
         std::deque<one_shot<std::vector<block_info>>> running;
-        for (unsigned i = 0; i < limits::index_workers; ++i) running.push_back(start(step, until));
+        const unsigned workers = scan->in_one_folder() ? 1 : limits::index_workers;
+        for (unsigned i = 0; i < workers; ++i) running.push_back(start(step, until));
         while (!running.empty()) {
             const auto batch = co_await running.front().wait();
             running.pop_front();
             if (!batch) co_return std::unexpected(batch.error());
             if (batch->empty()) continue;
             if (hangs()) co_return std::unexpected(hung_error());
-            running.push_back(start(step, until));
+            if (!scan->nothing_left()) running.push_back(start(step, until));
             if (auto r = co_await sink.put(*batch); !r) co_return r;
         }
         co_return result<void>{};

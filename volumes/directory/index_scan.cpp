@@ -52,8 +52,13 @@ result<std::vector<block_info>> index_scan::step() {
     return batch;
 }
 
+bool index_scan::nothing_left() {
+    const std::lock_guard lock(mutex_);
+    return listed_ && folders_.empty() && unfinished_.empty();
+}
+
 result<void> index_scan::list_root() {
-    if (prefix_.size() >= 3) {
+    if (in_one_folder()) {
         // All of it is in one folder, which is looked for by its name.
         folders_.push_back(*parse_block_dir(std::string_view(prefix_).substr(0, 3)));
         return {};

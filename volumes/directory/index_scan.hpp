@@ -22,6 +22,11 @@ class index_scan {
     /// Any error makes the listing incomplete.
     [[nodiscard]] result<std::vector<block_info>> step();
 
+    /// Whether all of it is in one folder, which one step at a time reads.
+    [[nodiscard]] bool in_one_folder() const noexcept { return prefix_.size() >= 3; }
+    /// Whether a step that began now would find nothing to start with.
+    [[nodiscard]] bool nothing_left();
+
   private:
     struct folder {
         unique_fd fd;

@@ -1,0 +1,65 @@
+#include "volumes/directory/whole_file.hpp"
+
+#include "volumes/directory/directory_reader.hpp"
+#include "volumes/directory/single_use_file.hpp"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdlib>
+#include <optional>
+
+namespace keepstore::volumes::directory {
+namespace {
+
+constexpr std::size_t unit = 4096;  // Of direct reads: see single_use_file.cpp.
+
+// Whether the file system reads directly to where `into` is; if it does not say, trying will show.
+bool suits(const struct statx& status, std::span<const std::byte> into) noexcept {
+    if ((status.stx_mask & STATX_DIOALIGN) == 0) return true;
+    return status.stx_dio_offset_align != 0 && status.stx_dio_offset_align <= unit && status.stx_dio_mem_align != 0 &&
+           reinterpret_cast<std::uintptr_t>(into.data()) % status.stx_dio_mem_align == 0;
+}
+
+// Nothing if direct I/O is not possible here, or the file is not one to be read at all: the usual way then finds out.
+std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5_digest& name, std::span<std::byte> into) {
+    const unique_fd file(open_block_file(core, name, O_DIRECT));
+    if (!file) return std::nullopt;
+    struct statx status {};
+    core.stats.tick(op::stat);
+    if (::statx(file.get(), "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE | STATX_DIOALIGN, &status) != 0) return std::nullopt;
+    if (!S_ISREG(status.stx_mode)) return std::nullopt;
+    if (status.stx_size > into.size()) return status.stx_size;
+    const std::size_t rounded = (static_cast<std::size_t>(status.stx_size) + unit - 1) / unit * unit;
+    if (rounded > into.size() || !suits(status, into)) return std::nullopt;
+    std::size_t done = 0;
+    while (done < status.stx_size) {
+        const auto n = ::pread(file.get(), into.data() + done, rounded - done, static_cast<off_t>(done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) return std::nullopt;
+        if (n < 0) return std::unexpected(core.stats.failed(errno, "read"));
+        if (n == 0) break;
+        done += static_cast<std::size_t>(n);
+        if (done % unit != 0) break;  // The end.
+    }
+    core.stats.read(done);
+    return done;
+}
+
+}  // namespace
+
+result<std::uint64_t> read_whole_file(const std::shared_ptr<directory_core>& core, const md5_digest& name,
+                                      std::span<std::byte> into) {
+    if (core->options.direct != direct_io::off) {
+        if (auto read = read_direct(*core, name, into)) return *std::move(read);
+    }
+    auto opened = open_block(*core, name);
+    if (!opened) return std::unexpected(std::move(opened.error()));
+    if (opened->size > into.size()) return opened->size;
+    single_use_file file(core, std::move(opened->fd));
+    return file.read(0, into.first(static_cast<std::size_t>(opened->size)));
+}
+
+}  // namespace keepstore::volumes::directory
