@@ -159,8 +159,11 @@ awaitable<result<bool>> exchange::send_all(std::span<iovec> pieces) {
             if (*stop) co_return false;
         }
         if (turn_bytes_ >= limits::net_bytes_per_turn_max) {
+            // A server that takes everything at once, and has refused it, never makes us wait.
+            watch_for_answer();
             const auto go_on = co_await give_turn();
             if (!go_on) co_return std::unexpected(go_on.error());
+            continue;
         }
         if (whole_.passed()) {
             co_return fail_with(failure::deadline_passed, errc::timeout, "the deadline passed while sending the request");

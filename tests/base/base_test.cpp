@@ -38,7 +38,7 @@ result<T> run_and_cancel(awaitable<result<T>> work, When when) {
                    asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e, result<T> r) {
                        if (!e) out.emplace(std::move(r));
                    }));
-    const auto limit = std::chrono::steady_clock::now() + 10s;
+    const auto limit = std::chrono::steady_clock::now() + 40s;
     bool emitted = false;
     while (!out && std::chrono::steady_clock::now() < limit) {
         context.run_for(1ms);

@@ -33,7 +33,7 @@ T run_on(asio::io_context& context, awaitable<T> work) {
         value.emplace(std::move(v));
     });
     context.restart();
-    context.run_for(std::chrono::seconds(20));
+    context.run_for(std::chrono::seconds(60));
     if (!value) throw std::runtime_error("timed out");
     if (thrown) std::rethrow_exception(thrown);
     return std::move(*value);
@@ -198,7 +198,7 @@ TEST_CASE("many streams on several contexts get the right digests and waypoints"
         }
         std::vector<std::jthread> threads;
         for (auto& context : contexts) {
-            threads.emplace_back([&context] { context->run_for(std::chrono::seconds(30)); });
+            threads.emplace_back([&context] { context->run_for(std::chrono::seconds(60)); });
         }
         threads.clear();
         CHECK(wrong == 0);
@@ -308,7 +308,7 @@ TEST_CASE("update suspends only while more than queue_bytes wait", "[digest][eng
         test_gate.await_arrival();
         CHECK(returned == !over);
         test_gate.open();
-        context.run_for(std::chrono::seconds(10));
+        context.run_for(std::chrono::seconds(60));
         CHECK(returned);
         CHECK(good);
     }
@@ -344,7 +344,7 @@ TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pi
     CHECK(!ended.has_value());
     cancel.emit(asio::cancellation_type::terminal);
     context.restart();
-    context.run_for(std::chrono::seconds(10));
+    context.run_for(std::chrono::seconds(60));
     REQUIRE(ended.has_value());
     CHECK(*ended == errc::cancelled);
     CHECK(alive == 1);  // The one in work; its pass is still held up.
@@ -384,7 +384,7 @@ TEST_CASE("a cancelled batch of segments drops those that wait", "[digest][engin
     CHECK(alive == 10);
     cancel.emit(asio::cancellation_type::terminal);
     context.restart();
-    context.run_for(std::chrono::seconds(10));
+    context.run_for(std::chrono::seconds(60));
     REQUIRE(ended.has_value());
     CHECK(*ended == errc::cancelled);
     CHECK(alive == 4);  // Four lanes.
@@ -422,7 +422,7 @@ TEST_CASE("a stream can be finished after a cancelled drain", "[digest][engine]"
     test_gate.await_arrival();
     cancel.emit(asio::cancellation_type::terminal);
     context.restart();
-    context.run_for(std::chrono::seconds(10));
+    context.run_for(std::chrono::seconds(60));
     CHECK(cancelled);
     CHECK(good);
 }
@@ -450,7 +450,7 @@ TEST_CASE("streams beyond the lanes of one worker wake the next; fewer do not",
         CHECK(e.snapshot().wakeups_total - before == (streams > 4 ? 2U : 1U));
         test_gate.open();
         context.restart();
-        context.run_for(std::chrono::seconds(10));
+        context.run_for(std::chrono::seconds(60));
         CHECK(good == streams);
     }
 }

@@ -7,8 +7,9 @@ keepstore_test(keepstore_digest_test
     LINK keepstore::digest OpenSSL::Crypto)
 
 # The engine's tests once more with each target forced by the environment; a CPU without it runs its best.
+keepstore_timeout(digest_timeout 120)
 foreach(target avx512 avx2 sse4 scalar)
     add_test(NAME unit.digest_engine_on_${target} COMMAND keepstore_digest_test "[engine]")
     set_tests_properties(unit.digest_engine_on_${target} PROPERTIES
-        LABELS unit TIMEOUT 60 ENVIRONMENT KEEPSTORE_DIGEST_TARGET=${target})
+        LABELS unit TIMEOUT ${digest_timeout} ENVIRONMENT KEEPSTORE_DIGEST_TARGET=${target})
 endforeach()

@@ -18,7 +18,7 @@ struct pull_fixture : fixture {
         : worker(store, client, std::move(options)) {}
     ~pull_fixture() {
         // A piece that is being hashed when its pull ends is given back a moment later.
-        const auto limit = std::chrono::steady_clock::now() + 10s;
+        const auto limit = std::chrono::steady_clock::now() + 40s;
         while (worker.memory_in_use() != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
         CHECK(worker.memory_in_use() == 0);
     }
@@ -36,10 +36,10 @@ struct pull_fixture : fixture {
     /// What a mount's volume has under the name, read without the core.
     std::optional<std::string> stored(std::size_t mount, const md5_digest& name) { return run(read(*memory[mount], name)); }
     static awaitable<std::optional<std::string>> read(memory_volume& v, md5_digest name) {
-        auto copy = co_await v.open(name, deadline::in(10s));
+        auto copy = co_await v.open(name, deadline::in(40s));
         if (!copy) co_return std::nullopt;
         auto into = make_heap_slice(static_cast<std::size_t>((*copy)->size()));
-        auto count = co_await (*copy)->read_at(0, into, deadline::in(10s));
+        auto count = co_await (*copy)->read_at(0, into, deadline::in(40s));
         if (!count) co_return std::nullopt;
         co_return std::string(reinterpret_cast<const char*>(into.bytes.data()), *count);
     }
@@ -319,7 +319,7 @@ TEST_CASE("workers end when they are told to, also in the middle of a block, and
         }));
     }
     const auto turn_until = [&](const std::function<bool()>& holds) {
-        const auto limit = std::chrono::steady_clock::now() + 10s;
+        const auto limit = std::chrono::steady_clock::now() + 40s;
         while (!holds() && std::chrono::steady_clock::now() < limit) {
             context.restart();
             context.run_for(2ms);

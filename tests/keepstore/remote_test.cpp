@@ -41,7 +41,7 @@ struct remote_fixture : fixture {
 
     core::remote_read_request request(const std::string& locator, bool head = false, std::string with = token) const {
         return {.block = *core::locator::parse(locator), .token = std::move(with), .request_id = "req-test", .head = head,
-                .until = deadline::in(15s)};
+                .until = deadline::in(45s)};
     }
     static std::string remote_name(const std::string& content) {
         return name_of(content).hex() + "+" + std::to_string(content.size()) + "+Rz0000-" + signature;
@@ -296,7 +296,7 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
                        }));
     }
     const auto turn_until = [&](const std::function<bool()>& holds) {
-        const auto limit = std::chrono::steady_clock::now() + 10s;
+        const auto limit = std::chrono::steady_clock::now() + 40s;
         while (!holds() && std::chrono::steady_clock::now() < limit) {
             context.restart();
             context.run_for(2ms);

@@ -109,7 +109,7 @@ struct fixture {
                               core::mount_table(make_mounts(classes)), pool, engine) {}
     // A piece that is being hashed when its request ends is given back a moment later.
     ~fixture() {
-        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(40);
         while (pool.snapshot().in_use_bytes != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
         CHECK(pool.snapshot().in_use_bytes == 0);
     }
@@ -132,7 +132,7 @@ struct fixture {
 
     result<core::block_write_response> put(string_source source, const md5_digest& name, std::vector<std::string> classes = {}) {
         const core::block_write_request request{.hash = name, .path_text = name.hex(), .storage_classes = std::move(classes),
-                                          .token = "", .until = deadline::in(std::chrono::seconds(20))};
+                                          .token = "", .until = deadline::in(std::chrono::seconds(60))};
         return run(put_later(store, request, source));
     }
     result<core::block_write_response> put(const std::string& content, std::vector<std::string> classes = {}) {
@@ -146,7 +146,7 @@ struct fixture {
     result<std::uint64_t> get(const md5_digest& name, std::uint64_t size, string_sink& sink, bool head = false,
                               std::optional<core::byte_range_spec> range = {}) {
         const auto block = core::locator::parse(name.hex() + "+" + std::to_string(size));
-        const core::block_read_request request{.block = *block, .token = "", .has_token = false, .until = deadline::in(std::chrono::seconds(20)),
+        const core::block_read_request request{.block = *block, .token = "", .has_token = false, .until = deadline::in(std::chrono::seconds(60)),
                                          .head = head, .range = range};
         return run(get_later(store, request, sink));
     }

@@ -22,7 +22,7 @@ script_server::script_type says(std::string text) {
 }
 
 awaitable<std::string> in_pieces(const net::client& c, net::request r, std::size_t piece, bool full) {
-    auto response = co_await c.send(std::move(r), deadline::in(15s));
+    auto response = co_await c.send(std::move(r), deadline::in(45s));
     if (!response) co_return "failed: " + response.error().text;
     std::string out;
     std::vector<std::byte> into(piece);
@@ -36,13 +36,13 @@ awaitable<std::string> in_pieces(const net::client& c, net::request r, std::size
 }
 
 awaitable<unsigned> drop_unread(const net::client& c, net::request r) {
-    auto response = co_await c.send(std::move(r), deadline::in(15s));
+    auto response = co_await c.send(std::move(r), deadline::in(45s));
     co_return response ? response->status() : 0;
 }
 
 awaitable<unsigned> drop_then_call(const net::client& c, net::request r) {
     const auto first = co_await drop_unread(c, r);
-    auto second = co_await call(c, std::move(r), deadline::in(15s));
+    auto second = co_await call(c, std::move(r), deadline::in(45s));
     co_return first == 200 ? second.status : 0;
 }
 
@@ -224,8 +224,8 @@ TEST_CASE("read_all keeps to its limit", "[net][client][body]") {
         INFO(framing);
         script_server s(says(ok_head + framing));
         const auto c = make_client();
-        CHECK(run(call(c, {.to = s.to()}, deadline::in(15s), 4)).failed_with(errc::too_large, failure::body_too_large));
-        CHECK(run(call(c, {.to = s.to()}, deadline::in(15s), 5)).body == "abcde");
+        CHECK(run(call(c, {.to = s.to()}, deadline::in(45s), 4)).failed_with(errc::too_large, failure::body_too_large));
+        CHECK(run(call(c, {.to = s.to()}, deadline::in(45s), 5)).body == "abcde");
     }
 }
 

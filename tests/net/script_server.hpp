@@ -35,7 +35,7 @@ namespace keepstore::test {
 class peer {
   public:
     explicit peer(int fd, SSL_CTX* tls) : fd_(fd), ssl_(tls ? SSL_new(tls) : nullptr, SSL_free) {
-        const timeval limit{10, 0};
+        const timeval limit{40, 0};
         ::setsockopt(fd_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
         ::setsockopt(fd_, SOL_SOCKET, SO_SNDTIMEO, &limit, sizeof limit);
         if (!ssl_) return;
@@ -229,7 +229,7 @@ inline awaitable<answer> call(const net::client& c, net::request r, deadline unt
 }
 
 /// One call on a loop of its own.
-inline answer call_once(const net::client& c, net::request r, deadline until = deadline::in(std::chrono::seconds(15))) {
+inline answer call_once(const net::client& c, net::request r, deadline until = deadline::in(std::chrono::seconds(45))) {
     return run(call(c, std::move(r), until));
 }
 
@@ -237,7 +237,7 @@ inline answer call_once(const net::client& c, net::request r, deadline until = d
 inline awaitable<std::vector<answer>> call_in_turn(const net::client& c, net::request r, int count) {
     std::vector<answer> out;
     for (int i = 0; i < count; ++i) {
-        auto a = co_await call(c, r, deadline::in(std::chrono::seconds(15)));
+        auto a = co_await call(c, r, deadline::in(std::chrono::seconds(45)));
         out.push_back(std::move(a));
     }
     co_return out;
@@ -253,7 +253,7 @@ class loop {
         asio::cancellation_signal cancel;
     };
 
-    job& start(const net::client& c, net::request r, deadline until = deadline::in(std::chrono::seconds(15))) {
+    job& start(const net::client& c, net::request r, deadline until = deadline::in(std::chrono::seconds(45))) {
         auto& j = *jobs_.emplace_back(std::make_unique<job>());
         asio::co_spawn(context_, guarded(c, std::move(r), until),
                        asio::bind_cancellation_slot(j.cancel.slot(), [&j](std::exception_ptr e, answer a) {
@@ -264,7 +264,7 @@ class loop {
     }
     /// Runs until it holds; false after ten seconds.
     bool until(const std::function<bool()>& holds) {
-        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+        const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(40);
         while (!holds()) {
             if (std::chrono::steady_clock::now() > end) return false;
             context_.restart();

@@ -77,7 +77,8 @@ std::vector<const_slice> long_body() { return std::vector<const_slice>(32, slice
 
 TEST_CASE("each phase has its limit", "[net][timeout]") {
     const auto c = make_client();
-    const net::phase_limits quick{.connect = 150ms, .first_byte = 150ms, .progress = 150ms};
+    // Long enough for the server to do its part of each on a busy machine.
+    const net::phase_limits quick{.connect = 500ms, .first_byte = 500ms, .progress = 500ms};
     const auto began = std::chrono::steady_clock::now();
     SECTION("no answer to the connection attempt") {
         const full_listener full;
@@ -125,8 +126,8 @@ TEST_CASE("each phase has its limit", "[net][timeout]") {
         const auto a = call_once(c, {.method = "PUT", .to = s.to(), .body = long_body(), .timing = quick});
         CHECK(a.failed_with(errc::timeout, failure::send_timeout));
     }
-    CHECK(std::chrono::steady_clock::now() - began >= 140ms);
-    CHECK(std::chrono::steady_clock::now() - began < 5s);
+    CHECK(std::chrono::steady_clock::now() - began >= 490ms);
+    CHECK(std::chrono::steady_clock::now() - began < 8s);
     CHECK(c.snapshot().connections_in_use == 0);
     CHECK(c.snapshot().connections_idle == 0);
 }
@@ -136,16 +137,16 @@ TEST_CASE("a body that comes slowly but steadily is no stall", "[net][timeout]")
         p.head();
         p.send(head_5);
         for (int i = 0; i < 5; ++i) {
-            std::this_thread::sleep_for(100ms);
+            std::this_thread::sleep_for(250ms);
             p.send("x");
         }
     });
-    CHECK(call_once(make_client(), {.to = s.to(), .timing = {.progress = 300ms}}).body == "xxxxx");
+    CHECK(call_once(make_client(), {.to = s.to(), .timing = {.progress = 1000ms}}).body == "xxxxx");
 }
 
 TEST_CASE("the deadline ends every phase", "[net][timeout]") {
     const auto c = make_client();
-    const auto with_deadline = [&](net::request r) { return call_once(c, std::move(r), deadline::in(200ms)); };
+    const auto with_deadline = [&](net::request r) { return call_once(c, std::move(r), deadline::in(600ms)); };
     SECTION("connecting") {
         const full_listener full;
         CHECK(with_deadline({.to = full.to()}).failed_with(errc::timeout, failure::deadline_passed));
@@ -183,8 +184,8 @@ TEST_CASE("addresses that do not answer share the limit with those that do", "[n
     const full_listener full("127.0.0.3", s.port());
     const auto c = make_client({.hosts = {{"many.test", "127.0.0.2"}, {"many.test", "127.0.0.3"}, {"many.test", "127.0.0.1"}}});
     const auto began = std::chrono::steady_clock::now();
-    CHECK(call_once(c, {.to = s.to("many.test"), .timing = {.connect = 400ms}}).body == "ok");
-    CHECK(std::chrono::steady_clock::now() - began >= 190ms);
+    CHECK(call_once(c, {.to = s.to("many.test"), .timing = {.connect = 2000ms}}).body == "ok");
+    CHECK(std::chrono::steady_clock::now() - began >= 950ms);
     CHECK(c.snapshot().connections_opened == 1);
 }
 
@@ -213,7 +214,7 @@ TEST_CASE("a cancelled call ends at once, in every phase", "[net][cancel]") {
         const auto began = std::chrono::steady_clock::now();
         j.cancel.emit(asio::cancellation_type::total);
         REQUIRE(l.until([&] { return j.done.has_value(); }));
-        CHECK(std::chrono::steady_clock::now() - began < 1s);
+        CHECK(std::chrono::steady_clock::now() - began < 5s);  // Limits are 10 s and more.
         INFO(j.done->error_text());
         CHECK(j.done->failed_with(errc::cancelled, failure::cancelled));
         CHECK(c.snapshot().connections_in_use == 0);

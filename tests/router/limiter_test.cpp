@@ -207,7 +207,7 @@ TEST_CASE("several loops share one limiter and never exceed it", "[router][limit
         threads.emplace_back([&] {
             asio::io_context& context = test::new_context();
             for (int i = 0; i < 8; ++i) asio::co_spawn(context, client, asio::detached);
-            context.run_for(std::chrono::seconds(20));
+            context.run_for(std::chrono::seconds(60));
         });
     }
     for (auto& t : threads) t.join();

@@ -62,7 +62,7 @@ class scripted_handler final : public router::handler {
 };
 
 /// Waits for something observable, with a limit.
-inline bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit = 10s) {
+inline bool eventually(const std::function<bool()>& condition, std::chrono::milliseconds limit = 40s) {
     const auto until = std::chrono::steady_clock::now() + limit;
     while (!condition()) {
         if (std::chrono::steady_clock::now() >= until) return false;
@@ -161,7 +161,7 @@ class raw_client {
     }
 
     /// Reads more into the buffer. \returns false at the end, on a reset (reset() is then true) or after the limit.
-    bool receive(std::chrono::milliseconds limit = 10s) {
+    bool receive(std::chrono::milliseconds limit = 40s) {
         pollfd ask{fd_, POLLIN, 0};
         if (::poll(&ask, 1, static_cast<int>(limit.count())) != 1) {
             timed_out_ = true;

@@ -92,7 +92,7 @@ inline s3::client make_bucket(const stub_service& service) {
 }
 
 inline deadline soon() {
-    return deadline::in(std::chrono::seconds(15));
+    return deadline::in(std::chrono::seconds(40));
 }
 
 /// The whole body of a download, in small reads, or the error.

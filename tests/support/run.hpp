@@ -29,7 +29,7 @@ inline asio::io_context& new_context() {
 
 /// \throws std::runtime_error("timed out") when `limit` passes; whatever the coroutine throws.
 template <class T>
-T run(awaitable<T> work, std::chrono::seconds limit = std::chrono::seconds(20)) {
+T run(awaitable<T> work, std::chrono::seconds limit = std::chrono::seconds(60)) {
     asio::io_context& context = new_context();
     std::exception_ptr thrown;
     bool finished = false;

@@ -20,7 +20,7 @@ class Deadlines(KeepstoreCase):
                 body = chunked(b"x" * 1000)[:500] if "Transfer-Encoding" in headers else b"x" * 1000
                 connection.send(build_request("PUT", "/" + "a" * 32, {**headers, "X-Request-Id": "req-stalled"}) + body)
                 self.assert_reply(connection.read_response(), 503)
-                self.assertTrue(0.4 < time.monotonic() - begun < 5)
+                self.assertTrue(0.4 < time.monotonic() - begun < 20)  # The default is 300 s.
                 self.assertEqual(connection.rest(10), b"")
         daemon.assert_nothing_held()
         self.assertEqual(daemon.log.wait(msg="response", RequestID="req-stalled")["respStatusCode"], 503)
@@ -33,7 +33,7 @@ class Deadlines(KeepstoreCase):
             self.assertEqual(connection.read_response().status, 503)
 
     def test_a_reader_that_stops_is_cut(self):
-        daemon = self.start(API={"RequestTimeout": "500ms"})
+        daemon = self.start(API={"RequestTimeout": "2s"})  # Time for a slow machine to begin the answer.
         data = os.urandom(16 << 20)
         store(daemon.roots()[0], md5(data), data)
         with daemon.connect(window=4096) as connection:
@@ -49,12 +49,12 @@ class Deadlines(KeepstoreCase):
         daemon.assert_nothing_held()
 
     def test_requests_in_time_are_not_disturbed(self):
-        daemon = self.start(API={"RequestTimeout": "700ms"})
+        daemon = self.start(API={"RequestTimeout": "3s"})
         with daemon.connect() as connection:
-            end = time.monotonic() + 1.5
+            end = time.monotonic() + 4
             n = 0
             while time.monotonic() < end:  # The deadline is the request's, not the connection's.
-                data = b"%d" % n
+                data = b"%d" % (n % 50)
                 n += 1
                 self.assertEqual(connection.request("PUT", "/" + md5(data), {}, data).status, 200)
         self.assertGreater(n, 5)

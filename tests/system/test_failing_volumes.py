@@ -73,7 +73,9 @@ class Full(KeepstoreCase):
         daemon.assert_nothing_held()
         self.assertEqual(temp_files([root]), [])
         os.unlink(ballast)
-        until(lambda: daemon.put(os.urandom(100)).status == 200, 6, "writable within 5 s of space returning")
+        begun = time.monotonic()
+        until(lambda: daemon.put(os.urandom(100)).status == 200, 6, "writable again")
+        self.assertLess(time.monotonic() - begun, 10)  # 5 s, and what a slow machine adds.
 
     def test_space_that_ends_while_a_block_arrives(self):
         root = self.tmpfs(f"size={RESERVE + 20}m")
@@ -221,12 +223,12 @@ class Hung(KeepstoreCase):
     def test_a_hung_only_volume_is_answered_503_in_time(self):
         mount, _, daemon = self.frozen(False)
         kept = b"kept"
-        self.assertEqual(daemon.put(kept).status, 200)
+        until(lambda: daemon.put(kept).status == 200, 10, "stored")
         mount.freeze()
         begun = time.monotonic()
         response = daemon.put(b"hangs" * 1000)
         self.assert_reply(response, 503)
-        self.assertLess(time.monotonic() - begun, 8)
+        self.assertLess(time.monotonic() - begun, 9)  # 3 s; the limit of calls to a volume would end it after 10.
         self.assertEqual(daemon.admin("TOUCH", "/" + md5(kept)).status, 503)
         self.assertEqual(daemon.request("OPTIONS", "/").status, 200)
         mount.thaw()
@@ -246,7 +248,7 @@ class Hung(KeepstoreCase):
             begun = time.monotonic()
             self.assertEqual(daemon.get(plain(kept)).body, kept)
             self.assertEqual(daemon.put(first_on(1, 2, f"fine {i}")).status, 200)
-            self.assertLess(time.monotonic() - begun, 2)
+            self.assertLess(time.monotonic() - begun, 2.9)  # Whoever waits for the hung one takes 3 s.
         mount.thaw()
         for t in hanging:
             t.join(20)

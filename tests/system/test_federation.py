@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+import itertools
 import json
 import os
 import time
@@ -12,7 +13,7 @@ from support.certificate import certificate
 from support.daemon import ACTIVE_TOKEN, block_path, store
 from support.locator import md5, plain
 from support.stub import Stub
-from support.wait import free_port, until
+from support.wait import refusing_port, until
 
 MIB = 1 << 20
 REMOTE = "yyyyy"
@@ -71,8 +72,16 @@ class Federation(KeepstoreCase):
     def test_table(self):
         remote = self.start_remote()
         local = self.start_local()
-        requests = lambda: sum(1 for e in remote.log.entries(msg="response") if e.get("reqMethod") in ("GET", "HEAD"))
-        for number, size in enumerate((0, 3, 256 * 1024, 3 * MIB + 5, 64 * MIB), 1):
+
+        def requests():
+            """How many GETs and HEADs have come to the other cluster. One of ours shows that the log is complete so far."""
+            mark = f"req-mark-{next(marks)}"
+            remote.request("OPTIONS", "/", headers={"X-Request-Id": mark})
+            remote.log.wait(msg="request", RequestID=mark)
+            return sum(1 for e in remote.log.entries(msg="request") if e["reqMethod"] in ("GET", "HEAD"))
+
+        marks = itertools.count()
+        for size in (0, 3, 256 * 1024, 3 * MIB + 5, 64 * MIB):
             with self.subTest(size=size):
                 data = content(size, 1)
                 self.assertEqual(remote.put(data).status, 200)
@@ -94,10 +103,9 @@ class Federation(KeepstoreCase):
                     expiry = int(ours.rsplit("@", 1)[1], 16)
                     self.assertEqual(ours, local.sign(plain(data), ACTIVE_TOKEN, expiry=expiry))
                     self.assertTrue(os.path.exists(block_path(local.roots()[0], md5(data))))
-                # The log comes after the answer.
-                until(lambda: requests() >= 5 * number, 5, "the log lines of the five requests")
+                before = requests()
                 self.assert_reply(self.ask(local, ours), 200, data)
-                self.assertEqual(requests(), 5 * number)
+                self.assertEqual(requests(), before)
         # All that the API server was asked for, and how often.
         self.assertEqual([path for path, _ in self.api.requests], ["/arvados/v1/keep_services/accessible"])
         self.assertEqual(self.api.requests[0][1]["Authorization"], "Bearer xxx")
@@ -195,7 +203,7 @@ class Federation(KeepstoreCase):
 
     def test_outages(self):
         data = content(100, 7)
-        self.services.append(free_port())
+        self.services.append(refusing_port(self))
         local = self.start_local()
         for headers in ({}, LOCAL):
             self.assert_reply(self.ask(local, self.remote_locator(data), headers=headers), 503)
@@ -205,7 +213,7 @@ class Federation(KeepstoreCase):
         until(lambda: self.ask(local, self.remote_locator(data)).status == 503 and busy.count() >= 3, 15, "the new list")
         self.api.close()
         nowhere = self.start([self.dir.make("nowhere")],
-                             RemoteClusters={REMOTE: {"Host": f"127.0.0.1:{free_port()}", "Insecure": True}})
+                             RemoteClusters={REMOTE: {"Host": f"127.0.0.1:{refusing_port(self)}", "Insecure": True}})
         self.assertIn("API server", self.assert_reply(self.ask(nowhere, self.remote_locator(data)), 503).text)
 
     def test_without_a_size_its_length_comes_from_the_other_side(self):

@@ -6,62 +6,65 @@ import unittest
 from support.case import KeepstoreCase, main
 from support.client import build_request
 from support.daemon import ACTIVE_TOKEN, MANAGEMENT_TOKEN
+from support.held import Held
 from support.locator import md5
 from support.wait import until
 
 
 class Limiter(KeepstoreCase):
-    def hold(self, daemon, data=b"held by a slow body"):
-        """A PUT that occupies a place until finish() sends its last byte."""
+    """Who holds a place here is a request of support/held.py; who waits for one is counted by the daemon, for being listed
+    as under way comes before waiting."""
+
+    def start(self, *args, **sections):
+        self.held = Held(self)
+        return super().start(*args, **self.held.sections, **sections)
+
+    def connect(self, daemon, method, target, mark, headers=()):
+        """A request whose reply can be read later."""
         connection = daemon.connect()
         self.addCleanup(connection.close)
-        connection.send(build_request("PUT", "/" + md5(data), {"Content-Length": str(len(data))}) + data[:-1])
-        connection.finish = lambda: (connection.send(data[-1:]), connection.read_response())[1]
+        connection.send(build_request(method, target, [("X-Request-Id", mark), *headers]))
         return connection
 
-    def queue(self, daemon, mark, headers=()):
-        """A request that has to wait; its reply can be read later."""
-        connection = daemon.connect()
-        self.addCleanup(connection.close)
-        connection.send(build_request("GET", "/queued", [("X-Request-Id", mark), *headers]))
-        return connection
+    def queue(self, daemon, mark):
+        """A request that has to wait, and is answered at once when it runs."""
+        return self.connect(daemon, "GET", "/queued", mark)
 
-    def queue_put(self, daemon, mark, data, headers=()):
-        """A PUT that has to wait; "100 Continue" tells when it runs, and it runs until finish()."""
-        connection = daemon.connect()
-        self.addCleanup(connection.close)
-        connection.send(build_request("PUT", "/" + md5(data), [("X-Request-Id", mark), ("Expect", "100-continue"),
-                                                              ("Content-Length", str(len(data))), *headers]))
-        connection.finish = lambda: (connection.send(data), connection.read_response())[1]
-        return connection
+    def wait_queued(self, daemon, count):
+        until(lambda: daemon.metric("arvados_queued_requests", queue="api") == count, 10, f"{count} requests queued")
 
     def listed(self, daemon):
         return [r["RequestID"] for r in daemon.inspect()]
 
     def test_wait_then_served_in_order(self):
-        daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 5})
-        holder = self.hold(daemon)
-        daemon.wait_active(1)
-        waiting = []
-        for i in range(5):
-            waiting.append(self.queue_put(daemon, f"req-{i}", b"in turn %d" % i))
-            until(lambda i=i: f"req-{i}" in self.listed(daemon), 5, "queued")
-        until(lambda: daemon.metric("arvados_queued_requests", queue="api") == 5, 5, "metric shows the queue")
+        daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 6})
+        holder = self.held.start(daemon)
+        waiting, blocks = [], [b"in turn %d" % i for i in range(5)]
+        for i, data in enumerate(blocks):
+            waiting.append(self.held.request(daemon, data))
+            self.wait_queued(daemon, i + 1)
+        last = b"sent when asked for"
+        put = self.connect(daemon, "PUT", "/" + md5(last), "req-put", [("Expect", "100-continue"), ("Content-Length", len(last))])
+        self.wait_queued(daemon, 6)
         self.assertEqual(daemon.metric("arvados_concurrent_requests", queue="api"), 1)
-        self.assertTrue(all(c.is_quiet() for c in waiting))
+        self.assertTrue(all(c.is_quiet() for c in (*waiting, put)))
+        self.assertEqual(self.held.arrived(), [b"held"])
         self.assertEqual(holder.finish().status, 200)
         for i, connection in enumerate(waiting):
-            self.assertEqual(connection.read_head().status, 100)
-            self.assertTrue(all(c.is_quiet() for c in waiting[i + 1:]), "a later one runs already")
+            until(lambda i=i: blocks[i] in self.held.arrived(), 10, "the next one runs")
+            self.assertEqual(self.held.arrived(), [b"held", *blocks[:i + 1]], "a later one runs already")
+            self.assertTrue(all(c.is_quiet() for c in (*waiting[i:], put)))
             self.assertEqual(connection.finish().status, 200)
+        self.assertEqual(put.read_head().status, 100)
+        put.send(last)
+        self.assertEqual(put.read_response().status, 200)
         daemon.assert_nothing_held()
 
     def test_overflow_is_503_with_nothing_around_it(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 1})
-        holder = self.hold(daemon)
-        daemon.wait_active(1)
+        holder = self.held.start(daemon)
         waiting = self.queue(daemon, "req-waiting")
-        until(lambda: "req-waiting" in self.listed(daemon), 5, "queued")
+        self.wait_queued(daemon, 1)
         response = daemon.request("GET", "/overflow", headers={"X-Request-Id": "req-overflow"})
         self.assert_reply(response, 503, b"", cors=False)
         self.assertIsNone(response.header("Retry-After"))
@@ -72,28 +75,27 @@ class Limiter(KeepstoreCase):
 
     def test_overflow_of_a_put_does_not_wait_for_its_body(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 0})
-        self.hold(daemon)
-        daemon.wait_active(1)
+        self.held.start(daemon)
         with daemon.connect() as connection:
             connection.send(build_request("PUT", "/" + "a" * 32, {"Content-Length": "1000000"}) + b"x")
             self.assertEqual(connection.read_response().status, 503)
 
     def test_browsers_go_first_and_push_others_out(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 2})
-        holder = self.hold(daemon)
-        daemon.wait_active(1)
+        holder = self.held.start(daemon)
         low = []
         for i in range(2):
             low.append(self.queue(daemon, f"req-low{i}"))
-            until(lambda i=i: f"req-low{i}" in self.listed(daemon), 5, "queued")
-        browser = self.queue_put(daemon, "req-browser", b"from a browser", [("Origin", "https://workbench.example")])
+            self.wait_queued(daemon, i + 1)
+        browser = self.held.request(daemon, b"for a browser", [("Origin", "https://workbench.example"),
+                                                               ("X-Request-Id", "req-browser")])
         until(lambda: "req-browser" in self.listed(daemon), 5, "queued")
         # One of the two had to leave, with 503.
         until(lambda: len(self.listed(daemon)) == 3, 5, "one was pushed out")
         self.assertEqual(holder.finish().status, 200)
-        self.assertEqual(browser.read_head().status, 100)
-        # It runs now, and whoever runs before it would have been answered before it.
-        self.assertEqual(len(self.listed(daemon)), 2)
+        until(lambda: b"for a browser" in self.held.arrived(), 10, "the browser's request runs")
+        # Whoever ran before it would have been answered before it. The first one leaves the list after its answer.
+        until(lambda: len(self.listed(daemon)) == 2, 5, "the browser's request and one that waits")
         self.assertEqual(sum(c.is_quiet() for c in low), 1)
         self.assertEqual(browser.finish().status, 200)
         self.assertEqual(sorted(c.read_response().status for c in low), [400, 503])
@@ -101,30 +103,45 @@ class Limiter(KeepstoreCase):
 
     def test_a_waiting_client_that_leaves_gives_its_place_back(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 1})
-        holder = self.hold(daemon)
-        daemon.wait_active(1)
+        holder = self.held.start(daemon)
         leaver = self.queue(daemon, "req-leaver")
-        until(lambda: "req-leaver" in self.listed(daemon), 5, "queued")
+        self.wait_queued(daemon, 1)
         leaver.reset()
         until(lambda: "req-leaver" not in self.listed(daemon), 5, "no longer listed")
         after = self.queue(daemon, "req-after")
-        until(lambda: "req-after" in self.listed(daemon), 5, "its place was free")
+        self.wait_queued(daemon, 1)
         self.assertEqual(holder.finish().status, 200)
         self.assertEqual(after.read_response().status, 400)
 
     def test_a_waiting_request_ends_at_its_deadline(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 1, "RequestTimeout": "700ms"})
-        self.hold(daemon)
-        daemon.wait_active(1)
+        self.held.start(daemon)
         waiting = self.queue(daemon, "req-late")
         self.assertIn(waiting.read_response().status, (503, 400))
         daemon.assert_nothing_held()
 
+    def test_a_slow_client_keeps_no_place(self):
+        daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 1})
+        data = b"held up by its client"
+        with daemon.connect() as slow:
+            slow.send(build_request("PUT", "/" + md5(data), {"Content-Length": str(len(data))}) + data[:-1])
+            until(lambda: daemon.metric("keepstore_stalled_requests") == 1, 10, "its place is free")
+            self.assertEqual(daemon.put(b"of another client").status, 200)
+            slow.send(data[-1:])
+            self.assertEqual(slow.read_response().status, 200)
+
     def test_zero_is_unlimited(self):
         daemon = self.start(API={"MaxConcurrentRequests": 0, "MaxQueuedRequests": 0})
-        holders = [self.hold(daemon, b"unlimited %d" % i) for i in range(150)]
+        # As many as the daemon opens connections for, and some more that keep their places for a moment only.
+        blocks = [b"unlimited %d" % i for i in range(60)]
+        holders = [self.held.request(daemon, data) for data in blocks]
+        until(lambda: len(self.held.arrived()) == len(holders), 10, "all of them run")
+        puts = [self.connect(daemon, "PUT", "/" + md5(b"unlimited"), f"req-{i}", {"Content-Length": "9"}.items()) for i in range(90)]
         daemon.wait_active(150)
-        self.assertEqual({h.finish().status for h in holders}, {200})
+        for put in puts:
+            put.send(b"unlimited")
+        self.assertEqual({c.read_response().status for c in puts}, {200})
+        self.assertEqual({c.finish().status for c in holders}, {200})
 
     def test_a_burst_within_the_queue_is_all_served(self):
         daemon = self.start(API={"MaxConcurrentRequests": 2, "MaxQueuedRequests": 100})
@@ -153,8 +170,7 @@ class Limiter(KeepstoreCase):
 
     def test_health_is_not_limited(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 0})
-        self.hold(daemon)
-        daemon.wait_active(1)
+        self.held.start(daemon)
         for _ in range(3):
             self.assertEqual(daemon.request("GET", "/_health/ping", MANAGEMENT_TOKEN).status, 200)
         self.assertEqual(daemon.put(b"foo", ACTIVE_TOKEN).status, 503)

@@ -8,7 +8,7 @@ from support.case import KeepstoreCase, SharedDaemonCase, main
 from support.client import build_request
 from support.daemon import ACTIVE_TOKEN, CLUSTER, SYSTEM_ROOT_TOKEN
 from support.locator import md5, plain
-from support.wait import free_port, port_open, until
+from support.wait import port_open, stable_port, until
 
 COMMON = {"time", "level", "msg", "PID", "ClusterID", "RequestID", "remoteAddr", "reqForwardedFor", "reqMethod", "reqHost",
           "reqPath", "reqQuery", "reqBytes"}
@@ -82,12 +82,12 @@ class Requests(SharedDaemonCase):
         self.assertEqual(request["msg"], "request")
 
     def test_what_is_not_logged(self):
-        before = len(self.daemon.log.entries(msg="response"))
         self.daemon.metrics()
         self.daemon.inspect()
         self.pair("GET", "/nothing")
-        paths = [e["reqPath"] for e in self.daemon.log.entries(msg="response")[before:]]
-        self.assertEqual(paths, ["nothing"])
+        paths = {e.get("reqPath") for e in self.daemon.log.entries()}
+        self.assertIn("nothing", paths)
+        self.assertEqual({p for p in paths if p and ("metrics" in p or "inspect" in p)}, set())
 
     def test_running_requests_can_be_inspected(self):
         with self.daemon.connect() as holder:
@@ -95,7 +95,7 @@ class Requests(SharedDaemonCase):
                 ("Content-Length", "10"), ("X-Request-Id", "req-inspect-me"), ("X-Forwarded-For", "192.0.2.7"),
                 ("Authorization", f"Bearer {ACTIVE_TOKEN}")]) + b"half")
             started = time.monotonic()
-            found = self.daemon.wait_active(1)[0]
+            found = until(lambda: [r for r in self.daemon.inspect() if r["RequestID"] == "req-inspect-me"], 10, "it is listed")[0]
             self.assertEqual(sorted(found), ["Elapsed", "Host", "Method", "RemoteAddr", "RequestID", "URL", "XForwardedFor"])
             self.assertEqual((found["Method"], found["RequestID"], found["XForwardedFor"], found["Host"]),
                              ("PUT", "req-inspect-me", "192.0.2.7", "keep.example"))
@@ -119,7 +119,7 @@ class Formats(KeepstoreCase):
 
     def start_quiet(self, **options):
         """A daemon whose log does not tell the port, which is therefore fixed beforehand."""
-        port = free_port()
+        port = stable_port()
         daemon = self.start(url=f"http://127.0.0.1:{port}/", daemon_options={"wait": False}, **options)
         daemon.address = ("127.0.0.1", port)
         until(lambda: port_open(port), 10, "the port is open")

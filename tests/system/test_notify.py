@@ -9,7 +9,7 @@ import unittest
 from support.case import KeepstoreCase, main
 from support.client import build_request
 from support.locator import md5
-from support.wait import until
+from support.wait import PATIENCE, until
 
 
 class Notify(KeepstoreCase):
@@ -24,6 +24,7 @@ class Notify(KeepstoreCase):
 
     def wait_for(self, word, timeout=10):
         """Reads messages until one has the line `word`."""
+        timeout *= PATIENCE
         end = time.monotonic() + timeout
         while time.monotonic() < end:
             self.socket.settimeout(max(end - time.monotonic(), 0.01))
@@ -58,10 +59,13 @@ class Notify(KeepstoreCase):
     def test_watchdog(self):
         daemon = self.start(env={"NOTIFY_SOCKET": self.listen(), "WATCHDOG_USEC": "400000"})
         self.wait_for("READY=1")
-        for _ in range(4):
+        times = []
+        for _ in range(8):
             begun = time.monotonic()
             self.wait_for("WATCHDOG=1", 3)
-        self.assertLess(time.monotonic() - begun, 1.0)
+            times.append(time.monotonic() - begun)
+        # One of them may be late on a busy machine; not most of them.
+        self.assertLess(sorted(times)[len(times) // 2], 0.4)
 
     def test_watchdog_is_fed_while_draining(self):
         daemon = self.start(env={"NOTIFY_SOCKET": self.listen(), "WATCHDOG_USEC": "400000"})
@@ -110,7 +114,8 @@ class Notify(KeepstoreCase):
         self.wait_for("WATCHDOG=1", 3)
         daemon.signal(signal.SIGSTOP)
         try:
-            until(lambda: open(f"/proc/{daemon.pid}/stat").read().rsplit(")")[1].split()[0] == "T", 5, "stopped")
+            # All of its threads, which the state of the process would not tell.
+            until(lambda: os.waitid(os.P_PID, daemon.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT), 5, "stopped")
             self.socket.setblocking(False)
             try:
                 while True:

@@ -11,15 +11,15 @@ from support.client import Connection
 from support.daemon import (CLUSTER, Daemon, SYSTEM_ROOT_TOKEN, binary, check_no_secret, cluster_config,
                             directory_volume, volume_uuid)
 from support.locator import md5
-from support.wait import free_port, port_open, until
+from support.wait import PATIENCE, port_open, stable_port, until
 
 
 class Process(KeepstoreCase):
-    def run_program(self, *arguments, stdin="", env=None, argv0=None, timeout=20):
+    def run_program(self, *arguments, stdin="", env=None, argv0=None):
         environment = {k: v for k, v in os.environ.items() if not k.startswith("ARVADOS_")}
         environment.update(env or {})
         return subprocess.run([argv0 or binary(), *arguments], executable=binary(), input=stdin, capture_output=True, text=True,
-                              timeout=timeout, env=environment, check=False)
+                              timeout=20 * PATIENCE, env=environment, check=False)
 
     def config(self, **changes):
         volumes = changes.pop("volumes", [self.dir.make("vol0")])
@@ -203,7 +203,7 @@ ignored: document
         # As a container runner starts it: only these two variables.
         process = subprocess.run(["env", "-i", "GOGC=10", "ARVADOS_SERVICE_INTERNAL_URL=http://127.0.0.1:0", binary(), "-check",
                                   "-config=-"], input=json.dumps(self.config(Collections={"BlobTrash": False})),
-                                 capture_output=True, text=True, timeout=20, check=False)
+                                 capture_output=True, text=True, timeout=20 * PATIENCE, check=False)
         self.assertEqual(process.returncode, 0, process.stderr)
 
     def test_start_is_quick(self):
@@ -242,7 +242,7 @@ ignored: document
 
     def test_a_log_reader_that_has_gone_does_not_stop_the_service(self):
         read, write = os.pipe()
-        port = free_port()
+        port = stable_port()
         config = self.config(url=f"http://127.0.0.1:{port}/")
         process = subprocess.Popen([binary(), "-config=-"], stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=write)
         self.addCleanup(process.wait, 10)

@@ -23,6 +23,8 @@ from support.wait import until
 
 MIB = 1 << 20
 LOST = (ConnectionError, http.client.HTTPException, socket.timeout)
+# How long a client waits where it should not have to.
+USUAL = 30
 
 
 class Server(S3Case):
@@ -53,7 +55,7 @@ class Server(S3Case):
         self.assertEqual(self.s3.get(self.bucket, name, 4 * MIB, 4 * MIB + 9), data[4 * MIB:4 * MIB + 10])
         found = self.s3.head(self.bucket, name)
         self.assertEqual(found.headers["content-length"], str(len(data)))
-        self.assertLess(abs(found.mtime - began), 5)
+        self.assertLess(abs(found.mtime - began), 60)
         self.s3.copy(self.bucket, name, "copy")
         self.assertEqual(self.s3.get(self.bucket, "copy"), data)
         self.s3.delete(self.bucket, name)
@@ -140,13 +142,15 @@ class Parts(S3Case):
         self.addCleanup(server.stop)
         server.start(["first-bucket"], owner=owner.pid)
         pids = {p: server.pid(p) for p in ("mon", "osd", "gateway")}
-        client = server.client(timeout=1)
+        client = server.client()
         self.addCleanup(client.close)
         client.put("first-bucket", "x", b"kept")
 
         server.pause("osd")
+        client.timeout, patient = 1, client.timeout
         with self.assertRaises(LOST):
             client.get("first-bucket", "x")
+        client.timeout = patient
         server.resume("osd")
         self.assertEqual(until(lambda: self.quiet(client.get, "first-bucket", "x"), 20), b"kept")
 
@@ -187,7 +191,7 @@ class ProxyCase(S3Case):
     def setUp(self):
         super().setUp()
         self.proxy = self.fault_proxy()
-        self.through = self.s3_client(self.proxy.endpoint, timeout=5)
+        self.through = self.s3_client(self.proxy.endpoint, timeout=USUAL)
 
     def signed(self, method, key, headers=None):
         """The head of a request through the proxy, for a socket."""
@@ -269,7 +273,7 @@ class Harmless(ProxyCase):
     def test_expect_100_continue(self):
         request = self.signed("PUT", "x", {"content-length": 3, "expect": "100-continue"})
         for fault, first_line in ((None, b"HTTP/1.1 100"), ("region_redirect", b"HTTP/1.1 301")):
-            with self.subTest(fault), socket.create_connection(("127.0.0.1", self.proxy.port), timeout=10) as raw:
+            with self.subTest(fault), socket.create_connection(("127.0.0.1", self.proxy.port), timeout=USUAL) as raw:
                 if fault:
                     self.one(fault)
                 raw.sendall(request)
@@ -283,8 +287,9 @@ class Harmless(ProxyCase):
         self.assertEqual(self.s3.get(self.bucket, "x"), b"abc")
 
     def test_a_client_that_leaves_is_noticed(self):
-        with socket.create_connection(("127.0.0.1", self.proxy.port), timeout=10) as raw:
-            raw.sendall(b"PUT /x/y HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\nabc")
+        with socket.create_connection(("127.0.0.1", self.proxy.port), timeout=USUAL) as raw:
+            # Signed, or the server refuses it before the client leaves.
+            raw.sendall(self.signed("PUT", "x", {"Content-Length": "10"}) + b"abc")
             until(lambda: self.proxy.counters()["requests_open"] == 1, 5)
         until(lambda: self.proxy.counters()["connections_open"] == 0, 5)
 
@@ -366,11 +371,11 @@ class Refusals(ProxyCase):
         answer = self.through.request("GET", self.bucket, "x")
         self.assertEqual((answer.status, answer.code), (403, "RequestTimeTooSkewed"))
         answer.headers["last-modified"] = answer.headers["date"]
-        self.assertLess(abs(answer.mtime - (time.time() - 1800)), 5)
+        self.assertLess(abs(answer.mtime - (time.time() - 1800)), 60)
 
     def test_an_early_refusal_reaches_a_client_that_sends_much(self):
         self.one("slow_down", early=True)
-        with socket.create_connection(("127.0.0.1", self.proxy.port), timeout=10) as raw:
+        with socket.create_connection(("127.0.0.1", self.proxy.port), timeout=USUAL) as raw:
             raw.sendall(b"PUT /x/y HTTP/1.1\r\nHost: x\r\nContent-Length: 67108864\r\n\r\n" + b"x" * MIB)
             self.assertEqual(raw.recv(100)[:12], b"HTTP/1.1 503")
 
@@ -394,7 +399,7 @@ class Refusals(ProxyCase):
             self.through.put(self.bucket, "x", b"data")
         until(lambda: self.proxy.counters()["connections_open"] == 0, 5)
         self.one("hang", seconds=0.1)
-        self.through.timeout = 5
+        self.through.timeout = USUAL
         with self.assertRaises(LOST):
             self.through.get(self.bucket, "x")
         self.assertIsNone(self.s3.head(self.bucket, "x"))
@@ -454,7 +459,7 @@ class Deliveries(ProxyCase):
         self.assertEqual((answer.status, answer.code), (404, "NoSuchUpload"), "the answer is the second one's")
 
     def test_a_late_duplicate(self):
-        self.one("duplicate", seconds=0.5, answer="first")
+        self.one("duplicate", seconds=3, answer="first")
         self.through.put(self.bucket, "x", b"data")
         self.s3.delete(self.bucket, "x")
         until(lambda: self.proxy.counters()["duplicates"] == 1, 5)
@@ -467,15 +472,17 @@ class Answers(ProxyCase):
     def test_lost_answers(self):
         for how in ("reset", "close", "hang"):
             with self.subTest(how):
-                self.through.timeout = 0.5 if how == "hang" else 5
+                # Nobody may wait for the answer any more when the server has done it.
+                self.through.timeout = 0.5 if how == "hang" else USUAL
                 self.one("answer_lost", how=how)
                 with self.assertRaises(LOST):
                     self.through.put(self.bucket, how, b"data")
+                until(lambda h=how: self.s3.head(self.bucket, h) is not None, 10, "the object")
                 self.assertEqual(self.s3.get(self.bucket, how), b"data")
                 self.one("answer_lost", how=how)
                 with self.assertRaises(LOST):
                     self.through.delete(self.bucket, how)
-                self.assertIsNone(self.s3.head(self.bucket, how))
+                until(lambda h=how: self.s3.head(self.bucket, h) is None, 10, "the end of the object")
 
     def test_errors_after_success(self):
         self.one("status_after", status=503, code="SlowDown")
@@ -526,7 +533,7 @@ class Answers(ProxyCase):
         # Where there is no body it is the head that is cut.
         for method in ("HEAD", "DELETE"):
             self.one("truncate")
-            with self.subTest(method), socket.create_connection(("127.0.0.1", self.proxy.port), timeout=10) as raw:
+            with self.subTest(method), socket.create_connection(("127.0.0.1", self.proxy.port), timeout=USUAL) as raw:
                 raw.sendall(self.signed(method, "x"))
                 answer = b"".join(iter(lambda: raw.recv(4096), b""))
                 self.assertEqual((answer[:10], answer.find(b"\r\n\r\n")), (b"HTTP/1.1 2", -1))
@@ -586,7 +593,7 @@ class Outages(ProxyCase):
         self.through.put(self.bucket, "x", b"data")
         for how, expected in (("refuse", ConnectionRefusedError), ("reset", ConnectionError), ("hang", socket.timeout)):
             with self.subTest(how):
-                self.through.timeout = 0.3 if how == "hang" else 5
+                self.through.timeout = 0.3 if how == "hang" else USUAL
                 self.proxy.outage(how)
                 for _ in range(2):
                     with self.assertRaises((*LOST,)):
@@ -594,7 +601,7 @@ class Outages(ProxyCase):
                 with self.assertRaises(expected):
                     self.through.get(self.bucket, "x")
                 self.proxy.outage("none")
-                self.through.timeout = 5
+                self.through.timeout = USUAL
                 self.assertEqual(self.through.get(self.bucket, "x"), b"data")
 
     def test_a_transfer_under_way_is_cut(self):
@@ -611,7 +618,7 @@ class Outages(ProxyCase):
         reader.start()
         until(lambda: self.proxy.counters()["requests_open"] == 1, 5)
         self.proxy.outage("refuse")
-        reader.join(5)
+        reader.join(USUAL)
         self.assertEqual(len(failed), 1)
 
     def test_a_dead_server_is_a_reset(self):

@@ -120,13 +120,15 @@ class Administration(ScrubCase):
         self.assertAlmostEqual(daemon.metric("keepstore_scrub_last_complete_timestamp_seconds"), time.time(), delta=60)
 
     def test_by_itself(self):
-        daemon = self.start(Keepstore={"ScrubInterval": "24h", "ScrubRate": 0})
+        root = self.dir.make("vol")
         data = os.urandom(1000)
-        store(daemon.roots()[0], md5(data), data)
-        self.assertIsNotNone(self.state(daemon)["next_due_at"])
+        store(root, md5(data), data)
+        daemon = self.start([root], Keepstore={"ScrubInterval": "24h", "ScrubRate": 0})
+        first = self.state(daemon)
+        self.assertTrue(first["next_due_at"] is not None or first["state"] != "idle", first)
         s = self.wait_state(daemon, "finished")
         self.assertEqual(s["blocks_checked"], 1)
-        self.assertIsNotNone(s["next_due_at"])
+        until(lambda: self.state(daemon)["next_due_at"] is not None, 4, "the next pass is due")
 
 
 class Findings(ScrubCase):
@@ -233,16 +235,16 @@ class Findings(ScrubCase):
 
 class Resuming(ScrubCase):
     def slow(self, daemon, count=60):
-        """A pass that takes long, a few blocks after its beginning."""
+        """A pass that takes long (20 s unless somebody changes its rate), a few blocks after its beginning."""
         self.names = self.fill(daemon.roots()[0], count, 100_000)
-        self.scrubs(daemon, "PUT", "?rate=1000000")
+        self.scrubs(daemon, "PUT", "?rate=300000")
         return until(lambda: (lambda s: s if s["position"] > 200 else None)(self.state(daemon)), 20, "progress")
 
     def test_stop_and_go_on(self):
         daemon = self.start()
         running = self.slow(daemon)
         self.assertEqual(running["state"], "running")
-        self.assertEqual(running["rate_limit"], 1_000_000)
+        self.assertEqual(running["rate_limit"], 300_000)
         self.assertGreater(running["rate"], 0)
         self.assertIsNotNone(running["seconds_left"])
         self.assertEqual(daemon.metric("keepstore_scrub_running"), 1)
@@ -276,7 +278,7 @@ class Resuming(ScrubCase):
         running = self.slow(daemon)
         began = time.monotonic()
         self.assertEqual(daemon.stop(), 0)
-        self.assertLess(time.monotonic() - began, 5)
+        self.assertLess(time.monotonic() - began, 15)  # The pass would go on for longer.
         self.assertEqual([e["msg"] for e in daemon.log.entries(level="warning") if "stopped while" in e["msg"]], [])
         note = json.loads(os.getxattr(root, NOTE))
         self.assertTrue(note["interrupted"])
@@ -288,7 +290,7 @@ class Resuming(ScrubCase):
         done = self.wait_state(daemon, "finished")
         self.assertEqual(done["started_at"], running["started_at"])
         self.assertTrue(60 <= done["blocks_checked"] < 76, done)  # Those under way are checked again.
-        self.assertFalse(json.loads(os.getxattr(root, NOTE))["interrupted"])
+        until(lambda: not json.loads(os.getxattr(root, NOTE))["interrupted"], 4, "a note that says so")
 
     def test_a_stop_keeps_it_from_going_on(self):
         root = self.dir.make("vol")
@@ -347,8 +349,17 @@ class PageCache(ScrubCase):
         self.assertIn(True, before["half"])
         self.assertIn(False, before["half"])
         self.assertEqual(self.scrub(daemon)["blocks_checked"], 4)
-        for what, path in paths.items():
-            self.assertEqual(sum(cached_pages(path)), sum(before[what]), what)
+        # A page that the kernel uses itself at this moment cannot be dropped: rare, and never twice.
+        for last in (False, True):
+            after = {what: cached_pages(path) for what, path in paths.items()}
+            if last or [sum(pages) for pages in after.values()] == [sum(pages) for pages in before.values()]:
+                break
+            for what in ("cold", "small"):
+                uncache(paths[what])
+            before = {what: cached_pages(path) for what, path in paths.items()}
+            self.scrub(daemon)
+        self.assertEqual({what: sum(pages) for what, pages in after.items()},
+                         {what: sum(pages) for what, pages in before.items()})
 
     def test_direct_reads_leave_it_alone(self):
         self.check()

@@ -11,7 +11,7 @@ from support.certificate import certificate, context
 from support.client import build_request
 from support.daemon import ACTIVE_TOKEN
 from support.locator import md5, plain
-from support.wait import until
+from support.wait import PATIENCE, until
 
 
 class Tls(KeepstoreCase):
@@ -93,8 +93,8 @@ class Tls(KeepstoreCase):
         self.assertEqual(daemon.put(b"foo").status, 200)
 
     def test_a_silent_handshake_is_cut_off(self):
-        daemon = self.start_tls(Keepstore={"HeaderTimeout": "1s"})
-        with socket.create_connection(daemon.address, timeout=10) as silent:
+        daemon = self.start_tls(Keepstore={"HeaderTimeout": "3s"})
+        with socket.create_connection(daemon.address, timeout=10 * PATIENCE) as silent:
             self.assertEqual(daemon.put(b"foo").status, 200)
             self.assertEqual(silent.recv(1), b"")
 

@@ -14,7 +14,7 @@ if(Python3_FOUND)
                 --publish ${KEEPSTORE_TEST_S3} --with-parent
             WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/system)
         set_tests_properties(system.s3_server_${what} PROPERTIES
-            LABELS system TIMEOUT 150 SKIP_RETURN_CODE 77 ${property} s3_server)
+            LABELS system TIMEOUT 300 SKIP_RETURN_CODE 77 ${property} s3_server)
     endfunction()
     s3_server_fixture(start FIXTURES_SETUP)
     s3_server_fixture(stop FIXTURES_CLEANUP)
@@ -25,13 +25,14 @@ endif()
 function(keepstore_system_test name)
     cmake_parse_arguments(arg "ALONE;S3" "TIMEOUT" "" ${ARGN})
     if(NOT arg_TIMEOUT)
-        set(arg_TIMEOUT 120)
+        set(arg_TIMEOUT 300)
     endif()
+    keepstore_timeout(timeout ${arg_TIMEOUT})
     add_test(NAME system.${name}
         COMMAND Python3::Interpreter -B ${CMAKE_CURRENT_SOURCE_DIR}/system/${name}.py)
     set_tests_properties(system.${name} PROPERTIES
         LABELS system
-        TIMEOUT ${arg_TIMEOUT}
+        TIMEOUT ${timeout}
         SKIP_RETURN_CODE 77
         ENVIRONMENT "KEEPSTORE_BINARY=$<TARGET_FILE:keepstore>;KEEPSTORE_FSDOWN=$<TARGET_FILE:fsdown>")
     if(arg_S3)
@@ -53,14 +54,14 @@ if(TARGET keepstore AND Python3_FOUND)
     keepstore_system_test(test_storage_classes)
     keepstore_system_test(test_corruption)
     keepstore_system_test(test_corruption_matrix TIMEOUT 600)
-    keepstore_system_test(test_waypoints TIMEOUT 300)
+    keepstore_system_test(test_waypoints TIMEOUT 600)
     keepstore_system_test(test_waypoints_filesystems)
     keepstore_system_test(test_touch_trash)
     keepstore_system_test(test_trash_lists)
     keepstore_system_test(test_index)
     keepstore_system_test(test_mounts_pull)
-    keepstore_system_test(test_pull TIMEOUT 240)
-    keepstore_system_test(test_federation TIMEOUT 240)
+    keepstore_system_test(test_pull)
+    keepstore_system_test(test_federation)
     keepstore_system_test(test_metrics)
     keepstore_system_test(test_logs)
     keepstore_system_test(test_limiter)

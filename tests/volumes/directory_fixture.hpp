@@ -67,7 +67,7 @@ class directory_fixture {
 /// Waits for what a thread of the volume does behind the test's back. \returns whether it came true in time.
 template <class Condition>
 bool eventually(Condition condition) {
-    const auto until = deadline::in(std::chrono::seconds(10));
+    const auto until = deadline::in(std::chrono::seconds(40));
     while (!condition()) {
         if (until.passed()) return false;
         std::this_thread::yield();

@@ -114,7 +114,7 @@ TEST_CASE("a mark of another daemon is honoured, re-checked, and ignored when st
     CHECK(is_error(try_put(), errc::no_space));
     const auto begin = std::chrono::steady_clock::now();
     REQUIRE(eventually([&] { return try_put().has_value(); }));
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(5));
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));  // 5, and what a busy machine adds.
     CHECK(fs::is_symlink(mark));  // It is not ours to remove.
 }
 

@@ -180,7 +180,7 @@ TEST_CASE("a full file system is no_space, marks the volume, and is left as soon
         REQUIRE(run(f.volume->trash(first, trash_at_once(std::chrono::nanoseconds(0)), soon())).has_value());
         const auto freed = std::chrono::steady_clock::now();
         REQUIRE(eventually([&] { return put(*f.volume, first, random_bytes(1000)).has_value(); }));
-        CHECK(std::chrono::steady_clock::now() - freed < std::chrono::seconds(5));
+        CHECK(std::chrono::steady_clock::now() - freed < std::chrono::seconds(8));  // 5, and what a busy machine adds.
         CHECK_FALSE(std::filesystem::is_symlink(f.dir.path() / "full"));
     }
     ::umount(mount_point.path().c_str());

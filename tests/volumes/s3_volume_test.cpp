@@ -173,7 +173,7 @@ TEST_CASE("a block of unknown size becomes one object, with what is checked on i
         }
         CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.size() == 1);
     }
-    const auto limit = deadline::in(seconds(10));
+    const auto limit = deadline::in(seconds(40));
     while (!run(f.objects().list_uploads("", "", "", soon())).value().uploads.empty()) REQUIRE_FALSE(limit.passed());
 }
 
@@ -194,7 +194,7 @@ TEST_CASE("uploads that a killed daemon has left are aborted at the start, and n
     CHECK(uploads() == 2);
     f.clock_shift = hours(25);
     const auto late = f.open();
-    const auto limit = deadline::in(seconds(10));
+    const auto limit = deadline::in(seconds(40));
     while (uploads() == 2) REQUIRE_FALSE(limit.passed());
     CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.at(0).key == "somebody/else");
 }
@@ -288,7 +288,7 @@ TEST_CASE("readers of one block on several loops share one GET", "[volumes][s3][
                 asio::co_spawn(context, read_in_order(*open[static_cast<std::size_t>(i)], 256 * KiB),
                                [&](std::exception_ptr e, const result<bytes>& r) { good += !e && r && *r == content; });
             }
-            context.run_for(seconds(30));
+            context.run_for(seconds(60));
         });
     }
     for (auto& thread : threads) thread.join();
@@ -362,7 +362,7 @@ TEST_CASE("many readers of many blocks go on when memory is short", "[volumes][s
         asio::co_spawn(context, read_in_order(*readers[i], 100'000),
                        [&, i](std::exception_ptr e, const result<bytes>& r) { good += !e && r && *r == contents[i]; });
     }
-    context.run_for(seconds(30));
+    context.run_for(seconds(60));
     CHECK(good == count);
 }
 
@@ -532,7 +532,7 @@ TEST_CASE("a bucket or keys that are wrong are said soon, and are never taken fo
     auto opened = volumes::open_s3_volume(wrong);
     REQUIRE(opened.has_value());
     auto& v = **opened;
-    const auto limit = deadline::in(seconds(10));
+    const auto limit = deadline::in(seconds(40));
     while (v.health().empty()) {
         REQUIRE_FALSE(limit.passed());
         std::this_thread::yield();

@@ -3,10 +3,13 @@
 #include "base/units.hpp"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/uio.h>
+#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstdlib>
 #include <cstring>
@@ -36,6 +39,30 @@ ssize_t pread_fully_interrupted(int fd, std::byte* into, std::size_t size, std::
         const auto n = ::pread(fd, into, size, static_cast<off_t>(offset));
         if (n >= 0 || errno != EINTR) return n;
     }
+}
+
+// How many of the `size` bytes from `offset` are alike: in the page cache, or not.
+struct page_run {
+    bool cached;
+    std::size_t bytes;
+};
+
+// Asking by a read with RWF_NOWAIT starts to fetch what is not there; when the disk is quicker than we are, that has come
+// before the kernel looks, and counts as what somebody else had read.
+page_run cached_run(int fd, std::uint64_t offset, std::size_t size) noexcept {
+    static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+    const auto before = static_cast<std::size_t>(offset % page);
+    const std::size_t length = before + size;
+    void* const mapped = ::mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset - before));
+    if (mapped == MAP_FAILED) return {.cached = true, .bytes = size};
+    std::array<unsigned char, cached_step_bytes / unit + 1> flags{};
+    const bool known = ::mincore(mapped, length, flags.data()) == 0;
+    ::munmap(mapped, length);
+    if (!known) return {.cached = true, .bytes = size};
+    const auto is_cached = [&](std::size_t number) { return (flags[number] & 1) != 0; };
+    std::size_t alike = 1;
+    while (alike * page < length && is_cached(alike) == is_cached(0)) ++alike;
+    return {.cached = is_cached(0), .bytes = std::min(size, alike * page - before)};
 }
 
 }  // namespace
@@ -112,13 +139,17 @@ ssize_t single_use_file::read_direct(std::uint64_t offset, std::span<std::byte> 
 
 ssize_t single_use_file::read_cached(std::uint64_t offset, std::span<std::byte> into) noexcept {
     const int fd = own_ ? own_.get() : file_->get();
-    const std::size_t step = std::min(into.size(), cached_step_bytes);
-    iovec piece{into.data(), step};
-    const auto there = ::preadv2(fd, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
-    if (there > 0) return there;
-    const bool known_absent = there < 0 && errno == EAGAIN;
-    const auto n = pread_fully_interrupted(fd, into.data(), step, offset);
-    if (n > 0 && known_absent) {
+    const auto [cached, size] = cached_run(fd, offset, std::min(into.size(), cached_step_bytes));
+    bool absent = !cached;
+    if (cached) {
+        // Where the pages are is told to those who may write the file; to others it looks as if all were there.
+        iovec piece{into.data(), size};
+        const auto there = ::preadv2(fd, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
+        if (there > 0) return there;
+        absent = there < 0 && errno == EAGAIN;
+    }
+    const auto n = pread_fully_interrupted(fd, into.data(), size, offset);
+    if (n > 0 && absent) {
         // Whole pages, or those at the ends would stay.
         const std::uint64_t begin = offset / unit * unit;
         const std::uint64_t end = (offset + static_cast<std::uint64_t>(n) + unit - 1) / unit * unit;

@@ -7,7 +7,9 @@ import socket
 import ssl
 import struct
 
-TIMEOUT = 20.0
+from .wait import PATIENCE
+
+TIMEOUT = 15.0 * PATIENCE
 
 
 class ProtocolError(AssertionError):
@@ -287,8 +289,9 @@ class Connection:
         finally:
             self.socket.settimeout(TIMEOUT)
 
-    def rest(self, timeout=TIMEOUT):
-        """All bytes until the daemon closes. AssertionError if it keeps the connection open that long."""
+    def rest(self, timeout=15.0):
+        """All bytes until the daemon closes. AssertionError if it keeps the connection open that long (see PATIENCE)."""
+        timeout *= PATIENCE
         self.socket.settimeout(timeout)
         out = bytes(self._buffer)
         self._buffer.clear()

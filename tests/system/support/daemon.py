@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 
 from . import locator as locators
 from .client import Connection
-from .wait import until
+from .wait import PATIENCE, until
 
 CLUSTER = "zzzzz"
 # Canaries: none of these may ever turn up in a log line or an error body.
@@ -119,7 +119,7 @@ class Log:
 
     def wait(self, condition=None, timeout=10.0, what=None, **fields):
         """The first entry that has these fields and satisfies `condition`."""
-        end = time.monotonic() + timeout
+        end = time.monotonic() + timeout * PATIENCE
         seen = 0
         with self._condition:
             while True:
@@ -139,7 +139,7 @@ class Log:
                 self._condition.wait(left)
 
     def finish(self):
-        self._thread.join(10)
+        self._thread.join(10 * PATIENCE)
 
 
 class Daemon:
@@ -238,8 +238,9 @@ class Daemon:
         return json.loads(response.text)
 
     def wait_active(self, count, timeout=10.0):
-        """Until exactly `count` requests are running or queued."""
-        return until(lambda: len(self.inspect()) == count, timeout, f"{count} requests under way") and self.inspect()
+        """Until exactly `count` requests, more than none, are running or queued. Returns them."""
+        return until(lambda: (lambda found: found if len(found) == count else None)(self.inspect()), timeout,
+                     f"{count} requests under way")
 
     def roots(self):
         return [v["DriverParameters"]["Root"] for v in self.cluster["Volumes"].values()]
@@ -288,9 +289,9 @@ class Daemon:
     def wait_exit(self, timeout=10.0):
         """Exit code; negative for the signal that ended it."""
         try:
-            code = self.process.wait(timeout)
+            code = self.process.wait(timeout * PATIENCE)
         except subprocess.TimeoutExpired:
-            raise AssertionError(f"the daemon did not exit within {timeout} s") from None
+            raise AssertionError(f"the daemon did not exit within {timeout * PATIENCE} s") from None
         self.log.finish()
         return code
 
@@ -306,10 +307,10 @@ class Daemon:
         if self.running():
             self.signal(signal.SIGTERM)
             try:
-                self.process.wait(timeout)
+                self.process.wait(timeout * PATIENCE)
             except subprocess.TimeoutExpired:
                 self.kill()
-                raise AssertionError(f"SIGTERM did not end the daemon within {timeout} s") from None
+                raise AssertionError(f"SIGTERM did not end the daemon within {timeout * PATIENCE} s") from None
         self.log.finish()
         self.process.stderr.close()
         return self.process.returncode

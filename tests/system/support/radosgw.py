@@ -84,6 +84,18 @@ class Process:
             raise RadosgwError(f"{os.path.basename(self.file)} is not running")
         os.kill(pid, number)
 
+    def stopped(self):
+        """Whether all of its threads are."""
+        folder = f"/proc/{self.pid()}/task"
+        try:
+            for thread in os.listdir(folder):
+                with open(f"{folder}/{thread}/stat", encoding="utf-8", errors="replace") as file:
+                    if file.read().rpartition(")")[2].split()[0] != "T":
+                        return False
+        except OSError:
+            return False
+        return True
+
     def end(self, number=signal.SIGTERM):
         """Ends it, with force if it does not go by itself, and waits until it is gone."""
         if self.pid() is not None:
@@ -207,7 +219,11 @@ class Radosgw:
 
     def pause(self, part="gateway"):
         """It keeps its connections and says nothing more. A paused osd: the gateway takes requests and never answers."""
-        self._processes[part].send(signal.SIGSTOP)
+        process = self._processes[part]
+        process.send(signal.SIGSTOP)
+        # Until its last thread has heard of it, which may take a while on a busy machine.
+        if not _wait(process.stopped, _STOP_SECONDS_MAX):
+            raise RadosgwError(f"the {part} does not stop")
 
     def resume(self, part="gateway"):
         self._processes[part].send(signal.SIGCONT)

@@ -49,6 +49,7 @@ class Stub:
 
         class Server(ThreadingHTTPServer):
             daemon_threads = True
+            request_queue_size = 256  # With 5, the default, a burst of connections waits for lost SYNs to be repeated.
             block_on_close = False
 
             def handle_error(self, *_):

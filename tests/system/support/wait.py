@@ -1,12 +1,19 @@
 """Bounded waiting for something observable; the only kind of waiting in these tests. And ports."""
 
+import os
 import random
 import socket
 import time
 
+# Timeouts are written for an idle machine. This is how many times as long things may take on one that is busy or runs under
+# a sanitizer; it costs time only when a test fails. What must not take long is measured by the test itself.
+PATIENCE = float(os.environ.get("KEEPSTORE_TEST_PATIENCE") or 4)
+
 
 def until(condition, timeout=10.0, what="condition", interval=0.01):
-    """Polls `condition` until it returns something true, and returns that. AssertionError after `timeout` seconds."""
+    """Polls `condition` until it returns something true, and returns that. AssertionError after `timeout` seconds (see
+    PATIENCE)."""
+    timeout *= PATIENCE
     end = time.monotonic() + timeout
     while True:
         value = condition()
@@ -36,6 +43,14 @@ def stable_port(avoid=()):
         if port not in avoid:
             return port
     raise AssertionError("no free port")
+
+
+def refusing_port(case):
+    """A port on which nobody listens, and nobody else will until the end of the test."""
+    probe = socket.socket()
+    case.addCleanup(probe.close)
+    probe.bind(("127.0.0.1", 0))
+    return probe.getsockname()[1]
 
 
 def port_open(port):
