@@ -27,6 +27,8 @@ inline constexpr std::size_t slab_size_bytes = 16 * MiB;
 inline constexpr std::size_t copy_pool_bytes = 4 * chunk_size_bytes;
 /// What one streaming request may have queued for each of its consumers (digest, every volume), when memory is plenty.
 inline constexpr std::size_t request_queue_bytes_max = 2 * MiB;
+/// The same for the digest of a PUT while memory is plenty: two of the bursts of 4 MiB in which S3 servers take a body.
+inline constexpr std::size_t digest_lag_bytes_max = 8 * MiB;
 /// Below this much free budget per waiting request a request works with one chunk at a time.
 inline constexpr std::size_t request_queue_bytes_min = chunk_size_bytes;
 
@@ -36,6 +38,9 @@ inline constexpr std::size_t read_window_bytes = 128 * MiB;
 /// What one GET reads and verifies ahead. Of a block of 64 MiB 16 MiB, which take 4 ms until the first byte leaves: as
 /// many lanes as the widest instruction set has.
 inline constexpr std::size_t read_ahead_segments_max = 16;
+/// What one GET gathers of a stream from afar before it is hashed side by side: half of the widest lanes cost little more
+/// a byte than all of them.
+inline constexpr std::size_t stream_batch_segments_max = 8;
 /// Beside the budget: for GETs that find no room there, 64 chunks that each is held for a moment only.
 inline constexpr std::size_t scratch_pool_bytes = 64 * chunk_size_bytes;
 
@@ -321,8 +326,10 @@ inline constexpr unsigned s3_volume_connections_max = 1024;
 /// while a hot block is being read always finds its beginning. It is used up first and then taken from whom it helps least;
 /// a fetch that finds none left goes on with one piece at a time beyond it.
 inline constexpr std::size_t s3_fetch_memory_bytes = block_size_bytes_max;
-/// How far a fetch runs ahead of its fastest reader, so that receiving and hashing overlap.
-inline constexpr std::size_t s3_read_ahead_bytes = 4 * chunk_size_bytes;
+/// How far a fetch runs ahead of its fastest reader, who hashes and sends up to 8 MiB at a time: what comes meanwhile.
+inline constexpr std::size_t s3_read_ahead_bytes = 4 * MiB;
+/// But no further than this at the expense of others, or of its own slower readers.
+inline constexpr std::size_t s3_read_ahead_bytes_min = 4 * chunk_size_bytes;
 /// A gap of this size before the next wanted byte is read and dropped; a larger one is worth a request of its own.
 inline constexpr std::size_t s3_skip_bytes_max = 1 * MiB;
 /// The first ranged GET of a reader that jumps; each one that follows on is twice as large.
@@ -331,8 +338,8 @@ inline constexpr std::size_t s3_range_bytes_min = 1 * MiB;
 inline constexpr std::size_t s3_part_bytes = 5 * MiB;
 /// Uploads of unknown length at a time (40 MiB per volume). Keep clients announce the length of what they send.
 inline constexpr unsigned s3_unsized_uploads_max = 8;
-/// Multipart uploads under a block's name that are older than this were left by a killed daemon and are aborted at the
-/// start. Far above any request's duration.
+/// Multipart uploads under a block's name that are older than this were left by a killed daemon and are aborted, at the
+/// start and whenever the trash is emptied. Far above any request's duration: never one that is under way somewhere.
 inline constexpr minutes s3_orphan_upload_age{24 * 60};
 inline constexpr seconds s3_abort_timeout{30};
 /// A copy inside the bucket must come out with a time this close to ours, as the Go daemon demands.
@@ -350,6 +357,10 @@ inline constexpr milliseconds s3_probe_interval{400};
 inline constexpr milliseconds s3_probe_timeout{1500};
 /// Where the bucket or the keys are wrong nothing changes soon.
 inline constexpr seconds s3_refused_probe_interval{5};
+/// The probe of an operator (probe-s3): a good bucket takes a second. And what its test objects may take to be removed when
+/// time is over.
+inline constexpr seconds s3_probe_command_timeout{60};
+inline constexpr seconds s3_probe_cleanup{5};
 /// Waypoints of a 64 MiB block are 1.4 KiB in base64; S3 takes 2 KiB of user metadata.
 inline constexpr std::size_t s3_metadata_bytes_max = 1900;
 // --- scrub --------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <charconv>
 #include <cstring>
@@ -45,10 +46,14 @@ server_address server_address::parse(std::string_view url) {
     constexpr std::string_view scheme = "http://";
     if (url.starts_with(scheme)) url.remove_prefix(scheme.size());
     while (url.ends_with('/')) url.remove_suffix(1);
+    const auto slash = std::min(url.find('/'), url.size());
+    const auto folder = url.substr(slash);
+    url = url.substr(0, slash);
     const auto colon = url.rfind(':');
     if (colon == std::string_view::npos) throw std::invalid_argument("URL without a port");
     server_address address;
     address.host_header = std::string(url);
+    address.folder = std::string(folder);
     address.socket.sin_family = AF_INET;
     std::uint16_t port = 0;
     if (!parse_number(url.substr(colon + 1), port)) throw std::invalid_argument("bad port in URL");
@@ -96,21 +101,28 @@ head_state parse_response_head(std::string_view text, response_head& head) {
 }
 
 request_format::request_format(const server_address& server, std::string_view token)
-    : common_(fmt::format(" HTTP/1.1\r\nHost: {}\r\n", server.host_header)) {
+    : folder_(server.folder),
+      common_(fmt::format(" HTTP/1.1\r\nHost: {}\r\n", server.host_header)) {
     if (!token.empty()) common_ += fmt::format("Authorization: Bearer {}\r\n", token);
 }
 
-std::string request_format::get(std::string_view path) const {
-    return fmt::format("GET /{}{}\r\n", path, common_);
+std::string request_format::target(std::string_view block) const {
+    if (!folder_.empty()) block = block.substr(0, block.find('+'));
+    return fmt::format("{}/{}", folder_, block);
 }
 
-std::string request_format::get_range(std::string_view path, std::uint64_t first,
+std::string request_format::get(std::string_view block) const {
+    return fmt::format("GET {}{}\r\n", target(block), common_);
+}
+
+std::string request_format::get_range(std::string_view block, std::uint64_t first,
                                       std::uint64_t last) const {
-    return fmt::format("GET /{}{}Range: bytes={}-{}\r\n\r\n", path, common_, first, last);
+    return fmt::format("GET {}{}Range: bytes={}-{}\r\n\r\n", target(block), common_, first, last);
 }
 
-std::string request_format::put(std::string_view path, std::uint64_t content_length) const {
-    return fmt::format("PUT /{}{}Content-Length: {}\r\n\r\n", path, common_, content_length);
+std::string request_format::put(std::string_view block, std::uint64_t content_length) const {
+    return fmt::format("PUT {}{}Content-Length: {}\r\n\r\n", target(block), common_,
+                       content_length);
 }
 
 bool set_congestion(int fd, const std::string& name) {

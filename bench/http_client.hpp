@@ -15,9 +15,12 @@ namespace keepstore::bench {
 struct server_address {
     sockaddr_in socket{};
     std::string host_header;
+    /// "/bucket", or empty for a block store: behind it blocks are named by their hash alone, without
+    /// "+size".
+    std::string folder;
 
-    /// "http://127.0.0.1:25107" or "127.0.0.1:25107"; IPv4 literals only. Throws
-    /// std::invalid_argument.
+    /// "http://127.0.0.1:25107", "127.0.0.1:25107" or "http://127.0.0.1:8000/bucket"; IPv4 literals
+    /// only. Throws std::invalid_argument.
     static server_address parse(std::string_view url);
 };
 
@@ -40,13 +43,17 @@ class request_format {
   public:
     request_format(const server_address& server, std::string_view token);
 
-    [[nodiscard]] std::string get(std::string_view path) const;
+    // `block`: a locator or a hash.
+    [[nodiscard]] std::string get(std::string_view block) const;
     /// First and last byte, both included.
-    [[nodiscard]] std::string get_range(std::string_view path, std::uint64_t first,
+    [[nodiscard]] std::string get_range(std::string_view block, std::uint64_t first,
                                         std::uint64_t last) const;
-    [[nodiscard]] std::string put(std::string_view path, std::uint64_t content_length) const;
+    [[nodiscard]] std::string put(std::string_view block, std::uint64_t content_length) const;
 
   private:
+    [[nodiscard]] std::string target(std::string_view block) const;
+
+    std::string folder_;
     std::string common_;
 };
 

@@ -71,7 +71,7 @@ std::function<void(const std::string&)> flag(bool& target) {
 std::vector<option> options_for(load_options& o) {
     return {
         {"--mode", "M", "get, put, mixed or reput", [&](const auto& t) { o.mode = parse_mode(t); }},
-        {"--url", "URL", "http://127.0.0.1:PORT",
+        {"--url", "URL", "http://127.0.0.1:PORT, or with /BUCKET a public bucket on S3",
          [&](const auto& t) { o.server = server_address::parse(t); }},
         {"--token", "T", "bearer token", string(o.token)},
         {"--size", "S", "block sizes: 64m | 4k,64k,1m | 4k:9,64m:1 (weights) | 4k..64m (log-uniform)",

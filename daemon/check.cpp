@@ -102,6 +102,7 @@ void describe_volume(report& out, const local_volume& volume) {
     const auto& s3 = std::get<s3_parameters>(volume.parameters);
     out.line("driver", fmt::format("S3 bucket {} in {}{}", s3.bucket, s3.region,
                                    s3.endpoint.empty() ? "" : " at " + s3.endpoint));
+    out.line("try it with", fmt::format("keepstore probe-s3 -volume {}", volume.uuid));
 }
 
 void describe_limits(report& out, const cluster_config& cluster) {

@@ -1,25 +1,17 @@
 #include "daemon/flags.hpp"
 
+#include "daemon/flag_syntax.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <array>
-#include <iterator>
-#include <optional>
+#include <expected>
 
 namespace keepstore::daemon {
 namespace {
-
-constexpr std::string_view config_path_default = "/etc/arvados/config.yml";
-
-struct flag {
-    std::string_view name;
-    bool boolean;
-    std::string_view help;
-};
 
 /// In the order of the help text.
 constexpr std::array<flag, 11> flags{{
@@ -40,19 +32,11 @@ constexpr std::array<flag, 11> flags{{
     {"version", true, "print the version and exit"},
 }};
 
-std::optional<bool> parse_bool(std::string_view text) {
-    for (const auto word : {"1", "t", "T", "true", "TRUE", "True"})
-        if (text == word) return true;
-    for (const auto word : {"0", "f", "F", "false", "FALSE", "False"})
-        if (text == word) return false;
-    return std::nullopt;
-}
-
 std::string usage(std::string_view program) {
-    std::string out = fmt::format("Usage: {} [options]\n\nOptions:\n", program);
-    for (const auto& f : flags)
-        out += fmt::format("  -{}{}\n    \t{}\n", f.name, f.boolean ? "" : " value", f.help);
-    return out;
+    return fmt::format(
+        "Usage: {0} [options]\n"
+        "       {0} probe-s3 [options]\n    \ttry the S3 volumes of a configuration step by step, see {0} probe-s3 -help\n\n{1}",
+        program, describe_flags(flags));
 }
 
 command_line leave(int code, std::string output, std::string errors) {
@@ -86,57 +70,29 @@ command_line parse_command_line(std::string_view program, std::span<const std::s
     out.config_path = config_default.empty() ? config_path_default : config_default;
     bool version = false;
 
-    std::size_t at = 0;
-    for (; at < arguments.size(); ++at) {
-        const std::string& argument = arguments[at];
-        if (argument.size() < 2 || argument[0] != '-') break;
-        if (argument == "--") {
-            ++at;
-            break;
+    const auto set = [&](std::string_view name, std::string_view value) -> std::expected<void, std::string> {
+        const bool on = value == "true";
+        if (name == "version") {
+            version = on;
+        } else if (name == "skip-legacy") {
+            out.skip_legacy = on;
+        } else if (name == "check") {
+            out.todo = on ? command_line::action::check : command_line::action::serve;
+        } else if (name == "config") {
+            out.config_path = value;
+        } else {
+            if (name == "pprof") out.pprof = value;
+            if (name == "legacy-keepstore-config") out.legacy_keepstore_config = value;
+            if (!value.empty()) out.warnings.push_back(fmt::format("flag -{} has no effect in this program", name));
         }
-        std::string_view name = std::string_view(argument).substr(argument[1] == '-' ? 2 : 1);
-        if (name.empty() || name[0] == '-' || name[0] == '=')
-            return usage_error(fmt::format("bad flag syntax: {}", argument));
-        std::optional<std::string> value;
-        if (const auto equals = name.find('='); equals != std::string_view::npos) {
-            value = name.substr(equals + 1);
-            name = name.substr(0, equals);
-        }
-        const auto known = std::ranges::find(flags, name, &flag::name);
-        if (known == flags.end()) {
-            if (name == "help" || name == "h") return leave(0, {}, usage(program));
-            return usage_error(fmt::format("flag provided but not defined: -{}", name));
-        }
-        if (known->boolean) {
-            const auto parsed = value ? parse_bool(*value) : true;
-            if (!parsed)
-                return usage_error(
-                    fmt::format("invalid boolean value \"{}\" for -{}: parse error", *value, name));
-            if (name == "version") version = *parsed;
-            if (name == "skip-legacy") out.skip_legacy = *parsed;
-            if (name == "check")
-                out.todo = *parsed ? command_line::action::check : command_line::action::serve;
-            continue;
-        }
-        if (!value) {
-            if (++at == arguments.size())
-                return usage_error(fmt::format("flag needs an argument: -{}", name));
-            value = arguments[at];
-        }
-        if (name == "config") {
-            out.config_path = *value;
-            continue;
-        }
-        if (name == "pprof") out.pprof = *value;
-        if (name == "legacy-keepstore-config") out.legacy_keepstore_config = *value;
-        if (!value->empty())
-            out.warnings.push_back(fmt::format("flag -{} has no effect in this program", name));
-    }
-    if (at < arguments.size()) {
-        const std::span<const std::string> rest = arguments.subspan(at);
-        return leave(2, {},
-                     fmt::format("unrecognized command line arguments: [{}] (try -help)\n",
-                                 fmt::join(rest, " ")));
+        return {};
+    };
+    const auto read = read_flags(flags, arguments, set);
+    if (!read) return usage_error(read.error());
+    if (read->help) return leave(0, {}, usage(program));
+    if (read->rest < arguments.size()) {
+        return leave(2, {}, fmt::format("unrecognized command line arguments: [{}] (try -help)\n",
+                                        fmt::join(arguments.subspan(read->rest), " ")));
     }
     if (version) return leave(0, fmt::format("{} {}\n", program, version_text()), {});
     return out;

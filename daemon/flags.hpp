@@ -10,6 +10,9 @@
 
 namespace keepstore::daemon {
 
+/// Without -config and ARVADOS_CONFIG.
+inline constexpr std::string_view config_path_default = "/etc/arvados/config.yml";
+
 struct command_line {
     enum class action {
         serve,

@@ -5,12 +5,17 @@
 #include "daemon/config_loader.hpp"
 #include "daemon/flags.hpp"
 #include "daemon/listen_address.hpp"
+#include "daemon/probe_command.hpp"
 #include "daemon/service.hpp"
 
 #include <fmt/format.h>
 
+#include <unistd.h>
+
 #include <cstdio>
+#include <cstdlib>
 #include <iostream>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -56,12 +61,23 @@ int serve(const command_line& command, const environment& env) {
     return 0;
 }
 
+// Contract 1.3: whom clients of this host trust, if Arvados has a file of its own for it. Before any thread is there.
+void trust_arvados_authorities() {
+    constexpr const char* file = "/etc/arvados/ca-certificates.crt";
+    const char* const given = std::getenv("SSL_CERT_FILE");
+    if ((!given || !*given) && ::access(file, R_OK) == 0) ::setenv("SSL_CERT_FILE", file, 1);
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
-    block_signals();
+    trust_arvados_authorities();
     const environment env = environment::of_process();
     const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
+    if (!arguments.empty() && arguments.front() == probe_command_name) {
+        return run_probe_command(argv[0], std::span(arguments).subspan(1), env, std::cin);
+    }
+    block_signals();
     const auto command = parse_command_line(argc > 0 ? argv[0] : "keepstore", arguments, env.config_path);
     switch (command.todo) {
         case command_line::action::leave:

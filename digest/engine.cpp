@@ -105,6 +105,7 @@ md5_stream::md5_stream(engine& e, options o)
     job_->state = o.from;
     job_->hashed = o.offset;
     job_->patient = o.patient;
+    job_->patient_again = o.patient_again;
     length_ = o.offset;
 }
 
@@ -143,6 +144,10 @@ awaitable<result<void>> md5_stream::update(const_slice piece) {
 
 void md5_stream::set_queue_bytes(std::size_t bytes) noexcept {
     queue_bytes_ = bytes;
+}
+
+void md5_stream::hurry() {
+    if (job_->busy.load(std::memory_order_acquire)) job_->owner->hurry(*job_);
 }
 
 awaitable<result<void>> md5_stream::drain() {

@@ -89,6 +89,9 @@ class md5_stream {
         std::uint64_t offset = 0;
         /// Until the first drain() or finish(), or an update() that suspends, nobody waits for it.
         bool patient = false;
+        /// It is patient again whenever it has nothing queued, until half of queue_bytes waits: for a
+        /// stream whose end alone is waited for.
+        bool patient_again = false;
     };
 
     md5_stream(engine&, options);
@@ -104,6 +107,9 @@ class md5_stream {
     [[nodiscard]] awaitable<result<void>> update(const_slice piece);
 
     void set_queue_bytes(std::size_t) noexcept;
+
+    /// What is queued is to be hashed now: its bytes are missed.
+    void hurry();
 
     /// Waits until everything added is hashed. errc::cancelled; may be called again then.
     [[nodiscard]] awaitable<result<void>> drain();

@@ -268,8 +268,10 @@ std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_jo
     job->pieces.push(std::move(piece));
     if (!job->busy.load(std::memory_order_relaxed)) {
         job->busy.store(true, std::memory_order_relaxed);
+        job->patient = job->patient || job->patient_again;
         enqueue(job);
     }
+    if (job->patient_again && job->queued_bytes > wake_at / 2) end_patience(*job);
     if (job->queued_bytes <= wake_at) return std::nullopt;
     end_patience(*job);
     job->wake_at = wake_at;
@@ -284,6 +286,11 @@ void engine::core::submit(const std::shared_ptr<segment_batch>& batch) {
         ready_.push_back(std::shared_ptr<hash_job>(batch, &job));
     }
     wake_as_needed();
+}
+
+void engine::core::hurry(hash_job& job) {
+    const std::lock_guard lock(mutex_);
+    end_patience(job);
 }
 
 std::optional<one_shot<void>> engine::core::await_idle(hash_job& job) {

@@ -37,6 +37,8 @@ struct engine::core {
     /// \returns what will be set when the job has nothing queued; nothing if that is so already. A
     /// patient job is patient no more.
     [[nodiscard]] std::optional<one_shot<void>> await_idle(hash_job& job);
+    /// A patient job is patient no more.
+    void hurry(hash_job& job);
     /// Drops what is queued for the jobs; what a worker has in work it drops after its pass.
     void abandon(std::span<hash_job> jobs);
     /// Counts bytes that a caller hashed itself.

@@ -53,6 +53,7 @@ struct hash_job {
     std::size_t queued_bytes = 0;
     bool in_work = false;
     bool patient = false;  // May wait for company; until somebody waits for it.
+    bool patient_again = false;  // Constant: whenever it has had nothing queued.
     std::optional<one_shot<void>> waiter;  // To be set when queued_bytes <= wake_at.
     std::size_t wake_at = 0;
 

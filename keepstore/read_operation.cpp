@@ -108,7 +108,11 @@ bool read_operation::may_be_patched() const {
 
 awaitable<result<std::unique_ptr<volumes::block_reader>>> read_operation::open(const mount& m) {
     if (auto now = m.volume->try_open(request_.block.hash)) co_return std::move(*now);
-    co_return co_await m.volume->open(request_.block.hash, request_.until);
+    volumes::open_hint hint{.size = request_.block.size};
+    if (request_.range && hint.size && !request_.head) {
+        if (const auto part = request_.range->resolve(*hint.size)) hint.part = {part->first, part->length};
+    }
+    co_return co_await m.volume->open_for(request_.block.hash, hint, request_.until);
 }
 
 awaitable<read_operation::verdict> read_operation::send_copy(volumes::block_reader& reader) {

@@ -40,6 +40,9 @@ class segment {
 
     [[nodiscard]] std::size_t chunk_count() const noexcept;
 
+    /// It is hashed while it is being read, and not side by side with the next ones. Before load().
+    void expect_alone() noexcept { alone_ = true; }
+
     /// Reads all of it into `chunks` (chunk_count() of them), keeps them, and hands them to the digest engine.
     /// errc::cancelled; checksum_mismatch (the copy ends early); errors of the volume.
     [[nodiscard]] awaitable<result<void>> load(std::span<const mutable_slice> chunks, volumes::block_reader& copy,
@@ -81,6 +84,7 @@ class segment {
     std::vector<digest::md5_state> fine_;     // [k] is the state at begin_ + k * fine_bytes; complete once verified.
     std::vector<const_slice> pieces_;         // Of a chunk each but the last; all of them or none.
     std::optional<digest::md5_stream> hash_;  // Until verified.
+    bool alone_ = false;
     bool verified_ = false;
 };
 

@@ -3,6 +3,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <vector>
 
 namespace keepstore::core {
@@ -57,14 +58,20 @@ awaitable<result<const_slice>> verified_copy::next() {
     co_return const_slice{};
 }
 
-// A stream from afar is read no further than what hides the hashing: its first byte is late already.
+// A stream from afar comes at its own pace: the first segment leaves as soon as it is there, and then twice as many each
+// time are gathered, hashed side by side and sent, while the driver receives the next ones. What is proven never waits for
+// what has not come yet.
 std::size_t verified_copy::segments_ahead() const noexcept {
-    return copy_.streams() ? 2 : shared_.window.segments_per_reader();
+    return copy_.streams() ? batch_ : shared_.window.segments_per_reader();
 }
 
 // Fills the look-ahead. With nothing ahead at least one segment is loaded, whatever memory there is.
 awaitable<result<void>> verified_copy::load_more() {
     const auto executor = co_await asio::this_coro::executor;
+    if (copy_.streams()) {
+        if (!ahead_.empty() && ahead_.front().part.verified()) co_return result<void>{};
+        if (position_ > wanted_.first) batch_ = std::min(2 * batch_, limits::stream_batch_segments_max);
+    }
     while (load_next_.offset < wanted_.end()) {
         if (!ahead_.empty() && (sparing_ || ahead_.size() >= segments_ahead())) break;
         const std::size_t before = ahead_.size();
@@ -98,6 +105,7 @@ awaitable<result<void>> verified_copy::load_one() {
     const std::uint64_t begin = added.part.begin();
     ahead_.push_back(std::move(added));
     entry& e = ahead_.back();
+    if (copy_.streams() && batch_ == 1) e.part.expect_alone();
     auto loaded = room ? co_await e.part.load(chunks, copy_, until_)
                        : co_await e.part.load_through(shared_.scratch, copy_, until_);
     if (!loaded) {

@@ -77,6 +77,7 @@ class verified_copy {
     proven_state proof_;            // Of everything before ahead_.front().
     std::uint64_t position_;
     std::uint64_t suspect_ = 0;
+    std::size_t batch_ = 1;         // Of a stream.
     bool sparing_ = false;
     bool slow_in_segment_ = false;
 };

@@ -17,8 +17,9 @@ write_operation::write_operation(block_store& store, const block_write_request& 
       request_(request),
       source_(source),
       candidates_(store.mounts_.in_write_order(request.hash)),
-      digest_(store.digest_, {.queue_bytes = store.pool_.request_queue_bytes(),
-                              .waypoint_stride = segment::fine_bytes}) {}
+      digest_(store.digest_, {.queue_bytes = digest_queue_bytes(),
+                              .waypoint_stride = segment::fine_bytes,
+                              .patient_again = true}) {}
 
 awaitable<result<block_write_response>> write_operation::run() {
     if (source_.size().value_or(0) > limits::block_size_bytes_max) co_return fail(errc::too_large);
@@ -58,7 +59,8 @@ awaitable<result<void>> write_operation::choose_targets() {
     for (const mount* const m : candidates_) {
         if (!look || !plan.wants(*m)) continue;
         auto now = m->volume->try_open(request_.hash);
-        auto reader = now ? std::move(*now) : co_await m->volume->open(request_.hash, request_.until);
+        const volumes::open_hint hint{.size = source_.size(), .replaces = true};
+        auto reader = now ? std::move(*now) : co_await m->volume->open_for(request_.hash, hint, request_.until);
         if (!reader) {
             if (reader.error() == errc::cancelled) co_return std::unexpected(std::move(reader.error()));
             continue;  // Not there, or not readable: writing will show what is wrong.
@@ -78,6 +80,12 @@ awaitable<result<void>> write_operation::choose_targets() {
     co_return result<void>{};
 }
 
+// The digest may lag behind, so that streams that come in bursts are hashed side by side; not when memory is short.
+std::size_t write_operation::digest_queue_bytes() const noexcept {
+    const std::size_t queue = store_.pool_.request_queue_bytes();
+    return queue == limits::request_queue_bytes_max ? limits::digest_lag_bytes_max : queue;
+}
+
 awaitable<result<void>> write_operation::receive() {
     bool end = false;
     while (!end) {
@@ -87,7 +95,7 @@ awaitable<result<void>> write_operation::receive() {
         if (filled == 0) break;
         if (length_ + filled > limits::block_size_bytes_max) co_return fail(errc::too_large);
         const const_slice piece = into->freeze(filled);
-        digest_.set_queue_bytes(store_.pool_.request_queue_bytes());
+        digest_.set_queue_bytes(digest_queue_bytes());
         if (auto added = co_await digest_.update(piece); !added) co_return std::unexpected(std::move(added.error()));
         if (auto fed = co_await feed(piece); !fed) co_return std::unexpected(std::move(fed.error()));
         length_ += filled;
@@ -104,8 +112,15 @@ awaitable<result<mutable_slice>> write_operation::next_chunk(std::size_t& filled
         co_return mutable_slice{};
     }
     if (auto ready = co_await source_.wait_ready(); !ready) co_return std::unexpected(std::move(ready.error()));
-    auto into = co_await store_.pool_.acquire();
-    if (!into) co_return into;
+    result<mutable_slice> into;
+    if (auto now = store_.pool_.try_acquire()) {
+        into = std::move(*now);
+    } else {
+        // Others wait for what our digest would keep until it is worth its while.
+        digest_.hurry();
+        into = co_await store_.pool_.acquire();
+        if (!into) co_return into;
+    }
     while (filled < into->size()) {
         auto count = co_await source_.read_some(into->bytes.subspan(filled));
         if (!count) co_return std::unexpected(std::move(count.error()));

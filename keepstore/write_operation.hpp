@@ -35,6 +35,7 @@ class write_operation {
     };
 
     awaitable<result<void>> choose_targets();
+    [[nodiscard]] std::size_t digest_queue_bytes() const noexcept;
     awaitable<result<void>> receive();
     awaitable<result<mutable_slice>> next_chunk(std::size_t& filled, bool& end);
     awaitable<result<void>> feed(const const_slice& piece);

@@ -223,6 +223,7 @@ awaitable<client_core::outcome<answer>> client_core::attempt(const call& c, cons
 awaitable<client_core::failure> client_core::read_failure(const call& c, net::response response,
                                                           std::chrono::milliseconds local_time) {
     failure f{error(errc::io_error), error_kind::server, response.status()};
+    bool foreign = false;
     std::string request_id = printable(response.get("x-amz-request-id"));
     f.region = response.get("x-amz-bucket-region");
     if (const auto date = parse_http_date(response.get("date")); date && !response.has("age")) {
@@ -246,9 +247,16 @@ awaitable<client_core::failure> client_core::read_failure(const call& c, net::re
             if (f.region.empty()) f.region = document->region;
             if (request_id.empty()) request_id = printable(document->request_id);
         }
+        foreign = body && !body->empty() && f.code.empty();
     }
     if (!is_region_like(f.region)) f.region.clear();
     f.kind = classify(f.status, f.code);
+    if (f.kind == error_kind::not_found && f.code.empty()) {
+        // It may be of a proxy that has lost its way. A page of its own gives that away; where there is none, and no sign
+        // of S3 either, the bucket has to be asked (explain_missing).
+        if (foreign) f.kind = error_kind::bad_answer;
+        else if (request_id.empty()) bucket_seen_.store(0, std::memory_order_relaxed);
+    }
     const auto detail = fmt::format("S3 {}: {}{}{} (request {})", to_string(c.op), f.status, f.code.empty() ? "" : " ",
                                     f.code, request_id.empty() ? "unnamed" : request_id);
     f.what = make_error(f.kind, detail);

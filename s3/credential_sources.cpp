@@ -32,9 +32,12 @@ awaitable<result<credentials>> chain_source::fetch(deadline until) {
         auto found = co_await source->fetch(until);
         if (found || found.error() != errc::not_found) co_return found;
     }
-    co_return std::unexpected(make_error(
-        error_kind::bad_credentials,
-        "no credentials in the configuration, the environment, ~/.aws, a container endpoint or an instance role"));
+    // Nothing is wrong with any keys, so without the advice about wrong ones.
+    co_return std::unexpected(
+        error(to_errc(error_kind::bad_credentials),
+              "no credentials in the configuration, the environment, ~/.aws, a container endpoint or an instance role: set "
+              "AccessKeyID and SecretAccessKey, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role.",
+              make_error_code(error_kind::bad_credentials)));
 }
 
 result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config config) {

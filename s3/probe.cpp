@@ -1,5 +1,6 @@
 #include "s3/probe.hpp"
 
+#include "base/limits.hpp"
 #include "s3/bucket_address.hpp"
 #include "s3/time.hpp"
 #include "s3/transport_error.hpp"
@@ -9,6 +10,7 @@
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <random>
 
 namespace keepstore::s3 {
@@ -50,11 +52,19 @@ awaitable<result<std::string>> get_text(const client& bucket, std::string key, g
     co_return out;
 }
 
+/// "S3 list: 403 AccessDenied (request 1)" of an error that goes on with what to do.
+std::string_view without_advice(const error& e) {
+    const std::string_view text = e.text;
+    const auto at = text.find(advice(kind_of(e)));
+    return at == std::string_view::npos || at < 2 ? text : text.substr(0, at - 2);
+}
+
 /// The steps share what the earlier ones found.
 class prober {
   public:
-    prober(client_options options, std::shared_ptr<credentials_cache> keys, probe_output out, deadline until)
-        : options_(std::move(options)), keys_(std::move(keys)), out_(std::move(out)), until_(until) {}
+    prober(client_options options, std::shared_ptr<credentials_cache> keys, probe_extent extent, probe_output out,
+           deadline until)
+        : options_(std::move(options)), keys_(std::move(keys)), extent_(extent), out_(std::move(out)), until_(until) {}
 
     awaitable<bool> run() {
         if (!check_address()) co_return false;
@@ -69,9 +79,13 @@ class prober {
         const client bucket = std::move(*made);
         const bool there = co_await check_bucket(bucket);
         if (!there) co_return false;
+        if (extent_ == probe_extent::read_only) {
+            co_await check_stored(bucket);
+            co_return good_;
+        }
         const auto name = unique_name();
-        co_await check_objects(bucket, name);
-        co_await check_multipart(bucket, name + "-parts");
+        const bool stored = co_await check_objects(bucket, name);
+        if (stored) co_await check_multipart(bucket, name + "-parts");
         co_return good_;
     }
 
@@ -86,6 +100,7 @@ class prober {
     }
     bool failed(std::string step, std::string text) {
         good_ = false;
+        if (until_.passed()) text += " (the time given for the probe is over: it answers too slowly, or not at all)";
         out_({probe_line::outcome::failed, std::move(step), std::move(text)});
         return false;
     }
@@ -124,6 +139,7 @@ class prober {
 
     awaitable<bool> check_name() {
         const auto found = co_await resolve(address_.to.host);
+        if (found && *found == address_.to.host) co_return ok("name", "none: Endpoint is an address");
         if (found) co_return ok("name", fmt::format("{} is {}", address_.to.host, *found));
         const auto text = fmt::format("{} has no address ({})", address_.to.host, found.error().text);
         const bool hosted = address_.to.host.starts_with(options_.bucket + ".");
@@ -146,8 +162,10 @@ class prober {
         const auto answer = co_await http->send(std::move(ask), until_);
         if (!answer) co_return failed("connection", from_transport(answer.error()).text);
         const auto server = answer->get("server");
-        ok("connection", fmt::format("{}{}{}", address_.to.tls ? "with TLS, the certificate is good" : "without TLS",
-                                     server.empty() ? "" : ", the server is ", server));
+        const auto* const security = !address_.to.tls       ? "without TLS"
+                                     : options_.tls_insecure ? "with TLS, but nobody looks at the certificate"
+                                                             : "with TLS, the certificate is good";
+        ok("connection", fmt::format("{}{}{}", security, server.empty() ? "" : ", the server is ", server));
         const auto date = parse_http_date(answer->get("date"));
         if (!date) co_return note("clock", "the service does not tell its time");
         const auto off = std::chrono::duration_cast<seconds>(*date - asked_at);
@@ -171,13 +189,21 @@ class prober {
     awaitable<bool> check_bucket(const client& bucket) {
         // A listing, not a HEAD: its errors have a body that says what is wrong.
         const auto page = co_await bucket.list({.keys_max = 1}, until_);
-        if (!page) {
-            if (kind_of(page.error()) == error_kind::unsupported && !options_.list_v1) {
-                co_return failed("bucket", page.error().text + " (the service may only know the old form of listings)");
-            }
+        if (page) {
+            if (!page->objects.empty()) stored_key_ = page->objects.front().key;
+            ok("bucket", fmt::format("{} is there and can be listed", options_.bucket));
+        } else if (kind_of(page.error()) == error_kind::access_denied) {
+            // The daemon uses such a bucket. What follows shows whether anything else is allowed.
+            may_list_ = false;
+            note("bucket", fmt::format("these keys may not list it ({}). Without s3:ListBucket blocks can be written and "
+                                       "read, but there is no index (keep-balance stops), trash is never emptied, and a "
+                                       "block that is not there may be answered 503 instead of 404: allow s3:ListBucket",
+                                       without_advice(page.error())));
+        } else if (kind_of(page.error()) == error_kind::unsupported && !options_.list_v1) {
+            co_return failed("bucket", page.error().text + " (the service may only know the old form of listings)");
+        } else {
             co_return failed("bucket", page.error().text);
         }
-        ok("bucket", fmt::format("{} is there and can be listed", options_.bucket));
         if (bucket.region() != options_.region) {
             note("region",
                  fmt::format("the bucket is in {0}, not in {1}: set Region to {0} to save a request after each start",
@@ -186,7 +212,21 @@ class prober {
         co_return true;
     }
 
-    awaitable<void> check_objects(const client& bucket, std::string name) {
+    /// For those who may only read.
+    awaitable<void> check_stored(const client& bucket) {
+        if (stored_key_.empty()) {
+            note("get", may_list_ ? "nothing is stored that could be read"
+                                  : "no object is known that could be read: whether these keys may read is not known");
+            co_return;
+        }
+        auto body = co_await bucket.get(stored_key_, {.range = byte_range{0, 1}}, until_);
+        // An empty object has no first byte.
+        if (body || kind_of(body.error()) == error_kind::invalid_range) ok("get", "what is stored can be read");
+        else failed("get", body.error().text);
+    }
+
+    /// \returns whether anything can be written.
+    awaitable<bool> check_objects(const client& bucket, std::string name) {
         const std::string text(test_content);
         put_options with;
         with.md5 = md5_of(text);
@@ -194,7 +234,9 @@ class prober {
         const auto put = co_await bucket.put(name, body_of(text), with, until_);
         if (!put) {
             failed("put", put.error().text);
-            co_return;
+            // It may have been stored although the answer was lost.
+            if (kind_of(put.error()) == error_kind::timeout) static_cast<void>(co_await bucket.del(name, late()));
+            co_return false;
         }
         const bool plain = put->etag == with.md5->hex();
         plain ? ok("put", "the ETag is the MD5")
@@ -202,21 +244,25 @@ class prober {
 
         co_await check_reading(bucket, name);
         co_await check_digest(bucket, name + "-digest");
+        co_await check_condition(bucket, name);
         co_await check_copy(bucket, name, name + "-copy");
 
-        const auto deleted = co_await bucket.del(name, until_);
+        const auto deleted = co_await bucket.del(name, late());
         if (!deleted) {
-            failed("delete", deleted.error().text + " The object " + name + " is left behind.");
-            co_return;
+            failed("delete", fmt::format("{} The object {} is left behind.", deleted.error().text, name));
+            co_return true;
         }
-        const auto gone = co_await bucket.head(name, until_);
+        const auto gone = co_await bucket.head(name, late());
+        // Whoever may not list is not told that an object is not there.
+        const bool untold = !gone && !may_list_ && kind_of(gone.error()) == error_kind::access_denied;
         if (gone) {
             failed("delete", "a deleted object is still there: is this bucket locked or eventually consistent?");
-        } else if (gone.error() != errc::not_found) {
+        } else if (gone.error() != errc::not_found && !untold) {
             failed("delete", gone.error().text);
         } else {
             ok("delete", "deleted objects are gone");
         }
+        co_return true;
     }
 
     awaitable<void> check_reading(const client& bucket, std::string name) {
@@ -241,13 +287,30 @@ class prober {
         wrong.md5 = md5_of("something else");
         const auto put = co_await bucket.put(name, body_of(test_content), wrong, until_);
         if (put) {
-            static_cast<void>(co_await bucket.del(name, until_));
+            static_cast<void>(co_await bucket.del(name, late()));
             failed("digest",
                    "the service takes a body that is not what Content-MD5 says: damage on the way would go unnoticed");
         } else if (kind_of(put.error()) != error_kind::bad_digest && kind_of(put.error()) != error_kind::invalid) {
             failed("digest", put.error().text);
         } else {
             ok("digest", "a damaged body is refused");
+        }
+    }
+
+    /// A PUT that is only for a name that is not taken. The driver can do without, with more requests.
+    awaitable<void> check_condition(const client& bucket, std::string name) {
+        put_options how;
+        how.md5 = md5_of(test_content);
+        how.metadata = {{"probe", "1"}};
+        how.if_absent = true;
+        const auto again = co_await bucket.put(name, body_of(test_content), how, until_);
+        const auto kind = again ? error_kind::unsupported : kind_of(again.error());
+        if (kind == error_kind::precondition) {
+            ok("condition", "If-None-Match is honoured: a small new block costs two requests");
+        } else if (kind == error_kind::unsupported || kind == error_kind::invalid) {
+            ok("condition", "the service does not honour If-None-Match: a small new block costs a GET more");
+        } else {
+            failed("condition", again.error().text);
         }
     }
 
@@ -260,40 +323,54 @@ class prober {
         const auto content = co_await get_text(bucket, to, {}, until_);
         // Onto itself: how an object gets a new time.
         const auto touched = co_await bucket.copy(to, to, {.replace_metadata = name_values{{"probe", "2"}}}, until_);
-        const auto deleted = co_await bucket.del(to, until_);
+        const auto deleted = co_await bucket.del(to, late());
         if (!content || *content != test_content) {
             failed("copy", content ? "the copy is not the original" : content.error().text);
         } else if (!touched) {
             note("copy", "objects cannot be copied onto themselves: " + touched.error().text);
         } else if (!deleted) {
-            failed("copy", deleted.error().text + " The object " + to + " is left behind.");
+            failed("copy", fmt::format("{} The object {} is left behind.", deleted.error().text, to));
         } else {
             ok("copy", "objects can be copied, as trash needs it");
         }
     }
 
+    /// Blocks of unknown length are written so. Blocks of known length are one PUT.
     awaitable<void> check_multipart(const client& bucket, std::string name) {
         const auto id = co_await bucket.create_multipart(name, {}, until_);
         if (!id) {
-            note("multipart", id.error().text + " Large blocks will be written in one request.");
+            note("multipart", id.error().text + " Only uploads without a Content-Length need it, and they will fail.");
             co_return;
         }
         const auto uploads = co_await bucket.list_uploads(name, "", "", until_);
-        const auto aborted = co_await bucket.abort_multipart(name, *id, until_);
-        if (!uploads) {
-            note("multipart", uploads.error().text);
-        } else if (!aborted) {
-            note("multipart", aborted.error().text);
+        const auto aborted = co_await bucket.abort_multipart(name, *id, late());
+        if (!aborted) {
+            note("multipart", fmt::format("{} Uploads that are broken off stay and cost money: allow "
+                                          "s3:AbortMultipartUpload, and let a lifecycle rule of the bucket abort them.",
+                                          aborted.error().text));
+        } else if (!uploads) {
+            note("multipart", fmt::format("uploads in parts work, but what a killed daemon leaves behind is not found "
+                                          "({}): allow s3:ListBucketMultipartUploads, or let a lifecycle rule of the "
+                                          "bucket abort it",
+                                          without_advice(uploads.error())));
         } else {
             ok("multipart", "uploads in parts can be begun, listed and aborted");
         }
     }
 
+    /// For what has to be tidied up, also when time is over.
+    [[nodiscard]] deadline late() const {
+        return until_.is_never() ? until_ : deadline(until_.at() + limits::s3_probe_cleanup);
+    }
+
     client_options options_;
     const std::shared_ptr<credentials_cache> keys_;
+    const probe_extent extent_;
     const probe_output out_;
     const deadline until_;
     bucket_address address_;
+    std::string stored_key_;  ///< Of some object in the bucket; empty if none is known.
+    bool may_list_ = true;
     bool good_ = true;
 };
 
@@ -301,13 +378,16 @@ class prober {
 
 std::string to_text(const probe_line& line) {
     using outcome = probe_line::outcome;
-    const auto* word = line.result == outcome::ok ? "ok" : line.result == outcome::note ? "note" : "failed";
-    return fmt::format("{}: {}: {}", word, line.step, line.text);
+    const auto* word = line.result == outcome::ok ? "ok" : line.result == outcome::note ? "note" : "FAILED";
+    auto out = fmt::format("{}: {}: {}", word, line.step, line.text);
+    // Servers choose some of the words; a terminal must not obey them.
+    std::ranges::replace_if(out, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+    return out;
 }
 
-awaitable<bool> probe_bucket(client_options options, std::shared_ptr<credentials_cache> keys, probe_output out,
-                             deadline until) {
-    prober p(std::move(options), std::move(keys), std::move(out), until);
+awaitable<bool> probe_bucket(client_options options, std::shared_ptr<credentials_cache> keys, probe_extent extent,
+                             probe_output out, deadline until) {
+    prober p(std::move(options), std::move(keys), extent, std::move(out), until);
     co_return co_await p.run();
 }
 

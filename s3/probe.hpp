@@ -24,14 +24,20 @@ struct probe_line {
     std::string text;  ///< One sentence or two; for failures with what to do. No keys, no signatures.
 };
 
-/// "ok: bucket: ..." as a line of a terminal.
+/// "ok: bucket: ..." as a line of a terminal; what failed begins with "FAILED".
 [[nodiscard]] std::string to_text(const probe_line& line);
 
 using probe_output = std::function<void(const probe_line&)>;
 
-/// Calls `out` for each step as it ends. Steps that need a failed one are left out.
+enum class probe_extent {
+    read_only,       ///< Nothing is written: for volumes that are only read.
+    read_and_write,
+};
+
+/// Calls `out` for each step as it ends. Steps that need a failed one are left out. Test objects are also removed when
+/// `until` has passed, for which it takes up to limits::s3_probe_cleanup longer.
 /// \returns whether nothing failed.
 [[nodiscard]] awaitable<bool> probe_bucket(client_options options, std::shared_ptr<credentials_cache> keys,
-                                           probe_output out, deadline until);
+                                           probe_extent extent, probe_output out, deadline until);
 
 }  // namespace keepstore::s3

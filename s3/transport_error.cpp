@@ -54,6 +54,9 @@ error from_transport(error e) {
     if (!failure || *failure == net::failure::body_source) return e;
     // The client's own text says where and what, and what to look at.
     const auto kind = kind_for(*failure);
+    if (kind == error_kind::bad_certificate) {
+        e.text += " (SSL_CERT_FILE can name the file of the authorities to trust; TLS.Insecure is not for S3)";
+    }
     return {to_errc(kind), std::move(e.text), make_error_code(kind)};
 }
 

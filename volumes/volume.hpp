@@ -124,6 +124,16 @@ struct trash_options {
     std::optional<block_time> only_if_mtime = {};  ///< Trash only if the mtime is exactly this.
 };
 
+/// What is known of a block before it is opened, and of what it is opened for. Nothing depends on its being true.
+struct open_hint {
+    std::optional<std::uint64_t> size = {};
+    /// Offset and length of the only bytes that will be read if the block has waypoints (all of their segments); length
+    /// 0: the whole block.
+    std::pair<std::uint64_t, std::uint64_t> part = {0, 0};
+    /// A block that is not there is written next.
+    bool replaces = false;
+};
+
 struct empty_trash_stats {
     std::uint64_t blocks_deleted = 0;
     std::uint64_t bytes_deleted = 0;
@@ -156,6 +166,13 @@ class volume {
 
     /// Opens a block for reading. errc::not_found.
     [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_reader>>> open(md5_digest name, deadline until) = 0;
+
+    /// The same, by drivers for which requests are dear: they ask at once for what will be wanted.
+    [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_reader>>> open_for(md5_digest name, open_hint hint,
+                                                                                    deadline until) {
+        static_cast<void>(hint);
+        return open(name, until);
+    }
 
     /// The same without waiting, when it can be had at once (names and inodes in memory). nullopt: use open().
     [[nodiscard]] virtual std::optional<result<std::unique_ptr<block_reader>>> try_open(const md5_digest& name) {

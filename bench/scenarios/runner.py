@@ -1,5 +1,6 @@
 """A run of scripts/bench: its options, its tools, its rows."""
 
+import contextlib
 import json
 import os
 import shlex
@@ -7,7 +8,6 @@ import subprocess
 import sys
 
 from bench.scenarios.registry import Failure
-from bench.scenarios.servers import TOKEN
 
 # Steps that are measured together when the first of them is asked for.
 UNIT_GROUPS = [
@@ -32,6 +32,9 @@ class Bench:
             if f"--{name}" in sys.argv:
                 self.options_text += f" --{name} {shlex.quote(str(getattr(options, name)))}"
         self.units = {}
+        # What scenarios share; closed at the end of the run.
+        self.resources = contextlib.ExitStack()
+        self.gateway = None
 
     def tool(self, name):
         return os.path.join(self.options.build, "bin", name)
@@ -47,7 +50,7 @@ class Bench:
 
     def load(self, server, *arguments, limit=300):
         """One run of keepstore_load; its JSON. Failed operations are figures, not an error of ours."""
-        command = [self.tool("keepstore_load"), "--url", server.url, "--token", TOKEN,
+        command = [self.tool("keepstore_load"), "--url", server.url, "--token", server.token,
                    "--server-pid", ",".join(map(str, server.pids())), "--json", *map(str, arguments)]
         if self.options.verbose:
             print("+", shlex.join(command), file=sys.stderr, flush=True)

@@ -23,6 +23,7 @@ class Server:
 
     process = None
     url = None
+    token = TOKEN
 
     @property
     def host(self):
@@ -58,15 +59,19 @@ class Server:
 
 
 class Daemon(Server):
-    """A keepstore on a Directory volume of its own, on a port that the kernel chose. Use with `with`."""
+    """A keepstore on a Directory volume of its own (or on `volume`), on a port that the kernel chose. Use with `with`."""
 
-    def __init__(self, bench, sync=False, direct=None, root=None, extra=None):
+    def __init__(self, bench, sync=False, direct=None, root=None, extra=None, volume=None):
         self.bench = bench
-        self.root = root or tempfile.mkdtemp(prefix="volume-", dir=bench.folder)
-        self.owns_root = root is None
-        parameters = {"Root": self.root, "Sync": sync}
-        if direct is not None:
-            parameters["DirectIO"] = direct
+        self.root = root
+        self.owns_root = root is None and volume is None
+        if self.owns_root:
+            self.root = tempfile.mkdtemp(prefix="volume-", dir=bench.folder)
+        if volume is None:
+            parameters = {"Root": self.root, "Sync": sync}
+            if direct is not None:
+                parameters["DirectIO"] = direct
+            volume = {"Driver": "Directory", "DriverParameters": parameters}
         cluster = {
             "SystemRootToken": TOKEN,
             "ManagementToken": TOKEN,
@@ -74,7 +79,7 @@ class Daemon(Server):
             "API": {"MaxConcurrentRequests": 2000, "MaxKeepBlobBuffers": 64},
             "Services": {"Keepstore": {"InternalURLs": {"http://127.0.0.1:0/": {}}}},
             "SystemLogs": {"LogLevel": "info"},
-            "Volumes": {"zzzzz-nyw5e-000000000000000": {"Driver": "Directory", "DriverParameters": parameters}},
+            "Volumes": {"zzzzz-nyw5e-000000000000000": volume},
         }
         for key, value in (extra or {}).items():
             cluster.setdefault(key, {}).update(value)
@@ -153,13 +158,13 @@ class Daemon(Server):
         head, _, body = reply.partition(b"\r\n\r\n")
         return int(head.split()[1]), body.decode(errors="replace")
 
-    def metric(self, name):
-        """The sum over a metric's labels; 0 if there is no such metric (yet)."""
+    def metric(self, name, label=""):
+        """The sum over a metric's labels, or over those lines that have this one; 0 if there is no such metric (yet)."""
         status, text = self.ask("GET", "/metrics")
         if status != 200:
             raise Failure(f"/metrics: {status}")
         values = [line.rsplit(" ", 1)[1] for line in text.splitlines()
-                  if line.split("{")[0].split(" ")[0] == name]
+                  if line.split("{")[0].split(" ")[0] == name and label in line]
         return sum(float(v) for v in values)
 
 

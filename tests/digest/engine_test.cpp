@@ -588,6 +588,36 @@ TEST_CASE("a patient stream that is dropped gives its bytes back", "[digest][eng
     CHECK(e.snapshot().wakeups_total == 0);
 }
 
+TEST_CASE("a stream that is patient again begins when half of its queue is full, or others are in need",
+          "[digest][engine][patience]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    await_sleep(e);
+    const bytes data(500'000, std::byte{5});
+    md5_stream stream(e, {.queue_bytes = 400'000, .patient_again = true});
+    const auto add = [&](std::size_t offset, std::size_t size) {
+        run_on(context, [](md5_stream& s, const_slice piece) -> awaitable<int> {
+            const auto added = co_await s.update(std::move(piece));
+            co_return added ? 0 : 1;
+        }(stream, copy_to_heap_slice(std::span(data).subspan(offset, size))));
+    };
+    add(0, 200'000);
+    CHECK(e.snapshot().wakeups_total == 0);
+    add(200'000, 100'000);
+    CHECK(e.snapshot().wakeups_total == 1);
+    await_sleep(e);
+    CHECK(e.snapshot().bytes_total >= 300'000 - md5_block_bytes);
+    add(300'000, 100'000);
+    CHECK(e.snapshot().workers_asleep == 1);
+    CHECK(e.snapshot().wakeups_total == 1);
+    stream.hurry();
+    await_sleep(e);
+    CHECK(e.snapshot().bytes_total >= 400'000 - md5_block_bytes);
+    add(400'000, 100'000);
+    CHECK(e.snapshot().wakeups_total == 2);
+    CHECK(run_on(context, stream.finish()).value() == test::evp_md5(data));
+}
+
 TEST_CASE("an update that suspends ends the patience", "[digest][engine][patience]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);

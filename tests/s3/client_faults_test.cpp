@@ -361,7 +361,9 @@ TEST_CASE("a HEAD that is refused without a word gets the reason, and learns fro
 TEST_CASE("a 404 without a body counts as missing only if the bucket is there", "[s3][client]") {
     std::atomic<int> bucket_status{404};
     std::atomic<int> bucket_asked{0};
+    std::atomic<bool> signs{true};
     stub_service service([&](const seen_request& r, std::size_t) {
+        if (r.target != "/keep" && signs) return stub_reply{.status = 404, .headers = {{"x-amz-request-id", "tx1"}}};
         if (r.target != "/keep") return stub_reply{.status = 404};
         ++bucket_asked;
         return stub_reply{.status = static_cast<unsigned>(bucket_status.load())};
@@ -383,7 +385,27 @@ TEST_CASE("a 404 without a body counts as missing only if the bucket is there", 
         CHECK(got.error() == errc::not_found);
     }
     CHECK(bucket_asked == 1);  // The bucket has just been seen.
+    signs = false;  // By whom it is cannot be told: the bucket is asked again, and what stands before it shows.
+    CHECK(run(bucket.head("k", soon())).error() == errc::not_found);
+    CHECK(bucket_asked == 2);
+    bucket_status = 404;
+    CHECK(kind(run(bucket.head("k", soon()))) == error_kind::no_such_bucket);
     CHECK(bucket.stats().errors.at("*smithy.OperationError 404 NotFound") >= 3);
+}
+
+TEST_CASE("a 404 with somebody else's page is not an answer of S3", "[s3][client]") {
+    std::atomic<int> asked{0};
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (r.method != "HEAD") ++asked;
+        return stub_reply{.status = 404, .body = "<html>404 Not Found</html>"};
+    });
+    const auto bucket = make_bucket(service);
+    const auto got = run(get_text(bucket, "k"));
+    REQUIRE_FALSE(got.has_value());
+    CHECK(kind(got) == error_kind::bad_answer);
+    CHECK(got.error() == errc::unavailable);
+    CHECK(asked > 1);  // The next one may come through.
+    CHECK(kind(run(bucket.del("k", soon()))) == error_kind::bad_answer);
 }
 
 TEST_CASE("a service that does not answer costs the deadline and no more", "[s3][client][timeout]") {

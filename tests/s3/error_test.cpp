@@ -103,7 +103,10 @@ TEST_CASE("failures of the HTTP client get a kind and keep their text", "[s3][er
         CAPTURE(to_string(failure));
         const auto e = from_transport(error(errc::unavailable, "what happened", make_error_code(failure)));
         CHECK(kind_of(e) == kind);
-        CHECK(e.text == "what happened");
+        CHECK(e.text.starts_with("what happened"));
+        // That one has more to do than the HTTP client can know.
+        const bool explained = e.text.find("TLS.Insecure is not for S3") != std::string::npos;
+        CHECK(explained == (failure == net::failure::certificate));
     }
     const auto own = from_transport(error(errc::bad_request, "mine", make_error_code(net::failure::body_source)));
     CHECK(own == errc::bad_request);

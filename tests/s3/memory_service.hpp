@@ -13,7 +13,7 @@ namespace keepstore::test {
 
 class memory_service {
   public:
-    enum class vice { none, takes_wrong_digest, loses_bytes, keeps_deleted, no_copy, denies };
+    enum class vice { none, takes_wrong_digest, loses_bytes, keeps_deleted, no_copy, denies, denies_list, denies_delete };
 
     explicit memory_service(vice bad = vice::none)
         : bad_(bad), service_([this](const seen_request& r, std::size_t) { return answer(r); }) {}
@@ -36,6 +36,13 @@ class memory_service {
     stub_reply answer(const seen_request& r) {
         if (r.header("authorization").empty() || bad_ == vice::denies) return error_reply(403, "AccessDenied");
         const auto path = r.path();
+        // Whoever may not list is not told what is not there either.
+        const bool hides = bad_ == vice::denies_list;
+        if (hides && (path == "/keep" || (r.method == "GET" && !objects_.contains(path)))) {
+            return error_reply(403, "AccessDenied");
+        }
+        if (hides && r.method == "HEAD" && !objects_.contains(path)) return {.status = 403};
+        if (r.method == "DELETE" && bad_ == vice::denies_delete) return error_reply(403, "AccessDenied");
         if (path == "/keep") {
             if (r.target.find("uploads=") != std::string::npos) {
                 return {

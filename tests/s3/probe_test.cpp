@@ -23,10 +23,11 @@ struct outcome {
     }
 };
 
-outcome probe(client_options options, std::shared_ptr<credentials_cache> keys = fixed_keys()) {
+outcome probe(client_options options, std::shared_ptr<credentials_cache> keys = fixed_keys(),
+              probe_extent extent = probe_extent::read_and_write) {
     outcome out{};
     const auto take = [&](const probe_line& line) { out.lines.push_back(to_text(line)); };
-    out.good = run(probe_bucket(std::move(options), std::move(keys), take, soon()));
+    out.good = run(probe_bucket(std::move(options), std::move(keys), extent, take, soon()));
     return out;
 }
 
@@ -39,7 +40,8 @@ TEST_CASE("a good bucket passes every step and is left as it was", "[s3][probe]"
     CHECK(got.good);
     for (const auto* step :
          {"ok: address:", "ok: name:", "ok: connection:", "note: clock:", "ok: credentials: from configuration",
-          "ok: bucket:", "ok: put:", "ok: get:", "ok: digest:", "ok: copy:", "ok: delete:", "ok: multipart:"}) {
+          "ok: bucket:", "ok: put:", "ok: get:", "ok: digest:", "ok: condition: the service does not honour", "ok: copy:", "ok: delete:",
+          "ok: multipart:"}) {
         CAPTURE(step);
         CHECK(got.has(step));
     }
@@ -50,11 +52,12 @@ TEST_CASE("a good bucket passes every step and is left as it was", "[s3][probe]"
 
 TEST_CASE("each thing that is wrong is said at its step", "[s3][probe]") {
     const std::tuple<vice, const char*> rows[] = {
-        {vice::takes_wrong_digest, "failed: digest: the service takes a body"},
-        {vice::loses_bytes, "failed: get: what was read is not what was written"},
-        {vice::keeps_deleted, "failed: delete: a deleted object is still there"},
-        {vice::no_copy, "failed: copy: S3 copy: 501 NotImplemented"},
-        {vice::denies, "failed: bucket: S3 list: 403 AccessDenied"},
+        {vice::takes_wrong_digest, "FAILED: digest: the service takes a body"},
+        {vice::loses_bytes, "FAILED: get: what was read is not what was written"},
+        {vice::keeps_deleted, "FAILED: delete: a deleted object is still there"},
+        {vice::no_copy, "FAILED: copy: S3 copy: 501 NotImplemented"},
+        {vice::denies, "FAILED: put: S3 put: 403 AccessDenied"},
+        {vice::denies_delete, "FAILED: delete: S3 delete: 403 AccessDenied"},
     };
     for (const auto& [bad, line] : rows) {
         CAPTURE(line);
@@ -66,18 +69,62 @@ TEST_CASE("each thing that is wrong is said at its step", "[s3][probe]") {
     }
 }
 
+TEST_CASE("keys that may not list are of use, with a note", "[s3][probe]") {
+    memory_service bucket(vice::denies_list);
+    const auto got = probe(stub_options(bucket.service()));
+    INFO(got.text());
+    CHECK(got.good);
+    CHECK(got.has("note: bucket: these keys may not list it (S3 list: 403 AccessDenied (request "));
+    CHECK(got.has("ok: put:"));
+    CHECK(got.has("ok: delete: deleted objects are gone"));
+    CHECK(got.has("note: multipart: uploads in parts work, but"));
+    CHECK(bucket.objects() == 0);
+}
+
+TEST_CASE("a bucket that is only read is not written to", "[s3][probe]") {
+    const auto refuses_writes = [](bool empty, bool readable) {
+        return [=](const seen_request& r, std::size_t) {
+            if (r.method != "GET" || r.header("authorization").empty()) return error_reply(403, "AccessDenied");
+            if (r.path() != "/keep") {
+                if (!readable) return error_reply(403, "AccessDenied");
+                stub_reply one_byte{.status = 206, .body = "x"};
+                one_byte.headers = {{"Content-Range", "bytes 0-0/3"},
+                                    {"ETag", "\"e\""},
+                                    {"Last-Modified", "Fri, 20 Nov 2026 10:00:00 GMT"}};
+                return one_byte;
+            }
+            const std::string object = "<Contents><Key>abc</Key><Size>3</Size><ETag>e</ETag>"
+                                       "<LastModified>2026-11-20T10:00:00.000Z</LastModified></Contents>";
+            return stub_reply{.body = "<ListBucketResult><IsTruncated>false</IsTruncated>" +
+                                      (empty ? std::string() : object) + "</ListBucketResult>"};
+        };
+    };
+    const auto tried = [&](bool empty, bool readable) {
+        const stub_service service(refuses_writes(empty, readable));
+        return probe(stub_options(service), fixed_keys(), probe_extent::read_only);
+    };
+    const auto full = tried(false, true);
+    INFO(full.text());
+    CHECK(full.good);
+    CHECK(full.lines.back() == "ok: get: what is stored can be read");
+    CHECK(tried(true, true).lines.back() == "note: get: nothing is stored that could be read");
+    const auto denied = tried(false, false);
+    CHECK_FALSE(denied.good);
+    CHECK(denied.has("FAILED: get: S3 get: 403 AccessDenied"));
+}
+
 TEST_CASE("what is wrong before the bucket ends the probe there", "[s3][probe]") {
     memory_service bucket;
     auto options = stub_options(bucket.service());
     options.endpoint = "ftp://x";
-    CHECK(probe(options).has("failed: address: Endpoint"));
+    CHECK(probe(options).has("FAILED: address: Endpoint"));
     options.endpoint.clear();
     options.region.clear();
-    CHECK(probe(options).has("failed: address: one of Endpoint and Region"));
+    CHECK(probe(options).has("FAILED: address: one of Endpoint and Region"));
 
     options = stub_options(bucket.service());
     options.endpoint = "http://127.0.0.99:" + std::to_string(bucket.service().port());
-    CHECK(probe(options).has("failed: connection: "));
+    CHECK(probe(options).has("FAILED: connection: "));
 
     credentials_config none;
     none.env = [](std::string_view name) -> std::optional<std::string> {
@@ -85,7 +132,7 @@ TEST_CASE("what is wrong before the bucket ends the probe there", "[s3][probe]")
     };
     const auto got = probe(stub_options(bucket.service()), *make_credentials(none));
     CHECK_FALSE(got.good);
-    CHECK(got.lines.back().starts_with("failed: credentials: no credentials in"));
+    CHECK(got.lines.back().starts_with("FAILED: credentials: no credentials in"));
 }
 
 TEST_CASE("a bucket without a host name of its own is told apart from a wrong endpoint", "[s3][probe]") {
@@ -109,5 +156,5 @@ TEST_CASE("a wrong region works and is noted", "[s3][probe]") {
     });
     const auto got = probe(stub_options(moved));
     CHECK(got.has("note: region: the bucket is in eu-west-1, not in us-east-1"));
-    CHECK(got.has("failed: put: S3 put: 403 AccessDenied"));
+    CHECK(got.has("FAILED: put: S3 put: 403 AccessDenied"));
 }

@@ -62,7 +62,7 @@ TEST_CASE("a real bucket passes the probe, with and without TLS", "[s3][real]") 
         std::string lines;
         const auto take = [&](const probe_line& line) { lines += to_text(line) + "\n"; };
         CAPTURE(tls);
-        const bool good = run(probe_bucket(options, keys_of(*server), take, soon()));
+        const bool good = run(probe_bucket(options, keys_of(*server), probe_extent::read_and_write, take, soon()));
         INFO(lines);
         CHECK(good);
         CHECK(lines.find("note: ") == std::string::npos);

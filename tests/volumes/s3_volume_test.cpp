@@ -399,6 +399,61 @@ TEST_CASE("reads out of order are ranged GETs of the same object", "[volumes][s3
     else CHECK(after.error() == errc::io_error);
 }
 
+TEST_CASE("the part that is wanted is asked for at once, beside the marker", "[volumes][s3]") {
+    const auto content = random_bytes(20 * MiB);
+    const auto name = md5_name(content);
+    struct example {
+        std::uint64_t size;
+        std::pair<std::uint64_t, std::uint64_t> part;
+        unsigned gets;
+        std::uint64_t fetched_max;  // Whole segments, of 512 KiB here.
+    };
+    const std::uint64_t all = content.size();
+    for (const auto& [size, part, gets, fetched_max] : {
+             example{all, {10 * MiB + 5, 100'000}, 1, 512 * KiB},
+             example{all, {10 * MiB - 5, 10}, 1, 1 * MiB},
+             example{all, {0, 1}, 1, 512 * KiB},
+             example{all, {all - 1, 1}, 1, 512 * KiB},
+             example{all, {0, all}, 1, all},
+             // Hints that are wrong: more than there is, and less. Then what is read is asked for when it is read.
+             example{2 * all, {all + 1 * MiB, 1 * MiB}, 3, 2 * all},
+             example{3 * MiB, {1 * MiB, 1 * MiB}, 2, all},
+         }) {
+        CAPTURE(size, part.first, part.second);
+        auto f = make_fixture();  // Of the GET of another example something might still arrive.
+        REQUIRE(put(*f.volume, name, content).has_value());
+        const auto asked = f.requests("get");
+        const auto heads = f.requests("head");
+        const auto before = f.volume->stats().bytes_in;
+        auto reader = run(f.volume->open_for(name, {.size = size, .part = part}, soon()));
+        REQUIRE(reader.has_value());
+        CHECK((*reader)->size() == all);
+        // A hint that is wrong about what will be read costs a request and no more.
+        const auto at = size == all ? part.first : 19 * MiB;
+        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(part.second, all - at));
+        const auto into = make_heap_slice(count);
+        REQUIRE(run((*reader)->read_at(at, into, soon())).value() == count);
+        CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at)));
+        CHECK_FALSE(run((*reader)->read_attribute("none", soon())).has_value());
+        CHECK(f.requests("get") == asked + gets);
+        // For each GET that was begun without knowing that it would be in vain.
+        CHECK(f.requests("head") == heads + (part.first > all ? 2 : 1));
+        CHECK(f.volume->stats().bytes_in - before <= fetched_max);
+    }
+}
+
+TEST_CASE("who writes a block that is not there asks once whether it is", "[volumes][s3]") {
+    auto f = make_fixture();
+    const auto name = md5_name(random_bytes(100));
+    CHECK(run(f.volume->open_for(name, {.size = 3 * MiB, .replaces = true}, soon())).error() == errc::not_found);
+    CHECK(f.requests("get") == 1);
+    CHECK(f.requests("head") == 0);
+    // A reader looks whether it was trashed by mistake.
+    CHECK(run(f.volume->open_for(name, {.size = 3 * MiB}, soon())).error() == errc::not_found);
+    CHECK(f.requests("get") == 2);
+    CHECK(f.requests("head") == 1);
+}
+
 TEST_CASE("a block that is trashed while it is read is read to its end", "[volumes][s3]") {
     auto f = make_fixture();
     const auto content = random_bytes(64 * MiB);

@@ -7,7 +7,9 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace keepstore::volumes::s3 {
 namespace {
@@ -24,6 +26,23 @@ bool is_outage(const error& why) {
         case error_kind::bad_answer:
         case error_kind::bad_certificate: return true;
         default: return false;
+    }
+}
+
+std::string_view headline(const error& why) {
+    switch (kind_of(why)) {
+        case error_kind::bad_certificate: return "S3 cannot be trusted: its certificate is not accepted";
+        case error_kind::bad_answer: return "what answers is not S3";
+        case error_kind::server: return "S3 fails";
+        case error_kind::network:
+        case error_kind::timeout: return "S3 does not respond";
+        case error_kind::no_such_bucket: return "S3 does not have this bucket";
+        case error_kind::bad_credentials:
+        case error_kind::expired_token: return "S3 does not accept these keys";
+        case error_kind::access_denied: return "S3 does not allow these keys to use this bucket";
+        case error_kind::clock_skew: return "S3 does not accept the time of this machine";
+        case error_kind::wrong_region: return "S3 has this bucket in another region";
+        default: return "S3 refuses this configuration";
     }
 }
 
@@ -68,7 +87,13 @@ void availability::failed(const error& why) {
     trouble_ = why.text;
     trouble_kind_ = kind_of(why);
     state_.store(state::down, std::memory_order_relaxed);
-    log::error("S3 does not respond; requests are refused until it does", {{"bucket", bucket_}, {"error", why.text}});
+    complain("; requests are refused until that has changed", why);
+}
+
+void availability::complain(std::string_view consequence, const error& why) const {
+    std::vector<log::field> fields{{"bucket", bucket_}, {"error", why.text}};
+    if (!diagnosis_.empty()) fields.emplace_back("diagnosis", diagnosis_);
+    log::write(log::level::error, std::string(headline(why)).append(consequence), fields);
 }
 
 bool availability::silent() const noexcept {
@@ -82,13 +107,24 @@ bool availability::suspicious() const noexcept {
     return state_.load(std::memory_order_relaxed) != state::up || silent();
 }
 
-void availability::probe_succeeded() {
+void availability::probe_succeeded(bool first, const std::string& why_not_listed) {
     failures_.store(0, std::memory_order_relaxed);
     progress();
     const std::lock_guard lock(mutex_);
-    if (state_.exchange(state::up, std::memory_order_relaxed) == state::up) return;
+    const bool was_up = state_.exchange(state::up, std::memory_order_relaxed) == state::up;
     trouble_.clear();
-    log::info("S3 responds again", {{"bucket", bucket_}});
+    const bool unlisted = !why_not_listed.empty();
+    const bool said = std::exchange(unlisted_, unlisted);
+    if (unlisted && !said) {
+        log::warning("S3 does not allow these keys to list this bucket: blocks can be written and read, but there is no "
+                     "index (keep-balance stops), trash is never emptied, and blocks that are not there may be answered "
+                     "503; allow s3:ListBucket",
+                     {{"bucket", bucket_}, {"error", why_not_listed}});
+    } else if (!was_up) {
+        log::info("S3 responds again", {{"bucket", bucket_}});
+    } else if (first) {
+        log::info("S3 bucket can be used", {{"bucket", bucket_}});
+    }
 }
 
 bool availability::probe_failed(const error& why) {
@@ -98,8 +134,7 @@ bool availability::probe_failed(const error& why) {
     const auto before = state_.exchange(next, std::memory_order_relaxed);
     // Texts have the number of the request in them.
     if (before != next || trouble_kind_ != kind_of(why)) {
-        log::error(outage ? "S3 does not respond" : "S3 refuses this configuration",
-                   {{"bucket", bucket_}, {"error", why.text}});
+        complain({}, why);
     }
     trouble_ = why.text;
     trouble_kind_ = kind_of(why);
@@ -115,10 +150,9 @@ awaitable<result<void>> availability::watch(std::shared_ptr<availability> self, 
     while (true) {
         if (first || self->suspicious()) {
             auto outcome = co_await probe(deadline::in(limits::s3_probe_timeout));
-            if (!outcome && outcome.error() == errc::cancelled) co_return outcome;
+            if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(std::move(outcome.error()));
             if (outcome) {
-                if (first) log::info("S3 bucket can be used", {{"bucket", self->bucket_}});
-                self->probe_succeeded();
+                self->probe_succeeded(first, *outcome);
                 calls_ended = false;
             } else if (kind_of(outcome.error()) != error_kind::slow_down) {
                 if (self->probe_failed(outcome.error()) && !std::exchange(calls_ended, true)) went_down();

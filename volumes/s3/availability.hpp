@@ -4,7 +4,8 @@
 /// It begins with a probe (a listing of one key, since a HEAD could not say what is wrong). Then it watches the calls:
 /// after some failures in a row, or when calls wait and none comes forward and a probe fails as well, calls are refused
 /// until a probe succeeds, and those under way are ended. Where the service answers that bucket or keys are wrong, calls
-/// go on and get that answer. Safe to use from any thread.
+/// go on and get that answer. A bucket that may not be listed is up, with a warning: reads and writes work. Safe to use
+/// from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -17,13 +18,16 @@
 #include <memory>
 #include <mutex>
 #include <string>
+#include <string_view>
 
 namespace keepstore::volumes::s3 {
 
 class availability {
   public:
     /// \param bucket  for the log.
-    explicit availability(std::string bucket) : bucket_(std::move(bucket)) {}
+    /// \param diagnosis  a command that finds out what is wrong, for the log; may be empty.
+    explicit availability(std::string bucket, std::string diagnosis = {})
+        : bucket_(std::move(bucket)), diagnosis_(std::move(diagnosis)) {}
 
     /// errc::unavailable with the reason while the service is known to be down.
     [[nodiscard]] result<void> admit() const;
@@ -50,7 +54,8 @@ class availability {
         else failed(outcome.error());
     }
 
-    using probe_type = std::function<awaitable<result<void>>(deadline)>;
+    /// \returns empty if all is well; or why the bucket cannot be listed, if it can be used otherwise.
+    using probe_type = std::function<awaitable<result<std::string>>(deadline)>;
     /// Runs until it is cancelled. `went_down` is called once in each outage, to end the calls that are under way.
     [[nodiscard]] static awaitable<result<void>> watch(std::shared_ptr<availability> self, probe_type probe,
                                                        std::function<void()> went_down);
@@ -63,12 +68,15 @@ class availability {
     void succeeded();
     void failed(const error& why);
     [[nodiscard]] bool silent() const noexcept;
-    void probe_succeeded();
+    void probe_succeeded(bool first, const std::string& why_not_listed);
     /// \returns whether it is an outage.
     [[nodiscard]] bool probe_failed(const error& why);
     [[nodiscard]] bool suspicious() const noexcept;
 
+    void complain(std::string_view consequence, const error& why) const;
+
     const std::string bucket_;
+    const std::string diagnosis_;
     std::atomic<state> state_{state::up};
     std::atomic<unsigned> failures_{0};  ///< In a row, of the kind that an outage brings.
     std::atomic<unsigned> waiting_{0};
@@ -77,7 +85,8 @@ class availability {
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
-    std::string trouble_;  ///< Empty while up.
+    std::string trouble_;     ///< Empty while up.
+    bool unlisted_ = false;  ///< It was said that the bucket cannot be listed.
     keepstore::s3::error_kind trouble_kind_{};
 };
 

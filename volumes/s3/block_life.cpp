@@ -33,7 +33,7 @@ awaitable<result<void>> check_race_window(s3_core& core, md5_digest name, std::c
     const auto trash = co_await core.head(core.names.trash(name), until);
     if (!trash && trash.error() == errc::not_found) co_return result<void>();
     if (!trash) co_return std::unexpected(trash.error());
-    const auto safe_for = block_time(trash->last_modified) + lifetime - (core.now() + core.options.race_window);
+    const auto safe_for = block_time(trash->last_modified) + lifetime - (core.now_at_least() + core.options.race_window);
     if (safe_for <= std::chrono::nanoseconds::zero()) {
         co_return fail(errc::unavailable, "the same block is in the trash already and due to be deleted");
     }
@@ -70,7 +70,7 @@ awaitable<result<trash_outcome>> trash_block(std::shared_ptr<s3_core> core, md5_
     const block_time mtime = found->mtime;
     if (options.only_if_mtime && *options.only_if_mtime != mtime) co_return trash_outcome::changed;
     // The time is cut to seconds: the block may be up to one younger than it seems.
-    const auto age = core->now() - mtime - std::chrono::seconds(1);
+    const auto age = core->now_at_most() - mtime - std::chrono::seconds(1);
     if (options.protect_for > std::chrono::nanoseconds::zero() && age < options.protect_for) {
         co_return trash_outcome::too_new;
     }

@@ -3,6 +3,8 @@
 #include "base/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
+#include <boost/asio/post.hpp>
+
 #include <algorithm>
 #include <ranges>
 #include <utility>
@@ -126,30 +128,39 @@ std::optional<fetch::piece> fetch::try_read(unsigned reader, std::uint64_t offse
     return found;
 }
 
+void fetch::ask_for_marker() {
+    {
+        const std::lock_guard lock(mutex_);
+        if (marker_ || marker_asked_) return;
+        marker_asked_ = true;
+    }
+    // Not ended with whoever asked first: the others wait for it, too.
+    const auto self = shared_from_this();
+    auto all = [self](const result<protocol::object_info>& got) {
+        std::vector<one_shot<protocol::object_info>> waiting;
+        {
+            const std::lock_guard lock(self->mutex_);
+            self->marker_asked_ = false;
+            if (got || got.error() == errc::not_found) self->marker_ = got;
+            waiting = std::exchange(self->marker_wanted_, {});
+        }
+        for (const auto& one : waiting) one.set(got);
+    };
+    auto ask = core_->head(core_->names.recent(what_.name), deadline::in(limits::s3_call_timeout));
+    static_cast<void>(core_->loops.spawn<protocol::object_info>(std::move(ask), std::move(all)));
+}
+
 awaitable<result<protocol::object_info>> fetch::marker(deadline until) {
     const auto self = shared_from_this();
     one_shot<protocol::object_info> ready;
-    bool first = false;
+    bool asked = false;
     {
         const std::lock_guard lock(mutex_);
         if (marker_) co_return *marker_;
-        first = marker_wanted_.empty();
         marker_wanted_.push_back(ready);
+        asked = marker_asked_;
     }
-    if (first) {
-        // Not ended with whoever asked first: the others wait for it, too.
-        auto all = [self](const result<protocol::object_info>& got) {
-            std::vector<one_shot<protocol::object_info>> waiting;
-            {
-                const std::lock_guard lock(self->mutex_);
-                if (got) self->marker_ = *got;
-                waiting = std::exchange(self->marker_wanted_, {});
-            }
-            for (const auto& one : waiting) one.set(got);
-        };
-        auto ask = core_->head(core_->names.recent(what_.name), deadline::in(limits::s3_call_timeout));
-        static_cast<void>(core_->loops.spawn<protocol::object_info>(std::move(ask), std::move(all)));
-    }
+    if (!asked) ask_for_marker();
     co_return co_await wait_until(ready, until);
 }
 
@@ -191,9 +202,12 @@ std::uint64_t fetch::fastest() const {
     return readers_.empty() ? next_ : std::ranges::max(readers_ | std::views::values);
 }
 
-bool fetch::wanted() const {
-    if (!waiters_.empty() && std::ranges::any_of(waiters_, [&](const waiter& w) { return w.offset >= next_; })) return true;
-    return next_ < fastest() + limits::s3_read_ahead_bytes;
+bool fetch::waited_for() const {
+    return std::ranges::any_of(waiters_, [&](const waiter& w) { return w.offset >= next_; });
+}
+
+bool fetch::wanted_within(std::size_t ahead) const {
+    return waited_for() || next_ < fastest() + ahead;
 }
 
 std::optional<one_shot<bool>> fetch::take_sleeper() {
@@ -250,11 +264,22 @@ awaitable<result<protocol::object_download>> fetch::open(deadline until) {
         if (trashed) co_return trashed;
         co_return fail(errc::io_error, "the block was replaced while it was read");
     }
-    if (kind != error_kind::not_found) co_return body;
+    if (kind != error_kind::not_found || !what_.fix_race) co_return body;
+    if (co_await never_marked(until)) co_return body;
     auto fixed = co_await core->fix_race(what_.name, until);
     if (!fixed) co_return std::unexpected(std::move(fixed.error()));
     if (!*fixed) co_return body;
     co_return core->noted(co_await core->client.get(core->names.block(what_.name), how, until));
+}
+
+// Whether a marker that was asked for beside the block says that there is nothing to be fixed.
+awaitable<bool> fetch::never_marked(deadline until) {
+    {
+        const std::lock_guard lock(mutex_);
+        if (!marker_ && !marker_asked_) co_return false;
+    }
+    const auto recent = co_await marker(until.within(limits::s3_call_timeout));
+    co_return !recent && recent.error() == errc::not_found;
 }
 
 awaitable<result<void>> fetch::receive(protocol::object_download& body) {
@@ -273,11 +298,18 @@ awaitable<result<void>> fetch::receive(protocol::object_download& body) {
         const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(body.remaining(), limits::chunk_size_bytes));
         auto memory = find_memory(size);
         if (!memory) {
-            // All that is here is still to be read by the fastest reader, which will wake us.
+            // There is enough, or all of it is still to be read by the fastest reader, which will wake us; unless it has
+            // just come to the end of it.
+            bool starving = false;
             {
                 const std::lock_guard lock(mutex_);
                 if (over_) co_return fail(errc::cancelled);
-                sleep = sleeper_.emplace();
+                starving = waited_for();
+                if (!starving) sleep = sleeper_.emplace();
+            }
+            if (starving) {
+                co_await asio::post(co_await asio::this_coro::executor, use_tuple);
+                continue;
             }
             auto woken = co_await sleep->wait();
             if (!woken) co_return std::unexpected(std::move(woken.error()));
@@ -318,6 +350,10 @@ std::optional<mutable_slice> fetch::find_memory(std::size_t size) {
     if (auto got = memory.try_take(size)) return got;
     core_->fetches.shed(this, false);
     if (auto got = memory.try_take(size)) return got;
+    {
+        const std::lock_guard lock(mutex_);
+        if (!wanted_within(limits::s3_read_ahead_bytes_min)) return std::nullopt;
+    }
     shed(true);
     core_->fetches.shed(this, true);
     if (auto got = memory.try_take(size)) return got;

@@ -7,6 +7,7 @@
 #include "base/async.hpp"
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
+#include "base/limits.hpp"
 #include "base/md5_digest.hpp"
 #include "s3/client.hpp"
 #include "volumes/s3/loop_set.hpp"
@@ -31,6 +32,7 @@ struct fetch_target {
     std::uint64_t offset = 0;
     std::optional<std::uint64_t> length = {};  ///< Absent: to the end.
     std::string etag = {};                     ///< Empty: whatever is there now.
+    bool fix_race = true;                      ///< When it is not there (s3_core::fix_race).
 };
 
 class fetch : public std::enable_shared_from_this<fetch> {
@@ -46,6 +48,8 @@ class fetch : public std::enable_shared_from_this<fetch> {
     /// Size, ETag and metadata of the object, when the head of the answer has come. errc::not_found.
     [[nodiscard]] awaitable<result<keepstore::s3::object_info>> opened(deadline until);
 
+    /// The block's marker will be wanted: asks for it beside the block.
+    void ask_for_marker();
     /// The block's marker, asked for once for all readers.
     [[nodiscard]] awaitable<result<keepstore::s3::object_info>> marker(deadline until);
 
@@ -64,6 +68,7 @@ class fetch : public std::enable_shared_from_this<fetch> {
     /// As long as there is one reader, nothing is kept for others.
     void expect_nobody_else();
 
+    [[nodiscard]] bool fixes_race() const noexcept { return what_.fix_race; }
     [[nodiscard]] std::uint64_t begin() const noexcept { return what_.offset; }
     /// Where it ends, if that was asked for.
     [[nodiscard]] std::optional<std::uint64_t> planned_end() const noexcept {
@@ -84,6 +89,7 @@ class fetch : public std::enable_shared_from_this<fetch> {
 
     static awaitable<result<bool>> run(std::shared_ptr<fetch> self);
     [[nodiscard]] awaitable<result<keepstore::s3::object_download>> open(deadline until);
+    [[nodiscard]] awaitable<bool> never_marked(deadline until);
     [[nodiscard]] awaitable<result<void>> receive(keepstore::s3::object_download& body);
     [[nodiscard]] std::optional<mutable_slice> find_memory(std::size_t size);
     void ended(const result<bool>& outcome);
@@ -93,7 +99,10 @@ class fetch : public std::enable_shared_from_this<fetch> {
     // With the mutex held.
     [[nodiscard]] std::optional<piece> look(unsigned reader, std::uint64_t offset, std::size_t want);
     [[nodiscard]] std::uint64_t fastest() const;
-    [[nodiscard]] bool wanted() const;
+    [[nodiscard]] bool wanted() const { return wanted_within(limits::s3_read_ahead_bytes); }
+    [[nodiscard]] bool wanted_within(std::size_t ahead) const;
+    /// Whether a reader waits for what comes next.
+    [[nodiscard]] bool waited_for() const;
     /// But nothing that a read under way is about to take.
     void drop_front(std::uint64_t upto);
     [[nodiscard]] std::vector<one_shot<bool>> take_ready();
@@ -112,8 +121,9 @@ class fetch : public std::enable_shared_from_this<fetch> {
     std::optional<error> failed_;
     std::optional<keepstore::s3::object_info> info_;
     std::vector<one_shot<bool>> openers_;
-    std::optional<keepstore::s3::object_info> marker_;
-    std::vector<one_shot<keepstore::s3::object_info>> marker_wanted_;  ///< Not empty: it has been asked for.
+    std::optional<result<keepstore::s3::object_info>> marker_;  ///< It, or that there is none.
+    bool marker_asked_ = false;
+    std::vector<one_shot<keepstore::s3::object_info>> marker_wanted_;
     std::uint64_t next_ = 0;  ///< Everything before has come; pieces_ has the last of it.
     std::uint64_t end_ = 0;   ///< Known once info_ is.
     std::deque<kept> pieces_;

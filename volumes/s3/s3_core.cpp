@@ -14,21 +14,27 @@ namespace {
 // What a comparison reads at a time; it needs no memory of the volume.
 constexpr std::size_t compare_bytes = 16 * KiB;
 
+block_time our_now() {
+    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
+}
+
 }  // namespace
 
 s3_core::s3_core(s3_options o, protocol::client c)
     : options(std::move(o)),
       names(options.prefix_length),
       client(std::move(c)),
-      watch(std::make_shared<availability>(options.bucket)),
+      watch(std::make_shared<availability>(options.bucket, options.diagnosis)),
       memory(std::make_shared<chunk_memory>(options.fetch_memory_bytes)),
       loops(options.loops) {}
 
 block_time s3_core::now() const {
-    if (options.now) return options.now();
-    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now()) +
-           client.clock_skew();
+    return options.now ? options.now() : our_now() + client.clock_skew();
 }
+
+block_time s3_core::now_at_most() const { return options.now ? options.now() : std::min(now(), our_now()); }
+
+block_time s3_core::now_at_least() const { return options.now ? options.now() : std::max(now(), our_now()); }
 
 awaitable<result<protocol::object_info>> s3_core::head(std::string key, deadline until) {
     const availability::waiting busy(*watch);

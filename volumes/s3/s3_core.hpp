@@ -44,6 +44,11 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
 
     /// The service's idea of now, as far as it is known.
     [[nodiscard]] block_time now() const;
+    /// For judging how long ago something was: the earlier of the service's now and ours. One server of many whose clock
+    /// is wrong must not make a block or its trash look older than they are.
+    [[nodiscard]] block_time now_at_most() const;
+    /// For judging how long something will still be: the later of the two.
+    [[nodiscard]] block_time now_at_least() const;
 
     // One request each, with a limit on its time, watched.
     [[nodiscard]] awaitable<result<protocol::object_info>> head(std::string key, deadline until);

@@ -1,6 +1,7 @@
 #include "volumes/s3/s3_reader.hpp"
 
 #include "base/limits.hpp"
+#include "digest/waypoints.hpp"
 #include "volumes/s3/attribute.hpp"
 #include "volumes/s3/fetch.hpp"
 
@@ -19,6 +20,7 @@ class seat {
     seat& operator=(const seat&) = delete;
 
     [[nodiscard]] fetch& source() const noexcept { return *fetch_; }
+    [[nodiscard]] const std::shared_ptr<fetch>& shared_source() const noexcept { return fetch_; }
     [[nodiscard]] unsigned number() const noexcept { return number_; }
 
   private:
@@ -35,7 +37,8 @@ std::shared_ptr<seat> start_fetch(const std::shared_ptr<s3_core>& core, fetch_ta
 class s3_reader final : public block_reader {
   public:
     s3_reader(std::shared_ptr<s3_core> core, md5_digest name, protocol::object_info info, std::shared_ptr<seat> place)
-        : core_(std::move(core)), name_(name), info_(std::move(info)), seat_(std::move(place)) {}
+        : core_(std::move(core)), name_(name), info_(std::move(info)), seat_(std::move(place)),
+          opened_by_(seat_->shared_source()), read_upto_(seat_->source().begin()) {}
 
     std::uint64_t size() const noexcept override { return info_.size; }
 
@@ -78,8 +81,8 @@ class s3_reader final : public block_reader {
     }
 
     awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
-        const auto place = seat_;
-        const auto recent = co_await place->source().marker(until);
+        const auto first = opened_by_;
+        const auto recent = co_await first->marker(until);
         if (!recent) co_return std::unexpected(recent.error());
         const auto text = recent->find_metadata(metadata_name(name));
         if (!text) co_return fail(errc::not_found);
@@ -112,14 +115,14 @@ class s3_reader final : public block_reader {
         }
     }
 
-    // A new GET. Whoever reads on from where the last ranged one ended gets twice as much as that, whoever fell behind gets
-    // all the rest, and whoever jumps a little, since nobody knows how much it wants.
+    // A new GET. Whoever reads on from where the last ranged one ended gets twice as much as that; whoever fell behind, or
+    // begins at the beginning, gets all the rest; and whoever jumps a little, since nobody knows how much it wants.
     void move_to(std::uint64_t offset, std::size_t want) {
         const auto& before = seat_->source();
         fetch_target next{.name = name_, .offset = offset, .length = {}, .etag = info_.etag};
         if (before.planned_end() == offset) {
             next.length = 2 * (offset - before.begin());
-        } else if (offset != read_upto_) {
+        } else if (offset != read_upto_ && offset > 0) {
             next.length = std::max<std::uint64_t>(want, limits::s3_range_bytes_min);
         }
         if (next.length && *next.length >= info_.size - offset) next.length.reset();
@@ -130,35 +133,65 @@ class s3_reader final : public block_reader {
     const md5_digest name_;
     const protocol::object_info info_;
     std::shared_ptr<seat> seat_;
-    std::uint64_t read_upto_ = 0;
+    const std::shared_ptr<fetch> opened_by_;  ///< Knows the marker, also when its body is read no more.
+    std::uint64_t read_upto_;
 };
+
+// What to ask for first: nothing but the segments that hold the part that is wanted, if that is worth it.
+fetch_target first_request(md5_digest name, const open_hint& hint) {
+    fetch_target what{.name = name, .fix_race = !hint.replaces};
+    const auto [offset, length] = hint.part;
+    const auto size = hint.size.value_or(0);
+    if (length == 0 || size <= limits::s3_range_bytes_min || offset >= size || length > size - offset) return what;
+    const auto segment_bytes = digest::waypoints::stride_for(static_cast<std::size_t>(size));
+    const auto begin = offset / segment_bytes * segment_bytes;
+    const auto end = std::min(size, (offset + length + segment_bytes - 1) / segment_bytes * segment_bytes);
+    if (end == size && begin == 0) return what;
+    what.offset = begin;
+    what.length = end - begin;
+    return what;
+}
+
+// A hint that was wrong, or a service that does not know ranges: the whole block then.
+bool range_is_at_fault(const error& why) {
+    const auto kind = kind_of(why);
+    return kind == error_kind::invalid_range || kind == error_kind::unsupported || kind == error_kind::invalid;
+}
 
 }  // namespace
 
 awaitable<result<std::unique_ptr<block_reader>>> open_s3_reader(std::shared_ptr<s3_core> core, md5_digest name,
-                                                                deadline until) {
+                                                                open_hint hint, deadline until) {
     if (auto admitted = core->watch->admit(); !admitted) co_return std::unexpected(std::move(admitted.error()));
     const auto limit = until.within(limits::s3_call_timeout);
+    // Blocks of a chunk are hashed as a whole, those that are compared with what is being written from the start.
+    const bool marker_wanted = !hint.replaces && hint.size.value_or(0) > limits::chunk_size_bytes;
+    auto what = first_request(name, hint);
     while (true) {
-        std::shared_ptr<seat> place;
-        bool joined = false;
-        if (auto running = core->fetches.find(name)) {
-            if (const auto number = running->join()) {
-                place = std::make_shared<seat>(std::move(running), *number);
-                joined = true;
-            }
+        std::shared_ptr<fetch> source;
+        std::optional<unsigned> number;
+        const bool whole = !what.length;
+        if (whole) source = core->fetches.find(name);
+        if (source) number = source->join();
+        const bool joined = number.has_value();
+        if (!joined) {
+            source = std::make_shared<fetch>(core, what);
+            if (whole) core->fetches.add(name, source);
+            number = source->start();
+            if (marker_wanted) source->ask_for_marker();
         }
-        if (!place) {
-            auto started = std::make_shared<fetch>(core, fetch_target{.name = name});
-            core->fetches.add(name, started);
-            const auto number = started->start();
-            place = std::make_shared<seat>(std::move(started), number);
-        }
+        auto place = std::make_shared<seat>(std::move(source), *number);
         auto info = co_await place->source().opened(limit);
-        // Whoever began it may have left just now, which ended it.
-        if (!info && joined && info.error() == errc::cancelled && !limit.passed()) {
+        // Whoever began it may have left just now, which ended it; or it was somebody who writes what is not there.
+        const bool looked_less = !hint.replaces && !place->source().fixes_race();
+        if (joined && !info && !limit.passed() &&
+            (info.error() == errc::cancelled || (info.error() == errc::not_found && looked_less))) {
             const auto state = co_await asio::this_coro::cancellation_state;
             if (state.cancelled() == asio::cancellation_type::none) continue;
+        }
+        if (!info && !whole && range_is_at_fault(info.error())) {
+            what = {.name = name, .fix_race = what.fix_race};
+            continue;
         }
         if (!info) co_return std::unexpected(std::move(info.error()));
         co_return std::make_unique<s3_reader>(core, name, std::move(*info), std::move(place));

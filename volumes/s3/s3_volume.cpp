@@ -2,7 +2,7 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
-#include "s3/credential_sources.hpp"
+#include "volumes/s3/access.hpp"
 #include "volumes/s3/block_life.hpp"
 #include "volumes/s3/index_scan.hpp"
 #include "volumes/s3/s3_core.hpp"
@@ -26,12 +26,29 @@ result<void> without_value(result<bool> outcome) {
     return {};
 }
 
-awaitable<result<void>> probe_bucket(std::weak_ptr<s3_core> weak, deadline until) {
+// An object that nobody takes for a block, with which is tried what a bucket allows that may not be listed. It stays: other
+// servers may be trying just now, and deleting may not be allowed.
+constexpr std::string_view trial_key = "keepstore-probe/access";
+
+// Keys may be allowed to write and read, and not to list: such a volume is of use. That they may has to be tried, because
+// S3 answers an object that is not there in the same way then. Where nothing is written requests have to show it.
+awaitable<result<std::string>> probe_unlisted(s3_core& core, error refused, deadline until) {
+    if (core.options.writable) {
+        auto stored = co_await core.client.put(std::string(trial_key), {}, {}, until);
+        if (!stored) co_return std::unexpected(std::move(stored.error()));
+        auto there = co_await core.client.head(std::string(trial_key), until);
+        if (!there) co_return std::unexpected(std::move(there.error()));
+    }
+    co_return std::move(refused.text);
+}
+
+awaitable<result<std::string>> probe_bucket(std::weak_ptr<s3_core> weak, deadline until) {
     const auto core = weak.lock();
     if (!core) co_return fail(errc::cancelled);
     auto page = co_await core->client.list({.keys_max = 1}, until);
-    if (!page) co_return std::unexpected(std::move(page.error()));
-    co_return result<void>();
+    if (page) co_return std::string();
+    if (kind_of(page.error()) != error_kind::access_denied) co_return std::unexpected(std::move(page.error()));
+    co_return co_await probe_unlisted(*core, std::move(page.error()), until);
 }
 
 awaitable<result<bool>> watch_bucket(std::shared_ptr<availability> watch, std::weak_ptr<s3_core> core) {
@@ -59,7 +76,12 @@ class s3_volume final : public volume {
     const std::string& device_id() const noexcept override { return id_; }
 
     awaitable<result<std::unique_ptr<block_reader>>> open(md5_digest name, deadline until) override {
-        return open_s3_reader(core_, name, until);
+        return open_s3_reader(core_, name, {}, until);
+    }
+
+    awaitable<result<std::unique_ptr<block_reader>>> open_for(md5_digest name, open_hint hint,
+                                                              deadline until) override {
+        return open_s3_reader(core_, name, std::move(hint), until);
     }
 
     awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
@@ -91,7 +113,12 @@ class s3_volume final : public volume {
 
     awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) override {
         if (auto admitted = core_->watch->admit(); !admitted) co_return std::unexpected(std::move(admitted.error()));
-        co_return co_await core_->loops.run(sweep_trash(core_, concurrency, until));
+        auto swept = co_await core_->loops.run(sweep_trash(core_, concurrency, until));
+        if (!swept || !core_->options.writable) co_return swept;
+        // What a killed daemon left is too young at its restart, and the next start may be months away.
+        auto aborted = co_await core_->loops.run(abort_orphan_uploads(core_));
+        if (!aborted && aborted.error() == errc::cancelled) co_return std::unexpected(std::move(aborted.error()));
+        co_return swept;
     }
 
     awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) override {
@@ -134,26 +161,9 @@ class s3_volume final : public volume {
 }  // namespace
 
 result<std::unique_ptr<volume>> open_s3_volume(s3_options options) {
-    keepstore::s3::credentials_config keys;
-    keys.access_key_id = options.access_key_id;
-    keys.secret_access_key = options.secret_access_key;
-    keys.region = options.region;
-    keys.ca_file = options.ca_file;
-    auto credentials = keepstore::s3::make_credentials(std::move(keys));
-    if (!credentials) return std::unexpected(std::move(credentials.error()));
-    keepstore::s3::client_options how;
-    how.endpoint = options.endpoint;
-    how.region = options.region;
-    how.bucket = options.bucket;
-    how.path_style = options.use_path_style;
-    how.connect_timeout = options.connect_timeout;
-    how.read_timeout = options.read_timeout;
-    how.connections_max = limits::s3_volume_connections_max;
-    // A streamed PUT cannot be sent again: the service says first whether it takes it now.
-    how.expect_continue_bytes_min = limits::write_at_once_bytes_max + 1;
-    how.ca_file = options.ca_file;
-    how.tls_insecure = options.tls_insecure;
-    auto client = keepstore::s3::client::make(std::move(how), std::move(*credentials));
+    auto access = make_access(options);
+    if (!access) return std::unexpected(std::move(access.error()));
+    auto client = keepstore::s3::client::make(std::move(access->client), std::move(access->keys));
     if (!client) return std::unexpected(std::move(client.error()));
     return std::make_unique<s3_volume>(std::make_shared<s3_core>(std::move(options), std::move(*client)));
 }

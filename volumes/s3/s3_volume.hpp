@@ -40,6 +40,8 @@ struct s3_options {
     std::chrono::nanoseconds trash_lifetime{0};
     /// Whether blocks are written here: only then left-over uploads are aborted.
     bool writable = true;
+    /// How to find out what is wrong with the bucket ("keepstore probe-s3 -volume ..."), for the log. May be empty.
+    std::string diagnosis;
     /// Event loops; 0: one per processor, at most limits::s3_volume_loops_max.
     unsigned loops = 0;
 

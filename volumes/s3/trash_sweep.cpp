@@ -96,7 +96,7 @@ awaitable<void> work(sweep& s) {
 }  // namespace
 
 awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, unsigned workers, deadline until) {
-    sweep s{.core = core, .until = until, .began = core->now(), .stats = {}, .page = {}, .next = 0, .failed = {}};
+    sweep s{.core = core, .until = until, .began = core->now_at_most(), .stats = {}, .page = {}, .next = 0, .failed = {}};
     protocol::list_options where{.prefix = std::string(object_names::trash_folder),
                                  .keys_max = core->options.index_page_size};
     while (true) {
@@ -124,7 +124,7 @@ awaitable<result<bool>> abort_orphan_uploads(std::shared_ptr<s3_core> core) {
         if (!page) co_return std::unexpected(page.error());
         for (const auto& upload : page->uploads) {
             if (!core->names.parse(upload.key) || !upload.initiated) continue;
-            if (core->now() - block_time(*upload.initiated) < limits::s3_orphan_upload_age) continue;
+            if (core->now_at_most() - block_time(*upload.initiated) < limits::s3_orphan_upload_age) continue;
             const auto done = co_await core->client.abort_multipart(upload.key, upload.upload_id,
                                                                     deadline::in(limits::s3_abort_timeout));
             if (done) ++aborted;
