@@ -243,7 +243,9 @@ class Daemon:
                      f"{count} requests under way")
 
     def roots(self):
-        return [v["DriverParameters"]["Root"] for v in self.cluster["Volumes"].values()]
+        """Of the volumes that are directories."""
+        parameters = [v["DriverParameters"] for v in self.cluster["Volumes"].values()]
+        return [p["Root"] for p in parameters if "Root" in p]
 
     def descriptors(self):
         """What the process's descriptors point at."""

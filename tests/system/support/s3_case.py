@@ -47,9 +47,12 @@ class S3Case(KeepstoreCase):
 
     def setUp(self):
         super().setUp()
-        self.server = server()
+        self.server = self.find_server()
         self.s3 = self.s3_client()
         self.bucket = self.make_bucket()
+
+    def find_server(self):
+        return server()
 
     def s3_client(self, endpoint=None, **options):
         given = {"access_key": self.server["access_key"], "secret_key": self.server["secret_key"]} | options
@@ -57,12 +60,25 @@ class S3Case(KeepstoreCase):
         self.addCleanup(found.close)
         return found
 
-    def make_bucket(self):
+    def make_bucket(self, name=None):
+        """A bucket that is there until the end of the test; safe to call from several threads if the name is given."""
+        if name:
+            client = self.s3_client()
+            client.make_bucket(name)
+            client.close()
+            self.addCleanup(self._remove_bucket, name)
+            return name
         name = re.sub(r"[^a-z0-9]+", "-", self.id().rsplit(".", 1)[1].lower())[:40].strip("-")
         bucket = f"{name}-{secrets.token_hex(4)}"
         self.s3.make_bucket(bucket)
-        self.addCleanup(self.s3.remove_bucket, bucket)
+        self.addCleanup(self._remove_bucket, bucket)
         return bucket
+
+    def _remove_bucket(self, bucket):
+        # The server may have ended the test's connection long ago.
+        client = self.s3_client()
+        client.remove_bucket(bucket)
+        client.close()
 
     def fault_proxy(self, **options):
         proxy = FaultProxy(self.server["host"], self.server["port"], **options)

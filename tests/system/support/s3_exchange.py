@@ -197,7 +197,11 @@ class Exchange:
     async def stall_request(self, after, seconds):
         if after is None:
             after = (self.body.length or 0) // 2
-        await self.relay(await self.deliver(held(self.body.pieces(), after, self.client.gone_within(seconds))))
+        pause = self.client.gone_within(seconds)
+        try:
+            await self.relay(await self.deliver(held(self.body.pieces(), after, pause)))
+        finally:
+            pause.close()  # A request without a body never came to it.
 
     async def slow_request(self, rate):
         await self.relay(await self.deliver(throttled(self.body.pieces(), rate)))

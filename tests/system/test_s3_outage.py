@@ -1,0 +1,310 @@
+"""The S3 service dies, or hangs, under load; and the daemon dies in the middle of uploads. With a server of its own.
+
+KEEPSTORE_TEST_ROUNDS: how often each outage comes (1, at most 20) and how often the daemon is killed (2).
+"""
+
+import collections
+import os
+import random
+import sys
+import threading
+import time
+import unittest
+
+from support.case import main, rounds, seed
+from support.client import Connection, build_request, chunked
+from support.daemon import TempDir, directory_volume
+from support.locator import md5
+from support.radosgw import Radosgw, missing
+from support.s3_volumes import BROKEN, Book, S3VolumeCase, first_on
+from support.wait import until
+
+MIB = 1 << 20
+# How soon an outage is known. Dead: three refused connections with the waits between. Silent: 3 s without a sign of life,
+# 0.4 s between looks, 1.5 s for the probe (base/limits.hpp). And some for two busy cores.
+KNOWN_SECONDS = {"kill": 2.0, "pause": 5.9}
+REFUSED_SECONDS = 0.5
+OUTAGES = min(rounds(1), 20)
+RECOVERY_SECONDS = 2.0
+
+Request = collections.namedtuple("Request", "kind began seconds ok what")
+
+
+def setUpModule():
+    if missing():
+        return
+    folder = TempDir()
+    unittest.addModuleCleanup(folder.remove)
+    OwnServerCase.gateway = Radosgw(folder.path)
+    unittest.addModuleCleanup(OwnServerCase.gateway.stop)
+    OwnServerCase.gateway.start(owner=os.getpid())
+
+
+class OwnServerCase(S3VolumeCase):
+    gateway = None
+
+    def find_server(self):
+        if missing():
+            self.skipTest(missing())
+        return self.gateway.info
+
+    def _remove_bucket(self, bucket):
+        """It goes with its server. A gateway waits for the killed one to agree, for half a minute."""
+
+
+class Load:
+    """PUTs and GETs, of the bucket and of the directory, from several threads, with all that came of them."""
+
+    KINDS = {"s3 put": ("bucket", 4_000), "s3 put large": ("bucket", 4 * MIB), "s3 get": ("bucket", 300_000),
+             "directory put": ("default", 300_000), "directory get": ("default", 300_000)}
+
+    def __init__(self, case, daemon, generator):
+        self.case = case
+        self.daemon = daemon
+        self.requests = []
+        self.wrong = []
+        self.books = {"bucket": Book(), "default": Book()}
+        self._lock = threading.Lock()
+        self._stop = threading.Event()
+        self._threads = [threading.Thread(target=self._run, args=(kind, random.Random(generator.getrandbits(64))))
+                         for kind in self.KINDS for _ in range(2)]
+        for thread in self._threads:
+            thread.start()
+
+    def _run(self, kind, generator):
+        storage_class, size = self.KINDS[kind]
+        headers = {"X-Keep-Storage-Classes": storage_class}
+        known = None
+        while not self._stop.is_set():
+            put = known is None or "put" in kind
+            data = generator.randbytes(size) if put else known
+            began = time.monotonic()
+            outcome = self.case.put(self.daemon, data, headers=headers) if put else self.case.get(self.daemon, data)
+            with self._lock:
+                self.requests.append(Request(kind, began, outcome.seconds, outcome.ok, repr(outcome)))
+                if outcome.ok and not put and outcome.body != data:
+                    self.wrong.append(repr(outcome))
+                if not outcome.ok and (outcome.status != 503 and (put or outcome.complete) or outcome.status is None):
+                    self.wrong.append(repr(outcome))
+            if outcome.ok and put:
+                self.books[storage_class].add(data)
+                known = data
+            # Not more blocks than can be checked afterwards in reasonable time.
+            self._stop.wait(0.3 if size > MIB else 0.08 if put else 0.02)
+
+    def of(self, *kinds, since=0.0, until=float("inf")):
+        """Those of these kinds that began then."""
+        with self._lock:
+            return [r for r in self.requests if r.kind.startswith(kinds) and since <= r.began < until]
+
+    def stop(self):
+        self._stop.set()
+        for thread in self._threads:
+            thread.join(60)
+
+
+def high(values, share=0.95):
+    return sorted(values)[int(len(values) * share)] if values else 0.0
+
+
+class Outage(OwnServerCase):
+    def setUp(self):
+        super().setUp()
+        self.generator = random.Random(seed())
+        # As an operator has it who sets no limits of time.
+        slow = {"DriverParameters": {"ConnectTimeout": "1m", "ReadTimeout": "10m"}}
+        self.daemon = self.start([self.volume(StorageClasses={"bucket": True}, **slow),
+                                  directory_volume(self.dir.make("directory"), StorageClasses={"default": True})],
+                                 StorageClasses={"default": {"Default": True, "Priority": 10}, "bucket": {"Priority": 0}})
+
+    def outage(self, how, part):
+        daemon, gateway = self.daemon, self.gateway
+        load = Load(self, daemon, self.generator)
+        self.addCleanup(load.stop)
+        began = time.monotonic()
+        until(lambda: len([r for r in load.of("s3") if r.ok]) > 30 and time.monotonic() - began > 2, 30, "some load")
+        down = time.monotonic()
+        getattr(gateway, how)(part)
+        known = KNOWN_SECONDS[how]
+        lasts = known + self.generator.uniform(1, 3)
+        until(lambda: time.monotonic() - down > lasts, 30)
+        up = time.monotonic()
+        getattr(gateway, {"kill": "revive", "pause": "resume"}[how])(part)
+        back = time.monotonic()
+        until(lambda: all(any(r.ok for r in load.of(kind, since=back)) for kind in ("s3 put", "s3 get")), 30, "recovery")
+        until(lambda: time.monotonic() - back > 2.5, 5)
+        load.stop()
+
+        self.assertEqual(load.wrong, [], "neither right nor 503")
+        during = load.of("s3", since=down, until=up - 0.3)
+        late = [r for r in during if r.began > down + known]
+        self.assertGreater(len(late), 20, "answers while the outage lasts and is known")
+        longest = max(r.seconds for r in load.of("s3", since=down - 10, until=up))
+        recovered = {k: min(r.began + r.seconds for r in load.of(k, since=back) if r.ok) - back for k in ("s3 put", "s3 get")}
+        before = high([r.seconds for r in load.of("directory", until=down)])
+        beside = load.of("directory", since=down, until=up)
+        print(f"{part} {how}: longest answer {longest:.2f} s; once known, {len(late)} refused within "
+              f"{max(r.seconds for r in late):.3f} s; recovered after {max(recovered.values()):.2f} s; directory p95 "
+              f"{before * 1000:.0f} ms before, {high([r.seconds for r in beside]) * 1000:.0f} ms during, longest "
+              f"{max(r.seconds for r in beside) * 1000:.0f} ms; {len(load.requests)} requests", file=sys.stderr)
+        self.assertLess(longest, known, "the first to meet the outage")
+        self.assertEqual([r for r in late if r.seconds > REFUSED_SECONDS or r.ok], [], "when the outage is known")
+        self.assertLess(max(recovered.values()), RECOVERY_SECONDS)
+        self.assertEqual([r for r in load.of("s3", since=back + RECOVERY_SECONDS) if not r.ok], [], "after the recovery")
+        self.assertEqual([r for r in load.of("directory") if not r.ok], [], "the directory knows of no outage")
+        self.assertLess(high([r.seconds for r in beside]), max(3 * before, 0.1))
+        self.assertLess(max(r.seconds for r in beside), 1.0)
+
+        daemon.assert_nothing_held()
+        self.s3.close()  # Its connection was to the one that was killed.
+        stored = load.books["bucket"].blocks()
+        self.assertGreater(len(stored), 20)
+        self.assert_bucket(stored)
+        self.assert_readable(daemon, stored)
+        self.assert_readable(daemon, load.books["default"].blocks())
+
+    def test_the_gateway_is_killed(self):
+        for _ in range(OUTAGES):
+            self.outage("kill", "gateway")
+
+    def test_the_gateway_hangs(self):
+        for _ in range(OUTAGES):
+            self.outage("pause", "gateway")
+
+    def test_the_store_behind_it_hangs(self):
+        if OUTAGES == 1:
+            self.skipTest("for a daemon hardly different from a gateway that hangs; with KEEPSTORE_TEST_ROUNDS above 1")
+        for _ in range(OUTAGES):
+            self.outage("pause", "osd")
+
+    def test_what_is_elsewhere_is_found_soon(self):
+        """Also where the bucket is asked first."""
+        second = self.dir.make("second")
+        daemon = self.start([self.volume(DriverParameters={"ReadTimeout": "10m"}), directory_volume(second)])
+        only_there = self.start([directory_volume(second)])
+        data = first_on(0, 2, lambda i: b"elsewhere %d" % i)
+        self.assertTrue(self.put(only_there, data).ok)
+        self.assertTrue(self.get(daemon, data).ok)
+        self.gateway.pause()
+        self.addCleanup(self.gateway.resume)
+        first = self.get(daemon, data)
+        self.assertTrue(first.ok and first.body == data, first)
+        self.assertLess(first.seconds, KNOWN_SECONDS["pause"])
+        new = first_on(0, 2, lambda i: b"new %d" % i)
+        for outcome in (self.get(daemon, data), self.put(daemon, new), self.get(daemon, new)):
+            self.assertTrue(outcome.ok, outcome)
+            self.assertLess(outcome.seconds, REFUSED_SECONDS)
+        self.gateway.resume()
+        resumed = time.monotonic()
+        until(lambda: daemon.metric("keepstore_volume_healthy") == 2, 10)
+        self.assertLess(time.monotonic() - resumed, RECOVERY_SECONDS)
+
+
+def uploads_page(*uploads):
+    """What a service says of uploads (key, id, age in seconds)."""
+    entries = "".join(f"<Upload><Key>{k}</Key><UploadId>{i}</UploadId><Initiated>"
+                      f"{time.strftime('%Y-%m-%dT%H:%M:%S.000Z', time.gmtime(time.time() - age))}</Initiated></Upload>"
+                      for k, i, age in uploads)
+    return {"fault": "status", "operation": "multipart_list", "status": 200, "body": '<?xml version="1.0" encoding="UTF-8"?>'
+            '<ListMultipartUploadsResult xmlns="http://s3.amazonaws.com/doc/2006-03-01/"><Bucket>b</Bucket>'
+            f"<IsTruncated>false</IsTruncated>{entries}</ListMultipartUploadsResult>"}
+
+
+class Killed(OwnServerCase):
+    """The daemon is. What it leaves in the bucket costs money for ever, unless somebody removes it."""
+
+    def upload(self, daemon, data, announced, upto):
+        """A PUT that has come as far as that."""
+        connection = Connection(daemon.address, timeout=30)
+        self.addCleanup(connection.close)
+        if announced:
+            connection.send(build_request("PUT", "/" + md5(data), {"Content-Length": str(len(data))}) + data[:upto])
+            return connection, data[upto:]
+        body = chunked(data)
+        connection.send(build_request("PUT", "/" + md5(data), {"Transfer-Encoding": "chunked"}) + body[:upto])
+        return connection, body[upto:]
+
+    def test_left_over_uploads_are_removed(self):
+        generator = random.Random(seed())
+        proxy = self.fault_proxy()
+        daemon = self.start([self.volume(proxy.endpoint)], check_log=False)
+        known, whole, parts = generator.randbytes(3 * MIB), generator.randbytes(20 * MIB), generator.randbytes(20 * MIB)
+        self.assertTrue(self.put(daemon, known).ok)
+        self.upload(daemon, whole, True, 12 * MIB)
+        self.upload(daemon, parts, False, 12 * MIB)
+        requests = lambda kind: proxy.counters()["requests"].get(kind, 0)
+        until(lambda: requests("multipart_part") >= 2 and requests("put") >= 2, 10, "both are under way")
+        daemon.kill()
+        until(lambda: proxy.counters()["requests_open"] == 0, 10)
+        left = self.s3.uploads(self.bucket)
+        self.assertEqual([k for k, _ in left], [md5(parts)], "what a PUT of known length sends ends with its connection")
+        keys = self.s3.list(self.bucket)
+        self.assertNotIn(md5(whole), keys)
+        self.assertNotIn(md5(parts), keys)
+
+        # Too young for the next daemon, which may not be the only one; nor is what another one is just sending touched.
+        other = self.start([self.volume()])
+        data = generator.randbytes(12 * MIB)
+        connection, rest = self.upload(other, data, False, 11 * MIB)
+        until(lambda: len(self.s3.uploads(self.bucket)) == 2, 10)
+        now = {k: i for k, i in self.s3.uploads(self.bucket)}
+        foreign = self.s3.create_upload(self.bucket, "somebody/else")
+        day = 24 * 3600
+        # The first look is at the start, when nothing is a day old; the second one a day later, as far as the list tells.
+        proxy.rules(uploads_page((md5(parts), now[md5(parts)], day + 60), (md5(data), now[md5(data)], day - 60),
+                                 ("somebody/else", foreign, 10 * day)) | {"skip": 1})
+        proxy.forget()
+        again = self.start([self.volume(proxy.endpoint)], Keepstore={"EmptyTrashStartDelay": "1s"},
+                           Collections={"BlobTrashCheckInterval": "1h"})
+        until(lambda: requests("multipart_list") == 1, 10)
+        self.assertEqual(len(self.s3.uploads(self.bucket)), 3)
+        until(lambda: requests("multipart_list") == 2, 10, "uploads are looked at with the trash")
+        until(lambda: md5(parts) not in dict(self.s3.uploads(self.bucket)), 10, "the orphan is gone")
+        again.log.wait(msg="aborted left-over uploads", count=1)
+        self.assertEqual(sorted(k for k, _ in self.s3.uploads(self.bucket)), sorted([md5(data), "somebody/else"]))
+        connection.send(rest)
+        self.assertEqual(connection.read_response().status, 200)
+        self.assert_readable(again, {md5(known): len(known), md5(data): len(data)})
+        other.assert_nothing_held()
+
+    def test_killed_at_any_moment(self):
+        """PUTs, GETs and trashing under way: what was acknowledged is there, whatever looks complete is right."""
+        generator = random.Random(seed())
+        book = Book()
+        for number in range(rounds(2)):
+            daemon = self.start([self.volume()], check_log=False)
+            stop = threading.Event()
+
+            def write(own, daemon=daemon, stop=stop):
+                while not stop.is_set():
+                    data = own.randbytes(own.choice((100, 70_000, 300_000, 6 * MIB)))
+                    try:
+                        with Connection(daemon.address, timeout=20) as connection:
+                            body, headers = data, {}
+                            if own.random() < 0.3:
+                                body, headers = chunked(data), {"Transfer-Encoding": "chunked"}
+                            connection.send_tolerant(build_request("PUT", "/" + md5(data), headers, body))
+                            if connection.read_response().status == 200:
+                                book.add(data)
+                    except BROKEN:
+                        return
+            writers = [threading.Thread(target=write, args=(random.Random(generator.getrandbits(64)),)) for _ in range(6)]
+            before = len(book.blocks())
+            for writer in writers:
+                writer.start()
+            until(lambda: len(book.blocks()) > before + 20, 30)
+            pause = time.monotonic() + generator.uniform(0, 0.3)
+            until(lambda: time.monotonic() > pause, 5)
+            daemon.kill()
+            stop.set()
+            for writer in writers:
+                writer.join(30)
+        blocks = book.blocks()
+        print(f"{len(blocks)} acknowledged blocks, {number + 1} kills, {len(self.s3.uploads(self.bucket))} uploads left",
+              file=sys.stderr)
+        self.assert_bucket(blocks)
+        self.assert_readable(self.start([self.volume()]), blocks)
+
+
+if __name__ == "__main__":
+    main()
