@@ -38,6 +38,8 @@ inline constexpr std::size_t read_window_bytes = 128 * MiB;
 /// What one GET reads and verifies ahead. Of a block of 64 MiB 16 MiB, which take 4 ms until the first byte leaves: as
 /// many lanes as the widest instruction set has.
 inline constexpr std::size_t read_ahead_segments_max = 16;
+/// The least: one that is sent, and one that is hashed meanwhile.
+inline constexpr std::size_t read_ahead_segments_min = 2;
 /// What one GET gathers of a stream from afar before it is hashed side by side: half of the widest lanes cost little more
 /// a byte than all of them.
 inline constexpr std::size_t stream_batch_segments_max = 8;

@@ -34,7 +34,7 @@ class read_window {
     /// together, each with what it sends and what comes next.
     [[nodiscard]] std::size_t segments_per_reader() const noexcept {
         const std::size_t readers = std::max<std::size_t>(readers_.load(std::memory_order_relaxed), 1);
-        return std::clamp<std::size_t>(lanes_ / readers, 2, limits::read_ahead_segments_max);
+        return std::clamp(lanes_ / readers, limits::read_ahead_segments_min, limits::read_ahead_segments_max);
     }
 
     [[nodiscard]] std::size_t held_bytes() const noexcept { return held_.load(std::memory_order_relaxed); }

@@ -62,7 +62,12 @@ awaitable<result<const_slice>> verified_copy::next() {
 // time are gathered, hashed side by side and sent, while the driver receives the next ones. What is proven never waits for
 // what has not come yet.
 std::size_t verified_copy::segments_ahead() const noexcept {
-    return copy_.streams() ? batch_ : shared_.window.segments_per_reader();
+    if (copy_.streams()) return batch_;
+    const std::size_t share = shared_.window.segments_per_reader();
+    // The first byte waits for all of the first look-ahead. Afterwards there is half as much again for whoever fills the
+    // lanes alone or nearly so: while some segments wait for company and others are hashed, the rest are sent.
+    const bool under_way = position_ > wanted_.first;
+    return under_way && share > limits::read_ahead_segments_min ? share + share / 2 : share;
 }
 
 // Fills the look-ahead. With nothing ahead at least one segment is loaded, whatever memory there is.
