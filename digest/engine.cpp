@@ -106,12 +106,15 @@ md5_stream::md5_stream(engine& e, options o)
     job_->hashed = o.offset;
     job_->patient = o.patient;
     job_->patient_again = o.patient_again;
+    if (o.patient_again) job_->owner->streams_patient_again.fetch_add(1, std::memory_order_relaxed);
     length_ = o.offset;
 }
 
 md5_stream::~md5_stream() {
+    if (!job_) return;
+    if (job_->patient_again) job_->owner->streams_patient_again.fetch_sub(1, std::memory_order_relaxed);
     // Not busy: no worker knows the job.
-    if (job_ && job_->busy.load(std::memory_order_acquire)) {
+    if (job_->busy.load(std::memory_order_acquire)) {
         job_->owner->abandon(std::span(job_.get(), 1));
     }
 }

@@ -90,7 +90,8 @@ class md5_stream {
         /// Until the first drain() or finish(), or an update() that suspends, nobody waits for it.
         bool patient = false;
         /// It is patient again whenever it has nothing queued, until half of queue_bytes waits: for a
-        /// stream whose end alone is waited for.
+        /// stream whose end alone is waited for. Not while it is the only one of that kind: nobody would
+        /// come.
         bool patient_again = false;
     };
 

@@ -268,7 +268,8 @@ std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_jo
     job->pieces.push(std::move(piece));
     if (!job->busy.load(std::memory_order_relaxed)) {
         job->busy.store(true, std::memory_order_relaxed);
-        job->patient = job->patient || job->patient_again;
+        const bool company = streams_patient_again.load(std::memory_order_relaxed) > 1;
+        job->patient = job->patient || (job->patient_again && company);
         enqueue(job);
     }
     if (job->patient_again && job->queued_bytes > wake_at / 2) end_patience(*job);

@@ -48,6 +48,8 @@ struct engine::core {
 
     const md5_kernel& kernel;
 
+    std::atomic<std::size_t> streams_patient_again = 0;
+
     std::atomic<std::uint64_t> bytes_total = 0;
     std::atomic<std::uint64_t> bytes_single_total = 0;
     std::atomic<std::uint64_t> passes_total = 0;

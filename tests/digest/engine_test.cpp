@@ -588,12 +588,30 @@ TEST_CASE("a patient stream that is dropped gives its bytes back", "[digest][eng
     CHECK(e.snapshot().wakeups_total == 0);
 }
 
+TEST_CASE("the only stream that would be patient again does not wait", "[digest][engine][patience]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    await_sleep(e);
+    { const md5_stream gone(e, {.patient_again = true}); }
+    const bytes data(200'000, std::byte{5});
+    md5_stream first(e, {.queue_bytes = 1'000'000, .patient_again = true});
+    md5_stream stream(std::move(first));  // Still one.
+    const auto add = [](md5_stream& s, const_slice piece) -> awaitable<int> {
+        const auto added = co_await s.update(std::move(piece));
+        co_return added ? 0 : 1;
+    };
+    CHECK(run_on(context, add(stream, copy_to_heap_slice(data))) == 0);
+    CHECK(e.snapshot().wakeups_total == 1);
+    CHECK(run_on(context, stream.finish()).value() == test::evp_md5(data));
+}
+
 TEST_CASE("a stream that is patient again begins when half of its queue is full, or others are in need",
           "[digest][engine][patience]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
     const bytes data(500'000, std::byte{5});
+    const md5_stream another(e, {.patient_again = true});
     md5_stream stream(e, {.queue_bytes = 400'000, .patient_again = true});
     const auto add = [&](std::size_t offset, std::size_t size) {
         run_on(context, [](md5_stream& s, const_slice piece) -> awaitable<int> {

@@ -1,36 +1,15 @@
 // Reading past the page cache, and the notes that a volume keeps.
+#include "tests/support/page_cache.hpp"
 #include "tests/volumes/directory_fixture.hpp"
 #include "volumes/directory/single_use_file.hpp"
 
 #include <catch2/catch.hpp>
-
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace keepstore::test {
 namespace {
 
 using volumes::direct_io;
 using volumes::directory_options;
-
-std::size_t cached_pages(const std::filesystem::path& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    const auto size = std::filesystem::file_size(path);
-    void* const mapping = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
-    ::close(fd);
-    REQUIRE(mapping != MAP_FAILED);
-    std::vector<unsigned char> flags((size + 4095) / 4096);
-    REQUIRE(::mincore(mapping, size, flags.data()) == 0);
-    ::munmap(mapping, size);
-    return static_cast<std::size_t>(std::ranges::count_if(flags, [](unsigned char c) { return (c & 1) != 0; }));
-}
-
-void uncache(const std::filesystem::path& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    ::fsync(fd);
-    ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    ::close(fd);
-}
 
 }  // namespace
 

@@ -1,11 +1,9 @@
 // Small blocks opened, read and closed in one go.
+#include "tests/support/page_cache.hpp"
 #include "tests/volumes/directory_fixture.hpp"
 #include "volumes/directory/directory_volume.hpp"
 
 #include <catch2/catch.hpp>
-
-#include <sys/mman.h>
-#include <unistd.h>
 
 namespace keepstore::test {
 namespace {
@@ -19,26 +17,6 @@ volumes::whole_read wanted(const md5_digest& name, std::size_t room, std::size_t
     const auto memory = make_heap_slice(room + 2 * page);
     const auto at = reinterpret_cast<std::uintptr_t>(memory.bytes.data()) % page;
     return {name, memory.subslice(page - at + shift, room)};
-}
-
-std::size_t cached_pages(const std::filesystem::path& path) {
-    const auto size = std::filesystem::file_size(path);
-    if (size == 0) return 0;
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    void* const mapping = ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd, 0);
-    ::close(fd);
-    REQUIRE(mapping != MAP_FAILED);
-    std::vector<unsigned char> flags((size + page - 1) / page);
-    REQUIRE(::mincore(mapping, size, flags.data()) == 0);
-    ::munmap(mapping, size);
-    return static_cast<std::size_t>(std::ranges::count_if(flags, [](unsigned char c) { return (c & 1) != 0; }));
-}
-
-void uncache(const std::filesystem::path& path) {
-    const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    ::fsync(fd);
-    ::posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-    ::close(fd);
 }
 
 }  // namespace
