@@ -27,7 +27,7 @@ unsized_upload::~unsized_upload() {
     const auto& core = state_->core;
     core->unsized_uploads.fetch_sub(1);
     // An operation may still be under way: only it knows whether there is an upload. It is cancelled already, and what it
-    // leaves is one of the orphans that are looked for at the start.
+    // leaves is one of the orphans that are looked for at the start and whenever the trash is emptied.
     if (!committed_ && !state_->upload_id().empty()) {
         static_cast<void>(core->loops.spawn<bool>(abort(state_), [](const result<bool>&) {}));
     }
