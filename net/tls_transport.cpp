@@ -1,10 +1,9 @@
-#include "net/socket_bio.hpp"
 #include "net/tls_context.hpp"
+#include "net/tls_stream.hpp"
 #include "net/transport.hpp"
 
 #include <boost/asio/ip/address.hpp>
 
-#include <openssl/bio.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509_vfy.h>
@@ -12,24 +11,17 @@
 
 #include <sys/uio.h>
 
-#include <algorithm>
 #include <array>
-#include <cstring>
-#include <string_view>
 
 namespace keepstore::net {
 namespace {
 
-constexpr std::size_t record_bytes_max = 16384;
-
 class tls_transport final : public transport {
   public:
     tls_transport(socket_type socket, const endpoint& to, std::shared_ptr<tls_context> context)
-        : transport(std::move(socket)), place_{std::move(context), to_string(to)}, wire_{fd()},
-          ssl_(SSL_new(place_.context->get()), SSL_free) {
-        SSL* s = ssl_.get();
-        BIO* const bio = make_socket_bio(wire_);
-        SSL_set_bio(s, bio, bio);
+        : transport(std::move(socket)), place_{std::move(context), to_string(to)},
+          stream_(place_.context->get(), fd()) {
+        SSL* const s = stream_.native();
         SSL_set_connect_state(s);
         SSL_set_app_data(s, &place_);
         // The name is checked as RFC 6125 says: against subjectAltName; an address only against addresses. A final dot
@@ -52,89 +44,29 @@ class tls_transport final : public transport {
             error_ = "the host name cannot be used with TLS";
             return {io_status::failed, 0};
         }
-        ERR_clear_error();
-        const int r = SSL_do_handshake(ssl_.get());
-        if (r == 1) {
-            established_ = true;
-            return {};
-        }
-        const auto status = status_of(r);
-        if (status == io_status::want_read || status == io_status::want_write) return {status, 0};
-        note_failure();
-        return {io_status::failed, 0};
+        const auto status = stream_.handshake();
+        if (status == io_status::failed) note_failure();
+        return {status, 0};
     }
     failure handshake_failure() const noexcept override { return failure_; }
     std::string handshake_error() const override { return error_; }
 
-    io_outcome try_read(std::span<std::byte> into) noexcept override {
-        // One record at a time; go on while OpenSSL or the socket has more, since each gives at most 16 KiB.
-        std::size_t total = 0;
-        while (total < into.size()) {
-            std::size_t count = 0;
-            ERR_clear_error();
-            const int r = SSL_read_ex(ssl_.get(), into.data() + total, into.size() - total, &count);
-            if (r != 1) return total ? io_outcome{io_status::ok, total} : io_outcome{status_of(r), 0};
-            total += count;
-        }
-        return {io_status::ok, total};
-    }
+    io_outcome try_read(std::span<std::byte> into) noexcept override { return stream_.read(into); }
 
     io_outcome try_write(std::span<const iovec> buffers) noexcept override {
-        // Small pieces (a head, the start of a body) are put into one record, and so into one packet.
-        std::array<std::byte, record_bytes_max> record;
-        const void* data = buffers.front().iov_base;
-        std::size_t size = buffers.front().iov_len;
-        if (size < record.size() && buffers.size() > 1) {
-            std::size_t used = 0;
-            for (const auto& b : buffers) {
-                const std::size_t part = std::min(b.iov_len, record.size() - used);
-                if (part > 0) std::memcpy(record.data() + used, b.iov_base, part);
-                used += part;
-            }
-            data = record.data();
-            size = used;
-        }
-        std::size_t count = 0;
-        ERR_clear_error();
-        const int r = SSL_write_ex(ssl_.get(), data, size, &count);
-        if (r == 1) return {io_status::ok, count};
-        const auto status = status_of(r);
-        return {status == io_status::closed ? io_status::failed : status, 0};
+        std::array<std::byte, tls_record_bytes_max> record;
+        return stream_.write(next_record(buffers, record));
     }
 
-    bool has_buffered_input() const noexcept override { return established_ && SSL_pending(ssl_.get()) > 0; }
+    bool has_buffered_input() const noexcept override { return stream_.has_buffered_input(); }
 
-    bool is_quiet() noexcept override {
-        // Session tickets may be waiting in the socket: they are taken in here.
-        std::byte one[1];
-        std::size_t count = 0;
-        ERR_clear_error();
-        const int r = SSL_peek_ex(ssl_.get(), one, 1, &count);
-        return r != 1 && status_of(r) == io_status::want_read;
-    }
+    bool is_quiet() noexcept override { return stream_.peek() == io_status::want_read; }
 
-    void say_goodbye() noexcept override {
-        ERR_clear_error();
-        if (established_ && !broken_) SSL_shutdown(ssl_.get());
-    }
+    void say_goodbye() noexcept override { stream_.say_goodbye(); }
 
   private:
-    io_status status_of(int r) noexcept {
-        switch (SSL_get_error(ssl_.get(), r)) {
-            case SSL_ERROR_WANT_READ:
-                return io_status::want_read;
-            case SSL_ERROR_WANT_WRITE:
-                return io_status::want_write;
-            case SSL_ERROR_ZERO_RETURN:
-                return io_status::closed;
-            default:
-                broken_ = true;
-                return io_status::failed;
-        }
-    }
-
     void note_failure() {
-        const long verdict = SSL_get_verify_result(ssl_.get());
+        const long verdict = SSL_get_verify_result(stream_.native());
         if (verdict != X509_V_OK && !place_.context->insecure()) {
             failure_ = failure::certificate;
             error_ = X509_verify_cert_error_string(verdict);
@@ -146,11 +78,8 @@ class tls_transport final : public transport {
     }
 
     session_place place_;
-    const socket_wire wire_;
-    const std::unique_ptr<SSL, decltype(&SSL_free)> ssl_;
+    tls_stream stream_;
     bool ready_ = false;
-    bool established_ = false;
-    bool broken_ = false;
     failure failure_ = failure::tls;
     std::string error_;
 };

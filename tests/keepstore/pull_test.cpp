@@ -318,19 +318,11 @@ TEST_CASE("workers end when they are told to, also in the middle of a block, and
             ++ended;
         }));
     }
-    const auto turn_until = [&](const std::function<bool()>& holds) {
-        const auto limit = std::chrono::steady_clock::now() + 40s;
-        while (!holds() && std::chrono::steady_clock::now() < limit) {
-            context.restart();
-            context.run_for(2ms);
-        }
-        return holds();
-    };
-    REQUIRE(turn_until([&] { return silent.requests().size() == 1 && stuck.requests().size() == 1; }));
+    REQUIRE(turn_until(context, [&] { return silent.requests().size() == 1 && stuck.requests().size() == 1; }));
     CHECK(queue.in_progress() == 2);
     CHECK(queue.pending() == 1);
     for (auto& stop : stops) stop.emit(asio::cancellation_type::total);
-    CHECK(turn_until([&] { return ended == 2; }));
+    CHECK(turn_until(context, [&] { return ended == 2; }));
     CHECK(queue.in_progress() == 0);
     CHECK(queue.pending() == 1);
     CHECK(f.worker.snapshot().failed_total == 0);

@@ -295,23 +295,15 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
                            if (!e) j.got = std::move(got);
                        }));
     }
-    const auto turn_until = [&](const std::function<bool()>& holds) {
-        const auto limit = std::chrono::steady_clock::now() + 40s;
-        while (!holds() && std::chrono::steady_clock::now() < limit) {
-            context.restart();
-            context.run_for(2ms);
-        }
-        return holds();
-    };
-    REQUIRE(turn_until([&] { return asked == 1; }));
+    REQUIRE(turn_until(context, [&] { return asked == 1; }));
     // One that waits leaves; then the one that fetches.
     jobs[3]->cancel.emit(asio::cancellation_type::total);
-    REQUIRE(turn_until([&] { return jobs[3]->got.has_value(); }));
+    REQUIRE(turn_until(context, [&] { return jobs[3]->got.has_value(); }));
     CHECK(jobs[3]->got->error() == errc::cancelled);
     CHECK(asked == 1);
     answers = true;
     jobs[0]->cancel.emit(asio::cancellation_type::total);
-    CHECK(turn_until([&] { return std::ranges::all_of(jobs, [](const auto& j) { return j->got.has_value(); }); }));
+    CHECK(turn_until(context, [&] { return std::ranges::all_of(jobs, [](const auto& j) { return j->got.has_value(); }); }));
     CHECK(jobs[0]->got->error() == errc::cancelled);
     for (const int i : {1, 2, 4}) {
         REQUIRE(jobs[static_cast<std::size_t>(i)]->got->has_value());
