@@ -41,6 +41,22 @@ def peak_mib(results):
     return max(window(r)["server"]["rss_peak_bytes"] for r in results) / MIB
 
 
+def lane_counters(daemon):
+    return {name: daemon.metric(f"keepstore_digest_{name}_total")
+            for name in ("bytes", "single_bytes", "passes", "lanes_used")}
+
+
+def lanes_between(before, after):
+    return {name: after[name] - before[name] for name in after}
+
+
+def lanes_text(runs):
+    occupancy = [n["lanes_used"] / n["passes"] if n["passes"] else 0 for n in runs]
+    alone = [n["single_bytes"] / n["bytes"] if n["bytes"] else 0 for n in runs]
+    return (f"{median(occupancy):.1f} lanes a pass ({spread(occupancy)}), "
+            f"{100 * median(alone):.0f}% of the bytes hashed alone")
+
+
 def bulk_row(bench, name, title, results, group, steps, extra=""):
     """A row for large blocks: CPU per byte against the sum of the mandatory steps."""
     cpu = [window(r)["server"]["cpu_s_per_gib"] for r in results]

@@ -3,7 +3,8 @@
 import os
 
 from bench.scenarios.registry import Failure, scenario
-from bench.scenarios.rows import MIB, failures_text, group_of, median, spread, verdict, window
+from bench.scenarios.rows import (MIB, failures_text, group_of, lane_counters, lanes_between, lanes_text, median, spread, verdict,
+                                  window)
 from bench.scenarios.s3_server import S3Daemon, gateway
 from bench.scenarios.volumes import read_index
 
@@ -15,9 +16,10 @@ LIST_SECONDS = 0.075
 
 def counted(bench, daemon, *arguments, **options):
     """A run of the load whose requests to S3 are counted."""
-    before = daemon.requests()
+    before, lanes = daemon.requests(), lane_counters(daemon)
     result = bench.load(daemon, *arguments, **options)
     result["requests"] = daemon.requests() - before
+    result["lanes"] = lanes_between(lanes, lane_counters(daemon))
     return result
 
 
@@ -46,7 +48,8 @@ def large_row(bench, name, title, group, runs, alone, steps, extra):
     bench.row(title,
               f"{rate:.0f} MB/s ({spread(g['mb_per_s'] for g in good)}), {median(cpu):.2f} CPU-s/GiB ({spread(cpu)}), {first}"
               f"p50 {median(g['latency']['p50_ms'] for g in good):.0f} ms, "
-              f"{median(r['requests'] / g['ok'] for r, g in zip(runs, good)):.2f} requests each, RSS "
+              f"{median(r['requests'] / g['ok'] for r, g in zip(runs, good)):.2f} requests each, "
+              f"{lanes_text([r['lanes'] for r in runs])}, RSS "
               f"{max(window(r)['server']['rss_peak_bytes'] for r in runs) / MIB:.0f} MiB" + failures_text(runs, group),
               f"radosgw alone {limit:.0f} MB/s{alone_first}, "
               f"{median(window(r)['server']['cpu_s_per_gib'] for r in alone):.2f} CPU-s/GiB of its own"
@@ -95,7 +98,7 @@ def s3_put(bench):
 
     def put(target, c, run):
         result = run(target, "--mode", "put", "--size", size, "--connections", c,
-                     "--count", bench.size(max(8, 2 * c), 2 * c), "--time-limit", 120, "--save-locators", locators)
+                     "--count", bench.size(max(16, 2 * c), 2 * c), "--time-limit", 120, "--save-locators", locators)
         server.delete(locators)
         return result
 

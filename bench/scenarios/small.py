@@ -3,7 +3,8 @@
 import os
 
 from bench.scenarios.registry import scenario
-from bench.scenarios.rows import failures_text, group_of, median, peak_mib, ratio, small_row, spread, window
+from bench.scenarios.rows import (failures_text, group_of, lane_counters, lanes_between, lanes_text, median, peak_mib, ratio,
+                                  small_row, spread, window)
 from bench.scenarios.servers import Daemon
 
 
@@ -50,11 +51,6 @@ def small_durable(bench):
 MIX = "4k:16,64k:8,1m:4,16m:2,64m:1"
 
 
-def lane_counters(daemon):
-    return {name: daemon.metric(f"keepstore_digest_{name}_total")
-            for name in ("bytes", "single_bytes", "passes", "lanes_used")}
-
-
 @scenario("mixed")
 def mixed(bench):
     """GET and durable PUT of 4 KiB to 64 MiB at c = 64: latency by size, how full the lanes are."""
@@ -71,19 +67,16 @@ def mixed(bench):
             result = bench.load(daemon, "--mode", "mixed", "--size", MIX, "--locators", locators, "--connections", 64,
                                 "--seconds", bench.seconds(10), "--warmup", bench.warmup())
             after = lane_counters(daemon)
-            lanes.append({name: after[name] - before[name] for name in after})
+            lanes.append(lanes_between(before, after))
         return result
 
     runs = bench.interleaved({"mixed": one})["mixed"]
     lanes = lanes[-len(runs):]
-    occupancy = [n["lanes_used"] / n["passes"] if n["passes"] else 0 for n in lanes]
-    alone = [n["single_bytes"] / n["bytes"] if n["bytes"] else 0 for n in lanes]
     cpu = [window(r)["server"]["cpu_s_per_gib"] for r in runs]
     rate = median(sum(group_of(r, g)["mb_per_s"] for g in ("get", "put")) for r in runs)
     bench.row("mixed 4 KiB..64 MiB, c=64",
               f"{rate:.0f} MB/s both ways, {median(cpu):.3f} CPU-s/GiB ({spread(cpu)}), "
-              f"{median(occupancy):.1f} lanes a pass ({spread(occupancy)}), {100 * median(alone):.0f}% of the bytes hashed "
-              f"alone, RSS {peak_mib(runs):.0f} MiB"
+              f"{lanes_text(lanes)}, RSS {peak_mib(runs):.0f} MiB"
               + failures_text(runs, "get") + failures_text(runs, "put"),
               bench.units_text("md5", "pread", "recv", "send", "write_direct"), "mixed")
     for group in ("get", "put"):

@@ -175,7 +175,6 @@ class Harm:
         until(lambda: self.case.get(self.daemon, self.kept[3]).ok, RECOVERY_SECONDS, f"recovery from {self.name}")
 
     def recover(self):
-        self.s3.close()  # The service has had enough of a connection that was idle for so long.
         began = time.monotonic()
         until(lambda: self.case.get(self.daemon, self.kept[1]).ok, 20, f"recovery from {self.name}")
         until(lambda: self.case.put(self.daemon, self.kept[2]).ok, 20, f"recovery from {self.name}")

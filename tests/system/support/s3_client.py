@@ -22,6 +22,7 @@ from urllib.parse import quote, urlsplit
 
 UNSIGNED = "UNSIGNED-PAYLOAD"
 TIMEOUT = 30.0
+IDLE_MAX = 2.0  # A service closes connections that were idle for some seconds; before that, a new one is made.
 _UNRESERVED = "-_.~"  # And the alphanumeric ones, which quote() never touches.
 
 
@@ -109,6 +110,7 @@ class S3Client:
         self.skew = skew
         self._tls = tls
         self._connection = None
+        self._used = 0
 
     def close(self):
         if self._connection is not None:
@@ -126,6 +128,8 @@ class S3Client:
         payload_hash = hashlib.sha256(body or b"").hexdigest() if sign_body else UNSIGNED
         headers |= sign(method, self.endpoint.netloc, path, text, headers, payload_hash, self.access_key, self.secret_key,
                         self.region, time.time() + self.skew)
+        if time.monotonic() - self._used > IDLE_MAX:
+            self.close()
         if self._connection is None:
             kind = http.client.HTTPSConnection if self.endpoint.scheme == "https" else http.client.HTTPConnection
             options = {"context": self._tls or ssl.create_default_context()} if self.endpoint.scheme == "https" else {}
@@ -136,7 +140,9 @@ class S3Client:
                 self._connection.sock.settimeout(self.timeout)
             self._connection.request(method, path + ("?" + text if text else ""), body, headers)
             answer = self._connection.getresponse()
-            return S3Response(answer.status, {n.lower(): v for n, v in answer.getheaders()}, answer.read())
+            body = answer.read()
+            self._used = time.monotonic()
+            return S3Response(answer.status, {n.lower(): v for n, v in answer.getheaders()}, body)
         except BaseException:
             self.close()
             raise
