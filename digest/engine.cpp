@@ -40,6 +40,10 @@ engine::stats engine::snapshot() const {
             .workers_asleep = core_->workers_asleep()};
 }
 
+void engine::hurry() {
+    core_->hurry_all();
+}
+
 std::string_view engine::target() const noexcept {
     return core_->kernel.name;
 }

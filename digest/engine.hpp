@@ -64,6 +64,9 @@ class engine {
     };
     [[nodiscard]] stats snapshot() const;
 
+    /// Nobody is patient with what is queued now: its bytes are missed.
+    void hurry();
+
     /// The instruction set in use and its lanes, for the log and metrics.
     [[nodiscard]] std::string_view target() const noexcept;
     [[nodiscard]] std::size_t lanes() const noexcept;
@@ -89,9 +92,8 @@ class md5_stream {
         std::uint64_t offset = 0;
         /// Until the first drain() or finish(), or an update() that suspends, nobody waits for it.
         bool patient = false;
-        /// It is patient again whenever it has nothing queued, until half of queue_bytes waits: for a
-        /// stream whose end alone is waited for. Not while it is the only one of that kind: nobody would
-        /// come.
+        /// It is patient again whenever no more than half of queue_bytes waits: for a stream whose end
+        /// alone is waited for. Not while it is the only one of that kind: nobody would come.
         bool patient_again = false;
     };
 

@@ -80,6 +80,7 @@ class engine::core::worker {
         const bool more = !job.pieces.empty();
         if (!more) {
             job.in_work = false;
+            job.urgent = false;
             job.busy.store(false, std::memory_order_release);
             if (job.batch && --job.batch->unfinished == 0) wakes_.push_back(job.batch->done);
         }
@@ -91,6 +92,7 @@ class engine::core::worker {
             requeue(l);
             return false;
         }
+        core_.be_patient_again(job);
         l.left = job.pieces.front().bytes;
         return true;
     }
@@ -104,7 +106,7 @@ class engine::core::worker {
     // somebody to run beside, or when they are asked for.
     [[nodiscard]] bool worth_a_pass() const {
         return lanes_.size() >= core_.company_ ||
-               std::ranges::any_of(lanes_, [](const lane& l) { return !l.job->patient; });
+               std::ranges::any_of(lanes_, [this](const lane& l) { return !core_.may_wait(*l.job); });
     }
 
     // With the mutex: gives all lanes back, where any worker finds them.
@@ -268,11 +270,12 @@ std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_jo
     job->pieces.push(std::move(piece));
     if (!job->busy.load(std::memory_order_relaxed)) {
         job->busy.store(true, std::memory_order_relaxed);
-        const bool company = streams_patient_again.load(std::memory_order_relaxed) > 1;
-        job->patient = job->patient || (job->patient_again && company);
+        job->hurries_before = hurries_;
+        job->patient = job->patient || (job->patient_again && has_company());
         enqueue(job);
     }
-    if (job->patient_again && job->queued_bytes > wake_at / 2) end_patience(*job);
+    job->patience_bytes = wake_at / 2;
+    if (job->patient_again && job->queued_bytes > job->patience_bytes) end_patience(*job);
     if (job->queued_bytes <= wake_at) return std::nullopt;
     end_patience(*job);
     job->wake_at = wake_at;
@@ -291,7 +294,31 @@ void engine::core::submit(const std::shared_ptr<segment_batch>& batch) {
 
 void engine::core::hurry(hash_job& job) {
     const std::lock_guard lock(mutex_);
+    job.urgent = job.busy.load(std::memory_order_relaxed);
     end_patience(job);
+}
+
+void engine::core::hurry_all() {
+    const std::lock_guard lock(mutex_);
+    ++hurries_;
+    std::ranges::move(patient_, std::back_inserter(ready_));
+    patient_.clear();
+    wake_as_needed();
+}
+
+bool engine::core::has_company() const noexcept {
+    return streams_patient_again.load(std::memory_order_relaxed) > 1;
+}
+
+bool engine::core::may_wait(const hash_job& job) const noexcept {
+    return job.patient && job.hurries_before == hurries_;
+}
+
+// With some pieces hashed and some left: the rest waits for company as the first did, so that a stream that is ahead of
+// the others does not go on without them.
+void engine::core::be_patient_again(hash_job& job) const noexcept {
+    if (!job.patient_again || job.urgent || job.queued_bytes > job.patience_bytes) return;
+    job.patient = job.hurries_before == hurries_ && has_company();
 }
 
 std::optional<one_shot<void>> engine::core::await_idle(hash_job& job) {
@@ -299,6 +326,7 @@ std::optional<one_shot<void>> engine::core::await_idle(hash_job& job) {
     const std::lock_guard lock(mutex_);
     if (!job.busy.load(std::memory_order_relaxed)) return std::nullopt;
     job.wake_at = 0;
+    job.urgent = true;
     end_patience(job);
     return job.waiter.emplace();
 }

@@ -39,6 +39,8 @@ struct engine::core {
     [[nodiscard]] std::optional<one_shot<void>> await_idle(hash_job& job);
     /// A patient job is patient no more.
     void hurry(hash_job& job);
+    /// No job is, with what it has queued now.
+    void hurry_all();
     /// Drops what is queued for the jobs; what a worker has in work it drops after its pass.
     void abandon(std::span<hash_job> jobs);
     /// Counts bytes that a caller hashed itself.
@@ -63,6 +65,9 @@ struct engine::core {
     void wake_as_needed();
     void enqueue(std::shared_ptr<hash_job> job);
     void end_patience(hash_job& job);
+    [[nodiscard]] bool has_company() const noexcept;
+    [[nodiscard]] bool may_wait(const hash_job& job) const noexcept;
+    void be_patient_again(hash_job& job) const noexcept;
 
     /// So many patient jobs are worth a pass of their own: half of the lanes.
     const std::size_t company_;
@@ -79,6 +84,7 @@ struct engine::core {
     std::size_t lanes_free_ = 0;   // Of awake workers.
     std::size_t asleep_ = 0;       // Workers asleep and not being woken.
     std::size_t wake_tokens_ = 0;  // Wake-ups under way.
+    std::uint64_t hurries_ = 0;    // Calls of hurry_all().
     bool stopping_ = false;
 
     std::vector<std::jthread> threads_;  // Last: they use the rest.

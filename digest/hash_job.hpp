@@ -53,7 +53,10 @@ struct hash_job {
     std::size_t queued_bytes = 0;
     bool in_work = false;
     bool patient = false;  // May wait for company; until somebody waits for it.
-    bool patient_again = false;  // Constant: whenever it has had nothing queued.
+    bool patient_again = false;  // Constant: whenever no more than patience_bytes is queued.
+    std::size_t patience_bytes = 0;
+    bool urgent = false;  // Somebody waits for what is queued; until nothing is.
+    std::uint64_t hurries_before = 0;  // The engine's count of hurry_all() when it began to have some.
     std::optional<one_shot<void>> waiter;  // To be set when queued_bytes <= wake_at.
     std::size_t wake_at = 0;
 

@@ -15,7 +15,10 @@ block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool,
       signer_(options_.blob_signing_key, std::chrono::floor<std::chrono::seconds>(options_.blob_signing_ttl)),
       pool_(pool),
       digest_(digest),
-      read_window_(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digest.lanes()) {}
+      read_window_(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digest.lanes()) {
+    // Others wait for what a digest would keep until it is worth its while.
+    pool_.when_spent([&digest] { digest.hurry(); });
+}
 
 // Order of the checks: contract 2.10 (locator syntax was the caller's, then 405, token, signature, lookup).
 awaitable<result<std::uint64_t>> block_store::block_read(const block_read_request& request, block_sink& sink) {

@@ -112,15 +112,8 @@ awaitable<result<mutable_slice>> write_operation::next_chunk(std::size_t& filled
         co_return mutable_slice{};
     }
     if (auto ready = co_await source_.wait_ready(); !ready) co_return std::unexpected(std::move(ready.error()));
-    result<mutable_slice> into;
-    if (auto now = store_.pool_.try_acquire()) {
-        into = std::move(*now);
-    } else {
-        // Others wait for what our digest would keep until it is worth its while.
-        digest_.hurry();
-        into = co_await store_.pool_.acquire();
-        if (!into) co_return into;
-    }
+    auto into = co_await store_.pool_.acquire();
+    if (!into) co_return into;
     while (filled < into->size()) {
         auto count = co_await source_.read_some(into->bytes.subspan(filled));
         if (!count) co_return std::unexpected(std::move(count.error()));

@@ -9,6 +9,7 @@
 #include <cstdio>
 #include <cstdlib>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <new>
 #include <vector>
@@ -72,6 +73,7 @@ struct buffer_pool::core {
     std::vector<std::unique_ptr<chunk>> chunks;
     std::vector<void*> slabs;
     std::deque<grant> waiters;
+    std::function<void()> when_spent = [] {};  // Constant once the pool is in use.
     std::size_t in_use = 0;
     std::uint64_t waits = 0;
 
@@ -137,6 +139,8 @@ buffer_pool::~buffer_pool() {
     }
 }
 
+void buffer_pool::when_spent(std::function<void()> ask) { core_->when_spent = std::move(ask); }
+
 std::optional<mutable_slice> buffer_pool::try_acquire() {
     const std::lock_guard lock(core_->mutex);
     if (!core_->waiters.empty()) return std::nullopt;
@@ -154,6 +158,7 @@ awaitable<result<mutable_slice>> buffer_pool::acquire() {
         ++core_->waits;
         core_->waiters.push_back(grant);
     }
+    core_->when_spent();
     auto slice = co_await grant.wait();
     if (!slice) {
         const std::lock_guard lock(core_->mutex);

@@ -17,6 +17,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 
 namespace keepstore::pool {
@@ -28,6 +29,10 @@ class buffer_pool {
     ~buffer_pool();
     buffer_pool(const buffer_pool&) = delete;
     buffer_pool& operator=(const buffer_pool&) = delete;
+
+    /// `ask` is called, on the thread of whoever has to wait for a chunk, before each such wait: for those who hold some
+    /// for longer than they need. It must not call the pool. Set it before the pool is used.
+    void when_spent(std::function<void()> ask);
 
     /// One chunk of chunk_size() bytes, content undefined. Suspends while the budget is spent; a cancelled wait takes
     /// nothing. \returns errc::cancelled.

@@ -4,6 +4,9 @@
 #include "keepstore/workers.hpp"
 #include "tests/keepstore/store_fixture.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/detached.hpp>
+
 using namespace keepstore;
 using namespace keepstore::core;
 using namespace keepstore::test;
@@ -317,4 +320,69 @@ TEST_CASE("a trash list acts on the exact copy that it names", "[keepstore][work
         CHECK(f.memory[0]->content(name_of(content)).has_value() == !r.trashed_0);
         CHECK(f.memory[1]->content(name_of(content)).has_value() == !r.trashed_1);
     }
+}
+
+// Sends a part of its body when it is told to, and then nothing more.
+class stalling_source final : public block_source {
+  public:
+    stalling_source(std::uint64_t announced, std::size_t sends) : announced_(announced), left_(sends) {}
+
+    std::optional<std::uint64_t> size() const noexcept override { return announced_; }
+    awaitable<result<void>> wait_ready() override {
+        if (std::exchange(waited_, true) && left_ > 0) co_return result<void>{};
+        const bool first = left_ > 0;
+        stalled_ = !first;
+        co_return co_await (first ? begin_ : rest_).wait();
+    }
+    awaitable<result<std::size_t>> read_some(std::span<std::byte> into) override {
+        const auto count = std::min(into.size(), left_);
+        std::ranges::fill(into.first(count), std::byte{7});
+        left_ -= count;
+        co_return count;
+    }
+    void begin() { begin_.set({}); }
+    [[nodiscard]] bool stalled() const noexcept { return stalled_; }
+
+  private:
+    const std::uint64_t announced_;
+    std::size_t left_;
+    bool waited_ = false;
+    bool stalled_ = false;
+    one_shot<void> begin_;
+    one_shot<void> rest_;
+};
+
+TEST_CASE("what slow uploads leave to be hashed in company is given back when memory is spent", "[keepstore][put]") {
+    fixture f({{"default"}});
+    asio::io_context context(1);
+    std::vector<std::unique_ptr<stalling_source>> sources;
+    asio::cancellation_signal leave[2];
+    int ended = 0;
+    const auto upload = [](fixture& at, stalling_source& from) -> awaitable<void> {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(false);
+        const block_write_request request{.hash = name_of("none"), .path_text = "", .storage_classes = {}, .token = "",
+                                          .until = deadline::in(60s)};
+        static_cast<void>(co_await at.store.block_write(request, from));
+    };
+    for (auto& signal : leave) {
+        auto& source = *sources.emplace_back(std::make_unique<stalling_source>(20 * MiB, 8 * chunk));
+        asio::co_spawn(context, upload(f, source),
+                       asio::bind_cancellation_slot(signal.slot(), [&ended](std::exception_ptr) { ++ended; }));
+    }
+    context.run_for(1ms);
+    for (const auto& source : sources) source->begin();
+    REQUIRE(turn_until(context, [&] { return sources[0]->stalled() && sources[1]->stalled(); }));
+    CHECK(f.pool.snapshot().in_use_bytes == 16 * chunk);
+
+    std::vector<mutable_slice> taken;
+    while (auto one = f.pool.try_acquire()) taken.push_back(std::move(*one));
+    bool served = false;
+    asio::co_spawn(context, [](pool::buffer_pool& from, bool& got) -> awaitable<void> {
+        got = (co_await from.acquire()).has_value();
+    }(f.pool, served), asio::detached);
+    CHECK(turn_until(context, [&] { return served; }));
+    taken.clear();
+    for (auto& signal : leave) signal.emit(asio::cancellation_type::total);
+    CHECK(turn_until(context, [&] { return ended == 2; }));
 }

@@ -4,23 +4,11 @@
 #include "tests/keepstore/store_fixture.hpp"
 #include "tests/net/script_server.hpp"
 
-#include <chrono>
-#include <functional>
 #include <mutex>
 #include <string>
 #include <vector>
 
 namespace keepstore::test {
-
-/// Runs the context until the condition holds. \returns whether it does.
-inline bool turn_until(asio::io_context& context, const std::function<bool()>& holds) {
-    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(40);
-    while (!holds() && std::chrono::steady_clock::now() < limit) {
-        context.restart();
-        context.run_for(std::chrono::milliseconds(2));
-    }
-    return holds();
-}
 
 /// What a scripted keep service does with a GET.
 struct service_plan {

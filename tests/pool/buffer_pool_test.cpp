@@ -134,6 +134,20 @@ TEST_CASE("chunks may be used and released by many threads", "[pool][threads]") 
     CHECK(pool.snapshot().in_use_bytes == 0);
 }
 
+TEST_CASE("who keeps chunks is asked for them before somebody waits", "[pool]") {
+    buffer_pool pool(chunk);
+    auto kept = pool.try_acquire();
+    int asked = 0;
+    pool.when_spent([&] {
+        ++asked;
+        kept.reset();
+    });
+    CHECK(run(take(pool)).has_value());
+    CHECK(asked == 1);
+    CHECK(run(take(pool)).has_value());
+    CHECK(asked == 1);
+}
+
 TEST_CASE("a request's queue shrinks to one chunk as the pool is spent", "[pool]") {
     buffer_pool pool(64 * chunk);
     CHECK(pool.request_queue_bytes() == limits::request_queue_bytes_max);

@@ -10,6 +10,7 @@
 
 #include <chrono>
 #include <exception>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -53,6 +54,16 @@ T run(awaitable<T> work, std::chrono::seconds limit = std::chrono::seconds(60)) 
         if (thrown) std::rethrow_exception(thrown);
         return std::move(*value);
     }
+}
+
+/// Runs the context until the condition holds. \returns whether it does.
+inline bool turn_until(asio::io_context& context, const std::function<bool()>& holds) {
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(40);
+    while (!holds() && std::chrono::steady_clock::now() < limit) {
+        context.restart();
+        context.run_for(std::chrono::milliseconds(2));
+    }
+    return holds();
 }
 
 }  // namespace keepstore::test
