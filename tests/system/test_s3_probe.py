@@ -5,6 +5,7 @@ for the operator, and the same verdict of both."""
 import contextlib
 import json
 import os
+import shutil
 import socket
 import ssl
 import subprocess
@@ -52,11 +53,11 @@ class TlsListener:
 
 
 class ProbeCase(S3VolumeCase):
-    def run_probe(self, *arguments, stdin="", env=None, timeout=40):
-        """Whatever it says holds no secret."""
+    def run_probe(self, *arguments, stdin="", env=None, timeout=40, within=()):
+        """Whatever it says holds no secret. `within`: a command that runs it."""
         environment = {k: v for k, v in os.environ.items()
                        if not k.startswith(("ARVADOS_", "AWS_")) and k != "SSL_CERT_FILE"} | NO_CHAIN
-        result = subprocess.run([binary(), "probe-s3", *arguments], input=stdin, capture_output=True, text=True,
+        result = subprocess.run([*within, binary(), "probe-s3", *arguments], input=stdin, capture_output=True, text=True,
                                 timeout=timeout, env=environment | (env or {}), check=False)
         for text in (result.stdout, result.stderr):
             check_no_secret(text)
@@ -67,8 +68,8 @@ class ProbeCase(S3VolumeCase):
     def config(self, *volumes, **sections):
         return json.dumps({"Clusters": {CLUSTER: cluster_config(list(volumes), **sections)}})
 
-    def probe(self, *volumes, arguments=(), env=None, **sections):
-        return self.run_probe("-config=-", *arguments, stdin=self.config(*volumes, **sections), env=env)
+    def probe(self, *volumes, arguments=(), env=None, within=(), **sections):
+        return self.run_probe("-config=-", *arguments, stdin=self.config(*volumes, **sections), env=env, within=within)
 
     def steps(self, result):
         """{step: (result, text)} of the only volume, from JSON."""
@@ -330,6 +331,30 @@ class Verdicts(ProbeCase):
                           env={"SSL_CERT_FILE": cert})
         self.assert_fails("connection", "does the server speak TLS on this port?",
                           volume=self.volume(self.server["endpoint"].replace("http:", "https:")))
+
+
+    def test_the_authorities_of_arvados(self):
+        """/etc/arvados/ca-certificates.crt is trusted where it exists, unless SSL_CERT_FILE names another file."""
+        if "tls_endpoint" not in self.server:
+            self.skipTest("the S3 server has no TLS")
+        etc = os.path.join(self.dir.path, "etc")
+        os.makedirs(os.path.join(etc, "arvados"))
+        for file in ("passwd", "hosts", "ld.so.cache"):
+            shutil.copy(os.path.join("/etc", file), etc)
+        # In a mount namespace of its own, which ends with the process.
+        other_etc = ["unshare", "--mount", "sh", "-c", 'mount --bind "$0" /etc && exec "$@"', etc]
+        if subprocess.run([*other_etc, "true"], capture_output=True, check=False).returncode != 0:
+            self.skipTest("no mount namespaces here: needs root")
+        volume = self.volume(endpoint=self.server["tls_endpoint"])
+        result = self.probe(volume, within=other_etc)
+        self.assertEqual(result.returncode, 1, result.stdout)
+        self.assertIn("certificate is not accepted", result.stdout)
+        shutil.copy(self.server["ca_file"], os.path.join(etc, "arvados", "ca-certificates.crt"))
+        result = self.probe(volume, within=other_etc)
+        self.assertEqual((result.returncode, result.stderr), (0, ""), result.stdout)
+        cert, _ = certificate(self.dir.path, "another", 1)
+        result = self.probe(volume, within=other_etc, env={"SSL_CERT_FILE": cert})
+        self.assertEqual(result.returncode, 1, result.stdout)
 
 
 class Daemon(ProbeCase):
