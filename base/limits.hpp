@@ -218,6 +218,11 @@ inline constexpr minutes foreign_temp_age_min{24 * 60};
 /// The body of a pull or trash list. A balance tool sends at most 100,000 items of about 110 bytes (contract 5.3); six
 /// times that is still parsed, more is a mistake or an attack.
 inline constexpr std::size_t work_list_bytes_max = 64 * MiB;
+/// Items of such a list, and servers in all its items together: ten times what a balance tool sends. An item takes 100
+/// bytes of memory and two of the text "{}", so bytes alone would be no limit.
+inline constexpr std::size_t work_list_items_max = 1'000'000;
+/// Servers of one item: a balance tool names one.
+inline constexpr std::size_t pull_item_servers_max = 100;
 /// How much of the body of an error answer goes into the log (contract 2.3).
 inline constexpr std::size_t logged_body_bytes_max = 1024;
 
@@ -240,6 +245,10 @@ inline constexpr seconds net_first_byte_timeout{60};
 inline constexpr seconds net_progress_timeout{30};
 /// How long the body waits for "100 Continue" (RFC 9110 10.1.1 wants a bound; Go's client takes the same).
 inline constexpr seconds net_continue_wait{1};
+/// A server that let this many uploads in a row wait in vain, and took each of them afterwards, is not asked any more ...
+inline constexpr unsigned net_continue_silences = 2;
+/// ... for this long: there may be a new version of it, or another proxy before it, by then.
+inline constexpr minutes net_continue_unasked{5};
 /// Period of the client's tick on a loop with requests under way: the resolution of all its limits.
 inline constexpr milliseconds net_tick{50};
 /// How often idle connections are looked at, for those that the server has closed.
@@ -260,8 +269,14 @@ inline constexpr std::size_t net_bytes_per_turn_max = 512 * KiB;
 /// them at once.
 inline constexpr seconds net_addresses_lifetime{30};
 inline constexpr std::size_t net_addresses_kept_max = 256;
-/// Addresses tried for one connection: the connect limit is shared by them.
+/// Addresses tried for one connection.
 inline constexpr std::size_t net_addresses_tried_max = 8;
+/// An address that has not taken the connection by then is raced by the next one, so that one dead address of several
+/// costs this and not the whole connect limit. What RFC 8305 (section 5) recommends; a round trip around the world is less.
+inline constexpr milliseconds net_address_patience{250};
+/// Lookups of different names under way, of one client. They end when the name service lets them, not when nobody waits
+/// any more.
+inline constexpr std::size_t net_lookups_max = 64;
 /// Requests that may ask for more redirects get these: more is a loop.
 inline constexpr unsigned net_redirects_max = 10;
 
@@ -427,6 +442,11 @@ inline constexpr minutes pull_item_timeout{15};
 /// A server that sends nothing for so long is left for the next one. A keepstore that hashes 64 MiB from a cold disk
 /// before its first byte needs two or three seconds.
 inline constexpr seconds pull_silence_max{20};
+/// A server that sends slower than this, averaged over such a window of waiting for it, is left, too: dripping bytes, it
+/// would hold a worker for pull_attempt_timeout. 64 MiB at this rate would not come within that time anyway; four times
+/// what clients must reach (transfer_rate_bytes_min), since servers are near and well connected.
+inline constexpr std::size_t pull_rate_bytes_min = 64 * KiB;
+inline constexpr seconds pull_rate_window{20};
 /// Memory of each pull worker, beside the budget of requests: what is being hashed and what is being written.
 inline constexpr std::size_t pull_memory_bytes = 4 * MiB;
 inline constexpr std::size_t pull_queue_bytes = 1 * MiB;
@@ -434,6 +454,9 @@ static_assert(2 * pull_queue_bytes + 2 * chunk_size_bytes <= pull_memory_bytes);
 /// The list of a remote cluster's keep services: kept this long, fetched again this long after a failure (contract 7.3).
 inline constexpr minutes remote_services_lifetime{5};
 inline constexpr seconds remote_services_retry_after{3};
+/// An older list is served while a new one is fetched, up to this age; then readers wait for the new one. Services move
+/// rarely, and a list of which no service can be reached is fetched anew at once.
+inline constexpr minutes remote_services_served_max = 4 * remote_services_lifetime;
 /// Fetching it. The Go daemon lets its clients wait a minute; they give up after 20 s (contract 4.4).
 inline constexpr seconds remote_services_timeout{15};
 inline constexpr std::size_t remote_services_bytes_max = 4 * MiB;

@@ -70,6 +70,8 @@ error fetch_rounds::outcome() const {
 
 bool fetch_rounds::all_unreachable() const {
     return std::ranges::all_of(last_, [](const auto& entry) {
+        // Where nothing was sent, because we would not, nobody was out of reach.
+        if (entry.second.cause == net::failure::invalid_request) return false;
         return entry.second == errc::unavailable || entry.second == errc::timeout;
     });
 }

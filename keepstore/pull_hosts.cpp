@@ -8,6 +8,9 @@ namespace {
 
 namespace ip = boost::asio::ip;
 
+// "::ffff:" before an IPv4 address.
+constexpr unsigned mapped_prefix_bits = 96;
+
 std::optional<ip::address> address_in(std::string_view text) {
     boost::system::error_code malformed;
     const auto parsed = ip::make_address(std::string(text), malformed);
@@ -55,6 +58,15 @@ result<pull_hosts::rule> pull_hosts::parse_rule(std::string_view entry) {
         const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
         if (!base || ec != std::errc{} || end != digits.data() + digits.size() || bits > (base->is_v4() ? 32u : 128u))
             return wrong();
+        if (base->is_v6() && base->to_v6().is_v4_mapped()) {
+            // A network of IPv4 addresses, which are compared as such.
+            if (bits < mapped_prefix_bits)
+                return fail(errc::bad_request, "\"" + std::string(entry) +
+                                                   "\" is a network of IPv4 addresses and others; write it as IPv4, such as "
+                                                   "10.1.0.0/16");
+            return rule{.host = {}, .port = {}, .net = {.base = ip::make_address_v4(ip::v4_mapped, base->to_v6()),
+                                                        .bits = bits - mapped_prefix_bits}};
+        }
         return rule{.host = {}, .port = {}, .net = {.base = *base, .bits = bits}};
     }
     // An IPv6 address without brackets has more than one colon, and no port.

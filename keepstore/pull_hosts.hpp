@@ -31,8 +31,8 @@ class pull_hosts {
 
   private:
     struct network {
-        boost::asio::ip::address base;
-        unsigned bits = 0;
+        boost::asio::ip::address base;  // IPv4 where it is a mapped one.
+        unsigned bits = 0;              // At most those of the base.
     };
     struct rule {
         std::string host;                     // In lower case; empty: a network.

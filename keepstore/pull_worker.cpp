@@ -25,6 +25,30 @@ std::string make_token() {
     return out;
 }
 
+// Whether a source sends fast enough. Only time in which it was waited for counts: a slow disk here is not its fault.
+class source_pace {
+  public:
+    using duration = std::chrono::steady_clock::duration;
+    source_pace(std::size_t bytes_per_second, duration window) : rate_(bytes_per_second), window_(window) {}
+
+    [[nodiscard]] bool is_too_slow(std::size_t bytes, duration waited) {
+        bytes_ += bytes;
+        waited_ += waited;
+        if (waited_ < window_) return false;
+        const double wanted = static_cast<double>(rate_) * std::chrono::duration<double>(waited_).count();
+        const bool slow = static_cast<double>(bytes_) < wanted;
+        bytes_ = 0;
+        waited_ = {};
+        return slow;
+    }
+
+  private:
+    const std::size_t rate_;
+    const duration window_;
+    std::uint64_t bytes_ = 0;  // Of this window.
+    duration waited_{};
+};
+
 awaitable<bool> cancelled() {
     const auto state = co_await asio::this_coro::cancellation_state;
     co_return state.cancelled() != asio::cancellation_type::none;
@@ -45,8 +69,16 @@ awaitable<void> pull_worker::run(work_queue<pull_item>& queue) {
     while (true) {
         auto item = co_await queue.next();
         if (!item) co_return;
-        co_await execute(std::move(*item));
-        queue.done();
+        {
+            const work_queue<pull_item>::in_hand mark(queue);
+            // One item that needs more memory than there is must not end the worker for good.
+            try {
+                co_await execute(std::move(*item));
+            } catch (const std::exception& e) {
+                note_failed();
+                log::error(std::string("pull list: an item failed: ") + e.what());
+            }
+        }
         if (co_await cancelled()) co_return;
     }
 }
@@ -178,13 +210,24 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(incoming_block
     (*writer)->set_queue_bytes(limits::pull_queue_bytes);
     digest::md5_stream hash(store_.digest_,
                             {.queue_bytes = limits::pull_queue_bytes, .waypoint_stride = segment::fine_bytes});
+    source_pace pace(options_.rate_bytes_min, options_.rate_window);
     for (std::uint64_t offset = 0; offset < incoming.size;) {
         auto into = co_await pool_.acquire();
         if (!into) co_return ours(std::move(into.error()));
         const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), incoming.size - offset));
-        auto count = co_await incoming.response.read_full(into->bytes.first(wanted));
-        if (!count) co_return theirs(reading_error(std::move(count.error())));
-        if (*count != wanted) co_return theirs({errc::unavailable, "the block ends before its size"});
+        for (std::size_t have = 0; have < wanted;) {
+            const auto asked_at = std::chrono::steady_clock::now();
+            auto count = co_await incoming.response.read_some(into->bytes.first(wanted).subspan(have));
+            if (!count) co_return theirs(reading_error(std::move(count.error())));
+            if (*count == 0)
+                co_return theirs({errc::unavailable, net::to_string(incoming.response.from()) + ": the block ends before its size"});
+            have += *count;
+            const bool slow = pace.is_too_slow(*count, std::chrono::steady_clock::now() - asked_at);
+            if (slow && offset + have < incoming.size)
+                co_return theirs({errc::timeout, fmt::format("{}: sends less than {} KiB/s; is it overloaded, or the network?",
+                                                             net::to_string(incoming.response.from()),
+                                                             options_.rate_bytes_min / KiB)});
+        }
         const const_slice piece = into->freeze(wanted);
         if (auto added = co_await hash.update(piece); !added) co_return ours(std::move(added.error()));
         if (auto appended = co_await (*writer)->append(piece, until); !appended) co_return ours(std::move(appended.error()));

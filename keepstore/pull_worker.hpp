@@ -24,6 +24,9 @@ struct pull_options {
     net::phase_limits timing = {.connect = limits::net_connect_timeout,
                                 .first_byte = limits::pull_silence_max,
                                 .progress = limits::pull_silence_max};
+    /// One that drips is left as well: below this, averaged over a window of waiting for it.
+    std::size_t rate_bytes_min = limits::pull_rate_bytes_min;
+    std::chrono::steady_clock::duration rate_window = limits::pull_rate_window;
 };
 
 class pull_worker {

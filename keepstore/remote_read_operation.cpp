@@ -24,7 +24,18 @@ class response_source final : public block_source {
             failed_ = reading_error(std::move(count.error()));
             co_return std::unexpected(*failed_);
         }
+        if (*count == 0) {
+            failed_ = error(errc::unavailable, net::to_string(block_.response.from()) + ": the block ends before its size");
+            co_return std::unexpected(*failed_);
+        }
         left_ -= *count;
+        // Chunked bodies announce no length: one that goes on is not the block, whatever it begins with.
+        if (left_ == 0) {
+            if (auto end = co_await expect_end(block_); !end) {
+                failed_ = std::move(end.error());
+                co_return std::unexpected(*failed_);
+            }
+        }
         co_return count;
     }
 
@@ -35,6 +46,15 @@ class response_source final : public block_source {
     std::uint64_t left_;
     std::optional<error> failed_;  // The server's, not the volumes'.
 };
+
+std::string_view text_for_clients(errc code) {
+    switch (code) {
+        case errc::not_found: return "the remote cluster has no such block, or refuses to give it";
+        case errc::checksum_mismatch: return "the remote cluster's copies of the block are bad";
+        case errc::timeout: return "the remote cluster's keep services do not answer in time";
+        default: return "the remote cluster's keep services cannot be reached, or fail";
+    }
+}
 
 }  // namespace
 
@@ -61,7 +81,7 @@ awaitable<result<void>> remote_read_operation::prepare() {
 template <class Take>
 awaitable<result<void>> remote_read_operation::from_any_server(Take take) {
     auto list = co_await cluster_->get(request_.until);
-    if (!list) co_return std::unexpected(std::move(list.error()));
+    if (!list) co_return refused(list.error(), "the remote cluster's list of keep services cannot be had");
     const auto servers = in_probe_order(**list, request_.block.hash);
     fetch_rounds rounds(servers.size(), request_.until);
     while (true) {
@@ -87,7 +107,16 @@ awaitable<result<void>> remote_read_operation::from_any_server(Take take) {
         rounds.failed(*chosen, std::move(failure_));
     }
     if (rounds.all_unreachable()) cluster_->suspect();
-    co_return std::unexpected(rounds.outcome());
+    co_return refused(rounds.outcome(), text_for_clients(rounds.outcome().code));
+}
+
+// Which servers were asked, where they are, and what each of them said is for the log: the client may be anybody.
+std::unexpected<error> remote_read_operation::refused(const error& why, std::string_view text) const {
+    if (why == errc::cancelled) return fail(errc::cancelled);
+    // That a block is not there is no event.
+    log::write(why == errc::not_found ? log::level::debug : log::level::warning, "cannot read a block of another cluster",
+               {{"block", request_.block.bare()}, {"RequestID", request_.request_id}, {"error", why.text}});
+    return fail(why.code, std::string(text), why.cause);
 }
 
 awaitable<result<std::uint64_t>> remote_read_operation::send_to(block_sink& sink) {
@@ -119,7 +148,8 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(i
             }
             const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), block.size - offset));
             auto count = co_await block.response.read_full(into->bytes.first(wanted));
-            if (count && *count != wanted) count = fail(errc::unavailable, "the block ends before its size");
+            if (count && *count != wanted)
+                count = fail(errc::unavailable, net::to_string(block.response.from()) + ": the block ends before its size");
             if (!count) {
                 error why = reading_error(std::move(count.error()));
                 const auto hashed = co_await hash.drain();

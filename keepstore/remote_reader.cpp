@@ -11,8 +11,13 @@ bool callers_mistake(const error& why) {
 
 }  // namespace
 
-remote_reader::remote_reader(std::vector<cluster> clusters, block_store& store) : store_(store) {
-    for (auto& c : clusters) clusters_[c.id] = std::make_unique<remote_services>(std::move(c.api), *c.client);
+remote_reader::remote_reader(std::vector<cluster> clusters, block_store& store, remote_services_options options)
+    : store_(store) {
+    for (auto& c : clusters) clusters_[c.id] = std::make_shared<remote_services>(std::move(c.api), *c.client, options);
+}
+
+remote_reader::~remote_reader() {
+    for (const auto& [id, services] : clusters_) services->close();
 }
 
 awaitable<result<std::uint64_t>> remote_reader::read(const remote_read_request& request, block_sink& sink) {

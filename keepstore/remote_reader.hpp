@@ -32,12 +32,15 @@ class remote_reader {
     };
 
     /// `store` gives memory and hashing, and takes copies; it must outlive the reader.
-    remote_reader(std::vector<cluster>, block_store& store);
+    remote_reader(std::vector<cluster>, block_store& store, remote_services_options = {});
+    ~remote_reader();
+    remote_reader(const remote_reader&) = delete;
+    remote_reader& operator=(const remote_reader&) = delete;
 
     /// Sends the block whole. A server that fails, also in mid-stream, is replaced by the next one.
     /// \returns its size. errc::unauthorized (no token), bad_request (hint, unknown cluster, obsolete token), io_error
     /// (token that cannot be salted), not_found (the cluster has it not, or refuses), unavailable, timeout,
-    /// checksum_mismatch (wrong bytes or size), cancelled.
+    /// checksum_mismatch (wrong bytes or size), cancelled. The texts name no server of the other cluster; the log does.
     [[nodiscard]] awaitable<result<std::uint64_t>> read(const remote_read_request&, block_sink&);
 
     struct stored_copy {
@@ -59,7 +62,7 @@ class remote_reader {
     friend class remote_read_operation;
 
     block_store& store_;
-    std::map<std::string, std::unique_ptr<remote_services>, std::less<>> clusters_;  // Constant after construction.
+    std::map<std::string, std::shared_ptr<remote_services>, std::less<>> clusters_;  // Constant after construction.
     std::atomic<std::uint64_t> blocks_{0};
     std::atomic<std::uint64_t> bytes_{0};
     std::atomic<std::uint64_t> errors_{0};

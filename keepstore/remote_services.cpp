@@ -3,6 +3,9 @@
 #include "base/limits.hpp"
 #include "digest/md5.hpp"
 
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -68,51 +71,101 @@ std::vector<const remote_service*> in_probe_order(const remote_service_list& lis
     return out;
 }
 
+class remote_services::fetch_mark {
+  public:
+    explicit fetch_mark(remote_services& home) noexcept : home_(home) {}
+    ~fetch_mark() { home_.fetch_ended(); }
+    fetch_mark(const fetch_mark&) = delete;
+    fetch_mark& operator=(const fetch_mark&) = delete;
+
+  private:
+    remote_services& home_;
+};
+
 awaitable<result<remote_services::list_ptr>> remote_services::get(deadline until) {
+    const auto executor = co_await asio::this_coro::executor;
     while (true) {
         one_shot<bool> ready;
-        bool ours = false;
+        std::unique_ptr<fetch_mark> mark;
+        list_ptr old;
         {
             const std::lock_guard lock(mutex_);
-            const bool holds = clock::now() < refresh_at_;
-            if (list_ && (holds || fetching_)) co_return list_;
-            if (!list_ && holds && last_error_) co_return std::unexpected(*last_error_);
-            if (fetching_) waiters_.push_back(ready);
-            else ours = fetching_ = true;
+            const auto now = clock::now();
+            if (now < refresh_at_) {
+                if (list_) co_return list_;
+                if (last_error_) co_return std::unexpected(*last_error_);
+            }
+            if (!fetching_) {
+                mark = std::make_unique<fetch_mark>(*this);
+                fetching_ = true;
+            }
+            if (list_ && now < fetched_at_ + options_.served_max) old = list_;
+            else waiters_.push_back(ready);
         }
-        if (ours) co_return co_await fetch(until);
+        if (mark) {
+            // Not this caller's own: it may have little time, or leave.
+            asio::co_spawn(executor, fetch(shared_from_this(), std::move(mark)), [](const std::exception_ptr&) {});
+        }
+        if (old) co_return old;
+        asio::steady_timer timer(executor);
+        if (!until.is_never()) {
+            timer.expires_at(until.at());
+            timer.async_wait([ready](const boost::system::error_code& code) {
+                if (!code) ready.set(fail(errc::timeout, "the list of the remote cluster's keep services does not come in time"));
+            });
+        }
         auto woken = co_await ready.wait();
         if (!woken) {
             const std::lock_guard lock(mutex_);
             std::erase_if(waiters_, [&](const auto& w) { return w.same_as(ready); });
             co_return std::unexpected(std::move(woken.error()));
         }
-        // Whoever fetched may have been cancelled: look again.
     }
 }
 
-// By the one that set fetching_.
-awaitable<result<remote_services::list_ptr>> remote_services::fetch(deadline until) {
-    auto got = co_await ask(until.within(limits::remote_services_timeout));
+awaitable<void> remote_services::fetch(std::shared_ptr<remote_services> self, std::unique_ptr<fetch_mark> mark) {
+    result<list_ptr> got = fail(errc::unavailable);
+    try {
+        got = co_await self->ask(deadline::in(limits::remote_services_timeout));
+    } catch (const std::exception& e) {
+        got = fail(errc::unavailable, std::string("the list of keep services cannot be fetched: ") + e.what());
+    }
+    self->keep(std::move(got));
+    mark.reset();
+}
+
+void remote_services::keep(result<list_ptr> got) {
+    const std::lock_guard lock(mutex_);
+    const auto now = clock::now();
+    if (got) {
+        list_ = std::move(*got);
+        last_error_.reset();
+        fetched_at_ = now;
+        refresh_at_ = now + options_.lifetime;
+    } else {
+        // Until the next attempt the old list, if there is one, has to do.
+        last_error_ = std::move(got.error());
+        refresh_at_ = now + options_.retry_after;
+    }
+}
+
+void remote_services::fetch_ended() {
     std::deque<one_shot<bool>> wake;
     {
         const std::lock_guard lock(mutex_);
         fetching_ = false;
         wake.swap(waiters_);
-        const auto now = clock::now();
-        if (got) {
-            list_ = *got;
-            last_error_.reset();
-            fetched_at_ = now;
-            refresh_at_ = now + limits::remote_services_lifetime;
-        } else if (!(got.error() == errc::cancelled)) {
-            last_error_ = got.error();
-            refresh_at_ = now + limits::remote_services_retry_after;
-            if (list_) got = list_;  // The old one may do.
-        }
     }
     for (const auto& w : wake) w.set(true);
-    co_return got;
+}
+
+void remote_services::close() {
+    std::deque<one_shot<bool>> gone;
+    {
+        const std::lock_guard lock(mutex_);
+        gone.swap(waiters_);
+    }
+    for (const auto& w : gone) w.set(fail(errc::cancelled));
 }
 
 awaitable<result<remote_services::list_ptr>> remote_services::ask(deadline until) {
@@ -143,7 +196,7 @@ awaitable<result<remote_services::list_ptr>> remote_services::ask(deadline until
 
 void remote_services::suspect() {
     const std::lock_guard lock(mutex_);
-    refresh_at_ = std::min(refresh_at_, std::max(clock::now(), fetched_at_ + limits::remote_services_retry_after));
+    refresh_at_ = std::min(refresh_at_, std::max(clock::now(), fetched_at_ + options_.retry_after));
 }
 
 }  // namespace keepstore::core

@@ -1,5 +1,7 @@
 #include "keepstore/remote_token.hpp"
 
+#include "net/text.hpp"
+
 #include <fmt/format.h>
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -35,6 +37,8 @@ result<std::string> salt_token(std::string_view token, std::string_view cluster_
         if (is_version_1(token)) return fail(errc::bad_request, "obsolete token format");
         return fail(errc::io_error, "badly formatted token");
     };
+    // Such a token cannot be sent: it would be refused here, too, but as if the other cluster had failed.
+    if (!net::is_header_value(token)) return fail(errc::io_error, "badly formatted token");
     if (!token.starts_with("v2/")) return malformed();
     const auto slash = token.find('/', 3);
     if (slash == std::string_view::npos) return malformed();

@@ -64,6 +64,18 @@ class work_queue {
         return in_progress_;
     }
 
+    /// Calls done() when it goes, whatever became of the work.
+    class in_hand {
+      public:
+        explicit in_hand(work_queue& queue) noexcept : queue_(queue) {}
+        ~in_hand() { queue_.done(); }
+        in_hand(const in_hand&) = delete;
+        in_hand& operator=(const in_hand&) = delete;
+
+      private:
+        work_queue& queue_;
+    };
+
   private:
     void hand_out(std::vector<std::pair<one_shot<Item>, Item>>& wake) {
         while (!waiters_.empty() && !pending_.empty()) {

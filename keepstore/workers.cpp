@@ -82,8 +82,15 @@ awaitable<void> run_trash_worker(block_store& store, work_queue<trash_item>& que
     while (true) {
         auto item = co_await queue.next();
         if (!item) co_return;
-        co_await execute_trash_item(store, std::move(*item));
-        queue.done();
+        {
+            const work_queue<trash_item>::in_hand mark(queue);
+            // One item that needs more memory than there is must not end the worker for good.
+            try {
+                co_await execute_trash_item(store, std::move(*item));
+            } catch (const std::exception& e) {
+                log::error(std::string("trash list: an item failed: ") + e.what());
+            }
+        }
         if (co_await cancelled()) co_return;
     }
 }

@@ -18,6 +18,8 @@ class address_cache {
     /// Empty if nothing is known, or no longer.
     [[nodiscard]] addresses find(const std::string& host) const;
     void keep(const std::string& host, addresses);
+    /// One of them has taken a connection, and others before it have not: it is the first from now on.
+    void prefer(const std::string& host, const boost::asio::ip::address&);
     /// They did not work: ask again.
     void forget(const std::string& host);
 

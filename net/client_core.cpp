@@ -114,6 +114,7 @@ awaitable<result<response>> client_core::send(request r, deadline until) {
                                                "the HTTP client is closed: the program is stopping"));
     }
     const auto pool = pool_for(co_await asio::this_coro::executor);
+    if (r.expect_continue && shared_->continues.is_silent(r.to, steady::now())) r.expect_continue = false;
     for (unsigned followed = 0;;) {
         auto answer = co_await send_once(pool, r, until);
         if (!answer) co_return std::unexpected(std::move(answer.error()));

@@ -3,6 +3,7 @@
 
 #include "net/address_cache.hpp"
 #include "net/client_counters.hpp"
+#include "net/continue_memory.hpp"
 #include "net/http_client.hpp"
 #include "net/tls_context.hpp"
 
@@ -24,7 +25,8 @@ struct client_shared {
 
     std::atomic<bool> closed{false};
     client_counters counters;
-    address_cache addresses;
+    const std::shared_ptr<address_cache> addresses = std::make_shared<address_cache>();  ///< Lookups may outlive the client.
+    continue_memory continues;
 
   private:
     static std::uint64_t next_id() {

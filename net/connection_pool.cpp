@@ -76,6 +76,7 @@ void connection_pool::place::release(std::unique_ptr<transport> connection, stea
 
 connection_pool::connection_pool(std::shared_ptr<client_shared> shared, const asio::any_io_executor& executor)
     : shared_(std::move(shared)), executor_(executor),
+      lookups_(std::make_shared<name_lookups>(executor, shared_->addresses)),
       watches_(executor, [this](steady::time_point now) { return housekeeping(now); }) {}
 
 connection_pool::~connection_pool() = default;

@@ -5,6 +5,7 @@
 #pragma once
 
 #include "net/client_shared.hpp"
+#include "net/name_lookups.hpp"
 #include "net/transport.hpp"
 #include "net/watch_list.hpp"
 
@@ -60,6 +61,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
 
     [[nodiscard]] watch_list& watches() noexcept { return watches_; }
     [[nodiscard]] client_shared& shared() noexcept { return *shared_; }
+    [[nodiscard]] name_lookups& lookups() noexcept { return *lookups_; }
 
     /// Drops idle connections and fails waiters; the client is closed. From any thread, also while the context goes.
     void close_from_any_thread();
@@ -103,6 +105,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
 
     const std::shared_ptr<client_shared> shared_;
     const asio::any_io_executor executor_;
+    const std::shared_ptr<name_lookups> lookups_;
     std::list<places> servers_;  ///< A handful; those with nothing in them are removed by the tick.
     watch_list watches_;
     bool ended_ = false;  ///< The context is being destroyed: no more timers, no more idle connections.

@@ -1,36 +1,34 @@
 #include "net/connector.hpp"
 
+#include "net/local_address.hpp"
+
 #include <boost/asio/ip/tcp.hpp>
 #include <fmt/format.h>
 
-#include <netinet/in.h>
-#include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <vector>
 
 namespace keepstore::net {
 namespace {
 
 using socket_type = transport::socket_type;
 using addresses = address_cache::addresses;
-using resolved = std::pair<boost::system::error_code, addresses>;
 
-// Addresses that have a meaning for this host alone, and behind which clouds keep credentials: 169.254.0.0/16 (of all big
-// clouds), fe80::/10, Amazon's fd00:ec2::254, Alibaba's 100.100.100.200, Azure's 168.63.129.16.
-bool is_link_local(const asio::ip::address& a) {
-    if (a.is_v6() && a.to_v6().is_v4_mapped())
-        return is_link_local(asio::ip::make_address_v4(asio::ip::v4_mapped, a.to_v6()));
-    if (a.is_v6()) return a.to_v6().is_link_local() || a.to_string() == "fd00:ec2::254";
-    const auto v4 = a.to_v4().to_uint();
-    return v4 >> 16 == 0xa9fe || v4 == 0x646464c8 || v4 == 0xa83f8110;
-}
+/// A connection that may come about.
+struct attempt {
+    asio::ip::address address;
+    socket_type socket;
+};
 
 class connector {
   public:
-    connector(client_shared& shared, const endpoint& to, watch& w, steady::time_point due, steady::time_point whole)
-        : shared_(shared), to_(to), watch_(w), due_(std::min(due, whole)), whole_(whole) {}
+    connector(client_shared& shared, name_lookups& lookups, const endpoint& to, watch& w, steady::time_point due,
+              steady::time_point whole)
+        : shared_(shared), lookups_(lookups), to_(to), watch_(w), due_(std::min(due, whole)), whole_(whole) {}
 
     awaitable<result<std::unique_ptr<transport>>> open() {
         auto found = co_await resolve();
@@ -40,24 +38,12 @@ class connector {
                                                    "the address is link-local or a cloud's metadata service; such servers "
                                                    "are never asked here"));
         }
-        std::string last;
-        bool expired = false;
-        for (std::size_t i = 0; i < found->size(); ++i) {
-            const auto now = steady::now();
-            const auto share = now + (due_ - now) / static_cast<std::ptrdiff_t>(found->size() - i);
-            socket_type socket(co_await asio::this_coro::executor);
-            const int code = co_await connect(socket, (*found)[i], share);
-            if (code == 0) co_return co_await secure(std::move(socket));
-            if (code == ECANCELED) co_return std::unexpected(cancelled());
-            expired = code == ETIMEDOUT;
-            last = std::generic_category().message(code);
+        auto socket = co_await connect(*found);
+        if (!socket) {
+            if (socket.error() != errc::cancelled) shared_.addresses->forget(to_.host);  // The name may have moved.
+            co_return std::unexpected(std::move(socket.error()));
         }
-        // The name may have moved.
-        shared_.addresses.forget(to_.host);
-        if (expired && steady::now() >= due_) co_return std::unexpected(timed_out("no answer to the connection attempt"));
-        co_return std::unexpected(unavailable(
-            failure::connect, fmt::format("cannot connect: {}; does the server run, on this port, and does a firewall "
-                                          "let us through?", last)));
+        co_return co_await secure(std::move(*socket));
     }
 
   private:
@@ -81,32 +67,22 @@ class connector {
             const auto parsed = asio::ip::make_address(address, malformed);
             if (name == host && !malformed) fixed.push_back(parsed);
         }
-        if (!fixed.empty()) co_return fixed;
+        if (auto known = shared_.addresses->find(host); !known.empty()) co_return known;
+        if (!fixed.empty()) {
+            shared_.addresses->keep(host, fixed);
+            co_return fixed;
+        }
         boost::system::error_code not_address;
         const auto literal = asio::ip::make_address(host, not_address);
         if (!not_address) co_return addresses{literal};
-        if (auto known = shared_.addresses.find(host); !known.empty()) co_return known;
-
-        // By a callback, so that a caller that is cancelled need not wait for the name service.
-        one_shot<resolved> answer;
-        auto resolver = std::make_shared<asio::ip::tcp::resolver>(co_await asio::this_coro::executor);
-        // If the context goes instead of calling back: the coroutine, owned by nobody else, is handed to the scheduler.
-        // Held by the callback alone, not by this frame.
-        std::shared_ptr<void> last(nullptr, [answer](void*) { answer.set(fail(errc::cancelled)); });
-        auto take = [answer, resolver, end = std::move(last)](const boost::system::error_code& code, const auto& results) {
-            addresses found;
-            for (const auto& r : results) {
-                const auto address = r.endpoint().address();
-                if (found.size() < limits::net_addresses_tried_max && std::ranges::find(found, address) == found.end()) {
-                    found.push_back(address);
-                }
-            }
-            answer.set(resolved(code, std::move(found)));
-        };
-        resolver->async_resolve(host, std::to_string(to_.port), asio::ip::tcp::resolver::numeric_service, std::move(take));
-        std::optional<resolved> got;
-        const auto outcome = co_await watch_.wait(answer, got, due_);
-        if (outcome != waited::ready) resolver->cancel();
+        const auto answer = lookups_.ask(host);
+        if (!answer) {
+            co_return std::unexpected(unavailable(failure::resolve, "too many names are being looked up; does the name service "
+                                                                    "work?"));
+        }
+        std::optional<name_lookups::answer> got;
+        const auto outcome = co_await watch_.wait(*answer, got, due_);
+        if (outcome != waited::ready) lookups_.leave(host, *answer);
         if (outcome == waited::cancelled) co_return std::unexpected(cancelled());
         if (outcome != waited::ready) co_return std::unexpected(timed_out("the name service does not answer"));
         auto& [code, found] = *got;
@@ -115,26 +91,73 @@ class connector {
                 failure::resolve, fmt::format("cannot resolve the host name: {}; is it spelled right, and does the name "
                                               "service work?", code ? code.message() : "no address")));
         }
-        shared_.addresses.keep(host, found);
         co_return std::move(found);
     }
 
-    /// \returns 0 or errno; ETIMEDOUT and ECANCELED for our own reasons too.
-    awaitable<int> connect(socket_type& socket, const asio::ip::address& address, steady::time_point due) {
-        const asio::ip::tcp::endpoint to(address, to_.port);
+    /// The first connection that comes about. The attempts run side by side: a new one begins when the last one has
+    /// failed, or has taken longer than limits::net_address_patience.
+    awaitable<result<socket_type>> connect(const addresses& found) {
+        const auto executor = co_await asio::this_coro::executor;
+        std::vector<attempt> running;
+        std::size_t next = 0;
+        auto next_at = steady::now();
+        int last = 0;
+        for (;;) {
+            while (next < found.size() && (running.empty() || steady::now() >= next_at)) {
+                attempt& a = running.emplace_back(found[next++], socket_type(executor));
+                next_at = steady::now() + limits::net_address_patience;
+                const int code = begin(a);
+                if (code == 0) co_return win(a, found);
+                if (code == EINPROGRESS) continue;
+                last = code;
+                running.pop_back();
+            }
+            if (running.empty()) break;
+            // Only one socket can be waited for; the others are looked at with each tick.
+            auto due = running.size() > 1 ? std::min(due_, steady::now() + limits::net_tick) : due_;
+            if (next < found.size()) due = std::min(due, next_at);
+            const auto outcome = co_await watch_.wait(running.back().socket, socket_type::wait_write, due);
+            if (outcome != waited::ready && outcome != waited::expired) co_return std::unexpected(cancelled());
+            for (std::size_t i = running.size(); i-- > 0;) {
+                const int code = state_of(running[i]);
+                if (code == 0) co_return win(running[i], found);
+                if (code == EINPROGRESS) continue;
+                last = code;
+                if (i + 1 == running.size()) next_at = steady::now();
+                running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+            }
+            if (steady::now() >= due_ && !running.empty()) {
+                co_return std::unexpected(timed_out("no answer to the connection attempt"));
+            }
+        }
+        co_return std::unexpected(unavailable(
+            failure::connect, fmt::format("cannot connect: {}; does the server run, on this port, and does a firewall "
+                                          "let us through?", std::generic_category().message(last))));
+    }
+
+    socket_type win(attempt& a, const addresses& found) {
+        if (a.address != found.front()) shared_.addresses->prefer(to_.host, a.address);
+        return std::move(a.socket);
+    }
+
+    /// \returns 0 or errno.
+    int begin(attempt& a) const {
+        const asio::ip::tcp::endpoint to(a.address, to_.port);
         boost::system::error_code code;
-        socket.open(to.protocol(), code);
-        if (!code) socket.native_non_blocking(true, code);
-        if (!code) socket.set_option(asio::ip::tcp::no_delay(true), code);
-        if (code) co_return code.value();
-        int failed = ::connect(socket.native_handle(), to.data(), static_cast<socklen_t>(to.size())) == 0 ? 0 : errno;
-        if (failed != EINPROGRESS) co_return failed;
-        const auto outcome = co_await watch_.wait(socket, socket_type::wait_write, due);
-        if (outcome == waited::expired) co_return ETIMEDOUT;
-        if (outcome != waited::ready) co_return ECANCELED;
+        a.socket.open(to.protocol(), code);
+        if (!code) a.socket.native_non_blocking(true, code);
+        if (!code) a.socket.set_option(asio::ip::tcp::no_delay(true), code);
+        if (code) return code.value();
+        return ::connect(a.socket.native_handle(), to.data(), static_cast<socklen_t>(to.size())) == 0 ? 0 : errno;
+    }
+
+    /// \returns 0 or errno; EINPROGRESS: nothing is known yet.
+    static int state_of(attempt& a) {
+        pollfd look{a.socket.native_handle(), POLLOUT, 0};
+        if (::poll(&look, 1, 0) < 1) return EINPROGRESS;
+        int failed = 0;
         socklen_t size = sizeof failed;
-        if (::getsockopt(socket.native_handle(), SOL_SOCKET, SO_ERROR, &failed, &size) != 0) co_return errno;
-        co_return failed;
+        return ::getsockopt(look.fd, SOL_SOCKET, SO_ERROR, &failed, &size) == 0 ? failed : errno;
     }
 
     awaitable<result<std::unique_ptr<transport>>> secure(socket_type socket) {
@@ -169,6 +192,7 @@ class connector {
     }
 
     client_shared& shared_;
+    name_lookups& lookups_;
     const endpoint& to_;
     watch& watch_;
     const steady::time_point due_;
@@ -177,9 +201,10 @@ class connector {
 
 }  // namespace
 
-awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared& shared, const endpoint& to, watch& w,
-                                                              steady::time_point due, steady::time_point whole) {
-    connector c(shared, to, w, due, whole);
+awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared& shared, name_lookups& lookups,
+                                                              const endpoint& to, watch& w, steady::time_point due,
+                                                              steady::time_point whole) {
+    connector c(shared, lookups, to, w, due, whole);
     co_return co_await c.open();
 }
 

@@ -1,16 +1,18 @@
-/// Opens connections: name, addresses in the system's order, TCP, TLS.
+/// Opens connections: name, addresses, TCP, TLS. Addresses are tried in the system's order, each in a race with those
+/// before it that have not answered yet (RFC 8305); the one that wins is tried first from then on.
 #pragma once
 
 #include "net/client_shared.hpp"
+#include "net/name_lookups.hpp"
 #include "net/transport.hpp"
 #include "net/watch_list.hpp"
 
 namespace keepstore::net {
 
 /// \returns a connection that is ready for a request. `due` is the end of the connect limit, `whole` that of the whole
-/// call. Each address gets an equal share of what is left. Awaited in place.
-[[nodiscard]] awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared&, const endpoint&, watch&,
-                                                                            steady::time_point due,
+/// call. Awaited in place.
+[[nodiscard]] awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared&, name_lookups&, const endpoint&,
+                                                                            watch&, steady::time_point due,
                                                                             steady::time_point whole);
 
 }  // namespace keepstore::net

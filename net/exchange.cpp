@@ -107,7 +107,7 @@ awaitable<result<void>> exchange::connect(bool fresh) {
         co_return result<void>{};
     }
     auto opened =
-        co_await open_connection(shared_, to_, watch_, steady::now() + timing_.connect, whole_.at());
+        co_await open_connection(shared_, pool_->lookups(), to_, watch_, steady::now() + timing_.connect, whole_.at());
     if (!opened) co_return fail_with(std::move(opened.error()));
     connection_ = std::move(*opened);
     co_return result<void>{};
@@ -217,6 +217,7 @@ awaitable<result<void>> exchange::send_body(body_feed& feed) {
 awaitable<result<void>> exchange::run(const request& r, std::string head, body_feed& feed) {
     head_request_ = r.method == "HEAD";
     const bool ask_first = r.expect_continue && feed.size() > 0;
+    bool waited_in_vain = false;
     std::vector<iovec> pieces;
     pieces.reserve(2 + feed.pieces().size());
     pieces.push_back(vector_of(std::as_bytes(std::span(head))));
@@ -226,6 +227,7 @@ awaitable<result<void>> exchange::run(const request& r, std::string head, body_f
         if (*sent) {
             const auto word = co_await read_head(steady::now() + limits::net_continue_wait);
             if (!word) co_return std::unexpected(word.error());
+            waited_in_vain = *word == head_end::go_on && interim_ == 0;
         }
         pieces.clear();
     }
@@ -258,6 +260,8 @@ awaitable<result<void>> exchange::run(const request& r, std::string head, body_f
         const auto end = co_await read_head(std::nullopt);
         if (!end) co_return std::unexpected(end.error());
     }
+    // A server that is only slow says the word late.
+    if (waited_in_vain && !continued_ && head_.status < 300) shared_.continues.note_silence(to_, steady::now());
     shared_.counters.responses.add();
     co_return begin_body();
 }
@@ -293,6 +297,10 @@ result<exchange::head_step> exchange::take_head() {
     if (head_.status >= 200) {
         answered_ = true;
         return head_step::final;
+    }
+    if (head_.status == 100) {
+        continued_ = true;
+        shared_.continues.note_word(to_);
     }
     if (++interim_ > limits::net_interim_responses_max) {
         return fail_with(failure::malformed, errc::io_error, "too many interim responses");

@@ -104,6 +104,7 @@ class exchange {
     bool sent_all_ = false;
     bool send_failed_ = false;
     bool answered_ = false;  ///< The final head is in head_.
+    bool continued_ = false;  ///< The server has said "100 Continue".
 
     // Receiving.
     head_scanner scanner_;

@@ -93,7 +93,7 @@ struct request {
     std::vector<const_slice> body;
     body_source* source = nullptr;
     /// Sends "Expect: 100-continue" and waits for the server's word, or limits::net_continue_wait, before the body.
-    /// Without a body it is ignored.
+    /// Without a body it is ignored, and towards servers that have turned out never to say it.
     bool expect_continue = false;
     phase_limits timing;
     /// Redirects (301, 302, 303, 307, 308) followed for GET and HEAD; 0 gives them to the caller. Towards another scheme,

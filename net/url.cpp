@@ -35,6 +35,9 @@ result<endpoint> parse_authority(bool tls, std::string_view text) {
     if (text.starts_with('[')) {
         const auto end = text.find(']');
         if (end == std::string_view::npos) return bad("no closing bracket after the address");
+        // A scope ("fe80::1%eth0") means something on the host that wrote it down only, and would make one address look
+        // like many.
+        if (text.substr(0, end).contains('%')) return bad("IPv6 address with a scope");
         boost::system::error_code code;
         const auto address = boost::asio::ip::make_address_v6(std::string(text.substr(1, end - 1)), code);
         if (code) return bad("malformed IPv6 address");

@@ -4,6 +4,8 @@
 #include "tests/keepstore/store_fixture.hpp"
 #include "tests/net/script_server.hpp"
 
+#include <fmt/format.h>
+
 #include <mutex>
 #include <string>
 #include <vector>
@@ -19,6 +21,8 @@ struct service_plan {
     bool silent = false;                       ///< Takes the request and says nothing.
     std::string headers;                       ///< More of them, each with its CRLF.
     int fails_first = 0;                       ///< So many requests get a 503 before.
+    enum class framing { length, chunked, endless };
+    framing how = framing::length;  ///< Chunked: no Content-Length. Endless: after the body there is always more.
 };
 
 class keep_service {
@@ -50,12 +54,27 @@ class keep_service {
                 p.send("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n");
                 continue;
             }
+            if (plan_.how != service_plan::framing::length) {
+                if (!send_chunked(p)) return;
+                continue;
+            }
             const std::size_t size = plan_.announce == std::string::npos ? plan_.body.size() : plan_.announce;
             p.send("HTTP/1.1 " + std::to_string(plan_.status) + " X\r\nContent-Length: " + std::to_string(size) + "\r\n" +
                    plan_.headers + "\r\n");
             p.send(std::string_view(plan_.body).substr(0, plan_.cut_at));
             if (plan_.cut_at != std::string::npos || size != plan_.body.size()) return;
         }
+    }
+
+    bool send_chunked(peer& p) const {
+        p.send("HTTP/1.1 " + std::to_string(plan_.status) + " X\r\nTransfer-Encoding: chunked\r\n" + plan_.headers + "\r\n");
+        const auto send_piece = [&](std::string_view text) { return p.send(fmt::format("{:x}\r\n{}\r\n", text.size(), text)); };
+        // Not as large as any buffer.
+        for (std::size_t at = 0; at < plan_.body.size(); at += 100'003)
+            if (!send_piece(std::string_view(plan_.body).substr(at, 100'003))) return false;
+        while (plan_.how == service_plan::framing::endless)
+            if (!send_piece("more")) return false;
+        return p.send("0\r\n\r\n");
     }
 
     const service_plan plan_;

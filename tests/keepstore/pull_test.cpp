@@ -1,6 +1,7 @@
 /// Pull lists: which servers are asked, what of their answers is believed, where it goes.
 #include "keepstore/copy_check.hpp"
 #include "keepstore/pull_worker.hpp"
+#include "keepstore/workers.hpp"
 #include "tests/keepstore/fetch_fixture.hpp"
 
 #include <boost/asio/detached.hpp>
@@ -122,6 +123,9 @@ TEST_CASE("servers are tried in the list's order until one has the block as it s
         {"shorter", {.body = content.substr(0, content.size() - 1)}},
         {"cut short", {.body = content, .cut_at = chunk + 5}},
         {"says nothing", {.silent = true}},
+        {"chunked, longer", {.body = longer, .how = service_plan::framing::chunked}},
+        {"chunked, shorter", {.body = content.substr(0, chunk), .how = service_plan::framing::chunked}},
+        {"chunked, without an end", {.body = content, .how = service_plan::framing::endless}},
         {"stands still", {.body = content.substr(0, chunk), .announce = content.size()}},
     };
     for (const auto& r : rows) {
@@ -135,6 +139,89 @@ TEST_CASE("servers are tried in the list's order until one has the block as it s
         CHECK(f.stored(0, name_of(content)) == content);
         CHECK(f.worker.snapshot().pulled_total == 1);
         CHECK(f.worker.snapshot().failed_total == 0);
+    }
+}
+
+TEST_CASE("a block may come in chunks", "[keepstore][pull]") {
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, 2 * chunk + 99}) {
+        pull_fixture f;
+        const std::string content = make_content(size, 21);
+        keep_service source({.body = content, .how = service_plan::framing::chunked});
+        f.pull(content, {source.url()}, f.uuid(0));
+        CHECK(f.stored(0, name_of(content)) == content);
+        CHECK(source.requests().size() == 1);
+    }
+}
+
+TEST_CASE("a server that drips bytes is left for the next one", "[keepstore][pull]") {
+    const std::string content = make_content(3 * chunk, 22);
+    // 4 KiB each 10 ms: it would take more than two seconds, and is never silent.
+    std::atomic<std::size_t> sent{0};
+    script_server drips([&](peer& p, int) {
+        p.head();
+        p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(content.size()) + "\r\n\r\n");
+        pollfd hangup{p.fd(), POLLRDHUP, 0};
+        for (std::size_t at = 0; at < content.size() && p.send(std::string_view(content).substr(at, 4096)); at += 4096) {
+            sent = at;
+            if (::poll(&hangup, 1, 10) == 1) return;
+        }
+    });
+    keep_service good({.body = content});
+    SECTION("below the rate") {
+        pull_fixture f({.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s}, .rate_bytes_min = 8 * MiB, .rate_window = 500ms});
+        f.pull(content, {"http://127.0.0.1:" + std::to_string(drips.port()), good.url()}, f.uuid(0));
+        CHECK(good.requests().size() == 1);
+        CHECK(f.stored(0, name_of(content)) == content);
+        CHECK(sent < content.size() - 4096);
+    }
+    SECTION("above it") {
+        pull_fixture f({.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s}, .rate_bytes_min = 1, .rate_window = 50ms});
+        f.pull(content, {"http://127.0.0.1:" + std::to_string(drips.port()), good.url()}, f.uuid(0));
+        CHECK(good.requests().empty());
+        CHECK(f.stored(0, name_of(content)) == content);
+    }
+}
+
+TEST_CASE("an item that throws is a failed one, and its worker goes on", "[keepstore][pull][trash]") {
+    pull_fixture f;
+    f.faulty[0]->plan.throws = true;
+    const std::string content = "after the end of memory";
+    const auto name = name_of(content);
+    const std::string locator = name.hex() + "+" + std::to_string(content.size());
+    asio::io_context& context = new_context();
+    asio::cancellation_signal stop;
+    bool ended = false;
+    const auto over = [&](const std::exception_ptr& thrown) {
+        CHECK(!thrown);
+        ended = true;
+    };
+    SECTION("of a pull list") {
+        keep_service source({.body = content});
+        core::work_queue<core::pull_item> queue;
+        queue.replace({{.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(0)},
+                       {.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(1)}});
+        asio::co_spawn(context, f.worker.run(queue), asio::bind_cancellation_slot(stop.slot(), over));
+        CHECK(turn_until(context, [&] { return ended || f.worker.snapshot().pulled_total == 1; }));
+        CHECK(f.worker.snapshot().failed_total == 1);
+        CHECK(f.stored(1, name) == content);
+        REQUIRE_FALSE(ended);
+        stop.emit(asio::cancellation_type::total);
+        CHECK(turn_until(context, [&] { return ended; }));
+        CHECK(queue.in_progress() == 0);
+    }
+    SECTION("of a trash list") {
+        const volumes::block_time old(std::chrono::nanoseconds(1'000'000'000));
+        for (const auto& m : f.memory) m->plant(name, content, old);
+        core::work_queue<core::trash_item> queue;
+        queue.replace({{.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(0)},
+                       {.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(1)}});
+        asio::co_spawn(context, core::run_trash_worker(f.store, queue), asio::bind_cancellation_slot(stop.slot(), over));
+        CHECK(turn_until(context, [&] { return ended || !f.memory[1]->content(name); }));
+        CHECK(f.memory[0]->content(name).has_value());
+        REQUIRE_FALSE(ended);
+        stop.emit(asio::cancellation_type::total);
+        CHECK(turn_until(context, [&] { return ended; }));
+        CHECK(queue.in_progress() == 0);
     }
 }
 
@@ -240,8 +327,8 @@ TEST_CASE("a volume that fails is not the server's fault, and nobody else is ask
 
 TEST_CASE("link-local and metadata addresses are never asked, whatever they are called", "[keepstore][pull]") {
     const net::client client = make_client({.refuse_link_local = true, .hosts = {{"metadata.example", "169.254.169.254"}}});
-    for (const std::string host : {"169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "fd00:ec2::254",
-                                   "100.100.100.200", "168.63.129.16", "metadata.example"}) {
+    for (const std::string host : {"169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "fd00:ec2::254", "fd00:ec2::23",
+                                   "fd00:ec2::254%1", "64:ff9b::169.254.169.254", "100.100.100.200", "168.63.129.16", "metadata.example"}) {
         INFO(host);
         const auto a = call_once(client, {.to = {false, host, 80}, .target = "/"});
         CHECK(a.failed_with(errc::bad_request, net::failure::invalid_request));
@@ -270,6 +357,14 @@ TEST_CASE("an allow-list names hosts, ports and networks", "[keepstore][pull]") 
     CHECK(!allows({"10.1.0.0/16"}, "http://host.example"));
     CHECK(allows({"10.1.0.0/16"}, "http://[::ffff:10.1.2.3]:1"));
     CHECK(allows({"fd00::/8"}, "http://[fd12::1]:1"));
+    // Networks of IPv4 addresses in the clothes of IPv6.
+    CHECK(allows({"::ffff:10.1.0.0/112"}, "http://10.1.255.3:1"));
+    CHECK(allows({"::ffff:10.1.0.0/112"}, "http://[::ffff:10.1.255.3]:1"));
+    CHECK(!allows({"::ffff:10.1.0.0/112"}, "http://10.2.0.1:1"));
+    CHECK(allows({"::ffff:10.1.2.3/128"}, "http://10.1.2.3:1"));
+    CHECK(!allows({"::ffff:10.1.2.3/128"}, "http://10.1.2.2:1"));
+    CHECK(allows({"::ffff:0:0/96"}, "http://1.2.3.4"));
+    CHECK(!allows({"::ffff:0:0/96"}, "http://[fd12::1]:1"));
     CHECK(!allows({"fd00::/8"}, "http://10.1.2.3:1"));
     CHECK(allows({"0.0.0.0/0"}, "http://1.2.3.4"));
     CHECK(allows({"fd00::1"}, "http://[fd00::1]:99"));
@@ -279,7 +374,8 @@ TEST_CASE("an allow-list names hosts, ports and networks", "[keepstore][pull]") 
     nobody.restrict();
     CHECK(!nobody.allows({false, "127.0.0.1", 80}));
     for (const std::string wrong : {"", "http://host", "host/path", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "host:port",
-                                    "host name", "fd00::/129", "x/8", "user@host"}) {
+                                    "host name", "fd00::/129", "x/8", "user@host", "::ffff:10.1.0.0/95", "::ffff:10.1.0.0/16",
+                                    "::ffff:10.1.0.0/129", "[fe80::1%1]:80"}) {
         INFO(wrong);
         const auto parsed = core::pull_hosts::parse({wrong});
         REQUIRE(!parsed.has_value());

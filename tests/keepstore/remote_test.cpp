@@ -1,4 +1,5 @@
 /// Blocks of other clusters: which request is sent where, and what of the answer reaches the client.
+#include "keepstore/fetch_rounds.hpp"
 #include "keepstore/remote_locator.hpp"
 #include "keepstore/remote_reader.hpp"
 #include "keepstore/remote_services.hpp"
@@ -88,12 +89,15 @@ TEST_CASE("tokens are salted for the cluster they go to", "[keepstore][remote]")
     CHECK(salt("v2/zzzzz-gj3su-077z32aux8dg2s1/0123456789012345678901234567890123456789") == "token already salted");
     CHECK(salt("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi") == "obsolete token format");
     CHECK(salt("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zr") == "badly formatted token");
-    for (const auto* wrong : {"", "v2", "v2/", "v2/uuid", "V2/zzzzz-gj3su-077z32aux8dg2s1/secret", "v1/a/b", "UPPER"}) {
+    for (const auto* wrong : {"v2/zzzzz-gj3su-077z32aux8dg2s1/secret\r\nX-Other: y", "v2/zzzzz-gj3su-077z\1z32/secret", "v2/zzzzz/\x7f", "\n",
+                              "", "v2", "v2/", "v2/uuid", "V2/zzzzz-gj3su-077z32aux8dg2s1/secret", "v1/a/b", "UPPER"}) {
         INFO(wrong);
         CHECK(salt(wrong) == "badly formatted token");
     }
     CHECK(core::salt_token("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi", "z0000").error() == errc::bad_request);
     CHECK(core::salt_token("junk", "z0000").error() == errc::io_error);
+    // What cannot be sent, also to the cluster that issued it.
+    CHECK(salt(token + "\r\nX: y", "zzzzz") == "badly formatted token");
 }
 
 TEST_CASE("a remote locator is rewritten to what the other cluster signed", "[keepstore][remote]") {
@@ -134,6 +138,20 @@ TEST_CASE("services are asked in the order of Keep clients", "[keepstore][remote
     CHECK(order("9a25b027482b37e047104e2e532cabae") == "097dba52e648f1c3");
     CHECK(order("ece15765f11abfb7d3c71995a3d63bfe") == "c5b4e023f8a7d691");
     CHECK(order("0c1728e2354416472350c906ca8b5718") == "9d81c02e76a3bf54");
+}
+
+TEST_CASE("who was not asked because we would not is not out of reach", "[keepstore][remote]") {
+    const auto unreachable = [](std::vector<error> whys) {
+        core::fetch_rounds rounds(whys.size(), deadline::never());
+        for (std::size_t i = 0; i < whys.size(); ++i) rounds.failed(i, whys[i]);
+        return rounds.all_unreachable();
+    };
+    const error down(errc::unavailable, "down", net::failure::connect);
+    const error refused(errc::unavailable, "never asked", net::failure::invalid_request);
+    CHECK(unreachable({down, error(errc::timeout)}));
+    CHECK(!unreachable({refused}));
+    CHECK(!unreachable({down, refused}));
+    CHECK(!unreachable({down, error(errc::not_found)}));
 }
 
 TEST_CASE("lists of services are taken as far as they make sense", "[keepstore][remote]") {
@@ -209,6 +227,7 @@ TEST_CASE("what is wrong with the request is found before anybody is asked", "[k
     CHECK(f.failure(good, "3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi") == errc::bad_request);
     CHECK(f.failure(good, "junk") == errc::io_error);
     CHECK(f.failure(good, salted) == errc::io_error);
+    CHECK(f.failure(good, "v2/z0000-gj3su-077z32aux8dg2s1/se\ncret") == errc::io_error);
     CHECK(f.asked() == 0);
     CHECK(f.api->requests().empty());
 }
@@ -233,6 +252,9 @@ TEST_CASE("failures of the remote cluster are told apart", "[keepstore][remote]"
         {{.body = content + "x"}, errc::checksum_mismatch, 1},
         {{.body = flipped(content, 500)}, errc::checksum_mismatch, 1},
         {{.body = content, .cut_at = 500}, errc::unavailable, 3},
+        {{.body = content + "x", .how = service_plan::framing::chunked}, errc::checksum_mismatch, 1},
+        {{.body = content.substr(1), .how = service_plan::framing::chunked}, errc::unavailable, 3},
+        {{.body = content, .how = service_plan::framing::endless}, errc::checksum_mismatch, 1},
     };
     for (const auto& r : rows) {
         INFO(r.plan.status << " " << r.plan.body.size());
@@ -254,7 +276,7 @@ TEST_CASE("an API server that fails is an outage, and is not asked again at once
             const auto got = run(remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink));
             REQUIRE(!got.has_value());
             CHECK(got.error() == errc::unavailable);
-            CHECK(got.error().text.find("API server") != std::string::npos);
+            CHECK(got.error().text.find("list of keep services") != std::string::npos);
         }
         CHECK(api.requests().size() == 1);
     }
@@ -265,13 +287,11 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
     const std::string list = listed({f.services[0]->port()});
     std::atomic<bool> answers{false};
     std::atomic<int> asked{0};
-    script_server api([&](peer& p, int number) {
+    script_server api([&](peer& p, int) {
         while (!p.head().empty()) {
             ++asked;
-            if (number == 0 && !answers) {
-                p.wait_closed();
-                return;
-            }
+            pollfd hangup{p.fd(), POLLRDHUP, 0};
+            while (!answers && ::poll(&hangup, 1, 5) == 0) {}
             p.answer(list);
         }
     });
@@ -301,15 +321,152 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
     REQUIRE(turn_until(context, [&] { return jobs[3]->got.has_value(); }));
     CHECK(jobs[3]->got->error() == errc::cancelled);
     CHECK(asked == 1);
-    answers = true;
     jobs[0]->cancel.emit(asio::cancellation_type::total);
+    REQUIRE(turn_until(context, [&] { return jobs[0]->got.has_value(); }));
+    answers = true;
     CHECK(turn_until(context, [&] { return std::ranges::all_of(jobs, [](const auto& j) { return j->got.has_value(); }); }));
     CHECK(jobs[0]->got->error() == errc::cancelled);
     for (const int i : {1, 2, 4}) {
         REQUIRE(jobs[static_cast<std::size_t>(i)]->got->has_value());
         CHECK(jobs[static_cast<std::size_t>(i)]->sink.text == "foo");
     }
-    CHECK(asked == 2);
+    CHECK(asked == 1);
+}
+
+TEST_CASE("the list comes for those with more time than the one who asked for it first", "[keepstore][remote]") {
+    remote_fixture f({{.body = "foo"}});
+    const std::string list = listed({f.services[0]->port()});
+    std::atomic<bool> answers{false};
+    std::atomic<int> asked{0};
+    script_server api([&](peer& p, int) {
+        while (!p.head().empty()) {
+            ++asked;
+            pollfd hangup{p.fd(), POLLRDHUP, 0};
+            while (!answers && ::poll(&hangup, 1, 5) == 0) {}
+            p.answer(list);
+        }
+    });
+    core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
+    asio::io_context& context = new_context();
+    string_sink first, second;
+    std::optional<result<std::uint64_t>> one, two;
+    auto hasty = f.request(f.remote_name("foo"));
+    hasty.until = deadline::in(100ms);
+    asio::co_spawn(context, remote_fixture::read_later(reader, hasty, first),
+                   [&](const std::exception_ptr&, result<std::uint64_t> got) { one = std::move(got); });
+    REQUIRE(turn_until(context, [&] { return one.has_value(); }));
+    REQUIRE(!one->has_value());
+    CHECK(one->error() == errc::timeout);
+    // That there was no time for it is no failure of the API server.
+    asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), second),
+                   [&](const std::exception_ptr&, result<std::uint64_t> got) { two = std::move(got); });
+    answers = true;
+    REQUIRE(turn_until(context, [&] { return two.has_value(); }));
+    REQUIRE(two->has_value());
+    CHECK(second.text == "foo");
+    CHECK(asked == 1);
+}
+
+TEST_CASE("an expired list is served while a new one is fetched, and kept when that fails", "[keepstore][remote]") {
+    remote_fixture f({{.body = "foo"}});
+    const std::string list = listed({f.services[0]->port()});
+    enum { answers, hangs, fails };
+    std::atomic<int> mode{answers};
+    std::atomic<int> asked{0};
+    script_server api([&](peer& p, int) {
+        while (!p.head().empty()) {
+            ++asked;
+            pollfd hangup{p.fd(), POLLRDHUP, 0};
+            while (mode == hangs && ::poll(&hangup, 1, 5) == 0) {}
+            if (mode == answers) p.answer(list);
+            else p.send("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
+        }
+    });
+    asio::io_context& context = new_context();
+    const auto read = [&](core::remote_reader& reader) {
+        string_sink sink;
+        std::optional<result<std::uint64_t>> got;
+        asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink),
+                       [&](const std::exception_ptr&, result<std::uint64_t> r) { got = std::move(r); });
+        REQUIRE(turn_until(context, [&] { return got.has_value(); }));
+        return got->has_value() && sink.text == "foo";
+    };
+    SECTION("served, and renewed") {
+        core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
+                                   {.lifetime = 1ms, .served_max = 1h, .retry_after = 1ms});
+        CHECK(read(reader));
+        mode = hangs;
+        // Nobody waits for it (which ends after limits::remote_services_timeout), and there is one fetch at a time.
+        const auto began = std::chrono::steady_clock::now();
+        for (int i = 0; i < 3; ++i) CHECK(read(reader));
+        CHECK(std::chrono::steady_clock::now() - began < 10s);
+        REQUIRE(turn_until(context, [&] { return asked == 2; }));
+        mode = fails;
+        REQUIRE(turn_until(context, [&] { return read(reader) && asked >= 4; }));
+        mode = answers;
+        const int before = asked;
+        REQUIRE(turn_until(context, [&] { return read(reader) && asked >= before + 2; }));
+    }
+    SECTION("too old to be served before it is renewed, but kept when that fails") {
+        core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
+                                   {.lifetime = 1ms, .served_max = 1ms, .retry_after = 1h});
+        CHECK(read(reader));
+        mode = fails;
+        REQUIRE(turn_until(context, [&] { return read(reader) && asked >= 2; }));
+        const int then = asked;
+        CHECK(read(reader));
+        CHECK(asked == then);
+    }
+}
+
+TEST_CASE("redirects are not followed, neither a keep service's nor an API server's", "[keepstore][remote]") {
+    for (const unsigned status : {301u, 302u, 303u, 307u, 308u}) {
+        keep_service target({.body = "foo"});
+        const service_plan away{.status = status, .headers = "Location: " + target.url() + "/x\r\n"};
+        remote_fixture f({away});
+        CHECK(f.failure(f.remote_name("foo")) == errc::unavailable);
+        keep_service api(away);
+        core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
+        string_sink sink;
+        const auto got = run(remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink));
+        REQUIRE(!got.has_value());
+        CHECK(got.error() == errc::unavailable);
+        CHECK(api.requests().size() == 1);
+        CHECK(target.requests().empty());
+    }
+}
+
+TEST_CASE("chunked blocks are taken like others", "[keepstore][remote]") {
+    for (const std::size_t size : {std::size_t{0}, std::size_t{3}, 2 * chunk + 1}) {
+        const std::string content = make_content(size, 23);
+        remote_fixture f({{.body = content, .how = service_plan::framing::chunked}});
+        string_sink sink;
+        REQUIRE(f.read(f.remote_name(content), sink).has_value());
+        CHECK(sink.text == content);
+    }
+}
+
+TEST_CASE("what clients are told names no server of the other cluster", "[keepstore][remote]") {
+    const auto text = [](const remote_fixture& f, core::remote_reader& reader) {
+        string_sink sink;
+        const auto got = run(remote_fixture::read_later(reader, f.request(remote_fixture::remote_name("foo")), sink));
+        return got ? std::string("success") : got.error().text;
+    };
+    for (const service_plan& plan : {service_plan{.status = 404}, service_plan{.status = 403}, service_plan{.status = 500},
+                                     service_plan{.status = 302}, service_plan{.body = "bar"}, service_plan{.body = "fo"}}) {
+        remote_fixture f({plan});
+        const auto said = text(f, *f.reader);
+        INFO(said);
+        CHECK(said.starts_with("the remote cluster"));
+        CHECK(said.find("127.0.0.1") == std::string::npos);
+        // Nor where it is when nobody is there.
+        f.services[0]->stop();
+        core::remote_reader other({{.id = "z0000", .api = f.api->to(), .client = &f.client}}, f.store);
+        CHECK(text(f, other).find("127.0.0.1") == std::string::npos);
+        f.api->stop();
+        core::remote_reader nowhere({{.id = "z0000", .api = f.api->to(), .client = &f.client}}, f.store);
+        CHECK(text(f, nowhere).find("127.0.0.1") == std::string::npos);
+    }
 }
 
 TEST_CASE("another service takes over, also in the middle of a block", "[keepstore][remote]") {
@@ -388,7 +545,10 @@ TEST_CASE("a copy for ourselves is verified, stored, and found without the other
     CHECK(sink.text == content);
     CHECK(f.asked() == 1);
 
-    for (const service_plan& plan : {service_plan{.body = flipped(content, 0)}, service_plan{.body = content, .cut_at = chunk}}) {
+    for (const service_plan& plan :
+         {service_plan{.body = flipped(content, 0)}, service_plan{.body = content, .cut_at = chunk},
+          service_plan{.body = content + "x", .how = service_plan::framing::chunked},
+          service_plan{.body = content.substr(0, chunk), .how = service_plan::framing::chunked}}) {
         remote_fixture bad({plan});
         const auto refused = run(remote_fixture::copy_later(*bad.reader, bad.request(bad.remote_name(content))));
         REQUIRE(!refused.has_value());

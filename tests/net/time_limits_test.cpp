@@ -1,3 +1,4 @@
+#include "tests/net/full_listener.hpp"
 #include "tests/net/script_server.hpp"
 
 #include <catch2/catch.hpp>
@@ -12,39 +13,6 @@ using namespace std::chrono_literals;
 using net::failure;
 
 namespace {
-
-/// An address that answers no connection attempt: its queue is full.
-class full_listener {
-  public:
-    explicit full_listener(const char* address = "127.0.0.1", std::uint16_t port = 0)
-        : listener_(::socket(AF_INET, SOCK_STREAM, 0)) {
-        sockaddr_in where{};
-        where.sin_family = AF_INET;
-        where.sin_addr.s_addr = ::inet_addr(address);
-        where.sin_port = htons(port);
-        socklen_t size = sizeof where;
-        REQUIRE(::bind(listener_, reinterpret_cast<sockaddr*>(&where), size) == 0);
-        REQUIRE(::listen(listener_, 0) == 0);
-        ::getsockname(listener_, reinterpret_cast<sockaddr*>(&where), &size);
-        to_ = {false, address, ntohs(where.sin_port)};
-        for (int& fd : waiting_) {
-            fd = ::socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK, 0);
-            ::connect(fd, reinterpret_cast<sockaddr*>(&where), sizeof where);
-        }
-    }
-    ~full_listener() {
-        for (const int fd : waiting_) ::close(fd);
-        ::close(listener_);
-    }
-    full_listener(const full_listener&) = delete;
-    full_listener& operator=(const full_listener&) = delete;
-    [[nodiscard]] const net::endpoint& to() const { return to_; }
-
-  private:
-    const int listener_;
-    net::endpoint to_;
-    std::array<int, 4> waiting_{};
-};
 
 /// A body that never comes to its end.
 class stuck_source final : public net::body_source {
@@ -173,20 +141,6 @@ TEST_CASE("the deadline ends every phase", "[net][timeout]") {
                   .failed_with(errc::timeout, failure::deadline_passed));
     }
     CHECK(c.snapshot().connections_in_use == 0);
-}
-
-TEST_CASE("addresses that do not answer share the limit with those that do", "[net][timeout][connect]") {
-    script_server s([](peer& p, int) {
-        p.head();
-        p.answer("ok");
-    });
-    // The same port on other addresses of loopback: nobody listens on the first, the second takes no more.
-    const full_listener full("127.0.0.3", s.port());
-    const auto c = make_client({.hosts = {{"many.test", "127.0.0.2"}, {"many.test", "127.0.0.3"}, {"many.test", "127.0.0.1"}}});
-    const auto began = std::chrono::steady_clock::now();
-    CHECK(call_once(c, {.to = s.to("many.test"), .timing = {.connect = 2000ms}}).body == "ok");
-    CHECK(std::chrono::steady_clock::now() - began >= 950ms);
-    CHECK(c.snapshot().connections_opened == 1);
 }
 
 TEST_CASE("a cancelled call ends at once, in every phase", "[net][cancel]") {

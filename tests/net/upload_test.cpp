@@ -244,6 +244,43 @@ TEST_CASE("an answer is found even if the server has closed already", "[net][upl
     CHECK(a.body == "no");
 }
 
+TEST_CASE("a server that never says 100 Continue is soon not asked any more", "[net][upload][continue]") {
+    std::mutex mutex;
+    std::vector<std::string> heads;
+    std::atomic<bool> speaks{false};
+    script_server s([&](peer& p, int) {
+        for (auto head = p.head(); !head.empty(); head = p.head()) {
+            if (speaks && head.contains("Expect: ")) p.send("HTTP/1.1 100 Continue\r\n\r\n");
+            p.body(3);
+            {
+                const std::lock_guard lock(mutex);
+                heads.push_back(head);
+            }
+            p.answer("ok");
+        }
+    });
+    const auto c = make_client();
+    const net::request put{.method = "PUT", .to = s.to(), .body = {slice_of("abc")}, .expect_continue = true};
+    SECTION("silent") {
+        for (const auto& a : run(call_in_turn(c, put, 4))) CHECK(a.body == "ok");
+        const std::lock_guard lock(mutex);
+        REQUIRE(heads.size() == 4);
+        for (std::size_t i = 0; i < heads.size(); ++i)
+            CHECK(heads[i].contains("Expect: 100-continue") == (i < limits::net_continue_silences));
+    }
+    SECTION("a word between silences counts") {
+        const auto later = [&](int n) { return run(call_in_turn(c, put, n)); };
+        CHECK(later(1).front().body == "ok");
+        speaks = true;
+        CHECK(later(1).front().body == "ok");
+        speaks = false;
+        CHECK(later(2).back().body == "ok");
+        const std::lock_guard lock(mutex);
+        REQUIRE(heads.size() == 4);
+        for (const auto& head : heads) CHECK(head.contains("Expect: 100-continue"));
+    }
+}
+
 TEST_CASE("Expect: 100-continue spares a body that nobody wants", "[net][upload][continue]") {
     const auto c = make_client();
     text_source source(pattern(1'000'000), 1000);

@@ -40,7 +40,7 @@ TEST_CASE("URLs that could mean something else are refused, and not repeated in 
                           "http://[::1", "http://[::1]x/", "http://[nonsense]/", "http://[127.0.0.1]/", "http://a b/", "http://a/ b",
                           "http://a/\r\nX: y", "http://a/\"", "http://\xc3\xa4/", "http://127.1/", "http://0x7f.0.0.1/",
                           "http://2130706433/", "http://0177.0.0.1/", "http://256.0.0.1/", "http://a..b/", "http://.a/", "http://-a/",
-                          "http://0x7f000001/"};
+                          "http://0x7f000001/", "http://[fd00:ec2::254%1]/", "http://[fe80::1%eth0]:80/", "http://[fe80::1%25eth0]/"};
     for (const char* text : rows) {
         INFO(text);
         const auto parsed = parse_url(text);

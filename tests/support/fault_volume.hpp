@@ -6,6 +6,7 @@
 
 #include <limits>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -21,6 +22,7 @@ struct fault_plan {
     bool fail_commit = false;
     bool fail_read_back = false;
     bool touch_says_not_found = false;     ///< As if the block was trashed just before.
+    bool throws = false;                   ///< open() and trash() meet the end of memory.
     error with{errc::io_error, "injected fault"};
 };
 
@@ -34,6 +36,7 @@ class fault_volume final : public volumes::volume {
 
     const std::string& device_id() const noexcept override { return inner_->device_id(); }
     awaitable<result<std::unique_ptr<volumes::block_reader>>> open(md5_digest name, deadline until) override {
+        if (plan.throws) throw std::bad_alloc();
         auto opened = co_await inner_->open(name, until);
         if (!opened) co_return std::unexpected(std::move(opened.error()));
         co_return std::make_unique<reader>(*this, std::move(*opened));
@@ -54,6 +57,7 @@ class fault_volume final : public volumes::volume {
         return inner_->mtime(name, until);
     }
     awaitable<result<volumes::trash_outcome>> trash(md5_digest name, volumes::trash_options o, deadline until) override {
+        if (plan.throws) throw std::bad_alloc();
         return inner_->trash(name, o, until);
     }
     awaitable<result<void>> untrash(md5_digest name, deadline until) override { return inner_->untrash(name, until); }

@@ -1,5 +1,6 @@
 """Reads of other clusters' blocks: a stub API server, and real keepstores (or stubs that misbehave) behind it."""
 
+import base64
 import hashlib
 import hmac
 import itertools
@@ -10,7 +11,8 @@ import time
 from support import locator as locators
 from support.case import KeepstoreCase, main
 from support.certificate import certificate
-from support.daemon import ACTIVE_TOKEN, block_path, store
+from support.client import chunked
+from support.daemon import ACTIVE_TOKEN, block_path, check_no_secret, store
 from support.locator import md5, plain
 from support.stub import Stub
 from support.wait import refusing_port, until
@@ -64,7 +66,14 @@ class Federation(KeepstoreCase):
     def ask(self, daemon, locator, method="GET", headers=(), token=ACTIVE_TOKEN):
         response = daemon.request(method, "/" + locator, token, dict(headers))
         self.assertEqual(response.header("Vary"), "X-Keep-Signature")
+        if response.status >= 400:
+            # Where the other cluster's servers are is nobody's business.
+            self.assertNotIn("127.0.0.1", response.text)
         return response
+
+    def assert_logged(self, daemon, words):
+        """What the client is not told."""
+        return daemon.log.wait(msg="cannot read a block of another cluster", condition=lambda e: words in e["error"], what=words)
 
     def assert_not_stored(self, daemon, data):
         self.assertFalse(os.path.exists(block_path(daemon.roots()[0], md5(data))))
@@ -214,7 +223,9 @@ class Federation(KeepstoreCase):
         self.api.close()
         nowhere = self.start([self.dir.make("nowhere")],
                              RemoteClusters={REMOTE: {"Host": f"127.0.0.1:{refusing_port(self)}", "Insecure": True}})
-        self.assertIn("API server", self.assert_reply(self.ask(nowhere, self.remote_locator(data)), 503).text)
+        self.assertIn("list of keep services", self.assert_reply(self.ask(nowhere, self.remote_locator(data)), 503).text)
+        self.assert_logged(nowhere, "Connection refused")
+        self.assert_logged(local, "Connection refused")
 
     def test_without_a_size_its_length_comes_from_the_other_side(self):
         data = content(1234, 13)
@@ -242,14 +253,74 @@ class Federation(KeepstoreCase):
         data = content(100, 9)
         remote.put(data)
         wary = self.start([self.dir.make("wary")], RemoteClusters={REMOTE: {"Host": f"127.0.0.1:{self.api.port}"}})
-        self.assertIn("certificate", self.assert_reply(self.ask(wary, self.remote_locator(data)), 503).text)
+        self.assert_reply(self.ask(wary, self.remote_locator(data)), 503)
+        self.assert_logged(wary, "certificate")
 
     def test_metadata_services_are_not_asked(self):
         data = content(100, 10)
         evil = self.stub(lambda *_: (200, json.dumps({"items": [{"uuid": "x", "service_host": "169.254.169.254",
                                                                  "service_port": 80}]}).encode(), {}), self.certificate)
         local = self.start([self.dir.make("local")], RemoteClusters={REMOTE: {"Host": f"127.0.0.1:{evil.port}", "Insecure": True}})
-        self.assertIn("never asked", self.assert_reply(self.ask(local, self.remote_locator(data)), 503).text)
+        self.assert_reply(self.ask(local, self.remote_locator(data)), 503)
+        self.assert_logged(local, "never asked")
+
+    def test_redirects_are_not_followed(self):
+        data = content(100, 14)
+        target = self.stub(lambda *_: (200, data, {}))
+        for status in (302, 307):
+            with self.subTest(status):
+                moved = self.stub(lambda path, _, status=status: (status, b"", {"Location": target.url + path}))
+                self.services[:] = [moved.port]
+                local = self.start([self.dir.make(f"local{status}")], RemoteClusters={REMOTE: {
+                    "Host": f"127.0.0.1:{self.api.port}", "Insecure": True}})
+                for headers in ({}, LOCAL):
+                    self.assert_reply(self.ask(local, self.remote_locator(data), headers=headers), 503)
+                self.assertGreater(moved.count(), 0)
+                moved_api = self.stub(lambda path, _, status=status: (status, b"", {"Location": target.url + path}), self.certificate)
+                local = self.start([self.dir.make(f"other{status}")], RemoteClusters={REMOTE: {
+                    "Host": f"127.0.0.1:{moved_api.port}", "Insecure": True}})
+                self.assert_reply(self.ask(local, self.remote_locator(data)), 503)
+                self.assertEqual(moved_api.count(), 1)
+        self.assertEqual(target.requests, [])
+
+    def test_chunked_answers(self):
+        data = content(3 * MIB + 1, 15)
+        rows = {"right": data, "longer": data + b"x", "shorter": data[:-1]}
+        for name, body in rows.items():
+            with self.subTest(name):
+                stub = self.stub(lambda *_, body=body: (200, chunked(body), {"Transfer-Encoding": "chunked"}))
+                self.services[:] = [stub.port]
+                local = self.start([self.dir.make(name)], RemoteClusters={REMOTE: {
+                    "Host": f"127.0.0.1:{self.api.port}", "Insecure": True}})
+                if name == "right":
+                    self.assert_reply(self.ask(local, self.remote_locator(data)), 200, data)
+                    self.assert_reply(self.ask(local, self.remote_locator(data), headers=LOCAL), 200, data)
+                    continue
+                response = self.ask(local, self.remote_locator(data))
+                self.assertEqual((response.status, response.complete), (200, False))
+                self.assert_reply(self.ask(local, self.remote_locator(data), headers=LOCAL), 502 if name == "longer" else 503)
+                self.assert_not_stored(local, data)
+                local.assert_nothing_held()
+
+    def test_tokens_that_cannot_be_sent(self):
+        """A line break can come in a form's or a password's clothes."""
+        remote = self.start_remote()
+        local = self.start_local()
+        data = content(10, 16)
+        remote.put(data)
+        for token in (f"v2/{REMOTE}-gj3su-077z32aux8dg2s1/abc\r\nX-Other: y", f"v2/{REMOTE}-gj3su-077z32aux8dg2s1/\x01"):
+            basic = base64.b64encode(b"user:" + token.encode()).decode()
+            response = local.request("GET", "/" + self.remote_locator(data), None, {"Authorization": "Basic " + basic})
+            self.assert_reply(response, 500, "badly formatted token\n")
+        self.assertEqual(self.api.requests, [])
+
+    def test_secrets_are_recognized(self):
+        """What every test looks for in logs and error bodies."""
+        signed = self.remote_locator(b"x")
+        for text in (signed, signed.replace("+", "%2B"), signed.replace(f"+R{REMOTE}-", "+A"), SALTED, f"Bearer {SALTED}", ACTIVE_TOKEN):
+            with self.subTest(text):
+                self.assertRaises(AssertionError, check_no_secret, f"before {text} after")
+        check_no_secret(f"{plain(b'x')} +R{REMOTE}-*** v2/{UUID}/***")
 
     def test_a_client_that_leaves(self):
         data = content(64 * MIB, 11)

@@ -143,6 +143,31 @@ class Lists(TrashCase, SharedDaemonCase):
             self.assertEqual(connection.read_response().status, 413)
 
 
+    def test_lists_that_are_too_large_are_refused(self):
+        """Nobody knows their length before: they come in chunks, as from a balance tool."""
+        for path in ("/pull", "/trash"):
+            with self.subTest(path), self.daemon.connect() as connection:
+                connection.send((f"PUT {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {SYSTEM_ROOT_TOKEN}\r\n"
+                                 "Transfer-Encoding: chunked\r\n\r\n").encode())
+                piece = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+                for _ in range(64):
+                    connection.send(piece)
+                connection.send(b"1\r\n[\r\n")
+                self.assertEqual(connection.read_response().status, 413)
+            for items, status in ((1_000_000, 200), (1_000_001, 413)):
+                with self.subTest(path, items=items):
+                    body = b"[" + b",".join([b"{}"] * items) + b"]"
+                    response = self.daemon.request("PUT", path, SYSTEM_ROOT_TOKEN, {"Transfer-Encoding": "chunked"}, chunked(body))
+                    self.assertEqual(response.status, status, response)
+                    if status == 413:
+                        self.assertEqual(response.text, "the list has more than 1000000 items\n")
+            # What was taken is put away again.
+            self.daemon.request("PUT", path, SYSTEM_ROOT_TOKEN, {}, b"[]")
+        many = json.dumps([{"locator": plain(b"x"), "servers": ["http://127.0.0.1:1"] * 101}]).encode()
+        self.assertEqual(self.daemon.request("PUT", "/pull", SYSTEM_ROOT_TOKEN, {}, many).status, 413)
+        self.assertLess(self.daemon.resident_bytes(), 1 << 30)
+
+
 class Configurations(TrashCase, KeepstoreCase):
     ttl = {"BlobSigningTTL": "1s", "BlobTrashLifetime": "2h"}
 

@@ -25,7 +25,9 @@ MANAGEMENT_TOKEN = "ManagementCanaryjg3ajndnq63sywcd50gbs5dskdc9ckkys"
 SIGNING_KEY = "SigningKeyCanaryzfhgfenhffzltr9dixws36j1yhksjoll2grmku38mi7yxd66h5j4q9w4"
 ACTIVE_TOKEN = "v2/zzzzz-gj3su-077z32aux8dg2s1/ActiveCanary6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k"
 CANARIES = (SYSTEM_ROOT_TOKEN, MANAGEMENT_TOKEN, SIGNING_KEY, "ActiveCanary")
-SIGNATURE_IN_TEXT = re.compile(r"\+A[0-9a-f]{40}@[0-9a-f]{8}")
+SIGNATURE_IN_TEXT = re.compile(r"(\+|%2[Bb])(A|R[a-z0-9]{5}-)[0-9a-f]{40}@[0-9a-f]{8}")
+# A token as another cluster sees it opens that cluster.
+SALTED_IN_TEXT = re.compile(r"v2/[a-z0-9]{5}-gj3su-[a-z0-9]{15}/[0-9a-f]{40}")
 SIGNING_TTL = 1209600
 
 _ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))))
@@ -336,6 +338,8 @@ def check_no_secret(text):
             raise AssertionError(f"secret {canary[:14]}... in: {text[:400]}")
     if SIGNATURE_IN_TEXT.search(text):
         raise AssertionError(f"signature in: {text[:400]}")
+    if SALTED_IN_TEXT.search(text):
+        raise AssertionError(f"salted token in: {text[:400]}")
 
 
 def parse_metrics(text):

@@ -7,6 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 class Stub:
     """Answers GETs by `answer(path, headers)`, which returns (status, body, headers), or None to say nothing until the end.
+    With a Transfer-Encoding among the headers the body is sent as it is.
     `requests` has (path, headers) of each one. Use as a context or with addCleanup(stub.close)."""
 
     def __init__(self, answer, certificate=None):
@@ -29,7 +30,8 @@ class Stub:
                     return
                 status, body, headers = reply
                 self.send_response(status)
-                if "Content-Length" not in headers:
+                framed = "Transfer-Encoding" in headers
+                if "Content-Length" not in headers and not framed:
                     headers = {**headers, "Content-Length": str(len(body))}
                 for name, value in headers.items():
                     self.send_header(name, value)
@@ -39,7 +41,7 @@ class Stub:
                     self.wfile.flush()
                 except OSError:
                     self.close_connection = True
-                if len(body) != int(headers["Content-Length"]):
+                if not framed and len(body) != int(headers["Content-Length"]):
                     # A body that stops: the connection stays until the end.
                     outer._over.wait(60)
                     self.close_connection = True
