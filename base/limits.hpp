@@ -304,6 +304,9 @@ inline constexpr seconds s3_read_timeout{600};
 inline constexpr unsigned s3_list_keys_max = 1000;
 /// An XML answer. A page of 1,000 keys of 1 KiB is 1.5 MiB; services with larger pages exist.
 inline constexpr std::size_t s3_xml_bytes_max = 16 * MiB;
+/// Each time a download has brought this much its broken connections are forgotten: it may be broken off as often as it
+/// likes, as long as it comes forward. A block is 256 of these.
+inline constexpr std::size_t s3_resume_progress_bytes = chunk_size_bytes;
 /// The body of an error, of which only code, region and request id matter.
 inline constexpr std::size_t s3_error_bytes_max = 64 * KiB;
 /// S3 refuses requests that are 15 minutes off; from 4 minutes on the service's clock is followed.
@@ -314,12 +317,15 @@ inline constexpr seconds s3_bucket_seen_for{10};
 inline constexpr std::size_t s3_error_types_max = 64;
 
 // --- S3 credentials -----------------------------------------------------------------------------------------------
-/// Temporary keys are renewed this early, as the Go daemon does.
+/// Temporary keys are renewed this early, as the Go daemon does. The old ones serve meanwhile.
 inline constexpr minutes credentials_renewal_window{5};
-/// After a failed fetch, or one that brought nothing new, the next one is not before this.
+/// After a failed fetch, or one that brought nothing new, the next one is not before this; nor is one because keys grow
+/// old, or are rejected once more, after one that brought some: a wrong clock must not cost a fetch for each request.
 inline constexpr seconds credentials_retry_interval{5};
-/// One fetch, all requests and retries included; a request that has good keys still does not wait longer for new ones.
+/// One fetch, all requests and retries included, whoever waits for it for how long.
 inline constexpr seconds credentials_fetch_timeout{15};
+/// For the end of a fetch that was cancelled because the volume closes. It ends at once, unless a name server is silent.
+inline constexpr seconds credentials_stop_wait{2};
 /// Instance metadata is on the same host: it answers at once or not at all.
 inline constexpr seconds metadata_connect_timeout{2};
 inline constexpr seconds metadata_answer_timeout{5};
@@ -368,10 +374,16 @@ inline constexpr std::size_t s3_index_pages_queued_max = 8;
 /// Failures in a row, with no success between them, after which calls are refused until a probe succeeds.
 inline constexpr unsigned s3_outage_failures = 3;
 /// While calls wait and none of them has come forward for this long, a probe asks whether the service is there.
-inline constexpr seconds s3_silence_max{3};
-/// Period and limit of probes. Together below 2 s, within which the end of an outage must be noticed.
+inline constexpr milliseconds s3_silence_max{1500};
+/// Period and limit of quick probes. Together below 2 s, within which the end of an outage must be noticed.
 inline constexpr milliseconds s3_probe_interval{400};
 inline constexpr milliseconds s3_probe_timeout{1500};
+/// Quick probes that must pass their limit in a row before that is an outage: with the silence before them 5 s without any
+/// sign of life. One alone is a lost packet, or a server at work.
+inline constexpr unsigned s3_probe_timeouts_min = 2;
+/// The limit of the patient probe beside them, which finds that a service is slow and not dead. Name servers are given 5 s
+/// each and there may be three; a listing of a bucket with many deletions, or of one that is being recovered, takes as long.
+inline constexpr seconds s3_patient_probe_timeout{30};
 /// Where the bucket or the keys are wrong nothing changes soon.
 inline constexpr seconds s3_refused_probe_interval{5};
 /// The probe of an operator (probe-s3): a good bucket takes a second. And what its test objects may take to be removed when

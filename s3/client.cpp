@@ -163,10 +163,21 @@ awaitable<result<void>> delete_object(std::shared_ptr<client_core> core, std::st
     co_return std::unexpected(std::move(why));
 }
 
+/// A service that ignores where a listing is to go on gives the same page for ever.
+error goes_in_circles(operation op) {
+    return {errc::io_error,
+            fmt::format("S3 {}: a page does not come after the one before it: this service does not go on where it is "
+                        "told to, and its listings cannot be used.",
+                        to_string(op)),
+            make_error_code(error_kind::unsupported)};
+}
+
 // GET /?list-type=2&prefix=...&continuation-token=...
 // GET /?prefix=...&marker=...
 awaitable<result<list_page>> list_objects(std::shared_ptr<client_core> core, list_options options, deadline until) {
-    const bool v1 = core->options().list_v1;
+    // A listing that was begun with a token of V2 goes on with it, whatever another one has learned meanwhile.
+    const bool v1 = options.token.empty() ? core->lists_v1() : options.token_is_marker || core->options().list_v1;
+    const auto token = options.token;
     call c{.op = operation::list, .method = "GET", .key = {}};
     if (!v1) c.query.emplace_back("list-type", "2");
     c.query.emplace_back("prefix", std::move(options.prefix));
@@ -182,7 +193,13 @@ awaitable<result<list_page>> list_objects(std::shared_ptr<client_core> core, lis
     } else if (!options.start_after.empty()) {
         c.query.emplace_back("start-after", std::move(options.start_after));
     }
-    co_return co_await run_parsed<list_page>(core, std::move(c), parse_list_page, until);
+    auto page = co_await run_parsed<list_page>(core, std::move(c), parse_list_page, until);
+    if (!page) co_return page;
+    const auto first = page->first_key();
+    const bool behind = !options.last_key.empty() && !first.empty() && first <= options.last_key;
+    if (behind || (page->truncated && page->next == token)) co_return std::unexpected(goes_in_circles(operation::list));
+    if (page->truncated && page->next_is_marker && !v1) core->learn_list_v1();
+    co_return page;
 }
 
 // POST /key?uploads
@@ -252,10 +269,17 @@ awaitable<result<upload_page>> list_uploads_page(std::shared_ptr<client_core> co
            .query = {{"uploads", ""}, {"encoding-type", "url"}}};
     if (!prefix.empty()) c.query.emplace_back("prefix", std::move(prefix));
     if (!after_key.empty()) {
-        c.query.emplace_back("key-marker", std::move(after_key));
-        if (!after_upload_id.empty()) c.query.emplace_back("upload-id-marker", std::move(after_upload_id));
+        c.query.emplace_back("key-marker", after_key);
+        if (!after_upload_id.empty()) c.query.emplace_back("upload-id-marker", after_upload_id);
     }
-    co_return co_await run_parsed<upload_page>(core, std::move(c), parse_upload_page, until);
+    auto page = co_await run_parsed<upload_page>(core, std::move(c), parse_upload_page, until);
+    if (!page || after_key.empty()) co_return page;
+    // Uploads of one key are in no order that is known here.
+    const bool behind = !page->uploads.empty() && page->uploads.front().key < after_key;
+    const bool stands = page->truncated && (page->next_key < after_key ||
+                                            (page->next_key == after_key && page->next_upload_id == after_upload_id));
+    if (behind || stands) co_return std::unexpected(goes_in_circles(operation::list_uploads));
+    co_return page;
 }
 
 // HEAD /
@@ -278,6 +302,12 @@ std::optional<std::string_view> object_info::find_metadata(std::string_view name
         std::ranges::find(metadata, name, [](const auto& entry) { return std::string_view(entry.first); });
     if (found == metadata.end()) return std::nullopt;
     return found->second;
+}
+
+void list_options::go_on_after(const list_page& page) {
+    token = page.next;
+    token_is_marker = page.next_is_marker;
+    if (const auto last = page.last_key(); last > last_key) last_key = last;
 }
 
 std::optional<std::string> multipart_etag(const std::vector<std::string>& part_etags) {

@@ -141,9 +141,15 @@ struct list_options {
     std::string delimiter = {};
     /// First page only: keys after this one.
     std::string start_after = {};
-    /// list_page::next of the page before.
+    /// list_page::next of the page before, and whether that is a marker (V1).
     std::string token = {};
+    bool token_is_marker = false;
+    /// The last key of the pages before, after which this one must begin; empty: that is not looked at.
+    std::string last_key = {};
     unsigned keys_max = limits::s3_list_keys_max;
+
+    /// Sets these three for the page after this one.
+    void go_on_after(const list_page& page);
 };
 
 struct bucket_info {
@@ -213,7 +219,8 @@ class client {
     /// Success also when there was no such object.
     [[nodiscard]] awaitable<result<void>> del(std::string key, deadline until) const;
 
-    /// One page, in key order.
+    /// One page, in key order. A service that answers ListObjectsV2 as if it were V1 is asked for V1 from then on. One
+    /// that does not go on where it is told to gives an error (error_kind::unsupported), since its listings never end.
     [[nodiscard]] awaitable<result<list_page>> list(list_options options, deadline until) const;
 
     /// \returns the upload id. Of `options` metadata and content type count.
@@ -232,6 +239,7 @@ class client {
     /// Success also when there was no such upload.
     [[nodiscard]] awaitable<result<void>> abort_multipart(std::string key, std::string upload_id, deadline until) const;
     /// Uploads under way whose key begins with `prefix`, after the given ones (upload_page::next_key, next_upload_id).
+    /// An error as for list() if they are not after them.
     [[nodiscard]] awaitable<result<upload_page>> list_uploads(std::string prefix, std::string after_key,
                                                               std::string after_upload_id, deadline until) const;
 

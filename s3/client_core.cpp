@@ -7,6 +7,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
+#include <algorithm>
 #include <charconv>
 #include <utility>
 
@@ -58,6 +59,40 @@ std::string printable(std::string_view text) {
     return out;
 }
 
+/// Whether S3 itself, or a service like it, has written this head: nobody else names its headers so.
+bool is_signed_by_s3(const net::response& response) {
+    return std::ranges::any_of(response.headers(), [](const auto& header) {
+        constexpr std::string_view prefix = "x-amz-";
+        return std::ranges::equal(std::string_view(header.name).substr(0, prefix.size()), prefix, {},
+                                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+    });
+}
+
+/// What an error means that somebody else than S3 has sent, by its status: a proxy with its own page, a login, a
+/// redirect to TLS, a load balancer with nothing behind it. It knows nothing of keys, policies, regions and objects,
+/// and it asks nobody to slow down. nullopt: it may well be S3's.
+/// \param page  there is a body, without a code of S3.
+/// \param unsigned_head  S3 has put none of its headers before it.
+std::optional<error_kind> classify_foreign(unsigned status, bool page, bool unsigned_head) {
+    switch (status) {
+        case 301:
+        case 302:
+        case 303:
+        case 307:
+        case 308:
+            return unsigned_head ? std::optional(error_kind::bad_answer) : std::nullopt;
+        case 401:
+        case 403:
+            return page && unsigned_head ? std::optional(error_kind::bad_answer) : std::nullopt;
+        case 404:
+            return page ? std::optional(error_kind::bad_answer) : std::nullopt;
+        case 503:
+            return unsigned_head ? std::optional(error_kind::server) : std::nullopt;
+        default:
+            return std::nullopt;
+    }
+}
+
 bool is_region_like(std::string_view text) {
     if (text.empty() || text.size() > 64) return false;
     for (const char c : text) {
@@ -74,6 +109,7 @@ client_core::client_core(client_options options, bucket_address address, net::cl
       keys_(std::move(keys)),
       http_(std::move(http)),
       retries_(options_.retry),
+      list_v1_(options_.list_v1),
       address_(std::move(address)),
       region_(options_.region) {}
 
@@ -85,6 +121,11 @@ bucket_address client_core::address() const {
 std::string client_core::region() const {
     const std::lock_guard lock(mutex_);
     return region_;
+}
+
+void client_core::learn_list_v1() {
+    if (list_v1_.exchange(true, std::memory_order_relaxed)) return;
+    log::info("the S3 service does not know ListObjectsV2; it is asked for ListObjects", {{"bucket", options_.bucket}});
 }
 
 void client_core::note_bucket_seen() noexcept {
@@ -223,7 +264,8 @@ awaitable<client_core::outcome<answer>> client_core::attempt(const call& c, cons
 awaitable<client_core::failure> client_core::read_failure(const call& c, net::response response,
                                                           std::chrono::milliseconds local_time) {
     failure f{error(errc::io_error), error_kind::server, response.status()};
-    bool foreign = false;
+    bool page = false;
+    bool from_s3 = is_signed_by_s3(response);
     std::string request_id = printable(response.get("x-amz-request-id"));
     f.region = response.get("x-amz-bucket-region");
     if (const auto date = parse_http_date(response.get("date")); date && !response.has("age")) {
@@ -233,6 +275,7 @@ awaitable<client_core::failure> client_core::read_failure(const call& c, net::re
     if (f.status == 307) {
         const auto location = net::parse_url(response.get("location"));
         if (location && location->to.tls && is_amazon_host(location->to.host)) f.location = location->to;
+        if (f.location) from_s3 = true;
     }
     if (c.method != "HEAD") {
         // If even this cannot be read, the status has to do.
@@ -247,18 +290,18 @@ awaitable<client_core::failure> client_core::read_failure(const call& c, net::re
             if (f.region.empty()) f.region = document->region;
             if (request_id.empty()) request_id = printable(document->request_id);
         }
-        foreign = body && !body->empty() && f.code.empty();
+        page = body && !body->empty();
     }
     if (!is_region_like(f.region)) f.region.clear();
     f.kind = classify(f.status, f.code);
-    if (f.kind == error_kind::not_found && f.code.empty()) {
-        // It may be of a proxy that has lost its way. A page of its own gives that away; where there is none, and no sign
-        // of S3 either, the bucket has to be asked (explain_missing).
-        if (foreign) f.kind = error_kind::bad_answer;
-        else if (request_id.empty()) bucket_seen_.store(0, std::memory_order_relaxed);
-    }
-    const auto detail = fmt::format("S3 {}: {}{}{} (request {})", to_string(c.op), f.status, f.code.empty() ? "" : " ",
-                                    f.code, request_id.empty() ? "unnamed" : request_id);
+    const auto foreign = f.code.empty() ? classify_foreign(f.status, page, !from_s3) : std::nullopt;
+    if (foreign) f.kind = *foreign;
+    // A bare 404 may be of a proxy that has lost its way, too: the bucket has to be asked (explain_missing).
+    if (f.kind == error_kind::not_found && f.code.empty() && !from_s3) bucket_seen_.store(0, std::memory_order_relaxed);
+    const auto detail =
+        foreign ? fmt::format("S3 {}: {}, and no sign that it is S3 that answers", to_string(c.op), f.status)
+                : fmt::format("S3 {}: {}{}{} (request {})", to_string(c.op), f.status, f.code.empty() ? "" : " ",
+                              f.code, request_id.empty() ? "unnamed" : request_id);
     f.what = make_error(f.kind, detail);
     co_return f;
 }
@@ -267,7 +310,7 @@ awaitable<bool> client_core::correct(const failure& f, terms& t, deadline until)
     if (learn_region(f, t) || learn_clock(f, t)) co_return true;
     // A HEAD has no body to say that a token has expired (a bare 400 from Amazon) or a key was replaced (403). Where
     // keys are fine and access is denied, the cache sees to it that this does not become a fetch for each request.
-    const bool mute = (f.status == 400 || f.status == 403) && f.code.empty();
+    const bool mute = (f.status == 400 || f.status == 403) && f.code.empty() && f.kind != error_kind::bad_answer;
     const bool about_keys = f.kind == error_kind::expired_token || f.kind == error_kind::bad_credentials || mute;
     if (!about_keys || t.keys_renewed) co_return false;
     t.keys_renewed = true;

@@ -63,6 +63,10 @@ class client_core : public std::enable_shared_from_this<client_core> {
     [[nodiscard]] net::client& http() noexcept { return http_; }
     [[nodiscard]] bucket_address address() const;
     [[nodiscard]] std::string region() const;
+    /// Whether listings begin with ListObjects instead of ListObjectsV2.
+    [[nodiscard]] bool lists_v1() const noexcept { return list_v1_.load(std::memory_order_relaxed); }
+    /// The service knows nothing else.
+    void learn_list_v1();
     [[nodiscard]] std::chrono::milliseconds skew() const noexcept {
         return std::chrono::milliseconds(skew_.load(std::memory_order_relaxed));
     }
@@ -108,6 +112,7 @@ class client_core : public std::enable_shared_from_this<client_core> {
     signer signer_;
     retry_policy retries_;
     op_stats stats_;
+    std::atomic<bool> list_v1_;
     std::atomic<std::int64_t> skew_{0};         ///< Milliseconds to add to our clock.
     std::atomic<std::int64_t> bucket_seen_{0};  ///< When the bucket proved to exist, as steady clock ticks; 0: never.
 

@@ -4,22 +4,32 @@
 #include "s3/error.hpp"
 
 #include <fmt/format.h>
+#include <boost/asio/ip/address.hpp>
+
+#include <algorithm>
+#include <array>
 
 namespace keepstore::s3 {
-namespace {
 
-bool is_trusted_host(std::string_view host) {
-    return host == "localhost" || host.starts_with("127.") || host == "::1" || host == "169.254.170.2" ||
-           host == "169.254.170.23" || host == "fd00:ec2::23";
+bool is_trusted_host(const std::string& host) {
+    if (host == "localhost") return true;
+    boost::system::error_code malformed;
+    auto address = asio::ip::make_address(host, malformed);
+    if (malformed) return false;
+    if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+        address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+    }
+    if (address.is_loopback()) return true;
+    static const std::array agents{asio::ip::make_address("169.254.170.2"), asio::ip::make_address("169.254.170.23"),
+                                   asio::ip::make_address("fd00:ec2::23")};
+    return std::ranges::find(agents, address) != agents.end();
 }
-
-}  // namespace
 
 awaitable<result<credentials>> container_source::fetch(deadline until) {
     const auto& env = context_->env;
     std::string address;
     if (const auto relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")) {
-        address = "http://169.254.170.2" + *relative;
+        address = context_->container_service + *relative;
     } else if (const auto full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
         address = *full;
     } else {
@@ -57,7 +67,7 @@ awaitable<result<credentials>> container_source::fetch(deadline until) {
             make_error(error_kind::bad_credentials,
                        fmt::format("the container's credential endpoint answers {}", answer->status)));
     }
-    co_return parse_json_credentials(answer->body, "container", true);
+    co_return parse_json_credentials(answer->body, "container", true, answer->clock_offset);
 }
 
 }  // namespace keepstore::s3

@@ -4,6 +4,7 @@
 #include "s3/credential_http.hpp"
 
 #include <memory>
+#include <string>
 
 namespace keepstore::s3 {
 
@@ -20,5 +21,9 @@ class container_source final : public credentials_source {
   private:
     const std::shared_ptr<const source_context> context_;
 };
+
+/// Whether a token may go there in clear text: this host, or the link-local addresses of ECS and EKS. Of names only
+/// "localhost" is: any other, such as 127.evil.example, may lead anywhere.
+[[nodiscard]] bool is_trusted_host(const std::string& host);
 
 }  // namespace keepstore::s3

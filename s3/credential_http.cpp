@@ -14,15 +14,22 @@
 #include <unistd.h>
 #include <cerrno>
 #include <cstdlib>
+#include <system_error>
 
 namespace keepstore::s3 {
 namespace {
+
+std::unexpected<error> unreadable(const std::string& path, int number) {
+    return std::unexpected(make_error(
+        error_kind::bad_credentials,
+        fmt::format("cannot read {}: {}", path, std::error_code(number, std::generic_category()).message())));
+}
 
 result<std::string> read_file(const std::string& path) {
     const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
     if (fd < 0) {
         if (errno == ENOENT || errno == ENOTDIR) return fail(errc::not_found, fmt::format("no file {}", path));
-        return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("cannot open {}", path)));
+        return unreadable(path, errno);
     }
     std::string out;
     while (out.size() <= limits::credentials_bytes_max) {
@@ -30,9 +37,10 @@ result<std::string> read_file(const std::string& path) {
         const auto n = read(fd, buffer, sizeof buffer);
         if (n < 0 && errno == EINTR) continue;
         if (n <= 0) {
+            const int number = errno;
             close(fd);
             if (n == 0) return out;
-            return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("cannot read {}", path)));
+            return unreadable(path, number);
         }
         out.append(buffer, static_cast<std::size_t>(n));
     }
@@ -40,12 +48,18 @@ result<std::string> read_file(const std::string& path) {
     return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("{} is too large", path)));
 }
 
-awaitable<result<small_reply>> fetch_once(const net::client& http, net::request request, deadline until) {
-    auto answer = co_await http.send(std::move(request), until);
+awaitable<result<small_reply>> fetch_once(const source_context& context, net::request request, deadline until) {
+    auto answer = co_await context.http.send(std::move(request), until);
     if (!answer) co_return std::unexpected(from_transport(std::move(answer.error())));
+    small_reply out{.status = answer->status()};
+    // An answer that was kept somewhere on the way (Age) has an old date.
+    if (const auto date = parse_http_date(answer->get("date")); date && !answer->has("age")) {
+        out.clock_offset = *date - context.now();
+    }
     auto body = co_await answer->read_all(limits::credentials_bytes_max);
     if (!body) co_return std::unexpected(from_transport(std::move(body.error())));
-    co_return small_reply{answer->status(), std::move(*body)};
+    out.body = std::move(*body);
+    co_return out;
 }
 
 std::string json_text(const nlohmann::json& object, const char* name) {
@@ -68,7 +82,7 @@ awaitable<result<small_reply>> fetch_small(const source_context& context, net::r
     retry_session session(policy, until);
     const auto executor = co_await asio::this_coro::executor;
     while (true) {
-        auto reply = co_await fetch_once(context.http, request, until);
+        auto reply = co_await fetch_once(context, request, until);
         auto kind = error_kind::server;
         if (reply) {
             if (reply->status != 429 && reply->status < 500) co_return reply;
@@ -89,7 +103,8 @@ awaitable<result<std::string>> read_small_file(const source_context& context, st
     co_return co_await context.threads->run([path = std::move(path)] { return read_file(path); }, until);
 }
 
-result<credentials> parse_json_credentials(std::string_view body, std::string source, bool temporary) {
+result<credentials> parse_json_credentials(std::string_view body, std::string source, bool temporary,
+                                           std::chrono::milliseconds clock_offset) {
     const auto json = nlohmann::json::parse(body, nullptr, false);
     if (!json.is_object()) {
         return std::unexpected(make_error(error_kind::bad_answer, fmt::format("{} did not answer in JSON", source)));
@@ -111,6 +126,7 @@ result<credentials> parse_json_credentials(std::string_view body, std::string so
         return std::unexpected(make_error(error_kind::bad_answer, fmt::format("{} gave incomplete keys", source)));
     }
     out.source = std::move(source);
+    out.clock_offset = clock_offset;
     return out;
 }
 

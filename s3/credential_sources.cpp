@@ -9,7 +9,7 @@
 namespace keepstore::s3 {
 
 awaitable<result<credentials>> static_source::fetch(deadline) {
-    co_return credentials{keys_, std::nullopt, "configuration"};
+    co_return credentials{.keys = keys_, .expires_at = std::nullopt, .source = "configuration"};
 }
 
 awaitable<result<credentials>> environment_source::fetch(deadline) {
@@ -33,11 +33,11 @@ awaitable<result<credentials>> chain_source::fetch(deadline until) {
         if (found || found.error() != errc::not_found) co_return found;
     }
     // Nothing is wrong with any keys, so without the advice about wrong ones.
-    co_return std::unexpected(
-        error(to_errc(error_kind::bad_credentials),
-              "no credentials in the configuration, the environment, ~/.aws, a container endpoint or an instance role: set "
-              "AccessKeyID and SecretAccessKey, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role.",
-              make_error_code(error_kind::bad_credentials)));
+    co_return std::unexpected(error(
+        to_errc(error_kind::bad_credentials),
+        "no credentials in the configuration, the environment, ~/.aws, a container endpoint or an instance role: set "
+        "AccessKeyID and SecretAccessKey, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role.",
+        make_error_code(error_kind::bad_credentials)));
 }
 
 result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config config) {
@@ -53,8 +53,13 @@ result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config c
     if (!http) return std::unexpected(http.error());
     auto threads = std::make_unique<blocking_pool>(
         blocking_pool::options{.name = "credentials", .threads_max = 2, .queue_max = 16});
-    const auto context = std::make_shared<const source_context>(
-        source_context{std::move(config.env), std::move(config.region), now, std::move(*http), std::move(threads)});
+    const auto context =
+        std::make_shared<const source_context>(source_context{.env = std::move(config.env),
+                                                              .region = std::move(config.region),
+                                                              .now = now,
+                                                              .container_service = std::move(config.container_service),
+                                                              .http = std::move(*http),
+                                                              .threads = std::move(threads)});
     if (!config.iam_role.empty()) {
         auto source = std::make_unique<instance_metadata_source>(context, std::move(config.iam_role));
         return std::make_shared<credentials_cache>(std::move(source), now);

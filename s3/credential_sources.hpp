@@ -19,6 +19,8 @@ struct credentials_config {
     std::string ca_file;   ///< For STS; empty: the system's authorities.
     environment env = process_environment();
     wall_clock now = system_wall_clock();
+    /// The agent of ECS, at an address of its own in each task. To be replaced in tests.
+    std::string container_service = "http://169.254.170.2";
 };
 
 /// \returns errc::bad_request if only one half of a key pair is given, or the authorities cannot be read.

@@ -1,5 +1,6 @@
 #include "s3/download.hpp"
 
+#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "s3/transport_error.hpp"
 
@@ -147,6 +148,10 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
 
 awaitable<result<void>> object_download::state::resume(error broken) {
     response.reset();
+    if (position - forgiven >= limits::s3_resume_progress_bytes) {
+        session.came_forward();
+        forgiven = position;
+    }
     const auto wait = session.next_wait(kind_of(broken), deadline::clock::now());
     if (!wait) co_return std::unexpected(std::move(broken));
     core->stats().resumed();

@@ -19,6 +19,7 @@ struct object_download::state {
     std::uint64_t offset = 0;    ///< Of the first byte of the body in the object.
     std::uint64_t length = 0;    ///< Of the body.
     std::uint64_t position = 0;  ///< Bytes of the body that were read.
+    std::uint64_t forgiven = 0;  ///< Where that was when broken connections were last forgotten.
     std::optional<net::response> response;
     std::optional<error> failed;  ///< The final error.
 

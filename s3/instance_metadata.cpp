@@ -83,7 +83,7 @@ awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
     if (keys->status != 200) {
         co_return refused(fmt::format("the instance metadata service answers {} for role {}", keys->status, role));
     }
-    co_return parse_json_credentials(keys->body, "instance role " + role, true);
+    co_return parse_json_credentials(keys->body, "instance role " + role, true, keys->clock_offset);
 }
 
 awaitable<result<small_reply>> instance_metadata_source::get(net::endpoint to, std::string path, std::string token,

@@ -60,6 +60,9 @@ class retry_session {
     /// After the attempt that succeeded: gives tokens back.
     void succeeded() noexcept;
 
+    /// What was asked for comes, if in several pieces: the failures so far no longer count.
+    void came_forward() noexcept { failures_ = 0; }
+
     /// Attempts that failed so far.
     [[nodiscard]] unsigned failures() const noexcept { return failures_; }
 

@@ -9,13 +9,20 @@
 #include <unistd.h>
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstdlib>
+#include <optional>
+#include <thread>
 
 extern char** environ;
 
 namespace keepstore::s3 {
 namespace {
+
+// How soon after its output the end of a command is looked for, first and at most. It may close its output and stay.
+constexpr std::chrono::milliseconds first_look{1};
+constexpr std::chrono::milliseconds longest_look{50};
 
 /// Kills and reaps the command, unless it was reaped already.
 class child_process {
@@ -24,21 +31,32 @@ class child_process {
     ~child_process() {
         if (pid_ < 0) return;
         kill(-pid_, SIGKILL);  // The whole group: the shell and what it runs.
-        static_cast<void>(reap());
+        static_cast<void>(reap(0));
     }
     child_process(const child_process&) = delete;
     child_process& operator=(const child_process&) = delete;
 
-    /// Its wait status. Output is closed by then, so this is short.
-    [[nodiscard]] int reap() {
-        int status = -1;
-        while (waitpid(pid_, &status, 0) < 0 && errno == EINTR) {
+    /// Its wait status; nullopt if it has not ended by then.
+    [[nodiscard]] std::optional<int> wait(deadline until) {
+        for (auto pause = first_look;; pause = std::min(2 * pause, longest_look)) {
+            if (auto status = reap(WNOHANG)) return status;
+            if (until.passed()) return std::nullopt;
+            std::this_thread::sleep_for(pause);
         }
+    }
+
+  private:
+    std::optional<int> reap(int options) {
+        int status = -1;
+        pid_t got = -1;
+        do {
+            got = waitpid(pid_, &status, options);
+        } while (got < 0 && errno == EINTR);
+        if (got == 0) return std::nullopt;
         pid_ = -1;
         return status;
     }
 
-  private:
     pid_t pid_;
 };
 
@@ -129,10 +147,11 @@ result<std::string> run_process(const std::string& command, std::size_t output_m
         out.append(buffer, static_cast<std::size_t>(n));
         if (out.size() > output_max) return fail(errc::too_large, "the command wrote too much");
     }
-    const int status = child.reap();
-    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0) {
-        return fail(errc::io_error, WIFEXITED(status)
-                                        ? fmt::format("the command ended with status {}", WEXITSTATUS(status))
+    const auto status = child.wait(until);
+    if (!status) return fail(errc::timeout, "the command took too long");
+    if (!WIFEXITED(*status) || WEXITSTATUS(*status) != 0) {
+        return fail(errc::io_error, WIFEXITED(*status)
+                                        ? fmt::format("the command ended with status {}", WEXITSTATUS(*status))
                                         : std::string("the command was killed"));
     }
     return out;

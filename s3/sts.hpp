@@ -36,6 +36,13 @@ class web_identity_source final : public credentials_source {
     const std::shared_ptr<const source_context> context_;
 };
 
+/// Where STS is: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, or that of the region. Never the global one of old, whatever
+/// AWS_STS_REGIONAL_ENDPOINTS says: it serves the first regions only, and the Go daemon's SDK does not use it either.
+[[nodiscard]] std::string sts_address(const environment& env, std::string_view region);
+
+/// The region whose STS is asked: the role's, AWS_REGION, AWS_DEFAULT_REGION, the volume's, us-east-1.
+[[nodiscard]] std::string sts_region(const environment& env, const std::string& of_role, const std::string& of_volume);
+
 /// The suffix of Amazon's host names for a region: "amazonaws.com", "amazonaws.com.cn" in China, and so on.
 [[nodiscard]] std::string_view aws_domain(std::string_view region) noexcept;
 

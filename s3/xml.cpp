@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 #include <pugixml.hpp>
 
+#include <algorithm>
 #include <charconv>
 
 namespace keepstore::s3 {
@@ -120,6 +121,18 @@ std::optional<error_document> parse_error_document(std::string_view body) {
     return read_error(doc.root());
 }
 
+std::string_view list_page::last_key() const noexcept {
+    const std::string_view object = objects.empty() ? std::string_view() : objects.back().key;
+    const std::string_view prefix = common_prefixes.empty() ? std::string_view() : common_prefixes.back();
+    return std::max(object, prefix);
+}
+
+std::string_view list_page::first_key() const noexcept {
+    if (objects.empty()) return common_prefixes.empty() ? std::string_view() : common_prefixes.front();
+    if (common_prefixes.empty()) return objects.front().key;
+    return std::min<std::string_view>(objects.front().key, common_prefixes.front());
+}
+
 result<list_page> parse_list_page(std::string_view body) {
     const document doc(body);
     const auto root = expect_root(doc, body, "ListBucketResult");
@@ -145,12 +158,13 @@ result<list_page> parse_list_page(std::string_view body) {
     if (!out.truncated) return out;
     // The token of V2 is opaque and never encoded; the marker of V1 is a key.
     out.next = text_of(*root, "NextContinuationToken");
+    out.next_is_marker = out.next.empty();
     if (out.next.empty()) {
         auto marker = key_text(text_of(*root, "NextMarker"), encoded);
         if (marker) out.next = std::move(*marker);
     }
     const bool is_v2 = !child(*root, "KeyCount").empty() || !child(*root, "ContinuationToken").empty();
-    if (out.next.empty() && !is_v2 && !out.objects.empty()) out.next = out.objects.back().key;
+    if (out.next.empty() && !is_v2) out.next = out.last_key();
     // Without this an index would look complete, or never end.
     if (out.next.empty()) return incomplete("the place where the next page begins");
     return out;

@@ -41,6 +41,12 @@ struct list_page {
     bool truncated = false;
     /// Where the next page begins when truncated: the continuation token (V2) or marker (V1). Never empty then.
     std::string next;
+    bool next_is_marker = false;
+
+    /// The last of its keys and common prefixes; empty if there are none.
+    [[nodiscard]] std::string_view last_key() const noexcept;
+    /// The first of them.
+    [[nodiscard]] std::string_view first_key() const noexcept;
 };
 
 /// ListBucketResult of ListObjectsV2 and of V1. Keys are decoded when the answer says encoding-type url.

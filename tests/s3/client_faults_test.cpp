@@ -174,6 +174,19 @@ TEST_CASE("a download goes on where its connection broke", "[s3][client]") {
     CHECK(bucket.stats().bytes_in == 9000);
 }
 
+TEST_CASE("a download that comes forward may be broken off any number of times", "[s3][client]") {
+    const std::string content(10 * limits::s3_resume_progress_bytes, 'x');
+    stub_service service([&](const seen_request& r, std::size_t) {
+        auto reply = ranged_reply(r, content);
+        reply.cut_after = limits::s3_resume_progress_bytes / 2 + 1000;
+        return reply;
+    });
+    const auto bucket = make_bucket(service);
+    CHECK(run(get_text(bucket, "k")) == content);
+    CHECK(service.count() > 2 * limits::s3_attempts_max);
+    CHECK(service.count() < 25);
+}
+
 TEST_CASE("a download does not go on with another object", "[s3][client]") {
     const std::string content(5000, 'x');
     stub_service service([&](const seen_request& r, std::size_t number) {
@@ -236,7 +249,9 @@ TEST_CASE("a region that leads in circles, or nowhere, ends in words", "[s3][cli
     CHECK(got.error().text.find("set Region") != std::string::npos);
     CHECK(service.count() == limits::s3_corrections_max + 1);
 
-    stub_service mute([](const seen_request&, std::size_t) { return stub_reply{.status = 301}; });
+    stub_service mute([](const seen_request&, std::size_t) {
+        return stub_reply{.status = 301, .headers = {{"x-amz-request-id", "tx1"}}};
+    });
     const auto other = make_bucket(mute);
     CHECK(kind(run(get_text(other, "k"))) == error_kind::wrong_region);
     CHECK(mute.count() == 1);
@@ -406,6 +421,48 @@ TEST_CASE("a 404 with somebody else's page is not an answer of S3", "[s3][client
     CHECK(got.error() == errc::unavailable);
     CHECK(asked > 1);  // The next one may come through.
     CHECK(kind(run(bucket.del("k", soon()))) == error_kind::bad_answer);
+}
+
+TEST_CASE("what is not S3's is told so, and not as a policy, a region or throttling", "[s3][client]") {
+    const std::string page = "<html><body>whatever</body></html>";
+    struct row {
+        const char* what;
+        stub_reply reply;
+        error_kind get, head;
+    };
+    const row rows[] = {
+        {"nothing behind the load balancer", {.status = 503, .body = page}, error_kind::server, error_kind::server},
+        {"the same without a page", {.status = 503}, error_kind::server, error_kind::server},
+        {"S3 throttles", error_reply(503, "SlowDown"), error_kind::slow_down, error_kind::slow_down},
+        {"S3 throttles without a code",
+         {.status = 503, .headers = {{"X-Amz-Request-Id", "tx1"}}},
+         error_kind::slow_down,
+         error_kind::slow_down},
+        {"a proxy that wants fewer requests",
+         {.status = 429, .body = page},
+         error_kind::slow_down,
+         error_kind::slow_down},
+        {"a login page", {.status = 302, .body = page}, error_kind::bad_answer, error_kind::bad_answer},
+        {"a redirect to TLS", {.status = 301}, error_kind::bad_answer, error_kind::bad_answer},
+        {"a firewall", {.status = 403, .body = page}, error_kind::bad_answer, error_kind::bad_answer},
+        {"a proxy's own login", {.status = 401, .body = page}, error_kind::bad_answer, error_kind::bad_answer},
+        {"S3 denies", error_reply(403, "AccessDenied"), error_kind::access_denied, error_kind::access_denied},
+    };
+    for (const auto& row : rows) {
+        CAPTURE(row.what);
+        stub_service service([&](const seen_request&, std::size_t) { return row.reply; });
+        auto options = stub_options(service);
+        options.retry.attempts_max = 2;
+        const auto bucket = make_bucket(options);
+        const auto got = run(get_text(bucket, "k"));
+        CHECK(kind(got) == row.get);
+        CHECK(kind(run(bucket.head("k", soon()))) == row.head);
+        REQUIRE_FALSE(got.has_value());
+        if (row.get != error_kind::bad_answer) continue;
+        CHECK(got.error().text.find("no sign that it is S3 that answers") != std::string::npos);
+        CHECK(got.error().text.find("policy") == std::string::npos);
+        CHECK(got.error().text.find("Region") == std::string::npos);
+    }
 }
 
 TEST_CASE("a service that does not answer costs the deadline and no more", "[s3][client][timeout]") {

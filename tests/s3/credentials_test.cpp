@@ -1,105 +1,14 @@
-/// Where keys come from: each source with the failures that other clients had (see the names of the cases), and the
-/// cache.
-#include "s3/credential_sources.hpp"
+/// Where keys come from: each source with the failures that other clients had (see the names of the cases).
 #include "s3/error.hpp"
 #include "s3/run_process.hpp"
-#include "tests/s3/bucket_fixture.hpp"
-#include "tests/support/temp_dir.hpp"
+#include "tests/s3/credential_fixture.hpp"
 
 #include <catch2/catch.hpp>
-
-#include <fstream>
 
 using namespace keepstore;
 using namespace keepstore::s3;
 using namespace keepstore::test;
 using namespace std::chrono;
-
-namespace {
-
-using variables = std::map<std::string, std::string>;
-
-const std::string far = "2999-01-01T00:00:00Z";
-
-std::string json_keys(const std::string& id, const std::string& expiration = far) {
-    return R"({"Code":"Success","AccessKeyId":")" + id + R"(","SecretAccessKey":"s","Token":"t","Expiration":")" +
-           expiration + "\"}";
-}
-
-std::string sts_keys(const std::string& id) {
-    return "<R><X><Credentials><AccessKeyId>" + id +
-           "</AccessKeyId><SecretAccessKey>s</SecretAccessKey><SessionToken>t</SessionToken><Expiration>" + far +
-           "</Expiration></Credentials></X></R>";
-}
-
-/// The chain in an environment of its own, without instance metadata unless given.
-std::shared_ptr<credentials_cache> chain(variables env, std::string iam_role = "") {
-    if (!env.contains("AWS_EC2_METADATA_SERVICE_ENDPOINT")) env["AWS_EC2_METADATA_DISABLED"] = "true";
-    credentials_config config;
-    config.iam_role = std::move(iam_role);
-    config.env = [env](std::string_view name) -> std::optional<std::string> {
-        const auto found = env.find(std::string(name));
-        if (found == env.end() || found->second.empty()) return std::nullopt;
-        return found->second;
-    };
-    return *make_credentials(std::move(config));
-}
-
-result<credentials> fetch(const std::shared_ptr<credentials_cache>& cache) {
-    return run(cache->get(soon()));
-}
-std::string key_of(const result<credentials>& got) {
-    return got ? got->keys.access_key_id : "error: " + got.error().text;
-}
-
-void write(const std::filesystem::path& path, const std::string& text) {
-    std::ofstream(path, std::ios::trunc) << text;
-}
-
-/// Instance metadata as it is: a session token first.
-stub_reply metadata(const seen_request& r) {
-    if (r.method == "PUT" && r.target == "/latest/api/token") {
-        if (r.header("x-aws-ec2-metadata-token-ttl-seconds") != "21600") return {.status = 400};
-        return {.body = "TOKEN=="};
-    }
-    if (r.header("x-aws-ec2-metadata-token") != "TOKEN==") return {.status = 401};
-    if (r.target == "/latest/meta-data/iam/security-credentials/") return {.body = "keep-role\n"};
-    if (r.target == "/latest/meta-data/iam/security-credentials/keep-role") return {.body = json_keys("IMDS")};
-    return {.status = 404};
-}
-
-/// A source that tests turn by hand.
-class manual_source final : public credentials_source {
-  public:
-    struct state {
-        std::atomic<int> calls{0};
-        std::function<result<credentials>(int)> make;
-        std::vector<one_shot<bool>> gates;  ///< If there is one for the call, it waits for it.
-    };
-    explicit manual_source(std::shared_ptr<state> s) : state_(std::move(s)) {}
-    [[nodiscard]] awaitable<result<credentials>> fetch(deadline) override {
-        const auto number = state_->calls++;
-        if (static_cast<std::size_t>(number) < state_->gates.size()) {
-            const auto open = co_await state_->gates[static_cast<std::size_t>(number)].wait();
-            if (!open) co_return std::unexpected(open.error());
-        }
-        co_return state_->make(number);
-    }
-
-  private:
-    const std::shared_ptr<state> state_;
-};
-
-credentials temporary(int number, sys_seconds expires) {
-    credentials out;
-    out.keys.access_key_id = "K" + std::to_string(number);
-    out.keys.secret_access_key = secret_string("s");
-    out.expires_at = expires;
-    out.source = "manual";
-    return out;
-}
-
-}  // namespace
 
 TEST_CASE("the environment's keys come first, half a pair is an error", "[s3][credentials]") {
     auto got = fetch(chain({{"AWS_ACCESS_KEY_ID", "A"}, {"AWS_SECRET_ACCESS_KEY", "S"}, {"AWS_SESSION_TOKEN", "T"}}));
@@ -312,9 +221,9 @@ TEST_CASE("instance metadata is asked by version 2 only", "[s3][credentials]") {
     CHECK(got->source == "instance role keep-role");
     REQUIRE(imds.count() == 3);
 
-    CHECK(key_of(fetch(chain(env, "keep-role"))) == "IMDS");
+    CHECK(key_of(fetch(chain(env, {.iam_role = "keep-role"}))) == "IMDS");
     CHECK(imds.count() == 5);  // The role's name need not be asked for.
-    CHECK(key_of(fetch(chain(env, "other"))).find("does not have the role other") != std::string::npos);
+    CHECK(key_of(fetch(chain(env, {.iam_role = "other"}))).find("does not have the role other") != std::string::npos);
 }
 
 TEST_CASE("instance metadata without version 2, without a role, or without sense is told apart", "[s3][credentials]") {
@@ -348,110 +257,4 @@ TEST_CASE("a credential service that fails for a moment is asked again", "[s3][c
         return metadata(r);
     });
     CHECK(key_of(fetch(chain({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url()}}))) == "IMDS");
-}
-
-TEST_CASE("temporary keys are renewed five minutes early, and the old ones serve meanwhile",
-          "[s3][credentials][cache]") {
-    std::atomic<std::int64_t> now{1'000'000};
-    const auto at = [](std::int64_t s) { return sys_seconds(seconds(s)); };
-    const auto state = std::make_shared<manual_source::state>();
-    bool failing = false;
-    state->make = [&](int number) -> result<credentials> {
-        if (failing) return fail(errc::unavailable, "no");
-        return temporary(number, at(now + 3600));
-    };
-    credentials_cache cache(std::make_unique<manual_source>(state),
-                            [&] { return sys_time<milliseconds>(seconds(now.load())); });
-    CHECK(key_of(run(cache.get(soon()))) == "K0");
-    now += 3600 - 301;
-    CHECK(key_of(run(cache.get(soon()))) == "K0");
-    CHECK(state->calls == 1);
-    now += 1;
-    failing = true;
-    CHECK(key_of(run(cache.get(soon()))) == "K0");  // Still good for 300 s.
-    CHECK(state->calls == 2);
-    CHECK(key_of(run(cache.get(soon()))) == "K0");
-    CHECK(state->calls == 2);  // Not asked again at once.
-    now += 300;
-    CHECK(key_of(run(cache.get(soon()))) == "error: no");  // Over.
-}
-
-TEST_CASE("many who need keys cause one fetch, and one who leaves hands it on", "[s3][credentials][cache]") {
-    const auto state = std::make_shared<manual_source::state>();
-    state->make = [](int number) -> result<credentials> { return temporary(number, sys_days{year{2999} / 1 / 1}); };
-    state->gates.resize(2);
-    credentials_cache cache(std::make_unique<manual_source>(state));
-    auto& context = new_context();
-    std::vector<asio::cancellation_signal> signals(10);
-    std::vector<std::string> outcomes(10);
-    const auto one = [](credentials_cache& c) -> awaitable<result<credentials>> {
-        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-        co_await asio::this_coro::throw_if_cancelled(false);
-        co_return co_await c.get(soon());
-    };
-    for (std::size_t i = 0; i < 10; ++i) {
-        asio::co_spawn(
-            context, one(cache),
-            asio::bind_cancellation_slot(signals[i].slot(), [&outcomes, i](std::exception_ptr, result<credentials> r) {
-                outcomes[i] = key_of(r);
-            }));
-    }
-    const auto until = [&](const std::function<bool()>& holds) {
-        const auto limit = steady_clock::now() + seconds(40);
-        while (!holds() && steady_clock::now() < limit) context.run_for(milliseconds(2));
-        return holds();
-    };
-    REQUIRE(until([&] { return state->calls == 1; }));
-    signals[0].emit(asio::cancellation_type::total);  // The one who fetches.
-    REQUIRE(until([&] { return state->calls == 2; }));
-    CHECK(outcomes[0].starts_with("error: "));
-    state->gates[1].set(true);
-    REQUIRE(until([&] { return std::ranges::none_of(outcomes, [](const auto& o) { return o.empty(); }); }));
-    for (std::size_t i = 1; i < 10; ++i) CHECK(outcomes[i] == "K1");
-    CHECK(cache.fetches() == 2);
-}
-
-TEST_CASE("waiting for keys ends at the deadline", "[s3][credentials][cache]") {
-    const auto state = std::make_shared<manual_source::state>();
-    state->make = [](int number) -> result<credentials> { return temporary(number, sys_days{year{2999} / 1 / 1}); };
-    state->gates.resize(1);
-    credentials_cache cache(std::make_unique<manual_source>(state));
-    auto& context = new_context();
-    std::string first;
-    std::string second;
-    asio::co_spawn(context, cache.get(soon()), [&](std::exception_ptr, result<credentials> r) { first = key_of(r); });
-    asio::co_spawn(context, cache.get(deadline::in(milliseconds(50))),
-                   [&](std::exception_ptr, result<credentials> r) { second = key_of(r); });
-    const auto limit = steady_clock::now() + seconds(40);
-    while (second.empty() && steady_clock::now() < limit) context.run_for(milliseconds(5));
-    CHECK(second == "error: waiting for credentials took too long");
-    CHECK(first.empty());
-    state->gates[0].set(true);
-    while (first.empty() && steady_clock::now() < limit) context.run_for(milliseconds(5));
-    CHECK(first == "K0");
-}
-
-TEST_CASE("rejected keys are replaced by what another has fetched, or by one fetch", "[s3][credentials][cache]") {
-    const auto state = std::make_shared<manual_source::state>();
-    bool changes = true;
-    state->make = [&](int number) -> result<credentials> {
-        return temporary(changes ? number : 1, sys_days{year{2999} / 1 / 1});
-    };
-    credentials_cache cache(std::make_unique<manual_source>(state));
-    const auto old = run(cache.get(soon()));
-    CHECK(key_of(run(cache.renew(*old, soon()))) == "K1");
-    CHECK(key_of(run(cache.renew(*old, soon()))) == "K1");
-    CHECK(state->calls == 2);
-    changes = false;
-    const auto current = run(cache.get(soon()));
-    CHECK(kind(run(cache.renew(*current, soon()))) == error_kind::expired_token);
-    CHECK(kind(run(cache.renew(*current, soon()))) == error_kind::expired_token);
-    CHECK(state->calls == 3);  // The source has just said that it has no others.
-}
-
-TEST_CASE("a source that gives expired keys fails", "[s3][credentials][cache]") {
-    const auto state = std::make_shared<manual_source::state>();
-    state->make = [](int number) -> result<credentials> { return temporary(number, sys_days{year{2001} / 1 / 1}); };
-    credentials_cache cache(std::make_unique<manual_source>(state));
-    CHECK(kind(run(cache.get(soon()))) == error_kind::expired_token);
 }

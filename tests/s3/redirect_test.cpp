@@ -95,7 +95,7 @@ TEST_CASE("no redirect leads out of Amazon, or out of TLS", "[s3][client][region
         std::string location;
         stub_service service(
             [&](const seen_request&, std::size_t) {
-                return stub_reply{.status = 307, .headers = {{"Location", location}}};
+                return stub_reply{.status = 307, .headers = {{"Location", location}, {"x-amz-request-id", "tx1"}}};
             },
             tls.get());
         location = where + std::to_string(service.port()) + "/k";

@@ -3,8 +3,11 @@ keepstore_test(s3_test
         s3/address_test.cpp
         s3/client_faults_test.cpp
         s3/client_test.cpp
+        s3/credential_cache_test.cpp
+        s3/credential_chain_test.cpp
         s3/credentials_test.cpp
         s3/error_test.cpp
+        s3/listing_test.cpp
         s3/op_stats_test.cpp
         s3/probe_test.cpp
         s3/profile_file_test.cpp

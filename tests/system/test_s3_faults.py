@@ -27,7 +27,7 @@ FULL = rounds(1) > 1
 AT_A_TIME = 12
 # With how many requests to S3 each operation is done, at least.
 OPERATIONS = {"put small": 2, "put large": 4, "put small again": 3, "put large again": 4, "get small": 1, "get large": 2,
-              "head": 1, "touch": 2, "trash": 5, "untrash": 4, "index": 2}
+              "head": 1, "touch": 2, "trash": 7, "untrash": 4, "index": 2}
 # Where an operation has done something already that must not stand for the whole: the block without its marker, the
 # deletion without the copy. Only such requests fail, each time.
 MARKER = {"operation": "put", "path": "/recent/"}

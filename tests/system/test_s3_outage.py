@@ -20,8 +20,8 @@ from support.s3_volumes import BROKEN, Book, S3VolumeCase, first_on
 from support.wait import until
 
 MIB = 1 << 20
-# How soon an outage is known. Dead: three refused connections with the waits between. Silent: 3 s without a sign of life,
-# 0.4 s between looks, 1.5 s for the probe (base/limits.hpp). And some for two busy cores.
+# How soon an outage is known. Dead: three refused connections with the waits between. Silent: 1.5 s without a sign of life,
+# 0.4 s between looks, 1.5 s for each of two probes (base/limits.hpp). And some for two busy cores.
 KNOWN_SECONDS = {"kill": 2.0, "pause": 5.9}
 REFUSED_SECONDS = 0.5
 OUTAGES = min(rounds(1), 20)

@@ -1,11 +1,13 @@
 // What S3 volumes do when the service says what a real one rarely says.
 #include "digest/md5.hpp"
+#include "s3/time.hpp"
 #include "tests/contract/volume_harness.hpp"
 #include "tests/s3/stub_service.hpp"
 #include "volumes/s3/s3_volume.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <ctime>
 #include <set>
 #include <thread>
 
@@ -44,6 +46,36 @@ stub_reply refused_with(unsigned status, const std::string& code) {
 }
 std::string md5_hex(const bytes& content) { return digest::md5_of(content).hex(); }
 bool is_marker(const seen_request& r) { return r.path().find("/recent/") != std::string::npos; }
+
+/// With what only S3 puts into its answers.
+stub_reply signed_reply(unsigned status) { return {.status = status, .headers = {{"x-amz-request-id", "tx1"}}}; }
+
+/// The value of a query parameter, as it is.
+std::string parameter(const std::string& target, const std::string& name) {
+    const auto at = target.find(name + "=");
+    if (at == std::string::npos) return {};
+    const auto begin = at + name.size() + 1;
+    return target.substr(begin, target.find('&', begin) - begin);
+}
+
+s3::sys_seconds now_seconds() { return std::chrono::floor<seconds>(std::chrono::system_clock::now()); }
+std::string http_date(seconds from_now) { return s3::format_http_date(now_seconds() + from_now); }
+/// As XML has it.
+std::string iso_date(seconds from_now) {
+    const auto at = std::chrono::system_clock::to_time_t(now_seconds() + from_now);
+    std::tm parts{};
+    ::gmtime_r(&at, &parts);
+    char text[32];
+    const auto size = std::strftime(text, sizeof text, "%Y-%m-%dT%H:%M:%S.000Z", &parts);
+    return {text, size};
+}
+/// When the request was signed, by the clock that it was signed with.
+s3::sys_seconds signed_at(const seen_request& r) {
+    const auto date = r.header("x-amz-date");
+    const auto iso = date.substr(0, 4) + "-" + date.substr(4, 2) + "-" + date.substr(6, 5) + ":" + date.substr(11, 2) + ":" +
+                     date.substr(13);
+    return s3::parse_iso_date(iso).value_or(s3::sys_seconds());
+}
 
 std::vector<std::string> puts(const stub_service& service) {
     std::vector<std::string> out;
@@ -168,18 +200,157 @@ TEST_CASE("nothing is deleted when the copy to the trash is not confirmed", "[vo
     for (const auto& r : service.seen()) CHECK(r.method != "DELETE");
 }
 
+TEST_CASE("a block that is written while it is being trashed is not deleted", "[volumes][s3][stub]") {
+    // What is written just when the copy in the trash is confirmed: too late for that, and early enough to be seen.
+    bool block_written = false;
+    bool marker_written = false;
+    bool gone = false;
+    SECTION("nothing") {}
+    SECTION("a rotten copy is replaced, its marker not yet written") { block_written = true; }
+    SECTION("a rotten copy is replaced by a client who has been told so") { block_written = marker_written = true; }
+    SECTION("it is touched") { marker_written = true; }
+    SECTION("somebody else deletes it") { gone = true; }
+    bool copied = false;
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        const bool marker = is_marker(r);
+        if (r.method == "HEAD" && r.path().find("/trash/") != std::string::npos) return signed_reply(404);
+        if (r.method == "HEAD" && copied && gone && !marker) return signed_reply(404);
+        if (r.method == "HEAD") {
+            const bool anew = copied && (marker ? marker_written : block_written);
+            return stub_reply{.headers = {{"ETag", marker ? "\"m\"" : anew ? "\"good\"" : "\"rotten\""},
+                                          {"Last-Modified", anew ? http_date(seconds(0)) : http_date(-hours(9))}}};
+        }
+        if (r.method == "PUT") {
+            copied = true;
+            return stub_reply{.body = "<CopyObjectResult><ETag>\"rotten\"</ETag><LastModified>" + iso_date(seconds(0)) +
+                                      "</LastModified></CopyObjectResult>"};
+        }
+        return stub_reply{.status = 204};
+    });
+    const auto volume = open_volume(stub_volume(service));
+    const auto trashed = run(volume->trash(random_name(), {.protect_for = hours(1), .lifetime = hours(1)}, soon()));
+    REQUIRE(trashed.has_value());
+    const auto seen = service.seen();
+    const auto deleted = std::ranges::count_if(seen, [](const auto& r) { return r.method == "DELETE"; });
+    if (block_written || marker_written) {
+        CHECK(*trashed == volumes::trash_outcome::too_new);
+        CHECK(deleted == 0);
+    } else {
+        CHECK(*trashed == volumes::trash_outcome::trashed);
+        CHECK(deleted == 1);
+    }
+}
+
+TEST_CASE("trash is judged by the service's time, also when ours has just jumped ahead", "[volumes][s3][stub]") {
+    // As if it were our clock that is two hours ahead from some moment on.
+    std::atomic<bool> jumped = false;
+    const auto name = random_name();
+    const seconds trashed_ago = std::chrono::minutes(30);
+    stub_service service([&](const seen_request& r, std::size_t) {
+        const seconds off = jumped ? -seconds(hours(2)) : seconds(0);
+        const auto reply = [&]() -> stub_reply {
+            if (jumped && abs(signed_at(r) - (now_seconds() + off)) > std::chrono::minutes(15)) {
+                return refused_with(403, "RequestTimeTooSkewed");
+            }
+            if (is_listing(r) && r.target.find("prefix=trash") == std::string::npos) return empty_listing();
+            if (is_listing(r)) {
+                return {.body = "<ListBucketResult><IsTruncated>false</IsTruncated><Contents><Key>trash/" + name.hex() +
+                                "</Key><Size>7</Size><ETag>x</ETag><LastModified>" + iso_date(off - trashed_ago) +
+                                "</LastModified></Contents></ListBucketResult>"};
+            }
+            if (r.method == "HEAD" && is_marker(r)) {
+                return {.headers = {{"ETag", "\"m\""}, {"Last-Modified", http_date(off - hours(9))}}};
+            }
+            return signed_reply(r.method == "HEAD" ? 404 : 204);
+        };
+        auto out = reply();
+        out.headers.emplace_back("Date", http_date(off));
+        return out;
+    });
+    const auto volume = open_volume(stub_volume(service));
+    REQUIRE(run(volume->empty_trash(1, soon())).has_value());
+    const auto before = service.seen().size();
+    jumped = true;
+    const auto swept = run(volume->empty_trash(1, soon()));
+    REQUIRE(swept.has_value());
+    CHECK(swept->blocks_in_trash == 1);
+    const auto seen = service.seen();
+    CHECK(seen.size() > before + 1);
+    for (const auto& r : seen) CHECK(r.method != "DELETE");
+}
+
+TEST_CASE("a load balancer with nothing behind it is an outage", "[volumes][s3][stub][outage]") {
+    std::atomic<bool> dead = false;
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (dead) return stub_reply{.status = 503, .body = "<html><body>No server is available</body></html>"};
+        if (r.path() == "/keep") return is_listing(r) ? empty_listing() : stub_reply{};
+        return signed_reply(404);
+    });
+    const auto volume = open_volume(stub_volume(service));
+    CHECK(is_error(get(*volume, random_name()), errc::not_found));
+    dead = true;
+    const auto limit = deadline::in(seconds(20));
+    while (volume->health().empty()) {
+        REQUIRE_FALSE(limit.passed());
+        CHECK(is_error(get(*volume, random_name()), errc::unavailable));
+    }
+    const auto known = std::chrono::steady_clock::now();
+    for (int i = 0; i < 20; ++i) CHECK(is_error(get(*volume, random_name()), errc::unavailable));
+    CHECK(std::chrono::steady_clock::now() - known < seconds(1));
+    dead = false;
+    while (!volume->health().empty() && !limit.passed()) std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    CHECK(is_error(get(*volume, random_name()), errc::not_found));
+}
+
+TEST_CASE("index and trash of a service without V2 listings, or with listings that go in circles",
+          "[volumes][s3][stub][index]") {
+    std::vector<std::string> keys;
+    for (int i = 0; i < 500; ++i) keys.push_back(random_name().hex());
+    std::ranges::sort(keys);
+    const bool circles = GENERATE(false, true);
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (r.method != "GET") return signed_reply(404);
+        auto prefix = parameter(r.target, "prefix");
+        std::string folder;
+        if (prefix.starts_with("recent")) return empty_listing();
+        if (prefix.starts_with("trash")) folder = "trash/", prefix.clear();
+        std::string after = circles ? "" : parameter(r.target, "marker");
+        if (after.starts_with("trash")) after = after.substr(std::string("trash%2F").size());
+        std::string body = "<ListBucketResult>";
+        int count = 0;
+        bool more = false;
+        for (auto key = std::ranges::lower_bound(keys, prefix); key != keys.end() && key->starts_with(prefix); ++key) {
+            if (*key <= after) continue;
+            if ((more = count == 10)) break;
+            body += "<Contents><Key>" + folder + *key + "</Key><Size>7</Size><ETag>x</ETag><LastModified>" +
+                    iso_date(seconds(0)) + "</LastModified></Contents>";
+            ++count;
+        }
+        return stub_reply{.body = body + "<IsTruncated>" + (more ? "true" : "false") + "</IsTruncated></ListBucketResult>"};
+    });
+    const auto volume = open_volume(stub_volume(service));
+    collecting_sink sink;
+    const auto listed = run(volume->index("", sink, soon()));
+    CHECK(listed.has_value() == !circles);
+    if (circles) {
+        CHECK(listed.error().text.find("a page does not come after the one before it") != std::string::npos);
+        CHECK(is_error(run(volume->empty_trash(1, soon())), errc::io_error));
+        CHECK(volume->health().empty());
+        return;
+    }
+    std::set<std::string> names;
+    for (const auto& b : sink.blocks) names.insert(b.name.hex());
+    CHECK(sink.blocks.size() == keys.size());
+    CHECK(names == std::set<std::string>(keys.begin(), keys.end()));
+}
+
 TEST_CASE("an index that is cut short is an error", "[volumes][s3][stub][index]") {
     // Blocks in pages of 10, markers never; one page of one listing fails for good.
     std::vector<std::string> keys;
     for (int i = 0; i < 5000; ++i) keys.push_back(random_name().hex());
     std::ranges::sort(keys);
     std::atomic<bool> broken = false;
-    const auto parameter = [](const std::string& target, const std::string& name) {
-        const auto at = target.find(name + "=");
-        if (at == std::string::npos) return std::string();
-        const auto begin = at + name.size() + 1;
-        return target.substr(begin, target.find('&', begin) - begin);
-    };
     stub_service service([&](const seen_request& r, std::size_t) {
         const auto prefix = parameter(r.target, "prefix");
         if (prefix.starts_with("recent")) return empty_listing();

@@ -30,5 +30,8 @@ keepstore_test(volumes_s3_test
     TIMEOUT 180
     S3)
 keepstore_test(volumes_s3_stub_test
-    SOURCES volumes/s3_stub_test.cpp
+    SOURCES
+        volumes/s3_availability_test.cpp
+        volumes/s3_fetch_test.cpp
+        volumes/s3_stub_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)

@@ -103,16 +103,33 @@ bool availability::silent() const noexcept {
     return now() - since > clock::duration(limits::s3_silence_max).count();
 }
 
-bool availability::suspicious() const noexcept {
-    return state_.load(std::memory_order_relaxed) != state::up || silent();
+bool availability::quick_probe_needed() const noexcept {
+    return !probed_.load(std::memory_order_relaxed) || state_.load(std::memory_order_relaxed) == state::down || silent();
 }
 
-void availability::probe_succeeded(bool first, const std::string& why_not_listed) {
+bool availability::patient_probe_needed() const noexcept {
+    if (state_.load(std::memory_order_relaxed) != state::up) return true;
+    // Most quick probes are answered before it comes to this.
+    const auto since = probing_since_.load(std::memory_order_relaxed);
+    return since != 0 && now() - since >= clock::duration(limits::s3_probe_interval).count();
+}
+
+bool availability::probed(const result<std::string>& outcome) {
+    probed_.store(true, std::memory_order_relaxed);
+    if (!outcome && kind_of(outcome.error()) != error_kind::slow_down) return probe_failed(outcome.error());
+    if (outcome) probe_succeeded(*outcome);
+    else probe_throttled();
+    return false;
+}
+
+void availability::probe_succeeded(const std::string& why_not_listed) {
     failures_.store(0, std::memory_order_relaxed);
     progress();
     const std::lock_guard lock(mutex_);
     const bool was_up = state_.exchange(state::up, std::memory_order_relaxed) == state::up;
     trouble_.clear();
+    calls_ended_ = false;
+    const bool used = std::exchange(used_, true);
     const bool unlisted = !why_not_listed.empty();
     const bool said = std::exchange(unlisted_, unlisted);
     if (unlisted && !said) {
@@ -122,14 +139,27 @@ void availability::probe_succeeded(bool first, const std::string& why_not_listed
                      {{"bucket", bucket_}, {"error", why_not_listed}});
     } else if (!was_up) {
         log::info("S3 responds again", {{"bucket", bucket_}});
-    } else if (first) {
+    } else if (!used) {
         log::info("S3 bucket can be used", {{"bucket", bucket_}});
     }
+}
+
+// Who asks for less is there. Nothing is said about bucket and keys.
+void availability::probe_throttled() {
+    failures_.store(0, std::memory_order_relaxed);
+    progress();
+    const std::lock_guard lock(mutex_);
+    auto expected = state::down;
+    if (!state_.compare_exchange_strong(expected, state::up, std::memory_order_relaxed)) return;
+    trouble_.clear();
+    calls_ended_ = false;
+    log::info("S3 responds again", {{"bucket", bucket_}});
 }
 
 bool availability::probe_failed(const error& why) {
     const bool outage = is_outage(why);
     const auto next = outage ? state::down : state::refused;
+    if (!outage) progress();
     const std::lock_guard lock(mutex_);
     const auto before = state_.exchange(next, std::memory_order_relaxed);
     // Texts have the number of the request in them.
@@ -138,29 +168,52 @@ bool availability::probe_failed(const error& why) {
     }
     trouble_ = why.text;
     trouble_kind_ = kind_of(why);
-    return outage;
+    if (outage) return !std::exchange(calls_ended_, true);
+    calls_ended_ = false;
+    return false;
 }
 
 awaitable<result<void>> availability::watch(std::shared_ptr<availability> self, probe_type probe,
                                             std::function<void()> went_down) {
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor);
-    bool first = true;
-    bool calls_ended = false;
+    unsigned timeouts = 0;  // In a row.
     while (true) {
-        if (first || self->suspicious()) {
-            auto outcome = co_await probe(deadline::in(limits::s3_probe_timeout));
-            if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(std::move(outcome.error()));
-            if (outcome) {
-                self->probe_succeeded(first, *outcome);
-                calls_ended = false;
-            } else if (kind_of(outcome.error()) != error_kind::slow_down) {
-                if (self->probe_failed(outcome.error()) && !std::exchange(calls_ended, true)) went_down();
-            }
-            first = false;
+        if (self->quick_probe_needed()) {
+            const auto began = now();
+            if (timeouts == 0) self->probing_since_.store(began, std::memory_order_relaxed);
+            const auto outcome = co_await probe(deadline::in(limits::s3_probe_timeout));
+            if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
+            const bool timeout = !outcome && kind_of(outcome.error()) == error_kind::timeout;
+            // Calls that come forward, and an answer to the patient probe, say more than a probe that does not.
+            const bool refuted = timeout && self->last_progress_.load(std::memory_order_relaxed) >= began;
+            timeouts = timeout && !refuted ? timeouts + 1 : 0;
+            if (timeouts > 0 && timeouts < limits::s3_probe_timeouts_min) continue;
+            if (!refuted && self->probed(outcome)) went_down();
+        } else {
+            timeouts = 0;
         }
-        const bool refused = self->state_.load(std::memory_order_relaxed) == state::refused;
-        timer.expires_after(refused ? limits::s3_refused_probe_interval : limits::s3_probe_interval);
+        self->probing_since_.store(0, std::memory_order_relaxed);
+        timer.expires_after(limits::s3_probe_interval);
+        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        if (stopped) co_return fail(errc::cancelled);
+    }
+}
+
+awaitable<result<void>> availability::watch_patiently(std::shared_ptr<availability> self, probe_type probe,
+                                                      std::function<void()> went_down) {
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer(executor);
+    const auto refused = [&] { return self->state_.load(std::memory_order_relaxed) == state::refused; };
+    while (true) {
+        if (self->patient_probe_needed()) {
+            const auto outcome = co_await probe(deadline::in(limits::s3_patient_probe_timeout));
+            if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
+            // That nobody answers is for the quick probes to say. There are none where bucket or keys are wrong.
+            const bool answered = outcome || !is_outage(outcome.error());
+            if ((answered || refused()) && self->probed(outcome)) went_down();
+        }
+        timer.expires_after(refused() ? limits::s3_refused_probe_interval : limits::s3_probe_interval);
         const auto [stopped] = co_await timer.async_wait(use_tuple);
         if (stopped) co_return fail(errc::cancelled);
     }

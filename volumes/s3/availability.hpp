@@ -2,10 +2,13 @@
 /// bucket or wrong keys are said before the first request meets them.
 ///
 /// It begins with a probe (a listing of one key, since a HEAD could not say what is wrong). Then it watches the calls:
-/// after some failures in a row, or when calls wait and none comes forward and a probe fails as well, calls are refused
-/// until a probe succeeds, and those under way are ended. Where the service answers that bucket or keys are wrong, calls
-/// go on and get that answer. A bucket that may not be listed is up, with a warning: reads and writes work. Safe to use
-/// from any thread.
+/// after some failures in a row, or when calls wait and none comes forward and probes fail as well, calls are refused
+/// until the service answers a probe, and those under way are ended. Where the service answers that bucket or keys are
+/// wrong, calls go on and get that answer. A bucket that may not be listed is up, with a warning: reads and writes work.
+///
+/// Probes are of two kinds. Quick ones notice an outage and its end within seconds; of them it takes two in a row to pass
+/// their limit. A patient one beside them is for services that are slow (a slow name server, a listing of a bucket that
+/// is being recovered), which the quick ones alone would keep down for ever. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -56,9 +59,13 @@ class availability {
 
     /// \returns empty if all is well; or why the bucket cannot be listed, if it can be used otherwise.
     using probe_type = std::function<awaitable<result<std::string>>(deadline)>;
-    /// Runs until it is cancelled. `went_down` is called once in each outage, to end the calls that are under way.
+    /// Quick probes. Runs until it is cancelled. `went_down` is called once in each outage, to end the calls that are
+    /// under way.
     [[nodiscard]] static awaitable<result<void>> watch(std::shared_ptr<availability> self, probe_type probe,
                                                        std::function<void()> went_down);
+    /// Patient probes, one at a time. Runs beside watch() until it is cancelled.
+    [[nodiscard]] static awaitable<result<void>> watch_patiently(std::shared_ptr<availability> self, probe_type probe,
+                                                                 std::function<void()> went_down);
 
   private:
     enum class state { up, refused, down };
@@ -68,10 +75,13 @@ class availability {
     void succeeded();
     void failed(const error& why);
     [[nodiscard]] bool silent() const noexcept;
-    void probe_succeeded(bool first, const std::string& why_not_listed);
-    /// \returns whether it is an outage.
+    [[nodiscard]] bool quick_probe_needed() const noexcept;
+    [[nodiscard]] bool patient_probe_needed() const noexcept;
+    /// What a probe has found. \returns whether the calls under way are to be ended.
+    [[nodiscard]] bool probed(const result<std::string>& outcome);
+    void probe_succeeded(const std::string& why_not_listed);
+    void probe_throttled();
     [[nodiscard]] bool probe_failed(const error& why);
-    [[nodiscard]] bool suspicious() const noexcept;
 
     void complain(std::string_view consequence, const error& why) const;
 
@@ -82,11 +92,15 @@ class availability {
     std::atomic<unsigned> waiting_{0};
     std::atomic<clock::rep> waiting_since_{0};  ///< When waiting_ last left 0.
     std::atomic<clock::rep> last_progress_{0};
+    std::atomic<bool> probed_{false};           ///< A probe has found something out.
+    std::atomic<clock::rep> probing_since_{0};  ///< When the first quick probe in a row began; 0: none is under way.
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
-    std::string trouble_;     ///< Empty while up.
-    bool unlisted_ = false;  ///< It was said that the bucket cannot be listed.
+    std::string trouble_;       ///< Empty while up.
+    bool used_ = false;         ///< It was said that the bucket can be used.
+    bool unlisted_ = false;     ///< It was said that the bucket cannot be listed.
+    bool calls_ended_ = false;  ///< In this outage.
     keepstore::s3::error_kind trouble_kind_{};
 };
 

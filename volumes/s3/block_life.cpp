@@ -40,6 +40,21 @@ awaitable<result<void>> check_race_window(s3_core& core, md5_digest name, std::c
     co_return result<void>();
 }
 
+// Whether nobody has written the block or its marker since we looked. A client may just have replaced a rotten copy, of
+// which the trash now has the rot: what it was promised must not be deleted. Where both are equal the copy in the trash
+// would do (fix_race), and costs more. The block comes last, since it is written before its marker, and is gone for good
+// if it is written between this look and the deletion: a condition that DELETE could have is known to few services.
+awaitable<result<bool>> is_unchanged(s3_core& core, md5_digest name, const block_state& before, deadline until) {
+    const auto recent = co_await core.head(core.names.recent(name), until);
+    if (!recent && !(recent.error() == errc::not_found)) co_return std::unexpected(recent.error());
+    if (!recent || recent->last_modified != before.mtime) co_return false;
+    const auto block = co_await core.head(core.names.block(name), until);
+    // Gone by somebody else's hand: deleting it once more does no harm.
+    if (!block && block.error() == errc::not_found) co_return true;
+    if (!block) co_return std::unexpected(block.error());
+    co_return block->etag == before.block.etag && block->last_modified == before.block.last_modified;
+}
+
 }  // namespace
 
 awaitable<result<bool>> touch_block(std::shared_ptr<s3_core> core, md5_digest name, deadline until) {
@@ -91,6 +106,9 @@ awaitable<result<trash_outcome>> trash_block(std::shared_ptr<s3_core> core, md5_
     if (!safe) co_return std::unexpected(std::move(safe.error()));
     auto copied = co_await core->safe_copy(key, core->names.trash(name), found->block.etag, until);
     if (!copied) co_return std::unexpected(std::move(copied.error()));
+    auto same = co_await is_unchanged(*core, name, *found, until);
+    if (!same) co_return std::unexpected(std::move(same.error()));
+    if (!*same) co_return trash_outcome::too_new;
     auto deleted = co_await core->del(key, until);
     if (!deleted) co_return std::unexpected(std::move(deleted.error()));
     core->fetches.forget(name);

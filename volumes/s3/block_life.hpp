@@ -15,7 +15,7 @@ namespace keepstore::volumes::s3 {
 [[nodiscard]] awaitable<result<block_time>> mtime_of_block(std::shared_ptr<s3_core> core, md5_digest name,
                                                            deadline until);
 
-/// Copies it to the trash, and deletes it when the copy is confirmed.
+/// Copies it to the trash, and deletes it when the copy is confirmed and nobody has written it meanwhile. Seven requests.
 [[nodiscard]] awaitable<result<trash_outcome>> trash_block(std::shared_ptr<s3_core> core, md5_digest name,
                                                            trash_options options, deadline until);
 

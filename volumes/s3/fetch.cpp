@@ -92,6 +92,7 @@ awaitable<result<fetch::piece>> fetch::read(unsigned reader, std::uint64_t offse
     {
         const std::lock_guard lock(mutex_);
         reading_.erase(reading_.find(offset));
+        // What this read kept from being dropped may be what the task waits for.
         sleeper = take_sleeper();
     }
     wake(sleeper);
@@ -112,7 +113,11 @@ awaitable<result<fetch::piece>> fetch::wait_for(unsigned reader, std::uint64_t o
         }
         wake(sleeper);
         auto woken = co_await wait_until(ready, until);
-        if (!woken) co_return std::unexpected(std::move(woken.error()));
+        if (woken) continue;
+        // Nobody waits there any more: the task must not go on for it.
+        const std::lock_guard lock(mutex_);
+        std::erase_if(waiters_, [&](const waiter& w) { return w.ready.same_as(ready); });
+        co_return std::unexpected(std::move(woken.error()));
     }
 }
 
@@ -230,6 +235,10 @@ void fetch::drop_front(std::uint64_t upto) {
     while (!pieces_.empty() && pieces_.front().end() <= upto) pieces_.pop_front();
 }
 
+bool fetch::front_is_being_read() const {
+    return !reading_.empty() && !pieces_.empty() && pieces_.front().end() > *reading_.begin();
+}
+
 awaitable<result<bool>> fetch::run(std::shared_ptr<fetch> self) {
     // Each reader has a deadline of its own; the fetch ends with the last of them.
     auto body = co_await self->open(deadline::never());
@@ -299,15 +308,16 @@ awaitable<result<void>> fetch::receive(protocol::object_download& body) {
         auto memory = find_memory(size);
         if (!memory) {
             // There is enough, or all of it is still to be read by the fastest reader, which will wake us; unless it has
-            // just come to the end of it.
-            bool starving = false;
+            // just come to the end of it. What a read under way keeps from being dropped is free at its end, which wakes
+            // us as well; unless it has just ended.
+            bool at_once = false;
             {
                 const std::lock_guard lock(mutex_);
                 if (over_) co_return fail(errc::cancelled);
-                starving = waited_for();
-                if (!starving) sleep = sleeper_.emplace();
+                at_once = waited_for() && !front_is_being_read();
+                if (!at_once) sleep = sleeper_.emplace();
             }
-            if (starving) {
+            if (at_once) {
                 co_await asio::post(co_await asio::this_coro::executor, use_tuple);
                 continue;
             }

@@ -105,6 +105,8 @@ class fetch : public std::enable_shared_from_this<fetch> {
     [[nodiscard]] bool waited_for() const;
     /// But nothing that a read under way is about to take.
     void drop_front(std::uint64_t upto);
+    /// Whether that is the case for the first piece.
+    [[nodiscard]] bool front_is_being_read() const;
     [[nodiscard]] std::vector<one_shot<bool>> take_ready();
     [[nodiscard]] std::optional<one_shot<bool>> take_sleeper();
 

@@ -51,12 +51,15 @@ awaitable<result<std::string>> probe_bucket(std::weak_ptr<s3_core> weak, deadlin
     co_return co_await probe_unlisted(*core, std::move(page.error()), until);
 }
 
-awaitable<result<bool>> watch_bucket(std::shared_ptr<availability> watch, std::weak_ptr<s3_core> core) {
+using watch_type = awaitable<result<void>> (*)(std::shared_ptr<availability>, availability::probe_type,
+                                               std::function<void()>);
+
+awaitable<result<bool>> watch_bucket(watch_type how, std::shared_ptr<availability> watch, std::weak_ptr<s3_core> core) {
     auto probe = [core](deadline until) { return probe_bucket(core, until); };
     auto went_down = [core] {
         if (const auto locked = core.lock()) locked->loops.abort_all();
     };
-    auto outcome = co_await availability::watch(std::move(watch), std::move(probe), std::move(went_down));
+    auto outcome = co_await how(std::move(watch), std::move(probe), std::move(went_down));
     if (!outcome) co_return std::unexpected(std::move(outcome.error()));
     co_return true;
 }
@@ -66,7 +69,9 @@ class s3_volume final : public volume {
     explicit s3_volume(std::shared_ptr<s3_core> core)
         : core_(std::move(core)), id_("s3://" + core_->options.endpoint + "/" + core_->options.bucket) {
         const auto ignore = [](const result<bool>&) {};
-        static_cast<void>(core_->loops.spawn<bool>(watch_bucket(core_->watch, core_), ignore, false));
+        for (const auto how : {availability::watch, availability::watch_patiently}) {
+            static_cast<void>(core_->loops.spawn<bool>(watch_bucket(how, core_->watch, core_), ignore, false));
+        }
         if (core_->options.writable) static_cast<void>(core_->loops.spawn<bool>(abort_orphan_uploads(core_), ignore));
     }
 

@@ -13,7 +13,7 @@ namespace {
 struct sweep {
     std::shared_ptr<s3_core> core;
     deadline until;
-    block_time began;  ///< What is due is judged by when the sweep began.
+    block_time began;  ///< What is due is judged by when the sweep began, as far as the service agrees.
     empty_trash_stats stats;
     std::vector<protocol::listed_object> page;
     std::size_t next = 0;  ///< In the page; workers take what comes.
@@ -102,6 +102,9 @@ awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, 
     while (true) {
         auto page = core->noted(co_await core->client.list(where, until));
         if (!page) co_return std::unexpected(std::move(page.error()));
+        // One server of many, or this one, may have got a wrong time; the answer has just told of it.
+        s.began = std::min(s.began, core->now_at_most());
+        where.go_on_after(*page);
         s.page = std::move(page->objects);
         s.next = 0;
         std::vector<awaitable<void>> all;
@@ -109,7 +112,6 @@ awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, 
         if (co_await when_all(std::move(all))) co_return fail(errc::cancelled);
         if (s.failed) co_return std::unexpected(std::move(*s.failed));
         if (!page->truncated) co_return s.stats;
-        where.token = std::move(page->next);
     }
 }
 
