@@ -23,6 +23,10 @@ inline constexpr std::size_t block_size_bytes_max = 64 * MiB;
 inline constexpr std::size_t chunk_size_bytes = 256 * KiB;
 /// The pool grows by this much: one mapping of 64 chunks, touched as it is handed out and then kept.
 inline constexpr std::size_t slab_size_bytes = 16 * MiB;
+/// Memory outside the pool of at least this much (parts of blocks on their way to or from S3, long lists, answers) is
+/// mapped and goes back to the system at once. Left alone, malloc raises its limit to the largest such piece that was freed,
+/// and keeps some hundred MiB after the first busy minute.
+inline constexpr std::size_t malloc_map_bytes_min = 1 * MiB;
 /// Beside the budget, for repairs and for changing volumes in mid-stream: four chunks, since that is rare.
 inline constexpr std::size_t copy_pool_bytes = 4 * chunk_size_bytes;
 /// What one streaming request may have queued for each of its consumers (digest, every volume), when memory is plenty.
@@ -361,6 +365,26 @@ inline constexpr std::size_t s3_range_bytes_min = 1 * MiB;
 inline constexpr std::size_t s3_part_bytes = 5 * MiB;
 /// Uploads of unknown length at a time (40 MiB per volume). Keep clients announce the length of what they send.
 inline constexpr unsigned s3_unsized_uploads_max = 8;
+/// Blocks of less go to S3, and come from it, by one request in any case.
+inline constexpr std::size_t s3_parallel_block_bytes_min = 16 * MiB;
+/// Parts of larger ones that are sent side by side: the smallest that S3 takes.
+inline constexpr std::size_t s3_parallel_part_bytes = 5 * MiB;
+/// Such parts that one volume has in memory (60 MiB), those that are being filled included. Shared by all such blocks.
+inline constexpr unsigned s3_parallel_part_buffers = 12;
+/// So many large blocks on their way to S3 fill the line with one request each; and each of fewer has buffers enough.
+inline constexpr unsigned s3_parallel_uploads_max = 4;
+/// Ranges of a block that are fetched side by side. A part takes less than 0.1 s at what Amazon gives a connection.
+inline constexpr std::size_t s3_parallel_range_bytes = 4 * MiB;
+/// Such ranges that one volume has in memory beside s3_fetch_memory_bytes (64 MiB). Shared by all such blocks.
+inline constexpr unsigned s3_parallel_range_buffers = 16;
+/// So many large blocks on their way from S3 fill the line with one request each; and each of fewer has buffers enough.
+inline constexpr unsigned s3_parallel_downloads_max = 8;
+/// Bytes per second of one connection above which parts are not even tried. Amazon gives a connection some 50 MB/s.
+inline constexpr double s3_whole_rate_enough = 200e6;
+/// Parts must be so much faster to be worth their requests, a copy of each byte, and, when sent, its second MD5.
+inline constexpr double s3_parallel_gain_min = 1.25;
+/// Then both ways are measured again.
+inline constexpr minutes s3_pace_kept{10};
 /// Multipart uploads under a block's name that are older than this were left by a killed daemon and are aborted, at the
 /// start and whenever the trash is emptied. Far above any request's duration: never one that is under way somewhere.
 inline constexpr minutes s3_orphan_upload_age{24 * 60};

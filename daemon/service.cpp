@@ -21,6 +21,7 @@
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/use_future.hpp>
 #include <fmt/format.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -306,6 +307,7 @@ void block_signals() {
 
 std::expected<void, std::string> run_service(const config& conf, const listen_address& where) {
     raise_descriptor_limit();
+    mallopt(M_MMAP_THRESHOLD, static_cast<int>(limits::malloc_map_bytes_min));
     prctl(PR_SET_DUMPABLE, 0);  // Core files would hold tokens and the signing key.
 
     const auto volumes = select_volumes(conf.cluster, where.service_url);

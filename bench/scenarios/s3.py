@@ -12,6 +12,8 @@ from bench.scenarios.volumes import read_index
 LARGE = "64m"
 # What a page takes at Amazon at least; 300 ms at most.
 LIST_SECONDS = 0.075
+# Bytes per second that a connection takes: about half of what Amazon gives one, so that the proxy is not the limit.
+FAR_RATE = 25_000_000
 
 
 def counted(bench, daemon, *arguments, **options):
@@ -110,6 +112,50 @@ def s3_put(bench):
     for c in counts:
         large_row(bench, "s3-put", f"S3: PUT {size}, c={c}", "put", results["daemon", c], results["alone", c],
                   ("md5", "recv", "send"), lambda cpu, _rate, _good: "; CPU" + verdict(cpu <= 1.0, "at most 1.0"))
+
+
+@scenario("s3-far")
+def s3_far(bench):
+    """64 MiB blocks where each connection to S3 is slow, c = 1, 2, 4, 8: whole at first, then in parts."""
+    server = gateway(bench)
+    size = bench.size(LARGE, "16m")
+    written = os.path.join(bench.folder, "s3-far.locators")
+    locators = stored(bench, server, "s3-far-get", size, bench.size(16, 4))
+    counts = (1, 4) if bench.quick else (1, 2, 4, 8)
+    modes = {"put": ("--mode", "put", "--size", size, "--save-locators", written), "get": ("--mode", "get", "--locators", locators)}
+
+    def move(target, group, c, count):
+        result = counted(bench, target, *modes[group], "--connections", c, "--count", count, "--time-limit", 120)
+        if group == "put":
+            server.delete(written)
+        return result
+
+    def runs(endpoint):
+        # A daemon that knows nothing yet. Of each kind of company it learns with the first blocks.
+        out = {}
+        with S3Daemon(bench, server, endpoint) as daemon:
+            for group in modes:
+                out[group, "c=1, the first one"] = move(daemon, group, 1, 1)
+                for c in counts:
+                    move(daemon, group, c, 2 * c)
+                    out[group, f"c={c}"] = move(daemon, group, c, bench.size(4 * c, 2 * c))
+        return out
+
+    with server.far_away("slow_request", operation=["put", "multipart_part"], rate=FAR_RATE) as far:
+        far.add("slow", operation="get", rate=FAR_RATE)
+        results = [runs(far.endpoint) for _ in range(bench.rounds)]
+    server.delete(locators)
+    for group, title in results[0]:
+        these = [r[group, title] for r in results]
+        good = [group_of(r, group) for r in these]
+        if not all(g["ok"] for g in good):
+            raise Failure("none succeeded" + failures_text(these, group))
+        bench.row(f"S3: {group.upper()} {size}, {FAR_RATE / 1e6:.0f} MB/s a connection, {title}",
+                  f"{median(g['mb_per_s'] for g in good):.0f} MB/s ({spread(g['mb_per_s'] for g in good)}), "
+                  f"{median(window(r)['server']['cpu_s_per_gib'] for r in these):.2f} CPU-s/GiB, "
+                  f"{median(r['requests'] / g['ok'] for r, g in zip(these, good)):.1f} requests each, RSS "
+                  f"{max(window(r)['server']['rss_peak_bytes'] for r in these) / MIB:.0f} MiB" + failures_text(these, group),
+                  bench.units_text("md5", "recv", "send"), "s3-far")
 
 
 @scenario("s3-small")
@@ -246,8 +292,8 @@ def s3_index(bench):
             raise Failure(f"{blocks} keys for {count} blocks")
         return seconds
 
-    with server.far_away(LIST_SECONDS) as far:
-        places = {"": None, f", each page {1000 * LIST_SECONDS:.0f} ms later": far}
+    with server.far_away("delay", operation="list", seconds=LIST_SECONDS) as far:
+        places = {"": None, f", each page {1000 * LIST_SECONDS:.0f} ms later": far.endpoint}
         for title, endpoint in places.items():
             results = bench.interleaved({"daemon": lambda endpoint=endpoint: from_daemon(endpoint),
                                          "sequence": lambda endpoint=endpoint: in_sequence(endpoint)})

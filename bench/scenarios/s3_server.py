@@ -91,12 +91,12 @@ class Gateway(Server):
         return time.monotonic() - started, blocks
 
     @contextlib.contextmanager
-    def far_away(self, seconds):
-        """The endpoint of a proxy behind which each page of a listing takes that much longer."""
+    def far_away(self, fault, **rule):
+        """A proxy behind which the service is as a rule of s3_faults.py says, for every request."""
         proxy = s3_fault_proxy.FaultProxy(self.info["host"], self.info["port"])
         try:
-            proxy.add("delay", operation="list", seconds=seconds)
-            yield proxy.endpoint
+            proxy.add(fault, **rule)
+            yield proxy
         finally:
             proxy.close()
 

@@ -3,7 +3,7 @@
 #include "s3/time.hpp"
 #include "tests/contract/volume_harness.hpp"
 #include "tests/s3/stub_service.hpp"
-#include "volumes/s3/s3_volume.hpp"
+#include "tests/volumes/stub_volume.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -18,24 +18,10 @@ using std::chrono::hours;
 using std::chrono::seconds;
 
 volumes::s3_options stub_volume(const stub_service& service) {
-    volumes::s3_options o;
-    o.endpoint = service.url();
-    o.region = "us-east-1";
-    o.bucket = "keep";
-    o.access_key_id = "AKID";
-    o.secret_access_key = s3::secret_string("secret");
-    o.use_path_style = true;
+    auto o = stub_options(service.url(), 1);
     o.protect_for = hours(1);
     o.trash_lifetime = hours(1);
-    o.writable = false;  // No look for left-over uploads, which would count as a request.
-    o.loops = 1;
     return o;
-}
-
-std::unique_ptr<volumes::volume> open_volume(volumes::s3_options options) {
-    auto opened = volumes::open_s3_volume(std::move(options));
-    if (!opened) throw std::runtime_error(opened.error().text);
-    return std::move(*opened);
 }
 
 stub_reply empty_listing() { return {.body = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"}; }

@@ -1,5 +1,6 @@
 // What is particular to S3 volumes, on a real S3 server.
 #include "tests/volumes/s3_fixture.hpp"
+#include "tests/volumes/tcp_relay.hpp"
 #include "volumes/s3/attribute.hpp"
 
 #include <catch2/catch.hpp>
@@ -175,6 +176,78 @@ TEST_CASE("a block of unknown size becomes one object, with what is checked on i
     }
     const auto limit = deadline::in(seconds(40));
     while (!run(f.objects().list_uploads("", "", "", soon())).value().uploads.empty()) REQUIRE_FALSE(limit.passed());
+}
+
+TEST_CASE("a block in parts is a block like any other", "[volumes][s3][parts]") {
+    s3_fixture f([](volumes::s3_options& o) {
+        o.trash_lifetime = hours(1);
+        o.prefix_length = 3;
+        o.always_parts = true;
+    });
+    const auto content = random_bytes(20 * MiB + 3);
+    const auto name = md5_name(content);
+    const auto value = random_bytes(100);
+    for (int round = 0; round < 2; ++round) {  // The second one replaces the first.
+        auto writer = run(f.volume->create(name, content.size(), soon()));
+        REQUIRE(writer.has_value());
+        REQUIRE(run((*writer)->append(copy_to_heap_slice(content), soon())).has_value());
+        REQUIRE(run((*writer)->commit(std::pair("keepstore.waypoints", value), soon())).has_value());
+    }
+    const auto key = volumes::s3::object_names(3).block(name);
+    CHECK(f.head_object(key)->etag.ends_with("-5"));
+    CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.empty());
+    CHECK(get(*f.volume, name).value() == content);
+    {
+        auto reader = run(f.volume->open(name, soon()));
+        REQUIRE(reader.has_value());
+        CHECK(run((*reader)->read_attribute("keepstore.waypoints", soon())).value() == value);
+    }
+    // The copies inside the bucket are of an object whose ETag is no MD5.
+    s3_fixture::settle();
+    REQUIRE(run(f.volume->trash(name, {.protect_for = {}, .lifetime = hours(1)}, soon())) == volumes::trash_outcome::trashed);
+    CHECK(is_error(get(*f.volume, name), errc::not_found));
+    REQUIRE(run(f.volume->untrash(name, soon())).has_value());
+    CHECK(get(*f.volume, name).value() == content);
+}
+
+TEST_CASE("where a connection is slow a lone writer or reader gets several", "[volumes][s3][parts][ranges]") {
+    auto f = make_fixture();
+    tcp_relay far(f.port());
+    far.limit_rate(30 << 20);
+    auto options = f.options;
+    options.endpoint = far.url();
+    const auto volume = std::move(*volumes::open_s3_volume(options));
+    using clock = std::chrono::steady_clock;
+    std::vector<std::pair<md5_digest, bytes>> written;
+    std::vector<clock::duration> took;
+    std::vector<std::string> etags;
+    for (int i = 0; i < 2; ++i) {
+        auto content = random_bytes(32 * MiB);
+        const auto name = md5_name(content);
+        const auto begin = clock::now();
+        REQUIRE(run(write_block(*volume, name, content, content.size(), 256 * KiB)).has_value());
+        took.push_back(clock::now() - begin);
+        etags.push_back(f.head_object(name.hex())->etag);
+        written.emplace_back(name, std::move(content));
+    }
+    CHECK(etags[0].find('-') == std::string::npos);
+    CHECK(etags[1].ends_with("-7"));
+    CHECK(took[1] < took[0]);
+
+    const auto gets = [&] { return volume->stats().operations["get"]; };
+    took.clear();
+    std::vector<std::uint64_t> requests;
+    for (const auto& [name, content] : written) {
+        const auto before = gets();
+        const auto begin = clock::now();
+        auto reader = run(volume->open_for(name, {.size = content.size()}, soon()));
+        REQUIRE(reader.has_value());
+        CHECK(run(read_in_order(**reader, 256 * KiB)).value() == content);
+        took.push_back(clock::now() - begin);
+        requests.push_back(gets() - before);
+    }
+    CHECK(requests == std::vector<std::uint64_t>{1, 8});
+    CHECK(took[1] < took[0]);
 }
 
 TEST_CASE("uploads that a killed daemon has left are aborted at the start, and no others", "[volumes][s3]") {

@@ -1,5 +1,5 @@
 /// Stands between a client and a server and can be told to refuse connections or to hang: an outage, and its end, as the
-/// client sees it. Loopback only; threads with blocking sockets.
+/// client sees it; or to be far away, where a connection is slow. Loopback only; threads with blocking sockets.
 #pragma once
 
 #include <arpa/inet.h>
@@ -10,6 +10,7 @@
 
 #include <array>
 #include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <stdexcept>
 #include <string>
@@ -38,6 +39,8 @@ class tcp_relay {
     void hang(bool on) { hung_ = on; }
     /// Connections are cut and new ones refused.
     void refuse(bool on) { refused_ = on; }
+    /// Each connection carries no more, in each direction; 0: as much as comes.
+    void limit_rate(std::size_t bytes_per_second) { rate_ = bytes_per_second; }
 
   private:
     static int listen_on(std::uint16_t port) {
@@ -109,6 +112,11 @@ class tcp_relay {
             if (!readable(from)) continue;
             const auto n = ::recv(from, buffer.data(), buffer.size(), 0);
             if (n <= 0 || !send_all(to, buffer.data(), static_cast<std::size_t>(n), closed)) break;
+            const std::size_t rate = rate_;
+            if (rate > 0) {
+                std::this_thread::sleep_for(std::chrono::nanoseconds(static_cast<std::int64_t>(n) * 1'000'000'000 /
+                                                                     static_cast<std::int64_t>(rate)));
+            }
         }
         closed = true;
         ::shutdown(from, SHUT_RDWR);
@@ -138,6 +146,7 @@ class tcp_relay {
     std::atomic<bool> over_ = false;
     std::atomic<bool> hung_ = false;
     std::atomic<bool> refused_ = false;
+    std::atomic<std::size_t> rate_ = 0;
     std::vector<std::thread> pumps_;  // Of the acceptor, and then of the destructor.
     std::thread acceptor_;
 };

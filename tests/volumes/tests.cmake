@@ -33,5 +33,8 @@ keepstore_test(volumes_s3_stub_test
     SOURCES
         volumes/s3_availability_test.cpp
         volumes/s3_fetch_test.cpp
+        volumes/s3_parts_test.cpp
+        volumes/s3_ranges_test.cpp
         volumes/s3_stub_test.cpp
+        volumes/transfer_pace_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)

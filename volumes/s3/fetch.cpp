@@ -21,6 +21,11 @@ void wake(const std::optional<one_shot<bool>>& one) {
 
 }  // namespace
 
+bool range_is_at_fault(const error& why) {
+    const auto kind = kind_of(why);
+    return kind == error_kind::invalid_range || kind == error_kind::unsupported || kind == error_kind::invalid;
+}
+
 fetch::fetch(std::shared_ptr<s3_core> core, fetch_target what) : core_(std::move(core)), what_(std::move(what)) {
     next_ = what_.offset;
 }
@@ -240,36 +245,85 @@ bool fetch::front_is_being_read() const {
 }
 
 awaitable<result<bool>> fetch::run(std::shared_ptr<fetch> self) {
-    // Each reader has a deadline of its own; the fetch ends with the last of them.
-    auto body = co_await self->open(deadline::never());
+    using clock = transfer_pace::clock;
+    const auto began = clock::now();
+    const auto& what = self->what_;
+    std::optional<transfer_pace::transfer> large;
+    if (std::min(what.length.value_or(what.size), what.size - std::min(what.size, what.offset)) >=
+        limits::s3_parallel_block_bytes_min) {
+        large.emplace(self->core_->download_pace.begin(began));
+    }
+    auto body = co_await self->open_body(large);
     if (!body) co_return std::unexpected(std::move(body.error()));
     std::vector<one_shot<bool>> openers;
+    const auto bytes = (*body)->remaining();
     {
         const std::lock_guard lock(self->mutex_);
-        self->info_ = body->info();
-        self->end_ = body->offset() + body->length();
+        self->info_ = (*body)->info();
+        self->end_ = self->next_ + bytes;
         openers = std::move(self->openers_);
         self->openers_.clear();
     }
     wake(openers);
-    auto received = co_await self->receive(*body);
+    clock::duration waited{0};
+    auto received = co_await self->receive(**body, waited);
+    const auto now = clock::now();
+    if (large && !received && received.error() != errc::cancelled) large->failed(now);
+    // It may be smaller than was thought.
+    if (large && received && bytes >= limits::s3_parallel_block_bytes_min) {
+        large->moved({.bytes = bytes, .elapsed = now - began, .waited = waited}, now);
+    }
     if (!received) co_return std::unexpected(std::move(received.error()));
     co_return true;
 }
 
-awaitable<result<protocol::object_download>> fetch::open(deadline until) {
+awaitable<result<std::unique_ptr<block_body>>> fetch::open_body(std::optional<transfer_pace::transfer>& large) {
+    // Each reader has a deadline of its own; the fetch ends with the last of them.
+    const auto until = deadline::never();
+    std::optional<part_buffers::share> buffers;
+    if (large && (large->way() == transfer_way::parts || core_->options.always_parts)) {
+        if (auto joined = core_->download_buffers.join()) buffers.emplace(std::move(*joined));
+        else large->go_whole();
+    }
+    if (!buffers) {
+        auto all = co_await open(std::nullopt, until);
+        if (!all) co_return std::unexpected(std::move(all.error()));
+        co_return std::make_unique<block_body>(std::move(all->body));
+    }
+    auto first = co_await open(limits::s3_parallel_range_bytes, until);
+    if (!first && range_is_at_fault(first.error())) {
+        large->failed(transfer_pace::clock::now());
+        large->go_whole();
+        first = co_await open(std::nullopt, until);
+    }
+    if (!first) co_return std::unexpected(std::move(first.error()));
+    const auto size = first->body.info().size;
+    const auto end = what_.length ? std::min(size, what_.offset + *what_.length) : size;
+    if (first->body.offset() + first->body.length() == end) co_return std::make_unique<block_body>(std::move(first->body));
+    co_return std::make_unique<block_body>(core_, std::move(first->key), std::move(first->body), end, std::move(*buffers));
+}
+
+awaitable<result<fetch::answer>> fetch::get(std::string key, protocol::get_options how, deadline until) {
+    auto body = core_->noted(co_await core_->client.get(key, std::move(how), until));
+    if (!body) co_return std::unexpected(std::move(body.error()));
+    co_return answer{.key = std::move(key), .body = std::move(*body)};
+}
+
+awaitable<result<fetch::answer>> fetch::open(std::optional<std::uint64_t> first_bytes, deadline until) {
     const auto& core = core_;
     const availability::waiting busy(*core->watch);
     protocol::get_options how;
     how.if_match = what_.etag;
-    if (what_.offset > 0 || what_.length) how.range = protocol::byte_range{what_.offset, what_.length};
-    auto body = core->noted(co_await core->client.get(core->names.block(what_.name), how, until));
+    if (first_bytes || what_.offset > 0 || what_.length) {
+        how.range = protocol::byte_range{what_.offset, first_bytes ? first_bytes : what_.length};
+    }
+    auto body = co_await get(core->names.block(what_.name), how, until);
     if (body) co_return body;
     const auto kind = kind_of(body.error());
     if (!what_.etag.empty()) {
         // Trashed meanwhile, or replaced: what was opened may still be in the trash.
         if (kind != error_kind::not_found && kind != error_kind::precondition) co_return body;
-        auto trashed = core->noted(co_await core->client.get(core->names.trash(what_.name), how, until));
+        auto trashed = co_await get(core->names.trash(what_.name), how, until);
         if (trashed) co_return trashed;
         co_return fail(errc::io_error, "the block was replaced while it was read");
     }
@@ -278,7 +332,7 @@ awaitable<result<protocol::object_download>> fetch::open(deadline until) {
     auto fixed = co_await core->fix_race(what_.name, until);
     if (!fixed) co_return std::unexpected(std::move(fixed.error()));
     if (!*fixed) co_return body;
-    co_return core->noted(co_await core->client.get(core->names.block(what_.name), how, until));
+    co_return co_await get(core->names.block(what_.name), how, until);
 }
 
 // Whether a marker that was asked for beside the block says that there is nothing to be fixed.
@@ -291,7 +345,7 @@ awaitable<bool> fetch::never_marked(deadline until) {
     co_return !recent && recent.error() == errc::not_found;
 }
 
-awaitable<result<void>> fetch::receive(protocol::object_download& body) {
+awaitable<result<void>> fetch::receive(block_body& body, transfer_pace::clock::duration& waited) {
     while (body.remaining() > 0) {
         std::optional<one_shot<bool>> sleep;
         {
@@ -328,6 +382,7 @@ awaitable<result<void>> fetch::receive(protocol::object_download& body) {
         std::size_t got = 0;
         {
             const availability::waiting busy(*core_->watch);
+            const auto began = transfer_pace::clock::now();
             while (got < size) {
                 auto count = co_await body.read_some(memory->bytes.subspan(got));
                 if (!count) co_return std::unexpected(core_->noted(std::move(count)).error());
@@ -335,6 +390,7 @@ awaitable<result<void>> fetch::receive(protocol::object_download& body) {
                 got += *count;
                 core_->watch->progress();
             }
+            waited += transfer_pace::clock::now() - began;
         }
         std::vector<one_shot<bool>> ready;
         {

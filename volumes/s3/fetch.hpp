@@ -10,7 +10,9 @@
 #include "base/limits.hpp"
 #include "base/md5_digest.hpp"
 #include "s3/client.hpp"
+#include "volumes/s3/block_body.hpp"
 #include "volumes/s3/loop_set.hpp"
+#include "volumes/s3/transfer_pace.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -33,7 +35,11 @@ struct fetch_target {
     std::optional<std::uint64_t> length = {};  ///< Absent: to the end.
     std::string etag = {};                     ///< Empty: whatever is there now.
     bool fix_race = true;                      ///< When it is not there (s3_core::fix_race).
+    std::uint64_t size = 0;                    ///< Of the object, as far as anybody knows.
 };
+
+/// A size that was not true, or a service that does not know ranges: the whole block is to be asked for then.
+[[nodiscard]] bool range_is_at_fault(const error& why);
 
 class fetch : public std::enable_shared_from_this<fetch> {
   public:
@@ -88,9 +94,15 @@ class fetch : public std::enable_shared_from_this<fetch> {
     };
 
     static awaitable<result<bool>> run(std::shared_ptr<fetch> self);
-    [[nodiscard]] awaitable<result<keepstore::s3::object_download>> open(deadline until);
+    [[nodiscard]] awaitable<result<std::unique_ptr<block_body>>> open_body(std::optional<transfer_pace::transfer>& large);
+    struct answer {
+        std::string key;
+        keepstore::s3::object_download body;
+    };
+    [[nodiscard]] awaitable<result<answer>> open(std::optional<std::uint64_t> first_bytes, deadline until);
+    [[nodiscard]] awaitable<result<answer>> get(std::string key, keepstore::s3::get_options how, deadline until);
     [[nodiscard]] awaitable<bool> never_marked(deadline until);
-    [[nodiscard]] awaitable<result<void>> receive(keepstore::s3::object_download& body);
+    [[nodiscard]] awaitable<result<void>> receive(block_body& body, transfer_pace::clock::duration& waited);
     [[nodiscard]] std::optional<mutable_slice> find_memory(std::size_t size);
     void ended(const result<bool>& outcome);
     [[nodiscard]] awaitable<result<piece>> wait_for(unsigned reader, std::uint64_t offset, std::size_t want,

@@ -26,6 +26,8 @@ s3_core::s3_core(s3_options o, protocol::client c)
       client(std::move(c)),
       watch(std::make_shared<availability>(options.bucket, options.diagnosis)),
       memory(std::make_shared<chunk_memory>(options.fetch_memory_bytes)),
+      upload_pace(limits::s3_parallel_uploads_max, "large blocks are sent in parts: that is faster", options.bucket),
+      download_pace(limits::s3_parallel_downloads_max, "large blocks are fetched in parts: that is faster", options.bucket),
       loops(options.loops) {}
 
 block_time s3_core::now() const {

@@ -9,7 +9,9 @@
 #include "volumes/s3/fetch_table.hpp"
 #include "volumes/s3/loop_set.hpp"
 #include "volumes/s3/names.hpp"
+#include "volumes/s3/part_buffers.hpp"
 #include "volumes/s3/s3_volume.hpp"
+#include "volumes/s3/transfer_pace.hpp"
 
 #include <atomic>
 #include <memory>
@@ -39,6 +41,10 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     const std::shared_ptr<chunk_memory> memory;
     fetch_table fetches;
     std::atomic<unsigned> unsized_uploads{0};
+    transfer_pace upload_pace;
+    part_buffers upload_buffers{limits::s3_parallel_part_buffers};
+    transfer_pace download_pace;
+    part_buffers download_buffers{limits::s3_parallel_range_buffers};
     std::atomic<conditional_put> conditional{conditional_put::unknown};
     loop_set loops;  // Last: its tasks use the others.
 

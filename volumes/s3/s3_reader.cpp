@@ -119,7 +119,7 @@ class s3_reader final : public block_reader {
     // begins at the beginning, gets all the rest; and whoever jumps a little, since nobody knows how much it wants.
     void move_to(std::uint64_t offset, std::size_t want) {
         const auto& before = seat_->source();
-        fetch_target next{.name = name_, .offset = offset, .length = {}, .etag = info_.etag};
+        fetch_target next{.name = name_, .offset = offset, .length = {}, .etag = info_.etag, .size = info_.size};
         if (before.planned_end() == offset) {
             next.length = 2 * (offset - before.begin());
         } else if (offset != read_upto_ && offset > 0) {
@@ -139,9 +139,9 @@ class s3_reader final : public block_reader {
 
 // What to ask for first: nothing but the segments that hold the part that is wanted, if that is worth it.
 fetch_target first_request(md5_digest name, const open_hint& hint) {
-    fetch_target what{.name = name, .fix_race = !hint.replaces};
     const auto [offset, length] = hint.part;
     const auto size = hint.size.value_or(0);
+    fetch_target what{.name = name, .fix_race = !hint.replaces, .size = size};
     if (length == 0 || size <= limits::s3_range_bytes_min || offset >= size || length > size - offset) return what;
     const auto segment_bytes = digest::waypoints::stride_for(static_cast<std::size_t>(size));
     const auto begin = offset / segment_bytes * segment_bytes;
@@ -150,12 +150,6 @@ fetch_target first_request(md5_digest name, const open_hint& hint) {
     what.offset = begin;
     what.length = end - begin;
     return what;
-}
-
-// A hint that was wrong, or a service that does not know ranges: the whole block then.
-bool range_is_at_fault(const error& why) {
-    const auto kind = kind_of(why);
-    return kind == error_kind::invalid_range || kind == error_kind::unsupported || kind == error_kind::invalid;
 }
 
 }  // namespace
@@ -190,7 +184,7 @@ awaitable<result<std::unique_ptr<block_reader>>> open_s3_reader(std::shared_ptr<
             if (state.cancelled() == asio::cancellation_type::none) continue;
         }
         if (!info && !whole && range_is_at_fault(info.error())) {
-            what = {.name = name, .fix_race = what.fix_race};
+            what = {.name = name, .fix_race = what.fix_race, .size = 0};
             continue;
         }
         if (!info) co_return std::unexpected(std::move(info.error()));

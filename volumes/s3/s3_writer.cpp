@@ -2,7 +2,8 @@
 
 #include "base/limits.hpp"
 #include "volumes/s3/attribute.hpp"
-#include "volumes/s3/unsized_upload.hpp"
+#include "volumes/s3/part_upload.hpp"
+#include "volumes/s3/transfer_pace.hpp"
 #include "volumes/s3/upload.hpp"
 
 #include <utility>
@@ -22,11 +23,11 @@ protocol::name_values to_metadata(const attribute_type& attribute) {
     return out;
 }
 
-class sized_writer final : public block_writer {
+class whole_writer final : public block_writer {
   public:
-    sized_writer(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size)
+    whole_writer(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size)
         : upload_(std::make_shared<upload>(std::move(core), name, size)) {}
-    ~sized_writer() override { upload_->drop(); }
+    ~whole_writer() override { upload_->drop(); }
 
     awaitable<result<void>> append(const_slice bytes, deadline until) override {
         return upload_->append(std::move(bytes), until);
@@ -43,14 +44,15 @@ class sized_writer final : public block_writer {
     const std::shared_ptr<upload> upload_;
 };
 
-class unsized_writer final : public block_writer {
+class part_writer final : public block_writer {
   public:
-    explicit unsized_writer(std::unique_ptr<unsized_upload> u) : upload_(std::move(u)) {}
+    explicit part_writer(std::shared_ptr<part_upload> u) : upload_(std::move(u)) {}
+    ~part_writer() override { upload_->drop(); }
 
     awaitable<result<void>> append(const_slice bytes, deadline until) override {
         return upload_->append(std::move(bytes), until);
     }
-    // What is appended is copied: nothing waits.
+    // What is appended is copied: it waits for a whole part to be sent.
     void set_queue_bytes(std::size_t) noexcept override {}
     awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline) override {
         co_return upload_->read_back(offset, into.bytes);
@@ -60,7 +62,62 @@ class unsized_writer final : public block_writer {
     }
 
   private:
-    const std::unique_ptr<unsized_upload> upload_;
+    const std::shared_ptr<part_upload> upload_;
+};
+
+/// A large block: one way or the other, with a clock beside it.
+class timed_writer final : public block_writer {
+  public:
+    timed_writer(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size)
+        : core_(std::move(core)), size_(size), transfer_(core_->upload_pace.begin(clock::now())) {
+        if (transfer_.way() == transfer_way::parts || core_->options.always_parts) {
+            if (auto parts = part_upload::make_parallel(core_, name, size)) {
+                writer_ = std::make_unique<part_writer>(std::move(parts));
+                return;
+            }
+            transfer_.go_whole();
+        }
+        writer_ = std::make_unique<whole_writer>(core_, name, size);
+    }
+
+    awaitable<result<void>> append(const_slice bytes, deadline until) override {
+        const auto began = clock::now();
+        if (!first_) first_ = began;
+        auto appended = co_await writer_->append(std::move(bytes), until);
+        waited_ += clock::now() - began;
+        if (!appended) note(appended.error());
+        co_return appended;
+    }
+    void set_queue_bytes(std::size_t bytes) noexcept override { writer_->set_queue_bytes(bytes); }
+    awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline until) override {
+        return writer_->read_back(offset, std::move(into), until);
+    }
+    awaitable<result<void>> commit(attribute_type attribute, deadline until) override {
+        const auto began = clock::now();
+        auto done = co_await writer_->commit(std::move(attribute), until);
+        if (!done) {
+            note(done.error());
+        } else {
+            const auto now = clock::now();
+            waited_ += now - began;
+            transfer_.moved({.bytes = size_, .elapsed = now - first_.value_or(began), .waited = waited_}, now);
+        }
+        co_return done;
+    }
+
+  private:
+    using clock = transfer_pace::clock;
+
+    void note(const error& why) {
+        if (why != errc::cancelled && why != errc::bad_request) transfer_.failed(clock::now());
+    }
+
+    const std::shared_ptr<s3_core> core_;
+    const std::uint64_t size_;
+    transfer_pace::transfer transfer_;
+    std::unique_ptr<block_writer> writer_;
+    std::optional<clock::time_point> first_;
+    clock::duration waited_{0};
 };
 
 }  // namespace
@@ -68,10 +125,13 @@ class unsized_writer final : public block_writer {
 result<std::unique_ptr<block_writer>> make_s3_writer(std::shared_ptr<s3_core> core, md5_digest name,
                                                      std::optional<std::uint64_t> size) {
     if (auto admitted = core->watch->admit(); !admitted) return std::unexpected(std::move(admitted.error()));
-    if (size) return std::make_unique<sized_writer>(std::move(core), name, *size);
-    auto unsized = unsized_upload::make(std::move(core), name);
+    if (size && *size >= limits::s3_parallel_block_bytes_min) {
+        return std::make_unique<timed_writer>(std::move(core), name, *size);
+    }
+    if (size) return std::make_unique<whole_writer>(std::move(core), name, *size);
+    auto unsized = part_upload::make_unsized(std::move(core), name);
     if (!unsized) return std::unexpected(std::move(unsized.error()));
-    return std::make_unique<unsized_writer>(std::move(*unsized));
+    return std::make_unique<part_writer>(std::move(*unsized));
 }
 
 }  // namespace keepstore::volumes::s3

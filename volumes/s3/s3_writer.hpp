@@ -1,4 +1,5 @@
-/// Writing a block to the bucket: volumes/s3/upload.hpp where its size is known, unsized_upload.hpp where it is not.
+/// Writing a block to the bucket: volumes/s3/upload.hpp as one PUT, part_upload.hpp in parts: where the size
+/// is not known, or transfer_pace.hpp says that it is faster.
 #pragma once
 
 #include "volumes/s3/s3_core.hpp"

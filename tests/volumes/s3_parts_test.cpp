@@ -1,0 +1,308 @@
+// Blocks that are sent in parts side by side: what the service is asked, and what is acknowledged.
+#include "digest/md5.hpp"
+#include "s3/sigv4.hpp"
+#include "tests/contract/volume_harness.hpp"
+#include "tests/s3/stub_service.hpp"
+#include "tests/volumes/stub_volume.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <map>
+#include <thread>
+
+namespace keepstore::test {
+namespace {
+
+constexpr std::size_t part_bytes = limits::s3_parallel_part_bytes;
+constexpr std::size_t smallest = limits::s3_parallel_block_bytes_min;
+
+std::string parameter(const std::string& target, const std::string& name) {
+    const auto at = target.find(name + "=");
+    if (at == std::string::npos) return {};
+    const auto begin = at + name.size() + 1;
+    return target.substr(begin, target.find('&', begin) - begin);
+}
+
+stub_reply error_reply(unsigned status, const std::string& code) {
+    return {.status = status, .body = "<Error><Code>" + code + "</Code></Error>"};
+}
+
+/// The multipart side of a service, which checks what it is sent as S3 does.
+class multipart_service {
+  public:
+    /// What to answer instead: called for every request with its kind ("create", "part", "complete", "abort", "put") and
+    /// how many of the kind came before it; nullopt: what S3 would answer.
+    using harm_type = std::function<std::optional<stub_reply>(const std::string& kind, std::size_t before)>;
+
+    explicit multipart_service(harm_type harm = {})
+        : harm_(std::move(harm)), service_([this](const seen_request& r, std::size_t) { return answer(r); }) {}
+
+    [[nodiscard]] volumes::s3_options options() const {
+        auto o = stub_options(service_.url(), 2);
+        o.protect_for = std::chrono::hours(1);
+        o.trash_lifetime = std::chrono::hours(1);
+        o.always_parts = true;
+        return o;
+    }
+    [[nodiscard]] std::size_t count(const std::string& kind) const {
+        const std::lock_guard lock(mutex_);
+        return static_cast<std::size_t>(std::ranges::count(kinds_, kind));
+    }
+    [[nodiscard]] std::vector<std::string> kinds() const {
+        const std::lock_guard lock(mutex_);
+        return kinds_;
+    }
+    /// The object's content; nullopt: there is none.
+    [[nodiscard]] std::optional<std::string> object() const {
+        const std::lock_guard lock(mutex_);
+        return object_;
+    }
+    [[nodiscard]] std::vector<std::size_t> part_sizes() const {
+        const std::lock_guard lock(mutex_);
+        std::vector<std::size_t> out;
+        for (const auto& [number, body] : parts_) out.push_back(body.size());
+        return out;
+    }
+
+  private:
+    static std::string kind_of(const seen_request& r) {
+        if (r.target.find("list-type=2") != std::string::npos) return "list";
+        if (r.target.find("uploads") != std::string::npos) return "create";
+        if (r.target.find("partNumber=") != std::string::npos) return "part";
+        if (r.path().find("/recent/") != std::string::npos) return "marker";
+        if (r.method == "POST") return "complete";
+        if (r.method == "DELETE") return "abort";
+        return r.method == "PUT" ? "put" : r.method == "HEAD" ? "head" : "other";
+    }
+    static std::string content_md5(const std::string& body) {
+        return s3::base64(digest::md5_of(std::as_bytes(std::span(body))).bytes);
+    }
+    static std::string etag(const std::string& body) {
+        return digest::md5_of(std::as_bytes(std::span(body))).hex();
+    }
+    stub_reply answer(const seen_request& r) {
+        const std::lock_guard lock(mutex_);
+        const auto kind = kind_of(r);
+        if (kind == "list") return {.body = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"};
+        const auto before = static_cast<std::size_t>(std::ranges::count(kinds_, kind));
+        kinds_.push_back(kind);
+        if (harm_) {
+            if (auto instead = harm_(kind, before)) return *instead;
+        }
+        if (kind == "create") return {.body = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"};
+        if (kind == "part") {
+            if (r.header("content-md5") != content_md5(r.body)) return error_reply(400, "BadDigest");
+            parts_[std::stoul(parameter(r.target, "partNumber"))] = r.body;
+            return {.headers = {{"ETag", "\"" + etag(r.body) + "\""}}};
+        }
+        if (kind == "complete") return complete(r);
+        if (kind == "abort") return {.status = 204};
+        if (kind == "put") object_ = r.body;
+        return {.headers = {{"ETag", "\"" + etag(r.body) + "\""}}};
+    }
+    stub_reply complete(const seen_request& r) {
+        std::string whole;
+        std::vector<std::string> etags;
+        std::size_t at = 0;
+        for (const auto& [number, body] : parts_) {
+            etags.push_back(etag(body));
+            whole += body;
+            at = r.body.find(etags.back(), at);
+            if (at == std::string::npos) return error_reply(400, "InvalidPart");
+        }
+        object_ = whole;
+        return {.body = "<CompleteMultipartUploadResult><ETag>&quot;" + s3::multipart_etag(etags).value() +
+                        "&quot;</ETag></CompleteMultipartUploadResult>"};
+    }
+
+    const harm_type harm_;
+    mutable std::mutex mutex_;
+    std::vector<std::string> kinds_;
+    std::map<unsigned long, std::string> parts_;
+    std::optional<std::string> object_;
+    stub_service service_;  // First to go.
+};
+
+std::string text_of(const bytes& content) { return {reinterpret_cast<const char*>(content.data()), content.size()}; }
+
+result<void> store(volumes::volume& v, const bytes& content) {
+    return run(write_block(v, digest::md5_of(content), content, content.size(), 256 * KiB));
+}
+
+template <class Condition>
+void wait_for(const Condition& condition) {
+    const auto limit = deadline::in(std::chrono::seconds(20));
+    while (!condition()) {
+        REQUIRE_FALSE(limit.passed());
+        std::this_thread::yield();
+    }
+}
+
+}  // namespace
+
+TEST_CASE("a block in parts is one object, and its marker comes last", "[volumes][s3][parts]") {
+    for (const std::size_t size : {smallest, 4 * part_bytes, 4 * part_bytes + 1, 64 * MiB}) {
+        CAPTURE(size);
+        multipart_service service;
+        const auto volume = open_volume(service.options());
+        const auto content = random_bytes(size);
+        REQUIRE(store(*volume, content).has_value());
+        CHECK(service.object() == text_of(content));
+        const auto sizes = service.part_sizes();
+        REQUIRE(sizes.size() == (size + part_bytes - 1) / part_bytes);
+        for (std::size_t i = 0; i + 1 < sizes.size(); ++i) CHECK(sizes[i] == part_bytes);
+        const auto kinds = service.kinds();
+        CHECK(kinds.front() == "create");
+        REQUIRE(kinds.size() == sizes.size() + 3);
+        CHECK(kinds[kinds.size() - 2] == "complete");
+        CHECK(kinds.back() == "marker");
+    }
+}
+
+TEST_CASE("smaller blocks are one PUT", "[volumes][s3][parts]") {
+    multipart_service service;
+    const auto volume = open_volume(service.options());
+    REQUIRE(store(*volume, random_bytes(limits::s3_parallel_block_bytes_min - 1)).has_value());
+    CHECK(service.kinds() == std::vector<std::string>{"put", "marker"});
+}
+
+TEST_CASE("a part that the service does not take is sent again", "[volumes][s3][parts]") {
+    const auto content = random_bytes(smallest);
+    multipart_service service([](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
+        if (kind == "part" && before == 1) return error_reply(500, "InternalError");
+        if (kind == "part" && before == 2) return stub_reply{.hang_up = true};
+        if (kind == "complete" && before == 0) return error_reply(200, "InternalError");
+        return std::nullopt;
+    });
+    const auto volume = open_volume(service.options());
+    REQUIRE(store(*volume, content).has_value());
+    CHECK(service.object() == text_of(content));
+    CHECK(service.count("part") == 6);
+    CHECK(service.count("complete") == 2);
+    CHECK(service.count("abort") == 0);
+}
+
+TEST_CASE("an upload in parts that fails is not acknowledged, and aborted when its last part is over", "[volumes][s3][parts]") {
+    std::string failing;
+    SECTION("a part is refused") { failing = "part"; }
+    SECTION("the completion is refused") { failing = "complete"; }
+    multipart_service service([&](const std::string& kind, std::size_t) -> std::optional<stub_reply> {
+        if (kind == failing) return error_reply(400, "InvalidRequest");
+        return std::nullopt;
+    });
+    const auto volume = open_volume(service.options());
+    CHECK_FALSE(store(*volume, random_bytes(4 * part_bytes)).has_value());
+    wait_for([&] { return service.count("abort") == 1; });
+    CHECK(service.kinds().back() == "abort");
+    CHECK(service.count("marker") == 0);
+    CHECK_FALSE(service.object().has_value());
+}
+
+TEST_CASE("without an upload there is nothing to abort", "[volumes][s3][parts]") {
+    multipart_service service([&](const std::string& kind, std::size_t) -> std::optional<stub_reply> {
+        if (kind == "create") return error_reply(400, "InvalidRequest");
+        return std::nullopt;
+    });
+    const auto volume = open_volume(service.options());
+    CHECK_FALSE(store(*volume, random_bytes(smallest)).has_value());
+    CHECK(service.kinds() == std::vector<std::string>{"create"});
+}
+
+TEST_CASE("a completion whose answer was lost is found out about", "[volumes][s3][parts]") {
+    const auto content = random_bytes(4 * part_bytes);
+    std::vector<std::string> parts;
+    for (std::size_t i = 0; i < 4; ++i) {
+        parts.push_back(digest::md5_of(std::span(content).subspan(i * part_bytes, part_bytes)).hex());
+    }
+    const auto right = s3::multipart_etag(parts).value();
+    bool good = false;
+    std::string etag;
+    SECTION("it is there") {
+        good = true;
+        etag = right;
+    }
+    SECTION("another is there") { etag = s3::multipart_etag({parts[1], parts[0], parts[2], parts[3]}).value(); }
+    multipart_service service([&](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
+        if (kind == "complete") return before == 0 ? stub_reply{.hang_up = true} : error_reply(404, "NoSuchUpload");
+        if (kind == "head") {
+            return stub_reply{.body = std::string(content.size(), 'x'),
+                              .headers = {{"ETag", "\"" + etag + "\""}, {"Last-Modified", "Sat, 21 Nov 2026 10:00:00 GMT"}}};
+        }
+        return std::nullopt;
+    });
+    const auto volume = open_volume(service.options());
+    CHECK(store(*volume, content).has_value() == good);
+    CHECK(service.count("marker") == (good ? 1U : 0U));
+}
+
+TEST_CASE("a writer of parts that leaves is cleaned up after", "[volumes][s3][parts]") {
+    multipart_service service;
+    const auto volume = open_volume(service.options());
+    const auto content = random_bytes(4 * part_bytes);
+    {
+        auto writer = run(volume->create(digest::md5_of(content), content.size(), soon()));
+        REQUIRE(writer.has_value());
+        for (std::size_t at = 0; at < 2 * part_bytes + 256 * KiB; at += 256 * KiB) {
+            REQUIRE(run((*writer)->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());
+        }
+        // It does not fit.
+        CHECK(is_error(run((*writer)->append(copy_to_heap_slice(content), soon())), errc::bad_request));
+        CHECK(is_error(run((*writer)->commit(std::nullopt, soon())), errc::bad_request));
+    }
+    wait_for([&] { return service.count("abort") == 1; });
+    CHECK_FALSE(service.object().has_value());
+    // Its memory is there again.
+    for (unsigned i = 0; i <= limits::s3_parallel_part_buffers; ++i) REQUIRE(store(*volume, content).has_value());
+    CHECK(service.count("put") == 0);
+}
+
+TEST_CASE("a writer of parts is held up when its memory is used up", "[volumes][s3][parts][memory]") {
+    constexpr std::size_t most = limits::s3_parallel_part_buffers * part_bytes;
+    std::atomic<std::size_t> appended = 0;
+    std::size_t seen = 0;
+    multipart_service service([&](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
+        if (kind != "part" || before > 0) return std::nullopt;
+        // No part is answered before all of the memory is full; then there is time to go beyond it.
+        const auto limit = deadline::in(std::chrono::seconds(20));
+        while (appended < most && !limit.passed()) std::this_thread::yield();
+        std::this_thread::sleep_for(std::chrono::milliseconds(100));
+        seen = appended;
+        return std::nullopt;
+    });
+    const auto volume = open_volume(service.options());
+    const auto content = random_bytes(64 * MiB);
+    auto writer = run(volume->create(digest::md5_of(content), content.size(), soon()));
+    REQUIRE(writer.has_value());
+    for (std::size_t at = 0; at < content.size(); at += 256 * KiB) {
+        REQUIRE(run((*writer)->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());
+        appended += 256 * KiB;
+    }
+    REQUIRE(run((*writer)->commit(std::nullopt, soon())).has_value());
+    CHECK(seen == most);
+    CHECK(service.object() == text_of(content));
+}
+
+TEST_CASE("memory for parts is bounded: who finds none sends one PUT", "[volumes][s3][parts][memory]") {
+    multipart_service service;
+    const auto volume = open_volume(service.options());
+    const auto content = random_bytes(smallest);
+    std::vector<std::unique_ptr<volumes::block_writer>> writers;
+    for (unsigned i = 0; i <= limits::s3_parallel_part_buffers; ++i) {
+        auto writer = run(volume->create(digest::md5_of(content), content.size(), soon()));
+        REQUIRE(writer.has_value());
+        writers.push_back(std::move(*writer));
+    }
+    for (auto& writer : writers) {
+        // With one buffer each, and no other to be had, they go on all the same.
+        for (std::size_t at = 0; at < content.size(); at += 256 * KiB) {
+            REQUIRE(run(writer->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());
+        }
+    }
+    for (auto& writer : writers) REQUIRE(run(writer->commit(std::nullopt, soon())).has_value());
+    CHECK(service.count("put") == 1);
+    CHECK(service.count("complete") == limits::s3_parallel_part_buffers);
+    CHECK(service.count("marker") == writers.size());
+}
+
+}  // namespace keepstore::test

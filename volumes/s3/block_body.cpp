@@ -1,0 +1,145 @@
+#include "volumes/s3/block_body.hpp"
+
+#include "base/limits.hpp"
+#include "volumes/s3/s3_core.hpp"
+
+#include <algorithm>
+#include <cstring>
+#include <mutex>
+#include <utility>
+
+namespace keepstore::volumes::s3 {
+
+/// One ranged GET, shared by its task and the reader.
+struct block_body::lane {
+    lane(std::uint64_t from, mutable_slice into) : offset(from), memory(std::move(into)) {}
+
+    const std::uint64_t offset;
+    const mutable_slice memory;  ///< As large as the range.
+    std::shared_ptr<loop_task> task;
+    std::size_t read = 0;  // The reader's, as is `task`.
+
+    std::mutex mutex;
+    // Guarded by mutex.
+    std::size_t received = 0;
+    std::optional<error> failed;
+    std::optional<one_shot<bool>> reader_waits;
+
+    void wake() {
+        std::optional<one_shot<bool>> reader;
+        {
+            const std::lock_guard lock(mutex);
+            reader = std::exchange(reader_waits, std::nullopt);
+        }
+        if (reader) reader->set(true);
+    }
+};
+
+block_body::block_body(protocol::object_download all)
+    : first_(std::move(all)),
+      position_(first_.offset()),
+      planned_(position_ + first_.length()),
+      end_(planned_) {}
+
+block_body::block_body(std::shared_ptr<s3_core> core, std::string key, protocol::object_download first, std::uint64_t end,
+                       part_buffers::share buffers)
+    : core_(std::move(core)),
+      key_(std::move(key)),
+      first_(std::move(first)),
+      position_(first_.offset()),
+      planned_(position_ + first_.length()),
+      end_(end),
+      buffers_(std::move(buffers)),
+      buffer_due_(true) {
+    start_lanes();
+}
+
+block_body::~block_body() {
+    for (const auto& l : lanes_) l->task->cancel();
+}
+
+void block_body::start_lanes() {
+    while (planned_ < end_) {
+        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(end_ - planned_, limits::s3_parallel_range_bytes));
+        mutable_slice memory;
+        if (!spare_.empty()) {
+            memory = std::move(spare_.back());
+            spare_.pop_back();
+        } else if (std::exchange(buffer_due_, false) || buffers_->take()) {
+            memory = make_heap_slice(limits::s3_parallel_range_bytes);
+        } else {
+            return;
+        }
+        auto next = std::make_shared<lane>(planned_, memory.subslice(0, size));
+        planned_ += size;
+        next->task = core_->loops.spawn<bool>(run_lane(core_, next, key_, info().etag), [next](const result<bool>& outcome) {
+            {
+                const std::lock_guard lock(next->mutex);
+                if (!outcome) next->failed = outcome.error();
+            }
+            next->wake();
+        });
+        lanes_.push_back(std::move(next));
+    }
+}
+
+awaitable<result<bool>> block_body::run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l, std::string key,
+                                             std::string etag) {
+    const availability::waiting busy(*core->watch);
+    const auto size = l->memory.size();
+    protocol::get_options how{.range = protocol::byte_range{l->offset, size}, .if_match = etag};
+    // It ends with the block's reader.
+    auto body = core->noted(co_await core->client.get(std::move(key), std::move(how), deadline::never()));
+    if (!body) co_return std::unexpected(std::move(body.error()));
+    // Not every service honours If-Match.
+    if (body->info().etag != etag) co_return fail(errc::io_error, "the block was replaced while it was read");
+    for (std::size_t got = 0; got < size;) {
+        auto count = co_await body->read_some(l->memory.bytes.subspan(got));
+        if (!count) co_return std::unexpected(core->noted(std::move(count)).error());
+        if (*count == 0) co_return fail(errc::io_error, "S3 sent less than it announced");
+        got += *count;
+        core->watch->progress();
+        {
+            const std::lock_guard lock(l->mutex);
+            l->received = got;
+        }
+        l->wake();
+    }
+    co_return true;
+}
+
+awaitable<result<std::size_t>> block_body::read_some(std::span<std::byte> into) {
+    if (first_.remaining() == 0 && !lanes_.empty()) co_return co_await read_lane(into);
+    auto count = co_await first_.read_some(into);
+    if (count) position_ += *count;
+    co_return count;
+}
+
+awaitable<result<std::size_t>> block_body::read_lane(std::span<std::byte> into) {
+    const auto front = lanes_.front();
+    std::size_t there = 0;
+    while (true) {
+        const one_shot<bool> more;
+        {
+            const std::lock_guard lock(front->mutex);
+            there = front->received - front->read;
+            if (there == 0 && front->failed) co_return std::unexpected(*front->failed);
+            if (there == 0) front->reader_waits = more;
+        }
+        if (there > 0) break;
+        auto woken = co_await more.wait();
+        if (!woken) co_return std::unexpected(std::move(woken.error()));
+    }
+    const auto count = std::min(there, into.size());
+    std::memcpy(into.data(), front->memory.bytes.data() + front->read, count);
+    front->read += count;
+    position_ += count;
+    if (front->read == front->memory.size()) {
+        lanes_.pop_front();
+        if (!buffers_->give()) spare_.push_back(front->memory);
+        start_lanes();
+    }
+    co_return count;
+}
+
+}  // namespace keepstore::volumes::s3

@@ -1,0 +1,58 @@
+/// The bytes of a block on their way from S3, read in order: by one GET, or by several ranged ones side by side, each with
+/// memory of its own for what has come before its turn. Used from one coroutine, on a loop of the volume; the ranged GETs
+/// run on any of its loops. Destroyed, it cancels them.
+///
+/// Errors: what s3/client.hpp says of a GET. Ranges are of one and the same object (If-Match).
+#pragma once
+
+#include "s3/client.hpp"
+#include "volumes/s3/part_buffers.hpp"
+
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+
+namespace keepstore::volumes::s3 {
+
+class s3_core;
+
+class block_body {
+  public:
+    /// Everything by this GET.
+    explicit block_body(keepstore::s3::object_download all);
+    /// The first range by this GET; the rest, up to `end` in the object, by others, as far as there are buffers for them.
+    block_body(std::shared_ptr<s3_core> core, std::string key, keepstore::s3::object_download first, std::uint64_t end,
+               part_buffers::share buffers);
+    ~block_body();
+    block_body(const block_body&) = delete;
+    block_body& operator=(const block_body&) = delete;
+
+    [[nodiscard]] const keepstore::s3::object_info& info() const noexcept { return first_.info(); }
+    [[nodiscard]] std::uint64_t remaining() const noexcept { return end_ - position_; }
+
+    /// At least one byte; 0 at the end. An error is final.
+    [[nodiscard]] awaitable<result<std::size_t>> read_some(std::span<std::byte> into);
+
+  private:
+    struct lane;
+
+    void start_lanes();
+    static awaitable<result<bool>> run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l, std::string key,
+                                            std::string etag);
+    [[nodiscard]] awaitable<result<std::size_t>> read_lane(std::span<std::byte> into);
+
+    const std::shared_ptr<s3_core> core_;  ///< Null: there are no lanes.
+    const std::string key_;
+    keepstore::s3::object_download first_;
+    std::uint64_t position_;  ///< In the object, as are the next two.
+    std::uint64_t planned_;   ///< Everything before is on its way.
+    std::uint64_t end_;
+    std::optional<part_buffers::share> buffers_;
+    std::deque<mutable_slice> spare_;
+    bool buffer_due_ = false;  ///< One of the share has no memory yet.
+    std::deque<std::shared_ptr<lane>> lanes_;
+};
+
+}  // namespace keepstore::volumes::s3

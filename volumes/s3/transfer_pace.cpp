@@ -1,0 +1,67 @@
+#include "volumes/s3/transfer_pace.hpp"
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+#include <fmt/format.h>
+
+namespace keepstore::volumes::s3 {
+
+transfer_pace::transfer transfer_pace::begin(clock::time_point now) {
+    const std::lock_guard lock(mutex_);
+    const bool alone = under_way_ == 0;
+    auto& k = known(alone);
+    for (auto* one : {&k.whole, &k.parts}) {
+        if (*one && now - (*one)->at > limits::s3_pace_kept) one->reset();
+    }
+    const auto way = choose(k);
+    ++under_way_;
+    return {*this, way, alone};
+}
+
+transfer_way transfer_pace::choose(const knowledge& k) const {
+    if (under_way_ >= at_most_) return transfer_way::whole;
+    if (!k.whole || k.whole->bytes_per_second >= limits::s3_whole_rate_enough) return transfer_way::whole;
+    if (k.parts && k.parts->bytes_per_second < limits::s3_parallel_gain_min * k.whole->bytes_per_second) {
+        return transfer_way::whole;
+    }
+    return transfer_way::parts;
+}
+
+void transfer_pace::moved(const transfer& which, const sample& how, clock::time_point now) {
+    const double seconds = std::chrono::duration<double>(how.elapsed).count();
+    if (seconds <= 0) return;
+    const rate found{.bytes_per_second = static_cast<double>(how.bytes) / seconds, .at = now};
+    // Who does not have to wait measures the client.
+    const bool had_to_wait = how.waited > how.elapsed / 2;
+    std::string news;
+    {
+        const std::lock_guard lock(mutex_);
+        if (which.alone_ != (under_way_ == 1) || under_way_ > at_most_) return;  // Others came, or left.
+        auto& k = known(which.alone_);
+        if (which.way_ == transfer_way::whole) {
+            if (had_to_wait) k.whole = found;
+            return;
+        }
+        const bool faster = k.whole && found.bytes_per_second >= limits::s3_parallel_gain_min * k.whole->bytes_per_second;
+        if (!faster && !had_to_wait) return;
+        k.parts = found;
+        if (faster && !std::exchange(said_, true)) {
+            news = fmt::format("{:.0f} MB/s instead of {:.0f}", found.bytes_per_second / 1e6, k.whole->bytes_per_second / 1e6);
+        }
+    }
+    if (!news.empty()) log::info(news_, {{"bucket", bucket_}, {"rate", news}});
+}
+
+void transfer_pace::failed(const transfer& which, clock::time_point now) {
+    if (which.way_ == transfer_way::whole) return;
+    const std::lock_guard lock(mutex_);
+    known(which.alone_).parts = rate{.bytes_per_second = 0, .at = now};
+}
+
+void transfer_pace::end() noexcept {
+    const std::lock_guard lock(mutex_);
+    --under_way_;
+}
+
+}  // namespace keepstore::volumes::s3
