@@ -236,6 +236,7 @@ TEST_CASE("a volume that does not answer for small blocks ends the pass with a r
     whole(f);
     const auto names = f.plant_good(500, 300);
     auto& v = f.volume();
+    int reads = 0;
     SECTION("not at all") {
         v.on_read = [&](const md5_digest&) {
             v.whole_read_error = error(errc::timeout, "volume does not respond");
@@ -250,7 +251,6 @@ TEST_CASE("a volume that does not answer for small blocks ends the pass with a r
         v.on_read = nullptr;
     }
     SECTION("for a moment") {
-        int reads = 0;
         v.on_read = [&](const md5_digest&) {
             v.whole_read_error = ++reads == 100 ? std::optional(error(errc::timeout)) : std::nullopt;
         };

@@ -99,7 +99,7 @@ class InstanceRole(S3VolumeCase):
         self.assertIn("no role is attached to this instance", ready.text)
         self.metadata.keys["keep-role"] = self.keys_of_the_role()
         until(lambda: self.put(daemon, b"nobody's keys").ok, 20, "recovery when the machine got a role")
-        self.assertEqual(daemon.request("GET", "/_health/ready").status, 200)
+        until(lambda: daemon.request("GET", "/_health/ready").status == 200, 20, "readiness follows")
 
 
 if __name__ == "__main__":

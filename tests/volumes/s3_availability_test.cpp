@@ -163,8 +163,7 @@ TEST_CASE("calls that wait in silence are ended when two probes time out, and no
 }
 
 TEST_CASE("a service that asks a probe to slow down is there", "[volumes][s3][outage]") {
-    watched w([](int n) { return n < 3 ? error_kind::network : error_kind::slow_down; },
-              [](int) { return error_kind::slow_down; });
+    watched w([](int n) { return n < 3 ? error_kind::network : error_kind::slow_down; }, times_out);
     REQUIRE(w.until([&] { return !w.admits(); }));
     REQUIRE(w.until([&] { return w.admits(); }));
     CHECK(w.state->health().empty());

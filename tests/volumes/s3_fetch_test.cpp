@@ -1,6 +1,7 @@
 // What a fetch does for its readers when memory is short, with a service that sends a block as far as the test says.
 #include "tests/contract/volume_harness.hpp"
 #include "tests/net/script_server.hpp"
+#include "tests/volumes/stub_volume.hpp"
 #include "volumes/s3/access.hpp"
 #include "volumes/s3/fetch.hpp"
 #include "volumes/s3/s3_core.hpp"
@@ -77,14 +78,7 @@ class paced_service {
 class bare_core {
   public:
     bare_core(const paced_service& service, std::size_t memory_bytes) {
-        volumes::s3_options o;
-        o.endpoint = service.url();
-        o.region = "us-east-1";
-        o.bucket = "keep";
-        o.access_key_id = "AKID";
-        o.secret_access_key = s3::secret_string("secret");
-        o.use_path_style = true;
-        o.loops = 1;
+        auto o = stub_options(service.url(), 1);
         o.fetch_memory_bytes = memory_bytes;
         auto access = volumes::s3::make_access(o);
         if (!access) throw std::runtime_error(access.error().text);
@@ -228,9 +222,12 @@ TEST_CASE("whoever has read all that there is gets more when a read that was in 
     CHECK(first.outcome->value().bytes.size() == chunk);
     first.outcome.reset();
     // It reads no more, as whoever sends to a slow client; the quick one does not wait for that.
-    CHECK(next.turn(seconds(30)));
+    REQUIRE(next.turn(seconds(30)));
+    const auto got = next.outcome->value().bytes.size();
+    CHECK(got > 0);
     next.outcome.reset();
-    CHECK(read_on(*f, *quick, content, 2 * chunk) == content.size());
+    // What it has had may be gone by now.
+    CHECK(read_on(*f, *quick, content, 2 * chunk + got) == content.size());
     f->leave(*quick);
     f->leave(slow);
 }
