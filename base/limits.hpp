@@ -27,6 +27,8 @@ inline constexpr std::size_t slab_size_bytes = 16 * MiB;
 /// mapped and goes back to the system at once. Left alone, malloc raises its limit to the largest such piece that was freed,
 /// and keeps some hundred MiB after the first busy minute.
 inline constexpr std::size_t malloc_map_bytes_min = 1 * MiB;
+/// What malloc may keep of smaller pieces, rather than give back and fetch the same pages again and again.
+inline constexpr std::size_t malloc_keep_bytes = 8 * MiB;
 /// Beside the budget, for repairs and for changing volumes in mid-stream: four chunks, since that is rare.
 inline constexpr std::size_t copy_pool_bytes = 4 * chunk_size_bytes;
 /// What one streaming request may have queued for each of its consumers (digest, every volume), when memory is plenty.
@@ -371,15 +373,20 @@ inline constexpr std::size_t s3_parallel_block_bytes_min = 16 * MiB;
 inline constexpr std::size_t s3_parallel_part_bytes = 5 * MiB;
 /// Such parts that one volume has in memory (60 MiB), those that are being filled included. Shared by all such blocks.
 inline constexpr unsigned s3_parallel_part_buffers = 12;
-/// So many large blocks on their way to S3 fill the line with one request each; and each of fewer has buffers enough.
+/// While no more large blocks than these are on their way to S3 they may go in parts. More fill the line with a request each.
 inline constexpr unsigned s3_parallel_uploads_max = 4;
 /// Ranges of a block that are fetched side by side. A part takes less than 0.1 s at what Amazon gives a connection.
 inline constexpr std::size_t s3_parallel_range_bytes = 4 * MiB;
-/// Such ranges that one volume has in memory beside s3_fetch_memory_bytes (64 MiB). Shared by all such blocks.
+/// Such ranges that one volume has in memory beside s3_fetch_memory_bytes (64 MiB; those of readers who left are a moment
+/// longer there). Shared by all such blocks.
 inline constexpr unsigned s3_parallel_range_buffers = 16;
-/// So many large blocks on their way from S3 fill the line with one request each; and each of fewer has buffers enough.
+/// No more than so many are asked for beside the first one, before so many have been received in order: more than what is
+/// read ahead of somebody who leaves after the first bytes.
+inline constexpr std::size_t s3_parallel_ranges_at_first = 4;
+inline constexpr std::size_t s3_parallel_ranges_read_first = 2;
+/// While no more large blocks than these are on their way from S3 they may come in ranges. More fill the line.
 inline constexpr unsigned s3_parallel_downloads_max = 8;
-/// Bytes per second of one connection above which parts are not even tried. Amazon gives a connection some 50 MB/s.
+/// Bytes per second of all that are on their way above which parts are not even tried. Amazon gives a connection some 50 MB/s.
 inline constexpr double s3_whole_rate_enough = 200e6;
 /// Parts must be so much faster to be worth their requests, a copy of each byte, and, when sent, its second MD5.
 inline constexpr double s3_parallel_gain_min = 1.25;

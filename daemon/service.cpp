@@ -308,6 +308,7 @@ void block_signals() {
 std::expected<void, std::string> run_service(const config& conf, const listen_address& where) {
     raise_descriptor_limit();
     mallopt(M_MMAP_THRESHOLD, static_cast<int>(limits::malloc_map_bytes_min));
+    mallopt(M_TRIM_THRESHOLD, static_cast<int>(limits::malloc_keep_bytes));
     prctl(PR_SET_DUMPABLE, 0);  // Core files would hold tokens and the signing key.
 
     const auto volumes = select_volumes(conf.cluster, where.service_url);

@@ -212,18 +212,16 @@ awaitable<result<std::string>> create_upload(std::shared_ptr<client_core> core, 
 }
 
 // PUT /key?partNumber=1&uploadId=...
-awaitable<result<std::string>> put_part(std::shared_ptr<client_core> core, std::string key, std::string upload_id,
-                                        unsigned number, upload_body body, std::optional<md5_digest> md5,
-                                        deadline until) {
+awaitable<result<put_result>> put_part(std::shared_ptr<client_core> core, std::string key, std::string upload_id,
+                                       unsigned number, upload_body body, std::optional<md5_digest> md5,
+                                       deadline until) {
     call c{.op = operation::put,
            .method = "PUT",
            .key = std::move(key),
            .query = {{"partNumber", fmt::format("{}", number)}, {"uploadId", std::move(upload_id)}},
            .body = std::move(body)};
     if (md5) c.headers.emplace_back("content-md5", content_md5(*md5));
-    auto put = co_await run_upload(core, std::move(c), until);
-    if (!put) co_return std::unexpected(std::move(put.error()));
-    co_return std::move(put->etag);
+    co_return co_await run_upload(core, std::move(c), until);
 }
 
 // POST /key?uploadId=...
@@ -402,7 +400,7 @@ awaitable<result<std::string>> client::create_multipart(std::string key, put_opt
     return create_upload(core_, std::move(key), std::move(options), until);
 }
 
-awaitable<result<std::string>> client::upload_part(std::string key, std::string upload_id, unsigned number,
+awaitable<result<put_result>> client::upload_part(std::string key, std::string upload_id, unsigned number,
                                                    upload_body body, std::optional<md5_digest> md5,
                                                    deadline until) const {
     return put_part(core_, std::move(key), std::move(upload_id), number, std::move(body), md5, until);

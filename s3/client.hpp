@@ -203,7 +203,8 @@ class client {
     /// (asked for if need be), and after a refusal (400, 403) a listing of one key is asked for, which says why.
     [[nodiscard]] awaitable<result<object_info>> head(std::string key, deadline until) const;
 
-    /// error_kind::invalid_range if the range begins at or behind the end (so also for the empty object).
+    /// error_kind::invalid_range if the range begins at or behind the end (so also for the empty object);
+    /// error_kind::unsupported if the service sends more than the range.
     [[nodiscard]] awaitable<result<object_download>> get(std::string key, get_options options, deadline until) const;
 
     /// Success means that the service said so, with an ETag.
@@ -226,10 +227,10 @@ class client {
     /// \returns the upload id. Of `options` metadata and content type count.
     [[nodiscard]] awaitable<result<std::string>> create_multipart(std::string key, put_options options,
                                                                   deadline until) const;
-    /// Parts are numbered from 1 and, but for the last, at least 5 MiB. \returns the part's ETag.
-    [[nodiscard]] awaitable<result<std::string>> upload_part(std::string key, std::string upload_id, unsigned number,
-                                                             upload_body body, std::optional<md5_digest> md5,
-                                                             deadline until) const;
+    /// Parts are numbered from 1 and, but for the last, at least 5 MiB.
+    [[nodiscard]] awaitable<result<put_result>> upload_part(std::string key, std::string upload_id, unsigned number,
+                                                            upload_body body, std::optional<md5_digest> md5,
+                                                            deadline until) const;
     /// The parts' ETags in order. \returns the object's ETag, which may be empty.
     /// When an earlier attempt succeeded and its answer was lost, the upload is gone; an object with the ETag that
     /// these parts make (multipart_etag) is a success then.

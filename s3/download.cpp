@@ -123,6 +123,9 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
         const auto until_end = found->size - first;
         const auto wanted = what && what->length ? std::min(*what->length, until_end) : until_end;
         if (count < wanted) return incomplete("all of the range");
+        if (count > wanted && got.response.status() != 206) {
+            return std::unexpected(make_error(error_kind::unsupported, "the service does not honour Range"));
+        }
         if (!first_time) {
             if (found->etag != info.etag || found->size != info.size) {
                 return std::unexpected(

@@ -111,7 +111,8 @@ TEST_CASE("a service that ignores Range is found out", "[s3][client]") {
     const std::string content(3000, 'y');
     stub_service service([&](const seen_request&, std::size_t) { return object_reply(content); });
     const auto bucket = make_bucket(service);
-    CHECK(run(get_text(bucket, "k", {.range = byte_range{0, 100}})) == content.substr(0, 100));
+    CHECK(kind(run(get_text(bucket, "k", {.range = byte_range{0, 100}}))) == error_kind::unsupported);
+    CHECK(run(get_text(bucket, "k", {.range = byte_range{0, content.size()}})) == content);
     CHECK(kind(run(get_text(bucket, "k", {.range = byte_range{1, 100}}))) == error_kind::unsupported);
 }
 
@@ -283,8 +284,8 @@ TEST_CASE("multipart uploads are created, filled, completed, listed and aborted"
     });
     const auto bucket = make_bucket(service);
     CHECK(run(bucket.create_multipart("k", {.metadata = {{"a", "b"}}}, soon())) == std::string("u/1"));
-    CHECK(run(bucket.upload_part("k", "u/1", 2, text_body("part"), md5_of_nothing, soon())) ==
-          std::string("9b2cf535f27731c974343645a3985328"));
+    CHECK(run(bucket.upload_part("k", "u/1", 2, text_body("part"), md5_of_nothing, soon()))->etag ==
+          "9b2cf535f27731c974343645a3985328");
     CHECK(run(bucket.complete_multipart("k", "u/1", {"e1", "e2"}, soon())) == std::string("x-2"));
     CHECK(run(bucket.list_uploads("k", "after", "id", soon()))->uploads.at(0).upload_id == "u/1");
     CHECK(run(bucket.abort_multipart("k", "u/1", soon())).has_value());

@@ -198,11 +198,11 @@ TEST_CASE("multipart uploads of a real service are checked, completed and aborte
     const auto two = run(bucket.upload_part("m", *id, 2, text_body(rest), md5_of(rest), soon()));
     REQUIRE(one.has_value());
     REQUIRE(two.has_value());
-    CHECK(*one == md5_of(large).hex());
-    CHECK(kind(run(bucket.complete_multipart("m", *id, {"wrong", *two}, soon()))) == error_kind::invalid);
-    REQUIRE(run(bucket.complete_multipart("m", *id, {*one, *two}, soon())).has_value());
+    CHECK(one->etag == md5_of(large).hex());
+    CHECK(kind(run(bucket.complete_multipart("m", *id, {"wrong", two->etag}, soon()))) == error_kind::invalid);
+    REQUIRE(run(bucket.complete_multipart("m", *id, {one->etag, two->etag}, soon())).has_value());
     CHECK(run(get_text(bucket, "m")) == content);
-    CHECK(run(bucket.head("m", soon()))->etag == multipart_etag({*one, *two}));
+    CHECK(run(bucket.head("m", soon()))->etag == multipart_etag({one->etag, two->etag}));
     CHECK(run(bucket.head("m", soon()))->find_metadata("a") == "b");
 
     const auto other = run(bucket.create_multipart("n", {}, soon()));

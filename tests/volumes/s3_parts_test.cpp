@@ -193,8 +193,8 @@ TEST_CASE("an upload in parts that fails is not acknowledged, and aborted when i
     });
     const auto volume = open_volume(service.options());
     CHECK_FALSE(store(*volume, random_bytes(4 * part_bytes)).has_value());
-    wait_for([&] { return service.count("abort") == 1; });
-    CHECK(service.kinds().back() == "abort");
+    wait_for([&] { return service.count("abort") > 0; });
+    CHECK(service.count("abort") == 1);
     CHECK(service.count("marker") == 0);
     CHECK_FALSE(service.object().has_value());
 }
@@ -207,6 +207,26 @@ TEST_CASE("without an upload there is nothing to abort", "[volumes][s3][parts]")
     const auto volume = open_volume(service.options());
     CHECK_FALSE(store(*volume, random_bytes(smallest)).has_value());
     CHECK(service.kinds() == std::vector<std::string>{"create"});
+}
+
+TEST_CASE("a part that S3 confirms as something else is not acknowledged", "[volumes][s3][parts]") {
+    std::vector<std::pair<std::string, std::string>> headers{{"ETag", "\"d41d8cd98f00b204e9800998ecf8427e\""}};
+    bool good = false;
+    SECTION("not the MD5 of what was sent") {}
+    SECTION("encrypted with a key of the customer's: it cannot be known") {
+        headers.emplace_back("x-amz-server-side-encryption", "aws:kms");
+        good = true;
+    }
+    multipart_service service([&](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
+        if (kind == "part" && before == 1) return stub_reply{.headers = headers};
+        if (kind == "complete") {
+            return stub_reply{.body = "<CompleteMultipartUploadResult><ETag/></CompleteMultipartUploadResult>"};
+        }
+        return std::nullopt;
+    });
+    const auto volume = open_volume(service.options());
+    CHECK(store(*volume, random_bytes(smallest)).has_value() == good);
+    CHECK(service.count("marker") == (good ? 1U : 0U));
 }
 
 TEST_CASE("a completion whose answer was lost is found out about", "[volumes][s3][parts]") {

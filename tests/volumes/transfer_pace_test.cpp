@@ -19,10 +19,10 @@ using clock = transfer_pace::clock;
 
 constexpr std::uint64_t block = 64 << 20;
 
-/// A pace with a clock that tests turn.
+/// A pace with a clock that tests turn; ahead of the real one, which is used at the end of a transfer.
 struct paced {
     transfer_pace pace{3, "news", "bucket"};
-    clock::time_point now{1h};
+    clock::time_point now = clock::now() + 1h;
 
     transfer_pace::transfer begin() { return pace.begin(now); }
     /// A block that took so long; of that, its client was made to wait.
@@ -85,14 +85,17 @@ TEST_CASE("several clients have a pace of their own, and many fill the line", "[
     {
         const auto one = p.begin();
         CHECK(one.way() == transfer_way::parts);
-        CHECK(p.next() == transfer_way::whole);  // Of two nothing is known.
+        CHECK(p.next() == transfer_way::whole);  // Of several nothing is known.
+        p.move(500ms, 450ms);                    // Two of them: 268 MB/s are enough.
+        CHECK(p.next() == transfer_way::whole);
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_way::parts);
         const auto two = p.begin();
-        p.move(1s, 900ms);  // There it does not help.
+        CHECK(two.way() == transfer_way::parts);
+        p.move(1500ms, 1400ms);  // Three of them: no faster together.
         CHECK(p.next() == transfer_way::whole);
         p.now += limits::s3_pace_kept + 1s;
-        p.move(1s, 900ms);
+        p.move(3s, 2900ms);
         CHECK(p.next() == transfer_way::parts);
         const auto three = p.begin();
         CHECK(three.way() == transfer_way::parts);
@@ -115,9 +118,32 @@ TEST_CASE("what was measured while others came or left does not count", "[volume
         one.reset();
         p.moved(std::move(two), 1s, 900ms);
     }
+    SECTION("many left") {
+        std::vector<transfer_pace::transfer> many;
+        for (int i = 0; i < 16; ++i) many.push_back(p.begin());
+        auto last = p.begin();
+        const auto other = p.begin();
+        p.now += 900ms;
+        static_cast<void>(p.next());  // The clock.
+        many.clear();
+        p.now += 100ms;
+        last.moved({.bytes = block, .elapsed = 1s, .waited = 950ms}, p.now);
+    }
     CHECK(p.next() == transfer_way::whole);
     const auto company = p.begin();
     CHECK(p.next() == transfer_way::whole);
+}
+
+TEST_CASE("one after the other is alone, even if they overlap for a moment", "[volumes][s3][pace]") {
+    paced p;
+    {
+        auto one = p.begin();
+        p.now += 990ms;
+        const auto two = p.begin();
+        p.now += 10ms;
+        one.moved({.bytes = block, .elapsed = 1s, .waited = 900ms}, p.now);
+    }
+    CHECK(p.next() == transfer_way::parts);
 }
 
 TEST_CASE("what was measured is forgotten after a while", "[volumes][s3][pace]") {

@@ -41,10 +41,10 @@ block_body::block_body(protocol::object_download all)
       planned_(position_ + first_.length()),
       end_(planned_) {}
 
-block_body::block_body(std::shared_ptr<s3_core> core, std::string key, protocol::object_download first, std::uint64_t end,
-                       part_buffers::share buffers)
+block_body::block_body(std::shared_ptr<s3_core> core, std::string key, std::string trash_key, protocol::object_download first,
+                       std::uint64_t end, part_buffers::share buffers)
     : core_(std::move(core)),
-      key_(std::move(key)),
+      from_{.key = std::move(key), .trash_key = std::move(trash_key), .etag = first.info().etag, .size = first.info().size},
       first_(std::move(first)),
       position_(first_.offset()),
       planned_(position_ + first_.length()),
@@ -62,6 +62,9 @@ void block_body::start_lanes() {
     while (planned_ < end_) {
         const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(end_ - planned_, limits::s3_parallel_range_bytes));
         mutable_slice memory;
+        // Who leaves after a little shall not have cost much.
+        const bool at_first = position_ < first_.offset() + limits::s3_parallel_ranges_read_first * limits::s3_parallel_range_bytes;
+        if (at_first && lanes_.size() == limits::s3_parallel_ranges_at_first) return;
         if (!spare_.empty()) {
             memory = std::move(spare_.back());
             spare_.pop_back();
@@ -72,7 +75,7 @@ void block_body::start_lanes() {
         }
         auto next = std::make_shared<lane>(planned_, memory.subslice(0, size));
         planned_ += size;
-        next->task = core_->loops.spawn<bool>(run_lane(core_, next, key_, info().etag), [next](const result<bool>& outcome) {
+        next->task = core_->loops.spawn<bool>(run_lane(core_, next, from_), [next](const result<bool>& outcome) {
             {
                 const std::lock_guard lock(next->mutex);
                 if (!outcome) next->failed = outcome.error();
@@ -83,19 +86,33 @@ void block_body::start_lanes() {
     }
 }
 
-awaitable<result<bool>> block_body::run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l, std::string key,
-                                             std::string etag) {
+// The object may have been trashed or written again meanwhile. What has its name has its content then, as far as anybody
+// knows here; readers verify it as they do all others.
+awaitable<result<protocol::object_download>> block_body::open_lane(std::shared_ptr<s3_core> core, const range_source& from,
+                                                                   protocol::byte_range range) {
+    // It ends with the block's reader.
+    const auto until = deadline::never();
+    auto body = co_await core->client.get(from.key, {.range = range, .if_match = from.etag}, until);
+    const auto kind = body ? error_kind::precondition : kind_of(body.error());
+    // Not every service honours If-Match.
+    if (body && body->info().etag == from.etag) co_return body;
+    if (kind != error_kind::precondition && kind != error_kind::not_found) co_return body;
+    const auto& key = kind == error_kind::not_found ? from.trash_key : from.key;
+    body = co_await core->client.get(key, {.range = range, .if_match = {}}, until);
+    if (body && body->info().size != from.size) co_return fail(errc::io_error, "the block was replaced while it was read");
+    co_return body;
+}
+
+awaitable<result<bool>> block_body::run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l, range_source from) {
     const availability::waiting busy(*core->watch);
     const auto size = l->memory.size();
-    protocol::get_options how{.range = protocol::byte_range{l->offset, size}, .if_match = etag};
-    // It ends with the block's reader.
-    auto body = core->noted(co_await core->client.get(std::move(key), std::move(how), deadline::never()));
+    // Failures are noted by whoever meets them: ranges that fail together are one.
+    auto body = co_await open_lane(core, from, {l->offset, size});
     if (!body) co_return std::unexpected(std::move(body.error()));
-    // Not every service honours If-Match.
-    if (body->info().etag != etag) co_return fail(errc::io_error, "the block was replaced while it was read");
+    core->watch->note(body);
     for (std::size_t got = 0; got < size;) {
         auto count = co_await body->read_some(l->memory.bytes.subspan(got));
-        if (!count) co_return std::unexpected(core->noted(std::move(count)).error());
+        if (!count) co_return std::unexpected(std::move(count.error()));
         if (*count == 0) co_return fail(errc::io_error, "S3 sent less than it announced");
         got += *count;
         core->watch->progress();
@@ -136,7 +153,9 @@ awaitable<result<std::size_t>> block_body::read_lane(std::span<std::byte> into) 
     position_ += count;
     if (front->read == front->memory.size()) {
         lanes_.pop_front();
-        if (!buffers_->give()) spare_.push_back(front->memory);
+        // When there is nothing more to ask for, others may have it at once: the next block of this reader, too.
+        if (planned_ == end_) buffers_->give_back();
+        else if (!buffers_->give()) spare_.push_back(front->memory);
         start_lanes();
     }
     co_return count;

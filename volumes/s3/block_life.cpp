@@ -122,7 +122,8 @@ awaitable<result<bool>> untrash_block(std::shared_ptr<s3_core> core, md5_digest 
     auto block = co_await core->head(key, until);
     if (!block && !(block.error() == errc::not_found)) co_return std::unexpected(std::move(block.error()));
     // A block that is there stays, unless its ETag shows that it is not what its name says and the one in the trash is.
-    const bool better = block && block->etag_as_md5() != name && trash->etag_as_md5() == name;
+    const auto etag = block ? block->etag_as_md5() : std::nullopt;  // None: it was written in parts, or is encrypted.
+    const bool better = etag && *etag != name && trash->etag_as_md5() == name;
     if (!block || better) {
         auto copied = co_await core->safe_copy(core->names.trash(name), key, trash->etag, until);
         if (!copied) co_return std::unexpected(std::move(copied.error()));

@@ -268,11 +268,12 @@ awaitable<result<bool>> fetch::run(std::shared_ptr<fetch> self) {
     clock::duration waited{0};
     auto received = co_await self->receive(**body, waited);
     const auto now = clock::now();
-    if (large && !received && received.error() != errc::cancelled) large->failed(now);
+    if (large && !received && range_is_at_fault(received.error())) large->failed(now);
     // It may be smaller than was thought.
     if (large && received && bytes >= limits::s3_parallel_block_bytes_min) {
         large->moved({.bytes = bytes, .elapsed = now - began, .waited = waited}, now);
     }
+    large.reset();  // Before the body: to give back its memory takes a while.
     if (!received) co_return std::unexpected(std::move(received.error()));
     co_return true;
 }
@@ -292,7 +293,7 @@ awaitable<result<std::unique_ptr<block_body>>> fetch::open_body(std::optional<tr
     }
     auto first = co_await open(limits::s3_parallel_range_bytes, until);
     if (!first && range_is_at_fault(first.error())) {
-        large->failed(transfer_pace::clock::now());
+        if (kind_of(first.error()) != error_kind::invalid_range) large->failed(transfer_pace::clock::now());
         large->go_whole();
         first = co_await open(std::nullopt, until);
     }
@@ -300,7 +301,8 @@ awaitable<result<std::unique_ptr<block_body>>> fetch::open_body(std::optional<tr
     const auto size = first->body.info().size;
     const auto end = what_.length ? std::min(size, what_.offset + *what_.length) : size;
     if (first->body.offset() + first->body.length() == end) co_return std::make_unique<block_body>(std::move(first->body));
-    co_return std::make_unique<block_body>(core_, std::move(first->key), std::move(first->body), end, std::move(*buffers));
+    co_return std::make_unique<block_body>(core_, std::move(first->key), core_->names.trash(what_.name), std::move(first->body), end,
+                                           std::move(*buffers));
 }
 
 awaitable<result<fetch::answer>> fetch::get(std::string key, protocol::get_options how, deadline until) {

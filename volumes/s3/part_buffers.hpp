@@ -28,6 +28,12 @@ class part_buffers {
             ++held_;
             return true;
         }
+        /// Gives one back, but not the last one.
+        void give_back() {
+            if (held_ == 1) return;
+            home_->give_back();
+            --held_;
+        }
         /// Gives one back if there are others who have less.
         /// \returns whether it did.
         [[nodiscard]] bool give() {
@@ -67,6 +73,10 @@ class part_buffers {
         if (held <= fair()) return false;
         --taken_;
         return true;
+    }
+    void give_back() {
+        const std::lock_guard lock(mutex_);
+        --taken_;
     }
     void leave(unsigned held) {
         const std::lock_guard lock(mutex_);

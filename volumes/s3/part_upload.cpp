@@ -22,6 +22,30 @@ awaitable<md5_digest> md5_in_steps(std::span<const std::byte> bytes) {
     co_return hash.finish();
 }
 
+/// A part, given to the client in steps, so that its coming forward shows.
+class part_source final : public net::body_source {
+  public:
+    part_source(const_slice part, availability& watch) : part_(std::move(part)), watch_(watch) {}
+
+    std::uint64_t size() const noexcept override { return part_.size(); }
+    awaitable<result<const_slice>> next() override {
+        if (given_ > 0) watch_.progress();
+        const auto step = std::min(part_.size() - given_, limits::chunk_size_bytes);
+        auto out = part_.subslice(given_, step);
+        given_ += step;
+        co_return out;
+    }
+    bool rewind() override {
+        given_ = 0;
+        return true;
+    }
+
+  private:
+    const const_slice part_;
+    availability& watch_;
+    std::size_t given_ = 0;
+};
+
 }  // namespace
 
 result<std::shared_ptr<part_upload>> part_upload::make_unsized(std::shared_ptr<s3_core> core, md5_digest name) {
@@ -80,6 +104,11 @@ awaitable<result<void>> part_upload::commit(protocol::name_values metadata, dead
     {
         const std::lock_guard lock(mutex_);
         whole = !creating_;
+        // No more parts come: others may have the memory at once.
+        all_there_ = buffers_.has_value();
+        if (all_there_) {
+            for (; !spare_.empty(); spare_.pop_back()) buffers_->give_back();
+        }
     }
     if (whole) {
         start(run_whole(self, current_.freeze(filled_), std::move(metadata), until));
@@ -118,12 +147,11 @@ void part_upload::drop() noexcept {
 }
 
 bool part_upload::let_go() {
-    if (!dropped_ || under_way_ > 0) return false;
-    if (!std::exchange(let_go_, true)) {
-        spare_.clear();
-        buffers_.reset();
-        if (!size_) core_->unsized_uploads.fetch_sub(1);
-    }
+    if (under_way_ > 0 || !(dropped_ || failed_)) return false;
+    spare_.clear();
+    buffers_.reset();
+    if (!dropped_) return false;
+    if (!size_ && !std::exchange(uncounted_, true)) core_->unsized_uploads.fetch_sub(1);
     return !id_.empty();
 }
 
@@ -232,12 +260,20 @@ awaitable<result<bool>> part_upload::run_part(std::shared_ptr<part_upload> self,
         id = self->id_;
     }
     const availability::waiting busy(*core.watch);
-    auto etag = core.noted(co_await core.client.upload_part(core.names.block(self->name_), std::move(id),
-                                                            static_cast<unsigned>(index + 1), {.slices = {part}}, md5, until));
-    if (!etag) co_return std::unexpected(std::move(etag.error()));
+    part_source source(part, *core.watch);
+    auto sent = co_await core.client.upload_part(core.names.block(self->name_), std::move(id),
+                                                 static_cast<unsigned>(index + 1), {.slices = {}, .source = &source}, md5, until);
+    const auto etag = sent ? md5_digest::parse(sent->etag) : std::nullopt;
+    if (etag && !sent->etag_is_opaque && *etag != md5) {
+        sent = fail(errc::io_error, "S3 confirmed another content than it was sent");
+    }
     const std::lock_guard lock(self->mutex_);
-    self->etags_[index] = std::move(*etag);
-    if (!self->buffers_ || !self->buffers_->give()) self->spare_.push_back(std::move(buffer));
+    // Parts that fail together are one failure.
+    if (sent || !std::exchange(self->failure_noted_, true)) core.watch->note(sent);
+    if (!sent) co_return std::unexpected(std::move(sent.error()));
+    self->etags_[index] = std::move(sent->etag);
+    if (self->all_there_) self->buffers_->give_back();
+    else if (!self->buffers_ || !self->buffers_->give()) self->spare_.push_back(std::move(buffer));
     co_return true;
 }
 

@@ -87,8 +87,10 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     std::string id_;         ///< Of the upload; empty: there is none (any more).
     std::vector<std::string> etags_;
     std::vector<mutable_slice> spare_;
+    bool all_there_ = false;  ///< No buffer is needed for more.
     std::optional<part_buffers::share> buffers_;  ///< Absent where parts follow one another: then there is only one.
-    bool let_go_ = false;
+    bool uncounted_ = false;  ///< No longer one of core_->unsized_uploads.
+    bool failure_noted_ = false;
     std::vector<std::shared_ptr<loop_task>> tasks_;
     unsigned under_way_ = 0;
     bool dropped_ = false;

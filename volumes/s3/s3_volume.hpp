@@ -50,7 +50,7 @@ struct s3_options {
     /// Blocks whose name is not the MD5 of their content: no Content-MD5 is sent and no ETag compared.
     bool any_content = false;
     bool parallel_index = true;
-    /// Large blocks are always sent in parts, whatever was measured.
+    /// Large blocks are always sent and fetched in parts, whatever was measured.
     bool always_parts = false;
     /// What to take for the Last-Modified of an object.
     std::function<keepstore::s3::sys_seconds(const std::string& key, keepstore::s3::sys_seconds)> observed_time;

@@ -109,7 +109,14 @@ class timed_writer final : public block_writer {
     using clock = transfer_pace::clock;
 
     void note(const error& why) {
-        if (why != errc::cancelled && why != errc::bad_request) transfer_.failed(clock::now());
+        switch (kind_of(why)) {
+            case error_kind::server:
+            case error_kind::invalid:
+            case error_kind::unsupported:
+            case error_kind::access_denied:
+            case error_kind::bad_answer: transfer_.failed(clock::now()); break;
+            default: break;  // An outage, a client who left, a digest that is wrong.
+        }
     }
 
     const std::shared_ptr<s3_core> core_;

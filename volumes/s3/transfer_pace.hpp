@@ -5,7 +5,7 @@
 /// What is better is measured, with the blocks that come: somebody had to wait most of the time for S3, and S3 was not fast;
 /// so the next block goes in parts. If that was not clearly faster (the service itself is the limit, or a narrow line), the
 /// following ones go whole. Both are forgotten after limits::s3_pace_kept. What holds for one block at a time need not hold
-/// for several, and the other way round.
+/// for several, and the other way round; of several what counts is what they move together.
 ///
 /// Safe to use from any thread.
 #pragma once
@@ -28,7 +28,7 @@ class transfer_pace {
   public:
     using clock = deadline::clock;
 
-    /// \param at_most  so many large blocks on their way fill the line: none of them needs parts.
+    /// \param at_most  so many large blocks may be on their way for one of them to go in parts; more fill the line.
     /// \param news  said in the log when parts are faster; with the bucket.
     transfer_pace(unsigned at_most, std::string_view news, std::string bucket)
         : at_most_(at_most), news_(news), bucket_(std::move(bucket)) {}
@@ -40,14 +40,22 @@ class transfer_pace {
         clock::duration waited;   ///< Of that, how long the client was made to wait for S3.
     };
 
+  private:
+    /// How many transfers there were, added up over time.
+    struct company {
+        clock::time_point at;
+        double transfer_seconds;
+    };
+
+  public:
     /// A large block on its way.
     class transfer {
       public:
         transfer(transfer&& other) noexcept
-            : home_(std::exchange(other.home_, nullptr)), way_(other.way_), alone_(other.alone_) {}
+            : home_(std::exchange(other.home_, nullptr)), way_(other.way_), alone_(other.alone_), begun_(other.begun_) {}
         transfer& operator=(transfer&&) = delete;
         ~transfer() {
-            if (home_) home_->end();
+            if (home_) home_->end(clock::now());
         }
 
         [[nodiscard]] transfer_way way() const noexcept { return way_; }
@@ -60,11 +68,13 @@ class transfer_pace {
 
       private:
         friend class transfer_pace;
-        transfer(transfer_pace& home, transfer_way way, bool alone) : home_(&home), way_(way), alone_(alone) {}
+        transfer(transfer_pace& home, transfer_way way, bool alone, company begun)
+            : home_(&home), way_(way), alone_(alone), begun_(begun) {}
 
         transfer_pace* home_;
         transfer_way way_;
         bool alone_;  ///< When it began.
+        company begun_;
     };
 
     /// For a block of at least limits::s3_parallel_block_bytes_min.
@@ -72,7 +82,7 @@ class transfer_pace {
 
   private:
     struct rate {
-        double bytes_per_second;
+        double bytes_per_second;  ///< Of all that were under way.
         clock::time_point at;
     };
     struct knowledge {
@@ -82,11 +92,12 @@ class transfer_pace {
 
     void moved(const transfer& which, const sample& how, clock::time_point now);
     void failed(const transfer& which, clock::time_point now);
-    void end() noexcept;
+    void end(clock::time_point now) noexcept;
 
     // With the mutex held.
     [[nodiscard]] knowledge& known(bool alone) { return alone ? alone_ : in_company_; }
     [[nodiscard]] transfer_way choose(const knowledge& k) const;
+    void count_until(clock::time_point now) noexcept;
 
     const unsigned at_most_;
     const std::string_view news_;
@@ -94,6 +105,7 @@ class transfer_pace {
     std::mutex mutex_;
     // Guarded by mutex_.
     unsigned under_way_ = 0;
+    company company_{};
     knowledge alone_;
     knowledge in_company_;
     bool said_ = false;
