@@ -392,6 +392,8 @@ inline constexpr double s3_whole_rate_enough = 200e6;
 inline constexpr double s3_parallel_gain_min = 1.25;
 /// Then both ways are measured again.
 inline constexpr minutes s3_pace_kept{10};
+/// A service that refuses parts is not asked for them again for so long: each time costs a client a 503.
+inline constexpr minutes s3_parts_refused_kept{24 * 60};
 /// Multipart uploads under a block's name that are older than this were left by a killed daemon and are aborted, at the
 /// start and whenever the trash is emptied. Far above any request's duration: never one that is under way somewhere.
 inline constexpr minutes s3_orphan_upload_age{24 * 60};

@@ -57,9 +57,21 @@ TEST_CASE("where a lone client waits for S3 the next block goes in parts, if the
         p.move(10s, 10ms);
         CHECK(p.next() == transfer_way::parts);
     }
-    SECTION("the service does not take them") {
+    SECTION("they fail") {
         p.begin().failed(p.now);
         CHECK(p.next() == transfer_way::whole);
+        p.now += limits::s3_pace_kept + 1s;
+        p.move(1s, 900ms);
+        CHECK(p.next() == transfer_way::parts);
+    }
+    SECTION("the service does not take them") {
+        p.begin().refused(p.now);
+        p.now += limits::s3_parts_refused_kept;
+        p.move(1s, 900ms);
+        CHECK(p.next() == transfer_way::whole);
+        p.now += limits::s3_pace_kept + 1s;
+        p.move(1s, 900ms);
+        CHECK(p.next() == transfer_way::parts);
     }
     SECTION("there was no memory for them") {
         auto which = p.begin();

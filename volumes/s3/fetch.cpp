@@ -268,7 +268,7 @@ awaitable<result<bool>> fetch::run(std::shared_ptr<fetch> self) {
     clock::duration waited{0};
     auto received = co_await self->receive(**body, waited);
     const auto now = clock::now();
-    if (large && !received && range_is_at_fault(received.error())) large->failed(now);
+    if (large && !received && range_is_at_fault(received.error())) large->refused(now);
     // It may be smaller than was thought.
     if (large && received && bytes >= limits::s3_parallel_block_bytes_min) {
         large->moved({.bytes = bytes, .elapsed = now - began, .waited = waited}, now);
@@ -293,7 +293,7 @@ awaitable<result<std::unique_ptr<block_body>>> fetch::open_body(std::optional<tr
     }
     auto first = co_await open(limits::s3_parallel_range_bytes, until);
     if (!first && range_is_at_fault(first.error())) {
-        if (kind_of(first.error()) != error_kind::invalid_range) large->failed(transfer_pace::clock::now());
+        if (kind_of(first.error()) != error_kind::invalid_range) large->refused(transfer_pace::clock::now());
         large->go_whole();
         first = co_await open(std::nullopt, until);
     }

@@ -1,6 +1,5 @@
 #include "volumes/s3/transfer_pace.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
 
 #include <fmt/format.h>
@@ -67,10 +66,10 @@ void transfer_pace::moved(const transfer& which, const sample& how, clock::time_
     if (!news.empty()) log::info(news_, {{"bucket", bucket_}, {"rate", news}});
 }
 
-void transfer_pace::failed(const transfer& which, clock::time_point now) {
+void transfer_pace::failed(const transfer& which, clock::time_point at) {
     if (which.way_ == transfer_way::whole) return;
     const std::lock_guard lock(mutex_);
-    known(which.alone_).parts = rate{.bytes_per_second = 0, .at = now};
+    known(which.alone_).parts = rate{.bytes_per_second = 0, .at = at};
 }
 
 void transfer_pace::end(clock::time_point now) noexcept {

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "base/deadline.hpp"
+#include "base/limits.hpp"
 
 #include <cstdint>
 #include <mutex>
@@ -63,8 +64,11 @@ class transfer_pace {
         void go_whole() noexcept { way_ = transfer_way::whole; }
         /// It is over.
         void moved(const sample& how, clock::time_point now) { home_->moved(*this, how, now); }
-        /// It did not work. Without parts it may: there are services that do not know them.
+        /// It did not work. Whole it may.
         void failed(clock::time_point now) { home_->failed(*this, now); }
+        /// The service does not take parts: some do not know them, or not with these keys. That is remembered for
+        /// limits::s3_parts_refused_kept.
+        void refused(clock::time_point now) { home_->failed(*this, now + limits::s3_parts_refused_kept); }
 
       private:
         friend class transfer_pace;
@@ -83,7 +87,7 @@ class transfer_pace {
   private:
     struct rate {
         double bytes_per_second;  ///< Of all that were under way.
-        clock::time_point at;
+        clock::time_point at;     ///< Forgotten limits::s3_pace_kept later.
     };
     struct knowledge {
         std::optional<rate> whole;  ///< Where somebody had to wait.
@@ -91,7 +95,7 @@ class transfer_pace {
     };
 
     void moved(const transfer& which, const sample& how, clock::time_point now);
-    void failed(const transfer& which, clock::time_point now);
+    void failed(const transfer& which, clock::time_point at);
     void end(clock::time_point now) noexcept;
 
     // With the mutex held.
