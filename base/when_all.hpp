@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "base/cancellable.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -15,16 +16,6 @@
 #include <vector>
 
 namespace keepstore {
-
-namespace detail {
-
-inline awaitable<void> run_member(awaitable<void> work) {
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await asio::this_coro::throw_if_cancelled(false);
-    co_await std::move(work);
-}
-
-}  // namespace detail
 
 /// Awaited in place. The first exception of a member is rethrown after all have ended.
 /// \returns whether the caller was cancelled meanwhile.
@@ -45,7 +36,7 @@ inline awaitable<bool> when_all(std::vector<awaitable<void>> members) {
             if (e && !shared->thrown) shared->thrown = e;
             if (--shared->running == 0) shared->finished.set(std::monostate{});
         };
-        asio::co_spawn(executor, detail::run_member(std::move(members[i])),
+        asio::co_spawn(executor, run_cancellable(std::move(members[i])),
                        asio::bind_cancellation_slot(shared->signals[i].slot(), std::move(ended)));
     }
     bool cancelled = false;

@@ -1,11 +1,13 @@
 #include "keepstore/pull_worker.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "digest/waypoints.hpp"
 #include "keepstore/copy_check.hpp"
 #include "keepstore/fetch_rounds.hpp"
 #include "keepstore/segment.hpp"
+#include "keepstore/work_off.hpp"
 
 #include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
@@ -49,11 +51,6 @@ class source_pace {
     duration waited_{};
 };
 
-awaitable<bool> cancelled() {
-    const auto state = co_await asio::this_coro::cancellation_state;
-    co_return state.cancelled() != asio::cancellation_type::none;
-}
-
 }  // namespace
 
 pull_worker::pull_worker(block_store& store, const net::client& client, pull_options options)
@@ -64,23 +61,12 @@ pull_worker::pull_worker(block_store& store, const net::client& client, pull_opt
       pool_(std::max(1u, options_.workers) * limits::pull_memory_bytes) {}
 
 awaitable<void> pull_worker::run(work_queue<pull_item>& queue) {
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await asio::this_coro::throw_if_cancelled(false);
-    while (true) {
-        auto item = co_await queue.next();
-        if (!item) co_return;
-        {
-            const work_queue<pull_item>::in_hand mark(queue);
-            // One item that needs more memory than there is must not end the worker for good.
-            try {
-                co_await execute(std::move(*item));
-            } catch (const std::exception& e) {
-                note_failed();
-                log::error(std::string("pull list: an item failed: ") + e.what());
-            }
-        }
-        if (co_await cancelled()) co_return;
-    }
+    return work_off(
+        queue, [this](pull_item item) { return execute(std::move(item)); },
+        [this](const std::exception& e) {
+            note_failed();
+            log::error(std::string("pull list: an item failed: ") + e.what());
+        });
 }
 
 awaitable<void> pull_worker::execute(pull_item item) {
@@ -111,7 +97,7 @@ awaitable<void> pull_worker::execute(pull_item item) {
     }
 
     const bool present = co_await is_present(*where, *block);
-    if (co_await cancelled()) co_return;
+    if (co_await is_cancelled()) co_return;
     if (present) {
         present_.fetch_add(1, std::memory_order_relaxed);
         log::info("block to be pulled is here already", {{"locator", name}, {"mount", where->uuid}});

@@ -1,10 +1,10 @@
 #include "keepstore/remote_services.hpp"
 
 #include "base/limits.hpp"
+#include "base/wait_until.hpp"
 #include "digest/md5.hpp"
 
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -107,14 +107,7 @@ awaitable<result<remote_services::list_ptr>> remote_services::get(deadline until
             asio::co_spawn(executor, fetch(shared_from_this(), std::move(mark)), [](const std::exception_ptr&) {});
         }
         if (old) co_return old;
-        asio::steady_timer timer(executor);
-        if (!until.is_never()) {
-            timer.expires_at(until.at());
-            timer.async_wait([ready](const boost::system::error_code& code) {
-                if (!code) ready.set(fail(errc::timeout, "the list of the remote cluster's keep services does not come in time"));
-            });
-        }
-        auto woken = co_await ready.wait();
+        auto woken = co_await wait_until(ready, until, "the list of the remote cluster's keep services does not come in time");
         if (!woken) {
             const std::lock_guard lock(mutex_);
             std::erase_if(waiters_, [&](const auto& w) { return w.same_as(ready); });

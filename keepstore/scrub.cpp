@@ -1,5 +1,6 @@
 #include "keepstore/scrub.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "keepstore/scrub_pass.hpp"
@@ -22,12 +23,7 @@ using signal = one_shot<std::monostate>;
 // The wall clock may be set; nobody sleeps longer on what it said.
 constexpr std::chrono::minutes longest_sleep{10};
 
-awaitable<void> accept_cancellation() {
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await asio::this_coro::throw_if_cancelled(false);
-}
-
-awaitable<void> run_cancellable(scrub_pass& pass, result<void>& outcome) {
+awaitable<void> run_into(scrub_pass& pass, result<void>& outcome) {
     co_await accept_cancellation();
     outcome = co_await pass.run();
 }
@@ -244,7 +240,7 @@ awaitable<bool> scrubber::run_pass(task& t) {
     result<void> outcome;
     bool ended = false;
     asio::cancellation_signal cancel;
-    asio::co_spawn(executor, run_cancellable(pass, outcome),
+    asio::co_spawn(executor, run_into(pass, outcome),
                    asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr thrown) {
                        if (thrown) outcome = fail(errc::io_error, "internal error");
                        ended = true;

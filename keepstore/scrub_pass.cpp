@@ -1,5 +1,6 @@
 #include "keepstore/scrub_pass.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/when_all.hpp"
@@ -15,11 +16,6 @@ namespace keepstore::core {
 namespace {
 
 bool volume_does_not_answer(const error& why) { return why == errc::timeout || why == errc::unavailable; }
-
-awaitable<bool> cancelled() {
-    const auto state = co_await asio::this_coro::cancellation_state;
-    co_return state.cancelled() != asio::cancellation_type::none;
-}
 
 }  // namespace
 
@@ -87,7 +83,7 @@ awaitable<void> scrub_pass::list() {
         finish_one(step);
         // An empty volume never waits for anything; requests on the same loop have their turn.
         co_await asio::post(executor, asio::use_awaitable);
-        if (const bool left = co_await cancelled(); left) co_return stop(errc::cancelled);
+        if (const bool left = co_await is_cancelled(); left) co_return stop(errc::cancelled);
     }
     listed_ = true;
     wake_all(idle_);

@@ -1,24 +1,15 @@
 #include "keepstore/workers.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "keepstore/work_off.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 namespace keepstore::core {
 namespace {
-
-// Background coroutines are cancelled by total cancellation and look at the results of what they await.
-awaitable<void> accept_cancellation() {
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await asio::this_coro::throw_if_cancelled(false);
-}
-
-awaitable<bool> cancelled() {
-    const auto state = co_await asio::this_coro::cancellation_state;
-    co_return state.cancelled() != asio::cancellation_type::none;
-}
 
 awaitable<void> trash_on(block_store& store, const mount& m, const locator& block, volumes::block_time expected) {
     const auto& options = store.get_options();
@@ -78,21 +69,9 @@ awaitable<void> execute_trash_item(block_store& store, trash_item item) {
 }
 
 awaitable<void> run_trash_worker(block_store& store, work_queue<trash_item>& queue) {
-    co_await accept_cancellation();
-    while (true) {
-        auto item = co_await queue.next();
-        if (!item) co_return;
-        {
-            const work_queue<trash_item>::in_hand mark(queue);
-            // One item that needs more memory than there is must not end the worker for good.
-            try {
-                co_await execute_trash_item(store, std::move(*item));
-            } catch (const std::exception& e) {
-                log::error(std::string("trash list: an item failed: ") + e.what());
-            }
-        }
-        if (co_await cancelled()) co_return;
-    }
+    return work_off(
+        queue, [&store](trash_item item) { return execute_trash_item(store, std::move(item)); },
+        [](const std::exception& e) { log::error(std::string("trash list: an item failed: ") + e.what()); });
 }
 
 awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options) {
@@ -105,7 +84,7 @@ awaitable<void> run_trash_emptier(block_store& store, empty_trash_options option
         for (const mount& m : store.mounts().all()) {
             if (!m.allow_trash) continue;
             const auto emptied = co_await m.volume->empty_trash(options.concurrency, deadline::never());
-            if (co_await cancelled()) co_return;
+            if (co_await is_cancelled()) co_return;
             if (!emptied) {
                 log::error("emptying the trash failed: " + emptied.error().text, {{"mount", m.uuid}});
                 continue;

@@ -1,6 +1,7 @@
 #include "s3/client_core.hpp"
 
 #include "base/log.hpp"
+#include "net/text.hpp"
 #include "s3/transport_error.hpp"
 
 #include <fmt/format.h>
@@ -63,8 +64,7 @@ std::string printable(std::string_view text) {
 bool is_signed_by_s3(const net::response& response) {
     return std::ranges::any_of(response.headers(), [](const auto& header) {
         constexpr std::string_view prefix = "x-amz-";
-        return std::ranges::equal(std::string_view(header.name).substr(0, prefix.size()), prefix, {},
-                                  [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
+        return net::iequals(std::string_view(header.name).substr(0, prefix.size()), prefix);
     });
 }
 

@@ -1,15 +1,12 @@
 #include "s3/credential_fetch.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/limits.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <pthread.h>
 
@@ -20,41 +17,13 @@
 #include <utility>
 
 namespace keepstore::s3 {
-namespace {
-
-// How soon a cancellation that found nothing to cancel is repeated.
-constexpr std::chrono::milliseconds cancel_again_after{10};
-
-awaitable<result<credentials>> run_cancellable(awaitable<result<credentials>> work) {
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await asio::this_coro::throw_if_cancelled(false);
-    co_return co_await std::move(work);
-}
-
-}  // namespace
-
-/// Touched on the loop, and before it gets there.
-struct fetch_loop::task {
-    asio::cancellation_signal signal;
-    bool ended = false;
-
-    static awaitable<void> keep_cancelling(std::shared_ptr<task> self) {
-        asio::steady_timer timer(co_await asio::this_coro::executor);
-        while (!self->ended) {
-            self->signal.emit(asio::cancellation_type::total);
-            timer.expires_after(cancel_again_after);
-            const auto [failed] = co_await timer.async_wait(use_tuple);
-            if (failed) co_return;
-        }
-    }
-};
 
 struct fetch_loop::loop {
     std::optional<asio::io_context> context{std::in_place, 1};
 
     std::mutex mutex;
     // Guarded by mutex.
-    std::shared_ptr<task> running;
+    std::shared_ptr<cancellable_task> running;
     bool ended = false;
     std::condition_variable changed;
 
@@ -83,9 +52,9 @@ void fetch_loop::start(awaitable<result<credentials>> work, std::move_only_funct
         loop_ = std::move(fresh);
     }
     auto& l = *loop_;
-    const auto t = std::make_shared<task>();
+    const auto t = std::make_shared<cancellable_task>(l.context->get_executor());
     auto ended = [&l, t, done = std::move(done)](std::exception_ptr thrown, result<credentials> got) mutable {
-        t->ended = true;
+        t->end();
         {
             const std::lock_guard lock(l.mutex);
             l.running.reset();
@@ -99,14 +68,14 @@ void fetch_loop::start(awaitable<result<credentials>> work, std::move_only_funct
         l.running = t;
     }
     asio::co_spawn(*l.context, run_cancellable(std::move(work)),
-                   asio::bind_cancellation_slot(t->signal.slot(), std::move(ended)));
+                   asio::bind_cancellation_slot(t->slot(), std::move(ended)));
 }
 
 bool fetch_loop::cancel() {
     if (!loop_) return true;
     std::unique_lock lock(loop_->mutex);
     if (!loop_->running) return true;
-    asio::co_spawn(*loop_->context, task::keep_cancelling(loop_->running), asio::detached);
+    loop_->running->cancel();
     if (loop_->changed.wait_for(lock, limits::credentials_stop_wait, [this] { return !loop_->running; })) return true;
     thread_.detach();
     return false;

@@ -32,7 +32,6 @@ class fetch_loop {
     [[nodiscard]] bool cancel();
 
   private:
-    struct task;
     struct loop;
 
     std::shared_ptr<loop> loop_;

@@ -2,12 +2,11 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "base/wait_until.hpp"
 #include "s3/credential_fetch.hpp"
 #include "s3/error.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <mutex>
 #include <system_error>
@@ -198,15 +197,7 @@ awaitable<result<credentials>> credentials_cache::shared::get_or_fetch(std::shar
             case decision::step::wait:
                 break;
         }
-        const auto executor = co_await asio::this_coro::executor;
-        asio::steady_timer timer(executor);
-        if (!until.is_never()) {
-            timer.expires_at(until.at());
-            timer.async_wait([woken](const boost::system::error_code& failed) {
-                if (!failed) woken.set(fail(errc::timeout, "waiting for credentials took too long"));
-            });
-        }
-        const auto outcome = co_await woken.wait();
+        const auto outcome = co_await wait_until(woken, until, "waiting for credentials took too long");
         if (!outcome) co_return std::unexpected(outcome.error());
         waited = *outcome;
     }

@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "net/text.hpp"
 #include "s3/transport_error.hpp"
 
 #include <fmt/format.h>
@@ -15,16 +16,6 @@ namespace keepstore::s3 {
 namespace {
 
 constexpr std::string_view metadata_prefix = "x-amz-meta-";
-
-char lower(char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c;
-}
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(), [](char c) { return lower(c); });
-    return out;
-}
 
 std::unexpected<error> incomplete(std::string_view what) {
     return std::unexpected(make_error(error_kind::bad_answer, fmt::format("an answer without {}", what)));
@@ -86,7 +77,7 @@ result<object_info> read_object_info(const net::response& response) {
     if (!modified) return incomplete("Last-Modified");
     out.last_modified = *modified;
     for (const auto& header : response.headers()) {
-        auto name = lower(header.name);
+        auto name = net::lower_case(header.name);
         if (name.starts_with(metadata_prefix)) {
             out.metadata.emplace_back(name.substr(metadata_prefix.size()), header.value);
         }

@@ -1,6 +1,7 @@
 #include "s3/instance_metadata.hpp"
 
 #include "base/limits.hpp"
+#include "net/text.hpp"
 #include "s3/error.hpp"
 #include "s3/sigv4.hpp"
 
@@ -19,15 +20,9 @@ net::phase_limits metadata_limits() {
             .progress = limits::metadata_answer_timeout};
 }
 
-std::string lower(std::string text) {
-    std::ranges::transform(text, text.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
-    return text;
-}
-
 std::string service_address(const environment& env) {
     if (auto given = env("AWS_EC2_METADATA_SERVICE_ENDPOINT")) return std::move(*given);
-    const auto mode = lower(env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").value_or(""));
+    const auto mode = net::lower_case(env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").value_or(""));
     return mode == "ipv6" ? "http://[fd00:ec2::254]" : "http://169.254.169.254";
 }
 
@@ -38,7 +33,7 @@ std::unexpected<error> refused(std::string_view what) {
 }  // namespace
 
 awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
-    if (lower(context_->env("AWS_EC2_METADATA_DISABLED").value_or("")) == "true") {
+    if (net::lower_case(context_->env("AWS_EC2_METADATA_DISABLED").value_or("")) == "true") {
         co_return fail(errc::not_found, "instance metadata is disabled by AWS_EC2_METADATA_DISABLED");
     }
     const auto base = net::parse_url(service_address(context_->env));

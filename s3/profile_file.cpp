@@ -1,5 +1,7 @@
 #include "s3/profile_file.hpp"
 
+#include "net/text.hpp"
+
 #include <algorithm>
 #include <optional>
 
@@ -20,13 +22,6 @@ std::string_view without_comment(std::string_view text) {
         if ((text[i] == '#' || text[i] == ';') && (text[i - 1] == ' ' || text[i - 1] == '\t')) return text.substr(0, i);
     }
     return text;
-}
-
-std::string lower(std::string_view text) {
-    std::string out(text);
-    std::ranges::transform(out, out.begin(),
-                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
-    return out;
 }
 
 /// The profile that a section header stands for.
@@ -70,7 +65,7 @@ profiles parse_profiles(std::string_view text, profile_file kind) {
         if (equals == std::string_view::npos) continue;
         const auto name = trim(line.substr(0, equals));
         if (!name.empty()) {
-            out[*current].insert_or_assign(lower(name), std::string(trim(without_comment(line.substr(equals + 1)))));
+            out[*current].insert_or_assign(net::lower_case(name), std::string(trim(without_comment(line.substr(equals + 1)))));
         }
     }
     return out;

@@ -1,21 +1,18 @@
 #include "volumes/directory/directory_writer.hpp"
 
+#include "base/limits.hpp"
+#include "base/wait_until.hpp"
 #include "volumes/directory/write_state.hpp"
 
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
+#include <utility>
 
 namespace keepstore::volumes::directory {
 namespace {
 
-// Waits for `wake` up to `until`.
-awaitable<result<void>> wait_until(write_state::signal wake, deadline until) {
-    const auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer(executor, until.at());
-    timer.async_wait([wake](const boost::system::error_code& ec) {
-        if (!ec) wake.set(fail(errc::timeout, "volume does not respond"));
-    });
-    const auto woken = co_await wake.wait();
+// Waits for `wake` for as long as a call to the volume may take.
+awaitable<result<void>> wait_for(write_state::signal wake, deadline until) {
+    const auto woken =
+        co_await wait_until(std::move(wake), until.within(limits::volume_call_timeout), "volume does not respond");
     if (!woken) co_return std::unexpected(woken.error());
     co_return result<void>{};
 }
@@ -53,7 +50,7 @@ class directory_writer final : public block_writer {
                 }
                 co_return result<void>{};
             }
-            auto r = co_await wait_until(*next.wake, until.within(limits::volume_call_timeout));
+            auto r = co_await wait_for(*next.wake, until);
             if (!r) co_return r;
         }
     }
@@ -63,7 +60,7 @@ class directory_writer final : public block_writer {
     awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline until) override {
         // A job that runs is given time to end; one that hangs is read around.
         if (auto next = state_->idle(); next.wake) {
-            const auto idle = co_await wait_until(*next.wake, until.within(limits::volume_call_timeout));
+            const auto idle = co_await wait_for(*next.wake, until);
             if (!idle && idle.error() == errc::cancelled) co_return std::unexpected(idle.error());
         }
         std::size_t done = 0;
@@ -93,7 +90,7 @@ class directory_writer final : public block_writer {
             auto next = state_->idle();
             if (next.failed) co_return std::unexpected(*next.failed);
             if (!next.wake) break;
-            auto r = co_await wait_until(*next.wake, until.within(limits::volume_call_timeout));
+            auto r = co_await wait_for(*next.wake, until);
             if (!r) co_return r;
         }
         if (!state_->claim()) co_return fail(errc::io_error, "writer is used from two places");

@@ -2,7 +2,6 @@
 
 #include "base/limits.hpp"
 
-#include <boost/asio/detached.hpp>
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
@@ -19,27 +18,10 @@ unsigned usable_processors() {
     return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
-// How soon a cancellation that found nothing to cancel is repeated.
-constexpr std::chrono::milliseconds cancel_again_after{10};
 // A cancelled task ends at once; this is for what must not happen.
 constexpr std::chrono::seconds stop_wait{3};
 
 }  // namespace
-
-void loop_task::cancel() {
-    if (ended_.load(std::memory_order_acquire) || cancelling_.exchange(true)) return;
-    asio::co_spawn(executor_, keep_cancelling(shared_from_this()), asio::detached);
-}
-
-awaitable<void> loop_task::keep_cancelling(std::shared_ptr<loop_task> self) {
-    asio::steady_timer timer(self->executor_);
-    while (!self->ended_.load(std::memory_order_acquire)) {
-        self->signal_.emit(asio::cancellation_type::total);
-        timer.expires_after(cancel_again_after);
-        const auto [failed] = co_await timer.async_wait(use_tuple);
-        if (failed) co_return;
-    }
-}
 
 loop_set::loop_set(unsigned count) {
     const unsigned wanted = count > 0 ? count : std::min(usable_processors(), limits::s3_volume_loops_max);

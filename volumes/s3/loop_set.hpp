@@ -3,15 +3,13 @@
 #pragma once
 
 #include "base/async.hpp"
-#include "base/deadline.hpp"
+#include "base/cancellable.hpp"
+#include "base/wait_until.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <atomic>
 #include <condition_variable>
@@ -24,27 +22,16 @@
 
 namespace keepstore::volumes::s3 {
 
-/// A coroutine that runs on a loop of the volume. Safe to use from any thread.
-class loop_task : public std::enable_shared_from_this<loop_task> {
+/// A coroutine that runs on a loop of the volume.
+class loop_task final : public cancellable_task {
   public:
-    explicit loop_task(asio::any_io_executor executor) : executor_(std::move(executor)) {}
+    using cancellable_task::cancellable_task;
 
-    /// Cancels it, again and again until it has ended: a cancellation that comes just when an operation has completed
-    /// finds nothing to cancel, and the next operation would wait.
-    void cancel();
-
-    [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }
     /// Whether it was the volume that cancelled it, because the service is down.
     [[nodiscard]] bool aborted() const noexcept { return aborted_.load(std::memory_order_acquire); }
 
   private:
     friend class loop_set;
-    static awaitable<void> keep_cancelling(std::shared_ptr<loop_task> self);
-
-    const asio::any_io_executor executor_;
-    asio::cancellation_signal signal_;  // Emitted on the executor only.
-    std::atomic<bool> ended_{false};
-    std::atomic<bool> cancelling_{false};
     std::atomic<bool> aborted_{false};
 };
 
@@ -65,19 +52,19 @@ class loop_set {
     std::shared_ptr<loop_task> spawn(awaitable<result<T>> work, Done done, bool abortable = true) {
         auto task = std::make_shared<loop_task>(next_executor());
         if (!remember(task, abortable)) {
-            task->ended_ = true;
+            task->end();
             done(result<T>(fail(errc::unavailable, "the volume is closed")));
             return task;
         }
         auto ended = [this, task, done = std::move(done)](std::exception_ptr thrown, result<T> outcome) mutable {
-            task->ended_.store(true, std::memory_order_release);
+            task->end();
             forget(task);
             if (thrown) outcome = fail(errc::io_error, "internal error");
             if (!outcome && task->aborted()) outcome = fail(errc::unavailable, "the S3 service does not respond");
             done(std::move(outcome));
         };
         asio::co_spawn(task->executor(), run_cancellable(std::move(work)),
-                       asio::bind_cancellation_slot(task->signal_.slot(), std::move(ended)));
+                       asio::bind_cancellation_slot(task->slot(), std::move(ended)));
         return task;
     }
 
@@ -103,13 +90,6 @@ class loop_set {
         std::thread thread;
     };
 
-    template <class T>
-    static awaitable<result<T>> run_cancellable(awaitable<result<T>> work) {
-        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-        co_await asio::this_coro::throw_if_cancelled(false);
-        co_return co_await std::move(work);
-    }
-
     [[nodiscard]] asio::any_io_executor next_executor();
     [[nodiscard]] bool remember(const std::shared_ptr<loop_task>& task, bool abortable);
     void forget(const std::shared_ptr<loop_task>& task);
@@ -124,17 +104,5 @@ class loop_set {
     bool stopping_ = false;
     std::condition_variable all_ended_;
 };
-
-/// Waits for the value at most until then: errc::timeout.
-template <class T>
-[[nodiscard]] awaitable<result<T>> wait_until(one_shot<T> value, deadline until) {
-    if (until.is_never() || value.ready()) co_return co_await value.wait();
-    const auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer(executor, until.at());
-    timer.async_wait([value](const boost::system::error_code& stopped) {
-        if (!stopped) value.set(fail(errc::timeout));
-    });
-    co_return co_await value.wait();
-}
 
 }  // namespace keepstore::volumes::s3
