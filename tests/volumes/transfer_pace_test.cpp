@@ -81,6 +81,15 @@ TEST_CASE("where a lone client waits for S3 the next block goes in parts, if the
     }
 }
 
+TEST_CASE("a service that refuses parts of one block refuses those of several", "[volumes][s3][pace]") {
+    paced p;
+    p.move(1s, 900ms);
+    p.begin().refused(p.now);
+    const auto company = p.begin();
+    p.move(1s, 900ms);
+    CHECK(p.next() == transfer_way::whole);
+}
+
 TEST_CASE("parts are not tried where they cannot help", "[volumes][s3][pace]") {
     paced p;
     SECTION("the client is the limit") { p.move(1s, 400ms); }

@@ -72,6 +72,12 @@ void transfer_pace::failed(const transfer& which, clock::time_point at) {
     known(which.alone_).parts = rate{.bytes_per_second = 0, .at = at};
 }
 
+void transfer_pace::refused(const transfer& which, clock::time_point at) {
+    if (which.way_ == transfer_way::whole) return;
+    const std::lock_guard lock(mutex_);
+    for (auto* k : {&alone_, &in_company_}) k->parts = rate{.bytes_per_second = 0, .at = at};
+}
+
 void transfer_pace::end(clock::time_point now) noexcept {
     const std::lock_guard lock(mutex_);
     count_until(now);

@@ -66,9 +66,9 @@ class transfer_pace {
         void moved(const sample& how, clock::time_point now) { home_->moved(*this, how, now); }
         /// It did not work. Whole it may.
         void failed(clock::time_point now) { home_->failed(*this, now); }
-        /// The service does not take parts: some do not know them, or not with these keys. That is remembered for
-        /// limits::s3_parts_refused_kept.
-        void refused(clock::time_point now) { home_->failed(*this, now + limits::s3_parts_refused_kept); }
+        /// The service does not take parts, be it one block or several: some do not know them, or not with these keys. That
+        /// is remembered for limits::s3_parts_refused_kept.
+        void refused(clock::time_point now) { home_->refused(*this, now + limits::s3_parts_refused_kept); }
 
       private:
         friend class transfer_pace;
@@ -96,6 +96,7 @@ class transfer_pace {
 
     void moved(const transfer& which, const sample& how, clock::time_point now);
     void failed(const transfer& which, clock::time_point at);
+    void refused(const transfer& which, clock::time_point at);
     void end(clock::time_point now) noexcept;
 
     // With the mutex held.
