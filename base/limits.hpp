@@ -363,15 +363,14 @@ inline constexpr std::size_t s3_read_ahead_bytes_min = 4 * chunk_size_bytes;
 inline constexpr std::size_t s3_skip_bytes_max = 1 * MiB;
 /// The first ranged GET of a reader that jumps; each one that follows on is twice as large.
 inline constexpr std::size_t s3_range_bytes_min = 1 * MiB;
-/// Parts of an upload whose length is not known: the smallest that S3 takes. Each such upload holds one in memory.
+/// Parts of uploads: the smallest that S3 takes.
 inline constexpr std::size_t s3_part_bytes = 5 * MiB;
-/// Uploads of unknown length at a time (40 MiB per volume). Keep clients announce the length of what they send.
+/// Uploads of unknown length at a time, with a part in memory each (40 MiB per volume). Keep clients announce the length of
+/// what they send.
 inline constexpr unsigned s3_unsized_uploads_max = 8;
 /// Blocks of less go to S3, and come from it, by one request in any case.
 inline constexpr std::size_t s3_parallel_block_bytes_min = 16 * MiB;
-/// Parts of larger ones that are sent side by side: the smallest that S3 takes.
-inline constexpr std::size_t s3_parallel_part_bytes = 5 * MiB;
-/// Such parts that one volume has in memory (60 MiB), those that are being filled included. Shared by all such blocks.
+/// Parts of larger ones that one volume has in memory to send them side by side (60 MiB), those that are being filled included. Shared by all such blocks.
 inline constexpr unsigned s3_parallel_part_buffers = 12;
 /// While no more large blocks than these are on their way to S3 they may go in parts. More fill the line with a request each.
 inline constexpr unsigned s3_parallel_uploads_max = 4;

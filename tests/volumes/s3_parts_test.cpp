@@ -14,7 +14,7 @@
 namespace keepstore::test {
 namespace {
 
-constexpr std::size_t part_bytes = limits::s3_parallel_part_bytes;
+constexpr std::size_t part_bytes = limits::s3_part_bytes;
 constexpr std::size_t smallest = limits::s3_parallel_block_bytes_min;
 
 std::string parameter(const std::string& target, const std::string& name) {

@@ -1,7 +1,7 @@
 /// One GET (or several ranged ones: block_body.hpp), with the pieces that came of it, for any number of readers on any loops.
-/// It runs ahead of its fastest reader a little, apart from ranges before their turn, and keeps what that one has had, for others, as long as the volume's memory lasts: a reader who has fallen behind
-/// by then, or wants something far ahead, is told to go elsewhere and never holds up the rest. It ends with its last reader.
-/// Safe to use from any thread.
+/// It runs ahead of its fastest reader a little, apart from ranges before their turn, and keeps what that one has had, for
+/// others, as long as the volume's memory lasts: a reader who has fallen behind by then, or wants something far ahead, is
+/// told to go elsewhere and never holds up the rest. It ends with its last reader. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"

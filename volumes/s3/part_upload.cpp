@@ -65,10 +65,7 @@ std::shared_ptr<part_upload> part_upload::make_parallel(std::shared_ptr<s3_core>
 }
 
 part_upload::part_upload(std::shared_ptr<s3_core> core, md5_digest name, std::optional<std::uint64_t> size)
-    : core_(std::move(core)),
-      name_(name),
-      size_(size),
-      part_bytes_(size ? limits::s3_parallel_part_bytes : limits::s3_part_bytes) {}
+    : core_(std::move(core)), name_(name), size_(size) {}
 
 awaitable<result<void>> part_upload::append(const_slice bytes, deadline until) {
     const auto self = shared_from_this();
@@ -143,7 +140,7 @@ void part_upload::drop() noexcept {
         abort = let_go();
     }
     for (const auto& task : tasks) task->cancel();
-    if (abort) static_cast<void>(core_->loops.spawn<bool>(run_abort(shared_from_this()), [](const result<bool>&) {}));
+    if (abort) start_abort();
 }
 
 bool part_upload::let_go() {
@@ -177,7 +174,7 @@ void part_upload::ended(const result<bool>& outcome) {
         abort = let_go();
     }
     if (writer) writer->set(true);
-    if (abort) static_cast<void>(core_->loops.spawn<bool>(run_abort(shared_from_this()), [](const result<bool>&) {}));
+    if (abort) start_abort();
 }
 
 awaitable<result<void>> part_upload::wait_while(std::function<bool()> holds, deadline until) {
@@ -228,7 +225,7 @@ awaitable<result<void>> part_upload::next_buffer(deadline until) {
         return !fresh;
     };
     if (auto ready = co_await wait_while(none, until); !ready) co_return ready;
-    if (fresh) current_ = make_heap_slice(part_bytes_);
+    if (fresh) current_ = make_heap_slice(limits::s3_part_bytes);
     co_return result<void>();
 }
 
@@ -318,6 +315,10 @@ awaitable<result<void>> part_upload::complete(deadline until) {
     const std::lock_guard lock(mutex_);
     id_.clear();
     co_return result<void>();
+}
+
+void part_upload::start_abort() {
+    static_cast<void>(core_->loops.spawn<bool>(run_abort(shared_from_this()), [](const result<bool>&) {}));
 }
 
 awaitable<result<bool>> part_upload::run_abort(std::shared_ptr<part_upload> self) {

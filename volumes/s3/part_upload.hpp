@@ -37,6 +37,8 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
                                                                     std::uint64_t size);
 
     [[nodiscard]] awaitable<result<void>> append(const_slice bytes, deadline until);
+    /// Of no effect: what is appended is copied, and waits for a whole part to be sent.
+    void set_queue_bytes(std::size_t) noexcept {}
     [[nodiscard]] awaitable<result<void>> commit(protocol::name_values metadata, deadline until);
     /// As long as no part was full.
     [[nodiscard]] result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> into) const;
@@ -60,6 +62,8 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     /// \returns whether the upload is to be aborted, without the mutex.
     [[nodiscard]] bool let_go();
 
+    void start_abort();
+
     // Tasks on the volume's loops.
     static awaitable<result<bool>> run_create(std::shared_ptr<part_upload> self, deadline until);
     static awaitable<result<bool>> run_part(std::shared_ptr<part_upload> self, std::size_t index, mutable_slice buffer,
@@ -74,7 +78,6 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     const std::shared_ptr<s3_core> core_;
     const md5_digest name_;
     const std::optional<std::uint64_t> size_;
-    const std::size_t part_bytes_;
 
     // The writer's.
     mutable_slice current_;  ///< Empty until the first append.

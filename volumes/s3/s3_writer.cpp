@@ -23,11 +23,11 @@ protocol::name_values to_metadata(const attribute_type& attribute) {
     return out;
 }
 
-class whole_writer final : public block_writer {
+template <class Upload>
+class upload_writer final : public block_writer {
   public:
-    whole_writer(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size)
-        : upload_(std::make_shared<upload>(std::move(core), name, size)) {}
-    ~whole_writer() override { upload_->drop(); }
+    explicit upload_writer(std::shared_ptr<Upload> u) : upload_(std::move(u)) {}
+    ~upload_writer() override { upload_->drop(); }
 
     awaitable<result<void>> append(const_slice bytes, deadline until) override {
         return upload_->append(std::move(bytes), until);
@@ -41,29 +41,13 @@ class whole_writer final : public block_writer {
     }
 
   private:
-    const std::shared_ptr<upload> upload_;
+    const std::shared_ptr<Upload> upload_;
 };
 
-class part_writer final : public block_writer {
-  public:
-    explicit part_writer(std::shared_ptr<part_upload> u) : upload_(std::move(u)) {}
-    ~part_writer() override { upload_->drop(); }
-
-    awaitable<result<void>> append(const_slice bytes, deadline until) override {
-        return upload_->append(std::move(bytes), until);
-    }
-    // What is appended is copied: it waits for a whole part to be sent.
-    void set_queue_bytes(std::size_t) noexcept override {}
-    awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline) override {
-        co_return upload_->read_back(offset, into.bytes);
-    }
-    awaitable<result<void>> commit(attribute_type attribute, deadline until) override {
-        return upload_->commit(to_metadata(attribute), until);
-    }
-
-  private:
-    const std::shared_ptr<part_upload> upload_;
-};
+template <class Upload>
+std::unique_ptr<block_writer> make_writer(std::shared_ptr<Upload> u) {
+    return std::make_unique<upload_writer<Upload>>(std::move(u));
+}
 
 /// A large block: one way or the other, with a clock beside it.
 class timed_writer final : public block_writer {
@@ -72,12 +56,12 @@ class timed_writer final : public block_writer {
         : core_(std::move(core)), size_(size), transfer_(core_->upload_pace.begin(clock::now())) {
         if (transfer_.way() == transfer_way::parts || core_->options.always_parts) {
             if (auto parts = part_upload::make_parallel(core_, name, size)) {
-                writer_ = std::make_unique<part_writer>(std::move(parts));
+                writer_ = make_writer(std::move(parts));
                 return;
             }
             transfer_.go_whole();
         }
-        writer_ = std::make_unique<whole_writer>(core_, name, size);
+        writer_ = make_writer(std::make_shared<upload>(core_, name, size));
     }
 
     awaitable<result<void>> append(const_slice bytes, deadline until) override {
@@ -135,10 +119,10 @@ result<std::unique_ptr<block_writer>> make_s3_writer(std::shared_ptr<s3_core> co
     if (size && *size >= limits::s3_parallel_block_bytes_min) {
         return std::make_unique<timed_writer>(std::move(core), name, *size);
     }
-    if (size) return std::make_unique<whole_writer>(std::move(core), name, *size);
+    if (size) return make_writer(std::make_shared<upload>(std::move(core), name, *size));
     auto unsized = part_upload::make_unsized(std::move(core), name);
     if (!unsized) return std::unexpected(std::move(unsized.error()));
-    return std::make_unique<part_writer>(std::move(*unsized));
+    return make_writer(std::move(*unsized));
 }
 
 }  // namespace keepstore::volumes::s3
