@@ -28,6 +28,33 @@ std::string listed(const std::vector<std::uint16_t>& ports) {
     return "{\"items\":[" + items + "],\"items_available\":" + std::to_string(ports.size()) + "}";
 }
 
+/// The API server of the other cluster: tells its services, hangs until it shall do something else, or fails.
+class moody_api {
+  public:
+    enum mode_type { answers, hangs, fails };
+
+    moody_api(std::string list, mode_type at_first) : mode(at_first), list_(std::move(list)) {}
+
+    [[nodiscard]] net::endpoint to() const { return server_.to(); }
+
+    std::atomic<mode_type> mode;
+    std::atomic<int> asked{0};
+
+  private:
+    void serve(peer& p) {
+        while (!p.head().empty()) {
+            ++asked;
+            pollfd hangup{p.fd(), POLLRDHUP, 0};
+            while (mode == hangs && ::poll(&hangup, 1, 5) == 0) {}
+            if (mode == answers) p.answer(list_);
+            else p.send("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
+        }
+    }
+
+    const std::string list_;
+    script_server server_{[this](peer& p, int) { serve(p); }};  // First to go.
+};
+
 struct remote_fixture : fixture {
     explicit remote_fixture(std::vector<service_plan> plans) {
         std::vector<std::uint16_t> ports;
@@ -284,17 +311,7 @@ TEST_CASE("an API server that fails is an outage, and is not asked again at once
 
 TEST_CASE("those who wait for the list share one fetch, and go on without the one that began it", "[keepstore][remote]") {
     remote_fixture f({{.body = "foo"}});
-    const std::string list = listed({f.services[0]->port()});
-    std::atomic<bool> answers{false};
-    std::atomic<int> asked{0};
-    script_server api([&](peer& p, int) {
-        while (!p.head().empty()) {
-            ++asked;
-            pollfd hangup{p.fd(), POLLRDHUP, 0};
-            while (!answers && ::poll(&hangup, 1, 5) == 0) {}
-            p.answer(list);
-        }
-    });
+    moody_api api(listed({f.services[0]->port()}), moody_api::hangs);
     core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
     struct job {
         string_sink sink;
@@ -315,37 +332,27 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
                            if (!e) j.got = std::move(got);
                        }));
     }
-    REQUIRE(turn_until(context, [&] { return asked == 1; }));
+    REQUIRE(turn_until(context, [&] { return api.asked == 1; }));
     // One that waits leaves; then the one that fetches.
     jobs[3]->cancel.emit(asio::cancellation_type::total);
     REQUIRE(turn_until(context, [&] { return jobs[3]->got.has_value(); }));
     CHECK(jobs[3]->got->error() == errc::cancelled);
-    CHECK(asked == 1);
+    CHECK(api.asked == 1);
     jobs[0]->cancel.emit(asio::cancellation_type::total);
     REQUIRE(turn_until(context, [&] { return jobs[0]->got.has_value(); }));
-    answers = true;
+    api.mode = moody_api::answers;
     CHECK(turn_until(context, [&] { return std::ranges::all_of(jobs, [](const auto& j) { return j->got.has_value(); }); }));
     CHECK(jobs[0]->got->error() == errc::cancelled);
     for (const int i : {1, 2, 4}) {
         REQUIRE(jobs[static_cast<std::size_t>(i)]->got->has_value());
         CHECK(jobs[static_cast<std::size_t>(i)]->sink.text == "foo");
     }
-    CHECK(asked == 1);
+    CHECK(api.asked == 1);
 }
 
 TEST_CASE("the list comes for those with more time than the one who asked for it first", "[keepstore][remote]") {
     remote_fixture f({{.body = "foo"}});
-    const std::string list = listed({f.services[0]->port()});
-    std::atomic<bool> answers{false};
-    std::atomic<int> asked{0};
-    script_server api([&](peer& p, int) {
-        while (!p.head().empty()) {
-            ++asked;
-            pollfd hangup{p.fd(), POLLRDHUP, 0};
-            while (!answers && ::poll(&hangup, 1, 5) == 0) {}
-            p.answer(list);
-        }
-    });
+    moody_api api(listed({f.services[0]->port()}), moody_api::hangs);
     core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
     asio::io_context& context = new_context();
     string_sink first, second;
@@ -360,28 +367,16 @@ TEST_CASE("the list comes for those with more time than the one who asked for it
     // That there was no time for it is no failure of the API server.
     asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), second),
                    [&](const std::exception_ptr&, result<std::uint64_t> got) { two = std::move(got); });
-    answers = true;
+    api.mode = moody_api::answers;
     REQUIRE(turn_until(context, [&] { return two.has_value(); }));
     REQUIRE(two->has_value());
     CHECK(second.text == "foo");
-    CHECK(asked == 1);
+    CHECK(api.asked == 1);
 }
 
 TEST_CASE("an expired list is served while a new one is fetched, and kept when that fails", "[keepstore][remote]") {
     remote_fixture f({{.body = "foo"}});
-    const std::string list = listed({f.services[0]->port()});
-    enum { answers, hangs, fails };
-    std::atomic<int> mode{answers};
-    std::atomic<int> asked{0};
-    script_server api([&](peer& p, int) {
-        while (!p.head().empty()) {
-            ++asked;
-            pollfd hangup{p.fd(), POLLRDHUP, 0};
-            while (mode == hangs && ::poll(&hangup, 1, 5) == 0) {}
-            if (mode == answers) p.answer(list);
-            else p.send("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
-        }
-    });
+    moody_api api(listed({f.services[0]->port()}), moody_api::answers);
     asio::io_context& context = new_context();
     const auto read = [&](core::remote_reader& reader) {
         string_sink sink;
@@ -395,27 +390,27 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
         core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
                                    {.lifetime = 1ms, .served_max = 1h, .retry_after = 1ms});
         CHECK(read(reader));
-        mode = hangs;
+        api.mode = moody_api::hangs;
         // Nobody waits for it (which ends after limits::remote_services_timeout), and there is one fetch at a time.
         const auto began = std::chrono::steady_clock::now();
         for (int i = 0; i < 3; ++i) CHECK(read(reader));
         CHECK(std::chrono::steady_clock::now() - began < 10s);
-        REQUIRE(turn_until(context, [&] { return asked == 2; }));
-        mode = fails;
-        REQUIRE(turn_until(context, [&] { return read(reader) && asked >= 4; }));
-        mode = answers;
-        const int before = asked;
-        REQUIRE(turn_until(context, [&] { return read(reader) && asked >= before + 2; }));
+        REQUIRE(turn_until(context, [&] { return api.asked == 2; }));
+        api.mode = moody_api::fails;
+        REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= 4; }));
+        api.mode = moody_api::answers;
+        const int before = api.asked;
+        REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= before + 2; }));
     }
     SECTION("too old to be served before it is renewed, but kept when that fails") {
         core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
                                    {.lifetime = 1ms, .served_max = 1ms, .retry_after = 1h});
         CHECK(read(reader));
-        mode = fails;
-        REQUIRE(turn_until(context, [&] { return read(reader) && asked >= 2; }));
-        const int then = asked;
+        api.mode = moody_api::fails;
+        REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= 2; }));
+        const int then = api.asked;
         CHECK(read(reader));
-        CHECK(asked == then);
+        CHECK(api.asked == then);
     }
 }
 
