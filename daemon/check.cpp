@@ -1,6 +1,6 @@
 #include "daemon/check.hpp"
 
-#include "daemon/config_scalars.hpp"
+#include "cluster_config/scalars.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

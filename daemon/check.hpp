@@ -3,8 +3,8 @@
 /// changes nothing.
 #pragma once
 
-#include "daemon/config_loader.hpp"
-#include "daemon/listen_address.hpp"
+#include "cluster_config/loader.hpp"
+#include "cluster_config/listen_address.hpp"
 
 #include <expected>
 #include <string>

@@ -1,6 +1,6 @@
 #include "daemon/flags.hpp"
 
-#include "daemon/flag_syntax.hpp"
+#include "cluster_config/flag_syntax.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>

@@ -2,9 +2,9 @@
 
 #include "base/log.hpp"
 #include "daemon/check.hpp"
-#include "daemon/config_loader.hpp"
+#include "cluster_config/loader.hpp"
 #include "daemon/flags.hpp"
-#include "daemon/listen_address.hpp"
+#include "cluster_config/listen_address.hpp"
 #include "daemon/probe_command.hpp"
 #include "daemon/service.hpp"
 

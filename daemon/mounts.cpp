@@ -1,7 +1,7 @@
 #include "daemon/mounts.hpp"
 
 #include "base/log.hpp"
-#include "daemon/s3_options.hpp"
+#include "volumes/factory.hpp"
 #include "volumes/directory/directory_volume.hpp"
 #include "volumes/s3/s3_volume.hpp"
 

@@ -1,8 +1,8 @@
 /// Opens the volumes that this host serves.
 #pragma once
 
-#include "daemon/config.hpp"
-#include "keepstore/mount.hpp"
+#include "cluster_config/config.hpp"
+#include "store/mount.hpp"
 
 #include <expected>
 #include <string>

@@ -2,10 +2,10 @@
 /// use them. Clients are apart by purpose, so that one does not use up the connections of the other.
 #pragma once
 
-#include "daemon/config.hpp"
-#include "keepstore/pull_worker.hpp"
-#include "keepstore/remote_reader.hpp"
-#include "net/http_client.hpp"
+#include "cluster_config/config.hpp"
+#include "store/lists/pull_worker.hpp"
+#include "store/remote/remote_reader.hpp"
+#include "net/client/http_client.hpp"
 #include "router/metrics.hpp"
 
 #include <expected>

@@ -1,11 +1,11 @@
 #include "daemon/probe_command.hpp"
 
 #include "base/log.hpp"
-#include "daemon/config_scalars.hpp"
-#include "daemon/flag_syntax.hpp"
+#include "cluster_config/scalars.hpp"
+#include "cluster_config/flag_syntax.hpp"
 #include "daemon/flags.hpp"
-#include "daemon/probe_report.hpp"
-#include "daemon/probe_targets.hpp"
+#include "volumes/probe_report.hpp"
+#include "volumes/probe_targets.hpp"
 #include "volumes/s3/access.hpp"
 
 #include <boost/asio/co_spawn.hpp>

@@ -3,8 +3,8 @@
 /// the same code and makes the same client of it: what it finds holds for the daemon of the same version.
 #pragma once
 
-#include "daemon/config.hpp"
-#include "daemon/config_loader.hpp"
+#include "cluster_config/config.hpp"
+#include "cluster_config/loader.hpp"
 
 #include <cstdio>
 #include <expected>

@@ -2,20 +2,20 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
-#include "daemon/event_loops.hpp"
+#include "base/event_loop_group.hpp"
 #include "daemon/flags.hpp"
 #include "daemon/mounts.hpp"
 #include "daemon/outgoing.hpp"
 #include "daemon/service_manager.hpp"
 #include "digest/engine.hpp"
-#include "keepstore/block_store.hpp"
-#include "keepstore/scrub.hpp"
-#include "keepstore/workers.hpp"
+#include "store/block_store.hpp"
+#include "store/scrub/scrub.hpp"
+#include "store/lists/workers.hpp"
 #include "pool/buffer_pool.hpp"
 #include "router/app.hpp"
 #include "router/scrub_report.hpp"
-#include "router/server.hpp"
-#include "router/tls_context.hpp"
+#include "net/server/server.hpp"
+#include "net/server/tls_context.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -2,8 +2,8 @@
 /// takes it down in order (stop accepting, readiness says no, finish what runs, cancel the rest, stop the workers).
 #pragma once
 
-#include "daemon/config.hpp"
-#include "daemon/listen_address.hpp"
+#include "cluster_config/config.hpp"
+#include "cluster_config/listen_address.hpp"
 
 #include <expected>
 #include <string>

@@ -1,7 +1,7 @@
 #include "router/access_log.hpp"
 
 #include "base/log.hpp"
-#include "router/reason_phrase.hpp"
+#include "net/server/reason_phrase.hpp"
 #include "router/redact.hpp"
 #include "router/status.hpp"
 

@@ -1,6 +1,6 @@
 // What needs the administrator's token: index, mounts, work lists, touch, trash and untrash (contract 2.10, 5.2-5.4).
 #include "base/limits.hpp"
-#include "keepstore/locator.hpp"
+#include "protocol/locator.hpp"
 #include "router/routes.hpp"
 
 #include <nlohmann/json.hpp>

@@ -3,13 +3,13 @@
 /// Safe to use from any thread.
 #pragma once
 
-#include "keepstore/block_store.hpp"
-#include "keepstore/remote_reader.hpp"
-#include "keepstore/scrub.hpp"
-#include "keepstore/work_lists.hpp"
-#include "keepstore/work_queue.hpp"
+#include "store/block_store.hpp"
+#include "store/remote/remote_reader.hpp"
+#include "store/scrub/scrub.hpp"
+#include "protocol/work_lists.hpp"
+#include "store/lists/work_queue.hpp"
 #include "pool/buffer_pool.hpp"
-#include "router/exchange.hpp"
+#include "net/server/server_exchange.hpp"
 #include "router/health.hpp"
 #include "router/limiter.hpp"
 #include "router/metrics.hpp"

@@ -1,7 +1,7 @@
 // GET, HEAD and PUT of blocks (contract 2.10).
 #include "base/limits.hpp"
-#include "keepstore/locator.hpp"
-#include "keepstore/remote_locator.hpp"
+#include "protocol/locator.hpp"
+#include "protocol/remote_locator.hpp"
 #include "router/range_header.hpp"
 #include "router/routes.hpp"
 

@@ -2,7 +2,7 @@
 /// answers itself (limiter, health, inspect, metrics) has none.
 #pragma once
 
-#include "router/exchange.hpp"
+#include "net/server/server_exchange.hpp"
 
 namespace keepstore::router {
 

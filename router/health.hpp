@@ -3,7 +3,7 @@
 /// Safe to use from any thread.
 #pragma once
 
-#include "keepstore/mount.hpp"
+#include "store/mount.hpp"
 #include "router/request_context.hpp"
 #include "router/tokens.hpp"
 

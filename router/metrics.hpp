@@ -4,9 +4,9 @@
 /// Safe to use from any thread. Counting a request costs one lock that loops do not share.
 #pragma once
 
-#include "keepstore/block_store.hpp"
-#include "keepstore/work_lists.hpp"
-#include "keepstore/work_queue.hpp"
+#include "store/block_store.hpp"
+#include "protocol/work_lists.hpp"
+#include "store/lists/work_queue.hpp"
 #include "pool/buffer_pool.hpp"
 #include "router/limiter.hpp"
 #include "router/request_table.hpp"

@@ -1,8 +1,8 @@
 /// The Range and If-Range headers (RFC 9110 sections 13.1.5 and 14): a client that fetches a part of a block. Pure functions.
 #pragma once
 
-#include "keepstore/byte_range.hpp"
-#include "router/exchange.hpp"
+#include "store/byte_range.hpp"
+#include "net/server/server_exchange.hpp"
 
 #include <optional>
 #include <string>

@@ -4,7 +4,7 @@
 /// Safe to use from any thread. What an entry refers to (head, remote address, request id) does not change while it exists.
 #pragma once
 
-#include "router/exchange.hpp"
+#include "net/server/server_exchange.hpp"
 #include "router/limiter.hpp"
 
 #include <array>

@@ -2,11 +2,11 @@
 /// Safe to use from any thread; each call belongs to one request.
 #pragma once
 
-#include "keepstore/block_store.hpp"
-#include "keepstore/remote_reader.hpp"
-#include "keepstore/scrub.hpp"
-#include "keepstore/work_lists.hpp"
-#include "keepstore/work_queue.hpp"
+#include "store/block_store.hpp"
+#include "store/remote/remote_reader.hpp"
+#include "store/scrub/scrub.hpp"
+#include "protocol/work_lists.hpp"
+#include "store/lists/work_queue.hpp"
 #include "router/request_context.hpp"
 #include "router/tokens.hpp"
 

@@ -1,7 +1,7 @@
 /// What GET /_scrub and /metrics say about scrubs. Pure functions.
 #pragma once
 
-#include "keepstore/scrub_status.hpp"
+#include "store/scrub/scrub_status.hpp"
 #include "router/metrics.hpp"
 
 #include <string>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
-#include "router/exchange.hpp"
+#include "net/server/server_exchange.hpp"
 
 #include <string_view>
 

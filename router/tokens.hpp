@@ -2,7 +2,7 @@
 /// Pure functions and value types; safe to use from any thread.
 #pragma once
 
-#include "router/exchange.hpp"
+#include "net/server/server_exchange.hpp"
 
 #include <array>
 #include <cstdint>

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
-#include "net/url.hpp"
+#include "net/http/url.hpp"
 
 #include <string>
 #include <string_view>

@@ -1,7 +1,7 @@
 #include "s3/client_core.hpp"
 
 #include "base/log.hpp"
-#include "net/text.hpp"
+#include "net/http/text.hpp"
 #include "s3/transport_error.hpp"
 
 #include <fmt/format.h>

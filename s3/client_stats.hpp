@@ -1,7 +1,7 @@
 /// What an S3 client has done so far, for metrics (contract 2.5).
 #pragma once
 
-#include "net/client_stats.hpp"
+#include "net/client/client_stats.hpp"
 
 #include <cstdint>
 #include <map>

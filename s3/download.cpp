@@ -2,7 +2,7 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
-#include "net/text.hpp"
+#include "net/http/text.hpp"
 #include "s3/transport_error.hpp"
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include "s3/transport_error.hpp"
 
-#include "net/failure.hpp"
+#include "net/client/failure.hpp"
 
 #include <optional>
 #include <utility>

@@ -1,5 +1,5 @@
 #include "daemon/check.hpp"
-#include "tests/daemon/sample_config.hpp"
+#include "tests/cluster_config/sample_config.hpp"
 #include "tests/support/temp_dir.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,7 +1,7 @@
 #include "daemon/probe_command.hpp"
-#include "daemon/probe_report.hpp"
-#include "daemon/probe_targets.hpp"
-#include "tests/daemon/sample_config.hpp"
+#include "volumes/probe_report.hpp"
+#include "volumes/probe_targets.hpp"
+#include "tests/cluster_config/sample_config.hpp"
 #include "volumes/s3/access.hpp"
 
 #include <catch2/catch.hpp>

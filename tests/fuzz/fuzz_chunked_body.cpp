@@ -1,5 +1,5 @@
 /// Any bytes as a chunked body: the pieces in which it arrives make no difference to what is in it.
-#include "net/chunk_decoder.hpp"
+#include "net/http/chunk_decoder.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,5 +1,5 @@
 /// Any bytes as a configuration: values within their rules, or an error that says something.
-#include "daemon/config_loader.hpp"
+#include "cluster_config/loader.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,5 +1,5 @@
 /// Any bytes: a locator that is accepted keeps its text, and its bare form names the same block.
-#include "keepstore/locator.hpp"
+#include "protocol/locator.hpp"
 #include "base/limits.hpp"
 
 #include <cstdlib>

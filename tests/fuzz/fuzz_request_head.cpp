@@ -1,5 +1,5 @@
 /// Any bytes: parse_head answers without faults, and what it accepts is unambiguous.
-#include "router/head_parser.hpp"
+#include "net/server/head_parser.hpp"
 
 #include <cstdlib>
 #include <string_view>

@@ -1,7 +1,7 @@
 /// Any bytes as the head of a response, and its Location as one: nothing is read outside the text, and what was accepted
 /// leaves no doubt about the body.
-#include "net/response_head.hpp"
-#include "net/text.hpp"
+#include "net/client/response_head.hpp"
+#include "net/http/text.hpp"
 
 #include <cstdlib>
 #include <string>

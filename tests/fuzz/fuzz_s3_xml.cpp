@@ -1,6 +1,6 @@
 /// Any bytes as every document of S3, as a profile file, and as a date: a value or an error, and never a listing that
 /// says it goes on without saying where.
-#include "s3/profile_file.hpp"
+#include "s3/credentials/profile_file.hpp"
 #include "s3/time.hpp"
 #include "s3/xml.hpp"
 

@@ -1,7 +1,7 @@
 /// "TOKEN\nLOCATOR", any bytes: nothing made without the key is accepted; what the key signed is, until it expires, for
 /// this token only, and not with one digit changed.
-#include "keepstore/locator.hpp"
-#include "keepstore/signature.hpp"
+#include "protocol/locator.hpp"
+#include "protocol/signature.hpp"
 
 #include <algorithm>
 #include <cstdlib>

@@ -1,6 +1,6 @@
 /// Any bytes as a pull list and as a trash list: a list, or an error of the kinds that have a status; what follows a
 /// complete list changes nothing.
-#include "keepstore/work_lists.hpp"
+#include "protocol/work_lists.hpp"
 
 #include <cstdlib>
 #include <string>

@@ -28,23 +28,23 @@ function(keepstore_fuzz name)
     set_tests_properties(fuzz.${name} PROPERTIES LABELS fuzz TIMEOUT ${timeout})
 endfunction()
 
-keepstore_fuzz(locator COVER keepstore/locator.cpp LINK keepstore::core)
-keepstore_fuzz(signature COVER keepstore/signature.cpp keepstore/locator.cpp LINK keepstore::core)
-keepstore_fuzz(work_lists COVER keepstore/work_lists.cpp LINK keepstore::core)
-keepstore_fuzz(request_head COVER router/head_parser.cpp router/request_head.cpp LINK keepstore::router_transport)
+keepstore_fuzz(locator COVER protocol/locator.cpp LINK keepstore::protocol)
+keepstore_fuzz(signature COVER protocol/signature.cpp protocol/locator.cpp LINK keepstore::protocol)
+keepstore_fuzz(work_lists COVER protocol/work_lists.cpp LINK keepstore::protocol)
+keepstore_fuzz(request_head COVER net/server/head_parser.cpp net/server/request_head.cpp LINK keepstore::net_server)
 keepstore_fuzz(range_header COVER router/range_header.cpp LINK keepstore::router)
-keepstore_fuzz(chunked_body COVER net/chunk_decoder.cpp LINK keepstore::net)
-keepstore_fuzz(response_head COVER net/response_head.cpp net/url.cpp LINK keepstore::net)
-keepstore_fuzz(s3_xml COVER s3/xml.cpp s3/time.cpp s3/profile_file.cpp LINK keepstore::s3 pugixml::pugixml)
+keepstore_fuzz(chunked_body COVER net/http/chunk_decoder.cpp LINK keepstore::net_client)
+keepstore_fuzz(response_head COVER net/client/response_head.cpp net/http/url.cpp LINK keepstore::net_client)
+keepstore_fuzz(s3_xml COVER s3/xml.cpp s3/time.cpp s3/credentials/profile_file.cpp LINK keepstore::s3 pugixml::pugixml)
 keepstore_fuzz(config
     COVER
-        daemon/config_decode.cpp
-        daemon/config_driver.cpp
-        daemon/config_loader.cpp
-        daemon/config_scalars.cpp
-        daemon/config_schema.cpp
-        daemon/config_url.cpp
-        daemon/config_value.cpp
-    LINK keepstore::config
+        cluster_config/decode.cpp
+        cluster_config/driver.cpp
+        cluster_config/loader.cpp
+        cluster_config/scalars.cpp
+        cluster_config/schema.cpp
+        cluster_config/url.cpp
+        cluster_config/value.cpp
+    LINK keepstore::cluster_config
     SEEDS ${PROJECT_SOURCE_DIR}/conf)
 keepstore_fuzz(waypoints COVER digest/waypoints.cpp LINK keepstore::digest OpenSSL::Crypto)

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "digest/engine.hpp"
-#include "keepstore/block_store.hpp"
+#include "store/block_store.hpp"
 #include "pool/buffer_pool.hpp"
 #include "router/app.hpp"
 #include "tests/support/fake_exchange.hpp"

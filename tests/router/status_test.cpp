@@ -1,4 +1,4 @@
-#include "router/reason_phrase.hpp"
+#include "net/server/reason_phrase.hpp"
 #include "router/status.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,13 +1,4 @@
-keepstore_test(router_transport_tests
-    SOURCES
-        router/head_parser_test.cpp
-        router/server_test.cpp
-        router/session_test.cpp
-        router/slow_reader_test.cpp
-        router/tls_test.cpp
-    LINK keepstore::router_transport OpenSSL::SSL)
-
-keepstore_test(router_app_tests
+keepstore_test(router_tests
     SOURCES
         router/access_log_test.cpp
         router/app_test.cpp

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "s3/client.hpp"
-#include "s3/credential_sources.hpp"
+#include "s3/credentials/credential_sources.hpp"
 #include "s3/error.hpp"
 #include "tests/s3/stub_service.hpp"
 #include "tests/support/run.hpp"

@@ -1,5 +1,5 @@
 #include "s3/error.hpp"
-#include "net/failure.hpp"
+#include "net/client/failure.hpp"
 #include "s3/transport_error.hpp"
 
 #include <catch2/catch.hpp>

@@ -2,7 +2,7 @@
 /// service does rarely. Keeps connections alive as a real one does.
 #pragma once
 
-#include "tests/net/script_server.hpp"
+#include "tests/net/client/script_server.hpp"
 
 #include <algorithm>
 #include <functional>

@@ -3,14 +3,14 @@ keepstore_test(s3_test
         s3/address_test.cpp
         s3/client_faults_test.cpp
         s3/client_test.cpp
-        s3/credential_cache_test.cpp
-        s3/credential_chain_test.cpp
-        s3/credentials_test.cpp
+        s3/credentials/credential_cache_test.cpp
+        s3/credentials/credential_chain_test.cpp
+        s3/credentials/credentials_test.cpp
         s3/error_test.cpp
         s3/listing_test.cpp
         s3/op_stats_test.cpp
         s3/probe_test.cpp
-        s3/profile_file_test.cpp
+        s3/credentials/profile_file_test.cpp
         s3/redirect_test.cpp
         s3/retry_test.cpp
         s3/sigv4_test.cpp

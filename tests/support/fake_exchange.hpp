@@ -2,7 +2,7 @@
 /// Cancellation is played by the test: cancel_with() sets the reason that a real session would have set.
 #pragma once
 
-#include "router/exchange.hpp"
+#include "net/server/server_exchange.hpp"
 
 #include <algorithm>
 #include <chrono>

@@ -1,40 +1,40 @@
 keepstore_test(volumes_contract_test
-    SOURCES volumes/directory_contract_test.cpp
+    SOURCES volumes/directory/directory_contract_test.cpp
     LINK keepstore::volumes
     LABEL contract
     TIMEOUT 120)
 keepstore_test(volumes_test
     SOURCES
-        volumes/device_id_test.cpp
-        volumes/directory_race_test.cpp
-        volumes/directory_volume_test.cpp
-        volumes/directory_writer_test.cpp
-        volumes/names_test.cpp
-        volumes/open_files_test.cpp
-        volumes/single_use_test.cpp
-        volumes/whole_file_test.cpp
+        volumes/directory/device_id_test.cpp
+        volumes/directory/directory_race_test.cpp
+        volumes/directory/directory_volume_test.cpp
+        volumes/directory/directory_writer_test.cpp
+        volumes/directory/names_test.cpp
+        volumes/directory/open_files_test.cpp
+        volumes/directory/single_use_test.cpp
+        volumes/directory/whole_file_test.cpp
     LINK keepstore::volumes
     TIMEOUT 120)
 keepstore_test(volumes_s3_contract_test
-    SOURCES volumes/s3_contract_test.cpp
+    SOURCES volumes/s3/s3_contract_test.cpp
     LINK keepstore::volumes keepstore::digest nlohmann_json::nlohmann_json
     LABEL contract
     TIMEOUT 180
     S3)
 keepstore_test(volumes_s3_test
     SOURCES
-        volumes/s3_outage_test.cpp
-        volumes/s3_states_test.cpp
-        volumes/s3_volume_test.cpp
+        volumes/s3/s3_outage_test.cpp
+        volumes/s3/s3_states_test.cpp
+        volumes/s3/s3_volume_test.cpp
     LINK keepstore::volumes keepstore::digest nlohmann_json::nlohmann_json
     TIMEOUT 180
     S3)
 keepstore_test(volumes_s3_stub_test
     SOURCES
-        volumes/s3_availability_test.cpp
-        volumes/s3_fetch_test.cpp
-        volumes/s3_parts_test.cpp
-        volumes/s3_ranges_test.cpp
-        volumes/s3_stub_test.cpp
-        volumes/transfer_pace_test.cpp
+        volumes/s3/s3_availability_test.cpp
+        volumes/s3/s3_fetch_test.cpp
+        volumes/s3/s3_parts_test.cpp
+        volumes/s3/s3_ranges_test.cpp
+        volumes/s3/s3_stub_test.cpp
+        volumes/s3/transfer_pace_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)

@@ -1,7 +1,7 @@
 #include "volumes/s3/access.hpp"
 
 #include "base/limits.hpp"
-#include "s3/credential_sources.hpp"
+#include "s3/credentials/credential_sources.hpp"
 
 #include <utility>
 

@@ -18,7 +18,7 @@
 namespace keepstore::volumes {
 
 struct s3_options {
-    std::string access_key_id;  ///< With the secret; both empty: AWS's chain (s3/credential_sources.hpp).
+    std::string access_key_id;  ///< With the secret; both empty: AWS's chain (s3/credentials/credential_sources.hpp).
     keepstore::s3::secret_string secret_access_key;
     std::string endpoint;
     std::string region;

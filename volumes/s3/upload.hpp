@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/limits.hpp"
-#include "net/http_client.hpp"
+#include "net/client/http_client.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <cstdint>

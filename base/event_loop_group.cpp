@@ -1,0 +1,53 @@
+#include "base/event_loop_group.hpp"
+
+#include <fmt/format.h>
+#include <pthread.h>
+#include <sched.h>
+
+#include <algorithm>
+
+namespace keepstore::daemon {
+namespace {
+
+unsigned usable_processors() {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return std::max(1u, std::thread::hardware_concurrency());
+    return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
+}
+
+}  // namespace
+
+event_loops::event_loops(unsigned count) {
+    const unsigned wanted = count == 0 ? usable_processors() : count;
+    for (unsigned i = 0; i < wanted; ++i) loops_.push_back(std::make_unique<loop>());
+}
+
+event_loops::~event_loops() { stop(); }
+
+void event_loops::start() {
+    for (std::size_t i = 0; i < loops_.size(); ++i) {
+        loop& l = *loops_[i];
+        l.thread = std::thread([&l, i] {
+            pthread_setname_np(pthread_self(), fmt::format("loop/{}", i).c_str());
+            l.context.run();
+        });
+    }
+}
+
+void event_loops::stop() {
+    for (const auto& l : loops_) {
+        l->work.reset();
+        l->context.stop();
+    }
+    for (const auto& l : loops_)
+        if (l->thread.joinable()) l->thread.join();
+}
+
+std::vector<asio::any_io_executor> event_loops::executors() const {
+    std::vector<asio::any_io_executor> out;
+    for (const auto& l : loops_) out.emplace_back(l->context.get_executor());
+    return out;
+}
+
+}  // namespace keepstore::daemon

@@ -1,0 +1,211 @@
+#include "net/client/connector.hpp"
+
+#include "net/client/local_address.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <fmt/format.h>
+
+#include <poll.h>
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <vector>
+
+namespace keepstore::net {
+namespace {
+
+using socket_type = transport::socket_type;
+using addresses = address_cache::addresses;
+
+/// A connection that may come about.
+struct attempt {
+    asio::ip::address address;
+    socket_type socket;
+};
+
+class connector {
+  public:
+    connector(client_shared& shared, name_lookups& lookups, const endpoint& to, watch& w, steady::time_point due,
+              steady::time_point whole)
+        : shared_(shared), lookups_(lookups), to_(to), watch_(w), due_(std::min(due, whole)), whole_(whole) {}
+
+    awaitable<result<std::unique_ptr<transport>>> open() {
+        auto found = co_await resolve();
+        if (!found) co_return std::unexpected(std::move(found.error()));
+        if (shared_.options.refuse_link_local && std::erase_if(*found, is_link_local) > 0 && found->empty()) {
+            co_return std::unexpected(make_failure(shared_, to_, failure::invalid_request, errc::bad_request,
+                                                   "the address is link-local or a cloud's metadata service; such servers "
+                                                   "are never asked here"));
+        }
+        auto socket = co_await connect(*found);
+        if (!socket) {
+            if (socket.error() != errc::cancelled) shared_.addresses->forget(to_.host);  // The name may have moved.
+            co_return std::unexpected(std::move(socket.error()));
+        }
+        co_return co_await secure(std::move(*socket));
+    }
+
+  private:
+    error unavailable(failure f, std::string_view text) { return make_failure(shared_, to_, f, errc::unavailable, text); }
+    error cancelled() { return make_failure(shared_, to_, failure::cancelled, errc::cancelled, "cancelled while connecting"); }
+    error timed_out(std::string_view what) {
+        if (steady::now() >= whole_) {
+            return make_failure(shared_, to_, failure::deadline_passed, errc::timeout,
+                                fmt::format("the request's deadline passed while connecting ({})", what));
+        }
+        return make_failure(shared_, to_, failure::connect_timeout, errc::timeout,
+                            fmt::format("connect timeout: {}; is the server reachable?", what));
+    }
+
+    /// Addresses of the name; never empty.
+    awaitable<result<addresses>> resolve() {
+        const std::string& host = to_.host;
+        addresses fixed;
+        for (const auto& [name, address] : shared_.options.hosts) {
+            boost::system::error_code malformed;
+            const auto parsed = asio::ip::make_address(address, malformed);
+            if (name == host && !malformed) fixed.push_back(parsed);
+        }
+        if (auto known = shared_.addresses->find(host); !known.empty()) co_return known;
+        if (!fixed.empty()) {
+            shared_.addresses->keep(host, fixed);
+            co_return fixed;
+        }
+        boost::system::error_code not_address;
+        const auto literal = asio::ip::make_address(host, not_address);
+        if (!not_address) co_return addresses{literal};
+        const auto answer = lookups_.ask(host);
+        if (!answer) {
+            co_return std::unexpected(unavailable(failure::resolve, "too many names are being looked up; does the name service "
+                                                                    "work?"));
+        }
+        std::optional<name_lookups::answer> got;
+        const auto outcome = co_await watch_.wait(*answer, got, due_);
+        if (outcome != waited::ready) lookups_.leave(host, *answer);
+        if (outcome == waited::cancelled) co_return std::unexpected(cancelled());
+        if (outcome != waited::ready) co_return std::unexpected(timed_out("the name service does not answer"));
+        auto& [code, found] = *got;
+        if (code || found.empty()) {
+            co_return std::unexpected(unavailable(
+                failure::resolve, fmt::format("cannot resolve the host name: {}; is it spelled right, and does the name "
+                                              "service work?", code ? code.message() : "no address")));
+        }
+        co_return std::move(found);
+    }
+
+    /// The first connection that comes about. The attempts run side by side: a new one begins when the last one has
+    /// failed, or has taken longer than limits::net_address_patience.
+    awaitable<result<socket_type>> connect(const addresses& found) {
+        const auto executor = co_await asio::this_coro::executor;
+        std::vector<attempt> running;
+        std::size_t next = 0;
+        auto next_at = steady::now();
+        int last = 0;
+        for (;;) {
+            while (next < found.size() && (running.empty() || steady::now() >= next_at)) {
+                attempt& a = running.emplace_back(found[next++], socket_type(executor));
+                next_at = steady::now() + limits::net_address_patience;
+                const int code = begin(a);
+                if (code == 0) co_return win(a, found);
+                if (code == EINPROGRESS) continue;
+                last = code;
+                running.pop_back();
+            }
+            if (running.empty()) break;
+            // Only one socket can be waited for; the others are looked at with each tick.
+            auto due = running.size() > 1 ? std::min(due_, steady::now() + limits::net_tick) : due_;
+            if (next < found.size()) due = std::min(due, next_at);
+            const auto outcome = co_await watch_.wait(running.back().socket, socket_type::wait_write, due);
+            if (outcome != waited::ready && outcome != waited::expired) co_return std::unexpected(cancelled());
+            for (std::size_t i = running.size(); i-- > 0;) {
+                const int code = state_of(running[i]);
+                if (code == 0) co_return win(running[i], found);
+                if (code == EINPROGRESS) continue;
+                last = code;
+                if (i + 1 == running.size()) next_at = steady::now();
+                running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
+            }
+            if (steady::now() >= due_ && !running.empty()) {
+                co_return std::unexpected(timed_out("no answer to the connection attempt"));
+            }
+        }
+        co_return std::unexpected(unavailable(
+            failure::connect, fmt::format("cannot connect: {}; does the server run, on this port, and does a firewall "
+                                          "let us through?", std::generic_category().message(last))));
+    }
+
+    socket_type win(attempt& a, const addresses& found) {
+        if (a.address != found.front()) shared_.addresses->prefer(to_.host, a.address);
+        return std::move(a.socket);
+    }
+
+    /// \returns 0 or errno.
+    int begin(attempt& a) const {
+        const asio::ip::tcp::endpoint to(a.address, to_.port);
+        boost::system::error_code code;
+        a.socket.open(to.protocol(), code);
+        if (!code) a.socket.native_non_blocking(true, code);
+        if (!code) a.socket.set_option(asio::ip::tcp::no_delay(true), code);
+        if (code) return code.value();
+        return ::connect(a.socket.native_handle(), to.data(), static_cast<socklen_t>(to.size())) == 0 ? 0 : errno;
+    }
+
+    /// \returns 0 or errno; EINPROGRESS: nothing is known yet.
+    static int state_of(attempt& a) {
+        pollfd look{a.socket.native_handle(), POLLOUT, 0};
+        if (::poll(&look, 1, 0) < 1) return EINPROGRESS;
+        int failed = 0;
+        socklen_t size = sizeof failed;
+        return ::getsockopt(look.fd, SOL_SOCKET, SO_ERROR, &failed, &size) == 0 ? failed : errno;
+    }
+
+    awaitable<result<std::unique_ptr<transport>>> secure(socket_type socket) {
+        if (!to_.tls) {
+            shared_.counters.opened.add();
+            co_return make_plain_transport(std::move(socket));
+        }
+        auto out = make_tls_transport(std::move(socket), to_, shared_.tls);
+        for (;;) {
+            const auto step = out->handshake();
+            if (step.status == io_status::ok) break;
+            if (step.status == io_status::failed || step.status == io_status::closed) {
+                co_return std::unexpected(handshake_failure(*out));
+            }
+            const auto what = step.status == io_status::want_write ? socket_type::wait_write : socket_type::wait_read;
+            const auto outcome = co_await watch_.wait(out->socket(), what, due_);
+            if (outcome == waited::expired) co_return std::unexpected(timed_out("the TLS handshake does not end"));
+            if (outcome != waited::ready) co_return std::unexpected(cancelled());
+        }
+        shared_.counters.opened.add();
+        co_return std::move(out);
+    }
+
+    error handshake_failure(const transport& t) {
+        if (t.handshake_failure() == failure::certificate) {
+            return unavailable(failure::certificate,
+                               fmt::format("the server's TLS certificate is not accepted: {}; check its name and dates, and "
+                                           "whether its authority is trusted here", t.handshake_error()));
+        }
+        return unavailable(failure::tls, fmt::format("TLS handshake failed: {}; does the server speak TLS on this port?",
+                                                     t.handshake_error()));
+    }
+
+    client_shared& shared_;
+    name_lookups& lookups_;
+    const endpoint& to_;
+    watch& watch_;
+    const steady::time_point due_;
+    const steady::time_point whole_;
+};
+
+}  // namespace
+
+awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared& shared, name_lookups& lookups,
+                                                              const endpoint& to, watch& w, steady::time_point due,
+                                                              steady::time_point whole) {
+    connector c(shared, lookups, to, w, due, whole);
+    co_return co_await c.open();
+}
+
+}  // namespace keepstore::net

@@ -1,0 +1,224 @@
+#include "net/server/client_io.hpp"
+
+#include "base/limits.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <poll.h>
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <ratio>
+
+namespace keepstore::router {
+
+awaitable<bool> client_io::wait(direction what) {
+    if (what == direction::input && connection_->has_buffered_input()) co_return !stopped();
+    const auto needs = what == direction::input ? read_needs_ : write_needs_;
+    const auto type = needs == direction::input ? connection::socket_type::wait_read : connection::socket_type::wait_write;
+    waits_for_ = needs == direction::input ? POLLIN : POLLOUT;
+    waiting_since_ = clock::now();
+    for (;;) {
+        if (stopped()) co_return false;
+        waiting_ = true;
+        patience_ended_ = false;
+        auto [code] = co_await connection_->socket().async_wait(type, use_tuple);
+        waiting_ = false;
+        note_waited(clock::now());
+        turn_bytes_ = 0;
+        if (stopped()) co_return false;
+        // Whoever waits with limited patience looks at the clock himself.
+        if (code != asio::error::operation_aborted || patience_ended_) co_return true;
+        // A cancellation sent before last words were allowed may arrive late: wait again.
+        if (!last_words_) co_return false;
+    }
+}
+
+io_outcome client_io::try_read(std::span<std::byte> into) noexcept {
+    const auto outcome = connection_->try_read(into);
+    received_ += outcome.bytes;
+    turn_bytes_ += outcome.bytes;
+    note_moved(outcome.bytes);
+    read_needs_ = outcome.status == io_status::want_write ? direction::output : direction::input;
+    return outcome;
+}
+
+awaitable<std::size_t> client_io::read_some(std::span<std::byte> into) {
+    for (;;) {
+        if (stopped()) co_return 0;
+        if (turn_is_over()) co_await give_turn();
+        const auto outcome = try_read(into);
+        if (outcome.status == io_status::ok) co_return outcome.bytes;
+        if (outcome.status == io_status::closed || outcome.status == io_status::failed) co_return 0;
+        const bool go_on = co_await wait(direction::input);
+        if (!go_on) co_return 0;
+    }
+}
+
+io_status client_io::try_write_all(std::span<iovec>& buffers, std::size_t& counted) {
+    while (!all_sent(buffers) && !turn_is_over()) {
+        const auto outcome = connection_->try_write(buffers);
+        if (outcome.status != io_status::ok || connection_->has_pending_output()) output_full_ = true;
+        write_needs_ = outcome.status == io_status::want_read ? direction::input : direction::output;
+        if (outcome.status != io_status::ok) return outcome.status;
+        turn_bytes_ += outcome.bytes;
+        note_moved(outcome.bytes);
+        note_sent(outcome.bytes);
+        std::size_t left = outcome.bytes;
+        while (!buffers.empty() && left >= buffers.front().iov_len) {
+            left -= buffers.front().iov_len;
+            if (counted == 0) counted_ += buffers.front().iov_len;
+            --counted;  // Wraps around once passed; no list of buffers is that long.
+            buffers = buffers.subspan(1);
+        }
+        if (left == 0) continue;
+        if (counted == 0) counted_ += left;
+        buffers.front().iov_base = static_cast<std::byte*>(buffers.front().iov_base) + left;
+        buffers.front().iov_len -= left;
+    }
+    return io_status::ok;
+}
+
+awaitable<bool> client_io::write_all(std::span<iovec> buffers, std::size_t counted) {
+    for (;;) {
+        if (stopped()) co_return false;
+        const auto status = try_write_all(buffers, counted);
+        if (status == io_status::failed || status == io_status::closed) co_return false;
+        if (all_sent(buffers)) co_return true;
+        if (status == io_status::ok) {
+            co_await give_turn();
+            continue;
+        }
+        const bool go_on = co_await wait(direction::output);
+        if (!go_on) co_return false;
+    }
+}
+
+awaitable<bool> client_io::write_some(std::span<iovec>& buffers, std::size_t& counted, bool patient) {
+    impatient_since_.reset();
+    bool go_on = true;
+    while (go_on) {
+        if (stopped()) {
+            go_on = false;
+            break;
+        }
+        const auto status = try_write_all(buffers, counted);
+        if (status == io_status::failed || status == io_status::closed) {
+            go_on = false;
+            break;
+        }
+        if (buffers.empty()) break;
+        if (status == io_status::ok) {
+            co_await give_turn();
+            continue;
+        }
+        if (!patient) break;
+        // A client that takes a little now and then has no more patience than a silent one.
+        const auto now = clock::now();
+        if (!impatient_since_) impatient_since_ = now;
+        if (now - *impatient_since_ >= limits::slow_reader_patience) break;
+        go_on = co_await wait(direction::output);
+    }
+    impatient_since_.reset();
+    co_return go_on;
+}
+
+awaitable<bool> client_io::wait_writable() {
+    for (;;) {
+        if (stopped()) co_return false;
+        std::span<iovec> nothing;
+        std::size_t none = 0;
+        const auto status = try_write_all(nothing, none);
+        if (status == io_status::failed || status == io_status::closed) co_return false;
+        if (!connection_->has_pending_output()) {
+            pollfd ask{connection_->socket().native_handle(), POLLOUT, 0};
+            if (::poll(&ask, 1, 0) == 1) {
+                output_full_ = false;
+                co_return true;
+            }
+        }
+        const bool go_on = co_await wait(direction::output);
+        if (!go_on) co_return false;
+    }
+}
+
+void client_io::end_patience(clock::time_point now) noexcept {
+    if (!waiting_ || !impatient_since_ || now - *impatient_since_ < limits::slow_reader_patience) return;
+    // The wait is the socket's only operation. One that has just become ready is not touched by this.
+    patience_ended_ = true;
+    // It is slow, and what else follows from that need not wait either.
+    debt_ = std::max<clock::duration>(debt_, limits::stall_threshold);
+    boost::system::error_code ignored;
+    connection_->socket().cancel(ignored);
+}
+
+bool client_io::is_ready() const noexcept {
+    if (!waiting_) return true;
+    pollfd ask{connection_->socket().native_handle(), waits_for_, 0};
+    return ::poll(&ask, 1, 0) == 1;
+}
+
+void client_io::mark_stalled(clock::time_point now) noexcept {
+    stalled_ = true;
+    kept_up_bytes_ = 0;
+    measured_bytes_ = 0;
+    measured_since_ = now;
+    if (waits_for_ == POLLOUT) limit_unsent(limits::unsent_bytes_min);
+}
+
+void client_io::client_is_done() noexcept {
+    debt_ = {};
+    if (!stalled_) return;
+    stalled_ = false;
+    listener_.stall_ended();
+}
+
+void client_io::note_waited(clock::time_point now) noexcept {
+    debt_ = std::min<clock::duration>(debt_ + (now - waiting_since_), limits::stall_memory);
+    waiting_since_ = now;
+    if (stalled_ && waits_for_ == POLLOUT) measure_slow_reader(now);
+}
+
+void client_io::note_moved(std::size_t bytes) noexcept {
+    if (debt_ == clock::duration::zero()) return;
+    const auto paid = std::chrono::nanoseconds(bytes * std::nano::den / limits::stall_rate_bytes);
+    debt_ = paid < debt_ ? debt_ - paid : clock::duration::zero();
+    if (debt_ == clock::duration::zero()) client_is_done();
+}
+
+void client_io::note_sent(std::size_t bytes) noexcept {
+    if (unsent_limit_ == 0) return;
+    if (stalled_) {
+        measured_bytes_ += bytes;
+        return;
+    }
+    kept_up_bytes_ += bytes;
+    if (kept_up_bytes_ >= limits::keeps_up_bytes) limit_unsent(0);
+}
+
+void client_io::measure_slow_reader(clock::time_point now) noexcept {
+    const auto passed = now - measured_since_;
+    if (passed < limits::unsent_time) return;
+    const double share = std::chrono::duration<double>(limits::unsent_time) / passed;
+    const auto taken = static_cast<std::size_t>(static_cast<double>(measured_bytes_) * share);
+    measured_bytes_ = 0;
+    measured_since_ = now;
+    const std::size_t wanted = std::clamp(taken, limits::unsent_bytes_min, limits::unsent_bytes_max);
+    // Not for each fluctuation: it is a system call.
+    if (wanted > unsent_limit_ / 2 * 3 || wanted < unsent_limit_ / 3 * 2) limit_unsent(wanted);
+}
+
+void client_io::limit_unsent(std::size_t bytes) noexcept {
+    unsent_limit_ = bytes;
+    connection_->limit_unsent(bytes);
+}
+
+bool client_io::turn_is_over() const noexcept { return turn_bytes_ >= limits::bytes_per_turn_max; }
+
+awaitable<void> client_io::give_turn() {
+    turn_bytes_ = 0;
+    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+}
+
+}  // namespace keepstore::router

@@ -1,0 +1,148 @@
+/// Reads and writes of one session, with what the loop's tick has to know about them: since when the session waits for
+/// its client, how much has moved, and whether the work was cancelled meanwhile. Also how much the kernel may keep for
+/// the client, by how fast that reads (limits::unsent_bytes_*).
+///
+/// Used on the session's executor only.
+#pragma once
+
+#include "base/limits.hpp"
+#include "net/server/connection.hpp"
+#include "net/server/server_exchange.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string_view>
+
+struct iovec;
+
+namespace keepstore::router {
+
+/// Told when the wait for a client that was reported as stalled ends.
+class stall_listener {
+  public:
+    virtual void stall_ended() noexcept = 0;
+
+  protected:
+    ~stall_listener() = default;
+};
+
+enum class direction { input, output };
+
+class client_io {
+  public:
+    using clock = std::chrono::steady_clock;
+
+    client_io(std::unique_ptr<connection> c, stall_listener& listener) noexcept
+        : connection_(std::move(c)), listener_(listener) {}
+
+    [[nodiscard]] connection& peer() noexcept { return *connection_; }
+    [[nodiscard]] const connection& peer() const noexcept { return *connection_; }
+
+    /// Suspends until the socket is ready. \returns false if the wait was interrupted (see stopped()).
+    [[nodiscard]] awaitable<bool> wait(direction);
+    /// Reads at least one byte. 0: the client is gone, or interrupted.
+    [[nodiscard]] awaitable<std::size_t> read_some(std::span<std::byte> into);
+    /// Writes everything, changing the vectors. Bytes of the vector at `counted` are added to counted_bytes().
+    /// \returns false if the client is gone, or interrupted.
+    [[nodiscard]] awaitable<bool> write_all(std::span<iovec> buffers, std::size_t counted);
+    /// As much of write_all as goes without waiting: removes what was taken from the vectors, and sends what the
+    /// connection took before. \returns the status of the last attempt; ok when nothing is left or the turn is over.
+    [[nodiscard]] io_status try_write_all(std::span<iovec>& buffers, std::size_t& counted);
+    /// As try_write_all, with a turn for others when this one's is over, and with `patient` a wait for a client that is
+    /// nearly keeping up (limits::slow_reader_patience in all). Whatever is left in the vectors was not taken.
+    /// \returns false if the client is gone, or interrupted.
+    [[nodiscard]] awaitable<bool> write_some(std::span<iovec>& buffers, std::size_t& counted, bool patient);
+    /// Whether nothing of these vectors, or taken before, is still to be sent.
+    [[nodiscard]] bool all_sent(std::span<const iovec> buffers) const noexcept {
+        return buffers.empty() && !connection_->has_pending_output();
+    }
+    /// Suspends until a write would be taken. \returns false if the client is gone, or interrupted.
+    [[nodiscard]] awaitable<bool> wait_writable();
+
+    /// One attempt to read, counted.
+    [[nodiscard]] io_outcome try_read(std::span<std::byte> into) noexcept;
+    /// Lets other sessions of the loop run if this one has used up its turn.
+    [[nodiscard]] bool turn_is_over() const noexcept;
+    [[nodiscard]] awaitable<void> give_turn();
+    void use_turn(std::size_t bytes) noexcept { turn_bytes_ += bytes; }
+
+    // --- interruption -------------------------------------------------------------------------------------------
+    /// The request's work was cancelled: waits end, except while last words are allowed.
+    void interrupt(cancel_reason reason) noexcept { reason_ = reason; }
+    void allow_last_words() noexcept { last_words_ = true; }
+    /// The session must end.
+    void kill() noexcept { killed_ = true; }
+    void new_request() noexcept {
+        reason_ = cancel_reason::none;
+        last_words_ = false;
+        stalled_ = false;
+        debt_ = {};
+        kept_up_bytes_ = 0;
+    }
+    [[nodiscard]] cancel_reason reason() const noexcept { return reason_; }
+    [[nodiscard]] bool killed() const noexcept { return killed_; }
+    [[nodiscard]] bool last_words() const noexcept { return last_words_; }
+    [[nodiscard]] bool stopped() const noexcept {
+        return killed_ || (reason_ != cancel_reason::none && !last_words_);
+    }
+
+    // --- for the tick -------------------------------------------------------------------------------------------
+    [[nodiscard]] bool waiting() const noexcept { return waiting_; }
+    [[nodiscard]] clock::time_point waiting_since() const noexcept { return waiting_since_; }
+    /// Ends the wait of a write_some() whose patience is used up.
+    void end_patience(clock::time_point now) noexcept;
+    /// How much longer the session has waited for its client than one of limits::stall_rate_bytes would have made it
+    /// wait. A client that dribbles makes it wait as much as one that is silent.
+    [[nodiscard]] clock::duration client_wait(clock::time_point now) const noexcept {
+        return debt_ + (waiting_ ? now - waiting_since_ : clock::duration{});
+    }
+    /// Whether what the session waits for is there: then it is this process that is late, not the client.
+    [[nodiscard]] bool is_ready() const noexcept;
+    [[nodiscard]] bool stalled() const noexcept { return stalled_; }
+    /// From here until the client has made up for it, or has done all that was waited for.
+    void mark_stalled(clock::time_point now) noexcept;
+    /// The request's body is complete: what comes next does not depend on the client.
+    void client_is_done() noexcept;
+    /// Received and acknowledged by the client.
+    [[nodiscard]] std::uint64_t progress() const noexcept { return received_ + connection_->acknowledged_bytes(); }
+
+    [[nodiscard]] std::uint64_t counted_bytes() const noexcept { return counted_; }
+    void reset_counted() noexcept { counted_ = 0; }
+    /// Whether a write did not fit since the socket last had room (wait_writable()), so that the next may have to wait.
+    [[nodiscard]] bool output_full() const noexcept { return output_full_; }
+
+  private:
+    void note_waited(clock::time_point now) noexcept;
+    void note_moved(std::size_t bytes) noexcept;
+    void note_sent(std::size_t bytes) noexcept;
+    void measure_slow_reader(clock::time_point now) noexcept;
+    void limit_unsent(std::size_t bytes) noexcept;
+
+    const std::unique_ptr<connection> connection_;
+    stall_listener& listener_;
+    cancel_reason reason_ = cancel_reason::none;
+    bool killed_ = false;
+    bool last_words_ = false;
+    bool waiting_ = false;
+    bool stalled_ = false;
+    bool output_full_ = false;
+    direction read_needs_ = direction::input;    ///< TLS may need the other direction.
+    direction write_needs_ = direction::output;
+    clock::time_point waiting_since_;
+    std::optional<clock::time_point> impatient_since_;  ///< The first wait of the write_some() under way.
+    bool patience_ended_ = false;                       ///< In the wait under way.
+    std::uint64_t received_ = 0;
+    std::uint64_t counted_ = 0;
+    std::size_t turn_bytes_ = 0;
+    short waits_for_ = 0;             ///< POLLIN or POLLOUT, of the wait under way.
+    clock::duration debt_{};          ///< See client_wait(); at most limits::stall_memory.
+    std::size_t kept_up_bytes_ = 0;   ///< Sent since the client last stalled.
+    std::size_t unsent_limit_ = limits::unsent_bytes_first;  ///< Of the socket, which has it from the listening one.
+    std::size_t measured_bytes_ = 0;  ///< Sent to a stalled reader since measured_since_.
+    clock::time_point measured_since_;
+};
+
+}  // namespace keepstore::router

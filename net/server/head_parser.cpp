@@ -1,0 +1,335 @@
+#include "net/server/head_parser.hpp"
+
+#include "base/limits.hpp"
+
+#include <boost/beast/http/basic_parser.hpp>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstring>
+
+namespace keepstore::router {
+namespace {
+
+namespace beast = boost::beast;
+namespace http = boost::beast::http;
+
+constexpr bool is_alnum(char c) {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+}
+
+/// A table of the characters in `extra` and all letters and digits.
+constexpr std::array<bool, 256> letters_and(std::string_view extra) {
+    std::array<bool, 256> table{};
+    for (unsigned c = 0; c < 128; ++c) {
+        const char character = static_cast<char>(c);
+        table[c] = is_alnum(character) || extra.find(character) != std::string_view::npos;
+    }
+    return table;
+}
+constexpr auto token_characters = letters_and("!#$%&'*+-.^_`|~");  // RFC 9110 5.6.2
+constexpr auto host_characters = letters_and("!$%&()*+,-.:;=[]'_~");  // As net/http accepts.
+
+bool all_in(const std::array<bool, 256>& table, std::string_view text) {
+    return std::ranges::all_of(text, [&](char c) { return table[static_cast<unsigned char>(c)]; });
+}
+
+bool is_control(char c) {
+    const auto u = static_cast<unsigned char>(c);
+    return u < 0x20 || u == 0x7f;
+}
+
+bool iequals(std::string_view a, std::string_view b) {
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
+    return std::ranges::equal(a, b, {}, lower, lower);
+}
+
+std::string_view trim(std::string_view text) {
+    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
+    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
+    return text;
+}
+
+/// Calls `each` with the elements of a comma-separated header.
+void for_each_element(std::string_view list, auto each) {
+    for (;;) {
+        const auto comma = list.find(',');
+        each(trim(list.substr(0, comma)));
+        if (comma == std::string_view::npos) return;
+        list.remove_prefix(comma + 1);
+    }
+}
+
+/// "METHOD SP target SP HTTP/1.x", each part as RFC 9112 3 has it.
+std::optional<refusal> check_request_line(std::string_view line) {
+    const auto first = line.find(' ');
+    const auto last = line.rfind(' ');
+    if (first == std::string_view::npos || first == last) return bad_request("malformed request line");
+    const auto method = line.substr(0, first);
+    const auto target = line.substr(first + 1, last - first - 1);
+    const auto version = line.substr(last + 1);
+    if (method.empty() || !all_in(token_characters, method)) return bad_request("malformed method");
+    const auto unfit = [](char c) { return is_control(c) || c == ' ' || c == '#'; };
+    if (target.empty() || std::ranges::any_of(target, unfit)) return bad_request("malformed request target");
+    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    if (version.size() != 8 || !version.starts_with("HTTP/") || !digit(version[5]) || version[6] != '.' ||
+        !digit(version[7])) {
+        return bad_request("malformed HTTP version");
+    }
+    if (version != "HTTP/1.1" && version != "HTTP/1.0") {
+        return refusal{505, "505 HTTP Version Not Supported: unsupported protocol version"};
+    }
+    return std::nullopt;
+}
+
+std::optional<refusal> check_header_line(std::string_view line) {
+    if (line.front() == ' ' || line.front() == '\t') return bad_request("folded header line");
+    const auto colon = line.find(':');
+    if (colon == std::string_view::npos || colon == 0) return bad_request("malformed header line");
+    if (!all_in(token_characters, line.substr(0, colon))) return bad_request("invalid header name");
+    const auto unfit = [](char c) { return is_control(c) && c != '\t'; };
+    if (std::ranges::any_of(line.substr(colon + 1), unfit)) return bad_request("invalid header value");
+    return std::nullopt;
+}
+
+/// What the head says about the length of the body, collected before Beast sees it: Beast drops what it refuses.
+struct framing {
+    unsigned lengths = 0;
+    unsigned codings = 0;
+    std::string_view length;
+    std::string_view coding;
+
+    void note(std::string_view line) {
+        const auto colon = line.find(':');
+        const auto name = line.substr(0, colon);
+        if (iequals(name, "Content-Length")) {
+            ++lengths;
+            length = trim(line.substr(colon + 1));
+        } else if (iequals(name, "Transfer-Encoding")) {
+            ++codings;
+            coding = trim(line.substr(colon + 1));
+        }
+    }
+};
+
+/// Everything that Beast would let through, or would refuse without saying why.
+std::optional<refusal> check_lines(std::string_view text, framing& body) {
+    std::size_t headers = 0;
+    bool request_line = true;
+    for (;;) {
+        const auto end = text.find("\r\n");
+        if (end == std::string_view::npos) return bad_request("malformed line end");
+        const auto line = text.substr(0, end);
+        text.remove_prefix(end + 2);
+        if (line.empty()) {
+            if (request_line || !text.empty()) return bad_request("malformed request line");
+            return std::nullopt;
+        }
+        if (!request_line && ++headers > limits::request_headers_max) return head_too_large();
+        if (auto bad = request_line ? check_request_line(line) : check_header_line(line)) return bad;
+        if (!request_line) body.note(line);
+        request_line = false;
+    }
+}
+
+/// Beast's parser, which hands every part straight to a request_head.
+class beast_head_parser final : public http::basic_parser<true> {
+  public:
+    explicit beast_head_parser(request_head& into) : into_(into) {
+        header_limit(limits::request_head_bytes_max + 1);
+        body_limit(boost::none);
+    }
+
+  private:
+    using error_code = beast::error_code;
+    using string_view = beast::string_view;
+
+    static std::string_view view(string_view s) { return {s.data(), s.size()}; }
+
+    void on_request_impl(http::verb, string_view method, string_view target, int version, error_code&) override {
+        into_.method.assign(view(method));
+        into_.target.assign(view(target));
+        into_.version = static_cast<unsigned>(version);
+    }
+    void on_field_impl(http::field, string_view name, string_view value, error_code&) override {
+        into_.headers.push_back({std::string(view(name)), std::string(view(value))});
+    }
+    void on_response_impl(int, string_view, int, error_code&) override {}
+    void on_header_impl(error_code&) override {}
+    void on_body_init_impl(const boost::optional<std::uint64_t>&, error_code&) override {}
+    std::size_t on_body_impl(string_view body, error_code&) override { return body.size(); }
+    void on_chunk_header_impl(std::uint64_t, string_view, error_code&) override {}
+    std::size_t on_chunk_body_impl(std::uint64_t, string_view body, error_code&) override { return body.size(); }
+    void on_finish_impl(error_code&) override {}
+
+    request_head& into_;
+};
+
+int hex_value(char c) {
+    if (c >= '0' && c <= '9') return c - '0';
+    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
+    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
+    return -1;
+}
+
+bool percent_decode(std::string_view text, std::string& into) {
+    into.clear();
+    for (std::size_t i = 0; i < text.size(); ++i) {
+        if (text[i] != '%') {
+            into.push_back(text[i]);
+            continue;
+        }
+        if (i + 2 >= text.size()) return false;
+        const int high = hex_value(text[i + 1]);
+        const int low = hex_value(text[i + 2]);
+        if (high < 0 || low < 0) return false;
+        into.push_back(static_cast<char>(high * 16 + low));
+        i += 2;
+    }
+    return true;
+}
+
+/// Framing (RFC 9112 6.3) in its only unambiguous forms.
+std::optional<refusal> take_framing(const framing& body, bool version_10, request_head& head) {
+    if (body.codings > 1 || (body.codings == 1 && !iequals(body.coding, "chunked"))) {
+        return refusal{501, "Unsupported transfer encoding"};
+    }
+    if (body.lengths > 1) return bad_request("more than one Content-Length");
+    if (body.lengths && body.codings) return bad_request("both Content-Length and Transfer-Encoding");
+    if (body.codings && version_10) return bad_request("Transfer-Encoding in an HTTP/1.0 request");
+    head.chunked = body.codings == 1;
+    if (body.lengths == 0) return std::nullopt;
+    std::uint64_t length = 0;
+    const auto* end = body.length.data() + body.length.size();
+    const auto [stop, code] = std::from_chars(body.length.data(), end, length);
+    if (body.length.empty() || code != std::errc() || stop != end) return bad_request("malformed Content-Length");
+    head.content_length = length;
+    return std::nullopt;
+}
+
+std::optional<refusal> take_host(request_head& head) {
+    const header* host = nullptr;
+    for (const auto& h : head.headers) {
+        if (!iequals(h.name, "Host")) continue;
+        if (host) return bad_request("too many Host headers");
+        host = &h;
+    }
+    if (!host && head.version >= 11) return bad_request("missing required Host header");
+    if (host && !all_in(host_characters, host->value)) return bad_request("malformed Host header");
+    return std::nullopt;
+}
+
+/// Origin form, absolute form (reduced to origin form, its authority replaces Host: RFC 9112 3.2.2), or "*".
+std::optional<refusal> take_target(parsed_head& parsed) {
+    auto& head = parsed.head;
+    if (head.method == "CONNECT") return bad_request("CONNECT is not supported");
+    if (head.target == "*") {
+        parsed.options_asterisk = head.method == "OPTIONS";
+        head.path = "*";
+        return std::nullopt;
+    }
+    if (head.target.front() != '/') {
+        const std::string_view target = head.target;
+        const auto authority = target.find("://");
+        const auto scheme = target.substr(0, std::min(authority, target.size()));
+        if (!iequals(scheme, "http") && !iequals(scheme, "https")) return bad_request("malformed request target");
+        const auto rest = target.substr(authority + 3);
+        const auto path = rest.find_first_of("/?");
+        const auto host = rest.substr(0, path);
+        if (host.empty() || !all_in(host_characters, host)) return bad_request("malformed request target");
+        if (path == std::string_view::npos || rest[path] != '/') return bad_request("request target without a path");
+        const auto is_host = [](const header& h) { return iequals(h.name, "Host"); };
+        const auto at = std::ranges::find_if(head.headers, is_host);
+        if (at != head.headers.end()) {
+            at->value.assign(host);
+        } else {
+            head.headers.push_back({"Host", std::string(host)});
+        }
+        head.target.erase(0, authority + 3 + path);
+    }
+    const std::string_view target = head.target;
+    const auto question = target.find('?');
+    if (question != std::string_view::npos) head.query.assign(target.substr(question + 1));
+    if (!percent_decode(target.substr(0, question), head.path)) return bad_request("malformed percent encoding");
+    return std::nullopt;
+}
+
+std::optional<refusal> take_options(parsed_head& parsed) {
+    auto& head = parsed.head;
+    bool close = false;
+    bool keep_alive = false;
+    for (const auto& [name, value] : head.headers) {
+        if (iequals(name, "Connection")) {
+            for_each_element(value, [&](std::string_view element) {
+                close = close || iequals(element, "close");
+                keep_alive = keep_alive || iequals(element, "keep-alive");
+            });
+        } else if (iequals(name, "Expect") && !value.empty()) {
+            if (!iequals(value, "100-continue")) return refusal{417, ""};
+            parsed.expects_continue = head.version >= 11;
+        }
+    }
+    parsed.keep_alive = !close && (head.version >= 11 || keep_alive);
+    // It is logged and sent back: not if it could be more than an identifier.
+    std::erase_if(head.headers, [](const header& h) {
+        const auto unprintable = [](char c) { return c < 0x21 || c > 0x7e; };
+        return iequals(h.name, "X-Request-Id") &&
+               (h.value.size() > limits::request_id_bytes_max || std::ranges::any_of(h.value, unprintable));
+    });
+    return std::nullopt;
+}
+
+}  // namespace
+
+refusal bad_request(std::string_view reason) {
+    refusal answer{400, "400 Bad Request"};
+    if (!reason.empty()) answer.body.append(": ").append(reason);
+    return answer;
+}
+
+refusal head_too_large() { return {431, "431 Request Header Fields Too Large"}; }
+
+head_scanner::state head_scanner::scan(std::string_view text) noexcept {
+    while (position_ < text.size()) {
+        const auto* found = static_cast<const char*>(std::memchr(text.data() + position_, '\n', text.size() - position_));
+        if (!found) {
+            position_ = text.size();
+            break;
+        }
+        const auto at = static_cast<std::size_t>(found - text.data());
+        if (at == 0 || text[at - 1] != '\r') return state::malformed;
+        const bool empty_line = at - line_start_ == 1;
+        position_ = at + 1;
+        if (empty_line) return line_start_ == 0 ? state::malformed : state::complete;
+        line_start_ = position_;
+    }
+    return state::incomplete;
+}
+
+std::optional<refusal> parse_head(std::string_view text, parsed_head& into) {
+    auto& head = into.head;
+    head.headers.clear();
+    head.path.clear();
+    head.query.clear();
+    head.content_length.reset();
+    head.chunked = false;
+    into.expects_continue = false;
+    into.options_asterisk = false;
+
+    if (text.size() > limits::request_head_bytes_max) return head_too_large();
+    framing body;
+    if (auto bad = check_lines(text, body)) return bad;
+    const bool version_10 = text.substr(0, text.find('\r')).ends_with("HTTP/1.0");
+    if (auto bad = take_framing(body, version_10, head)) return bad;
+    beast_head_parser parser(head);
+    beast::error_code code;
+    const auto used = parser.put(boost::asio::const_buffer(text.data(), text.size()), code);
+    if (code == http::error::bad_value) return bad_request("invalid header value");
+    if (code || used != text.size()) return bad_request("");
+    if (auto bad = take_host(head)) return bad;
+    if (auto bad = take_target(into)) return bad;
+    return take_options(into);
+}
+
+}  // namespace keepstore::router

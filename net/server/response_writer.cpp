@@ -1,0 +1,192 @@
+#include "net/server/response_writer.hpp"
+
+#include "net/server/reason_phrase.hpp"
+
+#include <fmt/format.h>
+
+#include <sys/uio.h>
+
+#include <array>
+#include <iterator>
+
+namespace keepstore::router {
+namespace {
+
+iovec vector_of(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
+
+bool has_body(unsigned status) { return status >= 200 && status != 204 && status != 304; }
+
+}  // namespace
+
+void response_writer::begin_request(request_facts request) {
+    request_ = request;
+    extra_.clear();
+    head_.clear();
+    status_ = 0;
+    framing_ = framing::none;
+    left_ = 0;
+    keep_alive_ = complete_ = broken_ = false;
+}
+
+void response_writer::add_header(std::string_view name, std::string_view value) {
+    extra_.append(name).append(": ");
+    for (const char c : value) extra_.push_back(static_cast<unsigned char>(c) < 0x20 || c == 0x7f ? ' ' : c);
+    extra_.append("\r\n");
+}
+
+void response_writer::start(unsigned status, std::optional<std::uint64_t> length, bool keep_alive,
+                            std::string_view date_line) {
+    status_ = status;
+    keep_alive_ = keep_alive;
+    if (!has_body(status)) {
+        framing_ = framing::none;
+    } else if (length) {
+        framing_ = framing::length;
+        left_ = *length;
+    } else if (request_.version >= 11) {
+        framing_ = framing::chunked;
+    } else {
+        framing_ = framing::until_close;
+        keep_alive_ = false;
+    }
+    head_.clear();
+    auto out = std::back_inserter(head_);
+    const auto phrase = reason_phrase(status);
+    if (phrase.empty()) {
+        fmt::format_to(out, "HTTP/1.1 {0} status code {0}\r\n", status);  // As the Go daemon writes 499 (contract 2.8).
+    } else {
+        fmt::format_to(out, "HTTP/1.1 {} {}\r\n", status, phrase);
+    }
+    head_.append(extra_);
+    if (framing_ == framing::length) fmt::format_to(out, "Content-Length: {}\r\n", *length);
+    if (framing_ == framing::chunked) head_.append("Transfer-Encoding: chunked\r\n");
+    head_.append(date_line);
+    if (!keep_alive_) {
+        head_.append("Connection: close\r\n");
+    } else if (request_.version < 11) {
+        head_.append("Connection: keep-alive\r\n");
+    }
+    head_.append("\r\n");
+}
+
+std::unexpected<error> response_writer::failed() {
+    abort();
+    switch (io_.reason()) {
+        case cancel_reason::too_slow:
+            return fail(errc::timeout, "client reads too slowly");
+        case cancel_reason::none:
+            io_.interrupt(cancel_reason::client_gone);
+            return fail(errc::cancelled, "client closed the connection");
+        default:
+            return fail(errc::cancelled);
+    }
+}
+
+awaitable<result<void>> response_writer::write_vectors(std::span<iovec> vectors, std::size_t counted) {
+    // The common case, everything fits, needs no further coroutine.
+    const auto status = io_.stopped() ? io_status::failed : io_.try_write_all(vectors, counted);
+    bool sent = status != io_status::failed && status != io_status::closed;
+    if (sent && !io_.all_sent(vectors)) sent = co_await io_.write_all(vectors, counted);
+    if (!sent) co_return failed();
+    head_.clear();
+    co_return result<void>();
+}
+
+awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes) {
+    if (broken_ || complete_ || !started()) co_return fail(errc::cancelled);
+    const bool dropped = request_.head_only || framing_ == framing::none;
+    if (framing_ == framing::length) {
+        if (bytes.size() > left_) {
+            abort();
+            co_return fail(errc::io_error, "response body is longer than announced");
+        }
+        left_ -= bytes.size();
+    }
+    if (bytes.empty() || dropped) co_return result<void>();
+    std::array<iovec, 4> vectors;
+    std::size_t count = 0;
+    std::array<char, 20> size_line;
+    if (!head_.empty()) vectors[count++] = vector_of(head_);
+    if (framing_ == framing::chunked) {
+        const auto* end = fmt::format_to(size_line.data(), "{:x}\r\n", bytes.size());
+        vectors[count++] = vector_of({size_line.data(), static_cast<std::size_t>(end - size_line.data())});
+    }
+    const std::size_t body = count;
+    vectors[count++] = {const_cast<std::byte*>(bytes.data()), bytes.size()};
+    if (framing_ == framing::chunked) vectors[count++] = vector_of("\r\n");
+    co_return co_await write_vectors(std::span(vectors).first(count), body);
+}
+
+awaitable<result<std::size_t>> response_writer::write_some(std::span<const std::byte> bytes,
+                                                           core::block_sink::patience how_long) {
+    if (framing_ != framing::length || request_.head_only || bytes.empty() || bytes.size() > left_) {
+        // What is not sent, cannot be divided, or is refused.
+        auto written = co_await write(bytes);
+        if (!written) co_return std::unexpected(std::move(written.error()));
+        co_return bytes.size();
+    }
+    if (broken_ || complete_) co_return fail(errc::cancelled);
+    const std::size_t before = head_.empty() ? 0 : 1;
+    std::array<iovec, 2> vectors{vector_of(head_), iovec{const_cast<std::byte*>(bytes.data()), bytes.size()}};
+    std::span<iovec> rest = std::span(vectors).subspan(1 - before);
+    std::size_t counted = before;
+    const auto status = io_.stopped() ? io_status::failed : io_.try_write_all(rest, counted);
+    bool sent = status != io_status::failed && status != io_status::closed;
+    if (sent && rest.size() == 2) {
+        // The socket is still full of an earlier response.
+        sent = co_await io_.write_all(rest.first(1), 1);
+        rest = rest.subspan(1);
+        counted = 0;
+    }
+    if (sent && !rest.empty()) {
+        sent = co_await io_.write_some(rest, counted, how_long == core::block_sink::patience::short_);
+    }
+    if (!sent) co_return failed();
+    head_.clear();
+    const std::size_t taken = bytes.size() - (rest.empty() ? 0 : rest.front().iov_len);
+    left_ -= taken;
+    co_return taken;
+}
+
+awaitable<result<void>> response_writer::wait_writable() {
+    // Nothing of this response on its way yet, and the last one did fit: no need to ask the system.
+    if (!io_.stopped() && !head_sent() && !io_.output_full()) co_return result<void>();
+    const bool ready = co_await io_.wait_writable();
+    if (!ready) co_return failed();
+    co_return result<void>();
+}
+
+awaitable<result<void>> response_writer::finish() {
+    if (broken_ || !started()) co_return fail(errc::cancelled);
+    if (complete_) co_return result<void>();
+    if (framing_ == framing::length && left_ > 0 && !request_.head_only) {
+        abort();
+        co_return fail(errc::io_error, "response body is shorter than announced");
+    }
+    std::array<iovec, 2> vectors;
+    std::size_t count = 0;
+    if (!head_.empty()) vectors[count++] = vector_of(head_);
+    if (framing_ == framing::chunked && !request_.head_only) vectors[count++] = vector_of("0\r\n\r\n");
+    // What TLS has kept back counts as not sent: the response is complete when the kernel has all of it.
+    if (count > 0 || !io_.all_sent({})) {
+        auto sent = co_await write_vectors(std::span(vectors).first(count), count);
+        if (!sent) co_return sent;
+    }
+    complete_ = true;
+    co_return result<void>();
+}
+
+awaitable<result<void>> response_writer::send(std::string_view body) {
+    std::array<iovec, 2> vectors{vector_of(head_), vector_of(body)};
+    const bool with_body = !body.empty() && !request_.head_only && framing_ == framing::length;
+    auto sent = co_await write_vectors(std::span(vectors).first(with_body ? 2 : 1), 1);
+    complete_ = sent.has_value();
+    co_return sent;
+}
+
+void response_writer::abort() noexcept {
+    if (!complete_) broken_ = true;
+    keep_alive_ = false;
+}
+
+}  // namespace keepstore::router

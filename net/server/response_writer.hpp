@@ -1,0 +1,70 @@
+/// One response at a time: head, framing, body. The head leaves together with the first piece of the body, in one
+/// system call.
+#pragma once
+
+#include "net/server/client_io.hpp"
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+
+struct iovec;
+
+namespace keepstore::router {
+
+class response_writer {
+  public:
+    explicit response_writer(client_io& io) noexcept : io_(io) {}
+
+    struct request_facts {
+        bool head_only = false;  ///< HEAD: no body.
+        unsigned version = 11;
+    };
+    void begin_request(request_facts);
+
+    /// Control characters in the value become spaces, so that no response can be split.
+    void add_header(std::string_view name, std::string_view value);
+
+    /// `keep_alive`: whether the connection may stay open after this response. `date_line` is "Date: ...\r\n".
+    void start(unsigned status, std::optional<std::uint64_t> length, bool keep_alive, std::string_view date_line);
+    /// After start(): one piece of the body.
+    [[nodiscard]] awaitable<result<void>> write(std::span<const std::byte> bytes);
+    /// exchange::write_some. The head is never left behind.
+    [[nodiscard]] awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, core::block_sink::patience);
+    /// exchange::wait_writable.
+    [[nodiscard]] awaitable<result<void>> wait_writable();
+    /// Sends what is left: the head if nothing has left yet, the final chunk.
+    [[nodiscard]] awaitable<result<void>> finish();
+    /// start(), write() and finish() at once.
+    [[nodiscard]] awaitable<result<void>> send(std::string_view body);
+    /// Nothing more will be sent, and the client must notice.
+    void abort() noexcept;
+
+    [[nodiscard]] bool started() const noexcept { return status_ != 0; }
+    [[nodiscard]] bool complete() const noexcept { return complete_; }
+    [[nodiscard]] bool keeps_alive() const noexcept { return keep_alive_ && complete_; }
+    /// The end of the connection would look like the end of the body: the connection must be reset.
+    [[nodiscard]] bool needs_reset() const noexcept { return started() && !complete_ && framing_ == framing::until_close; }
+    [[nodiscard]] bool head_sent() const noexcept { return started() && head_.empty(); }
+    [[nodiscard]] unsigned status() const noexcept { return status_; }
+
+  private:
+    enum class framing { none, length, chunked, until_close };
+
+    [[nodiscard]] awaitable<result<void>> write_vectors(std::span<iovec> vectors, std::size_t counted);
+    [[nodiscard]] std::unexpected<error> failed();
+
+    client_io& io_;
+    request_facts request_;
+    std::string extra_;  ///< Headers of the application, ready to send.
+    std::string head_;   ///< Not sent yet; empty when sent.
+    unsigned status_ = 0;
+    framing framing_ = framing::none;
+    std::uint64_t left_ = 0;  ///< Announced and not yet written, with framing length.
+    bool keep_alive_ = false;
+    bool complete_ = false;
+    bool broken_ = false;
+};
+
+}  // namespace keepstore::router

@@ -1,0 +1,148 @@
+#include "net/server/session_loop.hpp"
+
+#include "net/server/session.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include <fmt/format.h>
+
+#include <array>
+#include <ctime>
+
+namespace keepstore::router {
+
+session_loop::session_loop(asio::any_io_executor executor, handler& application, const transport_options& options,
+                           std::function<void()> closed)
+    : executor_(std::move(executor)),
+      application_(application),
+      options_(options),
+      closed_(std::move(closed)),
+      timer_(executor_) {
+    update_date();
+}
+
+session_loop::~session_loop() {
+    // The event loop was destroyed or stopped with sessions alive: their coroutines are gone already.
+    const auto dispose = [](session* s) { delete s; };
+    active_.clear_and_dispose(dispose);
+    idle_.clear_and_dispose(dispose);
+}
+
+void session_loop::start() {
+    asio::post(executor_, [self = shared_from_this()] {
+        asio::co_spawn(self->executor_, tick_until_stopped(self), [](std::exception_ptr) {});
+    });
+}
+
+void session_loop::stop() {
+    asio::post(executor_, [self = shared_from_this()] {
+        self->stopped_ = true;
+        self->timer_.cancel();
+    });
+}
+
+awaitable<void> session_loop::tick_until_stopped(std::shared_ptr<session_loop> self) {
+    while (!self->stopped_) {
+        self->timer_.expires_after(self->options_.tick);
+        static_cast<void>(co_await self->timer_.async_wait(use_tuple));
+        if (self->stopped_) co_return;
+        self->tick();
+    }
+}
+
+void session_loop::adopt(std::unique_ptr<connection> peer, bool tls) {
+    auto* added = new session(*this, std::move(peer), tls);
+    idle_.push_back(*added);
+    count.open.fetch_add(1, std::memory_order_relaxed);
+    count.idle.fetch_add(1, std::memory_order_relaxed);
+    // The session is destroyed by a later event: its coroutine still refers to its signal when it reports its end.
+    asio::co_spawn(executor_, added->run(),
+                   asio::bind_cancellation_slot(added->signal().slot(),
+                                                [self = shared_from_this(), added](std::exception_ptr) {
+                                                    asio::post(self->executor_, [self, added] { self->remove(*added); });
+                                                }));
+}
+
+void session_loop::remove(session& gone) {
+    auto& list = gone.idle() ? idle_ : active_;
+    if (gone.idle()) count.idle.fetch_sub(1, std::memory_order_relaxed);
+    list.erase(list.iterator_to(gone));
+    delete &gone;
+    count.open.fetch_sub(1, std::memory_order_relaxed);
+    closed_();
+}
+
+void session_loop::session_idle(session& s) {
+    active_.erase(active_.iterator_to(s));
+    idle_.push_back(s);
+    count.idle.fetch_add(1, std::memory_order_relaxed);
+}
+
+void session_loop::session_active(session& s) {
+    idle_.erase(idle_.iterator_to(s));
+    active_.push_back(s);
+    count.idle.fetch_sub(1, std::memory_order_relaxed);
+}
+
+const std::vector<session*>& session_loop::snapshot(bool with_idle) {
+    scratch_.clear();
+    for (auto& s : active_) scratch_.push_back(&s);
+    if (with_idle) {
+        for (auto& s : idle_) scratch_.push_back(&s);
+    }
+    return scratch_;
+}
+
+void session_loop::tick() {
+    update_date();
+    const auto now = clock::now();
+    tick_idle(now);
+    for (session* s : snapshot(false)) s->check(now);
+}
+
+void session_loop::tick_idle(clock::time_point now) {
+    const auto limit = draining_ ? options_.drain_idle_grace : options_.idle_timeout;
+    for (auto& s : idle_) {
+        if (now - s.since() < limit) break;
+        if (s.request_is_arriving()) continue;
+        s.kill();
+    }
+}
+
+void session_loop::update_date() {
+    const std::time_t second = std::time(nullptr);
+    if (second == date_second_) return;
+    date_second_ = second;
+    std::tm utc{};
+    gmtime_r(&second, &utc);
+    static constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    date_line_ = fmt::format("Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n",
+                             days[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
+                             months[static_cast<std::size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour, utc.tm_min,
+                             utc.tm_sec);
+}
+
+void session_loop::begin_drain() { draining_ = true; }
+
+void session_loop::cancel_all(cancel_reason reason) {
+    for (session* s : snapshot(false)) s->cancel_request(reason);
+}
+
+void session_loop::kill_all() {
+    for (session* s : snapshot(true)) s->kill();
+}
+
+bool session_loop::close_oldest_idle() {
+    for (auto& s : idle_) {
+        if (s.killed() || s.request_is_arriving()) continue;
+        s.kill();
+        return true;
+    }
+    return false;
+}
+
+}  // namespace keepstore::router

@@ -1,0 +1,50 @@
+/// Which servers a pull list may name (Keepstore.PullHosts). A list comes from whoever has the administrator's token, and
+/// makes this daemon send requests: the operator can say to whom. A value type.
+#pragma once
+
+#include "base/error.hpp"
+#include "net/http/url.hpp"
+
+#include <boost/asio/ip/address.hpp>
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::core {
+
+class pull_hosts {
+  public:
+    /// Allows every host, as the Go daemon does.
+    pull_hosts() = default;
+
+    /// Each entry is a host name, an address, either of them with ":port", or a network ("10.1.0.0/16", "fd00::/8"), which
+    /// matches servers named by their addresses. Without entries every host is allowed.
+    /// \returns errc::bad_request, naming the entry.
+    [[nodiscard]] static result<pull_hosts> parse(const std::vector<std::string>& entries);
+
+    /// Not everybody, also without entries: what the operator listed may stand for no host.
+    void restrict() noexcept { everybody_ = false; }
+
+    [[nodiscard]] bool allows(const net::endpoint&) const;
+
+  private:
+    struct network {
+        boost::asio::ip::address base;  // IPv4 where it is a mapped one.
+        unsigned bits = 0;              // At most those of the base.
+    };
+    struct rule {
+        std::string host;                     // In lower case; empty: a network.
+        std::optional<std::uint16_t> port;  // Nothing: any.
+        network net;
+    };
+
+    [[nodiscard]] static result<rule> parse_rule(std::string_view entry);
+    [[nodiscard]] static bool contains(const network&, const boost::asio::ip::address&);
+
+    bool everybody_ = true;
+    std::vector<rule> rules_;
+};
+
+}  // namespace keepstore::core

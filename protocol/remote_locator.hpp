@@ -1,0 +1,22 @@
+/// Locators of blocks that belong to other clusters (contract 7.1). Value types and pure functions.
+#pragma once
+
+#include "protocol/locator.hpp"
+
+#include <string>
+
+namespace keepstore::core {
+
+/// A read is remote when the locator has a hint that starts with R and none that starts with A.
+[[nodiscard]] inline bool is_remote(const locator& block) noexcept { return block.remote && !block.signed_here; }
+
+struct remote_locator {
+    std::string cluster_id;  ///< Of five characters.
+    std::string text;        ///< The locator as that cluster knows it: its signature in the place of the hint.
+};
+
+/// The first hint "R<id>-<signature>" becomes "A<signature>"; other R hints are left out, so that no server is asked to
+/// ask a third one; all else stays. errc::bad_request "invalid remote hint" if there is none.
+[[nodiscard]] result<remote_locator> parse_remote_locator(const locator&);
+
+}  // namespace keepstore::core

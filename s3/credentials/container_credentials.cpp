@@ -1,0 +1,73 @@
+#include "s3/credentials/container_credentials.hpp"
+
+#include "base/limits.hpp"
+#include "s3/error.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/ip/address.hpp>
+
+#include <algorithm>
+#include <array>
+
+namespace keepstore::s3 {
+
+bool is_trusted_host(const std::string& host) {
+    if (host == "localhost") return true;
+    boost::system::error_code malformed;
+    auto address = asio::ip::make_address(host, malformed);
+    if (malformed) return false;
+    if (address.is_v6() && address.to_v6().is_v4_mapped()) {
+        address = asio::ip::make_address_v4(asio::ip::v4_mapped, address.to_v6());
+    }
+    if (address.is_loopback()) return true;
+    static const std::array agents{asio::ip::make_address("169.254.170.2"), asio::ip::make_address("169.254.170.23"),
+                                   asio::ip::make_address("fd00:ec2::23")};
+    return std::ranges::find(agents, address) != agents.end();
+}
+
+awaitable<result<credentials>> container_source::fetch(deadline until) {
+    const auto& env = context_->env;
+    std::string address;
+    if (const auto relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")) {
+        address = context_->container_service + *relative;
+    } else if (const auto full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
+        address = *full;
+    } else {
+        co_return fail(errc::not_found, "no container credentials are configured");
+    }
+    auto parsed = net::parse_url(address);
+    if (!parsed || (!parsed->to.tls && !is_trusted_host(parsed->to.host))) {
+        co_return std::unexpected(make_error(error_kind::bad_credentials,
+                                             "AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http to this host"));
+    }
+
+    net::request ask{.method = "GET", .to = std::move(parsed->to), .target = std::move(parsed->target)};
+    std::optional<std::string> token;
+    if (const auto file = env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {
+        // Read each time: the token in it is replaced every hour.
+        auto content = co_await read_small_file(*context_, *file, until);
+        if (!content) co_return std::unexpected(make_error(error_kind::bad_credentials, content.error().text));
+        token = std::move(*content);
+    } else {
+        token = env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
+    }
+    if (token) {
+        auto clean = clean_token(std::move(*token), "the container authorization token");
+        if (!clean) co_return std::unexpected(clean.error());
+        ask.headers.push_back({"authorization", std::move(*clean)});
+    }
+    ask.headers.push_back({"accept", "application/json"});
+    ask.timing.connect = limits::metadata_connect_timeout;
+    ask.timing.first_byte = limits::metadata_answer_timeout;
+
+    const auto answer = co_await fetch_small(*context_, std::move(ask), until);
+    if (!answer) co_return std::unexpected(answer.error());
+    if (answer->status != 200) {
+        co_return std::unexpected(
+            make_error(error_kind::bad_credentials,
+                       fmt::format("the container's credential endpoint answers {}", answer->status)));
+    }
+    co_return parse_json_credentials(answer->body, "container", true, answer->clock_offset);
+}
+
+}  // namespace keepstore::s3

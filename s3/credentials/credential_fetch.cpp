@@ -1,0 +1,97 @@
+#include "s3/credentials/credential_fetch.hpp"
+
+#include "base/cancellable.hpp"
+#include "base/limits.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
+#include <boost/asio/io_context.hpp>
+
+#include <pthread.h>
+
+#include <condition_variable>
+#include <exception>
+#include <mutex>
+#include <optional>
+#include <utility>
+
+namespace keepstore::s3 {
+
+struct fetch_loop::loop {
+    std::optional<asio::io_context> context{std::in_place, 1};
+
+    std::mutex mutex;
+    // Guarded by mutex.
+    std::shared_ptr<cancellable_task> running;
+    bool ended = false;
+    std::condition_variable changed;
+
+    void run() {
+        pthread_setname_np(pthread_self(), "s3/credentials");
+        {
+            const auto work = asio::make_work_guard(*context);
+            context->run();
+        }
+        // Who stopped it is done with it now.
+        {
+            const std::lock_guard lock(mutex);
+        }
+        // Here, since this waits for a name server that is silent.
+        context.reset();
+        const std::lock_guard lock(mutex);
+        ended = true;
+        changed.notify_all();
+    }
+};
+
+void fetch_loop::start(awaitable<result<credentials>> work, std::move_only_function<void(result<credentials>)> done) {
+    if (!loop_) {
+        auto fresh = std::make_shared<loop>();
+        thread_ = std::thread([fresh] { fresh->run(); });
+        loop_ = std::move(fresh);
+    }
+    auto& l = *loop_;
+    const auto t = std::make_shared<cancellable_task>(l.context->get_executor());
+    auto ended = [&l, t, done = std::move(done)](std::exception_ptr thrown, result<credentials> got) mutable {
+        t->end();
+        {
+            const std::lock_guard lock(l.mutex);
+            l.running.reset();
+        }
+        if (thrown) got = fail(errc::io_error, "internal error");
+        done(std::move(got));
+        l.changed.notify_all();
+    };
+    {
+        const std::lock_guard lock(l.mutex);
+        l.running = t;
+    }
+    asio::co_spawn(*l.context, run_cancellable(std::move(work)),
+                   asio::bind_cancellation_slot(t->slot(), std::move(ended)));
+}
+
+bool fetch_loop::cancel() {
+    if (!loop_) return true;
+    std::unique_lock lock(loop_->mutex);
+    if (!loop_->running) return true;
+    loop_->running->cancel();
+    if (loop_->changed.wait_for(lock, limits::credentials_stop_wait, [this] { return !loop_->running; })) return true;
+    thread_.detach();
+    return false;
+}
+
+fetch_loop::~fetch_loop() {
+    if (!thread_.joinable()) return;
+    std::unique_lock lock(loop_->mutex);
+    loop_->context->stop();
+    const bool ended = loop_->changed.wait_for(lock, limits::credentials_stop_wait, [this] { return loop_->ended; });
+    lock.unlock();
+    if (ended) {
+        thread_.join();
+    } else {
+        thread_.detach();
+    }
+}
+
+}  // namespace keepstore::s3

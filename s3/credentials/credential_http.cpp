@@ -1,0 +1,146 @@
+#include "s3/credentials/credential_http.hpp"
+
+#include "base/limits.hpp"
+#include "s3/error.hpp"
+#include "s3/retry.hpp"
+#include "s3/transport_error.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <nlohmann/json.hpp>
+
+#include <fcntl.h>
+#include <unistd.h>
+#include <cerrno>
+#include <cstdlib>
+#include <system_error>
+
+namespace keepstore::s3 {
+namespace {
+
+std::unexpected<error> unreadable(const std::string& path, int number) {
+    return std::unexpected(make_error(
+        error_kind::bad_credentials,
+        fmt::format("cannot read {}: {}", path, std::error_code(number, std::generic_category()).message())));
+}
+
+result<std::string> read_file(const std::string& path) {
+    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) {
+        if (errno == ENOENT || errno == ENOTDIR) return fail(errc::not_found, fmt::format("no file {}", path));
+        return unreadable(path, errno);
+    }
+    std::string out;
+    while (out.size() <= limits::credentials_bytes_max) {
+        char buffer[4096];
+        const auto n = read(fd, buffer, sizeof buffer);
+        if (n < 0 && errno == EINTR) continue;
+        if (n <= 0) {
+            const int number = errno;
+            close(fd);
+            if (n == 0) return out;
+            return unreadable(path, number);
+        }
+        out.append(buffer, static_cast<std::size_t>(n));
+    }
+    close(fd);
+    return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("{} is too large", path)));
+}
+
+awaitable<result<small_reply>> fetch_once(const source_context& context, net::request request, deadline until) {
+    auto answer = co_await context.http.send(std::move(request), until);
+    if (!answer) co_return std::unexpected(from_transport(std::move(answer.error())));
+    small_reply out{.status = answer->status()};
+    // An answer that was kept somewhere on the way (Age) has an old date.
+    if (const auto date = parse_http_date(answer->get("date")); date && !answer->has("age")) {
+        out.clock_offset = *date - context.now();
+    }
+    auto body = co_await answer->read_all(limits::credentials_bytes_max);
+    if (!body) co_return std::unexpected(from_transport(std::move(body.error())));
+    out.body = std::move(*body);
+    co_return out;
+}
+
+std::string json_text(const nlohmann::json& object, const char* name) {
+    const auto found = object.find(name);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
+}
+
+}  // namespace
+
+environment process_environment() {
+    return [](std::string_view name) -> std::optional<std::string> {
+        const char* value = std::getenv(std::string(name).c_str());
+        if (!value || !*value) return std::nullopt;
+        return std::string(value);
+    };
+}
+
+awaitable<result<small_reply>> fetch_small(const source_context& context, net::request request, deadline until) {
+    retry_policy policy(retry_options{.attempts_max = 3});
+    retry_session session(policy, until);
+    const auto executor = co_await asio::this_coro::executor;
+    while (true) {
+        auto reply = co_await fetch_once(context, request, until);
+        auto kind = error_kind::server;
+        if (reply) {
+            if (reply->status != 429 && reply->status < 500) co_return reply;
+            kind = classify(reply->status, {});
+        } else {
+            kind = kind_of(reply.error());
+        }
+        const auto wait = session.next_wait(kind, deadline::clock::now());
+        if (!wait) co_return reply;
+        request.fresh_connection = true;
+        asio::steady_timer timer(executor, *wait);
+        const auto [failed] = co_await timer.async_wait(use_tuple);
+        if (failed) co_return fail(errc::cancelled);
+    }
+}
+
+awaitable<result<std::string>> read_small_file(const source_context& context, std::string path, deadline until) {
+    co_return co_await context.threads->run([path = std::move(path)] { return read_file(path); }, until);
+}
+
+result<credentials> parse_json_credentials(std::string_view body, std::string source, bool temporary,
+                                           std::chrono::milliseconds clock_offset) {
+    const auto json = nlohmann::json::parse(body, nullptr, false);
+    if (!json.is_object()) {
+        return std::unexpected(make_error(error_kind::bad_answer, fmt::format("{} did not answer in JSON", source)));
+    }
+    credentials out;
+    out.keys.access_key_id = json_text(json, "AccessKeyId");
+    out.keys.secret_access_key = secret_string(json_text(json, "SecretAccessKey"));
+    auto token = json_text(json, "Token");
+    if (token.empty()) token = json_text(json, "SessionToken");
+    out.keys.session_token = secret_string(std::move(token));
+    const auto expiration = json_text(json, "Expiration");
+    if (!expiration.empty()) {
+        out.expires_at = parse_iso_date(expiration);
+        if (!out.expires_at) {
+            return std::unexpected(make_error(error_kind::bad_answer, fmt::format("{} gave a bad Expiration", source)));
+        }
+    }
+    if (out.keys.access_key_id.empty() || out.keys.secret_access_key.empty() || (temporary && !out.expires_at)) {
+        return std::unexpected(make_error(error_kind::bad_answer, fmt::format("{} gave incomplete keys", source)));
+    }
+    out.source = std::move(source);
+    out.clock_offset = clock_offset;
+    return out;
+}
+
+result<std::string> clean_token(std::string token, std::string_view what) {
+    while (!token.empty() && (token.back() == '\n' || token.back() == '\r' || token.back() == ' ')) token.pop_back();
+    for (const char c : token) {
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
+            return std::unexpected(
+                make_error(error_kind::bad_credentials, fmt::format("{} has control characters", what)));
+        }
+    }
+    if (token.empty())
+        return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("{} is empty", what)));
+    return token;
+}
+
+}  // namespace keepstore::s3

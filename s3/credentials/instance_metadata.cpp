@@ -1,0 +1,92 @@
+#include "s3/credentials/instance_metadata.hpp"
+
+#include "base/limits.hpp"
+#include "net/http/text.hpp"
+#include "s3/error.hpp"
+#include "s3/sigv4.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace keepstore::s3 {
+namespace {
+
+constexpr std::string_view roles_path = "/latest/meta-data/iam/security-credentials/";
+
+net::phase_limits metadata_limits() {
+    return {.connect = limits::metadata_connect_timeout,
+            .first_byte = limits::metadata_answer_timeout,
+            .progress = limits::metadata_answer_timeout};
+}
+
+std::string service_address(const environment& env) {
+    if (auto given = env("AWS_EC2_METADATA_SERVICE_ENDPOINT")) return std::move(*given);
+    const auto mode = net::lower_case(env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").value_or(""));
+    return mode == "ipv6" ? "http://[fd00:ec2::254]" : "http://169.254.169.254";
+}
+
+std::unexpected<error> refused(std::string_view what) {
+    return std::unexpected(make_error(error_kind::bad_credentials, what));
+}
+
+}  // namespace
+
+awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
+    if (net::lower_case(context_->env("AWS_EC2_METADATA_DISABLED").value_or("")) == "true") {
+        co_return fail(errc::not_found, "instance metadata is disabled by AWS_EC2_METADATA_DISABLED");
+    }
+    const auto base = net::parse_url(service_address(context_->env));
+    if (!base) co_return refused("AWS_EC2_METADATA_SERVICE_ENDPOINT is not an http URL");
+
+    // PUT /latest/api/token  with the lifetime in seconds; the body of the answer is the token.
+    net::request ask{.method = "PUT", .to = base->to, .target = "/latest/api/token"};
+    ask.headers.push_back(
+        {"x-aws-ec2-metadata-token-ttl-seconds", fmt::format("{}", limits::metadata_token_lifetime.count())});
+    ask.timing = metadata_limits();
+    const auto answer = co_await fetch_small(*context_, std::move(ask), until);
+    if (!answer) {
+        if (answer.error() == errc::cancelled) co_return std::unexpected(answer.error());
+        // Packets of version 2 die after one hop by default, so in a container the answer never arrives.
+        co_return refused(
+            "the instance metadata service does not answer (in a container on EC2, raise the hop limit of the "
+            "instance's "
+            "metadata options to 2; elsewhere, configure keys)");
+    }
+    if (answer->status != 200) {
+        co_return refused(
+            fmt::format("the instance metadata service refuses a version 2 session token (status {})", answer->status));
+    }
+    auto token = clean_token(answer->body, "the metadata token");
+    if (!token) co_return std::unexpected(token.error());
+
+    auto role = role_;
+    if (role.empty()) {
+        const auto roles = co_await get(base->to, std::string(roles_path), *token, until);
+        if (!roles) co_return std::unexpected(roles.error());
+        if (roles->status == 404) co_return refused("no role is attached to this instance");
+        if (roles->status != 200) {
+            co_return refused(fmt::format("the instance metadata service answers {} for its roles", roles->status));
+        }
+        role = roles->body.substr(0, roles->body.find_first_of("\r\n"));
+        if (role.empty()) co_return refused("no role is attached to this instance");
+    }
+    const auto keys =
+        co_await get(base->to, std::string(roles_path) + uri_encode(role, encode_slash::yes), *token, until);
+    if (!keys) co_return std::unexpected(keys.error());
+    if (keys->status == 404) co_return refused(fmt::format("this instance does not have the role {}", role));
+    if (keys->status != 200) {
+        co_return refused(fmt::format("the instance metadata service answers {} for role {}", keys->status, role));
+    }
+    co_return parse_json_credentials(keys->body, "instance role " + role, true, keys->clock_offset);
+}
+
+awaitable<result<small_reply>> instance_metadata_source::get(net::endpoint to, std::string path, std::string token,
+                                                             deadline until) {
+    net::request ask{.method = "GET", .to = std::move(to), .target = std::move(path)};
+    ask.headers.push_back({"x-aws-ec2-metadata-token", std::move(token)});
+    ask.timing = metadata_limits();
+    co_return co_await fetch_small(*context_, std::move(ask), until);
+}
+
+}  // namespace keepstore::s3

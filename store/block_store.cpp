@@ -1,0 +1,158 @@
+#include "store/block_store.hpp"
+
+#include "store/read/read_operation.hpp"
+#include "store/write/write_operation.hpp"
+
+#include <fmt/compile.h>
+#include <fmt/format.h>
+
+
+namespace keepstore::core {
+
+block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool, digest::engine& digest)
+    : options_(std::move(o)),
+      mounts_(std::move(mounts)),
+      signer_(options_.blob_signing_key, std::chrono::floor<std::chrono::seconds>(options_.blob_signing_ttl)),
+      pool_(pool),
+      digest_(digest),
+      read_window_(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digest.lanes()) {
+    // Others wait for what a digest would keep until it is worth its while.
+    pool_.when_spent([&digest] { digest.hurry(); });
+}
+
+// Order of the checks: contract 2.10 (locator syntax was the caller's, then 405, token, signature, lookup).
+awaitable<result<std::uint64_t>> block_store::block_read(const block_read_request& request, block_sink& sink) {
+    const locator& block = request.block;
+    const bool empty_block = block.hash == md5_of_nothing;
+    if (!request.head && !empty_block && block.size.value_or(0) == 0) co_return fail(errc::method_not_allowed);
+    if (options_.blob_signing) {
+        if (!request.has_token || request.token.empty())
+            co_return fail(errc::unauthorized, "no token provided in Authorization header");
+        const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        if (auto allowed = signer_.verify(block.text, request.token, now); !allowed)
+            co_return std::unexpected(std::move(allowed.error()));
+    }
+    read_operation operation(*this, request, sink);
+    co_return co_await operation.run();
+}
+
+awaitable<void> block_store::keep_waypoints(const mount& m, const md5_digest& name, volumes::block_reader& copy,
+                                            const digest::waypoints& points) {
+    if (!m.allow_write) co_return;
+    const bool stored = co_await store_waypoints(copy, name, points, deadline::never());
+    if (stored) waypoints_added_.fetch_add(1, std::memory_order_relaxed);
+}
+
+awaitable<result<block_write_response>> block_store::block_write(const block_write_request& request,
+                                                                 block_source& source) {
+    write_operation operation(*this, request, source);
+    co_return co_await operation.run();
+}
+
+awaitable<result<void>> block_store::block_touch(const md5_digest& block, deadline until) {
+    error failure(errc::not_found);
+    for (const mount* const m : mounts_.in_write_order(block)) {
+        auto touched = co_await m->volume->touch(block, until);
+        if (touched) co_return result<void>{};
+        if (touched.error() == errc::cancelled) co_return std::move(touched);
+        if (!(touched.error() == errc::not_found)) failure = std::move(touched.error());
+    }
+    co_return std::unexpected(std::move(failure));
+}
+
+awaitable<result<void>> block_store::block_trash(const md5_digest& block, deadline until) {
+    if (!options_.blob_trash) co_return fail(errc::method_not_allowed);
+    bool found = false;
+    std::optional<error> failure;
+    for (const mount& m : mounts_.all()) {
+        if (!m.allow_trash) continue;
+        auto outcome = co_await m.volume->trash(
+            block, {.protect_for = options_.blob_signing_ttl, .lifetime = options_.blob_trash_lifetime}, until);
+        if (outcome) {
+            found = true;
+            continue;
+        }
+        if (outcome.error() == errc::cancelled) co_return std::unexpected(std::move(outcome.error()));
+        if (!(outcome.error() == errc::not_found) && !failure) failure = std::move(outcome.error());
+    }
+    if (failure) co_return std::unexpected(std::move(*failure));
+    if (!found) co_return fail(errc::not_found);
+    co_return result<void>{};
+}
+
+awaitable<result<void>> block_store::block_untrash(const md5_digest& block, deadline until) {
+    bool found = false;
+    std::optional<error> failure;
+    for (const mount* const m : mounts_.in_write_order(block)) {
+        auto outcome = co_await m->volume->untrash(block, until);
+        if (outcome) {
+            found = true;
+            continue;
+        }
+        if (outcome.error() == errc::cancelled) co_return std::move(outcome);
+        if (!(outcome.error() == errc::not_found) && !failure) failure = std::move(outcome.error());
+    }
+    if (failure && !found) co_return std::unexpected(std::move(*failure));
+    if (!found) co_return fail(errc::not_found);
+    co_return result<void>{};
+}
+
+namespace {
+
+// Turns batches of entries into lines "hash+size mtime\n" (contract 2.10), one write per batch.
+class line_sink final : public volumes::index_sink {
+  public:
+    explicit line_sink(block_store::index_writer& out) : out_(out) {}
+
+    awaitable<result<void>> put(std::span<const volumes::block_info> batch) override {
+        text_.clear();
+        for (const auto& b : batch) {
+            append_hex(b.name);
+            fmt::format_to(std::back_inserter(text_), FMT_COMPILE("+{} {}\n"), b.size, b.mtime.time_since_epoch().count());
+        }
+        co_return co_await out_.write(std::string_view(text_.data(), text_.size()));
+    }
+
+  private:
+    void append_hex(const md5_digest& name) {
+        static constexpr std::string_view digits = "0123456789abcdef";
+        char hex[32];
+        for (std::size_t i = 0; i < name.bytes.size(); ++i) {
+            hex[2 * i] = digits[name.bytes[i] >> 4];
+            hex[2 * i + 1] = digits[name.bytes[i] & 15];
+        }
+        text_.append(hex, hex + sizeof hex);
+    }
+
+    block_store::index_writer& out_;
+    fmt::memory_buffer text_;
+};
+
+}  // namespace
+
+awaitable<result<void>> block_store::index(std::string mount_uuid, std::string prefix, index_writer& out, deadline until) {
+    line_sink sink(out);
+    if (!mount_uuid.empty()) {
+        const mount* const m = mounts_.find(mount_uuid);
+        if (!m) co_return fail(errc::not_found);
+        co_return co_await m->volume->index(std::move(prefix), sink, until);
+    }
+    for (const mount& m : mounts_.all()) {
+        auto listed = co_await m.volume->index(prefix, sink, until);
+        if (!listed) co_return std::move(listed);
+    }
+    co_return result<void>{};
+}
+
+block_store::stats block_store::snapshot() const noexcept {
+    return {.bad_copies_total = bad_copies_.load(std::memory_order_relaxed),
+            .repaired_copies_total = repaired_copies_.load(std::memory_order_relaxed),
+            .failovers_total = failovers_.load(std::memory_order_relaxed),
+            .patchworks_total = patchworks_.load(std::memory_order_relaxed),
+            .bad_segments_total = bad_segments_.load(std::memory_order_relaxed),
+            .false_alarms_total = false_alarms_.load(std::memory_order_relaxed),
+            .waypoints_added_total = waypoints_added_.load(std::memory_order_relaxed),
+            .read_window_bytes = read_window_.held_bytes()};
+}
+
+}  // namespace keepstore::core

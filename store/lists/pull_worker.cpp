@@ -1,0 +1,253 @@
+#include "store/lists/pull_worker.hpp"
+
+#include "base/cancellable.hpp"
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "digest/waypoints.hpp"
+#include "store/verify/copy_check.hpp"
+#include "protocol/retry_schedule.hpp"
+#include "store/verify/segment.hpp"
+#include "store/lists/work_off.hpp"
+
+#include <boost/asio/this_coro.hpp>
+#include <fmt/format.h>
+#include <fmt/ranges.h>
+
+#include <algorithm>
+#include <random>
+
+namespace keepstore::core {
+namespace {
+
+std::string make_token() {
+    static constexpr std::string_view alphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
+    std::random_device random;
+    std::string out;
+    for (int i = 0; i < 36; ++i) out += alphabet[random() % alphabet.size()];
+    return out;
+}
+
+// Whether a source sends fast enough. Only time in which it was waited for counts: a slow disk here is not its fault.
+class source_pace {
+  public:
+    using duration = std::chrono::steady_clock::duration;
+    source_pace(std::size_t bytes_per_second, duration window) : rate_(bytes_per_second), window_(window) {}
+
+    [[nodiscard]] bool is_too_slow(std::size_t bytes, duration waited) {
+        bytes_ += bytes;
+        waited_ += waited;
+        if (waited_ < window_) return false;
+        const double wanted = static_cast<double>(rate_) * std::chrono::duration<double>(waited_).count();
+        const bool slow = static_cast<double>(bytes_) < wanted;
+        bytes_ = 0;
+        waited_ = {};
+        return slow;
+    }
+
+  private:
+    const std::size_t rate_;
+    const duration window_;
+    std::uint64_t bytes_ = 0;  // Of this window.
+    duration waited_{};
+};
+
+}  // namespace
+
+pull_worker::pull_worker(block_store& store, const net::client& client, pull_options options)
+    : store_(store),
+      client_(client),
+      options_(std::move(options)),
+      token_(make_token()),
+      pool_(std::max(1u, options_.workers) * limits::pull_memory_bytes) {}
+
+awaitable<void> pull_worker::run(work_queue<pull_item>& queue) {
+    return work_off(
+        queue, [this](pull_item item) { return execute(std::move(item)); },
+        [this](const std::exception& e) {
+            note_failed();
+            log::error(std::string("pull list: an item failed: ") + e.what());
+        });
+}
+
+awaitable<void> pull_worker::execute(pull_item item) {
+    const auto block = locator::parse(item.locator);
+    if (!block) {
+        log::warning("ignoring pull request for invalid locator");
+        co_return note_failed();
+    }
+    const std::string name = block->bare();
+    const mount* where = nullptr;
+    if (!item.mount_uuid.empty()) {
+        where = store_.mounts().find(item.mount_uuid);
+        if (!where) {
+            log::warning("ignoring pull list entry for nonexistent mount " + item.mount_uuid, {{"locator", name}});
+            co_return note_failed();
+        }
+        if (!where->allow_write) {
+            log::warning("ignoring pull list entry for readonly mount " + item.mount_uuid, {{"locator", name}});
+            co_return note_failed();
+        }
+    } else {
+        const auto writable = store_.mounts().in_write_order(block->hash);
+        if (writable.empty()) {
+            log::warning("ignoring pull list entry: there is no writable mount", {{"locator", name}});
+            co_return note_failed();
+        }
+        where = writable.front();
+    }
+
+    const bool present = co_await is_present(*where, *block);
+    if (co_await is_cancelled()) co_return;
+    if (present) {
+        present_.fetch_add(1, std::memory_order_relaxed);
+        log::info("block to be pulled is here already", {{"locator", name}, {"mount", where->uuid}});
+        co_return;
+    }
+
+    const auto sources = sources_of(item, *block);
+    fetch_rounds rounds(sources.size(), deadline::in(limits::pull_item_timeout));
+    while (true) {
+        const auto chosen = co_await rounds.next();
+        if (!chosen) break;
+        auto failed = co_await fetch(sources[*chosen], *where, *block);
+        if (!failed) {
+            log::info("block pulled", {{"locator", name}, {"mount", where->uuid}, {"server", sources[*chosen].name}});
+            co_return;
+        }
+        if (failed->why == errc::cancelled) co_return;
+        if (failed->ours) {
+            log::warning("error writing data to " + where->uuid, {{"locator", name}, {"error", failed->why.text}});
+            co_return note_failed();
+        }
+        if (failed->why == errc::checksum_mismatch) bad_blocks_.fetch_add(1, std::memory_order_relaxed);
+        rounds.failed(*chosen, std::move(failed->why));
+    }
+    const error why = rounds.outcome();
+    if (why == errc::cancelled) co_return;
+    std::vector<std::string_view> names;
+    for (const auto& s : sources) names.push_back(s.name);
+    log::warning(fmt::format("error pulling data from remote servers ({})", fmt::join(names, ", ")),
+                 {{"locator", name}, {"mount", where->uuid}, {"error", why.text}});
+    note_failed();
+}
+
+std::vector<pull_worker::source> pull_worker::sources_of(const pull_item& item, const locator& block) const {
+    std::vector<source> out;
+    for (std::size_t i = 0; i < item.servers.size(); ++i) {
+        auto parsed = parse_block_server(item.servers[i]);
+        if (!parsed) {
+            // Not repeated: it may be anything, also secrets.
+            log::warning(fmt::format("pull list: server {} of an item has no usable URL: {}", i + 1, parsed.error().text),
+                         {{"locator", block.bare()}});
+            continue;
+        }
+        std::string name = net::to_string(parsed->to);
+        if (!options_.hosts.allows(parsed->to)) {
+            log::warning("pull list: " + name + " is not among Keepstore.PullHosts and is not asked; add it there if it is "
+                                                "a keep service",
+                         {{"locator", block.bare()}});
+            continue;
+        }
+        out.push_back({.name = std::move(name), .where = std::move(*parsed)});
+    }
+    return out;
+}
+
+// Whether the mount has a copy that is what its name says. It is touched: whoever wants a copy here now does not want it
+// to be trashed for its age. A copy that is bad, or cannot be read, is no copy: what is pulled takes its place.
+awaitable<bool> pull_worker::is_present(const mount& m, const locator& block) {
+    const auto until = deadline::in(limits::pull_attempt_timeout);
+    auto copy = co_await m.volume->open(block.hash, until);
+    if (!copy) co_return false;
+    if (block.size && (*copy)->size() != *block.size) co_return false;
+    const auto report = co_await check_copy(pool_, store_.digest_, **copy, block.hash, 1, until);
+    if (report.verdict != copy_report::outcome::good) {
+        if (report.verdict == copy_report::outcome::bad) {
+            store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
+            store_.bad_copy_log_.report(m.uuid, block.hash, "is not what its name says; the pull replaces it", report.offset);
+        }
+        co_return false;
+    }
+    const auto touched = co_await m.volume->touch(block.hash, until);
+    co_return touched.has_value();
+}
+
+awaitable<std::optional<pull_worker::failure>> pull_worker::fetch(const source& from, const mount& to,
+                                                                 const locator& block) {
+    const auto until = deadline::in(limits::pull_attempt_timeout);
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    block_fetch what{.locator = store_.signer_.sign(block.bare(), token_, now),
+                     .token = token_,
+                     .request_id = {},
+                     .size = block.size,
+                     .timing = options_.timing};
+    auto incoming = co_await open_block(client_, from.where, std::move(what), until);
+    if (!incoming) co_return failure{.why = std::move(incoming.error()), .ours = false};
+    co_return co_await store(*incoming, to, block, until);
+}
+
+awaitable<std::optional<pull_worker::failure>> pull_worker::store(incoming_block& incoming, const mount& to,
+                                                                 const locator& block, deadline until) {
+    const auto theirs = [](error why) { return failure{.why = std::move(why), .ours = false}; };
+    const auto ours = [](error why) { return failure{.why = std::move(why), .ours = true}; };
+
+    auto writer = co_await to.volume->create(block.hash, incoming.size, until);
+    if (!writer) co_return ours(std::move(writer.error()));
+    (*writer)->set_queue_bytes(limits::pull_queue_bytes);
+    digest::md5_stream hash(store_.digest_,
+                            {.queue_bytes = limits::pull_queue_bytes, .waypoint_stride = segment::fine_bytes});
+    source_pace pace(options_.rate_bytes_min, options_.rate_window);
+    for (std::uint64_t offset = 0; offset < incoming.size;) {
+        auto into = co_await pool_.acquire();
+        if (!into) co_return ours(std::move(into.error()));
+        const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), incoming.size - offset));
+        for (std::size_t have = 0; have < wanted;) {
+            const auto asked_at = std::chrono::steady_clock::now();
+            auto count = co_await incoming.response.read_some(into->bytes.first(wanted).subspan(have));
+            if (!count) co_return theirs(reading_error(std::move(count.error())));
+            if (*count == 0)
+                co_return theirs({errc::unavailable, net::to_string(incoming.response.from()) + ": the block ends before its size"});
+            have += *count;
+            const bool slow = pace.is_too_slow(*count, std::chrono::steady_clock::now() - asked_at);
+            if (slow && offset + have < incoming.size)
+                co_return theirs({errc::timeout, fmt::format("{}: sends less than {} KiB/s; is it overloaded, or the network?",
+                                                             net::to_string(incoming.response.from()),
+                                                             options_.rate_bytes_min / KiB)});
+        }
+        const const_slice piece = into->freeze(wanted);
+        if (auto added = co_await hash.update(piece); !added) co_return ours(std::move(added.error()));
+        if (auto appended = co_await (*writer)->append(piece, until); !appended) co_return ours(std::move(appended.error()));
+        offset += wanted;
+    }
+    if (auto end = co_await expect_end(incoming); !end) co_return theirs(std::move(end.error()));
+    const auto digest = co_await hash.finish();
+    if (!digest) co_return ours(digest.error());
+    if (*digest != block.hash) {
+        co_return theirs({errc::checksum_mismatch,
+                          net::to_string(incoming.response.from()) + ": the data are not what the block's name says"});
+    }
+    std::optional<std::pair<std::string, std::vector<std::byte>>> attribute;
+    if (has_waypoints(incoming.size)) {
+        const auto points = digest::waypoints::from_capture(static_cast<std::size_t>(incoming.size), segment::fine_bytes,
+                                                            hash.waypoints());
+        if (points) attribute.emplace(waypoints_attribute, points->encode(block.hash));
+    }
+    if (auto committed = co_await (*writer)->commit(std::move(attribute), until); !committed)
+        co_return ours(std::move(committed.error()));
+    store_.bad_copy_log_.forget(to.uuid, block.hash);
+    pulled_.fetch_add(1, std::memory_order_relaxed);
+    bytes_.fetch_add(incoming.size, std::memory_order_relaxed);
+    co_return std::nullopt;
+}
+
+pull_worker::stats pull_worker::snapshot() const noexcept {
+    return {.pulled_total = pulled_.load(std::memory_order_relaxed),
+            .present_total = present_.load(std::memory_order_relaxed),
+            .failed_total = failed_.load(std::memory_order_relaxed),
+            .bytes_total = bytes_.load(std::memory_order_relaxed),
+            .bad_blocks_total = bad_blocks_.load(std::memory_order_relaxed)};
+}
+
+std::size_t pull_worker::memory_in_use() const { return pool_.snapshot().in_use_bytes; }
+
+}  // namespace keepstore::core

@@ -1,0 +1,102 @@
+#include "store/lists/workers.hpp"
+
+#include "base/cancellable.hpp"
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "store/lists/work_off.hpp"
+
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+namespace keepstore::core {
+namespace {
+
+awaitable<void> trash_on(block_store& store, const mount& m, const locator& block, volumes::block_time expected) {
+    const auto& options = store.get_options();
+    const auto outcome = co_await m.volume->trash(
+        block.hash,
+        {.protect_for = options.blob_signing_ttl, .lifetime = options.blob_trash_lifetime, .only_if_mtime = expected},
+        deadline::in(limits::trash_item_timeout));
+    if (!outcome) {
+        if (outcome.error() == errc::not_found) co_return;
+        log::warning("trash list: " + outcome.error().text, {{"block", block.hash.hex()}, {"mount", m.uuid}});
+        co_return;
+    }
+    switch (*outcome) {
+        case volumes::trash_outcome::trashed:
+            log::info("trash list: trashed", {{"block", block.hash.hex()}, {"mount", m.uuid}});
+            break;
+        case volumes::trash_outcome::too_new:
+            log::info("trash list: kept, it was written or touched within BlobSigningTTL",
+                      {{"block", block.hash.hex()}, {"mount", m.uuid}});
+            break;
+        case volumes::trash_outcome::changed:
+            log::info("trash list: kept, stored mtime differs from the list's",
+                      {{"block", block.hash.hex()}, {"mount", m.uuid}});
+            break;
+    }
+}
+
+}  // namespace
+
+awaitable<void> execute_trash_item(block_store& store, trash_item item) {
+    const auto block = locator::parse(item.locator);
+    if (!block) {
+        log::warning("trash list: invalid locator, item skipped");
+        co_return;
+    }
+    const volumes::block_time expected{std::chrono::nanoseconds(item.block_mtime)};
+    const auto age = std::chrono::system_clock::now() - expected;
+    if (age < store.get_options().blob_signing_ttl) {
+        log::warning("trash list: item is newer than BlobSigningTTL, skipped", {{"block", block->hash.hex()}});
+        co_return;
+    }
+    if (!item.mount_uuid.empty()) {
+        const mount* const m = store.mounts().find(item.mount_uuid);
+        if (!m) {
+            log::warning("trash list: no such mount, item skipped",
+                         {{"block", block->hash.hex()}, {"mount", item.mount_uuid}});
+        } else if (!m->allow_trash) {
+            log::warning("trash list: mount does not allow trash, item skipped",
+                         {{"block", block->hash.hex()}, {"mount", item.mount_uuid}});
+        } else {
+            co_await trash_on(store, *m, *block, expected);
+        }
+        co_return;
+    }
+    for (const mount& m : store.mounts().all())
+        if (m.allow_trash) co_await trash_on(store, m, *block, expected);
+}
+
+awaitable<void> run_trash_worker(block_store& store, work_queue<trash_item>& queue) {
+    return work_off(
+        queue, [&store](trash_item item) { return execute_trash_item(store, std::move(item)); },
+        [](const std::exception& e) { log::error(std::string("trash list: an item failed: ") + e.what()); });
+}
+
+awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options) {
+    co_await accept_cancellation();
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(options.first_after));
+    while (true) {
+        const auto [waited] = co_await timer.async_wait(use_tuple);
+        if (waited) co_return;
+        for (const mount& m : store.mounts().all()) {
+            if (!m.allow_trash) continue;
+            const auto emptied = co_await m.volume->empty_trash(options.concurrency, deadline::never());
+            if (co_await is_cancelled()) co_return;
+            if (!emptied) {
+                log::error("emptying the trash failed: " + emptied.error().text, {{"mount", m.uuid}});
+                continue;
+            }
+            log::info("emptied the trash", {{"mount", m.uuid},
+                                            {"blocksDeleted", emptied->blocks_deleted},
+                                            {"bytesDeleted", emptied->bytes_deleted},
+                                            {"blocksInTrash", emptied->blocks_in_trash},
+                                            {"bytesInTrash", emptied->bytes_in_trash}});
+        }
+        timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(options.interval));
+    }
+}
+
+}  // namespace keepstore::core

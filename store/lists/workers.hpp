@@ -1,0 +1,30 @@
+/// The background work of the core: the trash-list workers and the emptying of the trash (contract 1.6, 5.3,
+/// 5.6, 8); pull_worker.hpp has the pull lists. Each is a coroutine that runs until it is cancelled.
+#pragma once
+
+#include "store/block_store.hpp"
+#include "protocol/work_lists.hpp"
+#include "store/lists/work_queue.hpp"
+
+#include <chrono>
+
+namespace keepstore::core {
+
+/// Takes items from the list and trashes what they name, with the safety checks of contract 5.6: the item is older than
+/// the signature TTL, the copy's mtime is exactly the item's, and the driver's own check under its lock. Several may run on
+/// one queue (Collections.BlobTrashConcurrency).
+[[nodiscard]] awaitable<void> run_trash_worker(block_store& store, work_queue<trash_item>& queue);
+
+/// One item of a trash list.
+[[nodiscard]] awaitable<void> execute_trash_item(block_store& store, trash_item item);
+
+struct empty_trash_options {
+    std::chrono::nanoseconds interval;     ///< Collections.BlobTrashCheckInterval.
+    std::chrono::nanoseconds first_after;  ///< How soon after the start; see docs/compatibility.md.
+    unsigned concurrency;                  ///< Collections.BlobDeleteConcurrency.
+};
+
+/// Deletes what is due in the trash of every volume that may be trashed: soon after the start, then every interval.
+[[nodiscard]] awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options);
+
+}  // namespace keepstore::core

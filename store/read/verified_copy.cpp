@@ -1,0 +1,166 @@
+#include "store/read/verified_copy.hpp"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <vector>
+
+namespace keepstore::core {
+
+verified_copy::verified_copy(const resources& shared, volumes::block_reader& copy, const digest::waypoints& points,
+                             const md5_digest& name, byte_range wanted, const proven_state& start, deadline until)
+    : shared_(shared), copy_(copy), points_(points), name_(name), wanted_(wanted), until_(until), load_next_(start),
+      proof_(start), position_(wanted.first) {
+    shared_.window.enter();
+}
+
+verified_copy::~verified_copy() {
+    for (entry& e : ahead_) drop(e);
+    if (!sparing_) shared_.window.leave();
+}
+
+void verified_copy::drop(entry& e) noexcept {
+    e.part.drop_bytes();
+    shared_.window.give_back(std::exchange(e.taken, 0));
+}
+
+awaitable<result<void>> verified_copy::look_ahead() {
+    if (auto loaded = co_await load_more(); !loaded) co_return loaded;
+    for (entry& e : ahead_) {
+        if (auto verified = co_await verify(e); !verified) co_return verified;
+    }
+    co_return result<void>{};
+}
+
+awaitable<result<const_slice>> verified_copy::next() {
+    while (position_ < wanted_.end()) {
+        if (!ahead_.empty() && position_ >= ahead_.front().part.end()) pop_front();
+        if (auto loaded = co_await load_more(); !loaded) co_return std::unexpected(std::move(loaded.error()));
+        entry& front = ahead_.front();
+        if (auto verified = co_await verify(front); !verified) {
+            co_return std::unexpected(std::move(verified.error()));
+        }
+        if (position_ >= front.part.end()) continue;
+        const_slice piece;
+        if (front.part.held()) {
+            piece = front.part.piece_at(position_);
+        } else {
+            auto again = co_await front.part.reread(shared_.engine, shared_.scratch, copy_, position_, until_);
+            if (!again) {
+                suspect_ = front.part.begin();
+                co_return again;
+            }
+            piece = std::move(*again);
+        }
+        co_return piece.subslice(0, std::min<std::size_t>(piece.size(), wanted_.end() - position_));
+    }
+    co_return const_slice{};
+}
+
+// A stream from afar comes at its own pace: the first segment leaves as soon as it is there, and then twice as many each
+// time are gathered, hashed side by side and sent, while the driver receives the next ones. What is proven never waits for
+// what has not come yet.
+std::size_t verified_copy::segments_ahead() const noexcept {
+    if (copy_.streams()) return batch_;
+    const std::size_t share = shared_.window.segments_per_reader();
+    // The first byte waits for all of the first look-ahead. Afterwards there is half as much again for whoever fills the
+    // lanes alone or nearly so: while some segments wait for company and others are hashed, the rest are sent.
+    const bool under_way = position_ > wanted_.first;
+    return under_way && share > limits::read_ahead_segments_min ? share + share / 2 : share;
+}
+
+// Fills the look-ahead. With nothing ahead at least one segment is loaded, whatever memory there is.
+awaitable<result<void>> verified_copy::load_more() {
+    const auto executor = co_await asio::this_coro::executor;
+    if (copy_.streams()) {
+        if (!ahead_.empty() && ahead_.front().part.verified()) co_return result<void>{};
+        if (position_ > wanted_.first) batch_ = std::min(2 * batch_, limits::stream_batch_segments_max);
+    }
+    while (load_next_.offset < wanted_.end()) {
+        if (!ahead_.empty() && (sparing_ || ahead_.size() >= segments_ahead())) break;
+        const std::size_t before = ahead_.size();
+        if (auto loaded = co_await load_one(); !loaded) co_return loaded;
+        if (ahead_.size() == before) break;
+        // Other requests of this loop have their turn: reading a segment takes a tenth of a millisecond.
+        co_await asio::post(executor, asio::use_awaitable);
+    }
+    co_return result<void>{};
+}
+
+awaitable<result<void>> verified_copy::load_one() {
+    // Without room there is no more than the one that must be.
+    if (!ahead_.empty() && !shared_.window.has_room()) co_return result<void>{};
+    entry added{segment(shared_.engine, points_, load_next_, wanted_.end())};
+    std::vector<mutable_slice> chunks;
+    if (!sparing_ && shared_.window.try_take(added.part.size())) {
+        added.taken = added.part.size();
+        for (std::size_t i = 0; i < added.part.chunk_count(); ++i) {
+            auto chunk = shared_.pool.try_acquire();
+            if (!chunk) break;
+            chunks.push_back(std::move(*chunk));
+        }
+    }
+    const bool room = chunks.size() == added.part.chunk_count();
+    if (!room) {
+        shared_.window.give_back(std::exchange(added.taken, 0));
+        chunks.clear();
+        if (!ahead_.empty()) co_return result<void>{};
+    }
+    const std::uint64_t begin = added.part.begin();
+    ahead_.push_back(std::move(added));
+    entry& e = ahead_.back();
+    if (copy_.streams() && batch_ == 1) e.part.expect_alone();
+    auto loaded = room ? co_await e.part.load(chunks, copy_, until_)
+                       : co_await e.part.load_through(shared_.scratch, copy_, until_);
+    if (!loaded) {
+        suspect_ = begin;
+        co_return loaded;
+    }
+    if (e.part.end() < copy_.size()) load_next_ = e.part.proof_at_end();
+    else load_next_.offset = copy_.size();
+    co_return result<void>{};
+}
+
+awaitable<result<void>> verified_copy::verify(entry& e) {
+    if (e.part.verified()) co_return result<void>{};
+    const auto right = co_await e.part.verify(name_);
+    if (!right) co_return std::unexpected(right.error());
+    if (*right) co_return result<void>{};
+    suspect_ = e.part.begin();
+    co_return fail(errc::checksum_mismatch);
+}
+
+void verified_copy::pop_front() {
+    entry& front = ahead_.front();
+    if (front.part.end() < copy_.size()) proof_ = front.part.proof_at_end();
+    drop(front);
+    ahead_.pop_front();
+    if (sparing_ && !slow_in_segment_) {
+        sparing_ = false;
+        shared_.window.enter();
+    }
+    slow_in_segment_ = false;
+}
+
+void verified_copy::shed() noexcept {
+    while (ahead_.size() > 1) {
+        load_next_.offset = ahead_.back().part.begin();
+        drop(ahead_.back());
+        ahead_.pop_back();
+    }
+    if (!ahead_.empty()) {
+        drop(ahead_.front());
+        if (ahead_.front().part.end() < copy_.size()) load_next_ = ahead_.front().part.proof_at_end();
+    }
+    if (sparing_) return;
+    sparing_ = slow_in_segment_ = true;
+    shared_.window.leave();
+}
+
+proven_state verified_copy::proof() const {
+    if (ahead_.empty() || !ahead_.front().part.verified() || position_ < ahead_.front().part.begin()) return proof_;
+    return ahead_.front().part.proof_at(position_);
+}
+
+}  // namespace keepstore::core

@@ -1,0 +1,252 @@
+#include "store/remote/remote_read_operation.hpp"
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+#include "protocol/remote_token.hpp"
+
+#include <algorithm>
+
+namespace keepstore::core {
+namespace {
+
+// The body of a remote response as that of a PUT.
+class response_source final : public block_source {
+  public:
+    explicit response_source(incoming_block& block) : block_(block), left_(block.size) {}
+
+    std::optional<std::uint64_t> size() const noexcept override { return block_.size; }
+    // There is no telling without reading; a server that is silent holds one chunk.
+    awaitable<result<void>> wait_ready() override { co_return result<void>{}; }
+    awaitable<result<std::size_t>> read_some(std::span<std::byte> into) override {
+        if (left_ == 0) co_return std::size_t{0};
+        auto count = co_await block_.response.read_some(into.first(std::min<std::uint64_t>(into.size(), left_)));
+        if (!count) {
+            failed_ = reading_error(std::move(count.error()));
+            co_return std::unexpected(*failed_);
+        }
+        if (*count == 0) {
+            failed_ = error(errc::unavailable, net::to_string(block_.response.from()) + ": the block ends before its size");
+            co_return std::unexpected(*failed_);
+        }
+        left_ -= *count;
+        // Chunked bodies announce no length: one that goes on is not the block, whatever it begins with.
+        if (left_ == 0) {
+            if (auto end = co_await expect_end(block_); !end) {
+                failed_ = std::move(end.error());
+                co_return std::unexpected(*failed_);
+            }
+        }
+        co_return count;
+    }
+
+    [[nodiscard]] const std::optional<error>& failure() const noexcept { return failed_; }
+
+  private:
+    incoming_block& block_;
+    std::uint64_t left_;
+    std::optional<error> failed_;  // The server's, not the volumes'.
+};
+
+std::string_view text_for_clients(errc code) {
+    switch (code) {
+        case errc::not_found: return "the remote cluster has no such block, or refuses to give it";
+        case errc::checksum_mismatch: return "the remote cluster's copies of the block are bad";
+        case errc::timeout: return "the remote cluster's keep services do not answer in time";
+        default: return "the remote cluster's keep services cannot be reached, or fail";
+    }
+}
+
+}  // namespace
+
+// Order of the checks: contract 7.1, 7.2. Nothing is asked of the remote cluster before the token is known to be usable.
+awaitable<result<void>> remote_read_operation::prepare() {
+    if (request_.token.empty()) co_return fail(errc::unauthorized, "no token provided in Authorization header");
+    auto remote = parse_remote_locator(request_.block);
+    if (!remote) co_return std::unexpected(std::move(remote.error()));
+    const auto at = home_.clusters_.find(remote->cluster_id);
+    if (at == home_.clusters_.end()) co_return fail(errc::bad_request, "remote cluster not configured");
+    cluster_ = at->second.get();
+    auto token = salt_token(request_.token, remote->cluster_id);
+    if (!token) co_return std::unexpected(std::move(token.error()));
+    fetch_ = {.locator = std::move(remote->text),
+              .token = std::move(*token),
+              .request_id = request_.request_id,
+              .size = request_.block.size,
+              .timing = {}};
+    // "+0" on a HEAD stands for no size (contract 2.10), but for the empty block itself.
+    if (fetch_.size == 0 && request_.head && request_.block.hash != md5_of_nothing) fetch_.size.reset();
+    co_return result<void>{};
+}
+
+template <class Take>
+awaitable<result<void>> remote_read_operation::from_any_server(Take take) {
+    auto list = co_await cluster_->get(request_.until);
+    if (!list) co_return refused(list.error(), "the remote cluster's list of keep services cannot be had");
+    const auto servers = in_probe_order(**list, request_.block.hash);
+    fetch_rounds rounds(servers.size(), request_.until);
+    while (true) {
+        const auto chosen = co_await rounds.next();
+        if (!chosen) break;
+        auto block = co_await open_block(cluster_->client(), servers[*chosen]->where, fetch_, request_.until);
+        if (!block) {
+            rounds.failed(*chosen, std::move(block.error()));
+            continue;
+        }
+        if (begun_ && block->size != size_) {
+            rounds.failed(*chosen, wrong_bytes(*block));
+            continue;
+        }
+        const verdict v = co_await take(*block);
+        if (v == verdict::done) co_return result<void>{};
+        if (v == verdict::give_up) co_return std::unexpected(std::move(failure_));
+        if (failure_ == errc::checksum_mismatch) {
+            home_.bad_blocks_.fetch_add(1, std::memory_order_relaxed);
+            log::warning("a remote keep service sends wrong bytes: " + failure_.text,
+                         {{"block", request_.block.bare()}, {"server", net::to_string(servers[*chosen]->where.to)}});
+        }
+        rounds.failed(*chosen, std::move(failure_));
+    }
+    if (rounds.all_unreachable()) cluster_->suspect();
+    co_return refused(rounds.outcome(), text_for_clients(rounds.outcome().code));
+}
+
+// Which servers were asked, where they are, and what each of them said is for the log: the client may be anybody.
+std::unexpected<error> remote_read_operation::refused(const error& why, std::string_view text) const {
+    if (why == errc::cancelled) return fail(errc::cancelled);
+    // That a block is not there is no event.
+    log::write(why == errc::not_found ? log::level::debug : log::level::warning, "cannot read a block of another cluster",
+               {{"block", request_.block.bare()}, {"RequestID", request_.request_id}, {"error", why.text}});
+    return fail(why.code, std::string(text), why.cause);
+}
+
+awaitable<result<std::uint64_t>> remote_read_operation::send_to(block_sink& sink) {
+    if (auto ready = co_await prepare(); !ready) co_return std::unexpected(std::move(ready.error()));
+    const auto take = [this, &sink](incoming_block& block) { return take_and_send(block, sink); };
+    if (auto sent = co_await from_any_server(take); !sent) co_return std::unexpected(std::move(sent.error()));
+    co_return size_;
+}
+
+awaitable<result<remote_reader::stored_copy>> remote_read_operation::store() {
+    if (auto ready = co_await prepare(); !ready) co_return std::unexpected(std::move(ready.error()));
+    const auto take = [this](incoming_block& block) { return take_and_store(block); };
+    if (auto stored = co_await from_any_server(take); !stored) co_return std::unexpected(std::move(stored.error()));
+    co_return std::move(stored_);
+}
+
+awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(incoming_block& block, block_sink& sink) {
+    auto& store = home_.store_;
+    digest::md5_stream hash(store.digest_, {.queue_bytes = store.pool_.request_queue_bytes(),
+                                            .waypoint_stride = limits::chunk_size_bytes});
+    std::uint64_t offset = 0;
+    while (true) {
+        const_slice piece;
+        if (offset < block.size) {
+            auto into = co_await store.pool_.acquire();
+            if (!into) {
+                failure_ = std::move(into.error());
+                co_return verdict::give_up;
+            }
+            const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), block.size - offset));
+            auto count = co_await block.response.read_full(into->bytes.first(wanted));
+            if (count && *count != wanted)
+                count = fail(errc::unavailable, net::to_string(block.response.from()) + ": the block ends before its size");
+            if (!count) {
+                error why = reading_error(std::move(count.error()));
+                const auto hashed = co_await hash.drain();
+                if (hashed) remember_sent(hash);
+                co_return failed(std::move(why));
+            }
+            piece = into->freeze(wanted);
+            if (auto added = co_await hash.update(piece); !added) {
+                failure_ = std::move(added.error());
+                co_return verdict::give_up;
+            }
+            offset += wanted;
+        }
+        const bool last = offset == block.size;
+        if (last) {
+            auto end = co_await expect_end(block);
+            const auto digest = co_await hash.finish();
+            if (!digest) {
+                failure_ = digest.error();
+                co_return verdict::give_up;
+            }
+            if (end && *digest != request_.block.hash) end = std::unexpected(wrong_bytes(block));
+            if (!end) {
+                remember_sent(hash);
+                co_return failed(std::move(end.error()));
+            }
+        } else if (offset <= sent_) {
+            // Bytes that the client has from another server.
+            if (offset < sent_) continue;
+            const bool same = co_await agrees_with_sent(hash);
+            if (!same) co_return failed(wrong_bytes(block));
+            continue;
+        } else if (request_.head) {
+            continue;
+        }
+        if (!begun_) {
+            begun_ = true;
+            size_ = block.size;
+            if (auto begun = co_await sink.begin(size_, {0, size_}); !begun) {
+                failure_ = std::move(begun.error());
+                co_return verdict::give_up;
+            }
+        }
+        if (!request_.head && piece.size() > 0) {
+            proof_.reset();
+            if (auto written = co_await sink.write(std::move(piece)); !written) {
+                failure_ = std::move(written.error());
+                co_return verdict::give_up;
+            }
+        }
+        if (last) co_return verdict::done;
+        sent_ = offset;
+    }
+}
+
+// The client has whole chunks of a server that has failed: what they hash to, so that the next server's bytes can be held
+// against it.
+void remote_read_operation::remember_sent(const digest::md5_stream& hash) {
+    if (sent_ == 0 || proof_) return;
+    const auto states = hash.waypoints();
+    const auto chunks = static_cast<std::size_t>(sent_ / limits::chunk_size_bytes);
+    if (states.size() >= chunks) proof_ = proven_state{.offset = sent_, .state = states[chunks - 1]};
+}
+
+// A block whose first bytes came from another server: whether this one's are the same.
+awaitable<bool> remote_read_operation::agrees_with_sent(digest::md5_stream& hash) {
+    if (!proof_ || proof_->offset != sent_) co_return false;
+    const auto hashed = co_await hash.drain();
+    co_return hashed && hash.state() == proof_->state;
+}
+
+awaitable<remote_read_operation::verdict> remote_read_operation::take_and_store(incoming_block& block) {
+    const block_write_request write{.hash = request_.block.hash,
+                                    .path_text = request_.block.bare(),
+                                    .storage_classes = {},
+                                    .token = request_.token,
+                                    .until = request_.until};
+    response_source source(block);
+    auto stored = co_await home_.store_.block_write(write, source);
+    if (stored) {
+        stored_ = {.locator = std::move(stored->locator), .size = block.size};
+        co_return verdict::done;
+    }
+    if (source.failure()) co_return failed(*source.failure());
+    // The one thing that block_write() finds wrong with a body of the right length.
+    if (stored.error() == errc::bad_request) co_return failed(wrong_bytes(block));
+    failure_ = std::move(stored.error());
+    co_return verdict::give_up;
+}
+
+remote_read_operation::verdict remote_read_operation::failed(error why) {
+    failure_ = std::move(why);
+    return failure_ == errc::cancelled ? verdict::give_up : verdict::try_next;
+}
+
+error remote_read_operation::wrong_bytes(const incoming_block& block) const {
+    return {errc::checksum_mismatch, net::to_string(block.response.from()) + ": the data are not what the block's name says"};
+}
+
+}  // namespace keepstore::core

@@ -1,0 +1,54 @@
+#include "store/remote/remote_reader.hpp"
+
+#include "store/remote/remote_read_operation.hpp"
+
+namespace keepstore::core {
+namespace {
+
+bool callers_mistake(const error& why) {
+    return why == errc::unauthorized || why == errc::bad_request || why == errc::not_found || why == errc::cancelled;
+}
+
+}  // namespace
+
+remote_reader::remote_reader(std::vector<cluster> clusters, block_store& store, remote_services_options options)
+    : store_(store) {
+    for (auto& c : clusters) clusters_[c.id] = std::make_shared<remote_services>(std::move(c.api), *c.client, options);
+}
+
+remote_reader::~remote_reader() {
+    for (const auto& [id, services] : clusters_) services->close();
+}
+
+awaitable<result<std::uint64_t>> remote_reader::read(const remote_read_request& request, block_sink& sink) {
+    remote_read_operation operation(*this, request);
+    auto size = co_await operation.send_to(sink);
+    if (size) {
+        blocks_.fetch_add(1, std::memory_order_relaxed);
+        bytes_.fetch_add(*size, std::memory_order_relaxed);
+    } else if (!callers_mistake(size.error())) {
+        errors_.fetch_add(1, std::memory_order_relaxed);
+    }
+    co_return size;
+}
+
+awaitable<result<remote_reader::stored_copy>> remote_reader::copy_here(const remote_read_request& request) {
+    remote_read_operation operation(*this, request);
+    auto stored = co_await operation.store();
+    if (stored) {
+        blocks_.fetch_add(1, std::memory_order_relaxed);
+        bytes_.fetch_add(stored->size, std::memory_order_relaxed);
+    } else if (!callers_mistake(stored.error())) {
+        errors_.fetch_add(1, std::memory_order_relaxed);
+    }
+    co_return stored;
+}
+
+remote_reader::stats remote_reader::snapshot() const noexcept {
+    return {.blocks_total = blocks_.load(std::memory_order_relaxed),
+            .bytes_total = bytes_.load(std::memory_order_relaxed),
+            .errors_total = errors_.load(std::memory_order_relaxed),
+            .bad_blocks_total = bad_blocks_.load(std::memory_order_relaxed)};
+}
+
+}  // namespace keepstore::core

@@ -1,0 +1,72 @@
+/// Reads blocks of other clusters through to our clients (contract 7): with the user's token salted for that cluster, from
+/// the services that its API server lists. What is sent is hashed on the way and its last piece withheld until the digest
+/// agrees, so that wrong bytes never look like a complete block. Safe to use from any thread.
+#pragma once
+
+#include "store/block_store.hpp"
+#include "protocol/remote_services.hpp"
+
+#include <atomic>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+namespace keepstore::core {
+
+struct remote_read_request {
+    locator block;      ///< is_remote().
+    std::string token;  ///< The caller's first token, verbatim; empty if there is none.
+    std::string request_id;
+    bool head = false;  ///< Fetch and verify, send nothing.
+    deadline until;
+};
+
+class remote_reader {
+  public:
+    struct cluster {
+        std::string id;
+        net::endpoint api;
+        const net::client* client;  ///< For the API server and the keep services. Outlives the reader.
+    };
+
+    /// `store` gives memory and hashing, and takes copies; it must outlive the reader.
+    remote_reader(std::vector<cluster>, block_store& store, remote_services_options = {});
+    ~remote_reader();
+    remote_reader(const remote_reader&) = delete;
+    remote_reader& operator=(const remote_reader&) = delete;
+
+    /// Sends the block whole. A server that fails, also in mid-stream, is replaced by the next one.
+    /// \returns its size. errc::unauthorized (no token), bad_request (hint, unknown cluster, obsolete token), io_error
+    /// (token that cannot be salted), not_found (the cluster has it not, or refuses), unavailable, timeout,
+    /// checksum_mismatch (wrong bytes or size), cancelled. The texts name no server of the other cluster; the log does.
+    [[nodiscard]] awaitable<result<std::uint64_t>> read(const remote_read_request&, block_sink&);
+
+    struct stored_copy {
+        std::string locator;  ///< Of our cluster, signed for the caller's token.
+        std::uint64_t size = 0;
+    };
+    /// Fetches the block and stores it here, on any writable mount. Errors as read() and block_write().
+    [[nodiscard]] awaitable<result<stored_copy>> copy_here(const remote_read_request&);
+
+    struct stats {
+        std::uint64_t blocks_total;  ///< Delivered, or stored here.
+        std::uint64_t bytes_total;   ///< Of these.
+        std::uint64_t errors_total;  ///< Reads that ended without a block, the caller's mistakes not counted.
+        std::uint64_t bad_blocks_total;  ///< Times that a server sent wrong bytes.
+    };
+    [[nodiscard]] stats snapshot() const noexcept;
+
+  private:
+    friend class remote_read_operation;
+
+    block_store& store_;
+    std::map<std::string, std::shared_ptr<remote_services>, std::less<>> clusters_;  // Constant after construction.
+    std::atomic<std::uint64_t> blocks_{0};
+    std::atomic<std::uint64_t> bytes_{0};
+    std::atomic<std::uint64_t> errors_{0};
+    std::atomic<std::uint64_t> bad_blocks_{0};
+};
+
+}  // namespace keepstore::core

@@ -1,0 +1,111 @@
+#include "store/verify/copy_check.hpp"
+
+#include "base/limits.hpp"
+#include "store/verify/segment.hpp"
+#include "store/verify/stored_bytes.hpp"
+
+#include <deque>
+#include <memory>
+#include <string>
+
+namespace keepstore::core {
+namespace {
+
+// What to do with a failed read: a copy that ends early is bad, a caller that left proves nothing.
+copy_report failed(copy_report report, std::uint64_t offset, error why) {
+    using outcome = copy_report::outcome;
+    report.verdict = why == errc::cancelled             ? outcome::cancelled
+                     : why == errc::checksum_mismatch ? outcome::bad
+                                                        : outcome::unreadable;
+    report.offset = offset;
+    report.why = std::move(why);
+    return report;
+}
+
+awaitable<copy_report> check_serially(pool::buffer_pool& pool, digest::engine& engine, volumes::block_reader& copy,
+                                      const md5_digest& name, deadline until, copy_report report) {
+    const std::uint64_t suspected = report.offset;
+    auto pass = co_await hash_serially(pool, engine, copy, until);
+    if (!pass) co_return failed(std::move(report), suspected, std::move(pass.error()));
+    if (pass->digest != name) {
+        co_return failed(std::move(report), suspected, error(errc::checksum_mismatch));
+    }
+    report.offset = 0;
+    report.missing_waypoints = fresh_waypoints(copy, *pass);
+    co_return report;
+}
+
+}  // namespace
+
+awaitable<std::optional<digest::waypoints>> load_waypoints(volumes::block_reader& copy, const md5_digest& name,
+                                                           deadline until, bool* supported) {
+    if (!has_waypoints(copy.size())) co_return std::nullopt;
+    const auto value = co_await copy.read_attribute(std::string(waypoints_attribute), until);
+    if (supported) *supported = value || !(value.error() == errc::unsupported);
+    if (!value) co_return std::nullopt;
+    co_return digest::waypoints::decode(*value, static_cast<std::size_t>(copy.size()), name);
+}
+
+awaitable<bool> store_waypoints(volumes::block_reader& copy, const md5_digest& name, const digest::waypoints& points,
+                                deadline until) {
+    const auto stored = co_await copy.write_attribute(std::string(waypoints_attribute), points.encode(name), until);
+    co_return stored.has_value();
+}
+
+std::optional<digest::waypoints> fresh_waypoints(const volumes::block_reader& copy, const serial_pass& pass) {
+    if (!has_waypoints(copy.size())) return std::nullopt;
+    return digest::waypoints::from_capture(static_cast<std::size_t>(copy.size()), segment::fine_bytes, pass.states);
+}
+
+awaitable<result<serial_pass>> hash_serially(pool::buffer_pool& pool, digest::engine& engine,
+                                             volumes::block_reader& copy, deadline until) {
+    digest::md5_stream hash(engine, {.waypoint_stride = segment::fine_bytes});
+    for (std::uint64_t offset = 0; offset < copy.size();) {
+        auto chunk = co_await pool.acquire();
+        if (!chunk) co_return std::unexpected(std::move(chunk.error()));
+        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(chunk->size(), copy.size() - offset));
+        const mutable_slice into = chunk->subslice(0, want);
+        if (auto read = co_await read_stored_all(copy, offset, std::span(&into, 1), until); !read) {
+            co_return std::unexpected(std::move(read.error()));
+        }
+        hash.set_queue_bytes(pool.request_queue_bytes());
+        if (auto added = co_await hash.update(into.freeze(want)); !added) co_return std::unexpected(added.error());
+        offset += want;
+    }
+    const auto digest = co_await hash.finish();
+    if (!digest) co_return std::unexpected(digest.error());
+    co_return serial_pass{.digest = *digest, .states = hash.waypoints()};
+}
+
+awaitable<copy_report> check_copy(pool::buffer_pool& pool, digest::engine& engine, volumes::block_reader& copy,
+                                  const md5_digest& name, std::size_t units, deadline until) {
+    copy_report report;
+    const auto points = co_await load_waypoints(copy, name, until, &report.attributes_supported);
+    if (!points) co_return co_await check_serially(pool, engine, copy, name, until, std::move(report));
+
+    std::deque<segment> window;
+    proven_state start;
+    while (start.offset < copy.size() || !window.empty()) {
+        while (start.offset < copy.size() && window.size() < std::max<std::size_t>(units, 1)) {
+            segment& added = window.emplace_back(engine, *points, start, copy.size());
+            const auto loaded = co_await added.load_through(pool, copy, until);
+            if (!loaded) co_return failed(std::move(report), added.begin(), loaded.error());
+            start.offset = added.end();
+            if (start.offset < copy.size()) start = added.proof_at_end();
+        }
+        const auto right = co_await window.front().verify(name);
+        if (!right) co_return failed(std::move(report), window.front().begin(), right.error());
+        if (!*right) {
+            // Bytes or waypoints? All of the bytes decide.
+            report.offset = window.front().begin();
+            window.clear();
+            report = co_await check_serially(pool, engine, copy, name, until, std::move(report));
+            report.false_alarm = report.verdict == copy_report::outcome::good;
+            co_return report;
+        }
+        window.pop_front();
+    }
+    co_return report;
+}
+
+}  // namespace keepstore::core

@@ -1,0 +1,33 @@
+/// Which mounts a PUT still wants, given the storage classes asked for (contract 2.10 and 8, TestBlockWrite_*): greedy in
+/// mount order; a class is satisfied by one mount that offers it; without classes any one mount will do.
+/// A value type, small; copied to try things out.
+#pragma once
+
+#include "store/mount.hpp"
+
+#include <map>
+#include <set>
+#include <span>
+#include <string>
+
+namespace keepstore::core {
+
+class put_plan {
+  public:
+    explicit put_plan(std::span<const std::string> classes);
+
+    [[nodiscard]] bool done() const noexcept { return todo_.empty() && !used_.empty(); }
+    [[nodiscard]] bool wants(const mount&) const;
+    void add(const mount&);
+
+    [[nodiscard]] int replicas() const noexcept { return replicas_; }
+    [[nodiscard]] const std::map<std::string, int>& classes() const noexcept { return classes_; }
+
+  private:
+    std::set<std::string> todo_;
+    std::set<const mount*> used_;
+    int replicas_ = 0;
+    std::map<std::string, int> classes_;
+};
+
+}  // namespace keepstore::core

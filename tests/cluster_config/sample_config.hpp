@@ -1,0 +1,56 @@
+/// A small valid configuration for tests, and ways to vary it.
+#pragma once
+
+#include "cluster_config/loader.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <algorithm>
+#include <string>
+#include <utility>
+
+namespace keepstore::test {
+
+/// `extra` is added at the level of the cluster's keys, indented by two spaces ("  API: {...}\n").
+inline std::string sample_config(const std::string& extra = {},
+                                 const std::string& volumes = "  Volumes: {}\n") {
+    return "Clusters:\n"
+           " zzzzz:\n"
+           "  SystemRootToken: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
+           "  ManagementToken: bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb\n" +
+           volumes + extra;
+}
+
+/// The part of Collections that every valid configuration needs; `more` are further keys, ", Key:
+/// value".
+inline std::string collections(const std::string& more = {}) {
+    return "  Collections: {BlobSigningKey: cccccccccccccccccccccccccccccccccccc" + more + "}\n";
+}
+
+inline daemon::config load(const std::string& text, const daemon::environment& env = {}) {
+    auto loaded = daemon::parse_config(text, "/c.yml", env);
+    INFO((loaded ? std::string() : loaded.error()));
+    REQUIRE(loaded);
+    return std::move(*loaded);
+}
+
+inline std::string error_of(const std::string& text, const daemon::environment& env = {}) {
+    const auto loaded = daemon::parse_config(text, "/c.yml", env);
+    return loaded ? "loaded" : loaded.error();
+}
+
+inline bool warned(const daemon::config& c, const std::string& part) {
+    return std::ranges::any_of(
+        c.warnings, [&](const std::string& w) { return w.find(part) != std::string::npos; });
+}
+
+inline std::string volume(const std::string& inside, const std::string& more = {}) {
+    return "  Volumes: {zzzzz-nyw5e-000000000000000: {" + inside + "}" + more + "}\n";
+}
+inline const std::string directory = "Driver: Directory, DriverParameters: {Root: /v}";
+
+inline const daemon::volume_config& first_volume(const daemon::config& c) {
+    return c.cluster.volumes.begin()->second;
+}
+
+}  // namespace keepstore::test

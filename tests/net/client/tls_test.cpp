@@ -1,0 +1,243 @@
+#include "tests/net/client/script_server.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <openssl/evp.h>
+#include <openssl/pem.h>
+#include <openssl/x509.h>
+#include <openssl/x509v3.h>
+
+#include <cstdio>
+
+using namespace keepstore;
+using namespace keepstore::test;
+using namespace std::chrono_literals;
+using net::failure;
+
+namespace {
+
+using key_ptr = std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)>;
+using certificate_ptr = std::unique_ptr<X509, decltype(&X509_free)>;
+
+struct identity {
+    key_ptr key{EVP_EC_gen("P-256"), EVP_PKEY_free};
+    certificate_ptr certificate{X509_new(), X509_free};
+};
+
+void extend(X509* x, X509* issuer, int kind, const std::string& value) {
+    X509V3_CTX context;
+    X509V3_set_ctx_nodb(&context);
+    X509V3_set_ctx(&context, issuer, x, nullptr, nullptr, 0);
+    X509_EXTENSION* e = X509V3_EXT_conf_nid(nullptr, &context, kind, value.c_str());
+    X509_add_ext(x, e, -1);
+    X509_EXTENSION_free(e);
+}
+
+/// A certificate signed by `issuer`, or by itself; `names` as in "DNS:a,IP:127.0.0.1"; none for an authority.
+identity make_identity(const identity* issuer, const std::string& names, long from = -3600, long until = 3600) {
+    static long serial = 0;
+    identity out;
+    X509* x = out.certificate.get();
+    X509_set_version(x, 2);
+    ASN1_INTEGER_set(X509_get_serialNumber(x), ++serial);
+    X509_gmtime_adj(X509_getm_notBefore(x), from);
+    X509_gmtime_adj(X509_getm_notAfter(x), until);
+    X509_set_pubkey(x, out.key.get());
+    const std::string common = names.empty() ? "test authority" : "localhost";
+    X509_NAME* subject = X509_get_subject_name(x);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(common.c_str()), -1, -1, 0);
+    X509* by = issuer ? issuer->certificate.get() : x;
+    X509_set_issuer_name(x, X509_get_subject_name(by));
+    if (names.empty()) {
+        extend(x, by, NID_basic_constraints, "critical,CA:TRUE");
+    } else {
+        extend(x, by, NID_subject_alt_name, names);
+    }
+    X509_sign(x, issuer ? issuer->key.get() : out.key.get(), EVP_sha256());
+    return out;
+}
+
+class tls_files {
+  public:
+    tls_files() : authority_(make_identity(nullptr, "")), ca_file((dir_.path() / "ca.pem").string()) {
+        const std::unique_ptr<std::FILE, int (*)(std::FILE*)> f(std::fopen(ca_file.c_str(), "w"), std::fclose);
+        PEM_write_X509(f.get(), authority_.certificate.get());
+    }
+    const identity& authority() const { return authority_; }
+
+  private:
+    temp_dir dir_;
+    identity authority_;
+
+  public:
+    const std::string ca_file;
+};
+
+using context_ptr = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
+
+context_ptr serve_as(const identity& who, int version = 0) {
+    context_ptr out(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
+    SSL_CTX_use_certificate(out.get(), who.certificate.get());
+    SSL_CTX_use_PrivateKey(out.get(), who.key.get());
+    if (version) SSL_CTX_set_max_proto_version(out.get(), version);
+    if (version && version < TLS1_2_VERSION) SSL_CTX_set_security_level(out.get(), 0);
+    return out;
+}
+
+script_server::script_type serve_blocks(const std::string& body) {
+    return [body](peer& p, int) {
+        while (!p.head().empty()) p.answer(body);
+    };
+}
+
+}  // namespace
+
+TEST_CASE("TLS connections are checked, used and kept", "[net][tls]") {
+    const tls_files files;
+    const int version = GENERATE(TLS1_2_VERSION, TLS1_3_VERSION);
+    const auto context = serve_as(make_identity(&files.authority(), "DNS:localhost,IP:127.0.0.1"), version);
+    const std::string body(3 * MiB, 'b');
+    script_server s(serve_blocks(body), context.get());
+    const auto c = make_client({.ca_file = files.ca_file});
+    for (const char* name : {"localhost", "127.0.0.1"}) {
+        INFO(name);
+        const auto all = run(call_in_turn(c, {.to = s.to(name)}, 3));
+        for (const auto& a : all) {
+            CHECK(a.error_text() == "");
+            CHECK(a.body == body);
+        }
+    }
+    CHECK(c.snapshot().connections_opened == 2);
+    CHECK(c.snapshot().connections_reused == 4);
+}
+
+TEST_CASE("TLS uploads arrive, and answers meanwhile are seen", "[net][tls][upload]") {
+    const tls_files files;
+    const auto context = serve_as(make_identity(&files.authority(), "IP:127.0.0.1"));
+    const auto c = make_client({.ca_file = files.ca_file});
+    const std::string body(20'000'000, 'u');
+    SECTION("whole") {
+        std::string got;
+        script_server s([&](peer& p, int) {
+            p.head();
+            got = p.body(body.size());
+            p.answer("ok");
+        }, context.get());
+        CHECK(call_once(c, {.method = "PUT", .to = s.to(), .body = {slice_of(body)}}).body == "ok");
+        s.stop();
+        CHECK(got == body);
+    }
+    SECTION("refused") {
+        script_server s([&](peer& p, int) {
+            p.head();
+            p.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+            p.wait_closed();
+        }, context.get());
+        const auto a = call_once(c, {.method = "PUT", .to = s.to(), .body = {slice_of(body)}});
+        CHECK(a.status == 403);
+        CHECK(a.body == "no");
+    }
+}
+
+TEST_CASE("certificates that do not hold are refused, in plain words", "[net][tls]") {
+    const tls_files files;
+    const auto refusal = [&](const identity& who, const char* host = "localhost") {
+        const auto context = serve_as(who);
+        script_server s(serve_blocks("ok"), context.get());
+        const auto c = make_client({.ca_file = files.ca_file});
+        const auto a = call_once(c, {.to = s.to(host)});
+        CHECK(a.failed_with(errc::unavailable, failure::certificate));
+        CHECK(c.snapshot().connections_opened == 0);
+        const auto careless = make_client({.tls_insecure = true});
+        CHECK(call_once(careless, {.to = s.to(host)}).body == "ok");
+        return a.error_text();
+    };
+    const auto* ca = &files.authority();
+    CHECK_THAT(refusal(make_identity(ca, "DNS:other.test")), Catch::Contains("mismatch"));
+    CHECK_THAT(refusal(make_identity(ca, "DNS:localhost"), "127.0.0.1"), Catch::Contains("mismatch"));
+    CHECK_THAT(refusal(make_identity(ca, "DNS:localhost", -7200, -3600)), Catch::Contains("expired"));
+    CHECK_THAT(refusal(make_identity(ca, "DNS:localhost", 3600, 7200)), Catch::Contains("not yet valid"));
+    CHECK_THAT(refusal(make_identity(nullptr, "DNS:localhost")), Catch::Contains("self-signed") || Catch::Contains("self signed"));
+    const auto stranger = make_identity(nullptr, "");
+    CHECK_THAT(refusal(make_identity(&stranger, "DNS:localhost")), Catch::Contains("issuer") || Catch::Contains("signature"));
+    // The common name does not count.
+    CHECK_THAT(refusal(make_identity(ca, "DNS:other.test")), Catch::Contains("certificate"));
+}
+
+TEST_CASE("servers that do not speak TLS, or only an old one, are said so", "[net][tls]") {
+    const tls_files files;
+    const auto c = make_client({.ca_file = files.ca_file});
+    SECTION("plain HTTP") {
+        script_server s([](peer& p, int) {
+            p.body(5);
+            p.send("HTTP/1.1 400 Bad Request\r\n\r\n");
+        });
+        auto to = s.to();
+        to.tls = true;
+        CHECK(call_once(c, {.to = to}).failed_with(errc::unavailable, failure::tls));
+    }
+    SECTION("TLS 1.1") {
+        const auto context = serve_as(make_identity(&files.authority(), "DNS:localhost"), TLS1_1_VERSION);
+        script_server s(serve_blocks("ok"), context.get());
+        CHECK(call_once(c, {.to = s.to("localhost")}).failed_with(errc::unavailable, failure::tls));
+    }
+    SECTION("closes at once") {
+        script_server s([](peer&, int) {});
+        auto to = s.to();
+        to.tls = true;
+        CHECK(call_once(c, {.to = to}).failed_with(errc::unavailable, failure::tls));
+    }
+    SECTION("plain HTTP to a TLS port") {
+        const auto context = serve_as(make_identity(&files.authority(), "DNS:localhost"));
+        script_server s(serve_blocks("ok"), context.get());
+        auto to = s.to();
+        to.tls = false;
+        CHECK(call_once(c, {.to = to}).failed);
+    }
+}
+
+TEST_CASE("a TLS body that ends with the connection needs the closing word", "[net][tls]") {
+    const tls_files files;
+    const auto context = serve_as(make_identity(&files.authority(), "IP:127.0.0.1"));
+    const auto c = make_client({.ca_file = files.ca_file});
+    bool says_goodbye = true;
+    SECTION("said") {}
+    SECTION("not said: somebody may have cut it") { says_goodbye = false; }
+    script_server s([&](peer& p, int) {
+        p.head();
+        p.send("HTTP/1.1 200 OK\r\n\r\nall of it");
+        if (!says_goodbye) ::shutdown(p.fd(), SHUT_RDWR);
+    }, context.get());
+    const auto a = call_once(c, {.to = s.to()});
+    if (says_goodbye) {
+        CHECK(a.body == "all of it");
+    } else {
+        CHECK(a.failed_with(errc::unavailable, failure::cut_short));
+    }
+}
+
+TEST_CASE("TLS sessions are resumed on new connections", "[net][tls]") {
+    const tls_files files;
+    const auto context = serve_as(make_identity(&files.authority(), "IP:127.0.0.1"));
+    std::atomic<int> resumed{0};
+    script_server s([&](peer& p, int) {
+        p.head();
+        resumed += p.session_reused();
+        p.answer("ok");
+        p.wait_closed();
+    }, context.get());
+    const auto c = make_client({.ca_file = files.ca_file});
+    const auto all = run(call_in_turn(c, {.to = s.to(), .fresh_connection = true}, 3));
+    CHECK(all[2].body == "ok");
+    CHECK(s.accepted() == 3);
+    CHECK(resumed == 2);
+}
+
+TEST_CASE("authorities that cannot be read are an error at the start", "[net][tls]") {
+    const temp_dir dir;
+    const auto missing = net::client::make({.ca_file = (dir.path() / "none.pem").string()});
+    REQUIRE_FALSE(missing.has_value());
+    CHECK(missing.error() == errc::bad_request);
+    CHECK_THAT(missing.error().text, Catch::Contains("none.pem"));
+}

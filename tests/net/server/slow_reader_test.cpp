@@ -1,0 +1,459 @@
+// Responses to readers that are slower than the daemon: write_some() gives up after a while so that the handler can let go
+// of its memory, and what was taken arrives all the same.
+#include "net/server/connection.hpp"
+#include "tests/net/server/tls_fixture.hpp"
+#include "tests/net/server/transport_fixture.hpp"
+#include "tests/support/temp_dir.hpp"
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <catch2/catch.hpp>
+
+#include <sys/uio.h>
+
+#include <algorithm>
+#include <array>
+#include <memory>
+#include <optional>
+#include <thread>
+
+using namespace keepstore;
+using namespace keepstore::test;
+using patience = core::block_sink::patience;
+using router::cancel_reason;
+using router::exchange;
+using router::io_status;
+
+namespace {
+
+/// More than the kernel takes for a reader with a small window.
+constexpr std::size_t large = 12'000'000;
+
+std::atomic<int> partial_writes{0};
+std::atomic<int> whole_writes{0};
+std::atomic<bool> holds_memory{false};
+
+char pattern(std::size_t i) { return static_cast<char>((i * 2654435761u) >> 13); }
+
+std::string pattern_of(std::size_t size) {
+    std::string text(size, '\0');
+    for (std::size_t i = 0; i < size; ++i) text[i] = pattern(i);
+    return text;
+}
+
+/// GET /size?none or ?short: sends the pattern as the core sends a block, in pieces whose memory is gone while it waits.
+/// ?20 and so on: with short patience and a deadline in so many milliseconds.
+awaitable<void> give_back(exchange& x) {
+    const std::size_t size = std::stoul(x.head().path.substr(1));
+    const std::string query = x.head().query;
+    const auto how_long = query == "none" ? patience::none : patience::short_;
+    if (how_long == patience::short_ && query != "short") {
+        x.set_deadline(deadline::in(std::chrono::milliseconds(std::stoi(query))));
+    }
+    auto started = co_await x.start(200, size);
+    if (!started) co_return;
+    for (std::size_t offset = 0; offset < size;) {
+        auto ready = co_await x.wait_writable();
+        if (!ready) co_return;
+        holds_memory = true;
+        // More than a socket of the kernel's that calls itself writable takes.
+        std::string piece(std::min<std::size_t>(5 * MiB, size - offset), '\0');
+        for (std::size_t i = 0; i < piece.size(); ++i) piece[i] = pattern(offset + i);
+        auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), how_long);
+        std::ranges::fill(piece, '!');
+        holds_memory = false;
+        if (!taken) co_return;
+        ++(*taken < piece.size() ? partial_writes : whole_writes);
+        offset += *taken;
+    }
+    static_cast<void>(co_await x.finish());
+}
+
+/// A client, plain or TLS, that reads in odd steps.
+class odd_client {
+  public:
+    odd_client(std::uint16_t port, bool tls) {
+        if (tls) {
+            tls_.emplace(port, TLS1_3_VERSION, "", window);
+        } else {
+            plain_.emplace(port, window);
+        }
+    }
+    void send(std::string_view text) {
+        if (tls_) {
+            tls_->send(text);
+        } else {
+            REQUIRE(plain_->send(text));
+        }
+    }
+    /// The body of a response of this size.
+    std::string body(std::size_t size) {
+        std::size_t end = 0;
+        while ((end = buffer_.find("\r\n\r\n")) == std::string::npos) {
+            if (!step()) return "no head";
+        }
+        if (!buffer_.starts_with("HTTP/1.1 200 OK\r\n")) return "not 200";
+        const std::size_t all = end + 4 + size;
+        while (buffer_.size() < all) {
+            if (!step()) return "cut off";
+        }
+        std::string text = buffer_.substr(end + 4, size);
+        buffer_.erase(0, all);
+        return text;
+    }
+    /// Reads on until something has happened. \returns false if the connection ends before.
+    bool read_until(const std::function<bool()>& happened) {
+        while (!happened()) {
+            if (!step()) return false;
+        }
+        return true;
+    }
+    /// Whether the connection ends before the whole response has come.
+    bool cut_off() {
+        std::size_t count = 0;
+        while (step()) count += std::exchange(buffer_, {}).size();
+        return count < large;
+    }
+    void close() {
+        if (tls_) {
+            tls_->close();
+        } else {
+            plain_->close();
+        }
+    }
+
+  private:
+    static constexpr int window = 65536;
+
+    bool step() {
+        static constexpr std::array<std::size_t, 6> steps{1, 7, 1000, 16385, 99'991, 40'000};
+        const std::size_t size = steps[at_++ % steps.size()];
+        std::string piece;
+        if (tls_) {
+            piece = tls_->receive_some(size);
+        } else {
+            pollfd ask{plain_->fd(), POLLIN, 0};
+            if (::poll(&ask, 1, 40'000) != 1) return false;
+            piece.resize(size);
+            const auto n = ::recv(plain_->fd(), piece.data(), size, 0);
+            piece.resize(n > 0 ? static_cast<std::size_t>(n) : 0);
+        }
+        buffer_ += piece;
+        return !piece.empty();
+    }
+
+    std::optional<raw_client> plain_;
+    std::optional<tls_client> tls_;
+    std::string buffer_;
+    std::size_t at_ = 0;
+};
+
+/// Certificates, made when they are needed.
+struct security {
+    explicit security(bool on) {
+        if (!on) return;
+        make_certificate(dir.path(), "slow");
+        context = router::tls_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").value();
+    }
+    const temp_dir dir;
+    std::shared_ptr<router::tls_context> context;
+};
+
+std::string request(const std::string& query, std::size_t size = large) {
+    return "GET /" + std::to_string(size) + "?" + query + " HTTP/1.1\r\nHost: h\r\n\r\n";
+}
+
+void reset_counts() {
+    partial_writes = whole_writes = 0;
+    holds_memory = false;
+}
+
+bool let_go() {
+    return eventually([] { return partial_writes > 0 && !holds_memory; });
+}
+
+}  // namespace
+
+TEST_CASE("a reader that stops has the memory taken away, and gets everything when it goes on", "[router][slow]") {
+    const bool tls = GENERATE(false, true);
+    const std::string how_long = GENERATE("short", "none");
+    INFO((tls ? "TLS, " : "plain, ") << how_long);
+    reset_counts();
+    const security s(tls);
+    transport t(give_back, quick_options(), s.context);
+    odd_client c(t.port, tls);
+    // Three requests at once: the second one's head finds the socket full of the first one's body.
+    c.send(request(how_long) + request(how_long) + request(how_long, 1000));
+    REQUIRE(let_go());
+    CHECK(t.handler.finished == 0);
+    const std::string expected = pattern_of(large);
+    CHECK((c.body(large) == expected));
+    CHECK((c.body(large) == expected));
+    CHECK(c.body(1000) == expected.substr(0, 1000));
+    CHECK(eventually([&] { return t.handler.finished == 3; }));
+    CHECK(t.handler.last_reason == cancel_reason::none);
+    CHECK(whole_writes > 0);
+    c.send(request(how_long, 5));
+    CHECK(c.body(5) == expected.substr(0, 5));
+}
+
+TEST_CASE("without patience nothing waits, with it a moment passes", "[router][slow]") {
+    static std::atomic<std::int64_t> waited_ns{-1};
+    static std::atomic<bool> first_arrived{false};
+    waited_ns = -1;
+    first_arrived = false;
+    transport t([](exchange& x) -> awaitable<void> {
+        const auto how_long = x.head().query == "none" ? patience::none : patience::short_;
+        static_cast<void>(co_await x.start(200, 2 * large));
+        const std::string piece = pattern_of(large);
+        // A reader that has kept up: of others the kernel takes less than a turn's worth.
+        auto first = co_await x.write(std::as_bytes(std::span(piece)));
+        if (!first) co_return;
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        while (!first_arrived) {
+            timer.expires_after(1ms);
+            static_cast<void>(co_await timer.async_wait(use_tuple));
+        }
+        const auto before = std::chrono::steady_clock::now();
+        auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), how_long);
+        waited_ns = (std::chrono::steady_clock::now() - before).count();
+        if (!taken || *taken == 0 || *taken == large) throw std::runtime_error("not taken in part");
+        // Much more than one turn's worth: giving way to others is no slowness of the reader.
+        if (*taken <= limits::bytes_per_turn_max) throw std::runtime_error("gave up at the end of a turn");
+        auto rest = co_await x.write(std::as_bytes(std::span(piece)).subspan(*taken));
+        if (rest) static_cast<void>(co_await x.finish());
+    }, quick_options());
+    const bool waits = GENERATE(false, true);
+    raw_client c(t.port, 65536);
+    REQUIRE(c.send(waits ? "GET /?short HTTP/1.1\r\nHost: h\r\n\r\n" : "GET /?none HTTP/1.1\r\nHost: h\r\n\r\n"));
+    while (c.body_bytes() < large) REQUIRE(c.receive());
+    first_arrived = true;
+    REQUIRE(eventually([] { return waited_ns >= 0; }));
+    if (waits) CHECK(std::chrono::nanoseconds(waited_ns) >= limits::slow_reader_patience);
+    CHECK((body_of(c.response()) == pattern_of(large) + pattern_of(large)));
+    CHECK(t.handler.last_reason == cancel_reason::none);
+}
+
+TEST_CASE("a deadline ends a response that its reader does not take", "[router][slow][cancel]") {
+    const bool tls = GENERATE(false, true);
+    const std::string milliseconds = GENERATE("20", "200");  // While it is patient, and after that.
+    INFO((tls ? "TLS, " : "plain, ") << milliseconds);
+    reset_counts();
+    const security s(tls);
+    transport t(give_back, quick_options(), s.context);
+    odd_client c(t.port, tls);
+    c.send(request(milliseconds));
+    REQUIRE(eventually([&] { return t.handler.finished == 1; }));
+    CHECK(t.handler.last_reason == cancel_reason::request_deadline);
+    CHECK(c.cut_off());
+    CHECK(eventually([&] { return t.server->snapshot().connections_open == 0; }));
+}
+
+TEST_CASE("readers served by pieces are stalled, and cut off for being too slow", "[router][slow][limits]") {
+    const bool tls = GENERATE(false, true);
+    INFO((tls ? "TLS" : "plain"));
+    reset_counts();
+    const security s(tls);
+    auto options = quick_options();
+    options.rate = {.bytes_per_second_min = 100'000, .window = 400ms, .grace = 200ms};
+    options.stall_threshold = 50ms;
+    transport t(give_back, options, s.context);
+    odd_client c(t.port, tls);
+    c.send(request("short"));
+    REQUIRE(eventually([&] { return t.handler.finished == 1; }));
+    CHECK(t.handler.last_reason == cancel_reason::too_slow);
+    CHECK(partial_writes > 0);
+    // The kernel may take some more for a while; the last word is a stall.
+    CHECK(t.handler.stalls == t.handler.resumes + 1);
+    CHECK(t.server->snapshot().too_slow_total == 1);
+    CHECK(eventually([&] { return t.server->snapshot().connections_open == 0; }));
+}
+
+TEST_CASE("a stalled reader served by pieces that goes on is told so", "[router][slow][limits]") {
+    const bool tls = GENERATE(false, true);
+    INFO((tls ? "TLS" : "plain"));
+    reset_counts();
+    const security s(tls);
+    auto options = quick_options();
+    options.stall_threshold = 100ms;
+    transport t(give_back, options, s.context);
+    odd_client c(t.port, tls);
+    // A reader that the machine holds up has more to make up for, so there is much to read.
+    constexpr std::size_t size = 4 * large;
+    c.send(request("short", size));
+    REQUIRE(eventually([&] { return t.handler.stalls > t.handler.resumes; }));
+    CHECK(c.read_until([&] { return t.handler.resumes > 0; }));
+    CHECK((c.body(size) == pattern_of(size)));
+    CHECK(eventually([&] { return t.handler.finished == 1; }));
+    // It may end stalled: held up once more, with nothing left to make up for it with.
+    CHECK(t.handler.stalls - t.handler.resumes <= 1);
+}
+
+TEST_CASE("a reader that leaves ends a response sent by pieces", "[router][slow][cancel]") {
+    const bool tls = GENERATE(false, true);
+    INFO((tls ? "TLS" : "plain"));
+    reset_counts();
+    const security s(tls);
+    transport t(give_back, quick_options(), s.context);
+    odd_client c(t.port, tls);
+    c.send(request("short"));
+    REQUIRE(let_go());
+    c.close();
+    REQUIRE(eventually([&] { return t.handler.finished == 1; }));
+    CHECK(t.handler.last_reason == cancel_reason::client_gone);
+}
+
+TEST_CASE("the next request waits until its client has taken the last answer", "[router][slow]") {
+    const bool tls = GENERATE(false, true);
+    INFO((tls ? "TLS" : "plain"));
+    const security s(tls);
+    int held_back = 0;
+    // How full the socket is when the first answer ends is the kernel's choice; mostly it has no room for a second.
+    for (int attempt = 0; attempt < 30 && held_back == 0; ++attempt) {
+        transport t([](exchange& x) -> awaitable<void> {
+            const std::string text = pattern_of(std::stoul(x.head().path.substr(1)));
+            static_cast<void>(co_await x.send(200, text));
+        }, quick_options(), s.context);
+        odd_client c(t.port, tls);
+        const std::size_t size = large + static_cast<std::size_t>(attempt % 5) * 777'777;
+        c.send(request("first", size) + request("second", 5));
+        REQUIRE(c.read_until([&] { return t.handler.finished >= 1; }));
+        if (!eventually([&] { return t.handler.finished == 2; }, 100ms)) ++held_back;
+        CHECK((c.body(size) == pattern_of(size)));
+        CHECK(c.body(5) == pattern_of(5));
+        CHECK(eventually([&] { return t.handler.finished == 2; }));
+        CHECK(t.handler.last_reason == cancel_reason::none);
+    }
+    CHECK(held_back > 0);
+}
+
+TEST_CASE("a client that never takes the last answer does not get at the next request", "[router][slow][limits]") {
+    auto options = quick_options();
+    options.rate = {.bytes_per_second_min = 100'000, .window = 200ms, .grace = 100ms};
+    transport t([](exchange& x) -> awaitable<void> {
+        const std::string text = pattern_of(std::stoul(x.head().path.substr(1)));
+        static_cast<void>(co_await x.send(200, text));
+    }, options);
+    odd_client c(t.port, false);
+    c.send(request("first") + request("second"));
+    REQUIRE(c.read_until([&] { return t.handler.finished >= 1; }));
+    // Whether it waits for the second request's turn or within it: the connection ends.
+    CHECK(eventually([&] { return t.server->snapshot().connections_open == 0; }));
+    CHECK(t.server->snapshot().too_slow_total == 1);
+}
+
+TEST_CASE("what cannot be taken in part is taken whole", "[router][slow]") {
+    transport t([](exchange& x) -> awaitable<void> {
+        const bool chunked = x.head().query == "chunked";
+        const std::string piece = pattern_of(large);
+        static_cast<void>(co_await x.start(200, chunked ? std::nullopt : std::optional<std::uint64_t>(large)));
+        auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), patience::none);
+        if (!taken || *taken != large) throw std::runtime_error("taken in part");
+        static_cast<void>(co_await x.finish());
+    }, quick_options());
+    SECTION("chunks") {
+        raw_client c(t.port, 65536);
+        REQUIRE(c.send("GET /?chunked HTTP/1.1\r\nHost: h\r\n\r\n"));
+        CHECK((body_of(c.response()) == "b71b00\r\n" + pattern_of(large) + "\r\n0\r\n\r\n"));
+        CHECK(eventually([&] { return t.handler.finished == 1; }));
+    }
+    SECTION("nothing, for HEAD") {
+        raw_client c(t.port);
+        REQUIRE(c.send("HEAD / HTTP/1.1\r\nHost: h\r\n\r\n"));
+        CHECK(c.response(true).find("Content-Length: 12000000\r\n") != std::string::npos);
+        CHECK(eventually([&] { return t.handler.finished == 1; }));
+    }
+}
+
+TEST_CASE("a piece longer than what is left of the announced length is refused", "[router][slow]") {
+    transport t([](exchange& x) -> awaitable<void> {
+        static_cast<void>(co_await x.start(200, 3));
+        const std::string piece = "four";
+        const auto bytes = std::as_bytes(std::span(piece));
+        auto some = co_await x.write_some(bytes.first(1), patience::short_);
+        auto over = co_await x.write_some(bytes.subspan(1), patience::short_);
+        if (!some || *some != 1 || over || over.error() != errc::io_error) throw std::runtime_error("not refused");
+        auto more = co_await x.write_some(bytes.subspan(1, 1), patience::short_);
+        if (more) throw std::runtime_error("went on");
+    }, quick_options());
+    raw_client c(t.port);
+    REQUIRE(c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
+    CHECK(body_of(c.all()) == "f");
+    CHECK_FALSE(c.timed_out());
+    CHECK(t.handler.finished == 1);
+}
+
+TEST_CASE("a TLS connection needs the caller's bytes no longer once it took them", "[router][slow][tls]") {
+    const unsigned char fragment =
+        GENERATE(as<unsigned char>(), TLSEXT_max_fragment_length_DISABLED, TLSEXT_max_fragment_length_512);
+    const security s(true);
+    asio::io_context context;
+    asio::ip::tcp::acceptor acceptor(context, {asio::ip::make_address("127.0.0.1"), 0});
+    std::optional<tls_client> client;
+    std::thread connecting([&] {
+        client.emplace(acceptor.local_endpoint().port(), TLS1_3_VERSION, "", 16384, fragment);
+    });
+    auto socket = acceptor.accept();
+    socket.set_option(asio::socket_base::send_buffer_size(8192));
+    const int fd = socket.native_handle();
+    const auto wait_for = [&](short events) {
+        pollfd ask{fd, events, 0};
+        return ::poll(&ask, 1, 10'000) == 1;
+    };
+    const auto c = router::make_tls_connection(std::move(socket), "client", s.context->current());
+    io_status status = io_status::want_read;
+    while (status == io_status::want_read || status == io_status::want_write) {
+        status = c->handshake().status;
+        if (status == io_status::want_read && !wait_for(POLLIN)) break;
+    }
+    connecting.join();
+    REQUIRE(status == io_status::ok);
+    REQUIRE(client->connected);
+
+    std::string sent;
+    const auto attempt = [&](std::size_t size) {
+        std::string piece(size, '\0');
+        for (std::size_t i = 0; i < size; ++i) piece[i] = pattern(sent.size() + i);
+        // A head and a body, as a response has.
+        std::array<iovec, 2> buffers{iovec{piece.data(), size / 10}, iovec{piece.data() + size / 10, size - size / 10}};
+        const auto outcome = c->try_write(buffers);
+        if (outcome.status == io_status::ok) sent.append(piece, 0, outcome.bytes);
+        std::ranges::fill(piece, '!');
+        return outcome;
+    };
+    std::string received;
+    for (const std::size_t size : {100u, 40'000u, 16'384u, 300'000u, 5u}) {
+        while (!c->has_pending_output()) {
+            const auto outcome = attempt(size);
+            REQUIRE(outcome.status == io_status::ok);
+            REQUIRE(outcome.bytes > 0);
+            REQUIRE(outcome.bytes <= 16384);
+        }
+        // Nothing more is taken until that is gone.
+        const auto refused = attempt(size);
+        CHECK(refused.status == io_status::want_write);
+        CHECK(refused.bytes == 0);
+        CHECK(c->has_pending_output());
+        std::thread reading([&] {
+            while (received.size() < sent.size()) {
+                const auto piece = client->receive_some(1 + received.size() % 999);
+                if (piece.empty()) break;
+                received += piece;
+            }
+        });
+        bool writable = true;
+        while (c->has_pending_output() && writable) {
+            const auto outcome = c->try_write({});
+            if (outcome.status == io_status::want_write) {
+                writable = wait_for(POLLOUT);
+            } else {
+                writable = outcome.status == io_status::ok && outcome.bytes == 0;
+            }
+        }
+        if (!writable) c->close(true);  // So that the reader ends.
+        reading.join();
+        REQUIRE(writable);
+        REQUIRE((received == sent));
+    }
+}

@@ -1,0 +1,388 @@
+/// Reads and writes of the core over volumes in memory that fail on demand: what must never happen is a wrong byte in
+/// anything that looks complete, a lost acknowledgement, or a leaked chunk.
+
+#include "store/lists/workers.hpp"
+#include "tests/store/store_fixture.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/detached.hpp>
+
+using namespace keepstore;
+using namespace keepstore::core;
+using namespace keepstore::test;
+using namespace std::chrono_literals;
+
+TEST_CASE("blocks of every size come back as they were stored", "[keepstore][block_store]") {
+    fixture f;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, 4 * KiB, 16 * KiB,
+                                   16 * KiB + 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * MiB + 7}) {
+        for (const bool announce : {true, false}) {
+            CAPTURE(size, announce);
+            const auto content = make_content(size, 7);
+            const auto stored = f.put(string_source(content, announce), name_of(content));
+            REQUIRE(stored.has_value());
+            CHECK(stored->locator == name_of(content).hex() + "+" + std::to_string(size));
+            CHECK(stored->replicas == 1);
+            bool complete = false;
+            CHECK(reads_right(f, content, &complete));
+            CHECK(complete);
+        }
+    }
+}
+
+TEST_CASE("a body that is not what its name says is refused and leaves nothing", "[keepstore][block_store]") {
+    fixture f;
+    const auto name = name_of("something else");
+    const auto stored = f.put(string_source(make_content(2 * chunk + 5)), name);
+    REQUIRE_FALSE(stored.has_value());
+    CHECK(stored.error() == errc::bad_request);
+    CHECK(stored.error().text == "content hash " + name_of(make_content(2 * chunk + 5)).hex() +
+                                     " did not match specified locator " + name.hex());
+    CHECK_FALSE(f.memory[0]->content(name));
+}
+
+TEST_CASE("a body over the block size limit is refused", "[keepstore][block_store]") {
+    fixture f;
+    const std::string large(limits::block_size_bytes_max + 1, 'x');
+    CHECK(f.put(string_source(large), name_of(large)).error() == errc::too_large);
+    string_source unannounced(large, false);
+    unannounced.step = chunk;
+    CHECK(f.put(std::move(unannounced), name_of(large)).error() == errc::too_large);
+    CHECK_FALSE(f.memory[0]->content(name_of(large)));
+}
+
+TEST_CASE("one chunk of memory is enough to store, compare, repair and read", "[keepstore][block_store]") {
+    fixture f({{"default"}, {"default"}}, 1);
+    const auto content = make_content(5 * chunk + 17);
+    REQUIRE(f.put(content).has_value());
+    REQUIRE(f.put(content).has_value());
+    f.memory[0]->plant(name_of(content), flipped(content, 3 * chunk + 1));
+    REQUIRE(f.put(content).has_value());
+    CHECK(f.memory[0]->content(name_of(content)) == content);
+    bool complete = false;
+    CHECK(reads_right(f, content, &complete));
+    CHECK(complete);
+}
+
+TEST_CASE("a block that is there already is compared and touched, not written", "[keepstore][block_store]") {
+    fixture f;
+    const auto content = make_content(2 * chunk + 9);
+    REQUIRE(f.put(content).has_value());
+    const int appends = f.faulty[0]->appends;
+    REQUIRE(f.put(content).has_value());
+    CHECK(f.faulty[0]->appends == appends);
+    CHECK(f.faulty[0]->touches == 1);
+    CHECK_FALSE(f.memory[1]->content(name_of(content)));
+}
+
+TEST_CASE("a wrong body says nothing about the copy that is there", "[keepstore][block_store][corruption]") {
+    fixture f;
+    const auto content = make_content(2 * chunk + 9);
+    const auto name = name_of(content);
+    REQUIRE(f.put(content).has_value());
+    for (const std::string& wrong : {content + "x", content.substr(1), std::string(content.size(), 'y'), std::string()}) {
+        CHECK(f.put(string_source(wrong), name).error() == errc::bad_request);
+        CHECK(f.store.snapshot().bad_copies_total == 0);
+        CHECK(f.memory[0]->content(name) == content);
+    }
+}
+
+TEST_CASE("a block that is trashed between comparing and touching is stored again", "[keepstore][block_store]") {
+    fixture f;
+    const auto content = make_content(2 * chunk + 9);
+    REQUIRE(f.put(content).has_value());
+    f.faulty[0]->plan.touch_says_not_found = true;
+    const int appends = f.faulty[0]->appends;
+    REQUIRE(f.put(content).has_value());
+    CHECK(f.faulty[0]->appends > appends);
+    CHECK(f.memory[0]->content(name_of(content)) == content);
+    CHECK(f.store.snapshot().bad_copies_total == 0);
+}
+
+TEST_CASE("storing the right data over a bad copy repairs it", "[keepstore][block_store][corruption]") {
+    const auto content = make_content(3 * chunk + 100);
+    const std::vector<std::pair<std::string, std::string>> damages = {
+        {"first byte", flipped(content, 0)},
+        {"middle", flipped(content, chunk + 5)},
+        {"last byte", flipped(content, content.size() - 1)},
+        {"truncated to whole chunks", content.substr(0, 2 * chunk)},
+        {"truncated inside a chunk", content.substr(0, 2 * chunk + 1)},
+        {"empty", ""},
+        {"extended", content + "x"},
+        {"zeroed", std::string(content.size(), '\0')},
+    };
+    for (const auto& [what, bad] : damages) {
+        CAPTURE(what);
+        fixture f({{"default"}});
+        f.memory[0]->plant(name_of(content), bad);
+        const auto stored = f.put(content);
+        REQUIRE(stored.has_value());
+        CHECK(f.memory[0]->content(name_of(content)) == content);
+        CHECK(f.store.snapshot().repaired_copies_total == 1);
+    }
+}
+
+// Two different blocks with one MD5 (Wang and Yu, 2004).
+TEST_CASE("a true MD5 collision is refused and what is stored stays", "[keepstore][block_store][corruption]") {
+    const auto unhex = [](std::string_view hex) {
+        std::string out;
+        for (std::size_t i = 0; i < hex.size(); i += 2)
+            out += static_cast<char>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16));
+        return out;
+    };
+    const std::string one = unhex(
+        "d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a085125e8f7cdc99fd91d"
+        "bdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0e99f33420f577ee8ce54b67080a80d1ec69821bc"
+        "b6a8839396f9652b6ff72a70");
+    const std::string two = unhex(
+        "d131dd02c5e6eec4693d9a0698aff95c2fcab50712467eab4004583eb8fb7f8955ad340609f4b30283e4888325f1415a085125e8f7cdc99fd91d"
+        "bd7280373c5bd8823e3156348f5bae6dacd436c919c6dd53e23487da03fd02396306d248cda0e99f33420f577ee8ce54b67080280d1ec69821bc"
+        "b6a8839396f965ab6ff72a70");
+    REQUIRE(one != two);
+    REQUIRE(name_of(one) == name_of(two));
+    fixture f({{"default"}});
+    REQUIRE(f.put(one).has_value());
+    const auto stored = f.put(two);
+    REQUIRE_FALSE(stored.has_value());
+    CHECK(stored.error() == errc::collision);
+    CHECK(f.memory[0]->content(name_of(one)) == one);
+    CHECK(f.put(one).has_value());
+}
+
+TEST_CASE("a bad copy is never sent as a complete block", "[keepstore][block_store][corruption]") {
+    const auto content = make_content(3 * chunk + 100);
+    fixture f({{"default"}});
+    for (const std::size_t at : {std::size_t{0}, chunk - 1, chunk, 2 * chunk + 7, content.size() - 1}) {
+        CAPTURE(at);
+        f.memory[0]->plant(name_of(content), flipped(content, at));
+        bool complete = true;
+        CHECK(reads_right(f, content, &complete));
+        CHECK_FALSE(complete);
+        string_sink sink;
+        CHECK(f.get(name_of(content), content.size(), sink, true).error() == errc::checksum_mismatch);
+        CHECK_FALSE(sink.announced);
+    }
+    const auto small = make_content(1000);
+    f.memory[0]->plant(name_of(small), flipped(small, 999));
+    string_sink sink;
+    CHECK(f.get(name_of(small), small.size(), sink).error() == errc::checksum_mismatch);
+    CHECK_FALSE(sink.announced);  // Nothing was sent: the client gets a proper status.
+}
+
+TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable one", "[keepstore][block_store][corruption]") {
+    const auto content = make_content(3 * chunk + 100);
+    for (const std::string what : {"last piece", "short", "long", "unreadable from the start", "unreadable later"}) {
+        CAPTURE(what);
+        fixture f;
+        f.memory[1]->plant(name_of(content), content);
+        f.memory[0]->plant(name_of(content), content);
+        if (what == "last piece") f.memory[0]->plant(name_of(content), flipped(content, content.size() - 1));
+        if (what == "short") f.memory[0]->plant(name_of(content), content.substr(0, content.size() - 1));
+        if (what == "long") f.memory[0]->plant(name_of(content), content + "x");
+        if (what == "unreadable from the start") f.faulty[0]->plan.fail_read_at = 0;
+        if (what == "unreadable later") f.faulty[0]->plan.fail_read_at = 2 * chunk + 1;
+        bool complete = false;
+        CHECK(reads_right(f, content, &complete));
+        CHECK(complete);
+        CHECK(f.store.snapshot().failovers_total == 1);
+    }
+}
+
+TEST_CASE("a good copy does not follow wrong bytes that were sent already", "[keepstore][block_store][corruption]") {
+    const auto content = make_content(3 * chunk + 100);
+    fixture f;
+    f.memory[1]->plant(name_of(content), content);
+    f.memory[0]->plant(name_of(content), flipped(content, 10));  // In the first piece, found out at the end.
+    bool complete = true;
+    CHECK(reads_right(f, content, &complete));
+    CHECK_FALSE(complete);
+}
+
+TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[keepstore][block_store][faults]") {
+    const auto content = make_content(6 * chunk + 100);
+    for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{chunk}, std::uint64_t{4 * chunk}, std::uint64_t{6 * chunk + 1}}) {
+        CAPTURE(at);
+        fixture f;
+        f.faulty[0]->plan.fail_append_at = at;
+        const auto stored = f.put(content);
+        REQUIRE(stored.has_value());
+        CHECK_FALSE(f.memory[0]->content(name_of(content)));
+        CHECK(f.memory[1]->content(name_of(content)) == content);
+    }
+    SECTION("at commit, from what the failed writer can still read") {
+        fixture f;
+        f.faulty[0]->plan.fail_commit = true;
+        REQUIRE(f.put(content).has_value());
+        CHECK(f.memory[1]->content(name_of(content)) == content);
+    }
+    SECTION("at commit, from the copy on another volume") {
+        fixture f({{"a"}, {"b"}, {"a"}});
+        f.faulty[0]->plan.fail_commit = true;
+        f.faulty[0]->plan.fail_read_back = true;
+        const auto stored = f.put(content, {"a", "b"});
+        REQUIRE(stored.has_value());
+        CHECK(stored->storage_classes == std::map<std::string, int>{{"a", 1}, {"b", 1}});
+        CHECK(f.memory[2]->content(name_of(content)) == content);
+    }
+}
+
+TEST_CASE("when no volume could store the block the answer says why", "[keepstore][block_store][faults]") {
+    const auto content = make_content(2 * chunk);
+    fixture f;
+    for (auto& v : f.faulty) {
+        v->plan.fail_append_at = chunk;
+        v->plan.with = error(errc::no_space);
+    }
+    CHECK(f.put(content).error() == errc::no_space);
+    f.faulty[1]->plan.with = error(errc::io_error);
+    CHECK(f.put(content).error() == errc::unavailable);
+    for (auto& v : f.faulty) v->plan.fail_create = true;
+    CHECK(f.put(content).error() == errc::unavailable);
+    CHECK_FALSE(f.memory[0]->content(name_of(content)));
+    CHECK_FALSE(f.memory[1]->content(name_of(content)));
+}
+
+TEST_CASE("storage classes decide which volumes a PUT uses", "[keepstore][block_store][classes]") {
+    fixture f({{"class1"}, {"class1", "class2"}, {"class2"}});
+    const auto content = make_content(1000);
+    const auto stored = f.put(content, {"class1", "class2"});
+    REQUIRE(stored.has_value());
+    CHECK(stored->replicas == 2);
+    CHECK(stored->storage_classes == std::map<std::string, int>{{"class1", 2}, {"class2", 1}});
+    CHECK(f.memory[0]->content(name_of(content)));
+    CHECK(f.memory[1]->content(name_of(content)));
+    CHECK_FALSE(f.memory[2]->content(name_of(content)));
+    CHECK(f.put(make_content(10), {"class404"}).error() == errc::no_space);
+    CHECK(f.put(make_content(11), {"class404", "class2"}).has_value());
+}
+
+TEST_CASE("a client that leaves at any point leaves nothing behind", "[keepstore][block_store][cancel]") {
+    const auto content = make_content(4 * chunk + 10);
+    for (std::size_t at = 0; at <= content.size(); at += 100'000) {
+        CAPTURE(at);
+        fixture f;
+        string_source source(content);
+        source.fail_at = at;
+        const auto stored = f.put(std::move(source), name_of(content));
+        REQUIRE_FALSE(stored.has_value());
+        CHECK(stored.error() == errc::cancelled);
+        CHECK_FALSE(f.memory[0]->content(name_of(content)));
+    }
+    for (std::size_t at = 0; at < content.size(); at += chunk) {
+        CAPTURE(at);
+        fixture f;
+        f.memory[0]->plant(name_of(content), content);
+        string_sink sink;
+        sink.fail_at = at;
+        CHECK(f.get(name_of(content), content.size(), sink).error() == errc::cancelled);
+    }
+}
+
+TEST_CASE("a volume that does not answer hides behind one that does", "[keepstore][block_store][faults]") {
+    fixture f;
+    const auto content = make_content(1000);
+    f.memory[1]->plant(name_of(content), content);
+    f.memory[0]->fail_everything(error(errc::timeout));
+    bool complete = false;
+    CHECK(reads_right(f, content, &complete));
+    CHECK(complete);
+    string_sink sink;
+    CHECK(f.get(name_of(make_content(5)), 5, sink).error() == errc::timeout);  // Not "not found": nobody knows.
+}
+
+TEST_CASE("a trash list acts on the exact copy that it names", "[keepstore][workers]") {
+    struct row {
+        std::string what;
+        std::chrono::hours age;
+        std::int64_t mtime_difference;
+        std::string mount;
+        bool trashed_0;
+        bool trashed_1;
+    };
+    const std::string second = "zzzzz-nyw5e-000000000000001";
+    const row rows[] = {
+        {"too new", 0h, 0, "", false, false},
+        {"old, any mount", 2h, 0, "", true, true},
+        {"old, one mount", 2h, 0, second, false, true},
+        {"other mtime", 2h, 1, "", false, false},
+        {"unknown mount", 2h, 0, "zzzzz-nyw5e-999999999999999", false, false},
+    };
+    for (const row& r : rows) {
+        CAPTURE(r.what);
+        fixture f;
+        const auto content = make_content(100);
+        const auto mtime = memory_volume::now() - r.age;
+        f.memory[0]->plant(name_of(content), content, mtime);
+        f.memory[1]->plant(name_of(content), content, mtime);
+        run(execute_trash_item(f.store, {.locator = name_of(content).hex() + "+100",
+                                         .block_mtime = mtime.time_since_epoch().count() + r.mtime_difference,
+                                         .mount_uuid = r.mount}));
+        CHECK(f.memory[0]->content(name_of(content)).has_value() == !r.trashed_0);
+        CHECK(f.memory[1]->content(name_of(content)).has_value() == !r.trashed_1);
+    }
+}
+
+// Sends a part of its body when it is told to, and then nothing more.
+class stalling_source final : public block_source {
+  public:
+    stalling_source(std::uint64_t announced, std::size_t sends) : announced_(announced), left_(sends) {}
+
+    std::optional<std::uint64_t> size() const noexcept override { return announced_; }
+    awaitable<result<void>> wait_ready() override {
+        if (std::exchange(waited_, true) && left_ > 0) co_return result<void>{};
+        const bool first = left_ > 0;
+        stalled_ = !first;
+        co_return co_await (first ? begin_ : rest_).wait();
+    }
+    awaitable<result<std::size_t>> read_some(std::span<std::byte> into) override {
+        const auto count = std::min(into.size(), left_);
+        std::ranges::fill(into.first(count), std::byte{7});
+        left_ -= count;
+        co_return count;
+    }
+    void begin() { begin_.set({}); }
+    [[nodiscard]] bool stalled() const noexcept { return stalled_; }
+
+  private:
+    const std::uint64_t announced_;
+    std::size_t left_;
+    bool waited_ = false;
+    bool stalled_ = false;
+    one_shot<void> begin_;
+    one_shot<void> rest_;
+};
+
+TEST_CASE("what slow uploads leave to be hashed in company is given back when memory is spent", "[keepstore][put]") {
+    fixture f({{"default"}});
+    asio::io_context context(1);
+    std::vector<std::unique_ptr<stalling_source>> sources;
+    asio::cancellation_signal leave[2];
+    int ended = 0;
+    const auto upload = [](fixture& at, stalling_source& from) -> awaitable<void> {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(false);
+        const block_write_request request{.hash = name_of("none"), .path_text = "", .storage_classes = {}, .token = "",
+                                          .until = deadline::in(60s)};
+        static_cast<void>(co_await at.store.block_write(request, from));
+    };
+    for (auto& signal : leave) {
+        auto& source = *sources.emplace_back(std::make_unique<stalling_source>(20 * MiB, 8 * chunk));
+        asio::co_spawn(context, upload(f, source),
+                       asio::bind_cancellation_slot(signal.slot(), [&ended](std::exception_ptr) { ++ended; }));
+    }
+    context.run_for(1ms);
+    for (const auto& source : sources) source->begin();
+    REQUIRE(turn_until(context, [&] { return sources[0]->stalled() && sources[1]->stalled(); }));
+    CHECK(f.pool.snapshot().in_use_bytes == 16 * chunk);
+
+    std::vector<mutable_slice> taken;
+    while (auto one = f.pool.try_acquire()) taken.push_back(std::move(*one));
+    bool served = false;
+    asio::co_spawn(context, [](pool::buffer_pool& from, bool& got) -> awaitable<void> {
+        got = (co_await from.acquire()).has_value();
+    }(f.pool, served), asio::detached);
+    CHECK(turn_until(context, [&] { return served; }));
+    taken.clear();
+    for (auto& signal : leave) signal.emit(asio::cancellation_type::total);
+    CHECK(turn_until(context, [&] { return ended == 2; }));
+}

@@ -1,0 +1,427 @@
+/// Pull lists: which servers are asked, what of their answers is believed, where it goes.
+#include "store/verify/copy_check.hpp"
+#include "store/lists/pull_worker.hpp"
+#include "store/lists/workers.hpp"
+#include "tests/store/remote/fetch_fixture.hpp"
+
+#include <boost/asio/detached.hpp>
+
+using namespace keepstore;
+using namespace keepstore::test;
+using namespace std::chrono_literals;
+
+namespace {
+
+constexpr net::phase_limits short_patience{.connect = 500ms, .first_byte = 300ms, .progress = 300ms};
+
+struct pull_fixture : fixture {
+    explicit pull_fixture(core::pull_options options = {.timing = short_patience})
+        : worker(store, client, std::move(options)) {}
+    ~pull_fixture() {
+        // A piece that is being hashed when its pull ends is given back a moment later.
+        const auto limit = std::chrono::steady_clock::now() + 40s;
+        while (worker.memory_in_use() != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+        CHECK(worker.memory_in_use() == 0);
+    }
+
+    static awaitable<void> execute(core::pull_worker& w, core::pull_item item) { co_await w.execute(std::move(item)); }
+    void pull(const std::string& content, std::vector<std::string> servers, std::string mount = "") {
+        pull_named(name_of(content), content.size(), std::move(servers), std::move(mount));
+    }
+    void pull_named(const md5_digest& name, std::size_t size, std::vector<std::string> servers, std::string mount = "") {
+        core::pull_item item{.locator = name.hex() + "+" + std::to_string(size),
+                             .servers = std::move(servers),
+                             .mount_uuid = std::move(mount)};
+        run(execute(worker, std::move(item)));
+    }
+    /// What a mount's volume has under the name, read without the core.
+    std::optional<std::string> stored(std::size_t mount, const md5_digest& name) { return run(read(*memory[mount], name)); }
+    static awaitable<std::optional<std::string>> read(memory_volume& v, md5_digest name) {
+        auto copy = co_await v.open(name, deadline::in(40s));
+        if (!copy) co_return std::nullopt;
+        auto into = make_heap_slice(static_cast<std::size_t>((*copy)->size()));
+        auto count = co_await (*copy)->read_at(0, into, deadline::in(40s));
+        if (!count) co_return std::nullopt;
+        co_return std::string(reinterpret_cast<const char*>(into.bytes.data()), *count);
+    }
+    [[nodiscard]] std::string uuid(std::size_t mount) const { return store.mounts().all()[mount].uuid; }
+
+    net::client client = make_client({.refuse_link_local = true});
+    core::pull_worker worker;
+};
+
+}  // namespace
+
+TEST_CASE("a pulled block is stored on the mount that the list names, with its waypoints", "[keepstore][pull]") {
+    pull_fixture f;
+    f.memory[1]->keep_attributes(true);
+    const std::string content = make_content(3 * chunk + 12345);
+    keep_service source({.body = content});
+    f.pull(content, {source.url() + "/"}, f.uuid(1));
+    CHECK(f.stored(1, name_of(content)) == content);
+    CHECK(!f.stored(0, name_of(content)));
+    CHECK(f.worker.snapshot().pulled_total == 1);
+    CHECK(f.worker.snapshot().bytes_total == content.size());
+    REQUIRE(source.requests().size() == 1);
+    const std::string head = source.requests().front();
+    CHECK(path_in(head) == "/" + name_of(content).hex() + "+" + std::to_string(content.size()));
+    CHECK(header_in(head, "Authorization").starts_with("Bearer "));
+
+    // The waypoints: a read of it verifies in parallel and finds nothing to add.
+    string_sink sink;
+    CHECK(f.get(name_of(content), content.size(), sink));
+    CHECK(sink.text == content);
+    CHECK(f.store.snapshot().waypoints_added_total == 0);
+}
+
+TEST_CASE("without a mount the first writable one in order takes the block", "[keepstore][pull]") {
+    pull_fixture f;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1000}, chunk, chunk + 1}) {
+        const std::string content = make_content(size, 7);
+        keep_service source({.body = content});
+        f.pull(content, {source.url()});
+        CHECK(f.stored(0, name_of(content)) == content);
+        CHECK(!f.stored(1, name_of(content)));
+    }
+}
+
+TEST_CASE("a pull is signed for a token that is not the system's, with the cluster's key", "[keepstore][pull]") {
+    const std::string key = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
+    pull_fixture f;
+    core::block_store signing({.blob_signing = true, .blob_signing_key = key, .blob_signing_ttl = 1h, .blob_trash = true,
+                               .blob_trash_lifetime = 1h},
+                              core::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
+    core::pull_worker worker(signing, f.client, {.timing = short_patience});
+    const std::string content = "signed";
+    keep_service source({.body = content});
+    run(pull_fixture::execute(worker, {.locator = name_of(content).hex() + "+6", .servers = {source.url()}, .mount_uuid = ""}));
+    CHECK(worker.snapshot().pulled_total == 1);
+    REQUIRE(source.requests().size() == 1);
+    const std::string token = header_in(source.requests().front(), "Authorization").substr(7);
+    CHECK(token.size() == 36);
+    const core::locator_signer signer(key, 1h);
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    CHECK(signer.verify(path_in(source.requests().front()).substr(1), token, now).has_value());
+}
+
+TEST_CASE("servers are tried in the list's order until one has the block as it should be", "[keepstore][pull]") {
+    const std::string content = make_content(2 * chunk + 99, 3);
+    struct row {
+        std::string what;
+        service_plan first;
+        bool silent_is_slow = false;
+    };
+    std::string longer = content + "x";
+    const row rows[] = {
+        {"has it not", {.status = 404}},
+        {"refuses", {.status = 403}},
+        {"fails", {.status = 500}},
+        {"redirects", {.status = 302, .headers = "Location: http://169.254.169.254/\r\n"}},
+        {"wrong last byte", {.body = flipped(content, content.size() - 1)}},
+        {"wrong first byte", {.body = flipped(content, 0)}},
+        {"longer", {.body = longer}},
+        {"shorter", {.body = content.substr(0, content.size() - 1)}},
+        {"cut short", {.body = content, .cut_at = chunk + 5}},
+        {"says nothing", {.silent = true}},
+        {"chunked, longer", {.body = longer, .how = service_plan::framing::chunked}},
+        {"chunked, shorter", {.body = content.substr(0, chunk), .how = service_plan::framing::chunked}},
+        {"chunked, without an end", {.body = content, .how = service_plan::framing::endless}},
+        {"stands still", {.body = content.substr(0, chunk), .announce = content.size()}},
+    };
+    for (const auto& r : rows) {
+        INFO(r.what);
+        pull_fixture f;
+        keep_service bad(r.first);
+        keep_service good({.body = content});
+        f.pull(content, {bad.url(), good.url()}, f.uuid(0));
+        CHECK(bad.requests().size() == 1);
+        CHECK(good.requests().size() == 1);
+        CHECK(f.stored(0, name_of(content)) == content);
+        CHECK(f.worker.snapshot().pulled_total == 1);
+        CHECK(f.worker.snapshot().failed_total == 0);
+    }
+}
+
+TEST_CASE("a block may come in chunks", "[keepstore][pull]") {
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, 2 * chunk + 99}) {
+        pull_fixture f;
+        const std::string content = make_content(size, 21);
+        keep_service source({.body = content, .how = service_plan::framing::chunked});
+        f.pull(content, {source.url()}, f.uuid(0));
+        CHECK(f.stored(0, name_of(content)) == content);
+        CHECK(source.requests().size() == 1);
+    }
+}
+
+TEST_CASE("a server that drips bytes is left for the next one", "[keepstore][pull]") {
+    const std::string content = make_content(3 * chunk, 22);
+    // 4 KiB each 10 ms: it would take more than two seconds, and is never silent.
+    std::atomic<std::size_t> sent{0};
+    script_server drips([&](peer& p, int) {
+        p.head();
+        p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(content.size()) + "\r\n\r\n");
+        pollfd hangup{p.fd(), POLLRDHUP, 0};
+        for (std::size_t at = 0; at < content.size() && p.send(std::string_view(content).substr(at, 4096)); at += 4096) {
+            sent = at;
+            if (::poll(&hangup, 1, 10) == 1) return;
+        }
+    });
+    keep_service good({.body = content});
+    SECTION("below the rate") {
+        pull_fixture f({.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s}, .rate_bytes_min = 8 * MiB, .rate_window = 500ms});
+        f.pull(content, {"http://127.0.0.1:" + std::to_string(drips.port()), good.url()}, f.uuid(0));
+        CHECK(good.requests().size() == 1);
+        CHECK(f.stored(0, name_of(content)) == content);
+        CHECK(sent < content.size() - 4096);
+    }
+    SECTION("above it") {
+        pull_fixture f({.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s}, .rate_bytes_min = 1, .rate_window = 50ms});
+        f.pull(content, {"http://127.0.0.1:" + std::to_string(drips.port()), good.url()}, f.uuid(0));
+        CHECK(good.requests().empty());
+        CHECK(f.stored(0, name_of(content)) == content);
+    }
+}
+
+TEST_CASE("an item that throws is a failed one, and its worker goes on", "[keepstore][pull][trash]") {
+    pull_fixture f;
+    f.faulty[0]->plan.throws = true;
+    const std::string content = "after the end of memory";
+    const auto name = name_of(content);
+    const std::string locator = name.hex() + "+" + std::to_string(content.size());
+    asio::io_context& context = new_context();
+    asio::cancellation_signal stop;
+    bool ended = false;
+    const auto over = [&](const std::exception_ptr& thrown) {
+        CHECK(!thrown);
+        ended = true;
+    };
+    SECTION("of a pull list") {
+        keep_service source({.body = content});
+        core::work_queue<core::pull_item> queue;
+        queue.replace({{.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(0)},
+                       {.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(1)}});
+        asio::co_spawn(context, f.worker.run(queue), asio::bind_cancellation_slot(stop.slot(), over));
+        CHECK(turn_until(context, [&] { return ended || f.worker.snapshot().pulled_total == 1; }));
+        CHECK(f.worker.snapshot().failed_total == 1);
+        CHECK(f.stored(1, name) == content);
+        REQUIRE_FALSE(ended);
+        stop.emit(asio::cancellation_type::total);
+        CHECK(turn_until(context, [&] { return ended; }));
+        CHECK(queue.in_progress() == 0);
+    }
+    SECTION("of a trash list") {
+        const volumes::block_time old(std::chrono::nanoseconds(1'000'000'000));
+        for (const auto& m : f.memory) m->plant(name, content, old);
+        core::work_queue<core::trash_item> queue;
+        queue.replace({{.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(0)},
+                       {.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(1)}});
+        asio::co_spawn(context, core::run_trash_worker(f.store, queue), asio::bind_cancellation_slot(stop.slot(), over));
+        CHECK(turn_until(context, [&] { return ended || !f.memory[1]->content(name); }));
+        CHECK(f.memory[0]->content(name).has_value());
+        REQUIRE_FALSE(ended);
+        stop.emit(asio::cancellation_type::total);
+        CHECK(turn_until(context, [&] { return ended; }));
+        CHECK(queue.in_progress() == 0);
+    }
+}
+
+TEST_CASE("of a server whose bytes are wrong nothing becomes visible", "[keepstore][pull]") {
+    const std::string content = make_content(2 * chunk + 99, 4);
+    for (const auto& body : {flipped(content, content.size() - 1), flipped(content, 5), content + "x",
+                             content.substr(0, 100), std::string()}) {
+        pull_fixture f;
+        keep_service bad({.body = body});
+        f.pull(content, {bad.url()});
+        CHECK(!f.stored(0, name_of(content)));
+        CHECK(!f.stored(1, name_of(content)));
+        CHECK(f.worker.snapshot().failed_total == 1);
+        CHECK(f.worker.snapshot().bad_blocks_total == 1);
+        // Wrong bytes do not get better.
+        CHECK(bad.requests().size() == 1);
+    }
+}
+
+TEST_CASE("a server that is busy is asked again", "[keepstore][pull]") {
+    pull_fixture f;
+    const std::string content = "patience";
+    keep_service busy({.body = content, .fails_first = 2});
+    f.pull(content, {busy.url()});
+    CHECK(busy.requests().size() == 3);
+    CHECK(f.stored(0, name_of(content)) == content);
+
+    keep_service hopeless({.body = content, .fails_first = 1000});
+    const std::string other = "other";
+    f.pull(other, {hopeless.url()});
+    CHECK(hopeless.requests().size() == limits::fetch_rounds_max);
+    CHECK(f.worker.snapshot().failed_total == 1);
+}
+
+TEST_CASE("a good copy on the mount is touched and nobody is asked; a rotten one is replaced", "[keepstore][pull]") {
+    pull_fixture f;
+    const std::string content = make_content(chunk + 7, 5);
+    const auto old = volumes::block_time(std::chrono::nanoseconds(1'000'000'000));
+    keep_service source({.body = content});
+    f.memory[0]->plant(name_of(content), content, old);
+    f.pull(content, {source.url()}, f.uuid(0));
+    CHECK(source.requests().empty());
+    CHECK(f.faulty[0]->touches == 1);
+    CHECK(f.worker.snapshot().present_total == 1);
+
+    // On another mount it is not there.
+    f.pull(content, {source.url()}, f.uuid(1));
+    CHECK(source.requests().size() == 1);
+    CHECK(f.stored(1, name_of(content)) == content);
+
+    for (const auto& rotten : {flipped(content, 3), content.substr(0, 100), std::string()}) {
+        f.memory[0]->rot(name_of(content), rotten);
+        const auto before = source.requests().size();
+        f.pull(content, {source.url()}, f.uuid(0));
+        CHECK(source.requests().size() == before + 1);
+        CHECK(f.stored(0, name_of(content)) == content);
+    }
+
+    // Trashed between looking and touching.
+    f.faulty[0]->plan.touch_says_not_found = true;
+    const auto before = source.requests().size();
+    f.pull(content, {source.url()}, f.uuid(0));
+    CHECK(source.requests().size() == before + 1);
+}
+
+TEST_CASE("items that cannot be carried out ask nobody", "[keepstore][pull]") {
+    pull_fixture f;
+    const std::string content = "unwanted";
+    keep_service source({.body = content});
+    f.pull(content, {source.url()}, "zzzzz-nyw5e-999999999999999");
+    run(pull_fixture::execute(f.worker, {.locator = "no locator", .servers = {source.url()}, .mount_uuid = ""}));
+    f.pull(content, {});
+    for (const std::string url : {"", "file:///etc/passwd", "gopher://127.0.0.1:70", "127.0.0.1:25107", "http://",
+                                  "http://user:secret@127.0.0.1/", "http://127.0.0.1:99999", "http://127.0.0.1/?x=1"}) {
+        INFO(url);
+        f.pull(content, {url});
+    }
+    CHECK(source.requests().empty());
+    CHECK(f.worker.snapshot().failed_total == 11);
+    CHECK(!f.stored(0, name_of(content)));
+}
+
+TEST_CASE("a volume that fails is not the server's fault, and nobody else is asked", "[keepstore][pull]") {
+    const std::string content = make_content(2 * chunk, 6);
+    struct row {
+        std::string what;
+        fault_plan plan;
+    };
+    const row rows[] = {{"create", {.fail_create = true}}, {"append", {.fail_append_at = chunk + 1}}, {"commit", {.fail_commit = true}}};
+    for (const auto& r : rows) {
+        INFO(r.what);
+        pull_fixture f;
+        f.faulty[0]->plan = r.plan;
+        keep_service one({.body = content});
+        keep_service two({.body = content});
+        f.pull(content, {one.url(), two.url()}, f.uuid(0));
+        CHECK(one.requests().size() == 1);
+        CHECK(two.requests().empty());
+        CHECK(f.worker.snapshot().failed_total == 1);
+        CHECK(!f.stored(0, name_of(content)));
+    }
+}
+
+TEST_CASE("link-local and metadata addresses are never asked, whatever they are called", "[keepstore][pull]") {
+    const net::client client = make_client({.refuse_link_local = true, .hosts = {{"metadata.example", "169.254.169.254"}}});
+    for (const std::string host : {"169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "fd00:ec2::254", "fd00:ec2::23",
+                                   "fd00:ec2::254%1", "64:ff9b::169.254.169.254", "100.100.100.200", "168.63.129.16", "metadata.example"}) {
+        INFO(host);
+        const auto a = call_once(client, {.to = {false, host, 80}, .target = "/"});
+        CHECK(a.failed_with(errc::bad_request, net::failure::invalid_request));
+    }
+    // Not by accident: a host of the net beside is tried (and is not there).
+    keep_service source({.body = "x"});
+    CHECK(call_once(client, {.to = source.to(), .target = "/"}).status == 200);
+}
+
+TEST_CASE("an allow-list names hosts, ports and networks", "[keepstore][pull]") {
+    const auto allows = [](std::vector<std::string> entries, const std::string& url) {
+        const auto hosts = core::pull_hosts::parse(entries);
+        REQUIRE(hosts.has_value());
+        const auto to = net::parse_url(url);
+        REQUIRE(to.has_value());
+        return hosts->allows(to->to);
+    };
+    CHECK(allows({}, "http://anything.example"));
+    CHECK(allows({"keep0.example"}, "http://keep0.example:25107"));
+    CHECK(allows({"Keep0.Example"}, "https://KEEP0.example"));
+    CHECK(!allows({"keep0.example"}, "http://keep00.example"));
+    CHECK(allows({"keep0.example:25107"}, "http://keep0.example:25107"));
+    CHECK(!allows({"keep0.example:25107"}, "http://keep0.example:22"));
+    CHECK(allows({"10.1.0.0/16"}, "http://10.1.255.3:1"));
+    CHECK(!allows({"10.1.0.0/16"}, "http://10.2.0.1:1"));
+    CHECK(!allows({"10.1.0.0/16"}, "http://host.example"));
+    CHECK(allows({"10.1.0.0/16"}, "http://[::ffff:10.1.2.3]:1"));
+    CHECK(allows({"fd00::/8"}, "http://[fd12::1]:1"));
+    // Networks of IPv4 addresses in the clothes of IPv6.
+    CHECK(allows({"::ffff:10.1.0.0/112"}, "http://10.1.255.3:1"));
+    CHECK(allows({"::ffff:10.1.0.0/112"}, "http://[::ffff:10.1.255.3]:1"));
+    CHECK(!allows({"::ffff:10.1.0.0/112"}, "http://10.2.0.1:1"));
+    CHECK(allows({"::ffff:10.1.2.3/128"}, "http://10.1.2.3:1"));
+    CHECK(!allows({"::ffff:10.1.2.3/128"}, "http://10.1.2.2:1"));
+    CHECK(allows({"::ffff:0:0/96"}, "http://1.2.3.4"));
+    CHECK(!allows({"::ffff:0:0/96"}, "http://[fd12::1]:1"));
+    CHECK(!allows({"fd00::/8"}, "http://10.1.2.3:1"));
+    CHECK(allows({"0.0.0.0/0"}, "http://1.2.3.4"));
+    CHECK(allows({"fd00::1"}, "http://[fd00::1]:99"));
+    CHECK(!allows({"[fd00::1]:25107"}, "http://[fd00::1]:99"));
+    CHECK(allows({"x.example", "127.0.0.1:80"}, "http://127.0.0.1"));
+    core::pull_hosts nobody;
+    nobody.restrict();
+    CHECK(!nobody.allows({false, "127.0.0.1", 80}));
+    for (const std::string wrong : {"", "http://host", "host/path", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "host:port",
+                                    "host name", "fd00::/129", "x/8", "user@host", "::ffff:10.1.0.0/95", "::ffff:10.1.0.0/16",
+                                    "::ffff:10.1.0.0/129", "[fe80::1%1]:80"}) {
+        INFO(wrong);
+        const auto parsed = core::pull_hosts::parse({wrong});
+        REQUIRE(!parsed.has_value());
+        CHECK(parsed.error() == errc::bad_request);
+    }
+}
+
+TEST_CASE("servers outside the allow-list are not asked", "[keepstore][pull]") {
+    const std::string content = "guarded";
+    keep_service source({.body = content});
+    pull_fixture f({.hosts = *core::pull_hosts::parse({"127.0.0.1:1", "keep.example"}), .timing = short_patience});
+    f.pull(content, {source.url()});
+    CHECK(source.requests().empty());
+    CHECK(f.worker.snapshot().failed_total == 1);
+    pull_fixture g({.hosts = *core::pull_hosts::parse({"127.0.0.0/8"}), .timing = short_patience});
+    g.pull(content, {source.url()});
+    CHECK(g.worker.snapshot().pulled_total == 1);
+}
+
+TEST_CASE("workers end when they are told to, also in the middle of a block, and leave nothing", "[keepstore][pull]") {
+    pull_fixture f({.workers = 2});  // With the patience of real life.
+    keep_service silent({.silent = true});
+    const std::string content = make_content(4 * chunk);
+    keep_service stuck({.body = content.substr(0, 2 * chunk), .announce = content.size()});
+    core::work_queue<core::pull_item> queue;
+    const std::string locator = name_of(content).hex() + "+" + std::to_string(content.size());
+    queue.replace({{.locator = locator, .servers = {silent.url()}, .mount_uuid = f.uuid(0)},
+                   {.locator = locator, .servers = {stuck.url()}, .mount_uuid = f.uuid(1)},
+                   {.locator = locator, .servers = {stuck.url()}, .mount_uuid = ""}});
+    asio::io_context& context = new_context();
+    asio::cancellation_signal stops[2];
+    int ended = 0;
+    for (auto& stop : stops) {
+        asio::co_spawn(context, f.worker.run(queue), asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e) {
+            CHECK(!e);
+            ++ended;
+        }));
+    }
+    REQUIRE(turn_until(context, [&] { return silent.requests().size() == 1 && stuck.requests().size() == 1; }));
+    CHECK(queue.in_progress() == 2);
+    CHECK(queue.pending() == 1);
+    for (auto& stop : stops) stop.emit(asio::cancellation_type::total);
+    CHECK(turn_until(context, [&] { return ended == 2; }));
+    CHECK(queue.in_progress() == 0);
+    CHECK(queue.pending() == 1);
+    CHECK(f.worker.snapshot().failed_total == 0);
+    CHECK(!f.stored(0, name_of(content)));
+    CHECK(!f.stored(1, name_of(content)));
+}

@@ -1,0 +1,452 @@
+// What is particular to the Directory driver (the rows of the Go daemon's unix_volume_test, and ours).
+#include "tests/volumes/directory/directory_fixture.hpp"
+#include "volumes/directory/dir_sync.hpp"
+#include "volumes/directory/unique_fd.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <fmt/format.h>
+#include <linux/fs.h>
+#include <sys/file.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include <cstdlib>
+#include <set>
+#include <thread>
+
+namespace keepstore::test {
+namespace {
+
+namespace fs = std::filesystem;
+using volumes::directory::unique_fd;
+
+std::int64_t seconds_from_now(int offset) {
+    return std::chrono::floor<std::chrono::seconds>(now()).time_since_epoch().count() + offset;
+}
+
+}  // namespace
+
+TEST_CASE("a block is Root/abc/abc..., mode 0600, folders 0755 less the umask", "[volumes][layout]") {
+    const auto parent = GENERATE(as<fs::path>(), on_disk(), in_memory());
+    directory_fixture f({.free_bytes_min = 0}, parent);
+    for (const mode_t mask : {mode_t{0}, mode_t{022}, mode_t{077}, mode_t{0277}}) {
+        const mode_t before = ::umask(mask);
+        const auto name = random_name();
+        const auto content = random_bytes(2 * MiB);
+        const auto r = put(*f.volume, name, content);
+        ::umask(before);
+        REQUIRE(r.has_value());
+        struct stat file {};
+        struct stat dir {};
+        REQUIRE(::stat(f.path_of(name).c_str(), &file) == 0);
+        REQUIRE(::stat(f.path_of(name).parent_path().c_str(), &dir) == 0);
+        CHECK((file.st_mode & 07777) == 0600);
+        CHECK((dir.st_mode & 07777) == (0755U & ~mask));
+        CHECK(file.st_size == static_cast<off_t>(content.size()));
+    }
+    CHECK(f.count_files("tmp") == 0);
+}
+
+TEST_CASE("the trash copy is named after its deadline", "[volumes][layout]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto name = random_name();
+    REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+    const auto begin = seconds_from_now(3600);
+    REQUIRE(run(f.volume->trash(name, trash_at_once(), soon())).has_value());
+    const auto end = seconds_from_now(3600);
+    bool found = false;
+    for (auto t = begin; t <= end; ++t) found = found || fs::exists(fmt::format("{}.trash.{}", f.path_of(name).string(), t));
+    CHECK(found);
+}
+
+TEST_CASE("a write makes a root that has vanished again, and reads follow it", "[volumes][root]") {
+    for (const bool sync : {true, false}) {
+        directory_fixture f({.sync = sync, .free_bytes_min = 0});
+        const auto before = random_name();
+        REQUIRE(put(*f.volume, before, random_bytes(10)).has_value());
+        fs::remove_all(f.dir.path());
+        CHECK(is_error(get(*f.volume, before), errc::not_found));
+        const auto after = random_name();
+        const auto content = random_bytes(20);
+        REQUIRE(put(*f.volume, after, content).has_value());
+        CHECK(get(*f.volume, after).value() == content);
+        CHECK(index_names(*f.volume).value() == std::vector{after});
+    }
+}
+
+TEST_CASE("another directory in the root's place is noticed within a moment", "[volumes][root]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto name = random_name();
+    REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+    const temp_dir aside;
+    fs::rename(f.dir.path(), aside.path() / "old");
+    const auto other = random_name();
+    directory_fixture::write_file(f.path_of(other), "hello");
+    // Missing in the root that is held: the path is looked at again.
+    CHECK(run(f.volume->open(other, soon())).has_value());
+    CHECK(is_error(run(f.volume->open(name, soon())), errc::not_found));
+}
+
+TEST_CASE("the root must be an absolute path of a directory that exists", "[volumes][root]") {
+    CHECK(volumes::open_directory_volume({.root = "relative"}).error() == errc::bad_request);
+    CHECK(volumes::open_directory_volume({.root = ""}).error() == errc::bad_request);
+    CHECK(volumes::open_directory_volume({.root = "/nonexistent/keep"}).error() == errc::not_found);
+}
+
+TEST_CASE("a mark of another daemon is honoured, re-checked, and ignored when stale", "[volumes][full]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto mark = f.dir.path() / "full";
+    const auto try_put = [&] { return put(*f.volume, random_name(), random_bytes(10)); };
+
+    fs::create_symlink(std::to_string(seconds_from_now(-3605)), mark);
+    f.open();
+    CHECK(try_put().has_value());
+    fs::remove(mark);
+    fs::create_symlink("nonsense", mark);
+    f.open();
+    CHECK(try_put().has_value());
+    fs::remove(mark);
+    fs::create_symlink(std::to_string(seconds_from_now(-5)), mark);
+    f.open();
+    CHECK(is_error(try_put(), errc::no_space));
+    const auto begin = std::chrono::steady_clock::now();
+    REQUIRE(eventually([&] { return try_put().has_value(); }));
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));  // 5, and what a busy machine adds.
+    CHECK(fs::is_symlink(mark));  // It is not ours to remove.
+}
+
+TEST_CASE("too little free space is full from the start, and marked for the others", "[volumes][full]") {
+    directory_fixture f({.free_bytes_min = std::uint64_t{1} << 60});
+    CHECK(is_error(put(*f.volume, random_name(), random_bytes(1)), errc::no_space));
+    CHECK(std::abs(std::stoll(fs::read_symlink(f.dir.path() / "full").string()) - seconds_from_now(0)) < 10);
+}
+
+TEST_CASE("only regular files in their place are blocks", "[volumes][index]") {
+    const auto parent = GENERATE(as<fs::path>(), on_disk(), in_memory());
+    directory_fixture f({.free_bytes_min = 0}, parent);
+    const auto good = random_name("abc");
+    REQUIRE(put(*f.volume, good, random_bytes(7)).has_value());
+    const auto root = f.dir.path();
+    const std::string tail(29, '1');
+    directory_fixture::write_file(root / ("abc" + tail));             // A hash in the root.
+    directory_fixture::write_file(root / "abc" / ("abd" + tail));     // In the wrong folder.
+    directory_fixture::write_file(root / "abc" / "short");
+    directory_fixture::write_file(root / "abc" / ("ABC" + tail));
+    directory_fixture::write_file(root / "abc" / ("abc" + tail + "1"));
+    directory_fixture::write_file(root / "ABC" / ("abc" + tail));
+    directory_fixture::write_file(root / ".aaa" / ("aaa" + tail));
+    directory_fixture::write_file(root / "ab0");                      // A file where a folder should be.
+    const auto dir_name = random_name("abc");
+    fs::create_directory(f.path_of(dir_name));
+    const auto link_name = random_name("abc");
+    fs::create_symlink(f.path_of(good), f.path_of(link_name));
+    const auto pipe_name = random_name("abc");
+    REQUIRE(::mkfifo(f.path_of(pipe_name).c_str(), 0600) == 0);
+    const temp_dir elsewhere;
+    fs::create_directory_symlink(elsewhere.path(), root / "abe");     // A folder that is a link.
+    const auto linked_away = random_name("abe");
+    directory_fixture::write_file(elsewhere.path() / linked_away.hex());
+
+    CHECK(index_names(*f.volume).value() == std::vector{good});
+    CHECK(index_names(*f.volume, "ab").value() == std::vector{good});
+    for (const auto& odd : {dir_name, link_name, pipe_name, linked_away, random_name("ab0")}) {
+        CAPTURE(odd.hex());
+        CHECK(is_error(run(f.volume->open(odd, soon())), errc::not_found));
+        if (const auto quick = f.volume->try_open(odd)) CHECK(is_error(*quick, errc::not_found));
+        CHECK(is_error(run(f.volume->touch(odd, soon())), errc::not_found));
+        CHECK(is_error(run(f.volume->mtime(odd, soon())), errc::not_found));
+        CHECK(is_error(run(f.volume->trash(odd, trash_at_once(), soon())), errc::not_found));
+    }
+    // A block can take the place of a link or a pipe.
+    CHECK(put(*f.volume, link_name, random_bytes(5)).has_value());
+    CHECK(put(*f.volume, pipe_name, random_bytes(5)).has_value());
+    CHECK(get(*f.volume, good).value().size() == 7);
+}
+
+TEST_CASE("an index of many blocks comes in batches and is complete while blocks come and go", "[volumes][index]") {
+    directory_fixture f({.free_bytes_min = 0}, in_memory());
+    std::set<md5_digest> stable;
+    for (int i = 0; i < 20'000; ++i) {
+        const auto name = random_name(i % 2 == 0 ? "fff" : "");
+        directory_fixture::write_file(f.path_of(name));
+        stable.insert(name);
+    }
+    std::atomic<bool> stop = false;
+    std::thread disturber([&] {
+        while (!stop) {
+            const auto name = random_name("fff");
+            static_cast<void>(put(*f.volume, name, bytes(10)));
+            static_cast<void>(run(f.volume->trash(name, trash_at_once(std::chrono::hours(0)), soon())));
+        }
+    });
+    for (int i = 0; i < 3; ++i) {
+        collecting_sink sink;
+        REQUIRE(run(f.volume->index("", sink, deadline::never())).has_value());
+        CHECK(sink.batches > 5);
+        std::multiset<md5_digest> seen;
+        for (const auto& b : sink.blocks) seen.insert(b.name);
+        std::size_t once = 0;
+        for (const auto& name : stable) once += seen.count(name) == 1 ? 1U : 0U;
+        CHECK(once == stable.size());
+    }
+    stop = true;
+    disturber.join();
+}
+
+TEST_CASE("emptying trash looks into hex-named directories only, however deep", "[volumes][trash]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto root = f.dir.path();
+    const std::string hash(32, 'a');
+    const auto due = hash + ".trash." + std::to_string(seconds_from_now(-10));
+    const auto later = hash + ".trash." + std::to_string(seconds_from_now(1000));
+    for (const char* dir : {"", "aaa", "aaa/bbb", "0", ".aaa", "ABC", "xyz", "aaa/.b"}) {
+        directory_fixture::write_file(root / dir / due);
+        directory_fixture::write_file(root / dir / later);
+    }
+    directory_fixture::write_file(root / "aaa" / (hash + ".trash.x"));
+    const auto stats = run(f.volume->empty_trash(4, soon()));
+    REQUIRE(stats.has_value());
+    CHECK(stats->blocks_deleted == 4);
+    CHECK(stats->bytes_deleted == 4);
+    CHECK(stats->blocks_in_trash == 4);
+    for (const char* dir : {"", "aaa", "aaa/bbb", "0"}) CHECK_FALSE(fs::exists(root / dir / due));
+    for (const char* dir : {".aaa", "ABC", "xyz", "aaa/.b"}) CHECK(fs::exists(root / dir / due));
+    CHECK(f.count_files(later) == 8);
+}
+
+TEST_CASE("untrash takes the copy that would be deleted last", "[volumes][trash]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto name = random_name();
+    const auto path = f.path_of(name).string();
+    // In byte order the last is not the latest.
+    directory_fixture::write_file(path + ".trash.999999999", "old");
+    directory_fixture::write_file(path + ".trash.4000000000", "latest");
+    directory_fixture::write_file(path + ".trash.2000000000", "middle");
+    directory_fixture::write_file(path + ".trash.zzz", "no trash");
+    REQUIRE(run(f.volume->untrash(name, soon())).has_value());
+    CHECK(get(*f.volume, name).value().size() == 6);
+    CHECK(fs::exists(path + ".trash.999999999"));
+    CHECK(fs::exists(path + ".trash.2000000000"));
+}
+
+TEST_CASE("left-over temp files are removed at start: ours unless locked, others when old", "[volumes][sweep]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto dir = f.dir.path() / "abc";
+    const std::string stem = "tmp" + random_name("abc").hex();
+    const auto orphan = dir / (stem + "12345678901234567890");
+    const auto locked = dir / (stem + "12345678901234567891");
+    const auto young_foreign = dir / (stem + "1234567890");
+    const auto old_foreign = dir / (stem + "1234567891");
+    const auto other = dir / "tmpfile";
+    for (const auto& p : {orphan, young_foreign, old_foreign, other}) directory_fixture::write_file(p);
+    fs::last_write_time(old_foreign, fs::file_time_type::clock::now() - std::chrono::hours(25));
+    // The sweep of the fixture's own start may still run: the file is locked before it has its name.
+    directory_fixture::write_file(dir / "unnamed");
+    const unique_fd holder(::open((dir / "unnamed").c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
+    fs::rename(dir / "unnamed", locked);
+
+    SECTION("by the sweep after the start") {
+        f.open();
+        CHECK(eventually([&] { return !fs::exists(orphan) && !fs::exists(old_foreign); }));
+    }
+    SECTION("and whenever trash is emptied") {
+        REQUIRE(run(f.volume->empty_trash(1, soon())).has_value());
+        CHECK_FALSE(fs::exists(orphan));
+        CHECK_FALSE(fs::exists(old_foreign));
+    }
+    REQUIRE(run(f.volume->empty_trash(1, soon())).has_value());
+    CHECK(fs::exists(locked));
+    CHECK(fs::exists(young_foreign));
+    CHECK(fs::exists(other));
+}
+
+TEST_CASE("a lock that another process holds is waited for up to the deadline", "[volumes][lock]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto name = random_name();
+    REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+    const unique_fd holder(::open(f.path_of(name).c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
+    const auto shortly = [] { return deadline::in(std::chrono::milliseconds(150)); };
+    CHECK(is_error(run(f.volume->touch(name, shortly())), errc::timeout));
+    CHECK(is_error(run(f.volume->trash(name, trash_at_once(), shortly())), errc::timeout));
+    CHECK(get(*f.volume, name).has_value());  // Reading needs no lock.
+    ::flock(holder.get(), LOCK_UN);
+    CHECK(run(f.volume->touch(name, soon())).has_value());
+}
+
+// An ext4 file system of its own in a file, which can be frozen: calls that write to it then hang until it is thawed.
+class frozen_mount {
+  public:
+    frozen_mount() : dir_(in_memory()) {
+        const std::string image = (dir_.path() / "image").string();
+        fs::create_directory(point());
+        const std::string command = fmt::format(
+            "truncate -s 16M {0} && mkfs.ext4 -qF {0} && mount -o loop {0} {1}", image, point().string());
+        mounted_ = ::geteuid() == 0 && std::system((command + " >/dev/null 2>&1").c_str()) == 0;
+    }
+    ~frozen_mount() {
+        thaw();
+        if (mounted_) static_cast<void>(std::system(("umount -l " + point().string()).c_str()));
+    }
+    frozen_mount(const frozen_mount&) = delete;
+    frozen_mount& operator=(const frozen_mount&) = delete;
+
+    [[nodiscard]] fs::path point() const { return dir_.path() / "mnt"; }
+    [[nodiscard]] bool mounted() const { return mounted_; }
+    [[nodiscard]] bool freeze() {
+        const unique_fd fd(::open(point().c_str(), O_RDONLY | O_CLOEXEC));
+        frozen_ = ::ioctl(fd.get(), FIFREEZE, 0) == 0;
+        return frozen_;
+    }
+    void thaw() {
+        if (!std::exchange(frozen_, false)) return;
+        const unique_fd fd(::open(point().c_str(), O_RDONLY | O_CLOEXEC));
+        ::ioctl(fd.get(), FITHAW, 0);
+    }
+
+  private:
+    temp_dir dir_;
+    bool mounted_ = false;
+    bool frozen_ = false;
+};
+
+TEST_CASE("a volume whose threads all hang says so, fails fast, and recovers", "[volumes][hang]") {
+    frozen_mount disk;
+    if (!disk.mounted()) {
+        WARN("skipped: may not mount a file system of its own here");
+        return;
+    }
+    directory_fixture f({.free_bytes_min = 0, .threads_max = 2}, disk.point());
+    const auto name = random_name();
+    const auto content = random_bytes(10'000);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    std::unique_ptr<volumes::block_writer> writer = run(f.volume->create(random_name(), content.size(), soon())).value();
+    REQUIRE(run(writer->append(copy_to_heap_slice(content), soon())).has_value());
+    std::unique_ptr<volumes::block_writer> dropped = run(f.volume->create(random_name(), 4 * MiB, soon())).value();
+
+    REQUIRE(disk.freeze());
+    const auto shortly = [] { return deadline::in(std::chrono::milliseconds(200)); };
+    CHECK(is_error(run(writer->commit(std::nullopt, shortly())), errc::timeout));
+    CHECK_FALSE(f.volume->health().empty());
+    // What was appended can be continued elsewhere.
+    const auto back = make_heap_slice(content.size());
+    REQUIRE(run(writer->read_back(0, back, shortly())).value() == content.size());
+    CHECK(std::ranges::equal(back.bytes, content));
+    // A dropped writer whose job hangs holds up nobody.
+    REQUIRE(run(dropped->append(copy_to_heap_slice(random_bytes(300'000)), shortly())).has_value());
+    dropped.reset();
+    CHECK(is_error(run(f.volume->touch(name, shortly())), errc::timeout));
+    writer.reset();
+    disk.thaw();
+    REQUIRE(eventually([&] { return f.volume->health().empty(); }));
+    CHECK(eventually([&] { return f.count_files("tmp") == 0; }));
+    CHECK(get(*f.volume, name).value() == content);
+    CHECK(put(*f.volume, random_name(), content).has_value());
+
+    // Both threads hang: the next call does not wait for its deadline.
+    REQUIRE(disk.freeze());
+    for (int i = 0; i < 2; ++i) CHECK(is_error(run(f.volume->touch(name, shortly())), errc::timeout));
+    // On a busy machine it may take another call until both count as hung.
+    CHECK(eventually([&] { return is_error(run(f.volume->touch(name, shortly())), errc::unavailable); }));
+    CHECK(is_error(run(f.volume->create(random_name(), 10, soon())), errc::unavailable));
+    disk.thaw();
+    REQUIRE(eventually([&] { return run(f.volume->touch(name, soon())).has_value(); }));
+}
+
+TEST_CASE("a call that waits for its turn can be cancelled", "[volumes][serialize]") {
+    directory_fixture f({.serialize = true, .free_bytes_min = 0});
+    const auto name = random_name();
+    const auto other = random_name();
+    REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+    REQUIRE(put(*f.volume, other, random_bytes(10)).has_value());
+    const unique_fd holder(::open(f.path_of(name).c_str(), O_RDWR | O_CLOEXEC));
+    REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
+    asio::io_context context(1);
+    asio::cancellation_signal signal;
+    std::optional<result<void>> first;
+    std::optional<result<volumes::block_time>> second;
+    asio::co_spawn(context, f.volume->touch(name, deadline::in(std::chrono::seconds(2))),
+                   [&](std::exception_ptr, result<void> r) { first = std::move(r); });
+    const auto waiting = [](volumes::volume& v, md5_digest n) -> awaitable<result<volumes::block_time>> {
+        co_await asio::this_coro::throw_if_cancelled(false);
+        co_return co_await v.mtime(n, soon());
+    };
+    asio::co_spawn(context, waiting(*f.volume, other),
+                   asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, result<volumes::block_time> r) {
+                       second = std::move(r);
+                       ::flock(holder.get(), LOCK_UN);
+                   }));
+    asio::post(context, [&] { asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); }); });
+    context.run_for(std::chrono::seconds(10));
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(is_error(*second, errc::cancelled));
+    CHECK(first->has_value());
+}
+
+TEST_CASE("the counters have the Go daemon's names, and a miss is no error", "[volumes][stats]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto name = random_name();
+    REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+    auto stats = f.volume->stats();
+    CHECK(stats.errors.empty());
+    CHECK(stats.operations.at("create") == 1);
+    CHECK(stats.operations.at("rename") == 1);
+    CHECK(stats.operations.at("utimes") == 1);
+    CHECK(stats.operations.count("unlink") == 0);
+    CHECK(is_error(get(*f.volume, random_name("abc")), errc::not_found));
+    CHECK(f.volume->stats().errors.empty());
+    REQUIRE(run(f.volume->touch(name, soon())).has_value());
+    REQUIRE(run(f.volume->trash(name, trash_at_once(std::chrono::hours(0)), soon())).has_value());
+    stats = f.volume->stats();
+    CHECK(stats.operations.at("flock") == 2);
+    CHECK(stats.operations.at("unlink") == 1);
+    CHECK(stats.bytes_out == 10);
+    CHECK(f.volume->device_id().ends_with(f.dir.path().string()));
+}
+
+TEST_CASE("try_open and try_read_at serve what is in memory without a thread", "[volumes][cached]") {
+    directory_fixture f({.direct = volumes::direct_io::off, .free_bytes_min = 0});
+    const auto name = random_name();
+    const auto content = random_bytes(100'000);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    auto opened = f.volume->try_open(name);
+    if (!opened) {
+        WARN("skipped: this kernel or file system has no cached open");
+        return;
+    }
+    REQUIRE(opened->has_value());
+    bytes into(content.size());
+    CHECK((**opened)->try_read_at(0, into) == content.size());
+    CHECK(into == content);
+    CHECK((**opened)->try_read_at(content.size(), into) == std::size_t{0});
+}
+
+TEST_CASE("directory syncs are shared by those who wait", "[volumes][sync]") {
+    const temp_dir dir;
+    const unique_fd fd(::open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    volumes::directory::dir_sync syncs;
+    constexpr unsigned long threads = 8;
+    constexpr unsigned long rounds = 50;
+    std::atomic<int> failures = 0;
+    std::vector<std::thread> workers;
+    for (unsigned long t = 0; t < threads; ++t) {
+        workers.emplace_back([&, t] {
+            for (unsigned long i = 0; i < rounds; ++i) {
+                directory_fixture::write_file(dir.path() / fmt::format("{}-{}", t, i));
+                failures += syncs.sync(1, fd.get()) == 0 ? 0 : 1;
+            }
+        });
+    }
+    for (auto& w : workers) w.join();
+    CHECK(failures == 0);
+    CHECK(syncs.calls() >= rounds);
+    CHECK(syncs.calls() < threads * rounds);
+    CHECK(syncs.sync(2, -1) == EBADF);  // An error reaches the caller.
+}
+
+}  // namespace keepstore::test

@@ -1,0 +1,256 @@
+// Writers of a Directory volume: every way in which one can end.
+#include "tests/volumes/directory/directory_fixture.hpp"
+#include "volumes/directory/write_queue.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <sys/mount.h>
+#include <sys/resource.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <csignal>
+
+namespace keepstore::test {
+namespace {
+
+using volumes::block_writer;
+
+bytes read_back_all(block_writer& w, std::size_t limit, std::size_t piece) {
+    bytes out;
+    while (out.size() < limit) {
+        const auto into = make_heap_slice(piece);
+        const auto n = run(w.read_back(out.size(), into, soon()));
+        REQUIRE(n.has_value());
+        if (*n == 0) break;
+        out.insert(out.end(), into.bytes.begin(), into.bytes.begin() + static_cast<std::ptrdiff_t>(*n));
+    }
+    return out;
+}
+
+// Appends `content` in pieces until the writer says no. \returns bytes that it took.
+std::size_t append_all(block_writer& w, const bytes& content, std::size_t piece, result<void>& last) {
+    std::size_t taken = 0;
+    while (taken < content.size()) {
+        const auto n = std::min(piece, content.size() - taken);
+        last = run(w.append(copy_to_heap_slice(std::span(content).subspan(taken, n)), soon()));
+        if (!last) break;
+        taken += n;
+    }
+    return taken;
+}
+
+// A file size limit for this process, as cheap a full disk as there is: EFBIG in mid-block.
+class file_size_limit {
+  public:
+    explicit file_size_limit(rlim_t bytes_max) {
+        ::signal(SIGXFSZ, SIG_IGN);
+        ::getrlimit(RLIMIT_FSIZE, &before_);
+        const rlimit now{bytes_max, before_.rlim_max};
+        ::setrlimit(RLIMIT_FSIZE, &now);
+    }
+    ~file_size_limit() { ::setrlimit(RLIMIT_FSIZE, &before_); }
+    file_size_limit(const file_size_limit&) = delete;
+    file_size_limit& operator=(const file_size_limit&) = delete;
+
+  private:
+    rlimit before_{};
+};
+
+}  // namespace
+
+TEST_CASE("a dropped writer's temp file goes away, wherever it was dropped", "[volumes][writer]") {
+    for (const auto& parent : {on_disk(), in_memory()}) {
+        directory_fixture f({.free_bytes_min = 0}, parent);
+        for (unsigned pieces = 0; pieces < 24; ++pieces) {
+            auto writer = run(f.volume->create(random_name("abc"), 8 * MiB, soon()));
+            REQUIRE(writer.has_value());
+            for (unsigned i = 0; i < pieces; ++i) {
+                const auto content = random_bytes(100'000);
+                REQUIRE(run((*writer)->append(copy_to_heap_slice(content), soon())).has_value());
+            }
+        }
+        REQUIRE(eventually([&] { return f.count_files("tmp") == 0; }));
+        CHECK(index_names(*f.volume).value().empty());
+    }
+}
+
+TEST_CASE("a small block has no file before its commit", "[volumes][writer]") {
+    directory_fixture f({.free_bytes_min = 0});
+    auto writer = run(f.volume->create(random_name(), 1000, soon()));
+    REQUIRE(run((*writer)->append(copy_to_heap_slice(random_bytes(1000)), soon())).has_value());
+    CHECK(std::filesystem::is_empty(f.dir.path()));
+    REQUIRE(run((*writer)->commit(std::nullopt, soon())).has_value());
+    CHECK(f.volume->stats().operations.at("create") == 1);
+}
+
+TEST_CASE("append suspends while more than the queue's bytes wait, not longer", "[volumes][writer]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto content = random_bytes(16 * MiB);
+    for (const std::size_t queue : {std::size_t{1}, 256 * KiB, 64 * MiB}) {
+        const auto name = random_name();
+        auto writer = run(f.volume->create(name, content.size(), soon()));
+        REQUIRE(writer.has_value());
+        (*writer)->set_queue_bytes(queue);
+        result<void> last;
+        REQUIRE(append_all(**writer, content, 300'000, last) == content.size());
+        REQUIRE(run((*writer)->commit(std::nullopt, soon())).has_value());
+        CHECK(get(*f.volume, name).value() == content);
+    }
+}
+
+TEST_CASE("slices are released when they are written or the writer is dropped", "[volumes][writer]") {
+    class counting_owner final : public buffer_owner {
+      public:
+        explicit counting_owner(std::atomic<int>& alive) : alive_(alive), bytes(256 * KiB) { ++alive_; }
+        ~counting_owner() override { --alive_; }
+        std::atomic<int>& alive_;
+        std::vector<std::byte> bytes;
+
+      private:
+        void recycle() noexcept override { delete this; }
+    };
+    std::atomic<int> alive = 0;
+    const auto slice = [&](std::size_t size) {
+        auto* const owner = new counting_owner(alive);
+        return const_slice{std::span<const std::byte>(owner->bytes).first(size), buffer_ref(owner)};
+    };
+    directory_fixture f({.direct = volumes::direct_io::on, .free_bytes_min = 0});
+    for (const bool commit : {true, false}) {
+        auto writer = run(f.volume->create(random_name(), 4 * MiB, soon()));
+        // Lengths that leave a part of a page over: that must not keep a whole chunk.
+        for (int i = 0; i < 10; ++i) REQUIRE(run((*writer)->append(slice(200'001), soon())).has_value());
+        REQUIRE(eventually([&] { return alive == 0; }));
+        REQUIRE(run((*writer)->append(slice(3), soon())).has_value());
+        if (commit) REQUIRE(run((*writer)->commit(std::nullopt, soon())).has_value());
+        writer = fail(errc::cancelled);
+        REQUIRE(eventually([&] { return alive == 0; }));
+    }
+}
+
+TEST_CASE("after a failed write everything appended can be read back", "[volumes][writer]") {
+    for (const auto mode : {volumes::direct_io::off, volumes::direct_io::on}) {
+        directory_fixture f({.direct = mode, .free_bytes_min = 0});
+        const auto content = random_bytes(4 * MiB);
+        auto writer = run(f.volume->create(random_name(), std::nullopt, soon()));
+        REQUIRE(writer.has_value());
+        result<void> last;
+        std::size_t taken = 0;
+        {
+            const file_size_limit limit(1'000'000);
+            taken = append_all(**writer, content, 100'000, last);
+            if (last) last = run((*writer)->commit(std::nullopt, soon()));
+        }
+        REQUIRE_FALSE(last.has_value());
+        CHECK(last.error() == errc::no_space);
+        CHECK(f.volume->stats().errors.at("*fs.PathError") >= 1);
+        for (const std::size_t piece : {std::size_t{70'001}, 256 * KiB}) {
+            const auto back = read_back_all(**writer, content.size(), piece);
+            // Of the append that failed the bytes may be there or not.
+            CHECK(back.size() >= taken);
+            CHECK(back.size() <= std::min(content.size(), taken + 100'000));
+            CHECK(std::equal(back.begin(), back.end(), content.begin()));
+        }
+        // Nothing is left under any name, the error stays, and the volume is fine.
+        CHECK(f.count_files("tmp") == 0);
+        CHECK_FALSE(run((*writer)->append(copy_to_heap_slice(random_bytes(1)), soon())).has_value());
+        CHECK_FALSE(run((*writer)->commit(std::nullopt, soon())).has_value());
+        CHECK(put(*f.volume, random_name(), content).has_value());
+    }
+}
+
+TEST_CASE("a full file system is no_space, marks the volume, and is left as soon as there is space again",
+          "[volumes][writer][full]") {
+    temp_dir mount_point(in_memory());
+    if (::mount("tmpfs", mount_point.path().c_str(), "tmpfs", 0, "size=3m") != 0) {
+        WARN("skipped: may not mount a small tmpfs here");
+        return;
+    }
+    {
+        directory_fixture f({.free_bytes_min = 1 * MiB}, mount_point.path());
+        const auto content = random_bytes(1536 * KiB);
+        const auto first = random_name();
+        REQUIRE(put(*f.volume, first, content).has_value());
+        const auto refused = put(*f.volume, random_name(), random_bytes(2 * MiB));
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error() == errc::no_space);
+        CHECK(std::filesystem::is_symlink(f.dir.path() / "full"));
+        CHECK(f.count_files("tmp") == 0);
+        CHECK(is_error(run(f.volume->create(random_name(), 1, soon())), errc::no_space));
+        REQUIRE(run(f.volume->trash(first, trash_at_once(std::chrono::nanoseconds(0)), soon())).has_value());
+        const auto freed = std::chrono::steady_clock::now();
+        REQUIRE(eventually([&] { return put(*f.volume, first, random_bytes(1000)).has_value(); }));
+        CHECK(std::chrono::steady_clock::now() - freed < std::chrono::seconds(8));  // 5, and what a busy machine adds.
+        CHECK_FALSE(std::filesystem::is_symlink(f.dir.path() / "full"));
+    }
+    ::umount(mount_point.path().c_str());
+}
+
+TEST_CASE("commit stores the attribute with the block", "[volumes][writer]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto name = random_name();
+    const auto value = random_bytes(100);
+    auto writer = run(f.volume->create(name, 10, soon()));
+    REQUIRE(run((*writer)->append(copy_to_heap_slice(random_bytes(10)), soon())).has_value());
+    REQUIRE(run((*writer)->commit(std::pair(std::string("keepstore.test"), value), soon())).has_value());
+    auto reader = run(f.volume->open(name, soon()));
+    CHECK(run((*reader)->read_attribute("keepstore.test", soon())).value() == value);
+    bytes raw(200);
+    CHECK(::getxattr(f.path_of(name).c_str(), "user.keepstore.test", raw.data(), raw.size()) == 100);
+}
+
+TEST_CASE("batches for direct writes are whole pages at good addresses and lose nothing", "[volumes][writer]") {
+    using volumes::directory::write_queue;
+    for (int round = 0; round < 200; ++round) {
+        const auto content = random_bytes(1 + test_random()() % 200'000);
+        auto* const memory = static_cast<std::byte*>(std::aligned_alloc(4096, 256 * KiB));
+        std::ranges::copy(content, memory);
+        const std::shared_ptr<std::byte> keep(memory, [](std::byte* p) { std::free(p); });
+        write_queue queue;
+        bytes file;
+        std::size_t pushed = 0;
+        bool direct = true;
+        while (file.size() < content.size()) {
+            if (pushed < content.size()) {
+                const auto n = std::min<std::size_t>(content.size() - pushed, 1 + test_random()() % 30'000);
+                // Mostly pieces of one chunk; sometimes bytes from elsewhere, at any address.
+                if (test_random()() % 8 == 0) {
+                    queue.push(copy_to_heap_slice(std::span(content).subspan(pushed, n)));
+                } else {
+                    queue.push({std::span<const std::byte>(memory + pushed, n), {}});
+                }
+                pushed += n;
+                if (test_random()() % 2 == 0) continue;
+            }
+            bool irregular = false;
+            auto batch = direct ? queue.next_direct(512, irregular) : queue.next_buffered();
+            if (direct && batch.bytes > 0) {
+                REQUIRE(batch.offset % 4096 == 0);
+                for (const auto& p : batch.pieces) {
+                    REQUIRE(p.iov_len % 4096 == 0);
+                    REQUIRE(reinterpret_cast<std::uintptr_t>(p.iov_base) % 512 == 0);
+                }
+            }
+            if (direct && (irregular || (batch.bytes == 0 && pushed == content.size()))) {
+                direct = false;
+                continue;
+            }
+            REQUIRE(batch.offset == file.size());
+            bytes rest(content.size());
+            const auto waiting = queue.copy_waiting(file.size(), rest);
+            REQUIRE(waiting == pushed - file.size());
+            REQUIRE(std::equal(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(waiting),
+                               content.begin() + static_cast<std::ptrdiff_t>(file.size())));
+            for (const auto& p : batch.pieces) {
+                const auto* const from = static_cast<const std::byte*>(p.iov_base);
+                file.insert(file.end(), from, from + p.iov_len);
+            }
+            queue.finish(batch);
+            REQUIRE(queue.written_bytes() == file.size());
+            REQUIRE(queue.total_bytes() == pushed);
+        }
+        REQUIRE(file == content);
+    }
+}
+
+}  // namespace keepstore::test

@@ -1,0 +1,235 @@
+// What a fetch does for its readers when memory is short, with a service that sends a block as far as the test says.
+#include "tests/contract/volume_harness.hpp"
+#include "tests/net/client/script_server.hpp"
+#include "tests/volumes/stub_volume.hpp"
+#include "volumes/s3/access.hpp"
+#include "volumes/s3/fetch.hpp"
+#include "volumes/s3/s3_core.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <condition_variable>
+#include <ctime>
+#include <thread>
+
+namespace keepstore::test {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+using volumes::s3::fetch;
+using volumes::s3::s3_core;
+
+/// Answers each GET with the same content, of which it sends no more than it is told.
+class paced_service {
+  public:
+    explicit paced_service(const bytes& content)
+        : content_(reinterpret_cast<const char*>(content.data()), content.size()),
+          server_([this](peer& p, int) { serve(p); }) {}
+    ~paced_service() {
+        {
+            const std::lock_guard lock(mutex_);
+            over_ = true;
+        }
+        changed_.notify_all();
+        server_.stop();
+    }
+    paced_service(const paced_service&) = delete;
+    paced_service& operator=(const paced_service&) = delete;
+
+    void send_upto(std::size_t position) {
+        {
+            const std::lock_guard lock(mutex_);
+            upto_ = position;
+        }
+        changed_.notify_all();
+    }
+    [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(server_.port()); }
+
+  private:
+    void serve(peer& p) {
+        while (!p.head().empty()) {
+            p.send("HTTP/1.1 200 OK\r\nETag: \"e\"\r\nLast-Modified: Mon, 12 Oct 2009 17:50:03 GMT\r\nContent-Length: " +
+                   std::to_string(content_.size()) + "\r\n\r\n");
+            std::size_t sent = 0;
+            while (sent < content_.size()) {
+                std::size_t now = 0;
+                {
+                    std::unique_lock lock(mutex_);
+                    changed_.wait(lock, [&] { return over_ || upto_ > sent; });
+                    if (over_) return;
+                    now = upto_;
+                }
+                if (!p.send(std::string_view(content_).substr(sent, now - sent))) return;
+                sent = now;
+            }
+        }
+    }
+
+    const std::string content_;
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    std::size_t upto_ = 0;  ///< Guarded by mutex_.
+    bool over_ = false;     ///< Guarded by mutex_.
+    script_server server_;
+};
+
+/// The inside of a volume, without the probes of one.
+class bare_core {
+  public:
+    bare_core(const paced_service& service, std::size_t memory_bytes) {
+        auto o = stub_options(service.url(), 1);
+        o.fetch_memory_bytes = memory_bytes;
+        auto access = volumes::s3::make_access(o);
+        if (!access) throw std::runtime_error(access.error().text);
+        auto client = s3::client::make(std::move(access->client), std::move(access->keys));
+        if (!client) throw std::runtime_error(client.error().text);
+        core_ = std::make_shared<s3_core>(std::move(o), std::move(*client));
+    }
+    ~bare_core() { core_->loops.stop(); }
+    bare_core(const bare_core&) = delete;
+    bare_core& operator=(const bare_core&) = delete;
+
+    [[nodiscard]] std::shared_ptr<fetch> make_fetch() const {
+        return std::make_shared<fetch>(core_, volumes::s3::fetch_target{.name = random_name()});
+    }
+    [[nodiscard]] std::size_t held_bytes() const { return core_->memory->held_bytes(); }
+
+  private:
+    std::shared_ptr<s3_core> core_;
+};
+
+std::chrono::nanoseconds cpu_time() {
+    timespec t{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
+    return seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
+}
+
+bool until(const std::function<bool()>& holds) {
+    const auto limit = deadline::in(seconds(30));
+    while (!holds()) {
+        if (limit.passed()) return false;
+        std::this_thread::sleep_for(milliseconds(1));
+    }
+    return true;
+}
+
+/// Reads from `at` to the end, or until it is told to go elsewhere. \returns where that was.
+std::size_t read_on(fetch& f, unsigned reader, const bytes& content, std::size_t at) {
+    while (at < content.size()) {
+        const auto piece = run(f.read(reader, at, limits::chunk_size_bytes, soon()));
+        if (!piece || piece->elsewhere) return at;
+        const auto got = piece->bytes.bytes;
+        const auto expected = std::span(content).subspan(at, got.size());
+        if (!std::ranges::equal(got, expected)) throw std::runtime_error("wrong bytes");
+        at += got.size();
+    }
+    return at;
+}
+
+/// A read on a loop that the test turns by hand.
+class held_read {
+  public:
+    held_read(fetch& f, unsigned reader, std::uint64_t offset) {
+        asio::co_spawn(context_, work(f, reader, offset),
+                       asio::bind_cancellation_slot(signal_.slot(), [this](std::exception_ptr, result<fetch::piece> r) {
+                           outcome.emplace(std::move(r));
+                       }));
+    }
+    /// Until it has ended; for that long.
+    bool turn(std::chrono::nanoseconds limit) {
+        context_.restart();
+        context_.run_for(limit);
+        return outcome.has_value();
+    }
+    void cancel() { signal_.emit(asio::cancellation_type::total); }
+
+    std::optional<result<fetch::piece>> outcome;
+
+  private:
+    static awaitable<result<fetch::piece>> work(fetch& f, unsigned reader, std::uint64_t offset) {
+        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+        co_await asio::this_coro::throw_if_cancelled(false);
+        co_return co_await f.read(reader, offset, limits::chunk_size_bytes, deadline::never());
+    }
+
+    asio::io_context& context_ = new_context();
+    asio::cancellation_signal signal_;
+};
+
+/// Whether the process does nothing for a while.
+bool rests() {
+    std::this_thread::sleep_for(milliseconds(50));  // For what is still to be done.
+    const auto before = cpu_time();
+    std::this_thread::sleep_for(milliseconds(500));
+    return cpu_time() - before < milliseconds(50);
+}
+
+}  // namespace
+
+TEST_CASE("a fetch does nothing for a reader who waits no more, and goes on with those who read",
+          "[volumes][s3][sharing][stub]") {
+    const auto content = random_bytes(4 * MiB);
+    paced_service service(content);
+    const bare_core core(service, 2 * limits::chunk_size_bytes);
+    const auto f = core.make_fetch();
+    const auto slow = f->start();
+    REQUIRE(run(f->opened(soon())).has_value());
+    const auto quick = f->join();
+    REQUIRE(quick.has_value());
+    // Further than memory reaches when the slow one holds all of it.
+    const auto ahead = limits::s3_skip_bytes_max;
+    SECTION("for want of time") {
+        CHECK(is_error(run(f->read(*quick, ahead, 1000, deadline::in(milliseconds(20)))), errc::timeout));
+    }
+    SECTION("cancelled") {
+        held_read read(*f, *quick, ahead);
+        REQUIRE_FALSE(read.turn(milliseconds(20)));
+        read.cancel();
+        REQUIRE(read.turn(seconds(30)));
+        CHECK(is_error(*read.outcome, errc::cancelled));
+    }
+    f->leave(*quick);
+    service.send_upto(content.size());
+    REQUIRE(until([&] { return core.held_bytes() == 2 * limits::chunk_size_bytes; }));
+    CHECK(rests());
+    CHECK(read_on(*f, slow, content, 0) == content.size());
+    f->leave(slow);
+}
+
+TEST_CASE("whoever has read all that there is gets more when a read that was in its way has ended",
+          "[volumes][s3][sharing][stub]") {
+    const auto chunk = limits::chunk_size_bytes;
+    const auto content = random_bytes(4 * MiB);
+    paced_service service(content);
+    const bare_core core(service, 2 * chunk);
+    const auto f = core.make_fetch();
+    const auto slow = f->start();
+    REQUIRE(run(f->opened(soon())).has_value());
+    const auto quick = f->join();
+    REQUIRE(quick.has_value());
+    // The slow one waits for the first piece; when that comes its loop is busy with something else.
+    held_read first(*f, slow, 0);
+    REQUIRE_FALSE(first.turn(milliseconds(20)));
+    service.send_upto(content.size());
+    for (const std::size_t at : {std::size_t{0}, chunk}) {
+        CHECK(run(f->read(*quick, at, chunk, soon()))->bytes.size() == chunk);
+    }
+    held_read next(*f, *quick, 2 * chunk);
+    REQUIRE_FALSE(next.turn(milliseconds(20)));  // All memory is for what the slow one is about to take.
+    CHECK(rests());
+    REQUIRE(first.turn(seconds(30)));
+    CHECK(first.outcome->value().bytes.size() == chunk);
+    first.outcome.reset();
+    // It reads no more, as whoever sends to a slow client; the quick one does not wait for that.
+    REQUIRE(next.turn(seconds(30)));
+    const auto got = next.outcome->value().bytes.size();
+    CHECK(got > 0);
+    next.outcome.reset();
+    // What it has had may be gone by now.
+    CHECK(read_on(*f, *quick, content, 2 * chunk + got) == content.size());
+    f->leave(*quick);
+    f->leave(slow);
+}
+
+}  // namespace keepstore::test

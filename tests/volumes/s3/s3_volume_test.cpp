@@ -1,0 +1,683 @@
+// What is particular to S3 volumes, on a real S3 server.
+#include "tests/volumes/s3/s3_fixture.hpp"
+#include "tests/volumes/s3/tcp_relay.hpp"
+#include "volumes/s3/attribute.hpp"
+
+#include <catch2/catch.hpp>
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+
+namespace keepstore::test {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+s3_fixture make_fixture() {
+    return s3_fixture([](volumes::s3_options& o) {
+        o.protect_for = hours(1);
+        o.trash_lifetime = hours(1);
+    });
+}
+
+/// Counts the bytes that are held, as the pool would.
+class counted_memory {
+  public:
+    const_slice make(std::span<const std::byte> content) {
+        auto* const owner = new piece(*this, content);
+        const buffer_ref share(owner);
+        return {owner->bytes, share};
+    }
+    std::atomic<std::size_t> held = 0;
+
+  private:
+    struct piece final : buffer_owner {
+        piece(counted_memory& h, std::span<const std::byte> content) : home(h), bytes(content.begin(), content.end()) {
+            home.held += bytes.size();
+        }
+        void recycle() noexcept override {
+            home.held -= bytes.size();
+            delete this;
+        }
+        counted_memory& home;
+        const keepstore::test::bytes bytes;
+    };
+};
+
+awaitable<result<bytes>> read_in_order(volumes::block_reader& reader, std::size_t piece) {
+    bytes out(static_cast<std::size_t>(reader.size()));
+    std::size_t at = 0;
+    while (at < out.size()) {
+        const auto into = make_heap_slice(std::min(piece, out.size() - at));
+        auto n = co_await reader.read_at(at, into, soon());
+        if (!n) co_return std::unexpected(n.error());
+        if (*n == 0) co_return fail(errc::io_error, "ends early");
+        std::copy_n(into.bytes.begin(), *n, out.begin() + static_cast<std::ptrdiff_t>(at));
+        at += *n;
+    }
+    co_return out;
+}
+
+awaitable<result<bytes>> open_and_read(volumes::volume& v, md5_digest name) {
+    auto reader = co_await v.open(name, soon());
+    if (!reader) co_return std::unexpected(reader.error());
+    auto got = co_await read_in_order(**reader, 256 * KiB);
+    co_return got;
+}
+
+}  // namespace
+
+TEST_CASE("a block is stored with two requests and read with one", "[volumes][s3]") {
+    auto f = make_fixture();
+    // The first small block is used for finding out what the service can do.
+    REQUIRE(put(*f.volume, md5_name({}), {}).has_value());
+    for (const std::size_t size : {std::size_t{1}, 64 * KiB, 3 * MiB, 64 * MiB}) {
+        CAPTURE(size);
+        const auto content = random_bytes(size);
+        const auto name = md5_name(content);
+        const auto puts = f.requests("put");
+        const auto gets = f.requests("get");
+        const auto heads = f.requests("head");
+        REQUIRE(put(*f.volume, name, content).has_value());
+        CHECK(f.requests("put") == puts + 2);
+        CHECK(get(*f.volume, name).value() == content);
+        CHECK(f.requests("get") == gets + 1);
+        CHECK(f.requests("head") == heads);
+        CHECK(f.head_object(name.hex())->etag == name.hex());
+        CHECK(f.head_object("recent/" + name.hex())->size == 0);
+    }
+}
+
+TEST_CASE("a small block is put without looking first, and what is there is compared", "[volumes][s3]") {
+    auto f = make_fixture();
+    CHECK_FALSE(f.volume->compares_on_commit(1000));
+    REQUIRE(put(*f.volume, md5_name({}), {}).has_value());
+    REQUIRE(f.volume->compares_on_commit(1000));
+    CHECK_FALSE(f.volume->compares_on_commit(1 * MiB));
+    CHECK_FALSE(f.volume->compares_on_commit(std::nullopt));
+    const auto content = random_bytes(100'000);
+    const auto name = md5_name(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    CHECK(f.requests("get") == 0);
+    const auto etag_time = f.head_object(name.hex())->last_modified;
+    s3_fixture::settle();
+    // Equal: it stays, with a new time.
+    REQUIRE(put(*f.volume, name, content).has_value());
+    CHECK(f.requests("get") == 1);
+    CHECK(f.head_object(name.hex())->last_modified == etag_time);
+    CHECK(f.head_object("recent/" + name.hex())->last_modified > etag_time);
+    // Rotten, in each way: replaced.
+    auto flipped = content;
+    flipped.back() ^= std::byte{1};
+    for (const auto& rotten : {flipped, bytes(content.begin(), content.end() - 1), bytes{}, random_bytes(200'000)}) {
+        f.put_object(name.hex(), rotten);
+        REQUIRE(put(*f.volume, name, content).has_value());
+        CHECK(get(*f.volume, name).value() == content);
+    }
+}
+
+TEST_CASE("a block is never replaced by another with the same MD5", "[volumes][s3]") {
+    // The pair of Wang, Feng, Lai and Yu (2004), as in the Go daemon's tests.
+    const auto from_hex = [](std::string_view hex) {
+        bytes out;
+        for (std::size_t i = 0; i < hex.size(); i += 2) {
+            out.push_back(static_cast<std::byte>(std::stoi(std::string(hex.substr(i, 2)), nullptr, 16)));
+        }
+        return out;
+    };
+    const auto one = from_hex(
+        "d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a"
+        "085125e8f7cdc99fd91dbdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0"
+        "e99f33420f577ee8ce54b67080a80d1ec69821bcb6a8839396f9652b6ff72a70");
+    const auto two = from_hex(
+        "d131dd02c5e6eec4693d9a0698aff95c2fcab50712467eab4004583eb8fb7f8955ad340609f4b30283e4888325f1415a"
+        "085125e8f7cdc99fd91dbd7280373c5bd8823e3156348f5bae6dacd436c919c6dd53e23487da03fd02396306d248cda0"
+        "e99f33420f577ee8ce54b67080280d1ec69821bcb6a8839396f965ab6ff72a70");
+    REQUIRE(one != two);
+    REQUIRE(md5_name(one) == md5_name(two));
+    auto f = make_fixture();
+    REQUIRE(put(*f.volume, md5_name({}), {}).has_value());
+    REQUIRE(put(*f.volume, md5_name(one), one).has_value());
+    CHECK(is_error(put(*f.volume, md5_name(two), two), errc::collision));
+    CHECK(get(*f.volume, md5_name(one)).value() == one);
+}
+
+TEST_CASE("S3 refuses a block whose content is not what its name says, and keeps nothing", "[volumes][s3]") {
+    auto f = make_fixture();
+    for (const std::size_t size : {std::size_t{1000}, 2 * MiB}) {
+        for (const bool size_known : {true, false}) {
+            const auto name = random_name();
+            const auto known = size_known ? std::optional<std::uint64_t>(size) : std::nullopt;
+            const auto written = run(write_block(*f.volume, name, random_bytes(size), known, 256 * KiB));
+            CHECK_FALSE(written.has_value());
+            CHECK_FALSE(f.head_object(name.hex()).has_value());
+            CHECK_FALSE(f.head_object("recent/" + name.hex()).has_value());
+        }
+    }
+}
+
+TEST_CASE("a block of unknown size becomes one object, with what is checked on its way", "[volumes][s3]") {
+    auto f = make_fixture();
+    const auto content = random_bytes(12 * MiB + 5);
+    const auto name = md5_name(content);
+    REQUIRE(run(write_block(*f.volume, name, content, std::nullopt, 256 * KiB)).has_value());
+    CHECK(get(*f.volume, name).value() == content);
+    CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.empty());
+    // Dropped after a part was sent: the upload is aborted.
+    {
+        auto writer = run(f.volume->create(random_name(), std::nullopt, soon()));
+        REQUIRE(writer.has_value());
+        for (int i = 0; i < 24; ++i) {
+            REQUIRE(run((*writer)->append(copy_to_heap_slice(random_bytes(256 * KiB)), soon())).has_value());
+        }
+        CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.size() == 1);
+    }
+    const auto limit = deadline::in(seconds(40));
+    while (!run(f.objects().list_uploads("", "", "", soon())).value().uploads.empty()) REQUIRE_FALSE(limit.passed());
+}
+
+TEST_CASE("a block in parts is a block like any other", "[volumes][s3][parts]") {
+    s3_fixture f([](volumes::s3_options& o) {
+        o.trash_lifetime = hours(1);
+        o.prefix_length = 3;
+        o.always_parts = true;
+    });
+    const auto content = random_bytes(20 * MiB + 3);
+    const auto name = md5_name(content);
+    const auto value = random_bytes(100);
+    for (int round = 0; round < 2; ++round) {  // The second one replaces the first.
+        auto writer = run(f.volume->create(name, content.size(), soon()));
+        REQUIRE(writer.has_value());
+        REQUIRE(run((*writer)->append(copy_to_heap_slice(content), soon())).has_value());
+        REQUIRE(run((*writer)->commit(std::pair("keepstore.waypoints", value), soon())).has_value());
+    }
+    const auto key = volumes::s3::object_names(3).block(name);
+    CHECK(f.head_object(key)->etag.ends_with("-5"));
+    CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.empty());
+    CHECK(get(*f.volume, name).value() == content);
+    {
+        auto reader = run(f.volume->open(name, soon()));
+        REQUIRE(reader.has_value());
+        CHECK(run((*reader)->read_attribute("keepstore.waypoints", soon())).value() == value);
+    }
+    // The copies inside the bucket are of an object whose ETag is no MD5.
+    s3_fixture::settle();
+    REQUIRE(run(f.volume->trash(name, {.protect_for = {}, .lifetime = hours(1)}, soon())) == volumes::trash_outcome::trashed);
+    CHECK(is_error(get(*f.volume, name), errc::not_found));
+    REQUIRE(run(f.volume->untrash(name, soon())).has_value());
+    CHECK(get(*f.volume, name).value() == content);
+}
+
+TEST_CASE("where a connection is slow a lone writer or reader gets several", "[volumes][s3][parts][ranges]") {
+    auto f = make_fixture();
+    tcp_relay far(f.port());
+    far.limit_rate(30 << 20);
+    auto options = f.options;
+    options.endpoint = far.url();
+    const auto volume = std::move(*volumes::open_s3_volume(options));
+    using clock = std::chrono::steady_clock;
+    std::vector<std::pair<md5_digest, bytes>> written;
+    std::vector<clock::duration> took;
+    std::vector<std::string> etags;
+    for (int i = 0; i < 2; ++i) {
+        auto content = random_bytes(32 * MiB);
+        const auto name = md5_name(content);
+        const auto begin = clock::now();
+        REQUIRE(run(write_block(*volume, name, content, content.size(), 256 * KiB)).has_value());
+        took.push_back(clock::now() - begin);
+        etags.push_back(f.head_object(name.hex())->etag);
+        written.emplace_back(name, std::move(content));
+    }
+    CHECK(etags[0].find('-') == std::string::npos);
+    CHECK(etags[1].ends_with("-7"));
+    CHECK(took[1] < took[0]);
+
+    const auto gets = [&] { return volume->stats().operations["get"]; };
+    // \returns how many GETs it took.
+    const auto read = [&](std::size_t which) {
+        const auto& [name, content] = written[which];
+        const auto before = gets();
+        const auto begin = clock::now();
+        auto reader = run(volume->open_for(name, {.size = content.size()}, soon()));
+        REQUIRE(reader.has_value());
+        CHECK(run(read_in_order(**reader, 256 * KiB)).value() == content);
+        took.push_back(clock::now() - begin);
+        return gets() - before;
+    };
+    took.clear();
+    CHECK(read(0) == 1);
+    // The volume may learn of its end a moment after us.
+    const auto limit = deadline::in(seconds(30));
+    while (read(1) != 8) REQUIRE_FALSE(limit.passed());
+    CHECK(took.back() < took.front());
+}
+
+TEST_CASE("uploads that a killed daemon has left are aborted at the start, and no others", "[volumes][s3]") {
+    auto f = make_fixture();
+    const auto begin = [&](const std::string& key) {
+        return run(f.objects().create_multipart(key, {}, soon())).value();
+    };
+    static_cast<void>(begin(random_name().hex()));
+    static_cast<void>(begin("somebody/else"));
+    const auto uploads = [&] { return run(f.objects().list_uploads("", "", "", soon())).value().uploads.size(); };
+    REQUIRE(uploads() == 2);
+    {
+        // Young ones may be at work.
+        const auto other = f.open();
+        while (other->stats().operations["list"] == 0) std::this_thread::yield();
+    }
+    CHECK(uploads() == 2);
+    f.clock_shift = hours(25);
+    const auto late = f.open();
+    const auto limit = deadline::in(seconds(40));
+    while (uploads() == 2) REQUIRE_FALSE(limit.passed());
+    CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.at(0).key == "somebody/else");
+}
+
+TEST_CASE("a writer holds no more than its queue and one piece", "[volumes][s3][memory]") {
+    auto f = make_fixture();
+    counted_memory memory;
+    const std::size_t queue = 512 * KiB;
+    const auto content = random_bytes(24 * MiB);
+    const auto name = md5_name(content);
+    auto writer = run(f.volume->create(name, content.size(), soon()));
+    REQUIRE(writer.has_value());
+    (*writer)->set_queue_bytes(queue);
+    std::size_t most = 0;
+    for (std::size_t at = 0; at < content.size(); at += 256 * KiB) {
+        auto piece = memory.make(std::span(content).subspan(at, 256 * KiB));
+        REQUIRE(run((*writer)->append(std::move(piece), soon())).has_value());
+        most = std::max(most, memory.held.load());
+    }
+    CHECK(most <= queue + 256 * KiB);
+    CHECK(is_error(get(*f.volume, name), errc::not_found));
+    REQUIRE(run((*writer)->commit(std::nullopt, soon())).has_value());
+    writer->reset();
+    CHECK(memory.held == 0);
+    CHECK(get(*f.volume, name).value() == content);
+}
+
+TEST_CASE("the attribute of a block lies with its marker and outlives a touch", "[volumes][s3]") {
+    auto f = make_fixture();
+    const auto content = random_bytes(300 * KiB);
+    const auto name = md5_name(content);
+    const auto value = random_bytes(1000);
+    auto writer = run(f.volume->create(name, content.size(), soon()));
+    REQUIRE(run((*writer)->append(copy_to_heap_slice(content), soon())).has_value());
+    REQUIRE(run((*writer)->commit(std::pair("keepstore.waypoints", value), soon())).has_value());
+    const auto attribute = [&](const std::string& which) {
+        auto reader = run(f.volume->open(name, soon()));
+        if (!reader) throw std::runtime_error(reader.error().text);
+        return run((*reader)->read_attribute(which, soon()));
+    };
+    CHECK(attribute("keepstore.waypoints").value() == value);
+    CHECK(is_error(attribute("keepstore.other"), errc::not_found));
+    REQUIRE(run(f.volume->touch(name, soon())).has_value());
+    CHECK(attribute("keepstore.waypoints").value() == value);
+    // Readers of one fetch ask once.
+    auto one = run(f.volume->open(name, soon()));
+    auto two = run(f.volume->open(name, soon()));
+    const auto heads = f.requests("head");
+    CHECK(run((*one)->read_attribute("keepstore.waypoints", soon())).value() == value);
+    CHECK(run((*two)->read_attribute("keepstore.waypoints", soon())).value() == value);
+    CHECK(f.requests("head") == heads + 1);
+    one->reset();
+    two->reset();
+    // The Go daemon writes the marker without it.
+    f.put_object("recent/" + name.hex(), {});
+    CHECK(is_error(attribute("keepstore.waypoints"), errc::not_found));
+}
+
+TEST_CASE("attributes survive base64 and nothing else passes for them", "[volumes][s3]") {
+    for (std::size_t size = 0; size < 70; ++size) {
+        const auto value = random_bytes(size);
+        CHECK(volumes::s3::decode_attribute(volumes::s3::encode_attribute(value).value()).value() == value);
+    }
+    CHECK_FALSE(volumes::s3::encode_attribute(random_bytes(1500)).has_value());
+    for (const char* bad : {"A", "AB=", "A===", "AAA-", "AB==AAAA", "AAB=", "AR==", " AAA"}) {
+        CAPTURE(bad);
+        CHECK_FALSE(volumes::s3::decode_attribute(bad).has_value());
+    }
+    CHECK(volumes::s3::metadata_name("keepstore.Way_points") == "keepstore-way-points");
+}
+
+TEST_CASE("readers of one block on several loops share one GET", "[volumes][s3][sharing]") {
+    auto f = make_fixture();
+    const auto content = random_bytes(16 * MiB);
+    const auto name = md5_name(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    constexpr int loops = 4;
+    constexpr int readers = 32;
+    std::vector<std::unique_ptr<volumes::block_reader>> open;
+    for (int i = 0; i < readers; ++i) {
+        auto reader = run(f.volume->open(name, soon()));
+        REQUIRE(reader.has_value());
+        open.push_back(std::move(*reader));
+    }
+    std::atomic<int> good = 0;
+    std::vector<std::thread> threads;
+    for (int t = 0; t < loops; ++t) {
+        threads.emplace_back([&, t] {
+            asio::io_context context(1);
+            for (int i = t; i < readers; i += loops) {
+                asio::co_spawn(context, read_in_order(*open[static_cast<std::size_t>(i)], 256 * KiB),
+                               [&](std::exception_ptr e, const result<bytes>& r) { good += !e && r && *r == content; });
+            }
+            context.run_for(seconds(60));
+        });
+    }
+    for (auto& thread : threads) thread.join();
+    CHECK(good == readers);
+    CHECK(f.requests("get") == 1);
+    CHECK(f.volume->stats().bytes_in == content.size());
+}
+
+TEST_CASE("a reader who falls behind goes on by itself, and holds up nobody", "[volumes][s3][sharing]") {
+    s3_fixture f([](volumes::s3_options& o) { o.fetch_memory_bytes = 4 * MiB; });
+    const auto content = random_bytes(64 * MiB);
+    const auto name = md5_name(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    auto slow = run(f.volume->open(name, soon()));
+    auto quick = run(f.volume->open(name, soon()));
+    REQUIRE(slow.has_value());
+    REQUIRE(quick.has_value());
+    const auto first = make_heap_slice(256 * KiB);
+    REQUIRE(run((*slow)->read_at(0, first, soon())).value() == first.size());
+    CHECK(run(read_in_order(**quick, 256 * KiB)).value() == content);
+    CHECK(f.requests("get") == 1);
+    quick->reset();
+    bytes rest;
+    for (std::size_t at = first.size(); at < content.size(); at += first.size()) {
+        const auto into = make_heap_slice(first.size());
+        REQUIRE(run((*slow)->read_at(at, into, soon())).value() == into.size());
+        REQUIRE(std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at)));
+    }
+    CHECK(f.requests("get") == 2);
+}
+
+TEST_CASE("whoever comes while a block is being read joins, as long as memory lasts", "[volumes][s3][sharing]") {
+    auto f = make_fixture();
+    const auto content = random_bytes(64 * MiB);
+    const auto name = md5_name(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    auto first = run(f.volume->open(name, soon()));
+    REQUIRE(first.has_value());
+    const auto into = make_heap_slice(60 * MiB);
+    REQUIRE(run((*first)->read_at(0, into, soon())).value() == into.size());
+    CHECK(run(open_and_read(*f.volume, name)).value() == content);
+    CHECK(f.requests("get") == 1);
+    // Other blocks need the memory: then it costs a GET of its own.
+    const auto other = random_bytes(64 * MiB);
+    REQUIRE(put(*f.volume, md5_name(other), other).has_value());
+    CHECK(run(open_and_read(*f.volume, md5_name(other))).value() == other);
+    CHECK(run(open_and_read(*f.volume, name)).value() == content);
+    CHECK(f.requests("get") == 3);
+    const auto rest = make_heap_slice(4 * MiB);
+    REQUIRE(run((*first)->read_at(60 * MiB, rest, soon())).value() == rest.size());
+    CHECK(std::equal(rest.bytes.begin(), rest.bytes.end(), content.begin() + 60 * MiB));
+}
+
+TEST_CASE("many readers of many blocks go on when memory is short", "[volumes][s3][memory]") {
+    s3_fixture f([](volumes::s3_options& o) { o.fetch_memory_bytes = 1 * MiB; });
+    constexpr std::size_t count = 24;
+    std::vector<bytes> contents;
+    std::vector<std::unique_ptr<volumes::block_reader>> readers;
+    for (std::size_t i = 0; i < count; ++i) {
+        contents.push_back(random_bytes(2 * MiB));
+        REQUIRE(put(*f.volume, md5_name(contents[i]), contents[i]).has_value());
+    }
+    for (const auto& content : contents) {
+        auto reader = run(f.volume->open(md5_name(content), soon()));
+        REQUIRE(reader.has_value());
+        readers.push_back(std::move(*reader));
+    }
+    asio::io_context context(1);
+    std::size_t good = 0;
+    for (std::size_t i = 0; i < count; ++i) {
+        asio::co_spawn(context, read_in_order(*readers[i], 100'000),
+                       [&, i](std::exception_ptr e, const result<bytes>& r) { good += !e && r && *r == contents[i]; });
+    }
+    context.run_for(seconds(60));
+    CHECK(good == count);
+}
+
+TEST_CASE("reads out of order are ranged GETs of the same object", "[volumes][s3]") {
+    auto f = make_fixture();
+    const auto content = random_bytes(20 * MiB);
+    const auto name = md5_name(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    auto reader = run(f.volume->open(name, soon()));
+    REQUIRE(reader.has_value());
+    const auto expect = [&](std::size_t at, std::size_t size) {
+        const auto into = make_heap_slice(size);
+        REQUIRE(run((*reader)->read_at(at, into, soon())).value() == size);
+        REQUIRE(std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at)));
+    };
+    expect(15 * MiB, 256 * KiB);
+    expect(15 * MiB + 256 * KiB, 256 * KiB);
+    CHECK(f.requests("get") == 2);
+    // A short gap is skipped.
+    expect(15 * MiB + 700 * KiB, 100 * KiB);
+    CHECK(f.requests("get") == 2);
+    expect(2 * MiB + 17, 3 * MiB);
+    expect(0, 1);
+    expect(content.size() - 1, 1);
+    for (int i = 0; i < 20; ++i) {
+        const std::size_t at = test_random()() % content.size();
+        expect(at, 1 + test_random()() % std::min<std::size_t>(content.size() - at, 600'000));
+    }
+    // An object that has changed is not mixed with the one that was opened.
+    f.put_object(name.hex(), random_bytes(content.size()));
+    const auto into = make_heap_slice(1000);
+    const auto after = run((*reader)->read_at(10 * MiB, into, soon()));
+    if (after) CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + 10 * MiB));
+    else CHECK(after.error() == errc::io_error);
+}
+
+TEST_CASE("the part that is wanted is asked for at once, beside the marker", "[volumes][s3]") {
+    const auto content = random_bytes(20 * MiB);
+    const auto name = md5_name(content);
+    struct example {
+        std::uint64_t size;
+        std::pair<std::uint64_t, std::uint64_t> part;
+        unsigned gets;
+        std::uint64_t fetched_max;  // Whole segments, of 512 KiB here.
+    };
+    const std::uint64_t all = content.size();
+    for (const auto& [size, part, gets, fetched_max] : {
+             example{all, {10 * MiB + 5, 100'000}, 1, 512 * KiB},
+             example{all, {10 * MiB - 5, 10}, 1, 1 * MiB},
+             example{all, {0, 1}, 1, 512 * KiB},
+             example{all, {all - 1, 1}, 1, 512 * KiB},
+             example{all, {0, all}, 1, all},
+             // Hints that are wrong: more than there is, and less. Then what is read is asked for when it is read.
+             example{2 * all, {all + 1 * MiB, 1 * MiB}, 3, 2 * all},
+             example{3 * MiB, {1 * MiB, 1 * MiB}, 2, all},
+         }) {
+        CAPTURE(size, part.first, part.second);
+        auto f = make_fixture();  // Of the GET of another example something might still arrive.
+        REQUIRE(put(*f.volume, name, content).has_value());
+        const auto asked = f.requests("get");
+        const auto heads = f.requests("head");
+        const auto before = f.volume->stats().bytes_in;
+        auto reader = run(f.volume->open_for(name, {.size = size, .part = part}, soon()));
+        REQUIRE(reader.has_value());
+        CHECK((*reader)->size() == all);
+        // A hint that is wrong about what will be read costs a request and no more.
+        const auto at = size == all ? part.first : 19 * MiB;
+        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(part.second, all - at));
+        const auto into = make_heap_slice(count);
+        REQUIRE(run((*reader)->read_at(at, into, soon())).value() == count);
+        CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at)));
+        CHECK_FALSE(run((*reader)->read_attribute("none", soon())).has_value());
+        CHECK(f.requests("get") == asked + gets);
+        // For each GET that was begun without knowing that it would be in vain.
+        CHECK(f.requests("head") == heads + (part.first > all ? 2 : 1));
+        CHECK(f.volume->stats().bytes_in - before <= fetched_max);
+    }
+}
+
+TEST_CASE("who writes a block that is not there asks once whether it is", "[volumes][s3]") {
+    auto f = make_fixture();
+    const auto name = md5_name(random_bytes(100));
+    CHECK(run(f.volume->open_for(name, {.size = 3 * MiB, .replaces = true}, soon())).error() == errc::not_found);
+    CHECK(f.requests("get") == 1);
+    CHECK(f.requests("head") == 0);
+    // A reader looks whether it was trashed by mistake.
+    CHECK(run(f.volume->open_for(name, {.size = 3 * MiB}, soon())).error() == errc::not_found);
+    CHECK(f.requests("get") == 2);
+    CHECK(f.requests("head") == 1);
+}
+
+TEST_CASE("a block that is trashed while it is read is read to its end", "[volumes][s3]") {
+    auto f = make_fixture();
+    const auto content = random_bytes(64 * MiB);
+    const auto name = md5_name(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    auto reader = run(f.volume->open(name, soon()));
+    REQUIRE(reader.has_value());
+    REQUIRE(run(f.volume->trash(name, trash_at_once(hours(1)), soon())).has_value());
+    const auto into = make_heap_slice(256 * KiB);
+    REQUIRE(run((*reader)->read_at(48 * MiB, into, soon())).value() == into.size());
+    CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + 48 * MiB));
+    CHECK(f.head_object("trash/" + name.hex()).has_value());
+}
+
+TEST_CASE("who leaves in the middle takes nobody along and leaves nothing behind", "[volumes][s3][cancellation]") {
+    auto f = make_fixture();
+    const auto content = random_bytes(8 * MiB);
+    const auto name = md5_name(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    const auto other = random_bytes(8 * MiB);
+    const auto other_name = md5_name(other);
+    // Cancelled after any number of handlers, from the first on.
+    for (std::size_t steps = 1; steps < 60; ++steps) {
+        CAPTURE(steps);
+        asio::io_context context(1);
+        asio::cancellation_signal stop_reading;
+        asio::cancellation_signal stop_writing;
+        int ended = 0;
+        std::optional<result<void>> written;
+        const auto cancellable = [](auto work) -> awaitable<typename decltype(work)::value_type> {
+            co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+            co_await asio::this_coro::throw_if_cancelled(false);
+            co_return co_await std::move(work);
+        };
+        asio::co_spawn(context, cancellable(open_and_read(*f.volume, name)),
+                       asio::bind_cancellation_slot(stop_reading.slot(),
+                                                    [&](std::exception_ptr, const result<bytes>&) { ++ended; }));
+        asio::co_spawn(context, cancellable(write_block(*f.volume, other_name, other, other.size(), 256 * KiB)),
+                       asio::bind_cancellation_slot(stop_writing.slot(), [&](std::exception_ptr, result<void> r) {
+                           ++ended;
+                           written = std::move(r);
+                       }));
+        for (std::size_t i = 0; i < steps && ended < 2; ++i) context.run_one_for(milliseconds(100));
+        while (ended < 2) {
+            stop_reading.emit(asio::cancellation_type::total);
+            stop_writing.emit(asio::cancellation_type::total);
+            context.run_one_for(milliseconds(10));
+        }
+        // A block that was not acknowledged may be there, but only whole.
+        const auto there = get(*f.volume, other_name);
+        if (written && *written) REQUIRE(there.value() == other);
+        if (there) {
+            REQUIRE(*there == other);
+            REQUIRE(run(f.objects().del(other_name.hex(), soon())).has_value());
+        }
+    }
+    CHECK(get(*f.volume, name).value() == content);
+}
+
+TEST_CASE("the index is the same in parallel and one page after the other", "[volumes][s3][index]") {
+    auto f = s3_fixture([](volumes::s3_options& o) {
+        o.index_page_size = 20;
+        o.prefix_length = 3;
+        o.any_content = true;
+    });
+    const volumes::s3::object_names names(3);
+    for (int i = 0; i < 300; ++i) {
+        const auto name = random_name();
+        f.put_object(names.block(name), random_bytes(static_cast<std::size_t>(i)));
+        if (i % 3 != 0) f.put_object(names.recent(name), {});
+        if (i % 5 == 0) f.put_object(names.trash(name), {});
+    }
+    // Markers without blocks, and what is no block.
+    for (int i = 0; i < 20; ++i) f.put_object(names.recent(random_name()), {});
+    const auto misplaced = random_name();
+    f.put_object(misplaced.hex(), {});
+    f.put_object("000/nonsense", {});
+    f.put_object("zzz", {});
+    f.put_object("README", {});
+    auto sequential_options = f.options;
+    sequential_options.parallel_index = false;
+    auto opened = volumes::open_s3_volume(sequential_options);
+    REQUIRE(opened.has_value());
+    const auto listed = [](volumes::volume& v, const std::string& prefix) {
+        collecting_sink sink;
+        const auto r = run(v.index(prefix, sink, deadline::in(seconds(30))), seconds(40));
+        if (!r) throw std::runtime_error(r.error().text);
+        std::ranges::sort(sink.blocks, {}, &volumes::block_info::name);
+        return sink.blocks;
+    };
+    for (const char* prefix : {"", "a", "ab", "abc", "abcd", "7", "7f"}) {
+        CAPTURE(prefix);
+        const auto parallel = listed(*f.volume, prefix);
+        const auto sequential = listed(**opened, prefix);
+        REQUIRE(parallel.size() == sequential.size());
+        for (std::size_t i = 0; i < parallel.size(); ++i) {
+            REQUIRE(parallel[i].name == sequential[i].name);
+            REQUIRE(parallel[i].size == sequential[i].size);
+            REQUIRE(parallel[i].mtime == sequential[i].mtime);
+        }
+        if (*prefix == '\0') CHECK(parallel.size() == 300);
+    }
+}
+
+TEST_CASE("without UnsafeDelete nothing is deleted past the trash", "[volumes][s3]") {
+    auto f = make_fixture();
+    const auto content = random_bytes(10);
+    const auto name = md5_name(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    s3_fixture::settle();
+    CHECK(is_error(run(f.volume->trash(name, trash_at_once(hours(0)), soon())), errc::unsupported));
+    CHECK(get(*f.volume, name).value() == content);
+}
+
+TEST_CASE("a bucket or keys that are wrong are said soon, and are never taken for missing blocks", "[volumes][s3][health]") {
+    auto f = make_fixture();
+    auto wrong = f.options;
+    std::string expected;
+    SECTION("no such bucket") {
+        wrong.bucket += "-none";
+        expected = "bucket";
+    }
+    SECTION("wrong secret") {
+        wrong.secret_access_key = s3::secret_string("wrong");
+        expected = "SecretAccessKey";
+    }
+    SECTION("unknown key") {
+        wrong.access_key_id = "nobody";
+        expected = "AccessKeyID";
+    }
+    auto opened = volumes::open_s3_volume(wrong);
+    REQUIRE(opened.has_value());
+    auto& v = **opened;
+    const auto limit = deadline::in(seconds(40));
+    while (v.health().empty()) {
+        REQUIRE_FALSE(limit.passed());
+        std::this_thread::yield();
+    }
+    CHECK_THAT(v.health(), Catch::Contains(expected, Catch::CaseSensitive::No));
+    const auto name = random_name();
+    CHECK(is_error(get(v, name), errc::unavailable));
+    CHECK(is_error(run(v.touch(name, soon())), errc::unavailable));
+    CHECK(is_error(run(v.mtime(name, soon())), errc::unavailable));
+    CHECK(is_error(run(v.trash(name, trash_at_once(), soon())), errc::unavailable));
+    CHECK(is_error(run(v.untrash(name, soon())), errc::unavailable));
+    CHECK(is_error(put(v, name, random_bytes(10)), errc::unavailable));
+    CHECK(is_error(index_names(v), errc::unavailable));
+}
+
+}  // namespace keepstore::test

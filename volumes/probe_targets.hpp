@@ -1,0 +1,36 @@
+/// Which buckets the operator's probe tries, and how: with the options that the daemon would give the driver.
+#pragma once
+
+#include "cluster_config/config.hpp"
+#include "cluster_config/loader.hpp"
+#include "cluster_config/listen_address.hpp"
+#include "volumes/s3/s3_volume.hpp"
+
+#include <expected>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace keepstore::daemon {
+
+struct probe_target {
+    std::string uuid;  ///< Empty for a bucket that is no volume yet.
+    volumes::s3_options options;
+    bool writes = true;              ///< Blocks are written or trashed here.
+    std::vector<std::string> notes;  ///< What the configuration says about it that deserves a look.
+};
+
+/// The services of the configuration that can be this host's: $ARVADOS_SERVICE_INTERNAL_URL, or those with an address of
+/// this host. Whether their ports are free does not matter, since the daemon may be running.
+[[nodiscard]] std::vector<url> services_of_this_host(const cluster_config&, const environment&,
+                                                     const bind_probe& probe = probe_bind);
+
+/// The S3 volumes with these UUIDs, or, if there are none, all that these services would mount.
+/// \returns an error line for the operator, also if there is nothing to try.
+[[nodiscard]] std::expected<std::vector<probe_target>, std::string> choose_probe_targets(
+    const config&, std::span<const url> services, std::span<const std::string> uuids);
+
+/// A bucket that is in no configuration, to be read and written.
+[[nodiscard]] probe_target probe_target_of_bucket(const s3_parameters&);
+
+}  // namespace keepstore::daemon
