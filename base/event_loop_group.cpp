@@ -6,7 +6,7 @@
 
 #include <algorithm>
 
-namespace keepstore::daemon {
+namespace keepstore {
 namespace {
 
 unsigned usable_processors() {
@@ -18,14 +18,14 @@ unsigned usable_processors() {
 
 }  // namespace
 
-event_loops::event_loops(unsigned count) {
+event_loop_group::event_loop_group(unsigned count) {
     const unsigned wanted = count == 0 ? usable_processors() : count;
     for (unsigned i = 0; i < wanted; ++i) loops_.push_back(std::make_unique<loop>());
 }
 
-event_loops::~event_loops() { stop(); }
+event_loop_group::~event_loop_group() { stop(); }
 
-void event_loops::start() {
+void event_loop_group::start() {
     for (std::size_t i = 0; i < loops_.size(); ++i) {
         loop& l = *loops_[i];
         l.thread = std::thread([&l, i] {
@@ -35,7 +35,7 @@ void event_loops::start() {
     }
 }
 
-void event_loops::stop() {
+void event_loop_group::stop() {
     for (const auto& l : loops_) {
         l->work.reset();
         l->context.stop();
@@ -44,10 +44,10 @@ void event_loops::stop() {
         if (l->thread.joinable()) l->thread.join();
 }
 
-std::vector<asio::any_io_executor> event_loops::executors() const {
+std::vector<asio::any_io_executor> event_loop_group::executors() const {
     std::vector<asio::any_io_executor> out;
     for (const auto& l : loops_) out.emplace_back(l->context.get_executor());
     return out;
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore

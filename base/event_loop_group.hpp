@@ -11,15 +11,15 @@
 #include <thread>
 #include <vector>
 
-namespace keepstore::daemon {
+namespace keepstore {
 
-class event_loops {
+class event_loop_group {
   public:
     /// `count` loops; 0: one per processor that the process may use.
-    explicit event_loops(unsigned count);
-    ~event_loops();
-    event_loops(const event_loops&) = delete;
-    event_loops& operator=(const event_loops&) = delete;
+    explicit event_loop_group(unsigned count);
+    ~event_loop_group();
+    event_loop_group(const event_loop_group&) = delete;
+    event_loop_group& operator=(const event_loop_group&) = delete;
 
     void start();
     void stop();
@@ -36,4 +36,4 @@ class event_loops {
     std::vector<std::unique_ptr<loop>> loops_;
 };
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore

@@ -19,7 +19,7 @@
 #include <variant>
 #include <vector>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 using std::chrono::nanoseconds;
 
@@ -174,7 +174,7 @@ struct volume_config {
     driver_parameters parameters;
 };
 
-struct cluster_config {
+struct cluster_settings {
     std::string id;
     std::string system_root_token;  ///< Secret. Empty: the admin API is closed.
     std::string management_token;   ///< Secret.
@@ -194,7 +194,7 @@ struct config {
     std::string source;                               ///< The file's path, "-" for standard input.
     std::string sha256;                               ///< Lower-case hex, over the bytes as read.
     std::chrono::system_clock::time_point timestamp;  ///< The file's mtime; now for standard input.
-    cluster_config cluster;
+    cluster_settings cluster;
     /// One line each, in the order found; for the log at level warning. None holds a secret.
     std::vector<std::string> warnings;
 };
@@ -216,6 +216,6 @@ struct local_volume {
 /// URL"), or for the first volume of this host whose driver is not supported or has wrong
 /// parameters.
 [[nodiscard]] std::expected<std::vector<local_volume>, std::string> select_volumes(
-    const cluster_config&, const url& service_url);
+    const cluster_settings&, const url& service_url);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

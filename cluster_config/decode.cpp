@@ -10,7 +10,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 using kind = config_value::kind;
@@ -142,7 +142,7 @@ void decode_keepstore(const config_reader& in, keepstore_config& out) {
     in.read_names("PullHosts", out.pull_hosts);
     std::vector<std::string> hosts = out.pull_hosts;
     std::erase(hosts, internal_urls_name);
-    if (const auto parsed = core::pull_hosts::parse(hosts); !parsed)
+    if (const auto parsed = protocol::host_rules::parse(hosts); !parsed)
         in.fail("PullHosts", "found " + parsed.error().text + ", or the word InternalURLs");
     constexpr nanoseconds second = std::chrono::seconds(1);
     require(out.min_transfer_rate_period >= second, in, "MinTransferRatePeriod",
@@ -202,7 +202,7 @@ volume_config decode_volume(const config_reader& in, const std::string& path,
 
 /// Contract 1.7: either nobody mentions classes and everything is "default", or all of them are
 /// spelt out.
-void apply_class_rules(cluster_config& cluster, const std::string& path,
+void apply_class_rules(cluster_settings& cluster, const std::string& path,
                        const config_context& context) {
     const bool mentioned = std::ranges::any_of(
         cluster.volumes, [](const auto& volume) { return !volume.second.storage_classes.empty(); });
@@ -313,11 +313,11 @@ void config_reader::warn(std::string_view key, std::string_view text) const {
     context_.warnings.push_back(fmt::format("{}: {}", path(key), text));
 }
 
-cluster_config decode_cluster(const config_value& section, const std::string& id,
+cluster_settings decode_cluster(const config_value& section, const std::string& id,
                               config_context& context) {
     const std::string path = "Clusters." + id;
     const config_reader in(&section, path, context);
-    cluster_config out;
+    cluster_settings out;
     out.id = id;
     read_token(in, "SystemRootToken", out.system_root_token);
     read_token(in, "ManagementToken", out.management_token);
@@ -380,7 +380,7 @@ cluster_config decode_cluster(const config_value& section, const std::string& id
     return out;
 }
 
-void warn_about_sanity(const config_value& section, const cluster_config& cluster,
+void warn_about_sanity(const config_value& section, const cluster_settings& cluster,
                        config_context& context) {
     const std::string path = "Clusters." + cluster.id;
     const auto warn = [&](std::string text) { context.warnings.push_back(std::move(text)); };
@@ -430,4 +430,4 @@ void warn_about_sanity(const config_value& section, const cluster_config& cluste
     }
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

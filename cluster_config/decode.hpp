@@ -5,10 +5,10 @@
 #include "cluster_config/config.hpp"
 #include "cluster_config/schema.hpp"
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 /// \throws config_error
-[[nodiscard]] cluster_config decode_cluster(const config_value& section, const std::string& id,
+[[nodiscard]] cluster_settings decode_cluster(const config_value& section, const std::string& id,
                                             config_context&);
 
 /// DriverParameters of one volume. Never throws: what is wrong comes back as a driver_problem,
@@ -19,7 +19,7 @@ namespace keepstore::daemon {
                                               const std::string& volume_path, config_context&);
 
 /// Warnings about combinations that are allowed and probably not meant (contract 1.6).
-void warn_about_sanity(const config_value& section, const cluster_config&, config_context&);
+void warn_about_sanity(const config_value& section, const cluster_settings&, config_context&);
 
 /// Typed access to the entries of one map. Absent entries give the default.
 class config_reader {
@@ -55,4 +55,4 @@ class config_reader {
     config_context& context_;
 };
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -3,7 +3,7 @@
 
 #include <fmt/format.h>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 directory_parameters decode_directory(const config_reader& in) {
@@ -106,4 +106,4 @@ driver_parameters decode_driver(const std::string& driver, const config_value* p
     }
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -1,12 +1,12 @@
 /// The one exception of the configuration loader. It is thrown while a file is being decoded and
 /// caught at the loader's entry points, which hand its text out as a value; nothing outside
-/// daemon/config* sees it.
+/// cluster_config/ sees it.
 #pragma once
 
 #include <stdexcept>
 #include <string>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 /// `what()` is one line for the operator: file and line, key path, what was found, what would be
 /// right. Secrets are named by their path only.
@@ -15,4 +15,4 @@ class config_error : public std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <optional>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 std::optional<bool> parse_bool(std::string_view text) {
@@ -67,4 +67,4 @@ std::string describe_flags(std::span<const flag> known) {
     return out;
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 struct flag {
     std::string_view name;
@@ -31,4 +31,4 @@ struct flags_read {
 /// The "Options:" part of a help text.
 [[nodiscard]] std::string describe_flags(std::span<const flag> known);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -9,7 +9,7 @@
 #include <charconv>
 #include <cstdint>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 namespace asio = boost::asio;
@@ -93,7 +93,7 @@ std::expected<tcp::endpoint, bind_error> probe_bind(const url& listen_url) {
     return std::unexpected(last);
 }
 
-std::expected<listen_address, std::string> choose_listen_address(const cluster_config& cluster,
+std::expected<listen_address, std::string> choose_listen_address(const cluster_settings& cluster,
                                                                  std::string_view environment_url,
                                                                  const bind_probe& probe) {
     listen_address out;
@@ -149,4 +149,4 @@ std::expected<listen_address, std::string> choose_listen_address(const cluster_c
         "could not enable the \"keepstore\" service on this host: {}", fmt::join(errors, "; ")));
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 struct listen_address {
     url service_url;  ///< The key of InternalURLs, which AccessViaHosts names; or the environment's
@@ -43,6 +43,6 @@ using bind_probe =
 /// their URLs; the first that can be bound wins. \returns one line for the operator when there is
 /// none.
 [[nodiscard]] std::expected<listen_address, std::string> choose_listen_address(
-    const cluster_config&, std::string_view environment_url, const bind_probe& probe = probe_bind);
+    const cluster_settings&, std::string_view environment_url, const bind_probe& probe = probe_bind);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

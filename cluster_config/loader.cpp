@@ -19,7 +19,7 @@
 #include <iterator>
 #include <system_error>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 std::string sha256_hex(std::string_view bytes) {
@@ -216,7 +216,7 @@ std::expected<config, std::string> load_config(const std::string& path, const en
     return parsed;
 }
 
-std::expected<std::vector<local_volume>, std::string> select_volumes(const cluster_config& cluster,
+std::expected<std::vector<local_volume>, std::string> select_volumes(const cluster_settings& cluster,
                                                                      const url& service_url) {
     if (cluster.volumes.empty()) return std::unexpected("no volumes configured");
     std::vector<local_volume> out;
@@ -252,4 +252,4 @@ std::expected<std::vector<local_volume>, std::string> select_volumes(const clust
     return out;
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 /// The environment variables that matter, as values, so that everything above them is pure.
 struct environment {
@@ -34,4 +34,4 @@ struct environment {
                                                              const environment& env,
                                                              std::istream& standard_input);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

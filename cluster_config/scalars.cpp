@@ -9,7 +9,7 @@
 #include <limits>
 #include <utility>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 bool is_digit(char c) {
@@ -150,4 +150,4 @@ bool is_cluster_id(std::string_view text) {
            std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z'); });
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

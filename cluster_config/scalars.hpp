@@ -7,7 +7,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 /// Go's time.ParseDuration: "336h", "1h30m", "1.5h", "-1s"; units ns, us (also with a micro or mu
 /// sign), ms, s, m, h. "0" needs no unit. nullopt for anything else, overflow of 64-bit nanoseconds
@@ -30,4 +30,4 @@ namespace keepstore::daemon {
 /// ^[a-z0-9]{5}$
 [[nodiscard]] bool is_cluster_id(std::string_view);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

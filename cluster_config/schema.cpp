@@ -11,7 +11,7 @@
 #include <cmath>
 #include <sstream>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 using kind = config_value::kind;
@@ -214,4 +214,4 @@ void apply_schema(const schema_node& schema, config_value& value, const std::str
     }
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -13,7 +13,7 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 struct schema_node {
     char type =
@@ -48,4 +48,4 @@ struct config_context {
 void apply_schema(const schema_node& schema, config_value& value, const std::string& path,
                   config_context& context);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

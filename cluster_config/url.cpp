@@ -4,7 +4,7 @@
 #include <cctype>
 #include <utility>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 bool is_digit(char c) {
@@ -129,4 +129,4 @@ std::expected<url, std::string> parse_url(std::string_view text) {
     return out;
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

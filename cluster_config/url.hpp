@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 struct url {
     std::string scheme;
@@ -33,4 +33,4 @@ struct url {
 /// URL.
 [[nodiscard]] std::expected<url, std::string> parse_url(std::string_view text);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

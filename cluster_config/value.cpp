@@ -19,7 +19,7 @@
 #include <unordered_map>
 #include <utility>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 namespace {
 
 using kind = config_value::kind;
@@ -460,4 +460,4 @@ config_value parse_config_text(std::string_view text) {
     return tree.take_root();
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

@@ -11,7 +11,7 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::daemon {
+namespace keepstore::cluster_config {
 
 struct config_value {
     enum class kind { null, boolean, integer, real, text, list, map };
@@ -44,4 +44,4 @@ struct config_value {
 /// limits::config_expanded_bytes_max.
 [[nodiscard]] config_value parse_config_text(std::string_view text);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::cluster_config

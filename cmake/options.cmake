@@ -37,6 +37,8 @@ endif()
 # One precompiled header (Asio coroutines and the standard library) for all targets: a third of the build time.
 add_library(keepstore_pch STATIC ${PROJECT_SOURCE_DIR}/cmake/pch.cpp)
 target_link_libraries(keepstore_pch PRIVATE keepstore::options)
+# Without the time stamp a header that was only touched does not rebuild everything.
+target_compile_options(keepstore_pch PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
 target_precompile_headers(keepstore_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp)
 
 # keepstore_module(NAME SOURCES... LINK targets...): a static library `keepstore_NAME`, alias `keepstore::NAME`.

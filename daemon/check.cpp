@@ -62,7 +62,7 @@ void check_file(report& out, std::string_view key, const std::string& path) {
         out.problem(fmt::format("TLS.{}: {}: {}", key, path, system_text(errno)));
 }
 
-void check_root(report& out, const local_volume& volume, const directory_parameters& directory) {
+void check_root(report& out, const cluster_config::local_volume& volume, const cluster_config::directory_parameters& directory) {
     const std::string where = fmt::format("volume {}: Root {}", volume.uuid, directory.root);
     struct stat status{};
     if (::stat(directory.root.c_str(), &status) != 0)
@@ -76,12 +76,12 @@ void check_root(report& out, const local_volume& volume, const directory_paramet
         out.problem(fmt::format("{}: cannot be written: {}", where, system_text(errno)));
 }
 
-std::string mode_text(const local_volume& volume) {
+std::string mode_text(const cluster_config::local_volume& volume) {
     if (volume.allow_write) return "read, write, trash";
     return volume.allow_trash ? "read, trash (no new blocks)" : "read only";
 }
 
-void describe_volume(report& out, const local_volume& volume) {
+void describe_volume(report& out, const cluster_config::local_volume& volume) {
     out.heading(fmt::format("volume {}", volume.uuid));
     out.line("mode", mode_text(volume));
     std::vector<std::string> classes;
@@ -89,7 +89,7 @@ void describe_volume(report& out, const local_volume& volume) {
     out.line("storage classes",
              fmt::format("{} (priority {})", fmt::join(classes, ", "), volume.priority));
     out.line("replication", fmt::format("{}", volume.replication));
-    if (const auto* directory = std::get_if<directory_parameters>(&volume.parameters)) {
+    if (const auto* directory = std::get_if<cluster_config::directory_parameters>(&volume.parameters)) {
         constexpr std::string_view direct_names[] = {"automatic", "on", "off"};
         out.line("driver", fmt::format("Directory {}", directory->root));
         out.line("sync", directory->sync ? "on: a block is acknowledged when it is on disk"
@@ -99,13 +99,13 @@ void describe_volume(report& out, const local_volume& volume) {
         check_root(out, volume, *directory);
         return;
     }
-    const auto& s3 = std::get<s3_parameters>(volume.parameters);
+    const auto& s3 = std::get<cluster_config::s3_parameters>(volume.parameters);
     out.line("driver", fmt::format("S3 bucket {} in {}{}", s3.bucket, s3.region,
                                    s3.endpoint.empty() ? "" : " at " + s3.endpoint));
     out.line("try it with", fmt::format("keepstore probe-s3 -volume {}", volume.uuid));
 }
 
-void describe_limits(report& out, const cluster_config& cluster) {
+void describe_limits(report& out, const cluster_config::cluster_settings& cluster) {
     const auto& api = cluster.api;
     const auto& own = cluster.keepstore;
     const auto count = [](std::int64_t n) {
@@ -115,40 +115,40 @@ void describe_limits(report& out, const cluster_config& cluster) {
     out.line("requests", fmt::format("{} at once, then {} waiting", count(api.requests_max),
                                      api.queued_requests_max));
     out.line("request time",
-             api.request_timeout.count() == 0 ? "no limit" : format_duration(api.request_timeout));
+             api.request_timeout.count() == 0 ? "no limit" : cluster_config::format_duration(api.request_timeout));
     out.line("connections",
              fmt::format("{}, backlog {}", count(own.connections_max), own.listen_backlog));
     out.line("timeouts",
-             fmt::format("header {}, idle {}, drain {}", format_duration(own.header_timeout),
-                         format_duration(own.idle_timeout), format_duration(own.drain_timeout)));
+             fmt::format("header {}, idle {}, drain {}", cluster_config::format_duration(own.header_timeout),
+                         cluster_config::format_duration(own.idle_timeout), cluster_config::format_duration(own.drain_timeout)));
     out.line("slowest transfer",
              own.min_transfer_rate == 0
                  ? std::string("no limit")
-                 : fmt::format("{}/s over {}", format_bytes(own.min_transfer_rate),
-                               format_duration(own.min_transfer_rate_period)));
+                 : fmt::format("{}/s over {}", cluster_config::format_bytes(own.min_transfer_rate),
+                               cluster_config::format_duration(own.min_transfer_rate_period)));
     out.line("block memory",
              fmt::format("at most {} ({} buffers of 64 MiB), taken as needed",
-                         format_bytes(api.memory_budget_bytes()), api.blob_buffers_max));
+                         cluster_config::format_bytes(api.memory_budget_bytes()), api.blob_buffers_max));
 }
 
-void describe_policy(report& out, const cluster_config& cluster) {
+void describe_policy(report& out, const cluster_config::cluster_settings& cluster) {
     const auto& c = cluster.collections;
     out.heading("policy");
     out.line("signatures", c.blob_signing ? fmt::format("required, valid for {}",
-                                                        format_duration(c.blob_signing_ttl))
+                                                        cluster_config::format_duration(c.blob_signing_ttl))
                                           : "not required");
     if (!c.blob_trash) {
         out.line("trash", "off: DELETE is refused, nothing is removed");
     } else {
         const bool emptied =
-            c.blob_trash_check_interval > nanoseconds::zero() && c.blob_delete_concurrency > 0;
-        out.line("trash", c.blob_trash_lifetime == nanoseconds::zero()
+            c.blob_trash_check_interval > std::chrono::nanoseconds::zero() && c.blob_delete_concurrency > 0;
+        out.line("trash", c.blob_trash_lifetime == std::chrono::nanoseconds::zero()
                               ? std::string("blocks are deleted at once")
-                              : fmt::format("kept for {}", format_duration(c.blob_trash_lifetime)));
+                              : fmt::format("kept for {}", cluster_config::format_duration(c.blob_trash_lifetime)));
         out.line("empty trash",
                  emptied ? fmt::format("{} after the start, then every {}, {} workers",
-                                       format_duration(cluster.keepstore.empty_trash_start_delay),
-                                       format_duration(c.blob_trash_check_interval),
+                                       cluster_config::format_duration(cluster.keepstore.empty_trash_start_delay),
+                                       cluster_config::format_duration(c.blob_trash_check_interval),
                                        c.blob_delete_concurrency)
                          : std::string("never"));
         out.line("trash lists", c.blob_trash_concurrency > 0
@@ -172,21 +172,21 @@ void describe_policy(report& out, const cluster_config& cluster) {
 
 }  // namespace
 
-check_report check_host(const std::expected<config, std::string>& loaded, const environment& env,
-                        const bind_probe& probe) {
+check_report check_host(const std::expected<cluster_config::config, std::string>& loaded, const cluster_config::environment& env,
+                        const cluster_config::bind_probe& probe) {
     report out;
     if (!loaded) {
         out.problem(loaded.error());
         return out.finish({});
     }
-    const cluster_config& cluster = loaded->cluster;
+    const cluster_config::cluster_settings& cluster = loaded->cluster;
     std::vector<std::string> warnings = loaded->warnings;
 
     out.heading(fmt::format("cluster {}", cluster.id));
     out.line("configuration", fmt::format("{} (sha256 {})",
                                           loaded->source == "-" ? "standard input" : loaded->source,
                                           loaded->sha256));
-    const auto address = choose_listen_address(cluster, env.service_internal_url, probe);
+    const auto address = cluster_config::choose_listen_address(cluster, env.service_internal_url, probe);
     if (!address) {
         out.problem(address.error());
     } else {
@@ -203,7 +203,7 @@ check_report check_host(const std::expected<config, std::string>& loaded, const 
             check_file(out, "Certificate", cluster.tls.certificate);
             check_file(out, "Key", cluster.tls.key);
         }
-        const auto volumes = select_volumes(cluster, address->service_url);
+        const auto volumes = cluster_config::select_volumes(cluster, address->service_url);
         if (!volumes)
             out.problem(volumes.error());
         else

@@ -17,7 +17,7 @@ struct check_report {
 };
 
 /// `loaded` is what load_config gave.
-[[nodiscard]] check_report check_host(const std::expected<config, std::string>& loaded,
-                                      const environment& env, const bind_probe& probe = probe_bind);
+[[nodiscard]] check_report check_host(const std::expected<cluster_config::config, std::string>& loaded,
+                                      const cluster_config::environment& env, const cluster_config::bind_probe& probe = cluster_config::probe_bind);
 
 }  // namespace keepstore::daemon

@@ -14,7 +14,7 @@ namespace keepstore::daemon {
 namespace {
 
 /// In the order of the help text.
-constexpr std::array<flag, 11> flags{{
+constexpr std::array<cluster_config::flag, 11> flags{{
     {"check", true,
      "say what this host would serve and what is wrong, then exit (0: fine, 1: not)"},
     {"config", false,
@@ -36,7 +36,7 @@ std::string usage(std::string_view program) {
     return fmt::format(
         "Usage: {0} [options]\n"
         "       {0} probe-s3 [options]\n    \ttry the S3 volumes of a configuration step by step, see {0} probe-s3 -help\n\n{1}",
-        program, describe_flags(flags));
+        program, cluster_config::describe_flags(flags));
 }
 
 command_line leave(int code, std::string output, std::string errors) {
@@ -87,7 +87,7 @@ command_line parse_command_line(std::string_view program, std::span<const std::s
         }
         return {};
     };
-    const auto read = read_flags(flags, arguments, set);
+    const auto read = cluster_config::read_flags(flags, arguments, set);
     if (!read) return usage_error(read.error());
     if (read->help) return leave(0, {}, usage(program));
     if (read->rest < arguments.size()) {

@@ -41,18 +41,18 @@ void warn_all(const std::vector<std::string>& warnings) {
     for (const auto& text : warnings) log::warning(text);
 }
 
-int serve(const command_line& command, const environment& env) {
+int serve(const command_line& command, const cluster_config::environment& env) {
     warn_all(command.warnings);
     if (const auto legacy = legacy_file_warning(command); !legacy.empty()) log::warning(legacy);
-    const auto conf = load_config(command.config_path, env, std::cin);
+    const auto conf = cluster_config::load_config(command.config_path, env, std::cin);
     if (!conf) return exit_with(conf.error());
     const auto& logs = conf->cluster.logs;
     log::configure({.threshold = logs.level,
-                    .shape = logs.format == log_shape::json ? log::format::json : log::format::text,
+                    .shape = logs.format == cluster_config::log_shape::json ? log::format::json : log::format::text,
                     .cluster_id = conf->cluster.id,
                     .pid = true});
     warn_all(conf->warnings);
-    const auto where = choose_listen_address(conf->cluster, env.service_internal_url);
+    const auto where = cluster_config::choose_listen_address(conf->cluster, env.service_internal_url);
     if (!where) return exit_with(where.error());
     warn_all(where->warnings);
     const auto served = run_service(*conf, *where);
@@ -72,7 +72,7 @@ void trust_arvados_authorities() {
 
 int main(int argc, char** argv) {
     trust_arvados_authorities();
-    const environment env = environment::of_process();
+    const cluster_config::environment env = cluster_config::environment::of_process();
     const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
     if (!arguments.empty() && arguments.front() == probe_command_name) {
         return run_probe_command(argv[0], std::span(arguments).subspan(1), env, std::cin);
@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
             print(stderr, command.errors);
             return command.exit_code;
         case command_line::action::check: {
-            const auto report = check_host(load_config(command.config_path, env, std::cin), env);
+            const auto report = check_host(cluster_config::load_config(command.config_path, env, std::cin), env);
             print(stdout, report.text);
             return report.exit_code;
         }

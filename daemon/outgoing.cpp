@@ -16,10 +16,10 @@ std::expected<net::client, std::string> make_client(bool insecure) {
     return std::move(*made);
 }
 
-std::vector<std::string> allowed_hosts(const cluster_config& cluster) {
+std::vector<std::string> allowed_hosts(const cluster_config::cluster_settings& cluster) {
     std::vector<std::string> out;
     for (const auto& entry : cluster.keepstore.pull_hosts) {
-        if (entry != internal_urls_name) {
+        if (entry != cluster_config::internal_urls_name) {
             out.push_back(entry);
             continue;
         }
@@ -34,9 +34,9 @@ std::vector<std::string> allowed_hosts(const cluster_config& cluster) {
     return out;
 }
 
-std::vector<core::remote_reader::cluster> remote_clusters(const cluster_config& cluster, const net::client& secure,
+std::vector<store::remote_reader::cluster> remote_clusters(const cluster_config::cluster_settings& cluster, const net::client& secure,
                                                           const net::client& insecure) {
-    std::vector<core::remote_reader::cluster> out;
+    std::vector<store::remote_reader::cluster> out;
     for (const auto& [id, remote] : cluster.remote_clusters) {
         if (id == "*" || remote.host.empty()) continue;
         // Always https (contract 7.3).
@@ -79,8 +79,8 @@ void add_client_samples(std::vector<router::metrics::sample>& out, const std::st
 
 }  // namespace
 
-std::expected<std::unique_ptr<outgoing>, std::string> outgoing::make(const cluster_config& cluster,
-                                                                     core::block_store& store) {
+std::expected<std::unique_ptr<outgoing>, std::string> outgoing::make(const cluster_config::cluster_settings& cluster,
+                                                                     store::block_store& store) {
     auto for_pulls = make_client(cluster.tls.insecure);
     if (!for_pulls) return std::unexpected(std::move(for_pulls.error()));
     auto secure = make_client(false);
@@ -88,18 +88,18 @@ std::expected<std::unique_ptr<outgoing>, std::string> outgoing::make(const clust
     auto insecure = make_client(true);
     if (!insecure) return std::unexpected(std::move(insecure.error()));
     const auto entries = allowed_hosts(cluster);
-    auto hosts = core::pull_hosts::parse(entries);
+    auto hosts = protocol::host_rules::parse(entries);
     if (!hosts) return std::unexpected(fmt::format("Clusters.{}.Keepstore.PullHosts: {}", cluster.id, hosts.error().text));
     if (!cluster.keepstore.pull_hosts.empty()) hosts->restrict();
-    core::pull_options options{
+    store::pull_options options{
         .workers = static_cast<unsigned>(std::clamp<std::int64_t>(cluster.collections.blob_replicate_concurrency, 1, 1000)),
         .hosts = std::move(*hosts)};
     return std::unique_ptr<outgoing>(new outgoing(cluster, store, std::move(*for_pulls), std::move(*secure),
                                                   std::move(*insecure), std::move(options)));
 }
 
-outgoing::outgoing(const cluster_config& cluster, core::block_store& store, net::client for_pulls, net::client for_remote,
-                   net::client for_remote_insecure, core::pull_options options)
+outgoing::outgoing(const cluster_config::cluster_settings& cluster, store::block_store& store, net::client for_pulls, net::client for_remote,
+                   net::client for_remote_insecure, store::pull_options options)
     : pull_client_(std::move(for_pulls)),
       remote_client_(std::move(for_remote)),
       insecure_client_(std::move(for_remote_insecure)),

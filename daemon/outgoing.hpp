@@ -18,28 +18,28 @@ namespace keepstore::daemon {
 class outgoing {
   public:
     /// `store` must outlive it. \returns an error line for the start.
-    [[nodiscard]] static std::expected<std::unique_ptr<outgoing>, std::string> make(const cluster_config&,
-                                                                                     core::block_store& store);
+    [[nodiscard]] static std::expected<std::unique_ptr<outgoing>, std::string> make(const cluster_config::cluster_settings&,
+                                                                                     store::block_store& store);
 
-    [[nodiscard]] core::pull_worker& pulls() noexcept { return pulls_; }
+    [[nodiscard]] store::pull_worker& pulls() noexcept { return pulls_; }
     /// How many times pulls().run() is wanted.
     [[nodiscard]] unsigned pull_workers() const noexcept { return pull_workers_; }
-    [[nodiscard]] core::remote_reader& remote() noexcept { return remote_; }
+    [[nodiscard]] store::remote_reader& remote() noexcept { return remote_; }
     [[nodiscard]] std::vector<router::metrics::sample> samples() const;
 
     /// No new connections from now on. May be called more than once.
     void close() noexcept;
 
   private:
-    outgoing(const cluster_config&, core::block_store&, net::client for_pulls, net::client for_remote,
-             net::client for_remote_insecure, core::pull_options);
+    outgoing(const cluster_config::cluster_settings&, store::block_store&, net::client for_pulls, net::client for_remote,
+             net::client for_remote_insecure, store::pull_options);
 
     net::client pull_client_;
     net::client remote_client_;
     net::client insecure_client_;  ///< For clusters whose certificates are not verified.
     unsigned pull_workers_;
-    core::pull_worker pulls_;
-    core::remote_reader remote_;
+    store::pull_worker pulls_;
+    store::remote_reader remote_;
 };
 
 }  // namespace keepstore::daemon

@@ -24,10 +24,10 @@ namespace {
 
 using outcome = s3::probe_line::outcome;
 
-constexpr nanoseconds timeout_max = std::chrono::hours(1);
+constexpr std::chrono::nanoseconds timeout_max = std::chrono::hours(1);
 
 /// In the order of the help text.
-constexpr std::array<flag, 8> flags{{
+constexpr std::array<cluster_config::flag, 8> flags{{
     {"config", false,
      "cluster configuration file, - for standard input (default $ARVADOS_CONFIG, else /etc/arvados/config.yml)"},
     {"volume", false, "UUID of a volume to try; may be repeated (default: the S3 volumes that this host mounts)"},
@@ -48,7 +48,7 @@ std::string usage(std::string_view program) {
         "Tries S3 buckets step by step, as the daemon would use them, and says what is wrong and what to do. Writes a few\n"
         "small objects below keepstore-probe/ and removes them; volumes that are read only are only read.\n"
         "Exit code: 0 all can be used, 1 some cannot, 2 wrong command line or configuration.\n\n{2}",
-        program, probe_command_name, describe_flags(flags));
+        program, probe_command_name, cluster_config::describe_flags(flags));
 }
 
 void print(std::FILE* to, std::string_view text) {
@@ -60,7 +60,7 @@ void print(std::FILE* to, std::string_view text) {
 /// not ended, later for those behind it.
 class console {
   public:
-    console(std::vector<probe_outcome>& all, bool silent) : all_(all), silent_(silent) {
+    console(std::vector<volumes::probe_outcome>& all, bool silent) : all_(all), silent_(silent) {
         if (!all_.empty()) begin();
     }
 
@@ -85,12 +85,12 @@ class console {
         if (!silent_) print(stdout, "  " + s3::to_text(line) + "\n");
     }
 
-    std::vector<probe_outcome>& all_;
+    std::vector<volumes::probe_outcome>& all_;
     const bool silent_;
     std::size_t current_ = 0;
 };
 
-awaitable<void> probe_one(console& out, std::size_t number, const probe_target& target, deadline until) {
+awaitable<void> probe_one(console& out, std::size_t number, const volumes::probe_target& target, deadline until) {
     for (const auto& note : target.notes) out.add(number, {outcome::note, "configuration", note});
     auto access = volumes::s3::make_access(target.options);
     if (!access) {
@@ -103,7 +103,7 @@ awaitable<void> probe_one(console& out, std::size_t number, const probe_target& 
 }
 
 /// \returns whether all came to an end in time.
-bool probe_all(std::vector<probe_outcome>& all, bool silent, nanoseconds timeout, asio::io_context& loop) {
+bool probe_all(std::vector<volumes::probe_outcome>& all, bool silent, std::chrono::nanoseconds timeout, asio::io_context& loop) {
     console out(all, silent);
     const auto until = deadline::in(timeout);
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -120,18 +120,18 @@ bool probe_all(std::vector<probe_outcome>& all, bool silent, nanoseconds timeout
         whole = false;
         out.add(i, {outcome::failed, "time",
                     fmt::format("no end within {}: what comes after the last step does not answer (name servers?)",
-                                format_duration(timeout))});
+                                cluster_config::format_duration(timeout))});
         out.end(i);
     }
     return whole;
 }
 
-std::expected<std::vector<probe_target>, std::string> find_targets(const probe_arguments& given, const environment& env,
+std::expected<std::vector<volumes::probe_target>, std::string> find_targets(const probe_arguments& given, const cluster_config::environment& env,
                                                                    std::istream& standard_input) {
-    if (given.bucket) return std::vector{probe_target_of_bucket(*given.bucket)};
-    const auto conf = load_config(given.config_path, env, standard_input);
+    if (given.bucket) return std::vector{volumes::probe_target_of_bucket(*given.bucket)};
+    const auto conf = cluster_config::load_config(given.config_path, env, standard_input);
     if (!conf) return std::unexpected(conf.error());
-    return choose_probe_targets(*conf, services_of_this_host(conf->cluster, env), given.volumes);
+    return volumes::choose_probe_targets(*conf, volumes::services_of_this_host(conf->cluster, env), given.volumes);
 }
 
 }  // namespace
@@ -140,7 +140,7 @@ std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<cons
                                                                   std::string_view config_default) {
     probe_arguments out;
     std::optional<std::string> config_path;
-    s3_parameters direct;
+    cluster_config::s3_parameters direct;
     bool is_direct = false;
     const auto set = [&](std::string_view name, std::string_view value) -> std::expected<void, std::string> {
         if (name == "json") {
@@ -150,8 +150,8 @@ std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<cons
         } else if (name == "volume") {
             out.volumes.emplace_back(value);
         } else if (name == "timeout") {
-            const auto parsed = parse_duration(value);
-            if (!parsed || *parsed <= nanoseconds::zero() || *parsed > timeout_max)
+            const auto parsed = cluster_config::parse_duration(value);
+            if (!parsed || *parsed <= std::chrono::nanoseconds::zero() || *parsed > timeout_max)
                 return std::unexpected("expected a duration such as 30s, at most 1h");
             out.timeout = *parsed;
         } else {
@@ -163,7 +163,7 @@ std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<cons
         }
         return {};
     };
-    const auto read = read_flags(flags, arguments, set);
+    const auto read = cluster_config::read_flags(flags, arguments, set);
     if (!read) return std::unexpected(read.error());
     out.help = read->help;
     if (out.help) return out;
@@ -182,7 +182,7 @@ std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<cons
     return out;
 }
 
-int run_probe_command(std::string_view program, std::span<const std::string> arguments, const environment& env,
+int run_probe_command(std::string_view program, std::span<const std::string> arguments, const cluster_config::environment& env,
                       std::istream& standard_input) {
     std::signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_DUMPABLE, 0);  // Core files would hold keys.
@@ -200,16 +200,16 @@ int run_probe_command(std::string_view program, std::span<const std::string> arg
     }
     auto targets = find_targets(*given, env, standard_input);
     if (!targets) {
-        if (given->json) print(stdout, probe_json(targets.error()));
+        if (given->json) print(stdout, volumes::probe_json(targets.error()));
         else print(stderr, fmt::format("cannot probe: {}\n", targets.error()));
         return 2;
     }
-    std::vector<probe_outcome> all;
+    std::vector<volumes::probe_outcome> all;
     for (auto& target : *targets) all.push_back({.target = std::move(target)});
     asio::io_context loop(1);
     const bool whole = probe_all(all, given->json, given->timeout, loop);
-    print(stdout, given->json ? probe_json(all) : probe_summary(all));
-    const int code = std::ranges::all_of(all, &probe_outcome::good) ? 0 : 1;
+    print(stdout, given->json ? volumes::probe_json(all) : probe_summary(all));
+    const int code = std::ranges::all_of(all, &volumes::probe_outcome::good) ? 0 : 1;
     // Something that cannot be cancelled is still running, and would be waited for.
     if (!whole) std::_Exit(code);
     return code;

@@ -24,8 +24,8 @@ struct probe_arguments {
     bool json = false;
     std::string config_path;
     std::vector<std::string> volumes;      ///< UUIDs; none: those that this host would mount.
-    std::optional<s3_parameters> bucket;   ///< Instead of a configuration.
-    nanoseconds timeout = limits::s3_probe_command_timeout;
+    std::optional<cluster_config::s3_parameters> bucket;   ///< Instead of a configuration.
+    std::chrono::nanoseconds timeout = limits::s3_probe_command_timeout;
 };
 
 /// `arguments` are those after the sub-command. \returns the text of a usage error.
@@ -35,6 +35,6 @@ struct probe_arguments {
 /// Runs it to its end, within the timeout and limits::s3_probe_cleanup. Prints to stdout, usage errors to stderr.
 /// \returns the exit code: 0 all can be used, 1 some cannot, 2 wrong command line or configuration.
 [[nodiscard]] int run_probe_command(std::string_view program, std::span<const std::string> arguments,
-                                    const environment& env, std::istream& standard_input);
+                                    const cluster_config::environment& env, std::istream& standard_input);
 
 }  // namespace keepstore::daemon

@@ -97,11 +97,11 @@ class background_tasks {
     std::list<task> tasks_;
 };
 
-router::transport_options transport(const config& conf) {
+net::transport_options transport(const cluster_config::config& conf) {
     using std::chrono::duration_cast;
     using std::chrono::milliseconds;
     const auto& ours = conf.cluster.keepstore;
-    router::transport_options out;
+    net::transport_options out;
     out.header_timeout = duration_cast<milliseconds>(ours.header_timeout);
     out.idle_timeout = duration_cast<milliseconds>(ours.idle_timeout);
     out.rate.bytes_per_second_min = ours.min_transfer_rate;
@@ -111,7 +111,7 @@ router::transport_options transport(const config& conf) {
     return out;
 }
 
-core::block_store::options store_options(const config& conf) {
+store::block_store::options store_options(const cluster_config::config& conf) {
     const auto& c = conf.cluster.collections;
     return {.blob_signing = c.blob_signing,
             .blob_signing_key = c.blob_signing_key,
@@ -124,7 +124,7 @@ double unix_seconds(std::chrono::system_clock::time_point at) {
     return std::chrono::duration<double>(at.time_since_epoch()).count();
 }
 
-router::app_options application_options(const config& conf) {
+router::app_options application_options(const cluster_config::config& conf) {
     const auto& cluster = conf.cluster;
     router::app_options out;
     out.system_root_token = cluster.system_root_token;
@@ -140,8 +140,8 @@ router::app_options application_options(const config& conf) {
 }
 
 // What the router does not know of, or knows only below the application: connections and the digest engine.
-std::vector<router::metrics::sample> more_metrics(const router::server& server, const digest::engine& digest,
-                                                  const core::scrubber& scrub, const outgoing& others) {
+std::vector<router::metrics::sample> more_metrics(const net::server& server, const digest::engine& digest,
+                                                  const store::scrubber& scrub, const outgoing& others) {
     const auto s = server.snapshot();
     const auto d = digest.snapshot();
     const auto gauge = [](std::string name, std::string help, auto value) {
@@ -174,14 +174,14 @@ std::vector<router::metrics::sample> more_metrics(const router::server& server, 
     return out;
 }
 
-void start_workers(background_tasks& tasks, const config& conf, core::block_store& store,
-                   core::work_queue<core::trash_item>& trash) {
+void start_workers(background_tasks& tasks, const cluster_config::config& conf, store::block_store& store,
+                   store::work_queue<protocol::trash_item>& trash) {
     const auto& c = conf.cluster.collections;
     if (!c.blob_trash) return;
-    for (std::int64_t i = 0; i < c.blob_trash_concurrency; ++i) tasks.spawn("trash", core::run_trash_worker(store, trash));
+    for (std::int64_t i = 0; i < c.blob_trash_concurrency; ++i) tasks.spawn("trash", store::run_trash_worker(store, trash));
     if (c.blob_trash_check_interval > 0ns && c.blob_delete_concurrency > 0) {
         tasks.spawn("empty trash",
-                    core::run_trash_emptier(
+                    store::run_trash_emptier(
                         store, {.interval = c.blob_trash_check_interval,
                                 .first_after = std::min(c.blob_trash_check_interval,
                                                         conf.cluster.keepstore.empty_trash_start_delay),
@@ -192,7 +192,7 @@ void start_workers(background_tasks& tasks, const config& conf, core::block_stor
 // What happens every so often on the main thread while it waits for signals.
 class chores {
   public:
-    chores(const config& conf, router::app& application, std::shared_ptr<router::tls_context> tls, event_loops& loops)
+    chores(const cluster_config::config& conf, router::app& application, std::shared_ptr<net::server_tls_context> tls, event_loop_group& loops)
         : application_(application), tls_(std::move(tls)), dump_folder_(conf.cluster.logs.request_queue_dump_directory),
           executors_(loops.executors()) {
         const auto now = clock::now();
@@ -245,7 +245,7 @@ class chores {
     }
 
     router::app& application_;
-    std::shared_ptr<router::tls_context> tls_;
+    std::shared_ptr<net::server_tls_context> tls_;
     std::string dump_folder_;
     std::vector<asio::any_io_executor> executors_;
     std::shared_ptr<std::vector<std::atomic<bool>>> beats_;
@@ -280,7 +280,7 @@ void serve_until_told(chores& work) {
 }
 
 // Ends when all requests have, at the limit, or at the second SIGTERM or SIGINT.
-void drain(router::server& server, const asio::any_io_executor& executor, clock::duration limit, chores& work) {
+void drain(net::server& server, const asio::any_io_executor& executor, clock::duration limit, chores& work) {
     auto outcome = asio::co_spawn(executor, server.drain(deadline::in(limit)), asio::use_future);
     const auto give_up_at = clock::now() + limit + 5s;
     while (outcome.wait_for(0s) != std::future_status::ready && clock::now() < give_up_at) {
@@ -305,47 +305,47 @@ void block_signals() {
     std::signal(SIGXFSZ, SIG_IGN);  // Likewise a file size limit (LimitFSIZE=).
 }
 
-std::expected<void, std::string> run_service(const config& conf, const listen_address& where) {
+std::expected<void, std::string> run_service(const cluster_config::config& conf, const cluster_config::listen_address& where) {
     raise_descriptor_limit();
     mallopt(M_MMAP_THRESHOLD, static_cast<int>(limits::malloc_map_bytes_min));
     mallopt(M_TRIM_THRESHOLD, static_cast<int>(limits::malloc_keep_bytes));
     prctl(PR_SET_DUMPABLE, 0);  // Core files would hold tokens and the signing key.
 
-    const auto volumes = select_volumes(conf.cluster, where.service_url);
+    const auto volumes = cluster_config::select_volumes(conf.cluster, where.service_url);
     if (!volumes) return std::unexpected(volumes.error());
     auto mounts = open_mounts(*volumes, conf.cluster.collections);
     if (!mounts) return std::unexpected(std::move(mounts.error()));
 
-    std::shared_ptr<router::tls_context> tls;
+    std::shared_ptr<net::server_tls_context> tls;
     if (where.tls) {
         if (!conf.cluster.tls.acme_server.empty())
             return std::unexpected("TLS.ACME.Server is not supported: give TLS.Certificate and TLS.Key");
-        auto loaded = router::tls_context::load(conf.cluster.tls.certificate, conf.cluster.tls.key);
+        auto loaded = net::server_tls_context::load(conf.cluster.tls.certificate, conf.cluster.tls.key);
         if (!loaded) return std::unexpected("cannot start keepstore service on URL: " + loaded.error().text);
         tls = std::move(*loaded);
     }
 
-    event_loops loops(static_cast<unsigned>(std::max<std::int64_t>(0, conf.cluster.keepstore.threads)));
+    event_loop_group loops(static_cast<unsigned>(std::max<std::int64_t>(0, conf.cluster.keepstore.threads)));
     pool::buffer_pool pool(conf.cluster.api.memory_budget_bytes());
     digest::engine digest(static_cast<unsigned>(loops.size()));
-    core::block_store store(store_options(conf), core::mount_table(std::move(*mounts)), pool, digest);
-    core::scrub_clock clock_of_scrub;
-    core::scrubber scrub(store, digest,
+    store::block_store store(store_options(conf), store::mount_table(std::move(*mounts)), pool, digest);
+    store::scrub_clock clock_of_scrub;
+    store::scrubber scrub(store, digest,
                          {.interval = conf.cluster.keepstore.scrub_interval, .rate = conf.cluster.keepstore.scrub_rate},
                          clock_of_scrub);
     auto others = outgoing::make(conf.cluster, store);
     if (!others) return std::unexpected(std::move(others.error()));
-    core::work_queue<core::pull_item> pulls;
-    core::work_queue<core::trash_item> trash;
+    store::work_queue<protocol::pull_item> pulls;
+    store::work_queue<protocol::trash_item> trash;
 
-    router::server* serving = nullptr;
+    net::server* serving = nullptr;
     auto options = application_options(conf);
     options.more_metrics = [&serving, &digest, &scrub, &others] {
         return more_metrics(*serving, digest, scrub, **others);
     };
     router::app application(options, store, pulls, trash, pool, &scrub, &(*others)->remote());
     const auto executors = loops.executors();
-    router::server server(executors, application, transport(conf));
+    net::server server(executors, application, transport(conf));
     serving = &server;
     const auto address = where.endpoint.address();
     const auto port = server.listen(address.is_unspecified() && address.is_v6() ? std::string() : address.to_string(),
@@ -361,7 +361,7 @@ std::expected<void, std::string> run_service(const config& conf, const listen_ad
     server.start();
     loops.start();
 
-    url announced = where.listen_url;
+    cluster_config::url announced = where.listen_url;
     if (where.endpoint.port() == 0) announced.host = fmt::format("{}:{}", announced.host.substr(0, announced.host.rfind(':')), *port);
     log::info("listening", {{"URL", announced.to_string()},
                             {"Listen", fmt::format("{}:{}", address.is_v6() ? "[" + address.to_string() + "]" : address.to_string(), *port)},

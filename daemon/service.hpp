@@ -12,7 +12,7 @@ namespace keepstore::daemon {
 
 /// Serves until SIGTERM or SIGINT. SIGHUP re-reads certificate and key. Call on the main thread, before any other thread
 /// was started. \returns one line for the operator when it could not start.
-[[nodiscard]] std::expected<void, std::string> run_service(const config&, const listen_address&);
+[[nodiscard]] std::expected<void, std::string> run_service(const cluster_config::config&, const cluster_config::listen_address&);
 
 /// Blocks the signals that run_service waits for, in this thread and all that it starts.
 void block_signals();

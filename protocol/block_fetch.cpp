@@ -6,7 +6,7 @@
 
 #include <array>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 namespace {
 
 // Locators may hold anything that is not white space; in a path only these stand for themselves.
@@ -99,4 +99,4 @@ bool may_pass(const error& why) noexcept {
     return why.code == errc::unavailable || why.code == errc::timeout;
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

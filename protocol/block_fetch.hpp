@@ -11,7 +11,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
 /// A keep service: where it is, and what comes before the locator in its paths.
 struct block_server {
@@ -54,4 +54,4 @@ struct incoming_block {
 /// Whether asking the same server again may help.
 [[nodiscard]] bool may_pass(const error& why) noexcept;
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

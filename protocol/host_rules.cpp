@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <charconv>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 namespace {
 
 namespace ip = boost::asio::ip;
@@ -34,8 +34,8 @@ std::vector<unsigned char> bytes_of(const ip::address& a) {
 
 }  // namespace
 
-result<pull_hosts> pull_hosts::parse(const std::vector<std::string>& entries) {
-    pull_hosts out;
+result<host_rules> host_rules::parse(const std::vector<std::string>& entries) {
+    host_rules out;
     for (const auto& entry : entries) {
         auto parsed = parse_rule(entry);
         if (!parsed) return std::unexpected(std::move(parsed.error()));
@@ -45,7 +45,7 @@ result<pull_hosts> pull_hosts::parse(const std::vector<std::string>& entries) {
     return out;
 }
 
-result<pull_hosts::rule> pull_hosts::parse_rule(std::string_view entry) {
+result<host_rules::rule> host_rules::parse_rule(std::string_view entry) {
     const auto wrong = [&] {
         return fail(errc::bad_request, "\"" + std::string(entry) +
                                            "\" is no host; expected a name, an address, either with :port, or a network such "
@@ -81,7 +81,7 @@ result<pull_hosts::rule> pull_hosts::parse_rule(std::string_view entry) {
     return out;
 }
 
-bool pull_hosts::contains(const network& n, const ip::address& a) {
+bool host_rules::contains(const network& n, const ip::address& a) {
     const auto base = bytes_of(n.base);
     const auto other = bytes_of(a);
     if (base.size() != other.size()) return false;
@@ -92,7 +92,7 @@ bool pull_hosts::contains(const network& n, const ip::address& a) {
     return true;
 }
 
-bool pull_hosts::allows(const net::endpoint& to) const {
+bool host_rules::allows(const net::endpoint& to) const {
     if (everybody_) return true;
     const auto address = address_in(to.host);
     return std::ranges::any_of(rules_, [&](const rule& r) {
@@ -102,4 +102,4 @@ bool pull_hosts::allows(const net::endpoint& to) const {
     });
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

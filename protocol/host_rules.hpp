@@ -12,17 +12,17 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
-class pull_hosts {
+class host_rules {
   public:
     /// Allows every host, as the Go daemon does.
-    pull_hosts() = default;
+    host_rules() = default;
 
     /// Each entry is a host name, an address, either of them with ":port", or a network ("10.1.0.0/16", "fd00::/8"), which
     /// matches servers named by their addresses. Without entries every host is allowed.
     /// \returns errc::bad_request, naming the entry.
-    [[nodiscard]] static result<pull_hosts> parse(const std::vector<std::string>& entries);
+    [[nodiscard]] static result<host_rules> parse(const std::vector<std::string>& entries);
 
     /// Not everybody, also without entries: what the operator listed may stand for no host.
     void restrict() noexcept { everybody_ = false; }
@@ -47,4 +47,4 @@ class pull_hosts {
     std::vector<rule> rules_;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

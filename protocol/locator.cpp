@@ -4,7 +4,7 @@
 
 #include <charconv>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 namespace {
 
 // 67108864 has eight digits; more can only be zeros in front or too large.
@@ -59,4 +59,4 @@ std::string locator::bare() const {
     return out;
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

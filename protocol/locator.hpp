@@ -10,7 +10,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
 struct locator {
     md5_digest hash;
@@ -28,4 +28,4 @@ struct locator {
     [[nodiscard]] static result<locator> parse(std::string_view text);
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

@@ -2,7 +2,7 @@
 
 #include <string_view>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
 result<remote_locator> parse_remote_locator(const locator& block) {
     remote_locator out;
@@ -29,4 +29,4 @@ result<remote_locator> parse_remote_locator(const locator& block) {
     return out;
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

@@ -5,7 +5,7 @@
 
 #include <string>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
 /// A read is remote when the locator has a hint that starts with R and none that starts with A.
 [[nodiscard]] inline bool is_remote(const locator& block) noexcept { return block.remote && !block.signed_here; }
@@ -19,4 +19,4 @@ struct remote_locator {
 /// ask a third one; all else stays. errc::bad_request "invalid remote hint" if there is none.
 [[nodiscard]] result<remote_locator> parse_remote_locator(const locator&);
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

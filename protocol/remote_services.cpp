@@ -13,7 +13,7 @@
 #include <set>
 #include <span>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 namespace {
 
 using nlohmann::json;
@@ -192,4 +192,4 @@ void remote_services::suspect() {
     refresh_at_ = std::min(refresh_at_, std::max(clock::now(), fetched_at_ + options_.retry_after));
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

@@ -18,7 +18,7 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
 struct remote_service {
     std::string uuid;
@@ -83,4 +83,4 @@ class remote_services : public std::enable_shared_from_this<remote_services> {
     std::deque<one_shot<bool>> waiters_;  // While there is no list, or a very old one.
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

@@ -9,7 +9,7 @@
 #include <algorithm>
 #include <array>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 namespace {
 
 // The length of a salted secret: SHA-1 in hex.
@@ -50,4 +50,4 @@ result<std::string> salt_token(std::string_view token, std::string_view cluster_
     return fmt::format("v2/{}/{}", uuid, hmac_sha1_hex(secret, cluster_id));
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

@@ -6,7 +6,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
 /// "v2/uuid/secret" as `cluster_id` may see it: with the HMAC-SHA1 of the cluster's id under the secret in the secret's
 /// place, so that it is good for that cluster only; as it is if the cluster has issued it.
@@ -14,4 +14,4 @@ namespace keepstore::core {
 /// "token already salted", for which the Go daemon answers 500. The texts hold nothing of the token.
 [[nodiscard]] result<std::string> salt_token(std::string_view token, std::string_view cluster_id);
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

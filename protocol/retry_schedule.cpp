@@ -9,14 +9,14 @@
 #include <algorithm>
 #include <random>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
-fetch_rounds::fetch_rounds(std::size_t servers, deadline until)
+retry_schedule::retry_schedule(std::size_t servers, deadline until)
     : until_(until), rounds_left_(limits::fetch_rounds_max - 1) {
     for (std::size_t i = servers; i > 0; --i) now_.push_back(i - 1);
 }
 
-awaitable<std::optional<std::size_t>> fetch_rounds::next() {
+awaitable<std::optional<std::size_t>> retry_schedule::next() {
     if (cancelled_) co_return std::nullopt;
     if (now_.empty()) {
         if (again_.empty() || rounds_left_ == 0) co_return std::nullopt;
@@ -43,13 +43,13 @@ awaitable<std::optional<std::size_t>> fetch_rounds::next() {
     co_return server;
 }
 
-void fetch_rounds::failed(std::size_t server, error why) {
+void retry_schedule::failed(std::size_t server, error why) {
     if (why == errc::cancelled) cancelled_ = true;
     if (may_pass(why)) again_.push_back(server);
     last_.insert_or_assign(server, std::move(why));
 }
 
-error fetch_rounds::outcome() const {
+error retry_schedule::outcome() const {
     if (cancelled_) return errc::cancelled;
     error out(errc::not_found, "");
     const auto rank = [](errc code) {
@@ -68,7 +68,7 @@ error fetch_rounds::outcome() const {
     return out;
 }
 
-bool fetch_rounds::all_unreachable() const {
+bool retry_schedule::all_unreachable() const {
     return std::ranges::all_of(last_, [](const auto& entry) {
         // Where nothing was sent, because we would not, nobody was out of reach.
         if (entry.second.cause == net::failure::invalid_request) return false;
@@ -76,4 +76,4 @@ bool fetch_rounds::all_unreachable() const {
     });
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

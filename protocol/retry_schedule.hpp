@@ -11,12 +11,12 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
-class fetch_rounds {
+class retry_schedule {
   public:
     /// Servers are numbered from 0. No pause goes beyond `until`.
-    fetch_rounds(std::size_t servers, deadline until);
+    retry_schedule(std::size_t servers, deadline until);
 
     /// Suspends between rounds. Nothing: there is no use in asking on, outcome() says why.
     [[nodiscard]] awaitable<std::optional<std::size_t>> next();
@@ -39,4 +39,4 @@ class fetch_rounds {
     bool cancelled_ = false;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

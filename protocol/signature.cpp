@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 namespace {
 
 using mac = std::array<unsigned char, 20>;
@@ -118,4 +118,4 @@ result<void> locator_signer::verify(std::string_view signed_locator, std::string
     return {};
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
 class locator_signer {
   public:
@@ -33,4 +33,4 @@ class locator_signer {
     std::string ttl_hex_;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

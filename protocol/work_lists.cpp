@@ -9,7 +9,7 @@
 #include <cctype>
 #include <optional>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 namespace {
 
 using nlohmann::json;
@@ -199,4 +199,4 @@ result<std::vector<pull_item>> parse_pull_list(std::string_view text) {
 
 result<std::vector<trash_item>> parse_trash_list(std::string_view text) { return parse_list<trash_item>(text); }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

@@ -10,7 +10,7 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::protocol {
 
 struct pull_item {
     std::string locator;               ///< hash+size
@@ -31,4 +31,4 @@ struct trash_item {
 [[nodiscard]] result<std::vector<pull_item>> parse_pull_list(std::string_view json);
 [[nodiscard]] result<std::vector<trash_item>> parse_trash_list(std::string_view json);
 
-}  // namespace keepstore::core
+}  // namespace keepstore::protocol

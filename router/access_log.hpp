@@ -18,7 +18,7 @@ class access_log {
     void finish(std::chrono::steady_clock::time_point now) const;
 
     /// From the request's arrival to its status line, or to `now` if none was sent.
-    [[nodiscard]] static std::chrono::steady_clock::duration time_to_status(const exchange&,
+    [[nodiscard]] static std::chrono::steady_clock::duration time_to_status(const net::server_exchange&,
                                                                             std::chrono::steady_clock::time_point now);
 
   private:

@@ -9,9 +9,9 @@ namespace keepstore::router {
 namespace {
 
 // Sends index lines as they come. The head leaves with the first of them, so that an error before is still a status.
-class index_response final : public core::block_store::index_writer {
+class index_response final : public store::block_store::index_writer {
   public:
-    explicit index_response(exchange& ex) noexcept : ex_(ex) {}
+    explicit index_response(net::server_exchange& ex) noexcept : ex_(ex) {}
 
     awaitable<result<void>> write(std::string_view lines) override {
         if (lines.empty()) co_return result<void>{};
@@ -23,13 +23,13 @@ class index_response final : public core::block_store::index_writer {
     }
 
   private:
-    exchange& ex_;
+    net::server_exchange& ex_;
 };
 
 }  // namespace
 
 awaitable<void> routes::touch_block(request_context& request, std::string_view locator_text) {
-    const auto block = core::locator::parse(locator_text);
+    const auto block = protocol::locator::parse(locator_text);
     if (!block) co_return co_await request.reply_error(block.error());
     const auto done = co_await store_.block_touch(block->hash, request.ex.get_deadline());
     if (!done) co_return co_await request.reply_error(done.error());
@@ -37,7 +37,7 @@ awaitable<void> routes::touch_block(request_context& request, std::string_view l
 }
 
 awaitable<void> routes::trash_block(request_context& request, std::string_view locator_text) {
-    const auto block = core::locator::parse(locator_text);
+    const auto block = protocol::locator::parse(locator_text);
     if (!block) co_return co_await request.reply_error(block.error());
     const auto done = co_await store_.block_trash(block->hash, request.ex.get_deadline());
     if (!done) co_return co_await request.reply_error(done.error());
@@ -45,7 +45,7 @@ awaitable<void> routes::trash_block(request_context& request, std::string_view l
 }
 
 awaitable<void> routes::untrash_block(request_context& request, std::string_view locator_text) {
-    const auto block = core::locator::parse(locator_text);
+    const auto block = protocol::locator::parse(locator_text);
     if (!block) co_return co_await request.reply_error(block.error());
     const auto done = co_await store_.block_untrash(block->hash, request.ex.get_deadline());
     if (!done) co_return co_await request.reply_error(done.error());
@@ -54,7 +54,7 @@ awaitable<void> routes::untrash_block(request_context& request, std::string_view
 
 awaitable<void> routes::list_mounts(request_context& request) {
     auto array = nlohmann::ordered_json::array();
-    for (const core::mount& m : store_.mounts().all()) {
+    for (const store::mount& m : store_.mounts().all()) {
         array.push_back({{"uuid", m.uuid},
                          {"device_id", m.volume->device_id()},
                          {"allow_write", m.allow_write},
@@ -67,7 +67,7 @@ awaitable<void> routes::list_mounts(request_context& request) {
 }
 
 awaitable<void> routes::list_index(request_context& request, std::string_view mount_uuid, std::string_view prefix) {
-    exchange& ex = request.ex;
+    net::server_exchange& ex = request.ex;
     // A big index takes longer than any request may (contract 2.8).
     ex.set_deadline(deadline::never());
     std::string wanted(prefix);
@@ -98,7 +98,7 @@ awaitable<void> routes::list_index(request_context& request, std::string_view mo
 awaitable<void> routes::set_pull_list(request_context& request) {
     const auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
     if (!body) co_return co_await request.reply_error(body.error());
-    auto items = core::parse_pull_list(*body);
+    auto items = protocol::parse_pull_list(*body);
     if (!items) co_return co_await request.reply_error(items.error());
     pulls_.replace(std::move(*items));
     co_await request.reply_empty(200);
@@ -107,7 +107,7 @@ awaitable<void> routes::set_pull_list(request_context& request) {
 awaitable<void> routes::set_trash_list(request_context& request) {
     const auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
     if (!body) co_return co_await request.reply_error(body.error());
-    auto items = core::parse_trash_list(*body);
+    auto items = protocol::parse_trash_list(*body);
     if (!items) co_return co_await request.reply_error(items.error());
     trash_.replace(std::move(*items));
     co_await request.reply_empty(200);

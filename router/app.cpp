@@ -43,9 +43,9 @@ bool is_collection_host(std::string_view host) noexcept {
            all(label.substr(33), digit);
 }
 
-app::app(const app_options& o, core::block_store& store, core::work_queue<core::pull_item>& pulls,
-         core::work_queue<core::trash_item>& trash, pool::buffer_pool& pool, core::scrubber* scrub,
-         core::remote_reader* remote)
+app::app(const app_options& o, store::block_store& store, store::work_queue<protocol::pull_item>& pulls,
+         store::work_queue<protocol::trash_item>& trash, pool::buffer_pool& pool, store::scrubber* scrub,
+         store::remote_reader* remote)
     : root_token_(o.system_root_token),
       management_token_(o.management_token),
       request_timeout_(o.request_timeout),
@@ -60,9 +60,9 @@ app::app(const app_options& o, core::block_store& store, core::work_queue<core::
       health_(store.mounts(), management_token_),
       routes_(store, pulls, trash, root_token_, scrub, remote) {}
 
-awaitable<void> app::handle(exchange& ex) {
+awaitable<void> app::handle(net::server_exchange& ex) {
     request_context request{.ex = ex};
-    const request_head& head = ex.head();
+    const net::request_head& head = ex.head();
     // "OPTIONS *" is about the server, not about a path, and goes through none of the layers.
     if (head.method == "OPTIONS" && head.target == "*") co_return co_await request.reply_empty(200);
     std::exception_ptr thrown;
@@ -84,8 +84,8 @@ awaitable<void> app::handle(exchange& ex) {
 }
 
 awaitable<void> app::handle_counted(request_context& request, bool collection_host) {
-    exchange& ex = request.ex;
-    const request_head& head = ex.head();
+    net::server_exchange& ex = request.ex;
+    const net::request_head& head = ex.head();
     if (request_timeout_ > std::chrono::nanoseconds::zero()) ex.set_deadline(deadline(ex.started_at() + request_timeout_));
     request.request_id = head.get("X-Request-Id");
     if (request.request_id.empty()) request.request_id = make_request_id();
@@ -123,7 +123,7 @@ awaitable<void> app::handle_logged(request_context& request, request_table::entr
         auto waited = co_await limiter_.enter(*request.priority);
         if (!waited) {
             // The refusal has no body and no CORS headers.
-            request.client_gone = request.ex.cancelled_because() == cancel_reason::client_gone;
+            request.client_gone = request.ex.cancelled_because() == net::cancel_reason::client_gone;
             co_return co_await request.reply_empty(status_of(waited.error().code, request.ex.cancelled_because()));
         }
         entry.place = std::move(*waited);
@@ -139,7 +139,7 @@ awaitable<void> app::handle_limited(request_context& request) {
 }
 
 awaitable<bool> app::answer_metrics(request_context& request) {
-    const request_head& head = request.ex.head();
+    const net::request_head& head = request.ex.head();
     const bool text = head.path == "/metrics";
     if ((!text && head.path != "/metrics.json") || (head.method != "GET" && head.method != "HEAD")) co_return false;
     switch (require_literal_token(management_token_, collect_tokens(head), admission::granted)) {
@@ -154,7 +154,7 @@ awaitable<bool> app::answer_metrics(request_context& request) {
 }
 
 awaitable<bool> app::answer_inspect(request_context& request) {
-    const request_head& head = request.ex.head();
+    const net::request_head& head = request.ex.head();
     if (head.path != "/_inspect/requests" || head.method != "GET") co_return false;
     if (is_exact_bearer(head.get("Authorization"), management_token_)) {
         const std::string body = requests_.to_json();
@@ -165,7 +165,7 @@ awaitable<bool> app::answer_inspect(request_context& request) {
     co_return true;
 }
 
-void app::stalled(exchange& ex, bool waits) noexcept {
+void app::stalled(net::server_exchange& ex, bool waits) noexcept {
     request_table::entry* const entry = requests_.find(ex);
     if (!entry) return;
     if (waits) {

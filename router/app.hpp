@@ -36,15 +36,15 @@ struct app_options {
     std::function<std::vector<metrics::sample>()> more_metrics = {};  ///< See metrics::sources.
 };
 
-class app final : public handler {
+class app final : public net::handler {
   public:
     /// All arguments must outlive the app. Without a scrubber /_scrub is not there; without a remote reader no other
     /// cluster is configured.
-    app(const app_options&, core::block_store&, core::work_queue<core::pull_item>&, core::work_queue<core::trash_item>&,
-        pool::buffer_pool&, core::scrubber* scrub = nullptr, core::remote_reader* remote = nullptr);
+    app(const app_options&, store::block_store&, store::work_queue<protocol::pull_item>&, store::work_queue<protocol::trash_item>&,
+        pool::buffer_pool&, store::scrubber* scrub = nullptr, store::remote_reader* remote = nullptr);
 
-    [[nodiscard]] awaitable<void> handle(exchange&) override;
-    void stalled(exchange&, bool) noexcept override;
+    [[nodiscard]] awaitable<void> handle(net::server_exchange&) override;
+    void stalled(net::server_exchange&, bool) noexcept override;
 
     /// From now on readiness says no and ping says unhealthy (or yes again).
     void set_draining(bool draining) noexcept { health_.set_draining(draining); }

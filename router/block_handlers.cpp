@@ -12,14 +12,14 @@ namespace {
 
 // Sends a block as the body of a 200, or a part of one as that of a 206. The status line leaves with the first bytes and not
 // before, so that a block found to be wrong until then is still answered with an error.
-class response_sink final : public core::block_sink {
+class response_sink final : public byte_sink {
   public:
     enum class kind { whole, part, only_whole };
     // `part`: a range was asked for; `only_whole`: ranges are not served of this block.
-    response_sink(exchange& ex, kind k, std::string_view entity_tag) noexcept
+    response_sink(net::server_exchange& ex, kind k, std::string_view entity_tag) noexcept
         : ex_(ex), kind_(k), status_(k == kind::part ? 206 : 200), entity_tag_(entity_tag) {}
 
-    awaitable<result<void>> begin(std::uint64_t size, core::byte_range body) override {
+    awaitable<result<void>> begin(std::uint64_t size, byte_range body) override {
         size_ = size;
         body_ = body;
         co_return result<void>{};
@@ -61,12 +61,12 @@ class response_sink final : public core::block_sink {
         co_return co_await ex_.start(status_, body_.length);
     }
 
-    exchange& ex_;
+    net::server_exchange& ex_;
     const kind kind_;
     const unsigned status_;
     const std::string_view entity_tag_;
     std::uint64_t size_ = 0;
-    core::byte_range body_;
+    byte_range body_;
 };
 
 // Parts between commas without surrounding white space; empty ones are dropped (contract 8, TestBlockWrite_Headers).
@@ -89,12 +89,12 @@ std::vector<std::string> split_classes(std::string_view list) {
 awaitable<void> routes::read_block(request_context& request, std::string_view locator_text) {
     // A cache must not answer a request for a local locator with the answer to one for a remote one.
     request.ex.set_header("Vary", "X-Keep-Signature");
-    auto block = core::locator::parse(locator_text);
+    auto block = protocol::locator::parse(locator_text);
     if (!block) co_return co_await request.reply_error(block.error());
-    core::block_read_request read;
+    store::block_read_request read;
     read.has_token = !request.tokens.empty() && !request.tokens.front().empty();
     if (!request.tokens.empty()) read.token = request.tokens.front();
-    if (core::is_remote(*block)) co_return co_await read_remote_block(request, std::move(*block));
+    if (protocol::is_remote(*block)) co_return co_await read_remote_block(request, std::move(*block));
     read.block = std::move(*block);
     read.until = request.ex.get_deadline();
     read.head = request.is_head();
@@ -115,9 +115,9 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
 
 // A block of another cluster: passed through, or, for X-Keep-Signature: local, stored here first and then read as one of
 // ours (contract 7.3). A range of it is not served: it could not be verified without fetching the whole.
-awaitable<void> routes::read_remote_block(request_context& request, core::locator block) {
-    exchange& ex = request.ex;
-    core::remote_read_request read{.block = std::move(block),
+awaitable<void> routes::read_remote_block(request_context& request, protocol::locator block) {
+    net::server_exchange& ex = request.ex;
+    store::remote_read_request read{.block = std::move(block),
                                    .token = request.tokens.empty() ? std::string() : request.tokens.front(),
                                    .request_id = request.request_id,
                                    .head = request.is_head(),
@@ -125,7 +125,7 @@ awaitable<void> routes::read_remote_block(request_context& request, core::locato
     if (!remote_) {
         if (read.token.empty())
             co_return co_await request.reply_error({errc::unauthorized, "no token provided in Authorization header"});
-        const auto parsed = core::parse_remote_locator(read.block);
+        const auto parsed = protocol::parse_remote_locator(read.block);
         co_return co_await request.reply_error(parsed ? error(errc::bad_request, "remote cluster not configured")
                                                       : parsed.error());
     }
@@ -140,9 +140,9 @@ awaitable<void> routes::read_remote_block(request_context& request, core::locato
         if (request.is_head()) {
             if (auto begun = co_await sink.begin(stored->size, {0, stored->size}); !begun) co_return request.cut_off();
         } else {
-            auto local = core::locator::parse(stored->locator);
+            auto local = protocol::locator::parse(stored->locator);
             if (!local) co_return co_await request.reply_error(local.error());
-            const core::block_read_request ours{
+            const store::block_read_request ours{
                 .block = std::move(*local), .token = read.token, .has_token = true, .until = read.until};
             size = co_await store_.block_read(ours, sink);
         }
@@ -156,12 +156,12 @@ awaitable<void> routes::read_remote_block(request_context& request, core::locato
 }
 
 awaitable<void> routes::write_block(request_context& request, std::string_view locator_text) {
-    exchange& ex = request.ex;
+    net::server_exchange& ex = request.ex;
     const auto hash = md5_digest::parse(locator_text.substr(0, 32));
     if (!hash) co_return co_await request.reply_plain_error(400, "Bad Request");
     if (ex.head().content_length.value_or(0) > limits::block_size_bytes_max)
         co_return co_await request.reply_error(error(errc::too_large));
-    core::block_write_request write;
+    store::block_write_request write;
     write.hash = *hash;
     write.path_text = locator_text;
     write.storage_classes = split_classes(ex.head().get("X-Keep-Storage-Classes"));

@@ -2,7 +2,7 @@
 
 namespace keepstore::router {
 
-void set_cors_headers(exchange& ex) {
+void set_cors_headers(net::server_exchange& ex) {
     ex.set_header("Access-Control-Allow-Origin", "*");
     ex.set_header("Access-Control-Allow-Methods", "GET, HEAD, PUT, OPTIONS");
     ex.set_header("Access-Control-Allow-Headers",

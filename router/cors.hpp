@@ -6,6 +6,6 @@
 
 namespace keepstore::router {
 
-void set_cors_headers(exchange&);
+void set_cors_headers(net::server_exchange&);
 
 }  // namespace keepstore::router

@@ -53,7 +53,7 @@ health::readiness health::check() const {
         out.reasons.emplace_back("service is shutting down");
     }
     bool any_volume = false;
-    for (const core::mount& m : mounts_.all()) {
+    for (const store::mount& m : mounts_.all()) {
         const std::string trouble = m.volume->health();
         if (trouble.empty()) {
             any_volume = true;
@@ -66,7 +66,7 @@ health::readiness health::check() const {
 }
 
 awaitable<bool> health::answer_probe(request_context& request) const {
-    const request_head& head = request.ex.head();
+    const net::request_head& head = request.ex.head();
     if (head.method != "GET" && head.method != "HEAD") co_return false;
     if (head.path == "/_health/live") {
         co_await request.reply(200, "{\"health\":\"OK\"}\n", application_json);
@@ -82,8 +82,8 @@ awaitable<bool> health::answer_probe(request_context& request) const {
 }
 
 awaitable<bool> health::answer_ping(request_context& request) const {
-    exchange& ex = request.ex;
-    const request_head& head = ex.head();
+    net::server_exchange& ex = request.ex;
+    const net::request_head& head = ex.head();
     const bool get = head.method == "GET";
     if (head.path == ping_path || head.path == "*") {
         if (get && head.path == ping_path) {

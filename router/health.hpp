@@ -16,7 +16,7 @@ namespace keepstore::router {
 
 class health {
   public:
-    health(const core::mount_table& mounts, const secret_token& management_token)
+    health(const store::mount_table& mounts, const secret_token& management_token)
         : mounts_(mounts), management_token_(management_token) {}
 
     void set_draining(bool draining) noexcept { draining_.store(draining, std::memory_order_relaxed); }
@@ -37,7 +37,7 @@ class health {
     [[nodiscard]] readiness check() const;
 
   private:
-    const core::mount_table& mounts_;
+    const store::mount_table& mounts_;
     const secret_token& management_token_;
     std::atomic<bool> draining_{false};
 };

@@ -194,7 +194,7 @@ void metrics::collect_limiter(std::vector<MetricFamily>& out) const {
 void metrics::collect_volumes(std::vector<MetricFamily>& out) const {
     std::map<std::string, volumes::volume_stats> by_device;
     std::set<const volumes::volume*> seen;
-    for (const core::mount& m : sources_.store.mounts().all()) {
+    for (const store::mount& m : sources_.store.mounts().all()) {
         if (!seen.insert(m.volume.get()).second) continue;
         auto stats = m.volume->stats();
         auto& into = by_device[m.volume->device_id()];
@@ -277,7 +277,7 @@ void metrics::collect_own(std::vector<MetricFamily>& out) const {
     add_counter(out, "keepstore_log_lines_dropped_total", "Log lines lost because their reader was too slow",
                 log::dropped_lines());
     auto& healthy = family(out, "keepstore_volume_healthy", "Whether the volume answers at present", MetricType::Gauge);
-    for (const core::mount& m : sources_.store.mounts().all())
+    for (const store::mount& m : sources_.store.mounts().all())
         add_value(healthy, m.volume->health().empty() ? 1 : 0,
                   {{"device_id", m.volume->device_id()}, {"mount", m.uuid}});
     if (healthy.metric.empty()) out.pop_back();

@@ -46,10 +46,10 @@ class metrics {
 
     /// What is asked at scrape time. All must outlive the metrics.
     struct sources {
-        const core::block_store& store;
+        const store::block_store& store;
         const pool::buffer_pool& pool;
-        const core::work_queue<core::pull_item>& pulls;
-        const core::work_queue<core::trash_item>& trash;
+        const store::work_queue<protocol::pull_item>& pulls;
+        const store::work_queue<protocol::trash_item>& trash;
         const limiter& requests_limiter;
         const request_table& requests;
         std::function<std::vector<sample>()> more = {};  ///< May be empty. Samples of one name come together.

@@ -37,12 +37,12 @@ std::uint64_t number(std::string_view digits) noexcept {
 }
 
 // range-spec = first-pos "-" [ last-pos ] / "-" suffix-length, without white space.
-std::optional<core::byte_range_spec> parse_spec(std::string_view spec) noexcept {
+std::optional<byte_range_spec> parse_spec(std::string_view spec) noexcept {
     const auto dash = spec.find('-');
     if (dash == std::string_view::npos) return std::nullopt;
     const std::string_view first = spec.substr(0, dash);
     const std::string_view last = spec.substr(dash + 1);
-    core::byte_range_spec out;
+    byte_range_spec out;
     if (!first.empty()) {
         if (!is_number(first)) return std::nullopt;
         out.first = number(first);
@@ -58,7 +58,7 @@ std::optional<core::byte_range_spec> parse_spec(std::string_view spec) noexcept 
 
 }  // namespace
 
-std::optional<core::byte_range_spec> parse_range(std::string_view value) noexcept {
+std::optional<byte_range_spec> parse_range(std::string_view value) noexcept {
     const auto equals = value.find('=');
     if (equals == std::string_view::npos || !equal_ignoring_case(value.substr(0, equals), "bytes")) return std::nullopt;
     std::string_view set = value.substr(equals + 1);
@@ -76,14 +76,14 @@ std::optional<core::byte_range_spec> parse_range(std::string_view value) noexcep
     return parse_spec(only);
 }
 
-std::optional<core::byte_range_spec> requested_range(const request_head& head, std::string_view entity_tag) noexcept {
+std::optional<byte_range_spec> requested_range(const net::request_head& head, std::string_view entity_tag) noexcept {
     if (head.method != "GET") return std::nullopt;
-    const header* range = nullptr;
-    const header* condition = nullptr;
-    for (const header& h : head.headers) {
+    const net::header* range = nullptr;
+    const net::header* condition = nullptr;
+    for (const net::header& h : head.headers) {
         const bool is_range = equal_ignoring_case(h.name, "Range");
         if (!is_range && !equal_ignoring_case(h.name, "If-Range")) continue;
-        const header*& slot = is_range ? range : condition;
+        const net::header*& slot = is_range ? range : condition;
         if (slot) return std::nullopt;  // Neither is a list; which one counts would be a guess.
         slot = &h;
     }
@@ -93,7 +93,7 @@ std::optional<core::byte_range_spec> requested_range(const request_head& head, s
 
 std::string entity_tag_of(const md5_digest& hash) { return fmt::format("\"{}\"", hash.hex()); }
 
-std::string content_range(const std::optional<core::byte_range>& part, std::uint64_t size) {
+std::string content_range(const std::optional<byte_range>& part, std::uint64_t size) {
     if (!part) return fmt::format("bytes */{}", size);
     return fmt::format("bytes {}-{}/{}", part->first, part->end() - 1, size);
 }

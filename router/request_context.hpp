@@ -13,7 +13,7 @@
 namespace keepstore::router {
 
 struct request_context {
-    exchange& ex;
+    net::server_exchange& ex;
     std::string request_id;
     std::vector<std::string> tokens;  ///< Contract 3, in order.
     std::optional<int> priority;      ///< In the limiter, once it got there.

@@ -16,7 +16,7 @@ double seconds(clock::duration d) { return std::chrono::duration<double>(d).coun
 
 }  // namespace
 
-request_table::entry::entry(request_table& table, exchange& ex, std::string_view request_id)
+request_table::entry::entry(request_table& table, net::server_exchange& ex, std::string_view request_id)
     : table_(table), ex_(ex), request_id_(request_id) {
     shard& s = table_.shard_of(ex_);
     const std::lock_guard lock(s.mutex);
@@ -33,7 +33,7 @@ void request_table::entry::mark_abandoned() noexcept {
     abandoned_at_.store(clock::now().time_since_epoch().count(), std::memory_order_relaxed);
 }
 
-request_table::entry* request_table::find(const exchange& ex) noexcept {
+request_table::entry* request_table::find(const net::server_exchange& ex) noexcept {
     shard& s = shard_of(ex);
     const std::lock_guard lock(s.mutex);
     const auto found = s.entries.find(&ex);
@@ -50,7 +50,7 @@ std::string request_table::to_json() const {
     for (const shard& s : shards_) {
         const std::lock_guard lock(s.mutex);
         for (const auto& [ex, e] : s.entries) {
-            const request_head& head = ex->head();
+            const net::request_head& head = ex->head();
             const double elapsed = seconds(now - ex->started_at());
             rows.push_back({elapsed,
                             {{"RequestID", e->request_id_},

@@ -21,7 +21,7 @@ class request_table {
   public:
     class entry {
       public:
-        entry(request_table&, exchange&, std::string_view request_id);
+        entry(request_table&, net::server_exchange&, std::string_view request_id);
         ~entry();
         entry(const entry&) = delete;
         entry& operator=(const entry&) = delete;
@@ -35,13 +35,13 @@ class request_table {
       private:
         friend class request_table;
         request_table& table_;
-        exchange& ex_;
+        net::server_exchange& ex_;
         std::string_view request_id_;
         std::atomic<std::chrono::steady_clock::duration::rep> abandoned_at_{0};  // Of the steady clock; 0: not.
     };
 
     /// The entry of a request; null when it has none (yet). Call on the request's own loop.
-    [[nodiscard]] entry* find(const exchange&) noexcept;
+    [[nodiscard]] entry* find(const net::server_exchange&) noexcept;
 
     /// The JSON array of /_inspect/requests, youngest first; secrets redacted.
     [[nodiscard]] std::string to_json() const;
@@ -56,9 +56,9 @@ class request_table {
     // Sharded by the exchange's address, so that loops rarely meet.
     struct alignas(64) shard {
         mutable std::mutex mutex;
-        std::unordered_map<const exchange*, entry*> entries;  // Guarded by mutex.
+        std::unordered_map<const net::server_exchange*, entry*> entries;  // Guarded by mutex.
     };
-    [[nodiscard]] shard& shard_of(const exchange& ex) noexcept {
+    [[nodiscard]] shard& shard_of(const net::server_exchange& ex) noexcept {
         // Low bits are alignment; exchanges are a few hundred bytes apart at least.
         return shards_[(reinterpret_cast<std::uintptr_t>(&ex) >> 8) % shards_.size()];
     }

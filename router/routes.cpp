@@ -82,7 +82,7 @@ route_match match_route(std::string_view method, std::string_view path) noexcept
 }
 
 awaitable<void> routes::handle(request_context& request) {
-    const request_head& head = request.ex.head();
+    const net::request_head& head = request.ex.head();
     const route_match match = match_route(head.method, head.path);
     if (needs_admin(match.to)) {
         switch (require_literal_token(admin_token_, request.tokens, admission::forbidden)) {

@@ -46,9 +46,9 @@ struct route_match {
 
 class routes {
   public:
-    routes(core::block_store& store, core::work_queue<core::pull_item>& pulls,
-           core::work_queue<core::trash_item>& trash, const secret_token& admin_token, core::scrubber* scrub,
-           core::remote_reader* remote)
+    routes(store::block_store& store, store::work_queue<protocol::pull_item>& pulls,
+           store::work_queue<protocol::trash_item>& trash, const secret_token& admin_token, store::scrubber* scrub,
+           store::remote_reader* remote)
         : store_(store), pulls_(pulls), trash_(trash), admin_token_(admin_token), scrub_(scrub), remote_(remote) {}
 
     /// Answers the request, whatever it is. Awaited in place.
@@ -57,7 +57,7 @@ class routes {
   private:
     // block_handlers.cpp
     [[nodiscard]] awaitable<void> read_block(request_context&, std::string_view locator_text);
-    [[nodiscard]] awaitable<void> read_remote_block(request_context&, core::locator);
+    [[nodiscard]] awaitable<void> read_remote_block(request_context&, protocol::locator);
     [[nodiscard]] awaitable<void> write_block(request_context&, std::string_view locator_text);
     // admin_handlers.cpp
     [[nodiscard]] awaitable<void> touch_block(request_context&, std::string_view locator_text);
@@ -73,12 +73,12 @@ class routes {
     [[nodiscard]] awaitable<void> stop_scrub(request_context&);
     [[nodiscard]] awaitable<void> refuse_scrub_method(request_context&);
 
-    core::block_store& store_;
-    core::work_queue<core::pull_item>& pulls_;
-    core::work_queue<core::trash_item>& trash_;
+    store::block_store& store_;
+    store::work_queue<protocol::pull_item>& pulls_;
+    store::work_queue<protocol::trash_item>& trash_;
     const secret_token& admin_token_;
-    core::scrubber* const scrub_;        // Null where the daemon has none.
-    core::remote_reader* const remote_;  // Likewise.
+    store::scrubber* const scrub_;        // Null where the daemon has none.
+    store::remote_reader* const remote_;  // Likewise.
 };
 
 }  // namespace keepstore::router

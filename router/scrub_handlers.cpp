@@ -13,7 +13,7 @@ std::string first_value(const request_context& request, std::string_view name) {
     return values.empty() ? std::string() : std::move(values.front());
 }
 
-awaitable<void> answer(request_context& request, const core::scrubber& scrub) {
+awaitable<void> answer(request_context& request, const store::scrubber& scrub) {
     const auto all = scrub.status(first_value(request, "mount"));
     if (!all) co_return co_await request.reply_error(all.error());
     const std::string body = scrub_json(*all);
@@ -31,7 +31,7 @@ awaitable<void> routes::show_scrub(request_context& request) {
 
 awaitable<void> routes::start_scrub(request_context& request) {
     if (!scrub_) co_return co_await request.reply_error(no_scrub);
-    core::scrubber::start_request start;
+    store::scrubber::start_request start;
     start.mount = first_value(request, "mount");
     if (const std::string rate = first_value(request, "rate"); !rate.empty()) {
         std::uint64_t value = 0;

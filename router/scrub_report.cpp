@@ -15,23 +15,23 @@ namespace {
 
 using json = nlohmann::ordered_json;
 
-json time_or_null(const std::optional<core::scrub_time>& at) {
+json time_or_null(const std::optional<store::scrub_time>& at) {
     if (!at) return nullptr;
     return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(*at)));
 }
 
-json counts_of(const core::scrub_counts& c) {
+json counts_of(const store::scrub_counts& c) {
     return {{"blocks_checked", c.blocks},   {"bytes_read", c.bytes},        {"bad", c.bad},
             {"unreadable", c.unreadable},   {"repaired", c.repaired},       {"irreparable", c.irreparable},
             {"vanished", c.vanished},       {"waypoints_written", c.waypoints_written}};
 }
 
-json entry_of(const core::scrub_status& s) {
+json entry_of(const store::scrub_status& s) {
     json out{{"mount", s.mount},
              {"same_device", s.same_device},
              {"device_id", s.device_id},
              {"repairs", s.repairs},
-             {"state", core::to_string(s.state)}};
+             {"state", store::to_string(s.state)}};
     if (!s.reason.empty()) out["reason"] = s.reason;
     const double progress = static_cast<double>(s.position) / limits::scrub_steps;
     out["position"] = s.position;
@@ -57,19 +57,19 @@ json entry_of(const core::scrub_status& s) {
     return out;
 }
 
-double unix_seconds(const std::optional<core::scrub_time>& at) {
+double unix_seconds(const std::optional<store::scrub_time>& at) {
     return at ? std::chrono::duration<double>(at->time_since_epoch()).count() : 0;
 }
 
 }  // namespace
 
-std::string scrub_json(const std::vector<core::scrub_status>& all) {
+std::string scrub_json(const std::vector<store::scrub_status>& all) {
     auto list = json::array();
     for (const auto& s : all) list.push_back(entry_of(s));
     return json{{"scrubs", std::move(list)}}.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
 }
 
-std::vector<metrics::sample> scrub_samples(const std::vector<core::scrub_status>& all) {
+std::vector<metrics::sample> scrub_samples(const std::vector<store::scrub_status>& all) {
     std::vector<metrics::sample> out;
     for (const auto& s : all) {
         const auto add = [&](std::string name, std::string help, bool counter, double value) {
@@ -90,7 +90,7 @@ std::vector<metrics::sample> scrub_samples(const std::vector<core::scrub_status>
         count("waypoints_written_total", "Good blocks that scrubs gave waypoints", s.total.waypoints_written);
         add("irreparable_copies", "Bad copies without a good one elsewhere, left as they are", false,
             static_cast<double>(s.irreparable.size() + s.irreparable_unlisted));
-        add("running", "Whether a scrub runs", false, s.state == core::scrub_state::running ? 1 : 0);
+        add("running", "Whether a scrub runs", false, s.state == store::scrub_state::running ? 1 : 0);
         add("progress_ratio", "How much of the volume the present scrub has checked", false,
             static_cast<double>(s.position) / limits::scrub_steps);
         add("last_complete_timestamp_seconds", "When a scrub was complete last; 0: never", false,

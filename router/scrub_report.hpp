@@ -10,9 +10,9 @@
 namespace keepstore::router {
 
 /// {"scrubs":[{"mount":...},...]}; docs/scrub.md lists the fields.
-[[nodiscard]] std::string scrub_json(const std::vector<core::scrub_status>&);
+[[nodiscard]] std::string scrub_json(const std::vector<store::scrub_status>&);
 
 /// The series keepstore_scrub_*, labelled with the mount.
-[[nodiscard]] std::vector<metrics::sample> scrub_samples(const std::vector<core::scrub_status>&);
+[[nodiscard]] std::vector<metrics::sample> scrub_samples(const std::vector<store::scrub_status>&);
 
 }  // namespace keepstore::router

@@ -3,23 +3,23 @@
 namespace keepstore::router {
 namespace {
 
-unsigned status_of(cancel_reason why) noexcept {
+unsigned status_of(net::cancel_reason why) noexcept {
     switch (why) {
-        case cancel_reason::client_gone: return status_client_gone;
+        case net::cancel_reason::client_gone: return status_client_gone;
         // 408 is among the statuses that Keep clients retry, and says whose time ran out.
-        case cancel_reason::too_slow: return 408;
+        case net::cancel_reason::too_slow: return 408;
         // Not 499 as in the Go daemon: clients never retry that (docs/compatibility.md).
-        case cancel_reason::request_deadline: return 503;
-        case cancel_reason::draining: return 503;
-        case cancel_reason::none: break;
+        case net::cancel_reason::request_deadline: return 503;
+        case net::cancel_reason::draining: return 503;
+        case net::cancel_reason::none: break;
     }
     return 503;
 }
 
 }  // namespace
 
-unsigned status_of(errc code, cancel_reason why) noexcept {
-    if (why != cancel_reason::none) return status_of(why);
+unsigned status_of(errc code, net::cancel_reason why) noexcept {
+    if (why != net::cancel_reason::none) return status_of(why);
     switch (code) {
         case errc::not_found: return 404;
         case errc::bad_request: return 400;
@@ -40,13 +40,13 @@ unsigned status_of(errc code, cancel_reason why) noexcept {
     return 500;
 }
 
-std::string_view text_of(cancel_reason why) noexcept {
+std::string_view text_of(net::cancel_reason why) noexcept {
     switch (why) {
-        case cancel_reason::none: break;
-        case cancel_reason::client_gone: break;
-        case cancel_reason::too_slow: return "request timeout: the client sends or reads too slowly";
-        case cancel_reason::request_deadline: return "request deadline exceeded";
-        case cancel_reason::draining: return "service is shutting down";
+        case net::cancel_reason::none: break;
+        case net::cancel_reason::client_gone: break;
+        case net::cancel_reason::too_slow: return "request timeout: the client sends or reads too slowly";
+        case net::cancel_reason::request_deadline: return "request deadline exceeded";
+        case net::cancel_reason::draining: return "service is shutting down";
     }
     return {};
 }

@@ -120,7 +120,7 @@ std::array<std::uint8_t, 32> sha256(std::string_view text) {
 
 }  // namespace
 
-std::vector<std::string> collect_tokens(const request_head& head) {
+std::vector<std::string> collect_tokens(const net::request_head& head) {
     std::vector<std::string> out;
     add_authorization(head.get("Authorization"), out);
     if (!head.query.empty())

@@ -14,7 +14,7 @@ namespace keepstore::router {
 
 /// The tokens of a request in the order of contract 3: Authorization (Bearer or OAuth2, else the password of Basic), every
 /// api_token of the query, the arvados_api_token cookie. May contain empty strings (`api_token=`), which match nothing.
-[[nodiscard]] std::vector<std::string> collect_tokens(const request_head&);
+[[nodiscard]] std::vector<std::string> collect_tokens(const net::request_head&);
 
 /// A configured token. Compared in constant time over SHA-256 digests, so that neither content nor length leaks.
 class secret_token {

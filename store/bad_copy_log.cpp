@@ -3,7 +3,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 std::string key(std::string_view mount_uuid, const md5_digest& block) {
@@ -35,4 +35,4 @@ void bad_copy_log::forget(std::string_view mount_uuid, const md5_digest& block) 
     any_ = !reported_.empty();
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

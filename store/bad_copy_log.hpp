@@ -11,7 +11,7 @@
 #include <string_view>
 #include <unordered_set>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class bad_copy_log {
   public:
@@ -29,4 +29,4 @@ class bad_copy_log {
     std::unordered_set<std::string> reported_;  // Guarded by mutex_.
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

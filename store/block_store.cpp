@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool, digest::engine& digest)
     : options_(std::move(o)),
@@ -21,8 +21,8 @@ block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool,
 }
 
 // Order of the checks: contract 2.10 (locator syntax was the caller's, then 405, token, signature, lookup).
-awaitable<result<std::uint64_t>> block_store::block_read(const block_read_request& request, block_sink& sink) {
-    const locator& block = request.block;
+awaitable<result<std::uint64_t>> block_store::block_read(const block_read_request& request, byte_sink& sink) {
+    const protocol::locator& block = request.block;
     const bool empty_block = block.hash == md5_of_nothing;
     if (!request.head && !empty_block && block.size.value_or(0) == 0) co_return fail(errc::method_not_allowed);
     if (options_.blob_signing) {
@@ -44,7 +44,7 @@ awaitable<void> block_store::keep_waypoints(const mount& m, const md5_digest& na
 }
 
 awaitable<result<block_write_response>> block_store::block_write(const block_write_request& request,
-                                                                 block_source& source) {
+                                                                 byte_source& source) {
     write_operation operation(*this, request, source);
     co_return co_await operation.run();
 }
@@ -155,4 +155,4 @@ block_store::stats block_store::snapshot() const noexcept {
             .read_window_bytes = read_window_.held_bytes()};
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -6,12 +6,12 @@
 #pragma once
 
 #include "base/async.hpp"
-#include "base/buffer.hpp"
+#include "base/byte_range.hpp"
+#include "base/byte_stream.hpp"
 #include "base/deadline.hpp"
 #include "base/limits.hpp"
 #include "digest/engine.hpp"
 #include "store/bad_copy_log.hpp"
-#include "store/byte_range.hpp"
 #include "protocol/locator.hpp"
 #include "store/mount.hpp"
 #include "store/read/read_window.hpp"
@@ -28,44 +28,10 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::core {
-
-/// Where the bytes of a PUT come from (the request body). Used by one coroutine.
-class block_source {
-  public:
-    virtual ~block_source() = default;
-    /// Total size if the sender said so.
-    [[nodiscard]] virtual std::optional<std::uint64_t> size() const noexcept = 0;
-    /// Suspends until a read would not wait, so that a silent client holds no memory.
-    [[nodiscard]] virtual awaitable<result<void>> wait_ready() = 0;
-    /// Up to into.size() bytes; 0 at the end. errc::cancelled when the sender went away, errc::timeout when it is too
-    /// slow, errc::bad_request when the framing is broken.
-    [[nodiscard]] virtual awaitable<result<std::size_t>> read_some(std::span<std::byte> into) = 0;
-};
-
-/// Where the bytes of a GET go (the response body). Used by one coroutine.
-class block_sink {
-  public:
-    virtual ~block_sink() = default;
-    /// Called once, before the first write, when the block was found and its size is known. `body` is what will be
-    /// written: all of it, or the range that was asked for.
-    [[nodiscard]] virtual awaitable<result<void>> begin(std::uint64_t size, byte_range body) = 0;
-    /// Suspends until a write would not wait, so that a slow reader holds no memory.
-    [[nodiscard]] virtual awaitable<result<void>> wait_ready() = 0;
-    /// Sends all of `bytes`. An error ends the read: nothing more can be sent.
-    [[nodiscard]] virtual awaitable<result<void>> write(const_slice bytes) = 0;
-
-    enum class patience {
-        none,   ///< Only what goes at once.
-        short_, ///< Waits a moment (limits::slow_reader_patience) for a reader that is nearly keeping up.
-    };
-    /// Sends what the reader takes, so that the caller can give back the memory of the rest.
-    /// \returns how many bytes; the next write must continue behind them.
-    [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(const_slice bytes, patience) = 0;
-};
+namespace keepstore::store {
 
 struct block_read_request {
-    locator block;
+    protocol::locator block;
     std::string token;  ///< The first token of the request (contract 3), verbatim; empty string counts as none.
     bool has_token = false;
     deadline until;
@@ -108,10 +74,10 @@ class block_store {
     /// \returns the block's size. errc::unauthorized, bad_request (signature), method_not_allowed (no size), not_found,
     /// range_not_satisfiable (after the permission and the block's presence were checked), checksum_mismatch,
     /// unavailable, timeout, cancelled, io_error.
-    [[nodiscard]] awaitable<result<std::uint64_t>> block_read(const block_read_request&, block_sink&);
+    [[nodiscard]] awaitable<result<std::uint64_t>> block_read(const block_read_request&, byte_sink&);
 
     /// Stores what comes from the source. Success means durable on every volume that is counted.
-    [[nodiscard]] awaitable<result<block_write_response>> block_write(const block_write_request&, block_source&);
+    [[nodiscard]] awaitable<result<block_write_response>> block_write(const block_write_request&, byte_source&);
 
     /// The first mount that has it is touched.
     [[nodiscard]] awaitable<result<void>> block_touch(const md5_digest&, deadline until);
@@ -156,7 +122,7 @@ class block_store {
 
     const options options_;
     const mount_table mounts_;
-    const locator_signer signer_;
+    const protocol::locator_signer signer_;
     pool::buffer_pool& pool_;
     digest::engine& digest_;
     // For copying from one volume to another in the middle of a PUT, which holds a chunk of pool_ already: if it waited
@@ -176,4 +142,4 @@ class block_store {
     std::atomic<std::uint64_t> waypoints_added_{0};
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <utility>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 // The part of a 27-character Arvados uuid that identifies the volume; other uuids count as a whole (contract 1.7).
@@ -51,4 +51,4 @@ std::vector<const mount*> mount_table::in_write_order(const md5_digest& block) c
     return in_order(mounts_, block, true);
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

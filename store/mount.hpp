@@ -12,7 +12,7 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 struct mount {
     std::string uuid;
@@ -42,4 +42,4 @@ class mount_table {
     std::vector<mount> mounts_;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

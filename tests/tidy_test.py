@@ -20,7 +20,7 @@ LAYERS = {
     "net/http": {"base"},
     "net/tls": {"net/http", "base"},
     "net/client": {"net/tls", "net/http", "base"},
-    "net/server": {"net/tls", "net/http", "base", "store"},  # The store until its byte streams are in base/.
+    "net/server": {"net/tls", "net/http", "base"},
     "s3": NET | {"digest", "base"},
     "protocol": NET | {"digest", "base"},
     "cluster_config": {"protocol", "base"},

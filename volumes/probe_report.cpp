@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace keepstore::daemon {
+namespace keepstore::volumes {
 namespace {
 
 using nlohmann::ordered_json;
@@ -84,4 +84,4 @@ std::string probe_json(std::span<const probe_outcome> all) {
 
 std::string probe_json(std::string_view error) { return dump({{"ok", false}, {"error", error}}); }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::volumes

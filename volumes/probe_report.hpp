@@ -9,7 +9,7 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::daemon {
+namespace keepstore::volumes {
 
 struct probe_outcome {
     probe_target target;
@@ -29,4 +29,4 @@ struct probe_outcome {
 /// {"ok": false, "error": ...}, if nothing could be tried.
 [[nodiscard]] std::string probe_json(std::string_view error);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::volumes

@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::daemon {
+namespace keepstore::volumes {
 
 struct probe_target {
     std::string uuid;  ///< Empty for a bucket that is no volume yet.
@@ -22,15 +22,15 @@ struct probe_target {
 
 /// The services of the configuration that can be this host's: $ARVADOS_SERVICE_INTERNAL_URL, or those with an address of
 /// this host. Whether their ports are free does not matter, since the daemon may be running.
-[[nodiscard]] std::vector<url> services_of_this_host(const cluster_config&, const environment&,
-                                                     const bind_probe& probe = probe_bind);
+[[nodiscard]] std::vector<cluster_config::url> services_of_this_host(const cluster_config::cluster_settings&, const cluster_config::environment&,
+                                                     const cluster_config::bind_probe& probe = cluster_config::probe_bind);
 
 /// The S3 volumes with these UUIDs, or, if there are none, all that these services would mount.
 /// \returns an error line for the operator, also if there is nothing to try.
 [[nodiscard]] std::expected<std::vector<probe_target>, std::string> choose_probe_targets(
-    const config&, std::span<const url> services, std::span<const std::string> uuids);
+    const cluster_config::config&, std::span<const cluster_config::url> services, std::span<const std::string> uuids);
 
 /// A bucket that is in no configuration, to be read and written.
-[[nodiscard]] probe_target probe_target_of_bucket(const s3_parameters&);
+[[nodiscard]] probe_target probe_target_of_bucket(const cluster_config::s3_parameters&);
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::volumes

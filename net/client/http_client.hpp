@@ -26,6 +26,7 @@
 #include "base/async.hpp"
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
+#include "net/http/header.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "net/client/client_stats.hpp"
@@ -44,11 +45,6 @@
 #include <vector>
 
 namespace keepstore::net {
-
-struct header {
-    std::string name;
-    std::string value;
-};
 
 /// A header of a response. Views into the response: valid as long as it is, wherever it is moved.
 struct header_view {

@@ -4,7 +4,7 @@
 
 #include <cstring>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 void body_reader::begin(const request_head& head, bool expects_continue) {
     chunked_ = head.chunked;
@@ -126,4 +126,4 @@ awaitable<result<std::size_t>> body_reader::read_chunked(std::span<std::byte> in
     }
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -1,7 +1,7 @@
 /// The body of a request, decoded, straight from the socket into the caller's memory. Used by one coroutine.
 #pragma once
 
-#include "store/block_store.hpp"
+#include "base/byte_stream.hpp"
 #include "net/http/chunk_decoder.hpp"
 #include "net/server/client_io.hpp"
 #include "net/server/input_buffer.hpp"
@@ -9,11 +9,11 @@
 #include <cstdint>
 #include <optional>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
-class body_reader final : public core::block_source {
+class body_reader final : public byte_source {
   public:
-    body_reader(client_io& io, input_buffer& input) noexcept : io_(io), input_(input) {}
+    body_reader(client_io& io, server_input& input) noexcept : io_(io), input_(input) {}
 
     /// For the next request, whose head was just taken from the input.
     void begin(const request_head& head, bool expects_continue);
@@ -40,7 +40,7 @@ class body_reader final : public core::block_source {
     [[nodiscard]] std::unexpected<error> stopped();
 
     client_io& io_;
-    input_buffer& input_;
+    server_input& input_;
     std::optional<std::uint64_t> size_;
     std::uint64_t left_ = 0;  ///< Without chunks.
     net::chunk_decoder chunks_;
@@ -51,4 +51,4 @@ class body_reader final : public core::block_source {
     bool broken_ = false;
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <ratio>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 awaitable<bool> client_io::wait(direction what) {
     if (what == direction::input && connection_->has_buffered_input()) co_return !stopped();
@@ -221,4 +221,4 @@ awaitable<void> client_io::give_turn() {
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

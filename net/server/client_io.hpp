@@ -18,7 +18,7 @@
 
 struct iovec;
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 /// Told when the wait for a client that was reported as stalled ends.
 class stall_listener {
@@ -145,4 +145,4 @@ class client_io {
     clock::time_point measured_since_;
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -6,7 +6,7 @@
 #include <sys/socket.h>
 #include <sys/uio.h>
 
-namespace keepstore::router {
+namespace keepstore::net {
 namespace {
 
 class plain_connection final : public connection {
@@ -69,4 +69,4 @@ std::unique_ptr<connection> make_plain_connection(connection::socket_type socket
     return std::make_unique<plain_connection>(std::move(socket), std::move(remote));
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -19,7 +19,7 @@
 struct iovec;
 struct ssl_ctx_st;
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 using net::io_outcome;
 using net::io_status;
@@ -86,4 +86,4 @@ class connection {
 [[nodiscard]] std::unique_ptr<connection> make_tls_connection(connection::socket_type, std::string remote,
                                                               const std::shared_ptr<ssl_ctx_st>& context);
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

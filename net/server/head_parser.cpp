@@ -9,7 +9,7 @@
 #include <charconv>
 #include <cstring>
 
-namespace keepstore::router {
+namespace keepstore::net {
 namespace {
 
 namespace beast = boost::beast;
@@ -290,7 +290,7 @@ refusal bad_request(std::string_view reason) {
 
 refusal head_too_large() { return {431, "431 Request Header Fields Too Large"}; }
 
-head_scanner::state head_scanner::scan(std::string_view text) noexcept {
+request_head_scanner::state request_head_scanner::scan(std::string_view text) noexcept {
     while (position_ < text.size()) {
         const auto* found = static_cast<const char*>(std::memchr(text.data() + position_, '\n', text.size() - position_));
         if (!found) {
@@ -332,4 +332,4 @@ std::optional<refusal> parse_head(std::string_view text, parsed_head& into) {
     return take_options(into);
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

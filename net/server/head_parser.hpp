@@ -9,7 +9,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 /// An answer given by the transport itself; the connection is closed after it (contract 2.9).
 struct refusal {
@@ -25,7 +25,7 @@ struct parsed_head {
 };
 
 /// Looks for the end of a head in bytes that arrive piece by piece.
-class head_scanner {
+class request_head_scanner {
   public:
     enum class state { incomplete, complete, malformed };
     /// `text` is everything since the head's first byte; only what is new is looked at. Malformed: a line end that is not
@@ -33,7 +33,7 @@ class head_scanner {
     [[nodiscard]] state scan(std::string_view text) noexcept;
     /// Length of the head with its final CRLFCRLF, once complete.
     [[nodiscard]] std::size_t length() const noexcept { return position_; }
-    void reset() noexcept { *this = head_scanner(); }
+    void reset() noexcept { *this = request_head_scanner(); }
 
   private:
     std::size_t position_ = 0;
@@ -47,4 +47,4 @@ class head_scanner {
 /// reused.
 [[nodiscard]] std::optional<refusal> parse_head(std::string_view text, parsed_head& into);
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -12,10 +12,10 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 /// Buffers of limits::input_buffer_bytes for reuse. Used by one event loop.
-class input_buffer_cache {
+class server_input_cache {
   public:
     using block = std::unique_ptr<std::byte[]>;
 
@@ -33,9 +33,9 @@ class input_buffer_cache {
     std::vector<block> blocks_;
 };
 
-class input_buffer {
+class server_input {
   public:
-    explicit input_buffer(input_buffer_cache& cache) : cache_(cache) {}
+    explicit server_input(server_input_cache& cache) : cache_(cache) {}
 
     [[nodiscard]] bool empty() const noexcept { return begin_ == end_; }
     [[nodiscard]] std::size_t size() const noexcept { return end_ - begin_; }
@@ -81,11 +81,11 @@ class input_buffer {
         data_.reset();
     }
 
-    input_buffer_cache& cache_;
-    input_buffer_cache::block data_;
+    server_input_cache& cache_;
+    server_input_cache::block data_;
     std::size_t capacity_ = 0;
     std::size_t begin_ = 0;
     std::size_t end_ = 0;
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -10,7 +10,7 @@
 #include <cstdint>
 #include <numeric>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 class rate_meter {
   public:
@@ -50,4 +50,4 @@ class rate_meter {
     std::chrono::steady_clock::duration total_{};
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

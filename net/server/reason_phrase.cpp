@@ -1,6 +1,6 @@
 #include "net/server/reason_phrase.hpp"
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 std::string_view reason_phrase(unsigned status) noexcept {
     switch (status) {
@@ -39,4 +39,4 @@ std::string_view reason_phrase(unsigned status) noexcept {
     }
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

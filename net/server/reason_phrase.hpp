@@ -3,9 +3,9 @@
 
 #include <string_view>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 /// Empty for 499 and everything else without a standard one (contract 2.3).
 [[nodiscard]] std::string_view reason_phrase(unsigned status) noexcept;
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

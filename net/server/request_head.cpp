@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace keepstore::router {
+namespace keepstore::net {
 namespace {
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
@@ -21,4 +21,4 @@ bool request_head::has(std::string_view name) const noexcept {
     return std::ranges::any_of(headers, [&](const header& h) { return equal_ignoring_case(h.name, name); });
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -9,7 +9,7 @@
 #include <array>
 #include <iterator>
 
-namespace keepstore::router {
+namespace keepstore::net {
 namespace {
 
 iovec vector_of(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
@@ -118,7 +118,7 @@ awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes)
 }
 
 awaitable<result<std::size_t>> response_writer::write_some(std::span<const std::byte> bytes,
-                                                           core::block_sink::patience how_long) {
+                                                           byte_sink::patience how_long) {
     if (framing_ != framing::length || request_.head_only || bytes.empty() || bytes.size() > left_) {
         // What is not sent, cannot be divided, or is refused.
         auto written = co_await write(bytes);
@@ -139,7 +139,7 @@ awaitable<result<std::size_t>> response_writer::write_some(std::span<const std::
         counted = 0;
     }
     if (sent && !rest.empty()) {
-        sent = co_await io_.write_some(rest, counted, how_long == core::block_sink::patience::short_);
+        sent = co_await io_.write_some(rest, counted, how_long == byte_sink::patience::short_);
     }
     if (!sent) co_return failed();
     head_.clear();
@@ -189,4 +189,4 @@ void response_writer::abort() noexcept {
     keep_alive_ = false;
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

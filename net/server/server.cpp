@@ -25,7 +25,7 @@
 #include <atomic>
 #include <cerrno>
 
-namespace keepstore::router {
+namespace keepstore::net {
 namespace {
 
 using asio::ip::tcp;
@@ -84,7 +84,7 @@ void set_inherited_options(int fd, const transport_options& options) {
 struct server::listener {
     tcp::acceptor acceptor;
     tcp protocol;
-    std::shared_ptr<tls_context> tls;
+    std::shared_ptr<server_tls_context> tls;
 };
 
 /// What sessions and loops may still use after the server is gone, when event loops are stopped in mid-work.
@@ -185,7 +185,7 @@ server::~server() {
     for (auto& loop : shared_->loops) loop->stop();
 }
 
-result<std::uint16_t> server::listen(const std::string& address, std::uint16_t port, std::shared_ptr<tls_context> tls) {
+result<std::uint16_t> server::listen(const std::string& address, std::uint16_t port, std::shared_ptr<server_tls_context> tls) {
     boost::system::error_code code;
     const auto ip = address.empty() ? asio::ip::address(asio::ip::address_v6::any()) : asio::ip::make_address(address, code);
     if (code) return fail(errc::bad_request, "not an IP address", code);
@@ -286,4 +286,4 @@ server::stats server::snapshot() const noexcept {
     return s;
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -7,7 +7,8 @@
 #include "base/async.hpp"
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
-#include "store/block_store.hpp"
+#include "net/http/header.hpp"
+#include "base/byte_stream.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -17,12 +18,7 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::router {
-
-struct header {
-    std::string name;
-    std::string value;
-};
+namespace keepstore::net {
 
 struct request_head {
     std::string method;
@@ -42,9 +38,9 @@ struct request_head {
 /// Why a request's work was cancelled; decides the answer (499 in the log, 503, or a cut connection).
 enum class cancel_reason { none, client_gone, request_deadline, too_slow, draining };
 
-class exchange {
+class server_exchange {
   public:
-    virtual ~exchange() = default;
+    virtual ~server_exchange() = default;
 
     [[nodiscard]] virtual const request_head& head() const noexcept = 0;
     [[nodiscard]] virtual std::string_view remote_address() const noexcept = 0;  ///< "ip:port".
@@ -58,7 +54,7 @@ class exchange {
 
     // --- body ---------------------------------------------------------------------------------------------------
     /// The body, decoded. The first read answers "Expect: 100-continue". Lives as long as the exchange.
-    [[nodiscard]] virtual core::block_source& body() noexcept = 0;
+    [[nodiscard]] virtual byte_source& body() noexcept = 0;
     /// All of it. errc::too_large beyond `limit`.
     [[nodiscard]] virtual awaitable<result<std::string>> read_body(std::size_t limit) = 0;
 
@@ -79,7 +75,7 @@ class exchange {
     /// and come back, before the next write, which continues behind what was taken. Responses without a Content-Length
     /// are written whole. \returns how many bytes were taken.
     [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes,
-                                                                    core::block_sink::patience) = 0;
+                                                                    byte_sink::patience) = 0;
     /// Ends a response begun by start(). A body shorter than announced closes the connection.
     [[nodiscard]] virtual awaitable<result<void>> finish() = 0;
     /// Ends a response begun by start() so that the client must notice that it is incomplete: no final chunk, connection
@@ -97,10 +93,10 @@ class exchange {
 class handler {
   public:
     virtual ~handler() = default;
-    [[nodiscard]] virtual awaitable<void> handle(exchange&) = 0;
+    [[nodiscard]] virtual awaitable<void> handle(server_exchange&) = 0;
     /// The client has been making the request wait (true) or has let it go on (false): a request that waits for its own
     /// client gives up its place in the request limiter meanwhile, so that slow clients cannot starve the rest.
-    virtual void stalled(exchange&, bool) noexcept = 0;
+    virtual void stalled(server_exchange&, bool) noexcept = 0;
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

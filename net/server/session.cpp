@@ -8,7 +8,7 @@
 #include <array>
 #include <exception>
 
-namespace keepstore::router {
+namespace keepstore::net {
 namespace {
 
 awaitable<result<void>> second_response() {
@@ -117,11 +117,11 @@ awaitable<session::head_result> session::read_head() {
     for (;;) {
         if (!input_.empty()) {
             const auto state = scanner_.scan(input_.text());
-            if (state == head_scanner::state::malformed) {
+            if (state == request_head_scanner::state::malformed) {
                 co_await refuse(bad_request("malformed line end"));
                 co_return head_result::refused;
             }
-            if (state == head_scanner::state::complete) break;
+            if (state == request_head_scanner::state::complete) break;
             if (input_.size() >= limits::request_head_bytes_max) {
                 co_await refuse(head_too_large());
                 co_return head_result::refused;
@@ -342,4 +342,4 @@ void session::check(clock::time_point now) {
     }
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -16,9 +16,9 @@
 
 #include <boost/asio/cancellation_signal.hpp>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
-class session final : public exchange, public session_hook, private stall_listener {
+class session final : public server_exchange, public session_hook, private stall_listener {
   public:
     using clock = std::chrono::steady_clock;
 
@@ -45,14 +45,14 @@ class session final : public exchange, public session_hook, private stall_listen
     void set_deadline(deadline d) override { deadline_ = d; }
     deadline get_deadline() const noexcept override { return deadline_; }
     cancel_reason cancelled_because() const noexcept override { return io_.reason(); }
-    core::block_source& body() noexcept override { return body_; }
+    byte_source& body() noexcept override { return body_; }
     awaitable<result<std::string>> read_body(std::size_t limit) override;
     void set_header(std::string_view name, std::string_view value) override { response_.add_header(name, value); }
     awaitable<result<void>> send(unsigned status, std::string_view body) override;
     awaitable<result<void>> start(unsigned status, std::optional<std::uint64_t> length) override;
     awaitable<result<void>> wait_writable() override { return response_.wait_writable(); }
     awaitable<result<void>> write(std::span<const std::byte> bytes) override { return response_.write(bytes); }
-    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, core::block_sink::patience p) override {
+    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::patience p) override {
         return response_.write_some(bytes, p);
     }
     awaitable<result<void>> finish() override { return response_.finish(); }
@@ -83,10 +83,10 @@ class session final : public exchange, public session_hook, private stall_listen
     session_loop& loop_;
     asio::cancellation_signal signal_;
     client_io io_;
-    input_buffer input_;
+    server_input input_;
     body_reader body_;
     response_writer response_;
-    head_scanner scanner_;
+    request_head_scanner scanner_;
     parsed_head request_;
     const bool tls_;
 
@@ -103,4 +103,4 @@ class session final : public exchange, public session_hook, private stall_listen
     rate_meter rate_;
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

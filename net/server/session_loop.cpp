@@ -11,7 +11,7 @@
 #include <array>
 #include <ctime>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 session_loop::session_loop(asio::any_io_executor executor, handler& application, const transport_options& options,
                            std::function<void()> closed)
@@ -145,4 +145,4 @@ bool session_loop::close_oldest_idle() {
     return false;
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

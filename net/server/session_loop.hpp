@@ -19,7 +19,7 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 class session;
 class connection;
@@ -60,7 +60,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     [[nodiscard]] bool draining() const noexcept { return draining_; }
     [[nodiscard]] const transport_options& options() const noexcept { return options_; }
     [[nodiscard]] handler& application() noexcept { return application_; }
-    [[nodiscard]] input_buffer_cache& buffers() noexcept { return buffers_; }
+    [[nodiscard]] server_input_cache& buffers() noexcept { return buffers_; }
     /// "Date: Sat, 21 Nov 2026 04:02:07 GMT\r\n", at most one tick old.
     [[nodiscard]] const std::string& date_line() const noexcept { return date_line_; }
 
@@ -101,9 +101,9 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     session_list active_;
     session_list idle_;  ///< The longest idle first.
     std::vector<session*> scratch_;
-    input_buffer_cache buffers_;
+    server_input_cache buffers_;
     std::string date_line_;
     std::time_t date_second_ = 0;
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

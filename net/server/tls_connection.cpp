@@ -13,7 +13,7 @@
 #include <span>
 #include <string_view>
 
-namespace keepstore::router {
+namespace keepstore::net {
 namespace {
 
 /// What a client gets that speaks plain HTTP to a TLS port (contract 2.9).
@@ -109,4 +109,4 @@ std::unique_ptr<connection> make_tls_connection(connection::socket_type socket, 
     return std::make_unique<tls_connection>(std::move(socket), std::move(remote), context);
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -8,7 +8,7 @@
 
 #include <string_view>
 
-namespace keepstore::router {
+namespace keepstore::net {
 namespace {
 
 /// HTTP/1.1 is all we speak; a client that offers only other protocols is told so.
@@ -64,17 +64,17 @@ result<std::shared_ptr<SSL_CTX>> make_context(const std::string& certificate, co
 
 }  // namespace
 
-tls_context::tls_context(std::filesystem::path certificate, std::filesystem::path key,
+server_tls_context::server_tls_context(std::filesystem::path certificate, std::filesystem::path key,
                          std::shared_ptr<ssl_ctx_st> context)
     : certificate_(std::move(certificate)), key_(std::move(key)), current_(std::move(context)) {}
 
-result<std::shared_ptr<tls_context>> tls_context::load(std::filesystem::path certificate, std::filesystem::path key) {
+result<std::shared_ptr<server_tls_context>> server_tls_context::load(std::filesystem::path certificate, std::filesystem::path key) {
     auto context = make_context(certificate.string(), key.string());
     if (!context) return std::unexpected(std::move(context.error()));
-    return std::shared_ptr<tls_context>(new tls_context(std::move(certificate), std::move(key), std::move(*context)));
+    return std::shared_ptr<server_tls_context>(new server_tls_context(std::move(certificate), std::move(key), std::move(*context)));
 }
 
-bool tls_context::reload() {
+bool server_tls_context::reload() {
     auto context = make_context(certificate_.string(), key_.string());
     if (!context) {
         log::warning("TLS certificate could not be read again, the old one stays in use", {{"error", context.error().text}});
@@ -85,9 +85,9 @@ bool tls_context::reload() {
     return true;
 }
 
-std::shared_ptr<ssl_ctx_st> tls_context::current() const {
+std::shared_ptr<ssl_ctx_st> server_tls_context::current() const {
     const std::lock_guard lock(mutex_);
     return current_;
 }
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -12,12 +12,12 @@
 
 struct ssl_ctx_st;
 
-namespace keepstore::router {
+namespace keepstore::net {
 
-class tls_context {
+class server_tls_context {
   public:
     /// Reads both files (PEM; the certificate with its chain). \returns what is wrong with them, in plain words.
-    [[nodiscard]] static result<std::shared_ptr<tls_context>> load(std::filesystem::path certificate,
+    [[nodiscard]] static result<std::shared_ptr<server_tls_context>> load(std::filesystem::path certificate,
                                                                    std::filesystem::path key);
 
     /// Reads the files again. If that fails a warning is logged and what was there stays in use.
@@ -27,7 +27,7 @@ class tls_context {
     [[nodiscard]] std::shared_ptr<ssl_ctx_st> current() const;
 
   private:
-    tls_context(std::filesystem::path certificate, std::filesystem::path key, std::shared_ptr<ssl_ctx_st> context);
+    server_tls_context(std::filesystem::path certificate, std::filesystem::path key, std::shared_ptr<ssl_ctx_st> context);
 
     const std::filesystem::path certificate_;
     const std::filesystem::path key_;
@@ -35,4 +35,4 @@ class tls_context {
     std::shared_ptr<ssl_ctx_st> current_;  ///< Guarded by mutex_.
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -8,7 +8,7 @@
 #include <cstddef>
 #include <string>
 
-namespace keepstore::router {
+namespace keepstore::net {
 
 struct transport_options {
     std::chrono::milliseconds header_timeout = limits::header_timeout;
@@ -26,4 +26,4 @@ struct transport_options {
     std::string tcp_congestion;
 };
 
-}  // namespace keepstore::router
+}  // namespace keepstore::net

@@ -16,7 +16,7 @@
 #include <algorithm>
 #include <random>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 std::string make_token() {
@@ -60,17 +60,17 @@ pull_worker::pull_worker(block_store& store, const net::client& client, pull_opt
       token_(make_token()),
       pool_(std::max(1u, options_.workers) * limits::pull_memory_bytes) {}
 
-awaitable<void> pull_worker::run(work_queue<pull_item>& queue) {
+awaitable<void> pull_worker::run(work_queue<protocol::pull_item>& queue) {
     return work_off(
-        queue, [this](pull_item item) { return execute(std::move(item)); },
+        queue, [this](protocol::pull_item item) { return execute(std::move(item)); },
         [this](const std::exception& e) {
             note_failed();
             log::error(std::string("pull list: an item failed: ") + e.what());
         });
 }
 
-awaitable<void> pull_worker::execute(pull_item item) {
-    const auto block = locator::parse(item.locator);
+awaitable<void> pull_worker::execute(protocol::pull_item item) {
+    const auto block = protocol::locator::parse(item.locator);
     if (!block) {
         log::warning("ignoring pull request for invalid locator");
         co_return note_failed();
@@ -105,7 +105,7 @@ awaitable<void> pull_worker::execute(pull_item item) {
     }
 
     const auto sources = sources_of(item, *block);
-    fetch_rounds rounds(sources.size(), deadline::in(limits::pull_item_timeout));
+    protocol::retry_schedule rounds(sources.size(), deadline::in(limits::pull_item_timeout));
     while (true) {
         const auto chosen = co_await rounds.next();
         if (!chosen) break;
@@ -131,10 +131,10 @@ awaitable<void> pull_worker::execute(pull_item item) {
     note_failed();
 }
 
-std::vector<pull_worker::source> pull_worker::sources_of(const pull_item& item, const locator& block) const {
+std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_item& item, const protocol::locator& block) const {
     std::vector<source> out;
     for (std::size_t i = 0; i < item.servers.size(); ++i) {
-        auto parsed = parse_block_server(item.servers[i]);
+        auto parsed = protocol::parse_block_server(item.servers[i]);
         if (!parsed) {
             // Not repeated: it may be anything, also secrets.
             log::warning(fmt::format("pull list: server {} of an item has no usable URL: {}", i + 1, parsed.error().text),
@@ -155,7 +155,7 @@ std::vector<pull_worker::source> pull_worker::sources_of(const pull_item& item, 
 
 // Whether the mount has a copy that is what its name says. It is touched: whoever wants a copy here now does not want it
 // to be trashed for its age. A copy that is bad, or cannot be read, is no copy: what is pulled takes its place.
-awaitable<bool> pull_worker::is_present(const mount& m, const locator& block) {
+awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator& block) {
     const auto until = deadline::in(limits::pull_attempt_timeout);
     auto copy = co_await m.volume->open(block.hash, until);
     if (!copy) co_return false;
@@ -173,21 +173,21 @@ awaitable<bool> pull_worker::is_present(const mount& m, const locator& block) {
 }
 
 awaitable<std::optional<pull_worker::failure>> pull_worker::fetch(const source& from, const mount& to,
-                                                                 const locator& block) {
+                                                                 const protocol::locator& block) {
     const auto until = deadline::in(limits::pull_attempt_timeout);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    block_fetch what{.locator = store_.signer_.sign(block.bare(), token_, now),
+    protocol::block_fetch what{.locator = store_.signer_.sign(block.bare(), token_, now),
                      .token = token_,
                      .request_id = {},
                      .size = block.size,
                      .timing = options_.timing};
-    auto incoming = co_await open_block(client_, from.where, std::move(what), until);
+    auto incoming = co_await protocol::open_block(client_, from.where, std::move(what), until);
     if (!incoming) co_return failure{.why = std::move(incoming.error()), .ours = false};
     co_return co_await store(*incoming, to, block, until);
 }
 
-awaitable<std::optional<pull_worker::failure>> pull_worker::store(incoming_block& incoming, const mount& to,
-                                                                 const locator& block, deadline until) {
+awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::incoming_block& incoming, const mount& to,
+                                                                 const protocol::locator& block, deadline until) {
     const auto theirs = [](error why) { return failure{.why = std::move(why), .ours = false}; };
     const auto ours = [](error why) { return failure{.why = std::move(why), .ours = true}; };
 
@@ -204,7 +204,7 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(incoming_block
         for (std::size_t have = 0; have < wanted;) {
             const auto asked_at = std::chrono::steady_clock::now();
             auto count = co_await incoming.response.read_some(into->bytes.first(wanted).subspan(have));
-            if (!count) co_return theirs(reading_error(std::move(count.error())));
+            if (!count) co_return theirs(protocol::reading_error(std::move(count.error())));
             if (*count == 0)
                 co_return theirs({errc::unavailable, net::to_string(incoming.response.from()) + ": the block ends before its size"});
             have += *count;
@@ -219,7 +219,7 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(incoming_block
         if (auto appended = co_await (*writer)->append(piece, until); !appended) co_return ours(std::move(appended.error()));
         offset += wanted;
     }
-    if (auto end = co_await expect_end(incoming); !end) co_return theirs(std::move(end.error()));
+    if (auto end = co_await protocol::expect_end(incoming); !end) co_return theirs(std::move(end.error()));
     const auto digest = co_await hash.finish();
     if (!digest) co_return ours(digest.error());
     if (*digest != block.hash) {
@@ -250,4 +250,4 @@ pull_worker::stats pull_worker::snapshot() const noexcept {
 
 std::size_t pull_worker::memory_in_use() const { return pool_.snapshot().in_use_bytes; }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

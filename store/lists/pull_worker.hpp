@@ -15,11 +15,11 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 struct pull_options {
     unsigned workers = 1;  ///< Collections.BlobReplicateConcurrency: how often run() is called.
-    pull_hosts hosts = {};
+    protocol::host_rules hosts = {};
     /// A server that stands still is left sooner than a client would be: there may be another one, and a worker is held up.
     net::phase_limits timing = {.connect = limits::net_connect_timeout,
                                 .first_byte = limits::pull_silence_max,
@@ -35,10 +35,10 @@ class pull_worker {
     pull_worker(block_store&, const net::client&, pull_options);
 
     /// Works on items, one after the other, until cancelled. What is under way when a new list comes is finished.
-    [[nodiscard]] awaitable<void> run(work_queue<pull_item>& queue);
+    [[nodiscard]] awaitable<void> run(work_queue<protocol::pull_item>& queue);
 
     /// One item. What became of it is in the log.
-    [[nodiscard]] awaitable<void> execute(pull_item item);
+    [[nodiscard]] awaitable<void> execute(protocol::pull_item item);
 
     struct stats {
         std::uint64_t pulled_total;     ///< Blocks fetched and stored.
@@ -54,17 +54,17 @@ class pull_worker {
   private:
     struct source {
         std::string name;  ///< For the log.
-        block_server where;
+        protocol::block_server where;
     };
     struct failure {
         error why;
         bool ours;  ///< The volume's fault: another server would not help.
     };
 
-    std::vector<source> sources_of(const pull_item&, const locator&) const;
-    awaitable<bool> is_present(const mount&, const locator&);
-    awaitable<std::optional<failure>> fetch(const source&, const mount&, const locator&);
-    awaitable<std::optional<failure>> store(incoming_block&, const mount&, const locator&, deadline until);
+    std::vector<source> sources_of(const protocol::pull_item&, const protocol::locator&) const;
+    awaitable<bool> is_present(const mount&, const protocol::locator&);
+    awaitable<std::optional<failure>> fetch(const source&, const mount&, const protocol::locator&);
+    awaitable<std::optional<failure>> store(protocol::incoming_block&, const mount&, const protocol::locator&, deadline until);
     void note_failed() noexcept { failed_.fetch_add(1, std::memory_order_relaxed); }
 
     block_store& store_;
@@ -81,4 +81,4 @@ class pull_worker {
     std::atomic<std::uint64_t> bad_blocks_{0};
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -7,7 +7,7 @@
 #include <exception>
 #include <utility>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 /// Takes items from the queue, one after the other, until it is closed or the coroutine cancelled; to be spawned.
 /// \param execute  Item -> awaitable<void>; starts the work, and is no coroutine itself.
@@ -30,4 +30,4 @@ awaitable<void> work_off(work_queue<Item>& queue, Execute execute, Failed failed
     }
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

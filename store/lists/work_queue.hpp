@@ -11,7 +11,7 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 template <class Item>
 class work_queue {
@@ -97,4 +97,4 @@ class work_queue {
     std::size_t in_progress_ = 0;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -8,10 +8,10 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
-awaitable<void> trash_on(block_store& store, const mount& m, const locator& block, volumes::block_time expected) {
+awaitable<void> trash_on(block_store& store, const mount& m, const protocol::locator& block, volumes::block_time expected) {
     const auto& options = store.get_options();
     const auto outcome = co_await m.volume->trash(
         block.hash,
@@ -39,8 +39,8 @@ awaitable<void> trash_on(block_store& store, const mount& m, const locator& bloc
 
 }  // namespace
 
-awaitable<void> execute_trash_item(block_store& store, trash_item item) {
-    const auto block = locator::parse(item.locator);
+awaitable<void> execute_trash_item(block_store& store, protocol::trash_item item) {
+    const auto block = protocol::locator::parse(item.locator);
     if (!block) {
         log::warning("trash list: invalid locator, item skipped");
         co_return;
@@ -68,9 +68,9 @@ awaitable<void> execute_trash_item(block_store& store, trash_item item) {
         if (m.allow_trash) co_await trash_on(store, m, *block, expected);
 }
 
-awaitable<void> run_trash_worker(block_store& store, work_queue<trash_item>& queue) {
+awaitable<void> run_trash_worker(block_store& store, work_queue<protocol::trash_item>& queue) {
     return work_off(
-        queue, [&store](trash_item item) { return execute_trash_item(store, std::move(item)); },
+        queue, [&store](protocol::trash_item item) { return execute_trash_item(store, std::move(item)); },
         [](const std::exception& e) { log::error(std::string("trash list: an item failed: ") + e.what()); });
 }
 
@@ -99,4 +99,4 @@ awaitable<void> run_trash_emptier(block_store& store, empty_trash_options option
     }
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -8,15 +8,15 @@
 
 #include <chrono>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 /// Takes items from the list and trashes what they name, with the safety checks of contract 5.6: the item is older than
 /// the signature TTL, the copy's mtime is exactly the item's, and the driver's own check under its lock. Several may run on
 /// one queue (Collections.BlobTrashConcurrency).
-[[nodiscard]] awaitable<void> run_trash_worker(block_store& store, work_queue<trash_item>& queue);
+[[nodiscard]] awaitable<void> run_trash_worker(block_store& store, work_queue<protocol::trash_item>& queue);
 
 /// One item of a trash list.
-[[nodiscard]] awaitable<void> execute_trash_item(block_store& store, trash_item item);
+[[nodiscard]] awaitable<void> execute_trash_item(block_store& store, protocol::trash_item item);
 
 struct empty_trash_options {
     std::chrono::nanoseconds interval;     ///< Collections.BlobTrashCheckInterval.
@@ -27,4 +27,4 @@ struct empty_trash_options {
 /// Deletes what is due in the trash of every volume that may be trashed: soon after the start, then every interval.
 [[nodiscard]] awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options);
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

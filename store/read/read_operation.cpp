@@ -11,7 +11,7 @@
 #include <algorithm>
 #include <chrono>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 // A copy that fails in the middle and another mount's copy that takes over must agree on what was sent: the chaining state
 // of MD5 at a boundary stands for everything before it. If the rest of the other copy leads from that state to the block's
@@ -255,7 +255,7 @@ awaitable<read_operation::verdict> read_operation::send_serially(volumes::block_
             sent_ += piece.size();
             continue;
         }
-        const auto taken = co_await sink_.write_some(piece, block_sink::patience::short_);
+        const auto taken = co_await sink_.write_some(piece, byte_sink::patience::short_);
         if (!taken) co_return give_up(taken.error());
         sent_ += *taken;
         slow = *taken < piece.size();
@@ -339,7 +339,7 @@ awaitable<read_operation::verdict> read_operation::send_from(verified_copy& copy
         const std::size_t size = piece->size();
         if (size == 0) co_return verdict::sent;
         const auto taken = co_await sink_.write_some(
-            *piece, copy.sparing() ? block_sink::patience::none : block_sink::patience::short_);
+            *piece, copy.sparing() ? byte_sink::patience::none : byte_sink::patience::short_);
         if (!taken) co_return give_up(taken.error());
         copy.advance(*taken);
         sent_ = copy.position();
@@ -399,4 +399,4 @@ void read_operation::remember(error why) {
     if (failure_ == errc::not_found) failure_ = std::move(why);
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

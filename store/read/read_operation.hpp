@@ -10,13 +10,13 @@
 
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class verified_copy;
 
 class read_operation {
   public:
-    read_operation(block_store& store, const block_read_request& request, block_sink& sink)
+    read_operation(block_store& store, const block_read_request& request, byte_sink& sink)
         : store_(store), request_(request), sink_(sink) {}
 
     [[nodiscard]] awaitable<result<std::uint64_t>> run();
@@ -56,7 +56,7 @@ class read_operation {
 
     block_store& store_;
     const block_read_request& request_;
-    block_sink& sink_;
+    byte_sink& sink_;
 
     std::size_t copies_ = 0;         // That could be opened.
     const mount* where_ = nullptr;   // Whose copy is being read; none while it is parts of several.
@@ -69,4 +69,4 @@ class read_operation {
     error failure_{errc::not_found};
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -12,7 +12,7 @@
 #include <atomic>
 #include <cstddef>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class read_window {
   public:
@@ -47,4 +47,4 @@ class read_window {
     std::atomic<std::size_t> readers_{0};
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -6,7 +6,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 verified_copy::verified_copy(const resources& shared, volumes::block_reader& copy, const digest::waypoints& points,
                              const md5_digest& name, byte_range wanted, const proven_state& start, deadline until)
@@ -163,4 +163,4 @@ proven_state verified_copy::proof() const {
     return ahead_.front().part.proof_at(position_);
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -2,14 +2,14 @@
 /// verified ahead, side by side, as far as memory allows. Used by one coroutine at a time.
 #pragma once
 
-#include "store/byte_range.hpp"
+#include "base/byte_range.hpp"
 #include "store/read/read_window.hpp"
 #include "store/verify/segment.hpp"
 
 #include <deque>
 #include <memory>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class verified_copy {
   public:
@@ -82,4 +82,4 @@ class verified_copy {
     bool slow_in_segment_ = false;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -6,13 +6,13 @@
 
 #include <algorithm>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 // The body of a remote response as that of a PUT.
-class response_source final : public block_source {
+class response_source final : public byte_source {
   public:
-    explicit response_source(incoming_block& block) : block_(block), left_(block.size) {}
+    explicit response_source(protocol::incoming_block& block) : block_(block), left_(block.size) {}
 
     std::optional<std::uint64_t> size() const noexcept override { return block_.size; }
     // There is no telling without reading; a server that is silent holds one chunk.
@@ -21,7 +21,7 @@ class response_source final : public block_source {
         if (left_ == 0) co_return std::size_t{0};
         auto count = co_await block_.response.read_some(into.first(std::min<std::uint64_t>(into.size(), left_)));
         if (!count) {
-            failed_ = reading_error(std::move(count.error()));
+            failed_ = protocol::reading_error(std::move(count.error()));
             co_return std::unexpected(*failed_);
         }
         if (*count == 0) {
@@ -31,7 +31,7 @@ class response_source final : public block_source {
         left_ -= *count;
         // Chunked bodies announce no length: one that goes on is not the block, whatever it begins with.
         if (left_ == 0) {
-            if (auto end = co_await expect_end(block_); !end) {
+            if (auto end = co_await protocol::expect_end(block_); !end) {
                 failed_ = std::move(end.error());
                 co_return std::unexpected(*failed_);
             }
@@ -42,7 +42,7 @@ class response_source final : public block_source {
     [[nodiscard]] const std::optional<error>& failure() const noexcept { return failed_; }
 
   private:
-    incoming_block& block_;
+    protocol::incoming_block& block_;
     std::uint64_t left_;
     std::optional<error> failed_;  // The server's, not the volumes'.
 };
@@ -61,12 +61,12 @@ std::string_view text_for_clients(errc code) {
 // Order of the checks: contract 7.1, 7.2. Nothing is asked of the remote cluster before the token is known to be usable.
 awaitable<result<void>> remote_read_operation::prepare() {
     if (request_.token.empty()) co_return fail(errc::unauthorized, "no token provided in Authorization header");
-    auto remote = parse_remote_locator(request_.block);
+    auto remote = protocol::parse_remote_locator(request_.block);
     if (!remote) co_return std::unexpected(std::move(remote.error()));
     const auto at = home_.clusters_.find(remote->cluster_id);
     if (at == home_.clusters_.end()) co_return fail(errc::bad_request, "remote cluster not configured");
     cluster_ = at->second.get();
-    auto token = salt_token(request_.token, remote->cluster_id);
+    auto token = protocol::salt_token(request_.token, remote->cluster_id);
     if (!token) co_return std::unexpected(std::move(token.error()));
     fetch_ = {.locator = std::move(remote->text),
               .token = std::move(*token),
@@ -82,12 +82,12 @@ template <class Take>
 awaitable<result<void>> remote_read_operation::from_any_server(Take take) {
     auto list = co_await cluster_->get(request_.until);
     if (!list) co_return refused(list.error(), "the remote cluster's list of keep services cannot be had");
-    const auto servers = in_probe_order(**list, request_.block.hash);
-    fetch_rounds rounds(servers.size(), request_.until);
+    const auto servers = protocol::in_probe_order(**list, request_.block.hash);
+    protocol::retry_schedule rounds(servers.size(), request_.until);
     while (true) {
         const auto chosen = co_await rounds.next();
         if (!chosen) break;
-        auto block = co_await open_block(cluster_->client(), servers[*chosen]->where, fetch_, request_.until);
+        auto block = co_await protocol::open_block(cluster_->client(), servers[*chosen]->where, fetch_, request_.until);
         if (!block) {
             rounds.failed(*chosen, std::move(block.error()));
             continue;
@@ -119,21 +119,21 @@ std::unexpected<error> remote_read_operation::refused(const error& why, std::str
     return fail(why.code, std::string(text), why.cause);
 }
 
-awaitable<result<std::uint64_t>> remote_read_operation::send_to(block_sink& sink) {
+awaitable<result<std::uint64_t>> remote_read_operation::send_to(byte_sink& sink) {
     if (auto ready = co_await prepare(); !ready) co_return std::unexpected(std::move(ready.error()));
-    const auto take = [this, &sink](incoming_block& block) { return take_and_send(block, sink); };
+    const auto take = [this, &sink](protocol::incoming_block& block) { return take_and_send(block, sink); };
     if (auto sent = co_await from_any_server(take); !sent) co_return std::unexpected(std::move(sent.error()));
     co_return size_;
 }
 
 awaitable<result<remote_reader::stored_copy>> remote_read_operation::store() {
     if (auto ready = co_await prepare(); !ready) co_return std::unexpected(std::move(ready.error()));
-    const auto take = [this](incoming_block& block) { return take_and_store(block); };
+    const auto take = [this](protocol::incoming_block& block) { return take_and_store(block); };
     if (auto stored = co_await from_any_server(take); !stored) co_return std::unexpected(std::move(stored.error()));
     co_return std::move(stored_);
 }
 
-awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(incoming_block& block, block_sink& sink) {
+awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(protocol::incoming_block& block, byte_sink& sink) {
     auto& store = home_.store_;
     digest::md5_stream hash(store.digest_, {.queue_bytes = store.pool_.request_queue_bytes(),
                                             .waypoint_stride = limits::chunk_size_bytes});
@@ -151,7 +151,7 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(i
             if (count && *count != wanted)
                 count = fail(errc::unavailable, net::to_string(block.response.from()) + ": the block ends before its size");
             if (!count) {
-                error why = reading_error(std::move(count.error()));
+                error why = protocol::reading_error(std::move(count.error()));
                 const auto hashed = co_await hash.drain();
                 if (hashed) remember_sent(hash);
                 co_return failed(std::move(why));
@@ -165,7 +165,7 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(i
         }
         const bool last = offset == block.size;
         if (last) {
-            auto end = co_await expect_end(block);
+            auto end = co_await protocol::expect_end(block);
             const auto digest = co_await hash.finish();
             if (!digest) {
                 failure_ = digest.error();
@@ -221,7 +221,7 @@ awaitable<bool> remote_read_operation::agrees_with_sent(digest::md5_stream& hash
     co_return hashed && hash.state() == proof_->state;
 }
 
-awaitable<remote_read_operation::verdict> remote_read_operation::take_and_store(incoming_block& block) {
+awaitable<remote_read_operation::verdict> remote_read_operation::take_and_store(protocol::incoming_block& block) {
     const block_write_request write{.hash = request_.block.hash,
                                     .path_text = request_.block.bare(),
                                     .storage_classes = {},
@@ -245,8 +245,8 @@ remote_read_operation::verdict remote_read_operation::failed(error why) {
     return failure_ == errc::cancelled ? verdict::give_up : verdict::try_next;
 }
 
-error remote_read_operation::wrong_bytes(const incoming_block& block) const {
+error remote_read_operation::wrong_bytes(const protocol::incoming_block& block) const {
     return {errc::checksum_mismatch, net::to_string(block.response.from()) + ": the data are not what the block's name says"};
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

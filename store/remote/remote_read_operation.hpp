@@ -8,13 +8,13 @@
 
 #include <optional>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class remote_read_operation {
   public:
     remote_read_operation(remote_reader& home, const remote_read_request& request) : home_(home), request_(request) {}
 
-    [[nodiscard]] awaitable<result<std::uint64_t>> send_to(block_sink&);
+    [[nodiscard]] awaitable<result<std::uint64_t>> send_to(byte_sink&);
     [[nodiscard]] awaitable<result<remote_reader::stored_copy>> store();
 
   private:
@@ -23,18 +23,18 @@ class remote_read_operation {
     awaitable<result<void>> prepare();
     template <class Take>
     awaitable<result<void>> from_any_server(Take take);
-    awaitable<verdict> take_and_send(incoming_block&, block_sink&);
-    awaitable<verdict> take_and_store(incoming_block&);
+    awaitable<verdict> take_and_send(protocol::incoming_block&, byte_sink&);
+    awaitable<verdict> take_and_store(protocol::incoming_block&);
     void remember_sent(const digest::md5_stream&);
     awaitable<bool> agrees_with_sent(digest::md5_stream&);
     verdict failed(error why);
     [[nodiscard]] std::unexpected<error> refused(const error& why, std::string_view text) const;
-    error wrong_bytes(const incoming_block&) const;
+    error wrong_bytes(const protocol::incoming_block&) const;
 
     remote_reader& home_;
     const remote_read_request& request_;
-    remote_services* cluster_ = nullptr;
-    block_fetch fetch_;
+    protocol::remote_services* cluster_ = nullptr;
+    protocol::block_fetch fetch_;
 
     error failure_{errc::not_found};     // After try_next (the server's) or give_up (ours).
     std::uint64_t size_ = 0;             // Of the block, once begun or stored.
@@ -44,4 +44,4 @@ class remote_read_operation {
     remote_reader::stored_copy stored_;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -2,7 +2,7 @@
 
 #include "store/remote/remote_read_operation.hpp"
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 bool callers_mistake(const error& why) {
@@ -11,16 +11,16 @@ bool callers_mistake(const error& why) {
 
 }  // namespace
 
-remote_reader::remote_reader(std::vector<cluster> clusters, block_store& store, remote_services_options options)
+remote_reader::remote_reader(std::vector<cluster> clusters, block_store& store, protocol::remote_services_options options)
     : store_(store) {
-    for (auto& c : clusters) clusters_[c.id] = std::make_shared<remote_services>(std::move(c.api), *c.client, options);
+    for (auto& c : clusters) clusters_[c.id] = std::make_shared<protocol::remote_services>(std::move(c.api), *c.client, options);
 }
 
 remote_reader::~remote_reader() {
     for (const auto& [id, services] : clusters_) services->close();
 }
 
-awaitable<result<std::uint64_t>> remote_reader::read(const remote_read_request& request, block_sink& sink) {
+awaitable<result<std::uint64_t>> remote_reader::read(const remote_read_request& request, byte_sink& sink) {
     remote_read_operation operation(*this, request);
     auto size = co_await operation.send_to(sink);
     if (size) {
@@ -51,4 +51,4 @@ remote_reader::stats remote_reader::snapshot() const noexcept {
             .bad_blocks_total = bad_blocks_.load(std::memory_order_relaxed)};
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -13,10 +13,10 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 struct remote_read_request {
-    locator block;      ///< is_remote().
+    protocol::locator block;      ///< is_remote().
     std::string token;  ///< The caller's first token, verbatim; empty if there is none.
     std::string request_id;
     bool head = false;  ///< Fetch and verify, send nothing.
@@ -32,7 +32,7 @@ class remote_reader {
     };
 
     /// `store` gives memory and hashing, and takes copies; it must outlive the reader.
-    remote_reader(std::vector<cluster>, block_store& store, remote_services_options = {});
+    remote_reader(std::vector<cluster>, block_store& store, protocol::remote_services_options = {});
     ~remote_reader();
     remote_reader(const remote_reader&) = delete;
     remote_reader& operator=(const remote_reader&) = delete;
@@ -41,7 +41,7 @@ class remote_reader {
     /// \returns its size. errc::unauthorized (no token), bad_request (hint, unknown cluster, obsolete token), io_error
     /// (token that cannot be salted), not_found (the cluster has it not, or refuses), unavailable, timeout,
     /// checksum_mismatch (wrong bytes or size), cancelled. The texts name no server of the other cluster; the log does.
-    [[nodiscard]] awaitable<result<std::uint64_t>> read(const remote_read_request&, block_sink&);
+    [[nodiscard]] awaitable<result<std::uint64_t>> read(const remote_read_request&, byte_sink&);
 
     struct stored_copy {
         std::string locator;  ///< Of our cluster, signed for the caller's token.
@@ -62,11 +62,11 @@ class remote_reader {
     friend class remote_read_operation;
 
     block_store& store_;
-    std::map<std::string, std::shared_ptr<remote_services>, std::less<>> clusters_;  // Constant after construction.
+    std::map<std::string, std::shared_ptr<protocol::remote_services>, std::less<>> clusters_;  // Constant after construction.
     std::atomic<std::uint64_t> blocks_{0};
     std::atomic<std::uint64_t> bytes_{0};
     std::atomic<std::uint64_t> errors_{0};
     std::atomic<std::uint64_t> bad_blocks_{0};
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

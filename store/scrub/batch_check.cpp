@@ -7,7 +7,7 @@
 #include <functional>
 #include <utility>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 // Direct reads are whole pages, the last one included.
@@ -116,4 +116,4 @@ awaitable<result<std::vector<bool>>> copy_batch::check(pool::buffer_pool& pool, 
     co_return good;
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

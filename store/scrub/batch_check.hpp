@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class copy_batch {
   public:
@@ -56,4 +56,4 @@ class copy_batch {
     std::size_t free_ = 0;  // In the last chunk.
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

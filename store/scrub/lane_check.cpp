@@ -8,7 +8,7 @@
 #include <algorithm>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 constexpr std::size_t chunk = limits::chunk_size_bytes;
@@ -95,4 +95,4 @@ awaitable<result<bool>> agrees_with_waypoints(pool::buffer_pool& pool, digest::e
     co_return true;
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

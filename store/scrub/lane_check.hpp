@@ -11,7 +11,7 @@
 #include "pool/buffer_pool.hpp"
 #include "volumes/volume.hpp"
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 /// Takes up to limits::scrub_lanes chunks of the pool, one after the other, while it holds those before; the pool must have
 /// as many for each check that runs at the same time. Reads run side by side. Awaited in place.
@@ -22,4 +22,4 @@ namespace keepstore::core {
                                                             const digest::waypoints& points, const md5_digest& name,
                                                             deadline until);
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -15,7 +15,7 @@
 #include <algorithm>
 #include <mutex>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 using signal = one_shot<std::monostate>;
@@ -317,4 +317,4 @@ awaitable<void> scrubber::conclude(task& t, result<void> outcome, bool leaving) 
     }
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -19,7 +19,7 @@
 #include <string_view>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class scrubber {
   public:
@@ -74,4 +74,4 @@ class scrubber {
     std::vector<std::unique_ptr<task>> tasks_;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -8,7 +8,7 @@
 
 #include <chrono>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class scrub_clock {
   public:
@@ -25,4 +25,4 @@ class scrub_clock {
     }
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

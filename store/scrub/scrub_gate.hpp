@@ -7,7 +7,7 @@
 #include <utility>
 #include <variant>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class scrub_gate {
   public:
@@ -60,4 +60,4 @@ class scrub_gate {
     std::deque<one_shot<pass>> waiting_;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

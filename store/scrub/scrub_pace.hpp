@@ -11,7 +11,7 @@
 #include <cstdint>
 #include <list>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class scrub_pace {
   public:
@@ -71,4 +71,4 @@ class scrub_pace {
     clock::time_point filled_at_{};
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -12,7 +12,7 @@
 
 #include <algorithm>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 bool volume_does_not_answer(const error& why) { return why == errc::timeout || why == errc::unavailable; }
@@ -383,4 +383,4 @@ void scrub_pass::wake_lister() {
     blocked_.reset();
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -22,7 +22,7 @@
 #include <variant>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class scrub_pass {
   public:
@@ -110,4 +110,4 @@ class scrub_pass {
     bool saving_ = false;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -11,7 +11,7 @@
 #include <memory>
 #include <utility>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class scrub_reader final : public volumes::block_reader {
   public:
@@ -67,4 +67,4 @@ class scrub_reader final : public volumes::block_reader {
     const rules rules_;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

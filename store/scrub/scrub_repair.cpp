@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 using outcome = repair_report::outcome;
@@ -162,4 +162,4 @@ awaitable<repair_report> repair_copy(const repair_tools& tools, const mount& whe
     co_return report;
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

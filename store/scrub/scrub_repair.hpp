@@ -12,7 +12,7 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 /// What a repair works with. All must outlive it; `pool` has limits::copy_pool_bytes and serves one repair at a time.
 struct repair_tools {
@@ -39,4 +39,4 @@ struct repair_report {
                                                    const std::vector<const mount*>& sources, const md5_digest& block,
                                                    volumes::block_time seen);
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

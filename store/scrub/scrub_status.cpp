@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <array>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 constexpr int note_version = 1;
@@ -202,4 +202,4 @@ scrub_status scrub_record::snapshot(std::chrono::steady_clock::time_point now) c
     return out;
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

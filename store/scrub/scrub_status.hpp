@@ -15,7 +15,7 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 using scrub_time = std::chrono::system_clock::time_point;
 
@@ -133,4 +133,4 @@ class scrub_record {
     std::uint64_t run_bytes_ = 0;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

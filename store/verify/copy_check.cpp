@@ -8,7 +8,7 @@
 #include <memory>
 #include <string>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 // What to do with a failed read: a copy that ends early is bad, a caller that left proves nothing.
@@ -108,4 +108,4 @@ awaitable<copy_report> check_copy(pool::buffer_pool& pool, digest::engine& engin
     co_return report;
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -15,7 +15,7 @@
 #include <optional>
 #include <string_view>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 /// Name of the attribute that keeps the waypoints of a block beside it (docs/waypoints.md).
 inline constexpr std::string_view waypoints_attribute = "keepstore.waypoints";
@@ -74,4 +74,4 @@ struct copy_report {
                                                 volumes::block_reader& copy, const md5_digest& name, std::size_t units,
                                                 deadline until);
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

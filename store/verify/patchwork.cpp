@@ -8,7 +8,7 @@
 #include <optional>
 #include <utility>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 awaitable<result<std::vector<digest::waypoints>>> patchwork::gather_waypoints(const copy_list& copies,
                                                                               const md5_digest& name,
@@ -129,4 +129,4 @@ awaitable<result<void>> patchwork::write_attribute(std::string, std::vector<std:
     co_return fail(errc::unsupported);
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

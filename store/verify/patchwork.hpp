@@ -21,7 +21,7 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class patchwork final : public volumes::block_reader {
   public:
@@ -75,4 +75,4 @@ class patchwork final : public volumes::block_reader {
     std::vector<bool> silent_;         // [i]: copy i does not answer; it is not asked again.
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -5,7 +5,7 @@
 
 #include <algorithm>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 segment::segment(digest::engine& engine, const digest::waypoints& points, const proven_state& start, std::uint64_t end)
     : begin_(start.offset), fine_{start.state} {
@@ -141,4 +141,4 @@ proven_state segment::proof_at(std::uint64_t offset) const {
     return {begin_ + k * fine_bytes, fine_[k]};
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -16,7 +16,7 @@
 #include <span>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 /// Bytes before `offset` are right, and lead to `state`. The offset is a multiple of segment::fine_bytes.
 struct proven_state {
@@ -88,4 +88,4 @@ class segment {
     bool verified_ = false;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

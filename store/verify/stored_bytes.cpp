@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 namespace {
 
 // How much of `into` could be had without waiting.
@@ -64,4 +64,4 @@ awaitable<result<void>> read_stored_all(volumes::block_reader& copy, std::uint64
     co_return result<void>{};
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -9,7 +9,7 @@
 #include <cstdint>
 #include <span>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 /// Fills `into` from `offset`. Short only at the end of the copy.
 [[nodiscard]] awaitable<result<std::size_t>> read_stored(volumes::block_reader& copy, std::uint64_t offset,
@@ -20,4 +20,4 @@ namespace keepstore::core {
 [[nodiscard]] awaitable<result<void>> read_stored_all(volumes::block_reader& copy, std::uint64_t offset,
                                                       std::span<const mutable_slice> pieces, deadline until);
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 put_plan::put_plan(std::span<const std::string> classes) : todo_(classes.begin(), classes.end()) {}
 
@@ -21,4 +21,4 @@ void put_plan::add(const mount& m) {
     }
 }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

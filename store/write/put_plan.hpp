@@ -10,7 +10,7 @@
 #include <span>
 #include <string>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class put_plan {
   public:
@@ -30,4 +30,4 @@ class put_plan {
     std::map<std::string, int> classes_;
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

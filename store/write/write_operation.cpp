@@ -10,9 +10,9 @@
 
 #include <algorithm>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
-write_operation::write_operation(block_store& store, const block_write_request& request, block_source& source)
+write_operation::write_operation(block_store& store, const block_write_request& request, byte_source& source)
     : store_(store),
       request_(request),
       source_(source),
@@ -416,4 +416,4 @@ bool write_operation::any_live() const {
 
 error write_operation::nothing_stored() const { return error(all_full_ ? errc::no_space : errc::unavailable); }
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

@@ -11,11 +11,11 @@
 #include <optional>
 #include <vector>
 
-namespace keepstore::core {
+namespace keepstore::store {
 
 class write_operation {
   public:
-    write_operation(block_store& store, const block_write_request& request, block_source& source);
+    write_operation(block_store& store, const block_write_request& request, byte_source& source);
 
     [[nodiscard]] awaitable<result<block_write_response>> run();
 
@@ -58,7 +58,7 @@ class write_operation {
 
     block_store& store_;
     const block_write_request& request_;
-    block_source& source_;
+    byte_source& source_;
     const std::vector<const mount*> candidates_;
 
     std::vector<std::unique_ptr<target>> targets_;
@@ -70,4 +70,4 @@ class write_operation {
     std::optional<error> cancelled_;  // The request is over; no volume is to blame.
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore::store

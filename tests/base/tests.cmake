@@ -1,1 +1,5 @@
-keepstore_test(base_tests SOURCES base/base_test.cpp LINK keepstore::base)
+keepstore_test(base_tests
+    SOURCES
+        base/base_test.cpp
+        base/byte_range_test.cpp
+    LINK keepstore::base)

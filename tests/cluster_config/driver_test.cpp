@@ -5,7 +5,7 @@
 #include <string>
 #include <variant>
 
-using namespace keepstore::daemon;
+using namespace keepstore::cluster_config;
 using namespace keepstore::test;
 using namespace std::chrono_literals;
 

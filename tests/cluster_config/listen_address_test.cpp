@@ -6,7 +6,7 @@
 
 #include <map>
 
-using namespace keepstore::daemon;
+using namespace keepstore::cluster_config;
 using boost::asio::ip::tcp;
 
 namespace {
@@ -15,8 +15,8 @@ url at(const std::string& text) {
     return parse_url(text).value();
 }
 
-cluster_config cluster_with(const std::map<std::string, std::string>& urls) {
-    cluster_config out;
+cluster_settings cluster_with(const std::map<std::string, std::string>& urls) {
+    cluster_settings out;
     for (const auto& [key, listen] : urls)
         out.internal_urls[at(key)] = {.listen_url = at(listen), .rendezvous = {}};
     return out;

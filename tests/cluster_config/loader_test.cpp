@@ -13,7 +13,7 @@
 #include <sstream>
 
 using namespace keepstore;
-using namespace keepstore::daemon;
+using namespace keepstore::cluster_config;
 using namespace std::chrono_literals;
 using namespace keepstore::test;
 

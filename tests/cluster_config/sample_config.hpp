@@ -27,19 +27,19 @@ inline std::string collections(const std::string& more = {}) {
     return "  Collections: {BlobSigningKey: cccccccccccccccccccccccccccccccccccc" + more + "}\n";
 }
 
-inline daemon::config load(const std::string& text, const daemon::environment& env = {}) {
-    auto loaded = daemon::parse_config(text, "/c.yml", env);
+inline cluster_config::config load(const std::string& text, const cluster_config::environment& env = {}) {
+    auto loaded = cluster_config::parse_config(text, "/c.yml", env);
     INFO((loaded ? std::string() : loaded.error()));
     REQUIRE(loaded);
     return std::move(*loaded);
 }
 
-inline std::string error_of(const std::string& text, const daemon::environment& env = {}) {
-    const auto loaded = daemon::parse_config(text, "/c.yml", env);
+inline std::string error_of(const std::string& text, const cluster_config::environment& env = {}) {
+    const auto loaded = cluster_config::parse_config(text, "/c.yml", env);
     return loaded ? "loaded" : loaded.error();
 }
 
-inline bool warned(const daemon::config& c, const std::string& part) {
+inline bool warned(const cluster_config::config& c, const std::string& part) {
     return std::ranges::any_of(
         c.warnings, [&](const std::string& w) { return w.find(part) != std::string::npos; });
 }
@@ -49,7 +49,7 @@ inline std::string volume(const std::string& inside, const std::string& more = {
 }
 inline const std::string directory = "Driver: Directory, DriverParameters: {Root: /v}";
 
-inline const daemon::volume_config& first_volume(const daemon::config& c) {
+inline const cluster_config::volume_config& first_volume(const cluster_config::config& c) {
     return c.cluster.volumes.begin()->second;
 }
 

@@ -5,7 +5,7 @@
 
 #include <string>
 
-using namespace keepstore::daemon;
+using namespace keepstore::cluster_config;
 using namespace std::chrono_literals;
 
 TEST_CASE("durations follow Go's grammar", "[daemon][scalars]") {

@@ -5,7 +5,7 @@
 
 #include <string>
 
-using namespace keepstore::daemon;
+using namespace keepstore::cluster_config;
 using kind = config_value::kind;
 
 TEST_CASE("plain scalars are resolved as in YAML 1.1", "[daemon][yaml]") {

@@ -11,13 +11,13 @@ using namespace keepstore::daemon;
 
 namespace {
 
-std::expected<boost::asio::ip::tcp::endpoint, bind_error> any_address(const url&) {
+std::expected<boost::asio::ip::tcp::endpoint, cluster_config::bind_error> any_address(const cluster_config::url&) {
     return boost::asio::ip::tcp::endpoint(boost::asio::ip::tcp::v4(), 1);
 }
 
 check_report report_for(const std::string& root, const std::string& scheme = "http",
                         const std::string& extra = {}) {
-    const auto loaded = parse_config(test::sample_config(
+    const auto loaded = cluster_config::parse_config(test::sample_config(
         test::collections() + "  Services: {Keepstore: {InternalURLs: {\"" + scheme +
             "://127.0.0.1:25107\": {}}}}\n" + extra,
         "  Volumes: {zzzzz-nyw5e-000000000000000: {Driver: Directory, DriverParameters: {Root: \"" +
@@ -68,7 +68,7 @@ TEST_CASE("the -check report finds what is wrong with files", "[daemon][check]")
 }
 
 TEST_CASE("the -check report reports a configuration that does not load", "[daemon][check]") {
-    const auto report = check_host(parse_config("Clusters: {}", "/c.yml"), {}, any_address);
+    const auto report = check_host(cluster_config::parse_config("Clusters: {}", "/c.yml"), {}, any_address);
     CHECK(report.exit_code == 1);
     CHECK_THAT(report.text,
                Catch::Contains("/c.yml") && Catch::Contains("config does not define any clusters"));

@@ -34,7 +34,7 @@ std::string s3_volume(const std::string& uuid, const std::string& bucket, const 
            ", AccessKeyID: key-id, SecretAccessKey: the-secret, UsePathStyle: true, ConnectTimeout: 7s}" + more + "}\n";
 }
 
-config three_buckets() {
+cluster_config::config three_buckets() {
     return test::load(test::sample_config(
         test::collections() + hosts,
         "  Volumes:\n" + s3_volume("zzzzz-nyw5e-000000000000000", "everywhere") +
@@ -43,7 +43,7 @@ config three_buckets() {
             "   zzzzz-nyw5e-000000000000003: {Driver: Directory, DriverParameters: {Root: /v}}\n"));
 }
 
-const url keep0 = *parse_url("http://keep0.example:25107");
+const cluster_config::url keep0 = *cluster_config::parse_url("http://keep0.example:25107");
 
 }  // namespace
 
@@ -74,8 +74,8 @@ TEST_CASE("the probe's flags name a configuration or a bucket, not both", "[daem
 
 TEST_CASE("the probe tries the volumes that this host would mount, or those that are named", "[daemon][probe]") {
     const auto conf = three_buckets();
-    const auto buckets = [&](std::vector<url> services, std::vector<std::string> uuids) {
-        const auto got = choose_probe_targets(conf, services, uuids);
+    const auto buckets = [&](std::vector<cluster_config::url> services, std::vector<std::string> uuids) {
+        const auto got = volumes::choose_probe_targets(conf, services, uuids);
         if (!got) return std::vector<std::string>{got.error()};
         std::vector<std::string> out;
         for (const auto& target : *got) out.push_back(target.options.bucket);
@@ -83,7 +83,7 @@ TEST_CASE("the probe tries the volumes that this host would mount, or those that
     };
     using list = std::vector<std::string>;
     CHECK(buckets({keep0}, {}) == list{"everywhere", "read"});
-    CHECK(buckets({*parse_url("http://keep1.example:25107")}, {}) == list{"everywhere", "other", "read"});
+    CHECK(buckets({*cluster_config::parse_url("http://keep1.example:25107")}, {}) == list{"everywhere", "other", "read"});
     CHECK(buckets({keep0}, {"zzzzz-nyw5e-000000000000001"}) == list{"other"});
     CHECK(buckets({}, {"zzzzz-nyw5e-000000000000000"}) == list{"everywhere"});
     CHECK_THAT(buckets({}, {}).front(), Catch::Contains("name volumes with -volume") &&
@@ -95,7 +95,7 @@ TEST_CASE("the probe tries the volumes that this host would mount, or those that
 
 TEST_CASE("the probe makes its client of the configuration as the daemon does", "[daemon][probe]") {
     const auto conf = three_buckets();
-    const auto targets = choose_probe_targets(conf, std::vector{keep0}, {}).value();
+    const auto targets = volumes::choose_probe_targets(conf, std::vector{keep0}, {}).value();
     REQUIRE(targets.size() == 2);
     CHECK(targets[0].writes);
     CHECK_FALSE(targets[1].writes);
@@ -108,7 +108,7 @@ TEST_CASE("the probe makes its client of the configuration as the daemon does", 
     CHECK(access->client.path_style);
     CHECK(access->client.connect_timeout == std::chrono::seconds(7));
     CHECK_FALSE(access->client.tls_insecure);
-    const auto named = choose_probe_targets(conf, {}, std::vector<std::string>{"zzzzz-nyw5e-000000000000001"}).value();
+    const auto named = volumes::choose_probe_targets(conf, {}, std::vector<std::string>{"zzzzz-nyw5e-000000000000001"}).value();
     REQUIRE(named.front().notes.size() == 1);
     CHECK_THAT(named.front().notes[0], Catch::Contains("does not mount"));
 }
@@ -118,40 +118,40 @@ TEST_CASE("a service is this host's by its address, whoever has its port", "[dae
         test::collections() + "  Services: {Keepstore: {InternalURLs: {\"http://here:25107\": {}, \"http://away:25107\": {}, "
                               "\"http://name:25107\": {ListenURL: \"http://[::1]:9999\"}}}}\n"));
     std::vector<std::string> tried;
-    const bind_probe bind = [&](const url& u) -> std::expected<boost::asio::ip::tcp::endpoint, bind_error> {
+    const cluster_config::bind_probe bind = [&](const cluster_config::url& u) -> std::expected<boost::asio::ip::tcp::endpoint, cluster_config::bind_error> {
         tried.push_back(u.host);
-        if (u.host == "away:0") return std::unexpected(bind_error{"cannot assign", true});
+        if (u.host == "away:0") return std::unexpected(cluster_config::bind_error{"cannot assign", true});
         return boost::asio::ip::tcp::endpoint();
     };
-    const auto found = services_of_this_host(conf.cluster, {}, bind);
+    const auto found = volumes::services_of_this_host(conf.cluster, {}, bind);
     CHECK(tried == std::vector<std::string>{"away:0", "here:0", "[::1]:0"});
     REQUIRE(found.size() == 2);
     CHECK(found[0].host == "here:25107");
     CHECK(found[1].host == "name:25107");
-    environment env;
+    cluster_config::environment env;
     env.service_internal_url = "http://elsewhere:1";
-    const auto given = services_of_this_host(conf.cluster, env, bind);
+    const auto given = volumes::services_of_this_host(conf.cluster, env, bind);
     REQUIRE(given.size() == 1);
     CHECK(given[0].host == "elsewhere:1");
 }
 
 TEST_CASE("the probe's report says which volumes can be used, and nothing secret", "[daemon][probe]") {
     const auto conf = three_buckets();
-    auto targets = choose_probe_targets(conf, std::vector{keep0}, {}).value();
-    std::vector<probe_outcome> all{{.target = targets[0]}, {.target = targets[1]}};
+    auto targets = volumes::choose_probe_targets(conf, std::vector{keep0}, {}).value();
+    std::vector<volumes::probe_outcome> all{{.target = targets[0]}, {.target = targets[1]}};
     all[0].lines = {{outcome::ok, "address", "fine"}, {outcome::note, "clock", "late"}};
     all[1].lines = {{outcome::ok, "address", "fine"}, {outcome::failed, "name", "no such \"host\" \xff"}};
     for (auto& one : all) one.ended = true;
-    CHECK(probe_heading(all[0].target) ==
+    CHECK(volumes::probe_heading(all[0].target) ==
           "volume zzzzz-nyw5e-000000000000000: bucket everywhere at https://s3.example, read and write\n");
-    CHECK_THAT(probe_heading(all[1].target), Catch::EndsWith("read only: nothing will be written\n"));
-    CHECK(probe_summary(all) ==
+    CHECK_THAT(volumes::probe_heading(all[1].target), Catch::EndsWith("read only: nothing will be written\n"));
+    CHECK(volumes::probe_summary(all) ==
           "volume zzzzz-nyw5e-000000000000000 can be used\n"
           "volume zzzzz-nyw5e-000000000000002 CANNOT be used: see name\n"
           "not ok: 1 of 2 cannot be used, 1 note to look at\n");
-    CHECK_THAT(probe_summary(std::span(all).first(1)), Catch::EndsWith("\nok, 1 note to look at\n"));
+    CHECK_THAT(volumes::probe_summary(std::span(all).first(1)), Catch::EndsWith("\nok, 1 note to look at\n"));
 
-    const auto text = probe_json(all);
+    const auto text = volumes::probe_json(all);
     const auto json = nlohmann::json::parse(text);
     CHECK(json["ok"] == false);
     CHECK(json["volumes"][0]["ok"] == true);
@@ -159,10 +159,10 @@ TEST_CASE("the probe's report says which volumes can be used, and nothing secret
     CHECK(json["volumes"][1]["bucket"] == "read");
     CHECK(json["volumes"][1]["writes"] == false);
     CHECK(json["volumes"][1]["steps"][1]["result"] == "failed");
-    for (const auto& output : {text, probe_summary(all), probe_heading(all[0].target)}) {
+    for (const auto& output : {text, volumes::probe_summary(all), volumes::probe_heading(all[0].target)}) {
         CHECK_THAT(output, !Catch::Contains("the-secret") && !Catch::Contains("key-id"));
     }
-    CHECK(nlohmann::json::parse(probe_json("no file")) == nlohmann::json({{"ok", false}, {"error", "no file"}}));
+    CHECK(nlohmann::json::parse(volumes::probe_json("no file")) == nlohmann::json({{"ok", false}, {"error", "no file"}}));
 
     all[0].ended = false;
     CHECK_FALSE(all[0].good());

@@ -12,11 +12,11 @@ using namespace keepstore;
 
 namespace {
 
-std::string written(const core::byte_range_spec& spec) {
+std::string written(const byte_range_spec& spec) {
     return "bytes=" + (spec.first ? std::to_string(*spec.first) : "") + "-" + (spec.last ? std::to_string(*spec.last) : "");
 }
 
-void check_within(const core::byte_range_spec& spec, std::uint64_t size) {
+void check_within(const byte_range_spec& spec, std::uint64_t size) {
     const auto part = spec.resolve(size);
     if (!part) {
         // Refused only if no byte of the block is meant.

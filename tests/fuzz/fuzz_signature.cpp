@@ -11,14 +11,14 @@
 using namespace keepstore;
 
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
-    static const core::locator_signer signer("a key that made none of the seeds", std::chrono::hours(336));
+    static const protocol::locator_signer signer("a key that made none of the seeds", std::chrono::hours(336));
     constexpr std::chrono::sys_seconds now{std::chrono::seconds(1'700'000'000)};
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     const std::string_view token = text.substr(0, text.find('\n'));
     const std::string_view claimed = text.substr(std::min(text.size(), token.size() + 1));
 
     if (signer.verify(claimed, token, now)) std::abort();
-    const auto parsed = core::locator::parse(claimed);
+    const auto parsed = protocol::locator::parse(claimed);
     if (!parsed || token.empty()) return 0;
     const std::string good = signer.sign(parsed->bare(), token, now);
     if (!signer.verify(good, token, now)) std::abort();

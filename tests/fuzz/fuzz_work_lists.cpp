@@ -25,7 +25,7 @@ void check(const List& list, const List& with_more) {
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     const std::string_view text(reinterpret_cast<const char*>(data), size);
     const std::string more = std::string(text) + "\n] more";
-    check(core::parse_pull_list(text), core::parse_pull_list(more));
-    check(core::parse_trash_list(text), core::parse_trash_list(more));
+    check(protocol::parse_pull_list(text), protocol::parse_pull_list(more));
+    check(protocol::parse_trash_list(text), protocol::parse_trash_list(more));
     return 0;
 }

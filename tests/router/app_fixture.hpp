@@ -35,8 +35,8 @@ inline router::app_options default_app_options() {
     return o;
 }
 
-inline core::block_store::options default_store_options() {
-    core::block_store::options o;
+inline store::block_store::options default_store_options() {
+    store::block_store::options o;
     o.blob_signing = true;
     o.blob_signing_key = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
     o.blob_signing_ttl = std::chrono::hours(336);
@@ -47,8 +47,8 @@ inline core::block_store::options default_store_options() {
 
 struct app_fixture {
     explicit app_fixture(const router::app_options& o = default_app_options(),
-                         core::block_store::options s = default_store_options())
-        : store(std::move(s), core::mount_table(make_mounts()), pool, digest),
+                         store::block_store::options s = default_store_options())
+        : store(std::move(s), store::mount_table(make_mounts()), pool, digest),
           app(o, store, pulls, trash, pool) {}
 
     /// Lets the application answer.
@@ -72,12 +72,12 @@ struct app_fixture {
         return locator;
     }
 
-    std::vector<core::mount> make_mounts() const {
-        std::vector<core::mount> out;
+    std::vector<store::mount> make_mounts() const {
+        std::vector<store::mount> out;
         for (const auto& [uuid, volume, storage_class] :
              {std::tuple("zzzzz-nyw5e-000000000000000", volume0, "testclass1"),
               std::tuple("zzzzz-nyw5e-111111111111111", volume1, "testclass2")}) {
-            core::mount m;
+            store::mount m;
             m.uuid = uuid;
             m.volume = volume;
             m.allow_write = true;
@@ -92,9 +92,9 @@ struct app_fixture {
     std::shared_ptr<memory_volume> volume1 = std::make_shared<memory_volume>("device-1");
     pool::buffer_pool pool{64 * MiB};
     digest::engine digest{1};
-    core::block_store store;
-    core::work_queue<core::pull_item> pulls;
-    core::work_queue<core::trash_item> trash;
+    store::block_store store;
+    store::work_queue<protocol::pull_item> pulls;
+    store::work_queue<protocol::trash_item> trash;
     router::app app;
 };
 

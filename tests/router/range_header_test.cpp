@@ -21,8 +21,8 @@ std::string understood(std::string_view value) {
     return (spec->first ? std::to_string(*spec->first) : "") + "-" + (spec->last ? std::to_string(*spec->last) : "");
 }
 
-router::request_head head_of(std::string method, std::vector<router::header> headers) {
-    router::request_head head;
+net::request_head head_of(std::string method, std::vector<net::header> headers) {
+    net::request_head head;
     head.method = std::move(method);
     head.headers = std::move(headers);
     return head;
@@ -72,10 +72,10 @@ TEST_CASE("everything else in a Range header is ignored", "[router][range]") {
 TEST_CASE("Range counts for GET only, once, and with the If-Range of this very content", "[router][range]") {
     const std::string tag = router::entity_tag_of(*md5_digest::parse("acbd18db4cc2f85cedef654fccc4a4d8"));
     CHECK(tag == "\"acbd18db4cc2f85cedef654fccc4a4d8\"");
-    const auto counts = [&](std::string method, std::vector<router::header> headers) {
+    const auto counts = [&](std::string method, std::vector<net::header> headers) {
         return requested_range(head_of(std::move(method), std::move(headers)), tag).has_value();
     };
-    const router::header range{"rAnGe", "bytes=0-1"};
+    const net::header range{"rAnGe", "bytes=0-1"};
     CHECK(counts("GET", {range}));
     CHECK_FALSE(counts("GET", {}));
     CHECK_FALSE(counts("HEAD", {range}));
@@ -95,8 +95,8 @@ TEST_CASE("Range counts for GET only, once, and with the If-Range of this very c
 }
 
 TEST_CASE("Content-Range says what is sent, or how much there is", "[router][range]") {
-    CHECK(router::content_range(core::byte_range{0, 1}, 1) == "bytes 0-0/1");
-    CHECK(router::content_range(core::byte_range{100, 200}, 300) == "bytes 100-299/300");
+    CHECK(router::content_range(byte_range{0, 1}, 1) == "bytes 0-0/1");
+    CHECK(router::content_range(byte_range{100, 200}, 300) == "bytes 100-299/300");
     CHECK(router::content_range(std::nullopt, 300) == "bytes */300");
     CHECK(router::content_range(std::nullopt, 0) == "bytes */0");
 }

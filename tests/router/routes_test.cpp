@@ -8,7 +8,7 @@
 
 using namespace keepstore;
 using namespace keepstore::test;
-using router::cancel_reason;
+using net::cancel_reason;
 using router::match_route;
 using router::route;
 

@@ -16,8 +16,8 @@ using nlohmann::json;
 namespace {
 
 struct scrub_fixture : app_fixture {
-    core::scrub_clock clock;
-    core::scrubber scrub{store, digest, {.interval = std::chrono::nanoseconds(0), .rate = 1000}, clock};
+    store::scrub_clock clock;
+    store::scrubber scrub{store, digest, {.interval = std::chrono::nanoseconds(0), .rate = 1000}, clock};
     router::app with_scrub{default_app_options(), store, pulls, trash, pool, &scrub};
 
     fake_exchange ask(std::string method, std::string target, fake_exchange::headers hs = as_admin) {
@@ -69,18 +69,18 @@ TEST_CASE("without a scrubber there is no scrub", "[router][scrub]") {
 }
 
 TEST_CASE("a report says what was found, and when", "[router][scrub]") {
-    core::scrub_status s;
+    store::scrub_status s;
     s.mount = "m";
-    s.state = core::scrub_state::failed;
+    s.state = store::scrub_state::failed;
     s.reason = "cannot be listed: \"quoted\" \xff";
     s.position = limits::scrub_steps / 4;
-    s.started = core::scrub_time(std::chrono::seconds(1'700'000'000));
-    s.last_complete = core::scrub_time(std::chrono::milliseconds(1'600'000'000'500));
+    s.started = store::scrub_time(std::chrono::seconds(1'700'000'000));
+    s.last_complete = store::scrub_time(std::chrono::milliseconds(1'600'000'000'500));
     s.pass = {.blocks = 1, .bytes = 2, .bad = 3, .unreadable = 4, .repaired = 5, .irreparable = 6, .vanished = 7,
               .waypoints_written = 8};
     s.total = {.blocks = 11, .bytes = 12, .bad = 13, .unreadable = 14, .repaired = 15, .irreparable = 16,
                .vanished = 17, .waypoints_written = 18};
-    s.irreparable.push_back({foo, 3, 64, "rotten", core::scrub_time(std::chrono::seconds(0))});
+    s.irreparable.push_back({foo, 3, 64, "rotten", store::scrub_time(std::chrono::seconds(0))});
     s.irreparable_unlisted = 9;
     const auto out = json::parse(router::scrub_json({s}))["scrubs"][0];
     CHECK(out["progress"] == 0.25);

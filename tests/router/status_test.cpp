@@ -6,7 +6,7 @@
 #include <map>
 
 using namespace keepstore;
-using router::cancel_reason;
+using net::cancel_reason;
 using router::status_of;
 
 TEST_CASE("every error code has exactly the status of the contract", "[router][status]") {
@@ -24,7 +24,7 @@ TEST_CASE("every error code has exactly the status of the contract", "[router][s
         INFO(to_string(code));
         REQUIRE(expected.contains(code));
         CHECK(status_of(code, cancel_reason::none) == expected.at(code));
-        CHECK_FALSE(router::reason_phrase(status_of(code, cancel_reason::none)).empty());
+        CHECK_FALSE(net::reason_phrase(status_of(code, cancel_reason::none)).empty());
         ++known;
     }
     CHECK(known == static_cast<int>(expected.size()));
@@ -37,5 +37,5 @@ TEST_CASE("a cancelled request's status follows the reason, whatever error it en
         CHECK(status_of(code, cancel_reason::draining) == 503);
         CHECK(status_of(code, cancel_reason::too_slow) == 408);
     }
-    CHECK(router::reason_phrase(499).empty());
+    CHECK(net::reason_phrase(499).empty());
 }

@@ -2,13 +2,14 @@
 
 #include <catch2/catch.hpp>
 
+using namespace keepstore;
 using namespace keepstore::router;
 using tokens = std::vector<std::string>;
 
 namespace {
 
-tokens collect(std::vector<header> headers, std::string query = {}) {
-    request_head head;
+tokens collect(std::vector<net::header> headers, std::string query = {}) {
+    net::request_head head;
     head.headers = std::move(headers);
     head.query = std::move(query);
     return collect_tokens(head);

@@ -8,11 +8,11 @@
 #include <boost/asio/detached.hpp>
 
 using namespace keepstore;
-using namespace keepstore::core;
+using namespace keepstore::store;
 using namespace keepstore::test;
 using namespace std::chrono_literals;
 
-TEST_CASE("blocks of every size come back as they were stored", "[keepstore][block_store]") {
+TEST_CASE("blocks of every size come back as they were stored", "[store][block_store]") {
     fixture f;
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{63}, std::size_t{64}, 4 * KiB, 16 * KiB,
                                    16 * KiB + 1, chunk - 1, chunk, chunk + 1, 2 * chunk, 3 * MiB + 7}) {
@@ -30,7 +30,7 @@ TEST_CASE("blocks of every size come back as they were stored", "[keepstore][blo
     }
 }
 
-TEST_CASE("a body that is not what its name says is refused and leaves nothing", "[keepstore][block_store]") {
+TEST_CASE("a body that is not what its name says is refused and leaves nothing", "[store][block_store]") {
     fixture f;
     const auto name = name_of("something else");
     const auto stored = f.put(string_source(make_content(2 * chunk + 5)), name);
@@ -41,7 +41,7 @@ TEST_CASE("a body that is not what its name says is refused and leaves nothing",
     CHECK_FALSE(f.memory[0]->content(name));
 }
 
-TEST_CASE("a body over the block size limit is refused", "[keepstore][block_store]") {
+TEST_CASE("a body over the block size limit is refused", "[store][block_store]") {
     fixture f;
     const std::string large(limits::block_size_bytes_max + 1, 'x');
     CHECK(f.put(string_source(large), name_of(large)).error() == errc::too_large);
@@ -51,7 +51,7 @@ TEST_CASE("a body over the block size limit is refused", "[keepstore][block_stor
     CHECK_FALSE(f.memory[0]->content(name_of(large)));
 }
 
-TEST_CASE("one chunk of memory is enough to store, compare, repair and read", "[keepstore][block_store]") {
+TEST_CASE("one chunk of memory is enough to store, compare, repair and read", "[store][block_store]") {
     fixture f({{"default"}, {"default"}}, 1);
     const auto content = make_content(5 * chunk + 17);
     REQUIRE(f.put(content).has_value());
@@ -64,7 +64,7 @@ TEST_CASE("one chunk of memory is enough to store, compare, repair and read", "[
     CHECK(complete);
 }
 
-TEST_CASE("a block that is there already is compared and touched, not written", "[keepstore][block_store]") {
+TEST_CASE("a block that is there already is compared and touched, not written", "[store][block_store]") {
     fixture f;
     const auto content = make_content(2 * chunk + 9);
     REQUIRE(f.put(content).has_value());
@@ -75,7 +75,7 @@ TEST_CASE("a block that is there already is compared and touched, not written", 
     CHECK_FALSE(f.memory[1]->content(name_of(content)));
 }
 
-TEST_CASE("a wrong body says nothing about the copy that is there", "[keepstore][block_store][corruption]") {
+TEST_CASE("a wrong body says nothing about the copy that is there", "[store][block_store][corruption]") {
     fixture f;
     const auto content = make_content(2 * chunk + 9);
     const auto name = name_of(content);
@@ -87,7 +87,7 @@ TEST_CASE("a wrong body says nothing about the copy that is there", "[keepstore]
     }
 }
 
-TEST_CASE("a block that is trashed between comparing and touching is stored again", "[keepstore][block_store]") {
+TEST_CASE("a block that is trashed between comparing and touching is stored again", "[store][block_store]") {
     fixture f;
     const auto content = make_content(2 * chunk + 9);
     REQUIRE(f.put(content).has_value());
@@ -99,7 +99,7 @@ TEST_CASE("a block that is trashed between comparing and touching is stored agai
     CHECK(f.store.snapshot().bad_copies_total == 0);
 }
 
-TEST_CASE("storing the right data over a bad copy repairs it", "[keepstore][block_store][corruption]") {
+TEST_CASE("storing the right data over a bad copy repairs it", "[store][block_store][corruption]") {
     const auto content = make_content(3 * chunk + 100);
     const std::vector<std::pair<std::string, std::string>> damages = {
         {"first byte", flipped(content, 0)},
@@ -123,7 +123,7 @@ TEST_CASE("storing the right data over a bad copy repairs it", "[keepstore][bloc
 }
 
 // Two different blocks with one MD5 (Wang and Yu, 2004).
-TEST_CASE("a true MD5 collision is refused and what is stored stays", "[keepstore][block_store][corruption]") {
+TEST_CASE("a true MD5 collision is refused and what is stored stays", "[store][block_store][corruption]") {
     const auto unhex = [](std::string_view hex) {
         std::string out;
         for (std::size_t i = 0; i < hex.size(); i += 2)
@@ -149,7 +149,7 @@ TEST_CASE("a true MD5 collision is refused and what is stored stays", "[keepstor
     CHECK(f.put(one).has_value());
 }
 
-TEST_CASE("a bad copy is never sent as a complete block", "[keepstore][block_store][corruption]") {
+TEST_CASE("a bad copy is never sent as a complete block", "[store][block_store][corruption]") {
     const auto content = make_content(3 * chunk + 100);
     fixture f({{"default"}});
     for (const std::size_t at : {std::size_t{0}, chunk - 1, chunk, 2 * chunk + 7, content.size() - 1}) {
@@ -169,7 +169,7 @@ TEST_CASE("a bad copy is never sent as a complete block", "[keepstore][block_sto
     CHECK_FALSE(sink.announced);  // Nothing was sent: the client gets a proper status.
 }
 
-TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable one", "[keepstore][block_store][corruption]") {
+TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable one", "[store][block_store][corruption]") {
     const auto content = make_content(3 * chunk + 100);
     for (const std::string what : {"last piece", "short", "long", "unreadable from the start", "unreadable later"}) {
         CAPTURE(what);
@@ -188,7 +188,7 @@ TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable o
     }
 }
 
-TEST_CASE("a good copy does not follow wrong bytes that were sent already", "[keepstore][block_store][corruption]") {
+TEST_CASE("a good copy does not follow wrong bytes that were sent already", "[store][block_store][corruption]") {
     const auto content = make_content(3 * chunk + 100);
     fixture f;
     f.memory[1]->plant(name_of(content), content);
@@ -198,7 +198,7 @@ TEST_CASE("a good copy does not follow wrong bytes that were sent already", "[ke
     CHECK_FALSE(complete);
 }
 
-TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[keepstore][block_store][faults]") {
+TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[store][block_store][faults]") {
     const auto content = make_content(6 * chunk + 100);
     for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{chunk}, std::uint64_t{4 * chunk}, std::uint64_t{6 * chunk + 1}}) {
         CAPTURE(at);
@@ -226,7 +226,7 @@ TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[kee
     }
 }
 
-TEST_CASE("when no volume could store the block the answer says why", "[keepstore][block_store][faults]") {
+TEST_CASE("when no volume could store the block the answer says why", "[store][block_store][faults]") {
     const auto content = make_content(2 * chunk);
     fixture f;
     for (auto& v : f.faulty) {
@@ -242,7 +242,7 @@ TEST_CASE("when no volume could store the block the answer says why", "[keepstor
     CHECK_FALSE(f.memory[1]->content(name_of(content)));
 }
 
-TEST_CASE("storage classes decide which volumes a PUT uses", "[keepstore][block_store][classes]") {
+TEST_CASE("storage classes decide which volumes a PUT uses", "[store][block_store][classes]") {
     fixture f({{"class1"}, {"class1", "class2"}, {"class2"}});
     const auto content = make_content(1000);
     const auto stored = f.put(content, {"class1", "class2"});
@@ -256,7 +256,7 @@ TEST_CASE("storage classes decide which volumes a PUT uses", "[keepstore][block_
     CHECK(f.put(make_content(11), {"class404", "class2"}).has_value());
 }
 
-TEST_CASE("a client that leaves at any point leaves nothing behind", "[keepstore][block_store][cancel]") {
+TEST_CASE("a client that leaves at any point leaves nothing behind", "[store][block_store][cancel]") {
     const auto content = make_content(4 * chunk + 10);
     for (std::size_t at = 0; at <= content.size(); at += 100'000) {
         CAPTURE(at);
@@ -278,7 +278,7 @@ TEST_CASE("a client that leaves at any point leaves nothing behind", "[keepstore
     }
 }
 
-TEST_CASE("a volume that does not answer hides behind one that does", "[keepstore][block_store][faults]") {
+TEST_CASE("a volume that does not answer hides behind one that does", "[store][block_store][faults]") {
     fixture f;
     const auto content = make_content(1000);
     f.memory[1]->plant(name_of(content), content);
@@ -290,7 +290,7 @@ TEST_CASE("a volume that does not answer hides behind one that does", "[keepstor
     CHECK(f.get(name_of(make_content(5)), 5, sink).error() == errc::timeout);  // Not "not found": nobody knows.
 }
 
-TEST_CASE("a trash list acts on the exact copy that it names", "[keepstore][workers]") {
+TEST_CASE("a trash list acts on the exact copy that it names", "[store][workers]") {
     struct row {
         std::string what;
         std::chrono::hours age;
@@ -323,7 +323,7 @@ TEST_CASE("a trash list acts on the exact copy that it names", "[keepstore][work
 }
 
 // Sends a part of its body when it is told to, and then nothing more.
-class stalling_source final : public block_source {
+class stalling_source final : public byte_source {
   public:
     stalling_source(std::uint64_t announced, std::size_t sends) : announced_(announced), left_(sends) {}
 
@@ -352,7 +352,7 @@ class stalling_source final : public block_source {
     one_shot<void> rest_;
 };
 
-TEST_CASE("what slow uploads leave to be hashed in company is given back when memory is spent", "[keepstore][put]") {
+TEST_CASE("what slow uploads leave to be hashed in company is given back when memory is spent", "[store][put]") {
     fixture f({{"default"}});
     asio::io_context context(1);
     std::vector<std::unique_ptr<stalling_source>> sources;

@@ -25,7 +25,7 @@ namespace keepstore::test {
 
 inline constexpr std::size_t chunk = limits::chunk_size_bytes;
 
-class string_source final : public core::block_source {
+class string_source final : public byte_source {
   public:
     explicit string_source(std::string text, bool announce = true) : text_(std::move(text)), announce_(announce) {}
     std::size_t fail_at = std::string::npos;  ///< The client leaves when this much was read.
@@ -49,7 +49,7 @@ class string_source final : public core::block_source {
     std::size_t at_ = 0;
 };
 
-class string_sink final : public core::block_sink {
+class string_sink final : public byte_sink {
   public:
     std::optional<std::uint64_t> announced;
     std::string text;
@@ -57,11 +57,11 @@ class string_sink final : public core::block_sink {
 
     /// A slow reader: takes at most this much of each write_some().
     std::size_t takes_at_once = std::string::npos;
-    std::optional<core::byte_range> body;
+    std::optional<byte_range> body;
     std::size_t largest_piece = 0;
     std::function<void()> after_write;
 
-    awaitable<result<void>> begin(std::uint64_t size, core::byte_range b) override {
+    awaitable<result<void>> begin(std::uint64_t size, byte_range b) override {
         announced = size;
         body = b;
         co_return result<void>{};
@@ -106,7 +106,7 @@ struct fixture {
                      std::size_t budget = 64 * MiB)
         : pool(budget), store({.blob_signing = false, .blob_signing_key = "", .blob_signing_ttl = std::chrono::hours(1),
                                .blob_trash = true, .blob_trash_lifetime = std::chrono::hours(1)},
-                              core::mount_table(make_mounts(classes)), pool, engine) {}
+                              store::mount_table(make_mounts(classes)), pool, engine) {}
     // A piece that is being hashed when its request ends is given back a moment later.
     ~fixture() {
         const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(40);
@@ -114,12 +114,12 @@ struct fixture {
         CHECK(pool.snapshot().in_use_bytes == 0);
     }
 
-    std::vector<core::mount> make_mounts(const std::vector<std::vector<std::string>>& classes) {
-        std::vector<core::mount> out;
+    std::vector<store::mount> make_mounts(const std::vector<std::vector<std::string>>& classes) {
+        std::vector<store::mount> out;
         for (std::size_t i = 0; i < classes.size(); ++i) {
             memory.push_back(std::make_shared<memory_volume>("device" + std::to_string(i)));
             faulty.push_back(std::make_shared<fault_volume>(memory.back()));
-            core::mount m;
+            store::mount m;
             m.uuid = "zzzzz-nyw5e-00000000000000" + std::to_string(i);
             m.volume = faulty.back();
             m.allow_write = m.allow_trash = true;
@@ -130,27 +130,27 @@ struct fixture {
         return out;
     }
 
-    result<core::block_write_response> put(string_source source, const md5_digest& name, std::vector<std::string> classes = {}) {
-        const core::block_write_request request{.hash = name, .path_text = name.hex(), .storage_classes = std::move(classes),
+    result<store::block_write_response> put(string_source source, const md5_digest& name, std::vector<std::string> classes = {}) {
+        const store::block_write_request request{.hash = name, .path_text = name.hex(), .storage_classes = std::move(classes),
                                           .token = "", .until = deadline::in(std::chrono::seconds(60))};
         return run(put_later(store, request, source));
     }
-    result<core::block_write_response> put(const std::string& content, std::vector<std::string> classes = {}) {
+    result<store::block_write_response> put(const std::string& content, std::vector<std::string> classes = {}) {
         return put(string_source(content), name_of(content), std::move(classes));
     }
-    static awaitable<result<core::block_write_response>> put_later(core::block_store& s, const core::block_write_request& request,
+    static awaitable<result<store::block_write_response>> put_later(store::block_store& s, const store::block_write_request& request,
                                                              string_source& source) {
         co_return co_await s.block_write(request, source);
     }
 
     result<std::uint64_t> get(const md5_digest& name, std::uint64_t size, string_sink& sink, bool head = false,
-                              std::optional<core::byte_range_spec> range = {}) {
-        const auto block = core::locator::parse(name.hex() + "+" + std::to_string(size));
-        const core::block_read_request request{.block = *block, .token = "", .has_token = false, .until = deadline::in(std::chrono::seconds(60)),
+                              std::optional<byte_range_spec> range = {}) {
+        const auto block = protocol::locator::parse(name.hex() + "+" + std::to_string(size));
+        const store::block_read_request request{.block = *block, .token = "", .has_token = false, .until = deadline::in(std::chrono::seconds(60)),
                                          .head = head, .range = range};
         return run(get_later(store, request, sink));
     }
-    static awaitable<result<std::uint64_t>> get_later(core::block_store& s, const core::block_read_request& request, string_sink& sink) {
+    static awaitable<result<std::uint64_t>> get_later(store::block_store& s, const store::block_read_request& request, string_sink& sink) {
         co_return co_await s.block_read(request, sink);
     }
 
@@ -158,7 +158,7 @@ struct fixture {
     digest::engine engine{2};
     std::vector<std::shared_ptr<memory_volume>> memory;
     std::vector<std::shared_ptr<fault_volume>> faulty;
-    core::block_store store;
+    store::block_store store;
 };
 
 // Reads until it succeeds or not; a read that looks complete must be right.

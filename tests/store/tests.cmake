@@ -1,8 +1,8 @@
 keepstore_test(store_tests
     SOURCES
         store/block_store_test.cpp
-        store/byte_range_test.cpp
         store/lists/pull_test.cpp
+        store/mount_test.cpp
         store/read/patchwork_read_test.cpp
         store/read/verified_read_test.cpp
         store/remote/remote_test.cpp
@@ -10,5 +10,4 @@ keepstore_test(store_tests
         store/scrub/scrub_batch_test.cpp
         store/scrub/scrub_course_test.cpp
         store/scrub/scrub_test.cpp
-        store/values_test.cpp
     LINK keepstore::store OpenSSL::SSL)

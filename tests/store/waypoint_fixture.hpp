@@ -11,7 +11,7 @@
 
 namespace keepstore::test {
 
-inline const std::string key(core::waypoints_attribute);
+inline const std::string key(store::waypoints_attribute);
 
 struct waypoint_fixture : fixture {
     explicit waypoint_fixture(std::size_t volumes = 2, std::size_t budget = 64 * MiB)

@@ -15,9 +15,9 @@
 
 namespace keepstore::test {
 
-class fake_exchange final : public router::exchange, private core::block_source {
+class fake_exchange final : public net::server_exchange, private byte_source {
   public:
-    using headers = std::vector<router::header>;
+    using headers = std::vector<net::header>;
 
     fake_exchange(std::string method, std::string target, headers hs = {}, std::string body = {})
         : body_(std::move(body)) {
@@ -31,8 +31,8 @@ class fake_exchange final : public router::exchange, private core::block_source 
     }
 
     // --- what the test may set before, or while, the handler runs -----------------------------------------------
-    router::request_head& edit_head() { return head_; }
-    void cancel_with(router::cancel_reason why) { cancelled_ = why; }
+    net::request_head& edit_head() { return head_; }
+    void cancel_with(net::cancel_reason why) { cancelled_ = why; }
     /// Body bytes after which the source fails with `code`.
     void fail_body_after(std::size_t bytes, errc code) {
         body_fails_at_ = bytes;
@@ -61,14 +61,14 @@ class fake_exchange final : public router::exchange, private core::block_source 
     }
 
     // --- exchange -----------------------------------------------------------------------------------------------
-    const router::request_head& head() const noexcept override { return head_; }
+    const net::request_head& head() const noexcept override { return head_; }
     std::string_view remote_address() const noexcept override { return "192.0.2.1:1234"; }
     std::chrono::steady_clock::time_point started_at() const noexcept override { return started_at_; }
     void set_deadline(deadline d) override { deadline_ = d; }
     deadline get_deadline() const noexcept override { return deadline_; }
-    router::cancel_reason cancelled_because() const noexcept override { return cancelled_; }
+    net::cancel_reason cancelled_because() const noexcept override { return cancelled_; }
 
-    core::block_source& body() noexcept override { return *this; }
+    byte_source& body() noexcept override { return *this; }
     awaitable<result<std::string>> read_body(std::size_t limit) override {
         body_was_read_ = true;
         if (body_.size() > limit) co_return fail(errc::too_large);
@@ -83,7 +83,7 @@ class fake_exchange final : public router::exchange, private core::block_source 
         announced_ = body.size();
         finished_ = true;
         if (head_.method != "HEAD") sent_ = body;
-        if (cancelled_ == router::cancel_reason::client_gone) co_return fail(errc::cancelled);
+        if (cancelled_ == net::cancel_reason::client_gone) co_return fail(errc::cancelled);
         co_return result<void>{};
     }
     awaitable<result<void>> start(unsigned status, std::optional<std::uint64_t> length) override {
@@ -92,19 +92,19 @@ class fake_exchange final : public router::exchange, private core::block_source 
         co_return result<void>{};
     }
     awaitable<result<void>> wait_writable() override {
-        if (cancelled_ != router::cancel_reason::none) co_return fail(errc::cancelled);
+        if (cancelled_ != net::cancel_reason::none) co_return fail(errc::cancelled);
         co_return result<void>{};
     }
     awaitable<result<void>> write(std::span<const std::byte> bytes) override {
         on_write();
         if (sent_.size() + bytes.size() > client_leaves_at_) {
-            cancelled_ = router::cancel_reason::client_gone;
+            cancelled_ = net::cancel_reason::client_gone;
             co_return fail(errc::cancelled);
         }
         sent_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         co_return result<void>{};
     }
-    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, core::block_sink::patience) override {
+    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::patience) override {
         bytes = bytes.first(std::min(bytes.size(), takes_at_most_));
         auto written = co_await write(bytes);
         if (!written) co_return std::unexpected(std::move(written.error()));
@@ -150,7 +150,7 @@ class fake_exchange final : public router::exchange, private core::block_source 
         return out;
     }
 
-    router::request_head head_;
+    net::request_head head_;
     std::string body_;
     std::size_t body_at_ = 0;
     std::size_t body_fails_at_ = static_cast<std::size_t>(-1);
@@ -159,7 +159,7 @@ class fake_exchange final : public router::exchange, private core::block_source 
     std::size_t takes_at_most_ = static_cast<std::size_t>(-1);
     std::chrono::steady_clock::time_point started_at_ = std::chrono::steady_clock::now();
     deadline deadline_;
-    router::cancel_reason cancelled_ = router::cancel_reason::none;
+    net::cancel_reason cancelled_ = net::cancel_reason::none;
     headers response_headers_;
     std::string sent_;
     std::optional<std::uint64_t> announced_;

@@ -8,9 +8,9 @@
 #include <vector>
 
 using namespace keepstore;
-using router::head_scanner;
-using router::parse_head;
-using router::parsed_head;
+using net::request_head_scanner;
+using net::parse_head;
+using net::parsed_head;
 
 namespace {
 
@@ -205,14 +205,14 @@ TEST_CASE("well-formed heads are taken apart", "[router][head]") {
 TEST_CASE("the end of a head is found however it arrives", "[router][head]") {
     const std::string head = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     const std::string text = head + "body\n\n";
-    head_scanner bytewise;
+    request_head_scanner bytewise;
     for (std::size_t n = 1; n < head.size(); ++n) {
-        REQUIRE(bytewise.scan(std::string_view(text).substr(0, n)) == head_scanner::state::incomplete);
+        REQUIRE(bytewise.scan(std::string_view(text).substr(0, n)) == request_head_scanner::state::incomplete);
     }
-    CHECK(bytewise.scan(text) == head_scanner::state::complete);
+    CHECK(bytewise.scan(text) == request_head_scanner::state::complete);
     CHECK(bytewise.length() == head.size());
     for (const auto* bad : {"\r\n", "\n", "GET / HTTP/1.1\n", "GET / HTTP/1.1\r\nA: b\n"}) {
-        head_scanner s;
-        CHECK(s.scan(bad) == head_scanner::state::malformed);
+        request_head_scanner s;
+        CHECK(s.scan(bad) == request_head_scanner::state::malformed);
     }
 }

@@ -7,17 +7,17 @@
 
 using namespace keepstore;
 using namespace keepstore::test;
-using router::cancel_reason;
-using router::exchange;
+using net::cancel_reason;
+using net::server_exchange;
 
 namespace {
 
 const std::string get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
-awaitable<void> ok(exchange& x) { static_cast<void>(co_await x.send(200, "ok")); }
+awaitable<void> ok(server_exchange& x) { static_cast<void>(co_await x.send(200, "ok")); }
 
 /// Answers after /N milliseconds, or 503 when cancelled.
-awaitable<void> slowly(exchange& x) {
+awaitable<void> slowly(server_exchange& x) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     timer.expires_after(std::chrono::milliseconds(std::stoul(x.head().path.substr(1))));
     auto [code] = co_await timer.async_wait(use_tuple);

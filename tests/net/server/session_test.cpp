@@ -7,13 +7,13 @@
 
 using namespace keepstore;
 using namespace keepstore::test;
-using router::cancel_reason;
-using router::exchange;
+using net::cancel_reason;
+using net::server_exchange;
 
 namespace {
 
 /// Answers "METHOD path body".
-awaitable<void> echo(exchange& x) {
+awaitable<void> echo(server_exchange& x) {
     auto body = co_await x.read_body(1 * MiB);
     if (!body) {
         const unsigned status = body.error() == errc::bad_request ? 400 : body.error() == errc::too_large ? 413 : 499;
@@ -25,17 +25,17 @@ awaitable<void> echo(exchange& x) {
 }
 
 /// Takes a large body, and says how large.
-awaitable<void> measure(exchange& x) {
+awaitable<void> measure(server_exchange& x) {
     auto body = co_await x.read_body(16 * MiB);
     const std::string text = body ? std::to_string(body->size()) : body.error().text;
     static_cast<void>(co_await x.send(body ? 200 : 400, text));
 }
 
 /// Answers without reading the body.
-awaitable<void> deny(exchange& x) { static_cast<void>(co_await x.send(403, "no\n")); }
+awaitable<void> deny(server_exchange& x) { static_cast<void>(co_await x.send(403, "no\n")); }
 
 /// Waits until it is cancelled, then answers 503 if nobody is gone.
-awaitable<void> wait_for_ever(exchange& x) {
+awaitable<void> wait_for_ever(server_exchange& x) {
     if (x.head().path == "/deadline") x.set_deadline(deadline::in(50ms));
     asio::steady_timer timer(co_await asio::this_coro::executor);
     timer.expires_after(60s);
@@ -44,7 +44,7 @@ awaitable<void> wait_for_ever(exchange& x) {
 }
 
 /// Sends "path" bytes of 'x' in pieces; /N with Content-Length, /N?chunked without, /N?short one byte less.
-awaitable<void> stream(exchange& x) {
+awaitable<void> stream(server_exchange& x) {
     const std::size_t size = std::stoul(x.head().path.substr(1));
     const bool chunked = x.head().query == "chunked";
     static_cast<void>(co_await x.start(200, chunked ? std::nullopt : std::optional<std::uint64_t>(size)));
@@ -273,7 +273,7 @@ TEST_CASE("OPTIONS * is answered by the transport", "[router][session]") {
 }
 
 TEST_CASE("response headers cannot be split and unknown statuses have a phrase", "[router][session]") {
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         x.set_header("X-A", "one\r\nX-B: two");
         static_cast<void>(co_await x.send(499, ""));
     });
@@ -285,7 +285,7 @@ TEST_CASE("response headers cannot be split and unknown statuses have a phrase",
 }
 
 TEST_CASE("a handler that throws or does not answer closes the connection", "[router][session]") {
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         if (x.head().path == "/throw") throw std::runtime_error("on purpose");
         co_return;
     }, quick_options());
@@ -297,7 +297,7 @@ TEST_CASE("a handler that throws or does not answer closes the connection", "[ro
 }
 
 TEST_CASE("only one response is sent for a request", "[router][session]") {
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         const auto first = co_await x.send(200, "one");
         const auto second = co_await x.send(500, "two");
         const auto third = co_await x.start(500, 3);
@@ -350,7 +350,7 @@ TEST_CASE("the request deadline cancels the work and the handler can still answe
 }
 
 TEST_CASE("a deadline interrupts a body that stalls", "[router][session][cancel]") {
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         x.set_deadline(deadline::in(50ms));
         auto body = co_await x.read_body(100);
         static_cast<void>(co_await x.send(body ? 200 : 503, body ? "" : to_string(body.error().code)));
@@ -390,7 +390,7 @@ TEST_CASE("a body slower than the minimum rate is cut off, after the request was
     auto options = quick_options();
     options.rate = {.bytes_per_second_min = 100'000, .window = 200ms, .grace = 100ms};
     options.stall_threshold = 50ms;
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         auto body = co_await x.read_body(1000);
         static_cast<void>(co_await x.send(body ? 200 : 408, body ? "" : to_string(body.error().code)));
     }, options);

@@ -20,10 +20,10 @@
 
 using namespace keepstore;
 using namespace keepstore::test;
-using patience = core::block_sink::patience;
-using router::cancel_reason;
-using router::exchange;
-using router::io_status;
+using patience = byte_sink::patience;
+using net::cancel_reason;
+using net::server_exchange;
+using net::io_status;
 
 namespace {
 
@@ -44,7 +44,7 @@ std::string pattern_of(std::size_t size) {
 
 /// GET /size?none or ?short: sends the pattern as the core sends a block, in pieces whose memory is gone while it waits.
 /// ?20 and so on: with short patience and a deadline in so many milliseconds.
-awaitable<void> give_back(exchange& x) {
+awaitable<void> give_back(server_exchange& x) {
     const std::size_t size = std::stoul(x.head().path.substr(1));
     const std::string query = x.head().query;
     const auto how_long = query == "none" ? patience::none : patience::short_;
@@ -154,10 +154,10 @@ struct security {
     explicit security(bool on) {
         if (!on) return;
         make_certificate(dir.path(), "slow");
-        context = router::tls_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").value();
+        context = net::server_tls_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").value();
     }
     const temp_dir dir;
-    std::shared_ptr<router::tls_context> context;
+    std::shared_ptr<net::server_tls_context> context;
 };
 
 std::string request(const std::string& query, std::size_t size = large) {
@@ -203,7 +203,7 @@ TEST_CASE("without patience nothing waits, with it a moment passes", "[router][s
     static std::atomic<bool> first_arrived{false};
     waited_ns = -1;
     first_arrived = false;
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         const auto how_long = x.head().query == "none" ? patience::none : patience::short_;
         static_cast<void>(co_await x.start(200, 2 * large));
         const std::string piece = pattern_of(large);
@@ -311,7 +311,7 @@ TEST_CASE("the next request waits until its client has taken the last answer", "
     int held_back = 0;
     // How full the socket is when the first answer ends is the kernel's choice; mostly it has no room for a second.
     for (int attempt = 0; attempt < 30 && held_back == 0; ++attempt) {
-        transport t([](exchange& x) -> awaitable<void> {
+        transport t([](server_exchange& x) -> awaitable<void> {
             const std::string text = pattern_of(std::stoul(x.head().path.substr(1)));
             static_cast<void>(co_await x.send(200, text));
         }, quick_options(), s.context);
@@ -331,7 +331,7 @@ TEST_CASE("the next request waits until its client has taken the last answer", "
 TEST_CASE("a client that never takes the last answer does not get at the next request", "[router][slow][limits]") {
     auto options = quick_options();
     options.rate = {.bytes_per_second_min = 100'000, .window = 200ms, .grace = 100ms};
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         const std::string text = pattern_of(std::stoul(x.head().path.substr(1)));
         static_cast<void>(co_await x.send(200, text));
     }, options);
@@ -344,7 +344,7 @@ TEST_CASE("a client that never takes the last answer does not get at the next re
 }
 
 TEST_CASE("what cannot be taken in part is taken whole", "[router][slow]") {
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         const bool chunked = x.head().query == "chunked";
         const std::string piece = pattern_of(large);
         static_cast<void>(co_await x.start(200, chunked ? std::nullopt : std::optional<std::uint64_t>(large)));
@@ -367,7 +367,7 @@ TEST_CASE("what cannot be taken in part is taken whole", "[router][slow]") {
 }
 
 TEST_CASE("a piece longer than what is left of the announced length is refused", "[router][slow]") {
-    transport t([](exchange& x) -> awaitable<void> {
+    transport t([](server_exchange& x) -> awaitable<void> {
         static_cast<void>(co_await x.start(200, 3));
         const std::string piece = "four";
         const auto bytes = std::as_bytes(std::span(piece));
@@ -401,7 +401,7 @@ TEST_CASE("a TLS connection needs the caller's bytes no longer once it took them
         pollfd ask{fd, events, 0};
         return ::poll(&ask, 1, 10'000) == 1;
     };
-    const auto c = router::make_tls_connection(std::move(socket), "client", s.context->current());
+    const auto c = net::make_tls_connection(std::move(socket), "client", s.context->current());
     io_status status = io_status::want_read;
     while (status == io_status::want_read || status == io_status::want_write) {
         status = c->handshake().status;

@@ -36,26 +36,26 @@ namespace keepstore::test {
 using namespace std::chrono_literals;
 
 /// Calls a function for each request; the function is a free coroutine or a capture-free lambda.
-class scripted_handler final : public router::handler {
+class scripted_handler final : public net::handler {
   public:
-    using script = std::function<awaitable<void>(router::exchange&)>;
+    using script = std::function<awaitable<void>(net::server_exchange&)>;
 
     explicit scripted_handler(script s) : script_(std::move(s)) {}
 
-    awaitable<void> handle(router::exchange& x) override {
+    awaitable<void> handle(net::server_exchange& x) override {
         ++running;
         co_await script_(x);
         last_reason = x.cancelled_because();
         --running;
         ++finished;
     }
-    void stalled(router::exchange&, bool yes) noexcept override { ++(yes ? stalls : resumes); }
+    void stalled(net::server_exchange&, bool yes) noexcept override { ++(yes ? stalls : resumes); }
 
     std::atomic<int> running{0};
     std::atomic<int> finished{0};
     std::atomic<int> stalls{0};
     std::atomic<int> resumes{0};
-    std::atomic<router::cancel_reason> last_reason{router::cancel_reason::none};
+    std::atomic<net::cancel_reason> last_reason{net::cancel_reason::none};
 
   private:
     const script script_;
@@ -73,15 +73,15 @@ inline bool eventually(const std::function<bool()>& condition, std::chrono::mill
 
 class transport {
   public:
-    explicit transport(scripted_handler::script script, router::transport_options options = {},
-                       std::shared_ptr<router::tls_context> tls = nullptr, unsigned loops = 2)
+    explicit transport(scripted_handler::script script, net::transport_options options = {},
+                       std::shared_ptr<net::server_tls_context> tls = nullptr, unsigned loops = 2)
         : handler(std::move(script)) {
         std::vector<asio::any_io_executor> executors;
         for (unsigned i = 0; i < loops; ++i) {
             contexts_.push_back(std::make_unique<asio::io_context>(1));
             executors.emplace_back(contexts_.back()->get_executor());
         }
-        server = std::make_unique<router::server>(executors, handler, options);
+        server = std::make_unique<net::server>(executors, handler, options);
         auto bound = server->listen("127.0.0.1", 0, std::move(tls));
         if (!bound) throw std::runtime_error(bound.error().text);
         port = *bound;
@@ -106,7 +106,7 @@ class transport {
     }
 
     scripted_handler handler;
-    std::unique_ptr<router::server> server;
+    std::unique_ptr<net::server> server;
     std::uint16_t port = 0;
 
   private:
@@ -117,8 +117,8 @@ class transport {
 };
 
 /// Options with short times, for tests that wait for a limit.
-inline router::transport_options quick_options() {
-    router::transport_options o;
+inline net::transport_options quick_options() {
+    net::transport_options o;
     o.tick = 10ms;
     o.linger_timeout = 200ms;
     o.drain_idle_grace = 50ms;

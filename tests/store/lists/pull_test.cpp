@@ -15,7 +15,7 @@ namespace {
 constexpr net::phase_limits short_patience{.connect = 500ms, .first_byte = 300ms, .progress = 300ms};
 
 struct pull_fixture : fixture {
-    explicit pull_fixture(core::pull_options options = {.timing = short_patience})
+    explicit pull_fixture(store::pull_options options = {.timing = short_patience})
         : worker(store, client, std::move(options)) {}
     ~pull_fixture() {
         // A piece that is being hashed when its pull ends is given back a moment later.
@@ -24,12 +24,12 @@ struct pull_fixture : fixture {
         CHECK(worker.memory_in_use() == 0);
     }
 
-    static awaitable<void> execute(core::pull_worker& w, core::pull_item item) { co_await w.execute(std::move(item)); }
+    static awaitable<void> execute(store::pull_worker& w, protocol::pull_item item) { co_await w.execute(std::move(item)); }
     void pull(const std::string& content, std::vector<std::string> servers, std::string mount = "") {
         pull_named(name_of(content), content.size(), std::move(servers), std::move(mount));
     }
     void pull_named(const md5_digest& name, std::size_t size, std::vector<std::string> servers, std::string mount = "") {
-        core::pull_item item{.locator = name.hex() + "+" + std::to_string(size),
+        protocol::pull_item item{.locator = name.hex() + "+" + std::to_string(size),
                              .servers = std::move(servers),
                              .mount_uuid = std::move(mount)};
         run(execute(worker, std::move(item)));
@@ -47,12 +47,12 @@ struct pull_fixture : fixture {
     [[nodiscard]] std::string uuid(std::size_t mount) const { return store.mounts().all()[mount].uuid; }
 
     net::client client = make_client({.refuse_link_local = true});
-    core::pull_worker worker;
+    store::pull_worker worker;
 };
 
 }  // namespace
 
-TEST_CASE("a pulled block is stored on the mount that the list names, with its waypoints", "[keepstore][pull]") {
+TEST_CASE("a pulled block is stored on the mount that the list names, with its waypoints", "[store][pull]") {
     pull_fixture f;
     f.memory[1]->keep_attributes(true);
     const std::string content = make_content(3 * chunk + 12345);
@@ -74,7 +74,7 @@ TEST_CASE("a pulled block is stored on the mount that the list names, with its w
     CHECK(f.store.snapshot().waypoints_added_total == 0);
 }
 
-TEST_CASE("without a mount the first writable one in order takes the block", "[keepstore][pull]") {
+TEST_CASE("without a mount the first writable one in order takes the block", "[store][pull]") {
     pull_fixture f;
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{1000}, chunk, chunk + 1}) {
         const std::string content = make_content(size, 7);
@@ -85,13 +85,13 @@ TEST_CASE("without a mount the first writable one in order takes the block", "[k
     }
 }
 
-TEST_CASE("a pull is signed for a token that is not the system's, with the cluster's key", "[keepstore][pull]") {
+TEST_CASE("a pull is signed for a token that is not the system's, with the cluster's key", "[store][pull]") {
     const std::string key = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
     pull_fixture f;
-    core::block_store signing({.blob_signing = true, .blob_signing_key = key, .blob_signing_ttl = 1h, .blob_trash = true,
+    store::block_store signing({.blob_signing = true, .blob_signing_key = key, .blob_signing_ttl = 1h, .blob_trash = true,
                                .blob_trash_lifetime = 1h},
-                              core::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
-    core::pull_worker worker(signing, f.client, {.timing = short_patience});
+                              store::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
+    store::pull_worker worker(signing, f.client, {.timing = short_patience});
     const std::string content = "signed";
     keep_service source({.body = content});
     run(pull_fixture::execute(worker, {.locator = name_of(content).hex() + "+6", .servers = {source.url()}, .mount_uuid = ""}));
@@ -99,12 +99,12 @@ TEST_CASE("a pull is signed for a token that is not the system's, with the clust
     REQUIRE(source.requests().size() == 1);
     const std::string token = header_in(source.requests().front(), "Authorization").substr(7);
     CHECK(token.size() == 36);
-    const core::locator_signer signer(key, 1h);
+    const protocol::locator_signer signer(key, 1h);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     CHECK(signer.verify(path_in(source.requests().front()).substr(1), token, now).has_value());
 }
 
-TEST_CASE("servers are tried in the list's order until one has the block as it should be", "[keepstore][pull]") {
+TEST_CASE("servers are tried in the list's order until one has the block as it should be", "[store][pull]") {
     const std::string content = make_content(2 * chunk + 99, 3);
     struct row {
         std::string what;
@@ -142,7 +142,7 @@ TEST_CASE("servers are tried in the list's order until one has the block as it s
     }
 }
 
-TEST_CASE("a block may come in chunks", "[keepstore][pull]") {
+TEST_CASE("a block may come in chunks", "[store][pull]") {
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, 2 * chunk + 99}) {
         pull_fixture f;
         const std::string content = make_content(size, 21);
@@ -153,7 +153,7 @@ TEST_CASE("a block may come in chunks", "[keepstore][pull]") {
     }
 }
 
-TEST_CASE("a server that drips bytes is left for the next one", "[keepstore][pull]") {
+TEST_CASE("a server that drips bytes is left for the next one", "[store][pull]") {
     const std::string content = make_content(3 * chunk, 22);
     // 4 KiB each 10 ms: it would take more than two seconds, and is never silent.
     std::atomic<std::size_t> sent{0};
@@ -182,7 +182,7 @@ TEST_CASE("a server that drips bytes is left for the next one", "[keepstore][pul
     }
 }
 
-TEST_CASE("an item that throws is a failed one, and its worker goes on", "[keepstore][pull][trash]") {
+TEST_CASE("an item that throws is a failed one, and its worker goes on", "[store][pull][trash]") {
     pull_fixture f;
     f.faulty[0]->plan.throws = true;
     const std::string content = "after the end of memory";
@@ -197,7 +197,7 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[keeps
     };
     SECTION("of a pull list") {
         keep_service source({.body = content});
-        core::work_queue<core::pull_item> queue;
+        store::work_queue<protocol::pull_item> queue;
         queue.replace({{.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(0)},
                        {.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(1)}});
         asio::co_spawn(context, f.worker.run(queue), asio::bind_cancellation_slot(stop.slot(), over));
@@ -212,10 +212,10 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[keeps
     SECTION("of a trash list") {
         const volumes::block_time old(std::chrono::nanoseconds(1'000'000'000));
         for (const auto& m : f.memory) m->plant(name, content, old);
-        core::work_queue<core::trash_item> queue;
+        store::work_queue<protocol::trash_item> queue;
         queue.replace({{.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(0)},
                        {.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(1)}});
-        asio::co_spawn(context, core::run_trash_worker(f.store, queue), asio::bind_cancellation_slot(stop.slot(), over));
+        asio::co_spawn(context, store::run_trash_worker(f.store, queue), asio::bind_cancellation_slot(stop.slot(), over));
         CHECK(turn_until(context, [&] { return ended || !f.memory[1]->content(name); }));
         CHECK(f.memory[0]->content(name).has_value());
         REQUIRE_FALSE(ended);
@@ -225,7 +225,7 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[keeps
     }
 }
 
-TEST_CASE("of a server whose bytes are wrong nothing becomes visible", "[keepstore][pull]") {
+TEST_CASE("of a server whose bytes are wrong nothing becomes visible", "[store][pull]") {
     const std::string content = make_content(2 * chunk + 99, 4);
     for (const auto& body : {flipped(content, content.size() - 1), flipped(content, 5), content + "x",
                              content.substr(0, 100), std::string()}) {
@@ -241,7 +241,7 @@ TEST_CASE("of a server whose bytes are wrong nothing becomes visible", "[keepsto
     }
 }
 
-TEST_CASE("a server that is busy is asked again", "[keepstore][pull]") {
+TEST_CASE("a server that is busy is asked again", "[store][pull]") {
     pull_fixture f;
     const std::string content = "patience";
     keep_service busy({.body = content, .fails_first = 2});
@@ -256,7 +256,7 @@ TEST_CASE("a server that is busy is asked again", "[keepstore][pull]") {
     CHECK(f.worker.snapshot().failed_total == 1);
 }
 
-TEST_CASE("a good copy on the mount is touched and nobody is asked; a rotten one is replaced", "[keepstore][pull]") {
+TEST_CASE("a good copy on the mount is touched and nobody is asked; a rotten one is replaced", "[store][pull]") {
     pull_fixture f;
     const std::string content = make_content(chunk + 7, 5);
     const auto old = volumes::block_time(std::chrono::nanoseconds(1'000'000'000));
@@ -287,7 +287,7 @@ TEST_CASE("a good copy on the mount is touched and nobody is asked; a rotten one
     CHECK(source.requests().size() == before + 1);
 }
 
-TEST_CASE("items that cannot be carried out ask nobody", "[keepstore][pull]") {
+TEST_CASE("items that cannot be carried out ask nobody", "[store][pull]") {
     pull_fixture f;
     const std::string content = "unwanted";
     keep_service source({.body = content});
@@ -304,7 +304,7 @@ TEST_CASE("items that cannot be carried out ask nobody", "[keepstore][pull]") {
     CHECK(!f.stored(0, name_of(content)));
 }
 
-TEST_CASE("a volume that fails is not the server's fault, and nobody else is asked", "[keepstore][pull]") {
+TEST_CASE("a volume that fails is not the server's fault, and nobody else is asked", "[store][pull]") {
     const std::string content = make_content(2 * chunk, 6);
     struct row {
         std::string what;
@@ -325,7 +325,7 @@ TEST_CASE("a volume that fails is not the server's fault, and nobody else is ask
     }
 }
 
-TEST_CASE("link-local and metadata addresses are never asked, whatever they are called", "[keepstore][pull]") {
+TEST_CASE("link-local and metadata addresses are never asked, whatever they are called", "[store][pull]") {
     const net::client client = make_client({.refuse_link_local = true, .hosts = {{"metadata.example", "169.254.169.254"}}});
     for (const std::string host : {"169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "fd00:ec2::254", "fd00:ec2::23",
                                    "fd00:ec2::254%1", "64:ff9b::169.254.169.254", "100.100.100.200", "168.63.129.16", "metadata.example"}) {
@@ -338,9 +338,9 @@ TEST_CASE("link-local and metadata addresses are never asked, whatever they are 
     CHECK(call_once(client, {.to = source.to(), .target = "/"}).status == 200);
 }
 
-TEST_CASE("an allow-list names hosts, ports and networks", "[keepstore][pull]") {
+TEST_CASE("an allow-list names hosts, ports and networks", "[store][pull]") {
     const auto allows = [](std::vector<std::string> entries, const std::string& url) {
-        const auto hosts = core::pull_hosts::parse(entries);
+        const auto hosts = protocol::host_rules::parse(entries);
         REQUIRE(hosts.has_value());
         const auto to = net::parse_url(url);
         REQUIRE(to.has_value());
@@ -370,37 +370,37 @@ TEST_CASE("an allow-list names hosts, ports and networks", "[keepstore][pull]") 
     CHECK(allows({"fd00::1"}, "http://[fd00::1]:99"));
     CHECK(!allows({"[fd00::1]:25107"}, "http://[fd00::1]:99"));
     CHECK(allows({"x.example", "127.0.0.1:80"}, "http://127.0.0.1"));
-    core::pull_hosts nobody;
+    protocol::host_rules nobody;
     nobody.restrict();
     CHECK(!nobody.allows({false, "127.0.0.1", 80}));
     for (const std::string wrong : {"", "http://host", "host/path", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "host:port",
                                     "host name", "fd00::/129", "x/8", "user@host", "::ffff:10.1.0.0/95", "::ffff:10.1.0.0/16",
                                     "::ffff:10.1.0.0/129", "[fe80::1%1]:80"}) {
         INFO(wrong);
-        const auto parsed = core::pull_hosts::parse({wrong});
+        const auto parsed = protocol::host_rules::parse({wrong});
         REQUIRE(!parsed.has_value());
         CHECK(parsed.error() == errc::bad_request);
     }
 }
 
-TEST_CASE("servers outside the allow-list are not asked", "[keepstore][pull]") {
+TEST_CASE("servers outside the allow-list are not asked", "[store][pull]") {
     const std::string content = "guarded";
     keep_service source({.body = content});
-    pull_fixture f({.hosts = *core::pull_hosts::parse({"127.0.0.1:1", "keep.example"}), .timing = short_patience});
+    pull_fixture f({.hosts = *protocol::host_rules::parse({"127.0.0.1:1", "keep.example"}), .timing = short_patience});
     f.pull(content, {source.url()});
     CHECK(source.requests().empty());
     CHECK(f.worker.snapshot().failed_total == 1);
-    pull_fixture g({.hosts = *core::pull_hosts::parse({"127.0.0.0/8"}), .timing = short_patience});
+    pull_fixture g({.hosts = *protocol::host_rules::parse({"127.0.0.0/8"}), .timing = short_patience});
     g.pull(content, {source.url()});
     CHECK(g.worker.snapshot().pulled_total == 1);
 }
 
-TEST_CASE("workers end when they are told to, also in the middle of a block, and leave nothing", "[keepstore][pull]") {
+TEST_CASE("workers end when they are told to, also in the middle of a block, and leave nothing", "[store][pull]") {
     pull_fixture f({.workers = 2});  // With the patience of real life.
     keep_service silent({.silent = true});
     const std::string content = make_content(4 * chunk);
     keep_service stuck({.body = content.substr(0, 2 * chunk), .announce = content.size()});
-    core::work_queue<core::pull_item> queue;
+    store::work_queue<protocol::pull_item> queue;
     const std::string locator = name_of(content).hex() + "+" + std::to_string(content.size());
     queue.replace({{.locator = locator, .servers = {silent.url()}, .mount_uuid = f.uuid(0)},
                    {.locator = locator, .servers = {stuck.url()}, .mount_uuid = f.uuid(1)},

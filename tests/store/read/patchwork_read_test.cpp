@@ -7,7 +7,7 @@
 #include <vector>
 
 using namespace keepstore;
-using namespace keepstore::core;
+using namespace keepstore::store;
 using namespace keepstore::test;
 
 namespace {
@@ -52,7 +52,7 @@ struct damaged_fixture : waypoint_fixture {
 
 }  // namespace
 
-TEST_CASE("copies damaged in different segments are one good block together", "[keepstore][waypoints][patchwork]") {
+TEST_CASE("copies damaged in different segments are one good block together", "[store][waypoints][patchwork]") {
     const auto content = make_content(33 * seg + 1000, 31);
     const std::size_t last = content.size() - 1;
     const std::vector<std::vector<std::vector<std::size_t>>> damages = {
@@ -86,7 +86,7 @@ TEST_CASE("copies damaged in different segments are one good block together", "[
     }
 }
 
-TEST_CASE("neighbouring segments that are read as one may come from different copies", "[keepstore][waypoints][patchwork]") {
+TEST_CASE("neighbouring segments that are read as one may come from different copies", "[store][waypoints][patchwork]") {
     const auto content = make_content(3 * MiB + 7, 33);  // Segments of 64 KiB, read four at a time.
     for (std::size_t k = 0; k < 5; ++k) {
         damaged_fixture f(content, {every(5, k, content), every(5, (k + 1) % 5, content)});
@@ -98,7 +98,7 @@ TEST_CASE("neighbouring segments that are read as one may come from different co
     }
 }
 
-TEST_CASE("the waypoints of one copy are enough for all", "[keepstore][waypoints][patchwork]") {
+TEST_CASE("the waypoints of one copy are enough for all", "[store][waypoints][patchwork]") {
     const auto content = make_content(33 * seg + 1000, 35);
     for (const auto& [first, second] : {std::pair{5 * seg, 25 * seg}, {25 * seg, 5 * seg}, {0 * seg, 1 * seg}}) {
         for (const std::size_t without : {0U, 1U}) {
@@ -128,7 +128,7 @@ TEST_CASE("the waypoints of one copy are enough for all", "[keepstore][waypoints
     }
 }
 
-TEST_CASE("what is bad in every copy is never sent", "[keepstore][waypoints][patchwork]") {
+TEST_CASE("what is bad in every copy is never sent", "[store][waypoints][patchwork]") {
     const auto content = make_content(33 * seg + 1000, 37);
     struct row {
         std::vector<std::size_t> first, second;
@@ -156,7 +156,7 @@ TEST_CASE("what is bad in every copy is never sent", "[keepstore][waypoints][pat
     }
 }
 
-TEST_CASE("a range is put together, too, and nothing in it is believed", "[keepstore][waypoints][patchwork][range]") {
+TEST_CASE("a range is put together, too, and nothing in it is believed", "[store][waypoints][patchwork][range]") {
     const auto content = make_content(33 * seg + 1000, 39);
     const byte_range_spec spec{4 * seg + 10, 9 * seg + 10};
     const auto wanted = content.substr(4 * seg + 10, 5 * seg + 1);
@@ -205,7 +205,7 @@ TEST_CASE("a range is put together, too, and nothing in it is believed", "[keeps
     }
 }
 
-TEST_CASE("wrong waypoints do not keep right ones from being used", "[keepstore][waypoints][patchwork]") {
+TEST_CASE("wrong waypoints do not keep right ones from being used", "[store][waypoints][patchwork]") {
     const auto content = make_content(20 * seg + 5, 41);
     for (const std::size_t forged : {0U, 1U}) {
         for (const std::string of : {"another content", "the other copy"}) {
@@ -220,7 +220,7 @@ TEST_CASE("wrong waypoints do not keep right ones from being used", "[keepstore]
     }
 }
 
-TEST_CASE("a copy of the wrong length gives what it has", "[keepstore][waypoints][patchwork]") {
+TEST_CASE("a copy of the wrong length gives what it has", "[store][waypoints][patchwork]") {
     const auto content = make_content(20 * seg + 5, 45);
     for (const auto& [volume, what] : {std::pair{0U, "short"}, {1U, "short"}, {0U, "long"}, {1U, "long"},
                                        {0U, "short, with the only waypoints"}, {1U, "short, with the only waypoints"}}) {
@@ -242,7 +242,7 @@ TEST_CASE("a copy of the wrong length gives what it has", "[keepstore][waypoints
 }
 
 TEST_CASE("copies that change while they are put together are put together again, as long as that gets further",
-          "[keepstore][waypoints][patchwork]") {
+          "[store][waypoints][patchwork]") {
     const auto content = make_content(33 * seg + 1000, 47);
     for (const bool hopeless : {false, true}) {
         CAPTURE(hopeless);
@@ -261,7 +261,7 @@ TEST_CASE("copies that change while they are put together are put together again
     }
 }
 
-TEST_CASE("an unreadable copy gives what can be read, and a silent one is not asked again", "[keepstore][waypoints][patchwork]") {
+TEST_CASE("an unreadable copy gives what can be read, and a silent one is not asked again", "[store][waypoints][patchwork]") {
     const auto content = make_content(33 * seg + 1000, 49);
     for (const auto code : {errc::io_error, errc::timeout}) {
         damaged_fixture f(content, {{5 * seg}, {}});
@@ -273,7 +273,7 @@ TEST_CASE("an unreadable copy gives what can be read, and a silent one is not as
     }
 }
 
-TEST_CASE("what a block without hope costs is bounded", "[keepstore][waypoints][patchwork]") {
+TEST_CASE("what a block without hope costs is bounded", "[store][waypoints][patchwork]") {
     const auto content = make_content(33 * seg + 1000, 51);
     damaged_fixture f(content, {{0, 32 * seg}, {1 * seg, 32 * seg}, {2 * seg, 32 * seg}});
     for (std::size_t i = 0; i < 3; ++i) f.forge(i, make_content(content.size(), 53 + static_cast<unsigned>(i)));

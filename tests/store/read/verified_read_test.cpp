@@ -3,7 +3,7 @@
 #include "tests/store/waypoint_fixture.hpp"
 
 using namespace keepstore;
-using namespace keepstore::core;
+using namespace keepstore::store;
 using namespace keepstore::test;
 
 namespace {
@@ -12,7 +12,7 @@ const std::size_t sizes[] = {chunk + 1, 2 * chunk, 3 * MiB + 7, 5 * MiB, 17 * Mi
 
 }  // namespace
 
-TEST_CASE("a PUT stores the waypoints of a large block with it, and a GET is verified by them", "[keepstore][waypoints]") {
+TEST_CASE("a PUT stores the waypoints of a large block with it, and a GET is verified by them", "[store][waypoints]") {
     waypoint_fixture f(1);
     for (const std::size_t size : sizes) {
         CAPTURE(size);
@@ -30,7 +30,7 @@ TEST_CASE("a PUT stores the waypoints of a large block with it, and a GET is ver
     CHECK(f.store.snapshot().waypoints_added_total == 0);
 }
 
-TEST_CASE("the first read of a block without waypoints adds them", "[keepstore][waypoints]") {
+TEST_CASE("the first read of a block without waypoints adds them", "[store][waypoints]") {
     waypoint_fixture f(1);
     for (const std::string how : {"GET", "HEAD", "range", "slow GET"}) {
         CAPTURE(how);
@@ -46,7 +46,7 @@ TEST_CASE("the first read of a block without waypoints adds them", "[keepstore][
     }
 }
 
-TEST_CASE("nothing is written to a volume that may not be written to", "[keepstore][waypoints]") {
+TEST_CASE("nothing is written to a volume that may not be written to", "[store][waypoints]") {
     memory_volume* raw = nullptr;
     auto volume = std::make_shared<memory_volume>("device");
     raw = volume.get();
@@ -61,14 +61,14 @@ TEST_CASE("nothing is written to a volume that may not be written to", "[keepsto
     const auto content = make_content(2 * MiB);
     raw->plant(name_of(content), content);
     string_sink sink;
-    const block_read_request request{.block = *locator::parse(name_of(content).hex() + "+" + std::to_string(content.size())),
+    const block_read_request request{.block = *protocol::locator::parse(name_of(content).hex() + "+" + std::to_string(content.size())),
                                      .token = "", .has_token = false, .until = deadline::in(std::chrono::seconds(20))};
     CHECK(run(fixture::get_later(store, request, sink)).has_value());
     CHECK(sink.text == content);
     CHECK_FALSE(raw->attribute(name_of(content), key));
 }
 
-TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[keepstore][waypoints][corruption]") {
+TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[store][waypoints][corruption]") {
     const auto content = make_content(33 * MiB + 1000, 9);
     const std::size_t places[] = {0, 1 * MiB, 20 * MiB + 77, content.size() - 1};
     for (const std::size_t takes : {std::string::npos, std::size_t{70'001}}) {
@@ -112,7 +112,7 @@ TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[
     }
 }
 
-TEST_CASE("a copy without waypoints takes over from one with, and the other way round", "[keepstore][waypoints][corruption]") {
+TEST_CASE("a copy without waypoints takes over from one with, and the other way round", "[store][waypoints][corruption]") {
     const auto content = make_content(20 * MiB + 5, 11);
     for (const std::size_t at : {std::size_t{0}, 18 * MiB + 3, content.size() - 1}) {
         CAPTURE(at);
@@ -137,7 +137,7 @@ TEST_CASE("a copy without waypoints takes over from one with, and the other way 
 }
 
 TEST_CASE("wrong waypoints raise a false alarm, the client notices nothing, and they are right afterwards",
-          "[keepstore][waypoints][corruption]") {
+          "[store][waypoints][corruption]") {
     const auto content = make_content(20 * MiB + 5, 13);
     const auto name = name_of(content);
     const auto right = right_points(content).encode(name);
@@ -183,7 +183,7 @@ TEST_CASE("wrong waypoints raise a false alarm, the client notices nothing, and 
     }
 }
 
-TEST_CASE("both damaged: nothing wrong is sent", "[keepstore][waypoints][corruption]") {
+TEST_CASE("both damaged: nothing wrong is sent", "[store][waypoints][corruption]") {
     const auto content = make_content(20 * MiB + 5, 15);
     const auto bad = flipped(content, 3 * MiB);
     waypoint_fixture f(1);
@@ -197,7 +197,7 @@ TEST_CASE("both damaged: nothing wrong is sent", "[keepstore][waypoints][corrupt
     CHECK(f.get(name_of(content), content.size(), head, true).error() == errc::checksum_mismatch);
 }
 
-TEST_CASE("a range reads and verifies the segments that it touches", "[keepstore][waypoints][range]") {
+TEST_CASE("a range reads and verifies the segments that it touches", "[store][waypoints][range]") {
     const auto content = make_content(20 * MiB + 5, 17);
     waypoint_fixture f(2);
     f.store_everywhere(content);
@@ -263,7 +263,7 @@ TEST_CASE("a range reads and verifies the segments that it touches", "[keepstore
     }
 }
 
-TEST_CASE("a file that changes while it is sent never becomes a complete wrong answer", "[keepstore][waypoints][corruption]") {
+TEST_CASE("a file that changes while it is sent never becomes a complete wrong answer", "[store][waypoints][corruption]") {
     const auto content = make_content(30 * MiB + 5, 19);
     for (const std::size_t takes : {std::string::npos, std::size_t{60'000}}) {
         CAPTURE(takes);
@@ -285,7 +285,7 @@ TEST_CASE("a file that changes while it is sent never becomes a complete wrong a
     }
 }
 
-TEST_CASE("reads that find no memory still verify everything and hold nothing", "[keepstore][waypoints]") {
+TEST_CASE("reads that find no memory still verify everything and hold nothing", "[store][waypoints]") {
     const auto content = make_content(10 * MiB + 5, 21);
     waypoint_fixture f(1, 1);  // One chunk of budget: no room for a segment.
     f.store_everywhere(content);
@@ -299,7 +299,7 @@ TEST_CASE("reads that find no memory still verify everything and hold nothing", 
     CHECK(second.text == content.substr(0, second.text.size()));
 }
 
-TEST_CASE("a client that leaves in the middle of a verified read leaves nothing behind", "[keepstore][waypoints][cancel]") {
+TEST_CASE("a client that leaves in the middle of a verified read leaves nothing behind", "[store][waypoints][cancel]") {
     const auto content = make_content(20 * MiB + 5, 23);
     waypoint_fixture f(1);
     f.store_everywhere(content);
@@ -312,7 +312,7 @@ TEST_CASE("a client that leaves in the middle of a verified read leaves nothing 
     }
 }
 
-TEST_CASE("a slow client of a stream is served in order, once, and never wrong", "[keepstore][waypoints]") {
+TEST_CASE("a slow client of a stream is served in order, once, and never wrong", "[store][waypoints]") {
     const auto content = make_content(20 * MiB + 5, 25);
     for (const std::size_t takes : {std::string::npos, std::size_t{70'001}}) {
         for (const bool waypoints : {true, false}) {

@@ -63,21 +63,21 @@ struct remote_fixture : fixture {
             ports.push_back(services.back()->port());
         }
         api = std::make_unique<keep_service>(service_plan{.body = listed(ports)});
-        reader = std::make_unique<core::remote_reader>(
-            std::vector<core::remote_reader::cluster>{{.id = "z0000", .api = api->to(), .client = &client}}, store);
+        reader = std::make_unique<store::remote_reader>(
+            std::vector<store::remote_reader::cluster>{{.id = "z0000", .api = api->to(), .client = &client}}, store);
     }
 
-    core::remote_read_request request(const std::string& locator, bool head = false, std::string with = token) const {
-        return {.block = *core::locator::parse(locator), .token = std::move(with), .request_id = "req-test", .head = head,
+    store::remote_read_request request(const std::string& locator, bool head = false, std::string with = token) const {
+        return {.block = *protocol::locator::parse(locator), .token = std::move(with), .request_id = "req-test", .head = head,
                 .until = deadline::in(45s)};
     }
     static std::string remote_name(const std::string& content) {
         return name_of(content).hex() + "+" + std::to_string(content.size()) + "+Rz0000-" + signature;
     }
-    static awaitable<result<std::uint64_t>> read_later(core::remote_reader& r, core::remote_read_request q, string_sink& s) {
+    static awaitable<result<std::uint64_t>> read_later(store::remote_reader& r, store::remote_read_request q, string_sink& s) {
         co_return co_await r.read(q, s);
     }
-    static awaitable<result<core::remote_reader::stored_copy>> copy_later(core::remote_reader& r, core::remote_read_request q) {
+    static awaitable<result<store::remote_reader::stored_copy>> copy_later(store::remote_reader& r, store::remote_read_request q) {
         co_return co_await r.copy_here(q);
     }
     result<std::uint64_t> read(const std::string& locator, string_sink& sink, bool head = false, std::string with = token) {
@@ -100,14 +100,14 @@ struct remote_fixture : fixture {
     net::client client = make_client();
     std::vector<std::unique_ptr<keep_service>> services;
     std::unique_ptr<keep_service> api;
-    std::unique_ptr<core::remote_reader> reader;
+    std::unique_ptr<store::remote_reader> reader;
 };
 
 }  // namespace
 
-TEST_CASE("tokens are salted for the cluster they go to", "[keepstore][remote]") {
+TEST_CASE("tokens are salted for the cluster they go to", "[store][remote]") {
     const auto salt = [](std::string_view t, std::string_view id = "z0000") {
-        const auto out = core::salt_token(t, id);
+        const auto out = protocol::salt_token(t, id);
         return out ? *out : out.error().text;
     };
     CHECK(salt(token) == salted);
@@ -121,19 +121,19 @@ TEST_CASE("tokens are salted for the cluster they go to", "[keepstore][remote]")
         INFO(wrong);
         CHECK(salt(wrong) == "badly formatted token");
     }
-    CHECK(core::salt_token("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi", "z0000").error() == errc::bad_request);
-    CHECK(core::salt_token("junk", "z0000").error() == errc::io_error);
+    CHECK(protocol::salt_token("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi", "z0000").error() == errc::bad_request);
+    CHECK(protocol::salt_token("junk", "z0000").error() == errc::io_error);
     // What cannot be sent, also to the cluster that issued it.
     CHECK(salt(token + "\r\nX: y", "zzzzz") == "badly formatted token");
 }
 
-TEST_CASE("a remote locator is rewritten to what the other cluster signed", "[keepstore][remote]") {
+TEST_CASE("a remote locator is rewritten to what the other cluster signed", "[store][remote]") {
     const std::string hash = "acbd18db4cc2f85cedef654fccc4a4d8";
     const auto rewritten = [](const std::string& text) {
-        const auto block = core::locator::parse(text);
+        const auto block = protocol::locator::parse(text);
         REQUIRE(block.has_value());
-        CHECK(core::is_remote(*block));
-        const auto remote = core::parse_remote_locator(*block);
+        CHECK(protocol::is_remote(*block));
+        const auto remote = protocol::parse_remote_locator(*block);
         return remote ? remote->cluster_id + " " + remote->text : remote.error().text;
     };
     CHECK(rewritten(hash + "+3+Rz0000-" + signature) == "z0000 " + hash + "+3+A" + signature);
@@ -145,19 +145,19 @@ TEST_CASE("a remote locator is rewritten to what the other cluster signed", "[ke
         INFO(wrong);
         CHECK(rewritten(hash + wrong) == "invalid remote hint");
     }
-    CHECK(!core::is_remote(*core::locator::parse(hash + "+3+Aabc@1+Rz0000-abc")));
-    CHECK(!core::is_remote(*core::locator::parse(hash + "+3")));
+    CHECK(!protocol::is_remote(*protocol::locator::parse(hash + "+3+Aabc@1+Rz0000-abc")));
+    CHECK(!protocol::is_remote(*protocol::locator::parse(hash + "+3")));
 }
 
-TEST_CASE("services are asked in the order of Keep clients", "[keepstore][remote]") {
-    core::remote_service_list list;
+TEST_CASE("services are asked in the order of Keep clients", "[store][remote]") {
+    protocol::remote_service_list list;
     for (int i = 0; i < 16; ++i) {
-        auto where = core::parse_block_server("http://127.0.0.1:1");
+        auto where = protocol::parse_block_server("http://127.0.0.1:1");
         list.push_back({.uuid = fmt::format("zzzzz-bi6l4-{:015x}", i), .where = *where});
     }
     const auto order = [&](const char* hash) {
         std::string out;
-        for (const auto* s : core::in_probe_order(list, *md5_digest::parse(hash))) out += s->uuid.back();
+        for (const auto* s : protocol::in_probe_order(list, *md5_digest::parse(hash))) out += s->uuid.back();
         return out;
     };
     // The protocol's reference vectors.
@@ -167,9 +167,9 @@ TEST_CASE("services are asked in the order of Keep clients", "[keepstore][remote
     CHECK(order("0c1728e2354416472350c906ca8b5718") == "9d81c02e76a3bf54");
 }
 
-TEST_CASE("who was not asked because we would not is not out of reach", "[keepstore][remote]") {
+TEST_CASE("who was not asked because we would not is not out of reach", "[store][remote]") {
     const auto unreachable = [](std::vector<error> whys) {
-        core::fetch_rounds rounds(whys.size(), deadline::never());
+        protocol::retry_schedule rounds(whys.size(), deadline::never());
         for (std::size_t i = 0; i < whys.size(); ++i) rounds.failed(i, whys[i]);
         return rounds.all_unreachable();
     };
@@ -181,9 +181,9 @@ TEST_CASE("who was not asked because we would not is not out of reach", "[keepst
     CHECK(!unreachable({down, error(errc::not_found)}));
 }
 
-TEST_CASE("lists of services are taken as far as they make sense", "[keepstore][remote]") {
-    CHECK(core::parse_service_list(listed({1, 2, 2}))->size() == 2);
-    const auto one = core::parse_service_list(
+TEST_CASE("lists of services are taken as far as they make sense", "[store][remote]") {
+    CHECK(protocol::parse_service_list(listed({1, 2, 2}))->size() == 2);
+    const auto one = protocol::parse_service_list(
         R"({"items":[{"uuid":"u","service_host":"Keep.Example","service_port":443,"service_ssl_flag":true},
                      {"service_host":"","service_port":1},{"service_host":"x","service_port":70000},{"service_host":"x"},
                      {"service_host":"x/y","service_port":1},7,null]})");
@@ -192,11 +192,11 @@ TEST_CASE("lists of services are taken as far as they make sense", "[keepstore][
     CHECK(net::to_string(one->front().where.to) == "https://keep.example:443");
     for (const auto* wrong : {"", "{", "[]", "null", "{}", R"({"items":{}})", R"({"items":[]})", R"({"items":[1]})"}) {
         INFO(wrong);
-        CHECK(!core::parse_service_list(wrong).has_value());
+        CHECK(!protocol::parse_service_list(wrong).has_value());
     }
 }
 
-TEST_CASE("a remote block is fetched with the salted token and sent whole", "[keepstore][remote]") {
+TEST_CASE("a remote block is fetched with the salted token and sent whole", "[store][remote]") {
     for (const std::size_t size : {std::size_t{0}, std::size_t{3}, chunk, chunk + 1, 5 * chunk + 17}) {
         INFO(size);
         const std::string content = make_content(size, 8);
@@ -224,7 +224,7 @@ TEST_CASE("a remote block is fetched with the salted token and sent whole", "[ke
     }
 }
 
-TEST_CASE("HEAD fetches and verifies, with a size or without, and sends nothing", "[keepstore][remote]") {
+TEST_CASE("HEAD fetches and verifies, with a size or without, and sends nothing", "[store][remote]") {
     const std::string content = make_content(2 * chunk + 1, 9);
     remote_fixture f({{.body = content}});
     for (const std::string& locator : {f.remote_name(content), name_of(content).hex() + "+Rz0000-" + signature}) {
@@ -243,7 +243,7 @@ TEST_CASE("HEAD fetches and verifies, with a size or without, and sends nothing"
     CHECK(!sink.announced);
 }
 
-TEST_CASE("what is wrong with the request is found before anybody is asked", "[keepstore][remote]") {
+TEST_CASE("what is wrong with the request is found before anybody is asked", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     const std::string good = f.remote_name("foo");
     const std::string hash = name_of("foo").hex();
@@ -259,7 +259,7 @@ TEST_CASE("what is wrong with the request is found before anybody is asked", "[k
     CHECK(f.api->requests().empty());
 }
 
-TEST_CASE("failures of the remote cluster are told apart", "[keepstore][remote]") {
+TEST_CASE("failures of the remote cluster are told apart", "[store][remote]") {
     const std::string content = make_content(1000, 10);
     struct row {
         service_plan plan;
@@ -293,11 +293,11 @@ TEST_CASE("failures of the remote cluster are told apart", "[keepstore][remote]"
     }
 }
 
-TEST_CASE("an API server that fails is an outage, and is not asked again at once", "[keepstore][remote]") {
+TEST_CASE("an API server that fails is an outage, and is not asked again at once", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     for (const service_plan& plan : {service_plan{.status = 502}, service_plan{.body = "<html>"}, service_plan{.body = listed({})}}) {
         keep_service api(plan);
-        core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
+        store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
         for (int i = 0; i < 2; ++i) {
             string_sink sink;
             const auto got = run(remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink));
@@ -309,10 +309,10 @@ TEST_CASE("an API server that fails is an outage, and is not asked again at once
     }
 }
 
-TEST_CASE("those who wait for the list share one fetch, and go on without the one that began it", "[keepstore][remote]") {
+TEST_CASE("those who wait for the list share one fetch, and go on without the one that began it", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     moody_api api(listed({f.services[0]->port()}), moody_api::hangs);
-    core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
+    store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
     struct job {
         string_sink sink;
         asio::cancellation_signal cancel;
@@ -320,7 +320,7 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
     };
     std::vector<std::unique_ptr<job>> jobs;
     asio::io_context& context = new_context();
-    const auto guarded = [](core::remote_reader& r, core::remote_read_request q, string_sink& s) -> awaitable<result<std::uint64_t>> {
+    const auto guarded = [](store::remote_reader& r, store::remote_read_request q, string_sink& s) -> awaitable<result<std::uint64_t>> {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
         co_await asio::this_coro::throw_if_cancelled(false);
         co_return co_await r.read(q, s);
@@ -350,10 +350,10 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
     CHECK(api.asked == 1);
 }
 
-TEST_CASE("the list comes for those with more time than the one who asked for it first", "[keepstore][remote]") {
+TEST_CASE("the list comes for those with more time than the one who asked for it first", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     moody_api api(listed({f.services[0]->port()}), moody_api::hangs);
-    core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
+    store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
     asio::io_context& context = new_context();
     string_sink first, second;
     std::optional<result<std::uint64_t>> one, two;
@@ -374,11 +374,11 @@ TEST_CASE("the list comes for those with more time than the one who asked for it
     CHECK(api.asked == 1);
 }
 
-TEST_CASE("an expired list is served while a new one is fetched, and kept when that fails", "[keepstore][remote]") {
+TEST_CASE("an expired list is served while a new one is fetched, and kept when that fails", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     moody_api api(listed({f.services[0]->port()}), moody_api::answers);
     asio::io_context& context = new_context();
-    const auto read = [&](core::remote_reader& reader) {
+    const auto read = [&](store::remote_reader& reader) {
         string_sink sink;
         std::optional<result<std::uint64_t>> got;
         asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink),
@@ -387,7 +387,7 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
         return got->has_value() && sink.text == "foo";
     };
     SECTION("served, and renewed") {
-        core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
+        store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
                                    {.lifetime = 1ms, .served_max = 1h, .retry_after = 1ms});
         CHECK(read(reader));
         api.mode = moody_api::hangs;
@@ -403,7 +403,7 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
         REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= before + 2; }));
     }
     SECTION("too old to be served before it is renewed, but kept when that fails") {
-        core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
+        store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
                                    {.lifetime = 1ms, .served_max = 1ms, .retry_after = 1h});
         CHECK(read(reader));
         api.mode = moody_api::fails;
@@ -414,14 +414,14 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
     }
 }
 
-TEST_CASE("redirects are not followed, neither a keep service's nor an API server's", "[keepstore][remote]") {
+TEST_CASE("redirects are not followed, neither a keep service's nor an API server's", "[store][remote]") {
     for (const unsigned status : {301u, 302u, 303u, 307u, 308u}) {
         keep_service target({.body = "foo"});
         const service_plan away{.status = status, .headers = "Location: " + target.url() + "/x\r\n"};
         remote_fixture f({away});
         CHECK(f.failure(f.remote_name("foo")) == errc::unavailable);
         keep_service api(away);
-        core::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
+        store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
         string_sink sink;
         const auto got = run(remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink));
         REQUIRE(!got.has_value());
@@ -431,7 +431,7 @@ TEST_CASE("redirects are not followed, neither a keep service's nor an API serve
     }
 }
 
-TEST_CASE("chunked blocks are taken like others", "[keepstore][remote]") {
+TEST_CASE("chunked blocks are taken like others", "[store][remote]") {
     for (const std::size_t size : {std::size_t{0}, std::size_t{3}, 2 * chunk + 1}) {
         const std::string content = make_content(size, 23);
         remote_fixture f({{.body = content, .how = service_plan::framing::chunked}});
@@ -441,8 +441,8 @@ TEST_CASE("chunked blocks are taken like others", "[keepstore][remote]") {
     }
 }
 
-TEST_CASE("what clients are told names no server of the other cluster", "[keepstore][remote]") {
-    const auto text = [](const remote_fixture& f, core::remote_reader& reader) {
+TEST_CASE("what clients are told names no server of the other cluster", "[store][remote]") {
+    const auto text = [](const remote_fixture& f, store::remote_reader& reader) {
         string_sink sink;
         const auto got = run(remote_fixture::read_later(reader, f.request(remote_fixture::remote_name("foo")), sink));
         return got ? std::string("success") : got.error().text;
@@ -456,15 +456,15 @@ TEST_CASE("what clients are told names no server of the other cluster", "[keepst
         CHECK(said.find("127.0.0.1") == std::string::npos);
         // Nor where it is when nobody is there.
         f.services[0]->stop();
-        core::remote_reader other({{.id = "z0000", .api = f.api->to(), .client = &f.client}}, f.store);
+        store::remote_reader other({{.id = "z0000", .api = f.api->to(), .client = &f.client}}, f.store);
         CHECK(text(f, other).find("127.0.0.1") == std::string::npos);
         f.api->stop();
-        core::remote_reader nowhere({{.id = "z0000", .api = f.api->to(), .client = &f.client}}, f.store);
+        store::remote_reader nowhere({{.id = "z0000", .api = f.api->to(), .client = &f.client}}, f.store);
         CHECK(text(f, nowhere).find("127.0.0.1") == std::string::npos);
     }
 }
 
-TEST_CASE("another service takes over, also in the middle of a block", "[keepstore][remote]") {
+TEST_CASE("another service takes over, also in the middle of a block", "[store][remote]") {
     const std::string content = make_content(4 * chunk + 3, 11);
     const std::vector<service_plan> faults{
         {.status = 404},
@@ -489,7 +489,7 @@ TEST_CASE("another service takes over, also in the middle of a block", "[keepsto
     }
 }
 
-TEST_CASE("a service with other bytes does not go on where another one was cut", "[keepstore][remote]") {
+TEST_CASE("a service with other bytes does not go on where another one was cut", "[store][remote]") {
     const std::string content = make_content(4 * chunk, 12);
     // The client has the first chunk of one; the other's first byte differs, or its last.
     for (const std::size_t at : {std::size_t{0}, content.size() - 1}) {
@@ -505,7 +505,7 @@ TEST_CASE("a service with other bytes does not go on where another one was cut",
     }
 }
 
-TEST_CASE("of a wrong large block the last piece is withheld", "[keepstore][remote]") {
+TEST_CASE("of a wrong large block the last piece is withheld", "[store][remote]") {
     const std::string content = make_content(3 * chunk + 5, 13);
     remote_fixture f({{.body = flipped(content, 10)}});
     string_sink sink;
@@ -516,7 +516,7 @@ TEST_CASE("of a wrong large block the last piece is withheld", "[keepstore][remo
     CHECK(f.reader->snapshot().bad_blocks_total == 1);
 }
 
-TEST_CASE("a client that leaves ends the fetch", "[keepstore][remote]") {
+TEST_CASE("a client that leaves ends the fetch", "[store][remote]") {
     const std::string content = make_content(8 * chunk, 14);
     remote_fixture f({{.body = content}, {.body = content}});
     string_sink sink;
@@ -528,7 +528,7 @@ TEST_CASE("a client that leaves ends the fetch", "[keepstore][remote]") {
     CHECK(f.asked() == 1);
 }
 
-TEST_CASE("a copy for ourselves is verified, stored, and found without the other cluster", "[keepstore][remote]") {
+TEST_CASE("a copy for ourselves is verified, stored, and found without the other cluster", "[store][remote]") {
     const std::string content = make_content(2 * chunk + 77, 15);
     remote_fixture f({{.body = content}});
     const auto stored = run(remote_fixture::copy_later(*f.reader, f.request(f.remote_name(content))));

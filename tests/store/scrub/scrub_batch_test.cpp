@@ -9,7 +9,7 @@
 #include <utility>
 
 using namespace keepstore;
-using namespace keepstore::core;
+using namespace keepstore::store;
 using namespace keepstore::test;
 using namespace keepstore::test::scrubbing;
 using namespace std::chrono_literals;

@@ -8,7 +8,7 @@
 #include <thread>
 
 using namespace keepstore;
-using namespace keepstore::core;
+using namespace keepstore::store;
 using namespace keepstore::test;
 using namespace keepstore::test::scrubbing;
 using namespace std::chrono_literals;

@@ -22,7 +22,7 @@
 // Names of its own: other tests of this program have fixtures and contents, too.
 namespace keepstore::test::scrubbing {
 
-using namespace keepstore::core;
+using namespace keepstore::store;
 using namespace std::chrono_literals;
 
 // Sleeping costs nothing and moves the time.

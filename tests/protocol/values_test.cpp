@@ -1,16 +1,14 @@
-/// Locators, signatures, mount order, put plans, work lists: the parts of the core that need no volume.
+/// Locators, signatures and work lists: pure functions.
 
 #include "base/limits.hpp"
 #include "protocol/locator.hpp"
-#include "store/mount.hpp"
-#include "store/write/put_plan.hpp"
 #include "protocol/signature.hpp"
 #include "protocol/work_lists.hpp"
 
 #include <catch2/catch.hpp>
 
 using namespace keepstore;
-using namespace keepstore::core;
+using namespace keepstore::protocol;
 using namespace std::chrono_literals;
 
 namespace {
@@ -19,7 +17,7 @@ const std::string hash = "acbd18db4cc2f85cedef654fccc4a4d8";
 
 }  // namespace
 
-TEST_CASE("locators are accepted and refused as the protocol says", "[keepstore][locator]") {
+TEST_CASE("locators are accepted and refused as the protocol says", "[protocol][locator]") {
     struct row {
         std::string text;
         bool valid;
@@ -84,7 +82,7 @@ TEST_CASE("locators are accepted and refused as the protocol says", "[keepstore]
 }
 
 // The vector of the Arvados SDK's own tests (contract 8, blob_signature_test).
-TEST_CASE("signatures agree with the published vector", "[keepstore][signature]") {
+TEST_CASE("signatures agree with the published vector", "[protocol][signature]") {
     const std::string key =
         "13u9fkuccnboeewr0ne3mvapk28epf68a3bhj9q8sb4l6e4e5mkkp6nhj2mmpscgu1zze5h5enydxfe3j215024u16ij4hjaiqs5u4pzsl3nczmaoxnc"
         "ljkm4875xqn4xv058koz3vkptmzhyheiy6wzevzjmdvxhvcqsvr5abhl15c2d4o4jhl0s91lojy1mtrzqqvprqcverls0xvy9vai9t1l1lvvazpuadaf"
@@ -123,7 +121,7 @@ TEST_CASE("signatures agree with the published vector", "[keepstore][signature]"
           errc::unauthorized);
 }
 
-TEST_CASE("a signature covers the TTL that was in force", "[keepstore][signature]") {
+TEST_CASE("a signature covers the TTL that was in force", "[protocol][signature]") {
     const locator_signer::time_point now{1'700'000'000s};
     const locator_signer two_weeks("key", 1209600s);
     const locator_signer one_hour("key", 3600s);
@@ -133,78 +131,7 @@ TEST_CASE("a signature covers the TTL that was in force", "[keepstore][signature
     CHECK_FALSE(locator_signer("kex", 1209600s).verify(text, "token", now).has_value());
 }
 
-namespace {
-
-mount make_mount(std::string uuid, int priority = 0, bool writable = true, std::vector<std::string> classes = {"default"},
-                 int replication = 1) {
-    mount m;
-    m.uuid = std::move(uuid);
-    m.priority = priority;
-    m.allow_write = writable;
-    m.replication = replication;
-    for (auto& c : classes) m.storage_classes[c] = true;
-    return m;
-}
-
-}  // namespace
-
-// The weights are those of contract 4.5's reference table (block n = md5 of n as 64 hex digits), which lists services in
-// descending order; volumes are used in ascending order.
-TEST_CASE("mounts come in ascending rendezvous order after descending priority", "[keepstore][mount]") {
-    std::vector<mount> mounts;
-    const std::string digits = "0123456789abcdef";
-    for (const char d : digits) mounts.push_back(make_mount(std::string("zzzzz-bi6l4-00000000000000") + d));
-    const auto order = [](const mount_table& table, const char* block) {
-        std::string out;
-        for (const mount* m : table.in_read_order(*md5_digest::parse(block))) out += m->uuid.back();
-        return out;
-    };
-    const mount_table table(mounts);
-    CHECK(order(table, "10eab6008d5642cf42abd2aa41f847cb") == "4701869cf5d2bae3");
-    CHECK(order(table, "9a25b027482b37e047104e2e532cabae") == "3c1f846e25abd790");
-    CHECK(order(table, "ece15765f11abfb7d3c71995a3d63bfe") == "196d7a8f320e4b5c");
-
-    mounts[6].priority = 5;  // "6" goes to the front whatever its weight.
-    CHECK(order(mount_table(mounts), "10eab6008d5642cf42abd2aa41f847cb") == "6470189cf5d2bae3");
-}
-
-TEST_CASE("only writable mounts are candidates for a PUT", "[keepstore][mount]") {
-    const mount_table table({make_mount("a"), make_mount("b", 0, false), make_mount("c")});
-    CHECK(table.in_write_order(md5_of_nothing).size() == 2);
-    CHECK(table.in_read_order(md5_of_nothing).size() == 3);
-    CHECK(table.find("b") != nullptr);
-    CHECK(table.find("x") == nullptr);
-}
-
-TEST_CASE("a put plan is greedy over the classes asked for", "[keepstore][put_plan]") {
-    const mount m1 = make_mount("m1", 0, true, {"class1"});
-    const mount m12 = make_mount("m12", 0, true, {"class1", "class2"});
-    const mount m2 = make_mount("m2", 0, true, {"class2"}, 2);
-    const auto used = [&](std::vector<std::string> classes) {
-        put_plan plan(classes);
-        std::string out;
-        for (const mount* m : {&m1, &m12, &m2}) {
-            if (!plan.wants(*m)) continue;
-            plan.add(*m);
-            out += m->uuid + " ";
-        }
-        return out;
-    };
-    CHECK(used({"class1", "class2"}) == "m1 m12 ");  // Greedy, not minimal (contract 8).
-    CHECK(used({"class2"}) == "m12 ");
-    CHECK(used({"class2", "class2"}) == "m12 ");
-    CHECK(used({}) == "m1 ");
-    CHECK(used({"class404"}).empty());
-    CHECK(used({"class404", "class2"}) == "m12 ");
-
-    put_plan plan(std::vector<std::string>{"class2"});
-    plan.add(m2);
-    CHECK(plan.done());
-    CHECK(plan.replicas() == 2);
-    CHECK(plan.classes() == std::map<std::string, int>{{"class2", 2}});
-}
-
-TEST_CASE("trash and pull lists are read as a balance tool sends them", "[keepstore][lists]") {
+TEST_CASE("trash and pull lists are read as a balance tool sends them", "[protocol][lists]") {
     CHECK(parse_trash_list("null\n").value().empty());
     CHECK(parse_trash_list("[]").value().empty());
     CHECK(parse_pull_list("null\n").value().empty());
@@ -231,7 +158,7 @@ TEST_CASE("trash and pull lists are read as a balance tool sends them", "[keepst
     CHECK(outdated.error() == errc::bad_request);
 }
 
-TEST_CASE("what is wrong with a list is said, and lists are limited in items and servers", "[keepstore][lists]") {
+TEST_CASE("what is wrong with a list is said, and lists are limited in items and servers", "[protocol][lists]") {
     const auto said = [](const auto& list) { return list ? std::string("fine") : list.error().text; };
     struct row {
         std::string text;

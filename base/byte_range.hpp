@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <optional>
 
-namespace keepstore::core {
+namespace keepstore {
 
 /// Bytes [first, first + length) of a block.
 struct byte_range {
@@ -34,4 +34,4 @@ struct byte_range_spec {
     }
 };
 
-}  // namespace keepstore::core
+}  // namespace keepstore

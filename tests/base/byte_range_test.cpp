@@ -1,12 +1,12 @@
-#include "store/byte_range.hpp"
+#include "base/byte_range.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <limits>
 
-using namespace keepstore::core;
+using namespace keepstore;
 
-TEST_CASE("a range is resolved against the size of the block", "[keepstore][range]") {
+TEST_CASE("a range is resolved against the size of the block", "[base][range]") {
     constexpr auto huge = std::numeric_limits<std::uint64_t>::max();
     struct row {
         byte_range_spec spec;
