@@ -128,8 +128,8 @@ class one_shot {
                 });
             }
         };
-        co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(result<T>)>(
-            std::move(initiate), asio::use_awaitable);
+        co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(result<T>)>(std::move(initiate),
+                                                                                                asio::use_awaitable);
     }
 
   private:

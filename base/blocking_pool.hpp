@@ -1,6 +1,6 @@
 /// Threads for calls that may block (file system calls). Each volume has its own pool, so a hung disk ties up only its
-/// own threads: a call that has not come back by its deadline is given up by the waiter (errc::timeout) while the thread
-/// stays with it, and everything the call uses is owned by the call itself. Threads start on demand and stay.
+/// own threads: a call that has not come back by its deadline is given up by the waiter (errc::timeout) while the
+/// thread stays with it, and everything the call uses is owned by the call itself. Threads start on demand and stay.
 ///
 /// Safe to call from any thread.
 #pragma once
@@ -18,7 +18,7 @@ namespace keepstore {
 class blocking_pool {
   public:
     struct options {
-        std::string name;        ///< Shows in thread names and logs.
+        std::string name;  ///< Shows in thread names and logs.
         unsigned threads_max = 1;
         std::size_t queue_max = 1024;  ///< Calls waiting for a thread; one more is refused with errc::unavailable.
     };

@@ -1,6 +1,6 @@
-/// Streams of bytes between a client's connection and whatever takes or gives them. The server implements them, the store
-/// uses them, and neither knows the other. Each is used by one coroutine at a time, on its executor; every call is awaited
-/// in place.
+/// Streams of bytes between a client's connection and whatever takes or gives them. The server implements them, the
+/// store uses them, and neither knows the other. Each is used by one coroutine at a time, on its executor; every call
+/// is awaited in place.
 #pragma once
 
 #include "base/async.hpp"
@@ -40,8 +40,8 @@ class byte_sink {
     [[nodiscard]] virtual awaitable<result<void>> write(const_slice bytes) = 0;
 
     enum class patience {
-        none,   ///< Only what goes at once.
-        short_, ///< Waits a moment (limits::slow_reader_patience) for a reader that is nearly keeping up.
+        none,    ///< Only what goes at once.
+        short_,  ///< Waits a moment (limits::slow_reader_patience) for a reader that is nearly keeping up.
     };
     /// Sends what the reader takes, so that the caller can give back the memory of the rest.
     /// \returns how many bytes; the next write must continue behind them.

@@ -20,9 +20,7 @@ class deadline {
     [[nodiscard]] bool is_never() const { return at_ == clock::time_point::max(); }
     [[nodiscard]] clock::time_point at() const { return at_; }
     /// The earlier of this deadline and `limit` from now.
-    [[nodiscard]] deadline within(clock::duration limit) const {
-        return deadline(std::min(at_, clock::now() + limit));
-    }
+    [[nodiscard]] deadline within(clock::duration limit) const { return deadline(std::min(at_, clock::now() + limit)); }
 
   private:
     clock::time_point at_ = clock::time_point::max();

@@ -12,29 +12,29 @@
 namespace keepstore {
 
 enum class errc {
-    not_found = 1,      ///< There is no such block, mount or trash copy. Nobody failed.
-    bad_request,        ///< The request itself is wrong (syntax, digest of the body, malformed signature).
-    unauthorized,       ///< No token, or an expired signature: come back with another credential.
-    forbidden,          ///< A token was given and does not suffice.
-    method_not_allowed, ///< The call can never work for this block or configuration (GET without a size).
-    too_large,          ///< Over the block size limit.
-    range_not_satisfiable, ///< The range asked for begins behind the end of the block.
-    checksum_mismatch,  ///< Stored bytes are not what their name says, and no good copy was found.
-    collision,          ///< A different block with the same MD5 is stored already.
-    no_space,           ///< Every volume that may take the block is full, or none may take it.
-    unavailable,        ///< Some part is down, hung, or overloaded; the same call may work later.
-    timeout,            ///< A deadline passed.
-    cancelled,          ///< The caller went away.
-    unsupported,        ///< Asked for something this build or file system cannot do.
-    io_error,           ///< A driver failed in a way that it cannot classify further.
+    not_found = 1,          ///< There is no such block, mount or trash copy. Nobody failed.
+    bad_request,            ///< The request itself is wrong (syntax, digest of the body, malformed signature).
+    unauthorized,           ///< No token, or an expired signature: come back with another credential.
+    forbidden,              ///< A token was given and does not suffice.
+    method_not_allowed,     ///< The call can never work for this block or configuration (GET without a size).
+    too_large,              ///< Over the block size limit.
+    range_not_satisfiable,  ///< The range asked for begins behind the end of the block.
+    checksum_mismatch,      ///< Stored bytes are not what their name says, and no good copy was found.
+    collision,              ///< A different block with the same MD5 is stored already.
+    no_space,               ///< Every volume that may take the block is full, or none may take it.
+    unavailable,            ///< Some part is down, hung, or overloaded; the same call may work later.
+    timeout,                ///< A deadline passed.
+    cancelled,              ///< The caller went away.
+    unsupported,            ///< Asked for something this build or file system cannot do.
+    io_error,               ///< A driver failed in a way that it cannot classify further.
 };
 
 [[nodiscard]] std::string_view to_string(errc code) noexcept;
 
 struct [[nodiscard]] error {
     errc code;
-    std::string text;      ///< One line for the client and the log; never a path, a token or a signature.
-    std::error_code cause; ///< The system's error where there was one.
+    std::string text;       ///< One line for the client and the log; never a path, a token or a signature.
+    std::error_code cause;  ///< The system's error where there was one.
 
     error(errc c) : code(c), text(to_string(c)) {}  // NOLINT: implicit by intent, `return std::unexpected(errc::x)`
     error(errc c, std::string t, std::error_code e = {}) : code(c), text(std::move(t)), cause(e) {}
@@ -44,13 +44,16 @@ struct [[nodiscard]] error {
 template <class T>
 using result = std::expected<T, error>;
 
-[[nodiscard]] inline std::unexpected<error> fail(errc code) { return std::unexpected(error(code)); }
+[[nodiscard]] inline std::unexpected<error> fail(errc code) {
+    return std::unexpected(error(code));
+}
 [[nodiscard]] inline std::unexpected<error> fail(errc code, std::string text, std::error_code cause = {}) {
     return std::unexpected(error(code, std::move(text), cause));
 }
 
-/// errno as an error: ENOENT and ENOTDIR are not_found; ENOSPC, EDQUOT and EFBIG no_space; ETIMEDOUT timeout; EMFILE and
-/// ENFILE (other requests will give descriptors back) unavailable; everything else io_error. `what` names the call ("open"), never a path.
+/// errno as an error: ENOENT and ENOTDIR are not_found; ENOSPC, EDQUOT and EFBIG no_space; ETIMEDOUT timeout; EMFILE
+/// and ENFILE (other requests will give descriptors back) unavailable; everything else io_error. `what` names the call
+/// ("open"), never a path.
 [[nodiscard]] error error_from_errno(int number, std::string_view what);
 
 }  // namespace keepstore

@@ -23,7 +23,9 @@ event_loop_group::event_loop_group(unsigned count) {
     for (unsigned i = 0; i < wanted; ++i) loops_.push_back(std::make_unique<loop>());
 }
 
-event_loop_group::~event_loop_group() { stop(); }
+event_loop_group::~event_loop_group() {
+    stop();
+}
 
 void event_loop_group::start() {
     for (std::size_t i = 0; i < loops_.size(); ++i) {

@@ -24,8 +24,8 @@ inline constexpr std::size_t chunk_size_bytes = 256 * KiB;
 /// The pool grows by this much: one mapping of 64 chunks, touched as it is handed out and then kept.
 inline constexpr std::size_t slab_size_bytes = 16 * MiB;
 /// Memory outside the pool of at least this much (parts of blocks on their way to or from S3, long lists, answers) is
-/// mapped and goes back to the system at once. Left alone, malloc raises its limit to the largest such piece that was freed,
-/// and keeps some hundred MiB after the first busy minute.
+/// mapped and goes back to the system at once. Left alone, malloc raises its limit to the largest such piece that was
+/// freed, and keeps some hundred MiB after the first busy minute.
 inline constexpr std::size_t malloc_map_bytes_min = 1 * MiB;
 /// What malloc may keep of smaller pieces, rather than give back and fetch the same pages again and again.
 inline constexpr std::size_t malloc_keep_bytes = 8 * MiB;
@@ -38,16 +38,16 @@ inline constexpr std::size_t digest_lag_bytes_max = 8 * MiB;
 /// Below this much free budget per waiting request a request works with one chunk at a time.
 inline constexpr std::size_t request_queue_bytes_min = chunk_size_bytes;
 
-/// What all GETs together hold of the pool for segments under way. It fills the lanes of two cores several times over, and
-/// is what thousands of readers that come at once can take before it shows which of them are slow.
+/// What all GETs together hold of the pool for segments under way. It fills the lanes of two cores several times over,
+/// and is what thousands of readers that come at once can take before it shows which of them are slow.
 inline constexpr std::size_t read_window_bytes = 128 * MiB;
 /// What one GET reads and verifies ahead. Of a block of 64 MiB 16 MiB, which take 4 ms until the first byte leaves: as
 /// many lanes as the widest instruction set has.
 inline constexpr std::size_t read_ahead_segments_max = 16;
 /// The least: one that is sent, and one that is hashed meanwhile.
 inline constexpr std::size_t read_ahead_segments_min = 2;
-/// What one GET gathers of a stream from afar before it is hashed side by side: half of the widest lanes cost little more
-/// a byte than all of them.
+/// What one GET gathers of a stream from afar before it is hashed side by side: half of the widest lanes cost little
+/// more a byte than all of them.
 inline constexpr std::size_t stream_batch_segments_max = 8;
 /// Beside the budget: for GETs that find no room there, 64 chunks that each is held for a moment only.
 inline constexpr std::size_t scratch_pool_bytes = 64 * chunk_size_bytes;
@@ -74,7 +74,8 @@ inline constexpr unsigned volume_threads_max = 24;
 /// Calls waiting for a volume thread before the volume answers `unavailable`.
 inline constexpr std::size_t volume_queue_max = 16384;
 /// One file system call that has not come back after this long counts as hung, whatever the request's own deadline:
-/// the request goes on to another volume. Well under the 20 s in which a Go client wants its whole block (contract 4.4).
+/// the request goes on to another volume. Well under the 20 s in which a Go client wants its whole block
+/// (contract 4.4).
 inline constexpr seconds volume_call_timeout{10};
 
 // --- digest engine ----------------------------------------------------------------------------------------------
@@ -89,8 +90,8 @@ inline constexpr std::size_t digest_pass_bytes = 64 * KiB;
 inline constexpr std::size_t digest_turn_bytes = chunk_size_bytes;
 
 // --- HTTP transport ---------------------------------------------------------------------------------------------
-/// Request line and headers. Real clients send under 4 KiB; proxies in front stop at 8 to 32 KiB. Go allows 1 MiB, which
-/// lets each silent connection hold as much for the length of the header timeout. Beyond: 431.
+/// Request line and headers. Real clients send under 4 KiB; proxies in front stop at 8 to 32 KiB. Go allows 1 MiB,
+/// which lets each silent connection hold as much for the length of the header timeout. Beyond: 431.
 inline constexpr std::size_t request_head_bytes_max = 64 * KiB;
 /// Header lines of one request, so that a head of tiny lines does not become megabytes of strings.
 inline constexpr std::size_t request_headers_max = 256;
@@ -103,8 +104,8 @@ inline constexpr std::size_t request_id_bytes_max = 128;
 /// A chunk-size line with its extension, and all trailer lines of one body, of a request or a response.
 inline constexpr std::size_t chunk_line_bytes_max = 256;
 inline constexpr std::size_t trailer_bytes_max = 4 * KiB;
-/// From the first byte of a request until its head is complete; also the time for a TLS handshake. A head is one packet;
-/// this covers its retransmission. Keepstore.HeaderTimeout.
+/// From the first byte of a request until its head is complete; also the time for a TLS handshake. A head is one
+/// packet; this covers its retransmission. Keepstore.HeaderTimeout.
 inline constexpr seconds header_timeout{20};
 /// A kept-alive connection without a request. Late: closing under a client's next PUT costs it an error (contract 4.1).
 /// Keepstore.IdleTimeout.
@@ -117,8 +118,8 @@ inline constexpr seconds transfer_rate_window{10};
 inline constexpr seconds transfer_rate_grace{5};
 /// A request counts as stalled, and its place goes to others, when it has waited for its client this much longer than a
 /// client of stall_rate_bytes per second would have made it wait. At that rate 64 places are still 256 MiB/s; a slower
-/// client costs the daemon a hundredth of a core, and nothing is gained by counting it among those that do. Longer: more
-/// clients that send or take bursts count at a time; shorter: one lost packet makes a client stalled.
+/// client costs the daemon a hundredth of a core, and nothing is gained by counting it among those that do. Longer:
+/// more clients that send or take bursts count at a time; shorter: one lost packet makes a client stalled.
 inline constexpr milliseconds stall_threshold{250};
 inline constexpr std::size_t stall_rate_bytes = 4 * MiB;
 /// How much of such waiting is remembered. A stalled client has to make up for it before it counts again, 4 MiB of one
@@ -126,17 +127,17 @@ inline constexpr std::size_t stall_rate_bytes = 4 * MiB;
 /// 40 of the 64 places that MaxConcurrentRequests gives by default.
 inline constexpr milliseconds stall_memory{1000};
 static_assert(stall_memory > stall_threshold);
-/// What the kernel keeps of a response beyond what is under way (TCP_NOTSENT_LOWAT; it ends at net.ipv4.tcp_wmem, 4 MiB):
-/// of a reader that has not shown yet how fast it is; one that takes keeps_up_bytes without stalling is not limited. Half
-/// a chunk: less makes more system calls; this costs 3 to 7% of CPU time with one connection, which is as much as runs
-/// differ, and nothing with 16 (scripts/bench get64).
+/// What the kernel keeps of a response beyond what is under way (TCP_NOTSENT_LOWAT; it ends at net.ipv4.tcp_wmem, 4
+/// MiB): of a reader that has not shown yet how fast it is; one that takes keeps_up_bytes without stalling is not
+/// limited. Half a chunk: less makes more system calls; this costs 3 to 7% of CPU time with one connection, which is as
+/// much as runs differ, and nothing with 16 (scripts/bench get64).
 inline constexpr std::size_t unsent_bytes_first = 128 * KiB;
 inline constexpr std::size_t keeps_up_bytes = 1 * MiB;
 /// Of a stalled reader: what it takes in this time, within these bounds. The socket asks for more when half of that is
-/// left, so a slow reader's waits are longer than slow_reader_patience, and it counts as slow for the core, too. At least
-/// one piece that is verified for such a reader: each time that the socket takes a part of one, all of it is read and
-/// hashed again. For 10,000 very slow readers this is some 500 MiB, below what makes the kernel frugal on a host of 16 GiB
-/// (net.ipv4.tcp_mem).
+/// left, so a slow reader's waits are longer than slow_reader_patience, and it counts as slow for the core, too. At
+/// least one piece that is verified for such a reader: each time that the socket takes a part of one, all of it is read
+/// and hashed again. For 10,000 very slow readers this is some 500 MiB, below what makes the kernel frugal on a host of
+/// 16 GiB (net.ipv4.tcp_mem).
 inline constexpr milliseconds unsent_time{200};
 inline constexpr std::size_t unsent_bytes_min = 64 * KiB;
 inline constexpr std::size_t unsent_bytes_max = 512 * KiB;
@@ -169,7 +170,8 @@ inline constexpr seconds descriptor_warning_interval{60};
 inline constexpr minutes tcp_keepalive_period{3};
 /// Bursts of new connections; the kernel caps it at net.core.somaxconn. Keepstore.ListenBacklog.
 inline constexpr int listen_backlog = 1024;
-/// While draining, a connection idle this long is closed; a client at work gets "Connection: close" with its next answer.
+/// While draining, a connection idle this long is closed; a client at work gets "Connection: close" with its next
+/// answer.
 inline constexpr seconds drain_idle_grace{1};
 /// After the drain's deadline: time for cancelled requests to unwind before their connections are cut.
 inline constexpr seconds drain_cancel_grace{2};
@@ -251,7 +253,8 @@ inline constexpr seconds net_first_byte_timeout{60};
 inline constexpr seconds net_progress_timeout{30};
 /// How long the body waits for "100 Continue" (RFC 9110 10.1.1 wants a bound; Go's client takes the same).
 inline constexpr seconds net_continue_wait{1};
-/// A server that let this many uploads in a row wait in vain, and took each of them afterwards, is not asked any more ...
+/// A server that let this many uploads in a row wait in vain, and took each of them afterwards, is not asked any more
+/// ...
 inline constexpr unsigned net_continue_silences = 2;
 /// ... for this long: there may be a new version of it, or another proxy before it, by then.
 inline constexpr minutes net_continue_unasked{5};
@@ -278,7 +281,8 @@ inline constexpr std::size_t net_addresses_kept_max = 256;
 /// Addresses tried for one connection.
 inline constexpr std::size_t net_addresses_tried_max = 8;
 /// An address that has not taken the connection by then is raced by the next one, so that one dead address of several
-/// costs this and not the whole connect limit. What RFC 8305 (section 5) recommends; a round trip around the world is less.
+/// costs this and not the whole connect limit. What RFC 8305 (section 5) recommends; a round trip around the world is
+/// less.
 inline constexpr milliseconds net_address_patience{250};
 /// Lookups of different names under way, of one client. They end when the name service lets them, not when nobody waits
 /// any more.
@@ -287,8 +291,8 @@ inline constexpr std::size_t net_lookups_max = 64;
 inline constexpr unsigned net_redirects_max = 10;
 
 // --- S3 protocol --------------------------------------------------------------------------------------------------
-/// Attempts of one call, the first included. Four waits of at most 50, 100, 200 and 400 ms: an outage is answered within
-/// a second, a failed node behind a load balancer is not noticed.
+/// Attempts of one call, the first included. Four waits of at most 50, 100, 200 and 400 ms: an outage is answered
+/// within a second, a failed node behind a load balancer is not noticed.
 inline constexpr unsigned s3_attempts_max = 5;
 inline constexpr milliseconds s3_retry_transient_base{50};
 /// After SlowDown: 0.25, 0.5, 1 and 2 s at most. S3 re-partitions in seconds.
@@ -330,7 +334,8 @@ inline constexpr minutes credentials_renewal_window{5};
 inline constexpr seconds credentials_retry_interval{5};
 /// One fetch, all requests and retries included, whoever waits for it for how long.
 inline constexpr seconds credentials_fetch_timeout{15};
-/// For the end of a fetch that was cancelled because the volume closes. It ends at once, unless a name server is silent.
+/// For the end of a fetch that was cancelled because the volume closes. It ends at once, unless a name server is
+/// silent.
 inline constexpr seconds credentials_stop_wait{2};
 /// Instance metadata is on the same host: it answers at once or not at all.
 inline constexpr seconds metadata_connect_timeout{2};
@@ -351,9 +356,9 @@ inline constexpr seconds s3_call_timeout{15};
 /// Connections of one event loop of a volume. Readers who are slow keep theirs; a request that finds none fails after
 /// s3_call_timeout. The unit allows 65,536 descriptors.
 inline constexpr unsigned s3_volume_connections_max = 1024;
-/// Memory of one volume for blocks that are being fetched, shared by all who read them: one whole block, so that who comes
-/// while a hot block is being read always finds its beginning. It is used up first and then taken from whom it helps least;
-/// a fetch that finds none left goes on with one piece at a time beyond it.
+/// Memory of one volume for blocks that are being fetched, shared by all who read them: one whole block, so that who
+/// comes while a hot block is being read always finds its beginning. It is used up first and then taken from whom it
+/// helps least; a fetch that finds none left goes on with one piece at a time beyond it.
 inline constexpr std::size_t s3_fetch_memory_bytes = block_size_bytes_max;
 /// How far a fetch runs ahead of its fastest reader, who hashes and sends up to 8 MiB at a time: what comes meanwhile.
 inline constexpr std::size_t s3_read_ahead_bytes = 4 * MiB;
@@ -365,27 +370,30 @@ inline constexpr std::size_t s3_skip_bytes_max = 1 * MiB;
 inline constexpr std::size_t s3_range_bytes_min = 1 * MiB;
 /// Parts of uploads: the smallest that S3 takes.
 inline constexpr std::size_t s3_part_bytes = 5 * MiB;
-/// Uploads of unknown length at a time, with a part in memory each (40 MiB per volume). Keep clients announce the length of
-/// what they send.
+/// Uploads of unknown length at a time, with a part in memory each (40 MiB per volume). Keep clients announce the
+/// length of what they send.
 inline constexpr unsigned s3_unsized_uploads_max = 8;
 /// Blocks of less go to S3, and come from it, by one request in any case.
 inline constexpr std::size_t s3_parallel_block_bytes_min = 16 * MiB;
-/// Parts of larger ones that one volume has in memory to send them side by side (60 MiB), those that are being filled included. Shared by all such blocks.
+/// Parts of larger ones that one volume has in memory to send them side by side (60 MiB), those that are being filled
+/// included. Shared by all such blocks.
 inline constexpr unsigned s3_parallel_part_buffers = 12;
-/// While no more large blocks than these are on their way to S3 they may go in parts. More fill the line with a request each.
+/// While no more large blocks than these are on their way to S3 they may go in parts. More fill the line with a request
+/// each.
 inline constexpr unsigned s3_parallel_uploads_max = 4;
 /// Ranges of a block that are fetched side by side. A part takes less than 0.1 s at what Amazon gives a connection.
 inline constexpr std::size_t s3_parallel_range_bytes = 4 * MiB;
-/// Such ranges that one volume has in memory beside s3_fetch_memory_bytes (64 MiB; those of readers who left are a moment
-/// longer there). Shared by all such blocks.
+/// Such ranges that one volume has in memory beside s3_fetch_memory_bytes (64 MiB; those of readers who left are a
+/// moment longer there). Shared by all such blocks.
 inline constexpr unsigned s3_parallel_range_buffers = 16;
-/// No more than so many are asked for beside the first one, before so many have been received in order: more than what is
-/// read ahead of somebody who leaves after the first bytes.
+/// No more than so many are asked for beside the first one, before so many have been received in order: more than what
+/// is read ahead of somebody who leaves after the first bytes.
 inline constexpr std::size_t s3_parallel_ranges_at_first = 4;
 inline constexpr std::size_t s3_parallel_ranges_read_first = 2;
 /// While no more large blocks than these are on their way from S3 they may come in ranges. More fill the line.
 inline constexpr unsigned s3_parallel_downloads_max = 8;
-/// Bytes per second of all that are on their way above which parts are not even tried. Amazon gives a connection some 50 MB/s.
+/// Bytes per second of all that are on their way above which parts are not even tried. Amazon gives a connection some
+/// 50 MB/s.
 inline constexpr double s3_whole_rate_enough = 200e6;
 /// Parts must be so much faster to be worth their requests, a copy of each byte, and, when sent, its second MD5.
 inline constexpr double s3_parallel_gain_min = 1.25;
@@ -410,16 +418,17 @@ inline constexpr milliseconds s3_silence_max{1500};
 /// Period and limit of quick probes. Together below 2 s, within which the end of an outage must be noticed.
 inline constexpr milliseconds s3_probe_interval{400};
 inline constexpr milliseconds s3_probe_timeout{1500};
-/// Quick probes that must pass their limit in a row before that is an outage: with the silence before them 5 s without any
-/// sign of life. One alone is a lost packet, or a server at work.
+/// Quick probes that must pass their limit in a row before that is an outage: with the silence before them 5 s without
+/// any sign of life. One alone is a lost packet, or a server at work.
 inline constexpr unsigned s3_probe_timeouts_min = 2;
-/// The limit of the patient probe beside them, which finds that a service is slow and not dead. Name servers are given 5 s
-/// each and there may be three; a listing of a bucket with many deletions, or of one that is being recovered, takes as long.
+/// The limit of the patient probe beside them, which finds that a service is slow and not dead. Name servers are given
+/// 5 s each and there may be three; a listing of a bucket with many deletions, or of one that is being recovered, takes
+/// as long.
 inline constexpr seconds s3_patient_probe_timeout{30};
 /// Where the bucket or the keys are wrong nothing changes soon.
 inline constexpr seconds s3_refused_probe_interval{5};
-/// The probe of an operator (probe-s3): a good bucket takes a second. And what its test objects may take to be removed when
-/// time is over.
+/// The probe of an operator (probe-s3): a good bucket takes a second. And what its test objects may take to be removed
+/// when time is over.
 inline constexpr seconds s3_probe_command_timeout{60};
 inline constexpr seconds s3_probe_cleanup{5};
 /// Waypoints of a 64 MiB block are 1.4 KiB in base64; S3 takes 2 KiB of user metadata.
@@ -432,11 +441,11 @@ inline constexpr unsigned scrub_lane_checks = 2;
 /// Memory of one volume's scrub, beside the budget, so that it never takes from requests.
 inline constexpr std::size_t scrub_pool_bytes = 8 * MiB;
 static_assert(scrub_lanes * scrub_lane_checks * chunk_size_bytes <= scrub_pool_bytes);
-/// Small blocks that a scrub reads before it hashes them side by side, if they fit scrub_lanes chunks: enough for the lanes
-/// of two workers several times over, so that few are empty at the end.
+/// Small blocks that a scrub reads before it hashes them side by side, if they fit scrub_lanes chunks: enough for the
+/// lanes of two workers several times over, so that few are empty at the end.
 inline constexpr std::size_t scrub_batch_blocks = 256;
-/// Of these, what one call reads, one after the other: enough that the trip to a thread and back is noise, little enough
-/// that a spinning disk gives it in a fifth of a second.
+/// Of these, what one call reads, one after the other: enough that the trip to a thread and back is noise, little
+/// enough that a spinning disk gives it in a fifth of a second.
 inline constexpr std::size_t scrub_call_blocks = 16;
 inline constexpr std::size_t scrub_call_bytes = 2 * chunk_size_bytes;
 /// Batches that are listed before they are checked, so that the listing goes on while others are read.
@@ -448,8 +457,8 @@ static_assert(scrub_reads_max * 3 <= volume_threads_max);
 inline constexpr unsigned scrub_blocks_max = scrub_reads_max;
 /// Steps of a pass, after each of which it can go on later: the folders of a Directory volume.
 inline constexpr unsigned scrub_steps = 4096;
-/// Keepstore.ScrubRate, bytes per second and volume: a third of what one spinning disk can read, so that requests find it
-/// mostly free; 10 TB take less than two days.
+/// Keepstore.ScrubRate, bytes per second and volume: a third of what one spinning disk can read, so that requests find
+/// it mostly free; 10 TB take less than two days.
 inline constexpr std::size_t scrub_rate_default = 64 * MiB;
 /// What the rate allows at once after a pause.
 inline constexpr milliseconds scrub_burst{100};
@@ -486,16 +495,17 @@ inline constexpr minutes pull_item_timeout{15};
 /// A server that sends nothing for so long is left for the next one. A keepstore that hashes 64 MiB from a cold disk
 /// before its first byte needs two or three seconds.
 inline constexpr seconds pull_silence_max{20};
-/// A server that sends slower than this, averaged over such a window of waiting for it, is left, too: dripping bytes, it
-/// would hold a worker for pull_attempt_timeout. 64 MiB at this rate would not come within that time anyway; four times
-/// what clients must reach (transfer_rate_bytes_min), since servers are near and well connected.
+/// A server that sends slower than this, averaged over such a window of waiting for it, is left, too: dripping bytes,
+/// it would hold a worker for pull_attempt_timeout. 64 MiB at this rate would not come within that time anyway; four
+/// times what clients must reach (transfer_rate_bytes_min), since servers are near and well connected.
 inline constexpr std::size_t pull_rate_bytes_min = 64 * KiB;
 inline constexpr seconds pull_rate_window{20};
 /// Memory of each pull worker, beside the budget of requests: what is being hashed and what is being written.
 inline constexpr std::size_t pull_memory_bytes = 4 * MiB;
 inline constexpr std::size_t pull_queue_bytes = 1 * MiB;
 static_assert(2 * pull_queue_bytes + 2 * chunk_size_bytes <= pull_memory_bytes);
-/// The list of a remote cluster's keep services: kept this long, fetched again this long after a failure (contract 7.3).
+/// The list of a remote cluster's keep services: kept this long, fetched again this long after a failure
+/// (contract 7.3).
 inline constexpr minutes remote_services_lifetime{5};
 inline constexpr seconds remote_services_retry_after{3};
 /// An older list is served while a new one is fetched, up to this age; then readers wait for the new one. Services move

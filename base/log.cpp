@@ -146,13 +146,20 @@ writer& get_writer() {
 
 std::string_view name(level l) {
     switch (l) {
-        case level::trace: return "trace";
-        case level::debug: return "debug";
-        case level::info: return "info";
-        case level::warning: return "warning";
-        case level::error: return "error";
-        case level::fatal: return "fatal";
-        case level::panic: return "panic";
+        case level::trace:
+            return "trace";
+        case level::debug:
+            return "debug";
+        case level::info:
+            return "info";
+        case level::warning:
+            return "warning";
+        case level::error:
+            return "error";
+        case level::fatal:
+            return "fatal";
+        case level::panic:
+            return "panic";
     }
     return "info";
 }
@@ -258,10 +265,14 @@ std::size_t utf8_length(std::string_view text, std::size_t i) {
     const auto byte = [&](std::size_t k) { return static_cast<unsigned char>(text[k]); };
     const unsigned first = byte(i);
     std::size_t length = 0;
-    if (first >= 0xc2 && first <= 0xdf) length = 2;
-    else if (first >= 0xe0 && first <= 0xef) length = 3;
-    else if (first >= 0xf0 && first <= 0xf4) length = 4;
-    else return 0;
+    if (first >= 0xc2 && first <= 0xdf)
+        length = 2;
+    else if (first >= 0xe0 && first <= 0xef)
+        length = 3;
+    else if (first >= 0xf0 && first <= 0xf4)
+        length = 4;
+    else
+        return 0;
     if (i + length > text.size()) return 0;
     for (std::size_t k = 1; k < length; ++k)
         if ((byte(i + k) & 0xc0) != 0x80) return 0;
@@ -292,7 +303,9 @@ void configure(const options& o) {
     threshold = o.threshold;
 }
 
-bool enabled(level l) noexcept { return l >= threshold.load(std::memory_order_relaxed); }
+bool enabled(level l) noexcept {
+    return l >= threshold.load(std::memory_order_relaxed);
+}
 
 void write(level l, std::string_view message, std::initializer_list<field> fields) {
     if (enabled(l)) write_fields(l, message, {fields.begin(), fields.size()});
@@ -302,9 +315,13 @@ void write(level l, std::string_view message, std::span<const field> fields) {
     if (enabled(l)) write_fields(l, message, fields);
 }
 
-void flush() { get_writer().sink->drain(); }
+void flush() {
+    get_writer().sink->drain();
+}
 
-std::uint64_t dropped_lines() noexcept { return get_writer().sink->dropped(); }
+std::uint64_t dropped_lines() noexcept {
+    return get_writer().sink->dropped();
+}
 
 void append_json_escaped(std::string& out, std::string_view text) {
     std::size_t plain_from = 0;
@@ -321,11 +338,21 @@ void append_json_escaped(std::string& out, std::string_view text) {
         }
         out.append(text, plain_from, i - plain_from);
         switch (c) {
-            case '"': out += "\\\""; break;
-            case '\\': out += "\\\\"; break;
-            case '\n': out += "\\n"; break;
-            case '\r': out += "\\r"; break;
-            case '\t': out += "\\t"; break;
+            case '"':
+                out += "\\\"";
+                break;
+            case '\\':
+                out += "\\\\";
+                break;
+            case '\n':
+                out += "\\n";
+                break;
+            case '\r':
+                out += "\\r";
+                break;
+            case '\t':
+                out += "\\t";
+                break;
             default:
                 if (c >= 0x80) {
                     out += "\\ufffd";
@@ -350,7 +377,8 @@ std::string redact_target(std::string_view target) {
         const bool plain = path[i] == '+';
         const bool encoded = path.substr(i, 3) == "%2b" || path.substr(i, 3) == "%2B";
         const std::size_t mark = plain ? 1 : encoded ? 3 : 0;
-        if (mark && i + mark < path.size() && (path[i + mark] == 'A' || path[i + mark] == 'R' || path[i + mark] == '%')) {
+        if (mark && i + mark < path.size() &&
+            (path[i + mark] == 'A' || path[i + mark] == 'R' || path[i + mark] == '%')) {
             out += path.substr(i, mark);
             out += path[i + mark] == '%' ? 'A' : path[i + mark];
             out += "***";

@@ -1,6 +1,7 @@
 /// Structured logging: one line per event with a message and typed fields, as JSON (one object per line) or text.
-/// Field names and time formats follow contract 2.3. Lines go to stderr through a bounded queue and one writer thread, so
-/// that a slow terminal or journal never blocks an event loop; when the queue is full new lines are dropped and counted.
+/// Field names and time formats follow contract 2.3. Lines go to stderr through a bounded queue and one writer thread,
+/// so that a slow terminal or journal never blocks an event loop; when the queue is full new lines are dropped and
+/// counted.
 ///
 /// No token and no signature may be passed to a log call; `redact_target` cleans request targets.
 /// Safe to call from any thread.
@@ -54,10 +55,18 @@ void configure(const options&);
 void write(level, std::string_view message, std::initializer_list<field> fields = {});
 void write(level, std::string_view message, std::span<const field> fields);
 
-inline void debug(std::string_view m, std::initializer_list<field> f = {}) { write(level::debug, m, f); }
-inline void info(std::string_view m, std::initializer_list<field> f = {}) { write(level::info, m, f); }
-inline void warning(std::string_view m, std::initializer_list<field> f = {}) { write(level::warning, m, f); }
-inline void error(std::string_view m, std::initializer_list<field> f = {}) { write(level::error, m, f); }
+inline void debug(std::string_view m, std::initializer_list<field> f = {}) {
+    write(level::debug, m, f);
+}
+inline void info(std::string_view m, std::initializer_list<field> f = {}) {
+    write(level::info, m, f);
+}
+inline void warning(std::string_view m, std::initializer_list<field> f = {}) {
+    write(level::warning, m, f);
+}
+inline void error(std::string_view m, std::initializer_list<field> f = {}) {
+    write(level::error, m, f);
+}
 
 /// Waits until everything logged so far has been written. Call before the process exits.
 void flush();

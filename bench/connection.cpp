@@ -52,10 +52,7 @@ int receive_buffer_for(double rate) {
 }  // namespace
 
 connection::connection(worker& owner, role purpose, double bytes_per_second)
-    : worker_(owner),
-      purpose_(purpose),
-      rate_(bytes_per_second),
-      hash_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {}
+    : worker_(owner), purpose_(purpose), rate_(bytes_per_second), hash_(EVP_MD_CTX_new(), &EVP_MD_CTX_free) {}
 
 connection::~connection() {
     close();
@@ -100,8 +97,8 @@ void connection::on_timer(steady::time_point now) {
     if (state_ == state::pausing) {
         begin(now);
     } else if (paced()) {
-        const double elapsed = std::max(
-            0.0, std::chrono::duration<double>(now - std::max(last_tick_, held_until_)).count());
+        const double elapsed =
+            std::max(0.0, std::chrono::duration<double>(now - std::max(last_tick_, held_until_)).count());
         budget_ = std::min(budget_ + rate_ * elapsed, std::max(1.0, rate_ * budget_seconds_max));
     }
     last_tick_ = now;
@@ -115,8 +112,7 @@ void connection::on_timer(steady::time_point now) {
 void connection::start(steady::time_point now) {
     last_tick_ = now;
     // Thousands of connections must not begin at the same moment, nor tick at the same one.
-    const auto ramp = seconds_to_ns(
-        std::max(worker_.control().options.ramp_seconds, paced() ? tick_seconds_min : 0.0));
+    const auto ramp = seconds_to_ns(std::max(worker_.control().options.ramp_seconds, paced() ? tick_seconds_min : 0.0));
     if (ramp.count() > 0) {
         state_ = state::pausing;
         worker_.wake_at(this, now + ramp * static_cast<int>(worker_.random() % 1000) / 1000);
@@ -159,8 +155,7 @@ bool connection::choose_operation() {
     } else if (options.range_bytes > 0 && is_client()) {
         expected_bytes_ = std::min(options.range_bytes, target_.size);
         first_offset_ = worker_.random() % (target_.size - expected_bytes_ + 1);
-        request_ = control.format.get_range(target_.locator, first_offset_,
-                                            first_offset_ + expected_bytes_ - 1);
+        request_ = control.format.get_range(target_.locator, first_offset_, first_offset_ + expected_bytes_ - 1);
     } else {
         expected_bytes_ = target_.size;
         first_offset_ = 0;
@@ -211,8 +206,7 @@ void connection::finish(const std::string& failure, steady::time_point now) {
         auto& stats = window->of(group);
         if (failure.empty()) {
             ++stats.good;
-            auto& latency = stats.by_size[static_cast<std::size_t>(
-                class_of(put_ ? target_.size : expected_bytes_))];
+            auto& latency = stats.by_size[static_cast<std::size_t>(class_of(put_ ? target_.size : expected_bytes_))];
             latency.whole.record(now - started_);
             latency.first_byte.record(first_byte_ - started_);
         } else {
@@ -227,8 +221,7 @@ void connection::finish(const std::string& failure, steady::time_point now) {
             // The reply is the locator, signed if the server signs; another server's empty reply
             // leaves hash and size.
             auto line = body_text_.substr(0, body_text_.find_first_of("\r\n"));
-            if (!line.starts_with(content_.md5))
-                line = content_.md5 + '+' + std::to_string(target_.size);
+            if (!line.starts_with(content_.md5)) line = content_.md5 + '+' + std::to_string(target_.size);
             auto stored = target_;
             stored.locator = std::move(line);
             const std::lock_guard lock(control.collected_mutex);
@@ -391,8 +384,7 @@ connection::step connection::read_head(steady::time_point now) {
     }
     if (got == 0) {
         must_close_ = true;
-        finish(fresh_ || !head_text_.empty() ? "closed without a reply" : "closed (kept alive)",
-               now);
+        finish(fresh_ || !head_text_.empty() ? "closed without a reply" : "closed (kept alive)", now);
         return step::again;
     }
     if (head_text_.empty()) first_byte_ = now;
@@ -413,8 +405,7 @@ connection::step connection::read_head(steady::time_point now) {
     fresh_ = false;
     if (state_ == state::sending) must_close_ = true;
     state_ = state::reading_body;
-    const auto rest =
-        std::min<std::uint64_t>(head_text_.size() - head_.head_bytes, *head_.content_length);
+    const auto rest = std::min<std::uint64_t>(head_text_.size() - head_.head_bytes, *head_.content_length);
     take_body(head_text_.data() + head_.head_bytes, static_cast<std::size_t>(rest));
     if (body_received_ == *head_.content_length) body_complete(now);
     return step::again;
@@ -423,10 +414,8 @@ connection::step connection::read_head(steady::time_point now) {
 void connection::take_body(const char* data, std::size_t size) {
     const bool good_get = !put_ && head_.status / 100 == 2;
     if (!good_get) {
-        body_text_.append(data, std::min(size, body_text_bytes_max - std::min(body_text_bytes_max,
-                                                                              body_text_.size())));
-    } else if (worker_.control().options.body == body_use::verify && is_client() &&
-               data != nullptr) {
+        body_text_.append(data, std::min(size, body_text_bytes_max - std::min(body_text_bytes_max, body_text_.size())));
+    } else if (worker_.control().options.body == body_use::verify && is_client() && data != nullptr) {
         if (hashing_) {
             EVP_DigestUpdate(hash_.get(), data, size);
         } else {
@@ -434,8 +423,7 @@ void connection::take_body(const char* data, std::size_t size) {
             for (std::size_t done = 0; done < size && !content_differs_;) {
                 const auto expected = worker_.control().content.bytes(content_, offset);
                 const auto now_bytes = std::min(expected.size(), size - done);
-                content_differs_ =
-                    now_bytes == 0 || std::memcmp(expected.data(), data + done, now_bytes) != 0;
+                content_differs_ = now_bytes == 0 || std::memcmp(expected.data(), data + done, now_bytes) != 0;
                 done += now_bytes;
                 offset += now_bytes;
             }
@@ -447,8 +435,8 @@ void connection::take_body(const char* data, std::size_t size) {
 
 connection::step connection::read_body(steady::time_point now) {
     const auto left = static_cast<std::size_t>(*head_.content_length - body_received_);
-    const bool discard = !put_ && head_.status / 100 == 2 &&
-                         (worker_.control().options.body == body_use::discard || !is_client());
+    const bool discard =
+        !put_ && head_.status / 100 == 2 && (worker_.control().options.body == body_use::discard || !is_client());
     auto& scratch = worker_.scratch();
     auto most = std::min(left, discard ? discard_step_bytes : scratch.size());
     if (!put_) most = allowed(most);

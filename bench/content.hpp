@@ -25,9 +25,7 @@ struct block {
     std::array<std::byte, tail_bytes> tail{};
     std::string md5;  ///< 32 hex digits
 
-    [[nodiscard]] std::uint64_t base_bytes() const {
-        return size > tail_bytes ? size - tail_bytes : 0;
-    }
+    [[nodiscard]] std::uint64_t base_bytes() const { return size > tail_bytes ? size - tail_bytes : 0; }
     [[nodiscard]] std::span<const std::byte> tail_part() const {
         return std::span(tail).first(static_cast<std::size_t>(size - base_bytes()));
     }

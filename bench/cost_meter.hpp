@@ -20,26 +20,17 @@ struct cost {
     double wall_seconds = 0;
     double cpu_seconds = 0;
 
-    [[nodiscard]] double cpu_seconds_per_gib() const {
-        return bytes > 0 ? cpu_seconds * (1UL << 30) / bytes : 0;
-    }
-    [[nodiscard]] double mb_per_second() const {
-        return wall_seconds > 0 ? bytes / 1e6 / wall_seconds : 0;
-    }
-    [[nodiscard]] double operations_per_second() const {
-        return wall_seconds > 0 ? operations / wall_seconds : 0;
-    }
-    [[nodiscard]] double cpu_us_per_operation() const {
-        return operations > 0 ? cpu_seconds * 1e6 / operations : 0;
-    }
+    [[nodiscard]] double cpu_seconds_per_gib() const { return bytes > 0 ? cpu_seconds * (1UL << 30) / bytes : 0; }
+    [[nodiscard]] double mb_per_second() const { return wall_seconds > 0 ? bytes / 1e6 / wall_seconds : 0; }
+    [[nodiscard]] double operations_per_second() const { return wall_seconds > 0 ? operations / wall_seconds : 0; }
+    [[nodiscard]] double cpu_us_per_operation() const { return operations > 0 ? cpu_seconds * 1e6 / operations : 0; }
 };
 
 /// CPU time is taken of the calling thread (CLOCK_THREAD_CPUTIME_ID) or of all threads
 /// (CLOCK_PROCESS_CPUTIME_ID).
 class cost_meter {
   public:
-    explicit cost_meter(clockid_t clock)
-        : clock_(clock), wall_(now(CLOCK_MONOTONIC)), cpu_(now(clock)) {}
+    explicit cost_meter(clockid_t clock) : clock_(clock), wall_(now(CLOCK_MONOTONIC)), cpu_(now(clock)) {}
 
     [[nodiscard]] double wall_seconds() const { return now(CLOCK_MONOTONIC) - wall_; }
     [[nodiscard]] cost finish(double bytes, double operations = 0) const {

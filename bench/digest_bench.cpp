@@ -11,10 +11,10 @@
 #include "digest/md5_lanes.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <chrono>
@@ -69,8 +69,8 @@ double best_rate(double seconds, Step step) {
     return best;
 }
 
-double kernel_rate(const digest::md5_kernel& kernel, const std::vector<const_slice>& buffers,
-                   std::size_t streams, double seconds) {
+double kernel_rate(const digest::md5_kernel& kernel, const std::vector<const_slice>& buffers, std::size_t streams,
+                   double seconds) {
     std::vector<digest::md5_state> states(streams);
     std::vector<digest::md5_lane> lanes(streams);
     return best_rate(seconds, [&] {
@@ -80,8 +80,7 @@ double kernel_rate(const digest::md5_kernel& kernel, const std::vector<const_sli
                 for (std::size_t i = 0; i < count; ++i) {
                     lanes[i] = {&states[first + i], buffers[first + i].bytes.data() + at};
                 }
-                kernel.compress(std::span(lanes).first(count),
-                                pass_bytes / digest::md5_block_bytes);
+                kernel.compress(std::span(lanes).first(count), pass_bytes / digest::md5_block_bytes);
             }
         }
         return buffer_bytes * streams;
@@ -96,8 +95,7 @@ double openssl_rate(const const_slice& buffer, double seconds) {
     });
 }
 
-awaitable<void> feed(digest::engine& engine, const_slice buffer, steady::time_point until,
-                     std::uint64_t& bytes) {
+awaitable<void> feed(digest::engine& engine, const_slice buffer, steady::time_point until, std::uint64_t& bytes) {
     digest::md5_stream stream(engine, {});
     while (steady::now() < until) {
         for (std::size_t at = 0; at < buffer.size(); at += 256 * KiB) {
@@ -116,15 +114,14 @@ struct engine_figures {
     std::uint64_t wakeups = 0;
 };
 
-engine_figures engine_run(unsigned threads, const std::vector<const_slice>& buffers,
-                          std::size_t streams, double seconds) {
+engine_figures engine_run(unsigned threads, const std::vector<const_slice>& buffers, std::size_t streams,
+                          double seconds) {
     asio::io_context context(1);  // Before the engine, whose workers post to it.
     digest::engine engine(threads);
     std::uint64_t bytes = 0;
     const auto begin = steady::now();
     const double cpu_begin = cpu_seconds(CLOCK_PROCESS_CPUTIME_ID);
-    const auto until = begin + std::chrono::duration_cast<steady::duration>(
-                                   std::chrono::duration<double>(seconds));
+    const auto until = begin + std::chrono::duration_cast<steady::duration>(std::chrono::duration<double>(seconds));
     for (std::size_t i = 0; i < streams; ++i) {
         asio::co_spawn(context, feed(engine, buffers[i], until, bytes), asio::detached);
     }

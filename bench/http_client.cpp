@@ -101,8 +101,7 @@ head_state parse_response_head(std::string_view text, response_head& head) {
 }
 
 request_format::request_format(const server_address& server, std::string_view token)
-    : folder_(server.folder),
-      common_(fmt::format(" HTTP/1.1\r\nHost: {}\r\n", server.host_header)) {
+    : folder_(server.folder), common_(fmt::format(" HTTP/1.1\r\nHost: {}\r\n", server.host_header)) {
     if (!token.empty()) common_ += fmt::format("Authorization: Bearer {}\r\n", token);
 }
 
@@ -115,19 +114,17 @@ std::string request_format::get(std::string_view block) const {
     return fmt::format("GET {}{}\r\n", target(block), common_);
 }
 
-std::string request_format::get_range(std::string_view block, std::uint64_t first,
-                                      std::uint64_t last) const {
+std::string request_format::get_range(std::string_view block, std::uint64_t first, std::uint64_t last) const {
     return fmt::format("GET {}{}Range: bytes={}-{}\r\n\r\n", target(block), common_, first, last);
 }
 
 std::string request_format::put(std::string_view block, std::uint64_t content_length) const {
-    return fmt::format("PUT {}{}Content-Length: {}\r\n\r\n", target(block), common_,
-                       content_length);
+    return fmt::format("PUT {}{}Content-Length: {}\r\n\r\n", target(block), common_, content_length);
 }
 
 bool set_congestion(int fd, const std::string& name) {
-    if (name.empty() || ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(),
-                                     static_cast<socklen_t>(name.size())) == 0) {
+    if (name.empty() ||
+        ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size())) == 0) {
         return true;
     }
     // Who is not root may choose only among net.ipv4.tcp_allowed_congestion_control. Then both sides
@@ -158,8 +155,7 @@ int connect_socket(const server_address& server, const socket_options& options) 
     const int on = 1;
     ::setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
     if (options.receive_buffer_bytes > 0) {
-        ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &options.receive_buffer_bytes,
-                     sizeof options.receive_buffer_bytes);
+        ::setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &options.receive_buffer_bytes, sizeof options.receive_buffer_bytes);
     }
     sockaddr address{};
     std::memcpy(&address, &server.socket, sizeof server.socket);

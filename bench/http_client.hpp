@@ -46,8 +46,7 @@ class request_format {
     // `block`: a locator or a hash.
     [[nodiscard]] std::string get(std::string_view block) const;
     /// First and last byte, both included.
-    [[nodiscard]] std::string get_range(std::string_view block, std::uint64_t first,
-                                        std::uint64_t last) const;
+    [[nodiscard]] std::string get_range(std::string_view block, std::uint64_t first, std::uint64_t last) const;
     [[nodiscard]] std::string put(std::string_view block, std::uint64_t content_length) const;
 
   private:

@@ -38,8 +38,7 @@ std::vector<stored_block> read_locators(const std::string& path) {
         const auto plus = line.find('+');
         stored_block stored{.locator = line};
         if (plus == std::string::npos ||
-            std::from_chars(line.data() + plus + 1, line.data() + line.size(), stored.size).ec !=
-                std::errc{}) {
+            std::from_chars(line.data() + plus + 1, line.data() + line.size(), stored.size).ec != std::errc{}) {
             throw std::invalid_argument("a locator needs a size: " + line);
         }
         blocks.push_back(std::move(stored));
@@ -72,16 +71,14 @@ load_options preparation(const load_options& options, load_mode mode, std::uint6
 
 void require_success(const load_result& result, std::uint64_t wanted, const char* what) {
     const auto& stats = result.windows.front().stats;
-    const auto& group =
-        stats.of(role::writer).good > 0 ? stats.of(role::writer) : stats.of(role::reader);
+    const auto& group = stats.of(role::writer).good > 0 ? stats.of(role::writer) : stats.of(role::reader);
     if (group.good >= wanted) return;
     std::string why;
     for (const auto& part : stats.groups) {
         for (const auto& [cause, times] : part.failures)
             why += fmt::format(" {} x {} {}", times, cause, part.failure_example);
     }
-    throw std::runtime_error(
-        fmt::format("{}: {} of {} succeeded;{}", what, group.good, wanted, why));
+    throw std::runtime_error(fmt::format("{}: {} of {} succeeded;{}", what, group.good, wanted, why));
 }
 
 int run(const load_options& options) {
@@ -91,8 +88,7 @@ int run(const load_options& options) {
     const content_source content(options.seed, sizes);
     std::atomic<std::uint64_t> next_number{0};
 
-    auto catalog = options.locators_file.empty() ? std::vector<stored_block>{}
-                                                 : read_locators(options.locators_file);
+    auto catalog = options.locators_file.empty() ? std::vector<stored_block>{} : read_locators(options.locators_file);
     if (options.preload > 0) {
         const auto quiet = preparation(options, load_mode::put, options.preload);
         const auto nothing = std::vector<stored_block>{};
@@ -114,12 +110,10 @@ int run(const load_options& options) {
         catalog.insert(catalog.end(), control.collected.begin(), control.collected.end());
         write_locators(options.save_locators_file, catalog);
     }
-    const auto text =
-        options.json ? report_json(options, result) + "\n" : report_text(options, result);
+    const auto text = options.json ? report_json(options, result) + "\n" : report_text(options, result);
     std::fwrite(text.data(), 1, text.size(), stdout);
     for (const auto& window : result.windows) {
-        if (window.stats.of(role::reader).failed() + window.stats.of(role::writer).failed() > 0)
-            return 1;
+        if (window.stats.of(role::reader).failed() + window.stats.of(role::writer).failed() > 0) return 1;
     }
     return 0;
 }

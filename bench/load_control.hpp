@@ -26,8 +26,8 @@ struct stored_block {
 };
 
 struct load_control {
-    load_control(const load_options& chosen, const content_source& source,
-                 const std::vector<stored_block>& blocks, std::atomic<std::uint64_t>& numbers)
+    load_control(const load_options& chosen, const content_source& source, const std::vector<stored_block>& blocks,
+                 std::atomic<std::uint64_t>& numbers)
         : options(chosen),
           content(source),
           catalog(blocks),
@@ -38,8 +38,7 @@ struct load_control {
     const load_options& options;
     const content_source& content;
     const std::vector<stored_block>& catalog;
-    std::atomic<std::uint64_t>&
-        next_number;  ///< of the content source; shared by all runs of the process
+    std::atomic<std::uint64_t>& next_number;  ///< of the content source; shared by all runs of the process
     const request_format format;
 
     std::atomic<std::uint64_t> next_read{0};

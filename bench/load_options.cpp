@@ -84,34 +84,25 @@ std::vector<option> options_for(load_options& o) {
         {"--count", "N", "this many operations instead of a time", integer(o.count)},
         {"--time-limit", "S", "end of a run by count (default 600)", real(o.time_limit_seconds)},
         {"--rate", "B", "bytes/s of each connection (default unlimited)", real(o.rate)},
-        {"--hold", "S", "with --rate: after each request's head move nothing for this long",
-         real(o.hold_seconds)},
-        {"--ramp", "S", "connections begin spread over this time (default at once)",
-         real(o.ramp_seconds)},
+        {"--hold", "S", "with --rate: after each request's head move nothing for this long", real(o.hold_seconds)},
+        {"--ramp", "S", "connections begin spread over this time (default at once)", real(o.ramp_seconds)},
         {"--range", "B", "GET a random range of this length", integer(o.range_bytes)},
-        {"--body", "USE", "discard (default), copy or verify",
-         [&](const auto& t) { o.body = parse_body(t); }},
-        {"--timeout", "S", "an operation fails after this (default 300)",
-         real(o.operation_timeout_seconds)},
+        {"--body", "USE", "discard (default), copy or verify", [&](const auto& t) { o.body = parse_body(t); }},
+        {"--timeout", "S", "an operation fails after this (default 300)", real(o.operation_timeout_seconds)},
         {"--slow-readers", "N", "connections that read at --slow-rate", integer(o.slow_readers)},
-        {"--slow-writers", "N", "connections that send a body at --slow-rate",
-         integer(o.slow_writers)},
-        {"--slow-headers", "N", "connections that send even the head at --slow-rate",
-         integer(o.slow_headers)},
+        {"--slow-writers", "N", "connections that send a body at --slow-rate", integer(o.slow_writers)},
+        {"--slow-headers", "N", "connections that send even the head at --slow-rate", integer(o.slow_headers)},
         {"--slow-rate", "B", "bytes/s of each of those (default 1)", real(o.slow_rate)},
-        {"--slow-size", "B", "block size that slow writers announce (default 64m)",
-         integer(o.slow_size)},
+        {"--slow-size", "B", "block size that slow writers announce (default 64m)", integer(o.slow_size)},
         {"--idle", "N", "idle keep-alive connections", integer(o.idle)},
         {"--settle", "S", "time for these to get going (default 2)", real(o.settle_seconds)},
         {"--compare-alone", "", "first measure a window without them", flag(o.compare_alone)},
         {"--preload", "N", "write N blocks first, to be read", integer(o.preload)},
         {"--warm-reads", "", "read each of those once first", flag(o.warm_reads)},
         {"--locators", "FILE", "locators to read, one a line", string(o.locators_file)},
-        {"--save-locators", "FILE", "write the locators of all new blocks",
-         string(o.save_locators_file)},
+        {"--save-locators", "FILE", "write the locators of all new blocks", string(o.save_locators_file)},
         {"--seed", "N", "seed of the content (default random)", integer(o.seed)},
-        {"--congestion", "NAME", "TCP congestion control of our sockets (default cubic)",
-         string(o.socket.congestion)},
+        {"--congestion", "NAME", "TCP congestion control of our sockets (default cubic)", string(o.socket.congestion)},
         {"--receive-buffer", "B", "SO_RCVBUF (default: the system's, or small when slow)",
          integer(o.socket.receive_buffer_bytes)},
         {"--server-pid", "PID,PID", "report CPU and memory of these processes, summed",
@@ -123,22 +114,19 @@ std::vector<option> options_for(load_options& o) {
 
 void check(const load_options& o) {
     if (o.server.socket.sin_port == 0) throw std::invalid_argument("--url is missing");
-    if (o.connections == 0 || o.threads == 0)
-        throw std::invalid_argument("connections and threads must be > 0");
+    if (o.connections == 0 || o.threads == 0) throw std::invalid_argument("connections and threads must be > 0");
     if (o.get_percent > 100) throw std::invalid_argument("--get-percent must be at most 100");
     const bool needs_blocks = o.mode != load_mode::put || o.slow_readers > 0;
     if (needs_blocks && o.preload == 0 && o.locators_file.empty()) {
         throw std::invalid_argument("reading needs --preload or --locators");
     }
     if (o.mode == load_mode::reput && !o.locators_file.empty()) {
-        throw std::invalid_argument(
-            "reput needs --preload: the content of --locators is not known");
+        throw std::invalid_argument("reput needs --preload: the content of --locators is not known");
     }
     if (o.body == body_use::verify && o.range_bytes > 0 && !o.locators_file.empty()) {
         throw std::invalid_argument("a range of a block with unknown content cannot be verified");
     }
-    if (o.compare_alone && o.count > 0)
-        throw std::invalid_argument("--compare-alone is for runs by time");
+    if (o.compare_alone && o.count > 0) throw std::invalid_argument("--compare-alone is for runs by time");
     if (o.hold_seconds > 0 && o.rate <= 0) throw std::invalid_argument("--hold needs --rate");
     if (o.has_slow() && o.slow_rate <= 0) throw std::invalid_argument("--slow-rate must be > 0");
 }
@@ -176,8 +164,7 @@ load_options parse_load_options(int argc, char** argv) {
 }
 
 std::string load_help() {
-    std::string text =
-        "keepstore_load: HTTP load for a block store, with what it costs the server\n\n";
+    std::string text = "keepstore_load: HTTP load for a block store, with what it costs the server\n\n";
     load_options unused;
     for (const auto& o : options_for(unused)) {
         text += fmt::format("  {:<24} {}\n", fmt::format("{} {}", o.name, o.value), o.help);

@@ -66,9 +66,7 @@ struct load_options {
     bool json = false;
     std::string label;
 
-    [[nodiscard]] bool has_slow() const {
-        return slow_readers + slow_writers + slow_headers + idle > 0;
-    }
+    [[nodiscard]] bool has_slow() const { return slow_readers + slow_writers + slow_headers + idle > 0; }
 };
 
 /// Throws std::invalid_argument with the text for the user.

@@ -39,8 +39,7 @@ class server_watch {
         const auto now = read();
         if (!now) return;
         last_ = now;
-        cost_.rss_peak_bytes =
-            std::max(cost_.rss_peak_bytes, peak_is_ours_ ? now->rss_peak_bytes : now->rss_bytes);
+        cost_.rss_peak_bytes = std::max(cost_.rss_peak_bytes, peak_is_ours_ ? now->rss_peak_bytes : now->rss_bytes);
         cost_.rss_anon_peak_bytes = std::max(cost_.rss_anon_peak_bytes, now->rss_anon_bytes);
         cost_.threads_peak = std::max(cost_.threads_peak, now->threads);
         cost_.descriptors_peak = std::max(cost_.descriptors_peak, now->descriptors);
@@ -84,8 +83,7 @@ window_result measure(load_control& control, int window) {
     control.window = window;
     control.last_window = static_cast<std::size_t>(window);
     control.clients_active = true;
-    const auto limit =
-        seconds_real(options.count > 0 ? options.time_limit_seconds : options.seconds);
+    const auto limit = seconds_real(options.count > 0 ? options.time_limit_seconds : options.seconds);
     auto next_sample = begin + sample_interval;
     while (steady::now() - begin < limit) {
         if (options.count > 0 && control.completed.load() >= options.count) break;
@@ -140,8 +138,7 @@ load_result run_load(load_control& control) {
         control.quit = true;
     }
     for (const auto& w : workers) {
-        for (std::size_t i = 0; i < result.windows.size(); ++i)
-            result.windows[i].stats.merge(w->stats(i));
+        for (std::size_t i = 0; i < result.windows.size(); ++i) result.windows[i].stats.merge(w->stats(i));
         for (std::size_t i = 0; i < role_count; ++i) result.open_at_end[i] += w->open_at_end()[i];
         const auto& bytes = w->client_bytes();
         result.client_bytes.insert(result.client_bytes.end(), bytes.begin(), bytes.end());

@@ -18,8 +18,7 @@ struct server_cost {
     double user_seconds = 0;
     double system_seconds = 0;
     std::uint64_t rss_start_bytes = 0;
-    std::uint64_t rss_peak_bytes =
-        0;  ///< VmHWM, reset at the window's start where the kernel lets us; else sampled
+    std::uint64_t rss_peak_bytes = 0;  ///< VmHWM, reset at the window's start where the kernel lets us; else sampled
     std::uint64_t rss_anon_peak_bytes = 0;  ///< sampled
     std::uint64_t threads_peak = 0;
     std::uint64_t descriptors_peak = 0;

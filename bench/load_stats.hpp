@@ -61,8 +61,7 @@ constexpr const char* name_of(size_class c) {
 }
 
 struct latency_stats {
-    histogram
-        whole;  ///< from the first request byte to the last response byte; good operations only
+    histogram whole;       ///< from the first request byte to the last response byte; good operations only
     histogram first_byte;  ///< to the first response byte
 
     void merge(const latency_stats& other) {
@@ -104,9 +103,7 @@ struct window_stats {
     std::array<group_stats, role_count> groups;
 
     group_stats& of(role r) { return groups[static_cast<std::size_t>(r)]; }
-    [[nodiscard]] const group_stats& of(role r) const {
-        return groups[static_cast<std::size_t>(r)];
-    }
+    [[nodiscard]] const group_stats& of(role r) const { return groups[static_cast<std::size_t>(r)]; }
 
     void merge(const window_stats& other) {
         for (std::size_t i = 0; i < role_count; ++i) groups[i].merge(other.groups[i]);

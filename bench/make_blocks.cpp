@@ -49,8 +49,7 @@ std::vector<small_block> name_blocks(std::uint64_t count) {
 }
 
 void write_block(int folder, const small_block& block) {
-    const int fd =
-        ::openat(folder, block.name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    const int fd = ::openat(folder, block.name.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     if (fd < 0) fail(block.name);
     const auto text = std::to_string(block.number);
     const auto written = ::write(fd, text.data(), text.size());
@@ -87,8 +86,7 @@ void run(const std::string& root, std::uint64_t count) {
             threads.emplace_back([&, i] {
                 const auto* const all = blocks.data();
                 try {
-                    write_blocks(root, all + blocks.size() * i / writers,
-                                 all + blocks.size() * (i + 1) / writers);
+                    write_blocks(root, all + blocks.size() * i / writers, all + blocks.size() * (i + 1) / writers);
                 } catch (...) {
                     errors[i] = std::current_exception();
                 }

@@ -40,8 +40,7 @@ std::optional<proc_stats> read_proc_stats(pid_t pid) {
         if (key == "Threads:") stats.threads = number;
     }
     std::error_code ec;
-    for (std::filesystem::directory_iterator entry(folder + "/fd", ec), end; !ec && entry != end;
-         entry.increment(ec)) {
+    for (std::filesystem::directory_iterator entry(folder + "/fd", ec), end; !ec && entry != end; entry.increment(ec)) {
         ++stats.descriptors;
     }
     return stats;
@@ -66,8 +65,7 @@ tcp_stats read_tcp_stats() {
         if (!(words >> key) || key != "TCP:") continue;
         for (std::uint64_t number = 0; words >> key >> number;) {
             if (key == "inuse") stats.sockets = number;
-            if (key == "mem")
-                stats.memory_bytes = number * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
+            if (key == "mem") stats.memory_bytes = number * static_cast<std::uint64_t>(::sysconf(_SC_PAGESIZE));
         }
     }
     return stats;

@@ -44,28 +44,24 @@ double us_per_operation(double cpu_seconds, std::uint64_t operations) {
 }
 
 std::string latency_text(const histogram& h) {
-    return fmt::format("p50 {:.2f} p99 {:.2f} max {:.2f} ms", h.quantile_ms(0.5),
-                       h.quantile_ms(0.99), h.max_ms());
+    return fmt::format("p50 {:.2f} p99 {:.2f} max {:.2f} ms", h.quantile_ms(0.5), h.quantile_ms(0.99), h.max_ms());
 }
 
 std::string group_text(const char* name, const group_stats& group, double seconds) {
     const auto latency = group.all_sizes();
-    auto text = fmt::format("  {:<13} {} ok ({:.1f}/s), {:.1f} MB/s, {}; first byte {}\n", name,
-                            group.good, static_cast<double>(group.good) / seconds,
-                            static_cast<double>(group.body_bytes) / 1e6 / seconds,
-                            latency_text(latency.whole), latency_text(latency.first_byte));
+    auto text =
+        fmt::format("  {:<13} {} ok ({:.1f}/s), {:.1f} MB/s, {}; first byte {}\n", name, group.good,
+                    static_cast<double>(group.good) / seconds, static_cast<double>(group.body_bytes) / 1e6 / seconds,
+                    latency_text(latency.whole), latency_text(latency.first_byte));
     std::size_t classes = 0;
     for (const auto& part : group.by_size) classes += part.whole.count() > 0 ? 1 : 0;
     for (std::size_t i = 0; classes > 1 && i < size_class_count; ++i) {
         const auto& part = group.by_size[i];
-        text += fmt::format("    {:<11} {} ok, {}; first byte {}\n",
-                            name_of(static_cast<size_class>(i)), part.whole.count(),
-                            latency_text(part.whole), latency_text(part.first_byte));
+        text += fmt::format("    {:<11} {} ok, {}; first byte {}\n", name_of(static_cast<size_class>(i)),
+                            part.whole.count(), latency_text(part.whole), latency_text(part.first_byte));
     }
-    for (const auto& [cause, times] : group.failures)
-        text += fmt::format("    FAILED      {} x {}\n", times, cause);
-    if (!group.failure_example.empty())
-        text += fmt::format("    for example: {}\n", group.failure_example);
+    for (const auto& [cause, times] : group.failures) text += fmt::format("    FAILED      {} x {}\n", times, cause);
+    if (!group.failure_example.empty()) text += fmt::format("    for example: {}\n", group.failure_example);
     return text;
 }
 
@@ -115,17 +111,16 @@ std::int64_t without_bytes(const load_result& result) {
 std::string report_text(const load_options& options, const load_result& result) {
     std::string text;
     for (const auto& window : result.windows) {
-        text += fmt::format("{}{}{} connections, {:.2f} s, {}; client CPU {:.2f} s\n",
-                            options.label, options.label.empty() ? "" : ": ", options.connections,
-                            window.seconds, window.name, window.client_cpu_seconds);
+        text += fmt::format("{}{}{} connections, {:.2f} s, {}; client CPU {:.2f} s\n", options.label,
+                            options.label.empty() ? "" : ": ", options.connections, window.seconds, window.name,
+                            window.client_cpu_seconds);
         for (std::size_t i = 0; i < role_count; ++i) {
             const auto& group = window.stats.groups[i];
-            if (is_used(group))
-                text += group_text(name_of(static_cast<role>(i)), group, window.seconds);
+            if (is_used(group)) text += group_text(name_of(static_cast<role>(i)), group, window.seconds);
         }
         if (options.rate > 0) {
-            text += fmt::format("  all TCP       {} sockets, {:.0f} MiB in the kernel\n",
-                                window.sockets.sockets_peak, mib(window.sockets.bytes_peak));
+            text += fmt::format("  all TCP       {} sockets, {:.0f} MiB in the kernel\n", window.sockets.sockets_peak,
+                                mib(window.sockets.bytes_peak));
         }
         if (!window.server) continue;
         const auto& s = *window.server;
@@ -134,19 +129,17 @@ std::string report_text(const load_options& options, const load_result& result) 
         text += fmt::format(
             "  server        CPU {:.2f} s user + {:.2f} s system = {:.3f} CPU-s/GiB, {:.0f} us/op; "
             "resident peak {:.0f} MiB (anonymous {:.0f}), {} threads, {} descriptors\n",
-            s.user_seconds, s.system_seconds, per_gib(cpu, sum.bytes),
-            us_per_operation(cpu, sum.operations), mib(s.rss_peak_bytes),
-            mib(s.rss_anon_peak_bytes), s.threads_peak, s.descriptors_peak);
+            s.user_seconds, s.system_seconds, per_gib(cpu, sum.bytes), us_per_operation(cpu, sum.operations),
+            mib(s.rss_peak_bytes), mib(s.rss_anon_peak_bytes), s.threads_peak, s.descriptors_peak);
     }
     if (const auto& clients = result.client_bytes; options.rate > 0 && !clients.empty()) {
         text += fmt::format("  per client    {:.0f} B/s least, {:.0f} at 1%, {:.0f} at 50%, {} got nothing\n",
-                            client_rate(result, 0), client_rate(result, 0.01),
-                            client_rate(result, 0.5), without_bytes(result));
+                            client_rate(result, 0), client_rate(result, 0.01), client_rate(result, 0.5),
+                            without_bytes(result));
     }
     for (const auto r : {role::slow_reader, role::slow_writer, role::slow_header, role::idle}) {
         const auto open = result.open_at_end[static_cast<std::size_t>(r)];
-        if (options.has_slow())
-            text += fmt::format("  {:<13} {} open at the end\n", name_of(r), open);
+        if (options.has_slow()) text += fmt::format("  {:<13} {} open at the end\n", name_of(r), open);
     }
     return text;
 }
@@ -164,8 +157,7 @@ std::string report_json(const load_options& options, const load_result& result) 
                          {"tcp_memory_peak_bytes", window.sockets.bytes_peak}};
         for (std::size_t i = 0; i < role_count; ++i) {
             const auto& group = window.stats.groups[i];
-            if (is_used(group))
-                w["groups"][name_of(static_cast<role>(i))] = group_json(group, window.seconds);
+            if (is_used(group)) w["groups"][name_of(static_cast<role>(i))] = group_json(group, window.seconds);
         }
         if (window.server) {
             const auto& s = *window.server;

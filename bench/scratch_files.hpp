@@ -29,9 +29,7 @@ class scratch_folder {
     scratch_folder(const scratch_folder&) = delete;
     scratch_folder& operator=(const scratch_folder&) = delete;
 
-    [[nodiscard]] std::string operator/(const std::string& name) const {
-        return path_ + '/' + name;
-    }
+    [[nodiscard]] std::string operator/(const std::string& name) const { return path_ + '/' + name; }
 
   private:
     std::string path_;

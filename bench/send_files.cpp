@@ -52,8 +52,8 @@ bool same(const timespec& a, const timespec& b) {
 
 bool send_file::unchanged() const {
     struct ::stat now{};
-    return ::fstat(fd, &now) == 0 && now.st_size == seen.st_size &&
-           same(now.st_mtim, seen.st_mtim) && same(now.st_ctim, seen.st_ctim);
+    return ::fstat(fd, &now) == 0 && now.st_size == seen.st_size && same(now.st_mtim, seen.st_mtim) &&
+           same(now.st_ctim, seen.st_ctim);
 }
 
 void send_files::load(const std::string& root) {

@@ -27,8 +27,7 @@ using buffers_type = std::vector<mutable_slice>;
 /// Buffers of one request, from a free list of its thread and back.
 class borrowed {
   public:
-    borrowed(buffers_type& home, std::size_t& made, std::size_t count, std::size_t size)
-        : home_(home) {
+    borrowed(buffers_type& home, std::size_t& made, std::size_t count, std::size_t size) : home_(home) {
         while (slices_.size() < count) {
             if (!home_.empty()) {
                 slices_.push_back(std::move(home_.back()));
@@ -58,15 +57,9 @@ struct window {
     std::size_t first;
     std::size_t count;
 
-    [[nodiscard]] std::size_t offset(std::size_t i) const {
-        return (first + i) * file.points.stride();
-    }
-    [[nodiscard]] std::size_t bytes(std::size_t i) const {
-        return file.points.segment_bytes(first + i);
-    }
-    [[nodiscard]] std::size_t total() const {
-        return offset(count - 1) + bytes(count - 1) - offset(0);
-    }
+    [[nodiscard]] std::size_t offset(std::size_t i) const { return (first + i) * file.points.stride(); }
+    [[nodiscard]] std::size_t bytes(std::size_t i) const { return file.points.segment_bytes(first + i); }
+    [[nodiscard]] std::size_t total() const { return offset(count - 1) + bytes(count - 1) - offset(0); }
     [[nodiscard]] std::vector<digest::md5_segment> segments() const {
         std::vector<digest::md5_segment> out(count);
         for (std::size_t i = 0; i < count; ++i) out[i].state = file.points.state_before(first + i);
@@ -76,8 +69,7 @@ struct window {
         for (std::size_t i = 0; i < count; ++i) {
             const auto wanted = file.points.state_after(first + i);
             const bool right =
-                wanted ? hashed[i].state == *wanted
-                       : digest::md5_finish(hashed[i].state, {}, file.size) == file.name;
+                wanted ? hashed[i].state == *wanted : digest::md5_finish(hashed[i].state, {}, file.size) == file.name;
             if (!right) return false;
         }
         return true;
@@ -85,8 +77,7 @@ struct window {
 };
 
 bool read_exactly(int fd, std::span<std::byte> into, std::size_t offset) {
-    return ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset)) ==
-           static_cast<ssize_t>(into.size());
+    return ::pread(fd, into.data(), into.size(), static_cast<off_t>(offset)) == static_cast<ssize_t>(into.size());
 }
 
 awaitable<bool> wait_writable(asio::ip::tcp::socket& socket) {
@@ -96,8 +87,7 @@ awaitable<bool> wait_writable(asio::ip::tcp::socket& socket) {
 
 awaitable<bool> send_bytes(asio::ip::tcp::socket& socket, std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-        const auto sent = ::send(socket.native_handle(), bytes.data(), bytes.size(),
-                                 MSG_DONTWAIT | MSG_NOSIGNAL);
+        const auto sent = ::send(socket.native_handle(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL);
         if (sent > 0) {
             bytes = bytes.subspan(static_cast<std::size_t>(sent));
             continue;
@@ -110,13 +100,11 @@ awaitable<bool> send_bytes(asio::ip::tcp::socket& socket, std::span<const std::b
     co_return true;
 }
 
-awaitable<bool> send_from_cache(asio::ip::tcp::socket& socket, int fd, std::size_t offset,
-                                std::size_t count) {
+awaitable<bool> send_from_cache(asio::ip::tcp::socket& socket, int fd, std::size_t offset, std::size_t count) {
     auto at = static_cast<off_t>(offset);
     const auto end = static_cast<off_t>(offset + count);
     while (at < end) {
-        const auto sent =
-            ::sendfile(socket.native_handle(), fd, &at, static_cast<std::size_t>(end - at));
+        const auto sent = ::sendfile(socket.native_handle(), fd, &at, static_cast<std::size_t>(end - at));
         if (sent > 0) continue;
         if (sent == 0) co_return false;  // The file has become shorter.
         if (errno == EINTR) continue;
@@ -171,11 +159,10 @@ awaitable<bool> check_by_mapping(send_resources& r, const window w) {
         segments[i].blocks.bytes = std::span(w.file.mapping + w.offset(i), w.bytes(i));
     }
     const auto hashed = co_await r.engine.compress_all(segments);
-    co_return hashed && w.good(segments);
+    co_return hashed&& w.good(segments);
 }
 
-awaitable<bool> send_window(send_path path, send_resources& r, const window w,
-                            asio::ip::tcp::socket& socket) {
+awaitable<bool> send_window(send_path path, send_resources& r, const window w, asio::ip::tcp::socket& socket) {
     if (path == send_path::copy) {
         const bool sent = co_await send_copied(r, w, socket);
         co_return sent;
@@ -202,8 +189,7 @@ std::optional<send_path> parse_send_path(std::string_view name) {
     return std::nullopt;
 }
 
-awaitable<bool> send_block(send_path path, send_resources& r, const send_file& file,
-                           asio::ip::tcp::socket& socket) {
+awaitable<bool> send_block(send_path path, send_resources& r, const send_file& file, asio::ip::tcp::socket& socket) {
     const auto segments = file.points.segment_count();
     for (std::size_t first = 0; first < segments;) {
         const auto fair = segments_per_window_max / std::max(1U, r.requests.load());

@@ -27,16 +27,16 @@ enum class send_path {
 /// What a thread's requests share. One thread.
 struct send_resources {
     digest::engine& engine;
-    std::atomic<unsigned>& requests;        ///< Being served now, by all threads.
-    std::vector<mutable_slice> buffers{};   ///< Free ones of `copy`, kept.
+    std::atomic<unsigned>& requests;         ///< Being served now, by all threads.
+    std::vector<mutable_slice> buffers{};    ///< Free ones of `copy`, kept.
     std::vector<mutable_slice> scratches{};  ///< Free ones of `sendfile_read`.
-    std::size_t made = 0;                   ///< Buffers so far, for their places in cache sets.
+    std::size_t made = 0;                    ///< Buffers so far, for their places in cache sets.
 };
 
 /// Sends the whole block, window by window: as many segments side by side as fill the lanes when few
 /// requests run, one when many do, since the lanes are filled across requests then.
 /// \returns false if the connection must be closed: it broke, or bytes were not what they should be.
-[[nodiscard]] awaitable<bool> send_block(send_path path, send_resources& resources,
-                                         const send_file& file, asio::ip::tcp::socket& socket);
+[[nodiscard]] awaitable<bool> send_block(send_path path, send_resources& resources, const send_file& file,
+                                         asio::ip::tcp::socket& socket);
 
 }  // namespace keepstore::bench

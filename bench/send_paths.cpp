@@ -64,23 +64,21 @@ awaitable<std::optional<std::string>> read_request(tcp::socket& socket, std::str
         }
         if (input.size() > head_bytes_max) co_return std::nullopt;
         std::array<char, 1024> more{};
-        const auto [ec, count] =
-            co_await socket.async_read_some(asio::buffer(more.data(), more.size()), use_tuple);
+        const auto [ec, count] = co_await socket.async_read_some(asio::buffer(more.data(), more.size()), use_tuple);
         if (ec) co_return std::nullopt;
         input.append(more.data(), count);
     }
 }
 
 bool send_head(tcp::socket& socket, int status, std::size_t length) {
-    const auto head = fmt::format("HTTP/1.1 {}\r\nContent-Length: {}\r\n\r\n",
-                                  status == 200 ? "200 OK" : "404 Not Found", length);
+    const auto head =
+        fmt::format("HTTP/1.1 {}\r\nContent-Length: {}\r\n\r\n", status == 200 ? "200 OK" : "404 Not Found", length);
     // The first bytes of an answer always fit into the socket's buffer: the one before was taken.
-    return ::send(socket.native_handle(), head.data(), head.size(),
-                  MSG_NOSIGNAL | (length > 0 ? MSG_MORE : 0)) == static_cast<ssize_t>(head.size());
+    return ::send(socket.native_handle(), head.data(), head.size(), MSG_NOSIGNAL | (length > 0 ? MSG_MORE : 0)) ==
+           static_cast<ssize_t>(head.size());
 }
 
-awaitable<void> serve(event_loop& loop, const send_files& files, send_path path,
-                      tcp::socket socket) {
+awaitable<void> serve(event_loop& loop, const send_files& files, send_path path, tcp::socket socket) {
     std::string input;
     for (;;) {
         const auto name = co_await read_request(socket, input);
@@ -158,9 +156,8 @@ settings parse(std::span<char*> arguments) {
     if (!set_congestion(acceptor.native_handle(), "cubic")) {
         throw std::runtime_error("TCP_CONGESTION=cubic is not to be had");
     }
-    if (s.unsent_bytes > 0 &&
-        ::setsockopt(acceptor.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &s.unsent_bytes,
-                     sizeof s.unsent_bytes) != 0) {
+    if (s.unsent_bytes > 0 && ::setsockopt(acceptor.native_handle(), IPPROTO_TCP, TCP_NOTSENT_LOWAT, &s.unsent_bytes,
+                                           sizeof s.unsent_bytes) != 0) {
         throw std::runtime_error("TCP_NOTSENT_LOWAT is not to be had");
     }
     acceptor.bind({asio::ip::address_v4::loopback(), 0});

@@ -26,8 +26,7 @@ size_mix size_mix::parse(std::string_view text) {
     if (const auto dots = text.find(".."); dots != std::string_view::npos) {
         const auto low = static_cast<double>(parse_size(text.substr(0, dots)));
         const auto high = static_cast<double>(parse_size(text.substr(dots + 2)));
-        if (low < 1 || high < low)
-            throw std::invalid_argument("empty size range: " + std::string(text));
+        if (low < 1 || high < low) throw std::invalid_argument("empty size range: " + std::string(text));
         for (int i = 0; i <= range_steps; ++i) {
             const auto size = low * std::pow(high / low, static_cast<double>(i) / range_steps);
             mix.add(static_cast<std::uint64_t>(std::llround(size)), 1);

@@ -38,17 +38,13 @@ std::vector<step> all_steps() {
         {"recv", "recv over loopback in 256 KiB steps", measure_recv},
         {"send", "send over loopback in 256 KiB steps, hot buffer", measure_send},
         {"sendfile", "sendfile of cached data over loopback", measure_sendfile},
-        {"write_buffered", "buffered write of new files, 256 KiB steps, no sync",
-         measure_write_buffered},
-        {"write_direct", "O_DIRECT write of new files, 4 MiB steps, fsync, one after another",
-         measure_write_direct},
+        {"write_buffered", "buffered write of new files, 256 KiB steps, no sync", measure_write_buffered},
+        {"write_direct", "O_DIRECT write of new files, 4 MiB steps, fsync, one after another", measure_write_direct},
         {"write_direct_parallel", "the same, all files at once", measure_write_direct_parallel},
-        {"read_direct", "O_DIRECT read of 64 MiB files, 4 MiB steps, one after another",
-         measure_read_direct},
+        {"read_direct", "O_DIRECT read of 64 MiB files, 4 MiB steps, one after another", measure_read_direct},
         {"read_direct_parallel", "the same, all files at once", measure_read_direct_parallel},
         {"read_small", "O_DIRECT read of 64 KiB files, one after another", measure_read_small},
-        {"create_durable", "create+write+fsync+rename+fsync of the folder, small files",
-         measure_create_durable},
+        {"create_durable", "create+write+fsync+rename+fsync of the folder, small files", measure_create_durable},
         {"create_synced", "the same without the folder's fsync", measure_create_synced},
     };
 }
@@ -96,9 +92,7 @@ void print(const settings& s, const std::vector<step_costs>& results) {
                 continue;
             }
             auto& entry = out[r.name];
-            entry = {{"wall_s", m->wall_seconds},
-                     {"cpu_s", m->cpu_seconds},
-                     {"rounds", r.rounds.size()}};
+            entry = {{"wall_s", m->wall_seconds}, {"cpu_s", m->cpu_seconds}, {"rounds", r.rounds.size()}};
             if (m->bytes > 0) {
                 entry["mb_per_s"] = m->mb_per_second();
                 entry["cpu_s_per_gib"] = m->cpu_seconds_per_gib();
@@ -110,11 +104,11 @@ void print(const settings& s, const std::vector<step_costs>& results) {
         } else if (!m) {
             fmt::print("{:<22} not possible here  ({})\n", r.name, r.what);
         } else if (m->operations > 0) {
-            fmt::print("{:<22} {:>8.0f} op/s {:>8.0f} CPU-us/op     {}\n", r.name,
-                       m->operations_per_second(), m->cpu_us_per_operation(), r.what);
+            fmt::print("{:<22} {:>8.0f} op/s {:>8.0f} CPU-us/op     {}\n", r.name, m->operations_per_second(),
+                       m->cpu_us_per_operation(), r.what);
         } else {
-            fmt::print("{:<22} {:>8.0f} MB/s {:>8.3f} CPU-s/GiB     {}\n", r.name,
-                       m->mb_per_second(), m->cpu_seconds_per_gib(), r.what);
+            fmt::print("{:<22} {:>8.0f} MB/s {:>8.3f} CPU-s/GiB     {}\n", r.name, m->mb_per_second(),
+                       m->cpu_seconds_per_gib(), r.what);
         }
     }
     if (s.json) fmt::print("{}\n", out.dump());

@@ -10,11 +10,10 @@
 namespace keepstore::bench {
 
 struct step_settings {
-    std::string folder =
-        "/tmp";  ///< files are written into a new folder below, which is removed afterwards
-    double seconds = 0.5;   ///< length of one round of a step that is not about files
-    unsigned files = 16;    ///< of 64 MiB each, new ones
-    unsigned threads = 16;  ///< for the creation of small files
+    std::string folder = "/tmp";  ///< files are written into a new folder below, which is removed afterwards
+    double seconds = 0.5;         ///< length of one round of a step that is not about files
+    unsigned files = 16;          ///< of 64 MiB each, new ones
+    unsigned threads = 16;        ///< for the creation of small files
 };
 
 // In unit_steps_memory.cpp: CPU, page cache and loopback (TCP_CONGESTION=cubic). CPU time is the

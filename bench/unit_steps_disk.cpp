@@ -28,8 +28,8 @@ constexpr unsigned folder_count = 4096;
 class page_buffer {
   public:
     explicit page_buffer(std::size_t size) : size_(size) {
-        void* const memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        void* const memory =
+            ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
         if (memory == MAP_FAILED) throw_errno("mmap");
         data_ = static_cast<char*>(memory);
         for (std::size_t i = 0; i < size; i += 64) data_[i] = static_cast<char>(mix64(i));
@@ -47,16 +47,14 @@ class page_buffer {
     std::size_t size_;
 };
 
-void write_file(const std::string& path, int flags, const page_buffer& buffer, std::size_t size,
-                bool sync) {
+void write_file(const std::string& path, int flags, const page_buffer& buffer, std::size_t size, bool sync) {
     const auto file = open_file(path, O_WRONLY | O_CREAT | O_EXCL | flags);
     if (size >= file_bytes && ::posix_fallocate(file.get(), 0, static_cast<off_t>(size)) != 0) {
         throw_errno("fallocate " + path);
     }
     for (std::size_t at = 0; at < size; at += buffer.size()) {
         const auto now = std::min(buffer.size(), size - at);
-        if (::pwrite(file.get(), buffer.data(), now, static_cast<off_t>(at)) !=
-            static_cast<ssize_t>(now)) {
+        if (::pwrite(file.get(), buffer.data(), now, static_cast<off_t>(at)) != static_cast<ssize_t>(now)) {
             throw_errno("write " + path);
         }
     }
@@ -85,8 +83,7 @@ void on_threads(unsigned count, Work work) {
 }
 
 bool has_direct_io(const scratch_folder& folder) {
-    const int fd =
-        ::open((folder / "probe").c_str(), O_WRONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
+    const int fd = ::open((folder / "probe").c_str(), O_WRONLY | O_CREAT | O_DIRECT | O_CLOEXEC, 0600);
     const owned_fd owner(fd);
     return fd >= 0;
 }
@@ -116,8 +113,7 @@ void read_file(const std::string& path, char* buffer, std::size_t step, std::siz
 
 /// Files written past the page cache, then read past it: what the disk gives. (A virtual disk's
 /// host may have them in its own memory; we cannot tell.)
-std::optional<cost> measure_read(const step_settings& settings, unsigned threads, unsigned files,
-                                 std::size_t size) {
+std::optional<cost> measure_read(const step_settings& settings, unsigned threads, unsigned files, std::size_t size) {
     const scratch_folder folder(settings.folder);
     if (!has_direct_io(folder)) return std::nullopt;
     const auto step = std::min(size, direct_step_bytes);
@@ -163,8 +159,7 @@ std::optional<cost> measure_create(const step_settings& settings, bool sync_fold
             const auto name = folder + '/' + std::to_string(number);
             write_file(name + ".tmp", 0, buffer, small_file_bytes, true);
             if (::rename((name + ".tmp").c_str(), name.c_str()) != 0) throw_errno("rename");
-            if (sync_folder && ::fsync(open_file(folder, O_RDONLY | O_DIRECTORY).get()) != 0)
-                throw_errno("fsync");
+            if (sync_folder && ::fsync(open_file(folder, O_RDONLY | O_DIRECTORY).get()) != 0) throw_errno("fsync");
         }
     });
     return meter.finish(0, static_cast<double>(created.load()));

@@ -78,8 +78,7 @@ owned_fd cached_file(const scratch_folder& folder) {
     auto file = open_file(folder / "cached", O_RDWR | O_CREAT);
     const auto buffer = hot_buffer();
     for (std::size_t at = 0; at < file_bytes; at += buffer.size()) {
-        if (::pwrite(file.get(), buffer.data(), buffer.size(), static_cast<off_t>(at)) < 0)
-            throw_errno("write");
+        if (::pwrite(file.get(), buffer.data(), buffer.size(), static_cast<off_t>(at)) < 0) throw_errno("write");
     }
     return file;
 }
@@ -114,8 +113,8 @@ std::optional<cost> measure_recv(const step_settings& settings) {
     auto pair = connect_pair();
     const std::jthread sender([&] { send_until_closed(pair.far.get()); });
     auto buffer = hot_buffer();
-    const auto result = repeat(
-        settings.seconds, [&] { return ::recv(pair.near.get(), buffer.data(), buffer.size(), 0); });
+    const auto result =
+        repeat(settings.seconds, [&] { return ::recv(pair.near.get(), buffer.data(), buffer.size(), 0); });
     ::shutdown(pair.near.get(), SHUT_RDWR);
     pair.near.reset();
     return result;
@@ -125,9 +124,8 @@ std::optional<cost> measure_send(const step_settings& settings) {
     auto pair = connect_pair();
     const std::jthread receiver([&] { discard_all(pair.far.get()); });
     const auto buffer = hot_buffer();
-    const auto result = repeat(settings.seconds, [&] {
-        return ::send(pair.near.get(), buffer.data(), buffer.size(), MSG_NOSIGNAL);
-    });
+    const auto result =
+        repeat(settings.seconds, [&] { return ::send(pair.near.get(), buffer.data(), buffer.size(), MSG_NOSIGNAL); });
     pair.near.reset();
     return result;
 }

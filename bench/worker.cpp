@@ -94,8 +94,7 @@ void worker::run() {
             start_roles(false);
         }
         const int wait_ms = run_timers(steady::now());
-        const int ready =
-            ::epoll_wait(epoll_, events.data(), events_per_wait, clients_started ? wait_ms : 1);
+        const int ready = ::epoll_wait(epoll_, events.data(), events_per_wait, clients_started ? wait_ms : 1);
         for (int i = 0; i < ready; ++i) {
             const auto& event = events[static_cast<std::size_t>(i)];
             static_cast<connection*>(event.data.ptr)->on_event(event.events, steady::now());

@@ -28,9 +28,7 @@ class worker {
 
     /// After run() has returned.
     [[nodiscard]] const window_stats& stats(std::size_t window) const { return windows_[window]; }
-    [[nodiscard]] const std::array<std::uint64_t, role_count>& open_at_end() const {
-        return open_at_end_;
-    }
+    [[nodiscard]] const std::array<std::uint64_t, role_count>& open_at_end() const { return open_at_end_; }
     /// Of each of our clients: body bytes within the last window.
     [[nodiscard]] const std::vector<std::uint64_t>& client_bytes() const { return client_bytes_; }
 

@@ -30,12 +30,11 @@ struct service_instance {
 };
 
 struct api_config {
-    std::int64_t requests_max = 64;           ///< MaxConcurrentRequests; 0 is no limit.
-    std::int64_t queued_requests_max = 128;   ///< MaxQueuedRequests.
-    std::int64_t gateway_tunnels_max = 1000;  ///< MaxGatewayTunnels.
-    nanoseconds lock_requests_queue_time_max =
-        std::chrono::seconds(2);          ///< MaxQueueTimeForLockRequests.
-    std::int64_t blob_buffers_max = 128;  ///< MaxKeepBlobBuffers, of 64 MiB each; at least 1.
+    std::int64_t requests_max = 64;                                      ///< MaxConcurrentRequests; 0 is no limit.
+    std::int64_t queued_requests_max = 128;                              ///< MaxQueuedRequests.
+    std::int64_t gateway_tunnels_max = 1000;                             ///< MaxGatewayTunnels.
+    nanoseconds lock_requests_queue_time_max = std::chrono::seconds(2);  ///< MaxQueueTimeForLockRequests.
+    std::int64_t blob_buffers_max = 128;                    ///< MaxKeepBlobBuffers, of 64 MiB each; at least 1.
     nanoseconds request_timeout = std::chrono::minutes(5);  ///< RequestTimeout; 0 is no limit.
 
     /// What the buffer pool may hand out.
@@ -46,15 +45,12 @@ struct api_config {
 
 struct collections_config {
     bool blob_signing = true;
-    std::string
-        blob_signing_key;  ///< Secret. Empty: locators are not signed (only without blob_signing).
+    std::string blob_signing_key;  ///< Secret. Empty: locators are not signed (only without blob_signing).
     nanoseconds blob_signing_ttl = std::chrono::hours(336);
     bool blob_trash = true;
-    nanoseconds blob_trash_lifetime = std::chrono::hours(336);  ///< 0: blocks are deleted outright.
-    nanoseconds blob_trash_check_interval =
-        std::chrono::hours(24);  ///< 0 or less: trash is never emptied.
-    std::int64_t blob_trash_concurrency =
-        4;  ///< 0 or less: trash lists are stored and not worked on.
+    nanoseconds blob_trash_lifetime = std::chrono::hours(336);       ///< 0: blocks are deleted outright.
+    nanoseconds blob_trash_check_interval = std::chrono::hours(24);  ///< 0 or less: trash is never emptied.
+    std::int64_t blob_trash_concurrency = 4;      ///< 0 or less: trash lists are stored and not worked on.
     std::int64_t blob_delete_concurrency = 4;     ///< 0 or less: trash is never emptied.
     std::int64_t blob_replicate_concurrency = 4;  ///< At least 1.
     std::int64_t default_replication = 2;         ///< Only for a warning.
@@ -114,8 +110,8 @@ struct keepstore_config {
     /// EmptyTrashStartDelay: the first emptying of trash after the start. The Go daemon waits a
     /// whole interval, so that one that restarts daily never empties it.
     nanoseconds empty_trash_start_delay = limits::empty_trash_first_after;
-    /// ScrubInterval: from the beginning of one scrub of a volume to that of the next. 0: a scrub runs only when somebody
-    /// asks for it, because it reads everything and the operator should know.
+    /// ScrubInterval: from the beginning of one scrub of a volume to that of the next. 0: a scrub runs only when
+    /// somebody asks for it, because it reads everything and the operator should know.
     nanoseconds scrub_interval{0};
     /// ScrubRate, bytes/s and volume; 0 is no limit.
     std::uint64_t scrub_rate = limits::scrub_rate_default;
@@ -215,7 +211,7 @@ struct local_volume {
 /// \returns an error line when there is none ("no volumes configured", "no volumes configured for
 /// URL"), or for the first volume of this host whose driver is not supported or has wrong
 /// parameters.
-[[nodiscard]] std::expected<std::vector<local_volume>, std::string> select_volumes(
-    const cluster_settings&, const url& service_url);
+[[nodiscard]] std::expected<std::vector<local_volume>, std::string> select_volumes(const cluster_settings&,
+                                                                                   const url& service_url);
 
 }  // namespace keepstore::cluster_config

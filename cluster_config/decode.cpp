@@ -26,8 +26,7 @@ void read_token(const config_reader& in, std::string_view key, std::string& out)
     if (out.empty()) return;
     require(is_alphanumeric(out), in, key,
             "found other characters than letters and digits; expected only letters and digits");
-    if (out.size() < 32)
-        in.warn(key, "token is too short (should be at least 32 alphanumeric characters)");
+    if (out.size() < 32) in.warn(key, "token is too short (should be at least 32 alphanumeric characters)");
 }
 
 void decode_api(const config_reader& in, api_config& out) {
@@ -37,19 +36,17 @@ void decode_api(const config_reader& in, api_config& out) {
     in.read("MaxQueueTimeForLockRequests", out.lock_requests_queue_time_max);
     in.read("MaxKeepBlobBuffers", out.blob_buffers_max);
     in.read("RequestTimeout", out.request_timeout);
-    require(out.blob_buffers_max >= 1 && out.blob_buffers_max <= limits::blob_buffers_max, in,
-            "MaxKeepBlobBuffers",
-            fmt::format("found {}; expected 1 to {} (buffers of 64 MiB; 0 is not \"no limit\")",
-                        out.blob_buffers_max, limits::blob_buffers_max));
+    require(out.blob_buffers_max >= 1 && out.blob_buffers_max <= limits::blob_buffers_max, in, "MaxKeepBlobBuffers",
+            fmt::format("found {}; expected 1 to {} (buffers of 64 MiB; 0 is not \"no limit\")", out.blob_buffers_max,
+                        limits::blob_buffers_max));
     out.requests_max = std::max<std::int64_t>(out.requests_max, 0);
     out.queued_requests_max = std::max<std::int64_t>(out.queued_requests_max, 0);
     out.gateway_tunnels_max = std::max<std::int64_t>(out.gateway_tunnels_max, 0);
     out.request_timeout = std::max(out.request_timeout, nanoseconds::zero());
     if (out.requests_max > 0 && out.requests_max < out.blob_buffers_max)
-        in.warn(
-            "MaxConcurrentRequests",
-            fmt::format("{} is less than MaxKeepBlobBuffers ({}), so not all buffers can be in use",
-                        out.requests_max, out.blob_buffers_max));
+        in.warn("MaxConcurrentRequests",
+                fmt::format("{} is less than MaxKeepBlobBuffers ({}), so not all buffers can be in use",
+                            out.requests_max, out.blob_buffers_max));
 }
 
 void decode_collections(const config_reader& in, collections_config& out) {
@@ -78,9 +75,8 @@ void decode_collections(const config_reader& in, collections_config& out) {
 
 /// logrus' names, in any letter case; empty means the default.
 std::optional<log::level> parse_level(std::string name) {
-    std::ranges::transform(name, name.begin(), [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-    });
+    std::ranges::transform(name, name.begin(),
+                           [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; });
     if (name == "trace") return log::level::trace;
     if (name == "debug") return log::level::debug;
     if (name == "info") return log::level::info;
@@ -110,8 +106,7 @@ void decode_logs(const config_reader& in, system_logs_config& out) {
     else if (format == "plain")
         out.format = log_shape::plain;
     else
-        in.fail("Format",
-                fmt::format("found \"{}\" (unknown log format); expected json or text", format));
+        in.fail("Format", fmt::format("found \"{}\" (unknown log format); expected json or text", format));
 }
 
 void decode_tls(const config_reader& in, tls_config& out) {
@@ -147,26 +142,22 @@ void decode_keepstore(const config_reader& in, keepstore_config& out) {
     constexpr nanoseconds second = std::chrono::seconds(1);
     require(out.min_transfer_rate_period >= second, in, "MinTransferRatePeriod",
             "found less than 1s; expected 1s or more");
-    require(out.header_timeout >= second, in, "HeaderTimeout",
-            "found less than 1s; expected 1s or more");
-    require(out.idle_timeout >= second, in, "IdleTimeout",
-            "found less than 1s; expected 1s or more");
+    require(out.header_timeout >= second, in, "HeaderTimeout", "found less than 1s; expected 1s or more");
+    require(out.idle_timeout >= second, in, "IdleTimeout", "found less than 1s; expected 1s or more");
     require(out.drain_timeout >= nanoseconds::zero(), in, "DrainTimeout",
             "found a negative duration; expected 0 or more");
     require(out.empty_trash_start_delay >= nanoseconds::zero(), in, "EmptyTrashStartDelay",
             "found a negative duration; expected 0 or more");
     require(out.scrub_interval >= nanoseconds::zero(), in, "ScrubInterval",
             "found a negative duration; expected 0 (only when asked) or more");
-    require(out.connections_max >= 0, in, "MaxConnections",
-            "found a negative number; expected 0 (no limit) or more");
+    require(out.connections_max >= 0, in, "MaxConnections", "found a negative number; expected 0 (no limit) or more");
     require(out.listen_backlog >= 1 && out.listen_backlog <= 65535, in, "ListenBacklog",
             fmt::format("found {}; expected 1 to 65535", out.listen_backlog));
     require(out.threads >= 0 && out.threads <= 1024, in, "Threads",
             fmt::format("found {}; expected 0 (one per CPU) to 1024", out.threads));
 }
 
-url key_url(const std::string& key, const std::string& path, int line,
-            const config_context& context) {
+url key_url(const std::string& key, const std::string& path, int line, const config_context& context) {
     const auto parsed = parse_url(key);
     if (!parsed)
         context.fail_text(path, line,
@@ -176,8 +167,7 @@ url key_url(const std::string& key, const std::string& path, int line,
     return *parsed;
 }
 
-volume_config decode_volume(const config_reader& in, const std::string& path,
-                            config_context& context) {
+volume_config decode_volume(const config_reader& in, const std::string& path, config_context& context) {
     volume_config out;
     in.read("ReadOnly", out.read_only);
     in.read("AllowTrashWhenReadOnly", out.allow_trash_when_read_only);
@@ -187,25 +177,21 @@ volume_config decode_volume(const config_reader& in, const std::string& path,
     if (const auto* hosts = in.find("AccessViaHosts")) {
         for (const auto& [key, access] : hosts->entries) {
             bool read_only = false;
-            config_reader(&access, in.path("AccessViaHosts") + "." + key, context)
-                .read("ReadOnly", read_only);
-            out.access_via_hosts[key_url(key, in.path("AccessViaHosts") + "." + key, access.line,
-                                         context)] = read_only;
+            config_reader(&access, in.path("AccessViaHosts") + "." + key, context).read("ReadOnly", read_only);
+            out.access_via_hosts[key_url(key, in.path("AccessViaHosts") + "." + key, access.line, context)] = read_only;
         }
     }
     if (const auto* classes = in.find("StorageClasses"))
-        for (const auto& [name, value] : classes->entries)
-            out.storage_classes[name] = value.boolean;
+        for (const auto& [name, value] : classes->entries) out.storage_classes[name] = value.boolean;
     out.parameters = decode_driver(out.driver, in.find("DriverParameters"), path, context);
     return out;
 }
 
 /// Contract 1.7: either nobody mentions classes and everything is "default", or all of them are
 /// spelt out.
-void apply_class_rules(cluster_settings& cluster, const std::string& path,
-                       const config_context& context) {
-    const bool mentioned = std::ranges::any_of(
-        cluster.volumes, [](const auto& volume) { return !volume.second.storage_classes.empty(); });
+void apply_class_rules(cluster_settings& cluster, const std::string& path, const config_context& context) {
+    const bool mentioned =
+        std::ranges::any_of(cluster.volumes, [](const auto& volume) { return !volume.second.storage_classes.empty(); });
     if (cluster.storage_classes.empty() && !mentioned) {
         cluster.storage_classes["default"] = {.priority = 0, .is_default = true};
         for (auto& [uuid, volume] : cluster.volumes) volume.storage_classes["default"] = true;
@@ -219,17 +205,14 @@ void apply_class_rules(cluster_settings& cluster, const std::string& path,
                               "configuration mention storage classes");
         for (const auto& [name, value] : volume.storage_classes)
             if (!cluster.storage_classes.contains(name))
-                context.fail_text(
-                    volume_path, 0,
-                    fmt::format("volume refers to storage class \"{}\" that is not defined "
-                                "in StorageClasses",
-                                name));
+                context.fail_text(volume_path, 0,
+                                  fmt::format("volume refers to storage class \"{}\" that is not defined "
+                                              "in StorageClasses",
+                                              name));
     }
-    if (std::ranges::none_of(cluster.storage_classes,
-                             [](const auto& c) { return c.second.is_default; }))
-        context.fail_text(
-            path + ".StorageClasses", 0,
-            "there is no default storage class; expected Default: true in at least one entry");
+    if (std::ranges::none_of(cluster.storage_classes, [](const auto& c) { return c.second.is_default; }))
+        context.fail_text(path + ".StorageClasses", 0,
+                          "there is no default storage class; expected Default: true in at least one entry");
 }
 
 }  // namespace
@@ -238,9 +221,8 @@ void config_reader::read(std::string_view key, std::string& out) const {
     const auto* value = find(key);
     if (!value) return;
     if (value->type != kind::text)
-        context_.fail(
-            path(key), *value,
-            value->is_map() || value->type == kind::list ? "a text" : "a text (put it in quotes)");
+        context_.fail(path(key), *value,
+                      value->is_map() || value->type == kind::list ? "a text" : "a text (put it in quotes)");
     out = value->text;
 }
 
@@ -255,8 +237,7 @@ void config_reader::read_names(std::string_view key, std::vector<std::string>& o
 void config_reader::read(std::string_view key, bool& out) const {
     const auto* value = find(key);
     if (!value) return;
-    if (value->type != kind::boolean)
-        context_.fail(path(key), *value, "true or false, without quotes");
+    if (value->type != kind::boolean) context_.fail(path(key), *value, "true or false, without quotes");
     out = value->boolean;
 }
 
@@ -278,8 +259,7 @@ void config_reader::read(std::string_view key, nanoseconds& out) const {
     if (!value) return;
     const bool zero = value->type == kind::integer && value->integer == 0;
     const auto parsed = value->type == kind::text ? parse_duration(value->text) : std::nullopt;
-    if (!zero && !parsed)
-        context_.fail(path(key), *value, "a duration with its unit, such as 5m, 1h30m or 336h");
+    if (!zero && !parsed) context_.fail(path(key), *value, "a duration with its unit, such as 5m, 1h30m or 336h");
     out = parsed.value_or(nanoseconds::zero());
 }
 
@@ -313,16 +293,14 @@ void config_reader::warn(std::string_view key, std::string_view text) const {
     context_.warnings.push_back(fmt::format("{}: {}", path(key), text));
 }
 
-cluster_settings decode_cluster(const config_value& section, const std::string& id,
-                              config_context& context) {
+cluster_settings decode_cluster(const config_value& section, const std::string& id, config_context& context) {
     const std::string path = "Clusters." + id;
     const config_reader in(&section, path, context);
     cluster_settings out;
     out.id = id;
     read_token(in, "SystemRootToken", out.system_root_token);
     read_token(in, "ManagementToken", out.management_token);
-    if (out.system_root_token.empty())
-        in.warn("SystemRootToken", "secret token is not set: the admin API is closed");
+    if (out.system_root_token.empty()) in.warn("SystemRootToken", "secret token is not set: the admin API is closed");
     if (out.management_token.empty())
         in.warn("ManagementToken", "secret token is not set: /metrics is open to everybody");
 
@@ -331,8 +309,7 @@ cluster_settings decode_cluster(const config_value& section, const std::string& 
         for (const auto& [key, entry] : urls->entries) {
             const std::string url_path = service.path("InternalURLs") + "." + key;
             const config_reader instance(&entry, url_path, context);
-            service_instance& target =
-                out.internal_urls[key_url(key, url_path, entry.line, context)];
+            service_instance& target = out.internal_urls[key_url(key, url_path, entry.line, context)];
             instance.read("ListenURL", target.listen_url);
             instance.read("Rendezvous", target.rendezvous);
         }
@@ -356,8 +333,7 @@ cluster_settings decode_cluster(const config_value& section, const std::string& 
     if (const auto* volumes = in.find("Volumes")) {
         for (const auto& [uuid, entry] : volumes->entries) {
             const std::string volume_path = in.path("Volumes") + "." + uuid;
-            out.volumes[uuid] =
-                decode_volume(config_reader(&entry, volume_path, context), volume_path, context);
+            out.volumes[uuid] = decode_volume(config_reader(&entry, volume_path, context), volume_path, context);
         }
     }
     apply_class_rules(out, path, context);
@@ -366,11 +342,10 @@ cluster_settings decode_cluster(const config_value& section, const std::string& 
         for (const auto& [remote_id, entry] : remotes->entries) {
             const std::string remote_path = in.path("RemoteClusters") + "." + remote_id;
             if (remote_id != "*" && !is_cluster_id(remote_id))
-                context.fail_text(
-                    remote_path, entry.line,
-                    fmt::format("found the id \"{}\"; expected five lower-case letters "
-                                "and digits",
-                                remote_id));
+                context.fail_text(remote_path, entry.line,
+                                  fmt::format("found the id \"{}\"; expected five lower-case letters "
+                                              "and digits",
+                                              remote_id));
             const config_reader reader(&entry, remote_path, context);
             remote_cluster& target = out.remote_clusters[remote_id];
             reader.read("Host", target.host);
@@ -380,46 +355,40 @@ cluster_settings decode_cluster(const config_value& section, const std::string& 
     return out;
 }
 
-void warn_about_sanity(const config_value& section, const cluster_settings& cluster,
-                       config_context& context) {
+void warn_about_sanity(const config_value& section, const cluster_settings& cluster, config_context& context) {
     const std::string path = "Clusters." + cluster.id;
     const auto warn = [&](std::string text) { context.warnings.push_back(std::move(text)); };
 
     for (const auto& [service, instance] : cluster.internal_urls) {
         const bool served = std::ranges::any_of(cluster.volumes, [&](const auto& volume) {
-            return volume.second.access_via_hosts.empty() ||
-                   volume.second.access_via_hosts.contains(service);
+            return volume.second.access_via_hosts.empty() || volume.second.access_via_hosts.contains(service);
         });
         if (!served)
-            warn(fmt::format("{}.{}: the keepstore at {} has no volume that it may access", path,
-                             service_path, service.to_string()));
+            warn(fmt::format("{}.{}: the keepstore at {} has no volume that it may access", path, service_path,
+                             service.to_string()));
     }
     for (const auto& [uuid, volume] : cluster.volumes)
         for (const auto& [host, read_only] : volume.access_via_hosts)
             if (!cluster.internal_urls.contains(host))
-                warn(fmt::format("{}.Volumes.{}.AccessViaHosts: {} is not listed in {}", path, uuid,
-                                 host.to_string(), service_path));
+                warn(fmt::format("{}.Volumes.{}.AccessViaHosts: {} is not listed in {}", path, uuid, host.to_string(),
+                                 service_path));
     for (const auto& [name, value] : cluster.storage_classes) {
-        const bool used = std::ranges::any_of(cluster.volumes, [&](const auto& volume) {
-            return volume.second.storage_classes.contains(name);
-        });
+        const bool used = std::ranges::any_of(
+            cluster.volumes, [&](const auto& volume) { return volume.second.storage_classes.contains(name); });
         if (!used && !cluster.volumes.empty())
-            warn(fmt::format("{}.StorageClasses.{}: there are no volumes of this storage class",
-                             path, name));
+            warn(fmt::format("{}.StorageClasses.{}: there are no volumes of this storage class", path, name));
     }
 
     std::int64_t local_buffers = 0;
-    config_reader(&section, path, context)
-        .section("Containers")
-        .read("LocalKeepBlobBuffersPerVCPU", local_buffers);
+    config_reader(&section, path, context).section("Containers").read("LocalKeepBlobBuffersPerVCPU", local_buffers);
     if (local_buffers <= 0) return;
     for (const auto& [uuid, volume] : cluster.volumes) {
         std::string why;
         if (!volume.access_via_hosts.empty())
             why = "uses AccessViaHosts";
         else if (!volume.read_only && volume.replication < cluster.collections.default_replication)
-            why = fmt::format("has lower replication than DefaultReplication ({} < {})",
-                              volume.replication, cluster.collections.default_replication);
+            why = fmt::format("has lower replication than DefaultReplication ({} < {})", volume.replication,
+                              cluster.collections.default_replication);
         if (why.empty()) continue;
         warn(
             fmt::format("{}.Containers.LocalKeepBlobBuffersPerVCPU is {} but will not be used "

@@ -8,14 +8,12 @@
 namespace keepstore::cluster_config {
 
 /// \throws config_error
-[[nodiscard]] cluster_settings decode_cluster(const config_value& section, const std::string& id,
-                                            config_context&);
+[[nodiscard]] cluster_settings decode_cluster(const config_value& section, const std::string& id, config_context&);
 
 /// DriverParameters of one volume. Never throws: what is wrong comes back as a driver_problem,
 /// because it matters only on hosts that serve the volume. `parameters` may be nullptr (none
 /// given).
-[[nodiscard]] driver_parameters decode_driver(const std::string& driver,
-                                              const config_value* parameters,
+[[nodiscard]] driver_parameters decode_driver(const std::string& driver, const config_value* parameters,
                                               const std::string& volume_path, config_context&);
 
 /// Warnings about combinations that are allowed and probably not meant (contract 1.6).
@@ -27,15 +25,9 @@ class config_reader {
     config_reader(const config_value* map, std::string path, config_context& context)
         : map_(map), path_(std::move(path)), context_(context) {}
 
-    [[nodiscard]] const config_value* find(std::string_view key) const {
-        return map_ ? map_->find(key) : nullptr;
-    }
-    [[nodiscard]] config_reader section(std::string_view key) const {
-        return {find(key), path(key), context_};
-    }
-    [[nodiscard]] std::string path(std::string_view key) const {
-        return path_ + "." + std::string(key);
-    }
+    [[nodiscard]] const config_value* find(std::string_view key) const { return map_ ? map_->find(key) : nullptr; }
+    [[nodiscard]] config_reader section(std::string_view key) const { return {find(key), path(key), context_}; }
+    [[nodiscard]] std::string path(std::string_view key) const { return path_ + "." + std::string(key); }
 
     void read(std::string_view key, std::string& out) const;
     void read(std::string_view key, bool& out) const;

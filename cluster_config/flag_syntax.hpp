@@ -1,5 +1,5 @@
-/// The syntax of Go's flag package (contract 1.3): one or two dashes, `-f v` or `-f=v`, booleans only `-f` or `-f=bool`, flags
-/// before anything else. Pure: prints and exits nothing.
+/// The syntax of Go's flag package (contract 1.3): one or two dashes, `-f v` or `-f=v`, booleans only `-f` or
+/// `-f=bool`, flags before anything else. Pure: prints and exits nothing.
 #pragma once
 
 #include <cstddef>
@@ -22,7 +22,8 @@ struct flags_read {
     std::size_t rest = 0;  ///< Where the arguments begin that are no flags.
 };
 
-/// Calls `set` for each flag; the value of a boolean is "true" or "false". `set` may refuse a value with what was expected.
+/// Calls `set` for each flag; the value of a boolean is "true" or "false". `set` may refuse a value with what was
+/// expected.
 /// \returns the text of a usage error.
 [[nodiscard]] std::expected<flags_read, std::string> read_flags(
     std::span<const flag> known, std::span<const std::string> arguments,

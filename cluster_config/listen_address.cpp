@@ -29,8 +29,8 @@ std::expected<std::uint16_t, bind_error> port_of(const url& listen_url) {
     }
     if (is_tls(listen_url)) return std::uint16_t{443};
     if (listen_url.scheme == "http" || listen_url.scheme == "ws") return std::uint16_t{80};
-    return std::unexpected(bind_error{
-        fmt::format("no port, and none follows from the scheme \"{}\"", listen_url.scheme)});
+    return std::unexpected(
+        bind_error{fmt::format("no port, and none follows from the scheme \"{}\"", listen_url.scheme)});
 }
 
 boost::system::error_code try_bind(asio::io_context& context, const tcp::endpoint& endpoint) {
@@ -51,8 +51,7 @@ boost::system::error_code try_bind(asio::io_context& context, const tcp::endpoin
 
 std::expected<tcp::endpoint, bind_error> probe_bind(const url& listen_url) {
     if (listen_url.scheme != "http" && listen_url.scheme != "ws" && !is_tls(listen_url))
-        return std::unexpected(
-            bind_error{fmt::format("scheme \"{}\": expected http or https", listen_url.scheme)});
+        return std::unexpected(bind_error{fmt::format("scheme \"{}\": expected http or https", listen_url.scheme)});
     const auto port = port_of(listen_url);
     if (!port) return std::unexpected(port.error());
 
@@ -63,12 +62,9 @@ std::expected<tcp::endpoint, bind_error> probe_bind(const url& listen_url) {
     } else {
         boost::system::error_code failure;
         tcp::resolver resolver(context);
-        const auto found =
-            resolver.resolve(name, std::to_string(*port),
-                             tcp::resolver::passive | tcp::resolver::numeric_service, failure);
-        if (failure)
-            return std::unexpected(
-                bind_error{fmt::format("lookup {}: {}", name, failure.message())});
+        const auto found = resolver.resolve(name, std::to_string(*port),
+                                            tcp::resolver::passive | tcp::resolver::numeric_service, failure);
+        if (failure) return std::unexpected(bind_error{fmt::format("lookup {}: {}", name, failure.message())});
         // IPv4 first, as Go does: a name with both kinds of address usually means the IPv4 one in
         // old configurations.
         for (const auto& entry : found)
@@ -81,14 +77,12 @@ std::expected<tcp::endpoint, bind_error> probe_bind(const url& listen_url) {
     for (const auto& candidate : candidates) {
         const auto failure = try_bind(context, candidate);
         if (!failure) return candidate;
-        last.text = fmt::format("listen tcp {}:{}: bind: {}", candidate.address().to_string(),
-                                *port, failure.message());
+        last.text =
+            fmt::format("listen tcp {}:{}: bind: {}", candidate.address().to_string(), *port, failure.message());
         last.not_this_host = failure.value() == EADDRNOTAVAIL;
         // The wildcard is tried as IPv4 only where there is no IPv6; a taken port must not be
         // shadowed by the other family.
-        if (listen_url.hostname().empty() && failure.value() != EAFNOSUPPORT &&
-            failure.value() != EADDRNOTAVAIL)
-            break;
+        if (listen_url.hostname().empty() && failure.value() != EAFNOSUPPORT && failure.value() != EADDRNOTAVAIL) break;
     }
     return std::unexpected(last);
 }
@@ -105,10 +99,10 @@ std::expected<listen_address, std::string> choose_listen_address(const cluster_s
     if (!environment_url.empty()) {
         const auto wanted = parse_url(environment_url);
         if (!wanted || wanted->host.empty())
-            return std::unexpected(fmt::format(
-                "environment variable ARVADOS_SERVICE_INTERNAL_URL: found \"{}\"; expected a URL "
-                "such as http://host.example:25107",
-                environment_url));
+            return std::unexpected(
+                fmt::format("environment variable ARVADOS_SERVICE_INTERNAL_URL: found \"{}\"; expected a URL "
+                            "such as http://host.example:25107",
+                            environment_url));
         const auto entry = cluster.internal_urls.find(*wanted);
         if (entry == cluster.internal_urls.end()) {
             out.warnings.push_back(
@@ -118,14 +112,12 @@ std::expected<listen_address, std::string> choose_listen_address(const cluster_s
                             wanted->to_string()));
             use(*wanted, *wanted);
         } else {
-            use(*wanted,
-                entry->second.listen_url.host.empty() ? *wanted : entry->second.listen_url);
+            use(*wanted, entry->second.listen_url.host.empty() ? *wanted : entry->second.listen_url);
         }
         const auto bound = probe(out.listen_url);
         if (!bound)
-            return std::unexpected(
-                fmt::format("could not enable the \"keepstore\" service on this host: {}: {}",
-                            out.listen_url.to_string(), bound.error().text));
+            return std::unexpected(fmt::format("could not enable the \"keepstore\" service on this host: {}: {}",
+                                               out.listen_url.to_string(), bound.error().text));
         out.endpoint = *bound;
         return out;
     }
@@ -142,11 +134,9 @@ std::expected<listen_address, std::string> choose_listen_address(const cluster_s
         if (!bound.error().not_this_host)
             errors.push_back(fmt::format("{}: {}", listen.to_string(), bound.error().text));
     }
-    if (errors.empty())
-        return std::unexpected(
-            "configuration does not enable the \"keepstore\" service on this host");
-    return std::unexpected(fmt::format(
-        "could not enable the \"keepstore\" service on this host: {}", fmt::join(errors, "; ")));
+    if (errors.empty()) return std::unexpected("configuration does not enable the \"keepstore\" service on this host");
+    return std::unexpected(
+        fmt::format("could not enable the \"keepstore\" service on this host: {}", fmt::join(errors, "; ")));
 }
 
 }  // namespace keepstore::cluster_config

@@ -32,17 +32,16 @@ struct bind_error {
     std::string text;
     bool not_this_host = false;
 };
-using bind_probe =
-    std::function<std::expected<boost::asio::ip::tcp::endpoint, bind_error>(const url& listen_url)>;
+using bind_probe = std::function<std::expected<boost::asio::ip::tcp::endpoint, bind_error>(const url& listen_url)>;
 
 /// Resolves the name and binds, with SO_REUSEADDR. Blocks while a name is being resolved.
-[[nodiscard]] std::expected<boost::asio::ip::tcp::endpoint, bind_error> probe_bind(
-    const url& listen_url);
+[[nodiscard]] std::expected<boost::asio::ip::tcp::endpoint, bind_error> probe_bind(const url& listen_url);
 
 /// `environment_url` is ARVADOS_SERVICE_INTERNAL_URL, or empty. Entries are tried in the order of
 /// their URLs; the first that can be bound wins. \returns one line for the operator when there is
 /// none.
-[[nodiscard]] std::expected<listen_address, std::string> choose_listen_address(
-    const cluster_settings&, std::string_view environment_url, const bind_probe& probe = probe_bind);
+[[nodiscard]] std::expected<listen_address, std::string> choose_listen_address(const cluster_settings&,
+                                                                               std::string_view environment_url,
+                                                                               const bind_probe& probe = probe_bind);
 
 }  // namespace keepstore::cluster_config

@@ -37,8 +37,7 @@ std::string sha256_hex(std::string_view bytes) {
 void apply_environment(config_value& cluster, const std::string& path, const environment& env,
                        config_context& context) {
     const auto text_at = [](const config_value* value) {
-        return value && value->type == config_value::kind::text ? std::string_view(value->text)
-                                                                : std::string_view();
+        return value && value->type == config_value::kind::text ? std::string_view(value->text) : std::string_view();
     };
     const auto make_text = [](std::string text) {
         config_value value;
@@ -70,10 +69,9 @@ void apply_environment(config_value& cluster, const std::string& path, const env
         const auto configured = text_at(controller ? controller->find("ExternalURL") : nullptr);
         const std::string from_environment = "https://" + env.api_host + "/";
         if (configured.empty()) {
-            context.warnings.push_back(
-                path +
-                ".Services.Controller.ExternalURL: missing, falling back to the environment "
-                "variables ARVADOS_API_HOST and ARVADOS_API_HOST_INSECURE");
+            context.warnings.push_back(path +
+                                       ".Services.Controller.ExternalURL: missing, falling back to the environment "
+                                       "variables ARVADOS_API_HOST and ARVADOS_API_HOST_INSECURE");
             if (!parse_url(from_environment))
                 throw config_error(
                     "environment variable ARVADOS_API_HOST: found something that is no host name; "
@@ -87,8 +85,7 @@ void apply_environment(config_value& cluster, const std::string& path, const env
                 insecure.boolean = true;
                 make_map(cluster, "TLS").entries.insert_or_assign("Insecure", insecure);
             }
-        } else if (const auto parsed = parse_url(configured);
-                   !parsed || parsed->host != env.api_host) {
+        } else if (const auto parsed = parse_url(configured); !parsed || parsed->host != env.api_host) {
             context.warnings.push_back(
                 "environment variable ARVADOS_API_HOST is present, but will not be used: the "
                 "configuration has Services.Controller.ExternalURL");
@@ -99,8 +96,7 @@ void apply_environment(config_value& cluster, const std::string& path, const env
 config parse_or_throw(std::string_view text, std::string_view source, const environment& env) {
     config out;
     out.source = source;
-    config_context context{source == "-" ? std::string("standard input") : std::string(source),
-                           out.warnings};
+    config_context context{source == "-" ? std::string("standard input") : std::string(source), out.warnings};
     if (text.size() > limits::config_file_bytes_max)
         context.fail_text("", 0,
                           fmt::format("larger than {}; expected a cluster configuration",
@@ -127,10 +123,8 @@ config parse_or_throw(std::string_view text, std::string_view source, const envi
     if (found == root.entries.end() || found->second.type == config_value::kind::null)
         context.fail_text("", 0, no_clusters);
     config_value& clusters = found->second;
-    if (!clusters.is_map())
-        context.fail("Clusters", clusters, "a map with one five-character cluster id");
-    std::erase_if(clusters.entries,
-                  [](const auto& c) { return c.second.type == config_value::kind::null; });
+    if (!clusters.is_map()) context.fail("Clusters", clusters, "a map with one five-character cluster id");
+    std::erase_if(clusters.entries, [](const auto& c) { return c.second.type == config_value::kind::null; });
     if (clusters.entries.empty()) context.fail_text("Clusters", clusters.line, no_clusters);
     for (const auto& [id, cluster] : clusters.entries)
         if (!is_cluster_id(id))
@@ -139,10 +133,9 @@ config parse_or_throw(std::string_view text, std::string_view source, const envi
                                           "letters and digits",
                                           id));
     if (clusters.entries.size() > 1)
-        context.fail_text(
-            "Clusters", clusters.line,
-            fmt::format("multiple clusters configured, cannot choose: found {}; expected one",
-                        clusters.entries.size()));
+        context.fail_text("Clusters", clusters.line,
+                          fmt::format("multiple clusters configured, cannot choose: found {}; expected one",
+                                      clusters.entries.size()));
 
     auto& [id, cluster] = *clusters.entries.begin();
     const std::string path = "Clusters." + id;
@@ -157,8 +150,7 @@ std::expected<std::string, std::string> read_all(std::istream& in, const std::st
     std::string text;
     std::array<char, 65536> block;
     // One byte past the limit is enough for parse_config to refuse the rest.
-    while (text.size() <= limits::config_file_bytes_max &&
-           (in.read(block.data(), block.size()), in.gcount() > 0))
+    while (text.size() <= limits::config_file_bytes_max && (in.read(block.data(), block.size()), in.gcount() > 0))
         text.append(block.data(), static_cast<std::size_t>(in.gcount()));
     if (in.bad()) return std::unexpected(fmt::format("{}: cannot be read", name));
     return text;
@@ -196,18 +188,17 @@ std::expected<config, std::string> load_config(const std::string& path, const en
     } else {
         struct stat status{};
         if (::stat(path.c_str(), &status) != 0)
-            return std::unexpected(fmt::format("{}: {}; expected the cluster's config.yml", path,
-                                               std::generic_category().message(errno)));
-        if (S_ISDIR(status.st_mode))
             return std::unexpected(
-                fmt::format("{}: is a directory; expected the cluster's config.yml", path));
+                fmt::format("{}: {}; expected the cluster's config.yml", path, std::generic_category().message(errno)));
+        if (S_ISDIR(status.st_mode))
+            return std::unexpected(fmt::format("{}: is a directory; expected the cluster's config.yml", path));
         std::ifstream file(path, std::ios::binary);
         if (!file)
-            return std::unexpected(fmt::format("{}: cannot be opened: {}", path,
-                                               std::generic_category().message(errno)));
+            return std::unexpected(
+                fmt::format("{}: cannot be opened: {}", path, std::generic_category().message(errno)));
         text = read_all(file, path);
-        timestamp = std::chrono::system_clock::time_point(
-            std::chrono::duration_cast<std::chrono::system_clock::duration>(
+        timestamp =
+            std::chrono::system_clock::time_point(std::chrono::duration_cast<std::chrono::system_clock::duration>(
                 std::chrono::seconds(status.st_mtim.tv_sec) + nanoseconds(status.st_mtim.tv_nsec)));
     }
     if (!text) return std::unexpected(text.error());
@@ -230,13 +221,11 @@ std::expected<std::vector<local_volume>, std::string> select_volumes(const clust
         local_volume local;
         local.uuid = uuid;
         local.allow_write = !host_read_only && !volume.read_only;
-        local.allow_trash =
-            !host_read_only && (!volume.read_only || volume.allow_trash_when_read_only);
+        local.allow_trash = !host_read_only && (!volume.read_only || volume.allow_trash_when_read_only);
         local.replication = volume.replication;
         local.storage_classes = volume.storage_classes;
         for (const auto& [name, value] : volume.storage_classes)
-            if (const auto found = cluster.storage_classes.find(name);
-                value && found != cluster.storage_classes.end())
+            if (const auto found = cluster.storage_classes.find(name); value && found != cluster.storage_classes.end())
                 local.priority = std::max(local.priority, found->second.priority);
         if (const auto* problem = std::get_if<driver_problem>(&volume.parameters))
             return std::unexpected(problem->text);
@@ -246,9 +235,7 @@ std::expected<std::vector<local_volume>, std::string> select_volumes(const clust
             local.parameters = std::get<s3_parameters>(volume.parameters);
         out.push_back(std::move(local));
     }
-    if (out.empty())
-        return std::unexpected(
-            fmt::format("no volumes configured for {}", service_url.to_string()));
+    if (out.empty()) return std::unexpected(fmt::format("no volumes configured for {}", service_url.to_string()));
     return out;
 }
 

@@ -25,13 +25,11 @@ struct environment {
 
 /// Pure: no files, no clock (timestamp is left at the epoch). `source` is only named in messages.
 /// Takes any bytes.
-[[nodiscard]] std::expected<config, std::string> parse_config(std::string_view text,
-                                                              std::string_view source = "-",
+[[nodiscard]] std::expected<config, std::string> parse_config(std::string_view text, std::string_view source = "-",
                                                               const environment& env = {});
 
 /// Reads `path`, or `standard_input` when it is "-".
-[[nodiscard]] std::expected<config, std::string> load_config(const std::string& path,
-                                                             const environment& env,
+[[nodiscard]] std::expected<config, std::string> load_config(const std::string& path, const environment& env,
                                                              std::istream& standard_input);
 
 }  // namespace keepstore::cluster_config

@@ -66,15 +66,14 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
                 fraction += scale * (text[0] - '0');
         }
         if (digits == 0) return std::nullopt;
-        const auto unit = std::ranges::find_if(
-            time_units, [&](const time_unit& u) { return text.starts_with(u.name); });
+        const auto unit =
+            std::ranges::find_if(time_units, [&](const time_unit& u) { return text.starts_with(u.name); });
         if (unit == time_units.end()) return std::nullopt;
         text.remove_prefix(unit->name.size());
         if (whole > nanoseconds_max / unit->nanoseconds) return std::nullopt;
         // A little is added because sums of tenths are not exact in binary.
-        total +=
-            whole * unit->nanoseconds +
-            static_cast<std::uint64_t>(fraction * static_cast<double>(unit->nanoseconds) + 1e-6);
+        total += whole * unit->nanoseconds +
+                 static_cast<std::uint64_t>(fraction * static_cast<double>(unit->nanoseconds) + 1e-6);
         if (total > nanoseconds_max) return std::nullopt;
     }
     if (negative) return std::chrono::nanoseconds(static_cast<std::int64_t>(0 - total));
@@ -120,8 +119,7 @@ std::optional<std::uint64_t> parse_byte_size(std::string_view text) {
     if (!text.empty()) {
         constexpr std::string_view prefixes = "KMGTPE";
         const auto power = prefixes.find(text[0]);
-        if (power == std::string_view::npos || (text.size() > 1 && text.substr(1) != "i"))
-            return std::nullopt;
+        if (power == std::string_view::npos || (text.size() > 1 && text.substr(1) != "i")) return std::nullopt;
         factor = std::pow(text.size() > 1 ? 1024.0L : 1000.0L, static_cast<long double>(power + 1));
     }
     const long double bytes = std::floor(value * factor);
@@ -146,8 +144,7 @@ bool is_alphanumeric(std::string_view text) {
 }
 
 bool is_cluster_id(std::string_view text) {
-    return text.size() == 5 &&
-           std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z'); });
+    return text.size() == 5 && std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z'); });
 }
 
 }  // namespace keepstore::cluster_config

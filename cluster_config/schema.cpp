@@ -37,8 +37,7 @@ void add_line(schema_node& node, std::string_view path, const std::vector<std::s
     }
     const auto dot = path.find('.');
     const std::string_view head = path.substr(0, dot);
-    const std::string_view rest =
-        dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
+    const std::string_view rest = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
     if (!head.starts_with('{')) return add_line(child(node, head), rest, entries);
     for (std::string_view names = head.substr(1, head.size() - 2); !names.empty();) {
         const auto bar = names.find('|');
@@ -62,9 +61,7 @@ schema_node parse_table() {
 }
 
 bool equal_but_for_case(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) {
-        return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-    };
+    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
     return std::ranges::equal(a, b, {}, lower, lower);
 }
 
@@ -73,22 +70,19 @@ const char* expectation(char type, const config_value& value) {
     const auto is_text = value.type == kind::text;
     const auto is_number = value.type == kind::integer || value.type == kind::real;
     const auto all_text = [](const auto& values, auto&& get) {
-        return std::ranges::all_of(values,
-                                   [&](const auto& v) { return get(v).type == kind::text; });
+        return std::ranges::all_of(values, [&](const auto& v) { return get(v).type == kind::text; });
     };
     const auto self = [](const config_value& v) -> const config_value& { return v; };
     switch (type) {
         case 's':
             if (is_text) return nullptr;
-            return is_number || value.type == kind::boolean ? "a text (put it in quotes)"
-                                                            : "a text";
+            return is_number || value.type == kind::boolean ? "a text (put it in quotes)" : "a text";
         case 'b':
             return value.type == kind::boolean ? nullptr : "true or false, without quotes";
         case 'i':
             if (value.type == kind::integer) return nullptr;
             // 8.0 and 1e1 are whole numbers for the Go loader too.
-            if (value.type == kind::real && value.real == std::floor(value.real) &&
-                std::abs(value.real) < 9.2e18)
+            if (value.type == kind::real && value.real == std::floor(value.real) && std::abs(value.real) < 9.2e18)
                 return nullptr;
             return "a whole number, without quotes";
         case 'f':
@@ -105,30 +99,21 @@ const char* expectation(char type, const config_value& value) {
             if (value.type == kind::real && std::abs(value.real) < 9.2e18) return nullptr;
             if (is_text && parse_byte_size(value.text)) return nullptr;
             if (type == 'p' && is_text && value.text.ends_with('%')) {
-                const auto share = resolve_plain_scalar(
-                    std::string_view(value.text).substr(0, value.text.size() - 1));
-                if (share.type == kind::integer && share.integer >= 0 && share.integer <= 100)
-                    return nullptr;
-                if (share.type == kind::real && share.real >= 0 && share.real <= 100)
-                    return nullptr;
+                const auto share = resolve_plain_scalar(std::string_view(value.text).substr(0, value.text.size() - 1));
+                if (share.type == kind::integer && share.integer >= 0 && share.integer <= 100) return nullptr;
+                if (share.type == kind::real && share.real >= 0 && share.real <= 100) return nullptr;
             }
-            return type == 'p' ? "a size such as 64MiB, or a share such as 10%"
-                               : "a size such as 64MiB";
+            return type == 'p' ? "a size such as 64MiB, or a share such as 10%" : "a size such as 64MiB";
         case 'u':
-            return is_text && parse_url(value.text) ? nullptr
-                                                    : "a URL such as http://host.example:25107";
+            return is_text && parse_url(value.text) ? nullptr : "a URL such as http://host.example:25107";
         case 'S':
             if (value.type == kind::map) return nullptr;
-            return value.type == kind::list && all_text(value.items, self)
-                       ? nullptr
-                       : "a map whose keys are the names";
+            return value.type == kind::list && all_text(value.items, self) ? nullptr : "a map whose keys are the names";
         case 'L':
-            return value.type == kind::list && all_text(value.items, self) ? nullptr
-                                                                           : "a list of texts";
+            return value.type == kind::list && all_text(value.items, self) ? nullptr : "a list of texts";
         case 'M':
             if (value.type != kind::map) return "a map of texts";
-            return all_text(value.entries,
-                            [](const auto& e) -> const config_value& { return e.second; })
+            return all_text(value.entries, [](const auto& e) -> const config_value& { return e.second; })
                        ? nullptr
                        : "a map of texts (numbers and booleans must be in quotes)";
         case 'F':
@@ -147,10 +132,9 @@ void remove_nulls(config_value& value) {
 
 /// The schema of the entry `key`, or nullptr after a warning; then `discard` says whether the entry
 /// is dropped.
-const schema_node* find_entry(const schema_node& schema, std::string_view key,
-                              const std::string& path, bool& discard, config_context& context) {
-    if (const auto exact = schema.named.find(key); exact != schema.named.end())
-        return &exact->second;
+const schema_node* find_entry(const schema_node& schema, std::string_view key, const std::string& path, bool& discard,
+                              config_context& context) {
+    if (const auto exact = schema.named.find(key); exact != schema.named.end()) return &exact->second;
     if (schema.any) return schema.any.get();
     std::string hint;
     for (const auto& [name, node] : schema.named) {
@@ -172,17 +156,14 @@ const schema_node& cluster_schema() {
 bool names_a_secret(std::string_view path) {
     static constexpr std::array<std::string_view, 4> hints{"Token", "Key", "Secret", "assword"};
     const std::string_view last = path.substr(path.rfind('.') + 1);
-    return std::ranges::any_of(
-               hints, [&](std::string_view h) { return last.find(h) != std::string_view::npos; }) ||
+    return std::ranges::any_of(hints, [&](std::string_view h) { return last.find(h) != std::string_view::npos; }) ||
            path.find("PostgreSQL.Connection") != std::string_view::npos;
 }
 
-void config_context::fail(std::string_view path, const config_value& found,
-                          std::string_view expected) const {
+void config_context::fail(std::string_view path, const config_value& found, std::string_view expected) const {
     const bool secret = names_a_secret(path);
     fail_text(path, found.line,
-              fmt::format("found {}; expected {}", secret ? describe_kind(found) : describe(found),
-                          expected));
+              fmt::format("found {}; expected {}", secret ? describe_kind(found) : describe(found), expected));
 }
 
 void config_context::fail_text(std::string_view path, int line, std::string_view text) const {
@@ -191,12 +172,10 @@ void config_context::fail_text(std::string_view path, int line, std::string_view
                                     : fmt::format("{}: {}: {}", where, path, text));
 }
 
-void apply_schema(const schema_node& schema, config_value& value, const std::string& path,
-                  config_context& context) {
+void apply_schema(const schema_node& schema, config_value& value, const std::string& path, config_context& context) {
     remove_nulls(value);
     if (const char* expected = expectation(schema.type, value)) {
-        if (value.is_map())
-            context.warnings.push_back(fmt::format("unexpected object in config entry: {}", path));
+        if (value.is_map()) context.warnings.push_back(fmt::format("unexpected object in config entry: {}", path));
         context.fail(path, value, expected);
     }
     if (schema.type != 'm') return;

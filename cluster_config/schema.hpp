@@ -16,8 +16,7 @@
 namespace keepstore::cluster_config {
 
 struct schema_node {
-    char type =
-        'm';  ///< 'm' is a map described by the members below; the others are listed in the table.
+    char type = 'm';  ///< 'm' is a map described by the members below; the others are listed in the table.
     std::map<std::string, schema_node, std::less<>> named;
     std::unique_ptr<schema_node> any;  ///< For names that the operator chooses.
 };
@@ -33,8 +32,7 @@ struct config_context {
     /// "FILE:LINE: PATH: found WHAT; expected EXPECTED". Values of keys that name secrets are not
     /// shown.
     /// \throws config_error
-    [[noreturn]] void fail(std::string_view path, const config_value& found,
-                           std::string_view expected) const;
+    [[noreturn]] void fail(std::string_view path, const config_value& found, std::string_view expected) const;
     /// "FILE:LINE: PATH: TEXT", for what is not about a type. \throws config_error
     [[noreturn]] void fail_text(std::string_view path, int line, std::string_view text) const;
 };
@@ -45,7 +43,6 @@ struct config_context {
 /// Cleans `value` in place as described above. `path` is the path of `value` itself, without a dot
 /// at its end.
 /// \throws config_error for the first value of a wrong type.
-void apply_schema(const schema_node& schema, config_value& value, const std::string& path,
-                  config_context& context);
+void apply_schema(const schema_node& schema, config_value& value, const std::string& path, config_context& context);
 
 }  // namespace keepstore::cluster_config

@@ -22,9 +22,8 @@ bool take_scheme(std::string_view& text, std::string& scheme) {
         if (c == ':') {
             if (at == 0) return false;
             scheme = text.substr(0, at);
-            std::ranges::transform(scheme, scheme.begin(), [](char l) {
-                return l >= 'A' && l <= 'Z' ? static_cast<char>(l | 0x20) : l;
-            });
+            std::ranges::transform(scheme, scheme.begin(),
+                                   [](char l) { return l >= 'A' && l <= 'Z' ? static_cast<char>(l | 0x20) : l; });
             text.remove_prefix(at + 1);
             return true;
         }
@@ -89,8 +88,7 @@ std::string url::to_string() const {
 std::expected<url, std::string> parse_url(std::string_view text) {
     url out;
     for (const char c : text)
-        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f)
-            return std::unexpected("control character in URL");
+        if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) return std::unexpected("control character in URL");
 
     if (const auto hash = text.find('#'); hash != std::string_view::npos) {
         out.fragment = text.substr(hash + 1);
@@ -106,10 +104,8 @@ std::expected<url, std::string> parse_url(std::string_view text) {
             out.opaque = text;
             return out;
         }
-        if (const auto segment = text.substr(0, text.find('/'));
-            segment.find(':') != std::string_view::npos)
-            return std::unexpected(
-                "first path segment in URL cannot contain a colon (is http:// missing?)");
+        if (const auto segment = text.substr(0, text.find('/')); segment.find(':') != std::string_view::npos)
+            return std::unexpected("first path segment in URL cannot contain a colon (is http:// missing?)");
     }
     if (text.starts_with("//")) {
         text.remove_prefix(2);
@@ -122,8 +118,7 @@ std::expected<url, std::string> parse_url(std::string_view text) {
         if (!host_is_valid(authority)) return std::unexpected("invalid host or port");
         out.host = authority;
     }
-    if (!escapes_are_valid(text) || !escapes_are_valid(out.host))
-        return std::unexpected("invalid URL escape");
+    if (!escapes_are_valid(text) || !escapes_are_valid(out.host)) return std::unexpected("invalid URL escape");
     out.path = text;
     if (out.path.empty() && !out.host.empty()) out.path = "/";
     return out;

@@ -41,12 +41,10 @@ std::optional<config_value> resolve_integer(std::string_view digits) {
     }
     if (digits.empty()) return std::nullopt;
     std::uint64_t magnitude = 0;
-    const auto [end, code] =
-        std::from_chars(digits.data(), digits.data() + digits.size(), magnitude, base);
+    const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), magnitude, base);
     if (code != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
 
-    constexpr auto positive_max =
-        static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
+    constexpr auto positive_max = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
     config_value value;
     if (magnitude <= positive_max + (negative ? 1 : 0)) {
         value.type = kind::integer;
@@ -84,14 +82,12 @@ bool looks_like_real(std::string_view text) {
 
 std::optional<config_value> resolve_word(std::string_view word) {
     static const std::unordered_map<std::string_view, bool> booleans{
-        {"y", true},      {"Y", true},     {"yes", true},  {"Yes", true},  {"YES", true},
-        {"on", true},     {"On", true},    {"ON", true},   {"true", true}, {"True", true},
-        {"TRUE", true},   {"n", false},    {"N", false},   {"no", false},  {"No", false},
-        {"NO", false},    {"off", false},  {"Off", false}, {"OFF", false}, {"false", false},
-        {"False", false}, {"FALSE", false}};
+        {"y", true},    {"Y", true},      {"yes", true},    {"Yes", true},   {"YES", true},  {"on", true},
+        {"On", true},   {"ON", true},     {"true", true},   {"True", true},  {"TRUE", true}, {"n", false},
+        {"N", false},   {"no", false},    {"No", false},    {"NO", false},   {"off", false}, {"Off", false},
+        {"OFF", false}, {"false", false}, {"False", false}, {"FALSE", false}};
     config_value value;
-    if (word.empty() || word == "~" || word == "null" || word == "Null" || word == "NULL")
-        return value;
+    if (word.empty() || word == "~" || word == "null" || word == "Null" || word == "NULL") return value;
     if (const auto found = booleans.find(word); found != booleans.end()) {
         value.type = kind::boolean;
         value.boolean = found->second;
@@ -231,15 +227,12 @@ class tree_builder {
     /// a list the earlier map wins.
     static void merge(config_value& into, const config_value& from) {
         if (from.type == kind::map) {
-            for (const auto& [name, entry] : from.entries)
-                into.entries.insert_or_assign(name, entry);
+            for (const auto& [name, entry] : from.entries) into.entries.insert_or_assign(name, entry);
             return;
         }
-        if (from.type != kind::list)
-            fail_at(from.line, "the merge key << needs a map or a list of maps");
+        if (from.type != kind::list) fail_at(from.line, "the merge key << needs a map or a list of maps");
         for (auto item = from.items.rbegin(); item != from.items.rend(); ++item) {
-            if (item->type != kind::map)
-                fail_at(item->line, "the merge key << needs a map or a list of maps");
+            if (item->type != kind::map) fail_at(item->line, "the merge key << needs a map or a list of maps");
             merge(into, *item);
         }
     }
@@ -348,9 +341,7 @@ class json_events final : public nlohmann::json_sax<nlohmann::json> {
         tree_.end();
         return true;
     }
-    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override {
-        return false;
-    }
+    bool parse_error(std::size_t, const std::string&, const nlohmann::json::exception&) override { return false; }
 
   private:
     bool give(config_value value, std::string text) {
@@ -385,8 +376,7 @@ std::string describe(const config_value& value) {
     switch (value.type) {
         case kind::boolean: {
             const std::string_view name = value.boolean ? "true" : "false";
-            if (value.text == name || value.text.empty())
-                return fmt::format("the boolean {}", name);
+            if (value.text == name || value.text.empty()) return fmt::format("the boolean {}", name);
             return fmt::format("the boolean {} (written {})", name, value.text);
         }
         case kind::integer:

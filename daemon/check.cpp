@@ -17,9 +17,7 @@ namespace {
 
 class report {
   public:
-    void line(std::string_view name, std::string_view value) {
-        text_ += fmt::format("  {:<18} {}\n", name, value);
-    }
+    void line(std::string_view name, std::string_view value) { text_ += fmt::format("  {:<18} {}\n", name, value); }
     void heading(std::string_view title) { text_ += fmt::format("{}\n", title); }
     void problem(std::string text) { problems_.push_back(std::move(text)); }
 
@@ -28,12 +26,10 @@ class report {
         for (const auto& warning : warnings) text_ += "  " + warning + "\n";
         if (!problems_.empty()) heading("problems");
         for (const auto& problem : problems_) text_ += "  " + problem + "\n";
-        text_ +=
-            problems_.empty()
-                ? "ok: keepstore can start with this configuration\n"
-                : fmt::format("not ok: {} to fix\n",
-                              problems_.size() == 1 ? std::string("1 problem")
-                                                    : fmt::format("{} problems", problems_.size()));
+        text_ += problems_.empty() ? "ok: keepstore can start with this configuration\n"
+                                   : fmt::format("not ok: {} to fix\n",
+                                                 problems_.size() == 1 ? std::string("1 problem")
+                                                                       : fmt::format("{} problems", problems_.size()));
         return {.text = std::move(text_), .exit_code = problems_.empty() ? 0 : 1};
     }
 
@@ -48,9 +44,8 @@ std::string system_text(int number) {
 
 void check_file(report& out, std::string_view key, const std::string& path) {
     if (path.empty()) {
-        out.problem(fmt::format(
-            "TLS.{}: missing; expected the path of a PEM file, because the listen URL is https",
-            key));
+        out.problem(
+            fmt::format("TLS.{}: missing; expected the path of a PEM file, because the listen URL is https", key));
         return;
     }
     struct stat status{};
@@ -62,7 +57,8 @@ void check_file(report& out, std::string_view key, const std::string& path) {
         out.problem(fmt::format("TLS.{}: {}: {}", key, path, system_text(errno)));
 }
 
-void check_root(report& out, const cluster_config::local_volume& volume, const cluster_config::directory_parameters& directory) {
+void check_root(report& out, const cluster_config::local_volume& volume,
+                const cluster_config::directory_parameters& directory) {
     const std::string where = fmt::format("volume {}: Root {}", volume.uuid, directory.root);
     struct stat status{};
     if (::stat(directory.root.c_str(), &status) != 0)
@@ -71,8 +67,7 @@ void check_root(report& out, const cluster_config::local_volume& volume, const c
         out.problem(fmt::format("{}: not a directory", where));
     else if (::access(directory.root.c_str(), R_OK | X_OK) != 0)
         out.problem(fmt::format("{}: cannot be read: {}", where, system_text(errno)));
-    else if ((volume.allow_write || volume.allow_trash) &&
-             ::access(directory.root.c_str(), W_OK) != 0)
+    else if ((volume.allow_write || volume.allow_trash) && ::access(directory.root.c_str(), W_OK) != 0)
         out.problem(fmt::format("{}: cannot be written: {}", where, system_text(errno)));
 }
 
@@ -86,8 +81,7 @@ void describe_volume(report& out, const cluster_config::local_volume& volume) {
     out.line("mode", mode_text(volume));
     std::vector<std::string> classes;
     for (const auto& [name, value] : volume.storage_classes) classes.push_back(name);
-    out.line("storage classes",
-             fmt::format("{} (priority {})", fmt::join(classes, ", "), volume.priority));
+    out.line("storage classes", fmt::format("{} (priority {})", fmt::join(classes, ", "), volume.priority));
     out.line("replication", fmt::format("{}", volume.replication));
     if (const auto* directory = std::get_if<cluster_config::directory_parameters>(&volume.parameters)) {
         constexpr std::string_view direct_names[] = {"automatic", "on", "off"};
@@ -108,24 +102,20 @@ void describe_volume(report& out, const cluster_config::local_volume& volume) {
 void describe_limits(report& out, const cluster_config::cluster_settings& cluster) {
     const auto& api = cluster.api;
     const auto& own = cluster.keepstore;
-    const auto count = [](std::int64_t n) {
-        return n == 0 ? std::string("no limit") : fmt::format("{}", n);
-    };
+    const auto count = [](std::int64_t n) { return n == 0 ? std::string("no limit") : fmt::format("{}", n); };
     out.heading("limits");
-    out.line("requests", fmt::format("{} at once, then {} waiting", count(api.requests_max),
-                                     api.queued_requests_max));
+    out.line("requests", fmt::format("{} at once, then {} waiting", count(api.requests_max), api.queued_requests_max));
     out.line("request time",
              api.request_timeout.count() == 0 ? "no limit" : cluster_config::format_duration(api.request_timeout));
-    out.line("connections",
-             fmt::format("{}, backlog {}", count(own.connections_max), own.listen_backlog));
+    out.line("connections", fmt::format("{}, backlog {}", count(own.connections_max), own.listen_backlog));
     out.line("timeouts",
              fmt::format("header {}, idle {}, drain {}", cluster_config::format_duration(own.header_timeout),
-                         cluster_config::format_duration(own.idle_timeout), cluster_config::format_duration(own.drain_timeout)));
-    out.line("slowest transfer",
-             own.min_transfer_rate == 0
-                 ? std::string("no limit")
-                 : fmt::format("{}/s over {}", cluster_config::format_bytes(own.min_transfer_rate),
-                               cluster_config::format_duration(own.min_transfer_rate_period)));
+                         cluster_config::format_duration(own.idle_timeout),
+                         cluster_config::format_duration(own.drain_timeout)));
+    out.line("slowest transfer", own.min_transfer_rate == 0
+                                     ? std::string("no limit")
+                                     : fmt::format("{}/s over {}", cluster_config::format_bytes(own.min_transfer_rate),
+                                                   cluster_config::format_duration(own.min_transfer_rate_period)));
     out.line("block memory",
              fmt::format("at most {} ({} buffers of 64 MiB), taken as needed",
                          cluster_config::format_bytes(api.memory_budget_bytes()), api.blob_buffers_max));
@@ -134,9 +124,9 @@ void describe_limits(report& out, const cluster_config::cluster_settings& cluste
 void describe_policy(report& out, const cluster_config::cluster_settings& cluster) {
     const auto& c = cluster.collections;
     out.heading("policy");
-    out.line("signatures", c.blob_signing ? fmt::format("required, valid for {}",
-                                                        cluster_config::format_duration(c.blob_signing_ttl))
-                                          : "not required");
+    out.line("signatures",
+             c.blob_signing ? fmt::format("required, valid for {}", cluster_config::format_duration(c.blob_signing_ttl))
+                            : "not required");
     if (!c.blob_trash) {
         out.line("trash", "off: DELETE is refused, nothing is removed");
     } else {
@@ -151,9 +141,8 @@ void describe_policy(report& out, const cluster_config::cluster_settings& cluste
                                        cluster_config::format_duration(c.blob_trash_check_interval),
                                        c.blob_delete_concurrency)
                          : std::string("never"));
-        out.line("trash lists", c.blob_trash_concurrency > 0
-                                    ? fmt::format("{} workers", c.blob_trash_concurrency)
-                                    : std::string("accepted and not worked on"));
+        out.line("trash lists", c.blob_trash_concurrency > 0 ? fmt::format("{} workers", c.blob_trash_concurrency)
+                                                             : std::string("accepted and not worked on"));
     }
     out.line("pull lists",
              fmt::format("{} workers, from {}", c.blob_replicate_concurrency,
@@ -162,18 +151,16 @@ void describe_policy(report& out, const cluster_config::cluster_settings& cluste
                              : fmt::format("{} (PullHosts)", fmt::join(cluster.keepstore.pull_hosts, ", "))));
     for (const auto& [id, remote] : cluster.remote_clusters)
         if (id != "*" && !remote.host.empty())
-            out.line("remote cluster " + id, fmt::format("https://{}{}", remote.host,
-                                                         remote.insecure ? ", certificates not verified" : ""));
-    out.line("admin API", cluster.system_root_token.empty() ? "closed (no SystemRootToken)"
-                                                            : "with SystemRootToken");
-    out.line("metrics", cluster.management_token.empty() ? "open (no ManagementToken)"
-                                                         : "with ManagementToken");
+            out.line("remote cluster " + id,
+                     fmt::format("https://{}{}", remote.host, remote.insecure ? ", certificates not verified" : ""));
+    out.line("admin API", cluster.system_root_token.empty() ? "closed (no SystemRootToken)" : "with SystemRootToken");
+    out.line("metrics", cluster.management_token.empty() ? "open (no ManagementToken)" : "with ManagementToken");
 }
 
 }  // namespace
 
-check_report check_host(const std::expected<cluster_config::config, std::string>& loaded, const cluster_config::environment& env,
-                        const cluster_config::bind_probe& probe) {
+check_report check_host(const std::expected<cluster_config::config, std::string>& loaded,
+                        const cluster_config::environment& env, const cluster_config::bind_probe& probe) {
     report out;
     if (!loaded) {
         out.problem(loaded.error());
@@ -183,17 +170,15 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
     std::vector<std::string> warnings = loaded->warnings;
 
     out.heading(fmt::format("cluster {}", cluster.id));
-    out.line("configuration", fmt::format("{} (sha256 {})",
-                                          loaded->source == "-" ? "standard input" : loaded->source,
-                                          loaded->sha256));
+    out.line("configuration",
+             fmt::format("{} (sha256 {})", loaded->source == "-" ? "standard input" : loaded->source, loaded->sha256));
     const auto address = cluster_config::choose_listen_address(cluster, env.service_internal_url, probe);
     if (!address) {
         out.problem(address.error());
     } else {
         out.line("service URL", address->service_url.to_string());
         out.line("listen URL", address->listen_url.to_string());
-        out.line("TLS", address->tls ? fmt::format("yes, certificate {}", cluster.tls.certificate)
-                                     : std::string("no"));
+        out.line("TLS", address->tls ? fmt::format("yes, certificate {}", cluster.tls.certificate) : std::string("no"));
         warnings.insert(warnings.end(), address->warnings.begin(), address->warnings.end());
         if (address->tls && !cluster.tls.acme_server.empty()) {
             out.problem(

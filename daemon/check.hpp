@@ -3,8 +3,8 @@
 /// changes nothing.
 #pragma once
 
-#include "cluster_config/loader.hpp"
 #include "cluster_config/listen_address.hpp"
+#include "cluster_config/loader.hpp"
 
 #include <expected>
 #include <string>
@@ -18,6 +18,7 @@ struct check_report {
 
 /// `loaded` is what load_config gave.
 [[nodiscard]] check_report check_host(const std::expected<cluster_config::config, std::string>& loaded,
-                                      const cluster_config::environment& env, const cluster_config::bind_probe& probe = cluster_config::probe_bind);
+                                      const cluster_config::environment& env,
+                                      const cluster_config::bind_probe& probe = cluster_config::probe_bind);
 
 }  // namespace keepstore::daemon

@@ -15,8 +15,7 @@ namespace {
 
 /// In the order of the help text.
 constexpr std::array<cluster_config::flag, 11> flags{{
-    {"check", true,
-     "say what this host would serve and what is wrong, then exit (0: fine, 1: not)"},
+    {"check", true, "say what this host would serve and what is wrong, then exit (0: fine, 1: not)"},
     {"config", false,
      "cluster configuration file, - for standard input (default $ARVADOS_CONFIG, else "
      "/etc/arvados/config.yml)"},
@@ -35,7 +34,8 @@ constexpr std::array<cluster_config::flag, 11> flags{{
 std::string usage(std::string_view program) {
     return fmt::format(
         "Usage: {0} [options]\n"
-        "       {0} probe-s3 [options]\n    \ttry the S3 volumes of a configuration step by step, see {0} probe-s3 -help\n\n{1}",
+        "       {0} probe-s3 [options]\n    \ttry the S3 volumes of a configuration step by step, see {0} probe-s3 "
+        "-help\n\n{1}",
         program, cluster_config::describe_flags(flags));
 }
 
@@ -49,16 +49,15 @@ command_line leave(int code, std::string output, std::string errors) {
 }
 
 command_line usage_error(std::string_view text) {
-    return leave(2, {},
-                 fmt::format("error parsing command line arguments: {} (try -help)\n", text));
+    return leave(2, {}, fmt::format("error parsing command line arguments: {} (try -help)\n", text));
 }
 
 }  // namespace
 
 std::string version_text() {
 #if defined(__clang__)
-    return fmt::format("{} (C++ clang {}.{}.{})", KEEPSTORE_VERSION, __clang_major__,
-                       __clang_minor__, __clang_patchlevel__);
+    return fmt::format("{} (C++ clang {}.{}.{})", KEEPSTORE_VERSION, __clang_major__, __clang_minor__,
+                       __clang_patchlevel__);
 #else
     return fmt::format("{} (C++ gcc {})", KEEPSTORE_VERSION, __VERSION__);
 #endif
@@ -91,8 +90,9 @@ command_line parse_command_line(std::string_view program, std::span<const std::s
     if (!read) return usage_error(read.error());
     if (read->help) return leave(0, {}, usage(program));
     if (read->rest < arguments.size()) {
-        return leave(2, {}, fmt::format("unrecognized command line arguments: [{}] (try -help)\n",
-                                        fmt::join(arguments.subspan(read->rest), " ")));
+        return leave(2, {},
+                     fmt::format("unrecognized command line arguments: [{}] (try -help)\n",
+                                 fmt::join(arguments.subspan(read->rest), " ")));
     }
     if (version) return leave(0, fmt::format("{} {}\n", program, version_text()), {});
     return out;

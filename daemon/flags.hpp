@@ -34,8 +34,7 @@ struct command_line {
 
 /// `arguments` are those after argv[0]. `config_default` is ARVADOS_CONFIG, or empty.
 /// A usage error exits with 2 and must not be retried (RestartPreventExitStatus=2).
-[[nodiscard]] command_line parse_command_line(std::string_view program,
-                                              std::span<const std::string> arguments,
+[[nodiscard]] command_line parse_command_line(std::string_view program, std::span<const std::string> arguments,
                                               std::string_view config_default);
 
 /// "0.1.0 (C++ clang 19.1.7)": what -version prints after the program's name, and the label of

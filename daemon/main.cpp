@@ -1,10 +1,10 @@
 /// keepstore: a content-addressed block storage daemon. See README.md and docs/ARCHITECTURE.md.
 
 #include "base/log.hpp"
-#include "daemon/check.hpp"
-#include "cluster_config/loader.hpp"
-#include "daemon/flags.hpp"
 #include "cluster_config/listen_address.hpp"
+#include "cluster_config/loader.hpp"
+#include "daemon/check.hpp"
+#include "daemon/flags.hpp"
 #include "daemon/probe_command.hpp"
 #include "daemon/service.hpp"
 
@@ -89,7 +89,8 @@ int main(int argc, char** argv) {
             print(stdout, report.text);
             return report.exit_code;
         }
-        case command_line::action::serve: break;
+        case command_line::action::serve:
+            break;
     }
     try {
         return serve(command, env);

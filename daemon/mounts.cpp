@@ -7,8 +7,8 @@
 
 namespace keepstore::daemon {
 
-std::expected<std::vector<store::mount>, std::string> open_mounts(const std::vector<cluster_config::local_volume>& volumes,
-                                                                   const cluster_config::collections_config& policy) {
+std::expected<std::vector<store::mount>, std::string> open_mounts(
+    const std::vector<cluster_config::local_volume>& volumes, const cluster_config::collections_config& policy) {
     std::vector<store::mount> out;
     for (const cluster_config::local_volume& v : volumes) {
         auto opened = volumes::open_volume(v, policy);

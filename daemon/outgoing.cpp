@@ -34,17 +34,18 @@ std::vector<std::string> allowed_hosts(const cluster_config::cluster_settings& c
     return out;
 }
 
-std::vector<store::remote_reader::cluster> remote_clusters(const cluster_config::cluster_settings& cluster, const net::client& secure,
-                                                          const net::client& insecure) {
+std::vector<store::remote_reader::cluster> remote_clusters(const cluster_config::cluster_settings& cluster,
+                                                           const net::client& secure, const net::client& insecure) {
     std::vector<store::remote_reader::cluster> out;
     for (const auto& [id, remote] : cluster.remote_clusters) {
         if (id == "*" || remote.host.empty()) continue;
         // Always https (contract 7.3).
         auto parsed = net::parse_url("https://" + remote.host);
         if (!parsed || parsed->target != "/") {
-            log::warning(fmt::format("Clusters.{}.RemoteClusters.{}.Host is not a host name, with :port or without; blocks of "
-                                     "that cluster cannot be read",
-                                     cluster.id, id));
+            log::warning(
+                fmt::format("Clusters.{}.RemoteClusters.{}.Host is not a host name, with :port or without; blocks of "
+                            "that cluster cannot be read",
+                            cluster.id, id));
             continue;
         }
         out.push_back({.id = id, .api = std::move(parsed->to), .client = remote.insecure ? &insecure : &secure});
@@ -52,7 +53,8 @@ std::vector<store::remote_reader::cluster> remote_clusters(const cluster_config:
     return out;
 }
 
-void add_client_samples(std::vector<router::metrics::sample>& out, const std::string& name, const net::client_stats& s) {
+void add_client_samples(std::vector<router::metrics::sample>& out, const std::string& name,
+                        const net::client_stats& s) {
     const auto add = [&](std::string metric, std::string help, bool counter, std::uint64_t value,
                          std::vector<std::pair<std::string, std::string>> more = {}) {
         more.insert(more.begin(), {"client", name});
@@ -89,17 +91,18 @@ std::expected<std::unique_ptr<outgoing>, std::string> outgoing::make(const clust
     if (!insecure) return std::unexpected(std::move(insecure.error()));
     const auto entries = allowed_hosts(cluster);
     auto hosts = protocol::host_rules::parse(entries);
-    if (!hosts) return std::unexpected(fmt::format("Clusters.{}.Keepstore.PullHosts: {}", cluster.id, hosts.error().text));
+    if (!hosts)
+        return std::unexpected(fmt::format("Clusters.{}.Keepstore.PullHosts: {}", cluster.id, hosts.error().text));
     if (!cluster.keepstore.pull_hosts.empty()) hosts->restrict();
-    store::pull_options options{
-        .workers = static_cast<unsigned>(std::clamp<std::int64_t>(cluster.collections.blob_replicate_concurrency, 1, 1000)),
-        .hosts = std::move(*hosts)};
+    store::pull_options options{.workers = static_cast<unsigned>(
+                                    std::clamp<std::int64_t>(cluster.collections.blob_replicate_concurrency, 1, 1000)),
+                                .hosts = std::move(*hosts)};
     return std::unique_ptr<outgoing>(new outgoing(cluster, store, std::move(*for_pulls), std::move(*secure),
                                                   std::move(*insecure), std::move(options)));
 }
 
-outgoing::outgoing(const cluster_config::cluster_settings& cluster, store::block_store& store, net::client for_pulls, net::client for_remote,
-                   net::client for_remote_insecure, store::pull_options options)
+outgoing::outgoing(const cluster_config::cluster_settings& cluster, store::block_store& store, net::client for_pulls,
+                   net::client for_remote, net::client for_remote_insecure, store::pull_options options)
     : pull_client_(std::move(for_pulls)),
       remote_client_(std::move(for_remote)),
       insecure_client_(std::move(for_remote_insecure)),
@@ -127,7 +130,8 @@ std::vector<router::metrics::sample> outgoing::samples() const {
     counter("keepstore_remote_blocks_total", "Blocks of other clusters read through, or stored here.", r.blocks_total);
     counter("keepstore_remote_bytes_total", "Bytes of these.", r.bytes_total);
     counter("keepstore_remote_errors_total", "Blocks of other clusters that could not be read.", r.errors_total);
-    counter("keepstore_remote_bad_blocks_total", "Times that a remote keep service sent wrong bytes.", r.bad_blocks_total);
+    counter("keepstore_remote_bad_blocks_total", "Times that a remote keep service sent wrong bytes.",
+            r.bad_blocks_total);
     add_client_samples(out, "pull", pull_client_.snapshot());
     add_client_samples(out, "remote", remote_client_.snapshot());
     add_client_samples(out, "remote_insecure", insecure_client_.snapshot());

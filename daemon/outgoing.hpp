@@ -1,12 +1,12 @@
-/// What the daemon asks of other servers: the HTTP clients for pull lists and for reads from other clusters, and those who
-/// use them. Clients are apart by purpose, so that one does not use up the connections of the other.
+/// What the daemon asks of other servers: the HTTP clients for pull lists and for reads from other clusters, and those
+/// who use them. Clients are apart by purpose, so that one does not use up the connections of the other.
 #pragma once
 
 #include "cluster_config/config.hpp"
-#include "store/lists/pull_worker.hpp"
-#include "store/remote/remote_reader.hpp"
 #include "net/client/http_client.hpp"
 #include "router/metrics.hpp"
+#include "store/lists/pull_worker.hpp"
+#include "store/remote/remote_reader.hpp"
 
 #include <expected>
 #include <memory>
@@ -18,8 +18,8 @@ namespace keepstore::daemon {
 class outgoing {
   public:
     /// `store` must outlive it. \returns an error line for the start.
-    [[nodiscard]] static std::expected<std::unique_ptr<outgoing>, std::string> make(const cluster_config::cluster_settings&,
-                                                                                     store::block_store& store);
+    [[nodiscard]] static std::expected<std::unique_ptr<outgoing>, std::string> make(
+        const cluster_config::cluster_settings&, store::block_store& store);
 
     [[nodiscard]] store::pull_worker& pulls() noexcept { return pulls_; }
     /// How many times pulls().run() is wanted.
@@ -31,8 +31,8 @@ class outgoing {
     void close() noexcept;
 
   private:
-    outgoing(const cluster_config::cluster_settings&, store::block_store&, net::client for_pulls, net::client for_remote,
-             net::client for_remote_insecure, store::pull_options);
+    outgoing(const cluster_config::cluster_settings&, store::block_store&, net::client for_pulls,
+             net::client for_remote, net::client for_remote_insecure, store::pull_options);
 
     net::client pull_client_;
     net::client remote_client_;

@@ -1,17 +1,17 @@
 #include "daemon/probe_command.hpp"
 
 #include "base/log.hpp"
-#include "cluster_config/scalars.hpp"
 #include "cluster_config/flag_syntax.hpp"
+#include "cluster_config/scalars.hpp"
 #include "daemon/flags.hpp"
 #include "volumes/probe_report.hpp"
 #include "volumes/probe_targets.hpp"
 #include "volumes/s3/access.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/io_context.hpp>
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/io_context.hpp>
 
 #include <algorithm>
 #include <array>
@@ -45,7 +45,8 @@ std::string usage(std::string_view program) {
     return fmt::format(
         "Usage: {0} {1} [-config FILE] [-volume UUID]...\n"
         "       {0} {1} -bucket NAME [-endpoint URL] [-region NAME] [-path-style]\n\n"
-        "Tries S3 buckets step by step, as the daemon would use them, and says what is wrong and what to do. Writes a few\n"
+        "Tries S3 buckets step by step, as the daemon would use them, and says what is wrong and what to do. Writes a "
+        "few\n"
         "small objects below keepstore-probe/ and removes them; volumes that are read only are only read.\n"
         "Exit code: 0 all can be used, 1 some cannot, 2 wrong command line or configuration.\n\n{2}",
         program, probe_command_name, cluster_config::describe_flags(flags));
@@ -56,8 +57,8 @@ void print(std::FILE* to, std::string_view text) {
     std::fflush(to);
 }
 
-/// Prints the lines of the volumes in their order, although they are tried at the same time: at once for the first that has
-/// not ended, later for those behind it.
+/// Prints the lines of the volumes in their order, although they are tried at the same time: at once for the first that
+/// has not ended, later for those behind it.
 class console {
   public:
     console(std::vector<volumes::probe_outcome>& all, bool silent) : all_(all), silent_(silent) {
@@ -99,11 +100,13 @@ awaitable<void> probe_one(console& out, std::size_t number, const volumes::probe
     }
     const auto extent = target.writes ? s3::probe_extent::read_and_write : s3::probe_extent::read_only;
     const auto take = [&out, number](const s3::probe_line& line) { out.add(number, line); };
-    static_cast<void>(co_await s3::probe_bucket(std::move(access->client), std::move(access->keys), extent, take, until));
+    static_cast<void>(
+        co_await s3::probe_bucket(std::move(access->client), std::move(access->keys), extent, take, until));
 }
 
 /// \returns whether all came to an end in time.
-bool probe_all(std::vector<volumes::probe_outcome>& all, bool silent, std::chrono::nanoseconds timeout, asio::io_context& loop) {
+bool probe_all(std::vector<volumes::probe_outcome>& all, bool silent, std::chrono::nanoseconds timeout,
+               asio::io_context& loop) {
     console out(all, silent);
     const auto until = deadline::in(timeout);
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -126,8 +129,9 @@ bool probe_all(std::vector<volumes::probe_outcome>& all, bool silent, std::chron
     return whole;
 }
 
-std::expected<std::vector<volumes::probe_target>, std::string> find_targets(const probe_arguments& given, const cluster_config::environment& env,
-                                                                   std::istream& standard_input) {
+std::expected<std::vector<volumes::probe_target>, std::string> find_targets(const probe_arguments& given,
+                                                                            const cluster_config::environment& env,
+                                                                            std::istream& standard_input) {
     if (given.bucket) return std::vector{volumes::probe_target_of_bucket(*given.bucket)};
     const auto conf = cluster_config::load_config(given.config_path, env, standard_input);
     if (!conf) return std::unexpected(conf.error());
@@ -182,8 +186,8 @@ std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<cons
     return out;
 }
 
-int run_probe_command(std::string_view program, std::span<const std::string> arguments, const cluster_config::environment& env,
-                      std::istream& standard_input) {
+int run_probe_command(std::string_view program, std::span<const std::string> arguments,
+                      const cluster_config::environment& env, std::istream& standard_input) {
     std::signal(SIGPIPE, SIG_IGN);
     prctl(PR_SET_DUMPABLE, 0);  // Core files would hold keys.
     // The steps say it all.
@@ -200,8 +204,10 @@ int run_probe_command(std::string_view program, std::span<const std::string> arg
     }
     auto targets = find_targets(*given, env, standard_input);
     if (!targets) {
-        if (given->json) print(stdout, volumes::probe_json(targets.error()));
-        else print(stderr, fmt::format("cannot probe: {}\n", targets.error()));
+        if (given->json)
+            print(stdout, volumes::probe_json(targets.error()));
+        else
+            print(stderr, fmt::format("cannot probe: {}\n", targets.error()));
         return 2;
     }
     std::vector<volumes::probe_outcome> all;

@@ -1,30 +1,30 @@
 #include "daemon/service.hpp"
 
+#include "base/event_loop_group.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
-#include "base/event_loop_group.hpp"
 #include "daemon/flags.hpp"
 #include "daemon/mounts.hpp"
 #include "daemon/outgoing.hpp"
 #include "daemon/service_manager.hpp"
 #include "digest/engine.hpp"
-#include "store/block_store.hpp"
-#include "store/scrub/scrub.hpp"
-#include "store/lists/workers.hpp"
+#include "net/server/server.hpp"
+#include "net/server/tls_context.hpp"
 #include "pool/buffer_pool.hpp"
 #include "router/app.hpp"
 #include "router/scrub_report.hpp"
-#include "net/server/server.hpp"
-#include "net/server/tls_context.hpp"
+#include "store/block_store.hpp"
+#include "store/lists/workers.hpp"
+#include "store/scrub/scrub.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/use_future.hpp>
 #include <fmt/format.h>
 #include <malloc.h>
 #include <pthread.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/use_future.hpp>
 
 #include <algorithm>
 #include <csignal>
@@ -75,8 +75,7 @@ class background_tasks {
 
     // Cancels all and waits, up to `limit` together. \returns whether all have ended.
     bool stop(clock::duration limit) {
-        for (auto& task : tasks_)
-            asio::post(executor_, [&task] { task.signal.emit(asio::cancellation_type::total); });
+        for (auto& task : tasks_) asio::post(executor_, [&task] { task.signal.emit(asio::cancellation_type::total); });
         const auto until = clock::now() + limit;
         bool all = true;
         for (auto& task : tasks_) {
@@ -151,24 +150,23 @@ std::vector<router::metrics::sample> more_metrics(const net::server& server, con
         return router::metrics::sample{std::move(name), std::move(help), true, static_cast<double>(value)};
     };
     std::vector<router::metrics::sample> out{
-            gauge("keepstore_connections_open", "Open client connections.", s.connections_open),
-            gauge("keepstore_connections_idle", "Of these, waiting for a request.", s.connections_idle),
-            gauge("keepstore_connections_max", "Limit on open connections.", s.connections_max),
-            counter("keepstore_connections_total", "Connections accepted.", s.connections_total),
-            counter("keepstore_accept_pauses_total", "Times that accepting stopped for lack of descriptors.",
-                    s.accept_pauses_total),
-            counter("keepstore_malformed_requests_total", "Requests refused for their syntax.", s.refused_total),
-            counter("keepstore_too_slow_requests_total", "Requests cut for the minimum transfer rate.", s.too_slow_total),
-            counter("keepstore_header_timeouts_total", "Connections closed because no request head came in time.",
-                    s.header_timeouts_total),
-            counter("keepstore_digest_bytes_total", "Bytes hashed.", d.bytes_total),
-            counter("keepstore_digest_single_bytes_total", "Bytes hashed as a lone stream.", d.bytes_single_total),
-            counter("keepstore_digest_passes_total", "SIMD hashing passes.", d.passes_total),
-            counter("keepstore_digest_lanes_used_total", "Occupied lanes, summed over all passes.",
-                    d.lanes_used_total),
-            gauge("keepstore_digest_lanes_average", "Occupied lanes of a pass, on average since the start.",
-                  d.passes_total == 0 ? 0.0
-                                      : static_cast<double>(d.lanes_used_total) / static_cast<double>(d.passes_total))};
+        gauge("keepstore_connections_open", "Open client connections.", s.connections_open),
+        gauge("keepstore_connections_idle", "Of these, waiting for a request.", s.connections_idle),
+        gauge("keepstore_connections_max", "Limit on open connections.", s.connections_max),
+        counter("keepstore_connections_total", "Connections accepted.", s.connections_total),
+        counter("keepstore_accept_pauses_total", "Times that accepting stopped for lack of descriptors.",
+                s.accept_pauses_total),
+        counter("keepstore_malformed_requests_total", "Requests refused for their syntax.", s.refused_total),
+        counter("keepstore_too_slow_requests_total", "Requests cut for the minimum transfer rate.", s.too_slow_total),
+        counter("keepstore_header_timeouts_total", "Connections closed because no request head came in time.",
+                s.header_timeouts_total),
+        counter("keepstore_digest_bytes_total", "Bytes hashed.", d.bytes_total),
+        counter("keepstore_digest_single_bytes_total", "Bytes hashed as a lone stream.", d.bytes_single_total),
+        counter("keepstore_digest_passes_total", "SIMD hashing passes.", d.passes_total),
+        counter("keepstore_digest_lanes_used_total", "Occupied lanes, summed over all passes.", d.lanes_used_total),
+        gauge(
+            "keepstore_digest_lanes_average", "Occupied lanes of a pass, on average since the start.",
+            d.passes_total == 0 ? 0.0 : static_cast<double>(d.lanes_used_total) / static_cast<double>(d.passes_total))};
     std::ranges::move(router::scrub_samples(scrub.status().value()), std::back_inserter(out));
     std::ranges::move(others.samples(), std::back_inserter(out));
     return out;
@@ -178,22 +176,25 @@ void start_workers(background_tasks& tasks, const cluster_config::config& conf, 
                    store::work_queue<protocol::trash_item>& trash) {
     const auto& c = conf.cluster.collections;
     if (!c.blob_trash) return;
-    for (std::int64_t i = 0; i < c.blob_trash_concurrency; ++i) tasks.spawn("trash", store::run_trash_worker(store, trash));
+    for (std::int64_t i = 0; i < c.blob_trash_concurrency; ++i)
+        tasks.spawn("trash", store::run_trash_worker(store, trash));
     if (c.blob_trash_check_interval > 0ns && c.blob_delete_concurrency > 0) {
-        tasks.spawn("empty trash",
-                    store::run_trash_emptier(
-                        store, {.interval = c.blob_trash_check_interval,
-                                .first_after = std::min(c.blob_trash_check_interval,
-                                                        conf.cluster.keepstore.empty_trash_start_delay),
-                                .concurrency = static_cast<unsigned>(c.blob_delete_concurrency)}));
+        tasks.spawn("empty trash", store::run_trash_emptier(
+                                       store, {.interval = c.blob_trash_check_interval,
+                                               .first_after = std::min(c.blob_trash_check_interval,
+                                                                       conf.cluster.keepstore.empty_trash_start_delay),
+                                               .concurrency = static_cast<unsigned>(c.blob_delete_concurrency)}));
     }
 }
 
 // What happens every so often on the main thread while it waits for signals.
 class chores {
   public:
-    chores(const cluster_config::config& conf, router::app& application, std::shared_ptr<net::server_tls_context> tls, event_loop_group& loops)
-        : application_(application), tls_(std::move(tls)), dump_folder_(conf.cluster.logs.request_queue_dump_directory),
+    chores(const cluster_config::config& conf, router::app& application, std::shared_ptr<net::server_tls_context> tls,
+           event_loop_group& loops)
+        : application_(application),
+          tls_(std::move(tls)),
+          dump_folder_(conf.cluster.logs.request_queue_dump_directory),
           executors_(loops.executors()) {
         const auto now = clock::now();
         next_reload_ = tls_ ? now + certificate_reload_interval : clock::time_point::max();
@@ -235,8 +236,7 @@ class chores {
   private:
     // The watchdog hears from us only if every loop has turned since the last beat.
     void beat() {
-        const bool all_turned =
-            std::ranges::all_of(*beats_, [](const std::atomic<bool>& beat) { return beat.load(); });
+        const bool all_turned = std::ranges::all_of(*beats_, [](const std::atomic<bool>& beat) { return beat.load(); });
         if (all_turned) notify_alive();
         for (std::size_t i = 0; i < executors_.size(); ++i) {
             (*beats_)[i] = false;
@@ -271,9 +271,13 @@ void serve_until_told(chores& work) {
     while (true) {
         switch (wait_for_signal(work.next())) {
             case SIGTERM:
-            case SIGINT: return;
-            case SIGHUP: work.reload_certificates(); break;
-            default: break;
+            case SIGINT:
+                return;
+            case SIGHUP:
+                work.reload_certificates();
+                break;
+            default:
+                break;
         }
         work.run_due();
     }
@@ -305,7 +309,8 @@ void block_signals() {
     std::signal(SIGXFSZ, SIG_IGN);  // Likewise a file size limit (LimitFSIZE=).
 }
 
-std::expected<void, std::string> run_service(const cluster_config::config& conf, const cluster_config::listen_address& where) {
+std::expected<void, std::string> run_service(const cluster_config::config& conf,
+                                             const cluster_config::listen_address& where) {
     raise_descriptor_limit();
     mallopt(M_MMAP_THRESHOLD, static_cast<int>(limits::malloc_map_bytes_min));
     mallopt(M_TRIM_THRESHOLD, static_cast<int>(limits::malloc_keep_bytes));
@@ -330,9 +335,9 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     digest::engine digest(static_cast<unsigned>(loops.size()));
     store::block_store store(store_options(conf), store::mount_table(std::move(*mounts)), pool, digest);
     store::scrub_clock clock_of_scrub;
-    store::scrubber scrub(store, digest,
-                         {.interval = conf.cluster.keepstore.scrub_interval, .rate = conf.cluster.keepstore.scrub_rate},
-                         clock_of_scrub);
+    store::scrubber scrub(
+        store, digest, {.interval = conf.cluster.keepstore.scrub_interval, .rate = conf.cluster.keepstore.scrub_rate},
+        clock_of_scrub);
     auto others = outgoing::make(conf.cluster, store);
     if (!others) return std::unexpected(std::move(others.error()));
     store::work_queue<protocol::pull_item> pulls;
@@ -362,11 +367,14 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     loops.start();
 
     cluster_config::url announced = where.listen_url;
-    if (where.endpoint.port() == 0) announced.host = fmt::format("{}:{}", announced.host.substr(0, announced.host.rfind(':')), *port);
-    log::info("listening", {{"URL", announced.to_string()},
-                            {"Listen", fmt::format("{}:{}", address.is_v6() ? "[" + address.to_string() + "]" : address.to_string(), *port)},
-                            {"Service", "keepstore"},
-                            {"Version", version_text()}});
+    if (where.endpoint.port() == 0)
+        announced.host = fmt::format("{}:{}", announced.host.substr(0, announced.host.rfind(':')), *port);
+    log::info("listening",
+              {{"URL", announced.to_string()},
+               {"Listen",
+                fmt::format("{}:{}", address.is_v6() ? "[" + address.to_string() + "]" : address.to_string(), *port)},
+               {"Service", "keepstore"},
+               {"Version", version_text()}});
     notify_ready(fmt::format("serving {} volumes on {}", store.mounts().all().size(), announced.to_string()));
 
     chores work(conf, application, tls, loops);

@@ -6,11 +6,17 @@
 
 namespace keepstore::daemon {
 
-void notify_ready(const std::string& status) { sd_notify(0, ("READY=1\nSTATUS=" + status).c_str()); }
+void notify_ready(const std::string& status) {
+    sd_notify(0, ("READY=1\nSTATUS=" + status).c_str());
+}
 
-void notify_stopping() { sd_notify(0, "STOPPING=1\nSTATUS=finishing the requests that run"); }
+void notify_stopping() {
+    sd_notify(0, "STOPPING=1\nSTATUS=finishing the requests that run");
+}
 
-void notify_alive() { sd_notify(0, "WATCHDOG=1"); }
+void notify_alive() {
+    sd_notify(0, "WATCHDOG=1");
+}
 
 std::optional<std::chrono::microseconds> watchdog_interval() {
     std::uint64_t microseconds = 0;

@@ -26,8 +26,7 @@ class batch_guard {
 }  // namespace
 
 engine::engine(unsigned threads) : engine(threads, default_md5_kernel()) {}
-engine::engine(unsigned threads, const md5_kernel& kernel)
-    : core_(std::make_unique<core>(threads, kernel)) {}
+engine::engine(unsigned threads, const md5_kernel& kernel) : core_(std::make_unique<core>(threads, kernel)) {}
 engine::~engine() = default;
 
 engine::stats engine::snapshot() const {
@@ -96,8 +95,7 @@ awaitable<result<void>> engine::compress_all(std::span<md5_segment> segments) {
     co_return result<void>();
 }
 
-md5_stream::md5_stream(engine& e, options o)
-    : queue_bytes_(o.queue_bytes), job_(std::make_shared<hash_job>()) {
+md5_stream::md5_stream(engine& e, options o) : queue_bytes_(o.queue_bytes), job_(std::make_shared<hash_job>()) {
     if (o.waypoint_stride % md5_block_bytes != 0) {
         throw std::invalid_argument("waypoint stride is not a multiple of 64");
     }

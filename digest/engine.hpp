@@ -57,10 +57,9 @@ class engine {
         std::uint64_t bytes_total;         ///< Hashed, by any means.
         std::uint64_t bytes_single_total;  ///< Of these, hashed as a lone stream by OpenSSL.
         std::uint64_t passes_total;        ///< SIMD passes.
-        std::uint64_t
-            lanes_used_total;         ///< Occupied lanes, all passes; / passes = average occupancy.
-        std::uint64_t wakeups_total;  ///< Times that a sleeping worker was woken.
-        std::size_t workers_asleep;   ///< Now, of all workers.
+        std::uint64_t lanes_used_total;    ///< Occupied lanes, all passes; / passes = average occupancy.
+        std::uint64_t wakeups_total;       ///< Times that a sleeping worker was woken.
+        std::size_t workers_asleep;        ///< Now, of all workers.
     };
     [[nodiscard]] stats snapshot() const;
 

@@ -189,9 +189,7 @@ class engine::core::worker {
         }
     }
 
-    [[nodiscard]] bool has_garbage() const noexcept {
-        return !slices_.empty() || !wakes_.empty() || !jobs_.empty();
-    }
+    [[nodiscard]] bool has_garbage() const noexcept { return !slices_.empty() || !wakes_.empty() || !jobs_.empty(); }
 
     // Without the mutex. Buffers go back first, so that whoever is woken finds them free.
     void clear_garbage() {
@@ -209,8 +207,7 @@ class engine::core::worker {
     std::vector<one_shot<void>> wakes_;
 };
 
-engine::core::core(unsigned threads, const md5_kernel& k)
-    : kernel(k), company_(std::max<std::size_t>(k.lanes / 2, 1)) {
+engine::core::core(unsigned threads, const md5_kernel& k) : kernel(k), company_(std::max<std::size_t>(k.lanes / 2, 1)) {
     const unsigned count = std::max(threads, 1U);
     lanes_free_ = count * kernel.lanes;  // Workers begin awake.
     threads_.reserve(count);
@@ -263,8 +260,8 @@ void engine::core::end_patience(hash_job& job) {
     wake_as_needed();
 }
 
-std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_job>& job,
-                                                   const_slice piece, std::size_t wake_at) {
+std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_job>& job, const_slice piece,
+                                                   std::size_t wake_at) {
     const std::lock_guard lock(mutex_);
     job->queued_bytes += piece.size();
     job->pieces.push(std::move(piece));

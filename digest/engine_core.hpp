@@ -30,8 +30,8 @@ struct engine::core {
 
     /// Queues a piece. If more than `wake_at` bytes wait then, \returns what will be set when no
     /// more do.
-    [[nodiscard]] std::optional<one_shot<void>> submit(const std::shared_ptr<hash_job>& job,
-                                                       const_slice piece, std::size_t wake_at);
+    [[nodiscard]] std::optional<one_shot<void>> submit(const std::shared_ptr<hash_job>& job, const_slice piece,
+                                                       std::size_t wake_at);
     /// Queues every job of a batch; each has its piece.
     void submit(const std::shared_ptr<segment_batch>& batch);
     /// \returns what will be set when the job has nothing queued; nothing if that is so already. A

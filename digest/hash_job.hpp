@@ -37,8 +37,7 @@ struct segment_batch;
 struct hash_job {
     // Constant after construction.
     engine::core* owner = nullptr;
-    segment_batch* batch =
-        nullptr;  // The batch that this job is a part of, and that keeps it alive; streams: none.
+    segment_batch* batch = nullptr;  // The batch that this job is a part of, and that keeps it alive; streams: none.
     std::size_t waypoint_stride = 0;
 
     // Touched by the owning coroutine while not `busy`, otherwise by the worker that has the job in
@@ -52,11 +51,11 @@ struct hash_job {
     piece_queue pieces;  // The front one is the one in work.
     std::size_t queued_bytes = 0;
     bool in_work = false;
-    bool patient = false;  // May wait for company; until somebody waits for it.
+    bool patient = false;        // May wait for company; until somebody waits for it.
     bool patient_again = false;  // Constant: whenever no more than patience_bytes is queued.
     std::size_t patience_bytes = 0;
-    bool urgent = false;  // Somebody waits for what is queued; until nothing is.
-    std::uint64_t hurries_before = 0;  // The engine's count of hurry_all() when it began to have some.
+    bool urgent = false;                   // Somebody waits for what is queued; until nothing is.
+    std::uint64_t hurries_before = 0;      // The engine's count of hurry_all() when it began to have some.
     std::optional<one_shot<void>> waiter;  // To be set when queued_bytes <= wake_at.
     std::size_t wake_at = 0;
 

@@ -23,8 +23,7 @@ void md5_compress(md5_state& state, std::span<const std::byte> bytes) {
     state.words = {context.A, context.B, context.C, context.D};
 }
 
-md5_digest md5_finish(const md5_state& state, std::span<const std::byte> tail,
-                      std::uint64_t length) {
+md5_digest md5_finish(const md5_state& state, std::span<const std::byte> tail, std::uint64_t length) {
     // RFC 1321 section 3.1 and 3.2: a 1 bit, zeros, and the length in bits as 64 bits, low-order
     // byte first.
     std::array<std::byte, 2 * md5_block_bytes> padded{};

@@ -47,8 +47,7 @@ void md5_compress(md5_state& state, std::span<const std::byte> bytes);
 
 /// The digest of a stream whose first `length - tail.size()` bytes led to `state`; `tail` is under
 /// 64 bytes.
-[[nodiscard]] md5_digest md5_finish(const md5_state& state, std::span<const std::byte> tail,
-                                    std::uint64_t length);
+[[nodiscard]] md5_digest md5_finish(const md5_state& state, std::span<const std::byte> tail, std::uint64_t length);
 
 [[nodiscard]] md5_digest md5_of(std::span<const std::byte> bytes);
 

@@ -12,8 +12,7 @@
 // Not worth their code size (AVX3_DL, SSSE3), or without arrays of vectors, which the kernel uses
 // (SVE, RVV): those run the next target down.
 #undef HWY_DISABLED_TARGETS
-#define HWY_DISABLED_TARGETS \
-    (HWY_AVX3_DL | HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
+#define HWY_DISABLED_TARGETS (HWY_AVX3_DL | HWY_SSSE3 | HWY_SVE | HWY_SVE2 | HWY_SVE_256 | HWY_SVE2_128 | HWY_RVV)
 
 #undef HWY_TARGET_INCLUDE
 #define HWY_TARGET_INCLUDE "digest/md5_lanes.cpp"
@@ -42,8 +41,7 @@ inline constexpr std::uint32_t sines[64] = {
     0x6fa87e4f, 0xfe2ce6e0, 0xa3014314, 0x4e0811a1, 0xf7537e82, 0xbd3af235, 0x2ad7d2bb, 0xeb86d391};
 
 // Rotations to the left, by round and step modulo 4.
-inline constexpr int rotations[4][4] = {
-    {7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
+inline constexpr int rotations[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
 
 // Which word of the block step i uses.
 constexpr int word_of(int i) {
@@ -95,8 +93,7 @@ HWY_INLINE void step(D d32, V* a, const V* b, const V* c, const V* d, const V (*
     constexpr int rotation = rotations[I / 16][I % 4];
     for (int s = 0; s < Sets; ++s) {
         const V sum = hn::Add(a[s], hn::Add(words[s][word_of(I)], hn::Set(d32, sines[I])));
-        a[s] = hn::Add(b[s],
-                       hn::RotateRight<32 - rotation>(add_function<I / 16>(sum, b[s], c[s], d[s])));
+        a[s] = hn::Add(b[s], hn::RotateRight<32 - rotation>(add_function<I / 16>(sum, b[s], c[s], d[s])));
     }
 }
 
@@ -128,8 +125,7 @@ template <class D>
     requires(hn::MaxLanes(D()) > 4)
 HWY_INLINE hn::Vec<D> load_row(D d32, const std::uint8_t* const* data, std::size_t offset) {
     const hn::Half<D> half;
-    return hn::Combine(d32, load_row(half, data + hn::MaxLanes(half), offset),
-                       load_row(half, data, offset));
+    return hn::Combine(d32, load_row(half, data + hn::MaxLanes(half), offset), load_row(half, data, offset));
 }
 #endif
 

@@ -43,8 +43,7 @@ std::uint32_t get(std::span<const std::byte> bytes) {
     return value;
 }
 
-std::array<std::byte, checksum_bytes> checksum(std::span<const std::byte> bytes,
-                                               const md5_digest& block) {
+std::array<std::byte, checksum_bytes> checksum(std::span<const std::byte> bytes, const md5_digest& block) {
     md5 hash;
     hash.update(bytes);
     hash.update(std::as_bytes(std::span(block.bytes)));
@@ -61,14 +60,12 @@ std::size_t waypoints::stride_for(std::size_t length) {
     return std::max(stride_bytes_min, std::bit_ceil(smallest));
 }
 
-std::optional<waypoints> waypoints::make(std::size_t length, std::size_t stride,
-                                         std::span<const md5_state> states) {
+std::optional<waypoints> waypoints::make(std::size_t length, std::size_t stride, std::span<const md5_state> states) {
     if (!allowed(length, stride)) return std::nullopt;
     const std::size_t inner = inner_boundaries(length, stride);
     if (states.size() < inner) return std::nullopt;
     waypoints made(length, stride);
-    made.states_.insert(made.states_.end(), states.begin(),
-                        states.begin() + static_cast<std::ptrdiff_t>(inner));
+    made.states_.insert(made.states_.end(), states.begin(), states.begin() + static_cast<std::ptrdiff_t>(inner));
     return made;
 }
 
@@ -119,8 +116,7 @@ std::vector<std::byte> waypoints::encode(const md5_digest& block) const {
     return out;
 }
 
-std::optional<waypoints> waypoints::decode(std::span<const std::byte> bytes,
-                                           std::size_t block_length,
+std::optional<waypoints> waypoints::decode(std::span<const std::byte> bytes, std::size_t block_length,
                                            const md5_digest& block) {
     if (bytes.size() < header_bytes + checksum_bytes || bytes.size() > encoded_bytes_max) {
         return std::nullopt;

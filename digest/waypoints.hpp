@@ -67,8 +67,7 @@ class waypoints {
     [[nodiscard]] std::vector<std::byte> encode(const md5_digest& block) const;
     /// \returns nothing if the bytes are damaged, of a version that we do not know, or for another
     /// block or length. Takes any input; believes no size in it.
-    [[nodiscard]] static std::optional<waypoints> decode(std::span<const std::byte> bytes,
-                                                         std::size_t block_length,
+    [[nodiscard]] static std::optional<waypoints> decode(std::span<const std::byte> bytes, std::size_t block_length,
                                                          const md5_digest& block);
 
     [[nodiscard]] bool operator==(const waypoints&) const = default;

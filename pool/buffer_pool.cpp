@@ -39,7 +39,8 @@ void* map_slab() {
     void* const memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (memory == MAP_FAILED) return nullptr;
     auto* const begin = static_cast<std::byte*>(memory);
-    const std::size_t skipped = (huge_page_bytes - reinterpret_cast<std::uintptr_t>(begin) % huge_page_bytes) % huge_page_bytes;
+    const std::size_t skipped =
+        (huge_page_bytes - reinterpret_cast<std::uintptr_t>(begin) % huge_page_bytes) % huge_page_bytes;
     if (skipped > 0) munmap(begin, skipped);
     if (skipped < huge_page_bytes) munmap(begin + skipped + slab_mapping_bytes, huge_page_bytes - skipped);
     static_cast<void>(madvise(begin + skipped, slab_mapping_bytes, MADV_HUGEPAGE));
@@ -63,7 +64,8 @@ class buffer_pool::chunk final : public buffer_owner {
 struct buffer_pool::core {
     using grant = one_shot<mutable_slice>;
 
-    explicit core(std::size_t budget) : chunks_max(std::max<std::size_t>(1, (budget + limits::chunk_size_bytes - 1) / limits::chunk_size_bytes)) {}
+    explicit core(std::size_t budget)
+        : chunks_max(std::max<std::size_t>(1, (budget + limits::chunk_size_bytes - 1) / limits::chunk_size_bytes)) {}
 
     const std::size_t chunks_max;
 
@@ -124,7 +126,9 @@ struct buffer_pool::core {
     }
 };
 
-void buffer_pool::chunk::recycle() noexcept { home_.give_back(this); }
+void buffer_pool::chunk::recycle() noexcept {
+    home_.give_back(this);
+}
 
 buffer_pool::buffer_pool(std::size_t budget_bytes) : core_(std::make_unique<core>(budget_bytes)) {}
 
@@ -139,7 +143,9 @@ buffer_pool::~buffer_pool() {
     }
 }
 
-void buffer_pool::when_spent(std::function<void()> ask) { core_->when_spent = std::move(ask); }
+void buffer_pool::when_spent(std::function<void()> ask) {
+    core_->when_spent = std::move(ask);
+}
 
 std::optional<mutable_slice> buffer_pool::try_acquire() {
     const std::lock_guard lock(core_->mutex);

@@ -8,7 +8,8 @@
 /// Chunks start on 512-byte boundaries that differ in their low 12 bits ("colours"), so that parallel hashing of many
 /// chunks does not collide in one cache set, while direct I/O still accepts them.
 ///
-/// Safe to call from any thread. Chunks may be released on any thread and must all be back before the pool is destroyed.
+/// Safe to call from any thread. Chunks may be released on any thread and must all be back before the pool is
+/// destroyed.
 #pragma once
 
 #include "base/async.hpp"
@@ -30,8 +31,8 @@ class buffer_pool {
     buffer_pool(const buffer_pool&) = delete;
     buffer_pool& operator=(const buffer_pool&) = delete;
 
-    /// `ask` is called, on the thread of whoever has to wait for a chunk, before each such wait: for those who hold some
-    /// for longer than they need. It must not call the pool. Set it before the pool is used.
+    /// `ask` is called, on the thread of whoever has to wait for a chunk, before each such wait: for those who hold
+    /// some for longer than they need. It must not call the pool. Set it before the pool is used.
     void when_spent(std::function<void()> ask);
 
     /// One chunk of chunk_size() bytes, content undefined. Suspends while the budget is spent; a cancelled wait takes
@@ -52,7 +53,7 @@ class buffer_pool {
         std::size_t allocated_bytes;  ///< Mapped so far; never shrinks.
         std::size_t in_use_bytes;     ///< Handed out now.
         std::size_t waiters;
-        std::uint64_t waits_total;    ///< acquire() calls that had to wait.
+        std::uint64_t waits_total;  ///< acquire() calls that had to wait.
     };
     [[nodiscard]] stats snapshot() const;
 

@@ -16,8 +16,10 @@ std::string encoded(std::string_view text) {
     for (const char c : text) {
         const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
                            std::string_view("+@-_.~").find(c) != std::string_view::npos;
-        if (plain) out += c;
-        else fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+        if (plain)
+            out += c;
+        else
+            fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
     }
     return out;
 }
@@ -28,13 +30,14 @@ error failure_of(unsigned status, const net::endpoint& from) {
     if (status == 404) return {errc::not_found, who + ": Block not found (404)"};
     if (status >= 300 && status < 400) {
         return {errc::unavailable,
-                fmt::format("{}: answers with a redirect ({}), which is not followed; give the keep service's own URL", who,
-                            status)};
+                fmt::format("{}: answers with a redirect ({}), which is not followed; give the keep service's own URL",
+                            who, status)};
     }
     if (status >= 500 || status == 408 || status == 429 || status < 300)
         return {errc::unavailable, fmt::format("{}: answers {}", who, status)};
     return {errc::not_found, fmt::format("{}: refuses the request ({}); do both sides have the same signing key and "
-                                         "clock, and is the token valid there?", who, status)};
+                                         "clock, and is the token valid there?",
+                                         who, status)};
 }
 
 }  // namespace
@@ -42,7 +45,8 @@ error failure_of(unsigned status, const net::endpoint& from) {
 result<block_server> parse_block_server(std::string_view text) {
     auto parsed = net::parse_url(text);
     if (!parsed) return std::unexpected(std::move(parsed.error()));
-    if (parsed->target.find('?') != std::string::npos) return fail(errc::bad_request, "a query is not part of a keep service's URL");
+    if (parsed->target.find('?') != std::string::npos)
+        return fail(errc::bad_request, "a query is not part of a keep service's URL");
     if (!parsed->target.ends_with('/')) parsed->target += '/';
     return block_server{.to = std::move(parsed->to), .path = std::move(parsed->target)};
 }
@@ -61,15 +65,17 @@ awaitable<result<incoming_block>> open_block(const net::client& client, block_se
     if (response->status() != 200) co_return std::unexpected(failure_of(response->status(), response->from()));
     const auto announced = response->content_length();
     if (!announced && !fetch.size) {
-        co_return fail(errc::checksum_mismatch, who + ": says neither in the locator nor in Content-Length how long the block is");
+        co_return fail(errc::checksum_mismatch,
+                       who + ": says neither in the locator nor in Content-Length how long the block is");
     }
     const std::uint64_t size = announced.value_or(fetch.size.value_or(0));
     if (fetch.size && size != *fetch.size) {
-        co_return fail(errc::checksum_mismatch,
-                       fmt::format("{}: has {} bytes under this name, not {}; its copy is bad", who, size, *fetch.size));
+        co_return fail(errc::checksum_mismatch, fmt::format("{}: has {} bytes under this name, not {}; its copy is bad",
+                                                            who, size, *fetch.size));
     }
     if (size > limits::block_size_bytes_max)
-        co_return fail(errc::checksum_mismatch, fmt::format("{}: wants to send {} bytes, more than a block has", who, size));
+        co_return fail(errc::checksum_mismatch,
+                       fmt::format("{}: wants to send {} bytes, more than a block has", who, size));
     co_return incoming_block{.response = std::move(*response), .size = size};
 }
 
@@ -78,7 +84,8 @@ awaitable<result<void>> expect_end(incoming_block& block) {
     auto more = co_await block.response.read_some(one);
     if (!more) co_return std::unexpected(reading_error(std::move(more.error())));
     if (*more != 0)
-        co_return fail(errc::checksum_mismatch, net::to_string(block.response.from()) + ": sends more than the block has");
+        co_return fail(errc::checksum_mismatch,
+                       net::to_string(block.response.from()) + ": sends more than the block has");
     co_return result<void>{};
 }
 
@@ -86,9 +93,11 @@ error reading_error(error why) {
     switch (why.code) {
         case errc::cancelled:
         case errc::timeout:
-        case errc::unavailable: return why;
+        case errc::unavailable:
+            return why;
         // What is no HTTP, and addresses that are never contacted.
-        default: return {errc::unavailable, std::move(why.text), why.cause};
+        default:
+            return {errc::unavailable, std::move(why.text), why.cause};
     }
 }
 

@@ -25,7 +25,7 @@ struct block_server {
 struct block_fetch {
     std::string locator;  ///< With its signature; any bytes, encoded for the path here.
     std::string token;
-    std::string request_id;              ///< Empty: none is sent.
+    std::string request_id;             ///< Empty: none is sent.
     std::optional<std::uint64_t> size;  ///< What the block's size must be, where that is known.
     net::phase_limits timing;
 };
@@ -43,7 +43,8 @@ struct incoming_block {
 ///   checksum_mismatch  it has a block of another size under this name, or does not say which size
 ///   cancelled
 /// Awaited in place or spawned.
-[[nodiscard]] awaitable<result<incoming_block>> open_block(const net::client&, block_server, block_fetch, deadline until);
+[[nodiscard]] awaitable<result<incoming_block>> open_block(const net::client&, block_server, block_fetch,
+                                                           deadline until);
 
 /// After the last byte of the block: that there is no more. errc::checksum_mismatch if there is. Awaited in place.
 [[nodiscard]] awaitable<result<void>> expect_end(incoming_block&);

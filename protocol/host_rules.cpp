@@ -47,9 +47,10 @@ result<host_rules> host_rules::parse(const std::vector<std::string>& entries) {
 
 result<host_rules::rule> host_rules::parse_rule(std::string_view entry) {
     const auto wrong = [&] {
-        return fail(errc::bad_request, "\"" + std::string(entry) +
-                                           "\" is no host; expected a name, an address, either with :port, or a network such "
-                                           "as 10.1.0.0/16");
+        return fail(errc::bad_request,
+                    "\"" + std::string(entry) +
+                        "\" is no host; expected a name, an address, either with :port, or a network such "
+                        "as 10.1.0.0/16");
     };
     if (const auto slash = entry.find('/'); slash != std::string_view::npos) {
         const auto base = address_in(entry.substr(0, slash));
@@ -61,11 +62,14 @@ result<host_rules::rule> host_rules::parse_rule(std::string_view entry) {
         if (base->is_v6() && base->to_v6().is_v4_mapped()) {
             // A network of IPv4 addresses, which are compared as such.
             if (bits < mapped_prefix_bits)
-                return fail(errc::bad_request, "\"" + std::string(entry) +
-                                                   "\" is a network of IPv4 addresses and others; write it as IPv4, such as "
-                                                   "10.1.0.0/16");
-            return rule{.host = {}, .port = {}, .net = {.base = ip::make_address_v4(ip::v4_mapped, base->to_v6()),
-                                                        .bits = bits - mapped_prefix_bits}};
+                return fail(errc::bad_request,
+                            "\"" + std::string(entry) +
+                                "\" is a network of IPv4 addresses and others; write it as IPv4, such as "
+                                "10.1.0.0/16");
+            return rule{
+                .host = {},
+                .port = {},
+                .net = {.base = ip::make_address_v4(ip::v4_mapped, base->to_v6()), .bits = bits - mapped_prefix_bits}};
         }
         return rule{.host = {}, .port = {}, .net = {.base = *base, .bits = bits}};
     }

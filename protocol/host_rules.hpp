@@ -1,5 +1,5 @@
-/// Which servers a pull list may name (Keepstore.PullHosts). A list comes from whoever has the administrator's token, and
-/// makes this daemon send requests: the operator can say to whom. A value type.
+/// Which servers a pull list may name (Keepstore.PullHosts). A list comes from whoever has the administrator's token,
+/// and makes this daemon send requests: the operator can say to whom. A value type.
 #pragma once
 
 #include "base/error.hpp"
@@ -19,8 +19,8 @@ class host_rules {
     /// Allows every host, as the Go daemon does.
     host_rules() = default;
 
-    /// Each entry is a host name, an address, either of them with ":port", or a network ("10.1.0.0/16", "fd00::/8"), which
-    /// matches servers named by their addresses. Without entries every host is allowed.
+    /// Each entry is a host name, an address, either of them with ":port", or a network ("10.1.0.0/16", "fd00::/8"),
+    /// which matches servers named by their addresses. Without entries every host is allowed.
     /// \returns errc::bad_request, naming the entry.
     [[nodiscard]] static result<host_rules> parse(const std::vector<std::string>& entries);
 
@@ -35,7 +35,7 @@ class host_rules {
         unsigned bits = 0;              // At most those of the base.
     };
     struct rule {
-        std::string host;                     // In lower case; empty: a network.
+        std::string host;                   // In lower case; empty: a network.
         std::optional<std::uint16_t> port;  // Nothing: any.
         network net;
     };

@@ -10,10 +10,16 @@ namespace {
 // 67108864 has eight digits; more can only be zeros in front or too large.
 constexpr std::size_t size_digits_max = 8;
 
-std::unexpected<error> invalid() { return fail(errc::bad_request, "invalid locator"); }
+std::unexpected<error> invalid() {
+    return fail(errc::bad_request, "invalid locator");
+}
 
-bool is_digit(char c) { return c >= '0' && c <= '9'; }
-bool is_letter(char c) { return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z'); }
+bool is_digit(char c) {
+    return c >= '0' && c <= '9';
+}
+bool is_letter(char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
+}
 
 }  // namespace
 

@@ -22,9 +22,10 @@ struct locator {
     /// `hash` or `hash+size`, without hints: safe to log.
     [[nodiscard]] std::string bare() const;
 
-    /// errc::bad_request "invalid locator" for anything but 32 lower-case hex digits followed by hints; the size, if any,
-    /// comes first and is 1 to 8 decimal digits within the block size limit (stricter than the Go daemon, which takes odd
-    /// sizes such as +-5 or +3x as none or worse: docs/compatibility.md). Empty hints are refused; unknown ones are kept.
+    /// errc::bad_request "invalid locator" for anything but 32 lower-case hex digits followed by hints; the size, if
+    /// any, comes first and is 1 to 8 decimal digits within the block size limit (stricter than the Go daemon, which
+    /// takes odd sizes such as +-5 or +3x as none or worse: docs/compatibility.md). Empty hints are refused; unknown
+    /// ones are kept.
     [[nodiscard]] static result<locator> parse(std::string_view text);
 };
 

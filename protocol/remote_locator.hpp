@@ -8,7 +8,9 @@
 namespace keepstore::protocol {
 
 /// A read is remote when the locator has a hint that starts with R and none that starts with A.
-[[nodiscard]] inline bool is_remote(const locator& block) noexcept { return block.remote && !block.signed_here; }
+[[nodiscard]] inline bool is_remote(const locator& block) noexcept {
+    return block.remote && !block.signed_here;
+}
 
 struct remote_locator {
     std::string cluster_id;  ///< Of five characters.

@@ -4,9 +4,9 @@
 #include "base/wait_until.hpp"
 #include "digest/md5.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
@@ -48,7 +48,8 @@ result<remote_service_list> parse_service_list(std::string_view text) {
     std::set<std::string> seen;
     for (const json& item : *items) {
         auto service = parse_service(item);
-        if (service && out.size() < limits::remote_services_max && seen.insert(net::to_string(service->where.to)).second)
+        if (service && out.size() < limits::remote_services_max &&
+            seen.insert(net::to_string(service->where.to)).second)
             out.push_back(std::move(*service));
     }
     if (out.empty()) return fail(errc::unavailable, "it lists no keep service that could be asked");
@@ -99,15 +100,18 @@ awaitable<result<remote_services::list_ptr>> remote_services::get(deadline until
                 mark = std::make_unique<fetch_mark>(*this);
                 fetching_ = true;
             }
-            if (list_ && now < fetched_at_ + options_.served_max) old = list_;
-            else waiters_.push_back(ready);
+            if (list_ && now < fetched_at_ + options_.served_max)
+                old = list_;
+            else
+                waiters_.push_back(ready);
         }
         if (mark) {
             // Not this caller's own: it may have little time, or leave.
             asio::co_spawn(executor, fetch(shared_from_this(), std::move(mark)), [](const std::exception_ptr&) {});
         }
         if (old) co_return old;
-        auto woken = co_await wait_until(ready, until, "the list of the remote cluster's keep services does not come in time");
+        auto woken =
+            co_await wait_until(ready, until, "the list of the remote cluster's keep services does not come in time");
         if (!woken) {
             const std::lock_guard lock(mutex_);
             std::erase_if(waiters_, [&](const auto& w) { return w.same_as(ready); });
@@ -175,7 +179,8 @@ awaitable<result<remote_services::list_ptr>> remote_services::ask(deadline until
         co_return std::unexpected(std::move(why));
     }
     if (response->status() != 200)
-        co_return fail(errc::unavailable, fmt::format("{}{}: answers {}", who, net::to_string(api_), response->status()));
+        co_return fail(errc::unavailable,
+                       fmt::format("{}{}: answers {}", who, net::to_string(api_), response->status()));
     auto body = co_await response->read_all(limits::remote_services_bytes_max);
     if (!body) {
         error why = reading_error(std::move(body.error()));

@@ -1,6 +1,6 @@
-/// The keep services of another cluster, as its API server lists them for us (contract 7.3). The list is fetched when it
-/// is needed and kept for a while; any number of readers share one fetch, which goes on when they leave. An old list is served
-/// while a new one is fetched. Safe to use from any thread.
+/// The keep services of another cluster, as its API server lists them for us (contract 7.3). The list is fetched when
+/// it is needed and kept for a while; any number of readers share one fetch, which goes on when they leave. An old list
+/// is served while a new one is fetched. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -75,7 +75,7 @@ class remote_services : public std::enable_shared_from_this<remote_services> {
     const remote_services_options options_;
     std::mutex mutex_;
     // Guarded by mutex_.
-    list_ptr list_;                  // Null until the first success.
+    list_ptr list_;  // Null until the first success.
     std::optional<error> last_error_;
     clock::time_point fetched_at_{};
     clock::time_point refresh_at_{};  // Until then list_, or last_error_, holds.

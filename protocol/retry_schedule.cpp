@@ -54,9 +54,12 @@ error retry_schedule::outcome() const {
     error out(errc::not_found, "");
     const auto rank = [](errc code) {
         switch (code) {
-            case errc::not_found: return 0;
-            case errc::checksum_mismatch: return 1;
-            default: return 2;
+            case errc::not_found:
+                return 0;
+            case errc::checksum_mismatch:
+                return 1;
+            default:
+                return 2;
         }
     };
     for (const auto& [server, why] : last_) {

@@ -18,7 +18,8 @@ using nlohmann::json;
 constexpr int depth_max = 16;
 
 bool same_name(std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+    return std::ranges::equal(a, b,
+                              [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 // The end of the first JSON value in `text`, which must be null or an array, so that what follows can be ignored.
@@ -31,8 +32,10 @@ std::string_view first_value(std::string_view text) {
     for (std::size_t i = start; i < text.size(); ++i) {
         const char c = text[i];
         if (in_string) {
-            if (c == '\\') ++i;
-            else if (c == '"') in_string = false;
+            if (c == '\\')
+                ++i;
+            else if (c == '"')
+                in_string = false;
             continue;
         }
         if (c == '"') in_string = true;
@@ -46,8 +49,8 @@ std::string_view first_value(std::string_view text) {
 
 enum class take { taken, wrong_type, too_many };
 
-// The fields of an item, each for itself; null is the same as nothing (as in the Go daemon). Names that are not known are
-// not asked for.
+// The fields of an item, each for itself; null is the same as nothing (as in the Go daemon). Names that are not known
+// are not asked for.
 enum class field { none, locator, mount_uuid, servers, block_mtime };
 
 field field_of(std::string_view name, const pull_item&) {
@@ -67,16 +70,22 @@ bool take_string(Item& item, field f, std::string& value) {
     (f == field::locator ? item.locator : item.mount_uuid) = std::move(value);
     return true;
 }
-bool take_number(pull_item&, std::int64_t) { return false; }
+bool take_number(pull_item&, std::int64_t) {
+    return false;
+}
 bool take_number(trash_item& item, std::int64_t value) {
     item.block_mtime = value;
     return true;
 }
-std::vector<std::string>* servers_of(pull_item& item) { return &item.servers; }
-std::vector<std::string>* servers_of(trash_item&) { return nullptr; }
+std::vector<std::string>* servers_of(pull_item& item) {
+    return &item.servers;
+}
+std::vector<std::string>* servers_of(trash_item&) {
+    return nullptr;
+}
 
-// Takes a list as the parser comes across it: a document of a million empty objects would be gigabytes. What is wrong with
-// an item is remembered and the rest still read, since a text that is no JSON is to be called that.
+// Takes a list as the parser comes across it: a document of a million empty objects would be gigabytes. What is wrong
+// with an item is remembered and the rest still read, since a text that is no JSON is to be called that.
 template <class Item>
 class list_reader final : public nlohmann::json_sax<json> {
   public:
@@ -84,8 +93,12 @@ class list_reader final : public nlohmann::json_sax<json> {
     std::optional<error> wrong;  ///< The first thing.
     bool too_large = false;      ///< `wrong` says why; reading has ended.
 
-    bool null() override { return value([] { return true; }, true); }
-    bool boolean(bool) override { return value([] { return false; }); }
+    bool null() override {
+        return value([] { return true; }, true);
+    }
+    bool boolean(bool) override {
+        return value([] { return false; });
+    }
     bool number_integer(number_integer_t v) override {
         return value([&] { return field_ == field::block_mtime && take_number(items.back(), v); });
     }
@@ -95,8 +108,12 @@ class list_reader final : public nlohmann::json_sax<json> {
                    take_number(items.back(), static_cast<std::int64_t>(v));
         });
     }
-    bool number_float(number_float_t, const string_t&) override { return value([] { return false; }); }
-    bool binary(binary_t&) override { return value([] { return false; }); }
+    bool number_float(number_float_t, const string_t&) override {
+        return value([] { return false; });
+    }
+    bool binary(binary_t&) override {
+        return value([] { return false; });
+    }
     bool string(string_t& v) override {
         if (depth_ == in_servers && field_ == field::servers && servers_) return add_server(v);
         return value([&] { return take_string(items.back(), field_, v); });
@@ -143,16 +160,20 @@ class list_reader final : public nlohmann::json_sax<json> {
 
     template <class Take>
     bool value(Take take, bool is_null = false) {
-        if (depth_ == in_list) note("malformed list: expected an array of objects");
-        else if (depth_ == in_item && field_ != field::none && !is_null && !take()) note("malformed list: a field has the wrong type");
-        else if (depth_ == in_servers && servers_) note("malformed list: a field has the wrong type");
+        if (depth_ == in_list)
+            note("malformed list: expected an array of objects");
+        else if (depth_ == in_item && field_ != field::none && !is_null && !take())
+            note("malformed list: a field has the wrong type");
+        else if (depth_ == in_servers && servers_)
+            note("malformed list: a field has the wrong type");
         return true;
     }
     bool add_server(string_t& v) {
         if (servers_->size() == limits::pull_item_servers_max)
             return refuse(fmt::format("an item of the list has more than {} servers", limits::pull_item_servers_max));
         if (++servers_in_all_ > limits::work_list_items_max)
-            return refuse(fmt::format("the items of the list have more than {} servers together", limits::work_list_items_max));
+            return refuse(
+                fmt::format("the items of the list have more than {} servers together", limits::work_list_items_max));
         servers_->push_back(std::move(v));
         return true;
     }
@@ -166,7 +187,7 @@ class list_reader final : public nlohmann::json_sax<json> {
     }
 
     int depth_ = 0;
-    field field_ = field::none;                  // Of the item that is being read.
+    field field_ = field::none;                    // Of the item that is being read.
     std::vector<std::string>* servers_ = nullptr;  // Within the list of servers of that item.
     std::size_t servers_in_all_ = 0;
 };
@@ -197,6 +218,8 @@ result<std::vector<pull_item>> parse_pull_list(std::string_view text) {
     return list;
 }
 
-result<std::vector<trash_item>> parse_trash_list(std::string_view text) { return parse_list<trash_item>(text); }
+result<std::vector<trash_item>> parse_trash_list(std::string_view text) {
+    return parse_list<trash_item>(text);
+}
 
 }  // namespace keepstore::protocol

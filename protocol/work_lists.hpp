@@ -1,5 +1,5 @@
-/// The pull list and the trash list that a balance tool sends (contract 5.3, 5.6, 8): what is in them, and queues that a
-/// new list replaces as a whole.
+/// The pull list and the trash list that a balance tool sends (contract 5.3, 5.6, 8): what is in them, and queues that
+/// a new list replaces as a whole.
 #pragma once
 
 #include "base/error.hpp"
@@ -26,8 +26,8 @@ struct trash_item {
 
 /// JSON as keep-balance sends it: null and [] are the empty list, unknown fields are ignored, field names match without
 /// regard to case, bytes after the first value are ignored. io_error ("500") with a text for malformed JSON as the Go
-/// daemon; errc::bad_request for a pull list whose locators lack sizes; errc::too_large beyond limits::work_list_items_max and
-/// limits::pull_item_servers_max.
+/// daemon; errc::bad_request for a pull list whose locators lack sizes; errc::too_large beyond
+/// limits::work_list_items_max and limits::pull_item_servers_max.
 [[nodiscard]] result<std::vector<pull_item>> parse_pull_list(std::string_view json);
 [[nodiscard]] result<std::vector<trash_item>> parse_trash_list(std::string_view json);
 

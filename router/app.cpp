@@ -86,7 +86,8 @@ awaitable<void> app::handle(net::server_exchange& ex) {
 awaitable<void> app::handle_counted(request_context& request, bool collection_host) {
     net::server_exchange& ex = request.ex;
     const net::request_head& head = ex.head();
-    if (request_timeout_ > std::chrono::nanoseconds::zero()) ex.set_deadline(deadline(ex.started_at() + request_timeout_));
+    if (request_timeout_ > std::chrono::nanoseconds::zero())
+        ex.set_deadline(deadline(ex.started_at() + request_timeout_));
     request.request_id = head.get("X-Request-Id");
     if (request.request_id.empty()) request.request_id = make_request_id();
     ex.set_header("X-Request-Id", request.request_id);
@@ -143,8 +144,12 @@ awaitable<bool> app::answer_metrics(request_context& request) {
     const bool text = head.path == "/metrics";
     if ((!text && head.path != "/metrics.json") || (head.method != "GET" && head.method != "HEAD")) co_return false;
     switch (require_literal_token(management_token_, collect_tokens(head), admission::granted)) {
-        case admission::unauthorized: co_await request.reply_plain_error(401, "Unauthorized"); break;
-        case admission::forbidden: co_await request.reply_plain_error(403, "Forbidden"); break;
+        case admission::unauthorized:
+            co_await request.reply_plain_error(401, "Unauthorized");
+            break;
+        case admission::forbidden:
+            co_await request.reply_plain_error(403, "Forbidden");
+            break;
         case admission::granted: {
             const std::string body = text ? metrics_.text() : metrics_.json();
             co_await request.reply(200, body, text ? "text/plain; version=0.0.4; charset=utf-8" : application_json);

@@ -3,13 +3,9 @@
 /// Safe to use from any thread.
 #pragma once
 
-#include "store/block_store.hpp"
-#include "store/remote/remote_reader.hpp"
-#include "store/scrub/scrub.hpp"
-#include "protocol/work_lists.hpp"
-#include "store/lists/work_queue.hpp"
-#include "pool/buffer_pool.hpp"
 #include "net/server/server_exchange.hpp"
+#include "pool/buffer_pool.hpp"
+#include "protocol/work_lists.hpp"
 #include "router/health.hpp"
 #include "router/limiter.hpp"
 #include "router/metrics.hpp"
@@ -17,6 +13,10 @@
 #include "router/request_table.hpp"
 #include "router/routes.hpp"
 #include "router/tokens.hpp"
+#include "store/block_store.hpp"
+#include "store/lists/work_queue.hpp"
+#include "store/remote/remote_reader.hpp"
+#include "store/scrub/scrub.hpp"
 
 #include <chrono>
 #include <filesystem>
@@ -28,9 +28,9 @@
 namespace keepstore::router {
 
 struct app_options {
-    std::string system_root_token;  ///< Empty: the admin API is closed.
-    std::string management_token;   ///< Empty: /metrics is open, ping and inspect are off (contract 2.4).
-    limiter::options limits = {};   ///< API.MaxConcurrentRequests, API.MaxQueuedRequests.
+    std::string system_root_token;               ///< Empty: the admin API is closed.
+    std::string management_token;                ///< Empty: /metrics is open, ping and inspect are off (contract 2.4).
+    limiter::options limits = {};                ///< API.MaxConcurrentRequests, API.MaxQueuedRequests.
     std::chrono::nanoseconds request_timeout{};  ///< API.RequestTimeout; 0: none.
     metrics::options about = {};                 ///< Version and configuration, for /metrics.
     std::function<std::vector<metrics::sample>()> more_metrics = {};  ///< See metrics::sources.
@@ -40,8 +40,9 @@ class app final : public net::handler {
   public:
     /// All arguments must outlive the app. Without a scrubber /_scrub is not there; without a remote reader no other
     /// cluster is configured.
-    app(const app_options&, store::block_store&, store::work_queue<protocol::pull_item>&, store::work_queue<protocol::trash_item>&,
-        pool::buffer_pool&, store::scrubber* scrub = nullptr, store::remote_reader* remote = nullptr);
+    app(const app_options&, store::block_store&, store::work_queue<protocol::pull_item>&,
+        store::work_queue<protocol::trash_item>&, pool::buffer_pool&, store::scrubber* scrub = nullptr,
+        store::remote_reader* remote = nullptr);
 
     [[nodiscard]] awaitable<void> handle(net::server_exchange&) override;
     void stalled(net::server_exchange&, bool) noexcept override;
@@ -53,9 +54,9 @@ class app final : public net::handler {
     /// Requests being handled, those that wait or stall included.
     [[nodiscard]] limiter::stats limiter_stats() const { return limiter_.snapshot(); }
 
-    /// Writes the list of current requests to `folder`/keepstore-requests.json if the limiter is at least 90 percent full
-    /// and a management token is set; the daemon calls it every minute when SystemLogs.RequestQueueDumpDirectory is set
-    /// (contract 2.7). Blocks: not for event loops. A failure is logged.
+    /// Writes the list of current requests to `folder`/keepstore-requests.json if the limiter is at least 90 percent
+    /// full and a management token is set; the daemon calls it every minute when SystemLogs.RequestQueueDumpDirectory
+    /// is set (contract 2.7). Blocks: not for event loops. A failure is logged.
     /// \returns whether the file was written.
     bool dump_queue_if_busy(const std::filesystem::path& folder) const;
 

@@ -10,8 +10,8 @@
 namespace keepstore::router {
 namespace {
 
-// Sends a block as the body of a 200, or a part of one as that of a 206. The status line leaves with the first bytes and not
-// before, so that a block found to be wrong until then is still answered with an error.
+// Sends a block as the body of a 200, or a part of one as that of a 206. The status line leaves with the first bytes
+// and not before, so that a block found to be wrong until then is still answered with an error.
 class response_sink final : public byte_sink {
   public:
     enum class kind { whole, part, only_whole };
@@ -113,15 +113,15 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
     if (!finished) request.cut_off();
 }
 
-// A block of another cluster: passed through, or, for X-Keep-Signature: local, stored here first and then read as one of
-// ours (contract 7.3). A range of it is not served: it could not be verified without fetching the whole.
+// A block of another cluster: passed through, or, for X-Keep-Signature: local, stored here first and then read as one
+// of ours (contract 7.3). A range of it is not served: it could not be verified without fetching the whole.
 awaitable<void> routes::read_remote_block(request_context& request, protocol::locator block) {
     net::server_exchange& ex = request.ex;
     store::remote_read_request read{.block = std::move(block),
-                                   .token = request.tokens.empty() ? std::string() : request.tokens.front(),
-                                   .request_id = request.request_id,
-                                   .head = request.is_head(),
-                                   .until = ex.get_deadline()};
+                                    .token = request.tokens.empty() ? std::string() : request.tokens.front(),
+                                    .request_id = request.request_id,
+                                    .head = request.is_head(),
+                                    .until = ex.get_deadline()};
     if (!remote_) {
         if (read.token.empty())
             co_return co_await request.reply_error({errc::unauthorized, "no token provided in Authorization header"});

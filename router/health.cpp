@@ -13,19 +13,30 @@ std::string html_escaped(std::string_view text) {
     std::string out;
     for (const char c : text) {
         switch (c) {
-            case '&': out += "&amp;"; break;
-            case '<': out += "&lt;"; break;
-            case '>': out += "&gt;"; break;
-            case '"': out += "&#34;"; break;
-            case '\'': out += "&#39;"; break;
-            default: out += c;
+            case '&':
+                out += "&amp;";
+                break;
+            case '<':
+                out += "&lt;";
+                break;
+            case '>':
+                out += "&gt;";
+                break;
+            case '"':
+                out += "&#34;";
+                break;
+            case '\'':
+                out += "&#39;";
+                break;
+            default:
+                out += c;
         }
     }
     return out;
 }
 
-// Whether a path is /_health/ping but for letter case, doubled slashes, dot segments or a slash at the end; such paths are
-// redirected (contract 2.4).
+// Whether a path is /_health/ping but for letter case, doubled slashes, dot segments or a slash at the end; such paths
+// are redirected (contract 2.4).
 bool resembles_ping(std::string_view path) {
     std::vector<std::string> parts;
     while (!path.empty()) {

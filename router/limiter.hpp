@@ -2,8 +2,8 @@
 /// within one; when too many wait, the last of the lowest priority is refused.
 ///
 /// A request that waits for its own client (the client does not send or does not read) gives up its place meanwhile:
-/// slow clients must not keep the others out. When it goes on it is counted again without waiting, which may put the count
-/// above the limit for a while; nobody else is let in until it is back below.
+/// slow clients must not keep the others out. When it goes on it is counted again without waiting, which may put the
+/// count above the limit for a while; nobody else is let in until it is back below.
 ///
 /// Safe to use from any thread; a waiter resumes on its own executor.
 #pragma once
@@ -66,8 +66,8 @@ class limiter {
     /// A place if there is one at once.
     [[nodiscard]] std::optional<place> try_enter(int priority);
 
-    /// Waits for a place. errc::unavailable when the queue is full (at once, or later when somebody more important comes),
-    /// errc::cancelled when the caller is cancelled.
+    /// Waits for a place. errc::unavailable when the queue is full (at once, or later when somebody more important
+    /// comes), errc::cancelled when the caller is cancelled.
     [[nodiscard]] awaitable<result<place>> enter(int priority);
 
     enum class priority_class { low, normal, high };  ///< Below, at and above 0.

@@ -4,8 +4,8 @@
 #include "base/log.hpp"
 
 #include <fmt/format.h>
-#include <nlohmann/json.hpp>
 #include <prometheus/text_serializer.h>
+#include <nlohmann/json.hpp>
 
 #include <algorithm>
 #include <atomic>
@@ -23,8 +23,8 @@ using labels = std::vector<std::pair<std::string, std::string>>;
 
 // A fixed set, so that nobody can fill the memory with invented methods. The first ten are those that the Go daemon's
 // request_duration_seconds knows; TOUCH is "unknown" there (contract 2.5).
-constexpr std::array<std::string_view, 12> method_names{"get",     "put",     "head",   "post",  "delete", "connect",
-                                                        "options", "notify",  "trace",  "patch", "touch",  "unknown"};
+constexpr std::array<std::string_view, 12> method_names{"get",     "put",    "head",  "post",  "delete", "connect",
+                                                        "options", "notify", "trace", "patch", "touch",  "unknown"};
 constexpr unsigned method_touch = 10;
 constexpr unsigned method_unknown = 11;
 
@@ -73,11 +73,16 @@ const std::string queue_name = "api";
 
 std::string_view type_name(MetricType type) {
     switch (type) {
-        case MetricType::Counter: return "COUNTER";
-        case MetricType::Gauge: return "GAUGE";
-        case MetricType::Summary: return "SUMMARY";
-        case MetricType::Histogram: return "HISTOGRAM";
-        case MetricType::Untyped: return "UNTYPED";
+        case MetricType::Counter:
+            return "COUNTER";
+        case MetricType::Gauge:
+            return "GAUGE";
+        case MetricType::Summary:
+            return "SUMMARY";
+        case MetricType::Histogram:
+            return "HISTOGRAM";
+        case MetricType::Untyped:
+            return "UNTYPED";
     }
     return "UNTYPED";
 }
@@ -146,7 +151,8 @@ void metrics::collect_requests(std::vector<MetricFamily>& out) const {
         if (sums.empty()) return;
         auto& f = family(out, name, help, MetricType::Summary);
         for (const auto& [key, value] : sums) {
-            auto& m = add_metric(f, {{"code", std::to_string(key.second)}, {"method", std::string(method_names[key.first])}});
+            auto& m =
+                add_metric(f, {{"code", std::to_string(key.second)}, {"method", std::string(method_names[key.first])}});
             m.summary.sample_count = value.count;
             m.summary.sample_sum = value.seconds;
         }
@@ -165,8 +171,8 @@ void metrics::collect_limiter(std::vector<MetricFamily>& out) const {
     const auto number = [](std::size_t n) { return static_cast<double>(n); };
     add_gauge(out, "arvados_concurrent_requests", "Number of requests in progress", number(s.concurrent),
               {{"queue", queue_name}});
-    add_gauge(out, "arvados_max_concurrent_requests", "Maximum number of concurrent requests",
-              number(s.concurrent_max), {{"queue", queue_name}});
+    add_gauge(out, "arvados_max_concurrent_requests", "Maximum number of concurrent requests", number(s.concurrent_max),
+              {{"queue", queue_name}});
     add_gauge(out, "arvados_max_queued_requests", "Maximum number of queued requests", number(s.queued_max),
               {{"queue", queue_name}});
     add_gauge(out, "keepstore_stalled_requests",
@@ -203,10 +209,11 @@ void metrics::collect_volumes(std::vector<MetricFamily>& out) const {
         into.bytes_in += stats.bytes_in;
         into.bytes_out += stats.bytes_out;
     }
-    auto operations = MetricFamily{"arvados_keepstore_volume_operations", "Number of volume operations",
-                                   MetricType::Counter, {}};
+    auto operations =
+        MetricFamily{"arvados_keepstore_volume_operations", "Number of volume operations", MetricType::Counter, {}};
     auto errors = MetricFamily{"arvados_keepstore_volume_errors", "Number of volume errors", MetricType::Counter, {}};
-    auto bytes = MetricFamily{"arvados_keepstore_volume_io_bytes", "Volume I/O traffic in bytes", MetricType::Counter, {}};
+    auto bytes =
+        MetricFamily{"arvados_keepstore_volume_io_bytes", "Volume I/O traffic in bytes", MetricType::Counter, {}};
     for (const auto& [device, stats] : by_device) {
         for (const auto& [name, n] : stats.operations)
             add_value(operations, static_cast<double>(n), {{"device_id", device}, {"operation", name}});
@@ -241,8 +248,8 @@ void metrics::collect_service(std::vector<MetricFamily>& out) const {
               static_cast<double>(pool.in_use_bytes) / buffer);
 
     const auto queue = [&](const std::string& name, std::size_t pending, std::size_t in_progress) {
-        add_gauge(out, "arvados_keepstore_" + name + "_queue_pending_entries",
-                  "Number of queued " + name + " requests", static_cast<double>(pending));
+        add_gauge(out, "arvados_keepstore_" + name + "_queue_pending_entries", "Number of queued " + name + " requests",
+                  static_cast<double>(pending));
         add_gauge(out, "arvados_keepstore_" + name + "_queue_inprogress_entries",
                   "Number of " + name + " requests in progress", static_cast<double>(in_progress));
     };
@@ -262,7 +269,8 @@ void metrics::collect_own(std::vector<MetricFamily>& out) const {
     const auto store = sources_.store.snapshot();
     add_counter(out, "keepstore_bad_copies_total", "Stored copies found not to be what their name says",
                 store.bad_copies_total);
-    add_counter(out, "keepstore_repaired_copies_total", "Bad copies replaced by good data", store.repaired_copies_total);
+    add_counter(out, "keepstore_repaired_copies_total", "Bad copies replaced by good data",
+                store.repaired_copies_total);
     add_counter(out, "keepstore_read_failovers_total", "Reads that went on to another volume", store.failovers_total);
     add_counter(out, "keepstore_read_patchworks_total", "Reads put together from copies that are all damaged",
                 store.patchworks_total);

@@ -1,15 +1,15 @@
-/// The series of contract 2.5 and our own, in the text exposition format and as JSON. Only requests are counted here; all
-/// else is read from its owner when somebody asks.
+/// The series of contract 2.5 and our own, in the text exposition format and as JSON. Only requests are counted here;
+/// all else is read from its owner when somebody asks.
 ///
 /// Safe to use from any thread. Counting a request costs one lock that loops do not share.
 #pragma once
 
-#include "store/block_store.hpp"
-#include "protocol/work_lists.hpp"
-#include "store/lists/work_queue.hpp"
 #include "pool/buffer_pool.hpp"
+#include "protocol/work_lists.hpp"
 #include "router/limiter.hpp"
 #include "router/request_table.hpp"
+#include "store/block_store.hpp"
+#include "store/lists/work_queue.hpp"
 
 #include <prometheus/metric_family.h>
 
@@ -29,8 +29,8 @@ namespace keepstore::router {
 class metrics {
   public:
     struct options {
-        std::string version;        ///< Of arvados_version_running, e.g. "1.2.3 (go1.25.6)"; empty: the series is left out.
-        std::string config_sha256;  ///< Of the file as read; empty: both config series are left out.
+        std::string version;  ///< Of arvados_version_running, e.g. "1.2.3 (go1.25.6)"; empty: the series is left out.
+        std::string config_sha256;         ///< Of the file as read; empty: both config series are left out.
         double config_source_seconds = 0;  ///< Its modification time, since 1970.
         double config_load_seconds = 0;    ///< When it was read.
     };

@@ -8,7 +8,9 @@
 namespace keepstore::router {
 namespace {
 
-constexpr char lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+constexpr char lower(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
     return std::ranges::equal(a, b, {}, lower, lower);
@@ -91,7 +93,9 @@ std::optional<byte_range_spec> requested_range(const net::request_head& head, st
     return parse_range(range->value);
 }
 
-std::string entity_tag_of(const md5_digest& hash) { return fmt::format("\"{}\"", hash.hex()); }
+std::string entity_tag_of(const md5_digest& hash) {
+    return fmt::format("\"{}\"", hash.hex());
+}
 
 std::string content_range(const std::optional<byte_range>& part, std::uint64_t size) {
     if (!part) return fmt::format("bytes */{}", size);

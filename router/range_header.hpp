@@ -1,4 +1,5 @@
-/// The Range and If-Range headers (RFC 9110 sections 13.1.5 and 14): a client that fetches a part of a block. Pure functions.
+/// The Range and If-Range headers (RFC 9110 sections 13.1.5 and 14): a client that fetches a part of a block. Pure
+/// functions.
 #pragma once
 
 #include "base/byte_range.hpp"
@@ -18,7 +19,8 @@ namespace keepstore::router {
 
 /// The part that the request asks for of what has this entity tag. Nothing for every method but GET, and when If-Range
 /// names another version: only the same strong tag will do; a date never does, since blocks have none to go by.
-[[nodiscard]] std::optional<byte_range_spec> requested_range(const net::request_head&, std::string_view entity_tag) noexcept;
+[[nodiscard]] std::optional<byte_range_spec> requested_range(const net::request_head&,
+                                                             std::string_view entity_tag) noexcept;
 
 /// The strong entity tag of a block, in its quotes. The name says all about the content.
 [[nodiscard]] std::string entity_tag_of(const md5_digest&);

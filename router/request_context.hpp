@@ -1,5 +1,5 @@
-/// What the layers of the application know about the request they are handling. One per request, in the coroutine frame of
-/// app::handle; used on the request's own loop only.
+/// What the layers of the application know about the request they are handling. One per request, in the coroutine frame
+/// of app::handle; used on the request's own loop only.
 #pragma once
 
 #include "base/error.hpp"

@@ -12,7 +12,9 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-double seconds(clock::duration d) { return std::chrono::duration<double>(d).count(); }
+double seconds(clock::duration d) {
+    return std::chrono::duration<double>(d).count();
+}
 
 }  // namespace
 

@@ -1,7 +1,8 @@
-/// The requests being handled: for /_inspect/requests, the age gauges and the queue dump (contract 2.5-2.7), and to find a
-/// request's place in the limiter when its client stalls. Entries live in the handlers' coroutine frames.
+/// The requests being handled: for /_inspect/requests, the age gauges and the queue dump (contract 2.5-2.7), and to
+/// find a request's place in the limiter when its client stalls. Entries live in the handlers' coroutine frames.
 ///
-/// Safe to use from any thread. What an entry refers to (head, remote address, request id) does not change while it exists.
+/// Safe to use from any thread. What an entry refers to (head, remote address, request id) does not change while it
+/// exists.
 #pragma once
 
 #include "net/server/server_exchange.hpp"
@@ -26,7 +27,8 @@ class request_table {
         entry(const entry&) = delete;
         entry& operator=(const entry&) = delete;
 
-        /// From now on the request counts as abandoned: its client has gone and the handler is still giving things back.
+        /// From now on the request counts as abandoned: its client has gone and the handler is still giving things
+        /// back.
         void mark_abandoned() noexcept;
 
         /// Used on the request's own loop only.

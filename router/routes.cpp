@@ -5,14 +5,18 @@
 namespace keepstore::router {
 namespace {
 
-bool is_hex(char c) noexcept { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); }
+bool is_hex(char c) noexcept {
+    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+}
 
 // 32 lower-case hex digits and anything but a newline (the dot of the Go daemon's pattern).
 bool is_locator_path(std::string_view s) noexcept {
     return s.size() >= 32 && std::ranges::all_of(s.substr(0, 32), is_hex) && s.find('\n') == std::string_view::npos;
 }
 
-bool is_prefix(std::string_view s) noexcept { return s.size() <= 32 && std::ranges::all_of(s, is_hex); }
+bool is_prefix(std::string_view s) noexcept {
+    return s.size() <= 32 && std::ranges::all_of(s, is_hex);
+}
 
 route_match match_get(std::string_view path) noexcept {
     if (is_locator_path(path)) return {.to = route::block_read, .locator = path};
@@ -47,11 +51,13 @@ bool needs_admin(route r) noexcept {
         case route::scrub_status:
         case route::scrub_start:
         case route::scrub_stop:
-        case route::scrub_other_method: return true;
+        case route::scrub_other_method:
+            return true;
         case route::none:
         case route::block_read:
         case route::block_write:
-        case route::options: return false;
+        case route::options:
+            return false;
     }
     return true;
 }
@@ -86,27 +92,45 @@ awaitable<void> routes::handle(request_context& request) {
     const route_match match = match_route(head.method, head.path);
     if (needs_admin(match.to)) {
         switch (require_literal_token(admin_token_, request.tokens, admission::forbidden)) {
-            case admission::granted: break;
-            case admission::unauthorized: co_return co_await request.reply_plain_error(401, "Unauthorized");
-            case admission::forbidden: co_return co_await request.reply_plain_error(403, "Forbidden");
+            case admission::granted:
+                break;
+            case admission::unauthorized:
+                co_return co_await request.reply_plain_error(401, "Unauthorized");
+            case admission::forbidden:
+                co_return co_await request.reply_plain_error(403, "Forbidden");
         }
     }
     switch (match.to) {
-        case route::none: co_return co_await request.reply_plain_error(400, "Bad Request");
-        case route::block_read: co_return co_await read_block(request, match.locator);
-        case route::block_write: co_return co_await write_block(request, match.locator);
-        case route::block_touch: co_return co_await touch_block(request, match.locator);
-        case route::block_trash: co_return co_await trash_block(request, match.locator);
-        case route::block_untrash: co_return co_await untrash_block(request, match.locator);
-        case route::index: co_return co_await list_index(request, match.mount_uuid, match.prefix);
-        case route::mounts: co_return co_await list_mounts(request);
-        case route::pull_list: co_return co_await set_pull_list(request);
-        case route::trash_list: co_return co_await set_trash_list(request);
-        case route::scrub_status: co_return co_await show_scrub(request);
-        case route::scrub_start: co_return co_await start_scrub(request);
-        case route::scrub_stop: co_return co_await stop_scrub(request);
-        case route::scrub_other_method: co_return co_await refuse_scrub_method(request);
-        case route::options: co_return co_await request.reply_empty(200);
+        case route::none:
+            co_return co_await request.reply_plain_error(400, "Bad Request");
+        case route::block_read:
+            co_return co_await read_block(request, match.locator);
+        case route::block_write:
+            co_return co_await write_block(request, match.locator);
+        case route::block_touch:
+            co_return co_await touch_block(request, match.locator);
+        case route::block_trash:
+            co_return co_await trash_block(request, match.locator);
+        case route::block_untrash:
+            co_return co_await untrash_block(request, match.locator);
+        case route::index:
+            co_return co_await list_index(request, match.mount_uuid, match.prefix);
+        case route::mounts:
+            co_return co_await list_mounts(request);
+        case route::pull_list:
+            co_return co_await set_pull_list(request);
+        case route::trash_list:
+            co_return co_await set_trash_list(request);
+        case route::scrub_status:
+            co_return co_await show_scrub(request);
+        case route::scrub_start:
+            co_return co_await start_scrub(request);
+        case route::scrub_stop:
+            co_return co_await stop_scrub(request);
+        case route::scrub_other_method:
+            co_return co_await refuse_scrub_method(request);
+        case route::options:
+            co_return co_await request.reply_empty(200);
     }
 }
 

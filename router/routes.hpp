@@ -2,13 +2,13 @@
 /// Safe to use from any thread; each call belongs to one request.
 #pragma once
 
-#include "store/block_store.hpp"
-#include "store/remote/remote_reader.hpp"
-#include "store/scrub/scrub.hpp"
 #include "protocol/work_lists.hpp"
-#include "store/lists/work_queue.hpp"
 #include "router/request_context.hpp"
 #include "router/tokens.hpp"
+#include "store/block_store.hpp"
+#include "store/lists/work_queue.hpp"
+#include "store/remote/remote_reader.hpp"
+#include "store/scrub/scrub.hpp"
 
 #include <string>
 #include <string_view>

@@ -21,9 +21,14 @@ json time_or_null(const std::optional<store::scrub_time>& at) {
 }
 
 json counts_of(const store::scrub_counts& c) {
-    return {{"blocks_checked", c.blocks},   {"bytes_read", c.bytes},        {"bad", c.bad},
-            {"unreadable", c.unreadable},   {"repaired", c.repaired},       {"irreparable", c.irreparable},
-            {"vanished", c.vanished},       {"waypoints_written", c.waypoints_written}};
+    return {{"blocks_checked", c.blocks},
+            {"bytes_read", c.bytes},
+            {"bad", c.bad},
+            {"unreadable", c.unreadable},
+            {"repaired", c.repaired},
+            {"irreparable", c.irreparable},
+            {"vanished", c.vanished},
+            {"waypoints_written", c.waypoints_written}};
 }
 
 json entry_of(const store::scrub_status& s) {

@@ -1,8 +1,8 @@
 /// What GET /_scrub and /metrics say about scrubs. Pure functions.
 #pragma once
 
-#include "store/scrub/scrub_status.hpp"
 #include "router/metrics.hpp"
+#include "store/scrub/scrub_status.hpp"
 
 #include <string>
 #include <vector>

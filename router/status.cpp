@@ -5,13 +5,18 @@ namespace {
 
 unsigned status_of(net::cancel_reason why) noexcept {
     switch (why) {
-        case net::cancel_reason::client_gone: return status_client_gone;
+        case net::cancel_reason::client_gone:
+            return status_client_gone;
         // 408 is among the statuses that Keep clients retry, and says whose time ran out.
-        case net::cancel_reason::too_slow: return 408;
+        case net::cancel_reason::too_slow:
+            return 408;
         // Not 499 as in the Go daemon: clients never retry that (docs/compatibility.md).
-        case net::cancel_reason::request_deadline: return 503;
-        case net::cancel_reason::draining: return 503;
-        case net::cancel_reason::none: break;
+        case net::cancel_reason::request_deadline:
+            return 503;
+        case net::cancel_reason::draining:
+            return 503;
+        case net::cancel_reason::none:
+            break;
     }
     return 503;
 }
@@ -21,32 +26,52 @@ unsigned status_of(net::cancel_reason why) noexcept {
 unsigned status_of(errc code, net::cancel_reason why) noexcept {
     if (why != net::cancel_reason::none) return status_of(why);
     switch (code) {
-        case errc::not_found: return 404;
-        case errc::bad_request: return 400;
-        case errc::unauthorized: return 401;
-        case errc::forbidden: return 403;
-        case errc::method_not_allowed: return 405;
-        case errc::too_large: return 413;
-        case errc::range_not_satisfiable: return 416;
-        case errc::checksum_mismatch: return 502;
-        case errc::collision: return 500;
-        case errc::no_space: return 507;
-        case errc::unavailable: return 503;
-        case errc::timeout: return 503;
-        case errc::cancelled: return 503;
-        case errc::unsupported: return 501;
-        case errc::io_error: return 500;
+        case errc::not_found:
+            return 404;
+        case errc::bad_request:
+            return 400;
+        case errc::unauthorized:
+            return 401;
+        case errc::forbidden:
+            return 403;
+        case errc::method_not_allowed:
+            return 405;
+        case errc::too_large:
+            return 413;
+        case errc::range_not_satisfiable:
+            return 416;
+        case errc::checksum_mismatch:
+            return 502;
+        case errc::collision:
+            return 500;
+        case errc::no_space:
+            return 507;
+        case errc::unavailable:
+            return 503;
+        case errc::timeout:
+            return 503;
+        case errc::cancelled:
+            return 503;
+        case errc::unsupported:
+            return 501;
+        case errc::io_error:
+            return 500;
     }
     return 500;
 }
 
 std::string_view text_of(net::cancel_reason why) noexcept {
     switch (why) {
-        case net::cancel_reason::none: break;
-        case net::cancel_reason::client_gone: break;
-        case net::cancel_reason::too_slow: return "request timeout: the client sends or reads too slowly";
-        case net::cancel_reason::request_deadline: return "request deadline exceeded";
-        case net::cancel_reason::draining: return "service is shutting down";
+        case net::cancel_reason::none:
+            break;
+        case net::cancel_reason::client_gone:
+            break;
+        case net::cancel_reason::too_slow:
+            return "request timeout: the client sends or reads too slowly";
+        case net::cancel_reason::request_deadline:
+            return "request deadline exceeded";
+        case net::cancel_reason::draining:
+            return "service is shutting down";
     }
     return {};
 }

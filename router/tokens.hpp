@@ -12,8 +12,9 @@
 
 namespace keepstore::router {
 
-/// The tokens of a request in the order of contract 3: Authorization (Bearer or OAuth2, else the password of Basic), every
-/// api_token of the query, the arvados_api_token cookie. May contain empty strings (`api_token=`), which match nothing.
+/// The tokens of a request in the order of contract 3: Authorization (Bearer or OAuth2, else the password of Basic),
+/// every api_token of the query, the arvados_api_token cookie. May contain empty strings (`api_token=`), which match
+/// nothing.
 [[nodiscard]] std::vector<std::string> collect_tokens(const net::request_head&);
 
 /// A configured token. Compared in constant time over SHA-256 digests, so that neither content nor length leaks.
@@ -36,16 +37,16 @@ enum class admission {
     forbidden,     ///< 403: tokens were given and none is right.
 };
 
-/// Whether any of `tokens` is `secret`. What an unset secret means is the caller's decision (`if_unset`): the admin API is
-/// closed then, where the Go daemon lets everybody in (docs/compatibility.md); /metrics is open (contract 2.4).
+/// Whether any of `tokens` is `secret`. What an unset secret means is the caller's decision (`if_unset`): the admin API
+/// is closed then, where the Go daemon lets everybody in (docs/compatibility.md); /metrics is open (contract 2.4).
 [[nodiscard]] admission require_literal_token(const secret_token& secret, const std::vector<std::string>& tokens,
                                               admission if_unset) noexcept;
 
 /// Whether the Authorization header is exactly "Bearer " + secret, the only form that /_health/ping and /_inspect take.
 [[nodiscard]] bool is_exact_bearer(std::string_view authorization, const secret_token& secret) noexcept;
 
-/// All values of `name` in a raw query string, decoded (`%xx`, `+` as space). Pairs with broken escapes or a semicolon are
-/// left out, as Go's net/url does.
+/// All values of `name` in a raw query string, decoded (`%xx`, `+` as space). Pairs with broken escapes or a semicolon
+/// are left out, as Go's net/url does.
 [[nodiscard]] std::vector<std::string> query_values(std::string_view query, std::string_view name);
 
 }  // namespace keepstore::router

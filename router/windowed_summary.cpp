@@ -55,7 +55,8 @@ windowed_summary::stats windowed_summary::snapshot(clock::time_point now) const 
             if (seen < rank) continue;
             // The middle of the bucket, on the logarithmic scale.
             out.values[q] =
-                i == 0 ? 0.0 : 1e-6 * std::exp2((static_cast<double>(i) - 0.5) / static_cast<double>(buckets_per_octave));
+                i == 0 ? 0.0
+                       : 1e-6 * std::exp2((static_cast<double>(i) - 0.5) / static_cast<double>(buckets_per_octave));
             break;
         }
     }

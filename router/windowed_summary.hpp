@@ -1,6 +1,6 @@
-/// Count, sum and recent quantiles of durations, as a Prometheus summary wants them: quantiles over the last ten minutes,
-/// within 5 percent, in constant memory and a few nanoseconds an observation (a sorted sample would cost a microsecond on
-/// every request). Not thread-safe: the owner's lock guards it.
+/// Count, sum and recent quantiles of durations, as a Prometheus summary wants them: quantiles over the last ten
+/// minutes, within 5 percent, in constant memory and a few nanoseconds an observation (a sorted sample would cost a
+/// microsecond on every request). Not thread-safe: the owner's lock guards it.
 #pragma once
 
 #include <array>

@@ -1,7 +1,7 @@
 #include "s3/bucket_address.hpp"
 
-#include "s3/sigv4.hpp"
 #include "s3/credentials/sts.hpp"
+#include "s3/sigv4.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/ip/address.hpp>

@@ -401,8 +401,8 @@ awaitable<result<std::string>> client::create_multipart(std::string key, put_opt
 }
 
 awaitable<result<put_result>> client::upload_part(std::string key, std::string upload_id, unsigned number,
-                                                   upload_body body, std::optional<md5_digest> md5,
-                                                   deadline until) const {
+                                                  upload_body body, std::optional<md5_digest> md5,
+                                                  deadline until) const {
     return put_part(core_, std::move(key), std::move(upload_id), number, std::move(body), md5, until);
 }
 

@@ -23,9 +23,10 @@ constexpr std::array rows{
              "The bucket does not exist at this endpoint: check Bucket, Endpoint and Region, or create the bucket."},
     kind_row{error_kind::no_such_upload, "no_such_upload", errc::io_error, retry_class::never,
              "The multipart upload is gone: a lifecycle rule or another process aborted it."},
-    kind_row{error_kind::access_denied, "access_denied", errc::unavailable, retry_class::never,
-             "Access denied: the policy of the bucket or of the user must allow s3:GetObject, s3:PutObject, s3:DeleteObject "
-             "and s3:ListBucket to these keys (without s3:ListBucket S3 says this of objects that are not there, too)."},
+    kind_row{
+        error_kind::access_denied, "access_denied", errc::unavailable, retry_class::never,
+        "Access denied: the policy of the bucket or of the user must allow s3:GetObject, s3:PutObject, s3:DeleteObject "
+        "and s3:ListBucket to these keys (without s3:ListBucket S3 says this of objects that are not there, too)."},
     kind_row{error_kind::bad_credentials, "bad_credentials", errc::unavailable, retry_class::never,
              "The access key is unknown or the secret key is wrong: check AccessKeyID and SecretAccessKey, or the "
              "environment, profile or role that the keys come from."},

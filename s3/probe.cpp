@@ -162,7 +162,7 @@ class prober {
         const auto answer = co_await http->send(std::move(ask), until_);
         if (!answer) co_return failed("connection", from_transport(answer.error()).text);
         const auto server = answer->get("server");
-        const auto* const security = !address_.to.tls       ? "without TLS"
+        const auto* const security = !address_.to.tls        ? "without TLS"
                                      : options_.tls_insecure ? "with TLS, but nobody looks at the certificate"
                                                              : "with TLS, the certificate is good";
         ok("connection", fmt::format("{}{}{}", security, server.empty() ? "" : ", the server is ", server));
@@ -195,10 +195,11 @@ class prober {
         } else if (kind_of(page.error()) == error_kind::access_denied) {
             // The daemon uses such a bucket. What follows shows whether anything else is allowed.
             may_list_ = false;
-            note("bucket", fmt::format("these keys may not list it ({}). Without s3:ListBucket blocks can be written and "
-                                       "read, but there is no index (keep-balance stops), trash is never emptied, and a "
-                                       "block that is not there may be answered 503 instead of 404: allow s3:ListBucket",
-                                       without_advice(page.error())));
+            note("bucket",
+                 fmt::format("these keys may not list it ({}). Without s3:ListBucket blocks can be written and "
+                             "read, but there is no index (keep-balance stops), trash is never emptied, and a "
+                             "block that is not there may be answered 503 instead of 404: allow s3:ListBucket",
+                             without_advice(page.error())));
         } else if (kind_of(page.error()) == error_kind::unsupported && !options_.list_v1) {
             co_return failed("bucket", page.error().text + " (the service may only know the old form of listings)");
         } else {
@@ -221,8 +222,10 @@ class prober {
         }
         auto body = co_await bucket.get(stored_key_, {.range = byte_range{0, 1}}, until_);
         // An empty object has no first byte.
-        if (body || kind_of(body.error()) == error_kind::invalid_range) ok("get", "what is stored can be read");
-        else failed("get", body.error().text);
+        if (body || kind_of(body.error()) == error_kind::invalid_range)
+            ok("get", "what is stored can be read");
+        else
+            failed("get", body.error().text);
     }
 
     /// \returns whether anything can be written.

@@ -30,7 +30,7 @@ struct probe_line {
 using probe_output = std::function<void(const probe_line&)>;
 
 enum class probe_extent {
-    read_only,       ///< Nothing is written: for volumes that are only read.
+    read_only,  ///< Nothing is written: for volumes that are only read.
     read_and_write,
 };
 

@@ -20,7 +20,8 @@ void bad_copy_log::report(std::string_view mount_uuid, const md5_digest& block, 
         any_ = true;
         if (!reported_.insert(key(mount_uuid, block)).second) return;
     }
-    log::error("stored copy is bad", {{"block", block.hex()}, {"mount", mount_uuid}, {"problem", what}, {"offset", offset}});
+    log::error("stored copy is bad",
+               {{"block", block.hex()}, {"mount", mount_uuid}, {"problem", what}, {"offset", offset}});
 }
 
 bool bad_copy_log::knows(std::string_view mount_uuid, const md5_digest& block) const {

@@ -6,7 +6,6 @@
 #include <fmt/compile.h>
 #include <fmt/format.h>
 
-
 namespace keepstore::store {
 
 block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool, digest::engine& digest)
@@ -108,7 +107,8 @@ class line_sink final : public volumes::index_sink {
         text_.clear();
         for (const auto& b : batch) {
             append_hex(b.name);
-            fmt::format_to(std::back_inserter(text_), FMT_COMPILE("+{} {}\n"), b.size, b.mtime.time_since_epoch().count());
+            fmt::format_to(std::back_inserter(text_), FMT_COMPILE("+{} {}\n"), b.size,
+                           b.mtime.time_since_epoch().count());
         }
         co_return co_await out_.write(std::string_view(text_.data(), text_.size()));
     }
@@ -130,7 +130,8 @@ class line_sink final : public volumes::index_sink {
 
 }  // namespace
 
-awaitable<result<void>> block_store::index(std::string mount_uuid, std::string prefix, index_writer& out, deadline until) {
+awaitable<result<void>> block_store::index(std::string mount_uuid, std::string prefix, index_writer& out,
+                                           deadline until) {
     line_sink sink(out);
     if (!mount_uuid.empty()) {
         const mount* const m = mounts_.find(mount_uuid);

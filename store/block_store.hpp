@@ -1,8 +1,8 @@
 /// The core of the daemon: what a request means, independent of HTTP. Requests are typed structs, results are values or
 /// errors of base/error.hpp; router/status.cpp maps them to HTTP.
 ///
-/// Calls are coroutines awaited in place on the caller's executor; they never block it. A cancelled call gives everything
-/// back (chunks, temporary files, queue places) and returns errc::cancelled. Safe to use from any thread.
+/// Calls are coroutines awaited in place on the caller's executor; they never block it. A cancelled call gives
+/// everything back (chunks, temporary files, queue places) and returns errc::cancelled. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -11,13 +11,13 @@
 #include "base/deadline.hpp"
 #include "base/limits.hpp"
 #include "digest/engine.hpp"
-#include "store/bad_copy_log.hpp"
+#include "pool/buffer_pool.hpp"
 #include "protocol/locator.hpp"
+#include "protocol/signature.hpp"
+#include "store/bad_copy_log.hpp"
 #include "store/mount.hpp"
 #include "store/read/read_window.hpp"
-#include "protocol/signature.hpp"
 #include "store/read/verified_copy.hpp"
-#include "pool/buffer_pool.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -43,15 +43,15 @@ struct block_read_request {
 
 struct block_write_request {
     md5_digest hash;
-    std::string path_text;  ///< What the client called it, for the error text.
+    std::string path_text;                     ///< What the client called it, for the error text.
     std::vector<std::string> storage_classes;  ///< As asked for; empty: any volume will do. Duplicates collapse.
     std::string token;
     deadline until;
 };
 
 struct block_write_response {
-    std::string locator;                       ///< `hash+size`, signed for the token when there is a key.
-    int replicas = 0;                          ///< Sum of the replication of the volumes used.
+    std::string locator;                         ///< `hash+size`, signed for the token when there is a key.
+    int replicas = 0;                            ///< Sum of the replication of the volumes used.
     std::map<std::string, int> storage_classes;  ///< All classes of the volumes used, with replicas (contract 8).
 };
 
@@ -67,9 +67,9 @@ class block_store {
 
     block_store(options, mount_table, pool::buffer_pool&, digest::engine&);
 
-    /// Checks the locator's permission, finds the block and sends it, or a range of it. Of a copy with waypoints nothing
-    /// is sent that is not proven; of another one wrong bytes are never sent as a complete block: the last piece is
-    /// withheld until the digest agrees. A copy that turns out bad or unreadable is replaced by the next
+    /// Checks the locator's permission, finds the block and sends it, or a range of it. Of a copy with waypoints
+    /// nothing is sent that is not proven; of another one wrong bytes are never sent as a complete block: the last
+    /// piece is withheld until the digest agrees. A copy that turns out bad or unreadable is replaced by the next
     /// mount's, in mid-stream where what was sent was right; when all are bad, by the good parts of all of them.
     /// \returns the block's size. errc::unauthorized, bad_request (signature), method_not_allowed (no size), not_found,
     /// range_not_satisfiable (after the permission and the block's presence were checked), checksum_mismatch,
@@ -81,7 +81,8 @@ class block_store {
 
     /// The first mount that has it is touched.
     [[nodiscard]] awaitable<result<void>> block_touch(const md5_digest&, deadline until);
-    /// Trashes the copies on all mounts that allow it; new copies are kept. The first error that is not not_found counts.
+    /// Trashes the copies on all mounts that allow it; new copies are kept. The first error that is not not_found
+    /// counts.
     [[nodiscard]] awaitable<result<void>> block_trash(const md5_digest&, deadline until);
     /// Brings the block back on every writable mount that has it in the trash.
     [[nodiscard]] awaitable<result<void>> block_untrash(const md5_digest&, deadline until);
@@ -93,7 +94,8 @@ class block_store {
         [[nodiscard]] virtual awaitable<result<void>> write(std::string_view lines) = 0;
     };
     /// Lists one mount (`mount_uuid`) or all of them; the closing blank line is the caller's, after success only.
-    [[nodiscard]] awaitable<result<void>> index(std::string mount_uuid, std::string prefix, index_writer&, deadline until);
+    [[nodiscard]] awaitable<result<void>> index(std::string mount_uuid, std::string prefix, index_writer&,
+                                                deadline until);
 
     [[nodiscard]] const mount_table& mounts() const noexcept { return mounts_; }
     [[nodiscard]] const options& get_options() const noexcept { return options_; }
@@ -118,7 +120,8 @@ class block_store {
     friend class write_operation;
 
     /// Stores waypoints with a copy that has none or wrong ones, if the mount may be written to.
-    awaitable<void> keep_waypoints(const mount&, const md5_digest& name, volumes::block_reader&, const digest::waypoints&);
+    awaitable<void> keep_waypoints(const mount&, const md5_digest& name, volumes::block_reader&,
+                                   const digest::waypoints&);
 
     const options options_;
     const mount_table mounts_;

@@ -9,7 +9,9 @@ namespace keepstore::store {
 namespace {
 
 // The part of a 27-character Arvados uuid that identifies the volume; other uuids count as a whole (contract 1.7).
-std::string_view weight_part(std::string_view uuid) { return uuid.size() == 27 ? uuid.substr(12) : uuid; }
+std::string_view weight_part(std::string_view uuid) {
+    return uuid.size() == 27 ? uuid.substr(12) : uuid;
+}
 
 std::vector<const mount*> in_order(std::span<const mount> mounts, const md5_digest& block, bool writable_only) {
     std::vector<std::pair<md5_digest, const mount*>> weighted;

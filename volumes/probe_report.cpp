@@ -13,9 +13,12 @@ using outcome = s3::probe_line::outcome;
 
 std::string_view word(outcome result) {
     switch (result) {
-        case outcome::ok: return "ok";
-        case outcome::note: return "note";
-        case outcome::failed: return "failed";
+        case outcome::ok:
+            return "ok";
+        case outcome::note:
+            return "note";
+        case outcome::failed:
+            return "failed";
     }
     return "failed";
 }
@@ -47,8 +50,7 @@ std::string probe_summary(std::span<const probe_outcome> all) {
     std::size_t bad = 0;
     std::size_t notes = 0;
     for (const auto& one : all) {
-        notes += static_cast<std::size_t>(
-            std::ranges::count(one.lines, outcome::note, &s3::probe_line::result));
+        notes += static_cast<std::size_t>(std::ranges::count(one.lines, outcome::note, &s3::probe_line::result));
         if (one.good()) {
             out += name_of(one.target) + " can be used\n";
             continue;
@@ -58,7 +60,9 @@ std::string probe_summary(std::span<const probe_outcome> all) {
         out += fmt::format("{} CANNOT be used{}\n", name_of(one.target),
                            first == one.lines.end() ? std::string() : fmt::format(": see {}", first->step));
     }
-    const auto noted = notes == 0 ? std::string() : fmt::format(", {} to look at", notes == 1 ? "1 note" : fmt::format("{} notes", notes));
+    const auto noted = notes == 0
+                           ? std::string()
+                           : fmt::format(", {} to look at", notes == 1 ? "1 note" : fmt::format("{} notes", notes));
     if (bad == 0) return fmt::format("{}ok{}\n", out, noted);
     return fmt::format("{}not ok: {} of {} cannot be used{}\n", out, bad, all.size(), noted);
 }
@@ -82,6 +86,8 @@ std::string probe_json(std::span<const probe_outcome> all) {
     return dump({{"ok", good}, {"volumes", std::move(volumes)}});
 }
 
-std::string probe_json(std::string_view error) { return dump({{"ok", false}, {"error", error}}); }
+std::string probe_json(std::string_view error) {
+    return dump({{"ok", false}, {"error", error}});
+}
 
 }  // namespace keepstore::volumes

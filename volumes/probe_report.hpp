@@ -1,8 +1,8 @@
 /// What the probe of S3 volumes found, for people and for programs. Pure; nothing in it is secret.
 #pragma once
 
-#include "volumes/probe_targets.hpp"
 #include "s3/probe.hpp"
+#include "volumes/probe_targets.hpp"
 
 #include <span>
 #include <string>
@@ -24,7 +24,8 @@ struct probe_outcome {
 [[nodiscard]] std::string probe_heading(const probe_target&);
 /// Which of them can be used, some lines; the last one begins with "ok" or "not ok".
 [[nodiscard]] std::string probe_summary(std::span<const probe_outcome>);
-/// {"ok": ..., "volumes": [{"uuid", "bucket", "endpoint", "region", "writes", "ok", "steps": [{"step", "result", "text"}]}]}.
+/// {"ok": ..., "volumes": [{"uuid", "bucket", "endpoint", "region", "writes", "ok", "steps": [{"step", "result",
+/// "text"}]}]}.
 [[nodiscard]] std::string probe_json(std::span<const probe_outcome>);
 /// {"ok": false, "error": ...}, if nothing could be tried.
 [[nodiscard]] std::string probe_json(std::string_view error);

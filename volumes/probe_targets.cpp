@@ -28,10 +28,13 @@ struct choice {
 };
 
 // The volume as it would be served, by the rules that hold at the start. nullopt: not by these services.
-std::expected<std::optional<choice>, std::string> select_one(const cluster_config::cluster_settings& cluster, const std::string& uuid,
-                                                             const cluster_config::volume_config& volume, std::span<const cluster_config::url> services,
+std::expected<std::optional<choice>, std::string> select_one(const cluster_config::cluster_settings& cluster,
+                                                             const std::string& uuid,
+                                                             const cluster_config::volume_config& volume,
+                                                             std::span<const cluster_config::url> services,
                                                              bool named) {
-    const auto service = std::ranges::find_if(services, [&](const cluster_config::url& u) { return has_access(volume, u); });
+    const auto service =
+        std::ranges::find_if(services, [&](const cluster_config::url& u) { return has_access(volume, u); });
     const bool mounted = service != services.end();
     if (!mounted && !named) return std::nullopt;
     cluster_config::cluster_settings alone = cluster;
@@ -52,7 +55,9 @@ std::string s3_volumes_of(const cluster_config::cluster_settings& cluster) {
 
 }  // namespace
 
-std::vector<cluster_config::url> services_of_this_host(const cluster_config::cluster_settings& cluster, const cluster_config::environment& env, const cluster_config::bind_probe& probe) {
+std::vector<cluster_config::url> services_of_this_host(const cluster_config::cluster_settings& cluster,
+                                                       const cluster_config::environment& env,
+                                                       const cluster_config::bind_probe& probe) {
     if (!env.service_internal_url.empty()) {
         auto given = cluster_config::parse_url(env.service_internal_url);
         if (given) return {std::move(*given)};
@@ -65,18 +70,19 @@ std::vector<cluster_config::url> services_of_this_host(const cluster_config::clu
     return out;
 }
 
-std::expected<std::vector<probe_target>, std::string> choose_probe_targets(const cluster_config::config& conf,
-                                                                           std::span<const cluster_config::url> services,
-                                                                           std::span<const std::string> uuids) {
+std::expected<std::vector<probe_target>, std::string> choose_probe_targets(
+    const cluster_config::config& conf, std::span<const cluster_config::url> services,
+    std::span<const std::string> uuids) {
     const cluster_config::cluster_settings& cluster = conf.cluster;
     for (const auto& uuid : uuids) {
         if (!cluster.volumes.contains(uuid))
             return std::unexpected(fmt::format("there is no volume {}; {}", uuid, s3_volumes_of(cluster)));
     }
     if (uuids.empty() && services.empty()) {
-        return std::unexpected(fmt::format("no InternalURLs of the configuration has an address of this host: name volumes "
-                                           "with -volume, or say which host is meant with ARVADOS_SERVICE_INTERNAL_URL; {}",
-                                           s3_volumes_of(cluster)));
+        return std::unexpected(
+            fmt::format("no InternalURLs of the configuration has an address of this host: name volumes "
+                        "with -volume, or say which host is meant with ARVADOS_SERVICE_INTERNAL_URL; {}",
+                        s3_volumes_of(cluster)));
     }
     std::vector<probe_target> out;
     for (const auto& [uuid, volume] : cluster.volumes) {
@@ -87,7 +93,8 @@ std::expected<std::vector<probe_target>, std::string> choose_probe_targets(const
         if (!*chosen) continue;
         const auto& v = (*chosen)->volume;
         const auto* const s3 = std::get_if<cluster_config::s3_parameters>(&v.parameters);
-        if (!s3 && named) return std::unexpected(fmt::format("volume {} is no S3 volume (Driver: {})", uuid, volume.driver));
+        if (!s3 && named)
+            return std::unexpected(fmt::format("volume {} is no S3 volume (Driver: {})", uuid, volume.driver));
         if (!s3) continue;
         probe_target target{.uuid = uuid,
                             .options = make_s3_options(v, *s3, cluster.collections),

@@ -2,8 +2,8 @@
 #pragma once
 
 #include "cluster_config/config.hpp"
-#include "cluster_config/loader.hpp"
 #include "cluster_config/listen_address.hpp"
+#include "cluster_config/loader.hpp"
 #include "volumes/s3/s3_volume.hpp"
 
 #include <expected>
@@ -20,10 +20,11 @@ struct probe_target {
     std::vector<std::string> notes;  ///< What the configuration says about it that deserves a look.
 };
 
-/// The services of the configuration that can be this host's: $ARVADOS_SERVICE_INTERNAL_URL, or those with an address of
-/// this host. Whether their ports are free does not matter, since the daemon may be running.
-[[nodiscard]] std::vector<cluster_config::url> services_of_this_host(const cluster_config::cluster_settings&, const cluster_config::environment&,
-                                                     const cluster_config::bind_probe& probe = cluster_config::probe_bind);
+/// The services of the configuration that can be this host's: $ARVADOS_SERVICE_INTERNAL_URL, or those with an address
+/// of this host. Whether their ports are free does not matter, since the daemon may be running.
+[[nodiscard]] std::vector<cluster_config::url> services_of_this_host(
+    const cluster_config::cluster_settings&, const cluster_config::environment&,
+    const cluster_config::bind_probe& probe = cluster_config::probe_bind);
 
 /// The S3 volumes with these UUIDs, or, if there are none, all that these services would mount.
 /// \returns an error line for the operator, also if there is nothing to try.

@@ -1,6 +1,6 @@
-/// What a volume offers: random-access readers, incremental writers, and the life cycle of blocks (touch, trash, untrash,
-/// index). A volume knows no locators, tokens, storage classes or policy: it stores blocks under their MD5 and says when
-/// they were last written. One implementation per kind of storage; see volumes/factory.hpp.
+/// What a volume offers: random-access readers, incremental writers, and the life cycle of blocks (touch, trash,
+/// untrash, index). A volume knows no locators, tokens, storage classes or policy: it stores blocks under their MD5 and
+/// says when they were last written. One implementation per kind of storage; see volumes/factory.hpp.
 ///
 /// Threads: every call may come from any thread; coroutines resume on the executor of their caller and never block it.
 /// Deadlines: a call that has not come back by `until` gives errc::timeout, and may still have happened. Drivers apply
@@ -41,7 +41,8 @@ struct block_info {
 /// A block to be read whole: see volume::read_whole.
 struct whole_read {
     md5_digest name;
-    mutable_slice into;  ///< As large as the block is expected to be, or a little larger: whole pages are read in place.
+    mutable_slice
+        into;  ///< As large as the block is expected to be, or a little larger: whole pages are read in place.
 };
 
 /// An open block. It stays readable, with the same content, after the block was trashed or replaced.
@@ -56,8 +57,8 @@ class block_reader {
     /// Whether the bytes come as a stream from afar: reading on is cheap, reading again or elsewhere costs a request.
     [[nodiscard]] virtual bool streams() const noexcept { return false; }
 
-    /// The bytes will be read once, as they are stored, by somebody who has no further use for them: a driver then reads
-    /// past its caches and leaves them as they are. Before the first read; reads may then run side by side.
+    /// The bytes will be read once, as they are stored, by somebody who has no further use for them: a driver then
+    /// reads past its caches and leaves them as they are. Before the first read; reads may then run side by side.
     virtual void expect_single_use() {}
 
     /// Fills `into` from `offset`. Short only at the end of the block.
@@ -79,7 +80,8 @@ class block_reader {
 
     /// A small named value stored beside the block's content without changing it (an extended attribute, object
     /// metadata). errc::not_found when there is none, errc::unsupported when the storage has no such thing.
-    [[nodiscard]] virtual awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) = 0;
+    [[nodiscard]] virtual awaitable<result<std::vector<std::byte>>> read_attribute(std::string name,
+                                                                                   deadline until) = 0;
     [[nodiscard]] virtual awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value,
                                                                   deadline until) = 0;
 };
@@ -113,9 +115,9 @@ class block_writer {
 };
 
 enum class trash_outcome {
-    trashed,    ///< It is in the trash (or deleted, where the trash lifetime is 0).
-    too_new,    ///< Kept: written or touched within the protection period.
-    changed,    ///< Kept: its mtime is not the expected one.
+    trashed,  ///< It is in the trash (or deleted, where the trash lifetime is 0).
+    too_new,  ///< Kept: written or touched within the protection period.
+    changed,  ///< Kept: its mtime is not the expected one.
 };
 
 struct trash_options {
@@ -183,26 +185,26 @@ class volume {
     /// Whether read_whole is cheaper than opening each block: where a block can be opened, read and closed in one go.
     [[nodiscard]] virtual bool can_read_whole() const noexcept { return false; }
 
-    /// Reads small blocks from beginning to end, one after the other, for somebody who has no further use for their bytes
-    /// (see block_reader::expect_single_use). \returns for each of them how many bytes it has: if these are more than
-    /// `into`, nothing was read; or why it cannot be read, as open() and read_at() say it. errc::unsupported where
+    /// Reads small blocks from beginning to end, one after the other, for somebody who has no further use for their
+    /// bytes (see block_reader::expect_single_use). \returns for each of them how many bytes it has: if these are more
+    /// than `into`, nothing was read; or why it cannot be read, as open() and read_at() say it. errc::unsupported where
     /// can_read_whole() is false.
-    [[nodiscard]] virtual awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(std::vector<whole_read> blocks,
-                                                                                           deadline until) {
+    [[nodiscard]] virtual awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(
+        std::vector<whole_read> blocks, deadline until) {
         static_cast<void>(blocks);
         static_cast<void>(until);
         co_return fail(errc::unsupported);
     }
 
-    /// Begins a block of `size` bytes if known. Nothing may be visible to readers before commit. errc::no_space when the
-    /// volume is known to be full. Cheap: drivers put off real work to the first append or to commit.
+    /// Begins a block of `size` bytes if known. Nothing may be visible to readers before commit. errc::no_space when
+    /// the volume is known to be full. Cheap: drivers put off real work to the first append or to commit.
     [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name,
                                                                                   std::optional<std::uint64_t> size,
                                                                                   deadline until) = 0;
 
-    /// Whether the commit of a block of this size finds out by itself whether the block is there already, and then does what
-    /// a caller who opened it before would do: an equal copy is touched, a rotten one replaced, and another block with the
-    /// same MD5 is errc::collision. Where looking costs requests, callers save them.
+    /// Whether the commit of a block of this size finds out by itself whether the block is there already, and then does
+    /// what a caller who opened it before would do: an equal copy is touched, a rotten one replaced, and another block
+    /// with the same MD5 is errc::collision. Where looking costs requests, callers save them.
     [[nodiscard]] virtual bool compares_on_commit(std::optional<std::uint64_t> size) const {
         static_cast<void>(size);
         return false;

@@ -27,9 +27,9 @@ class body_feed {
     [[nodiscard]] awaitable<result<const_slice>> pull();
 
     const request& request_;
-    std::uint64_t left_;   ///< Bytes that the source still owes.
-    const_slice first_;    ///< The first piece, held until the second is asked for.
-    unsigned asked_ = 0;   ///< Calls of next(); beyond two they are not counted.
+    std::uint64_t left_;  ///< Bytes that the source still owes.
+    const_slice first_;   ///< The first piece, held until the second is asked for.
+    unsigned asked_ = 0;  ///< Calls of next(); beyond two they are not counted.
     bool fetched_ = false;
 };
 

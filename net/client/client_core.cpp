@@ -24,13 +24,15 @@ std::string_view find_header(const response_head& head, std::string_view name) {
 
 /// What may be told to a server other than the one that it was meant for.
 bool carries_no_credentials(const header& h) {
-    static constexpr std::array<std::string_view, 8> harmless{
-        "Accept",     "Accept-Encoding", "Accept-Language", "Range", "If-Modified-Since", "If-None-Match",
-        "User-Agent", "X-Request-Id"};
+    static constexpr std::array<std::string_view, 8> harmless{"Accept",     "Accept-Encoding",   "Accept-Language",
+                                                              "Range",      "If-Modified-Since", "If-None-Match",
+                                                              "User-Agent", "X-Request-Id"};
     return std::ranges::any_of(harmless, [&](std::string_view name) { return iequals(name, h.name); });
 }
 
-bool may_repeat(const request& r) { return r.idempotent.value_or(r.method != "POST" && r.method != "PATCH"); }
+bool may_repeat(const request& r) {
+    return r.idempotent.value_or(r.method != "POST" && r.method != "PATCH");
+}
 
 }  // namespace
 

@@ -25,7 +25,8 @@ struct client_shared {
 
     std::atomic<bool> closed{false};
     client_counters counters;
-    const std::shared_ptr<address_cache> addresses = std::make_shared<address_cache>();  ///< Lookups may outlive the client.
+    const std::shared_ptr<address_cache> addresses =
+        std::make_shared<address_cache>();  ///< Lookups may outlive the client.
     continue_memory continues;
 
   private:

@@ -1,9 +1,9 @@
 #include "net/client/connection_pool.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
@@ -75,7 +75,8 @@ void connection_pool::place::release(std::unique_ptr<transport> connection, stea
 // --- connection_pool --------------------------------------------------------------------------------------------
 
 connection_pool::connection_pool(std::shared_ptr<client_shared> shared, const asio::any_io_executor& executor)
-    : shared_(std::move(shared)), executor_(executor),
+    : shared_(std::move(shared)),
+      executor_(executor),
       lookups_(std::make_shared<name_lookups>(executor, shared_->addresses)),
       watches_(executor, [this](steady::time_point now) { return housekeeping(now); }) {}
 
@@ -147,8 +148,9 @@ awaitable<result<connection_pool::acquired>> connection_pool::acquire(const endp
         }
         if (shared_->closed && outcome != waited::ready) co_return refuse_closed(to);
         if (outcome == waited::expired) {
-            co_return std::unexpected(make_failure(*shared_, to, failure::wait_timeout, errc::timeout,
-                                                   fmt::format("all {} connections were in use until the deadline", most)));
+            co_return std::unexpected(
+                make_failure(*shared_, to, failure::wait_timeout, errc::timeout,
+                             fmt::format("all {} connections were in use until the deadline", most)));
         }
         if (outcome != waited::ready) {
             co_return std::unexpected(make_failure(*shared_, to, failure::cancelled, errc::cancelled,
@@ -236,8 +238,8 @@ void connection_pool::context_ends() noexcept {
     }
     ended_ = true;
     watches_.stop();
-    // Waiters are woken, and so handed to the scheduler, which destroys them with all that it has: a coroutine that waits
-    // for a one_shot is owned by nobody else.
+    // Waiters are woken, and so handed to the scheduler, which destroys them with all that it has: a coroutine that
+    // waits for a one_shot is owned by nobody else.
     close_now();
 }
 

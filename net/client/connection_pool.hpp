@@ -1,7 +1,7 @@
 /// The connections of one client on one event loop: idle ones by server, how many are in use, and who waits for one.
 ///
-/// Used on the executor of the loop, but for close_from_any_thread(). Owned by a service of the io_context, and shared by
-/// every exchange under way.
+/// Used on the executor of the loop, but for close_from_any_thread(). Owned by a service of the io_context, and shared
+/// by every exchange under way.
 #pragma once
 
 #include "net/client/client_shared.hpp"
@@ -55,8 +55,8 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
     connection_pool(std::shared_ptr<client_shared>, const asio::any_io_executor&);
     ~connection_pool();
 
-    /// A place, and an idle connection if there is one and `fresh` does not forbid it. Waits, first come first served, at
-    /// most until `whole`. Awaited in place.
+    /// A place, and an idle connection if there is one and `fresh` does not forbid it. Waits, first come first served,
+    /// at most until `whole`. Awaited in place.
     [[nodiscard]] awaitable<result<acquired>> acquire(const endpoint&, watch&, steady::time_point whole, bool fresh);
 
     [[nodiscard]] watch_list& watches() noexcept { return watches_; }

@@ -2,8 +2,8 @@
 
 #include "net/client/local_address.hpp"
 
-#include <boost/asio/ip/tcp.hpp>
 #include <fmt/format.h>
+#include <boost/asio/ip/tcp.hpp>
 
 #include <poll.h>
 #include <sys/socket.h>
@@ -34,9 +34,10 @@ class connector {
         auto found = co_await resolve();
         if (!found) co_return std::unexpected(std::move(found.error()));
         if (shared_.options.refuse_link_local && std::erase_if(*found, is_link_local) > 0 && found->empty()) {
-            co_return std::unexpected(make_failure(shared_, to_, failure::invalid_request, errc::bad_request,
-                                                   "the address is link-local or a cloud's metadata service; such servers "
-                                                   "are never asked here"));
+            co_return std::unexpected(
+                make_failure(shared_, to_, failure::invalid_request, errc::bad_request,
+                             "the address is link-local or a cloud's metadata service; such servers "
+                             "are never asked here"));
         }
         auto socket = co_await connect(*found);
         if (!socket) {
@@ -47,8 +48,12 @@ class connector {
     }
 
   private:
-    error unavailable(failure f, std::string_view text) { return make_failure(shared_, to_, f, errc::unavailable, text); }
-    error cancelled() { return make_failure(shared_, to_, failure::cancelled, errc::cancelled, "cancelled while connecting"); }
+    error unavailable(failure f, std::string_view text) {
+        return make_failure(shared_, to_, f, errc::unavailable, text);
+    }
+    error cancelled() {
+        return make_failure(shared_, to_, failure::cancelled, errc::cancelled, "cancelled while connecting");
+    }
     error timed_out(std::string_view what) {
         if (steady::now() >= whole_) {
             return make_failure(shared_, to_, failure::deadline_passed, errc::timeout,
@@ -77,8 +82,9 @@ class connector {
         if (!not_address) co_return addresses{literal};
         const auto answer = lookups_.ask(host);
         if (!answer) {
-            co_return std::unexpected(unavailable(failure::resolve, "too many names are being looked up; does the name service "
-                                                                    "work?"));
+            co_return std::unexpected(unavailable(failure::resolve,
+                                                  "too many names are being looked up; does the name service "
+                                                  "work?"));
         }
         std::optional<name_lookups::answer> got;
         const auto outcome = co_await watch_.wait(*answer, got, due_);
@@ -87,9 +93,11 @@ class connector {
         if (outcome != waited::ready) co_return std::unexpected(timed_out("the name service does not answer"));
         auto& [code, found] = *got;
         if (code || found.empty()) {
-            co_return std::unexpected(unavailable(
-                failure::resolve, fmt::format("cannot resolve the host name: {}; is it spelled right, and does the name "
-                                              "service work?", code ? code.message() : "no address")));
+            co_return std::unexpected(
+                unavailable(failure::resolve,
+                            fmt::format("cannot resolve the host name: {}; is it spelled right, and does the name "
+                                        "service work?",
+                                        code ? code.message() : "no address")));
         }
         co_return std::move(found);
     }
@@ -132,7 +140,8 @@ class connector {
         }
         co_return std::unexpected(unavailable(
             failure::connect, fmt::format("cannot connect: {}; does the server run, on this port, and does a firewall "
-                                          "let us through?", std::generic_category().message(last))));
+                                          "let us through?",
+                                          std::generic_category().message(last))));
     }
 
     socket_type win(attempt& a, const addresses& found) {
@@ -183,12 +192,15 @@ class connector {
 
     error handshake_failure(const transport& t) {
         if (t.handshake_failure() == failure::certificate) {
-            return unavailable(failure::certificate,
-                               fmt::format("the server's TLS certificate is not accepted: {}; check its name and dates, and "
-                                           "whether its authority is trusted here", t.handshake_error()));
+            return unavailable(
+                failure::certificate,
+                fmt::format("the server's TLS certificate is not accepted: {}; check its name and dates, and "
+                            "whether its authority is trusted here",
+                            t.handshake_error()));
         }
-        return unavailable(failure::tls, fmt::format("TLS handshake failed: {}; does the server speak TLS on this port?",
-                                                     t.handshake_error()));
+        return unavailable(
+            failure::tls,
+            fmt::format("TLS handshake failed: {}; does the server speak TLS on this port?", t.handshake_error()));
     }
 
     client_shared& shared_;

@@ -11,8 +11,9 @@ namespace keepstore::net {
 
 /// \returns a connection that is ready for a request. `due` is the end of the connect limit, `whole` that of the whole
 /// call. Awaited in place.
-[[nodiscard]] awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared&, name_lookups&, const endpoint&,
-                                                                            watch&, steady::time_point due,
+[[nodiscard]] awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared&, name_lookups&,
+                                                                            const endpoint&, watch&,
+                                                                            steady::time_point due,
                                                                             steady::time_point whole);
 
 }  // namespace keepstore::net

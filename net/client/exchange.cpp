@@ -2,8 +2,8 @@
 
 #include "net/client/connector.hpp"
 
-#include <boost/asio/post.hpp>
 #include <fmt/format.h>
+#include <boost/asio/post.hpp>
 
 #include <sys/uio.h>
 
@@ -15,14 +15,22 @@ namespace {
 
 constexpr std::size_t vectors_max = 64;  // Of one system call, well under IOV_MAX.
 
-iovec vector_of(std::span<const std::byte> bytes) { return {const_cast<std::byte*>(bytes.data()), bytes.size()}; }
+iovec vector_of(std::span<const std::byte> bytes) {
+    return {const_cast<std::byte*>(bytes.data()), bytes.size()};
+}
 
-double seconds_of(steady::duration d) { return std::chrono::duration<double>(d).count(); }
+double seconds_of(steady::duration d) {
+    return std::chrono::duration<double>(d).count();
+}
 
 }  // namespace
 
 exchange::exchange(std::shared_ptr<connection_pool> pool, endpoint to, phase_limits timing, deadline whole)
-    : pool_(std::move(pool)), shared_(pool_->shared()), to_(std::move(to)), timing_(timing), whole_(whole),
+    : pool_(std::move(pool)),
+      shared_(pool_->shared()),
+      to_(std::move(to)),
+      timing_(timing),
+      whole_(whole),
       watch_(pool_->watches()) {}
 
 exchange::~exchange() {
@@ -54,8 +62,9 @@ std::unexpected<error> exchange::fail_with(failure f, errc code, std::string_vie
 std::unexpected<error> exchange::no_response() {
     stale_ = reused_ && !any_byte_;
     return fail_with(failure::no_response, errc::unavailable,
-                     any_byte_ ? "the connection ended inside the response head"
-                               : "the connection ended before a response; the server may have been restarted or overloaded");
+                     any_byte_
+                         ? "the connection ended inside the response head"
+                         : "the connection ended before a response; the server may have been restarted or overloaded");
 }
 
 // --- waiting ------------------------------------------------------------------------------------------------------
@@ -79,7 +88,7 @@ awaitable<result<void>> exchange::wait(io_status status, steady::time_point due,
     const bool answering = late == failure::read_timeout;
     if (whole_.passed()) {
         co_return fail_with(failure::deadline_passed, errc::timeout,
-                            answering                            ? "the deadline passed while reading the response"
+                            answering                             ? "the deadline passed while reading the response"
                             : late == failure::first_byte_timeout ? "the deadline passed while waiting for the response"
                                                                   : "the deadline passed while sending the request");
     }
@@ -88,10 +97,10 @@ awaitable<result<void>> exchange::wait(io_status status, steady::time_point due,
                             fmt::format("no response within {:g} s; the server is overloaded or hangs",
                                         seconds_of(timing_.first_byte)));
     }
-    co_return fail_with(late, errc::timeout,
-                        fmt::format("no byte {} for {:g} s; the server or the network hangs",
-                                    answering ? "of the response came" : "of the request could be sent",
-                                    seconds_of(timing_.progress)));
+    co_return fail_with(
+        late, errc::timeout,
+        fmt::format("no byte {} for {:g} s; the server or the network hangs",
+                    answering ? "of the response came" : "of the request could be sent", seconds_of(timing_.progress)));
 }
 
 // --- sending ------------------------------------------------------------------------------------------------------
@@ -166,7 +175,8 @@ awaitable<result<bool>> exchange::send_all(std::span<iovec> pieces) {
             continue;
         }
         if (whole_.passed()) {
-            co_return fail_with(failure::deadline_passed, errc::timeout, "the deadline passed while sending the request");
+            co_return fail_with(failure::deadline_passed, errc::timeout,
+                                "the deadline passed while sending the request");
         }
         const auto outcome = connection_->try_write(pieces.first(std::min(pieces.size(), vectors_max)));
         if (outcome.status == io_status::ok) {
@@ -381,8 +391,8 @@ void exchange::finish_body() noexcept {
     finished_ = true;
     if (!connection_) return;
     // A server that sends more than it announced, or before it was asked to the end, is not in step with us.
-    const bool keep = head_.keep_alive && sent_all_ && !send_failed_ && framing_ != framing::until_close && input_.empty() &&
-                      !connection_->has_buffered_input();
+    const bool keep = head_.keep_alive && sent_all_ && !send_failed_ && framing_ != framing::until_close &&
+                      input_.empty() && !connection_->has_buffered_input();
     auto idle = shared_.options.idle_limit;
     if (head_.keep_alive_timeout) {
         idle = std::min<steady::duration>(idle, *head_.keep_alive_timeout - limits::net_idle_margin);
@@ -438,7 +448,8 @@ awaitable<result<std::size_t>> exchange::read(std::span<std::byte> into, bool fu
             if (!go_on) co_return std::unexpected(go_on.error());
         }
         if (whole_.passed()) {
-            co_return fail_with(failure::deadline_passed, errc::timeout, "the deadline passed while reading the response");
+            co_return fail_with(failure::deadline_passed, errc::timeout,
+                                "the deadline passed while reading the response");
         }
         const auto outcome = try_read_body(into.subspan(got));
         if (outcome.bytes > 0) {
@@ -465,7 +476,8 @@ awaitable<result<std::string>> exchange::read_all(std::size_t limit) {
     std::string out;
     for (;;) {
         if (framing_ == framing::length && left_ > limit - out.size()) {
-            co_return fail_with(failure::body_too_large, errc::too_large, "the response body is larger than allowed here");
+            co_return fail_with(failure::body_too_large, errc::too_large,
+                                "the response body is larger than allowed here");
         }
         // One byte more than allowed shows that there is more.
         std::size_t room = framing_ == framing::length ? static_cast<std::size_t>(left_) : limit - out.size() + 1;
@@ -476,7 +488,8 @@ awaitable<result<std::string>> exchange::read_all(std::size_t limit) {
         if (!got) co_return std::unexpected(got.error());
         out.resize(before + *got);
         if (out.size() > limit) {
-            co_return fail_with(failure::body_too_large, errc::too_large, "the response body is larger than allowed here");
+            co_return fail_with(failure::body_too_large, errc::too_large,
+                                "the response body is larger than allowed here");
         }
         if (finished_) co_return out;
     }

@@ -5,12 +5,12 @@
 #pragma once
 
 #include "net/client/body_feed.hpp"
-#include "net/http/chunk_decoder.hpp"
 #include "net/client/connection_pool.hpp"
-#include "net/http/input_buffer.hpp"
 #include "net/client/response_head.hpp"
 #include "net/client/transport.hpp"
 #include "net/client/watch_list.hpp"
+#include "net/http/chunk_decoder.hpp"
+#include "net/http/input_buffer.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -103,7 +103,7 @@ class exchange {
     bool head_request_ = false;  ///< HEAD: no body will follow.
     bool sent_all_ = false;
     bool send_failed_ = false;
-    bool answered_ = false;  ///< The final head is in head_.
+    bool answered_ = false;   ///< The final head is in head_.
     bool continued_ = false;  ///< The server has said "100 Continue".
 
     // Receiving.

@@ -13,8 +13,12 @@ response::response(response&&) noexcept = default;
 response& response::operator=(response&&) noexcept = default;
 response::~response() = default;
 
-unsigned response::status() const noexcept { return exchange_->head().status; }
-std::span<const header_view> response::headers() const noexcept { return exchange_->head().headers; }
+unsigned response::status() const noexcept {
+    return exchange_->head().status;
+}
+std::span<const header_view> response::headers() const noexcept {
+    return exchange_->head().headers;
+}
 
 std::string_view response::get(std::string_view name) const noexcept {
     const auto all = headers();
@@ -26,14 +30,28 @@ bool response::has(std::string_view name) const noexcept {
     return std::ranges::any_of(headers(), [&](const header_view& h) { return iequals(h.name, name); });
 }
 
-std::optional<std::uint64_t> response::content_length() const noexcept { return exchange_->head().content_length; }
-const endpoint& response::from() const noexcept { return exchange_->to(); }
-std::chrono::steady_clock::time_point response::first_byte_at() const noexcept { return exchange_->first_byte_at(); }
-bool response::finished() const noexcept { return exchange_->finished(); }
+std::optional<std::uint64_t> response::content_length() const noexcept {
+    return exchange_->head().content_length;
+}
+const endpoint& response::from() const noexcept {
+    return exchange_->to();
+}
+std::chrono::steady_clock::time_point response::first_byte_at() const noexcept {
+    return exchange_->first_byte_at();
+}
+bool response::finished() const noexcept {
+    return exchange_->finished();
+}
 
-awaitable<result<std::size_t>> response::read_some(std::span<std::byte> into) { return exchange_->read(into, false); }
-awaitable<result<std::size_t>> response::read_full(std::span<std::byte> into) { return exchange_->read(into, true); }
-awaitable<result<std::string>> response::read_all(std::size_t limit) { return exchange_->read_all(limit); }
+awaitable<result<std::size_t>> response::read_some(std::span<std::byte> into) {
+    return exchange_->read(into, false);
+}
+awaitable<result<std::size_t>> response::read_full(std::span<std::byte> into) {
+    return exchange_->read(into, true);
+}
+awaitable<result<std::string>> response::read_all(std::size_t limit) {
+    return exchange_->read_all(limit);
+}
 
 result<client> client::make(client_options options) {
     auto tls = tls_context::make(options.ca_file, options.tls_insecure);
@@ -50,7 +68,9 @@ client& client::operator=(client&& other) noexcept {
     core_ = std::move(other.core_);
     return *this;
 }
-client::~client() { close(); }
+client::~client() {
+    close();
+}
 
 void client::close() noexcept {
     if (core_) core_->close();
@@ -69,6 +89,8 @@ awaitable<result<response>> client::send(request r, deadline until) const {
     return send_with(core_, std::move(r), until);
 }
 
-client_stats client::snapshot() const { return core_->snapshot(); }
+client_stats client::snapshot() const {
+    return core_->snapshot();
+}
 
 }  // namespace keepstore::net

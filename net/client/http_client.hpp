@@ -9,8 +9,8 @@
 /// that awaits it (an io_context with one thread), and so must everything done with its response, its destruction
 /// included. Connections live on that executor: each event loop has its own pool and its own limit per endpoint.
 ///
-/// Lifetime: idle connections belong to the event loop (a service of the io_context) and are closed with it, or when the
-/// client is destroyed. Their timer does not keep io_context::run() from returning. A response keeps what it needs
+/// Lifetime: idle connections belong to the event loop (a service of the io_context) and are closed with it, or when
+/// the client is destroyed. Their timer does not keep io_context::run() from returning. A response keeps what it needs
 /// alive: it may outlive the client, but not the io_context.
 ///
 /// Time: a deadline for the whole (until the last byte of the body is read) and limits for each phase, all checked by a
@@ -26,11 +26,11 @@
 #include "base/async.hpp"
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
-#include "net/http/header.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
 #include "net/client/client_stats.hpp"
 #include "net/client/failure.hpp"
+#include "net/http/header.hpp"
 #include "net/http/url.hpp"
 
 #include <chrono>
@@ -60,8 +60,8 @@ class body_source {
     /// All bytes, from the start: the Content-Length.
     [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
     /// The next piece; empty at the end. The client holds the slice until its bytes are with the kernel (or in a TLS
-    /// record), then drops it before it asks for the next one. While the source suspends only the whole deadline counts.
-    /// An error ends the request with that error, and its connection.
+    /// record), then drops it before it asks for the next one. While the source suspends only the whole deadline
+    /// counts. An error ends the request with that error, and its connection.
     [[nodiscard]] virtual awaitable<result<const_slice>> next() = 0;
     /// Back to the start, for sending it again. \returns false if that cannot be done.
     [[nodiscard]] virtual bool rewind() = 0;
@@ -81,8 +81,8 @@ struct request {
     std::string method = "GET";  ///< In capitals.
     endpoint to;
     std::string target = "/";  ///< Path and query, percent-encoded by the caller; sent as it is.
-    /// In this order. Host (from `to`), Content-Length and User-Agent are added where absent; Connection, Content-Length,
-    /// Transfer-Encoding and Expect must not be given.
+    /// In this order. Host (from `to`), Content-Length and User-Agent are added where absent; Connection,
+    /// Content-Length, Transfer-Encoding and Expect must not be given.
     std::vector<header> headers;
     /// The body: these pieces (held until send() returns), or what the source gives. With neither there is none
     /// (Content-Length: 0 where the method expects one).
@@ -92,12 +92,12 @@ struct request {
     /// Without a body it is ignored, and towards servers that have turned out never to say it.
     bool expect_continue = false;
     phase_limits timing;
-    /// Redirects (301, 302, 303, 307, 308) followed for GET and HEAD; 0 gives them to the caller. Towards another scheme,
-    /// host or port only headers that carry no credentials go along (limited to Accept*, Range, If-*, User-Agent,
-    /// X-Request-Id); never from https to http.
+    /// Redirects (301, 302, 303, 307, 308) followed for GET and HEAD; 0 gives them to the caller. Towards another
+    /// scheme, host or port only headers that carry no credentials go along (limited to Accept*, Range, If-*,
+    /// User-Agent, X-Request-Id); never from https to http.
     unsigned redirects_max = 0;
-    /// Whether the request may be sent again when a kept-alive connection ends before the first byte of the response, so
-    /// that nobody knows whether the server saw it. Default: by the method, all but POST and PATCH.
+    /// Whether the request may be sent again when a kept-alive connection ends before the first byte of the response,
+    /// so that nobody knows whether the server saw it. Default: by the method, all but POST and PATCH.
     std::optional<bool> idempotent;
     /// On a new connection always: for a retry after a failure that may lie in the connection.
     bool fresh_connection = false;
@@ -176,8 +176,8 @@ class client {
     /// Sends the request and waits for the head of the final response (1xx are taken in silence). Any status is a
     /// success here. `until` also limits the reading of the body. May be spawned.
     ///
-    /// A server that answers while the body is being sent ends the sending: its answer is returned and the connection is
-    /// closed after it.
+    /// A server that answers while the body is being sent ends the sending: its answer is returned and the connection
+    /// is closed after it.
     [[nodiscard]] awaitable<result<response>> send(request r, deadline until) const;
 
     [[nodiscard]] client_stats snapshot() const;

@@ -16,7 +16,9 @@ struct network {
     std::size_t bytes;  ///< Of the prefix.
 };
 
-bool within(const bytes_v6& a, const network& n) { return std::equal(a.begin(), a.begin() + n.bytes, n.base.begin()); }
+bool within(const bytes_v6& a, const network& n) {
+    return std::equal(a.begin(), a.begin() + n.bytes, n.base.begin());
+}
 
 constexpr network mapped{{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff}, 12};
 constexpr network compatible{{}, 12};
@@ -40,7 +42,9 @@ std::optional<std::uint32_t> embedded(const bytes_v6& a) {
     return std::nullopt;
 }
 
-bool is_link_local(std::uint32_t v4) { return v4 >> 16 == 0xa9fe || v4 == 0x646464c8 || v4 == 0xa83f8110; }
+bool is_link_local(std::uint32_t v4) {
+    return v4 >> 16 == 0xa9fe || v4 == 0x646464c8 || v4 == 0xa83f8110;
+}
 
 }  // namespace
 

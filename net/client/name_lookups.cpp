@@ -18,9 +18,10 @@ std::optional<one_shot<name_lookups::answer>> name_lookups::ask(const std::strin
     // Held by the callback alone: the resolver must not outlive the context, and if the context goes instead of calling
     // back, those who wait are told; their coroutines, owned by nobody else, are then handed to the scheduler.
     auto resolver = std::make_shared<asio::ip::tcp::resolver>(executor_);
-    std::shared_ptr<void> last(nullptr, [self = shared_from_this(), host](void*) { self->end(host, fail(errc::cancelled)); });
-    auto take = [self = shared_from_this(), host, resolver, end = std::move(last)](const boost::system::error_code& code,
-                                                                                   const auto& results) {
+    std::shared_ptr<void> last(nullptr,
+                               [self = shared_from_this(), host](void*) { self->end(host, fail(errc::cancelled)); });
+    auto take = [self = shared_from_this(), host, resolver, end = std::move(last)](
+                    const boost::system::error_code& code, const auto& results) {
         addresses found;
         for (const auto& r : results) {
             const auto address = r.endpoint().address();

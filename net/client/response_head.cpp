@@ -120,7 +120,8 @@ result<void> parse_response_head(std::string_view text, response_head& into) {
             return fail(errc::io_error, "more header lines than allowed", failure::head_too_large);
         }
         const auto colon = line.find(':');
-        if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return malformed("malformed header line");
+        if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
+            return malformed("malformed header line");
         const header_view h{line.substr(0, colon), trim(line.substr(colon + 1))};
         if (!is_header_value(h.value)) return malformed("malformed header value");
         if (const auto wrong = meant.note(h); !wrong.empty()) return malformed(wrong);

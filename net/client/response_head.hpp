@@ -1,5 +1,5 @@
-/// The head of a response: from bytes to its parts, strictly (RFC 9112): CRLF line ends, no folded lines, one framing of
-/// the body that leaves no doubt. Pure functions, safe on any bytes.
+/// The head of a response: from bytes to its parts, strictly (RFC 9112): CRLF line ends, no folded lines, one framing
+/// of the body that leaves no doubt. Pure functions, safe on any bytes.
 #pragma once
 
 #include "base/error.hpp"

@@ -1,6 +1,6 @@
+#include "net/client/transport.hpp"
 #include "net/tls/tls_context.hpp"
 #include "net/tls/tls_stream.hpp"
-#include "net/client/transport.hpp"
 
 #include <boost/asio/ip/address.hpp>
 
@@ -19,7 +19,8 @@ namespace {
 class tls_transport final : public transport {
   public:
     tls_transport(socket_type socket, const endpoint& to, std::shared_ptr<tls_context> context)
-        : transport(std::move(socket)), place_{std::move(context), to_string(to)},
+        : transport(std::move(socket)),
+          place_{std::move(context), to_string(to)},
           stream_(place_.context->get(), fd()) {
         SSL* const s = stream_.native();
         SSL_set_connect_state(s);

@@ -16,7 +16,9 @@ asio::io_context* find_context(const asio::any_io_executor& executor) {
 
 watch_list::watch_list(const asio::any_io_executor& executor,
                        std::function<steady::time_point(steady::time_point)> housekeeping)
-    : context_(find_context(executor)), timer_(executor), housekeeping_(std::move(housekeeping)),
+    : context_(find_context(executor)),
+      timer_(executor),
+      housekeeping_(std::move(housekeeping)),
       round_(std::make_shared<int>()) {}
 
 watch_list::~watch_list() = default;
@@ -36,8 +38,8 @@ void watch_list::arm(steady::time_point when) {
     armed_ = true;
     next_ = when;
     timer_->expires_at(when);
-    // The tick must not keep io_context::run() from returning when only idle connections are left, so the work that Asio
-    // counts for the wait is taken back while it is pending. Waits that matter count for themselves.
+    // The tick must not keep io_context::run() from returning when only idle connections are left, so the work that
+    // Asio counts for the wait is taken back while it is pending. Waits that matter count for themselves.
     timer_->async_wait([this, c = context_, round = std::weak_ptr<int>(round_)](const boost::system::error_code& code) {
         if (c) c->get_executor().on_work_started();
         if (!code && !round.expired()) tick();
@@ -67,7 +69,9 @@ watch::watch(watch_list& list) : list_(list), place_(list.watches_.insert(list.w
     if (!list_.armed_ || list_.next_ > soon) list_.arm(soon);
 }
 
-watch::~watch() { list_.watches_.erase(place_); }
+watch::~watch() {
+    list_.watches_.erase(place_);
+}
 
 void watch::begin(steady::time_point due, interrupt_type interrupt, const void* target) {
     due_ = due;

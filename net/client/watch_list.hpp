@@ -33,7 +33,8 @@ class watch;
 class watch_list {
   public:
     /// `housekeeping` is called by ticks and says when it wants to be called again (time_point::max(): not).
-    watch_list(const asio::any_io_executor& executor, std::function<steady::time_point(steady::time_point)> housekeeping);
+    watch_list(const asio::any_io_executor& executor,
+               std::function<steady::time_point(steady::time_point)> housekeeping);
     ~watch_list();
     watch_list(const watch_list&) = delete;
     watch_list& operator=(const watch_list&) = delete;
@@ -48,7 +49,7 @@ class watch_list {
     void arm(steady::time_point when);
     void tick();
 
-    asio::io_context* const context_;  ///< Null if the executor is something else.
+    asio::io_context* const context_;          ///< Null if the executor is something else.
     std::optional<asio::steady_timer> timer_;  ///< Empty once stopped.
     const std::function<steady::time_point(steady::time_point)> housekeeping_;
     std::list<watch*> watches_;

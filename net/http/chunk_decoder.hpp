@@ -1,5 +1,5 @@
-/// The framing of a chunked body (RFC 9112 7.1), strict: CRLF line ends only, hex digits only, no space around the size,
-/// bounded extensions and trailers, which are dropped.
+/// The framing of a chunked body (RFC 9112 7.1), strict: CRLF line ends only, hex digits only, no space around the
+/// size, bounded extensions and trailers, which are dropped.
 ///
 ///     chunk   = 1*HEXDIG [";" extension] CRLF  data CRLF
 ///     body    = *chunk  1*"0" [";" extension] CRLF  *trailer-line  CRLF
@@ -28,8 +28,19 @@ class chunk_decoder {
     [[nodiscard]] std::string_view error_text() const noexcept { return error_; }
 
   private:
-    enum class part { first_digit, size, extension, size_lf, data_cr, data_lf, line, trailer_name, trailer_value, trailer_lf,
-                      final_lf };
+    enum class part {
+        first_digit,
+        size,
+        extension,
+        size_lf,
+        data_cr,
+        data_lf,
+        line,
+        trailer_name,
+        trailer_value,
+        trailer_lf,
+        final_lf
+    };
 
     void take(char c) noexcept;
     void expect(char c, char wanted, part next) noexcept;

@@ -1,4 +1,5 @@
-/// Bytes received and not yet used: a head being collected, the start of a body. Memory is held only while there is need.
+/// Bytes received and not yet used: a head being collected, the start of a body. Memory is held only while there is
+/// need.
 #pragma once
 
 #include "base/limits.hpp"

@@ -7,7 +7,9 @@
 
 namespace keepstore::net {
 
-[[nodiscard]] constexpr char to_lower(char c) noexcept { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; }
+[[nodiscard]] constexpr char to_lower(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
+}
 
 [[nodiscard]] inline std::string lower_case(std::string_view text) {
     std::string out(text);

@@ -9,18 +9,23 @@
 namespace keepstore::net {
 namespace {
 
-std::unexpected<error> bad(std::string_view why) { return fail(errc::bad_request, "bad URL: " + std::string(why)); }
+std::unexpected<error> bad(std::string_view why) {
+    return fail(errc::bad_request, "bad URL: " + std::string(why));
+}
 
 bool is_host_name(std::string_view text) {
     // Underscores are in use, if not in the standard. The length is the name system's limit.
     return !text.empty() && text.size() <= 253 && text.front() != '.' && text.front() != '-' &&
-           std::ranges::all_of(text, [](char c) {
-               return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
-           }) && !text.contains("..");
+           std::ranges::all_of(text,
+                               [](char c) {
+                                   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
+                                          c == '_';
+                               }) &&
+           !text.contains("..");
 }
 
-/// All in digits and dots, or ending in a number: an address, or a mistake, or one of the short forms ("127.1", "0x7f.1")
-/// with which filters are deceived.
+/// All in digits and dots, or ending in a number: an address, or a mistake, or one of the short forms ("127.1",
+/// "0x7f.1") with which filters are deceived.
 bool looks_like_ipv4(std::string_view host) {
     const auto last = host.substr(host.rfind('.') + 1);
     if (last.empty()) return false;

@@ -24,9 +24,9 @@ struct url {
 };
 
 /// Parses "http[s]://host[:port][/path][?query]". The bytes of path and query stay as they are; a fragment is dropped.
-/// \returns errc::bad_request, with what is wrong, for other schemes, user info, an empty or malformed host, an IPv6 address
-/// with a scope, port 0, and bytes that may not stand in a URL (controls, spaces, quotes, non-ASCII). The text does not
-/// repeat the URL, which may hold secrets.
+/// \returns errc::bad_request, with what is wrong, for other schemes, user info, an empty or malformed host, an IPv6
+/// address with a scope, port 0, and bytes that may not stand in a URL (controls, spaces, quotes, non-ASCII). The text
+/// does not repeat the URL, which may hold secrets.
 [[nodiscard]] result<url> parse_url(std::string_view text);
 
 /// What a Location header means, seen from `base` (RFC 3986 5.2 for absolute URLs, "//host/path", "/path", "path" and

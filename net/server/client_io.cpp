@@ -16,7 +16,8 @@ namespace keepstore::net {
 awaitable<bool> client_io::wait(direction what) {
     if (what == direction::input && connection_->has_buffered_input()) co_return !stopped();
     const auto needs = what == direction::input ? read_needs_ : write_needs_;
-    const auto type = needs == direction::input ? connection::socket_type::wait_read : connection::socket_type::wait_write;
+    const auto type =
+        needs == direction::input ? connection::socket_type::wait_read : connection::socket_type::wait_write;
     waits_for_ = needs == direction::input ? POLLIN : POLLOUT;
     waiting_since_ = clock::now();
     for (;;) {
@@ -214,7 +215,9 @@ void client_io::limit_unsent(std::size_t bytes) noexcept {
     connection_->limit_unsent(bytes);
 }
 
-bool client_io::turn_is_over() const noexcept { return turn_bytes_ >= limits::bytes_per_turn_max; }
+bool client_io::turn_is_over() const noexcept {
+    return turn_bytes_ >= limits::bytes_per_turn_max;
+}
 
 awaitable<void> client_io::give_turn() {
     turn_bytes_ = 0;

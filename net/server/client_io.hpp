@@ -85,9 +85,7 @@ class client_io {
     [[nodiscard]] cancel_reason reason() const noexcept { return reason_; }
     [[nodiscard]] bool killed() const noexcept { return killed_; }
     [[nodiscard]] bool last_words() const noexcept { return last_words_; }
-    [[nodiscard]] bool stopped() const noexcept {
-        return killed_ || (reason_ != cancel_reason::none && !last_words_);
-    }
+    [[nodiscard]] bool stopped() const noexcept { return killed_ || (reason_ != cancel_reason::none && !last_words_); }
 
     // --- for the tick -------------------------------------------------------------------------------------------
     [[nodiscard]] bool waiting() const noexcept { return waiting_; }
@@ -129,7 +127,7 @@ class client_io {
     bool waiting_ = false;
     bool stalled_ = false;
     bool output_full_ = false;
-    direction read_needs_ = direction::input;    ///< TLS may need the other direction.
+    direction read_needs_ = direction::input;  ///< TLS may need the other direction.
     direction write_needs_ = direction::output;
     clock::time_point waiting_since_;
     std::optional<clock::time_point> impatient_since_;  ///< The first wait of the write_some() under way.
@@ -137,11 +135,11 @@ class client_io {
     std::uint64_t received_ = 0;
     std::uint64_t counted_ = 0;
     std::size_t turn_bytes_ = 0;
-    short waits_for_ = 0;             ///< POLLIN or POLLOUT, of the wait under way.
-    clock::duration debt_{};          ///< See client_wait(); at most limits::stall_memory.
-    std::size_t kept_up_bytes_ = 0;   ///< Sent since the client last stalled.
+    short waits_for_ = 0;                                    ///< POLLIN or POLLOUT, of the wait under way.
+    clock::duration debt_{};                                 ///< See client_wait(); at most limits::stall_memory.
+    std::size_t kept_up_bytes_ = 0;                          ///< Sent since the client last stalled.
     std::size_t unsent_limit_ = limits::unsent_bytes_first;  ///< Of the socket, which has it from the listening one.
-    std::size_t measured_bytes_ = 0;  ///< Sent to a stalled reader since measured_since_.
+    std::size_t measured_bytes_ = 0;                         ///< Sent to a stalled reader since measured_since_.
     clock::time_point measured_since_;
 };
 

@@ -13,9 +13,7 @@ class plain_connection final : public connection {
   public:
     using connection::connection;
 
-    io_outcome try_read(std::span<std::byte> into) noexcept override {
-        return receive_from_socket(fd(), into, 0);
-    }
+    io_outcome try_read(std::span<std::byte> into) noexcept override { return receive_from_socket(fd(), into, 0); }
 
     io_outcome try_write(std::span<const iovec> buffers) noexcept override {
         if (buffers.empty()) return {};
@@ -38,7 +36,9 @@ bool connection::has_unread_input() const noexcept {
     return ::ioctl(fd_, FIONREAD, &count) == 0 && count > 0;
 }
 
-void connection::shutdown_send() noexcept { ::shutdown(fd_, SHUT_WR); }
+void connection::shutdown_send() noexcept {
+    ::shutdown(fd_, SHUT_WR);
+}
 
 void connection::close(bool reset) noexcept {
     if (reset) {

@@ -1,5 +1,5 @@
-/// A TCP connection, plain or TLS, as the session sees it: attempts that never wait, and a socket to wait on. The common
-/// case (data is there, the socket takes it all) is one system call and no coroutine.
+/// A TCP connection, plain or TLS, as the session sees it: attempts that never wait, and a socket to wait on. The
+/// common case (data is there, the socket takes it all) is one system call and no coroutine.
 ///
 /// Used on the executor of its session only.
 #pragma once
@@ -39,8 +39,8 @@ class connection {
     /// One step of the opening handshake; ok when done. Plain connections have none.
     [[nodiscard]] virtual io_outcome handshake() noexcept { return {}; }
     [[nodiscard]] virtual io_outcome try_read(std::span<std::byte> into) noexcept = 0;
-    /// Takes a prefix of the buffers (at most 64), which are the caller's again afterwards. TLS may keep what it took and
-    /// could not send; that goes first with the next attempt, and with no buffers it is all that is attempted.
+    /// Takes a prefix of the buffers (at most 64), which are the caller's again afterwards. TLS may keep what it took
+    /// and could not send; that goes first with the next attempt, and with no buffers it is all that is attempted.
     [[nodiscard]] virtual io_outcome try_write(std::span<const iovec> buffers) noexcept = 0;
     /// Whether bytes were taken and not given to the kernel.
     [[nodiscard]] virtual bool has_pending_output() const noexcept { return false; }

@@ -28,7 +28,7 @@ constexpr std::array<bool, 256> letters_and(std::string_view extra) {
     }
     return table;
 }
-constexpr auto token_characters = letters_and("!#$%&'*+-.^_`|~");  // RFC 9110 5.6.2
+constexpr auto token_characters = letters_and("!#$%&'*+-.^_`|~");     // RFC 9110 5.6.2
 constexpr auto host_characters = letters_and("!$%&()*+,-.:;=[]'_~");  // As net/http accepts.
 
 bool all_in(const std::array<bool, 256>& table, std::string_view text) {
@@ -288,11 +288,14 @@ refusal bad_request(std::string_view reason) {
     return answer;
 }
 
-refusal head_too_large() { return {431, "431 Request Header Fields Too Large"}; }
+refusal head_too_large() {
+    return {431, "431 Request Header Fields Too Large"};
+}
 
 request_head_scanner::state request_head_scanner::scan(std::string_view text) noexcept {
     while (position_ < text.size()) {
-        const auto* found = static_cast<const char*>(std::memchr(text.data() + position_, '\n', text.size() - position_));
+        const auto* found =
+            static_cast<const char*>(std::memchr(text.data() + position_, '\n', text.size() - position_));
         if (!found) {
             position_ = text.size();
             break;

@@ -19,17 +19,17 @@ struct refusal {
 
 struct parsed_head {
     request_head head;
-    bool keep_alive = true;          ///< What the client allows.
+    bool keep_alive = true;  ///< What the client allows.
     bool expects_continue = false;
-    bool options_asterisk = false;   ///< "OPTIONS *", which the transport answers.
+    bool options_asterisk = false;  ///< "OPTIONS *", which the transport answers.
 };
 
 /// Looks for the end of a head in bytes that arrive piece by piece.
 class request_head_scanner {
   public:
     enum class state { incomplete, complete, malformed };
-    /// `text` is everything since the head's first byte; only what is new is looked at. Malformed: a line end that is not
-    /// CRLF, or an empty line before the request line.
+    /// `text` is everything since the head's first byte; only what is new is looked at. Malformed: a line end that is
+    /// not CRLF, or an empty line before the request line.
     [[nodiscard]] state scan(std::string_view text) noexcept;
     /// Length of the head with its final CRLFCRLF, once complete.
     [[nodiscard]] std::size_t length() const noexcept { return position_; }
@@ -43,8 +43,8 @@ class request_head_scanner {
 [[nodiscard]] refusal bad_request(std::string_view reason);
 [[nodiscard]] refusal head_too_large();
 
-/// Parses one complete head (up to and with its CRLFCRLF) into `into`, whose old content is replaced and whose memory is
-/// reused.
+/// Parses one complete head (up to and with its CRLFCRLF) into `into`, whose old content is replaced and whose memory
+/// is reused.
 [[nodiscard]] std::optional<refusal> parse_head(std::string_view text, parsed_head& into);
 
 }  // namespace keepstore::net

@@ -13,7 +13,8 @@ bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
 }  // namespace
 
 std::string_view request_head::get(std::string_view name) const noexcept {
-    const auto found = std::ranges::find_if(headers, [&](const header& h) { return equal_ignoring_case(h.name, name); });
+    const auto found =
+        std::ranges::find_if(headers, [&](const header& h) { return equal_ignoring_case(h.name, name); });
     return found == headers.end() ? std::string_view{} : std::string_view(found->value);
 }
 

@@ -12,9 +12,13 @@
 namespace keepstore::net {
 namespace {
 
-iovec vector_of(std::string_view text) { return {const_cast<char*>(text.data()), text.size()}; }
+iovec vector_of(std::string_view text) {
+    return {const_cast<char*>(text.data()), text.size()};
+}
 
-bool has_body(unsigned status) { return status >= 200 && status != 204 && status != 304; }
+bool has_body(unsigned status) {
+    return status >= 200 && status != 204 && status != 304;
+}
 
 }  // namespace
 

@@ -45,7 +45,9 @@ class response_writer {
     [[nodiscard]] bool complete() const noexcept { return complete_; }
     [[nodiscard]] bool keeps_alive() const noexcept { return keep_alive_ && complete_; }
     /// The end of the connection would look like the end of the body: the connection must be reset.
-    [[nodiscard]] bool needs_reset() const noexcept { return started() && !complete_ && framing_ == framing::until_close; }
+    [[nodiscard]] bool needs_reset() const noexcept {
+        return started() && !complete_ && framing_ == framing::until_close;
+    }
     [[nodiscard]] bool head_sent() const noexcept { return started() && head_.empty(); }
     [[nodiscard]] unsigned status() const noexcept { return status_; }
 

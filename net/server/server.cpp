@@ -74,7 +74,8 @@ void set_inherited_options(int fd, const transport_options& options) {
     // A reader that does not read must not fill the kernel's memory before it shows (client_io lifts it, or lowers it).
     set(IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(limits::unsent_bytes_first));
     const auto& name = options.tcp_congestion;
-    if (!name.empty() && ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size()))) {
+    if (!name.empty() &&
+        ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size()))) {
         log::warning("TCP congestion control is not available", {{"name", name}});
     }
 }
@@ -113,17 +114,17 @@ struct server::shared : std::enable_shared_from_this<shared> {
         open.fetch_add(1, std::memory_order_relaxed);
         accepted.fetch_add(1, std::memory_order_relaxed);
         auto context = from.tls ? from.tls->current() : nullptr;
-        asio::post(loop->executor(), [loop, fd = std::move(fd), peer, protocol = from.protocol,
-                                      context = std::move(context)]() mutable {
-            tcp::socket socket(loop->executor());
-            boost::system::error_code code;
-            socket.assign(protocol, fd.get(), code);
-            if (code) return loop->count_closed();
-            static_cast<void>(fd.release());
-            auto c = context ? make_tls_connection(std::move(socket), text_of(peer), context)
-                             : make_plain_connection(std::move(socket), text_of(peer));
-            loop->adopt(std::move(c), context != nullptr);
-        });
+        asio::post(loop->executor(),
+                   [loop, fd = std::move(fd), peer, protocol = from.protocol, context = std::move(context)]() mutable {
+                       tcp::socket socket(loop->executor());
+                       boost::system::error_code code;
+                       socket.assign(protocol, fd.get(), code);
+                       if (code) return loop->count_closed();
+                       static_cast<void>(fd.release());
+                       auto c = context ? make_tls_connection(std::move(socket), text_of(peer), context)
+                                        : make_plain_connection(std::move(socket), text_of(peer));
+                       loop->adopt(std::move(c), context != nullptr);
+                   });
     }
 
     enum class accept_result { nothing_waits, no_resources };
@@ -173,8 +174,8 @@ struct server::shared : std::enable_shared_from_this<shared> {
 server::server(std::vector<asio::any_io_executor> loops, handler& application, transport_options options)
     : shared_(std::make_shared<shared>(application, std::move(options))) {
     for (auto& executor : loops) {
-        shared_->loops.push_back(std::make_shared<session_loop>(
-            executor, application, shared_->options, [s = std::weak_ptr(shared_)] {
+        shared_->loops.push_back(
+            std::make_shared<session_loop>(executor, application, shared_->options, [s = std::weak_ptr(shared_)] {
                 if (const auto self = s.lock()) self->open.fetch_sub(1, std::memory_order_relaxed);
             }));
     }
@@ -185,9 +186,11 @@ server::~server() {
     for (auto& loop : shared_->loops) loop->stop();
 }
 
-result<std::uint16_t> server::listen(const std::string& address, std::uint16_t port, std::shared_ptr<server_tls_context> tls) {
+result<std::uint16_t> server::listen(const std::string& address, std::uint16_t port,
+                                     std::shared_ptr<server_tls_context> tls) {
     boost::system::error_code code;
-    const auto ip = address.empty() ? asio::ip::address(asio::ip::address_v6::any()) : asio::ip::make_address(address, code);
+    const auto ip =
+        address.empty() ? asio::ip::address(asio::ip::address_v6::any()) : asio::ip::make_address(address, code);
     if (code) return fail(errc::bad_request, "not an IP address", code);
     tcp::endpoint endpoint(ip, port);
     tcp::acceptor acceptor(shared_->loops.front()->executor());
@@ -214,7 +217,8 @@ result<std::uint16_t> server::listen(const std::string& address, std::uint16_t p
 void server::start() {
     for (auto& loop : shared_->loops) loop->start();
     for (auto& from : shared_->listeners) {
-        asio::co_spawn(shared_->loops.front()->executor(), accept_until_stopped(shared_, from), [](std::exception_ptr) {});
+        asio::co_spawn(shared_->loops.front()->executor(), accept_until_stopped(shared_, from),
+                       [](std::exception_ptr) {});
     }
 }
 

@@ -1,14 +1,15 @@
-/// One HTTP request and its response, as handlers see it: a parsed head, a body to read, a response to send. The transport
-/// (session.cpp) implements it; routes, health, metrics and inspect use it. Nothing here depends on sockets or Beast.
+/// One HTTP request and its response, as handlers see it: a parsed head, a body to read, a response to send. The
+/// transport (session.cpp) implements it; routes, health, metrics and inspect use it. Nothing here depends on sockets
+/// or Beast.
 ///
 /// Used by the session's coroutine only, on the session's executor.
 #pragma once
 
 #include "base/async.hpp"
 #include "base/buffer.hpp"
+#include "base/byte_stream.hpp"
 #include "base/deadline.hpp"
 #include "net/http/header.hpp"
-#include "base/byte_stream.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -22,10 +23,10 @@ namespace keepstore::net {
 
 struct request_head {
     std::string method;
-    std::string target;      ///< As sent (absolute form reduced to origin form); secrets not redacted.
-    std::string path;        ///< Percent-decoded, without the query.
-    std::string query;       ///< Raw, without '?'.
-    unsigned version = 11;   ///< 10 or 11.
+    std::string target;     ///< As sent (absolute form reduced to origin form); secrets not redacted.
+    std::string path;       ///< Percent-decoded, without the query.
+    std::string query;      ///< Raw, without '?'.
+    unsigned version = 11;  ///< 10 or 11.
     std::vector<header> headers;
     std::optional<std::uint64_t> content_length;
     bool chunked = false;
@@ -71,20 +72,21 @@ class server_exchange {
     /// Suspends until a write would not wait.
     [[nodiscard]] virtual awaitable<result<void>> wait_writable() = 0;
     [[nodiscard]] virtual awaitable<result<void>> write(std::span<const std::byte> bytes) = 0;
-    /// What the client takes of `bytes` within the patience: all, or less if it is slow. The rest may move in memory, or go
-    /// and come back, before the next write, which continues behind what was taken. Responses without a Content-Length
-    /// are written whole. \returns how many bytes were taken.
+    /// What the client takes of `bytes` within the patience: all, or less if it is slow. The rest may move in memory,
+    /// or go and come back, before the next write, which continues behind what was taken. Responses without a
+    /// Content-Length are written whole. \returns how many bytes were taken.
     [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes,
                                                                     byte_sink::patience) = 0;
     /// Ends a response begun by start(). A body shorter than announced closes the connection.
     [[nodiscard]] virtual awaitable<result<void>> finish() = 0;
-    /// Ends a response begun by start() so that the client must notice that it is incomplete: no final chunk, connection
-    /// closed.
+    /// Ends a response begun by start() so that the client must notice that it is incomplete: no final chunk,
+    /// connection closed.
     virtual void abort() noexcept = 0;
 
     [[nodiscard]] virtual bool response_started() const noexcept = 0;  ///< start() or send() was called.
     [[nodiscard]] virtual unsigned status() const noexcept = 0;        ///< 0 before.
-    [[nodiscard]] virtual std::uint64_t response_body_bytes() const noexcept = 0;  ///< Taken so far, by the kernel or TLS.
+    [[nodiscard]] virtual std::uint64_t response_body_bytes()
+        const noexcept = 0;  ///< Taken so far, by the kernel or TLS.
     [[nodiscard]] virtual std::chrono::steady_clock::time_point response_started_at() const noexcept = 0;
 };
 

@@ -103,7 +103,8 @@ awaitable<session::head_result> session::read_head() {
     scanner_.reset();
     if (input_.empty()) {
         input_.release_if_empty();
-        if (request_.head.target.capacity() > kept_string_bytes_max || request_.head.headers.capacity() > kept_headers_max) {
+        if (request_.head.target.capacity() > kept_string_bytes_max ||
+            request_.head.headers.capacity() > kept_headers_max) {
             request_.head = {};
         }
         enter(phase::idle);
@@ -247,8 +248,8 @@ awaitable<bool> session::discard_body() {
     co_return true;
 }
 
-/// Closing with unread input makes the kernel send a reset, which can destroy the answer on its way to the client. So the
-/// client is told the end, and what it still sends is thrown away for a moment.
+/// Closing with unread input makes the kernel send a reset, which can destroy the answer on its way to the client. So
+/// the client is told the end, and what it still sends is thrown away for a moment.
 awaitable<void> session::linger() {
     if (io_.killed() || io_.reason() == cancel_reason::client_gone || response_.needs_reset()) co_return;
     if (body_.finished() && input_.empty() && !io_.peer().has_unread_input() && phase_ != phase::lingering &&

@@ -1,5 +1,5 @@
-/// One client connection: reads requests, calls the handler for each, in order, and keeps the connection as long as both
-/// sides want. The session is the exchange that the handler sees.
+/// One client connection: reads requests, calls the handler for each, in order, and keeps the connection as long as
+/// both sides want. The session is the exchange that the handler sees.
 ///
 /// Lives on one event loop; everything runs there. The loop's tick looks at the session every 100 ms and interrupts
 /// what takes too long (check()).
@@ -7,11 +7,11 @@
 
 #include "net/server/body_reader.hpp"
 #include "net/server/client_io.hpp"
-#include "net/server/server_exchange.hpp"
 #include "net/server/head_parser.hpp"
 #include "net/server/input_buffer.hpp"
 #include "net/server/rate_meter.hpp"
 #include "net/server/response_writer.hpp"
+#include "net/server/server_exchange.hpp"
 #include "net/server/session_loop.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>

@@ -58,11 +58,11 @@ void session_loop::adopt(std::unique_ptr<connection> peer, bool tls) {
     count.open.fetch_add(1, std::memory_order_relaxed);
     count.idle.fetch_add(1, std::memory_order_relaxed);
     // The session is destroyed by a later event: its coroutine still refers to its signal when it reports its end.
-    asio::co_spawn(executor_, added->run(),
-                   asio::bind_cancellation_slot(added->signal().slot(),
-                                                [self = shared_from_this(), added](std::exception_ptr) {
-                                                    asio::post(self->executor_, [self, added] { self->remove(*added); });
-                                                }));
+    asio::co_spawn(
+        executor_, added->run(),
+        asio::bind_cancellation_slot(added->signal().slot(), [self = shared_from_this(), added](std::exception_ptr) {
+            asio::post(self->executor_, [self, added] { self->remove(*added); });
+        }));
 }
 
 void session_loop::remove(session& gone) {
@@ -120,13 +120,14 @@ void session_loop::update_date() {
     static constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
     static constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    date_line_ = fmt::format("Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n",
-                             days[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
-                             months[static_cast<std::size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour, utc.tm_min,
-                             utc.tm_sec);
+    date_line_ = fmt::format(
+        "Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n", days[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
+        months[static_cast<std::size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
 }
 
-void session_loop::begin_drain() { draining_ = true; }
+void session_loop::begin_drain() {
+    draining_ = true;
+}
 
 void session_loop::cancel_all(cancel_reason reason) {
     for (session* s : snapshot(false)) s->cancel_request(reason);

@@ -4,8 +4,8 @@
 /// Used on its executor only, except where noted.
 #pragma once
 
-#include "net/server/server_exchange.hpp"
 #include "net/server/input_buffer.hpp"
+#include "net/server/server_exchange.hpp"
 #include "net/server/transport_options.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -69,8 +69,8 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
         std::atomic<std::size_t> open{0};
         std::atomic<std::size_t> idle{0};
         std::atomic<std::uint64_t> requests{0};
-        std::atomic<std::uint64_t> refused{0};       ///< Answered by the transport: bad syntax.
-        std::atomic<std::uint64_t> too_slow{0};      ///< Cut for the minimum transfer rate.
+        std::atomic<std::uint64_t> refused{0};   ///< Answered by the transport: bad syntax.
+        std::atomic<std::uint64_t> too_slow{0};  ///< Cut for the minimum transfer rate.
         std::atomic<std::uint64_t> header_timeouts{0};
     };
     counters count;

@@ -1,5 +1,5 @@
-#include "net/tls/tls_stream.hpp"
 #include "net/server/connection.hpp"
+#include "net/tls/tls_stream.hpp"
 
 #include <openssl/ssl.h>
 
@@ -23,7 +23,8 @@ constexpr std::string_view plain_http_answer =
 class tls_connection final : public connection {
   public:
     tls_connection(socket_type socket, std::string remote, const std::shared_ptr<SSL_CTX>& context)
-        : connection(std::move(socket), std::move(remote)), context_(context),
+        : connection(std::move(socket), std::move(remote)),
+          context_(context),
           stream_(context.get(), fd(), &sent_bytes_) {
         SSL_set_accept_state(stream_.native());
     }
@@ -32,7 +33,8 @@ class tls_connection final : public connection {
         if (!first_byte_seen_) {
             std::byte first[1];
             const auto peeked = receive_from_socket(fd(), first, MSG_PEEK);
-            if (peeked.status != io_status::ok) return {peeked.status == io_status::closed ? io_status::failed : peeked.status, 0};
+            if (peeked.status != io_status::ok)
+                return {peeked.status == io_status::closed ? io_status::failed : peeked.status, 0};
             first_byte_seen_ = true;
             // A TLS record begins with 22, a request with the letters of its method.
             const auto c = std::to_integer<unsigned char>(first[0]);

@@ -39,12 +39,12 @@ result<std::shared_ptr<SSL_CTX>> make_context(const std::string& certificate, co
     if (!context) return tls_failure("cannot make a TLS context");
     SSL_CTX* c = context.get();
     // Contract 2.9: TLS 1.2 and later, ECDHE with AEAD suites only, the two curves that everybody has.
-    const bool configured =
-        SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) &&
-        SSL_CTX_set_cipher_list(c, "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
-                                   "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
-                                   "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256") &&
-        SSL_CTX_set1_groups_list(c, "X25519:P-256");
+    const bool configured = SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) &&
+                            SSL_CTX_set_cipher_list(c,
+                                                    "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
+                                                    "ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305:"
+                                                    "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256") &&
+                            SSL_CTX_set1_groups_list(c, "X25519:P-256");
     if (!configured) return tls_failure("cannot configure TLS");
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION | SSL_OP_CIPHER_SERVER_PREFERENCE |
                                SSL_OP_IGNORE_UNEXPECTED_EOF);
@@ -65,19 +65,22 @@ result<std::shared_ptr<SSL_CTX>> make_context(const std::string& certificate, co
 }  // namespace
 
 server_tls_context::server_tls_context(std::filesystem::path certificate, std::filesystem::path key,
-                         std::shared_ptr<ssl_ctx_st> context)
+                                       std::shared_ptr<ssl_ctx_st> context)
     : certificate_(std::move(certificate)), key_(std::move(key)), current_(std::move(context)) {}
 
-result<std::shared_ptr<server_tls_context>> server_tls_context::load(std::filesystem::path certificate, std::filesystem::path key) {
+result<std::shared_ptr<server_tls_context>> server_tls_context::load(std::filesystem::path certificate,
+                                                                     std::filesystem::path key) {
     auto context = make_context(certificate.string(), key.string());
     if (!context) return std::unexpected(std::move(context.error()));
-    return std::shared_ptr<server_tls_context>(new server_tls_context(std::move(certificate), std::move(key), std::move(*context)));
+    return std::shared_ptr<server_tls_context>(
+        new server_tls_context(std::move(certificate), std::move(key), std::move(*context)));
 }
 
 bool server_tls_context::reload() {
     auto context = make_context(certificate_.string(), key_.string());
     if (!context) {
-        log::warning("TLS certificate could not be read again, the old one stays in use", {{"error", context.error().text}});
+        log::warning("TLS certificate could not be read again, the old one stays in use",
+                     {{"error", context.error().text}});
         return false;
     }
     const std::lock_guard lock(mutex_);

@@ -18,7 +18,7 @@ class server_tls_context {
   public:
     /// Reads both files (PEM; the certificate with its chain). \returns what is wrong with them, in plain words.
     [[nodiscard]] static result<std::shared_ptr<server_tls_context>> load(std::filesystem::path certificate,
-                                                                   std::filesystem::path key);
+                                                                          std::filesystem::path key);
 
     /// Reads the files again. If that fails a warning is logged and what was there stays in use.
     /// \returns whether it worked.
@@ -27,7 +27,8 @@ class server_tls_context {
     [[nodiscard]] std::shared_ptr<ssl_ctx_st> current() const;
 
   private:
-    server_tls_context(std::filesystem::path certificate, std::filesystem::path key, std::shared_ptr<ssl_ctx_st> context);
+    server_tls_context(std::filesystem::path certificate, std::filesystem::path key,
+                       std::shared_ptr<ssl_ctx_st> context);
 
     const std::filesystem::path certificate_;
     const std::filesystem::path key_;

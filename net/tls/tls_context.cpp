@@ -38,8 +38,8 @@ result<std::shared_ptr<tls_context>> tls_context::make(const std::string& ca_fil
         SSL_CTX_set_alpn_protos(c, protocols, sizeof protocols - 1) != 0) {
         return tls_failure("cannot configure TLS");
     }
-    // Every body has a length or a final chunk, so that an end without close_notify deceives nobody (bodies that end with
-    // the connection are the exception: see exchange).
+    // Every body has a length or a final chunk, so that an end without close_notify deceives nobody (bodies that end
+    // with the connection are the exception: see exchange).
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     // Idle connections hold no record buffers.
     SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);

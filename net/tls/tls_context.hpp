@@ -17,7 +17,8 @@ namespace keepstore::net {
 
 class tls_context;
 
-/// Where the sessions of a connection are kept: the application data of each SSL object, which OpenSSL's callback finds.
+/// Where the sessions of a connection are kept: the application data of each SSL object, which OpenSSL's callback
+/// finds.
 struct session_place {
     std::shared_ptr<tls_context> context;
     std::string server;
@@ -38,7 +39,8 @@ class tls_context {
     [[nodiscard]] std::shared_ptr<ssl_session_st> find_session(const std::string& server) const;
 
   private:
-    tls_context(std::shared_ptr<ssl_ctx_st> context, bool insecure) : context_(std::move(context)), insecure_(insecure) {}
+    tls_context(std::shared_ptr<ssl_ctx_st> context, bool insecure)
+        : context_(std::move(context)), insecure_(insecure) {}
 
     const std::shared_ptr<ssl_ctx_st> context_;
     const bool insecure_;

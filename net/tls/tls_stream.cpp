@@ -64,7 +64,9 @@ struct tls_stream::wire_functions {
     }
 };
 
-void tls_stream::freer::operator()(ssl_st* ssl) const noexcept { SSL_free(ssl); }
+void tls_stream::freer::operator()(ssl_st* ssl) const noexcept {
+    SSL_free(ssl);
+}
 
 tls_stream::tls_stream(ssl_ctx_st* context, int fd, std::uint64_t* sent_bytes)
     : wire_{fd, sent_bytes}, ssl_(SSL_new(context)) {
@@ -103,7 +105,9 @@ io_outcome tls_stream::read(std::span<std::byte> into) noexcept {
     return {io_status::ok, total};
 }
 
-bool tls_stream::has_buffered_input() const noexcept { return established_ && SSL_pending(ssl_.get()) > 0; }
+bool tls_stream::has_buffered_input() const noexcept {
+    return established_ && SSL_pending(ssl_.get()) > 0;
+}
 
 io_status tls_stream::peek() noexcept {
     std::byte one[1];
@@ -129,10 +133,15 @@ void tls_stream::say_goodbye() noexcept {
 
 io_status tls_stream::status_of(int outcome) noexcept {
     switch (SSL_get_error(ssl_.get(), outcome)) {
-        case SSL_ERROR_WANT_READ: return io_status::want_read;
-        case SSL_ERROR_WANT_WRITE: return io_status::want_write;
-        case SSL_ERROR_ZERO_RETURN: return io_status::closed;
-        default: broken_ = true; return io_status::failed;
+        case SSL_ERROR_WANT_READ:
+            return io_status::want_read;
+        case SSL_ERROR_WANT_WRITE:
+            return io_status::want_write;
+        case SSL_ERROR_ZERO_RETURN:
+            return io_status::closed;
+        default:
+            broken_ = true;
+            return io_status::failed;
     }
 }
 

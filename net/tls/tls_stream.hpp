@@ -43,8 +43,8 @@ class tls_stream {
     /// ok: there are bytes to be read. Takes in what is not meant for the caller, such as session tickets.
     [[nodiscard]] io_status peek() noexcept;
 
-    /// At most one record, or less where the peer has asked for small ones. After want_read or want_write OpenSSL has begun
-    /// with the record, and must be given the same bytes again.
+    /// At most one record, or less where the peer has asked for small ones. After want_read or want_write OpenSSL has
+    /// begun with the record, and must be given the same bytes again.
     [[nodiscard]] io_outcome write(std::span<const std::byte> bytes) noexcept;
 
     /// Says that nothing more follows, if there is still somebody to tell.

@@ -1,10 +1,10 @@
 #include "s3/credentials/credential_sources.hpp"
 
 #include "s3/credentials/container_credentials.hpp"
-#include "s3/error.hpp"
 #include "s3/credentials/instance_metadata.hpp"
 #include "s3/credentials/profile_source.hpp"
 #include "s3/credentials/sts.hpp"
+#include "s3/error.hpp"
 
 namespace keepstore::s3 {
 

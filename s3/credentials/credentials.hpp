@@ -1,7 +1,7 @@
-/// Keys to sign with, and where they come from. A `credentials_source` fetches them once (s3/credentials/credential_sources.hpp);
-/// `credentials_cache` keeps them, renews temporary ones five minutes before they expire with one fetch at a time
-/// beside its callers, goes on with the old ones while that runs or fails, and renews at once when the service rejects
-/// them.
+/// Keys to sign with, and where they come from. A `credentials_source` fetches them once
+/// (s3/credentials/credential_sources.hpp); `credentials_cache` keeps them, renews temporary ones five minutes before
+/// they expire with one fetch at a time beside its callers, goes on with the old ones while that runs or fails, and
+/// renews at once when the service rejects them.
 #pragma once
 
 #include "base/async.hpp"
@@ -41,8 +41,8 @@ using wall_clock = std::function<std::chrono::sys_time<std::chrono::milliseconds
 [[nodiscard]] wall_clock system_wall_clock();
 
 /// Safe to call from any thread; coroutines resume on their own executor, and may outlive the cache. A fetch starts
-/// when a caller finds that one is needed, runs on a thread of its own (s3/credentials/credential_fetch.hpp), and goes on without
-/// that caller.
+/// when a caller finds that one is needed, runs on a thread of its own (s3/credentials/credential_fetch.hpp), and goes
+/// on without that caller.
 class credentials_cache {
   public:
     explicit credentials_cache(std::unique_ptr<credentials_source> source, wall_clock now = system_wall_clock());

@@ -4,10 +4,10 @@
 #include "base/log.hpp"
 #include "s3/credentials/container_credentials.hpp"
 #include "s3/credentials/credential_sources.hpp"
-#include "s3/error.hpp"
 #include "s3/credentials/instance_metadata.hpp"
 #include "s3/credentials/run_process.hpp"
 #include "s3/credentials/sts.hpp"
+#include "s3/error.hpp"
 
 #include <fmt/format.h>
 

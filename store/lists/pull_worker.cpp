@@ -4,14 +4,14 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "digest/waypoints.hpp"
-#include "store/verify/copy_check.hpp"
 #include "protocol/retry_schedule.hpp"
-#include "store/verify/segment.hpp"
 #include "store/lists/work_off.hpp"
+#include "store/verify/copy_check.hpp"
+#include "store/verify/segment.hpp"
 
-#include <boost/asio/this_coro.hpp>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <random>
@@ -131,20 +131,23 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     note_failed();
 }
 
-std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_item& item, const protocol::locator& block) const {
+std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_item& item,
+                                                         const protocol::locator& block) const {
     std::vector<source> out;
     for (std::size_t i = 0; i < item.servers.size(); ++i) {
         auto parsed = protocol::parse_block_server(item.servers[i]);
         if (!parsed) {
             // Not repeated: it may be anything, also secrets.
-            log::warning(fmt::format("pull list: server {} of an item has no usable URL: {}", i + 1, parsed.error().text),
-                         {{"locator", block.bare()}});
+            log::warning(
+                fmt::format("pull list: server {} of an item has no usable URL: {}", i + 1, parsed.error().text),
+                {{"locator", block.bare()}});
             continue;
         }
         std::string name = net::to_string(parsed->to);
         if (!options_.hosts.allows(parsed->to)) {
-            log::warning("pull list: " + name + " is not among Keepstore.PullHosts and is not asked; add it there if it is "
-                                                "a keep service",
+            log::warning("pull list: " + name +
+                             " is not among Keepstore.PullHosts and is not asked; add it there if it is "
+                             "a keep service",
                          {{"locator", block.bare()}});
             continue;
         }
@@ -153,8 +156,8 @@ std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_it
     return out;
 }
 
-// Whether the mount has a copy that is what its name says. It is touched: whoever wants a copy here now does not want it
-// to be trashed for its age. A copy that is bad, or cannot be read, is no copy: what is pulled takes its place.
+// Whether the mount has a copy that is what its name says. It is touched: whoever wants a copy here now does not want
+// it to be trashed for its age. A copy that is bad, or cannot be read, is no copy: what is pulled takes its place.
 awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator& block) {
     const auto until = deadline::in(limits::pull_attempt_timeout);
     auto copy = co_await m.volume->open(block.hash, until);
@@ -164,7 +167,8 @@ awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator&
     if (report.verdict != copy_report::outcome::good) {
         if (report.verdict == copy_report::outcome::bad) {
             store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-            store_.bad_copy_log_.report(m.uuid, block.hash, "is not what its name says; the pull replaces it", report.offset);
+            store_.bad_copy_log_.report(m.uuid, block.hash, "is not what its name says; the pull replaces it",
+                                        report.offset);
         }
         co_return false;
     }
@@ -173,21 +177,21 @@ awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator&
 }
 
 awaitable<std::optional<pull_worker::failure>> pull_worker::fetch(const source& from, const mount& to,
-                                                                 const protocol::locator& block) {
+                                                                  const protocol::locator& block) {
     const auto until = deadline::in(limits::pull_attempt_timeout);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     protocol::block_fetch what{.locator = store_.signer_.sign(block.bare(), token_, now),
-                     .token = token_,
-                     .request_id = {},
-                     .size = block.size,
-                     .timing = options_.timing};
+                               .token = token_,
+                               .request_id = {},
+                               .size = block.size,
+                               .timing = options_.timing};
     auto incoming = co_await protocol::open_block(client_, from.where, std::move(what), until);
     if (!incoming) co_return failure{.why = std::move(incoming.error()), .ours = false};
     co_return co_await store(*incoming, to, block, until);
 }
 
 awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::incoming_block& incoming, const mount& to,
-                                                                 const protocol::locator& block, deadline until) {
+                                                                  const protocol::locator& block, deadline until) {
     const auto theirs = [](error why) { return failure{.why = std::move(why), .ours = false}; };
     const auto ours = [](error why) { return failure{.why = std::move(why), .ours = true}; };
 
@@ -206,17 +210,20 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
             auto count = co_await incoming.response.read_some(into->bytes.first(wanted).subspan(have));
             if (!count) co_return theirs(protocol::reading_error(std::move(count.error())));
             if (*count == 0)
-                co_return theirs({errc::unavailable, net::to_string(incoming.response.from()) + ": the block ends before its size"});
+                co_return theirs(
+                    {errc::unavailable, net::to_string(incoming.response.from()) + ": the block ends before its size"});
             have += *count;
             const bool slow = pace.is_too_slow(*count, std::chrono::steady_clock::now() - asked_at);
             if (slow && offset + have < incoming.size)
-                co_return theirs({errc::timeout, fmt::format("{}: sends less than {} KiB/s; is it overloaded, or the network?",
-                                                             net::to_string(incoming.response.from()),
-                                                             options_.rate_bytes_min / KiB)});
+                co_return theirs(
+                    {errc::timeout,
+                     fmt::format("{}: sends less than {} KiB/s; is it overloaded, or the network?",
+                                 net::to_string(incoming.response.from()), options_.rate_bytes_min / KiB)});
         }
         const const_slice piece = into->freeze(wanted);
         if (auto added = co_await hash.update(piece); !added) co_return ours(std::move(added.error()));
-        if (auto appended = co_await (*writer)->append(piece, until); !appended) co_return ours(std::move(appended.error()));
+        if (auto appended = co_await (*writer)->append(piece, until); !appended)
+            co_return ours(std::move(appended.error()));
         offset += wanted;
     }
     if (auto end = co_await protocol::expect_end(incoming); !end) co_return theirs(std::move(end.error()));
@@ -228,8 +235,8 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
     }
     std::optional<std::pair<std::string, std::vector<std::byte>>> attribute;
     if (has_waypoints(incoming.size)) {
-        const auto points = digest::waypoints::from_capture(static_cast<std::size_t>(incoming.size), segment::fine_bytes,
-                                                            hash.waypoints());
+        const auto points = digest::waypoints::from_capture(static_cast<std::size_t>(incoming.size),
+                                                            segment::fine_bytes, hash.waypoints());
         if (points) attribute.emplace(waypoints_attribute, points->encode(block.hash));
     }
     if (auto committed = co_await (*writer)->commit(std::move(attribute), until); !committed)
@@ -248,6 +255,8 @@ pull_worker::stats pull_worker::snapshot() const noexcept {
             .bad_blocks_total = bad_blocks_.load(std::memory_order_relaxed)};
 }
 
-std::size_t pull_worker::memory_in_use() const { return pool_.snapshot().in_use_bytes; }
+std::size_t pull_worker::memory_in_use() const {
+    return pool_.snapshot().in_use_bytes;
+}
 
 }  // namespace keepstore::store

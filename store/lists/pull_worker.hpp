@@ -1,12 +1,12 @@
-/// Carries out pull lists (contract 5.3, 5.6, 8): fetches blocks from the servers that the list names and stores them on
-/// the mount that it names. Nothing becomes visible before the digest of the whole block agrees with its name.
-/// Safe to use from any thread.
+/// Carries out pull lists (contract 5.3, 5.6, 8): fetches blocks from the servers that the list names and stores them
+/// on the mount that it names. Nothing becomes visible before the digest of the whole block agrees with its name. Safe
+/// to use from any thread.
 #pragma once
 
 #include "protocol/block_fetch.hpp"
-#include "store/block_store.hpp"
 #include "protocol/host_rules.hpp"
 #include "protocol/work_lists.hpp"
+#include "store/block_store.hpp"
 #include "store/lists/work_queue.hpp"
 
 #include <atomic>
@@ -20,7 +20,8 @@ namespace keepstore::store {
 struct pull_options {
     unsigned workers = 1;  ///< Collections.BlobReplicateConcurrency: how often run() is called.
     protocol::host_rules hosts = {};
-    /// A server that stands still is left sooner than a client would be: there may be another one, and a worker is held up.
+    /// A server that stands still is left sooner than a client would be: there may be another one, and a worker is held
+    /// up.
     net::phase_limits timing = {.connect = limits::net_connect_timeout,
                                 .first_byte = limits::pull_silence_max,
                                 .progress = limits::pull_silence_max};
@@ -41,11 +42,11 @@ class pull_worker {
     [[nodiscard]] awaitable<void> execute(protocol::pull_item item);
 
     struct stats {
-        std::uint64_t pulled_total;     ///< Blocks fetched and stored.
-        std::uint64_t present_total;    ///< Items whose block was there already, and good.
-        std::uint64_t failed_total;     ///< Items that could not be carried out.
-        std::uint64_t bytes_total;      ///< Of the blocks stored.
-        std::uint64_t bad_blocks_total; ///< Times that a server sent wrong bytes.
+        std::uint64_t pulled_total;      ///< Blocks fetched and stored.
+        std::uint64_t present_total;     ///< Items whose block was there already, and good.
+        std::uint64_t failed_total;      ///< Items that could not be carried out.
+        std::uint64_t bytes_total;       ///< Of the blocks stored.
+        std::uint64_t bad_blocks_total;  ///< Times that a server sent wrong bytes.
     };
     [[nodiscard]] stats snapshot() const noexcept;
     /// Held by blocks under way.
@@ -64,7 +65,8 @@ class pull_worker {
     std::vector<source> sources_of(const protocol::pull_item&, const protocol::locator&) const;
     awaitable<bool> is_present(const mount&, const protocol::locator&);
     awaitable<std::optional<failure>> fetch(const source&, const mount&, const protocol::locator&);
-    awaitable<std::optional<failure>> store(protocol::incoming_block&, const mount&, const protocol::locator&, deadline until);
+    awaitable<std::optional<failure>> store(protocol::incoming_block&, const mount&, const protocol::locator&,
+                                            deadline until);
     void note_failed() noexcept { failed_.fetch_add(1, std::memory_order_relaxed); }
 
     block_store& store_;

@@ -11,7 +11,8 @@ namespace keepstore::store {
 
 /// Takes items from the queue, one after the other, until it is closed or the coroutine cancelled; to be spawned.
 /// \param execute  Item -> awaitable<void>; starts the work, and is no coroutine itself.
-/// \param failed  gets what an item has thrown: one that needs more memory than there is must not end the worker for good.
+/// \param failed  gets what an item has thrown: one that needs more memory than there is must not end the worker for
+/// good.
 template <class Item, class Execute, class Failed>
 awaitable<void> work_off(work_queue<Item>& queue, Execute execute, Failed failed) {
     co_await accept_cancellation();

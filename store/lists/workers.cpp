@@ -11,7 +11,8 @@
 namespace keepstore::store {
 namespace {
 
-awaitable<void> trash_on(block_store& store, const mount& m, const protocol::locator& block, volumes::block_time expected) {
+awaitable<void> trash_on(block_store& store, const mount& m, const protocol::locator& block,
+                         volumes::block_time expected) {
     const auto& options = store.get_options();
     const auto outcome = co_await m.volume->trash(
         block.hash,

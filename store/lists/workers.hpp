@@ -2,8 +2,8 @@
 /// 5.6, 8); pull_worker.hpp has the pull lists. Each is a coroutine that runs until it is cancelled.
 #pragma once
 
-#include "store/block_store.hpp"
 #include "protocol/work_lists.hpp"
+#include "store/block_store.hpp"
 #include "store/lists/work_queue.hpp"
 
 #include <chrono>
@@ -11,8 +11,8 @@
 namespace keepstore::store {
 
 /// Takes items from the list and trashes what they name, with the safety checks of contract 5.6: the item is older than
-/// the signature TTL, the copy's mtime is exactly the item's, and the driver's own check under its lock. Several may run on
-/// one queue (Collections.BlobTrashConcurrency).
+/// the signature TTL, the copy's mtime is exactly the item's, and the driver's own check under its lock. Several may
+/// run on one queue (Collections.BlobTrashConcurrency).
 [[nodiscard]] awaitable<void> run_trash_worker(block_store& store, work_queue<protocol::trash_item>& queue);
 
 /// One item of a trash list.

@@ -2,9 +2,9 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "store/read/verified_copy.hpp"
 #include "store/verify/patchwork.hpp"
 #include "store/verify/stored_bytes.hpp"
-#include "store/read/verified_copy.hpp"
 
 #include <fmt/format.h>
 
@@ -13,9 +13,9 @@
 
 namespace keepstore::store {
 
-// A copy that fails in the middle and another mount's copy that takes over must agree on what was sent: the chaining state
-// of MD5 at a boundary stands for everything before it. If the rest of the other copy leads from that state to the block's
-// name, the client got the block's bytes (docs/ARCHITECTURE.md, "Failover in mid-stream").
+// A copy that fails in the middle and another mount's copy that takes over must agree on what was sent: the chaining
+// state of MD5 at a boundary stands for everything before it. If the rest of the other copy leads from that state to
+// the block's name, the client got the block's bytes (docs/ARCHITECTURE.md, "Failover in mid-stream").
 
 awaitable<result<std::uint64_t>> read_operation::run() {
     const auto mounts = reading_order();
@@ -75,8 +75,10 @@ awaitable<read_operation::verdict> read_operation::send_from_several(const std::
     patchwork::copy_list copies;
     for (const mount* const m : mounts) {
         auto reader = co_await open(*m);
-        if (reader) copies.push_back(std::move(*reader));
-        else if (reader.error() == errc::cancelled) co_return give_up(std::move(reader.error()));
+        if (reader)
+            copies.push_back(std::move(*reader));
+        else if (reader.error() == errc::cancelled)
+            co_return give_up(std::move(reader.error()));
     }
     const auto candidates =
         co_await patchwork::gather_waypoints(copies, request_.block.hash, std::span(&size, 1), request_.until);
@@ -207,7 +209,8 @@ awaitable<read_operation::verdict> read_operation::send_large(volumes::block_rea
             }
         }
     }
-    if (found && attributes && outcome != verdict::bad_copy) co_await store_.keep_waypoints(*where_, request_.block.hash, reader, *found);
+    if (found && attributes && outcome != verdict::bad_copy)
+        co_await store_.keep_waypoints(*where_, request_.block.hash, reader, *found);
     co_return outcome;
 }
 
@@ -278,16 +281,17 @@ awaitable<read_operation::verdict> read_operation::send_serially(volumes::block_
         co_return verdict::sent;
     }
     if (begun_) {
-        const auto pieces = static_cast<std::size_t>((std::max(sent_, start.offset) - start.offset) / segment::fine_bytes);
-        proof_ = pieces == 0 ? start
-                             : proven_state{start.offset + pieces * segment::fine_bytes, states[pieces - 1]};
+        const auto pieces =
+            static_cast<std::size_t>((std::max(sent_, start.offset) - start.offset) / segment::fine_bytes);
+        proof_ = pieces == 0 ? start : proven_state{start.offset + pieces * segment::fine_bytes, states[pieces - 1]};
     }
     // A reader that does not keep up: with the states of the whole block it can be served without holding memory.
     if (slow) co_return verdict::undecided;
     co_return unusable(sent_, unreadable ? std::move(*unreadable) : error(errc::checksum_mismatch));
 }
 
-// The waypoints of a copy that has none, or none that agree with its bytes: from all of its bytes, if they are the block.
+// The waypoints of a copy that has none, or none that agree with its bytes: from all of its bytes, if they are the
+// block.
 awaitable<read_operation::verdict> read_operation::find_waypoints(volumes::block_reader& reader,
                                                                   std::optional<digest::waypoints>& found) {
     auto pass = co_await hash_serially(store_.pool_, store_.digest_, reader, request_.until);
@@ -338,8 +342,8 @@ awaitable<read_operation::verdict> read_operation::send_from(verified_copy& copy
         if (!piece) co_return stopped(copy, std::move(piece.error()));
         const std::size_t size = piece->size();
         if (size == 0) co_return verdict::sent;
-        const auto taken = co_await sink_.write_some(
-            *piece, copy.sparing() ? byte_sink::patience::none : byte_sink::patience::short_);
+        const auto taken =
+            co_await sink_.write_some(*piece, copy.sparing() ? byte_sink::patience::none : byte_sink::patience::short_);
         if (!taken) co_return give_up(taken.error());
         copy.advance(*taken);
         sent_ = copy.position();

@@ -1,7 +1,7 @@
 /// One GET or HEAD: finds the block on the mounts and sends it, every byte proven before it leaves where the copy has
-/// waypoints, else hashed while it is sent with the last piece withheld until the digest agrees. Changes to another copy
-/// when one turns out bad or unreadable, also in mid-stream; when all are bad, to the parts of them that are right.
-/// Used once, by one coroutine.
+/// waypoints, else hashed while it is sent with the last piece withheld until the digest agrees. Changes to another
+/// copy when one turns out bad or unreadable, also in mid-stream; when all are bad, to the parts of them that are
+/// right. Used once, by one coroutine.
 #pragma once
 
 #include "store/block_store.hpp"
@@ -58,11 +58,11 @@ class read_operation {
     const block_read_request& request_;
     byte_sink& sink_;
 
-    std::size_t copies_ = 0;         // That could be opened.
-    const mount* where_ = nullptr;   // Whose copy is being read; none while it is parts of several.
-    bool begun_ = false;      // sink_.begin() was called.
-    std::uint64_t size_ = 0;  // Once begun: of the block.
-    std::uint64_t sent_ = 0;  // Once begun: up to where in the block bytes went to the sink.
+    std::size_t copies_ = 0;        // That could be opened.
+    const mount* where_ = nullptr;  // Whose copy is being read; none while it is parts of several.
+    bool begun_ = false;            // sink_.begin() was called.
+    std::uint64_t size_ = 0;        // Once begun: of the block.
+    std::uint64_t sent_ = 0;        // Once begun: up to where in the block bytes went to the sink.
     // Once begun: what vouches for the bytes that were sent, at a boundary not behind sent_.
     std::optional<proven_state> proof_;
     std::uint64_t suspect_ = 0;  // Where a copy disagreed with its waypoints.

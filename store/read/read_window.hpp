@@ -1,6 +1,6 @@
 /// What all reads together may hold of the pool: verified segments that wait to be sent, and segments that are being
-/// verified. It keeps thousands of readers that come at once from filling the host's memory before it shows which of them
-/// are slow; a read that finds no room verifies without holding anything (docs/ARCHITECTURE.md, "Reads").
+/// verified. It keeps thousands of readers that come at once from filling the host's memory before it shows which of
+/// them are slow; a read that finds no room verifies without holding anything (docs/ARCHITECTURE.md, "Reads").
 ///
 /// Also counts the reads that are busy, among which the lanes of the digest engine are shared.
 /// Safe to use from any thread.

@@ -10,8 +10,15 @@ namespace keepstore::store {
 
 verified_copy::verified_copy(const resources& shared, volumes::block_reader& copy, const digest::waypoints& points,
                              const md5_digest& name, byte_range wanted, const proven_state& start, deadline until)
-    : shared_(shared), copy_(copy), points_(points), name_(name), wanted_(wanted), until_(until), load_next_(start),
-      proof_(start), position_(wanted.first) {
+    : shared_(shared),
+      copy_(copy),
+      points_(points),
+      name_(name),
+      wanted_(wanted),
+      until_(until),
+      load_next_(start),
+      proof_(start),
+      position_(wanted.first) {
     shared_.window.enter();
 }
 
@@ -58,14 +65,14 @@ awaitable<result<const_slice>> verified_copy::next() {
     co_return const_slice{};
 }
 
-// A stream from afar comes at its own pace: the first segment leaves as soon as it is there, and then twice as many each
-// time are gathered, hashed side by side and sent, while the driver receives the next ones. What is proven never waits for
-// what has not come yet.
+// A stream from afar comes at its own pace: the first segment leaves as soon as it is there, and then twice as many
+// each time are gathered, hashed side by side and sent, while the driver receives the next ones. What is proven never
+// waits for what has not come yet.
 std::size_t verified_copy::segments_ahead() const noexcept {
     if (copy_.streams()) return batch_;
     const std::size_t share = shared_.window.segments_per_reader();
-    // The first byte waits for all of the first look-ahead. Afterwards there is half as much again for whoever fills the
-    // lanes alone or nearly so: while some segments wait for company and others are hashed, the rest are sent.
+    // The first byte waits for all of the first look-ahead. Afterwards there is half as much again for whoever fills
+    // the lanes alone or nearly so: while some segments wait for company and others are hashed, the rest are sent.
     const bool under_way = position_ > wanted_.first;
     return under_way && share > limits::read_ahead_segments_min ? share + share / 2 : share;
 }
@@ -117,8 +124,10 @@ awaitable<result<void>> verified_copy::load_one() {
         suspect_ = begin;
         co_return loaded;
     }
-    if (e.part.end() < copy_.size()) load_next_ = e.part.proof_at_end();
-    else load_next_.offset = copy_.size();
+    if (e.part.end() < copy_.size())
+        load_next_ = e.part.proof_at_end();
+    else
+        load_next_.offset = copy_.size();
     co_return result<void>{};
 }
 

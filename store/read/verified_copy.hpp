@@ -21,10 +21,10 @@ class verified_copy {
         read_window& window;
     };
 
-    /// `wanted` is what will be handed out, `start` what is proven of the bytes before (or believed: the waypoint before
-    /// a range). References stay the caller's.
-    verified_copy(const resources&, volumes::block_reader& copy, const digest::waypoints& points, const md5_digest& name,
-                  byte_range wanted, const proven_state& start, deadline until);
+    /// `wanted` is what will be handed out, `start` what is proven of the bytes before (or believed: the waypoint
+    /// before a range). References stay the caller's.
+    verified_copy(const resources&, volumes::block_reader& copy, const digest::waypoints& points,
+                  const md5_digest& name, byte_range wanted, const proven_state& start, deadline until);
     ~verified_copy();
     verified_copy(const verified_copy&) = delete;
     verified_copy& operator=(const verified_copy&) = delete;
@@ -72,12 +72,12 @@ class verified_copy {
     const byte_range wanted_;
     const deadline until_;
 
-    std::deque<entry> ahead_;       // In order; the front one holds position_.
-    proven_state load_next_;        // Where the next segment to be loaded begins.
-    proven_state proof_;            // Of everything before ahead_.front().
+    std::deque<entry> ahead_;  // In order; the front one holds position_.
+    proven_state load_next_;   // Where the next segment to be loaded begins.
+    proven_state proof_;       // Of everything before ahead_.front().
     std::uint64_t position_;
     std::uint64_t suspect_ = 0;
-    std::size_t batch_ = 1;         // Of a stream.
+    std::size_t batch_ = 1;  // Of a stream.
     bool sparing_ = false;
     bool slow_in_segment_ = false;
 };

@@ -25,7 +25,8 @@ class response_source final : public byte_source {
             co_return std::unexpected(*failed_);
         }
         if (*count == 0) {
-            failed_ = error(errc::unavailable, net::to_string(block_.response.from()) + ": the block ends before its size");
+            failed_ =
+                error(errc::unavailable, net::to_string(block_.response.from()) + ": the block ends before its size");
             co_return std::unexpected(*failed_);
         }
         left_ -= *count;
@@ -49,16 +50,21 @@ class response_source final : public byte_source {
 
 std::string_view text_for_clients(errc code) {
     switch (code) {
-        case errc::not_found: return "the remote cluster has no such block, or refuses to give it";
-        case errc::checksum_mismatch: return "the remote cluster's copies of the block are bad";
-        case errc::timeout: return "the remote cluster's keep services do not answer in time";
-        default: return "the remote cluster's keep services cannot be reached, or fail";
+        case errc::not_found:
+            return "the remote cluster has no such block, or refuses to give it";
+        case errc::checksum_mismatch:
+            return "the remote cluster's copies of the block are bad";
+        case errc::timeout:
+            return "the remote cluster's keep services do not answer in time";
+        default:
+            return "the remote cluster's keep services cannot be reached, or fail";
     }
 }
 
 }  // namespace
 
-// Order of the checks: contract 7.1, 7.2. Nothing is asked of the remote cluster before the token is known to be usable.
+// Order of the checks: contract 7.1, 7.2. Nothing is asked of the remote cluster before the token is known to be
+// usable.
 awaitable<result<void>> remote_read_operation::prepare() {
     if (request_.token.empty()) co_return fail(errc::unauthorized, "no token provided in Authorization header");
     auto remote = protocol::parse_remote_locator(request_.block);
@@ -114,7 +120,8 @@ awaitable<result<void>> remote_read_operation::from_any_server(Take take) {
 std::unexpected<error> remote_read_operation::refused(const error& why, std::string_view text) const {
     if (why == errc::cancelled) return fail(errc::cancelled);
     // That a block is not there is no event.
-    log::write(why == errc::not_found ? log::level::debug : log::level::warning, "cannot read a block of another cluster",
+    log::write(why == errc::not_found ? log::level::debug : log::level::warning,
+               "cannot read a block of another cluster",
                {{"block", request_.block.bare()}, {"RequestID", request_.request_id}, {"error", why.text}});
     return fail(why.code, std::string(text), why.cause);
 }
@@ -133,10 +140,11 @@ awaitable<result<remote_reader::stored_copy>> remote_read_operation::store() {
     co_return std::move(stored_);
 }
 
-awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(protocol::incoming_block& block, byte_sink& sink) {
+awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(protocol::incoming_block& block,
+                                                                               byte_sink& sink) {
     auto& store = home_.store_;
-    digest::md5_stream hash(store.digest_, {.queue_bytes = store.pool_.request_queue_bytes(),
-                                            .waypoint_stride = limits::chunk_size_bytes});
+    digest::md5_stream hash(
+        store.digest_, {.queue_bytes = store.pool_.request_queue_bytes(), .waypoint_stride = limits::chunk_size_bytes});
     std::uint64_t offset = 0;
     while (true) {
         const_slice piece;
@@ -149,7 +157,8 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(p
             const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), block.size - offset));
             auto count = co_await block.response.read_full(into->bytes.first(wanted));
             if (count && *count != wanted)
-                count = fail(errc::unavailable, net::to_string(block.response.from()) + ": the block ends before its size");
+                count =
+                    fail(errc::unavailable, net::to_string(block.response.from()) + ": the block ends before its size");
             if (!count) {
                 error why = protocol::reading_error(std::move(count.error()));
                 const auto hashed = co_await hash.drain();
@@ -205,8 +214,8 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(p
     }
 }
 
-// The client has whole chunks of a server that has failed: what they hash to, so that the next server's bytes can be held
-// against it.
+// The client has whole chunks of a server that has failed: what they hash to, so that the next server's bytes can be
+// held against it.
 void remote_read_operation::remember_sent(const digest::md5_stream& hash) {
     if (sent_ == 0 || proof_) return;
     const auto states = hash.waypoints();
@@ -218,7 +227,7 @@ void remote_read_operation::remember_sent(const digest::md5_stream& hash) {
 awaitable<bool> remote_read_operation::agrees_with_sent(digest::md5_stream& hash) {
     if (!proof_ || proof_->offset != sent_) co_return false;
     const auto hashed = co_await hash.drain();
-    co_return hashed && hash.state() == proof_->state;
+    co_return hashed&& hash.state() == proof_->state;
 }
 
 awaitable<remote_read_operation::verdict> remote_read_operation::take_and_store(protocol::incoming_block& block) {
@@ -246,7 +255,8 @@ remote_read_operation::verdict remote_read_operation::failed(error why) {
 }
 
 error remote_read_operation::wrong_bytes(const protocol::incoming_block& block) const {
-    return {errc::checksum_mismatch, net::to_string(block.response.from()) + ": the data are not what the block's name says"};
+    return {errc::checksum_mismatch,
+            net::to_string(block.response.from()) + ": the data are not what the block's name says"};
 }
 
 }  // namespace keepstore::store

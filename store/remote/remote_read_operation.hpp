@@ -1,8 +1,8 @@
 /// One read of a block of another cluster. Used once, by one coroutine.
 #pragma once
 
-#include "protocol/retry_schedule.hpp"
 #include "protocol/remote_locator.hpp"
+#include "protocol/retry_schedule.hpp"
 #include "store/remote/remote_reader.hpp"
 #include "store/verify/segment.hpp"
 

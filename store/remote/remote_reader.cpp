@@ -11,9 +11,11 @@ bool callers_mistake(const error& why) {
 
 }  // namespace
 
-remote_reader::remote_reader(std::vector<cluster> clusters, block_store& store, protocol::remote_services_options options)
+remote_reader::remote_reader(std::vector<cluster> clusters, block_store& store,
+                             protocol::remote_services_options options)
     : store_(store) {
-    for (auto& c : clusters) clusters_[c.id] = std::make_shared<protocol::remote_services>(std::move(c.api), *c.client, options);
+    for (auto& c : clusters)
+        clusters_[c.id] = std::make_shared<protocol::remote_services>(std::move(c.api), *c.client, options);
 }
 
 remote_reader::~remote_reader() {

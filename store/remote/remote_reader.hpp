@@ -1,10 +1,10 @@
-/// Reads blocks of other clusters through to our clients (contract 7): with the user's token salted for that cluster, from
-/// the services that its API server lists. What is sent is hashed on the way and its last piece withheld until the digest
-/// agrees, so that wrong bytes never look like a complete block. Safe to use from any thread.
+/// Reads blocks of other clusters through to our clients (contract 7): with the user's token salted for that cluster,
+/// from the services that its API server lists. What is sent is hashed on the way and its last piece withheld until the
+/// digest agrees, so that wrong bytes never look like a complete block. Safe to use from any thread.
 #pragma once
 
-#include "store/block_store.hpp"
 #include "protocol/remote_services.hpp"
+#include "store/block_store.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -16,8 +16,8 @@
 namespace keepstore::store {
 
 struct remote_read_request {
-    protocol::locator block;      ///< is_remote().
-    std::string token;  ///< The caller's first token, verbatim; empty if there is none.
+    protocol::locator block;  ///< is_remote().
+    std::string token;        ///< The caller's first token, verbatim; empty if there is none.
     std::string request_id;
     bool head = false;  ///< Fetch and verify, send nothing.
     deadline until;
@@ -51,9 +51,9 @@ class remote_reader {
     [[nodiscard]] awaitable<result<stored_copy>> copy_here(const remote_read_request&);
 
     struct stats {
-        std::uint64_t blocks_total;  ///< Delivered, or stored here.
-        std::uint64_t bytes_total;   ///< Of these.
-        std::uint64_t errors_total;  ///< Reads that ended without a block, the caller's mistakes not counted.
+        std::uint64_t blocks_total;      ///< Delivered, or stored here.
+        std::uint64_t bytes_total;       ///< Of these.
+        std::uint64_t errors_total;      ///< Reads that ended without a block, the caller's mistakes not counted.
         std::uint64_t bad_blocks_total;  ///< Times that a server sent wrong bytes.
     };
     [[nodiscard]] stats snapshot() const noexcept;
@@ -62,7 +62,8 @@ class remote_reader {
     friend class remote_read_operation;
 
     block_store& store_;
-    std::map<std::string, std::shared_ptr<protocol::remote_services>, std::less<>> clusters_;  // Constant after construction.
+    std::map<std::string, std::shared_ptr<protocol::remote_services>, std::less<>>
+        clusters_;  // Constant after construction.
     std::atomic<std::uint64_t> blocks_{0};
     std::atomic<std::uint64_t> bytes_{0};
     std::atomic<std::uint64_t> errors_{0};

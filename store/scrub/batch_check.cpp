@@ -62,7 +62,8 @@ awaitable<void> copy_batch::read(volumes::volume& volume, const scrub_reader::ru
 }
 
 awaitable<result<std::vector<bool>>> copy_batch::check(pool::buffer_pool& pool, digest::engine& engine,
-                                                       volumes::volume& volume, const scrub_reader::rules& rules) const {
+                                                       volumes::volume& volume,
+                                                       const scrub_reader::rules& rules) const {
     std::vector<mutable_slice> chunks;
     while (chunks.size() < chunks_) {
         auto chunk = co_await pool.acquire();
@@ -74,7 +75,8 @@ awaitable<result<std::vector<bool>>> copy_batch::check(pool::buffer_pool& pool, 
         readings[g].bytes = groups_[g].bytes;
         for (std::size_t i = groups_[g].first; i < groups_[g].first + groups_[g].count; ++i) {
             const auto& memory = chunks[places_[i].chunk];
-            readings[g].wanted.push_back({copies_[i].name, memory.subslice(places_[i].offset, room_for(copies_[i].size))});
+            readings[g].wanted.push_back(
+                {copies_[i].name, memory.subslice(places_[i].offset, room_for(copies_[i].size))});
         }
     }
     chunks.clear();

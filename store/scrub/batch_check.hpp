@@ -1,5 +1,6 @@
-/// Small copies checked side by side, for the scrub: as many are read as the digest engine has lanes for, then all of them
-/// are hashed at once. One by one each would pay for its own trips between threads, and for a lane that works alone.
+/// Small copies checked side by side, for the scrub: as many are read as the digest engine has lanes for, then all of
+/// them are hashed at once. One by one each would pay for its own trips between threads, and for a lane that works
+/// alone.
 ///
 /// Only for volumes that read blocks whole (volume::can_read_whole), and blocks without waypoints.
 #pragma once
@@ -7,8 +8,8 @@
 #include "base/async.hpp"
 #include "base/limits.hpp"
 #include "digest/engine.hpp"
-#include "store/scrub/scrub_reader.hpp"
 #include "pool/buffer_pool.hpp"
+#include "store/scrub/scrub_reader.hpp"
 #include "volumes/volume.hpp"
 
 #include <cstddef>
@@ -25,10 +26,11 @@ class copy_batch {
 
     [[nodiscard]] std::span<const volumes::block_info> copies() const noexcept { return copies_; }
 
-    /// Reads and hashes all of them. Takes up to limits::scrub_lanes chunks of the pool, one after the other, while it holds
-    /// those before; the pool must have as many for each batch that is checked at the same time. Awaited in place.
-    /// \returns for each copy, in the order of adding, whether it is certainly what its name says. If not, nothing is known
-    /// of it: it may be bad, unreadable, changed since it was listed, or gone. errc::cancelled.
+    /// Reads and hashes all of them. Takes up to limits::scrub_lanes chunks of the pool, one after the other, while it
+    /// holds those before; the pool must have as many for each batch that is checked at the same time. Awaited in
+    /// place.
+    /// \returns for each copy, in the order of adding, whether it is certainly what its name says. If not, nothing is
+    /// known of it: it may be bad, unreadable, changed since it was listed, or gone. errc::cancelled.
     [[nodiscard]] awaitable<result<std::vector<bool>>> check(pool::buffer_pool& pool, digest::engine& engine,
                                                              volumes::volume& volume,
                                                              const scrub_reader::rules& rules) const;

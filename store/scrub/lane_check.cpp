@@ -17,9 +17,9 @@ constexpr std::size_t chunk = limits::chunk_size_bytes;
 struct lane {
     std::size_t segment;
     digest::md5_state state;
-    std::uint64_t at;   // Hashed so far, in the block.
+    std::uint64_t at;  // Hashed so far, in the block.
     std::uint64_t end;
-    const_slice tail;   // Of the last one: what does not fill an MD5 block.
+    const_slice tail;  // Of the last one: what does not fill an MD5 block.
 };
 
 struct piece {
@@ -50,7 +50,8 @@ awaitable<result<bool>> agrees_with_waypoints(pool::buffer_pool& pool, digest::e
         }
         const std::uint64_t group_begin = lanes.front().at;
         const std::uint64_t group_end = lanes.back().end;
-        for (std::size_t done = 0; done < std::min<std::uint64_t>(pieces_step, group_end - group_begin); done += chunk) {
+        for (std::size_t done = 0; done < std::min<std::uint64_t>(pieces_step, group_end - group_begin);
+             done += chunk) {
             std::vector<piece> pieces;
             for (std::uint64_t at = group_begin; at < group_end; at += pieces_step) {
                 if (at + done >= group_end) break;
@@ -72,7 +73,8 @@ awaitable<result<bool>> agrees_with_waypoints(pool::buffer_pool& pool, digest::e
                 const auto in = std::ranges::find_if(
                     pieces, [&](const piece& p) { return l.at >= p.offset && l.at < p.offset + p.into.size(); });
                 const auto from = static_cast<std::size_t>(l.at - in->offset);
-                const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(in->into.size() - from, l.end - l.at));
+                const auto size =
+                    static_cast<std::size_t>(std::min<std::uint64_t>(in->into.size() - from, l.end - l.at));
                 const const_slice bytes = in->into.freeze(in->into.size()).subslice(from, size);
                 const std::size_t whole = size / digest::md5_block_bytes * digest::md5_block_bytes;
                 l.at += size;
@@ -87,8 +89,8 @@ awaitable<result<bool>> agrees_with_waypoints(pool::buffer_pool& pool, digest::e
         }
         for (const lane& l : lanes) {
             const auto expected = points.state_after(l.segment);
-            const bool right = expected ? l.state == *expected
-                                        : digest::md5_finish(l.state, l.tail.bytes, copy.size()) == name;
+            const bool right =
+                expected ? l.state == *expected : digest::md5_finish(l.state, l.tail.bytes, copy.size()) == name;
             if (!right) co_return false;
         }
     }

@@ -5,12 +5,12 @@
 #include "base/log.hpp"
 #include "store/scrub/scrub_pass.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <mutex>
@@ -93,7 +93,9 @@ scrubber::scrubber(block_store& store, digest::engine& engine, options o, scrub_
 
 scrubber::~scrubber() = default;
 
-std::size_t scrubber::task_count() const noexcept { return tasks_.size(); }
+std::size_t scrubber::task_count() const noexcept {
+    return tasks_.size();
+}
 
 std::size_t scrubber::memory_in_use() const {
     std::size_t sum = 0;
@@ -105,7 +107,8 @@ result<std::vector<scrubber::task*>> scrubber::find(std::string_view mount_uuid)
     std::vector<task*> out;
     const auto named = [&](const mount* m) { return m->uuid == mount_uuid; };
     for (const auto& t : tasks_) {
-        if (mount_uuid.empty() || named(&t->where) || std::ranges::any_of(t->same_device, named)) out.push_back(t.get());
+        if (mount_uuid.empty() || named(&t->where) || std::ranges::any_of(t->same_device, named))
+            out.push_back(t.get());
     }
     if (out.empty() && !mount_uuid.empty()) return fail(errc::not_found, "no such mount");
     return out;
@@ -247,8 +250,8 @@ awaitable<bool> scrubber::run_pass(task& t) {
                        const std::lock_guard lock(t.mutex);
                        t.wake();
                    }));
-    bool leaving = false;   // The process ends.
-    bool restart = false;   // Somebody wants it from the beginning.
+    bool leaving = false;  // The process ends.
+    bool restart = false;  // Somebody wants it from the beginning.
     while (!ended) {
         const signal news = t.listen();
         const auto woken = co_await news.wait();
@@ -298,7 +301,8 @@ awaitable<void> scrubber::conclude(task& t, result<void> outcome, bool leaving) 
         co_await scrub_pass::save(t.where, t.record, deadline::in(limits::volume_call_timeout));
     }
     const auto counts = t.record.note().pass;
-    const std::string steps = fmt::format("{}/{}", outcome ? limits::scrub_steps : t.record.position(), limits::scrub_steps);
+    const std::string steps =
+        fmt::format("{}/{}", outcome ? limits::scrub_steps : t.record.position(), limits::scrub_steps);
     const std::initializer_list<log::field> fields{{"mount", t.where.uuid},
                                                    {"steps", steps},
                                                    {"blocks", counts.blocks},

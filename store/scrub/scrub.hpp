@@ -1,5 +1,5 @@
-/// The scrub: reads every stored copy now and then, so that rot is found while another copy can still repair it. One task
-/// for each device (mounts of the same storage are scrubbed once), each with its own pace, place and record.
+/// The scrub: reads every stored copy now and then, so that rot is found while another copy can still repair it. One
+/// task for each device (mounts of the same storage are scrubbed once), each with its own pace, place and record.
 ///
 /// A pass begins when it is due (ScrubInterval after the last one began, or at once when that took longer), or when
 /// somebody asks. One that was cut short by the end of the process goes on after the next start. It never deletes.
@@ -24,7 +24,7 @@ namespace keepstore::store {
 class scrubber {
   public:
     struct options {
-        std::chrono::nanoseconds interval{0};  ///< Keepstore.ScrubInterval; 0: only when asked.
+        std::chrono::nanoseconds interval{0};             ///< Keepstore.ScrubInterval; 0: only when asked.
         std::uint64_t rate = limits::scrub_rate_default;  ///< Keepstore.ScrubRate, bytes per second; 0: no limit.
         std::chrono::nanoseconds start_delay = limits::scrub_start_delay;
     };
@@ -40,9 +40,9 @@ class scrubber {
     [[nodiscard]] awaitable<void> run(std::size_t task);
 
     struct start_request {
-        std::string mount = {};                   ///< Empty: all of them.
-        std::optional<std::uint64_t> rate = {};   ///< Until the end of the pass, instead of the configured one.
-        bool fresh = false;                       ///< From the beginning, even if a pass runs or stopped half-way.
+        std::string mount = {};                  ///< Empty: all of them.
+        std::optional<std::uint64_t> rate = {};  ///< Until the end of the pass, instead of the configured one.
+        bool fresh = false;                      ///< From the beginning, even if a pass runs or stopped half-way.
     };
     /// Starts a pass, or goes on with one that stopped; a running one gets the rate. errc::not_found: no such mount.
     [[nodiscard]] result<void> start(const start_request&);

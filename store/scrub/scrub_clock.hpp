@@ -15,7 +15,9 @@ class scrub_clock {
     virtual ~scrub_clock() = default;
 
     [[nodiscard]] virtual std::chrono::steady_clock::time_point now() const { return std::chrono::steady_clock::now(); }
-    [[nodiscard]] virtual std::chrono::system_clock::time_point wall() const { return std::chrono::system_clock::now(); }
+    [[nodiscard]] virtual std::chrono::system_clock::time_point wall() const {
+        return std::chrono::system_clock::now();
+    }
 
     /// \returns false if the caller was cancelled.
     [[nodiscard]] virtual awaitable<bool> sleep(std::chrono::steady_clock::duration time) {

@@ -1,6 +1,6 @@
-/// How fast a scrub may read: a bucket that fills at a rate and may be overdrawn by one read. Reads are served in the order
-/// in which they came, so that no block is left behind. Works on times that the caller gives.
-/// Belongs to one thread; only the rate may be changed and asked for from any.
+/// How fast a scrub may read: a bucket that fills at a rate and may be overdrawn by one read. Reads are served in the
+/// order in which they came, so that no block is left behind. Works on times that the caller gives. Belongs to one
+/// thread; only the rate may be changed and asked for from any.
 #pragma once
 
 #include "base/limits.hpp"
@@ -39,7 +39,7 @@ class scrub_pace {
         const std::list<std::uint64_t>::iterator at_;
     };
 
-    static constexpr std::chrono::seconds longest_wait{1};  // The rate may change.
+    static constexpr std::chrono::seconds longest_wait{1};        // The rate may change.
     static constexpr std::chrono::milliseconds shortest_wait{1};  // Nobody asks in a loop.
 
   private:
@@ -50,7 +50,8 @@ class scrub_pace {
             filled_at_ = now;
             return {};
         }
-        const double seconds = std::chrono::duration<double>(std::max(now - filled_at_, clock::duration::zero())).count();
+        const double seconds =
+            std::chrono::duration<double>(std::max(now - filled_at_, clock::duration::zero())).count();
         const double most = rate * std::chrono::duration<double>(limits::scrub_burst).count();
         level_ = std::min(level_ + rate * seconds, most);
         filled_at_ = now;

@@ -6,16 +6,18 @@
 #include "base/when_all.hpp"
 #include "store/scrub/lane_check.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <fmt/format.h>
 
 #include <algorithm>
 
 namespace keepstore::store {
 namespace {
 
-bool volume_does_not_answer(const error& why) { return why == errc::timeout || why == errc::unavailable; }
+bool volume_does_not_answer(const error& why) {
+    return why == errc::timeout || why == errc::unavailable;
+}
 
 }  // namespace
 
@@ -96,7 +98,8 @@ awaitable<result<void>> scrub_pass::list_step(unsigned step) {
 }
 
 awaitable<result<void>> scrub_pass::enqueue(item added) {
-    const bool small = where_.volume->can_read_whole() && added.block.size <= limits::block_size_bytes_max && !has_waypoints(added.block.size);
+    const bool small = where_.volume->can_read_whole() && added.block.size <= limits::block_size_bytes_max &&
+                       !has_waypoints(added.block.size);
     while (!stopped_ && (small ? !add_to_batch(added) : queue_.size() >= limits::scrub_blocks_max)) {
         signal room;
         blocked_ = room;
@@ -289,7 +292,9 @@ awaitable<scrub_pass::verdict> scrub_pass::look_at(const md5_digest& name) {
     auto opened = co_await where_.volume->open(name, deadline::never());
     if (!opened) {
         out.why = std::move(opened.error());
-        out.is = out.why == errc::not_found ? kind::gone : out.why == errc::cancelled ? kind::cancelled : kind::unreadable;
+        out.is = out.why == errc::not_found   ? kind::gone
+                 : out.why == errc::cancelled ? kind::cancelled
+                                              : kind::unreadable;
         out.problem = "cannot be read: " + out.why.text;
         co_return out;
     }
@@ -320,7 +325,9 @@ awaitable<scrub_pass::verdict> scrub_pass::look_at(const md5_digest& name) {
             out.is = kind::unreadable;
             out.problem = "cannot be read: " + report.why.text;
             break;
-        case outcome::cancelled: out.is = kind::cancelled; break;
+        case outcome::cancelled:
+            out.is = kind::cancelled;
+            break;
     }
     out.why = std::move(report.why);
     co_return out;
@@ -331,8 +338,8 @@ awaitable<copy_report> scrub_pass::check_copy_in_lanes(volumes::block_reader& co
     if (const auto points = co_await load_waypoints(copy, name, deadline::never())) {
         const auto turn = co_await lane_checks_.enter();
         if (!turn) co_return copy_report{.verdict = outcome::cancelled};
-        const auto agrees = co_await agrees_with_waypoints(tools_.check_pool, tools_.engine, copy, *points, name,
-                                                           deadline::never());
+        const auto agrees =
+            co_await agrees_with_waypoints(tools_.check_pool, tools_.engine, copy, *points, name, deadline::never());
         if (agrees && *agrees) co_return copy_report{};
         if (!agrees && agrees.error() == errc::cancelled) co_return copy_report{.verdict = outcome::cancelled};
         // Where it is bad, or whether only its waypoints are, is found out at leisure.

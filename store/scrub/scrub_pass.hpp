@@ -1,19 +1,20 @@
-/// One pass of a scrub over one volume: lists it step by step, checks every copy, writes missing waypoints, repairs what
-/// can be repaired, records the rest. Memory does not grow with the volume.
+/// One pass of a scrub over one volume: lists it step by step, checks every copy, writes missing waypoints, repairs
+/// what can be repaired, records the rest. Memory does not grow with the volume.
 ///
-/// A lister, limits::scrub_blocks_max checkers of single blocks and limits::scrub_lane_checks of batches of small ones run as
-/// coroutines side by side on the caller's executor; nothing here is locked. Everything that waits can be cancelled.
+/// A lister, limits::scrub_blocks_max checkers of single blocks and limits::scrub_lane_checks of batches of small ones
+/// run as coroutines side by side on the caller's executor; nothing here is locked. Everything that waits can be
+/// cancelled.
 #pragma once
 
-#include "store/scrub/batch_check.hpp"
+#include "pool/buffer_pool.hpp"
 #include "store/block_store.hpp"
-#include "store/verify/copy_check.hpp"
+#include "store/scrub/batch_check.hpp"
 #include "store/scrub/scrub_clock.hpp"
 #include "store/scrub/scrub_gate.hpp"
 #include "store/scrub/scrub_pace.hpp"
 #include "store/scrub/scrub_repair.hpp"
 #include "store/scrub/scrub_status.hpp"
-#include "pool/buffer_pool.hpp"
+#include "store/verify/copy_check.hpp"
 
 #include <deque>
 #include <map>
@@ -96,9 +97,9 @@ class scrub_pass {
     std::deque<small_items> batches_;  // The last one is being filled.
     std::deque<signal> idle_;          // Checkers without work.
     std::deque<signal> idle_batch_checkers_;
-    std::optional<signal> blocked_;  // The lister, when the queue or the last batch is full.
-    bool listed_ = false;            // All of the volume.
-    std::optional<error> stopped_;   // The pass is to end.
+    std::optional<signal> blocked_;            // The lister, when the queue or the last batch is full.
+    bool listed_ = false;                      // All of the volume.
+    std::optional<error> stopped_;             // The pass is to end.
     std::map<unsigned, unsigned> open_steps_;  // Those begun and not done: what they still wait for.
     unsigned steps_begun_ = 0;
     unsigned unreadable_in_a_row_ = 0;

@@ -46,8 +46,8 @@ class scrub_reader final : public volumes::block_reader {
         return copy_->write_attribute(std::move(name), std::move(value), until);
     }
 
-    /// For those who read by other means: waits until so many bytes may be read. \returns the place of the read, to be kept
-    /// until it is over; empty if the caller was cancelled.
+    /// For those who read by other means: waits until so many bytes may be read. \returns the place of the read, to be
+    /// kept until it is over; empty if the caller was cancelled.
     [[nodiscard]] static awaitable<scrub_gate::pass> wait_for_turn(rules by, std::uint64_t bytes) {
         if (const bool paid = co_await wait_for_pace(by, bytes); !paid) co_return scrub_gate::pass();
         co_return co_await by.reads.enter();

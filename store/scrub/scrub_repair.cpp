@@ -32,8 +32,8 @@ copy_outcome stopped_by(copied whose, const error& why) {
 }
 
 // Copies and hashes side by side; what was written is the block only if the outcome is good.
-awaitable<copy_outcome> copy_verified(const repair_tools& tools, volumes::block_reader& from,
-                                      volumes::block_writer& to, const md5_digest& block, deadline until) {
+awaitable<copy_outcome> copy_verified(const repair_tools& tools, volumes::block_reader& from, volumes::block_writer& to,
+                                      const md5_digest& block, deadline until) {
     to.set_queue_bytes(pool::buffer_pool::chunk_size());
     digest::md5_stream hash(tools.engine, {.queue_bytes = pool::buffer_pool::chunk_size(),
                                            .waypoint_stride = digest::waypoints::stride_bytes_min});
@@ -80,10 +80,15 @@ awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::
     }
     auto copy = co_await copy_verified(job.tools, source, **writer, job.block, until);
     switch (copy.state) {
-        case copied::good: break;
-        case copied::source_bad: why = std::move(copy.why); co_return std::nullopt;
-        case copied::target_failed: co_return repair_report{.why = "cannot be replaced: " + copy.why};
-        case copied::cancelled: co_return repair_report{.result = outcome::cancelled};
+        case copied::good:
+            break;
+        case copied::source_bad:
+            why = std::move(copy.why);
+            co_return std::nullopt;
+        case copied::target_failed:
+            co_return repair_report{.why = "cannot be replaced: " + copy.why};
+        case copied::cancelled:
+            co_return repair_report{.result = outcome::cancelled};
     }
     // Somebody may have trashed the block, which would bring it back for nothing, or replaced it already.
     const auto now = co_await job.where.volume->mtime(job.block, until);
@@ -100,8 +105,8 @@ awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::
     co_return repair_report{.result = outcome::repaired};
 }
 
-// From copies that are all bad, if each segment of the block is good in one of them. What is put together is copied like
-// any source: it replaces something only if its digest is the block's name.
+// From copies that are all bad, if each segment of the block is good in one of them. What is put together is copied
+// like any source: it replaces something only if its digest is the block's name.
 awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job, const patchwork::copy_list& copies) {
     const auto until = deadline::in(limits::scrub_repair_timeout);
     std::vector<std::uint64_t> lengths;
@@ -112,8 +117,8 @@ awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job
     if (!candidates) co_return repair_report{.result = outcome::cancelled};
     for (const digest::waypoints& points : *candidates) {
         patchwork parts(copies, points);
-        const auto complete = co_await parts.lay_out({job.tools.pool, job.tools.engine, 1}, job.block, {},
-                                                     points.length(), until);
+        const auto complete =
+            co_await parts.lay_out({job.tools.pool, job.tools.engine, 1}, job.block, {}, points.length(), until);
         if (!complete) co_return repair_report{.result = outcome::cancelled};
         if (!*complete) continue;
         std::string why;
@@ -137,7 +142,8 @@ awaitable<repair_report> repair_copy(const repair_tools& tools, const mount& whe
         auto opened = co_await source->volume->open(block, until);
         if (!opened) {
             if (opened.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
-            if (!(opened.error() == errc::not_found)) report.why = "another copy cannot be read: " + opened.error().text;
+            if (!(opened.error() == errc::not_found))
+                report.why = "another copy cannot be read: " + opened.error().text;
             continue;
         }
         if ((*opened)->size() > limits::block_size_bytes_max) {

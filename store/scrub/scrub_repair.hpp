@@ -1,13 +1,13 @@
-/// The repair of one bad copy from another volume of the same daemon: the good copy is verified while it is written beside
-/// the bad one, which it then replaces at once or not at all. Where no copy is good, one is put together from the good
-/// parts of the bad ones, if waypoints tell which they are (patchwork). Nothing is ever deleted.
+/// The repair of one bad copy from another volume of the same daemon: the good copy is verified while it is written
+/// beside the bad one, which it then replaces at once or not at all. Where no copy is good, one is put together from
+/// the good parts of the bad ones, if waypoints tell which they are (patchwork). Nothing is ever deleted.
 #pragma once
 
 #include "base/async.hpp"
 #include "digest/engine.hpp"
+#include "pool/buffer_pool.hpp"
 #include "store/mount.hpp"
 #include "store/scrub/scrub_reader.hpp"
-#include "pool/buffer_pool.hpp"
 
 #include <string>
 #include <vector>
@@ -33,8 +33,8 @@ struct repair_report {
     std::string why;
 };
 
-/// Replaces the copy of `block` on `where`, whose mtime was `seen` when it was found to be bad, with the first good copy
-/// among `sources`, or with the good parts of theirs and of itself. Awaited in place.
+/// Replaces the copy of `block` on `where`, whose mtime was `seen` when it was found to be bad, with the first good
+/// copy among `sources`, or with the good parts of theirs and of itself. Awaited in place.
 [[nodiscard]] awaitable<repair_report> repair_copy(const repair_tools& tools, const mount& where,
                                                    const std::vector<const mount*>& sources, const md5_digest& block,
                                                    volumes::block_time seen);

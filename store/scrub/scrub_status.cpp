@@ -32,19 +32,26 @@ std::int64_t nanoseconds_of(scrub_time at) {
 std::optional<scrub_time> time_in(const nlohmann::json& object, const char* key) {
     const auto at = object.find(key);
     if (at == object.end() || !at->is_number_integer()) return std::nullopt;
-    return scrub_time(std::chrono::duration_cast<scrub_time::duration>(std::chrono::nanoseconds(at->get<std::int64_t>())));
+    return scrub_time(
+        std::chrono::duration_cast<scrub_time::duration>(std::chrono::nanoseconds(at->get<std::int64_t>())));
 }
 
 }  // namespace
 
 std::string_view to_string(scrub_state s) noexcept {
     switch (s) {
-        case scrub_state::starting: return "starting";
-        case scrub_state::idle: return "idle";
-        case scrub_state::running: return "running";
-        case scrub_state::stopped: return "stopped";
-        case scrub_state::finished: return "finished";
-        case scrub_state::failed: return "failed";
+        case scrub_state::starting:
+            return "starting";
+        case scrub_state::idle:
+            return "idle";
+        case scrub_state::running:
+            return "running";
+        case scrub_state::stopped:
+            return "stopped";
+        case scrub_state::finished:
+            return "finished";
+        case scrub_state::failed:
+            return "failed";
     }
     return "idle";
 }

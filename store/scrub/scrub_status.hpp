@@ -36,9 +36,9 @@ enum class scrub_state {
     starting,  ///< The volume has not yet said where the last process stopped.
     idle,      ///< Never begun since the start of the process.
     running,
-    stopped,   ///< By request or by the end of the process; goes on where it was.
+    stopped,  ///< By request or by the end of the process; goes on where it was.
     finished,
-    failed,    ///< The volume did not answer, or cannot be read; goes on where it was.
+    failed,  ///< The volume did not answer, or cannot be read; goes on where it was.
 };
 
 [[nodiscard]] std::string_view to_string(scrub_state) noexcept;
@@ -55,19 +55,19 @@ struct scrub_status {
     std::string mount;
     std::vector<std::string> same_device;  ///< Other mounts of the same storage, scrubbed with this one.
     std::string device_id;
-    bool repairs = false;                  ///< The mount may be written to.
+    bool repairs = false;  ///< The mount may be written to.
     scrub_state state = scrub_state::starting;
-    std::string reason;                    ///< Of a failure.
-    unsigned position = 0;                 ///< Steps done of limits::scrub_steps.
+    std::string reason;     ///< Of a failure.
+    unsigned position = 0;  ///< Steps done of limits::scrub_steps.
     std::optional<scrub_time> started;
     std::optional<scrub_time> ended;
     std::optional<scrub_time> last_complete;  ///< End of the last complete pass.
     std::optional<scrub_time> next_due;
-    std::uint64_t rate_limit = 0;          ///< Bytes per second; 0: none.
-    double rate = 0;                       ///< Bytes per second since the pass began or went on.
-    std::optional<std::chrono::seconds> left;  ///< Of a running pass, at its present speed.
-    scrub_counts pass;                     ///< Of this pass, its parts before a restart included.
-    scrub_counts total;                    ///< Since the start of the process.
+    std::uint64_t rate_limit = 0;               ///< Bytes per second; 0: none.
+    double rate = 0;                            ///< Bytes per second since the pass began or went on.
+    std::optional<std::chrono::seconds> left;   ///< Of a running pass, at its present speed.
+    scrub_counts pass;                          ///< Of this pass, its parts before a restart included.
+    scrub_counts total;                         ///< Since the start of the process.
     std::vector<irreparable_copy> irreparable;  ///< As many as are listed, by name.
     std::uint64_t irreparable_unlisted = 0;
 };
@@ -94,7 +94,8 @@ class scrub_record {
     /// Begins a pass: a new one at step 0, or the present one where it stopped.
     void begin(bool fresh, scrub_time wall, std::chrono::steady_clock::time_point now);
     void end(scrub_state, std::string reason, scrub_time wall);
-    /// What the volume keeps of earlier processes (nothing if there is none that we can read), and what follows from it.
+    /// What the volume keeps of earlier processes (nothing if there is none that we can read), and what follows from
+    /// it.
     void restore(const std::optional<scrub_note>&, std::optional<scrub_time> next_due);
 
     void reached(unsigned position);

@@ -14,9 +14,9 @@ namespace {
 // What to do with a failed read: a copy that ends early is bad, a caller that left proves nothing.
 copy_report failed(copy_report report, std::uint64_t offset, error why) {
     using outcome = copy_report::outcome;
-    report.verdict = why == errc::cancelled             ? outcome::cancelled
+    report.verdict = why == errc::cancelled           ? outcome::cancelled
                      : why == errc::checksum_mismatch ? outcome::bad
-                                                        : outcome::unreadable;
+                                                      : outcome::unreadable;
     report.offset = offset;
     report.why = std::move(why);
     return report;

@@ -1,5 +1,5 @@
-/// Whether a stored copy of a block is what its name says: by its waypoints, in parallel, or serially where it has none.
-/// Nothing is sent; for HEAD, the scrub, and to decide when waypoints and bytes disagree.
+/// Whether a stored copy of a block is what its name says: by its waypoints, in parallel, or serially where it has
+/// none. Nothing is sent; for HEAD, the scrub, and to decide when waypoints and bytes disagree.
 #pragma once
 
 #include "base/async.hpp"
@@ -32,8 +32,8 @@ inline constexpr std::string_view waypoints_attribute = "keepstore.waypoints";
                                                                          bool* supported = nullptr);
 
 /// Stores waypoints beside the copy. \returns whether that worked; losing them loses nothing but time.
-[[nodiscard]] awaitable<bool> store_waypoints(volumes::block_reader& copy, const md5_digest& name, const digest::waypoints& points,
-                                              deadline until);
+[[nodiscard]] awaitable<bool> store_waypoints(volumes::block_reader& copy, const md5_digest& name,
+                                              const digest::waypoints& points, deadline until);
 
 /// A copy hashed from end to end.
 struct serial_pass {
@@ -42,8 +42,8 @@ struct serial_pass {
 };
 
 /// Memory: a few chunks of the pool, one if it is nearly spent.
-/// \returns errc::cancelled; timeout, io_error, unavailable of the volume; checksum_mismatch if the copy is shorter than
-/// its size.
+/// \returns errc::cancelled; timeout, io_error, unavailable of the volume; checksum_mismatch if the copy is shorter
+/// than its size.
 [[nodiscard]] awaitable<result<serial_pass>> hash_serially(pool::buffer_pool& pool, digest::engine& engine,
                                                            volumes::block_reader& copy, deadline until);
 
@@ -59,7 +59,7 @@ struct copy_report {
         cancelled,   ///< Nothing is known: the caller left.
     };
     outcome verdict = outcome::good;
-    std::uint64_t offset = 0;  ///< Where the first bad or unreadable segment begins, as far as known.
+    std::uint64_t offset = 0;   ///< Where the first bad or unreadable segment begins, as far as known.
     error why{errc::io_error};  ///< Unless good.
     /// Of a good copy: waypoints that it should have and has not, or has wrong (store_waypoints).
     std::optional<digest::waypoints> missing_waypoints;

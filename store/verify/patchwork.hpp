@@ -1,6 +1,7 @@
 /// A block put together from copies that are all damaged, in different places: where one is bad another one gives the
-/// segment. Which of them is decided by waypoints, of whichever copy has some, and only for a run of segments that has no
-/// gap; so that what is laid out leads from a known state to a known one, or to the block's name (docs/waypoints.md).
+/// segment. Which of them is decided by waypoints, of whichever copy has some, and only for a run of segments that has
+/// no gap; so that what is laid out leads from a known state to a known one, or to the block's name
+/// (docs/waypoints.md).
 ///
 /// Reads like a stored copy and promises no more than one: files may change, so whoever reads it verifies what he gets.
 /// Used by one coroutine at a time; several reads may be under way.
@@ -11,8 +12,8 @@
 #include "base/md5_digest.hpp"
 #include "digest/engine.hpp"
 #include "digest/waypoints.hpp"
-#include "store/verify/segment.hpp"
 #include "pool/buffer_pool.hpp"
+#include "store/verify/segment.hpp"
 #include "volumes/volume.hpp"
 
 #include <cstdint>
@@ -27,8 +28,9 @@ class patchwork final : public volumes::block_reader {
   public:
     using copy_list = std::vector<std::unique_ptr<volumes::block_reader>>;
 
-    /// The waypoints stored with any of the copies, each once, for a block of one of these lengths: a copy may have been
-    /// cut off and still have the waypoints of the whole. At most limits::patchwork_points_max; memory: 1 KiB each.
+    /// The waypoints stored with any of the copies, each once, for a block of one of these lengths: a copy may have
+    /// been cut off and still have the waypoints of the whole. At most limits::patchwork_points_max; memory: 1 KiB
+    /// each.
     [[nodiscard]] static awaitable<result<std::vector<digest::waypoints>>> gather_waypoints(
         const copy_list& copies, const md5_digest& name, std::span<const std::uint64_t> lengths, deadline until);
 
@@ -38,7 +40,7 @@ class patchwork final : public volumes::block_reader {
     struct tools {
         pool::buffer_pool& pool;  ///< Waited for one chunk at a time, held while they are hashed.
         digest::engine& engine;
-        std::size_t units;        ///< Segments that are read and hashed side by side.
+        std::size_t units;  ///< Segments that are read and hashed side by side.
     };
 
     /// Finds a copy for each segment from `start` (where the state is known, or believed) to the one that `end` is in.
@@ -50,7 +52,8 @@ class patchwork final : public volumes::block_reader {
     // --- block_reader, for what was laid out ---------------------------------------------------------------------
     [[nodiscard]] std::uint64_t size() const noexcept override { return points_.length(); }
     [[nodiscard]] bool streams() const noexcept override;
-    [[nodiscard]] awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override;
+    [[nodiscard]] awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into,
+                                                         deadline until) override;
     [[nodiscard]] std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override;
     [[nodiscard]] awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override;
     /// errc::unsupported: it is stored nowhere.

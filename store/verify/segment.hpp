@@ -1,5 +1,6 @@
-/// A run of a stored copy that is verified as one: it must lead from the chaining state before it, which is known, to the
-/// one after it, which is known too, or to the block's name where it ends the block. Used by one coroutine at a time.
+/// A run of a stored copy that is verified as one: it must lead from the chaining state before it, which is known, to
+/// the one after it, which is known too, or to the block's name where it ends the block. Used by one coroutine at a
+/// time.
 #pragma once
 
 #include "base/async.hpp"

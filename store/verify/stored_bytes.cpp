@@ -29,7 +29,9 @@ awaitable<void> read_missing(volumes::block_reader& copy, missing_part& part, de
     part.outcome = co_await copy.read_at(part.offset, part.into, until);
 }
 
-error ends_early() { return {errc::checksum_mismatch, "stored copy is shorter than its size"}; }
+error ends_early() {
+    return {errc::checksum_mismatch, "stored copy is shorter than its size"};
+}
 
 }  // namespace
 

@@ -17,9 +17,8 @@ write_operation::write_operation(block_store& store, const block_write_request& 
       request_(request),
       source_(source),
       candidates_(store.mounts_.in_write_order(request.hash)),
-      digest_(store.digest_, {.queue_bytes = digest_queue_bytes(),
-                              .waypoint_stride = segment::fine_bytes,
-                              .patient_again = true}) {}
+      digest_(store.digest_,
+              {.queue_bytes = digest_queue_bytes(), .waypoint_stride = segment::fine_bytes, .patient_again = true}) {}
 
 awaitable<result<block_write_response>> write_operation::run() {
     if (source_.size().value_or(0) > limits::block_size_bytes_max) co_return fail(errc::too_large);
@@ -177,7 +176,8 @@ awaitable<result<void>> write_operation::commit_all() {
         }
         // Only now: of a body that is not what its name says a good copy differs too.
         store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-        store_.bad_copy_log_.report(t->where->uuid, request_.hash, "differs from the data being stored", t->differs_from);
+        store_.bad_copy_log_.report(t->where->uuid, request_.hash, "differs from the data being stored",
+                                    t->differs_from);
     }
     while (true) {
         std::vector<target*> open;
@@ -357,8 +357,10 @@ awaitable<bool> write_operation::copy_from(target& from, volumes::block_writer& 
             co_return false;
         }
         if (auto appended = co_await to.append(piece, request_.until); !appended) {
-            if (appended.error() == errc::cancelled) cancelled_ = std::move(appended.error());
-            else note_failure(appended.error());
+            if (appended.error() == errc::cancelled)
+                cancelled_ = std::move(appended.error());
+            else
+                note_failure(appended.error());
             co_return false;
         }
         offset += want;
@@ -381,8 +383,10 @@ awaitable<bool> write_operation::copy_from(target& from, volumes::block_writer& 
 awaitable<bool> write_operation::add_writer(const mount& m) {
     auto writer = co_await m.volume->create(request_.hash, source_.size(), request_.until);
     if (!writer) {
-        if (writer.error() == errc::cancelled) cancelled_ = std::move(writer.error());
-        else note_failure(writer.error());
+        if (writer.error() == errc::cancelled)
+            cancelled_ = std::move(writer.error());
+        else
+            note_failure(writer.error());
         co_return false;
     }
     auto t = std::make_unique<target>();
@@ -414,6 +418,8 @@ bool write_operation::any_live() const {
     return std::ranges::any_of(targets_, [](const auto& t) { return !t->failed; });
 }
 
-error write_operation::nothing_stored() const { return error(all_full_ ? errc::no_space : errc::unavailable); }
+error write_operation::nothing_stored() const {
+    return error(all_full_ ? errc::no_space : errc::unavailable);
+}
 
 }  // namespace keepstore::store

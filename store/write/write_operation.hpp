@@ -1,7 +1,7 @@
-/// One PUT: streams the body through the digest and, at the same time, to every volume that takes part. A volume that has
-/// the block already compares it piece by piece; one that has not writes it; one that fails in mid-stream is replaced by
-/// the next candidate, fed from whoever holds the bytes so far. Nothing becomes visible before the digest of the whole
-/// body agrees with the name. Used once, by one coroutine.
+/// One PUT: streams the body through the digest and, at the same time, to every volume that takes part. A volume that
+/// has the block already compares it piece by piece; one that has not writes it; one that fails in mid-stream is
+/// replaced by the next candidate, fed from whoever holds the bytes so far. Nothing becomes visible before the digest
+/// of the whole body agrees with the name. Used once, by one coroutine.
 #pragma once
 
 #include "store/block_store.hpp"
@@ -23,9 +23,10 @@ class write_operation {
     // A volume taking part. It compares (reader set, writer not), writes (writer set), or has failed (neither counts).
     struct target {
         const mount* where = nullptr;
-        std::unique_ptr<volumes::block_reader> reader;  // The copy that was there, also kept while it is being replaced.
+        std::unique_ptr<volumes::block_reader>
+            reader;  // The copy that was there, also kept while it is being replaced.
         std::unique_ptr<volumes::block_writer> writer;
-        bool bad_copy = false;  // The stored copy differs from the body: being replaced.
+        bool bad_copy = false;           // The stored copy differs from the body: being replaced.
         std::uint64_t differs_from = 0;  // Where, to the chunk.
         bool failed = false;
         bool committed = false;
@@ -63,11 +64,11 @@ class write_operation {
 
     std::vector<std::unique_ptr<target>> targets_;
     digest::md5_stream digest_;
-    bool digest_finished_ = false;    // And it agrees with the name.
-    std::uint64_t length_ = 0;        // Bytes that every live target has been fed; whole chunks until the body ends.
+    bool digest_finished_ = false;  // And it agrees with the name.
+    std::uint64_t length_ = 0;      // Bytes that every live target has been fed; whole chunks until the body ends.
     std::optional<std::vector<std::byte>> waypoints_;  // Encoded, once digest_finished_.
-    bool all_full_ = true;            // No candidate failed for another reason than lack of space.
-    std::optional<error> cancelled_;  // The request is over; no volume is to blame.
+    bool all_full_ = true;                             // No candidate failed for another reason than lack of space.
+    std::optional<error> cancelled_;                   // The request is over; no volume is to blame.
 };
 
 }  // namespace keepstore::store

@@ -21,7 +21,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-awaitable<result<int>> await_value(one_shot<int> shot) { co_return co_await shot.wait(); }
+awaitable<result<int>> await_value(one_shot<int> shot) {
+    co_return co_await shot.wait();
+}
 
 // Runs `work` and cancels it once `when` is true.
 template <class T, class When>

@@ -17,16 +17,14 @@ url at(const std::string& text) {
 
 cluster_settings cluster_with(const std::map<std::string, std::string>& urls) {
     cluster_settings out;
-    for (const auto& [key, listen] : urls)
-        out.internal_urls[at(key)] = {.listen_url = at(listen), .rendezvous = {}};
+    for (const auto& [key, listen] : urls) out.internal_urls[at(key)] = {.listen_url = at(listen), .rendezvous = {}};
     return out;
 }
 
 /// Host "here" can be bound, "elsewhere" belongs to another machine, anything else is taken.
 std::expected<tcp::endpoint, bind_error> pretend(const url& u) {
     if (u.hostname() == "here") return tcp::endpoint(tcp::v4(), 1);
-    if (u.hostname() == "elsewhere")
-        return std::unexpected(bind_error{"cannot assign requested address", true});
+    if (u.hostname() == "elsewhere") return std::unexpected(bind_error{"cannot assign requested address", true});
     return std::unexpected(bind_error{"address already in use", false});
 }
 
@@ -44,30 +42,15 @@ TEST_CASE("the listen address is chosen as the contract says", "[daemon][listen]
         {{{"https://here:1", ""}}, "", "https://here:1/", "https://here:1/", true, 0},
         {{{"wss://here:1", ""}}, "", "wss://here:1/", "wss://here:1/", true, 0},
         {{{"https://x:1", "http://here:2"}}, "", "https://x:1/", "http://here:2/", false, 0},
-        {{{"http://elsewhere:1", ""}, {"http://here:1", ""}},
-         "",
-         "http://here:1/",
-         "http://here:1/",
-         false,
-         0},
-        {{{"http://a:1", ""}, {"http://here:1", ""}},
-         "",
-         "http://here:1/",
-         "http://here:1/",
-         false,
-         0},
+        {{{"http://elsewhere:1", ""}, {"http://here:1", ""}}, "", "http://here:1/", "http://here:1/", false, 0},
+        {{{"http://a:1", ""}, {"http://here:1", ""}}, "", "http://here:1/", "http://here:1/", false, 0},
         {{{"http://elsewhere:1", ""}, {"http://here:2", ""}},
          "http://here:2",
          "http://here:2/",
          "http://here:2/",
          false,
          0},
-        {{{"https://x:1", "http://here:2"}},
-         "https://x:1",
-         "https://x:1/",
-         "http://here:2/",
-         false,
-         0},
+        {{{"https://x:1", "http://here:2"}}, "https://x:1", "https://x:1/", "http://here:2/", false, 0},
         {{}, "http://here:9", "http://here:9/", "http://here:9/", false, 1},
     };
     for (const auto& row : rows) {
@@ -96,8 +79,7 @@ TEST_CASE("no address for this host is an error that says why", "[daemon][listen
     CHECK_THAT(error({}, "http://a:1"), Catch::Contains("address already in use"));
 }
 
-TEST_CASE("probing binds for real: port 0, a taken port, a foreign address, no scheme",
-          "[daemon][listen]") {
+TEST_CASE("probing binds for real: port 0, a taken port, a foreign address, no scheme", "[daemon][listen]") {
     CHECK(probe_bind(at("http://127.0.0.1:0")));
     CHECK(probe_bind(at("http://:0")));
 

@@ -49,15 +49,9 @@ TEST_CASE("scalars: which combinations of type and value load", "[daemon][config
     const auto api = [](const std::string& v) {
         return sample_config(collections() + "  API: {MaxConcurrentRequests: " + v + "}\n");
     };
-    const auto trash = [](const std::string& v) {
-        return sample_config(collections(", BlobTrash: " + v));
-    };
-    const auto ttl = [](const std::string& v) {
-        return sample_config(collections(", BlobSigningTTL: " + v));
-    };
-    const auto key = [](const std::string& v) {
-        return sample_config("  Collections: {BlobSigningKey: " + v + "}\n");
-    };
+    const auto trash = [](const std::string& v) { return sample_config(collections(", BlobTrash: " + v)); };
+    const auto ttl = [](const std::string& v) { return sample_config(collections(", BlobSigningTTL: " + v)); };
+    const auto key = [](const std::string& v) { return sample_config("  Collections: {BlobSigningKey: " + v + "}\n"); };
     const row rows[] = {
         {api("010"), true, ""},
         {api("0x8"), true, ""},
@@ -83,8 +77,7 @@ TEST_CASE("scalars: which combinations of type and value load", "[daemon][config
         {ttl("\"\""), false, "expected a duration"},
         {ttl("1d"), false, "expected a duration"},
         {ttl("-1s"), false, "expected 0 or more"},
-        {key("12345678901234567890123456789012345678"), false,
-         "found a number; expected a text (put it in quotes)"},
+        {key("12345678901234567890123456789012345678"), false, "found a number; expected a text (put it in quotes)"},
         {key("\"12345678901234567890123456789012345678\""), true, ""},
         {key("0xabc"), false, "a text"},
         {key("1e5"), false, "a text"},
@@ -105,55 +98,44 @@ TEST_CASE("scalars: which combinations of type and value load", "[daemon][config
     CHECK(load(api("1e1")).cluster.api.requests_max == 10);
     CHECK(load(api("0")).cluster.api.requests_max == 0);
     CHECK_FALSE(load(trash("off")).cluster.collections.blob_trash);
-    CHECK(load(sample_config(
-                   collections() +
-                   "  Workbench: {IdleTimeout: 0s}\n  SystemLogs: {MaxRequestLogParamsSize: 7}\n"))
-              .warnings.size() ==
-          1);  // MaxConcurrentRequests below MaxKeepBlobBuffers, nothing else.
+    CHECK(load(sample_config(collections() +
+                             "  Workbench: {IdleTimeout: 0s}\n  SystemLogs: {MaxRequestLogParamsSize: 7}\n"))
+              .warnings.size() == 1);  // MaxConcurrentRequests below MaxKeepBlobBuffers, nothing else.
 }
 
 TEST_CASE("secrets never appear in messages", "[daemon][config]") {
-    CHECK_THAT(error_of(sample_config("  Collections: {BlobSigningKey: [s3cr3t]}\n")),
-               !Catch::Contains("s3cr3t"));
-    CHECK_THAT(error_of(sample_config("  Collections: {BlobSigningKey: s3cr3t-x}\n")),
-               !Catch::Contains("s3cr3t"));
-    CHECK_THAT(error_of(sample_config(collections() +
-                                      "  PostgreSQL: {Connection: {password: 7777777}}\n")),
+    CHECK_THAT(error_of(sample_config("  Collections: {BlobSigningKey: [s3cr3t]}\n")), !Catch::Contains("s3cr3t"));
+    CHECK_THAT(error_of(sample_config("  Collections: {BlobSigningKey: s3cr3t-x}\n")), !Catch::Contains("s3cr3t"));
+    CHECK_THAT(error_of(sample_config(collections() + "  PostgreSQL: {Connection: {password: 7777777}}\n")),
                !Catch::Contains("7777777") && Catch::Contains("in quotes"));
 }
 
 TEST_CASE("type errors in sections of other services abort too", "[daemon][config]") {
-    for (const auto* bad :
-         {"Login: {Google: {Enable: 1}}", "Mail: {EmailFrom: 5}",
-          "Containers: {MaxComputeVMs: many}", "Users: []", "InstanceTypes: {a: {RAM: lots}}",
-          "Users: {NewUserNotificationRecipients: 5}",
-          "Collections: {WebDAVCache: {DiskCacheSize: 101%}}", "API: {SendTimeout: 60}",
-          "Services: {Controller: {ExternalURL: \":x\"}}", "Workbench: {IdleTimeout: {a: 1}}"}) {
+    for (const auto* bad : {"Login: {Google: {Enable: 1}}", "Mail: {EmailFrom: 5}", "Containers: {MaxComputeVMs: many}",
+                            "Users: []", "InstanceTypes: {a: {RAM: lots}}", "Users: {NewUserNotificationRecipients: 5}",
+                            "Collections: {WebDAVCache: {DiskCacheSize: 101%}}", "API: {SendTimeout: 60}",
+                            "Services: {Controller: {ExternalURL: \":x\"}}", "Workbench: {IdleTimeout: {a: 1}}"}) {
         INFO(bad);
-        CHECK_THAT(
-            error_of(sample_config(std::string("  ") + bad + "\n" +
-                                   (std::string(bad).starts_with("Coll") ? "" : collections()))),
-            Catch::Contains("expected"));
+        CHECK_THAT(error_of(sample_config(std::string("  ") + bad + "\n" +
+                                          (std::string(bad).starts_with("Coll") ? "" : collections()))),
+                   Catch::Contains("expected"));
     }
-    for (const auto* good : {"Users: {NewUserNotificationRecipients: [a, b]}",
-                             "InstanceTypes: {a: {RAM: 4GiB, Price: 0.1, VCPUs: 2}}",
-                             "Containers: {CloudVMs: {DriverParameters: {Anything: [1]}}}",
-                             "Services: {Workbench2: {ExternalURL: https://w.example}}",
-                             "Login: {Test: {Users: {joe: {Email: x}}}}"}) {
+    for (const auto* good :
+         {"Users: {NewUserNotificationRecipients: [a, b]}", "InstanceTypes: {a: {RAM: 4GiB, Price: 0.1, VCPUs: 2}}",
+          "Containers: {CloudVMs: {DriverParameters: {Anything: [1]}}}",
+          "Services: {Workbench2: {ExternalURL: https://w.example}}", "Login: {Test: {Users: {joe: {Email: x}}}}"}) {
         INFO(good);
         const auto c = load(sample_config(collections() + "  " + good + "\n"));
         CHECK_FALSE(warned(c, "unknown"));
     }
-    const auto c =
-        parse_config(sample_config(collections() + "  SystemLogs: {LogLevel: {a: 1}}\n"));
+    const auto c = parse_config(sample_config(collections() + "  SystemLogs: {LogLevel: {a: 1}}\n"));
     CHECK_FALSE(c);
 }
 
 TEST_CASE("unknown keys warn, misspelt ones are dropped with a hint", "[daemon][config]") {
     auto c =
-        load(sample_config(collections() +
-                           "  API: {MaxFoo: 1, maxconcurrentrequests: 5}\n  Nonsense: {a: {b: 1}}\n"
-                           "  Services: {KeepStore: {InternalURLs: {\"http://a\": {}}}}\n"));
+        load(sample_config(collections() + "  API: {MaxFoo: 1, maxconcurrentrequests: 5}\n  Nonsense: {a: {b: 1}}\n"
+                                           "  Services: {KeepStore: {InternalURLs: {\"http://a\": {}}}}\n"));
     CHECK(warned(c, "deprecated or unknown config entry: Clusters.zzzzz.API.MaxFoo"));
     CHECK(warned(c,
                  "deprecated or unknown config entry: Clusters.zzzzz.API.maxconcurrentrequests "
@@ -164,8 +146,7 @@ TEST_CASE("unknown keys warn, misspelt ones are dropped with a hint", "[daemon][
     CHECK(c.cluster.api.requests_max == 64);
     CHECK(c.cluster.internal_urls.empty());
 
-    c = load(sample_config(
-        collections(), volume("Driver: S3, DriverParameters: {bucket: b, Region: r, IAMRole: x}")));
+    c = load(sample_config(collections(), volume("Driver: S3, DriverParameters: {bucket: b, Region: r, IAMRole: x}")));
     CHECK(warned(c, "DriverParameters.bucket (perhaps you meant Bucket?)"));
     CHECK(warned(c, "DriverParameters.IAMRole"));
     CHECK_THAT(std::get<driver_problem>(first_volume(c).parameters).text,
@@ -178,8 +159,7 @@ TEST_CASE("unknown keys warn, misspelt ones are dropped with a hint", "[daemon][
     CHECK(warned(c, "deprecated or unknown config entry: SourceSHA256"));
 }
 
-TEST_CASE("keys without a value keep their defaults, falsy values override them",
-          "[daemon][config]") {
+TEST_CASE("keys without a value keep their defaults, falsy values override them", "[daemon][config]") {
     auto c = load(sample_config(collections() + "  API:\n  TLS: {ACME: }\n",
                                 "  Volumes: {a: null, b: {" + directory + ", Replication: }}\n"));
     CHECK(c.cluster.api.blob_buffers_max == 128);
@@ -190,22 +170,19 @@ TEST_CASE("keys without a value keep their defaults, falsy values override them"
 }
 
 TEST_CASE("SAMPLE entries are documentation", "[daemon][config]") {
-    const auto c = load(
-        sample_config(collections(), "  Volumes: {SAMPLE: {Driver: 5}, b: {" + directory + "}}\n"));
+    const auto c = load(sample_config(collections(), "  Volumes: {SAMPLE: {Driver: 5}, b: {" + directory + "}}\n"));
     CHECK(c.cluster.volumes.size() == 1);
 }
 
 TEST_CASE("files without exactly one cluster are refused", "[daemon][config]") {
-    for (const auto* text : {"", "# only a comment\n", "Clusters:\n", "Clusters: {}",
-                             "Listen: :25107\n", "Clusters: {zzzzz: }"})
-        CHECK_THAT(error_of(text),
-                   Catch::StartsWith("/c.yml: ") || Catch::StartsWith("/c.yml:1: "));
+    for (const auto* text :
+         {"", "# only a comment\n", "Clusters:\n", "Clusters: {}", "Listen: :25107\n", "Clusters: {zzzzz: }"})
+        CHECK_THAT(error_of(text), Catch::StartsWith("/c.yml: ") || Catch::StartsWith("/c.yml:1: "));
     CHECK_THAT(error_of("Listen: x"), Catch::Contains("config does not define any clusters"));
     CHECK_THAT(error_of("Clusters: {aaaaa: {}, bbbbb: {}}"),
                Catch::Contains("multiple clusters configured, cannot choose"));
     for (const auto* id : {"zzzz", "zzzzzz", "ZZZZZ", "zz-zz"})
-        CHECK_THAT(error_of("Clusters: {" + std::string(id) + ": {}}"),
-                   Catch::Contains("expected five lower-case"));
+        CHECK_THAT(error_of("Clusters: {" + std::string(id) + ": {}}"), Catch::Contains("expected five lower-case"));
     CHECK_THAT(error_of("[1]"), Catch::Contains("found a list; expected a map"));
     CHECK_THAT(error_of("Clusters: 5"), Catch::Contains("found the number 5"));
     CHECK_THAT(error_of("a: [\n"), Catch::Contains("not valid YAML"));
@@ -230,7 +207,8 @@ TEST_CASE("PullHosts is a set of hosts and networks", "[daemon][config]") {
     CHECK(load(text("[InternalURLs, \"keep0.example:25107\"]")).cluster.keepstore.pull_hosts ==
           names{"InternalURLs", "keep0.example:25107"});
     for (const auto* wrong : {"[\"http://keep0.example\"]", "{\"10.0.0.0/64\": {}}", "[\"\"]"})
-        CHECK_THAT(error_of(text(wrong)), Catch::Contains("PullHosts") && Catch::Contains("expected a name, an address"));
+        CHECK_THAT(error_of(text(wrong)),
+                   Catch::Contains("PullHosts") && Catch::Contains("expected a name, an address"));
     CHECK_THAT(error_of(text("keep0.example")), Catch::Contains("PullHosts"));
 }
 
@@ -240,18 +218,14 @@ TEST_CASE("rules for tokens, keys and buffers", "[daemon][config]") {
     CHECK(warned(c, "SystemRootToken: secret token is not set"));
     CHECK(warned(c, "ManagementToken: secret token is not set"));
     CHECK(warned(c, "BlobSigningKey: secret token is not set"));
-    CHECK(warned(load(unsigned_cluster + ", SystemRootToken: short}}"),
-                 "SystemRootToken: token is too short"));
+    CHECK(warned(load(unsigned_cluster + ", SystemRootToken: short}}"), "SystemRootToken: token is too short"));
     CHECK_THAT(error_of(unsigned_cluster + ", ManagementToken: a/b}}"),
                Catch::Contains("Clusters.zzzzz.ManagementToken"));
-    CHECK_THAT(error_of("Clusters: {zzzzz: {}}"),
-               Catch::Contains("BlobSigningKey: missing while BlobSigning is true"));
+    CHECK_THAT(error_of("Clusters: {zzzzz: {}}"), Catch::Contains("BlobSigningKey: missing while BlobSigning is true"));
     for (const auto* n : {"0", "-1", "16777217"})
-        CHECK_THAT(
-            error_of(sample_config(collections() + "  API: {MaxKeepBlobBuffers: " + n + "}\n")),
-            Catch::Contains("MaxKeepBlobBuffers: found " + std::string(n)));
-    CHECK(warned(load(sample_config(collections() +
-                                    "  API: {MaxConcurrentRequests: 4, MaxKeepBlobBuffers: 5}\n")),
+        CHECK_THAT(error_of(sample_config(collections() + "  API: {MaxKeepBlobBuffers: " + n + "}\n")),
+                   Catch::Contains("MaxKeepBlobBuffers: found " + std::string(n)));
+    CHECK(warned(load(sample_config(collections() + "  API: {MaxConcurrentRequests: 4, MaxKeepBlobBuffers: 5}\n")),
                  "4 is less than MaxKeepBlobBuffers (5)"));
     CHECK(load(sample_config(collections(", BlobReplicateConcurrency: 0")))
               .cluster.collections.blob_replicate_concurrency == 1);
@@ -289,8 +263,7 @@ TEST_CASE("storage classes are all implicit or all explicit", "[daemon][config]"
 
     const std::string defined =
         "  StorageClasses: {default: {Default: true}, cold: {Priority: -2}, hot: {Priority: 9}}\n";
-    c = load(sample_config(collections() + defined,
-                           volume(directory + ", StorageClasses: {hot: true, cold: false}")));
+    c = load(sample_config(collections() + defined, volume(directory + ", StorageClasses: {hot: true, cold: false}")));
     const auto local = select_volumes(c.cluster, url());
     REQUIRE(local);
     CHECK(local->front().priority == 9);
@@ -298,8 +271,7 @@ TEST_CASE("storage classes are all implicit or all explicit", "[daemon][config]"
 
     CHECK_THAT(error_of(sample_config(collections() + defined, volume(directory))),
                Catch::Contains("volume has no StorageClasses listed"));
-    CHECK_THAT(error_of(sample_config(collections(),
-                                      volume(directory + ", StorageClasses: {default: true}"))),
+    CHECK_THAT(error_of(sample_config(collections(), volume(directory + ", StorageClasses: {default: true}"))),
                Catch::Contains("refers to storage class \"default\" that is not defined"));
     CHECK_THAT(error_of(sample_config(collections() + "  StorageClasses: {a: {Priority: 1}}\n",
                                       volume(directory + ", StorageClasses: {a: true}"))),
@@ -335,34 +307,30 @@ TEST_CASE("AccessViaHosts and ReadOnly decide what this service may do", "[daemo
         CHECK(local->front().allow_write == row.write);
         CHECK(local->front().allow_trash == row.trash);
     }
-    CHECK(select_volumes(load(sample_config(collections())).cluster, url()).error() ==
-          "no volumes configured");
-    CHECK_THAT(error_of(sample_config(
-                   collections(),
-                   volume(directory + ", AccessViaHosts: {\"h:x:1\": {}, \"127.0.0.1:1\": {}}"))),
+    CHECK(select_volumes(load(sample_config(collections())).cluster, url()).error() == "no volumes configured");
+    CHECK_THAT(error_of(sample_config(collections(),
+                                      volume(directory + ", AccessViaHosts: {\"h:x:1\": {}, \"127.0.0.1:1\": {}}"))),
                Catch::Contains("no URL"));
 }
 
 TEST_CASE("sanity warnings about services and volumes", "[daemon][config]") {
-    const auto c = load(sample_config(
-        collections() + "  Services: {Keepstore: {InternalURLs: {\"http://a:1\": {}, "
-                        "\"http://b:1\": {Rendezvous: x}}}}\n"
-                        "  Containers: {LocalKeepBlobBuffersPerVCPU: 1}\n",
-        volume(directory + ", AccessViaHosts: {\"http://a:1/\": {}, \"http://c:1\": {}}")));
+    const auto c =
+        load(sample_config(collections() + "  Services: {Keepstore: {InternalURLs: {\"http://a:1\": {}, "
+                                           "\"http://b:1\": {Rendezvous: x}}}}\n"
+                                           "  Containers: {LocalKeepBlobBuffersPerVCPU: 1}\n",
+                           volume(directory + ", AccessViaHosts: {\"http://a:1/\": {}, \"http://c:1\": {}}")));
     CHECK(warned(c, "the keepstore at http://b:1/ has no volume"));
     CHECK_FALSE(warned(c, "http://a:1/"));
     CHECK(warned(c, "AccessViaHosts: http://c:1/ is not listed"));
     CHECK(warned(c, "LocalKeepBlobBuffersPerVCPU is 1 but will not be used"));
     CHECK(warned(
-        load(sample_config(collections() + "  Containers: {LocalKeepBlobBuffersPerVCPU: 1}\n",
-                           volume(directory))),
+        load(sample_config(collections() + "  Containers: {LocalKeepBlobBuffersPerVCPU: 1}\n", volume(directory))),
         "has lower replication than DefaultReplication (1 < 2)"));
 }
 
 TEST_CASE("old environment variables fill gaps, with a warning", "[daemon][config]") {
-    const environment env{.api_token = "dddddddddddddddddddddddddddddddddddd",
-                          .api_host = "ctl:1",
-                          .api_host_insecure = "1"};
+    const environment env{
+        .api_token = "dddddddddddddddddddddddddddddddddddd", .api_host = "ctl:1", .api_host_insecure = "1"};
     auto c = load("Clusters: {zzzzz: {Collections: {BlobSigning: false}}}", env);
     CHECK(c.cluster.system_root_token == env.api_token);
     CHECK(c.cluster.controller_url.to_string() == "https://ctl:1/");
@@ -370,16 +338,13 @@ TEST_CASE("old environment variables fill gaps, with a warning", "[daemon][confi
     CHECK(warned(c, "ARVADOS_API_TOKEN"));
     CHECK(warned(c, "ARVADOS_API_HOST"));
 
-    c = load(
-        sample_config(collections() + "  Services: {Controller: {ExternalURL: \"https://x\"}}\n"),
-        env);
+    c = load(sample_config(collections() + "  Services: {Controller: {ExternalURL: \"https://x\"}}\n"), env);
     CHECK(c.cluster.system_root_token.starts_with("aaaa"));
     CHECK(c.cluster.controller_url.host == "x");
     CHECK(warned(c, "ARVADOS_API_TOKEN is present, but will not be used"));
     CHECK(warned(c, "ARVADOS_API_HOST is present, but will not be used"));
-    CHECK_THAT(
-        error_of("Clusters: {zzzzz: {Collections: {BlobSigning: false}}}", {.api_token = "a-b"}),
-        Catch::Contains("SystemRootToken") && !Catch::Contains("a-b"));
+    CHECK_THAT(error_of("Clusters: {zzzzz: {Collections: {BlobSigning: false}}}", {.api_token = "a-b"}),
+               Catch::Contains("SystemRootToken") && !Catch::Contains("a-b"));
 }
 
 TEST_CASE("our own section is typed and bounded", "[daemon][config]") {
@@ -400,9 +365,9 @@ TEST_CASE("our own section is typed and bounded", "[daemon][config]") {
     CHECK(k.listen_backlog == 5);
     CHECK(k.threads == 2);
     CHECK(k.empty_trash_start_delay == 7s);
-    for (const auto* bad : {"Version: 2", "HeaderTimeout: 0", "IdleTimeout: 1ms",
-                            "DrainTimeout: -1s", "MaxConnections: -1", "ListenBacklog: 0",
-                            "Threads: 5000", "MinTransferRate: -1", "MinTransferRate: fast"}) {
+    for (const auto* bad :
+         {"Version: 2", "HeaderTimeout: 0", "IdleTimeout: 1ms", "DrainTimeout: -1s", "MaxConnections: -1",
+          "ListenBacklog: 0", "Threads: 5000", "MinTransferRate: -1", "MinTransferRate: fast"}) {
         INFO(bad);
         CHECK_THAT(error_of(own(bad)), Catch::Contains("Clusters.zzzzz.Keepstore."));
     }
@@ -424,14 +389,12 @@ TEST_CASE("the source is named by path, digest and time", "[daemon][config]") {
     CHECK(standard->sha256 == file->sha256);
     CHECK(standard->sha256.size() == 64);
     CHECK(std::chrono::abs(std::chrono::system_clock::now() - standard->timestamp) < 60s);
-    CHECK(parse_config("Clusters: {zzzzz: {Collections: {BlobSigning: false}}}")->sha256 !=
-          file->sha256);
+    CHECK(parse_config("Clusters: {zzzzz: {Collections: {BlobSigning: false}}}")->sha256 != file->sha256);
 
     std::istringstream empty;
     CHECK_THAT(load_config("-", {}, empty).error(),
                Catch::Contains("standard input: config does not define any clusters"));
-    CHECK_THAT(load_config(path + ".no", {}, empty).error(),
-               Catch::Contains(path + ".no: No such file"));
+    CHECK_THAT(load_config(path + ".no", {}, empty).error(), Catch::Contains(path + ".no: No such file"));
     CHECK_THAT(load_config(dir.path(), {}, empty).error(), Catch::Contains("is a directory"));
 }
 
@@ -447,8 +410,7 @@ TEST_CASE("both examples load without complaints about keys", "[daemon][config]"
     }
 }
 
-TEST_CASE("the full example shows the defaults and names every key of our section",
-          "[daemon][config]") {
+TEST_CASE("the full example shows the defaults and names every key of our section", "[daemon][config]") {
     std::ifstream file(KEEPSTORE_CONF_DIR "/keepstore.full.yml");
     const std::string text((std::istreambuf_iterator<char>(file)), {});
     const auto shown = load(text).cluster;
@@ -459,8 +421,7 @@ TEST_CASE("the full example shows the defaults and names every key of our sectio
     CHECK(shown.api.request_timeout == plain.api.request_timeout);
     CHECK(shown.collections.blob_trash_lifetime == plain.collections.blob_trash_lifetime);
     CHECK(shown.collections.blob_signing_ttl == plain.collections.blob_signing_ttl);
-    CHECK(shown.collections.blob_trash_check_interval ==
-          plain.collections.blob_trash_check_interval);
+    CHECK(shown.collections.blob_trash_check_interval == plain.collections.blob_trash_check_interval);
     CHECK(shown.keepstore.min_transfer_rate == plain.keepstore.min_transfer_rate);
     CHECK(shown.keepstore.min_transfer_rate_period == plain.keepstore.min_transfer_rate_period);
     CHECK(shown.keepstore.header_timeout == plain.keepstore.header_timeout);

@@ -12,8 +12,7 @@
 namespace keepstore::test {
 
 /// `extra` is added at the level of the cluster's keys, indented by two spaces ("  API: {...}\n").
-inline std::string sample_config(const std::string& extra = {},
-                                 const std::string& volumes = "  Volumes: {}\n") {
+inline std::string sample_config(const std::string& extra = {}, const std::string& volumes = "  Volumes: {}\n") {
     return "Clusters:\n"
            " zzzzz:\n"
            "  SystemRootToken: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\n"
@@ -40,8 +39,7 @@ inline std::string error_of(const std::string& text, const cluster_config::envir
 }
 
 inline bool warned(const cluster_config::config& c, const std::string& part) {
-    return std::ranges::any_of(
-        c.warnings, [&](const std::string& w) { return w.find(part) != std::string::npos; });
+    return std::ranges::any_of(c.warnings, [&](const std::string& w) { return w.find(part) != std::string::npos; });
 }
 
 inline std::string volume(const std::string& inside, const std::string& more = {}) {

@@ -26,9 +26,8 @@ TEST_CASE("durations follow Go's grammar", "[daemon][scalars]") {
     CHECK(parse_duration("0.1s") == 100ms);
     CHECK(parse_duration("1s1s") == 2s);
     CHECK(parse_duration("-9223372036854775808ns") == std::chrono::nanoseconds::min());
-    for (const auto* bad :
-         {"", "1", "1d", "1w", "s", ".s", "-", "+", "1h 30m", " 1h", "1h ", "1H", "h1", "1e3s",
-          "--1s", "9223372036854775808ns", "2562048h", "99999999999999999999h", "0x1s"}) {
+    for (const auto* bad : {"", "1", "1d", "1w", "s", ".s", "-", "+", "1h 30m", " 1h", "1h ", "1H", "h1", "1e3s",
+                            "--1s", "9223372036854775808ns", "2562048h", "99999999999999999999h", "0x1s"}) {
         INFO(bad);
         CHECK_FALSE(parse_duration(bad));
     }
@@ -39,9 +38,9 @@ TEST_CASE("a formatted duration reads back as itself", "[daemon][scalars]") {
     CHECK(format_duration(5min) == "5m");
     CHECK(format_duration(100h + 10min) == "100h10m");
     CHECK(format_duration(-1s) == "-1s");
-    for (const auto d : {std::chrono::nanoseconds(1), std::chrono::nanoseconds(1234567890123),
-                         std::chrono::nanoseconds(-61s), std::chrono::nanoseconds::max(),
-                         std::chrono::nanoseconds::min()})
+    for (const auto d :
+         {std::chrono::nanoseconds(1), std::chrono::nanoseconds(1234567890123), std::chrono::nanoseconds(-61s),
+          std::chrono::nanoseconds::max(), std::chrono::nanoseconds::min()})
         CHECK(parse_duration(format_duration(d)) == d);
 }
 
@@ -55,8 +54,7 @@ TEST_CASE("byte sizes follow Arvados' grammar", "[daemon][scalars]") {
     CHECK(parse_byte_size("2EiB") == 2305843009213693952U);
     CHECK(parse_byte_size("12B") == 12U);
     CHECK(parse_byte_size("1.0001K") == 1000U);
-    for (const auto* bad :
-         {"", "4kb", "4mib", "4 Ki B", "K", "-1K", "8EiB", "1.2.3", "4KB4", "4 KBB", "1e"}) {
+    for (const auto* bad : {"", "4kb", "4mib", "4 Ki B", "K", "-1K", "8EiB", "1.2.3", "4KB4", "4 KBB", "1e"}) {
         INFO(bad);
         CHECK_FALSE(parse_byte_size(bad));
     }
@@ -81,8 +79,8 @@ TEST_CASE("URLs are compared part by part, with a path added", "[daemon][url]") 
     CHECK(parse("http://u:p@h:1/x?q#f").to_string() == "http://h:1/x?q#f");
     CHECK(parse("").host.empty());
     CHECK(parse("localhost:25107").opaque == "25107");
-    for (const auto* bad : {"127.0.0.1:25107", ":80", "http://h:port/", "http://[::1/",
-                            "http://a b/", "http://h/%zz", "http://h\x01/"}) {
+    for (const auto* bad :
+         {"127.0.0.1:25107", ":80", "http://h:port/", "http://[::1/", "http://a b/", "http://h/%zz", "http://h\x01/"}) {
         INFO(bad);
         CHECK_FALSE(parse_url(bad));
     }

@@ -106,8 +106,7 @@ TEST_CASE("keys that are no text get the name that JSON gives them", "[daemon][y
 }
 
 TEST_CASE("JSON is read as JSON", "[daemon][yaml]") {
-    const auto tree = parse_config_text(
-        "\n{\"a\":\"\\ud83d\\ude00\",\"b\":[1,2.5,true,null],\t\"c\":{\"<<\":{}}}");
+    const auto tree = parse_config_text("\n{\"a\":\"\\ud83d\\ude00\",\"b\":[1,2.5,true,null],\t\"c\":{\"<<\":{}}}");
     CHECK(tree.find("a")->text == "\xf0\x9f\x98\x80");
     REQUIRE(tree.find("b")->items.size() == 4);
     CHECK(tree.find("b")->items[0].integer == 1);
@@ -128,13 +127,10 @@ TEST_CASE("hostile documents are refused", "[daemon][yaml]") {
     CHECK_THROWS_WITH(parse_config_text(bombs), Catch::Contains("unreasonable size"));
     CHECK_THROWS_AS(parse_config_text("a: &a [*a]\n"), config_error);
     CHECK_THROWS_AS(parse_config_text("a: *nowhere\n"), config_error);
-    CHECK_THROWS_WITH(parse_config_text(std::string(1000, '[')),
-                      Catch::Contains("levels") || Catch::Contains("YAML"));
-    CHECK_THROWS_WITH(
-        parse_config_text("{\"a\":" + std::string(1000, '[') + std::string(1000, ']') + "}"),
-        Catch::Contains("levels"));
-    CHECK_THROWS_WITH(parse_config_text(std::string("a: b\x04\n")),
-                      Catch::Contains("control character"));
+    CHECK_THROWS_WITH(parse_config_text(std::string(1000, '[')), Catch::Contains("levels") || Catch::Contains("YAML"));
+    CHECK_THROWS_WITH(parse_config_text("{\"a\":" + std::string(1000, '[') + std::string(1000, ']') + "}"),
+                      Catch::Contains("levels"));
+    CHECK_THROWS_WITH(parse_config_text(std::string("a: b\x04\n")), Catch::Contains("control character"));
     CHECK_THROWS_WITH(parse_config_text("a: [1\nb: }\n"), Catch::StartsWith("line "));
     CHECK(parse_config_text("").type == kind::null);
     CHECK(parse_config_text("# nothing\n").type == kind::null);

@@ -1,6 +1,6 @@
-/// What every volume driver must do (volumes/volume.hpp; the rows of the Go daemon's volume_generic_test). A driver's test
-/// defines KEEPSTORE_VOLUME_MAKERS as a std::tuple of makers and includes this file. A maker is default-constructible and
-/// has
+/// What every volume driver must do (volumes/volume.hpp; the rows of the Go daemon's volume_generic_test). A driver's
+/// test defines KEEPSTORE_VOLUME_MAKERS as a std::tuple of makers and includes this file. A maker is
+/// default-constructible and has
 ///     volume& get();                                  an empty volume of its own, open until the maker is destroyed
 ///     void set_mtime(const md5_digest&, block_time);  changes the stored time of a block
 ///     static constexpr bool mtime_in_nanoseconds;     false: whole seconds
@@ -189,7 +189,8 @@ TEMPLATE_LIST_TEST_CASE("an error of the sink ends the index and is its result",
     CHECK(is_error(run(maker.get().index("", sink, soon())), errc::cancelled));
 }
 
-TEMPLATE_LIST_TEST_CASE("a new block is kept when it is to be trashed", "[volumes][contract]", KEEPSTORE_VOLUME_MAKERS) {
+TEMPLATE_LIST_TEST_CASE("a new block is kept when it is to be trashed", "[volumes][contract]",
+                        KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
     const auto name = random_name();

@@ -56,7 +56,9 @@ inline md5_digest random_name(std::string_view first_digits = "") {
 }
 
 /// What no call should need, even on a busy machine and under a sanitizer.
-inline deadline soon() { return deadline::in(std::chrono::seconds(40)); }
+inline deadline soon() {
+    return deadline::in(std::chrono::seconds(40));
+}
 
 inline awaitable<result<void>> write_block(volumes::volume& v, md5_digest name, const bytes& content,
                                            std::optional<std::uint64_t> size, std::size_t piece) {
@@ -83,7 +85,9 @@ inline awaitable<result<bytes>> read_block(volumes::volume& v, md5_digest name) 
     co_return bytes(into.bytes.begin(), into.bytes.begin() + static_cast<std::ptrdiff_t>(*n));
 }
 
-inline result<bytes> get(volumes::volume& v, const md5_digest& name) { return run(read_block(v, name)); }
+inline result<bytes> get(volumes::volume& v, const md5_digest& name) {
+    return run(read_block(v, name));
+}
 
 class collecting_sink final : public volumes::index_sink {
   public:
@@ -115,6 +119,8 @@ inline volumes::trash_options trash_at_once(std::chrono::nanoseconds lifetime = 
     return {.protect_for = std::chrono::nanoseconds::zero(), .lifetime = lifetime};
 }
 
-inline bool is_error(const auto& outcome, errc code) { return !outcome && outcome.error() == code; }
+inline bool is_error(const auto& outcome, errc code) {
+    return !outcome && outcome.error() == code;
+}
 
 }  // namespace keepstore::test

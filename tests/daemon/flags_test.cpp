@@ -64,8 +64,7 @@ TEST_CASE("help goes to stderr, the version to stdout, both exit with 0", "[daem
         CHECK(help.todo == command_line::action::leave);
         CHECK(help.exit_code == 0);
         CHECK(help.output.empty());
-        CHECK_THAT(help.errors,
-                   Catch::StartsWith("Usage: keepstore") && Catch::Contains("-config value"));
+        CHECK_THAT(help.errors, Catch::StartsWith("Usage: keepstore") && Catch::Contains("-config value"));
     }
     const auto version = parse({"-version"});
     CHECK(version.exit_code == 0);
@@ -78,8 +77,6 @@ TEST_CASE("an old keepstore.yml causes a warning, not a migration", "[daemon][fl
     const std::string file = dir.path() / "keepstore.yml";
     CHECK(daemon::legacy_file_warning(parse({"-legacy-keepstore-config", file})).empty());
     std::ofstream(file) << "Listen: :25107\n";
-    CHECK_THAT(daemon::legacy_file_warning(parse({"-legacy-keepstore-config", file})),
-               Catch::StartsWith(file + ":"));
-    CHECK(daemon::legacy_file_warning(parse({"-legacy-keepstore-config", file, "-skip-legacy"}))
-              .empty());
+    CHECK_THAT(daemon::legacy_file_warning(parse({"-legacy-keepstore-config", file})), Catch::StartsWith(file + ":"));
+    CHECK(daemon::legacy_file_warning(parse({"-legacy-keepstore-config", file, "-skip-legacy"})).empty());
 }

@@ -1,7 +1,7 @@
 #include "daemon/probe_command.hpp"
+#include "tests/cluster_config/sample_config.hpp"
 #include "volumes/probe_report.hpp"
 #include "volumes/probe_targets.hpp"
-#include "tests/cluster_config/sample_config.hpp"
 #include "volumes/s3/access.hpp"
 
 #include <catch2/catch.hpp>
@@ -26,8 +26,9 @@ std::string refused(std::vector<std::string> arguments) {
     return got ? "accepted" : got.error();
 }
 
-const std::string hosts = "  Services: {Keepstore: {InternalURLs: {\"http://keep0.example:25107\": {}, "
-                          "\"http://keep1.example:25107\": {}}}}\n";
+const std::string hosts =
+    "  Services: {Keepstore: {InternalURLs: {\"http://keep0.example:25107\": {}, "
+    "\"http://keep1.example:25107\": {}}}}\n";
 
 std::string s3_volume(const std::string& uuid, const std::string& bucket, const std::string& more = {}) {
     return "   " + uuid + ": {Driver: S3, DriverParameters: {Endpoint: \"https://s3.example\", Bucket: " + bucket +
@@ -35,12 +36,13 @@ std::string s3_volume(const std::string& uuid, const std::string& bucket, const 
 }
 
 cluster_config::config three_buckets() {
-    return test::load(test::sample_config(
-        test::collections() + hosts,
-        "  Volumes:\n" + s3_volume("zzzzz-nyw5e-000000000000000", "everywhere") +
-            s3_volume("zzzzz-nyw5e-000000000000001", "other", ", AccessViaHosts: {\"http://keep1.example:25107\": {}}") +
-            s3_volume("zzzzz-nyw5e-000000000000002", "read", ", ReadOnly: true, Unknown: 1") +
-            "   zzzzz-nyw5e-000000000000003: {Driver: Directory, DriverParameters: {Root: /v}}\n"));
+    return test::load(
+        test::sample_config(test::collections() + hosts,
+                            "  Volumes:\n" + s3_volume("zzzzz-nyw5e-000000000000000", "everywhere") +
+                                s3_volume("zzzzz-nyw5e-000000000000001", "other",
+                                          ", AccessViaHosts: {\"http://keep1.example:25107\": {}}") +
+                                s3_volume("zzzzz-nyw5e-000000000000002", "read", ", ReadOnly: true, Unknown: 1") +
+                                "   zzzzz-nyw5e-000000000000003: {Driver: Directory, DriverParameters: {Root: /v}}\n"));
 }
 
 const cluster_config::url keep0 = *cluster_config::parse_url("http://keep0.example:25107");
@@ -83,7 +85,8 @@ TEST_CASE("the probe tries the volumes that this host would mount, or those that
     };
     using list = std::vector<std::string>;
     CHECK(buckets({keep0}, {}) == list{"everywhere", "read"});
-    CHECK(buckets({*cluster_config::parse_url("http://keep1.example:25107")}, {}) == list{"everywhere", "other", "read"});
+    CHECK(buckets({*cluster_config::parse_url("http://keep1.example:25107")}, {}) ==
+          list{"everywhere", "other", "read"});
     CHECK(buckets({keep0}, {"zzzzz-nyw5e-000000000000001"}) == list{"other"});
     CHECK(buckets({}, {"zzzzz-nyw5e-000000000000000"}) == list{"everywhere"});
     CHECK_THAT(buckets({}, {}).front(), Catch::Contains("name volumes with -volume") &&
@@ -108,17 +111,20 @@ TEST_CASE("the probe makes its client of the configuration as the daemon does", 
     CHECK(access->client.path_style);
     CHECK(access->client.connect_timeout == std::chrono::seconds(7));
     CHECK_FALSE(access->client.tls_insecure);
-    const auto named = volumes::choose_probe_targets(conf, {}, std::vector<std::string>{"zzzzz-nyw5e-000000000000001"}).value();
+    const auto named =
+        volumes::choose_probe_targets(conf, {}, std::vector<std::string>{"zzzzz-nyw5e-000000000000001"}).value();
     REQUIRE(named.front().notes.size() == 1);
     CHECK_THAT(named.front().notes[0], Catch::Contains("does not mount"));
 }
 
 TEST_CASE("a service is this host's by its address, whoever has its port", "[daemon][probe]") {
     const auto conf = test::load(test::sample_config(
-        test::collections() + "  Services: {Keepstore: {InternalURLs: {\"http://here:25107\": {}, \"http://away:25107\": {}, "
-                              "\"http://name:25107\": {ListenURL: \"http://[::1]:9999\"}}}}\n"));
+        test::collections() +
+        "  Services: {Keepstore: {InternalURLs: {\"http://here:25107\": {}, \"http://away:25107\": {}, "
+        "\"http://name:25107\": {ListenURL: \"http://[::1]:9999\"}}}}\n"));
     std::vector<std::string> tried;
-    const cluster_config::bind_probe bind = [&](const cluster_config::url& u) -> std::expected<boost::asio::ip::tcp::endpoint, cluster_config::bind_error> {
+    const cluster_config::bind_probe bind =
+        [&](const cluster_config::url& u) -> std::expected<boost::asio::ip::tcp::endpoint, cluster_config::bind_error> {
         tried.push_back(u.host);
         if (u.host == "away:0") return std::unexpected(cluster_config::bind_error{"cannot assign", true});
         return boost::asio::ip::tcp::endpoint();
@@ -162,7 +168,8 @@ TEST_CASE("the probe's report says which volumes can be used, and nothing secret
     for (const auto& output : {text, volumes::probe_summary(all), volumes::probe_heading(all[0].target)}) {
         CHECK_THAT(output, !Catch::Contains("the-secret") && !Catch::Contains("key-id"));
     }
-    CHECK(nlohmann::json::parse(volumes::probe_json("no file")) == nlohmann::json({{"ok", false}, {"error", "no file"}}));
+    CHECK(nlohmann::json::parse(volumes::probe_json("no file")) ==
+          nlohmann::json({{"ok", false}, {"error", "no file"}}));
 
     all[0].ended = false;
     CHECK_FALSE(all[0].good());

@@ -42,9 +42,7 @@ T run_on(asio::io_context& context, awaitable<T> work) {
 // Bytes that tell when the last share is gone.
 class counted_buffer final : public buffer_owner {
   public:
-    counted_buffer(bytes b, std::atomic<int>& alive) : content(std::move(b)), alive_(alive) {
-        ++alive_;
-    }
+    counted_buffer(bytes b, std::atomic<int>& alive) : content(std::move(b)), alive_(alive) { ++alive_; }
     const bytes content;
 
   private:
@@ -108,15 +106,13 @@ struct hashed {
     std::vector<md5_state> waypoints;
 };
 
-awaitable<hashed> hash_in_pieces(engine& e, const bytes& data, std::size_t piece_max,
-                                 std::uint64_t seed, md5_stream::options options) {
+awaitable<hashed> hash_in_pieces(engine& e, const bytes& data, std::size_t piece_max, std::uint64_t seed,
+                                 md5_stream::options options) {
     std::mt19937_64 random(seed);
     md5_stream stream(e, options);
     for (std::size_t at = 0; at < data.size();) {
-        const std::size_t size =
-            std::min(data.size() - at, 1 + test::random_below(random, piece_max));
-        const auto updated =
-            co_await stream.update(copy_to_heap_slice(std::span(data).subspan(at, size)));
+        const std::size_t size = std::min(data.size() - at, 1 + test::random_below(random, piece_max));
+        const auto updated = co_await stream.update(copy_to_heap_slice(std::span(data).subspan(at, size)));
         if (!updated) throw std::runtime_error("update failed");
         at += size;
         if (random() % 16 == 0) {
@@ -147,8 +143,7 @@ TEST_CASE("a lone stream is right for any split, with every kernel", "[digest][e
         std::uint64_t total = 0;
         for (const std::size_t piece_max : {1UL, 100UL, 40'000UL, 300'000UL}) {
             const bytes data = test::random_bytes(random, std::min(piece_max * 300, 3'000'000UL));
-            const auto got = run_on(
-                context, hash_in_pieces(e, data, piece_max, random(), {.queue_bytes = 200'000}));
+            const auto got = run_on(context, hash_in_pieces(e, data, piece_max, random(), {.queue_bytes = 200'000}));
             CHECK(got.digest == test::evp_md5(data));
             total += data.size();
         }
@@ -157,14 +152,14 @@ TEST_CASE("a lone stream is right for any split, with every kernel", "[digest][e
     }
 }
 
-awaitable<void> hash_many(engine& e, const std::vector<bytes>& data, std::size_t which,
-                          std::uint64_t seed, std::atomic<int>& wrong) {
+awaitable<void> hash_many(engine& e, const std::vector<bytes>& data, std::size_t which, std::uint64_t seed,
+                          std::atomic<int>& wrong) {
     std::mt19937_64 random(seed);
     constexpr std::size_t stride = 64 * KiB;
     const bytes& mine = data[which];
-    const auto got = co_await hash_in_pieces(
-        e, mine, 1 + test::random_below(random, 200'000), random(),
-        {.queue_bytes = test::random_below(random, 400'000), .waypoint_stride = stride});
+    const auto got =
+        co_await hash_in_pieces(e, mine, 1 + test::random_below(random, 200'000), random(),
+                                {.queue_bytes = test::random_below(random, 400'000), .waypoint_stride = stride});
     if (got.digest != test::evp_md5(mine)) ++wrong;
     if (got.waypoints.size() != mine.size() / stride) ++wrong;
     md5_state state;
@@ -174,13 +169,11 @@ awaitable<void> hash_many(engine& e, const std::vector<bytes>& data, std::size_t
     }
 }
 
-TEST_CASE("many streams on several contexts get the right digests and waypoints",
-          "[digest][engine]") {
+TEST_CASE("many streams on several contexts get the right digests and waypoints", "[digest][engine]") {
     INFO("seed " << test::seed());
     std::mt19937_64 random(test::seed());
     std::vector<bytes> data;
-    for (int i = 0; i < 60; ++i)
-        data.push_back(test::random_bytes(random, test::random_below(random, 700'000)));
+    for (int i = 0; i < 60; ++i) data.push_back(test::random_bytes(random, test::random_below(random, 700'000)));
     data[0].resize(64 * KiB * 4);
     for (const auto& kernel : md5_kernels()) {
         CAPTURE(kernel.name);
@@ -191,9 +184,8 @@ TEST_CASE("many streams on several contexts get the right digests and waypoints"
         for (std::size_t c = 0; c < 3; ++c) {
             contexts.push_back(std::make_unique<asio::io_context>(1));
             for (std::size_t i = c; i < data.size(); i += 3) {
-                asio::co_spawn(
-                    *contexts[c], hash_many(e, data, i, random(), wrong),
-                    [&](std::exception_ptr thrown) { (thrown ? wrong : finished) += 1; });
+                asio::co_spawn(*contexts[c], hash_many(e, data, i, random(), wrong),
+                               [&](std::exception_ptr thrown) { (thrown ? wrong : finished) += 1; });
             }
         }
         std::vector<std::jthread> threads;
@@ -277,15 +269,13 @@ TEST_CASE("a drained stream shows its state, from which another continues", "[di
     static_assert(cut % 64 == 0);
     asio::io_context context(1);
     engine e(1);
-    const auto state =
-        run_on(context, state_after(e, copy_to_heap_slice(std::span(data).first(cut))));
+    const auto state = run_on(context, state_after(e, copy_to_heap_slice(std::span(data).first(cut))));
     md5 rest(state, cut);
     rest.update(std::span(data).subspan(cut));
     CHECK(rest.finish() == test::evp_md5(data));
 }
 
-awaitable<bool> update_suspends(engine& e, std::size_t size, std::size_t queue_bytes,
-                                bool& returned) {
+awaitable<bool> update_suspends(engine& e, std::size_t size, std::size_t queue_bytes, bool& returned) {
     md5_stream stream(e, {.queue_bytes = queue_bytes});
     const auto updated = co_await stream.update(make_heap_slice(size).freeze(size));
     returned = true;
@@ -327,8 +317,7 @@ awaitable<errc> update_until_cancelled(engine& e, int count, std::atomic<int>& a
     co_return updated ? errc::io_error : updated.error().code;
 }
 
-TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pieces back",
-          "[digest][engine]") {
+TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pieces back", "[digest][engine]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     test_gate.close();
@@ -336,8 +325,7 @@ TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pi
     asio::cancellation_signal cancel;
     std::optional<errc> ended;
     asio::co_spawn(context, update_until_cancelled(e, 5, alive),
-                   asio::bind_cancellation_slot(
-                       cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
+                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
     context.poll();
     test_gate.await_arrival();
     CHECK(alive == 6);
@@ -360,8 +348,7 @@ TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pi
 awaitable<errc> compress_until_cancelled(engine& e, std::size_t count, std::atomic<int>& alive) {
     co_await asio::this_coro::throw_if_cancelled(false);
     std::vector<md5_segment> segments;
-    for (std::size_t i = 0; i < count; ++i)
-        segments.push_back({{}, counted_slice(64 * KiB * 2, alive)});
+    for (std::size_t i = 0; i < count; ++i) segments.push_back({{}, counted_slice(64 * KiB * 2, alive)});
     const auto done = co_await e.compress_all(segments);
     for (const auto& segment : segments) {
         if (segment.state != md5_state()) co_return errc::io_error;
@@ -377,8 +364,7 @@ TEST_CASE("a cancelled batch of segments drops those that wait", "[digest][engin
     asio::cancellation_signal cancel;
     std::optional<errc> ended;
     asio::co_spawn(context, compress_until_cancelled(e, 10, alive),
-                   asio::bind_cancellation_slot(
-                       cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
+                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
     context.poll();
     test_gate.await_arrival();
     CHECK(alive == 10);
@@ -394,8 +380,7 @@ TEST_CASE("a cancelled batch of segments drops those that wait", "[digest][engin
     CHECK(alive == 0);
 }
 
-awaitable<bool> cancelled_drain_then_finish(engine& e, const bytes& data,
-                                            std::atomic<bool>& cancelled) {
+awaitable<bool> cancelled_drain_then_finish(engine& e, const bytes& data, std::atomic<bool>& cancelled) {
     co_await asio::this_coro::throw_if_cancelled(false);
     md5_stream stream(e, {});
     const auto updated = co_await stream.update(copy_to_heap_slice(data));
@@ -415,9 +400,8 @@ TEST_CASE("a stream can be finished after a cancelled drain", "[digest][engine]"
     std::atomic<bool> cancelled = false;
     bool good = false;
     asio::cancellation_signal cancel;
-    asio::co_spawn(
-        context, cancelled_drain_then_finish(e, data, cancelled),
-        asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, bool g) { good = g; }));
+    asio::co_spawn(context, cancelled_drain_then_finish(e, data, cancelled),
+                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, bool g) { good = g; }));
     context.poll();
     test_gate.await_arrival();
     cancel.emit(asio::cancellation_type::terminal);
@@ -433,8 +417,7 @@ awaitable<void> hash_one(engine& e, std::size_t size, std::atomic<int>& good) {
     if (got.digest == test::evp_md5(data)) ++good;
 }
 
-TEST_CASE("streams beyond the lanes of one worker wake the next; fewer do not",
-          "[digest][engine]") {
+TEST_CASE("streams beyond the lanes of one worker wake the next; fewer do not", "[digest][engine]") {
     for (const int streams : {4, 5}) {
         CAPTURE(streams);
         asio::io_context context(1);
@@ -534,7 +517,10 @@ TEST_CASE("a patient stream waits until it is asked for", "[digest][engine][pati
     engine e(1, gated_kernel);
     await_sleep(e);
     patient_streams streams(e);
-    run_on(context, [](patient_streams& s) -> awaitable<int> { co_await s.add(); co_return 0; }(streams));
+    run_on(context, [](patient_streams& s) -> awaitable<int> {
+        co_await s.add();
+        co_return 0;
+    }(streams));
     CHECK(e.snapshot().workers_asleep == 1);
     CHECK(e.snapshot().wakeups_total == 0);
     CHECK(run_on(context, streams.ends_right(0)));
@@ -546,7 +532,10 @@ TEST_CASE("patient streams for half of the lanes begin by themselves", "[digest]
     engine e(1, gated_kernel);
     await_sleep(e);
     patient_streams streams(e);
-    const auto add = [](patient_streams& s) -> awaitable<int> { co_await s.add(); co_return 0; };
+    const auto add = [](patient_streams& s) -> awaitable<int> {
+        co_await s.add();
+        co_return 0;
+    };
     for (std::size_t i = 0; i < gated_kernel.lanes / 2; ++i) run_on(context, add(streams));
     CHECK(e.snapshot().wakeups_total == 1);
     // The shorter one ends, and what is left of the other waits again.
@@ -562,7 +551,10 @@ TEST_CASE("a patient stream goes along with one that is not", "[digest][engine][
     engine e(1, gated_kernel);
     await_sleep(e);
     patient_streams streams(e);
-    run_on(context, [](patient_streams& s) -> awaitable<int> { co_await s.add(); co_return 0; }(streams));
+    run_on(context, [](patient_streams& s) -> awaitable<int> {
+        co_await s.add();
+        co_return 0;
+    }(streams));
     CHECK(run_on(context, hash_at_once(e, bytes(150'000, std::byte{7}))) == md5_of(bytes(150'000, std::byte{7})));
     await_sleep(e);
     // The whole of it, but for what is less than an MD5 block.
@@ -592,7 +584,9 @@ TEST_CASE("the only stream that would be patient again does not wait", "[digest]
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
-    { const md5_stream gone(e, {.patient_again = true}); }
+    {
+        const md5_stream gone(e, {.patient_again = true});
+    }
     const bytes data(200'000, std::byte{5});
     md5_stream first(e, {.queue_bytes = 1'000'000, .patient_again = true});
     md5_stream stream(std::move(first));  // Still one.
@@ -665,8 +659,8 @@ TEST_CASE("an update that suspends ends the patience", "[digest][engine][patienc
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
-    const auto got = run_on(context, hash_in_pieces(e, bytes(300'000, std::byte{3}), 300'000, 1,
-                                                    {.queue_bytes = 1, .patient = true}));
+    const auto got = run_on(
+        context, hash_in_pieces(e, bytes(300'000, std::byte{3}), 300'000, 1, {.queue_bytes = 1, .patient = true}));
     CHECK(got.digest == test::evp_md5(bytes(300'000, std::byte{3})));
 }
 

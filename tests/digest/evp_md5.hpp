@@ -15,8 +15,7 @@ namespace keepstore::test {
 inline md5_digest evp_md5(std::span<const std::byte> bytes) {
     md5_digest digest;
     unsigned size = 0;
-    if (EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), &size, EVP_md5(), nullptr) !=
-        1) {
+    if (EVP_Digest(bytes.data(), bytes.size(), digest.bytes.data(), &size, EVP_md5(), nullptr) != 1) {
         throw std::runtime_error("EVP_Digest");
     }
     return digest;

@@ -16,8 +16,7 @@ using bytes = std::vector<std::byte>;
 
 // Hashes whole messages of any lengths through the kernel as the engine does: the common run of all
 // lanes that still have blocks, again and again; lanes that are through are empty.
-std::vector<md5_digest> hash_all(const md5_kernel& kernel,
-                                 std::span<const std::span<const std::byte>> messages) {
+std::vector<md5_digest> hash_all(const md5_kernel& kernel, std::span<const std::span<const std::byte>> messages) {
     std::vector<md5_state> states(messages.size());
     std::vector<std::size_t> at(messages.size());
     for (;;) {
@@ -160,14 +159,12 @@ TEST_CASE("every kernel agrees with EVP over a long random sweep", "[digest][lan
             std::vector<bytes> data;
             std::vector<std::span<const std::byte>> messages;
             for (std::size_t i = 0; i < lanes; ++i) {
-                data.push_back(
-                    test::random_bytes(random, test::random_below(random, size_max + 1)));
+                data.push_back(test::random_bytes(random, test::random_below(random, size_max + 1)));
                 hashed += data.back().size() + 1;
             }
             for (const auto& d : data) messages.emplace_back(d);
             const auto digests = hash_all(kernel, messages);
-            for (std::size_t i = 0; i < lanes; ++i)
-                REQUIRE(digests[i] == test::evp_md5(messages[i]));
+            for (std::size_t i = 0; i < lanes; ++i) REQUIRE(digests[i] == test::evp_md5(messages[i]));
         }
     }
 }

@@ -18,17 +18,15 @@ std::vector<md5_state> random_states(std::mt19937_64& random, std::size_t count)
 }
 
 waypoints some(std::mt19937_64& random, std::size_t length) {
-    return waypoints::make(length, waypoints::stride_for(length), random_states(random, 64))
-        .value();
+    return waypoints::make(length, waypoints::stride_for(length), random_states(random, 64)).value();
 }
 
 // Encodes by the table in the header, independently of encode(), with a right checksum.
-std::vector<std::byte> by_hand(unsigned version, unsigned stride_log2, unsigned count,
-                               std::uint32_t length, std::size_t states) {
+std::vector<std::byte> by_hand(unsigned version, unsigned stride_log2, unsigned count, std::uint32_t length,
+                               std::size_t states) {
     std::vector<std::byte> out;
     const auto put = [&out](std::uint32_t value, int size) {
-        for (int i = 0; i < size; ++i)
-            out.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xff));
+        for (int i = 0; i < size; ++i) out.push_back(static_cast<std::byte>((value >> (8 * i)) & 0xff));
     };
     put(version, 1);
     put(stride_log2, 1);
@@ -42,8 +40,7 @@ std::vector<std::byte> by_hand(unsigned version, unsigned stride_log2, unsigned 
     return out;
 }
 
-TEST_CASE("the stride is the smallest power of two that gives at most 64 segments",
-          "[digest][waypoints]") {
+TEST_CASE("the stride is the smallest power of two that gives at most 64 segments", "[digest][waypoints]") {
     CHECK(waypoints::stride_for(0) == 64 * KiB);
     CHECK(waypoints::stride_for(1) == 64 * KiB);
     CHECK(waypoints::stride_for(4 * MiB) == 64 * KiB);
@@ -54,8 +51,8 @@ TEST_CASE("the stride is the smallest power of two that gives at most 64 segment
 
 TEST_CASE("segments cover the block exactly", "[digest][waypoints]") {
     std::mt19937_64 random(test::seed());
-    for (const std::size_t length : {std::size_t{0}, std::size_t{1}, 64 * KiB, 64 * KiB + 1,
-                                     4 * MiB, 5 * MiB + 17, 64 * MiB - 1, 64 * MiB}) {
+    for (const std::size_t length :
+         {std::size_t{0}, std::size_t{1}, 64 * KiB, 64 * KiB + 1, 4 * MiB, 5 * MiB + 17, 64 * MiB - 1, 64 * MiB}) {
         CAPTURE(length);
         const waypoints w = some(random, length);
         std::size_t sum = 0;
@@ -145,8 +142,7 @@ TEST_CASE("decode refuses truncated, extended and foreign input", "[digest][wayp
     }
 }
 
-TEST_CASE("decode refuses fields that disagree although the checksum is right",
-          "[digest][waypoints]") {
+TEST_CASE("decode refuses fields that disagree although the checksum is right", "[digest][waypoints]") {
     const auto good = [](std::span<const std::byte> bytes, std::size_t length) {
         return waypoints::decode(bytes, length, block_name).has_value();
     };
@@ -170,7 +166,8 @@ TEST_CASE("decode refuses fields that disagree although the checksum is right",
 
 TEST_CASE("waypoints are taken from states at a finer stride", "[digest][waypoints]") {
     std::mt19937_64 random(5);
-    for (const std::size_t length : {std::size_t{0}, std::size_t{1}, 64 * KiB, 300 * KiB, 4 * MiB + 1, 33 * MiB, 64 * MiB}) {
+    for (const std::size_t length :
+         {std::size_t{0}, std::size_t{1}, 64 * KiB, 300 * KiB, 4 * MiB + 1, 33 * MiB, 64 * MiB}) {
         CAPTURE(length);
         const auto fine = random_states(random, length / (64 * KiB));
         const std::size_t stride = waypoints::stride_for(length);

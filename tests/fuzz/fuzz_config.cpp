@@ -18,7 +18,8 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     if (cluster.id.size() != 5 || cluster.api.blob_buffers_max < 1) std::abort();
     if (cluster.collections.blob_signing && cluster.collections.blob_signing_key.empty()) std::abort();
     if (std::ranges::any_of(loaded->warnings, [](const auto& line) { return line.empty(); })) std::abort();
-    const cluster_config::url service = cluster.internal_urls.empty() ? cluster_config::url() : cluster.internal_urls.begin()->first;
+    const cluster_config::url service =
+        cluster.internal_urls.empty() ? cluster_config::url() : cluster.internal_urls.begin()->first;
     const auto volumes = cluster_config::select_volumes(cluster, service);
     if (volumes ? volumes->empty() : volumes.error().empty()) std::abort();
     return 0;

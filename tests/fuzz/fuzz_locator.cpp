@@ -1,6 +1,6 @@
 /// Any bytes: a locator that is accepted keeps its text, and its bare form names the same block.
-#include "protocol/locator.hpp"
 #include "base/limits.hpp"
+#include "protocol/locator.hpp"
 
 #include <cstdlib>
 #include <string_view>

@@ -13,7 +13,8 @@ using namespace keepstore;
 namespace {
 
 std::string written(const byte_range_spec& spec) {
-    return "bytes=" + (spec.first ? std::to_string(*spec.first) : "") + "-" + (spec.last ? std::to_string(*spec.last) : "");
+    return "bytes=" + (spec.first ? std::to_string(*spec.first) : "") + "-" +
+           (spec.last ? std::to_string(*spec.last) : "");
 }
 
 void check_within(const byte_range_spec& spec, std::uint64_t size) {

@@ -1,5 +1,5 @@
-/// Any bytes as the head of a response, and its Location as one: nothing is read outside the text, and what was accepted
-/// leaves no doubt about the body.
+/// Any bytes as the head of a response, and its Location as one: nothing is read outside the text, and what was
+/// accepted leaves no doubt about the body.
 #include "net/client/response_head.hpp"
 #include "net/http/text.hpp"
 
@@ -24,13 +24,15 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
         if (!whole || head.status < 100 || head.status > 999) std::abort();
         if (head.chunked && head.content_length) std::abort();
         for (const auto& h : head.headers) {
-            if (h.value.data() < text.data() || h.value.data() + h.value.size() > text.data() + text.size()) std::abort();
+            if (h.value.data() < text.data() || h.value.data() + h.value.size() > text.data() + text.size())
+                std::abort();
             if (!net::is_token(h.name) || !net::is_header_value(h.value)) std::abort();
         }
     }
     const net::url base{{true, "a", 443}, "/dir/file"};
     if (const auto to = net::resolve_location(base, all)) {
-        if (to->to.host.empty() || to->to.port == 0 || !net::is_target(to->target) || to->target.front() != '/') std::abort();
+        if (to->to.host.empty() || to->to.port == 0 || !net::is_target(to->target) || to->target.front() != '/')
+            std::abort();
         const auto again = net::parse_url(net::to_string(to->to) + to->target);
         if (!again || again->to != to->to || again->target != to->target) std::abort();
     }

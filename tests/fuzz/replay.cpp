@@ -1,6 +1,7 @@
-/// Runs a fuzz target without libFuzzer: all files of the given folders, then random mutations of them for a fixed number
-/// of rounds or seconds. Finds less than coverage does, and runs with every compiler and preset. The seed is printed, and
-/// KEEPSTORE_TEST_SEED repeats it; the input at fault is left in a file beside the program's working directory.
+/// Runs a fuzz target without libFuzzer: all files of the given folders, then random mutations of them for a fixed
+/// number of rounds or seconds. Finds less than coverage does, and runs with every compiler and preset. The seed is
+/// printed, and KEEPSTORE_TEST_SEED repeats it; the input at fault is left in a file beside the program's working
+/// directory.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -53,8 +54,8 @@ std::size_t below(generator& random, std::size_t limit) {
 // One small change: the ones that parsers tend to get wrong.
 void mutate(std::string& text, const std::vector<std::string>& seeds, generator& random) {
     static constexpr std::array<std::string_view, 16> pieces{
-        "+", "\r\n", "\n", "0", "-1", "99999999999999999999", "\xff", std::string_view("\0", 1),
-        ":", " ", "[", "{", "\"", "@", "\xf0\x9f\x98\x80", "\t"};
+        "+", "\r\n", "\n", "0",  "-1", "99999999999999999999", "\xff", std::string_view("\0", 1), ":",
+        " ", "[",    "{",  "\"", "@",  "\xf0\x9f\x98\x80",     "\t"};
     const std::size_t at = below(random, text.size() + 1);
     const std::size_t length = text.empty() ? 0 : below(random, std::min<std::size_t>(text.size(), 64)) + 1;
     switch (below(random, 6)) {
@@ -64,9 +65,15 @@ void mutate(std::string& text, const std::vector<std::string>& seeds, generator&
         case 1:
             if (at < text.size()) text[at] = static_cast<char>(text[at] ^ (1 << below(random, 8)));
             break;
-        case 2: text.insert(at, pieces[below(random, pieces.size())]); break;
-        case 3: text.erase(at, length); break;
-        case 4: text.insert(at, std::string(text.substr(at, length))); break;
+        case 2:
+            text.insert(at, pieces[below(random, pieces.size())]);
+            break;
+        case 3:
+            text.erase(at, length);
+            break;
+        case 4:
+            text.insert(at, std::string(text.substr(at, length)));
+            break;
         default: {
             const std::string& other = seeds[below(random, seeds.size())];
             const std::size_t from = below(random, other.size() + 1);

@@ -18,7 +18,9 @@ namespace {
 
 constexpr std::size_t chunk = limits::chunk_size_bytes;
 
-awaitable<result<mutable_slice>> take(buffer_pool& pool) { co_return co_await pool.acquire(); }
+awaitable<result<mutable_slice>> take(buffer_pool& pool) {
+    co_return co_await pool.acquire();
+}
 
 }  // namespace
 
@@ -40,7 +42,9 @@ TEST_CASE("the pool hands out its budget and no more", "[pool]") {
 TEST_CASE("nothing is allocated before it is asked for, and what was allocated is kept", "[pool]") {
     buffer_pool pool(GiB);
     CHECK(pool.snapshot().allocated_bytes == 0);
-    { const auto slice = pool.try_acquire(); }
+    {
+        const auto slice = pool.try_acquire();
+    }
     CHECK(pool.snapshot().allocated_bytes == limits::slab_size_bytes);
     CHECK(pool.snapshot().in_use_bytes == 0);
 }
@@ -71,8 +75,7 @@ TEST_CASE("waiters are served first come, first served", "[pool]") {
         const auto slice = co_await p.acquire();
         if (slice) o.push_back(number);
     };
-    for (int i = 0; i < 4; ++i)
-        asio::co_spawn(context, waiter(pool, order, i), [](std::exception_ptr) {});
+    for (int i = 0; i < 4; ++i) asio::co_spawn(context, waiter(pool, order, i), [](std::exception_ptr) {});
     while (pool.snapshot().waiters < 4) context.run_one_for(1s);
     CHECK_FALSE(pool.try_acquire());
     held.reset();
@@ -99,8 +102,7 @@ TEST_CASE("a cancelled waiter takes nothing and keeps nobody waiting", "[pool][c
         const auto slice = co_await p.acquire();
         served = slice.has_value();
     };
-    asio::co_spawn(context, first(pool, outcome),
-                   asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr e) {
+    asio::co_spawn(context, first(pool, outcome), asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr e) {
                        if (e) std::rethrow_exception(e);
                    }));
     asio::co_spawn(context, second(pool, second_served), [](std::exception_ptr) {});

@@ -84,16 +84,20 @@ TEST_CASE("locators are accepted and refused as the protocol says", "[protocol][
 // The vector of the Arvados SDK's own tests (contract 8, blob_signature_test).
 TEST_CASE("signatures agree with the published vector", "[protocol][signature]") {
     const std::string key =
-        "13u9fkuccnboeewr0ne3mvapk28epf68a3bhj9q8sb4l6e4e5mkkp6nhj2mmpscgu1zze5h5enydxfe3j215024u16ij4hjaiqs5u4pzsl3nczmaoxnc"
-        "ljkm4875xqn4xv058koz3vkptmzhyheiy6wzevzjmdvxhvcqsvr5abhl15c2d4o4jhl0s91lojy1mtrzqqvprqcverls0xvy9vai9t1l1lvvazpuadaf"
-        "m71jl4mrwq2ygokee3eamvjy8qq1fvy238838enjmy5wzy2md7yvsitp5vztft6j4q866efym7e6vu5wm9fpnwjyxfldw3vbo01mgjs75rgo7qioh8z8"
+        "13u9fkuccnboeewr0ne3mvapk28epf68a3bhj9q8sb4l6e4e5mkkp6nhj2mmpscgu1zze5h5enydxfe3j215024u16ij4hjaiqs5u4pzsl3ncz"
+        "maoxnc"
+        "ljkm4875xqn4xv058koz3vkptmzhyheiy6wzevzjmdvxhvcqsvr5abhl15c2d4o4jhl0s91lojy1mtrzqqvprqcverls0xvy9vai9t1l1lvvaz"
+        "puadaf"
+        "m71jl4mrwq2ygokee3eamvjy8qq1fvy238838enjmy5wzy2md7yvsitp5vztft6j4q866efym7e6vu5wm9fpnwjyxfldw3vbo01mgjs75rgo7q"
+        "ioh8z8"
         "ij7jpyp8508okhgbbex3ceei786u5rw2a9gx743dj3fgq2irk";
     const std::string token = "hocfupkn2pjhrpgp2vxv8rsku7tvtx49arbc9s4bvu7p7wxqvk";
     const std::string signature = "+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff";
     const locator_signer signer(key, 1209600s);
     const locator_signer::time_point now{1'700'000'000s};
 
-    CHECK(signer.sign(hash + "+3", token, locator_signer::time_point{0x7fffffffs - 1209600s}) == hash + "+3" + signature);
+    CHECK(signer.sign(hash + "+3", token, locator_signer::time_point{0x7fffffffs - 1209600s}) ==
+          hash + "+3" + signature);
     CHECK(signer.sign(hash + "+3", "", now) == hash + "+3");
     CHECK(locator_signer("", 1209600s).sign(hash, token, now) == hash);
 
@@ -102,9 +106,9 @@ TEST_CASE("signatures agree with the published vector", "[protocol][signature]")
         return allowed ? "ok" : allowed.error().text;
     };
     CHECK(verdict(hash + "+3" + signature) == "ok");
-    CHECK(verdict(hash + signature) == "ok");                             // The size is not signed,
-    CHECK(verdict(hash + "+99" + signature) == "ok");                     // so a wrong one is valid,
-    CHECK(verdict(hash + "+3+Kzzzzz" + signature + "+Zfoo") == "ok");     // as are hints on both sides.
+    CHECK(verdict(hash + signature) == "ok");                          // The size is not signed,
+    CHECK(verdict(hash + "+99" + signature) == "ok");                  // so a wrong one is valid,
+    CHECK(verdict(hash + "+3+Kzzzzz" + signature + "+Zfoo") == "ok");  // as are hints on both sides.
     CHECK(verdict(hash + "+3") == "invalid signature");
     CHECK(verdict(hash + "+3" + signature, token + "x") == "invalid signature");
     CHECK(verdict("37b51d194a7513e45b56f6524f2d51f2+3" + signature) == "invalid signature");
@@ -142,13 +146,14 @@ TEST_CASE("trash and pull lists are read as a balance tool sends them", "[protoc
     CHECK(trash->front().locator == hash + "+3");
     CHECK(trash->front().block_mtime == 1700000000123456789);
     CHECK(trash->front().mount_uuid == "m");
-    const auto pull = parse_pull_list(R"([{"locator":")" + hash + R"(+3","servers":["http://a:1","http://b:2"],"mount_uuid":null}])");
+    const auto pull =
+        parse_pull_list(R"([{"locator":")" + hash + R"(+3","servers":["http://a:1","http://b:2"],"mount_uuid":null}])");
     REQUIRE(pull.has_value());
     CHECK(pull->front().servers == std::vector<std::string>{"http://a:1", "http://b:2"});
     CHECK(pull->front().mount_uuid.empty());
 
-    for (const std::string bad : {"", "{", "[{]", "{\"locator\":1}", "[1]", "[{\"locator\":1}]", "[{\"block_mtime\":\"x\"}]",
-                                  "[{\"block_mtime\":1.5}]", "nul"}) {
+    for (const std::string bad : {"", "{", "[{]", "{\"locator\":1}", "[1]", "[{\"locator\":1}]",
+                                  "[{\"block_mtime\":\"x\"}]", "[{\"block_mtime\":1.5}]", "nul"}) {
         CAPTURE(bad);
         CHECK_FALSE(parse_trash_list(bad).has_value());
     }
@@ -166,23 +171,30 @@ TEST_CASE("what is wrong with a list is said, and lists are limited in items and
     };
     const std::string type = "malformed list: a field has the wrong type";
     for (const auto& [text, expected] : {
-             row{"{}", "malformed list: expected a JSON array"}, row{"17", "malformed list: expected a JSON array"},
-             row{"\"x\"", "malformed list: expected a JSON array"}, row{"{\"a\":[{}]}", "malformed list: expected a JSON array"},
-             row{"[[]]", "malformed list: expected an array of objects"}, row{"[null]", "malformed list: expected an array of objects"},
+             row{"{}", "malformed list: expected a JSON array"},
+             row{"17", "malformed list: expected a JSON array"},
+             row{"\"x\"", "malformed list: expected a JSON array"},
+             row{"{\"a\":[{}]}", "malformed list: expected a JSON array"},
+             row{"[[]]", "malformed list: expected an array of objects"},
+             row{"[null]", "malformed list: expected an array of objects"},
              row{"[[{\"locator\":\"x\"}]]", "malformed list: expected an array of objects"},
              row{"[{},1]", "malformed list: expected an array of objects"},
              row{"[{\"mount_uuid\":{}}]", "malformed list: a field has the wrong type"},
              row{"[{\"locator\":[\"x\"]}]", "malformed list: a field has the wrong type"},
              row{"[{\"locator\":true}]", "malformed list: a field has the wrong type"},
-             row{"[{\"locator\":1},{]", "malformed JSON list"}, row{"[1", "malformed JSON list"}, row{"[{\"a\":\"\xff\"}]", "malformed JSON list"},
-             row{"[{\"x\":[1,{\"locator\":2,\"servers\":[3]}],\"y\":[[[]]]}]", "fine"}, row{"[{\"locator\":null}]", "fine"},
+             row{"[{\"locator\":1},{]", "malformed JSON list"},
+             row{"[1", "malformed JSON list"},
+             row{"[{\"a\":\"\xff\"}]", "malformed JSON list"},
+             row{"[{\"x\":[1,{\"locator\":2,\"servers\":[3]}],\"y\":[[[]]]}]", "fine"},
+             row{"[{\"locator\":null}]", "fine"},
          }) {
         CAPTURE(text);
         CHECK(said(parse_pull_list(text)) == expected);
         CHECK(said(parse_trash_list(text)) == expected);
     }
-    for (const std::string text : {"[{\"servers\":1}]", "[{\"servers\":\"x\"}]", "[{\"servers\":{}}]", "[{\"servers\":[1]}]",
-                                   "[{\"servers\":[null]}]", "[{\"servers\":[[\"x\"]]}]", "[{\"servers\":[{}]}]"}) {
+    for (const std::string text :
+         {"[{\"servers\":1}]", "[{\"servers\":\"x\"}]", "[{\"servers\":{}}]", "[{\"servers\":[1]}]",
+          "[{\"servers\":[null]}]", "[{\"servers\":[[\"x\"]]}]", "[{\"servers\":[{}]}]"}) {
         CAPTURE(text);
         CHECK(said(parse_pull_list(text)) == type);
         CHECK(said(parse_trash_list(text)) == "fine");
@@ -191,7 +203,8 @@ TEST_CASE("what is wrong with a list is said, and lists are limited in items and
     CHECK(said(parse_trash_list("[{\"block_mtime\":9223372036854775808}]")) == type);
     CHECK(parse_trash_list("[{\"block_mtime\":-5}]").value().front().block_mtime == -5);
     // The last one of a name counts; fields of one item are not those of the next.
-    const auto twice = parse_pull_list(R"([{"locator":"a","servers":["x","y"],"Servers":["z"],"locator":"b","locator":null},{}])");
+    const auto twice =
+        parse_pull_list(R"([{"locator":"a","servers":["x","y"],"Servers":["z"],"locator":"b","locator":null},{}])");
     REQUIRE(twice.has_value());
     CHECK(twice->front().locator == "b");
     CHECK(twice->front().servers == std::vector<std::string>{"z"});

@@ -5,10 +5,10 @@
 #include "tests/router/app_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
-#include <catch2/catch.hpp>
 #include <fcntl.h>
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
 
 #include <fstream>
 
@@ -56,8 +56,9 @@ TEST_CASE("each request leaves two lines with the fields of the contract and no 
     app_fixture f;
     const std::string locator = f.put_foo();
     captured_log log;
-    fake_exchange get("GET", "/" + locator + "?api_token=v2/uuid/secret&a=b",
-                      {{"Host", "keep0"}, {"X-Request-Id", "req-me"}, {"X-Forwarded-For", "198.51.100.7"}, {"Origin", "x"}});
+    fake_exchange get(
+        "GET", "/" + locator + "?api_token=v2/uuid/secret&a=b",
+        {{"Host", "keep0"}, {"X-Request-Id", "req-me"}, {"X-Forwarded-For", "198.51.100.7"}, {"Origin", "x"}});
     f.handle(get);
     CHECK(get.status() == 200);
     const auto lines = log.lines();

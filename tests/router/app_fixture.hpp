@@ -2,9 +2,9 @@
 #pragma once
 
 #include "digest/engine.hpp"
-#include "store/block_store.hpp"
 #include "pool/buffer_pool.hpp"
 #include "router/app.hpp"
+#include "store/block_store.hpp"
 #include "tests/support/fake_exchange.hpp"
 #include "tests/support/memory_volume.hpp"
 #include "tests/support/run.hpp"
@@ -48,8 +48,7 @@ inline store::block_store::options default_store_options() {
 struct app_fixture {
     explicit app_fixture(const router::app_options& o = default_app_options(),
                          store::block_store::options s = default_store_options())
-        : store(std::move(s), store::mount_table(make_mounts()), pool, digest),
-          app(o, store, pulls, trash, pool) {}
+        : store(std::move(s), store::mount_table(make_mounts()), pool, digest), app(o, store, pulls, trash, pool) {}
 
     /// Lets the application answer.
     void handle(fake_exchange& ex) { run(app.handle(ex)); }

@@ -196,7 +196,8 @@ TEST_CASE("several loops share one limiter and never exceed it", "[router][limit
             auto p = co_await l.enter(i % 2);
             if (!p) co_return;
             const int now = ++inside;
-            for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {}
+            for (int seen = most; seen < now && !most.compare_exchange_weak(seen, now);) {
+            }
             co_await asio::post(asio::use_awaitable);
             --inside;
             ++served;

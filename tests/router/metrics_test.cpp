@@ -23,28 +23,34 @@ TEST_CASE("metrics have the names and labels of the contract", "[router][metrics
     CHECK(f.status_of("INVENTED", "/") == 400);
     CHECK(f.status_of("GET", "/_inspect/requests") == 401);
     const std::string text = f.body_of("/metrics", as_manager);
-    for (const std::string line :
-         {R"x(request_duration_seconds_count{code="200",method="get"} 1)x",
-          R"x(request_duration_seconds_count{code="200",method="put"} 1)x",
-          R"x(request_duration_seconds_count{code="403",method="unknown"} 1)x",
-          R"x(request_duration_seconds_count{code="401",method="get"} 1)x",
-          R"x(time_to_status_seconds_count{code="403",method="touch"} 1)x",
-          R"x(arvados_max_active_request_age_seconds 0)x", R"x(arvados_max_abandoned_request_age_seconds 0)x",
-          R"x(arvados_concurrent_requests{queue="api"} 0)x", R"x(arvados_max_concurrent_requests{queue="api"} 8)x",
-          R"x(arvados_max_queued_requests{queue="api"} 8)x",
-          R"x(arvados_queued_requests{priority="high",queue="api"} 0)x",
-          R"x(arvados_queued_requests{priority="low",queue="api"} 0)x",
-          R"x(arvados_queue_delay_seconds_count{priority="normal",queue="api"} 4)x",
-          R"x(arvados_version_running{version="1.2.3 (test)"} 1)x",
-          R"x(arvados_keepstore_bufferpool_max_buffers 1)x", R"x(arvados_keepstore_bufferpool_inuse_buffers 0)x",
-          R"x(arvados_keepstore_pull_queue_pending_entries 0)x", R"x(arvados_keepstore_pull_queue_inprogress_entries 0)x",
-          R"x(arvados_keepstore_trash_queue_pending_entries 0)x",
-          R"x(arvados_keepstore_trash_queue_inprogress_entries 0)x",
-          R"x(arvados_keepstore_volume_operations{device_id="device-)x", R"x(operation="create"} 1)x",
-          R"x(arvados_keepstore_volume_io_bytes{device_id="device-0",direction="in"} )x",
-          R"x(# TYPE request_duration_seconds summary)x", R"x(# TYPE arvados_keepstore_volume_operations counter)x",
-          R"x(keepstore_pool_in_use_bytes 0)x", R"x(keepstore_bad_copies_total 0)x",
-          R"x(keepstore_log_lines_dropped_total)x"}) {
+    for (const std::string line : {R"x(request_duration_seconds_count{code="200",method="get"} 1)x",
+                                   R"x(request_duration_seconds_count{code="200",method="put"} 1)x",
+                                   R"x(request_duration_seconds_count{code="403",method="unknown"} 1)x",
+                                   R"x(request_duration_seconds_count{code="401",method="get"} 1)x",
+                                   R"x(time_to_status_seconds_count{code="403",method="touch"} 1)x",
+                                   R"x(arvados_max_active_request_age_seconds 0)x",
+                                   R"x(arvados_max_abandoned_request_age_seconds 0)x",
+                                   R"x(arvados_concurrent_requests{queue="api"} 0)x",
+                                   R"x(arvados_max_concurrent_requests{queue="api"} 8)x",
+                                   R"x(arvados_max_queued_requests{queue="api"} 8)x",
+                                   R"x(arvados_queued_requests{priority="high",queue="api"} 0)x",
+                                   R"x(arvados_queued_requests{priority="low",queue="api"} 0)x",
+                                   R"x(arvados_queue_delay_seconds_count{priority="normal",queue="api"} 4)x",
+                                   R"x(arvados_version_running{version="1.2.3 (test)"} 1)x",
+                                   R"x(arvados_keepstore_bufferpool_max_buffers 1)x",
+                                   R"x(arvados_keepstore_bufferpool_inuse_buffers 0)x",
+                                   R"x(arvados_keepstore_pull_queue_pending_entries 0)x",
+                                   R"x(arvados_keepstore_pull_queue_inprogress_entries 0)x",
+                                   R"x(arvados_keepstore_trash_queue_pending_entries 0)x",
+                                   R"x(arvados_keepstore_trash_queue_inprogress_entries 0)x",
+                                   R"x(arvados_keepstore_volume_operations{device_id="device-)x",
+                                   R"x(operation="create"} 1)x",
+                                   R"x(arvados_keepstore_volume_io_bytes{device_id="device-0",direction="in"} )x",
+                                   R"x(# TYPE request_duration_seconds summary)x",
+                                   R"x(# TYPE arvados_keepstore_volume_operations counter)x",
+                                   R"x(keepstore_pool_in_use_bytes 0)x",
+                                   R"x(keepstore_bad_copies_total 0)x",
+                                   R"x(keepstore_log_lines_dropped_total)x"}) {
         INFO(line);
         CHECK(text.find(line) != std::string::npos);
     }
@@ -55,7 +61,8 @@ TEST_CASE("metrics have the names and labels of the contract", "[router][metrics
     // Inspect is not logged, so it has no time to status; metrics requests count nowhere.
     CHECK(text.find(R"x(time_to_status_seconds_count{code="401")x") == std::string::npos);
     // The health aggregator of Arvados reads the configuration's time with this pattern (contract 2.5).
-    CHECK(std::regex_search(text, std::regex(R"re(arvados_config_source_timestamp_seconds\{sha256="abc123"\} \d[\d.e+]+\n)re")));
+    CHECK(std::regex_search(
+        text, std::regex(R"re(arvados_config_source_timestamp_seconds\{sha256="abc123"\} \d[\d.e+]+\n)re")));
     CHECK(text.find("go_") == std::string::npos);
 }
 

@@ -58,11 +58,13 @@ TEST_CASE("numbers that do not fit are the largest", "[router][range]") {
 
 TEST_CASE("everything else in a Range header is ignored", "[router][range]") {
     for (const std::string value :
-         {"", "bytes", "bytes=", "=0-1", "bytes=-", "bytes=,", "bytes= , ,", "bytes=0-1,3-4", "bytes=0-1,0-1", "bytes=-1,-1",
-          "bytes=5-4", "bytes=0", "bytes=x", "bytes=0-x", "bytes=x-0", "bytes=--1", "bytes=0--1", "bytes=0-1-2", "bytes=+0-1",
-          "bytes=0-+1", "bytes=0x1-2", "bytes=1.0-2", "bytes=0 -1", "bytes=0- 1", "bytes= 0-1", "bytes=0-1 ", "bytes =0-1",
-          " bytes=0-1", "byte=0-1", "items=0-1", "bytes:0-1", "bytes=0-1;", "bytes=0-1, x", "bytes=\"0-1\"", "bytes==0-1",
-          "bytes=0\u20131", "none", "bytes=\v0-1"}) {
+         {"",           "bytes",         "bytes=",        "=0-1",          "bytes=-",    "bytes=,",
+          "bytes= , ,", "bytes=0-1,3-4", "bytes=0-1,0-1", "bytes=-1,-1",   "bytes=5-4",  "bytes=0",
+          "bytes=x",    "bytes=0-x",     "bytes=x-0",     "bytes=--1",     "bytes=0--1", "bytes=0-1-2",
+          "bytes=+0-1", "bytes=0-+1",    "bytes=0x1-2",   "bytes=1.0-2",   "bytes=0 -1", "bytes=0- 1",
+          "bytes= 0-1", "bytes=0-1 ",    "bytes =0-1",    " bytes=0-1",    "byte=0-1",   "items=0-1",
+          "bytes:0-1",  "bytes=0-1;",    "bytes=0-1, x",  "bytes=\"0-1\"", "bytes==0-1", "bytes=0\u20131",
+          "none",       "bytes=\v0-1"}) {
         INFO(value);
         CHECK(understood(value) == "ignored");
     }
@@ -87,8 +89,8 @@ TEST_CASE("Range counts for GET only, once, and with the If-Range of this very c
     CHECK_FALSE(counts("GET", {range, {"If-Range", tag}, {"If-Range", tag}}));
     for (const std::string& other :
          {std::string(), std::string("*"), "W/" + tag, std::string("\"37b51d194a7513e45b56f6524f2d51f2\""),
-          std::string("acbd18db4cc2f85cedef654fccc4a4d8"), std::string("\"ACBD18DB4CC2F85CEDEF654FCCC4A4D8\""), tag + ", \"x\"",
-          std::string("Sat, 21 Nov 2026 04:02:07 GMT")}) {
+          std::string("acbd18db4cc2f85cedef654fccc4a4d8"), std::string("\"ACBD18DB4CC2F85CEDEF654FCCC4A4D8\""),
+          tag + ", \"x\"", std::string("Sat, 21 Nov 2026 04:02:07 GMT")}) {
         INFO(other);
         CHECK_FALSE(counts("GET", {range, {"If-Range", other}}));
     }

@@ -45,15 +45,39 @@ TEST_CASE("paths and methods mean the routes of the contract", "[router][routes]
     CHECK(match_route("PUT", "/pull").to == route::pull_list);
     CHECK(match_route("PUT", "/trash").to == route::trash_list);
     CHECK(match_route("OPTIONS", "/anything/at//all").to == route::options);
-    for (const auto& [method, path] : std::vector<std::pair<std::string, std::string>>{
-             {"GET", "/"}, {"GET", "/xyz"}, {"GET", ""}, {"GET", "*"}, {"GET", "/untrash"}, {"GET", "/trash"},
-             {"GET", "/pull"}, {"GET", "/status.json"}, {"GET", "/debug.json"}, {"GET", "/mounts/blocks/123"},
-             {"GET", "/mounts/"}, {"GET", "/mounts//blocks"}, {"GET", "//mounts"}, {"GET", "//index"},
-             {"GET", "/index/xyz"}, {"GET", "/index/" + std::string(33, 'a')}, {"GET", "/index/ABC"},
-             {"GET", "///" + h}, {"PUT", "//" + h}, {"TOUCH", "//" + h}, {"PUT", "/untrash//" + h},
-             {"GET", "/" + h.substr(1)}, {"GET", "/ACBD18DB4CC2F85CEDEF654FCCC4A4D8"}, {"GET", "/" + h + "\n"},
-             {"POST", "/"}, {"POST", "/" + h}, {"POST", "/trash"}, {"PROPFIND", "/"}, {"MAKE-COFFEE", "/"},
-             {"get", "/" + h}, {"TOUCH", "/index"}, {"DELETE", "/"}}) {
+    for (const auto& [method, path] :
+         std::vector<std::pair<std::string, std::string>>{{"GET", "/"},
+                                                          {"GET", "/xyz"},
+                                                          {"GET", ""},
+                                                          {"GET", "*"},
+                                                          {"GET", "/untrash"},
+                                                          {"GET", "/trash"},
+                                                          {"GET", "/pull"},
+                                                          {"GET", "/status.json"},
+                                                          {"GET", "/debug.json"},
+                                                          {"GET", "/mounts/blocks/123"},
+                                                          {"GET", "/mounts/"},
+                                                          {"GET", "/mounts//blocks"},
+                                                          {"GET", "//mounts"},
+                                                          {"GET", "//index"},
+                                                          {"GET", "/index/xyz"},
+                                                          {"GET", "/index/" + std::string(33, 'a')},
+                                                          {"GET", "/index/ABC"},
+                                                          {"GET", "///" + h},
+                                                          {"PUT", "//" + h},
+                                                          {"TOUCH", "//" + h},
+                                                          {"PUT", "/untrash//" + h},
+                                                          {"GET", "/" + h.substr(1)},
+                                                          {"GET", "/ACBD18DB4CC2F85CEDEF654FCCC4A4D8"},
+                                                          {"GET", "/" + h + "\n"},
+                                                          {"POST", "/"},
+                                                          {"POST", "/" + h},
+                                                          {"POST", "/trash"},
+                                                          {"PROPFIND", "/"},
+                                                          {"MAKE-COFFEE", "/"},
+                                                          {"get", "/" + h},
+                                                          {"TOUCH", "/index"},
+                                                          {"DELETE", "/"}}) {
         INFO(method << " " << path);
         CHECK(match_route(method, path).to == route::none);
     }
@@ -249,10 +273,16 @@ TEST_CASE("a deadline that passes before anything was sent is a 503", "[router][
 
 TEST_CASE("the administrator's routes need the administrator's token", "[router][routes][auth]") {
     app_fixture f;
-    const std::vector<std::pair<std::string, std::string>> admin_routes{
-        {"PUT", "/pull"}, {"PUT", "/trash"}, {"GET", "/index"}, {"GET", "/index/"}, {"GET", "/index/1234"},
-        {"GET", "/mounts"}, {"GET", "/mounts/x/blocks"}, {"PUT", "/untrash/" + foo_hash}, {"TOUCH", "/" + foo_hash},
-        {"DELETE", "/" + foo_hash}};
+    const std::vector<std::pair<std::string, std::string>> admin_routes{{"PUT", "/pull"},
+                                                                        {"PUT", "/trash"},
+                                                                        {"GET", "/index"},
+                                                                        {"GET", "/index/"},
+                                                                        {"GET", "/index/1234"},
+                                                                        {"GET", "/mounts"},
+                                                                        {"GET", "/mounts/x/blocks"},
+                                                                        {"PUT", "/untrash/" + foo_hash},
+                                                                        {"TOUCH", "/" + foo_hash},
+                                                                        {"DELETE", "/" + foo_hash}};
     for (const auto& [method, path] : admin_routes) {
         INFO(method << " " << path);
         fake_exchange none(method, path);
@@ -313,7 +343,7 @@ TEST_CASE("index in all its forms", "[router][routes][index]") {
     CHECK(f.body_of("/index", as_admin) == line + line + "\n");
     const std::string mount = "/mounts/zzzzz-nyw5e-000000000000000/blocks";
     for (const std::string& target : {mount, mount + "/", mount + "/acbd", mount + "?prefix=acbd",
-                                     mount + "/ffff?prefix=acbd", mount + "/acbd?prefix="}) {
+                                      mount + "/ffff?prefix=acbd", mount + "/acbd?prefix="}) {
         INFO(target);
         fake_exchange ex("GET", target, as_admin);
         f.handle(ex);

@@ -46,11 +46,13 @@ TEST_CASE("the scrub is the administrator's", "[router][scrub]") {
 TEST_CASE("parameters of the scrub are checked", "[router][scrub]") {
     scrub_fixture f;
     for (const std::string method : {"GET", "PUT", "DELETE"}) CHECK(f.ask(method, "/_scrub?mount=x").status() == 404);
-    for (const std::string wrong : {"rate=x", "rate=-1", "rate=1.5", "rate=+1", "rate=99999999999999999999", "fresh=2", "fresh=yes"}) {
+    for (const std::string wrong :
+         {"rate=x", "rate=-1", "rate=1.5", "rate=+1", "rate=99999999999999999999", "fresh=2", "fresh=yes"}) {
         CAPTURE(wrong);
         CHECK(f.ask("PUT", "/_scrub?" + wrong).status() == 400);
     }
-    for (const std::string right : {"rate=0", "rate=123", "fresh=0", "fresh=1", "rate=&fresh=", "mount=zzzzz-nyw5e-111111111111111"}) {
+    for (const std::string right :
+         {"rate=0", "rate=123", "fresh=0", "fresh=1", "rate=&fresh=", "mount=zzzzz-nyw5e-111111111111111"}) {
         CAPTURE(right);
         CHECK(f.ask("PUT", "/_scrub?" + right).status() == 200);
     }
@@ -76,10 +78,22 @@ TEST_CASE("a report says what was found, and when", "[router][scrub]") {
     s.position = limits::scrub_steps / 4;
     s.started = store::scrub_time(std::chrono::seconds(1'700'000'000));
     s.last_complete = store::scrub_time(std::chrono::milliseconds(1'600'000'000'500));
-    s.pass = {.blocks = 1, .bytes = 2, .bad = 3, .unreadable = 4, .repaired = 5, .irreparable = 6, .vanished = 7,
+    s.pass = {.blocks = 1,
+              .bytes = 2,
+              .bad = 3,
+              .unreadable = 4,
+              .repaired = 5,
+              .irreparable = 6,
+              .vanished = 7,
               .waypoints_written = 8};
-    s.total = {.blocks = 11, .bytes = 12, .bad = 13, .unreadable = 14, .repaired = 15, .irreparable = 16,
-               .vanished = 17, .waypoints_written = 18};
+    s.total = {.blocks = 11,
+               .bytes = 12,
+               .bad = 13,
+               .unreadable = 14,
+               .repaired = 15,
+               .irreparable = 16,
+               .vanished = 17,
+               .waypoints_written = 18};
     s.irreparable.push_back({foo, 3, 64, "rotten", store::scrub_time(std::chrono::seconds(0))});
     s.irreparable_unlisted = 9;
     const auto out = json::parse(router::scrub_json({s}))["scrubs"][0];

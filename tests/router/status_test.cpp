@@ -1,5 +1,5 @@
-#include "net/server/reason_phrase.hpp"
 #include "router/status.hpp"
+#include "net/server/reason_phrase.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -10,13 +10,21 @@ using net::cancel_reason;
 using router::status_of;
 
 TEST_CASE("every error code has exactly the status of the contract", "[router][status]") {
-    const std::map<errc, unsigned> expected{
-        {errc::not_found, 404},         {errc::bad_request, 400},       {errc::unauthorized, 401},
-        {errc::forbidden, 403},         {errc::method_not_allowed, 405}, {errc::too_large, 413},
-        {errc::range_not_satisfiable, 416},
-        {errc::checksum_mismatch, 502}, {errc::collision, 500},         {errc::no_space, 507},
-        {errc::unavailable, 503},       {errc::timeout, 503},           {errc::cancelled, 503},
-        {errc::unsupported, 501},       {errc::io_error, 500}};
+    const std::map<errc, unsigned> expected{{errc::not_found, 404},
+                                            {errc::bad_request, 400},
+                                            {errc::unauthorized, 401},
+                                            {errc::forbidden, 403},
+                                            {errc::method_not_allowed, 405},
+                                            {errc::too_large, 413},
+                                            {errc::range_not_satisfiable, 416},
+                                            {errc::checksum_mismatch, 502},
+                                            {errc::collision, 500},
+                                            {errc::no_space, 507},
+                                            {errc::unavailable, 503},
+                                            {errc::timeout, 503},
+                                            {errc::cancelled, 503},
+                                            {errc::unsupported, 501},
+                                            {errc::io_error, 500}};
     // The enumerators are consecutive and to_string knows each: one that is added and forgotten here fails.
     int known = 0;
     for (int i = 1; to_string(static_cast<errc>(i)) != "unknown error"; ++i) {

@@ -13,7 +13,16 @@ namespace keepstore::test {
 
 class memory_service {
   public:
-    enum class vice { none, takes_wrong_digest, loses_bytes, keeps_deleted, no_copy, denies, denies_list, denies_delete };
+    enum class vice {
+        none,
+        takes_wrong_digest,
+        loses_bytes,
+        keeps_deleted,
+        no_copy,
+        denies,
+        denies_list,
+        denies_delete
+    };
 
     explicit memory_service(vice bad = vice::none)
         : bad_(bad), service_([this](const seen_request& r, std::size_t) { return answer(r); }) {}

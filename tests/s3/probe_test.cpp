@@ -40,8 +40,8 @@ TEST_CASE("a good bucket passes every step and is left as it was", "[s3][probe]"
     CHECK(got.good);
     for (const auto* step :
          {"ok: address:", "ok: name:", "ok: connection:", "note: clock:", "ok: credentials: from configuration",
-          "ok: bucket:", "ok: put:", "ok: get:", "ok: digest:", "ok: condition: the service does not honour", "ok: copy:", "ok: delete:",
-          "ok: multipart:"}) {
+          "ok: bucket:", "ok: put:", "ok: get:", "ok: digest:", "ok: condition: the service does not honour",
+          "ok: copy:", "ok: delete:", "ok: multipart:"}) {
         CAPTURE(step);
         CHECK(got.has(step));
     }
@@ -93,8 +93,9 @@ TEST_CASE("a bucket that is only read is not written to", "[s3][probe]") {
                                     {"Last-Modified", "Fri, 20 Nov 2026 10:00:00 GMT"}};
                 return one_byte;
             }
-            const std::string object = "<Contents><Key>abc</Key><Size>3</Size><ETag>e</ETag>"
-                                       "<LastModified>2026-11-20T10:00:00.000Z</LastModified></Contents>";
+            const std::string object =
+                "<Contents><Key>abc</Key><Size>3</Size><ETag>e</ETag>"
+                "<LastModified>2026-11-20T10:00:00.000Z</LastModified></Contents>";
             return stub_reply{.body = "<ListBucketResult><IsTruncated>false</IsTruncated>" +
                                       (empty ? std::string() : object) + "</ListBucketResult>"};
         };

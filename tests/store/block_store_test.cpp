@@ -80,7 +80,8 @@ TEST_CASE("a wrong body says nothing about the copy that is there", "[store][blo
     const auto content = make_content(2 * chunk + 9);
     const auto name = name_of(content);
     REQUIRE(f.put(content).has_value());
-    for (const std::string& wrong : {content + "x", content.substr(1), std::string(content.size(), 'y'), std::string()}) {
+    for (const std::string& wrong :
+         {content + "x", content.substr(1), std::string(content.size(), 'y'), std::string()}) {
         CHECK(f.put(string_source(wrong), name).error() == errc::bad_request);
         CHECK(f.store.snapshot().bad_copies_total == 0);
         CHECK(f.memory[0]->content(name) == content);
@@ -131,12 +132,16 @@ TEST_CASE("a true MD5 collision is refused and what is stored stays", "[store][b
         return out;
     };
     const std::string one = unhex(
-        "d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a085125e8f7cdc99fd91d"
-        "bdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0e99f33420f577ee8ce54b67080a80d1ec69821bc"
+        "d131dd02c5e6eec4693d9a0698aff95c2fcab58712467eab4004583eb8fb7f8955ad340609f4b30283e488832571415a085125e8f7cdc9"
+        "9fd91d"
+        "bdf280373c5bd8823e3156348f5bae6dacd436c919c6dd53e2b487da03fd02396306d248cda0e99f33420f577ee8ce54b67080a80d1ec6"
+        "9821bc"
         "b6a8839396f9652b6ff72a70");
     const std::string two = unhex(
-        "d131dd02c5e6eec4693d9a0698aff95c2fcab50712467eab4004583eb8fb7f8955ad340609f4b30283e4888325f1415a085125e8f7cdc99fd91d"
-        "bd7280373c5bd8823e3156348f5bae6dacd436c919c6dd53e23487da03fd02396306d248cda0e99f33420f577ee8ce54b67080280d1ec69821bc"
+        "d131dd02c5e6eec4693d9a0698aff95c2fcab50712467eab4004583eb8fb7f8955ad340609f4b30283e4888325f1415a085125e8f7cdc9"
+        "9fd91d"
+        "bd7280373c5bd8823e3156348f5bae6dacd436c919c6dd53e23487da03fd02396306d248cda0e99f33420f577ee8ce54b67080280d1ec6"
+        "9821bc"
         "b6a8839396f965ab6ff72a70");
     REQUIRE(one != two);
     REQUIRE(name_of(one) == name_of(two));
@@ -169,7 +174,8 @@ TEST_CASE("a bad copy is never sent as a complete block", "[store][block_store][
     CHECK_FALSE(sink.announced);  // Nothing was sent: the client gets a proper status.
 }
 
-TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable one", "[store][block_store][corruption]") {
+TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable one",
+          "[store][block_store][corruption]") {
     const auto content = make_content(3 * chunk + 100);
     for (const std::string what : {"last piece", "short", "long", "unreadable from the start", "unreadable later"}) {
         CAPTURE(what);
@@ -200,7 +206,8 @@ TEST_CASE("a good copy does not follow wrong bytes that were sent already", "[st
 
 TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[store][block_store][faults]") {
     const auto content = make_content(6 * chunk + 100);
-    for (const std::uint64_t at : {std::uint64_t{0}, std::uint64_t{chunk}, std::uint64_t{4 * chunk}, std::uint64_t{6 * chunk + 1}}) {
+    for (const std::uint64_t at :
+         {std::uint64_t{0}, std::uint64_t{chunk}, std::uint64_t{4 * chunk}, std::uint64_t{6 * chunk + 1}}) {
         CAPTURE(at);
         fixture f;
         f.faulty[0]->plan.fail_append_at = at;
@@ -361,8 +368,8 @@ TEST_CASE("what slow uploads leave to be hashed in company is given back when me
     const auto upload = [](fixture& at, stalling_source& from) -> awaitable<void> {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
         co_await asio::this_coro::throw_if_cancelled(false);
-        const block_write_request request{.hash = name_of("none"), .path_text = "", .storage_classes = {}, .token = "",
-                                          .until = deadline::in(60s)};
+        const block_write_request request{
+            .hash = name_of("none"), .path_text = "", .storage_classes = {}, .token = "", .until = deadline::in(60s)};
         static_cast<void>(co_await at.store.block_write(request, from));
     };
     for (auto& signal : leave) {
@@ -378,9 +385,11 @@ TEST_CASE("what slow uploads leave to be hashed in company is given back when me
     std::vector<mutable_slice> taken;
     while (auto one = f.pool.try_acquire()) taken.push_back(std::move(*one));
     bool served = false;
-    asio::co_spawn(context, [](pool::buffer_pool& from, bool& got) -> awaitable<void> {
-        got = (co_await from.acquire()).has_value();
-    }(f.pool, served), asio::detached);
+    asio::co_spawn(
+        context,
+        [](pool::buffer_pool& from, bool& got) -> awaitable<void> { got = (co_await from.acquire()).has_value(); }(
+                                                   f.pool, served),
+        asio::detached);
     CHECK(turn_until(context, [&] { return served; }));
     taken.clear();
     for (auto& signal : leave) signal.emit(asio::cancellation_type::total);

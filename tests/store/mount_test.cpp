@@ -10,8 +10,8 @@ using namespace keepstore::store;
 
 namespace {
 
-mount make_mount(std::string uuid, int priority = 0, bool writable = true, std::vector<std::string> classes = {"default"},
-                 int replication = 1) {
+mount make_mount(std::string uuid, int priority = 0, bool writable = true,
+                 std::vector<std::string> classes = {"default"}, int replication = 1) {
     mount m;
     m.uuid = std::move(uuid);
     m.priority = priority;
@@ -23,8 +23,8 @@ mount make_mount(std::string uuid, int priority = 0, bool writable = true, std::
 
 }  // namespace
 
-// The weights are those of contract 4.5's reference table (block n = md5 of n as 64 hex digits), which lists services in
-// descending order; volumes are used in ascending order.
+// The weights are those of contract 4.5's reference table (block n = md5 of n as 64 hex digits), which lists services
+// in descending order; volumes are used in ascending order.
 TEST_CASE("mounts come in ascending rendezvous order after descending priority", "[store][mount]") {
     std::vector<mount> mounts;
     const std::string digits = "0123456789abcdef";

@@ -94,7 +94,9 @@ inline std::string make_content(std::size_t size, unsigned seed = 1) {
     return out;
 }
 
-inline md5_digest name_of(const std::string& content) { return digest::md5_of(std::as_bytes(std::span(content))); }
+inline md5_digest name_of(const std::string& content) {
+    return digest::md5_of(std::as_bytes(std::span(content)));
+}
 
 inline std::string flipped(std::string content, std::size_t at) {
     content[at] = static_cast<char>(content[at] ^ 0x10);
@@ -104,9 +106,13 @@ inline std::string flipped(std::string content, std::size_t at) {
 struct fixture {
     explicit fixture(std::vector<std::vector<std::string>> classes = {{"default"}, {"default"}},
                      std::size_t budget = 64 * MiB)
-        : pool(budget), store({.blob_signing = false, .blob_signing_key = "", .blob_signing_ttl = std::chrono::hours(1),
-                               .blob_trash = true, .blob_trash_lifetime = std::chrono::hours(1)},
-                              store::mount_table(make_mounts(classes)), pool, engine) {}
+        : pool(budget),
+          store({.blob_signing = false,
+                 .blob_signing_key = "",
+                 .blob_signing_ttl = std::chrono::hours(1),
+                 .blob_trash = true,
+                 .blob_trash_lifetime = std::chrono::hours(1)},
+                store::mount_table(make_mounts(classes)), pool, engine) {}
     // A piece that is being hashed when its request ends is given back a moment later.
     ~fixture() {
         const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(40);
@@ -130,27 +136,37 @@ struct fixture {
         return out;
     }
 
-    result<store::block_write_response> put(string_source source, const md5_digest& name, std::vector<std::string> classes = {}) {
-        const store::block_write_request request{.hash = name, .path_text = name.hex(), .storage_classes = std::move(classes),
-                                          .token = "", .until = deadline::in(std::chrono::seconds(60))};
+    result<store::block_write_response> put(string_source source, const md5_digest& name,
+                                            std::vector<std::string> classes = {}) {
+        const store::block_write_request request{.hash = name,
+                                                 .path_text = name.hex(),
+                                                 .storage_classes = std::move(classes),
+                                                 .token = "",
+                                                 .until = deadline::in(std::chrono::seconds(60))};
         return run(put_later(store, request, source));
     }
     result<store::block_write_response> put(const std::string& content, std::vector<std::string> classes = {}) {
         return put(string_source(content), name_of(content), std::move(classes));
     }
-    static awaitable<result<store::block_write_response>> put_later(store::block_store& s, const store::block_write_request& request,
-                                                             string_source& source) {
+    static awaitable<result<store::block_write_response>> put_later(store::block_store& s,
+                                                                    const store::block_write_request& request,
+                                                                    string_source& source) {
         co_return co_await s.block_write(request, source);
     }
 
     result<std::uint64_t> get(const md5_digest& name, std::uint64_t size, string_sink& sink, bool head = false,
                               std::optional<byte_range_spec> range = {}) {
         const auto block = protocol::locator::parse(name.hex() + "+" + std::to_string(size));
-        const store::block_read_request request{.block = *block, .token = "", .has_token = false, .until = deadline::in(std::chrono::seconds(60)),
-                                         .head = head, .range = range};
+        const store::block_read_request request{.block = *block,
+                                                .token = "",
+                                                .has_token = false,
+                                                .until = deadline::in(std::chrono::seconds(60)),
+                                                .head = head,
+                                                .range = range};
         return run(get_later(store, request, sink));
     }
-    static awaitable<result<std::uint64_t>> get_later(store::block_store& s, const store::block_read_request& request, string_sink& sink) {
+    static awaitable<result<std::uint64_t>> get_later(store::block_store& s, const store::block_read_request& request,
+                                                      string_sink& sink) {
         co_return co_await s.block_read(request, sink);
     }
 

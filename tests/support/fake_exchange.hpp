@@ -1,5 +1,5 @@
-/// A request without a socket, for tests of the router's application layer: what the handler sends is kept for the test.
-/// Cancellation is played by the test: cancel_with() sets the reason that a real session would have set.
+/// A request without a socket, for tests of the router's application layer: what the handler sends is kept for the
+/// test. Cancellation is played by the test: cancel_with() sets the reason that a real session would have set.
 #pragma once
 
 #include "net/server/server_exchange.hpp"

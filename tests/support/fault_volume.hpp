@@ -21,8 +21,8 @@ struct fault_plan {
     bool fail_create = false;
     bool fail_commit = false;
     bool fail_read_back = false;
-    bool touch_says_not_found = false;     ///< As if the block was trashed just before.
-    bool throws = false;                   ///< open() and trash() meet the end of memory.
+    bool touch_says_not_found = false;  ///< As if the block was trashed just before.
+    bool throws = false;                ///< open() and trash() meet the end of memory.
     error with{errc::io_error, "injected fault"};
 };
 
@@ -56,7 +56,8 @@ class fault_volume final : public volumes::volume {
     awaitable<result<volumes::block_time>> mtime(md5_digest name, deadline until) override {
         return inner_->mtime(name, until);
     }
-    awaitable<result<volumes::trash_outcome>> trash(md5_digest name, volumes::trash_options o, deadline until) override {
+    awaitable<result<volumes::trash_outcome>> trash(md5_digest name, volumes::trash_options o,
+                                                    deadline until) override {
         if (plan.throws) throw std::bad_alloc();
         return inner_->trash(name, o, until);
     }
@@ -92,7 +93,8 @@ class fault_volume final : public volumes::volume {
         awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
             return inner_->read_attribute(std::move(name), until);
         }
-        awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value, deadline until) override {
+        awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value,
+                                                deadline until) override {
             return inner_->write_attribute(std::move(name), std::move(value), until);
         }
 

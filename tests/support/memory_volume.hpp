@@ -1,5 +1,5 @@
-/// A volume in memory, for tests of the layers above volumes. Safe to use from any thread. The pristine behaviour and the
-/// faults are apart: faults are switched on by the test and affect all calls from then on.
+/// A volume in memory, for tests of the layers above volumes. Safe to use from any thread. The pristine behaviour and
+/// the faults are apart: faults are switched on by the test and affect all calls from then on.
 #pragma once
 
 #include "volumes/volume.hpp"
@@ -43,7 +43,8 @@ class memory_volume final : public volumes::volume {
         const std::lock_guard lock(mutex_);
         keep_attributes_ = yes;
     }
-    [[nodiscard]] std::optional<std::vector<std::byte>> attribute(const md5_digest& name, const std::string& key) const {
+    [[nodiscard]] std::optional<std::vector<std::byte>> attribute(const md5_digest& name,
+                                                                  const std::string& key) const {
         const std::lock_guard lock(mutex_);
         const auto found = blocks_.find(name);
         if (found == blocks_.end()) return std::nullopt;
@@ -115,8 +116,7 @@ class memory_volume final : public volumes::volume {
         if (found == blocks_.end()) co_return fail(errc::not_found);
         if (now() - found->second.mtime < o.protect_for) co_return volumes::trash_outcome::too_new;
         if (o.only_if_mtime && *o.only_if_mtime != found->second.mtime) co_return volumes::trash_outcome::changed;
-        if (o.lifetime > std::chrono::nanoseconds::zero())
-            trashed_[name] = {found->second, now() + o.lifetime};
+        if (o.lifetime > std::chrono::nanoseconds::zero()) trashed_[name] = {found->second, now() + o.lifetime};
         blocks_.erase(found);
         co_return volumes::trash_outcome::trashed;
     }

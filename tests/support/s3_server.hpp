@@ -4,7 +4,8 @@
 ///     if (!server) return;  // It has said "skipped: " and why, which ctest counts.
 ///     const s3_bucket bucket(*server);
 ///
-/// Outside of ctest: in tests/system, `python3 -m support.radosgw start FOLDER --publish FILE`, then KEEPSTORE_TEST_S3=FILE.
+/// Outside of ctest: in tests/system, `python3 -m support.radosgw start FOLDER --publish FILE`, then
+/// KEEPSTORE_TEST_S3=FILE.
 #pragma once
 
 #include <nlohmann/json.hpp>
@@ -87,7 +88,9 @@ struct s3_server {
 /// A bucket of a test's own, removed with all that is in it.
 class s3_bucket {
   public:
-    explicit s3_bucket(const s3_server& server) : server_(server), name_(new_name()) { server_.run_tool(name_, "make"); }
+    explicit s3_bucket(const s3_server& server) : server_(server), name_(new_name()) {
+        server_.run_tool(name_, "make");
+    }
     ~s3_bucket() {
         try {
             server_.run_tool(name_, "remove");

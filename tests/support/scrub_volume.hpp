@@ -1,5 +1,5 @@
-/// A volume in memory with attributes and notes, which can read blocks whole, and whose blocks can vanish, turn unreadable
-/// or change at a chosen moment: for tests of the scrub. Use from one loop.
+/// A volume in memory with attributes and notes, which can read blocks whole, and whose blocks can vanish, turn
+/// unreadable or change at a chosen moment: for tests of the scrub. Use from one loop.
 #pragma once
 
 #include "tests/support/memory_volume.hpp"
@@ -30,13 +30,13 @@ class scrub_volume final : public volumes::volume {
     bool keeps_notes = true;
     bool reads_whole = false;
     std::map<md5_digest, int> whole_reads;
-    std::size_t whole_reads_at_once = 0;      ///< The most that one call asked for.
-    std::optional<error> whole_read_error;    ///< Of the calls, not of the blocks.
-    std::set<md5_digest> unreadable;          ///< Reads fail with io_error.
-    std::set<md5_digest> gone;                ///< As if trashed.
+    std::size_t whole_reads_at_once = 0;    ///< The most that one call asked for.
+    std::optional<error> whole_read_error;  ///< Of the calls, not of the blocks.
+    std::set<md5_digest> unreadable;        ///< Reads fail with io_error.
+    std::set<md5_digest> gone;              ///< As if trashed.
     std::map<md5_digest, int> opens;
-    std::function<void(const md5_digest&)> on_open;   ///< Before the block is opened.
-    std::function<void(const md5_digest&)> on_read;   ///< Before each read of a block.
+    std::function<void(const md5_digest&)> on_open;  ///< Before the block is opened.
+    std::function<void(const md5_digest&)> on_read;  ///< Before each read of a block.
     std::optional<error> create_error;
     std::optional<error> commit_error;
     std::optional<error> index_error;
@@ -99,7 +99,8 @@ class scrub_volume final : public volumes::volume {
         if (gone.contains(name)) co_return fail(errc::not_found);
         co_return co_await inner.mtime(name, until);
     }
-    awaitable<result<volumes::trash_outcome>> trash(md5_digest name, volumes::trash_options o, deadline until) override {
+    awaitable<result<volumes::trash_outcome>> trash(md5_digest name, volumes::trash_options o,
+                                                    deadline until) override {
         return inner.trash(name, o, until);
     }
     awaitable<result<void>> untrash(md5_digest name, deadline until) override { return inner.untrash(name, until); }
@@ -160,12 +161,15 @@ class scrub_volume final : public volumes::volume {
       public:
         writer(scrub_volume& home, const md5_digest& name, std::unique_ptr<volumes::block_writer> to)
             : home_(home), name_(name), to_(std::move(to)) {}
-        awaitable<result<void>> append(const_slice b, deadline until) override { return to_->append(std::move(b), until); }
+        awaitable<result<void>> append(const_slice b, deadline until) override {
+            return to_->append(std::move(b), until);
+        }
         void set_queue_bytes(std::size_t n) noexcept override { to_->set_queue_bytes(n); }
         awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline until) override {
             return to_->read_back(offset, std::move(into), until);
         }
-        awaitable<result<void>> commit(std::optional<std::pair<std::string, bytes>> attribute, deadline until) override {
+        awaitable<result<void>> commit(std::optional<std::pair<std::string, bytes>> attribute,
+                                       deadline until) override {
             if (home_.commit_error) co_return std::unexpected(*home_.commit_error);
             auto done = co_await to_->commit(std::nullopt, until);
             if (!done) co_return done;

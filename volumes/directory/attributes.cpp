@@ -12,13 +12,16 @@ constexpr std::size_t attribute_bytes_max = 64 * KiB;  // The kernel's limit, XA
 // A missing or impossible attribute is no failure of the volume, so it is not counted as one.
 error attribute_error(directory_core& core, int number) {
     switch (number) {
-        case ENODATA: return errc::not_found;
+        case ENODATA:
+            return errc::not_found;
         case ENOTSUP:
         case ENOSPC:
         case EDQUOT:
         case E2BIG:
-        case ERANGE: return errc::unsupported;
-        default: return core.stats.failed(number, "xattr");
+        case ERANGE:
+            return errc::unsupported;
+        default:
+            return core.stats.failed(number, "xattr");
     }
 }
 

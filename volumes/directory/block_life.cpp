@@ -27,7 +27,9 @@ result<std::string> latest_trash(directory_core& core, int dir, const md5_digest
     std::string found;  // As it is written: leading zeros would be lost in the number.
     const auto entry = [&](std::string_view file, entry_type type) {
         const auto trash = parse_trash_name(file);
-        if (!trash || (type != DT_REG && type != DT_UNKNOWN) || trash->name != name || (best && best->deadline >= trash->deadline)) return;
+        if (!trash || (type != DT_REG && type != DT_UNKNOWN) || trash->name != name ||
+            (best && best->deadline >= trash->deadline))
+            return;
         best = trash;
         found = file;
     };
@@ -66,7 +68,7 @@ result<block_time> mtime_of_block(directory_core& core, const md5_digest& name) 
     const block_path path(name);
     const auto dir = core.open_dir(path);
     if (!dir) return std::unexpected(dir.error());
-    struct stat status {};
+    struct stat status{};
     core.stats.tick(op::stat);
     if (::fstatat(dir->get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
@@ -98,8 +100,8 @@ result<trash_outcome> trash_block(directory_core& core, const md5_digest& name, 
         }
         return trash_outcome::trashed;
     }
-    // Never onto an earlier copy: somebody may be bringing that one back at this moment, and would get ours instead, with
-    // its old mtime. A copy that is kept a few seconds longer hurts nobody.
+    // Never onto an earlier copy: somebody may be bringing that one back at this moment, and would get ours instead,
+    // with its old mtime. A copy that is kept a few seconds longer hurts nobody.
     const auto due = std::chrono::floor<std::chrono::seconds>(now + options.lifetime).time_since_epoch().count();
     int number = EEXIST;
     for (int later = 0; number == EEXIST && later < trash_name_attempts; ++later) {
@@ -117,7 +119,7 @@ result<void> untrash_block(directory_core& core, const md5_digest& name, deadlin
         const auto trash = latest_trash(core, dir->get(), name);
         if (!trash) return std::unexpected(trash.error());
         if (trash->empty()) return fail(errc::not_found);
-        struct stat status {};
+        struct stat status{};
         if (::fstatat(dir->get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
             if (!S_ISREG(status.st_mode)) return fail(errc::io_error, "the block's name is taken by something else");
             const auto touched = touch_in(core, dir->get(), path.file.data(), until);

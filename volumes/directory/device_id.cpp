@@ -57,14 +57,14 @@ std::optional<std::string> identify(const std::string& root, std::string& why) {
         why = "mount device \"" + mount->source + "\" is not a path, or only a part of it is mounted";
         return std::nullopt;
     }
-    struct stat device {};
+    struct stat device{};
     if (::stat(mount->source.c_str(), &device) != 0) {
         why = "cannot look at mount device \"" + mount->source + "\"";
         return std::nullopt;
     }
     const std::string below = mount->mount_point == "/" ? real : real.substr(mount->mount_point.size());
     for (std::filesystem::directory_iterator i(uuid_links, ec), end; !ec && i != end; i.increment(ec)) {
-        struct stat linked {};
+        struct stat linked{};
         // By inode, not by device number, as the Go daemon does.
         if (::stat(i->path().c_str(), &linked) == 0 && linked.st_ino == device.st_ino) {
             return i->path().filename().string() + below;

@@ -1,6 +1,6 @@
-/// The identity of the storage under a Directory volume (contract 1.7): "<fs-uuid><path below the mount point>", the same
-/// for every daemon that serves it. Found as the Go daemon finds it, from the mount table and /dev/disk/by-uuid, but
-/// without running findmnt. Blocks; at start only.
+/// The identity of the storage under a Directory volume (contract 1.7): "<fs-uuid><path below the mount point>", the
+/// same for every daemon that serves it. Found as the Go daemon finds it, from the mount table and /dev/disk/by-uuid,
+/// but without running findmnt. Blocks; at start only.
 #pragma once
 
 #include <optional>
@@ -13,9 +13,9 @@ namespace keepstore::volumes::directory {
 [[nodiscard]] std::string find_device_id(const std::string& root);
 
 struct mount_entry {
-    std::string source;       ///< "/dev/sda1", "tmpfs".
+    std::string source;  ///< "/dev/sda1", "tmpfs".
     std::string mount_point;
-    std::string fs_root;      ///< What of the file system is mounted there; "/" unless it is a part.
+    std::string fs_root;  ///< What of the file system is mounted there; "/" unless it is a part.
 };
 
 /// The mount that `path` (without symbolic links) is on, from the text of /proc/self/mountinfo (proc(5)).

@@ -28,7 +28,7 @@ class dir_sync {
     };
     struct directory {
         bool running = false;
-        unsigned users = 0;           // Removed with the last one.
+        unsigned users = 0;  // Removed with the last one.
         std::condition_variable changed;
         std::shared_ptr<batch> next;  // Who arrives now belongs to this one.
     };

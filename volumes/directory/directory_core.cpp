@@ -97,7 +97,7 @@ result<void> directory_core::sync_file(int fd) {
 }
 
 result<void> directory_core::set_mtime_now(int fd) {
-    struct timespec now {};
+    struct timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
     const struct timespec times[2] = {now, now};
     stats.tick(op::utimes);
@@ -107,9 +107,10 @@ result<void> directory_core::set_mtime_now(int fd) {
 
 void directory_core::warn_odd_entry() {
     if (warned_.exchange(true)) return;
-    log::warning("ignoring entries of the volume that are named like blocks or their folders but are not "
-                 "(directories, links, files in the wrong place)",
-                 {{"DeviceRoot", options.root}});
+    log::warning(
+        "ignoring entries of the volume that are named like blocks or their folders but are not "
+        "(directories, links, files in the wrong place)",
+        {{"DeviceRoot", options.root}});
 }
 
 result<locked_file> open_locked(directory_core& core, int dir, const char* file, deadline until) {
@@ -132,7 +133,7 @@ result<locked_file> open_locked(directory_core& core, int dir, const char* file,
             return fail(errc::not_found);
         }
         if (auto locked = take_lock(core, out.fd.get(), until); !locked) return std::unexpected(locked.error());
-        struct stat named {};
+        struct stat named{};
         core.stats.tick(op::stat);
         if (::fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) != 0) {
             return std::unexpected(core.stats.failed(op::stat, errno, "stat"));

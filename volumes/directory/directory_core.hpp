@@ -39,7 +39,7 @@ class directory_core {
     dir_sync syncs;
     full_mark full;
     open_files readers;
-    std::atomic<bool> cached_reads{true};   ///< Cleared when the file system knows no RWF_NOWAIT.
+    std::atomic<bool> cached_reads{true};     ///< Cleared when the file system knows no RWF_NOWAIT.
     std::atomic<bool> noreplace_works{true};  ///< Cleared when it knows no RENAME_NOREPLACE.
     std::atomic<bool> stopping{false};
 
@@ -57,8 +57,8 @@ class directory_core {
     [[nodiscard]] result<void> sync_dir(const md5_digest& name, int dir);
     [[nodiscard]] result<void> sync_file(int fd);
 
-    /// Access and modification time to now, from the precise clock: the one that ext4 uses by itself is up to 10 ms late,
-    /// which can make a block look older than a signature made after it.
+    /// Access and modification time to now, from the precise clock: the one that ext4 uses by itself is up to 10 ms
+    /// late, which can make a block look older than a signature made after it.
     [[nodiscard]] result<void> set_mtime_now(int fd);
 
     /// Says once per process and volume that `what` was met; files that are not blocks should not fill the log.
@@ -74,12 +74,12 @@ class directory_core {
 /// A block's file, open for reading and writing, with its flock held until closed.
 struct locked_file {
     unique_fd fd;
-    struct stat status {};
+    struct stat status{};
 };
 
-/// Opens `file` in `dir` and takes its flock, as the Go daemon does around touch and trash; then makes sure that the name
-/// still stands for the file that was locked, or begins anew: whoever had the lock before may have replaced or trashed
-/// it, and a time stamp set on the wrong inode would be lost together with the block. Blocks up to `until`.
+/// Opens `file` in `dir` and takes its flock, as the Go daemon does around touch and trash; then makes sure that the
+/// name still stands for the file that was locked, or begins anew: whoever had the lock before may have replaced or
+/// trashed it, and a time stamp set on the wrong inode would be lost together with the block. Blocks up to `until`.
 /// errc::not_found if there is no such regular file, errc::timeout.
 [[nodiscard]] result<locked_file> open_locked(directory_core& core, int dir, const char* file, deadline until);
 

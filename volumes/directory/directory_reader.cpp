@@ -109,9 +109,7 @@ class directory_reader final : public block_reader {
     }
 
     awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
-        auto call = [core = core_, fd = fd_, name = std::move(name)] {
-            return load_attribute(*core, fd->get(), name);
-        };
+        auto call = [core = core_, fd = fd_, name = std::move(name)] { return load_attribute(*core, fd->get(), name); };
         co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
     }
 
@@ -134,7 +132,7 @@ class directory_reader final : public block_reader {
 result<opened_block> look_at(directory_core& core, int fd) {
     opened_block out;
     unique_fd file(fd);
-    struct stat status {};
+    struct stat status{};
     core.stats.tick(op::stat);
     if (::fstat(fd, &status) != 0) return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
     if (!S_ISREG(status.st_mode)) {

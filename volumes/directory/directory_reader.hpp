@@ -18,8 +18,8 @@ namespace keepstore::volumes::directory {
 /// A descriptor of what has the block's name, or -1 with errno; `flags` are added to those for reading. Blocks.
 [[nodiscard]] int open_block_file(directory_core& core, const md5_digest& name, int flags = 0);
 
-/// Opens a block and looks at it. errc::not_found for what is not a regular file, errc::unavailable when the process has
-/// no descriptors left. Blocks.
+/// Opens a block and looks at it. errc::not_found for what is not a regular file, errc::unavailable when the process
+/// has no descriptors left. Blocks.
 struct opened_block {
     shared_fd fd;
     std::uint64_t size = 0;

@@ -38,8 +38,8 @@ class directory_volume final : public volume {
         : core_(std::move(core)), id_(std::move(id)) {
         // One thread is one file operation at a time, with a queue that callers can leave.
         threads_ = core_->options.serialize ? 1 : core_->options.threads_max;
-        pool_ = std::make_shared<blocking_pool>(blocking_pool::options{
-            .name = "volume", .threads_max = threads_, .queue_max = core_->options.queue_max});
+        pool_ = std::make_shared<blocking_pool>(
+            blocking_pool::options{.name = "volume", .threads_max = threads_, .queue_max = core_->options.queue_max});
         auto first = [weak = std::weak_ptr(pool_), core = core_] {
             sweep(weak, core, std::make_shared<trash_walk>(core, trash_walk::what::temp_files));
         };
@@ -74,8 +74,8 @@ class directory_volume final : public volume {
     awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(std::vector<whole_read> blocks,
                                                                      deadline until) override {
         if (!can_read_whole()) co_return fail(errc::unsupported);
-        auto call = [shared = core_, blocks = std::move(blocks)](directory_core&, deadline)
-            -> result<std::vector<result<std::uint64_t>>> {
+        auto call = [shared = core_, blocks = std::move(blocks)](
+                        directory_core&, deadline) -> result<std::vector<result<std::uint64_t>>> {
             std::vector<result<std::uint64_t>> out;
             out.reserve(blocks.size());
             for (const auto& block : blocks) out.push_back(read_whole_file(shared, block.name, block.into.bytes));

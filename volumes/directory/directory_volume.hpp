@@ -1,5 +1,5 @@
-/// The Directory driver: blocks as files in the layout of the Go daemon (contract 1.7; volumes/directory/names.hpp shows
-/// it), durable before they are acknowledged, safe beside other daemons on the same directory.
+/// The Directory driver: blocks as files in the layout of the Go daemon (contract 1.7; volumes/directory/names.hpp
+/// shows it), durable before they are acknowledged, safe beside other daemons on the same directory.
 #pragma once
 
 #include "base/limits.hpp"
@@ -19,9 +19,9 @@ enum class direct_io {
 };
 
 struct directory_options {
-    std::string root;                       ///< Absolute path of an existing directory.
-    bool serialize = false;                 ///< One file operation at a time.
-    bool sync = true;                       ///< Acknowledge only what is on disk; false is what the Go daemon does.
+    std::string root;        ///< Absolute path of an existing directory.
+    bool serialize = false;  ///< One file operation at a time.
+    bool sync = true;        ///< Acknowledge only what is on disk; false is what the Go daemon does.
     direct_io direct = direct_io::automatic;
     /// With less free space the volume counts as full.
     std::uint64_t free_bytes_min = limits::block_size_bytes_max;

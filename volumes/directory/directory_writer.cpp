@@ -19,10 +19,9 @@ awaitable<result<void>> wait_for(write_state::signal wake, deadline until) {
 
 class directory_writer final : public block_writer {
   public:
-    directory_writer(std::shared_ptr<directory_core> core, std::shared_ptr<blocking_pool> pool,
-                     const md5_digest& name, std::optional<std::uint64_t> size)
-        : core_(std::move(core)), pool_(std::move(pool)),
-          state_(std::make_shared<write_state>(core_, name, size)) {}
+    directory_writer(std::shared_ptr<directory_core> core, std::shared_ptr<blocking_pool> pool, const md5_digest& name,
+                     std::optional<std::uint64_t> size)
+        : core_(std::move(core)), pool_(std::move(pool)), state_(std::make_shared<write_state>(core_, name, size)) {}
 
     ~directory_writer() override {
         auto file = state_->abandon();

@@ -48,7 +48,7 @@ bool full_mark::claim_refresh() noexcept {
 }
 
 bool full_mark::has_space() const {
-    struct statvfs fs {};
+    struct statvfs fs{};
     if (::fstatvfs(root_.fd(), &fs) != 0) {
         log::error("cannot ask for free space", {{"errno", errno}});
         return true;  // As the Go daemon: a write will tell.

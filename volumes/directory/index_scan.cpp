@@ -15,7 +15,9 @@ namespace {
 
 constexpr unsigned first_batches = 4;
 
-bool agree(std::string_view a, std::string_view b) { return a.starts_with(b) || b.starts_with(a); }
+bool agree(std::string_view a, std::string_view b) {
+    return a.starts_with(b) || b.starts_with(a);
+}
 
 }  // namespace
 
@@ -128,16 +130,16 @@ result<std::unique_ptr<index_scan::folder>> index_scan::open_folder(unsigned ind
 result<void> index_scan::look_at(folder& from, const md5_digest& name, std::vector<block_info>& into) {
     const block_path path(name);
     for (unsigned attempt = 1;; ++attempt) {
-        struct statx s {};
+        struct statx s{};
         if (::statx(from.fd.get(), path.file.data(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
                     STATX_TYPE | STATX_SIZE | STATX_MTIME, &s) == 0) {
             if (!S_ISREG(s.stx_mode)) {
                 core_->warn_odd_entry();
                 return {};
             }
-            into.push_back({name, s.stx_size,
-                            block_time(std::chrono::seconds(s.stx_mtime.tv_sec) +
-                                       std::chrono::nanoseconds(s.stx_mtime.tv_nsec))});
+            into.push_back(
+                {name, s.stx_size,
+                 block_time(std::chrono::seconds(s.stx_mtime.tv_sec) + std::chrono::nanoseconds(s.stx_mtime.tv_nsec))});
             return {};
         }
         if (errno == ENOENT) return {};  // Trashed since its name was read.

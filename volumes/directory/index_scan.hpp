@@ -18,8 +18,8 @@ class index_scan {
     index_scan(std::shared_ptr<directory_core> core, std::string prefix)
         : core_(std::move(core)), prefix_(std::move(prefix)) {}
 
-    /// Blocks, for about limits::scan_step_time at most. \returns blocks; none when there is nothing left to start with.
-    /// Any error makes the listing incomplete.
+    /// Blocks, for about limits::scan_step_time at most. \returns blocks; none when there is nothing left to start
+    /// with. Any error makes the listing incomplete.
     [[nodiscard]] result<std::vector<block_info>> step();
 
     /// Whether all of it is in one folder, which one step at a time reads.

@@ -14,8 +14,12 @@ constexpr std::string_view temp_prefix = "tmp";
 constexpr std::size_t our_temp_digits = 20;  // As many as the largest 64-bit number has.
 constexpr std::size_t hash_digits = 32;
 
-bool is_digit(char c) noexcept { return c >= '0' && c <= '9'; }
-bool is_hex_digit(char c) noexcept { return is_digit(c) || (c >= 'a' && c <= 'f'); }
+bool is_digit(char c) noexcept {
+    return c >= '0' && c <= '9';
+}
+bool is_hex_digit(char c) noexcept {
+    return is_digit(c) || (c >= 'a' && c <= 'f');
+}
 
 }  // namespace
 
@@ -73,6 +77,8 @@ std::optional<temp_origin> parse_temp_name(std::string_view name) {
     return digits.size() == our_temp_digits ? temp_origin::ours : temp_origin::foreign;
 }
 
-bool is_hex(std::string_view name) noexcept { return !name.empty() && std::ranges::all_of(name, is_hex_digit); }
+bool is_hex(std::string_view name) noexcept {
+    return !name.empty() && std::ranges::all_of(name, is_hex_digit);
+}
 
 }  // namespace keepstore::volumes::directory

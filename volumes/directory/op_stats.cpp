@@ -19,7 +19,8 @@ void warn_no_descriptors(int number) {
     static std::atomic<clock::rep> next{clock::time_point::min().time_since_epoch().count()};
     const auto now = clock::now().time_since_epoch().count();
     auto due = next.load(std::memory_order_relaxed);
-    if (now < due || !next.compare_exchange_strong(due, now + clock::duration(limits::descriptor_warning_interval).count())) {
+    if (now < due ||
+        !next.compare_exchange_strong(due, now + clock::duration(limits::descriptor_warning_interval).count())) {
         return;
     }
     log::error("too many open files: requests are refused; raise the limit (LimitNOFILE=), or lower MaxConnections",
@@ -33,9 +34,15 @@ error op_stats::failed(op which, int number, std::string_view what) {
     if (number == ENOENT) return error_from_errno(number, what);
     if (number == EMFILE || number == ENFILE) warn_no_descriptors(number);
     switch (which) {
-        case op::rename: count(error_type::link_error); break;
-        case op::flock: count(error_type::number); break;
-        default: count(error_type::path_error); break;
+        case op::rename:
+            count(error_type::link_error);
+            break;
+        case op::flock:
+            count(error_type::number);
+            break;
+        default:
+            count(error_type::path_error);
+            break;
     }
     return error_from_errno(number, what);
 }

@@ -1,5 +1,6 @@
-/// The block files that are open for reading: readers of the same file share one descriptor, so that thousands of clients
-/// of a few blocks need few. Only weak references are kept: a file is closed, and forgotten, with its last reader.
+/// The block files that are open for reading: readers of the same file share one descriptor, so that thousands of
+/// clients of a few blocks need few. Only weak references are kept: a file is closed, and forgotten, with its last
+/// reader.
 ///
 /// Safe to use from any thread; nothing blocks.
 #pragma once

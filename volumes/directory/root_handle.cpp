@@ -19,11 +19,13 @@ using steady = std::chrono::steady_clock;
 constexpr std::chrono::seconds freshness{1};
 constexpr unsigned xfs_magic = 0x58465342;  // Not in linux/magic.h of Debian 12.
 
-std::int64_t now_ticks() { return std::chrono::nanoseconds(steady::now().time_since_epoch()).count(); }
+std::int64_t now_ticks() {
+    return std::chrono::nanoseconds(steady::now().time_since_epoch()).count();
+}
 
 // File systems whose open() of a cached name and fstat() never talk to a server.
 bool is_local(int fd) {
-    struct statfs fs {};
+    struct statfs fs{};
     if (::fstatfs(fd, &fs) != 0) return false;
     constexpr std::array<unsigned, 5> known{EXT4_SUPER_MAGIC, xfs_magic, BTRFS_SUPER_MAGIC, TMPFS_MAGIC,
                                             F2FS_SUPER_MAGIC};
@@ -54,8 +56,8 @@ result<void> make_dirs(const std::string& path, bool sync) {
         if (::mkdir(dir.c_str(), 0755) == 0) {
             if (sync) {
                 const auto slash = dir.rfind('/');
-                const unique_fd parent(::open(slash == 0 ? "/" : dir.substr(0, slash).c_str(),
-                                              O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+                const unique_fd parent(
+                    ::open(slash == 0 ? "/" : dir.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
                 if (!parent || ::fsync(parent.get()) != 0) return std::unexpected(error_from_errno(errno, "fsync"));
             }
         } else if (errno != EEXIST) {
@@ -82,8 +84,8 @@ bool root_handle::fresh() const noexcept {
 
 bool root_handle::revalidate() {
     const std::lock_guard lock(mutex_);
-    struct stat held {};
-    struct stat named {};
+    struct stat held{};
+    struct stat named{};
     if (::stat(path_.c_str(), &named) != 0 || ::fstat(fd(), &held) != 0) return false;
     checked_at_ = now_ticks();
     if (held.st_dev == named.st_dev && held.st_ino == named.st_ino) return false;
@@ -135,8 +137,8 @@ int open_cached(int dir, const char* path, int flags) noexcept {
         errno = ENOSYS;
         return -1;
     }
-    const int fd = openat2(dir, path, flags | O_CLOEXEC | O_NOFOLLOW, 0,
-                           RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_CACHED);
+    const int fd =
+        openat2(dir, path, flags | O_CLOEXEC | O_NOFOLLOW, 0, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_CACHED);
     if (fd < 0 && errno == EINVAL) errno = ENOSYS;  // Kernels 5.6 to 5.11 have no RESOLVE_CACHED.
     return fd;
 }

@@ -46,8 +46,8 @@ class root_handle {
     [[nodiscard]] result<void> take(unique_fd opened);
 
     const std::string path_;
-    std::mutex mutex_;  // Serialises changes of what fd_ refers to.
-    unique_fd fd_;      // The number is constant after open().
+    std::mutex mutex_;                         // Serialises changes of what fd_ refers to.
+    unique_fd fd_;                             // The number is constant after open().
     std::atomic<std::int64_t> checked_at_{0};  // Steady clock, nanoseconds.
     std::atomic<bool> local_{false};
     std::array<std::atomic<std::uint64_t>, 64> durable_{};  // One bit per block folder.
@@ -57,7 +57,8 @@ class root_handle {
 /// \returns a descriptor or -1 with errno.
 [[nodiscard]] int open_beneath(int dir, const char* path, int flags, unsigned mode = 0) noexcept;
 
-/// The same without waiting: -1 with EAGAIN when the path is not in the kernel's cache, ENOSYS when that cannot be told.
+/// The same without waiting: -1 with EAGAIN when the path is not in the kernel's cache, ENOSYS when that cannot be
+/// told.
 [[nodiscard]] int open_cached(int dir, const char* path, int flags) noexcept;
 
 }  // namespace keepstore::volumes::directory

@@ -47,8 +47,8 @@ struct page_run {
     std::size_t bytes;
 };
 
-// Asking by a read with RWF_NOWAIT starts to fetch what is not there; when the disk is quicker than we are, that has come
-// before the kernel looks, and counts as what somebody else had read.
+// Asking by a read with RWF_NOWAIT starts to fetch what is not there; when the disk is quicker than we are, that has
+// come before the kernel looks, and counts as what somebody else had read.
 page_run cached_run(int fd, std::uint64_t offset, std::size_t size) noexcept {
     static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const auto before = static_cast<std::size_t>(offset % page);
@@ -69,7 +69,7 @@ page_run cached_run(int fd, std::uint64_t offset, std::size_t size) noexcept {
 
 bool single_use_file::direct_is_possible() noexcept {
     if (core_->options.direct == direct_io::off || bounce_buffer() == nullptr) return false;
-    struct statx s {};
+    struct statx s{};
     if (::statx(file_->get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) != 0) return true;  // Trying will show.
     if ((s.stx_mask & STATX_DIOALIGN) == 0) return true;
     if (s.stx_dio_offset_align == 0 || s.stx_dio_offset_align > unit || s.stx_dio_mem_align > unit) return false;

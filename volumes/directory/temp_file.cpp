@@ -33,7 +33,9 @@ result<std::unique_ptr<temp_file>> temp_file::create(std::shared_ptr<directory_c
     return file;
 }
 
-temp_file::~temp_file() { unlink(); }
+temp_file::~temp_file() {
+    unlink();
+}
 
 result<void> temp_file::open() {
     const block_path path(block_);
@@ -49,13 +51,13 @@ result<void> temp_file::open() {
             return std::unexpected(core_->stats.failed(op::create, errno, "create"));
         }
         name_ = std::move(name);
-        // The sweep of another daemon may have found the file before it was locked: then it has the lock, or the file is
-        // gone already.
+        // The sweep of another daemon may have found the file before it was locked: then it has the lock, or the file
+        // is gone already.
         if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
             unlink();
             continue;
         }
-        struct stat status {};
+        struct stat status{};
         if (::fstat(fd_.get(), &status) != 0) return std::unexpected(core_->stats.failed(op::stat, errno, "stat"));
         if (status.st_nlink == 0) continue;
         if ((status.st_mode & 0777) != 0600) ::fchmod(fd_.get(), 0600);  // An umask that takes even the owner's bits.
@@ -66,10 +68,10 @@ result<void> temp_file::open() {
 
 void temp_file::choose_direct(std::optional<std::uint64_t> size) noexcept {
     const auto& o = core_->options;
-    const bool wanted = o.direct == direct_io::on || (o.direct == direct_io::automatic && o.sync && size &&
-                                                      *size >= limits::direct_io_bytes_min);
+    const bool wanted = o.direct == direct_io::on ||
+                        (o.direct == direct_io::automatic && o.sync && size && *size >= limits::direct_io_bytes_min);
     if (!wanted) return;
-    struct statx s {};
+    struct statx s{};
     if (::statx(fd_.get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) == 0 && (s.stx_mask & STATX_DIOALIGN) != 0) {
         if (s.stx_dio_offset_align == 0 || s.stx_dio_offset_align > direct_unit_bytes ||
             s.stx_dio_mem_align > memory_alignment_max) {
@@ -170,8 +172,8 @@ result<void> temp_file::replace(const char* target, deadline until) {
                 return std::unexpected(stats.failed(op::rename, errno, "rename"));
             }
         }
-        // The name is taken. Whoever holds the old file's lock may be about to trash it, having seen that it is old: after
-        // us that would trash what we publish. With the lock, and the name still its own, nobody is.
+        // The name is taken. Whoever holds the old file's lock may be about to trash it, having seen that it is old:
+        // after us that would trash what we publish. With the lock, and the name still its own, nobody is.
         auto old = open_locked(*core_, dir_.get(), target, until);
         if (!old && old.error() != errc::not_found) {
             const int number = old.error().cause.value();
@@ -179,7 +181,7 @@ result<void> temp_file::replace(const char* target, deadline until) {
         }
         if (!old && old.error() == errc::not_found) {
             // Trashed meanwhile, or brought back since: begin anew. Something else than a file is simply replaced.
-            struct stat status {};
+            struct stat status{};
             const bool there = ::fstatat(dir_.get(), target, &status, AT_SYMLINK_NOFOLLOW) == 0;
             if (there ? S_ISREG(status.st_mode) : core_->noreplace_works.load(std::memory_order_relaxed)) {
                 if (until.passed()) return fail(errc::timeout, "block keeps being replaced");
@@ -188,7 +190,7 @@ result<void> temp_file::replace(const char* target, deadline until) {
         }
         if (old) {
             // Touched since our file got its time: the promise made for that touch must hold for what replaces it.
-            struct stat own {};
+            struct stat own{};
             if (::fstat(fd_.get(), &own) != 0) return std::unexpected(stats.failed(op::stat, errno, "stat"));
             if (mtime_of(old->status) >= mtime_of(own)) {
                 if (auto r = core_->set_mtime_now(fd_.get()); !r) return r;

@@ -22,8 +22,8 @@ result<bool> trash_walk::step() {
     }
     totals found;
     std::optional<error> failed;
-    const unique_fd dir(open_beneath(core_->root.fd(), at.path.empty() ? "." : at.path.c_str(),
-                                     O_RDONLY | O_DIRECTORY));
+    const unique_fd dir(
+        open_beneath(core_->root.fd(), at.path.empty() ? "." : at.path.c_str(), O_RDONLY | O_DIRECTORY));
     if (!dir) {
         if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
             failed = core_->stats.failed(op::open, errno, "open");
@@ -39,7 +39,8 @@ result<bool> trash_walk::step() {
     }
     if (failed) {
         ++found.errors;
-        log::error("cannot read a directory of the volume", {{"error", failed->text}, {"DeviceRoot", core_->options.root}});
+        log::error("cannot read a directory of the volume",
+                   {{"error", failed->text}, {"DeviceRoot", core_->options.root}});
     }
     const bool is_root = at.path.empty();
     const std::lock_guard lock(mutex_);
@@ -72,7 +73,7 @@ result<void> trash_walk::read(place& at, int dir) {
         if (is_hex(name)) {
             bool directory = type == DT_DIR;
             if (type == DT_UNKNOWN) {
-                struct stat status {};
+                struct stat status{};
                 directory = ::fstatat(dir, std::string(name).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                             S_ISDIR(status.st_mode);
             }
@@ -114,7 +115,7 @@ void trash_walk::look_at(int dir, const std::string& name, totals& into) {
 }
 
 void trash_walk::delete_trash(int dir, const std::string& name, std::int64_t due, totals& into) {
-    struct stat status {};
+    struct stat status{};
     if (::fstatat(dir, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode)) return;
     const auto size = static_cast<std::uint64_t>(status.st_size);
     if (due > std::chrono::floor<std::chrono::seconds>(wall_clock_now()).time_since_epoch().count()) {
@@ -136,13 +137,13 @@ void trash_walk::delete_trash(int dir, const std::string& name, std::int64_t due
 void trash_walk::delete_temp(int dir, const std::string& name, bool ours, totals& into) {
     const unique_fd fd(::openat(dir, name.c_str(), O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
     if (!fd) return;
-    struct stat status {};
+    struct stat status{};
     if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return;
     // Daemons of our kind hold the lock while they write, so a file without it is an orphan of a process that died. The
     // Go daemon takes none: there only age tells.
     if (!ours && wall_clock_now() - mtime_of(status) < limits::foreign_temp_age_min) return;
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return;
-    struct stat named {};
+    struct stat named{};
     if (::fstatat(dir, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 || named.st_ino != status.st_ino) return;
     core_->stats.tick(op::unlink);
     if (::unlinkat(dir, name.c_str(), 0) == 0) ++into.temp_files_deleted;

@@ -18,7 +18,9 @@ class trash_walk {
   public:
     enum class what { temp_files, temp_files_and_trash };
 
-    trash_walk(std::shared_ptr<directory_core> core, what w) : core_(std::move(core)), what_(w) { pending_.push_back({}); }
+    trash_walk(std::shared_ptr<directory_core> core, what w) : core_(std::move(core)), what_(w) {
+        pending_.push_back({});
+    }
 
     /// Blocks, for about limits::scan_step_time. \returns whether there may be more to do for this caller; false also
     /// while the last directories are in other callers' hands, see finished(). Errors are logged, counted and passed
@@ -35,7 +37,7 @@ class trash_walk {
 
   private:
     struct place {
-        std::string path;                  // Relative to Root; "" is Root.
+        std::string path;  // Relative to Root; "" is Root.
         bool read = false;
         std::vector<std::string> entries;  // Still to be looked at.
     };

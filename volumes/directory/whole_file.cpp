@@ -24,12 +24,14 @@ bool suits(const struct statx& status, std::span<const std::byte> into) noexcept
 }
 
 // Nothing if direct I/O is not possible here, or the file is not one to be read at all: the usual way then finds out.
-std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5_digest& name, std::span<std::byte> into) {
+std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5_digest& name,
+                                                 std::span<std::byte> into) {
     const unique_fd file(open_block_file(core, name, O_DIRECT));
     if (!file) return std::nullopt;
-    struct statx status {};
+    struct statx status{};
     core.stats.tick(op::stat);
-    if (::statx(file.get(), "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE | STATX_DIOALIGN, &status) != 0) return std::nullopt;
+    if (::statx(file.get(), "", AT_EMPTY_PATH, STATX_TYPE | STATX_SIZE | STATX_DIOALIGN, &status) != 0)
+        return std::nullopt;
     if (!S_ISREG(status.stx_mode)) return std::nullopt;
     if (status.stx_size > into.size()) return status.stx_size;
     const std::size_t rounded = (static_cast<std::size_t>(status.stx_size) + unit - 1) / unit * unit;

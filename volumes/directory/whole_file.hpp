@@ -1,5 +1,6 @@
-/// A small block's file opened, read from beginning to end and closed in one go, by somebody who has no further use for its
-/// bytes (the scrub): four system calls with direct I/O, where opening it for readers and reading it once takes nine.
+/// A small block's file opened, read from beginning to end and closed in one go, by somebody who has no further use for
+/// its bytes (the scrub): four system calls with direct I/O, where opening it for readers and reading it once takes
+/// nine.
 #pragma once
 
 #include "volumes/directory/directory_core.hpp"

@@ -60,8 +60,8 @@ write_queue::batch write_queue::next_direct(std::size_t memory_alignment, bool& 
         out.pieces.push_back({carry_.get(), page});
         out.bytes = page;
     }
-    // Slices that follow each other in memory (pieces of one chunk) become one vector; every vector must be whole pages at
-    // a good address.
+    // Slices that follow each other in memory (pieces of one chunk) become one vector; every vector must be whole pages
+    // at a good address.
     std::size_t skip = front_offset_;
     std::size_t whole_bytes = out.bytes;  // What can be written so far.
     std::size_t whole_pieces = out.pieces.size();

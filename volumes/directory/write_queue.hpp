@@ -1,8 +1,8 @@
-/// The bytes of a block between append and the temp file: slices that wait, and in direct mode the last few bytes that do
-/// not fill a page yet. Makes batches for one write call each. Not thread-safe: guarded by its owner's mutex.
+/// The bytes of a block between append and the temp file: slices that wait, and in direct mode the last few bytes that
+/// do not fill a page yet. Makes batches for one write call each. Not thread-safe: guarded by its owner's mutex.
 ///
-/// The block is, in this order: `written()` bytes in the file, the carry, the queued slices. A batch changes nothing until
-/// `finish` says that it is in the file, so that nothing is lost for read_back when a write fails.
+/// The block is, in this order: `written()` bytes in the file, the carry, the queued slices. A batch changes nothing
+/// until `finish` says that it is in the file, so that nothing is lost for read_back when a write fails.
 #pragma once
 
 #include "base/buffer.hpp"
@@ -40,8 +40,8 @@ class write_queue {
     /// The next batch for a buffered file: everything, up to the limit of a batch. Empty when nothing waits.
     [[nodiscard]] batch next_buffered();
 
-    /// The next batch for direct I/O. Empty when less than a page waits (`irregular` false: it was moved to the carry, and
-    /// its slices are released), or when what waits cannot be written directly (`irregular` true).
+    /// The next batch for direct I/O. Empty when less than a page waits (`irregular` false: it was moved to the carry,
+    /// and its slices are released), or when what waits cannot be written directly (`irregular` true).
     [[nodiscard]] batch next_direct(std::size_t memory_alignment, bool& irregular);
 
     void finish(const batch& done);

@@ -162,8 +162,8 @@ void write_state::record_failure(const error& why) {
         if (!failed_) failed_ = why;
         file = file_;
     }
-    // The content stays for read_back; the name goes at once. What failed is never tried again: after a failed fsync the
-    // kernel counts the pages as clean, and the second would lie.
+    // The content stays for read_back; the name goes at once. What failed is never tried again: after a failed fsync
+    // the kernel counts the pages as clean, and the second would lie.
     if (file) file->unlink();
     // Descriptors that ran out were reported, once for all requests.
     if (why == errc::cancelled || why.cause.value() == EMFILE || why.cause.value() == ENFILE) return;

@@ -86,14 +86,14 @@ class write_state : public std::enable_shared_from_this<write_state> {
     mutable std::mutex mutex_;
     // Guarded by mutex_.
     write_queue queue_;
-    std::size_t wake_at_ = 0;           // Wake the waiter when no more than this waits.
+    std::size_t wake_at_ = 0;  // Wake the waiter when no more than this waits.
     std::optional<signal> waiter_;
     std::optional<error> failed_;
-    bool busy_ = false;                 // A job has the turn.
+    bool busy_ = false;  // A job has the turn.
     bool abandoned_ = false;
     bool committed_ = false;
-    bool lazy_ = true;                  // Still small enough to be written by commit.
-    std::shared_ptr<temp_file> file_;   // Set once, by a job; its write calls are made by who has the turn.
+    bool lazy_ = true;                 // Still small enough to be written by commit.
+    std::shared_ptr<temp_file> file_;  // Set once, by a job; its write calls are made by who has the turn.
 };
 
 }  // namespace keepstore::volumes::directory

@@ -22,9 +22,12 @@ std::optional<std::uint32_t> digit(char c) {
 std::string metadata_name(std::string_view attribute) {
     std::string out;
     for (const char c : attribute) {
-        if (c >= 'A' && c <= 'Z') out += static_cast<char>(c + ('a' - 'A'));
-        else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9')) out += c;
-        else out += '-';
+        if (c >= 'A' && c <= 'Z')
+            out += static_cast<char>(c + ('a' - 'A'));
+        else if ((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9'))
+            out += c;
+        else
+            out += '-';
     }
     return out;
 }

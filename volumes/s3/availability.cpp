@@ -24,25 +24,37 @@ bool is_outage(const error& why) {
         case error_kind::timeout:
         case error_kind::server:
         case error_kind::bad_answer:
-        case error_kind::bad_certificate: return true;
-        default: return false;
+        case error_kind::bad_certificate:
+            return true;
+        default:
+            return false;
     }
 }
 
 std::string_view headline(const error& why) {
     switch (kind_of(why)) {
-        case error_kind::bad_certificate: return "S3 cannot be trusted: its certificate is not accepted";
-        case error_kind::bad_answer: return "what answers is not S3";
-        case error_kind::server: return "S3 fails";
+        case error_kind::bad_certificate:
+            return "S3 cannot be trusted: its certificate is not accepted";
+        case error_kind::bad_answer:
+            return "what answers is not S3";
+        case error_kind::server:
+            return "S3 fails";
         case error_kind::network:
-        case error_kind::timeout: return "S3 does not respond";
-        case error_kind::no_such_bucket: return "S3 does not have this bucket";
+        case error_kind::timeout:
+            return "S3 does not respond";
+        case error_kind::no_such_bucket:
+            return "S3 does not have this bucket";
         case error_kind::bad_credentials:
-        case error_kind::expired_token: return "S3 does not accept these keys";
-        case error_kind::access_denied: return "S3 does not allow these keys to use this bucket";
-        case error_kind::clock_skew: return "S3 does not accept the time of this machine";
-        case error_kind::wrong_region: return "S3 has this bucket in another region";
-        default: return "S3 refuses this configuration";
+        case error_kind::expired_token:
+            return "S3 does not accept these keys";
+        case error_kind::access_denied:
+            return "S3 does not allow these keys to use this bucket";
+        case error_kind::clock_skew:
+            return "S3 does not accept the time of this machine";
+        case error_kind::wrong_region:
+            return "S3 has this bucket in another region";
+        default:
+            return "S3 refuses this configuration";
     }
 }
 
@@ -54,7 +66,9 @@ availability::waiting::waiting(availability& owner) : owner_(owner) {
     }
 }
 
-availability::waiting::~waiting() { owner_.waiting_.fetch_sub(1, std::memory_order_relaxed); }
+availability::waiting::~waiting() {
+    owner_.waiting_.fetch_sub(1, std::memory_order_relaxed);
+}
 
 result<void> availability::admit() const {
     if (state_.load(std::memory_order_relaxed) != state::down) return {};
@@ -104,7 +118,8 @@ bool availability::silent() const noexcept {
 }
 
 bool availability::quick_probe_needed() const noexcept {
-    return !probed_.load(std::memory_order_relaxed) || state_.load(std::memory_order_relaxed) == state::down || silent();
+    return !probed_.load(std::memory_order_relaxed) || state_.load(std::memory_order_relaxed) == state::down ||
+           silent();
 }
 
 bool availability::patient_probe_needed() const noexcept {
@@ -117,8 +132,10 @@ bool availability::patient_probe_needed() const noexcept {
 bool availability::probed(const result<std::string>& outcome) {
     probed_.store(true, std::memory_order_relaxed);
     if (!outcome && kind_of(outcome.error()) != error_kind::slow_down) return probe_failed(outcome.error());
-    if (outcome) probe_succeeded(*outcome);
-    else probe_throttled();
+    if (outcome)
+        probe_succeeded(*outcome);
+    else
+        probe_throttled();
     return false;
 }
 
@@ -133,10 +150,11 @@ void availability::probe_succeeded(const std::string& why_not_listed) {
     const bool unlisted = !why_not_listed.empty();
     const bool said = std::exchange(unlisted_, unlisted);
     if (unlisted && !said) {
-        log::warning("S3 does not allow these keys to list this bucket: blocks can be written and read, but there is no "
-                     "index (keep-balance stops), trash is never emptied, and blocks that are not there may be answered "
-                     "503; allow s3:ListBucket",
-                     {{"bucket", bucket_}, {"error", why_not_listed}});
+        log::warning(
+            "S3 does not allow these keys to list this bucket: blocks can be written and read, but there is no "
+            "index (keep-balance stops), trash is never emptied, and blocks that are not there may be answered "
+            "503; allow s3:ListBucket",
+            {{"bucket", bucket_}, {"error", why_not_listed}});
     } else if (!was_up) {
         log::info("S3 responds again", {{"bucket", bucket_}});
     } else if (!used) {

@@ -1,14 +1,15 @@
-/// Whether the service answers, so that an outage costs a few requests a wait and all others none, and so that a missing
-/// bucket or wrong keys are said before the first request meets them.
+/// Whether the service answers, so that an outage costs a few requests a wait and all others none, and so that a
+/// missing bucket or wrong keys are said before the first request meets them.
 ///
 /// It begins with a probe (a listing of one key, since a HEAD could not say what is wrong). Then it watches the calls:
 /// after some failures in a row, or when calls wait and none comes forward and probes fail as well, calls are refused
 /// until the service answers a probe, and those under way are ended. Where the service answers that bucket or keys are
-/// wrong, calls go on and get that answer. A bucket that may not be listed is up, with a warning: reads and writes work.
+/// wrong, calls go on and get that answer. A bucket that may not be listed is up, with a warning: reads and writes
+/// work.
 ///
-/// Probes are of two kinds. Quick ones notice an outage and its end within seconds; of them it takes two in a row to pass
-/// their limit. A patient one beside them is for services that are slow (a slow name server, a listing of a bucket that
-/// is being recovered), which the quick ones alone would keep down for ever. Safe to use from any thread.
+/// Probes are of two kinds. Quick ones notice an outage and its end within seconds; of them it takes two in a row to
+/// pass their limit. A patient one beside them is for services that are slow (a slow name server, a listing of a bucket
+/// that is being recovered), which the quick ones alone would keep down for ever. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -53,8 +54,10 @@ class availability {
     void progress() noexcept { last_progress_.store(now(), std::memory_order_relaxed); }
     template <class T>
     void note(const result<T>& outcome) {
-        if (outcome) succeeded();
-        else failed(outcome.error());
+        if (outcome)
+            succeeded();
+        else
+            failed(outcome.error());
     }
 
     /// \returns empty if all is well; or why the bucket cannot be listed, if it can be used otherwise.

@@ -36,15 +36,15 @@ struct block_body::lane {
 };
 
 block_body::block_body(protocol::object_download all)
-    : first_(std::move(all)),
-      position_(first_.offset()),
-      planned_(position_ + first_.length()),
-      end_(planned_) {}
+    : first_(std::move(all)), position_(first_.offset()), planned_(position_ + first_.length()), end_(planned_) {}
 
-block_body::block_body(std::shared_ptr<s3_core> core, std::string key, std::string trash_key, protocol::object_download first,
-                       std::uint64_t end, part_buffers::share buffers)
+block_body::block_body(std::shared_ptr<s3_core> core, std::string key, std::string trash_key,
+                       protocol::object_download first, std::uint64_t end, part_buffers::share buffers)
     : core_(std::move(core)),
-      from_{.key = std::move(key), .trash_key = std::move(trash_key), .etag = first.info().etag, .size = first.info().size},
+      from_{.key = std::move(key),
+            .trash_key = std::move(trash_key),
+            .etag = first.info().etag,
+            .size = first.info().size},
       first_(std::move(first)),
       position_(first_.offset()),
       planned_(position_ + first_.length()),
@@ -60,10 +60,12 @@ block_body::~block_body() {
 
 void block_body::start_lanes() {
     while (planned_ < end_) {
-        const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(end_ - planned_, limits::s3_parallel_range_bytes));
+        const auto size =
+            static_cast<std::size_t>(std::min<std::uint64_t>(end_ - planned_, limits::s3_parallel_range_bytes));
         mutable_slice memory;
         // Who leaves after a little shall not have cost much.
-        const bool at_first = position_ < first_.offset() + limits::s3_parallel_ranges_read_first * limits::s3_parallel_range_bytes;
+        const bool at_first =
+            position_ < first_.offset() + limits::s3_parallel_ranges_read_first * limits::s3_parallel_range_bytes;
         if (at_first && lanes_.size() == limits::s3_parallel_ranges_at_first) return;
         if (!spare_.empty()) {
             memory = std::move(spare_.back());
@@ -86,9 +88,10 @@ void block_body::start_lanes() {
     }
 }
 
-// The object may have been trashed or written again meanwhile. What has its name has its content then, as far as anybody
-// knows here; readers verify it as they do all others.
-awaitable<result<protocol::object_download>> block_body::open_lane(std::shared_ptr<s3_core> core, const range_source& from,
+// The object may have been trashed or written again meanwhile. What has its name has its content then, as far as
+// anybody knows here; readers verify it as they do all others.
+awaitable<result<protocol::object_download>> block_body::open_lane(std::shared_ptr<s3_core> core,
+                                                                   const range_source& from,
                                                                    protocol::byte_range range) {
     // It ends with the block's reader.
     const auto until = deadline::never();
@@ -99,11 +102,13 @@ awaitable<result<protocol::object_download>> block_body::open_lane(std::shared_p
     if (kind != error_kind::precondition && kind != error_kind::not_found) co_return body;
     const auto& key = kind == error_kind::not_found ? from.trash_key : from.key;
     body = co_await core->client.get(key, {.range = range, .if_match = {}}, until);
-    if (body && body->info().size != from.size) co_return fail(errc::io_error, "the block was replaced while it was read");
+    if (body && body->info().size != from.size)
+        co_return fail(errc::io_error, "the block was replaced while it was read");
     co_return body;
 }
 
-awaitable<result<bool>> block_body::run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l, range_source from) {
+awaitable<result<bool>> block_body::run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l,
+                                             range_source from) {
     const availability::waiting busy(*core->watch);
     const auto size = l->memory.size();
     // Failures are noted by whoever meets them: ranges that fail together are one.
@@ -154,8 +159,10 @@ awaitable<result<std::size_t>> block_body::read_lane(std::span<std::byte> into) 
     if (front->read == front->memory.size()) {
         lanes_.pop_front();
         // When there is nothing more to ask for, others may have it at once: the next block of this reader, too.
-        if (planned_ == end_) buffers_->give_back();
-        else if (!buffers_->give()) spare_.push_back(front->memory);
+        if (planned_ == end_)
+            buffers_->give_back();
+        else if (!buffers_->give())
+            spare_.push_back(front->memory);
         start_lanes();
     }
     co_return count;

@@ -1,9 +1,9 @@
-/// The bytes of a block on their way from S3, read in order: by one GET, or by several ranged ones side by side, each with
-/// memory of its own for what has come before its turn. Used from one coroutine, on a loop of the volume; the ranged GETs
-/// run on any of its loops. Destroyed, it cancels them.
+/// The bytes of a block on their way from S3, read in order: by one GET, or by several ranged ones side by side, each
+/// with memory of its own for what has come before its turn. Used from one coroutine, on a loop of the volume; the
+/// ranged GETs run on any of its loops. Destroyed, it cancels them.
 ///
-/// Errors: what s3/client.hpp says of a GET. Ranges are of one and the same object, unless it was trashed or written again
-/// meanwhile: then of what has its name.
+/// Errors: what s3/client.hpp says of a GET. Ranges are of one and the same object, unless it was trashed or written
+/// again meanwhile: then of what has its name.
 #pragma once
 
 #include "s3/client.hpp"
@@ -23,10 +23,10 @@ class block_body {
   public:
     /// Everything by this GET.
     explicit block_body(keepstore::s3::object_download all);
-    /// The first range by this GET; the rest, up to `end` in the object, by others, as far as there are buffers for them.
-    /// `trash_key` is where the object is found if it was trashed meanwhile.
-    block_body(std::shared_ptr<s3_core> core, std::string key, std::string trash_key, keepstore::s3::object_download first,
-               std::uint64_t end, part_buffers::share buffers);
+    /// The first range by this GET; the rest, up to `end` in the object, by others, as far as there are buffers for
+    /// them. `trash_key` is where the object is found if it was trashed meanwhile.
+    block_body(std::shared_ptr<s3_core> core, std::string key, std::string trash_key,
+               keepstore::s3::object_download first, std::uint64_t end, part_buffers::share buffers);
     ~block_body();
     block_body(const block_body&) = delete;
     block_body& operator=(const block_body&) = delete;
@@ -49,7 +49,8 @@ class block_body {
 
     void start_lanes();
     static awaitable<result<bool>> run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l, range_source from);
-    static awaitable<result<keepstore::s3::object_download>> open_lane(std::shared_ptr<s3_core> core, const range_source& from,
+    static awaitable<result<keepstore::s3::object_download>> open_lane(std::shared_ptr<s3_core> core,
+                                                                       const range_source& from,
                                                                        keepstore::s3::byte_range range);
     [[nodiscard]] awaitable<result<std::size_t>> read_lane(std::span<std::byte> into);
 

@@ -26,14 +26,15 @@ awaitable<result<block_state>> look(s3_core& core, md5_digest name, deadline unt
     co_return block_state{std::move(*block), recent->last_modified};
 }
 
-// Whether a copy of this block may be put into the trash. What is there already would be overwritten, with a time that may
-// not be seen everywhere for a race window; if it may be emptied until then, the new copy could go with it.
+// Whether a copy of this block may be put into the trash. What is there already would be overwritten, with a time that
+// may not be seen everywhere for a race window; if it may be emptied until then, the new copy could go with it.
 awaitable<result<void>> check_race_window(s3_core& core, md5_digest name, std::chrono::nanoseconds lifetime,
                                           deadline until) {
     const auto trash = co_await core.head(core.names.trash(name), until);
     if (!trash && trash.error() == errc::not_found) co_return result<void>();
     if (!trash) co_return std::unexpected(trash.error());
-    const auto safe_for = block_time(trash->last_modified) + lifetime - (core.now_at_least() + core.options.race_window);
+    const auto safe_for =
+        block_time(trash->last_modified) + lifetime - (core.now_at_least() + core.options.race_window);
     if (safe_for <= std::chrono::nanoseconds::zero()) {
         co_return fail(errc::unavailable, "the same block is in the trash already and due to be deleted");
     }
@@ -42,8 +43,9 @@ awaitable<result<void>> check_race_window(s3_core& core, md5_digest name, std::c
 
 // Whether nobody has written the block or its marker since we looked. A client may just have replaced a rotten copy, of
 // which the trash now has the rot: what it was promised must not be deleted. Where both are equal the copy in the trash
-// would do (fix_race), and costs more. The block comes last, since it is written before its marker, and is gone for good
-// if it is written between this look and the deletion: a condition that DELETE could have is known to few services.
+// would do (fix_race), and costs more. The block comes last, since it is written before its marker, and is gone for
+// good if it is written between this look and the deletion: a condition that DELETE could have is known to few
+// services.
 awaitable<result<bool>> is_unchanged(s3_core& core, md5_digest name, const block_state& before, deadline until) {
     const auto recent = co_await core.head(core.names.recent(name), until);
     if (!recent && !(recent.error() == errc::not_found)) co_return std::unexpected(recent.error());

@@ -1,5 +1,5 @@
-/// Memory for blocks that are being fetched: pieces of at most a chunk, a budget for all of a volume, given back when the
-/// last one who holds a piece drops it. Safe to use from any thread.
+/// Memory for blocks that are being fetched: pieces of at most a chunk, a budget for all of a volume, given back when
+/// the last one who holds a piece drops it. Safe to use from any thread.
 #pragma once
 
 #include "base/buffer.hpp"

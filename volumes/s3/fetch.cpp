@@ -199,8 +199,7 @@ std::optional<fetch::piece> fetch::look(unsigned reader, std::uint64_t offset, s
     auto& position = readers_[reader];
     position = std::max(position, offset);
     if (offset >= next_ || pieces_.empty()) return std::nullopt;
-    const auto after =
-        std::ranges::upper_bound(pieces_, offset, {}, [](const kept& k) { return k.offset; });
+    const auto after = std::ranges::upper_bound(pieces_, offset, {}, [](const kept& k) { return k.offset; });
     const kept& found = *std::prev(after);
     const auto skip = static_cast<std::size_t>(offset - found.offset);
     const auto count = std::min(want, found.bytes.size() - skip);
@@ -283,8 +282,10 @@ awaitable<result<std::unique_ptr<block_body>>> fetch::open_body(std::optional<tr
     const auto until = deadline::never();
     std::optional<part_buffers::share> buffers;
     if (large && (large->way() == transfer_way::parts || core_->options.always_parts)) {
-        if (auto joined = core_->download_buffers.join()) buffers.emplace(std::move(*joined));
-        else large->go_whole();
+        if (auto joined = core_->download_buffers.join())
+            buffers.emplace(std::move(*joined));
+        else
+            large->go_whole();
     }
     if (!buffers) {
         auto all = co_await open(std::nullopt, until);
@@ -300,9 +301,10 @@ awaitable<result<std::unique_ptr<block_body>>> fetch::open_body(std::optional<tr
     if (!first) co_return std::unexpected(std::move(first.error()));
     const auto size = first->body.info().size;
     const auto end = what_.length ? std::min(size, what_.offset + *what_.length) : size;
-    if (first->body.offset() + first->body.length() == end) co_return std::make_unique<block_body>(std::move(first->body));
-    co_return std::make_unique<block_body>(core_, std::move(first->key), core_->names.trash(what_.name), std::move(first->body), end,
-                                           std::move(*buffers));
+    if (first->body.offset() + first->body.length() == end)
+        co_return std::make_unique<block_body>(std::move(first->body));
+    co_return std::make_unique<block_body>(core_, std::move(first->key), core_->names.trash(what_.name),
+                                           std::move(first->body), end, std::move(*buffers));
 }
 
 awaitable<result<fetch::answer>> fetch::get(std::string key, protocol::get_options how, deadline until) {
@@ -363,9 +365,9 @@ awaitable<result<void>> fetch::receive(block_body& body, transfer_pace::clock::d
         const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(body.remaining(), limits::chunk_size_bytes));
         auto memory = find_memory(size);
         if (!memory) {
-            // There is enough, or all of it is still to be read by the fastest reader, which will wake us; unless it has
-            // just come to the end of it. What a read under way keeps from being dropped is free at its end, which wakes
-            // us as well; unless it has just ended.
+            // There is enough, or all of it is still to be read by the fastest reader, which will wake us; unless it
+            // has just come to the end of it. What a read under way keeps from being dropped is free at its end, which
+            // wakes us as well; unless it has just ended.
             bool at_once = false;
             {
                 const std::lock_guard lock(mutex_);
@@ -408,9 +410,9 @@ awaitable<result<void>> fetch::receive(block_body& body, transfer_pace::clock::d
     co_return result<void>();
 }
 
-// From the volume's budget; when that is spent, from what fetches keep for newcomers, our own first; then from what shared
-// ones keep; then from what our fastest reader has had and slower ones have not; and if nothing at all is held, beyond the
-// budget, so that every fetch goes on.
+// From the volume's budget; when that is spent, from what fetches keep for newcomers, our own first; then from what
+// shared ones keep; then from what our fastest reader has had and slower ones have not; and if nothing at all is held,
+// beyond the budget, so that every fetch goes on.
 std::optional<mutable_slice> fetch::find_memory(std::size_t size) {
     auto& memory = *core_->memory;
     if (auto got = memory.try_take(size)) return got;

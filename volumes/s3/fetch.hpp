@@ -1,7 +1,8 @@
-/// One GET (or several ranged ones: block_body.hpp), with the pieces that came of it, for any number of readers on any loops.
-/// It runs ahead of its fastest reader a little, apart from ranges before their turn, and keeps what that one has had, for
-/// others, as long as the volume's memory lasts: a reader who has fallen behind by then, or wants something far ahead, is
-/// told to go elsewhere and never holds up the rest. It ends with its last reader. Safe to use from any thread.
+/// One GET (or several ranged ones: block_body.hpp), with the pieces that came of it, for any number of readers on any
+/// loops. It runs ahead of its fastest reader a little, apart from ranges before their turn, and keeps what that one
+/// has had, for others, as long as the volume's memory lasts: a reader who has fallen behind by then, or wants
+/// something far ahead, is told to go elsewhere and never holds up the rest. It ends with its last reader. Safe to use
+/// from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -94,7 +95,8 @@ class fetch : public std::enable_shared_from_this<fetch> {
     };
 
     static awaitable<result<bool>> run(std::shared_ptr<fetch> self);
-    [[nodiscard]] awaitable<result<std::unique_ptr<block_body>>> open_body(std::optional<transfer_pace::transfer>& large);
+    [[nodiscard]] awaitable<result<std::unique_ptr<block_body>>> open_body(
+        std::optional<transfer_pace::transfer>& large);
     struct answer {
         std::string key;
         keepstore::s3::object_download body;
@@ -142,7 +144,7 @@ class fetch : public std::enable_shared_from_this<fetch> {
     std::uint64_t end_ = 0;   ///< Known once info_ is.
     std::deque<kept> pieces_;
     std::vector<waiter> waiters_;
-    std::multiset<std::uint64_t> reading_;  ///< Offsets of the reads under way.
+    std::multiset<std::uint64_t> reading_;   ///< Offsets of the reads under way.
     std::optional<one_shot<bool>> sleeper_;  ///< The task, when nobody wants more.
 };
 

@@ -154,7 +154,8 @@ awaitable<result<bool>> index_scan::survey(std::shared_ptr<index_scan> self) {
     {
         const std::lock_guard lock(self->mutex_);
         if (many) {
-            for (const char digit : std::string_view("0123456789abcdef")) self->ranges_.push_back(self->digits_ + digit);
+            for (const char digit : std::string_view("0123456789abcdef"))
+                self->ranges_.push_back(self->digits_ + digit);
         } else {
             self->ranges_.push_back(self->digits_);
         }

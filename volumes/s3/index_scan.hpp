@@ -1,5 +1,6 @@
-/// The index of a bucket: blocks and markers are listed side by side and merged by key, as one listing if a page is enough
-/// and else by their next hex digit in parallel. Pages wait for the reader in a short queue; nothing else is kept.
+/// The index of a bucket: blocks and markers are listed side by side and merged by key, as one listing if a page is
+/// enough and else by their next hex digit in parallel. Pages wait for the reader in a short queue; nothing else is
+/// kept.
 #pragma once
 
 #include "volumes/s3/s3_core.hpp"

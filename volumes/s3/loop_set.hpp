@@ -1,5 +1,5 @@
-/// The event loops of a volume: one io_context with one thread each, from construction to stop(). Work is spawned on them
-/// in turn, from any thread, and can be cancelled from any thread.
+/// The event loops of a volume: one io_context with one thread each, from construction to stop(). Work is spawned on
+/// them in turn, from any thread, and can be cancelled from any thread.
 #pragma once
 
 #include "base/async.hpp"

@@ -1,5 +1,5 @@
-/// How many parts of blocks may be in memory side by side: so many buffers for one volume and direction, shared evenly by
-/// the transfers that are under way. Counts only; the memory is the transfer's. Safe to use from any thread.
+/// How many parts of blocks may be in memory side by side: so many buffers for one volume and direction, shared evenly
+/// by the transfers that are under way. Counts only; the memory is the transfer's. Safe to use from any thread.
 #pragma once
 
 #include <algorithm>
@@ -16,7 +16,8 @@ class part_buffers {
     /// What one transfer has; given back with it. Not safe to use from several threads at the same time.
     class share {
       public:
-        share(share&& other) noexcept : home_(std::exchange(other.home_, nullptr)), held_(std::exchange(other.held_, 0)) {}
+        share(share&& other) noexcept
+            : home_(std::exchange(other.home_, nullptr)), held_(std::exchange(other.held_, 0)) {}
         share& operator=(share&&) = delete;
         ~share() {
             if (home_) home_->leave(held_);

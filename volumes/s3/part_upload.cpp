@@ -56,7 +56,8 @@ result<std::shared_ptr<part_upload>> part_upload::make_unsized(std::shared_ptr<s
     return std::shared_ptr<part_upload>(new part_upload(std::move(core), name, std::nullopt));
 }
 
-std::shared_ptr<part_upload> part_upload::make_parallel(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size) {
+std::shared_ptr<part_upload> part_upload::make_parallel(std::shared_ptr<s3_core> core, md5_digest name,
+                                                        std::uint64_t size) {
     auto buffers = core->upload_buffers.join();
     if (!buffers) return nullptr;
     auto made = std::shared_ptr<part_upload>(new part_upload(std::move(core), name, size));
@@ -158,7 +159,8 @@ void part_upload::start(awaitable<result<bool>> work) {
         ++under_way_;
     }
     const auto self = shared_from_this();
-    auto task = core_->loops.spawn<bool>(std::move(work), [self](const result<bool>& outcome) { self->ended(outcome); });
+    auto task =
+        core_->loops.spawn<bool>(std::move(work), [self](const result<bool>& outcome) { self->ended(outcome); });
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(task));
 }
@@ -246,8 +248,8 @@ awaitable<result<bool>> part_upload::run_create(std::shared_ptr<part_upload> sel
     co_return true;
 }
 
-awaitable<result<bool>> part_upload::run_part(std::shared_ptr<part_upload> self, std::size_t index, mutable_slice buffer,
-                                              std::size_t size, deadline until) {
+awaitable<result<bool>> part_upload::run_part(std::shared_ptr<part_upload> self, std::size_t index,
+                                              mutable_slice buffer, std::size_t size, deadline until) {
     auto& core = *self->core_;
     const auto part = buffer.freeze(size);
     const auto md5 = co_await md5_in_steps(part.bytes);
@@ -258,8 +260,9 @@ awaitable<result<bool>> part_upload::run_part(std::shared_ptr<part_upload> self,
     }
     const availability::waiting busy(*core.watch);
     part_source source(part, *core.watch);
-    auto sent = co_await core.client.upload_part(core.names.block(self->name_), std::move(id),
-                                                 static_cast<unsigned>(index + 1), {.slices = {}, .source = &source}, md5, until);
+    auto sent =
+        co_await core.client.upload_part(core.names.block(self->name_), std::move(id), static_cast<unsigned>(index + 1),
+                                         {.slices = {}, .source = &source}, md5, until);
     const auto etag = sent ? md5_digest::parse(sent->etag) : std::nullopt;
     if (etag && !sent->etag_is_opaque && *etag != md5) {
         sent = fail(errc::io_error, "S3 confirmed another content than it was sent");
@@ -269,8 +272,10 @@ awaitable<result<bool>> part_upload::run_part(std::shared_ptr<part_upload> self,
     if (sent || !std::exchange(self->failure_noted_, true)) core.watch->note(sent);
     if (!sent) co_return std::unexpected(std::move(sent.error()));
     self->etags_[index] = std::move(sent->etag);
-    if (self->all_there_) self->buffers_->give_back();
-    else if (!self->buffers_ || !self->buffers_->give()) self->spare_.push_back(std::move(buffer));
+    if (self->all_there_)
+        self->buffers_->give_back();
+    else if (!self->buffers_ || !self->buffers_->give())
+        self->spare_.push_back(std::move(buffer));
     co_return true;
 }
 
@@ -328,7 +333,8 @@ awaitable<result<bool>> part_upload::run_abort(std::shared_ptr<part_upload> self
         id = std::exchange(self->id_, {});
     }
     const auto key = self->core_->names.block(self->name_);
-    auto aborted = co_await self->core_->client.abort_multipart(key, std::move(id), deadline::in(limits::s3_abort_timeout));
+    auto aborted =
+        co_await self->core_->client.abort_multipart(key, std::move(id), deadline::in(limits::s3_abort_timeout));
     if (!aborted) co_return std::unexpected(std::move(aborted.error()));
     co_return true;
 }

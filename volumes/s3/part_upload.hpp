@@ -1,15 +1,18 @@
-/// A block on its way to S3 as a multipart upload. A part is gathered in memory of our own (a writer must not hold that much
-/// of the pool) and sent, with its MD5, when it is full and more comes; nothing is visible before its completion at commit.
-/// A part whose sending fails is sent again within the limits of s3/retry.hpp, since its bytes are still here.
+/// A block on its way to S3 as a multipart upload. A part is gathered in memory of our own (a writer must not hold that
+/// much of the pool) and sent, with its MD5, when it is full and more comes; nothing is visible before its completion
+/// at commit. A part whose sending fails is sent again within the limits of s3/retry.hpp, since its bytes are still
+/// here.
 ///
 /// There are two reasons for it:
-/// - The size is not known, and S3 wants the length of everything first. One part after the other; a block of at most one
+/// - The size is not known, and S3 wants the length of everything first. One part after the other; a block of at most
+/// one
 ///   part becomes a plain PUT.
-/// - The block is large and its writer would wait for a single connection (volumes/s3/transfer_pace.hpp). Parts are sent side
+/// - The block is large and its writer would wait for a single connection (volumes/s3/transfer_pace.hpp). Parts are
+/// sent side
 ///   by side, while further ones are gathered.
 ///
-/// Dropped without commit, the upload is aborted when its last request is over. Of one whose creation was cancelled S3 may
-/// know and we do not: it is an orphan then, as those of a killed daemon (volumes/s3/trash_sweep.hpp).
+/// Dropped without commit, the upload is aborted when its last request is over. Of one whose creation was cancelled S3
+/// may know and we do not: it is an orphan then, as those of a killed daemon (volumes/s3/trash_sweep.hpp).
 ///
 /// A writer's calls come from one coroutine at a time, of any executor; its tasks run on the volume's loops.
 #pragma once
@@ -30,9 +33,10 @@ namespace keepstore::volumes::s3 {
 class part_upload final : public std::enable_shared_from_this<part_upload> {
   public:
     /// For a block of unknown size. \returns errc::unavailable if there are too many already.
-    [[nodiscard]] static result<std::shared_ptr<part_upload>> make_unsized(std::shared_ptr<s3_core> core, md5_digest name);
-    /// For a block of more than one part, sent side by side. \returns nullptr if there is no memory for it: then it is to
-    /// be sent otherwise.
+    [[nodiscard]] static result<std::shared_ptr<part_upload>> make_unsized(std::shared_ptr<s3_core> core,
+                                                                           md5_digest name);
+    /// For a block of more than one part, sent side by side. \returns nullptr if there is no memory for it: then it is
+    /// to be sent otherwise.
     [[nodiscard]] static std::shared_ptr<part_upload> make_parallel(std::shared_ptr<s3_core> core, md5_digest name,
                                                                     std::uint64_t size);
 
@@ -90,9 +94,9 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     std::string id_;         ///< Of the upload; empty: there is none (any more).
     std::vector<std::string> etags_;
     std::vector<mutable_slice> spare_;
-    bool all_there_ = false;  ///< No buffer is needed for more.
+    bool all_there_ = false;                      ///< No buffer is needed for more.
     std::optional<part_buffers::share> buffers_;  ///< Absent where parts follow one another: then there is only one.
-    bool uncounted_ = false;  ///< No longer one of core_->unsized_uploads.
+    bool uncounted_ = false;                      ///< No longer one of core_->unsized_uploads.
     bool failure_noted_ = false;
     std::vector<std::shared_ptr<loop_task>> tasks_;
     unsigned under_way_ = 0;

@@ -27,16 +27,21 @@ s3_core::s3_core(s3_options o, protocol::client c)
       watch(std::make_shared<availability>(options.bucket, options.diagnosis)),
       memory(std::make_shared<chunk_memory>(options.fetch_memory_bytes)),
       upload_pace(limits::s3_parallel_uploads_max, "large blocks are sent in parts: that is faster", options.bucket),
-      download_pace(limits::s3_parallel_downloads_max, "large blocks are fetched in parts: that is faster", options.bucket),
+      download_pace(limits::s3_parallel_downloads_max, "large blocks are fetched in parts: that is faster",
+                    options.bucket),
       loops(options.loops) {}
 
 block_time s3_core::now() const {
     return options.now ? options.now() : our_now() + client.clock_skew();
 }
 
-block_time s3_core::now_at_most() const { return options.now ? options.now() : std::min(now(), our_now()); }
+block_time s3_core::now_at_most() const {
+    return options.now ? options.now() : std::min(now(), our_now());
+}
 
-block_time s3_core::now_at_least() const { return options.now ? options.now() : std::max(now(), our_now()); }
+block_time s3_core::now_at_least() const {
+    return options.now ? options.now() : std::max(now(), our_now());
+}
 
 awaitable<result<protocol::object_info>> s3_core::head(std::string key, deadline until) {
     const availability::waiting busy(*watch);
@@ -69,13 +74,16 @@ awaitable<result<void>> s3_core::renew_recent(md5_digest name, std::uint64_t siz
     if (size > limits::write_at_once_bytes_max) {
         // A help for readers: whatever is wrong with it is no reason not to touch.
         auto recent = co_await head(names.recent(name), until);
-        if (recent) kept = std::move(recent->metadata);
-        else if (recent.error() == errc::cancelled) co_return std::unexpected(std::move(recent.error()));
+        if (recent)
+            kept = std::move(recent->metadata);
+        else if (recent.error() == errc::cancelled)
+            co_return std::unexpected(std::move(recent.error()));
     }
     co_return co_await mark_recent(name, std::move(kept), until);
 }
 
-awaitable<result<void>> s3_core::put_block(md5_digest name, protocol::upload_body body, bool if_absent, deadline until) {
+awaitable<result<void>> s3_core::put_block(md5_digest name, protocol::upload_body body, bool if_absent,
+                                           deadline until) {
     protocol::put_options how;
     how.if_absent = if_absent;
     if (!options.any_content) how.md5 = name;
@@ -89,7 +97,8 @@ awaitable<result<void>> s3_core::put_block(md5_digest name, protocol::upload_bod
     co_return result<void>();
 }
 
-awaitable<result<void>> s3_core::put_block_or_compare(md5_digest name, std::vector<const_slice> slices, deadline until) {
+awaitable<result<void>> s3_core::put_block_or_compare(md5_digest name, std::vector<const_slice> slices,
+                                                      deadline until) {
     // It may come and go while we look; then it is like any other race of Put and Trash.
     for (int attempt = 0; attempt < 2; ++attempt) {
         auto stored = co_await put_block(name, {.slices = slices}, true, until);

@@ -50,8 +50,8 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
 
     /// The service's idea of now, as far as it is known.
     [[nodiscard]] block_time now() const;
-    /// For judging how long ago something was: the earlier of the service's now and ours. One server of many whose clock
-    /// is wrong must not make a block or its trash look older than they are.
+    /// For judging how long ago something was: the earlier of the service's now and ours. One server of many whose
+    /// clock is wrong must not make a block or its trash look older than they are.
     [[nodiscard]] block_time now_at_most() const;
     /// For judging how long something will still be: the later of the two.
     [[nodiscard]] block_time now_at_least() const;
@@ -70,8 +70,8 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     /// Puts the block, with its MD5 for the service to check, and compares what it confirms.
     [[nodiscard]] awaitable<result<void>> put_block(md5_digest name, protocol::upload_body body, bool if_absent,
                                                     deadline until);
-    /// The same for one whose bytes are here, and without overwriting anything good: an equal copy stays, a rotten one is
-    /// replaced, a different block with this MD5 is errc::collision. One request where there is none. Only if
+    /// The same for one whose bytes are here, and without overwriting anything good: an equal copy stays, a rotten one
+    /// is replaced, a different block with this MD5 is errc::collision. One request where there is none. Only if
     /// `conditional` says honoured.
     [[nodiscard]] awaitable<result<void>> put_block_or_compare(md5_digest name, std::vector<const_slice> slices,
                                                                deadline until);
@@ -79,8 +79,8 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     [[nodiscard]] awaitable<result<void>> learn_conditional_put(md5_digest name, protocol::name_values metadata,
                                                                 deadline until);
 
-    /// A copy inside the bucket that is known to be complete and to carry the time of now: the safety of the trash rests
-    /// on both. errc::not_found if there is no source.
+    /// A copy inside the bucket that is known to be complete and to carry the time of now: the safety of the trash
+    /// rests on both. errc::not_found if there is no source.
     [[nodiscard]] awaitable<result<void>> safe_copy(std::string from, std::string to, std::string if_match,
                                                     deadline until);
 

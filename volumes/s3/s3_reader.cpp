@@ -37,8 +37,12 @@ std::shared_ptr<seat> start_fetch(const std::shared_ptr<s3_core>& core, fetch_ta
 class s3_reader final : public block_reader {
   public:
     s3_reader(std::shared_ptr<s3_core> core, md5_digest name, protocol::object_info info, std::shared_ptr<seat> place)
-        : core_(std::move(core)), name_(name), info_(std::move(info)), seat_(std::move(place)),
-          opened_by_(seat_->shared_source()), read_upto_(seat_->source().begin()) {}
+        : core_(std::move(core)),
+          name_(name),
+          info_(std::move(info)),
+          seat_(std::move(place)),
+          opened_by_(seat_->shared_source()),
+          read_upto_(seat_->source().begin()) {}
 
     std::uint64_t size() const noexcept override { return info_.size; }
 
@@ -115,8 +119,8 @@ class s3_reader final : public block_reader {
         }
     }
 
-    // A new GET. Whoever reads on from where the last ranged one ended gets twice as much as that; whoever fell behind, or
-    // begins at the beginning, gets all the rest; and whoever jumps a little, since nobody knows how much it wants.
+    // A new GET. Whoever reads on from where the last ranged one ended gets twice as much as that; whoever fell behind,
+    // or begins at the beginning, gets all the rest; and whoever jumps a little, since nobody knows how much it wants.
     void move_to(std::uint64_t offset, std::size_t want) {
         const auto& before = seat_->source();
         fetch_target next{.name = name_, .offset = offset, .length = {}, .etag = info_.etag, .size = info_.size};

@@ -26,12 +26,13 @@ result<void> without_value(result<bool> outcome) {
     return {};
 }
 
-// An object that nobody takes for a block, with which is tried what a bucket allows that may not be listed. It stays: other
-// servers may be trying just now, and deleting may not be allowed.
+// An object that nobody takes for a block, with which is tried what a bucket allows that may not be listed. It stays:
+// other servers may be trying just now, and deleting may not be allowed.
 constexpr std::string_view trial_key = "keepstore-probe/access";
 
-// Keys may be allowed to write and read, and not to list: such a volume is of use. That they may has to be tried, because
-// S3 answers an object that is not there in the same way then. Where nothing is written requests have to show it.
+// Keys may be allowed to write and read, and not to list: such a volume is of use. That they may has to be tried,
+// because S3 answers an object that is not there in the same way then. Where nothing is written requests have to show
+// it.
 awaitable<result<std::string>> probe_unlisted(s3_core& core, error refused, deadline until) {
     if (core.options.writable) {
         auto stored = co_await core.client.put(std::string(trial_key), {}, {}, until);

@@ -1,6 +1,6 @@
-/// The S3 driver: blocks as objects of a bucket in the layout of the Go daemon (contract 1.7; volumes/s3/names.hpp shows
-/// it), interchangeable with it on the same bucket at the same time. A PUT streams through without a whole-block buffer
-/// and is acknowledged when the service has confirmed block and marker; readers of one block share one GET.
+/// The S3 driver: blocks as objects of a bucket in the layout of the Go daemon (contract 1.7; volumes/s3/names.hpp
+/// shows it), interchangeable with it on the same bucket at the same time. A PUT streams through without a whole-block
+/// buffer and is acknowledged when the service has confirmed block and marker; readers of one block share one GET.
 ///
 /// The work with S3 runs on event loops of the volume's own, so that readers and writers may be used from any loop, one
 /// fetch can serve readers of several, and the watch over the service (volumes/s3/availability.hpp) needs nobody's.

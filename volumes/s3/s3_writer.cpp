@@ -94,12 +94,17 @@ class timed_writer final : public block_writer {
 
     void note(const error& why) {
         switch (kind_of(why)) {
-            case error_kind::server: transfer_.failed(clock::now()); break;
+            case error_kind::server:
+                transfer_.failed(clock::now());
+                break;
             case error_kind::invalid:
             case error_kind::unsupported:
             case error_kind::access_denied:
-            case error_kind::bad_answer: transfer_.refused(clock::now()); break;
-            default: break;  // An outage, a client who left, a digest that is wrong.
+            case error_kind::bad_answer:
+                transfer_.refused(clock::now());
+                break;
+            default:
+                break;  // An outage, a client who left, a digest that is wrong.
         }
     }
 

@@ -55,7 +55,8 @@ void transfer_pace::moved(const transfer& which, const sample& how, clock::time_
             if (had_to_wait) k.whole = found;
             return;
         }
-        const bool faster = k.whole && found.bytes_per_second >= limits::s3_parallel_gain_min * k.whole->bytes_per_second;
+        const bool faster =
+            k.whole && found.bytes_per_second >= limits::s3_parallel_gain_min * k.whole->bytes_per_second;
         if (!faster && !had_to_wait) return;
         k.parts = found;
         if (faster && !std::exchange(said_, true)) {

@@ -1,11 +1,12 @@
-/// Chooses how large blocks go to S3, or come from it: whole, by one request, which costs the least; or in parts, by several
-/// side by side (volumes/s3/part_upload.hpp, volumes/s3/block_body.hpp). S3 gives a single connection a fraction of what a
-/// client may move; where there are many clients they fill the line with one request each, a lone one would wait.
+/// Chooses how large blocks go to S3, or come from it: whole, by one request, which costs the least; or in parts, by
+/// several side by side (volumes/s3/part_upload.hpp, volumes/s3/block_body.hpp). S3 gives a single connection a
+/// fraction of what a client may move; where there are many clients they fill the line with one request each, a lone
+/// one would wait.
 ///
-/// What is better is measured, with the blocks that come: somebody had to wait most of the time for S3, and S3 was not fast;
-/// so the next block goes in parts. If that was not clearly faster (the service itself is the limit, or a narrow line), the
-/// following ones go whole. Both are forgotten after limits::s3_pace_kept. What holds for one block at a time need not hold
-/// for several, and the other way round; of several what counts is what they move together.
+/// What is better is measured, with the blocks that come: somebody had to wait most of the time for S3, and S3 was not
+/// fast; so the next block goes in parts. If that was not clearly faster (the service itself is the limit, or a narrow
+/// line), the following ones go whole. Both are forgotten after limits::s3_pace_kept. What holds for one block at a
+/// time need not hold for several, and the other way round; of several what counts is what they move together.
 ///
 /// Safe to use from any thread.
 #pragma once
@@ -53,7 +54,10 @@ class transfer_pace {
     class transfer {
       public:
         transfer(transfer&& other) noexcept
-            : home_(std::exchange(other.home_, nullptr)), way_(other.way_), alone_(other.alone_), begun_(other.begun_) {}
+            : home_(std::exchange(other.home_, nullptr)),
+              way_(other.way_),
+              alone_(other.alone_),
+              begun_(other.begun_) {}
         transfer& operator=(transfer&&) = delete;
         ~transfer() {
             if (home_) home_->end(clock::now());
@@ -66,8 +70,8 @@ class transfer_pace {
         void moved(const sample& how, clock::time_point now) { home_->moved(*this, how, now); }
         /// It did not work. Whole it may.
         void failed(clock::time_point now) { home_->failed(*this, now); }
-        /// The service does not take parts, be it one block or several: some do not know them, or not with these keys. That
-        /// is remembered for limits::s3_parts_refused_kept.
+        /// The service does not take parts, be it one block or several: some do not know them, or not with these keys.
+        /// That is remembered for limits::s3_parts_refused_kept.
         void refused(clock::time_point now) { home_->refused(*this, now + limits::s3_parts_refused_kept); }
 
       private:

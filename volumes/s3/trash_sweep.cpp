@@ -40,7 +40,8 @@ awaitable<result<bool>> may_delete(sweep& s, md5_digest name, sys_seconds trashe
             auto fixed = co_await core.fix_race(name, s.until);
             if (!fixed) co_return std::unexpected(std::move(fixed.error()));
             auto touched = co_await touch_block(s.core, name, s.until);
-            if (!touched && !(touched.error() == errc::not_found)) co_return std::unexpected(std::move(touched.error()));
+            if (!touched && !(touched.error() == errc::not_found))
+                co_return std::unexpected(std::move(touched.error()));
             co_return false;
         }
         const auto block = co_await core.head(core.names.block(name), s.until);
@@ -96,7 +97,8 @@ awaitable<void> work(sweep& s) {
 }  // namespace
 
 awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, unsigned workers, deadline until) {
-    sweep s{.core = core, .until = until, .began = core->now_at_most(), .stats = {}, .page = {}, .next = 0, .failed = {}};
+    sweep s{
+        .core = core, .until = until, .began = core->now_at_most(), .stats = {}, .page = {}, .next = 0, .failed = {}};
     protocol::list_options where{.prefix = std::string(object_names::trash_folder),
                                  .keys_max = core->options.index_page_size};
     while (true) {

@@ -7,8 +7,9 @@
 
 namespace keepstore::volumes::s3 {
 
-/// Deletes what has been in the trash for its lifetime, with `workers` at a time, one page of the listing after the other.
-/// What is in the trash by mistake (a race) is brought back. One object that cannot be dealt with is logged and left.
+/// Deletes what has been in the trash for its lifetime, with `workers` at a time, one page of the listing after the
+/// other. What is in the trash by mistake (a race) is brought back. One object that cannot be dealt with is logged and
+/// left.
 [[nodiscard]] awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, unsigned workers,
                                                                deadline until);
 

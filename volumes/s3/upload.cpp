@@ -80,7 +80,8 @@ bool upload::claim_start() {
 
 void upload::start(deadline until) {
     const auto self = shared_from_this();
-    auto task = core_->loops.spawn<bool>(run(self, until), [self](const result<bool>& outcome) { self->ended(outcome); });
+    auto task =
+        core_->loops.spawn<bool>(run(self, until), [self](const result<bool>& outcome) { self->ended(outcome); });
     const std::lock_guard lock(mutex_);
     task_ = std::move(task);
 }

@@ -1,6 +1,6 @@
-/// A block of known size on its way to S3 as ONE streaming PUT, fed by a writer on any loop and sent on one of the volume's.
-/// The last piece is held back until commit, so that S3 never has a whole body that nobody vouched for: dropped before, the
-/// connection ends in mid-body and the service stores nothing.
+/// A block of known size on its way to S3 as ONE streaming PUT, fed by a writer on any loop and sent on one of the
+/// volume's. The last piece is held back until commit, so that S3 never has a whole body that nobody vouched for:
+/// dropped before, the connection ends in mid-body and the service stores nothing.
 ///
 /// Appended pieces are held until they are with the kernel and no longer: what a writer may hold is what the pool can
 /// give without being blocked by writers that wait for each other (volumes/volume.hpp). So a PUT can be sent again only

@@ -40,8 +40,12 @@ TEST_CASE("a connection that died while idle is replaced, once", "[net][pool][st
     bool silent = false;
     int answered_with = 0;
     SECTION("ended in order as the second request comes") {}
-    SECTION("reset as the second request comes") { silent = true; }
-    SECTION("and the new one too") { again = true; }
+    SECTION("reset as the second request comes") {
+        silent = true;
+    }
+    SECTION("and the new one too") {
+        again = true;
+    }
     script_server s([&](peer& p, int number) {
         p.head();
         ++seen;
@@ -79,8 +83,12 @@ TEST_CASE("what may have been done is not repeated unasked", "[net][pool][stale]
     const auto post = [&](std::optional<bool> idempotent) {
         return run(call_in_turn(c, {.method = "POST", .to = s.to(), .idempotent = idempotent}, 2)).back();
     };
-    SECTION("POST") { CHECK(post(std::nullopt).failed_with(errc::unavailable, failure::no_response)); }
-    SECTION("POST that says it may") { CHECK(post(true).body == "ok"); }
+    SECTION("POST") {
+        CHECK(post(std::nullopt).failed_with(errc::unavailable, failure::no_response));
+    }
+    SECTION("POST that says it may") {
+        CHECK(post(true).body == "ok");
+    }
     SECTION("a response that has begun") {
         script_server cut([&](peer& p, int) {
             p.head();
@@ -98,7 +106,9 @@ TEST_CASE("idle connections that the server closed or spoke on are not used", "[
     gate closed;
     std::string unasked;
     SECTION("closed") {}
-    SECTION("spoken on") { unasked = "HTTP/1.1 408 Request Timeout\r\n\r\n"; }
+    SECTION("spoken on") {
+        unasked = "HTTP/1.1 408 Request Timeout\r\n\r\n";
+    }
     script_server s([&](peer& p, int number) {
         p.head();
         p.answer("ok");

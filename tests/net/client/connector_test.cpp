@@ -65,18 +65,35 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
 
 TEST_CASE("addresses of this host's own world are known in every form", "[net][connect]") {
     const auto local = [](const char* text) { return net::is_link_local(asio::ip::make_address(text)); };
-    for (const char* text :
-         {"169.254.169.254", "169.254.0.1", "169.254.255.255", "100.100.100.200", "168.63.129.16", "fe80::1", "febf::1",
-          "fe80::1%1", "fd00:ec2::254", "fd00:ec2::254%1", "fd00:ec2::23", "fd00:ec2:1::1", "fd20:ce::254", "fd20:ce::254%2",
-          "fd00:c1::a9fe:a9fe", "::ffff:169.254.169.254", "::ffff:169.254.169.254%1", "::169.254.169.254",
-          "64:ff9b::169.254.169.254", "64:ff9b::6464:64c8", "2002:a9fe:a9fe::1", "2002:a83f:8110::"}) {
+    for (const char* text : {"169.254.169.254",
+                             "169.254.0.1",
+                             "169.254.255.255",
+                             "100.100.100.200",
+                             "168.63.129.16",
+                             "fe80::1",
+                             "febf::1",
+                             "fe80::1%1",
+                             "fd00:ec2::254",
+                             "fd00:ec2::254%1",
+                             "fd00:ec2::23",
+                             "fd00:ec2:1::1",
+                             "fd20:ce::254",
+                             "fd20:ce::254%2",
+                             "fd00:c1::a9fe:a9fe",
+                             "::ffff:169.254.169.254",
+                             "::ffff:169.254.169.254%1",
+                             "::169.254.169.254",
+                             "64:ff9b::169.254.169.254",
+                             "64:ff9b::6464:64c8",
+                             "2002:a9fe:a9fe::1",
+                             "2002:a83f:8110::"}) {
         INFO(text);
         CHECK(local(text));
     }
     for (const char* text :
-         {"127.0.0.1", "10.0.0.1", "169.253.255.255", "169.255.0.0", "100.100.100.201", "168.63.129.17", "::1", "::",
-          "fec0::1", "fe7f::1", "fd00:ec3::254", "fd20:ce::255", "fd00:c1::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::10.0.0.1",
-          "64:ff9c::169.254.169.254", "2002:a00:1::1", "2001:db8::a9fe:a9fe"}) {
+         {"127.0.0.1", "10.0.0.1", "169.253.255.255", "169.255.0.0", "100.100.100.201", "168.63.129.17", "::1",
+          "::", "fec0::1", "fe7f::1", "fd00:ec3::254", "fd20:ce::255", "fd00:c1::1", "fd00::1", "::ffff:10.0.0.1",
+          "64:ff9b::10.0.0.1", "64:ff9c::169.254.169.254", "2002:a00:1::1", "2001:db8::a9fe:a9fe"}) {
         INFO(text);
         CHECK_FALSE(local(text));
     }
@@ -92,7 +109,8 @@ TEST_CASE("an address that does not answer is raced by the next one, and is not 
     const auto timed = [&] {
         const auto began = std::chrono::steady_clock::now();
         // An equal share of the limit would be half a minute.
-        CHECK(call_once(c, {.to = s.to("many.test"), .timing = {.connect = 60s}, .fresh_connection = true}).body == "ok");
+        CHECK(call_once(c, {.to = s.to("many.test"), .timing = {.connect = 60s}, .fresh_connection = true}).body ==
+              "ok");
         return std::chrono::steady_clock::now() - began;
     };
     const auto first = timed();
@@ -122,7 +140,8 @@ TEST_CASE("an address that answers late wins over one that never does", "[net][c
 TEST_CASE("when no address answers, it is the limit that says so", "[net][connect][timeout]") {
     const full_listener one("127.0.0.2");
     const full_listener two("127.0.0.3", one.to().port);
-    const auto c = make_client({.hosts = {{"many.test", "127.0.0.2"}, {"many.test", "127.0.0.3"}, {"many.test", "127.0.0.4"}}});
+    const auto c =
+        make_client({.hosts = {{"many.test", "127.0.0.2"}, {"many.test", "127.0.0.3"}, {"many.test", "127.0.0.4"}}});
     const auto a = call_once(c, {.to = {false, "many.test", one.to().port}, .timing = {.connect = 900ms}});
     CHECK(a.failed_with(errc::timeout, failure::connect_timeout));
 }
@@ -167,7 +186,8 @@ TEST_CASE("a loop may go while a name is being looked up", "[net][resolve]") {
     std::thread later;
     {
         asio::io_context context{1};
-        asio::co_spawn(context, call(c, {.to = {false, name, 1}}, deadline::in(40s)), [](const std::exception_ptr&, const answer&) {});
+        asio::co_spawn(context, call(c, {.to = {false, name, 1}}, deadline::in(40s)),
+                       [](const std::exception_ptr&, const answer&) {});
         const auto end = std::chrono::steady_clock::now() + 40s;
         while (slow_names::instance().asked(name) == 0 && std::chrono::steady_clock::now() < end) context.run_for(2ms);
         CHECK(c.snapshot().connections_in_use == 1);

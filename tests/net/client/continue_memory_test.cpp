@@ -1,5 +1,5 @@
-#include "base/limits.hpp"
 #include "net/client/continue_memory.hpp"
+#include "base/limits.hpp"
 
 #include <catch2/catch.hpp>
 

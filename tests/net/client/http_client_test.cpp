@@ -60,7 +60,8 @@ TEST_CASE("requests go out as written, on one connection", "[net][client]") {
     });
     const auto c = make_client({.user_agent = "test/1"});
     const auto all = run(call_in_turn(
-        c, {.to = s.to(), .target = "/b/k?versionId=1", .headers = {{"X-Amz-Date", "now"}, {"Range", "bytes=0-4"}}}, 3));
+        c, {.to = s.to(), .target = "/b/k?versionId=1", .headers = {{"X-Amz-Date", "now"}, {"Range", "bytes=0-4"}}},
+        3));
     for (const auto& a : all) {
         CHECK(a.status == 200);
         CHECK(a.body == "hello");
@@ -103,7 +104,8 @@ TEST_CASE("bodies end as their framing says", "[net][client][body]") {
     const row rows[] = {
         {"GET", ok_head + "Content-Length: 3\r\n\r\nabc", 200, "abc", 1},
         {"GET", ok_head + "Content-Length: 0\r\n\r\n", 200, "", 1},
-        {"GET", ok_head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: x\r\n\r\n", 200, "abcde", 1},
+        {"GET", ok_head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nTrailer: x\r\n\r\n", 200,
+         "abcde", 1},
         {"GET", ok_head + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 200, "", 1},
         {"GET", ok_head + "\r\nuntil the end", 200, "until the end", 0},
         {"GET", "HTTP/1.0 200 OK\r\n\r\nold", 200, "old", 0},
@@ -115,7 +117,9 @@ TEST_CASE("bodies end as their framing says", "[net][client][body]") {
         {"GET", "HTTP/1.1 304 Not Modified\r\nContent-Length: 9\r\n\r\n", 304, "", 1},
         {"HEAD", ok_head + "Content-Length: 67108864\r\n\r\n", 200, "", 1},
         {"HEAD", ok_head + "Transfer-Encoding: chunked\r\n\r\n", 200, "", 1},
-        {"GET", "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 1\r\n\r\nx",
+        {"GET",
+         "HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not "
+         "Found\r\nContent-Length: 1\r\n\r\nx",
          404, "x", 1},
         {"GET", ok_head + "Content-Length: 3\r\nKeep-Alive: timeout=1\r\n\r\nabc", 200, "abc", 0},
         {"GET", ok_head + "Content-Length: 3\r\nKeep-Alive: timeout=60\r\n\r\nabc", 200, "abc", 1},
@@ -153,14 +157,17 @@ TEST_CASE("broken responses are errors, and say what happened", "[net][client][b
         {ok_head + "Transfer-Encoding: chunked\r\n\r\n5\r\nabc", errc::unavailable, failure::cut_short, true},
         {ok_head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n", errc::unavailable, failure::cut_short, true},
         {ok_head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n", errc::unavailable, failure::cut_short, true},
-        {ok_head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", errc::io_error, failure::malformed, true},
+        {ok_head + "Transfer-Encoding: chunked\r\n\r\n3\r\nabcd\r\n0\r\n\r\n", errc::io_error, failure::malformed,
+         true},
         {ok_head + "Transfer-Encoding: chunked\r\n\r\nzz\r\n", errc::io_error, failure::malformed, true},
-        {ok_head + "Transfer-Encoding: chunked\r\n\r\n" + std::string(400, '0'), errc::io_error, failure::malformed, true},
+        {ok_head + "Transfer-Encoding: chunked\r\n\r\n" + std::string(400, '0'), errc::io_error, failure::malformed,
+         true},
         {ok_head + "Content-Length: 5\r\nContent-Length: 6\r\n\r\n", errc::io_error, failure::malformed, false},
         {"SSH-2.0-OpenSSH\r\n", errc::io_error, failure::malformed, false},
         {"\x15\x03\x01", errc::io_error, failure::malformed, false},
         {"HTTP/1.1 101 Switching Protocols\r\n\r\n", errc::io_error, failure::malformed, false},
-        {ok_head + "A: " + std::string(limits::net_head_bytes_max, 'a'), errc::io_error, failure::head_too_large, false},
+        {ok_head + "A: " + std::string(limits::net_head_bytes_max, 'a'), errc::io_error, failure::head_too_large,
+         false},
     };
     for (const auto& r : rows) {
         INFO(r.text.substr(0, 100));
@@ -193,7 +200,8 @@ TEST_CASE("bodies come whole, whatever the pieces on both sides", "[net][client]
     std::string plain = ok_head + "Content-Length: " + std::to_string(body.size()) + "\r\n\r\n" + body;
     std::string chunked = ok_head + "Transfer-Encoding: chunked\r\n\r\n";
     for (std::size_t at = 0; at < body.size();) {
-        const std::size_t n = std::min<std::size_t>(body.size() - at, 1 + random() % (random() % 4 == 0 ? 300'000 : 300));
+        const std::size_t n =
+            std::min<std::size_t>(body.size() - at, 1 + random() % (random() % 4 == 0 ? 300'000 : 300));
         chunked += fmt::format("{:x}\r\n", n) + body.substr(at, n) + "\r\n";
         at += n;
     }
@@ -220,7 +228,8 @@ TEST_CASE("bodies come whole, whatever the pieces on both sides", "[net][client]
 }
 
 TEST_CASE("read_all keeps to its limit", "[net][client][body]") {
-    for (const auto* framing : {"Content-Length: 5\r\n\r\nabcde", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", "\r\nabcde"}) {
+    for (const auto* framing :
+         {"Content-Length: 5\r\n\r\nabcde", "Transfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n0\r\n\r\n", "\r\nabcde"}) {
         INFO(framing);
         script_server s(says(ok_head + framing));
         const auto c = make_client();
@@ -236,7 +245,9 @@ TEST_CASE("a response that nobody reads keeps its connection only if little is l
         body = std::string(1000, 'x');
         kept = 1;
     }
-    SECTION("a long body") { body = std::string(8 * MiB, 'x'); }
+    SECTION("a long body") {
+        body = std::string(8 * MiB, 'x');
+    }
     script_server s([&](peer& p, int) {
         while (!p.head().empty()) p.answer(body);
     });
@@ -250,12 +261,19 @@ TEST_CASE("requests that would be read as something else are refused", "[net][cl
     const auto c = make_client();
     const net::endpoint to{false, "127.0.0.1", 1};
     const net::request rows[] = {
-        {.method = "GET /", .to = to},          {.method = "", .to = to},
-        {.to = to, .target = ""},               {.to = to, .target = "x"},
-        {.to = to, .target = "/a b"},           {.to = to, .target = "/a\r\nX: y"},
-        {.to = to, .headers = {{"A B", "x"}}},  {.to = to, .headers = {{"A", "x\r\nB: y"}}},
-        {.to = to, .headers = {{"", "x"}}},     {.to = to, .headers = {{"content-length", "5"}}},
-        {.to = to, .headers = {{"Transfer-Encoding", "chunked"}}}, {.to = {false, "", 80}}, {.to = {false, "a b", 80}},
+        {.method = "GET /", .to = to},
+        {.method = "", .to = to},
+        {.to = to, .target = ""},
+        {.to = to, .target = "x"},
+        {.to = to, .target = "/a b"},
+        {.to = to, .target = "/a\r\nX: y"},
+        {.to = to, .headers = {{"A B", "x"}}},
+        {.to = to, .headers = {{"A", "x\r\nB: y"}}},
+        {.to = to, .headers = {{"", "x"}}},
+        {.to = to, .headers = {{"content-length", "5"}}},
+        {.to = to, .headers = {{"Transfer-Encoding", "chunked"}}},
+        {.to = {false, "", 80}},
+        {.to = {false, "a b", 80}},
     };
     for (const auto& r : rows) CHECK(call_once(c, r).failed_with(errc::bad_request, failure::invalid_request));
     CHECK(c.snapshot().connections_opened == 0);
@@ -278,16 +296,19 @@ TEST_CASE("redirects are followed only if asked, and without credentials to othe
                 p.answer("same");
             } else {
                 const std::lock_guard lock(mutex);
-                p.send("HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 4\r\nLocation: " + location + "\r\n\r\nmove");
+                p.send("HTTP/1.1 307 Temporary Redirect\r\nContent-Length: 4\r\nLocation: " + location +
+                       "\r\n\r\nmove");
             }
         }
     });
     const auto c = make_client();
     const auto get = [&](unsigned most, std::string method = "GET") {
-        return call_once(c, {.method = method,
-                             .to = first.to(),
-                             .headers = {{"Authorization", "Bearer secret"}, {"X-Amz-Security-Token", "secret"}, {"Range", "bytes=0-"}},
-                             .redirects_max = most});
+        return call_once(
+            c,
+            {.method = method,
+             .to = first.to(),
+             .headers = {{"Authorization", "Bearer secret"}, {"X-Amz-Security-Token", "secret"}, {"Range", "bytes=0-"}},
+             .redirects_max = most});
     };
     CHECK(get(0).status == 307);
     CHECK(get(0).body == "move");
@@ -304,7 +325,9 @@ TEST_CASE("redirects are followed only if asked, and without credentials to othe
         CHECK(get(1).body == "same");
         CHECK(first.accepted() >= 1);
     }
-    SECTION("only for methods without a body") { CHECK(get(1, "POST").status == 307); }
+    SECTION("only for methods without a body") {
+        CHECK(get(1, "POST").status == 307);
+    }
     SECTION("not for ever") {
         location = "/again";
         CHECK(get(3).failed_with(errc::io_error, failure::bad_redirect));

@@ -1,5 +1,5 @@
-/// A server that plays a script: for what real servers do rarely. Blocking sockets, one thread for each connection, all on
-/// loopback and bounded in time. Beside it, what the tests of the client need to call it.
+/// A server that plays a script: for what real servers do rarely. Blocking sockets, one thread for each connection, all
+/// on loopback and bounded in time. Beside it, what the tests of the client need to call it.
 #pragma once
 
 #include "net/client/http_client.hpp"
@@ -63,7 +63,8 @@ class peer {
         }
     }
     std::string body(std::size_t size) {
-        while (input_.size() < size && fill()) {}
+        while (input_.size() < size && fill()) {
+        }
         std::string out = input_.substr(0, size);
         input_.erase(0, size);
         return out;
@@ -78,8 +79,8 @@ class peer {
         return true;
     }
     void answer(std::string_view body, std::string_view headers = "") {
-        send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + std::string(headers) + "\r\n" +
-             std::string(body));
+        send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(body.size()) + "\r\n" + std::string(headers) +
+             "\r\n" + std::string(body));
     }
     /// Until the client closes; whatever it sends meanwhile is thrown away.
     bool wait_closed() {
@@ -99,8 +100,8 @@ class peer {
   private:
     bool fill() {
         char piece[16384];
-        const auto n = ssl_ ? SSL_read(ssl_.get(), piece, sizeof piece)
-                            : static_cast<int>(::recv(fd_, piece, sizeof piece, 0));
+        const auto n =
+            ssl_ ? SSL_read(ssl_.get(), piece, sizeof piece) : static_cast<int>(::recv(fd_, piece, sizeof piece, 0));
         if (n <= 0) {
             timed_out_ = n < 0 && (errno == EAGAIN || errno == EWOULDBLOCK);
             return false;
@@ -155,7 +156,9 @@ class script_server {
         for (auto& t : threads) t.join();
     }
 
-    [[nodiscard]] net::endpoint to(std::string host = "127.0.0.1") const { return {tls_ != nullptr, std::move(host), port_}; }
+    [[nodiscard]] net::endpoint to(std::string host = "127.0.0.1") const {
+        return {tls_ != nullptr, std::move(host), port_};
+    }
     [[nodiscard]] int accepted() const { return accepted_; }
     [[nodiscard]] std::uint16_t port() const { return port_; }
 
@@ -188,7 +191,7 @@ class script_server {
     std::uint16_t port_ = 0;
     std::atomic<int> accepted_{0};
     std::mutex mutex_;
-    std::vector<int> open_;              ///< Guarded by mutex_.
+    std::vector<int> open_;             ///< Guarded by mutex_.
     std::vector<std::thread> threads_;  ///< Guarded by mutex_.
     std::thread acceptor_;
 };
@@ -243,7 +246,9 @@ inline awaitable<std::vector<answer>> call_in_turn(const net::client& c, net::re
     co_return out;
 }
 
-inline const_slice slice_of(std::string_view text) { return copy_to_heap_slice(std::as_bytes(std::span(text))); }
+inline const_slice slice_of(std::string_view text) {
+    return copy_to_heap_slice(std::as_bytes(std::span(text)));
+}
 
 /// Calls running on a loop that the test turns by hand.
 class loop {

@@ -39,7 +39,9 @@ class stuck_source final : public net::body_source {
 const std::string head_5 = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n";
 
 /// 32 MiB: more than loopback's buffers hold.
-std::vector<const_slice> long_body() { return std::vector<const_slice>(32, slice_of(std::string(MiB, 'x'))); }
+std::vector<const_slice> long_body() {
+    return std::vector<const_slice>(32, slice_of(std::string(MiB, 'x')));
+}
 
 }  // namespace
 

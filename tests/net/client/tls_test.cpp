@@ -46,7 +46,8 @@ identity make_identity(const identity* issuer, const std::string& names, long fr
     X509_set_pubkey(x, out.key.get());
     const std::string common = names.empty() ? "test authority" : "localhost";
     X509_NAME* subject = X509_get_subject_name(x);
-    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(common.c_str()), -1, -1, 0);
+    X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(common.c_str()), -1,
+                               -1, 0);
     X509* by = issuer ? issuer->certificate.get() : x;
     X509_set_issuer_name(x, X509_get_subject_name(by));
     if (names.empty()) {
@@ -119,21 +120,25 @@ TEST_CASE("TLS uploads arrive, and answers meanwhile are seen", "[net][tls][uplo
     const std::string body(20'000'000, 'u');
     SECTION("whole") {
         std::string got;
-        script_server s([&](peer& p, int) {
-            p.head();
-            got = p.body(body.size());
-            p.answer("ok");
-        }, context.get());
+        script_server s(
+            [&](peer& p, int) {
+                p.head();
+                got = p.body(body.size());
+                p.answer("ok");
+            },
+            context.get());
         CHECK(call_once(c, {.method = "PUT", .to = s.to(), .body = {slice_of(body)}}).body == "ok");
         s.stop();
         CHECK(got == body);
     }
     SECTION("refused") {
-        script_server s([&](peer& p, int) {
-            p.head();
-            p.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
-            p.wait_closed();
-        }, context.get());
+        script_server s(
+            [&](peer& p, int) {
+                p.head();
+                p.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
+                p.wait_closed();
+            },
+            context.get());
         const auto a = call_once(c, {.method = "PUT", .to = s.to(), .body = {slice_of(body)}});
         CHECK(a.status == 403);
         CHECK(a.body == "no");
@@ -158,9 +163,11 @@ TEST_CASE("certificates that do not hold are refused, in plain words", "[net][tl
     CHECK_THAT(refusal(make_identity(ca, "DNS:localhost"), "127.0.0.1"), Catch::Contains("mismatch"));
     CHECK_THAT(refusal(make_identity(ca, "DNS:localhost", -7200, -3600)), Catch::Contains("expired"));
     CHECK_THAT(refusal(make_identity(ca, "DNS:localhost", 3600, 7200)), Catch::Contains("not yet valid"));
-    CHECK_THAT(refusal(make_identity(nullptr, "DNS:localhost")), Catch::Contains("self-signed") || Catch::Contains("self signed"));
+    CHECK_THAT(refusal(make_identity(nullptr, "DNS:localhost")),
+               Catch::Contains("self-signed") || Catch::Contains("self signed"));
     const auto stranger = make_identity(nullptr, "");
-    CHECK_THAT(refusal(make_identity(&stranger, "DNS:localhost")), Catch::Contains("issuer") || Catch::Contains("signature"));
+    CHECK_THAT(refusal(make_identity(&stranger, "DNS:localhost")),
+               Catch::Contains("issuer") || Catch::Contains("signature"));
     // The common name does not count.
     CHECK_THAT(refusal(make_identity(ca, "DNS:other.test")), Catch::Contains("certificate"));
 }
@@ -203,12 +210,16 @@ TEST_CASE("a TLS body that ends with the connection needs the closing word", "[n
     const auto c = make_client({.ca_file = files.ca_file});
     bool says_goodbye = true;
     SECTION("said") {}
-    SECTION("not said: somebody may have cut it") { says_goodbye = false; }
-    script_server s([&](peer& p, int) {
-        p.head();
-        p.send("HTTP/1.1 200 OK\r\n\r\nall of it");
-        if (!says_goodbye) ::shutdown(p.fd(), SHUT_RDWR);
-    }, context.get());
+    SECTION("not said: somebody may have cut it") {
+        says_goodbye = false;
+    }
+    script_server s(
+        [&](peer& p, int) {
+            p.head();
+            p.send("HTTP/1.1 200 OK\r\n\r\nall of it");
+            if (!says_goodbye) ::shutdown(p.fd(), SHUT_RDWR);
+        },
+        context.get());
     const auto a = call_once(c, {.to = s.to()});
     if (says_goodbye) {
         CHECK(a.body == "all of it");
@@ -221,12 +232,14 @@ TEST_CASE("TLS sessions are resumed on new connections", "[net][tls]") {
     const tls_files files;
     const auto context = serve_as(make_identity(&files.authority(), "IP:127.0.0.1"));
     std::atomic<int> resumed{0};
-    script_server s([&](peer& p, int) {
-        p.head();
-        resumed += p.session_reused();
-        p.answer("ok");
-        p.wait_closed();
-    }, context.get());
+    script_server s(
+        [&](peer& p, int) {
+            p.head();
+            resumed += p.session_reused();
+            p.answer("ok");
+            p.wait_closed();
+        },
+        context.get());
     const auto c = make_client({.ca_file = files.ca_file});
     const auto all = run(call_in_turn(c, {.to = s.to(), .fresh_connection = true}, 3));
     CHECK(all[2].body == "ok");

@@ -92,11 +92,12 @@ TEST_CASE("bodies are sent whole, from slices and from sources", "[net][upload]"
     }
     SECTION("a source, after 100 Continue") {
         text_source source(text, 99'999);
-        CHECK(call_once(c, {.method = "PUT", .to = s.server.to(), .source = &source, .expect_continue = true}).body == "stored");
+        CHECK(call_once(c, {.method = "PUT", .to = s.server.to(), .source = &source, .expect_continue = true}).body ==
+              "stored");
     }
     SECTION("slices, after 100 Continue") {
-        CHECK(call_once(c, {.method = "PUT", .to = s.server.to(), .body = {slice_of(text)}, .expect_continue = true}).body ==
-              "stored");
+        CHECK(call_once(c, {.method = "PUT", .to = s.server.to(), .body = {slice_of(text)}, .expect_continue = true})
+                  .body == "stored");
     }
     CHECK(s.body == text);
     CHECK(s.head.find("Content-Length: 5000000\r\n") != std::string::npos);
@@ -112,7 +113,8 @@ TEST_CASE("empty bodies have a length where one is expected", "[net][upload]") {
         return s.head;
     };
     CHECK(head_of({.method = "PUT"}).find("Content-Length: 0\r\n") != std::string::npos);
-    CHECK(head_of({.method = "PUT", .body = {const_slice{}}, .expect_continue = true}).find("Expect") == std::string::npos);
+    CHECK(head_of({.method = "PUT", .body = {const_slice{}}, .expect_continue = true}).find("Expect") ==
+          std::string::npos);
     CHECK(head_of({.method = "GET"}).find("Content-Length") == std::string::npos);
     CHECK(head_of({.method = "DELETE"}).find("Content-Length") == std::string::npos);
     text_source empty("", 10);
@@ -193,15 +195,20 @@ TEST_CASE("uploads are repeated on a new connection if their source can", "[net]
     }
 }
 
-TEST_CASE("an answer that comes while the body is being sent is given, and the connection closed", "[net][upload][early]") {
+TEST_CASE("an answer that comes while the body is being sent is given, and the connection closed",
+          "[net][upload][early]") {
     const auto c = make_client();
     const auto text = pattern(40'000'000);
     text_source source(text, 262'144);
     bool by_source = false;
     bool resets = false;
     SECTION("slices") {}
-    SECTION("a source") { by_source = true; }
-    SECTION("slices, and the server does not read on") { resets = true; }
+    SECTION("a source") {
+        by_source = true;
+    }
+    SECTION("slices, and the server does not read on") {
+        resets = true;
+    }
     std::atomic<bool> left{false};
     script_server s([&](peer& p, int) {
         p.head();

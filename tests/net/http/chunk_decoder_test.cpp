@@ -22,7 +22,8 @@ struct decoded {
 decoded decode(std::string_view text, std::size_t step) {
     chunk_decoder d;
     decoded out;
-    while (out.used < text.size() && (d.now() == chunk_decoder::state::framing || d.now() == chunk_decoder::state::data)) {
+    while (out.used < text.size() &&
+           (d.now() == chunk_decoder::state::framing || d.now() == chunk_decoder::state::data)) {
         const auto piece = text.substr(out.used, step);
         if (d.now() == chunk_decoder::state::framing) {
             out.used += d.take_framing(piece);
@@ -62,11 +63,34 @@ TEST_CASE("an incomplete chunked body is never taken for a whole one", "[net][ch
 TEST_CASE("malformed chunks are refused", "[net][chunks]") {
     const std::string long_extension(limits::chunk_line_bytes_max + 1, 'e');
     const std::string long_trailer(limits::trailer_bytes_max + 1, 't');
-    for (const std::string& bad : std::vector<std::string>{
-             "g\r\n", "\r\n", "\n", ";\r\n", "-1\r\n", "+1\r\n", " 1\r\n", "1 \r\n", "0x1\r\n", "1\n", "1\rx", "1\r\r",
-             "1\r\nab", "1\r\na\n", "1\r\na\rb", "1\r\na\r\n\r\n", "10000000000000000\r\n", "fffffffffffffffff\r\n",
-             "1;\n", "1;a\x01\r\n", "1;" + long_extension, std::string(limits::chunk_line_bytes_max + 1, '0'), "0\r\n\n",
-             "0\r\nT\n", "0\r\nT\r\r", "0\r\n\rx", "0\r\nT: \x7f\r\n", "0\r\n" + long_trailer}) {
+    for (const std::string& bad : std::vector<std::string>{"g\r\n",
+                                                           "\r\n",
+                                                           "\n",
+                                                           ";\r\n",
+                                                           "-1\r\n",
+                                                           "+1\r\n",
+                                                           " 1\r\n",
+                                                           "1 \r\n",
+                                                           "0x1\r\n",
+                                                           "1\n",
+                                                           "1\rx",
+                                                           "1\r\r",
+                                                           "1\r\nab",
+                                                           "1\r\na\n",
+                                                           "1\r\na\rb",
+                                                           "1\r\na\r\n\r\n",
+                                                           "10000000000000000\r\n",
+                                                           "fffffffffffffffff\r\n",
+                                                           "1;\n",
+                                                           "1;a\x01\r\n",
+                                                           "1;" + long_extension,
+                                                           std::string(limits::chunk_line_bytes_max + 1, '0'),
+                                                           "0\r\n\n",
+                                                           "0\r\nT\n",
+                                                           "0\r\nT\r\r",
+                                                           "0\r\n\rx",
+                                                           "0\r\nT: \x7f\r\n",
+                                                           "0\r\n" + long_trailer}) {
         INFO(bad);
         CHECK(decode(bad, 1).end == chunk_decoder::state::bad);
         CHECK(decode(bad, bad.size()).end == chunk_decoder::state::bad);

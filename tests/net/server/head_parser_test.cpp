@@ -8,9 +8,9 @@
 #include <vector>
 
 using namespace keepstore;
-using net::request_head_scanner;
 using net::parse_head;
 using net::parsed_head;
+using net::request_head_scanner;
 
 namespace {
 
@@ -20,8 +20,12 @@ struct refused_row {
     std::string_view body;  ///< Empty: not checked.
 };
 
-std::string with_header(const std::string& lines) { return "GET / HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n\r\n"; }
-std::string with_line(const std::string& line) { return line + "\r\nHost: h\r\n\r\n"; }
+std::string with_header(const std::string& lines) {
+    return "GET / HTTP/1.1\r\nHost: h\r\n" + lines + "\r\n\r\n";
+}
+std::string with_line(const std::string& line) {
+    return line + "\r\nHost: h\r\n\r\n";
+}
 
 }  // namespace
 
@@ -136,8 +140,10 @@ TEST_CASE("malformed and ambiguous heads are refused", "[router][head]") {
 TEST_CASE("well-formed heads are taken apart", "[router][head]") {
     parsed_head p;
     SECTION("all parts") {
-        REQUIRE_FALSE(parse_head("PUT /a%2Fb%20c?x=%41&y HTTP/1.1\r\nHost: h:1\r\nX-Two:  v w \t\r\ncontent-LENGTH: 007\r\n"
-                                 "Expect: 100-Continue\r\nX-Empty:\r\nX-8: \xff\r\n\r\n", p));
+        REQUIRE_FALSE(
+            parse_head("PUT /a%2Fb%20c?x=%41&y HTTP/1.1\r\nHost: h:1\r\nX-Two:  v w \t\r\ncontent-LENGTH: 007\r\n"
+                       "Expect: 100-Continue\r\nX-Empty:\r\nX-8: \xff\r\n\r\n",
+                       p));
         CHECK(p.head.method == "PUT");
         CHECK(p.head.target == "/a%2Fb%20c?x=%41&y");
         CHECK(p.head.path == "/a/b c");
@@ -153,7 +159,8 @@ TEST_CASE("well-formed heads are taken apart", "[router][head]") {
         CHECK(p.head.headers.size() == 6);
     }
     SECTION("nothing stays from the head before") {
-        REQUIRE_FALSE(parse_head("PUT /a?q HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n", p));
+        REQUIRE_FALSE(
+            parse_head("PUT /a?q HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n", p));
         REQUIRE_FALSE(parse_head("GET /b HTTP/1.0\r\n\r\n", p));
         CHECK(p.head.path == "/b");
         CHECK(p.head.query.empty());

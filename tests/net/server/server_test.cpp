@@ -14,7 +14,9 @@ namespace {
 
 const std::string get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
-awaitable<void> ok(server_exchange& x) { static_cast<void>(co_await x.send(200, "ok")); }
+awaitable<void> ok(server_exchange& x) {
+    static_cast<void>(co_await x.send(200, "ok"));
+}
 
 /// Answers after /N milliseconds, or 503 when cancelled.
 awaitable<void> slowly(server_exchange& x) {

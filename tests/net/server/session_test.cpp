@@ -32,7 +32,9 @@ awaitable<void> measure(server_exchange& x) {
 }
 
 /// Answers without reading the body.
-awaitable<void> deny(server_exchange& x) { static_cast<void>(co_await x.send(403, "no\n")); }
+awaitable<void> deny(server_exchange& x) {
+    static_cast<void>(co_await x.send(403, "no\n"));
+}
 
 /// Waits until it is cancelled, then answers 503 if nobody is gone.
 awaitable<void> wait_for_ever(server_exchange& x) {
@@ -100,7 +102,8 @@ TEST_CASE("pipelined requests are answered in order", "[router][session]") {
 TEST_CASE("a request that arrives byte by byte is served", "[router][session]") {
     transport t(echo);
     raw_client c(t.port);
-    const std::string request = "PUT /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nT: v\r\n\r\n";
+    const std::string request =
+        "PUT /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;e=1\r\nde\r\n0\r\nT: v\r\n\r\n";
     for (const char byte : request) REQUIRE(c.send({&byte, 1}));
     CHECK(body_of(c.response()) == "PUT /x abcde");
     REQUIRE(c.send(get));
@@ -123,8 +126,8 @@ TEST_CASE("a chunked body is decoded wherever it is split", "[router][body]") {
 
 TEST_CASE("broken chunks are reported and close the connection", "[router][body]") {
     transport t(echo, quick_options());
-    for (const auto* bad : {"x\r\n", "5\r\nhelloX\r\n", "5\nhello", " 5\r\nhello\r\n", "5 \r\nhello\r\n", "-5\r\n", "0x5\r\n",
-                            "\r\n", "11111111111111111\r\n", "0\r\nbad\ntrailer\r\n\r\n"}) {
+    for (const auto* bad : {"x\r\n", "5\r\nhelloX\r\n", "5\nhello", " 5\r\nhello\r\n", "5 \r\nhello\r\n", "-5\r\n",
+                            "0x5\r\n", "\r\n", "11111111111111111\r\n", "0\r\nbad\ntrailer\r\n\r\n"}) {
         INFO(bad);
         raw_client c(t.port);
         REQUIRE(c.send(std::string("PUT /x HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n") + bad));
@@ -146,7 +149,8 @@ TEST_CASE("100 Continue is sent when the body is read", "[router][session]") {
     CHECK(body_of(c.response()) == "GET /a ");
 }
 
-TEST_CASE("a refusal without reading the body is sent at once and closes what cannot be told apart", "[router][session]") {
+TEST_CASE("a refusal without reading the body is sent at once and closes what cannot be told apart",
+          "[router][session]") {
     transport t(deny, quick_options());
     SECTION("the client waits for 100 Continue") {
         raw_client c(t.port);
@@ -285,10 +289,12 @@ TEST_CASE("response headers cannot be split and unknown statuses have a phrase",
 }
 
 TEST_CASE("a handler that throws or does not answer closes the connection", "[router][session]") {
-    transport t([](server_exchange& x) -> awaitable<void> {
-        if (x.head().path == "/throw") throw std::runtime_error("on purpose");
-        co_return;
-    }, quick_options());
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            if (x.head().path == "/throw") throw std::runtime_error("on purpose");
+            co_return;
+        },
+        quick_options());
     for (const auto* path : {"/throw", "/silent"}) {
         raw_client c(t.port);
         REQUIRE(c.send(std::string("GET ") + path + " HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -350,11 +356,13 @@ TEST_CASE("the request deadline cancels the work and the handler can still answe
 }
 
 TEST_CASE("a deadline interrupts a body that stalls", "[router][session][cancel]") {
-    transport t([](server_exchange& x) -> awaitable<void> {
-        x.set_deadline(deadline::in(50ms));
-        auto body = co_await x.read_body(100);
-        static_cast<void>(co_await x.send(body ? 200 : 503, body ? "" : to_string(body.error().code)));
-    }, quick_options());
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            x.set_deadline(deadline::in(50ms));
+            auto body = co_await x.read_body(100);
+            static_cast<void>(co_await x.send(body ? 200 : 503, body ? "" : to_string(body.error().code)));
+        },
+        quick_options());
     raw_client c(t.port);
     REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"));
     const auto r = c.response();
@@ -390,10 +398,12 @@ TEST_CASE("a body slower than the minimum rate is cut off, after the request was
     auto options = quick_options();
     options.rate = {.bytes_per_second_min = 100'000, .window = 200ms, .grace = 100ms};
     options.stall_threshold = 50ms;
-    transport t([](server_exchange& x) -> awaitable<void> {
-        auto body = co_await x.read_body(1000);
-        static_cast<void>(co_await x.send(body ? 200 : 408, body ? "" : to_string(body.error().code)));
-    }, options);
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            auto body = co_await x.read_body(1000);
+            static_cast<void>(co_await x.send(body ? 200 : 408, body ? "" : to_string(body.error().code)));
+        },
+        options);
     raw_client c(t.port);
     REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 1000\r\n\r\nabc"));
     const auto r = c.response();
@@ -471,7 +481,8 @@ TEST_CASE("a client far below the rate of others never counts as keeping up, how
     constexpr int bursts = 10;
     // 64 KiB each 100 ms: 640 KiB/s. Each burst used to end the stall.
     const std::string burst(64 * KiB, 'b');
-    REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bursts * burst.size()) + "\r\n\r\n"));
+    REQUIRE(
+        c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: " + std::to_string(bursts * burst.size()) + "\r\n\r\n"));
     REQUIRE(eventually([&] { return t.handler.stalls == 1; }));
     for (int i = 0; i < bursts; ++i) {
         CHECK(t.handler.resumes == 0);

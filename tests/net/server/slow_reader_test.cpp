@@ -1,5 +1,5 @@
-// Responses to readers that are slower than the daemon: write_some() gives up after a while so that the handler can let go
-// of its memory, and what was taken arrives all the same.
+// Responses to readers that are slower than the daemon: write_some() gives up after a while so that the handler can let
+// go of its memory, and what was taken arrives all the same.
 #include "net/server/connection.hpp"
 #include "tests/net/server/tls_fixture.hpp"
 #include "tests/net/server/transport_fixture.hpp"
@@ -22,8 +22,8 @@ using namespace keepstore;
 using namespace keepstore::test;
 using patience = byte_sink::patience;
 using net::cancel_reason;
-using net::server_exchange;
 using net::io_status;
+using net::server_exchange;
 
 namespace {
 
@@ -34,7 +34,9 @@ std::atomic<int> partial_writes{0};
 std::atomic<int> whole_writes{0};
 std::atomic<bool> holds_memory{false};
 
-char pattern(std::size_t i) { return static_cast<char>((i * 2654435761u) >> 13); }
+char pattern(std::size_t i) {
+    return static_cast<char>((i * 2654435761u) >> 13);
+}
 
 std::string pattern_of(std::size_t size) {
     std::string text(size, '\0');
@@ -42,8 +44,8 @@ std::string pattern_of(std::size_t size) {
     return text;
 }
 
-/// GET /size?none or ?short: sends the pattern as the core sends a block, in pieces whose memory is gone while it waits.
-/// ?20 and so on: with short patience and a deadline in so many milliseconds.
+/// GET /size?none or ?short: sends the pattern as the core sends a block, in pieces whose memory is gone while it
+/// waits. ?20 and so on: with short patience and a deadline in so many milliseconds.
 awaitable<void> give_back(server_exchange& x) {
     const std::size_t size = std::stoul(x.head().path.substr(1));
     const std::string query = x.head().query;
@@ -203,27 +205,29 @@ TEST_CASE("without patience nothing waits, with it a moment passes", "[router][s
     static std::atomic<bool> first_arrived{false};
     waited_ns = -1;
     first_arrived = false;
-    transport t([](server_exchange& x) -> awaitable<void> {
-        const auto how_long = x.head().query == "none" ? patience::none : patience::short_;
-        static_cast<void>(co_await x.start(200, 2 * large));
-        const std::string piece = pattern_of(large);
-        // A reader that has kept up: of others the kernel takes less than a turn's worth.
-        auto first = co_await x.write(std::as_bytes(std::span(piece)));
-        if (!first) co_return;
-        asio::steady_timer timer(co_await asio::this_coro::executor);
-        while (!first_arrived) {
-            timer.expires_after(1ms);
-            static_cast<void>(co_await timer.async_wait(use_tuple));
-        }
-        const auto before = std::chrono::steady_clock::now();
-        auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), how_long);
-        waited_ns = (std::chrono::steady_clock::now() - before).count();
-        if (!taken || *taken == 0 || *taken == large) throw std::runtime_error("not taken in part");
-        // Much more than one turn's worth: giving way to others is no slowness of the reader.
-        if (*taken <= limits::bytes_per_turn_max) throw std::runtime_error("gave up at the end of a turn");
-        auto rest = co_await x.write(std::as_bytes(std::span(piece)).subspan(*taken));
-        if (rest) static_cast<void>(co_await x.finish());
-    }, quick_options());
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            const auto how_long = x.head().query == "none" ? patience::none : patience::short_;
+            static_cast<void>(co_await x.start(200, 2 * large));
+            const std::string piece = pattern_of(large);
+            // A reader that has kept up: of others the kernel takes less than a turn's worth.
+            auto first = co_await x.write(std::as_bytes(std::span(piece)));
+            if (!first) co_return;
+            asio::steady_timer timer(co_await asio::this_coro::executor);
+            while (!first_arrived) {
+                timer.expires_after(1ms);
+                static_cast<void>(co_await timer.async_wait(use_tuple));
+            }
+            const auto before = std::chrono::steady_clock::now();
+            auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), how_long);
+            waited_ns = (std::chrono::steady_clock::now() - before).count();
+            if (!taken || *taken == 0 || *taken == large) throw std::runtime_error("not taken in part");
+            // Much more than one turn's worth: giving way to others is no slowness of the reader.
+            if (*taken <= limits::bytes_per_turn_max) throw std::runtime_error("gave up at the end of a turn");
+            auto rest = co_await x.write(std::as_bytes(std::span(piece)).subspan(*taken));
+            if (rest) static_cast<void>(co_await x.finish());
+        },
+        quick_options());
     const bool waits = GENERATE(false, true);
     raw_client c(t.port, 65536);
     REQUIRE(c.send(waits ? "GET /?short HTTP/1.1\r\nHost: h\r\n\r\n" : "GET /?none HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -311,10 +315,12 @@ TEST_CASE("the next request waits until its client has taken the last answer", "
     int held_back = 0;
     // How full the socket is when the first answer ends is the kernel's choice; mostly it has no room for a second.
     for (int attempt = 0; attempt < 30 && held_back == 0; ++attempt) {
-        transport t([](server_exchange& x) -> awaitable<void> {
-            const std::string text = pattern_of(std::stoul(x.head().path.substr(1)));
-            static_cast<void>(co_await x.send(200, text));
-        }, quick_options(), s.context);
+        transport t(
+            [](server_exchange& x) -> awaitable<void> {
+                const std::string text = pattern_of(std::stoul(x.head().path.substr(1)));
+                static_cast<void>(co_await x.send(200, text));
+            },
+            quick_options(), s.context);
         odd_client c(t.port, tls);
         const std::size_t size = large + static_cast<std::size_t>(attempt % 5) * 777'777;
         c.send(request("first", size) + request("second", 5));
@@ -331,10 +337,12 @@ TEST_CASE("the next request waits until its client has taken the last answer", "
 TEST_CASE("a client that never takes the last answer does not get at the next request", "[router][slow][limits]") {
     auto options = quick_options();
     options.rate = {.bytes_per_second_min = 100'000, .window = 200ms, .grace = 100ms};
-    transport t([](server_exchange& x) -> awaitable<void> {
-        const std::string text = pattern_of(std::stoul(x.head().path.substr(1)));
-        static_cast<void>(co_await x.send(200, text));
-    }, options);
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            const std::string text = pattern_of(std::stoul(x.head().path.substr(1)));
+            static_cast<void>(co_await x.send(200, text));
+        },
+        options);
     odd_client c(t.port, false);
     c.send(request("first") + request("second"));
     REQUIRE(c.read_until([&] { return t.handler.finished >= 1; }));
@@ -344,14 +352,16 @@ TEST_CASE("a client that never takes the last answer does not get at the next re
 }
 
 TEST_CASE("what cannot be taken in part is taken whole", "[router][slow]") {
-    transport t([](server_exchange& x) -> awaitable<void> {
-        const bool chunked = x.head().query == "chunked";
-        const std::string piece = pattern_of(large);
-        static_cast<void>(co_await x.start(200, chunked ? std::nullopt : std::optional<std::uint64_t>(large)));
-        auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), patience::none);
-        if (!taken || *taken != large) throw std::runtime_error("taken in part");
-        static_cast<void>(co_await x.finish());
-    }, quick_options());
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            const bool chunked = x.head().query == "chunked";
+            const std::string piece = pattern_of(large);
+            static_cast<void>(co_await x.start(200, chunked ? std::nullopt : std::optional<std::uint64_t>(large)));
+            auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), patience::none);
+            if (!taken || *taken != large) throw std::runtime_error("taken in part");
+            static_cast<void>(co_await x.finish());
+        },
+        quick_options());
     SECTION("chunks") {
         raw_client c(t.port, 65536);
         REQUIRE(c.send("GET /?chunked HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -367,16 +377,18 @@ TEST_CASE("what cannot be taken in part is taken whole", "[router][slow]") {
 }
 
 TEST_CASE("a piece longer than what is left of the announced length is refused", "[router][slow]") {
-    transport t([](server_exchange& x) -> awaitable<void> {
-        static_cast<void>(co_await x.start(200, 3));
-        const std::string piece = "four";
-        const auto bytes = std::as_bytes(std::span(piece));
-        auto some = co_await x.write_some(bytes.first(1), patience::short_);
-        auto over = co_await x.write_some(bytes.subspan(1), patience::short_);
-        if (!some || *some != 1 || over || over.error() != errc::io_error) throw std::runtime_error("not refused");
-        auto more = co_await x.write_some(bytes.subspan(1, 1), patience::short_);
-        if (more) throw std::runtime_error("went on");
-    }, quick_options());
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            static_cast<void>(co_await x.start(200, 3));
+            const std::string piece = "four";
+            const auto bytes = std::as_bytes(std::span(piece));
+            auto some = co_await x.write_some(bytes.first(1), patience::short_);
+            auto over = co_await x.write_some(bytes.subspan(1), patience::short_);
+            if (!some || *some != 1 || over || over.error() != errc::io_error) throw std::runtime_error("not refused");
+            auto more = co_await x.write_some(bytes.subspan(1, 1), patience::short_);
+            if (more) throw std::runtime_error("went on");
+        },
+        quick_options());
     raw_client c(t.port);
     REQUIRE(c.send("GET / HTTP/1.1\r\nHost: h\r\n\r\n"));
     CHECK(body_of(c.all()) == "f");
@@ -391,9 +403,8 @@ TEST_CASE("a TLS connection needs the caller's bytes no longer once it took them
     asio::io_context context;
     asio::ip::tcp::acceptor acceptor(context, {asio::ip::make_address("127.0.0.1"), 0});
     std::optional<tls_client> client;
-    std::thread connecting([&] {
-        client.emplace(acceptor.local_endpoint().port(), TLS1_3_VERSION, "", 16384, fragment);
-    });
+    std::thread connecting(
+        [&] { client.emplace(acceptor.local_endpoint().port(), TLS1_3_VERSION, "", 16384, fragment); });
     auto socket = acceptor.accept();
     socket.set_option(asio::socket_base::send_buffer_size(8192));
     const int fd = socket.native_handle();

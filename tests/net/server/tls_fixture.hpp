@@ -30,7 +30,8 @@ inline void make_certificate(const std::filesystem::path& folder, const char* na
     X509_NAME_add_entry_by_txt(subject, "CN", MBSTRING_ASC, reinterpret_cast<const unsigned char*>(name), -1, -1, 0);
     X509_set_issuer_name(x.get(), subject);
     X509_sign(x.get(), key.get(), EVP_sha256());
-    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> c(std::fopen((folder / "cert.pem").c_str(), "w"), std::fclose);
+    const std::unique_ptr<std::FILE, int (*)(std::FILE*)> c(std::fopen((folder / "cert.pem").c_str(), "w"),
+                                                            std::fclose);
     PEM_write_X509(c.get(), x.get());
     const std::unique_ptr<std::FILE, int (*)(std::FILE*)> k(std::fopen((folder / "key.pem").c_str(), "w"), std::fclose);
     PEM_write_PrivateKey(k.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr);
@@ -41,7 +42,9 @@ class tls_client {
   public:
     explicit tls_client(std::uint16_t port, int version_max = TLS1_3_VERSION, std::string_view alpn = "",
                         int receive_buffer = 0, unsigned char fragment = TLSEXT_max_fragment_length_DISABLED)
-        : raw_(port, receive_buffer), context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free), ssl_(nullptr, SSL_free) {
+        : raw_(port, receive_buffer),
+          context_(SSL_CTX_new(TLS_client_method()), SSL_CTX_free),
+          ssl_(nullptr, SSL_free) {
         SSL_CTX_set_max_proto_version(context_.get(), version_max);
         SSL_CTX_set_security_level(context_.get(), 0);
         ssl_.reset(SSL_new(context_.get()));

@@ -2,8 +2,8 @@
 /// client that sends and receives raw bytes.
 #pragma once
 
-#include "net/server/server_exchange.hpp"
 #include "net/server/server.hpp"
+#include "net/server/server_exchange.hpp"
 #include "net/server/tls_context.hpp"
 
 #include <boost/asio/co_spawn.hpp>
@@ -128,7 +128,8 @@ inline net::transport_options quick_options() {
 /// A blocking client; every read has a limit of 10 seconds.
 class raw_client {
   public:
-    explicit raw_client(std::uint16_t port, int receive_buffer = 0) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    explicit raw_client(std::uint16_t port, int receive_buffer = 0)
+        : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
         if (receive_buffer) ::setsockopt(fd_, SOL_SOCKET, SO_RCVBUF, &receive_buffer, sizeof receive_buffer);
         sockaddr_in address{};
         address.sin_family = AF_INET;
@@ -225,7 +226,9 @@ class raw_client {
     std::string buffer_;
 };
 
-inline std::string status_line(const std::string& response) { return response.substr(0, response.find("\r\n")); }
+inline std::string status_line(const std::string& response) {
+    return response.substr(0, response.find("\r\n"));
+}
 inline std::string body_of(const std::string& response) {
     const auto end = response.find("\r\n\r\n");
     return end == std::string::npos ? "" : response.substr(end + 4);

@@ -1,9 +1,9 @@
 /// Which source counts, and what a profile may be made of.
 #include "s3/credentials/container_credentials.hpp"
-#include "s3/error.hpp"
 #include "s3/credentials/profile_source.hpp"
 #include "s3/credentials/run_process.hpp"
 #include "s3/credentials/sts.hpp"
+#include "s3/error.hpp"
 #include "tests/s3/credentials/credential_fixture.hpp"
 
 #include <catch2/catch.hpp>

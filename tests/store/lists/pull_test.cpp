@@ -1,7 +1,7 @@
 /// Pull lists: which servers are asked, what of their answers is believed, where it goes.
-#include "store/verify/copy_check.hpp"
 #include "store/lists/pull_worker.hpp"
 #include "store/lists/workers.hpp"
+#include "store/verify/copy_check.hpp"
 #include "tests/store/remote/fetch_fixture.hpp"
 
 #include <boost/asio/detached.hpp>
@@ -24,18 +24,23 @@ struct pull_fixture : fixture {
         CHECK(worker.memory_in_use() == 0);
     }
 
-    static awaitable<void> execute(store::pull_worker& w, protocol::pull_item item) { co_await w.execute(std::move(item)); }
+    static awaitable<void> execute(store::pull_worker& w, protocol::pull_item item) {
+        co_await w.execute(std::move(item));
+    }
     void pull(const std::string& content, std::vector<std::string> servers, std::string mount = "") {
         pull_named(name_of(content), content.size(), std::move(servers), std::move(mount));
     }
-    void pull_named(const md5_digest& name, std::size_t size, std::vector<std::string> servers, std::string mount = "") {
+    void pull_named(const md5_digest& name, std::size_t size, std::vector<std::string> servers,
+                    std::string mount = "") {
         protocol::pull_item item{.locator = name.hex() + "+" + std::to_string(size),
-                             .servers = std::move(servers),
-                             .mount_uuid = std::move(mount)};
+                                 .servers = std::move(servers),
+                                 .mount_uuid = std::move(mount)};
         run(execute(worker, std::move(item)));
     }
     /// What a mount's volume has under the name, read without the core.
-    std::optional<std::string> stored(std::size_t mount, const md5_digest& name) { return run(read(*memory[mount], name)); }
+    std::optional<std::string> stored(std::size_t mount, const md5_digest& name) {
+        return run(read(*memory[mount], name));
+    }
     static awaitable<std::optional<std::string>> read(memory_volume& v, md5_digest name) {
         auto copy = co_await v.open(name, deadline::in(40s));
         if (!copy) co_return std::nullopt;
@@ -88,13 +93,17 @@ TEST_CASE("without a mount the first writable one in order takes the block", "[s
 TEST_CASE("a pull is signed for a token that is not the system's, with the cluster's key", "[store][pull]") {
     const std::string key = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
     pull_fixture f;
-    store::block_store signing({.blob_signing = true, .blob_signing_key = key, .blob_signing_ttl = 1h, .blob_trash = true,
-                               .blob_trash_lifetime = 1h},
-                              store::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
+    store::block_store signing({.blob_signing = true,
+                                .blob_signing_key = key,
+                                .blob_signing_ttl = 1h,
+                                .blob_trash = true,
+                                .blob_trash_lifetime = 1h},
+                               store::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
     store::pull_worker worker(signing, f.client, {.timing = short_patience});
     const std::string content = "signed";
     keep_service source({.body = content});
-    run(pull_fixture::execute(worker, {.locator = name_of(content).hex() + "+6", .servers = {source.url()}, .mount_uuid = ""}));
+    run(pull_fixture::execute(worker,
+                              {.locator = name_of(content).hex() + "+6", .servers = {source.url()}, .mount_uuid = ""}));
     CHECK(worker.snapshot().pulled_total == 1);
     REQUIRE(source.requests().size() == 1);
     const std::string token = header_in(source.requests().front(), "Authorization").substr(7);
@@ -161,21 +170,25 @@ TEST_CASE("a server that drips bytes is left for the next one", "[store][pull]")
         p.head();
         p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(content.size()) + "\r\n\r\n");
         pollfd hangup{p.fd(), POLLRDHUP, 0};
-        for (std::size_t at = 0; at < content.size() && p.send(std::string_view(content).substr(at, 4096)); at += 4096) {
+        for (std::size_t at = 0; at < content.size() && p.send(std::string_view(content).substr(at, 4096));
+             at += 4096) {
             sent = at;
             if (::poll(&hangup, 1, 10) == 1) return;
         }
     });
     keep_service good({.body = content});
     SECTION("below the rate") {
-        pull_fixture f({.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s}, .rate_bytes_min = 8 * MiB, .rate_window = 500ms});
+        pull_fixture f({.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s},
+                        .rate_bytes_min = 8 * MiB,
+                        .rate_window = 500ms});
         f.pull(content, {"http://127.0.0.1:" + std::to_string(drips.port()), good.url()}, f.uuid(0));
         CHECK(good.requests().size() == 1);
         CHECK(f.stored(0, name_of(content)) == content);
         CHECK(sent < content.size() - 4096);
     }
     SECTION("above it") {
-        pull_fixture f({.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s}, .rate_bytes_min = 1, .rate_window = 50ms});
+        pull_fixture f(
+            {.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s}, .rate_bytes_min = 1, .rate_window = 50ms});
         f.pull(content, {"http://127.0.0.1:" + std::to_string(drips.port()), good.url()}, f.uuid(0));
         CHECK(good.requests().empty());
         CHECK(f.stored(0, name_of(content)) == content);
@@ -215,7 +228,8 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[store
         store::work_queue<protocol::trash_item> queue;
         queue.replace({{.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(0)},
                        {.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(1)}});
-        asio::co_spawn(context, store::run_trash_worker(f.store, queue), asio::bind_cancellation_slot(stop.slot(), over));
+        asio::co_spawn(context, store::run_trash_worker(f.store, queue),
+                       asio::bind_cancellation_slot(stop.slot(), over));
         CHECK(turn_until(context, [&] { return ended || !f.memory[1]->content(name); }));
         CHECK(f.memory[0]->content(name).has_value());
         REQUIRE_FALSE(ended);
@@ -310,7 +324,9 @@ TEST_CASE("a volume that fails is not the server's fault, and nobody else is ask
         std::string what;
         fault_plan plan;
     };
-    const row rows[] = {{"create", {.fail_create = true}}, {"append", {.fail_append_at = chunk + 1}}, {"commit", {.fail_commit = true}}};
+    const row rows[] = {{"create", {.fail_create = true}},
+                        {"append", {.fail_append_at = chunk + 1}},
+                        {"commit", {.fail_commit = true}}};
     for (const auto& r : rows) {
         INFO(r.what);
         pull_fixture f;
@@ -326,9 +342,11 @@ TEST_CASE("a volume that fails is not the server's fault, and nobody else is ask
 }
 
 TEST_CASE("link-local and metadata addresses are never asked, whatever they are called", "[store][pull]") {
-    const net::client client = make_client({.refuse_link_local = true, .hosts = {{"metadata.example", "169.254.169.254"}}});
-    for (const std::string host : {"169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "fd00:ec2::254", "fd00:ec2::23",
-                                   "fd00:ec2::254%1", "64:ff9b::169.254.169.254", "100.100.100.200", "168.63.129.16", "metadata.example"}) {
+    const net::client client =
+        make_client({.refuse_link_local = true, .hosts = {{"metadata.example", "169.254.169.254"}}});
+    for (const std::string host :
+         {"169.254.169.254", "fe80::1", "::ffff:169.254.169.254", "fd00:ec2::254", "fd00:ec2::23", "fd00:ec2::254%1",
+          "64:ff9b::169.254.169.254", "100.100.100.200", "168.63.129.16", "metadata.example"}) {
         INFO(host);
         const auto a = call_once(client, {.to = {false, host, 80}, .target = "/"});
         CHECK(a.failed_with(errc::bad_request, net::failure::invalid_request));
@@ -373,9 +391,9 @@ TEST_CASE("an allow-list names hosts, ports and networks", "[store][pull]") {
     protocol::host_rules nobody;
     nobody.restrict();
     CHECK(!nobody.allows({false, "127.0.0.1", 80}));
-    for (const std::string wrong : {"", "http://host", "host/path", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x", "host:port",
-                                    "host name", "fd00::/129", "x/8", "user@host", "::ffff:10.1.0.0/95", "::ffff:10.1.0.0/16",
-                                    "::ffff:10.1.0.0/129", "[fe80::1%1]:80"}) {
+    for (const std::string wrong : {"", "http://host", "host/path", "10.0.0.0/33", "10.0.0.0/", "10.0.0.0/x",
+                                    "host:port", "host name", "fd00::/129", "x/8", "user@host", "::ffff:10.1.0.0/95",
+                                    "::ffff:10.1.0.0/16", "::ffff:10.1.0.0/129", "[fe80::1%1]:80"}) {
         INFO(wrong);
         const auto parsed = protocol::host_rules::parse({wrong});
         REQUIRE(!parsed.has_value());
@@ -409,10 +427,11 @@ TEST_CASE("workers end when they are told to, also in the middle of a block, and
     asio::cancellation_signal stops[2];
     int ended = 0;
     for (auto& stop : stops) {
-        asio::co_spawn(context, f.worker.run(queue), asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e) {
-            CHECK(!e);
-            ++ended;
-        }));
+        asio::co_spawn(context, f.worker.run(queue),
+                       asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e) {
+                           CHECK(!e);
+                           ++ended;
+                       }));
     }
     REQUIRE(turn_until(context, [&] { return silent.requests().size() == 1 && stuck.requests().size() == 1; }));
     CHECK(queue.in_progress() == 2);

@@ -1,4 +1,5 @@
-/// Reads of blocks whose copies are all damaged: where one is bad another one may be right, and the client gets the block.
+/// Reads of blocks whose copies are all damaged: where one is bad another one may be right, and the client gets the
+/// block.
 
 #include "tests/store/waypoint_fixture.hpp"
 
@@ -56,10 +57,10 @@ TEST_CASE("copies damaged in different segments are one good block together", "[
     const auto content = make_content(33 * seg + 1000, 31);
     const std::size_t last = content.size() - 1;
     const std::vector<std::vector<std::vector<std::size_t>>> damages = {
-        {{0}, {1 * seg}},                         // Both before the first byte leaves.
+        {{0}, {1 * seg}},  // Both before the first byte leaves.
         {{1 * seg}, {0}},
-        {{5 * seg}, {25 * seg}},                  // One before, one in mid-stream.
-        {{25 * seg}, {28 * seg}},                 // Both in mid-stream.
+        {{5 * seg}, {25 * seg}},   // One before, one in mid-stream.
+        {{25 * seg}, {28 * seg}},  // Both in mid-stream.
         {{25 * seg, 29 * seg}, {24 * seg, 27 * seg}},
         {{last}, {last - 1 * seg}},
         {{last - 1 * seg}, {last}},
@@ -68,7 +69,8 @@ TEST_CASE("copies damaged in different segments are one good block together", "[
         {every(3, 0, content), every(3, 1, content), every(1, 0, content)},
     };
     for (const auto& damage : damages) {
-        for (const auto& [takes, streams] : {std::pair{std::string::npos, false}, {170'001, false}, {std::string::npos, true}}) {
+        for (const auto& [takes, streams] :
+             {std::pair{std::string::npos, false}, {170'001, false}, {std::string::npos, true}}) {
             CAPTURE(&damage - damages.data(), takes, streams);
             damaged_fixture f(content, damage);
             for (auto& v : f.faulty) v->plan.streams = streams;
@@ -86,7 +88,8 @@ TEST_CASE("copies damaged in different segments are one good block together", "[
     }
 }
 
-TEST_CASE("neighbouring segments that are read as one may come from different copies", "[store][waypoints][patchwork]") {
+TEST_CASE("neighbouring segments that are read as one may come from different copies",
+          "[store][waypoints][patchwork]") {
     const auto content = make_content(3 * MiB + 7, 33);  // Segments of 64 KiB, read four at a time.
     for (std::size_t k = 0; k < 5; ++k) {
         damaged_fixture f(content, {every(5, k, content), every(5, (k + 1) % 5, content)});
@@ -222,8 +225,12 @@ TEST_CASE("wrong waypoints do not keep right ones from being used", "[store][way
 
 TEST_CASE("a copy of the wrong length gives what it has", "[store][waypoints][patchwork]") {
     const auto content = make_content(20 * seg + 5, 45);
-    for (const auto& [volume, what] : {std::pair{0U, "short"}, {1U, "short"}, {0U, "long"}, {1U, "long"},
-                                       {0U, "short, with the only waypoints"}, {1U, "short, with the only waypoints"}}) {
+    for (const auto& [volume, what] : {std::pair{0U, "short"},
+                                       {1U, "short"},
+                                       {0U, "long"},
+                                       {1U, "long"},
+                                       {0U, "short, with the only waypoints"},
+                                       {1U, "short, with the only waypoints"}}) {
         CAPTURE(volume, what);
         damaged_fixture f(content, {{7 * seg}, {7 * seg}});
         f.memory[volume]->rot(f.name, what == std::string("long") ? content + "x" : content.substr(0, 9 * seg));
@@ -261,7 +268,8 @@ TEST_CASE("copies that change while they are put together are put together again
     }
 }
 
-TEST_CASE("an unreadable copy gives what can be read, and a silent one is not asked again", "[store][waypoints][patchwork]") {
+TEST_CASE("an unreadable copy gives what can be read, and a silent one is not asked again",
+          "[store][waypoints][patchwork]") {
     const auto content = make_content(33 * seg + 1000, 49);
     for (const auto code : {errc::io_error, errc::timeout}) {
         damaged_fixture f(content, {{5 * seg}, {}});

@@ -40,8 +40,10 @@ TEST_CASE("the first read of a block without waypoints adds them", "[store][wayp
         if (how == "slow GET") sink.takes_at_once = 100'000;
         const auto range = how == "range" ? std::optional<byte_range_spec>({1 * MiB, 2 * MiB}) : std::nullopt;
         REQUIRE(f.get(name_of(content), content.size(), sink, how == "HEAD", range).has_value());
-        if (how == "range") CHECK(sink.text == content.substr(1 * MiB, 1 * MiB + 1));
-        else if (how != "HEAD") CHECK(sink.text == content);
+        if (how == "range")
+            CHECK(sink.text == content.substr(1 * MiB, 1 * MiB + 1));
+        else if (how != "HEAD")
+            CHECK(sink.text == content);
         CHECK(f.points_of(0, content) == right_points(content));
     }
 }
@@ -61,8 +63,11 @@ TEST_CASE("nothing is written to a volume that may not be written to", "[store][
     const auto content = make_content(2 * MiB);
     raw->plant(name_of(content), content);
     string_sink sink;
-    const block_read_request request{.block = *protocol::locator::parse(name_of(content).hex() + "+" + std::to_string(content.size())),
-                                     .token = "", .has_token = false, .until = deadline::in(std::chrono::seconds(20))};
+    const block_read_request request{
+        .block = *protocol::locator::parse(name_of(content).hex() + "+" + std::to_string(content.size())),
+        .token = "",
+        .has_token = false,
+        .until = deadline::in(std::chrono::seconds(20))};
     CHECK(run(fixture::get_later(store, request, sink)).has_value());
     CHECK(sink.text == content);
     CHECK_FALSE(raw->attribute(name_of(content), key));
@@ -83,7 +88,8 @@ TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[
                 CHECK(f.get(name_of(content), content.size(), sink).error() == errc::checksum_mismatch);
                 CHECK(sink.text == content.substr(0, sink.text.size()));
                 CHECK(sink.text.size() <= at);
-                CHECK(sink.announced.has_value() == (at >= limits::read_ahead_segments_max * MiB));  // Within the first look-ahead: a proper error.
+                CHECK(sink.announced.has_value() ==
+                      (at >= limits::read_ahead_segments_max * MiB));  // Within the first look-ahead: a proper error.
                 CHECK(f.store.snapshot().bad_segments_total == 1);
             }
             {
@@ -112,7 +118,8 @@ TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[
     }
 }
 
-TEST_CASE("a copy without waypoints takes over from one with, and the other way round", "[store][waypoints][corruption]") {
+TEST_CASE("a copy without waypoints takes over from one with, and the other way round",
+          "[store][waypoints][corruption]") {
     const auto content = make_content(20 * MiB + 5, 11);
     for (const std::size_t at : {std::size_t{0}, 18 * MiB + 3, content.size() - 1}) {
         CAPTURE(at);
@@ -164,7 +171,8 @@ TEST_CASE("wrong waypoints raise a false alarm, the client notices nothing, and 
         const auto points = right_points(content);
         for (std::size_t i = 1; i < points.segment_count(); ++i) states.push_back(points.state_before(i));
         states[states.size() - 1].words[2] ^= 1;
-        rows.push_back({"one wrong state", digest::waypoints::make(content.size(), points.stride(), states)->encode(name), true});
+        rows.push_back(
+            {"one wrong state", digest::waypoints::make(content.size(), points.stride(), states)->encode(name), true});
     }
     for (const row& r : rows) {
         for (const std::string how : {"GET", "HEAD", "range"}) {
@@ -189,7 +197,8 @@ TEST_CASE("both damaged: nothing wrong is sent", "[store][waypoints][corruption]
     waypoint_fixture f(1);
     f.store_everywhere(content);
     f.memory[0]->rot(name_of(content), bad);
-    f.memory[0]->set_attribute(name_of(content), key, right_points(bad).encode(name_of(content)));  // Agree with each other.
+    f.memory[0]->set_attribute(name_of(content), key,
+                               right_points(bad).encode(name_of(content)));  // Agree with each other.
     string_sink sink;
     CHECK(f.get(name_of(content), content.size(), sink).error() == errc::checksum_mismatch);
     CHECK(sink.text.size() < content.size());
@@ -263,7 +272,8 @@ TEST_CASE("a range reads and verifies the segments that it touches", "[store][wa
     }
 }
 
-TEST_CASE("a file that changes while it is sent never becomes a complete wrong answer", "[store][waypoints][corruption]") {
+TEST_CASE("a file that changes while it is sent never becomes a complete wrong answer",
+          "[store][waypoints][corruption]") {
     const auto content = make_content(30 * MiB + 5, 19);
     for (const std::size_t takes : {std::string::npos, std::size_t{60'000}}) {
         CAPTURE(takes);
@@ -326,15 +336,18 @@ TEST_CASE("a slow client of a stream is served in order, once, and never wrong",
             sink.takes_at_once = takes;
             REQUIRE(f.get(name_of(content), content.size(), sink).has_value());
             CHECK(sink.text == content);
-            CHECK(f.memory[0]->stats().bytes_in - before <= content.size() + 3 * MiB);  // At most what was ahead, again.
+            CHECK(f.memory[0]->stats().bytes_in - before <=
+                  content.size() + 3 * MiB);  // At most what was ahead, again.
 
             // Bad at the end: never complete, and the other copy cannot know better than the digest.
             f.memory[0]->rot(name_of(content), flipped(content, content.size() - 1));
             string_sink cut;
             cut.takes_at_once = takes;
             const auto got = f.get(name_of(content), content.size(), cut);
-            if (got) CHECK(cut.text == content);
-            else CHECK(cut.text == content.substr(0, cut.text.size()));
+            if (got)
+                CHECK(cut.text == content);
+            else
+                CHECK(cut.text == content.substr(0, cut.text.size()));
             CHECK(got.has_value());  // The second copy takes over.
         }
     }

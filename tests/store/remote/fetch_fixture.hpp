@@ -1,8 +1,8 @@
 /// Keep services that play a script, for tests of pulls and of reads from other clusters.
 #pragma once
 
-#include "tests/store/store_fixture.hpp"
 #include "tests/net/client/script_server.hpp"
+#include "tests/store/store_fixture.hpp"
 
 #include <fmt/format.h>
 
@@ -27,8 +27,7 @@ struct service_plan {
 
 class keep_service {
   public:
-    explicit keep_service(service_plan plan)
-        : plan_(std::move(plan)), server_([this](peer& p, int) { serve(p); }) {}
+    explicit keep_service(service_plan plan) : plan_(std::move(plan)), server_([this](peer& p, int) { serve(p); }) {}
 
     [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(server_.port()); }
     [[nodiscard]] std::uint16_t port() const { return server_.port(); }
@@ -59,16 +58,19 @@ class keep_service {
                 continue;
             }
             const std::size_t size = plan_.announce == std::string::npos ? plan_.body.size() : plan_.announce;
-            p.send("HTTP/1.1 " + std::to_string(plan_.status) + " X\r\nContent-Length: " + std::to_string(size) + "\r\n" +
-                   plan_.headers + "\r\n");
+            p.send("HTTP/1.1 " + std::to_string(plan_.status) + " X\r\nContent-Length: " + std::to_string(size) +
+                   "\r\n" + plan_.headers + "\r\n");
             p.send(std::string_view(plan_.body).substr(0, plan_.cut_at));
             if (plan_.cut_at != std::string::npos || size != plan_.body.size()) return;
         }
     }
 
     bool send_chunked(peer& p) const {
-        p.send("HTTP/1.1 " + std::to_string(plan_.status) + " X\r\nTransfer-Encoding: chunked\r\n" + plan_.headers + "\r\n");
-        const auto send_piece = [&](std::string_view text) { return p.send(fmt::format("{:x}\r\n{}\r\n", text.size(), text)); };
+        p.send("HTTP/1.1 " + std::to_string(plan_.status) + " X\r\nTransfer-Encoding: chunked\r\n" + plan_.headers +
+               "\r\n");
+        const auto send_piece = [&](std::string_view text) {
+            return p.send(fmt::format("{:x}\r\n{}\r\n", text.size(), text));
+        };
         // Not as large as any buffer.
         for (std::size_t at = 0; at < plan_.body.size(); at += 100'003)
             if (!send_piece(std::string_view(plan_.body).substr(at, 100'003))) return false;

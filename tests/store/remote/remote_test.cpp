@@ -1,9 +1,9 @@
 /// Blocks of other clusters: which request is sent where, and what of the answer reaches the client.
-#include "protocol/retry_schedule.hpp"
 #include "protocol/remote_locator.hpp"
-#include "store/remote/remote_reader.hpp"
 #include "protocol/remote_services.hpp"
 #include "protocol/remote_token.hpp"
+#include "protocol/retry_schedule.hpp"
+#include "store/remote/remote_reader.hpp"
 #include "tests/store/remote/fetch_fixture.hpp"
 
 #include <fmt/format.h>
@@ -45,9 +45,12 @@ class moody_api {
         while (!p.head().empty()) {
             ++asked;
             pollfd hangup{p.fd(), POLLRDHUP, 0};
-            while (mode == hangs && ::poll(&hangup, 1, 5) == 0) {}
-            if (mode == answers) p.answer(list_);
-            else p.send("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
+            while (mode == hangs && ::poll(&hangup, 1, 5) == 0) {
+            }
+            if (mode == answers)
+                p.answer(list_);
+            else
+                p.send("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
         }
     }
 
@@ -68,19 +71,25 @@ struct remote_fixture : fixture {
     }
 
     store::remote_read_request request(const std::string& locator, bool head = false, std::string with = token) const {
-        return {.block = *protocol::locator::parse(locator), .token = std::move(with), .request_id = "req-test", .head = head,
+        return {.block = *protocol::locator::parse(locator),
+                .token = std::move(with),
+                .request_id = "req-test",
+                .head = head,
                 .until = deadline::in(45s)};
     }
     static std::string remote_name(const std::string& content) {
         return name_of(content).hex() + "+" + std::to_string(content.size()) + "+Rz0000-" + signature;
     }
-    static awaitable<result<std::uint64_t>> read_later(store::remote_reader& r, store::remote_read_request q, string_sink& s) {
+    static awaitable<result<std::uint64_t>> read_later(store::remote_reader& r, store::remote_read_request q,
+                                                       string_sink& s) {
         co_return co_await r.read(q, s);
     }
-    static awaitable<result<store::remote_reader::stored_copy>> copy_later(store::remote_reader& r, store::remote_read_request q) {
+    static awaitable<result<store::remote_reader::stored_copy>> copy_later(store::remote_reader& r,
+                                                                           store::remote_read_request q) {
         co_return co_await r.copy_here(q);
     }
-    result<std::uint64_t> read(const std::string& locator, string_sink& sink, bool head = false, std::string with = token) {
+    result<std::uint64_t> read(const std::string& locator, string_sink& sink, bool head = false,
+                               std::string with = token) {
         return run(read_later(*reader, request(locator, head, std::move(with)), sink));
     }
     errc failure(const std::string& locator, std::string with = token) {
@@ -116,12 +125,14 @@ TEST_CASE("tokens are salted for the cluster they go to", "[store][remote]") {
     CHECK(salt("v2/zzzzz-gj3su-077z32aux8dg2s1/0123456789012345678901234567890123456789") == "token already salted");
     CHECK(salt("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi") == "obsolete token format");
     CHECK(salt("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zr") == "badly formatted token");
-    for (const auto* wrong : {"v2/zzzzz-gj3su-077z32aux8dg2s1/secret\r\nX-Other: y", "v2/zzzzz-gj3su-077z\1z32/secret", "v2/zzzzz/\x7f", "\n",
-                              "", "v2", "v2/", "v2/uuid", "V2/zzzzz-gj3su-077z32aux8dg2s1/secret", "v1/a/b", "UPPER"}) {
+    for (const auto* wrong :
+         {"v2/zzzzz-gj3su-077z32aux8dg2s1/secret\r\nX-Other: y", "v2/zzzzz-gj3su-077z\1z32/secret", "v2/zzzzz/\x7f",
+          "\n", "", "v2", "v2/", "v2/uuid", "V2/zzzzz-gj3su-077z32aux8dg2s1/secret", "v1/a/b", "UPPER"}) {
         INFO(wrong);
         CHECK(salt(wrong) == "badly formatted token");
     }
-    CHECK(protocol::salt_token("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi", "z0000").error() == errc::bad_request);
+    CHECK(protocol::salt_token("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi", "z0000").error() ==
+          errc::bad_request);
     CHECK(protocol::salt_token("junk", "z0000").error() == errc::io_error);
     // What cannot be sent, also to the cluster that issued it.
     CHECK(salt(token + "\r\nX: y", "zzzzz") == "badly formatted token");
@@ -138,7 +149,8 @@ TEST_CASE("a remote locator is rewritten to what the other cluster signed", "[st
     };
     CHECK(rewritten(hash + "+3+Rz0000-" + signature) == "z0000 " + hash + "+3+A" + signature);
     CHECK(rewritten(hash + "+3+Rz0000-x") == "z0000 " + hash + "+3+Ax");
-    CHECK(rewritten(hash + "+3+Kz1111+Rz0000-" + signature + "+Zfoo") == "z0000 " + hash + "+3+Kz1111+A" + signature + "+Zfoo");
+    CHECK(rewritten(hash + "+3+Kz1111+Rz0000-" + signature + "+Zfoo") ==
+          "z0000 " + hash + "+3+Kz1111+A" + signature + "+Zfoo");
     // One hop only.
     CHECK(rewritten(hash + "+3+Rz0000-a@1+Rz1111-b@2") == "z0000 " + hash + "+3+Aa@1");
     for (const std::string wrong : {"+3+R", "+3+Rz0000", "+3+Rz0000-", "+3+Rz00000-abc", "+3+Rz00-abcdef"}) {
@@ -295,7 +307,8 @@ TEST_CASE("failures of the remote cluster are told apart", "[store][remote]") {
 
 TEST_CASE("an API server that fails is an outage, and is not asked again at once", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
-    for (const service_plan& plan : {service_plan{.status = 502}, service_plan{.body = "<html>"}, service_plan{.body = listed({})}}) {
+    for (const service_plan& plan :
+         {service_plan{.status = 502}, service_plan{.body = "<html>"}, service_plan{.body = listed({})}}) {
         keep_service api(plan);
         store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
         for (int i = 0; i < 2; ++i) {
@@ -320,17 +333,19 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
     };
     std::vector<std::unique_ptr<job>> jobs;
     asio::io_context& context = new_context();
-    const auto guarded = [](store::remote_reader& r, store::remote_read_request q, string_sink& s) -> awaitable<result<std::uint64_t>> {
+    const auto guarded = [](store::remote_reader& r, store::remote_read_request q,
+                            string_sink& s) -> awaitable<result<std::uint64_t>> {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
         co_await asio::this_coro::throw_if_cancelled(false);
         co_return co_await r.read(q, s);
     };
     for (int i = 0; i < 5; ++i) {
         auto& j = *jobs.emplace_back(std::make_unique<job>());
-        asio::co_spawn(context, guarded(reader, f.request(f.remote_name("foo")), j.sink),
-                       asio::bind_cancellation_slot(j.cancel.slot(), [&j](std::exception_ptr e, result<std::uint64_t> got) {
-                           if (!e) j.got = std::move(got);
-                       }));
+        asio::co_spawn(
+            context, guarded(reader, f.request(f.remote_name("foo")), j.sink),
+            asio::bind_cancellation_slot(j.cancel.slot(), [&j](std::exception_ptr e, result<std::uint64_t> got) {
+                if (!e) j.got = std::move(got);
+            }));
     }
     REQUIRE(turn_until(context, [&] { return api.asked == 1; }));
     // One that waits leaves; then the one that fetches.
@@ -341,7 +356,8 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
     jobs[0]->cancel.emit(asio::cancellation_type::total);
     REQUIRE(turn_until(context, [&] { return jobs[0]->got.has_value(); }));
     api.mode = moody_api::answers;
-    CHECK(turn_until(context, [&] { return std::ranges::all_of(jobs, [](const auto& j) { return j->got.has_value(); }); }));
+    CHECK(turn_until(context,
+                     [&] { return std::ranges::all_of(jobs, [](const auto& j) { return j->got.has_value(); }); }));
     CHECK(jobs[0]->got->error() == errc::cancelled);
     for (const int i : {1, 2, 4}) {
         REQUIRE(jobs[static_cast<std::size_t>(i)]->got->has_value());
@@ -388,7 +404,7 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
     };
     SECTION("served, and renewed") {
         store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
-                                   {.lifetime = 1ms, .served_max = 1h, .retry_after = 1ms});
+                                    {.lifetime = 1ms, .served_max = 1h, .retry_after = 1ms});
         CHECK(read(reader));
         api.mode = moody_api::hangs;
         // Nobody waits for it (which ends after limits::remote_services_timeout), and there is one fetch at a time.
@@ -404,7 +420,7 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
     }
     SECTION("too old to be served before it is renewed, but kept when that fails") {
         store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
-                                   {.lifetime = 1ms, .served_max = 1ms, .retry_after = 1h});
+                                    {.lifetime = 1ms, .served_max = 1ms, .retry_after = 1h});
         CHECK(read(reader));
         api.mode = moody_api::fails;
         REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= 2; }));
@@ -447,8 +463,9 @@ TEST_CASE("what clients are told names no server of the other cluster", "[store]
         const auto got = run(remote_fixture::read_later(reader, f.request(remote_fixture::remote_name("foo")), sink));
         return got ? std::string("success") : got.error().text;
     };
-    for (const service_plan& plan : {service_plan{.status = 404}, service_plan{.status = 403}, service_plan{.status = 500},
-                                     service_plan{.status = 302}, service_plan{.body = "bar"}, service_plan{.body = "fo"}}) {
+    for (const service_plan& plan :
+         {service_plan{.status = 404}, service_plan{.status = 403}, service_plan{.status = 500},
+          service_plan{.status = 302}, service_plan{.body = "bar"}, service_plan{.body = "fo"}}) {
         remote_fixture f({plan});
         const auto said = text(f, *f.reader);
         INFO(said);

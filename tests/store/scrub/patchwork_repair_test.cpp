@@ -26,10 +26,8 @@ TEST_CASE("copies that are damaged in different segments repair each other", "[c
         const std::string good = make_content(size);
         const auto name = name_of(good);
         const std::pair<std::string, std::string> damages[] = {
-            {flip(good, 0), flip(good, size - 1)},
-            {flip(good, size - 1), flip(good, size / 2)},
-            {good.substr(0, size / 2), flip(good, 5)},
-            {flip(good, 5), good.substr(0, size / 2)},
+            {flip(good, 0), flip(good, size - 1)},     {flip(good, size - 1), flip(good, size / 2)},
+            {good.substr(0, size / 2), flip(good, 5)}, {flip(good, 5), good.substr(0, size / 2)},
             {flip(good, size / 2), good + "x"},
         };
         for (const auto& [first, second] : damages) {
@@ -39,7 +37,8 @@ TEST_CASE("copies that are damaged in different segments repair each other", "[c
                 f.volumes[0]->inner.plant(name, first);
                 f.volumes[1]->inner.plant(name, second);
                 for (const std::size_t i : {0U, 1U}) {
-                    if (with_waypoints == 2 || with_waypoints == i) f.volumes[i]->attributes[name] = waypoints_of(good, size);
+                    if (with_waypoints == 2 || with_waypoints == i)
+                        f.volumes[i]->attributes[name] = waypoints_of(good, size);
                 }
                 const auto s = f.pass(0);
                 CHECK(s.pass.repaired == 1);
@@ -68,7 +67,9 @@ TEST_CASE("what no copy has, or no true waypoints vouch for, is not repaired", "
         f.volumes[0]->attributes[name] = waypoints_of(good, size);
     }
     SECTION("no waypoints") {}
-    SECTION("forged waypoints") { f.volumes[0]->attributes[name] = waypoints_of(first, size, name); }
+    SECTION("forged waypoints") {
+        f.volumes[0]->attributes[name] = waypoints_of(first, size, name);
+    }
     const auto attributes = f.volumes[0]->attributes;
     f.volumes[0]->inner.plant(name, first);
     f.volumes[1]->inner.plant(name, second);

@@ -1,5 +1,5 @@
-/// The scrub of small blocks, which are read and hashed many at a time: none of them gets away with anything for that, and
-/// none suffers for the others.
+/// The scrub of small blocks, which are read and hashed many at a time: none of them gets away with anything for that,
+/// and none suffers for the others.
 
 #include "store/scrub/batch_check.hpp"
 #include "tests/store/scrub/scrub_fixture.hpp"
@@ -18,9 +18,8 @@ using fixture = keepstore::test::scrubbing::scrub_fixture;
 namespace {
 
 // Around MD5 blocks, pages and the largest block without waypoints.
-const std::vector<std::size_t> small_sizes{7,     55,     56,     63,      64,      65,      4095,
-                                           4096,  4097,   10'000, 65'536,  65'537,  100'000, 256 * KiB - 1,
-                                           256 * KiB};
+const std::vector<std::size_t> small_sizes{
+    7, 55, 56, 63, 64, 65, 4095, 4096, 4097, 10'000, 65'536, 65'537, 100'000, 256 * KiB - 1, 256 * KiB};
 
 struct batch_fixture : fixture {
     using fixture::fixture;
@@ -144,7 +143,8 @@ TEST_CASE("what happens to small blocks while many are read concerns none of the
     for (const auto& n : names) CHECK(f.volume().opens[n] == 0);
 }
 
-TEST_CASE("a scrub that is stopped among small blocks goes on before the first that it had not checked", "[core][scrub]") {
+TEST_CASE("a scrub that is stopped among small blocks goes on before the first that it had not checked",
+          "[core][scrub]") {
     batch_fixture f({{}});
     whole(f);
     auto names = f.plant_good(3000, 200);
@@ -171,7 +171,9 @@ TEST_CASE("a scrub that is stopped among small blocks goes on before the first t
     CHECK(before + (limits::scrub_lane_checks + 1) * limits::scrub_batch_blocks > 1500);
 
     SECTION("when asked") {}
-    SECTION("by the next process") { f.make(); }
+    SECTION("by the next process") {
+        f.make();
+    }
     const auto second = f.pass();
     CHECK(second.state == scrub_state::finished);
     CHECK(second.started == first.started);

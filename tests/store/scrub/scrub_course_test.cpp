@@ -1,4 +1,5 @@
-/// The course of a scrub: it can stop anywhere and go on, keeps to its rate, gives up on a broken volume, and comes again.
+/// The course of a scrub: it can stop anywhere and go on, keeps to its rate, gives up on a broken volume, and comes
+/// again.
 
 #include "store/scrub/scrub_pace.hpp"
 #include "tests/store/scrub/scrub_fixture.hpp"
@@ -42,7 +43,9 @@ TEST_CASE("a scrub that is stopped goes on where it was", "[core][scrub]") {
     CHECK_FALSE(note->interrupted);
 
     SECTION("when asked") {}
-    SECTION("by the next process") { f.make(); }
+    SECTION("by the next process") {
+        f.make();
+    }
     const auto second = f.pass();
     CHECK(second.state == scrub_state::finished);
     CHECK(second.started == first.started);
@@ -115,7 +118,8 @@ TEST_CASE("a volume that keeps no notes is scrubbed all the same", "[core][scrub
     CHECK(f.pass().state == scrub_state::finished);
 }
 
-TEST_CASE("a volume that does not answer ends the pass with a reason, after a bounded number of attempts", "[core][scrub]") {
+TEST_CASE("a volume that does not answer ends the pass with a reason, after a bounded number of attempts",
+          "[core][scrub]") {
     fixture f({{}});
     const std::string c = make_content(100);
     f.volumes[0]->inner.plant(name_of(c), c);
@@ -258,7 +262,8 @@ TEST_CASE("a scrub that is never asked for and has no interval does not run", "[
     CHECK_FALSE(s.next_due);
 }
 
-TEST_CASE("with an interval a scrub begins by itself, and the next is due an interval after its beginning", "[core][scrub]") {
+TEST_CASE("with an interval a scrub begins by itself, and the next is due an interval after its beginning",
+          "[core][scrub]") {
     fixture f({{}});
     const std::string c = make_content(100);
     f.volumes[0]->inner.plant(name_of(c), c);
@@ -283,15 +288,21 @@ TEST_CASE("the note of a scrub reads back, and nothing else is believed", "[core
     note.interrupted = true;
     note.started = scrub_time(std::chrono::nanoseconds(1'700'000'000'123'456'789));
     note.last_complete = scrub_time(1s);
-    note.pass = {.blocks = 1, .bytes = 1ull << 50, .bad = 3, .unreadable = 4, .repaired = 5, .irreparable = 6,
-                 .vanished = 7, .waypoints_written = 8};
+    note.pass = {.blocks = 1,
+                 .bytes = 1ull << 50,
+                 .bad = 3,
+                 .unreadable = 4,
+                 .repaired = 5,
+                 .irreparable = 6,
+                 .vanished = 7,
+                 .waypoints_written = 8};
     const auto bytes = note.encode();
     CHECK(bytes.size() < 400);
     CHECK(scrub_note::decode(bytes) == note);
     CHECK(scrub_note::decode(scrub_note().encode()) == scrub_note());
-    for (const std::string text : {"", "{", "[]", "null", "{\"version\":2,\"position\":1}", "{\"version\":1}",
-                                   "{\"version\":1,\"position\":-1}", "{\"version\":1,\"position\":4096}",
-                                   "{\"version\":1,\"position\":\"abc\"}"}) {
+    for (const std::string text :
+         {"", "{", "[]", "null", "{\"version\":2,\"position\":1}", "{\"version\":1}", "{\"version\":1,\"position\":-1}",
+          "{\"version\":1,\"position\":4096}", "{\"version\":1,\"position\":\"abc\"}"}) {
         CAPTURE(text);
         CHECK_FALSE(scrub_note::decode(std::as_bytes(std::span(text))));
     }

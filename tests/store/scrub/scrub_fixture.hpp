@@ -1,9 +1,9 @@
 /// A scrubber over volumes in memory, with a clock of its own. Use from one loop.
 #pragma once
 
-#include "store/scrub/scrub.hpp"
 #include "base/limits.hpp"
 #include "digest/md5.hpp"
+#include "store/scrub/scrub.hpp"
 #include "store/verify/copy_check.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/scrub_volume.hpp"
@@ -30,11 +30,14 @@ class fake_clock final : public scrub_clock {
   public:
     std::chrono::steady_clock::duration slept{};
 
-    std::chrono::steady_clock::time_point now() const override { return std::chrono::steady_clock::time_point(1h) + slept; }
+    std::chrono::steady_clock::time_point now() const override {
+        return std::chrono::steady_clock::time_point(1h) + slept;
+    }
     // Never the same twice, so that the ends of two passes differ.
     std::chrono::system_clock::time_point wall() const override {
         return std::chrono::system_clock::time_point(std::chrono::sys_days(std::chrono::year(2030) / 1 / 1)) +
-               std::chrono::duration_cast<std::chrono::system_clock::duration>(slept) + std::chrono::nanoseconds(++calls_);
+               std::chrono::duration_cast<std::chrono::system_clock::duration>(slept) +
+               std::chrono::nanoseconds(++calls_);
     }
     awaitable<bool> sleep(std::chrono::steady_clock::duration time) override {
         slept += time;
@@ -57,7 +60,9 @@ inline std::string make_content(std::size_t size, unsigned seed = 1) {
     return out;
 }
 
-inline md5_digest name_of(const std::string& content) { return digest::md5_of(std::as_bytes(std::span(content))); }
+inline md5_digest name_of(const std::string& content) {
+    return digest::md5_of(std::as_bytes(std::span(content)));
+}
 
 // The attribute of `content`, or one that says that it is `name`'s.
 inline std::vector<std::byte> waypoints_of(const std::string& content, std::size_t length,
@@ -101,7 +106,8 @@ struct mount_plan {
 };
 
 struct scrub_fixture {
-    explicit scrub_fixture(std::vector<mount_plan> plans = {{}, {}}) : store(store_options(), mount_table(mounts(plans)), pool, engine) {}
+    explicit scrub_fixture(std::vector<mount_plan> plans = {{}, {}})
+        : store(store_options(), mount_table(mounts(plans)), pool, engine) {}
     ~scrub_fixture() {
         scrub.reset();
         CHECK(pool.snapshot().in_use_bytes == 0);

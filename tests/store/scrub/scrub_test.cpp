@@ -1,5 +1,5 @@
-/// The scrub over volumes in memory: every kind of damage is found, repaired where a good copy exists, left untouched and
-/// listed where none does; nothing is deleted or brought back.
+/// The scrub over volumes in memory: every kind of damage is found, repaired where a good copy exists, left untouched
+/// and listed where none does; nothing is deleted or brought back.
 
 #include "tests/store/scrub/scrub_fixture.hpp"
 
@@ -193,7 +193,9 @@ TEST_CASE("a copy that is replaced while it is being scrubbed is judged by what 
     const auto replace = [&](const md5_digest& n) {
         if (!std::exchange(replaced, true)) v.inner.plant(n, good);
     };
-    SECTION("while it is read") { v.on_read = replace; }
+    SECTION("while it is read") {
+        v.on_read = replace;
+    }
     SECTION("while the good copy is being read for its repair") {
         f.volumes[1]->inner.plant(name, good);
         f.volumes[1]->on_read = replace;
@@ -213,8 +215,12 @@ TEST_CASE("a good copy elsewhere does not help a volume that takes no blocks", "
     const auto name = name_of(good);
     f.volumes[0]->inner.plant(name, damaged(good)[0].bytes);
     f.volumes[1]->inner.plant(name, good);
-    SECTION("full") { f.volumes[0]->create_error = error(errc::no_space, "volume is full"); }
-    SECTION("failing at the end") { f.volumes[0]->commit_error = error(errc::io_error, "fsync: Input/output error"); }
+    SECTION("full") {
+        f.volumes[0]->create_error = error(errc::no_space, "volume is full");
+    }
+    SECTION("failing at the end") {
+        f.volumes[0]->commit_error = error(errc::io_error, "fsync: Input/output error");
+    }
     const auto s = f.pass();
     REQUIRE(s.irreparable.size() == 1);
     CHECK_THAT(s.irreparable[0].problem, Catch::Contains("cannot be replaced"));
@@ -252,8 +258,8 @@ TEST_CASE("missing and wrong waypoints of good blocks are written", "[core][scru
 
 TEST_CASE("large blocks with waypoints are checked to the last byte, whatever their length", "[core][scrub]") {
     // Strides from 64 KiB to 1 MiB; lengths around segments, groups of lanes and MD5 blocks.
-    for (const std::size_t size : {256 * KiB + 1, 1 * MiB, 4 * MiB - 1, 4 * MiB, 4 * MiB + 64, 9 * MiB + 63, 17 * MiB + 1,
-                                   40 * MiB, limits::block_size_bytes_max}) {
+    for (const std::size_t size : {256 * KiB + 1, 1 * MiB, 4 * MiB - 1, 4 * MiB, 4 * MiB + 64, 9 * MiB + 63,
+                                   17 * MiB + 1, 40 * MiB, limits::block_size_bytes_max}) {
         fixture f({{}});
         std::vector<std::string> goods;
         for (unsigned i = 0; i < 2; ++i) goods.push_back(make_content(size, i + 1));

@@ -16,8 +16,12 @@
 namespace keepstore::test {
 
 /// $TMPDIR, usually a disk; and memory, which lacks some of what a disk has.
-inline std::filesystem::path on_disk() { return std::filesystem::temp_directory_path(); }
-inline std::filesystem::path in_memory() { return "/dev/shm"; }
+inline std::filesystem::path on_disk() {
+    return std::filesystem::temp_directory_path();
+}
+inline std::filesystem::path in_memory() {
+    return "/dev/shm";
+}
 
 class directory_fixture {
   public:

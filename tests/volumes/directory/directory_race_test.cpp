@@ -10,10 +10,11 @@
 namespace keepstore::test {
 namespace {
 
-// Guards one promise: after PUT, TOUCH or UNTRASH was acknowledged at time T, the block is readable until T + protect_for,
-// whatever else runs.
+// Guards one promise: after PUT, TOUCH or UNTRASH was acknowledged at time T, the block is readable until T +
+// protect_for, whatever else runs.
 constexpr std::chrono::milliseconds protect_for{60};
-// Phases take turns: everything at once; then only what takes blocks away and brings them back, so that blocks grow old.
+// Phases take turns: everything at once; then only what takes blocks away and brings them back, so that blocks grow
+// old.
 constexpr std::chrono::milliseconds phase_length{100};
 constexpr int threads = 6;
 constexpr int blocks = 3;
@@ -102,7 +103,8 @@ TEST_CASE("an acknowledged block stays readable for its protection period under 
         });
     }
     for (auto& w : workers) w.join();
-    INFO("put " << done[0] << " touch " << done[1] << " untrash " << done[2] << " trash " << done[3] << " get " << done[4]);
+    INFO("put " << done[0] << " touch " << done[1] << " untrash " << done[2] << " trash " << done[3] << " get "
+                << done[4]);
     CHECK(lost == 0);
     CHECK(wrong == 0);
     CHECK(failed == 0);

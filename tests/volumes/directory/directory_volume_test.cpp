@@ -5,13 +5,13 @@
 
 #include <catch2/catch.hpp>
 
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <fmt/format.h>
 #include <linux/fs.h>
 #include <sys/file.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 
 #include <cstdlib>
 #include <set>
@@ -39,8 +39,8 @@ TEST_CASE("a block is Root/abc/abc..., mode 0600, folders 0755 less the umask", 
         const auto r = put(*f.volume, name, content);
         ::umask(before);
         REQUIRE(r.has_value());
-        struct stat file {};
-        struct stat dir {};
+        struct stat file{};
+        struct stat dir{};
         REQUIRE(::stat(f.path_of(name).c_str(), &file) == 0);
         REQUIRE(::stat(f.path_of(name).parent_path().c_str(), &dir) == 0);
         CHECK((file.st_mode & 07777) == 0600);
@@ -58,7 +58,8 @@ TEST_CASE("the trash copy is named after its deadline", "[volumes][layout]") {
     REQUIRE(run(f.volume->trash(name, trash_at_once(), soon())).has_value());
     const auto end = seconds_from_now(3600);
     bool found = false;
-    for (auto t = begin; t <= end; ++t) found = found || fs::exists(fmt::format("{}.trash.{}", f.path_of(name).string(), t));
+    for (auto t = begin; t <= end; ++t)
+        found = found || fs::exists(fmt::format("{}.trash.{}", f.path_of(name).string(), t));
     CHECK(found);
 }
 
@@ -115,7 +116,7 @@ TEST_CASE("a mark of another daemon is honoured, re-checked, and ignored when st
     const auto begin = std::chrono::steady_clock::now();
     REQUIRE(eventually([&] { return try_put().has_value(); }));
     CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));  // 5, and what a busy machine adds.
-    CHECK(fs::is_symlink(mark));  // It is not ours to remove.
+    CHECK(fs::is_symlink(mark));                                                // It is not ours to remove.
 }
 
 TEST_CASE("too little free space is full from the start, and marked for the others", "[volumes][full]") {
@@ -131,14 +132,14 @@ TEST_CASE("only regular files in their place are blocks", "[volumes][index]") {
     REQUIRE(put(*f.volume, good, random_bytes(7)).has_value());
     const auto root = f.dir.path();
     const std::string tail(29, '1');
-    directory_fixture::write_file(root / ("abc" + tail));             // A hash in the root.
-    directory_fixture::write_file(root / "abc" / ("abd" + tail));     // In the wrong folder.
+    directory_fixture::write_file(root / ("abc" + tail));          // A hash in the root.
+    directory_fixture::write_file(root / "abc" / ("abd" + tail));  // In the wrong folder.
     directory_fixture::write_file(root / "abc" / "short");
     directory_fixture::write_file(root / "abc" / ("ABC" + tail));
     directory_fixture::write_file(root / "abc" / ("abc" + tail + "1"));
     directory_fixture::write_file(root / "ABC" / ("abc" + tail));
     directory_fixture::write_file(root / ".aaa" / ("aaa" + tail));
-    directory_fixture::write_file(root / "ab0");                      // A file where a folder should be.
+    directory_fixture::write_file(root / "ab0");  // A file where a folder should be.
     const auto dir_name = random_name("abc");
     fs::create_directory(f.path_of(dir_name));
     const auto link_name = random_name("abc");
@@ -146,7 +147,7 @@ TEST_CASE("only regular files in their place are blocks", "[volumes][index]") {
     const auto pipe_name = random_name("abc");
     REQUIRE(::mkfifo(f.path_of(pipe_name).c_str(), 0600) == 0);
     const temp_dir elsewhere;
-    fs::create_directory_symlink(elsewhere.path(), root / "abe");     // A folder that is a link.
+    fs::create_directory_symlink(elsewhere.path(), root / "abe");  // A folder that is a link.
     const auto linked_away = random_name("abe");
     directory_fixture::write_file(elsewhere.path() / linked_away.hex());
 
@@ -284,8 +285,8 @@ class frozen_mount {
     frozen_mount() : dir_(in_memory()) {
         const std::string image = (dir_.path() / "image").string();
         fs::create_directory(point());
-        const std::string command = fmt::format(
-            "truncate -s 16M {0} && mkfs.ext4 -qF {0} && mount -o loop {0} {1}", image, point().string());
+        const std::string command =
+            fmt::format("truncate -s 16M {0} && mkfs.ext4 -qF {0} && mount -o loop {0} {1}", image, point().string());
         mounted_ = ::geteuid() == 0 && std::system((command + " >/dev/null 2>&1").c_str()) == 0;
     }
     ~frozen_mount() {
@@ -324,7 +325,8 @@ TEST_CASE("a volume whose threads all hang says so, fails fast, and recovers", "
     const auto name = random_name();
     const auto content = random_bytes(10'000);
     REQUIRE(put(*f.volume, name, content).has_value());
-    std::unique_ptr<volumes::block_writer> writer = run(f.volume->create(random_name(), content.size(), soon())).value();
+    std::unique_ptr<volumes::block_writer> writer =
+        run(f.volume->create(random_name(), content.size(), soon())).value();
     REQUIRE(run(writer->append(copy_to_heap_slice(content), soon())).has_value());
     std::unique_ptr<volumes::block_writer> dropped = run(f.volume->create(random_name(), 4 * MiB, soon())).value();
 

@@ -25,9 +25,9 @@ TEST_CASE("trash names are read as they are written", "[volumes][names]") {
     CHECK(parsed->name == name);
     CHECK(parsed->deadline == 1700000000);
     const std::string hex = name.hex();
-    for (const std::string& other :
-         {hex, hex + ".trash.", hex + ".trash.x", hex + ".trash.-1", hex + ".trash.1x", hex + ".trash 1",
-          hex + ".trash.99999999999999999999", "x" + hex + ".trash.1", std::string("ACBD18DB4CC2F85CEDEF654FCCC4A4D8.trash.1")}) {
+    for (const std::string& other : {hex, hex + ".trash.", hex + ".trash.x", hex + ".trash.-1", hex + ".trash.1x",
+                                     hex + ".trash 1", hex + ".trash.99999999999999999999", "x" + hex + ".trash.1",
+                                     std::string("ACBD18DB4CC2F85CEDEF654FCCC4A4D8.trash.1")}) {
         CAPTURE(other);
         CHECK_FALSE(parse_trash_name(other));
     }
@@ -43,8 +43,8 @@ TEST_CASE("temp names are new each time and tell whose they are", "[volumes][nam
         CHECK(seen.insert(temp).second);
     }
     CHECK(parse_temp_name("tmp" + name.hex() + "1234567890") == temp_origin::foreign);
-    for (const std::string& other : {"tmp" + name.hex(), "tmp" + name.hex() + "12x", std::string("tmp1"), name.hex(),
-                                     "TMP" + name.hex() + "1"}) {
+    for (const std::string& other :
+         {"tmp" + name.hex(), "tmp" + name.hex() + "12x", std::string("tmp1"), name.hex(), "TMP" + name.hex() + "1"}) {
         CHECK_FALSE(parse_temp_name(other));
     }
 }

@@ -1,6 +1,6 @@
 // Readers of one block share a descriptor.
-#include "tests/volumes/directory/directory_fixture.hpp"
 #include "volumes/directory/open_files.hpp"
+#include "tests/volumes/directory/directory_fixture.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -44,7 +44,7 @@ bytes content_of(block_reader& reader) {
 }
 
 struct stat status_of(int fd) {
-    struct stat out {};
+    struct stat out{};
     REQUIRE(::fstat(fd, &out) == 0);
     return out;
 }
@@ -161,8 +161,8 @@ TEST_CASE("many threads open and close the same few files", "[volumes][directory
             for (int i = 0; i < 5'000; ++i) {
                 const auto path = dir.path() / std::to_string((i + t) % 3);
                 unique_fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
-                struct stat mine {};
-                struct stat got {};
+                struct stat mine{};
+                struct stat got{};
                 if (::fstat(fd.get(), &mine) != 0) ++wrong;
                 const auto shared = files.share(std::move(fd), mine);
                 if (::fstat(shared->get(), &got) != 0 || got.st_ino != mine.st_ino) ++wrong;

@@ -13,10 +13,11 @@ using volumes::directory_options;
 
 }  // namespace
 
-TEST_CASE("a single-use reader reads any part, aligned or not, and brings nothing into the cache", "[volumes][directory]") {
+TEST_CASE("a single-use reader reads any part, aligned or not, and brings nothing into the cache",
+          "[volumes][directory]") {
     for (const auto how : {direct_io::automatic, direct_io::off}) {
-        for (const std::size_t size : {std::size_t{1}, std::size_t{4095}, std::size_t{4096}, 64 * KiB, 64 * KiB + 1, 300'000 + 0ul,
-                                       1 * MiB + 5}) {
+        for (const std::size_t size : {std::size_t{1}, std::size_t{4095}, std::size_t{4096}, 64 * KiB, 64 * KiB + 1,
+                                       300'000 + 0ul, 1 * MiB + 5}) {
             directory_fixture f(directory_options{.root = {}, .direct = how});
             const auto name = random_name();
             const auto content = random_bytes(size);
@@ -39,7 +40,8 @@ TEST_CASE("a single-use reader reads any part, aligned or not, and brings nothin
                 CAPTURE(size, offset, want, shift, how == direct_io::off);
                 REQUIRE(*n == (offset >= size ? 0 : std::min(want, size - offset)));
                 const auto got = into.bytes.first(*n);
-                REQUIRE(std::equal(got.begin(), got.end(), content.begin() + static_cast<std::ptrdiff_t>(std::min(offset, size))));
+                REQUIRE(std::equal(got.begin(), got.end(),
+                                   content.begin() + static_cast<std::ptrdiff_t>(std::min(offset, size))));
             }
             CHECK(cached_pages(f.path_of(name)) == 0);
         }

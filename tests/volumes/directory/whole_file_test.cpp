@@ -29,8 +29,8 @@ TEST_CASE("blocks that are read whole have their bytes and bring nothing into th
             std::vector<bytes> contents;
             // Room for whole pages, exactly what is needed, and memory that no device takes.
             for (const std::size_t shift : {std::size_t{0}, std::size_t{512}, std::size_t{3}}) {
-                for (const std::size_t size : {std::size_t{0}, std::size_t{1}, page - 1, page, page + 1, 64 * KiB, 100'001 + 0ul,
-                                               256 * KiB}) {
+                for (const std::size_t size :
+                     {std::size_t{0}, std::size_t{1}, page - 1, page, page + 1, 64 * KiB, 100'001 + 0ul, 256 * KiB}) {
                     for (const bool tight : {false, true}) {
                         const auto name = random_name();
                         contents.push_back(random_bytes(size));

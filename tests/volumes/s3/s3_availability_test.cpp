@@ -56,7 +56,7 @@ class watched {
     [[nodiscard]] bool admits() const { return state->admit().has_value(); }
 
     const std::shared_ptr<availability> state = std::make_shared<availability>("bucket");
-    int outages = 0;         ///< How often the calls under way were ended.
+    int outages = 0;  ///< How often the calls under way were ended.
     int quick_probes = 0;
     int patient_probes = 0;
 
@@ -93,8 +93,12 @@ class watched {
     int running_ = 0;
 };
 
-finding good(int) { return std::nullopt; }
-finding times_out(int) { return error_kind::timeout; }
+finding good(int) {
+    return std::nullopt;
+}
+finding times_out(int) {
+    return error_kind::timeout;
+}
 
 }  // namespace
 

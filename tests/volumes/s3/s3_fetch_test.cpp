@@ -49,8 +49,9 @@ class paced_service {
   private:
     void serve(peer& p) {
         while (!p.head().empty()) {
-            p.send("HTTP/1.1 200 OK\r\nETag: \"e\"\r\nLast-Modified: Mon, 12 Oct 2009 17:50:03 GMT\r\nContent-Length: " +
-                   std::to_string(content_.size()) + "\r\n\r\n");
+            p.send(
+                "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nLast-Modified: Mon, 12 Oct 2009 17:50:03 GMT\r\nContent-Length: " +
+                std::to_string(content_.size()) + "\r\n\r\n");
             std::size_t sent = 0;
             while (sent < content_.size()) {
                 std::size_t now = 0;

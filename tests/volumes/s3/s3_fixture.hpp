@@ -1,5 +1,5 @@
-/// An S3 volume on a bucket of its own of the real server, with a direct way to its objects beside it, and times that tests
-/// can set: S3 has no way to store an object with an old time.
+/// An S3 volume on a bucket of its own of the real server, with a direct way to its objects beside it, and times that
+/// tests can set: S3 has no way to store an object with an old time.
 #pragma once
 
 #include "digest/md5.hpp"
@@ -129,6 +129,8 @@ class s3_fixture {
     std::unique_ptr<volumes::volume> volume;  // First to go.
 };
 
-inline md5_digest md5_name(const bytes& content) { return digest::md5_of(content); }
+inline md5_digest md5_name(const bytes& content) {
+    return digest::md5_of(content);
+}
 
 }  // namespace keepstore::test

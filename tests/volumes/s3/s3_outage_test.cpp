@@ -32,7 +32,9 @@ struct relayed_volume {
     }
 };
 
-deadline late() { return deadline::in(seconds(60)); }
+deadline late() {
+    return deadline::in(seconds(60));
+}
 
 awaitable<result<std::size_t>> read_late(volumes::block_reader& reader, std::uint64_t offset, mutable_slice into) {
     co_return co_await reader.read_at(offset, into, late());
@@ -85,7 +87,8 @@ TEST_CASE("a service that hangs ends what waits for it, and is used again when i
     CHECK(is_error(run(read_late(**reader, 8 * MiB, into), seconds(30)), errc::unavailable));
     result<void> appended;
     for (std::size_t at = 1 * MiB; appended && at < other.size(); at += 1 * MiB) {
-        appended = run((*writer)->append(copy_to_heap_slice(std::span(other).subspan(at, 1 * MiB)), late()), seconds(30));
+        appended =
+            run((*writer)->append(copy_to_heap_slice(std::span(other).subspan(at, 1 * MiB)), late()), seconds(30));
     }
     if (appended) appended = run((*writer)->commit(std::nullopt, late()), seconds(30));
     CHECK(is_error(appended, errc::unavailable));

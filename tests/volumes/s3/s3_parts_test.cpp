@@ -31,8 +31,8 @@ stub_reply error_reply(unsigned status, const std::string& code) {
 /// The multipart side of a service, which checks what it is sent as S3 does.
 class multipart_service {
   public:
-    /// What to answer instead: called for every request with its kind ("create", "part", "complete", "abort", "put") and
-    /// how many of the kind came before it; nullopt: what S3 would answer.
+    /// What to answer instead: called for every request with its kind ("create", "part", "complete", "abort", "put")
+    /// and how many of the kind came before it; nullopt: what S3 would answer.
     using harm_type = std::function<std::optional<stub_reply>(const std::string& kind, std::size_t before)>;
 
     explicit multipart_service(harm_type harm = {})
@@ -78,9 +78,7 @@ class multipart_service {
     static std::string content_md5(const std::string& body) {
         return s3::base64(digest::md5_of(std::as_bytes(std::span(body))).bytes);
     }
-    static std::string etag(const std::string& body) {
-        return digest::md5_of(std::as_bytes(std::span(body))).hex();
-    }
+    static std::string etag(const std::string& body) { return digest::md5_of(std::as_bytes(std::span(body))).hex(); }
     stub_reply answer(const seen_request& r) {
         const std::lock_guard lock(mutex_);
         const auto kind = kind_of(r);
@@ -90,7 +88,8 @@ class multipart_service {
         if (harm_) {
             if (auto instead = harm_(kind, before)) return *instead;
         }
-        if (kind == "create") return {.body = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"};
+        if (kind == "create")
+            return {.body = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"};
         if (kind == "part") {
             if (r.header("content-md5") != content_md5(r.body)) return error_reply(400, "BadDigest");
             parts_[std::stoul(parameter(r.target, "partNumber"))] = r.body;
@@ -124,7 +123,9 @@ class multipart_service {
     stub_service service_;  // First to go.
 };
 
-std::string text_of(const bytes& content) { return {reinterpret_cast<const char*>(content.data()), content.size()}; }
+std::string text_of(const bytes& content) {
+    return {reinterpret_cast<const char*>(content.data()), content.size()};
+}
 
 result<void> store(volumes::volume& v, const bytes& content) {
     return run(write_block(v, digest::md5_of(content), content, content.size(), 256 * KiB));
@@ -183,10 +184,15 @@ TEST_CASE("a part that the service does not take is sent again", "[volumes][s3][
     CHECK(service.count("abort") == 0);
 }
 
-TEST_CASE("an upload in parts that fails is not acknowledged, and aborted when its last part is over", "[volumes][s3][parts]") {
+TEST_CASE("an upload in parts that fails is not acknowledged, and aborted when its last part is over",
+          "[volumes][s3][parts]") {
     std::string failing;
-    SECTION("a part is refused") { failing = "part"; }
-    SECTION("the completion is refused") { failing = "complete"; }
+    SECTION("a part is refused") {
+        failing = "part";
+    }
+    SECTION("the completion is refused") {
+        failing = "complete";
+    }
     multipart_service service([&](const std::string& kind, std::size_t) -> std::optional<stub_reply> {
         if (kind == failing) return error_reply(400, "InvalidRequest");
         return std::nullopt;
@@ -242,12 +248,15 @@ TEST_CASE("a completion whose answer was lost is found out about", "[volumes][s3
         good = true;
         etag = right;
     }
-    SECTION("another is there") { etag = s3::multipart_etag({parts[1], parts[0], parts[2], parts[3]}).value(); }
+    SECTION("another is there") {
+        etag = s3::multipart_etag({parts[1], parts[0], parts[2], parts[3]}).value();
+    }
     multipart_service service([&](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
         if (kind == "complete") return before == 0 ? stub_reply{.hang_up = true} : error_reply(404, "NoSuchUpload");
         if (kind == "head") {
-            return stub_reply{.body = std::string(content.size(), 'x'),
-                              .headers = {{"ETag", "\"" + etag + "\""}, {"Last-Modified", "Sat, 21 Nov 2026 10:00:00 GMT"}}};
+            return stub_reply{
+                .body = std::string(content.size(), 'x'),
+                .headers = {{"ETag", "\"" + etag + "\""}, {"Last-Modified", "Sat, 21 Nov 2026 10:00:00 GMT"}}};
         }
         return std::nullopt;
     });
@@ -264,7 +273,8 @@ TEST_CASE("a writer of parts that leaves is cleaned up after", "[volumes][s3][pa
         auto writer = run(volume->create(digest::md5_of(content), content.size(), soon()));
         REQUIRE(writer.has_value());
         for (std::size_t at = 0; at < 2 * part_bytes + 256 * KiB; at += 256 * KiB) {
-            REQUIRE(run((*writer)->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());
+            REQUIRE(run((*writer)->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon()))
+                        .has_value());
         }
         // It does not fit.
         CHECK(is_error(run((*writer)->append(copy_to_heap_slice(content), soon())), errc::bad_request));
@@ -295,7 +305,8 @@ TEST_CASE("a writer of parts is held up when its memory is used up", "[volumes][
     auto writer = run(volume->create(digest::md5_of(content), content.size(), soon()));
     REQUIRE(writer.has_value());
     for (std::size_t at = 0; at < content.size(); at += 256 * KiB) {
-        REQUIRE(run((*writer)->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());
+        REQUIRE(
+            run((*writer)->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());
         appended += 256 * KiB;
     }
     REQUIRE(run((*writer)->commit(std::nullopt, soon())).has_value());
@@ -316,7 +327,8 @@ TEST_CASE("memory for parts is bounded: who finds none sends one PUT", "[volumes
     for (auto& writer : writers) {
         // With one buffer each, and no other to be had, they go on all the same.
         for (std::size_t at = 0; at < content.size(); at += 256 * KiB) {
-            REQUIRE(run(writer->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());
+            REQUIRE(
+                run(writer->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());
         }
     }
     for (auto& writer : writers) REQUIRE(run(writer->commit(std::nullopt, soon())).has_value());

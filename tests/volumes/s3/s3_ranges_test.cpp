@@ -159,7 +159,8 @@ TEST_CASE("ranges that break are asked for again, from where they broke", "[volu
             reply.cut_after = 1 * MiB;
             return reply;
         }
-        if (first == range_bytes && before == 0) return stub_reply{.status = 503, .body = "<Error><Code>SlowDown</Code></Error>"};
+        if (first == range_bytes && before == 0)
+            return stub_reply{.status = 503, .body = "<Error><Code>SlowDown</Code></Error>"};
         if (first == 2 * range_bytes && before == 0) return stub_reply{.hang_up = true};
         if (first == 3 * range_bytes && before == 0) {
             auto reply = known->part(first, first + range_bytes - 1);
@@ -183,8 +184,12 @@ TEST_CASE("a block that is trashed or written again meanwhile is read on", "[vol
         return std::nullopt;
     });
     known = &service;
-    SECTION("written again") { instead = stub_reply{.status = 412, .body = "<Error><Code>PreconditionFailed</Code></Error>"}; }
-    SECTION("trashed") { instead = stub_reply{.status = 404, .body = "<Error><Code>NoSuchKey</Code></Error>"}; }
+    SECTION("written again") {
+        instead = stub_reply{.status = 412, .body = "<Error><Code>PreconditionFailed</Code></Error>"};
+    }
+    SECTION("trashed") {
+        instead = stub_reply{.status = 404, .body = "<Error><Code>NoSuchKey</Code></Error>"};
+    }
     SECTION("written again, and the service does not honour the condition") {
         instead = known->part(2 * range_bytes, 3 * range_bytes - 1);
         instead->headers[0].second = "\"f\"";
@@ -202,14 +207,20 @@ TEST_CASE("what is no part of the block ends the reading", "[volumes][s3][ranges
         return std::nullopt;
     });
     known = &service;
-    SECTION("it was deleted") { instead = {.status = 404, .body = "<Error><Code>NoSuchKey</Code></Error>"}; }
+    SECTION("it was deleted") {
+        instead = {.status = 404, .body = "<Error><Code>NoSuchKey</Code></Error>"};
+    }
     SECTION("another size") {
         instead = known->part(2 * range_bytes, 3 * range_bytes - 1);
         instead.headers[0].second = "\"f\"";
         instead.headers[2].second = "bytes 8388608-12582911/25165825";
     }
-    SECTION("the service sends another range") { instead = known->part(range_bytes, 2 * range_bytes - 1); }
-    SECTION("the service sends everything") { instead = known->whole(); }
+    SECTION("the service sends another range") {
+        instead = known->part(range_bytes, 2 * range_bytes - 1);
+    }
+    SECTION("the service sends everything") {
+        instead = known->whole();
+    }
     const auto volume = service.open();
     auto reader = open_block(*volume, content.size());
     REQUIRE(reader.has_value());
@@ -228,7 +239,9 @@ TEST_CASE("a service that does not know ranges is asked for the whole", "[volume
         if (requests++ == 0 && first) return first;
         return known->whole();
     });
-    SECTION("it says so") { first = stub_reply{.status = 501, .body = "<Error><Code>NotImplemented</Code></Error>"}; }
+    SECTION("it says so") {
+        first = stub_reply{.status = 501, .body = "<Error><Code>NotImplemented</Code></Error>"};
+    }
     SECTION("it sends everything") {}
     known = &service;
     CHECK(fetch_block(*service.open(), content.size()).value() == content);

@@ -1,5 +1,5 @@
-// What S3 volumes make of each state that a bucket can be in (contract 8, TestBackendStates): blocks, markers and trash of
-// several ages, as races, crashes and older daemons leave them.
+// What S3 volumes make of each state that a bucket can be in (contract 8, TestBackendStates): blocks, markers and trash
+// of several ages, as races, crashes and older daemons leave them.
 #include "tests/volumes/s3/s3_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -29,16 +29,18 @@ const std::vector<state_row> rows{
     {"old enough to be trashed", hours(24), hours(2), none, true, true, false, false, false, false},
     {"too new to be trashed", hours(24), minutes(30), none, true, true, true, false, false, false},
     {"trashed, then written and touched again", hours(24), minutes(3), minutes(2), true, true, true, true, true, false},
-    {"in the trash already, about to be deleted", hours(24), hours(12), minutes(59), true, false, true, true, true, false},
-    {"in the trash already, due within the race window", hours(24), hours(12), minutes(61), true, false, true, true, false,
+    {"in the trash already, about to be deleted", hours(24), hours(12), minutes(59), true, false, true, true, true,
      false},
+    {"in the trash already, due within the race window", hours(24), hours(12), minutes(61), true, false, true, true,
+     false, false},
     {"trashed just when it was touched", hours(24), hours(12), hours(12), true, false, true, true, true, true},
     {"written again after it was trashed", seconds(1), seconds(1), hours(12), true, true, true, true, false, false},
     {"trashed long ago, block reappeared", hours(24), hours(24), hours(12), true, false, true, true, false, false},
     {"in the trash", none, hours(12), minutes(1), false, false, false, true, true, false},
     {"in the trash, about to be deleted", none, hours(12), minutes(59), false, false, false, true, true, false},
     {"in the trash, due", none, hours(12), hours(2), false, false, false, true, false, false},
-    {"wrongly trashed in a race, before it is due", none, minutes(30), minutes(29), true, false, true, true, true, false},
+    {"wrongly trashed in a race, before it is due", none, minutes(30), minutes(29), true, false, true, true, true,
+     false},
     {"wrongly trashed in a race, due", none, minutes(90), minutes(89), true, false, true, true, true, false},
     {"in the trash without a marker", none, none, minutes(1), false, false, false, true, true, true},
 };

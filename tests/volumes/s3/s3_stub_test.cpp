@@ -24,17 +24,29 @@ volumes::s3_options stub_volume(const stub_service& service) {
     return o;
 }
 
-stub_reply empty_listing() { return {.body = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"}; }
-bool is_listing(const seen_request& r) { return r.target.find("list-type=2") != std::string::npos; }
-stub_reply stored_as(const std::string& etag) { return {.headers = {{"ETag", "\"" + etag + "\""}}}; }
+stub_reply empty_listing() {
+    return {.body = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>"};
+}
+bool is_listing(const seen_request& r) {
+    return r.target.find("list-type=2") != std::string::npos;
+}
+stub_reply stored_as(const std::string& etag) {
+    return {.headers = {{"ETag", "\"" + etag + "\""}}};
+}
 stub_reply refused_with(unsigned status, const std::string& code) {
     return {.status = status, .body = "<Error><Code>" + code + "</Code></Error>"};
 }
-std::string md5_hex(const bytes& content) { return digest::md5_of(content).hex(); }
-bool is_marker(const seen_request& r) { return r.path().find("/recent/") != std::string::npos; }
+std::string md5_hex(const bytes& content) {
+    return digest::md5_of(content).hex();
+}
+bool is_marker(const seen_request& r) {
+    return r.path().find("/recent/") != std::string::npos;
+}
 
 /// With what only S3 puts into its answers.
-stub_reply signed_reply(unsigned status) { return {.status = status, .headers = {{"x-amz-request-id", "tx1"}}}; }
+stub_reply signed_reply(unsigned status) {
+    return {.status = status, .headers = {{"x-amz-request-id", "tx1"}}};
+}
 
 /// The value of a query parameter, as it is.
 std::string parameter(const std::string& target, const std::string& name) {
@@ -44,8 +56,12 @@ std::string parameter(const std::string& target, const std::string& name) {
     return target.substr(begin, target.find('&', begin) - begin);
 }
 
-s3::sys_seconds now_seconds() { return std::chrono::floor<seconds>(std::chrono::system_clock::now()); }
-std::string http_date(seconds from_now) { return s3::format_http_date(now_seconds() + from_now); }
+s3::sys_seconds now_seconds() {
+    return std::chrono::floor<seconds>(std::chrono::system_clock::now());
+}
+std::string http_date(seconds from_now) {
+    return s3::format_http_date(now_seconds() + from_now);
+}
 /// As XML has it.
 std::string iso_date(seconds from_now) {
     const auto at = std::chrono::system_clock::to_time_t(now_seconds() + from_now);
@@ -58,8 +74,8 @@ std::string iso_date(seconds from_now) {
 /// When the request was signed, by the clock that it was signed with.
 s3::sys_seconds signed_at(const seen_request& r) {
     const auto date = r.header("x-amz-date");
-    const auto iso = date.substr(0, 4) + "-" + date.substr(4, 2) + "-" + date.substr(6, 5) + ":" + date.substr(11, 2) + ":" +
-                     date.substr(13);
+    const auto iso = date.substr(0, 4) + "-" + date.substr(4, 2) + "-" + date.substr(6, 5) + ":" + date.substr(11, 2) +
+                     ":" + date.substr(13);
     return s3::parse_iso_date(iso).value_or(s3::sys_seconds());
 }
 
@@ -80,7 +96,9 @@ TEST_CASE("a block is not acknowledged when S3 confirms another content", "[volu
         std::string etag;
         std::vector<std::pair<std::string, std::string>> more;
         bool good = false;
-        SECTION("another MD5" + std::to_string(size)) { etag = md5_hex({}); }
+        SECTION("another MD5" + std::to_string(size)) {
+            etag = md5_hex({});
+        }
         SECTION("the right one" + std::to_string(size)) {
             etag = name.hex();
             good = true;
@@ -135,8 +153,12 @@ TEST_CASE("whether PUTs can be conditional is found out and not believed", "[vol
         conditional = true;
         answer = refused_with(412, "PreconditionFailed");
     }
-    SECTION("ignored") { answer = stored_as("abc-1"); }
-    SECTION("unknown to the service") { answer = refused_with(501, "NotImplemented"); }
+    SECTION("ignored") {
+        answer = stored_as("abc-1");
+    }
+    SECTION("unknown to the service") {
+        answer = refused_with(501, "NotImplemented");
+    }
     stub_service service([&](const seen_request& r, std::size_t) {
         if (is_listing(r)) return empty_listing();
         if (r.header("if-none-match") == "*" && is_marker(r)) return answer;
@@ -158,14 +180,23 @@ TEST_CASE("whether PUTs can be conditional is found out and not believed", "[vol
 TEST_CASE("nothing is deleted when the copy to the trash is not confirmed", "[volumes][s3][stub]") {
     std::string copied;
     unsigned status = 200;
-    SECTION("an error in a 200") { copied = "<Error><Code>InternalError</Code></Error>"; }
-    SECTION("cut off") { copied = "<CopyObjectResult><ETag>x"; }
-    SECTION("no time") { copied = "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>"; }
-    SECTION("an old time") {
-        copied = "<CopyObjectResult><ETag>\"x\"</ETag><LastModified>2009-10-12T17:50:30.000Z</LastModified>"
-                 "</CopyObjectResult>";
+    SECTION("an error in a 200") {
+        copied = "<Error><Code>InternalError</Code></Error>";
     }
-    SECTION("nothing") { copied = ""; }
+    SECTION("cut off") {
+        copied = "<CopyObjectResult><ETag>x";
+    }
+    SECTION("no time") {
+        copied = "<CopyObjectResult><ETag>\"x\"</ETag></CopyObjectResult>";
+    }
+    SECTION("an old time") {
+        copied =
+            "<CopyObjectResult><ETag>\"x\"</ETag><LastModified>2009-10-12T17:50:30.000Z</LastModified>"
+            "</CopyObjectResult>";
+    }
+    SECTION("nothing") {
+        copied = "";
+    }
     SECTION("a failure") {
         status = 503;
         copied = "<Error><Code>SlowDown</Code></Error>";
@@ -192,10 +223,18 @@ TEST_CASE("a block that is written while it is being trashed is not deleted", "[
     bool marker_written = false;
     bool gone = false;
     SECTION("nothing") {}
-    SECTION("a rotten copy is replaced, its marker not yet written") { block_written = true; }
-    SECTION("a rotten copy is replaced by a client who has been told so") { block_written = marker_written = true; }
-    SECTION("it is touched") { marker_written = true; }
-    SECTION("somebody else deletes it") { gone = true; }
+    SECTION("a rotten copy is replaced, its marker not yet written") {
+        block_written = true;
+    }
+    SECTION("a rotten copy is replaced by a client who has been told so") {
+        block_written = marker_written = true;
+    }
+    SECTION("it is touched") {
+        marker_written = true;
+    }
+    SECTION("somebody else deletes it") {
+        gone = true;
+    }
     bool copied = false;
     stub_service service([&](const seen_request& r, std::size_t) {
         if (is_listing(r)) return empty_listing();
@@ -204,7 +243,9 @@ TEST_CASE("a block that is written while it is being trashed is not deleted", "[
         if (r.method == "HEAD" && copied && gone && !marker) return signed_reply(404);
         if (r.method == "HEAD") {
             const bool anew = copied && (marker ? marker_written : block_written);
-            return stub_reply{.headers = {{"ETag", marker ? "\"m\"" : anew ? "\"good\"" : "\"rotten\""},
+            return stub_reply{.headers = {{"ETag", marker ? "\"m\""
+                                                   : anew ? "\"good\""
+                                                          : "\"rotten\""},
                                           {"Last-Modified", anew ? http_date(seconds(0)) : http_date(-hours(9))}}};
         }
         if (r.method == "PUT") {
@@ -313,7 +354,8 @@ TEST_CASE("index and trash of a service without V2 listings, or with listings th
                     iso_date(seconds(0)) + "</LastModified></Contents>";
             ++count;
         }
-        return stub_reply{.body = body + "<IsTruncated>" + (more ? "true" : "false") + "</IsTruncated></ListBucketResult>"};
+        return stub_reply{.body =
+                              body + "<IsTruncated>" + (more ? "true" : "false") + "</IsTruncated></ListBucketResult>"};
     });
     const auto volume = open_volume(stub_volume(service));
     collecting_sink sink;
@@ -352,7 +394,8 @@ TEST_CASE("an index that is cut short is an error", "[volumes][s3][stub][index]"
                 more = true;
                 break;
             }
-            body += "<Contents><Key>" + *key + "</Key><Size>7</Size><ETag>x</ETag>"
+            body += "<Contents><Key>" + *key +
+                    "</Key><Size>7</Size><ETag>x</ETag>"
                     "<LastModified>2020-01-01T00:00:00.000Z</LastModified></Contents>";
             last = *key;
             ++count;

@@ -204,7 +204,8 @@ TEST_CASE("a block in parts is a block like any other", "[volumes][s3][parts]") 
     }
     // The copies inside the bucket are of an object whose ETag is no MD5.
     s3_fixture::settle();
-    REQUIRE(run(f.volume->trash(name, {.protect_for = {}, .lifetime = hours(1)}, soon())) == volumes::trash_outcome::trashed);
+    REQUIRE(run(f.volume->trash(name, {.protect_for = {}, .lifetime = hours(1)}, soon())) ==
+            volumes::trash_outcome::trashed);
     CHECK(is_error(get(*f.volume, name), errc::not_found));
     REQUIRE(run(f.volume->untrash(name, soon())).has_value());
     CHECK(get(*f.volume, name).value() == content);
@@ -472,8 +473,10 @@ TEST_CASE("reads out of order are ranged GETs of the same object", "[volumes][s3
     f.put_object(name.hex(), random_bytes(content.size()));
     const auto into = make_heap_slice(1000);
     const auto after = run((*reader)->read_at(10 * MiB, into, soon()));
-    if (after) CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + 10 * MiB));
-    else CHECK(after.error() == errc::io_error);
+    if (after)
+        CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + 10 * MiB));
+    else
+        CHECK(after.error() == errc::io_error);
 }
 
 TEST_CASE("the part that is wanted is asked for at once, beside the marker", "[volumes][s3]") {
@@ -645,7 +648,8 @@ TEST_CASE("without UnsafeDelete nothing is deleted past the trash", "[volumes][s
     CHECK(get(*f.volume, name).value() == content);
 }
 
-TEST_CASE("a bucket or keys that are wrong are said soon, and are never taken for missing blocks", "[volumes][s3][health]") {
+TEST_CASE("a bucket or keys that are wrong are said soon, and are never taken for missing blocks",
+          "[volumes][s3][health]") {
     auto f = make_fixture();
     auto wrong = f.options;
     std::string expected;

@@ -1,5 +1,5 @@
-/// Stands between a client and a server and can be told to refuse connections or to hang: an outage, and its end, as the
-/// client sees it; or to be far away, where a connection is slow. Loopback only; threads with blocking sockets.
+/// Stands between a client and a server and can be told to refuse connections or to hang: an outage, and its end, as
+/// the client sees it; or to be far away, where a connection is slow. Loopback only; threads with blocking sockets.
 #pragma once
 
 #include <arpa/inet.h>

@@ -1,7 +1,7 @@
 // When large blocks go in parts, and when they do not; and how parts share their memory.
+#include "volumes/s3/transfer_pace.hpp"
 #include "base/limits.hpp"
 #include "volumes/s3/part_buffers.hpp"
-#include "volumes/s3/transfer_pace.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -92,11 +92,21 @@ TEST_CASE("a service that refuses parts of one block refuses those of several", 
 
 TEST_CASE("parts are not tried where they cannot help", "[volumes][s3][pace]") {
     paced p;
-    SECTION("the client is the limit") { p.move(1s, 400ms); }
-    SECTION("the service is fast") { p.move(300ms, 290ms); }
-    SECTION("nothing arrived") { static_cast<void>(p.next()); }
-    SECTION("it failed") { p.begin().failed(p.now); }
-    SECTION("it took no time") { p.move(0s, 0s); }
+    SECTION("the client is the limit") {
+        p.move(1s, 400ms);
+    }
+    SECTION("the service is fast") {
+        p.move(300ms, 290ms);
+    }
+    SECTION("nothing arrived") {
+        static_cast<void>(p.next());
+    }
+    SECTION("it failed") {
+        p.begin().failed(p.now);
+    }
+    SECTION("it took no time") {
+        p.move(0s, 0s);
+    }
     CHECK(p.next() == transfer_way::whole);
 }
 
