@@ -51,9 +51,33 @@ using result = std::expected<T, error>;
     return std::unexpected(error(code, std::move(text), cause));
 }
 
+/// What a function without a value returns when all went well: `co_return success();`
+[[nodiscard]] inline result<void> success() {
+    return {};
+}
+
 /// errno as an error: ENOENT and ENOTDIR are not_found; ENOSPC, EDQUOT and EFBIG no_space; ETIMEDOUT timeout; EMFILE
 /// and ENFILE (other requests will give descriptors back) unavailable; everything else io_error. `what` names the call
 /// ("open"), never a path.
 [[nodiscard]] error error_from_errno(int number, std::string_view what);
 
 }  // namespace keepstore
+
+/// Steps of a function that returns a `result`. Each evaluates `expression`, which gives a result, and returns its
+/// error if it is one; KS_CO_TRY and KS_CO_CHECK do so in a coroutine. The expression may contain co_await.
+///
+///     KS_CO_TRY(const auto head, co_await read_head(until));   // declares `head` with the value
+///     KS_CO_CHECK(co_await write(bytes, until));               // a result<void>, or a value that is not needed
+#define KS_TRY(declaration, ...) KS_TRY_STEP_(return, KS_TRY_NAME_(ks_tried_, __LINE__), declaration, __VA_ARGS__)
+#define KS_CO_TRY(declaration, ...) KS_TRY_STEP_(co_return, KS_TRY_NAME_(ks_tried_, __LINE__), declaration, __VA_ARGS__)
+#define KS_CHECK(...) KS_CHECK_STEP_(return, KS_TRY_NAME_(ks_tried_, __LINE__), __VA_ARGS__)
+#define KS_CO_CHECK(...) KS_CHECK_STEP_(co_return, KS_TRY_NAME_(ks_tried_, __LINE__), __VA_ARGS__)
+
+#define KS_TRY_STEP_(leave, outcome, declaration, ...)               \
+    auto outcome = (__VA_ARGS__);                                    \
+    if (!outcome) leave std::unexpected(std::move(outcome).error()); \
+    declaration = *std::move(outcome)
+#define KS_CHECK_STEP_(leave, outcome, ...) \
+    if (auto outcome = (__VA_ARGS__); !outcome) leave std::unexpected(std::move(outcome).error())
+#define KS_TRY_NAME_(prefix, line) KS_TRY_PASTE_(prefix, line)
+#define KS_TRY_PASTE_(prefix, line) prefix##line
