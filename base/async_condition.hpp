@@ -11,8 +11,8 @@
 ///         KS_CO_CHECK(co_await room_.wait(ticket, until));
 ///     }
 ///
-/// The ticket is taken in the same critical section as the check, so no notification is lost in between. After a wait the
-/// condition is checked again, since another waiter may have been faster.
+/// The ticket is taken in the same critical section as the check, so no notification is lost in between. After a wait
+/// the condition is checked again, since another waiter may have been faster.
 #pragma once
 
 #include "base/async.hpp"
@@ -67,7 +67,8 @@ class async_condition {
 
     /// Wakes all waiters. With the mutex held.
     void notify_all() {
-        while (notify_one()) {}
+        while (notify_one()) {
+        }
     }
 
     /// Ends all waits with this error: their owner is closed. With the mutex held.

@@ -70,13 +70,14 @@ class async_queue {
         return take();
     }
 
-    /// Puts these in the place of all that is queued, whatever the capacity. The old ones are destroyed before it returns,
-    /// outside the lock.
+    /// Puts these in the place of all that is queued, whatever the capacity. The old ones are destroyed before it
+    /// returns, outside the lock.
     void replace(std::deque<T> items) {
         const std::lock_guard lock(mutex_);
         if (closed_) return;
         items_.swap(items);
-        for (std::size_t i = 0; i < items_.size() && pushed_.notify_one(); ++i) {}
+        for (std::size_t i = 0; i < items_.size() && pushed_.notify_one(); ++i) {
+        }
         popped_.notify_all();
     }
 

@@ -1,5 +1,5 @@
-/// A counting semaphore for coroutines, first come, first served. Safe to use from any thread; a waiter resumes on its own
-/// executor.
+/// A counting semaphore for coroutines, first come, first served. Safe to use from any thread; a waiter resumes on its
+/// own executor.
 #pragma once
 
 #include "base/async.hpp"
@@ -90,7 +90,8 @@ class async_semaphore {
             next = std::move(waiters_.front());
             waiters_.pop_front();
         }
-        // If that waiter was cancelled or ran out of time meanwhile, its permit is destroyed, which calls release() again.
+        // If that waiter was cancelled or ran out of time meanwhile, its permit is destroyed, which calls release()
+        // again.
         next.set(permit(*this));
     }
 

@@ -14,7 +14,7 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 // --- blocks -----------------------------------------------------------------------------------------------------
-/// The largest block of the Keep protocol (contract 1.6: buffers are 64 MiB; a larger PUT is 413).
+/// The largest block of the Keep protocol (docs/interface.md 1.6, 2.6: buffers are 64 MiB; a larger PUT is 413).
 inline constexpr std::size_t block_size_bytes_max = 64 * MiB;
 
 // --- memory -----------------------------------------------------------------------------------------------------
@@ -75,7 +75,7 @@ inline constexpr unsigned volume_threads_max = 24;
 inline constexpr std::size_t volume_queue_max = 16384;
 /// One file system call that has not come back after this long counts as hung, whatever the request's own deadline:
 /// the request goes on to another volume. Well under the 20 s in which a Go client wants its whole block
-/// (contract 4.4).
+/// (docs/interface.md 7.2).
 inline constexpr seconds volume_call_timeout{10};
 
 // --- digest engine ----------------------------------------------------------------------------------------------
@@ -107,12 +107,12 @@ inline constexpr std::size_t trailer_bytes_max = 4 * KiB;
 /// From the first byte of a request until its head is complete; also the time for a TLS handshake. A head is one
 /// packet; this covers its retransmission. Keepstore.HeaderTimeout.
 inline constexpr seconds header_timeout{20};
-/// A kept-alive connection without a request. Late: closing under a client's next PUT costs it an error (contract 4.1).
-/// Keepstore.IdleTimeout.
+/// A kept-alive connection without a request. Late: closing under a client's next PUT costs it an error
+/// (docs/interface.md 7.1). Keepstore.IdleTimeout.
 inline constexpr seconds idle_timeout{120};
 /// Clients that transfer less than this, averaged over the window in which the request waited for them, are cut off.
-/// Half the rate at which the clients themselves give up (contract 4.1: 32 KiB/s). Keepstore.MinTransferRate and
-/// MinTransferRatePeriod; only time in which the request waited for its client counts.
+/// Half the rate at which the clients themselves give up (docs/interface.md 7.1: 32 KiB/s). Keepstore.MinTransferRate
+/// and MinTransferRatePeriod; only time in which the request waited for its client counts.
 inline constexpr std::size_t transfer_rate_bytes_min = 16 * KiB;
 inline constexpr seconds transfer_rate_window{10};
 inline constexpr seconds transfer_rate_grace{5};
@@ -146,7 +146,7 @@ inline constexpr milliseconds transport_tick{100};
 /// After a cancellation the handler may still answer; the answer must be taken within this.
 inline constexpr seconds last_words_timeout{5};
 /// An unread request body up to this is read and dropped after the response so that the connection can be kept;
-/// beyond, the connection is closed (contract 2.9).
+/// beyond, the connection is closed (docs/interface.md 2.9).
 inline constexpr std::size_t discard_body_bytes_max = 256 * KiB;
 inline constexpr seconds discard_body_timeout{5};
 /// A connection closed before all input was read lingers so that the client can read the answer instead of a reset.
@@ -166,7 +166,7 @@ inline constexpr std::int64_t connections_max = 12'288;
 inline constexpr std::size_t connections_of_four_descriptors = 3;
 /// When descriptors do run out, the log says so this often, whatever the number of requests that suffer.
 inline constexpr seconds descriptor_warning_interval{60};
-/// TCP keepalive probes find dead peers of idle connections (contract 2.9).
+/// TCP keepalive probes find dead peers of idle connections (docs/interface.md 2.9).
 inline constexpr minutes tcp_keepalive_period{3};
 /// Bursts of new connections; the kernel caps it at net.core.somaxconn. Keepstore.ListenBacklog.
 inline constexpr int listen_backlog = 1024;
@@ -210,7 +210,7 @@ inline constexpr std::size_t index_first_batch_blocks = 256;
 inline constexpr unsigned index_workers = 2;
 /// How often a directory is read anew after NFS lost the place in it (ESTALE, EBADCOOKIE).
 inline constexpr unsigned directory_read_attempts = 5;
-/// How long the mark of a full volume is believed (contract 8: an hour, as the Go daemon does).
+/// How long the mark of a full volume is believed (docs/interface.md 4.2: an hour, as the Go daemon does).
 inline constexpr minutes full_mark_lifetime{60};
 /// Another daemon's mark counts for this long; then the free space does. With full_mark_refresh below 5 s, within which
 /// a volume must take blocks again after it got space.
@@ -223,15 +223,15 @@ static_assert(full_mark_honoured + full_mark_refresh < seconds{5});
 inline constexpr minutes foreign_temp_age_min{24 * 60};
 
 // --- requests (router) --------------------------------------------------------------------------------------------
-/// The body of a pull or trash list. A balance tool sends at most 100,000 items of about 110 bytes (contract 5.3); six
-/// times that is still parsed, more is a mistake or an attack.
+/// The body of a pull or trash list. A balance tool sends at most 100,000 items of about 110 bytes
+/// (docs/interface.md 5.4); six times that is still parsed, more is a mistake or an attack.
 inline constexpr std::size_t work_list_bytes_max = 64 * MiB;
 /// Items of such a list, and servers in all its items together: ten times what a balance tool sends. An item takes 100
 /// bytes of memory and two of the text "{}", so bytes alone would be no limit.
 inline constexpr std::size_t work_list_items_max = 1'000'000;
 /// Servers of one item: a balance tool names one.
 inline constexpr std::size_t pull_item_servers_max = 100;
-/// How much of the body of an error answer goes into the log (contract 2.3).
+/// How much of the body of an error answer goes into the log (docs/interface.md 2.3).
 inline constexpr std::size_t logged_body_bytes_max = 1024;
 
 // --- HTTP client (net) --------------------------------------------------------------------------------------------
@@ -307,7 +307,7 @@ inline constexpr int s3_retry_cost_transient = 10;
 inline constexpr int s3_retry_refund = 1;
 /// Changes of region, clock or credentials within one call, each tried once at once.
 inline constexpr unsigned s3_corrections_max = 3;
-/// Defaults where the configuration says nothing (contract 1.7).
+/// Defaults where the configuration says nothing (docs/interface.md 1.9).
 inline constexpr seconds s3_connect_timeout{60};
 inline constexpr seconds s3_read_timeout{600};
 /// Keys in a page: what S3 gives at most.
@@ -351,7 +351,7 @@ inline constexpr unsigned credentials_profile_depth_max = 5;
 /// Event loops of one volume: one thread moves some GB/s without TLS and about one with it.
 inline constexpr unsigned s3_volume_loops_max = 4;
 /// A call without a block's content (HEAD, marker, copy inside the bucket, delete), and the wait for the head of a GET.
-/// S3 answers 0.1 % of requests after 5 s; clients want their whole block within 20 s (contract 4.4).
+/// S3 answers 0.1 % of requests after 5 s; clients want their whole block within 20 s (docs/interface.md 7.2).
 inline constexpr seconds s3_call_timeout{15};
 /// Connections of one event loop of a volume. Readers who are slow keep theirs; a request that finds none fails after
 /// s3_call_timeout. The unit allows 65,536 descriptors.
@@ -484,8 +484,8 @@ inline constexpr minutes scrub_repair_timeout{10};
 inline constexpr std::size_t scrub_listed_max = 1000;
 
 // --- pull lists and reads from other clusters -----------------------------------------------------------------------
-/// How often all servers that may have a block are asked, as Keep clients do (contract 4.4), and the pause before the
-/// second time, at most; doubled before the third. Clients themselves wait up to 2 s, but come in thousands.
+/// How often all servers that may have a block are asked, as Keep clients do (docs/interface.md 7.2), and the pause
+/// before the second time, at most; doubled before the third. Clients themselves wait up to 2 s, but come in thousands.
 inline constexpr unsigned fetch_rounds_max = 3;
 inline constexpr milliseconds fetch_pause{250};
 /// A block from one server. Keepstores end a request after five minutes (API.RequestTimeout) themselves.
@@ -505,13 +505,13 @@ inline constexpr std::size_t pull_memory_bytes = 4 * MiB;
 inline constexpr std::size_t pull_queue_bytes = 1 * MiB;
 static_assert(2 * pull_queue_bytes + 2 * chunk_size_bytes <= pull_memory_bytes);
 /// The list of a remote cluster's keep services: kept this long, fetched again this long after a failure
-/// (contract 7.3).
+/// (docs/interface.md 3.8).
 inline constexpr minutes remote_services_lifetime{5};
 inline constexpr seconds remote_services_retry_after{3};
 /// An older list is served while a new one is fetched, up to this age; then readers wait for the new one. Services move
 /// rarely, and a list of which no service can be reached is fetched anew at once.
 inline constexpr minutes remote_services_served_max = 4 * remote_services_lifetime;
-/// Fetching it. The Go daemon lets its clients wait a minute; they give up after 20 s (contract 4.4).
+/// Fetching it. The Go daemon lets its clients wait a minute; they give up after 20 s (docs/interface.md 7.2).
 inline constexpr seconds remote_services_timeout{15};
 inline constexpr std::size_t remote_services_bytes_max = 4 * MiB;
 /// Services of one cluster that are asked for a block: hundreds exist nowhere.

@@ -164,7 +164,7 @@ std::string_view name(level l) {
     return "info";
 }
 
-// 2006-01-02T15:04:05.000000000Z (contract 2.3).
+// 2006-01-02T15:04:05.000000000Z (docs/interface.md 2.3).
 void append_time(std::string& out) {
     const auto now = std::chrono::system_clock::now().time_since_epoch();
     const auto whole = std::chrono::floor<std::chrono::seconds>(now);

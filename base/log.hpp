@@ -1,7 +1,7 @@
 /// Structured logging: one line per event with a message and typed fields, as JSON (one object per line) or text.
-/// Field names and time formats follow contract 2.3. Lines go to stderr through a bounded queue and one writer thread,
-/// so that a slow terminal or journal never blocks an event loop; when the queue is full new lines are dropped and
-/// counted.
+/// Field names and time formats follow docs/interface.md 2.3. Lines go to stderr through a bounded queue and one writer
+/// thread, so that a slow terminal or journal never blocks an event loop; when the queue is full new lines are dropped
+/// and counted.
 ///
 /// No token and no signature may be passed to a log call; `redact_target` cleans request targets.
 /// Safe to call from any thread.
@@ -17,7 +17,7 @@
 
 namespace keepstore::log {
 
-/// In logrus' order (contract 1.6, SystemLogs.LogLevel); fatal and panic are accepted as thresholds.
+/// In logrus' order (docs/interface.md 1.6, SystemLogs.LogLevel); fatal and panic are accepted as thresholds.
 enum class level { trace, debug, info, warning, error, fatal, panic };
 enum class format { json, text };
 
@@ -48,7 +48,7 @@ struct options {
     bool pid = false;        ///< Field PID.
 };
 
-/// Sets level, shape and constant fields. Before the first call: JSON, info, no PID (contract 2.3).
+/// Sets level, shape and constant fields. Before the first call: JSON, info, no PID (docs/interface.md 2.3).
 void configure(const options&);
 [[nodiscard]] bool enabled(level) noexcept;
 

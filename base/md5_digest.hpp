@@ -17,7 +17,7 @@ struct md5_digest {
 
     [[nodiscard]] auto operator<=>(const md5_digest&) const = default;
     [[nodiscard]] std::string hex() const;
-    /// Exactly 32 characters [0-9a-f]; upper case is refused (contract 8, TestGetLocatorInfo).
+    /// Exactly 32 characters [0-9a-f]; upper case is refused (docs/interface.md 3.1, 8.1).
     [[nodiscard]] static std::optional<md5_digest> parse(std::string_view hex);
 };
 

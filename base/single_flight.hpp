@@ -1,6 +1,6 @@
-/// One call at a time for a result that any number of callers want: the first starts it, the others join it (single-flight,
-/// request coalescing). The flight is not tied to its callers: it goes on when they leave or run out of time. Safe to use
-/// from any thread; a caller resumes on its own executor.
+/// One call at a time for a result that any number of callers want: the first starts it, the others join it
+/// (single-flight, request coalescing). The flight is not tied to its callers: it goes on when they leave or run out of
+/// time. Safe to use from any thread; a caller resumes on its own executor.
 #pragma once
 
 #include "base/async.hpp"
@@ -56,8 +56,8 @@ class single_flight {
 
     single_flight() : state_(std::make_shared<state>()) {}
 
-    /// Joins the running flight, or starts one by `start(flight)`, which must not wait and may land it at once. Awaited in
-    /// place. \returns the flight's outcome; errc::timeout with `text` at the deadline, errc::cancelled.
+    /// Joins the running flight, or starts one by `start(flight)`, which must not wait and may land it at once. Awaited
+    /// in place. \returns the flight's outcome; errc::timeout with `text` at the deadline, errc::cancelled.
     template <class Start>
     [[nodiscard]] awaitable<result<T>> run(Start start, deadline until, std::string text = {}) {
         one_shot<T> mine;

@@ -1,5 +1,5 @@
 /// The typed configuration of one keepstore, as the rest of the daemon sees it: only what keepstore
-/// needs of an Arvados cluster configuration (contract 1.6, 1.7), with defaults filled in and rules
+/// needs of an Arvados cluster configuration (docs/interface.md 1.6 to 1.10), with defaults filled in and rules
 /// checked. Plain values; constant after loading (cluster_config/loader.hpp), so safe to read from
 /// any thread. conf/keepstore.full.yml explains every key.
 #pragma once

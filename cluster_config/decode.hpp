@@ -1,5 +1,5 @@
 /// Turns a cluster's section, cleaned by apply_schema, into typed values and checks the rules that
-/// go beyond types (contract 1.4, 1.6, 1.7). An implementation detail of the loader.
+/// go beyond types (docs/interface.md 1.4, 1.6 to 1.10). An implementation detail of the loader.
 #pragma once
 
 #include "cluster_config/config.hpp"
@@ -16,7 +16,7 @@ namespace keepstore::cluster_config {
 [[nodiscard]] driver_parameters decode_driver(const std::string& driver, const config_value* parameters,
                                               const std::string& volume_path, config_context&);
 
-/// Warnings about combinations that are allowed and probably not meant (contract 1.6).
+/// Warnings about combinations that are allowed and probably not meant (docs/interface.md 1.11).
 void warn_about_sanity(const config_value& section, const cluster_settings&, config_context&);
 
 /// Typed access to the entries of one map. Absent entries give the default.

@@ -1,4 +1,4 @@
-/// The syntax of Go's flag package (contract 1.3): one or two dashes, `-f v` or `-f=v`, booleans only `-f` or
+/// The syntax of Go's flag package (docs/interface.md 1.3): one or two dashes, `-f v` or `-f=v`, booleans only `-f` or
 /// `-f=bool`, flags before anything else. Pure: prints and exits nothing.
 #pragma once
 

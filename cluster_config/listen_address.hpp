@@ -1,4 +1,4 @@
-/// Which of the configured services this host is, and where it listens (contract 1.5). Tries to
+/// Which of the configured services this host is, and where it listens (docs/interface.md 1.5). Tries to
 /// bind, and closes again.
 #pragma once
 

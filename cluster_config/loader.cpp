@@ -32,7 +32,7 @@ std::string sha256_hex(std::string_view bytes) {
     return hex;
 }
 
-/// What old set-ups keep in the environment instead of the file (contract 1.3). Changes the tree
+/// What old set-ups keep in the environment instead of the file (docs/interface.md 1.3). Changes the tree
 /// before it is decoded, so that the same rules hold for both.
 void apply_environment(config_value& cluster, const std::string& path, const environment& env,
                        config_context& context) {

@@ -1,4 +1,4 @@
-/// Loads a cluster configuration from a file, from standard input or from text (contract 1). Errors
+/// Loads a cluster configuration from a file, from standard input or from text (docs/interface.md 1). Errors
 /// and warnings are lines for the operator that name the file, the line, the key path, what was
 /// found and what would be right.
 #pragma once

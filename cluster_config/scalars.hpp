@@ -1,4 +1,4 @@
-/// The scalar grammars of an Arvados configuration (contract 1.4), as pure functions.
+/// The scalar grammars of an Arvados configuration (docs/interface.md 1.4), as pure functions.
 #pragma once
 
 #include <chrono>

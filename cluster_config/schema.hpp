@@ -1,6 +1,6 @@
 /// Which keys a cluster configuration may have, and of which type (cluster_config/known_keys.inc).
 /// One walk over the tree warns about what Arvados does not know, drops what the Go loader would
-/// drop (contract 1.1, 1.2: nulls, SAMPLE entries, keys that differ from a known one by letter case
+/// drop (docs/interface.md 1.1, 1.2: nulls, SAMPLE entries, keys that differ from a known one by letter case
 /// only), and refuses values of the wrong type in every section, as the Go loader does, because a
 /// file that one service refuses is a broken file for the whole cluster.
 #pragma once

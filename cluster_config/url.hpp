@@ -1,4 +1,4 @@
-/// URLs as configuration keys and values (contract 1.4): parsed by the rules of Go's net/url as far
+/// URLs as configuration keys and values (docs/interface.md 1.4): parsed by the rules of Go's net/url as far
 /// as they can matter here, compared part by part. The scheme is lower-cased; the host is not, and
 /// default ports are not added.
 #pragma once

@@ -1,5 +1,5 @@
 /// A configuration file as an untyped tree, with YAML 1.1 scalars resolved the way the Go loader's
-/// YAML library resolves them (contract 1.1): yes/no/on/off/y/n are booleans, 010 is octal, 1_0 is
+/// YAML library resolves them (docs/interface.md 1.1, 1.4): yes/no/on/off/y/n are booleans, 010 is octal, 1_0 is
 /// ten, quoted scalars are always text. Anchors, aliases and merge keys are expanded; of equal keys
 /// the last wins; only the first document is read. Pure: no files, no environment. Safe to call
 /// from any thread.

@@ -1,4 +1,4 @@
-/// The command line, in Go's flag syntax (contract 1.3): one or two dashes, `-f v` or `-f=v`,
+/// The command line, in Go's flag syntax (docs/interface.md 1.3): one or two dashes, `-f v` or `-f=v`,
 /// booleans only `-f` or
 /// `-f=bool`. Pure: prints and exits nothing.
 #pragma once

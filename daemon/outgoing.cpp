@@ -39,7 +39,7 @@ std::vector<store::remote_reader::cluster> remote_clusters(const cluster_config:
     std::vector<store::remote_reader::cluster> out;
     for (const auto& [id, remote] : cluster.remote_clusters) {
         if (id == "*" || remote.host.empty()) continue;
-        // Always https (contract 7.3).
+        // Always https (docs/interface.md 3.8).
         auto parsed = net::parse_url("https://" + remote.host);
         if (!parsed || parsed->target != "/") {
             log::warning(

@@ -50,7 +50,7 @@ result<locator> locator::parse(std::string_view text) {
                 if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return invalid();
             if (kind == 'A') out.signed_here = true;
             if (kind == 'R') out.remote = true;
-            // ASCII punctuation never begins a hint; letters do, and so may any other script (contract 8).
+            // ASCII punctuation never begins a hint; letters do, and so may any other script (docs/interface.md 3.1).
             if (!is_letter(kind) && static_cast<unsigned char>(kind) < 0x80) return invalid();
         }
         first = false;

@@ -1,5 +1,5 @@
 /// A locator names a block: `hash[+size][+hint...]`, e.g. `acbd18db4cc2f85cedef654fccc4a4d8+3+Asig@expiry`
-/// (contract 2.10, 8 TestGetLocatorInfo). A value type.
+/// (docs/interface.md 3.1, 8.1). A value type.
 #pragma once
 
 #include "base/error.hpp"

@@ -1,4 +1,4 @@
-/// Locators of blocks that belong to other clusters (contract 7.1). Value types and pure functions.
+/// Locators of blocks that belong to other clusters (docs/interface.md 3.6). Value types and pure functions.
 #pragma once
 
 #include "protocol/locator.hpp"

@@ -1,6 +1,6 @@
-/// The keep services of another cluster, as its API server lists them for us (contract 7.3). The list is fetched when
-/// it is needed and kept for a while; any number of readers share one fetch, which goes on when they leave. An old list
-/// is served while a new one is fetched. Safe to use from any thread.
+/// The keep services of another cluster, as its API server lists them for us (docs/interface.md 3.8). The list is
+/// fetched when it is needed and kept for a while; any number of readers share one fetch, which goes on when they
+/// leave. An old list is served while a new one is fetched. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -30,8 +30,8 @@ using remote_service_list = std::vector<remote_service>;
 /// \returns errc::unavailable if it is not such a list, or has nothing in it.
 [[nodiscard]] result<remote_service_list> parse_service_list(std::string_view json);
 
-/// In the order in which Keep clients look for this block (contract 4.5): md5(hash + last 15 characters of the uuid),
-/// descending.
+/// In the order in which Keep clients look for this block (docs/interface.md 3.4): md5(hash + last 15 characters of the
+/// uuid), descending.
 [[nodiscard]] std::vector<const remote_service*> in_probe_order(const remote_service_list&, const md5_digest& block);
 
 struct remote_services_options {

@@ -1,4 +1,4 @@
-/// What a user's token looks like to another cluster (contract 7.2). A pure function.
+/// What a user's token looks like to another cluster (docs/interface.md 3.7). A pure function.
 #pragma once
 
 #include "base/error.hpp"

@@ -1,5 +1,5 @@
 /// Which of several servers to ask next for a block: each in the given order, then once more those whose failure may
-/// pass, after a pause, as Keep clients do (contract 4.4). Used by one coroutine.
+/// pass, after a pause, as Keep clients do (docs/interface.md 7.2). Used by one coroutine.
 #pragma once
 
 #include "base/async.hpp"

@@ -49,7 +49,8 @@ struct parsed {
     std::string_view expiry;
 };
 
-// hash [+size] [+B..Z hints] +A<40 hex>@<8 hex> [+B..Z hints]; anything else counts as no signature (contract 8).
+// hash [+size] [+B..Z hints] +A<40 hex>@<8 hex> [+B..Z hints]; anything else counts as no signature
+// (docs/interface.md 3.3).
 std::optional<parsed> parse(std::string_view text) {
     if (text.size() < 32) return std::nullopt;
     parsed out{.hash = text.substr(0, 32), .signature = {}, .expiry = {}};

@@ -1,5 +1,6 @@
 /// Permission signatures on locators: `+A<40 hex>@<8 hex>`, an HMAC-SHA1 over hash, token, expiry and TTL
-/// (Arvados "Keep locator format"; contract 1.6, 2.10, 3). Immutable after construction; safe to use from any thread.
+/// (Arvados "Keep locator format"; docs/interface.md 3.2, 3.3). Immutable after construction; safe to use from any
+/// thread.
 #pragma once
 
 #include "base/error.hpp"

@@ -192,7 +192,7 @@ class list_reader final : public nlohmann::json_sax<json> {
     std::size_t servers_in_all_ = 0;
 };
 
-// All items, or errc::io_error: the Go daemon answers 500 to malformed lists (contract 2.10).
+// All items, or errc::io_error: the Go daemon answers 500 to malformed lists (docs/interface.md 2.16).
 template <class Item>
 result<std::vector<Item>> parse_list(std::string_view text) {
     const auto value = first_value(text);
@@ -210,7 +210,7 @@ result<std::vector<Item>> parse_list(std::string_view text) {
 
 result<std::vector<pull_item>> parse_pull_list(std::string_view text) {
     auto list = parse_list<pull_item>(text);
-    // A sender that leaves sizes out is an outdated balance tool (contract 2.10); its first item tells.
+    // A sender that leaves sizes out is an outdated balance tool (docs/interface.md 2.16); its first item tells.
     if (list && !list->empty() && list->front().locator.size() == 32)
         return fail(errc::bad_request,
                     "rejecting pull list containing a locator without a size hint -- this probably means keep-balance "

@@ -1,5 +1,5 @@
-/// The pull list and the trash list that a balance tool sends (contract 5.3, 5.6, 8): what is in them, and queues that
-/// a new list replaces as a whole.
+/// The pull list and the trash list that a balance tool sends (docs/interface.md 2.16, 5.1, 5.2): what is in them, and
+/// queues that a new list replaces as a whole.
 #pragma once
 
 #include "base/error.hpp"

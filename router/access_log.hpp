@@ -1,5 +1,5 @@
-/// The two lines that each request leaves in the log, "request" and "response" (contract 2.3), without its secrets.
-/// Safe to use from any thread.
+/// The two lines that each request leaves in the log, "request" and "response" (docs/interface.md 2.3), without its
+/// secrets. Safe to use from any thread.
 #pragma once
 
 #include "router/request_context.hpp"

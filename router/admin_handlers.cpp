@@ -1,4 +1,5 @@
-// What needs the administrator's token: index, mounts, work lists, touch, trash and untrash (contract 2.10, 5.2-5.4).
+// What needs the administrator's token: index, mounts, work lists, touch, trash and untrash (docs/interface.md 2.13
+// to 2.16, 5.4).
 #include "base/limits.hpp"
 #include "protocol/locator.hpp"
 #include "router/routes.hpp"
@@ -68,7 +69,7 @@ awaitable<void> routes::list_mounts(request_context& request) {
 
 awaitable<void> routes::list_index(request_context& request, std::string_view mount_uuid, std::string_view prefix) {
     net::server_exchange& ex = request.ex;
-    // A big index takes longer than any request may (contract 2.8).
+    // A big index takes longer than any request may (docs/interface.md 2.8).
     ex.set_deadline(deadline::never());
     std::string wanted(prefix);
     if (auto values = query_values(ex.head().query, "prefix"); !values.empty() && !values.front().empty())
@@ -87,7 +88,7 @@ awaitable<void> routes::list_index(request_context& request, std::string_view mo
     index_response lines(ex);
     const auto done = co_await store_.index(std::string(mount_uuid), std::move(wanted), lines, deadline::never());
     if (!done) co_return co_await request.reply_error(done.error());
-    // The blank line that says that the list is complete (contract 5.4).
+    // The blank line that says that the list is complete (docs/interface.md 2.14).
     if (!ex.response_started()) co_return co_await request.reply(200, "\n", text_plain);
     request.status = 200;
     constexpr std::string_view blank = "\n";

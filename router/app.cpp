@@ -116,7 +116,7 @@ awaitable<void> app::handle_counted(request_context& request, bool collection_ho
 awaitable<void> app::handle_logged(request_context& request, request_table::entry& entry, bool collection_host) {
     if (!collection_host)
         if (const bool done = co_await health_.answer_ping(request); done) co_return;
-    // Requests of browsers come first: a person waits for them (contract 2.8).
+    // Requests of browsers come first: a person waits for them (docs/interface.md 2.7).
     request.priority = request.ex.head().has("Origin") ? 1 : 0;
     if (auto place = limiter_.try_enter(*request.priority)) {
         entry.place = std::move(*place);

@@ -1,6 +1,6 @@
-/// The application behind the HTTP transport: the chain of contract 2.1 (metrics, deadline, request id, inspect, log,
-/// health, limiter, CORS, tokens, routes), in that order. Made once by daemon/; handles requests on all loops.
-/// Safe to use from any thread.
+/// The application behind the HTTP transport: the chain of docs/interface.md 2.1 (metrics, deadline, request id,
+/// inspect, log, health, limiter, CORS, tokens, routes), in that order. Made once by daemon/; handles requests on all
+/// loops. Safe to use from any thread.
 #pragma once
 
 #include "net/server/server_exchange.hpp"
@@ -28,11 +28,11 @@
 namespace keepstore::router {
 
 struct app_options {
-    std::string system_root_token;               ///< Empty: the admin API is closed.
-    std::string management_token;                ///< Empty: /metrics is open, ping and inspect are off (contract 2.4).
-    limiter::options limits = {};                ///< API.MaxConcurrentRequests, API.MaxQueuedRequests.
-    std::chrono::nanoseconds request_timeout{};  ///< API.RequestTimeout; 0: none.
-    metrics::options about = {};                 ///< Version and configuration, for /metrics.
+    std::string system_root_token;  ///< Empty: the admin API is closed.
+    std::string management_token;   ///< Empty: /metrics is open, ping and inspect are off (docs/interface.md 2.4).
+    limiter::options limits = {};   ///< API.MaxConcurrentRequests, API.MaxQueuedRequests.
+    std::chrono::nanoseconds request_timeout{};                       ///< API.RequestTimeout; 0: none.
+    metrics::options about = {};                                      ///< Version and configuration, for /metrics.
     std::function<std::vector<metrics::sample>()> more_metrics = {};  ///< See metrics::sources.
 };
 
@@ -56,7 +56,7 @@ class app final : public net::handler {
 
     /// Writes the list of current requests to `folder`/keepstore-requests.json if the limiter is at least 90 percent
     /// full and a management token is set; the daemon calls it every minute when SystemLogs.RequestQueueDumpDirectory
-    /// is set (contract 2.7). Blocks: not for event loops. A failure is logged.
+    /// is set (docs/interface.md 2.19). Blocks: not for event loops. A failure is logged.
     /// \returns whether the file was written.
     bool dump_queue_if_busy(const std::filesystem::path& folder) const;
 
@@ -78,7 +78,7 @@ class app final : public net::handler {
 };
 
 /// Whether a Host header names a collection (its first label is a collection's UUID or portable data hash). Management
-/// paths of such hosts are left alone, as in all Arvados services (contract 2.1).
+/// paths of such hosts are left alone, as in all Arvados services (docs/interface.md 2.1).
 [[nodiscard]] bool is_collection_host(std::string_view host) noexcept;
 
 }  // namespace keepstore::router

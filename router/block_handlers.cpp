@@ -1,4 +1,4 @@
-// GET, HEAD and PUT of blocks (contract 2.10).
+// GET, HEAD and PUT of blocks (docs/interface.md 2.11, 2.12).
 #include "base/limits.hpp"
 #include "protocol/locator.hpp"
 #include "protocol/remote_locator.hpp"
@@ -69,7 +69,7 @@ class response_sink final : public byte_sink {
     byte_range body_;
 };
 
-// Parts between commas without surrounding white space; empty ones are dropped (contract 8, TestBlockWrite_Headers).
+// Parts between commas without surrounding white space; empty ones are dropped (docs/interface.md 2.12, 8.2).
 std::vector<std::string> split_classes(std::string_view list) {
     std::vector<std::string> out;
     while (!list.empty()) {
@@ -114,7 +114,7 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
 }
 
 // A block of another cluster: passed through, or, for X-Keep-Signature: local, stored here first and then read as one
-// of ours (contract 7.3). A range of it is not served: it could not be verified without fetching the whole.
+// of ours (docs/interface.md 3.8). A range of it is not served: it could not be verified without fetching the whole.
 awaitable<void> routes::read_remote_block(request_context& request, protocol::locator block) {
     net::server_exchange& ex = request.ex;
     store::remote_read_request read{.block = std::move(block),

@@ -1,5 +1,5 @@
-/// The cross-origin headers that every answer of the keepstore routes carries (contract 2.10); what the service wrapper
-/// answers itself (limiter, health, inspect, metrics) has none.
+/// The cross-origin headers that every answer of the keepstore routes carries (docs/interface.md 2.18); what the
+/// service wrapper answers itself (limiter, health, inspect, metrics) has none.
 #pragma once
 
 #include "net/server/server_exchange.hpp"

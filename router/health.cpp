@@ -36,7 +36,7 @@ std::string html_escaped(std::string_view text) {
 }
 
 // Whether a path is /_health/ping but for letter case, doubled slashes, dot segments or a slash at the end; such paths
-// are redirected (contract 2.4).
+// are redirected (docs/interface.md 2.4).
 bool resembles_ping(std::string_view path) {
     std::vector<std::string> parts;
     while (!path.empty()) {

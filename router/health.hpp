@@ -1,6 +1,6 @@
-/// /_health/ping as the Arvados services answer it (contract 2.4), and two endpoints of our own for load balancers,
-/// which need no token: /_health/live (the process answers) and /_health/ready (it should get requests). Safe to use
-/// from any thread.
+/// /_health/ping as the Arvados services answer it (docs/interface.md 2.4), and two endpoints of our own for load
+/// balancers, which need no token: /_health/live (the process answers) and /_health/ready (it should get requests).
+/// Safe to use from any thread.
 #pragma once
 
 #include "router/request_context.hpp"

@@ -1,5 +1,5 @@
-/// Limits how many requests are worked on at once (contract 2.8). The others wait by priority, first come first served
-/// within one; when too many wait, the last of the lowest priority is refused.
+/// Limits how many requests are worked on at once (docs/interface.md 2.7). The others wait by priority, first come
+/// first served within one; when too many wait, the last of the lowest priority is refused.
 ///
 /// A request that waits for its own client (the client does not send or does not read) gives up its place meanwhile:
 /// slow clients must not keep the others out. When it goes on it is counted again without waiting, which may put the

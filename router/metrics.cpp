@@ -22,7 +22,7 @@ using prometheus::MetricType;
 using labels = std::vector<std::pair<std::string, std::string>>;
 
 // A fixed set, so that nobody can fill the memory with invented methods. The first ten are those that the Go daemon's
-// request_duration_seconds knows; TOUCH is "unknown" there (contract 2.5).
+// request_duration_seconds knows; TOUCH is "unknown" there (docs/interface.md 6.2).
 constexpr std::array<std::string_view, 12> method_names{"get",     "put",    "head",  "post",  "delete", "connect",
                                                         "options", "notify", "trace", "patch", "touch",  "unknown"};
 constexpr unsigned method_touch = 10;
@@ -317,7 +317,8 @@ std::string metrics::text() const {
     return std::move(out).str();
 }
 
-// The protocol buffer io.prometheus.client.MetricFamily in its JSON form: 64-bit integers as strings (contract 2.5).
+// The protocol buffer io.prometheus.client.MetricFamily in its JSON form: 64-bit integers as strings
+// (docs/interface.md 6.1).
 std::string metrics::json() const {
     using json_value = nlohmann::ordered_json;
     const auto created = json_timestamp(created_at_);

@@ -1,5 +1,5 @@
-/// The series of contract 2.5 and our own, in the text exposition format and as JSON. Only requests are counted here;
-/// all else is read from its owner when somebody asks.
+/// The series of docs/interface.md 6.2 and our own, in the text exposition format and as JSON. Only requests are
+/// counted here; all else is read from its owner when somebody asks.
 ///
 /// Safe to use from any thread. Counting a request costs one lock that loops do not share.
 #pragma once

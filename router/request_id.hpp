@@ -1,5 +1,5 @@
-/// Request ids: "req-" and 20 random characters [0-9a-z] (contract 2.2). They name requests in logs; they are no
-/// secret. Safe to call from any thread.
+/// Request ids: "req-" and 20 random characters [0-9a-z] (docs/interface.md 2.2). They name requests in logs; they are
+/// no secret. Safe to call from any thread.
 #pragma once
 
 #include <string>

@@ -1,5 +1,5 @@
-/// The requests being handled: for /_inspect/requests, the age gauges and the queue dump (contract 2.5-2.7), and to
-/// find a request's place in the limiter when its client stalls. Entries live in the handlers' coroutine frames.
+/// The requests being handled: for /_inspect/requests, the age gauges and the queue dump (docs/interface.md 2.19, 6.2),
+/// and to find a request's place in the limiter when its client stalls. Entries live in the handlers' coroutine frames.
 ///
 /// Safe to use from any thread. What an entry refers to (head, remote address, request id) does not change while it
 /// exists.

@@ -1,5 +1,5 @@
-/// The routes of contract 2.10: which call of the core a method and path mean, and what its result looks like in HTTP.
-/// Safe to use from any thread; each call belongs to one request.
+/// The routes of docs/interface.md 2.10: which call of the core a method and path mean, and what its result looks like
+/// in HTTP. Safe to use from any thread; each call belongs to one request.
 #pragma once
 
 #include "protocol/work_lists.hpp"

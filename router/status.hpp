@@ -16,7 +16,7 @@ namespace keepstore::router {
 /// What the client is told when its request was cancelled; empty for a client that has gone.
 [[nodiscard]] std::string_view text_of(net::cancel_reason why) noexcept;
 
-/// nginx's number for "client closed the request", which the Go daemon uses too (contract 2.8).
+/// nginx's number for "client closed the request", which the Go daemon uses too (docs/interface.md 2.8).
 inline constexpr unsigned status_client_gone = 499;
 
 }  // namespace keepstore::router

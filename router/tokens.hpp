@@ -1,5 +1,5 @@
-/// The credentials of a request, and the one rule by which an administrator's token opens a door (contract 3).
-/// Pure functions and value types; safe to use from any thread.
+/// The credentials of a request, and the one rule by which an administrator's token opens a door
+/// (docs/interface.md 2.5). Pure functions and value types; safe to use from any thread.
 #pragma once
 
 #include "net/server/server_exchange.hpp"
@@ -12,9 +12,9 @@
 
 namespace keepstore::router {
 
-/// The tokens of a request in the order of contract 3: Authorization (Bearer or OAuth2, else the password of Basic),
-/// every api_token of the query, the arvados_api_token cookie. May contain empty strings (`api_token=`), which match
-/// nothing.
+/// The tokens of a request in the order of docs/interface.md 2.5: Authorization (Bearer or OAuth2, else the password of
+/// Basic), every api_token of the query, the arvados_api_token cookie. May contain empty strings (`api_token=`), which
+/// match nothing.
 [[nodiscard]] std::vector<std::string> collect_tokens(const net::request_head&);
 
 /// A configured token. Compared in constant time over SHA-256 digests, so that neither content nor length leaks.
@@ -38,7 +38,8 @@ enum class admission {
 };
 
 /// Whether any of `tokens` is `secret`. What an unset secret means is the caller's decision (`if_unset`): the admin API
-/// is closed then, where the Go daemon lets everybody in (docs/compatibility.md); /metrics is open (contract 2.4).
+/// is closed then, where the Go daemon lets everybody in (docs/compatibility.md); /metrics is open
+/// (docs/interface.md 2.4).
 [[nodiscard]] admission require_literal_token(const secret_token& secret, const std::vector<std::string>& tokens,
                                               admission if_unset) noexcept;
 

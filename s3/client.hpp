@@ -49,7 +49,7 @@ namespace keepstore::s3 {
 struct client_options {
     /// "https://host[:port][/path]", or a bare host, which means https. Empty: Amazon's endpoint of `region`.
     std::string endpoint;
-    std::string region;  ///< For signing, and Amazon's endpoint. Empty: us-east-1 (contract 1.7).
+    std::string region;  ///< For signing, and Amazon's endpoint. Empty: us-east-1 (docs/interface.md 1.9).
     std::string bucket;
     /// host/bucket/key instead of bucket.host/key. Used whatever this says for addresses instead of names, and for
     /// buckets that cannot be part of a host name (or, with TLS, have dots: certificates do not cover them).

@@ -1,4 +1,4 @@
-/// What an S3 client has done so far, for metrics (contract 2.5).
+/// What an S3 client has done so far, for metrics (docs/interface.md 6.3).
 #pragma once
 
 #include "net/client/client_stats.hpp"

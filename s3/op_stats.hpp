@@ -14,7 +14,7 @@
 
 namespace keepstore::s3 {
 
-/// The Go daemon's five first (contract 2.5), then those it does not count.
+/// The Go daemon's five first (docs/interface.md 6.3), then those it does not count.
 enum class operation {
     get,
     put,

@@ -19,7 +19,7 @@ block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool,
     pool_.when_spent([&digest] { digest.hurry(); });
 }
 
-// Order of the checks: contract 2.10 (locator syntax was the caller's, then 405, token, signature, lookup).
+// Order of the checks: docs/interface.md 2.11 (locator syntax was the caller's, then 405, token, signature, lookup).
 awaitable<result<std::uint64_t>> block_store::block_read(const block_read_request& request, byte_sink& sink) {
     const protocol::locator& block = request.block;
     const bool empty_block = block.hash == md5_of_nothing;
@@ -98,7 +98,7 @@ awaitable<result<void>> block_store::block_untrash(const md5_digest& block, dead
 
 namespace {
 
-// Turns batches of entries into lines "hash+size mtime\n" (contract 2.10), one write per batch.
+// Turns batches of entries into lines "hash+size mtime\n" (docs/interface.md 2.14), one write per batch.
 class line_sink final : public volumes::index_sink {
   public:
     explicit line_sink(block_store::index_writer& out) : out_(out) {}

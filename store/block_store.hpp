@@ -32,7 +32,8 @@ namespace keepstore::store {
 
 struct block_read_request {
     protocol::locator block;
-    std::string token;  ///< The first token of the request (contract 3), verbatim; empty string counts as none.
+    std::string
+        token;  ///< The first token of the request (docs/interface.md 2.5), verbatim; empty string counts as none.
     bool has_token = false;
     deadline until;
     /// HEAD: verify, but send nothing (begin() is called, write() is not).
@@ -50,9 +51,10 @@ struct block_write_request {
 };
 
 struct block_write_response {
-    std::string locator;                         ///< `hash+size`, signed for the token when there is a key.
-    int replicas = 0;                            ///< Sum of the replication of the volumes used.
-    std::map<std::string, int> storage_classes;  ///< All classes of the volumes used, with replicas (contract 8).
+    std::string locator;  ///< `hash+size`, signed for the token when there is a key.
+    int replicas = 0;     ///< Sum of the replication of the volumes used.
+    std::map<std::string, int>
+        storage_classes;  ///< All classes of the volumes used, with replicas (docs/interface.md 2.12, 8.2).
 };
 
 class block_store {
@@ -87,7 +89,7 @@ class block_store {
     /// Brings the block back on every writable mount that has it in the trash.
     [[nodiscard]] awaitable<result<void>> block_untrash(const md5_digest&, deadline until);
 
-    /// Receives index text, "hash+size mtime\n" lines in pieces (contract 2.10, 5.4).
+    /// Receives index text, "hash+size mtime\n" lines in pieces (docs/interface.md 2.14).
     class index_writer {
       public:
         virtual ~index_writer() = default;

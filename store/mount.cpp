@@ -8,7 +8,8 @@
 namespace keepstore::store {
 namespace {
 
-// The part of a 27-character Arvados uuid that identifies the volume; other uuids count as a whole (contract 1.7).
+// The part of a 27-character Arvados uuid that identifies the volume; other uuids count as a whole
+// (docs/interface.md 3.4).
 std::string_view weight_part(std::string_view uuid) {
     return uuid.size() == 27 ? uuid.substr(12) : uuid;
 }

@@ -21,7 +21,7 @@ struct mount {
     bool allow_trash = false;
     int replication = 1;
     std::map<std::string, bool> storage_classes;
-    int priority = 0;  ///< The highest of its classes' (contract 1.6); higher is read first.
+    int priority = 0;  ///< The highest of its classes' (docs/interface.md 1.7); higher is read first.
 };
 
 class mount_table {
@@ -33,7 +33,7 @@ class mount_table {
     [[nodiscard]] const mount* find(std::string_view uuid) const noexcept;
 
     /// All mounts in the order in which this block is looked for: priority descending, then rendezvous weight ascending
-    /// (contract 4.5: md5(hash + last 15 characters of the uuid)).
+    /// (docs/interface.md 3.4: md5(hash + last 15 characters of the uuid)).
     [[nodiscard]] std::vector<const mount*> in_read_order(const md5_digest& block) const;
     /// The writable ones, in the same order.
     [[nodiscard]] std::vector<const mount*> in_write_order(const md5_digest& block) const;

@@ -20,7 +20,7 @@ using opened_volume = std::expected<std::unique_ptr<volume>, std::string>;
                                         const cluster_config::collections_config& policy);
 
 /// What the S3 driver is opened with. TLS.Insecure has no part in it: as for the Go daemon it is for pulls only
-/// (contract 1.6).
+/// (docs/interface.md 1.6).
 [[nodiscard]] s3_options make_s3_options(const cluster_config::local_volume&, const cluster_config::s3_parameters&,
                                          const cluster_config::collections_config& policy);
 

@@ -29,7 +29,7 @@
 
 namespace keepstore::volumes {
 
-/// Wall-clock time in nanoseconds since 1970, the resolution of the index (contract 2.10).
+/// Wall-clock time in nanoseconds since 1970, the resolution of the index (docs/interface.md 2.14).
 using block_time = std::chrono::sys_time<std::chrono::nanoseconds>;
 
 struct block_info {
@@ -151,7 +151,8 @@ class index_sink {
     [[nodiscard]] virtual awaitable<result<void>> put(std::span<const block_info> batch) = 0;
 };
 
-/// Counters of one volume, for /metrics (contract 2.5: arvados_keepstore_volume_*). Names are those of the Go daemon.
+/// Counters of one volume, for /metrics (docs/interface.md 6.3: arvados_keepstore_volume_*). Names are those of the Go
+/// daemon.
 struct volume_stats {
     std::map<std::string, std::uint64_t> operations;  ///< "open", "create", "rename", ... or "get", "put", ...
     std::map<std::string, std::uint64_t> errors;      ///< By error type.

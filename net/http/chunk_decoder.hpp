@@ -24,7 +24,7 @@ class chunk_decoder {
     [[nodiscard]] std::uint64_t data_left() const noexcept { return left_; }
     /// `count` data bytes (at most data_left()) were taken by the caller.
     void took_data(std::uint64_t count) noexcept;
-    /// What is wrong, also for a client that is told: contract 2.9.
+    /// What is wrong, also for a client that is told: docs/interface.md 2.9.
     [[nodiscard]] std::string_view error_text() const noexcept { return error_; }
 
   private:

@@ -11,7 +11,7 @@
 
 namespace keepstore::net {
 
-/// An answer given by the transport itself; the connection is closed after it (contract 2.9).
+/// An answer given by the transport itself; the connection is closed after it (docs/interface.md 2.9).
 struct refusal {
     unsigned status;
     std::string body;  ///< text/plain, no newline: "400 Bad Request: reason".

@@ -57,7 +57,8 @@ void response_writer::start(unsigned status, std::optional<std::uint64_t> length
     auto out = std::back_inserter(head_);
     const auto phrase = reason_phrase(status);
     if (phrase.empty()) {
-        fmt::format_to(out, "HTTP/1.1 {0} status code {0}\r\n", status);  // As the Go daemon writes 499 (contract 2.8).
+        fmt::format_to(out, "HTTP/1.1 {0} status code {0}\r\n",
+                       status);  // As the Go daemon writes 499 (docs/interface.md 2.8).
     } else {
         fmt::format_to(out, "HTTP/1.1 {} {}\r\n", status, phrase);
     }

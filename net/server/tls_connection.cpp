@@ -16,7 +16,7 @@
 namespace keepstore::net {
 namespace {
 
-/// What a client gets that speaks plain HTTP to a TLS port (contract 2.9).
+/// What a client gets that speaks plain HTTP to a TLS port (docs/interface.md 2.9).
 constexpr std::string_view plain_http_answer =
     "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 

@@ -1,6 +1,6 @@
-/// Carries out pull lists (contract 5.3, 5.6, 8): fetches blocks from the servers that the list names and stores them
-/// on the mount that it names. Nothing becomes visible before the digest of the whole block agrees with its name. Safe
-/// to use from any thread.
+/// Carries out pull lists (docs/interface.md 5.1, 8.3): fetches blocks from the servers that the list names and stores
+/// them on the mount that it names. Nothing becomes visible before the digest of the whole block agrees with its name.
+/// Safe to use from any thread.
 #pragma once
 
 #include "protocol/block_fetch.hpp"

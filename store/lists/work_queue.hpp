@@ -1,5 +1,6 @@
-/// A list of work that is replaced as a whole: the pull and trash lists of a balance tool (contract 5.3: a new list
-/// takes the place of what is left of the old one; items in progress are finished). Safe to use from any thread.
+/// A list of work that is replaced as a whole: the pull and trash lists of a balance tool (docs/interface.md 2.16: a
+/// new list takes the place of what is left of the old one; items in progress are finished). Safe to use from any
+/// thread.
 #pragma once
 
 #include "base/async.hpp"

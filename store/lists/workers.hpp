@@ -1,5 +1,6 @@
-/// The background work of the core: the trash-list workers and the emptying of the trash (contract 1.6, 5.3,
-/// 5.6, 8); pull_worker.hpp has the pull lists. Each is a coroutine that runs until it is cancelled.
+/// The background work of the core: the trash-list workers and the emptying of the trash
+/// (docs/interface.md 1.6, 4.5,\n/// 5.2); pull_worker.hpp has the pull lists. Each is a coroutine that runs until it
+/// is cancelled.
 #pragma once
 
 #include "protocol/work_lists.hpp"
@@ -10,9 +11,9 @@
 
 namespace keepstore::store {
 
-/// Takes items from the list and trashes what they name, with the safety checks of contract 5.6: the item is older than
-/// the signature TTL, the copy's mtime is exactly the item's, and the driver's own check under its lock. Several may
-/// run on one queue (Collections.BlobTrashConcurrency).
+/// Takes items from the list and trashes what they name, with the safety checks of docs/interface.md 5.2: the item is
+/// older than the signature TTL, the copy's mtime is exactly the item's, and the driver's own check under its lock.
+/// Several may run on one queue (Collections.BlobTrashConcurrency).
 [[nodiscard]] awaitable<void> run_trash_worker(block_store& store, work_queue<protocol::trash_item>& queue);
 
 /// One item of a trash list.

@@ -396,7 +396,7 @@ read_operation::verdict read_operation::bad(std::string_view what, std::uint64_t
     return verdict::bad_copy;
 }
 
-// What the client is told when no copy was good: any failure says more than "not found" (contract 9, 14804), and of
+// What the client is told when no copy was good: any failure says more than "not found" (docs/interface.md 8.6), and of
 // several the first counts.
 void read_operation::remember(error why) {
     if (why == errc::not_found) return;

@@ -63,7 +63,7 @@ std::string_view text_for_clients(errc code) {
 
 }  // namespace
 
-// Order of the checks: contract 7.1, 7.2. Nothing is asked of the remote cluster before the token is known to be
+// Order of the checks: docs/interface.md 3.8. Nothing is asked of the remote cluster before the token is known to be
 // usable.
 awaitable<result<void>> remote_read_operation::prepare() {
     if (request_.token.empty()) co_return fail(errc::unauthorized, "no token provided in Authorization header");
@@ -79,7 +79,7 @@ awaitable<result<void>> remote_read_operation::prepare() {
               .request_id = request_.request_id,
               .size = request_.block.size,
               .timing = {}};
-    // "+0" on a HEAD stands for no size (contract 2.10), but for the empty block itself.
+    // "+0" on a HEAD stands for no size (docs/interface.md 2.11), but for the empty block itself.
     if (fetch_.size == 0 && request_.head && request_.block.hash != md5_of_nothing) fetch_.size.reset();
     co_return result<void>{};
 }

@@ -1,6 +1,6 @@
-/// Reads blocks of other clusters through to our clients (contract 7): with the user's token salted for that cluster,
-/// from the services that its API server lists. What is sent is hashed on the way and its last piece withheld until the
-/// digest agrees, so that wrong bytes never look like a complete block. Safe to use from any thread.
+/// Reads blocks of other clusters through to our clients (docs/interface.md 3.6 to 3.8): with the user's token salted
+/// for that cluster, from the services that its API server lists. What is sent is hashed on the way and its last piece
+/// withheld until the digest agrees, so that wrong bytes never look like a complete block. Safe to use from any thread.
 #pragma once
 
 #include "protocol/remote_services.hpp"

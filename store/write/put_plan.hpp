@@ -1,4 +1,4 @@
-/// Which mounts a PUT still wants, given the storage classes asked for (contract 2.10 and 8, TestBlockWrite_*): greedy
+/// Which mounts a PUT still wants, given the storage classes asked for (docs/interface.md 2.12, 8.2): greedy
 /// in mount order; a class is satisfied by one mount that offers it; without classes any one mount will do. A value
 /// type, small; copied to try things out.
 #pragma once

@@ -50,7 +50,7 @@ awaitable<result<block_write_response>> write_operation::run() {
 }
 
 // First the copies that are there: each one wanted by the plan is compared, and ends the search for its classes. Then
-// writers for what is still wanted (contract 8, TestBlockWrite_MultipleStorageClasses).
+// writers for what is still wanted (docs/interface.md 2.12, 8.2).
 awaitable<result<void>> write_operation::choose_targets() {
     put_plan plan(request_.storage_classes);
     // With a choice of volumes one has to look which of them has it.

@@ -30,7 +30,7 @@ std::expected<tcp::endpoint, bind_error> pretend(const url& u) {
 
 }  // namespace
 
-TEST_CASE("the listen address is chosen as the contract says", "[daemon][listen]") {
+TEST_CASE("the listen address is chosen as docs/interface.md 1.5 says", "[daemon][listen]") {
     struct row {
         std::map<std::string, std::string> urls;
         std::string environment, service, listen;

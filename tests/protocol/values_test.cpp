@@ -81,7 +81,7 @@ TEST_CASE("locators are accepted and refused as the protocol says", "[protocol][
     CHECK(locator::parse(hash + "+3+Aabc@def")->bare() == hash + "+3");
 }
 
-// The vector of the Arvados SDK's own tests (contract 8, blob_signature_test).
+// The vector of the Arvados SDK's own tests (docs/interface.md 8.1).
 TEST_CASE("signatures agree with the published vector", "[protocol][signature]") {
     const std::string key =
         "13u9fkuccnboeewr0ne3mvapk28epf68a3bhj9q8sb4l6e4e5mkkp6nhj2mmpscgu1zze5h5enydxfe3j215024u16ij4hjaiqs5u4pzsl3ncz"

@@ -1,4 +1,4 @@
-// The two log lines of a request (contract 2.3), as they come out on stderr.
+// The two log lines of a request (docs/interface.md 2.3), as they come out on stderr.
 #include "router/access_log.hpp"
 
 #include "base/log.hpp"
@@ -52,7 +52,7 @@ class captured_log {
 
 }  // namespace
 
-TEST_CASE("each request leaves two lines with the fields of the contract and no secret", "[router][log]") {
+TEST_CASE("each request leaves two lines with the fields of docs/interface.md 2.3 and no secret", "[router][log]") {
     app_fixture f;
     const std::string locator = f.put_foo();
     captured_log log;

@@ -1,4 +1,4 @@
-// The chain of contract 2.1 around the routes.
+// The chain of docs/interface.md 2.1 around the routes.
 #include "router/app.hpp"
 
 #include "tests/router/app_fixture.hpp"
@@ -38,7 +38,7 @@ TEST_CASE("the request deadline is set from the configuration", "[router][app][t
     CHECK(other.get_deadline().is_never());
 }
 
-TEST_CASE("ping answers as the table of the contract says", "[router][app][health]") {
+TEST_CASE("ping responds as the table in docs/interface.md 2.4 says", "[router][app][health]") {
     app_fixture f;
     const auto ask = [&](app_fixture& to, const std::string& method, const std::string& target,
                          fake_exchange::headers hs) {

@@ -10,7 +10,7 @@
 using namespace keepstore;
 using namespace keepstore::test;
 
-TEST_CASE("metrics have the names and labels of the contract", "[router][metrics]") {
+TEST_CASE("metrics have the names and labels of docs/interface.md 6", "[router][metrics]") {
     app_fixture f;
     const std::string before = f.body_of("/metrics", as_manager);
     // What appears on first use only.
@@ -60,7 +60,7 @@ TEST_CASE("metrics have the names and labels of the contract", "[router][metrics
           std::string::npos);
     // Inspect is not logged, so it has no time to status; metrics requests count nowhere.
     CHECK(text.find(R"x(time_to_status_seconds_count{code="401")x") == std::string::npos);
-    // The health aggregator of Arvados reads the configuration's time with this pattern (contract 2.5).
+    // The health aggregator of Arvados reads the configuration's time with this pattern (docs/interface.md 6.5).
     CHECK(std::regex_search(
         text, std::regex(R"re(arvados_config_source_timestamp_seconds\{sha256="abc123"\} \d[\d.e+]+\n)re")));
     CHECK(text.find("go_") == std::string::npos);

@@ -5,7 +5,7 @@
 #include <regex>
 #include <set>
 
-TEST_CASE("request ids have the form of the contract and do not repeat", "[router][request_id]") {
+TEST_CASE("request ids have the form of docs/interface.md 2.2 and do not repeat", "[router][request_id]") {
     const std::regex form("req-[a-z0-9]{20}");
     std::set<std::string> seen;
     for (int i = 0; i < 10'000; ++i) {

@@ -1,4 +1,4 @@
-// The routes of contract 2.10 over the real core and volumes in memory.
+// The routes of docs/interface.md 2.10 over the real core and volumes in memory.
 #include "router/routes.hpp"
 
 #include "tests/router/app_fixture.hpp"
@@ -27,7 +27,7 @@ void check_cors(const fake_exchange& ex) {
 
 }  // namespace
 
-TEST_CASE("paths and methods mean the routes of the contract", "[router][routes]") {
+TEST_CASE("paths and methods mean the routes of docs/interface.md 2.10", "[router][routes]") {
     const std::string h = foo_hash;
     CHECK(match_route("GET", "/" + h).to == route::block_read);
     CHECK(match_route("HEAD", "/" + h + "+3+Asig").locator == h + "+3+Asig");
@@ -170,7 +170,7 @@ TEST_CASE("storage classes are parsed from the header and confirmed in it", "[ro
     CHECK(confirmed("unknown") == "507  ");
 }
 
-TEST_CASE("reads are refused in the order of the contract", "[router][routes]") {
+TEST_CASE("reads are refused in the order of docs/interface.md 2.11", "[router][routes]") {
     app_fixture f;
     const std::string locator = f.put_foo();
     const auto get = [&](const std::string& text, fake_exchange::headers hs, const std::string& method = "GET") {

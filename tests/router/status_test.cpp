@@ -9,7 +9,7 @@ using namespace keepstore;
 using net::cancel_reason;
 using router::status_of;
 
-TEST_CASE("every error code has exactly the status of the contract", "[router][status]") {
+TEST_CASE("every error code has exactly the status of docs/interface.md 2.6", "[router][status]") {
     const std::map<errc, unsigned> expected{{errc::not_found, 404},
                                             {errc::bad_request, 400},
                                             {errc::unauthorized, 401},

@@ -23,8 +23,8 @@ mount make_mount(std::string uuid, int priority = 0, bool writable = true,
 
 }  // namespace
 
-// The weights are those of contract 4.5's reference table (block n = md5 of n as 64 hex digits), which lists services
-// in descending order; volumes are used in ascending order.
+// The weights are those of docs/interface.md 3.4's reference table (block n = md5 of n as 64 hex digits), which lists
+// services in descending order; volumes are used in ascending order.
 TEST_CASE("mounts come in ascending rendezvous order after descending priority", "[store][mount]") {
     std::vector<mount> mounts;
     const std::string digits = "0123456789abcdef";
@@ -65,7 +65,7 @@ TEST_CASE("a put plan is greedy over the classes asked for", "[store][put_plan]"
         }
         return out;
     };
-    CHECK(used({"class1", "class2"}) == "m1 m12 ");  // Greedy, not minimal (contract 8).
+    CHECK(used({"class1", "class2"}) == "m1 m12 ");  // Greedy, not minimal (docs/interface.md 8.2).
     CHECK(used({"class2"}) == "m12 ");
     CHECK(used({"class2", "class2"}) == "m12 ");
     CHECK(used({}) == "m1 ");

@@ -12,7 +12,7 @@ from support.held import Held
 from support.locator import md5, plain
 from support.wait import until
 
-# name -> (type, labels): every series of the contract that exists after some work on a Directory volume.
+# name -> (type, labels): every series of docs/interface.md 6.2 that exists after some work on a Directory volume.
 SERIES = {
     "request_duration_seconds": ("summary", {"code", "method"}),
     "time_to_status_seconds": ("summary", {"code", "method"}),

@@ -1,6 +1,6 @@
-/// The identity of the storage under a Directory volume (contract 1.7): "<fs-uuid><path below the mount point>", the
-/// same for every daemon that serves it. Found as the Go daemon finds it, from the mount table and /dev/disk/by-uuid,
-/// but without running findmnt. Blocks; at start only.
+/// The identity of the storage under a Directory volume (docs/interface.md 4.3): "<fs-uuid><path below the mount
+/// point>", the same for every daemon that serves it. Found as the Go daemon finds it, from the mount table and
+/// /dev/disk/by-uuid, but without running findmnt. Blocks; at start only.
 #pragma once
 
 #include <optional>

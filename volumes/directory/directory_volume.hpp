@@ -1,5 +1,6 @@
-/// The Directory driver: blocks as files in the layout of the Go daemon (contract 1.7; volumes/directory/names.hpp
-/// shows it), durable before they are acknowledged, safe beside other daemons on the same directory.
+/// The Directory driver: blocks as files in the layout of the Go daemon (docs/interface.md 4.1;
+/// volumes/directory/names.hpp shows it), durable before they are acknowledged, safe beside other daemons on the same
+/// directory.
 #pragma once
 
 #include "base/limits.hpp"

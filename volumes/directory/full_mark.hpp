@@ -1,7 +1,7 @@
 /// Whether the volume is full, and the mark by which daemons tell each other: a symbolic link Root/full to the time (in
-/// seconds) at which one of them found less than a block's worth of space (contract 8). The Go daemon believes a mark
-/// for an hour. We honour a new one for a few seconds and then look ourselves, so that a volume takes blocks again
-/// within five seconds of getting space, and we remove our own.
+/// seconds) at which one of them found less than a block's worth of space (docs/interface.md 4.2, 8.5). The Go daemon
+/// believes a mark for an hour. We honour a new one for a few seconds and then look ourselves, so that a volume takes
+/// blocks again within five seconds of getting space, and we remove our own.
 ///
 /// full() and due() never block. Safe to call from any thread.
 #pragma once

@@ -1,5 +1,5 @@
-/// Reads a directory in one go, which network file systems need: between calls they may lose the place (contract 9,
-/// 18376). Blocks.
+/// Reads a directory in one go, which network file systems need: between calls they may lose the place
+/// (docs/interface.md 4.1,\n/// 8.5). Blocks.
 #pragma once
 
 #include "base/error.hpp"

@@ -1,5 +1,5 @@
-/// The names of files in a Directory volume (contract 1.7). Every name that reaches a system call is made here, from an
-/// md5_digest or a number; nothing from a request is ever part of a path.
+/// The names of files in a Directory volume (docs/interface.md 4.1). Every name that reaches a system call is made
+/// here, from an md5_digest or a number; nothing from a request is ever part of a path.
 ///
 ///     Root/abc/abcdef...            a block, 32 hex digits, in the folder of its first three
 ///     Root/abc/abcdef....trash.T    the same in the trash, to be deleted at T (seconds since 1970)

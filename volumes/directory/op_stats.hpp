@@ -1,4 +1,4 @@
-/// What a Directory volume counts, under the Go daemon's names (contract 2.5). Safe to call from any thread.
+/// What a Directory volume counts, under the Go daemon's names (docs/interface.md 6.3). Safe to call from any thread.
 #pragma once
 
 #include "base/error.hpp"

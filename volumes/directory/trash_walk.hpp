@@ -1,5 +1,5 @@
 /// One walk over the volume that deletes what is due: trash, and temp files that were left behind. Root itself and all
-/// directories with hex names below it, however deep, as the Go daemon does; nothing else (contract 9, 16425).
+/// directories with hex names below it, however deep, as the Go daemon does; nothing else (docs/interface.md 4.1, 8.5).
 /// The walk is made of steps; several may run at the same time on threads of the volume.
 #pragma once
 

@@ -1,5 +1,5 @@
 /// Touch, mtime, trash and untrash of a block, as daemons that share a bucket (the Go daemon among them) expect it of
-/// each other (contract 1.7, 8 TestBackendStates). They run on a loop of the volume.
+/// each other (docs/interface.md 4.4 to 4.7). They run on a loop of the volume.
 #pragma once
 
 #include "volumes/s3/s3_core.hpp"

@@ -1,4 +1,4 @@
-/// The names of objects in a bucket, as the Go daemon has them (contract 1.7):
+/// The names of objects in a bucket, as the Go daemon has them (docs/interface.md 4.4):
 ///
 ///     abcdef...              a block (PrefixLength 0), or abc/abcdef... (PrefixLength 3)
 ///     recent/abcdef...       its marker; the marker's Last-Modified is the block's mtime

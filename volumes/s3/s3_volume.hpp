@@ -1,6 +1,7 @@
-/// The S3 driver: blocks as objects of a bucket in the layout of the Go daemon (contract 1.7; volumes/s3/names.hpp
-/// shows it), interchangeable with it on the same bucket at the same time. A PUT streams through without a whole-block
-/// buffer and is acknowledged when the service has confirmed block and marker; readers of one block share one GET.
+/// The S3 driver: blocks as objects of a bucket in the layout of the Go daemon (docs/interface.md 4.4;
+/// volumes/s3/names.hpp shows it), interchangeable with it on the same bucket at the same time. A PUT streams through
+/// without a whole-block buffer and is acknowledged when the service has confirmed block and marker; readers of one
+/// block share one GET.
 ///
 /// The work with S3 runs on event loops of the volume's own, so that readers and writers may be used from any loop, one
 /// fetch can serve readers of several, and the watch over the service (volumes/s3/availability.hpp) needs nobody's.
@@ -28,7 +29,7 @@ struct s3_options {
     unsigned index_page_size = limits::s3_list_keys_max;
     std::chrono::milliseconds connect_timeout = limits::s3_connect_timeout;
     std::chrono::milliseconds read_timeout = limits::s3_read_timeout;
-    /// For this long after a change S3 may still show what was before (contract 1.7 RaceWindow).
+    /// For this long after a change S3 may still show what was before (docs/interface.md 4.6 RaceWindow).
     std::chrono::nanoseconds race_window{0};
     /// Deletes blocks at once where the trash lifetime is 0; without it that is refused.
     bool unsafe_delete = false;

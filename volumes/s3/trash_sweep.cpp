@@ -20,7 +20,7 @@ struct sweep {
     std::optional<error> failed;
 };
 
-// Returns whether the trash copy may be deleted. The rules and their order are the Go daemon's (contract 1.7, 8).
+// Returns whether the trash copy may be deleted. The rules and their order are the Go daemon's (docs/interface.md 4.6).
 awaitable<result<bool>> may_delete(sweep& s, md5_digest name, sys_seconds trashed_at) {
     auto& core = *s.core;
     const auto recent = co_await core.head(core.names.recent(name), s.until);

@@ -1,4 +1,4 @@
-// What S3 volumes make of each state that a bucket can be in (contract 8, TestBackendStates): blocks, markers and trash
+// What S3 volumes make of each state that a bucket can be in (docs/interface.md 4.7, 8.4): blocks, markers and trash
 // of several ages, as races, crashes and older daemons leave them.
 #include "tests/volumes/s3/s3_fixture.hpp"
 
