@@ -187,7 +187,7 @@ volume_config decode_volume(const config_reader& in, const std::string& path, co
     return out;
 }
 
-/// Contract 1.7: either nobody mentions classes and everything is "default", or all of them are
+/// docs/interface.md 1.7: either nobody mentions classes and everything is "default", or all of them are
 /// spelt out.
 void apply_class_rules(cluster_settings& cluster, const std::string& path, const config_context& context) {
     const bool mentioned =

@@ -30,7 +30,7 @@ void print(std::FILE* to, std::string_view text) {
     std::fflush(to);
 }
 
-// Contract 1.3: one line "exiting" with the reason, exit code 1 (which systemd answers with a restart).
+// docs/interface.md 1.3: one line "exiting" with the reason, exit code 1 (which systemd answers with a restart).
 int exit_with(std::string_view reason) {
     log::error("exiting", {{"error", reason}});
     log::flush();
@@ -61,7 +61,7 @@ int serve(const command_line& command, const cluster_config::environment& env) {
     return 0;
 }
 
-// Contract 1.3: whom clients of this host trust, if Arvados has a file of its own for it. Before any thread is there.
+// docs/interface.md 1.3: whom clients of this host trust, if Arvados has a file of its own for it. Before any thread is there.
 void trust_arvados_authorities() {
     constexpr const char* file = "/etc/arvados/ca-certificates.crt";
     const char* const given = std::getenv("SSL_CERT_FILE");

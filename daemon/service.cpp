@@ -41,7 +41,7 @@ using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
 constexpr auto certificate_reload_interval = 1h;  // As the Go daemon: a renewed certificate needs no signal.
-constexpr auto queue_dump_interval = 1min;        // Contract 2.7.
+constexpr auto queue_dump_interval = 1min;        // docs/interface.md 2.19.
 
 sigset_t waited_signals() {
     sigset_t set;

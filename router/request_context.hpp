@@ -15,7 +15,7 @@ namespace keepstore::router {
 struct request_context {
     net::server_exchange& ex;
     std::string request_id;
-    std::vector<std::string> tokens;  ///< Contract 3, in order.
+    std::vector<std::string> tokens;  ///< docs/interface.md 2.5, in order.
     std::optional<int> priority;      ///< In the limiter, once it got there.
     std::string error_body;           ///< The beginning of the body of an error answer, for the log.
     unsigned status = 0;              ///< What the log says; differs from what was sent when the answer was cut off.

@@ -38,7 +38,7 @@ result<std::shared_ptr<SSL_CTX>> make_context(const std::string& certificate, co
     const std::shared_ptr<SSL_CTX> context(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
     if (!context) return tls_failure("cannot make a TLS context");
     SSL_CTX* c = context.get();
-    // Contract 2.9: TLS 1.2 and later, ECDHE with AEAD suites only, the two curves that everybody has.
+    // docs/interface.md 2.9: TLS 1.2 and later, ECDHE with AEAD suites only, the two curves that everybody has.
     const bool configured = SSL_CTX_set_min_proto_version(c, TLS1_2_VERSION) &&
                             SSL_CTX_set_cipher_list(c,
                                                     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:"
