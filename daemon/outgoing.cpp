@@ -107,7 +107,7 @@ outgoing::outgoing(const cluster_config::cluster_settings& cluster, store::block
       remote_client_(std::move(for_remote)),
       insecure_client_(std::move(for_remote_insecure)),
       pull_workers_(options.workers),
-      pulls_(store, pull_client_, std::move(options)),
+      pulls_(store.context(), pull_client_, std::move(options)),
       remote_(remote_clusters(cluster, remote_client_, insecure_client_), store) {}
 
 std::vector<router::metrics::sample> outgoing::samples() const {

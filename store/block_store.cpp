@@ -9,14 +9,9 @@
 namespace keepstore::store {
 
 block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool, digest::engine& digest)
-    : options_(std::move(o)),
-      mounts_(std::move(mounts)),
-      signer_(options_.blob_signing_key, std::chrono::floor<std::chrono::seconds>(options_.blob_signing_ttl)),
-      pool_(pool),
-      digest_(digest),
-      read_window_(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digest.lanes()) {
+    : context_(std::move(o), std::move(mounts), pool, digest) {
     // Others wait for what a digest would keep until it is worth its while.
-    pool_.when_spent([&digest] { digest.hurry(); });
+    pool.when_spent([&digest] { digest.hurry(); });
 }
 
 // Order of the checks: docs/interface.md 2.11 (locator syntax was the caller's, then 405, token, signature, lookup).
@@ -24,33 +19,26 @@ awaitable<result<std::uint64_t>> block_store::block_read(const block_read_reques
     const protocol::locator& block = request.block;
     const bool empty_block = block.hash == md5_of_nothing;
     if (!request.head && !empty_block && block.size.value_or(0) == 0) co_return fail(errc::method_not_allowed);
-    if (options_.blob_signing) {
+    if (context_.options.blob_signing) {
         if (!request.has_token || request.token.empty())
             co_return fail(errc::unauthorized, "no token provided in Authorization header");
         const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-        if (auto allowed = signer_.verify(block.text, request.token, now); !allowed)
+        if (auto allowed = context_.signer.verify(block.text, request.token, now); !allowed)
             co_return std::unexpected(std::move(allowed.error()));
     }
-    read_operation operation(*this, request, sink);
+    read_operation operation(context_, request, sink);
     co_return co_await operation.run();
-}
-
-awaitable<void> block_store::keep_waypoints(const mount& m, const md5_digest& name, volumes::block_reader& copy,
-                                            const digest::waypoints& points) {
-    if (!m.allow_write) co_return;
-    const bool stored = co_await store_waypoints(copy, name, points, deadline::never());
-    if (stored) waypoints_added_.fetch_add(1, std::memory_order_relaxed);
 }
 
 awaitable<result<block_write_response>> block_store::block_write(const block_write_request& request,
                                                                  byte_source& source) {
-    write_operation operation(*this, request, source);
+    write_operation operation(context_, request, source);
     co_return co_await operation.run();
 }
 
 awaitable<result<void>> block_store::block_touch(const md5_digest& block, deadline until) {
     error failure(errc::not_found);
-    for (const mount* const m : mounts_.in_write_order(block)) {
+    for (const mount* const m : context_.mounts.in_write_order(block)) {
         auto touched = co_await m->volume->touch(block, until);
         if (touched) co_return result<void>{};
         if (touched.error() == errc::cancelled) co_return std::move(touched);
@@ -60,13 +48,14 @@ awaitable<result<void>> block_store::block_touch(const md5_digest& block, deadli
 }
 
 awaitable<result<void>> block_store::block_trash(const md5_digest& block, deadline until) {
-    if (!options_.blob_trash) co_return fail(errc::method_not_allowed);
+    if (!context_.options.blob_trash) co_return fail(errc::method_not_allowed);
     bool found = false;
     std::optional<error> failure;
-    for (const mount& m : mounts_.all()) {
+    for (const mount& m : context_.mounts.all()) {
         if (!m.allow_trash) continue;
         auto outcome = co_await m.volume->trash(
-            block, {.protect_for = options_.blob_signing_ttl, .lifetime = options_.blob_trash_lifetime}, until);
+            block, {.protect_for = context_.options.blob_signing_ttl, .lifetime = context_.options.blob_trash_lifetime},
+            until);
         if (outcome) {
             found = true;
             continue;
@@ -82,7 +71,7 @@ awaitable<result<void>> block_store::block_trash(const md5_digest& block, deadli
 awaitable<result<void>> block_store::block_untrash(const md5_digest& block, deadline until) {
     bool found = false;
     std::optional<error> failure;
-    for (const mount* const m : mounts_.in_write_order(block)) {
+    for (const mount* const m : context_.mounts.in_write_order(block)) {
         auto outcome = co_await m->volume->untrash(block, until);
         if (outcome) {
             found = true;
@@ -134,11 +123,11 @@ awaitable<result<void>> block_store::index(std::string mount_uuid, std::string p
                                            deadline until) {
     line_sink sink(out);
     if (!mount_uuid.empty()) {
-        const mount* const m = mounts_.find(mount_uuid);
+        const mount* const m = context_.mounts.find(mount_uuid);
         if (!m) co_return fail(errc::not_found);
         co_return co_await m->volume->index(std::move(prefix), sink, until);
     }
-    for (const mount& m : mounts_.all()) {
+    for (const mount& m : context_.mounts.all()) {
         auto listed = co_await m.volume->index(prefix, sink, until);
         if (!listed) co_return std::move(listed);
     }
@@ -146,14 +135,15 @@ awaitable<result<void>> block_store::index(std::string mount_uuid, std::string p
 }
 
 block_store::stats block_store::snapshot() const noexcept {
-    return {.bad_copies_total = bad_copies_.load(std::memory_order_relaxed),
-            .repaired_copies_total = repaired_copies_.load(std::memory_order_relaxed),
-            .failovers_total = failovers_.load(std::memory_order_relaxed),
-            .patchworks_total = patchworks_.load(std::memory_order_relaxed),
-            .bad_segments_total = bad_segments_.load(std::memory_order_relaxed),
-            .false_alarms_total = false_alarms_.load(std::memory_order_relaxed),
-            .waypoints_added_total = waypoints_added_.load(std::memory_order_relaxed),
-            .read_window_bytes = read_window_.held_bytes()};
+    const store_counters& counters = context_.counters;
+    return {.bad_copies_total = counters.bad_copies.load(std::memory_order_relaxed),
+            .repaired_copies_total = counters.repaired_copies.load(std::memory_order_relaxed),
+            .failovers_total = counters.failovers.load(std::memory_order_relaxed),
+            .patchworks_total = counters.patchworks.load(std::memory_order_relaxed),
+            .bad_segments_total = counters.bad_segments.load(std::memory_order_relaxed),
+            .false_alarms_total = counters.false_alarms.load(std::memory_order_relaxed),
+            .waypoints_added_total = counters.waypoints_added.load(std::memory_order_relaxed),
+            .read_window_bytes = context_.read_window.held_bytes()};
 }
 
 }  // namespace keepstore::store

@@ -6,66 +6,23 @@
 #pragma once
 
 #include "base/async.hpp"
-#include "base/byte_range.hpp"
 #include "base/byte_stream.hpp"
 #include "base/deadline.hpp"
-#include "base/limits.hpp"
 #include "digest/engine.hpp"
 #include "pool/buffer_pool.hpp"
-#include "protocol/locator.hpp"
-#include "protocol/signature.hpp"
-#include "store/bad_copy_log.hpp"
+#include "store/context.hpp"
 #include "store/mount.hpp"
-#include "store/read/read_window.hpp"
-#include "store/read/verified_copy.hpp"
+#include "store/requests.hpp"
 
-#include <atomic>
-#include <chrono>
 #include <cstdint>
-#include <map>
-#include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace keepstore::store {
 
-struct block_read_request {
-    protocol::locator block;
-    std::string
-        token;  ///< The first token of the request (docs/interface.md 2.5), verbatim; empty string counts as none.
-    bool has_token = false;
-    deadline until;
-    /// HEAD: verify, but send nothing (begin() is called, write() is not).
-    bool head = false;
-    /// Send only this. Resolved against the block's size once it is known.
-    std::optional<byte_range_spec> range = {};
-};
-
-struct block_write_request {
-    md5_digest hash;
-    std::string path_text;                     ///< What the client called it, for the error text.
-    std::vector<std::string> storage_classes;  ///< As asked for; empty: any volume will do. Duplicates collapse.
-    std::string token;
-    deadline until;
-};
-
-struct block_write_response {
-    std::string locator;  ///< `hash+size`, signed for the token when there is a key.
-    int replicas = 0;     ///< Sum of the replication of the volumes used.
-    std::map<std::string, int>
-        storage_classes;  ///< All classes of the volumes used, with replicas (docs/interface.md 2.12, 8.2).
-};
-
 class block_store {
   public:
-    struct options {
-        bool blob_signing = true;
-        std::string blob_signing_key;
-        std::chrono::nanoseconds blob_signing_ttl{};
-        bool blob_trash = true;
-        std::chrono::nanoseconds blob_trash_lifetime{};
-    };
+    using options = store_options;
 
     block_store(options, mount_table, pool::buffer_pool&, digest::engine&);
 
@@ -99,8 +56,10 @@ class block_store {
     [[nodiscard]] awaitable<result<void>> index(std::string mount_uuid, std::string prefix, index_writer&,
                                                 deadline until);
 
-    [[nodiscard]] const mount_table& mounts() const noexcept { return mounts_; }
-    [[nodiscard]] const options& get_options() const noexcept { return options_; }
+    [[nodiscard]] const mount_table& mounts() const noexcept { return context_.mounts; }
+    [[nodiscard]] const options& get_options() const noexcept { return context_.options; }
+    /// What operations of other kinds (pulls, scrubs, remote reads) share with those of this class.
+    [[nodiscard]] store_context& context() noexcept { return context_; }
 
     struct stats {
         std::uint64_t bad_copies_total;       ///< Stored copies found not to be what their name says.
@@ -115,36 +74,7 @@ class block_store {
     [[nodiscard]] stats snapshot() const noexcept;
 
   private:
-    friend class pull_worker;
-    friend class read_operation;
-    friend class remote_read_operation;
-    friend class scrub_pass;
-    friend class write_operation;
-
-    /// Stores waypoints with a copy that has none or wrong ones, if the mount may be written to.
-    awaitable<void> keep_waypoints(const mount&, const md5_digest& name, volumes::block_reader&,
-                                   const digest::waypoints&);
-
-    const options options_;
-    const mount_table mounts_;
-    const protocol::locator_signer signer_;
-    pool::buffer_pool& pool_;
-    digest::engine& digest_;
-    // For copying from one volume to another in the middle of a PUT, which holds a chunk of pool_ already: if it waited
-    // for a second one there, many of them could wait for each other for ever.
-    pool::buffer_pool copy_pool_{limits::copy_pool_bytes};
-    bad_copy_log bad_copy_log_;
-    std::atomic<std::uint64_t> bad_copies_{0};
-    std::atomic<std::uint64_t> repaired_copies_{0};
-    // For reads that find no room in pool_: each holds a chunk for a moment only.
-    pool::buffer_pool scratch_pool_{limits::scratch_pool_bytes};
-    read_window read_window_;
-    const verified_copy::resources read_resources_{pool_, scratch_pool_, digest_, read_window_};
-    std::atomic<std::uint64_t> failovers_{0};
-    std::atomic<std::uint64_t> patchworks_{0};
-    std::atomic<std::uint64_t> bad_segments_{0};
-    std::atomic<std::uint64_t> false_alarms_{0};
-    std::atomic<std::uint64_t> waypoints_added_{0};
+    store_context context_;
 };
 
 }  // namespace keepstore::store

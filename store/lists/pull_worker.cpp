@@ -53,7 +53,7 @@ class source_pace {
 
 }  // namespace
 
-pull_worker::pull_worker(block_store& store, const net::client& client, pull_options options)
+pull_worker::pull_worker(store_context& store, const net::client& client, pull_options options)
     : store_(store),
       client_(client),
       options_(std::move(options)),
@@ -78,7 +78,7 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     const std::string name = block->bare();
     const mount* where = nullptr;
     if (!item.mount_uuid.empty()) {
-        where = store_.mounts().find(item.mount_uuid);
+        where = store_.mounts.find(item.mount_uuid);
         if (!where) {
             log::warning("ignoring pull list entry for nonexistent mount " + item.mount_uuid, {{"locator", name}});
             co_return note_failed();
@@ -88,7 +88,7 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
             co_return note_failed();
         }
     } else {
-        const auto writable = store_.mounts().in_write_order(block->hash);
+        const auto writable = store_.mounts.in_write_order(block->hash);
         if (writable.empty()) {
             log::warning("ignoring pull list entry: there is no writable mount", {{"locator", name}});
             co_return note_failed();
@@ -163,12 +163,12 @@ awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator&
     auto copy = co_await m.volume->open(block.hash, until);
     if (!copy) co_return false;
     if (block.size && (*copy)->size() != *block.size) co_return false;
-    const auto report = co_await check_copy(pool_, store_.digest_, **copy, block.hash, 1, until);
+    const auto report = co_await check_copy(pool_, store_.engine, **copy, block.hash, 1, until);
     if (report.verdict != copy_report::outcome::good) {
         if (report.verdict == copy_report::outcome::bad) {
-            store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-            store_.bad_copy_log_.report(m.uuid, block.hash, "is not what its name says; the pull replaces it",
-                                        report.offset);
+            ++store_.counters.bad_copies;
+            store_.bad_copy_log.report(m.uuid, block.hash, "is not what its name says; the pull replaces it",
+                                       report.offset);
         }
         co_return false;
     }
@@ -180,7 +180,7 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::fetch(const source& 
                                                                   const protocol::locator& block) {
     const auto until = deadline::in(limits::pull_attempt_timeout);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-    protocol::block_fetch what{.locator = store_.signer_.sign(block.bare(), token_, now),
+    protocol::block_fetch what{.locator = store_.signer.sign(block.bare(), token_, now),
                                .token = token_,
                                .request_id = {},
                                .size = block.size,
@@ -198,7 +198,7 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
     auto writer = co_await to.volume->create(block.hash, incoming.size, until);
     if (!writer) co_return ours(std::move(writer.error()));
     (*writer)->set_queue_bytes(limits::pull_queue_bytes);
-    digest::md5_stream hash(store_.digest_,
+    digest::md5_stream hash(store_.engine,
                             {.queue_bytes = limits::pull_queue_bytes, .waypoint_stride = segment::fine_bytes});
     source_pace pace(options_.rate_bytes_min, options_.rate_window);
     for (std::uint64_t offset = 0; offset < incoming.size;) {
@@ -241,7 +241,7 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
     }
     if (auto committed = co_await (*writer)->commit(std::move(attribute), until); !committed)
         co_return ours(std::move(committed.error()));
-    store_.bad_copy_log_.forget(to.uuid, block.hash);
+    store_.bad_copy_log.forget(to.uuid, block.hash);
     pulled_.fetch_add(1, std::memory_order_relaxed);
     bytes_.fetch_add(incoming.size, std::memory_order_relaxed);
     co_return std::nullopt;

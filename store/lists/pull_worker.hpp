@@ -33,7 +33,7 @@ struct pull_options {
 class pull_worker {
   public:
     /// Both must outlive it. The client refuses link-local addresses.
-    pull_worker(block_store&, const net::client&, pull_options);
+    pull_worker(store_context&, const net::client&, pull_options);
 
     /// Works on items, one after the other, until cancelled. What is under way when a new list comes is finished.
     [[nodiscard]] awaitable<void> run(work_queue<protocol::pull_item>& queue);
@@ -69,7 +69,7 @@ class pull_worker {
                                             deadline until);
     void note_failed() noexcept { failed_.fetch_add(1, std::memory_order_relaxed); }
 
-    block_store& store_;
+    store_context& store_;
     const net::client& client_;
     const pull_options options_;
     // Signed locators need a token to be signed for. It opens nothing: a server that is asked learns no secret.

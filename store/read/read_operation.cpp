@@ -32,10 +32,10 @@ awaitable<result<std::uint64_t>> read_operation::run() {
 
 // A copy known to be bad comes last, so that a client that comes again gets the good one.
 std::vector<const mount*> read_operation::reading_order() const {
-    auto mounts = store_.mounts_.in_read_order(request_.block.hash);
+    auto mounts = store_.mounts.in_read_order(request_.block.hash);
     std::vector<const mount*> known_bad;
     std::erase_if(mounts, [&](const mount* m) {
-        const bool known = store_.bad_copy_log_.knows(m->uuid, request_.block.hash);
+        const bool known = store_.bad_copy_log.knows(m->uuid, request_.block.hash);
         if (known) known_bad.push_back(m);
         return known;
     });
@@ -55,7 +55,7 @@ awaitable<read_operation::verdict> read_operation::send_from_one(const std::vect
         }
         if (failure_.code != errc::not_found && !failed_over) {
             failed_over = true;
-            store_.failovers_.fetch_add(1, std::memory_order_relaxed);
+            ++store_.counters.failovers;
         }
         ++copies_;
         where_ = m;
@@ -87,7 +87,7 @@ awaitable<read_operation::verdict> read_operation::send_from_several(const std::
     // also for a range, and before anything of it is sent.
     for (const digest::waypoints& points : *candidates) {
         patchwork block(copies, points);
-        const auto complete = co_await block.lay_out({store_.scratch_pool_, store_.digest_, limits::patchwork_units},
+        const auto complete = co_await block.lay_out({store_.scratch_pool, store_.engine, limits::patchwork_units},
                                                      request_.block.hash, start_of(points, body), size, request_.until);
         if (!complete) co_return give_up(complete.error());
         if (!*complete) continue;
@@ -96,7 +96,7 @@ awaitable<read_operation::verdict> read_operation::send_from_several(const std::
             std::optional<digest::waypoints> known;
             outcome = co_await send_serially(block, known);
         }
-        if (outcome == verdict::sent) store_.patchworks_.fetch_add(1, std::memory_order_relaxed);
+        if (outcome == verdict::sent) ++store_.counters.patchworks;
         co_return outcome == verdict::undecided ? verdict::bad_copy : outcome;
     }
     co_return verdict::bad_copy;
@@ -140,13 +140,13 @@ byte_range read_operation::wanted(std::uint64_t size) const {
 }
 
 awaitable<read_operation::verdict> read_operation::check_only(volumes::block_reader& reader) {
-    auto report = co_await check_copy(store_.pool_, store_.digest_, reader, request_.block.hash,
-                                      store_.read_window_.segments_per_reader(), request_.until);
+    auto report = co_await check_copy(store_.request_pool, store_.engine, reader, request_.block.hash,
+                                      store_.read_window.segments_per_reader(), request_.until);
     if (report.verdict == copy_report::outcome::cancelled) co_return give_up(std::move(report.why));
     if (report.verdict != copy_report::outcome::good) co_return unusable(report.offset, std::move(report.why));
-    if (report.false_alarm) store_.false_alarms_.fetch_add(1, std::memory_order_relaxed);
+    if (report.false_alarm) ++store_.counters.false_alarms;
     if (report.missing_waypoints && report.attributes_supported) {
-        co_await store_.keep_waypoints(*where_, request_.block.hash, reader, *report.missing_waypoints);
+        co_await keep_waypoints(reader, *report.missing_waypoints);
     }
     if (!co_await begin(reader.size())) co_return verdict::gave_up;
     co_return verdict::sent;
@@ -156,7 +156,7 @@ awaitable<read_operation::verdict> read_operation::send_small(volumes::block_rea
     const auto size = static_cast<std::size_t>(reader.size());
     const_slice bytes;
     if (size > 0) {
-        auto into = co_await store_.pool_.acquire();
+        auto into = co_await store_.request_pool.acquire();
         if (!into) co_return give_up(std::move(into.error()));
         auto count = co_await read_stored(reader, 0, into->subslice(0, size), request_.until);
         if (!count) {
@@ -170,7 +170,7 @@ awaitable<read_operation::verdict> read_operation::send_small(volumes::block_rea
     if (size <= limits::digest_inline_bytes_max) {
         digest = digest::md5_of(bytes.bytes);
     } else {
-        digest::md5_stream stream(store_.digest_, {});
+        digest::md5_stream stream(store_.engine, {});
         if (auto added = co_await stream.update(bytes); !added) co_return give_up(std::move(added.error()));
         auto finished = co_await stream.finish();
         if (!finished) co_return give_up(std::move(finished.error()));
@@ -194,14 +194,14 @@ awaitable<read_operation::verdict> read_operation::send_large(volumes::block_rea
     if (points) {
         outcome = co_await send_verified(reader, *points);
         if (outcome == verdict::slow) outcome = co_await send_serially(reader, found);
-    } else if (!request_.range && copies_ == 1 && !store_.bad_copy_log_.knows(where_->uuid, request_.block.hash)) {
+    } else if (!request_.range && copies_ == 1 && !store_.bad_copy_log.knows(where_->uuid, request_.block.hash)) {
         // Where a copy is known to be bad nothing leaves unproven: others may be bad, too, and together still good.
         outcome = co_await send_serially(reader, found);
     }
     if (outcome == verdict::undecided) {
         outcome = co_await find_waypoints(reader, found);
         if (found) {
-            if (points) store_.false_alarms_.fetch_add(1, std::memory_order_relaxed);
+            if (points) ++store_.counters.false_alarms;
             outcome = co_await send_verified(reader, *found);
             if (outcome == verdict::slow) outcome = co_await send_serially(reader, found);
             if (outcome == verdict::undecided) {
@@ -209,8 +209,7 @@ awaitable<read_operation::verdict> read_operation::send_large(volumes::block_rea
             }
         }
     }
-    if (found && attributes && outcome != verdict::bad_copy)
-        co_await store_.keep_waypoints(*where_, request_.block.hash, reader, *found);
+    if (found && attributes && outcome != verdict::bad_copy) co_await keep_waypoints(reader, *found);
     co_return outcome;
 }
 
@@ -219,10 +218,10 @@ awaitable<read_operation::verdict> read_operation::send_serially(volumes::block_
                                                                  std::optional<digest::waypoints>& found) {
     const std::uint64_t size = reader.size();
     const proven_state start = begun_ ? proof_.value_or(proven_state{}) : proven_state{};
-    digest::md5_stream stream(store_.digest_, {.queue_bytes = store_.pool_.request_queue_bytes(),
-                                               .waypoint_stride = segment::fine_bytes,
-                                               .from = start.state,
-                                               .offset = start.offset});
+    digest::md5_stream stream(store_.engine, {.queue_bytes = store_.request_pool.request_queue_bytes(),
+                                              .waypoint_stride = segment::fine_bytes,
+                                              .from = start.state,
+                                              .offset = start.offset});
     const_slice last;
     std::optional<error> unreadable;
     bool slow = false;
@@ -230,7 +229,7 @@ awaitable<read_operation::verdict> read_operation::send_serially(volumes::block_
         if (begun_) {
             if (auto ready = co_await sink_.wait_ready(); !ready) co_return give_up(std::move(ready.error()));
         }
-        auto into = co_await store_.pool_.acquire();
+        auto into = co_await store_.request_pool.acquire();
         if (!into) co_return give_up(std::move(into.error()));
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), size - offset));
         auto count = co_await read_stored(reader, offset, into->subslice(0, want), request_.until);
@@ -241,7 +240,7 @@ awaitable<read_operation::verdict> read_operation::send_serially(volumes::block_
         }
         const_slice piece = into->freeze(want);
         *into = {};
-        stream.set_queue_bytes(store_.pool_.request_queue_bytes());
+        stream.set_queue_bytes(store_.request_pool.request_queue_bytes());
         if (auto added = co_await stream.update(piece); !added) co_return give_up(std::move(added.error()));
         // What left already is only hashed.
         if (begun_ && sent_ > offset) piece = piece.subslice(std::min<std::size_t>(want, sent_ - offset));
@@ -294,11 +293,11 @@ awaitable<read_operation::verdict> read_operation::send_serially(volumes::block_
 // block.
 awaitable<read_operation::verdict> read_operation::find_waypoints(volumes::block_reader& reader,
                                                                   std::optional<digest::waypoints>& found) {
-    auto pass = co_await hash_serially(store_.pool_, store_.digest_, reader, request_.until);
+    auto pass = co_await hash_serially(store_.request_pool, store_.engine, reader, request_.until);
     if (!pass && pass.error() == errc::cancelled) co_return give_up(std::move(pass.error()));
     if (!pass) co_return unusable(suspect_, std::move(pass.error()));
     if (pass->digest != request_.block.hash) co_return unusable(suspect_, error(errc::checksum_mismatch));
-    store_.bad_copy_log_.forget(where_->uuid, request_.block.hash);  // If it was bad, it was replaced.
+    store_.bad_copy_log.forget(where_->uuid, request_.block.hash);  // If it was bad, it was replaced.
     if (proof_ && proof_->offset > 0) {
         const auto& state = pass->states[static_cast<std::size_t>(proof_->offset / segment::fine_bytes) - 1];
         if (state != proof_->state) {
@@ -322,8 +321,7 @@ awaitable<read_operation::verdict> read_operation::send_verified(volumes::block_
                                                                  const digest::waypoints& points) {
     const byte_range body = wanted(reader.size());
     const byte_range left = begun_ ? byte_range{sent_, body.end() - sent_} : body;
-    verified_copy copy(store_.read_resources_, reader, points, request_.block.hash, left, start_of(points, body),
-                       request_.until);
+    verified_copy copy(store_, reader, points, request_.block.hash, left, start_of(points, body), request_.until);
     verdict outcome = verdict::sent;
     if (!begun_) {
         auto right = co_await copy.look_ahead();
@@ -365,6 +363,13 @@ read_operation::verdict read_operation::stopped(const verified_copy& copy, error
     return unusable(suspect_, std::move(why));
 }
 
+// Stores waypoints with a copy that has none or wrong ones, if the mount may be written to.
+awaitable<void> read_operation::keep_waypoints(volumes::block_reader& copy, const digest::waypoints& points) {
+    if (!where_->allow_write) co_return;
+    const bool stored = co_await store_waypoints(copy, request_.block.hash, points, deadline::never());
+    if (stored) ++store_.counters.waypoints_added;
+}
+
 awaitable<bool> read_operation::begin(std::uint64_t size) {
     if (begun_) co_return true;
     begun_ = true;
@@ -383,14 +388,14 @@ read_operation::verdict read_operation::give_up(error why) {
 
 read_operation::verdict read_operation::unusable(std::uint64_t offset, error why) {
     const bool wrong = why == errc::checksum_mismatch;
-    if (wrong) store_.bad_segments_.fetch_add(1, std::memory_order_relaxed);
+    if (wrong) ++store_.counters.bad_segments;
     return bad(wrong ? "has the wrong content" : "cannot be read", offset, std::move(why));
 }
 
 read_operation::verdict read_operation::bad(std::string_view what, std::uint64_t offset, error why) {
     if (where_) {
-        store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-        store_.bad_copy_log_.report(where_->uuid, request_.block.hash, what, offset);
+        ++store_.counters.bad_copies;
+        store_.bad_copy_log.report(where_->uuid, request_.block.hash, what, offset);
     }
     remember(std::move(why));
     return verdict::bad_copy;

@@ -4,7 +4,10 @@
 /// right. Used once, by one coroutine.
 #pragma once
 
-#include "store/block_store.hpp"
+#include "base/async.hpp"
+#include "base/byte_stream.hpp"
+#include "store/context.hpp"
+#include "store/requests.hpp"
 #include "store/verify/copy_check.hpp"
 #include "store/verify/segment.hpp"
 
@@ -16,7 +19,7 @@ class verified_copy;
 
 class read_operation {
   public:
-    read_operation(block_store& store, const block_read_request& request, byte_sink& sink)
+    read_operation(store_context& store, const block_read_request& request, byte_sink& sink)
         : store_(store), request_(request), sink_(sink) {}
 
     [[nodiscard]] awaitable<result<std::uint64_t>> run();
@@ -43,6 +46,7 @@ class read_operation {
     awaitable<verdict> send_verified(volumes::block_reader&, const digest::waypoints&);
     awaitable<verdict> send_from(verified_copy&, bool streams);
     awaitable<verdict> find_waypoints(volumes::block_reader&, std::optional<digest::waypoints>& found);
+    awaitable<void> keep_waypoints(volumes::block_reader&, const digest::waypoints&);
     awaitable<bool> begin(std::uint64_t size);
     verdict stopped(const verified_copy&, error why);
     verdict give_up(error why);
@@ -54,7 +58,7 @@ class read_operation {
     [[nodiscard]] proven_state start_of(const digest::waypoints&, const byte_range& body) const;
     [[nodiscard]] std::uint64_t proven() const { return proof_ ? proof_->offset : 0; }
 
-    block_store& store_;
+    store_context& store_;
     const block_read_request& request_;
     byte_sink& sink_;
 

@@ -8,9 +8,9 @@
 
 namespace keepstore::store {
 
-verified_copy::verified_copy(const resources& shared, volumes::block_reader& copy, const digest::waypoints& points,
+verified_copy::verified_copy(store_context& store, volumes::block_reader& copy, const digest::waypoints& points,
                              const md5_digest& name, byte_range wanted, const proven_state& start, deadline until)
-    : shared_(shared),
+    : store_(store),
       copy_(copy),
       points_(points),
       name_(name),
@@ -19,17 +19,17 @@ verified_copy::verified_copy(const resources& shared, volumes::block_reader& cop
       load_next_(start),
       proof_(start),
       position_(wanted.first) {
-    shared_.window.enter();
+    store_.read_window.enter();
 }
 
 verified_copy::~verified_copy() {
     for (entry& e : ahead_) drop(e);
-    if (!sparing_) shared_.window.leave();
+    if (!sparing_) store_.read_window.leave();
 }
 
 void verified_copy::drop(entry& e) noexcept {
     e.part.drop_bytes();
-    shared_.window.give_back(std::exchange(e.taken, 0));
+    store_.read_window.give_back(std::exchange(e.taken, 0));
 }
 
 awaitable<result<void>> verified_copy::look_ahead() {
@@ -53,7 +53,7 @@ awaitable<result<const_slice>> verified_copy::next() {
         if (front.part.held()) {
             piece = front.part.piece_at(position_);
         } else {
-            auto again = co_await front.part.reread(shared_.engine, shared_.scratch, copy_, position_, until_);
+            auto again = co_await front.part.reread(store_.engine, store_.scratch_pool, copy_, position_, until_);
             if (!again) {
                 suspect_ = front.part.begin();
                 co_return again;
@@ -70,7 +70,7 @@ awaitable<result<const_slice>> verified_copy::next() {
 // waits for what has not come yet.
 std::size_t verified_copy::segments_ahead() const noexcept {
     if (copy_.streams()) return batch_;
-    const std::size_t share = shared_.window.segments_per_reader();
+    const std::size_t share = store_.read_window.segments_per_reader();
     // The first byte waits for all of the first look-ahead. Afterwards there is half as much again for whoever fills
     // the lanes alone or nearly so: while some segments wait for company and others are hashed, the rest are sent.
     const bool under_way = position_ > wanted_.first;
@@ -97,20 +97,20 @@ awaitable<result<void>> verified_copy::load_more() {
 
 awaitable<result<void>> verified_copy::load_one() {
     // Without room there is no more than the one that must be.
-    if (!ahead_.empty() && !shared_.window.has_room()) co_return result<void>{};
-    entry added{segment(shared_.engine, points_, load_next_, wanted_.end())};
+    if (!ahead_.empty() && !store_.read_window.has_room()) co_return result<void>{};
+    entry added{segment(store_.engine, points_, load_next_, wanted_.end())};
     std::vector<mutable_slice> chunks;
-    if (!sparing_ && shared_.window.try_take(added.part.size())) {
+    if (!sparing_ && store_.read_window.try_take(added.part.size())) {
         added.taken = added.part.size();
         for (std::size_t i = 0; i < added.part.chunk_count(); ++i) {
-            auto chunk = shared_.pool.try_acquire();
+            auto chunk = store_.request_pool.try_acquire();
             if (!chunk) break;
             chunks.push_back(std::move(*chunk));
         }
     }
     const bool room = chunks.size() == added.part.chunk_count();
     if (!room) {
-        shared_.window.give_back(std::exchange(added.taken, 0));
+        store_.read_window.give_back(std::exchange(added.taken, 0));
         chunks.clear();
         if (!ahead_.empty()) co_return result<void>{};
     }
@@ -119,7 +119,7 @@ awaitable<result<void>> verified_copy::load_one() {
     entry& e = ahead_.back();
     if (copy_.streams() && batch_ == 1) e.part.expect_alone();
     auto loaded = room ? co_await e.part.load(chunks, copy_, until_)
-                       : co_await e.part.load_through(shared_.scratch, copy_, until_);
+                       : co_await e.part.load_through(store_.scratch_pool, copy_, until_);
     if (!loaded) {
         suspect_ = begin;
         co_return loaded;
@@ -147,7 +147,7 @@ void verified_copy::pop_front() {
     ahead_.pop_front();
     if (sparing_ && !slow_in_segment_) {
         sparing_ = false;
-        shared_.window.enter();
+        store_.read_window.enter();
     }
     slow_in_segment_ = false;
 }
@@ -164,7 +164,7 @@ void verified_copy::shed() noexcept {
     }
     if (sparing_) return;
     sparing_ = slow_in_segment_ = true;
-    shared_.window.leave();
+    store_.read_window.leave();
 }
 
 proven_state verified_copy::proof() const {

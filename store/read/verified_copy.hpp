@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/byte_range.hpp"
-#include "store/read/read_window.hpp"
+#include "store/context.hpp"
 #include "store/verify/segment.hpp"
 
 #include <deque>
@@ -13,18 +13,10 @@ namespace keepstore::store {
 
 class verified_copy {
   public:
-    /// Shared by all reads; outlives them.
-    struct resources {
-        pool::buffer_pool& pool;     ///< For segments held until they are sent. Never waited for.
-        pool::buffer_pool& scratch;  ///< For passing through when there is no room; waited for, held for a moment.
-        digest::engine& engine;
-        read_window& window;
-    };
-
     /// `wanted` is what will be handed out, `start` what is proven of the bytes before (or believed: the waypoint
     /// before a range). References stay the caller's.
-    verified_copy(const resources&, volumes::block_reader& copy, const digest::waypoints& points,
-                  const md5_digest& name, byte_range wanted, const proven_state& start, deadline until);
+    verified_copy(store_context&, volumes::block_reader& copy, const digest::waypoints& points, const md5_digest& name,
+                  byte_range wanted, const proven_state& start, deadline until);
     ~verified_copy();
     verified_copy(const verified_copy&) = delete;
     verified_copy& operator=(const verified_copy&) = delete;
@@ -65,7 +57,7 @@ class verified_copy {
     void drop(entry&) noexcept;
     void pop_front();
 
-    const resources& shared_;
+    store_context& store_;
     volumes::block_reader& copy_;
     const digest::waypoints& points_;
     const md5_digest& name_;

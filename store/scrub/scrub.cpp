@@ -232,7 +232,7 @@ awaitable<bool> scrubber::run_pass(task& t) {
     log::info(fresh ? "scrub started" : "scrub goes on where it stopped",
               {{"mount", t.where.uuid}, {"bytesPerSecond", t.pace.rate()}});
 
-    scrub_pass pass({.store = store_,
+    scrub_pass pass({.store = store_.context(),
                      .engine = engine_,
                      .check_pool = t.check_pool,
                      .repair_pool = t.repair_pool,

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "pool/buffer_pool.hpp"
-#include "store/block_store.hpp"
+#include "store/context.hpp"
 #include "store/scrub/batch_check.hpp"
 #include "store/scrub/scrub_clock.hpp"
 #include "store/scrub/scrub_gate.hpp"
@@ -28,7 +28,7 @@ namespace keepstore::store {
 class scrub_pass {
   public:
     struct tools {
-        block_store& store;
+        store_context& store;
         digest::engine& engine;
         pool::buffer_pool& check_pool;   ///< limits::scrub_pool_bytes.
         pool::buffer_pool& repair_pool;  ///< limits::copy_pool_bytes.

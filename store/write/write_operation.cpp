@@ -12,12 +12,12 @@
 
 namespace keepstore::store {
 
-write_operation::write_operation(block_store& store, const block_write_request& request, byte_source& source)
+write_operation::write_operation(store_context& store, const block_write_request& request, byte_source& source)
     : store_(store),
       request_(request),
       source_(source),
-      candidates_(store.mounts_.in_write_order(request.hash)),
-      digest_(store.digest_,
+      candidates_(store.mounts.in_write_order(request.hash)),
+      digest_(store.engine,
               {.queue_bytes = digest_queue_bytes(), .waypoint_stride = segment::fine_bytes, .patient_again = true}) {}
 
 awaitable<result<block_write_response>> write_operation::run() {
@@ -44,7 +44,7 @@ awaitable<result<block_write_response>> write_operation::run() {
     if (stored.replicas() == 0) co_return std::unexpected(nothing_stored());
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     co_return block_write_response{
-        .locator = store_.signer_.sign(fmt::format("{}+{}", request_.hash.hex(), length_), request_.token, now),
+        .locator = store_.signer.sign(fmt::format("{}+{}", request_.hash.hex(), length_), request_.token, now),
         .replicas = stored.replicas(),
         .storage_classes = stored.classes()};
 }
@@ -81,7 +81,7 @@ awaitable<result<void>> write_operation::choose_targets() {
 
 // The digest may lag behind, so that streams that come in bursts are hashed side by side; not when memory is short.
 std::size_t write_operation::digest_queue_bytes() const noexcept {
-    const std::size_t queue = store_.pool_.request_queue_bytes();
+    const std::size_t queue = store_.request_pool.request_queue_bytes();
     return queue == limits::request_queue_bytes_max ? limits::digest_lag_bytes_max : queue;
 }
 
@@ -111,7 +111,7 @@ awaitable<result<mutable_slice>> write_operation::next_chunk(std::size_t& filled
         co_return mutable_slice{};
     }
     if (auto ready = co_await source_.wait_ready(); !ready) co_return std::unexpected(std::move(ready.error()));
-    auto into = co_await store_.pool_.acquire();
+    auto into = co_await store_.request_pool.acquire();
     if (!into) co_return into;
     while (filled < into->size()) {
         auto count = co_await source_.read_some(into->bytes.subspan(filled));
@@ -151,7 +151,7 @@ awaitable<result<void>> write_operation::feed_one(target& t, const const_slice& 
             co_return result<void>{};
         }
     }
-    t.writer->set_queue_bytes(store_.pool_.request_queue_bytes());
+    t.writer->set_queue_bytes(store_.request_pool.request_queue_bytes());
     auto appended = co_await t.writer->append(piece, request_.until);
     if (!appended) {
         if (appended.error() == errc::cancelled) co_return std::unexpected(std::move(appended.error()));
@@ -175,9 +175,9 @@ awaitable<result<void>> write_operation::commit_all() {
             co_return fail(errc::collision);
         }
         // Only now: of a body that is not what its name says a good copy differs too.
-        store_.bad_copies_.fetch_add(1, std::memory_order_relaxed);
-        store_.bad_copy_log_.report(t->where->uuid, request_.hash, "differs from the data being stored",
-                                    t->differs_from);
+        ++store_.counters.bad_copies;
+        store_.bad_copy_log.report(t->where->uuid, request_.hash, "differs from the data being stored",
+                                   t->differs_from);
     }
     while (true) {
         std::vector<target*> open;
@@ -222,8 +222,8 @@ awaitable<void> write_operation::commit_one(target& t) {
     if (committed) {
         t.committed = true;
         if (t.bad_copy) {
-            store_.repaired_copies_.fetch_add(1, std::memory_order_relaxed);
-            store_.bad_copy_log_.forget(t.where->uuid, request_.hash);
+            ++store_.counters.repaired_copies;
+            store_.bad_copy_log.forget(t.where->uuid, request_.hash);
         }
         co_return;
     }
@@ -237,10 +237,10 @@ awaitable<void> write_operation::commit_one(target& t) {
 // The stored copy differs from the body, whose digest is right. If the copy's digest is right as well the two collide;
 // otherwise the copy is rotten.
 awaitable<result<bool>> write_operation::is_collision(volumes::block_reader& reader) {
-    digest::md5_stream stream(store_.digest_, {});
+    digest::md5_stream stream(store_.engine, {});
     std::uint64_t offset = 0;
     while (offset < reader.size()) {
-        auto into = co_await store_.copy_pool_.acquire();
+        auto into = co_await store_.copy_pool.acquire();
         if (!into) co_return std::unexpected(std::move(into.error()));
         auto count = co_await reader.read_at(offset, *into, request_.until);
         if (!count && count.error() == errc::cancelled) co_return std::unexpected(std::move(count.error()));
@@ -338,10 +338,10 @@ awaitable<bool> write_operation::copy_from(target& from, volumes::block_writer& 
         reader = reopened.get();
     }
     if (!reader && !from.writer) co_return false;
-    digest::md5_stream check(store_.digest_, {});
+    digest::md5_stream check(store_.engine, {});
     std::uint64_t offset = 0;
     while (offset < upto) {
-        auto into = co_await store_.copy_pool_.acquire();
+        auto into = co_await store_.copy_pool.acquire();
         if (!into) {
             cancelled_ = std::move(into.error());
             co_return false;

@@ -4,7 +4,10 @@
 /// of the whole body agrees with the name. Used once, by one coroutine.
 #pragma once
 
-#include "store/block_store.hpp"
+#include "base/async.hpp"
+#include "base/byte_stream.hpp"
+#include "store/context.hpp"
+#include "store/requests.hpp"
 #include "store/write/put_plan.hpp"
 
 #include <memory>
@@ -15,7 +18,7 @@ namespace keepstore::store {
 
 class write_operation {
   public:
-    write_operation(block_store& store, const block_write_request& request, byte_source& source);
+    write_operation(store_context& store, const block_write_request& request, byte_source& source);
 
     [[nodiscard]] awaitable<result<block_write_response>> run();
 
@@ -57,7 +60,7 @@ class write_operation {
     [[nodiscard]] bool any_live() const;
     [[nodiscard]] error nothing_stored() const;
 
-    block_store& store_;
+    store_context& store_;
     const block_write_request& request_;
     byte_source& source_;
     const std::vector<const mount*> candidates_;

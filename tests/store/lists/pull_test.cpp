@@ -16,7 +16,7 @@ constexpr net::phase_limits short_patience{.connect = 500ms, .first_byte = 300ms
 
 struct pull_fixture : fixture {
     explicit pull_fixture(store::pull_options options = {.timing = short_patience})
-        : worker(store, client, std::move(options)) {}
+        : worker(store.context(), client, std::move(options)) {}
     ~pull_fixture() {
         // A piece that is being hashed when its pull ends is given back a moment later.
         const auto limit = std::chrono::steady_clock::now() + 40s;
@@ -99,7 +99,7 @@ TEST_CASE("a pull is signed for a token that is not the system's, with the clust
                                 .blob_trash = true,
                                 .blob_trash_lifetime = 1h},
                                store::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
-    store::pull_worker worker(signing, f.client, {.timing = short_patience});
+    store::pull_worker worker(signing.context(), f.client, {.timing = short_patience});
     const std::string content = "signed";
     keep_service source({.body = content});
     run(pull_fixture::execute(worker,

@@ -1,0 +1,16 @@
+#include "store/context.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::store {
+
+store_context::store_context(store_options o, mount_table m, pool::buffer_pool& pool, digest::engine& digests)
+    : options(std::move(o)),
+      mounts(std::move(m)),
+      signer(options.blob_signing_key, std::chrono::floor<std::chrono::seconds>(options.blob_signing_ttl)),
+      engine(digests),
+      request_pool(pool),
+      read_window(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digests.lanes()) {}
+
+}  // namespace keepstore::store

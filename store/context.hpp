@@ -1,0 +1,65 @@
+/// What the operations of the store share: mounts, memory, digests, keys, counters. Owned by the block_store, which
+/// hands it out by context(). An operation takes a `store_context&`, so that it depends on this and not on the
+/// block_store. Safe to use from any thread: constant after construction, or guarded by itself.
+#pragma once
+
+#include "base/limits.hpp"
+#include "base/md5_digest.hpp"
+#include "digest/engine.hpp"
+#include "pool/buffer_pool.hpp"
+#include "protocol/signature.hpp"
+#include "store/bad_copy_log.hpp"
+#include "store/mount.hpp"
+#include "store/read/read_window.hpp"
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace keepstore::store {
+
+struct store_options {
+    bool blob_signing = true;
+    std::string blob_signing_key;
+    std::chrono::nanoseconds blob_signing_ttl{};
+    bool blob_trash = true;
+    std::chrono::nanoseconds blob_trash_lifetime{};
+};
+
+/// What happened since the start; block_store::stats says what each one counts.
+struct store_counters {
+    std::atomic<std::uint64_t> bad_copies{0};
+    std::atomic<std::uint64_t> repaired_copies{0};
+    std::atomic<std::uint64_t> failovers{0};
+    std::atomic<std::uint64_t> patchworks{0};
+    std::atomic<std::uint64_t> bad_segments{0};
+    std::atomic<std::uint64_t> false_alarms{0};
+    std::atomic<std::uint64_t> waypoints_added{0};
+};
+
+struct store_context {
+    /// `pool` and `engine` outlive it.
+    store_context(store_options, mount_table, pool::buffer_pool&, digest::engine&);
+    store_context(const store_context&) = delete;
+    store_context& operator=(const store_context&) = delete;
+
+    const store_options options;
+    const mount_table mounts;
+    const protocol::locator_signer signer;
+    digest::engine& engine;
+
+    /// The budget of all requests.
+    pool::buffer_pool& request_pool;
+    /// For copying from one volume to another in the middle of a PUT, which holds a chunk of request_pool already: if
+    /// it waited for a second one there, many of them could wait for each other for ever.
+    pool::buffer_pool copy_pool{limits::copy_pool_bytes};
+    /// For reads that find no room in request_pool: each holds a chunk for a moment only.
+    pool::buffer_pool scratch_pool{limits::scratch_pool_bytes};
+    store::read_window read_window;
+
+    store::bad_copy_log bad_copy_log;
+    store_counters counters;
+};
+
+}  // namespace keepstore::store
