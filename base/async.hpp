@@ -1,5 +1,5 @@
 /// The coroutine vocabulary of the program: `awaitable<T>`, `use_tuple`, and `one_shot<T>`, the single way in which
-/// something that is not an Asio operation (a blocking call, a digest, a pool waiter) resumes a coroutine.
+/// anything but an Asio operation (a blocking call, a digest, a buffer pool) resumes a coroutine.
 ///
 /// Coroutines run on the executor of their session (an io_context with one thread). Cancellation is Asio's: a cancelled
 /// operation ends at once with errc::cancelled; code runs with `throw_if_cancelled(false)`, so nothing throws.
@@ -61,7 +61,10 @@ class one_shot {
 
     /// Gives the value and wakes the waiter on its own executor. Only the first call counts.
     /// \returns whether this call was the first.
-    bool set(result<T> value) const {
+    bool set(result<T> value) const { return try_set(std::move(value)); }
+
+    /// The same, but leaves `value` as it is if this call was not the first: it can be given to another waiter.
+    bool try_set(result<T>&& value) const {
         std::optional<handler_type> waiter;
         asio::any_io_executor executor;
         {
@@ -89,7 +92,7 @@ class one_shot {
     }
 
     /// Suspends until the value is set or the caller is cancelled (errc::cancelled). Does not suspend if the value is
-    /// there already.
+    /// there already. A value that was set first wins over a cancellation: it is never lost.
     [[nodiscard]] awaitable<result<T>> wait() const {
         {
             const std::lock_guard lock(state_->mutex);

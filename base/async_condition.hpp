@@ -1,24 +1,21 @@
-/// A condition variable for coroutines: wait until another coroutine or thread has changed what a mutex guards. Safe to
-/// use from any thread; a waiter resumes on its own executor.
+/// A condition variable for coroutines: wait until another coroutine or thread has changed state that a mutex guards.
+/// Safe to use from any thread; a waiter resumes on its own executor.
 ///
-///     while (true) {
-///         async_condition::ticket ticket;
-///         {
-///             const std::lock_guard lock(mutex_);
-///             if (has_room()) break;
-///             ticket = room_.enlist();
-///         }
-///         KS_CO_CHECK(co_await room_.wait(ticket, until));
-///     }
+///     std::unique_lock lock(mutex_);
+///     while (!has_room()) KS_CO_CHECK(co_await room_.wait(lock, until));
 ///
-/// The ticket is taken in the same critical section as the check, so no notification is lost in between. After a wait
-/// the condition is checked again, since another waiter may have been faster.
+/// As with std::condition_variable, the wait unlocks the mutex and locks it again, no notification is lost in between,
+/// and the condition is checked again afterwards, since another coroutine may have been faster. The mutex must be
+/// unlocked before anything else is awaited.
+///
+/// Outlives every wait: a waiter that resumes still locks the mutex, also after fail_all().
 #pragma once
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
 #include "base/wait_until.hpp"
 
+#include <cstddef>
 #include <deque>
 #include <mutex>
 #include <string>
@@ -34,32 +31,48 @@ class async_condition {
     async_condition(const async_condition&) = delete;
     async_condition& operator=(const async_condition&) = delete;
 
+    /// Unlocks the mutex, suspends until a notification, and locks the mutex again, whatever the outcome. `lock` holds
+    /// the mutex. Awaited in place.
+    /// \returns errc::timeout with `text` at the deadline, errc::cancelled, the error of fail_all(). A waiter that got
+    /// an error took no notification from another one.
+    [[nodiscard]] awaitable<result<void>> wait(std::unique_lock<std::mutex>& lock, deadline until,
+                                               std::string text = {}) {
+        const ticket mine = enlist();
+        lock.unlock();
+        auto woken = co_await wait_until(mine, until, std::move(text));
+        lock.lock();
+        if (woken) co_return success();
+        leave(mine);
+        co_return std::unexpected(std::move(woken).error());
+    }
+
     using ticket = one_shot<std::monostate>;
 
-    /// Joins the waiters. With the mutex held.
+    /// Joins the waiters, for a coroutine that holds the mutex by other means than a unique_lock. With the mutex held.
     [[nodiscard]] ticket enlist() {
         ticket mine;
         waiters_.push_back(mine);
         return mine;
     }
 
-    /// Suspends until the ticket is notified. Without the mutex. Awaited in place.
-    /// \returns errc::timeout with `text` at the deadline, errc::cancelled; the ticket has left the waiters then.
+    /// As the other wait(), with a ticket that was taken in the critical section in which the condition was checked.
+    /// Without the mutex. Each ticket is waited for, or it swallows a notification. Awaited in place.
     [[nodiscard]] awaitable<result<void>> wait(ticket mine, deadline until, std::string text = {}) {
         auto woken = co_await wait_until(mine, until, std::move(text));
         if (woken) co_return success();
         {
             const std::lock_guard lock(mutex_);
-            std::erase_if(waiters_, [&](const ticket& t) { return t.same_as(mine); });
+            leave(mine);
         }
         co_return std::unexpected(std::move(woken).error());
     }
 
-    /// Wakes the waiter that enlisted first and still waits. With the mutex held. \returns whether there was one.
+    /// Wakes the coroutine that has waited longest. With the mutex held. \returns whether there was one.
     bool notify_one() {
         while (!waiters_.empty()) {
             const ticket first = std::move(waiters_.front());
             waiters_.pop_front();
+            // False for a waiter that was cancelled or timed out and has not left yet: the next one is woken instead.
             if (first.set(std::monostate{})) return true;
         }
         return false;
@@ -71,15 +84,19 @@ class async_condition {
         }
     }
 
-    /// Ends all waits with this error: their owner is closed. With the mutex held.
+    /// Ends all waits with this error. With the mutex held.
     void fail_all(const error& why) {
         for (const ticket& t : std::exchange(waiters_, {})) t.set(std::unexpected(why));
     }
 
-    /// With the mutex held.
+    /// Number of waiters, including those that were cancelled and have not resumed yet. With the mutex held.
     [[nodiscard]] std::size_t waiters() const noexcept { return waiters_.size(); }
 
   private:
+    void leave(const ticket& mine) {
+        std::erase_if(waiters_, [&](const ticket& t) { return t.same_as(mine); });
+    }
+
     std::mutex& mutex_;
     std::deque<ticket> waiters_;  // Guarded by mutex_.
 };

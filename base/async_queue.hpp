@@ -1,5 +1,7 @@
 /// A bounded first-in, first-out queue between coroutines. Safe to use from any thread; a waiter resumes on its own
-/// executor.
+/// executor. Waiters are woken in the order in which they came, and a call that arrives between the wake-up and the
+/// resumption of a waiter may be faster: then that waiter waits again, last in the line. Outlives every wait, also
+/// after close().
 #pragma once
 
 #include "base/async.hpp"
@@ -8,7 +10,6 @@
 
 #include <cstddef>
 #include <deque>
-#include <limits>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -32,56 +33,43 @@ class async_queue {
 
     /// Appends an item, waiting for room. Awaited in place. \returns errc::timeout, cancelled (also after close()).
     [[nodiscard]] awaitable<result<void>> push(T item, deadline until) {
-        while (true) {
-            async_condition::ticket ticket;
-            {
-                const std::lock_guard lock(mutex_);
-                if (closed_) co_return fail(errc::cancelled);
-                if (items_.size() < capacity_) {
-                    items_.push_back(std::move(item));
-                    pushed_.notify_one();
-                    co_return success();
-                }
-                ticket = popped_.enlist();
-            }
-            KS_CO_CHECK(co_await popped_.wait(std::move(ticket), until));
-        }
+        std::unique_lock lock(mutex_);
+        while (!closed_ && items_.size() >= capacity_) KS_CO_CHECK(co_await popped_.wait(lock, until));
+        if (closed_) co_return fail(errc::cancelled);
+        items_.push_back(std::move(item));
+        pushed_.notify_one();
+        co_return success();
     }
 
     /// Takes the oldest item, waiting for one. Awaited in place.
     /// \returns errc::timeout, cancelled (the caller was, or the queue is closed and empty).
     [[nodiscard]] awaitable<result<T>> pop(deadline until) {
-        while (true) {
-            async_condition::ticket ticket;
-            {
-                const std::lock_guard lock(mutex_);
-                if (!items_.empty()) co_return take();
-                if (closed_) co_return fail(errc::cancelled);
-                ticket = pushed_.enlist();
-            }
-            KS_CO_CHECK(co_await pushed_.wait(std::move(ticket), until));
-        }
+        std::unique_lock lock(mutex_);
+        while (!closed_ && items_.empty()) KS_CO_CHECK(co_await pushed_.wait(lock, until));
+        if (items_.empty()) co_return fail(errc::cancelled);
+        co_return take();
     }
 
-    /// The oldest item, if there is one. Never suspends.
+    /// Takes the oldest item, if there is one. Never suspends.
     [[nodiscard]] std::optional<T> try_pop() {
         const std::lock_guard lock(mutex_);
         if (items_.empty()) return std::nullopt;
         return take();
     }
 
-    /// Puts these in the place of all that is queued, whatever the capacity. The old ones are destroyed before it
-    /// returns, outside the lock.
+    /// Replaces all queued items by these, whatever the capacity; without effect after close(). The old ones are
+    /// destroyed before it returns, outside the lock.
     void replace(std::deque<T> items) {
         const std::lock_guard lock(mutex_);
         if (closed_) return;
         items_.swap(items);
-        for (std::size_t i = 0; i < items_.size() && pushed_.notify_one(); ++i) {
+        for (std::size_t n = 0; n < items_.size() && pushed_.notify_one(); ++n) {
         }
-        popped_.notify_all();
+        for (std::size_t n = items_.size(); n < capacity_ && popped_.notify_one(); ++n) {
+        }
     }
 
-    /// No more items are accepted, and waits end; what is queued can still be taken.
+    /// Accepts no more items and ends all waits with errc::cancelled; queued items can still be taken.
     void close() {
         const std::lock_guard lock(mutex_);
         closed_ = true;
@@ -95,10 +83,12 @@ class async_queue {
     }
 
   private:
+    // Takes the oldest item out. With the mutex held.
     T take() {
         T item = std::move(items_.front());
         items_.pop_front();
-        popped_.notify_one();
+        // Not while there are too many after replace(): the woken coroutine would find no room and lose its place.
+        if (items_.size() < capacity_) popped_.notify_one();
         return item;
     }
 

@@ -1,5 +1,5 @@
 /// A counting semaphore for coroutines, first come, first served. Safe to use from any thread; a waiter resumes on its
-/// own executor.
+/// own executor. Outlives its permits and every wait for one.
 #pragma once
 
 #include "base/async.hpp"
@@ -21,13 +21,14 @@ class async_semaphore {
     async_semaphore(const async_semaphore&) = delete;
     async_semaphore& operator=(const async_semaphore&) = delete;
 
-    /// Gives itself back on destruction. Must not outlive the semaphore.
+    /// Returns itself on destruction: to the coroutine that has waited longest, if one waits.
     class permit {
       public:
         permit() = default;
         permit(permit&& other) noexcept : home_(std::exchange(other.home_, nullptr)) {}
         permit& operator=(permit&& other) noexcept {
-            std::swap(home_, other.home_);
+            permit taken(std::move(other));
+            std::swap(home_, taken.home_);
             return *this;
         }
         ~permit() {
@@ -41,28 +42,28 @@ class async_semaphore {
         async_semaphore* home_ = nullptr;
     };
 
-    /// A permit if there is one now and no coroutine waits for one. Never suspends.
+    /// Takes a permit if one is free. Never suspends, and never overtakes a waiter: while one waits, none is free.
     [[nodiscard]] std::optional<permit> try_acquire() {
         const std::lock_guard lock(mutex_);
-        if (free_ == 0 || !waiters_.empty()) return std::nullopt;
+        if (free_ == 0) return std::nullopt;
         --free_;
         return permit(*this);
     }
 
-    /// Waits for a permit. Awaited in place. \returns errc::timeout with `text` at the deadline, errc::cancelled.
+    /// Takes a permit, waiting for one. Awaited in place.
+    /// \returns errc::timeout with `text` at the deadline, errc::cancelled.
     [[nodiscard]] awaitable<result<permit>> acquire(deadline until, std::string text = {}) {
-        one_shot<permit> turn;
-        {
-            const std::lock_guard lock(mutex_);
-            if (free_ > 0 && waiters_.empty()) {
-                --free_;
-                co_return permit(*this);
-            }
-            waiters_.push_back(turn);
+        std::unique_lock lock(mutex_);
+        if (free_ > 0) {
+            --free_;
+            co_return permit(*this);
         }
+        const one_shot<permit> turn;
+        waiters_.push_back(turn);
+        lock.unlock();
         auto got = co_await wait_until(turn, until, std::move(text));
         if (!got) {
-            const std::lock_guard lock(mutex_);
+            lock.lock();
             std::erase_if(waiters_, [&](const auto& w) { return w.same_as(turn); });
         }
         co_return got;
@@ -80,23 +81,20 @@ class async_semaphore {
 
   private:
     void release() noexcept {
-        one_shot<permit> next;
-        {
-            const std::lock_guard lock(mutex_);
-            if (waiters_.empty()) {
-                ++free_;
-                return;
-            }
-            next = std::move(waiters_.front());
+        result<permit> mine = permit(*this);
+        const std::lock_guard lock(mutex_);
+        while (!waiters_.empty()) {
+            const one_shot<permit> next = std::move(waiters_.front());
             waiters_.pop_front();
+            // A waiter that was cancelled or timed out, and has not resumed yet, leaves the permit for the next one.
+            if (next.try_set(std::move(mine))) return;
         }
-        // If that waiter was cancelled or ran out of time meanwhile, its permit is destroyed, which calls release()
-        // again.
-        next.set(permit(*this));
+        mine->home_ = nullptr;
+        ++free_;
     }
 
     mutable std::mutex mutex_;
-    // Guarded by mutex_.
+    // Guarded by mutex_. Permits are free only while none waits: free_ == 0 || waiters_.empty().
     std::size_t free_;
     std::deque<one_shot<permit>> waiters_;
 };

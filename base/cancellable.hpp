@@ -1,4 +1,4 @@
-/// Coroutines that can be cancelled from outside: how they begin, and something that cancels them until they end.
+/// Coroutines that can be cancelled from outside: how they begin, and a handle that cancels them until they end.
 #pragma once
 
 #include "base/async.hpp"
@@ -16,38 +16,39 @@
 
 namespace keepstore {
 
-/// First in a coroutine that is spawned with a cancellation slot: it is ended by total cancellation, and looks at the
-/// results of what it awaits.
+/// Awaited first in a coroutine that is spawned with a cancellation slot: lets total cancellation end it, by errors of
+/// the operations that it awaits instead of exceptions.
 inline awaitable<void> accept_cancellation() {
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     co_await asio::this_coro::throw_if_cancelled(false);
 }
 
-/// Whether the calling coroutine was cancelled.
+/// Returns whether the calling coroutine was cancelled.
 [[nodiscard]] inline awaitable<bool> is_cancelled() {
     const auto state = co_await asio::this_coro::cancellation_state;
     co_return state.cancelled() != asio::cancellation_type::none;
 }
 
-/// `work`, to be spawned with a cancellation slot.
+/// Wraps `work` to be spawned with a cancellation slot.
 template <class T>
 [[nodiscard]] awaitable<T> run_cancellable(awaitable<T> work) {
     co_await accept_cancellation();
     co_return co_await std::move(work);
 }
 
-/// Cancels what is spawned with its slot. Held by shared_ptr; safe to use from any thread, but for the slot.
+/// Cancels the coroutine that was spawned with its slot. Held by shared_ptr; safe to use from any thread, but for the
+/// slot.
 class cancellable_task : public std::enable_shared_from_this<cancellable_task> {
   public:
     explicit cancellable_task(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
-    /// Cancels it, again and again until it has ended: a cancellation that comes just when an operation has completed
-    /// finds nothing to cancel, and the next operation would wait.
+    /// Cancels it repeatedly until it has ended: a cancellation that arrives just when an operation has completed finds
+    /// nothing to cancel, and the next operation would wait.
     void cancel() {
         if (ended_.load(std::memory_order_acquire) || cancelling_.exchange(true)) return;
         asio::co_spawn(executor_, keep_cancelling(shared_from_this()), asio::detached);
     }
-    /// There is nothing more to cancel.
+    /// Ends that: the coroutine has ended.
     void end() noexcept { ended_.store(true, std::memory_order_release); }
 
     [[nodiscard]] const asio::any_io_executor& executor() const noexcept { return executor_; }

@@ -1,5 +1,5 @@
-/// A point in time by which a step must be over. Made once per request and passed down as a value; each step uses the
-/// smaller of its own limit and what is left.
+/// A point in time by which a step must have ended. Made once per request and passed down as a value; each step uses
+/// the earlier of it and its own limit.
 #pragma once
 
 #include <algorithm>

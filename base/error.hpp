@@ -12,20 +12,20 @@
 namespace keepstore {
 
 enum class errc {
-    not_found = 1,          ///< There is no such block, mount or trash copy. Nobody failed.
+    not_found = 1,          ///< There is no such block, mount or trash copy: not a failure.
     bad_request,            ///< The request itself is wrong (syntax, digest of the body, malformed signature).
     unauthorized,           ///< No token, or an expired signature: come back with another credential.
     forbidden,              ///< A token was given and does not suffice.
     method_not_allowed,     ///< The call can never work for this block or configuration (GET without a size).
     too_large,              ///< Over the block size limit.
-    range_not_satisfiable,  ///< The range asked for begins behind the end of the block.
-    checksum_mismatch,      ///< Stored bytes are not what their name says, and no good copy was found.
+    range_not_satisfiable,  ///< The requested range begins past the end of the block.
+    checksum_mismatch,      ///< Stored bytes do not have the MD5 in their name, and no good copy was found.
     collision,              ///< A different block with the same MD5 is stored already.
     no_space,               ///< Every volume that may take the block is full, or none may take it.
-    unavailable,            ///< Some part is down, hung, or overloaded; the same call may work later.
+    unavailable,            ///< A volume or service is down, hung, or overloaded; the same call may work later.
     timeout,                ///< A deadline passed.
     cancelled,              ///< The caller went away.
-    unsupported,            ///< Asked for something this build or file system cannot do.
+    unsupported,            ///< This build or file system cannot do it.
     io_error,               ///< A driver failed in a way that it cannot classify further.
 };
 
@@ -51,7 +51,7 @@ using result = std::expected<T, error>;
     return std::unexpected(error(code, std::move(text), cause));
 }
 
-/// What a function without a value returns when all went well: `co_return success();`
+/// The value of a `result<void>`: `co_return success();`
 [[nodiscard]] inline result<void> success() {
     return {};
 }
@@ -64,7 +64,8 @@ using result = std::expected<T, error>;
 }  // namespace keepstore
 
 /// Steps of a function that returns a `result`. Each evaluates `expression`, which gives a result, and returns its
-/// error if it is one; KS_CO_TRY and KS_CO_CHECK do so in a coroutine. The expression may contain co_await.
+/// error if it is one; KS_CO_TRY and KS_CO_CHECK do so in a coroutine. The expression may contain co_await. They are
+/// statements: in braces under an `if`, one per line.
 ///
 ///     KS_CO_TRY(const auto head, co_await read_head(until));   // declares `head` with the value
 ///     KS_CO_CHECK(co_await write(bytes, until));               // a result<void>, or a value that is not needed

@@ -1,6 +1,7 @@
 /// One call at a time for a result that any number of callers want: the first starts it, the others join it
 /// (single-flight, request coalescing). The flight is not tied to its callers: it goes on when they leave or run out of
-/// time. Safe to use from any thread; a caller resumes on its own executor.
+/// time. Safe to use from any thread; a caller resumes on its own executor. May be destroyed while callers wait and a
+/// flight is running.
 #pragma once
 
 #include "base/async.hpp"
@@ -36,7 +37,7 @@ class single_flight {
         ~flight() {
             if (state_) land(fail(errc::cancelled));
         }
-        /// Gives every caller its outcome; the next call starts a new flight. Once.
+        /// Gives the outcome to every caller; the next call starts a new flight. Called at most once.
         void land(const result<T>& outcome) {
             const auto home = std::exchange(state_, nullptr);
             std::vector<one_shot<T>> waiters;
@@ -60,18 +61,19 @@ class single_flight {
     /// in place. \returns the flight's outcome; errc::timeout with `text` at the deadline, errc::cancelled.
     template <class Start>
     [[nodiscard]] awaitable<result<T>> run(Start start, deadline until, std::string text = {}) {
+        const auto home = state_;  // `this` may be gone after the wait.
         one_shot<T> mine;
         bool first = false;
         {
-            const std::lock_guard lock(state_->mutex);
-            first = !std::exchange(state_->flying, true);
-            state_->waiters.push_back(mine);
+            const std::lock_guard lock(home->mutex);
+            home->waiters.push_back(mine);
+            first = !std::exchange(home->flying, true);
         }
-        if (first) start(flight(state_));
+        if (first) start(flight(home));
         auto outcome = co_await wait_until(mine, until, std::move(text));
         if (!outcome) {
-            const std::lock_guard lock(state_->mutex);
-            std::erase_if(state_->waiters, [&](const auto& w) { return w.same_as(mine); });
+            const std::lock_guard lock(home->mutex);
+            std::erase_if(home->waiters, [&](const auto& w) { return w.same_as(mine); });
         }
         co_return outcome;
     }
@@ -91,7 +93,7 @@ class single_flight {
         return state_->flying;
     }
 
-    /// Ends all waits with errc::cancelled: the callers' loops are about to end. A running flight goes on.
+    /// Ends all waits with errc::cancelled, before the callers' loops end. A running flight goes on.
     void dismiss_callers() {
         std::vector<one_shot<T>> waiters;
         {

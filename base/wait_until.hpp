@@ -12,7 +12,8 @@
 
 namespace keepstore {
 
-/// Waits for the value at most until then. \returns errc::timeout with `text` when it is over.
+/// Waits for the value until the deadline. \returns errc::timeout with `text` when it has passed; the value is dropped
+/// if it comes later.
 template <class T>
 [[nodiscard]] awaitable<result<T>> wait_until(one_shot<T> value, deadline until, std::string text = {}) {
     if (until.is_never() || value.ready()) co_return co_await value.wait();

@@ -1,57 +1,26 @@
 #include "base/async.hpp"
 #include "base/blocking_pool.hpp"
 #include "base/buffer.hpp"
-#include "base/error.hpp"
 #include "base/log.hpp"
 #include "base/md5_digest.hpp"
 #include "base/when_all.hpp"
 #include "tests/support/run.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <catch2/catch.hpp>
 
-#include <cerrno>
 #include <future>
 #include <semaphore>
 #include <thread>
 
 using namespace keepstore;
 using keepstore::test::run;
+using keepstore::test::run_and_cancel;
 using namespace std::chrono_literals;
 
 namespace {
 
 awaitable<result<int>> await_value(one_shot<int> shot) {
     co_return co_await shot.wait();
-}
-
-// Runs `work` and cancels it once `when` is true.
-template <class T, class When>
-result<T> run_and_cancel(awaitable<result<T>> work, When when) {
-    asio::io_context& context = test::new_context();
-    asio::cancellation_signal signal;
-    std::optional<result<T>> out;
-    auto body = [](awaitable<result<T>> inner) -> awaitable<result<T>> {
-        co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-        co_await asio::this_coro::throw_if_cancelled(false);
-        co_return co_await std::move(inner);
-    };
-    asio::co_spawn(context, body(std::move(work)),
-                   asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e, result<T> r) {
-                       if (!e) out.emplace(std::move(r));
-                   }));
-    const auto limit = std::chrono::steady_clock::now() + 40s;
-    bool emitted = false;
-    while (!out && std::chrono::steady_clock::now() < limit) {
-        context.run_for(1ms);
-        context.restart();
-        if (!emitted && when()) {
-            emitted = true;
-            signal.emit(asio::cancellation_type::total);
-        }
-    }
-    REQUIRE(out.has_value());
-    return std::move(*out);
 }
 
 }  // namespace
@@ -74,7 +43,7 @@ TEST_CASE("a one-shot that was set before gives its value without suspending", "
 
 TEST_CASE("a cancelled wait ends at once and the value that comes later is dropped", "[base][async][cancel]") {
     one_shot<int> shot;
-    const auto value = run_and_cancel<int>(await_value(shot), [] { return true; });
+    const auto value = run_and_cancel(await_value(shot), [] { return true; });
     REQUIRE_FALSE(value.has_value());
     CHECK(value.error() == errc::cancelled);
     CHECK_FALSE(shot.set(1));
@@ -104,7 +73,7 @@ TEST_CASE("when_all passes a cancellation on and still waits for its members", "
     };
     std::vector<awaitable<void>> members;
     for (int i = 0; i < 3; ++i) members.push_back(member(one_shot<int>(), ended));
-    const auto cancelled = run_and_cancel<bool>(all(std::move(members)), [] { return true; });
+    const auto cancelled = run_and_cancel(all(std::move(members)), [] { return true; });
     REQUIRE(cancelled.has_value());
     CHECK(*cancelled);
     CHECK(ended == 3);
@@ -133,7 +102,7 @@ TEST_CASE("a blocking call that hangs is given up at its deadline and the pool s
     REQUIRE_FALSE(value.has_value());
     CHECK(value.error() == errc::timeout);
     CHECK(pool.snapshot().overdue == 1);
-    // The next call waits behind the hung one and is given up unrun.
+    // The next call queues after the hung one and expires without having run.
     std::atomic<bool> ran = false;
     auto second = [](blocking_pool& p, std::atomic<bool>& flag) -> awaitable<result<int>> {
         co_return co_await p.run(
@@ -173,18 +142,6 @@ TEST_CASE("a slice keeps its bytes alive until the last share is gone", "[base][
     }
     CHECK(copy.owner.unique());
     CHECK(copy.bytes[0] == std::byte{9});
-}
-
-TEST_CASE("errno values become what the caller can do about them", "[base][error]") {
-    CHECK(error_from_errno(ENOENT, "open") == errc::not_found);
-    CHECK(error_from_errno(ENOTDIR, "open") == errc::not_found);
-    CHECK(error_from_errno(ENOSPC, "write") == errc::no_space);
-    CHECK(error_from_errno(EDQUOT, "write") == errc::no_space);
-    CHECK(error_from_errno(EMFILE, "open") == errc::unavailable);
-    CHECK(error_from_errno(ENFILE, "open") == errc::unavailable);
-    CHECK(error_from_errno(EMFILE, "open").text == "too many open files");
-    CHECK(error_from_errno(EIO, "read") == errc::io_error);
-    CHECK(error_from_errno(EIO, "read").text == "read: Input/output error");
 }
 
 TEST_CASE("an MD5 name is exactly 32 lower-case hex digits", "[base][md5]") {

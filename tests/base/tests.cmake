@@ -1,5 +1,10 @@
 keepstore_test(base_tests
     SOURCES
+        base/async_condition_test.cpp
+        base/async_queue_test.cpp
+        base/async_semaphore_test.cpp
         base/base_test.cpp
         base/byte_range_test.cpp
+        base/error_test.cpp
+        base/single_flight_test.cpp
     LINK keepstore::base)

@@ -3,8 +3,12 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "base/cancellable.hpp"
 
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/co_spawn.hpp>
+#include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -15,6 +19,8 @@
 #include <mutex>
 #include <optional>
 #include <stdexcept>
+#include <thread>
+#include <utility>
 #include <vector>
 
 namespace keepstore::test {
@@ -65,5 +71,49 @@ inline bool turn_until(asio::io_context& context, const std::function<bool()>& h
     }
     return holds();
 }
+
+/// Runs `work`, and cancels it once, when `when` has returned true; it is not called again then. \throws as run().
+template <class T>
+T run_and_cancel(awaitable<T> work, const std::function<bool()>& when) {
+    asio::io_context& context = new_context();
+    asio::cancellation_signal signal;
+    std::exception_ptr thrown;
+    std::optional<T> out;
+    asio::co_spawn(context, run_cancellable(std::move(work)),
+                   asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr e, T value) {
+                       thrown = e;
+                       out.emplace(std::move(value));
+                   }));
+    bool cancelled = false;
+    const auto ended = [&] {
+        if (!out && !cancelled && when()) {
+            cancelled = true;
+            signal.emit(asio::cancellation_type::total);
+        }
+        return out.has_value();
+    };
+    if (!turn_until(context, ended)) throw std::runtime_error("timed out");
+    if (thrown) std::rethrow_exception(thrown);
+    return std::move(*out);
+}
+
+/// An event loop with a thread of its own, for coroutines that meet the test's on another thread.
+class loop_thread {
+  public:
+    loop_thread() : context_(new_context()), work_(context_.get_executor()), thread_([this] { context_.run(); }) {}
+    loop_thread(const loop_thread&) = delete;
+    loop_thread& operator=(const loop_thread&) = delete;
+    /// Waits for its coroutines to end.
+    ~loop_thread() {
+        work_.reset();
+        thread_.join();
+    }
+    [[nodiscard]] asio::any_io_executor executor() { return context_.get_executor(); }
+
+  private:
+    asio::io_context& context_;
+    asio::executor_work_guard<asio::io_context::executor_type> work_;
+    std::thread thread_;
+};
 
 }  // namespace keepstore::test

@@ -1,0 +1,170 @@
+#include "base/async_semaphore.hpp"
+
+#include "tests/support/run.hpp"
+
+#include <boost/asio/detached.hpp>
+#include <catch2/catch.hpp>
+
+#include <atomic>
+#include <chrono>
+#include <vector>
+
+using namespace keepstore;
+using keepstore::test::run;
+using keepstore::test::run_and_cancel;
+using namespace std::chrono_literals;
+
+namespace {
+
+awaitable<void> acquire_into(async_semaphore& s, std::vector<async_semaphore::permit>& held) {
+    if (auto permit = co_await s.acquire(deadline::never())) held.push_back(std::move(*permit));
+}
+
+// Holds a permit across a suspension, many times, and notes how many others do so at that moment.
+awaitable<void> use_many_times(async_semaphore& s, int times, std::atomic<int>& inside, std::atomic<int>& most,
+                               std::atomic<int>& uses) {
+    for (int i = 0; i < times; ++i) {
+        const auto permit = co_await s.acquire(deadline::in(60s));
+        if (!permit) co_return;
+        const int now = ++inside;
+        for (int seen = most; now > seen && !most.compare_exchange_weak(seen, now);) {
+        }
+        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        --inside;
+        ++uses;
+    }
+}
+
+// Gives up almost at once, again and again.
+awaitable<void> give_up_many_times(async_semaphore& s, int times) {
+    for (int i = 0; i < times; ++i) (void)co_await s.acquire(deadline::in(20us));
+}
+
+}  // namespace
+
+TEST_CASE("a semaphore gives as many permits as it has, and takes them back", "[base][semaphore]") {
+    async_semaphore s(2);
+    auto first = s.try_acquire();
+    auto second = run(s.acquire(deadline::never()));
+    REQUIRE(first);
+    REQUIRE(second);
+    CHECK(s.available() == 0);
+    CHECK_FALSE(s.try_acquire());
+    first.reset();
+    CHECK(s.available() == 1);
+    CHECK(s.try_acquire());
+    CHECK(s.available() == 1);
+}
+
+TEST_CASE("a permit that is assigned to gives back the one it was", "[base][semaphore]") {
+    async_semaphore s(2);
+    auto first = std::move(*s.try_acquire());
+    auto second = std::move(*s.try_acquire());
+    first = std::move(second);
+    CHECK(s.available() == 1);
+    CHECK(first);
+    CHECK_FALSE(second);
+    first = async_semaphore::permit();
+    CHECK(s.available() == 2);
+}
+
+TEST_CASE("permits go to waiters in the order in which they came", "[base][semaphore]") {
+    async_semaphore s(1);
+    auto held = s.try_acquire();
+    asio::io_context& context = test::new_context();
+    std::vector<async_semaphore::permit> a, b;
+    asio::co_spawn(context, acquire_into(s, a), asio::detached);
+    REQUIRE(test::turn_until(context, [&] { return s.waiters() == 1; }));
+    asio::co_spawn(context, acquire_into(s, b), asio::detached);
+    REQUIRE(test::turn_until(context, [&] { return s.waiters() == 2; }));
+    held.reset();
+    CHECK_FALSE(s.try_acquire());  // It belongs to the first waiter already.
+    REQUIRE(test::turn_until(context, [&] { return a.size() == 1; }));
+    CHECK(b.empty());
+    a.clear();
+    REQUIRE(test::turn_until(context, [&] { return b.size() == 1; }));
+    b.clear();
+    CHECK(s.available() == 1);
+}
+
+TEST_CASE("a wait for a permit ends at its deadline with its text", "[base][semaphore][timeout]") {
+    async_semaphore s(1);
+    const auto held = s.try_acquire();
+    const auto got = run(s.acquire(deadline::in(1ms), "too many scrubs"));
+    REQUIRE_FALSE(got);
+    CHECK(got.error() == errc::timeout);
+    CHECK(got.error().text == "too many scrubs");
+    CHECK(s.waiters() == 0);
+}
+
+TEST_CASE("a cancelled wait takes no permit", "[base][semaphore][cancel]") {
+    async_semaphore s(1);
+    auto held = s.try_acquire();
+    CHECK(run_and_cancel(s.acquire(deadline::never()), [&] { return s.waiters() == 1; }).error() == errc::cancelled);
+    CHECK(s.waiters() == 0);
+    held.reset();
+    CHECK(s.available() == 1);
+}
+
+TEST_CASE("a waiter that is cancelled after it was given a permit has it", "[base][semaphore][cancel]") {
+    async_semaphore s(1);
+    auto held = s.try_acquire();
+    {
+        const auto got = run_and_cancel(s.acquire(deadline::never()), [&] {
+            if (s.waiters() == 0) return false;
+            held.reset();
+            return true;
+        });
+        CHECK(got);
+        CHECK(s.available() == 0);
+    }
+    CHECK(s.available() == 1);
+}
+
+TEST_CASE("a permit passes over many waiters that were cancelled together", "[base][semaphore][cancel]") {
+    // None of them has resumed when the permit comes back: it is offered to each in turn, without recursion.
+    constexpr std::size_t many = 20'000;
+    async_semaphore s(1);
+    auto held = s.try_acquire();
+    asio::io_context& context = test::new_context();
+    std::vector<asio::cancellation_signal> signals(many);
+    std::size_t cancelled = 0;
+    for (auto& signal : signals) {
+        const auto ended = [&](std::exception_ptr, result<async_semaphore::permit> got) {
+            if (!got) ++cancelled;
+        };
+        asio::co_spawn(context, run_cancellable(s.acquire(deadline::never())),
+                       asio::bind_cancellation_slot(signal.slot(), ended));
+    }
+    std::vector<async_semaphore::permit> last;
+    asio::co_spawn(context, acquire_into(s, last), asio::detached);
+    REQUIRE(test::turn_until(context, [&] { return s.waiters() == many + 1; }));
+    asio::post(context, [&] {  // On the loop, where cancellations take effect at once.
+        for (auto& signal : signals) signal.emit(asio::cancellation_type::total);
+        held.reset();
+    });
+    REQUIRE(test::turn_until(context, [&] { return cancelled == many && last.size() == 1; }));
+    CHECK(s.waiters() == 0);
+    last.clear();
+    CHECK(s.available() == 1);
+}
+
+TEST_CASE("coroutines of several loops share the permits and lose none", "[base][semaphore][threads]") {
+    constexpr int loops = 4;
+    constexpr int times = 300;
+    async_semaphore s(2);
+    std::atomic<int> inside = 0, most = 0, uses = 0;
+    {
+        std::vector<std::unique_ptr<test::loop_thread>> threads;
+        for (int i = 0; i < loops; ++i) {
+            threads.push_back(std::make_unique<test::loop_thread>());
+            const auto executor = threads.back()->executor();
+            asio::co_spawn(executor, use_many_times(s, times, inside, most, uses), asio::detached);
+            asio::co_spawn(executor, give_up_many_times(s, times), asio::detached);
+        }
+    }
+    CHECK(uses == loops * times);
+    CHECK(most <= 2);
+    CHECK(s.available() == 2);
+    CHECK(s.waiters() == 0);
+}
