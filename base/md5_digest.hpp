@@ -21,7 +21,7 @@ struct md5_digest {
     [[nodiscard]] static std::optional<md5_digest> parse(std::string_view hex);
 };
 
-/// d41d8cd98f00b204e9800998ecf8427e, the MD5 of nothing.
+/// d41d8cd98f00b204e9800998ecf8427e, the MD5 of an empty block.
 inline constexpr md5_digest md5_of_nothing{
     {0xd4, 0x1d, 0x8c, 0xd9, 0x8f, 0x00, 0xb2, 0x04, 0xe9, 0x80, 0x09, 0x98, 0xec, 0xf8, 0x42, 0x7e}};
 

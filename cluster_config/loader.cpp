@@ -1,12 +1,13 @@
 #include "cluster_config/loader.hpp"
 
+#include "base/hex.hpp"
 #include "base/limits.hpp"
+#include "base/sha256.hpp"
 #include "cluster_config/decode.hpp"
 #include "cluster_config/error.hpp"
 #include "cluster_config/scalars.hpp"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
 #include <sys/stat.h>
 
@@ -21,16 +22,6 @@
 
 namespace keepstore::cluster_config {
 namespace {
-
-std::string sha256_hex(std::string_view bytes) {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest{};
-    unsigned size = 0;
-    if (EVP_Digest(bytes.data(), bytes.size(), digest.data(), &size, EVP_sha256(), nullptr) != 1)
-        throw config_error("SHA-256 is not available in this OpenSSL");
-    std::string hex;
-    for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-    return hex;
-}
 
 /// What old set-ups keep in the environment instead of the file (docs/interface.md 1.3). Changes the tree
 /// before it is decoded, so that the same rules hold for both.
@@ -101,7 +92,7 @@ config parse_or_throw(std::string_view text, std::string_view source, const envi
         context.fail_text("", 0,
                           fmt::format("larger than {}; expected a cluster configuration",
                                       format_bytes(limits::config_file_bytes_max)));
-    out.sha256 = sha256_hex(text);
+    out.sha256 = to_hex(sha256(text));
 
     config_value root;
     try {

@@ -1,5 +1,6 @@
 #include "protocol/remote_token.hpp"
 
+#include "base/hex.hpp"
 #include "net/http/text.hpp"
 
 #include <fmt/format.h>
@@ -20,9 +21,7 @@ std::string hmac_sha1_hex(std::string_view key, std::string_view message) {
     unsigned length = out.size();
     HMAC(EVP_sha1(), key.data(), static_cast<int>(key.size()), reinterpret_cast<const unsigned char*>(message.data()),
          message.size(), out.data(), &length);
-    std::string hex;
-    for (const unsigned char b : out) fmt::format_to(std::back_inserter(hex), "{:02x}", b);
-    return hex;
+    return to_hex(out);
 }
 
 bool is_version_1(std::string_view token) {

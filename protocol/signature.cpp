@@ -1,5 +1,7 @@
 #include "protocol/signature.hpp"
 
+#include "base/hex.hpp"
+
 #include <fmt/format.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
@@ -27,20 +29,6 @@ mac compute(std::string_view key, std::string_view hash, std::string_view token,
          message.size(), out.data(), &length);
     OPENSSL_cleanse(message.data(), message.size());
     return out;
-}
-
-std::string to_hex(const mac& bytes) {
-    std::string out;
-    out.reserve(2 * bytes.size());
-    for (const unsigned char b : bytes) fmt::format_to(std::back_inserter(out), "{:02x}", b);
-    return out;
-}
-
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
 }
 
 struct parsed {

@@ -1,5 +1,6 @@
 #include "router/app.hpp"
 
+#include "base/hex.hpp"
 #include "base/log.hpp"
 #include "router/access_log.hpp"
 #include "router/cors.hpp"
@@ -32,14 +33,13 @@ bool is_collection_host(std::string_view host) noexcept {
     label = label.substr(0, label.find("--"));
     const auto all = [](std::string_view s, auto&& test) { return std::ranges::all_of(s, test); };
     const auto alphanumeric = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); };
-    const auto hex = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); };
     const auto digit = [](char c) { return c >= '0' && c <= '9'; };
     // zzzzz-4zz18-012345678901234
     if (label.size() == 27 && label[5] == '-' && label[11] == '-' && all(label.substr(0, 5), alphanumeric) &&
         all(label.substr(6, 5), alphanumeric) && all(label.substr(12), alphanumeric))
         return true;
     // A portable data hash with its plus sign written as a dash: 32 hex digits, the size.
-    return label.size() > 33 && (label[32] == '-' || label[32] == '+') && all(label.substr(0, 32), hex) &&
+    return label.size() > 33 && (label[32] == '-' || label[32] == '+') && is_lower_hex(label.substr(0, 32)) &&
            all(label.substr(33), digit);
 }
 

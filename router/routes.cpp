@@ -1,21 +1,19 @@
 #include "router/routes.hpp"
 
+#include "base/hex.hpp"
+
 #include <algorithm>
 
 namespace keepstore::router {
 namespace {
 
-bool is_hex(char c) noexcept {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-}
-
 // 32 lower-case hex digits and anything but a newline (the dot of the Go daemon's pattern).
 bool is_locator_path(std::string_view s) noexcept {
-    return s.size() >= 32 && std::ranges::all_of(s.substr(0, 32), is_hex) && s.find('\n') == std::string_view::npos;
+    return s.size() >= 32 && is_lower_hex(s.substr(0, 32)) && s.find('\n') == std::string_view::npos;
 }
 
 bool is_prefix(std::string_view s) noexcept {
-    return s.size() <= 32 && std::ranges::all_of(s, is_hex);
+    return s.size() <= 32 && is_lower_hex(s);
 }
 
 route_match match_get(std::string_view path) noexcept {

@@ -1,7 +1,6 @@
 #include "router/tokens.hpp"
 
 #include <openssl/crypto.h>
-#include <openssl/evp.h>
 
 #include <algorithm>
 #include <optional>
@@ -109,13 +108,6 @@ void add_cookie(std::string_view cookies, std::vector<std::string>& out) {
         if (token && !token->empty()) out.emplace_back(trim(*token));
         return;
     }
-}
-
-std::array<std::uint8_t, 32> sha256(std::string_view text) {
-    std::array<std::uint8_t, 32> out;
-    // Cannot fail but for lack of memory.
-    if (!EVP_Digest(text.data(), text.size(), out.data(), nullptr, EVP_sha256(), nullptr)) throw std::bad_alloc();
-    return out;
 }
 
 }  // namespace

@@ -2,10 +2,9 @@
 /// (docs/interface.md 2.5). Pure functions and value types; safe to use from any thread.
 #pragma once
 
+#include "base/sha256.hpp"
 #include "net/server/server_exchange.hpp"
 
-#include <array>
-#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,7 +27,7 @@ class secret_token {
 
   private:
     bool empty_ = true;
-    std::array<std::uint8_t, 32> digest_{};
+    sha256_digest digest_{};
 };
 
 enum class admission {

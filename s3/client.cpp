@@ -1,5 +1,6 @@
 #include "s3/client.hpp"
 
+#include "base/hex.hpp"
 #include "s3/client_core.hpp"
 #include "s3/download.hpp"
 
@@ -234,7 +235,7 @@ awaitable<result<std::string>> complete_upload(std::shared_ptr<client_core> core
            .key = key,
            .query = {{"uploadId", std::move(upload_id)}},
            .headers = {{"content-type", "application/xml"}}};
-    c.payload_hash = hex(sha256(body));
+    c.payload_hash = to_hex(sha256(body));
     c.body.slices.push_back(copy_to_heap_slice(std::as_bytes(std::span(body))));
     auto done = co_await run_parsed<std::string>(core, std::move(c), parse_complete_multipart, until);
     if (done || kind_of(done.error()) != error_kind::no_such_upload) co_return done;
@@ -317,7 +318,7 @@ std::optional<std::string> multipart_etag(const std::vector<std::string>& part_e
     }
     std::array<std::uint8_t, 16> whole{};
     if (EVP_Digest(digests.data(), digests.size(), whole.data(), nullptr, EVP_md5(), nullptr) != 1) return std::nullopt;
-    return fmt::format("{}-{}", hex(whole), part_etags.size());
+    return fmt::format("{}-{}", to_hex(whole), part_etags.size());
 }
 
 std::optional<md5_digest> object_info::etag_as_md5() const {

@@ -1,5 +1,7 @@
 #include "s3/sigv4.hpp"
 
+#include "base/hex.hpp"
+
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
 
@@ -112,7 +114,7 @@ std::string credential_scope(std::string_view date, std::string_view region, std
 std::string string_to_sign(std::string_view signing_time, std::string_view scope, std::string_view canonical) {
     std::string out;
     out.append(algorithm).append("\n").append(signing_time).append("\n").append(scope).append("\n");
-    out.append(hex(sha256(canonical)));
+    out.append(to_hex(sha256(canonical)));
     return out;
 }
 
@@ -125,35 +127,12 @@ sha256_digest signing_key(const secret_string& secret, std::string_view date, st
     return hmac_sha256(of_service, "aws4_request");
 }
 
-sha256_digest sha256(std::span<const std::byte> bytes) {
-    sha256_digest out{};
-    if (EVP_Digest(bytes.data(), bytes.size(), out.data(), nullptr, EVP_sha256(), nullptr) != 1) {
-        throw std::runtime_error("OpenSSL has no SHA-256");
-    }
-    return out;
-}
-
-sha256_digest sha256(std::string_view text) {
-    return sha256(std::as_bytes(std::span(text)));
-}
-
 sha256_digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view text) {
     sha256_digest out{};
     unsigned size = 0;
     if (!HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), as_octets(text).data(), text.size(), out.data(),
               &size)) {
         throw std::runtime_error("OpenSSL has no HMAC-SHA-256");
-    }
-    return out;
-}
-
-std::string hex(std::span<const std::uint8_t> bytes) {
-    static constexpr std::string_view digits = "0123456789abcdef";
-    std::string out;
-    out.reserve(bytes.size() * 2);
-    for (const auto b : bytes) {
-        out += digits[b >> 4];
-        out += digits[b & 15];
     }
     return out;
 }
@@ -176,7 +155,7 @@ void signer::sign(std::string_view method, std::string_view path, std::string_vi
     const auto canonical = canonical_request({method, path, query, headers, payload_hash});
     const auto scope = credential_scope(date, region, service_);
     const auto signature =
-        hex(hmac_sha256(key_for(keys.secret_access_key, date, region), string_to_sign(time, scope, canonical.text)));
+        to_hex(hmac_sha256(key_for(keys.secret_access_key, date, region), string_to_sign(time, scope, canonical.text)));
 
     std::string value;
     value.append(algorithm).append(" Credential=").append(keys.access_key_id).append("/").append(scope);

@@ -8,6 +8,7 @@
 /// The free functions are pure. `signer` is safe to call from any thread. The time is a parameter everywhere.
 #pragma once
 
+#include "base/sha256.hpp"
 #include "s3/time.hpp"
 
 #include <array>
@@ -22,7 +23,6 @@
 
 namespace keepstore::s3 {
 
-using sha256_digest = std::array<std::uint8_t, 32>;
 using name_values = std::vector<std::pair<std::string, std::string>>;
 
 /// SHA-256 of nothing, for requests without a body.
@@ -81,10 +81,7 @@ struct canonical_form {
 [[nodiscard]] sha256_digest signing_key(const secret_string& secret, std::string_view date, std::string_view region,
                                         std::string_view service);
 
-[[nodiscard]] sha256_digest sha256(std::span<const std::byte> bytes);
-[[nodiscard]] sha256_digest sha256(std::string_view text);
 [[nodiscard]] sha256_digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view text);
-[[nodiscard]] std::string hex(std::span<const std::uint8_t> bytes);
 /// Standard base64 with padding (Content-MD5).
 [[nodiscard]] std::string base64(std::span<const std::uint8_t> bytes);
 

@@ -1,16 +1,10 @@
 #include "net/http/chunk_decoder.hpp"
 
+#include "base/hex.hpp"
 #include "base/limits.hpp"
 
 namespace keepstore::net {
 namespace {
-
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 bool fit_for_line(char c) {
     const auto u = static_cast<unsigned char>(c);

@@ -1,5 +1,6 @@
 #include "net/server/head_parser.hpp"
 
+#include "base/hex.hpp"
 #include "base/limits.hpp"
 
 #include <boost/beast/http/basic_parser.hpp>
@@ -165,13 +166,6 @@ class beast_head_parser final : public http::basic_parser<true> {
 
     request_head& into_;
 };
-
-int hex_value(char c) {
-    if (c >= '0' && c <= '9') return c - '0';
-    if (c >= 'a' && c <= 'f') return c - 'a' + 10;
-    if (c >= 'A' && c <= 'F') return c - 'A' + 10;
-    return -1;
-}
 
 bool percent_decode(std::string_view text, std::string& into) {
     into.clear();

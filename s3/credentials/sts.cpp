@@ -1,5 +1,6 @@
 #include "s3/credentials/sts.hpp"
 
+#include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "s3/error.hpp"
 #include "s3/xml.hpp"
@@ -35,7 +36,7 @@ net::request sts_request(const net::url& where, const std::string& body, const s
                         {"content-type", "application/x-www-form-urlencoded; charset=utf-8"}};
     if (keys) {
         signer sts_signer("sts");
-        sts_signer.sign("POST", where.target, "", headers, hex(sha256(body)), region, *keys,
+        sts_signer.sign("POST", where.target, "", headers, to_hex(sha256(body)), region, *keys,
                         std::chrono::floor<std::chrono::seconds>(now));
     }
     net::request ask{.method = "POST", .to = where.to, .target = where.target};

@@ -1,6 +1,7 @@
 #include "volumes/directory/directory_volume.hpp"
 
 #include "base/blocking_pool.hpp"
+#include "base/hex.hpp"
 #include "volumes/directory/attributes.hpp"
 #include "volumes/directory/block_life.hpp"
 #include "volumes/directory/device_id.hpp"
@@ -148,7 +149,7 @@ class directory_volume final : public volume {
     }
 
     awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) override {
-        if (!prefix.empty() && (!is_hex(prefix) || prefix.size() > 32)) co_return result<void>{};
+        if (!prefix.empty() && (!is_lower_hex(prefix) || prefix.size() > 32)) co_return result<void>{};
         const auto scan = std::make_shared<index_scan>(core_, std::move(prefix));
         auto step = [scan](directory_core& core, deadline) {
             if (!core.root.fresh()) core.root.revalidate();

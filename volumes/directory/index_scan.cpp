@@ -1,5 +1,6 @@
 #include "volumes/directory/index_scan.hpp"
 
+#include "base/hex.hpp"
 #include "volumes/directory/list_dir.hpp"
 
 #include <dirent.h>
@@ -71,7 +72,7 @@ result<void> index_scan::list_root() {
         const auto index = parse_block_dir(name);
         if (index && type != DT_DIR && type != DT_UNKNOWN) return core_->warn_odd_entry();
         if (index && agree(name, prefix_)) return folders_.push_back(*index);
-        if (!index && is_hex(name) && type != DT_DIR) core_->warn_odd_entry();
+        if (!index && is_lower_hex(name) && type != DT_DIR) core_->warn_odd_entry();
     };
     if (auto r = list_dir(core_->stats, root.get(), entry, [&] { folders_.clear(); }); !r) return r;
     std::ranges::sort(folders_, std::greater<>());  // From the back: ascending, as inodes mostly are.

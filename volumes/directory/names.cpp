@@ -1,5 +1,7 @@
 #include "volumes/directory/names.hpp"
 
+#include "base/hex.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -16,9 +18,6 @@ constexpr std::size_t hash_digits = 32;
 
 bool is_digit(char c) noexcept {
     return c >= '0' && c <= '9';
-}
-bool is_hex_digit(char c) noexcept {
-    return is_digit(c) || (c >= 'a' && c <= 'f');
 }
 
 }  // namespace
@@ -37,7 +36,7 @@ unsigned block_dir_index(const md5_digest& name) noexcept {
 }
 
 std::optional<unsigned> parse_block_dir(std::string_view name) noexcept {
-    if (name.size() != 3 || !is_hex(name)) return std::nullopt;
+    if (name.size() != 3 || !is_lower_hex(name)) return std::nullopt;
     unsigned index = 0;
     std::from_chars(name.data(), name.data() + name.size(), index, 16);
     return index;
@@ -71,14 +70,10 @@ std::string temp_name(const md5_digest& name) {
 std::optional<temp_origin> parse_temp_name(std::string_view name) {
     if (name.size() <= temp_prefix.size() + hash_digits || !name.starts_with(temp_prefix)) return std::nullopt;
     const auto digits = name.substr(temp_prefix.size() + hash_digits);
-    if (!is_hex(name.substr(temp_prefix.size(), hash_digits)) || !std::ranges::all_of(digits, is_digit)) {
+    if (!is_lower_hex(name.substr(temp_prefix.size(), hash_digits)) || !std::ranges::all_of(digits, is_digit)) {
         return std::nullopt;
     }
     return digits.size() == our_temp_digits ? temp_origin::ours : temp_origin::foreign;
-}
-
-bool is_hex(std::string_view name) noexcept {
-    return !name.empty() && std::ranges::all_of(name, is_hex_digit);
 }
 
 }  // namespace keepstore::volumes::directory

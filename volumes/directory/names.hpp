@@ -48,7 +48,4 @@ enum class temp_origin { ours, foreign };
 /// nullopt if it is not the name of a temp file.
 [[nodiscard]] std::optional<temp_origin> parse_temp_name(std::string_view name);
 
-/// Only lower-case hex digits, at least one.
-[[nodiscard]] bool is_hex(std::string_view name) noexcept;
-
 }  // namespace keepstore::volumes::directory

@@ -1,5 +1,6 @@
 #include "volumes/directory/trash_walk.hpp"
 
+#include "base/hex.hpp"
 #include "volumes/directory/list_dir.hpp"
 
 #include <dirent.h>
@@ -70,7 +71,7 @@ result<void> trash_walk::read(place& at, int dir) {
     std::vector<place> below;
     std::vector<unsigned> block_dirs_found;
     const auto entry = [&](std::string_view name, entry_type type) {
-        if (is_hex(name)) {
+        if (is_lower_hex(name)) {
             bool directory = type == DT_DIR;
             if (type == DT_UNKNOWN) {
                 struct stat status{};
