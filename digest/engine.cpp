@@ -10,7 +10,7 @@
 namespace keepstore::digest {
 namespace {
 
-// Ends the workers' interest in a batch when its caller leaves, for whatever reason.
+// Abandons a batch when its caller leaves, for whatever reason.
 class batch_guard {
   public:
     batch_guard(engine::core& core, segment_batch& batch) : core_(core), batch_(batch) {}
@@ -39,8 +39,8 @@ engine::stats engine::snapshot() const {
             .workers_asleep = core_->workers_asleep()};
 }
 
-void engine::hurry() {
-    core_->hurry_all();
+void engine::flush() {
+    core_->flush_all();
 }
 
 std::string_view engine::target() const noexcept {
@@ -52,8 +52,7 @@ std::size_t engine::lanes() const noexcept {
 
 awaitable<result<md5_state>> engine::compress(md5_state from, const_slice whole_blocks) {
     md5_segment segment{from, std::move(whole_blocks)};
-    const auto done = co_await compress_all(std::span(&segment, 1));
-    if (!done) co_return std::unexpected(done.error());
+    KS_CO_CHECK(co_await compress_all(std::span(&segment, 1)));
     co_return segment.state;
 }
 
@@ -70,7 +69,7 @@ awaitable<result<void>> engine::compress_all(std::span<md5_segment> segments) {
     if (bytes <= limits::digest_inline_bytes_max) {
         for (md5_segment& segment : segments) md5_compress(segment.state, segment.blocks.bytes);
         core_->count_inline(bytes);
-        co_return result<void>();
+        co_return success();
     }
 
     const auto batch = std::make_shared<segment_batch>(occupied);
@@ -85,14 +84,13 @@ awaitable<result<void>> engine::compress_all(std::span<md5_segment> segments) {
     }
     core_->submit(batch);
     const batch_guard guard(*core_, *batch);
-    const auto done = co_await batch->done.wait();
-    if (!done) co_return std::unexpected(done.error());
+    KS_CO_CHECK(co_await batch->done.wait());
 
     job = batch->jobs.begin();
     for (md5_segment& segment : segments) {
         if (segment.blocks.size() != 0) segment.state = (job++)->state;
     }
-    co_return result<void>();
+    co_return success();
 }
 
 md5_stream::md5_stream(engine& e, options o) : queue_bytes_(o.queue_bytes), job_(std::make_shared<hash_job>()) {
@@ -106,15 +104,15 @@ md5_stream::md5_stream(engine& e, options o) : queue_bytes_(o.queue_bytes), job_
     job_->waypoint_stride = o.waypoint_stride;
     job_->state = o.from;
     job_->hashed = o.offset;
-    job_->patient = o.patient;
-    job_->patient_again = o.patient_again;
-    if (o.patient_again) job_->owner->streams_patient_again.fetch_add(1, std::memory_order_relaxed);
+    job_->deferrable = o.deferrable;
+    job_->batching = o.batching;
+    if (o.batching) job_->owner->streams_batching.fetch_add(1, std::memory_order_relaxed);
     length_ = o.offset;
 }
 
 md5_stream::~md5_stream() {
     if (!job_) return;
-    if (job_->patient_again) job_->owner->streams_patient_again.fetch_sub(1, std::memory_order_relaxed);
+    if (job_->batching) job_->owner->streams_batching.fetch_sub(1, std::memory_order_relaxed);
     // Not busy: no worker knows the job.
     if (job_->busy.load(std::memory_order_acquire)) {
         job_->owner->abandon(std::span(job_.get(), 1));
@@ -136,14 +134,14 @@ awaitable<result<void>> md5_stream::update(const_slice piece) {
     const auto job = job_;
     const std::size_t size = piece.size();
     length_ += size;
-    if (size == 0) co_return result<void>();
+    if (size == 0) co_return success();
     if (size <= limits::digest_inline_bytes_max && !job->busy.load(std::memory_order_acquire)) {
         job->absorb(piece.bytes);
         job->owner->count_inline(size);
-        co_return result<void>();
+        co_return success();
     }
     const auto room = job->owner->submit(job, std::move(piece), queue_bytes_);
-    if (!room) co_return result<void>();
+    if (!room) co_return success();
     co_return co_await room->wait();
 }
 
@@ -151,21 +149,20 @@ void md5_stream::set_queue_bytes(std::size_t bytes) noexcept {
     queue_bytes_ = bytes;
 }
 
-void md5_stream::hurry() {
-    if (job_->busy.load(std::memory_order_acquire)) job_->owner->hurry(*job_);
+void md5_stream::flush() {
+    if (job_->busy.load(std::memory_order_acquire)) job_->owner->flush(*job_);
 }
 
 awaitable<result<void>> md5_stream::drain() {
     const auto job = job_;
     const auto idle = job->owner->await_idle(*job);
-    if (!idle) co_return result<void>();
+    if (!idle) co_return success();
     co_return co_await idle->wait();
 }
 
 awaitable<result<md5_digest>> md5_stream::finish() {
     const auto job = job_;
-    const auto drained = co_await drain();
-    if (!drained) co_return std::unexpected(drained.error());
+    KS_CO_CHECK(co_await drain());
     co_return job->finish();
 }
 

@@ -1,9 +1,9 @@
 /// The digest engine: any number of MD5 streams submit pieces, worker threads hash them. A worker
 /// takes all pieces that are ready (at most as many as it has SIMD lanes) and hashes them in
-/// passes, run length by the shortest piece with a cap; a stream with nobody beside it is hashed by
-/// OpenSSL. There is no timer. Whoever reads ahead, and does not wait for the hash yet, says so:
-/// patient streams begin when half of the lanes would have work, when a worker runs anyway, or when
-/// somebody waits for one of them, whichever comes first.
+/// passes, run length by the shortest piece with a cap; a stream that is alone is hashed by OpenSSL.
+/// There is no timer. A reader that reads ahead, and does not wait for the digest yet, makes its
+/// stream deferrable: it is hashed when half of the lanes would have work, when a worker runs anyway,
+/// or when a coroutine waits for it, whichever comes first.
 ///
 /// One worker fills its lanes before another is woken: sixteen lanes cost a core hardly more than
 /// two, so that lanes, not threads, are the cheap way to be fast.
@@ -38,23 +38,23 @@ class engine {
     /// `threads` workers; one for each core is right. The kernel is default_md5_kernel().
     explicit engine(unsigned threads);
     engine(unsigned threads, const md5_kernel& kernel);
-    /// Streams and calls must be gone by then, but the io_contexts of their coroutines must not: a
+    /// Streams and calls have ended before; the io_contexts of their coroutines outlive the engine: a
     /// worker may still be inside the post() that resumed one.
     ~engine();
     engine(const engine&) = delete;
     engine& operator=(const engine&) = delete;
 
-    /// Hashes one segment and returns the state after it. errc::cancelled: a share in the bytes may
-    /// then be held until a pass (some 100 microseconds) is over. Two or more segments known at the
-    /// same time: compress_all.
+    /// Hashes one segment and returns the state after it. Two or more segments known at the same time:
+    /// compress_all. \returns errc::cancelled; a share in the bytes may then be held until the current
+    /// pass (some 100 microseconds) is over.
     [[nodiscard]] awaitable<result<md5_state>> compress(md5_state from, const_slice whole_blocks);
 
-    /// Hashes all segments side by side, in lanes, and suspends once. Awaited in place; `segments`
-    /// stays the caller's. On error (errc::cancelled) the states are as they were.
+    /// Hashes all segments in parallel lanes, and suspends once. Awaited in place; the caller keeps
+    /// `segments`. On error (errc::cancelled) the states are unchanged.
     [[nodiscard]] awaitable<result<void>> compress_all(std::span<md5_segment> segments);
 
     struct stats {
-        std::uint64_t bytes_total;         ///< Hashed, by any means.
+        std::uint64_t bytes_total;         ///< Hashed, in lanes or not.
         std::uint64_t bytes_single_total;  ///< Of these, hashed as a lone stream by OpenSSL.
         std::uint64_t passes_total;        ///< SIMD passes.
         std::uint64_t lanes_used_total;    ///< Occupied lanes, all passes; / passes = average occupancy.
@@ -63,10 +63,10 @@ class engine {
     };
     [[nodiscard]] stats snapshot() const;
 
-    /// Nobody is patient with what is queued now: its bytes are missed.
-    void hurry();
+    /// Hashes everything queued now without waiting for more lanes: its buffers are needed elsewhere.
+    void flush();
 
-    /// The instruction set in use and its lanes, for the log and metrics.
+    /// Instruction set in use and its number of lanes, for the log and metrics.
     [[nodiscard]] std::string_view target() const noexcept;
     [[nodiscard]] std::size_t lanes() const noexcept;
 
@@ -81,24 +81,25 @@ class engine {
 class md5_stream {
   public:
     struct options {
-        /// update() suspends while more than this waits to be hashed.
+        /// update() suspends while more than this is queued.
         std::size_t queue_bytes = 512 * 1024;
-        /// Keep the chaining state at each multiple of this many bytes (a multiple of 64); 0: keep
+        /// Keeps the chaining state at each multiple of this many bytes (a multiple of 64); 0: keeps
         /// none.
         std::size_t waypoint_stride = 0;
-        /// Begin in the middle of a block: at `offset` (a multiple of 64), where the state is `from`.
+        /// Begins in the middle of a block: at `offset` (a multiple of 64), where the state is `from`.
         md5_state from = {};
         std::uint64_t offset = 0;
-        /// Until the first drain() or finish(), or an update() that suspends, nobody waits for it.
-        bool patient = false;
-        /// It is patient again whenever no more than half of queue_bytes waits: for a stream whose end
-        /// alone is waited for. Not while it is the only one of that kind: nobody would come.
-        bool patient_again = false;
+        /// May wait for more streams to be hashed with, until the first flush(), drain() or finish(), or an
+        /// update() that suspends.
+        bool deferrable = false;
+        /// Returns to that whenever at most half of queue_bytes is queued. For streams of which only the
+        /// final digest is awaited. Ignored while no other such stream exists: there is nothing to batch
+        /// with.
+        bool batching = false;
     };
 
     md5_stream(engine&, options);
-    /// Pieces still queued are dropped; one being hashed keeps its bytes alive until its pass is
-    /// over.
+    /// Drops pieces still queued; one being hashed keeps its bytes alive until its pass is over.
     ~md5_stream();
     md5_stream(md5_stream&&) noexcept;
     md5_stream& operator=(md5_stream&&) noexcept;
@@ -110,8 +111,8 @@ class md5_stream {
 
     void set_queue_bytes(std::size_t) noexcept;
 
-    /// What is queued is to be hashed now: its bytes are missed.
-    void hurry();
+    /// Hashes what is queued without waiting for more lanes. Returns at once.
+    void flush();
 
     /// Waits until everything added is hashed. errc::cancelled; may be called again then.
     [[nodiscard]] awaitable<result<void>> drain();
@@ -122,7 +123,7 @@ class md5_stream {
     /// Bytes added so far, those before options::offset included.
     [[nodiscard]] std::uint64_t length() const noexcept;
 
-    /// The states at each multiple of the stride beyond the offset that was reached. Only after drain() or finish().
+    /// The states at each multiple of the stride reached so far, past the offset. Only after drain() or finish().
     [[nodiscard]] std::vector<md5_state> waypoints() const;
 
     /// The chaining state now; length() must be a multiple of 64. Only after drain().

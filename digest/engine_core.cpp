@@ -22,7 +22,7 @@ class engine::core::worker {
             settle();
             refill();
             if (core_.stopping_) return;
-            if (!worth_a_pass()) put_off();
+            if (!worth_a_pass()) defer_lanes();
             if (lanes_.empty() && !has_garbage()) {
                 core_.lanes_free_ -= core_.kernel.lanes;
                 core_.asleep_ += 1;
@@ -43,8 +43,8 @@ class engine::core::worker {
         std::size_t bytes_since_taken = 0;
     };
 
-    // Whoever takes the token of this wake-up finds asleep_ and lanes_free_ adjusted already, by
-    // the waker.
+    // The thread that takes a wake-up token finds asleep_ and lanes_free_ adjusted already, by the
+    // waker.
     bool sleep(std::unique_lock<std::mutex>& lock) {
         core_.wake_.wait(lock, [&] { return core_.stopping_ || core_.wake_tokens_ > 0; });
         if (core_.stopping_) return false;
@@ -52,8 +52,8 @@ class engine::core::worker {
         return true;
     }
 
-    // With the mutex: after a pass, lets go of lanes whose job has nothing more, was abandoned, or
-    // had its turn.
+    // With the mutex: after a pass, frees lanes whose job has nothing queued, was abandoned, or has
+    // used up its turn.
     void settle() {
         std::erase_if(lanes_, [this](lane& l) {
             if (keep(l)) return false;
@@ -92,7 +92,7 @@ class engine::core::worker {
             requeue(l);
             return false;
         }
-        core_.be_patient_again(job);
+        core_.defer_again(job);
         l.left = job.pieces.front().bytes;
         return true;
     }
@@ -102,21 +102,21 @@ class engine::core::worker {
         core_.ready_.push_back(l.job);
     }
 
-    // With the mutex. Nobody waits for patient jobs: fewer of them than company_ run when there is
-    // somebody to run beside, or when they are asked for.
+    // With the mutex. Deferrable jobs, if fewer than batch_lanes_, run only together with one that is
+    // not.
     [[nodiscard]] bool worth_a_pass() const {
-        return lanes_.size() >= core_.company_ ||
-               std::ranges::any_of(lanes_, [this](const lane& l) { return !core_.may_wait(*l.job); });
+        return lanes_.size() >= core_.batch_lanes_ ||
+               std::ranges::any_of(lanes_, [this](const lane& l) { return !core_.may_defer(*l.job); });
     }
 
-    // With the mutex: gives all lanes back, where any worker finds them.
-    void put_off() {
+    // With the mutex: moves all lanes to deferred_, where any worker finds them.
+    void defer_lanes() {
         for (lane& l : lanes_) {
             const_slice& front = l.job->pieces.front();
             l.job->queued_bytes -= front.size() - l.left.size();
             front.bytes = l.left;
             l.job->in_work = false;
-            core_.patient_.push_back(std::move(l.job));
+            core_.deferred_.push_back(std::move(l.job));
         }
         core_.lanes_free_ += lanes_.size();
         lanes_.clear();
@@ -125,7 +125,7 @@ class engine::core::worker {
     // With the mutex.
     void refill() {
         fill_from(core_.ready_);
-        fill_from(core_.patient_);
+        fill_from(core_.deferred_);
         core_.wake_as_needed();
     }
 
@@ -149,7 +149,7 @@ class engine::core::worker {
         std::array<md5_lane, md5_lanes_max> work{};
         std::size_t run = limits::digest_pass_bytes;
         std::size_t active = 0;
-        std::size_t odd_bytes = 0;  // Hashed or kept outside the common run.
+        std::size_t odd_bytes = 0;  // Hashed or kept apart from the common run.
         for (std::size_t i = 0; i < lanes_.size(); ++i) {
             lane& l = lanes_[i];
             const std::size_t used = l.job->top_up(l.left);
@@ -191,7 +191,7 @@ class engine::core::worker {
 
     [[nodiscard]] bool has_garbage() const noexcept { return !slices_.empty() || !wakes_.empty() || !jobs_.empty(); }
 
-    // Without the mutex. Buffers go back first, so that whoever is woken finds them free.
+    // Without the mutex. Buffers go back first, so that a woken coroutine finds them free.
     void clear_garbage() {
         slices_.clear();
         jobs_.clear();
@@ -201,13 +201,14 @@ class engine::core::worker {
 
     engine::core& core_;
     std::vector<lane> lanes_;
-    // To be dealt with as soon as the mutex is released.
+    // Released and set as soon as the mutex is unlocked.
     std::vector<const_slice> slices_;
     std::vector<std::shared_ptr<hash_job>> jobs_;
     std::vector<one_shot<void>> wakes_;
 };
 
-engine::core::core(unsigned threads, const md5_kernel& k) : kernel(k), company_(std::max<std::size_t>(k.lanes / 2, 1)) {
+engine::core::core(unsigned threads, const md5_kernel& k)
+    : kernel(k), batch_lanes_(std::max<std::size_t>(k.lanes / 2, 1)) {
     const unsigned count = std::max(threads, 1U);
     lanes_free_ = count * kernel.lanes;  // Workers begin awake.
     threads_.reserve(count);
@@ -237,26 +238,26 @@ void engine::core::wake_as_needed() {
     }
 }
 
-// Patience pays where lanes are: as soon as there are jobs for half of them, they are not kept.
+// Deferral saves passes: as soon as there are jobs for half of the lanes it saves no more.
 void engine::core::enqueue(std::shared_ptr<hash_job> job) {
-    if (!job->patient) {
+    if (!job->deferrable) {
         ready_.push_back(std::move(job));
     } else {
-        patient_.push_back(std::move(job));
-        if (patient_.size() < company_) return;
-        std::ranges::move(patient_, std::back_inserter(ready_));
-        patient_.clear();
+        deferred_.push_back(std::move(job));
+        if (deferred_.size() < batch_lanes_) return;
+        std::ranges::move(deferred_, std::back_inserter(ready_));
+        deferred_.clear();
     }
     wake_as_needed();
 }
 
-void engine::core::end_patience(hash_job& job) {
-    if (!job.patient) return;
-    job.patient = false;
-    const auto at = std::ranges::find(patient_, &job, &std::shared_ptr<hash_job>::get);
-    if (at == patient_.end()) return;  // Ready, or in work.
+void engine::core::end_deferral(hash_job& job) {
+    if (!job.deferrable) return;
+    job.deferrable = false;
+    const auto at = std::ranges::find(deferred_, &job, &std::shared_ptr<hash_job>::get);
+    if (at == deferred_.end()) return;  // Ready, or in work.
     ready_.push_back(std::move(*at));
-    patient_.erase(at);
+    deferred_.erase(at);
     wake_as_needed();
 }
 
@@ -267,14 +268,14 @@ std::optional<one_shot<void>> engine::core::submit(const std::shared_ptr<hash_jo
     job->pieces.push(std::move(piece));
     if (!job->busy.load(std::memory_order_relaxed)) {
         job->busy.store(true, std::memory_order_relaxed);
-        job->hurries_before = hurries_;
-        job->patient = job->patient || (job->patient_again && has_company());
+        job->flushes_before = flushes_;
+        job->deferrable = job->deferrable || (job->batching && others_batch());
         enqueue(job);
     }
-    job->patience_bytes = wake_at / 2;
-    if (job->patient_again && job->queued_bytes > job->patience_bytes) end_patience(*job);
+    job->batching_bytes = wake_at / 2;
+    if (job->batching && job->queued_bytes > job->batching_bytes) end_deferral(*job);
     if (job->queued_bytes <= wake_at) return std::nullopt;
-    end_patience(*job);
+    end_deferral(*job);
     job->wake_at = wake_at;
     return job->waiter.emplace();
 }
@@ -289,33 +290,33 @@ void engine::core::submit(const std::shared_ptr<segment_batch>& batch) {
     wake_as_needed();
 }
 
-void engine::core::hurry(hash_job& job) {
+void engine::core::flush(hash_job& job) {
     const std::lock_guard lock(mutex_);
     job.urgent = job.busy.load(std::memory_order_relaxed);
-    end_patience(job);
+    end_deferral(job);
 }
 
-void engine::core::hurry_all() {
+void engine::core::flush_all() {
     const std::lock_guard lock(mutex_);
-    ++hurries_;
-    std::ranges::move(patient_, std::back_inserter(ready_));
-    patient_.clear();
+    ++flushes_;
+    std::ranges::move(deferred_, std::back_inserter(ready_));
+    deferred_.clear();
     wake_as_needed();
 }
 
-bool engine::core::has_company() const noexcept {
-    return streams_patient_again.load(std::memory_order_relaxed) > 1;
+bool engine::core::others_batch() const noexcept {
+    return streams_batching.load(std::memory_order_relaxed) > 1;
 }
 
-bool engine::core::may_wait(const hash_job& job) const noexcept {
-    return job.patient && job.hurries_before == hurries_;
+bool engine::core::may_defer(const hash_job& job) const noexcept {
+    return job.deferrable && job.flushes_before == flushes_;
 }
 
-// With some pieces hashed and some left: the rest waits for company as the first did, so that a stream that is ahead of
+// With some pieces hashed and some left: the rest is deferred as the first ones were, so that a stream that is ahead of
 // the others does not go on without them.
-void engine::core::be_patient_again(hash_job& job) const noexcept {
-    if (!job.patient_again || job.urgent || job.queued_bytes > job.patience_bytes) return;
-    job.patient = job.hurries_before == hurries_ && has_company();
+void engine::core::defer_again(hash_job& job) const noexcept {
+    if (!job.batching || job.urgent || job.queued_bytes > job.batching_bytes) return;
+    job.deferrable = job.flushes_before == flushes_ && others_batch();
 }
 
 std::optional<one_shot<void>> engine::core::await_idle(hash_job& job) {
@@ -324,7 +325,7 @@ std::optional<one_shot<void>> engine::core::await_idle(hash_job& job) {
     if (!job.busy.load(std::memory_order_relaxed)) return std::nullopt;
     job.wake_at = 0;
     job.urgent = true;
-    end_patience(job);
+    end_deferral(job);
     return job.waiter.emplace();
 }
 
@@ -335,7 +336,7 @@ void engine::core::abandon(std::span<hash_job> jobs) {
         if (!job.busy.load(std::memory_order_relaxed)) continue;
         job.abandoned.store(true, std::memory_order_relaxed);
         dropped.push_back(job.pieces.take(job.in_work));
-        std::erase_if(patient_, [&](const auto& queued) { return queued.get() == &job; });
+        std::erase_if(deferred_, [&](const auto& queued) { return queued.get() == &job; });
     }
 }
 

@@ -1,5 +1,5 @@
-/// What the engine schedules (private to this module): one chain of MD5 blocks with the pieces that
-/// wait for it. A stream is a job for its whole life, a segment is a job with one piece.
+/// The unit that the engine schedules (private to this module): one chain of MD5 blocks with its queued
+/// pieces. A stream is a job for its whole life, a segment is a job with one piece.
 #pragma once
 
 #include "base/async.hpp"
@@ -24,7 +24,7 @@ class piece_queue {
     [[nodiscard]] const_slice& front() { return pieces_[first_]; }
     void push(const_slice piece) { pieces_.push_back(std::move(piece)); }
     const_slice pop();
-    /// Everything, or everything but the front.
+    /// Takes all pieces out, or all but the front one.
     [[nodiscard]] std::vector<const_slice> take(bool keep_front);
 
   private:
@@ -51,11 +51,11 @@ struct hash_job {
     piece_queue pieces;  // The front one is the one in work.
     std::size_t queued_bytes = 0;
     bool in_work = false;
-    bool patient = false;        // May wait for company; until somebody waits for it.
-    bool patient_again = false;  // Constant: whenever no more than patience_bytes is queued.
-    std::size_t patience_bytes = 0;
-    bool urgent = false;                   // Somebody waits for what is queued; until nothing is.
-    std::uint64_t hurries_before = 0;      // The engine's count of hurry_all() when it began to have some.
+    bool deferrable = false;  // May wait for more lanes; until a coroutine waits for it, or flush().
+    bool batching = false;    // Constant: deferrable again whenever at most batching_bytes are queued.
+    std::size_t batching_bytes = 0;
+    bool urgent = false;                   // A coroutine waits for what is queued; until nothing is.
+    std::uint64_t flushes_before = 0;      // The engine's count of flush_all() when the first piece was queued.
     std::optional<one_shot<void>> waiter;  // To be set when queued_bytes <= wake_at.
     std::size_t wake_at = 0;
 
@@ -67,8 +67,8 @@ struct hash_job {
     /// Completes a partial block from the front of `bytes`. \returns the bytes used; 0 if there is
     /// no partial block.
     std::size_t top_up(std::span<const std::byte> bytes);
-    /// How much of `available` bytes may be hashed in one go: whole blocks, not across a waypoint.
-    /// Without a partial block only.
+    /// Returns how much of `available` bytes may be hashed in one go: whole blocks, not across a waypoint. Only without
+    /// a partial block.
     [[nodiscard]] std::size_t run_bytes(std::size_t available) const noexcept;
     /// Counts whole blocks that were run through `state`, and keeps the waypoint if there is one
     /// here.
@@ -76,7 +76,7 @@ struct hash_job {
     /// Keeps the last bytes of a piece, less than a block.
     void keep_tail(std::span<const std::byte> tail);
 
-    /// All of that by OpenSSL, on the calling thread.
+    /// Hashes `bytes` by OpenSSL, on the calling thread.
     void absorb(std::span<const std::byte> bytes);
     [[nodiscard]] md5_digest finish() const;
 };

@@ -1,6 +1,6 @@
-/// MD5, one stream: OpenSSL's assembly with the chaining state exposed. About 0.6 GB/s a core,
-/// whatever one does: it is one dependency chain. For several streams at a time see
-/// digest/engine.hpp. A value type; use from one thread at a time.
+/// MD5, one stream: OpenSSL's assembly with the chaining state exposed. About 0.6 GB/s a core, and not
+/// more by any means: it is one dependency chain. For several streams at a time see digest/engine.hpp. A value type;
+/// use from one thread at a time.
 #pragma once
 
 #include "base/md5_digest.hpp"
@@ -29,7 +29,7 @@ class md5 {
     md5(const md5_state& state, std::uint64_t length);
 
     void update(std::span<const std::byte> bytes);
-    [[nodiscard]] md5_digest finish();  ///< Pads and ends the stream; the object is spent then.
+    [[nodiscard]] md5_digest finish();  ///< Pads and ends the stream; it takes no more bytes.
 
     [[nodiscard]] std::uint64_t length() const noexcept { return length_; }
     /// The chaining state. Only where length() is a multiple of 64.

@@ -15,7 +15,7 @@
 
 namespace keepstore::digest {
 
-/// One stream's part in a pass. A lane without a state is empty and costs nothing but its place.
+/// One stream's part in a pass. A lane without a state is empty.
 struct md5_lane {
     md5_state* state = nullptr;       ///< In: the state before the blocks; out: after them.
     const std::byte* data = nullptr;  ///< Any alignment.
@@ -33,19 +33,19 @@ struct md5_kernel {
     void (*compress)(std::span<const md5_lane> lanes, std::size_t blocks);
 };
 
-/// What this CPU can run, best first. The last one is always "scalar": OpenSSL, one lane after the
-/// other.
+/// Kernels that this CPU can run, best first. The last one is always "scalar": OpenSSL, one lane after
+/// the other.
 [[nodiscard]] std::span<const md5_kernel> md5_kernels();
 
-/// nullptr if there is none of that name on this CPU.
+/// Returns the kernel of that name; nullptr if this CPU has none.
 [[nodiscard]] const md5_kernel* find_md5_kernel(std::string_view name);
 
-/// The one named by the environment variable KEEPSTORE_DIGEST_TARGET (avx512, avx2, sse4, neon or
-/// scalar: for tests and for CPUs that lower their clock under AVX-512), otherwise, or if the CPU
-/// has no such thing, the best. Read once.
+/// Returns the kernel named by the environment variable KEEPSTORE_DIGEST_TARGET (avx512, avx2, sse4,
+/// neon or scalar: for tests and for CPUs that lower their clock under AVX-512); the best one if it is
+/// not set or the CPU lacks it. The variable is read once.
 [[nodiscard]] const md5_kernel& default_md5_kernel();
 
-/// What default_md5_kernel() does with the variable's value; nullptr: not set.
+/// The choice of default_md5_kernel() for a value of the variable; nullptr: not set.
 [[nodiscard]] const md5_kernel& choose_md5_kernel(const char* wanted);
 
 }  // namespace keepstore::digest

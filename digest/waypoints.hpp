@@ -1,8 +1,8 @@
-/// Waypoints of a block: its MD5 chaining states at every multiple of a stride. With them the
-/// segments between are verified independently: start from state i, hash segment i, compare with
-/// state i + 1; the last segment, padded, must give the block's name. If all agree then, by
-/// induction from MD5's initial state, the block has that name, whoever wrote the waypoints: they
-/// are hints, never trusted. A value type.
+/// Waypoints of a block: its MD5 chaining states (midstates) at every multiple of a stride. With them
+/// the segments between are verified independently: start from state i, hash segment i, compare with
+/// state i + 1; the last segment, padded, must give the block's name. If all agree then, by induction
+/// from MD5's initial state, the block has that name, whatever the origin of the waypoints: they are
+/// hints, never trusted. A value type.
 ///
 /// Encoded form, version 1 (16 + 16 * n bytes, at most 1,024; integers are little-endian):
 ///
@@ -13,8 +13,8 @@
 ///   2         2      n, the number of states: the number of segments less 1 (0 for an empty block), at most 63
 ///   4         4      length of the block in bytes, at most 64 MiB
 ///   8         16*n   the states at stride, 2 * stride, ..., each the words A, B, C, D
-///   8 + 16*n  8      the first 8 bytes of the MD5 of everything before and the 16 bytes of the block's name: notices
-///                    damage, and that they are another block's; not malice
+///   8 + 16*n  8      the first 8 bytes of the MD5 of everything before and the 16 bytes of the block's name: detects
+///                    damage, and waypoints of another block; not malice
 // clang-format on
 #pragma once
 
@@ -34,8 +34,8 @@ class waypoints {
     static constexpr std::size_t segments_max = 64;
     static constexpr std::size_t encoded_bytes_max = 16 + 16 * (segments_max - 1);
 
-    /// The stride we write: the smallest power of two of at least stride_bytes_min with which a
-    /// block of `length` bytes has at most segments_max segments.
+    /// Returns the stride that is written: the smallest power of two of at least stride_bytes_min with
+    /// which a block of `length` bytes has at most segments_max segments.
     [[nodiscard]] static std::size_t stride_for(std::size_t length);
 
     /// \returns nothing if the block is too long, the stride is not one that the format allows for
@@ -44,8 +44,8 @@ class waypoints {
     [[nodiscard]] static std::optional<waypoints> make(std::size_t length, std::size_t stride,
                                                        std::span<const md5_state> states);
 
-    /// Of the stride that we write (stride_for), from states at every multiple of `captured_stride`, which must divide
-    /// it. \returns nothing if states are missing.
+    /// Makes waypoints of the stride that is written (stride_for) from states at every multiple of `captured_stride`,
+    /// which must divide it. \returns nothing if states are missing.
     [[nodiscard]] static std::optional<waypoints> from_capture(std::size_t length, std::size_t captured_stride,
                                                                std::span<const md5_state> states);
 
@@ -54,8 +54,7 @@ class waypoints {
 
     /// 0 for an empty block.
     [[nodiscard]] std::size_t segment_count() const noexcept;
-    /// Where segment `i` begins is i * stride(); its size is this. All but the last are one stride
-    /// long.
+    /// Size of segment `i`, which begins at i * stride(). All but the last are one stride long.
     [[nodiscard]] std::size_t segment_bytes(std::size_t i) const;
     /// The state before segment `i` < max(segment_count(), 1).
     [[nodiscard]] const md5_state& state_before(std::size_t i) const;
@@ -63,10 +62,10 @@ class waypoints {
     /// block's name.
     [[nodiscard]] std::optional<md5_state> state_after(std::size_t i) const;
 
-    /// For the block of this name.
+    /// Encodes them for the block of this name.
     [[nodiscard]] std::vector<std::byte> encode(const md5_digest& block) const;
-    /// \returns nothing if the bytes are damaged, of a version that we do not know, or for another
-    /// block or length. Takes any input; believes no size in it.
+    /// Decodes any input, and trusts no size in it. \returns nothing if the bytes are damaged, of an
+    /// unknown version, or for another block or length.
     [[nodiscard]] static std::optional<waypoints> decode(std::span<const std::byte> bytes, std::size_t block_length,
                                                          const md5_digest& block);
 

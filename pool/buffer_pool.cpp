@@ -32,8 +32,8 @@ constexpr std::size_t chunks_per_slab = limits::slab_size_bytes / limits::chunk_
 constexpr std::size_t slab_mapping_bytes = chunks_per_slab * chunk_stride_bytes;
 constexpr std::size_t huge_page_bytes = 2 * MiB;
 
-// Memory for a slab, in huge pages where the system gives them: every byte that we read, hash and send is copied in and
-// out of it, with a translation to look up for each page. Null when there is none.
+// Maps a slab, in huge pages where the system gives them: every byte that is read, hashed and sent is copied in and
+// out of it, with a translation to look up for each page. Null when there is no memory.
 void* map_slab() {
     constexpr std::size_t mapped = slab_mapping_bytes + huge_page_bytes;
     void* const memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -53,16 +53,20 @@ class buffer_pool::chunk final : public buffer_owner {
   public:
     chunk(core& home, std::byte* data) : home_(home), data_(data) {}
     [[nodiscard]] std::span<std::byte> bytes() const noexcept { return {data_, limits::chunk_size_bytes}; }
-
-  private:
     void recycle() noexcept override;
 
+  private:
     core& home_;
     std::byte* data_;
 };
 
 struct buffer_pool::core {
-    using grant = one_shot<mutable_slice>;
+    // A chunk that was taken and is in no slice yet.
+    struct returner {
+        void operator()(chunk* c) const noexcept { c->recycle(); }
+    };
+    using taken_chunk = std::unique_ptr<chunk, returner>;
+    using grant = one_shot<taken_chunk>;
 
     explicit core(std::size_t budget)
         : chunks_max(std::max<std::size_t>(1, (budget + limits::chunk_size_bytes - 1) / limits::chunk_size_bytes)) {}
@@ -75,11 +79,11 @@ struct buffer_pool::core {
     std::vector<std::unique_ptr<chunk>> chunks;
     std::vector<void*> slabs;
     std::deque<grant> waiters;
-    std::function<void()> when_spent = [] {};  // Constant once the pool is in use.
+    std::function<void()> on_exhausted = [] {};  // Constant once the pool is in use.
     std::size_t in_use = 0;
     std::uint64_t waits = 0;
 
-    // A chunk from the stack or from a new slab; null when the budget is spent. Call with the mutex held.
+    // Takes a chunk from the stack or from a new slab; null when the budget is spent. With the mutex held.
     chunk* take() {
         if (free.empty() && !grow()) return nullptr;
         chunk* const c = free.back();
@@ -93,7 +97,7 @@ struct buffer_pool::core {
         const std::size_t count = std::min(chunks_per_slab, chunks_max - chunks.size());
         if (count == 0) return false;
         void* const memory = map_slab();
-        if (!memory) return false;  // The waiters are served by what comes back.
+        if (!memory) return false;  // Waiters are served by chunks that come back.
         slabs.push_back(memory);
         auto* const base = static_cast<std::byte*>(memory);
         // In reverse, so that the stack hands out low addresses first and an idle daemon touches few pages.
@@ -109,20 +113,18 @@ struct buffer_pool::core {
     static mutable_slice lease(chunk* c) { return {c->bytes(), buffer_ref(c)}; }
 
     void give_back(chunk* c) noexcept {
-        grant next;
-        {
-            const std::lock_guard lock(mutex);
-            if (waiters.empty()) {
-                --in_use;
-                ASAN_POISON_MEMORY_REGION(c->bytes().data(), c->bytes().size());
-                free.push_back(c);
-                return;
-            }
-            next = std::move(waiters.front());
+        result<taken_chunk> held(c);
+        const std::lock_guard lock(mutex);
+        while (!waiters.empty()) {
+            const grant next = std::move(waiters.front());
             waiters.pop_front();
+            // A waiter that was cancelled, and has not resumed yet, leaves the chunk for the next one.
+            if (next.try_set(std::move(held))) return;
         }
-        // A waiter that was cancelled meanwhile drops the value, which brings the chunk back here for the next one.
-        next.set(lease(c));
+        static_cast<void>(held->release());
+        --in_use;
+        ASAN_POISON_MEMORY_REGION(c->bytes().data(), c->bytes().size());
+        free.push_back(c);
     }
 };
 
@@ -143,8 +145,8 @@ buffer_pool::~buffer_pool() {
     }
 }
 
-void buffer_pool::when_spent(std::function<void()> ask) {
-    core_->when_spent = std::move(ask);
+void buffer_pool::on_exhausted(std::function<void()> callback) {
+    core_->on_exhausted = std::move(callback);
 }
 
 std::optional<mutable_slice> buffer_pool::try_acquire() {
@@ -156,7 +158,7 @@ std::optional<mutable_slice> buffer_pool::try_acquire() {
 }
 
 awaitable<result<mutable_slice>> buffer_pool::acquire() {
-    core::grant grant;
+    const core::grant grant;
     {
         const std::lock_guard lock(core_->mutex);
         chunk* const c = core_->waiters.empty() ? core_->take() : nullptr;
@@ -164,13 +166,12 @@ awaitable<result<mutable_slice>> buffer_pool::acquire() {
         ++core_->waits;
         core_->waiters.push_back(grant);
     }
-    core_->when_spent();
-    auto slice = co_await grant.wait();
-    if (!slice) {
-        const std::lock_guard lock(core_->mutex);
-        std::erase_if(core_->waiters, [&](const core::grant& g) { return g.same_as(grant); });
-    }
-    co_return slice;
+    core_->on_exhausted();
+    auto granted = co_await grant.wait();
+    if (granted) co_return core::lease(granted->release());
+    const std::lock_guard lock(core_->mutex);
+    std::erase_if(core_->waiters, [&](const core::grant& g) { return g.same_as(grant); });
+    co_return std::unexpected(std::move(granted).error());
 }
 
 std::size_t buffer_pool::request_queue_bytes() const noexcept {

@@ -5,6 +5,9 @@
 /// Waiters are served first come, first served, whatever thread they are on. A request needs one chunk to make
 /// progress, so holders never wait for each other.
 ///
+/// This is not an async_semaphore with a free list: a chunk goes from the coroutine that drops it to the first waiter
+/// under one lock, so that its memory is never given to a later caller in between.
+///
 /// Chunks start on 512-byte boundaries that differ in their low 12 bits ("colours"), so that parallel hashing of many
 /// chunks does not collide in one cache set, while direct I/O still accepts them.
 ///
@@ -31,19 +34,19 @@ class buffer_pool {
     buffer_pool(const buffer_pool&) = delete;
     buffer_pool& operator=(const buffer_pool&) = delete;
 
-    /// `ask` is called, on the thread of whoever has to wait for a chunk, before each such wait: for those who hold
-    /// some for longer than they need. It must not call the pool. Set it before the pool is used.
-    void when_spent(std::function<void()> ask);
+    /// Sets a callback that runs on a thread that is about to wait for a chunk, before each such wait, so that holders
+    /// of chunks that they could do without release them. It must not call the pool. Set before the pool is used.
+    void on_exhausted(std::function<void()> callback);
 
-    /// One chunk of chunk_size() bytes, content undefined. Suspends while the budget is spent; a cancelled wait takes
-    /// nothing. \returns errc::cancelled.
+    /// Takes a chunk of chunk_size() bytes, content undefined. Suspends while the budget is spent, without a deadline:
+    /// the caller's ends it by cancellation. A cancelled wait takes nothing. \returns errc::cancelled.
     [[nodiscard]] awaitable<result<mutable_slice>> acquire();
 
-    /// One chunk if that needs no waiting and nobody waits already.
+    /// Takes a chunk if one is free and no coroutine waits for one. Never suspends.
     [[nodiscard]] std::optional<mutable_slice> try_acquire();
 
-    /// How many bytes one streaming request may keep queued right now: generous while the pool is idle, one chunk when
-    /// it is nearly spent. Between limits::request_queue_bytes_min and _max.
+    /// Returns how many bytes one streaming request may keep queued right now: many while the pool is idle, one chunk
+    /// when it is nearly spent. Between limits::request_queue_bytes_min and _max.
     [[nodiscard]] std::size_t request_queue_bytes() const noexcept;
 
     [[nodiscard]] static constexpr std::size_t chunk_size() noexcept { return limits::chunk_size_bytes; }

@@ -10,8 +10,8 @@ namespace keepstore::store {
 
 block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool, digest::engine& digest)
     : context_(std::move(o), std::move(mounts), pool, digest) {
-    // Others wait for what a digest would keep until it is worth its while.
-    pool.when_spent([&digest] { digest.hurry(); });
+    // When the pool runs dry, deferred pieces are hashed at once so that their chunks are freed.
+    pool.on_exhausted([&digest] { digest.flush(); });
 }
 
 // Order of the checks: docs/interface.md 2.11 (locator syntax was the caller's, then 405, token, signature, lookup).

@@ -23,7 +23,7 @@ segment::segment(digest::engine& engine, const digest::waypoints& points, const 
                                                       .waypoint_stride = fine_bytes,
                                                       .from = start.state,
                                                       .offset = begin_,
-                                                      .patient = true});
+                                                      .deferrable = true});
 }
 
 std::size_t segment::chunk_count() const noexcept {
@@ -37,7 +37,7 @@ awaitable<result<void>> segment::read_and_hash(std::uint64_t offset, std::span<c
         for (const mutable_slice& piece : pieces) {
             if (auto read = co_await read_stored_all(copy, offset, std::span(&piece, 1), until); !read) co_return read;
             if (auto added = co_await hash_->update(piece.freeze(piece.size())); !added) co_return added;
-            hash_->hurry();
+            hash_->flush();
             offset += piece.size();
         }
         co_return result<void>{};

@@ -18,7 +18,7 @@ write_operation::write_operation(store_context& store, const block_write_request
       source_(source),
       candidates_(store.mounts.in_write_order(request.hash)),
       digest_(store.engine,
-              {.queue_bytes = digest_queue_bytes(), .waypoint_stride = segment::fine_bytes, .patient_again = true}) {}
+              {.queue_bytes = digest_queue_bytes(), .waypoint_stride = segment::fine_bytes, .batching = true}) {}
 
 awaitable<result<block_write_response>> write_operation::run() {
     if (source_.size().value_or(0) > limits::block_size_bytes_max) co_return fail(errc::too_large);

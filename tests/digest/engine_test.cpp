@@ -218,15 +218,13 @@ awaitable<result<void>> compress_and_compare(engine& e, const bytes& data, std::
     segments.push_back({state, {}});  // Nothing to hash: the state stays.
     expected.push_back(state);
 
-    const auto single = co_await e.compress(segments[0].state, segments[0].blocks);
-    if (!single) co_return std::unexpected(single.error());
-    if (*single != expected[0]) co_return fail(errc::checksum_mismatch);
-    const auto done = co_await e.compress_all(segments);
-    if (!done) co_return std::unexpected(done.error());
+    KS_CO_TRY(const auto single, co_await e.compress(segments[0].state, segments[0].blocks));
+    if (single != expected[0]) co_return fail(errc::checksum_mismatch);
+    KS_CO_CHECK(co_await e.compress_all(segments));
     for (std::size_t i = 0; i < segments.size(); ++i) {
         if (segments[i].state != expected[i]) co_return fail(errc::checksum_mismatch);
     }
-    co_return result<void>();
+    co_return success();
 }
 
 TEST_CASE("segments are hashed side by side from their states", "[digest][engine]") {
@@ -338,7 +336,7 @@ TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pi
     CHECK(alive == 1);  // The one in work; its pass is still held up.
     test_gate.open();
 
-    // A stream behind it is not disturbed. The single worker has let go of the old piece before it
+    // The next stream is not disturbed. The single worker has let go of the old piece before it
     // is through.
     const bytes data(100'000);
     CHECK(run_on(context, hash_in_pieces(e, data, 100'000, 1, {})).digest == test::evp_md5(data));
@@ -443,13 +441,11 @@ awaitable<result<hashed>> hash_from(engine& e, std::span<const std::byte> conten
     md5_stream stream(e, {.waypoint_stride = stride, .from = from, .offset = offset});
     for (std::size_t at = offset; at < content.size();) {
         const std::size_t size = std::min<std::size_t>(content.size() - at, 70'001);
-        const auto added = co_await stream.update(copy_to_heap_slice(content.subspan(at, size)));
-        if (!added) co_return std::unexpected(added.error());
+        KS_CO_CHECK(co_await stream.update(copy_to_heap_slice(content.subspan(at, size))));
         at += size;
     }
-    const auto digest = co_await stream.finish();
-    if (!digest) co_return std::unexpected(digest.error());
-    co_return hashed{*digest, stream.waypoints()};
+    KS_CO_TRY(const auto digest, co_await stream.finish());
+    co_return hashed{digest, stream.waypoints()};
 }
 
 TEST_CASE("a stream that begins in the middle of a block ends with the block's digest", "[digest][engine][waypoints]") {
@@ -475,14 +471,14 @@ TEST_CASE("a stream that begins in the middle of a block ends with the block's d
     CHECK_THROWS_AS(md5_stream(e, md5_stream::options{.offset = 63}), std::invalid_argument);
 }
 
-// Patient streams, each with one piece of a size of its own.
-class patient_streams {
+// Deferrable streams, each with one piece of a size of its own.
+class deferrable_streams {
   public:
-    explicit patient_streams(engine& e) : engine_(e) {}
+    explicit deferrable_streams(engine& e) : engine_(e) {}
 
     awaitable<void> add() {
         bytes data(100'000 + 1'000 * streams_.size(), std::byte{9});
-        auto& stream = streams_.emplace_back(engine_, md5_stream::options{.patient = true});
+        auto& stream = streams_.emplace_back(engine_, md5_stream::options{.deferrable = true});
         expected_.push_back(test::evp_md5(data));
         if (!co_await stream.update(copy_to_heap_slice(data))) throw std::runtime_error("update failed");
         total_ += data.size();
@@ -512,12 +508,12 @@ void await_sleep(engine& e) {
     while (e.snapshot().workers_asleep != 1) std::this_thread::yield();
 }
 
-TEST_CASE("a patient stream waits until it is asked for", "[digest][engine][patience]") {
+TEST_CASE("a deferrable stream is hashed when its digest is awaited", "[digest][engine][batching]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
-    patient_streams streams(e);
-    run_on(context, [](patient_streams& s) -> awaitable<int> {
+    deferrable_streams streams(e);
+    run_on(context, [](deferrable_streams& s) -> awaitable<int> {
         co_await s.add();
         co_return 0;
     }(streams));
@@ -527,12 +523,12 @@ TEST_CASE("a patient stream waits until it is asked for", "[digest][engine][pati
     CHECK(e.snapshot().wakeups_total == 1);
 }
 
-TEST_CASE("patient streams for half of the lanes begin by themselves", "[digest][engine][patience]") {
+TEST_CASE("deferrable streams for half of the lanes are hashed at once", "[digest][engine][batching]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
-    patient_streams streams(e);
-    const auto add = [](patient_streams& s) -> awaitable<int> {
+    deferrable_streams streams(e);
+    const auto add = [](deferrable_streams& s) -> awaitable<int> {
         co_await s.add();
         co_return 0;
     };
@@ -546,12 +542,12 @@ TEST_CASE("patient streams for half of the lanes begin by themselves", "[digest]
     CHECK(e.snapshot().bytes_total == streams.total());
 }
 
-TEST_CASE("a patient stream goes along with one that is not", "[digest][engine][patience]") {
+TEST_CASE("a deferrable stream is hashed together with one that is not", "[digest][engine][batching]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
-    patient_streams streams(e);
-    run_on(context, [](patient_streams& s) -> awaitable<int> {
+    deferrable_streams streams(e);
+    run_on(context, [](deferrable_streams& s) -> awaitable<int> {
         co_await s.add();
         co_return 0;
     }(streams));
@@ -563,13 +559,13 @@ TEST_CASE("a patient stream goes along with one that is not", "[digest][engine][
     CHECK(run_on(context, streams.ends_right(0)));
 }
 
-TEST_CASE("a patient stream that is dropped gives its bytes back", "[digest][engine][patience]") {
+TEST_CASE("a deferrable stream that is dropped releases its bytes", "[digest][engine][batching]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
     std::atomic<int> alive = 0;
     {
-        md5_stream stream(e, {.patient = true});
+        md5_stream stream(e, {.deferrable = true});
         run_on(context, [](md5_stream& s, const_slice bytes) -> awaitable<int> {
             const auto added = co_await s.update(std::move(bytes));
             co_return added ? 0 : 1;
@@ -580,15 +576,15 @@ TEST_CASE("a patient stream that is dropped gives its bytes back", "[digest][eng
     CHECK(e.snapshot().wakeups_total == 0);
 }
 
-TEST_CASE("the only stream that would be patient again does not wait", "[digest][engine][patience]") {
+TEST_CASE("the only batching stream is not deferred", "[digest][engine][batching]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
     {
-        const md5_stream gone(e, {.patient_again = true});
+        const md5_stream gone(e, {.batching = true});
     }
     const bytes data(200'000, std::byte{5});
-    md5_stream first(e, {.queue_bytes = 1'000'000, .patient_again = true});
+    md5_stream first(e, {.queue_bytes = 1'000'000, .batching = true});
     md5_stream stream(std::move(first));  // Still one.
     const auto add = [](md5_stream& s, const_slice piece) -> awaitable<int> {
         const auto added = co_await s.update(std::move(piece));
@@ -599,14 +595,13 @@ TEST_CASE("the only stream that would be patient again does not wait", "[digest]
     CHECK(run_on(context, stream.finish()).value() == test::evp_md5(data));
 }
 
-TEST_CASE("a stream that is patient again begins when half of its queue is full, or others are in need",
-          "[digest][engine][patience]") {
+TEST_CASE("a batching stream is hashed when half of its queue is full, or at flush()", "[digest][engine][batching]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
     const bytes data(500'000, std::byte{5});
-    const md5_stream another(e, {.patient_again = true});
-    md5_stream stream(e, {.queue_bytes = 400'000, .patient_again = true});
+    const md5_stream another(e, {.batching = true});
+    md5_stream stream(e, {.queue_bytes = 400'000, .batching = true});
     const auto add = [&](std::size_t offset, std::size_t size) {
         run_on(context, [](md5_stream& s, const_slice piece) -> awaitable<int> {
             const auto added = co_await s.update(std::move(piece));
@@ -618,12 +613,12 @@ TEST_CASE("a stream that is patient again begins when half of its queue is full,
     add(200'000, 100'000);
     CHECK(e.snapshot().wakeups_total == 1);
     await_sleep(e);
-    // The first piece; with the second one it is not in need any more.
+    // The first piece; the second one is deferred again.
     CHECK(e.snapshot().bytes_total / md5_block_bytes == 200'000 / md5_block_bytes);
     add(300'000, 100'000);
     CHECK(e.snapshot().workers_asleep == 1);
     CHECK(e.snapshot().wakeups_total == 1);
-    stream.hurry();
+    stream.flush();
     await_sleep(e);
     CHECK(e.snapshot().bytes_total >= 400'000 - md5_block_bytes);
     add(400'000, 100'000);
@@ -631,13 +626,13 @@ TEST_CASE("a stream that is patient again begins when half of its queue is full,
     CHECK(run_on(context, stream.finish()).value() == test::evp_md5(data));
 }
 
-TEST_CASE("when all are to hurry, nobody is patient with what is queued", "[digest][engine][patience]") {
+TEST_CASE("flush() of the engine hashes everything that is queued", "[digest][engine][batching]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
-    const md5_stream another(e, {.patient_again = true});
+    const md5_stream another(e, {.batching = true});
     std::atomic<int> alive = 0;
-    md5_stream stream(e, {.queue_bytes = 4'000'000, .patient_again = true});
+    md5_stream stream(e, {.queue_bytes = 4'000'000, .batching = true});
     const auto add = [&](std::size_t size) {
         run_on(context, [](md5_stream& s, const_slice piece) -> awaitable<int> {
             const auto added = co_await s.update(std::move(piece));
@@ -647,7 +642,7 @@ TEST_CASE("when all are to hurry, nobody is patient with what is queued", "[dige
     for (int i = 0; i < 3; ++i) add(200'000);
     CHECK(alive == 3);
     CHECK(e.snapshot().wakeups_total == 0);
-    e.hurry();
+    e.flush();
     await_sleep(e);
     CHECK(alive == 0);
     add(200'000);
@@ -655,12 +650,12 @@ TEST_CASE("when all are to hurry, nobody is patient with what is queued", "[dige
     CHECK(e.snapshot().wakeups_total == 1);
 }
 
-TEST_CASE("an update that suspends ends the patience", "[digest][engine][patience]") {
+TEST_CASE("an update that suspends ends the deferral", "[digest][engine][batching]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
     await_sleep(e);
     const auto got = run_on(
-        context, hash_in_pieces(e, bytes(300'000, std::byte{3}), 300'000, 1, {.queue_bytes = 1, .patient = true}));
+        context, hash_in_pieces(e, bytes(300'000, std::byte{3}), 300'000, 1, {.queue_bytes = 1, .deferrable = true}));
     CHECK(got.digest == test::evp_md5(bytes(300'000, std::byte{3})));
 }
 

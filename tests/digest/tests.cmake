@@ -1,4 +1,4 @@
-keepstore_test(keepstore_digest_test
+keepstore_test(digest_tests
     SOURCES
         digest/engine_test.cpp
         digest/md5_lanes_test.cpp
@@ -9,7 +9,7 @@ keepstore_test(keepstore_digest_test
 # The engine's tests once more with each target forced by the environment; a CPU without it runs its best.
 keepstore_timeout(digest_timeout 120)
 foreach(target avx512 avx2 sse4 scalar)
-    add_test(NAME unit.digest_engine_on_${target} COMMAND keepstore_digest_test "[engine]")
+    add_test(NAME unit.digest_engine_on_${target} COMMAND digest_tests "[engine]")
     set_tests_properties(unit.digest_engine_on_${target} PROPERTIES
         LABELS unit TIMEOUT ${digest_timeout} ENVIRONMENT KEEPSTORE_DIGEST_TARGET=${target})
 endforeach()

@@ -39,7 +39,7 @@ TEST_CASE("the pool hands out its budget and no more", "[pool]") {
     CHECK(pool.try_acquire());
 }
 
-TEST_CASE("nothing is allocated before it is asked for, and what was allocated is kept", "[pool]") {
+TEST_CASE("memory is allocated when it is first acquired, and kept", "[pool]") {
     buffer_pool pool(GiB);
     CHECK(pool.snapshot().allocated_bytes == 0);
     {
@@ -85,7 +85,7 @@ TEST_CASE("waiters are served first come, first served", "[pool]") {
     CHECK(pool.snapshot().in_use_bytes == 0);
 }
 
-TEST_CASE("a cancelled waiter takes nothing and keeps nobody waiting", "[pool][cancel]") {
+TEST_CASE("a cancelled waiter takes nothing and delays no other one", "[pool][cancel]") {
     buffer_pool pool(chunk);
     asio::io_context context(1);
     auto held = pool.try_acquire();
@@ -119,6 +119,51 @@ TEST_CASE("a cancelled waiter takes nothing and keeps nobody waiting", "[pool][c
     CHECK(pool.snapshot().waiters == 0);
 }
 
+TEST_CASE("a chunk passes over many waiters that were cancelled together", "[pool][cancel]") {
+    // None of them has resumed when the chunk comes back: it is offered to each in turn, without recursion.
+    constexpr std::size_t many = 20'000;
+    buffer_pool pool(chunk);
+    auto held = pool.try_acquire();
+    asio::io_context& context = test::new_context();
+    std::vector<asio::cancellation_signal> signals(many);
+    std::size_t cancelled = 0;
+    for (auto& signal : signals) {
+        asio::co_spawn(
+            context, run_cancellable(pool.acquire()),
+            asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, result<mutable_slice> slice) {
+                if (!slice) ++cancelled;
+            }));
+    }
+    std::optional<result<mutable_slice>> last;
+    asio::co_spawn(context, pool.acquire(),
+                   [&](std::exception_ptr, result<mutable_slice> slice) { last.emplace(std::move(slice)); });
+    REQUIRE(test::turn_until(context, [&] { return pool.snapshot().waiters == many + 1; }));
+    asio::post(context, [&] {  // On the loop, where cancellations take effect at once.
+        for (auto& signal : signals) signal.emit(asio::cancellation_type::total);
+        held.reset();
+    });
+    REQUIRE(test::turn_until(context, [&] { return cancelled == many && last; }));
+    CHECK(last->has_value());
+    last.reset();
+    CHECK(pool.snapshot().waiters == 0);
+    CHECK(pool.snapshot().in_use_bytes == 0);
+}
+
+TEST_CASE("a waiter that is cancelled after it was given a chunk has it", "[pool][cancel]") {
+    buffer_pool pool(chunk);
+    auto held = pool.try_acquire();
+    {
+        const auto slice = test::run_and_cancel(take(pool), [&] {
+            if (pool.snapshot().waiters == 0) return false;
+            held.reset();
+            return true;
+        });
+        CHECK(slice.has_value());
+        CHECK(pool.snapshot().in_use_bytes == chunk);
+    }
+    CHECK(pool.snapshot().in_use_bytes == 0);
+}
+
 TEST_CASE("chunks may be used and released by many threads", "[pool][threads]") {
     buffer_pool pool(4 * chunk);
     std::vector<std::thread> threads;
@@ -136,11 +181,11 @@ TEST_CASE("chunks may be used and released by many threads", "[pool][threads]") 
     CHECK(pool.snapshot().in_use_bytes == 0);
 }
 
-TEST_CASE("who keeps chunks is asked for them before somebody waits", "[pool]") {
+TEST_CASE("on_exhausted runs before a waiter blocks, and the chunks it releases serve that waiter", "[pool]") {
     buffer_pool pool(chunk);
     auto kept = pool.try_acquire();
     int asked = 0;
-    pool.when_spent([&] {
+    pool.on_exhausted([&] {
         ++asked;
         kept.reset();
     });
