@@ -1,5 +1,7 @@
 #include "base/blocking_pool.hpp"
 
+#include "base/limits.hpp"
+
 #include <pthread.h>
 
 #include <condition_variable>
@@ -9,14 +11,6 @@
 #include <vector>
 
 namespace keepstore {
-namespace {
-
-// How late a hung call may be noticed. Deadlines are seconds, so a coarse scan is enough and costs nothing.
-constexpr std::chrono::milliseconds scan_interval{100};
-// How long the destructor waits for running calls before it leaves their threads behind.
-constexpr std::chrono::seconds shutdown_grace{2};
-
-}  // namespace
 
 struct blocking_pool::shared {
     struct entry {
@@ -57,7 +51,7 @@ struct blocking_pool::shared {
 
     void work_loop(worker& me) {
         name_thread(opts.name);
-        std::shared_ptr<job> finished_task;  // Given up outside the lock: it may release buffers.
+        std::shared_ptr<job> finished_task;  // Destroyed outside the lock: it may release buffers.
         std::unique_lock lock(mutex);
         while (true) {
             if (queue.empty() && finished_task) {
@@ -86,7 +80,7 @@ struct blocking_pool::shared {
         finished.notify_all();
     }
 
-    // Gives up calls whose deadline has passed.
+    // Expires calls whose deadline has passed.
     void monitor_loop() {
         name_thread(opts.name + "/mon");
         std::unique_lock lock(mutex);
@@ -116,7 +110,7 @@ struct blocking_pool::shared {
             }
             if (stopping) break;
             if (busy) {
-                monitor.wait_for(lock, scan_interval);
+                monitor.wait_for(lock, limits::hang_check_interval);
             } else {
                 monitor_idle = true;
                 monitor.wait(lock);
@@ -158,7 +152,7 @@ blocking_pool::~blocking_pool() {
     dropped.swap(shared_->queue);
     shared_->work.notify_all();
     shared_->monitor.notify_all();
-    shared_->finished.wait_for(lock, shutdown_grace, [&] { return shared_->alive == 0; });
+    shared_->finished.wait_for(lock, limits::blocking_stop_wait, [&] { return shared_->alive == 0; });
     lock.unlock();
     for (auto& e : dropped) e.task->expire();
 }

@@ -1,6 +1,6 @@
 /// Threads for calls that may block (file system calls). Each volume has its own pool, so a hung disk ties up only its
-/// own threads: a call that has not come back by its deadline is given up by the waiter (errc::timeout) while the
-/// thread stays with it, and everything the call uses is owned by the call itself. Threads start on demand and stay.
+/// own threads: when a call has not returned by its deadline its waiter gets errc::timeout while the thread stays with
+/// it, and everything the call uses is owned by the call itself. Threads start on demand and stay.
 ///
 /// Safe to call from any thread.
 #pragma once
@@ -24,7 +24,8 @@ class blocking_pool {
     };
 
     explicit blocking_pool(options);
-    /// Waits for running calls for a moment; a call that hangs is left behind with its thread (the process is ending).
+    /// Waits limits::blocking_stop_wait for running calls; a call that hangs is abandoned with its thread (the process
+    /// is ending).
     ~blocking_pool();
     blocking_pool(const blocking_pool&) = delete;
     blocking_pool& operator=(const blocking_pool&) = delete;
@@ -42,8 +43,8 @@ class blocking_pool {
         co_return value;
     }
 
-    /// The same without waiting: the result arrives in the one_shot, errc::timeout at the latest at `until`. For those
-    /// who keep several calls running.
+    /// The same without waiting, to keep several calls running: the result arrives in the one_shot, errc::timeout at
+    /// `until` at the latest.
     template <class F, class T = std::invoke_result_t<F>::value_type>
     [[nodiscard]] one_shot<T> start(F call, deadline until) {
         one_shot<T> done;
@@ -53,7 +54,7 @@ class blocking_pool {
         return done;
     }
 
-    /// Queues `call` with nobody waiting for it. \returns false if the queue is full.
+    /// Queues a call that no coroutine waits for. \returns false if the queue is full.
     bool post(std::move_only_function<void()> call);
 
     struct stats {

@@ -1,6 +1,6 @@
 #include "base/log.hpp"
 
-#include "base/units.hpp"
+#include "base/limits.hpp"
 
 #include <fmt/compile.h>
 #include <fmt/format.h>
@@ -23,9 +23,7 @@
 namespace keepstore::log {
 namespace {
 
-// Text waiting for stderr; a reader that is this far behind loses lines.
-constexpr std::size_t queue_bytes_max = 8 * MiB;
-// How long the writing thread lets lines gather.
+// How long the writing thread gathers lines before it writes them.
 constexpr std::chrono::milliseconds gather_time{1};
 
 struct settings {
@@ -43,16 +41,15 @@ std::shared_ptr<const settings> get_settings() {
     return current_settings;
 }
 
-// A spdlog sink that gathers lines and lets a thread of its own write them, many at a time. A wake-up for each line
-// (spdlog's own queue) costs more than serving a small block; a millisecond of delay costs nobody anything.
-// It has a lock of its own, so the base class needs none.
+// A spdlog sink that gathers lines and writes them from a thread of its own, many at a time (log.hpp says why). It has
+// a lock of its own, so the base class needs none.
 class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   public:
     batching_sink() {
         std::thread([this] { write_for_ever(); }).detach();
     }
 
-    // Waits until all that was logged so far is written.
+    // Waits until all lines logged so far are written.
     void drain() {
         std::unique_lock lock(queue_mutex_);
         const auto goal = queued_lines_;
@@ -68,7 +65,7 @@ class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::nul
         bool wake = false;
         {
             const std::lock_guard lock(queue_mutex_);
-            if (queue_.size() + message.payload.size() > queue_bytes_max) {
+            if (queue_.size() + message.payload.size() > limits::log_queue_bytes_max) {
                 dropped_.fetch_add(1, std::memory_order_relaxed);
                 return;
             }
@@ -109,11 +106,11 @@ class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::nul
             const auto n = ::write(STDERR_FILENO, text.data(), text.size());
             if (n > 0) {
                 text.remove_prefix(static_cast<std::size_t>(n));
-            } else if (errno == EAGAIN) {  // Somebody made stderr non-blocking.
+            } else if (errno == EAGAIN) {  // Stderr was made non-blocking, by a process that shares it.
                 pollfd ready{STDERR_FILENO, POLLOUT, 0};
                 ::poll(&ready, 1, 100);
             } else if (errno != EINTR) {
-                return;  // Nobody reads: there is no place to say so.
+                return;  // Stderr is closed or broken, and there is no other place to log to.
             }
         }
     }

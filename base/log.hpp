@@ -3,6 +3,13 @@
 /// thread, so that a slow terminal or journal never blocks an event loop; when the queue is full new lines are dropped
 /// and counted.
 ///
+/// Lines are handed to spdlog, with a sink of our own (log.cpp) and without spdlog's asynchronous logger. That one
+/// wakes its thread for each line, which costs more than to serve a small block; its queue is bounded in lines, not
+/// bytes; when it is full it blocks the caller or drops the oldest line, which explains those that follow; and its
+/// stderr sink loses what a non-blocking stderr does not take. Our sink gathers lines for a millisecond, writes them
+/// with one call, drops new lines when 8 MiB are queued, and is never destroyed, so that threads may log until the
+/// process has ended.
+///
 /// No token and no signature may be passed to a log call; `redact_target` cleans request targets.
 /// Safe to call from any thread.
 #pragma once
@@ -71,7 +78,7 @@ inline void error(std::string_view m, std::initializer_list<field> f = {}) {
 /// Waits until everything logged so far has been written. Call before the process exits.
 void flush();
 
-/// Lines lost because the reader of stderr was too slow.
+/// Lines dropped because the reader of stderr was too slow.
 [[nodiscard]] std::uint64_t dropped_lines() noexcept;
 
 /// Appends `text` as the inside of a JSON string: quotes, backslashes, control characters escaped; bytes that are not

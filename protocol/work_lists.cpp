@@ -14,9 +14,6 @@ namespace {
 
 using nlohmann::json;
 
-// Nested deeper than any list can be; a parser stack is not worth an attack.
-constexpr int depth_max = 16;
-
 bool same_name(std::string_view a, std::string_view b) {
     return std::ranges::equal(a, b,
                               [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
@@ -40,7 +37,7 @@ std::string_view first_value(std::string_view text) {
         }
         if (c == '"') in_string = true;
         if (c == '[' || c == '{') {
-            if (++depth > depth_max) return {};
+            if (++depth > limits::work_list_depth_max) return {};
         }
         if ((c == ']' || c == '}') && --depth == 0) return text.substr(start, i + 1 - start);
     }

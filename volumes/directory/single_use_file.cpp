@@ -21,7 +21,7 @@ namespace {
 // Offsets and lengths of direct reads. Every device takes pages.
 constexpr std::size_t unit = 4096;
 // Small blocks and the ends of others pass through a buffer that suits the device.
-constexpr std::size_t bounce_bytes = 64 * KiB;
+constexpr std::size_t bounce_bytes = limits::direct_read_bytes_max;
 // Through the page cache: small, so that a run of pages that is dropped holds few that somebody else had read.
 constexpr std::size_t cached_step_bytes = 64 * KiB;
 

@@ -1,0 +1,82 @@
+/// The sum of the memory that the process may hold at once for blocks, transfers and clients, one addend per line. It
+/// tells an operator how much memory a host needs (docs/ARCHITECTURE.md, "Memory"); `keepstore -check` prints it.
+///
+/// Not in the sum: the program itself, stacks, and what the system's memory allocator keeps (malloc_keep_bytes); index
+/// pages and bookkeeping of requests, which are small.
+#pragma once
+
+#include "base/limits.hpp"
+
+#include <cstddef>
+
+namespace keepstore::limits {
+
+/// What is configured.
+struct memory_users {
+    std::size_t pool_budget_bytes = 0;  ///< API.MaxKeepBlobBuffers x 64 MiB.
+    std::size_t directory_volumes = 0;
+    std::size_t s3_volumes = 0;
+    std::size_t pull_workers = 0;
+    std::size_t requests = 0;     ///< MaxConcurrentRequests.
+    std::size_t connections = 0;  ///< MaxConnections.
+    std::size_t event_loops = 0;
+};
+
+/// One connection of a client: a request head at its largest, which is rare; 30 KiB are usual, for coroutine frames,
+/// the rest of the input and TLS.
+inline constexpr std::size_t connection_bytes_max = request_head_bytes_max + 32 * KiB;
+
+/// One S3 volume.
+inline constexpr std::size_t s3_volume_bytes_max =
+    // Shared downloads.
+    s3_fetch_memory_bytes
+    // Ranges of blocks that are downloaded in parallel.
+    + s3_parallel_range_buffers * s3_parallel_range_bytes
+    // Parts of blocks that are uploaded in parallel.
+    + s3_parallel_part_buffers * s3_part_bytes
+    // The current part of each upload of unknown length.
+    + s3_unsized_uploads_max * s3_part_bytes;
+
+/// One volume's scrub.
+inline constexpr std::size_t scrub_bytes_max =
+    // Copies that are read and hashed.
+    scrub_pool_bytes
+    // The good copy of a repair.
+    + copy_pool_bytes;
+
+[[nodiscard]] constexpr std::size_t memory_bytes_max(const memory_users& u) noexcept {
+    const std::size_t volumes = u.directory_volumes + u.s3_volumes;
+    return
+        // Blocks that clients read and write.
+        u.pool_budget_bytes
+        // GETs that find no room there.
+        + scratch_pool_bytes
+        // Repairs, and changes of the volume in the middle of a PUT.
+        + copy_pool_bytes
+        // Scrubs of all volumes at a time.
+        + volumes * scrub_bytes_max
+        // Blocks on their way from other servers.
+        + u.pull_workers * pull_memory_bytes
+        // Blocks on their way to and from S3.
+        + u.s3_volumes * s3_volume_bytes_max
+        // A shared download that finds no memory left goes on with one chunk beyond it.
+        + (u.s3_volumes > 0 ? u.requests * chunk_size_bytes : 0)
+        // Buffers for direct reads, one for each thread of a volume.
+        + u.directory_volumes * volume_threads_max * direct_read_bytes_max
+        // Clients.
+        + u.connections * connection_bytes_max
+        // Input buffers that event loops keep for reuse.
+        + u.event_loops * input_buffers_kept_max * input_buffer_bytes
+        // A pull list and a trash list that are being received.
+        + 2 * work_list_bytes_max
+        // Log lines: queued, and being written.
+        + 2 * log_queue_bytes_max;
+}
+
+// The terms of an S3 volume: 64 + 64 + 60 + 40 MiB (docs/ARCHITECTURE.md).
+static_assert(s3_volume_bytes_max == (64 + 64 + 60 + 40) * MiB);
+static_assert(scrub_bytes_max == 9 * MiB);
+// Without volumes and clients: the budget, scratch and copy pool, two lists, the log.
+static_assert(memory_bytes_max({.pool_budget_bytes = GiB}) == (1024 + 16 + 1 + 2 * 64 + 2 * 8) * MiB);
+
+}  // namespace keepstore::limits
