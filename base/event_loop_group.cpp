@@ -5,22 +5,19 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <utility>
 
 namespace keepstore {
-namespace {
 
-unsigned usable_processors() {
+unsigned usable_processors() noexcept {
     cpu_set_t set;
     CPU_ZERO(&set);
-    if (sched_getaffinity(0, sizeof set, &set) != 0) return std::max(1u, std::thread::hardware_concurrency());
+    if (sched_getaffinity(0, sizeof set, &set) != 0) return std::max(1U, std::thread::hardware_concurrency());
     return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
-}  // namespace
-
-event_loop_group::event_loop_group(unsigned count) {
-    const unsigned wanted = count == 0 ? usable_processors() : count;
-    for (unsigned i = 0; i < wanted; ++i) loops_.push_back(std::make_unique<loop>());
+event_loop_group::event_loop_group(std::string name, unsigned count) : name_(std::move(name)) {
+    for (unsigned i = 0; i < count; ++i) loops_.push_back(std::make_unique<loop>());
 }
 
 event_loop_group::~event_loop_group() {
@@ -30,8 +27,8 @@ event_loop_group::~event_loop_group() {
 void event_loop_group::start() {
     for (std::size_t i = 0; i < loops_.size(); ++i) {
         loop& l = *loops_[i];
-        l.thread = std::thread([&l, i] {
-            pthread_setname_np(pthread_self(), fmt::format("loop/{}", i).c_str());
+        l.thread = std::thread([&l, name = fmt::format("{}/{}", name_, i)] {
+            pthread_setname_np(pthread_self(), name.c_str());
             l.context.run();
         });
     }
@@ -50,6 +47,11 @@ std::vector<asio::any_io_executor> event_loop_group::executors() const {
     std::vector<asio::any_io_executor> out;
     for (const auto& l : loops_) out.emplace_back(l->context.get_executor());
     return out;
+}
+
+asio::any_io_executor event_loop_group::next_executor() noexcept {
+    const auto i = next_.fetch_add(1, std::memory_order_relaxed);
+    return loops_[i % loops_.size()]->context.get_executor();
 }
 
 }  // namespace keepstore

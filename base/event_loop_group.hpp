@@ -1,5 +1,5 @@
-/// The event loops: one io_context with one thread each, so that a session needs no locks. They run from start() until
-/// stop(); work must be over by then or is abandoned.
+/// A group of event loops: io_contexts with one thread each, so that a coroutine needs no lock for state of its loop.
+/// Safe to use from any thread, but for start() and stop().
 #pragma once
 
 #include "base/async.hpp"
@@ -7,24 +7,36 @@
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
+#include <atomic>
+#include <cstddef>
 #include <memory>
+#include <string>
 #include <thread>
 #include <vector>
 
 namespace keepstore {
 
+/// Number of processors that the process may use (its affinity), at least 1.
+[[nodiscard]] unsigned usable_processors() noexcept;
+
 class event_loop_group {
   public:
-    /// `count` loops; 0: one per processor that the process may use.
-    explicit event_loop_group(unsigned count);
+    /// `count` loops; their threads are named "name/0", "name/1" ... (Linux shows 15 characters).
+    event_loop_group(std::string name, unsigned count);
+    /// Stops.
     ~event_loop_group();
     event_loop_group(const event_loop_group&) = delete;
     event_loop_group& operator=(const event_loop_group&) = delete;
 
+    /// Starts the threads. \throws std::system_error if there are none; those that started run until stop().
     void start();
+    /// Ends the loops and waits for their threads; coroutines that have not ended are abandoned, and destroyed with the
+    /// group. Not from a loop. May be called again.
     void stop();
 
     [[nodiscard]] std::vector<asio::any_io_executor> executors() const;
+    /// Gives the loops in turn.
+    [[nodiscard]] asio::any_io_executor next_executor() noexcept;
     [[nodiscard]] std::size_t size() const noexcept { return loops_.size(); }
 
   private:
@@ -33,7 +45,12 @@ class event_loop_group {
         asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
         std::thread thread;
     };
+
+    // Constant after construction.
+    std::string name_;
     std::vector<std::unique_ptr<loop>> loops_;
+
+    std::atomic<std::size_t> next_{0};
 };
 
 }  // namespace keepstore

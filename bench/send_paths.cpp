@@ -4,12 +4,12 @@
 /// keepstore_load is the client, as for the daemon (scripts/bench send-paths).
 ///
 /// One event loop for each core, connections dealt to them in turn.
+#include "base/event_loop_group.hpp"
 #include "bench/http_client.hpp"
 #include "bench/send_path.hpp"
 
 #include <fmt/format.h>
 #include <netinet/tcp.h>
-#include <sched.h>
 #include <sys/socket.h>
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -106,12 +106,6 @@ awaitable<void> accept_all(tcp::acceptor& acceptor, std::span<const std::unique_
         socket.native_non_blocking(true);
         asio::co_spawn(loop.context, serve(loop, files, path, std::move(socket)), asio::detached);
     }
-}
-
-unsigned usable_processors() {
-    cpu_set_t set;
-    CPU_ZERO(&set);
-    return ::sched_getaffinity(0, sizeof set, &set) == 0 ? static_cast<unsigned>(CPU_COUNT(&set)) : 1;
 }
 
 settings parse(std::span<char*> arguments) {

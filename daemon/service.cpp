@@ -330,7 +330,8 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
         tls = std::move(*loaded);
     }
 
-    event_loop_group loops(static_cast<unsigned>(std::max<std::int64_t>(0, conf.cluster.keepstore.threads)));
+    const auto threads = static_cast<unsigned>(std::max<std::int64_t>(0, conf.cluster.keepstore.threads));
+    event_loop_group loops("loop", threads > 0 ? threads : usable_processors());
     pool::buffer_pool pool(conf.cluster.api.memory_budget_bytes());
     digest::engine digest(static_cast<unsigned>(loops.size()));
     store::block_store store(store_options(conf), store::mount_table(std::move(*mounts)), pool, digest);

@@ -12,7 +12,7 @@
 #include "base/md5_digest.hpp"
 #include "s3/client.hpp"
 #include "volumes/s3/block_body.hpp"
-#include "volumes/s3/loop_set.hpp"
+#include "volumes/s3/task_group.hpp"
 #include "volumes/s3/transfer_pace.hpp"
 
 #include <cstdint>

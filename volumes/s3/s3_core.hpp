@@ -7,7 +7,7 @@
 #include "volumes/s3/availability.hpp"
 #include "volumes/s3/chunk_memory.hpp"
 #include "volumes/s3/fetch_table.hpp"
-#include "volumes/s3/loop_set.hpp"
+#include "volumes/s3/task_group.hpp"
 #include "volumes/s3/names.hpp"
 #include "volumes/s3/part_buffers.hpp"
 #include "volumes/s3/s3_volume.hpp"
@@ -46,7 +46,7 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     transfer_pace download_pace;
     part_buffers download_buffers{limits::s3_parallel_range_buffers};
     std::atomic<conditional_put> conditional{conditional_put::unknown};
-    loop_set loops;  // Last: its tasks use the others.
+    task_group loops;  // Last: its tasks use the others.
 
     /// The service's idea of now, as far as it is known.
     [[nodiscard]] block_time now() const;

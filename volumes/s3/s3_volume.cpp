@@ -1,5 +1,6 @@
 #include "volumes/s3/s3_volume.hpp"
 
+#include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "volumes/s3/access.hpp"
@@ -16,10 +17,6 @@ namespace keepstore::volumes {
 namespace {
 
 using namespace s3;
-
-bool is_hex(std::string_view text) {
-    return std::ranges::all_of(text, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f'); });
-}
 
 result<void> without_value(result<bool> outcome) {
     if (!outcome) return std::unexpected(std::move(outcome.error()));
@@ -128,7 +125,7 @@ class s3_volume final : public volume {
     }
 
     awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) override {
-        if (prefix.size() > 32 || !is_hex(prefix)) co_return result<void>();
+        if (prefix.size() > 32 || !is_lower_hex(prefix)) co_return result<void>();
         if (auto admitted = core_->watch->admit(); !admitted) co_return admitted;
         const auto scan = std::make_shared<index_scan>(core_, std::move(prefix), until, core_->options.parallel_index);
         const struct stopper {

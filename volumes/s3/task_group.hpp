@@ -1,22 +1,20 @@
-/// The event loops of a volume: one io_context with one thread each, from construction to stop(). Work is spawned on
-/// them in turn, from any thread, and can be cancelled from any thread.
+/// The coroutines that a volume runs on event loops of its own, from construction to stop(). They are spawned on the
+/// loops in turn, from any thread, and can be cancelled from any thread.
 #pragma once
 
 #include "base/async.hpp"
 #include "base/cancellable.hpp"
+#include "base/event_loop_group.hpp"
 #include "base/wait_until.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/executor_work_guard.hpp>
-#include <boost/asio/io_context.hpp>
 
 #include <atomic>
 #include <condition_variable>
 #include <exception>
 #include <memory>
 #include <mutex>
-#include <thread>
 #include <unordered_map>
 #include <vector>
 
@@ -31,17 +29,17 @@ class loop_task final : public cancellable_task {
     [[nodiscard]] bool aborted() const noexcept { return aborted_.load(std::memory_order_acquire); }
 
   private:
-    friend class loop_set;
+    friend class task_group;
     std::atomic<bool> aborted_{false};
 };
 
-class loop_set {
+class task_group {
   public:
-    /// `count` loops; 0: one per processor, within limits::s3_volume_loops_max.
-    explicit loop_set(unsigned count);
-    ~loop_set() { stop(); }
-    loop_set(const loop_set&) = delete;
-    loop_set& operator=(const loop_set&) = delete;
+    /// On `loops` loops; 0: one per processor, within limits::s3_volume_loops_max.
+    explicit task_group(unsigned loops);
+    ~task_group() { stop(); }
+    task_group(const task_group&) = delete;
+    task_group& operator=(const task_group&) = delete;
 
     /// Cancels what runs, waits for its end (for a while; then abandons it) and ends the threads. Not from a loop.
     void stop();
@@ -50,7 +48,7 @@ class loop_set {
     /// \param abortable whether abort_all() ends it.
     template <class T, class Done>
     std::shared_ptr<loop_task> spawn(awaitable<result<T>> work, Done done, bool abortable = true) {
-        auto task = std::make_shared<loop_task>(next_executor());
+        auto task = std::make_shared<loop_task>(loops_.next_executor());
         if (!remember(task, abortable)) {
             task->end();
             done(result<T>(fail(errc::unavailable, "the volume is closed")));
@@ -84,19 +82,11 @@ class loop_set {
     [[nodiscard]] std::size_t size() const noexcept { return loops_.size(); }
 
   private:
-    struct loop {
-        asio::io_context context{1};
-        asio::executor_work_guard<asio::io_context::executor_type> work{context.get_executor()};
-        std::thread thread;
-    };
-
-    [[nodiscard]] asio::any_io_executor next_executor();
     [[nodiscard]] bool remember(const std::shared_ptr<loop_task>& task, bool abortable);
     void forget(const std::shared_ptr<loop_task>& task);
     void cancel_all(bool also_unabortable);
 
-    std::vector<std::unique_ptr<loop>> loops_;  // Constant after construction.
-    std::atomic<unsigned> next_{0};
+    event_loop_group loops_;
 
     std::mutex mutex_;
     // Guarded by mutex_.
