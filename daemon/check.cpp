@@ -1,5 +1,7 @@
 #include "daemon/check.hpp"
 
+#include "base/event_loop_group.hpp"
+#include "base/memory_limits.hpp"
 #include "cluster_config/scalars.hpp"
 
 #include <fmt/format.h>
@@ -8,6 +10,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <system_error>
 #include <utility>
@@ -121,6 +124,28 @@ void describe_limits(report& out, const cluster_config::cluster_settings& cluste
                          cluster_config::format_bytes(api.memory_budget_bytes()), api.blob_buffers_max));
 }
 
+// The memory that the process may hold at once, block memory included.
+void describe_memory(report& out, const cluster_config::cluster_settings& cluster,
+                     const std::vector<cluster_config::local_volume>& volumes) {
+    const auto whole = [](std::int64_t n) { return static_cast<std::size_t>(std::max<std::int64_t>(0, n)); };
+    const auto& own = cluster.keepstore;
+    if (own.connections_max == 0) return out.line("all memory", "no limit, since the number of connections has none");
+    const auto directories = static_cast<std::size_t>(std::ranges::count_if(volumes, [](const auto& volume) {
+        return std::holds_alternative<cluster_config::directory_parameters>(volume.parameters);
+    }));
+    const auto requests = cluster.api.requests_max == 0 ? own.connections_max : cluster.api.requests_max;
+    const std::size_t bytes =
+        limits::memory_bytes_max({.pool_budget_bytes = cluster.api.memory_budget_bytes(),
+                                  .directory_volumes = directories,
+                                  .s3_volumes = volumes.size() - directories,
+                                  .pull_workers = whole(cluster.collections.blob_replicate_concurrency),
+                                  .requests = whole(requests),
+                                  .connections = whole(own.connections_max),
+                                  .event_loops = own.threads > 0 ? whole(own.threads) : usable_processors()});
+    out.line("all memory",
+             fmt::format("at most {}: blocks, transfers and clients", cluster_config::format_bytes(bytes)));
+}
+
 void describe_policy(report& out, const cluster_config::cluster_settings& cluster) {
     const auto& c = cluster.collections;
     out.heading("policy");
@@ -172,6 +197,7 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
     out.heading(fmt::format("cluster {}", cluster.id));
     out.line("configuration",
              fmt::format("{} (sha256 {})", loaded->source == "-" ? "standard input" : loaded->source, loaded->sha256));
+    std::vector<cluster_config::local_volume> served;
     const auto address = cluster_config::choose_listen_address(cluster, env.service_internal_url, probe);
     if (!address) {
         out.problem(address.error());
@@ -192,9 +218,11 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
         if (!volumes)
             out.problem(volumes.error());
         else
-            for (const auto& volume : *volumes) describe_volume(out, volume);
+            served = *volumes;
+        for (const auto& volume : served) describe_volume(out, volume);
     }
     describe_limits(out, cluster);
+    if (!served.empty()) describe_memory(out, cluster, served);
     describe_policy(out, cluster);
     return out.finish(warnings);
 }
