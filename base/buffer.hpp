@@ -1,7 +1,7 @@
-/// Bytes with an owner. A slice is a view plus a share in whatever owns the bytes, so that a digest, several volumes
-/// and a hung disk call can use one buffer at the same time and the last one gives it back. Copying a slice copies no
-/// bytes. Slices may be handed between threads; the reference count is atomic, the bytes are not guarded: whoever fills
-/// a buffer freezes it (turns it into a `const_slice`) before sharing it.
+/// Bytes with an owner. A slice is a view plus a share in the owner of the bytes, so that a digest, several volumes and
+/// a hung disk call can use one buffer at the same time and the last one gives it back. Copying a slice copies no
+/// bytes. Slices may be handed between threads; the reference count is atomic, the bytes are not guarded: a buffer is
+/// frozen (turned into a `const_slice`) after it was filled and before it is shared.
 #pragma once
 
 #include <atomic>
@@ -12,7 +12,7 @@
 
 namespace keepstore {
 
-/// Base of everything that owns bytes. `recycle` is called once, by the thread that drops the last share.
+/// Base of owners of bytes. `recycle` is called once, by the thread that drops the last share.
 class buffer_owner {
   public:
     buffer_owner() = default;
@@ -76,11 +76,11 @@ struct mutable_slice {
     [[nodiscard]] mutable_slice subslice(std::size_t offset, std::size_t count = std::dynamic_extent) const {
         return {bytes.subspan(offset, count), owner};
     }
-    /// The first `count` bytes, read-only from here on.
+    /// Returns the first `count` bytes, read-only from now on.
     [[nodiscard]] const_slice freeze(std::size_t count) const { return {bytes.first(count), owner}; }
 };
 
-/// A slice over memory of its own, outside the pool: tests, tools and rare small things.
+/// Returns a slice over memory of its own, outside the pool.
 [[nodiscard]] mutable_slice make_heap_slice(std::size_t size);
 [[nodiscard]] const_slice copy_to_heap_slice(std::span<const std::byte> bytes);
 

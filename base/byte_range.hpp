@@ -1,4 +1,4 @@
-/// One range of bytes: as a client asks for it (RFC 9110 section 14.1.2) and as it comes out for a block. Value types.
+/// One range of bytes: as a client requests it (RFC 9110 section 14.1.2), and resolved for a block. Value types.
 #pragma once
 
 #include <algorithm>
@@ -21,7 +21,7 @@ struct byte_range_spec {
     std::optional<std::uint64_t> first;
     std::optional<std::uint64_t> last;
 
-    /// What it means for a block of `size` bytes; nothing if no byte of the block is meant (416).
+    /// The range in a block of `size` bytes; nothing if it contains no byte of the block (416).
     [[nodiscard]] std::optional<byte_range> resolve(std::uint64_t size) const noexcept {
         if (!first) {
             const std::uint64_t count = std::min(last.value_or(0), size);

@@ -37,7 +37,7 @@ class connection {
     [[nodiscard]] bool busy() const { return state_ != state::idle && state_ != state::pausing; }
     /// Body bytes that moved within the last measured window in which any did.
     [[nodiscard]] std::uint64_t window_bytes() const { return window_bytes_; }
-    /// What has come of the current body is not what was written (--body verify).
+    /// The current body differs from what was written (--body verify).
     [[nodiscard]] bool content_differs() const { return content_differs_; }
 
   private:

@@ -1,4 +1,4 @@
-// GB/s of MD5 on one core, by number of streams and by instruction set, beside OpenSSL's single
+// GB/s of MD5 on one core, by number of streams and by instruction set, and of OpenSSL's single
 // stream in the same run. Usage: keepstore_digest_bench [--json] [seconds per figure, default 0.4]
 //
 // First the kernels alone (64 KiB passes over 1 MiB buffers that start in different cache sets),

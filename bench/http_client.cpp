@@ -127,8 +127,8 @@ bool set_congestion(int fd, const std::string& name) {
         ::setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name.data(), static_cast<socklen_t>(name.size())) == 0) {
         return true;
     }
-    // Who is not root may choose only among net.ipv4.tcp_allowed_congestion_control. Then both sides
-    // use the system's default, and scripts/bench warns of it.
+    // Without root only net.ipv4.tcp_allowed_congestion_control may be chosen. Then both sides use the
+    // system's default, and scripts/bench warns of it.
     return errno == EPERM;
 }
 

@@ -15,7 +15,7 @@ namespace keepstore::bench {
 struct server_address {
     sockaddr_in socket{};
     std::string host_header;
-    /// "/bucket", or empty for a block store: behind it blocks are named by their hash alone, without
+    /// "/bucket", or empty for a block store: in it blocks are named by their hash alone, without
     /// "+size".
     std::string folder;
 

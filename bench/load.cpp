@@ -53,7 +53,7 @@ void write_locators(const std::string& path, const std::vector<stored_block>& bl
     if (!file.flush()) throw std::runtime_error("cannot write " + path);
 }
 
-/// What the preparing runs have in common: nothing limited, nothing measured, nobody beside them.
+/// Options common to the preparing runs: no limits, no measurement, no other connections.
 load_options preparation(const load_options& options, load_mode mode, std::uint64_t count) {
     auto quiet = options;
     quiet.mode = mode;

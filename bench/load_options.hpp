@@ -38,13 +38,13 @@ struct load_options {
     std::uint64_t count = 0;          ///< operations in all, instead of a time; 0: by time
     double time_limit_seconds = 600;  ///< a run by count ends here at the latest
     double rate = 0;                  ///< bytes/s of each connection; 0: unlimited
-    double hold_seconds = 0;          ///< with a rate: move nothing so long after each request's head
+    double hold_seconds = 0;          ///< with a rate: move nothing this long after each request's head
     double ramp_seconds = 0;          ///< connections begin spread over this time
     std::uint64_t range_bytes = 0;    ///< GET this much from a random place; 0: whole blocks
     body_use body = body_use::discard;
     double operation_timeout_seconds = 300;
 
-    // Connections beside the measured ones.
+    // Connections in addition to the measured ones.
     unsigned slow_readers = 0;
     unsigned slow_writers = 0;
     unsigned slow_headers = 0;

@@ -33,7 +33,7 @@ send_file open_block(const std::string& path, const md5_digest& name) {
         hash.update(std::span(buffer).first(now));
         states.push_back(hash.state());
     }
-    if (hash.finish() != name) throw std::runtime_error(path + " is not what its name says");
+    if (hash.finish() != name) throw std::runtime_error(path + " does not have the MD5 in its name");
     auto points = digest::waypoints::make(size, stride, states);
     if (!points) throw std::runtime_error(path + " has a size without waypoints");
     return {.fd = fd,

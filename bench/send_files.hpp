@@ -30,7 +30,7 @@ struct send_file {
 class send_files {
   public:
     /// Opens every block below `root` whose size is a multiple of 64 (what write tools make), and
-    /// hashes it. Throws std::system_error; std::runtime_error if a file is not what its name says.
+    /// hashes it. Throws std::system_error; std::runtime_error if a file does not have the MD5 in its name.
     void load(const std::string& root);
 
     [[nodiscard]] const send_file* find(std::string_view name) const;

@@ -151,8 +151,8 @@ awaitable<bool> check_by_reading(send_resources& r, const window w) {
     co_return w.good(segments);
 }
 
-// A file that is cut short under its mapping kills a process that does not handle SIGBUS: here it is
-// our own file, and nobody does.
+// A file that is truncated under its mapping kills a process that does not handle SIGBUS: here it is
+// our own file, and is not truncated.
 awaitable<bool> check_by_mapping(send_resources& r, const window w) {
     auto segments = w.segments();
     for (std::size_t i = 0; i < w.count; ++i) {

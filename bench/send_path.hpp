@@ -35,7 +35,7 @@ struct send_resources {
 
 /// Sends the whole block, window by window: as many segments side by side as fill the lanes when few
 /// requests run, one when many do, since the lanes are filled across requests then.
-/// \returns false if the connection must be closed: it broke, or bytes were not what they should be.
+/// \returns false if the connection must be closed: it broke, or bytes were corrupt.
 [[nodiscard]] awaitable<bool> send_block(send_path path, send_resources& resources, const send_file& file,
                                          asio::ip::tcp::socket& socket);
 

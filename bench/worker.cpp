@@ -69,9 +69,9 @@ void worker::start_roles(bool slow) {
 /// polled.
 int worker::run_timers(steady::time_point now) {
     while (!timers_.empty() && timers_.top().when <= now) {
-        connection* const who = timers_.top().who;
+        connection* const due = timers_.top().target;
         timers_.pop();
-        who->on_timer(now);
+        due->on_timer(now);
     }
     constexpr std::chrono::milliseconds longest{10};
     if (timers_.empty()) return static_cast<int>(longest.count());

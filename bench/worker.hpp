@@ -39,7 +39,7 @@ class worker {
     std::uint64_t random() { return mix64(random_++); }
     /// The counters of the current window, or nullptr outside of one.
     window_stats* current();
-    void wake_at(connection* who, steady::time_point when) { timers_.push({when, who}); }
+    void wake_at(connection* target, steady::time_point when) { timers_.push({when, target}); }
     /// The address for a new socket: the system's choice, or one of several when the ports of one
     /// would run short.
     in_addr next_source();
@@ -47,7 +47,7 @@ class worker {
   private:
     struct timer {
         steady::time_point when;
-        connection* who;
+        connection* target;
         bool operator<(const timer& other) const { return when > other.when; }
     };
 

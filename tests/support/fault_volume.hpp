@@ -37,16 +37,14 @@ class fault_volume final : public volumes::volume {
     const std::string& device_id() const noexcept override { return inner_->device_id(); }
     awaitable<result<std::unique_ptr<volumes::block_reader>>> open(md5_digest name, deadline until) override {
         if (plan.throws) throw std::bad_alloc();
-        auto opened = co_await inner_->open(name, until);
-        if (!opened) co_return std::unexpected(std::move(opened.error()));
-        co_return std::make_unique<reader>(*this, std::move(*opened));
+        KS_CO_TRY(auto opened, co_await inner_->open(name, until));
+        co_return std::make_unique<reader>(*this, std::move(opened));
     }
     awaitable<result<std::unique_ptr<volumes::block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
                                                                      deadline until) override {
         if (plan.fail_create) co_return std::unexpected(plan.with);
-        auto created = co_await inner_->create(name, size, until);
-        if (!created) co_return std::unexpected(std::move(created.error()));
-        co_return std::make_unique<writer>(*this, std::move(*created));
+        KS_CO_TRY(auto created, co_await inner_->create(name, size, until));
+        co_return std::make_unique<writer>(*this, std::move(created));
     }
     awaitable<result<void>> touch(md5_digest name, deadline until) override {
         ++touches;

@@ -20,7 +20,7 @@ class memory_volume final : public volumes::volume {
   public:
     explicit memory_volume(std::string device_id) : device_id_(std::move(device_id)) {}
 
-    // --- what a test does behind the daemon's back --------------------------------------------------------------
+    // --- what a test does without the daemon's knowledge ---------------------------------------------------------
     /// Puts any bytes under any name.
     void plant(const md5_digest& name, std::string content, volumes::block_time mtime = now()) {
         const std::lock_guard lock(mutex_);
@@ -32,7 +32,7 @@ class memory_volume final : public volumes::volume {
         if (found == blocks_.end()) return std::nullopt;
         return *found->second.content;
     }
-    /// Other bytes in the same place: rot. What is stored beside the block stays.
+    /// Replaces stored bytes: corruption. The attributes of the block stay.
     void rot(const md5_digest& name, std::string content) {
         const std::lock_guard lock(mutex_);
         auto& block = blocks_.at(name);
@@ -98,7 +98,7 @@ class memory_volume final : public volumes::volume {
         const auto found = blocks_.find(name);
         if (found == blocks_.end()) co_return fail(errc::not_found);
         found->second.mtime = now();
-        co_return result<void>{};
+        co_return success();
     }
 
     awaitable<result<volumes::block_time>> mtime(md5_digest name, deadline) override {
@@ -129,7 +129,7 @@ class memory_volume final : public volumes::volume {
         auto& block = blocks_.try_emplace(name, found->second.first).first->second;
         block.mtime = now();
         trashed_.erase(found);
-        co_return result<void>{};
+        co_return success();
     }
 
     awaitable<result<volumes::empty_trash_stats>> empty_trash(unsigned, deadline) override {
@@ -165,7 +165,7 @@ class memory_volume final : public volumes::volume {
         if (!all.empty())
             if (auto put = co_await sink.put(all); !put) co_return put;
         if (fault) co_return std::unexpected(*fault);
-        co_return result<void>{};
+        co_return success();
     }
 
     volumes::volume_stats stats() const override {
@@ -215,7 +215,7 @@ class memory_volume final : public volumes::volume {
             const std::lock_guard lock(volume_.mutex_);
             if (!volume_.keep_attributes_) co_return fail(errc::unsupported);
             attributes_->insert_or_assign(std::move(name), std::move(value));
-            co_return result<void>{};
+            co_return success();
         }
 
       private:
@@ -235,7 +235,7 @@ class memory_volume final : public volumes::volume {
             if (volume_.fault_) co_return std::unexpected(*volume_.fault_);
             content_.append(reinterpret_cast<const char*>(bytes.bytes.data()), bytes.size());
             volume_.stats_.bytes_out += bytes.size();
-            co_return result<void>{};
+            co_return success();
         }
         void set_queue_bytes(std::size_t) noexcept override {}
         awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline) override {
@@ -252,7 +252,7 @@ class memory_volume final : public volumes::volume {
             block made{std::make_shared<const std::string>(std::move(content_)), now()};
             if (attribute && volume_.keep_attributes_) made.attributes->insert(std::move(*attribute));
             volume_.blocks_[name_] = std::move(made);
-            co_return result<void>{};
+            co_return success();
         }
 
       private:

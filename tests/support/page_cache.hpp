@@ -1,4 +1,4 @@
-/// What the page cache has of a file: to see who reads past it. Looking does not change it.
+/// The part of a file that is in the page cache, to test which reads bypass it. Looking does not change it.
 #pragma once
 
 #include <catch2/catch.hpp>

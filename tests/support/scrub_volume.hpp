@@ -53,9 +53,8 @@ class scrub_volume final : public volumes::volume {
         ++opens[name];
         if (on_open) on_open(name);
         if (gone.contains(name)) co_return fail(errc::not_found);
-        auto opened = co_await inner.open(name, until);
-        if (!opened) co_return std::unexpected(std::move(opened.error()));
-        co_return std::make_unique<reader>(*this, name, std::move(*opened));
+        KS_CO_TRY(auto opened, co_await inner.open(name, until));
+        co_return std::make_unique<reader>(*this, name, std::move(opened));
     }
     bool can_read_whole() const noexcept override { return reads_whole; }
     awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(std::vector<volumes::whole_read> blocks,
@@ -90,9 +89,8 @@ class scrub_volume final : public volumes::volume {
     awaitable<result<std::unique_ptr<volumes::block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
                                                                      deadline until) override {
         if (create_error) co_return std::unexpected(*create_error);
-        auto created = co_await inner.create(name, size, until);
-        if (!created) co_return std::unexpected(std::move(created.error()));
-        co_return std::make_unique<writer>(*this, name, std::move(*created));
+        KS_CO_TRY(auto created, co_await inner.create(name, size, until));
+        co_return std::make_unique<writer>(*this, name, std::move(created));
     }
     awaitable<result<void>> touch(md5_digest name, deadline until) override { return inner.touch(name, until); }
     awaitable<result<volumes::block_time>> mtime(md5_digest name, deadline until) override {
@@ -121,7 +119,7 @@ class scrub_volume final : public volumes::volume {
         if (!keeps_notes) co_return fail(errc::unsupported);
         ++notes_saved;
         notes[name] = std::move(value);
-        co_return result<void>{};
+        co_return success();
     }
     volumes::volume_stats stats() const override { return inner.stats(); }
     std::string health() const override { return inner.health(); }
@@ -148,7 +146,7 @@ class scrub_volume final : public volumes::volume {
         }
         awaitable<result<void>> write_attribute(std::string, bytes value, deadline) override {
             home_.attributes[name_] = std::move(value);
-            co_return result<void>{};
+            co_return success();
         }
 
       private:
