@@ -12,10 +12,6 @@
 namespace keepstore::cluster_config {
 namespace {
 
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-
 struct time_unit {
     std::string_view name;
     std::uint64_t nanoseconds;

@@ -25,6 +25,10 @@ namespace keepstore::cluster_config {
 /// "16 KiB", "8 GiB", "1234 bytes".
 [[nodiscard]] std::string format_bytes(std::uint64_t);
 
+[[nodiscard]] constexpr bool is_digit(char c) noexcept {
+    return c >= '0' && c <= '9';
+}
+
 /// ^[a-zA-Z0-9]+$, the rule for tokens and the signing key.
 [[nodiscard]] bool is_alphanumeric(std::string_view);
 /// ^[a-z0-9]{5}$

@@ -1,5 +1,7 @@
 #include "cluster_config/url.hpp"
 
+#include "cluster_config/scalars.hpp"
+
 #include <algorithm>
 #include <cctype>
 #include <utility>
@@ -7,9 +9,6 @@
 namespace keepstore::cluster_config {
 namespace {
 
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 bool is_alpha(char c) {
     return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
 }

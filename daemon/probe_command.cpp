@@ -27,7 +27,7 @@ using outcome = s3::probe_line::outcome;
 constexpr std::chrono::nanoseconds timeout_max = std::chrono::hours(1);
 
 /// In the order of the help text.
-constexpr std::array<cluster_config::flag, 8> flags{{
+constexpr std::array<cluster_config::flag, 8> probe_flags{{
     {"config", false,
      "cluster configuration file, - for standard input (default $ARVADOS_CONFIG, else /etc/arvados/config.yml)"},
     {"volume", false, "UUID of a volume to try; may be repeated (default: the S3 volumes that this host mounts)"},
@@ -41,7 +41,7 @@ constexpr std::array<cluster_config::flag, 8> flags{{
     {"path-style", true, "with -bucket: the bucket in the path instead of the host name (UsePathStyle)"},
 }};
 
-std::string usage(std::string_view program) {
+std::string probe_usage(std::string_view program) {
     return fmt::format(
         "Usage: {0} {1} [-config FILE] [-volume UUID]...\n"
         "       {0} {1} -bucket NAME [-endpoint URL] [-region NAME] [-path-style]\n\n"
@@ -49,7 +49,7 @@ std::string usage(std::string_view program) {
         "few\n"
         "small objects below keepstore-probe/ and removes them; volumes that are read only are only read.\n"
         "Exit code: 0 all can be used, 1 some cannot, 2 wrong command line or configuration.\n\n{2}",
-        program, probe_command_name, cluster_config::describe_flags(flags));
+        program, probe_command_name, cluster_config::describe_flags(probe_flags));
 }
 
 void print(std::FILE* to, std::string_view text) {
@@ -167,7 +167,7 @@ std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<cons
         }
         return {};
     };
-    const auto read = cluster_config::read_flags(flags, arguments, set);
+    const auto read = cluster_config::read_flags(probe_flags, arguments, set);
     if (!read) return std::unexpected(read.error());
     out.help = read->help;
     if (out.help) return out;
@@ -199,7 +199,7 @@ int run_probe_command(std::string_view program, std::span<const std::string> arg
         return 2;
     }
     if (given->help) {
-        print(stderr, usage(program));
+        print(stderr, probe_usage(program));
         return 0;
     }
     auto targets = find_targets(*given, env, standard_input);
