@@ -136,7 +136,7 @@ TEST_CASE("a pop that is cancelled after an item came for it takes the item", "[
     CHECK(item == 7);
 }
 
-TEST_CASE("a waiter whose item another one took waits for the next", "[base][queue]") {
+TEST_CASE("a waiter whose item was taken by another call waits for the next item", "[base][queue]") {
     numbers q(2);
     asio::io_context& context = test::new_context();
     const auto waiter = spawn(context, q.pop(deadline::never()));
@@ -213,7 +213,7 @@ TEST_CASE("replace with less makes room, and with more keeps the order of the wa
     CHECK(q.try_pop() == 2);
 }
 
-TEST_CASE("what replace drops is destroyed while the queue can be used", "[base][queue]") {
+TEST_CASE("replace destroys the old items outside the lock", "[base][queue]") {
     struct locker {
         async_queue<std::shared_ptr<locker>>* home;
         ~locker() { (void)home->size(); }  // Would not return with the lock held.

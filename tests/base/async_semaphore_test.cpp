@@ -56,7 +56,7 @@ TEST_CASE("a semaphore gives as many permits as it has, and takes them back", "[
     CHECK(s.available() == 1);
 }
 
-TEST_CASE("a permit that is assigned to gives back the one it was", "[base][semaphore]") {
+TEST_CASE("assigning to a permit returns the one it held", "[base][semaphore]") {
     async_semaphore s(2);
     auto first = std::move(*s.try_acquire());
     auto second = std::move(*s.try_acquire());

@@ -41,6 +41,16 @@ TEST_CASE("a one-shot that was set before gives its value without suspending", "
     CHECK(run(await_value(shot)).value() == 3);
 }
 
+TEST_CASE("a value that a one-shot refuses stays with its giver", "[base][async]") {
+    one_shot<std::unique_ptr<int>> shot;
+    result<std::unique_ptr<int>> first = std::make_unique<int>(1);
+    result<std::unique_ptr<int>> second = std::make_unique<int>(2);
+    CHECK(shot.try_set(std::move(first)));
+    CHECK_FALSE(shot.try_set(std::move(second)));
+    CHECK(*first == nullptr);
+    CHECK(**second == 2);
+}
+
 TEST_CASE("a cancelled wait ends at once and the value that comes later is dropped", "[base][async][cancel]") {
     one_shot<int> shot;
     const auto value = run_and_cancel(await_value(shot), [] { return true; });

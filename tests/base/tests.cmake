@@ -6,6 +6,7 @@ keepstore_test(base_tests
         base/base_test.cpp
         base/byte_range_test.cpp
         base/error_test.cpp
+        base/event_loop_group_test.cpp
         base/hex_test.cpp
         base/single_flight_test.cpp
     LINK keepstore::base)

@@ -32,9 +32,10 @@ TEST_CASE("the -check report says what this host would serve", "[daemon][check]"
     CHECK(report.exit_code == 0);
     for (const std::string part :
          {"cluster zzzzz", "http://127.0.0.1:25107/", "TLS                no", "volume zzzzz-nyw5e-000000000000000",
-          "read, write, trash", "default (priority 0)", "at most 8 GiB", "64 at once, then 128 waiting",
-          "kept for 336h", "16 KiB/s over 10s", "5m after the start, then every 24h, 4 workers",
-          "is less than MaxKeepBlobBuffers", "ok: keepstore can start"})
+          "read, write, trash", "default (priority 0)", "at most 8 GiB", "all memory         at most 9.",
+          "64 at once, then 128 waiting", "kept for 336h", "16 KiB/s over 10s",
+          "5m after the start, then every 24h, 4 workers", "is less than MaxKeepBlobBuffers",
+          "ok: keepstore can start"})
         CHECK_THAT(report.text, Catch::Contains(part));
     CHECK_THAT(report.text,
                !Catch::Contains("aaaaaaaa") && !Catch::Contains("bbbbbbbb") && !Catch::Contains("cccccccc"));
