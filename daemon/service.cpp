@@ -114,9 +114,9 @@ store::block_store::options store_options(const cluster_config::config& conf) {
     const auto& c = conf.cluster.collections;
     return {.blob_signing = c.blob_signing,
             .blob_signing_key = c.blob_signing_key,
-            .blob_signing_ttl = c.blob_signing_ttl,
+            .protect_for = c.blob_signing_ttl,
             .blob_trash = c.blob_trash,
-            .blob_trash_lifetime = c.blob_trash_lifetime};
+            .trash_lifetime = c.blob_trash_lifetime};
 }
 
 double unix_seconds(std::chrono::system_clock::time_point at) {

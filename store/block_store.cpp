@@ -54,8 +54,7 @@ awaitable<result<void>> block_store::block_trash(const md5_digest& block, deadli
     for (const mount& m : context_.mounts.all()) {
         if (!m.allow_trash) continue;
         auto outcome = co_await m.volume->trash(
-            block, {.protect_for = context_.options.blob_signing_ttl, .lifetime = context_.options.blob_trash_lifetime},
-            until);
+            block, {.protect_for = context_.options.protect_for, .lifetime = context_.options.trash_lifetime}, until);
         if (outcome) {
             found = true;
             continue;

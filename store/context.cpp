@@ -8,7 +8,7 @@ namespace keepstore::store {
 store_context::store_context(store_options o, mount_table m, pool::buffer_pool& pool, digest::engine& digests)
     : options(std::move(o)),
       mounts(std::move(m)),
-      signer(options.blob_signing_key, std::chrono::floor<std::chrono::seconds>(options.blob_signing_ttl)),
+      signer(options.blob_signing_key, std::chrono::floor<std::chrono::seconds>(options.protect_for)),
       engine(digests),
       request_pool(pool),
       read_window(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digests.lanes()) {}

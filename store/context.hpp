@@ -22,9 +22,10 @@ namespace keepstore::store {
 struct store_options {
     bool blob_signing = true;
     std::string blob_signing_key;
-    std::chrono::nanoseconds blob_signing_ttl{};
+    /// BlobSigningTTL: signatures are valid for this long, so that blocks are protected from trash for as long.
+    std::chrono::nanoseconds protect_for{};
     bool blob_trash = true;
-    std::chrono::nanoseconds blob_trash_lifetime{};
+    std::chrono::nanoseconds trash_lifetime{};  ///< 0 deletes at once.
 };
 
 /// What happened since the start; block_store::stats says what each one counts.

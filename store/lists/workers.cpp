@@ -4,6 +4,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "store/lists/work_off.hpp"
+#include "volumes/trash_rule.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -16,7 +17,7 @@ awaitable<void> trash_on(block_store& store, const mount& m, const protocol::loc
     const auto& options = store.get_options();
     const auto outcome = co_await m.volume->trash(
         block.hash,
-        {.protect_for = options.blob_signing_ttl, .lifetime = options.blob_trash_lifetime, .only_if_mtime = expected},
+        {.protect_for = options.protect_for, .lifetime = options.trash_lifetime, .only_if_mtime = expected},
         deadline::in(limits::trash_item_timeout));
     if (!outcome) {
         if (outcome.error() == errc::not_found) co_return;
@@ -47,8 +48,8 @@ awaitable<void> execute_trash_item(block_store& store, protocol::trash_item item
         co_return;
     }
     const volumes::block_time expected{std::chrono::nanoseconds(item.block_mtime)};
-    const auto age = std::chrono::system_clock::now() - expected;
-    if (age < store.get_options().blob_signing_ttl) {
+    const auto now = std::chrono::system_clock::now();
+    if (!volumes::trash_rule::may_trash(expected, now, store.get_options().protect_for)) {
         log::warning("trash list: item is newer than BlobSigningTTL, skipped", {{"block", block->hash.hex()}});
         co_return;
     }

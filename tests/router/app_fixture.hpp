@@ -39,9 +39,9 @@ inline store::block_store::options default_store_options() {
     store::block_store::options o;
     o.blob_signing = true;
     o.blob_signing_key = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
-    o.blob_signing_ttl = std::chrono::hours(336);
+    o.protect_for = std::chrono::hours(336);
     o.blob_trash = true;
-    o.blob_trash_lifetime = std::chrono::hours(336);
+    o.trash_lifetime = std::chrono::hours(336);
     return o;
 }
 

@@ -109,9 +109,9 @@ struct fixture {
         : pool(budget),
           store({.blob_signing = false,
                  .blob_signing_key = "",
-                 .blob_signing_ttl = std::chrono::hours(1),
+                 .protect_for = std::chrono::hours(1),
                  .blob_trash = true,
-                 .blob_trash_lifetime = std::chrono::hours(1)},
+                 .trash_lifetime = std::chrono::hours(1)},
                 store::mount_table(make_mounts(classes)), pool, engine) {}
     // A piece that is being hashed when its request ends is given back a moment later.
     ~fixture() {

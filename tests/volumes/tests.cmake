@@ -13,6 +13,7 @@ keepstore_test(volumes_test
         volumes/directory/open_files_test.cpp
         volumes/directory/single_use_test.cpp
         volumes/directory/whole_file_test.cpp
+        volumes/trash_rule_test.cpp
     LINK keepstore::volumes
     TIMEOUT 120)
 keepstore_test(volumes_s3_contract_test

@@ -1,6 +1,7 @@
 #include "volumes/directory/block_life.hpp"
 
 #include "volumes/directory/list_dir.hpp"
+#include "volumes/trash_rule.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -90,10 +91,10 @@ result<trash_outcome> trash_block(directory_core& core, const md5_digest& name, 
     if (!block) return std::unexpected(block.error());
     const auto written = mtime_of(block->status);
     const auto now = wall_clock_now();
-    if (options.only_if_mtime && *options.only_if_mtime != written) return trash_outcome::changed;
-    if (now - written < options.protect_for) return trash_outcome::too_new;
+    if (!trash_rule::has_expected_mtime(options.only_if_mtime, written)) return trash_outcome::changed;
+    if (!trash_rule::may_trash(written, now, options.protect_for)) return trash_outcome::too_new;
     // No sync: if the move is lost in a power cut the block is back, and will be trashed again.
-    if (options.lifetime == std::chrono::nanoseconds::zero()) {
+    if (trash_rule::deletes_at_once(options.lifetime)) {
         core.stats.tick(op::unlink);
         if (::unlinkat(dir->get(), path.file.data(), 0) != 0) {
             return std::unexpected(core.stats.failed(op::unlink, errno, "unlink"));
@@ -102,7 +103,7 @@ result<trash_outcome> trash_block(directory_core& core, const md5_digest& name, 
     }
     // Never onto an earlier copy: somebody may be bringing that one back at this moment, and would get ours instead,
     // with its old mtime. A copy that is kept a few seconds longer hurts nobody.
-    const auto due = std::chrono::floor<std::chrono::seconds>(now + options.lifetime).time_since_epoch().count();
+    const auto due = trash_rule::deletion_second(now, options.lifetime);
     int number = EEXIST;
     for (int later = 0; number == EEXIST && later < trash_name_attempts; ++later) {
         number = rename_if_free(core, dir->get(), path.file.data(), trash_name(name, due + later).c_str());

@@ -2,6 +2,7 @@
 
 #include "base/hex.hpp"
 #include "volumes/directory/list_dir.hpp"
+#include "volumes/trash_rule.hpp"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -119,7 +120,7 @@ void trash_walk::delete_trash(int dir, const std::string& name, std::int64_t due
     struct stat status{};
     if (::fstatat(dir, name.c_str(), &status, AT_SYMLINK_NOFOLLOW) != 0 || !S_ISREG(status.st_mode)) return;
     const auto size = static_cast<std::uint64_t>(status.st_size);
-    if (due > std::chrono::floor<std::chrono::seconds>(wall_clock_now()).time_since_epoch().count()) {
+    if (!trash_rule::may_delete(due, wall_clock_now())) {
         ++into.trash.blocks_in_trash;
         into.trash.bytes_in_trash += size;
         return;

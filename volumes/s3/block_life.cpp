@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "volumes/trash_rule.hpp"
 
 namespace keepstore::volumes::s3 {
 namespace {
@@ -33,9 +34,7 @@ awaitable<result<void>> check_race_window(s3_core& core, md5_digest name, std::c
     const auto trash = co_await core.head(core.names.trash(name), until);
     if (!trash && trash.error() == errc::not_found) co_return result<void>();
     if (!trash) co_return std::unexpected(trash.error());
-    const auto safe_for =
-        block_time(trash->last_modified) + lifetime - (core.now_at_least() + core.options.race_window);
-    if (safe_for <= std::chrono::nanoseconds::zero()) {
+    if (!trash_rule::may_replace_copy(core.options.race_window, trash->last_modified, core.now_at_least(), lifetime)) {
         co_return fail(errc::unavailable, "the same block is in the trash already and due to be deleted");
     }
     co_return result<void>();
@@ -85,14 +84,12 @@ awaitable<result<trash_outcome>> trash_block(std::shared_ptr<s3_core> core, md5_
     auto found = co_await look(*core, name, until);
     if (!found) co_return std::unexpected(std::move(found.error()));
     const block_time mtime = found->mtime;
-    if (options.only_if_mtime && *options.only_if_mtime != mtime) co_return trash_outcome::changed;
-    // The time is cut to seconds: the block may be up to one younger than it seems.
-    const auto age = core->now_at_most() - mtime - std::chrono::seconds(1);
-    if (options.protect_for > std::chrono::nanoseconds::zero() && age < options.protect_for) {
+    if (!trash_rule::has_expected_mtime(options.only_if_mtime, mtime)) co_return trash_outcome::changed;
+    if (!trash_rule::may_trash_truncated(mtime, core->now_at_most(), options.protect_for)) {
         co_return trash_outcome::too_new;
     }
     const auto key = core->names.block(name);
-    if (options.lifetime <= std::chrono::nanoseconds::zero()) {
+    if (trash_rule::deletes_at_once(options.lifetime)) {
         if (!core->options.unsafe_delete) {
             co_return fail(errc::unsupported,
                            "trash is disabled: BlobTrashLifetime is 0 and the volume's UnsafeDelete is false");

@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "digest/md5.hpp"
+#include "volumes/trash_rule.hpp"
 
 #include <algorithm>
 #include <array>
@@ -192,7 +193,8 @@ awaitable<result<bool>> s3_core::fix_race(md5_digest name, deadline until) {
     const auto trash = co_await head(names.trash(name), until);
     if (!trash && trash.error() == errc::not_found) co_return false;
     if (!trash) co_return std::unexpected(trash.error());
-    if (trash->last_modified - recent->last_modified >= options.protect_for) co_return false;
+    if (!trash_rule::trashed_by_mistake(recent->last_modified, trash->last_modified, options.protect_for))
+        co_return false;
     log::info("a block was trashed while it was being written or touched; it is brought back",
               {{"block", name.hex()}, {"bucket", options.bucket}});
     auto back = co_await safe_copy(names.trash(name), names.block(name), trash->etag, until);

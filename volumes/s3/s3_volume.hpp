@@ -36,7 +36,8 @@ struct s3_options {
     std::string ca_file;
     bool tls_insecure = false;
 
-    /// BlobSigningTTL and BlobTrashLifetime: reads, touches and the emptying of trash judge by them, too.
+    /// BlobSigningTTL and BlobTrashLifetime, the same as in the trash_options of each trash(). Reads, touches and the
+    /// emptying of trash need them, too: they recognise a block that a race trashed (volumes/trash_rule.hpp).
     std::chrono::nanoseconds protect_for{0};
     std::chrono::nanoseconds trash_lifetime{0};
     /// Whether blocks are written here: only then left-over uploads are aborted.

@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "base/when_all.hpp"
 #include "volumes/s3/block_life.hpp"
+#include "volumes/trash_rule.hpp"
 
 #include <algorithm>
 
@@ -21,7 +22,7 @@ struct sweep {
 };
 
 // Returns whether the trash copy may be deleted. The rules and their order are the Go daemon's (docs/interface.md 4.6).
-awaitable<result<bool>> may_delete(sweep& s, md5_digest name, sys_seconds trashed_at) {
+awaitable<result<bool>> is_due(sweep& s, md5_digest name, sys_seconds trashed_at) {
     auto& core = *s.core;
     const auto recent = co_await core.head(core.names.recent(name), s.until);
     if (!recent && recent.error() == errc::not_found) {
@@ -32,10 +33,9 @@ awaitable<result<bool>> may_delete(sweep& s, md5_digest name, sys_seconds trashe
         co_return false;
     }
     if (!recent) co_return std::unexpected(recent.error());
-    if (trashed_at - recent->last_modified < core.options.protect_for) {
-        // It was written or touched too shortly before (or after) it was trashed: a race.
-        const auto age = s.began - block_time(recent->last_modified);
-        if (age >= core.options.protect_for - core.options.race_window) {
+    const auto protect_for = core.options.protect_for;
+    if (trash_rule::trashed_by_mistake(recent->last_modified, trashed_at, protect_for)) {
+        if (trash_rule::protection_ends_within(core.options.race_window, recent->last_modified, s.began, protect_for)) {
             // The marker is too old to protect the block from being trashed once more within a race window from now.
             auto fixed = co_await core.fix_race(name, s.until);
             if (!fixed) co_return std::unexpected(std::move(fixed.error()));
@@ -52,13 +52,13 @@ awaitable<result<bool>> may_delete(sweep& s, md5_digest name, sys_seconds trashe
         }
         if (!block) co_return std::unexpected(block.error());
     }
-    co_return s.began - block_time(trashed_at) >= core.options.trash_lifetime;
+    co_return trash_rule::may_delete(trashed_at, s.began, core.options.trash_lifetime);
 }
 
 awaitable<result<bool>> empty_one(sweep& s, md5_digest name, const protocol::listed_object& object) {
     auto& core = *s.core;
     const auto trashed_at = core.observed(object.key, object.last_modified);
-    auto due = co_await may_delete(s, name, trashed_at);
+    auto due = co_await is_due(s, name, trashed_at);
     if (!due || !*due) co_return due;
     auto deleted = co_await core.del(object.key, s.until);
     if (!deleted) co_return std::unexpected(std::move(deleted.error()));

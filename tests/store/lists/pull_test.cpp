@@ -95,9 +95,9 @@ TEST_CASE("a pull is signed for a token that is not the system's, with the clust
     pull_fixture f;
     store::block_store signing({.blob_signing = true,
                                 .blob_signing_key = key,
-                                .blob_signing_ttl = 1h,
+                                .protect_for = 1h,
                                 .blob_trash = true,
-                                .blob_trash_lifetime = 1h},
+                                .trash_lifetime = 1h},
                                store::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
     store::pull_worker worker(signing.context(), f.client, {.timing = short_patience});
     const std::string content = "signed";

@@ -116,7 +116,7 @@ struct scrub_fixture {
     static block_store::options store_options() {
         block_store::options o;
         o.blob_signing = false;
-        o.blob_signing_ttl = 1h;
+        o.protect_for = 1h;
         return o;
     }
 
