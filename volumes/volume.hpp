@@ -59,7 +59,7 @@ class block_reader {
 
     /// The bytes will be read once, as they are stored, by somebody who has no further use for them: a driver then
     /// reads past its caches and leaves them as they are. Before the first read; reads may then run side by side.
-    virtual void expect_single_use() {}
+    virtual void bypass_caches() {}
 
     /// Fills `into` from `offset`. Short only at the end of the block.
     [[nodiscard]] virtual awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into,
@@ -187,7 +187,7 @@ class volume {
     [[nodiscard]] virtual bool can_read_whole() const noexcept { return false; }
 
     /// Reads small blocks from beginning to end, one after the other, for somebody who has no further use for their
-    /// bytes (see block_reader::expect_single_use). \returns for each of them how many bytes it has: if these are more
+    /// bytes (see block_reader::bypass_caches). \returns for each of them how many bytes it has: if these are more
     /// than `into`, nothing was read; or why it cannot be read, as open() and read_at() say it. errc::unsupported where
     /// can_read_whole() is false.
     [[nodiscard]] virtual awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(
@@ -232,13 +232,13 @@ class volume {
 
     /// A small named value kept by the volume itself, beside the blocks: where a scrub stopped. Losing it loses nothing
     /// but time. errc::not_found when there is none, errc::unsupported where the storage has no place for it.
-    [[nodiscard]] virtual awaitable<result<std::vector<std::byte>>> load_note(std::string name, deadline until) {
+    [[nodiscard]] virtual awaitable<result<std::vector<std::byte>>> load_metadata(std::string name, deadline until) {
         static_cast<void>(name);
         static_cast<void>(until);
         co_return fail(errc::unsupported);
     }
-    [[nodiscard]] virtual awaitable<result<void>> save_note(std::string name, std::vector<std::byte> value,
-                                                            deadline until) {
+    [[nodiscard]] virtual awaitable<result<void>> save_metadata(std::string name, std::vector<std::byte> value,
+                                                                deadline until) {
         static_cast<void>(name);
         static_cast<void>(value);
         static_cast<void>(until);

@@ -170,7 +170,7 @@ awaitable<void> scrubber::run(std::size_t index) {
 
 awaitable<void> scrubber::restore(task& t) {
     const auto soon = clock_.wall() + std::chrono::duration_cast<scrub_time::duration>(options_.start_delay);
-    const auto bytes = co_await t.where.volume->load_note(scrub_pass::note_name, deadline::never());
+    const auto bytes = co_await t.where.volume->load_metadata(scrub_pass::note_name, deadline::never());
     const auto note = bytes ? scrub_note::decode(*bytes) : std::nullopt;
     t.due = note && note->interrupted ? soon : due_after(soon, note ? note->started : std::nullopt);
     t.record.restore(note, t.due);

@@ -62,7 +62,7 @@ awaitable<result<void>> scrub_pass::run() {
 
 awaitable<void> scrub_pass::save(const mount& where, const scrub_record& record, deadline until) {
     if (!where.allow_write) co_return;
-    const auto saved = co_await where.volume->save_note(note_name, record.note().encode(), until);
+    const auto saved = co_await where.volume->save_metadata(note_name, record.note().encode(), until);
     if (!saved && !(saved.error() == errc::unsupported) && !(saved.error() == errc::cancelled)) {
         log::warning("cannot save the state of the scrub: " + saved.error().text, {{"mount", where.uuid}});
     }

@@ -23,7 +23,7 @@ class scrub_reader final : public volumes::block_reader {
     };
 
     scrub_reader(std::unique_ptr<volumes::block_reader> copy, const rules& r) : copy_(std::move(copy)), rules_(r) {
-        copy_->expect_single_use();
+        copy_->bypass_caches();
     }
 
     std::uint64_t size() const noexcept override { return copy_->size(); }

@@ -41,7 +41,7 @@ class scrub_volume final : public volumes::volume {
     std::optional<error> commit_error;
     std::optional<error> index_error;
     int notes_saved = 0;
-    int single_use_readers = 0;
+    int uncached_readers = 0;
 
     void vanish(const md5_digest& name) { gone.insert(name); }
     [[nodiscard]] std::optional<std::string> content(const md5_digest& name) const {
@@ -109,13 +109,13 @@ class scrub_volume final : public volumes::volume {
         if (index_error) co_return std::unexpected(*index_error);
         co_return co_await inner.index(std::move(prefix), sink, until);
     }
-    awaitable<result<bytes>> load_note(std::string name, deadline) override {
+    awaitable<result<bytes>> load_metadata(std::string name, deadline) override {
         if (!keeps_notes) co_return fail(errc::unsupported);
         const auto found = notes.find(name);
         if (found == notes.end()) co_return fail(errc::not_found);
         co_return found->second;
     }
-    awaitable<result<void>> save_note(std::string name, bytes value, deadline) override {
+    awaitable<result<void>> save_metadata(std::string name, bytes value, deadline) override {
         if (!keeps_notes) co_return fail(errc::unsupported);
         ++notes_saved;
         notes[name] = std::move(value);
@@ -130,7 +130,7 @@ class scrub_volume final : public volumes::volume {
         reader(scrub_volume& home, const md5_digest& name, std::unique_ptr<volumes::block_reader> of)
             : home_(home), name_(name), of_(std::move(of)) {}
         std::uint64_t size() const noexcept override { return of_->size(); }
-        void expect_single_use() override { ++home_.single_use_readers; }
+        void bypass_caches() override { ++home_.uncached_readers; }
         awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
             if (home_.on_read) home_.on_read(name_);
             if (home_.unreadable.contains(name_)) co_return fail(errc::io_error, "read: Input/output error");

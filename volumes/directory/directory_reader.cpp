@@ -60,7 +60,7 @@ class directory_reader final : public block_reader {
 
     std::uint64_t size() const noexcept override { return size_; }
 
-    void expect_single_use() override {
+    void bypass_caches() override {
         if (!single_use_) single_use_ = std::make_shared<single_use_file>(core_, fd_);
     }
 
@@ -126,7 +126,7 @@ class directory_reader final : public block_reader {
     const shared_fd fd_;  // Shared with other readers of the file, and with calls that may outlive this one.
     const std::uint64_t size_;
     bool first_read_ = true;
-    std::shared_ptr<single_use_file> single_use_;  // After expect_single_use().
+    std::shared_ptr<single_use_file> single_use_;  // After bypass_caches().
 };
 
 result<opened_block> look_at(directory_core& core, int fd) {

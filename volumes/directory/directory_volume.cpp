@@ -171,14 +171,14 @@ class directory_volume final : public volume {
         co_return result<void>{};
     }
 
-    awaitable<result<std::vector<std::byte>>> load_note(std::string name, deadline until) override {
+    awaitable<result<std::vector<std::byte>>> load_metadata(std::string name, deadline until) override {
         auto call = [name = std::move(name)](directory_core& core, deadline) {
             return load_attribute(core, core.root.fd(), name);
         };
         co_return co_await run(std::move(call), until);
     }
 
-    awaitable<result<void>> save_note(std::string name, std::vector<std::byte> value, deadline until) override {
+    awaitable<result<void>> save_metadata(std::string name, std::vector<std::byte> value, deadline until) override {
         auto call = [name = std::move(name), value = std::move(value)](directory_core& core, deadline) {
             return save_attribute(core, core.root.fd(), name, value);
         };

@@ -48,7 +48,7 @@ class s3_reader final : public block_reader {
 
     bool streams() const noexcept override { return true; }
 
-    void expect_single_use() override { seat_->source().expect_nobody_else(); }
+    void bypass_caches() override { seat_->source().expect_nobody_else(); }
 
     awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
         const auto wanted = within_block(offset, into.size());

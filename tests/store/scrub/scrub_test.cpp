@@ -253,7 +253,7 @@ TEST_CASE("missing and wrong waypoints of good blocks are written", "[core][scru
     CHECK(f.store.snapshot().false_alarms_total == 1);
     for (const auto& c : {lacking, wrong, right, others}) CHECK(attributes[name_of(c)] == waypoints_of(c, c.size()));
     CHECK_FALSE(attributes.contains(name_of(small)));
-    CHECK(f.volumes[0]->single_use_readers >= 4);
+    CHECK(f.volumes[0]->uncached_readers >= 4);
 }
 
 TEST_CASE("large blocks with waypoints are checked to the last byte, whatever their length", "[core][scrub]") {

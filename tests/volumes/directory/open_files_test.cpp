@@ -114,7 +114,7 @@ TEST_CASE("a single-use reader has a descriptor of its own and leaves the others
     REQUIRE(put(*f.volume, name, content).has_value());
     const auto usual = open_block(f, name);
     auto once = open_block(f, name);
-    once->expect_single_use();
+    once->bypass_caches();
     CHECK((content_of(*once) == content));
     CHECK(descriptors_below(f.dir.path()) == 2);
     CHECK((content_of(*usual) == content));

@@ -26,7 +26,7 @@ TEST_CASE("a single-use reader reads any part, aligned or not, and brings nothin
             auto opened = run(f.volume->open(name, soon()));
             REQUIRE(opened.has_value());
             auto& reader = **opened;
-            reader.expect_single_use();
+            reader.bypass_caches();
             std::byte one{};
             CHECK_FALSE(reader.try_read_at(0, std::span(&one, 1)).has_value());
             for (int i = 0; i < 40; ++i) {
@@ -61,7 +61,7 @@ TEST_CASE("a single-use reader leaves what is cached where it is", "[volumes][di
         CHECK(cached_pages(f.path_of(name)) == 256);
         auto once = run(f.volume->open(name, soon()));
         REQUIRE(once.has_value());
-        (*once)->expect_single_use();
+        (*once)->bypass_caches();
         REQUIRE(run((*once)->read_at(0, all, soon())).has_value());
         CHECK(cached_pages(f.path_of(name)) == 256);
         CHECK(std::ranges::equal(all.bytes, content));
@@ -75,7 +75,7 @@ TEST_CASE("a single-use reader works in memory file systems", "[volumes][directo
     REQUIRE(run(write_block(*f.volume, name, content, content.size(), 256 * KiB)).has_value());
     auto opened = run(f.volume->open(name, soon()));
     REQUIRE(opened.has_value());
-    (*opened)->expect_single_use();
+    (*opened)->bypass_caches();
     const auto all = make_heap_slice(content.size());
     const auto n = run((*opened)->read_at(0, all, soon()));
     REQUIRE(n.has_value());
@@ -85,19 +85,19 @@ TEST_CASE("a single-use reader works in memory file systems", "[volumes][directo
 
 TEST_CASE("a volume keeps a note over a restart, and no file for it", "[volumes][directory]") {
     directory_fixture f;
-    CHECK(run(f.volume->load_note("keepstore.test", soon())).error() == errc::not_found);
+    CHECK(run(f.volume->load_metadata("keepstore.test", soon())).error() == errc::not_found);
     const auto note = random_bytes(500);
-    const auto saved = run(f.volume->save_note("keepstore.test", note, soon()));
+    const auto saved = run(f.volume->save_metadata("keepstore.test", note, soon()));
     if (!saved && saved.error() == errc::unsupported) return;  // A file system without attributes.
     REQUIRE(saved.has_value());
     f.open();
-    const auto loaded = run(f.volume->load_note("keepstore.test", soon()));
+    const auto loaded = run(f.volume->load_metadata("keepstore.test", soon()));
     REQUIRE(loaded.has_value());
     CHECK(*loaded == note);
     CHECK(std::filesystem::is_empty(f.dir.path()));
     // More than there is room for is no failure of the volume.
-    CHECK(run(f.volume->save_note("keepstore.test", random_bytes(100'000), soon())).error() == errc::unsupported);
-    CHECK(*run(f.volume->load_note("keepstore.test", soon())) == note);
+    CHECK(run(f.volume->save_metadata("keepstore.test", random_bytes(100'000), soon())).error() == errc::unsupported);
+    CHECK(*run(f.volume->load_metadata("keepstore.test", soon())) == note);
 }
 
 }  // namespace keepstore::test
