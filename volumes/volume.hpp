@@ -1,11 +1,12 @@
-/// What a volume offers: random-access readers, incremental writers, and the life cycle of blocks (touch, trash,
-/// untrash, index). A volume knows no locators, tokens, storage classes or policy: it stores blocks under their MD5 and
-/// says when they were last written. One implementation per kind of storage; see volumes/factory.hpp.
+/// The interface of a storage volume: random-access readers, incremental writers, and the life cycle of blocks (touch,
+/// trash, untrash, index). A volume stores blocks under their MD5 and says when they were last written; it knows no
+/// locators, tokens, storage classes or policy. One implementation per kind of storage: volumes/factory.hpp opens them,
+/// tests/contract/volume_contract.hpp tests what this header promises.
 ///
 /// Threads: every call may come from any thread; coroutines resume on the executor of their caller and never block it.
-/// Deadlines: a call that has not come back by `until` gives errc::timeout, and may still have happened. Drivers apply
+/// Deadlines: a call that has not ended by `until` returns errc::timeout, and may still take effect. Drivers apply
 /// their own smaller limit (limits::volume_call_timeout) so that a hung disk is noticed before a request is over.
-/// Cancellation: a cancelled call gives errc::cancelled and leaves nothing behind but what had completed.
+/// Cancellation: a cancelled call returns errc::cancelled and leaves nothing but what it had completed.
 /// Errors: errc::not_found, no_space, timeout, cancelled, unavailable (overloaded or known to hang), unsupported,
 /// io_error. Texts never contain paths.
 #pragma once
@@ -41,73 +42,80 @@ struct block_info {
 /// A block to be read whole: see volume::read_whole.
 struct whole_read {
     md5_digest name;
-    mutable_slice
-        into;  ///< As large as the block is expected to be, or a little larger: whole pages are read in place.
+    /// As large as the block is expected to be, or a little larger: whole pages are read in place.
+    mutable_slice into;
 };
 
-/// An open block. It stays readable, with the same content, after the block was trashed or replaced.
-/// Use from one executor; several read_at may be under way at a time, the rest one after the other.
+/// An open block. Stays readable, with the same content, after the block was trashed or replaced.
+/// Use from one executor. Several read_at may run concurrently; other calls only one at a time.
 class block_reader {
   public:
     virtual ~block_reader() = default;
 
-    /// Size when it was opened.
+    /// Returns the size of the block when it was opened.
     [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
 
-    /// Whether the bytes come as a stream from afar: reading on is cheap, reading again or elsewhere costs a request.
+    /// Returns whether reads are served from a stream over the network: reading on is cheap, while reading again or at
+    /// another offset costs a request.
     [[nodiscard]] virtual bool streams() const noexcept { return false; }
 
-    /// The bytes will be read once, as they are stored, by somebody who has no further use for them: a driver then
-    /// reads past its caches and leaves them as they are. Before the first read; reads may then run side by side.
+    /// Makes reads come from the storage itself and leave the driver's caches as they are: the caller reads each byte
+    /// once. Call it before the first read.
     virtual void bypass_caches() {}
 
-    /// Fills `into` from `offset`. Short only at the end of the block.
+    /// Reads into `into` from `offset`. \returns the bytes read; fewer than `into` only at the end of the block.
     [[nodiscard]] virtual awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into,
                                                                  deadline until) = 0;
 
-    /// What can be had without waiting (page cache), which may be less than asked for; nullopt if nothing can.
-    /// Never blocks. \returns 0 at the end of the block.
+    /// Reads what needs no waiting (page cache). Never blocks. \returns the bytes read, which may be fewer than `into`;
+    /// 0 at the end of the block; nullopt if all of it needs waiting.
     [[nodiscard]] virtual std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) {
         static_cast<void>(offset);
         static_cast<void>(into);
         return std::nullopt;
     }
 
-    /// Whether the stored bytes from `offset` are equal to `bytes`; false if the block ends before. Needs no buffer of
-    /// the pool, so that a holder of one chunk can always compare.
+    /// Compares the stored bytes from `offset` with `bytes`; not equal if the block ends before. Needs no buffer of the
+    /// pool, so that a caller that holds one chunk never waits for a second one.
     [[nodiscard]] virtual awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes,
                                                             deadline until) = 0;
 
-    /// A small named value stored beside the block's content without changing it (an extended attribute, object
-    /// metadata). errc::not_found when there is none, errc::unsupported when the storage has no such thing.
+    /// Reads a small named value stored with the block but outside of its content (an extended attribute, object
+    /// metadata). errc::not_found when there is none, errc::unsupported when the storage has no such values.
     [[nodiscard]] virtual awaitable<result<std::vector<std::byte>>> read_attribute(std::string name,
                                                                                    deadline until) = 0;
+    /// Stores such a value. errc::unsupported.
     [[nodiscard]] virtual awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value,
                                                                   deadline until) = 0;
 };
 
-/// A block being written. Dropped without commit: nothing of it remains. Use from one coroutine at a time.
+/// A block being written. Destroyed without commit, it leaves nothing. Use from one coroutine at a time.
 class block_writer {
   public:
     virtual ~block_writer() = default;
 
-    /// Takes a share in `bytes` and writes them behind the caller's back, in order. Suspends only while more than
-    /// `queue_bytes` (see set_queue_bytes) wait to be written. A failed write is reported by the next append or commit;
-    /// the writer is then good for nothing but read_back. Everything that earlier appends took can be read back; of the
-    /// one that failed, perhaps. Large slices (whole chunks) are cheapest: writing begins with whatever is there.
+    /// Queues `bytes` (by reference) for writing in the background, in order. Suspends only while more than
+    /// `queue_bytes` (see set_queue_bytes) are queued. A failed write is reported by the next append or commit;
+    /// afterwards only read_back is of use, which has all the bytes of earlier appends and perhaps those of the one
+    /// that failed. Large slices (whole chunks) are cheapest: each write takes all that is queued.
     [[nodiscard]] virtual awaitable<result<void>> append(const_slice bytes, deadline until) = 0;
 
-    /// How many appended bytes may wait to be written before append suspends.
+    /// Sets how many appended bytes may be queued before append suspends.
     virtual void set_queue_bytes(std::size_t) noexcept = 0;
 
-    /// Bytes that were written before the writer failed (or was stopped), for continuing on another volume.
-    /// \returns the count read, short at the end of what can be read back.
+    /// Reads appended bytes back from a writer that failed or was stopped, to continue on another volume.
+    /// \returns the bytes read; fewer than `into` at the end of what can be read back.
     [[nodiscard]] virtual awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into,
                                                                    deadline until) = 0;
 
-    /// Makes everything appended the content of the block, visible at once or not at all, and (unless the volume is
-    /// configured otherwise) durable before it returns: data, name and mtime survive a power cut. The mtime is the time
-    /// of the commit. Replaces a block that is there already.
+    /// Publishes the appended bytes as the content of the block, with the time of the commit as its mtime. Replaces a
+    /// block that is there already.
+    ///
+    /// Atomic: at any time, and after a crash, readers find the old content (or no block) or all of the new one.
+    /// Durable: when it returns success, data, name and mtime survive a power cut (unless the volume is configured not
+    /// to sync). Any later open(), by this process or another one, finds the block, until it is trashed, and trash()
+    /// does not take it within `protect_for` of the commit.
+    /// On error readers find the old content, or the new one, which is then not known to be durable.
     ///
     /// `attribute`: name and value to be stored with the block as by write_attribute; ignored where unsupported.
     [[nodiscard]] virtual awaitable<result<void>> commit(
@@ -115,31 +123,32 @@ class block_writer {
 };
 
 enum class trash_outcome {
-    trashed,  ///< It is in the trash (or deleted, where the trash lifetime is 0).
+    trashed,  ///< Moved to the trash (or deleted, where the trash lifetime is 0).
     too_new,  ///< Kept: written or touched within the protection period.
     changed,  ///< Kept: its mtime is not the expected one.
 };
 
+/// See volumes/trash_rule.hpp.
 struct trash_options {
     std::chrono::nanoseconds protect_for;          ///< Blocks younger than this are kept (BlobSigningTTL).
-    std::chrono::nanoseconds lifetime;             ///< How long it stays in the trash; 0 deletes at once.
+    std::chrono::nanoseconds lifetime;             ///< Time in the trash (BlobTrashLifetime); 0 deletes at once.
     std::optional<block_time> only_if_mtime = {};  ///< Trash only if the mtime is exactly this.
 };
 
-/// What is known of a block before it is opened, and of what it is opened for. Nothing depends on its being true.
+/// What the caller knows of a block before it opens it, and what it will read. Wrong hints cost time, nothing else.
 struct open_hint {
     std::optional<std::uint64_t> size = {};
-    /// Offset and length of the only bytes that will be read if the block has waypoints (all of their segments); length
-    /// 0: the whole block.
+    /// Offset and length of what will be read if the block has waypoints (with the rest of those segments); length 0:
+    /// the whole block.
     std::pair<std::uint64_t, std::uint64_t> part = {0, 0};
-    /// A block that is not there is written next.
+    /// The caller writes the block next if it is not there.
     bool replaces = false;
 };
 
 struct empty_trash_stats {
     std::uint64_t blocks_deleted = 0;
     std::uint64_t bytes_deleted = 0;
-    std::uint64_t blocks_in_trash = 0;  ///< Remaining, not yet due.
+    std::uint64_t blocks_in_trash = 0;  ///< Kept: not due yet, or not to be deleted for another reason.
     std::uint64_t bytes_in_trash = 0;
 };
 
@@ -147,7 +156,7 @@ struct empty_trash_stats {
 class index_sink {
   public:
     virtual ~index_sink() = default;
-    /// An error ends the index and is its result.
+    /// Takes a batch. An error ends the index and becomes its result.
     [[nodiscard]] virtual awaitable<result<void>> put(std::span<const block_info> batch) = 0;
 };
 
@@ -164,32 +173,32 @@ class volume {
   public:
     virtual ~volume() = default;
 
-    /// Identifies the storage behind the volume, stable over restarts, the same for every daemon that serves it.
+    /// Returns the identity of the storage (docs/interface.md 4.3): the same after a restart, and for every daemon that
+    /// serves it.
     [[nodiscard]] virtual const std::string& device_id() const noexcept = 0;
 
     /// Opens a block for reading. errc::not_found.
     [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_reader>>> open(md5_digest name, deadline until) = 0;
 
-    /// The same, by drivers for which requests are dear: they ask at once for what will be wanted.
+    /// Opens a block like open(), and may start to fetch what the hint announces.
     [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_reader>>> open_for(md5_digest name, open_hint hint,
                                                                                     deadline until) {
         static_cast<void>(hint);
         return open(name, until);
     }
 
-    /// The same without waiting, when it can be had at once (names and inodes in memory). nullopt: use open().
+    /// Opens a block if that needs no waiting (its name and inode are in memory). Never blocks. nullopt: use open().
     [[nodiscard]] virtual std::optional<result<std::unique_ptr<block_reader>>> try_open(const md5_digest& name) {
         static_cast<void>(name);
         return std::nullopt;
     }
 
-    /// Whether read_whole is cheaper than opening each block: where a block can be opened, read and closed in one go.
+    /// Returns whether read_whole is cheaper than opening each block.
     [[nodiscard]] virtual bool can_read_whole() const noexcept { return false; }
 
-    /// Reads small blocks from beginning to end, one after the other, for somebody who has no further use for their
-    /// bytes (see block_reader::bypass_caches). \returns for each of them how many bytes it has: if these are more
-    /// than `into`, nothing was read; or why it cannot be read, as open() and read_at() say it. errc::unsupported where
-    /// can_read_whole() is false.
+    /// Reads small blocks completely, one after the other, past the caches (see block_reader::bypass_caches).
+    /// \returns for each the size of the block, of which nothing was read if it is larger than `into`; or the error of
+    /// open() or read_at(). errc::unsupported where can_read_whole() is false.
     [[nodiscard]] virtual awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(
         std::vector<whole_read> blocks, deadline until) {
         static_cast<void>(blocks);
@@ -197,15 +206,15 @@ class volume {
         co_return fail(errc::unsupported);
     }
 
-    /// Begins a block of `size` bytes if known. Nothing may be visible to readers before commit. errc::no_space when
-    /// the volume is known to be full. Cheap: drivers put off real work to the first append or to commit.
+    /// Begins to write a block, of `size` bytes if known. Readers see nothing of it before commit. Cheap: drivers put
+    /// off real work to the first append or to commit. errc::no_space when the volume is known to be full.
     [[nodiscard]] virtual awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name,
                                                                                   std::optional<std::uint64_t> size,
                                                                                   deadline until) = 0;
 
-    /// Whether the commit of a block of this size finds out by itself whether the block is there already, and then does
-    /// what a caller who opened it before would do: an equal copy is touched, a rotten one replaced, and another block
-    /// with the same MD5 is errc::collision. Where looking costs requests, callers save them.
+    /// Returns whether the commit of a block of this size compares it with the stored one itself: an equal copy is
+    /// touched, a corrupt one replaced, and another block with the same MD5 is errc::collision. Callers then need not
+    /// open the block first, which would cost requests.
     [[nodiscard]] virtual bool compares_on_commit(std::optional<std::uint64_t> size) const {
         static_cast<void>(size);
         return false;
@@ -214,29 +223,33 @@ class volume {
     /// Sets the mtime to now, durably. errc::not_found if the block is not there, or was trashed meanwhile.
     [[nodiscard]] virtual awaitable<result<void>> touch(md5_digest name, deadline until) = 0;
 
+    /// Returns when the block was last written or touched. errc::not_found.
     [[nodiscard]] virtual awaitable<result<block_time>> mtime(md5_digest name, deadline until) = 0;
 
+    /// Moves the block to the trash, or deletes it, if the rule of volumes/trash_rule.hpp allows. The check and the
+    /// move are one step for concurrent touches and commits, or a race is recognised and undone later. errc::not_found.
     [[nodiscard]] virtual awaitable<result<trash_outcome>> trash(md5_digest name, trash_options options,
                                                                  deadline until) = 0;
 
-    /// Brings the latest trash copy back with mtime now, durably. A block that is there already stays and is touched.
+    /// Restores the latest trash copy with mtime now, durably. A block that is there already stays and is touched.
     /// errc::not_found when there is no trash copy.
     [[nodiscard]] virtual awaitable<result<void>> untrash(md5_digest name, deadline until) = 0;
 
     /// Deletes the trash that is due, with `concurrency` workers.
     [[nodiscard]] virtual awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) = 0;
 
-    /// Lists the blocks whose hex name begins with `prefix` (lower-case hex; anything else matches nothing).
-    /// An error means that the listing is incomplete. Flat in memory; suspends while the sink does.
+    /// Lists the blocks whose hex name begins with `prefix` (lower-case hex; anything else matches nothing). Needs
+    /// bounded memory; suspends while the sink does. An error means that the listing is incomplete.
     [[nodiscard]] virtual awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) = 0;
 
-    /// A small named value kept by the volume itself, beside the blocks: where a scrub stopped. Losing it loses nothing
-    /// but time. errc::not_found when there is none, errc::unsupported where the storage has no place for it.
+    /// Reads a small named value of the volume itself, such as the checkpoint of a scrub. errc::not_found when there is
+    /// none, errc::unsupported where the storage has no place for it.
     [[nodiscard]] virtual awaitable<result<std::vector<std::byte>>> load_metadata(std::string name, deadline until) {
         static_cast<void>(name);
         static_cast<void>(until);
         co_return fail(errc::unsupported);
     }
+    /// Stores such a value, not durably: only values that can be computed again belong here. errc::unsupported.
     [[nodiscard]] virtual awaitable<result<void>> save_metadata(std::string name, std::vector<std::byte> value,
                                                                 deadline until) {
         static_cast<void>(name);
@@ -245,9 +258,10 @@ class volume {
         co_return fail(errc::unsupported);
     }
 
+    /// Returns the counters. Never blocks.
     [[nodiscard]] virtual volume_stats stats() const = 0;
 
-    /// Whether the volume answers at present, for readiness. An empty string, or what is wrong in plain words.
+    /// Returns an empty string if the volume responds at present, or what is wrong in plain words, for readiness.
     [[nodiscard]] virtual std::string health() const = 0;
 };
 
