@@ -11,7 +11,7 @@ keepstore_test(volumes_test
         volumes/directory/directory_writer_test.cpp
         volumes/directory/names_test.cpp
         volumes/directory/open_files_test.cpp
-        volumes/directory/single_use_test.cpp
+        volumes/directory/uncached_file_test.cpp
         volumes/directory/whole_file_test.cpp
         volumes/trash_rule_test.cpp
     LINK keepstore::volumes

@@ -55,7 +55,7 @@ result<unique_fd> directory_core::open_dir(const block_path& path) {
     if (!dir) {
         const int number = errno;
         if (number == ELOOP || number == ENOTDIR) {
-            warn_odd_entry();
+            warn_unexpected_entry();
             return fail(errc::not_found);
         }
         return std::unexpected(stats.failed(op::open, number, "open"));
@@ -82,7 +82,7 @@ result<void> directory_core::sync_dir(const md5_digest& name, int dir) {
     const unsigned index = block_dir_index(name);
     if (const int number = syncs.sync(index, dir)) return std::unexpected(stats.failed(number, "fsync"));
     if (!root.dir_is_durable(index)) {
-        if (const int number = syncs.sync(dir_sync::root_key, root.fd())) {
+        if (const int number = syncs.sync(fsync_group_commit::root_key, root.fd())) {
             return std::unexpected(stats.failed(number, "fsync"));
         }
         root.set_dir_durable(index, true);
@@ -105,7 +105,7 @@ result<void> directory_core::set_mtime_now(int fd) {
     return {};
 }
 
-void directory_core::warn_odd_entry() {
+void directory_core::warn_unexpected_entry() {
     if (warned_.exchange(true)) return;
     log::warning(
         "ignoring entries of the volume that are named like blocks or their folders but are not "
@@ -120,7 +120,7 @@ result<locked_file> open_locked(directory_core& core, int dir, const char* file,
         out.fd = unique_fd(::openat(dir, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
         if (!out.fd) {
             if (errno == ELOOP || errno == EISDIR || errno == ENXIO) {
-                core.warn_odd_entry();
+                core.warn_unexpected_entry();
                 return fail(errc::not_found);
             }
             return std::unexpected(core.stats.failed(op::open, errno, "open"));
@@ -129,7 +129,7 @@ result<locked_file> open_locked(directory_core& core, int dir, const char* file,
             return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
         }
         if (!S_ISREG(out.status.st_mode)) {
-            core.warn_odd_entry();
+            core.warn_unexpected_entry();
             return fail(errc::not_found);
         }
         if (auto locked = take_lock(core, out.fd.get(), until); !locked) return std::unexpected(locked.error());

@@ -7,8 +7,8 @@
 #include "base/deadline.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
-#include "volumes/directory/dir_sync.hpp"
 #include "volumes/directory/directory_volume.hpp"
+#include "volumes/directory/fsync_group_commit.hpp"
 #include "volumes/directory/full_mark.hpp"
 #include "volumes/directory/names.hpp"
 #include "volumes/directory/op_stats.hpp"
@@ -36,7 +36,7 @@ class directory_core {
     const directory_options options;
     root_handle root;
     op_stats stats;
-    dir_sync syncs;
+    fsync_group_commit syncs;
     full_mark full;
     open_files readers;
     std::atomic<bool> cached_reads{true};     ///< Cleared when the file system knows no RWF_NOWAIT.
@@ -62,7 +62,7 @@ class directory_core {
     [[nodiscard]] result<void> set_mtime_now(int fd);
 
     /// Says once per process and volume that `what` was met; files that are not blocks should not fill the log.
-    void warn_odd_entry();
+    void warn_unexpected_entry();
 
   private:
     std::mutex mutex_;

@@ -1,7 +1,7 @@
 #include "volumes/directory/directory_reader.hpp"
 
 #include "volumes/directory/attributes.hpp"
-#include "volumes/directory/single_use_file.hpp"
+#include "volumes/directory/uncached_file.hpp"
 
 #include <fcntl.h>
 #include <sys/uio.h>
@@ -61,12 +61,12 @@ class directory_reader final : public block_reader {
     std::uint64_t size() const noexcept override { return size_; }
 
     void bypass_caches() override {
-        if (!single_use_) single_use_ = std::make_shared<single_use_file>(core_, fd_);
+        if (!uncached_) uncached_ = std::make_shared<uncached_file>(core_, fd_);
     }
 
     awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
-        if (single_use_) {
-            auto once = [core = core_, file = single_use_, offset, into = std::move(into)] {
+        if (uncached_) {
+            auto once = [core = core_, file = uncached_, offset, into = std::move(into)] {
                 core->run_deferred();
                 return file->read(offset, into.bytes);
             };
@@ -84,7 +84,7 @@ class directory_reader final : public block_reader {
 
     std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override {
         if (offset >= size_) return std::size_t{0};
-        if (single_use_) return std::nullopt;  // Not what is cached is asked for, but what is stored.
+        if (uncached_) return std::nullopt;  // Not what is cached is asked for, but what is stored.
         return read_cached(*core_, fd_->get(), offset, into);
     }
 
@@ -126,7 +126,7 @@ class directory_reader final : public block_reader {
     const shared_fd fd_;  // Shared with other readers of the file, and with calls that may outlive this one.
     const std::uint64_t size_;
     bool first_read_ = true;
-    std::shared_ptr<single_use_file> single_use_;  // After bypass_caches().
+    std::shared_ptr<uncached_file> uncached_;  // After bypass_caches().
 };
 
 result<opened_block> look_at(directory_core& core, int fd) {
@@ -136,7 +136,7 @@ result<opened_block> look_at(directory_core& core, int fd) {
     core.stats.tick(op::stat);
     if (::fstat(fd, &status) != 0) return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
     if (!S_ISREG(status.st_mode)) {
-        core.warn_odd_entry();
+        core.warn_unexpected_entry();
         return fail(errc::not_found);
     }
     out.size = static_cast<std::uint64_t>(status.st_size);
@@ -146,7 +146,7 @@ result<opened_block> look_at(directory_core& core, int fd) {
 
 result<opened_block> open_failed(directory_core& core, int number) {
     if (number == ELOOP || number == ENXIO) {  // A link; a socket or device.
-        core.warn_odd_entry();
+        core.warn_unexpected_entry();
         return fail(errc::not_found);
     }
     return std::unexpected(core.stats.failed(op::open, number, "open"));

@@ -3,12 +3,12 @@
 #include "base/blocking_pool.hpp"
 #include "base/hex.hpp"
 #include "volumes/directory/attributes.hpp"
-#include "volumes/directory/block_life.hpp"
 #include "volumes/directory/device_id.hpp"
 #include "volumes/directory/directory_core.hpp"
 #include "volumes/directory/directory_reader.hpp"
 #include "volumes/directory/directory_writer.hpp"
 #include "volumes/directory/index_scan.hpp"
+#include "volumes/directory/lifecycle.hpp"
 #include "volumes/directory/trash_walk.hpp"
 #include "volumes/directory/whole_file.hpp"
 

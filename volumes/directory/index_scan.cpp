@@ -70,9 +70,9 @@ result<void> index_scan::list_root() {
     if (!root) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
     const auto entry = [&](std::string_view name, entry_type type) {
         const auto index = parse_block_dir(name);
-        if (index && type != DT_DIR && type != DT_UNKNOWN) return core_->warn_odd_entry();
+        if (index && type != DT_DIR && type != DT_UNKNOWN) return core_->warn_unexpected_entry();
         if (index && agree(name, prefix_)) return folders_.push_back(*index);
-        if (!index && is_lower_hex(name) && type != DT_DIR) core_->warn_odd_entry();
+        if (!index && is_lower_hex(name) && type != DT_DIR) core_->warn_unexpected_entry();
     };
     if (auto r = list_dir(core_->stats, root.get(), entry, [&] { folders_.clear(); }); !r) return r;
     std::ranges::sort(folders_, std::greater<>());  // From the back: ascending, as inodes mostly are.
@@ -106,7 +106,7 @@ result<std::unique_ptr<index_scan::folder>> index_scan::open_folder(unsigned ind
     if (!out->fd) {
         if (errno == ENOENT) return nullptr;  // Removed meanwhile.
         if (errno == ENOTDIR || errno == ELOOP) {
-            core_->warn_odd_entry();
+            core_->warn_unexpected_entry();
             return nullptr;
         }
         return std::unexpected(core_->stats.failed(op::open, errno, "open"));
@@ -117,7 +117,7 @@ result<std::unique_ptr<index_scan::folder>> index_scan::open_folder(unsigned ind
         if (!digest) return;
         // A block in the wrong folder cannot be read, so it must not be listed.
         if ((type != DT_REG && type != DT_UNKNOWN) || block_dir_index(*digest) != index) {
-            return core_->warn_odd_entry();
+            return core_->warn_unexpected_entry();
         }
         out->names.push_back(*digest);
     };
@@ -135,7 +135,7 @@ result<void> index_scan::look_at(folder& from, const md5_digest& name, std::vect
         if (::statx(from.fd.get(), path.file.data(), AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT,
                     STATX_TYPE | STATX_SIZE | STATX_MTIME, &s) == 0) {
             if (!S_ISREG(s.stx_mode)) {
-                core_->warn_odd_entry();
+                core_->warn_unexpected_entry();
                 return {};
             }
             into.push_back(

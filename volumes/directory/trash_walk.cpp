@@ -100,7 +100,7 @@ result<void> trash_walk::read(place& at, int dir) {
     const auto listed = list_dir(core_->stats, dir, entry, restart);
     // One sync of the root now saves every writer one when it first meets a folder that somebody made earlier.
     if (what_ == what::temp_files && core_->options.sync && !block_dirs_found.empty() && listed &&
-        core_->syncs.sync(dir_sync::root_key, dir) == 0) {
+        core_->syncs.sync(fsync_group_commit::root_key, dir) == 0) {
         for (const unsigned index : block_dirs_found) core_->root.set_dir_durable(index, true);
     }
     const std::lock_guard lock(mutex_);

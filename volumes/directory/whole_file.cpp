@@ -1,7 +1,7 @@
 #include "volumes/directory/whole_file.hpp"
 
 #include "volumes/directory/directory_reader.hpp"
-#include "volumes/directory/single_use_file.hpp"
+#include "volumes/directory/uncached_file.hpp"
 
 #include <fcntl.h>
 #include <sys/stat.h>
@@ -14,7 +14,7 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-constexpr std::size_t unit = 4096;  // Of direct reads: see single_use_file.cpp.
+constexpr std::size_t unit = 4096;  // Of direct reads: see uncached_file.cpp.
 
 // Whether the file system reads directly to where `into` is; if it does not say, trying will show.
 bool suits(const struct statx& status, std::span<const std::byte> into) noexcept {
@@ -60,7 +60,7 @@ result<std::uint64_t> read_whole_file(const std::shared_ptr<directory_core>& cor
     auto opened = open_block(*core, name);
     if (!opened) return std::unexpected(std::move(opened.error()));
     if (opened->size > into.size()) return opened->size;
-    single_use_file file(core, std::move(opened->fd));
+    uncached_file file(core, std::move(opened->fd));
     return file.read(0, into.first(static_cast<std::size_t>(opened->size)));
 }
 

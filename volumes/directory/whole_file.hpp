@@ -12,7 +12,7 @@
 namespace keepstore::volumes::directory {
 
 /// \returns the size of the block, which is in `into` if it fits; the bytes read if the file became shorter meanwhile.
-/// errc::not_found for what is not a regular file. Leaves the page cache as it was (single_use_file). Blocks.
+/// errc::not_found for what is not a regular file. Leaves the page cache as it was (uncached_file). Blocks.
 [[nodiscard]] result<std::uint64_t> read_whole_file(const std::shared_ptr<directory_core>& core, const md5_digest& name,
                                                     std::span<std::byte> into);
 

@@ -1,6 +1,6 @@
 // What is particular to the Directory driver (the rows of the Go daemon's unix_volume_test, and ours).
 #include "tests/volumes/directory/directory_fixture.hpp"
-#include "volumes/directory/dir_sync.hpp"
+#include "volumes/directory/fsync_group_commit.hpp"
 #include "volumes/directory/unique_fd.hpp"
 
 #include <catch2/catch.hpp>
@@ -431,7 +431,7 @@ TEST_CASE("try_open and try_read_at serve what is in memory without a thread", "
 TEST_CASE("directory syncs are shared by those who wait", "[volumes][sync]") {
     const temp_dir dir;
     const unique_fd fd(::open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    volumes::directory::dir_sync syncs;
+    volumes::directory::fsync_group_commit syncs;
     constexpr unsigned long threads = 8;
     constexpr unsigned long rounds = 50;
     std::atomic<int> failures = 0;

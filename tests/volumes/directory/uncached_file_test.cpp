@@ -1,7 +1,7 @@
 // Reading past the page cache, and the notes that a volume keeps.
+#include "volumes/directory/uncached_file.hpp"
 #include "tests/support/page_cache.hpp"
 #include "tests/volumes/directory/directory_fixture.hpp"
-#include "volumes/directory/single_use_file.hpp"
 
 #include <catch2/catch.hpp>
 

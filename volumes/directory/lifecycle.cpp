@@ -1,4 +1,4 @@
-#include "volumes/directory/block_life.hpp"
+#include "volumes/directory/lifecycle.hpp"
 
 #include "volumes/directory/list_dir.hpp"
 #include "volumes/trash_rule.hpp"
@@ -75,7 +75,7 @@ result<block_time> mtime_of_block(directory_core& core, const md5_digest& name) 
         return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
     }
     if (!S_ISREG(status.st_mode)) {
-        core.warn_odd_entry();
+        core.warn_unexpected_entry();
         return fail(errc::not_found);
     }
     return mtime_of(status);

@@ -15,9 +15,9 @@
 
 namespace keepstore::volumes::directory {
 
-class single_use_file {
+class uncached_file {
   public:
-    single_use_file(std::shared_ptr<directory_core> core, std::shared_ptr<const unique_fd> file)
+    uncached_file(std::shared_ptr<directory_core> core, std::shared_ptr<const unique_fd> file)
         : core_(std::move(core)), file_(std::move(file)) {}
 
     /// Fills `into` from `offset`; short only at the end of the file.

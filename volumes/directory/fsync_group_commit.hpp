@@ -10,7 +10,7 @@
 
 namespace keepstore::volumes::directory {
 
-class dir_sync {
+class fsync_group_commit {
   public:
     static constexpr unsigned root_key = 4096;  // Block folders use their index, 0 to 4095.
 

@@ -1,4 +1,4 @@
-#include "volumes/directory/single_use_file.hpp"
+#include "volumes/directory/uncached_file.hpp"
 
 #include "base/units.hpp"
 
@@ -67,7 +67,7 @@ page_run cached_run(int fd, std::uint64_t offset, std::size_t size) noexcept {
 
 }  // namespace
 
-bool single_use_file::direct_is_possible() noexcept {
+bool uncached_file::direct_is_possible() noexcept {
     if (core_->options.direct == direct_io::off || bounce_buffer() == nullptr) return false;
     struct statx s{};
     if (::statx(file_->get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) != 0) return true;  // Trying will show.
@@ -77,7 +77,7 @@ bool single_use_file::direct_is_possible() noexcept {
     return true;
 }
 
-void single_use_file::open_own() noexcept {
+void uncached_file::open_own() noexcept {
     constexpr int flags = O_RDONLY | O_NONBLOCK | O_CLOEXEC;
     const std::string self = "/proc/self/fd/" + std::to_string(file_->get());
     const bool direct = direct_is_possible();
@@ -88,12 +88,12 @@ void single_use_file::open_own() noexcept {
     if (own_) ::posix_fadvise(own_.get(), 0, 0, POSIX_FADV_RANDOM);
 }
 
-void single_use_file::give_up_direct() noexcept {
+void uncached_file::give_up_direct() noexcept {
     refused_ = true;
     ::fcntl(own_.get(), F_SETFL, O_NONBLOCK);
 }
 
-result<std::size_t> single_use_file::read(std::uint64_t offset, std::span<std::byte> into) {
+result<std::size_t> uncached_file::read(std::uint64_t offset, std::span<std::byte> into) {
     std::call_once(once_, [this] { open_own(); });
     std::size_t done = 0;
     while (done < into.size()) {
@@ -116,7 +116,7 @@ result<std::size_t> single_use_file::read(std::uint64_t offset, std::span<std::b
     return done;
 }
 
-ssize_t single_use_file::read_direct(std::uint64_t offset, std::span<std::byte> into) noexcept {
+ssize_t uncached_file::read_direct(std::uint64_t offset, std::span<std::byte> into) noexcept {
     const bool fits = offset % unit == 0 && into.size() >= unit &&
                       reinterpret_cast<std::uintptr_t>(into.data()) % memory_alignment_ == 0;
     // One read instead of two for what is small and does not end with a page.
@@ -137,7 +137,7 @@ ssize_t single_use_file::read_direct(std::uint64_t offset, std::span<std::byte> 
     return static_cast<ssize_t>(count);
 }
 
-ssize_t single_use_file::read_cached(std::uint64_t offset, std::span<std::byte> into) noexcept {
+ssize_t uncached_file::read_cached(std::uint64_t offset, std::span<std::byte> into) noexcept {
     const int fd = own_ ? own_.get() : file_->get();
     const auto [cached, size] = cached_run(fd, offset, std::min(into.size(), cached_step_bytes));
     bool absent = !cached;

@@ -1,4 +1,4 @@
-#include "volumes/directory/dir_sync.hpp"
+#include "volumes/directory/fsync_group_commit.hpp"
 
 #include <unistd.h>
 
@@ -6,7 +6,7 @@
 
 namespace keepstore::volumes::directory {
 
-int dir_sync::sync(unsigned key, int fd) {
+int fsync_group_commit::sync(unsigned key, int fd) {
     std::unique_lock lock(mutex_);
     auto& dir = directories_[key];  // References stay valid while other keys come and go.
     ++dir.users;
@@ -30,7 +30,7 @@ int dir_sync::sync(unsigned key, int fd) {
     return error;
 }
 
-unsigned long dir_sync::calls() const {
+unsigned long fsync_group_commit::calls() const {
     const std::lock_guard lock(mutex_);
     return calls_;
 }
