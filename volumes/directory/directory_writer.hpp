@@ -1,9 +1,9 @@
-/// The Directory driver's block_writer. Appended slices queue up; one job at a time on a thread of the volume writes
-/// what is there, in large batches, while the next bytes arrive. Blocks up to limits::write_at_once_bytes_max are only
-/// queued, and written wholly by commit's single job.
+/// The Directory driver's block_writer. append queues slices; one job at a time, on a thread of the volume, writes all
+/// that are queued, in large batches, while the next bytes arrive. Blocks up to limits::write_at_once_bytes_max are
+/// only queued, and written by the single job of commit.
 ///
-/// The writer (event loop) and its job (volume thread) share a `write_state`, which also outlives a dropped writer
-/// while a job runs or hangs: the job's end then removes the temp file. Nothing here blocks the event loop.
+/// The writer (event loop) and its job (volume thread) share a `write_state`, which outlives a destroyed writer while a
+/// job runs or hangs: the end of the job then removes the temp file. Nothing here blocks the event loop.
 #pragma once
 
 #include "base/blocking_pool.hpp"
@@ -15,6 +15,7 @@
 
 namespace keepstore::volumes::directory {
 
+/// Begins a block of `size` bytes if known; see volume::create. Does nothing yet, so it cannot fail.
 [[nodiscard]] std::unique_ptr<block_writer> make_directory_writer(std::shared_ptr<directory_core> core,
                                                                   std::shared_ptr<blocking_pool> pool,
                                                                   const md5_digest& name,

@@ -60,10 +60,9 @@ write_queue::batch write_queue::next_direct(std::size_t memory_alignment, bool& 
         out.pieces.push_back({carry_.get(), page});
         out.bytes = page;
     }
-    // Slices that follow each other in memory (pieces of one chunk) become one vector; every vector must be whole pages
-    // at a good address.
+    // Adjacent slices (pieces of one chunk) become one vector; every vector must be whole pages at an aligned address.
     std::size_t skip = front_offset_;
-    std::size_t whole_bytes = out.bytes;  // What can be written so far.
+    std::size_t whole_bytes = out.bytes;
     std::size_t whole_pieces = out.pieces.size();
     for (const auto& slice : slices_) {
         if (out.bytes >= limits::write_batch_bytes_max || out.pieces.size() > pieces_max) break;
@@ -104,7 +103,7 @@ void write_queue::finish(const batch& done) {
     drop_front(done.bytes - from_carry);
 }
 
-std::size_t write_queue::copy_waiting(std::uint64_t offset, std::span<std::byte> into) const {
+std::size_t write_queue::copy_queued(std::uint64_t offset, std::span<std::byte> into) const {
     std::size_t done = 0;
     const auto copy = [&](std::uint64_t start, std::span<const std::byte> bytes) {
         const std::uint64_t want = offset + done;

@@ -1,5 +1,7 @@
 #include "volumes/directory/write_state.hpp"
 
+#include "base/limits.hpp"
+
 #include <cerrno>
 
 namespace keepstore::volumes::directory {
@@ -13,7 +15,7 @@ result<void> write_state::push(const_slice bytes) {
         lazy_ = queue_.total_bytes() <= limits::write_at_once_bytes_max &&
                 size_.value_or(0) <= limits::write_at_once_bytes_max;
     }
-    return {};
+    return success();
 }
 
 bool write_state::lazy() const {
@@ -35,22 +37,27 @@ bool write_state::claim() {
     return true;
 }
 
-write_state::wait_for write_state::space(std::size_t queue_bytes) {
+result<write_state::wait_ticket> write_state::space(std::size_t queue_bytes) {
     const std::lock_guard lock(mutex_);
-    if (failed_) return {failed_, std::nullopt};
-    // Without a job nobody would wake us; append then starts one and asks again.
-    if (queue_.queued_bytes() <= queue_bytes || !busy_) return {};
+    if (failed_) return std::unexpected(*failed_);
+    // Without a job there would be no wake-up; append starts one and calls again.
+    if (queue_.queued_bytes() <= queue_bytes || !busy_) return std::nullopt;
     wake_at_ = queue_bytes;
-    waiter_.emplace();
-    return {std::nullopt, waiter_};
+    return changed_.enlist();
 }
 
-write_state::wait_for write_state::idle() {
+result<write_state::wait_ticket> write_state::idle() {
     const std::lock_guard lock(mutex_);
-    if (!busy_) return {failed_, std::nullopt};
-    wake_at_ = 0;
-    waiter_.emplace();
-    return {std::nullopt, waiter_};
+    if (busy_) {
+        wake_at_ = 0;
+        return changed_.enlist();
+    }
+    if (failed_) return std::unexpected(*failed_);
+    return std::nullopt;
+}
+
+awaitable<result<void>> write_state::wait(async_condition::ticket ticket, deadline until) {
+    return changed_.wait(std::move(ticket), until.within(limits::volume_call_timeout), "volume does not respond");
 }
 
 void write_state::fail_with(error why) {
@@ -63,29 +70,29 @@ std::shared_ptr<temp_file> write_state::abandon() {
     const std::lock_guard lock(mutex_);
     abandoned_ = true;
     released = queue_.clear();
-    if (busy_) return nullptr;  // The end of the job's turn does it.
+    if (busy_) return nullptr;  // end_turn removes it.
     return std::exchange(file_, nullptr);
 }
 
-std::size_t write_state::read_waiting(std::uint64_t offset, std::span<std::byte> into, std::uint64_t& in_file,
-                                      std::shared_ptr<temp_file>& file) const {
+std::size_t write_state::read_queued(std::uint64_t offset, std::span<std::byte> into, std::uint64_t& in_file,
+                                     std::shared_ptr<temp_file>& file) const {
     const std::lock_guard lock(mutex_);
     in_file = queue_.written_bytes();
     if (offset < in_file) {
         file = file_;
         return 0;
     }
-    return queue_.copy_waiting(offset, into);
+    return queue_.copy_queued(offset, into);
 }
 
 result<void> write_state::drain(std::size_t bytes_max) {
-    auto r = write_waiting(bytes_max, false);
+    auto r = write_queued(bytes_max, false);
     if (!r) record_failure(r.error());
     return r;
 }
 
 result<void> write_state::commit(const attribute& attr, deadline until) {
-    auto r = write_waiting(limits::block_size_bytes_max, true);
+    auto r = write_queued(limits::block_size_bytes_max, true);
     if (r) {
         auto file = ensure_file();  // An empty block has none yet.
         if (!file) {
@@ -105,41 +112,40 @@ result<void> write_state::commit(const attribute& attr, deadline until) {
     }
     const std::lock_guard lock(mutex_);
     committed_ = true;
-    return {};
+    return success();
 }
 
-result<void> write_state::write_waiting(std::size_t bytes_max, bool all) {
+result<void> write_state::write_queued(std::size_t bytes_max, bool all) {
     std::size_t done = 0;
     while (all || done < bytes_max) {
         {
             const std::lock_guard lock(mutex_);
             if (abandoned_) return fail(errc::cancelled);
             if (failed_) return std::unexpected(*failed_);
-            if (queue_.total_bytes() == queue_.written_bytes()) return {};
+            if (queue_.total_bytes() == queue_.written_bytes()) return success();
         }
-        auto file = ensure_file();
-        if (!file) return std::unexpected(file.error());
+        KS_TRY(temp_file* const file, ensure_file());
         write_queue::batch batch;
         {
             const std::lock_guard lock(mutex_);
-            if ((*file)->direct()) {
+            if (file->direct()) {
                 bool irregular = false;
-                batch = queue_.next_direct((*file)->memory_alignment(), irregular);
-                // The tail of the block, or slices that do not fit together, go through the page cache.
-                if (irregular || (batch.bytes == 0 && all)) (*file)->end_direct();
-                if (batch.bytes == 0 && !irregular && !all) return {};
+                batch = queue_.next_direct(file->memory_alignment(), irregular);
+                // The tail of the block, and slices that are not aligned, go through the page cache.
+                if (irregular || (batch.bytes == 0 && all)) file->end_direct();
+                if (batch.bytes == 0 && !irregular && !all) return success();
             }
-            if (!(*file)->direct() && batch.bytes == 0) batch = queue_.next_buffered();
+            if (!file->direct() && batch.bytes == 0) batch = queue_.next_buffered();
         }
-        if (auto r = (*file)->write(batch.offset, batch.pieces); !r) return r;
+        KS_CHECK(file->write(batch.offset, batch.pieces));
         done += batch.bytes;
         {
             const std::lock_guard lock(mutex_);
             if (!abandoned_) queue_.finish(batch);
-            if (waiter_ && wake_at_ > 0 && queue_.queued_bytes() <= wake_at_) wake(waiter_);
+            if (wake_at_ > 0 && queue_.queued_bytes() <= wake_at_) changed_.notify_all();
         }
     }
-    return {};
+    return success();
 }
 
 result<temp_file*> write_state::ensure_file() {
@@ -147,10 +153,9 @@ result<temp_file*> write_state::ensure_file() {
         const std::lock_guard lock(mutex_);
         if (file_) return file_.get();
     }
-    auto made = temp_file::create(core_, name_, size_);
-    if (!made) return std::unexpected(made.error());
+    KS_TRY(auto made, temp_file::create(core_, name_, size_));
     const std::lock_guard lock(mutex_);
-    file_ = std::move(*made);
+    file_ = std::move(made);
     return file_.get();
 }
 
@@ -162,10 +167,10 @@ void write_state::record_failure(const error& why) {
         if (!failed_) failed_ = why;
         file = file_;
     }
-    // The content stays for read_back; the name goes at once. What failed is never tried again: after a failed fsync
-    // the kernel counts the pages as clean, and the second would lie.
+    // Removes the name; the content stays for read_back. Never tried again: after a failed fsync the kernel counts the
+    // pages as clean, so that a second one would succeed although data is lost.
     if (file) file->unlink();
-    // Descriptors that ran out were reported, once for all requests.
+    // op_stats logs EMFILE and ENFILE, once for all requests.
     if (why == errc::cancelled || why.cause.value() == EMFILE || why.cause.value() == ENFILE) return;
     log::warning("write to volume failed", {{"error", why.text}});
 }
@@ -180,19 +185,12 @@ void write_state::end_turn(bool on_volume_thread) noexcept {
     {
         const std::lock_guard lock(mutex_);
         busy_ = false;
-        // A turn that ended without the job having run: the volume does not get round to it.
+        // The job was dropped without having run: no thread of the volume became free in time.
         if (!on_volume_thread && !failed_) failed_ = error(errc::timeout, "volume does not respond");
         if (abandoned_ || committed_) remove = std::exchange(file_, nullptr);
-        if (waiter_) wake(waiter_);
+        changed_.notify_all();
     }
     if (remove && !on_volume_thread) core_->defer([f = std::move(remove)]() mutable { f.reset(); });
-}
-
-void write_state::wake(std::optional<signal>& who) {
-    // Completion is posted to the waiter's executor, so this is safe under the lock.
-    auto s = std::move(*who);
-    who.reset();
-    static_cast<void>(s.set(std::monostate{}));
 }
 
 }  // namespace keepstore::volumes::directory

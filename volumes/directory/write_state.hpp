@@ -1,7 +1,17 @@
-/// What a writer and its job share (see directory_writer.hpp).
+/// The state that a writer (on an event loop) and its job (on a volume thread) share; see directory_writer.hpp. Safe to
+/// call from any thread.
+///
+/// One job at a time has the turn: only it calls the temp file's functions (read_at apart) and takes batches from the
+/// queue. The writer appends, starts a job when there is none, and waits for space or for the job's end.
+///
+///     pending (small: commit writes all) ──► writing ──► committed
+///                                               └──────► failed: append and commit return the error, read_back works
+///     any of them ──► abandoned (the writer was destroyed): the temp file is removed, at the end of the turn if a job
+///     has it
 #pragma once
 
 #include "base/async.hpp"
+#include "base/async_condition.hpp"
 #include "volumes/directory/directory_core.hpp"
 #include "volumes/directory/temp_file.hpp"
 #include "volumes/directory/write_queue.hpp"
@@ -10,19 +20,19 @@
 #include <mutex>
 #include <optional>
 #include <utility>
-#include <variant>
 
 namespace keepstore::volumes::directory {
 
 class write_state : public std::enable_shared_from_this<write_state> {
   public:
     using attribute = std::optional<std::pair<std::string, std::vector<std::byte>>>;
-    using signal = one_shot<std::monostate>;
+    /// Nothing: there is no need to wait.
+    using wait_ticket = std::optional<async_condition::ticket>;
 
     write_state(std::shared_ptr<directory_core> core, const md5_digest& name, std::optional<std::uint64_t> size)
         : core_(std::move(core)), name_(name), size_(size) {}
 
-    /// A job's turn: held by the closure that runs it, ends when that is destroyed, run or not.
+    /// A job's turn: held by the closure that runs it, ends when that is destroyed, whether it ran or not.
     class turn {
       public:
         explicit turn(std::shared_ptr<write_state> state) : state_(std::move(state)) {}
@@ -31,6 +41,7 @@ class write_state : public std::enable_shared_from_this<write_state> {
         ~turn() {
             if (state_) state_->end_turn(on_volume_thread_);
         }
+        /// Call when the job runs, on the volume's thread.
         [[nodiscard]] write_state& enter() {
             on_volume_thread_ = true;
             return *state_;
@@ -45,39 +56,46 @@ class write_state : public std::enable_shared_from_this<write_state> {
         bool on_volume_thread_ = false;
     };
 
-    // --- for the writer; none blocks ---
+    // --- For the writer; one call at a time; none blocks. ---
+
+    /// Queues bytes. Returns the error of a failed job.
     [[nodiscard]] result<void> push(const_slice bytes);
-    /// Whether bytes wait and no job runs; the caller then has the turn and must start a job with it.
+    /// Takes the turn if bytes are queued and no job has it. The caller must then start a job.
     [[nodiscard]] bool claim_drain();
-    /// Takes the turn whatever waits. False while a job runs.
+    /// Takes the turn. False while a job has it.
     [[nodiscard]] bool claim();
-    struct wait_for {
-        std::optional<error> failed;
-        std::optional<signal> wake;  ///< Set when the caller has to wait: it fires when something changed.
-    };
-    /// What append must do while more than `queue_bytes` wait.
-    [[nodiscard]] wait_for space(std::size_t queue_bytes);
-    /// What commit and read_back must do while a job runs.
-    [[nodiscard]] wait_for idle();
+    /// Returns a ticket while a job runs and more than `queue_bytes` are queued, or the error of a failed job.
+    [[nodiscard]] result<wait_ticket> space(std::size_t queue_bytes);
+    /// Returns a ticket while a job runs, or the error of a failed job.
+    [[nodiscard]] result<wait_ticket> idle();
+    /// Waits until that has changed, for as long as a call to the volume may take. Awaited in place.
+    /// \returns errc::timeout, errc::cancelled.
+    [[nodiscard]] awaitable<result<void>> wait(async_condition::ticket ticket, deadline until);
+    /// Records the error that the writer returns from now on, unless there is one already.
     void fail_with(error why);
-    /// The writer is gone. \returns the temp file if it has to be removed now, by the caller, on a volume thread.
+    /// Releases the queue: the writer is being destroyed. \returns the temp file if no job has the turn; the caller
+    /// then removes it, on a volume thread.
     [[nodiscard]] std::shared_ptr<temp_file> abandon();
-    /// Copies what waits at `offset`; 0 if it is in the file (`file` is set then) or beyond the end.
-    [[nodiscard]] std::size_t read_waiting(std::uint64_t offset, std::span<std::byte> into, std::uint64_t& in_file,
-                                           std::shared_ptr<temp_file>& file) const;
+    /// Copies queued bytes from `offset`. \returns 0 if they are in the file (`file` is set then) or beyond the end;
+    /// `in_file` is the number of bytes in the file.
+    [[nodiscard]] std::size_t read_queued(std::uint64_t offset, std::span<std::byte> into, std::uint64_t& in_file,
+                                          std::shared_ptr<temp_file>& file) const;
+    /// Returns whether the block is so small that commit writes it.
     [[nodiscard]] bool lazy() const;
 
-    // --- for the job; may block ---
+    // --- For the job that has the turn; block. ---
+
+    /// Writes queued bytes to the temp file, about `bytes_max` of them.
     [[nodiscard]] result<void> drain(std::size_t bytes_max);
+    /// Writes all queued bytes and publishes the block.
     [[nodiscard]] result<void> commit(const attribute& attr, deadline until);
 
   private:
-    [[nodiscard]] result<void> write_waiting(std::size_t bytes_max, bool all);
+    [[nodiscard]] result<void> write_queued(std::size_t bytes_max, bool all);
     [[nodiscard]] result<temp_file*> ensure_file();
     void record_failure(const error& why);
     [[nodiscard]] bool abandoned() const;
     void end_turn(bool on_volume_thread) noexcept;
-    void wake(std::optional<signal>& who);
 
     const std::shared_ptr<directory_core> core_;
     const md5_digest name_;
@@ -86,14 +104,14 @@ class write_state : public std::enable_shared_from_this<write_state> {
     mutable std::mutex mutex_;
     // Guarded by mutex_.
     write_queue queue_;
-    std::size_t wake_at_ = 0;  // Wake the waiter when no more than this waits.
-    std::optional<signal> waiter_;
+    async_condition changed_{mutex_};  // The writer waits here.
+    std::size_t wake_at_ = 0;          // Queued bytes at which the writer is woken before the turn ends; 0: not at all.
     std::optional<error> failed_;
     bool busy_ = false;  // A job has the turn.
     bool abandoned_ = false;
     bool committed_ = false;
-    bool lazy_ = true;                 // Still small enough to be written by commit.
-    std::shared_ptr<temp_file> file_;  // Set once, by a job; its write calls are made by who has the turn.
+    bool lazy_ = true;                 // See lazy().
+    std::shared_ptr<temp_file> file_;  // Set once, by a job.
 };
 
 }  // namespace keepstore::volumes::directory

@@ -237,7 +237,7 @@ TEST_CASE("batches for direct writes are whole pages at good addresses and lose 
             }
             REQUIRE(batch.offset == file.size());
             bytes rest(content.size());
-            const auto waiting = queue.copy_waiting(file.size(), rest);
+            const auto waiting = queue.copy_queued(file.size(), rest);
             REQUIRE(waiting == pushed - file.size());
             REQUIRE(std::equal(rest.begin(), rest.begin() + static_cast<std::ptrdiff_t>(waiting),
                                content.begin() + static_cast<std::ptrdiff_t>(file.size())));
