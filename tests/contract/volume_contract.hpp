@@ -20,7 +20,7 @@
 
 namespace keepstore::test {
 
-TEMPLATE_LIST_TEST_CASE("a block reads back as it was written, whatever its size and pieces", "[volumes][contract]",
+TEMPLATE_LIST_TEST_CASE("a block reads back as it was written, whatever its size and slices", "[volumes][contract]",
                         KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
@@ -98,7 +98,7 @@ TEMPLATE_LIST_TEST_CASE("equals_at finds a difference of one byte", "[volumes][c
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("what is not there is not found", "[volumes][contract]", KEEPSTORE_VOLUME_MAKERS) {
+TEMPLATE_LIST_TEST_CASE("a missing block is not_found for every call", "[volumes][contract]", KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
     const auto name = random_name();
@@ -126,7 +126,7 @@ TEMPLATE_LIST_TEST_CASE("writing again replaces the content and renews the mtime
     REQUIRE(put(v, name, after).has_value());
     CHECK(get(v, name).value() == after);
     CHECK(run(v.mtime(name, soon())).value() > now() - std::chrono::minutes(1));
-    // Who opened the block before still reads what it was.
+    // A reader opened before still reads the old content.
     const auto into = make_heap_slice(before.size());
     REQUIRE(run((*reader)->read_at(0, into, soon())).value() == before.size());
     CHECK(std::ranges::equal(into.bytes, before));
@@ -146,7 +146,7 @@ TEMPLATE_LIST_TEST_CASE("touch sets the mtime to now", "[volumes][contract]", KE
     CHECK(touched <= now());
 }
 
-TEMPLATE_LIST_TEST_CASE("the index lists size and mtime of what the prefix names", "[volumes][contract]",
+TEMPLATE_LIST_TEST_CASE("the index lists name, size and mtime of the blocks with the prefix", "[volumes][contract]",
                         KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
@@ -189,8 +189,7 @@ TEMPLATE_LIST_TEST_CASE("an error of the sink ends the index and is its result",
     CHECK(is_error(run(maker.get().index("", sink, soon())), errc::cancelled));
 }
 
-TEMPLATE_LIST_TEST_CASE("a new block is kept when it is to be trashed", "[volumes][contract]",
-                        KEEPSTORE_VOLUME_MAKERS) {
+TEMPLATE_LIST_TEST_CASE("trash keeps a new block", "[volumes][contract]", KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
     const auto name = random_name();
@@ -203,7 +202,7 @@ TEMPLATE_LIST_TEST_CASE("a new block is kept when it is to be trashed", "[volume
     CHECK(index_names(v).value().size() == 1);
 }
 
-TEMPLATE_LIST_TEST_CASE("a block is kept when its mtime is not the expected one", "[volumes][contract]",
+TEMPLATE_LIST_TEST_CASE("trash keeps a block whose mtime is not the expected one", "[volumes][contract]",
                         KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
@@ -220,7 +219,7 @@ TEMPLATE_LIST_TEST_CASE("a block is kept when its mtime is not the expected one"
     CHECK(is_error(get(v, name), errc::not_found));
 }
 
-TEMPLATE_LIST_TEST_CASE("an old block that was trashed is gone everywhere", "[volumes][contract]",
+TEMPLATE_LIST_TEST_CASE("a trashed block is missing for every call until it is untrashed", "[volumes][contract]",
                         KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
@@ -247,14 +246,14 @@ TEMPLATE_LIST_TEST_CASE("an old block that was trashed is gone everywhere", "[vo
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("emptying trash deletes what is due and only that", "[volumes][contract]",
+TEMPLATE_LIST_TEST_CASE("emptying trash deletes the copies that are due and no others", "[volumes][contract]",
                         KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
     const auto name = random_name();
     const auto content = random_bytes(1234);
 
-    SECTION("before its time it stays, and can be brought back") {
+    SECTION("a copy that is not due stays, and can be restored") {
         REQUIRE(put(v, name, content).has_value());
         REQUIRE(run(v.trash(name, trash_at_once(), soon())).has_value());
         const auto stats = run(v.empty_trash(3, soon()));
@@ -267,7 +266,7 @@ TEMPLATE_LIST_TEST_CASE("emptying trash deletes what is due and only that", "[vo
         if (const auto again = run(v.untrash(name, soon())); !again) CHECK(again.error() == errc::not_found);
         CHECK(get(v, name).value() == content);
     }
-    SECTION("due, it can be brought back until trash is emptied, and then no more") {
+    SECTION("a copy that is due can be restored until trash is emptied, and not afterwards") {
         REQUIRE(put(v, name, content).has_value());
         REQUIRE(run(v.trash(name, trash_at_once(std::chrono::nanoseconds(1)), soon())).has_value());
         CHECK(run(v.untrash(name, soon())).has_value());
@@ -288,7 +287,7 @@ TEMPLATE_LIST_TEST_CASE("emptying trash deletes what is due and only that", "[vo
         REQUIRE(run(v.empty_trash(2, soon())).has_value());
         CHECK(get(v, name).value() == content);
     }
-    SECTION("trashed twice, the later copy is still there when only the earlier is due") {
+    SECTION("of a block trashed twice the later copy stays when only the earlier is due") {
         REQUIRE(put(v, name, content).has_value());
         REQUIRE(run(v.trash(name, trash_at_once(std::chrono::nanoseconds(1)), soon())).has_value());
         REQUIRE(put(v, name, content).has_value());
@@ -299,7 +298,7 @@ TEMPLATE_LIST_TEST_CASE("emptying trash deletes what is due and only that", "[vo
     }
 }
 
-TEMPLATE_LIST_TEST_CASE("untrash never replaces a block that is there, and touches it", "[volumes][contract]",
+TEMPLATE_LIST_TEST_CASE("untrash touches a block that is there instead of replacing it", "[volumes][contract]",
                         KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
@@ -315,7 +314,7 @@ TEMPLATE_LIST_TEST_CASE("untrash never replaces a block that is there, and touch
     CHECK(run(v.mtime(name, soon())).value() > now() - std::chrono::minutes(1));
 }
 
-TEMPLATE_LIST_TEST_CASE("a writer that is dropped leaves nothing, wherever it was", "[volumes][contract]",
+TEMPLATE_LIST_TEST_CASE("a writer that is destroyed without commit leaves nothing", "[volumes][contract]",
                         KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
@@ -332,7 +331,7 @@ TEMPLATE_LIST_TEST_CASE("a writer that is dropped leaves nothing, wherever it wa
     CHECK(index_names(v).value().empty());
 }
 
-TEMPLATE_LIST_TEST_CASE("many blocks can be written at the same time", "[volumes][contract]", KEEPSTORE_VOLUME_MAKERS) {
+TEMPLATE_LIST_TEST_CASE("many blocks can be written concurrently", "[volumes][contract]", KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
     constexpr int count = 40;
@@ -356,7 +355,7 @@ TEMPLATE_LIST_TEST_CASE("many blocks can be written at the same time", "[volumes
     CHECK(index_names(v).value() == sorted);
 }
 
-TEMPLATE_LIST_TEST_CASE("an attribute is kept beside the block without changing it", "[volumes][contract]",
+TEMPLATE_LIST_TEST_CASE("an attribute is stored with the block without changing its content", "[volumes][contract]",
                         KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
@@ -379,7 +378,7 @@ TEMPLATE_LIST_TEST_CASE("an attribute is kept beside the block without changing 
     CHECK(run(v.mtime(name, soon())).value() == before);
 }
 
-TEMPLATE_LIST_TEST_CASE("the counters move with what is done", "[volumes][contract]", KEEPSTORE_VOLUME_MAKERS) {
+TEMPLATE_LIST_TEST_CASE("the counters count operations and bytes", "[volumes][contract]", KEEPSTORE_VOLUME_MAKERS) {
     TestType maker;
     auto& v = maker.get();
     const auto name = random_name();

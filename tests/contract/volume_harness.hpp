@@ -1,4 +1,4 @@
-/// What tests of volumes share: calls that run to their end on the test's thread, and random content.
+/// Helpers for tests of volumes: calls that run to their end on the test's thread, and random content.
 #pragma once
 
 #include "base/units.hpp"
@@ -55,7 +55,7 @@ inline md5_digest random_name(std::string_view first_digits = "") {
     return *md5_digest::parse(hex);
 }
 
-/// What no call should need, even on a busy machine and under a sanitizer.
+/// A deadline that no call reaches, even on a busy machine and under a sanitizer.
 inline deadline soon() {
     return deadline::in(std::chrono::seconds(40));
 }

@@ -41,7 +41,7 @@ result<void> save_attribute(directory_core& core, int fd, const std::string& nam
     if (::fsetxattr(fd, ("user." + name).c_str(), value.data(), value.size(), 0) != 0) {
         return std::unexpected(attribute_error(core, errno));
     }
-    return {};
+    return success();
 }
 
 }  // namespace keepstore::volumes::directory

@@ -1,5 +1,5 @@
-/// Extended attributes of open files and directories, in the `user.` namespace: small named values beside the content,
-/// which other programs neither see nor lose. Blocks; safe to call from any thread.
+/// Extended attributes of open files and directories, in the `user.` namespace: small named values outside of the
+/// content, which other programs neither see nor lose. Blocks; safe to call from any thread.
 #pragma once
 
 #include "volumes/directory/directory_core.hpp"
@@ -10,10 +10,11 @@
 
 namespace keepstore::volumes::directory {
 
-/// `name` without the namespace. errc::not_found if there is none, errc::unsupported where the file system keeps none.
+/// Reads an attribute; `name` is without the namespace. errc::not_found if there is none, errc::unsupported where the
+/// file system keeps none.
 [[nodiscard]] result<std::vector<std::byte>> load_attribute(directory_core& core, int fd, const std::string& name);
 
-/// errc::unsupported also where there is no room for it.
+/// Stores an attribute, without a sync. errc::unsupported also where there is no room for it.
 [[nodiscard]] result<void> save_attribute(directory_core& core, int fd, const std::string& name,
                                           const std::vector<std::byte>& value);
 

@@ -59,7 +59,7 @@ std::optional<std::string> identify(const std::string& root, std::string& why) {
     }
     struct stat device{};
     if (::stat(mount->source.c_str(), &device) != 0) {
-        why = "cannot look at mount device \"" + mount->source + "\"";
+        why = "cannot stat mount device \"" + mount->source + "\"";
         return std::nullopt;
     }
     const std::string below = mount->mount_point == "/" ? real : real.substr(mount->mount_point.size());
@@ -89,7 +89,7 @@ std::optional<mount_entry> mount_of(std::string_view mountinfo, std::string_view
         if (dash + 2 >= fields.size()) continue;
         mount_entry entry{unescape(fields[dash + 2]), unescape(fields[4]), unescape(fields[3])};
         if (!is_below(path, entry.mount_point)) continue;
-        // The deepest one; of several on the same place the last, which covers the others.
+        // The deepest one; of several mounts on one directory the last, which hides the others.
         if (!best || entry.mount_point.size() >= best->mount_point.size()) best = std::move(entry);
     }
     return best;

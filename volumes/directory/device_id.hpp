@@ -9,16 +9,17 @@
 
 namespace keepstore::volumes::directory {
 
-/// `root`: an existing directory. Where the identity cannot be told: "<hostname>:<root>" and a line in the log.
+/// Returns the identity of `root`, an existing directory; "<hostname>:<root>", with a line in the log, where it has
+/// none.
 [[nodiscard]] std::string find_device_id(const std::string& root);
 
 struct mount_entry {
     std::string source;  ///< "/dev/sda1", "tmpfs".
     std::string mount_point;
-    std::string fs_root;  ///< What of the file system is mounted there; "/" unless it is a part.
+    std::string fs_root;  ///< The directory of the file system that is mounted there: "/" unless it is a bind mount.
 };
 
-/// The mount that `path` (without symbolic links) is on, from the text of /proc/self/mountinfo (proc(5)).
+/// Finds the mount that `path` (without symbolic links) is on, in the text of /proc/self/mountinfo (proc(5)).
 [[nodiscard]] std::optional<mount_entry> mount_of(std::string_view mountinfo, std::string_view path);
 
 }  // namespace keepstore::volumes::directory

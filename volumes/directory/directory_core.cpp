@@ -10,14 +10,14 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-// Waiting for another daemon's lock: it is held for microseconds, so begin small.
+// Pauses between attempts to take another daemon's lock, which is held for microseconds.
 constexpr std::chrono::microseconds lock_pause_min{200};
 constexpr std::chrono::microseconds lock_pause_max{20'000};
 
 result<void> take_lock(directory_core& core, int fd, deadline until) {
     auto pause = lock_pause_min;
     core.stats.tick(op::flock);
-    // Never the waiting kind: a daemon that hangs with the lock would take our thread with it.
+    // Never the blocking flock: a daemon that hangs while it holds the lock would block our thread for good.
     while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
         if (errno == EINTR) continue;
         if (errno != EWOULDBLOCK) return std::unexpected(core.stats.failed(op::flock, errno, "flock"));
@@ -25,7 +25,7 @@ result<void> take_lock(directory_core& core, int fd, deadline until) {
         std::this_thread::sleep_for(pause);
         pause = std::min(pause * 2, lock_pause_max);
     }
-    return {};
+    return success();
 }
 
 }  // namespace
@@ -64,21 +64,21 @@ result<unique_fd> directory_core::open_dir(const block_path& path) {
 }
 
 result<unique_fd> directory_core::make_dir(const md5_digest& name, const block_path& path) {
-    constexpr int attempts = 3;  // Root or the folder may vanish again while we work.
+    constexpr int attempts = 3;  // Another process may remove root or the folder again meanwhile.
     for (int i = 0;; ++i) {
         unique_fd dir(open_beneath(root.fd(), path.dir.data(), O_RDONLY | O_DIRECTORY));
         if (dir) return dir;
         if (errno != ENOENT || i == attempts) return std::unexpected(stats.failed(op::open, errno, "open"));
         root.set_dir_durable(block_dir_index(name), false);
         if (::mkdirat(root.fd(), path.dir.data(), 0755) == 0 || errno == EEXIST) continue;
-        // A directory that was removed while we hold it takes no entries.
+        // ENOENT: root was removed while we hold it open.
         if (errno != ENOENT) return std::unexpected(stats.failed(errno, "mkdir"));
-        if (auto made = root.recreate(options.sync); !made) return std::unexpected(made.error());
+        KS_CHECK(root.recreate(options.sync));
     }
 }
 
 result<void> directory_core::sync_dir(const md5_digest& name, int dir) {
-    if (!options.sync) return {};
+    if (!options.sync) return success();
     const unsigned index = block_dir_index(name);
     if (const int number = syncs.sync(index, dir)) return std::unexpected(stats.failed(number, "fsync"));
     if (!root.dir_is_durable(index)) {
@@ -87,13 +87,13 @@ result<void> directory_core::sync_dir(const md5_digest& name, int dir) {
         }
         root.set_dir_durable(index, true);
     }
-    return {};
+    return success();
 }
 
 result<void> directory_core::sync_file(int fd) {
-    // Not fdatasync: on ext4 that leaves a changed mtime behind, and with it the protection from trash.
+    // Not fdatasync: on ext4 it does not write a changed mtime, and with it the protection from trash.
     if (options.sync && ::fsync(fd) != 0) return std::unexpected(stats.failed(errno, "fsync"));
-    return {};
+    return success();
 }
 
 result<void> directory_core::set_mtime_now(int fd) {
@@ -102,7 +102,7 @@ result<void> directory_core::set_mtime_now(int fd) {
     const struct timespec times[2] = {now, now};
     stats.tick(op::utimes);
     if (::futimens(fd, times) != 0) return std::unexpected(stats.failed(op::utimes, errno, "utimes"));
-    return {};
+    return success();
 }
 
 void directory_core::warn_unexpected_entry() {
@@ -132,14 +132,14 @@ result<locked_file> open_locked(directory_core& core, int dir, const char* file,
             core.warn_unexpected_entry();
             return fail(errc::not_found);
         }
-        if (auto locked = take_lock(core, out.fd.get(), until); !locked) return std::unexpected(locked.error());
+        KS_CHECK(take_lock(core, out.fd.get(), until));
         struct stat named{};
         core.stats.tick(op::stat);
         if (::fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) != 0) {
             return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
         }
         if (named.st_dev == out.status.st_dev && named.st_ino == out.status.st_ino) {
-            out.status = named;  // Touched, perhaps, while we waited for the lock.
+            out.status = named;  // The block may have been touched while we waited for the lock.
             return out;
         }
         if (until.passed()) return fail(errc::timeout, "block keeps being replaced");

@@ -1,5 +1,5 @@
-/// What the parts of one Directory volume share: the root, the settings, the counters. Owned by shared_ptr, together by
-/// the volume, its readers and writers, and every call that runs (or hangs) on one of the volume's threads.
+/// The state that the parts of one Directory volume share: the root, the settings, the counters. Owned by shared_ptr:
+/// by the volume, its readers and writers, and every call that runs (or hangs) on one of the volume's threads.
 /// Safe to call from any thread; functions that block say so.
 #pragma once
 
@@ -30,7 +30,7 @@ class directory_core {
   public:
     explicit directory_core(directory_options o)
         : options(std::move(o)), root(options.root), full(root, options.free_bytes_min) {}
-    /// Runs what was deferred and never got a thread.
+    /// Runs the deferred work that no thread of the volume has run.
     ~directory_core() { run_deferred(); }
 
     const directory_options options;
@@ -39,29 +39,31 @@ class directory_core {
     fsync_group_commit syncs;
     full_mark full;
     open_files readers;
-    std::atomic<bool> cached_reads{true};     ///< Cleared when the file system knows no RWF_NOWAIT.
-    std::atomic<bool> noreplace_works{true};  ///< Cleared when it knows no RENAME_NOREPLACE.
+    std::atomic<bool> cached_reads{true};     ///< Cleared when the file system does not support RWF_NOWAIT.
+    std::atomic<bool> noreplace_works{true};  ///< Cleared when it does not support RENAME_NOREPLACE.
     std::atomic<bool> stopping{false};
 
-    /// Keeps work that blocks for the next call on a thread of the volume: clean-up that is due where none can be had.
+    /// Queues blocking clean-up work for the next call that runs on a thread of the volume.
     void defer(std::move_only_function<void()> work);
+    /// Runs the queued work. Blocks.
     void run_deferred();
 
     /// Opens the folder of a block. errc::not_found. Blocks.
     [[nodiscard]] result<unique_fd> open_dir(const block_path& path);
-    /// The same, making it, and the root, where missing. Blocks.
+    /// Opens the folder of a block, making it, and the root, where missing. Blocks.
     [[nodiscard]] result<unique_fd> make_dir(const md5_digest& name, const block_path& path);
 
-    /// Syncs a block's folder, and its entry in the root if that is not known to be durable. Nothing if the volume does
-    /// not sync. Blocks.
+    /// Syncs a block's folder, and its entry in the root if that is not known to be durable. Does nothing if the volume
+    /// does not sync. Blocks.
     [[nodiscard]] result<void> sync_dir(const md5_digest& name, int dir);
+    /// Syncs data and metadata of an open file. Does nothing if the volume does not sync. Blocks.
     [[nodiscard]] result<void> sync_file(int fd);
 
-    /// Access and modification time to now, from the precise clock: the one that ext4 uses by itself is up to 10 ms
-    /// late, which can make a block look older than a signature made after it.
+    /// Sets access and modification time to now, from the precise clock: the one that ext4 uses by itself is up to 10
+    /// ms late, which can make a block look older than a signature made after it.
     [[nodiscard]] result<void> set_mtime_now(int fd);
 
-    /// Says once per process and volume that `what` was met; files that are not blocks should not fill the log.
+    /// Warns, once per volume and process, that the volume has entries that are named like blocks but are none.
     void warn_unexpected_entry();
 
   private:
@@ -77,9 +79,9 @@ struct locked_file {
     struct stat status{};
 };
 
-/// Opens `file` in `dir` and takes its flock, as the Go daemon does around touch and trash; then makes sure that the
-/// name still stands for the file that was locked, or begins anew: whoever had the lock before may have replaced or
-/// trashed it, and a time stamp set on the wrong inode would be lost together with the block. Blocks up to `until`.
+/// Opens `file` in `dir` and takes its flock, as the Go daemon does around touch and trash. Then checks that the name
+/// still refers to the locked file, and starts again if not: the previous holder of the lock may have replaced or
+/// trashed it, and an mtime set on the wrong inode would be lost together with the block. Blocks up to `until`.
 /// errc::not_found if there is no such regular file, errc::timeout.
 [[nodiscard]] result<locked_file> open_locked(directory_core& core, int dir, const char* file, deadline until);
 

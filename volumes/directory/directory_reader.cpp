@@ -12,7 +12,7 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-constexpr std::size_t compare_bytes = 64 * KiB;  // Fits the second-level cache together with what it is compared to.
+constexpr std::size_t compare_bytes = 64 * KiB;  // Twice this fits the second-level cache.
 
 result<std::size_t> read_fully(directory_core& core, int fd, std::uint64_t offset, std::span<std::byte> into) {
     std::size_t done = 0;
@@ -43,9 +43,8 @@ result<bool> compare(directory_core& core, int fd, std::uint64_t offset, std::sp
     thread_local std::vector<std::byte> buffer(compare_bytes);
     while (!bytes.empty()) {
         const auto part = bytes.first(std::min(bytes.size(), compare_bytes));
-        const auto n = read_fully(core, fd, offset, std::span(buffer).first(part.size()));
-        if (!n) return std::unexpected(n.error());
-        if (*n < part.size() || std::memcmp(buffer.data(), part.data(), part.size()) != 0) return false;
+        KS_TRY(const auto n, read_fully(core, fd, offset, std::span(buffer).first(part.size())));
+        if (n < part.size() || std::memcmp(buffer.data(), part.data(), part.size()) != 0) return false;
         offset += part.size();
         bytes = bytes.subspan(part.size());
     }
@@ -84,13 +83,13 @@ class directory_reader final : public block_reader {
 
     std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override {
         if (offset >= size_) return std::size_t{0};
-        if (uncached_) return std::nullopt;  // Not what is cached is asked for, but what is stored.
+        if (uncached_) return std::nullopt;  // The caller wants the stored bytes, not the cached ones.
         return read_cached(*core_, fd_->get(), offset, into);
     }
 
     awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override {
         if (offset + bytes.size() > size_) co_return false;
-        // First what is in memory, in place.
+        // Cached pages first, in place.
         thread_local std::vector<std::byte> buffer(compare_bytes);
         std::size_t done = 0;
         while (done < bytes.size()) {
@@ -123,13 +122,13 @@ class directory_reader final : public block_reader {
   private:
     const std::shared_ptr<directory_core> core_;
     const std::shared_ptr<blocking_pool> pool_;
-    const shared_fd fd_;  // Shared with other readers of the file, and with calls that may outlive this one.
+    const shared_fd fd_;  // Shared with other readers of the file, and with calls that may outlive this reader.
     const std::uint64_t size_;
     bool first_read_ = true;
     std::shared_ptr<uncached_file> uncached_;  // After bypass_caches().
 };
 
-result<opened_block> look_at(directory_core& core, int fd) {
+result<opened_block> check_opened(directory_core& core, int fd) {
     opened_block out;
     unique_fd file(fd);
     struct stat status{};
@@ -152,7 +151,7 @@ result<opened_block> open_failed(directory_core& core, int number) {
     return std::unexpected(core.stats.failed(op::open, number, "open"));
 }
 
-// O_NONBLOCK: a pipe named like a block must not hold the thread until somebody writes to it.
+// O_NONBLOCK: opening a pipe that is named like a block must not block until a writer opens it, too.
 constexpr int open_flags = O_RDONLY | O_NONBLOCK;
 
 }  // namespace
@@ -181,7 +180,7 @@ int open_block_file(directory_core& core, const md5_digest& name, int flags) {
 result<opened_block> open_block(directory_core& core, const md5_digest& name) {
     const int fd = open_block_file(core, name);
     if (fd < 0) return open_failed(core, errno);
-    return look_at(core, fd);
+    return check_opened(core, fd);
 }
 
 std::optional<result<opened_block>> try_open_block(directory_core& core, const md5_digest& name) {
@@ -192,7 +191,7 @@ std::optional<result<opened_block>> try_open_block(directory_core& core, const m
     const int number = errno;
     core.stats.tick(op::open);
     if (fd < 0) return open_failed(core, number);
-    return look_at(core, fd);
+    return check_opened(core, fd);
 }
 
 }  // namespace keepstore::volumes::directory

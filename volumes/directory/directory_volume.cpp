@@ -20,11 +20,12 @@ namespace {
 using namespace directory;
 
 // Removes left-over temp files step by step. The steps hold the pool weakly, so that they end with the volume.
-void sweep(std::weak_ptr<blocking_pool> weak, std::shared_ptr<directory_core> core, std::shared_ptr<trash_walk> walk) {
+void sweep_temp_files(std::weak_ptr<blocking_pool> weak, std::shared_ptr<directory_core> core,
+                      std::shared_ptr<trash_walk> walk) {
     const auto more = walk->step();
     const auto pool = weak.lock();
     if (more && *more && pool && !core->stopping.load(std::memory_order_relaxed)) {
-        auto next = [weak, core, walk] { sweep(weak, core, walk); };
+        auto next = [weak, core, walk] { sweep_temp_files(weak, core, walk); };
         static_cast<void>(pool->post(std::move(next)));
         return;
     }
@@ -37,12 +38,12 @@ class directory_volume final : public volume {
   public:
     directory_volume(std::shared_ptr<directory_core> core, std::string id)
         : core_(std::move(core)), id_(std::move(id)) {
-        // One thread is one file operation at a time, with a queue that callers can leave.
+        // Serialize: one thread runs one file operation at a time, and callers can leave its queue.
         threads_ = core_->options.serialize ? 1 : core_->options.threads_max;
         pool_ = std::make_shared<blocking_pool>(
             blocking_pool::options{.name = "volume", .threads_max = threads_, .queue_max = core_->options.queue_max});
         auto first = [weak = std::weak_ptr(pool_), core = core_] {
-            sweep(weak, core, std::make_shared<trash_walk>(core, trash_walk::what::temp_files));
+            sweep_temp_files(weak, core, std::make_shared<trash_walk>(core, trash_walk::what::temp_files));
         };
         static_cast<void>(pool_->post(std::move(first)));
     }
@@ -57,9 +58,8 @@ class directory_volume final : public volume {
 
     awaitable<result<std::unique_ptr<block_reader>>> open(md5_digest name, deadline until) override {
         auto call = [name](directory_core& core, deadline) { return open_block(core, name); };
-        auto opened = co_await run(std::move(call), until);
-        if (!opened) co_return std::unexpected(opened.error());
-        co_return make_directory_reader(core_, pool_, std::move(opened->fd), opened->size);
+        KS_CO_TRY(auto opened, co_await run(std::move(call), until));
+        co_return make_directory_reader(core_, pool_, std::move(opened.fd), opened.size);
     }
 
     std::optional<result<std::unique_ptr<block_reader>>> try_open(const md5_digest& name) override {
@@ -69,7 +69,7 @@ class directory_volume final : public volume {
         return make_directory_reader(core_, pool_, std::move((*opened)->fd), (*opened)->size);
     }
 
-    // With one thread for everything a request would wait behind all of them.
+    // With one thread for everything a request would wait until all of them are read.
     bool can_read_whole() const noexcept override { return !core_->options.serialize; }
 
     awaitable<result<std::vector<result<std::uint64_t>>>> read_whole(std::vector<whole_read> blocks,
@@ -88,12 +88,12 @@ class directory_volume final : public volume {
     awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
                                                             deadline until) override {
         if (core_->full.claim_refresh()) {
-            auto look = [](directory_core& core, deadline) -> result<void> {
+            auto refresh = [](directory_core& core, deadline) -> result<void> {
                 if (!core.root.fresh()) core.root.revalidate();
                 core.full.refresh();
-                return {};
+                return success();
             };
-            if (auto r = co_await run(std::move(look), until); !r) co_return std::unexpected(r.error());
+            KS_CO_CHECK(co_await run(std::move(refresh), until));
         } else if (hangs()) {
             co_return std::unexpected(hung_error());
         }
@@ -124,7 +124,7 @@ class directory_volume final : public volume {
     }
 
     awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) override {
-        // Some threads are left to requests.
+        // At most half of the threads: the others serve requests.
         const auto workers = std::clamp(concurrency, 1U, std::max(1U, threads_ / 2));
         const auto walk = std::make_shared<trash_walk>(core_, trash_walk::what::temp_files_and_trash);
         auto step = [walk](directory_core&, deadline) { return walk->step(); };
@@ -132,13 +132,13 @@ class directory_volume final : public volume {
         bool more_to_do = false;
         while (true) {
             if (hangs()) co_return std::unexpected(hung_error());
-            // As many steps as there are workers while there is something for them; at the end only those that run on.
+            // One step per worker while there is more to do; at the end only wait for those that run.
             while (running.size() < workers && (running.empty() || more_to_do)) running.push_back(start(step, until));
             const auto more = co_await running.front().wait();
             running.pop_front();
             if (!more) co_return std::unexpected(more.error());
-            if (running.empty() && walk->finished()) break;
             more_to_do = *more;
+            if (running.empty() && walk->finished()) break;
         }
         const auto totals = walk->result_so_far();
         if (totals.temp_files_deleted > 0) {
@@ -149,13 +149,13 @@ class directory_volume final : public volume {
     }
 
     awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) override {
-        if (!prefix.empty() && (!is_lower_hex(prefix) || prefix.size() > 32)) co_return result<void>{};
+        if (!prefix.empty() && (!is_lower_hex(prefix) || prefix.size() > 32)) co_return success();
         const auto scan = std::make_shared<index_scan>(core_, std::move(prefix));
         auto step = [scan](directory_core& core, deadline) {
             if (!core.root.fresh()) core.root.revalidate();
             return scan->step();
         };
-        // Each worker's next step begins before its batch is given to the sink: disk and client work at the same time.
+        // A worker's next step starts before its batch goes to the sink, so that disk and client work in parallel.
         std::deque<one_shot<std::vector<block_info>>> running;
         const unsigned workers = scan->in_one_folder() ? 1 : limits::index_workers;
         for (unsigned i = 0; i < workers; ++i) running.push_back(start(step, until));
@@ -166,9 +166,9 @@ class directory_volume final : public volume {
             if (batch->empty()) continue;
             if (hangs()) co_return std::unexpected(hung_error());
             if (!scan->nothing_left()) running.push_back(start(step, until));
-            if (auto r = co_await sink.put(*batch); !r) co_return r;
+            KS_CO_CHECK(co_await sink.put(*batch));
         }
-        co_return result<void>{};
+        co_return success();
     }
 
     awaitable<result<std::vector<std::byte>>> load_metadata(std::string name, deadline until) override {
@@ -194,13 +194,13 @@ class directory_volume final : public volume {
     }
 
   private:
-    // When every thread hangs a call could only wait for its deadline; it is told at once instead.
-    // Asking the pool takes its lock, so it is asked now and then, and after each call that timed out.
+    // Returns whether every thread hangs: then calls fail at once instead of waiting for their deadline. The pool's
+    // state, which costs a lock, is read at intervals, and after each call that timed out.
     bool hangs() {
         const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-        if (now >= next_look_.load(std::memory_order_relaxed)) {
+        if (now >= next_check_.load(std::memory_order_relaxed)) {
             hangs_ = pool_->snapshot().overdue >= threads_;
-            next_look_ = now + std::chrono::steady_clock::duration(limits::hang_check_interval).count();
+            next_check_ = now + std::chrono::steady_clock::duration(limits::hang_check_interval).count();
         }
         return hangs_.load(std::memory_order_relaxed);
     }
@@ -220,7 +220,7 @@ class directory_volume final : public volume {
         const auto limit = until.within(limits::volume_call_timeout);
         auto bound = bind(std::move(call), limit);
         auto value = co_await pool_->run(std::move(bound), limit);
-        if (!value && value.error() == errc::timeout) next_look_ = 0;
+        if (!value && value.error() == errc::timeout) next_check_ = 0;
         co_return value;
     }
 
@@ -234,7 +234,7 @@ class directory_volume final : public volume {
     const std::string id_;
     unsigned threads_ = 1;
     std::atomic<bool> hangs_{false};
-    std::atomic<std::chrono::steady_clock::rep> next_look_{0};
+    std::atomic<std::chrono::steady_clock::rep> next_check_{0};
     std::shared_ptr<blocking_pool> pool_;  // Shared with readers and writers.
 };
 
@@ -246,7 +246,7 @@ result<std::unique_ptr<volume>> open_directory_volume(directory_options options)
     }
     while (options.root.size() > 1 && options.root.ends_with('/')) options.root.pop_back();
     auto core = std::make_shared<directory_core>(std::move(options));
-    if (auto r = core->root.open(); !r) return std::unexpected(r.error());
+    KS_CHECK(core->root.open());
     core->full.refresh();
     std::string id = find_device_id(core->options.root);
     return std::make_unique<directory_volume>(std::move(core), std::move(id));

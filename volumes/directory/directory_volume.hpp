@@ -1,5 +1,5 @@
 /// The Directory driver: blocks as files in the layout of the Go daemon (docs/interface.md 4.1;
-/// volumes/directory/names.hpp shows it), durable before they are acknowledged, safe beside other daemons on the same
+/// volumes/directory/names.hpp shows it), durable before they are acknowledged. Several daemons may serve one
 /// directory.
 #pragma once
 
@@ -22,15 +22,15 @@ enum class direct_io {
 struct directory_options {
     std::string root;        ///< Absolute path of an existing directory.
     bool serialize = false;  ///< One file operation at a time.
-    bool sync = true;        ///< Acknowledge only what is on disk; false is what the Go daemon does.
+    bool sync = true;        ///< Sync before a commit is acknowledged; the Go daemon does not.
     direct_io direct = direct_io::automatic;
-    /// With less free space the volume counts as full.
+    /// The volume counts as full with less free space than this.
     std::uint64_t free_bytes_min = limits::block_size_bytes_max;
     unsigned threads_max = limits::volume_threads_max;
     std::size_t queue_max = limits::volume_queue_max;
 };
 
-/// Looks at the directory (blocks for that long), and starts removing left-over temp files in the background.
+/// Opens the directory, and starts to remove left-over temp files in the background. Blocks.
 /// errc::bad_request if root is not an absolute path, errc::not_found.
 [[nodiscard]] result<std::unique_ptr<volume>> open_directory_volume(directory_options options);
 

@@ -10,10 +10,10 @@ int fsync_group_commit::sync(unsigned key, int fd) {
     std::unique_lock lock(mutex_);
     auto& dir = directories_[key];  // References stay valid while other keys come and go.
     ++dir.users;
-    if (!dir.next) dir.next = std::make_shared<batch>();
+    if (!dir.next) dir.next = std::make_shared<group>();
     const auto mine = dir.next;
     while (!mine->done && dir.running) dir.changed.wait(lock);
-    if (!mine->done) {  // The first of the batch to wake up does it for all.
+    if (!mine->done) {  // The first of the group to wake up syncs for all.
         dir.running = true;
         dir.next.reset();
         ++calls_;

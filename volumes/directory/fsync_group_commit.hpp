@@ -1,6 +1,6 @@
-/// fsync of directories, shared: calls that arrive while a directory is being synced wait for the next sync of it, and
-/// one sync serves all who wait. (A sync that had already begun when the entry was made proves nothing about it.)
-/// Blocks; call from threads of the volume. Safe to call from any thread.
+/// Group commit for fsync of directories: calls that arrive while a directory is being synced wait for the next fsync
+/// of it, which serves them all. (The one that is running may have begun before their entry was made.) Blocks; call it
+/// on threads of the volume. Safe to call from any thread.
 #pragma once
 
 #include <condition_variable>
@@ -14,23 +14,23 @@ class fsync_group_commit {
   public:
     static constexpr unsigned root_key = 4096;  // Block folders use their index, 0 to 4095.
 
-    /// Syncs directory `key`, open as `fd` at least until this returns. \returns 0 or errno. An error is final for all
-    /// who shared the call: the kernel reports a lost write once, so asking again would hear of success.
+    /// Syncs directory `key`, open as `fd` at least until this returns. \returns 0 or errno. An error is final for
+    /// every call of the group: the kernel reports a lost write once, so that another fsync would succeed.
     [[nodiscard]] int sync(unsigned key, int fd);
 
-    /// fsync calls so far, for tests and figures.
+    /// Returns the number of fsync calls so far, for tests and benchmarks.
     [[nodiscard]] unsigned long calls() const;
 
   private:
-    struct batch {
+    struct group {
         bool done = false;
         int error = 0;
     };
     struct directory {
         bool running = false;
-        unsigned users = 0;  // Removed with the last one.
+        unsigned users = 0;  // The directory is forgotten with the last one.
         std::condition_variable changed;
-        std::shared_ptr<batch> next;  // Who arrives now belongs to this one.
+        std::shared_ptr<group> next;  // Takes the calls that arrive now.
     };
 
     mutable std::mutex mutex_;

@@ -26,7 +26,7 @@ std::int64_t epoch_seconds() {
         .count();
 }
 
-// What the mark points to, if there is one that is still believed.
+// The target of the mark, if there is one that has not expired.
 std::optional<std::string> read_mark(int root) {
     std::array<char, 64> target{};
     const auto n = ::readlinkat(root, mark_name, target.data(), target.size());
@@ -50,8 +50,8 @@ bool full_mark::claim_refresh() noexcept {
 bool full_mark::has_space() const {
     struct statvfs fs{};
     if (::fstatvfs(root_.fd(), &fs) != 0) {
-        log::error("cannot ask for free space", {{"errno", errno}});
-        return true;  // As the Go daemon: a write will tell.
+        log::error("cannot read the free space of the volume", {{"errno", errno}});
+        return true;  // As the Go daemon does: a write without space fails.
     }
     return fs.f_bavail * fs.f_frsize >= free_bytes_min_;
 }
@@ -90,7 +90,7 @@ void full_mark::found_full() {
 void full_mark::set_mark() {
     const std::string target = std::to_string(epoch_seconds());
     ::unlinkat(root_.fd(), mark_name, 0);  // A stale one.
-    // A file system without room for the link is full all the same: full_ says so for this daemon.
+    // Without room for the link full_ still tells this daemon.
     if (::symlinkat(target.c_str(), root_.fd(), mark_name) == 0) ours_ = target;
     log::warning("volume is full");
 }

@@ -1,9 +1,10 @@
-/// Whether the volume is full, and the mark by which daemons tell each other: a symbolic link Root/full to the time (in
-/// seconds) at which one of them found less than a block's worth of space (docs/interface.md 4.2, 8.5). The Go daemon
-/// believes a mark for an hour. We honour a new one for a few seconds and then look ourselves, so that a volume takes
-/// blocks again within five seconds of getting space, and we remove our own.
+/// Tracks whether the volume is full, and maintains the mark by which daemons tell each other: a symbolic link
+/// Root/full to the time (in seconds) at which one of them found less than a block's worth of space
+/// (docs/interface.md 4.2, 8.5). The Go daemon believes a mark for an hour. We honour a new one for a few seconds and
+/// then check the free space ourselves, so that a volume takes blocks again within five seconds of getting space, and
+/// we remove our own mark.
 ///
-/// full() and due() never block. Safe to call from any thread.
+/// Safe to call from any thread.
 #pragma once
 
 #include "volumes/directory/root_handle.hpp"
@@ -20,12 +21,13 @@ class full_mark {
     /// The volume counts as full when fewer bytes than `free_bytes_min` are free.
     full_mark(const root_handle& root, std::uint64_t free_bytes_min) : root_(root), free_bytes_min_(free_bytes_min) {}
 
+    /// Never blocks.
     [[nodiscard]] bool full() const noexcept { return full_.load(std::memory_order_relaxed); }
-    /// Whether it is time for somebody to call refresh(). True for one caller per interval.
+    /// Returns true to one caller per interval, which then has to call refresh(). Never blocks.
     [[nodiscard]] bool claim_refresh() noexcept;
-    /// Looks at the mark and the free space. Blocks.
+    /// Reads the mark and the free space. Blocks.
     void refresh();
-    /// A write failed for lack of space: sets the mark. Blocks.
+    /// Sets the mark, after a write failed for lack of space. Blocks.
     void found_full();
 
   private:

@@ -1,6 +1,6 @@
-/// One listing of a volume's blocks: the state that the steps of an index share. A step reads on where any step stopped
-/// and gives back one batch; several may run at the same time on threads of the volume.
-/// Memory: the names of the folders being read (16 bytes a block) and a batch for each worker.
+/// One listing of a volume's blocks: the state that the steps of an index share. A step continues where any step
+/// stopped and returns one batch; several may run concurrently on threads of the volume. Memory: the names in the
+/// folders being read (16 bytes a block) and a batch for each worker.
 #pragma once
 
 #include "volumes/directory/directory_core.hpp"
@@ -18,26 +18,26 @@ class index_scan {
     index_scan(std::shared_ptr<directory_core> core, std::string prefix)
         : core_(std::move(core)), prefix_(std::move(prefix)) {}
 
-    /// Blocks, for about limits::scan_step_time at most. \returns blocks; none when there is nothing left to start
-    /// with. Any error makes the listing incomplete.
+    /// Lists a batch of blocks. Blocks, for about limits::scan_step_time. \returns an empty batch when no folder is
+    /// left to start with. Any error makes the listing incomplete.
     [[nodiscard]] result<std::vector<block_info>> step();
 
-    /// Whether all of it is in one folder, which one step at a time reads.
+    /// Returns whether the prefix selects a single folder: then one worker is enough.
     [[nodiscard]] bool in_one_folder() const noexcept { return prefix_.size() >= 3; }
-    /// Whether a step that began now would find nothing to start with.
+    /// Returns whether a step that began now would find no folder to start with.
     [[nodiscard]] bool nothing_left();
 
   private:
     struct folder {
         unique_fd fd;
-        std::vector<md5_digest> names;  // Still to be looked at; taken from the back.
+        std::vector<md5_digest> names;  // Not yet listed; taken from the back.
     };
 
     [[nodiscard]] result<void> list_root();
     /// The next folder to work on: one that a step left unfinished, or a new one.
     [[nodiscard]] result<std::unique_ptr<folder>> next_folder();
     [[nodiscard]] result<std::unique_ptr<folder>> open_folder(unsigned index);
-    [[nodiscard]] result<void> look_at(folder& from, const md5_digest& name, std::vector<block_info>& into);
+    [[nodiscard]] result<void> list_block(folder& from, const md5_digest& name, std::vector<block_info>& into);
 
     const std::shared_ptr<directory_core> core_;
     const std::string prefix_;

@@ -12,20 +12,19 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-// Copies of one block trashed within the same second.
+// Copies of one block that can be trashed within the same second.
 constexpr int trash_name_attempts = 60;
 
 result<void> touch_in(directory_core& core, int dir, const char* file, deadline until) {
-    auto block = open_locked(core, dir, file, until);
-    if (!block) return std::unexpected(block.error());
-    if (auto r = core.set_mtime_now(block->fd.get()); !r) return r;
-    return core.sync_file(block->fd.get());
+    KS_TRY(const auto block, open_locked(core, dir, file, until));
+    KS_CHECK(core.set_mtime_now(block.fd.get()));
+    return core.sync_file(block.fd.get());
 }
 
-// Name of the trash copy that would be deleted last, or empty.
+// Returns the name of the trash copy that would be deleted last, or an empty one.
 result<std::string> latest_trash(directory_core& core, int dir, const md5_digest& name) {
     std::optional<trash_entry> best;
-    std::string found;  // As it is written: leading zeros would be lost in the number.
+    std::string found;  // Not made from the number, which has lost leading zeros.
     const auto entry = [&](std::string_view file, entry_type type) {
         const auto trash = parse_trash_name(file);
         if (!trash || (type != DT_REG && type != DT_UNKNOWN) || trash->name != name ||
@@ -38,11 +37,11 @@ result<std::string> latest_trash(directory_core& core, int dir, const md5_digest
         best.reset();
         found.clear();
     };
-    if (auto r = list_dir(core.stats, dir, entry, restart); !r) return std::unexpected(r.error());
+    KS_CHECK(list_dir(core.stats, dir, entry, restart));
     return found;
 }
 
-// Gives `from` the name `to` unless that is taken. 0 or errno.
+// Renames `from` to `to` unless that name is taken. \returns 0 or errno.
 int rename_if_free(directory_core& core, int dir, const char* from, const char* to) {
     core.stats.tick(op::rename);
     if (core.noreplace_works.load(std::memory_order_relaxed)) {
@@ -50,7 +49,7 @@ int rename_if_free(directory_core& core, int dir, const char* from, const char* 
         if (errno != EINVAL && errno != ENOSYS) return errno;
         core.noreplace_works = false;
     }
-    // link(2) never replaces either, everywhere.
+    // link(2) does not replace either, on every file system.
     if (::linkat(dir, from, dir, to, 0) != 0) return errno;
     ::unlinkat(dir, from, 0);
     return 0;
@@ -60,18 +59,16 @@ int rename_if_free(directory_core& core, int dir, const char* from, const char* 
 
 result<void> touch_block(directory_core& core, const md5_digest& name, deadline until) {
     const block_path path(name);
-    const auto dir = core.open_dir(path);
-    if (!dir) return std::unexpected(dir.error());
-    return touch_in(core, dir->get(), path.file.data(), until);
+    KS_TRY(const auto dir, core.open_dir(path));
+    return touch_in(core, dir.get(), path.file.data(), until);
 }
 
 result<block_time> mtime_of_block(directory_core& core, const md5_digest& name) {
     const block_path path(name);
-    const auto dir = core.open_dir(path);
-    if (!dir) return std::unexpected(dir.error());
+    KS_TRY(const auto dir, core.open_dir(path));
     struct stat status{};
     core.stats.tick(op::stat);
-    if (::fstatat(dir->get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
+    if (::fstatat(dir.get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) != 0) {
         return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
     }
     if (!S_ISREG(status.st_mode)) {
@@ -84,29 +81,27 @@ result<block_time> mtime_of_block(directory_core& core, const md5_digest& name) 
 result<trash_outcome> trash_block(directory_core& core, const md5_digest& name, const trash_options& options,
                                   deadline until) {
     const block_path path(name);
-    const auto dir = core.open_dir(path);
-    if (!dir) return std::unexpected(dir.error());
-    // The lock makes "look at the age, then move" one step for all who touch, replace or trash the block.
-    const auto block = open_locked(core, dir->get(), path.file.data(), until);
-    if (!block) return std::unexpected(block.error());
-    const auto written = mtime_of(block->status);
+    KS_TRY(const auto dir, core.open_dir(path));
+    // Touches, commits and other trash calls take the same lock, so that the check and the move are one step for them.
+    KS_TRY(const auto block, open_locked(core, dir.get(), path.file.data(), until));
+    const auto written = mtime_of(block.status);
     const auto now = wall_clock_now();
     if (!trash_rule::has_expected_mtime(options.only_if_mtime, written)) return trash_outcome::changed;
     if (!trash_rule::may_trash(written, now, options.protect_for)) return trash_outcome::too_new;
-    // No sync: if the move is lost in a power cut the block is back, and will be trashed again.
+    // No sync: if a power cut undoes the move the block is back, and will be trashed again.
     if (trash_rule::deletes_at_once(options.lifetime)) {
         core.stats.tick(op::unlink);
-        if (::unlinkat(dir->get(), path.file.data(), 0) != 0) {
+        if (::unlinkat(dir.get(), path.file.data(), 0) != 0) {
             return std::unexpected(core.stats.failed(op::unlink, errno, "unlink"));
         }
         return trash_outcome::trashed;
     }
-    // Never onto an earlier copy: somebody may be bringing that one back at this moment, and would get ours instead,
-    // with its old mtime. A copy that is kept a few seconds longer hurts nobody.
+    // Never onto an earlier copy: an untrash may be restoring that one at this moment, and would restore ours instead,
+    // with its old mtime. Keeping a copy a few seconds longer does no harm.
     const auto due = trash_rule::deletion_second(now, options.lifetime);
     int number = EEXIST;
     for (int later = 0; number == EEXIST && later < trash_name_attempts; ++later) {
-        number = rename_if_free(core, dir->get(), path.file.data(), trash_name(name, due + later).c_str());
+        number = rename_if_free(core, dir.get(), path.file.data(), trash_name(name, due + later).c_str());
     }
     if (number != 0) return std::unexpected(core.stats.failed(op::rename, number, "rename"));
     return trash_outcome::trashed;
@@ -114,33 +109,28 @@ result<trash_outcome> trash_block(directory_core& core, const md5_digest& name, 
 
 result<void> untrash_block(directory_core& core, const md5_digest& name, deadline until) {
     const block_path path(name);
-    const auto dir = core.open_dir(path);
-    if (!dir) return std::unexpected(dir.error());
+    KS_TRY(const auto dir, core.open_dir(path));
     while (true) {
-        const auto trash = latest_trash(core, dir->get(), name);
-        if (!trash) return std::unexpected(trash.error());
-        if (trash->empty()) return fail(errc::not_found);
+        KS_TRY(const auto trash, latest_trash(core, dir.get(), name));
+        if (trash.empty()) return fail(errc::not_found);
         struct stat status{};
-        if (::fstatat(dir->get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
+        if (::fstatat(dir.get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0) {
             if (!S_ISREG(status.st_mode)) return fail(errc::io_error, "the block's name is taken by something else");
-            const auto touched = touch_in(core, dir->get(), path.file.data(), until);
+            const auto touched = touch_in(core, dir.get(), path.file.data(), until);
             if (touched || touched.error() != errc::not_found) return touched;
         }
-        // The new time comes first: from the moment it has its name back the block must not look old.
-        auto copy = open_locked(core, dir->get(), trash->c_str(), until);
+        // The new mtime first: once it has its name back the block must not look old.
+        const auto copy = open_locked(core, dir.get(), trash.c_str(), until);
         if (copy) {
-            if (auto r = core.set_mtime_now(copy->fd.get()); !r) return r;
-            if (auto r = core.sync_file(copy->fd.get()); !r) return r;
-            const int number = rename_if_free(core, dir->get(), trash->c_str(), path.file.data());
+            KS_CHECK(core.set_mtime_now(copy->fd.get()));
+            KS_CHECK(core.sync_file(copy->fd.get()));
+            const int number = rename_if_free(core, dir.get(), trash.c_str(), path.file.data());
             if (number == 0) {
-                // A daemon of the other kind may have put another copy under the trash name after we locked ours.
-                const bool ours = ::fstatat(dir->get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                // The Go daemon may have put another copy under the trash name after we locked ours.
+                const bool ours = ::fstatat(dir.get(), path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                                   status.st_ino == copy->status.st_ino;
-                if (!ours) {
-                    const auto touched = touch_in(core, dir->get(), path.file.data(), until);
-                    if (!touched) return touched;
-                }
-                return core.sync_dir(name, dir->get());
+                if (!ours) KS_CHECK(touch_in(core, dir.get(), path.file.data(), until));
+                return core.sync_dir(name, dir.get());
             }
             if (number != EEXIST && number != ENOENT) {
                 return std::unexpected(core.stats.failed(op::rename, number, "rename"));

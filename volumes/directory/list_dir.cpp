@@ -14,10 +14,10 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-constexpr int errno_bad_cookie = 523;  // EBADCOOKIE of the kernel's NFS client, which should not reach us and does.
+constexpr int errno_bad_cookie = 523;  // EBADCOOKIE, internal to the kernel's NFS client, but it does reach programs.
 constexpr std::size_t buffer_bytes = 256 * KiB;
 
-// struct linux_dirent64 of getdents64(2): inode 8, offset 8, record length 2, type 1, name with its zero.
+// struct linux_dirent64 of getdents64(2), in bytes: inode 8, offset 8, record length 2, type 1, name with its zero.
 constexpr std::size_t length_at = 16;
 constexpr std::size_t type_at = 18;
 constexpr std::size_t name_at = 19;
@@ -42,9 +42,9 @@ result<void> list_dir(op_stats& stats, int dir, const std::function<void(std::st
                 if (name != "." && name != "..") entry(name, type);
             }
         }
-        if (n == 0) return {};
+        if (n == 0) return success();
         const int number = errno;
-        if (number == ENOENT) return {};  // The directory was removed while we held it.
+        if (number == ENOENT) return success();  // The directory was removed while we hold it open.
         if ((number != ESTALE && number != errno_bad_cookie) || attempt == limits::directory_read_attempts) {
             return std::unexpected(stats.failed(op::readdir, number, "readdir"));
         }

@@ -1,5 +1,5 @@
-/// Reads a directory in one go, which network file systems need: between calls they may lose the place
-/// (docs/interface.md 4.1,\n/// 8.5). Blocks.
+/// Reads a directory in one pass: network file systems may lose the position between passes
+/// (docs/interface.md 4.1, 8.5). Blocks.
 #pragma once
 
 #include "base/error.hpp"
@@ -13,8 +13,8 @@ namespace keepstore::volumes::directory {
 /// A d_type of readdir(3): DT_REG, DT_DIR, ... or DT_UNKNOWN where the file system does not say.
 using entry_type = unsigned char;
 
-/// Calls `entry` for each name but "." and "..". After ESTALE or EBADCOOKIE it calls `restart` and begins anew, at most
-/// limits::directory_read_attempts times. `dir` is used from its beginning, whatever its position.
+/// Calls `entry` for each name but "." and "..", from the beginning of `dir`, whatever its position. After ESTALE or
+/// EBADCOOKIE it calls `restart` and starts again, at most limits::directory_read_attempts times.
 [[nodiscard]] result<void> list_dir(op_stats& stats, int dir,
                                     const std::function<void(std::string_view name, entry_type type)>& entry,
                                     const std::function<void()>& restart);

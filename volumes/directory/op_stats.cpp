@@ -13,7 +13,7 @@ constexpr std::array<const char*, 8> operation_names{"open", "create", "rename",
                                                      "stat", "flock",  "utimes", "readdir"};
 constexpr std::array<const char*, 3> error_names{"*fs.PathError", "*os.LinkError", "syscall.Errno"};
 
-// Once in a while: when descriptors run out, thousands of requests find it out. Of the process, so for all volumes.
+// At most once per interval, since thousands of requests fail when descriptors run out; one limit for all volumes.
 void warn_no_descriptors(int number) {
     using clock = std::chrono::steady_clock;
     static std::atomic<clock::rep> next{clock::time_point::min().time_since_epoch().count()};
@@ -29,7 +29,7 @@ void warn_no_descriptors(int number) {
 
 }  // namespace
 
-// A miss is an answer, not an error (docs/compatibility.md: the Go daemon counts them).
+// A missing file is not counted as an error (docs/compatibility.md: the Go daemon counts it).
 error op_stats::failed(op which, int number, std::string_view what) {
     if (number == ENOENT) return error_from_errno(number, what);
     if (number == EMFILE || number == ENFILE) warn_no_descriptors(number);

@@ -1,4 +1,4 @@
-/// What a Directory volume counts, under the Go daemon's names (docs/interface.md 6.3). Safe to call from any thread.
+/// Counters of a Directory volume, under the Go daemon's names (docs/interface.md 6.3). Safe to call from any thread.
 #pragma once
 
 #include "base/error.hpp"
@@ -19,10 +19,10 @@ class op_stats {
     void read(std::uint64_t bytes) noexcept { bytes_in_.fetch_add(bytes, std::memory_order_relaxed); }
     void wrote(std::uint64_t bytes) noexcept { bytes_out_.fetch_add(bytes, std::memory_order_relaxed); }
 
-    /// Counts a failed call under the type that Go's os package would have given the error, and turns it into ours.
+    /// Counts a failed call under the type that Go's os package would give the error, and converts errno to an error.
     /// `what` names the call for the log and the client.
     [[nodiscard]] error failed(op which, int number, std::string_view what);
-    /// The same for calls that Go does not count as operations (read, write, fsync): *fs.PathError.
+    /// Does so for calls that Go does not count as operations (read, write, fsync): *fs.PathError.
     [[nodiscard]] error failed(int number, std::string_view what);
 
     [[nodiscard]] volume_stats snapshot() const;

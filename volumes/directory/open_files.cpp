@@ -13,7 +13,7 @@ struct open_files::entry {
         auto& shard = files->shard_of(id);
         const std::lock_guard lock(shard.mutex);
         const auto mine = shard.files.find(id);
-        // Another reader may have come since the last one left, and have put its own in this place.
+        // A new reader may have put its own entry here since the last reference to this one was dropped.
         if (mine != shard.files.end() && mine->second.expired()) shard.files.erase(mine);
     }
 
@@ -28,7 +28,7 @@ shared_fd open_files::share(unique_fd opened, const struct stat& status) {
                       .size = status.st_size,
                       .seconds = status.st_mtim.tv_sec,
                       .nanoseconds = status.st_mtim.tv_nsec};
-    // Outside of the lock, which the end of an entry takes too.
+    // Made and destroyed outside of the lock, which ~entry takes.
     auto file = std::make_shared<entry>(std::move(opened), id, table_);
     std::shared_ptr<entry> there;
     {

@@ -1,6 +1,5 @@
 /// The block files that are open for reading: readers of the same file share one descriptor, so that thousands of
-/// clients of a few blocks need few. Only weak references are kept: a file is closed, and forgotten, with its last
-/// reader.
+/// clients of a few blocks need few. Holds weak references only: a file is closed and forgotten with its last reader.
 ///
 /// Safe to use from any thread; nothing blocks.
 #pragma once
@@ -18,24 +17,25 @@
 
 namespace keepstore::volumes::directory {
 
-/// An open file; the descriptor is closed with the last reference. Whoever shares it uses calls that take their own
-/// offset, and leaves flags and advice alone that would change it for others.
+/// An open file; the descriptor is closed with the last reference. Use only calls that take their own offset, and
+/// change neither flags nor advice, since others use the same descriptor.
 using shared_fd = std::shared_ptr<const unique_fd>;
 
 class open_files {
   public:
     open_files() : table_(std::make_shared<table>()) {}
 
-    /// The descriptor that readers of this file share: `opened` itself, unless there is one already; then `opened` is
-    /// closed. `status` is that of `opened`, so that the path was resolved anew in any case.
+    /// Returns the descriptor that readers of this file share: `opened` itself, unless there is one already; then
+    /// `opened` is closed. `status` is that of `opened`: the path was just resolved, so that no stale descriptor is
+    /// returned.
     [[nodiscard]] shared_fd share(unique_fd opened, const struct stat& status);
 
-    /// Open files.
+    /// Returns the number of open files.
     [[nodiscard]] std::size_t count() const;
 
   private:
-    /// While a file is open its inode is not given to another one, so device and inode would do on a local file system.
-    /// A network's may be another file's by now when the first was removed elsewhere: that one's size and time differ.
+    /// On a local file system device and inode identify an open file. On a network file system the inode may belong to
+    /// another file by now, when the first was removed elsewhere: size or time then differ.
     struct identity {
         std::uint64_t device = 0;
         std::uint64_t inode = 0;

@@ -15,7 +15,7 @@ namespace {
 
 using steady = std::chrono::steady_clock;
 
-// How long a held root may differ from what its path names before that is noticed.
+// How long the descriptor is trusted to be the directory at the path.
 constexpr std::chrono::seconds freshness{1};
 constexpr unsigned xfs_magic = 0x58465342;  // Not in linux/magic.h of Debian 12.
 
@@ -23,7 +23,7 @@ std::int64_t now_ticks() {
     return std::chrono::nanoseconds(steady::now().time_since_epoch()).count();
 }
 
-// File systems whose open() of a cached name and fstat() never talk to a server.
+// Returns whether open() of a cached name and fstat() never talk to a server.
 bool is_local(int fd) {
     struct statfs fs{};
     if (::fstatfs(fd, &fs) != 0) return false;
@@ -40,7 +40,7 @@ int openat2(int dir, const char* path, int flags, unsigned mode, std::uint64_t r
     return static_cast<int>(::syscall(SYS_openat2, dir, path, &how, sizeof how));
 }
 
-// Kernels before 5.6, and containers whose seccomp filter does not know the call.
+// Not in kernels before 5.6, nor in containers whose seccomp filter does not know the call.
 bool has_openat2() {
     static const bool available = [] {
         const unique_fd probe(openat2(AT_FDCWD, "/", O_PATH | O_CLOEXEC, 0, 0));
@@ -63,7 +63,7 @@ result<void> make_dirs(const std::string& path, bool sync) {
         } else if (errno != EEXIST) {
             return std::unexpected(error_from_errno(errno, "mkdir"));
         }
-        if (end == std::string::npos) return {};
+        if (end == std::string::npos) return success();
     }
 }
 
@@ -74,7 +74,7 @@ result<void> root_handle::open() {
     if (!fd_) return std::unexpected(error_from_errno(errno, "open"));
     local_ = is_local(fd());
     checked_at_ = now_ticks();
-    return {};
+    return success();
 }
 
 bool root_handle::fresh() const noexcept {
@@ -90,23 +90,23 @@ bool root_handle::revalidate() {
     checked_at_ = now_ticks();
     if (held.st_dev == named.st_dev && held.st_ino == named.st_ino) return false;
     unique_fd opened(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    return opened && take(std::move(opened)).has_value();
+    return opened && replace_root(std::move(opened)).has_value();
 }
 
 result<void> root_handle::recreate(bool sync) {
-    if (auto made = make_dirs(path_, sync); !made) return made;
+    KS_CHECK(make_dirs(path_, sync));
     const std::lock_guard lock(mutex_);
     unique_fd opened(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!opened) return std::unexpected(error_from_errno(errno, "open"));
-    return take(std::move(opened));
+    return replace_root(std::move(opened));
 }
 
-result<void> root_handle::take(unique_fd opened) {
+result<void> root_handle::replace_root(unique_fd opened) {
     for (auto& bits : durable_) bits = 0;
     local_ = is_local(opened.get());
     if (::dup3(opened.get(), fd(), O_CLOEXEC) < 0) return std::unexpected(error_from_errno(errno, "dup"));
     checked_at_ = now_ticks();
-    return {};
+    return success();
 }
 
 bool root_handle::dir_is_durable(unsigned index) const noexcept {
@@ -126,7 +126,7 @@ int open_beneath(int dir, const char* path, int flags, unsigned mode) noexcept {
     flags |= O_CLOEXEC | O_NOFOLLOW;
     if (has_openat2()) {
         const int fd = openat2(dir, path, flags, mode, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS);
-        // EAGAIN: a rename ran elsewhere during the lookup and the kernel could not prove "beneath".
+        // EAGAIN: because of a concurrent rename the kernel could not prove "beneath".
         if (fd >= 0 || errno != EAGAIN) return fd;
     }
     return ::openat(dir, path, flags, mode);

@@ -10,7 +10,7 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-// Chunks of the pool start on boundaries of this many bytes; a device that wants more gets buffered writes.
+// Alignment of the pool's chunks, in bytes; a device that needs more gets buffered writes.
 constexpr unsigned memory_alignment_max = 512;
 constexpr int create_attempts = 100;
 
@@ -19,9 +19,9 @@ constexpr int create_attempts = 100;
 result<std::unique_ptr<temp_file>> temp_file::create(std::shared_ptr<directory_core> core, const md5_digest& name,
                                                      std::optional<std::uint64_t> size) {
     std::unique_ptr<temp_file> file(new temp_file(std::move(core), name));
-    if (auto r = file->open(); !r) return std::unexpected(r.error());
-    // Reserving makes the later sync cheaper (the size changes once) and finds out early that there is no space. Small
-    // files are better off with one write.
+    KS_CHECK(file->open());
+    // Reserving makes the later sync cheaper (the size changes once) and detects a full volume early. Small files are
+    // written by one write anyway.
     if (size && *size > limits::write_at_once_bytes_max) {
         if (::fallocate(file->fd_.get(), 0, 0, static_cast<off_t>(*size)) == 0) {
             file->reserved_ = *size;
@@ -40,19 +40,17 @@ temp_file::~temp_file() {
 result<void> temp_file::open() {
     const block_path path(block_);
     for (int i = 0; i < create_attempts; ++i) {
-        auto dir = core_->make_dir(block_, path);
-        if (!dir) return std::unexpected(dir.error());
-        dir_ = std::move(*dir);
+        KS_TRY(dir_, core_->make_dir(block_, path));
         std::string name = temp_name(block_);
         core_->stats.tick(op::create);
         fd_ = unique_fd(::openat(dir_.get(), name.c_str(), O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600));
         if (!fd_) {
-            if (errno == EEXIST || errno == ENOENT) continue;  // Or the folder vanished just now.
+            if (errno == EEXIST || errno == ENOENT) continue;  // ENOENT: the folder was just removed.
             return std::unexpected(core_->stats.failed(op::create, errno, "create"));
         }
         name_ = std::move(name);
-        // The sweep of another daemon may have found the file before it was locked: then it has the lock, or the file
-        // is gone already.
+        // Another daemon may have taken the file for a left-over one before we locked it: then it has the lock, or the
+        // file is removed already.
         if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
             unlink();
             continue;
@@ -60,8 +58,8 @@ result<void> temp_file::open() {
         struct stat status{};
         if (::fstat(fd_.get(), &status) != 0) return std::unexpected(core_->stats.failed(op::stat, errno, "stat"));
         if (status.st_nlink == 0) continue;
-        if ((status.st_mode & 0777) != 0600) ::fchmod(fd_.get(), 0600);  // An umask that takes even the owner's bits.
-        return {};
+        if ((status.st_mode & 0777) != 0600) ::fchmod(fd_.get(), 0600);  // The umask masks even the owner's bits.
+        return success();
     }
     return fail(errc::io_error, "create: no temp file could be made");
 }
@@ -93,7 +91,7 @@ result<void> temp_file::write(std::uint64_t offset, std::span<iovec> pieces) {
         const auto n = ::pwritev(fd_.get(), pieces.data(), static_cast<int>(pieces.size()), static_cast<off_t>(offset));
         if (n < 0) {
             if (errno == EINTR) continue;
-            if (errno == EINVAL && direct_) {  // Says yes to O_DIRECT, but no to these addresses.
+            if (errno == EINVAL && direct_) {  // O_DIRECT was accepted, but these addresses are not.
                 end_direct();
                 continue;
             }
@@ -110,13 +108,13 @@ result<void> temp_file::write(std::uint64_t offset, std::span<iovec> pieces) {
         auto& first = pieces.front();
         first.iov_base = static_cast<std::byte*>(first.iov_base) + left;
         first.iov_len -= left;
-        end_direct();  // The rest may not be aligned; a short write means that something is wrong, so speed is not.
+        end_direct();  // The rest may not be aligned. Short writes are rare, so speed does not matter.
     }
-    return {};
+    return success();
 }
 
 result<std::size_t> temp_file::read_at(std::uint64_t offset, std::span<std::byte> into) const {
-    // Not through fd_, which may have O_DIRECT set and belongs to whoever writes.
+    // Not through fd_, which may have O_DIRECT set and be in use by a write.
     const std::string self = "/proc/self/fd/" + std::to_string(fd_.get());
     const unique_fd fd(::open(self.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
@@ -143,44 +141,45 @@ result<void> temp_file::seal(std::uint64_t size,
         static_cast<void>(::fsetxattr(fd_.get(), ("user." + attribute->first).c_str(), attribute->second.data(),
                                       attribute->second.size(), 0));
     }
-    if (auto r = core_->set_mtime_now(fd_.get()); !r) return r;
+    KS_CHECK(core_->set_mtime_now(fd_.get()));
     if (core_->options.sync) return core_->sync_file(fd_.get());
     // Network file systems report lost writes when a descriptor is closed. Closing a copy keeps our lock.
     const int copy = ::dup(fd_.get());
     if (copy >= 0 && ::close(copy) != 0 && errno != EINTR) return std::unexpected(stats.failed(errno, "close"));
-    return {};
+    return success();
 }
 
 result<void> temp_file::put_in_place(deadline until) {
     const block_path path(block_);
     const char* const target = path.file.data();
-    if (auto r = replace(target, until); !r) return r;
+    KS_CHECK(rename_to(target, until));
     name_.clear();
     ::flock(fd_.get(), LOCK_UN);  // The block can be touched while its folder is being synced.
     return core_->sync_dir(block_, dir_.get());
 }
 
-result<void> temp_file::replace(const char* target, deadline until) {
+result<void> temp_file::rename_to(const char* target, deadline until) {
     auto& stats = core_->stats;
     while (true) {
         if (core_->noreplace_works.load(std::memory_order_relaxed)) {
             stats.tick(op::rename);
-            if (::renameat2(dir_.get(), name_.c_str(), dir_.get(), target, RENAME_NOREPLACE) == 0) return {};
+            if (::renameat2(dir_.get(), name_.c_str(), dir_.get(), target, RENAME_NOREPLACE) == 0) return success();
             if (errno == EINVAL || errno == ENOSYS) {
                 core_->noreplace_works = false;  // NFS, for one.
             } else if (errno != EEXIST) {
                 return std::unexpected(stats.failed(op::rename, errno, "rename"));
             }
         }
-        // The name is taken. Whoever holds the old file's lock may be about to trash it, having seen that it is old:
-        // after us that would trash what we publish. With the lock, and the name still its own, nobody is.
+        // The name is taken. The holder of the old file's lock may be about to trash it, having checked its age; after
+        // our rename that would trash our file. While we hold the lock, and the name is still the old file's, no
+        // process is.
         auto old = open_locked(*core_, dir_.get(), target, until);
         if (!old && old.error() != errc::not_found) {
             const int number = old.error().cause.value();
             if (number != EACCES && number != ENOLCK && number != EOPNOTSUPP) return std::unexpected(old.error());
         }
         if (!old && old.error() == errc::not_found) {
-            // Trashed meanwhile, or brought back since: begin anew. Something else than a file is simply replaced.
+            // Trashed meanwhile, or restored since: start again. An entry that is no regular file is replaced.
             struct stat status{};
             const bool there = ::fstatat(dir_.get(), target, &status, AT_SYMLINK_NOFOLLOW) == 0;
             if (there ? S_ISREG(status.st_mode) : core_->noreplace_works.load(std::memory_order_relaxed)) {
@@ -189,16 +188,17 @@ result<void> temp_file::replace(const char* target, deadline until) {
             }
         }
         if (old) {
-            // Touched since our file got its time: the promise made for that touch must hold for what replaces it.
+            // The old file was touched after ours got its mtime: the protection that the touch promised must hold for
+            // ours.
             struct stat own{};
             if (::fstat(fd_.get(), &own) != 0) return std::unexpected(stats.failed(op::stat, errno, "stat"));
             if (mtime_of(old->status) >= mtime_of(own)) {
-                if (auto r = core_->set_mtime_now(fd_.get()); !r) return r;
-                if (auto r = core_->sync_file(fd_.get()); !r) return r;
+                KS_CHECK(core_->set_mtime_now(fd_.get()));
+                KS_CHECK(core_->sync_file(fd_.get()));
             }
         }
         stats.tick(op::rename);
-        if (::renameat(dir_.get(), name_.c_str(), dir_.get(), target) == 0) return {};
+        if (::renameat(dir_.get(), name_.c_str(), dir_.get(), target) == 0) return success();
         return std::unexpected(stats.failed(op::rename, errno, "rename"));
     }
 }

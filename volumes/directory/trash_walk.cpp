@@ -14,7 +14,7 @@ namespace keepstore::volumes::directory {
 
 result<bool> trash_walk::step() {
     const auto end = deadline::in(limits::scan_step_time);
-    place at;
+    directory at;
     {
         const std::lock_guard lock(mutex_);
         if (pending_.empty()) return false;
@@ -36,7 +36,7 @@ result<bool> trash_walk::step() {
         if (auto r = read(at, dir.get()); !r) failed = r.error();
     }
     while (!at.entries.empty() && !end.passed() && !core_->stopping.load(std::memory_order_relaxed)) {
-        look_at(dir.get(), at.entries.back(), found);
+        examine(dir.get(), at.entries.back(), found);
         at.entries.pop_back();
     }
     if (failed) {
@@ -68,18 +68,18 @@ trash_walk::totals trash_walk::result_so_far() const {
     return totals_;
 }
 
-result<void> trash_walk::read(place& at, int dir) {
-    std::vector<place> below;
+result<void> trash_walk::read(directory& at, int dir) {
+    std::vector<directory> below;
     std::vector<unsigned> block_dirs_found;
     const auto entry = [&](std::string_view name, entry_type type) {
         if (is_lower_hex(name)) {
-            bool directory = type == DT_DIR;
+            bool is_directory = type == DT_DIR;
             if (type == DT_UNKNOWN) {
                 struct stat status{};
-                directory = ::fstatat(dir, std::string(name).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
-                            S_ISDIR(status.st_mode);
+                is_directory = ::fstatat(dir, std::string(name).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                               S_ISDIR(status.st_mode);
             }
-            if (directory) {
+            if (is_directory) {
                 if (const auto index = at.path.empty() ? parse_block_dir(name) : std::nullopt) {
                     block_dirs_found.push_back(*index);
                 }
@@ -98,7 +98,7 @@ result<void> trash_walk::read(place& at, int dir) {
         at.entries.clear();
     };
     const auto listed = list_dir(core_->stats, dir, entry, restart);
-    // One sync of the root now saves every writer one when it first meets a folder that somebody made earlier.
+    // One sync of the root now saves one per folder: a writer need not sync the entry of a folder that existed before.
     if (what_ == what::temp_files && core_->options.sync && !block_dirs_found.empty() && listed &&
         core_->syncs.sync(fsync_group_commit::root_key, dir) == 0) {
         for (const unsigned index : block_dirs_found) core_->root.set_dir_durable(index, true);
@@ -108,7 +108,7 @@ result<void> trash_walk::read(place& at, int dir) {
     return listed;
 }
 
-void trash_walk::look_at(int dir, const std::string& name, totals& into) {
+void trash_walk::examine(int dir, const std::string& name, totals& into) {
     if (const auto trash = parse_trash_name(name)) {
         delete_trash(dir, name, trash->deadline, into);
     } else if (const auto origin = parse_temp_name(name)) {
@@ -125,7 +125,7 @@ void trash_walk::delete_trash(int dir, const std::string& name, std::int64_t due
         into.trash.bytes_in_trash += size;
         return;
     }
-    // Needs no lock: an untrash of this copy has renamed it already, or will find it gone.
+    // Needs no lock: an untrash of this copy has renamed it already, or will not find it.
     core_->stats.tick(op::unlink);
     if (::unlinkat(dir, name.c_str(), 0) == 0) {
         ++into.trash.blocks_deleted;
@@ -141,8 +141,8 @@ void trash_walk::delete_temp(int dir, const std::string& name, bool ours, totals
     if (!fd) return;
     struct stat status{};
     if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return;
-    // Daemons of our kind hold the lock while they write, so a file without it is an orphan of a process that died. The
-    // Go daemon takes none: there only age tells.
+    // Daemons of our kind hold the lock while they write, so a file without it was left by a process that died. The Go
+    // daemon takes no lock: its files count as left over by their age.
     if (!ours && wall_clock_now() - mtime_of(status) < limits::foreign_temp_age_min) return;
     if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return;
     struct stat named{};

@@ -1,6 +1,6 @@
-/// One walk over the volume that deletes what is due: trash, and temp files that were left behind. Root itself and all
-/// directories with hex names below it, however deep, as the Go daemon does; nothing else (docs/interface.md 4.1, 8.5).
-/// The walk is made of steps; several may run at the same time on threads of the volume.
+/// One walk over the volume that deletes trash that is due, and temp files that killed processes left. It visits Root
+/// and all directories with hex names below it, however deep, as the Go daemon does (docs/interface.md 4.1, 8.5). The
+/// walk is made of steps; several may run concurrently on threads of the volume.
 #pragma once
 
 #include "volumes/directory/directory_core.hpp"
@@ -22,10 +22,11 @@ class trash_walk {
         pending_.push_back({});
     }
 
-    /// Blocks, for about limits::scan_step_time. \returns whether there may be more to do for this caller; false also
-    /// while the last directories are in other callers' hands, see finished(). Errors are logged, counted and passed
-    /// over, except that of a root that cannot be read.
+    /// Does a part of the walk. Blocks, for about limits::scan_step_time. \returns whether another step would find work
+    /// now; false also while other steps work on the last directories, see finished(). Errors are logged and counted,
+    /// and the walk goes on, except after one that makes root unreadable.
     [[nodiscard]] result<bool> step();
+    /// Returns whether the walk is complete.
     [[nodiscard]] bool finished() const;
 
     struct totals {
@@ -36,14 +37,14 @@ class trash_walk {
     [[nodiscard]] totals result_so_far() const;
 
   private:
-    struct place {
+    struct directory {
         std::string path;  // Relative to Root; "" is Root.
         bool read = false;
-        std::vector<std::string> entries;  // Still to be looked at.
+        std::vector<std::string> entries;  // Trash and temp files not yet examined.
     };
 
-    [[nodiscard]] result<void> read(place& at, int dir);
-    void look_at(int dir, const std::string& name, totals& into);
+    [[nodiscard]] result<void> read(directory& at, int dir);
+    void examine(int dir, const std::string& name, totals& into);
     void delete_trash(int dir, const std::string& name, std::int64_t due, totals& into);
     void delete_temp(int dir, const std::string& name, bool ours, totals& into);
 
@@ -51,7 +52,7 @@ class trash_walk {
     const what what_;
     mutable std::mutex mutex_;
     // Guarded by mutex_.
-    std::vector<place> pending_;
+    std::vector<directory> pending_;
     unsigned active_ = 0;  // Steps that run.
     totals totals_;
 };

@@ -18,11 +18,11 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-// Offsets and lengths of direct reads. Every device takes pages.
+// Alignment of offsets and lengths of direct reads: every device takes pages.
 constexpr std::size_t unit = 4096;
-// Small blocks and the ends of others pass through a buffer that suits the device.
-constexpr std::size_t bounce_bytes = limits::direct_read_bytes_max;
-// Through the page cache: small, so that a run of pages that is dropped holds few that somebody else had read.
+// Size of the aligned buffer for small blocks and for the ends of others.
+constexpr std::size_t bounce_bytes = 64 * KiB;
+// Size of a read through the page cache: small, so that dropping it drops few pages that other readers had cached.
 constexpr std::size_t cached_step_bytes = 64 * KiB;
 
 std::byte* bounce_buffer() {
@@ -41,14 +41,14 @@ ssize_t pread_fully_interrupted(int fd, std::byte* into, std::size_t size, std::
     }
 }
 
-// How many of the `size` bytes from `offset` are alike: in the page cache, or not.
+// How many bytes from an offset are all in the page cache, or all not.
 struct page_run {
     bool cached;
     std::size_t bytes;
 };
 
-// Asking by a read with RWF_NOWAIT starts to fetch what is not there; when the disk is quicker than we are, that has
-// come before the kernel looks, and counts as what somebody else had read.
+// By mincore, not by a read with RWF_NOWAIT: that starts to read missing pages, and with a fast disk they have come
+// before the kernel checks, so that they count as cached.
 page_run cached_run(int fd, std::uint64_t offset, std::size_t size) noexcept {
     static const auto page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
     const auto before = static_cast<std::size_t>(offset % page);
@@ -70,7 +70,7 @@ page_run cached_run(int fd, std::uint64_t offset, std::size_t size) noexcept {
 bool uncached_file::direct_is_possible() noexcept {
     if (core_->options.direct == direct_io::off || bounce_buffer() == nullptr) return false;
     struct statx s{};
-    if (::statx(file_->get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) != 0) return true;  // Trying will show.
+    if (::statx(file_->get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) != 0) return true;  // Unknown: the read will show.
     if ((s.stx_mask & STATX_DIOALIGN) == 0) return true;
     if (s.stx_dio_offset_align == 0 || s.stx_dio_offset_align > unit || s.stx_dio_mem_align > unit) return false;
     memory_alignment_ = s.stx_dio_mem_align;
@@ -84,11 +84,11 @@ void uncached_file::open_own() noexcept {
     if (direct) own_ = unique_fd(::open(self.c_str(), flags | O_DIRECT));
     refused_ = !own_;
     if (!own_) own_ = unique_fd(::open(self.c_str(), flags));
-    // Dropping pages is of no use when the kernel reads ahead of us.
+    // No read-ahead: it would cache pages that nothing drops.
     if (own_) ::posix_fadvise(own_.get(), 0, 0, POSIX_FADV_RANDOM);
 }
 
-void uncached_file::give_up_direct() noexcept {
+void uncached_file::disable_direct() noexcept {
     refused_ = true;
     ::fcntl(own_.get(), F_SETFL, O_NONBLOCK);
 }
@@ -101,8 +101,8 @@ result<std::size_t> uncached_file::read(std::uint64_t offset, std::span<std::byt
         ssize_t n = -1;
         if (direct()) {
             n = read_direct(offset + done, rest);
-            if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) {  // Says yes to O_DIRECT, but no to the read.
-                give_up_direct();
+            if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) {  // O_DIRECT was accepted, but the read is not.
+                disable_direct();
                 continue;
             }
         } else {
@@ -119,7 +119,7 @@ result<std::size_t> uncached_file::read(std::uint64_t offset, std::span<std::byt
 ssize_t uncached_file::read_direct(std::uint64_t offset, std::span<std::byte> into) noexcept {
     const bool fits = offset % unit == 0 && into.size() >= unit &&
                       reinterpret_cast<std::uintptr_t>(into.data()) % memory_alignment_ == 0;
-    // One read instead of two for what is small and does not end with a page.
+    // A small block that does not end at a page boundary: one read into the buffer instead of two.
     const bool small = into.size() < bounce_bytes && into.size() % unit != 0;
     if (fits && !small) {
         return pread_fully_interrupted(own_.get(), into.data(), into.size() / unit * unit, offset);
@@ -142,7 +142,7 @@ ssize_t uncached_file::read_cached(std::uint64_t offset, std::span<std::byte> in
     const auto [cached, size] = cached_run(fd, offset, std::min(into.size(), cached_step_bytes));
     bool absent = !cached;
     if (cached) {
-        // Where the pages are is told to those who may write the file; to others it looks as if all were there.
+        // mincore reports all pages as cached to a process that may not write the file.
         iovec piece{into.data(), size};
         const auto there = ::preadv2(fd, &piece, 1, static_cast<off_t>(offset), RWF_NOWAIT);
         if (there > 0) return there;
@@ -150,7 +150,7 @@ ssize_t uncached_file::read_cached(std::uint64_t offset, std::span<std::byte> in
     }
     const auto n = pread_fully_interrupted(fd, into.data(), size, offset);
     if (n > 0 && absent) {
-        // Whole pages, or those at the ends would stay.
+        // Rounded to whole pages, or those at the ends would stay.
         const std::uint64_t begin = offset / unit * unit;
         const std::uint64_t end = (offset + static_cast<std::uint64_t>(n) + unit - 1) / unit * unit;
         ::posix_fadvise(fd, static_cast<off_t>(begin), static_cast<off_t>(end - begin), POSIX_FADV_DONTNEED);

@@ -16,14 +16,14 @@ namespace {
 
 constexpr std::size_t unit = 4096;  // Of direct reads: see uncached_file.cpp.
 
-// Whether the file system reads directly to where `into` is; if it does not say, trying will show.
+// Returns whether `into` is aligned for direct reads; true if the file system does not say, since the read will show.
 bool suits(const struct statx& status, std::span<const std::byte> into) noexcept {
     if ((status.stx_mask & STATX_DIOALIGN) == 0) return true;
     return status.stx_dio_offset_align != 0 && status.stx_dio_offset_align <= unit && status.stx_dio_mem_align != 0 &&
            reinterpret_cast<std::uintptr_t>(into.data()) % status.stx_dio_mem_align == 0;
 }
 
-// Nothing if direct I/O is not possible here, or the file is not one to be read at all: the usual way then finds out.
+// nullopt if direct I/O is not possible, or the file cannot be read: the buffered way then returns the error.
 std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5_digest& name,
                                                  std::span<std::byte> into) {
     const unique_fd file(open_block_file(core, name, O_DIRECT));
@@ -44,7 +44,7 @@ std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5
         if (n < 0) return std::unexpected(core.stats.failed(errno, "read"));
         if (n == 0) break;
         done += static_cast<std::size_t>(n);
-        if (done % unit != 0) break;  // The end.
+        if (done % unit != 0) break;  // The end of the file.
     }
     core.stats.read(done);
     return done;
@@ -57,11 +57,10 @@ result<std::uint64_t> read_whole_file(const std::shared_ptr<directory_core>& cor
     if (core->options.direct != direct_io::off) {
         if (auto read = read_direct(*core, name, into)) return *std::move(read);
     }
-    auto opened = open_block(*core, name);
-    if (!opened) return std::unexpected(std::move(opened.error()));
-    if (opened->size > into.size()) return opened->size;
-    uncached_file file(core, std::move(opened->fd));
-    return file.read(0, into.first(static_cast<std::size_t>(opened->size)));
+    KS_TRY(auto opened, open_block(*core, name));
+    if (opened.size > into.size()) return opened.size;
+    uncached_file file(core, std::move(opened.fd));
+    return file.read(0, into.first(static_cast<std::size_t>(opened.size)));
 }
 
 }  // namespace keepstore::volumes::directory

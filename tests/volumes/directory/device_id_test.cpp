@@ -10,7 +10,7 @@
 
 namespace keepstore::volumes::directory {
 
-TEST_CASE("the mount of a path is the deepest one, and the last of those", "[volumes][device_id]") {
+TEST_CASE("the mount of a path is the deepest one, of several on one directory the last", "[volumes][device_id]") {
     constexpr std::string_view table =
         "27 1 254:0 / / rw,relatime - ext4 /dev/vda rw,discard\n"
         "30 27 8:1 / /mnt/keep rw shared:7 master:1 - xfs /dev/sda1 rw\n"
@@ -32,7 +32,7 @@ TEST_CASE("the mount of a path is the deepest one, and the last of those", "[vol
     CHECK_FALSE(mount_of("", "/a"));
 }
 
-TEST_CASE("where the device has no uuid the host's name and the path do", "[volumes][device_id]") {
+TEST_CASE("the device id is host name and path where the device has no uuid", "[volumes][device_id]") {
     const test::temp_dir dir("/dev/shm");  // tmpfs: its source is not a path.
     std::array<char, 256> host{};
     ::gethostname(host.data(), host.size() - 1);

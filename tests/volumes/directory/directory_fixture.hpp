@@ -1,4 +1,4 @@
-/// A Directory volume in a folder of its own, on the file system that a test wants.
+/// A Directory volume in a folder of its own, on a chosen file system.
 #pragma once
 
 #include "tests/contract/volume_harness.hpp"
@@ -15,7 +15,7 @@
 
 namespace keepstore::test {
 
-/// $TMPDIR, usually a disk; and memory, which lacks some of what a disk has.
+/// $TMPDIR, usually on a disk; and tmpfs, which lacks some features.
 inline std::filesystem::path on_disk() {
     return std::filesystem::temp_directory_path();
 }
@@ -68,7 +68,7 @@ class directory_fixture {
     std::unique_ptr<volumes::volume> volume;
 };
 
-/// Waits for what a thread of the volume does behind the test's back. \returns whether it came true in time.
+/// Waits for an effect of a background thread of the volume. \returns whether the condition became true in time.
 template <class Condition>
 bool eventually(Condition condition) {
     const auto until = deadline::in(std::chrono::seconds(40));

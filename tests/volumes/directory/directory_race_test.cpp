@@ -13,8 +13,7 @@ namespace {
 // Guards one promise: after PUT, TOUCH or UNTRASH was acknowledged at time T, the block is readable until T +
 // protect_for, whatever else runs.
 constexpr std::chrono::milliseconds protect_for{60};
-// Phases take turns: everything at once; then only what takes blocks away and brings them back, so that blocks grow
-// old.
+// Two phases alternate: all calls; then only trash, untrash and get, so that blocks grow old.
 constexpr std::chrono::milliseconds phase_length{100};
 constexpr int threads = 6;
 constexpr int blocks = 3;
@@ -108,7 +107,7 @@ TEST_CASE("an acknowledged block stays readable for its protection period under 
     CHECK(lost == 0);
     CHECK(wrong == 0);
     CHECK(failed == 0);
-    for (const auto& n : done) CHECK(n > 0);  // Every kind of call came to something.
+    for (const auto& n : done) CHECK(n > 0);  // Every kind of call succeeded at times.
     CHECK(eventually([&] { return one.count_files("tmp") == 0; }));
 }
 

@@ -1,4 +1,4 @@
-// What is particular to the Directory driver (the rows of the Go daemon's unix_volume_test, and ours).
+// Tests of the Directory driver alone (the rows of the Go daemon's unix_volume_test, and ours).
 #include "tests/volumes/directory/directory_fixture.hpp"
 #include "volumes/directory/fsync_group_commit.hpp"
 #include "volumes/directory/unique_fd.hpp"
@@ -63,7 +63,7 @@ TEST_CASE("the trash copy is named after its deadline", "[volumes][layout]") {
     CHECK(found);
 }
 
-TEST_CASE("a write makes a root that has vanished again, and reads follow it", "[volumes][root]") {
+TEST_CASE("a write recreates a root that was removed, and reads use the new one", "[volumes][root]") {
     for (const bool sync : {true, false}) {
         directory_fixture f({.sync = sync, .free_bytes_min = 0});
         const auto before = random_name();
@@ -78,7 +78,7 @@ TEST_CASE("a write makes a root that has vanished again, and reads follow it", "
     }
 }
 
-TEST_CASE("another directory in the root's place is noticed within a moment", "[volumes][root]") {
+TEST_CASE("another directory in the root's place is noticed within seconds", "[volumes][root]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto name = random_name();
     REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
@@ -86,7 +86,7 @@ TEST_CASE("another directory in the root's place is noticed within a moment", "[
     fs::rename(f.dir.path(), aside.path() / "old");
     const auto other = random_name();
     directory_fixture::write_file(f.path_of(other), "hello");
-    // Missing in the root that is held: the path is looked at again.
+    // Missing in the root that is held open: the path is resolved again.
     CHECK(run(f.volume->open(other, soon())).has_value());
     CHECK(is_error(run(f.volume->open(name, soon())), errc::not_found));
 }
@@ -97,7 +97,7 @@ TEST_CASE("the root must be an absolute path of a directory that exists", "[volu
     CHECK(volumes::open_directory_volume({.root = "/nonexistent/keep"}).error() == errc::not_found);
 }
 
-TEST_CASE("a mark of another daemon is honoured, re-checked, and ignored when stale", "[volumes][full]") {
+TEST_CASE("another daemon's mark is honoured, re-checked, and ignored when stale", "[volumes][full]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto mark = f.dir.path() / "full";
     const auto try_put = [&] { return put(*f.volume, random_name(), random_bytes(10)); };
@@ -115,17 +115,18 @@ TEST_CASE("a mark of another daemon is honoured, re-checked, and ignored when st
     CHECK(is_error(try_put(), errc::no_space));
     const auto begin = std::chrono::steady_clock::now();
     REQUIRE(eventually([&] { return try_put().has_value(); }));
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));  // 5, and what a busy machine adds.
-    CHECK(fs::is_symlink(mark));                                                // It is not ours to remove.
+    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));  // 5, and some for a busy machine.
+    CHECK(fs::is_symlink(mark));                                                // Another daemon's mark is not removed.
 }
 
-TEST_CASE("too little free space is full from the start, and marked for the others", "[volumes][full]") {
+TEST_CASE("a volume with too little free space is full from the start, and marked for other daemons",
+          "[volumes][full]") {
     directory_fixture f({.free_bytes_min = std::uint64_t{1} << 60});
     CHECK(is_error(put(*f.volume, random_name(), random_bytes(1)), errc::no_space));
     CHECK(std::abs(std::stoll(fs::read_symlink(f.dir.path() / "full").string()) - seconds_from_now(0)) < 10);
 }
 
-TEST_CASE("only regular files in their place are blocks", "[volumes][index]") {
+TEST_CASE("only regular files in the right folder are blocks", "[volumes][index]") {
     const auto parent = GENERATE(as<fs::path>(), on_disk(), in_memory());
     directory_fixture f({.free_bytes_min = 0}, parent);
     const auto good = random_name("abc");
@@ -167,7 +168,8 @@ TEST_CASE("only regular files in their place are blocks", "[volumes][index]") {
     CHECK(get(*f.volume, good).value().size() == 7);
 }
 
-TEST_CASE("an index of many blocks comes in batches and is complete while blocks come and go", "[volumes][index]") {
+TEST_CASE("an index of many blocks comes in batches and is complete while other blocks are written and trashed",
+          "[volumes][index]") {
     directory_fixture f({.free_bytes_min = 0}, in_memory());
     std::set<md5_digest> stable;
     for (int i = 0; i < 20'000; ++i) {
@@ -197,7 +199,7 @@ TEST_CASE("an index of many blocks comes in batches and is complete while blocks
     disturber.join();
 }
 
-TEST_CASE("emptying trash looks into hex-named directories only, however deep", "[volumes][trash]") {
+TEST_CASE("emptying trash visits hex-named directories only, at any depth", "[volumes][trash]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto root = f.dir.path();
     const std::string hash(32, 'a');
@@ -218,7 +220,7 @@ TEST_CASE("emptying trash looks into hex-named directories only, however deep", 
     CHECK(f.count_files(later) == 8);
 }
 
-TEST_CASE("untrash takes the copy that would be deleted last", "[volumes][trash]") {
+TEST_CASE("untrash restores the copy that would be deleted last", "[volumes][trash]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto name = random_name();
     const auto path = f.path_of(name).string();
@@ -233,7 +235,8 @@ TEST_CASE("untrash takes the copy that would be deleted last", "[volumes][trash]
     CHECK(fs::exists(path + ".trash.2000000000"));
 }
 
-TEST_CASE("left-over temp files are removed at start: ours unless locked, others when old", "[volumes][sweep]") {
+TEST_CASE("left-over temp files are removed at start: ours unless locked, the Go daemon's when old",
+          "[volumes][sweep]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto dir = f.dir.path() / "abc";
     const std::string stem = "tmp" + random_name("abc").hex();
@@ -244,17 +247,17 @@ TEST_CASE("left-over temp files are removed at start: ours unless locked, others
     const auto other = dir / "tmpfile";
     for (const auto& p : {orphan, young_foreign, old_foreign, other}) directory_fixture::write_file(p);
     fs::last_write_time(old_foreign, fs::file_time_type::clock::now() - std::chrono::hours(25));
-    // The sweep of the fixture's own start may still run: the file is locked before it has its name.
+    // The walk of the fixture's own start may still run: the file is locked before it has its name.
     directory_fixture::write_file(dir / "unnamed");
     const unique_fd holder(::open((dir / "unnamed").c_str(), O_RDWR | O_CLOEXEC));
     REQUIRE(::flock(holder.get(), LOCK_EX) == 0);
     fs::rename(dir / "unnamed", locked);
 
-    SECTION("by the sweep after the start") {
+    SECTION("by the walk after the start") {
         f.open();
         CHECK(eventually([&] { return !fs::exists(orphan) && !fs::exists(old_foreign); }));
     }
-    SECTION("and whenever trash is emptied") {
+    SECTION("when trash is emptied") {
         REQUIRE(run(f.volume->empty_trash(1, soon())).has_value());
         CHECK_FALSE(fs::exists(orphan));
         CHECK_FALSE(fs::exists(old_foreign));
@@ -265,7 +268,7 @@ TEST_CASE("left-over temp files are removed at start: ours unless locked, others
     CHECK(fs::exists(other));
 }
 
-TEST_CASE("a lock that another process holds is waited for up to the deadline", "[volumes][lock]") {
+TEST_CASE("a call waits for a lock of another process up to its deadline", "[volumes][lock]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto name = random_name();
     REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
@@ -315,7 +318,7 @@ class frozen_mount {
     bool frozen_ = false;
 };
 
-TEST_CASE("a volume whose threads all hang says so, fails fast, and recovers", "[volumes][hang]") {
+TEST_CASE("a volume whose threads all hang reports it, fails fast, and recovers", "[volumes][hang]") {
     frozen_mount disk;
     if (!disk.mounted()) {
         WARN("skipped: may not mount a file system of its own here");
@@ -334,11 +337,11 @@ TEST_CASE("a volume whose threads all hang says so, fails fast, and recovers", "
     const auto shortly = [] { return deadline::in(std::chrono::milliseconds(200)); };
     CHECK(is_error(run(writer->commit(std::nullopt, shortly())), errc::timeout));
     CHECK_FALSE(f.volume->health().empty());
-    // What was appended can be continued elsewhere.
+    // The appended bytes can be read back, to continue elsewhere.
     const auto back = make_heap_slice(content.size());
     REQUIRE(run(writer->read_back(0, back, shortly())).value() == content.size());
     CHECK(std::ranges::equal(back.bytes, content));
-    // A dropped writer whose job hangs holds up nobody.
+    // Destroying a writer whose job hangs blocks nothing.
     REQUIRE(run(dropped->append(copy_to_heap_slice(random_bytes(300'000)), shortly())).has_value());
     dropped.reset();
     CHECK(is_error(run(f.volume->touch(name, shortly())), errc::timeout));
@@ -359,7 +362,7 @@ TEST_CASE("a volume whose threads all hang says so, fails fast, and recovers", "
     REQUIRE(eventually([&] { return run(f.volume->touch(name, soon())).has_value(); }));
 }
 
-TEST_CASE("a call that waits for its turn can be cancelled", "[volumes][serialize]") {
+TEST_CASE("a call that waits for a serialized volume can be cancelled", "[volumes][serialize]") {
     directory_fixture f({.serialize = true, .free_bytes_min = 0});
     const auto name = random_name();
     const auto other = random_name();
@@ -390,7 +393,8 @@ TEST_CASE("a call that waits for its turn can be cancelled", "[volumes][serializ
     CHECK(first->has_value());
 }
 
-TEST_CASE("the counters have the Go daemon's names, and a miss is no error", "[volumes][stats]") {
+TEST_CASE("the counters have the Go daemon's names, and a missing block is not counted as an error",
+          "[volumes][stats]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto name = random_name();
     REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
@@ -411,7 +415,7 @@ TEST_CASE("the counters have the Go daemon's names, and a miss is no error", "[v
     CHECK(f.volume->device_id().ends_with(f.dir.path().string()));
 }
 
-TEST_CASE("try_open and try_read_at serve what is in memory without a thread", "[volumes][cached]") {
+TEST_CASE("try_open and try_read_at serve cached blocks without a thread", "[volumes][cached]") {
     directory_fixture f({.direct = volumes::direct_io::off, .free_bytes_min = 0});
     const auto name = random_name();
     const auto content = random_bytes(100'000);
@@ -428,7 +432,7 @@ TEST_CASE("try_open and try_read_at serve what is in memory without a thread", "
     CHECK((**opened)->try_read_at(content.size(), into) == std::size_t{0});
 }
 
-TEST_CASE("directory syncs are shared by those who wait", "[volumes][sync]") {
+TEST_CASE("calls that wait for a directory sync share the next one", "[volumes][sync]") {
     const temp_dir dir;
     const unique_fd fd(::open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     volumes::directory::fsync_group_commit syncs;

@@ -28,7 +28,7 @@ bytes read_back_all(block_writer& w, std::size_t limit, std::size_t piece) {
     return out;
 }
 
-// Appends `content` in pieces until the writer says no. \returns bytes that it took.
+// Appends `content` in pieces until append fails. \returns the bytes that were taken.
 std::size_t append_all(block_writer& w, const bytes& content, std::size_t piece, result<void>& last) {
     std::size_t taken = 0;
     while (taken < content.size()) {
@@ -40,7 +40,7 @@ std::size_t append_all(block_writer& w, const bytes& content, std::size_t piece,
     return taken;
 }
 
-// A file size limit for this process, as cheap a full disk as there is: EFBIG in mid-block.
+// A file size limit for this process, as a cheap full disk: EFBIG in mid-block.
 class file_size_limit {
   public:
     explicit file_size_limit(rlim_t bytes_max) {
@@ -59,7 +59,7 @@ class file_size_limit {
 
 }  // namespace
 
-TEST_CASE("a dropped writer's temp file goes away, wherever it was dropped", "[volumes][writer]") {
+TEST_CASE("the temp file of a destroyed writer is removed, whatever the writer was doing", "[volumes][writer]") {
     for (const auto& parent : {on_disk(), in_memory()}) {
         directory_fixture f({.free_bytes_min = 0}, parent);
         for (unsigned pieces = 0; pieces < 24; ++pieces) {
@@ -84,7 +84,7 @@ TEST_CASE("a small block has no file before its commit", "[volumes][writer]") {
     CHECK(f.volume->stats().operations.at("create") == 1);
 }
 
-TEST_CASE("append suspends while more than the queue's bytes wait, not longer", "[volumes][writer]") {
+TEST_CASE("append suspends while more than queue_bytes are queued, and no longer", "[volumes][writer]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto content = random_bytes(16 * MiB);
     for (const std::size_t queue : {std::size_t{1}, 256 * KiB, 64 * MiB}) {
@@ -99,7 +99,7 @@ TEST_CASE("append suspends while more than the queue's bytes wait, not longer", 
     }
 }
 
-TEST_CASE("slices are released when they are written or the writer is dropped", "[volumes][writer]") {
+TEST_CASE("slices are released when they are written or the writer is destroyed", "[volumes][writer]") {
     class counting_owner final : public buffer_owner {
       public:
         explicit counting_owner(std::atomic<int>& alive) : alive_(alive), bytes(256 * KiB) { ++alive_; }
@@ -118,7 +118,7 @@ TEST_CASE("slices are released when they are written or the writer is dropped", 
     directory_fixture f({.direct = volumes::direct_io::on, .free_bytes_min = 0});
     for (const bool commit : {true, false}) {
         auto writer = run(f.volume->create(random_name(), 4 * MiB, soon()));
-        // Lengths that leave a part of a page over: that must not keep a whole chunk.
+        // Lengths that leave part of a page: that must not keep a whole chunk in use.
         for (int i = 0; i < 10; ++i) REQUIRE(run((*writer)->append(slice(200'001), soon())).has_value());
         REQUIRE(eventually([&] { return alive == 0; }));
         REQUIRE(run((*writer)->append(slice(3), soon())).has_value());
@@ -128,7 +128,7 @@ TEST_CASE("slices are released when they are written or the writer is dropped", 
     }
 }
 
-TEST_CASE("after a failed write everything appended can be read back", "[volumes][writer]") {
+TEST_CASE("after a failed write all appended bytes can be read back", "[volumes][writer]") {
     for (const auto mode : {volumes::direct_io::off, volumes::direct_io::on}) {
         directory_fixture f({.direct = mode, .free_bytes_min = 0});
         const auto content = random_bytes(4 * MiB);
@@ -146,7 +146,7 @@ TEST_CASE("after a failed write everything appended can be read back", "[volumes
         CHECK(f.volume->stats().errors.at("*fs.PathError") >= 1);
         for (const std::size_t piece : {std::size_t{70'001}, 256 * KiB}) {
             const auto back = read_back_all(**writer, content.size(), piece);
-            // Of the append that failed the bytes may be there or not.
+            // The bytes of the failed append may be there or not.
             CHECK(back.size() >= taken);
             CHECK(back.size() <= std::min(content.size(), taken + 100'000));
             CHECK(std::equal(back.begin(), back.end(), content.begin()));
@@ -159,7 +159,7 @@ TEST_CASE("after a failed write everything appended can be read back", "[volumes
     }
 }
 
-TEST_CASE("a full file system is no_space, marks the volume, and is left as soon as there is space again",
+TEST_CASE("a full file system is no_space, and marks the volume until there is space again",
           "[volumes][writer][full]") {
     temp_dir mount_point(in_memory());
     if (::mount("tmpfs", mount_point.path().c_str(), "tmpfs", 0, "size=3m") != 0) {
@@ -180,7 +180,7 @@ TEST_CASE("a full file system is no_space, marks the volume, and is left as soon
         REQUIRE(run(f.volume->trash(first, trash_at_once(std::chrono::nanoseconds(0)), soon())).has_value());
         const auto freed = std::chrono::steady_clock::now();
         REQUIRE(eventually([&] { return put(*f.volume, first, random_bytes(1000)).has_value(); }));
-        CHECK(std::chrono::steady_clock::now() - freed < std::chrono::seconds(8));  // 5, and what a busy machine adds.
+        CHECK(std::chrono::steady_clock::now() - freed < std::chrono::seconds(8));  // 5, and some for a busy machine.
         CHECK_FALSE(std::filesystem::is_symlink(f.dir.path() / "full"));
     }
     ::umount(mount_point.path().c_str());
@@ -199,7 +199,7 @@ TEST_CASE("commit stores the attribute with the block", "[volumes][writer]") {
     CHECK(::getxattr(f.path_of(name).c_str(), "user.keepstore.test", raw.data(), raw.size()) == 100);
 }
 
-TEST_CASE("batches for direct writes are whole pages at good addresses and lose nothing", "[volumes][writer]") {
+TEST_CASE("batches for direct writes are whole pages at aligned addresses and lose nothing", "[volumes][writer]") {
     using volumes::directory::write_queue;
     for (int round = 0; round < 200; ++round) {
         const auto content = random_bytes(1 + test_random()() % 200'000);

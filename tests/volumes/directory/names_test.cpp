@@ -17,7 +17,7 @@ TEST_CASE("a block's path is the Go daemon's", "[volumes][names]") {
     for (const char* other : {"", "ac", "acbd", "ACB", "xyz", ".aa"}) CHECK_FALSE(parse_block_dir(other));
 }
 
-TEST_CASE("trash names are read as they are written", "[volumes][names]") {
+TEST_CASE("trash names are parsed as they are formatted", "[volumes][names]") {
     const auto name = *md5_digest::parse("acbd18db4cc2f85cedef654fccc4a4d8");
     CHECK(trash_name(name, 1700000000) == "acbd18db4cc2f85cedef654fccc4a4d8.trash.1700000000");
     const auto parsed = parse_trash_name(trash_name(name, 1700000000));
@@ -33,7 +33,7 @@ TEST_CASE("trash names are read as they are written", "[volumes][names]") {
     }
 }
 
-TEST_CASE("temp names are new each time and tell whose they are", "[volumes][names]") {
+TEST_CASE("temp names are unique and show which daemon made them", "[volumes][names]") {
     const auto name = *md5_digest::parse("acbd18db4cc2f85cedef654fccc4a4d8");
     std::set<std::string> seen;
     for (int i = 0; i < 1000; ++i) {

@@ -51,7 +51,7 @@ struct stat status_of(int fd) {
 
 }  // namespace
 
-TEST_CASE("readers of one block share a descriptor, which is closed with the last of them", "[volumes][directory]") {
+TEST_CASE("readers of one block share a descriptor, which the last one closes", "[volumes][directory]") {
     directory_fixture f;
     const auto one = random_name();
     const auto two = random_name();
@@ -76,12 +76,12 @@ TEST_CASE("readers of one block share a descriptor, which is closed with the las
     CHECK(descriptors_below(f.dir.path()) == 2);
     CHECK((content_of(*readers.front()) == content));
     readers.clear();
-    // The thread of the volume that served the last call lets go of it a moment later.
+    // The thread of the volume that served the last call drops its reference a moment later.
     CHECK(eventually([&] { return descriptors_below(f.dir.path()) == 1; }));
     CHECK((content_of(*open_block(f, one)) == content));
 }
 
-TEST_CASE("a block that is replaced by rename keeps its old readers, and gives new ones the new content",
+TEST_CASE("after a block is replaced old readers read the old content, new ones the new content",
           "[volumes][directory]") {
     directory_fixture f;
     const auto name = random_name();
@@ -106,7 +106,7 @@ TEST_CASE("a block that is replaced by rename keeps its old readers, and gives n
     CHECK((content_of(*new_one) == after));
 }
 
-TEST_CASE("a single-use reader has a descriptor of its own and leaves the others' alone", "[volumes][directory]") {
+TEST_CASE("an uncached reader has a descriptor of its own and does not change the shared one", "[volumes][directory]") {
     const auto how = GENERATE(volumes::direct_io::automatic, volumes::direct_io::off);
     directory_fixture f({.root = {}, .direct = how});
     const auto name = random_name();
@@ -139,7 +139,7 @@ TEST_CASE("open files are forgotten when they are closed", "[volumes][directory]
         CHECK(files.count() == 20);
         CHECK(held[0]->get() == held[20]->get());
         CHECK(held[0]->get() != held[1]->get());
-        // Touched: what is known of the file has changed, so it is opened once more.
+        // Touched: the mtime has changed, so the file is opened once more.
         const struct timespec times[2] = {{1, 0}, {1, 0}};
         REQUIRE(::futimens(held[0]->get(), times) == 0);
         auto touched = open_one(0);
@@ -175,14 +175,14 @@ TEST_CASE("many threads open and close the same few files", "[volumes][directory
     CHECK(descriptors_below(dir.path()) == 0);
 }
 
-TEST_CASE("without descriptors a block is unavailable for a while, and not lost", "[volumes][directory]") {
+TEST_CASE("without free descriptors a block is unavailable, not missing", "[volumes][directory]") {
     directory_fixture f;
     const auto name = random_name();
     REQUIRE(put(*f.volume, name, random_bytes(1000)).has_value());
     REQUIRE(open_block(f, name));
     rlimit before{};
     REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
-    // The number that the next descriptor would get is the first that it may not have.
+    // The limit is the number that the next descriptor would get.
     const int next = ::dup(0);
     REQUIRE(next >= 0);
     ::close(next);

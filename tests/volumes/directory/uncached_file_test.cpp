@@ -1,4 +1,4 @@
-// Reading past the page cache, and the notes that a volume keeps.
+// Reading past the page cache, and the metadata of a volume.
 #include "volumes/directory/uncached_file.hpp"
 #include "tests/support/page_cache.hpp"
 #include "tests/volumes/directory/directory_fixture.hpp"
@@ -13,7 +13,7 @@ using volumes::directory_options;
 
 }  // namespace
 
-TEST_CASE("a single-use reader reads any part, aligned or not, and brings nothing into the cache",
+TEST_CASE("an uncached reader reads any part, aligned or not, and adds nothing to the page cache",
           "[volumes][directory]") {
     for (const auto how : {direct_io::automatic, direct_io::off}) {
         for (const std::size_t size : {std::size_t{1}, std::size_t{4095}, std::size_t{4096}, 64 * KiB, 64 * KiB + 1,
@@ -48,7 +48,7 @@ TEST_CASE("a single-use reader reads any part, aligned or not, and brings nothin
     }
 }
 
-TEST_CASE("a single-use reader leaves what is cached where it is", "[volumes][directory]") {
+TEST_CASE("an uncached reader leaves cached pages in the cache", "[volumes][directory]") {
     for (const auto how : {direct_io::automatic, direct_io::off}) {
         directory_fixture f(directory_options{.root = {}, .direct = how});
         const auto name = random_name();
@@ -68,7 +68,7 @@ TEST_CASE("a single-use reader leaves what is cached where it is", "[volumes][di
     }
 }
 
-TEST_CASE("a single-use reader works in memory file systems", "[volumes][directory]") {
+TEST_CASE("an uncached reader works on tmpfs", "[volumes][directory]") {
     directory_fixture f({}, in_memory());
     const auto name = random_name();
     const auto content = random_bytes(300'001);
@@ -83,7 +83,7 @@ TEST_CASE("a single-use reader works in memory file systems", "[volumes][directo
     CHECK(std::ranges::equal(all.bytes, content));
 }
 
-TEST_CASE("a volume keeps a note over a restart, and no file for it", "[volumes][directory]") {
+TEST_CASE("metadata of a volume survives a restart, without a file for it", "[volumes][directory]") {
     directory_fixture f;
     CHECK(run(f.volume->load_metadata("keepstore.test", soon())).error() == errc::not_found);
     const auto note = random_bytes(500);
@@ -95,7 +95,7 @@ TEST_CASE("a volume keeps a note over a restart, and no file for it", "[volumes]
     REQUIRE(loaded.has_value());
     CHECK(*loaded == note);
     CHECK(std::filesystem::is_empty(f.dir.path()));
-    // More than there is room for is no failure of the volume.
+    // A value that is too large does not count as an error of the volume.
     CHECK(run(f.volume->save_metadata("keepstore.test", random_bytes(100'000), soon())).error() == errc::unsupported);
     CHECK(*run(f.volume->load_metadata("keepstore.test", soon())) == note);
 }

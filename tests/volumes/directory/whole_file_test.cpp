@@ -1,4 +1,4 @@
-// Small blocks opened, read and closed in one go.
+// Small blocks opened, read and closed in one call.
 #include "tests/support/page_cache.hpp"
 #include "tests/volumes/directory/directory_fixture.hpp"
 #include "volumes/directory/directory_volume.hpp"
@@ -21,7 +21,7 @@ volumes::whole_read wanted(const md5_digest& name, std::size_t room, std::size_t
 
 }  // namespace
 
-TEST_CASE("blocks that are read whole have their bytes and bring nothing into the cache", "[volumes][directory]") {
+TEST_CASE("read_whole returns the bytes of blocks and adds nothing to the page cache", "[volumes][directory]") {
     for (const auto how : {direct_io::automatic, direct_io::off}) {
         for (const bool disk : {true, false}) {
             directory_fixture f(directory_options{.root = {}, .direct = how}, disk ? on_disk() : in_memory());
@@ -55,7 +55,8 @@ TEST_CASE("blocks that are read whole have their bytes and bring nothing into th
     }
 }
 
-TEST_CASE("what cannot be read whole says so and does not disturb the others", "[volumes][directory]") {
+TEST_CASE("a block that read_whole cannot read gets its own error and does not affect the others",
+          "[volumes][directory]") {
     for (const auto how : {direct_io::automatic, direct_io::off}) {
         directory_fixture f(directory_options{.root = {}, .direct = how});
         const auto good = random_name();
@@ -92,7 +93,7 @@ TEST_CASE("what cannot be read whole says so and does not disturb the others", "
     }
 }
 
-TEST_CASE("a volume with one thread for everything reads no blocks whole", "[volumes][directory]") {
+TEST_CASE("a serialized volume does not support read_whole", "[volumes][directory]") {
     directory_fixture f(directory_options{.root = {}, .serialize = true});
     CHECK_FALSE(f.volume->can_read_whole());
     CHECK(run(f.volume->read_whole({wanted(random_name(), page)}, soon())).error() == errc::unsupported);
