@@ -15,16 +15,15 @@ bool is_lower_or_digit(char c) {
     return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
 }
 
-/// Letters, digits, dots, dashes and underscores: what any service takes, old names of Amazon included.
+/// Letters, digits, dots, dashes and underscores: valid at some service, Amazon's legacy names included.
 bool is_bucket_name(std::string_view name) {
     return !name.empty() && name.size() <= 255 && name != "." && name != ".." && std::ranges::all_of(name, [](char c) {
         return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
     });
 }
 
-/// Whether it may stand before a dot in a host name. With TLS a dot in it would be another level, which certificates
-/// for
-/// *.host do not cover.
+/// Returns whether the bucket can be the first label of a host name. Not with a dot in it and TLS: certificates for
+/// *.host cover one level only.
 bool fits_host_name(std::string_view bucket, bool tls) {
     if (bucket.size() < 3 || bucket.size() > 63) return false;
     if (!is_lower_or_digit(bucket.front()) || !is_lower_or_digit(bucket.back())) return false;
@@ -44,8 +43,8 @@ bool is_region_name(std::string_view region) {
     });
 }
 
-/// "s3.amazonaws.com", "s3.eu-west-1.amazonaws.com", "s3-eu-west-1.amazonaws.com". Others of Amazon's endpoints (FIPS,
-/// VPC, dual stack) were chosen on purpose.
+/// "s3.amazonaws.com", "s3.eu-west-1.amazonaws.com", "s3-eu-west-1.amazonaws.com". Amazon's other endpoints (FIPS, VPC,
+/// dual stack) were chosen on purpose, and stay.
 bool is_plain_amazon_endpoint(std::string_view host) {
     if (!is_amazon_host(host) || !(host.starts_with("s3.") || host.starts_with("s3-"))) return false;
     const auto rest = host.substr(3);

@@ -1,5 +1,5 @@
-/// Where the requests for a bucket go: Amazon's endpoint of a region or a given one, with the bucket in the host name
-/// or in the path. Pure functions.
+/// The address of a bucket: Amazon's endpoint of a region or a given one, with the bucket in the host name or in the
+/// path. Pure functions.
 #pragma once
 
 #include "base/error.hpp"
@@ -11,11 +11,11 @@
 namespace keepstore::s3 {
 
 struct bucket_address {
-    net::endpoint to;             ///< With virtual hosts the bucket is its first label.
+    net::endpoint to;             ///< In virtual-hosted style the bucket is its first label.
     std::string path_prefix;      ///< Percent-encoded; empty, or "/path", "/bucket", "/path/bucket".
     bool follows_region = false;  ///< One of Amazon's own endpoints, whose name has the region in it.
 
-    /// The path for this object; for the bucket itself if `key` is empty.
+    /// Returns the path of this object, or of the bucket itself if `key` is empty.
     [[nodiscard]] std::string path_of(std::string_view key) const;
 };
 
@@ -26,10 +26,10 @@ struct address_options {
     bool path_style = false;
 };
 
-/// \returns errc::bad_request with what is wrong with Endpoint, Region or Bucket.
+/// Makes the address. \returns errc::bad_request if Endpoint, Region or Bucket is malformed; the text says which.
 [[nodiscard]] result<bucket_address> make_bucket_address(const address_options& options);
 
-/// Whether requests (and the signature in them) may be redirected to this host: Amazon's own.
+/// Returns whether requests (and the signature in them) may be redirected to this host: Amazon's own.
 [[nodiscard]] bool is_amazon_host(std::string_view host) noexcept;
 
 }  // namespace keepstore::s3

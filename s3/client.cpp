@@ -12,19 +12,19 @@
 namespace keepstore::s3 {
 namespace {
 
-result<void> accept_any(const answer&) {
-    return {};
+result<void> accept_any(const full_response&) {
+    return success();
 }
 
-/// Some services report an error in the body of a 200 to anything but a GET.
-result<void> refuse_error_body(const answer& got) {
-    if (got.body.empty()) return {};
+/// Rejects an error document in the body of a 200, which some services send to anything but a GET.
+result<void> refuse_error_body(const full_response& got) {
+    if (got.body.empty()) return success();
     const auto document = parse_error_document(got.body);
-    if (!document) return {};
+    if (!document) return success();
     return std::unexpected(make_error(classify(500, document->code), document->code));
 }
 
-/// Names in lower case and printable ASCII values, as far as HTTP allows them.
+/// Adds x-amz-meta- headers. errc::bad_request unless names are lower case and values printable ASCII.
 result<void> add_metadata(name_values& headers, const name_values& metadata) {
     for (const auto& [name, value] : metadata) {
         const bool good_name = !name.empty() && std::ranges::all_of(name, [](char c) {
@@ -34,63 +34,60 @@ result<void> add_metadata(name_values& headers, const name_values& metadata) {
         if (!good_name || !good_value) return fail(errc::bad_request, "metadata that cannot be a header");
         headers.emplace_back("x-amz-meta-" + name, value);
     }
-    return {};
+    return success();
 }
 
 std::string content_md5(const md5_digest& digest) {
     return base64(digest.bytes);
 }
 
-/// The hash of a body that is data: nothing, or not said (s3/sigv4.hpp).
+/// The payload hash for data: that of an empty body, or UNSIGNED-PAYLOAD (s3/sigv4.hpp).
 std::string data_payload_hash(const upload_body& body) {
     return std::string(body.size() == 0 ? empty_payload_hash : unsigned_payload);
 }
 
-/// A call that needs nothing but the answer's own check.
+/// Runs a call whose response has no result.
 awaitable<result<void>> run_plain(std::shared_ptr<client_core> core, call c, deadline until) {
     retry_session session(core->retries(), until);
-    const answer_check check = refuse_error_body;
-    const auto got = co_await core->run(std::move(c), check, session, until);
-    if (!got) co_return std::unexpected(got.error());
-    co_return result<void>();
+    const response_check check = refuse_error_body;
+    KS_CO_CHECK(co_await core->run(std::move(c), check, session, until));
+    co_return success();
 }
 
-/// A call whose answer is a document. `parse` is a function of s3/xml.hpp.
+/// Runs a call whose response is a document. `parse` is a function of s3/xml.hpp.
 template <class T>
 awaitable<result<T>> run_parsed(std::shared_ptr<client_core> core, call c, result<T> (*parse)(std::string_view),
                                 deadline until) {
     retry_session session(core->retries(), until);
     std::optional<T> parsed;
-    const answer_check check = [&](const answer& got) -> result<void> {
-        auto value = parse(got.body);
-        if (!value) return std::unexpected(value.error());
-        parsed.emplace(std::move(*value));
-        return {};
+    const response_check check = [&](const full_response& got) -> result<void> {
+        KS_TRY(auto value, parse(got.body));
+        parsed.emplace(std::move(value));
+        return success();
     };
-    const auto got = co_await core->run(std::move(c), check, session, until);
-    if (!got) co_return std::unexpected(got.error());
+    KS_CO_CHECK(co_await core->run(std::move(c), check, session, until));
     co_return std::move(*parsed);
 }
 
-/// A PUT of data, whole or a part. \returns ETag and date.
+/// Runs a PUT of data, of an object or a part. \returns ETag and date.
 awaitable<result<put_result>> run_upload(std::shared_ptr<client_core> core, call c, deadline until) {
     const auto threshold = core->options().expect_continue_bytes_min;
     c.is_data = true;
     c.payload_hash = data_payload_hash(c.body);
     c.expect_continue = threshold > 0 && c.body.size() >= threshold;
     put_result out;
-    const answer_check check = [&](const answer& got) -> result<void> {
-        if (auto good = refuse_error_body(got); !good) return good;
+    const response_check check = [&](const full_response& got) -> result<void> {
+        KS_CHECK(refuse_error_body(got));
         out.etag = strip_quotes(got.response.get("etag"));
-        if (out.etag.empty()) return std::unexpected(make_error(error_kind::bad_answer, "an answer without ETag"));
+        if (out.etag.empty())
+            return std::unexpected(make_error(error_kind::malformed_response, "no ETag in the response"));
         out.etag_is_opaque = got.response.get("x-amz-server-side-encryption").starts_with("aws:kms") ||
                              got.response.has("x-amz-server-side-encryption-customer-algorithm");
         out.date = parse_http_date(got.response.get("date"));
-        return {};
+        return success();
     };
     retry_session session(core->retries(), until);
-    const auto got = co_await core->run(std::move(c), check, session, until);
-    if (!got) co_return std::unexpected(got.error());
+    KS_CO_CHECK(co_await core->run(std::move(c), check, session, until));
     co_return out;
 }
 
@@ -98,11 +95,9 @@ awaitable<result<put_result>> run_upload(std::shared_ptr<client_core> core, call
 awaitable<result<object_info>> head_object(std::shared_ptr<client_core> core, std::string key, deadline until) {
     retry_session session(core->retries(), until);
     object_info info;
-    const answer_check check = [&](const answer& got) -> result<void> {
-        auto found = read_object_info(got.response);
-        if (!found) return std::unexpected(found.error());
-        info = std::move(*found);
-        return {};
+    const response_check check = [&](const full_response& got) -> result<void> {
+        KS_TRY(info, read_object_info(got.response));
+        return success();
     };
     call c{.op = operation::head, .method = "HEAD", .key = std::move(key)};
     auto got = co_await core->run(c, check, session, until);
@@ -130,7 +125,7 @@ awaitable<result<put_result>> put_object(std::shared_ptr<client_core> core, std:
     c.headers.emplace_back("content-type", options.content_type);
     if (options.md5) c.headers.emplace_back("content-md5", content_md5(*options.md5));
     if (options.if_absent) c.headers.emplace_back("if-none-match", "*");
-    if (auto added = add_metadata(c.headers, options.metadata); !added) co_return std::unexpected(added.error());
+    KS_CO_CHECK(add_metadata(c.headers, options.metadata));
     co_return co_await run_upload(core, std::move(c), until);
 }
 
@@ -148,9 +143,7 @@ awaitable<result<copy_result>> copy_object(std::shared_ptr<client_core> core, st
     if (options.replace_metadata) {
         c.headers.emplace_back("x-amz-metadata-directive", "REPLACE");
         c.headers.emplace_back("content-type", "application/octet-stream");
-        if (auto added = add_metadata(c.headers, *options.replace_metadata); !added) {
-            co_return std::unexpected(added.error());
-        }
+        KS_CO_CHECK(add_metadata(c.headers, *options.replace_metadata));
     }
     co_return co_await run_parsed<copy_result>(core, std::move(c), parse_copy_result, until);
 }
@@ -158,17 +151,17 @@ awaitable<result<copy_result>> copy_object(std::shared_ptr<client_core> core, st
 awaitable<result<void>> delete_object(std::shared_ptr<client_core> core, std::string key, deadline until) {
     auto done = co_await run_plain(core, call{.op = operation::del, .method = "DELETE", .key = std::move(key)}, until);
     if (done || kind_of(done.error()) != error_kind::not_found) co_return done;
-    // Some services answer 404; it is gone, if the bucket is there.
+    // Some services return 404: success, if the bucket exists.
     auto why = co_await core->explain_missing(std::move(done.error()), until);
-    if (kind_of(why) == error_kind::not_found) co_return result<void>();
+    if (kind_of(why) == error_kind::not_found) co_return success();
     co_return std::unexpected(std::move(why));
 }
 
-/// A service that ignores where a listing is to go on gives the same page for ever.
-error goes_in_circles(operation op) {
+/// The error for a service that ignores the continuation token: it returns the same page for ever.
+error listing_does_not_advance(operation op) {
     return {errc::io_error,
-            fmt::format("S3 {}: a page does not come after the one before it: this service does not go on where it is "
-                        "told to, and its listings cannot be used.",
+            fmt::format("S3 {}: a page of the listing does not begin after the previous one: this service ignores "
+                        "continuation tokens, and its listings cannot be used.",
                         to_string(op)),
             make_error_code(error_kind::unsupported)};
 }
@@ -176,14 +169,14 @@ error goes_in_circles(operation op) {
 // GET /?list-type=2&prefix=...&continuation-token=...
 // GET /?prefix=...&marker=...
 awaitable<result<list_page>> list_objects(std::shared_ptr<client_core> core, list_options options, deadline until) {
-    // A listing that was begun with a token of V2 goes on with it, whatever another one has learned meanwhile.
+    // A listing that began with V2 continues with V2, even if another call has learned meanwhile that V1 is to be used.
     const bool v1 = options.token.empty() ? core->lists_v1() : options.token_is_marker || core->options().list_v1;
     const auto token = options.token;
     call c{.op = operation::list, .method = "GET", .key = {}};
     if (!v1) c.query.emplace_back("list-type", "2");
     c.query.emplace_back("prefix", std::move(options.prefix));
     c.query.emplace_back("max-keys", fmt::format("{}", options.keys_max));
-    // Keys may hold what XML 1.0 cannot.
+    // Keys may contain characters that XML 1.0 cannot.
     c.query.emplace_back("encoding-type", "url");
     if (!options.delimiter.empty()) c.query.emplace_back("delimiter", std::move(options.delimiter));
     if (v1) {
@@ -197,8 +190,9 @@ awaitable<result<list_page>> list_objects(std::shared_ptr<client_core> core, lis
     auto page = co_await run_parsed<list_page>(core, std::move(c), parse_list_page, until);
     if (!page) co_return page;
     const auto first = page->first_key();
-    const bool behind = !options.last_key.empty() && !first.empty() && first <= options.last_key;
-    if (behind || (page->truncated && page->next == token)) co_return std::unexpected(goes_in_circles(operation::list));
+    const bool repeats = !options.last_key.empty() && !first.empty() && first <= options.last_key;
+    if (repeats || (page->truncated && page->next == token))
+        co_return std::unexpected(listing_does_not_advance(operation::list));
     if (page->truncated && page->next_is_marker && !v1) core->learn_list_v1();
     co_return page;
 }
@@ -208,7 +202,7 @@ awaitable<result<std::string>> create_upload(std::shared_ptr<client_core> core, 
                                              deadline until) {
     call c{.op = operation::create_multipart, .method = "POST", .key = std::move(key), .query = {{"uploads", ""}}};
     c.headers.emplace_back("content-type", options.content_type);
-    if (auto added = add_metadata(c.headers, options.metadata); !added) co_return std::unexpected(added.error());
+    KS_CO_CHECK(add_metadata(c.headers, options.metadata));
     co_return co_await run_parsed<std::string>(core, std::move(c), parse_initiate_multipart, until);
 }
 
@@ -255,7 +249,7 @@ awaitable<result<void>> abort_upload(std::shared_ptr<client_core> core, std::str
            .key = std::move(key),
            .query = {{"uploadId", std::move(upload_id)}}};
     auto done = co_await run_plain(core, std::move(c), until);
-    if (!done && kind_of(done.error()) == error_kind::no_such_upload) co_return result<void>();
+    if (!done && kind_of(done.error()) == error_kind::no_such_upload) co_return success();
     co_return done;
 }
 
@@ -273,18 +267,18 @@ awaitable<result<upload_page>> list_uploads_page(std::shared_ptr<client_core> co
     }
     auto page = co_await run_parsed<upload_page>(core, std::move(c), parse_upload_page, until);
     if (!page || after_key.empty()) co_return page;
-    // Uploads of one key are in no order that is known here.
-    const bool behind = !page->uploads.empty() && page->uploads.front().key < after_key;
+    // Uploads of one key are in no known order.
+    const bool repeats = !page->uploads.empty() && page->uploads.front().key < after_key;
     const bool stands = page->truncated && (page->next_key < after_key ||
                                             (page->next_key == after_key && page->next_upload_id == after_upload_id));
-    if (behind || stands) co_return std::unexpected(goes_in_circles(operation::list_uploads));
+    if (repeats || stands) co_return std::unexpected(listing_does_not_advance(operation::list_uploads));
     co_return page;
 }
 
 // HEAD /
-awaitable<result<bucket_info>> ask_bucket(std::shared_ptr<client_core> core, deadline until) {
+awaitable<result<bucket_info>> find_bucket(std::shared_ptr<client_core> core, deadline until) {
     retry_session session(core->retries(), until);
-    const answer_check check = accept_any;
+    const response_check check = accept_any;
     call c{.op = operation::head_bucket, .method = "HEAD", .key = {}};
     auto got = co_await core->run(std::move(c), check, session, until);
     if (got) co_return bucket_info{std::string(got->response.get("x-amz-bucket-region"))};
@@ -303,7 +297,7 @@ std::optional<std::string_view> object_info::find_metadata(std::string_view name
     return found->second;
 }
 
-void list_options::go_on_after(const list_page& page) {
+void list_options::continue_after(const list_page& page) {
     token = page.next;
     token_is_marker = page.next_is_marker;
     if (const auto last = page.last_key(); last > last_key) last_key = last;
@@ -342,21 +336,20 @@ result<client> client::make(client_options options, std::shared_ptr<credentials_
         if (options.endpoint.empty()) return fail(errc::bad_request, "one of Endpoint and Region must be given");
         options.region = "us-east-1";
     }
-    auto address = make_bucket_address({.endpoint = options.endpoint,
-                                        .region = options.region,
-                                        .bucket = options.bucket,
-                                        .path_style = options.path_style});
-    if (!address) return std::unexpected(address.error());
-    auto http = net::client::make({.connections_max = options.connections_max,
-                                   .ca_file = options.ca_file,
-                                   .tls_insecure = options.tls_insecure,
-                                   .hosts = options.hosts});
-    if (!http) return std::unexpected(http.error());
+    KS_TRY(auto address, make_bucket_address({.endpoint = options.endpoint,
+                                              .region = options.region,
+                                              .bucket = options.bucket,
+                                              .path_style = options.path_style}));
+    KS_TRY(auto http, net::client::make({.connections_max = options.connections_max,
+                                         .ca_file = options.ca_file,
+                                         .tls_insecure = options.tls_insecure,
+                                         .hosts = options.hosts}));
     return client(
-        std::make_shared<client_core>(std::move(options), std::move(*address), std::move(*http), std::move(keys)));
+        std::make_shared<client_core>(std::move(options), std::move(address), std::move(http), std::move(keys)));
 }
 
-// The members are no coroutines: what they start owns its share in the core, so the client may go before it begins.
+// The members are no coroutines: the functions that they start share the core, so the client may be destroyed before
+// they run.
 
 awaitable<result<object_download>> client::open(std::shared_ptr<client_core> core, std::string key, get_options options,
                                                 deadline until) {
@@ -364,9 +357,8 @@ awaitable<result<object_download>> client::open(std::shared_ptr<client_core> cor
         co_return fail(errc::bad_request, "an empty range");
     }
     auto state = std::make_unique<object_download::state>(std::move(core), std::move(key), until);
-    const auto opened = co_await state->open(options.range, std::move(options.if_match));
-    if (!opened) co_return std::unexpected(opened.error());
-    // Nothing to read: the connection can go back now.
+    KS_CO_CHECK(co_await state->open(options.range, std::move(options.if_match)));
+    // Nothing to read: gives the connection back.
     if (state->length == 0) state->response.reset();
     co_return object_download(std::move(state));
 }
@@ -422,7 +414,7 @@ awaitable<result<upload_page>> client::list_uploads(std::string prefix, std::str
 }
 
 awaitable<result<bucket_info>> client::head_bucket(deadline until) const {
-    return ask_bucket(core_, until);
+    return find_bucket(core_, until);
 }
 
 client_stats client::stats() const {

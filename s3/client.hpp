@@ -1,26 +1,24 @@
-/// The operations of one S3 bucket as awaitables. Everything that makes S3 awkward is done here and only here: signing,
-/// credentials that expire, buckets that are in another region, clocks that are wrong, errors that come inside a 200,
-/// retries, answers that are cut off. What a block is, is not known here (volumes/s3).
+/// The operations of one S3 bucket as awaitables. Handles signing, expiring credentials, buckets in another region,
+/// wrong clocks, errors inside a 200, retries and truncated responses. Knows nothing of blocks (volumes/s3).
 ///
 ///     auto info = co_await bucket.head("abc", until);
-///     if (!info && info.error() == errc::not_found) ...           // What the caller can do about it.
-///     if (!info && kind_of(info.error()) == error_kind::slow_down) ...  // What happened, in S3's words.
+///     if (!info && info.error() == errc::not_found) ...                 // By what the caller can do,
+///     if (!info && kind_of(info.error()) == error_kind::slow_down) ...  // or by what happened, in S3's terms.
 ///
 /// Threads: safe to use from any thread at the same time; a call runs on the executor of the coroutine that awaits it
 /// (an io_context with one thread), and so must everything done with an `object_download`, its destruction included.
 /// Each event loop has its own connections.
 ///
-/// Deadlines: `until` is for the whole call with all its retries and, for `get`, for the reading of the body;
-/// errc::timeout then. A call that timed out may still have happened. Without retries pending a call gives up early
-/// rather than wait for a deadline that a further attempt could not meet. Cancellation: errc::cancelled; the connection
-/// is closed, and what was asked may have happened.
+/// Deadlines: `until` is for the whole call with all its retries and, for `get`, for reading the body; errc::timeout
+/// then. A call that timed out may still take effect. A call fails before its deadline when the next attempt would
+/// begin after it. Cancellation: errc::cancelled; the connection is closed, and the request may have taken effect.
 ///
 /// Errors: errc::not_found only if the object is not there. A missing bucket, wrong keys, a wrong region or clock are
-/// errc::unavailable with a text that says what to do. See s3/error.hpp. Texts hold no keys, no signatures, no object
+/// errc::unavailable with a text that says what to do. See s3/error.hpp. Texts contain no keys, signatures or object
 /// names.
 ///
-/// Retries (s3/retry.hpp): every operation may be sent more than once. All are idempotent but `create_multipart`, whose
-/// lost answer leaves an upload that a lifecycle rule (or list_uploads and abort_multipart) has to remove.
+/// Retries (s3/retry.hpp): every operation may be sent more than once. All are idempotent but `create_multipart`: a
+/// lost response leaves an upload that a lifecycle rule (or list_uploads and abort_multipart) has to remove.
 #pragma once
 
 #include "base/async.hpp"
@@ -51,15 +49,15 @@ struct client_options {
     std::string endpoint;
     std::string region;  ///< For signing, and Amazon's endpoint. Empty: us-east-1 (docs/interface.md 1.9).
     std::string bucket;
-    /// host/bucket/key instead of bucket.host/key. Used whatever this says for addresses instead of names, and for
-    /// buckets that cannot be part of a host name (or, with TLS, have dots: certificates do not cover them).
+    /// host/bucket/key instead of bucket.host/key. Always used with an IP address, and for buckets that cannot be part
+    /// of a host name (or, with TLS, have dots: certificates do not cover them).
     bool path_style = false;
     std::chrono::milliseconds connect_timeout = limits::s3_connect_timeout;
-    /// From the request's last byte to the answer's first, and the longest pause in a body.
+    /// From the request's last byte to the response's first, and the longest pause in a body.
     std::chrono::milliseconds read_timeout = limits::s3_read_timeout;
-    /// Connections of one event loop; further requests wait for one, until their deadline.
+    /// Connections per event loop; further requests wait for one, until their deadline.
     unsigned connections_max = limits::net_connections_max;
-    /// PUTs of at least this size ask first (Expect: 100-continue), so that a refusal costs no upload. 0: never.
+    /// PUTs of at least this size send Expect: 100-continue, so that a refusal costs no upload. 0: never.
     std::uint64_t expect_continue_bytes_min = 0;
     bool list_v1 = false;  ///< ListObjects instead of ListObjectsV2, for services without it.
     std::string ca_file;   ///< PEM with the authorities to trust; empty: the system's.
@@ -71,16 +69,16 @@ struct client_options {
     wall_clock now = system_wall_clock();
 };
 
-/// What is known of an object. User metadata has lower-case names without "x-amz-meta-".
+/// Size, ETag, time and metadata of an object. Metadata has lower-case names without "x-amz-meta-".
 struct object_info {
-    std::uint64_t size = 0;  ///< Of the whole object, also when a range was asked for.
+    std::uint64_t size = 0;  ///< Of the whole object, also for a ranged GET.
     std::string etag;        ///< Without quotes. The MD5 for single PUTs without KMS encryption; with a '-' never.
     sys_seconds last_modified;
     name_values metadata;
 
-    /// The value of a metadata entry, nullopt if there is none.
+    /// Returns the value of a metadata entry; nullopt if there is none.
     [[nodiscard]] std::optional<std::string_view> find_metadata(std::string_view name) const;
-    /// The ETag if it has the form of an MD5.
+    /// Returns the ETag as an MD5; nullopt if it does not have the form of one.
     [[nodiscard]] std::optional<md5_digest> etag_as_md5() const;
 };
 
@@ -96,13 +94,14 @@ struct get_options {
     std::string if_match;
 };
 
-/// A body to send: slices, which can be sent again at will, or a source, which is sent again only if it can be rewound
-/// or gave no more than its first piece so far (a share in it is kept until the second is asked for). The source stays
-/// the caller's and must live until the call has returned.
+/// A body to send: slices, which can always be sent again, or a source, which is sent again only if it can be rewound
+/// or has yielded no more than its first piece (which is kept until the second is read). The source stays the caller's
+/// and must live until the call has returned.
 struct upload_body {
     std::vector<const_slice> slices = {};
     net::body_source* source = nullptr;
 
+    /// Returns the size in bytes.
     [[nodiscard]] std::uint64_t size() const;
 };
 
@@ -112,12 +111,12 @@ struct put_options {
     name_values metadata = {};  ///< Lower-case names without prefix; ASCII values.
     std::string content_type = "application/octet-stream";
     /// Only if there is no such object (If-None-Match: *): error_kind::precondition if there is. Not every service
-    /// knows this; some answer 501, some ignore it.
+    /// supports this: some return 501, some ignore it.
     bool if_absent = false;
 };
 
-/// The ETag that S3 gives an object of these parts: the MD5 of their MD5s, a dash, and their number. nullopt if an ETag
-/// of a part is not an MD5 (KMS encryption).
+/// Returns the ETag that S3 gives an object of these parts: the MD5 of their MD5s, a dash, and their number. nullopt if
+/// the ETag of a part is not an MD5 (KMS encryption).
 [[nodiscard]] std::optional<std::string> multipart_etag(const std::vector<std::string>& part_etags);
 
 struct put_result {
@@ -125,7 +124,7 @@ struct put_result {
     /// The object is encrypted with keys other than S3's own (KMS, the customer's): its ETag is not the MD5, whatever
     /// it looks like.
     bool etag_is_opaque = false;
-    /// By the service's clock (the Date of its answer), close to the object's Last-Modified; absent if it gave none.
+    /// By the service's clock (the Date of its response), close to the object's Last-Modified; absent without a Date.
     std::optional<sys_seconds> date = {};
 };
 
@@ -144,21 +143,21 @@ struct list_options {
     /// list_page::next of the page before, and whether that is a marker (V1).
     std::string token = {};
     bool token_is_marker = false;
-    /// The last key of the pages before, after which this one must begin; empty: that is not looked at.
+    /// The last key of the pages before, after which this one must begin; empty: not checked.
     std::string last_key = {};
     unsigned keys_max = limits::s3_list_keys_max;
 
-    /// Sets these three for the page after this one.
-    void go_on_after(const list_page& page);
+    /// Sets token, token_is_marker and last_key for the page after this one.
+    void continue_after(const list_page& page);
 };
 
 struct bucket_info {
-    std::string region;  ///< As the service says; empty if it does not.
+    std::string region;  ///< From the response; empty if it has none.
 };
 
-/// The body of a GET, read as it comes. A connection that breaks in mid-body is replaced by a ranged GET for the rest
-/// of the same object (same ETag), within the same deadline and retry budget; the reader notices nothing. Move only.
-/// Dropped early it costs the connection, unless little is left.
+/// The body of a GET, read as a stream. A connection that breaks in mid-body is replaced by a ranged GET for the rest
+/// of the same object (same ETag), within the same deadline and retry budget; the reader does not notice. Move only.
+/// Destroyed early it closes the connection, unless little is left to read.
 class object_download {
   public:
     object_download(object_download&&) noexcept;
@@ -167,15 +166,15 @@ class object_download {
 
     [[nodiscard]] const object_info& info() const noexcept;
     [[nodiscard]] std::uint64_t offset() const noexcept;  ///< Of the first byte of the body in the object.
-    [[nodiscard]] std::uint64_t length() const noexcept;  ///< Of the body: what all reads together give.
+    [[nodiscard]] std::uint64_t length() const noexcept;  ///< Of the body: the sum of all reads.
     [[nodiscard]] std::uint64_t remaining() const noexcept;
 
     // One at a time, awaited in place. An error is final. `into` stays the caller's; after an error its content is
     // unspecified.
 
-    /// At least one byte, as much as has come; 0 at the end.
+    /// Reads at least one byte, and all that have arrived. \returns the bytes read; 0 at the end.
     [[nodiscard]] awaitable<result<std::size_t>> read_some(std::span<std::byte> into);
-    /// Until `into` is full or the body ends.
+    /// Reads until `into` is full or the body ends. \returns the bytes read.
     [[nodiscard]] awaitable<result<std::size_t>> read_full(std::span<std::byte> into);
 
   private:
@@ -191,69 +190,70 @@ class client_core;
 /// may be destroyed while they run.
 class client {
   public:
-    /// \returns errc::bad_request, in plain words, for options that cannot work. Does not touch the network; reads the
-    /// certificate authorities.
+    /// Makes a client. Reads the certificate authorities; does not touch the network. \returns errc::bad_request, in
+    /// plain words, for options that cannot work.
     [[nodiscard]] static result<client> make(client_options options, std::shared_ptr<credentials_cache> keys);
 
     client(client&&) noexcept;
     client& operator=(client&&) noexcept;
     ~client();
 
-    /// A HEAD is answered without a body, so: a 404 is only taken for a missing object if the bucket is known to exist
-    /// (asked for if need be), and after a refusal (400, 403) a listing of one key is asked for, which says why.
+    /// Gets size, ETag, time and metadata. The response to a HEAD has no body, so a 404 counts as a missing object only
+    /// if the bucket is known to exist (checked if need be), and after a 400 or 403 a listing of one key finds the
+    /// reason.
     [[nodiscard]] awaitable<result<object_info>> head(std::string key, deadline until) const;
 
-    /// error_kind::invalid_range if the range begins at or behind the end (so also for the empty object);
-    /// error_kind::unsupported if the service sends more than the range.
+    /// Begins to read an object. error_kind::invalid_range if the range begins at or past the end (so also for the
+    /// empty object); error_kind::unsupported if the service sends more than the range.
     [[nodiscard]] awaitable<result<object_download>> get(std::string key, get_options options, deadline until) const;
 
-    /// Success means that the service said so, with an ETag.
+    /// Stores an object. Success means that the service confirmed it, with an ETag.
     [[nodiscard]] awaitable<result<put_result>> put(std::string key, upload_body body, put_options options,
                                                     deadline until) const;
 
-    /// Inside the bucket, by the service. errc::not_found if the source is not there. Success means a complete
-    /// CopyObjectResult; a 200 that holds an error is one. With the same key twice `replace_metadata` must be given:
-    /// that is how an object gets a new Last-Modified.
+    /// Copies an object inside the bucket, on the service's side. errc::not_found if there is no source. Success means
+    /// a complete CopyObjectResult; an error inside a 200 is an error. With the same key twice `replace_metadata` must
+    /// be given: that renews the object's Last-Modified.
     [[nodiscard]] awaitable<result<copy_result>> copy(std::string from, std::string to, copy_options options,
                                                       deadline until) const;
 
-    /// Success also when there was no such object.
+    /// Deletes an object. Success also when there was no such object.
     [[nodiscard]] awaitable<result<void>> del(std::string key, deadline until) const;
 
-    /// One page, in key order. A service that answers ListObjectsV2 as if it were V1 is asked for V1 from then on. One
-    /// that does not go on where it is told to gives an error (error_kind::unsupported), since its listings never end.
+    /// Lists one page, in key order. After a V1 response to ListObjectsV2 the client uses V1. A page that does not
+    /// begin after the previous one is an error (error_kind::unsupported), since such listings never end.
     [[nodiscard]] awaitable<result<list_page>> list(list_options options, deadline until) const;
 
-    /// \returns the upload id. Of `options` metadata and content type count.
+    /// Begins a multipart upload with the metadata and content type of `options`. \returns the upload id.
     [[nodiscard]] awaitable<result<std::string>> create_multipart(std::string key, put_options options,
                                                                   deadline until) const;
-    /// Parts are numbered from 1 and, but for the last, at least 5 MiB.
+    /// Stores a part. Parts are numbered from 1 and, but for the last, at least 5 MiB.
     [[nodiscard]] awaitable<result<put_result>> upload_part(std::string key, std::string upload_id, unsigned number,
                                                             upload_body body, std::optional<md5_digest> md5,
                                                             deadline until) const;
-    /// The parts' ETags in order. \returns the object's ETag, which may be empty.
-    /// When an earlier attempt succeeded and its answer was lost, the upload is gone; an object with the ETag that
-    /// these parts make (multipart_etag) is a success then.
+    /// Completes an upload from its parts' ETags in order. \returns the object's ETag, which may be empty.
+    /// When the upload is gone, since an earlier attempt succeeded and its response was lost, an object with the ETag
+    /// of these parts (multipart_etag) is a success.
     [[nodiscard]] awaitable<result<std::string>> complete_multipart(std::string key, std::string upload_id,
                                                                     std::vector<std::string> etags,
                                                                     deadline until) const;
-    /// Success also when there was no such upload.
+    /// Aborts an upload. Success also when there was no such upload.
     [[nodiscard]] awaitable<result<void>> abort_multipart(std::string key, std::string upload_id, deadline until) const;
-    /// Uploads under way whose key begins with `prefix`, after the given ones (upload_page::next_key, next_upload_id).
-    /// An error as for list() if they are not after them.
+    /// Lists pending uploads whose key begins with `prefix`, after the given ones (upload_page::next_key,
+    /// next_upload_id). A page that does not begin after them is an error as for list().
     [[nodiscard]] awaitable<result<upload_page>> list_uploads(std::string prefix, std::string after_key,
                                                               std::string after_upload_id, deadline until) const;
 
-    /// Whether the bucket is there and these keys may use it.
+    /// Checks that the bucket exists and that these keys may use it.
     [[nodiscard]] awaitable<result<bucket_info>> head_bucket(deadline until) const;
 
     [[nodiscard]] client_stats stats() const;
     /// Closes idle connections on all loops and fails later calls.
     void close() noexcept;
 
-    // What was learned on the way, for probe and logs.
-    [[nodiscard]] net::endpoint endpoint() const;           ///< Where requests go at present.
-    [[nodiscard]] std::string region() const;               ///< What they are signed for.
+    // What the service's responses have taught, for the probe and logs.
+    [[nodiscard]] net::endpoint endpoint() const;           ///< The address of requests at present.
+    [[nodiscard]] std::string region() const;               ///< The region that they are signed for.
     [[nodiscard]] std::chrono::seconds clock_skew() const;  ///< The service's clock minus ours, if beyond tolerance.
 
   private:

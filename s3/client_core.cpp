@@ -18,29 +18,29 @@ namespace {
 using steady = deadline::clock;
 using std::chrono::milliseconds;
 
-/// Keeps the first piece of the caller's source until the second is asked for: the HTTP client takes it before it has a
-/// connection, and a request that did not get one must be repeatable whatever the source can do.
+/// Keeps the first piece of the caller's source until the second is read: the HTTP client reads it before it has a
+/// connection, and a request that did not get one must be repeatable even if the source cannot be rewound.
 class first_piece_keeper final : public net::body_source {
   public:
     explicit first_piece_keeper(net::body_source* inner) : inner_(inner) {}
     [[nodiscard]] std::uint64_t size() const noexcept override { return inner_->size(); }
     [[nodiscard]] awaitable<result<const_slice>> next() override {
-        ++asked_;
-        if (asked_ == 1 && first_) co_return *first_;
-        if (asked_ > 1) first_.reset();
+        ++pieces_read_;
+        if (pieces_read_ == 1 && first_) co_return *first_;
+        if (pieces_read_ > 1) first_.reset();
         auto piece = co_await inner_->next();
-        if (piece && asked_ == 1) first_ = *piece;
+        if (piece && pieces_read_ == 1) first_ = *piece;
         co_return piece;
     }
     [[nodiscard]] bool rewind() override {
-        if (asked_ > 1 && !inner_->rewind()) return false;
-        asked_ = 0;
+        if (pieces_read_ > 1 && !inner_->rewind()) return false;
+        pieces_read_ = 0;
         return true;
     }
 
   private:
     net::body_source* const inner_;
-    unsigned asked_ = 0;
+    unsigned pieces_read_ = 0;
     std::optional<const_slice> first_;
 };
 
@@ -51,7 +51,7 @@ std::optional<steady::duration> parse_retry_after(std::string_view text) {
     return std::chrono::seconds(std::min(seconds, 3600U));
 }
 
-/// An id or code from a header or body, cut to what may stand in a log line.
+/// An id or code from a header or body, without characters that do not belong in a log line.
 std::string printable(std::string_view text) {
     std::string out;
     for (const char c : text.substr(0, 128)) {
@@ -60,34 +60,34 @@ std::string printable(std::string_view text) {
     return out;
 }
 
-/// Whether S3 itself, or a service like it, has written this head: nobody else names its headers so.
-bool is_signed_by_s3(const net::response& response) {
+/// Returns whether S3, or a compatible service, has sent this head: other servers have no headers of this name.
+bool has_s3_headers(const net::response& response) {
     return std::ranges::any_of(response.headers(), [](const auto& header) {
         constexpr std::string_view prefix = "x-amz-";
         return net::iequals(std::string_view(header.name).substr(0, prefix.size()), prefix);
     });
 }
 
-/// What an error means that somebody else than S3 has sent, by its status: a proxy with its own page, a login, a
-/// redirect to TLS, a load balancer with nothing behind it. It knows nothing of keys, policies, regions and objects,
-/// and it asks nobody to slow down. nullopt: it may well be S3's.
-/// \param page  there is a body, without a code of S3.
-/// \param unsigned_head  S3 has put none of its headers before it.
-std::optional<error_kind> classify_foreign(unsigned status, bool page, bool unsigned_head) {
+/// Classifies by its status an error that another server than S3 has sent: a proxy with its own page, a login, a
+/// redirect to TLS, a load balancer without a backend. Such an error says nothing about keys, policies, regions and
+/// objects, and is no throttling. \returns nullopt if the response may be S3's.
+/// \param page  there is a body, without an S3 error code.
+/// \param no_s3_headers  there is none of S3's headers.
+std::optional<error_kind> classify_foreign(unsigned status, bool page, bool no_s3_headers) {
     switch (status) {
         case 301:
         case 302:
         case 303:
         case 307:
         case 308:
-            return unsigned_head ? std::optional(error_kind::bad_answer) : std::nullopt;
+            return no_s3_headers ? std::optional(error_kind::malformed_response) : std::nullopt;
         case 401:
         case 403:
-            return page && unsigned_head ? std::optional(error_kind::bad_answer) : std::nullopt;
+            return page && no_s3_headers ? std::optional(error_kind::malformed_response) : std::nullopt;
         case 404:
-            return page ? std::optional(error_kind::bad_answer) : std::nullopt;
+            return page ? std::optional(error_kind::malformed_response) : std::nullopt;
         case 503:
-            return unsigned_head ? std::optional(error_kind::server) : std::nullopt;
+            return no_s3_headers ? std::optional(error_kind::server) : std::nullopt;
         default:
             return std::nullopt;
     }
@@ -125,18 +125,18 @@ std::string client_core::region() const {
 
 void client_core::learn_list_v1() {
     if (list_v1_.exchange(true, std::memory_order_relaxed)) return;
-    log::info("the S3 service does not know ListObjectsV2; it is asked for ListObjects", {{"bucket", options_.bucket}});
+    log::info("the S3 service does not support ListObjectsV2; using ListObjects", {{"bucket", options_.bucket}});
 }
 
 void client_core::note_bucket_seen() noexcept {
     bucket_seen_.store(steady::now().time_since_epoch().count(), std::memory_order_relaxed);
 }
 
-awaitable<result<answer>> client_core::run(call c, const answer_check& check, retry_session& session, deadline until) {
+awaitable<result<full_response>> client_core::run(call c, const response_check& check, retry_session& session,
+                                                  deadline until) {
     const auto executor = co_await asio::this_coro::executor;
-    auto keys = co_await keys_->get(until);
-    if (!keys) co_return std::unexpected(keys.error());
-    terms t{.keys = std::move(*keys), .region = region(), .skew = skew()};
+    KS_CO_TRY(auto keys, co_await keys_->get(until));
+    attempt_context t{.keys = std::move(keys), .region = region(), .skew = skew()};
 
     std::optional<first_piece_keeper> source;
     if (c.body.source) {
@@ -169,15 +169,13 @@ awaitable<result<answer>> client_core::run(call c, const answer_check& check, re
             co_return std::unexpected(std::move(f.what));
         }
         stats_.retried();
-        log::debug("S3 request will be repeated", {{"error", f.what.text}, {"attempt", session.failures()}});
+        log::debug("retrying S3 request", {{"error", f.what.text}, {"attempt", session.failures()}});
         asio::steady_timer timer(executor, *wait);
         const auto [stopped] = co_await timer.async_wait(use_tuple);
         if (stopped) co_return std::unexpected(make_error(error_kind::cancelled));
-        // Whatever was wrong may have been the connection, or the server at its end.
+        // The connection, or the server at its end, may have been the cause.
         t.fresh_connection = classify_retry(f.kind) == retry_class::transient;
-        auto now_good = co_await keys_->get(until);
-        if (!now_good) co_return std::unexpected(now_good.error());
-        t.keys = std::move(*now_good);
+        KS_CO_TRY(t.keys, co_await keys_->get(until));
     }
 }
 
@@ -187,7 +185,7 @@ awaitable<result<answer>> client_core::run(call c, const answer_check& check, re
 // x-amz-date: 20130524T000000Z
 // x-amz-content-sha256: UNSIGNED-PAYLOAD
 // authorization: AWS4-HMAC-SHA256 Credential=..., SignedHeaders=..., Signature=...
-net::request client_core::sign(const call& c, const terms& t) {
+net::request client_core::sign(const call& c, const attempt_context& t) {
     const auto where = address();
     const auto path = where.path_of(c.key);
     const auto query = canonical_query(c.query);
@@ -207,14 +205,14 @@ net::request client_core::sign(const call& c, const terms& t) {
     out.expect_continue = c.expect_continue;
     out.timing = {
         .connect = options_.connect_timeout, .first_byte = options_.read_timeout, .progress = options_.read_timeout};
-    // A repeated request does no harm in S3, not even a second multipart upload (s3/client.hpp).
+    // In S3 every request can be repeated, even the creation of a multipart upload (s3/client.hpp).
     out.idempotent = true;
     out.fresh_connection = t.fresh_connection;
     return out;
 }
 
-awaitable<client_core::outcome<answer>> client_core::attempt(const call& c, const terms& t, const answer_check& check,
-                                                             deadline until) {
+awaitable<client_core::outcome<full_response>> client_core::attempt(const call& c, const attempt_context& t,
+                                                                    const response_check& check, deadline until) {
     stats_.count(c.op);
     const auto sent_at = options_.now();
     auto response = co_await http_.send(sign(c, t), until);
@@ -223,7 +221,7 @@ awaitable<client_core::outcome<answer>> client_core::attempt(const call& c, cons
         const auto kind = kind_of(what);
         if (kind != error_kind::cancelled) stats_.failed(0, {});
         what.text = fmt::format("S3 {}: {}", to_string(c.op), what.text);
-        // An error of the caller's source is not ours to repeat.
+        // An error of the caller's source is not retried.
         const bool foreign = what.cause.category() != error_category();
         co_return std::unexpected(failure{std::move(what), foreign ? error_kind::cancelled : kind});
     }
@@ -236,7 +234,7 @@ awaitable<client_core::outcome<answer>> client_core::attempt(const call& c, cons
         co_return std::unexpected(std::move(f));
     }
 
-    answer out{std::move(*response), {}};
+    full_response out{std::move(*response), {}};
     const auto status = out.response.status();
     if (c.op != operation::get && c.method != "HEAD") {
         auto body = co_await out.response.read_all(limits::s3_xml_bytes_max);
@@ -251,7 +249,7 @@ awaitable<client_core::outcome<answer>> client_core::attempt(const call& c, cons
     }
     if (auto good = check(out); !good) {
         auto what = std::move(good.error());
-        what.text = fmt::format("S3 {}: status {}, yet {} (request {})", to_string(c.op), status, what.text,
+        what.text = fmt::format("S3 {}: status {}, but {} (request {})", to_string(c.op), status, what.text,
                                 printable(out.response.get("x-amz-request-id")));
         const auto kind = kind_of(what);
         stats_.failed(status, to_string(kind));
@@ -265,7 +263,7 @@ awaitable<client_core::failure> client_core::read_failure(const call& c, net::re
                                                           std::chrono::milliseconds local_time) {
     failure f{error(errc::io_error), error_kind::server, response.status()};
     bool page = false;
-    bool from_s3 = is_signed_by_s3(response);
+    bool from_s3 = has_s3_headers(response);
     std::string request_id = printable(response.get("x-amz-request-id"));
     f.region = response.get("x-amz-bucket-region");
     if (const auto date = parse_http_date(response.get("date")); date && !response.has("age")) {
@@ -278,7 +276,7 @@ awaitable<client_core::failure> client_core::read_failure(const call& c, net::re
         if (f.location) from_s3 = true;
     }
     if (c.method != "HEAD") {
-        // If even this cannot be read, the status has to do.
+        // Without a readable body the status decides.
         const auto body = co_await response.read_all(limits::s3_error_bytes_max);
         if (!body && body.error() == errc::cancelled) {
             f.kind = error_kind::cancelled;
@@ -296,22 +294,23 @@ awaitable<client_core::failure> client_core::read_failure(const call& c, net::re
     f.kind = classify(f.status, f.code);
     const auto foreign = f.code.empty() ? classify_foreign(f.status, page, !from_s3) : std::nullopt;
     if (foreign) f.kind = *foreign;
-    // A bare 404 may be of a proxy that has lost its way, too: the bucket has to be asked (explain_missing).
+    // A bare 404 may be of a misconfigured proxy: explain_missing then has to check the bucket.
     if (f.kind == error_kind::not_found && f.code.empty() && !from_s3) bucket_seen_.store(0, std::memory_order_relaxed);
     const auto detail =
-        foreign ? fmt::format("S3 {}: {}, and no sign that it is S3 that answers", to_string(c.op), f.status)
+        foreign ? fmt::format("S3 {}: {} without an S3 error code", to_string(c.op), f.status)
                 : fmt::format("S3 {}: {}{}{} (request {})", to_string(c.op), f.status, f.code.empty() ? "" : " ",
                               f.code, request_id.empty() ? "unnamed" : request_id);
     f.what = make_error(f.kind, detail);
     co_return f;
 }
 
-awaitable<bool> client_core::correct(const failure& f, terms& t, deadline until) {
+awaitable<bool> client_core::correct(const failure& f, attempt_context& t, deadline until) {
     if (learn_region(f, t) || learn_clock(f, t)) co_return true;
-    // A HEAD has no body to say that a token has expired (a bare 400 from Amazon) or a key was replaced (403). Where
-    // keys are fine and access is denied, the cache sees to it that this does not become a fetch for each request.
-    const bool mute = (f.status == 400 || f.status == 403) && f.code.empty() && f.kind != error_kind::bad_answer;
-    const bool about_keys = f.kind == error_kind::expired_token || f.kind == error_kind::bad_credentials || mute;
+    // The response to a HEAD has no body that would tell of an expired token (a bare 400 from Amazon) or a replaced key
+    // (403). Where the keys are valid and access is denied, the cache limits the fetches that this causes.
+    const bool no_reason =
+        (f.status == 400 || f.status == 403) && f.code.empty() && f.kind != error_kind::malformed_response;
+    const bool about_keys = f.kind == error_kind::expired_token || f.kind == error_kind::bad_credentials || no_reason;
     if (!about_keys || t.keys_renewed) co_return false;
     t.keys_renewed = true;
     auto renewed = co_await keys_->renew(t.keys, until);
@@ -320,13 +319,13 @@ awaitable<bool> client_core::correct(const failure& f, terms& t, deadline until)
     co_return true;
 }
 
-bool client_core::learn_region(const failure& f, terms& t) {
+bool client_core::learn_region(const failure& f, attempt_context& t) {
     if (f.location && f.location != t.redirected) {
         t.redirected = f.location;
         return true;
     }
-    // Amazon gives the header with many errors. A signature for another region is refused with 301, 400 or 403, with a
-    // HEAD without saying why.
+    // Amazon sends the header with many errors. A signature for another region is refused with 301, 400 or 403; to a
+    // HEAD without a reason.
     const bool about_region = f.kind == error_kind::wrong_region || f.status == 400 || f.status == 403;
     if (!about_region || f.region.empty() || f.region == t.region) return false;
     t.region = f.region;
@@ -345,9 +344,9 @@ bool client_core::learn_region(const failure& f, terms& t) {
     return true;
 }
 
-bool client_core::learn_clock(const failure& f, terms& t) {
+bool client_core::learn_clock(const failure& f, attempt_context& t) {
     if (!f.clock_offset) return false;
-    // Also a 403 that does not say why (HEAD) and a signature that is too old for a service without a code for it.
+    // Also after a 403 without a reason (HEAD), and for services without an error code for signatures that are too old.
     if (f.kind != error_kind::clock_skew && f.kind != error_kind::access_denied &&
         f.kind != error_kind::bad_credentials) {
         return false;
@@ -372,14 +371,14 @@ awaitable<error> client_core::explain_missing(error not_found, deadline until) {
     const auto seen = steady::time_point(steady::duration(bucket_seen_.load(std::memory_order_relaxed)));
     if (seen.time_since_epoch().count() != 0 && steady::now() - seen < limits::s3_bucket_seen_for) co_return not_found;
     call c{.op = operation::head_bucket, .method = "HEAD", .key = {}};
-    const answer_check accept = [](const answer&) { return result<void>(); };
+    const response_check accept = [](const full_response&) { return success(); };
     retry_session session(retries_, until);
     const auto got = co_await run(std::move(c), accept, session, until);
     if (got) co_return not_found;
     if (kind_of(got.error()) == error_kind::not_found) {
         co_return make_error(error_kind::no_such_bucket, "S3 head_bucket: 404");
     }
-    // Keys that may not look at the bucket as a whole may still be told the truth about an object.
+    // Keys without access to the bucket as a whole may still have access to its objects.
     if (kind_of(got.error()) == error_kind::access_denied) co_return not_found;
     co_return got.error();
 }
@@ -389,7 +388,7 @@ awaitable<std::optional<error>> client_core::explain_refusal(deadline until) {
            .method = "GET",
            .key = {},
            .query = {{"list-type", "2"}, {"max-keys", "1"}, {"prefix", ""}}};
-    const answer_check accept = [](const answer&) { return result<void>(); };
+    const response_check accept = [](const full_response&) { return success(); };
     retry_session session(retries_, until);
     auto got = co_await run(std::move(c), accept, session, until);
     if (got) co_return std::nullopt;

@@ -18,7 +18,7 @@ namespace {
 constexpr std::string_view metadata_prefix = "x-amz-meta-";
 
 std::unexpected<error> incomplete(std::string_view what) {
-    return std::unexpected(make_error(error_kind::bad_answer, fmt::format("an answer without {}", what)));
+    return std::unexpected(make_error(error_kind::malformed_response, fmt::format("no {} in the response", what)));
 }
 
 struct content_range {
@@ -94,40 +94,39 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
     if (!if_match.empty()) c.headers.emplace_back("if-match", fmt::format("\"{}\"", if_match));
 
     const bool first_time = info.etag.empty();
-    const answer_check check = [&](const answer& got) -> result<void> {
-        auto found = read_object_info(got.response);
-        if (!found) return std::unexpected(found.error());
+    const response_check check = [&](const full_response& got) -> result<void> {
+        KS_TRY(auto found, read_object_info(got.response));
         const auto body_length = got.response.content_length();
         if (!body_length) return incomplete("Content-Length");
         std::uint64_t first = 0;
         std::uint64_t count = *body_length;
         if (got.response.status() == 206) {
             const auto range = parse_content_range(got.response.get("content-range"));
-            if (!range || range->last - range->first + 1 != count) return incomplete("a Content-Range that fits");
+            if (!range || range->last - range->first + 1 != count) return incomplete("matching Content-Range");
             first = range->first;
         }
         const auto wanted_first = what ? what->offset : 0;
         if (first != wanted_first) {
-            // A 200 to a range that begins later: the whole object is on its way.
+            // A 200 to a range that begins later: the body is the whole object.
             return std::unexpected(make_error(error_kind::unsupported, "the service does not honour Range"));
         }
-        const auto until_end = found->size - first;
+        const auto until_end = found.size - first;
         const auto wanted = what && what->length ? std::min(*what->length, until_end) : until_end;
-        if (count < wanted) return incomplete("all of the range");
+        if (count < wanted) return incomplete("complete range");
         if (count > wanted && got.response.status() != 206) {
             return std::unexpected(make_error(error_kind::unsupported, "the service does not honour Range"));
         }
         if (!first_time) {
-            if (found->etag != info.etag || found->size != info.size) {
+            if (found.etag != info.etag || found.size != info.size) {
                 return std::unexpected(
                     make_error(error_kind::precondition, "the object was replaced while it was read"));
             }
-            return {};
+            return success();
         }
-        info = std::move(*found);
+        info = std::move(found);
         offset = first;
         length = wanted;
-        return {};
+        return success();
     };
     auto got = co_await core->run(std::move(c), check, session, until);
     if (!got) {
@@ -137,19 +136,19 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
         co_return std::unexpected(std::move(got.error()));
     }
     response.emplace(std::move(got->response));
-    co_return result<void>();
+    co_return success();
 }
 
 awaitable<result<void>> object_download::state::resume(error broken) {
     response.reset();
-    if (position - forgiven >= limits::s3_resume_progress_bytes) {
-        session.came_forward();
-        forgiven = position;
+    if (position - progress_mark >= limits::s3_resume_progress_bytes) {
+        session.note_progress();
+        progress_mark = position;
     }
     const auto wait = session.next_wait(kind_of(broken), deadline::clock::now());
     if (!wait) co_return std::unexpected(std::move(broken));
     core->stats().resumed();
-    log::debug("S3 download goes on after a broken connection", {{"error", broken.text}, {"position", position}});
+    log::debug("resuming S3 download after a broken connection", {{"error", broken.text}, {"position", position}});
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor, *wait);
     const auto [stopped] = co_await timer.async_wait(use_tuple);
@@ -185,7 +184,7 @@ awaitable<result<std::size_t>> object_download::read_some(std::span<std::byte> i
         if (got && *got > 0) {
             s.position += *got;
             s.core->stats().bytes_in(*got);
-            // The connection goes back as soon as it can.
+            // Gives the connection back as soon as the body is complete.
             if (remaining() == 0) s.response.reset();
             co_return *got;
         }
@@ -199,10 +198,9 @@ awaitable<result<std::size_t>> object_download::read_some(std::span<std::byte> i
 awaitable<result<std::size_t>> object_download::read_full(std::span<std::byte> into) {
     std::size_t done = 0;
     while (done < into.size()) {
-        const auto got = co_await read_some(into.subspan(done));
-        if (!got) co_return std::unexpected(got.error());
-        if (*got == 0) break;
-        done += *got;
+        KS_CO_TRY(const auto got, co_await read_some(into.subspan(done)));
+        if (got == 0) break;
+        done += got;
     }
     co_return done;
 }

@@ -1,5 +1,5 @@
-/// The inside of object_download: begins a GET, and goes on with a ranged one when the connection breaks in mid-body.
-/// Not part of the module's interface.
+/// The state of an object_download: begins a GET, and continues with a ranged one when the connection breaks in
+/// mid-body. Not part of the module's interface.
 #pragma once
 
 #include "s3/client_core.hpp"
@@ -16,10 +16,10 @@ struct object_download::state {
     deadline until;
     retry_session session;
     object_info info;
-    std::uint64_t offset = 0;    ///< Of the first byte of the body in the object.
-    std::uint64_t length = 0;    ///< Of the body.
-    std::uint64_t position = 0;  ///< Bytes of the body that were read.
-    std::uint64_t forgiven = 0;  ///< Where that was when broken connections were last forgotten.
+    std::uint64_t offset = 0;         ///< Of the first byte of the body in the object.
+    std::uint64_t length = 0;         ///< Of the body.
+    std::uint64_t position = 0;       ///< Bytes of the body that were read.
+    std::uint64_t progress_mark = 0;  ///< `position` when the failure count was last reset.
     std::optional<net::response> response;
     std::optional<error> failed;  ///< The final error.
 
@@ -29,12 +29,12 @@ struct object_download::state {
     /// Sends the GET. `what` counts from the beginning of the object. Fills info, offset and length on the first call
     /// and compares with them on later ones.
     [[nodiscard]] awaitable<result<void>> open(std::optional<byte_range> what, std::string if_match);
-    /// After a broken connection: waits and opens the rest. An error if it cannot be had.
+    /// Opens the rest after a broken connection, after a wait. Returns `broken` if no retry is left.
     [[nodiscard]] awaitable<result<void>> resume(error broken);
 };
 
-/// Size, ETag, date and metadata in the headers of a HEAD or GET. `size` is Content-Length for a 200 and the total of
-/// Content-Range for a 206. error_kind::bad_answer if one of the first three is missing.
+/// Reads size, ETag, date and metadata from the headers of a HEAD or GET. `size` is Content-Length for a 200 and the
+/// total of Content-Range for a 206. error_kind::malformed_response if one of the first three is missing.
 [[nodiscard]] result<object_info> read_object_info(const net::response& response);
 
 }  // namespace keepstore::s3

@@ -26,40 +26,42 @@ constexpr std::array rows{
     kind_row{
         error_kind::access_denied, "access_denied", errc::unavailable, retry_class::never,
         "Access denied: the policy of the bucket or of the user must allow s3:GetObject, s3:PutObject, s3:DeleteObject "
-        "and s3:ListBucket to these keys (without s3:ListBucket S3 says this of objects that are not there, too)."},
+        "and s3:ListBucket to these keys (without s3:ListBucket S3 also denies access to objects that do not exist)."},
     kind_row{error_kind::bad_credentials, "bad_credentials", errc::unavailable, retry_class::never,
              "The access key is unknown or the secret key is wrong: check AccessKeyID and SecretAccessKey, or the "
              "environment, profile or role that the keys come from."},
     kind_row{error_kind::expired_token, "expired_token", errc::unavailable, retry_class::never,
-             "The temporary credentials have expired and no newer ones could be had: check where they come from."},
+             "The temporary credentials have expired and no newer ones could be fetched: check their source."},
     kind_row{error_kind::clock_skew, "clock_skew", errc::unavailable, retry_class::never,
              "The clock of this machine is wrong by more than 15 minutes: check time synchronisation (NTP)."},
     kind_row{error_kind::wrong_region, "wrong_region", errc::unavailable, retry_class::never,
              "The bucket is in another region: set Region (and Endpoint) to the bucket's own."},
-    kind_row{error_kind::slow_down, "slow_down", errc::unavailable, retry_class::throttled,
-             "The service is throttling requests; it will pass, or the request rate is above the bucket's limits."},
+    kind_row{
+        error_kind::slow_down, "slow_down", errc::unavailable, retry_class::throttled,
+        "The service is throttling requests: a passing overload, or the request rate is above the bucket's limits."},
     kind_row{error_kind::server, "server", errc::unavailable, retry_class::transient,
              "The storage service failed internally; if it lasts, look at the service itself."},
     kind_row{error_kind::bad_digest, "bad_digest", errc::checksum_mismatch, retry_class::transient,
-             "The service received other bytes than were sent: a faulty network device or proxy on the way."},
+             "The service received other bytes than were sent: a faulty network device or proxy in between."},
     kind_row{error_kind::precondition, "precondition", errc::io_error, retry_class::never,
              "The condition of a conditional request does not hold."},
     kind_row{error_kind::invalid_range, "invalid_range", errc::io_error, retry_class::never,
-             "The object is shorter than the range that was asked for."},
+             "The requested range begins past the end of the object."},
     kind_row{error_kind::invalid, "invalid", errc::io_error, retry_class::never,
              "The service refuses the request as malformed: check Endpoint, Bucket and UsePathStyle."},
     kind_row{error_kind::unsupported, "unsupported", errc::unsupported, retry_class::never,
              "The service does not implement this operation."},
-    kind_row{error_kind::bad_answer, "bad_answer", errc::unavailable, retry_class::transient,
-             "The answer is not S3: check that Endpoint names the S3 service itself and not a web page or proxy."},
+    kind_row{error_kind::malformed_response, "malformed_response", errc::unavailable, retry_class::transient,
+             "Unexpected response: not an S3 service. Check that Endpoint names the S3 service and not a web page or "
+             "proxy."},
     kind_row{error_kind::network, "network", errc::unavailable, retry_class::transient,
              "No connection, or it broke: check Endpoint, name resolution, routing and firewalls."},
     kind_row{error_kind::bad_certificate, "bad_certificate", errc::unavailable, retry_class::never,
-             "TLS failed: the certificate is not trusted or not for this host name; install the certificate authority "
-             "or correct Endpoint."},
+             "TLS certificate verification failed: not trusted, or not for this host name; install the certificate "
+             "authority or correct Endpoint."},
     kind_row{error_kind::timeout, "timeout", errc::timeout, retry_class::transient,
-             "The service did not answer in time: check its load, the network, ConnectTimeout and ReadTimeout."},
-    kind_row{error_kind::cancelled, "cancelled", errc::cancelled, retry_class::never, "The caller went away."},
+             "The service did not respond in time: check its load, the network, ConnectTimeout and ReadTimeout."},
+    kind_row{error_kind::cancelled, "cancelled", errc::cancelled, retry_class::never, "The call was cancelled."},
 };
 
 constexpr bool rows_are_in_order() {
@@ -72,7 +74,7 @@ static_assert(rows_are_in_order());
 
 const kind_row& row(error_kind kind) noexcept {
     const auto index = static_cast<std::size_t>(kind) - 1;
-    return index < rows.size() ? rows[index] : rows[static_cast<std::size_t>(error_kind::bad_answer) - 1];
+    return index < rows.size() ? rows[index] : rows[static_cast<std::size_t>(error_kind::malformed_response) - 1];
 }
 
 struct code_row {
@@ -80,7 +82,7 @@ struct code_row {
     error_kind kind;
 };
 
-// Codes of Amazon S3 and STS, Ceph, MinIO and Swift, sorted. What is not here is judged by its HTTP status.
+// Codes of Amazon S3 and STS, Ceph, MinIO and Swift, sorted. For other codes the HTTP status decides.
 constexpr std::array codes{
     code_row{"AccessDenied", error_kind::access_denied},
     code_row{"AccountProblem", error_kind::access_denied},
@@ -166,7 +168,7 @@ error_kind classify_status(unsigned status) noexcept {
             return error_kind::precondition;
         case 416:
             return error_kind::invalid_range;
-        // 509 and 520 are what proxies and compatible services say when they are full.
+        // 509: sent by overloaded proxies and compatible services.
         case 429:
         case 503:
         case 509:
@@ -176,7 +178,7 @@ error_kind classify_status(unsigned status) noexcept {
     }
     if (status >= 500) return error_kind::server;
     if (status >= 400) return error_kind::invalid;
-    return error_kind::bad_answer;
+    return error_kind::malformed_response;
 }
 
 class category final : public std::error_category {

@@ -1,6 +1,6 @@
-/// What can go wrong with S3, twice: `error_kind` is what happened, in the words of the protocol; `errc`
-/// (base/error.hpp) is what the caller can do about it. Operations return base's `result<T>`; the kind travels in
-/// `error::cause`, so that the driver can ask `kind_of(e)` while everybody above compares with errc alone.
+/// Errors of S3 on two levels: `error_kind` is what happened, in terms of the protocol; `errc` (base/error.hpp) is what
+/// the caller can do about it. Operations return base's `result<T>`; `error::cause` has the kind, which the driver
+/// reads with `kind_of(e)`, while all layers above compare with errc alone.
 ///
 /// A missing bucket, wrong keys or a wrong clock are never `errc::not_found`: they say nothing about the object.
 #pragma once
@@ -15,57 +15,57 @@
 namespace keepstore::s3 {
 
 enum class error_kind {
-    not_found = 1,    ///< NoSuchKey, or a 404 without a body for an object of a bucket that is known to exist.
-    no_such_bucket,   ///< The bucket does not exist at this endpoint.
-    no_such_upload,   ///< The multipart upload was completed, aborted or expired.
-    access_denied,    ///< The keys are known and not allowed to do this.
-    bad_credentials,  ///< Unknown access key or wrong secret; or no credentials could be found at all.
-    expired_token,    ///< Temporary credentials are past their time.
-    clock_skew,       ///< Our clock and the service's differ by more than 15 minutes.
-    wrong_region,     ///< The bucket is in another region than the request was signed for or sent to.
-    slow_down,        ///< Throttled: 503 SlowDown, 429 and their many spellings.
-    server,           ///< The service failed: 500, 502, 504, InternalError.
-    bad_digest,       ///< The service received something else than Content-MD5 says.
-    precondition,     ///< If-None-Match, If-Match: the condition does not hold.
-    invalid_range,    ///< 416: the range begins at or behind the end of the object.
-    invalid,          ///< The request is wrong in itself and will stay so.
-    unsupported,      ///< 501 or 405: this service cannot do this.
-    bad_answer,       ///< What came back is not S3: truncated XML, HTML from a proxy, a success without its fields.
-    network,          ///< No connection, a reset, a connection closed in mid-answer.
-    bad_certificate,  ///< TLS: the peer is not who the URL says, or does not speak TLS.
-    timeout,          ///< No answer in time.
-    cancelled,        ///< The caller went away.
+    not_found = 1,       ///< NoSuchKey, or a 404 without a body for an object of a bucket that is known to exist.
+    no_such_bucket,      ///< The bucket does not exist at this endpoint.
+    no_such_upload,      ///< The multipart upload was completed, aborted or expired.
+    access_denied,       ///< The keys are known and not allowed to do this.
+    bad_credentials,     ///< Unknown access key or wrong secret; or no credentials could be found at all.
+    expired_token,       ///< Temporary credentials have expired.
+    clock_skew,          ///< Our clock and the service's differ by more than 15 minutes.
+    wrong_region,        ///< The bucket is in another region than the request was signed for or sent to.
+    slow_down,           ///< Throttled: 503 SlowDown, 429 and their many spellings.
+    server,              ///< The service failed: 500, 502, 504, InternalError.
+    bad_digest,          ///< The body that the service received does not match Content-MD5.
+    precondition,        ///< If-None-Match, If-Match: the condition does not hold.
+    invalid_range,       ///< 416: the range begins at or past the end of the object.
+    invalid,             ///< The request is malformed; repeating it is of no use.
+    unsupported,         ///< 501 or 405: the service does not implement this.
+    malformed_response,  ///< Not an S3 response: truncated XML, HTML from a proxy, a success without its fields.
+    network,             ///< No connection, a reset, a connection closed in mid-response.
+    bad_certificate,     ///< TLS certificate verification failed, or the peer does not speak TLS.
+    timeout,             ///< No response in time.
+    cancelled,           ///< The caller was cancelled.
 };
 
-/// The name as in logs ("slow_down").
+/// Returns the name as in logs ("slow_down").
 [[nodiscard]] std::string_view to_string(error_kind kind) noexcept;
 
-/// One sentence for the operator: what it means and what to do.
+/// Returns one sentence for the operator: what it means and what to do.
 [[nodiscard]] std::string_view advice(error_kind kind) noexcept;
 
-/// What the callers of the client can do about it.
+/// Returns what the callers of the client can do about it.
 [[nodiscard]] errc to_errc(error_kind kind) noexcept;
 
-/// How an attempt that ended so is to be retried (s3/retry.hpp).
+/// How an attempt that failed with an error of this kind is retried (s3/retry.hpp).
 enum class retry_class {
     never,      ///< The same request would fail again.
     transient,  ///< Network, timeouts, 5xx: again after a short random wait.
-    throttled,  ///< The service asks for less: again after a longer wait.
+    throttled,  ///< The service is throttling: again after a longer wait.
 };
 [[nodiscard]] retry_class classify_retry(error_kind kind) noexcept;
 
-/// The kind for an answer with this HTTP status and this <Code> (empty if there was none). Never for 2xx without a
-/// code.
+/// Returns the kind for a response with this HTTP status and this <Code> (empty if there was none). Not for a 2xx
+/// without a code.
 [[nodiscard]] error_kind classify(unsigned http_status, std::string_view code) noexcept;
 
 [[nodiscard]] const std::error_category& error_category() noexcept;
 [[nodiscard]] std::error_code make_error_code(error_kind kind) noexcept;
 
-/// An error with this kind as its cause. `detail` (an S3 code with its request id, never a key or a secret) goes in
-/// front of the kind's advice.
+/// Makes an error with this kind as its cause. Its text is `detail` (an S3 code with its request id, never a key or a
+/// secret), then the kind's advice.
 [[nodiscard]] error make_error(error_kind kind, std::string_view detail = {});
 
-/// The kind inside an error of this module; for foreign errors the nearest one.
+/// Returns the kind of an error of this module; for other errors the nearest one.
 [[nodiscard]] error_kind kind_of(const error& e) noexcept;
 
 }  // namespace keepstore::s3

@@ -20,7 +20,7 @@ constexpr std::array<std::string_view, operation_count> names{"get",
                                                               "head_bucket"};
 constexpr std::size_t counted_by_go = 5;
 
-/// What the Go SDK calls an error without a body, which it derives from the status.
+/// The Go SDK's code for an error without a body, which it derives from the status.
 std::string_view code_for_status(unsigned status) {
     switch (status) {
         case 301:

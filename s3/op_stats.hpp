@@ -41,10 +41,10 @@ class op_stats {
     void resumed() noexcept { resumed_.fetch_add(1, relaxed); }
     void throttled() noexcept { throttled_.fetch_add(1, relaxed); }
 
-    /// A failed request. `status` 0: there was no answer. `code`: the service's, empty if it gave none.
+    /// Counts a failed request. `status` 0: there was no response. `code`: the service's, empty if it gave none.
     void failed(unsigned status, std::string_view code);
 
-    /// All but `http`.
+    /// Returns all counters but `http`.
     [[nodiscard]] client_stats snapshot() const;
 
   private:

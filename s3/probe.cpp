@@ -52,14 +52,14 @@ awaitable<result<std::string>> get_text(const client& bucket, std::string key, g
     co_return out;
 }
 
-/// "S3 list: 403 AccessDenied (request 1)" of an error that goes on with what to do.
+/// Returns "S3 list: 403 AccessDenied (request 1)" of an error whose text goes on with the advice.
 std::string_view without_advice(const error& e) {
     const std::string_view text = e.text;
     const auto at = text.find(advice(kind_of(e)));
     return at == std::string_view::npos || at < 2 ? text : text.substr(0, at - 2);
 }
 
-/// The steps share what the earlier ones found.
+/// The steps, with the state that they share.
 class prober {
   public:
     prober(client_options options, std::shared_ptr<credentials_cache> keys, probe_extent extent, probe_output out,
@@ -100,7 +100,7 @@ class prober {
     }
     bool failed(std::string step, std::string text) {
         good_ = false;
-        if (until_.passed()) text += " (the time given for the probe is over: it answers too slowly, or not at all)";
+        if (until_.passed()) text += " (the probe ran out of time: the service responds too slowly, or not at all)";
         out_({probe_line::outcome::failed, std::move(step), std::move(text)});
         return false;
     }
@@ -120,7 +120,7 @@ class prober {
                                          address_.path_prefix.ends_with(options_.bucket) ? "path" : "host name"));
     }
 
-    /// Addresses of a host name, or why there are none.
+    /// Resolves a host name to a list of addresses, or the resolver's error.
     awaitable<result<std::string>> resolve(std::string host) {
         for (const auto& [name, address] : options_.hosts) {
             if (name == host) co_return address;
@@ -154,20 +154,20 @@ class prober {
         auto http = net::client::make(
             {.ca_file = options_.ca_file, .tls_insecure = options_.tls_insecure, .hosts = options_.hosts});
         if (!http) co_return failed("connection", http.error().text);
-        // Without a signature: whatever the answer is, something that speaks HTTP gave it.
+        // Without a signature: any response shows that there is an HTTP server.
         net::request ask{.method = "HEAD", .to = address_.to, .target = address_.path_of("")};
         ask.timing.connect = options_.connect_timeout;
         ask.timing.first_byte = options_.read_timeout;
         const auto asked_at = options_.now();
-        const auto answer = co_await http->send(std::move(ask), until_);
-        if (!answer) co_return failed("connection", from_transport(answer.error()).text);
-        const auto server = answer->get("server");
+        const auto response = co_await http->send(std::move(ask), until_);
+        if (!response) co_return failed("connection", from_transport(response.error()).text);
+        const auto server = response->get("server");
         const auto* const security = !address_.to.tls        ? "without TLS"
-                                     : options_.tls_insecure ? "with TLS, but nobody looks at the certificate"
-                                                             : "with TLS, the certificate is good";
+                                     : options_.tls_insecure ? "with TLS, but the certificate is not verified"
+                                                             : "with TLS, the certificate is valid";
         ok("connection", fmt::format("{}{}{}", security, server.empty() ? "" : ", the server is ", server));
-        const auto date = parse_http_date(answer->get("date"));
-        if (!date) co_return note("clock", "the service does not tell its time");
+        const auto date = parse_http_date(response->get("date"));
+        if (!date) co_return note("clock", "the response has no Date");
         const auto off = std::chrono::duration_cast<seconds>(*date - asked_at);
         if (std::chrono::abs(off) > limits::s3_clock_skew_tolerated) {
             co_return note("clock",
@@ -187,13 +187,13 @@ class prober {
     }
 
     awaitable<bool> check_bucket(const client& bucket) {
-        // A listing, not a HEAD: its errors have a body that says what is wrong.
+        // A listing, not a HEAD: its errors have a body with the reason.
         const auto page = co_await bucket.list({.keys_max = 1}, until_);
         if (page) {
             if (!page->objects.empty()) stored_key_ = page->objects.front().key;
             ok("bucket", fmt::format("{} is there and can be listed", options_.bucket));
         } else if (kind_of(page.error()) == error_kind::access_denied) {
-            // The daemon uses such a bucket. What follows shows whether anything else is allowed.
+            // The daemon can use such a bucket. The next steps show which other operations are allowed.
             may_list_ = false;
             note("bucket",
                  fmt::format("these keys may not list it ({}). Without s3:ListBucket blocks can be written and "
@@ -213,7 +213,7 @@ class prober {
         co_return true;
     }
 
-    /// For those who may only read.
+    /// For read-only volumes: reads some stored object.
     awaitable<void> check_stored(const client& bucket) {
         if (stored_key_.empty()) {
             note("get", may_list_ ? "nothing is stored that could be read"
@@ -237,7 +237,7 @@ class prober {
         const auto put = co_await bucket.put(name, body_of(text), with, until_);
         if (!put) {
             failed("put", put.error().text);
-            // It may have been stored although the answer was lost.
+            // The object may have been stored although the response was lost.
             if (kind_of(put.error()) == error_kind::timeout) static_cast<void>(co_await bucket.del(name, late()));
             co_return false;
         }
@@ -256,11 +256,11 @@ class prober {
             co_return true;
         }
         const auto gone = co_await bucket.head(name, late());
-        // Whoever may not list is not told that an object is not there.
-        const bool untold = !gone && !may_list_ && kind_of(gone.error()) == error_kind::access_denied;
+        // Without s3:ListBucket S3 denies access to objects that do not exist.
+        const bool hidden = !gone && !may_list_ && kind_of(gone.error()) == error_kind::access_denied;
         if (gone) {
             failed("delete", "a deleted object is still there: is this bucket locked or eventually consistent?");
-        } else if (gone.error() != errc::not_found && !untold) {
+        } else if (gone.error() != errc::not_found && !hidden) {
             failed("delete", gone.error().text);
         } else {
             ok("delete", "deleted objects are gone");
@@ -278,7 +278,7 @@ class prober {
         } else if (*whole != text || *part != text.substr(5, 6)) {
             failed("get", "what was read is not what was written: do not use this service");
         } else if (info->find_metadata("probe") != "1") {
-            note("get", fmt::format("metadata are not kept ({})", join(info->metadata)));
+            note("get", fmt::format("metadata is not stored ({})", join(info->metadata)));
         } else {
             ok("get", "whole, in part, and with metadata");
         }
@@ -300,7 +300,7 @@ class prober {
         }
     }
 
-    /// A PUT that is only for a name that is not taken. The driver can do without, with more requests.
+    /// A conditional PUT, only if there is no such object. Without it the driver needs more requests.
     awaitable<void> check_condition(const client& bucket, std::string name) {
         put_options how;
         how.md5 = md5_of(test_content);
@@ -324,7 +324,7 @@ class prober {
             co_return;
         }
         const auto content = co_await get_text(bucket, to, {}, until_);
-        // Onto itself: how an object gets a new time.
+        // Onto itself: renews the object's time.
         const auto touched = co_await bucket.copy(to, to, {.replace_metadata = name_values{{"probe", "2"}}}, until_);
         const auto deleted = co_await bucket.del(to, late());
         if (!content || *content != test_content) {
@@ -338,7 +338,7 @@ class prober {
         }
     }
 
-    /// Blocks of unknown length are written so. Blocks of known length are one PUT.
+    /// Needed for blocks of unknown length, and for large ones in parts.
     awaitable<void> check_multipart(const client& bucket, std::string name) {
         const auto id = co_await bucket.create_multipart(name, {}, until_);
         if (!id) {
@@ -348,20 +348,20 @@ class prober {
         const auto uploads = co_await bucket.list_uploads(name, "", "", until_);
         const auto aborted = co_await bucket.abort_multipart(name, *id, late());
         if (!aborted) {
-            note("multipart", fmt::format("{} Uploads that are broken off stay and cost money: allow "
+            note("multipart", fmt::format("{} Unfinished uploads stay and cost money: allow "
                                           "s3:AbortMultipartUpload, and let a lifecycle rule of the bucket abort them.",
                                           aborted.error().text));
         } else if (!uploads) {
-            note("multipart", fmt::format("uploads in parts work, but what a killed daemon leaves behind is not found "
+            note("multipart", fmt::format("multipart uploads work, but those left by a killed daemon are not found "
                                           "({}): allow s3:ListBucketMultipartUploads, or let a lifecycle rule of the "
-                                          "bucket abort it",
+                                          "bucket abort them",
                                           without_advice(uploads.error())));
         } else {
-            ok("multipart", "uploads in parts can be begun, listed and aborted");
+            ok("multipart", "multipart uploads can be created, listed and aborted");
         }
     }
 
-    /// For what has to be tidied up, also when time is over.
+    /// The deadline of clean-up, which runs also after `until_`.
     [[nodiscard]] deadline late() const {
         return until_.is_never() ? until_ : deadline(until_.at() + limits::s3_probe_cleanup);
     }
@@ -372,7 +372,7 @@ class prober {
     const probe_output out_;
     const deadline until_;
     bucket_address address_;
-    std::string stored_key_;  ///< Of some object in the bucket; empty if none is known.
+    std::string stored_key_;  ///< The key of some object in the bucket; empty if none is known.
     bool may_list_ = true;
     bool good_ = true;
 };
@@ -383,7 +383,7 @@ std::string to_text(const probe_line& line) {
     using outcome = probe_line::outcome;
     const auto* word = line.result == outcome::ok ? "ok" : line.result == outcome::note ? "note" : "FAILED";
     auto out = fmt::format("{}: {}: {}", word, line.step, line.text);
-    // Servers choose some of the words; a terminal must not obey them.
+    // Parts of the text come from servers: no control characters for the terminal.
     std::ranges::replace_if(out, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
     return out;
 }

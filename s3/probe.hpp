@@ -1,7 +1,6 @@
-/// Says in plain words whether a bucket can be used with a configuration, step by step, and what to do if not: for
-/// operators, before the daemon depends on it. The steps: address, name, connection (with TLS), clock, credentials,
-/// bucket, region, and then put, get, copy and delete of small objects under a name of their own below
-/// "keepstore-probe/", which are removed again.
+/// Tests step by step whether a bucket can be used with a configuration, and tells the operator what to do if not. The
+/// steps: address, name, connection (with TLS), clock, credentials, bucket, region, and then put, get, copy and delete
+/// of small objects with unique names below "keepstore-probe/", which are removed again.
 ///
 /// Use from one coroutine; runs on its executor.
 #pragma once
@@ -17,26 +16,25 @@ namespace keepstore::s3 {
 struct probe_line {
     enum class outcome {
         ok,
-        note,    ///< Works, but is worth a look.
+        note,    ///< Works, but should be checked.
         failed,  ///< The volume will not work, or not safely.
     } result;
     std::string step;  ///< "bucket"
     std::string text;  ///< One sentence or two; for failures with what to do. No keys, no signatures.
 };
 
-/// "ok: bucket: ..." as a line of a terminal; what failed begins with "FAILED".
+/// Formats a line for a terminal: "ok: bucket: ...", "FAILED: bucket: ...".
 [[nodiscard]] std::string to_text(const probe_line& line);
 
 using probe_output = std::function<void(const probe_line&)>;
 
 enum class probe_extent {
-    read_only,  ///< Nothing is written: for volumes that are only read.
+    read_only,  ///< Writes nothing: for read-only volumes.
     read_and_write,
 };
 
-/// Calls `out` for each step as it ends. Steps that need a failed one are left out. Test objects are also removed when
-/// `until` has passed, for which it takes up to limits::s3_probe_cleanup longer.
-/// \returns whether nothing failed.
+/// Runs the steps, and calls `out` as each one ends. Steps that depend on a failed one are skipped. Removes its objects
+/// also after `until`, for up to limits::s3_probe_cleanup. \returns whether no step failed.
 [[nodiscard]] awaitable<bool> probe_bucket(client_options options, std::shared_ptr<credentials_cache> keys,
                                            probe_extent extent, probe_output out, deadline until);
 

@@ -44,14 +44,14 @@ std::optional<retry_session::clock::duration> retry_session::next_wait(error_kin
 
     const bool throttled = how == retry_class::throttled;
     const auto base = throttled ? options.throttled_base : options.transient_base;
-    // Doubling stops long before it could overflow: wait_max is some seconds.
+    // Capped before it could overflow: wait_max is some seconds.
     const auto grown = base * (std::int64_t{1} << std::min(failures_ - 1, 16U));
     const auto limit = std::min<std::chrono::duration<double, std::milli>>(grown, options.wait_max);
     const auto random_wait = std::chrono::duration_cast<clock::duration>(limit * options.random());
     const auto wait = std::max(random_wait, std::min<clock::duration>(at_least, options.wait_max));
     if (!until_.is_never() && now + wait >= until_.at()) return std::nullopt;
 
-    // A throttled request was answered, so it is cheap; one that timed out or broke cost the service more.
+    // A throttling response is cheap for the service; a timeout or broken connection cost it more.
     const int cost = throttled ? limits::s3_retry_cost_throttled : limits::s3_retry_cost_transient;
     if (!policy_.take(cost)) return std::nullopt;
     last_cost_ = cost;

@@ -1,10 +1,9 @@
-/// The one place that decides whether a failed request is tried again, and when. As AWS's "standard" mode: a token
-/// bucket shared by all requests of a client stops retries when most of them fail (an outage then costs one attempt,
-/// not five, and its end is noticed by the next request); waits are random between nothing and an exponentially growing
-/// limit ("full jitter"), so that clients that failed together do not come back together; nothing is tried past the
-/// caller's deadline.
+/// Decides whether a failed request is retried, and when, as AWS's "standard" mode does. A token bucket shared by all
+/// requests of a client stops retries when most requests fail: an outage then costs one attempt, not five, and the next
+/// request notices its end. Waits are random between zero and an exponentially growing limit ("full jitter"), so that
+/// clients that failed together do not retry together. No retry begins after the caller's deadline.
 ///
-/// Whether a body can be sent again is for the caller to say (s3/client.cpp).
+/// The caller decides whether a body can be sent again (s3/client_core.cpp).
 #pragma once
 
 #include "base/deadline.hpp"
@@ -52,18 +51,18 @@ class retry_session {
 
     retry_session(retry_policy& policy, deadline until) : policy_(policy), until_(until) {}
 
-    /// After a failed attempt: how long to wait before the next one, or nullopt to give up (the failure lasts, attempts
-    /// or tokens are spent, or the wait would end past the deadline).
-    /// \param at_least what the service asked for (Retry-After), capped by wait_max.
+    /// Records a failed attempt. \returns how long to wait before the next one, or nullopt to give up (the failure is
+    /// permanent, attempts or tokens are spent, or the wait would end after the deadline).
+    /// \param at_least the service's Retry-After, capped by wait_max.
     [[nodiscard]] std::optional<clock::duration> next_wait(error_kind kind, clock::time_point now,
                                                            clock::duration at_least = {});
-    /// After the attempt that succeeded: gives tokens back.
+    /// Records the attempt that succeeded, and gives tokens back.
     void succeeded() noexcept;
 
-    /// What was asked for comes, if in several pieces: the failures so far no longer count.
-    void came_forward() noexcept { failures_ = 0; }
+    /// Resets the failure count: data is arriving, if in several attempts.
+    void note_progress() noexcept { failures_ = 0; }
 
-    /// Attempts that failed so far.
+    /// Returns the number of failed attempts since the start or the last progress.
     [[nodiscard]] unsigned failures() const noexcept { return failures_; }
 
   private:

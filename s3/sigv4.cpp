@@ -22,7 +22,7 @@ bool is_blank(char c) {
     return c == ' ' || c == '\t';
 }
 
-/// A header's value as it is signed: no blanks at the ends, runs of blanks inside become one.
+/// Returns a header's value as it is signed: no blanks at the ends, runs of blanks inside become one.
 std::string canonical_value(std::string_view value) {
     std::string out;
     out.reserve(value.size());
@@ -80,7 +80,7 @@ std::string canonical_query(const name_values& raw) {
 
 // METHOD \n path \n query \n name:value \n ... \n \n name;name \n payload hash
 canonical_form canonical_request(const unsigned_request& request) {
-    // By name; those of one name in the order in which they are sent (the positions make a plain sort stable).
+    // By name; headers of one name in the order in which they are sent (the positions make a plain sort stable).
     std::vector<std::pair<std::string_view, std::size_t>> order;
     order.reserve(request.headers.size());
     for (std::size_t i = 0; i < request.headers.size(); ++i) order.emplace_back(request.headers[i].first, i);
@@ -92,7 +92,7 @@ canonical_form canonical_request(const unsigned_request& request) {
     for (std::size_t i = 0; i < order.size(); ++i) {
         const auto& [name, value] = request.headers[order[i].second];
         if (i > 0 && name == order[i - 1].first) {
-            // Several of one name are one line.
+            // Headers of one name share a line.
             out.text.back() = ',';
         } else {
             out.text.append(name).append(":");

@@ -1,6 +1,6 @@
-/// AWS Signature Version 4 in the Authorization header, as S3 wants it: the path is encoded once and not normalised,
-/// the query is encoded first and then sorted, and the body counts by its SHA-256 or by the words UNSIGNED-PAYLOAD. The
-/// strings that are signed are the ones that are sent: the caller gets the encoded target from here too.
+/// AWS Signature Version 4 in the Authorization header, as S3 requires it: the path is encoded once and not normalised,
+/// the query is encoded first and then sorted, and the body is represented by its SHA-256 or by UNSIGNED-PAYLOAD. The
+/// caller sends the encoded target that is made here, so that the signed strings are the ones that are sent.
 ///
 /// UNSIGNED-PAYLOAD is used for every body that is not tiny, over http as well as https, as the Go daemon does: SHA-256
 /// would cost more than all the rest of a PUT (docs/performance.md), and Content-MD5 protects the bytes.
@@ -25,7 +25,7 @@ namespace keepstore::s3 {
 
 using name_values = std::vector<std::pair<std::string, std::string>>;
 
-/// SHA-256 of nothing, for requests without a body.
+/// SHA-256 of an empty body.
 inline constexpr std::string_view empty_payload_hash =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 inline constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
@@ -43,19 +43,20 @@ class secret_string {
     std::string value_;
 };
 
-/// What a request is signed with.
+/// The keys that a request is signed with.
 struct signing_keys {
     std::string access_key_id;
     secret_string secret_access_key;
     secret_string session_token;  ///< Empty for permanent keys.
 };
 
-/// RFC 3986 percent-encoding as AWS specifies it: everything but A-Z a-z 0-9 - . _ ~ becomes %XX (upper case); '/'
-/// stays as it is in paths.
 enum class encode_slash { yes, no };
+/// Percent-encodes (RFC 3986) as AWS specifies it: everything but A-Z a-z 0-9 - . _ ~ becomes %XX (upper case). In
+/// paths
+/// '/' is not encoded.
 [[nodiscard]] std::string uri_encode(std::string_view text, encode_slash slash);
 
-/// Names and values encoded, then sorted by encoded name and value, joined: "a=b&c=". To be sent as it is.
+/// Encodes names and values, sorts them by encoded name and value, and joins them: "a=b&c=". To be sent as it is.
 [[nodiscard]] std::string canonical_query(const name_values& raw);
 
 /// A request about to be signed. Header names are lower case; `host` must be among them.
@@ -67,7 +68,7 @@ struct unsigned_request {
     std::string_view payload_hash;
 };
 
-/// What was signed, for tests and for explaining SignatureDoesNotMatch.
+/// The signed strings, for tests and for explaining SignatureDoesNotMatch.
 struct canonical_form {
     std::string text;            ///< The canonical request.
     std::string signed_headers;  ///< "host;x-amz-date"
@@ -82,7 +83,7 @@ struct canonical_form {
                                         std::string_view service);
 
 [[nodiscard]] sha256_digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view text);
-/// Standard base64 with padding (Content-MD5).
+/// Encodes as standard base64 with padding (Content-MD5).
 [[nodiscard]] std::string base64(std::span<const std::uint8_t> bytes);
 
 /// Signs for one service. Keeps the derived key of the current day, region and secret: four of the five HMACs.
@@ -90,10 +91,9 @@ class signer {
   public:
     explicit signer(std::string service = "s3") : service_(std::move(service)) {}
 
-    /// Adds x-amz-date, x-amz-security-token (for temporary keys), x-amz-content-sha256 (for service s3) and
-    /// Authorization to `headers`; what is there already is signed as well, so everything that must not change on the
-    /// way belongs in before. Header names in lower case; `host` must be there.
-    /// \param now the service's idea of the time: our clock plus the learned skew.
+    /// Signs all of `headers`, and adds x-amz-date, x-amz-security-token (for temporary keys), x-amz-content-sha256
+    /// (for service s3) and Authorization. Header names in lower case; `host` must be among them.
+    /// \param now the time by the service's clock: ours plus the learned skew.
     void sign(std::string_view method, std::string_view path, std::string_view query, name_values& headers,
               std::string_view payload_hash, std::string_view region, const signing_keys& keys, sys_seconds now);
 

@@ -11,16 +11,16 @@ namespace keepstore::s3 {
 
 using std::chrono::sys_seconds;
 
-/// "Wed, 12 Oct 2009 17:50:00 GMT". The weekday is not checked against the date; only GMT (or UTC) is taken.
+/// Parses "Wed, 12 Oct 2009 17:50:00 GMT". The weekday is not checked against the date; only GMT (or UTC) is accepted.
 [[nodiscard]] std::optional<sys_seconds> parse_http_date(std::string_view text) noexcept;
 
-/// "2009-10-12T17:50:30.000Z", with or without a fraction; "+00:00" and other offsets are taken as well.
+/// Parses "2009-10-12T17:50:30.000Z", with or without a fraction; "+00:00" and other offsets are accepted, too.
 [[nodiscard]] std::optional<sys_seconds> parse_iso_date(std::string_view text) noexcept;
 
-/// "20130524T000000Z"; its first 8 characters are the date of a credential scope.
+/// Returns "20130524T000000Z"; its first 8 characters are the date of a credential scope.
 [[nodiscard]] std::string format_signing_time(sys_seconds at);
 
-/// "Wed, 12 Oct 2009 17:50:00 GMT".
+/// Returns "Wed, 12 Oct 2009 17:50:00 GMT".
 [[nodiscard]] std::string format_http_date(sys_seconds at);
 
 }  // namespace keepstore::s3

@@ -24,7 +24,7 @@ error_kind kind_for(net::failure failure) noexcept {
         case f::head_too_large:
         case f::body_too_large:
         case f::bad_redirect:
-            return error_kind::bad_answer;
+            return error_kind::malformed_response;
         case f::wait_timeout:
         case f::connect_timeout:
         case f::send_timeout:
@@ -52,7 +52,7 @@ error_kind kind_for(net::failure failure) noexcept {
 error from_transport(error e) {
     const auto failure = failure_of(e.cause);
     if (!failure || *failure == net::failure::body_source) return e;
-    // The client's own text says where and what, and what to look at.
+    // Keeps the HTTP client's text, which says where it failed and what to check.
     const auto kind = kind_for(*failure);
     if (kind == error_kind::bad_certificate) {
         e.text += " (SSL_CERT_FILE can name the file of the authorities to trust; TLS.Insecure is not for S3)";

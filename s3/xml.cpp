@@ -26,11 +26,11 @@ std::string text_of(pugi::xml_node parent, std::string_view name) {
     return child(parent, name).child_value();
 }
 
-/// Parses the whole body. pugixml takes no entities but the five of XML, opens no files and parses without recursion.
+/// Parses the whole body. pugixml knows no entities but the five of XML, opens no files and parses without recursion.
 class document {
   public:
     explicit document(std::string_view body) {
-        // Entity and end-of-line handling only; the body of a cut answer fails with an end-tag mismatch.
+        // A truncated body fails with an end-tag mismatch.
         parsed_ = doc_.load_buffer(body.data(), body.size(), pugi::parse_default, pugi::encoding_utf8);
         root_ = parsed_ ? doc_.document_element() : pugi::xml_node();
     }
@@ -61,31 +61,32 @@ std::optional<error_document> read_error(pugi::xml_node root) {
     return out;
 }
 
-std::string_view what_it_is(std::string_view body) {
+std::string_view describe_body(std::string_view body) {
     const auto first = body.find_first_not_of(" \t\r\n\xef\xbb\xbf");
-    if (first == std::string_view::npos) return "empty answer";
+    if (first == std::string_view::npos) return "an empty body";
     const auto start = body.substr(first, 14);
     if (start.starts_with("<!DOCTYPE html") || start.starts_with("<!doctype html") || start.starts_with("<html") ||
         start.starts_with("<HTML")) {
-        return "HTML page instead of XML";
+        return "an HTML page instead of XML";
     }
-    return start.starts_with("<") ? "truncated or malformed XML" : "answer that is not XML";
+    return start.starts_with("<") ? "truncated or malformed XML" : "a body that is not XML";
 }
 
-/// The root element if it is the expected one, the error if it is an <Error>, bad_answer otherwise.
+/// The root element if it is the expected one, the error if it is an <Error>, malformed_response otherwise.
 result<pugi::xml_node> expect_root(const document& doc, std::string_view body, std::string_view name) {
-    if (!doc.ok()) return std::unexpected(make_error(error_kind::bad_answer, what_it_is(body)));
+    if (!doc.ok()) return std::unexpected(make_error(error_kind::malformed_response, describe_body(body)));
     if (local_name(doc.root()) == name) return doc.root();
     if (const auto found = read_error(doc.root())) {
-        // An error inside a 200 without a known code is the service's failure: the request was fine by its status.
+        // An error inside a 200 with an unknown code counts as a failure of the service.
         return std::unexpected(make_error(classify(500, found->code), found->code));
     }
-    const auto is = what_it_is(body);
-    return std::unexpected(make_error(error_kind::bad_answer, is.starts_with("HTML") ? is : "unexpected XML document"));
+    const auto is = describe_body(body);
+    return std::unexpected(
+        make_error(error_kind::malformed_response, is.starts_with("an HTML") ? is : "an unexpected XML document"));
 }
 
 std::unexpected<error> incomplete(std::string_view what) {
-    return std::unexpected(make_error(error_kind::bad_answer, fmt::format("answer without {}", what)));
+    return std::unexpected(make_error(error_kind::malformed_response, fmt::format("no {} in the response", what)));
 }
 
 std::optional<std::uint64_t> to_number(std::string_view text) {
@@ -135,15 +136,14 @@ std::string_view list_page::first_key() const noexcept {
 
 result<list_page> parse_list_page(std::string_view body) {
     const document doc(body);
-    const auto root = expect_root(doc, body, "ListBucketResult");
-    if (!root) return std::unexpected(root.error());
-    const bool encoded = text_of(*root, "EncodingType") == "url";
+    KS_TRY(const auto root, expect_root(doc, body, "ListBucketResult"));
+    const bool encoded = text_of(root, "EncodingType") == "url";
 
-    const auto truncated = text_of(*root, "IsTruncated");
+    const auto truncated = text_of(root, "IsTruncated");
     if (truncated.empty()) return incomplete("IsTruncated");
     list_page out;
     out.truncated = is_true(truncated);
-    for (const auto node : root->children()) {
+    for (const auto node : root.children()) {
         const auto name = local_name(node);
         if (name == "Contents") {
             auto object = read_object(node, encoded);
@@ -151,57 +151,52 @@ result<list_page> parse_list_page(std::string_view body) {
             out.objects.push_back(std::move(*object));
         } else if (name == "CommonPrefixes") {
             auto prefix = key_text(text_of(node, "Prefix"), encoded);
-            if (!prefix) return incomplete("a common prefix");
+            if (!prefix) return incomplete("common prefix");
             out.common_prefixes.push_back(std::move(*prefix));
         }
     }
     if (!out.truncated) return out;
     // The token of V2 is opaque and never encoded; the marker of V1 is a key.
-    out.next = text_of(*root, "NextContinuationToken");
+    out.next = text_of(root, "NextContinuationToken");
     out.next_is_marker = out.next.empty();
     if (out.next.empty()) {
-        auto marker = key_text(text_of(*root, "NextMarker"), encoded);
+        auto marker = key_text(text_of(root, "NextMarker"), encoded);
         if (marker) out.next = std::move(*marker);
     }
-    const bool is_v2 = !child(*root, "KeyCount").empty() || !child(*root, "ContinuationToken").empty();
+    const bool is_v2 = !child(root, "KeyCount").empty() || !child(root, "ContinuationToken").empty();
     if (out.next.empty() && !is_v2) out.next = out.last_key();
-    // Without this an index would look complete, or never end.
-    if (out.next.empty()) return incomplete("the place where the next page begins");
+    // Without it a listing would look complete, or never end.
+    if (out.next.empty()) return incomplete("token of the next page");
     return out;
 }
 
 result<copy_result> parse_copy_result(std::string_view body) {
     const document doc(body);
-    const auto root = expect_root(doc, body, "CopyObjectResult");
-    if (!root) return std::unexpected(root.error());
-    return copy_result{std::string(strip_quotes(text_of(*root, "ETag"))),
-                       parse_iso_date(text_of(*root, "LastModified"))};
+    KS_TRY(const auto root, expect_root(doc, body, "CopyObjectResult"));
+    return copy_result{std::string(strip_quotes(text_of(root, "ETag"))), parse_iso_date(text_of(root, "LastModified"))};
 }
 
 result<std::string> parse_initiate_multipart(std::string_view body) {
     const document doc(body);
-    const auto root = expect_root(doc, body, "InitiateMultipartUploadResult");
-    if (!root) return std::unexpected(root.error());
-    auto id = text_of(*root, "UploadId");
+    KS_TRY(const auto root, expect_root(doc, body, "InitiateMultipartUploadResult"));
+    auto id = text_of(root, "UploadId");
     if (id.empty()) return incomplete("UploadId");
     return id;
 }
 
 result<std::string> parse_complete_multipart(std::string_view body) {
     const document doc(body);
-    const auto root = expect_root(doc, body, "CompleteMultipartUploadResult");
-    if (!root) return std::unexpected(root.error());
-    return std::string(strip_quotes(text_of(*root, "ETag")));
+    KS_TRY(const auto root, expect_root(doc, body, "CompleteMultipartUploadResult"));
+    return std::string(strip_quotes(text_of(root, "ETag")));
 }
 
 result<upload_page> parse_upload_page(std::string_view body) {
     const document doc(body);
-    const auto root = expect_root(doc, body, "ListMultipartUploadsResult");
-    if (!root) return std::unexpected(root.error());
-    const bool encoded = text_of(*root, "EncodingType") == "url";
+    KS_TRY(const auto root, expect_root(doc, body, "ListMultipartUploadsResult"));
+    const bool encoded = text_of(root, "EncodingType") == "url";
     upload_page out;
-    out.truncated = is_true(text_of(*root, "IsTruncated"));
-    for (const auto node : root->children()) {
+    out.truncated = is_true(text_of(root, "IsTruncated"));
+    for (const auto node : root.children()) {
         if (local_name(node) != "Upload") continue;
         auto key = key_text(text_of(node, "Key"), encoded);
         auto id = text_of(node, "UploadId");
@@ -209,16 +204,16 @@ result<upload_page> parse_upload_page(std::string_view body) {
         out.uploads.push_back({std::move(*key), std::move(id), parse_iso_date(text_of(node, "Initiated"))});
     }
     if (!out.truncated) return out;
-    auto key = key_text(text_of(*root, "NextKeyMarker"), encoded);
+    auto key = key_text(text_of(root, "NextKeyMarker"), encoded);
     if (!key || key->empty()) return incomplete("NextKeyMarker");
     out.next_key = std::move(*key);
-    out.next_upload_id = text_of(*root, "NextUploadIdMarker");
+    out.next_upload_id = text_of(root, "NextUploadIdMarker");
     return out;
 }
 
 result<sts_credentials> parse_sts_credentials(std::string_view body) {
     const document doc(body);
-    if (!doc.ok()) return std::unexpected(make_error(error_kind::bad_answer, what_it_is(body)));
+    if (!doc.ok()) return std::unexpected(make_error(error_kind::malformed_response, describe_body(body)));
     // <AssumeRoleResponse><AssumeRoleResult><Credentials>; the same with WithWebIdentity in the names.
     for (const auto node : doc.root().children()) {
         const auto found = child(node, "Credentials");
@@ -237,7 +232,7 @@ result<sts_credentials> parse_sts_credentials(std::string_view body) {
 std::string format_complete_multipart(const std::vector<std::string>& etags) {
     std::string out = "<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">";
     for (std::size_t i = 0; i < etags.size(); ++i) {
-        // An ETag comes from the service; what XML gives a meaning is left out rather than trusted.
+        // ETags come from the service: characters with a meaning in XML are dropped.
         std::string clean;
         for (const char c : strip_quotes(etags[i])) {
             if (c != '<' && c != '>' && c != '&') clean += c;

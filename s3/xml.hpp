@@ -1,7 +1,7 @@
-/// The XML answers of S3 (and of STS) as structs. Every parser takes the whole body and is strict about what matters:
-/// a body that is cut off, that is HTML, empty or of another kind gives error_kind::bad_answer, never an empty list; an
-/// <Error> document gives that error, also inside a 200 (CompleteMultipartUpload and CopyObject begin with the status
-/// before they know how it will end). Element names are compared without namespace prefix. Pure functions.
+/// Parses the XML responses of S3 (and of STS) into structs. Every parser takes the whole body and is strict: a
+/// truncated, HTML, empty or unexpected body is error_kind::malformed_response, never an empty list; an <Error>
+/// document is that error, also inside a 200 (CompleteMultipartUpload and CopyObject send the status before they know
+/// the outcome). Element names are compared without namespace prefix. Pure functions.
 #pragma once
 
 #include "s3/error.hpp"
@@ -20,12 +20,12 @@ namespace keepstore::s3 {
 struct error_document {
     std::string code;
     std::string message;
-    std::string region;    ///< Where the bucket really is (AuthorizationHeaderMalformed, PermanentRedirect).
-    std::string endpoint;  ///< Where to go instead (PermanentRedirect).
+    std::string region;    ///< The bucket's (AuthorizationHeaderMalformed, PermanentRedirect).
+    std::string endpoint;  ///< The bucket's (PermanentRedirect).
     std::string request_id;
 };
 
-/// nullopt if the body is not a (complete) error document.
+/// Parses an error document. \returns nullopt if the body is no complete one.
 [[nodiscard]] std::optional<error_document> parse_error_document(std::string_view body);
 
 struct listed_object {
@@ -39,30 +39,31 @@ struct list_page {
     std::vector<listed_object> objects;
     std::vector<std::string> common_prefixes;
     bool truncated = false;
-    /// Where the next page begins when truncated: the continuation token (V2) or marker (V1). Never empty then.
+    /// The continuation token (V2) or marker (V1) of the next page; never empty when truncated.
     std::string next;
     bool next_is_marker = false;
 
-    /// The last of its keys and common prefixes; empty if there are none.
+    /// Returns the last of the keys and common prefixes; empty if there are none.
     [[nodiscard]] std::string_view last_key() const noexcept;
-    /// The first of them.
+    /// Returns the first of them.
     [[nodiscard]] std::string_view first_key() const noexcept;
 };
 
-/// ListBucketResult of ListObjectsV2 and of V1. Keys are decoded when the answer says encoding-type url.
-/// A truncated V1 page without NextMarker continues after its last key.
+/// Parses a ListBucketResult of ListObjectsV2 or V1. Keys are decoded if its EncodingType is url. A truncated V1 page
+/// without NextMarker continues after its last key.
 [[nodiscard]] result<list_page> parse_list_page(std::string_view body);
 
 struct copy_result {
     std::string etag;  ///< Without quotes; empty if the service left it out.
     std::optional<sys_seconds> last_modified;
 };
+/// Parses a CopyObjectResult.
 [[nodiscard]] result<copy_result> parse_copy_result(std::string_view body);
 
-/// \returns the upload id.
+/// Parses an InitiateMultipartUploadResult. \returns the upload id.
 [[nodiscard]] result<std::string> parse_initiate_multipart(std::string_view body);
 
-/// \returns the ETag without quotes, which some services leave empty.
+/// Parses a CompleteMultipartUploadResult. \returns the ETag without quotes, which some services leave empty.
 [[nodiscard]] result<std::string> parse_complete_multipart(std::string_view body);
 
 struct listed_upload {
@@ -77,9 +78,10 @@ struct upload_page {
     std::string next_key;
     std::string next_upload_id;
 };
+/// Parses a ListMultipartUploadsResult.
 [[nodiscard]] result<upload_page> parse_upload_page(std::string_view body);
 
-/// The credentials in an answer of STS (AssumeRole, AssumeRoleWithWebIdentity).
+/// The credentials in a response of STS (AssumeRole, AssumeRoleWithWebIdentity).
 struct sts_credentials {
     std::string access_key_id;
     std::string secret_access_key;
@@ -88,13 +90,13 @@ struct sts_credentials {
 };
 [[nodiscard]] result<sts_credentials> parse_sts_credentials(std::string_view body);
 
-/// <CompleteMultipartUpload> for these ETags; parts are numbered from 1.
+/// Formats <CompleteMultipartUpload> for these ETags; parts are numbered from 1.
 [[nodiscard]] std::string format_complete_multipart(const std::vector<std::string>& etags);
 
-/// "%2F" and "+" as url-encoded keys have them. nullopt for a stray '%'.
+/// Decodes "%2F" and "+" of url-encoded keys. nullopt for a stray '%'.
 [[nodiscard]] std::optional<std::string> url_decode(std::string_view text);
 
-/// An ETag without its quotes: "\"abc\"" and abc are both abc.
+/// Returns an ETag without its quotes: "\"abc\"" and abc are both abc.
 [[nodiscard]] std::string_view strip_quotes(std::string_view etag) noexcept;
 
 }  // namespace keepstore::s3

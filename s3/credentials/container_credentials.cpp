@@ -44,7 +44,7 @@ awaitable<result<credentials>> container_source::fetch(deadline until) {
     net::request ask{.method = "GET", .to = std::move(parsed->to), .target = std::move(parsed->target)};
     std::optional<std::string> token;
     if (const auto file = env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {
-        // Read each time: the token in it is replaced every hour.
+        // Read for each fetch: the token in it is replaced every hour.
         auto content = co_await read_small_file(*context_, *file, until);
         if (!content) co_return std::unexpected(make_error(error_kind::bad_credentials, content.error().text));
         token = std::move(*content);
@@ -52,22 +52,20 @@ awaitable<result<credentials>> container_source::fetch(deadline until) {
         token = env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
     }
     if (token) {
-        auto clean = clean_token(std::move(*token), "the container authorization token");
-        if (!clean) co_return std::unexpected(clean.error());
-        ask.headers.push_back({"authorization", std::move(*clean)});
+        KS_CO_TRY(auto clean, clean_token(std::move(*token), "the container authorization token"));
+        ask.headers.push_back({"authorization", std::move(clean)});
     }
     ask.headers.push_back({"accept", "application/json"});
     ask.timing.connect = limits::metadata_connect_timeout;
     ask.timing.first_byte = limits::metadata_answer_timeout;
 
-    const auto answer = co_await fetch_small(*context_, std::move(ask), until);
-    if (!answer) co_return std::unexpected(answer.error());
-    if (answer->status != 200) {
+    KS_CO_TRY(const auto response, co_await fetch_small(*context_, std::move(ask), until));
+    if (response.status != 200) {
         co_return std::unexpected(
             make_error(error_kind::bad_credentials,
-                       fmt::format("the container's credential endpoint answers {}", answer->status)));
+                       fmt::format("the container's credential endpoint returned status {}", response.status)));
     }
-    co_return parse_json_credentials(answer->body, "container", true, answer->clock_offset);
+    co_return parse_json_credentials(response.body, "container", true, response.clock_offset);
 }
 
 }  // namespace keepstore::s3

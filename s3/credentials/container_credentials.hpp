@@ -1,4 +1,4 @@
-/// Keys from the credential endpoint of a container: ECS and Fargate tasks, EKS Pod Identity.
+/// Fetches keys from the credential endpoint of a container: ECS and Fargate tasks, EKS Pod Identity.
 #pragma once
 
 #include "s3/credentials/credential_http.hpp"
@@ -10,8 +10,8 @@ namespace keepstore::s3 {
 
 /// AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI, with the token of
 /// AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN sent as it is (EKS refuses "Bearer ").
-/// A full URI must be https, or http to this host or one of the link-local addresses of ECS and EKS: the token goes
-/// there.
+/// A full URI must be https, or http to this host or one of the link-local addresses of ECS and EKS, since the token is
+/// sent there.
 class container_source final : public credentials_source {
   public:
     explicit container_source(std::shared_ptr<const source_context> context) : context_(std::move(context)) {}
@@ -22,8 +22,8 @@ class container_source final : public credentials_source {
     const std::shared_ptr<const source_context> context_;
 };
 
-/// Whether a token may go there in clear text: this host, or the link-local addresses of ECS and EKS. Of names only
-/// "localhost" is: any other, such as 127.evil.example, may lead anywhere.
+/// Returns whether a token may be sent to this host in clear text: to this machine, or to the link-local addresses of
+/// ECS and EKS. The only name is "localhost": any other, such as 127.evil.example, may resolve to any address.
 [[nodiscard]] bool is_trusted_host(const std::string& host);
 
 }  // namespace keepstore::s3

@@ -33,11 +33,11 @@ struct fetch_loop::loop {
             const auto work = asio::make_work_guard(*context);
             context->run();
         }
-        // Who stopped it is done with it now.
+        // Waits until the thread that called stop() has released the context.
         {
             const std::lock_guard lock(mutex);
         }
-        // Here, since this waits for a name server that is silent.
+        // On this thread: it waits for name lookups that hang.
         context.reset();
         const std::lock_guard lock(mutex);
         ended = true;

@@ -1,7 +1,6 @@
-/// Where credentials are fetched: a thread with an event loop of its own, from the first fetch until the cache closes.
-/// A fetch belongs to nobody who waits for it: the event loops of those who want keys come and go (a volume's with the
-/// volume, a probe's with its command), and callers give up (a probe after a second and a half), while the fetch should
-/// go on for the next one.
+/// A thread with an event loop for fetching credentials, from the first fetch until the cache closes. A fetch is not
+/// tied to its waiters: their event loops may end (a volume's with the volume, a probe's with its command), and they
+/// may time out (a probe after a second and a half), while it goes on.
 #pragma once
 
 #include "base/async.hpp"
@@ -13,22 +12,22 @@
 
 namespace keepstore::s3 {
 
-/// Not for use from its own thread, but for what it runs.
+/// Must not be used from its own thread.
 class fetch_loop {
   public:
     fetch_loop() = default;
-    /// Ends the thread. Before, cancel() must have succeeded, and nothing may be left that could wake a coroutine of
-    /// the loop: other threads, such as those that read files, must not be in the middle of that when the loop goes.
+    /// Ends the thread. Call cancel() successfully before, and end all other threads that could resume a coroutine of
+    /// the loop, such as those that read files.
     ~fetch_loop();
     fetch_loop(const fetch_loop&) = delete;
     fetch_loop& operator=(const fetch_loop&) = delete;
 
-    /// Starts `work`, which owns what it uses. One at a time. `done` gets its outcome, on the loop; an exception
-    /// becomes errc::io_error. \throws std::system_error if there is no thread to be had; `done` is not called then.
+    /// Starts `work`, which owns what it uses. One at a time. Calls `done` with its outcome, on the loop; an exception
+    /// becomes errc::io_error. \throws std::system_error if the thread cannot be started; `done` is not called then.
     void start(awaitable<result<credentials>> work, std::move_only_function<void(result<credentials>)> done);
 
-    /// Cancels the work, if there is some, and waits for its end. \returns false if it still hangs after
-    /// limits::credentials_stop_wait: then it is left behind with its thread, for ever (the process is ending).
+    /// Cancels running work and waits for its end. \returns false if it still hangs after
+    /// limits::credentials_stop_wait: its thread is then detached and never ends (the process is exiting).
     [[nodiscard]] bool cancel();
 
   private:

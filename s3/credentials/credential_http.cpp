@@ -48,15 +48,15 @@ result<std::string> read_file(const std::string& path) {
     return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("{} is too large", path)));
 }
 
-awaitable<result<small_reply>> fetch_once(const source_context& context, net::request request, deadline until) {
-    auto answer = co_await context.http.send(std::move(request), until);
-    if (!answer) co_return std::unexpected(from_transport(std::move(answer.error())));
-    small_reply out{.status = answer->status()};
-    // An answer that was kept somewhere on the way (Age) has an old date.
-    if (const auto date = parse_http_date(answer->get("date")); date && !answer->has("age")) {
+awaitable<result<small_response>> fetch_once(const source_context& context, net::request request, deadline until) {
+    auto response = co_await context.http.send(std::move(request), until);
+    if (!response) co_return std::unexpected(from_transport(std::move(response.error())));
+    small_response out{.status = response->status()};
+    // A cached response (Age) has an old date.
+    if (const auto date = parse_http_date(response->get("date")); date && !response->has("age")) {
         out.clock_offset = *date - context.now();
     }
-    auto body = co_await answer->read_all(limits::credentials_bytes_max);
+    auto body = co_await response->read_all(limits::credentials_bytes_max);
     if (!body) co_return std::unexpected(from_transport(std::move(body.error())));
     out.body = std::move(*body);
     co_return out;
@@ -77,21 +77,21 @@ environment process_environment() {
     };
 }
 
-awaitable<result<small_reply>> fetch_small(const source_context& context, net::request request, deadline until) {
+awaitable<result<small_response>> fetch_small(const source_context& context, net::request request, deadline until) {
     retry_policy policy(retry_options{.attempts_max = 3});
     retry_session session(policy, until);
     const auto executor = co_await asio::this_coro::executor;
     while (true) {
-        auto reply = co_await fetch_once(context, request, until);
+        auto response = co_await fetch_once(context, request, until);
         auto kind = error_kind::server;
-        if (reply) {
-            if (reply->status != 429 && reply->status < 500) co_return reply;
-            kind = classify(reply->status, {});
+        if (response) {
+            if (response->status != 429 && response->status < 500) co_return response;
+            kind = classify(response->status, {});
         } else {
-            kind = kind_of(reply.error());
+            kind = kind_of(response.error());
         }
         const auto wait = session.next_wait(kind, deadline::clock::now());
-        if (!wait) co_return reply;
+        if (!wait) co_return response;
         request.fresh_connection = true;
         asio::steady_timer timer(executor, *wait);
         const auto [failed] = co_await timer.async_wait(use_tuple);
@@ -107,7 +107,7 @@ result<credentials> parse_json_credentials(std::string_view body, std::string so
                                            std::chrono::milliseconds clock_offset) {
     const auto json = nlohmann::json::parse(body, nullptr, false);
     if (!json.is_object()) {
-        return std::unexpected(make_error(error_kind::bad_answer, fmt::format("{} did not answer in JSON", source)));
+        return std::unexpected(make_error(error_kind::malformed_response, fmt::format("{} returned no JSON", source)));
     }
     credentials out;
     out.keys.access_key_id = json_text(json, "AccessKeyId");
@@ -119,11 +119,13 @@ result<credentials> parse_json_credentials(std::string_view body, std::string so
     if (!expiration.empty()) {
         out.expires_at = parse_iso_date(expiration);
         if (!out.expires_at) {
-            return std::unexpected(make_error(error_kind::bad_answer, fmt::format("{} gave a bad Expiration", source)));
+            return std::unexpected(
+                make_error(error_kind::malformed_response, fmt::format("{} returned an invalid Expiration", source)));
         }
     }
     if (out.keys.access_key_id.empty() || out.keys.secret_access_key.empty() || (temporary && !out.expires_at)) {
-        return std::unexpected(make_error(error_kind::bad_answer, fmt::format("{} gave incomplete keys", source)));
+        return std::unexpected(
+            make_error(error_kind::malformed_response, fmt::format("{} returned incomplete credentials", source)));
     }
     out.source = std::move(source);
     out.clock_offset = clock_offset;

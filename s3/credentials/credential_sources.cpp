@@ -32,7 +32,7 @@ awaitable<result<credentials>> chain_source::fetch(deadline until) {
         auto found = co_await source->fetch(until);
         if (found || found.error() != errc::not_found) co_return found;
     }
-    // Nothing is wrong with any keys, so without the advice about wrong ones.
+    // Not by make_error, whose advice is about wrong keys.
     co_return std::unexpected(error(
         to_errc(error_kind::bad_credentials),
         "no credentials in the configuration, the environment, ~/.aws, a container endpoint or an instance role: set "
@@ -49,8 +49,7 @@ result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config c
         auto keys = signing_keys{config.access_key_id, config.secret_access_key, secret_string()};
         return std::make_shared<credentials_cache>(std::make_unique<static_source>(std::move(keys)), now);
     }
-    auto http = net::client::make({.ca_file = config.ca_file});
-    if (!http) return std::unexpected(http.error());
+    KS_TRY(auto http, net::client::make({.ca_file = config.ca_file}));
     auto threads = std::make_unique<blocking_pool>(
         blocking_pool::options{.name = "credentials", .threads_max = 2, .queue_max = 16});
     const auto context =
@@ -58,7 +57,7 @@ result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config c
                                                               .region = std::move(config.region),
                                                               .now = now,
                                                               .container_service = std::move(config.container_service),
-                                                              .http = std::move(*http),
+                                                              .http = std::move(http),
                                                               .threads = std::move(threads)});
     if (!config.iam_role.empty()) {
         auto source = std::make_unique<instance_metadata_source>(context, std::move(config.iam_role));

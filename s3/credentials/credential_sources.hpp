@@ -1,6 +1,12 @@
-/// The chain of places where keys may be, in the order of AWS's SDK for Go (which the Go daemon uses): the environment,
-/// a web identity, the shared files, a container's endpoint, the instance's role. The first that is configured counts:
-/// if it fails, that is the error; the chain does not go on to other identities.
+/// Credential chain, in the order of AWS's SDK for Go (which the Go daemon uses):
+///   1. Configuration: AccessKeyID and SecretAccessKey, or the instance role IAMRole; then nothing else is tried.
+///   2. Environment: AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
+///   3. Web identity: AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME (STS).
+///   4. Shared files: ~/.aws/config and ~/.aws/credentials, profile AWS_PROFILE or "default".
+///   5. Container: AWS_CONTAINER_CREDENTIALS_RELATIVE_URI or AWS_CONTAINER_CREDENTIALS_FULL_URI (ECS, Fargate, EKS).
+///   6. Instance: the role of the EC2 instance (IMDSv2).
+/// The first source that is configured is used. If it fails, its error is returned: the chain does not go on to another
+/// identity.
 #pragma once
 
 #include "s3/credentials/credential_http.hpp"
@@ -12,21 +18,22 @@
 namespace keepstore::s3 {
 
 struct credentials_config {
-    std::string access_key_id;  ///< With the secret: these and no others.
+    std::string access_key_id;  ///< With the secret; not empty: no other source is used.
     secret_string secret_access_key;
-    std::string iam_role;  ///< Not empty: the instance's role of this name and nothing else.
+    std::string iam_role;  ///< Not empty: the instance role of this name; no other source is used.
     std::string region;    ///< The volume's, for STS.
     std::string ca_file;   ///< For STS; empty: the system's authorities.
     environment env = process_environment();
     wall_clock now = system_wall_clock();
-    /// The agent of ECS, at an address of its own in each task. To be replaced in tests.
+    /// The agent of ECS, at the same address in every task. Replaced in tests.
     std::string container_service = "http://169.254.170.2";
 };
 
-/// \returns errc::bad_request if only one half of a key pair is given, or the authorities cannot be read.
+/// Makes the cache with the sources that the configuration selects. \returns errc::bad_request if only one half of a
+/// key pair is given, or the authorities cannot be read.
 [[nodiscard]] result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config config);
 
-/// Keys of the configuration.
+/// Returns the keys of the configuration.
 class static_source final : public credentials_source {
   public:
     explicit static_source(signing_keys keys) : keys_(std::move(keys)) {}
@@ -37,7 +44,7 @@ class static_source final : public credentials_source {
     const signing_keys keys_;
 };
 
-/// AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
+/// Reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
 class environment_source final : public credentials_source {
   public:
     explicit environment_source(environment env) : env_(std::move(env)) {}
@@ -47,6 +54,7 @@ class environment_source final : public credentials_source {
     const environment env_;
 };
 
+/// Returns the keys of the first source that is configured.
 class chain_source final : public credentials_source {
   public:
     explicit chain_source(std::vector<std::unique_ptr<credentials_source>> sources) : sources_(std::move(sources)) {}

@@ -24,18 +24,19 @@ bool same_keys(const signing_keys& a, const signing_keys& b) {
            a.session_token == b.session_token;
 }
 
-/// How long keys with an end are good still, by the clock of who gave them.
+/// Returns the time until keys with an expiry expire, by the clock of their source.
 std::chrono::milliseconds time_left(const credentials& keys, const wall_clock& now) {
     return *keys.expires_at - (now() + keys.clock_offset);
 }
 
-/// Keys that were over when they came are of no use; that this machine's clock is wrong is the likeliest reason.
-error over_at_once(const credentials& keys, std::chrono::milliseconds left) {
+/// The error for keys that have expired already when they are fetched. The likeliest reason is that this host's clock
+/// is wrong.
+error already_expired(const credentials& keys, std::chrono::milliseconds left) {
     const bool known = keys.clock_offset != std::chrono::milliseconds(0);
     return make_error(error_kind::expired_token,
-                      fmt::format("{} gave keys whose time was over {} seconds ago by the clock of {}", keys.source,
+                      fmt::format("{} returned credentials that expired {} s ago, by the clock of {}", keys.source,
                                   std::chrono::duration_cast<std::chrono::seconds>(-left).count(),
-                                  known ? "who gave them" : "this machine, which may be wrong (NTP)"));
+                                  known ? "their source" : "this host, which may be wrong (NTP)"));
 }
 
 struct decision {
@@ -50,7 +51,7 @@ wall_clock system_wall_clock() {
     return [] { return std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now()); };
 }
 
-/// What callers, the fetch and the cache share.
+/// The state shared by callers, the running fetch and the cache.
 class credentials_cache::shared : public std::enable_shared_from_this<shared> {
   public:
     shared(std::unique_ptr<credentials_source> source, wall_clock now)
@@ -66,7 +67,7 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
             closed_ = true;
         }
         if (!can_change_ || !loop_->cancel()) return;
-        // The source first: its threads, for files and commands, may be about to wake the loop.
+        // The source first: its threads, for files and commands, may be about to resume a coroutine of the loop.
         source_.reset();
         loop_.reset();
     }
@@ -77,7 +78,7 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
     }
 
   private:
-    enum class freshness { good, aging, unusable };
+    enum class freshness { good, renew_soon, unusable };
 
     static awaitable<result<credentials>> fetch(std::shared_ptr<shared> self);
 
@@ -85,9 +86,9 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
     void finish_fetch(result<credentials> fetched, bool for_rejected);
 
     // With mutex_ held.
-    [[nodiscard]] freshness judge() const;
+    [[nodiscard]] freshness freshness_of_held() const;
     [[nodiscard]] bool may_fetch(bool usable, bool refused) const;
-    [[nodiscard]] bool just_now(std::optional<wall_time> event) const;
+    [[nodiscard]] bool was_just_now(std::optional<wall_time> event) const;
     void start_fetch(bool for_rejected);
 
     std::unique_ptr<credentials_source> source_;  ///< Gone once closed, unless it cannot change.
@@ -100,11 +101,11 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
     std::optional<credentials> held_;
     bool fetching_ = false;
     bool closed_ = false;
-    std::vector<one_shot<bool>> waiting_;    ///< Those who need the running fetch; woken with whether it brought keys.
+    std::vector<one_shot<bool>> waiting_;    ///< Callers that need the running fetch; woken with whether it succeeded.
     std::optional<error> last_error_;        ///< Of the last fetch, if it failed.
-    clock::time_point no_fetch_before_{};    ///< After a failure, or after a fetch that brought nothing new.
-    std::optional<wall_time> last_success_;  ///< When a fetch brought keys.
-    std::optional<wall_time> last_replacement_;  ///< When one brought keys in place of rejected ones.
+    clock::time_point no_fetch_before_{};    ///< Set by a fetch that failed or returned the same keys.
+    std::optional<wall_time> last_success_;  ///< When a fetch last succeeded.
+    std::optional<wall_time> last_replacement_;  ///< When one for rejected keys last succeeded.
     std::uint64_t fetches_ = 0;
 };
 
@@ -134,39 +135,40 @@ awaitable<result<credentials>> credentials_cache::shared::renew(std::shared_ptr<
     }
     auto fresh = co_await get_or_fetch(self, rejected, until);
     if (fresh && same_keys(fresh->keys, rejected.keys)) {
-        co_return std::unexpected(make_error(error_kind::expired_token, "no newer keys than the rejected ones"));
+        co_return std::unexpected(
+            make_error(error_kind::expired_token, "the source has no newer keys than the rejected ones"));
     }
     co_return fresh;
 }
 
-credentials_cache::shared::freshness credentials_cache::shared::judge() const {
+credentials_cache::shared::freshness credentials_cache::shared::freshness_of_held() const {
     if (!held_) return freshness::unusable;
     if (!held_->expires_at) return freshness::good;
     const auto left = time_left(*held_, now_);
     if (left <= std::chrono::seconds(0)) return freshness::unusable;
-    return left <= limits::credentials_renewal_window ? freshness::aging : freshness::good;
+    return left <= limits::credentials_renewal_window ? freshness::renew_soon : freshness::good;
 }
 
 bool credentials_cache::shared::may_fetch(bool usable, bool refused) const {
     if (closed_ || clock::now() < no_fetch_before_) return false;
-    if (refused) return !just_now(last_replacement_);
-    return !usable || !just_now(last_success_);
+    if (refused) return !was_just_now(last_replacement_);
+    return !usable || !was_just_now(last_success_);
 }
 
-bool credentials_cache::shared::just_now(std::optional<wall_time> event) const {
+bool credentials_cache::shared::was_just_now(std::optional<wall_time> event) const {
     if (!event) return false;
-    // A clock that was set back says nothing.
+    // Negative: the clock was set back.
     const auto since = now_() - *event;
     return since >= std::chrono::seconds(0) && since < limits::credentials_retry_interval;
 }
 
-// Whoever has keys that are good gets them at once, and at most starts a fetch; who has none waits for the running one.
+// With valid credentials: returns them, starting a background renewal if due. Without: joins the running fetch.
 decision credentials_cache::shared::decide(const std::optional<credentials>& rejected, bool waited,
                                            const one_shot<bool>& woken) {
     using step = decision::step;
     const std::lock_guard lock(mutex_);
-    const auto state = judge();
-    // Who waited for a fetch that succeeded takes what there is, even if it is what was rejected.
+    const auto state = freshness_of_held();
+    // After a successful fetch its keys are taken, even if they are the rejected ones.
     const bool refused = rejected && held_ && same_keys(held_->keys, rejected->keys) && !waited;
     const bool usable = state != freshness::unusable && !refused;
     if (usable && state == freshness::good) return {step::use, held_};
@@ -183,7 +185,7 @@ decision credentials_cache::shared::decide(const std::optional<credentials>& rej
 awaitable<result<credentials>> credentials_cache::shared::get_or_fetch(std::shared_ptr<shared> self,
                                                                        std::optional<credentials> rejected,
                                                                        deadline until) {
-    // Keys of the configuration: nothing to wait for, nothing to keep.
+    // Keys of the configuration need neither waiting nor caching.
     if (!self->can_change_) co_return co_await self->source_->fetch(until);
     bool waited = false;
     while (true) {
@@ -197,9 +199,7 @@ awaitable<result<credentials>> credentials_cache::shared::get_or_fetch(std::shar
             case decision::step::wait:
                 break;
         }
-        const auto outcome = co_await wait_until(woken, until, "waiting for credentials took too long");
-        if (!outcome) co_return std::unexpected(outcome.error());
-        waited = *outcome;
+        KS_CO_TRY(waited, co_await wait_until(woken, until, "waiting for credentials took too long"));
     }
 }
 
@@ -210,7 +210,7 @@ void credentials_cache::shared::start_fetch(bool for_rejected) {
     try {
         loop_->start(fetch(shared_from_this()), std::move(done));
     } catch (const std::system_error&) {
-        last_error_ = error(errc::unavailable, "no thread is to be had for fetching credentials");
+        last_error_ = error(errc::unavailable, "cannot start the credential thread");
         no_fetch_before_ = clock::now() + limits::credentials_retry_interval;
         return;
     }
@@ -225,7 +225,7 @@ awaitable<result<credentials>> credentials_cache::shared::fetch(std::shared_ptr<
 void credentials_cache::shared::finish_fetch(result<credentials> fetched, bool for_rejected) {
     if (fetched && fetched->expires_at) {
         const auto left = time_left(*fetched, now_);
-        if (left <= std::chrono::seconds(0)) fetched = std::unexpected(over_at_once(*fetched, left));
+        if (left <= std::chrono::seconds(0)) fetched = std::unexpected(already_expired(*fetched, left));
     }
     std::vector<one_shot<bool>> woken;
     {
@@ -246,9 +246,9 @@ void credentials_cache::shared::finish_fetch(result<credentials> fetched, bool f
     }
     for (const auto& waiter : woken) waiter.set(fetched.has_value());
     if (fetched) {
-        log::debug("got S3 credentials", {{"source", fetched->source}});
+        log::debug("fetched S3 credentials", {{"source", fetched->source}});
     } else if (fetched.error() != errc::cancelled) {
-        log::warning("cannot get S3 credentials", {{"error", fetched.error().text}});
+        log::warning("cannot fetch S3 credentials", {{"error", fetched.error().text}});
     }
 }
 

@@ -39,50 +39,48 @@ awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
     const auto base = net::parse_url(service_address(context_->env));
     if (!base) co_return refused("AWS_EC2_METADATA_SERVICE_ENDPOINT is not an http URL");
 
-    // PUT /latest/api/token  with the lifetime in seconds; the body of the answer is the token.
+    // PUT /latest/api/token  with the lifetime in seconds; the body of the response is the token.
     net::request ask{.method = "PUT", .to = base->to, .target = "/latest/api/token"};
     ask.headers.push_back(
         {"x-aws-ec2-metadata-token-ttl-seconds", fmt::format("{}", limits::metadata_token_lifetime.count())});
     ask.timing = metadata_limits();
-    const auto answer = co_await fetch_small(*context_, std::move(ask), until);
-    if (!answer) {
-        if (answer.error() == errc::cancelled) co_return std::unexpected(answer.error());
-        // Packets of version 2 die after one hop by default, so in a container the answer never arrives.
+    const auto response = co_await fetch_small(*context_, std::move(ask), until);
+    if (!response) {
+        if (response.error() == errc::cancelled) co_return std::unexpected(response.error());
+        // Packets of version 2 have a hop limit of one by default, so in a container the response never arrives.
         co_return refused(
-            "the instance metadata service does not answer (in a container on EC2, raise the hop limit of the "
-            "instance's "
-            "metadata options to 2; elsewhere, configure keys)");
+            "the instance metadata service does not respond (in a container on EC2, raise the hop limit of the "
+            "instance's metadata options to 2; elsewhere, configure keys)");
     }
-    if (answer->status != 200) {
-        co_return refused(
-            fmt::format("the instance metadata service refuses a version 2 session token (status {})", answer->status));
+    if (response->status != 200) {
+        co_return refused(fmt::format("the instance metadata service refuses a version 2 session token (status {})",
+                                      response->status));
     }
-    auto token = clean_token(answer->body, "the metadata token");
-    if (!token) co_return std::unexpected(token.error());
+    KS_CO_TRY(const auto token, clean_token(response->body, "the metadata token"));
 
     auto role = role_;
     if (role.empty()) {
-        const auto roles = co_await get(base->to, std::string(roles_path), *token, until);
-        if (!roles) co_return std::unexpected(roles.error());
-        if (roles->status == 404) co_return refused("no role is attached to this instance");
-        if (roles->status != 200) {
-            co_return refused(fmt::format("the instance metadata service answers {} for its roles", roles->status));
+        KS_CO_TRY(const auto roles, co_await get(base->to, std::string(roles_path), token, until));
+        if (roles.status == 404) co_return refused("no role is attached to this instance");
+        if (roles.status != 200) {
+            co_return refused(
+                fmt::format("the instance metadata service returned status {} for the list of roles", roles.status));
         }
-        role = roles->body.substr(0, roles->body.find_first_of("\r\n"));
+        role = roles.body.substr(0, roles.body.find_first_of("\r\n"));
         if (role.empty()) co_return refused("no role is attached to this instance");
     }
-    const auto keys =
-        co_await get(base->to, std::string(roles_path) + uri_encode(role, encode_slash::yes), *token, until);
-    if (!keys) co_return std::unexpected(keys.error());
-    if (keys->status == 404) co_return refused(fmt::format("this instance does not have the role {}", role));
-    if (keys->status != 200) {
-        co_return refused(fmt::format("the instance metadata service answers {} for role {}", keys->status, role));
+    KS_CO_TRY(const auto keys,
+              co_await get(base->to, std::string(roles_path) + uri_encode(role, encode_slash::yes), token, until));
+    if (keys.status == 404) co_return refused(fmt::format("this instance does not have the role {}", role));
+    if (keys.status != 200) {
+        co_return refused(
+            fmt::format("the instance metadata service returned status {} for role {}", keys.status, role));
     }
-    co_return parse_json_credentials(keys->body, "instance role " + role, true, keys->clock_offset);
+    co_return parse_json_credentials(keys.body, "instance role " + role, true, keys.clock_offset);
 }
 
-awaitable<result<small_reply>> instance_metadata_source::get(net::endpoint to, std::string path, std::string token,
-                                                             deadline until) {
+awaitable<result<small_response>> instance_metadata_source::get(net::endpoint to, std::string path, std::string token,
+                                                                deadline until) {
     net::request ask{.method = "GET", .to = std::move(to), .target = std::move(path)};
     ask.headers.push_back({"x-aws-ec2-metadata-token", std::move(token)});
     ask.timing = metadata_limits();

@@ -16,7 +16,7 @@ std::string_view trim(std::string_view text) {
     return text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
-/// Without a comment that follows a blank: "value ; why".
+/// Removes a comment that follows a blank: "value ; comment".
 std::string_view without_comment(std::string_view text) {
     for (std::size_t i = 1; i < text.size(); ++i) {
         if ((text[i] == '#' || text[i] == ';') && (text[i - 1] == ' ' || text[i - 1] == '\t')) return text.substr(0, i);
@@ -24,7 +24,7 @@ std::string_view without_comment(std::string_view text) {
     return text;
 }
 
-/// The profile that a section header stands for.
+/// Returns the name of the profile in a section header.
 std::optional<std::string> profile_of(std::string_view header, profile_file kind) {
     const auto end = header.find(']');
     if (end == std::string_view::npos) return std::nullopt;

@@ -1,4 +1,4 @@
-/// The shared files of AWS's tools, ~/.aws/credentials and ~/.aws/config, as plain maps. Pure functions.
+/// Parses the shared files of AWS's tools, ~/.aws/credentials and ~/.aws/config, into maps. Pure functions.
 #pragma once
 
 #include <map>
@@ -14,10 +14,11 @@ using profiles = std::map<std::string, profile_settings>;
 /// sections of config, such as [sso-session x], are not profiles).
 enum class profile_file { credentials, config };
 
-/// Lines that make no sense are skipped, as AWS's tools do; so are indented lines (nested settings of other services).
+/// Parses a file. Malformed lines are skipped, as AWS's tools do, and so are indented lines (nested settings of other
+/// services).
 [[nodiscard]] profiles parse_profiles(std::string_view text, profile_file kind);
 
-/// One map; where both have a setting that of `credentials` counts.
+/// Merges the two files; where both have a setting, that of `credentials` is used.
 [[nodiscard]] profiles merge_profiles(profiles config, const profiles& credentials);
 
 }  // namespace keepstore::s3

@@ -40,15 +40,14 @@ std::optional<credentials> keys_in(const profile_settings& settings, const std::
 }  // namespace
 
 awaitable<result<credentials>> profile_source::fetch(deadline until) {
-    const auto all = co_await read_files(until);
-    if (!all) co_return std::unexpected(all.error());
+    KS_CO_TRY(const auto all, co_await read_files(until));
     const auto wanted = context_->env("AWS_PROFILE");
     auto name = wanted.value_or("default");
-    if (!all->contains(name)) {
+    if (!all.contains(name)) {
         if (wanted) co_return refused("there is no profile {} (AWS_PROFILE) in the shared files", name);
         co_return fail(errc::not_found, "no default profile");
     }
-    co_return co_await resolve(*all, std::move(name), {}, until);
+    co_return co_await resolve(all, std::move(name), {}, until);
 }
 
 awaitable<result<profiles>> profile_source::read_files(deadline until) {
@@ -69,19 +68,19 @@ awaitable<result<profiles>> profile_source::read_files(deadline until) {
         }
         if (text.error() == errc::not_found) continue;
         if (wanted || kind_of(text.error()) != error_kind::bad_credentials) co_return std::unexpected(text.error());
-        if (!std::exchange(complained_[i], true)) {
-            log::warning("a shared file of AWS's tools is not used", {{"error", text.error().text}});
+        if (!std::exchange(warned_[i], true)) {
+            log::warning("ignoring an AWS configuration file that cannot be read", {{"error", text.error().text}});
         }
     }
     co_return merge_profiles(std::move(both[0]), both[1]);
 }
 
-// The order inside a profile is that of AWS's SDK for Go, which the Go daemon uses: a profile that is met again on its
-// own way gives its keys without its role.
+// The order inside a profile is that of AWS's SDK for Go, which the Go daemon uses: a profile that is its own source,
+// directly or through others, gives its keys without its role.
 awaitable<result<credentials>> profile_source::resolve(const profiles& all, std::string name,
                                                        std::vector<std::string> above, deadline until) {
     if (above.size() > limits::credentials_profile_depth_max) {
-        co_return refused("source_profile after source_profile does not end at {}", name);
+        co_return refused("the chain of source_profile is too long at {}", name);
     }
     const auto found = all.find(name);
     if (found == all.end()) co_return refused("there is no profile {} in the shared files", name);
@@ -91,7 +90,7 @@ awaitable<result<credentials>> profile_source::resolve(const profiles& all, std:
     }
     auto own = co_await own_keys(found->second, name, until);
     if (own || own.error() != errc::not_found || above.empty()) co_return own;
-    if (again) co_return refused("source_profile goes in circles at {}, which has no keys of its own", name);
+    if (again) co_return refused("source_profile of {} refers back to it, and it has no keys of its own", name);
     co_return refused("profile {} has no keys", name);
 }
 
@@ -118,7 +117,7 @@ awaitable<result<credentials>> profile_source::role_keys(const profiles& all, st
                       .external_id = setting(settings, "external_id"),
                       .duration = setting(settings, "duration_seconds"),
                       .region = setting(settings, "region")};
-    if (settings.contains("mfa_serial")) co_return refused("profile {} asks for a code (mfa_serial)", name);
+    if (settings.contains("mfa_serial")) co_return refused("profile {} needs an MFA code (mfa_serial)", name);
 
     auto file = setting(settings, "web_identity_token_file");
     const bool other_source = !setting(settings, "source_profile").empty() || keys_in(settings, name) ||
@@ -137,7 +136,7 @@ awaitable<result<credentials>> profile_source::role_keys(const profiles& all, st
 awaitable<result<credentials>> profile_source::base_keys(const profiles& all, std::string name,
                                                          std::vector<std::string> above, deadline until) {
     const auto& settings = all.at(name);
-    // A source's own keys count before its source; those of the profile that was asked for do not.
+    // For a source profile its own keys come before its source; for the requested profile they come after it.
     if (!above.empty()) {
         if (auto keys = keys_in(settings, name)) co_return std::move(*keys);
     }
@@ -156,12 +155,12 @@ awaitable<result<credentials>> profile_source::base_keys(const profiles& all, st
         container_source source(context_);
         co_return co_await source.fetch(until);
     } else if (!origin.empty()) {
-        co_return refused(
-            "profile {} has a credential_source that is none of Environment, Ec2InstanceMetadata, EcsContainer", name);
+        co_return refused("credential_source of profile {} is none of Environment, Ec2InstanceMetadata, EcsContainer",
+                          name);
     }
     auto found = co_await own_keys(settings, name, until);
     if (found || found.error() != errc::not_found) co_return found;
-    // Nothing is said about where to get keys: those of the container, or of the instance.
+    // Without any source of keys: the container, then the instance.
     container_source container(context_);
     found = co_await container.fetch(until);
     if (found || found.error() != errc::not_found) co_return found;

@@ -20,9 +20,9 @@ extern char** environ;
 namespace keepstore::s3 {
 namespace {
 
-// How soon after its output the end of a command is looked for, first and at most. It may close its output and stay.
-constexpr std::chrono::milliseconds first_look{1};
-constexpr std::chrono::milliseconds longest_look{50};
+// Pauses between polls for the end of a command that has closed its output, which it may do long before it ends.
+constexpr std::chrono::milliseconds poll_pause_min{1};
+constexpr std::chrono::milliseconds poll_pause_max{50};
 
 /// Kills and reaps the command, unless it was reaped already.
 class child_process {
@@ -30,15 +30,15 @@ class child_process {
     explicit child_process(pid_t pid) : pid_(pid) {}
     ~child_process() {
         if (pid_ < 0) return;
-        kill(-pid_, SIGKILL);  // The whole group: the shell and what it runs.
+        kill(-pid_, SIGKILL);  // The whole group: the shell and its children.
         static_cast<void>(reap(0));
     }
     child_process(const child_process&) = delete;
     child_process& operator=(const child_process&) = delete;
 
-    /// Its wait status; nullopt if it has not ended by then.
+    /// Waits for its end. \returns its wait status; nullopt at the deadline.
     [[nodiscard]] std::optional<int> wait(deadline until) {
-        for (auto pause = first_look;; pause = std::min(2 * pause, longest_look)) {
+        for (auto pause = poll_pause_min;; pause = std::min(2 * pause, poll_pause_max)) {
             if (auto status = reap(WNOHANG)) return status;
             if (until.passed()) return std::nullopt;
             std::this_thread::sleep_for(pause);
@@ -89,7 +89,7 @@ pid_t spawn_shell(const std::string& command, int output) {
     sigset_t defaults;
     sigemptyset(&none);
     sigemptyset(&defaults);
-    // A daemon ignores SIGPIPE and blocks signals for its signal loop; a command expects neither.
+    // The daemon ignores SIGPIPE and blocks signals for its signal loop; a command expects neither.
     sigaddset(&defaults, SIGPIPE);
     posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
     posix_spawn_file_actions_adddup2(&actions, output, STDOUT_FILENO);
@@ -110,7 +110,7 @@ pid_t spawn_shell(const std::string& command, int output) {
     return pid;
 }
 
-/// Milliseconds for poll(); -1 waits for ever.
+/// Returns the timeout for poll() in milliseconds; -1 waits for ever.
 int time_left(deadline until) {
     if (until.is_never()) return -1;
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(until.at() - deadline::clock::now()).count();
@@ -125,7 +125,7 @@ result<std::string> run_process(const std::string& command, std::size_t output_m
     const descriptor from(ends[0]);
     descriptor to(ends[1]);
     const auto pid = spawn_shell(command, to.get());
-    if (pid < 0) return fail(errc::io_error, "the command could not be started");
+    if (pid < 0) return fail(errc::io_error, "cannot start the command");
     child_process child(pid);
     to.reset();
 
@@ -145,7 +145,7 @@ result<std::string> run_process(const std::string& command, std::size_t output_m
         if (n < 0) return std::unexpected(error_from_errno(errno, "read"));
         if (n == 0) break;
         out.append(buffer, static_cast<std::size_t>(n));
-        if (out.size() > output_max) return fail(errc::too_large, "the command wrote too much");
+        if (out.size() > output_max) return fail(errc::too_large, "the output of the command is too large");
     }
     const auto status = child.wait(until);
     if (!status) return fail(errc::timeout, "the command took too long");

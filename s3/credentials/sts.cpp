@@ -42,7 +42,7 @@ net::request sts_request(const net::url& where, const std::string& body, const s
     net::request ask{.method = "POST", .to = where.to, .target = where.target};
     for (auto& [name, value] : headers) ask.headers.push_back({std::move(name), std::move(value)});
     ask.body.push_back(copy_to_heap_slice(std::as_bytes(std::span(body))));
-    ask.idempotent = true;  // Another set of keys does no harm.
+    ask.idempotent = true;  // A repeated request only makes another set of keys.
     return ask;
 }
 
@@ -53,27 +53,26 @@ awaitable<result<credentials>> ask_sts(std::shared_ptr<const source_context> con
     if (!where) co_return std::unexpected(make_error(error_kind::bad_credentials, "the URL of STS is malformed"));
     const auto body = canonical_query(form);
     auto ask = sts_request(*where, body, region, keys, context->now());
-    auto answer = co_await fetch_small(*context, std::move(ask), until);
-    if (answer && answer->status != 200 && keys &&
-        std::chrono::abs(answer->clock_offset) >= limits::s3_clock_skew_tolerated) {
-        // Signatures carry the time: STS refuses those of a machine whose clock is wrong.
-        ask = sts_request(*where, body, region, keys, context->now() + answer->clock_offset);
-        answer = co_await fetch_small(*context, std::move(ask), until);
+    auto response = co_await fetch_small(*context, std::move(ask), until);
+    if (response && response->status != 200 && keys &&
+        std::chrono::abs(response->clock_offset) >= limits::s3_clock_skew_tolerated) {
+        // Our clock is wrong, and the signature contains the time: signs by the clock of STS.
+        ask = sts_request(*where, body, region, keys, context->now() + response->clock_offset);
+        response = co_await fetch_small(*context, std::move(ask), until);
     }
-    if (!answer) co_return std::unexpected(answer.error());
-    if (answer->status != 200) {
-        const auto found = parse_error_document(answer->body);
-        const auto kind = found ? classify(answer->status, found->code) : classify(answer->status, {});
-        co_return std::unexpected(make_error(kind, fmt::format("{}: STS answers {} {}", source, answer->status,
+    if (!response) co_return std::unexpected(std::move(response.error()));
+    if (response->status != 200) {
+        const auto found = parse_error_document(response->body);
+        const auto kind = found ? classify(response->status, found->code) : classify(response->status, {});
+        co_return std::unexpected(make_error(kind, fmt::format("{}: STS returned {} {}", source, response->status,
                                                                found ? found->code : std::string("without a code"))));
     }
-    auto got = parse_sts_credentials(answer->body);
-    if (!got) co_return std::unexpected(got.error());
+    KS_CO_TRY(auto got, parse_sts_credentials(response->body));
     credentials out;
-    out.keys = {std::move(got->access_key_id), secret_string(std::move(got->secret_access_key)),
-                secret_string(std::move(got->session_token))};
-    out.expires_at = got->expiration;
-    out.clock_offset = answer->clock_offset;
+    out.keys = {std::move(got.access_key_id), secret_string(std::move(got.secret_access_key)),
+                secret_string(std::move(got.session_token))};
+    out.expires_at = got.expiration;
+    out.clock_offset = response->clock_offset;
     out.source = std::move(source);
     co_return out;
 }
@@ -117,11 +116,10 @@ awaitable<result<credentials>> assume_role_with_web_identity(std::shared_ptr<con
                                                              deadline until) {
     auto content = co_await read_small_file(*context, std::move(token_file), until);
     if (!content) co_return std::unexpected(make_error(error_kind::bad_credentials, content.error().text));
-    auto token = clean_token(std::move(*content), "the web identity token");
-    if (!token) co_return std::unexpected(token.error());
+    KS_CO_TRY(auto token, clean_token(std::move(*content), "the web identity token"));
     auto region = sts_region(context->env, role.region, context->region);
     auto form = form_of("AssumeRoleWithWebIdentity", role, context->now);
-    form.emplace_back("WebIdentityToken", std::move(*token));
+    form.emplace_back("WebIdentityToken", std::move(token));
     auto source = "web identity role " + role.role_arn;
     co_return co_await ask_sts(std::move(context), std::move(form), std::move(region), std::move(source), std::nullopt,
                                until);

@@ -1,5 +1,5 @@
-/// Keys of a role from AWS's Security Token Service: with other keys (AssumeRole) or with a token of an identity
-/// provider (AssumeRoleWithWebIdentity: EKS service accounts).
+/// Fetches the keys of a role from AWS's Security Token Service, by other keys (AssumeRole) or by a token of an
+/// identity provider (AssumeRoleWithWebIdentity: EKS service accounts).
 #pragma once
 
 #include "s3/credentials/credential_http.hpp"
@@ -17,15 +17,15 @@ struct role_request {
     std::string region;        ///< Empty: the context's.
 };
 
-/// AssumeRole, signed with `keys`.
+/// Calls AssumeRole, signed with `keys`.
 [[nodiscard]] awaitable<result<credentials>> assume_role(std::shared_ptr<const source_context> context,
                                                          role_request role, signing_keys keys, deadline until);
 
-/// AssumeRoleWithWebIdentity with the content of `token_file`, which is read each time.
+/// Calls AssumeRoleWithWebIdentity with the content of `token_file`, which is read for each call.
 [[nodiscard]] awaitable<result<credentials>> assume_role_with_web_identity(
     std::shared_ptr<const source_context> context, role_request role, std::string token_file, deadline until);
 
-/// AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME.
+/// Reads AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME.
 class web_identity_source final : public credentials_source {
   public:
     explicit web_identity_source(std::shared_ptr<const source_context> context) : context_(std::move(context)) {}
@@ -36,14 +36,15 @@ class web_identity_source final : public credentials_source {
     const std::shared_ptr<const source_context> context_;
 };
 
-/// Where STS is: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, or that of the region. Never the global one of old, whatever
-/// AWS_STS_REGIONAL_ENDPOINTS says: it serves the first regions only, and the Go daemon's SDK does not use it either.
+/// Returns the URL of STS: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, or the region's. Never the legacy global one,
+/// whatever AWS_STS_REGIONAL_ENDPOINTS is: it serves the oldest regions only, and the Go daemon's SDK does not use it
+/// either.
 [[nodiscard]] std::string sts_address(const environment& env, std::string_view region);
 
-/// The region whose STS is asked: the role's, AWS_REGION, AWS_DEFAULT_REGION, the volume's, us-east-1.
+/// Returns the region whose STS is used: the role's, AWS_REGION, AWS_DEFAULT_REGION, the volume's, us-east-1.
 [[nodiscard]] std::string sts_region(const environment& env, const std::string& of_role, const std::string& of_volume);
 
-/// The suffix of Amazon's host names for a region: "amazonaws.com", "amazonaws.com.cn" in China, and so on.
+/// Returns the suffix of Amazon's host names for a region: "amazonaws.com", "amazonaws.com.cn" in China, and so on.
 [[nodiscard]] std::string_view aws_domain(std::string_view region) noexcept;
 
 }  // namespace keepstore::s3

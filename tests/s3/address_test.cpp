@@ -5,7 +5,7 @@
 using namespace keepstore;
 using namespace keepstore::s3;
 
-TEST_CASE("endpoints, regions and styles give these hosts and paths", "[s3][address]") {
+TEST_CASE("endpoints, regions and styles make these hosts and paths", "[s3][address]") {
     struct row {
         const char* endpoint;
         const char* region;
@@ -29,7 +29,7 @@ TEST_CASE("endpoints, regions and styles give these hosts and paths", "[s3][addr
         {"https://storage.example.org/base/", "us-east-1", "keep", false, "keep.storage.example.org", "/base/a/b",
          false},
         {"http://storage.example.org/base", "us-east-1", "keep", true, "storage.example.org", "/base/keep/a/b", false},
-        // Names that cannot be, or that certificates do not cover.
+        // Names that are invalid, or that certificates do not cover.
         {"https://storage.example.org", "us-east-1", "my.keep", false, "storage.example.org", "/my.keep/a/b", false},
         {"http://storage.example.org", "us-east-1", "my.keep", false, "my.keep.storage.example.org", "/a/b", false},
         {"https://storage.example.org", "us-east-1", "My_Keep", false, "storage.example.org", "/My_Keep/a/b", false},
@@ -58,7 +58,7 @@ TEST_CASE("the bucket itself has a path, and keys are encoded once", "[s3][addre
     CHECK(in_path->path_of("") == "/keep");
 }
 
-TEST_CASE("what cannot be an address is refused in words that name the setting", "[s3][address]") {
+TEST_CASE("an invalid address is refused with a text that names the setting", "[s3][address]") {
     const std::tuple<const char*, const char*, const char*, const char*> rows[] = {
         {"https://h", "r", "", "Bucket"},           {"https://h", "r", "a/b", "Bucket"},
         {"https://h", "", "keep", "Region"},        {"https://h", "eu west", "keep", "Region"},

@@ -1,4 +1,4 @@
-/// A client of a stub service, and the answers that S3 gives.
+/// A client of a stub service, and responses of S3.
 #pragma once
 
 #include "s3/client.hpp"
@@ -32,7 +32,7 @@ inline stub_reply error_reply(unsigned status, const std::string& code, const st
             .headers = {{"x-amz-request-id", "tx2"}}};
 }
 
-/// A ranged GET of `content`, as S3 answers it.
+/// S3's response to a ranged GET of `content`.
 inline stub_reply ranged_reply(const seen_request& request, const std::string& content) {
     const auto range = request.header("range");
     if (range.empty()) return object_reply(content);
@@ -47,7 +47,7 @@ inline stub_reply ranged_reply(const seen_request& request, const std::string& c
     return reply;
 }
 
-/// Gives the keys "K0", "K1", ... one after the other.
+/// Returns the keys "K0", "K1", ... one after the other.
 class counting_source final : public s3::credentials_source {
   public:
     explicit counting_source(std::shared_ptr<std::atomic<int>> fetched) : fetched_(std::move(fetched)) {}
@@ -95,7 +95,7 @@ inline deadline soon() {
     return deadline::in(std::chrono::seconds(40));
 }
 
-/// The whole body of a download, in small reads, or the error.
+/// Reads the whole body of a download, in small reads.
 inline awaitable<result<std::string>> read_all(s3::object_download download) {
     std::string out;
     std::byte buffer[1000];

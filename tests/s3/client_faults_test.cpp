@@ -1,4 +1,4 @@
-/// What S3 and the network do now and then, and what the client makes of it.
+/// Faults of S3 and of the network, and how the client handles them.
 #include "tests/s3/bucket_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -10,7 +10,7 @@ using namespace std::chrono;
 
 namespace {
 
-/// Fails `failures` times as told, then is well.
+/// Fails `failures` times in the given way, then succeeds.
 stub_service::handler_type fails_first(std::size_t failures, stub_reply how) {
     return [=](const seen_request& r, std::size_t number) {
         if (number < failures) return how;
@@ -28,7 +28,7 @@ std::string http_date(milliseconds from_now) {
 
 }  // namespace
 
-TEST_CASE("what may pass is tried again, on a new connection where it broke", "[s3][retry][client]") {
+TEST_CASE("transient failures are retried, on a new connection where the old one broke", "[s3][retry][client]") {
     const std::pair<const char*, stub_reply> rows[] = {
         {"500", error_reply(500, "InternalError")},
         {"503", error_reply(503, "SlowDown")},
@@ -52,7 +52,7 @@ TEST_CASE("what may pass is tried again, on a new connection where it broke", "[
     }
 }
 
-TEST_CASE("a failure that lasts is told with status, code and request id", "[s3][client]") {
+TEST_CASE("the error of a permanent failure has status, code and request id", "[s3][client]") {
     stub_service service(fails_first(100, error_reply(500, "InternalError")));
     const auto bucket = make_bucket(service);
     const auto got = run(bucket.head("k", soon()));
@@ -67,7 +67,7 @@ TEST_CASE("a failure that lasts is told with status, code and request id", "[s3]
     CHECK(bucket.stats().retries_refused == 2);
 }
 
-TEST_CASE("what lasts is not tried again", "[s3][retry][client]") {
+TEST_CASE("permanent failures are not retried", "[s3][retry][client]") {
     for (const auto& [status, code] : {std::pair{403, "AccessDenied"},
                                        {400, "InvalidArgument"},
                                        {412, "PreconditionFailed"},
@@ -101,7 +101,7 @@ TEST_CASE("an error inside a 200 is an error, for every operation but get", "[s3
     CHECK(service.count() == 16);
 }
 
-TEST_CASE("a copy that fails inside its 200 is repeated until it is confirmed", "[s3][client]") {
+TEST_CASE("a copy that fails inside its 200 is retried until it is confirmed", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t number) -> stub_reply {
         if (number == 0) return error_reply(200, "SlowDown");
         if (number == 1) return {.body = copy_answer, .cut_after = 30};
@@ -114,7 +114,7 @@ TEST_CASE("a copy that fails inside its 200 is repeated until it is confirmed", 
     CHECK(service.count() == 5);
 }
 
-TEST_CASE("a listing that is cut off or is a web page is never a short listing", "[s3][client]") {
+TEST_CASE("a truncated listing, or a web page, is an error and not a short listing", "[s3][client]") {
     const std::string page = "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>";
     for (const auto& how : {stub_reply{.body = page, .cut_after = 40}, stub_reply{.body = page.substr(0, 50)},
                             stub_reply{.body = "<html><body>login</body></html>"}, stub_reply{}}) {
@@ -132,7 +132,7 @@ TEST_CASE("a listing that is cut off or is a web page is never a short listing",
     }
 }
 
-TEST_CASE("a completed upload whose answer was lost is recognised by its ETag", "[s3][client]") {
+TEST_CASE("a completed upload whose response was lost is recognised by its ETag", "[s3][client]") {
     const std::vector<std::string> parts{"d41d8cd98f00b204e9800998ecf8427e", "\"9b2cf535f27731c974343645a3985328\""};
     const auto etag = multipart_etag(parts);
     REQUIRE(etag.has_value());
@@ -154,7 +154,7 @@ TEST_CASE("a completed upload whose answer was lost is recognised by its ETag", 
     }
 }
 
-TEST_CASE("a download goes on where its connection broke", "[s3][client]") {
+TEST_CASE("a download resumes where its connection broke", "[s3][client]") {
     std::string content;
     for (int i = 0; i < 10000; ++i) content += static_cast<char>('a' + i % 23);
     stub_service service([&](const seen_request& r, std::size_t number) {
@@ -174,7 +174,7 @@ TEST_CASE("a download goes on where its connection broke", "[s3][client]") {
     CHECK(bucket.stats().bytes_in == 9000);
 }
 
-TEST_CASE("a download that comes forward may be broken off any number of times", "[s3][client]") {
+TEST_CASE("a download that makes progress may be interrupted any number of times", "[s3][client]") {
     const std::string content(10 * limits::s3_resume_progress_bytes, 'x');
     stub_service service([&](const seen_request& r, std::size_t) {
         auto reply = ranged_reply(r, content);
@@ -187,7 +187,7 @@ TEST_CASE("a download that comes forward may be broken off any number of times",
     CHECK(service.count() < 25);
 }
 
-TEST_CASE("a download does not go on with another object", "[s3][client]") {
+TEST_CASE("a download does not resume with another object", "[s3][client]") {
     const std::string content(5000, 'x');
     stub_service service([&](const seen_request& r, std::size_t number) {
         auto reply = ranged_reply(r, content);
@@ -199,7 +199,7 @@ TEST_CASE("a download does not go on with another object", "[s3][client]") {
     CHECK(kind(run(get_text(bucket, "k"))) == error_kind::precondition);
 }
 
-TEST_CASE("a download that keeps breaking ends with the error", "[s3][client]") {
+TEST_CASE("a download that breaks without progress ends with the error", "[s3][client]") {
     const std::string content(5000, 'x');
     stub_service service([&](const seen_request& r, std::size_t) {
         auto reply = ranged_reply(r, content);
@@ -212,7 +212,7 @@ TEST_CASE("a download that keeps breaking ends with the error", "[s3][client]") 
     CHECK(service.count() == limits::s3_attempts_max);
 }
 
-TEST_CASE("the region is learned from header or body and kept", "[s3][client][region]") {
+TEST_CASE("the region is learned from header or body and remembered", "[s3][client][region]") {
     const std::pair<const char*, stub_reply> rows[] = {
         {"body", error_reply(400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>")},
         {"header", {.status = 301, .headers = {{"x-amz-bucket-region", "eu-west-1"}}}},
@@ -236,7 +236,7 @@ TEST_CASE("the region is learned from header or body and kept", "[s3][client][re
     }
 }
 
-TEST_CASE("a region that leads in circles, or nowhere, ends in words", "[s3][client][region]") {
+TEST_CASE("regions that contradict each other, or are invalid, end in an error with advice", "[s3][client][region]") {
     stub_service service([](const seen_request& r, std::size_t) {
         const bool east = r.header("authorization").find("/us-east-1/s3/") != std::string::npos;
         return error_reply(301, "PermanentRedirect",
@@ -255,7 +255,7 @@ TEST_CASE("a region that leads in circles, or nowhere, ends in words", "[s3][cli
     const auto other = make_bucket(mute);
     CHECK(kind(run(get_text(other, "k"))) == error_kind::wrong_region);
     CHECK(mute.count() == 1);
-    // What is not a region does not get into a host name.
+    // A malformed region does not become part of a host name.
     stub_service evil([](const seen_request&, std::size_t) {
         return error_reply(301, "PermanentRedirect", "<Region>evil.example/</Region>");
     });
@@ -281,7 +281,7 @@ TEST_CASE("with a wrong clock requests are signed with the service's time, until
     auto options = stub_options(service);
     options.now = [&] { return floor<milliseconds>(system_clock::now()) - seconds(slow_by.load()); };
     const auto bucket = make_bucket(options);
-    CHECK(run(bucket.head("k", soon())).has_value());  // A HEAD, which does not say why it is refused.
+    CHECK(run(bucket.head("k", soon())).has_value());  // A HEAD, whose response has no reason.
     CHECK(service.count() == 2);
     CHECK(abs(bucket.clock_skew() - seconds(3600)) <= seconds(2));
     CHECK(run(get_text(bucket, "k")).has_value());
@@ -293,7 +293,7 @@ TEST_CASE("with a wrong clock requests are signed with the service's time, until
     CHECK(bucket.clock_skew() == seconds(0));
 }
 
-TEST_CASE("a skewed answer that comes from a cache, or has no date, teaches nothing", "[s3][client][clock]") {
+TEST_CASE("a response from a cache, or without a date, does not correct the clock", "[s3][client][clock]") {
     for (const bool dated : {true, false}) {
         stub_service service([&](const seen_request&, std::size_t) {
             auto reply = error_reply(403, "RequestTimeTooSkewed");
@@ -308,7 +308,7 @@ TEST_CASE("a skewed answer that comes from a cache, or has no date, teaches noth
     }
 }
 
-TEST_CASE("expired keys are renewed once and the request is repeated", "[s3][client][credentials]") {
+TEST_CASE("expired keys are renewed once and the request is retried", "[s3][client][credentials]") {
     const std::pair<const char*, stub_reply> rows[] = {
         {"400", error_reply(400, "ExpiredToken")},
         {"InvalidToken", error_reply(400, "InvalidToken")},
@@ -332,7 +332,7 @@ TEST_CASE("expired keys are renewed once and the request is repeated", "[s3][cli
     }
 }
 
-TEST_CASE("keys that stay refused are renewed once only", "[s3][client][credentials]") {
+TEST_CASE("keys that are refused again after a renewal are not renewed again", "[s3][client][credentials]") {
     stub_service service([](const seen_request&, std::size_t) { return error_reply(400, "ExpiredToken"); });
     const auto fetched = std::make_shared<std::atomic<int>>(0);
     const auto keys = std::make_shared<credentials_cache>(std::make_unique<counting_source>(fetched));
@@ -347,8 +347,8 @@ TEST_CASE("keys that stay refused are renewed once only", "[s3][client][credenti
     CHECK(service.count() == 3);
 }
 
-TEST_CASE("a HEAD that is refused without a word gets the reason, and learns from it", "[s3][client]") {
-    // As a service that does not give the region in a header.
+TEST_CASE("a HEAD that is refused without a body finds the reason by a listing, and learns from it", "[s3][client]") {
+    // Like a service without the region in a header.
     stub_service moved([](const seen_request& r, std::size_t) {
         if (r.header("authorization").find("/eu-west-1/") != std::string::npos) return object_reply("content");
         return error_reply(400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>");
@@ -373,7 +373,7 @@ TEST_CASE("a HEAD that is refused without a word gets the reason, and learns fro
     CHECK(closed.count() == 3);
 }
 
-TEST_CASE("a 404 without a body counts as missing only if the bucket is there", "[s3][client]") {
+TEST_CASE("a 404 without a body means a missing object only if the bucket exists", "[s3][client]") {
     std::atomic<int> bucket_status{404};
     std::atomic<int> bucket_asked{0};
     std::atomic<bool> signs{true};
@@ -399,8 +399,8 @@ TEST_CASE("a 404 without a body counts as missing only if the bucket is there", 
         REQUIRE_FALSE(got.has_value());
         CHECK(got.error() == errc::not_found);
     }
-    CHECK(bucket_asked == 1);  // The bucket has just been seen.
-    signs = false;  // By whom it is cannot be told: the bucket is asked again, and what stands before it shows.
+    CHECK(bucket_asked == 1);  // The bucket is known to exist.
+    signs = false;             // Without S3 headers the bucket is checked again, which shows the proxy.
     CHECK(run(bucket.head("k", soon())).error() == errc::not_found);
     CHECK(bucket_asked == 2);
     bucket_status = 404;
@@ -408,7 +408,7 @@ TEST_CASE("a 404 without a body counts as missing only if the bucket is there", 
     CHECK(bucket.stats().errors.at("*smithy.OperationError 404 NotFound") >= 3);
 }
 
-TEST_CASE("a 404 with somebody else's page is not an answer of S3", "[s3][client]") {
+TEST_CASE("a 404 with a page that is not S3's is a malformed response", "[s3][client]") {
     std::atomic<int> asked{0};
     stub_service service([&](const seen_request& r, std::size_t) {
         if (r.method != "HEAD") ++asked;
@@ -417,13 +417,13 @@ TEST_CASE("a 404 with somebody else's page is not an answer of S3", "[s3][client
     const auto bucket = make_bucket(service);
     const auto got = run(get_text(bucket, "k"));
     REQUIRE_FALSE(got.has_value());
-    CHECK(kind(got) == error_kind::bad_answer);
+    CHECK(kind(got) == error_kind::malformed_response);
     CHECK(got.error() == errc::unavailable);
-    CHECK(asked > 1);  // The next one may come through.
-    CHECK(kind(run(bucket.del("k", soon()))) == error_kind::bad_answer);
+    CHECK(asked > 1);  // A retry may reach S3.
+    CHECK(kind(run(bucket.del("k", soon()))) == error_kind::malformed_response);
 }
 
-TEST_CASE("what is not S3's is told so, and not as a policy, a region or throttling", "[s3][client]") {
+TEST_CASE("a response that is not S3's is reported as such, not as a policy, a region or throttling", "[s3][client]") {
     const std::string page = "<html><body>whatever</body></html>";
     struct row {
         const char* what;
@@ -442,10 +442,13 @@ TEST_CASE("what is not S3's is told so, and not as a policy, a region or throttl
          {.status = 429, .body = page},
          error_kind::slow_down,
          error_kind::slow_down},
-        {"a login page", {.status = 302, .body = page}, error_kind::bad_answer, error_kind::bad_answer},
-        {"a redirect to TLS", {.status = 301}, error_kind::bad_answer, error_kind::bad_answer},
-        {"a firewall", {.status = 403, .body = page}, error_kind::bad_answer, error_kind::bad_answer},
-        {"a proxy's own login", {.status = 401, .body = page}, error_kind::bad_answer, error_kind::bad_answer},
+        {"a login page", {.status = 302, .body = page}, error_kind::malformed_response, error_kind::malformed_response},
+        {"a redirect to TLS", {.status = 301}, error_kind::malformed_response, error_kind::malformed_response},
+        {"a firewall", {.status = 403, .body = page}, error_kind::malformed_response, error_kind::malformed_response},
+        {"a proxy's own login",
+         {.status = 401, .body = page},
+         error_kind::malformed_response,
+         error_kind::malformed_response},
         {"S3 denies", error_reply(403, "AccessDenied"), error_kind::access_denied, error_kind::access_denied},
     };
     for (const auto& row : rows) {
@@ -458,14 +461,14 @@ TEST_CASE("what is not S3's is told so, and not as a policy, a region or throttl
         CHECK(kind(got) == row.get);
         CHECK(kind(run(bucket.head("k", soon()))) == row.head);
         REQUIRE_FALSE(got.has_value());
-        if (row.get != error_kind::bad_answer) continue;
-        CHECK(got.error().text.find("no sign that it is S3 that answers") != std::string::npos);
+        if (row.get != error_kind::malformed_response) continue;
+        CHECK(got.error().text.find("without an S3 error code") != std::string::npos);
         CHECK(got.error().text.find("policy") == std::string::npos);
         CHECK(got.error().text.find("Region") == std::string::npos);
     }
 }
 
-TEST_CASE("a service that does not answer costs the deadline and no more", "[s3][client][timeout]") {
+TEST_CASE("a service that does not respond costs the deadline and no more", "[s3][client][timeout]") {
     script_server silent([](peer& p, int) { p.wait_closed(); });
     client_options options;
     options.endpoint = "http://127.0.0.1:" + std::to_string(silent.port());
@@ -499,7 +502,7 @@ TEST_CASE("ReadTimeout ends an attempt, and the next one may succeed", "[s3][cli
     CHECK(bucket.stats().retries == 1);
 }
 
-TEST_CASE("a caller who goes away ends the call, also while it waits to try again", "[s3][client][cancel]") {
+TEST_CASE("cancellation ends a call, also while it waits for a retry", "[s3][client][cancel]") {
     stub_service service([](const seen_request&, std::size_t) { return error_reply(503, "SlowDown"); });
     auto options = stub_options(service);
     options.retry.random = [] { return 0.999; };
@@ -526,7 +529,7 @@ TEST_CASE("a caller who goes away ends the call, also while it waits to try agai
     CHECK(outcome->error() == errc::cancelled);
 }
 
-TEST_CASE("an outage costs one attempt a call once the budget is spent", "[s3][retry][client]") {
+TEST_CASE("an outage costs one attempt per call once the retry budget is spent", "[s3][retry][client]") {
     stub_service service([](const seen_request&, std::size_t) { return stub_reply{.status = 500}; });
     const auto bucket = make_bucket(service);
     const auto budget = static_cast<std::size_t>(limits::s3_retry_tokens_max / limits::s3_retry_cost_transient);
@@ -537,7 +540,7 @@ TEST_CASE("an outage costs one attempt a call once the budget is spent", "[s3][r
     CHECK(service.count() == before + 1);
 }
 
-TEST_CASE("no key, signature or object name is in an error", "[s3][client]") {
+TEST_CASE("errors contain no key, signature or object name", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t) {
         return error_reply(403, "SignatureDoesNotMatch",
                            "<StringToSign>AWS4 secret</StringToSign><AWSAccessKeyId>AKID</AWSAccessKeyId>");

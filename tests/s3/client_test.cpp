@@ -1,4 +1,4 @@
-/// The operations against a service that answers as S3 does.
+/// The operations against a service that responds as S3 does.
 #include "base/hex.hpp"
 #include "base/sha256.hpp"
 #include "tests/s3/bucket_fixture.hpp"
@@ -14,7 +14,7 @@ namespace {
 
 const auto modified = sys_days{year{2009} / 10 / 12} + 17h + 50min + 3s;
 
-/// A body that is made on the way; it can be read once unless told otherwise.
+/// A generated body; it can be read once unless it is made rewindable.
 class text_source final : public net::body_source {
   public:
     text_source(std::string text, bool rewinds) : text_(std::move(text)), rewinds_(rewinds) {}
@@ -45,7 +45,7 @@ awaitable<result<std::string>> get_text_of(awaitable<result<object_download>> be
 
 }  // namespace
 
-TEST_CASE("head tells size, date, ETag and metadata", "[s3][client]") {
+TEST_CASE("head returns size, date, ETag and metadata", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t) { return object_reply(std::string(1000, 'x')); });
     const auto bucket = make_bucket(service);
     const auto info = run(bucket.head("abc/d e", soon()));
@@ -69,7 +69,7 @@ TEST_CASE("head tells size, date, ETag and metadata", "[s3][client]") {
     CHECK(bucket.stats().operations.at("head") == 1);
 }
 
-TEST_CASE("get gives the bytes, whole and in ranges", "[s3][client]") {
+TEST_CASE("get returns the bytes, of the whole object and of ranges", "[s3][client]") {
     std::string content;
     for (int i = 0; i < 5000; ++i) content += static_cast<char>('a' + i % 26);
     stub_service service([&](const seen_request& r, std::size_t) { return ranged_reply(r, content); });
@@ -93,7 +93,7 @@ TEST_CASE("get gives the bytes, whole and in ranges", "[s3][client]") {
     CHECK(bucket.stats().errors.at("*smithy.OperationError 416 InvalidRange") == 1);
 }
 
-TEST_CASE("a download knows its place in the object", "[s3][client]") {
+TEST_CASE("a download has its offset in the object", "[s3][client]") {
     const std::string content(3000, 'y');
     stub_service service([&](const seen_request& r, std::size_t) { return ranged_reply(r, content); });
     const auto bucket = make_bucket(service);
@@ -109,7 +109,7 @@ TEST_CASE("a download knows its place in the object", "[s3][client]") {
     CHECK(run(check()) == std::vector<std::uint64_t>{3000, 1000, 500, 500, 200, 300});
 }
 
-TEST_CASE("a service that ignores Range is found out", "[s3][client]") {
+TEST_CASE("a service that ignores Range is detected", "[s3][client]") {
     const std::string content(3000, 'y');
     stub_service service([&](const seen_request&, std::size_t) { return object_reply(content); });
     const auto bucket = make_bucket(service);
@@ -155,15 +155,15 @@ TEST_CASE("put sends the body with its MD5 and metadata, unsigned", "[s3][client
     CHECK(service.count() == 2);
 }
 
-TEST_CASE("a put without an ETag in its answer is no success", "[s3][client]") {
+TEST_CASE("a put without an ETag in the response is an error", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t) { return stub_reply{}; });
     const auto bucket = make_bucket(service);
     const auto put = run(bucket.put("abc", text_body("hello"), {}, soon()));
-    CHECK(kind(put) == error_kind::bad_answer);
+    CHECK(kind(put) == error_kind::malformed_response);
     CHECK(service.count() == limits::s3_attempts_max);
 }
 
-TEST_CASE("a body from a source is sent again only if it can be", "[s3][client]") {
+TEST_CASE("a body from a source is sent again only if it can be rewound", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t number) {
         if (number % 2 == 0) return error_reply(500, "InternalError");
         return stub_reply{.headers = {{"ETag", stub_etag}}};
@@ -182,7 +182,7 @@ TEST_CASE("a body from a source is sent again only if it can be", "[s3][client]"
     CHECK(bucket.stats().bytes_out == text.size());
 }
 
-TEST_CASE("a source that was hardly touched is no obstacle to another attempt", "[s3][client]") {
+TEST_CASE("a source of which only the first piece was read can be sent again", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t) { return stub_reply{.headers = {{"ETag", stub_etag}}}; });
     auto options = stub_options(service);
     // Nothing listens at the first address of this name.
@@ -198,7 +198,7 @@ TEST_CASE("a source that was hardly touched is no obstacle to another attempt", 
     CHECK(bucket.stats().errors.at("*smithy.OperationError") == 3);
 }
 
-TEST_CASE("copy names its source and replaces metadata when asked", "[s3][client]") {
+TEST_CASE("copy names its source and can replace the metadata", "[s3][client]") {
     stub_service service([](const seen_request& r, std::size_t) {
         if (r.target == "/keep/missing") return error_reply(404, "NoSuchKey");
         return stub_reply{
@@ -228,7 +228,7 @@ TEST_CASE("copy names its source and replaces metadata when asked", "[s3][client
     CHECK(bucket.stats().operations.empty());
 }
 
-TEST_CASE("delete succeeds also for what is not there, but not in a bucket that is not there", "[s3][client]") {
+TEST_CASE("delete succeeds for a missing object, but not in a missing bucket", "[s3][client]") {
     stub_service service([](const seen_request& r, std::size_t) {
         if (r.target == "/keep/a") return stub_reply{.status = 204};
         if (r.target == "/keep/b") return error_reply(404, "NoSuchKey");
@@ -243,7 +243,7 @@ TEST_CASE("delete succeeds also for what is not there, but not in a bucket that 
     CHECK(kind(gone) == error_kind::no_such_bucket);
 }
 
-TEST_CASE("list asks for V2 pages, or V1 pages", "[s3][client]") {
+TEST_CASE("list requests V2 pages, or V1 pages", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t) {
         return stub_reply{.body =
                               "<ListBucketResult><IsTruncated>true</IsTruncated><Contents><Key>a</Key><Size>1</Size>"
@@ -302,7 +302,7 @@ TEST_CASE("multipart uploads are created, filled, completed, listed and aborted"
     CHECK(seen.at(4).method == "DELETE");
 }
 
-TEST_CASE("with virtual hosts the bucket is in the host name", "[s3][client]") {
+TEST_CASE("in virtual-hosted style the bucket is in the host name", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t) { return object_reply("x"); });
     auto options = stub_options(service);
     options.endpoint = "http://s3.example:" + std::to_string(service.port());
@@ -313,7 +313,7 @@ TEST_CASE("with virtual hosts the bucket is in the host name", "[s3][client]") {
     CHECK(service.seen().at(0).header("host") == "keep.s3.example:" + std::to_string(service.port()));
 }
 
-TEST_CASE("large bodies ask first when told to", "[s3][client]") {
+TEST_CASE("large bodies are sent with Expect: 100-continue if so configured", "[s3][client]") {
     stub_service service([](const seen_request&, std::size_t) { return stub_reply{.headers = {{"ETag", stub_etag}}}; });
     auto options = stub_options(service);
     options.expect_continue_bytes_min = 6;
@@ -325,9 +325,9 @@ TEST_CASE("large bodies ask first when told to", "[s3][client]") {
     CHECK(service.seen().at(1).body == "larger");
 }
 
-TEST_CASE("one client serves several loops at once", "[s3][client][threads]") {
+TEST_CASE("one client serves several event loops concurrently", "[s3][client][threads]") {
     const auto fetched = std::make_shared<std::atomic<int>>(0);
-    // In the wrong region and with keys that are refused at first: everybody learns both at the same time.
+    // In the wrong region and with keys that are refused at first: all calls learn both at the same time.
     stub_service service([](const seen_request& r, std::size_t) {
         const auto signature = r.header("authorization");
         if (signature.find("/eu-west-1/") == std::string::npos) {
@@ -357,7 +357,7 @@ TEST_CASE("one client serves several loops at once", "[s3][client][threads]") {
     CHECK(bucket.stats().operations.at("head") >= 80);
 }
 
-TEST_CASE("a client may go while its calls run", "[s3][client]") {
+TEST_CASE("a client may be destroyed while its calls run", "[s3][client]") {
     stub_service service([](const seen_request& r, std::size_t) { return ranged_reply(r, "content"); });
     auto bucket = std::make_unique<client>(make_bucket(service));
     auto call = get_text_of(bucket->get("k", {}, soon()));

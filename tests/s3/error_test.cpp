@@ -7,7 +7,7 @@
 using namespace keepstore;
 using namespace keepstore::s3;
 
-TEST_CASE("codes decide before the status, and the status where there is no code", "[s3][error]") {
+TEST_CASE("the code decides, and the status where there is no code", "[s3][error]") {
     struct row {
         unsigned status;
         const char* code;
@@ -22,7 +22,7 @@ TEST_CASE("codes decide before the status, and the status where there is no code
         {403, "", error_kind::access_denied},
         {403, "InvalidAccessKeyId", error_kind::bad_credentials},
         {403, "SignatureDoesNotMatch", error_kind::bad_credentials},
-        // S3 says 400, others 401 or 403.
+        // 400 from S3, 401 or 403 from others.
         {400, "ExpiredToken", error_kind::expired_token},
         {400, "InvalidToken", error_kind::expired_token},
         {403, "ExpiredToken", error_kind::expired_token},
@@ -57,7 +57,7 @@ TEST_CASE("codes decide before the status, and the status where there is no code
     }
 }
 
-TEST_CASE("every kind has a name, an advice and a meaning for the caller", "[s3][error]") {
+TEST_CASE("every kind has a name, an advice and an errc", "[s3][error]") {
     for (int i = 1; i <= static_cast<int>(error_kind::cancelled); ++i) {
         const auto kind = static_cast<error_kind>(i);
         CAPTURE(to_string(kind));
@@ -67,13 +67,14 @@ TEST_CASE("every kind has a name, an advice and a meaning for the caller", "[s3]
         CHECK(kind_of(e) == kind);
         CHECK(e == to_errc(kind));
         CHECK(e.text.starts_with("S3 get: 400: "));
-        // Only a missing object is "not found": everything else says nothing about it.
+        // Only a missing object is "not found": other errors say nothing about the object.
         CHECK((to_errc(kind) == errc::not_found) == (kind == error_kind::not_found));
     }
 }
 
-TEST_CASE("only what may pass is retried", "[s3][error]") {
-    for (const auto kind : {error_kind::server, error_kind::network, error_kind::timeout, error_kind::bad_answer}) {
+TEST_CASE("only transient failures are retried", "[s3][error]") {
+    for (const auto kind :
+         {error_kind::server, error_kind::network, error_kind::timeout, error_kind::malformed_response}) {
         CHECK(classify_retry(kind) == retry_class::transient);
     }
     CHECK(classify_retry(error_kind::slow_down) == retry_class::throttled);
@@ -92,7 +93,7 @@ TEST_CASE("failures of the HTTP client get a kind and keep their text", "[s3][er
         {net::failure::certificate, error_kind::bad_certificate},
         {net::failure::no_response, error_kind::network},
         {net::failure::cut_short, error_kind::network},
-        {net::failure::malformed, error_kind::bad_answer},
+        {net::failure::malformed, error_kind::malformed_response},
         {net::failure::connect_timeout, error_kind::timeout},
         {net::failure::first_byte_timeout, error_kind::timeout},
         {net::failure::read_timeout, error_kind::timeout},
@@ -104,7 +105,7 @@ TEST_CASE("failures of the HTTP client get a kind and keep their text", "[s3][er
         const auto e = from_transport(error(errc::unavailable, "what happened", make_error_code(failure)));
         CHECK(kind_of(e) == kind);
         CHECK(e.text.starts_with("what happened"));
-        // That one has more to do than the HTTP client can know.
+        // Its text has more advice than the HTTP client has.
         const bool explained = e.text.find("TLS.Insecure is not for S3") != std::string::npos;
         CHECK(explained == (failure == net::failure::certificate));
     }

@@ -1,4 +1,4 @@
-/// Listings of services that do not know ListObjectsV2, or do not go on where they are told to.
+/// Listings of services without ListObjectsV2, and of those that ignore continuation tokens.
 #include "tests/s3/bucket_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -26,7 +26,7 @@ bool is_v2(const seen_request& r) {
 
 const std::vector<std::string> keys{"a", "b", "c", "d", "e", "f", "g"};
 
-/// A page of three keys after this one. `next`: the element that says where the next page begins, with its value.
+/// A page of three keys after this one. `next`: the element with the continuation of the next page.
 stub_reply page_after(const std::string& after, const std::function<std::string(const std::string&)>& next) {
     std::string body = "<ListBucketResult>";
     std::string last;
@@ -58,14 +58,14 @@ std::string next_token(const std::string& last) {
     return "<NextContinuationToken>" + last + "</NextContinuationToken>";
 }
 
-/// All pages of a listing, as their users ask for them; or the error. Ten pages are too many.
+/// All pages of a listing, or the error. Ten pages are too many.
 result<std::vector<std::string>> list_all(const client& bucket) {
     std::vector<std::string> out;
     list_options where{.keys_max = 3};
     for (int pages = 0; pages < 10; ++pages) {
         auto page = run(bucket.list(where, soon()));
         if (!page) return std::unexpected(page.error());
-        where.go_on_after(*page);
+        where.continue_after(*page);
         for (const auto& object : page->objects) out.push_back(object.key);
         if (!page->truncated) return out;
     }
@@ -74,7 +74,7 @@ result<std::vector<std::string>> list_all(const client& bucket) {
 
 }  // namespace
 
-TEST_CASE("a service that knows nothing but V1 listings is asked for those", "[s3][client][list]") {
+TEST_CASE("the client uses V1 listings with a service that supports no others", "[s3][client][list]") {
     const auto next = GENERATE(&no_marker, &next_marker);
     stub_service service(
         [&](const seen_request& r, std::size_t) { return page_after(parameter(r.target, "marker"), next); });
@@ -90,7 +90,7 @@ TEST_CASE("a service that knows nothing but V1 listings is asked for those", "[s
     CHECK(parameter(seen[3].target, "marker").empty());
 }
 
-TEST_CASE("a listing that was begun with V2 goes on with it, whatever others have learned", "[s3][client][list]") {
+TEST_CASE("a listing that began with V2 continues with V2, whatever other calls have learned", "[s3][client][list]") {
     std::atomic<bool> knows_v2 = true;
     stub_service service([&](const seen_request& r, std::size_t) {
         return is_v2(r) && knows_v2 ? page_after(parameter(r.target, "continuation-token"), next_token)
@@ -100,7 +100,7 @@ TEST_CASE("a listing that was begun with V2 goes on with it, whatever others hav
     list_options where{.keys_max = 3};
     auto page = run(bucket.list(where, soon()));
     REQUIRE(page.has_value());
-    where.go_on_after(*page);
+    where.continue_after(*page);
     knows_v2 = false;
     CHECK(list_all(bucket).value() == keys);
     knows_v2 = true;
@@ -111,11 +111,10 @@ TEST_CASE("a listing that was begun with V2 goes on with it, whatever others hav
     CHECK(parameter(service.seen().back().target, "continuation-token") == "c");
 }
 
-TEST_CASE("a service that gives the same page again and again is an error, and no listing without end",
-          "[s3][client][list]") {
+TEST_CASE("a service that repeats the same page is an error, not an endless listing", "[s3][client][list]") {
     const std::function<std::string(const std::string&)> rows[] = {
         no_marker, next_marker, next_token,
-        // Another token each time, and yet the same keys.
+        // Another token each time, but the same keys.
         [number = 0](const std::string&) mutable {
             return "<NextContinuationToken>" + std::to_string(++number) + "</NextContinuationToken>";
         }};
@@ -125,10 +124,11 @@ TEST_CASE("a service that gives the same page again and again is an error, and n
         const auto listed = list_all(bucket);
         REQUIRE_FALSE(listed.has_value());
         CHECK(listed.error() == errc::io_error);
-        CHECK(listed.error().text.find("a page does not come after the one before it") != std::string::npos);
-        CHECK(service.count() == 2);  // And not tried again.
+        CHECK(listed.error().text.find("a page of the listing does not begin after the previous one") !=
+              std::string::npos);
+        CHECK(service.count() == 2);  // Not retried.
     }
-    // Empty pages that lead nowhere.
+    // Empty pages with the same token.
     stub_service hollow([&](const seen_request&, std::size_t) {
         return stub_reply{.body =
                               "<ListBucketResult><IsTruncated>true</IsTruncated>"
@@ -152,12 +152,12 @@ TEST_CASE("common prefixes count as keys of their page", "[s3][client][list]") {
     page.common_prefixes = {"c/"};
     CHECK(page.first_key() == "b");
     list_options where;
-    where.go_on_after(page);
-    where.go_on_after({});
+    where.continue_after(page);
+    where.continue_after({});
     CHECK(where.last_key == "y");
 }
 
-TEST_CASE("a list of uploads that does not go on is an error", "[s3][client][list]") {
+TEST_CASE("a list of uploads that repeats a page is an error", "[s3][client][list]") {
     const auto page = [](const std::string& key, const std::string& next, const std::string& id) {
         return stub_reply{.body = "<ListMultipartUploadsResult><IsTruncated>true</IsTruncated><NextKeyMarker>" + next +
                                   "</NextKeyMarker><NextUploadIdMarker>" + id + "</NextUploadIdMarker><Upload><Key>" +
@@ -184,7 +184,7 @@ TEST_CASE("a list of uploads that does not go on is an error", "[s3][client][lis
         REQUIRE(first.has_value());
         const auto second = run(bucket.list_uploads("", first->next_key, first->next_upload_id, soon()));
         CHECK(second.has_value() == row.good);
-        if (!second) CHECK(second.error().text.find("a page does not come after") != std::string::npos);
+        if (!second) CHECK(second.error().text.find("does not begin after the previous one") != std::string::npos);
         CHECK(service.count() == 2);
     }
 }

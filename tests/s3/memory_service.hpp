@@ -1,4 +1,4 @@
-/// A stub that keeps objects, as far as a test of the probe needs a bucket. It can be told to be bad in one way.
+/// A stub that stores objects, as far as tests of the probe need a bucket. It can have one fault.
 #pragma once
 
 #include "s3/sigv4.hpp"
@@ -45,7 +45,7 @@ class memory_service {
     stub_reply answer(const seen_request& r) {
         if (r.header("authorization").empty() || bad_ == vice::denies) return error_reply(403, "AccessDenied");
         const auto path = r.path();
-        // Whoever may not list is not told what is not there either.
+        // Without s3:ListBucket access to missing objects is denied.
         const bool hides = bad_ == vice::denies_list;
         if (hides && (path == "/keep" || (r.method == "GET" && !objects_.contains(path)))) {
             return error_reply(403, "AccessDenied");

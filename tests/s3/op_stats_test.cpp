@@ -6,7 +6,7 @@
 using namespace keepstore;
 using namespace keepstore::s3;
 
-TEST_CASE("operations have the Go daemon's names, and others are apart", "[s3][stats]") {
+TEST_CASE("operations have the Go daemon's names, and others are counted separately", "[s3][stats]") {
     op_stats stats;
     for (std::size_t i = 0; i < operation_count; ++i) stats.count(static_cast<operation>(i));
     const auto got = stats.snapshot();
@@ -16,7 +16,7 @@ TEST_CASE("operations have the Go daemon's names, and others are apart", "[s3][s
     CHECK(got.other_operations.at("copy") == 1);
 }
 
-TEST_CASE("error types are the Go daemon's, and what a service invents is bounded", "[s3][stats]") {
+TEST_CASE("error types are the Go daemon's, and the number of unknown codes is bounded", "[s3][stats]") {
     op_stats stats;
     stats.failed(404, "NoSuchKey");
     stats.failed(404, "");

@@ -33,7 +33,7 @@ outcome probe(client_options options, std::shared_ptr<credentials_cache> keys = 
 
 }  // namespace
 
-TEST_CASE("a good bucket passes every step and is left as it was", "[s3][probe]") {
+TEST_CASE("a working bucket passes every step and is left unchanged", "[s3][probe]") {
     memory_service bucket;
     const auto got = probe(stub_options(bucket.service()));
     INFO(got.text());
@@ -50,7 +50,7 @@ TEST_CASE("a good bucket passes every step and is left as it was", "[s3][probe]"
     CHECK(got.text().find("AKID") == std::string::npos);
 }
 
-TEST_CASE("each thing that is wrong is said at its step", "[s3][probe]") {
+TEST_CASE("each fault is reported at its step", "[s3][probe]") {
     const std::tuple<vice, const char*> rows[] = {
         {vice::takes_wrong_digest, "FAILED: digest: the service takes a body"},
         {vice::loses_bytes, "FAILED: get: what was read is not what was written"},
@@ -69,7 +69,7 @@ TEST_CASE("each thing that is wrong is said at its step", "[s3][probe]") {
     }
 }
 
-TEST_CASE("keys that may not list are of use, with a note", "[s3][probe]") {
+TEST_CASE("keys without s3:ListBucket pass with a note", "[s3][probe]") {
     memory_service bucket(vice::denies_list);
     const auto got = probe(stub_options(bucket.service()));
     INFO(got.text());
@@ -77,11 +77,11 @@ TEST_CASE("keys that may not list are of use, with a note", "[s3][probe]") {
     CHECK(got.has("note: bucket: these keys may not list it (S3 list: 403 AccessDenied (request "));
     CHECK(got.has("ok: put:"));
     CHECK(got.has("ok: delete: deleted objects are gone"));
-    CHECK(got.has("note: multipart: uploads in parts work, but"));
+    CHECK(got.has("note: multipart: multipart uploads work, but"));
     CHECK(bucket.objects() == 0);
 }
 
-TEST_CASE("a bucket that is only read is not written to", "[s3][probe]") {
+TEST_CASE("the probe of a read-only volume writes nothing", "[s3][probe]") {
     const auto refuses_writes = [](bool empty, bool readable) {
         return [=](const seen_request& r, std::size_t) {
             if (r.method != "GET" || r.header("authorization").empty()) return error_reply(403, "AccessDenied");
@@ -114,7 +114,7 @@ TEST_CASE("a bucket that is only read is not written to", "[s3][probe]") {
     CHECK(denied.has("FAILED: get: S3 get: 403 AccessDenied"));
 }
 
-TEST_CASE("what is wrong before the bucket ends the probe there", "[s3][probe]") {
+TEST_CASE("a failure before the bucket step ends the probe", "[s3][probe]") {
     memory_service bucket;
     auto options = stub_options(bucket.service());
     options.endpoint = "ftp://x";
@@ -136,7 +136,7 @@ TEST_CASE("what is wrong before the bucket ends the probe there", "[s3][probe]")
     CHECK(got.lines.back().starts_with("FAILED: credentials: no credentials in"));
 }
 
-TEST_CASE("a bucket without a host name of its own is told apart from a wrong endpoint", "[s3][probe]") {
+TEST_CASE("a bucket without a host name of its own is distinguished from a wrong endpoint", "[s3][probe]") {
     memory_service bucket;
     auto options = stub_options(bucket.service());
     options.endpoint = "http://s3.invalid:" + std::to_string(bucket.service().port());
@@ -146,7 +146,7 @@ TEST_CASE("a bucket without a host name of its own is told apart from a wrong en
     CHECK(got.lines.back().find("set UsePathStyle to true") != std::string::npos);
 }
 
-TEST_CASE("a wrong region works and is noted", "[s3][probe]") {
+TEST_CASE("a wrong region passes with a note", "[s3][probe]") {
     stub_service moved([](const seen_request& r, std::size_t) {
         if (r.header("authorization").find("/eu-west-1/") == std::string::npos) {
             return error_reply(400, "AuthorizationHeaderMalformed", "<Region>eu-west-1</Region>");

@@ -69,7 +69,7 @@ TEST_CASE("a real bucket passes the probe, with and without TLS", "[s3][real]") 
     }
 }
 
-TEST_CASE("a real service's reasons are understood", "[s3][real]") {
+TEST_CASE("the error codes of a real service are classified", "[s3][real]") {
     const auto server = s3_server::find();
     if (!server) return;
     const s3_bucket bucket(*server);

@@ -1,4 +1,4 @@
-/// Buckets that are elsewhere inside Amazon: which hosts are followed, and which are not.
+/// Buckets in another region of Amazon: which redirects are followed, and which are not.
 #include "tests/s3/bucket_fixture.hpp"
 
 #include <openssl/ssl.h>
@@ -13,7 +13,7 @@ namespace {
 
 using context_ptr = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 
-/// A server's side of TLS with a certificate that nobody trusts.
+/// A TLS server with a certificate that is not trusted.
 context_ptr untrusted_tls() {
     const std::unique_ptr<EVP_PKEY, decltype(&EVP_PKEY_free)> key(EVP_EC_gen("P-256"), EVP_PKEY_free);
     const std::unique_ptr<X509, decltype(&X509_free)> certificate(X509_new(), X509_free);
@@ -46,7 +46,7 @@ std::string host_of(const seen_request& r) {
 
 }  // namespace
 
-TEST_CASE("at Amazon the host follows the region", "[s3][client][region]") {
+TEST_CASE("at Amazon the host name follows the region", "[s3][client][region]") {
     stub_service service([](const seen_request& r, std::size_t) {
         if (host_of(r) != "keep.s3.eu-west-1.amazonaws.com") {
             return error_reply(301, "PermanentRedirect", "<Region>eu-west-1</Region>");
@@ -87,7 +87,7 @@ TEST_CASE("a temporary redirect inside Amazon is followed for one request, with 
     CHECK(host_of(seen[2]) == "keep.s3.us-east-1.amazonaws.com");
 }
 
-TEST_CASE("no redirect leads out of Amazon, or out of TLS", "[s3][client][region]") {
+TEST_CASE("no redirect to another host than Amazon's, or without TLS, is followed", "[s3][client][region]") {
     const auto tls = untrusted_tls();
     for (const auto* where : {"https://evil.example:", "http://keep.s3.eu-west-1.amazonaws.com:",
                               "https://keep.s3.eu-west-1.amazonaws.com.evil.example:"}) {
@@ -105,7 +105,7 @@ TEST_CASE("no redirect leads out of Amazon, or out of TLS", "[s3][client][region
     }
 }
 
-TEST_CASE("a certificate that is not trusted ends the call at once, in words", "[s3][client]") {
+TEST_CASE("a certificate that is not trusted ends the call at once, with advice", "[s3][client]") {
     const auto tls = untrusted_tls();
     stub_service service([](const seen_request&, std::size_t) { return object_reply("content"); }, tls.get());
     auto options = amazon_options(service, "https");

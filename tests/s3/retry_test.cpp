@@ -20,7 +20,7 @@ const auto start = clock_type::now();
 
 }  // namespace
 
-TEST_CASE("waits grow, are random between nothing and their limit, and are capped", "[s3][retry]") {
+TEST_CASE("waits are random between zero and a growing limit, which is capped", "[s3][retry]") {
     auto options = with_random(0.5);
     options.attempts_max = 20;
     retry_policy policy(options);
@@ -38,7 +38,7 @@ TEST_CASE("waits grow, are random between nothing and their limit, and are cappe
     CHECK(at_once.next_wait(error_kind::network, start) == clock_type::duration(0));
 }
 
-TEST_CASE("a throttled request waits longer, and as long as the service asks within reason", "[s3][retry]") {
+TEST_CASE("a throttled request waits longer, and honours Retry-After up to a limit", "[s3][retry]") {
     retry_policy policy(with_random(0.999));
     retry_session transient(policy, deadline::never());
     retry_session throttled(policy, deadline::never());
@@ -48,7 +48,7 @@ TEST_CASE("a throttled request waits longer, and as long as the service asks wit
     CHECK(*asked.next_wait(error_kind::slow_down, start, hours(1)) == policy.options().wait_max);
 }
 
-TEST_CASE("attempts are counted, and failures that last are not repeated", "[s3][retry]") {
+TEST_CASE("attempts are counted, and permanent failures are not retried", "[s3][retry]") {
     retry_policy policy(with_random(0.1));
     retry_session session(policy, deadline::never());
     for (unsigned i = 1; i < policy.options().attempts_max; ++i) {
@@ -65,7 +65,7 @@ TEST_CASE("attempts are counted, and failures that last are not repeated", "[s3]
     CHECK(policy.tokens() == tokens);
 }
 
-TEST_CASE("nothing is tried past the deadline", "[s3][retry]") {
+TEST_CASE("no retry begins after the deadline", "[s3][retry]") {
     retry_policy policy(with_random(0.5));
     const auto base = policy.options().transient_base;
     retry_session tight(policy, deadline(start + base / 2));
@@ -75,7 +75,7 @@ TEST_CASE("nothing is tried past the deadline", "[s3][retry]") {
     CHECK(enough.next_wait(error_kind::network, start).has_value());
 }
 
-TEST_CASE("an outage spends the shared budget, and successes earn it back", "[s3][retry]") {
+TEST_CASE("an outage spends the shared retry budget, and successes refill it", "[s3][retry]") {
     retry_policy policy(with_random(0.0));
     int retries = 0;
     for (int i = 0; i < 1000; ++i) {
@@ -93,7 +93,7 @@ TEST_CASE("an outage spends the shared budget, and successes earn it back", "[s3
     const auto before = policy.tokens();
     CHECK(session.next_wait(error_kind::network, start).has_value());
     session.succeeded();
-    CHECK(policy.tokens() == before);  // What the retry cost came back with its success.
+    CHECK(policy.tokens() == before);  // The success gave back the cost of the retry.
     for (int i = 0; i < 2000; ++i) {
         retry_session many(policy, deadline::never());
         many.succeeded();

@@ -215,7 +215,7 @@ TEST_CASE("temporary keys sign their session token", "[s3][sigv4]") {
     CHECK(header(headers, "authorization").find("x-amz-date;x-amz-security-token,") != std::string::npos);
 }
 
-TEST_CASE("the kept key follows day, region and secret", "[s3][sigv4]") {
+TEST_CASE("the cached signing key follows day, region and secret", "[s3][sigv4]") {
     signer kept;
     const auto signature = [](signer& with, const signing_keys& keys, const char* region, sys_seconds at) {
         name_values headers{{"host", "h"}};

@@ -1,5 +1,5 @@
-/// An HTTP service on loopback that answers as the test says and remembers what it was asked: for what a real S3
-/// service does rarely. Keeps connections alive as a real one does.
+/// An HTTP service on loopback with scripted responses, which records its requests: for what a real S3 service does
+/// rarely. Keeps connections alive as a real one does.
 #pragma once
 
 #include "tests/net/client/script_server.hpp"

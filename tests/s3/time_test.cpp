@@ -5,7 +5,7 @@
 using namespace keepstore::s3;
 using namespace std::chrono;
 
-TEST_CASE("HTTP dates are read to the second", "[s3][time]") {
+TEST_CASE("HTTP dates are parsed to the second", "[s3][time]") {
     const auto expected = sys_days{year{2009} / 10 / 12} + 17h + 50min + 3s;
     CHECK(parse_http_date("Mon, 12 Oct 2009 17:50:03 GMT") == expected);
     CHECK(parse_http_date("Mon, 12 Oct 2009 17:50:03 UTC") == expected);
@@ -13,7 +13,7 @@ TEST_CASE("HTTP dates are read to the second", "[s3][time]") {
     CHECK(format_http_date(expected) == "Mon, 12 Oct 2009 17:50:03 GMT");
 }
 
-TEST_CASE("what is no HTTP date is refused", "[s3][time]") {
+TEST_CASE("malformed HTTP dates are refused", "[s3][time]") {
     for (const auto* text :
          {"", "Mon", "Mon, 12 Oct 2009 17:50:03", "Mon, 12 Oct 2009 17:50:03 CET", "Mon, 32 Oct 2009 17:50:03 GMT",
           "Mon, 12 Okt 2009 17:50:03 GMT", "Mon, 12 Oct 2009 24:50:03 GMT", "Mon, 12 Oct 2009 17:50:03 GMT ",
@@ -23,7 +23,7 @@ TEST_CASE("what is no HTTP date is refused", "[s3][time]") {
     }
 }
 
-TEST_CASE("ISO dates are cut to the second and brought to UTC", "[s3][time]") {
+TEST_CASE("ISO dates are truncated to the second and converted to UTC", "[s3][time]") {
     const auto expected = sys_days{year{2009} / 10 / 12} + 17h + 50min + 30s;
     for (const auto* text : {"2009-10-12T17:50:30Z", "2009-10-12T17:50:30.000Z", "2009-10-12T17:50:30.999999Z",
                              "2009-10-12T17:50:30+00:00", "2009-10-12T19:50:30+02:00", "2009-10-12T15:20:30.1-0230"}) {

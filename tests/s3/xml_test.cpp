@@ -36,7 +36,7 @@ error_kind kind(const result<T>& r) {
 
 }  // namespace
 
-TEST_CASE("a page of a V2 listing is read and decoded", "[s3][xml]") {
+TEST_CASE("a page of a V2 listing is parsed and decoded", "[s3][xml]") {
     const auto page = parse_list_page(v2_page);
     REQUIRE(page.has_value());
     CHECK(page->truncated);
@@ -51,7 +51,7 @@ TEST_CASE("a page of a V2 listing is read and decoded", "[s3][xml]") {
     CHECK(page->common_prefixes[0] == "trash/");
 }
 
-TEST_CASE("a truncated V1 page goes on after NextMarker, or after its last key", "[s3][xml]") {
+TEST_CASE("a truncated V1 page continues after NextMarker, or after its last key", "[s3][xml]") {
     auto page = parse_list_page(v1_page);
     REQUIRE(page.has_value());
     CHECK(page->objects[0].key == "a+b");  // Not url-encoded: as it is.
@@ -64,26 +64,26 @@ TEST_CASE("a truncated V1 page goes on after NextMarker, or after its last key",
     CHECK(page->next == "m");
 }
 
-TEST_CASE("an empty listing is complete, and a page that leads nowhere is an error", "[s3][xml]") {
+TEST_CASE("an empty listing is complete, and a truncated page without a continuation is an error", "[s3][xml]") {
     const auto empty = parse_list_page("<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>");
     REQUIRE(empty.has_value());
     CHECK_FALSE(empty->truncated);
     CHECK(empty->objects.empty());
-    // Neither may look like the end of the index.
+    // Neither may look like the end of the listing.
     CHECK(kind(parse_list_page("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")) ==
-          error_kind::bad_answer);
-    CHECK(kind(parse_list_page("<ListBucketResult/>")) == error_kind::bad_answer);
+          error_kind::malformed_response);
+    CHECK(kind(parse_list_page("<ListBucketResult/>")) == error_kind::malformed_response);
     auto no_token = v2_page;
     no_token.erase(no_token.find("<NextContinuationToken>"),
                    no_token.find("<Contents>") - no_token.find("<NextContinuationToken>"));
-    CHECK(kind(parse_list_page(no_token)) == error_kind::bad_answer);
+    CHECK(kind(parse_list_page(no_token)) == error_kind::malformed_response);
 }
 
-TEST_CASE("a listing that is cut anywhere is an error", "[s3][xml]") {
+TEST_CASE("a listing that is truncated anywhere is an error", "[s3][xml]") {
     const auto end = v2_page.rfind("</ListBucketResult>");
     for (std::size_t length = 0; length < end + 19; ++length) {
         CAPTURE(length);
-        CHECK(kind(parse_list_page(std::string_view(v2_page).substr(0, length))) == error_kind::bad_answer);
+        CHECK(kind(parse_list_page(std::string_view(v2_page).substr(0, length))) == error_kind::malformed_response);
     }
 }
 
@@ -93,13 +93,13 @@ TEST_CASE("entries without key, size or date are errors", "[s3][xml]") {
         CAPTURE(missing);
         auto text = v1_page;
         text.erase(text.find(missing), std::string_view(missing).size());
-        CHECK(kind(parse_list_page(text)) == error_kind::bad_answer);
+        CHECK(kind(parse_list_page(text)) == error_kind::malformed_response);
     }
     for (const auto* size : {"-1", "1x", "", "18446744073709551616"}) {
         CAPTURE(size);
         auto text = v1_page;
         text.replace(text.find("<Size>1<") + 6, 1, size);
-        CHECK(kind(parse_list_page(text)) == error_kind::bad_answer);
+        CHECK(kind(parse_list_page(text)) == error_kind::malformed_response);
     }
 }
 
@@ -116,45 +116,45 @@ TEST_CASE("an error inside a 200 is that error, for every document", "[s3][xml]"
           error_kind::slow_down);
 }
 
-TEST_CASE("what is not S3's XML is a clear error, for every document", "[s3][xml]") {
+TEST_CASE("a body that is not S3's XML is a clear error, for every document", "[s3][xml]") {
     const std::pair<const char*, const char*> rows[] = {
-        {"", "empty answer"},
-        {" \n ", "empty answer"},
-        {"<html><body>502 Bad Gateway</body></html>", "HTML page instead of XML"},
-        {"<!DOCTYPE html><html><head><title>x</title></head></html>", "HTML page instead of XML"},
-        {"<html><br></body>", "HTML page instead of XML"},
-        {"{\"a\": 1}", "answer that is not XML"},
+        {"", "an empty body"},
+        {" \n ", "an empty body"},
+        {"<html><body>502 Bad Gateway</body></html>", "an HTML page instead of XML"},
+        {"<!DOCTYPE html><html><head><title>x</title></head></html>", "an HTML page instead of XML"},
+        {"<html><br></body>", "an HTML page instead of XML"},
+        {"{\"a\": 1}", "a body that is not XML"},
         {"<CopyObjectResult><ETag>", "truncated or malformed XML"},
-        {"<Other/>", "unexpected XML document"},
-        {"<Error/>", "unexpected XML document"},
+        {"<Other/>", "an unexpected XML document"},
+        {"<Error/>", "an unexpected XML document"},
     };
     for (const auto& [body, text] : rows) {
         CAPTURE(body);
         const auto copied = parse_copy_result(body);
         REQUIRE_FALSE(copied.has_value());
-        CHECK(kind_of(copied.error()) == error_kind::bad_answer);
+        CHECK(kind_of(copied.error()) == error_kind::malformed_response);
         CHECK(copied.error() == errc::unavailable);
         CHECK(copied.error().text.starts_with(text));
-        CHECK(kind(parse_list_page(body)) == error_kind::bad_answer);
-        CHECK(kind(parse_initiate_multipart(body)) == error_kind::bad_answer);
-        CHECK(kind(parse_complete_multipart(body)) == error_kind::bad_answer);
-        CHECK(kind(parse_upload_page(body)) == error_kind::bad_answer);
+        CHECK(kind(parse_list_page(body)) == error_kind::malformed_response);
+        CHECK(kind(parse_initiate_multipart(body)) == error_kind::malformed_response);
+        CHECK(kind(parse_complete_multipart(body)) == error_kind::malformed_response);
+        CHECK(kind(parse_upload_page(body)) == error_kind::malformed_response);
         CHECK_FALSE(parse_sts_credentials(body).has_value());
         CHECK_FALSE(parse_error_document(body).has_value());
     }
 }
 
-TEST_CASE("copy, multipart and upload documents are read", "[s3][xml]") {
+TEST_CASE("copy, multipart and upload documents are parsed", "[s3][xml]") {
     const auto copied = parse_copy_result(
         "<x:CopyObjectResult xmlns:x='u'><x:LastModified>2009-10-28T22:32:00</x:LastModified>"
         "<x:ETag>\"9b2cf535f27731c974343645a3985328\"</x:ETag></x:CopyObjectResult>");
     REQUIRE(copied.has_value());
     CHECK(copied->etag == "9b2cf535f27731c974343645a3985328");
-    CHECK_FALSE(copied->last_modified.has_value());  // No zone: not a date we trust.
+    CHECK_FALSE(copied->last_modified.has_value());  // Without a zone it is not accepted.
 
     CHECK(parse_initiate_multipart("<InitiateMultipartUploadResult><UploadId>u1</UploadId>"
                                    "</InitiateMultipartUploadResult>") == std::string("u1"));
-    CHECK(kind(parse_initiate_multipart("<InitiateMultipartUploadResult/>")) == error_kind::bad_answer);
+    CHECK(kind(parse_initiate_multipart("<InitiateMultipartUploadResult/>")) == error_kind::malformed_response);
     CHECK(parse_complete_multipart("<CompleteMultipartUploadResult><ETag>&quot;a-3&quot;</ETag>"
                                    "</CompleteMultipartUploadResult>") == std::string("a-3"));
     CHECK(parse_complete_multipart("<CompleteMultipartUploadResult/>") == std::string());
@@ -171,7 +171,7 @@ TEST_CASE("copy, multipart and upload documents are read", "[s3][xml]") {
     CHECK(uploads->next_upload_id == "u2");
 }
 
-TEST_CASE("error documents of S3 and STS are read", "[s3][xml]") {
+TEST_CASE("error documents of S3 and STS are parsed", "[s3][xml]") {
     const auto moved = parse_error_document(
         "<Error><Code>PermanentRedirect</Code><Endpoint>b.s3.eu-west-1.amazonaws.com</Endpoint>"
         "<Region>eu-west-1</Region><RequestId>R</RequestId></Error>");
@@ -188,7 +188,7 @@ TEST_CASE("error documents of S3 and STS are read", "[s3][xml]") {
     CHECK(sts->request_id == "S");
 }
 
-TEST_CASE("keys from STS are read", "[s3][xml]") {
+TEST_CASE("keys from STS are parsed", "[s3][xml]") {
     const auto got = parse_sts_credentials(
         "<AssumeRoleWithWebIdentityResponse><AssumeRoleWithWebIdentityResult><Credentials>"
         "<SessionToken>T</SessionToken><SecretAccessKey>S</SecretAccessKey><Expiration>2014-10-24T23:00:23Z</"

@@ -291,7 +291,7 @@ class Verdicts(ProbeCase):
         volume = self.volume(endpoint=proxy.endpoint, DriverParameters={"ReadTimeout": "10m"})
         proxy.rules({"fault": "hang", "operation": "put"})
         began = time.monotonic()
-        self.assert_fails("put", "the time given for the probe is over", volume=volume, arguments=["-timeout", "2s"])
+        self.assert_fails("put", "the probe ran out of time", volume=volume, arguments=["-timeout", "2s"])
         self.assertLess(time.monotonic() - began, 10)
         # What was under way is removed.
         proxy.rules({"fault": "answer_lost", "how": "hang", "operation": "put"})
@@ -306,7 +306,7 @@ class Verdicts(ProbeCase):
     def test_something_that_is_not_s3(self):
         proxy = self.fault_proxy()
         proxy.rules({"fault": "status", "status": 200, "body": "<html>hello</html>"})
-        self.assert_fails("bucket", "The answer is not S3: check that Endpoint names the S3 service itself",
+        self.assert_fails("bucket", "Unexpected response: not an S3 service. Check that Endpoint names the S3 service",
                           volume=self.volume(endpoint=proxy.endpoint))
 
     def test_tls(self):
@@ -316,7 +316,7 @@ class Verdicts(ProbeCase):
         trusted = {"SSL_CERT_FILE": self.server["ca_file"]}
         result = self.probe(volume, env=trusted)
         self.assertEqual(result.returncode, 0, result.stdout)
-        self.assertIn("  ok: connection: with TLS, the certificate is good", result.stdout)
+        self.assertIn("  ok: connection: with TLS, the certificate is valid", result.stdout)
         words = ("certificate is not accepted", "SSL_CERT_FILE can name the file of the authorities to trust",
                  "TLS.Insecure is not for S3")
         self.assert_fails("connection", *words, volume=volume)
@@ -404,7 +404,7 @@ class Daemon(ProbeCase):
         if "tls_endpoint" not in self.server:
             self.skipTest("the S3 server has no TLS")
         volume = self.volume(endpoint=self.server["tls_endpoint"])
-        self.assert_daemon_says("S3 cannot be trusted: its certificate is not accepted",
+        self.assert_daemon_says("S3 TLS certificate verification failed",
                                 "SSL_CERT_FILE can name the file of the authorities to trust; TLS.Insecure is not for S3",
                                 volume=volume, TLS={"Insecure": True})
         daemon = self.start([volume], env={"SSL_CERT_FILE": self.server["ca_file"]})

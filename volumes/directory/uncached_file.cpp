@@ -21,7 +21,7 @@ namespace {
 // Alignment of offsets and lengths of direct reads: every device takes pages.
 constexpr std::size_t unit = 4096;
 // Size of the aligned buffer for small blocks and for the ends of others.
-constexpr std::size_t bounce_bytes = 64 * KiB;
+constexpr std::size_t bounce_bytes = limits::direct_read_bytes_max;
 // Size of a read through the page cache: small, so that dropping it drops few pages that other readers had cached.
 constexpr std::size_t cached_step_bytes = 64 * KiB;
 

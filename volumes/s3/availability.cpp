@@ -23,7 +23,7 @@ bool is_outage(const error& why) {
         case error_kind::network:
         case error_kind::timeout:
         case error_kind::server:
-        case error_kind::bad_answer:
+        case error_kind::malformed_response:
         case error_kind::bad_certificate:
             return true;
         default:
@@ -34,9 +34,9 @@ bool is_outage(const error& why) {
 std::string_view headline(const error& why) {
     switch (kind_of(why)) {
         case error_kind::bad_certificate:
-            return "S3 cannot be trusted: its certificate is not accepted";
-        case error_kind::bad_answer:
-            return "what answers is not S3";
+            return "S3 TLS certificate verification failed";
+        case error_kind::malformed_response:
+            return "unexpected response: not an S3 service";
         case error_kind::server:
             return "S3 fails";
         case error_kind::network:

@@ -16,7 +16,7 @@ class index_scan::lister {
     /// Makes current() valid, or null at the end of the listing.
     [[nodiscard]] awaitable<result<void>> load() {
         while (at_ == page_.objects.size() && (!begun_ || page_.truncated)) {
-            if (begun_) where_.go_on_after(page_);
+            if (begun_) where_.continue_after(page_);
             const availability::waiting busy(*core_.watch);
             auto page = core_.noted(co_await core_.client.list(where_, until_));
             if (!page) co_return std::unexpected(std::move(page.error()));

@@ -100,7 +100,7 @@ class timed_writer final : public block_writer {
             case error_kind::invalid:
             case error_kind::unsupported:
             case error_kind::access_denied:
-            case error_kind::bad_answer:
+            case error_kind::malformed_response:
                 transfer_.refused(clock::now());
                 break;
             default:

@@ -106,7 +106,7 @@ awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, 
         if (!page) co_return std::unexpected(std::move(page.error()));
         // One server of many, or this one, may have got a wrong time; the answer has just told of it.
         s.began = std::min(s.began, core->now_at_most());
-        where.go_on_after(*page);
+        where.continue_after(*page);
         s.page = std::move(page->objects);
         s.next = 0;
         std::vector<awaitable<void>> all;

@@ -1,4 +1,4 @@
-/// Keys that are kept and renewed: when they are fetched, who waits for that, and whose clock counts.
+/// The cache of keys: when they are fetched, which calls wait, and which clock is used.
 #include "s3/error.hpp"
 #include "tests/s3/credentials/credential_fixture.hpp"
 
@@ -17,7 +17,7 @@ using namespace std::chrono;
 
 namespace {
 
-/// A source that tests turn by hand.
+/// A source that tests control.
 class manual_source final : public credentials_source {
   public:
     struct state {
@@ -52,7 +52,7 @@ credentials temporary(int number, sys_seconds expires) {
     return out;
 }
 
-/// A cache with a source and a clock that are turned by hand; keys last for an hour.
+/// A cache with a source and a clock that tests control; keys expire after an hour.
 struct manual_cache {
     std::atomic<std::int64_t> now{1'000'000};
     const std::shared_ptr<manual_source::state> state = std::make_shared<manual_source::state>();
@@ -85,7 +85,7 @@ bool eventually(const std::function<bool()>& holds) {
 
 }  // namespace
 
-TEST_CASE("temporary keys are renewed five minutes early, and the old ones serve meanwhile",
+TEST_CASE("temporary keys are renewed five minutes early, and the old ones are used meanwhile",
           "[s3][credentials][cache]") {
     manual_cache m;
     CHECK(m.get() == "K0");
@@ -94,16 +94,16 @@ TEST_CASE("temporary keys are renewed five minutes early, and the old ones serve
     CHECK(m.cache.fetches() == 1);
     m.state->make = [](int) -> result<credentials> { return fail(errc::unavailable, "no"); };
     m.now += 1;
-    CHECK(m.get() == "K0");  // Still good for 300 s.
+    CHECK(m.get() == "K0");  // Valid for another 300 s.
     CHECK(m.cache.fetches() == 2);
     CHECK(m.get() == "K0");
-    CHECK(m.cache.fetches() == 2);  // Not asked again at once.
+    CHECK(m.cache.fetches() == 2);  // Not fetched again at once.
     m.now += 300;
-    CHECK(m.get() == "error: no");  // Over.
+    CHECK(m.get() == "error: no");  // Expired.
     CHECK(m.cache.fetches() == 2);
 }
 
-TEST_CASE("while a renewal is held up, everybody gets the old keys at once", "[s3][credentials][cache]") {
+TEST_CASE("while a renewal hangs, every call gets the old keys at once", "[s3][credentials][cache]") {
     manual_cache m;
     m.state->gates.resize(2);
     m.state->gates[0].set(true);
@@ -119,7 +119,7 @@ TEST_CASE("while a renewal is held up, everybody gets the old keys at once", "[s
     CHECK(m.cache.fetches() == 2);
 }
 
-TEST_CASE("those who have no keys wait for one fetch, which goes on when the one who started it leaves",
+TEST_CASE("calls without keys wait for one fetch, which goes on when the call that started it is cancelled",
           "[s3][credentials][cache]") {
     manual_cache m;
     m.state->gates.resize(1);
@@ -145,7 +145,7 @@ TEST_CASE("those who have no keys wait for one fetch, which goes on when the one
         });
     };
     REQUIRE(until([&] { return m.state->calls == 1; }));
-    signals[0].emit(asio::cancellation_type::total);  // The one who started it.
+    signals[0].emit(asio::cancellation_type::total);  // The call that started it.
     REQUIRE(until([&] { return !outcomes[0].empty(); }));
     CHECK(outcomes[0].starts_with("error: "));
     CHECK(m.state->cancelled == 0);
@@ -155,7 +155,7 @@ TEST_CASE("those who have no keys wait for one fetch, which goes on when the one
     CHECK(m.cache.fetches() == 1);
 }
 
-TEST_CASE("who gives up waiting for keys leaves the fetch to the next", "[s3][credentials][cache]") {
+TEST_CASE("a call that times out leaves the fetch to the next one", "[s3][credentials][cache]") {
     manual_cache m;
     m.state->gates.resize(1);
     CHECK(m.get(deadline::in(milliseconds(50))) == "error: waiting for credentials took too long");
@@ -165,7 +165,7 @@ TEST_CASE("who gives up waiting for keys leaves the fetch to the next", "[s3][cr
     CHECK(m.cache.fetches() == 1);
 }
 
-TEST_CASE("a cache that goes ends its fetch", "[s3][credentials][cache]") {
+TEST_CASE("destroying the cache cancels its fetch", "[s3][credentials][cache]") {
     const auto state = std::make_shared<manual_source::state>();
     state->make = [](int number) -> result<credentials> { return temporary(number, sys_days{year{2999} / 1 / 1}); };
     state->gates.resize(1);
@@ -173,7 +173,7 @@ TEST_CASE("a cache that goes ends its fetch", "[s3][credentials][cache]") {
     CHECK(key_of(run(cache->get(deadline::in(milliseconds(20))))).find("too long") != std::string::npos);
     REQUIRE(eventually([&] { return state->calls == 1; }));
 
-    // One who still waits is told.
+    // A call that still waits gets an error.
     auto& context = new_context();
     std::string told;
     asio::co_spawn(context, cache->get(soon()), [&](std::exception_ptr, result<credentials> r) { told = key_of(r); });
@@ -185,11 +185,12 @@ TEST_CASE("a cache that goes ends its fetch", "[s3][credentials][cache]") {
         return !told.empty();
     }));
     CHECK(told.starts_with("error: "));
-    CHECK(state.use_count() == 1);  // The source went with it.
+    CHECK(state.use_count() == 1);  // The source is destroyed with it.
 }
 
-TEST_CASE("keys that come nearly over do not cost a fetch for each request", "[s3][credentials][cache]") {
-    // As of a clock that is wrong by most of their life.
+TEST_CASE("keys that are about to expire when fetched do not cost a fetch for each request",
+          "[s3][credentials][cache]") {
+    // As with a clock that is wrong by most of their lifetime.
     manual_cache m;
     m.state->make = [&m](int number) -> result<credentials> { return temporary(number, m.in(100)); };
     for (int i = 0; i < 20; ++i) CHECK(m.get() == "K0");
@@ -199,19 +200,19 @@ TEST_CASE("keys that come nearly over do not cost a fetch for each request", "[s
     CHECK(m.cache.fetches() == 2);
     CHECK(eventually([&] { return m.get() == "K1"; }));
     CHECK(m.cache.fetches() == 2);
-    m.now -= 60;  // Set back: how long ago that was is not known any more.
+    m.now -= 60;  // Set back: the age of the last fetch is unknown now.
     CHECK(m.get() == "K1");
     CHECK(m.cache.fetches() == 3);
 }
 
-TEST_CASE("rejected keys are replaced by what another has fetched, or by one fetch", "[s3][credentials][cache]") {
+TEST_CASE("rejected keys are replaced by those fetched meanwhile, or by one fetch", "[s3][credentials][cache]") {
     manual_cache m;
     const auto old = run(m.cache.get(soon()));
     const auto current = run(m.cache.renew(*old, soon()));
     CHECK(key_of(current) == "K1");
     CHECK(key_of(run(m.cache.renew(*old, soon()))) == "K1");
     CHECK(m.cache.fetches() == 2);
-    // A service that takes no keys at all does not cost a fetch for each request.
+    // A service that rejects all keys does not cost a fetch for each request.
     for (int i = 0; i < 3; ++i) CHECK(kind(run(m.cache.renew(*current, soon()))) == error_kind::expired_token);
     CHECK(m.cache.fetches() == 2);
     m.now += 5;
@@ -219,8 +220,7 @@ TEST_CASE("rejected keys are replaced by what another has fetched, or by one fet
     CHECK(m.cache.fetches() == 3);
 }
 
-TEST_CASE("a source that has no other keys than the rejected ones is not asked again at once",
-          "[s3][credentials][cache]") {
+TEST_CASE("a source that has only the rejected keys is not fetched again at once", "[s3][credentials][cache]") {
     manual_cache m;
     m.state->make = [&m](int) -> result<credentials> { return temporary(0, m.in(3600)); };
     const auto current = run(m.cache.get(soon()));
@@ -228,14 +228,13 @@ TEST_CASE("a source that has no other keys than the rejected ones is not asked a
     CHECK(m.cache.fetches() == 2);
 }
 
-TEST_CASE("keys that are over when they come are refused, with a word about the clock", "[s3][credentials][cache]") {
+TEST_CASE("keys that have expired when fetched are an error that names the clock", "[s3][credentials][cache]") {
     manual_cache m;
     m.state->make = [&m](int number) -> result<credentials> { return temporary(number, m.in(-90)); };
     auto got = run(m.cache.get(soon()));
     CHECK(kind(got) == error_kind::expired_token);
-    CHECK(
-        key_of(got).find("manual gave keys whose time was over 90 seconds ago by the clock of this machine, which may "
-                         "be wrong (NTP)") != std::string::npos);
+    CHECK(key_of(got).find("manual returned credentials that expired 90 s ago, by the clock of this host, which may be "
+                           "wrong (NTP)") != std::string::npos);
     for (int i = 0; i < 10; ++i) CHECK(kind(run(m.cache.get(soon()))) == error_kind::expired_token);
     CHECK(m.cache.fetches() == 1);
 
@@ -245,10 +244,10 @@ TEST_CASE("keys that are over when they come are refused, with a word about the 
         keys.clock_offset = hours(1);
         return keys;
     };
-    CHECK(own.get().find("over 100 seconds ago by the clock of who gave them") != std::string::npos);
+    CHECK(own.get().find("expired 100 s ago, by the clock of their source") != std::string::npos);
 }
 
-TEST_CASE("the time of keys is that of who gave them", "[s3][credentials][cache]") {
+TEST_CASE("the expiry of keys is by the clock of their source", "[s3][credentials][cache]") {
     const auto real = sys_seconds(sys_days{year{2026} / 3 / 1});
     const auto expires = format_iso(real + hours(1));
     const auto dated = [real](stub_reply reply) {
@@ -289,7 +288,7 @@ TEST_CASE("the time of keys is that of who gave them", "[s3][credentials][cache]
     }
 }
 
-TEST_CASE("a role is assumed by a machine whose clock is wrong", "[s3][credentials]") {
+TEST_CASE("a role is assumed by a host whose clock is wrong", "[s3][credentials]") {
     const auto real = floor<seconds>(system_clock::now());
     stub_service sts([&](const seen_request& r, std::size_t) {
         const bool good = r.header("x-amz-date").starts_with(format_signing_time(real));
@@ -305,7 +304,7 @@ TEST_CASE("a role is assumed by a machine whose clock is wrong", "[s3][credentia
     const variables env{{"AWS_CONFIG_FILE", (dir.path() / "config").string()}, {"AWS_ENDPOINT_URL_STS", sts.url()}};
     CHECK(key_of(fetch(chain(env, {.now = [real] { return real + hours(1); }}))) == "ROLE");
     CHECK(sts.count() == 2);
-    // Where the clock is right it is not that.
+    // With a correct clock a denial is not retried.
     CHECK(key_of(fetch(chain(env, {.now = [real] { return real + minutes(3); }}))).find("SignatureDoesNotMatch") !=
           std::string::npos);
     CHECK(sts.count() == 3);

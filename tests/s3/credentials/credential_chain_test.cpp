@@ -1,4 +1,4 @@
-/// Which source counts, and what a profile may be made of.
+/// Which source is used, and what a profile may consist of.
 #include "s3/credentials/container_credentials.hpp"
 #include "s3/credentials/profile_source.hpp"
 #include "s3/credentials/run_process.hpp"
@@ -18,7 +18,7 @@ using namespace std::chrono;
 
 namespace {
 
-/// STS, a container's endpoint and instance metadata in one. STS says with which keys it was asked.
+/// STS, a container's endpoint and instance metadata in one. STS returns the keys of the request in its response.
 stub_reply all_services(const seen_request& r) {
     if (r.method == "POST") {
         if (r.body.find("WebIdentityToken=") != std::string::npos) return {.body = sts_keys("WEB")};
@@ -36,7 +36,7 @@ std::string keys_printed(const std::string& id) {
 
 }  // namespace
 
-TEST_CASE("the first source that is configured counts", "[s3][credentials]") {
+TEST_CASE("the first source that is configured is used", "[s3][credentials]") {
     stub_service services([](const seen_request& r, std::size_t) { return all_services(r); });
     const temp_dir dir;
     write(dir.path() / "token", "t");
@@ -71,7 +71,7 @@ TEST_CASE("the first source that is configured counts", "[s3][credentials]") {
     CHECK(key_of(fetch(chain(env, {.iam_role = "keep-role"}))) == "IMDS");
 }
 
-TEST_CASE("a role is assumed with keys of wherever its profile says", "[s3][credentials]") {
+TEST_CASE("a role is assumed with the keys that its profile refers to", "[s3][credentials]") {
     stub_service services([](const seen_request& r, std::size_t) { return all_services(r); });
     const temp_dir dir;
     const std::string own_keys = "aws_access_key_id = OWN\naws_secret_access_key = S\n";
@@ -103,7 +103,7 @@ TEST_CASE("a role is assumed with keys of wherever its profile says", "[s3][cred
         {"container", role + "credential_source = EcsContainer\n", "ROLE-WITH-CONTAINER"},
         {"nothing said", role, "ROLE-WITH-CONTAINER"},
         {"something else said", role + "credential_source = Elsewhere\n",
-         "error: profile default has a credential_source that is none of"},
+         "error: credential_source of profile default is none of"},
     };
     write(dir.path() / "token", "t");
     const auto with = [&](const variables& env) {
@@ -135,13 +135,13 @@ TEST_CASE("a role is assumed with keys of wherever its profile says", "[s3][cred
     CHECK(with(env) == "ROLE-WITH-IMDS");
 }
 
-TEST_CASE("a shared file that cannot be read is as none, unless it is asked for", "[s3][credentials]") {
+TEST_CASE("a shared file that cannot be read is ignored, unless a variable names it", "[s3][credentials]") {
     stub_service imds([](const seen_request& r, std::size_t) { return metadata(r); });
     const temp_dir dir;
     std::filesystem::create_directories(dir.path() / ".aws" / "config");
     const variables env{{"HOME", dir.path().string()}, {"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url()}};
     CHECK(key_of(fetch(chain(env))) == "IMDS");
-    // The other one counts.
+    // The other file is used.
     write(dir.path() / ".aws" / "credentials", "[default]\naws_access_key_id = D\naws_secret_access_key = S\n");
     CHECK(key_of(fetch(chain(env))) == "D");
 
@@ -158,7 +158,7 @@ TEST_CASE("a shared file that cannot be read is as none, unless it is asked for"
     }
 }
 
-TEST_CASE("a container's relative address is one of its agent", "[s3][credentials]") {
+TEST_CASE("a container's relative URI is resolved against the ECS agent", "[s3][credentials]") {
     stub_service agent([](const seen_request& r, std::size_t) {
         return r.target == "/v2/credentials/id" ? stub_reply{.body = json_keys("ECS")} : stub_reply{.status = 404};
     });
@@ -168,7 +168,7 @@ TEST_CASE("a container's relative address is one of its agent", "[s3][credential
     CHECK(credentials_config().container_service == "http://169.254.170.2");
 }
 
-TEST_CASE("a container's token goes in clear text to this host and its agents only", "[s3][credentials]") {
+TEST_CASE("a container's token is sent in clear text to this host and its agents only", "[s3][credentials]") {
     for (const auto* host : {"localhost", "127.0.0.1", "127.255.0.3", "::1", "::ffff:127.0.0.1", "169.254.170.2",
                              "169.254.170.23", "fd00:ec2::23", "::ffff:169.254.170.2"}) {
         CAPTURE(host);
@@ -185,7 +185,7 @@ TEST_CASE("a container's token goes in clear text to this host and its agents on
     CHECK(key_of(got).find("must be https") != std::string::npos);
 }
 
-TEST_CASE("STS is that of the region, or where the environment says", "[s3][credentials]") {
+TEST_CASE("STS is that of the region, or the one in the environment", "[s3][credentials]") {
     const std::pair<const char*, const char*> regions[] = {
         {"us-east-1", "https://sts.us-east-1.amazonaws.com"},
         {"eu-west-1", "https://sts.eu-west-1.amazonaws.com"},
@@ -199,7 +199,7 @@ TEST_CASE("STS is that of the region, or where the environment says", "[s3][cred
     };
     for (const auto& [region, address] : regions) {
         CHECK(sts_address(environment_of({}), region) == address);
-        // The global address of old is not used, even if it is asked for.
+        // The legacy global address is not used, even if it is configured.
         CHECK(sts_address(environment_of({{"AWS_STS_REGIONAL_ENDPOINTS", "legacy"}}), region) == address);
     }
     variables env{{"AWS_ENDPOINT_URL", "https://all.example"}};
@@ -219,7 +219,7 @@ TEST_CASE("the region for STS is the role's, the environment's or the volume's",
     CHECK(sts_region(environment_of(env), "", "") == "us-east-1");
 }
 
-TEST_CASE("a command that closes its output and stays is ended at the deadline", "[s3][credentials]") {
+TEST_CASE("a command that closes its output and does not end is killed at the deadline", "[s3][credentials]") {
     const temp_dir dir;
     const auto pid_file = dir.path() / "pid";
     const auto began = steady_clock::now();
@@ -228,7 +228,7 @@ TEST_CASE("a command that closes its output and stays is ended at the deadline",
     REQUIRE_FALSE(stayed.has_value());
     CHECK(stayed.error() == errc::timeout);
     CHECK(steady_clock::now() - began < seconds(10));
-    // With what it started. Nobody but init can reap that one.
+    // With its child processes, which only init can reap.
     pid_t child = 0;
     std::ifstream(pid_file) >> child;
     REQUIRE(child > 0);

@@ -1,4 +1,4 @@
-/// What the tests of credentials share: the chain in an environment of its own, and the answers of credential services.
+/// Helpers for tests of credentials: the chain in an environment of its own, and responses of credential services.
 #pragma once
 
 #include "s3/credentials/credential_sources.hpp"
@@ -57,7 +57,7 @@ inline void write(const std::filesystem::path& path, const std::string& text) {
     std::ofstream(path, std::ios::trunc) << text;
 }
 
-/// Instance metadata as it is: a session token first.
+/// Instance metadata, version 2: a session token first.
 inline stub_reply metadata(const seen_request& r) {
     if (r.method == "PUT" && r.target == "/latest/api/token") {
         if (r.header("x-aws-ec2-metadata-token-ttl-seconds") != "21600") return {.status = 400};

@@ -1,4 +1,4 @@
-/// Where keys come from: each source with the failures that other clients had (see the names of the cases).
+/// Sources of keys, each with the failures that other clients had (see the names of the cases).
 #include "s3/credentials/run_process.hpp"
 #include "s3/error.hpp"
 #include "tests/s3/credentials/credential_fixture.hpp"
@@ -23,7 +23,7 @@ TEST_CASE("the environment's keys come first, half a pair is an error", "[s3][cr
     CHECK(got.error().text.find("AWS_SECRET_ACCESS_KEY") != std::string::npos);
 }
 
-TEST_CASE("without any source the error says where was looked", "[s3][credentials]") {
+TEST_CASE("without any source the error lists those that were tried", "[s3][credentials]") {
     const auto got = fetch(chain({}));
     REQUIRE_FALSE(got.has_value());
     CHECK(kind(got) == error_kind::bad_credentials);
@@ -62,7 +62,7 @@ TEST_CASE("profiles are read from the shared files", "[s3][credentials]") {
     CHECK(key_of(fetch(chain({{"HOME", dir.path().string()}}))) == "D");
 }
 
-TEST_CASE("credential_process is run and its keys are taken", "[s3][credentials]") {
+TEST_CASE("credential_process is run and its keys are used", "[s3][credentials]") {
     const temp_dir dir;
     const auto with = [&](const std::string& command) {
         write(dir.path() / "config", "[default]\ncredential_process = " + command + "\n");
@@ -75,14 +75,14 @@ TEST_CASE("credential_process is run and its keys are taken", "[s3][credentials]
     CHECK(key_of(got) == "P");
     CHECK(got->keys.session_token.reveal() == "T");
     CHECK(got->expires_at.has_value());
-    CHECK(key_of(with("echo nonsense")).find("did not answer in JSON") != std::string::npos);
-    CHECK(key_of(with("echo '{}'")).find("incomplete keys") != std::string::npos);
+    CHECK(key_of(with("echo nonsense")).find("returned no JSON") != std::string::npos);
+    CHECK(key_of(with("echo '{}'")).find("incomplete credentials") != std::string::npos);
     CHECK(key_of(with("exit 3")).find("ended with status 3") != std::string::npos);
     CHECK(key_of(with("/nonexistent/command")).find("status 127") != std::string::npos);
     CHECK(key_of(with("kill -9 $$")).find("was killed") != std::string::npos);
 }
 
-TEST_CASE("a command that hangs or floods is ended with all that it started", "[s3][credentials]") {
+TEST_CASE("a command that hangs or writes too much is killed with its child processes", "[s3][credentials]") {
     const auto began = steady_clock::now();
     const auto hung = run_process("sleep 100 & sleep 100", 1000, deadline::in(milliseconds(200)));
     REQUIRE_FALSE(hung.has_value());
@@ -135,14 +135,14 @@ TEST_CASE("a role is assumed with the keys of its source", "[s3][credentials]") 
     CHECK(sts.seen().at(2).header("x-amz-security-token") == "t");
     CHECK(key_of(with("own")) == "ROLE");
     CHECK(sts.seen().at(3).header("authorization").find("Credential=OWN/") != std::string::npos);
-    CHECK(key_of(with("denied")).find("STS answers 403 AccessDenied") != std::string::npos);
-    CHECK(key_of(with("a")).find("in circles") != std::string::npos);
+    CHECK(key_of(with("denied")).find("STS returned 403 AccessDenied") != std::string::npos);
+    CHECK(key_of(with("a")).find("refers back to it") != std::string::npos);
     CHECK(key_of(with("nowhere")).find("no source_profile") != std::string::npos);
     CHECK(key_of(with("mfa")).find("mfa_serial") != std::string::npos);
     CHECK(key_of(with("env")).find("has no keys") != std::string::npos);
 }
 
-TEST_CASE("a web identity's token is read anew each time", "[s3][credentials]") {
+TEST_CASE("a web identity's token is read for each fetch", "[s3][credentials]") {
     stub_service sts([](const seen_request&, std::size_t number) {
         return stub_reply{.body = sts_keys("W" + std::to_string(number))};
     });
@@ -172,7 +172,7 @@ TEST_CASE("a web identity's token is read anew each time", "[s3][credentials]") 
     CHECK(key_of(fetch(chain(env))).find("/nonexistent/token") != std::string::npos);
 }
 
-TEST_CASE("an expired web identity says so", "[s3][credentials]") {
+TEST_CASE("an expired web identity is reported as such", "[s3][credentials]") {
     stub_service sts([](const seen_request&, std::size_t) {
         return stub_reply{.status = 400,
                           .body = "<ErrorResponse><Error><Code>ExpiredTokenException</Code></Error></ErrorResponse>"};
@@ -185,9 +185,9 @@ TEST_CASE("an expired web identity says so", "[s3][credentials]") {
     CHECK(kind(got) == error_kind::expired_token);
 }
 
-TEST_CASE("a container's token is sent as it is, without Bearer, and read anew", "[s3][credentials]") {
+TEST_CASE("a container's token is sent without Bearer, and read for each fetch", "[s3][credentials]") {
     stub_service pod([](const seen_request& r, std::size_t) {
-        // EKS Pod Identity answers 400 to "Bearer".
+        // EKS Pod Identity returns 400 to "Bearer".
         if (r.header("authorization").starts_with("Bearer")) return stub_reply{.status = 400};
         return stub_reply{.body = json_keys("POD-" + r.header("authorization"))};
     });
@@ -207,12 +207,12 @@ TEST_CASE("a container's token is sent as it is, without Bearer, and read anew",
 
     env["AWS_CONTAINER_AUTHORIZATION_TOKEN"] = "a\r\nx: y";
     CHECK(key_of(fetch(chain(env))).find("control characters") != std::string::npos);
-    // The token must not go to somewhere else in clear text.
+    // The token must not be sent to another host in clear text.
     env["AWS_CONTAINER_CREDENTIALS_FULL_URI"] = "http://192.0.2.1/credentials";
     CHECK(key_of(fetch(chain(env))).find("must be https") != std::string::npos);
 }
 
-TEST_CASE("instance metadata is asked by version 2 only", "[s3][credentials]") {
+TEST_CASE("instance metadata is fetched by version 2 only", "[s3][credentials]") {
     stub_service imds([](const seen_request& r, std::size_t) { return metadata(r); });
     const variables env{{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url()}};
     const auto got = fetch(chain(env));
@@ -222,17 +222,18 @@ TEST_CASE("instance metadata is asked by version 2 only", "[s3][credentials]") {
     REQUIRE(imds.count() == 3);
 
     CHECK(key_of(fetch(chain(env, {.iam_role = "keep-role"}))) == "IMDS");
-    CHECK(imds.count() == 5);  // The role's name need not be asked for.
+    CHECK(imds.count() == 5);  // The role's name is not fetched.
     CHECK(key_of(fetch(chain(env, {.iam_role = "other"}))).find("does not have the role other") != std::string::npos);
 }
 
-TEST_CASE("instance metadata without version 2, without a role, or without sense is told apart", "[s3][credentials]") {
+TEST_CASE("errors distinguish instance metadata without version 2, without a role, and malformed",
+          "[s3][credentials]") {
     const std::tuple<const char*, stub_reply, stub_reply, const char*> rows[] = {
         {"version 1 only", {.status = 404}, {.body = "role"}, "refuses a version 2 session token (status 404)"},
         {"disabled", {.status = 403}, {.body = "role"}, "refuses a version 2 session token (status 403)"},
         {"no role", {.body = "T"}, {.status = 404}, "no role is attached"},
         {"empty list", {.body = "T"}, {.body = ""}, "no role is attached"},
-        {"not JSON", {.body = "T"}, {.body = "<html>"}, "did not answer in JSON"},
+        {"not JSON", {.body = "T"}, {.body = "<html>"}, "returned no JSON"},
     };
     for (const auto& [name, token, rest, words] : rows) {
         CAPTURE(name);
@@ -240,17 +241,17 @@ TEST_CASE("instance metadata without version 2, without a role, or without sense
         const auto got = fetch(chain({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", imds.url()}}));
         CHECK(key_of(got).find(words) != std::string::npos);
     }
-    // Keys without an end would be used for ever.
+    // Keys without an expiry would be used for ever.
     stub_service endless([](const seen_request& r, std::size_t) {
         if (r.method == "PUT") return stub_reply{.body = "T"};
         if (r.target.ends_with('/')) return stub_reply{.body = "role"};
         return stub_reply{.body = R"({"AccessKeyId":"A","SecretAccessKey":"S","Token":"T"})"};
     });
-    CHECK(key_of(fetch(chain({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", endless.url()}}))).find("incomplete keys") !=
+    CHECK(key_of(fetch(chain({{"AWS_EC2_METADATA_SERVICE_ENDPOINT", endless.url()}}))).find("incomplete credentials") !=
           std::string::npos);
 }
 
-TEST_CASE("a credential service that fails for a moment is asked again", "[s3][credentials]") {
+TEST_CASE("a credential service that fails for a moment is retried", "[s3][credentials]") {
     stub_service imds([](const seen_request& r, std::size_t number) {
         if (number == 0) return stub_reply{.hang_up = true};
         if (number == 2) return stub_reply{.status = 500};

@@ -25,7 +25,7 @@ TEST_CASE("the two shared files name their profiles differently", "[s3][credenti
     CHECK(config.at("two words").at("x") == "1");
 }
 
-TEST_CASE("nested settings and lines without sense are skipped", "[s3][credentials]") {
+TEST_CASE("nested settings and malformed lines are skipped", "[s3][credentials]") {
     const auto got = parse_profiles(
         "a=outside\n[default]\ns3 =\n  max_concurrent_requests = 20\nnonsense\n=x\nb = # none\n[broken\nc=1\n",
         profile_file::credentials);
@@ -36,7 +36,7 @@ TEST_CASE("nested settings and lines without sense are skipped", "[s3][credentia
     CHECK(parse_profiles("\xef\xbb\xbf[default]\nk=v", profile_file::config).at("default").at("k") == "v");
 }
 
-TEST_CASE("the credentials file counts before the config file", "[s3][credentials]") {
+TEST_CASE("the credentials file takes precedence over the config file", "[s3][credentials]") {
     const auto merged = merge_profiles({{"p", {{"region", "r"}, {"aws_access_key_id", "old"}}}},
                                        {{"p", {{"aws_access_key_id", "new"}}}, {"q", {}}});
     CHECK(merged.at("p").at("aws_access_key_id") == "new");

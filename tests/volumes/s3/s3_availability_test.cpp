@@ -105,7 +105,7 @@ finding times_out(int) {
 TEST_CASE("a service that is too slow for quick probes comes up", "[volumes][s3][outage]") {
     watched w(times_out, [](int n) { return n < 2 ? finding(error_kind::timeout) : std::nullopt; });
     REQUIRE(w.until([&] { return !w.admits(); }));  // Nobody knows better yet.
-    CHECK(w.state->health().find("did not answer in time") != std::string::npos);
+    CHECK(w.state->health().find("did not respond in time") != std::string::npos);
     REQUIRE(w.until([&] { return w.admits(); }));
     CHECK(w.patient_probes == 3);
     CHECK(w.state->health().empty());
@@ -134,7 +134,7 @@ TEST_CASE("one probe that times out is no outage, two in a row are", "[volumes][
 
 TEST_CASE("a service that refuses connections is down at once", "[volumes][s3][outage]") {
     for (const auto kind :
-         {error_kind::network, error_kind::server, error_kind::bad_answer, error_kind::bad_certificate}) {
+         {error_kind::network, error_kind::server, error_kind::malformed_response, error_kind::bad_certificate}) {
         watched w([=](int) { return kind; }, [=](int) { return kind; });
         REQUIRE(w.until([&] { return w.outages == 1; }));
         CHECK(w.quick_probes == 1);
