@@ -1,6 +1,7 @@
 #include "s3/credentials/credential_http.hpp"
 
 #include "base/limits.hpp"
+#include "base/unique_fd.hpp"
 #include "s3/error.hpp"
 #include "s3/retry.hpp"
 #include "s3/transport_error.hpp"
@@ -26,25 +27,20 @@ std::unexpected<error> unreadable(const std::string& path, int number) {
 }
 
 result<std::string> read_file(const std::string& path) {
-    const int fd = open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (fd < 0) {
+    const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!file) {
         if (errno == ENOENT || errno == ENOTDIR) return fail(errc::not_found, fmt::format("no file {}", path));
         return unreadable(path, errno);
     }
     std::string out;
     while (out.size() <= limits::credentials_bytes_max) {
         char buffer[4096];
-        const auto n = read(fd, buffer, sizeof buffer);
+        const auto n = ::read(file.get(), buffer, sizeof buffer);
         if (n < 0 && errno == EINTR) continue;
-        if (n <= 0) {
-            const int number = errno;
-            close(fd);
-            if (n == 0) return out;
-            return unreadable(path, number);
-        }
+        if (n < 0) return unreadable(path, errno);
+        if (n == 0) return out;
         out.append(buffer, static_cast<std::size_t>(n));
     }
-    close(fd);
     return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("{} is too large", path)));
 }
 

@@ -1,5 +1,7 @@
 #include "s3/credentials/run_process.hpp"
 
+#include "base/unique_fd.hpp"
+
 #include <fmt/format.h>
 
 #include <fcntl.h>
@@ -60,22 +62,6 @@ class child_process {
     pid_t pid_;
 };
 
-class descriptor {
-  public:
-    explicit descriptor(int fd) : fd_(fd) {}
-    ~descriptor() { reset(); }
-    descriptor(const descriptor&) = delete;
-    descriptor& operator=(const descriptor&) = delete;
-    [[nodiscard]] int get() const { return fd_; }
-    void reset() {
-        if (fd_ >= 0) close(fd_);
-        fd_ = -1;
-    }
-
-  private:
-    int fd_;
-};
-
 /// \returns the process id, or -1.
 pid_t spawn_shell(const std::string& command, int output) {
     posix_spawn_file_actions_t actions;
@@ -122,8 +108,8 @@ int time_left(deadline until) {
 result<std::string> run_process(const std::string& command, std::size_t output_max, deadline until) {
     int ends[2];
     if (pipe2(ends, O_CLOEXEC) != 0) return std::unexpected(error_from_errno(errno, "pipe"));
-    const descriptor from(ends[0]);
-    descriptor to(ends[1]);
+    const unique_fd from(ends[0]);
+    unique_fd to(ends[1]);
     const auto pid = spawn_shell(command, to.get());
     if (pid < 0) return fail(errc::io_error, "cannot start the command");
     child_process child(pid);

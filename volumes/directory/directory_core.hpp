@@ -7,6 +7,7 @@
 #include "base/deadline.hpp"
 #include "base/error.hpp"
 #include "base/log.hpp"
+#include "base/unique_fd.hpp"
 #include "volumes/directory/directory_volume.hpp"
 #include "volumes/directory/fsync_group_commit.hpp"
 #include "volumes/directory/full_mark.hpp"
@@ -14,7 +15,6 @@
 #include "volumes/directory/op_stats.hpp"
 #include "volumes/directory/open_files.hpp"
 #include "volumes/directory/root_handle.hpp"
-#include "volumes/directory/unique_fd.hpp"
 
 #include <sys/stat.h>
 

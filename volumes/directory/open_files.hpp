@@ -4,7 +4,7 @@
 /// Safe to use from any thread; nothing blocks.
 #pragma once
 
-#include "volumes/directory/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 #include <sys/stat.h>
 

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/error.hpp"
-#include "volumes/directory/unique_fd.hpp"
+#include "base/unique_fd.hpp"
 
 #include <array>
 #include <atomic>

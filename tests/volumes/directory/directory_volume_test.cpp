@@ -1,7 +1,7 @@
 // Tests of the Directory driver alone (the rows of the Go daemon's unix_volume_test, and ours).
+#include "base/unique_fd.hpp"
 #include "tests/volumes/directory/directory_fixture.hpp"
 #include "volumes/directory/fsync_group_commit.hpp"
-#include "volumes/directory/unique_fd.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -21,7 +21,6 @@ namespace keepstore::test {
 namespace {
 
 namespace fs = std::filesystem;
-using volumes::directory::unique_fd;
 
 std::int64_t seconds_from_now(int offset) {
     return std::chrono::floor<std::chrono::seconds>(now()).time_since_epoch().count() + offset;

@@ -17,7 +17,6 @@ namespace {
 namespace fs = std::filesystem;
 using volumes::block_reader;
 using volumes::directory::open_files;
-using volumes::directory::unique_fd;
 
 /// This process's descriptors of files below `root`, the removed ones included.
 std::size_t descriptors_below(const fs::path& root) {

@@ -5,7 +5,7 @@
 
 #include <utility>
 
-namespace keepstore::volumes::directory {
+namespace keepstore {
 
 class unique_fd {
   public:
@@ -33,4 +33,4 @@ class unique_fd {
     int fd_ = -1;
 };
 
-}  // namespace keepstore::volumes::directory
+}  // namespace keepstore
