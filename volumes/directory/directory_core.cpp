@@ -96,6 +96,19 @@ result<void> directory_core::sync_file(int fd) {
     return success();
 }
 
+result<std::size_t> directory_core::read_fully(int fd, std::uint64_t offset, std::span<std::byte> into) {
+    std::size_t done = 0;
+    while (done < into.size()) {
+        const auto n = ::pread(fd, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return std::unexpected(stats.failed(errno, "read"));
+        if (n == 0) break;
+        done += static_cast<std::size_t>(n);
+    }
+    stats.read(done);
+    return done;
+}
+
 result<void> directory_core::set_mtime_now(int fd) {
     struct timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);

@@ -22,6 +22,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <vector>
 
 namespace keepstore::volumes::directory {
@@ -58,6 +59,10 @@ class directory_core {
     [[nodiscard]] result<void> sync_dir(const md5_digest& name, int dir);
     /// Syncs data and metadata of an open file. Does nothing if the volume does not sync. Blocks.
     [[nodiscard]] result<void> sync_file(int fd);
+
+    /// Reads into `into` from `offset` of an open file, through the page cache. Blocks. \returns the bytes read; fewer
+    /// than `into` only at the end of the file.
+    [[nodiscard]] result<std::size_t> read_fully(int fd, std::uint64_t offset, std::span<std::byte> into);
 
     /// Sets access and modification time to now, from the precise clock: the one that ext4 uses by itself is up to 10
     /// ms late, which can make a block look older than a signature made after it.

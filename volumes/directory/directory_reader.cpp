@@ -14,19 +14,6 @@ namespace {
 
 constexpr std::size_t compare_bytes = 64 * KiB;  // Twice this fits the second-level cache.
 
-result<std::size_t> read_fully(directory_core& core, int fd, std::uint64_t offset, std::span<std::byte> into) {
-    std::size_t done = 0;
-    while (done < into.size()) {
-        const auto n = ::pread(fd, into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return std::unexpected(core.stats.failed(errno, "read"));
-        if (n == 0) break;
-        done += static_cast<std::size_t>(n);
-    }
-    core.stats.read(done);
-    return done;
-}
-
 std::optional<std::size_t> read_cached(directory_core& core, int fd, std::uint64_t offset, std::span<std::byte> into) {
     if (!core.cached_reads.load(std::memory_order_relaxed) || !core.root.inline_calls_allowed()) return std::nullopt;
     iovec piece{into.data(), into.size()};
@@ -43,7 +30,7 @@ result<bool> compare(directory_core& core, int fd, std::uint64_t offset, std::sp
     thread_local std::vector<std::byte> buffer(compare_bytes);
     while (!bytes.empty()) {
         const auto part = bytes.first(std::min(bytes.size(), compare_bytes));
-        KS_TRY(const auto n, read_fully(core, fd, offset, std::span(buffer).first(part.size())));
+        KS_TRY(const auto n, core.read_fully(fd, offset, std::span(buffer).first(part.size())));
         if (n < part.size() || std::memcmp(buffer.data(), part.data(), part.size()) != 0) return false;
         offset += part.size();
         bytes = bytes.subspan(part.size());
@@ -76,7 +63,7 @@ class directory_reader final : public block_reader {
             core->run_deferred();
             // Twice the usual read-ahead: blocks are read from end to end.
             if (first) ::posix_fadvise(fd->get(), 0, 0, POSIX_FADV_SEQUENTIAL);
-            return read_fully(*core, fd->get(), offset, into.bytes);
+            return core->read_fully(fd->get(), offset, into.bytes);
         };
         co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
     }

@@ -118,16 +118,7 @@ result<std::size_t> temp_file::read_at(std::uint64_t offset, std::span<std::byte
     const std::string self = "/proc/self/fd/" + std::to_string(fd_.get());
     const unique_fd fd(::open(self.c_str(), O_RDONLY | O_CLOEXEC));
     if (!fd) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
-    std::size_t done = 0;
-    while (done < into.size()) {
-        const auto n = ::pread(fd.get(), into.data() + done, into.size() - done, static_cast<off_t>(offset + done));
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return std::unexpected(core_->stats.failed(errno, "read"));
-        if (n == 0) break;
-        done += static_cast<std::size_t>(n);
-    }
-    core_->stats.read(done);
-    return done;
+    return core_->read_fully(fd.get(), offset, into);
 }
 
 result<void> temp_file::seal(std::uint64_t size,
