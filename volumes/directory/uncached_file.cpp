@@ -18,8 +18,6 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-// Alignment of offsets and lengths of direct reads: every device takes pages.
-constexpr std::size_t unit = 4096;
 // Size of the aligned buffer for small blocks and for the ends of others.
 constexpr std::size_t bounce_bytes = limits::direct_read_bytes_max;
 // Size of a read through the page cache: small, so that dropping it drops few pages that other readers had cached.
@@ -30,7 +28,7 @@ std::byte* bounce_buffer() {
         void operator()(std::byte* p) const noexcept { std::free(p); }
     };
     thread_local const std::unique_ptr<std::byte, release> buffer(
-        static_cast<std::byte*>(std::aligned_alloc(unit, bounce_bytes)));
+        static_cast<std::byte*>(std::aligned_alloc(direct_read_unit, bounce_bytes)));
     return buffer.get();
 }
 
@@ -55,7 +53,7 @@ page_run cached_run(int fd, std::uint64_t offset, std::size_t size) noexcept {
     const std::size_t length = before + size;
     void* const mapped = ::mmap(nullptr, length, PROT_READ, MAP_SHARED, fd, static_cast<off_t>(offset - before));
     if (mapped == MAP_FAILED) return {.cached = true, .bytes = size};
-    std::array<unsigned char, cached_step_bytes / unit + 1> flags{};
+    std::array<unsigned char, cached_step_bytes / direct_read_unit + 1> flags{};
     const bool known = ::mincore(mapped, length, flags.data()) == 0;
     ::munmap(mapped, length);
     if (!known) return {.cached = true, .bytes = size};
@@ -72,7 +70,9 @@ bool uncached_file::direct_is_possible() noexcept {
     struct statx s{};
     if (::statx(file_->get(), "", AT_EMPTY_PATH, STATX_DIOALIGN, &s) != 0) return true;  // Unknown: the read will show.
     if ((s.stx_mask & STATX_DIOALIGN) == 0) return true;
-    if (s.stx_dio_offset_align == 0 || s.stx_dio_offset_align > unit || s.stx_dio_mem_align > unit) return false;
+    if (s.stx_dio_offset_align == 0 || s.stx_dio_offset_align > direct_read_unit ||
+        s.stx_dio_mem_align > direct_read_unit)
+        return false;
     memory_alignment_ = s.stx_dio_mem_align;
     return true;
 }
@@ -117,16 +117,17 @@ result<std::size_t> uncached_file::read(std::uint64_t offset, std::span<std::byt
 }
 
 ssize_t uncached_file::read_direct(std::uint64_t offset, std::span<std::byte> into) noexcept {
-    const bool fits = offset % unit == 0 && into.size() >= unit &&
+    const bool fits = offset % direct_read_unit == 0 && into.size() >= direct_read_unit &&
                       reinterpret_cast<std::uintptr_t>(into.data()) % memory_alignment_ == 0;
     // A small block that does not end at a page boundary: one read into the buffer instead of two.
-    const bool small = into.size() < bounce_bytes && into.size() % unit != 0;
+    const bool small = into.size() < bounce_bytes && into.size() % direct_read_unit != 0;
     if (fits && !small) {
-        return pread_fully_interrupted(own_.get(), into.data(), into.size() / unit * unit, offset);
+        return pread_fully_interrupted(own_.get(), into.data(), into.size() / direct_read_unit * direct_read_unit,
+                                       offset);
     }
-    const auto before = static_cast<std::size_t>(offset % unit);
+    const auto before = static_cast<std::size_t>(offset % direct_read_unit);
     const std::size_t wanted = std::min(into.size(), bounce_bytes - before);
-    const std::size_t rounded = (before + wanted + unit - 1) / unit * unit;
+    const std::size_t rounded = (before + wanted + direct_read_unit - 1) / direct_read_unit * direct_read_unit;
     std::byte* const buffer = bounce_buffer();
     const auto n = pread_fully_interrupted(own_.get(), buffer, rounded, offset - before);
     if (n < 0) return n;
@@ -151,8 +152,9 @@ ssize_t uncached_file::read_cached(std::uint64_t offset, std::span<std::byte> in
     const auto n = pread_fully_interrupted(fd, into.data(), size, offset);
     if (n > 0 && absent) {
         // Rounded to whole pages, or those at the ends would stay.
-        const std::uint64_t begin = offset / unit * unit;
-        const std::uint64_t end = (offset + static_cast<std::uint64_t>(n) + unit - 1) / unit * unit;
+        const std::uint64_t begin = offset / direct_read_unit * direct_read_unit;
+        const std::uint64_t end =
+            (offset + static_cast<std::uint64_t>(n) + direct_read_unit - 1) / direct_read_unit * direct_read_unit;
         ::posix_fadvise(fd, static_cast<off_t>(begin), static_cast<off_t>(end - begin), POSIX_FADV_DONTNEED);
     }
     return n;

@@ -15,6 +15,9 @@
 
 namespace keepstore::volumes::directory {
 
+/// Alignment of offsets and lengths of direct reads: every device takes pages.
+inline constexpr std::size_t direct_read_unit = 4096;
+
 class uncached_file {
   public:
     uncached_file(std::shared_ptr<directory_core> core, std::shared_ptr<const unique_fd> file)

@@ -14,12 +14,11 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-constexpr std::size_t unit = 4096;  // Of direct reads: see uncached_file.cpp.
-
 // Returns whether `into` is aligned for direct reads; true if the file system does not say, since the read will show.
 bool suits(const struct statx& status, std::span<const std::byte> into) noexcept {
     if ((status.stx_mask & STATX_DIOALIGN) == 0) return true;
-    return status.stx_dio_offset_align != 0 && status.stx_dio_offset_align <= unit && status.stx_dio_mem_align != 0 &&
+    return status.stx_dio_offset_align != 0 && status.stx_dio_offset_align <= direct_read_unit &&
+           status.stx_dio_mem_align != 0 &&
            reinterpret_cast<std::uintptr_t>(into.data()) % status.stx_dio_mem_align == 0;
 }
 
@@ -34,7 +33,8 @@ std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5
         return std::nullopt;
     if (!S_ISREG(status.stx_mode)) return std::nullopt;
     if (status.stx_size > into.size()) return status.stx_size;
-    const std::size_t rounded = (static_cast<std::size_t>(status.stx_size) + unit - 1) / unit * unit;
+    const std::size_t rounded =
+        (static_cast<std::size_t>(status.stx_size) + direct_read_unit - 1) / direct_read_unit * direct_read_unit;
     if (rounded > into.size() || !suits(status, into)) return std::nullopt;
     std::size_t done = 0;
     while (done < status.stx_size) {
@@ -44,7 +44,7 @@ std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5
         if (n < 0) return std::unexpected(core.stats.failed(errno, "read"));
         if (n == 0) break;
         done += static_cast<std::size_t>(n);
-        if (done % unit != 0) break;  // The end of the file.
+        if (done % direct_read_unit != 0) break;  // The end of the file.
     }
     core.stats.read(done);
     return done;
