@@ -12,6 +12,8 @@
 #include "volumes/directory/trash_walk.hpp"
 #include "volumes/directory/whole_file.hpp"
 
+#include <fmt/format.h>
+
 #include <deque>
 
 namespace keepstore::volumes {
