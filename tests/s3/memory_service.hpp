@@ -1,6 +1,7 @@
 /// A stub that stores objects, as far as tests of the probe need a bucket. It can have one fault.
 #pragma once
 
+#include "base/hex.hpp"
 #include "s3/sigv4.hpp"
 #include "tests/s3/bucket_fixture.hpp"
 
@@ -88,7 +89,7 @@ class memory_service {
             return error_reply(400, "BadDigest");
         }
         objects_[path] = {bad_ == vice::loses_bytes ? r.body.substr(1) + "x" : r.body, r.header("x-amz-meta-probe")};
-        return {.headers = {{"ETag", "\"" + s3::hex(digest) + "\""}}};
+        return {.headers = {{"ETag", "\"" + to_hex(digest) + "\""}}};
     }
 
     const vice bad_;
