@@ -1,8 +1,9 @@
 /// The sum of the memory that the process may hold at once for blocks, transfers and clients, one addend per line. It
 /// tells an operator how much memory a host needs (docs/ARCHITECTURE.md, "Memory"); `keepstore -check` prints it.
 ///
-/// Not in the sum: the program itself, stacks, and what the system's memory allocator keeps (malloc_keep_bytes); index
-/// pages and bookkeeping of requests, which are small.
+/// Not in the sum: the program itself, stacks, and what the system's memory allocator keeps (malloc_keep_bytes);
+/// bookkeeping of requests, which is small; and running indexes, which are few: one of an S3 volume holds at most
+/// s3_index_workers + s3_index_pages_queued_max pages, of 1.5 MiB with 1,000 keys of 1 KiB each.
 #pragma once
 
 #include "base/limits.hpp"
