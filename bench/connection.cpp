@@ -475,7 +475,7 @@ bool connection::content_is_right() {
 void connection::body_complete(steady::time_point now) {
     const int wanted = !is_client() || worker_.control().options.range_bytes == 0 ? 200 : 206;
     if (purpose_ == role::idle) {
-        finish("", now);  // Any answer will do: what counts is that the connection stays.
+        finish("", now);  // Any response will do: the connection must stay open.
     } else if (put_ ? head_.status / 100 != 2 : head_.status != wanted) {
         finish(std::to_string(head_.status), now);
     } else if (!put_ && body_received_ != expected_bytes_) {

@@ -1,4 +1,4 @@
-/// Measures what a step costs: wall time and the CPU time of one thread or of all, per byte or per
+/// Measures the cost of a step: wall time and the CPU time of one thread or of all, per byte or per
 /// operation.
 #pragma once
 

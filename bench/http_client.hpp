@@ -38,7 +38,7 @@ enum class head_state { incomplete, complete, malformed };
 /// Looks for a whole response head at the start of `text`; fills `head` when complete.
 head_state parse_response_head(std::string_view text, response_head& head);
 
-/// Formats requests; holds what all of them share.
+/// Formats requests; holds the headers that they share.
 class request_format {
   public:
     request_format(const server_address& server, std::string_view token);

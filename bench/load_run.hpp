@@ -1,4 +1,4 @@
-/// A run: threads, warm-up, one or two measured windows, and what the server spent in each.
+/// A run: threads, warm-up, one or two measured windows, and the server's cost in each.
 #pragma once
 
 #include "bench/load_control.hpp"

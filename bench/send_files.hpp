@@ -21,7 +21,7 @@ struct send_file {
     const std::byte* mapping = nullptr;  ///< Of the whole file, likewise for good.
     struct ::stat seen{};                ///< When the waypoints were made.
 
-    /// Whether size, mtime and ctime are what they were: what tells that pages did not change between
+    /// Whether size, mtime and ctime are unchanged, which tells that pages did not change between
     /// their check and their sending. (A file that was replaced by rename is another one; this one
     /// stays as it was.)
     [[nodiscard]] bool unchanged() const;

@@ -14,9 +14,9 @@ namespace keepstore::bench {
 
 namespace {
 
-// What one request of its own fills: all lanes of AVX-512, and 16 MiB of a 64 MiB block.
+// Segments of a single request: all lanes of AVX-512, and 16 MiB of a 64 MiB block.
 constexpr std::size_t segments_per_window_max = 16;
-// As the daemon's chunks: what `sendfile_read` reads, hashes and forgets at a time.
+// Step of `sendfile_read`, which reads and hashes bytes without keeping them: the size of the daemon's chunks.
 constexpr std::size_t piece_bytes = 256 * KiB;
 // Buffers must not begin in the same cache set, or sixteen lanes fight for its twelve ways.
 constexpr std::size_t colour_bytes = 1600;

@@ -1,6 +1,6 @@
 /// keepstore_send_paths: serves the blocks of a Directory volume over HTTP by one of several send
 /// paths, with the daemon's digest engine and nothing else of the daemon: no volume threads, no
-/// pool, no router. It shows what a path costs, and what choosing another one would bring.
+/// pool, no router. It shows the cost of each path, and so the gain of choosing another one.
 /// keepstore_load is the client, as for the daemon (scripts/bench send-paths).
 ///
 /// One event loop for each core, connections dealt to them in turn.

@@ -114,7 +114,7 @@ void worker::conclude() {
     for (const auto& c : connections_) {
         if (c->open()) ++open_at_end_[static_cast<std::size_t>(c->purpose())];
         if (c->purpose() == role::reader) client_bytes_.push_back(c->window_bytes());
-        // A body that will not be read to its end is judged by what has come of it.
+        // A body that is not read to its end is judged by the part that was received.
         if (c->busy() && c->content_differs()) ++last.of(c->purpose()).failures["wrong content"];
     }
 }
