@@ -40,7 +40,7 @@ def slow_writers(bench):
 
 @scenario("attackers")
 def attackers(bench):
-    """300 connections at 1 byte/s beside 16 good clients: readers, writers and both; the good ones' p99."""
+    """300 connections at 1 byte/s in addition to 16 good clients: readers, writers and both; the good ones' p99."""
     n = bench.size(300, 30)
     crowds = {"readers": ("--slow-readers", n), "writers": ("--slow-writers", n),
               "both, and slow heads": ("--slow-readers", n // 3, "--slow-writers", n // 3, "--slow-headers", n // 3)}
@@ -52,12 +52,12 @@ def attackers(bench):
                 result = bench.load(daemon, "--mode", mode, "--size", "1m", "--preload", 32, "--connections", 16,
                                     "--seconds", bench.seconds(8), "--warmup", 1 if not bench.quick else 0.3,
                                     "--settle", bench.size(5, 0.5), "--slow-rate", 1, "--compare-alone", *crowd)
-            alone, beside = (group_of(result, mode, i)["latency"]["p99_ms"] for i in (0, 1))
+            alone, attacked = (group_of(result, mode, i)["latency"]["p99_ms"] for i in (0, 1))
             g = group_of(result, mode)
             bench.row(f"{mode.upper()} 1 MiB, {n} 1 B/s {title}",
-                      f"{g['ok']} ok, {g['failed']} failed, p99 {beside:.1f} ms, RSS peak {peak_mib([result]):.0f} MiB"
+                      f"{g['ok']} ok, {g['failed']} failed, p99 {attacked:.1f} ms, RSS peak {peak_mib([result]):.0f} MiB"
                       + failures_text([result], mode),
-                      f"{ratio(beside, alone)} x p99 alone ({alone:.1f} ms)", "attackers")
+                      f"{ratio(attacked, alone)} x p99 alone ({alone:.1f} ms)", "attackers")
 
 
 # What the daemon does by itself: its own defaults instead of those of the other scenarios.

@@ -25,7 +25,7 @@ def openssl_speed(bench):
 
 @scenario("lanes")
 def lanes(bench):
-    """MD5 in lanes: GB/s per core by streams and instruction set, beside `openssl speed md5`."""
+    """MD5 in lanes: GB/s per core by streams and instruction set, and `openssl speed md5`."""
     seconds = "0.02" if bench.quick else "0.3"
     results = bench.interleaved({
         "openssl": lambda: openssl_speed(bench),

@@ -77,7 +77,7 @@ class Bench:
         return self.units[name]
 
     def units_text(self, *names):
-        """The unit costs of this run, to stand beside figures that are not their sum."""
+        """The unit costs of this run, to print next to figures that are not their sum."""
         parts = [f"{name} {self.unit(name)['cpu_s_per_gib']:.3f}" for name in names if self.unit(name)]
         return ", ".join(parts) + " CPU-s/GiB"
 

@@ -26,7 +26,7 @@ def counted(bench, daemon, *arguments, **options):
 
 
 def stored(bench, server, name, size, count):
-    """Blocks written by a daemon that has left, so that nobody has a connection or a state from it. The locators' file."""
+    """Blocks written by a daemon that has ended, so that no connection or state of it is left. The locators' file."""
     locators = os.path.join(bench.folder, name + ".locators")
     with S3Daemon(bench, server) as daemon:
         result = bench.load(daemon, "--mode", "put", "--size", size, "--count", count, "--connections", 4,
@@ -37,7 +37,7 @@ def stored(bench, server, name, size, count):
 
 
 def large_row(bench, name, title, group, runs, alone, steps, extra):
-    """A row of 64 MiB blocks through the daemon beside radosgw alone."""
+    """A row of 64 MiB blocks through the daemon, and of radosgw alone."""
     good = [group_of(r, group) for r in runs]
     if not all(g["ok"] for g in good):
         raise Failure("none succeeded" + failures_text(runs, group))
@@ -60,7 +60,7 @@ def large_row(bench, name, title, group, runs, alone, steps, extra):
 
 @scenario("s3-get")
 def s3_get(bench):
-    """GET of 64 MiB blocks on radosgw, c = 1, 4, 16, beside radosgw alone: MB/s, CPU-s/GiB, first byte, requests."""
+    """GET of 64 MiB blocks on radosgw, c = 1, 4, 16, and of radosgw alone: MB/s, CPU-s/GiB, first byte, requests."""
     server = gateway(bench)
     size = bench.size(LARGE, "16m")
     locators = stored(bench, server, "s3-get", size, bench.size(20, 4))
@@ -93,7 +93,7 @@ def s3_get(bench):
 
 @scenario("s3-put")
 def s3_put(bench):
-    """PUT of new 64 MiB blocks on radosgw, c = 1, 4, 16, beside radosgw alone: MB/s, CPU-s/GiB, requests."""
+    """PUT of new 64 MiB blocks on radosgw, c = 1, 4, 16, and of radosgw alone: MB/s, CPU-s/GiB, requests."""
     server = gateway(bench)
     size = bench.size(LARGE, "16m")
     locators = os.path.join(bench.folder, "s3-put.locators")
@@ -173,8 +173,8 @@ def s3_small(bench):
                 variants[group, c, "daemon"] = lambda load=load: counted(bench, daemon, *load)
                 variants[group, c, "alone"] = lambda load=load: bench.load(server, *load)
         results = bench.interleaved(variants)
-    for group, c, who in variants:
-        if who == "alone":
+    for group, c, server_name in variants:
+        if server_name == "alone":
             continue
         runs, alone = results[group, c, "daemon"], results[group, c, "alone"]
         good = [group_of(r, group) for r in runs]
@@ -209,8 +209,8 @@ def s3_range(bench):
         return result
 
     with S3Daemon(bench, server) as daemon:
-        results = bench.interleaved({(who, c): lambda target=target, c=c: ranges(target, c)
-                                     for c in (1, 8) for who, target in (("daemon", daemon), ("alone", server))})
+        results = bench.interleaved({(name, c): lambda target=target, c=c: ranges(target, c)
+                                     for c in (1, 8) for name, target in (("daemon", daemon), ("alone", server))})
     server.delete(locators)
     for c in (1, 8):
         runs, alone = results["daemon", c], results["alone", c]

@@ -92,7 +92,7 @@ class Gateway(Server):
 
     @contextlib.contextmanager
     def far_away(self, fault, **rule):
-        """A proxy behind which the service is as a rule of s3_faults.py says, for every request."""
+        """A proxy that lets the service behave as a rule of s3_faults.py says, for every request."""
         proxy = s3_fault_proxy.FaultProxy(self.info["host"], self.info["port"])
         try:
             proxy.add(fault, **rule)

@@ -212,7 +212,7 @@ class Nginx(Server):
             s.bind(("127.0.0.1", 0))
             port = s.getsockname()[1]
         self.url = f"http://127.0.0.1:{port}"
-        # The volume is ours alone; a master that is root would have its workers run as somebody else.
+        # The volume is ours alone; a master that is root would run its workers as another user.
         user = f"user {pwd.getpwuid(0).pw_name};" if os.geteuid() == 0 else ""
         with open(os.path.join(self.folder, "conf"), "w") as conf:
             conf.write(NGINX_CONFIGURATION.format(workers=len(os.sched_getaffinity(0)), user=user, folder=self.folder,

@@ -1,4 +1,4 @@
-"""Small blocks, and small beside large."""
+"""Small blocks, alone and together with large ones."""
 
 import os
 

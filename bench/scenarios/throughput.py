@@ -25,7 +25,7 @@ def stored_blocks(bench, daemon, name):
 
 @scenario("get64")
 def get64(bench):
-    """GET of warm 64 MiB blocks, c = 1, 4, 16: CPU-s/GiB against md5 + pread + send, and beside nginx's sendfile."""
+    """GET of warm 64 MiB blocks, c = 1, 4, 16: CPU-s/GiB against md5 + pread + send, and against nginx's sendfile."""
     with Daemon(bench) as daemon:
         locators = stored_blocks(bench, daemon, "get64")
 

@@ -163,7 +163,7 @@ SCRUB_VOLUMES = {
 
 @scenario("scrub")
 def scrub(bench):
-    """A scrub of a cold and of a warm volume of large, small, tiny and mixed blocks, beside the disk's own cold read rate."""
+    """A scrub of a cold and of a warm volume of large, small, tiny and mixed blocks, and the disk's own cold read rate."""
     disk = bench.unit("read_direct")
     small_files = bench.unit("read_small")
     for name, (sizes, few) in SCRUB_VOLUMES.items():
