@@ -41,7 +41,7 @@ LINES_MAX = 700
 SOURCE = (".cpp", ".hpp", ".c", ".inc")
 TEXT = SOURCE + (".py", ".cmake", ".txt", ".md", ".yml", ".json", "")
 SKIPPED_FOLDERS = {".git", "build", "__pycache__", "corpus", ".cache"}
-# In two parts, so that this file does not hold them.
+# In two parts, so that this file does not contain them.
 UNFINISHED = re.compile(r"\b(TO" r"DO|FIX" r"ME|XX" r"X)\b")
 INCLUDE = re.compile(r'^\s*#\s*include\s+(?:"([^"]+)"|<([^>]+)>)', re.MULTILINE)
 
