@@ -1,4 +1,4 @@
-"""Who may do what: admin and management tokens, the ways to give a token, empty tokens, canaries."""
+"""Authorization: admin and management tokens, the ways to send a token, empty tokens, canaries."""
 
 import base64
 import json
@@ -50,7 +50,7 @@ class Admin(SharedDaemonCase):
     def accepted(self, headers=(), query=""):
         return self.daemon.request("GET", "/index/ffff" + query, headers=headers).status
 
-    def test_the_ways_to_give_a_token(self):
+    def test_the_ways_to_send_a_token(self):
         good = SYSTEM_ROOT_TOKEN
         for what, headers, query, status in [
             ("Bearer", {"Authorization": f"Bearer {good}"}, "", 200),
@@ -97,7 +97,7 @@ class Admin(SharedDaemonCase):
         response = self.daemon.request("GET", f"{target}?api_token=")
         self.assert_reply(response, 401, "no token provided in Authorization header\n")
 
-    def test_secrets_in_strange_places_stay_out_of_the_log(self):
+    def test_secrets_in_unusual_places_are_not_logged(self):
         # The log of the shared daemon is searched for every canary at the end.
         self.daemon.request("GET", f"/index?api_token={SYSTEM_ROOT_TOKEN}&x=1")
         self.daemon.request("GET", f"/nowhere?x=1&api_token={ACTIVE_TOKEN}")

@@ -1,4 +1,4 @@
-"""Clients that leave, at any point: the work ends, everything is given back, the log says 499."""
+"""Clients that disconnect, at any point: the work ends, all resources are released, the log has a 499."""
 
 import os
 import random
@@ -77,7 +77,7 @@ class Leaving(SharedDaemonCase):
                 self.assertGreater(entry["respBytes"], 0)
                 self.daemon.assert_nothing_held()
 
-    def test_sockets_are_given_back(self):
+    def test_sockets_are_released(self):
         before = self.daemon.sockets()
         for _ in range(50):
             connection = self.daemon.connect()
@@ -86,7 +86,7 @@ class Leaving(SharedDaemonCase):
         until(lambda: self.daemon.sockets() <= before + 1, 10, "no socket left")
         self.daemon.assert_nothing_held()
 
-    def test_random_places(self):
+    def test_disconnects_at_random_positions(self):
         generator = random.Random(seed())
         data = os.urandom(MiB)
         store(self.roots[0], md5(data), data)
@@ -108,7 +108,7 @@ class Leaving(SharedDaemonCase):
 
     @unittest.skipIf(sanitized(), "a sanitizer keeps freed memory")
     def test_nothing_grows(self):
-        """Memory after many abandoned requests stays near what it was after as many before."""
+        """Memory does not grow with the number of abandoned requests."""
         def burst():
             for _ in range(150):
                 connection = self.daemon.connect()
@@ -125,7 +125,7 @@ class Leaving(SharedDaemonCase):
 
 class Waiting(KeepstoreCase):
     def test_waiting_for_memory(self):
-        """More requests than the budget has buffers for; those that wait leave, and those that hold finish."""
+        """More requests than the budget has buffers for: waiting clients disconnect, and the others finish."""
         daemon = self.start(API={"MaxKeepBlobBuffers": 1, "MaxConcurrentRequests": 0})
         data = os.urandom(2 * MiB)
         connections = []

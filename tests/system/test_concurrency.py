@@ -1,4 +1,4 @@
-"""PUT, TOUCH, DELETE, trash lists and untrash racing on a few blocks: whatever was acknowledged stays for its time."""
+"""PUT, TOUCH, DELETE, trash lists and untrash racing on a few blocks: an acknowledged block stays for its BlobSigningTTL."""
 
 import json
 import os
@@ -17,11 +17,11 @@ TTL = 2.0
 
 
 class History:
-    """For each block: until when the latest acknowledgement protects it."""
+    """For each block: the time until which the latest acknowledgement protects it."""
 
     def __init__(self, blocks):
         self.lock = threading.Lock()
-        # (acknowledged at, protected until); only the acknowledgement that protects longest matters to a read.
+        # (acknowledged at, protected until); only the acknowledgement with the latest end matters to a read.
         self.events = {data: [] for data in blocks}
         # Requests under way whose acknowledgement would protect the block.
         self.protecting = {data: 0 for data in blocks}
@@ -36,7 +36,7 @@ class History:
 
     def acknowledged(self, data, begun):
         # The mtime that protects it was taken after the request began, by a clock that ticks every 10 ms at least: begun +
-        # TTL, less such a tick, is the least that is promised.
+        # TTL, less such a tick, is the guaranteed minimum.
         with self.lock:
             self.events[data].append((time.monotonic(), begun + TTL - 0.01))
 
@@ -124,9 +124,9 @@ class Racing(KeepstoreCase):
         daemon.assert_nothing_held()
 
     def make_old(self, daemon, name, history, data):
-        """Makes copies old that nothing protects, so that there is something to trash (as if a TTL had gone by)."""
+        """Makes unprotected copies old, so that there is something to trash (as if a TTL had passed)."""
         now = time.monotonic()
-        # With the lock: nothing may renew a copy between the look at its age and the change of it.
+        # With the lock: no request may renew a copy between the check of its age and its change.
         with history.lock:
             if history.protecting[data] or history.events[data] and max(u for _, u in history.events[data]) > now:
                 return

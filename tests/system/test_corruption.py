@@ -11,7 +11,7 @@ from support.locator import EMPTY, md5, plain
 
 MiB = 1 << 20
 # A block up to this size is checked as a whole before its status line; of a larger one at least this much is withheld
-# until the hash agrees, so that a bad copy found late ends in a cut reply and never in a complete one.
+# until the hash matches, so that a bad copy found late ends in a cut response and never in a complete one.
 WITHHELD = 256 << 10
 MISMATCH = "checksum mismatch in stored data\n"
 
@@ -74,7 +74,7 @@ class OneCopy(SharedDaemonCase):
                 self.assert_reply(self.daemon.get(plain(data), method="HEAD"), 502, b"")
 
     def test_damage_after_it_was_written_by_us(self):
-        # Whatever the daemon keeps beside the file must not make it trust the file.
+        # State that the daemon keeps about the file must not make it trust the file.
         data = os.urandom(3 * MiB)
         self.daemon.put(data)
         self.assert_reply(self.daemon.get(plain(data)), 200)
@@ -167,7 +167,7 @@ class TwoCopies(SharedDaemonCase):
         ranked = sorted(range(2), key=lambda i: md5((md5(data) + volume_uuid(i)[12:]).encode()))
         return [self.roots[i] for i in ranked]
 
-    def test_the_good_copy_is_found_wherever_it_is(self):
+    def test_the_good_copy_is_found_on_every_mount(self):
         for size in (3, 1000, 65536, 300_000, 3 * MiB):
             data = os.urandom(size)
             for what, bad in damaged(data):
@@ -182,19 +182,19 @@ class TwoCopies(SharedDaemonCase):
                         response = self.daemon.get(plain(data))
                         self.assertEqual(response.status, 200)
                         if size > WITHHELD and len(bad) == size and position == 0 and not response.complete:
-                            continue  # Wrong bytes had left before the hash told; the client sees the cut and retries.
+                            continue  # Wrong bytes were sent before the hash was complete; the client sees the cut and retries.
                         self.assertTrue(response.complete and response.body == data)
 
     def test_the_end_may_come_from_the_other_copy(self):
-        """What was sent before the bad end was noticed was right: the client gets the rest from the next mount."""
+        """The bytes sent before the bad end were right: the client gets the rest from the next mount."""
         data = os.urandom(8 * MiB)
         roots = self.order(data)
         store(roots[0], md5(data), data[:-1000] + bytes(1000))
         store(roots[1], md5(data), data)
         self.assertTrue(self.daemon.get(plain(data)).body == data)
 
-    def test_a_good_copy_that_comes_too_late_is_not_called_bad(self):
-        """The first copy has no waypoints, and wrong bytes of it were sent: the second cannot go on, and is not to blame."""
+    def test_a_good_copy_that_cannot_continue_is_not_reported_as_bad(self):
+        """The first copy has no waypoints, and wrong bytes of it were sent: the second cannot continue, and is not the bad one."""
         data = os.urandom(8 * MiB)
         roots = self.order(data)
         store(roots[0], md5(data), data[:MiB] + bytes(1000) + data[MiB + 1000:])
@@ -211,7 +211,7 @@ class TwoCopies(SharedDaemonCase):
             store(root, md5(data), b"bad")
         self.assert_reply(self.daemon.get(plain(data)), 502, MISMATCH)
 
-    def test_bad_beside_missing_is_not_reported_as_missing(self):
+    def test_a_bad_and_a_missing_copy_are_not_reported_as_missing(self):
         data = os.urandom(1000)
         for position in (0, 1):
             with self.subTest(position):

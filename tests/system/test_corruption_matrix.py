@@ -1,8 +1,8 @@
-"""Every way a stored copy can be wrong, wherever it lies, against every request: never a wrong byte in anything that
-looks complete, another copy where there is one, a repair where one is promised.
+"""Every kind of damage to a stored copy, on every mount, against every request: never a wrong byte in a complete response,
+another copy where there is one, a repair where one is promised.
 
-A table of damages to content and waypoints is laid out on one or two volumes; `expect` says what a reader may get. The
-name of what failed reads: size, copies in the order in which they are read, request.
+A table of damages to content and waypoints is laid out on one or two volumes; `expect` has the allowed outcomes of a read.
+The name of a failed case: size, copies in reading order, request.
 """
 
 import collections
@@ -27,7 +27,7 @@ MISMATCH = b"checksum mismatch in stored data\n"
 # At most this much is verified before the first byte leaves.
 WINDOW_MAX = 16 * MiB
 
-# The same few blocks are named again and again.
+# The same few blocks are hashed again and again.
 md5 = functools.lru_cache(maxsize=16)(locator.md5)
 
 
@@ -44,14 +44,14 @@ def flip(data, at, bit=0):
 
 
 def in_segment(rng, data, number):
-    """A place in segment `number` (negative: from the end)."""
+    """A position in segment `number` (negative: from the end)."""
     stride = waypoints.stride_for(len(data))
     first = range(0, len(data), stride)[number]
     return rng.randrange(first, min(first + stride, len(data)))
 
 
 def swapped(data):
-    """The first two segments in each other's place."""
+    """The first two segments swapped."""
     stride = waypoints.stride_for(len(data))
     return data[stride:2 * stride] + data[:stride] + data[2 * stride:]
 
@@ -105,7 +105,7 @@ ATTRIBUTES = {
 DECEPTIVE = {"deceptive waypoints": None}
 
 
-# --- what must happen ---
+# --- expected outcomes ---
 
 @dataclass
 class Copy:
@@ -114,7 +114,7 @@ class Copy:
     attribute: bytes = None
 
     def write(self, root, name):
-        """Puts it into the volume as another program would: a new file, renamed over what was there."""
+        """Puts it into the volume as another program would: a new file, renamed over the old one."""
         path = block_path(root, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         beside = os.path.join(root, "staged")
@@ -128,7 +128,7 @@ class Copy:
 
 @dataclass
 class Facts:
-    """What there is to know about a copy of `data`."""
+    """The facts about a copy of `data`."""
 
     copy: Copy
     data: bytes
@@ -146,9 +146,9 @@ class Facts:
                         if content[i * self.stride:(i + 1) * self.stride] != data[i * self.stride:(i + 1) * self.stride]]
         self.usable = self.right is not None and waypoints.usable(self.copy.attribute, data)
         self.true_waypoints = self.usable and self.copy.attribute == self.right
-        # Wrong content that its waypoints vouch for, up to the last segment.
+        # Wrong content that agrees with its waypoints, up to the last segment.
         self.deceptive = self.sized and not self.good and self.usable and self.copy.what.endswith("deceptive waypoints")
-        # Known to be no copy of this block before anything is sent.
+        # Known to be no copy of this block before a byte is sent.
         self.seen_through = not self.sized or self.right is None or (self.usable and not self.deceptive and 0 in self.bad)
 
     def touched_are_right(self, first, last):
@@ -157,7 +157,7 @@ class Facts:
 
 @dataclass
 class Allowed:
-    """The outcomes that a GET may have, and for one that is cut how many bytes may have come (all of them right)."""
+    """The allowed outcomes of a GET, and for a cut one the number of bytes that may have been sent (all of them right)."""
 
     outcomes: set
     right_bytes_max: int = None  # None: it was sent unverified, and only its end was withheld.
@@ -166,16 +166,16 @@ class Allowed:
 def expect(data, right, copies, span=None):
     """The oracle. `copies` in reading order; `span`: first and last byte of a range, else all of the block.
 
-    A copy with true waypoints is verified before it is sent: a bad one costs nothing where another is good. One without
-    is hashed while it is sent if it is the first that is read, so that a wrong one, once begun, can only be cut. Where
-    each copy is bad they are put together, if one of them has true waypoints.
+    A copy with right waypoints is verified before it is sent: a bad one does no harm if another is good. A copy without
+    waypoints is hashed while it is sent if it is the first one read, so that a wrong one, once begun, can only be cut. If
+    every copy is bad they are stitched together, provided that one of them has right waypoints.
     """
     facts = [Facts(c, data, right) for c in copies]
     first, last = span or (0, len(data) - 1)
-    # Which copies can give what is asked for: by their waypoints, or else only if the whole copy is right.
+    # Copies that can serve the request: by their waypoints, or else only if the whole copy is right.
     able = [f.good or (f.true_waypoints and f.touched_are_right(first, last)) for f in facts]
     before = facts[:able.index(True)] if any(able) else facts
-    # Bytes of these may leave before they are known to be wrong.
+    # Bytes of these may be sent before they are known to be wrong.
     unverified = [f for f in before if not f.seen_through and (f.deceptive or not f.usable)]
     if any(able):
         return Allowed({"right", "cut"} if unverified else {"right"})
@@ -186,7 +186,7 @@ def expect(data, right, copies, span=None):
         return Allowed({"right", "502", "cut"})
     if all(not f.sized or right is None or (f.usable and start in f.bad) for f in facts):
         return Allowed({"502"})
-    # Nobody has all of it. Segments that one of them has may come; what all of them have wrong cannot.
+    # No copy is whole. Segments that are right in one of them may be sent; a segment that is wrong in all cannot.
     stride = facts[0].stride
     hopeless = [i for i in range(start, last // stride + 1) if all(not f.sized or i in f.bad for f in facts)]
     if not hopeless:
@@ -194,12 +194,12 @@ def expect(data, right, copies, span=None):
     most = max(hopeless[0] * stride - first, 0)
     if most > WINDOW_MAX and len(facts) == 1:
         return Allowed({"cut"}, most)
-    # Each of several may be bad before its first byte leaves.
+    # Each of several may be found bad before its first byte is sent.
     return Allowed({"502", "cut"} if most > 0 else {"502"}, most)
 
 
 def together(data, right, facts, start=0):
-    """Whether the copies are one good block, from segment `start` to its end, although none of them is.
+    """Whether the copies together are a good block, from segment `start` to its end.
 
     A copy of another length counts for the segments that it has: for the last one, too, if it is longer.
     """
@@ -211,7 +211,7 @@ def together(data, right, facts, start=0):
 
 
 def outcome(response, wanted, allowed, status):
-    """Which outcome this is. AssertionError for what must never be, whatever the copies are like."""
+    """Classifies the outcome. AssertionError for outcomes that are forbidden for all copies."""
     if response is None:
         return "cut"
     if response.status == 502:
@@ -242,7 +242,7 @@ def difference(body, wanted):
 # --- the tables ---
 
 class Matrix(SharedDaemonCase):
-    """Lays copies out and asks for them. One random sequence for a class: the seed repeats a run of all its tests."""
+    """Lays out copies and requests them. One random sequence per class: the seed repeats a run of all its tests."""
 
     @classmethod
     def setUpClass(cls):
@@ -254,7 +254,7 @@ class Matrix(SharedDaemonCase):
         cls.addClassCleanup(lambda: print(f"{cls.__name__}: {dict(cls.outcomes)}", file=sys.stderr))
 
     def attribute(self, data):
-        """Its waypoints, from the daemon: plain Python is slow. test_waypoints.py holds what it writes against that."""
+        """Its waypoints, from the daemon: plain Python is slow. test_waypoints.py compares the two."""
         if len(data) <= waypoints.WITHOUT:
             return waypoints.of(data)
         self.assertEqual(self.daemon.put(data).status, 200)
@@ -276,7 +276,7 @@ class Matrix(SharedDaemonCase):
         return [self.roots[i] for i in ranked]
 
     def lay_out(self, data, copies):
-        """The first copy on the volume that is asked first, and so on; volumes without one have none."""
+        """Puts the first copy on the volume that is read first, and so on; the remaining volumes have none."""
         order = self.order(data)
         for root in order[len(copies):]:
             if os.path.exists(block_path(root, md5(data))):
@@ -313,7 +313,7 @@ class Matrix(SharedDaemonCase):
         return sorted(s for s in spans if s[0] <= s[1])
 
     def ask(self, data, copies, method="GET", span=None):
-        """One request for these copies, checked against the oracle."""
+        """Sends one request for these copies and checks it against the oracle."""
         request = method if span is None else f"Range {span[0]}-{span[1]}"
         with self.subTest(f"{len(data)} bytes; " + " | ".join(c.what for c in copies) + f"; {request}"):
             self.lay_out(data, copies)
@@ -337,7 +337,7 @@ class Matrix(SharedDaemonCase):
         self.assertIn(got, allowed.outcomes, f"{len(response.body) if response else 'no'} bytes came")
         return got
 
-    shapes = 1  # How many placements there are.
+    shapes = 1  # Number of placements.
 
     def placements(self, bad, data, right):
         """The copies of each placement, in reading order."""
@@ -373,13 +373,13 @@ class Matrix(SharedDaemonCase):
                     found.append(Copy("found", file.read(), waypoints.load(path)))
         return found
 
-    # The tests, for whichever placements the class has.
+    # The tests, for the placements of the class.
 
     def test_reading(self):
         data, self.right = self.block(11 * 64 * KiB - 1000)
         spans = self.spans(data)
         for bad in self.damages(data, self.right, CONTENT, ATTRIBUTES):
-            # Three of the ranges for each; all of them come about.
+            # Three of the ranges for each; all of them are used over the run.
             self.ask_everything(data, bad, self.rng.sample(spans, 3))
 
     def test_reading_a_multiple_of_the_stride(self):
@@ -398,8 +398,8 @@ class Matrix(SharedDaemonCase):
             for bad in self.damages(data, None, SMALL_CONTENT, {}):
                 self.ask_everything(data, bad, self.spans(data)[-2:])
 
-    def test_reading_what_waypoints_vouch_for(self):
-        """Content and waypoints of something else, which agree: all but the last segment looks right."""
+    def test_reading_wrong_content_with_matching_waypoints(self):
+        """Content and waypoints of another block, which agree: all but the last segment look right."""
         data, self.right = self.block(6 * 64 * KiB + 5)
         for bad in self.damages(data, self.right, CONTENT, DECEPTIVE):
             for copies in self.placements(bad, data, self.right):
@@ -430,7 +430,7 @@ class Matrix(SharedDaemonCase):
         self.daemon.assert_nothing_held()
 
     def test_scrub(self):
-        """One pass over everything that can be wrong, each on a block of its own."""
+        """One pass over every kind of damage, each on a block of its own."""
         for root in self.roots:
             for folder, _, names in os.walk(root):
                 for name in names:
@@ -440,7 +440,7 @@ class Matrix(SharedDaemonCase):
         others = itertools.cycle([a for a in (ATTRIBUTES | DECEPTIVE).items() if a[0] != "right waypoints"])
         for size, contents in ((1000, SMALL_CONTENT), (5 * 64 * KiB + 99, CONTENT)):
             for what, content in contents.items():
-                # Each damage beside right waypoints and beside one kind of others.
+                # Each damage with right waypoints and with one kind of wrong ones.
                 for attribute_name, attribute in (("right waypoints", ATTRIBUTES["right waypoints"]), next(others)):
                     for shape in range(self.shapes):
                         data, right = self.block(size)
@@ -508,7 +508,7 @@ class GoodCopyElsewhere(Matrix):
 
 
 class GoodCopyElsewhereWithoutWaypoints(Matrix):
-    """The copy that takes over is of another program; it is hashed while it is sent."""
+    """The other copy was written by another program; it is hashed while it is sent."""
 
     volume_count = 2
 
@@ -532,8 +532,8 @@ class BothBad(Matrix):
         yield [bad, other]
         yield [other, bad]
 
-    def test_reading_what_is_right_in_one_of_them(self):
-        """Every byte is right in one copy: what comes is right, from wherever; and the damage of both is never sent."""
+    def test_reading_segments_that_are_right_in_one_copy(self):
+        """Every byte is right in one copy: all bytes sent are right, from either copy; and the damage of both is never sent."""
         for size, without in itertools.product((11 * 64 * KiB - 1000, 4 * MiB + 77, 33 * MiB + 5), (None, 0, 1)):
             data, self.right = self.block(size)
             stride = waypoints.stride_for(size)
@@ -547,7 +547,7 @@ class BothBad(Matrix):
                 first, last = sorted((one, other))
                 span = (first * stride, min((last + 1) * stride, size) - 1)
                 self.assertEqual(self.ask(data, copies, span=span), "right")
-                # By now both are known to be bad, and nothing leaves that is not proven.
+                # By now both are known to be bad, and no byte is sent unverified.
                 self.assertEqual(self.ask(data, copies), "right")
                 self.assertEqual(self.ask(data, copies, "HEAD"), "502")
                 at = in_segment(self.rng, data, common)

@@ -1,4 +1,4 @@
-"""RequestTimeout: what waits too long is ended, answered 503 when nothing was sent, and gives everything back."""
+"""RequestTimeout: late requests end, with a 503 if no byte was sent, and release all resources."""
 
 import os
 import time
@@ -33,7 +33,7 @@ class Deadlines(KeepstoreCase):
             self.assertEqual(connection.read_response().status, 503)
 
     def test_a_reader_that_stops_is_cut(self):
-        daemon = self.start(API={"RequestTimeout": "2s"})  # Time for a slow machine to begin the answer.
+        daemon = self.start(API={"RequestTimeout": "2s"})  # Time for a slow machine to begin the response.
         data = os.urandom(16 << 20)
         store(daemon.roots()[0], md5(data), data)
         with daemon.connect(window=4096) as connection:

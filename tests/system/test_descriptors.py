@@ -29,7 +29,7 @@ class Descriptors(KeepstoreCase):
         warning = daemon.log.wait(lambda e: "open files" in e["msg"], level="warning")
         self.assertIn("MaxConnections", warning["msg"])
         self.assertEqual(warning["possible"], 300)
-        # More than that many connections wait, and the block is served all the same.
+        # Connections beyond that number wait, and the block is still served.
         data = os.urandom(100_000)
         store(daemon.roots()[0], md5(data), data)
         silent = [daemon.connect() for _ in range(350)]
@@ -48,8 +48,8 @@ class Descriptors(KeepstoreCase):
         with daemon.connect() as connection:
             connection.send(build_request("GET", "/" + md5(b"none") + "+4", {}))
             connection.read_response()  # Accepted.
-            # UndefinedBehaviorSanitizer asks with a pipe whether the memory of an object can be read, when it sees a class
-            # for the first time. Without a descriptor for that it reports objects that are as they should be.
+            # UndefinedBehaviorSanitizer checks with a pipe whether the memory of an object can be read, when it sees a class
+            # for the first time. Without a descriptor for that it reports good objects.
             first = os.urandom(500)
             self.assertEqual(connection.request("PUT", "/" + md5(first), {}, first).status, 200)
             headers = {"Authorization": f"Bearer {ACTIVE_TOKEN}"}

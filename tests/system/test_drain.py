@@ -1,4 +1,4 @@
-"""SIGTERM: no new connections, what runs finishes, exit code 0; a second signal or the deadline ends it."""
+"""SIGTERM: no new connections, running requests finish, exit code 0; a second signal or the deadline ends it."""
 
 import os
 import signal
@@ -139,7 +139,7 @@ class Drain(KeepstoreCase):
         for t in threads:
             t.start()
         until(lambda: done[0] > 100, 20, "some load")
-        # The flag goes up first: a request begun before it was certainly begun before the signal.
+        # The flag is set first: a request begun before it was certainly begun before the signal.
         stopping.set()
         daemon.signal(signal.SIGTERM)
         code = daemon.wait_exit(20)

@@ -1,4 +1,4 @@
-"""Full, read-only and hung volumes: clear answers, the other volume goes on, recovery without an operator."""
+"""Full, read-only and hung volumes: clear errors, the other volume takes over, recovery without an operator."""
 
 import errno
 import os
@@ -97,7 +97,7 @@ class Full(KeepstoreCase):
         until(lambda: daemon.put(b"small again").status == 200, 6, "writable again")
 
     def test_a_thin_volume_loses_nothing(self):
-        """The file system promises more than the disk below it has: only syncing tells."""
+        """The file system promises more space than the disk below it has: only syncing shows it."""
         for second in (False, True):
             with self.subTest(second_volume=second):
                 folder = self.dir.make(f"thin{second}")
@@ -220,7 +220,7 @@ class Hung(KeepstoreCase):
         self.addCleanup(mount.thaw)  # Before the daemon is stopped: its threads hang in the kernel.
         return mount, other, daemon
 
-    def test_a_hung_only_volume_is_answered_503_in_time(self):
+    def test_a_hung_only_volume_is_a_503_in_time(self):
         mount, _, daemon = self.frozen(False)
         kept = b"kept"
         until(lambda: daemon.put(kept).status == 200, 10, "stored")
@@ -236,7 +236,7 @@ class Hung(KeepstoreCase):
         self.assertEqual(daemon.get(plain(kept)).body, kept)
         daemon.assert_nothing_held()
 
-    def test_the_other_volume_does_not_notice(self):
+    def test_the_other_volume_is_not_affected(self):
         mount, other, daemon = self.frozen(True)
         kept = first_on(1, 2, "kept on the other")
         self.assertEqual(daemon.put(kept).status, 200)
@@ -248,7 +248,7 @@ class Hung(KeepstoreCase):
             begun = time.monotonic()
             self.assertEqual(daemon.get(plain(kept)).body, kept)
             self.assertEqual(daemon.put(first_on(1, 2, f"fine {i}")).status, 200)
-            self.assertLess(time.monotonic() - begun, 2.9)  # Whoever waits for the hung one takes 3 s.
+            self.assertLess(time.monotonic() - begun, 2.9)  # Requests to the hung one take 3 s.
         mount.thaw()
         for t in hanging:
             t.join(20)

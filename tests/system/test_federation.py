@@ -1,4 +1,4 @@
-"""Reads of other clusters' blocks: a stub API server, and real keepstores (or stubs that misbehave) behind it."""
+"""Reads of other clusters' blocks: a stub API server, and real keepstores (or misbehaving stubs) in its list of services."""
 
 import base64
 import hashlib
@@ -67,12 +67,12 @@ class Federation(KeepstoreCase):
         response = daemon.request(method, "/" + locator, token, dict(headers))
         self.assertEqual(response.header("Vary"), "X-Keep-Signature")
         if response.status >= 400:
-            # Where the other cluster's servers are is nobody's business.
+            # Addresses of the other cluster's servers are internal.
             self.assertNotIn("127.0.0.1", response.text)
         return response
 
     def assert_logged(self, daemon, words):
-        """What the client is not told."""
+        """Texts that the client must not see."""
         return daemon.log.wait(msg="cannot read a block of another cluster", condition=lambda e: words in e["error"], what=words)
 
     def assert_not_stored(self, daemon, data):
@@ -83,7 +83,7 @@ class Federation(KeepstoreCase):
         local = self.start_local()
 
         def requests():
-            """How many GETs and HEADs have come to the other cluster. One of ours shows that the log is complete so far."""
+            """The number of GETs and HEADs at the other cluster. A request of our own shows that the log is complete so far."""
             mark = f"req-mark-{next(marks)}"
             remote.request("OPTIONS", "/", headers={"X-Request-Id": mark})
             remote.log.wait(msg="request", RequestID=mark)
@@ -115,7 +115,7 @@ class Federation(KeepstoreCase):
                 before = requests()
                 self.assert_reply(self.ask(local, ours), 200, data)
                 self.assertEqual(requests(), before)
-        # All that the API server was asked for, and how often.
+        # All requests to the API server, and how often.
         self.assertEqual([path for path, _ in self.api.requests], ["/arvados/v1/keep_services/accessible"])
         self.assertEqual(self.api.requests[0][1]["Authorization"], "Bearer xxx")
         self.assertGreater(local.metric("keepstore_remote_blocks_total"), 0)
@@ -143,7 +143,7 @@ class Federation(KeepstoreCase):
                 for headers in ({}, LOCAL):
                     self.assert_reply(self.ask(local, locator, headers=headers, token=token), status, text)
         self.assertEqual(self.api.requests, [])
-        # The other side does not accept what was signed for another token: for us it has no such block.
+        # The other side refuses a signature for another token: for us it has no such block.
         wrong = self.remote_locator(data, "v2/other/token")
         for headers in ({}, LOCAL):
             self.assertIn("refuses", self.assert_reply(self.ask(local, wrong, headers=headers), 404).text)
@@ -157,7 +157,7 @@ class Federation(KeepstoreCase):
         own = f"v2/{REMOTE}-gj3su-077z32aux8dg2s1/{'s' * 45}"
         self.assert_reply(self.ask(local, self.remote_locator(data, own), token=own), 200, data)
 
-    def test_rotten_remote_copies(self):
+    def test_corrupt_remote_copies(self):
         remote = self.start_remote()
         local = self.start_local()
         for size in (1000, 3 * MIB):
@@ -204,7 +204,7 @@ class Federation(KeepstoreCase):
         self.services.insert(0, liar.port)
         remote.put(data)
         local = self.start_local()
-        # Whichever of the two is asked first.
+        # Whichever of the two is tried first.
         self.assert_reply(self.ask(local, self.remote_locator(data)), 200, data)
         self.services.reverse()
         other = self.start([self.dir.make("local2")], RemoteClusters={REMOTE: {"Host": f"127.0.0.1:{self.api.port}", "Insecure": True}})
@@ -218,7 +218,7 @@ class Federation(KeepstoreCase):
             self.assert_reply(self.ask(local, self.remote_locator(data), headers=headers), 503)
         busy = self.stub(lambda *_: (503, b"busy", {}))
         self.services[:] = [busy.port]
-        # The list is fetched anew once nobody on it could be reached; not at once.
+        # The list is fetched again when none of its servers could be reached; not at once.
         until(lambda: self.ask(local, self.remote_locator(data)).status == 503 and busy.count() >= 3, 15, "the new list")
         self.api.close()
         nowhere = self.start([self.dir.make("nowhere")],
@@ -256,7 +256,7 @@ class Federation(KeepstoreCase):
         self.assert_reply(self.ask(wary, self.remote_locator(data)), 503)
         self.assert_logged(wary, "certificate")
 
-    def test_metadata_services_are_not_asked(self):
+    def test_metadata_services_are_never_connected_to(self):
         data = content(100, 10)
         evil = self.stub(lambda *_: (200, json.dumps({"items": [{"uuid": "x", "service_host": "169.254.169.254",
                                                                  "service_port": 80}]}).encode(), {}), self.certificate)
@@ -283,7 +283,7 @@ class Federation(KeepstoreCase):
                 self.assertEqual(moved_api.count(), 1)
         self.assertEqual(target.requests, [])
 
-    def test_chunked_answers(self):
+    def test_chunked_responses(self):
         data = content(3 * MIB + 1, 15)
         rows = {"right": data, "longer": data + b"x", "shorter": data[:-1]}
         for name, body in rows.items():
@@ -303,7 +303,7 @@ class Federation(KeepstoreCase):
                 local.assert_nothing_held()
 
     def test_tokens_that_cannot_be_sent(self):
-        """A line break can come in a form's or a password's clothes."""
+        """A line break can be encoded in a form value or a password."""
         remote = self.start_remote()
         local = self.start_local()
         data = content(10, 16)
@@ -315,7 +315,7 @@ class Federation(KeepstoreCase):
         self.assertEqual(self.api.requests, [])
 
     def test_secrets_are_recognized(self):
-        """What every test looks for in logs and error bodies."""
+        """The patterns that every test searches in logs and error bodies."""
         signed = self.remote_locator(b"x")
         for text in (signed, signed.replace("+", "%2B"), signed.replace(f"+R{REMOTE}-", "+A"), SALTED, f"Bearer {SALTED}", ACTIVE_TOKEN):
             with self.subTest(text):
@@ -332,7 +332,7 @@ class Federation(KeepstoreCase):
             self.assertEqual(connection.read_head().status, 200)
             local.wait_active(1)
         local.assert_nothing_held()
-        # And one that reads nothing for a while, but stays.
+        # And one that reads nothing for a while, but stays connected.
         remote = self.start_remote()
         remote.put(data)
         other = self.start([self.dir.make("local2")], RemoteClusters={REMOTE: {"Host": f"127.0.0.1:{self.api.port}", "Insecure": True}})

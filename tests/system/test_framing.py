@@ -1,5 +1,5 @@
-"""The bytes on the wire: what is no proper HTTP/1.1 is refused and the connection closed, so that nobody behind or before
-a proxy can disagree about where a request ends."""
+"""The bytes on the wire: malformed HTTP/1.1 is refused and the connection closed, so that a proxy and a server cannot disagree
+about the end of a request."""
 
 import unittest
 
@@ -9,7 +9,7 @@ from support.daemon import ACTIVE_TOKEN, SYSTEM_ROOT_TOKEN
 from support.locator import md5
 
 FOO = md5(b"foo")
-# A request that must not be answered when it hides behind a refused one.
+# A request that must get no response when it is smuggled after a refused one.
 SMUGGLED = b"OPTIONS /smuggled HTTP/1.1\r\nHost: a\r\nX-Request-Id: smuggled\r\n\r\n"
 AUTH = f"Authorization: Bearer {SYSTEM_ROOT_TOKEN}\r\n".encode()
 
@@ -18,7 +18,7 @@ def put(headers, body, version=b"HTTP/1.1", host=b"Host: a\r\n"):
     return b"PUT /" + FOO.encode() + b" " + version + b"\r\n" + host + headers + b"\r\n" + body
 
 
-# (what, bytes, accepted statuses). Every one must end the connection without a second reply.
+# (what, bytes, accepted statuses). Each must close the connection without a second response.
 REFUSED = [
     ("length and chunked", put(b"Content-Length: 3\r\nTransfer-Encoding: chunked\r\n", chunked(b"foo")), {400}),
     ("chunked and length", put(b"Transfer-Encoding: chunked\r\nContent-Length: 3\r\n", chunked(b"foo")), {400}),
@@ -108,7 +108,7 @@ BAD_CHUNKS = [
 
 class Framing(SharedDaemonCase):
     def replies(self, data):
-        """Sends `data` and a hidden request; the one reply, and all that came after it until the daemon closed."""
+        """Sends `data` and a smuggled request. Returns the one response, and all bytes after it until the daemon closed."""
         with self.daemon.connect() as connection:
             connection.send_tolerant(data + SMUGGLED)
             response = connection.read_response()
@@ -122,14 +122,14 @@ class Framing(SharedDaemonCase):
                 self.assertEqual(rest, b"", "a second reply on a refused connection")
                 self.assertEqual((response.header("Connection") or "").lower(), "close")
 
-    def test_refusals_by_the_parser_look_like_this(self):
+    def test_the_form_of_refusals_by_the_parser(self):
         response, _ = self.replies(b"GET / HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n")
         self.assertTrue(response.text.startswith("400 Bad Request"), response)
         self.assertFalse(response.text.endswith("\n"))
         self.assert_no_cors(response)
         self.assertIsNone(response.header("X-Request-Id"))
 
-    def test_unsupported_coding_looks_like_this(self):
+    def test_the_form_of_refusals_of_unsupported_codings(self):
         response, _ = self.replies(put(b"Transfer-Encoding: gzip\r\n", b""))
         self.assertIn("Unsupported transfer encoding", response.text)
 
@@ -265,7 +265,7 @@ class Framing(SharedDaemonCase):
             connection.send(build_request("PUT", "/pull", {"Content-Length": "100000"}) + b"[")
             self.assertEqual(connection.read_response().status, 401)
 
-    def test_early_refusal_reaches_a_client_that_goes_on_sending(self):
+    def test_early_refusal_reaches_a_client_that_continues_sending(self):
         for size in (100_000, 4_000_000):
             with self.subTest(size), self.daemon.connect() as connection:
                 connection.send_tolerant(build_request("PUT", "/pull", {"Content-Length": str(size)}) + b" " * size)

@@ -1,4 +1,4 @@
-"""The index: all forms, the final blank line, odd files, changes and death while it is read."""
+"""The index: all forms, the final blank line, unexpected files, changes and kills while it is read."""
 
 import os
 import re
@@ -79,7 +79,7 @@ class Forms(SharedDaemonCase):
 
 
 class OddFiles(KeepstoreCase):
-    def test_odd_names_are_ignored_and_the_index_is_complete(self):
+    def test_unexpected_names_are_ignored_and_the_index_is_complete(self):
         root = self.dir.make("vol")
         wanted = {}
         for n in range(50):
@@ -148,7 +148,7 @@ def fill(root, count):
 
 
 class Large(KeepstoreCase):
-    """An index too large for the kernel's buffers, so that the daemon has to wait for its reader."""
+    """An index larger than the kernel's buffers, so that the daemon has to wait for its reader."""
 
     @classmethod
     def setUpClass(cls):
@@ -159,7 +159,7 @@ class Large(KeepstoreCase):
         cls.names = fill(cls.root, 12_000)
 
     def reader(self, daemon):
-        """A connection on which an index waits to be read, its first bytes already there."""
+        """A connection with an unread index, whose first bytes have arrived."""
         connection = daemon.connect(window=4096)
         self.addCleanup(connection.close)
         connection.send(f"GET /index HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {SYSTEM_ROOT_TOKEN}\r\n\r\n".encode())
@@ -176,7 +176,7 @@ class Large(KeepstoreCase):
         self.assertFalse(response.complete)
         self.assertFalse(response.body.endswith(b"\n\n"), "a truncated index looks complete")
 
-    def test_a_client_that_leaves_stops_the_listing(self):
+    def test_a_disconnect_stops_the_listing(self):
         daemon = self.start([self.root])
         connection, _ = self.reader(daemon)
         connection.reset()
@@ -246,7 +246,7 @@ class UnderChange(KeepstoreCase):
             pass  # The root is a plain file now: nothing can be listed.
         try:
             response = daemon.admin("GET", "/index")
-            # A daemon that holds the directory open may go on listing it; one that cannot must not look complete.
+            # A daemon that holds the directory open may continue to list it; otherwise the list must not look complete.
             if response.status == 200 and response.complete:
                 self.assertIn(plain(b"foo"), response.text)
         finally:

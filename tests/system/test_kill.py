@@ -1,4 +1,4 @@
-"""kill -9 at random moments under load: every acknowledged block is whole, nothing half-written is visible."""
+"""kill -9 at random moments under load: every acknowledged block is whole, no half-written one is visible."""
 
 import os
 import random
@@ -70,7 +70,7 @@ class Kill(KeepstoreCase):
                     if generator.random() < 0.5:
                         connection.request("PUT", "/untrash/" + md5(data), admin)
             daemon.kill()
-            # Each block is either there or in the trash, once or more; never nowhere.
+            # Each block is stored or in the trash, once or more; never lost.
             for data in blocks:
                 self.assertTrue(os.path.exists(block_path(root, md5(data))) or trash_copies(root, md5(data)))
             self.assertEqual(damaged_names([root]), [])

@@ -1,4 +1,4 @@
-"""MaxConcurrentRequests and MaxQueuedRequests: waiting, overflow, priorities, places given back."""
+"""MaxConcurrentRequests and MaxQueuedRequests: waiting, overflow, priorities, release of places."""
 
 import threading
 import unittest
@@ -12,22 +12,22 @@ from support.wait import until
 
 
 class Limiter(KeepstoreCase):
-    """Who holds a place here is a request of support/held.py; who waits for one is counted by the daemon, for being listed
-    as under way comes before waiting."""
+    """Requests of support/held.py occupy the places; the daemon counts the waiting ones, since a request is listed as running
+    before it waits."""
 
     def start(self, *args, **sections):
         self.held = Held(self)
         return super().start(*args, **self.held.sections, **sections)
 
     def connect(self, daemon, method, target, mark, headers=()):
-        """A request whose reply can be read later."""
+        """A request whose response can be read later."""
         connection = daemon.connect()
         self.addCleanup(connection.close)
         connection.send(build_request(method, target, [("X-Request-Id", mark), *headers]))
         return connection
 
     def queue(self, daemon, mark):
-        """A request that has to wait, and is answered at once when it runs."""
+        """A request that has to wait, and gets its response at once when it runs."""
         return self.connect(daemon, "GET", "/queued", mark)
 
     def wait_queued(self, daemon, count):
@@ -60,7 +60,7 @@ class Limiter(KeepstoreCase):
         self.assertEqual(put.read_response().status, 200)
         daemon.assert_nothing_held()
 
-    def test_overflow_is_503_with_nothing_around_it(self):
+    def test_overflow_is_a_bare_503(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 1})
         holder = self.held.start(daemon)
         waiting = self.queue(daemon, "req-waiting")
@@ -80,7 +80,7 @@ class Limiter(KeepstoreCase):
             connection.send(build_request("PUT", "/" + "a" * 32, {"Content-Length": "1000000"}) + b"x")
             self.assertEqual(connection.read_response().status, 503)
 
-    def test_browsers_go_first_and_push_others_out(self):
+    def test_browsers_have_priority_and_evict_others(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 2})
         holder = self.held.start(daemon)
         low = []
@@ -90,18 +90,18 @@ class Limiter(KeepstoreCase):
         browser = self.held.request(daemon, b"for a browser", [("Origin", "https://workbench.example"),
                                                                ("X-Request-Id", "req-browser")])
         until(lambda: "req-browser" in self.listed(daemon), 5, "queued")
-        # One of the two had to leave, with 503.
+        # One of the two was evicted, with 503.
         until(lambda: len(self.listed(daemon)) == 3, 5, "one was pushed out")
         self.assertEqual(holder.finish().status, 200)
         until(lambda: b"for a browser" in self.held.arrived(), 10, "the browser's request runs")
-        # Whoever ran before it would have been answered before it. The first one leaves the list after its answer.
+        # A request that ran before it would have got its response before it. The first one leaves the list after its response.
         until(lambda: len(self.listed(daemon)) == 2, 5, "the browser's request and one that waits")
         self.assertEqual(sum(c.is_quiet() for c in low), 1)
         self.assertEqual(browser.finish().status, 200)
         self.assertEqual(sorted(c.read_response().status for c in low), [400, 503])
         self.assertEqual(daemon.log.wait(msg="response", RequestID="req-browser")["priority"], 1)
 
-    def test_a_waiting_client_that_leaves_gives_its_place_back(self):
+    def test_a_waiting_client_that_disconnects_releases_its_place(self):
         daemon = self.start(API={"MaxConcurrentRequests": 1, "MaxQueuedRequests": 1})
         holder = self.held.start(daemon)
         leaver = self.queue(daemon, "req-leaver")
@@ -132,7 +132,7 @@ class Limiter(KeepstoreCase):
 
     def test_zero_is_unlimited(self):
         daemon = self.start(API={"MaxConcurrentRequests": 0, "MaxQueuedRequests": 0})
-        # As many as the daemon opens connections for, and some more that keep their places for a moment only.
+        # As many as the daemon accepts connections, and some more that hold their places for a moment only.
         blocks = [b"unlimited %d" % i for i in range(60)]
         holders = [self.held.request(daemon, data) for data in blocks]
         until(lambda: len(self.held.arrived()) == len(holders), 10, "all of them run")

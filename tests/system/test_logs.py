@@ -1,4 +1,4 @@
-"""The log: fields of every request, what is left out of it, formats; the list of running requests."""
+"""The log: fields of every request, omissions, formats; the list of running requests."""
 
 import re
 import time
@@ -81,7 +81,7 @@ class Requests(SharedDaemonCase):
         request, _ = self.pair("GET", '/"%0a%00\\{"msg":"fake"}', headers={"X-Forwarded-For": '"\t\xff'})
         self.assertEqual(request["msg"], "request")
 
-    def test_what_is_not_logged(self):
+    def test_requests_that_are_not_logged(self):
         self.daemon.metrics()
         self.daemon.inspect()
         self.pair("GET", "/nothing")
@@ -118,7 +118,7 @@ class Formats(KeepstoreCase):
         self.assertTrue(entry["Listen"].endswith(f":{daemon.address[1]}"))
 
     def start_quiet(self, **options):
-        """A daemon whose log does not tell the port, which is therefore fixed beforehand."""
+        """A daemon whose log does not have the port, which is therefore fixed beforehand."""
         port = stable_port()
         daemon = self.start(url=f"http://127.0.0.1:{port}/", daemon_options={"wait": False}, **options)
         daemon.address = ("127.0.0.1", port)

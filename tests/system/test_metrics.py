@@ -49,7 +49,7 @@ class Metrics(SharedDaemonCase):
         cls.daemon.admin("TOUCH", "/" + md5(cls.data))
         cls.daemon.admin("GET", "/index")
         cls.daemon.get("a" * 32 + "+3")
-        # A request is counted after its answer.
+        # A request is counted after its response.
         counted = [("200", "put"), ("200", "get"), ("200", "unknown"), ("404", "get")]
         until(lambda: all(cls.daemon.metric("request_duration_seconds_count", code=c, method=m) for c, m in counted)
               and cls.daemon.metric("time_to_status_seconds_count", code="200", method="touch"), 5, "all of these requests")

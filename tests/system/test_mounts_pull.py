@@ -58,7 +58,7 @@ class Pull(SharedDaemonCase):
     def send(self, body):
         return self.daemon.request("PUT", "/pull", SYSTEM_ROOT_TOKEN, {"Transfer-Encoding": "chunked"}, chunked(body))
 
-    def test_each_item_is_answered_in_the_log(self):
+    def test_each_item_has_its_outcome_in_the_log(self):
         items = [{"locator": plain(b"pull %d" % n), "servers": ["http://127.0.0.1:9"], "mount_uuid": volume_uuid(0)}
                  for n in range(3)]
         self.assert_reply(self.send(json.dumps(items).encode()), 200, b"")

@@ -45,7 +45,7 @@ class Notify(KeepstoreCase):
             holder.send(build_request("PUT", "/" + md5(b"bar"), {"Content-Length": "3"}) + b"ba")
             daemon.wait_active(1)
             daemon.signal(signal.SIGTERM)
-            self.wait_for("STOPPING=1")  # Said when the draining begins, not when it is over.
+            self.wait_for("STOPPING=1")  # Sent when the draining begins, not when it is over.
             self.assertTrue(daemon.running())
             holder.send(b"r")
             self.assertEqual(holder.read_response().status, 200)
@@ -64,7 +64,7 @@ class Notify(KeepstoreCase):
             begun = time.monotonic()
             self.wait_for("WATCHDOG=1", 3)
             times.append(time.monotonic() - begun)
-        # One of them may be late on a busy machine; not most of them.
+        # One message may be late on a busy machine; not most of them.
         self.assertLess(sorted(times)[len(times) // 2], 0.4)
 
     def test_watchdog_is_fed_while_draining(self):
@@ -92,7 +92,7 @@ class Notify(KeepstoreCase):
         self.assertNotIn("WATCHDOG=1", self.seen)
 
     def test_a_missing_socket_is_no_reason_to_fail(self):
-        daemon = self.start(env={"NOTIFY_SOCKET": os.path.join(self.dir.path, "nobody")})
+        daemon = self.start(env={"NOTIFY_SOCKET": os.path.join(self.dir.path, "absent")})
         self.assertEqual(daemon.put(b"foo").status, 200)
 
     def test_never_ready_when_it_cannot_serve(self):
@@ -109,12 +109,12 @@ class Notify(KeepstoreCase):
         self.assertFalse(any(b"READY=1" in m for m in messages))
 
     def test_watchdog_stops_with_the_loops(self):
-        """A stopped process sends nothing, and goes on when it is continued."""
+        """A stopped process sends nothing, and resumes when it is continued."""
         daemon = self.start(env={"NOTIFY_SOCKET": self.listen(), "WATCHDOG_USEC": "400000"})
         self.wait_for("WATCHDOG=1", 3)
         daemon.signal(signal.SIGSTOP)
         try:
-            # All of its threads, which the state of the process would not tell.
+            # All threads: the state of the process alone does not show them.
             until(lambda: os.waitid(os.P_PID, daemon.pid, os.WSTOPPED | os.WNOHANG | os.WNOWAIT), 5, "stopped")
             self.socket.setblocking(False)
             try:

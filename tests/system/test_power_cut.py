@@ -1,4 +1,4 @@
-"""Power cuts on loop-mounted ext4 and XFS: what was acknowledged is there after the journal's replay.
+"""Power cuts on loop-mounted ext4 and XFS: acknowledged blocks are there after the journal's replay.
 
 Needs root and loop devices; skipped with the reason otherwise. KEEPSTORE_TEST_ROUNDS sets the number of cuts."""
 
@@ -50,9 +50,9 @@ class PowerCut(KeepstoreCase):
             writers = Writers(daemon, 6, generator, sizes=(0, 100, 4096, 70_000, 300_000, 1_200_000))
             writers.wait(generator.randrange(20, 200))
             flag = generator.choice([2, 2, 1])
-            # Only what was acknowledged before the cut begins must survive. While XFS shuts down with flag 2 an fsync under
-            # way can return 0 for what is lost (a plain writer without any daemon loses its last few files in one cut of
-            # ten), which a real power cut cannot do: nobody is left to receive such an acknowledgement.
+            # Only blocks acknowledged before the cut begins must survive. While XFS shuts down with flag 2 an fsync in progress
+            # can return 0 for lost data (a plain writer without any daemon loses its last few files in one cut of ten). A real
+            # power cut cannot do that: the process that would receive the acknowledgement is gone, too.
             promised = writers.snapshot()
             mount.power_cut(flag)
             daemon.kill()
@@ -81,7 +81,7 @@ class PowerCut(KeepstoreCase):
         self.puts("xfs")
 
     def lifecycle(self, kind):
-        """TOUCH, re-PUT and untrash that were acknowledged survive; what was trashed is in the trash or still there."""
+        """Acknowledged TOUCH, re-PUT and untrash survive; a trashed block is in the trash or still stored."""
         mount = self.mount(kind)
         root = mount.root
         touched, put_again, untrashed, trashed = ([b"%s %d" % (w, i) for i in range(20)] for w in (b"t", b"p", b"u", b"d"))

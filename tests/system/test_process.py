@@ -26,7 +26,7 @@ class Process(KeepstoreCase):
         return {"Clusters": {CLUSTER: cluster_config(volumes, **changes)}}
 
     def assert_refused(self, result, *texts, code=1):
-        """Exit code, and a JSON line "exiting" whose error says what is wrong."""
+        """Asserts the exit code, and a JSON line "exiting" with the error."""
         self.assertEqual(result.returncode, code, result.stderr)
         lines = [json.loads(line) for line in result.stderr.splitlines()]
         last = [e for e in lines if e["msg"] == "exiting"]
@@ -193,7 +193,7 @@ ignored: document
                              directory_volume("/nonexistent", AccessViaHosts={other: {}})], url=mine)
         self.assertEqual(len(json.loads(daemon.admin("GET", "/mounts").text)), 1)
 
-    def test_listen_url_is_where_and_the_key_is_who(self):
+    def test_listen_url_is_the_address_and_the_key_the_identity(self):
         key = "http://keep0.example:25107/"
         daemon = self.start([directory_volume(self.dir.make("a"), AccessViaHosts={key: {}})],
                             url=key, Services={"Keepstore": {"InternalURLs": {key: {"ListenURL": "http://127.0.0.1:0/"}}}})
@@ -216,7 +216,7 @@ ignored: document
 
     # --- -check ---
 
-    def test_check_says_what_would_be_served(self):
+    def test_check_lists_the_volumes_that_would_be_served(self):
         result = self.run_program("-check", "-config=-", stdin=json.dumps(self.config()))
         self.assertEqual(result.returncode, 0, result.stderr)
         text = result.stdout + result.stderr
@@ -224,13 +224,13 @@ ignored: document
         self.assertIn(os.path.join(self.dir.path, "vol0"), text)
         check_no_secret(text)
 
-    def test_check_says_what_is_wrong(self):
+    def test_check_lists_errors(self):
         result = self.run_program("-check", "-config=-", stdin=json.dumps(self.config(Collections={"BlobSigningTTL": "14d"})))
         self.assertEqual(result.returncode, 1)
         self.assertIn("BlobSigningTTL", result.stdout + result.stderr)
         check_no_secret(result.stdout + result.stderr)
 
-    def test_check_leaves_no_trace(self):
+    def test_check_changes_no_files(self):
         self.run_program("-check", "-config=-", stdin=json.dumps(self.config()))
         self.assertEqual(os.listdir(os.path.join(self.dir.path, "vol0")), [])
 

@@ -1,4 +1,4 @@
-"""Pull lists between real daemons: what is fetched, from whom, what is not believed, and what the log says."""
+"""Pull lists between real daemons: the blocks fetched, their sources, rejected responses, and the log."""
 
 import json
 import os
@@ -63,7 +63,7 @@ class PullCase(KeepstoreCase):
 
 
 class BetweenDaemons(PullCase):
-    """Source and destination are two daemons that share the signing key, which the source asks for."""
+    """Source and destination are two daemons that share the signing key, which the source requires."""
 
     def setUp(self):
         super().setUp()
@@ -96,19 +96,19 @@ class BetweenDaemons(PullCase):
         self.pulled(self.target, data)
         self.assertEqual(sum(self.has(self.target, data, v) for v in (0, 1)), 1)
 
-    def test_log_says_why_not(self):
+    def test_the_log_has_the_reason_of_each_failure(self):
         there = content(100, 1)
         self.source.put(there)
-        missing, nobody, nowhere = content(100, 2), content(100, 3), content(100, 4)
+        missing, unreachable, nowhere = content(100, 2), content(100, 3), content(100, 4)
         port = refusing_port(self)
         self.pull(self.target, (plain(missing), [self.base(self.source)], volume_uuid(0)),
-                  (plain(nobody), [f"http://127.0.0.1:{port}"], volume_uuid(0)),
+                  (plain(unreachable), [f"http://127.0.0.1:{port}"], volume_uuid(0)),
                   (plain(there), [self.base(self.source)], volume_uuid(7)),
                   ("junk", [self.base(self.source)], volume_uuid(0)),
                   (plain(nowhere), [], volume_uuid(0)))
         entry = self.refused(self.target, "error pulling data from remote servers", missing)
         self.assertIn("Block not found", entry["error"])
-        entry = self.refused(self.target, "error pulling data from remote servers", nobody)
+        entry = self.refused(self.target, "error pulling data from remote servers", unreachable)
         self.assertIn("Connection refused", entry["error"])
         self.refused(self.target, f"ignoring pull list entry for nonexistent mount {volume_uuid(7)}", there)
         self.refused(self.target, "ignoring pull request for invalid locator")
@@ -131,7 +131,7 @@ class BetweenDaemons(PullCase):
         self.assertEqual(self.pulled(self.target, data)["server"], self.base(other))
         self.assertTrue(self.has(self.target, data))
 
-    def test_rotten_source_leaves_nothing(self):
+    def test_a_corrupt_source_leaves_no_file(self):
         for size in (1000, 3 * MIB):
             data = content(size, 6)
             wrong = bytearray(data)
@@ -142,7 +142,7 @@ class BetweenDaemons(PullCase):
             self.assert_absent(self.target, data)
         until(lambda: not temp_files(self.target.roots()), 10, "no temporary file")
 
-    def test_present_and_rotten_copies(self):
+    def test_present_and_corrupt_copies(self):
         good, rotten = content(MIB, 7), content(MIB, 8)
         for data in (good, rotten):
             self.source.put(data)
@@ -160,7 +160,7 @@ class BetweenDaemons(PullCase):
         self.assertEqual(self.outcome(self.target, "present"), 1)
 
     def test_unsigned_requests_would_be_refused(self):
-        """The source has another key: its answer is no block."""
+        """The source has another key: its response is no block."""
         stranger = self.start(self.free_volumes(1, "stranger"), Collections={"BlobSigningKey": "another" * 8})
         data = content(500, 9)
         self.assertEqual(stranger.put(data).status, 200)
@@ -168,7 +168,7 @@ class BetweenDaemons(PullCase):
         self.assertIn("signing key", self.refused(self.target, "error pulling data from remote servers", data)["error"])
         self.assert_absent(self.target, data)
 
-    def test_odd_servers(self):
+    def test_misbehaving_servers(self):
         data = content(10, 10)
         self.source.put(data)
         bad = ["file:///etc/passwd", "gopher://127.0.0.1:70/", "http://169.254.169.254/latest", "http://[fe80::1]/",
@@ -220,7 +220,7 @@ class Servers(PullCase):
         self.assertEqual(slow.count(), 10)
         self.assertEqual(max(most), 1)
 
-    def test_stalled_and_endless_servers_are_left(self):
+    def test_stalled_and_endless_servers_are_abandoned(self):
         data = content(MIB, 20)
         source = self.start(self.free_volumes(1, "src"))
         source.put(data)

@@ -1,4 +1,4 @@
-"""GET of a part of a block: the Range and If-Range headers, what is answered when, and that the bytes are the right ones."""
+"""GET of a part of a block: the Range and If-Range headers, the response in each case, and the right bytes."""
 
 import os
 import random
@@ -14,7 +14,7 @@ SMALL = 262_144  # Blocks up to this are verified before the first byte, larger 
 
 
 def forget_attributes(path):
-    """Takes away what the daemon keeps beside a block's content. Returns how many attributes there were."""
+    """Removes the attributes that the daemon stores with a block's content. Returns their number."""
     names = [n for n in os.listxattr(path) if n.startswith("user.")]
     for name in names:
         os.removexattr(path, name)
@@ -52,7 +52,7 @@ class RangeCase(KeepstoreCase):
         for _ in range(count):
             start = generator.randrange(len(data))
             end = min(len(data), start + generator.choice((1, 100, 70_000, SMALL, 3 * MiB, len(data))))
-            # Many begin or end near the borders of segments and pieces.
+            # Many begin or end near the boundaries of segments and pieces.
             if generator.random() < 0.5:
                 start = max(0, min(len(data) - 1, start // 65536 * 65536 + generator.randrange(-2, 3)))
                 end = max(end, start + 1)
@@ -73,10 +73,10 @@ class Ranges(SharedDaemonCase, RangeCase):
                     ("bytes=0-0", 0, 1), (f"bytes={last}-{last}", last, size), (f"bytes={middle}-{middle}", middle, middle + 1),
                     ("bytes=-1", last, size), ("bytes=0-", 0, size), (f"bytes=0-{last}", 0, size),
                     (f"bytes={middle}-", middle, size), (f"bytes=0-{middle}", 0, middle + 1), (f"bytes=-{middle + 1}", size - middle - 1, size),
-                    # Over the end.
+                    # Across the end.
                     (f"bytes={middle}-{size}", middle, size), (f"bytes={last}-99999999999999999999999", last, size),
                     (f"bytes=-{size + 1}", 0, size), ("bytes=-99999999999999999999999", 0, size),
-                    # As it may be written.
+                    # Other allowed spellings.
                     ("BYTES=0-0", 0, 1), ("bytes=000-00", 0, 1), ("bytes=, 0-0 ,,", 0, 1)):
                 with self.subTest(size=size, header=header):
                     self.assert_part(self.fetch(self.daemon, data, header), data, start, end)
@@ -107,7 +107,7 @@ class Ranges(SharedDaemonCase, RangeCase):
                             forget_attributes(path)
                         self.check_random_ranges(self.daemon, data, generator, 1)
 
-    def test_what_is_no_range_gets_the_whole_block(self):
+    def test_malformed_ranges_get_the_whole_block(self):
         data = os.urandom(300_000)
         self.daemon.put(data)
         for header in ("", "bytes", "bytes=", "bytes=-", "bytes=x", "bytes=5-1", "bytes=0-1,5-6", "bytes=0-0,0-0", "bytes=-1,-1",
@@ -118,7 +118,7 @@ class Ranges(SharedDaemonCase, RangeCase):
         with self.subTest("two headers"):
             self.assert_whole(self.fetch(self.daemon, data, "bytes=0-0", [("Range", "bytes=1-1")]), data)
 
-    def test_behind_the_end(self):
+    def test_past_the_end(self):
         for size in (1, 300_000):
             data = os.urandom(size)
             self.daemon.put(data)
@@ -153,7 +153,7 @@ class Ranges(SharedDaemonCase, RangeCase):
         for other in ("W/" + tag, f'"{md5(b"other")}"', md5(data), f"{tag}, {tag}", "*", "Sat, 21 Nov 2026 04:02:07 GMT", ""):
             with self.subTest(other):
                 self.assert_whole(self.fetch(self.daemon, data, "bytes=7-9", [("If-Range", other)]), data)
-        with self.subTest("a range behind the end that does not count"):
+        with self.subTest("a range past the end that does not count"):
             self.assert_whole(self.fetch(self.daemon, data, "bytes=300000-", [("If-Range", '"x"')]), data)
         with self.subTest("without a range"):
             self.assert_whole(self.daemon.get(plain(data), headers={"If-Range": tag}), data)
@@ -192,7 +192,7 @@ class Ranges(SharedDaemonCase, RangeCase):
                 self.assert_whole(get("bytes=0-1,2-3"), block)
                 self.assert_part(get(f"bytes=0-{len(block) - 1}"), block, 0, len(block))
 
-    def test_one_after_the_other_without_waiting(self):
+    def test_pipelined_ranges(self):
         data = os.urandom(600_000)
         self.daemon.put(data)
         target = "/" + self.daemon.sign(plain(data))

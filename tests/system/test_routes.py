@@ -31,16 +31,16 @@ class Routes(SharedDaemonCase):
             f"PUT /mounts/{volume_uuid(0)}/blocks", "DELETE /pull", "TOUCH /trash", "PUT /",
             f"GET /untrash/{MISSING}", f"TOUCH /untrash/{MISSING}", f"DELETE /untrash/{MISSING}",
             f"PATCH /{MISSING}", f"put /{MISSING}", "PUT /untrash", "PUT /untrash/", "PUT /trash/", "PUT /pull/",
-            # Names that are none.
+            # Malformed names.
             f"GET /{MISSING[:31]}", f"GET /{MISSING.upper()}", f"PUT /{MISSING[:31]}", f"PUT /{FOO.upper()}",
             f"DELETE /{MISSING[:31]}", f"TOUCH /{MISSING.upper()}", f"GET /g{MISSING[1:]}+3", f"GET /{MISSING}%0A+3",
-            # Index prefixes that are none, in the path.
+            # Malformed index prefixes in the path.
             "GET /index/xyz", "GET /index/ABC", f"GET /index/{MISSING}a", "GET /index/abc/", "GET /indexes", "GET /mounts/",
             f"GET /mounts/{volume_uuid(0)}", f"GET /mounts/{volume_uuid(0)}/blocks/xyz",
-            # Doubled slashes, but for reading a block.
+            # Doubled slashes, except for reading a block.
             f"PUT //{FOO}", "GET //mounts", "GET //index", "GET /index//", f"DELETE //{FOO}", f"TOUCH //{FOO}",
             f"GET ///{FOO}+3", f"PUT /untrash//{FOO}", "PUT //pull",
-            # Beside the management endpoints.
+            # Next to the management endpoints.
             "GET /_health/other", "GET /_inspect", "POST /_inspect/requests", "HEAD /_inspect/requests",
             "POST /metrics", "PUT /metrics.json", "GET /metrics/",
         ]:
@@ -50,7 +50,7 @@ class Routes(SharedDaemonCase):
                 self.assert_reply(response, 400, b"" if method == "HEAD" else BAD_REQUEST)
                 self.assertRegex(response.header("X-Request-Id"), r"^req-[a-z0-9]{20}$")
 
-    def test_a_hash_with_junk_behind_it_is_no_locator(self):
+    def test_a_hash_followed_by_junk_is_no_locator(self):
         for target in (MISSING + "bcdefg", MISSING + "junk", MISSING + "a", MISSING + "+", MISSING + "/", MISSING + "-3"):
             with self.subTest(target):
                 self.assert_reply(self.daemon.request("GET", "/" + target, ACTIVE_TOKEN), 400)
@@ -169,7 +169,7 @@ class Routes(SharedDaemonCase):
             with self.subTest(target):
                 self.assert_reply(self.daemon.request("OPTIONS", target), 200, b"")
 
-    def test_options_star_is_answered(self):
+    def test_options_star(self):
         response = self.daemon.request("OPTIONS", "*")
         self.assertEqual((response.status, response.header("Content-Length")), (200, "0"))
 
@@ -216,7 +216,7 @@ class SigningOff(SharedDaemonCase):
         response = self.assert_reply(self.daemon.request("HEAD", "/" + FOO), 200, b"")
         self.assertEqual(response.header("Content-Length"), "3")
 
-    def test_odd_size_hints_never_bring_wrong_bytes(self):
+    def test_wrong_size_hints_never_give_wrong_bytes(self):
         self.daemon.put(b"foo")
         for hint in ("-5", "0x3", " 3", "+3", "67108865", "2147483648", "9223372036854775808",
                      "18446744073709551616", "%203", "3.0", "1e0", "99999999999999999999999999"):

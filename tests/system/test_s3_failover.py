@@ -1,5 +1,5 @@
-"""While S3 fails: the daemon goes on with another volume, trash and its protection stay what they are, and nothing that S3
-seems to say is taken for more than it is. KEEPSTORE_TEST_ROUNDS above 1: with every fault.
+"""While S3 fails: the daemon continues with another volume, trash and its protection are unaffected, and ambiguous responses of
+S3 are not over-interpreted. KEEPSTORE_TEST_ROUNDS above 1: with every fault.
 """
 
 import concurrent.futures
@@ -22,10 +22,10 @@ LASTING_SECONDS = 15
 
 
 class Elsewhere(S3VolumeCase):
-    """The bucket's daemon has a second volume, and comes to it second."""
+    """The bucket's daemon has a second volume, which it tries second."""
 
     def daemons(self, count):
-        """Pairs of a proxy and a daemon behind it, with a directory or with another bucket as its second volume."""
+        """Pairs of a proxy and a daemon that uses it, with a directory or with another bucket as its second volume."""
         for i in range(count):
             proxy = self.fault_proxy()
             second = directory_volume(self.dir.make(f"second{i}")) if i % 2 == 0 else self.volume(bucket=self.second)
@@ -48,7 +48,7 @@ class Elsewhere(S3VolumeCase):
             store(root, md5(data), data)
 
     def each(self, work, harms):
-        """work(proxy, daemon, name of the fault), side by side; each of the daemons takes its turn with some of them."""
+        """Runs work(proxy, daemon, name of the fault) concurrently; each daemon gets some of the faults in turn."""
         def turns(pair, names):
             for name in names:
                 pair[0].rules()
@@ -63,7 +63,7 @@ class Elsewhere(S3VolumeCase):
         self.assertEqual(failures, [], "\n".join(failures))
 
     def test_a_reader_never_notices(self):
-        # In the middle of the body, where a fault has a place.
+        # In the middle of the body, where the fault has a position.
         middle = {"flip": {"at": LARGE // 2}, "truncate": {"after": LARGE // 2}, "stall": {"after": LARGE // 2},
                   "truncated_xml": {"after": LARGE // 2}}
 
@@ -81,7 +81,7 @@ class Elsewhere(S3VolumeCase):
         self.each(read, list(HARMS))
 
     def test_a_writer_is_served_by_the_other(self):
-        """But for blocks of which S3 had a part already, and which nobody has any more."""
+        """Except for blocks of which S3 has received a part already, and which the daemon no longer has."""
         large = []
 
         def write(proxy, daemon, name):
@@ -98,13 +98,13 @@ class Elsewhere(S3VolumeCase):
                     raise AssertionError(f"{name}: acknowledged, and then {found}")
         self.each(write, list(HARMS))
         print(f"large blocks not taken: {large}", file=sys.stderr)
-        # Where S3 said no before it had anything, or the harm is none that lasts.
+        # Where S3 refused before it received a byte, or the fault does not last.
         self.assertEqual({"slow_down at once", "reset", "delay", "slow_request", "duplicate", "delay_answer", "slow",
                           "close_after", "stale", "expired_token"} & set(large), set())
 
 
 class Trash(S3VolumeCase):
-    """Emptying the trash while S3 fails: what is due goes in the end, and nothing else ever."""
+    """Emptying the trash while S3 fails: due copies are deleted in the end, and no others ever."""
 
     def test_emptying(self):
         generator = random.Random(seed())
@@ -138,7 +138,7 @@ class Trash(S3VolumeCase):
             until(lambda: not names & client.list(bucket, "trash/").keys(), 20, f"{name}: what is due is gone")
             kept = {md5(d): len(d) for d in lives + raced}
             self.assert_readable(daemon, kept)
-            self.assertEqual(daemon.stop(), 0)  # It may have more to empty, which the next look must not meet.
+            self.assertEqual(daemon.stop(), 0)  # It may have more to delete, which the next check must not see.
             self.assert_bucket(kept, bucket, client)
             self.assertTrue(sum(proxy.counters()["faults"].values()), name)
         with concurrent.futures.ThreadPoolExecutor(len(chosen)) as pool:
@@ -147,12 +147,12 @@ class Trash(S3VolumeCase):
         self.assertEqual(failures, [], "\n".join(failures))
 
     def test_a_wrong_date_of_the_service_ends_no_protection(self):
-        """One server of many whose clock is off, or a proxy before it: requests are signed with its time, and that is all."""
+        """The clock of one server of many, or of a proxy in front of it, is wrong: it only affects the signing of requests."""
         proxy = self.fault_proxy()
         trashed, fresh = b"in the trash since just now", b"written just now"
         self.plant(fresh)
         self.plant(trashed, trashed=True)
-        self.plant(trashed)  # With a block that is there the copy in the trash is judged by its age alone.
+        self.plant(trashed)  # While the block exists the copy in the trash is judged by its age alone.
         # As far off as the real service accepts in a signature.
         skewed = {"fault": "time_skewed", "seconds": 600}
         daemon = self.start([self.volume(proxy.endpoint)], Keepstore={"EmptyTrashStartDelay": "0s"}, Collections={
@@ -171,10 +171,10 @@ class Trash(S3VolumeCase):
 
 
 class Ambiguous(S3VolumeCase):
-    """Answers that are lost, come late or are somebody else's."""
+    """Responses that are lost, late, or from another server."""
 
-    def test_a_deletion_that_comes_late(self):
-        """When the block has been written again in the meantime; what was just acknowledged comes back from the trash."""
+    def test_a_late_deletion(self):
+        """The block has been written again in the meantime; the acknowledged one comes back from the trash."""
         proxy, data = self.fault_proxy(), os.urandom(MIB)
         daemon, other = (self.start([self.volume(e)], Collections={
             "BlobSigningTTL": "1s", "BlobTrashLifetime": "1h", "BlobTrashCheckInterval": "0s"}) for e in (proxy.endpoint, None))
@@ -191,7 +191,7 @@ class Ambiguous(S3VolumeCase):
         self.assertIsNotNone(self.s3.head(self.bucket, md5(data)))
 
     def test_a_404_that_is_not_of_s3(self):
-        """Of a proxy that has lost its way. It must not become "no such block"."""
+        """From a misconfigured proxy. It must not become "no such block"."""
         proxy, small, large = self.fault_proxy(), os.urandom(SMALL), os.urandom(LARGE)
         daemon = self.start([self.volume(proxy.endpoint)])
         for data in (small, large):

@@ -1,8 +1,8 @@
-"""The daemon on S3 volumes while the service, or the network before it, fails in every way that the fault proxy knows.
+"""The daemon on S3 volumes while the service, or the network in front of it, fails in every way that the fault proxy can inject.
 
-Each fault meets each operation: once, in the place of one of the requests that the operation is made of; each time, but
-only half-way through the operation; and then all requests for a while. Afterwards the bucket and a clean daemon are asked for what was acknowledged. Here one request of each
-operation is harmed, with KEEPSTORE_TEST_ROUNDS above 1 every one of them (scripts/torture).
+Each fault is combined with each operation: once, for one of the operation's requests; each time, but only half-way through the
+operation; and then for all requests for a while. Afterwards the acknowledged blocks are read from the bucket and through a
+clean daemon. Here one request of each operation fails, with KEEPSTORE_TEST_ROUNDS above 1 every one of them (scripts/torture).
 """
 
 import collections
@@ -25,23 +25,23 @@ MIB = 1 << 20
 SMALL, LARGE = 3_000, 3 * MIB + 17
 FULL = rounds(1) > 1
 AT_A_TIME = 12
-# With how many requests to S3 each operation is done, at least.
+# The minimum number of requests to S3 for each operation.
 OPERATIONS = {"put small": 2, "put large": 4, "put small again": 3, "put large again": 4, "get small": 1, "get large": 2,
               "head": 1, "touch": 2, "trash": 7, "untrash": 4, "index": 2}
-# Where an operation has done something already that must not stand for the whole: the block without its marker, the
-# deletion without the copy. Only such requests fail, each time.
+# Requests half-way through an operation: the block without its marker, the deletion without the copy. Only these fail, each
+# time.
 MARKER = {"operation": "put", "path": "/recent/"}
 HALF_WAY = {"put small": [MARKER], "put small again": [{"operation": "get"}, MARKER], "put large": [MARKER],
             "put large again": [MARKER], "trash": [{"operation": "copy"}, {"operation": "delete"}],
             "untrash": [{"operation": "copy"}, MARKER]}
-# Where one failure may reach the client. Nowhere else: what is tried again succeeds.
-# A block that streams through cannot be sent again; all else about it can.
+# Operations in which one failure may reach the client. In all others the retry succeeds.
+# A streamed block cannot be sent again; all other requests can.
 STREAMED = {"put large"}
 # Wrong bytes, fewer of them, or a wrong ETag are no failures of the transfer, and one volume has no second copy.
 BELIEVED = {"flip": {"get small", "get large", "head"},
             "truncated_xml": {"get small", "get large", "head"},
             "wrong_etag": {"put small", "put small again", "trash", "untrash", "put large again"}}
-# Keys that have expired are not made better by asking again.
+# A retry does not help with expired keys.
 REFUSED = {"expired_token"}
 ONCE_SECONDS, LASTING_SECONDS, RECOVERY_SECONDS = 8, 15, 5
 
@@ -61,7 +61,7 @@ class Harm:
         self.rules = 0
 
     def rule(self, **more):
-        # A region that the daemon has learned already would be no news, and so no help.
+        # A region that the daemon knows already would not help.
         self.rules += 1
         news = {"region": f"eu-west-{self.rules}"} if self.name.startswith("region") else {}
         return harm(self.name, **news, **more)
@@ -75,10 +75,10 @@ class Harm:
         self.book.add(data)
         return data
 
-    # --- operations: each makes one request and says what is wrong with the outcome, None if it is right or a clear error ---
+    # --- operations: each makes one request and returns the error in the outcome, None for success or a clear failure ---
 
     def prepare(self, operation):
-        """The block for one of them, in its state before. Those for the trash must be old by then."""
+        """Prepares the block for one of them. Those for the trash must be old by then."""
         if operation in ("put small", "put large"):
             return self.data(SMALL if operation == "put small" else LARGE)
         if operation == "index":
@@ -145,7 +145,7 @@ class Harm:
         lasting = [(o, self.prepare(o)) for o in OPERATIONS]
         began = time.monotonic()
         self.daemon = self.case.start([self.case.volume(self.proxy.endpoint, self.bucket)], **self.case.sections)
-        # Until it knows what the service can do.
+        # Until it knows the features of the service.
         until(lambda: self.case.put(self.daemon, self.kept[0]).ok and self.case.put(self.daemon, self.data(10)).ok, 10)
         until(lambda: time.monotonic() - began > 2.5, 5)  # BlobSigningTTL, and a second for times that are cut.
         for operation, skip, data in prepared:
@@ -170,7 +170,7 @@ class Harm:
         return self
 
     def settle(self):
-        """What one case has taught the daemon (a region, a time, an outage) must not be the next one's harm."""
+        """Resets what the daemon has learned in one case (a region, a time, an outage), so that it does not affect the next one."""
         self.proxy.rules()
         until(lambda: self.case.get(self.daemon, self.kept[3]).ok, RECOVERY_SECONDS, f"recovery from {self.name}")
 
@@ -205,7 +205,7 @@ class Matrix(S3VolumeCase):
         super().setUp()
         self.seed = seed()
 
-    def test_every_fault_meets_every_operation(self):
+    def test_every_fault_in_every_operation(self):
         self.assertEqual({harm(n)["fault"] for n in HARMS}, set(FAULTS))
         chosen = os.environ.get("KEEPSTORE_TEST_FAULT")
         harms = [Harm(self, n, i) for i, n in enumerate([chosen] if chosen else sorted(HARMS, key=lambda n: n not in SLOW))]

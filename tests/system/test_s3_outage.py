@@ -1,6 +1,6 @@
 """The S3 service dies, or hangs, under load; and the daemon dies in the middle of uploads. With a server of its own.
 
-KEEPSTORE_TEST_ROUNDS: how often each outage comes (1, at most 20) and how often the daemon is killed (2).
+KEEPSTORE_TEST_ROUNDS: the number of outages of each kind (1, at most 20) and of kills of the daemon (2).
 """
 
 import collections
@@ -20,8 +20,8 @@ from support.s3_volumes import BROKEN, Book, S3VolumeCase, first_on
 from support.wait import until
 
 MIB = 1 << 20
-# How soon an outage is known. Dead: three refused connections with the waits between. Silent: 1.5 s without a sign of life,
-# 0.4 s between looks, 1.5 s for each of two probes (base/limits.hpp). And some for two busy cores.
+# The time to detect an outage. Dead: three refused connections with the waits between. Silent: 1.5 s without a byte, 0.4 s
+# between checks, 1.5 s for each of two probes (base/limits.hpp). Plus some for two busy cores.
 KNOWN_SECONDS = {"kill": 2.0, "pause": 5.9}
 REFUSED_SECONDS = 0.5
 OUTAGES = min(rounds(1), 20)
@@ -53,7 +53,7 @@ class OwnServerCase(S3VolumeCase):
 
 
 class Load:
-    """PUTs and GETs, of the bucket and of the directory, from several threads, with all that came of them."""
+    """PUTs and GETs, of the bucket and of the directory, from several threads, with all outcomes."""
 
     KINDS = {"s3 put": ("bucket", 4_000), "s3 put large": ("bucket", 4 * MIB), "s3 get": ("bucket", 300_000),
              "directory put": ("default", 300_000), "directory get": ("default", 300_000)}
@@ -111,7 +111,7 @@ class Outage(OwnServerCase):
     def setUp(self):
         super().setUp()
         self.generator = random.Random(seed())
-        # As an operator has it who sets no limits of time.
+        # Default timeouts.
         slow = {"DriverParameters": {"ConnectTimeout": "1m", "ReadTimeout": "10m"}}
         self.daemon = self.start([self.volume(StorageClasses={"bucket": True}, **slow),
                                   directory_volume(self.dir.make("directory"), StorageClasses={"default": True})],
@@ -171,14 +171,14 @@ class Outage(OwnServerCase):
         for _ in range(OUTAGES):
             self.outage("pause", "gateway")
 
-    def test_the_store_behind_it_hangs(self):
+    def test_the_store_of_the_gateway_hangs(self):
         if OUTAGES == 1:
             self.skipTest("for a daemon hardly different from a gateway that hangs; with KEEPSTORE_TEST_ROUNDS above 1")
         for _ in range(OUTAGES):
             self.outage("pause", "osd")
 
-    def test_what_is_elsewhere_is_found_soon(self):
-        """Also where the bucket is asked first."""
+    def test_blocks_on_other_volumes_are_found_soon(self):
+        """Also where the bucket is tried first."""
         second = self.dir.make("second")
         daemon = self.start([self.volume(DriverParameters={"ReadTimeout": "10m"}), directory_volume(second)])
         only_there = self.start([directory_volume(second)])
@@ -201,7 +201,7 @@ class Outage(OwnServerCase):
 
 
 def uploads_page(*uploads):
-    """What a service says of uploads (key, id, age in seconds)."""
+    """The service's response about uploads (key, id, age in seconds)."""
     entries = "".join(f"<Upload><Key>{k}</Key><UploadId>{i}</UploadId><Initiated>"
                       f"{time.strftime('%Y-%m-%dT%H:%M:%S.000Z', time.gmtime(time.time() - age))}</Initiated></Upload>"
                       for k, i, age in uploads)
@@ -211,10 +211,10 @@ def uploads_page(*uploads):
 
 
 class Killed(OwnServerCase):
-    """The daemon is. What it leaves in the bucket costs money for ever, unless somebody removes it."""
+    """The daemon is killed. Its uploads stay in the bucket and cost money until they are removed."""
 
     def upload(self, daemon, data, announced, upto):
-        """A PUT that has come as far as that."""
+        """A PUT that has progressed this far."""
         connection = Connection(daemon.address, timeout=30)
         self.addCleanup(connection.close)
         if announced:
@@ -242,17 +242,17 @@ class Killed(OwnServerCase):
         self.assertNotIn(md5(whole), keys)
         self.assertNotIn(md5(parts), keys)
 
-        # Too young for the next daemon, which may not be the only one; nor is what another one is just sending touched.
+        # Too young for the next daemon, which may not be the only one; nor are running uploads of another one touched.
         other = self.start([self.volume()])
         data = generator.randbytes(12 * MIB)
         connection, rest = self.upload(other, data, False, 11 * MIB)
         until(lambda: len(self.s3.uploads(self.bucket)) == 2, 10)
         now = {k: i for k, i in self.s3.uploads(self.bucket)}
-        foreign = self.s3.create_upload(self.bucket, "somebody/else")
+        foreign = self.s3.create_upload(self.bucket, "other/program")
         day = 24 * 3600
         # The first look is at the start, when nothing is a day old; the second one a day later, as far as the list tells.
         proxy.rules(uploads_page((md5(parts), now[md5(parts)], day + 60), (md5(data), now[md5(data)], day - 60),
-                                 ("somebody/else", foreign, 10 * day)) | {"skip": 1})
+                                 ("other/program", foreign, 10 * day)) | {"skip": 1})
         proxy.forget()
         again = self.start([self.volume(proxy.endpoint)], Keepstore={"EmptyTrashStartDelay": "1s"},
                            Collections={"BlobTrashCheckInterval": "1h"})
@@ -261,14 +261,14 @@ class Killed(OwnServerCase):
         until(lambda: requests("multipart_list") == 2, 10, "uploads are looked at with the trash")
         until(lambda: md5(parts) not in dict(self.s3.uploads(self.bucket)), 10, "the orphan is gone")
         again.log.wait(msg="aborted left-over uploads", count=1)
-        self.assertEqual(sorted(k for k, _ in self.s3.uploads(self.bucket)), sorted([md5(data), "somebody/else"]))
+        self.assertEqual(sorted(k for k, _ in self.s3.uploads(self.bucket)), sorted([md5(data), "other/program"]))
         connection.send(rest)
         self.assertEqual(connection.read_response().status, 200)
         self.assert_readable(again, {md5(known): len(known), md5(data): len(data)})
         other.assert_nothing_held()
 
     def test_killed_at_any_moment(self):
-        """PUTs, GETs and trashing under way: what was acknowledged is there, whatever looks complete is right."""
+        """PUTs, GETs and trashing in progress: acknowledged blocks exist, and every complete block is right."""
         generator = random.Random(seed())
         book = Book()
         for number in range(rounds(2)):

@@ -1,4 +1,4 @@
-"""Large blocks to and from a service that is far away, where one connection is slow: several side by side."""
+"""Large blocks to and from a distant service, where one connection is slow: several connections in parallel."""
 
 import random
 import sys
@@ -26,14 +26,14 @@ class Parts(S3VolumeCase):
         return self.data.randbytes(size)
 
     def write(self, block):
-        """Stores it. Returns how long that took, and the requests for it."""
+        """Stores it. Returns the duration and the requests."""
         self.far.forget()
         stored = self.put(self.daemon, block)
         self.assertTrue(stored.ok, stored)
         return stored.seconds, self.far.counters()["requests"]
 
     def measured(self):
-        """A first block, from which the daemon sees what a connection is worth."""
+        """Stores a first block, with which the daemon measures a connection."""
         seconds, requests = self.write(self.block())
         self.assertNotIn("multipart_create", requests)
         return seconds
@@ -71,19 +71,19 @@ class Parts(S3VolumeCase):
         print("MB/s as one GET, and in ranges:", [round(r / 1e6) for r in rates], file=sys.stderr)
         self.assertLess(rates[0], min(rates[1:]))
         self.daemon.log.wait(msg="large blocks are fetched in parts: that is faster")
-        # What is rotten is found all the same, and never served whole.
+        # Corruption is still found, and the block never served whole.
         rotten = bytearray(blocks[2])
         rotten[40 * MIB] ^= 1
         self.s3.put(self.bucket, md5(blocks[2]), bytes(rotten))
         got = self.get(self.daemon, blocks[2])
         self.assertFalse(got.complete and got.status == 200, got)
 
-    def test_a_reader_of_ranges_outlives_harm(self):
+    def test_a_reader_of_ranges_survives_faults(self):
         self.far.rules({"fault": "slow", "operation": "get", "rate": RATE})
         block = self.block()
         self.assertTrue(self.put(self.daemon, block).ok)
         self.assertEqual(self.get(self.daemon, block).body, block)
-        # The last one takes its time, after which ranges are not found faster.
+        # The last one is slow, so ranges are measured as not faster.
         harms = [{"fault": "slow_down"}, {"fault": "internal_error"}, {"fault": "reset"}, {"fault": "truncate"},
                  {"fault": "answer_lost"}, {"fault": "stall", "seconds": 3}]
         slow = {"fault": "slow", "operation": "get", "rate": RATE}
@@ -131,8 +131,8 @@ class Parts(S3VolumeCase):
             self.assertEqual(self.get(self.daemon, block).status, 404)
         self.assertTrue(self.put(self.daemon, wrong).ok)
 
-    def test_harm_to_parts_is_mended_or_refused(self):
-        """Each kind of harm once, to the first request of a kind: the block is stored all the same, and whole."""
+    def test_faults_in_parts_are_retried_or_refused(self):
+        """Each fault once, in the first request of a kind: the block is still stored, and whole."""
         self.measured()
         slow = {"fault": "slow_request", "operation": ["put", "multipart_part"], "rate": RATE}
         harms = [{"fault": fault, "operation": f"multipart_{operation}", "count": 1} | how
@@ -162,7 +162,7 @@ class Parts(S3VolumeCase):
             self.assertNotIn("multipart_create", requests)
             self.assertEqual(self.get(self.daemon, block).body, block)
 
-    def test_a_daemon_that_dies_leaves_nothing_that_looks_like_a_block(self):
+    def test_a_killed_daemon_leaves_no_object_under_a_block_name(self):
         self.measured()
         block = self.block(64 * MIB)
         connection = Connection(self.daemon.address, timeout=30)

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""keepstore probe-s3, and what the daemon itself says of a bucket that it cannot use: every class of failure with the words
-for the operator, and the same verdict of both."""
+"""keepstore probe-s3, and the daemon's own report about an unusable bucket: every class of failure with its text for the operator,
+and the same result from both."""
 
 import contextlib
 import json
@@ -54,7 +54,7 @@ class TlsListener:
 
 class ProbeCase(S3VolumeCase):
     def run_probe(self, *arguments, stdin="", env=None, timeout=40, within=()):
-        """Whatever it says holds no secret. `within`: a command that runs it."""
+        """Runs the probe and asserts that its output has no secret. `within`: a command that runs it."""
         environment = {k: v for k, v in os.environ.items()
                        if not k.startswith(("ARVADOS_", "AWS_")) and k != "SSL_CERT_FILE"} | NO_CHAIN
         result = subprocess.run([*within, binary(), "probe-s3", *arguments], input=stdin, capture_output=True, text=True,
@@ -79,7 +79,7 @@ class ProbeCase(S3VolumeCase):
         return {s["step"]: (s["result"], s["text"]) for s in document["volumes"][0]["steps"]}
 
     def assert_fails(self, step, *words, volume=None, env=None, arguments=()):
-        """The probe ends with 1, and this step says these words."""
+        """Asserts that the probe exits with 1, and that this step has these words."""
         result = self.probe(volume or self.volume(), env=env, arguments=arguments)
         self.assertEqual((result.returncode, result.stderr), (1, ""), result.stdout)
         failed = [line for line in result.stdout.splitlines() if line.startswith(f"  FAILED: {step}: ")]
@@ -90,7 +90,7 @@ class ProbeCase(S3VolumeCase):
         return result
 
     def assert_daemon_says(self, message, *words, volume=None, env=None, **sections):
-        """One error line soon after the start, with what to do and the command that says more; not ready, for that reason."""
+        """Asserts one error line soon after the start, with advice and the command for details; not ready, for that reason."""
         daemon = self.start([volume or self.volume()], env=NO_CHAIN | (env or {}), **sections)
         entry = daemon.log.wait(level="error", condition=lambda e: "diagnosis" in e, timeout=15)
         self.assertEqual(entry["diagnosis"], f"keepstore probe-s3 -volume {volume_uuid(0)}")
@@ -122,7 +122,7 @@ class ProbeCase(S3VolumeCase):
 
 
 class Verdicts(ProbeCase):
-    """What the command finds."""
+    """The findings of the command."""
 
     def test_a_good_bucket(self):
         result = self.probe(self.volume())
@@ -157,7 +157,7 @@ class Verdicts(ProbeCase):
         self.assertEqual(result.returncode, 1)
         self.assertIn(f"volume {volume_uuid(0)} CANNOT be used: see bucket\nvolume {volume_uuid(2)} can be used\n"
                       "not ok: 1 of 2 cannot be used\n", result.stdout)
-        # The lines of a volume stand together, below its own.
+        # The lines of a volume are adjacent, below its own.
         heads = [line.split(":")[0] for line in result.stdout.splitlines() if not line.startswith("  ") and ": bucket" in line]
         self.assertEqual(heads, [f"volume {volume_uuid(0)}", f"volume {volume_uuid(2)}"])
         self.assertEqual(result.stdout.count("  ok: address: "), 2)
@@ -279,21 +279,21 @@ class Verdicts(ProbeCase):
         self.assert_fails("bucket", "RequestTimeTooSkewed", "check time synchronisation (NTP)",
                           volume=self.volume(endpoint=proxy.endpoint))
 
-    def test_nobody_there(self):
+    def test_no_listener(self):
         self.assert_fails("connection", "refused", volume=self.volume(endpoint=f"http://127.0.0.1:{free_port()}"))
         self.assert_fails("name", "nowhere.invalid has no address", "check the spelling of Endpoint and the name servers",
                           volume=self.volume(endpoint="http://nowhere.invalid"))
         self.assert_fails("address", "Endpoint: bad URL: only http and https are spoken",
                           volume=self.volume(endpoint="ftp://127.0.0.1"))
 
-    def test_no_answer_within_the_timeout(self):
+    def test_no_response_within_the_timeout(self):
         proxy = self.fault_proxy()
         volume = self.volume(endpoint=proxy.endpoint, DriverParameters={"ReadTimeout": "10m"})
         proxy.rules({"fault": "hang", "operation": "put"})
         began = time.monotonic()
         self.assert_fails("put", "the probe ran out of time", volume=volume, arguments=["-timeout", "2s"])
         self.assertLess(time.monotonic() - began, 10)
-        # What was under way is removed.
+        # Its temporary objects are removed.
         proxy.rules({"fault": "answer_lost", "how": "hang", "operation": "put"})
         self.assert_fails("put", volume=volume, arguments=["-timeout", "2s"])
         until(lambda: self.s3.list(self.bucket) == {}, 10)
@@ -358,7 +358,7 @@ class Verdicts(ProbeCase):
 
 
 class Daemon(ProbeCase):
-    """The same from the daemon: its log, its readiness, its answers."""
+    """The same from the daemon: its log, its readiness, its responses."""
 
     def test_missing_bucket(self):
         self.assert_daemon_says("S3 does not have this bucket", "404 NoSuchBucket", "check Bucket, Endpoint and Region",
@@ -397,7 +397,7 @@ class Daemon(ProbeCase):
         self.assertIn("signed with the service's time", entry["msg"])
         self.assertAlmostEqual(entry["seconds"], 3600, delta=2)
 
-    def test_nobody_there(self):
+    def test_no_listener(self):
         self.assert_daemon_says("S3 does not respond", "refused", volume=self.volume(endpoint=f"http://127.0.0.1:{free_port()}"))
 
     def test_bad_certificate(self):
@@ -412,9 +412,9 @@ class Daemon(ProbeCase):
         self.assertEqual(self.put(daemon, b"a block").status, 200)
 
     def test_keys_that_may_not_list(self):
-        """GET and PUT work; what needs a listing says so."""
+        """GET and PUT work; operations that need a listing fail with that reason."""
         proxy = self.fault_proxy()
-        # Amazon says of a missing object no more than of a forbidden one; this server tells its owner.
+        # Amazon does not distinguish missing from forbidden objects; this server does for the owner.
         proxy.rules({"fault": "status", "status": 403, "code": "AccessDenied", "method": ["GET", "HEAD"],
                      "path": md5(b"never stored")})
         self.plant(b"planted")
@@ -430,14 +430,14 @@ class Daemon(ProbeCase):
             got = self.get(daemon, data)
             self.assertEqual((got.status, got.body), (200, data))
         self.assertEqual(self.get(daemon, b"planted").body, b"planted")
-        # To answer 404 would be to say that it is lost.
+        # A 404 would mean that the block is lost.
         self.assertEqual(self.get(daemon, b"never stored").status, 503)
         self.assertEqual(self.get(daemon, b"never stored, either").status, 404)
         index = daemon.admin("GET", f"/mounts/{volume_uuid(0)}/blocks")
         self.assertGreaterEqual(index.status, 500, index)
         log = daemon.log.wait(condition=lambda e: "/blocks" in e.get("reqPath", ""))
         self.assertIn("S3 list: 403 AccessDenied", json.dumps(log) + index.text)
-        # Nobody has become unavailable by this.
+        # No volume has become unavailable by this.
         self.assertEqual(daemon.request("GET", "/_health/ready").status, 200)
         self.assertEqual(daemon.log.entries(msg="S3 bucket can be used"), [])
 

@@ -38,7 +38,7 @@ class Pull(S3VolumeCase):
                                condition=lambda e: e["msg"].startswith(("error pulling data from", "error writing data to")))
 
     def assert_object(self, bucket, data):
-        """Also what the service says about it: one PUT, whose ETag is the MD5."""
+        """Also checks the service's ETag: one PUT, whose ETag is the MD5."""
         found = self.s3.head(bucket, md5(data))
         self.assertEqual((found.etag, int(found.headers["content-length"])), (md5(data), len(data)))
         self.assertIsNotNone(self.s3.head(bucket, "recent/" + md5(data)))
@@ -76,7 +76,7 @@ class Pull(S3VolumeCase):
         self.assertEqual(self.s3.uploads(self.bucket) + self.s3.uploads(self.other), [])
 
     def test_failing_ends(self):
-        """Of the source's bucket and of the target's: the item fails, says so and leaves nothing; later it succeeds."""
+        """Faults of the source's bucket and of the target's: the item fails, logs it and leaves no object; later it succeeds."""
         near, far = self.fault_proxy(), self.fault_proxy()
         source = self.start([self.volume(far.endpoint)])
         target = self.start([self.volume(near.endpoint, self.other)])
@@ -94,7 +94,7 @@ class Pull(S3VolumeCase):
                 proxy.rules(rule)
                 self.pull(target, source, data)
                 self.failed(target, data)
-                if rule["fault"] != "wrong_etag":  # That one S3 has taken; only nobody was told so.
+                if rule["fault"] != "wrong_etag":  # S3 has stored that one; only the response was lost.
                     self.assertIsNone(self.s3.head(self.other, md5(data)))
                 proxy.rules()
                 until(lambda: source.metric("keepstore_volume_healthy") == target.metric("keepstore_volume_healthy") == 1, 10)
@@ -123,7 +123,7 @@ class Pull(S3VolumeCase):
 
 class Federation(S3VolumeCase):
     def test_blocks_of_another_cluster(self):
-        """Their block in a bucket, our copy in another one; and it goes on when their service fails in mid-stream."""
+        """Their block in a bucket, our copy in another one; and the read continues when their service fails in mid-stream."""
         far, mine = self.fault_proxy(), self.make_bucket()
         remotes = [self.start([self.volume(endpoint)], Collections={"BlobSigningKey": REMOTE_KEY})
                    for endpoint in (far.endpoint, None)]
@@ -160,7 +160,7 @@ class Federation(S3VolumeCase):
                 self.assert_reply(ask(data), 200, data)
                 far.rules()
                 until(lambda: remotes[0].metric("keepstore_volume_healthy") == 1, 10)
-        # Where our bucket does not take it, the client is told so, and nothing claims to be stored.
+        # If our bucket refuses it, the client gets an error, and no block is reported as stored.
         data = content(5 * MIB, 60)
         self.plant(data)
         near.rules({"fault": "internal_error", "operation": "put"})

@@ -1,4 +1,4 @@
-"""Many readers of blocks in S3: slow ones share the memory there is, those of one block share its request."""
+"""Many readers of blocks in S3: slow ones share the available memory, those of one block share its request."""
 
 import os
 import selectors
@@ -18,7 +18,7 @@ MEMORY_MAX = 512 * MIB
 
 
 class Reader:
-    """A GET whose body is read by others, and compared with what it should be."""
+    """A GET whose body is read step by step and compared with the expected one."""
 
     def __init__(self, daemon, data, window=None):
         self.data = memoryview(data)
@@ -33,7 +33,7 @@ class Reader:
         return self.connection.read_head().status
 
     def take(self, count):
-        """At most so many bytes more. Returns whether there may be others."""
+        """Reads at most this many more bytes. Returns whether there may be more."""
         piece = self.connection.receive_some(count)
         self.wrong = self.wrong or piece != self.data[self.position:self.position + len(piece)]
         self.position += len(piece)
@@ -48,7 +48,7 @@ class Readers(S3VolumeCase):
     sections = {"API": {"MaxKeepBlobBuffers": 6, "MaxConcurrentRequests": 300}}
 
     def test_slow_readers_fit_into_memory(self):
-        """200 at 64 KiB/s, of 25 blocks; a quick client beside them gets its block as if they were not there."""
+        """200 at 64 KiB/s, of 25 blocks; a fast client gets its block as if they were not there."""
         count, rate, seconds = 200, 64 << 10, 8
         daemon = self.start([self.volume()], **self.sections)
         blocks = [os.urandom(16 * MIB) for _ in range(25)]
@@ -83,7 +83,7 @@ class Readers(S3VolumeCase):
               file=sys.stderr)
         self.assertGreater(min(r.position for r in readers), rate * seconds // 2)
         self.assertLess(slowest, max(2.0, 10 * alone))
-        # Some go on at full speed, the others leave.
+        # Some continue at full speed, the others disconnect.
         for reader in readers[20:]:
             reader.connection.close()
         finishing = [threading.Thread(target=lambda r=r: all(iter(lambda: r.take(MIB), False))) for r in readers[:20]]

@@ -1,4 +1,4 @@
-"""The S3 server and the fault proxy of the tests do what they promise; no daemon takes part."""
+"""Tests of the S3 server and the fault proxy of the tests themselves; no daemon takes part."""
 
 import base64
 import hashlib
@@ -23,12 +23,12 @@ from support.wait import until
 
 MIB = 1 << 20
 LOST = (ConnectionError, http.client.HTTPException, socket.timeout)
-# How long a client waits where it should not have to.
+# The timeout of a client that should not have to wait.
 USUAL = 30
 
 
 class Server(S3Case):
-    """radosgw itself and our client of it: what the tests rely on."""
+    """radosgw itself and our client of it: the behaviour that the tests rely on."""
 
     def test_signatures_are_those_of_the_published_examples(self):
         # AWS, "Authenticating Requests", Examples: Signature Calculations.
@@ -85,7 +85,7 @@ class Server(S3Case):
 
     def test_refusals(self):
         for options, status, code in ((dict(secret_key="wrong"), 403, "SignatureDoesNotMatch"),
-                                      (dict(access_key="nobody"), 403, "InvalidAccessKeyId"),
+                                      (dict(access_key="unknown"), 403, "InvalidAccessKeyId"),
                                       (dict(skew=3600), 403, "RequestTimeTooSkewed")):
             with self.subTest(code):
                 answer = self.s3_client(**options).request("GET", self.bucket)
@@ -126,7 +126,7 @@ class Server(S3Case):
 
 
 class Parts(S3Case):
-    """Ends, pauses and leftovers, on a server of its own."""
+    """Kills, pauses and left-over processes, on a server of its own."""
 
     def test_life(self):
         folder = self.dir.make("rgw")
@@ -162,7 +162,7 @@ class Parts(S3Case):
         server.revive()
         self.assertEqual(until(lambda: self.quiet(client.get, "first-bucket", "x"), 20), b"kept")
 
-        # A second start in the same folder ends what runs there and begins with nothing.
+        # A second start in the same folder ends the running server and begins with an empty one.
         again = Radosgw(folder)
         again.start(["second-bucket"], owner=owner.pid)
         for part, pid in pids.items():
@@ -173,7 +173,7 @@ class Parts(S3Case):
         self.assertIsNone(self.quiet(client.get, "first-bucket", "x"))
         self.assertEqual(client.list("second-bucket"), {})
 
-        # The owner dies: nothing is left.
+        # The owner dies: no process is left.
         handles = [Process(os.path.join(folder, f"{p}.pid")) for p in pids]
         owner.kill()
         owner.wait()
@@ -203,14 +203,14 @@ class ProxyCase(S3Case):
         return f"{method} {path} HTTP/1.1\r\nHost: {host}\r\n{lines}\r\n".encode()
 
     def one(self, fault, **options):
-        """From now on one request meets this fault."""
+        """Injects this fault into the next request."""
         self.proxy.rules({"fault": fault, "count": 1} | options)
 
     def assert_fired(self, count=1):
         self.assertEqual(self.proxy.fired(), [count])
 
     def assert_fine(self):
-        """Everything is as usual again."""
+        """Asserts that requests work again."""
         self.through.put(self.bucket, "afterwards", b"fine")
         self.assertEqual(self.through.get(self.bucket, "afterwards"), b"fine")
 
@@ -286,9 +286,9 @@ class Harmless(ProxyCase):
                     self.assertIn(b"x-amz-bucket-region: eu-west-1", answer)
         self.assertEqual(self.s3.get(self.bucket, "x"), b"abc")
 
-    def test_a_client_that_leaves_is_noticed(self):
+    def test_a_disconnected_client_is_noticed(self):
         with socket.create_connection(("127.0.0.1", self.proxy.port), timeout=USUAL) as raw:
-            # Signed, or the server refuses it before the client leaves.
+            # Signed, or the server refuses it before the client disconnects.
             raw.sendall(self.signed("PUT", "x", {"Content-Length": "10"}) + b"abc")
             until(lambda: self.proxy.counters()["requests_open"] == 1, 5)
         until(lambda: self.proxy.counters()["connections_open"] == 0, 5)
@@ -327,7 +327,7 @@ class Rules(ProxyCase):
             text = file.read()
         self.assertEqual([f for f in FAULTS if f'"{f}"' not in text], [])
 
-    def test_mistakes_are_told(self):
+    def test_mistakes_are_reported(self):
         for rule in ({"fault": "no such"}, {"fault": "slow", "at": 3}, {"fault": "slow", "operation": "putt"},
                      {"fault": "slow", "path": "("}, {}):
             with self.subTest(rule), self.assertRaises(ValueError):
@@ -337,7 +337,7 @@ class Rules(ProxyCase):
 
 
 class Refusals(ProxyCase):
-    """The server never hears of these."""
+    """The server never gets these requests."""
 
     def check(self, fault, expected, expected_code, **options):
         for method in ("PUT", "GET", "HEAD", "DELETE"):
@@ -407,7 +407,7 @@ class Refusals(ProxyCase):
 
 
 class Deliveries(ProxyCase):
-    """The server hears something else, or hears it differently."""
+    """The server gets another request, or the same one differently."""
 
     def timed(self, call, *arguments):
         began = time.monotonic()
@@ -467,12 +467,12 @@ class Deliveries(ProxyCase):
 
 
 class Answers(ProxyCase):
-    """The server has done it; the client hears something else."""
+    """The server has carried out the request; the client gets another response."""
 
-    def test_lost_answers(self):
+    def test_lost_responses(self):
         for how in ("reset", "close", "hang"):
             with self.subTest(how):
-                # Nobody may wait for the answer any more when the server has done it.
+                # The client may have disconnected before the server is done.
                 self.through.timeout = 0.5 if how == "hang" else USUAL
                 self.one("answer_lost", how=how)
                 with self.assertRaises(LOST):
@@ -572,7 +572,7 @@ class Answers(ProxyCase):
             self.through.get(self.bucket, "x")
         self.assert_fine()
 
-    def test_connections_that_are_no_longer_good(self):
+    def test_stale_connections(self):
         for fault in ("close_after", "stale"):
             with self.subTest(fault):
                 self.one(fault)
@@ -604,7 +604,7 @@ class Outages(ProxyCase):
                 self.through.timeout = USUAL
                 self.assertEqual(self.through.get(self.bucket, "x"), b"data")
 
-    def test_a_transfer_under_way_is_cut(self):
+    def test_a_running_transfer_is_cut(self):
         self.s3.put(self.bucket, "x", bytes(MIB))
         self.one("slow", rate=100_000)
         failed = []

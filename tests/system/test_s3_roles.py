@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Volumes without keys of their own: the daemon asks the instance metadata service for those of the machine's role, and a
-machine without one learns so at the first use, not by a daemon that does not start."""
+"""Volumes without keys of their own: the daemon gets those of the machine's role from the instance metadata service. On a machine
+without a role the daemon starts, and the first use fails."""
 
 import datetime
 import json
@@ -16,7 +16,7 @@ TOKEN = "metadata-session-token"
 
 
 class MetadataService:
-    """Version 2: nothing without a session token. `keys`: by role."""
+    """IMDSv2: every request needs a session token. `keys`: by role."""
 
     def __init__(self):
         self.keys = {}
@@ -90,15 +90,15 @@ class InstanceRole(S3VolumeCase):
         self.metadata.keys["keep-role"] = self.keys_of_the_role()
         self.assert_stores(self.start_without_keys(), b"by the machine's role")
 
-    def test_no_role_is_said_at_the_first_use_and_may_come_later(self):
+    def test_a_missing_role_is_reported_at_the_first_use_and_may_be_added_later(self):
         daemon = self.start_without_keys()
-        put = self.put(daemon, b"nobody's keys")
+        put = self.put(daemon, b"unknown keys")
         self.assertEqual(put.status, 503, put)
         ready = daemon.request("GET", "/_health/ready")
         self.assertEqual(ready.status, 503)
         self.assertIn("no role is attached to this instance", ready.text)
         self.metadata.keys["keep-role"] = self.keys_of_the_role()
-        until(lambda: self.put(daemon, b"nobody's keys").ok, 20, "recovery when the machine got a role")
+        until(lambda: self.put(daemon, b"unknown keys").ok, 20, "recovery when the machine got a role")
         until(lambda: daemon.request("GET", "/_health/ready").status == 200, 20, "readiness follows")
 
 

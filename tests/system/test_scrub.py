@@ -1,5 +1,5 @@
-"""The scrub as its operator sees it: started, watched and stopped over HTTP, resumed after a restart; what it finds, what it
-repairs, what it leaves alone, and that it leaves the page cache as it was."""
+"""The scrub from the operator's view: started, watched and stopped over HTTP, resumed after a restart; its findings, its repairs,
+copies that it does not touch, and that it does not change the page cache."""
 
 import ctypes
 import json
@@ -21,7 +21,7 @@ NOTE = "user.keepstore.scrub"
 
 
 def cached_pages(path):
-    """Which pages of a file are in the page cache. Looking does not change that."""
+    """The pages of a file that are in the page cache. Reading this does not change it."""
     size = os.path.getsize(path)
     libc = ctypes.CDLL(None, use_errno=True)
     with open(path, "rb") as file, mmap.mmap(file.fileno(), size, access=mmap.ACCESS_COPY) as mapping:
@@ -43,7 +43,7 @@ def uncache(path):
 class ScrubCase(KeepstoreCase):
     def start(self, *args, **kwargs):
         daemon = super().start(*args, **kwargs)
-        # The record of the last run is read beside the first requests.
+        # The record of the last run is read concurrently with the first requests.
         until(lambda: all(s["state"] != "starting" for s in self.scrubs(daemon)), 10, "what the volumes keep of earlier runs")
         return daemon
 
@@ -99,7 +99,7 @@ class Administration(ScrubCase):
         self.assertEqual(daemon.admin("GET", "/_scrub/").status, 400)
         self.assertEqual(self.state(daemon)["state"], "idle")
 
-    def test_idle_until_asked(self):
+    def test_idle_until_started(self):
         daemon = self.start([self.dir.make("a"), directory_volume(self.dir.make("b"), ReadOnly=True)])
         first, second = self.scrubs(daemon)
         self.assertEqual([first["mount"], second["mount"]], [volume_uuid(0), volume_uuid(1)])
@@ -163,10 +163,10 @@ class Findings(ScrubCase):
         for name in damaged:
             entry = daemon.log.wait(condition=lambda e, n=name: e["level"] == "error" and n in str(e), what=name)
             self.assertEqual(entry["mount"], volume_uuid(0))
-        # Said once, however often it is found.
+        # Logged once, however often it is found.
         self.scrub(daemon)
         self.assertEqual(len([e for e in daemon.log.entries(msg="stored copy is bad") if e["block"] == sparse]), 1)
-        # What the operator took away leaves the list.
+        # A copy that the operator removed leaves the list.
         for path in damaged.values():
             os.unlink(path)
         self.assertEqual(self.scrub(daemon)["irreparable_copies"], [])
@@ -235,12 +235,12 @@ class Findings(ScrubCase):
 
 class Resuming(ScrubCase):
     def slow(self, daemon, count=60):
-        """A pass that takes long (20 s unless somebody changes its rate), a few blocks after its beginning."""
+        """A slow pass (20 s unless its rate is changed), a few blocks after its beginning."""
         self.names = self.fill(daemon.roots()[0], count, 100_000)
         self.scrubs(daemon, "PUT", "?rate=300000")
         return until(lambda: (lambda s: s if s["position"] > 200 else None)(self.state(daemon)), 20, "progress")
 
-    def test_stop_and_go_on(self):
+    def test_stop_and_resume(self):
         daemon = self.start()
         running = self.slow(daemon)
         self.assertEqual(running["state"], "running")
@@ -254,7 +254,7 @@ class Resuming(ScrubCase):
         self.assertLess(stopped["blocks_checked"], 60)
         done = self.scrub(daemon, query="&rate=0")
         self.assertEqual(done["started_at"], running["started_at"])
-        self.assertTrue(60 <= done["blocks_checked"] < 76, done)  # Those under way are checked again.
+        self.assertTrue(60 <= done["blocks_checked"] < 76, done)  # The interrupted ones are checked again.
         daemon.assert_nothing_held()
 
     def test_from_the_beginning(self):
@@ -267,10 +267,10 @@ class Resuming(ScrubCase):
         daemon = self.start()
         self.slow(daemon)
         done = self.scrub(daemon, query="&rate=0")
-        self.assertTrue(60 <= done["blocks_checked"] < 76, done)  # Those under way are checked again.
+        self.assertTrue(60 <= done["blocks_checked"] < 76, done)  # The interrupted ones are checked again.
         self.assertEqual(len(daemon.log.entries(msg="scrub started")), 1)
 
-    def test_a_restart_goes_on(self):
+    def test_a_restart_resumes(self):
         root = self.dir.make("vol")
         daemon = self.start([root])
         if not waypoints.supported(root):
@@ -278,7 +278,7 @@ class Resuming(ScrubCase):
         running = self.slow(daemon)
         began = time.monotonic()
         self.assertEqual(daemon.stop(), 0)
-        self.assertLess(time.monotonic() - began, 15)  # The pass would go on for longer.
+        self.assertLess(time.monotonic() - began, 15)  # The pass would take longer.
         self.assertEqual([e["msg"] for e in daemon.log.entries(level="warning") if "stopped while" in e["msg"]], [])
         note = json.loads(os.getxattr(root, NOTE))
         self.assertTrue(note["interrupted"])
@@ -289,10 +289,10 @@ class Resuming(ScrubCase):
         self.assertIsNotNone(resumed["next_due_at"])
         done = self.wait_state(daemon, "finished")
         self.assertEqual(done["started_at"], running["started_at"])
-        self.assertTrue(60 <= done["blocks_checked"] < 76, done)  # Those under way are checked again.
+        self.assertTrue(60 <= done["blocks_checked"] < 76, done)  # The interrupted ones are checked again.
         until(lambda: not json.loads(os.getxattr(root, NOTE))["interrupted"], 4, "a note that says so")
 
-    def test_a_stop_keeps_it_from_going_on(self):
+    def test_a_stopped_scrub_is_not_resumed(self):
         root = self.dir.make("vol")
         daemon = self.start([root])
         if not waypoints.supported(root):
@@ -306,7 +306,7 @@ class Resuming(ScrubCase):
         until(lambda: not json.loads(os.getxattr(root, NOTE))["interrupted"], 4, "a note that says so")
         self.assertEqual(self.state(daemon)["state"], "stopped")
 
-    def test_a_damaged_note_is_ignored(self):
+    def test_a_damaged_checkpoint_is_ignored(self):
         root = self.dir.make("vol")
         if not waypoints.supported(root):
             self.skipTest("no user attributes here")
@@ -315,7 +315,7 @@ class Resuming(ScrubCase):
         self.assertEqual(self.state(daemon)["state"], "idle")
         self.assertEqual(self.scrub(daemon)["state"], "finished")
 
-    def test_requests_go_on(self):
+    def test_requests_are_served_during_a_scrub(self):
         daemon = self.start()
         self.slow(daemon)
         for size in (100, 300_000):
@@ -361,13 +361,13 @@ class PageCache(ScrubCase):
         self.assertEqual({what: sum(pages) for what, pages in after.items()},
                          {what: sum(pages) for what, pages in before.items()})
 
-    def test_direct_reads_leave_it_alone(self):
+    def test_direct_reads_do_not_change_it(self):
         self.check()
 
-    def test_buffered_reads_drop_what_was_not_there(self):
+    def test_buffered_reads_drop_pages_that_they_added(self):
         self.check(DirectIO="off")
 
-    def test_the_disk_is_asked_and_not_the_cache(self):
+    def test_the_disk_is_read_and_not_the_cache(self):
         daemon = self.start()
         data = os.urandom(4 * MiB)
         path = store(daemon.roots()[0], md5(data), data, age=1000)

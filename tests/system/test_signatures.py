@@ -31,7 +31,7 @@ class KnownAnswers(KeepstoreCase):
                 self.assert_reply(daemon.request("GET", "/" + target, KNOWN_TOKEN), 200, "foo")
         self.assert_reply(daemon.request("HEAD", "/" + FOO + KNOWN_HINT, KNOWN_TOKEN), 200, b"")
         self.assert_reply(daemon.request("GET", "/" + FOO + "+3" + KNOWN_HINT, "00000000"), 400, INVALID)
-        # The size is not signed: the signature holds, but there is no such block of that size.
+        # The size is not signed: the signature is valid, but there is no block of that size.
         self.assert_reply(daemon.request("GET", f"/{FOO}+999999{KNOWN_HINT}", KNOWN_TOKEN), 502)
         self.assertNotIn(KNOWN_HINT, "\n".join(daemon.log.lines()))
 

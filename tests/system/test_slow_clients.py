@@ -1,4 +1,4 @@
-"""Slow headers, slow bodies, slow readers: they are cut off, and a good client does not notice them."""
+"""Slow headers, slow bodies, slow readers: they are cut off, and good clients are not affected."""
 
 import os
 import threading
@@ -15,7 +15,7 @@ LIMITS = {"HeaderTimeout": "1s", "IdleTimeout": "1s", "MinTransferRate": 16384, 
 
 
 class Dripper:
-    """Sends one byte to each of its connections now and then, until told to stop."""
+    """Sends one byte on each of its connections periodically, until stopped."""
 
     def __init__(self, connections, byte=b"x", period=1.0):
         self._stop = threading.Event()
@@ -38,7 +38,7 @@ class Dripper:
 
 class SlowClients(KeepstoreCase):
     def closed(self, connections):
-        """How many of them the daemon has closed (their replies are read and dropped)."""
+        """The number of them that the daemon has closed (their responses are read and dropped)."""
         count = 0
         for connection in connections:
             connection.socket.settimeout(0.001)
@@ -61,7 +61,7 @@ class SlowClients(KeepstoreCase):
         return dripper
 
     def good_client(self, daemon, seconds=1.0):
-        """PUT and GET without a break; the longest time one of them took."""
+        """Repeated PUT and GET, and the longest duration of one."""
         longest, n, end = 0.0, 0, time.monotonic() + seconds
         while time.monotonic() < end or n == 0:
             data = os.urandom(20_000)
@@ -73,7 +73,7 @@ class SlowClients(KeepstoreCase):
         return longest
 
     def test_a_dribble_faster_than_the_stall_threshold(self):
-        # Never silent for a quarter of a second, and still no reason to keep others waiting.
+        # Never silent for a quarter of a second, but it must not block others either.
         daemon = self.start(API={"MaxConcurrentRequests": 4, "MaxQueuedRequests": 4})
         slow = [daemon.connect() for _ in range(40)]
         for connection in slow:
@@ -116,7 +116,7 @@ class SlowClients(KeepstoreCase):
         until(lambda: self.closed(slow) == len(slow), 30, "slow bodies are cut off")
         daemon.assert_nothing_held()
 
-    def test_slow_bodies_cannot_keep_all_places(self):
+    def test_slow_bodies_cannot_hold_all_places(self):
         daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 8, "MaxQueuedRequests": 64})
         slow = [daemon.connect() for _ in range(40)]
         for connection in slow:
@@ -139,7 +139,7 @@ class SlowClients(KeepstoreCase):
             connection.send(build_request("GET", "/" + daemon.sign(plain(data)), {"Authorization": f"Bearer {ACTIVE_TOKEN}"}))
             slow.append(connection)
             self.addCleanup(connection.close)
-        self.assertLess(self.good_client(daemon), 5.0)  # As slow bodies.
+        self.assertLess(self.good_client(daemon), 5.0)  # As for slow bodies.
         daemon.assert_nothing_held(timeout=30)
 
     def test_readers_that_stop_hold_no_memory(self):
@@ -156,7 +156,7 @@ class SlowClients(KeepstoreCase):
             self.assertEqual(connection.read_head().status, 200)
         until(lambda: daemon.metric("arvados_keepstore_bufferpool_inuse_buffers") == 0, 20, "no memory for silent readers")
         daemon.wait_active(len(slow))
-        for connection in slow[:3]:  # What was sent before and what is sent after fit together.
+        for connection in slow[:3]:  # The bytes sent before and after the pause fit together.
             connection.widen()
             got = bytearray()
             while len(got) < len(data):
@@ -190,7 +190,7 @@ class SlowClients(KeepstoreCase):
         self.addCleanup(reader.join, 10)
         self.addCleanup(stop.set)
         until(lambda: daemon.metric("keepstore_stalled_requests") == len(slow), 10, "all slow readers gave up their places")
-        # How long requests wait for a place, of all that the machine makes them wait for.
+        # Only the time that requests wait for a place, not all waits on this machine.
         waited = daemon.metric("arvados_queue_delay_seconds_sum", queue="api")
         self.good_client(daemon, 3.0)
         self.assertLess(daemon.metric("arvados_queue_delay_seconds_sum", queue="api") - waited, 1.0)
@@ -201,7 +201,7 @@ class SlowClients(KeepstoreCase):
         data = os.urandom(800_000)
         with daemon.connect() as connection:
             connection.send(build_request("PUT", "/" + md5(data), {"Content-Length": str(len(data))}))
-            # 80 KB/s for ten seconds: the pace itself is what is tested. It is looked at after seven.
+            # 80 KB/s for ten seconds: the rate itself is tested. It is checked after seven.
             for i in range(0, len(data), 8000):
                 connection.send(data[i:i + 8000])
                 time.sleep(0.1)

@@ -1,4 +1,4 @@
-"""Which volumes a block goes to and is read from: classes, replication, priorities, rendezvous order."""
+"""The volumes that a block is written to and read from: classes, replication, priorities, rendezvous order."""
 
 import os
 import unittest
@@ -28,7 +28,7 @@ class TwoClasses(SharedDaemonCase):
             headers["X-Keep-Storage-Classes"] = classes
         return self.daemon.put(data, headers=headers)
 
-    def test_no_class_asked(self):
+    def test_no_class_requested(self):
         response = self.put(b"none")
         self.assert_reply(response, 200)
         self.assertEqual(response.header("X-Keep-Replicas-Stored"), "1")
@@ -58,7 +58,7 @@ class TwoClasses(SharedDaemonCase):
         response = self.assert_reply(self.put(b"dup", "testclass1,testclass1, testclass1"), 200)
         self.assertEqual(confirmed(response), ["testclass1=1"])
 
-    def test_unknown_class_beside_a_known_one(self):
+    def test_unknown_class_and_a_known_one(self):
         response = self.assert_reply(self.put(b"mixed", "class404, testclass1"), 200)
         self.assertEqual(confirmed(response), ["testclass1=1"])
 
@@ -66,7 +66,7 @@ class TwoClasses(SharedDaemonCase):
         self.assert_reply(self.put(b"unknown", "class404"), 507)
         self.assertEqual(self.holders(b"unknown"), [])
 
-    def test_empty_header_is_no_wish(self):
+    def test_empty_header_requests_no_class(self):
         for value in ("", " ", ",", " , "):
             with self.subTest(value):
                 self.assert_reply(self.put(b"empty wish" + value.encode(), value), 200)

@@ -26,11 +26,11 @@ class TwoVolumes(SharedDaemonCase):
         self.assert_reply(self.daemon.admin("TOUCH", "/" + plain(data)), 200, b"")
         fresh = [p for p in paths if os.stat(p).st_mtime > before - 1]
         self.assertEqual(len(fresh), 1, "only the first mount that holds the block is touched")
-        # A recovery tool looks for the new mtime in the index straight away.
+        # A recovery tool expects the new mtime in the index at once.
         index = self.daemon.admin("GET", "/index/" + md5(data)).text
         self.assertIn(f"{plain(data)} {os.stat(fresh[0]).st_mtime_ns}\n", index)
 
-    def test_touch_of_what_is_only_on_the_second_mount(self):
+    def test_touch_of_a_block_on_the_second_mount_only(self):
         data = b"touch second"
         path = store(self.read_order(data)[1], md5(data), data, age=5000)
         self.assert_reply(self.daemon.admin("TOUCH", "/" + md5(data)), 200, b"")

@@ -1,4 +1,4 @@
-"""Trash lists: which copies they take, how they are parsed, how a new one replaces the old one."""
+"""Trash lists: the copies that they trash, parsing, and replacement of an old list by a new one."""
 
 import json
 import os
@@ -21,7 +21,7 @@ def item(data, path, mount=None, shift=0, **extra):
 
 class TrashCase:
     def drain(self, daemon):
-        """Until the trash workers have nothing left to do."""
+        """Waits until the trash workers are idle."""
         until(lambda: daemon.metric("arvados_keepstore_trash_queue_pending_entries") == 0
               and daemon.metric("arvados_keepstore_trash_queue_inprogress_entries") == 0, 20, "trash queue empty")
 
@@ -59,7 +59,7 @@ class Lists(TrashCase, SharedDaemonCase):
         self.run_list([{"locator": plain(data), "block_mtime": stamp, "mount_uuid": volume_uuid(1)}])
         self.assertEqual(self.trashed(data), [0, 1])
 
-    def test_what_is_not_trashed(self):
+    def test_copies_that_are_not_trashed(self):
         cases = []
         for what, age, changes in [
             ("too new", 100, {}),
@@ -144,7 +144,7 @@ class Lists(TrashCase, SharedDaemonCase):
 
 
     def test_lists_that_are_too_large_are_refused(self):
-        """Nobody knows their length before: they come in chunks, as from a balance tool."""
+        """Their length is not known in advance: they are sent in chunks, as by a balance tool."""
         for path in ("/pull", "/trash"):
             with self.subTest(path), self.daemon.connect() as connection:
                 connection.send((f"PUT {path} HTTP/1.1\r\nHost: a\r\nAuthorization: Bearer {SYSTEM_ROOT_TOKEN}\r\n"
@@ -161,7 +161,7 @@ class Lists(TrashCase, SharedDaemonCase):
                     self.assertEqual(response.status, status, response)
                     if status == 413:
                         self.assertEqual(response.text, "the list has more than 1000000 items\n")
-            # What was taken is put away again.
+            # The memory is released again.
             self.daemon.request("PUT", path, SYSTEM_ROOT_TOKEN, {}, b"[]")
         many = json.dumps([{"locator": plain(b"x"), "servers": ["http://127.0.0.1:1"] * 101}]).encode()
         self.assertEqual(self.daemon.request("PUT", "/pull", SYSTEM_ROOT_TOKEN, {}, many).status, 413)
@@ -187,7 +187,7 @@ class Configurations(TrashCase, KeepstoreCase):
         self.assertEqual([len(trash_copies(r, md5(data))) for r in roots], [1, 0, 1])
 
     def kept_list(self, **collections):
-        """A list that no worker takes: it is stored, counted, and cleared by an empty one."""
+        """A list without workers: it is stored, counted, and cleared by an empty one."""
         daemon = self.start(Collections={**self.ttl, **collections})
         path = store(daemon.roots()[0], md5(b"foo"), b"foo", age=5000)
         self.assert_reply(self.send(daemon, [item(b"foo", path)] * 3), 200, b"")

@@ -1,4 +1,4 @@
-"""Waypoints beside a block's file: who gets them and when, how wrong ones heal, that nothing else about the file changes,
+"""Waypoints of a block's file: when they are written, how wrong ones are repaired, that nothing else about the file changes,
 and files that change while they are sent."""
 
 import os
@@ -16,12 +16,12 @@ from support.locator import md5, plain
 from support.wait import until
 from support.waypoints import KiB, MiB, identity
 
-# Sizes of which plain Python computes the waypoints in no time, at the edges of segments and of the strides.
+# Sizes whose waypoints plain Python computes quickly, at the boundaries of segments and of strides.
 SIZES = (waypoints.WITHOUT + 1, 300_000, 5 * 64 * KiB - 1, 5 * 64 * KiB, 5 * 64 * KiB + 1, 600_000)
 
 
 def rename_over(root, name, content):
-    """What a Go daemon does when it stores a block: a new file, renamed over the old one. Attributes are not copied."""
+    """Stores a block like a Go daemon: a new file, renamed over the old one. Attributes are not copied."""
     path = block_path(root, name)
     beside = os.path.join(os.path.dirname(path), "tmp" + name + "1234567")
     with open(beside, "wb") as file:
@@ -43,7 +43,7 @@ class WaypointCase(SharedDaemonCase):
         return block_path(self.root, md5(data))
 
     def wait_for(self, data, attribute, what="waypoints are written"):
-        """They are written after the answer was sent."""
+        """They are written after the response was sent."""
         path = self.path(data)
         try:
             until(lambda: waypoints.load(path) == attribute, 5, what)
@@ -58,7 +58,7 @@ class WaypointCase(SharedDaemonCase):
                         f"{len(response.body)} bytes came")
 
     def slow_get(self, data, headers=()):
-        """A GET whose first bytes are read, and the rest is wherever the daemon and the kernel left it."""
+        """A GET whose first bytes are read; the rest is in the buffers of the daemon and the kernel."""
         connection = self.daemon.connect(window=64 * KiB)
         self.addCleanup(connection.close)
         pairs = [("Authorization", f"Bearer {ACTIVE_TOKEN}"), *headers]
@@ -110,7 +110,7 @@ class Written(WaypointCase):
         self.assertEqual(struct.unpack_from("<BBHI", attribute), (1, 20, 63, 64 * MiB))
         self.assertTrue(waypoints.usable(attribute, data))
         self.get_right(data)
-        # The serial pass over a file without any comes to the same ones.
+        # The serial pass over a file without any computes the same ones.
         rename_over(self.root, md5(data), data)
         self.get_right(data)
         self.wait_for(data, attribute)
@@ -134,7 +134,7 @@ class Written(WaypointCase):
             self.assertIsNone(waypoints.load(self.path(data)), size)
 
     def test_the_first_read_adds_them(self):
-        """A block of another program; all but its ctime stays as it was."""
+        """A block of another program; everything except its ctime is unchanged."""
         for size in SIZES:
             for method in ("GET", "HEAD"):
                 with self.subTest(size=size, method=method):
@@ -191,7 +191,7 @@ class Written(WaypointCase):
         self.assertIsNone(waypoints.load(path))
 
     def test_another_stride_is_as_good(self):
-        """The format allows any stride; ours is what we write."""
+        """The format allows any stride; ours is the one we write."""
         data = self.rng.randbytes(600_000)
         for stride in (128 * KiB, 256 * KiB, 512 * KiB, 1 * MiB, 64 * MiB):
             with self.subTest(stride):
@@ -203,10 +203,10 @@ class Written(WaypointCase):
 
 
 class Healing(WaypointCase):
-    """A right copy beside wrong waypoints: the client gets it, and they are right again soon after."""
+    """A right copy with wrong waypoints: the client gets it, and they are right again soon after."""
 
     def wrong_ones(self, data, right):
-        """(what, attribute) for everything that waypoints can be."""
+        """(what, attribute) for every kind of wrong waypoints."""
         rng = self.rng
         for at in range(len(right)):
             damaged = bytearray(right)
@@ -255,7 +255,7 @@ class Healing(WaypointCase):
             self.wait_for(data, right, f"healed ({what})")
             self.assertEqual(identity(path), before)
 
-    def test_every_kind_heals(self):
+    def test_every_kind_is_repaired(self):
         for size in (300_000, 11 * 64 * KiB):
             data = self.rng.randbytes(size)
             right = waypoints.of(data)
@@ -264,7 +264,7 @@ class Healing(WaypointCase):
                 self.heal(data, right, what, attribute)
         self.no_false_reports()
 
-    def test_every_kind_heals_by_head(self):
+    def test_every_kind_is_repaired_by_head(self):
         data = self.rng.randbytes(300_000)
         right = waypoints.of(data)
         store(self.root, md5(data), data, age=5000)
@@ -273,7 +273,7 @@ class Healing(WaypointCase):
             self.heal(data, right, what, attribute, "HEAD")
         self.no_false_reports()
 
-    def test_ranges_beside_wrong_ones_are_right(self):
+    def test_ranges_are_right_with_wrong_ones(self):
         data = self.rng.randbytes(11 * 64 * KiB - 5)
         right = waypoints.of(data)
         path = store(self.root, md5(data), data, age=5000)
@@ -293,7 +293,7 @@ class Healing(WaypointCase):
         self.wait_for(data, waypoints.of(data))
 
     def test_junk_of_the_largest_size(self):
-        """64 KiB, which not every file system takes."""
+        """64 KiB, which not every file system accepts."""
         data = self.rng.randbytes(300_000)
         path = store(self.root, md5(data), data)
         try:
@@ -310,7 +310,7 @@ class Healing(WaypointCase):
 
 
 class Moved(WaypointCase):
-    """A file under another block's name, with its own waypoints, as a slip of an operator or a damaged folder leaves it.
+    """A file under another block's name, with its own waypoints, after an operator's mistake or damage to a folder.
     Nothing was forged, and everything in the file agrees; only the name is wrong."""
 
     def test_it_is_not_delivered(self):
@@ -330,7 +330,7 @@ class Moved(WaypointCase):
 
 
 class Reports(WaypointCase):
-    """What the operator sees of a bad copy."""
+    """The operator's view of a bad copy."""
 
     def test_one_line_for_a_bad_copy(self):
         data = self.rng.randbytes(40 * 64 * KiB)
@@ -357,7 +357,7 @@ class Reports(WaypointCase):
 
 
 class ChangedWhileSent(WaypointCase):
-    """Other programs change the file under a reader's feet."""
+    """Other programs change the file while it is read."""
 
     SIZE = 48 * MiB
 
@@ -386,14 +386,14 @@ class ChangedWhileSent(WaypointCase):
                 new = identity(path)
                 self.assertTrue(self.finish_slow(connection, first, len(data)) == data)
                 until(lambda: not self.daemon.inspect(), what="no request under way")
-                # What the reader learnt belongs to the file that it read.
+                # The reader's waypoints belong to the file that it read.
                 self.assertIsNone(waypoints.load(path))
                 self.get_right(data)
                 until(lambda: waypoints.load(path), 5, "waypoints of the new file")
                 self.assertTrue(waypoints.usable(waypoints.load(path), data))
                 self.assertEqual(identity(path), new)
 
-    def test_replaced_by_something_else(self):
+    def test_replaced_by_another_kind_of_file(self):
         data = self.block()
         connection, first = self.slow_get(data)
         rename_over(self.root, md5(data), self.rng.randbytes(len(data)))
@@ -425,7 +425,7 @@ class ChangedWhileSent(WaypointCase):
                     self.assertTrue(data.startswith(got), "wrong bytes were sent")
 
     def test_changed_in_place_where_it_was_read(self):
-        """The answer is right; the file is not, and its waypoints must not say otherwise."""
+        """The response is right; the file is not, and its waypoints must not make it look right."""
         for with_waypoints in (True, False):
             with self.subTest(with_waypoints=with_waypoints):
                 data = self.block(with_waypoints)
@@ -436,7 +436,7 @@ class ChangedWhileSent(WaypointCase):
                 until(lambda: not self.daemon.inspect(), what="no request under way")
                 try:
                     response = self.daemon.get(plain(data))
-                    self.assertFalse(response.status == 200 and response.complete, "damage behind a reader is not noticed")
+                    self.assertFalse(response.status == 200 and response.complete, "damage past a reader is not noticed")
                 except Closed:
                     pass
                 self.assertEqual(self.daemon.get(plain(data), method="HEAD").status, 502)
@@ -461,7 +461,7 @@ class ChangedWhileSent(WaypointCase):
         self.assertTrue(self.finish_slow(connection, first, len(data)) == data)
         self.assertEqual(self.daemon.get(plain(data)).status, 502)
 
-    def test_waypoints_taken_away(self):
+    def test_waypoints_removed(self):
         for attribute in (None, b"junk", bytes(1024)):
             data = self.block()
             connection, first = self.slow_get(data)
@@ -469,7 +469,7 @@ class ChangedWhileSent(WaypointCase):
             self.assertTrue(self.finish_slow(connection, first, len(data)) == data)
 
     def test_a_slow_reader_and_a_writer(self):
-        """What is verified and then given up for a slow reader is verified once more when it is read again."""
+        """Bytes that are verified and then released for a slow reader are verified again when they are read again."""
         data = self.rng.randbytes(6 * MiB)
         self.daemon.put(data)
         connection, got = self.slow_get(data)
@@ -489,7 +489,7 @@ class ChangedWhileSent(WaypointCase):
         self.assertTrue(data.startswith(bytes(got)), "wrong bytes were sent")
 
     def test_a_writer_that_never_stops(self):
-        """Bytes and waypoints change and change back while readers come and go."""
+        """Bytes and waypoints change and change back during many reads."""
         data = self.rng.randbytes(6 * MiB)
         self.daemon.put(data)
         path = self.path(data)
@@ -505,7 +505,7 @@ class ChangedWhileSent(WaypointCase):
                     os.pwrite(descriptor, bytes(100), at)
                     if rng.random() < 0.2:
                         waypoints.save(path, waypoints.with_state(right, rng.randrange(1, 48), rng.randbytes(16), data))
-                    time.sleep(rng.random() * 0.004)  # The pace of the disturbance; nothing waits for it.
+                    time.sleep(rng.random() * 0.004)  # The rate of the changes, not a synchronisation.
                     os.pwrite(descriptor, data[at:at + 100], at)
                     if rng.random() < 0.5:
                         time.sleep(rng.random() * 0.02)
@@ -558,7 +558,7 @@ class ChangedWhileSent(WaypointCase):
 
 
 class Failover(WaypointCase):
-    """The copy that is being sent goes bad on the way, and the other volume has a good one."""
+    """The copy becomes bad while it is sent, and the other volume has a good one."""
 
     volume_count = 2
 
@@ -584,7 +584,7 @@ class Failover(WaypointCase):
                     with open(paths[0], "r+b") as file:
                         damage(file)
                     got = self.finish_slow(connection, first, len(data))
-                    # Without waypoints a reader that keeps up is sent what has not been verified yet.
+                    # Without waypoints a reader that keeps up gets unverified bytes.
                     if len(got) == len(data) or first_has or what != "a hole":
                         self.assertEqual(len(got), len(data))
                         self.assertTrue(got == data, "wrong bytes in a complete answer")

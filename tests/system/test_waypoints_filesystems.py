@@ -1,4 +1,4 @@
-"""Waypoints where there is no room or no right to keep them: everything works, and the log does not go on about it."""
+"""Waypoints without room or permission to store them: everything works, and the log is not flooded."""
 
 import os
 import random
@@ -15,7 +15,7 @@ from support.waypoints import MiB, identity
 
 
 class FileSystem(KeepstoreCase):
-    """Everything works without waypoints, and the log does not go on about it."""
+    """Everything works without waypoints, and the log is not flooded."""
 
     def read_all(self, daemon, root, attribute_fits, put=True):
         """PUT, GET, HEAD, ranges, damage. `attribute_fits(size)`: whether a block of this size can have waypoints."""
@@ -57,7 +57,7 @@ class FileSystem(KeepstoreCase):
         self.assertLessEqual(len(noise), 1, noise)
 
     def no_volume_errors(self, daemon):
-        """An attribute that cannot be kept is no failure of the disk."""
+        """An attribute that cannot be stored is no failure of the disk."""
         errors = {key: v for key, v in daemon.metrics().items() if key[0] == "arvados_keepstore_volume_errors" and v}
         self.assertEqual(errors, {})
 
@@ -74,7 +74,7 @@ class FileSystem(KeepstoreCase):
         self.no_volume_errors(daemon)
 
     def test_none_at_all(self):
-        """ramfs has no attributes whatever the kernel."""
+        """ramfs has no attributes on any kernel."""
         require_root()
         path = self.dir.make("ramfs")
         if subprocess.run(["mount", "-t", "ramfs", "ramfs", path], capture_output=True, timeout=60).returncode:
@@ -82,7 +82,7 @@ class FileSystem(KeepstoreCase):
         root = self.mounted(Mount(path)).path
         self.assertFalse(waypoints.supported(root))
         daemon = self.start([root])
-        # It says that it has no space, so only files of others are in it.
+        # It reports no free space, so only files of other programs are in it.
         self.read_all(daemon, root, lambda size: False, put=daemon.put(b"is there space").status == 200)
         self.no_volume_errors(daemon)
 
@@ -141,14 +141,14 @@ class FileSystem(KeepstoreCase):
         self.assertIsNone(waypoints.load(path))
         self.assertEqual(identity(path), before)
         self.no_volume_errors(daemon)
-        # As soon as there is room they are written.
+        # When there is room again they are written.
         for i in range(fillers):
             os.removexattr(path, f"user.filler{i}")
         self.assertTrue(daemon.get(plain(data)).body == data)
         until(lambda: waypoints.load(path), 5, "waypoints when there is room again")
 
     def test_read_only_volumes(self):
-        """Configured read-only, or mounted so: nothing is written, reads are as before."""
+        """Configured or mounted read-only: nothing is written, reads work."""
         root = self.dir.make("vol0")
         data = os.urandom(600_000)
         path = store(root, md5(data), data)
@@ -157,7 +157,7 @@ class FileSystem(KeepstoreCase):
         self.reads(daemon, data)
         self.assertIsNone(waypoints.load(path))
         self.assertEqual(os.stat(path).st_ctime_ns, before.st_ctime_ns)
-        # Wrong ones stay wrong, and do no harm.
+        # Wrong ones stay wrong, without harm.
         if waypoints.supported(root):
             waypoints.save(path, waypoints.seal(bytes(72), data))
             self.reads(daemon, data)

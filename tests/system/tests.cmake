@@ -5,8 +5,8 @@ target_compile_options(fsdown PRIVATE -Wall -Wextra -Wconversion)
 
 find_package(Python3 3.9 COMPONENTS Interpreter)
 
-# The S3 server: started when a test that ctest is about to run needs it, ended after the last one of them (and with ctest,
-# should that be interrupted). Without the packages for it the start counts as skipped and so does each of those tests.
+# The S3 server: started before the first test that needs it, stopped after the last one of them (or with ctest, when that is
+# interrupted). Without the packages for it the start is skipped, and so is each of those tests.
 if(Python3_FOUND)
     function(s3_server_fixture what property)
         add_test(NAME system.s3_server_${what}
@@ -21,7 +21,7 @@ if(Python3_FOUND)
 endif()
 
 # keepstore_system_test(NAME [TIMEOUT seconds] [ALONE] [S3]): runs system/NAME.py. Exit code 77: everything was skipped.
-# ALONE: takes both cores, measures times, or disturbs the S3 server, so nothing else runs beside it. S3: needs that server.
+# ALONE: takes both cores, measures times, or disturbs the S3 server, so it runs alone. S3: needs that server.
 function(keepstore_system_test name)
     cmake_parse_arguments(arg "ALONE;S3" "TIMEOUT" "" ${ARGN})
     if(NOT arg_TIMEOUT)

@@ -62,7 +62,7 @@ class KeepstoreCase(unittest.TestCase):
         self.assertEqual([n for n, _ in response.headers if n.lower().startswith("access-control-")], [])
 
     def assert_reply(self, response, status, body=None, cors=True):
-        """A complete reply with this status and body; error bodies carry no secret and no path of the server."""
+        """Asserts a complete response with this status and body; error bodies carry no secret and no path of the server."""
         self.assertEqual(response.status, status, response)
         self.assertTrue(response.complete, response)
         if body is not None:

@@ -1,4 +1,4 @@
-"""Certificates for tests, made by the openssl command, and clients that take any."""
+"""Certificates for tests, made by the openssl command, and clients that accept any."""
 
 import os
 import shutil

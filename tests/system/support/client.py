@@ -1,6 +1,6 @@
-"""An HTTP client that sends exactly the bytes it is given and reads replies strictly.
+"""An HTTP client that sends exactly the given bytes and reads responses strictly.
 
-Replies that break the rules of HTTP/1.1 framing raise ProtocolError, so that every test also tests the daemon's framing.
+Responses that violate the framing of HTTP/1.1 raise ProtocolError, so that every test also tests the daemon's framing.
 """
 
 import socket
@@ -13,15 +13,15 @@ TIMEOUT = 15.0 * PATIENCE
 
 
 class ProtocolError(AssertionError):
-    """The daemon sent something that is no proper reply."""
+    """The daemon sent a malformed response."""
 
 
 class Closed(Exception):
-    """The connection ended before the first byte of a reply."""
+    """The connection ended before the first byte of a response."""
 
 
 class Response:
-    """A reply. `complete` is False when the connection ended before the end of the body."""
+    """A response. `complete` is False when the connection ended before the end of the body."""
 
     def __init__(self, version, status, reason, headers):
         self.version = version
@@ -36,7 +36,7 @@ class Response:
         return [v for n, v in self.headers if n.lower() == name.lower()]
 
     def header(self, name):
-        """The value of a header that occurs at most once; None if it does not."""
+        """The value of a header that occurs at most once; None without it."""
         values = self.all(name)
         if len(values) > 1:
             raise ProtocolError(f"{name} occurs {len(values)} times")
@@ -75,7 +75,7 @@ def chunked(data, piece=65536, extension=b"", trailers=b""):
 
 
 class Connection:
-    """One connection. `window` limits what the kernel takes in before we read (small windows for slow readers)."""
+    """One connection. `window` limits the kernel's receive buffer (small windows for slow readers)."""
 
     def __init__(self, address, tls=None, server_name=None, timeout=TIMEOUT, window=None):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
@@ -104,7 +104,7 @@ class Connection:
         self.socket.sendall(data)
 
     def send_tolerant(self, data):
-        """Sends as much as the daemon takes; a daemon that hangs up early is no failure of the sender."""
+        """Sends as much as the daemon accepts; a connection closed early is no error."""
         try:
             self.socket.sendall(data)
             return True
@@ -112,7 +112,7 @@ class Connection:
             return False
 
     def widen(self):
-        """Undoes `window`, once the point of it has been made, so that the rest comes quickly."""
+        """Undoes `window`, so that the rest of the response is fast."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
 
     def half_close(self):
@@ -139,7 +139,7 @@ class Connection:
         return bool(data)
 
     def receive_some(self, count):
-        """At most `count` bytes of whatever comes next; b"" at the end."""
+        """Reads at most `count` of the next bytes; b"" at the end."""
         if not self._buffer:
             try:
                 return self.socket.recv(count)
@@ -290,7 +290,7 @@ class Connection:
             self.socket.settimeout(TIMEOUT)
 
     def rest(self, timeout=15.0):
-        """All bytes until the daemon closes. AssertionError if it keeps the connection open that long (see PATIENCE)."""
+        """Reads until the daemon closes. AssertionError if it keeps the connection open that long (see PATIENCE)."""
         timeout *= PATIENCE
         self.socket.settimeout(timeout)
         out = bytes(self._buffer)

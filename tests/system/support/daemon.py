@@ -19,14 +19,14 @@ from .client import Connection
 from .wait import PATIENCE, until
 
 CLUSTER = "zzzzz"
-# Canaries: none of these may ever turn up in a log line or an error body.
+# Canaries: none of these may appear in a log line or an error body.
 SYSTEM_ROOT_TOKEN = "SystemRootCanary4axaw8zxe0qm22wa6urpp5nskcne8z88cv"
 MANAGEMENT_TOKEN = "ManagementCanaryjg3ajndnq63sywcd50gbs5dskdc9ckkys"
 SIGNING_KEY = "SigningKeyCanaryzfhgfenhffzltr9dixws36j1yhksjoll2grmku38mi7yxd66h5j4q9w4"
 ACTIVE_TOKEN = "v2/zzzzz-gj3su-077z32aux8dg2s1/ActiveCanary6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k"
 CANARIES = (SYSTEM_ROOT_TOKEN, MANAGEMENT_TOKEN, SIGNING_KEY, "ActiveCanary")
 SIGNATURE_IN_TEXT = re.compile(r"(\+|%2[Bb])(A|R[a-z0-9]{5}-)[0-9a-f]{40}@[0-9a-f]{8}")
-# A token as another cluster sees it opens that cluster.
+# A token salted for another cluster gives access to that cluster.
 SALTED_IN_TEXT = re.compile(r"v2/[a-z0-9]{5}-gj3su-[a-z0-9]{15}/[0-9a-f]{40}")
 SIGNING_TTL = 1209600
 
@@ -44,7 +44,7 @@ def binary():
 
 
 def sanitized():
-    """Whether the binary carries a sanitizer, whose own memory makes measurements of memory pointless."""
+    """Whether the binary has a sanitizer, whose own memory makes measurements of memory meaningless."""
     if binary() is None:
         return False
     with open(binary(), "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as image:
@@ -84,7 +84,7 @@ def cluster_config(volumes, url="http://127.0.0.1:0/", **sections):
 
 
 class Log:
-    """The lines a daemon wrote to stderr, read as they come."""
+    """The lines of a daemon's stderr, read as they are written."""
 
     def __init__(self, stream):
         self._condition = threading.Condition()
@@ -218,7 +218,7 @@ class Daemon:
         """GET of an unsigned locator, which is signed here."""
         return self.request(method, "/" + self.sign(locator, token), token, headers, **options)
 
-    # --- what can be seen from outside ---
+    # --- observation from outside ---
 
     def metrics(self):
         """{(name, ((label, value), ...)): float}."""
@@ -250,7 +250,7 @@ class Daemon:
         return [p["Root"] for p in parameters if "Root" in p]
 
     def descriptors(self):
-        """What the process's descriptors point at."""
+        """The targets of the process's descriptors."""
         found = []
         for name in os.listdir(f"/proc/{self.pid}/fd"):
             try:
@@ -260,7 +260,7 @@ class Daemon:
         return found
 
     def open_block_files(self):
-        """Descriptors of regular files below the volumes' roots (a directory held open is nobody's loss)."""
+        """Descriptors of regular files below the volumes' roots (a directory held open does no harm)."""
         found = []
         for target in self.descriptors():
             path = target.removesuffix(" (deleted)")
@@ -276,7 +276,7 @@ class Daemon:
             return int(re.search(r"VmRSS:\s+(\d+) kB", file.read()).group(1)) * 1024
 
     def assert_nothing_held(self, timeout=10.0):
-        """No request, buffer, open block file or temporary file is left once everybody has gone."""
+        """Waits until no request, buffer, open block file or temporary file is left after all clients have disconnected."""
         until(lambda: not self.inspect(), timeout, "no request under way")
         until(lambda: self.metric("arvados_keepstore_bufferpool_inuse_buffers") == 0, timeout, "no buffer in use")
         until(lambda: not self.open_block_files(), timeout, "no block file open")
@@ -379,7 +379,7 @@ def store(root, block_hash, data, age=0.0):
 
 
 def temp_files(roots):
-    """Everything below the roots that is neither block, nor trash, nor the mark of a full volume."""
+    """All files below the roots that are neither block, nor trash, nor the mark of a full volume."""
     found = []
     for root in roots:
         for directory, _, names in os.walk(root):
@@ -392,7 +392,7 @@ def trash_copies(root, block_hash):
 
 
 class TempDir:
-    """A folder of its own for a test; gone afterwards."""
+    """A temporary folder for a test, removed afterwards."""
 
     def __init__(self):
         self.path = os.path.realpath(tempfile.mkdtemp(prefix="keepstore-system-"))

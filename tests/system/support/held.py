@@ -1,7 +1,7 @@
-"""Requests that are under way, and keep their places among MaxConcurrentRequests, for exactly as long as a test wants.
+"""Requests that run, and hold their places among MaxConcurrentRequests, for exactly as long as a test needs.
 
-An upload or download that its client holds up does not: after a quarter of a second its place goes to others. These read
-blocks of another cluster, whose keep service answers when it is told to.
+A stalled upload or download does not: after a quarter of a second it releases its place. These read blocks of another
+cluster, whose keep service responds when the test tells it to.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ class Held:
         return 200, data, {}
 
     def request(self, daemon, data, headers=()):
-        """A connection on which such a GET has been sent. finish() lets it be answered, and returns the reply."""
+        """A connection on which such a GET has been sent. finish() releases the response, and returns it."""
         released = threading.Event()
         with self._lock:
             self._blocks[md5(data)] = data, released
@@ -67,7 +67,7 @@ class Held:
         return connection
 
     def start(self, daemon, data=b"held", headers=()):
-        """As request(), and it has its place."""
+        """As request(), and waits until it has its place."""
         connection = self.request(daemon, data, headers)
         until(lambda: data in self.arrived(), what="the request runs")
         return connection

@@ -1,4 +1,4 @@
-"""Writers that remember what was acknowledged, and the check that nothing acknowledged is missing."""
+"""Writers that record acknowledged blocks, and the check that none of these is missing."""
 
 import os
 import random
@@ -51,7 +51,7 @@ class Writers:
             time.sleep(0.005)
 
     def snapshot(self):
-        """What has been acknowledged so far, in that order."""
+        """The acknowledged blocks so far, in order."""
         with self._lock:
             return dict(self.acknowledged)
 
@@ -62,7 +62,7 @@ class Writers:
 
 
 def verify(daemon, acknowledged):
-    """GETs every acknowledged block; returns what is wrong. A GET that is 200 has the right MD5 (checked here too)."""
+    """GETs every acknowledged block; returns the errors. A GET that is 200 has the right MD5 (checked here too)."""
     wrong = []
     with daemon.connect() as connection:
         for name, size in acknowledged.items():
@@ -74,7 +74,7 @@ def verify(daemon, acknowledged):
 
 
 def damaged_names(roots):
-    """Files with a block's name whose content is something else: torn or empty blocks that became visible."""
+    """Files with a block's name and another content: torn or empty blocks that became visible."""
     found = []
     for root in roots:
         for folder, _, names in os.walk(root):

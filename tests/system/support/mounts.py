@@ -1,6 +1,6 @@
-"""File systems of our own: loop-mounted ext4 and XFS that can lose their power, small tmpfs that can fill up.
+"""File systems for tests: loop-mounted ext4 and XFS with simulated power cuts, small tmpfs that can fill up.
 
-All of it needs root and a kernel that lets us mount; where that is missing the tests are skipped and say so.
+All of them need root and a kernel that allows mounting; otherwise the tests are skipped, with the reason.
 """
 
 import fcntl
@@ -33,7 +33,7 @@ def fsdown_binary():
 
 
 class Mount:
-    """A mounted file system at `path`; close() takes everything away again."""
+    """A mounted file system at `path`; close() unmounts and removes it."""
 
     def __init__(self, path):
         self.path = path
@@ -96,7 +96,7 @@ class LoopMount(Mount):
         _run("mount", self.device, self.path)
 
     def freeze(self):
-        """Every write to it hangs, uninterruptibly, until thaw(). The cheapest hung disk there is."""
+        """Makes every write to it hang, uninterruptibly, until thaw(): a simulated hung disk."""
         self._ioctl(_FIFREEZE)
 
     def thaw(self):

@@ -1,15 +1,15 @@
 #!/usr/bin/env python3
 """A real S3 server for tests: Ceph's monitor, one object store in memory and its S3 gateway, on loopback only.
 
-It needs no root, no systemd and nothing outside its folder. As a command, in tests/system:
+It needs no root, no systemd and no files outside its folder. As a command, in tests/system:
     python3 -m support.radosgw start FOLDER [--bucket NAME]... [--publish FILE] [--with-parent]
     python3 -m support.radosgw stop FOLDER [--publish FILE]
     python3 -m support.radosgw kill|revive|pause|resume FOLDER mon|osd|gateway
     python3 -m support.radosgw status FOLDER
-Packages of Debian 12: radosgw, ceph-mon, ceph-osd. Exit code 77: they are not there.
+Packages of Debian 12: radosgw, ceph-mon, ceph-osd. Exit code 77: they are not installed.
 
-The store keeps objects in memory, so a killed osd comes back empty and of no use; pause it instead. The gateway keeps
-nothing: kill and revive it at will.
+The store keeps objects in memory, so a killed osd comes back empty and is useless; pause it instead. The gateway has no
+state: it can be killed and revived at any time.
 """
 
 import argparse
@@ -40,17 +40,17 @@ _STOP_SECONDS_MAX = 15
 
 
 class RadosgwError(AssertionError):
-    """The server did not do what it was told; the text has the end of the log in question."""
+    """A command of the server failed; the text has the end of the log in question."""
 
 
 def missing():
-    """Why there can be no server on this machine, or None."""
+    """The reason why this machine cannot run the server, or None."""
     absent = [p for p in PROGRAMS if not shutil.which(p, path=PATH)]
     return f"not installed: {' '.join(absent)} (packages radosgw ceph-mon ceph-osd)" if absent else None
 
 
 class Process:
-    """A process remembered in a file by its number and its time of birth, since numbers are used again."""
+    """A process recorded in a file by its pid and start time, since pids are reused."""
 
     def __init__(self, file):
         self.file = file
@@ -97,7 +97,7 @@ class Process:
         return True
 
     def end(self, number=signal.SIGTERM):
-        """Ends it, with force if it does not go by itself, and waits until it is gone."""
+        """Terminates it, kills it after a timeout, and waits for its end."""
         if self.pid() is not None:
             self.send(signal.SIGCONT)
             self.send(number)
@@ -109,7 +109,7 @@ class Process:
 
 
 def _born(pid):
-    """What tells a process from any other that has its number: the boot and the clock tick of its start."""
+    """Identifies a process among others with the same pid: the boot and the clock tick of its start."""
     try:
         with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
             fields = file.read().rpartition(")")[2].split()
@@ -142,8 +142,8 @@ class Radosgw:
     # --- the whole ---
 
     def start(self, buckets=(), owner=None, store_bytes=STORE_BYTES):
-        """A new and empty server, after ending whatever an earlier run left in the folder. `owner`: the number of a process
-        with which the server ends at the latest. Returns what publish() tells."""
+        """Starts a new and empty server, after ending the processes of an earlier run in the folder. `owner`: the pid of a process
+        with which the server ends at the latest. Returns the result of publish()."""
         if missing():
             raise unittest.SkipTest(missing())
         self.stop()
@@ -190,7 +190,7 @@ class Radosgw:
         self.stop_parts()
 
     def stop_parts(self):
-        # There is nothing that any of them would have to save.
+        # None of them has state to save.
         for part in PARTS:
             self._processes[part].end(signal.SIGKILL)
         if os.path.exists(os.path.join(self.folder, "info.json")):
@@ -218,10 +218,10 @@ class Radosgw:
             self._wait_for_gateway()
 
     def pause(self, part="gateway"):
-        """It keeps its connections and says nothing more. A paused osd: the gateway takes requests and never answers."""
+        """Pauses it: its connections stay open and silent. With a paused osd the gateway accepts requests and sends no response."""
         process = self._processes[part]
         process.send(signal.SIGSTOP)
-        # Until its last thread has heard of it, which may take a while on a busy machine.
+        # Until its last thread has stopped, which may take a while on a busy machine.
         if not _wait(process.stopped, _STOP_SECONDS_MAX):
             raise RadosgwError(f"the {part} does not stop")
 
@@ -321,7 +321,7 @@ class Radosgw:
 
 
 def _configuration(folder, fsid, mon_port, port, tls_port, store_bytes):
-    # tcp_nodelay: without it, small answers wait 40 ms for an acknowledgement.
+    # tcp_nodelay: without it, small responses wait 40 ms for an acknowledgement.
     tls = f" ssl_endpoint=127.0.0.1:{tls_port} ssl_certificate={folder}/server.pem" if tls_port else ""
     return f"""\
 [global]
@@ -408,7 +408,7 @@ def publish(file, info):
 
 
 def guard(folder, owner):
-    """Waits for the end of the process `owner`, then ends the server: an interrupted test run leaves nothing behind."""
+    """Waits for the end of the process `owner`, then ends the server: an interrupted test run leaves no process or file."""
     try:
         handle = os.pidfd_open(owner)
     except OSError:  # Gone already.

@@ -51,7 +51,7 @@ def sign(method, host, path, query, headers, payload_hash, access_key, secret_ke
 
 
 class S3Error(AssertionError):
-    """An answer that is no success, from a method that promises one."""
+    """A response that is no success, from a method that promises one."""
 
     def __init__(self, what, response):
         super().__init__(f"{what}: {response}")
@@ -59,7 +59,7 @@ class S3Error(AssertionError):
 
 
 class S3Response:
-    """An answer; `headers` with names in lower case."""
+    """A response; `headers` with names in lower case."""
 
     def __init__(self, status, headers, body):
         self.status = status
@@ -72,7 +72,7 @@ class S3Response:
 
     @property
     def code(self):
-        """S3's name for the error, from the body; None if there is no such thing."""
+        """S3's name for the error, from the body; None without one."""
         try:
             root = xml.fromstring(self.body)
         except xml.ParseError:
@@ -118,7 +118,7 @@ class S3Client:
             self._connection = None
 
     def request(self, method, bucket="", key="", query=None, headers=None, body=None, sign_body=False):
-        """One request; the answer as it came. Errors of the connection are raised, and the next request gets a new one.
+        """Sends one request and returns the response unchanged. Errors of the connection are raised, and the next request gets a new one.
         `body`: bytes, or a file of known length."""
         path = "/" + "/".join(p for p in (bucket, quote(key, safe=_UNRESERVED + "/")) if p)
         text = canonical_query(query or {})
@@ -148,7 +148,7 @@ class S3Client:
             raise
 
     def succeed(self, method, bucket="", key="", **options):
-        """Like request(), but anything but a success raises S3Error; an <Error> inside a 200 is none."""
+        """Like request(), but raises S3Error for anything except a success; an <Error> inside a 200 is no success."""
         response = self.request(method, bucket, key, **options)
         if not response.ok:
             raise S3Error(f"{method} {bucket}/{key}", response)
@@ -157,19 +157,19 @@ class S3Client:
     # --- objects ---
 
     def put(self, bucket, key, data, headers=None):
-        """Returns the answer, whose ETag has been compared with the MD5 of `data`."""
+        """Returns the response, whose ETag has been compared with the MD5 of `data`."""
         response = self.succeed("PUT", bucket, key, headers=headers, body=data)
         if response.etag != hashlib.md5(data).hexdigest():
             raise S3Error("wrong ETag", response)
         return response
 
     def get(self, bucket, key, first=None, last=None):
-        """The bytes, all of them or those from `first` to `last`."""
+        """Returns all bytes, or those from `first` to `last`."""
         span = None if first is None else {"Range": f"bytes={first}-{'' if last is None else last}"}
         return self.succeed("GET", bucket, key, headers=span).body
 
     def head(self, bucket, key):
-        """The answer, or None if there is no such object."""
+        """The response, or None if there is no such object."""
         response = self.request("HEAD", bucket, key)
         if response.status == 404:
             return None

@@ -22,7 +22,7 @@ class _Gone(Exception):
 
 
 class Exchange:
-    """One request on its way. The methods named like faults do what those promise; `passed` is the one without."""
+    """One request in progress. A method with the name of a fault performs it; `passed` is the one without a fault."""
 
     def __init__(self, session, head):
         self.session = session
@@ -44,7 +44,7 @@ class Exchange:
         await self.body.drop()
 
     async def deliver(self, pieces=None, tee=None):
-        """Passes the request on. Returns the head of the server's answer, which may come before the body is through."""
+        """Forwards the request. Returns the head of the server's response, which may arrive before the end of the body."""
         server = await self.session.server()
         await server.write(self.head.raw)
         if self.expects:
@@ -64,7 +64,7 @@ class Exchange:
                 return answering.result()
             try:
                 await sending
-            except (BrokenPipeError, ConnectionResetError):  # The server had enough of it; its answer says why.
+            except (BrokenPipeError, ConnectionResetError):  # The server stopped reading; its response says why.
                 self.keep = False
             return await self._answer_unless_client_leaves(server, answering)
         finally:
@@ -97,7 +97,7 @@ class Exchange:
         return Body(self.session.upstream, answer, self.method)
 
     async def relay(self, answer, pieces=None, head=None):
-        """The answer to the client; `pieces`: a function of its content."""
+        """Sends the response to the client; `pieces`: a function of its content."""
         body = self.answer_body(answer)
         self.status = answer.status
         try:
@@ -109,7 +109,7 @@ class Exchange:
             self.keep = False
 
     async def relay_text(self, answer, change):
-        """A small answer with another body. Nothing changes in one that has none."""
+        """Sends a small response with another body; a response without a body is unchanged."""
         body = self.answer_body(answer)
         data = change(await body.all())
         self.status, self.answer_bytes = answer.status, len(data)
@@ -117,7 +117,7 @@ class Exchange:
         await self.client.write(answer.replaced(content_length=length, transfer_encoding=None) + data)
 
     async def reply(self, status, headers, body):
-        """An answer of our own."""
+        """Sends a response of our own."""
         self.status, self.answer_bytes = status, len(body)
         lines = [f"HTTP/1.1 {status} Fault", f"Content-Length: {len(body)}"]
         if "Date" not in headers:
@@ -138,12 +138,12 @@ class Exchange:
             headers["Date"] = email.utils.format_datetime(now, usegmt=True)
         await self.reply(status, headers, body)
         if not self.body.complete:
-            # A close with unread bytes would be RST, which takes the answer from a client that is still sending.
+            # A close with unread bytes would be RST, and a client that is still sending would lose the response.
             self.client.socket.shutdown(socket.SHUT_WR)
             await self.client.until_ended(5)
 
     async def lose(self, how, seconds=None):
-        """Ends the connection without another word."""
+        """Closes the connection without a response."""
         if how == "hang":
             await self.client.until_ended(seconds)
         if how == "reset":
@@ -153,7 +153,7 @@ class Exchange:
         raise _Gone
 
     async def cut(self, answer, after):
-        """The answer's head and so many bytes of its body; of one without a body, half of the head."""
+        """Sends the response's head and this many bytes of its body; without a body, half of the head."""
         body = self.answer_body(answer)
         self.status = answer.status
         if body.length == 0:
@@ -171,7 +171,7 @@ class Exchange:
     async def passed(self):
         await self.relay(await self.deliver())
 
-    # --- the server never hears of it ---
+    # --- the request does not reach the server ---
 
     async def reset(self, after):
         if after:
@@ -188,7 +188,7 @@ class Exchange:
     async def time_skewed(self, seconds):
         await self.refuse("time_skewed", {}, seconds)
 
-    # --- the server hears something else ---
+    # --- the server gets another request ---
 
     async def delay(self, seconds):
         await asyncio.sleep(seconds)
@@ -201,7 +201,7 @@ class Exchange:
         try:
             await self.relay(await self.deliver(held(self.body.pieces(), after, pause)))
         finally:
-            pause.close()  # A request without a body never came to it.
+            pause.close()  # A request without a body never reached it.
 
     async def slow_request(self, rate):
         await self.relay(await self.deliver(throttled(self.body.pieces(), rate)))
@@ -231,7 +231,7 @@ class Exchange:
             else:
                 await self.relay(again)
 
-    # --- the server has done it ---
+    # --- the server has carried out the request ---
 
     async def delay_answer(self, seconds):
         answer = await self.deliver()
@@ -340,11 +340,11 @@ class Session:
         except _Gone:
             pass
         except _ENDED as problem:
-            # Whatever goes wrong between us and the server, the client meets as the server's failure.
+            # Every error between the proxy and the server appears to the client as a failure of the server.
             if self.proxy.verbose:
                 print(f"connection {self.number}: {problem!r}", file=sys.stderr, flush=True)
             self.client.reset()
-        except Exception:  # A mistake of this program must not look like a fault that it was told to make.
+        except Exception:  # A bug of the proxy must not look like a fault of a rule.
             traceback.print_exc()
             self.client.reset()
         finally:

@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""A proxy between a client of S3 and its server that does harm by rules (s3_faults.py) and counts what passes.
+"""A proxy between a client of S3 and its server that injects faults by rules (s3_faults.py) and counts requests.
 
 As a command, in tests/system:   python3 -m support.s3_fault_proxy HOST:PORT-OF-THE-SERVER [--listen PORT]
 It prints one line of JSON with its "port" and its "control" port, and ends when its standard input does.
 
 Control: a line of JSON each way, any number of them on a connection. {"ok": true, ...} or {"error": text} comes back.
     {"do": "rules", "rules": [...]}   these instead of all others; [] for none
-    {"do": "add", "rule": {...}}      one more, behind the others
+    {"do": "add", "rule": {...}}      one more, after the others
     {"do": "fired"}                   "fired": how often each rule acted, in their order
     {"do": "counters"}                "counters": requests by operation, by status, by fault, connections, bytes
     {"do": "requests"}                "requests": the latest of them, each with its operation, headers, status, ...
@@ -33,7 +33,7 @@ from .wait import stable_port
 
 REQUESTS_KEPT = 10_000
 class Proxy:
-    """Listens, and keeps the books."""
+    """Listens, and keeps the counters."""
 
     def __init__(self, target, port, seed, verbose):
         self.target = target
@@ -85,7 +85,7 @@ class Proxy:
             await session.run()
 
     async def carry_out(self, exchange, connection):
-        """One request, with its rule if there is one, and its entry in the books."""
+        """Handles one request, with its rule if there is one, and records it."""
         rule = next((r for r in self.rules
                      if r.takes(exchange.method, exchange.target, exchange.operation, self._random)), None)
         counters, requests = self.counters, self.requests
@@ -215,7 +215,7 @@ class FaultProxy:
         return answer
 
     def rules(self, *rules):
-        """These rules and no others; none: requests pass unharmed."""
+        """Replaces all rules; none: requests pass unchanged."""
         self.command("rules", rules=rules)
 
     def add(self, fault, **options):

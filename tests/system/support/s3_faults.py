@@ -1,11 +1,11 @@
-"""What the fault proxy can do to a request, and the rules that choose the requests.
+"""The faults that the proxy can inject into a request, and the rules that choose the requests.
 
-A rule is a JSON object: "fault" and what that fault may be told, and which requests it is for:
+A rule is a JSON object: "fault", its parameters, and the requests that it applies to:
     "operation"    one of OPERATIONS, "multipart" for all of an upload's, or a list of such names
     "method"       "PUT", or a list
     "path"         a regular expression that is searched in the target
-    "skip"         let so many of the matching requests pass first
-    "count"        then act on so many of them; without it, on all
+    "skip"         let this many of the matching requests pass first
+    "count"        then act on this many of them; without it, on all
     "probability"  0 to 1
 The first rule that matches and is not used up decides.
 """
@@ -18,42 +18,42 @@ OPERATIONS = {
     "multipart_complete", "multipart_abort", "multipart_list", "head_bucket", "make_bucket", "remove_bucket", "location",
     "buckets", "other",
 }
-# Each fault with what it may be told, and the default. None: see there, or no limit.
+# Each fault with its parameters and their defaults. None: see there, or no limit.
 FAULTS = {
-    # The server never hears of it.
-    "reset": {"after": None},                   # RST, at once or after so many bytes of the request's body.
-    "hang": {"seconds": None},                  # Takes all of the request and never answers; closes after `seconds`.
+    # The request does not reach the server.
+    "reset": {"after": None},                   # RST, at once or after this many bytes of the request's body.
+    "hang": {"seconds": None},                  # Reads the whole request and sends no response; closes after `seconds`.
     "status": {"status": 500, "code": "InternalError", "headers": {}, "body": None, "early": False},
     "slow_down": {"early": False},              # 503 SlowDown. `early`: without reading the request's body.
     "internal_error": {"early": False},         # 500 InternalError.
-    "html": {"early": False},                   # 503 with HTML of some other proxy.
+    "html": {"early": False},                   # 503 with HTML of another proxy.
     "no_body": {"early": False},                # 500 and nothing else.
     "region_redirect": {"region": "eu-west-1", "early": True},   # 301 PermanentRedirect.
     "region_wrong": {"region": "eu-west-1", "early": True},      # 400 AuthorizationHeaderMalformed.
-    "time_skewed": {"seconds": 3600},           # 403 RequestTimeTooSkewed by a server whose clock is so much ahead.
+    "time_skewed": {"seconds": 3600},           # 403 RequestTimeTooSkewed by a server whose clock is ahead by this much.
     "expired_token": {"early": True},           # 400 ExpiredToken.
-    # The server hears something else, or hears it differently.
-    "delay": {"seconds": 1.0},                  # Before it is passed on.
-    "stall_request": {"after": None, "seconds": None},  # Stops reading after so many bytes (default: half), for `seconds`.
+    # The server gets another request, or the same one differently.
+    "delay": {"seconds": 1.0},                  # Before forwarding.
+    "stall_request": {"after": None, "seconds": None},  # Stops reading after this many bytes (default: half), for `seconds`.
     "slow_request": {"rate": 100_000},          # Bytes per second.
     "flip_request": {"at": 0},                  # One bit of this byte of the body is wrong.
-    "duplicate": {"seconds": 0.0, "answer": "second"},  # Delivered again, so long after the first was answered.
-    # The server has done it; the client hears something else.
+    "duplicate": {"seconds": 0.0, "answer": "second"},  # Delivered again, this long after the response to the first.
+    # The server has carried out the request; the client gets another response.
     "delay_answer": {"seconds": 1.0},
     "answer_lost": {"how": "reset", "seconds": None},   # reset, close, or hang.
     "status_after": {"status": 500, "code": "InternalError", "headers": {}, "body": None},
     "error_in_200": {"code": "InternalError"},
     "wrong_etag": {"etag": "0" * 31 + "1"},     # In the header and in XML.
-    "truncated_xml": {"after": None},           # A complete answer whose XML ends after so many bytes (default: half).
-    "truncate": {"after": None, "how": "close"},        # After so many bytes of the answer's body (default: half).
-    "stall": {"after": None, "seconds": None},  # Same place, then silence.
+    "truncated_xml": {"after": None},           # A complete response whose XML ends after this many bytes (default: half).
+    "truncate": {"after": None, "how": "close"},        # After this many bytes of the response's body (default: half).
+    "stall": {"after": None, "seconds": None},  # At the same position, then silence.
     "slow": {"rate": 100_000},
     "flip": {"at": 0},
     "junk": {},                                 # Something that is not HTTP.
-    "close_after": {},                          # A proper answer, then FIN without having announced it.
-    "stale": {},                                # A proper answer; the next request on the connection meets RST.
+    "close_after": {},                          # A proper response, then FIN without having announced it.
+    "stale": {},                                # A proper response; the next request on the connection gets RST.
 }
-# Those that are nothing but an error in place of the request.
+# Faults that only replace the response by an error.
 REFUSALS = {"status", "slow_down", "internal_error", "html", "no_body", "region_redirect", "region_wrong", "expired_token"}
 _SELECTION = {"fault", "operation", "method", "path", "skip", "count", "probability"}
 
@@ -134,7 +134,7 @@ class Rule:
 
 
 def refusal(fault, options, target, now):
-    """(status, headers, body) of the error that this fault answers with. `now`: UTC, as a datetime."""
+    """(status, headers, body) of the error response of this fault. `now`: UTC, as a datetime."""
     resource = target.partition("?")[0]
     if fault == "html":
         return 503, {"Content-Type": "text/html"}, b"<html><head><title>503</title></head><body><h1>Service " \

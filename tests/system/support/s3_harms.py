@@ -1,6 +1,6 @@
-"""What can go wrong between a daemon and S3: every fault of the proxy, some in several ways."""
+"""All faults between a daemon and S3: every fault of the proxy, some with several parameters."""
 
-# By a name of their own: what the rule says beside the operation. The fault is the name, unless it says another.
+# By name: the fields of the rule in addition to the operation. The name is the fault, unless a field says otherwise.
 HARMS = {
     "reset": {}, "reset in mid-body": {"fault": "reset", "after": 1000}, "hang": {}, "status": {"status": 500},
     "conflict": {"fault": "status", "status": 409, "code": "OperationAborted"}, "slow_down": {},
@@ -14,7 +14,7 @@ HARMS = {
     "truncated_xml": {}, "truncate": {}, "truncate with reset": {"fault": "truncate", "how": "reset"}, "stall": {},
     "slow": {"rate": 4_000_000}, "flip": {}, "junk": {}, "close_after": {}, "stale": {},
 }
-# What ends only with somebody's limit of time.
+# Faults that only a timeout ends.
 SLOW = ("hang", "stall_request", "answer hangs", "stall")
 
 

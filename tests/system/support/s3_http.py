@@ -1,4 +1,4 @@
-"""HTTP/1.1 framing for the fault proxy: heads, and bodies that pass in pieces without ever being held whole.
+"""HTTP/1.1 framing for the fault proxy: heads, and bodies that are forwarded in pieces and never held whole.
 
 Works on plain non-blocking sockets with one reused buffer each, which costs a third of asyncio's streams for large bodies.
 """
@@ -14,7 +14,7 @@ _ESTABLISHED = 1
 
 
 class Broken(Exception):
-    """The peer ended the connection, or did not speak HTTP, where more was due."""
+    """The peer closed the connection, or did not speak HTTP, before the end of a message."""
 
 
 class Stream:
@@ -39,7 +39,7 @@ class Stream:
         return found
 
     async def _fill(self):
-        """More bytes behind those that are left; False at the end of the stream."""
+        """Reads more bytes after the buffered ones; False at the end of the stream."""
         if self._first == self._last:
             self._first = self._last = 0
         elif self._last == len(self._buffer):
@@ -103,7 +103,7 @@ class Stream:
             return True
 
     async def until_ended(self, seconds=None):
-        """Waits until the peer ends the connection, at most `seconds`. What it still says is dropped."""
+        """Waits until the peer closes the connection, at most `seconds`. Bytes that still arrive are dropped."""
         async def drop():
             while len(await self.piece(PIECE)):
                 pass
@@ -113,7 +113,7 @@ class Stream:
             pass
 
     async def left(self):
-        """Returns when the peer, of whom nothing is expected, has ended the connection."""
+        """Returns when the peer, which should send nothing, has closed the connection."""
         loop, wake = self._loop, self._loop.create_future()
         loop.add_reader(self.socket, lambda: wake.done() or wake.set_result(None))
         try:
@@ -125,11 +125,11 @@ class Stream:
                 return
         except OSError:
             return
-        await loop.create_future()  # It speaks, unasked: that is for the next reader.
+        await loop.create_future()  # It sends unrequested bytes: they are for the next reader.
 
     async def gone_within(self, seconds=None):
-        """Waits for `seconds` without reading. Broken when the peer has ended the connection meanwhile; one whose data fills
-        all buffers cannot say so, therefore also after a minute without limit."""
+        """Waits for `seconds` without reading. Broken when the peer has ended the connection meanwhile; a peer whose data fills
+        all buffers cannot signal it, therefore also after a minute without limit."""
         end = self._loop.time() + (60 if seconds is None else seconds)
         while self._loop.time() < end:
             if self.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != _ESTABLISHED:
@@ -151,7 +151,7 @@ class Stream:
 
 
 class Head:
-    """A start line and headers; `raw` is what came. Names are compared without case."""
+    """A start line and headers; `raw` has its bytes. Names are compared without case."""
 
     def __init__(self, raw):
         self.raw = raw
@@ -184,7 +184,7 @@ class Body:
     """The body that follows a head on a stream. `taken` counts its bytes so far."""
 
     def __init__(self, stream, head, answers=None):
-        """`answers`: the method of the request that this message answers; None for a request."""
+        """`answers`: the method of the request that this message responds to; None for a request."""
         self.stream = stream
         self.chunked = head.get("transfer-encoding").lower() == "chunked"
         self.length = None
@@ -207,7 +207,7 @@ class Body:
                 async for piece in self._exactly(size):
                     yield piece
                 await self.stream.line()
-            while await self.stream.line():  # Trailers: nobody in S3 needs them.
+            while await self.stream.line():  # Trailers: unused by S3.
                 pass
         elif self.length is not None:
             async for piece in self._exactly(self.length):
@@ -249,7 +249,7 @@ class Body:
             await out.write(b"0\r\n\r\n")
 
 
-# --- what can be done to content on its way ---
+# --- changes to content in transit ---
 
 async def first(pieces, count):
     """Only the first `count` bytes; the source is not read any further."""
@@ -284,7 +284,7 @@ async def throttled(pieces, rate):
 
 
 async def held(pieces, after, pause):
-    """With the coroutine `pause` awaited behind the first `after` bytes."""
+    """With the coroutine `pause` awaited after the first `after` bytes."""
     position = 0
     async for piece in pieces:
         if pause is not None and position + len(piece) > after:

@@ -1,4 +1,4 @@
-"""Daemons whose volumes are buckets, and the check of what is in a bucket afterwards, past every daemon."""
+"""Daemons whose volumes are buckets, and the check of a bucket's content afterwards, bypassing the daemons."""
 
 import hashlib
 import re
@@ -10,13 +10,13 @@ from .daemon import ACTIVE_TOKEN, merge, volume_uuid
 from .locator import md5
 from .s3_case import S3Case
 
-# What a client may meet while the harm lasts: a connection that ends, or silence up to its own limit.
+# Errors that a client may get during the fault: a closed connection, or silence up to its own timeout.
 BROKEN = (OSError, Closed, ProtocolError)
 _NAME = re.compile(r"[0-9a-f]{32}")
 
 
 def s3_volume(endpoint, bucket, server, **extra):
-    """The configuration of a volume. Its limits of time are such that tests need not wait for them."""
+    """The configuration of a volume, with short timeouts."""
     return merge({"Driver": "S3", "Replication": 1, "DriverParameters": {
         "Endpoint": endpoint, "Region": server["region"], "Bucket": bucket, "UsePathStyle": True,
         "AccessKeyID": server["access_key"], "SecretAccessKey": server["secret_key"],
@@ -33,7 +33,7 @@ def first_on(number, count, make):
 
 
 class Outcome:
-    """What a client got, and how long it took. `status` is None where the connection broke."""
+    """The outcome of a request and its duration. `status` is None if the connection broke."""
 
     def __init__(self, status, body, complete, seconds, what):
         self.status = status
@@ -52,7 +52,7 @@ class Outcome:
 
 
 def timed(daemon, method, target, token=ACTIVE_TOKEN, body=None, headers=(), timeout=60):
-    """One request on a connection of its own; breaks of it are an outcome, too."""
+    """Sends one request on a connection of its own; a broken connection is an outcome, too."""
     began = time.monotonic()
     status, data, complete = None, b"", False
     try:
@@ -69,7 +69,7 @@ def timed(daemon, method, target, token=ACTIVE_TOKEN, body=None, headers=(), tim
 
 
 class Book:
-    """What was acknowledged, by any number of threads."""
+    """The acknowledged blocks, recorded by any number of threads."""
 
     def __init__(self):
         self._lock = threading.Lock()
@@ -113,8 +113,8 @@ class S3VolumeCase(S3Case):
             client.put(bucket, "recent/" + md5(data), b"")
 
     def assert_bucket(self, blocks, bucket=None, client=None):
-        """Whatever looks like a block is one; the acknowledged ones (names with their sizes) are there, with their marker,
-        or in the trash."""
+        """Asserts that every object with a block's name is that block, and that the acknowledged ones (names with their sizes)
+        exist with their marker, or in the trash."""
         client, bucket = client or self.s3, bucket or self.bucket
         keys = client.list(bucket)
         wrong = []
@@ -132,7 +132,7 @@ class S3VolumeCase(S3Case):
         self.assertEqual({n: keys[n] for n in blocks if n in keys}, {n: s for n, s in blocks.items() if n in keys})
 
     def assert_readable(self, daemon, blocks):
-        """Every one of these (names with their sizes), completely and right."""
+        """Asserts that each of these (names with their sizes) can be read, complete and right."""
         bad = []
         with daemon.connect() as connection:
             for name, size in blocks.items():

@@ -1,4 +1,4 @@
-"""A small HTTP or HTTPS server of one's own: an API server, a keep service that misbehaves."""
+"""A small HTTP or HTTPS server for tests: an API server, a misbehaving keep service."""
 
 import ssl
 import threading
@@ -6,7 +6,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 
 class Stub:
-    """Answers GETs by `answer(path, headers)`, which returns (status, body, headers), or None to say nothing until the end.
+    """Responds to GETs with `answer(path, headers)`, which returns (status, body, headers), or None for no response until the end.
     With a Transfer-Encoding among the headers the body is sent as it is.
     `requests` has (path, headers) of each one. Use as a context or with addCleanup(stub.close)."""
 
@@ -55,7 +55,7 @@ class Stub:
             block_on_close = False
 
             def handle_error(self, *_):
-                pass  # Clients that hang up are what is tested.
+                pass  # Disconnecting clients are part of the tests.
 
         self.server = Server(("127.0.0.1", 0), Handler)
         self.port = self.server.server_address[1]

@@ -1,4 +1,4 @@
-"""Bounded waiting for something observable; the only kind of waiting in these tests. And ports."""
+"""Bounded waiting for an observable condition, the only kind of waiting in these tests; and free ports."""
 
 import os
 import random
@@ -46,7 +46,7 @@ def stable_port(avoid=()):
 
 
 def refusing_port(case):
-    """A port on which nobody listens, and nobody else will until the end of the test."""
+    """A port without a listener, reserved until the end of the test."""
     probe = socket.socket()
     case.addCleanup(probe.close)
     probe.bind(("127.0.0.1", 0))

@@ -60,7 +60,7 @@ def stride_for(length):
 
 
 def seal(content, data):
-    """`content` with the checksum behind it that makes it the block `data`'s."""
+    """`content` followed by the checksum that ties it to the block `data`."""
     return content + hashlib.md5(content + hashlib.md5(data).digest()).digest()[:8]
 
 
@@ -78,7 +78,7 @@ def of(data, stride=None, block=None):
 
 
 def usable(attribute, data):
-    """Whether a reader can believe this attribute of the block `data`, as far as it can see."""
+    """Whether a reader accepts this attribute for the block `data`."""
     length = len(data)
     if attribute is None or not 16 <= len(attribute) <= ENCODED_MAX or seal(attribute[:-8], data) != attribute:
         return False
@@ -114,7 +114,7 @@ def save(path, attribute):
 
 
 def identity(path):
-    """All that must not change when waypoints are written."""
+    """Everything that must not change when waypoints are written."""
     status = os.stat(path)
     with open(path, "rb") as file:
         content = hashlib.md5(file.read()).digest()
