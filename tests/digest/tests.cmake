@@ -6,7 +6,7 @@ keepstore_test(digest_tests
         digest/waypoints_test.cpp
     LINK keepstore::digest OpenSSL::Crypto)
 
-# The engine's tests once more with each target forced by the environment; a CPU without it runs its best.
+# The engine's tests once more with each target forced by the environment; a CPU without it uses its best one.
 keepstore_timeout(digest_timeout 120)
 foreach(target avx512 avx2 sse4 scalar)
     add_test(NAME unit.digest_engine_on_${target} COMMAND digest_tests "[engine]")

@@ -1,4 +1,4 @@
-/// Any bytes as a chunked body: the pieces in which it arrives make no difference to what is in it.
+/// Arbitrary bytes as a chunked body: the decoded content does not depend on the pieces in which it arrives.
 #include "net/http/chunk_decoder.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-/// Any bytes as a configuration: values within their rules, or an error that says something.
+/// Arbitrary bytes as a configuration: values within their bounds, or an error with a text.
 #include "cluster_config/loader.hpp"
 
 #include <algorithm>

@@ -1,4 +1,4 @@
-/// Any bytes: a locator that is accepted keeps its text, and its bare form names the same block.
+/// Arbitrary bytes as a locator: an accepted one keeps its text, and its bare form names the same block.
 #include "base/limits.hpp"
 #include "protocol/locator.hpp"
 

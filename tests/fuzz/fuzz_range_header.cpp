@@ -1,5 +1,5 @@
-/// Any bytes: a Range header that is understood has exactly one range, which reads the same when written plainly, and
-/// what comes out of it for a block lies within the block.
+/// Arbitrary bytes as a Range header: a parsed one has exactly one range, which parses the same in its canonical form,
+/// and the resulting range of a block lies within the block.
 #include "router/range_header.hpp"
 
 #include <algorithm>
@@ -20,7 +20,7 @@ std::string written(const byte_range_spec& spec) {
 void check_within(const byte_range_spec& spec, std::uint64_t size) {
     const auto part = spec.resolve(size);
     if (!part) {
-        // Refused only if no byte of the block is meant.
+        // Refused only if it contains no byte of the block.
         const bool suffix_of_something = !spec.first && *spec.last > 0 && size > 0;
         if (suffix_of_something || (spec.first && *spec.first < size)) std::abort();
         return;

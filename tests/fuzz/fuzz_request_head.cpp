@@ -1,4 +1,4 @@
-/// Any bytes: parse_head answers without faults, and what it accepts is unambiguous.
+/// Arbitrary bytes as a request head: parse_head does not crash, and accepted heads are unambiguous.
 #include "net/server/head_parser.hpp"
 
 #include <cstdlib>

@@ -1,5 +1,5 @@
-/// Any bytes as the head of a response, and its Location as one: nothing is read outside the text, and what was
-/// accepted leaves no doubt about the body.
+/// Arbitrary bytes as the head of a response, and its Location as a URL: nothing is read outside the text, and the
+/// framing of the body of an accepted head is unambiguous.
 #include "net/client/response_head.hpp"
 #include "net/http/text.hpp"
 

@@ -1,5 +1,5 @@
-/// Any bytes as every document of S3, as a profile file, and as a date: a value or an error, and never a listing that
-/// says it goes on without saying where.
+/// Arbitrary bytes as every document of S3, as a profile file, and as a date: a value or an error, and never a
+/// truncated listing without a continuation.
 #include "s3/credentials/profile_file.hpp"
 #include "s3/time.hpp"
 #include "s3/xml.hpp"
@@ -11,7 +11,7 @@ using namespace keepstore::s3;
 
 namespace {
 
-/// An error says something.
+/// Asserts that an error has a text.
 template <class T>
 void check(const keepstore::result<T>& got) {
     if (!got && got.error().text.empty()) std::abort();

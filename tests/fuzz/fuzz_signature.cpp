@@ -1,5 +1,5 @@
-/// "TOKEN\nLOCATOR", any bytes: nothing made without the key is accepted; what the key signed is, until it expires, for
-/// this token only, and not with one digit changed.
+/// Arbitrary bytes as "TOKEN\nLOCATOR": a signature made without the key is refused; one made with the key is accepted
+/// until it expires, for this token only, and not with one digit changed.
 #include "protocol/locator.hpp"
 #include "protocol/signature.hpp"
 

@@ -1,4 +1,5 @@
-/// Any bytes as the attribute of waypoints: what is accepted is written back the same, and its segments are the block.
+/// Arbitrary bytes as the attribute of waypoints: an accepted one encodes to the same bytes, and its segments cover the
+/// block.
 #include "digest/waypoints.hpp"
 
 #include <openssl/evp.h>
@@ -16,7 +17,7 @@ namespace {
 const md5_digest block_name = md5_of_nothing;
 
 void check(std::span<const std::byte> bytes) {
-    std::size_t length = 0;  // What the bytes themselves claim, so that they get past the comparison.
+    std::size_t length = 0;  // The length in the bytes themselves, so that they pass the comparison.
     for (std::size_t i = 0; i < 4 && 4 + i < bytes.size(); ++i)
         length |= std::to_integer<std::size_t>(bytes[4 + i]) << (8 * i);
     const auto decoded = digest::waypoints::decode(bytes, length, block_name);
@@ -37,7 +38,7 @@ void check(std::span<const std::byte> bytes) {
 extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t size) {
     const auto bytes = std::as_bytes(std::span(data, size));
     check(bytes);
-    // Once more with the right checksum, which random bytes never have.
+    // Again with the right checksum, which random bytes never have.
     std::vector<std::byte> sealed(bytes.begin(), bytes.end());
     const auto name = std::as_bytes(std::span(block_name.bytes));
     sealed.insert(sealed.end(), name.begin(), name.end());

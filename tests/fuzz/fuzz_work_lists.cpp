@@ -1,5 +1,5 @@
-/// Any bytes as a pull list and as a trash list: a list, or an error of the kinds that have a status; what follows a
-/// complete list changes nothing.
+/// Arbitrary bytes as a pull list and as a trash list: a list, or an error of the kinds that have a status; bytes after
+/// a complete list change nothing.
 #include "protocol/work_lists.hpp"
 
 #include <cstdlib>

@@ -1,7 +1,6 @@
 /// Runs a fuzz target without libFuzzer: all files of the given folders, then random mutations of them for a fixed
-/// number of rounds or seconds. Finds less than coverage does, and runs with every compiler and preset. The seed is
-/// printed, and KEEPSTORE_TEST_SEED repeats it; the input at fault is left in a file beside the program's working
-/// directory.
+/// number of rounds or seconds. Finds less than coverage-guided fuzzing, and runs with every compiler and preset. The
+/// seed is printed, and KEEPSTORE_TEST_SEED repeats it; the failing input is left in a file in the working directory.
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -29,7 +28,7 @@ constexpr std::size_t input_bytes_max = 64 * 1024;
 
 using generator = std::mt19937_64;
 
-std::string current;  // Read by the handler of the signals that a failure ends with.
+std::string current;  // Read by the handlers of the signals that a failure raises.
 
 void keep_current(int number) {
     if (std::FILE* const file = std::fopen("fuzz-failure", "w")) {
@@ -51,7 +50,7 @@ std::size_t below(generator& random, std::size_t limit) {
     return std::uniform_int_distribution<std::size_t>(0, limit - 1)(random);
 }
 
-// One small change: the ones that parsers tend to get wrong.
+// Makes one small change, of the kinds that parsers tend to get wrong.
 void mutate(std::string& text, const std::vector<std::string>& seeds, generator& random) {
     static constexpr std::array<std::string_view, 16> pieces{
         "+", "\r\n", "\n", "0",  "-1", "99999999999999999999", "\xff", std::string_view("\0", 1), ":",
@@ -105,7 +104,7 @@ int main(int count, char** arguments) {
     for (const int number : {SIGABRT, SIGSEGV, SIGBUS, SIGFPE, SIGILL}) std::signal(number, keep_current);
 
     run({});
-    std::ranges::sort(seeds);  // Folders are listed in any order; a seed must mean the same everywhere.
+    std::ranges::sort(seeds);  // Folders are listed in any order; a seed must give the same run everywhere.
     for (const std::string& text : seeds) run(text);
 
     generator random(seed);

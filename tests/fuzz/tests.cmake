@@ -15,7 +15,7 @@ function(keepstore_fuzz name)
         target_sources(${target} PRIVATE ${arg_COVER})
         target_compile_options(${target} PRIVATE -fsanitize=fuzzer)
         target_link_options(${target} PRIVATE -fsanitize=fuzzer)
-        # libFuzzer adds what it finds to the first folder, which must not be in the source tree.
+        # libFuzzer adds new inputs to the first folder, which must not be in the source tree.
         set(found ${CMAKE_CURRENT_BINARY_DIR}/fuzz/${name})
         file(MAKE_DIRECTORY ${found})
         add_test(NAME fuzz.${name} COMMAND ${target} -max_total_time=5 -timeout=10 -verbosity=0
