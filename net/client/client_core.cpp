@@ -1,7 +1,7 @@
 #include "net/client/client_core.hpp"
 
 #include "net/client/connection_pool.hpp"
-#include "net/client/exchange.hpp"
+#include "net/client/http_call.hpp"
 #include "net/client/request_head.hpp"
 #include "net/http/text.hpp"
 
@@ -59,8 +59,8 @@ void client_core::close() noexcept {
 }
 
 /// One request to one server, on a second connection if the first was dead.
-awaitable<result<std::unique_ptr<exchange>>> client_core::send_once(const std::shared_ptr<connection_pool>& pool,
-                                                                    const request& r, deadline until) {
+awaitable<result<std::unique_ptr<http_call>>> client_core::send_once(const std::shared_ptr<connection_pool>& pool,
+                                                                     const request& r, deadline until) {
     body_feed feed(r);
     if (feed.from_source() && !r.expect_continue) {
         auto first = co_await feed.prefetch();
@@ -71,7 +71,7 @@ awaitable<result<std::unique_ptr<exchange>>> client_core::send_once(const std::s
     }
     bool fresh = r.fresh_connection;
     for (;;) {
-        auto x = std::make_unique<exchange>(pool, r.to, r.timing, until);
+        auto x = std::make_unique<http_call>(pool, r.to, r.timing, until);
         auto connected = co_await x->connect(fresh);
         if (!connected) co_return std::unexpected(std::move(connected.error()));
         auto answered = co_await x->run(r, write_request_head(r, shared_->options.user_agent), feed);
@@ -86,7 +86,7 @@ awaitable<result<std::unique_ptr<exchange>>> client_core::send_once(const std::s
 }
 
 /// \returns whether `r` was changed to what the answer redirects to.
-result<bool> client_core::redirect(request& r, const exchange& answer, unsigned& followed) const {
+result<bool> client_core::redirect(request& r, const http_call& answer, unsigned& followed) const {
     if (r.redirects_max == 0 || (r.method != "GET" && r.method != "HEAD")) return false;
     if (!is_redirect(answer.head().status)) return false;
     const auto bad = [&](std::string_view why) {

@@ -11,7 +11,7 @@
 namespace keepstore::net {
 
 class connection_pool;
-class exchange;
+class http_call;
 
 class client_core {
   public:
@@ -23,9 +23,9 @@ class client_core {
 
   private:
     [[nodiscard]] std::shared_ptr<connection_pool> pool_for(const asio::any_io_executor&);
-    [[nodiscard]] awaitable<result<std::unique_ptr<exchange>>> send_once(const std::shared_ptr<connection_pool>&,
-                                                                         const request&, deadline until);
-    [[nodiscard]] result<bool> redirect(request& r, const exchange& answer, unsigned& followed) const;
+    [[nodiscard]] awaitable<result<std::unique_ptr<http_call>>> send_once(const std::shared_ptr<connection_pool>&,
+                                                                          const request&, deadline until);
+    [[nodiscard]] result<bool> redirect(request& r, const http_call& answer, unsigned& followed) const;
 
     const std::shared_ptr<client_shared> shared_;
     std::mutex mutex_;

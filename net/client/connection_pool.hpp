@@ -1,7 +1,7 @@
 /// The connections of one client on one event loop: idle ones by server, how many are in use, and who waits for one.
 ///
 /// Used on the executor of the loop, but for close_from_any_thread(). Owned by a service of the io_context, and shared
-/// by every exchange under way.
+/// by every call under way.
 #pragma once
 
 #include "net/client/client_shared.hpp"

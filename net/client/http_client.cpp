@@ -1,23 +1,23 @@
 #include "net/client/http_client.hpp"
 
 #include "net/client/client_core.hpp"
-#include "net/client/exchange.hpp"
+#include "net/client/http_call.hpp"
 #include "net/http/text.hpp"
 
 #include <algorithm>
 
 namespace keepstore::net {
 
-response::response(std::unique_ptr<exchange> x) noexcept : exchange_(std::move(x)) {}
+response::response(std::unique_ptr<http_call> x) noexcept : call_(std::move(x)) {}
 response::response(response&&) noexcept = default;
 response& response::operator=(response&&) noexcept = default;
 response::~response() = default;
 
 unsigned response::status() const noexcept {
-    return exchange_->head().status;
+    return call_->head().status;
 }
 std::span<const header_view> response::headers() const noexcept {
-    return exchange_->head().headers;
+    return call_->head().headers;
 }
 
 std::string_view response::get(std::string_view name) const noexcept {
@@ -31,26 +31,26 @@ bool response::has(std::string_view name) const noexcept {
 }
 
 std::optional<std::uint64_t> response::content_length() const noexcept {
-    return exchange_->head().content_length;
+    return call_->head().content_length;
 }
 const endpoint& response::from() const noexcept {
-    return exchange_->to();
+    return call_->to();
 }
 std::chrono::steady_clock::time_point response::first_byte_at() const noexcept {
-    return exchange_->first_byte_at();
+    return call_->first_byte_at();
 }
 bool response::finished() const noexcept {
-    return exchange_->finished();
+    return call_->finished();
 }
 
 awaitable<result<std::size_t>> response::read_some(std::span<std::byte> into) {
-    return exchange_->read(into, false);
+    return call_->read(into, false);
 }
 awaitable<result<std::size_t>> response::read_full(std::span<std::byte> into) {
-    return exchange_->read(into, true);
+    return call_->read(into, true);
 }
 awaitable<result<std::string>> response::read_all(std::size_t limit) {
-    return exchange_->read_all(limit);
+    return call_->read_all(limit);
 }
 
 result<client> client::make(client_options options) {

@@ -103,7 +103,7 @@ struct request {
     bool fresh_connection = false;
 };
 
-class exchange;
+class http_call;
 
 /// A response whose head has come. Its body is read from the socket as the caller asks for it. Move only.
 /// Dropped before the end of the body it gives the connection back if what is left is there already and little, and
@@ -139,9 +139,9 @@ class response {
 
   private:
     friend class client_core;
-    explicit response(std::unique_ptr<exchange>) noexcept;
+    explicit response(std::unique_ptr<http_call>) noexcept;
 
-    std::unique_ptr<exchange> exchange_;
+    std::unique_ptr<http_call> call_;
 };
 
 struct client_options {

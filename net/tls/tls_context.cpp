@@ -39,7 +39,7 @@ result<std::shared_ptr<tls_context>> tls_context::make(const std::string& ca_fil
         return tls_failure("cannot configure TLS");
     }
     // Every body has a length or a final chunk, so that an end without close_notify deceives nobody (bodies that end
-    // with the connection are the exception: see exchange).
+    // with the connection are the exception: see http_call).
     SSL_CTX_set_options(c, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
     // Idle connections hold no record buffers.
     SSL_CTX_set_mode(c, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);

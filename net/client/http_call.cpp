@@ -1,4 +1,4 @@
-#include "net/client/exchange.hpp"
+#include "net/client/http_call.hpp"
 
 #include "net/client/connector.hpp"
 
@@ -25,7 +25,7 @@ double seconds_of(steady::duration d) {
 
 }  // namespace
 
-exchange::exchange(std::shared_ptr<connection_pool> pool, endpoint to, phase_limits timing, deadline whole)
+http_call::http_call(std::shared_ptr<connection_pool> pool, endpoint to, phase_limits timing, deadline whole)
     : pool_(std::move(pool)),
       shared_(pool_->shared()),
       to_(std::move(to)),
@@ -33,13 +33,13 @@ exchange::exchange(std::shared_ptr<connection_pool> pool, endpoint to, phase_lim
       whole_(whole),
       watch_(pool_->watches()) {}
 
-exchange::~exchange() {
+http_call::~http_call() {
     if (connection_ && answered_ && !finished_) drain();
     if (answer_) answer_->owner = nullptr;
     close();
 }
 
-void exchange::close() noexcept {
+void http_call::close() noexcept {
     if (connection_ && sent_all_) connection_->say_goodbye();
     // Half a request is no use to the server; in order, the kernel would go on to deliver what it holds of it.
     if (connection_ && !sent_all_) connection_->abandon();
@@ -49,17 +49,17 @@ void exchange::close() noexcept {
 
 // --- errors -------------------------------------------------------------------------------------------------------
 
-std::unexpected<error> exchange::fail_with(error e) {
+std::unexpected<error> http_call::fail_with(error e) {
     error_ = std::move(e);
     close();
     return std::unexpected(*error_);
 }
 
-std::unexpected<error> exchange::fail_with(failure f, errc code, std::string_view text) {
+std::unexpected<error> http_call::fail_with(failure f, errc code, std::string_view text) {
     return fail_with(make_failure(shared_, to_, f, code, text));
 }
 
-std::unexpected<error> exchange::no_response() {
+std::unexpected<error> http_call::no_response() {
     stale_ = reused_ && !any_byte_;
     return fail_with(failure::no_response, errc::unavailable,
                      any_byte_
@@ -70,7 +70,7 @@ std::unexpected<error> exchange::no_response() {
 // --- waiting ------------------------------------------------------------------------------------------------------
 
 /// Lets others of the loop run after much work without a wait, and looks whether the caller is still interested.
-awaitable<result<void>> exchange::give_turn() {
+awaitable<result<void>> http_call::give_turn() {
     turn_bytes_ = 0;
     co_await asio::post(co_await asio::this_coro::executor, use_tuple);
     const auto state = co_await asio::this_coro::cancellation_state;
@@ -78,7 +78,7 @@ awaitable<result<void>> exchange::give_turn() {
     co_return fail_with(failure::cancelled, errc::cancelled, "cancelled");
 }
 
-awaitable<result<void>> exchange::wait(io_status status, steady::time_point due, failure late) {
+awaitable<result<void>> http_call::wait(io_status status, steady::time_point due, failure late) {
     turn_bytes_ = 0;
     const auto what =
         status == io_status::want_write ? transport::socket_type::wait_write : transport::socket_type::wait_read;
@@ -105,7 +105,7 @@ awaitable<result<void>> exchange::wait(io_status status, steady::time_point due,
 
 // --- sending ------------------------------------------------------------------------------------------------------
 
-awaitable<result<void>> exchange::connect(bool fresh) {
+awaitable<result<void>> http_call::connect(bool fresh) {
     auto got = co_await pool_->acquire(to_, watch_, whole_.at(), fresh);
     if (!got) co_return fail_with(std::move(got.error()));
     place_ = std::move(got->where);
@@ -122,7 +122,7 @@ awaitable<result<void>> exchange::connect(bool fresh) {
     co_return result<void>{};
 }
 
-void exchange::watch_for_answer() {
+void http_call::watch_for_answer() {
     if (!answer_) answer_ = std::make_shared<answer_flag>(this);
     if (answer_->armed) return;
     answer_->armed = true;
@@ -136,7 +136,7 @@ void exchange::watch_for_answer() {
 }
 
 /// \returns whether the final head is there.
-result<bool> exchange::look_for_answer() {
+result<bool> http_call::look_for_answer() {
     answer_->readable = false;
     for (;;) {
         const auto step = take_head();
@@ -159,7 +159,7 @@ result<bool> exchange::look_for_answer() {
 }
 
 /// \returns false if there is no use in sending more: the server has answered, or takes nothing any more.
-awaitable<result<bool>> exchange::send_all(std::span<iovec> pieces) {
+awaitable<result<bool>> http_call::send_all(std::span<iovec> pieces) {
     while (!pieces.empty() && pieces.front().iov_len == 0) pieces = pieces.subspan(1);
     while (!pieces.empty()) {
         if (answer_ && answer_->readable) {
@@ -204,7 +204,7 @@ awaitable<result<bool>> exchange::send_all(std::span<iovec> pieces) {
 }
 
 /// Pieces of a source, after the first was sent with the head.
-awaitable<result<void>> exchange::send_body(body_feed& feed) {
+awaitable<result<void>> http_call::send_body(body_feed& feed) {
     for (;;) {
         // A slow source gives the server much time to change its mind.
         watch_for_answer();
@@ -224,7 +224,7 @@ awaitable<result<void>> exchange::send_body(body_feed& feed) {
     }
 }
 
-awaitable<result<void>> exchange::run(const request& r, std::string head, body_feed& feed) {
+awaitable<result<void>> http_call::run(const request& r, std::string head, body_feed& feed) {
     head_request_ = r.method == "HEAD";
     const bool ask_first = r.expect_continue && feed.size() > 0;
     bool waited_in_vain = false;
@@ -278,7 +278,7 @@ awaitable<result<void>> exchange::run(const request& r, std::string head, body_f
 
 // --- the head -----------------------------------------------------------------------------------------------------
 
-result<exchange::head_step> exchange::take_head() {
+result<http_call::head_step> http_call::take_head() {
     if (answered_) return head_step::final;
     if (!scanner_.scan(input_.text())) {
         // What cannot become a head is not waited for.
@@ -319,7 +319,7 @@ result<exchange::head_step> exchange::take_head() {
 }
 
 /// With `go_on_at` it also ends, with go_on, at that time or when an interim response came.
-awaitable<result<exchange::head_end>> exchange::read_head(std::optional<steady::time_point> go_on_at) {
+awaitable<result<http_call::head_end>> http_call::read_head(std::optional<steady::time_point> go_on_at) {
     const auto first_byte_due = steady::now() + timing_.first_byte;
     for (;;) {
         const auto step = take_head();
@@ -350,7 +350,7 @@ awaitable<result<exchange::head_end>> exchange::read_head(std::optional<steady::
     }
 }
 
-result<void> exchange::begin_body() {
+result<void> http_call::begin_body() {
     if (head_request_ || head_.status == 204 || head_.status == 304) {
         finish_body();
         return {};
@@ -370,7 +370,7 @@ result<void> exchange::begin_body() {
 
 // --- the body -----------------------------------------------------------------------------------------------------
 
-io_outcome exchange::try_read(std::span<std::byte> into) noexcept {
+io_outcome http_call::try_read(std::span<std::byte> into) noexcept {
     const auto outcome = connection_->try_read(into);
     if (outcome.bytes == 0) return outcome;
     if (!any_byte_) {
@@ -382,12 +382,12 @@ io_outcome exchange::try_read(std::span<std::byte> into) noexcept {
     return outcome;
 }
 
-void exchange::take_framing() noexcept {
+void http_call::take_framing() noexcept {
     input_.consume(chunks_.take_framing(input_.text()));
     if (chunks_.now() == chunk_decoder::state::done) finish_body();
 }
 
-void exchange::finish_body() noexcept {
+void http_call::finish_body() noexcept {
     finished_ = true;
     if (!connection_) return;
     // A server that sends more than it announced, or before it was asked to the end, is not in step with us.
@@ -406,7 +406,7 @@ void exchange::finish_body() noexcept {
 }
 
 /// One attempt. With status ok and no bytes the body has ended, or framing is broken.
-io_outcome exchange::try_read_body(std::span<std::byte> into) {
+io_outcome http_call::try_read_body(std::span<std::byte> into) {
     using state = chunk_decoder::state;
     while (framing_ == framing::chunked && chunks_.now() == state::framing) {
         if (input_.empty()) {
@@ -439,7 +439,7 @@ io_outcome exchange::try_read_body(std::span<std::byte> into) {
     return outcome;
 }
 
-awaitable<result<std::size_t>> exchange::read(std::span<std::byte> into, bool full) {
+awaitable<result<std::size_t>> http_call::read(std::span<std::byte> into, bool full) {
     if (error_) co_return std::unexpected(*error_);
     std::size_t got = 0;
     while (!finished_ && got < into.size()) {
@@ -471,7 +471,7 @@ awaitable<result<std::size_t>> exchange::read(std::span<std::byte> into, bool fu
     co_return got;
 }
 
-awaitable<result<std::string>> exchange::read_all(std::size_t limit) {
+awaitable<result<std::string>> http_call::read_all(std::size_t limit) {
     static constexpr std::size_t step = 16 * KiB;
     std::string out;
     for (;;) {
@@ -495,7 +495,7 @@ awaitable<result<std::string>> exchange::read_all(std::size_t limit) {
     }
 }
 
-void exchange::drain() noexcept {
+void http_call::drain() noexcept {
     if (error_ || !connection_ || !head_.keep_alive || !sent_all_ || framing_ == framing::until_close) return;
     if (framing_ == framing::length && left_ > limits::net_drain_bytes_max) return;
     std::array<std::byte, 16 * KiB> unwanted;

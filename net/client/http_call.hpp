@@ -22,12 +22,12 @@ struct iovec;
 
 namespace keepstore::net {
 
-class exchange {
+class http_call {
   public:
-    exchange(std::shared_ptr<connection_pool>, endpoint to, phase_limits, deadline whole);
-    ~exchange();
-    exchange(const exchange&) = delete;
-    exchange& operator=(const exchange&) = delete;
+    http_call(std::shared_ptr<connection_pool>, endpoint to, phase_limits, deadline whole);
+    ~http_call();
+    http_call(const http_call&) = delete;
+    http_call& operator=(const http_call&) = delete;
 
     // --- before the response --------------------------------------------------------------------------------------
 
@@ -57,7 +57,7 @@ class exchange {
 
     /// Told by the socket, while sending, that the server has something to say.
     struct answer_flag {
-        exchange* owner;
+        http_call* owner;
         bool armed = false;
         bool readable = false;
     };
