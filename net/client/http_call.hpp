@@ -1,5 +1,28 @@
-/// One request and its response on one connection: sends, reads the head, then hands out the body. One state machine,
-/// hence one long file.
+/// One request and its response on one connection: sends, reads the head, then hands out the body.
+///
+///   connecting ──► sending ───────────────► awaiting_head ─────────► body ──► done
+///                   │   ▲                                             ▲
+///                   ▼   │ 1xx, or waited long enough                  │
+///            awaiting_continue                                        │
+///                   │   │                                             │
+///                   └───┴─ (from any of them) final head has come ────┘
+///
+///   every state but done: an error, a time limit or a cancellation leads to failed.
+///
+///   connecting         No connection yet: waits for a place in the pool, or opens a connection.
+///   sending            Head and body leave. Input is looked at when the socket reports it, since a server may refuse a
+///                      request before it has all of it.
+///   awaiting_continue  The head has left, the body is withheld ("Expect: 100-continue").
+///   awaiting_head      Nothing more is sent: all has left (request_complete_), or the server takes no more, in which
+///                      case it may have said why.
+///   body               head_ is the final one; framing_, left_ and chunks_ tell what of the body is to come.
+///   done               The body was read. The connection is back in the pool, or closed.
+///   failed             error_ is what every further call returns.
+///
+///   Invariants  connection_ is open in sending, awaiting_* and body, and null in the other states.
+///               place_ is held as long as connection_.
+///               A connection goes back to the pool only if request_complete_: otherwise the server still expects the
+///               rest of the request.
 ///
 /// Used on the executor of its loop only, by one coroutine at a time.
 #pragma once
@@ -17,6 +40,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 
 struct iovec;
 
@@ -31,52 +55,55 @@ class http_call {
 
     // --- before the response --------------------------------------------------------------------------------------
 
-    /// Gets a connection: from the pool, or a new one. The error is as the caller of send() gets it.
+    /// Gets a connection: from the pool, or a new one if there is none or `fresh` is set.
     [[nodiscard]] awaitable<result<void>> connect(bool fresh);
-    /// Sends the request and reads the head of the final response.
+    /// Sends the request and reads the head of the final response. After connect().
     [[nodiscard]] awaitable<result<void>> run(const request&, std::string head, body_feed&);
-    /// After an error of run(): whether a kept-alive connection ended before the first byte of the response.
+    /// Whether run() failed because a kept-alive connection ended before the first byte of the response.
     [[nodiscard]] bool was_stale() const noexcept { return stale_; }
 
-    // --- the response ---------------------------------------------------------------------------------------------
+    // --- the response, after run() --------------------------------------------------------------------------------
 
     [[nodiscard]] const response_head& head() const noexcept { return head_; }
     [[nodiscard]] const endpoint& to() const noexcept { return to_; }
-    [[nodiscard]] steady::time_point first_byte_at() const noexcept { return first_byte_at_; }
-    [[nodiscard]] bool finished() const noexcept { return finished_; }
+    [[nodiscard]] steady::time_point first_byte_at() const noexcept { return *first_byte_at_; }
+    [[nodiscard]] bool finished() const noexcept { return phase_ == phase::done; }
     /// Reads until something came, or (`full`) until `into` is full or the body ends.
     [[nodiscard]] awaitable<result<std::size_t>> read(std::span<std::byte> into, bool full);
     [[nodiscard]] awaitable<result<std::string>> read_all(std::size_t limit);
-    /// Reads what is left of the body if it is here already and little, so that the connection can be kept.
-    void drain() noexcept;
 
   private:
+    enum class phase { connecting, sending, awaiting_continue, awaiting_head, body, done, failed };
     enum class framing { none, length, chunked, until_close };
     enum class head_step { incomplete, interim, final };
-    enum class head_end { answered, go_on };
 
-    /// Told by the socket, while sending, that the server has something to say.
-    struct answer_flag {
+    /// Tells a call that is sending that its socket has become readable. Shared with the handler of that wait, which
+    /// may run when the call is gone.
+    struct early_input {
         http_call* owner;
-        bool armed = false;
-        bool readable = false;
+        enum { off, armed, readable } state = off;
     };
 
-    [[nodiscard]] awaitable<result<bool>> send_all(std::span<iovec> pieces);
-    [[nodiscard]] awaitable<result<void>> send_body(body_feed&);
-    [[nodiscard]] result<bool> look_for_answer();
-    void watch_for_answer();
-    [[nodiscard]] awaitable<result<head_end>> read_head(std::optional<steady::time_point> go_on_at);
-    [[nodiscard]] result<head_step> take_head();
-    [[nodiscard]] result<void> begin_body();
+    // Sending (http_call.cpp).
+    [[nodiscard]] awaitable<result<void>> send_request(const request&, std::string_view head, body_feed&);
+    [[nodiscard]] awaitable<result<void>> send_pieces(std::span<iovec> pieces);
+    [[nodiscard]] awaitable<result<void>> send_rest(body_feed&);
+    [[nodiscard]] result<void> read_early_response();
+    void watch_input();
+    [[nodiscard]] std::unexpected<error> source_failed(error);
 
+    // Receiving (http_call_response.cpp).
+    [[nodiscard]] awaitable<result<void>> read_head();
+    [[nodiscard]] result<head_step> take_head();
+    void begin_body(bool head_request);
     [[nodiscard]] io_outcome try_read(std::span<std::byte> into) noexcept;
     [[nodiscard]] io_outcome try_read_body(std::span<std::byte> into);
     void take_framing() noexcept;
     void finish_body() noexcept;
+    void drain() noexcept;
 
     [[nodiscard]] awaitable<result<void>> wait(io_status status, steady::time_point due, failure late);
-    [[nodiscard]] awaitable<result<void>> give_turn();
+    [[nodiscard]] awaitable<result<void>> yield();
     [[nodiscard]] std::unexpected<error> fail_with(failure, errc, std::string_view text);
     [[nodiscard]] std::unexpected<error> fail_with(error);
     [[nodiscard]] std::unexpected<error> no_response();
@@ -89,34 +116,31 @@ class http_call {
     const phase_limits timing_;
     const deadline whole_;
 
+    phase phase_ = phase::connecting;
+    std::optional<error> error_;  ///< In phase failed.
+
     watch watch_;
     connection_pool::place place_;
-    std::unique_ptr<transport> connection_;  ///< Null: closed, or given back.
-    std::shared_ptr<answer_flag> answer_;    ///< Null: never needed.
-    std::optional<error> error_;
-    input_buffer input_;
-    std::size_t turn_bytes_ = 0;
-    bool reused_ = false;
+    std::unique_ptr<transport> connection_;
+    bool reused_ = false;  ///< connection_ has served another request.
     bool stale_ = false;
+    std::size_t turn_bytes_ = 0;  ///< Moved since the call last let others of the loop run.
 
     // Sending.
-    bool head_request_ = false;  ///< HEAD: no body will follow.
-    bool sent_all_ = false;
-    bool send_failed_ = false;
-    bool answered_ = false;   ///< The final head is in head_.
-    bool continued_ = false;  ///< The server has said "100 Continue".
+    std::shared_ptr<early_input> early_input_;  ///< Null: never needed.
+    bool request_complete_ = false;             ///< The kernel, or TLS, has taken all of it.
+    bool continue_timed_out_ = false;           ///< The server has not said "100 Continue", until now.
 
     // Receiving.
+    input_buffer input_;
     head_scanner scanner_;
     unsigned interim_ = 0;
-    bool any_byte_ = false;
-    steady::time_point first_byte_at_;
+    std::optional<steady::time_point> first_byte_at_;
     std::string head_text_;  ///< What head_ has views into.
     response_head head_;
     framing framing_ = framing::none;
     std::uint64_t left_ = 0;  ///< Of a body with a length.
     chunk_decoder chunks_;
-    bool finished_ = false;
 };
 
 }  // namespace keepstore::net
