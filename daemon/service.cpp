@@ -9,7 +9,7 @@
 #include "daemon/service_manager.hpp"
 #include "digest/engine.hpp"
 #include "net/server/server.hpp"
-#include "net/server/tls_context.hpp"
+#include "net/tls/tls_server_context.hpp"
 #include "pool/buffer_pool.hpp"
 #include "router/app.hpp"
 #include "router/scrub_report.hpp"

@@ -5,7 +5,7 @@
 #include "net/client/client_counters.hpp"
 #include "net/client/continue_memory.hpp"
 #include "net/client/http_client.hpp"
-#include "net/tls/tls_context.hpp"
+#include "net/tls/tls_client_context.hpp"
 
 #include <atomic>
 #include <cstdint>

@@ -4,7 +4,7 @@
 
 #include "net/client/client_shared.hpp"
 #include "net/client/name_lookups.hpp"
-#include "net/client/transport.hpp"
+#include "net/tls/tls_client_stream.hpp"
 #include "net/client/watch_list.hpp"
 
 namespace keepstore::net {

@@ -1,4 +1,4 @@
-#include "net/client/transport.hpp"
+#include "net/tls/tls_client_stream.hpp"
 
 #include <sys/socket.h>
 #include <sys/uio.h>

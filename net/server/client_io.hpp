@@ -6,7 +6,7 @@
 #pragma once
 
 #include "base/limits.hpp"
-#include "net/server/connection.hpp"
+#include "net/http/stream.hpp"
 #include "net/server/server_exchange.hpp"
 
 #include <chrono>

@@ -2,9 +2,9 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
-#include "net/server/connection.hpp"
+#include "net/http/stream.hpp"
 #include "net/server/session_loop.hpp"
-#include "net/server/tls_context.hpp"
+#include "net/tls/tls_server_context.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>

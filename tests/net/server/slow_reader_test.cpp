@@ -1,6 +1,6 @@
 // Responses to readers that are slower than the daemon: write_some() gives up after a while so that the handler can let
 // go of its memory, and what was taken arrives all the same.
-#include "net/server/connection.hpp"
+#include "net/http/stream.hpp"
 #include "tests/net/server/tls_fixture.hpp"
 #include "tests/net/server/transport_fixture.hpp"
 #include "tests/support/temp_dir.hpp"

@@ -4,7 +4,7 @@
 
 #include "net/server/server.hpp"
 #include "net/server/server_exchange.hpp"
-#include "net/server/tls_context.hpp"
+#include "net/tls/tls_server_context.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>

@@ -1,4 +1,4 @@
-#include "net/server/connection.hpp"
+#include "net/http/stream.hpp"
 
 #include <linux/sockios.h>
 #include <netinet/tcp.h>

@@ -1,4 +1,4 @@
-#include "net/server/tls_context.hpp"
+#include "net/tls/tls_server_context.hpp"
 
 #include "base/log.hpp"
 

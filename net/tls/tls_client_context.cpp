@@ -1,4 +1,4 @@
-#include "net/tls/tls_context.hpp"
+#include "net/tls/tls_client_context.hpp"
 
 #include "base/limits.hpp"
 

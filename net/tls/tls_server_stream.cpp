@@ -1,4 +1,4 @@
-#include "net/server/connection.hpp"
+#include "net/http/stream.hpp"
 #include "net/tls/tls_stream.hpp"
 
 #include <openssl/ssl.h>

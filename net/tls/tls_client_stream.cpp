@@ -1,5 +1,5 @@
-#include "net/client/transport.hpp"
-#include "net/tls/tls_context.hpp"
+#include "net/tls/tls_client_stream.hpp"
+#include "net/tls/tls_client_context.hpp"
 #include "net/tls/tls_stream.hpp"
 
 #include <boost/asio/ip/address.hpp>
