@@ -190,7 +190,7 @@ void start_workers(background_tasks& tasks, const cluster_config::config& conf, 
 // What happens every so often on the main thread while it waits for signals.
 class chores {
   public:
-    chores(const cluster_config::config& conf, router::app& application, std::shared_ptr<net::server_tls_context> tls,
+    chores(const cluster_config::config& conf, router::app& application, std::shared_ptr<net::tls_server_context> tls,
            event_loop_group& loops)
         : application_(application),
           tls_(std::move(tls)),
@@ -245,7 +245,7 @@ class chores {
     }
 
     router::app& application_;
-    std::shared_ptr<net::server_tls_context> tls_;
+    std::shared_ptr<net::tls_server_context> tls_;
     std::string dump_folder_;
     std::vector<asio::any_io_executor> executors_;
     std::shared_ptr<std::vector<std::atomic<bool>>> beats_;
@@ -321,11 +321,11 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     auto mounts = open_mounts(*volumes, conf.cluster.collections);
     if (!mounts) return std::unexpected(std::move(mounts.error()));
 
-    std::shared_ptr<net::server_tls_context> tls;
+    std::shared_ptr<net::tls_server_context> tls;
     if (where.tls) {
         if (!conf.cluster.tls.acme_server.empty())
             return std::unexpected("TLS.ACME.Server is not supported: give TLS.Certificate and TLS.Key");
-        auto loaded = net::server_tls_context::load(conf.cluster.tls.certificate, conf.cluster.tls.key);
+        auto loaded = net::tls_server_context::load(conf.cluster.tls.certificate, conf.cluster.tls.key);
         if (!loaded) return std::unexpected("cannot start keepstore service on URL: " + loaded.error().text);
         tls = std::move(*loaded);
     }

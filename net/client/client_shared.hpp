@@ -15,12 +15,12 @@
 namespace keepstore::net {
 
 struct client_shared {
-    client_shared(client_options o, std::shared_ptr<tls_context> t)
+    client_shared(client_options o, std::shared_ptr<tls_client_context> t)
         : options(std::move(o)), tls(std::move(t)), id(next_id()) {}
 
     // Constant after construction.
     const client_options options;
-    const std::shared_ptr<tls_context> tls;
+    const std::shared_ptr<tls_client_context> tls;
     const std::uint64_t id;  ///< Never used again in this process.
 
     std::atomic<bool> closed{false};

@@ -62,7 +62,7 @@ void connection_pool::place::release() noexcept {
     pool_.reset();
 }
 
-void connection_pool::place::release(std::unique_ptr<transport> connection, steady::time_point until) {
+void connection_pool::place::release(std::unique_ptr<stream> connection, steady::time_point until) {
     if (!of_) return;
     if (!pool_->shared_->closed && !pool_->ended_) {
         of_->idle.push_back({std::move(connection), until});
@@ -101,11 +101,11 @@ connection_pool::places& connection_pool::places_of(const endpoint& to) {
 void connection_pool::drop(idle_connection& old) noexcept {
     shared_->counters.idle.sub();
     shared_->counters.idle_dropped.add();
-    if (old.connection) old.connection->say_goodbye();
+    if (old.connection) old.connection->shutdown();
     old.connection.reset();
 }
 
-std::unique_ptr<transport> connection_pool::take_idle(places& p) {
+std::unique_ptr<stream> connection_pool::take_idle(places& p) {
     const auto now = steady::now();
     while (!p.idle.empty()) {
         idle_connection last = std::move(p.idle.back());

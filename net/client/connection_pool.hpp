@@ -6,8 +6,8 @@
 
 #include "net/client/client_shared.hpp"
 #include "net/client/name_lookups.hpp"
-#include "net/tls/tls_client_stream.hpp"
 #include "net/client/watch_list.hpp"
+#include "net/http/stream.hpp"
 
 #include <deque>
 #include <list>
@@ -33,7 +33,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
 
         void release() noexcept;
         /// Gives the place back with a connection that can serve another request until `until`.
-        void release(std::unique_ptr<transport> connection, steady::time_point until);
+        void release(std::unique_ptr<stream> connection, steady::time_point until);
 
       private:
         friend class connection_pool;
@@ -45,7 +45,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
 
     struct acquired {
         place where;
-        std::unique_ptr<transport> reused;  ///< Null: open one.
+        std::unique_ptr<stream> reused;  ///< Null: open one.
     };
 
     /// The pool of this client on this executor's context; made if there is none.
@@ -70,7 +70,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
 
   private:
     struct idle_connection {
-        std::unique_ptr<transport> connection;
+        std::unique_ptr<stream> connection;
         steady::time_point until;
     };
     /// On the frame of acquire(). A place that it was granted and did not take goes to the next one.
@@ -96,7 +96,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
     };
 
     [[nodiscard]] places& places_of(const endpoint&);
-    [[nodiscard]] std::unique_ptr<transport> take_idle(places&);
+    [[nodiscard]] std::unique_ptr<stream> take_idle(places&);
     [[nodiscard]] result<acquired> refuse_closed(const endpoint&);
     void drop(idle_connection&) noexcept;
     void put_back(places&) noexcept;

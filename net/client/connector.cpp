@@ -1,6 +1,7 @@
 #include "net/client/connector.hpp"
 
 #include "net/client/local_address.hpp"
+#include "net/tls/tls_client_stream.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/ip/tcp.hpp>
@@ -15,7 +16,7 @@
 namespace keepstore::net {
 namespace {
 
-using socket_type = transport::socket_type;
+using socket_type = stream::socket_type;
 using addresses = address_cache::addresses;
 
 /// A connection that may come about.
@@ -30,7 +31,7 @@ class connector {
               steady::time_point whole)
         : shared_(shared), lookups_(lookups), to_(to), watch_(w), due_(std::min(due, whole)), whole_(whole) {}
 
-    awaitable<result<std::unique_ptr<transport>>> open() {
+    awaitable<result<std::unique_ptr<stream>>> open() {
         auto found = co_await resolve();
         if (!found) co_return std::unexpected(std::move(found.error()));
         if (shared_.options.refuse_link_local && std::erase_if(*found, is_link_local) > 0 && found->empty()) {
@@ -169,19 +170,19 @@ class connector {
         return ::getsockopt(look.fd, SOL_SOCKET, SO_ERROR, &failed, &size) == 0 ? failed : errno;
     }
 
-    awaitable<result<std::unique_ptr<transport>>> secure(socket_type socket) {
+    awaitable<result<std::unique_ptr<stream>>> secure(socket_type socket) {
         if (!to_.tls) {
             shared_.counters.opened.add();
-            co_return make_plain_transport(std::move(socket));
+            co_return make_plain_stream(std::move(socket));
         }
-        auto out = make_tls_transport(std::move(socket), to_, shared_.tls);
-        for (;;) {
-            const auto step = out->handshake();
-            if (step.status == io_status::ok) break;
-            if (step.status == io_status::failed || step.status == io_status::closed) {
+        auto out = std::make_unique<tls_client_stream>(std::move(socket), to_, shared_.tls);
+        while (true) {
+            const auto status = out->handshake();
+            if (status == io_status::ok) break;
+            if (status == io_status::failed || status == io_status::closed) {
                 co_return std::unexpected(handshake_failure(*out));
             }
-            const auto what = step.status == io_status::want_write ? socket_type::wait_write : socket_type::wait_read;
+            const auto what = status == io_status::want_write ? socket_type::wait_write : socket_type::wait_read;
             const auto outcome = co_await watch_.wait(out->socket(), what, due_);
             if (outcome == waited::expired) co_return std::unexpected(timed_out("the TLS handshake does not end"));
             if (outcome != waited::ready) co_return std::unexpected(cancelled());
@@ -190,17 +191,17 @@ class connector {
         co_return std::move(out);
     }
 
-    error handshake_failure(const transport& t) {
-        if (t.handshake_failure() == failure::certificate) {
+    error handshake_failure(const tls_client_stream& s) {
+        if (s.certificate_rejected()) {
             return unavailable(
                 failure::certificate,
                 fmt::format("the server's TLS certificate is not accepted: {}; check its name and dates, and "
                             "whether its authority is trusted here",
-                            t.handshake_error()));
+                            s.handshake_error()));
         }
         return unavailable(
             failure::tls,
-            fmt::format("TLS handshake failed: {}; does the server speak TLS on this port?", t.handshake_error()));
+            fmt::format("TLS handshake failed: {}; does the server speak TLS on this port?", s.handshake_error()));
     }
 
     client_shared& shared_;
@@ -213,9 +214,9 @@ class connector {
 
 }  // namespace
 
-awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared& shared, name_lookups& lookups,
-                                                              const endpoint& to, watch& w, steady::time_point due,
-                                                              steady::time_point whole) {
+awaitable<result<std::unique_ptr<stream>>> open_connection(client_shared& shared, name_lookups& lookups,
+                                                           const endpoint& to, watch& w, steady::time_point due,
+                                                           steady::time_point whole) {
     connector c(shared, lookups, to, w, due, whole);
     co_return co_await c.open();
 }

@@ -4,16 +4,15 @@
 
 #include "net/client/client_shared.hpp"
 #include "net/client/name_lookups.hpp"
-#include "net/tls/tls_client_stream.hpp"
 #include "net/client/watch_list.hpp"
+#include "net/http/stream.hpp"
 
 namespace keepstore::net {
 
 /// \returns a connection that is ready for a request. `due` is the end of the connect limit, `whole` that of the whole
 /// call. Awaited in place.
-[[nodiscard]] awaitable<result<std::unique_ptr<transport>>> open_connection(client_shared&, name_lookups&,
-                                                                            const endpoint&, watch&,
-                                                                            steady::time_point due,
-                                                                            steady::time_point whole);
+[[nodiscard]] awaitable<result<std::unique_ptr<stream>>> open_connection(client_shared&, name_lookups&, const endpoint&,
+                                                                         watch&, steady::time_point due,
+                                                                         steady::time_point whole);
 
 }  // namespace keepstore::net

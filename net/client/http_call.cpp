@@ -41,9 +41,9 @@ http_call::~http_call() {
 }
 
 void http_call::close() noexcept {
-    if (connection_ && request_complete_) connection_->say_goodbye();
+    if (connection_ && request_complete_) connection_->shutdown();
     // Half a request is no use to the server; without a reset the kernel would still deliver what it holds of it.
-    if (connection_ && !request_complete_) connection_->abandon();
+    if (connection_ && !request_complete_) connection_->close(true);
     connection_.reset();
     place_.release();
 }
@@ -89,7 +89,7 @@ awaitable<result<void>> http_call::yield() {
 awaitable<result<void>> http_call::wait(io_status status, steady::time_point due, failure late) {
     turn_bytes_ = 0;
     const auto what =
-        status == io_status::want_write ? transport::socket_type::wait_write : transport::socket_type::wait_read;
+        status == io_status::want_write ? stream::socket_type::wait_write : stream::socket_type::wait_read;
     const auto outcome = co_await watch_.wait(connection_->socket(), what, std::min(due, whole_.at()));
     if (outcome == waited::ready || outcome == waited::woken) co_return success();
     if (outcome == waited::cancelled) co_return fail_with(failure::cancelled, errc::cancelled, "cancelled");
@@ -238,7 +238,7 @@ void http_call::watch_input() {
     if (!early_input_) early_input_ = std::make_shared<early_input>(this);
     if (early_input_->state != early_input::off) return;
     early_input_->state = early_input::armed;
-    connection_->socket().async_wait(transport::socket_type::wait_read,
+    connection_->socket().async_wait(stream::socket_type::wait_read,
                                      [input = early_input_](const boost::system::error_code& code) {
                                          input->state = early_input::off;
                                          if (code || !input->owner) return;

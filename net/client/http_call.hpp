@@ -30,10 +30,10 @@
 #include "net/client/body_feed.hpp"
 #include "net/client/connection_pool.hpp"
 #include "net/client/response_head.hpp"
-#include "net/tls/tls_client_stream.hpp"
 #include "net/client/watch_list.hpp"
 #include "net/http/chunk_decoder.hpp"
 #include "net/http/input_buffer.hpp"
+#include "net/http/stream.hpp"
 
 #include <cstdint>
 #include <memory>
@@ -121,7 +121,7 @@ class http_call {
 
     watch watch_;
     connection_pool::place place_;
-    std::unique_ptr<transport> connection_;
+    std::unique_ptr<stream> connection_;
     bool reused_ = false;  ///< connection_ has served another request.
     bool stale_ = false;
     std::size_t turn_bytes_ = 0;  ///< Moved since the call last let others of the loop run.

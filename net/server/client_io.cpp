@@ -14,17 +14,16 @@
 namespace keepstore::net {
 
 awaitable<bool> client_io::wait(direction what) {
-    if (what == direction::input && connection_->has_buffered_input()) co_return !stopped();
+    if (what == direction::input && stream_->has_buffered_input()) co_return !stopped();
     const auto needs = what == direction::input ? read_needs_ : write_needs_;
-    const auto type =
-        needs == direction::input ? connection::socket_type::wait_read : connection::socket_type::wait_write;
+    const auto type = needs == direction::input ? stream::socket_type::wait_read : stream::socket_type::wait_write;
     waits_for_ = needs == direction::input ? POLLIN : POLLOUT;
     waiting_since_ = clock::now();
     for (;;) {
         if (stopped()) co_return false;
         waiting_ = true;
         patience_ended_ = false;
-        auto [code] = co_await connection_->socket().async_wait(type, use_tuple);
+        auto [code] = co_await stream_->socket().async_wait(type, use_tuple);
         waiting_ = false;
         note_waited(clock::now());
         turn_bytes_ = 0;
@@ -37,7 +36,7 @@ awaitable<bool> client_io::wait(direction what) {
 }
 
 io_outcome client_io::try_read(std::span<std::byte> into) noexcept {
-    const auto outcome = connection_->try_read(into);
+    const auto outcome = stream_->try_read(into);
     received_ += outcome.bytes;
     turn_bytes_ += outcome.bytes;
     note_moved(outcome.bytes);
@@ -59,8 +58,8 @@ awaitable<std::size_t> client_io::read_some(std::span<std::byte> into) {
 
 io_status client_io::try_write_all(std::span<iovec>& buffers, std::size_t& counted) {
     while (!all_sent(buffers) && !turn_is_over()) {
-        const auto outcome = connection_->try_write(buffers);
-        if (outcome.status != io_status::ok || connection_->has_pending_output()) output_full_ = true;
+        const auto outcome = stream_->try_write(buffers);
+        if (outcome.status != io_status::ok || stream_->has_pending_output()) output_full_ = true;
         write_needs_ = outcome.status == io_status::want_read ? direction::input : direction::output;
         if (outcome.status != io_status::ok) return outcome.status;
         turn_bytes_ += outcome.bytes;
@@ -132,8 +131,8 @@ awaitable<bool> client_io::wait_writable() {
         std::size_t none = 0;
         const auto status = try_write_all(nothing, none);
         if (status == io_status::failed || status == io_status::closed) co_return false;
-        if (!connection_->has_pending_output()) {
-            pollfd ask{connection_->socket().native_handle(), POLLOUT, 0};
+        if (!stream_->has_pending_output()) {
+            pollfd ask{stream_->socket().native_handle(), POLLOUT, 0};
             if (::poll(&ask, 1, 0) == 1) {
                 output_full_ = false;
                 co_return true;
@@ -151,12 +150,12 @@ void client_io::end_patience(clock::time_point now) noexcept {
     // It is slow, and what else follows from that need not wait either.
     debt_ = std::max<clock::duration>(debt_, limits::stall_threshold);
     boost::system::error_code ignored;
-    connection_->socket().cancel(ignored);
+    stream_->socket().cancel(ignored);
 }
 
 bool client_io::is_ready() const noexcept {
     if (!waiting_) return true;
-    pollfd ask{connection_->socket().native_handle(), waits_for_, 0};
+    pollfd ask{stream_->socket().native_handle(), waits_for_, 0};
     return ::poll(&ask, 1, 0) == 1;
 }
 
@@ -212,7 +211,7 @@ void client_io::measure_slow_reader(clock::time_point now) noexcept {
 
 void client_io::limit_unsent(std::size_t bytes) noexcept {
     unsent_limit_ = bytes;
-    connection_->limit_unsent(bytes);
+    stream_->limit_unsent(bytes);
 }
 
 bool client_io::turn_is_over() const noexcept {

@@ -35,11 +35,11 @@ class client_io {
   public:
     using clock = std::chrono::steady_clock;
 
-    client_io(std::unique_ptr<connection> c, stall_listener& listener) noexcept
-        : connection_(std::move(c)), listener_(listener) {}
+    client_io(std::unique_ptr<stream> s, stall_listener& listener) noexcept
+        : stream_(std::move(s)), listener_(listener) {}
 
-    [[nodiscard]] connection& peer() noexcept { return *connection_; }
-    [[nodiscard]] const connection& peer() const noexcept { return *connection_; }
+    [[nodiscard]] stream& peer() noexcept { return *stream_; }
+    [[nodiscard]] const stream& peer() const noexcept { return *stream_; }
 
     /// Suspends until the socket is ready. \returns false if the wait was interrupted (see stopped()).
     [[nodiscard]] awaitable<bool> wait(direction);
@@ -57,7 +57,7 @@ class client_io {
     [[nodiscard]] awaitable<bool> write_some(std::span<iovec>& buffers, std::size_t& counted, bool patient);
     /// Whether nothing of these vectors, or taken before, is still to be sent.
     [[nodiscard]] bool all_sent(std::span<const iovec> buffers) const noexcept {
-        return buffers.empty() && !connection_->has_pending_output();
+        return buffers.empty() && !stream_->has_pending_output();
     }
     /// Suspends until a write would be taken. \returns false if the client is gone, or interrupted.
     [[nodiscard]] awaitable<bool> wait_writable();
@@ -105,7 +105,7 @@ class client_io {
     /// The request's body is complete: what comes next does not depend on the client.
     void client_is_done() noexcept;
     /// Received and acknowledged by the client.
-    [[nodiscard]] std::uint64_t progress() const noexcept { return received_ + connection_->acknowledged_bytes(); }
+    [[nodiscard]] std::uint64_t progress() const noexcept { return received_ + stream_->acknowledged_bytes(); }
 
     [[nodiscard]] std::uint64_t counted_bytes() const noexcept { return counted_; }
     void reset_counted() noexcept { counted_ = 0; }
@@ -119,7 +119,7 @@ class client_io {
     void measure_slow_reader(clock::time_point now) noexcept;
     void limit_unsent(std::size_t bytes) noexcept;
 
-    const std::unique_ptr<connection> connection_;
+    const std::unique_ptr<stream> stream_;
     stall_listener& listener_;
     cancel_reason reason_ = cancel_reason::none;
     bool killed_ = false;

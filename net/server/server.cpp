@@ -5,6 +5,7 @@
 #include "net/http/stream.hpp"
 #include "net/server/session_loop.hpp"
 #include "net/tls/tls_server_context.hpp"
+#include "net/tls/tls_server_stream.hpp"
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
@@ -85,7 +86,7 @@ void set_inherited_options(int fd, const transport_options& options) {
 struct server::listener {
     tcp::acceptor acceptor;
     tcp protocol;
-    std::shared_ptr<server_tls_context> tls;
+    std::shared_ptr<tls_server_context> tls;
 };
 
 /// What sessions and loops may still use after the server is gone, when event loops are stopped in mid-work.
@@ -121,9 +122,9 @@ struct server::shared : std::enable_shared_from_this<shared> {
                        socket.assign(protocol, fd.get(), code);
                        if (code) return loop->count_closed();
                        static_cast<void>(fd.release());
-                       auto c = context ? make_tls_connection(std::move(socket), text_of(peer), context)
-                                        : make_plain_connection(std::move(socket), text_of(peer));
-                       loop->adopt(std::move(c), context != nullptr);
+                       auto s = context ? make_tls_server_stream(std::move(socket), *context)
+                                        : make_plain_stream(std::move(socket));
+                       loop->adopt(std::move(s), text_of(peer), context != nullptr);
                    });
     }
 
@@ -187,7 +188,7 @@ server::~server() {
 }
 
 result<std::uint16_t> server::listen(const std::string& address, std::uint16_t port,
-                                     std::shared_ptr<server_tls_context> tls) {
+                                     std::shared_ptr<tls_server_context> tls) {
     boost::system::error_code code;
     const auto ip =
         address.empty() ? asio::ip::address(asio::ip::address_v6::any()) : asio::ip::make_address(address, code);

@@ -16,7 +16,7 @@
 
 namespace keepstore::net {
 
-class server_tls_context;
+class tls_server_context;
 
 class server {
   public:
@@ -30,7 +30,7 @@ class server {
     /// or empty for all addresses of both families. Port 0: the system's choice. `tls`: nullptr for plain HTTP.
     /// \returns the port. Not safe beside start().
     [[nodiscard]] result<std::uint16_t> listen(const std::string& address, std::uint16_t port,
-                                               std::shared_ptr<server_tls_context> tls = nullptr);
+                                               std::shared_ptr<tls_server_context> tls = nullptr);
     void start();
 
     /// Stops accepting (connections already queued are still taken), lets running requests finish and closes idle

@@ -21,12 +21,13 @@ constexpr std::size_t kept_headers_max = 32;
 
 }  // namespace
 
-session::session(session_loop& loop, std::unique_ptr<connection> peer, bool tls)
+session::session(session_loop& loop, std::unique_ptr<stream> peer, std::string remote_address, bool tls)
     : loop_(loop),
       io_(std::move(peer), *this),
       input_(loop.buffers()),
       body_(io_, input_),
       response_(io_),
+      remote_address_(std::move(remote_address)),
       tls_(tls),
       phase_since_(clock::now()) {}
 
@@ -78,13 +79,13 @@ awaitable<void> session::serve() {
 
 awaitable<bool> session::shake_hands() {
     for (;;) {
-        const auto outcome = io_.peer().handshake();
-        switch (outcome.status) {
+        const auto status = io_.peer().handshake();
+        switch (status) {
             case io_status::ok:
                 co_return true;
             case io_status::want_read:
             case io_status::want_write: {
-                const auto needs = outcome.status == io_status::want_read ? direction::input : direction::output;
+                const auto needs = status == io_status::want_read ? direction::input : direction::output;
                 const bool go_on = co_await io_.wait(needs);
                 if (!go_on) co_return false;
                 break;
@@ -338,7 +339,7 @@ void session::check(clock::time_point now) {
         if (!rate_.add(limit.rate, std::min(passed, waited), [&] { return io_.progress(); })) {
             cancel_request(cancel_reason::too_slow);
         }
-    } else if (now - started_at_ >= limit.tick && io_.peer().peek_closed()) {
+    } else if (now - started_at_ >= limit.tick && io_.peer().closed_by_peer()) {
         cancel_request(cancel_reason::client_gone);
     }
 }

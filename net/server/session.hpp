@@ -22,7 +22,7 @@ class session final : public server_exchange, public session_hook, private stall
   public:
     using clock = std::chrono::steady_clock;
 
-    session(session_loop& loop, std::unique_ptr<connection> peer, bool tls);
+    session(session_loop& loop, std::unique_ptr<stream> peer, std::string remote_address, bool tls);
     ~session() override;
 
     /// The whole life of the connection. Spawned once, with the slot of signal() bound.
@@ -40,7 +40,7 @@ class session final : public server_exchange, public session_hook, private stall
 
     // --- exchange -----------------------------------------------------------------------------------------------
     const request_head& head() const noexcept override { return request_.head; }
-    std::string_view remote_address() const noexcept override { return io_.peer().remote_address(); }
+    std::string_view remote_address() const noexcept override { return remote_address_; }
     clock::time_point started_at() const noexcept override { return started_at_; }
     void set_deadline(deadline d) override { deadline_ = d; }
     deadline get_deadline() const noexcept override { return deadline_; }
@@ -88,6 +88,7 @@ class session final : public server_exchange, public session_hook, private stall
     response_writer response_;
     request_head_scanner scanner_;
     parsed_head request_;
+    const std::string remote_address_;
     const bool tls_;
 
     phase phase_ = phase::idle;

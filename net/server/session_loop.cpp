@@ -52,8 +52,8 @@ awaitable<void> session_loop::tick_until_stopped(std::shared_ptr<session_loop> s
     }
 }
 
-void session_loop::adopt(std::unique_ptr<connection> peer, bool tls) {
-    auto* added = new session(*this, std::move(peer), tls);
+void session_loop::adopt(std::unique_ptr<stream> peer, std::string remote_address, bool tls) {
+    auto* added = new session(*this, std::move(peer), std::move(remote_address), tls);
     idle_.push_back(*added);
     count.open.fetch_add(1, std::memory_order_relaxed);
     count.idle.fetch_add(1, std::memory_order_relaxed);

@@ -22,7 +22,7 @@
 namespace keepstore::net {
 
 class session;
-class connection;
+class stream;
 
 using session_hook = boost::intrusive::list_base_hook<boost::intrusive::link_mode<boost::intrusive::safe_link>>;
 
@@ -43,7 +43,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     void stop();
 
     /// Starts a session. It lives until its connection ends.
-    void adopt(std::unique_ptr<connection>, bool tls);
+    void adopt(std::unique_ptr<stream>, std::string remote_address, bool tls);
     /// For a connection that could not become a session.
     void count_closed() { closed_(); }
 

@@ -1,4 +1,4 @@
-/// What all TLS connections of a client share: whom it trusts, and the sessions that can be resumed.
+/// What all TLS connections of a client share: the trusted authorities, and the sessions that can be resumed.
 ///
 /// Safe to use from any thread.
 #pragma once
@@ -15,20 +15,20 @@ struct ssl_session_st;
 
 namespace keepstore::net {
 
-class tls_context;
+class tls_client_context;
 
 /// Where the sessions of a connection are kept: the application data of each SSL object, which OpenSSL's callback
 /// finds.
-struct session_place {
-    std::shared_ptr<tls_context> context;
+struct session_key {
+    std::shared_ptr<tls_client_context> context;
     std::string server;
 };
 
-class tls_context {
+class tls_client_context {
   public:
-    /// Trusts the authorities in `ca_file` (PEM), or the system's if it is empty; nothing is checked if `insecure`.
-    /// TLS 1.2 and later.
-    [[nodiscard]] static result<std::shared_ptr<tls_context>> make(const std::string& ca_file, bool insecure);
+    /// Trusts the authorities in `ca_file` (PEM), or the system's if it is empty; checks nothing if `insecure`.
+    /// \returns errc::bad_request if they cannot be read.
+    [[nodiscard]] static result<std::shared_ptr<tls_client_context>> make(const std::string& ca_file, bool insecure);
 
     [[nodiscard]] ssl_ctx_st* get() const noexcept { return context_.get(); }
     [[nodiscard]] bool insecure() const noexcept { return insecure_; }
@@ -39,7 +39,7 @@ class tls_context {
     [[nodiscard]] std::shared_ptr<ssl_session_st> find_session(const std::string& server) const;
 
   private:
-    tls_context(std::shared_ptr<ssl_ctx_st> context, bool insecure)
+    tls_client_context(std::shared_ptr<ssl_ctx_st> context, bool insecure)
         : context_(std::move(context)), insecure_(insecure) {}
 
     const std::shared_ptr<ssl_ctx_st> context_;

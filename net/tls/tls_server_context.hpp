@@ -14,10 +14,10 @@ struct ssl_ctx_st;
 
 namespace keepstore::net {
 
-class server_tls_context {
+class tls_server_context {
   public:
-    /// Reads both files (PEM; the certificate with its chain). \returns what is wrong with them, in plain words.
-    [[nodiscard]] static result<std::shared_ptr<server_tls_context>> load(std::filesystem::path certificate,
+    /// Reads both files (PEM; the certificate with its chain). \returns errc::bad_request with what is wrong with them.
+    [[nodiscard]] static result<std::shared_ptr<tls_server_context>> load(std::filesystem::path certificate,
                                                                           std::filesystem::path key);
 
     /// Reads the files again. If that fails a warning is logged and what was there stays in use.
@@ -27,7 +27,7 @@ class server_tls_context {
     [[nodiscard]] std::shared_ptr<ssl_ctx_st> current() const;
 
   private:
-    server_tls_context(std::filesystem::path certificate, std::filesystem::path key,
+    tls_server_context(std::filesystem::path certificate, std::filesystem::path key,
                        std::shared_ptr<ssl_ctx_st> context);
 
     const std::filesystem::path certificate_;

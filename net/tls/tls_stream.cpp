@@ -12,26 +12,25 @@
 
 namespace keepstore::net {
 
-// A BIO on a wire.
-struct tls_stream::wire_functions {
-    static const wire& of(BIO* bio) { return *static_cast<const wire*>(BIO_get_data(bio)); }
+// A BIO on the socket of a stream.
+struct tls_stream::bio_functions {
+    static tls_stream& of(BIO* bio) { return *static_cast<tls_stream*>(BIO_get_data(bio)); }
 
     static int write(BIO* bio, const char* data, int size) {
-        const auto& w = of(bio);
+        auto& to = of(bio);
         BIO_clear_retry_flags(bio);
         const iovec piece{const_cast<char*>(data), static_cast<std::size_t>(size)};
-        const auto outcome = send_to_socket(w.fd, {&piece, 1});
-        if (w.sent_bytes) *w.sent_bytes += outcome.bytes;
+        const auto outcome = send_to_socket(to.fd(), {&piece, 1});
+        to.count_sent(outcome.bytes);
         if (outcome.status == io_status::ok) return static_cast<int>(outcome.bytes);
         if (outcome.status == io_status::want_write) BIO_set_retry_write(bio);
         return -1;
     }
 
     static int read(BIO* bio, char* data, int size) {
-        const auto& w = of(bio);
         BIO_clear_retry_flags(bio);
         const auto into = std::as_writable_bytes(std::span(data, static_cast<std::size_t>(size)));
-        const auto outcome = receive_from_socket(w.fd, into, 0);
+        const auto outcome = receive_from_socket(of(bio).fd(), into, 0);
         if (outcome.status == io_status::ok) return static_cast<int>(outcome.bytes);
         if (outcome.status == io_status::closed) {
             BIO_set_flags(bio, BIO_FLAGS_IN_EOF);
@@ -68,20 +67,19 @@ void tls_stream::freer::operator()(ssl_st* ssl) const noexcept {
     SSL_free(ssl);
 }
 
-tls_stream::tls_stream(ssl_ctx_st* context, int fd, std::uint64_t* sent_bytes)
-    : wire_{fd, sent_bytes}, ssl_(SSL_new(context)) {
-    BIO* const bio = BIO_new(wire_functions::method());
+tls_stream::tls_stream(socket_type socket, ssl_ctx_st* context) : stream(std::move(socket)), ssl_(SSL_new(context)) {
+    BIO* const bio = BIO_new(bio_functions::method());
     if (!ssl_ || !bio) {
         BIO_free(bio);
         throw std::bad_alloc();
     }
-    BIO_set_data(bio, const_cast<wire*>(&wire_));
+    BIO_set_data(bio, this);
     SSL_set_bio(ssl_.get(), bio, bio);
 }
 
 tls_stream::~tls_stream() = default;
 
-io_status tls_stream::handshake() noexcept {
+io_status tls_stream::handshake() {
     ERR_clear_error();
     const int r = SSL_do_handshake(ssl_.get());
     if (r == 1) {
@@ -93,7 +91,7 @@ io_status tls_stream::handshake() noexcept {
 }
 
 // One record at a time; goes on while OpenSSL or the socket has more, since each gives at most 16 KiB.
-io_outcome tls_stream::read(std::span<std::byte> into) noexcept {
+io_outcome tls_stream::try_read(std::span<std::byte> into) noexcept {
     std::size_t total = 0;
     while (total < into.size()) {
         std::size_t count = 0;
@@ -117,7 +115,7 @@ io_status tls_stream::peek() noexcept {
     return r == 1 ? io_status::ok : status_of(r);
 }
 
-io_outcome tls_stream::write(std::span<const std::byte> bytes) noexcept {
+io_outcome tls_stream::write_record(std::span<const std::byte> bytes) noexcept {
     std::size_t count = 0;
     ERR_clear_error();
     const int r = SSL_write_ex(ssl_.get(), bytes.data(), bytes.size(), &count);
@@ -126,7 +124,7 @@ io_outcome tls_stream::write(std::span<const std::byte> bytes) noexcept {
     return {status == io_status::closed ? io_status::failed : status, 0};
 }
 
-void tls_stream::say_goodbye() noexcept {
+void tls_stream::shutdown() noexcept {
     ERR_clear_error();
     if (established_ && !broken_) SSL_shutdown(ssl_.get());
 }

@@ -1,6 +1,6 @@
 // Responses to readers that are slower than the daemon: write_some() gives up after a while so that the handler can let
 // go of its memory, and what was taken arrives all the same.
-#include "net/http/stream.hpp"
+#include "net/tls/tls_server_stream.hpp"
 #include "tests/net/server/tls_fixture.hpp"
 #include "tests/net/server/transport_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
@@ -156,10 +156,10 @@ struct security {
     explicit security(bool on) {
         if (!on) return;
         make_certificate(dir.path(), "slow");
-        context = net::server_tls_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").value();
+        context = net::tls_server_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").value();
     }
     const temp_dir dir;
-    std::shared_ptr<net::server_tls_context> context;
+    std::shared_ptr<net::tls_server_context> context;
 };
 
 std::string request(const std::string& query, std::size_t size = large) {
@@ -412,10 +412,10 @@ TEST_CASE("a TLS connection needs the caller's bytes no longer once it took them
         pollfd ask{fd, events, 0};
         return ::poll(&ask, 1, 10'000) == 1;
     };
-    const auto c = net::make_tls_connection(std::move(socket), "client", s.context->current());
+    const auto c = net::make_tls_server_stream(std::move(socket), *s.context->current());
     io_status status = io_status::want_read;
     while (status == io_status::want_read || status == io_status::want_write) {
-        status = c->handshake().status;
+        status = c->handshake();
         if (status == io_status::want_read && !wait_for(POLLIN)) break;
     }
     connecting.join();

@@ -27,7 +27,7 @@ const std::string get = "GET /5 HTTP/1.1\r\nHost: h\r\n\r\n";
 TEST_CASE("TLS connections are served, one request after the other", "[router][tls]") {
     const temp_dir dir;
     make_certificate(dir.path(), "one");
-    auto context = net::server_tls_context::load(dir.path() / "cert.pem", dir.path() / "key.pem");
+    auto context = net::tls_server_context::load(dir.path() / "cert.pem", dir.path() / "key.pem");
     REQUIRE(context.has_value());
     transport t(sized, quick_options(), *context);
     SECTION("keep-alive, bodies in both directions larger than any buffer") {
@@ -83,10 +83,10 @@ TEST_CASE("TLS connections are served, one request after the other", "[router][t
 
 TEST_CASE("certificates that cannot be used are reported", "[router][tls]") {
     const temp_dir dir;
-    CHECK_FALSE(net::server_tls_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").has_value());
+    CHECK_FALSE(net::tls_server_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").has_value());
     make_certificate(dir.path(), "one");
     std::filesystem::rename(dir.path() / "key.pem", dir.path() / "first.pem");
     make_certificate(dir.path(), "two");
-    CHECK_FALSE(net::server_tls_context::load(dir.path() / "cert.pem", dir.path() / "first.pem").has_value());
-    CHECK(net::server_tls_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").has_value());
+    CHECK_FALSE(net::tls_server_context::load(dir.path() / "cert.pem", dir.path() / "first.pem").has_value());
+    CHECK(net::tls_server_context::load(dir.path() / "cert.pem", dir.path() / "key.pem").has_value());
 }

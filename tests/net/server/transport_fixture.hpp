@@ -74,7 +74,7 @@ inline bool eventually(const std::function<bool()>& condition, std::chrono::mill
 class transport {
   public:
     explicit transport(scripted_handler::script script, net::transport_options options = {},
-                       std::shared_ptr<net::server_tls_context> tls = nullptr, unsigned loops = 2)
+                       std::shared_ptr<net::tls_server_context> tls = nullptr, unsigned loops = 2)
         : handler(std::move(script)) {
         std::vector<asio::any_io_executor> executors;
         for (unsigned i = 0; i < loops; ++i) {
