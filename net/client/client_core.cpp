@@ -17,11 +17,6 @@ bool is_redirect(unsigned status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-std::string_view find_header(const response_head& head, std::string_view name) {
-    const auto at = std::ranges::find_if(head.headers, [&](const header_view& h) { return iequals(h.name, name); });
-    return at == head.headers.end() ? std::string_view() : at->value;
-}
-
 /// What may be told to a server other than the one that it was meant for.
 bool carries_no_credentials(const header& h) {
     static constexpr std::array<std::string_view, 8> harmless{"Accept",     "Accept-Encoding",   "Accept-Language",
@@ -93,7 +88,7 @@ result<bool> client_core::redirect(request& r, const http_call& answer, unsigned
         return std::unexpected(make_failure(*shared_, r.to, failure::bad_redirect, errc::io_error, why));
     };
     if (followed == r.redirects_max) return bad("too many redirects");
-    auto to = resolve_location({r.to, r.target}, find_header(answer.head(), "Location"));
+    auto to = resolve_location({r.to, r.target}, header_value(answer.head().headers, "Location"));
     if (!to) return bad("redirected to something that is no http URL");
     if (r.to.tls && !to->to.tls) return bad("redirected from https to http, which is not followed");
     if (to->to != r.to) std::erase_if(r.headers, [](const header& h) { return !carries_no_credentials(h); });

@@ -32,6 +32,7 @@
 #include "net/client/response_head.hpp"
 #include "net/client/watch_list.hpp"
 #include "net/http/chunk_decoder.hpp"
+#include "net/http/head_scanner.hpp"
 #include "net/http/input_buffer.hpp"
 #include "net/http/stream.hpp"
 

@@ -11,13 +11,17 @@ namespace keepstore::net {
 
 /// Takes a complete head out of the input. With a final one the call is in body afterwards.
 result<http_call::head_step> http_call::take_head() {
-    if (!scanner_.scan(input_.text())) {
+    const auto found = scanner_.scan(input_.text());
+    if (found != head_scanner::state::complete) {
         // Fails at once on what cannot become a head.
         const auto text = input_.text();
         static constexpr std::string_view begin = "HTTP/1.";
         if (const auto n = std::min(text.size(), begin.size()); text.substr(0, n) != begin.substr(0, n)) {
             return fail_with(failure::malformed, errc::io_error,
                              "the answer is not HTTP/1; does the server expect TLS on this port?");
+        }
+        if (found == head_scanner::state::malformed) {
+            return fail_with(failure::malformed, errc::io_error, "malformed line end");
         }
         if (text.size() >= limits::net_head_bytes_max) {
             return fail_with(failure::head_too_large, errc::io_error, "the response head is larger than allowed");
@@ -139,7 +143,7 @@ io_outcome http_call::try_read_body(std::span<std::byte> into) {
     using state = chunk_decoder::state;
     while (framing_ == framing::chunked && chunks_.now() == state::framing) {
         if (input_.empty()) {
-            const auto outcome = try_read(input_.space(limits::net_input_bytes));
+            const auto outcome = try_read(input_.space(limits::input_buffer_bytes));
             if (outcome.status != io_status::ok) return outcome;
             input_.added(outcome.bytes);
         }

@@ -2,9 +2,6 @@
 
 #include "net/client/client_core.hpp"
 #include "net/client/http_call.hpp"
-#include "net/http/text.hpp"
-
-#include <algorithm>
 
 namespace keepstore::net {
 
@@ -21,15 +18,11 @@ std::span<const header_view> response::headers() const noexcept {
 }
 
 std::string_view response::get(std::string_view name) const noexcept {
-    const auto all = headers();
-    const auto at = std::ranges::find_if(all, [&](const header_view& h) { return iequals(h.name, name); });
-    return at == all.end() ? std::string_view() : at->value;
+    return header_value(headers(), name);
 }
-
 bool response::has(std::string_view name) const noexcept {
-    return std::ranges::any_of(headers(), [&](const header_view& h) { return iequals(h.name, name); });
+    return has_header(headers(), name);
 }
-
 std::optional<std::uint64_t> response::content_length() const noexcept {
     return call_->head().content_length;
 }

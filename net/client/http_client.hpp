@@ -46,12 +46,6 @@
 
 namespace keepstore::net {
 
-/// A header of a response. Views into the response: valid as long as it is, wherever it is moved.
-struct header_view {
-    std::string_view name;
-    std::string_view value;
-};
-
 /// A request body that is made while it is sent. Called by send() only, on its executor. The owner keeps it alive until
 /// send() has returned.
 class body_source {
@@ -115,6 +109,7 @@ class response {
     ~response();
 
     [[nodiscard]] unsigned status() const noexcept;
+    /// Views into the response: valid as long as it is, wherever it is moved.
     [[nodiscard]] std::span<const header_view> headers() const noexcept;
     /// The first header of this name (in any case); empty if there is none.
     [[nodiscard]] std::string_view get(std::string_view name) const noexcept;

@@ -12,10 +12,6 @@ std::unexpected<error> invalid(std::string text) {
     return fail(errc::bad_request, "cannot send this HTTP request: " + text, failure::invalid_request);
 }
 
-bool has(const std::vector<header>& headers, std::string_view name) {
-    return std::ranges::any_of(headers, [&](const header& h) { return iequals(h.name, name); });
-}
-
 }  // namespace
 
 result<void> check_request(const request& r) {
@@ -51,9 +47,9 @@ std::string write_request_head(const request& r, const std::string& user_agent) 
     const auto line = [&](std::string_view name, std::string_view value) {
         out.append(name).append(": ").append(value).append("\r\n");
     };
-    if (!has(r.headers, "Host")) line("Host", host_header(r.to));
+    if (!has_header(r.headers, "Host")) line("Host", host_header(r.to));
     for (const auto& h : r.headers) line(h.name, h.value);
-    if (!user_agent.empty() && !has(r.headers, "User-Agent")) line("User-Agent", user_agent);
+    if (!user_agent.empty() && !has_header(r.headers, "User-Agent")) line("User-Agent", user_agent);
     const auto length = announced_length(r);
     if (length) line("Content-Length", std::to_string(*length));
     if (r.expect_continue && length.value_or(0) > 0) line("Expect", "100-continue");

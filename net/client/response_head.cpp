@@ -1,8 +1,8 @@
 #include "net/client/response_head.hpp"
 
+#include "base/limits.hpp"
+#include "net/client/failure.hpp"
 #include "net/http/text.hpp"
-
-#include <charconv>
 
 namespace keepstore::net {
 namespace {
@@ -11,24 +11,13 @@ std::unexpected<error> malformed(std::string_view why) {
     return fail(errc::io_error, std::string(why), failure::malformed);
 }
 
-template <class Number>
-std::optional<Number> parse_number(std::string_view text) {
-    Number value{};
-    const auto* end = text.data() + text.size();
-    // from_chars would take a sign.
-    if (text.empty() || text.front() < '0' || text.front() > '9') return std::nullopt;
-    const auto [stop, code] = std::from_chars(text.data(), end, value);
-    if (code != std::errc() || stop != end) return std::nullopt;
-    return value;
-}
-
 /// "HTTP/1.x SP 3DIGIT [SP reason]"
 result<bool> parse_status_line(std::string_view line, response_head& into) {
     if (!line.starts_with("HTTP/")) return malformed("the answer is not HTTP");
     const bool version_10 = line.starts_with("HTTP/1.0 ");
     if (!version_10 && !line.starts_with("HTTP/1.1 ")) return malformed("the answer is not HTTP/1");
     const auto rest = line.substr(9);
-    const auto status = parse_number<unsigned>(rest.substr(0, 3));
+    const auto status = parse_decimal<unsigned>(rest.substr(0, 3));
     if (rest.size() < 3 || !status || *status < 100 || (rest.size() > 3 && rest[3] != ' ') || !is_header_value(rest)) {
         return malformed("malformed status line");
     }
@@ -57,7 +46,7 @@ class meaning {
             for_each_element(h.value, [&](std::string_view element) {
                 const auto mark = element.find('=');
                 if (mark == std::string_view::npos || !iequals(trim(element.substr(0, mark)), "timeout")) return;
-                const auto number = parse_number<std::uint32_t>(trim(element.substr(mark + 1)));
+                const auto number = parse_decimal<std::uint32_t>(trim(element.substr(mark + 1)));
                 if (number) into_.keep_alive_timeout = std::chrono::seconds(*number);
             });
         }
@@ -74,7 +63,7 @@ class meaning {
 
   private:
     std::string_view note_length(std::string_view value) {
-        const auto number = parse_number<std::uint64_t>(value);
+        const auto number = parse_decimal<std::uint64_t>(value);
         if (!number) return "malformed Content-Length";
         // Some send it twice; only a contradiction is dangerous (RFC 9112 6.3).
         if (into_.content_length && *into_.content_length != *number) return "contradicting Content-Length headers";
@@ -89,14 +78,6 @@ class meaning {
 
 }  // namespace
 
-bool head_scanner::scan(std::string_view text) noexcept {
-    // The end may have begun in the last three bytes seen.
-    const std::size_t from = position_ > 3 ? position_ - 3 : 0;
-    const auto found = text.find("\r\n\r\n", from);
-    position_ = found == std::string_view::npos ? text.size() : found + 4;
-    return found != std::string_view::npos;
-}
-
 result<void> parse_response_head(std::string_view text, response_head& into) {
     into.headers.clear();
     into.content_length.reset();
@@ -110,9 +91,7 @@ result<void> parse_response_head(std::string_view text, response_head& into) {
         const auto line = text.substr(0, end);
         text.remove_prefix(end + 2);
         if (first) {
-            const auto parsed = parse_status_line(line, into);
-            if (!parsed) return std::unexpected(parsed.error());
-            version_10 = *parsed;
+            KS_TRY(version_10, parse_status_line(line, into));
             continue;
         }
         if (line.empty()) break;

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
-#include "net/client/http_client.hpp"
+#include "net/http/header.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -13,20 +13,6 @@
 #include <vector>
 
 namespace keepstore::net {
-
-/// Looks for the end of a head in bytes that arrive piece by piece.
-class head_scanner {
-  public:
-    /// `text` is everything since the head's first byte; only what is new is looked at.
-    /// \returns whether the head is complete.
-    [[nodiscard]] bool scan(std::string_view text) noexcept;
-    /// Length of the head with its final CRLFCRLF, once complete.
-    [[nodiscard]] std::size_t length() const noexcept { return position_; }
-    void reset() noexcept { position_ = 0; }
-
-  private:
-    std::size_t position_ = 0;
-};
 
 struct response_head {
     unsigned status = 0;

@@ -2,6 +2,11 @@
 #pragma once
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <concepts>
+#include <cstddef>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -21,12 +26,27 @@ namespace keepstore::net {
     return std::ranges::equal(a, b, {}, to_lower, to_lower);
 }
 
-/// What names of headers and methods are made of.
+/// A set of characters, as a table.
+using character_set = std::array<bool, 256>;
+
+/// ASCII letters and digits, and the characters of `extra`.
+[[nodiscard]] consteval character_set letters_digits_and(std::string_view extra) {
+    character_set set{};
+    for (char c = 0; c < 127; ++c) {
+        const bool alphanumeric = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
+        set[static_cast<std::size_t>(c)] = alphanumeric || extra.contains(c);
+    }
+    return set;
+}
+
+[[nodiscard]] constexpr bool consists_of(const character_set& set, std::string_view text) noexcept {
+    return std::ranges::all_of(text, [&](char c) { return set[static_cast<unsigned char>(c)]; });
+}
+
+/// RFC 9110 5.6.2: names of headers and methods.
+inline constexpr character_set token_characters = letters_digits_and("!#$%&'*+-.^_`|~");
 [[nodiscard]] constexpr bool is_token(std::string_view text) noexcept {
-    return !text.empty() && std::ranges::all_of(text, [](char c) {
-        return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-               std::string_view("!#$%&'*+-.^_`|~").contains(c);
-    });
+    return !text.empty() && consists_of(token_characters, text);
 }
 
 /// No control characters but tabs: nothing that could end the line.
@@ -46,6 +66,16 @@ namespace keepstore::net {
     while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
     while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
     return text;
+}
+
+/// Decimal digits and nothing else.
+template <std::unsigned_integral Number>
+[[nodiscard]] constexpr std::optional<Number> parse_decimal(std::string_view text) noexcept {
+    Number value{};
+    const auto* end = text.data() + text.size();
+    const auto [stop, code] = std::from_chars(text.data(), end, value);
+    if (text.empty() || code != std::errc() || stop != end) return std::nullopt;
+    return value;
 }
 
 /// Calls `each` with the elements of a comma-separated list.

@@ -2,8 +2,6 @@
 
 #include <sys/uio.h>
 
-#include <cstring>
-
 namespace keepstore::net {
 
 void body_reader::begin(const request_head& head, bool expects_continue) {
@@ -60,11 +58,8 @@ void body_reader::finish() noexcept {
 }
 
 std::size_t body_reader::take_buffered(std::span<std::byte> into) {
-    const std::size_t count = std::min(into.size(), input_.size());
-    if (count == 0) return 0;
-    std::memcpy(into.data(), input_.bytes().data(), count);
-    input_.consume(count);
-    input_.release_if_empty();
+    const std::size_t count = input_.take(into);
+    if (count > 0) input_.release_if_empty();
     return count;
 }
 
@@ -96,7 +91,7 @@ awaitable<result<std::size_t>> body_reader::read_plain(std::span<std::byte> into
 
 awaitable<result<std::size_t>> body_reader::read_chunked(std::span<std::byte> into) {
     for (;;) {
-        if (chunks_.now() == net::chunk_decoder::state::framing) {
+        if (chunks_.now() == chunk_decoder::state::framing) {
             if (input_.empty()) {
                 const std::size_t count = co_await io_.read_some(input_.space(limits::input_buffer_bytes));
                 if (count == 0) co_return stopped();
@@ -106,15 +101,15 @@ awaitable<result<std::size_t>> body_reader::read_chunked(std::span<std::byte> in
             input_.release_if_empty();
         }
         switch (chunks_.now()) {
-            case net::chunk_decoder::state::framing:
+            case chunk_decoder::state::framing:
                 continue;
-            case net::chunk_decoder::state::bad:
+            case chunk_decoder::state::bad:
                 broken_ = true;
                 co_return fail(errc::bad_request, std::string(chunks_.error_text()));
-            case net::chunk_decoder::state::done:
+            case chunk_decoder::state::done:
                 finish();
                 co_return std::size_t{0};
-            case net::chunk_decoder::state::data:
+            case chunk_decoder::state::data:
                 break;
         }
         if (into.size() > chunks_.data_left()) into = into.first(static_cast<std::size_t>(chunks_.data_left()));

@@ -3,8 +3,8 @@
 
 #include "base/byte_stream.hpp"
 #include "net/http/chunk_decoder.hpp"
+#include "net/http/input_buffer.hpp"
 #include "net/server/client_io.hpp"
-#include "net/server/input_buffer.hpp"
 
 #include <cstdint>
 #include <optional>
@@ -13,7 +13,7 @@ namespace keepstore::net {
 
 class body_reader final : public byte_source {
   public:
-    body_reader(client_io& io, server_input& input) noexcept : io_(io), input_(input) {}
+    body_reader(client_io& io, input_buffer& input) noexcept : io_(io), input_(input) {}
 
     /// For the next request, whose head was just taken from the input.
     void begin(const request_head& head, bool expects_continue);
@@ -40,10 +40,10 @@ class body_reader final : public byte_source {
     [[nodiscard]] std::unexpected<error> stopped();
 
     client_io& io_;
-    server_input& input_;
+    input_buffer& input_;
     std::optional<std::uint64_t> size_;
     std::uint64_t left_ = 0;  ///< Without chunks.
-    net::chunk_decoder chunks_;
+    chunk_decoder chunks_;
     bool chunked_ = false;
     bool finished_ = true;
     bool expects_continue_ = false;

@@ -2,13 +2,11 @@
 
 #include "base/hex.hpp"
 #include "base/limits.hpp"
+#include "net/http/text.hpp"
 
 #include <boost/beast/http/basic_parser.hpp>
 
 #include <algorithm>
-#include <array>
-#include <charconv>
-#include <cstring>
 
 namespace keepstore::net {
 namespace {
@@ -16,50 +14,11 @@ namespace {
 namespace beast = boost::beast;
 namespace http = boost::beast::http;
 
-constexpr bool is_alnum(char c) {
-    return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-/// A table of the characters in `extra` and all letters and digits.
-constexpr std::array<bool, 256> letters_and(std::string_view extra) {
-    std::array<bool, 256> table{};
-    for (unsigned c = 0; c < 128; ++c) {
-        const char character = static_cast<char>(c);
-        table[c] = is_alnum(character) || extra.find(character) != std::string_view::npos;
-    }
-    return table;
-}
-constexpr auto token_characters = letters_and("!#$%&'*+-.^_`|~");     // RFC 9110 5.6.2
-constexpr auto host_characters = letters_and("!$%&()*+,-.:;=[]'_~");  // As net/http accepts.
-
-bool all_in(const std::array<bool, 256>& table, std::string_view text) {
-    return std::ranges::all_of(text, [&](char c) { return table[static_cast<unsigned char>(c)]; });
-}
+constexpr character_set host_characters = letters_digits_and("!$%&()*+,-.:;=[]'_~");  // As net/http accepts.
 
 bool is_control(char c) {
     const auto u = static_cast<unsigned char>(c);
     return u < 0x20 || u == 0x7f;
-}
-
-bool iequals(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return std::ranges::equal(a, b, {}, lower, lower);
-}
-
-std::string_view trim(std::string_view text) {
-    while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-    while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-    return text;
-}
-
-/// Calls `each` with the elements of a comma-separated header.
-void for_each_element(std::string_view list, auto each) {
-    for (;;) {
-        const auto comma = list.find(',');
-        each(trim(list.substr(0, comma)));
-        if (comma == std::string_view::npos) return;
-        list.remove_prefix(comma + 1);
-    }
 }
 
 /// "METHOD SP target SP HTTP/1.x", each part as RFC 9112 3 has it.
@@ -70,7 +29,7 @@ std::optional<refusal> check_request_line(std::string_view line) {
     const auto method = line.substr(0, first);
     const auto target = line.substr(first + 1, last - first - 1);
     const auto version = line.substr(last + 1);
-    if (method.empty() || !all_in(token_characters, method)) return bad_request("malformed method");
+    if (!is_token(method)) return bad_request("malformed method");
     const auto unfit = [](char c) { return is_control(c) || c == ' ' || c == '#'; };
     if (target.empty() || std::ranges::any_of(target, unfit)) return bad_request("malformed request target");
     const auto digit = [](char c) { return c >= '0' && c <= '9'; };
@@ -88,9 +47,8 @@ std::optional<refusal> check_header_line(std::string_view line) {
     if (line.front() == ' ' || line.front() == '\t') return bad_request("folded header line");
     const auto colon = line.find(':');
     if (colon == std::string_view::npos || colon == 0) return bad_request("malformed header line");
-    if (!all_in(token_characters, line.substr(0, colon))) return bad_request("invalid header name");
-    const auto unfit = [](char c) { return is_control(c) && c != '\t'; };
-    if (std::ranges::any_of(line.substr(colon + 1), unfit)) return bad_request("invalid header value");
+    if (!is_token(line.substr(0, colon))) return bad_request("invalid header name");
+    if (!is_header_value(line.substr(colon + 1))) return bad_request("invalid header value");
     return std::nullopt;
 }
 
@@ -194,11 +152,8 @@ std::optional<refusal> take_framing(const framing& body, bool version_10, reques
     if (body.codings && version_10) return bad_request("Transfer-Encoding in an HTTP/1.0 request");
     head.chunked = body.codings == 1;
     if (body.lengths == 0) return std::nullopt;
-    std::uint64_t length = 0;
-    const auto* end = body.length.data() + body.length.size();
-    const auto [stop, code] = std::from_chars(body.length.data(), end, length);
-    if (body.length.empty() || code != std::errc() || stop != end) return bad_request("malformed Content-Length");
-    head.content_length = length;
+    head.content_length = parse_decimal<std::uint64_t>(body.length);
+    if (!head.content_length) return bad_request("malformed Content-Length");
     return std::nullopt;
 }
 
@@ -210,7 +165,7 @@ std::optional<refusal> take_host(request_head& head) {
         host = &h;
     }
     if (!host && head.version >= 11) return bad_request("missing required Host header");
-    if (host && !all_in(host_characters, host->value)) return bad_request("malformed Host header");
+    if (host && !consists_of(host_characters, host->value)) return bad_request("malformed Host header");
     return std::nullopt;
 }
 
@@ -231,11 +186,9 @@ std::optional<refusal> take_target(parsed_head& parsed) {
         const auto rest = target.substr(authority + 3);
         const auto path = rest.find_first_of("/?");
         const auto host = rest.substr(0, path);
-        if (host.empty() || !all_in(host_characters, host)) return bad_request("malformed request target");
+        if (host.empty() || !consists_of(host_characters, host)) return bad_request("malformed request target");
         if (path == std::string_view::npos || rest[path] != '/') return bad_request("request target without a path");
-        const auto is_host = [](const header& h) { return iequals(h.name, "Host"); };
-        const auto at = std::ranges::find_if(head.headers, is_host);
-        if (at != head.headers.end()) {
+        if (const auto at = find_header(head.headers, "Host"); at != head.headers.end()) {
             at->value.assign(host);
         } else {
             head.headers.push_back({"Host", std::string(host)});
@@ -277,31 +230,13 @@ std::optional<refusal> take_options(parsed_head& parsed) {
 }  // namespace
 
 refusal bad_request(std::string_view reason) {
-    refusal answer{400, "400 Bad Request"};
-    if (!reason.empty()) answer.body.append(": ").append(reason);
-    return answer;
+    refusal out{400, "400 Bad Request"};
+    if (!reason.empty()) out.body.append(": ").append(reason);
+    return out;
 }
 
 refusal head_too_large() {
     return {431, "431 Request Header Fields Too Large"};
-}
-
-request_head_scanner::state request_head_scanner::scan(std::string_view text) noexcept {
-    while (position_ < text.size()) {
-        const auto* found =
-            static_cast<const char*>(std::memchr(text.data() + position_, '\n', text.size() - position_));
-        if (!found) {
-            position_ = text.size();
-            break;
-        }
-        const auto at = static_cast<std::size_t>(found - text.data());
-        if (at == 0 || text[at - 1] != '\r') return state::malformed;
-        const bool empty_line = at - line_start_ == 1;
-        position_ = at + 1;
-        if (empty_line) return line_start_ == 0 ? state::malformed : state::complete;
-        line_start_ = position_;
-    }
-    return state::incomplete;
 }
 
 std::optional<refusal> parse_head(std::string_view text, parsed_head& into) {

@@ -24,22 +24,6 @@ struct parsed_head {
     bool options_asterisk = false;  ///< "OPTIONS *", which the transport answers.
 };
 
-/// Looks for the end of a head in bytes that arrive piece by piece.
-class request_head_scanner {
-  public:
-    enum class state { incomplete, complete, malformed };
-    /// `text` is everything since the head's first byte; only what is new is looked at. Malformed: a line end that is
-    /// not CRLF, or an empty line before the request line.
-    [[nodiscard]] state scan(std::string_view text) noexcept;
-    /// Length of the head with its final CRLFCRLF, once complete.
-    [[nodiscard]] std::size_t length() const noexcept { return position_; }
-    void reset() noexcept { *this = request_head_scanner(); }
-
-  private:
-    std::size_t position_ = 0;
-    std::size_t line_start_ = 0;
-};
-
 [[nodiscard]] refusal bad_request(std::string_view reason);
 [[nodiscard]] refusal head_too_large();
 

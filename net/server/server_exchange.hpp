@@ -32,8 +32,8 @@ struct request_head {
     bool chunked = false;
 
     /// First value of a header, matched without regard to case; empty if absent.
-    [[nodiscard]] std::string_view get(std::string_view name) const noexcept;
-    [[nodiscard]] bool has(std::string_view name) const noexcept;
+    [[nodiscard]] std::string_view get(std::string_view name) const noexcept { return header_value(headers, name); }
+    [[nodiscard]] bool has(std::string_view name) const noexcept { return has_header(headers, name); }
 };
 
 /// Why a request's work was cancelled; decides the answer (499 in the log, 503, or a cut connection).

@@ -119,11 +119,11 @@ awaitable<session::head_result> session::read_head() {
     for (;;) {
         if (!input_.empty()) {
             const auto state = scanner_.scan(input_.text());
-            if (state == request_head_scanner::state::malformed) {
+            if (state == head_scanner::state::malformed) {
                 co_await refuse(bad_request("malformed line end"));
                 co_return head_result::refused;
             }
-            if (state == request_head_scanner::state::complete) break;
+            if (state == head_scanner::state::complete) break;
             if (input_.size() >= limits::request_head_bytes_max) {
                 co_await refuse(head_too_large());
                 co_return head_result::refused;

@@ -5,10 +5,11 @@
 /// what takes too long (check()).
 #pragma once
 
+#include "net/http/head_scanner.hpp"
+#include "net/http/input_buffer.hpp"
 #include "net/server/body_reader.hpp"
 #include "net/server/client_io.hpp"
 #include "net/server/head_parser.hpp"
-#include "net/server/input_buffer.hpp"
 #include "net/server/rate_meter.hpp"
 #include "net/server/response_writer.hpp"
 #include "net/server/server_exchange.hpp"
@@ -83,10 +84,10 @@ class session final : public server_exchange, public session_hook, private stall
     session_loop& loop_;
     asio::cancellation_signal signal_;
     client_io io_;
-    server_input input_;
+    input_buffer input_;
     body_reader body_;
     response_writer response_;
-    request_head_scanner scanner_;
+    head_scanner scanner_;
     parsed_head request_;
     const std::string remote_address_;
     const bool tls_;

@@ -4,7 +4,7 @@
 /// Used on its executor only, except where noted.
 #pragma once
 
-#include "net/server/input_buffer.hpp"
+#include "net/http/input_buffer.hpp"
 #include "net/server/server_exchange.hpp"
 #include "net/server/transport_options.hpp"
 
@@ -60,7 +60,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     [[nodiscard]] bool draining() const noexcept { return draining_; }
     [[nodiscard]] const transport_options& options() const noexcept { return options_; }
     [[nodiscard]] handler& application() noexcept { return application_; }
-    [[nodiscard]] server_input_cache& buffers() noexcept { return buffers_; }
+    [[nodiscard]] input_cache& buffers() noexcept { return buffers_; }
     /// "Date: Sat, 21 Nov 2026 04:02:07 GMT\r\n", at most one tick old.
     [[nodiscard]] const std::string& date_line() const noexcept { return date_line_; }
 
@@ -101,7 +101,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     session_list active_;
     session_list idle_;  ///< The longest idle first.
     std::vector<session*> scratch_;
-    server_input_cache buffers_;
+    input_cache buffers_;
     std::string date_line_;
     std::time_t date_second_ = 0;
 };

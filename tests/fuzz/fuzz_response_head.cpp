@@ -1,7 +1,9 @@
 /// Arbitrary bytes as the head of a response, and its Location as a URL: nothing is read outside the text, and the
 /// framing of the body of an accepted head is unambiguous.
 #include "net/client/response_head.hpp"
+#include "net/http/head_scanner.hpp"
 #include "net/http/text.hpp"
+#include "net/http/url.hpp"
 
 #include <cstdlib>
 #include <string>
@@ -13,10 +15,13 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     const std::string_view all(reinterpret_cast<const char*>(data), size);
     net::head_scanner at_once;
     net::head_scanner by_byte;
-    const bool whole = at_once.scan(all);
-    bool found = false;
-    for (std::size_t n = 1; n <= size && !found; ++n) found = by_byte.scan(all.substr(0, n));
-    if (whole != found || at_once.length() != by_byte.length()) std::abort();
+    using state = net::head_scanner::state;
+    const auto outcome = at_once.scan(all);
+    auto found = state::incomplete;
+    for (std::size_t n = 1; n <= size && found == state::incomplete; ++n) found = by_byte.scan(all.substr(0, n));
+    if (outcome != found) std::abort();
+    if (outcome != state::malformed && at_once.length() != by_byte.length()) std::abort();
+    const bool whole = outcome == state::complete;
 
     const std::string text(all.substr(0, at_once.length()));
     net::response_head head;

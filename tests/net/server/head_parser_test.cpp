@@ -1,4 +1,5 @@
 #include "net/server/head_parser.hpp"
+#include "net/http/head_scanner.hpp"
 
 #include "base/limits.hpp"
 
@@ -8,9 +9,9 @@
 #include <vector>
 
 using namespace keepstore;
+using net::head_scanner;
 using net::parse_head;
 using net::parsed_head;
-using net::request_head_scanner;
 
 namespace {
 
@@ -212,14 +213,14 @@ TEST_CASE("well-formed heads are taken apart", "[router][head]") {
 TEST_CASE("the end of a head is found however it arrives", "[router][head]") {
     const std::string head = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     const std::string text = head + "body\n\n";
-    request_head_scanner bytewise;
+    head_scanner bytewise;
     for (std::size_t n = 1; n < head.size(); ++n) {
-        REQUIRE(bytewise.scan(std::string_view(text).substr(0, n)) == request_head_scanner::state::incomplete);
+        REQUIRE(bytewise.scan(std::string_view(text).substr(0, n)) == head_scanner::state::incomplete);
     }
-    CHECK(bytewise.scan(text) == request_head_scanner::state::complete);
+    CHECK(bytewise.scan(text) == head_scanner::state::complete);
     CHECK(bytewise.length() == head.size());
     for (const auto* bad : {"\r\n", "\n", "GET / HTTP/1.1\n", "GET / HTTP/1.1\r\nA: b\n"}) {
-        request_head_scanner s;
-        CHECK(s.scan(bad) == request_head_scanner::state::malformed);
+        head_scanner s;
+        CHECK(s.scan(bad) == head_scanner::state::malformed);
     }
 }
