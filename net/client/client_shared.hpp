@@ -3,7 +3,7 @@
 
 #include "net/client/address_cache.hpp"
 #include "net/client/client_counters.hpp"
-#include "net/client/continue_memory.hpp"
+#include "net/client/expect_continue_cache.hpp"
 #include "net/client/http_client.hpp"
 #include "net/tls/tls_client_context.hpp"
 

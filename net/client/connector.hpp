@@ -4,7 +4,7 @@
 
 #include "net/client/client_shared.hpp"
 #include "net/client/name_lookups.hpp"
-#include "net/client/watch_list.hpp"
+#include "net/client/timer_list.hpp"
 #include "net/http/stream.hpp"
 
 namespace keepstore::net {

@@ -30,7 +30,7 @@
 #include "net/client/body_feed.hpp"
 #include "net/client/connection_pool.hpp"
 #include "net/client/response_head.hpp"
-#include "net/client/watch_list.hpp"
+#include "net/client/timer_list.hpp"
 #include "net/http/chunk_decoder.hpp"
 #include "net/http/head_scanner.hpp"
 #include "net/http/input_buffer.hpp"

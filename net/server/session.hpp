@@ -10,7 +10,7 @@
 #include "net/server/body_reader.hpp"
 #include "net/server/client_io.hpp"
 #include "net/server/head_parser.hpp"
-#include "net/server/rate_meter.hpp"
+#include "net/server/min_throughput.hpp"
 #include "net/server/response_writer.hpp"
 #include "net/server/server_exchange.hpp"
 #include "net/server/session_loop.hpp"

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/limits.hpp"
-#include "net/server/rate_meter.hpp"
+#include "net/server/min_throughput.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -2,7 +2,7 @@ keepstore_test(net_client_tests
     SOURCES
         net/client/connection_pool_test.cpp
         net/client/connector_test.cpp
-        net/client/continue_memory_test.cpp
+        net/client/expect_continue_cache_test.cpp
         net/client/http_client_test.cpp
         net/client/response_head_test.cpp
         net/client/time_limits_test.cpp

@@ -1,4 +1,4 @@
-#include "net/client/watch_list.hpp"
+#include "net/client/timer_list.hpp"
 
 #include "base/limits.hpp"
 

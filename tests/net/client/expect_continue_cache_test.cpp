@@ -1,4 +1,4 @@
-#include "net/client/continue_memory.hpp"
+#include "net/client/expect_continue_cache.hpp"
 #include "base/limits.hpp"
 
 #include <catch2/catch.hpp>
