@@ -38,13 +38,14 @@ class byte_sink {
     /// Sends all of `bytes`. An error ends the read: nothing more can be sent.
     [[nodiscard]] virtual awaitable<result<void>> write(const_slice bytes) = 0;
 
-    enum class patience {
-        none,    ///< Sends only what the socket takes at once.
-        short_,  ///< Waits a moment (limits::slow_reader_patience) for a reader that is nearly keeping up.
+    /// What write_some() does when the reader does not take everything at once.
+    enum class when_full {
+        give_up,       ///< Sends only what the socket takes at once.
+        wait_briefly,  ///< Waits up to limits::slow_reader_wait for a reader that is nearly keeping up.
     };
     /// Sends as much as the reader takes, so that the caller can release the memory of the rest.
     /// \returns the number of bytes sent; the next write must continue after them.
-    [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(const_slice bytes, patience) = 0;
+    [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(const_slice bytes, when_full) = 0;
 };
 
 }  // namespace keepstore

@@ -107,7 +107,7 @@ inline constexpr std::size_t digest_turn_bytes = chunk_size_bytes;
 inline constexpr std::size_t request_head_bytes_max = 64 * KiB;
 /// Header lines of one request, so that a head of tiny lines does not become megabytes of strings.
 inline constexpr std::size_t request_headers_max = 256;
-/// First read of a request: most heads, and most small blocks sent with them, fit.
+/// First read of a request or a response: most heads, and most small bodies sent with them, fit.
 inline constexpr std::size_t input_buffer_bytes = 16 * KiB;
 /// Input buffers kept for reuse by each event loop (1 MiB).
 inline constexpr std::size_t input_buffers_kept_max = 64;
@@ -146,7 +146,7 @@ static_assert(stall_memory > stall_threshold);
 inline constexpr std::size_t unsent_bytes_first = 128 * KiB;
 inline constexpr std::size_t keeps_up_bytes = 1 * MiB;
 /// The same for a stalled reader: the bytes that it takes in this time, within these bounds. The socket becomes
-/// writable when half of that is left, so a slow reader's waits are longer than slow_reader_patience, and it counts as
+/// writable when half of that is left, so a slow reader's waits are longer than slow_reader_wait, and it counts as
 /// slow for the store, too. At least one piece that is verified for such a reader: each time that the socket takes a
 /// part of one, all of it is read and hashed again. For 10,000 very slow readers this is some 500 MiB, below what makes
 /// the kernel frugal on a host of 16 GiB (net.ipv4.tcp_mem).
@@ -156,7 +156,7 @@ inline constexpr std::size_t unsent_bytes_max = 512 * KiB;
 /// Period of each loop's tick: the resolution of all limits above and of request deadlines.
 inline constexpr milliseconds transport_tick{100};
 /// After a cancellation the handler may still send a response; the client must take it within this.
-inline constexpr seconds last_words_timeout{5};
+inline constexpr seconds final_response_timeout{5};
 /// An unread request body up to this is read and dropped after the response so that the connection can be kept;
 /// beyond, the connection is closed (docs/interface.md 2.9).
 inline constexpr std::size_t discard_body_bytes_max = 256 * KiB;
@@ -169,7 +169,7 @@ inline constexpr std::size_t bytes_per_turn_max = 512 * KiB;
 /// When a reader has made one piece of a block wait this long, the memory of the rest is released until it can take
 /// more: below 5 MB/s for a chunk. The tick is the resolution. Longer: slow readers hold more of the pool; shorter: a
 /// scheduling delay of a reader makes the daemon read and verify bytes again.
-inline constexpr milliseconds slow_reader_patience{50};
+inline constexpr milliseconds slow_reader_wait{50};
 /// Open connections. 10,000 slow or idle clients fit in addition to the active ones; an idle one costs some KiB, a slow
 /// reader some 30, so all of them stay below 512 MiB (docs/performance.md). Keepstore.MaxConnections.
 inline constexpr std::int64_t connections_max = 12'288;
@@ -282,8 +282,6 @@ inline constexpr std::size_t net_head_bytes_max = 64 * KiB;
 inline constexpr std::size_t net_headers_max = 256;
 /// Interim (1xx) responses to one request.
 inline constexpr unsigned net_interim_responses_max = 16;
-/// First read of a response: head and a small body together.
-inline constexpr std::size_t net_input_bytes = 16 * KiB;
 /// The unread rest of a response body is read if it has arrived already and is no more than this; else the connection
 /// is closed, which is cheaper than to wait.
 inline constexpr std::size_t net_drain_bytes_max = 64 * KiB;
@@ -298,7 +296,7 @@ inline constexpr std::size_t net_addresses_tried_max = 8;
 /// An address that has not taken the connection by then is raced by the next one, so that one dead address of several
 /// costs this and not the whole connect limit. What RFC 8305 (section 5) recommends; a round trip around the world is
 /// less.
-inline constexpr milliseconds net_address_patience{250};
+inline constexpr milliseconds net_address_attempt_delay{250};
 /// Lookups of different names under way, of one client. They end when the name service lets them, not when their last
 /// waiter leaves.
 inline constexpr std::size_t net_lookups_max = 64;

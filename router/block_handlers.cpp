@@ -36,10 +36,10 @@ class response_sink final : public byte_sink {
         co_return co_await ex_.write(bytes.bytes);
     }
 
-    awaitable<result<std::size_t>> write_some(const_slice bytes, patience p) override {
+    awaitable<result<std::size_t>> write_some(const_slice bytes, when_full mode) override {
         if (!ex_.response_started())
             if (auto started = co_await start(); !started) co_return std::unexpected(std::move(started.error()));
-        co_return co_await ex_.write_some(bytes.bytes, p);
+        co_return co_await ex_.write_some(bytes.bytes, mode);
     }
 
     // After success: sends the head if no byte of the body did (HEAD, the empty block).

@@ -104,7 +104,7 @@ class connector {
     }
 
     /// The first connection that comes about. The attempts run side by side: a new one begins when the last one has
-    /// failed, or has taken longer than limits::net_address_patience.
+    /// failed, or has taken longer than limits::net_address_attempt_delay.
     awaitable<result<socket_type>> connect(const addresses& found) {
         const auto executor = co_await asio::this_coro::executor;
         std::vector<attempt> running;
@@ -114,7 +114,7 @@ class connector {
         for (;;) {
             while (next < found.size() && (running.empty() || steady::now() >= next_at)) {
                 attempt& a = running.emplace_back(found[next++], socket_type(executor));
-                next_at = steady::now() + limits::net_address_patience;
+                next_at = steady::now() + limits::net_address_attempt_delay;
                 const int code = begin(a);
                 if (code == 0) co_return win(a, found);
                 if (code == EINPROGRESS) continue;

@@ -117,7 +117,7 @@ awaitable<bool> client_io::write_some(std::span<iovec>& buffers, std::size_t& co
         // A client that takes a little now and then has no more patience than a silent one.
         const auto now = clock::now();
         if (!impatient_since_) impatient_since_ = now;
-        if (now - *impatient_since_ >= limits::slow_reader_patience) break;
+        if (now - *impatient_since_ >= limits::slow_reader_wait) break;
         go_on = co_await wait(direction::output);
     }
     impatient_since_.reset();
@@ -144,7 +144,7 @@ awaitable<bool> client_io::wait_writable() {
 }
 
 void client_io::end_patience(clock::time_point now) noexcept {
-    if (!waiting_ || !impatient_since_ || now - *impatient_since_ < limits::slow_reader_patience) return;
+    if (!waiting_ || !impatient_since_ || now - *impatient_since_ < limits::slow_reader_wait) return;
     // The wait is the socket's only operation. One that has just become ready is not touched by this.
     patience_ended_ = true;
     // It is slow, and what else follows from that need not wait either.

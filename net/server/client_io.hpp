@@ -52,7 +52,7 @@ class client_io {
     /// connection took before. \returns the status of the last attempt; ok when nothing is left or the turn is over.
     [[nodiscard]] io_status try_write_all(std::span<iovec>& buffers, std::size_t& counted);
     /// As try_write_all, with a turn for others when this one's is over, and with `patient` a wait for a client that is
-    /// nearly keeping up (limits::slow_reader_patience in all). Whatever is left in the vectors was not taken.
+    /// nearly keeping up (limits::slow_reader_wait in all). Whatever is left in the vectors was not taken.
     /// \returns false if the client is gone, or interrupted.
     [[nodiscard]] awaitable<bool> write_some(std::span<iovec>& buffers, std::size_t& counted, bool patient);
     /// Whether nothing of these vectors, or taken before, is still to be sent.

@@ -123,7 +123,7 @@ awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes)
 }
 
 awaitable<result<std::size_t>> response_writer::write_some(std::span<const std::byte> bytes,
-                                                           byte_sink::patience how_long) {
+                                                           byte_sink::when_full mode) {
     if (framing_ != framing::length || request_.head_only || bytes.empty() || bytes.size() > left_) {
         // What is not sent, cannot be divided, or is refused.
         auto written = co_await write(bytes);
@@ -144,7 +144,7 @@ awaitable<result<std::size_t>> response_writer::write_some(std::span<const std::
         counted = 0;
     }
     if (sent && !rest.empty()) {
-        sent = co_await io_.write_some(rest, counted, how_long == byte_sink::patience::short_);
+        sent = co_await io_.write_some(rest, counted, mode == byte_sink::when_full::wait_briefly);
     }
     if (!sent) co_return failed();
     head_.clear();

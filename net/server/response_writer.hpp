@@ -31,7 +31,7 @@ class response_writer {
     /// After start(): one piece of the body.
     [[nodiscard]] awaitable<result<void>> write(std::span<const std::byte> bytes);
     /// exchange::write_some. The head is never left behind.
-    [[nodiscard]] awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::patience);
+    [[nodiscard]] awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::when_full);
     /// exchange::wait_writable.
     [[nodiscard]] awaitable<result<void>> wait_writable();
     /// Sends what is left: the head if nothing has left yet, the final chunk.

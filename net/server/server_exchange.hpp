@@ -76,7 +76,7 @@ class server_exchange {
     /// or go and come back, before the next write, which continues behind what was taken. Responses without a
     /// Content-Length are written whole. \returns how many bytes were taken.
     [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes,
-                                                                    byte_sink::patience) = 0;
+                                                                    byte_sink::when_full) = 0;
     /// Ends a response begun by start(). A body shorter than announced closes the connection.
     [[nodiscard]] virtual awaitable<result<void>> finish() = 0;
     /// Ends a response begun by start() so that the client must notice that it is incomplete: no final chunk,

@@ -320,7 +320,7 @@ void session::check(clock::time_point now) {
     last_check_ = now;
     if (io_.reason() != cancel_reason::none) {
         if (io_.last_words()) {
-            if (now - cancelled_at_ >= limit.last_words_timeout) kill();
+            if (now - cancelled_at_ >= limit.final_response_timeout) kill();
         } else if (now - last_emitted_at_ >= std::chrono::seconds(1)) {
             // The handler was between two waits, or ignored it.
             last_emitted_at_ = now;

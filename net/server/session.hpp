@@ -53,8 +53,8 @@ class session final : public server_exchange, public session_hook, private stall
     awaitable<result<void>> start(unsigned status, std::optional<std::uint64_t> length) override;
     awaitable<result<void>> wait_writable() override { return response_.wait_writable(); }
     awaitable<result<void>> write(std::span<const std::byte> bytes) override { return response_.write(bytes); }
-    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::patience p) override {
-        return response_.write_some(bytes, p);
+    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::when_full mode) override {
+        return response_.write_some(bytes, mode);
     }
     awaitable<result<void>> finish() override { return response_.finish(); }
     void abort() noexcept override { response_.abort(); }

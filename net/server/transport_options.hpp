@@ -16,7 +16,7 @@ struct transport_options {
     rate_meter::options rate;
     std::chrono::milliseconds stall_threshold = limits::stall_threshold;
     std::chrono::milliseconds tick = limits::transport_tick;
-    std::chrono::milliseconds last_words_timeout = limits::last_words_timeout;
+    std::chrono::milliseconds final_response_timeout = limits::final_response_timeout;
     std::chrono::milliseconds linger_timeout = limits::linger_timeout;
     std::chrono::milliseconds drain_idle_grace = limits::drain_idle_grace;
     /// Open connections; at most, and with 0, three quarters of RLIMIT_NOFILE, the rest being for blocks and volumes.

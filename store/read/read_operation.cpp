@@ -257,7 +257,7 @@ awaitable<read_operation::verdict> read_operation::send_serially(volumes::block_
             sent_ += piece.size();
             continue;
         }
-        const auto taken = co_await sink_.write_some(piece, byte_sink::patience::short_);
+        const auto taken = co_await sink_.write_some(piece, byte_sink::when_full::wait_briefly);
         if (!taken) co_return give_up(taken.error());
         sent_ += *taken;
         slow = *taken < piece.size();
@@ -340,8 +340,8 @@ awaitable<read_operation::verdict> read_operation::send_from(verified_copy& copy
         if (!piece) co_return stopped(copy, std::move(piece.error()));
         const std::size_t size = piece->size();
         if (size == 0) co_return verdict::sent;
-        const auto taken =
-            co_await sink_.write_some(*piece, copy.sparing() ? byte_sink::patience::none : byte_sink::patience::short_);
+        const auto taken = co_await sink_.write_some(
+            *piece, copy.sparing() ? byte_sink::when_full::give_up : byte_sink::when_full::wait_briefly);
         if (!taken) co_return give_up(taken.error());
         copy.advance(*taken);
         sent_ = copy.position();
@@ -351,7 +351,7 @@ awaitable<read_operation::verdict> read_operation::send_from(verified_copy& copy
         copy.shed();
         const auto since = clock::now();
         if (auto ready = co_await sink_.wait_ready(); !ready) co_return give_up(std::move(ready.error()));
-        if (clock::now() - since >= limits::slow_reader_patience) copy.reader_was_slow();
+        if (clock::now() - since >= limits::slow_reader_wait) copy.reader_was_slow();
     }
 }
 

@@ -67,7 +67,7 @@ class string_sink final : public byte_sink {
         co_return result<void>{};
     }
     awaitable<result<void>> wait_ready() override { co_return result<void>{}; }
-    awaitable<result<std::size_t>> write_some(const_slice bytes, patience) override {
+    awaitable<result<std::size_t>> write_some(const_slice bytes, when_full) override {
         const std::size_t count = std::min(bytes.size(), takes_at_once);
         largest_piece = std::max(largest_piece, bytes.size());
         const auto written = co_await write(bytes.subslice(0, count));

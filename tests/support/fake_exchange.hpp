@@ -104,7 +104,7 @@ class fake_exchange final : public net::server_exchange, private byte_source {
         sent_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
         co_return result<void>{};
     }
-    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::patience) override {
+    awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::when_full) override {
         bytes = bytes.first(std::min(bytes.size(), takes_at_most_));
         auto written = co_await write(bytes);
         if (!written) co_return std::unexpected(std::move(written.error()));

@@ -114,11 +114,11 @@ TEST_CASE("an address that does not answer is raced by the next one, and is not 
         return std::chrono::steady_clock::now() - began;
     };
     const auto first = timed();
-    CHECK(first >= limits::net_address_patience);
+    CHECK(first >= limits::net_address_attempt_delay);
     CHECK(first < 10s);
     auto later = timed();
     for (int i = 0; i < 5; ++i) later = std::min(later, timed());
-    CHECK(later < limits::net_address_patience);
+    CHECK(later < limits::net_address_attempt_delay);
 }
 
 TEST_CASE("an address that answers late wins over one that never does", "[net][connect]") {
@@ -129,7 +129,7 @@ TEST_CASE("an address that answers late wins over one that never does", "[net][c
     auto& j = l.start(c, {.to = {false, "many.test", late.to().port}});
     const auto began = std::chrono::steady_clock::now();
     REQUIRE(l.until([&] { return c.snapshot().connections_in_use == 1; }));
-    REQUIRE(l.until([&] { return std::chrono::steady_clock::now() - began > limits::net_address_patience; }));
+    REQUIRE(l.until([&] { return std::chrono::steady_clock::now() - began > limits::net_address_attempt_delay; }));
     // From here on it takes connections. The kernel asks again one second after its first attempt.
     late.serve_next("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
     REQUIRE(l.until([&] { return j.done.has_value(); }));

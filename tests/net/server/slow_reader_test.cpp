@@ -20,7 +20,7 @@
 
 using namespace keepstore;
 using namespace keepstore::test;
-using patience = byte_sink::patience;
+using when_full = byte_sink::when_full;
 using net::cancel_reason;
 using net::io_status;
 using net::server_exchange;
@@ -49,8 +49,8 @@ std::string pattern_of(std::size_t size) {
 awaitable<void> give_back(server_exchange& x) {
     const std::size_t size = std::stoul(x.head().path.substr(1));
     const std::string query = x.head().query;
-    const auto how_long = query == "none" ? patience::none : patience::short_;
-    if (how_long == patience::short_ && query != "short") {
+    const auto mode = query == "none" ? when_full::give_up : when_full::wait_briefly;
+    if (mode == when_full::wait_briefly && query != "short") {
         x.set_deadline(deadline::in(std::chrono::milliseconds(std::stoi(query))));
     }
     auto started = co_await x.start(200, size);
@@ -62,7 +62,7 @@ awaitable<void> give_back(server_exchange& x) {
         // More than a socket of the kernel's that calls itself writable takes.
         std::string piece(std::min<std::size_t>(5 * MiB, size - offset), '\0');
         for (std::size_t i = 0; i < piece.size(); ++i) piece[i] = pattern(offset + i);
-        auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), how_long);
+        auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), mode);
         std::ranges::fill(piece, '!');
         holds_memory = false;
         if (!taken) co_return;
@@ -207,7 +207,7 @@ TEST_CASE("without patience nothing waits, with it a moment passes", "[router][s
     first_arrived = false;
     transport t(
         [](server_exchange& x) -> awaitable<void> {
-            const auto how_long = x.head().query == "none" ? patience::none : patience::short_;
+            const auto mode = x.head().query == "none" ? when_full::give_up : when_full::wait_briefly;
             static_cast<void>(co_await x.start(200, 2 * large));
             const std::string piece = pattern_of(large);
             // A reader that has kept up: of others the kernel takes less than a turn's worth.
@@ -219,7 +219,7 @@ TEST_CASE("without patience nothing waits, with it a moment passes", "[router][s
                 static_cast<void>(co_await timer.async_wait(use_tuple));
             }
             const auto before = std::chrono::steady_clock::now();
-            auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), how_long);
+            auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), mode);
             waited_ns = (std::chrono::steady_clock::now() - before).count();
             if (!taken || *taken == 0 || *taken == large) throw std::runtime_error("not taken in part");
             // Much more than one turn's worth: giving way to others is no slowness of the reader.
@@ -234,7 +234,7 @@ TEST_CASE("without patience nothing waits, with it a moment passes", "[router][s
     while (c.body_bytes() < large) REQUIRE(c.receive());
     first_arrived = true;
     REQUIRE(eventually([] { return waited_ns >= 0; }));
-    if (waits) CHECK(std::chrono::nanoseconds(waited_ns) >= limits::slow_reader_patience);
+    if (waits) CHECK(std::chrono::nanoseconds(waited_ns) >= limits::slow_reader_wait);
     CHECK((body_of(c.response()) == pattern_of(large) + pattern_of(large)));
     CHECK(t.handler.last_reason == cancel_reason::none);
 }
@@ -357,7 +357,7 @@ TEST_CASE("what cannot be taken in part is taken whole", "[router][slow]") {
             const bool chunked = x.head().query == "chunked";
             const std::string piece = pattern_of(large);
             static_cast<void>(co_await x.start(200, chunked ? std::nullopt : std::optional<std::uint64_t>(large)));
-            auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), patience::none);
+            auto taken = co_await x.write_some(std::as_bytes(std::span(piece)), when_full::give_up);
             if (!taken || *taken != large) throw std::runtime_error("taken in part");
             static_cast<void>(co_await x.finish());
         },
@@ -382,10 +382,10 @@ TEST_CASE("a piece longer than what is left of the announced length is refused",
             static_cast<void>(co_await x.start(200, 3));
             const std::string piece = "four";
             const auto bytes = std::as_bytes(std::span(piece));
-            auto some = co_await x.write_some(bytes.first(1), patience::short_);
-            auto over = co_await x.write_some(bytes.subspan(1), patience::short_);
+            auto some = co_await x.write_some(bytes.first(1), when_full::wait_briefly);
+            auto over = co_await x.write_some(bytes.subspan(1), when_full::wait_briefly);
             if (!some || *some != 1 || over || over.error() != errc::io_error) throw std::runtime_error("not refused");
-            auto more = co_await x.write_some(bytes.subspan(1, 1), patience::short_);
+            auto more = co_await x.write_some(bytes.subspan(1, 1), when_full::wait_briefly);
             if (more) throw std::runtime_error("went on");
         },
         quick_options());
