@@ -1,4 +1,4 @@
-/// Addresses of host names, remembered for limits::net_addresses_lifetime. Bounded. Safe to use from any thread.
+/// Caches the addresses of host names for limits::net_addresses_lifetime. Bounded. Safe to use from any thread.
 #pragma once
 
 #include <boost/asio/ip/address.hpp>
@@ -15,12 +15,12 @@ class address_cache {
   public:
     using addresses = std::vector<boost::asio::ip::address>;
 
-    /// Empty if nothing is known, or no longer.
+    /// Returns the cached addresses; empty if there are none, or they are too old.
     [[nodiscard]] addresses find(const std::string& host) const;
     void keep(const std::string& host, addresses);
-    /// One of them has taken a connection, and others before it have not: it is the first from now on.
+    /// Moves an address to the front: it accepted a connection when others before it did not.
     void prefer(const std::string& host, const boost::asio::ip::address&);
-    /// They did not work: ask again.
+    /// Drops the addresses: none of them worked.
     void forget(const std::string& host);
 
   private:

@@ -12,7 +12,7 @@ std::uint64_t body_feed::size() const noexcept {
 awaitable<result<const_slice>> body_feed::pull() {
     auto piece = co_await request_.source->next();
     if (!piece) {
-        // The caller's own error, as it is; only where it came from is added.
+        // The caller's own error; only its origin is added.
         if (!piece.error().cause) piece.error().cause = failure::body_source;
         co_return piece;
     }
@@ -24,19 +24,16 @@ awaitable<result<const_slice>> body_feed::pull() {
 }
 
 awaitable<result<void>> body_feed::prefetch() {
-    if (fetched_ || !request_.source || left_ == 0) co_return result<void>{};
-    auto piece = co_await pull();
-    if (!piece) co_return std::unexpected(std::move(piece.error()));
-    first_ = std::move(*piece);
+    if (fetched_ || !request_.source || left_ == 0) co_return success();
+    KS_CO_TRY(first_, co_await pull());
     fetched_ = true;
-    co_return result<void>{};
+    co_return success();
 }
 
 awaitable<result<const_slice>> body_feed::next() {
-    if (asked_ < 2) ++asked_;
-    if (asked_ == 1) {
-        auto fetched = co_await prefetch();
-        if (!fetched) co_return std::unexpected(std::move(fetched.error()));
+    if (calls_ < 2) ++calls_;
+    if (calls_ == 1) {
+        KS_CO_CHECK(co_await prefetch());
         co_return first_;
     }
     first_ = {};
@@ -45,12 +42,12 @@ awaitable<result<const_slice>> body_feed::next() {
 }
 
 bool body_feed::restart() {
-    if (request_.source && asked_ > 1) {
+    if (request_.source && calls_ > 1) {
         if (!request_.source->rewind()) return false;
         left_ = size();
         fetched_ = false;
     }
-    asked_ = 0;
+    calls_ = 0;
     return true;
 }
 

@@ -17,7 +17,7 @@ bool is_redirect(unsigned status) {
     return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
 
-/// What may be told to a server other than the one that it was meant for.
+/// Whether a header may go to another server than the one that it was meant for.
 bool carries_no_credentials(const header& h) {
     static constexpr std::array<std::string_view, 8> harmless{"Accept",     "Accept-Encoding",   "Accept-Language",
                                                               "Range",      "If-Modified-Since", "If-None-Match",
@@ -53,42 +53,40 @@ void client_core::close() noexcept {
     pools_.clear();
 }
 
-/// One request to one server, on a second connection if the first was dead.
+/// Sends one request to one server, on a second connection if the first was dead.
 awaitable<result<std::unique_ptr<http_call>>> client_core::send_once(const std::shared_ptr<connection_pool>& pool,
                                                                      const request& r, deadline until) {
     body_feed feed(r);
     if (feed.from_source() && !r.expect_continue) {
-        auto first = co_await feed.prefetch();
-        if (!first) {
+        if (auto first = co_await feed.prefetch(); !first) {
             if (first.error().cause == failure::body_source) shared_->counters.note(failure::body_source);
             co_return std::unexpected(std::move(first.error()));
         }
     }
     bool fresh = r.fresh_connection;
-    for (;;) {
-        auto x = std::make_unique<http_call>(pool, r.to, r.timing, until);
-        auto connected = co_await x->connect(fresh);
-        if (!connected) co_return std::unexpected(std::move(connected.error()));
-        auto answered = co_await x->run(r, write_request_head(r, shared_->options.user_agent), feed);
-        if (answered) co_return std::move(x);
+    while (true) {
+        auto call = std::make_unique<http_call>(pool, r.to, r.timing, until);
+        KS_CO_CHECK(co_await call->connect(fresh));
+        auto outcome = co_await call->run(r, write_request_head(r, shared_->options.user_agent), feed);
+        if (outcome) co_return std::move(call);
         // A new connection cannot be stale: this happens once at most.
-        if (fresh || !x->was_stale() || !may_repeat(r) || !feed.restart()) {
-            co_return std::unexpected(std::move(answered.error()));
+        if (fresh || !call->was_stale() || !may_repeat(r) || !feed.restart()) {
+            co_return std::unexpected(std::move(outcome.error()));
         }
         shared_->counters.stale_retries.add();
         fresh = true;
     }
 }
 
-/// \returns whether `r` was changed to what the answer redirects to.
-result<bool> client_core::redirect(request& r, const http_call& answer, unsigned& followed) const {
+/// Changes `r` to the location that a response redirects to. \returns whether it is a redirect to be followed.
+result<bool> client_core::redirect(request& r, const http_call& call, unsigned& followed) const {
     if (r.redirects_max == 0 || (r.method != "GET" && r.method != "HEAD")) return false;
-    if (!is_redirect(answer.head().status)) return false;
+    if (!is_redirect(call.head().status)) return false;
     const auto bad = [&](std::string_view why) {
         return std::unexpected(make_failure(*shared_, r.to, failure::bad_redirect, errc::io_error, why));
     };
     if (followed == r.redirects_max) return bad("too many redirects");
-    auto to = resolve_location({r.to, r.target}, header_value(answer.head().headers, "Location"));
+    auto to = resolve_location({r.to, r.target}, header_value(call.head().headers, "Location"));
     if (!to) return bad("redirected to something that is no http URL");
     if (r.to.tls && !to->to.tls) return bad("redirected from https to http, which is not followed");
     if (to->to != r.to) std::erase_if(r.headers, [](const header& h) { return !carries_no_credentials(h); });
@@ -113,11 +111,9 @@ awaitable<result<response>> client_core::send(request r, deadline until) {
     const auto pool = pool_for(co_await asio::this_coro::executor);
     if (r.expect_continue && shared_->continues.is_silent(r.to, steady::now())) r.expect_continue = false;
     for (unsigned followed = 0;;) {
-        auto answer = co_await send_once(pool, r, until);
-        if (!answer) co_return std::unexpected(std::move(answer.error()));
-        const auto again = redirect(r, **answer, followed);
-        if (!again) co_return std::unexpected(again.error());
-        if (!*again) co_return response(std::move(*answer));
+        KS_CO_TRY(auto call, co_await send_once(pool, r, until));
+        KS_CO_TRY(const bool again, redirect(r, *call, followed));
+        if (!again) co_return response(std::move(call));
     }
 }
 

@@ -1,5 +1,5 @@
-/// What stands behind a client: sends requests, follows redirects, repeats what met a dead connection. Safe to use from
-/// any thread.
+/// The implementation of a client: sends requests, follows redirects, and repeats a request once on a new connection if
+/// a kept-alive one was dead. Safe to use from any thread.
 #pragma once
 
 #include "net/client/client_shared.hpp"
@@ -25,7 +25,7 @@ class client_core {
     [[nodiscard]] std::shared_ptr<connection_pool> pool_for(const asio::any_io_executor&);
     [[nodiscard]] awaitable<result<std::unique_ptr<http_call>>> send_once(const std::shared_ptr<connection_pool>&,
                                                                           const request&, deadline until);
-    [[nodiscard]] result<bool> redirect(request& r, const http_call& answer, unsigned& followed) const;
+    [[nodiscard]] result<bool> redirect(request& r, const http_call&, unsigned& followed) const;
 
     const std::shared_ptr<client_shared> shared_;
     std::mutex mutex_;

@@ -1,4 +1,4 @@
-/// The live counterpart of client_stats. Relaxed: they are for metrics only.
+/// The counters from which client_stats is made. Relaxed: for metrics only.
 #pragma once
 
 #include "net/client/client_stats.hpp"

@@ -1,4 +1,4 @@
-/// What the parts of one client share, on all its event loops. Safe to use from any thread.
+/// State that all parts of one client share, on all its event loops. Safe to use from any thread.
 #pragma once
 
 #include "net/client/address_cache.hpp"
@@ -27,7 +27,7 @@ struct client_shared {
     client_counters counters;
     const std::shared_ptr<address_cache> addresses =
         std::make_shared<address_cache>();  ///< Lookups may outlive the client.
-    continue_memory continues;
+    expect_continue_cache continues;
 
   private:
     static std::uint64_t next_id() {
@@ -36,7 +36,8 @@ struct client_shared {
     }
 };
 
-/// The error for a failure, counted. `text` names the phase and what to look at; the server's name is put in front.
+/// Makes the error for a failure and counts it. `text` names the phase and what to check; the server's name is put in
+/// front.
 [[nodiscard]] inline error make_failure(client_shared& shared, const endpoint& to, failure f, errc code,
                                         std::string_view text) {
     shared.counters.note(f);

@@ -1,4 +1,4 @@
-/// What an HTTP client has done so far, for metrics. A snapshot; gauges may be a moment apart from each other.
+/// Metrics of an HTTP client: a snapshot, whose gauges may be a moment apart from each other.
 #pragma once
 
 #include "net/client/failure.hpp"
@@ -26,7 +26,7 @@ struct client_stats {
     std::uint64_t redirects = 0;           ///< Redirects followed.
     std::uint64_t bytes_sent = 0;          ///< Heads and bodies, without TLS.
     std::uint64_t bytes_received = 0;
-    /// By failure; index 0 is unused. Failures of send() and of reading responses. `closed` and such included.
+    /// By failure; index 0 is unused. Failures of send() and of reading responses.
     std::array<std::uint64_t, failure_count> failures{};
 };
 

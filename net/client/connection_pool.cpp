@@ -11,7 +11,7 @@
 namespace keepstore::net {
 namespace {
 
-/// Ties pools to their io_context: when it is destroyed, idle connections are closed while sockets still can be.
+/// Ties pools to their io_context: when that is destroyed, idle connections are closed while sockets still can be.
 class pool_service final : public asio::execution_context::service {
   public:
     using key_type = pool_service;
@@ -19,7 +19,7 @@ class pool_service final : public asio::execution_context::service {
 
     explicit pool_service(asio::execution_context& context) : service(context) {}
 
-    /// Makes sure that the services of sockets and timers are there first, and so end after this one.
+    /// Creates the services of sockets and timers first, so that they end after this one.
     static void prepare(const asio::any_io_executor& executor) {
         const asio::ip::tcp::socket socket(executor);
         const asio::steady_timer timer(executor);
@@ -34,7 +34,7 @@ class pool_service final : public asio::execution_context::service {
         pools_.clear();
     }
 
-    /// By the number of the client. Touched by the thread of the context only.
+    /// By client_shared::id. Touched by the thread of the context only.
     std::map<std::uint64_t, std::shared_ptr<connection_pool>> pools_;
 };
 
@@ -67,7 +67,7 @@ void connection_pool::place::release(std::unique_ptr<stream> connection, steady:
     if (!pool_->shared_->closed && !pool_->ended_) {
         of_->idle.push_back({std::move(connection), until});
         pool_->shared_->counters.idle.add();
-        pool_->watches_.want_tick(until);
+        pool_->timers_.want_tick(until);
     }
     release();
 }
@@ -78,7 +78,7 @@ connection_pool::connection_pool(std::shared_ptr<client_shared> shared, const as
     : shared_(std::move(shared)),
       executor_(executor),
       lookups_(std::make_shared<name_lookups>(executor, shared_->addresses)),
-      watches_(executor, [this](steady::time_point now) { return housekeeping(now); }) {}
+      timers_(executor, [this](steady::time_point now) { return housekeeping(now); }) {}
 
 connection_pool::~connection_pool() = default;
 
@@ -124,7 +124,7 @@ result<connection_pool::acquired> connection_pool::refuse_closed(const endpoint&
                                         "the HTTP client is closed: the program is stopping"));
 }
 
-awaitable<result<connection_pool::acquired>> connection_pool::acquire(const endpoint& to, watch& w,
+awaitable<result<connection_pool::acquired>> connection_pool::acquire(const endpoint& to, timed_waiter& w,
                                                                       steady::time_point whole, bool fresh) {
     if (shared_->closed) co_return refuse_closed(to);
     places& p = places_of(to);
@@ -187,7 +187,7 @@ void connection_pool::put_back(places& p) noexcept {
         waiter* next = p.waiters.front();
         p.waiters.pop_front();
         next->listed = false;
-        // False for a waiter whose time is up, or that was cancelled, and that has not run since.
+        // False for a waiter whose wait has ended by its time limit or by cancellation, and that has not resumed yet.
         next->granted = next->turn.set(std::monostate{});
         if (next->granted) return;
     }
@@ -203,7 +203,7 @@ steady::time_point connection_pool::housekeeping(steady::time_point now) {
             if (c.until <= now || !c.connection->is_quiet()) drop(c);
         }
         std::erase_if(idle, [](const idle_connection& c) { return !c.connection; });
-        // Looked at every so often, for those that the server closes.
+        // Polled, since the server may close them.
         for (const auto& c : idle) next = std::min({next, c.until, now + limits::net_idle_check});
         if (idle.empty() && at->in_use == 0 && at->waiters.empty()) {
             at = servers_.erase(at);
@@ -237,9 +237,9 @@ void connection_pool::context_ends() noexcept {
         context_gone_ = true;
     }
     ended_ = true;
-    watches_.stop();
-    // Waiters are woken, and so handed to the scheduler, which destroys them with all that it has: a coroutine that
-    // waits for a one_shot is owned by nobody else.
+    timers_.stop();
+    // Waking the waiters hands their coroutines to the scheduler, which destroys them with the rest of its queue:
+    // nothing else owns a coroutine that waits for a one_shot.
     close_now();
 }
 

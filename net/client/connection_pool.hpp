@@ -1,7 +1,8 @@
-/// The connections of one client on one event loop: idle ones by server, how many are in use, and who waits for one.
+/// The connections of one client on one event loop: idle ones by server, the number in use, and the requests that wait
+/// for one.
 ///
 /// Used on the executor of the loop, but for close_from_any_thread(). Owned by a service of the io_context, and shared
-/// by every call under way.
+/// by every running call.
 #pragma once
 
 #include "net/client/client_shared.hpp"
@@ -23,7 +24,7 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
     struct places;
 
   public:
-    /// A place within the limit of a server, given back when it goes.
+    /// A permit for one connection to a server, given back on destruction.
     class place {
       public:
         place() = default;
@@ -48,24 +49,26 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
         std::unique_ptr<stream> reused;  ///< Null: open one.
     };
 
-    /// The pool of this client on this executor's context; made if there is none.
+    /// Returns the pool of this client on this executor's context, and makes it if there is none.
     [[nodiscard]] static std::shared_ptr<connection_pool> find(const std::shared_ptr<client_shared>&,
                                                                const asio::any_io_executor&);
 
     connection_pool(std::shared_ptr<client_shared>, const asio::any_io_executor&);
     ~connection_pool();
 
-    /// A place, and an idle connection if there is one and `fresh` does not forbid it. Waits, first come first served,
-    /// at most until `whole`. Awaited in place.
-    [[nodiscard]] awaitable<result<acquired>> acquire(const endpoint&, watch&, steady::time_point whole, bool fresh);
+    /// Returns a place, and an idle connection if there is one and `fresh` is not set. Waits, first come first served,
+    /// at most until `whole`. Awaited in place. \returns failure::pool_full, wait_timeout, closed, cancelled.
+    [[nodiscard]] awaitable<result<acquired>> acquire(const endpoint&, timed_waiter&, steady::time_point whole,
+                                                      bool fresh);
 
-    [[nodiscard]] watch_list& watches() noexcept { return watches_; }
+    [[nodiscard]] timer_list& timers() noexcept { return timers_; }
     [[nodiscard]] client_shared& shared() noexcept { return *shared_; }
     [[nodiscard]] name_lookups& lookups() noexcept { return *lookups_; }
 
-    /// Drops idle connections and fails waiters; the client is closed. From any thread, also while the context goes.
+    /// Drops idle connections and fails waiters: the client is closed. From any thread, also while the context is being
+    /// destroyed.
     void close_from_any_thread();
-    /// The context goes.
+    /// The context is being destroyed.
     void context_ends() noexcept;
 
   private:
@@ -73,7 +76,9 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
         std::unique_ptr<stream> connection;
         steady::time_point until;
     };
-    /// On the frame of acquire(). A place that it was granted and did not take goes to the next one.
+    /// A waiting acquire(), on its frame. No async_semaphore: a place is counted for a waiter when it is woken, waits
+    /// are limited by the loop's tick instead of a timer each, and all of them end with the io_context. A place that
+    /// was granted and not taken goes to the next waiter.
     struct waiter {
         waiter(connection_pool&, places&);
         ~waiter();
@@ -106,8 +111,8 @@ class connection_pool : public std::enable_shared_from_this<connection_pool> {
     const std::shared_ptr<client_shared> shared_;
     const asio::any_io_executor executor_;
     const std::shared_ptr<name_lookups> lookups_;
-    std::list<places> servers_;  ///< A handful; those with nothing in them are removed by the tick.
-    watch_list watches_;
+    std::list<places> servers_;  ///< Few; empty ones are removed by the tick.
+    timer_list timers_;
     bool ended_ = false;  ///< The context is being destroyed: no more timers, no more idle connections.
 
     std::mutex context_mutex_;

@@ -19,7 +19,7 @@ namespace {
 using socket_type = stream::socket_type;
 using addresses = address_cache::addresses;
 
-/// A connection that may come about.
+/// A TCP connection being established.
 struct attempt {
     asio::ip::address address;
     socket_type socket;
@@ -27,20 +27,19 @@ struct attempt {
 
 class connector {
   public:
-    connector(client_shared& shared, name_lookups& lookups, const endpoint& to, watch& w, steady::time_point due,
+    connector(client_shared& shared, name_lookups& lookups, const endpoint& to, timed_waiter& w, steady::time_point due,
               steady::time_point whole)
-        : shared_(shared), lookups_(lookups), to_(to), watch_(w), due_(std::min(due, whole)), whole_(whole) {}
+        : shared_(shared), lookups_(lookups), to_(to), waiter_(w), due_(std::min(due, whole)), whole_(whole) {}
 
     awaitable<result<std::unique_ptr<stream>>> open() {
-        auto found = co_await resolve();
-        if (!found) co_return std::unexpected(std::move(found.error()));
-        if (shared_.options.refuse_link_local && std::erase_if(*found, is_link_local) > 0 && found->empty()) {
+        KS_CO_TRY(auto found, co_await resolve());
+        if (shared_.options.refuse_link_local && std::erase_if(found, is_link_local) > 0 && found.empty()) {
             co_return std::unexpected(
                 make_failure(shared_, to_, failure::invalid_request, errc::bad_request,
                              "the address is link-local or a cloud's metadata service; such servers "
                              "are never asked here"));
         }
-        auto socket = co_await connect(*found);
+        auto socket = co_await connect(found);
         if (!socket) {
             if (socket.error() != errc::cancelled) shared_.addresses->forget(to_.host);  // The name may have moved.
             co_return std::unexpected(std::move(socket.error()));
@@ -64,7 +63,7 @@ class connector {
                             fmt::format("connect timeout: {}; is the server reachable?", what));
     }
 
-    /// Addresses of the name; never empty.
+    /// Returns the addresses of the name; never empty.
     awaitable<result<addresses>> resolve() {
         const std::string& host = to_.host;
         addresses fixed;
@@ -81,18 +80,20 @@ class connector {
         boost::system::error_code not_address;
         const auto literal = asio::ip::make_address(host, not_address);
         if (!not_address) co_return addresses{literal};
-        const auto answer = lookups_.ask(host);
-        if (!answer) {
-            co_return std::unexpected(unavailable(failure::resolve,
-                                                  "too many names are being looked up; does the name service "
-                                                  "work?"));
+        auto looked_up = co_await lookups_.find(host, deadline(due_));
+        if (!looked_up) {
+            switch (looked_up.error().code) {
+                case errc::cancelled:
+                    co_return std::unexpected(cancelled());
+                case errc::timeout:
+                    co_return std::unexpected(timed_out("the name service does not answer"));
+                default:
+                    co_return std::unexpected(unavailable(failure::resolve,
+                                                          "too many names are being looked up; does the name service "
+                                                          "work?"));
+            }
         }
-        std::optional<name_lookups::answer> got;
-        const auto outcome = co_await watch_.wait(*answer, got, due_);
-        if (outcome != waited::ready) lookups_.leave(host, *answer);
-        if (outcome == waited::cancelled) co_return std::unexpected(cancelled());
-        if (outcome != waited::ready) co_return std::unexpected(timed_out("the name service does not answer"));
-        auto& [code, found] = *got;
+        auto& [code, found] = *looked_up;
         if (code || found.empty()) {
             co_return std::unexpected(
                 unavailable(failure::resolve,
@@ -103,8 +104,8 @@ class connector {
         co_return std::move(found);
     }
 
-    /// The first connection that comes about. The attempts run side by side: a new one begins when the last one has
-    /// failed, or has taken longer than limits::net_address_attempt_delay.
+    /// Returns the first connection that is established. The attempts run concurrently: a new one begins when the last
+    /// one has failed, or has taken longer than limits::net_address_attempt_delay.
     awaitable<result<socket_type>> connect(const addresses& found) {
         const auto executor = co_await asio::this_coro::executor;
         std::vector<attempt> running;
@@ -116,20 +117,20 @@ class connector {
                 attempt& a = running.emplace_back(found[next++], socket_type(executor));
                 next_at = steady::now() + limits::net_address_attempt_delay;
                 const int code = begin(a);
-                if (code == 0) co_return win(a, found);
+                if (code == 0) co_return take(a, found);
                 if (code == EINPROGRESS) continue;
                 last = code;
                 running.pop_back();
             }
             if (running.empty()) break;
-            // Only one socket can be waited for; the others are looked at with each tick.
+            // Only one socket can be waited for; the others are polled with each tick.
             auto due = running.size() > 1 ? std::min(due_, steady::now() + limits::net_tick) : due_;
             if (next < found.size()) due = std::min(due, next_at);
-            const auto outcome = co_await watch_.wait(running.back().socket, socket_type::wait_write, due);
+            const auto outcome = co_await waiter_.wait(running.back().socket, socket_type::wait_write, due);
             if (outcome != waited::ready && outcome != waited::expired) co_return std::unexpected(cancelled());
             for (std::size_t i = running.size(); i-- > 0;) {
                 const int code = state_of(running[i]);
-                if (code == 0) co_return win(running[i], found);
+                if (code == 0) co_return take(running[i], found);
                 if (code == EINPROGRESS) continue;
                 last = code;
                 if (i + 1 == running.size()) next_at = steady::now();
@@ -145,7 +146,7 @@ class connector {
                                           std::generic_category().message(last))));
     }
 
-    socket_type win(attempt& a, const addresses& found) {
+    socket_type take(attempt& a, const addresses& found) {
         if (a.address != found.front()) shared_.addresses->prefer(to_.host, a.address);
         return std::move(a.socket);
     }
@@ -161,7 +162,7 @@ class connector {
         return ::connect(a.socket.native_handle(), to.data(), static_cast<socklen_t>(to.size())) == 0 ? 0 : errno;
     }
 
-    /// \returns 0 or errno; EINPROGRESS: nothing is known yet.
+    /// \returns 0 or errno; EINPROGRESS while undecided.
     static int state_of(attempt& a) {
         pollfd look{a.socket.native_handle(), POLLOUT, 0};
         if (::poll(&look, 1, 0) < 1) return EINPROGRESS;
@@ -183,7 +184,7 @@ class connector {
                 co_return std::unexpected(handshake_failure(*out));
             }
             const auto what = status == io_status::want_write ? socket_type::wait_write : socket_type::wait_read;
-            const auto outcome = co_await watch_.wait(out->socket(), what, due_);
+            const auto outcome = co_await waiter_.wait(out->socket(), what, due_);
             if (outcome == waited::expired) co_return std::unexpected(timed_out("the TLS handshake does not end"));
             if (outcome != waited::ready) co_return std::unexpected(cancelled());
         }
@@ -207,7 +208,7 @@ class connector {
     client_shared& shared_;
     name_lookups& lookups_;
     const endpoint& to_;
-    watch& watch_;
+    timed_waiter& waiter_;
     const steady::time_point due_;
     const steady::time_point whole_;
 };
@@ -215,7 +216,7 @@ class connector {
 }  // namespace
 
 awaitable<result<std::unique_ptr<stream>>> open_connection(client_shared& shared, name_lookups& lookups,
-                                                           const endpoint& to, watch& w, steady::time_point due,
+                                                           const endpoint& to, timed_waiter& w, steady::time_point due,
                                                            steady::time_point whole) {
     connector c(shared, lookups, to, w, due, whole);
     co_return co_await c.open();

@@ -1,4 +1,4 @@
-/// Which servers never say "100 Continue", so that not every upload waits for it in vain. Bounded. Safe to use from any
+/// Servers that never send "100 Continue", so that uploads to them do not wait for it. Bounded. Safe to use from any
 /// thread.
 #pragma once
 
@@ -11,16 +11,16 @@
 
 namespace keepstore::net {
 
-class continue_memory {
+class expect_continue_cache {
   public:
     using time_point = std::chrono::steady_clock::time_point;
 
-    /// Whether there is no use in asking this server before the body is sent.
+    /// Whether waiting for "100 Continue" from this server is no use now.
     [[nodiscard]] bool is_silent(const endpoint&, time_point now) const;
-    /// It let an upload wait until the wait was over, and took it afterwards.
+    /// An upload waited for the whole of limits::net_continue_wait, and was accepted afterwards.
     void note_silence(const endpoint&, time_point now);
-    /// It said the word.
-    void note_word(const endpoint&);
+    /// It has sent "100 Continue".
+    void note_continue(const endpoint&);
 
   private:
     struct entry {
@@ -28,7 +28,7 @@ class continue_memory {
         time_point unasked_until{};
     };
     mutable std::mutex mutex_;
-    std::unordered_map<std::string, entry> entries_;  ///< Guarded by mutex_. None for servers that speak.
+    std::unordered_map<std::string, entry> entries_;  ///< Guarded by mutex_. Silent servers only.
 };
 
 }  // namespace keepstore::net

@@ -62,7 +62,7 @@ std::string_view to_string(failure f) noexcept {
 }
 
 const std::error_category& failure_category() noexcept {
-    // Never destroyed: errors may be looked at while static objects go.
+    // Never destroyed: errors may be compared while static objects are being destroyed.
     static const category& instance = *new category;
     return instance;
 }

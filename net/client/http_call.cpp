@@ -1,4 +1,4 @@
-// Connecting and sending; what comes back is in http_call_response.cpp.
+// Connecting and sending; receiving is in http_call_response.cpp.
 
 #include "net/client/http_call.hpp"
 
@@ -32,7 +32,7 @@ http_call::http_call(std::shared_ptr<connection_pool> pool, endpoint to, phase_l
       to_(std::move(to)),
       timing_(timing),
       whole_(whole),
-      watch_(pool_->watches()) {}
+      waiter_(pool_->timers()) {}
 
 http_call::~http_call() {
     if (phase_ == phase::body) drain();
@@ -90,7 +90,7 @@ awaitable<result<void>> http_call::wait(io_status status, steady::time_point due
     turn_bytes_ = 0;
     const auto what =
         status == io_status::want_write ? stream::socket_type::wait_write : stream::socket_type::wait_read;
-    const auto outcome = co_await watch_.wait(connection_->socket(), what, std::min(due, whole_.at()));
+    const auto outcome = co_await waiter_.wait(connection_->socket(), what, std::min(due, whole_.at()));
     if (outcome == waited::ready || outcome == waited::woken) co_return success();
     if (outcome == waited::cancelled) co_return fail_with(failure::cancelled, errc::cancelled, "cancelled");
     const bool reading = late == failure::read_timeout;
@@ -114,7 +114,7 @@ awaitable<result<void>> http_call::wait(io_status status, steady::time_point due
 // --- connecting, sending ------------------------------------------------------------------------------------------
 
 awaitable<result<void>> http_call::connect(bool fresh) {
-    auto got = co_await pool_->acquire(to_, watch_, whole_.at(), fresh);
+    auto got = co_await pool_->acquire(to_, waiter_, whole_.at(), fresh);
     if (!got) co_return fail_with(std::move(got.error()));
     place_ = std::move(got->where);
     if (got->reused) {
@@ -124,7 +124,7 @@ awaitable<result<void>> http_call::connect(bool fresh) {
         co_return success();
     }
     auto opened =
-        co_await open_connection(shared_, pool_->lookups(), to_, watch_, steady::now() + timing_.connect, whole_.at());
+        co_await open_connection(shared_, pool_->lookups(), to_, waiter_, steady::now() + timing_.connect, whole_.at());
     if (!opened) co_return fail_with(std::move(opened.error()));
     connection_ = std::move(*opened);
     co_return success();
@@ -141,7 +141,7 @@ awaitable<result<void>> http_call::run(const request& r, std::string head, body_
     co_return success();
 }
 
-/// Ends in awaiting_head, or in body if the server has answered before it had the whole request.
+/// Ends in awaiting_head, or in body if the final head came before the whole request was sent.
 awaitable<result<void>> http_call::send_request(const request& r, std::string_view head, body_feed& feed) {
     std::vector<iovec> pieces;
     pieces.reserve(2 + feed.pieces().size());
@@ -190,8 +190,7 @@ awaitable<result<void>> http_call::send_rest(body_feed& feed) {
     co_return success();
 }
 
-/// Sends everything, unless that is no use any more: then it ends in awaiting_head (the server takes no more) or in
-/// body (the server has answered).
+/// Sends everything, unless the server takes no more (ends in awaiting_head) or the final head has come (ends in body).
 awaitable<result<void>> http_call::send_pieces(std::span<iovec> pieces) {
     while (!pieces.empty() && pieces.front().iov_len == 0) pieces = pieces.subspan(1);
     while (!pieces.empty()) {
@@ -200,7 +199,7 @@ awaitable<result<void>> http_call::send_pieces(std::span<iovec> pieces) {
             if (phase_ != phase::sending) co_return success();
         }
         if (turn_bytes_ >= limits::net_bytes_per_turn_max) {
-            // A server that takes everything at once, and has refused it, never makes us wait.
+            // A server may take everything at once and refuse it: then there is never a wait that would notice.
             watch_input();
             KS_CO_CHECK(co_await yield());
             continue;
@@ -243,11 +242,12 @@ void http_call::watch_input() {
                                          input->state = early_input::off;
                                          if (code || !input->owner) return;
                                          input->state = early_input::readable;
-                                         input->owner->watch_.wake();
+                                         input->owner->waiter_.wake();
                                      });
 }
 
-/// Takes what the server has sent before it had the whole request. Leaves sending if there is no use in going on.
+/// Reads what the server has sent before it had the whole request. Leaves sending at a final head, or when the
+/// connection has ended.
 result<void> http_call::read_early_response() {
     early_input_->state = early_input::off;
     while (true) {

@@ -13,11 +13,12 @@
 ///   sending            Head and body leave. Input is looked at when the socket reports it, since a server may refuse a
 ///                      request before it has all of it.
 ///   awaiting_continue  The head has left, the body is withheld ("Expect: 100-continue").
-///   awaiting_head      Nothing more is sent: all has left (request_complete_), or the server takes no more, in which
-///                      case it may have said why.
-///   body               head_ is the final one; framing_, left_ and chunks_ tell what of the body is to come.
+///   awaiting_head      Nothing more is sent: all has left (request_complete_), or the server takes no more; then it
+///   may
+///                      still have sent a response.
+///   body               head_ is the final one; framing_, left_ and chunks_ describe the rest of the body.
 ///   done               The body was read. The connection is back in the pool, or closed.
-///   failed             error_ is what every further call returns.
+///   failed             Every further call returns error_.
 ///
 ///   Invariants  connection_ is open in sending, awaiting_* and body, and null in the other states.
 ///               place_ is held as long as connection_.
@@ -120,7 +121,7 @@ class http_call {
     phase phase_ = phase::connecting;
     std::optional<error> error_;  ///< In phase failed.
 
-    watch watch_;
+    timed_waiter waiter_;
     connection_pool::place place_;
     std::unique_ptr<stream> connection_;
     bool reused_ = false;  ///< connection_ has served another request.
@@ -130,14 +131,14 @@ class http_call {
     // Sending.
     std::shared_ptr<early_input> early_input_;  ///< Null: never needed.
     bool request_complete_ = false;             ///< The kernel, or TLS, has taken all of it.
-    bool continue_timed_out_ = false;           ///< The server has not said "100 Continue", until now.
+    bool continue_timed_out_ = false;           ///< "100 Continue" was waited for and has not come.
 
     // Receiving.
     input_buffer input_;
     head_scanner scanner_;
     unsigned interim_ = 0;
     std::optional<steady::time_point> first_byte_at_;
-    std::string head_text_;  ///< What head_ has views into.
+    std::string head_text_;  ///< The bytes that head_ has views into.
     response_head head_;
     framing framing_ = framing::none;
     std::uint64_t left_ = 0;  ///< Of a body with a length.

@@ -13,12 +13,12 @@ namespace keepstore::net {
 result<http_call::head_step> http_call::take_head() {
     const auto found = scanner_.scan(input_.text());
     if (found != head_scanner::state::complete) {
-        // Fails at once on what cannot become a head.
+        // Fails at once, without waiting for the rest of what cannot be a head.
         const auto text = input_.text();
         static constexpr std::string_view begin = "HTTP/1.";
         if (const auto n = std::min(text.size(), begin.size()); text.substr(0, n) != begin.substr(0, n)) {
             return fail_with(failure::malformed, errc::io_error,
-                             "the answer is not HTTP/1; does the server expect TLS on this port?");
+                             "the response is not HTTP/1; does the server expect TLS on this port?");
         }
         if (found == head_scanner::state::malformed) {
             return fail_with(failure::malformed, errc::io_error, "malformed line end");
@@ -45,7 +45,7 @@ result<http_call::head_step> http_call::take_head() {
     }
     if (head_.status == 100) {
         continue_timed_out_ = false;
-        shared_.continues.note_word(to_);
+        shared_.continues.note_continue(to_);
     }
     if (++interim_ > limits::net_interim_responses_max) {
         return fail_with(failure::malformed, errc::io_error, "too many interim responses");
@@ -75,7 +75,7 @@ awaitable<result<void>> http_call::read_head() {
         if (phase_ == phase::awaiting_continue && input_.empty()) {
             const auto what = outcome.status == io_status::want_write ? stream::socket_type::wait_write
                                                                       : stream::socket_type::wait_read;
-            const auto ended = co_await watch_.wait(connection_->socket(), what, std::min(go_on_at, whole_.at()));
+            const auto ended = co_await waiter_.wait(connection_->socket(), what, std::min(go_on_at, whole_.at()));
             if (ended == waited::expired && !whole_.passed()) {
                 continue_timed_out_ = interim_ == 0;
                 phase_ = phase::sending;
@@ -123,7 +123,7 @@ void http_call::take_framing() noexcept {
 
 void http_call::finish_body() noexcept {
     phase_ = phase::done;
-    // A server that sends more than it announced, or answers half a request, is not in step with us.
+    // The connection is out of step if the server sent more than announced, or responded to half a request.
     const bool keep = head_.keep_alive && request_complete_ && framing_ != framing::until_close && input_.empty() &&
                       !connection_->has_buffered_input();
     auto idle = shared_.options.idle_limit;
@@ -138,7 +138,7 @@ void http_call::finish_body() noexcept {
     }
 }
 
-/// One attempt. With status ok and no bytes the body has ended, or framing is broken.
+/// One attempt. Status ok with no bytes: the body has ended, or its framing is broken.
 io_outcome http_call::try_read_body(std::span<std::byte> into) {
     using state = chunk_decoder::state;
     while (framing_ == framing::chunked && chunks_.now() == state::framing) {
@@ -225,7 +225,7 @@ awaitable<result<std::string>> http_call::read_all(std::size_t limit) {
     }
 }
 
-/// Reads what is left of the body if it is here already and little, so that the connection can be kept.
+/// Reads the rest of the body if it has arrived already and is small, so that the connection can be kept.
 void http_call::drain() noexcept {
     if (!head_.keep_alive || !request_complete_ || framing_ == framing::until_close) return;
     if (framing_ == framing::length && left_ > limits::net_drain_bytes_max) return;

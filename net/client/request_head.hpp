@@ -1,4 +1,4 @@
-/// The head of a request as it goes on the wire.
+/// Checks requests, and writes their heads as they go on the wire.
 #pragma once
 
 #include "base/error.hpp"
@@ -10,11 +10,12 @@
 
 namespace keepstore::net {
 
-/// \returns errc::bad_request for what could not be sent, or would be read as something else by the server: a method, a
-/// target or a header with characters that do not belong there, or a header that is the client's own business.
+/// Checks that the request can be sent, and that the server cannot read it as something else.
+/// \returns errc::bad_request for illegal characters in method, target or headers, and for headers that the client
+/// writes itself.
 [[nodiscard]] result<void> check_request(const request&);
 
-/// Body bytes to announce; nullopt if there is neither a body nor a method that is expected to have one.
+/// Returns the Content-Length; nullopt if there is neither a body nor a method that usually has one.
 [[nodiscard]] std::optional<std::uint64_t> announced_length(const request&);
 
 ///     PUT /bucket/key HTTP/1.1

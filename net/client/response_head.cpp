@@ -13,9 +13,9 @@ std::unexpected<error> malformed(std::string_view why) {
 
 /// "HTTP/1.x SP 3DIGIT [SP reason]"
 result<bool> parse_status_line(std::string_view line, response_head& into) {
-    if (!line.starts_with("HTTP/")) return malformed("the answer is not HTTP");
+    if (!line.starts_with("HTTP/")) return malformed("the response is not HTTP");
     const bool version_10 = line.starts_with("HTTP/1.0 ");
-    if (!version_10 && !line.starts_with("HTTP/1.1 ")) return malformed("the answer is not HTTP/1");
+    if (!version_10 && !line.starts_with("HTTP/1.1 ")) return malformed("the response is not HTTP/1");
     const auto rest = line.substr(9);
     const auto status = parse_decimal<unsigned>(rest.substr(0, 3));
     if (rest.size() < 3 || !status || *status < 100 || (rest.size() > 3 && rest[3] != ' ') || !is_header_value(rest)) {
@@ -26,12 +26,12 @@ result<bool> parse_status_line(std::string_view line, response_head& into) {
     return version_10;
 }
 
-/// What the headers say about framing and the connection.
-class meaning {
+/// Collects what the headers say about framing and the connection.
+class connection_options {
   public:
-    explicit meaning(response_head& into) : into_(into) {}
+    explicit connection_options(response_head& into) : into_(into) {}
 
-    /// \returns what is wrong, or nothing.
+    /// \returns the error's text, or nothing.
     std::string_view note(const header_view& h) {
         if (iequals(h.name, "Content-Length")) return note_length(h.value);
         if (iequals(h.name, "Transfer-Encoding")) {
@@ -55,7 +55,7 @@ class meaning {
 
     std::string_view finish(bool version_10) {
         if (into_.chunked && into_.content_length) return "both Content-Length and Transfer-Encoding";
-        if (into_.chunked && version_10) return "Transfer-Encoding in an HTTP/1.0 answer";
+        if (into_.chunked && version_10) return "Transfer-Encoding in an HTTP/1.0 response";
         if (keep_) into_.keep_alive = true;
         if (close_) into_.keep_alive = false;
         return {};
@@ -65,7 +65,7 @@ class meaning {
     std::string_view note_length(std::string_view value) {
         const auto number = parse_decimal<std::uint64_t>(value);
         if (!number) return "malformed Content-Length";
-        // Some send it twice; only a contradiction is dangerous (RFC 9112 6.3).
+        // Some servers send it twice; only a contradiction is dangerous (RFC 9112 6.3).
         if (into_.content_length && *into_.content_length != *number) return "contradicting Content-Length headers";
         into_.content_length = number;
         return {};
@@ -84,7 +84,7 @@ result<void> parse_response_head(std::string_view text, response_head& into) {
     into.keep_alive_timeout.reset();
     into.chunked = false;
     bool version_10 = false;
-    meaning meant(into);
+    connection_options options(into);
     for (bool first = true;; first = false) {
         const auto end = text.find("\r\n");
         if (end == std::string_view::npos) return malformed("malformed line end");
@@ -103,11 +103,11 @@ result<void> parse_response_head(std::string_view text, response_head& into) {
             return malformed("malformed header line");
         const header_view h{line.substr(0, colon), trim(line.substr(colon + 1))};
         if (!is_header_value(h.value)) return malformed("malformed header value");
-        if (const auto wrong = meant.note(h); !wrong.empty()) return malformed(wrong);
+        if (const auto wrong = options.note(h); !wrong.empty()) return malformed(wrong);
         into.headers.push_back(h);
     }
     if (!text.empty()) return malformed("malformed line end");
-    if (const auto wrong = meant.finish(version_10); !wrong.empty()) return malformed(wrong);
+    if (const auto wrong = options.finish(version_10); !wrong.empty()) return malformed(wrong);
     return {};
 }
 

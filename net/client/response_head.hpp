@@ -1,5 +1,5 @@
-/// The head of a response: from bytes to its parts, strictly (RFC 9112): CRLF line ends, no folded lines, one framing
-/// of the body that leaves no doubt. Pure functions, safe on any bytes.
+/// Parses the head of a response, strictly (RFC 9112): CRLF line ends, no folded lines, exactly one framing of the
+/// body. Pure functions, safe on any bytes.
 #pragma once
 
 #include "base/error.hpp"
@@ -23,8 +23,8 @@ struct response_head {
     std::optional<std::chrono::seconds> keep_alive_timeout;
 };
 
-/// Parses one complete head (up to and with its CRLFCRLF) into `into`, whose memory is reused.
-/// \returns what is wrong with it: failure::malformed or failure::head_too_large, without words of the head.
+/// Parses one complete head (including its CRLFCRLF) into `into`, whose memory is reused.
+/// \returns failure::malformed or failure::head_too_large; the text quotes nothing of the head.
 [[nodiscard]] result<void> parse_response_head(std::string_view text, response_head& into);
 
 }  // namespace keepstore::net

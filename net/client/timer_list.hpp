@@ -1,6 +1,6 @@
-/// Waits of one event loop that may take only so long, checked by one coarse tick: no timer per wait.
+/// Waits with a time limit, all of one event loop checked by one coarse tick (limits::net_tick): no timer per wait.
 ///
-/// Used on the executor of the loop only. The list outlives its watches.
+/// Used on the executor of the loop only. The list outlives its waiters.
 #pragma once
 
 #include "base/async.hpp"
@@ -23,57 +23,57 @@ using steady = std::chrono::steady_clock;
 /// How a wait ended.
 enum class waited {
     ready,
-    expired,    ///< Its time was up.
+    expired,    ///< Its time limit has passed.
     cancelled,  ///< The coroutine was cancelled.
-    woken,      ///< By watch::wake().
+    woken,      ///< By timed_waiter::wake().
 };
 
-class watch;
+class timed_waiter;
 
-class watch_list {
+class timer_list {
   public:
-    /// `housekeeping` is called by ticks and says when it wants to be called again (time_point::max(): not).
-    watch_list(const asio::any_io_executor& executor,
+    /// `housekeeping` is called by ticks and returns when it wants to be called again (time_point::max(): never).
+    timer_list(const asio::any_io_executor& executor,
                std::function<steady::time_point(steady::time_point)> housekeeping);
-    ~watch_list();
-    watch_list(const watch_list&) = delete;
-    watch_list& operator=(const watch_list&) = delete;
+    ~timer_list();
+    timer_list(const timer_list&) = delete;
+    timer_list& operator=(const timer_list&) = delete;
 
-    /// There is housekeeping to do at `when`.
+    /// Requests a tick at `when`, for housekeeping.
     void want_tick(steady::time_point when);
-    /// The context goes: no tick any more. Whoever holds the list may destroy it after the context.
+    /// Ends all ticks: the io_context is being destroyed. The list may be destroyed after it.
     void stop();
 
   private:
-    friend class watch;
+    friend class timed_waiter;
     void arm(steady::time_point when);
     void tick();
 
     asio::io_context* const context_;          ///< Null if the executor is something else.
     std::optional<asio::steady_timer> timer_;  ///< Empty once stopped.
     const std::function<steady::time_point(steady::time_point)> housekeeping_;
-    std::list<watch*> watches_;
-    bool busy_ = false;  ///< A watch was made since the last tick.
+    std::list<timed_waiter*> waiters_;
+    bool busy_ = false;  ///< A waiter was made since the last tick.
     bool armed_ = false;
     steady::time_point next_;
-    /// Timer handlers hold it weakly: those that come late find it gone, or another.
+    /// Timer handlers hold it weakly: those of an earlier round find it gone.
     std::shared_ptr<int> round_;
 };
 
 /// One coroutine's waits, one at a time.
-class watch {
+class timed_waiter {
   public:
     using socket_type = asio::ip::tcp::socket;
 
-    explicit watch(watch_list& list);
-    ~watch();
-    watch(const watch&) = delete;
-    watch& operator=(const watch&) = delete;
+    explicit timed_waiter(timer_list& list);
+    ~timed_waiter();
+    timed_waiter(const timed_waiter&) = delete;
+    timed_waiter& operator=(const timed_waiter&) = delete;
 
     /// Suspends until the socket is ready, `due` has passed, or the caller is cancelled. Awaited in place.
     [[nodiscard]] awaitable<waited> wait(socket_type& socket, socket_type::wait_type what, steady::time_point due);
 
-    /// The same for a value. After expired and cancelled the value is lost. Awaited in place.
+    /// The same for a value. After expired and cancelled the value is dropped. Awaited in place.
     template <class T>
     [[nodiscard]] awaitable<waited> wait(const one_shot<T>& value, std::optional<T>& into, steady::time_point due) {
         const auto before = co_await asio::this_coro::cancellation_state;
@@ -88,22 +88,22 @@ class watch {
         co_return outcome.error() == errc::timeout ? waited::expired : waited::cancelled;
     }
 
-    /// Ends the wait for a socket, if there is one.
+    /// Ends the wait for a socket under way, if there is one.
     void wake();
 
   private:
-    friend class watch_list;
+    friend class timer_list;
     using interrupt_type = void (*)(const void*);
 
     void begin(steady::time_point due, interrupt_type, const void* target);
     void end() noexcept { interrupt_ = nullptr; }
 
-    watch_list& list_;
-    std::list<watch*>::iterator place_;
+    timer_list& list_;
+    std::list<timed_waiter*>::iterator place_;
     steady::time_point due_;
     interrupt_type interrupt_ = nullptr;  ///< Null: not waiting.
     const void* target_ = nullptr;
-    socket_type* socket_ = nullptr;  ///< What is waited for, if it is a socket.
+    socket_type* socket_ = nullptr;  ///< Of the wait under way, if it is for a socket.
     bool expired_ = false;
     bool woken_ = false;
 };

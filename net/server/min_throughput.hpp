@@ -12,7 +12,7 @@
 
 namespace keepstore::net {
 
-class rate_meter {
+class min_throughput {
   public:
     struct options {
         std::size_t bytes_per_second_min = limits::transfer_rate_bytes_min;  ///< 0: no limit.
@@ -21,7 +21,7 @@ class rate_meter {
     };
 
     void reset(std::uint64_t progress) noexcept {
-        *this = rate_meter();
+        *this = min_throughput();
         last_ = progress;
     }
 

@@ -102,7 +102,7 @@ class session final : public server_exchange, public session_hook, private stall
     clock::time_point last_emitted_at_;
     bool emitted_ = false;  ///< The cancellation state has to be reset before the next request.
     clock::time_point last_check_;
-    rate_meter rate_;
+    min_throughput rate_;
 };
 
 }  // namespace keepstore::net

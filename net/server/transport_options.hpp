@@ -13,7 +13,7 @@ namespace keepstore::net {
 struct transport_options {
     std::chrono::milliseconds header_timeout = limits::header_timeout;
     std::chrono::milliseconds idle_timeout = limits::idle_timeout;
-    rate_meter::options rate;
+    min_throughput::options rate;
     std::chrono::milliseconds stall_threshold = limits::stall_threshold;
     std::chrono::milliseconds tick = limits::transport_tick;
     std::chrono::milliseconds final_response_timeout = limits::final_response_timeout;

@@ -7,10 +7,10 @@ using namespace keepstore;
 using namespace std::chrono_literals;
 
 TEST_CASE("silence is remembered for a while, for each server", "[net][continue]") {
-    net::continue_memory memory;
+    net::expect_continue_cache memory;
     const net::endpoint one{false, "a", 1};
     const net::endpoint other{false, "a", 2};
-    const net::continue_memory::time_point start{1h};
+    const net::expect_continue_cache::time_point start{1h};
     memory.note_silence(one, start);
     CHECK_FALSE(memory.is_silent(one, start));
     memory.note_silence(one, start);
@@ -23,7 +23,7 @@ TEST_CASE("silence is remembered for a while, for each server", "[net][continue]
     CHECK_FALSE(memory.is_silent(one, later));
     memory.note_silence(one, later);
     CHECK(memory.is_silent(one, later + 1s));
-    memory.note_word(one);
+    memory.note_continue(one);
     CHECK_FALSE(memory.is_silent(one, later + 1s));
     memory.note_silence(one, later);
     CHECK_FALSE(memory.is_silent(one, later + 1s));
