@@ -2,19 +2,17 @@
 
 #include "base/hex.hpp"
 #include "base/limits.hpp"
+#include "net/http/text.hpp"
 
 namespace keepstore::net {
 namespace {
 
 bool fit_for_line(char c) {
-    const auto u = static_cast<unsigned char>(c);
-    return c == '\t' || (u >= 0x20 && u != 0x7f);
+    return is_header_value({&c, 1});
 }
 
-// RFC 9110 5.6.2: what header and trailer names are made of.
 bool is_token_char(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-           std::string_view("!#$%&'*+-.^_`|~").find(c) != std::string_view::npos;
+    return token_characters[static_cast<unsigned char>(c)];
 }
 
 }  // namespace

@@ -16,15 +16,15 @@ class chunk_decoder {
     enum class state { framing, data, done, bad };
 
     /// Takes framing from the front of `text` until data begins, the body ends or the text does.
-    /// \returns how many characters were taken. The state says what comes next.
+    /// \returns how many characters were taken; now() says what follows.
     std::size_t take_framing(std::string_view text) noexcept;
 
     [[nodiscard]] state now() const noexcept { return state_; }
     /// Data bytes left in this chunk, in state data.
     [[nodiscard]] std::uint64_t data_left() const noexcept { return left_; }
-    /// `count` data bytes (at most data_left()) were taken by the caller.
+    /// Counts data bytes (at most data_left()) that the caller has taken.
     void took_data(std::uint64_t count) noexcept;
-    /// What is wrong, also for a client that is told: docs/interface.md 2.9.
+    /// In state bad: the reason, also for the client (docs/interface.md 2.9).
     [[nodiscard]] std::string_view error_text() const noexcept { return error_; }
 
   private:

@@ -1,5 +1,4 @@
-/// Attempts on a TCP socket that never wait and never raise a signal: what client and server connections are made of.
-/// Free functions; any thread.
+/// Attempts to read and write a TCP socket that never wait and never raise a signal. Any thread.
 #pragma once
 
 #include <cstddef>

@@ -49,7 +49,7 @@ inline constexpr character_set token_characters = letters_digits_and("!#$%&'*+-.
     return !text.empty() && consists_of(token_characters, text);
 }
 
-/// No control characters but tabs: nothing that could end the line.
+/// No control characters but tabs, so nothing that could end the line.
 [[nodiscard]] constexpr bool is_header_value(std::string_view text) noexcept {
     return std::ranges::none_of(text, [](char c) {
         const auto u = static_cast<unsigned char>(c);
@@ -68,9 +68,9 @@ inline constexpr character_set token_characters = letters_digits_and("!#$%&'*+-.
     return text;
 }
 
-/// Decimal digits and nothing else.
+/// Parses decimal digits, and nothing else.
 template <std::unsigned_integral Number>
-[[nodiscard]] constexpr std::optional<Number> parse_decimal(std::string_view text) noexcept {
+[[nodiscard]] std::optional<Number> parse_decimal(std::string_view text) noexcept {
     Number value{};
     const auto* end = text.data() + text.size();
     const auto [stop, code] = std::from_chars(text.data(), end, value);

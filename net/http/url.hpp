@@ -1,4 +1,4 @@
-/// Where a request goes: absolute http and https URLs, and the host and port in them. Pure functions on any bytes.
+/// Absolute http and https URLs, and the host and port in them. Pure functions on any bytes.
 #pragma once
 
 #include "base/error.hpp"
@@ -24,16 +24,17 @@ struct url {
 };
 
 /// Parses "http[s]://host[:port][/path][?query]". The bytes of path and query stay as they are; a fragment is dropped.
-/// \returns errc::bad_request, with what is wrong, for other schemes, user info, an empty or malformed host, an IPv6
-/// address with a scope, port 0, and bytes that may not stand in a URL (controls, spaces, quotes, non-ASCII). The text
-/// does not repeat the URL, which may hold secrets.
+/// \returns errc::bad_request with the reason for other schemes, user info, an empty or malformed host, an IPv6
+/// address with a scope, port 0, and bytes that are not allowed in a URL (controls, spaces, quotes, non-ASCII). The
+/// text does not repeat the URL, which may hold secrets.
 [[nodiscard]] result<url> parse_url(std::string_view text);
 
-/// What a Location header means, seen from `base` (RFC 3986 5.2 for absolute URLs, "//host/path", "/path", "path" and
+/// Resolves a Location header relative to `base` (RFC 3986 5.2 for absolute URLs, "//host/path", "/path", "path" and
 /// "?query"; dot segments are left to the server).
 [[nodiscard]] result<url> resolve_location(const url& base, std::string_view location);
 
-/// The value of the Host header: brackets around IPv6, the port only if it is not the scheme's own. What SigV4 signs.
+/// Returns the value of the Host header: brackets around IPv6, the port only if it is not the scheme's own. What SigV4
+/// signs.
 [[nodiscard]] std::string host_header(const endpoint&);
 
 /// "https://host:port", for messages and as a metric label.

@@ -10,7 +10,7 @@ void body_reader::begin(const request_head& head, bool expects_continue) {
     left_ = chunked_ ? 0 : head.content_length.value_or(0);
     size_ = chunked_ ? std::nullopt : std::optional(left_);
     finished_ = !chunked_ && left_ == 0;
-    // A client that has begun to send the body does not wait any more.
+    // A client that has begun to send the body does not wait for "100 Continue".
     expects_continue_ = expects_continue && !finished_ && input_.empty();
     may_continue_ = expects_continue_;
     broken_ = false;
@@ -44,17 +44,17 @@ awaitable<bool> body_reader::send_continue() {
 }
 
 awaitable<result<void>> body_reader::wait_ready() {
-    if (finished_ || !input_.empty()) co_return result<void>();
-    const bool asked = co_await send_continue();
-    if (!asked) co_return stopped();
+    if (finished_ || !input_.empty()) co_return success();
+    const bool sent = co_await send_continue();
+    if (!sent) co_return stopped();
     const bool ready = co_await io_.wait(direction::input);
     if (!ready) co_return stopped();
-    co_return result<void>();
+    co_return success();
 }
 
 void body_reader::finish() noexcept {
     finished_ = true;
-    io_.client_is_done();
+    io_.caught_up();
 }
 
 std::size_t body_reader::take_buffered(std::span<std::byte> into) {
@@ -67,8 +67,8 @@ awaitable<result<std::size_t>> body_reader::read_some(std::span<std::byte> into)
     if (finished_ || into.empty()) co_return std::size_t{0};
     if (broken_ || io_.stopped()) co_return stopped();
     if (expects_continue_) {
-        const bool asked = co_await send_continue();
-        if (!asked) co_return stopped();
+        const bool sent = co_await send_continue();
+        if (!sent) co_return stopped();
     }
     if (chunked_) co_return co_await read_chunked(into);
     co_return co_await read_plain(into);
@@ -81,7 +81,7 @@ awaitable<result<std::size_t>> body_reader::read_plain(std::span<std::byte> into
         count = co_await io_.read_some(into);
         if (count == 0) co_return stopped();
     } else if (count < into.size()) {
-        // The rest may be there already: larger pieces make the work behind cheaper.
+        // The rest may have arrived already: larger pieces make hashing and writing cheaper.
         count += io_.try_read(into.subspan(count)).bytes;
     }
     left_ -= count;
@@ -90,7 +90,7 @@ awaitable<result<std::size_t>> body_reader::read_plain(std::span<std::byte> into
 }
 
 awaitable<result<std::size_t>> body_reader::read_chunked(std::span<std::byte> into) {
-    for (;;) {
+    while (true) {
         if (chunks_.now() == chunk_decoder::state::framing) {
             if (input_.empty()) {
                 const std::size_t count = co_await io_.read_some(input_.space(limits::input_buffer_bytes));

@@ -1,4 +1,4 @@
-/// The body of a request, decoded, straight from the socket into the caller's memory. Used by one coroutine.
+/// Reads the body of a request, decoded, straight from the socket into the caller's memory. Used by one coroutine.
 #pragma once
 
 #include "base/byte_stream.hpp"
@@ -15,7 +15,7 @@ class body_reader final : public byte_source {
   public:
     body_reader(client_io& io, input_buffer& input) noexcept : io_(io), input_(input) {}
 
-    /// For the next request, whose head was just taken from the input.
+    /// Prepares for the next request, whose head was just taken from the input.
     void begin(const request_head& head, bool expects_continue);
 
     std::optional<std::uint64_t> size() const noexcept override { return size_; }
@@ -23,11 +23,11 @@ class body_reader final : public byte_source {
     awaitable<result<std::size_t>> read_some(std::span<std::byte> into) override;
 
     [[nodiscard]] bool finished() const noexcept { return finished_; }
-    /// The client has been promised to be asked for the body and was not: it may send it or not.
+    /// The client sent "Expect: 100-continue" and got no "100 Continue": it may or may not send the body.
     [[nodiscard]] bool awaits_continue() const noexcept { return expects_continue_; }
-    /// No "100 Continue" any more: the response has begun.
+    /// The response has begun: from now on no "100 Continue" is sent.
     void response_started() noexcept { may_continue_ = false; }
-    /// Body bytes that are still to come, if that is known.
+    /// Body bytes that are still to come, if their number is known.
     [[nodiscard]] std::optional<std::uint64_t> left() const noexcept;
     [[nodiscard]] bool broken() const noexcept { return broken_; }
 

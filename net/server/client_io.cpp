@@ -13,25 +13,25 @@
 
 namespace keepstore::net {
 
-awaitable<bool> client_io::wait(direction what) {
-    if (what == direction::input && stream_->has_buffered_input()) co_return !stopped();
-    const auto needs = what == direction::input ? read_needs_ : write_needs_;
+awaitable<bool> client_io::wait(direction wanted) {
+    if (wanted == direction::input && stream_->has_buffered_input()) co_return !stopped();
+    const auto needs = wanted == direction::input ? read_needs_ : write_needs_;
     const auto type = needs == direction::input ? stream::socket_type::wait_read : stream::socket_type::wait_write;
     waits_for_ = needs == direction::input ? POLLIN : POLLOUT;
     waiting_since_ = clock::now();
-    for (;;) {
+    while (true) {
         if (stopped()) co_return false;
         waiting_ = true;
-        patience_ended_ = false;
+        brief_wait_over_ = false;
         auto [code] = co_await stream_->socket().async_wait(type, use_tuple);
         waiting_ = false;
         note_waited(clock::now());
         turn_bytes_ = 0;
         if (stopped()) co_return false;
-        // Whoever waits with limited patience looks at the clock himself.
-        if (code != asio::error::operation_aborted || patience_ended_) co_return true;
-        // A cancellation sent before last words were allowed may arrive late: wait again.
-        if (!last_words_) co_return false;
+        // A brief wait that is over: write_some() checks the clock itself.
+        if (code != asio::error::operation_aborted || brief_wait_over_) co_return true;
+        // A cancellation sent before the final response was allowed may arrive late: wait again.
+        if (!final_response_allowed_) co_return false;
     }
 }
 
@@ -45,9 +45,9 @@ io_outcome client_io::try_read(std::span<std::byte> into) noexcept {
 }
 
 awaitable<std::size_t> client_io::read_some(std::span<std::byte> into) {
-    for (;;) {
+    while (true) {
         if (stopped()) co_return 0;
-        if (turn_is_over()) co_await give_turn();
+        if (should_yield()) co_await yield();
         const auto outcome = try_read(into);
         if (outcome.status == io_status::ok) co_return outcome.bytes;
         if (outcome.status == io_status::closed || outcome.status == io_status::failed) co_return 0;
@@ -57,7 +57,7 @@ awaitable<std::size_t> client_io::read_some(std::span<std::byte> into) {
 }
 
 io_status client_io::try_write_all(std::span<iovec>& buffers, std::size_t& counted) {
-    while (!all_sent(buffers) && !turn_is_over()) {
+    while (!all_sent(buffers) && !should_yield()) {
         const auto outcome = stream_->try_write(buffers);
         if (outcome.status != io_status::ok || stream_->has_pending_output()) output_full_ = true;
         write_needs_ = outcome.status == io_status::want_read ? direction::input : direction::output;
@@ -81,13 +81,13 @@ io_status client_io::try_write_all(std::span<iovec>& buffers, std::size_t& count
 }
 
 awaitable<bool> client_io::write_all(std::span<iovec> buffers, std::size_t counted) {
-    for (;;) {
+    while (true) {
         if (stopped()) co_return false;
         const auto status = try_write_all(buffers, counted);
         if (status == io_status::failed || status == io_status::closed) co_return false;
         if (all_sent(buffers)) co_return true;
         if (status == io_status::ok) {
-            co_await give_turn();
+            co_await yield();
             continue;
         }
         const bool go_on = co_await wait(direction::output);
@@ -95,8 +95,8 @@ awaitable<bool> client_io::write_all(std::span<iovec> buffers, std::size_t count
     }
 }
 
-awaitable<bool> client_io::write_some(std::span<iovec>& buffers, std::size_t& counted, bool patient) {
-    impatient_since_.reset();
+awaitable<bool> client_io::write_some(std::span<iovec>& buffers, std::size_t& counted, bool wait_briefly) {
+    brief_wait_since_.reset();
     bool go_on = true;
     while (go_on) {
         if (stopped()) {
@@ -110,22 +110,22 @@ awaitable<bool> client_io::write_some(std::span<iovec>& buffers, std::size_t& co
         }
         if (buffers.empty()) break;
         if (status == io_status::ok) {
-            co_await give_turn();
+            co_await yield();
             continue;
         }
-        if (!patient) break;
-        // A client that takes a little now and then has no more patience than a silent one.
+        if (!wait_briefly) break;
+        // The limit is on all waits of the call: a client that takes little at a time gets no more than a silent one.
         const auto now = clock::now();
-        if (!impatient_since_) impatient_since_ = now;
-        if (now - *impatient_since_ >= limits::slow_reader_wait) break;
+        if (!brief_wait_since_) brief_wait_since_ = now;
+        if (now - *brief_wait_since_ >= limits::slow_reader_wait) break;
         go_on = co_await wait(direction::output);
     }
-    impatient_since_.reset();
+    brief_wait_since_.reset();
     co_return go_on;
 }
 
 awaitable<bool> client_io::wait_writable() {
-    for (;;) {
+    while (true) {
         if (stopped()) co_return false;
         std::span<iovec> nothing;
         std::size_t none = 0;
@@ -143,11 +143,11 @@ awaitable<bool> client_io::wait_writable() {
     }
 }
 
-void client_io::end_patience(clock::time_point now) noexcept {
-    if (!waiting_ || !impatient_since_ || now - *impatient_since_ < limits::slow_reader_wait) return;
-    // The wait is the socket's only operation. One that has just become ready is not touched by this.
-    patience_ended_ = true;
-    // It is slow, and what else follows from that need not wait either.
+void client_io::end_brief_wait(clock::time_point now) noexcept {
+    if (!waiting_ || !brief_wait_since_ || now - *brief_wait_since_ < limits::slow_reader_wait) return;
+    // The wait is the socket's only operation. Cancelling does not affect one that has just completed.
+    brief_wait_over_ = true;
+    // The client is slow: it counts as stalled from now on, too.
     debt_ = std::max<clock::duration>(debt_, limits::stall_threshold);
     boost::system::error_code ignored;
     stream_->socket().cancel(ignored);
@@ -167,7 +167,7 @@ void client_io::mark_stalled(clock::time_point now) noexcept {
     if (waits_for_ == POLLOUT) limit_unsent(limits::unsent_bytes_min);
 }
 
-void client_io::client_is_done() noexcept {
+void client_io::caught_up() noexcept {
     debt_ = {};
     if (!stalled_) return;
     stalled_ = false;
@@ -184,7 +184,7 @@ void client_io::note_moved(std::size_t bytes) noexcept {
     if (debt_ == clock::duration::zero()) return;
     const auto paid = std::chrono::nanoseconds(bytes * std::nano::den / limits::stall_rate_bytes);
     debt_ = paid < debt_ ? debt_ - paid : clock::duration::zero();
-    if (debt_ == clock::duration::zero()) client_is_done();
+    if (debt_ == clock::duration::zero()) caught_up();
 }
 
 void client_io::note_sent(std::size_t bytes) noexcept {
@@ -214,11 +214,11 @@ void client_io::limit_unsent(std::size_t bytes) noexcept {
     stream_->limit_unsent(bytes);
 }
 
-bool client_io::turn_is_over() const noexcept {
+bool client_io::should_yield() const noexcept {
     return turn_bytes_ >= limits::bytes_per_turn_max;
 }
 
-awaitable<void> client_io::give_turn() {
+awaitable<void> client_io::yield() {
     turn_bytes_ = 0;
     co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
 }

@@ -1,6 +1,6 @@
-/// Reads and writes of one session, with what the loop's tick has to know about them: since when the session waits for
-/// its client, how much has moved, and whether the work was cancelled meanwhile. Also how much the kernel may keep for
-/// the client, by how fast that reads (limits::unsent_bytes_*).
+/// Reads and writes of one session, and their state for the loop's tick: since when the session waits for its client,
+/// how much has moved, and whether the work was cancelled. Also limits the kernel's send buffer by how fast the client
+/// reads (limits::unsent_bytes_*).
 ///
 /// Used on the session's executor only.
 #pragma once
@@ -20,7 +20,7 @@ struct iovec;
 
 namespace keepstore::net {
 
-/// Told when the wait for a client that was reported as stalled ends.
+/// Called when a client that was reported as stalled has caught up.
 class stall_listener {
   public:
     virtual void stall_ended() noexcept = 0;
@@ -41,69 +41,71 @@ class client_io {
     [[nodiscard]] stream& peer() noexcept { return *stream_; }
     [[nodiscard]] const stream& peer() const noexcept { return *stream_; }
 
-    /// Suspends until the socket is ready. \returns false if the wait was interrupted (see stopped()).
+    /// Suspends until the socket is ready. \returns false if the wait was interrupted (stopped()).
     [[nodiscard]] awaitable<bool> wait(direction);
-    /// Reads at least one byte. 0: the client is gone, or interrupted.
+    /// Reads at least one byte. \returns 0 if the client is gone, or the wait was interrupted.
     [[nodiscard]] awaitable<std::size_t> read_some(std::span<std::byte> into);
     /// Writes everything, changing the vectors. Bytes of the vector at `counted` are added to counted_bytes().
-    /// \returns false if the client is gone, or interrupted.
+    /// \returns false if the client is gone, or the wait was interrupted.
     [[nodiscard]] awaitable<bool> write_all(std::span<iovec> buffers, std::size_t counted);
-    /// As much of write_all as goes without waiting: removes what was taken from the vectors, and sends what the
-    /// connection took before. \returns the status of the last attempt; ok when nothing is left or the turn is over.
+    /// Writes as much as is possible without waiting, pending output of the stream first, and removes it from the
+    /// vectors. \returns the status of the last attempt; ok when nothing is left or should_yield().
     [[nodiscard]] io_status try_write_all(std::span<iovec>& buffers, std::size_t& counted);
-    /// As try_write_all, with a turn for others when this one's is over, and with `patient` a wait for a client that is
-    /// nearly keeping up (limits::slow_reader_wait in all). Whatever is left in the vectors was not taken.
-    /// \returns false if the client is gone, or interrupted.
-    [[nodiscard]] awaitable<bool> write_some(std::span<iovec>& buffers, std::size_t& counted, bool patient);
-    /// Whether nothing of these vectors, or taken before, is still to be sent.
+    /// As try_write_all, but yields when due, and with `wait_briefly` waits up to limits::slow_reader_wait in all for a
+    /// client that is nearly keeping up. The rest stays in the vectors.
+    /// \returns false if the client is gone, or the wait was interrupted.
+    [[nodiscard]] awaitable<bool> write_some(std::span<iovec>& buffers, std::size_t& counted, bool wait_briefly);
+    /// Whether everything was sent: these vectors, and the stream's pending output.
     [[nodiscard]] bool all_sent(std::span<const iovec> buffers) const noexcept {
         return buffers.empty() && !stream_->has_pending_output();
     }
-    /// Suspends until a write would be taken. \returns false if the client is gone, or interrupted.
+    /// Suspends until the socket has room. \returns false if the client is gone, or the wait was interrupted.
     [[nodiscard]] awaitable<bool> wait_writable();
 
     /// One attempt to read, counted.
     [[nodiscard]] io_outcome try_read(std::span<std::byte> into) noexcept;
-    /// Lets other sessions of the loop run if this one has used up its turn.
-    [[nodiscard]] bool turn_is_over() const noexcept;
-    [[nodiscard]] awaitable<void> give_turn();
-    void use_turn(std::size_t bytes) noexcept { turn_bytes_ += bytes; }
+    /// Whether the session has moved limits::bytes_per_turn_max without a wait: yield() lets other sessions run.
+    [[nodiscard]] bool should_yield() const noexcept;
+    [[nodiscard]] awaitable<void> yield();
+    void charge_turn(std::size_t bytes) noexcept { turn_bytes_ += bytes; }
 
     // --- interruption -------------------------------------------------------------------------------------------
-    /// The request's work was cancelled: waits end, except while last words are allowed.
+    /// The request's work was cancelled: waits end, unless a final response is allowed.
     void interrupt(cancel_reason reason) noexcept { reason_ = reason; }
-    void allow_last_words() noexcept { last_words_ = true; }
+    void allow_final_response() noexcept { final_response_allowed_ = true; }
     /// The session must end.
     void kill() noexcept { killed_ = true; }
     void new_request() noexcept {
         reason_ = cancel_reason::none;
-        last_words_ = false;
+        final_response_allowed_ = false;
         stalled_ = false;
         debt_ = {};
         kept_up_bytes_ = 0;
     }
     [[nodiscard]] cancel_reason reason() const noexcept { return reason_; }
     [[nodiscard]] bool killed() const noexcept { return killed_; }
-    [[nodiscard]] bool last_words() const noexcept { return last_words_; }
-    [[nodiscard]] bool stopped() const noexcept { return killed_ || (reason_ != cancel_reason::none && !last_words_); }
+    [[nodiscard]] bool final_response_allowed() const noexcept { return final_response_allowed_; }
+    [[nodiscard]] bool stopped() const noexcept {
+        return killed_ || (reason_ != cancel_reason::none && !final_response_allowed_);
+    }
 
     // --- for the tick -------------------------------------------------------------------------------------------
     [[nodiscard]] bool waiting() const noexcept { return waiting_; }
     [[nodiscard]] clock::time_point waiting_since() const noexcept { return waiting_since_; }
-    /// Ends the wait of a write_some() whose patience is used up.
-    void end_patience(clock::time_point now) noexcept;
-    /// How much longer the session has waited for its client than one of limits::stall_rate_bytes would have made it
-    /// wait. A client that dribbles makes it wait as much as one that is silent.
+    /// Ends the wait of a write_some() that has lasted limits::slow_reader_wait.
+    void end_brief_wait(clock::time_point now) noexcept;
+    /// How much longer the session has waited for its client than a client of limits::stall_rate_bytes would take for
+    /// the same bytes. A client that dribbles costs as much as one that is silent.
     [[nodiscard]] clock::duration client_wait(clock::time_point now) const noexcept {
         return debt_ + (waiting_ ? now - waiting_since_ : clock::duration{});
     }
-    /// Whether what the session waits for is there: then it is this process that is late, not the client.
+    /// Whether the socket is ready, although the session still waits: then this process is late, not the client.
     [[nodiscard]] bool is_ready() const noexcept;
     [[nodiscard]] bool stalled() const noexcept { return stalled_; }
-    /// From here until the client has made up for it, or has done all that was waited for.
+    /// Ended by caught_up().
     void mark_stalled(clock::time_point now) noexcept;
-    /// The request's body is complete: what comes next does not depend on the client.
-    void client_is_done() noexcept;
+    /// The client has made up for its waits, or its whole body was received.
+    void caught_up() noexcept;
     /// Received and acknowledged by the client.
     [[nodiscard]] std::uint64_t progress() const noexcept { return received_ + stream_->acknowledged_bytes(); }
 
@@ -123,15 +125,15 @@ class client_io {
     stall_listener& listener_;
     cancel_reason reason_ = cancel_reason::none;
     bool killed_ = false;
-    bool last_words_ = false;
+    bool final_response_allowed_ = false;
     bool waiting_ = false;
     bool stalled_ = false;
     bool output_full_ = false;
     direction read_needs_ = direction::input;  ///< TLS may need the other direction.
     direction write_needs_ = direction::output;
     clock::time_point waiting_since_;
-    std::optional<clock::time_point> impatient_since_;  ///< The first wait of the write_some() under way.
-    bool patience_ended_ = false;                       ///< In the wait under way.
+    std::optional<clock::time_point> brief_wait_since_;  ///< The first wait of the write_some() under way.
+    bool brief_wait_over_ = false;                       ///< In the wait under way.
     std::uint64_t received_ = 0;
     std::uint64_t counted_ = 0;
     std::size_t turn_bytes_ = 0;

@@ -52,7 +52,7 @@ std::optional<refusal> check_header_line(std::string_view line) {
     return std::nullopt;
 }
 
-/// What the head says about the length of the body, collected before Beast sees it: Beast drops what it refuses.
+/// The headers that frame the body, collected before Beast sees them: Beast drops those that it refuses.
 struct framing {
     unsigned lengths = 0;
     unsigned codings = 0;
@@ -72,7 +72,7 @@ struct framing {
     }
 };
 
-/// Everything that Beast would let through, or would refuse without saying why.
+/// Refuses what Beast would accept, or would refuse without a reason.
 std::optional<refusal> check_lines(std::string_view text, framing& body) {
     std::size_t headers = 0;
     bool request_line = true;
@@ -92,7 +92,7 @@ std::optional<refusal> check_lines(std::string_view text, framing& body) {
     }
 }
 
-/// Beast's parser, which hands every part straight to a request_head.
+/// Beast's parser, which passes every part straight to a request_head.
 class beast_head_parser final : public http::basic_parser<true> {
   public:
     explicit beast_head_parser(request_head& into) : into_(into) {
@@ -218,7 +218,7 @@ std::optional<refusal> take_options(parsed_head& parsed) {
         }
     }
     parsed.keep_alive = !close && (head.version >= 11 || keep_alive);
-    // It is logged and sent back: not if it could be more than an identifier.
+    // It is logged and sent back: dropped unless it looks like an identifier.
     std::erase_if(head.headers, [](const header& h) {
         const auto unprintable = [](char c) { return c < 0x21 || c > 0x7e; };
         return iequals(h.name, "X-Request-Id") &&

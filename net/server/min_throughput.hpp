@@ -1,5 +1,6 @@
-/// Whether a client transfers fast enough. Only time in which the request waited for the client counts, so a slow disk
-/// never makes a client look slow; the average is over several seconds, so that a lumpy TCP window does no harm.
+/// Low-speed check: whether a client transfers fast enough. Only time in which the request waited for the client
+/// counts, so that a slow disk never makes a client look slow; the average is over several seconds, so that bursts do
+/// no harm.
 #pragma once
 
 #include "base/limits.hpp"
@@ -25,7 +26,7 @@ class min_throughput {
         last_ = progress;
     }
 
-    /// The request has waited `waited` more; `progress` returns all bytes moved so far and is asked only now and then.
+    /// Adds `waited` to the time of waiting. `progress` returns all bytes moved so far; called a few times per window.
     /// \returns false if the client is too slow.
     [[nodiscard]] bool add(const options& limit, std::chrono::steady_clock::duration waited, auto progress) {
         if (limit.bytes_per_second_min == 0) return true;

@@ -5,7 +5,7 @@
 
 namespace keepstore::net {
 
-/// Empty for 499 and everything else without a standard one (docs/interface.md 2.3).
+/// Returns the phrase; empty for 499 and other statuses without a standard one (docs/interface.md 2.3).
 [[nodiscard]] std::string_view reason_phrase(unsigned status) noexcept;
 
 }  // namespace keepstore::net

@@ -94,7 +94,7 @@ awaitable<result<void>> response_writer::write_vectors(std::span<iovec> vectors,
     if (sent && !io_.all_sent(vectors)) sent = co_await io_.write_all(vectors, counted);
     if (!sent) co_return failed();
     head_.clear();
-    co_return result<void>();
+    co_return success();
 }
 
 awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes) {
@@ -107,7 +107,7 @@ awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes)
         }
         left_ -= bytes.size();
     }
-    if (bytes.empty() || dropped) co_return result<void>();
+    if (bytes.empty() || dropped) co_return success();
     std::array<iovec, 4> vectors;
     std::size_t count = 0;
     std::array<char, 20> size_line;
@@ -125,9 +125,8 @@ awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes)
 awaitable<result<std::size_t>> response_writer::write_some(std::span<const std::byte> bytes,
                                                            byte_sink::when_full mode) {
     if (framing_ != framing::length || request_.head_only || bytes.empty() || bytes.size() > left_) {
-        // What is not sent, cannot be divided, or is refused.
-        auto written = co_await write(bytes);
-        if (!written) co_return std::unexpected(std::move(written.error()));
+        // Not sent at all, not divisible, or refused.
+        KS_CO_CHECK(co_await write(bytes));
         co_return bytes.size();
     }
     if (broken_ || complete_) co_return fail(errc::cancelled);
@@ -154,16 +153,16 @@ awaitable<result<std::size_t>> response_writer::write_some(std::span<const std::
 }
 
 awaitable<result<void>> response_writer::wait_writable() {
-    // Nothing of this response on its way yet, and the last one did fit: no need to ask the system.
-    if (!io_.stopped() && !head_sent() && !io_.output_full()) co_return result<void>();
+    // Nothing of this response was sent yet, and the last one did fit: no system call is needed.
+    if (!io_.stopped() && !head_sent() && !io_.output_full()) co_return success();
     const bool ready = co_await io_.wait_writable();
     if (!ready) co_return failed();
-    co_return result<void>();
+    co_return success();
 }
 
 awaitable<result<void>> response_writer::finish() {
     if (broken_ || !started()) co_return fail(errc::cancelled);
-    if (complete_) co_return result<void>();
+    if (complete_) co_return success();
     if (framing_ == framing::length && left_ > 0 && !request_.head_only) {
         abort();
         co_return fail(errc::io_error, "response body is shorter than announced");
@@ -172,13 +171,12 @@ awaitable<result<void>> response_writer::finish() {
     std::size_t count = 0;
     if (!head_.empty()) vectors[count++] = vector_of(head_);
     if (framing_ == framing::chunked && !request_.head_only) vectors[count++] = vector_of("0\r\n\r\n");
-    // What TLS has kept back counts as not sent: the response is complete when the kernel has all of it.
+    // Pending output of TLS counts as not sent: the response is complete when the kernel has all of it.
     if (count > 0 || !io_.all_sent({})) {
-        auto sent = co_await write_vectors(std::span(vectors).first(count), count);
-        if (!sent) co_return sent;
+        KS_CO_CHECK(co_await write_vectors(std::span(vectors).first(count), count));
     }
     complete_ = true;
-    co_return result<void>();
+    co_return success();
 }
 
 awaitable<result<void>> response_writer::send(std::string_view body) {

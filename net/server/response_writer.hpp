@@ -1,5 +1,5 @@
-/// One response at a time: head, framing, body. The head leaves together with the first piece of the body, in one
-/// system call.
+/// Writes one response at a time: head, framing, body. The head leaves together with the first piece of the body, in
+/// one system call.
 #pragma once
 
 #include "net/server/client_io.hpp"
@@ -30,21 +30,21 @@ class response_writer {
     void start(unsigned status, std::optional<std::uint64_t> length, bool keep_alive, std::string_view date_line);
     /// After start(): one piece of the body.
     [[nodiscard]] awaitable<result<void>> write(std::span<const std::byte> bytes);
-    /// exchange::write_some. The head is never left behind.
+    /// As server_exchange::write_some(). The head is always sent.
     [[nodiscard]] awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes, byte_sink::when_full);
-    /// exchange::wait_writable.
+    /// As server_exchange::wait_writable().
     [[nodiscard]] awaitable<result<void>> wait_writable();
-    /// Sends what is left: the head if nothing has left yet, the final chunk.
+    /// Sends the rest: the head if nothing was sent yet, the final chunk.
     [[nodiscard]] awaitable<result<void>> finish();
     /// start(), write() and finish() at once.
     [[nodiscard]] awaitable<result<void>> send(std::string_view body);
-    /// Nothing more will be sent, and the client must notice.
+    /// Sends nothing more; the client will notice that the response is incomplete.
     void abort() noexcept;
 
     [[nodiscard]] bool started() const noexcept { return status_ != 0; }
     [[nodiscard]] bool complete() const noexcept { return complete_; }
     [[nodiscard]] bool keeps_alive() const noexcept { return keep_alive_ && complete_; }
-    /// The end of the connection would look like the end of the body: the connection must be reset.
+    /// Whether the connection must be reset, since its orderly end would look like the end of the body.
     [[nodiscard]] bool needs_reset() const noexcept {
         return started() && !complete_ && framing_ == framing::until_close;
     }

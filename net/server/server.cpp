@@ -55,7 +55,7 @@ std::string text_of(const tcp::endpoint& endpoint) {
     return fmt::format("{}:{}", address.to_string(), endpoint.port());
 }
 
-/// What the limit on descriptors leaves for connections.
+/// The number of connections that the limit on descriptors allows.
 std::size_t connections_possible() {
     rlimit files{};
     if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 768;
@@ -72,7 +72,7 @@ void set_inherited_options(int fd, const transport_options& options) {
     set(IPPROTO_TCP, TCP_KEEPINTVL, period);
     // Heads leave together with bodies; a small last piece must not wait for an acknowledgement.
     set(IPPROTO_TCP, TCP_NODELAY, 1);
-    // A reader that does not read must not fill the kernel's memory before it shows (client_io lifts it, or lowers it).
+    // A client that does not read must not fill the kernel's memory before it is noticed (client_io adapts the limit).
     set(IPPROTO_TCP, TCP_NOTSENT_LOWAT, static_cast<int>(limits::unsent_bytes_first));
     const auto& name = options.tcp_congestion;
     if (!name.empty() &&
@@ -89,7 +89,7 @@ struct server::listener {
     std::shared_ptr<tls_server_context> tls;
 };
 
-/// What sessions and loops may still use after the server is gone, when event loops are stopped in mid-work.
+/// State that sessions and loops may still use after the server is destroyed, when event loops are stopped in mid-work.
 struct server::shared : std::enable_shared_from_this<shared> {
     shared(handler& a, transport_options o) : application(a), options(std::move(o)) {
         const std::size_t possible = connections_possible();
@@ -128,13 +128,13 @@ struct server::shared : std::enable_shared_from_this<shared> {
                    });
     }
 
-    enum class accept_result { nothing_waits, no_resources };
+    enum class accept_result { queue_empty, no_resources };
 
     accept_result accept_all(listener& from) {
         for (;;) {
             if (open.load(std::memory_order_relaxed) >= options.connections_max) {
                 pollfd ask{from.acceptor.native_handle(), POLLIN, 0};
-                return ::poll(&ask, 1, 0) == 1 ? accept_result::no_resources : accept_result::nothing_waits;
+                return ::poll(&ask, 1, 0) == 1 ? accept_result::no_resources : accept_result::queue_empty;
             }
             tcp::endpoint peer;
             auto size = static_cast<socklen_t>(peer.capacity());
@@ -146,7 +146,7 @@ struct server::shared : std::enable_shared_from_this<shared> {
             }
             switch (errno) {
                 case EAGAIN:
-                    return accept_result::nothing_waits;
+                    return accept_result::queue_empty;
                 case EMFILE:
                 case ENFILE:
                 case ENOBUFS:
@@ -158,7 +158,7 @@ struct server::shared : std::enable_shared_from_this<shared> {
         }
     }
 
-    /// Room for new connections comes from those that do nothing.
+    /// Closes idle connections, to make room for new ones.
     void close_some_idle() {
         pauses.fetch_add(1, std::memory_order_relaxed);
         const std::size_t count = std::clamp<std::size_t>(options.connections_max / 64, 1, 16);
@@ -228,7 +228,7 @@ awaitable<void> server::accept_until_stopped(std::shared_ptr<shared> self, std::
     while (!self->stopping) {
         auto [code] = co_await from->acceptor.async_wait(tcp::acceptor::wait_read, use_tuple);
         if (code || self->stopping) co_return;
-        if (self->accept_all(*from) == shared::accept_result::nothing_waits) continue;
+        if (self->accept_all(*from) == shared::accept_result::queue_empty) continue;
         self->close_some_idle();
         pause.expires_after(self->options.tick);
         static_cast<void>(co_await pause.async_wait(use_tuple));
@@ -245,7 +245,7 @@ awaitable<bool> server::drain(deadline until) {
     asio::post(self->loops.front()->executor(), [self, stopped] {
         self->stopping = true;
         for (auto& from : self->listeners) {
-            // The system would reset what it has queued: take it first.
+            // The kernel would reset the connections in its queue: accept them first.
             static_cast<void>(self->accept_all(*from));
             boost::system::error_code ignored;
             from->acceptor.close(ignored);

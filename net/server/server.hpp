@@ -28,14 +28,15 @@ class server {
 
     /// Binds; connections are queued by the system from now on and served from start() on. `address` is an IP address,
     /// or empty for all addresses of both families. Port 0: the system's choice. `tls`: nullptr for plain HTTP.
-    /// \returns the port. Not safe beside start().
+    /// \returns the port. Not safe concurrently with start().
     [[nodiscard]] result<std::uint16_t> listen(const std::string& address, std::uint16_t port,
                                                std::shared_ptr<tls_server_context> tls = nullptr);
     void start();
 
-    /// Stops accepting (connections already queued are still taken), lets running requests finish and closes idle
-    /// connections; at `until` running requests are cancelled, and cut if they do not end. Call once.
-    /// \returns whether everything ended by itself.
+    /// Stops accepting (connections already queued are still accepted), lets running requests finish and closes idle
+    /// connections; at `until` running requests are cancelled, and their connections closed if they do not end. Call
+    /// once.
+    /// \returns whether everything ended without that.
     [[nodiscard]] awaitable<bool> drain(deadline until);
 
     struct stats {
@@ -45,7 +46,7 @@ class server {
         std::uint64_t connections_total;
         std::uint64_t accept_pauses_total;  ///< Times that accepting stopped for lack of connections or descriptors.
         std::uint64_t requests_total;       ///< Well-formed ones.
-        std::uint64_t refused_total;        ///< Malformed ones, answered by the transport.
+        std::uint64_t refused_total;        ///< Malformed ones.
         std::uint64_t too_slow_total;       ///< Requests cut for the minimum transfer rate.
         std::uint64_t header_timeouts_total;
     };

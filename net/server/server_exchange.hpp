@@ -1,6 +1,5 @@
-/// One HTTP request and its response, as handlers see it: a parsed head, a body to read, a response to send. The
-/// transport (session.cpp) implements it; routes, health, metrics and inspect use it. Nothing here depends on sockets
-/// or Beast.
+/// One HTTP request and its response, as handlers see it: a parsed head, a body to read, a response to send.
+/// Implemented by the session, used by the router. Nothing here depends on sockets or Beast.
 ///
 /// Used by the session's coroutine only, on the session's executor.
 #pragma once
@@ -36,7 +35,7 @@ struct request_head {
     [[nodiscard]] bool has(std::string_view name) const noexcept { return has_header(headers, name); }
 };
 
-/// Why a request's work was cancelled; decides the answer (499 in the log, 503, or a cut connection).
+/// Why a request's work was cancelled; decides the response (499 in the log, 503, or a closed connection).
 enum class cancel_reason { none, client_gone, request_deadline, too_slow, draining };
 
 class server_exchange {
@@ -48,15 +47,17 @@ class server_exchange {
     [[nodiscard]] virtual std::chrono::steady_clock::time_point started_at() const noexcept = 0;
 
     // --- deadline -----------------------------------------------------------------------------------------------
-    /// When it passes, whatever the handler awaits is cancelled (errc::cancelled) and cancelled_because() says so.
+    /// When it passes, whatever the handler awaits is cancelled (errc::cancelled), and cancelled_because() returns
+    /// request_deadline.
     virtual void set_deadline(deadline) = 0;
     [[nodiscard]] virtual deadline get_deadline() const noexcept = 0;
     [[nodiscard]] virtual cancel_reason cancelled_because() const noexcept = 0;
 
     // --- body ---------------------------------------------------------------------------------------------------
-    /// The body, decoded. The first read answers "Expect: 100-continue". Lives as long as the exchange.
+    /// The body, decoded. The first read sends "100 Continue" to a client that expects it. Lives as long as the
+    /// exchange.
     [[nodiscard]] virtual byte_source& body() noexcept = 0;
-    /// All of it. errc::too_large beyond `limit`.
+    /// Reads the whole body. errc::too_large beyond `limit`.
     [[nodiscard]] virtual awaitable<result<std::string>> read_body(std::size_t limit) = 0;
 
     // --- response -----------------------------------------------------------------------------------------------
@@ -72,9 +73,9 @@ class server_exchange {
     /// Suspends until a write would not wait.
     [[nodiscard]] virtual awaitable<result<void>> wait_writable() = 0;
     [[nodiscard]] virtual awaitable<result<void>> write(std::span<const std::byte> bytes) = 0;
-    /// What the client takes of `bytes` within the patience: all, or less if it is slow. The rest may move in memory,
-    /// or go and come back, before the next write, which continues behind what was taken. Responses without a
-    /// Content-Length are written whole. \returns how many bytes were taken.
+    /// Sends as much of `bytes` as the client takes at once or, with wait_briefly, soon. The memory of the rest may be
+    /// given back; the next write continues after the bytes that were taken. Responses without a Content-Length are
+    /// written whole. \returns how many bytes were taken.
     [[nodiscard]] virtual awaitable<result<std::size_t>> write_some(std::span<const std::byte> bytes,
                                                                     byte_sink::when_full) = 0;
     /// Ends a response begun by start(). A body shorter than announced closes the connection.
@@ -90,14 +91,14 @@ class server_exchange {
     [[nodiscard]] virtual std::chrono::steady_clock::time_point response_started_at() const noexcept = 0;
 };
 
-/// What the transport calls for each well-formed request. `handle` must send a response (or abort); when it returns
+/// The application: called for each well-formed request. `handle` must send a response (or abort); when it returns
 /// without one the connection is closed.
 class handler {
   public:
     virtual ~handler() = default;
     [[nodiscard]] virtual awaitable<void> handle(server_exchange&) = 0;
-    /// The client has been making the request wait (true) or has let it go on (false): a request that waits for its own
-    /// client gives up its place in the request limiter meanwhile, so that slow clients cannot starve the rest.
+    /// The request has been waiting for its client (true), or the client has caught up (false): meanwhile the request
+    /// gives up its place in the request limiter, so that slow clients cannot starve the rest.
     virtual void stalled(server_exchange&, bool) noexcept = 0;
 };
 

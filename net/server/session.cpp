@@ -15,7 +15,7 @@ awaitable<result<void>> second_response() {
     co_return fail(errc::io_error, "a response was sent already");
 }
 
-/// Memory that an idle connection may keep from its last request for the next one.
+/// Memory of the last request that an idle connection may keep for the next one.
 constexpr std::size_t kept_string_bytes_max = 1024;
 constexpr std::size_t kept_headers_max = 32;
 
@@ -45,7 +45,7 @@ void session::enter(phase next) {
 }
 
 awaitable<void> session::run() {
-    // Work of a request is cancelled by the signal, whatever it awaits, and nothing throws for it.
+    // The signal cancels the work of a request, whatever it awaits, without an exception.
     co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
     co_await asio::this_coro::throw_if_cancelled(false);
     try {
@@ -63,7 +63,7 @@ awaitable<void> session::serve() {
         const bool agreed = co_await shake_hands();
         if (!agreed) co_return;
     }
-    for (;;) {
+    while (true) {
         const auto arrived = co_await read_head();
         if (arrived == head_result::closed) co_return;
         if (arrived == head_result::refused) break;
@@ -78,7 +78,7 @@ awaitable<void> session::serve() {
 }
 
 awaitable<bool> session::shake_hands() {
-    for (;;) {
+    while (true) {
         const auto status = io_.peer().handshake();
         switch (status) {
             case io_status::ok:
@@ -91,7 +91,7 @@ awaitable<bool> session::shake_hands() {
                 break;
             }
             case io_status::closed:
-                // The refusal in plain text was sent: let the client read it.
+                // A refusal in plain text was sent: let the client read it.
                 co_await linger();
                 co_return false;
             case io_status::failed:
@@ -112,11 +112,11 @@ awaitable<session::head_result> session::read_head() {
         const bool readable = co_await io_.wait(direction::input);
         if (!readable) co_return head_result::closed;
     } else {
-        io_.use_turn(limits::input_buffer_bytes);  // A pipelining client must not keep the loop to itself.
-        if (io_.turn_is_over()) co_await io_.give_turn();
+        io_.charge_turn(limits::input_buffer_bytes);  // A pipelining client must not keep the loop to itself.
+        if (io_.should_yield()) co_await io_.yield();
     }
     enter(phase::head);
-    for (;;) {
+    while (true) {
         if (!input_.empty()) {
             const auto state = scanner_.scan(input_.text());
             if (state == head_scanner::state::malformed) {
@@ -150,13 +150,13 @@ awaitable<session::head_result> session::read_head() {
     co_return head_result::request;
 }
 
-awaitable<void> session::refuse(refusal answer) {
+awaitable<void> session::refuse(refusal reason) {
     loop_.count.refused.fetch_add(1, std::memory_order_relaxed);
     enter(phase::lingering);
     response_.begin_request({});
-    if (!answer.body.empty()) response_.add_header("Content-Type", "text/plain; charset=utf-8");
-    response_.start(answer.status, answer.body.size(), false, loop_.date_line());
-    const auto sent = co_await response_.send(answer.body);
+    if (!reason.body.empty()) response_.add_header("Content-Type", "text/plain; charset=utf-8");
+    response_.start(reason.status, reason.body.size(), false, loop_.date_line());
+    const auto sent = co_await response_.send(reason.body);
     if (!sent) io_.kill();
 }
 
@@ -169,12 +169,12 @@ awaitable<void> session::handle_request() {
     }
     io_.new_request();
     io_.reset_counted();
-    rate_.reset(0);
+    throughput_.reset(0);
     last_check_ = phase_since_;
     deadline_ = deadline::never();
     if (io_.output_full()) {
-        // The client may not have taken the last answer yet. Until then its next request would only hold memory, and a
-        // place that others could use.
+        // The client may not have received the last response yet. Until then its next request would only hold memory,
+        // and a place in the limiter.
         const bool room = co_await io_.wait_writable();
         if (!room) {
             response_.abort();
@@ -198,7 +198,7 @@ awaitable<void> session::handle_request() {
 bool session::may_keep_alive() const {
     if (!request_.keep_alive || loop_.draining() || io_.reason() != cancel_reason::none) return false;
     if (body_.finished()) return true;
-    // A client that waits for "100 Continue" may or may not send the body now: what follows cannot be told apart.
+    // A client that waits for "100 Continue" may or may not send the body now: body and next request look the same.
     if (body_.awaits_continue() || body_.broken()) return false;
     const auto left = body_.left();
     return left && *left <= limits::discard_body_bytes_max;
@@ -206,7 +206,7 @@ bool session::may_keep_alive() const {
 
 void session::start_response(unsigned status, std::optional<std::uint64_t> length) {
     const auto reason = io_.reason();
-    if (reason != cancel_reason::none && reason != cancel_reason::client_gone) io_.allow_last_words();
+    if (reason != cancel_reason::none && reason != cancel_reason::client_gone) io_.allow_final_response();
     response_started_at_ = clock::now();
     response_.start(status, length, may_keep_alive(), loop_.date_line());
     body_.response_started();
@@ -221,20 +221,19 @@ awaitable<result<void>> session::send(unsigned status, std::string_view body) {
 awaitable<result<void>> session::start(unsigned status, std::optional<std::uint64_t> length) {
     if (response_.started()) co_return co_await second_response();
     start_response(status, length);
-    co_return result<void>();
+    co_return success();
 }
 
 awaitable<result<std::string>> session::read_body(std::size_t limit) {
     if (body_.size().value_or(0) > limit) co_return fail(errc::too_large);
     std::string text;
-    for (;;) {
+    while (true) {
         const std::size_t have = text.size();
         const std::size_t step = std::min(limit - have + 1, limits::input_buffer_bytes + have);
         text.resize(have + step);
-        auto got = co_await body_.read_some(std::as_writable_bytes(std::span(text)).subspan(have));
-        if (!got) co_return std::unexpected(std::move(got.error()));
-        text.resize(have + *got);
-        if (*got == 0) co_return text;
+        KS_CO_TRY(const auto got, co_await body_.read_some(std::as_writable_bytes(std::span(text)).subspan(have)));
+        text.resize(have + got);
+        if (got == 0) co_return text;
         if (text.size() > limit) co_return fail(errc::too_large);
     }
 }
@@ -249,8 +248,8 @@ awaitable<bool> session::discard_body() {
     co_return true;
 }
 
-/// Closing with unread input makes the kernel send a reset, which can destroy the answer on its way to the client. So
-/// the client is told the end, and what it still sends is thrown away for a moment.
+/// Closing with unread input makes the kernel send a reset, which can destroy the response on its way to the client. So
+/// our direction is ended, and further input is dropped, for a limited time.
 awaitable<void> session::linger() {
     if (io_.killed() || io_.reason() == cancel_reason::client_gone || response_.needs_reset()) co_return;
     if (body_.finished() && input_.empty() && !io_.peer().has_unread_input() && phase_ != phase::lingering &&
@@ -299,7 +298,7 @@ void session::check(clock::time_point now) {
     if (io_.killed()) return kill();
     switch (phase_) {
         case phase::idle:
-            return;  // The loop looks at the longest idle ones only.
+            return;  // The loop checks the longest idle ones itself.
         case phase::handshake:
         case phase::head:
             if (now - phase_since_ < limit.header_timeout) return;
@@ -314,15 +313,15 @@ void session::check(clock::time_point now) {
         case phase::handling:
             break;
     }
-    // Before anything else: it only ends a wait, and last words must not wait longer than others.
-    io_.end_patience(now);
+    // First: it only ends a wait, and a final response must not wait longer than others.
+    io_.end_brief_wait(now);
     const auto passed = now - last_check_;
     last_check_ = now;
     if (io_.reason() != cancel_reason::none) {
-        if (io_.last_words()) {
+        if (io_.final_response_allowed()) {
             if (now - cancelled_at_ >= limit.final_response_timeout) kill();
         } else if (now - last_emitted_at_ >= std::chrono::seconds(1)) {
-            // The handler was between two waits, or ignored it.
+            // The handler was between two waits, or ignored the first signal.
             last_emitted_at_ = now;
             emitted_ = true;
             signal_.emit(asio::cancellation_type::terminal);
@@ -336,7 +335,7 @@ void session::check(clock::time_point now) {
             io_.mark_stalled(now);
             loop_.application().stalled(*this, true);
         }
-        if (!rate_.add(limit.rate, std::min(passed, waited), [&] { return io_.progress(); })) {
+        if (!throughput_.add(limit.rate, std::min(passed, waited), [&] { return io_.progress(); })) {
             cancel_request(cancel_reason::too_slow);
         }
     } else if (now - started_at_ >= limit.tick && io_.peer().closed_by_peer()) {

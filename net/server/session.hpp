@@ -1,8 +1,21 @@
 /// One client connection: reads requests, calls the handler for each, in order, and keeps the connection as long as
 /// both sides want. The session is the exchange that the handler sees.
 ///
-/// Lives on one event loop; everything runs there. The loop's tick looks at the session every 100 ms and interrupts
-/// what takes too long (check()).
+///   handshake ──► idle ──► head ──► handling ──┬──► discarding ──► idle
+///                              │               ├──► idle
+///                              │ malformed     ▼ connection is to be closed
+///                              └──────────► lingering ──► (closed)
+///
+///   handshake   TLS is being negotiated.
+///   idle        Waits for the first byte of a request. Holds no input buffer, unless a pipelined request is in it.
+///   head        A request has begun; its head is incomplete.
+///   handling    The handler runs. Only here work is cancelled: deadline, slow client, client gone, drain.
+///   discarding  The response was sent; the small rest of the request's body is read so that the connection can be
+///   kept. lingering   The last response was sent; input is dropped so that no reset destroys it on its way.
+///
+///   A client that closes, or a wait that takes too long (check()), ends the connection from every phase.
+///
+/// Lives on one event loop; everything runs there. The loop's tick calls check() every 100 ms.
 #pragma once
 
 #include "net/http/head_scanner.hpp"
@@ -39,7 +52,7 @@ class session final : public server_exchange, public session_hook, private stall
     [[nodiscard]] clock::time_point since() const noexcept { return phase_since_; }
     [[nodiscard]] bool request_is_arriving() const noexcept { return io_.peer().has_unread_input(); }
 
-    // --- exchange -----------------------------------------------------------------------------------------------
+    // --- server_exchange -------------------------------------------------------------------------------------------
     const request_head& head() const noexcept override { return request_.head; }
     std::string_view remote_address() const noexcept override { return remote_address_; }
     clock::time_point started_at() const noexcept override { return started_at_; }
@@ -100,9 +113,9 @@ class session final : public server_exchange, public session_hook, private stall
     // While a cancelled request unwinds.
     clock::time_point cancelled_at_;
     clock::time_point last_emitted_at_;
-    bool emitted_ = false;  ///< The cancellation state has to be reset before the next request.
+    bool emitted_ = false;  ///< signal_ was emitted: the cancellation state must be reset before the next request.
     clock::time_point last_check_;
-    min_throughput rate_;
+    min_throughput throughput_;
 };
 
 }  // namespace keepstore::net

@@ -1,5 +1,5 @@
-/// What the sessions of one event loop share: the tick that enforces every time limit, the Date header, input buffers,
-/// counters. There is no timer per operation or per request.
+/// State that the sessions of one event loop share: the tick that enforces every time limit, the Date header, input
+/// buffers, counters. There is no timer per operation or per request.
 ///
 /// Used on its executor only, except where noted.
 #pragma once
@@ -44,7 +44,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
 
     /// Starts a session. It lives until its connection ends.
     void adopt(std::unique_ptr<stream>, std::string remote_address, bool tls);
-    /// For a connection that could not become a session.
+    /// Counts a connection that could not become a session as closed.
     void count_closed() { closed_(); }
 
     /// From now on responses say "Connection: close", and idle connections are closed.
@@ -69,7 +69,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
         std::atomic<std::size_t> open{0};
         std::atomic<std::size_t> idle{0};
         std::atomic<std::uint64_t> requests{0};
-        std::atomic<std::uint64_t> refused{0};   ///< Answered by the transport: bad syntax.
+        std::atomic<std::uint64_t> refused{0};   ///< Malformed requests.
         std::atomic<std::uint64_t> too_slow{0};  ///< Cut for the minimum transfer rate.
         std::atomic<std::uint64_t> header_timeouts{0};
     };
@@ -88,7 +88,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     void tick_idle(clock::time_point now);
     void update_date();
     void remove(session&);
-    /// Every session at this moment: the lists may change while they are walked.
+    /// Returns the sessions of this moment: the lists may change while they are walked.
     [[nodiscard]] const std::vector<session*>& snapshot(bool with_idle);
 
     const asio::any_io_executor executor_;

@@ -1,4 +1,4 @@
-/// What the HTTP transport can be told. The defaults are base/limits.hpp; tests shorten them.
+/// Options of the HTTP server. The defaults are in base/limits.hpp; tests shorten them.
 #pragma once
 
 #include "base/limits.hpp"

@@ -20,7 +20,7 @@ class tls_server_context {
     [[nodiscard]] static result<std::shared_ptr<tls_server_context>> load(std::filesystem::path certificate,
                                                                           std::filesystem::path key);
 
-    /// Reads the files again. If that fails a warning is logged and what was there stays in use.
+    /// Reads the files again. If that fails it logs a warning, and the old certificate stays in use.
     /// \returns whether it worked.
     bool reload();
 

@@ -29,7 +29,7 @@ class tls_stream : public stream {
     /// Reads all that is there, record by record, until `into` is full.
     io_outcome try_read(std::span<std::byte> into) noexcept override;
     bool has_buffered_input() const noexcept override;
-    /// Also takes in what is not meant for the caller, such as session tickets.
+    /// Also consumes messages that are not for the caller, such as session tickets.
     io_status peek() noexcept override;
     void shutdown() noexcept override;
 
@@ -40,8 +40,8 @@ class tls_stream : public stream {
     /// For what is set before the handshake (role, names, sessions) and read after it.
     [[nodiscard]] ssl_st* native() const noexcept { return ssl_.get(); }
     [[nodiscard]] bool established() const noexcept { return established_; }
-    /// At most one record, or less where the peer has asked for small ones. After want_read or want_write OpenSSL has
-    /// begun with the record, and must be given the same bytes again.
+    /// Writes at most one record, or less if the peer has negotiated smaller ones. After want_read or want_write
+    /// OpenSSL has begun with the record, and must be given the same bytes again.
     [[nodiscard]] io_outcome write_record(std::span<const std::byte> bytes) noexcept;
 
   private:
