@@ -73,7 +73,7 @@ TEST_CASE("a connection that died while idle is replaced, once", "[net][pool][st
     CHECK(c.snapshot().connections_in_use == 0);
 }
 
-TEST_CASE("what may have been done is not repeated unasked", "[net][pool][stale]") {
+TEST_CASE("requests that are not idempotent are not repeated by default", "[net][pool][stale]") {
     script_server s([&](peer& p, int number) {
         p.head();
         p.answer("ok");
@@ -86,7 +86,7 @@ TEST_CASE("what may have been done is not repeated unasked", "[net][pool][stale]
     SECTION("POST") {
         CHECK(post(std::nullopt).failed_with(errc::unavailable, failure::no_response));
     }
-    SECTION("POST that says it may") {
+    SECTION("POST marked as idempotent") {
         CHECK(post(true).body == "ok");
     }
     SECTION("a response that has begun") {
@@ -102,11 +102,11 @@ TEST_CASE("what may have been done is not repeated unasked", "[net][pool][stale]
     }
 }
 
-TEST_CASE("idle connections that the server closed or spoke on are not used", "[net][pool]") {
+TEST_CASE("idle connections that the server closed or sent data on are not used", "[net][pool]") {
     gate closed;
     std::string unasked;
     SECTION("closed") {}
-    SECTION("spoken on") {
+    SECTION("data sent") {
         unasked = "HTTP/1.1 408 Request Timeout\r\n\r\n";
     }
     script_server s([&](peer& p, int number) {
@@ -131,7 +131,7 @@ TEST_CASE("idle connections that the server closed or spoke on are not used", "[
     CHECK(c.snapshot().stale_retries == 0);
 }
 
-TEST_CASE("idle connections are closed in time, and when the client goes", "[net][pool]") {
+TEST_CASE("idle connections are closed in time, and with the client", "[net][pool]") {
     std::atomic<int> closed{0};
     script_server s([&](peer& p, int) {
         p.head();
@@ -193,7 +193,7 @@ TEST_CASE("idle connections do not keep a loop running", "[net][pool]") {
     CHECK(c.snapshot().connections_idle == 1);
 }
 
-TEST_CASE("a loop may go while requests are under way", "[net][pool][lifetime]") {
+TEST_CASE("a loop may be destroyed while requests are running", "[net][pool][lifetime]") {
     const auto c = make_client({.connections_max = 1});
     std::atomic<int> arrived{0};
     script_server s([&](peer& p, int) {
@@ -215,7 +215,7 @@ TEST_CASE("a loop may go while requests are under way", "[net][pool][lifetime]")
     CHECK(c.snapshot().connections_in_use == 0);
 }
 
-TEST_CASE("requests beyond the limit wait their turn", "[net][pool][limit]") {
+TEST_CASE("requests beyond the limit wait", "[net][pool][limit]") {
     std::mutex mutex;
     std::vector<std::string> order;
     gate go;
@@ -244,7 +244,7 @@ TEST_CASE("requests beyond the limit wait their turn", "[net][pool][limit]") {
         CHECK(c.snapshot().waits == 4);
         CHECK(c.snapshot().connections_reused == 4);
     }
-    SECTION("those that are cancelled or too late leave the queue") {
+    SECTION("cancelled and timed-out requests leave the queue") {
         auto& late = l.start(c, {.to = s.to(), .target = "/late"}, deadline::in(100ms));
         jobs[2]->cancel.emit(asio::cancellation_type::total);
         REQUIRE(l.until([&] { return jobs[2]->done.has_value() && late.done.has_value(); }));
@@ -254,7 +254,7 @@ TEST_CASE("requests beyond the limit wait their turn", "[net][pool][limit]") {
         REQUIRE(l.until([&] { return std::ranges::all_of(jobs, [](auto* j) { return j->done.has_value(); }); }));
         CHECK(order == std::vector<std::string>{"/0", "/1", "/3", "/4"});
     }
-    SECTION("one that is cancelled at the moment of its turn passes it on") {
+    SECTION("one that is cancelled when it is granted a place passes it on") {
         go.open();
         REQUIRE(l.until([&] {
             if (jobs[0]->done) return true;
@@ -275,7 +275,7 @@ TEST_CASE("requests beyond the limit wait their turn", "[net][pool][limit]") {
         go.open();
         REQUIRE(l.until([&] { return std::ranges::all_of(jobs, [](auto* k) { return k->done.has_value(); }); }));
     }
-    SECTION("closing the client sends them away; what runs goes on") {
+    SECTION("closing the client fails them; running requests go on") {
         auto closing = make_client({.connections_max = 1});
         auto& runs = l.start(closing, {.to = s.to(), .target = "/runs"});
         auto& waits = l.start(closing, {.to = s.to(), .target = "/waits"});
@@ -295,7 +295,7 @@ TEST_CASE("requests beyond the limit wait their turn", "[net][pool][limit]") {
     CHECK(c.snapshot().waiting == 0);
 }
 
-TEST_CASE("a fresh connection is opened where asked, within the limit", "[net][pool]") {
+TEST_CASE("a fresh connection is opened on request, within the limit", "[net][pool]") {
     script_server s([&](peer& p, int number) {
         while (!p.head().empty()) p.answer(std::to_string(number));
     });

@@ -19,7 +19,7 @@ using net::failure;
 
 namespace {
 
-/// The name service as these tests need it: names under "slow.test" are answered when they may be, all others by the
+/// The name service for these tests: names under "slow.test" are resolved when a test releases them, all others by the
 /// system.
 class slow_names {
   public:
@@ -63,7 +63,7 @@ extern "C" int getaddrinfo(const char* name, const char* service, const addrinfo
     return real(name, service, hints, found);
 }
 
-TEST_CASE("addresses of this host's own world are known in every form", "[net][connect]") {
+TEST_CASE("link-local addresses are recognised in every form", "[net][connect]") {
     const auto local = [](const char* text) { return net::is_link_local(asio::ip::make_address(text)); };
     for (const char* text : {"169.254.169.254",
                              "169.254.0.1",
@@ -99,7 +99,7 @@ TEST_CASE("addresses of this host's own world are known in every form", "[net][c
     }
 }
 
-TEST_CASE("an address that does not answer is raced by the next one, and is not the first any more", "[net][connect]") {
+TEST_CASE("an address that does not respond is raced by the next one, and is no longer tried first", "[net][connect]") {
     script_server s([](peer& p, int) {
         p.head();
         p.answer("ok");
@@ -121,7 +121,7 @@ TEST_CASE("an address that does not answer is raced by the next one, and is not 
     CHECK(later < limits::net_address_attempt_delay);
 }
 
-TEST_CASE("an address that answers late wins over one that never does", "[net][connect]") {
+TEST_CASE("an address that responds late wins over one that never does", "[net][connect]") {
     full_listener late;
     const full_listener dead("127.0.0.3", late.to().port);
     const auto c = make_client({.hosts = {{"many.test", "127.0.0.1"}, {"many.test", "127.0.0.3"}}});
@@ -137,7 +137,7 @@ TEST_CASE("an address that answers late wins over one that never does", "[net][c
     CHECK(j.done->body == "ok");
 }
 
-TEST_CASE("when no address answers, it is the limit that says so", "[net][connect][timeout]") {
+TEST_CASE("without a reply from any address the connect limit ends the attempt", "[net][connect][timeout]") {
     const full_listener one("127.0.0.2");
     const full_listener two("127.0.0.3", one.to().port);
     const auto c =
@@ -146,7 +146,7 @@ TEST_CASE("when no address answers, it is the limit that says so", "[net][connec
     CHECK(a.failed_with(errc::timeout, failure::connect_timeout));
 }
 
-TEST_CASE("a lookup serves those who come after the one that did not wait for it", "[net][resolve]") {
+TEST_CASE("a lookup also serves callers that come after its first one has timed out", "[net][resolve]") {
     script_server s([](peer& p, int) {
         while (!p.head().empty()) p.answer("ok");
     });
@@ -159,7 +159,7 @@ TEST_CASE("a lookup serves those who come after the one that did not wait for it
     REQUIRE(l.until([&] { return first.done.has_value(); }));
     CHECK(first.done->failed_with(errc::timeout, failure::connect_timeout));
     CHECK(first.done->error_text().find("name service") != std::string::npos);
-    SECTION("and find it under way") {
+    SECTION("while it is running") {
         auto& second = l.start(c, {.to = s.to(name)});
         auto& third = l.start(c, {.to = s.to(name)});
         REQUIRE(l.until([&] { return c.snapshot().connections_in_use == 2; }));
@@ -169,9 +169,9 @@ TEST_CASE("a lookup serves those who come after the one that did not wait for it
         CHECK(third.done->body == "ok");
         CHECK(slow_names::instance().asked(name) == 1);
     }
-    SECTION("and find it done") {
+    SECTION("after it has ended") {
         slow_names::instance().answer(name);
-        // Each with little patience: one of them finds what the first has asked for.
+        // Each with a short limit: one of them finds the result of the first lookup.
         REQUIRE(l.until([&] {
             auto& j = l.start(c, {.to = s.to(name), .timing = {.connect = 100ms}});
             return l.until([&] { return j.done.has_value(); }) && j.done->body == "ok";
@@ -180,7 +180,7 @@ TEST_CASE("a lookup serves those who come after the one that did not wait for it
     }
 }
 
-TEST_CASE("a loop may go while a name is being looked up", "[net][resolve]") {
+TEST_CASE("a loop may be destroyed while a name is being looked up", "[net][resolve]") {
     const auto c = make_client();
     const std::string name = "gone.slow.test";
     std::thread later;

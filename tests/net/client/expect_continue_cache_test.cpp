@@ -18,7 +18,7 @@ TEST_CASE("silence is remembered for a while, for each server", "[net][continue]
     CHECK(memory.is_silent(one, start + limits::net_continue_unasked - 1s));
     CHECK_FALSE(memory.is_silent(other, start));
 
-    // Asked again after a while: one more silence is enough, one word forgets it all.
+    // Tried again after a while: one more silence is enough, one 100 Continue resets it all.
     const auto later = start + limits::net_continue_unasked;
     CHECK_FALSE(memory.is_silent(one, later));
     memory.note_silence(one, later);

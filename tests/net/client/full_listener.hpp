@@ -1,4 +1,4 @@
-/// An address that answers no connection attempt: its queue is full.
+/// An address that replies to no connection attempt: its queue is full.
 #pragma once
 
 #include "net/http/url.hpp"
@@ -45,9 +45,9 @@ class full_listener {
     full_listener& operator=(const full_listener&) = delete;
     [[nodiscard]] const net::endpoint& to() const { return to_; }
 
-    /// Takes all connections from now on, and answers whoever sends a request.
-    void serve_next(std::string answer) {
-        server_ = std::thread([this, text = std::move(answer)] {
+    /// Accepts all connections from now on, and responds to each request.
+    void serve_next(std::string response) {
+        server_ = std::thread([this, text = std::move(response)] {
             for (;;) {
                 const int fd = ::accept(listener_, nullptr, nullptr);
                 if (fd < 0) return;

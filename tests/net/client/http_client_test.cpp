@@ -93,7 +93,7 @@ TEST_CASE("a thousand small blocks come over one connection", "[net][client]") {
     CHECK(c.snapshot().bytes_received >= 1000 * block.size());
 }
 
-TEST_CASE("bodies end as their framing says", "[net][client][body]") {
+TEST_CASE("bodies end by their framing", "[net][client][body]") {
     struct row {
         const char* method;
         std::string text;
@@ -142,7 +142,7 @@ TEST_CASE("bodies end as their framing says", "[net][client][body]") {
     }
 }
 
-TEST_CASE("broken responses are errors, and say what happened", "[net][client][body]") {
+TEST_CASE("broken responses are errors that name the cause", "[net][client][body]") {
     struct row {
         std::string text;
         errc code;
@@ -190,7 +190,7 @@ TEST_CASE("broken responses are errors, and say what happened", "[net][client][b
     CHECK(call_once(make_client(), {.to = s.to()}).failed_with(errc::io_error, failure::malformed));
 }
 
-TEST_CASE("bodies come whole, whatever the pieces on both sides", "[net][client][body]") {
+TEST_CASE("bodies are complete, whatever the pieces on both sides", "[net][client][body]") {
     const char* given = std::getenv("KEEPSTORE_TEST_SEED");
     const auto seed = given ? static_cast<unsigned>(std::stoul(given)) : std::random_device()();
     INFO("KEEPSTORE_TEST_SEED=" << seed);
@@ -238,10 +238,10 @@ TEST_CASE("read_all keeps to its limit", "[net][client][body]") {
     }
 }
 
-TEST_CASE("a response that nobody reads keeps its connection only if little is left", "[net][client][pool]") {
+TEST_CASE("a response destroyed unread keeps its connection only if its rest is small", "[net][client][pool]") {
     std::string body;
     std::uint64_t kept = 0;
-    SECTION("a short body that is here") {
+    SECTION("a short body that has arrived") {
         body = std::string(1000, 'x');
         kept = 1;
     }
@@ -257,7 +257,7 @@ TEST_CASE("a response that nobody reads keeps its connection only if little is l
     CHECK(s.accepted() == static_cast<int>(2 - kept));
 }
 
-TEST_CASE("requests that would be read as something else are refused", "[net][client]") {
+TEST_CASE("requests that a server could read as something else are refused", "[net][client]") {
     const auto c = make_client();
     const net::endpoint to{false, "127.0.0.1", 1};
     const net::request rows[] = {
@@ -279,7 +279,8 @@ TEST_CASE("requests that would be read as something else are refused", "[net][cl
     CHECK(c.snapshot().connections_opened == 0);
 }
 
-TEST_CASE("redirects are followed only if asked, and without credentials to others", "[net][client][redirect]") {
+TEST_CASE("redirects are followed only on request, and without credentials to other servers",
+          "[net][client][redirect]") {
     std::mutex mutex;
     std::string seen;
     script_server target([&](peer& p, int) {
@@ -333,7 +334,7 @@ TEST_CASE("redirects are followed only if asked, and without credentials to othe
         CHECK(get(3).failed_with(errc::io_error, failure::bad_redirect));
         CHECK(c.snapshot().redirects == 3);
     }
-    SECTION("not to what is no http URL") {
+    SECTION("not to other than http URLs") {
         location = "file:///etc/passwd";
         CHECK(get(3).failed_with(errc::io_error, failure::bad_redirect));
     }
@@ -351,7 +352,7 @@ TEST_CASE("names can be given addresses, and unknown names are errors", "[net][c
     CHECK(a.failed_with(errc::unavailable, failure::resolve));
 }
 
-TEST_CASE("a refused connection is said so", "[net][client][connect]") {
+TEST_CASE("a refused connection is named in the error", "[net][client][connect]") {
     net::endpoint gone;
     {
         script_server s(says(""));

@@ -20,7 +20,7 @@ std::string lines(std::initializer_list<std::string_view> all) {
 
 }  // namespace
 
-TEST_CASE("response heads are taken apart", "[net][head]") {
+TEST_CASE("response heads are parsed", "[net][head]") {
     response_head h;
     const auto text = lines({"HTTP/1.1 206 Partial Content", "Content-Length:  5 ", "ETag: \"x\"",
                              "Empty:", "Keep-Alive: max=5, timeout=7"});
@@ -35,7 +35,7 @@ TEST_CASE("response heads are taken apart", "[net][head]") {
     CHECK(h.headers[1].value == "\"x\"");
     CHECK(h.headers[2].value.empty());
 
-    SECTION("what one head said is forgotten with the next") {
+    SECTION("nothing remains of the previous head") {
         REQUIRE(net::parse_response_head(lines({"HTTP/1.0 200"}), h).has_value());
         CHECK_FALSE(h.content_length.has_value());
         CHECK_FALSE(h.keep_alive);
@@ -59,7 +59,7 @@ TEST_CASE("response heads are taken apart", "[net][head]") {
     }
 }
 
-TEST_CASE("response heads that leave doubts are refused", "[net][head]") {
+TEST_CASE("ambiguous response heads are refused", "[net][head]") {
     const std::string rows[] = {
         lines({"HTTP/2.0 200 OK"}),
         lines({"HTTP/1.2 200 OK"}),
@@ -106,7 +106,7 @@ TEST_CASE("response heads that leave doubts are refused", "[net][head]") {
     CHECK(parsed.error().cause == net::failure::head_too_large);
 }
 
-TEST_CASE("the end of a head is found however it is cut", "[net][head]") {
+TEST_CASE("the end of a head is found in pieces of any size", "[net][head]") {
     const std::string text = "HTTP/1.1 200 OK\r\nA: b\r\n\r\nbody\r\n\r\n";
     const std::size_t length = text.find("body");
     for (std::size_t step = 1; step <= text.size(); ++step) {

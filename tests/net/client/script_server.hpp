@@ -1,5 +1,5 @@
-/// A server that plays a script: for what real servers do rarely. Blocking sockets, one thread for each connection, all
-/// on loopback and bounded in time. Beside it, what the tests of the client need to call it.
+/// A server that plays a script, for what real servers do rarely. Blocking sockets, one thread for each connection, all
+/// on loopback and bounded in time. Also helpers for tests that call it.
 #pragma once
 
 #include "net/client/http_client.hpp"

@@ -50,7 +50,7 @@ TEST_CASE("each phase has its limit", "[net][timeout]") {
     // Long enough for the server to do its part of each on a busy machine.
     const net::phase_limits quick{.connect = 500ms, .first_byte = 500ms, .progress = 500ms};
     const auto began = std::chrono::steady_clock::now();
-    SECTION("no answer to the connection attempt") {
+    SECTION("no reply to the connection attempt") {
         const full_listener full;
         const auto a = call_once(c, {.to = full.to(), .timing = quick});
         CHECK(a.failed_with(errc::timeout, failure::connect_timeout));
@@ -72,14 +72,14 @@ TEST_CASE("each phase has its limit", "[net][timeout]") {
         });
         CHECK(call_once(c, {.to = s.to(), .timing = quick}).failed_with(errc::timeout, failure::first_byte_timeout));
     }
-    SECTION("inside the head") {
+    SECTION("within the head") {
         script_server s([](peer& p, int) {
             p.send("HTTP/1.1 200 OK\r\n");
             p.wait_closed();
         });
         CHECK(call_once(c, {.to = s.to(), .timing = quick}).failed_with(errc::timeout, failure::read_timeout));
     }
-    SECTION("inside the body") {
+    SECTION("within the body") {
         script_server s([](peer& p, int) {
             p.send(head_5 + "ab");
             p.wait_closed();
@@ -88,7 +88,7 @@ TEST_CASE("each phase has its limit", "[net][timeout]") {
         CHECK(a.failed_with(errc::timeout, failure::read_timeout));
         CHECK(a.status == 200);
     }
-    SECTION("nothing is taken of the request") {
+    SECTION("nothing of the request is accepted") {
         script_server s([](peer& p, int) {
             pollfd hangup{p.fd(), POLLRDHUP, 0};
             ::poll(&hangup, 1, 10'000);
@@ -102,7 +102,7 @@ TEST_CASE("each phase has its limit", "[net][timeout]") {
     CHECK(c.snapshot().connections_idle == 0);
 }
 
-TEST_CASE("a body that comes slowly but steadily is no stall", "[net][timeout]") {
+TEST_CASE("a body that comes slowly but steadily meets no limit", "[net][timeout]") {
     script_server s([](peer& p, int) {
         p.head();
         p.send(head_5);
@@ -195,11 +195,11 @@ TEST_CASE("a cancelled call ends at once, in every phase", "[net][cancel]") {
         serve("");
         check(l.start(c, {.to = s->to()}), [&] { return reached.load(); });
     }
-    SECTION("inside the head") {
+    SECTION("within the head") {
         serve("HTTP/1.1 200");
         check(l.start(c, {.to = s->to()}), [&] { return c.snapshot().bytes_received == 12; });
     }
-    SECTION("inside the body") {
+    SECTION("within the body") {
         serve(head_5 + "ab");
         check(l.start(c, {.to = s->to()}), [&] { return c.snapshot().bytes_received == head_5.size() + 2; });
     }

@@ -77,10 +77,10 @@ class tls_files {
 
 using context_ptr = std::unique_ptr<SSL_CTX, decltype(&SSL_CTX_free)>;
 
-context_ptr serve_as(const identity& who, int version = 0) {
+context_ptr serve_as(const identity& id, int version = 0) {
     context_ptr out(SSL_CTX_new(TLS_server_method()), SSL_CTX_free);
-    SSL_CTX_use_certificate(out.get(), who.certificate.get());
-    SSL_CTX_use_PrivateKey(out.get(), who.key.get());
+    SSL_CTX_use_certificate(out.get(), id.certificate.get());
+    SSL_CTX_use_PrivateKey(out.get(), id.key.get());
     if (version) SSL_CTX_set_max_proto_version(out.get(), version);
     if (version && version < TLS1_2_VERSION) SSL_CTX_set_security_level(out.get(), 0);
     return out;
@@ -113,7 +113,7 @@ TEST_CASE("TLS connections are checked, used and kept", "[net][tls]") {
     CHECK(c.snapshot().connections_reused == 4);
 }
 
-TEST_CASE("TLS uploads arrive, and answers meanwhile are seen", "[net][tls][upload]") {
+TEST_CASE("TLS uploads arrive, and responses meanwhile are seen", "[net][tls][upload]") {
     const tls_files files;
     const auto context = serve_as(make_identity(&files.authority(), "IP:127.0.0.1"));
     const auto c = make_client({.ca_file = files.ca_file});
@@ -145,10 +145,10 @@ TEST_CASE("TLS uploads arrive, and answers meanwhile are seen", "[net][tls][uplo
     }
 }
 
-TEST_CASE("certificates that do not hold are refused, in plain words", "[net][tls]") {
+TEST_CASE("invalid certificates are refused, with the reason", "[net][tls]") {
     const tls_files files;
-    const auto refusal = [&](const identity& who, const char* host = "localhost") {
-        const auto context = serve_as(who);
+    const auto refusal = [&](const identity& id, const char* host = "localhost") {
+        const auto context = serve_as(id);
         script_server s(serve_blocks("ok"), context.get());
         const auto c = make_client({.ca_file = files.ca_file});
         const auto a = call_once(c, {.to = s.to(host)});
@@ -172,7 +172,7 @@ TEST_CASE("certificates that do not hold are refused, in plain words", "[net][tl
     CHECK_THAT(refusal(make_identity(ca, "DNS:other.test")), Catch::Contains("certificate"));
 }
 
-TEST_CASE("servers that do not speak TLS, or only an old one, are said so", "[net][tls]") {
+TEST_CASE("servers that do not speak TLS, or only an old version, are named in the error", "[net][tls]") {
     const tls_files files;
     const auto c = make_client({.ca_file = files.ca_file});
     SECTION("plain HTTP") {
@@ -204,13 +204,13 @@ TEST_CASE("servers that do not speak TLS, or only an old one, are said so", "[ne
     }
 }
 
-TEST_CASE("a TLS body that ends with the connection needs the closing word", "[net][tls]") {
+TEST_CASE("a TLS body that ends with the connection needs close_notify", "[net][tls]") {
     const tls_files files;
     const auto context = serve_as(make_identity(&files.authority(), "IP:127.0.0.1"));
     const auto c = make_client({.ca_file = files.ca_file});
     bool says_goodbye = true;
-    SECTION("said") {}
-    SECTION("not said: somebody may have cut it") {
+    SECTION("sent") {}
+    SECTION("not sent: the body may be truncated") {
         says_goodbye = false;
     }
     script_server s(

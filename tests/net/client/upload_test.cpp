@@ -121,7 +121,7 @@ TEST_CASE("empty bodies have a length where one is expected", "[net][upload]") {
     CHECK(head_of({.method = "PUT", .source = &empty}).find("Content-Length: 0\r\n") != std::string::npos);
 }
 
-TEST_CASE("sources that do not keep their word end the request", "[net][upload]") {
+TEST_CASE("sources that fail or announce a wrong size end the request", "[net][upload]") {
     std::atomic<int> closed{0};
     script_server s([&](peer& p, int) {
         p.head();
@@ -152,7 +152,7 @@ TEST_CASE("sources that do not keep their word end the request", "[net][upload]"
     CHECK(c.snapshot().connections_idle == 0);
 }
 
-TEST_CASE("uploads are repeated on a new connection if their source can", "[net][upload][stale]") {
+TEST_CASE("uploads are repeated on a new connection if their source can rewind", "[net][upload][stale]") {
     std::string got;
     script_server s([&](peer& p, int number) {
         p.head();
@@ -195,7 +195,7 @@ TEST_CASE("uploads are repeated on a new connection if their source can", "[net]
     }
 }
 
-TEST_CASE("an answer that comes while the body is being sent is given, and the connection closed",
+TEST_CASE("a response that comes while the body is being sent is returned, and the connection closed",
           "[net][upload][early]") {
     const auto c = make_client();
     const auto text = pattern(40'000'000);
@@ -238,7 +238,7 @@ TEST_CASE("an answer that comes while the body is being sent is given, and the c
     CHECK(left);
 }
 
-TEST_CASE("an answer is found even if the server has closed already", "[net][upload][early]") {
+TEST_CASE("a response is found even if the server has closed already", "[net][upload][early]") {
     script_server s([&](peer& p, int) {
         p.head();
         p.send("HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno");
@@ -251,7 +251,7 @@ TEST_CASE("an answer is found even if the server has closed already", "[net][upl
     CHECK(a.body == "no");
 }
 
-TEST_CASE("a server that never says 100 Continue is soon not asked any more", "[net][upload][continue]") {
+TEST_CASE("a server that never sends 100 Continue soon gets no Expect header any more", "[net][upload][continue]") {
     std::mutex mutex;
     std::vector<std::string> heads;
     std::atomic<bool> speaks{false};
@@ -275,7 +275,7 @@ TEST_CASE("a server that never says 100 Continue is soon not asked any more", "[
         for (std::size_t i = 0; i < heads.size(); ++i)
             CHECK(heads[i].contains("Expect: 100-continue") == (i < limits::net_continue_silences));
     }
-    SECTION("a word between silences counts") {
+    SECTION("a 100 Continue between silences resets the count") {
         const auto later = [&](int n) { return run(call_in_turn(c, put, n)); };
         CHECK(later(1).front().body == "ok");
         speaks = true;
@@ -288,7 +288,7 @@ TEST_CASE("a server that never says 100 Continue is soon not asked any more", "[
     }
 }
 
-TEST_CASE("Expect: 100-continue spares a body that nobody wants", "[net][upload][continue]") {
+TEST_CASE("Expect: 100-continue saves sending a body that the server refuses", "[net][upload][continue]") {
     const auto c = make_client();
     text_source source(pattern(1'000'000), 1000);
     std::string got = "nothing";
@@ -306,7 +306,7 @@ TEST_CASE("Expect: 100-continue spares a body that nobody wants", "[net][upload]
         s.stop();
         CHECK(got.empty());
     }
-    SECTION("a server that does not know it gets the body after a while") {
+    SECTION("a server that ignores it gets the body after a while") {
         script_server s([&](peer& p, int) {
             p.head();
             got = p.body(1'000'000);

@@ -51,7 +51,7 @@ TEST_CASE("chunked bodies are decoded in pieces of any size", "[net][chunks]") {
     }
 }
 
-TEST_CASE("an incomplete chunked body is never taken for a whole one", "[net][chunks]") {
+TEST_CASE("an incomplete chunked body is never complete", "[net][chunks]") {
     const std::string body = "5\r\nhello\r\n0\r\nT: v\r\n\r\n";
     for (std::size_t n = 0; n < body.size(); ++n) {
         const auto d = decode(body.substr(0, n), body.size());

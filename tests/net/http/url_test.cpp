@@ -8,7 +8,7 @@ using namespace keepstore;
 using net::endpoint;
 using net::parse_url;
 
-TEST_CASE("URLs are taken apart", "[net][url]") {
+TEST_CASE("URLs are parsed", "[net][url]") {
     struct row {
         const char* text;
         endpoint to;
@@ -34,7 +34,7 @@ TEST_CASE("URLs are taken apart", "[net][url]") {
     }
 }
 
-TEST_CASE("URLs that could mean something else are refused, and not repeated in the error", "[net][url]") {
+TEST_CASE("ambiguous URLs are refused, and not repeated in the error", "[net][url]") {
     const char* rows[] = {"",
                           "a",
                           "ftp://a/",
@@ -80,7 +80,7 @@ TEST_CASE("URLs that could mean something else are refused, and not repeated in 
     }
 }
 
-TEST_CASE("a Location is seen from the request's URL", "[net][url]") {
+TEST_CASE("a Location is resolved relative to the request's URL", "[net][url]") {
     const net::url base{{true, "a", 443}, "/dir/file?q=1"};
     struct row {
         const char* location;

@@ -138,7 +138,7 @@ TEST_CASE("malformed and ambiguous heads are refused", "[router][head]") {
     CHECK(parse_head("GET / HTTP/1.1\r\nHost: h\r\n" + many + "\r\n", parsed)->status == 431);
 }
 
-TEST_CASE("well-formed heads are taken apart", "[router][head]") {
+TEST_CASE("well-formed heads are parsed", "[router][head]") {
     parsed_head p;
     SECTION("all parts") {
         REQUIRE_FALSE(
@@ -159,7 +159,7 @@ TEST_CASE("well-formed heads are taken apart", "[router][head]") {
         CHECK(p.keep_alive);
         CHECK(p.head.headers.size() == 6);
     }
-    SECTION("nothing stays from the head before") {
+    SECTION("nothing remains of the previous head") {
         REQUIRE_FALSE(
             parse_head("PUT /a?q HTTP/1.1\r\nHost: h\r\nContent-Length: 7\r\nExpect: 100-continue\r\n\r\n", p));
         REQUIRE_FALSE(parse_head("GET /b HTTP/1.0\r\n\r\n", p));
@@ -210,7 +210,7 @@ TEST_CASE("well-formed heads are taken apart", "[router][head]") {
     }
 }
 
-TEST_CASE("the end of a head is found however it arrives", "[router][head]") {
+TEST_CASE("the end of a head is found in any pieces", "[router][head]") {
     const std::string head = "GET / HTTP/1.1\r\nHost: h\r\n\r\n";
     const std::string text = head + "body\n\n";
     head_scanner bytewise;

@@ -28,7 +28,7 @@ awaitable<void> slowly(server_exchange& x) {
 
 }  // namespace
 
-TEST_CASE("draining lets running requests finish and says that the connection closes", "[router][server]") {
+TEST_CASE("draining lets running requests finish and announces that connections close", "[router][server]") {
     transport t(slowly, quick_options());
     raw_client idle(t.port);
     REQUIRE(idle.send("GET /0 HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -46,7 +46,7 @@ TEST_CASE("draining lets running requests finish and says that the connection cl
     CHECK_THROWS(raw_client(t.port));
 }
 
-TEST_CASE("the drain's deadline cancels what still runs", "[router][server]") {
+TEST_CASE("the drain's deadline cancels running requests", "[router][server]") {
     transport t(slowly, quick_options());
     raw_client busy(t.port);
     REQUIRE(busy.send("GET /60000 HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -102,7 +102,7 @@ TEST_CASE("at the limit of connections the longest idle one makes room", "[route
     CHECK(body_of(busy.response()) == "done");
 }
 
-TEST_CASE("connections are counted and all are gone after their clients", "[router][server]") {
+TEST_CASE("connections are counted, and end with their clients", "[router][server]") {
     transport t(ok, quick_options());
     {
         std::vector<std::unique_ptr<raw_client>> clients;

@@ -36,7 +36,7 @@ awaitable<void> deny(server_exchange& x) {
     static_cast<void>(co_await x.send(403, "no\n"));
 }
 
-/// Waits until it is cancelled, then answers 503 if nobody is gone.
+/// Waits until it is cancelled, then sends 503 if the client is still connected.
 awaitable<void> wait_for_ever(server_exchange& x) {
     if (x.head().path == "/deadline") x.set_deadline(deadline::in(50ms));
     asio::steady_timer timer(co_await asio::this_coro::executor);
@@ -88,7 +88,7 @@ TEST_CASE("a connection serves one request after the other", "[router][session]"
     CHECK(t.server->snapshot().connections_total == 1);
 }
 
-TEST_CASE("pipelined requests are answered in order", "[router][session]") {
+TEST_CASE("pipelined requests get their responses in order", "[router][session]") {
     transport t(echo);
     raw_client c(t.port);
     std::string all;
@@ -149,8 +149,9 @@ TEST_CASE("100 Continue is sent when the body is read", "[router][session]") {
     CHECK(body_of(c.response()) == "GET /a ");
 }
 
-TEST_CASE("a refusal without reading the body is sent at once and closes what cannot be told apart",
-          "[router][session]") {
+TEST_CASE(
+    "a refusal without reading the body is sent at once; the connection is kept only if the next request can be found",
+    "[router][session]") {
     transport t(deny, quick_options());
     SECTION("the client waits for 100 Continue") {
         raw_client c(t.port);
@@ -168,7 +169,7 @@ TEST_CASE("a refusal without reading the body is sent at once and closes what ca
         REQUIRE(c.send(get));
         CHECK(status_line(c.response()) == "HTTP/1.1 403 Forbidden");
     }
-    SECTION("a large body closes it, and the answer can still be read") {
+    SECTION("a large body closes it, and the response can still be read") {
         raw_client c(t.port);
         REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 8000000\r\n\r\n"));
         c.send(std::string(8000000, 'b'));
@@ -266,7 +267,7 @@ TEST_CASE("malformed heads are refused with the reason and the connection is clo
     CHECK(t.handler.finished == 0);
 }
 
-TEST_CASE("OPTIONS * is answered by the transport", "[router][session]") {
+TEST_CASE("the session itself responds to OPTIONS *", "[router][session]") {
     transport t(deny);
     raw_client c(t.port);
     REQUIRE(c.send("OPTIONS * HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -288,7 +289,7 @@ TEST_CASE("response headers cannot be split and unknown statuses have a phrase",
     CHECK(r.find("\r\nX-A: one  X-B: two\r\n") != std::string::npos);
 }
 
-TEST_CASE("a handler that throws or does not answer closes the connection", "[router][session]") {
+TEST_CASE("a handler that throws or sends no response closes the connection", "[router][session]") {
     transport t(
         [](server_exchange& x) -> awaitable<void> {
             if (x.head().path == "/throw") throw std::runtime_error("on purpose");
@@ -315,7 +316,7 @@ TEST_CASE("only one response is sent for a request", "[router][session]") {
     CHECK(body_of(c.response()) == "one");
 }
 
-TEST_CASE("a client that goes away cancels what its request waits for", "[router][session][cancel]") {
+TEST_CASE("a client that disconnects cancels the waits of its request", "[router][session][cancel]") {
     transport t(wait_for_ever, quick_options());
     for (const bool half : {false, true}) {
         const int before = t.handler.finished;
@@ -332,7 +333,7 @@ TEST_CASE("a client that goes away cancels what its request waits for", "[router
     }
 }
 
-TEST_CASE("a client that goes away in its body ends the read", "[router][session][cancel]") {
+TEST_CASE("a client that disconnects within its body ends the read", "[router][session][cancel]") {
     transport t(echo, quick_options());
     raw_client c(t.port);
     REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabc"));
@@ -343,7 +344,7 @@ TEST_CASE("a client that goes away in its body ends the read", "[router][session
     CHECK(eventually([&] { return t.server->snapshot().connections_open == 0; }));
 }
 
-TEST_CASE("the request deadline cancels the work and the handler can still answer", "[router][session][cancel]") {
+TEST_CASE("the request deadline cancels the work, and the handler can still respond", "[router][session][cancel]") {
     transport t(wait_for_ever, quick_options());
     raw_client c(t.port);
     REQUIRE(c.send("GET /deadline HTTP/1.1\r\nHost: h\r\n\r\n"));
@@ -393,7 +394,7 @@ TEST_CASE("idle connections and slow heads are closed in time", "[router][sessio
     }
 }
 
-TEST_CASE("a body slower than the minimum rate is cut off, after the request was told to step aside",
+TEST_CASE("a body slower than the minimum rate is cut off, after the request was reported as stalled",
           "[router][session][limits]") {
     auto options = quick_options();
     options.rate = {.bytes_per_second_min = 100'000, .window = 200ms, .grace = 100ms};
@@ -416,7 +417,8 @@ TEST_CASE("a body slower than the minimum rate is cut off, after the request was
     CHECK(t.server->snapshot().too_slow_total == 1);
 }
 
-TEST_CASE("a reader slower than the minimum rate is cut off, a lumpy one is not", "[router][session][limits]") {
+TEST_CASE("a reader slower than the minimum rate is cut off, one that reads in bursts is not",
+          "[router][session][limits]") {
     auto options = quick_options();
     options.rate = {.bytes_per_second_min = 100'000, .window = 1200ms, .grace = 200ms};
     transport t(stream, options);
@@ -427,7 +429,7 @@ TEST_CASE("a reader slower than the minimum rate is cut off, a lumpy one is not"
         CHECK(t.handler.last_reason == cancel_reason::too_slow);
         CHECK(eventually([&] { return t.server->snapshot().connections_open == 0; }));
     }
-    SECTION("one that reads a lump now and then") {
+    SECTION("one that reads in bursts") {
         raw_client c(t.port);
         REQUIRE(c.send("GET /30000000 HTTP/1.1\r\nHost: h\r\n\r\n"));
         // 64 KiB each 20 ms at most, 3 MB/s, for longer than grace and window.
@@ -440,8 +442,7 @@ TEST_CASE("a reader slower than the minimum rate is cut off, a lumpy one is not"
     }
 }
 
-TEST_CASE("a stalled request goes on when its client has made up for the time, or has sent everything",
-          "[router][session][limits]") {
+TEST_CASE("a stall ends when the client has caught up, or has sent everything", "[router][session][limits]") {
     auto options = quick_options();
     options.stall_threshold = 30ms;
     transport t(measure, options);
@@ -472,7 +473,7 @@ TEST_CASE("a stalled request goes on when its client has made up for the time, o
     CHECK(t.handler.resumes >= 1);
 }
 
-TEST_CASE("a client far below the rate of others never counts as keeping up, however it spreads what it moves",
+TEST_CASE("a client far below the stall rate stays stalled, however it spreads its bytes",
           "[router][session][limits]") {
     auto options = quick_options();
     options.stall_threshold = 50ms;

@@ -1,5 +1,5 @@
-// Responses to readers that are slower than the daemon: write_some() gives up after a while so that the handler can let
-// go of its memory, and what was taken arrives all the same.
+// Responses to readers that are slower than the daemon: write_some() gives up after a while so that the handler can
+// release its memory, and the bytes that were taken arrive nevertheless.
 #include "net/tls/tls_server_stream.hpp"
 #include "tests/net/server/tls_fixture.hpp"
 #include "tests/net/server/transport_fixture.hpp"
@@ -44,8 +44,8 @@ std::string pattern_of(std::size_t size) {
     return text;
 }
 
-/// GET /size?none or ?short: sends the pattern as the core sends a block, in pieces whose memory is gone while it
-/// waits. ?20 and so on: with short patience and a deadline in so many milliseconds.
+/// GET /size?none or ?short: sends the pattern as the store sends a block, in pieces whose memory is released while it
+/// waits. ?20: waits briefly, with a deadline of 20 ms.
 awaitable<void> give_back(server_exchange& x) {
     const std::size_t size = std::stoul(x.head().path.substr(1));
     const std::string query = x.head().query;
@@ -177,7 +177,8 @@ bool let_go() {
 
 }  // namespace
 
-TEST_CASE("a reader that stops has the memory taken away, and gets everything when it goes on", "[router][slow]") {
+TEST_CASE("the memory for a reader that stops is released, and the reader gets everything when it goes on",
+          "[router][slow]") {
     const bool tls = GENERATE(false, true);
     const std::string how_long = GENERATE("short", "none");
     INFO((tls ? "TLS, " : "plain, ") << how_long);
@@ -200,7 +201,7 @@ TEST_CASE("a reader that stops has the memory taken away, and gets everything wh
     CHECK(c.body(5) == expected.substr(0, 5));
 }
 
-TEST_CASE("without patience nothing waits, with it a moment passes", "[router][slow]") {
+TEST_CASE("write_some returns at once, or after a brief wait", "[router][slow]") {
     static std::atomic<std::int64_t> waited_ns{-1};
     static std::atomic<bool> first_arrived{false};
     waited_ns = -1;
@@ -254,7 +255,8 @@ TEST_CASE("a deadline ends a response that its reader does not take", "[router][
     CHECK(eventually([&] { return t.server->snapshot().connections_open == 0; }));
 }
 
-TEST_CASE("readers served by pieces are stalled, and cut off for being too slow", "[router][slow][limits]") {
+TEST_CASE("readers served piece by piece are reported as stalled, and cut off when too slow",
+          "[router][slow][limits]") {
     const bool tls = GENERATE(false, true);
     INFO((tls ? "TLS" : "plain"));
     reset_counts();
@@ -268,13 +270,13 @@ TEST_CASE("readers served by pieces are stalled, and cut off for being too slow"
     REQUIRE(eventually([&] { return t.handler.finished == 1; }));
     CHECK(t.handler.last_reason == cancel_reason::too_slow);
     CHECK(partial_writes > 0);
-    // The kernel may take some more for a while; the last word is a stall.
+    // The kernel may take some more for a while; in the end the reader is stalled.
     CHECK(t.handler.stalls == t.handler.resumes + 1);
     CHECK(t.server->snapshot().too_slow_total == 1);
     CHECK(eventually([&] { return t.server->snapshot().connections_open == 0; }));
 }
 
-TEST_CASE("a stalled reader served by pieces that goes on is told so", "[router][slow][limits]") {
+TEST_CASE("the end of a stall is reported for a reader served piece by piece", "[router][slow][limits]") {
     const bool tls = GENERATE(false, true);
     INFO((tls ? "TLS" : "plain"));
     reset_counts();
@@ -294,7 +296,7 @@ TEST_CASE("a stalled reader served by pieces that goes on is told so", "[router]
     CHECK(t.handler.stalls - t.handler.resumes <= 1);
 }
 
-TEST_CASE("a reader that leaves ends a response sent by pieces", "[router][slow][cancel]") {
+TEST_CASE("a reader that disconnects ends a response sent piece by piece", "[router][slow][cancel]") {
     const bool tls = GENERATE(false, true);
     INFO((tls ? "TLS" : "plain"));
     reset_counts();
@@ -308,12 +310,12 @@ TEST_CASE("a reader that leaves ends a response sent by pieces", "[router][slow]
     CHECK(t.handler.last_reason == cancel_reason::client_gone);
 }
 
-TEST_CASE("the next request waits until its client has taken the last answer", "[router][slow]") {
+TEST_CASE("the next request waits until its client has taken the last response", "[router][slow]") {
     const bool tls = GENERATE(false, true);
     INFO((tls ? "TLS" : "plain"));
     const security s(tls);
     int held_back = 0;
-    // How full the socket is when the first answer ends is the kernel's choice; mostly it has no room for a second.
+    // How full the socket is when the first response ends is the kernel's choice; mostly it has no room for a second.
     for (int attempt = 0; attempt < 30 && held_back == 0; ++attempt) {
         transport t(
             [](server_exchange& x) -> awaitable<void> {
@@ -334,7 +336,7 @@ TEST_CASE("the next request waits until its client has taken the last answer", "
     CHECK(held_back > 0);
 }
 
-TEST_CASE("a client that never takes the last answer does not get at the next request", "[router][slow][limits]") {
+TEST_CASE("the next request of a client that never takes the last response is not handled", "[router][slow][limits]") {
     auto options = quick_options();
     options.rate = {.bytes_per_second_min = 100'000, .window = 200ms, .grace = 100ms};
     transport t(
@@ -351,7 +353,7 @@ TEST_CASE("a client that never takes the last answer does not get at the next re
     CHECK(t.server->snapshot().too_slow_total == 1);
 }
 
-TEST_CASE("what cannot be taken in part is taken whole", "[router][slow]") {
+TEST_CASE("responses that cannot be sent in part are sent whole", "[router][slow]") {
     transport t(
         [](server_exchange& x) -> awaitable<void> {
             const bool chunked = x.head().query == "chunked";
@@ -376,7 +378,7 @@ TEST_CASE("what cannot be taken in part is taken whole", "[router][slow]") {
     }
 }
 
-TEST_CASE("a piece longer than what is left of the announced length is refused", "[router][slow]") {
+TEST_CASE("a piece longer than the rest of the announced length is refused", "[router][slow]") {
     transport t(
         [](server_exchange& x) -> awaitable<void> {
             static_cast<void>(co_await x.start(200, 3));
@@ -396,7 +398,7 @@ TEST_CASE("a piece longer than what is left of the announced length is refused",
     CHECK(t.handler.finished == 1);
 }
 
-TEST_CASE("a TLS connection needs the caller's bytes no longer once it took them", "[router][slow][tls]") {
+TEST_CASE("a TLS stream does not refer to the caller's bytes after it took them", "[router][slow][tls]") {
     const unsigned char fragment =
         GENERATE(as<unsigned char>(), TLSEXT_max_fragment_length_DISABLED, TLSEXT_max_fragment_length_512);
     const security s(true);

@@ -55,7 +55,7 @@ TEST_CASE("TLS connections are served, one request after the other", "[router][t
         SSL_get0_alpn_selected(both.ssl(), &protocol, &size);
         CHECK(std::string_view(reinterpret_cast<const char*>(protocol), size) == "http/1.1");
     }
-    SECTION("plain HTTP is told where it is") {
+    SECTION("plain HTTP gets a response in plain text") {
         raw_client c(t.port);
         REQUIRE(c.send(get));
         CHECK(c.all() == "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n");
