@@ -112,7 +112,7 @@ class connector {
         std::size_t next = 0;
         auto next_at = steady::now();
         int last = 0;
-        for (;;) {
+        while (true) {
             while (next < found.size() && (running.empty() || steady::now() >= next_at)) {
                 attempt& a = running.emplace_back(found[next++], socket_type(executor));
                 next_at = steady::now() + limits::net_address_attempt_delay;
@@ -183,8 +183,7 @@ class connector {
             if (status == io_status::failed || status == io_status::closed) {
                 co_return std::unexpected(handshake_failure(*out));
             }
-            const auto what = status == io_status::want_write ? socket_type::wait_write : socket_type::wait_read;
-            const auto outcome = co_await waiter_.wait(out->socket(), what, due_);
+            const auto outcome = co_await waiter_.wait(out->socket(), stream::wait_after(status), due_);
             if (outcome == waited::expired) co_return std::unexpected(timed_out("the TLS handshake does not end"));
             if (outcome != waited::ready) co_return std::unexpected(cancelled());
         }

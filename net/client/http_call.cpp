@@ -88,9 +88,8 @@ awaitable<result<void>> http_call::yield() {
 
 awaitable<result<void>> http_call::wait(io_status status, steady::time_point due, failure late) {
     turn_bytes_ = 0;
-    const auto what =
-        status == io_status::want_write ? stream::socket_type::wait_write : stream::socket_type::wait_read;
-    const auto outcome = co_await waiter_.wait(connection_->socket(), what, std::min(due, whole_.at()));
+    const auto outcome =
+        co_await waiter_.wait(connection_->socket(), stream::wait_after(status), std::min(due, whole_.at()));
     if (outcome == waited::ready || outcome == waited::woken) co_return success();
     if (outcome == waited::cancelled) co_return fail_with(failure::cancelled, errc::cancelled, "cancelled");
     const bool reading = late == failure::read_timeout;

@@ -73,9 +73,8 @@ awaitable<result<void>> http_call::read_head() {
         }
         if (outcome.status == io_status::closed || outcome.status == io_status::failed) co_return no_response();
         if (phase_ == phase::awaiting_continue && input_.empty()) {
-            const auto what = outcome.status == io_status::want_write ? stream::socket_type::wait_write
-                                                                      : stream::socket_type::wait_read;
-            const auto ended = co_await waiter_.wait(connection_->socket(), what, std::min(go_on_at, whole_.at()));
+            const auto ended = co_await waiter_.wait(connection_->socket(), stream::wait_after(outcome.status),
+                                                     std::min(go_on_at, whole_.at()));
             if (ended == waited::expired && !whole_.passed()) {
                 continue_timed_out_ = interim_ == 0;
                 phase_ = phase::sending;

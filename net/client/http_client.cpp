@@ -47,9 +47,8 @@ awaitable<result<std::string>> response::read_all(std::size_t limit) {
 }
 
 result<client> client::make(client_options options) {
-    auto tls = tls_client_context::make(options.ca_file, options.tls_insecure);
-    if (!tls) return std::unexpected(std::move(tls.error()));
-    auto shared = std::make_shared<client_shared>(std::move(options), std::move(*tls));
+    KS_TRY(auto tls, tls_client_context::make(options.ca_file, options.tls_insecure));
+    auto shared = std::make_shared<client_shared>(std::move(options), std::move(tls));
     return client(std::make_shared<client_core>(std::move(shared)));
 }
 

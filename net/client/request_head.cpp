@@ -29,7 +29,7 @@ result<void> check_request(const request& r) {
             return invalid("header " + h.name + " is made by the client");
         }
     }
-    return {};
+    return success();
 }
 
 std::optional<std::uint64_t> announced_length(const request& r) {

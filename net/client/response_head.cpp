@@ -108,7 +108,7 @@ result<void> parse_response_head(std::string_view text, response_head& into) {
     }
     if (!text.empty()) return malformed("malformed line end");
     if (const auto wrong = options.finish(version_10); !wrong.empty()) return malformed(wrong);
-    return {};
+    return success();
 }
 
 }  // namespace keepstore::net

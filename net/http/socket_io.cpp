@@ -12,7 +12,7 @@ io_outcome send_to_socket(int fd, std::span<const iovec> buffers) noexcept {
     // sendmsg() does not write to the vectors.
     message.msg_iov = const_cast<iovec*>(buffers.data());
     message.msg_iovlen = buffers.size();
-    for (;;) {
+    while (true) {
         const auto n = ::sendmsg(fd, &message, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (n >= 0) return {io_status::ok, static_cast<std::size_t>(n)};
         if (errno == EINTR) continue;
@@ -23,7 +23,7 @@ io_outcome send_to_socket(int fd, std::span<const iovec> buffers) noexcept {
 
 io_outcome receive_from_socket(int fd, std::span<std::byte> into, int flags) noexcept {
     if (into.empty()) return {};
-    for (;;) {
+    while (true) {
         const auto n = ::recv(fd, into.data(), into.size(), flags | MSG_DONTWAIT);
         if (n > 0) return {io_status::ok, static_cast<std::size_t>(n)};
         if (n == 0) return {io_status::closed, 0};

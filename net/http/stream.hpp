@@ -68,6 +68,10 @@ class stream {
     void limit_unsent(std::size_t bytes) noexcept;
 
     [[nodiscard]] socket_type& socket() noexcept { return socket_; }
+    /// The wait on the socket after an attempt that ended with want_read or want_write.
+    [[nodiscard]] static socket_type::wait_type wait_after(io_status status) noexcept {
+        return status == io_status::want_write ? socket_type::wait_write : socket_type::wait_read;
+    }
 
   protected:
     [[nodiscard]] int fd() const noexcept { return fd_; }

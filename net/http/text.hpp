@@ -80,7 +80,7 @@ template <std::unsigned_integral Number>
 
 /// Calls `each` with the elements of a comma-separated list.
 constexpr void for_each_element(std::string_view list, auto each) {
-    for (;;) {
+    while (true) {
         const auto comma = list.find(',');
         each(trim(list.substr(0, comma)));
         if (comma == std::string_view::npos) return;

@@ -92,9 +92,8 @@ result<url> parse_url(std::string_view text) {
     if (!tls && !iequals(scheme, "http")) return bad("only http and https are spoken");
     const auto rest = text.substr(colon + 3);
     const auto path = rest.find_first_of("/?");
-    auto to = parse_authority(tls, rest.substr(0, path));
-    if (!to) return std::unexpected(std::move(to.error()));
-    url out{std::move(*to), "/"};
+    KS_TRY(auto to, parse_authority(tls, rest.substr(0, path)));
+    url out{std::move(to), "/"};
     if (path == std::string_view::npos) return out;
     out.target = rest.substr(path);
     if (out.target.front() == '?') out.target.insert(0, "/");

@@ -76,7 +76,7 @@ struct framing {
 std::optional<refusal> check_lines(std::string_view text, framing& body) {
     std::size_t headers = 0;
     bool request_line = true;
-    for (;;) {
+    while (true) {
         const auto end = text.find("\r\n");
         if (end == std::string_view::npos) return bad_request("malformed line end");
         const auto line = text.substr(0, end);

@@ -131,7 +131,7 @@ struct server::shared : std::enable_shared_from_this<shared> {
     enum class accept_result { queue_empty, no_resources };
 
     accept_result accept_all(listener& from) {
-        for (;;) {
+        while (true) {
             if (open.load(std::memory_order_relaxed) >= options.connections_max) {
                 pollfd ask{from.acceptor.native_handle(), POLLIN, 0};
                 return ::poll(&ask, 1, 0) == 1 ? accept_result::no_resources : accept_result::queue_empty;
