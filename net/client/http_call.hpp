@@ -10,20 +10,19 @@
 ///   every state but done: an error, a time limit or a cancellation leads to failed.
 ///
 ///   connecting         No connection yet: waits for a place in the pool, or opens a connection.
-///   sending            Head and body leave. Input is looked at when the socket reports it, since a server may refuse a
+///   sending            Head and body leave. Input is read when the socket reports it, since a server may refuse a
 ///                      request before it has all of it.
 ///   awaiting_continue  The head has left, the body is withheld ("Expect: 100-continue").
-///   awaiting_head      Nothing more is sent: all has left (request_complete_), or the server takes no more; then it
-///   may
-///                      still have sent a response.
+///   awaiting_head      Nothing more is sent: all has left (request_complete_), or the server takes no more; then a
+///                      response may still be in the socket.
 ///   body               head_ is the final one; framing_, left_ and chunks_ describe the rest of the body.
 ///   done               The body was read. The connection is back in the pool, or closed.
 ///   failed             Every further call returns error_.
 ///
 ///   Invariants  connection_ is open in sending, awaiting_* and body, and null in the other states.
-///               place_ is held as long as connection_.
-///               A connection goes back to the pool only if request_complete_: otherwise the server still expects the
-///               rest of the request.
+///               place_ is held while connection_ is open or being opened.
+///               A connection goes back to the pool only if request_complete_: otherwise the server still expects
+///               the rest of the request.
 ///
 /// Used on the executor of its loop only, by one coroutine at a time.
 #pragma once

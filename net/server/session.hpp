@@ -1,17 +1,19 @@
 /// One client connection: reads requests, calls the handler for each, in order, and keeps the connection as long as
 /// both sides want. The session is the exchange that the handler sees.
 ///
-///   handshake ──► idle ──► head ──► handling ──┬──► discarding ──► idle
-///                              │               ├──► idle
-///                              │ malformed     ▼ connection is to be closed
-///                              └──────────► lingering ──► (closed)
+///   handshake ──► idle ──► head ──► handling ──► discarding
+///                  ▲                   │              │
+///                  └───────────────────┴──────────────┘   (on to head, if the next request has begun to arrive)
+///
+///   any but idle ──► lingering ──► closed   (plain HTTP to a TLS port, malformed head, connection not kept)
 ///
 ///   handshake   TLS is being negotiated.
-///   idle        Waits for the first byte of a request. Holds no input buffer, unless a pipelined request is in it.
-///   head        A request has begun; its head is incomplete.
+///   idle        Waits for the first byte of a request. Holds no input buffer.
+///   head        A request has begun to arrive; its head is incomplete.
 ///   handling    The handler runs. Only here work is cancelled: deadline, slow client, client gone, drain.
-///   discarding  The response was sent; the small rest of the request's body is read so that the connection can be
-///   kept. lingering   The last response was sent; input is dropped so that no reset destroys it on its way.
+///   discarding  The response was sent; the small rest of the request's body is read, to keep the connection.
+///   lingering   The last response is sent; then input is dropped for a while, since closing with unread input
+///               would reset the connection and could destroy the response on its way.
 ///
 ///   A client that closes, or a wait that takes too long (check()), ends the connection from every phase.
 ///
