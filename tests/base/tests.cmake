@@ -5,6 +5,7 @@ keepstore_test(base_tests
         base/async_semaphore_test.cpp
         base/base_test.cpp
         base/byte_range_test.cpp
+        base/counter_test.cpp
         base/error_test.cpp
         base/event_loop_group_test.cpp
         base/hex_test.cpp
