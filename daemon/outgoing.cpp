@@ -54,28 +54,24 @@ std::vector<store::remote_reader::cluster> remote_clusters(const cluster_config:
 }
 
 void add_client_samples(std::vector<router::metrics::sample>& out, const std::string& name,
-                        const net::client_stats& s) {
-    const auto add = [&](std::string metric, std::string help, bool counter, std::uint64_t value,
-                         std::vector<std::pair<std::string, std::string>> more = {}) {
+                        const net::client_counters& c) {
+    using labels = std::vector<std::pair<std::string, std::string>>;
+    const auto add = [&](std::string metric, std::string help, bool counter, double value, labels more = {}) {
         more.insert(more.begin(), {"client", name});
-        out.push_back({std::move(metric), std::move(help), counter, static_cast<double>(value), std::move(more)});
+        out.push_back({std::move(metric), std::move(help), counter, value, std::move(more)});
     };
+    router::append(out, c, {{"client", name}});
     add("keepstore_outgoing_connections_open", "Connections to other servers.", false,
-        s.connections_in_use + s.connections_idle);
-    add("keepstore_outgoing_connections_total", "Connections opened to other servers.", true, s.connections_opened);
-    add("keepstore_outgoing_connections_reused_total", "Requests on a connection that had served another one.", true,
-        s.connections_reused);
-    add("keepstore_outgoing_requests_total", "Requests to other servers.", true, s.requests);
-    add("keepstore_outgoing_requests_waiting", "Requests waiting for a connection.", false, s.waiting);
-    add("keepstore_outgoing_wait_seconds_total", "Time that requests have waited for a connection.", true, 0);
-    out.back().value = static_cast<double>(s.wait_microseconds) / 1e6;
-    add("keepstore_outgoing_stale_retries_total", "Requests sent again because a kept connection was dead.", true,
-        s.stale_retries);
-    add("keepstore_outgoing_received_bytes_total", "Bytes received from other servers.", true, s.bytes_received);
-    for (std::size_t i = 1; i < s.failures.size(); ++i) {
-        if (s.failures[i] == 0) continue;
-        add("keepstore_outgoing_failures_total", "Failed requests, by reason.", true, s.failures[i],
-            {{"reason", std::string(net::to_string(static_cast<net::failure>(i)))}});
+        static_cast<double>(c.connections_in_use.value() + c.connections_idle.value()));
+    add("keepstore_outgoing_requests_waiting", "Requests waiting for a connection.", false,
+        static_cast<double>(c.waiting.value()));
+    add("keepstore_outgoing_wait_seconds_total", "Time that requests have waited for a connection.", true,
+        static_cast<double>(c.wait_microseconds.value()) / 1e6);
+    for (std::size_t i = 1; i < c.failures.size(); ++i) {
+        const auto n = static_cast<double>(c.failures[i].value());
+        if (n == 0) continue;
+        const std::string reason(net::to_string(static_cast<net::failure>(i)));
+        add("keepstore_outgoing_failures_total", "Failed requests, by reason.", true, n, {{"reason", reason}});
     }
 }
 
@@ -111,30 +107,14 @@ outgoing::outgoing(const cluster_config::cluster_settings& cluster, store::block
       remote_(remote_clusters(cluster, remote_client_, insecure_client_), store) {}
 
 std::vector<router::metrics::sample> outgoing::samples() const {
-    const auto p = pulls_.snapshot();
-    const auto r = remote_.snapshot();
     std::vector<router::metrics::sample> out;
-    const auto counter = [&](std::string name, std::string help, std::uint64_t value,
-                             std::vector<std::pair<std::string, std::string>> labels = {}) {
-        out.push_back({std::move(name), std::move(help), true, static_cast<double>(value), std::move(labels)});
-    };
-    const std::string items = "keepstore_pull_items_total";
-    const std::string items_help = "Items of pull lists that were worked on, by what became of them.";
-    counter(items, items_help, p.pulled_total, {{"outcome", "pulled"}});
-    counter(items, items_help, p.present_total, {{"outcome", "present"}});
-    counter(items, items_help, p.failed_total, {{"outcome", "failed"}});
-    counter("keepstore_pull_bytes_total", "Bytes of blocks pulled and stored.", p.bytes_total);
-    counter("keepstore_pull_bad_blocks_total", "Times that a server sent wrong bytes.", p.bad_blocks_total);
+    router::append(out, pulls_.counters());
     out.push_back({"keepstore_pull_memory_bytes", "Held by blocks being pulled.", false,
                    static_cast<double>(pulls_.memory_in_use())});
-    counter("keepstore_remote_blocks_total", "Blocks of other clusters read through, or stored here.", r.blocks_total);
-    counter("keepstore_remote_bytes_total", "Bytes of these.", r.bytes_total);
-    counter("keepstore_remote_errors_total", "Blocks of other clusters that could not be read.", r.errors_total);
-    counter("keepstore_remote_bad_blocks_total", "Times that a remote keep service sent wrong bytes.",
-            r.bad_blocks_total);
-    add_client_samples(out, "pull", pull_client_.snapshot());
-    add_client_samples(out, "remote", remote_client_.snapshot());
-    add_client_samples(out, "remote_insecure", insecure_client_.snapshot());
+    router::append(out, remote_.counters());
+    add_client_samples(out, "pull", pull_client_.counters());
+    add_client_samples(out, "remote", remote_client_.counters());
+    add_client_samples(out, "remote_insecure", insecure_client_.counters());
     return out;
 }
 

@@ -4,6 +4,7 @@
 /// Safe to use from any thread. Counting a request costs one lock that loops do not share.
 #pragma once
 
+#include "base/counter.hpp"
 #include "pool/buffer_pool.hpp"
 #include "protocol/work_lists.hpp"
 #include "router/limiter.hpp"
@@ -94,5 +95,9 @@ class metrics {
     const std::chrono::system_clock::time_point created_at_ = std::chrono::system_clock::now();
     std::array<shard, 16> shards_;
 };
+
+/// Appends one sample for each counter of the set, with its own label and those of `labels`.
+void append(std::vector<metrics::sample>& out, const counter_set&,
+            const std::vector<std::pair<std::string, std::string>>& labels = {});
 
 }  // namespace keepstore::router

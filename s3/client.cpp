@@ -417,10 +417,8 @@ awaitable<result<bucket_info>> client::head_bucket(deadline until) const {
     return find_bucket(core_, until);
 }
 
-client_stats client::stats() const {
-    auto out = core_->stats().snapshot();
-    out.http = core_->http().snapshot();
-    return out;
+const op_stats& client::stats() const noexcept {
+    return core_->stats();
 }
 
 void client::close() noexcept {

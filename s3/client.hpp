@@ -27,9 +27,9 @@
 #include "base/limits.hpp"
 #include "base/md5_digest.hpp"
 #include "net/client/http_client.hpp"
-#include "s3/client_stats.hpp"
 #include "s3/credentials/credentials.hpp"
 #include "s3/error.hpp"
+#include "s3/op_stats.hpp"
 #include "s3/retry.hpp"
 #include "s3/xml.hpp"
 
@@ -247,7 +247,8 @@ class client {
     /// Checks that the bucket exists and that these keys may use it.
     [[nodiscard]] awaitable<result<bucket_info>> head_bucket(deadline until) const;
 
-    [[nodiscard]] client_stats stats() const;
+    /// Valid while the client lives.
+    [[nodiscard]] const op_stats& stats() const noexcept;
     /// Closes idle connections on all loops and fails later calls.
     void close() noexcept;
 

@@ -165,10 +165,10 @@ awaitable<result<full_response>> client_core::run(call c, const response_check& 
         if (!replayable) co_return std::unexpected(std::move(f.what));
         const auto wait = session.next_wait(f.kind, steady::now(), f.retry_after);
         if (!wait) {
-            if (classify_retry(f.kind) != retry_class::never && !until.passed()) stats_.retry_refused();
+            if (classify_retry(f.kind) != retry_class::never && !until.passed()) stats_.retries_refused.add();
             co_return std::unexpected(std::move(f.what));
         }
-        stats_.retried();
+        stats_.retries.add();
         log::debug("retrying S3 request", {{"error", f.what.text}, {"attempt", session.failures()}});
         asio::steady_timer timer(executor, *wait);
         const auto [stopped] = co_await timer.async_wait(use_tuple);
@@ -229,7 +229,7 @@ awaitable<client_core::outcome<full_response>> client_core::attempt(const call& 
         const auto middle = sent_at + (options_.now() - sent_at) / 2;
         auto f = co_await read_failure(c, std::move(*response), middle.time_since_epoch());
         stats_.failed(f.status, f.code);
-        if (f.kind == error_kind::slow_down) stats_.throttled();
+        if (f.kind == error_kind::slow_down) stats_.throttled.add();
         if (f.code == "NoSuchKey") note_bucket_seen();
         co_return std::unexpected(std::move(f));
     }
@@ -255,7 +255,7 @@ awaitable<client_core::outcome<full_response>> client_core::attempt(const call& 
         stats_.failed(status, to_string(kind));
         co_return std::unexpected(failure{std::move(what), kind, status});
     }
-    if (c.is_data) stats_.bytes_out(c.body.size());
+    if (c.is_data) stats_.bytes_out.add(c.body.size());
     co_return out;
 }
 

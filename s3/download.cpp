@@ -147,7 +147,7 @@ awaitable<result<void>> object_download::state::resume(error broken) {
     }
     const auto wait = session.next_wait(kind_of(broken), deadline::clock::now());
     if (!wait) co_return std::unexpected(std::move(broken));
-    core->stats().resumed();
+    core->stats().resumed_downloads.add();
     log::debug("resuming S3 download after a broken connection", {{"error", broken.text}, {"position", position}});
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor, *wait);
@@ -183,7 +183,7 @@ awaitable<result<std::size_t>> object_download::read_some(std::span<std::byte> i
         auto got = co_await s.response->read_some(room);
         if (got && *got > 0) {
             s.position += *got;
-            s.core->stats().bytes_in(*got);
+            s.core->stats().bytes_in.add(*got);
             // Gives the connection back as soon as the body is complete.
             if (remaining() == 0) s.response.reset();
             co_return *got;

@@ -67,21 +67,25 @@ void op_stats::failed(unsigned status, std::string_view code) {
     ++errors_[type];
 }
 
-client_stats op_stats::snapshot() const {
-    client_stats out;
-    for (std::size_t i = 0; i < operation_count; ++i) {
-        const auto n = operations_[i].load(relaxed);
-        if (n > 0) (i < counted_by_go ? out.operations : out.other_operations)[std::string(names[i])] = n;
+std::map<std::string, std::uint64_t> op_stats::counted(std::size_t from, std::size_t to) const {
+    std::map<std::string, std::uint64_t> out;
+    for (std::size_t i = from; i < to; ++i) {
+        if (const auto n = operations_[i].value()) out[std::string(names[i])] = n;
     }
-    out.bytes_in = bytes_in_.load(relaxed);
-    out.bytes_out = bytes_out_.load(relaxed);
-    out.retries = retries_.load(relaxed);
-    out.retries_refused = retries_refused_.load(relaxed);
-    out.resumed_downloads = resumed_.load(relaxed);
-    out.throttled = throttled_.load(relaxed);
-    const std::lock_guard lock(mutex_);
-    out.errors = errors_;
     return out;
+}
+
+std::map<std::string, std::uint64_t> op_stats::operations() const {
+    return counted(0, counted_by_go);
+}
+
+std::map<std::string, std::uint64_t> op_stats::other_operations() const {
+    return counted(counted_by_go, operation_count);
+}
+
+std::map<std::string, std::uint64_t> op_stats::errors() const {
+    const std::lock_guard lock(mutex_);
+    return errors_;
 }
 
 }  // namespace keepstore::s3

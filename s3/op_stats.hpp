@@ -1,10 +1,9 @@
-/// The counters behind client_stats. Safe to use from any thread.
+/// What an S3 client has done so far, for metrics (docs/interface.md 6.3). Safe to use from any thread.
 #pragma once
 
-#include "s3/client_stats.hpp"
+#include "base/counter.hpp"
 
 #include <array>
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <map>
@@ -31,32 +30,34 @@ enum class operation {
 inline constexpr std::size_t operation_count = static_cast<std::size_t>(operation::head_bucket) + 1;
 [[nodiscard]] std::string_view to_string(operation op) noexcept;
 
+/// Every request that was sent counts, so a call with two retries counts three times.
 class op_stats {
   public:
-    void count(operation op) noexcept { operations_[static_cast<std::size_t>(op)].fetch_add(1, relaxed); }
-    void bytes_in(std::uint64_t n) noexcept { bytes_in_.fetch_add(n, relaxed); }
-    void bytes_out(std::uint64_t n) noexcept { bytes_out_.fetch_add(n, relaxed); }
-    void retried() noexcept { retries_.fetch_add(1, relaxed); }
-    void retry_refused() noexcept { retries_refused_.fetch_add(1, relaxed); }
-    void resumed() noexcept { resumed_.fetch_add(1, relaxed); }
-    void throttled() noexcept { throttled_.fetch_add(1, relaxed); }
-
+    void count(operation op) noexcept { operations_[static_cast<std::size_t>(op)].add(); }
     /// Counts a failed request. `status` 0: there was no response. `code`: the service's, empty if it gave none.
     void failed(unsigned status, std::string_view code);
 
-    /// Returns all counters but `http`.
-    [[nodiscard]] client_stats snapshot() const;
+    counter bytes_in;         ///< Of bodies of objects.
+    counter bytes_out;        ///< Of bodies of objects.
+    counter retries;          ///< Requests sent again after a failure that may pass.
+    counter retries_refused;  ///< Failures that might have passed, but the budget was spent.
+    counter resumed_downloads;
+    counter throttled;  ///< Responses that asked for less.
+
+    /// Returns the counts by the Go daemon's names: "get", "put" (parts as well), "head" (objects), "delete", "list". A
+    /// name appears with its first event.
+    [[nodiscard]] std::map<std::string, std::uint64_t> operations() const;
+    /// Returns those that the Go daemon does not count: "copy", "create_multipart", "complete_multipart",
+    /// "abort_multipart", "list_uploads", "head_bucket".
+    [[nodiscard]] std::map<std::string, std::uint64_t> other_operations() const;
+    /// Returns failed requests by the Go daemon's error types: "*smithy.OperationError 404 NoSuchKey", and without
+    /// status and code where there was no response.
+    [[nodiscard]] std::map<std::string, std::uint64_t> errors() const;
 
   private:
-    static constexpr auto relaxed = std::memory_order_relaxed;
+    [[nodiscard]] std::map<std::string, std::uint64_t> counted(std::size_t from, std::size_t to) const;
 
-    std::array<std::atomic<std::uint64_t>, operation_count> operations_{};
-    std::atomic<std::uint64_t> bytes_in_{0};
-    std::atomic<std::uint64_t> bytes_out_{0};
-    std::atomic<std::uint64_t> retries_{0};
-    std::atomic<std::uint64_t> retries_refused_{0};
-    std::atomic<std::uint64_t> resumed_{0};
-    std::atomic<std::uint64_t> throttled_{0};
+    std::array<counter, operation_count> operations_;
 
     mutable std::mutex mutex_;
     std::map<std::string, std::uint64_t> errors_;  // Guarded by mutex_.

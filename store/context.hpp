@@ -9,12 +9,11 @@
 #include "pool/buffer_pool.hpp"
 #include "protocol/signature.hpp"
 #include "store/bad_copy_log.hpp"
+#include "store/counters.hpp"
 #include "store/mount.hpp"
 #include "store/read/read_window.hpp"
 
-#include <atomic>
 #include <chrono>
-#include <cstdint>
 #include <string>
 
 namespace keepstore::store {
@@ -26,17 +25,6 @@ struct store_options {
     std::chrono::nanoseconds protect_for{};
     bool blob_trash = true;
     std::chrono::nanoseconds trash_lifetime{};  ///< 0 deletes at once.
-};
-
-/// What happened since the start; block_store::stats says what each one counts.
-struct store_counters {
-    std::atomic<std::uint64_t> bad_copies{0};
-    std::atomic<std::uint64_t> repaired_copies{0};
-    std::atomic<std::uint64_t> failovers{0};
-    std::atomic<std::uint64_t> patchworks{0};
-    std::atomic<std::uint64_t> bad_segments{0};
-    std::atomic<std::uint64_t> false_alarms{0};
-    std::atomic<std::uint64_t> waypoints_added{0};
 };
 
 struct store_context {

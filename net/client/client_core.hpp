@@ -18,7 +18,7 @@ class client_core {
     explicit client_core(std::shared_ptr<client_shared> shared) : shared_(std::move(shared)) {}
 
     [[nodiscard]] awaitable<result<response>> send(request r, deadline until);
-    [[nodiscard]] client_stats snapshot() const { return shared_->counters.snapshot(); }
+    [[nodiscard]] const client_counters& counters() const noexcept { return shared_->counters; }
     void close() noexcept;
 
   private:

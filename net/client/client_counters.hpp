@@ -1,50 +1,38 @@
-/// The counters from which client_stats is made. Relaxed: for metrics only.
+/// What an HTTP client has done so far, for metrics.
 #pragma once
 
-#include "net/client/client_stats.hpp"
+#include "base/counter.hpp"
+#include "net/client/failure.hpp"
 
 #include <array>
-#include <atomic>
-#include <cstdint>
+#include <cstddef>
 
 namespace keepstore::net {
 
-class counter {
-  public:
-    void add(std::uint64_t n = 1) noexcept { value_.fetch_add(n, std::memory_order_relaxed); }
-    void sub(std::uint64_t n = 1) noexcept { value_.fetch_sub(n, std::memory_order_relaxed); }
-    [[nodiscard]] std::uint64_t get() const noexcept { return value_.load(std::memory_order_relaxed); }
+struct client_counters : counter_set {
+    // Gauges.
+    counter connections_in_use;
+    counter connections_idle;
+    counter waiting;  ///< Requests waiting for a connection.
 
-  private:
-    std::atomic<std::uint64_t> value_{0};
-};
-
-struct client_counters {
-    counter in_use, idle, waiting;
-    counter opened, reused, idle_dropped, requests, responses, waits, wait_microseconds, stale_retries, redirects, sent,
-        received;
+    // Since the start.
+    counter connections_opened{*this, "keepstore_outgoing_connections_total", "Connections opened to other servers."};
+    counter connections_reused{*this, "keepstore_outgoing_connections_reused_total",
+                               "Requests on a connection that had served another one."};
+    counter idle_dropped;  ///< Idle connections that we closed, or found closed.
+    counter requests{*this, "keepstore_outgoing_requests_total", "Requests to other servers."};
+    counter responses;          ///< Heads of final responses.
+    counter waits;              ///< Requests that had to wait for a connection.
+    counter wait_microseconds;  ///< Sum over these.
+    counter stale_retries{*this, "keepstore_outgoing_stale_retries_total",
+                          "Requests sent again because a kept connection was dead."};
+    counter redirects;   ///< Redirects followed.
+    counter bytes_sent;  ///< Heads and bodies, without TLS.
+    counter bytes_received{*this, "keepstore_outgoing_received_bytes_total", "Bytes received from other servers."};
+    /// By failure; index 0 is unused. Failures of send() and of reading responses. `closed` and such included.
     std::array<counter, failure_count> failures;
 
     void note(failure f) noexcept { failures[static_cast<std::size_t>(f)].add(); }
-
-    [[nodiscard]] client_stats snapshot() const {
-        client_stats s{.connections_in_use = in_use.get(),
-                       .connections_idle = idle.get(),
-                       .waiting = waiting.get(),
-                       .connections_opened = opened.get(),
-                       .connections_reused = reused.get(),
-                       .idle_dropped = idle_dropped.get(),
-                       .requests = requests.get(),
-                       .responses = responses.get(),
-                       .waits = waits.get(),
-                       .wait_microseconds = wait_microseconds.get(),
-                       .stale_retries = stale_retries.get(),
-                       .redirects = redirects.get(),
-                       .bytes_sent = sent.get(),
-                       .bytes_received = received.get()};
-        for (std::size_t i = 0; i < failure_count; ++i) s.failures[i] = failures[i].get();
-        return s;
-    }
 };
 
 }  // namespace keepstore::net

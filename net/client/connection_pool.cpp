@@ -66,7 +66,7 @@ void connection_pool::place::release(std::unique_ptr<stream> connection, steady:
     if (!of_) return;
     if (!pool_->shared_->closed && !pool_->ended_) {
         of_->idle.push_back({std::move(connection), until});
-        pool_->shared_->counters.idle.add();
+        pool_->shared_->counters.connections_idle.add();
         pool_->timers_.want_tick(until);
     }
     release();
@@ -99,7 +99,7 @@ connection_pool::places& connection_pool::places_of(const endpoint& to) {
 }
 
 void connection_pool::drop(idle_connection& old) noexcept {
-    shared_->counters.idle.sub();
+    shared_->counters.connections_idle.sub();
     shared_->counters.idle_dropped.add();
     if (old.connection) old.connection->shutdown();
     old.connection.reset();
@@ -111,7 +111,7 @@ std::unique_ptr<stream> connection_pool::take_idle(places& p) {
         idle_connection last = std::move(p.idle.back());
         p.idle.pop_back();
         if (last.until > now && last.connection->is_quiet()) {
-            shared_->counters.idle.sub();
+            shared_->counters.connections_idle.sub();
             return std::move(last.connection);
         }
         drop(last);
@@ -132,7 +132,7 @@ awaitable<result<connection_pool::acquired>> connection_pool::acquire(const endp
     const unsigned most = std::max(1U, shared_->options.connections_max);
     if (p.in_use < most && p.waiters.empty()) {
         ++p.in_use;
-        counters.in_use.add();
+        counters.connections_in_use.add();
     } else {
         if (p.waiters.size() >= limits::net_waiters_max) {
             co_return std::unexpected(make_failure(
@@ -192,7 +192,7 @@ void connection_pool::put_back(places& p) noexcept {
         if (next->granted) return;
     }
     --p.in_use;
-    shared_->counters.in_use.sub();
+    shared_->counters.connections_in_use.sub();
 }
 
 steady::time_point connection_pool::housekeeping(steady::time_point now) {

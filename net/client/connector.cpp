@@ -173,7 +173,7 @@ class connector {
 
     awaitable<result<std::unique_ptr<stream>>> secure(socket_type socket) {
         if (!to_.tls) {
-            shared_.counters.opened.add();
+            shared_.counters.connections_opened.add();
             co_return make_plain_stream(std::move(socket));
         }
         auto out = std::make_unique<tls_client_stream>(std::move(socket), to_, shared_.tls);
@@ -187,7 +187,7 @@ class connector {
             if (outcome == waited::expired) co_return std::unexpected(timed_out("the TLS handshake does not end"));
             if (outcome != waited::ready) co_return std::unexpected(cancelled());
         }
-        shared_.counters.opened.add();
+        shared_.counters.connections_opened.add();
         co_return std::move(out);
     }
 

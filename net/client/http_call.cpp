@@ -119,7 +119,7 @@ awaitable<result<void>> http_call::connect(bool fresh) {
     if (got->reused) {
         connection_ = std::move(got->reused);
         reused_ = true;
-        shared_.counters.reused.add();
+        shared_.counters.connections_reused.add();
         co_return success();
     }
     auto opened =
@@ -209,7 +209,7 @@ awaitable<result<void>> http_call::send_pieces(std::span<iovec> pieces) {
         }
         const auto outcome = connection_->try_write(pieces.first(std::min(pieces.size(), vectors_max)));
         if (outcome.status == io_status::ok) {
-            shared_.counters.sent.add(outcome.bytes);
+            shared_.counters.bytes_sent.add(outcome.bytes);
             turn_bytes_ += outcome.bytes;
             std::size_t count = outcome.bytes;
             while (!pieces.empty() && count >= pieces.front().iov_len) {

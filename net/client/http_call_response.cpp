@@ -111,7 +111,7 @@ io_outcome http_call::try_read(std::span<std::byte> into) noexcept {
     if (outcome.bytes == 0) return outcome;
     if (!first_byte_at_) first_byte_at_ = steady::now();
     turn_bytes_ += outcome.bytes;
-    shared_.counters.received.add(outcome.bytes);
+    shared_.counters.bytes_received.add(outcome.bytes);
     return outcome;
 }
 

@@ -81,8 +81,8 @@ awaitable<result<response>> client::send(request r, deadline until) const {
     return send_with(core_, std::move(r), until);
 }
 
-client_stats client::snapshot() const {
-    return core_->snapshot();
+const client_counters& client::counters() const noexcept {
+    return core_->counters();
 }
 
 }  // namespace keepstore::net

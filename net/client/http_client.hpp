@@ -27,7 +27,7 @@
 #include "base/deadline.hpp"
 #include "base/error.hpp"
 #include "base/limits.hpp"
-#include "net/client/client_stats.hpp"
+#include "net/client/client_counters.hpp"
 #include "net/client/failure.hpp"
 #include "net/http/header.hpp"
 #include "net/http/url.hpp"
@@ -175,7 +175,8 @@ class client {
     /// closed after it.
     [[nodiscard]] awaitable<result<response>> send(request r, deadline until) const;
 
-    [[nodiscard]] client_stats snapshot() const;
+    /// Valid while the client lives.
+    [[nodiscard]] const client_counters& counters() const noexcept;
 
     /// Closes idle connections and fails requests that wait for one, on all loops; later calls of send() fail.
     /// Requests under way go on. May be called from any thread, more than once.

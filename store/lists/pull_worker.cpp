@@ -64,7 +64,7 @@ awaitable<void> pull_worker::run(work_queue<protocol::pull_item>& queue) {
     return work_off(
         queue, [this](protocol::pull_item item) { return execute(std::move(item)); },
         [this](const std::exception& e) {
-            note_failed();
+            counters_.failed.add();
             log::error(std::string("pull list: an item failed: ") + e.what());
         });
 }
@@ -73,7 +73,7 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     const auto block = protocol::locator::parse(item.locator);
     if (!block) {
         log::warning("ignoring pull request for invalid locator");
-        co_return note_failed();
+        co_return counters_.failed.add();
     }
     const std::string name = block->bare();
     const mount* where = nullptr;
@@ -81,17 +81,17 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
         where = store_.mounts.find(item.mount_uuid);
         if (!where) {
             log::warning("ignoring pull list entry for nonexistent mount " + item.mount_uuid, {{"locator", name}});
-            co_return note_failed();
+            co_return counters_.failed.add();
         }
         if (!where->allow_write) {
             log::warning("ignoring pull list entry for readonly mount " + item.mount_uuid, {{"locator", name}});
-            co_return note_failed();
+            co_return counters_.failed.add();
         }
     } else {
         const auto writable = store_.mounts.in_write_order(block->hash);
         if (writable.empty()) {
             log::warning("ignoring pull list entry: there is no writable mount", {{"locator", name}});
-            co_return note_failed();
+            co_return counters_.failed.add();
         }
         where = writable.front();
     }
@@ -99,7 +99,7 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     const bool present = co_await is_present(*where, *block);
     if (co_await is_cancelled()) co_return;
     if (present) {
-        present_.fetch_add(1, std::memory_order_relaxed);
+        counters_.present.add();
         log::info("block to be pulled is here already", {{"locator", name}, {"mount", where->uuid}});
         co_return;
     }
@@ -117,9 +117,9 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
         if (failed->why == errc::cancelled) co_return;
         if (failed->ours) {
             log::warning("error writing data to " + where->uuid, {{"locator", name}, {"error", failed->why.text}});
-            co_return note_failed();
+            co_return counters_.failed.add();
         }
-        if (failed->why == errc::checksum_mismatch) bad_blocks_.fetch_add(1, std::memory_order_relaxed);
+        if (failed->why == errc::checksum_mismatch) counters_.bad_blocks.add();
         rounds.failed(*chosen, std::move(failed->why));
     }
     const error why = rounds.outcome();
@@ -128,7 +128,7 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     for (const auto& s : sources) names.push_back(s.name);
     log::warning(fmt::format("error pulling data from remote servers ({})", fmt::join(names, ", ")),
                  {{"locator", name}, {"mount", where->uuid}, {"error", why.text}});
-    note_failed();
+    counters_.failed.add();
 }
 
 std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_item& item,
@@ -166,7 +166,7 @@ awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator&
     const auto report = co_await check_copy(pool_, store_.engine, **copy, block.hash, 1, until);
     if (report.verdict != copy_report::outcome::good) {
         if (report.verdict == copy_report::outcome::bad) {
-            ++store_.counters.bad_copies;
+            store_.counters.bad_copies.add();
             store_.bad_copy_log.report(m.uuid, block.hash, "is not what its name says; the pull replaces it",
                                        report.offset);
         }
@@ -242,17 +242,9 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
     if (auto committed = co_await (*writer)->commit(std::move(attribute), until); !committed)
         co_return ours(std::move(committed.error()));
     store_.bad_copy_log.forget(to.uuid, block.hash);
-    pulled_.fetch_add(1, std::memory_order_relaxed);
-    bytes_.fetch_add(incoming.size, std::memory_order_relaxed);
+    counters_.pulled.add();
+    counters_.bytes.add(incoming.size);
     co_return std::nullopt;
-}
-
-pull_worker::stats pull_worker::snapshot() const noexcept {
-    return {.pulled_total = pulled_.load(std::memory_order_relaxed),
-            .present_total = present_.load(std::memory_order_relaxed),
-            .failed_total = failed_.load(std::memory_order_relaxed),
-            .bytes_total = bytes_.load(std::memory_order_relaxed),
-            .bad_blocks_total = bad_blocks_.load(std::memory_order_relaxed)};
 }
 
 std::size_t pull_worker::memory_in_use() const {

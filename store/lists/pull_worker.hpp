@@ -3,16 +3,17 @@
 /// Safe to use from any thread.
 #pragma once
 
+#include "base/counter.hpp"
 #include "protocol/block_fetch.hpp"
 #include "protocol/host_rules.hpp"
 #include "protocol/work_lists.hpp"
 #include "store/block_store.hpp"
 #include "store/lists/work_queue.hpp"
 
-#include <atomic>
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace keepstore::store {
@@ -30,6 +31,16 @@ struct pull_options {
     std::chrono::steady_clock::duration rate_window = limits::pull_rate_window;
 };
 
+struct pull_counters : counter_set {
+    static constexpr std::string_view items_help = "Items of pull lists that were worked on, by what became of them.";
+
+    counter pulled{*this, "keepstore_pull_items_total", items_help, {"outcome", "pulled"}};
+    counter present{*this, "keepstore_pull_items_total", items_help, {"outcome", "present"}};
+    counter failed{*this, "keepstore_pull_items_total", items_help, {"outcome", "failed"}};
+    counter bytes{*this, "keepstore_pull_bytes_total", "Bytes of blocks pulled and stored."};
+    counter bad_blocks{*this, "keepstore_pull_bad_blocks_total", "Times that a server sent wrong bytes."};
+};
+
 class pull_worker {
   public:
     /// Both must outlive it. The client refuses link-local addresses.
@@ -41,14 +52,7 @@ class pull_worker {
     /// One item. What became of it is in the log.
     [[nodiscard]] awaitable<void> execute(protocol::pull_item item);
 
-    struct stats {
-        std::uint64_t pulled_total;      ///< Blocks fetched and stored.
-        std::uint64_t present_total;     ///< Items whose block was there already, and good.
-        std::uint64_t failed_total;      ///< Items that could not be carried out.
-        std::uint64_t bytes_total;       ///< Of the blocks stored.
-        std::uint64_t bad_blocks_total;  ///< Times that a server sent wrong bytes.
-    };
-    [[nodiscard]] stats snapshot() const noexcept;
+    [[nodiscard]] const pull_counters& counters() const noexcept { return counters_; }
     /// Held by blocks under way.
     [[nodiscard]] std::size_t memory_in_use() const;
 
@@ -67,7 +71,6 @@ class pull_worker {
     awaitable<std::optional<failure>> fetch(const source&, const mount&, const protocol::locator&);
     awaitable<std::optional<failure>> store(protocol::incoming_block&, const mount&, const protocol::locator&,
                                             deadline until);
-    void note_failed() noexcept { failed_.fetch_add(1, std::memory_order_relaxed); }
 
     store_context& store_;
     const net::client& client_;
@@ -76,11 +79,7 @@ class pull_worker {
     const std::string token_;
     // Beside the budget of requests, so that pulls never wait for clients, nor clients for pulls.
     pool::buffer_pool pool_;
-    std::atomic<std::uint64_t> pulled_{0};
-    std::atomic<std::uint64_t> present_{0};
-    std::atomic<std::uint64_t> failed_{0};
-    std::atomic<std::uint64_t> bytes_{0};
-    std::atomic<std::uint64_t> bad_blocks_{0};
+    pull_counters counters_;
 };
 
 }  // namespace keepstore::store

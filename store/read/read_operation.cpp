@@ -55,7 +55,7 @@ awaitable<read_operation::verdict> read_operation::send_from_one(const std::vect
         }
         if (failure_.code != errc::not_found && !failed_over) {
             failed_over = true;
-            ++store_.counters.failovers;
+            store_.counters.failovers.add();
         }
         ++copies_;
         where_ = m;
@@ -96,7 +96,7 @@ awaitable<read_operation::verdict> read_operation::send_from_several(const std::
             std::optional<digest::waypoints> known;
             outcome = co_await send_serially(block, known);
         }
-        if (outcome == verdict::sent) ++store_.counters.patchworks;
+        if (outcome == verdict::sent) store_.counters.patchworks.add();
         co_return outcome == verdict::undecided ? verdict::bad_copy : outcome;
     }
     co_return verdict::bad_copy;
@@ -144,7 +144,7 @@ awaitable<read_operation::verdict> read_operation::check_only(volumes::block_rea
                                       store_.read_window.segments_per_reader(), request_.until);
     if (report.verdict == copy_report::outcome::cancelled) co_return give_up(std::move(report.why));
     if (report.verdict != copy_report::outcome::good) co_return unusable(report.offset, std::move(report.why));
-    if (report.false_alarm) ++store_.counters.false_alarms;
+    if (report.false_alarm) store_.counters.false_alarms.add();
     if (report.missing_waypoints && report.attributes_supported) {
         co_await keep_waypoints(reader, *report.missing_waypoints);
     }
@@ -201,7 +201,7 @@ awaitable<read_operation::verdict> read_operation::send_large(volumes::block_rea
     if (outcome == verdict::undecided) {
         outcome = co_await find_waypoints(reader, found);
         if (found) {
-            if (points) ++store_.counters.false_alarms;
+            if (points) store_.counters.false_alarms.add();
             outcome = co_await send_verified(reader, *found);
             if (outcome == verdict::slow) outcome = co_await send_serially(reader, found);
             if (outcome == verdict::undecided) {
@@ -367,7 +367,7 @@ read_operation::verdict read_operation::stopped(const verified_copy& copy, error
 awaitable<void> read_operation::keep_waypoints(volumes::block_reader& copy, const digest::waypoints& points) {
     if (!where_->allow_write) co_return;
     const bool stored = co_await store_waypoints(copy, request_.block.hash, points, deadline::never());
-    if (stored) ++store_.counters.waypoints_added;
+    if (stored) store_.counters.waypoints_added.add();
 }
 
 awaitable<bool> read_operation::begin(std::uint64_t size) {
@@ -388,13 +388,13 @@ read_operation::verdict read_operation::give_up(error why) {
 
 read_operation::verdict read_operation::unusable(std::uint64_t offset, error why) {
     const bool wrong = why == errc::checksum_mismatch;
-    if (wrong) ++store_.counters.bad_segments;
+    if (wrong) store_.counters.bad_segments.add();
     return bad(wrong ? "has the wrong content" : "cannot be read", offset, std::move(why));
 }
 
 read_operation::verdict read_operation::bad(std::string_view what, std::uint64_t offset, error why) {
     if (where_) {
-        ++store_.counters.bad_copies;
+        store_.counters.bad_copies.add();
         store_.bad_copy_log.report(where_->uuid, request_.block.hash, what, offset);
     }
     remember(std::move(why));

@@ -106,7 +106,7 @@ awaitable<result<void>> remote_read_operation::from_any_server(Take take) {
         if (v == verdict::done) co_return result<void>{};
         if (v == verdict::give_up) co_return std::unexpected(std::move(failure_));
         if (failure_ == errc::checksum_mismatch) {
-            home_.bad_blocks_.fetch_add(1, std::memory_order_relaxed);
+            home_.counters_.bad_blocks.add();
             log::warning("a remote keep service sends wrong bytes: " + failure_.text,
                          {{"block", request_.block.bare()}, {"server", net::to_string(servers[*chosen]->where.to)}});
         }

@@ -26,10 +26,10 @@ awaitable<result<std::uint64_t>> remote_reader::read(const remote_read_request& 
     remote_read_operation operation(*this, request);
     auto size = co_await operation.send_to(sink);
     if (size) {
-        blocks_.fetch_add(1, std::memory_order_relaxed);
-        bytes_.fetch_add(*size, std::memory_order_relaxed);
+        counters_.blocks.add();
+        counters_.bytes.add(*size);
     } else if (!callers_mistake(size.error())) {
-        errors_.fetch_add(1, std::memory_order_relaxed);
+        counters_.errors.add();
     }
     co_return size;
 }
@@ -38,19 +38,12 @@ awaitable<result<remote_reader::stored_copy>> remote_reader::copy_here(const rem
     remote_read_operation operation(*this, request);
     auto stored = co_await operation.store();
     if (stored) {
-        blocks_.fetch_add(1, std::memory_order_relaxed);
-        bytes_.fetch_add(stored->size, std::memory_order_relaxed);
+        counters_.blocks.add();
+        counters_.bytes.add(stored->size);
     } else if (!callers_mistake(stored.error())) {
-        errors_.fetch_add(1, std::memory_order_relaxed);
+        counters_.errors.add();
     }
     co_return stored;
-}
-
-remote_reader::stats remote_reader::snapshot() const noexcept {
-    return {.blocks_total = blocks_.load(std::memory_order_relaxed),
-            .bytes_total = bytes_.load(std::memory_order_relaxed),
-            .errors_total = errors_.load(std::memory_order_relaxed),
-            .bad_blocks_total = bad_blocks_.load(std::memory_order_relaxed)};
 }
 
 }  // namespace keepstore::store

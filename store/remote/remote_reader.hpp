@@ -3,10 +3,10 @@
 /// withheld until the digest agrees, so that wrong bytes never look like a complete block. Safe to use from any thread.
 #pragma once
 
+#include "base/counter.hpp"
 #include "protocol/remote_services.hpp"
 #include "store/block_store.hpp"
 
-#include <atomic>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -21,6 +21,15 @@ struct remote_read_request {
     std::string request_id;
     bool head = false;  ///< Fetch and verify, send nothing.
     deadline until;
+};
+
+struct remote_counters : counter_set {
+    counter blocks{*this, "keepstore_remote_blocks_total", "Blocks of other clusters read through, or stored here."};
+    counter bytes{*this, "keepstore_remote_bytes_total", "Bytes of these."};
+    /// The caller's mistakes are not counted.
+    counter errors{*this, "keepstore_remote_errors_total", "Blocks of other clusters that could not be read."};
+    counter bad_blocks{*this, "keepstore_remote_bad_blocks_total",
+                       "Times that a remote keep service sent wrong bytes."};
 };
 
 class remote_reader {
@@ -50,13 +59,7 @@ class remote_reader {
     /// Fetches the block and stores it here, on any writable mount. Errors as read() and block_write().
     [[nodiscard]] awaitable<result<stored_copy>> copy_here(const remote_read_request&);
 
-    struct stats {
-        std::uint64_t blocks_total;      ///< Delivered, or stored here.
-        std::uint64_t bytes_total;       ///< Of these.
-        std::uint64_t errors_total;      ///< Reads that ended without a block, the caller's mistakes not counted.
-        std::uint64_t bad_blocks_total;  ///< Times that a server sent wrong bytes.
-    };
-    [[nodiscard]] stats snapshot() const noexcept;
+    [[nodiscard]] const remote_counters& counters() const noexcept { return counters_; }
 
   private:
     friend class remote_read_operation;
@@ -64,10 +67,7 @@ class remote_reader {
     block_store& store_;
     std::map<std::string, std::shared_ptr<protocol::remote_services>, std::less<>>
         clusters_;  // Constant after construction.
-    std::atomic<std::uint64_t> blocks_{0};
-    std::atomic<std::uint64_t> bytes_{0};
-    std::atomic<std::uint64_t> errors_{0};
-    std::atomic<std::uint64_t> bad_blocks_{0};
+    remote_counters counters_;
 };
 
 }  // namespace keepstore::store

@@ -256,7 +256,7 @@ awaitable<bool> scrub_pass::check_block(const volumes::block_info& block) {
             co_return false;
         }
         if (found.is == kind::bad) unreadable_in_a_row_ = 0;
-        if (!std::exchange(counted, true)) ++tools_.store.counters.bad_copies;
+        if (!std::exchange(counted, true)) tools_.store.counters.bad_copies.add();
         tools_.store.bad_copy_log.report(where_.uuid, block.name, found.problem, found.offset);
         auto repaired = co_await repair(block.name, seen);
         if (repaired.result == repair_report::outcome::cancelled) co_return false;
@@ -268,7 +268,7 @@ awaitable<bool> scrub_pass::check_block(const volumes::block_info& block) {
         tools_.record.count(&scrub_counts::blocks);
         tools_.record.count(found.is == kind::bad ? &scrub_counts::bad : &scrub_counts::unreadable);
         if (repaired.result == repair_report::outcome::repaired) {
-            ++tools_.store.counters.repaired_copies;
+            tools_.store.counters.repaired_copies.add();
             tools_.store.bad_copy_log.forget(where_.uuid, block.name);
             tools_.record.count(&scrub_counts::repaired);
             tools_.record.settled(block.name);
@@ -313,9 +313,9 @@ awaitable<scrub_pass::verdict> scrub_pass::look_at(const md5_digest& name) {
             if (report.missing_waypoints && report.attributes_supported && where_.allow_write) {
                 const bool stored = co_await store_waypoints(copy, name, *report.missing_waypoints, deadline::never());
                 if (stored) tools_.record.count(&scrub_counts::waypoints_written);
-                if (stored) ++tools_.store.counters.waypoints_added;
+                if (stored) tools_.store.counters.waypoints_added.add();
             }
-            if (report.false_alarm) ++tools_.store.counters.false_alarms;
+            if (report.false_alarm) tools_.store.counters.false_alarms.add();
             break;
         case outcome::bad:
             out.is = kind::bad;

@@ -175,7 +175,7 @@ awaitable<result<void>> write_operation::commit_all() {
             co_return fail(errc::collision);
         }
         // Only now: of a body that is not what its name says a good copy differs too.
-        ++store_.counters.bad_copies;
+        store_.counters.bad_copies.add();
         store_.bad_copy_log.report(t->where->uuid, request_.hash, "differs from the data being stored",
                                    t->differs_from);
     }
@@ -222,7 +222,7 @@ awaitable<void> write_operation::commit_one(target& t) {
     if (committed) {
         t.committed = true;
         if (t.bad_copy) {
-            ++store_.counters.repaired_copies;
+            store_.counters.repaired_copies.add();
             store_.bad_copy_log.forget(t.where->uuid, request_.hash);
         }
         co_return;

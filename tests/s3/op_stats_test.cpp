@@ -9,11 +9,10 @@ using namespace keepstore::s3;
 TEST_CASE("operations have the Go daemon's names, and others are counted separately", "[s3][stats]") {
     op_stats stats;
     for (std::size_t i = 0; i < operation_count; ++i) stats.count(static_cast<operation>(i));
-    const auto got = stats.snapshot();
-    CHECK(got.operations ==
+    CHECK(stats.operations() ==
           std::map<std::string, std::uint64_t>{{"delete", 1}, {"get", 1}, {"head", 1}, {"list", 1}, {"put", 1}});
-    CHECK(got.other_operations.size() == operation_count - 5);
-    CHECK(got.other_operations.at("copy") == 1);
+    CHECK(stats.other_operations().size() == operation_count - 5);
+    CHECK(stats.other_operations().at("copy") == 1);
 }
 
 TEST_CASE("error types are the Go daemon's, and the number of unknown codes is bounded", "[s3][stats]") {
@@ -23,7 +22,7 @@ TEST_CASE("error types are the Go daemon's, and the number of unknown codes is b
     stats.failed(503, "");
     stats.failed(0, "");
     stats.failed(500, "a code\nwith \"quotes\"");
-    auto got = stats.snapshot().errors;
+    auto got = stats.errors();
     CHECK(got.at("*smithy.OperationError 404 NoSuchKey") == 1);
     CHECK(got.at("*smithy.OperationError 404 NotFound") == 1);
     CHECK(got.at("*smithy.OperationError 503 ServiceUnavailable") == 1);
@@ -31,7 +30,7 @@ TEST_CASE("error types are the Go daemon's, and the number of unknown codes is b
     CHECK(got.at("*smithy.OperationError 500 InternalServerError") == 1);
 
     for (int i = 0; i < 1000; ++i) stats.failed(400, "Code" + std::to_string(i));
-    got = stats.snapshot().errors;
+    got = stats.errors();
     CHECK(got.size() == limits::s3_error_types_max + 1);
     CHECK(got.at("*smithy.OperationError other") == 1000 + 5 - limits::s3_error_types_max);
 }

@@ -83,7 +83,7 @@ TEST_CASE("a wrong body says nothing about the copy that is there", "[store][blo
     for (const std::string& wrong :
          {content + "x", content.substr(1), std::string(content.size(), 'y'), std::string()}) {
         CHECK(f.put(string_source(wrong), name).error() == errc::bad_request);
-        CHECK(f.store.snapshot().bad_copies_total == 0);
+        CHECK(f.store.counters().bad_copies.value() == 0);
         CHECK(f.memory[0]->content(name) == content);
     }
 }
@@ -97,7 +97,7 @@ TEST_CASE("a block that is trashed between comparing and touching is stored agai
     REQUIRE(f.put(content).has_value());
     CHECK(f.faulty[0]->appends > appends);
     CHECK(f.memory[0]->content(name_of(content)) == content);
-    CHECK(f.store.snapshot().bad_copies_total == 0);
+    CHECK(f.store.counters().bad_copies.value() == 0);
 }
 
 TEST_CASE("storing the right data over a bad copy repairs it", "[store][block_store][corruption]") {
@@ -119,7 +119,7 @@ TEST_CASE("storing the right data over a bad copy repairs it", "[store][block_st
         const auto stored = f.put(content);
         REQUIRE(stored.has_value());
         CHECK(f.memory[0]->content(name_of(content)) == content);
-        CHECK(f.store.snapshot().repaired_copies_total == 1);
+        CHECK(f.store.counters().repaired_copies.value() == 1);
     }
 }
 
@@ -190,7 +190,7 @@ TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable o
         bool complete = false;
         CHECK(reads_right(f, content, &complete));
         CHECK(complete);
-        CHECK(f.store.snapshot().failovers_total == 1);
+        CHECK(f.store.counters().failovers.value() == 1);
     }
 }
 

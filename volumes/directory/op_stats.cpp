@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 
@@ -56,13 +57,13 @@ volume_stats op_stats::snapshot() const {
     volume_stats out;
     // As with Go's counters, a name appears with its first event.
     for (std::size_t i = 0; i < operations_.size(); ++i) {
-        if (const auto n = operations_[i].load(std::memory_order_relaxed)) out.operations[operation_names[i]] = n;
+        if (const auto n = operations_[i].value()) out.operations[operation_names[i]] = n;
     }
     for (std::size_t i = 0; i < errors_.size(); ++i) {
-        if (const auto n = errors_[i].load(std::memory_order_relaxed)) out.errors[error_names[i]] = n;
+        if (const auto n = errors_[i].value()) out.errors[error_names[i]] = n;
     }
-    out.bytes_in = bytes_in_.load(std::memory_order_relaxed);
-    out.bytes_out = bytes_out_.load(std::memory_order_relaxed);
+    out.bytes_in = bytes_in_.value();
+    out.bytes_out = bytes_out_.value();
     return out;
 }
 

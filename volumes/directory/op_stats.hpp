@@ -1,11 +1,11 @@
 /// Counters of a Directory volume, under the Go daemon's names (docs/interface.md 6.3). Safe to call from any thread.
 #pragma once
 
+#include "base/counter.hpp"
 #include "base/error.hpp"
 #include "volumes/volume.hpp"
 
 #include <array>
-#include <atomic>
 #include <cstdint>
 #include <string_view>
 
@@ -15,9 +15,9 @@ enum class op { open, create, rename, unlink, stat, flock, utimes, readdir };
 
 class op_stats {
   public:
-    void tick(op which) noexcept { operations_[std::size_t(which)].fetch_add(1, std::memory_order_relaxed); }
-    void read(std::uint64_t bytes) noexcept { bytes_in_.fetch_add(bytes, std::memory_order_relaxed); }
-    void wrote(std::uint64_t bytes) noexcept { bytes_out_.fetch_add(bytes, std::memory_order_relaxed); }
+    void tick(op which) noexcept { operations_[std::size_t(which)].add(); }
+    void read(std::uint64_t bytes) noexcept { bytes_in_.add(bytes); }
+    void wrote(std::uint64_t bytes) noexcept { bytes_out_.add(bytes); }
 
     /// Counts a failed call under the type that Go's os package would give the error, and converts errno to an error.
     /// `what` names the call for the log and the client.
@@ -29,12 +29,12 @@ class op_stats {
 
   private:
     enum class error_type { path_error, link_error, number };
-    void count(error_type type) noexcept { errors_[std::size_t(type)].fetch_add(1, std::memory_order_relaxed); }
+    void count(error_type type) noexcept { errors_[std::size_t(type)].add(); }
 
-    std::array<std::atomic<std::uint64_t>, 8> operations_{};
-    std::array<std::atomic<std::uint64_t>, 3> errors_{};
-    std::atomic<std::uint64_t> bytes_in_{0};
-    std::atomic<std::uint64_t> bytes_out_{0};
+    std::array<counter, 8> operations_;
+    std::array<counter, 3> errors_;
+    counter bytes_in_;
+    counter bytes_out_;
 };
 
 }  // namespace keepstore::volumes::directory

@@ -143,14 +143,14 @@ class s3_volume final : public volume {
     }
 
     volume_stats stats() const override {
-        auto known = core_->client.stats();
+        const auto& known = core_->client.stats();
         volume_stats out;
-        out.operations = std::move(known.operations);
-        out.errors = std::move(known.errors);
+        out.operations = known.operations();
+        out.errors = known.errors();
         // "It is there already" is an answer that was asked for.
         std::erase_if(out.errors, [](const auto& entry) { return entry.first.find(" 412 ") != std::string::npos; });
-        out.bytes_in = known.bytes_in;
-        out.bytes_out = known.bytes_out;
+        out.bytes_in = known.bytes_in.value();
+        out.bytes_out = known.bytes_out.value();
         return out;
     }
 

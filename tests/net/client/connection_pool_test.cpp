@@ -64,13 +64,13 @@ TEST_CASE("a connection that died while idle is replaced, once", "[net][pool][st
     CHECK(all[0].body == "one");
     CHECK(answered_with == 2);
     CHECK(seen == 3);
-    CHECK(c.snapshot().stale_retries == 1);
+    CHECK(c.counters().stale_retries.value() == 1);
     if (again) {
         CHECK(all[1].failed_with(errc::unavailable, failure::no_response));
     } else {
         CHECK(all[1].body == "two");
     }
-    CHECK(c.snapshot().connections_in_use == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
 }
 
 TEST_CASE("requests that are not idempotent are not repeated by default", "[net][pool][stale]") {
@@ -98,7 +98,7 @@ TEST_CASE("requests that are not idempotent are not repeated by default", "[net]
         });
         const auto all = run(call_in_turn(c, {.to = cut.to()}, 2));
         CHECK(all[1].failed_with(errc::unavailable, failure::no_response));
-        CHECK(c.snapshot().stale_retries == 0);
+        CHECK(c.counters().stale_retries.value() == 0);
     }
 }
 
@@ -127,8 +127,8 @@ TEST_CASE("idle connections that the server closed or sent data on are not used"
     auto& second = l.start(c, {.method = "POST", .to = s.to()});
     REQUIRE(l.until([&] { return second.done.has_value(); }));
     CHECK(second.done->body == "ok");
-    CHECK(c.snapshot().connections_reused == 0);
-    CHECK(c.snapshot().stale_retries == 0);
+    CHECK(c.counters().connections_reused.value() == 0);
+    CHECK(c.counters().stale_retries.value() == 0);
 }
 
 TEST_CASE("idle connections are closed in time, and with the client", "[net][pool]") {
@@ -144,11 +144,11 @@ TEST_CASE("idle connections are closed in time, and with the client", "[net][poo
         c = make_client({.idle_limit = 100ms});
         auto& j = l.start(*c, {.to = s.to()});
         REQUIRE(l.until([&] { return j.done.has_value(); }));
-        CHECK(c->snapshot().connections_idle == 1);
+        CHECK(c->counters().connections_idle.value() == 1);
         const auto work = asio::make_work_guard(l.context());
         CHECK(l.until([&] { return closed == 1; }));
-        CHECK(c->snapshot().connections_idle == 0);
-        CHECK(c->snapshot().idle_dropped == 1);
+        CHECK(c->counters().connections_idle.value() == 0);
+        CHECK(c->counters().idle_dropped.value() == 1);
     }
     SECTION("by the server, and noticed") {
         c = make_client({.idle_limit = 1h});
@@ -159,7 +159,7 @@ TEST_CASE("idle connections are closed in time, and with the client", "[net][poo
         auto& j = l.start(*c, {.to = leaves.to()});
         REQUIRE(l.until([&] { return j.done.has_value(); }));
         const auto work = asio::make_work_guard(l.context());
-        CHECK(l.until([&] { return c->snapshot().connections_idle == 0; }));
+        CHECK(l.until([&] { return c->counters().connections_idle.value() == 0; }));
         closed = 1;
     }
     SECTION("with the client") {
@@ -176,7 +176,7 @@ TEST_CASE("idle connections are closed in time, and with the client", "[net][poo
             auto& j = inner.start(*c, {.to = s.to()});
             REQUIRE(inner.until([&] { return j.done.has_value(); }));
         }
-        CHECK(c->snapshot().connections_idle == 0);
+        CHECK(c->counters().connections_idle.value() == 0);
         CHECK(l.until([&] { return closed == 1; }));
     }
     CHECK(closed == 1);
@@ -190,7 +190,7 @@ TEST_CASE("idle connections do not keep a loop running", "[net][pool]") {
     const auto began = std::chrono::steady_clock::now();
     CHECK(call_once(c, {.to = s.to()}).body == "ok");
     CHECK(std::chrono::steady_clock::now() - began < 5s);
-    CHECK(c.snapshot().connections_idle == 1);
+    CHECK(c.counters().connections_idle.value() == 1);
 }
 
 TEST_CASE("a loop may be destroyed while requests are running", "[net][pool][lifetime]") {
@@ -206,13 +206,13 @@ TEST_CASE("a loop may be destroyed while requests are running", "[net][pool][lif
         loop l;
         l.start(c, {.to = s.to()});
         l.start(c, {.to = s.to()});
-        REQUIRE(l.until([&] { return c.snapshot().waiting == 1 && arrived == 1; }));
+        REQUIRE(l.until([&] { return c.counters().waiting.value() == 1 && arrived == 1; }));
         l.start(c, {.to = s.to("localhost")});
         l.context().restart();
         l.context().poll();
     }
-    CHECK(c.snapshot().waiting == 0);
-    CHECK(c.snapshot().connections_in_use == 0);
+    CHECK(c.counters().waiting.value() == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
 }
 
 TEST_CASE("requests beyond the limit wait", "[net][pool][limit]") {
@@ -233,16 +233,16 @@ TEST_CASE("requests beyond the limit wait", "[net][pool][limit]") {
     loop l;
     std::vector<loop::job*> jobs;
     for (int i = 0; i < 5; ++i) jobs.push_back(&l.start(c, {.to = s.to(), .target = "/" + std::to_string(i)}));
-    REQUIRE(l.until([&] { return c.snapshot().waiting == 4; }));
-    CHECK(c.snapshot().connections_in_use == 1);
+    REQUIRE(l.until([&] { return c.counters().waiting.value() == 4; }));
+    CHECK(c.counters().connections_in_use.value() == 1);
 
     SECTION("first come, first served") {
         go.open();
         REQUIRE(l.until([&] { return std::ranges::all_of(jobs, [](auto* j) { return j->done.has_value(); }); }));
         CHECK(order == std::vector<std::string>{"/0", "/1", "/2", "/3", "/4"});
         CHECK(s.accepted() == 1);
-        CHECK(c.snapshot().waits == 4);
-        CHECK(c.snapshot().connections_reused == 4);
+        CHECK(c.counters().waits.value() == 4);
+        CHECK(c.counters().connections_reused.value() == 4);
     }
     SECTION("cancelled and timed-out requests leave the queue") {
         auto& late = l.start(c, {.to = s.to(), .target = "/late"}, deadline::in(100ms));
@@ -279,7 +279,7 @@ TEST_CASE("requests beyond the limit wait", "[net][pool][limit]") {
         auto closing = make_client({.connections_max = 1});
         auto& runs = l.start(closing, {.to = s.to(), .target = "/runs"});
         auto& waits = l.start(closing, {.to = s.to(), .target = "/waits"});
-        REQUIRE(l.until([&] { return closing.snapshot().waiting == 1 && s.accepted() == 2; }));
+        REQUIRE(l.until([&] { return closing.counters().waiting.value() == 1 && s.accepted() == 2; }));
         closing.close();
         REQUIRE(l.until([&] { return waits.done.has_value(); }));
         CHECK(waits.done->failed_with(errc::unavailable, failure::closed));
@@ -291,8 +291,8 @@ TEST_CASE("requests beyond the limit wait", "[net][pool][limit]") {
         CHECK(runs.done->body == "ok");
         REQUIRE(l.until([&] { return std::ranges::all_of(jobs, [](auto* k) { return k->done.has_value(); }); }));
     }
-    CHECK(l.until([&] { return c.snapshot().connections_in_use == 0; }));
-    CHECK(c.snapshot().waiting == 0);
+    CHECK(l.until([&] { return c.counters().connections_in_use.value() == 0; }));
+    CHECK(c.counters().waiting.value() == 0);
 }
 
 TEST_CASE("a fresh connection is opened on request, within the limit", "[net][pool]") {
@@ -302,8 +302,8 @@ TEST_CASE("a fresh connection is opened on request, within the limit", "[net][po
     const auto c = make_client({.connections_max = 1});
     const auto all = run(call_in_turn(c, {.to = s.to(), .fresh_connection = true}, 3));
     CHECK(all[2].body == "2");
-    CHECK(c.snapshot().connections_idle == 1);
-    CHECK(c.snapshot().idle_dropped == 2);
+    CHECK(c.counters().connections_idle.value() == 1);
+    CHECK(c.counters().idle_dropped.value() == 2);
 }
 
 TEST_CASE("one client serves several loops at a time", "[net][pool][threads]") {
@@ -327,8 +327,8 @@ TEST_CASE("one client serves several loops at a time", "[net][pool][threads]") {
         }
     }
     CHECK(good == 200);
-    CHECK(c.snapshot().connections_in_use == 0);
-    CHECK(c.snapshot().connections_idle == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
+    CHECK(c.counters().connections_idle.value() == 0);
     // Closing races with loops that go.
     for (int round = 0; round < 20; ++round) {
         auto racing = make_client();

@@ -128,7 +128,7 @@ TEST_CASE("an address that responds late wins over one that never does", "[net][
     loop l;
     auto& j = l.start(c, {.to = {false, "many.test", late.to().port}});
     const auto began = std::chrono::steady_clock::now();
-    REQUIRE(l.until([&] { return c.snapshot().connections_in_use == 1; }));
+    REQUIRE(l.until([&] { return c.counters().connections_in_use.value() == 1; }));
     REQUIRE(l.until([&] { return std::chrono::steady_clock::now() - began > limits::net_address_attempt_delay; }));
     // From here on it takes connections. The kernel asks again one second after its first attempt.
     late.serve_next("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
@@ -162,7 +162,7 @@ TEST_CASE("a lookup also serves callers that come after its first one has timed 
     SECTION("while it is running") {
         auto& second = l.start(c, {.to = s.to(name)});
         auto& third = l.start(c, {.to = s.to(name)});
-        REQUIRE(l.until([&] { return c.snapshot().connections_in_use == 2; }));
+        REQUIRE(l.until([&] { return c.counters().connections_in_use.value() == 2; }));
         slow_names::instance().answer(name);
         REQUIRE(l.until([&] { return second.done.has_value() && third.done.has_value(); }));
         CHECK(second.done->body == "ok");
@@ -190,10 +190,10 @@ TEST_CASE("a loop may be destroyed while a name is being looked up", "[net][reso
                        [](const std::exception_ptr&, const answer&) {});
         const auto end = std::chrono::steady_clock::now() + 40s;
         while (slow_names::instance().asked(name) == 0 && std::chrono::steady_clock::now() < end) context.run_for(2ms);
-        CHECK(c.snapshot().connections_in_use == 1);
+        CHECK(c.counters().connections_in_use.value() == 1);
         // The end of the context waits for the name service.
         later = std::thread([&] { slow_names::instance().answer(name); });
     }
     later.join();
-    CHECK(c.snapshot().connections_in_use == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
 }

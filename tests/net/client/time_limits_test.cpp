@@ -98,8 +98,8 @@ TEST_CASE("each phase has its limit", "[net][timeout]") {
     }
     CHECK(std::chrono::steady_clock::now() - began >= 490ms);
     CHECK(std::chrono::steady_clock::now() - began < 8s);
-    CHECK(c.snapshot().connections_in_use == 0);
-    CHECK(c.snapshot().connections_idle == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
+    CHECK(c.counters().connections_idle.value() == 0);
 }
 
 TEST_CASE("a body that comes slowly but steadily meets no limit", "[net][timeout]") {
@@ -142,7 +142,7 @@ TEST_CASE("the deadline ends every phase", "[net][timeout]") {
         CHECK(with_deadline({.method = "PUT", .to = s.to(), .body = long_body()})
                   .failed_with(errc::timeout, failure::deadline_passed));
     }
-    CHECK(c.snapshot().connections_in_use == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
 }
 
 TEST_CASE("a cancelled call ends at once, in every phase", "[net][cancel]") {
@@ -173,14 +173,14 @@ TEST_CASE("a cancelled call ends at once, in every phase", "[net][cancel]") {
         CHECK(std::chrono::steady_clock::now() - began < 5s);  // Limits are 10 s and more.
         INFO(j.done->error_text());
         CHECK(j.done->failed_with(errc::cancelled, failure::cancelled));
-        CHECK(c.snapshot().connections_in_use == 0);
-        CHECK(c.snapshot().connections_idle == 0);
+        CHECK(c.counters().connections_in_use.value() == 0);
+        CHECK(c.counters().connections_idle.value() == 0);
         if (s) CHECK(l.until([&] { return left.load(); }));
     };
     SECTION("connecting") {
         const full_listener full;
         auto& j = l.start(c, {.to = full.to()});
-        check(j, [&] { return c.snapshot().connections_in_use == 1; });
+        check(j, [&] { return c.counters().connections_in_use.value() == 1; });
     }
     SECTION("TLS handshake") {
         s = std::make_unique<script_server>([&](peer& p, int) {
@@ -197,18 +197,19 @@ TEST_CASE("a cancelled call ends at once, in every phase", "[net][cancel]") {
     }
     SECTION("within the head") {
         serve("HTTP/1.1 200");
-        check(l.start(c, {.to = s->to()}), [&] { return c.snapshot().bytes_received == 12; });
+        check(l.start(c, {.to = s->to()}), [&] { return c.counters().bytes_received.value() == 12; });
     }
     SECTION("within the body") {
         serve(head_5 + "ab");
-        check(l.start(c, {.to = s->to()}), [&] { return c.snapshot().bytes_received == head_5.size() + 2; });
+        check(l.start(c, {.to = s->to()}), [&] { return c.counters().bytes_received.value() == head_5.size() + 2; });
     }
     SECTION("sending") {
         serve("", false);
         std::uint64_t before = 1;
         check(l.start(c, {.method = "PUT", .to = s->to(), .body = long_body()}), [&] {
             // Until nothing more goes out.
-            return reached && c.snapshot().bytes_sent > 0 && std::exchange(before, c.snapshot().bytes_sent) == before;
+            return reached && c.counters().bytes_sent.value() > 0 &&
+                   std::exchange(before, c.counters().bytes_sent.value()) == before;
         });
     }
     SECTION("waiting for 100 Continue") {
@@ -224,7 +225,7 @@ TEST_CASE("a cancelled call ends at once, in every phase", "[net][cancel]") {
         j.cancel.emit(asio::cancellation_type::total);
         REQUIRE(l.until([&] { return j.done.has_value(); }));
         CHECK(j.done->failed->code == errc::cancelled);
-        CHECK(c.snapshot().connections_in_use == 0);
+        CHECK(c.counters().connections_in_use.value() == 0);
         CHECK(l.until([&] { return left.load(); }));
     }
 }

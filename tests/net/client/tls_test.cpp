@@ -109,8 +109,8 @@ TEST_CASE("TLS connections are checked, used and kept", "[net][tls]") {
             CHECK(a.body == body);
         }
     }
-    CHECK(c.snapshot().connections_opened == 2);
-    CHECK(c.snapshot().connections_reused == 4);
+    CHECK(c.counters().connections_opened.value() == 2);
+    CHECK(c.counters().connections_reused.value() == 4);
 }
 
 TEST_CASE("TLS uploads arrive, and responses meanwhile are seen", "[net][tls][upload]") {
@@ -153,7 +153,7 @@ TEST_CASE("invalid certificates are refused, with the reason", "[net][tls]") {
         const auto c = make_client({.ca_file = files.ca_file});
         const auto a = call_once(c, {.to = s.to(host)});
         CHECK(a.failed_with(errc::unavailable, failure::certificate));
-        CHECK(c.snapshot().connections_opened == 0);
+        CHECK(c.counters().connections_opened.value() == 0);
         const auto careless = make_client({.tls_insecure = true});
         CHECK(call_once(careless, {.to = s.to(host)}).body == "ok");
         return a.error_text();

@@ -101,7 +101,7 @@ TEST_CASE("bodies are sent whole, from slices and from sources", "[net][upload]"
     }
     CHECK(s.body == text);
     CHECK(s.head.find("Content-Length: 5000000\r\n") != std::string::npos);
-    CHECK(c.snapshot().connections_in_use == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
 }
 
 TEST_CASE("empty bodies have a length where one is expected", "[net][upload]") {
@@ -148,8 +148,8 @@ TEST_CASE("sources that fail or announce a wrong size end the request", "[net][u
     }
     const auto a = call_once(c, {.method = "PUT", .to = s.to(), .source = &source});
     CHECK(a.failed_with(code, failure::body_source));
-    CHECK(c.snapshot().connections_in_use == 0);
-    CHECK(c.snapshot().connections_idle == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
+    CHECK(c.counters().connections_idle.value() == 0);
 }
 
 TEST_CASE("uploads are repeated on a new connection if their source can rewind", "[net][upload][stale]") {
@@ -175,14 +175,14 @@ TEST_CASE("uploads are repeated on a new connection if their source can rewind",
         REQUIRE(l.until([&] { return put.done.has_value(); }));
         CHECK(put.done->body == "ok");
         CHECK(got == text);
-        CHECK(c.snapshot().stale_retries == 1);
+        CHECK(c.counters().stale_retries.value() == 1);
     }
     SECTION("it cannot") {
         source.can_rewind = false;
         auto& put = l.start(c, {.method = "PUT", .to = s.to(), .source = &source});
         REQUIRE(l.until([&] { return put.done.has_value(); }));
         CHECK(put.done->failed_with(errc::unavailable, failure::no_response));
-        CHECK(c.snapshot().stale_retries == 0);
+        CHECK(c.counters().stale_retries.value() == 0);
     }
     SECTION("it need not: everything is in the first piece") {
         text_source whole(text, text.size());
@@ -232,8 +232,8 @@ TEST_CASE("a response that comes while the body is being sent is returned, and t
     const auto a = call_once(c, r);
     CHECK(a.status == 413);
     CHECK(a.body == "big");
-    CHECK(c.snapshot().connections_idle == 0);
-    CHECK(c.snapshot().connections_in_use == 0);
+    CHECK(c.counters().connections_idle.value() == 0);
+    CHECK(c.counters().connections_in_use.value() == 0);
     s.stop();
     CHECK(left);
 }
@@ -302,7 +302,7 @@ TEST_CASE("Expect: 100-continue saves sending a body that the server refuses", "
         CHECK(a.status == 307);
         CHECK(source.calls == 0);
         // Whether the body would follow is unclear to both sides.
-        CHECK(c.snapshot().connections_idle == 0);
+        CHECK(c.counters().connections_idle.value() == 0);
         s.stop();
         CHECK(got.empty());
     }

@@ -65,8 +65,8 @@ TEST_CASE("a pulled block is stored on the mount that the list names, with its w
     f.pull(content, {source.url() + "/"}, f.uuid(1));
     CHECK(f.stored(1, name_of(content)) == content);
     CHECK(!f.stored(0, name_of(content)));
-    CHECK(f.worker.snapshot().pulled_total == 1);
-    CHECK(f.worker.snapshot().bytes_total == content.size());
+    CHECK(f.worker.counters().pulled.value() == 1);
+    CHECK(f.worker.counters().bytes.value() == content.size());
     REQUIRE(source.requests().size() == 1);
     const std::string head = source.requests().front();
     CHECK(path_in(head) == "/" + name_of(content).hex() + "+" + std::to_string(content.size()));
@@ -76,7 +76,7 @@ TEST_CASE("a pulled block is stored on the mount that the list names, with its w
     string_sink sink;
     CHECK(f.get(name_of(content), content.size(), sink));
     CHECK(sink.text == content);
-    CHECK(f.store.snapshot().waypoints_added_total == 0);
+    CHECK(f.store.counters().waypoints_added.value() == 0);
 }
 
 TEST_CASE("without a mount the first writable one in order takes the block", "[store][pull]") {
@@ -104,7 +104,7 @@ TEST_CASE("a pull is signed for a token that is not the system's, with the clust
     keep_service source({.body = content});
     run(pull_fixture::execute(worker,
                               {.locator = name_of(content).hex() + "+6", .servers = {source.url()}, .mount_uuid = ""}));
-    CHECK(worker.snapshot().pulled_total == 1);
+    CHECK(worker.counters().pulled.value() == 1);
     REQUIRE(source.requests().size() == 1);
     const std::string token = header_in(source.requests().front(), "Authorization").substr(7);
     CHECK(token.size() == 36);
@@ -146,8 +146,8 @@ TEST_CASE("servers are tried in the list's order until one has the block as it s
         CHECK(bad.requests().size() == 1);
         CHECK(good.requests().size() == 1);
         CHECK(f.stored(0, name_of(content)) == content);
-        CHECK(f.worker.snapshot().pulled_total == 1);
-        CHECK(f.worker.snapshot().failed_total == 0);
+        CHECK(f.worker.counters().pulled.value() == 1);
+        CHECK(f.worker.counters().failed.value() == 0);
     }
 }
 
@@ -214,8 +214,8 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[store
         queue.replace({{.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(0)},
                        {.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(1)}});
         asio::co_spawn(context, f.worker.run(queue), asio::bind_cancellation_slot(stop.slot(), over));
-        CHECK(turn_until(context, [&] { return ended || f.worker.snapshot().pulled_total == 1; }));
-        CHECK(f.worker.snapshot().failed_total == 1);
+        CHECK(turn_until(context, [&] { return ended || f.worker.counters().pulled.value() == 1; }));
+        CHECK(f.worker.counters().failed.value() == 1);
         CHECK(f.stored(1, name) == content);
         REQUIRE_FALSE(ended);
         stop.emit(asio::cancellation_type::total);
@@ -248,8 +248,8 @@ TEST_CASE("of a server whose bytes are wrong nothing becomes visible", "[store][
         f.pull(content, {bad.url()});
         CHECK(!f.stored(0, name_of(content)));
         CHECK(!f.stored(1, name_of(content)));
-        CHECK(f.worker.snapshot().failed_total == 1);
-        CHECK(f.worker.snapshot().bad_blocks_total == 1);
+        CHECK(f.worker.counters().failed.value() == 1);
+        CHECK(f.worker.counters().bad_blocks.value() == 1);
         // Wrong bytes do not get better.
         CHECK(bad.requests().size() == 1);
     }
@@ -267,7 +267,7 @@ TEST_CASE("a server that is busy is asked again", "[store][pull]") {
     const std::string other = "other";
     f.pull(other, {hopeless.url()});
     CHECK(hopeless.requests().size() == limits::fetch_rounds_max);
-    CHECK(f.worker.snapshot().failed_total == 1);
+    CHECK(f.worker.counters().failed.value() == 1);
 }
 
 TEST_CASE("a good copy on the mount is touched and nobody is asked; a rotten one is replaced", "[store][pull]") {
@@ -279,7 +279,7 @@ TEST_CASE("a good copy on the mount is touched and nobody is asked; a rotten one
     f.pull(content, {source.url()}, f.uuid(0));
     CHECK(source.requests().empty());
     CHECK(f.faulty[0]->touches == 1);
-    CHECK(f.worker.snapshot().present_total == 1);
+    CHECK(f.worker.counters().present.value() == 1);
 
     // On another mount it is not there.
     f.pull(content, {source.url()}, f.uuid(1));
@@ -314,7 +314,7 @@ TEST_CASE("items that cannot be carried out ask nobody", "[store][pull]") {
         f.pull(content, {url});
     }
     CHECK(source.requests().empty());
-    CHECK(f.worker.snapshot().failed_total == 11);
+    CHECK(f.worker.counters().failed.value() == 11);
     CHECK(!f.stored(0, name_of(content)));
 }
 
@@ -336,7 +336,7 @@ TEST_CASE("a volume that fails is not the server's fault, and nobody else is ask
         f.pull(content, {one.url(), two.url()}, f.uuid(0));
         CHECK(one.requests().size() == 1);
         CHECK(two.requests().empty());
-        CHECK(f.worker.snapshot().failed_total == 1);
+        CHECK(f.worker.counters().failed.value() == 1);
         CHECK(!f.stored(0, name_of(content)));
     }
 }
@@ -407,10 +407,10 @@ TEST_CASE("servers outside the allow-list are not asked", "[store][pull]") {
     pull_fixture f({.hosts = *protocol::host_rules::parse({"127.0.0.1:1", "keep.example"}), .timing = short_patience});
     f.pull(content, {source.url()});
     CHECK(source.requests().empty());
-    CHECK(f.worker.snapshot().failed_total == 1);
+    CHECK(f.worker.counters().failed.value() == 1);
     pull_fixture g({.hosts = *protocol::host_rules::parse({"127.0.0.0/8"}), .timing = short_patience});
     g.pull(content, {source.url()});
-    CHECK(g.worker.snapshot().pulled_total == 1);
+    CHECK(g.worker.counters().pulled.value() == 1);
 }
 
 TEST_CASE("workers end when they are told to, also in the middle of a block, and leave nothing", "[store][pull]") {
@@ -440,7 +440,7 @@ TEST_CASE("workers end when they are told to, also in the middle of a block, and
     CHECK(turn_until(context, [&] { return ended == 2; }));
     CHECK(queue.in_progress() == 0);
     CHECK(queue.pending() == 1);
-    CHECK(f.worker.snapshot().failed_total == 0);
+    CHECK(f.worker.counters().failed.value() == 0);
     CHECK(!f.stored(0, name_of(content)));
     CHECK(!f.stored(1, name_of(content)));
 }

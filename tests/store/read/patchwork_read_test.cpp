@@ -43,7 +43,7 @@ struct damaged_fixture : waypoint_fixture {
     void forget(std::size_t volume) { memory[volume]->set_attribute(name, key, std::nullopt); }
     result<std::uint64_t> read(string_sink& sink, std::optional<byte_range_spec> range = {}, bool head = false) {
         auto got = get(name, content.size(), sink, head, range);
-        CHECK(store.snapshot().read_window_bytes == 0);
+        CHECK(store.read_window_bytes() == 0);
         return got;
     }
 
@@ -81,7 +81,7 @@ TEST_CASE("copies damaged in different segments are one good block together", "[
             string_sink again;
             REQUIRE(f.read(again).has_value());
             CHECK(again.text == content);
-            CHECK(f.store.snapshot().patchworks_total >= 1);
+            CHECK(f.store.counters().patchworks.value() >= 1);
             string_sink head;
             CHECK(f.read(head, {}, true).error() == errc::checksum_mismatch);
         }
@@ -96,8 +96,8 @@ TEST_CASE("neighbouring segments that are read as one may come from different co
         string_sink sink;
         REQUIRE(f.read(sink).has_value());
         CHECK(sink.text == content);
-        CHECK(f.store.snapshot().patchworks_total == 1);
-        CHECK(f.store.snapshot().bad_copies_total == 2);
+        CHECK(f.store.counters().patchworks.value() == 1);
+        CHECK(f.store.counters().bad_copies.value() == 2);
     }
 }
 
@@ -154,7 +154,7 @@ TEST_CASE("what is bad in every copy is never sent", "[store][waypoints][patchwo
             CHECK(sink.announced.has_value() == (r.right > 0));
             CHECK(sink.text.size() <= r.right);
             CHECK(content.starts_with(sink.text));
-            CHECK(f.store.snapshot().patchworks_total == 0);
+            CHECK(f.store.counters().patchworks.value() == 0);
         }
     }
 }
@@ -171,7 +171,7 @@ TEST_CASE("a range is put together, too, and nothing in it is believed", "[store
                 sink.takes_at_once = takes;
                 REQUIRE(f.read(sink, spec).has_value());
                 CHECK(sink.text == wanted);
-                CHECK(f.store.snapshot().patchworks_total == 1);
+                CHECK(f.store.counters().patchworks.value() == 1);
             }
         }
     }

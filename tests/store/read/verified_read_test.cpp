@@ -27,7 +27,7 @@ TEST_CASE("a PUT stores the waypoints of a large block with it, and a GET is ver
     const auto small = make_content(chunk);
     REQUIRE(f.put(small).has_value());
     CHECK_FALSE(f.memory[0]->attribute(name_of(small), key));
-    CHECK(f.store.snapshot().waypoints_added_total == 0);
+    CHECK(f.store.counters().waypoints_added.value() == 0);
 }
 
 TEST_CASE("the first read of a block without waypoints adds them", "[store][waypoints]") {
@@ -90,7 +90,7 @@ TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[
                 CHECK(sink.text.size() <= at);
                 CHECK(sink.announced.has_value() ==
                       (at >= limits::read_ahead_segments_max * MiB));  // Within the first look-ahead: a proper error.
-                CHECK(f.store.snapshot().bad_segments_total == 1);
+                CHECK(f.store.counters().bad_segments.value() == 1);
             }
             {
                 waypoint_fixture f(2);
@@ -100,7 +100,7 @@ TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[
                 sink.takes_at_once = takes;
                 REQUIRE(f.get(name_of(content), content.size(), sink).has_value());
                 CHECK(sink.text == content);
-                CHECK(f.store.snapshot().failovers_total == 1);
+                CHECK(f.store.counters().failovers.value() == 1);
             }
             {
                 // Damaged elsewhere as well: together they still have the block.
@@ -185,8 +185,8 @@ TEST_CASE("wrong waypoints raise a false alarm, the client notices nothing, and 
             REQUIRE(f.get(name_of(content), content.size(), sink, how == "HEAD", range).has_value());
             if (how != "HEAD") CHECK(sink.text == (range ? content.substr(19 * MiB) : content));
             CHECK(f.points_of(0, content) == right_points(content));
-            CHECK(f.store.snapshot().false_alarms_total == (r.false_alarm ? 1 : 0));
-            CHECK(f.store.snapshot().bad_copies_total == 0);
+            CHECK(f.store.counters().false_alarms.value() == (r.false_alarm ? 1 : 0));
+            CHECK(f.store.counters().bad_copies.value() == 0);
         }
     }
 }
@@ -253,11 +253,11 @@ TEST_CASE("a range reads and verifies the segments that it touches", "[store][wa
         f.memory[0]->rot(name, flipped(content, 15 * MiB));
         string_sink sink;
         REQUIRE(f.get(name, size, sink, false, byte_range_spec{2 * MiB, 3 * MiB}).has_value());
-        CHECK(f.store.snapshot().bad_copies_total == 0);
+        CHECK(f.store.counters().bad_copies.value() == 0);
         string_sink touched;
         REQUIRE(f.get(name, size, touched, false, byte_range_spec{14 * MiB, 16 * MiB}).has_value());
         CHECK(touched.text == content.substr(14 * MiB, 2 * MiB + 1));
-        CHECK(f.store.snapshot().failovers_total == 1);
+        CHECK(f.store.counters().failovers.value() == 1);
         f.memory[1]->rot(name, flipped(content, 15 * MiB + 1));
         string_sink none;
         CHECK(f.get(name, size, none, false, byte_range_spec{14 * MiB, 16 * MiB}).error() == errc::checksum_mismatch);
@@ -318,7 +318,7 @@ TEST_CASE("a client that leaves in the middle of a verified read leaves nothing 
         sink.fail_at = at;
         sink.takes_at_once = at % 2 ? 90'000 : std::string::npos;
         CHECK(f.get(name_of(content), content.size(), sink).error() == errc::cancelled);
-        CHECK(f.store.snapshot().read_window_bytes == 0);
+        CHECK(f.store.read_window_bytes() == 0);
     }
 }
 

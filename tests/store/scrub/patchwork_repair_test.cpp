@@ -48,7 +48,7 @@ TEST_CASE("copies that are damaged in different segments repair each other", "[c
                 CHECK(f.volumes[1]->content(name) == second);
                 CHECK(f.pass(1).pass.repaired == 1);
                 CHECK(f.volumes[1]->content(name) == good);
-                CHECK(f.store.snapshot().repaired_copies_total == 2);
+                CHECK(f.store.counters().repaired_copies.value() == 2);
             }
         }
     }

@@ -97,7 +97,7 @@ TEST_CASE("one bad copy among many good small ones is found, whatever its damage
         for (const auto& copy : s.irreparable) CHECK(bad.contains(copy.block));
         for (const auto& [name, content] : other_copy ? right : bad) CHECK(f.volume().content(name) == content);
         for (const auto& n : names) CHECK(f.volume().opens[n] == 0);
-        CHECK(f.store.snapshot().bad_copies_total == bad.size());
+        CHECK(f.store.counters().bad_copies.value() == bad.size());
     }
 }
 

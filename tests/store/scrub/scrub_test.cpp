@@ -45,7 +45,7 @@ TEST_CASE("a scrub finds every kind of damage and leaves the only copy as it is"
                 CHECK_THAT(copy.problem, Catch::Contains("wrong content") && Catch::Contains("no other volume"));
             }
             for (const auto& [name, bad] : planted) CHECK(f.volumes[0]->content(name) == bad);
-            CHECK(f.store.snapshot().bad_copies_total == kinds);
+            CHECK(f.store.counters().bad_copies.value() == kinds);
         }
     }
 }
@@ -67,7 +67,7 @@ TEST_CASE("a bad copy is replaced by the good one of another volume, with waypoi
         CHECK(s.pass.repaired == kinds);
         CHECK(s.pass.irreparable == 0);
         CHECK(s.irreparable.empty());
-        CHECK(f.store.snapshot().repaired_copies_total == kinds);
+        CHECK(f.store.counters().repaired_copies.value() == kinds);
         for (const auto& good : goods) {
             const auto name = name_of(good);
             CHECK(f.volumes[0]->content(name) == good);
@@ -250,7 +250,7 @@ TEST_CASE("missing and wrong waypoints of good blocks are written", "[core][scru
     CHECK(s.pass.bad == 0);
     CHECK(s.pass.blocks == 5);
     CHECK(s.pass.waypoints_written == 3);
-    CHECK(f.store.snapshot().false_alarms_total == 1);
+    CHECK(f.store.counters().false_alarms.value() == 1);
     for (const auto& c : {lacking, wrong, right, others}) CHECK(attributes[name_of(c)] == waypoints_of(c, c.size()));
     CHECK_FALSE(attributes.contains(name_of(small)));
     CHECK(f.volumes[0]->uncached_readers >= 4);
