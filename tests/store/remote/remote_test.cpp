@@ -29,11 +29,11 @@ std::string listed(const std::vector<std::uint16_t>& ports) {
 }
 
 /// The API server of the other cluster: tells its services, hangs until it shall do something else, or fails.
-class moody_api {
+class flaky_api {
   public:
     enum mode_type { answers, hangs, fails };
 
-    moody_api(std::string list, mode_type at_first) : mode(at_first), list_(std::move(list)) {}
+    flaky_api(std::string list, mode_type at_first) : mode(at_first), list_(std::move(list)) {}
 
     [[nodiscard]] net::endpoint to() const { return server_.to(); }
 
@@ -324,7 +324,7 @@ TEST_CASE("an API server that fails is an outage, and is not asked again at once
 
 TEST_CASE("those who wait for the list share one fetch, and go on without the one that began it", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
-    moody_api api(listed({f.services[0]->port()}), moody_api::hangs);
+    flaky_api api(listed({f.services[0]->port()}), flaky_api::hangs);
     store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
     struct job {
         string_sink sink;
@@ -355,7 +355,7 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
     CHECK(api.asked == 1);
     jobs[0]->cancel.emit(asio::cancellation_type::total);
     REQUIRE(turn_until(context, [&] { return jobs[0]->got.has_value(); }));
-    api.mode = moody_api::answers;
+    api.mode = flaky_api::answers;
     CHECK(turn_until(context,
                      [&] { return std::ranges::all_of(jobs, [](const auto& j) { return j->got.has_value(); }); }));
     CHECK(jobs[0]->got->error() == errc::cancelled);
@@ -368,7 +368,7 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
 
 TEST_CASE("the list comes for those with more time than the one who asked for it first", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
-    moody_api api(listed({f.services[0]->port()}), moody_api::hangs);
+    flaky_api api(listed({f.services[0]->port()}), flaky_api::hangs);
     store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
     asio::io_context& context = new_context();
     string_sink first, second;
@@ -383,7 +383,7 @@ TEST_CASE("the list comes for those with more time than the one who asked for it
     // That there was no time for it is no failure of the API server.
     asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), second),
                    [&](const std::exception_ptr&, result<std::uint64_t> got) { two = std::move(got); });
-    api.mode = moody_api::answers;
+    api.mode = flaky_api::answers;
     REQUIRE(turn_until(context, [&] { return two.has_value(); }));
     REQUIRE(two->has_value());
     CHECK(second.text == "foo");
@@ -392,7 +392,7 @@ TEST_CASE("the list comes for those with more time than the one who asked for it
 
 TEST_CASE("an expired list is served while a new one is fetched, and kept when that fails", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
-    moody_api api(listed({f.services[0]->port()}), moody_api::answers);
+    flaky_api api(listed({f.services[0]->port()}), flaky_api::answers);
     asio::io_context& context = new_context();
     const auto read = [&](store::remote_reader& reader) {
         string_sink sink;
@@ -406,15 +406,15 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
         store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
                                     {.lifetime = 1ms, .served_max = 1h, .retry_after = 1ms});
         CHECK(read(reader));
-        api.mode = moody_api::hangs;
+        api.mode = flaky_api::hangs;
         // Nobody waits for it (which ends after limits::remote_services_timeout), and there is one fetch at a time.
         const auto began = std::chrono::steady_clock::now();
         for (int i = 0; i < 3; ++i) CHECK(read(reader));
         CHECK(std::chrono::steady_clock::now() - began < 10s);
         REQUIRE(turn_until(context, [&] { return api.asked == 2; }));
-        api.mode = moody_api::fails;
+        api.mode = flaky_api::fails;
         REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= 4; }));
-        api.mode = moody_api::answers;
+        api.mode = flaky_api::answers;
         const int before = api.asked;
         REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= before + 2; }));
     }
@@ -422,7 +422,7 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
         store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
                                     {.lifetime = 1ms, .served_max = 1ms, .retry_after = 1h});
         CHECK(read(reader));
-        api.mode = moody_api::fails;
+        api.mode = flaky_api::fails;
         REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= 2; }));
         const int then = api.asked;
         CHECK(read(reader));
