@@ -1,5 +1,5 @@
-/// The two lines that each request leaves in the log, "request" and "response" (docs/interface.md 2.3), without its
-/// secrets. Safe to use from any thread.
+/// Logs the "request" and "response" lines of a request (docs/interface.md 2.3), without its secrets. Safe to use from
+/// any thread.
 #pragma once
 
 #include "router/request_context.hpp"
@@ -11,7 +11,7 @@ namespace keepstore::router {
 
 class access_log {
   public:
-    /// Writes the "request" line. Builds nothing when the log level leaves both lines out.
+    /// Writes the "request" line. Allocates nothing when the log level drops both lines.
     explicit access_log(const request_context&);
 
     /// Writes the "response" line.
@@ -24,7 +24,7 @@ class access_log {
   private:
     const request_context& request_;
     const bool enabled_;
-    // Made once for both lines; empty when the level leaves them out.
+    // Redacted once for both lines; empty when the log level drops them.
     std::string path_;
     std::string query_;
 };

@@ -1,5 +1,5 @@
-// What needs the administrator's token: index, mounts, work lists, touch, trash and untrash (docs/interface.md 2.13
-// to 2.16, 5.4).
+// The routes that require the administrator's token: index, mounts, work lists, touch, trash and untrash
+// (docs/interface.md 2.13 to 2.16, 5.4).
 #include "base/limits.hpp"
 #include "protocol/locator.hpp"
 #include "router/routes.hpp"
@@ -9,16 +9,16 @@
 namespace keepstore::router {
 namespace {
 
-// Sends index lines as they come. The head leaves with the first of them, so that an error before is still a status.
+// Streams index lines. The head is sent with the first of them, so that an earlier error still gets a status.
 class index_response final : public store::block_store::index_writer {
   public:
     explicit index_response(net::server_exchange& ex) noexcept : ex_(ex) {}
 
     awaitable<result<void>> write(std::string_view lines) override {
-        if (lines.empty()) co_return result<void>{};
+        if (lines.empty()) co_return success();
         if (!ex_.response_started()) {
             ex_.set_header("Content-Type", text_plain);
-            if (auto started = co_await ex_.start(200, std::nullopt); !started) co_return started;
+            KS_CO_CHECK(co_await ex_.start(200, std::nullopt));
         }
         co_return co_await ex_.write(std::as_bytes(std::span(lines)));
     }
@@ -69,13 +69,13 @@ awaitable<void> routes::list_mounts(request_context& request) {
 
 awaitable<void> routes::list_index(request_context& request, std::string_view mount_uuid, std::string_view prefix) {
     net::server_exchange& ex = request.ex;
-    // A big index takes longer than any request may (docs/interface.md 2.8).
+    // A large index takes longer than RequestTimeout (docs/interface.md 2.8).
     ex.set_deadline(deadline::never());
     std::string wanted(prefix);
     if (auto values = query_values(ex.head().query, "prefix"); !values.empty() && !values.front().empty())
         wanted = std::move(values.front());
     if (request.is_head()) {
-        // Nobody will see the lines; listing millions of blocks for nothing is not worth their exact count.
+        // A response to HEAD has no lines, so the volumes are not listed.
         if (!mount_uuid.empty() && !store_.mounts().find(mount_uuid))
             co_return co_await request.reply_error(error(errc::not_found));
         request.status = 200;
@@ -88,7 +88,7 @@ awaitable<void> routes::list_index(request_context& request, std::string_view mo
     index_response lines(ex);
     const auto done = co_await store_.index(std::string(mount_uuid), std::move(wanted), lines, deadline::never());
     if (!done) co_return co_await request.reply_error(done.error());
-    // The blank line that says that the list is complete (docs/interface.md 2.14).
+    // The blank line marks the list as complete (docs/interface.md 2.14).
     if (!ex.response_started()) co_return co_await request.reply(200, "\n", text_plain);
     request.status = 200;
     constexpr std::string_view blank = "\n";

@@ -15,7 +15,7 @@
 namespace keepstore::router {
 namespace {
 
-// "": nothing went wrong. Texts of exceptions are for the log only.
+// Texts of exceptions are for the log only.
 std::string describe(const std::exception_ptr& thrown) {
     try {
         std::rethrow_exception(thrown);
@@ -38,7 +38,7 @@ bool is_collection_host(std::string_view host) noexcept {
     if (label.size() == 27 && label[5] == '-' && label[11] == '-' && all(label.substr(0, 5), alphanumeric) &&
         all(label.substr(6, 5), alphanumeric) && all(label.substr(12), alphanumeric))
         return true;
-    // A portable data hash with its plus sign written as a dash: 32 hex digits, the size.
+    // A portable data hash, 32 hex digits and the size, with its plus sign written as a dash.
     return label.size() > 33 && (label[32] == '-' || label[32] == '+') && is_lower_hex(label.substr(0, 32)) &&
            all(label.substr(33), digit);
 }
@@ -63,18 +63,19 @@ app::app(const app_options& o, store::block_store& store, store::work_queue<prot
 awaitable<void> app::handle(net::server_exchange& ex) {
     request_context request{.ex = ex};
     const net::request_head& head = ex.head();
-    // "OPTIONS *" is about the server, not about a path, and goes through none of the layers.
+    // "OPTIONS *" concerns the server, not a path, and skips all layers.
     if (head.method == "OPTIONS" && head.target == "*") co_return co_await request.reply_empty(200);
     std::exception_ptr thrown;
     try {
         const bool collection_host = is_collection_host(head.get("Host"));
         if (!collection_host) {
-            if (const bool done = co_await answer_metrics(request); done) co_return;
-            if (const bool done = co_await health_.answer_probe(request); done) co_return;
+            if (const bool done = co_await serve_metrics(request); done) co_return;
+            if (const bool done = co_await health_.serve_probe(request); done) co_return;
         }
         co_await handle_counted(request, collection_host);
     } catch (...) {
-        // Only of the outer layers; what handlers throw is caught where it can be logged with the request.
+        // Thrown by the outer layers; handle_counted() catches exceptions of handlers and logs them with the request
+        // id.
         thrown = std::current_exception();
     }
     if (thrown) {
@@ -91,7 +92,7 @@ awaitable<void> app::handle_counted(request_context& request, bool collection_ho
     request.request_id = head.get("X-Request-Id");
     if (request.request_id.empty()) request.request_id = make_request_id();
     ex.set_header("X-Request-Id", request.request_id);
-    const bool inspected = co_await answer_inspect(request);
+    const bool inspected = co_await serve_inspect(request);
     if (!inspected) {
         request_table::entry entry(requests_, ex, request.request_id);
         const access_log line(request);
@@ -115,8 +116,8 @@ awaitable<void> app::handle_counted(request_context& request, bool collection_ho
 
 awaitable<void> app::handle_logged(request_context& request, request_table::entry& entry, bool collection_host) {
     if (!collection_host)
-        if (const bool done = co_await health_.answer_ping(request); done) co_return;
-    // Requests of browsers come first: a person waits for them (docs/interface.md 2.7).
+        if (const bool done = co_await health_.serve_ping(request); done) co_return;
+    // Requests of browsers have priority: a person waits for them (docs/interface.md 2.7).
     request.priority = request.ex.head().has("Origin") ? 1 : 0;
     if (auto place = limiter_.try_enter(*request.priority)) {
         entry.place = std::move(*place);
@@ -139,7 +140,7 @@ awaitable<void> app::handle_limited(request_context& request) {
     co_await routes_.handle(request);
 }
 
-awaitable<bool> app::answer_metrics(request_context& request) {
+awaitable<bool> app::serve_metrics(request_context& request) {
     const net::request_head& head = request.ex.head();
     const bool text = head.path == "/metrics";
     if ((!text && head.path != "/metrics.json") || (head.method != "GET" && head.method != "HEAD")) co_return false;
@@ -158,7 +159,7 @@ awaitable<bool> app::answer_metrics(request_context& request) {
     co_return true;
 }
 
-awaitable<bool> app::answer_inspect(request_context& request) {
+awaitable<bool> app::serve_inspect(request_context& request) {
     const net::request_head& head = request.ex.head();
     if (head.path != "/_inspect/requests" || head.method != "GET") co_return false;
     if (is_exact_bearer(head.get("Authorization"), management_token_)) {

@@ -1,6 +1,6 @@
-/// The application behind the HTTP transport: the chain of docs/interface.md 2.1 (metrics, deadline, request id,
-/// inspect, log, health, limiter, CORS, tokens, routes), in that order. Made once by daemon/; handles requests on all
-/// loops. Safe to use from any thread.
+/// The application that the HTTP server calls: the layers of docs/interface.md 2.1 (metrics, deadline, request id,
+/// inspect, log, health, limiter, CORS, tokens, routes), in that order. Created once by daemon/; handles requests on
+/// all event loops. Safe to use from any thread.
 #pragma once
 
 #include "net/server/server_exchange.hpp"
@@ -38,8 +38,7 @@ struct app_options {
 
 class app final : public net::handler {
   public:
-    /// All arguments must outlive the app. Without a scrubber /_scrub is not there; without a remote reader no other
-    /// cluster is configured.
+    /// All arguments must outlive the app. `scrub` null: /_scrub is 404. `remote` null: no other cluster is configured.
     app(const app_options&, store::block_store&, store::work_queue<protocol::pull_item>&,
         store::work_queue<protocol::trash_item>&, pool::buffer_pool&, store::scrubber* scrub = nullptr,
         store::remote_reader* remote = nullptr);
@@ -47,11 +46,11 @@ class app final : public net::handler {
     [[nodiscard]] awaitable<void> handle(net::server_exchange&) override;
     void stalled(net::server_exchange&, bool) noexcept override;
 
-    /// From now on readiness says no and ping says unhealthy (or yes again).
+    /// Makes readiness 503 and ping unhealthy while `draining`.
     void set_draining(bool draining) noexcept { health_.set_draining(draining); }
     [[nodiscard]] health::readiness ready() const { return health_.check(); }
 
-    /// Requests being handled, those that wait or stall included.
+    /// Requests being handled, including queued and stalled ones.
     [[nodiscard]] limiter::stats limiter_stats() const { return limiter_.snapshot(); }
 
     /// Writes the list of current requests to `folder`/keepstore-requests.json if the limiter is at least 90 percent
@@ -61,8 +60,8 @@ class app final : public net::handler {
     bool dump_queue_if_busy(const std::filesystem::path& folder) const;
 
   private:
-    [[nodiscard]] awaitable<bool> answer_metrics(request_context&);
-    [[nodiscard]] awaitable<bool> answer_inspect(request_context&);
+    [[nodiscard]] awaitable<bool> serve_metrics(request_context&);
+    [[nodiscard]] awaitable<bool> serve_inspect(request_context&);
     [[nodiscard]] awaitable<void> handle_counted(request_context&, bool collection_host);
     [[nodiscard]] awaitable<void> handle_logged(request_context&, request_table::entry&, bool collection_host);
     [[nodiscard]] awaitable<void> handle_limited(request_context&);

@@ -10,42 +10,39 @@
 namespace keepstore::router {
 namespace {
 
-// Sends a block as the body of a 200, or a part of one as that of a 206. The status line leaves with the first bytes
-// and not before, so that a block found to be wrong until then is still answered with an error.
+// Sends a block as the body of a 200, or a part of it as that of a 206. The status line is sent with the first bytes,
+// so that a block found to be corrupt before them still gets an error status.
 class response_sink final : public byte_sink {
   public:
     enum class kind { whole, part, only_whole };
-    // `part`: a range was asked for; `only_whole`: ranges are not served of this block.
+    // `part`: the request has a range; `only_whole`: the block is served without ranges.
     response_sink(net::server_exchange& ex, kind k, std::string_view entity_tag) noexcept
         : ex_(ex), kind_(k), status_(k == kind::part ? 206 : 200), entity_tag_(entity_tag) {}
 
     awaitable<result<void>> begin(std::uint64_t size, byte_range body) override {
         size_ = size;
         body_ = body;
-        co_return result<void>{};
+        co_return success();
     }
 
     awaitable<result<void>> wait_ready() override {
-        if (!ex_.response_started()) co_return result<void>{};  // The first write is into an idle socket.
+        if (!ex_.response_started()) co_return success();  // The first write is into an idle socket.
         co_return co_await ex_.wait_writable();
     }
 
     awaitable<result<void>> write(const_slice bytes) override {
-        if (!ex_.response_started())
-            if (auto started = co_await start(); !started) co_return started;
+        if (!ex_.response_started()) KS_CO_CHECK(co_await start());
         co_return co_await ex_.write(bytes.bytes);
     }
 
     awaitable<result<std::size_t>> write_some(const_slice bytes, when_full mode) override {
-        if (!ex_.response_started())
-            if (auto started = co_await start(); !started) co_return std::unexpected(std::move(started.error()));
+        if (!ex_.response_started()) KS_CO_CHECK(co_await start());
         co_return co_await ex_.write_some(bytes.bytes, mode);
     }
 
-    // After success: sends the head if no byte of the body did (HEAD, the empty block).
+    // Ends a successful response; sends the head first if there was no byte of a body (HEAD, the empty block).
     awaitable<result<void>> finish() {
-        if (!ex_.response_started())
-            if (auto started = co_await start(); !started) co_return started;
+        if (!ex_.response_started()) KS_CO_CHECK(co_await start());
         co_return co_await ex_.finish();
     }
 
@@ -69,7 +66,7 @@ class response_sink final : public byte_sink {
     byte_range body_;
 };
 
-// Parts between commas without surrounding white space; empty ones are dropped (docs/interface.md 2.12, 8.2).
+// Splits at commas, trims each part, and drops empty ones (docs/interface.md 2.12, 8.2).
 std::vector<std::string> split_classes(std::string_view list) {
     std::vector<std::string> out;
     while (!list.empty()) {
@@ -87,7 +84,7 @@ std::vector<std::string> split_classes(std::string_view list) {
 }  // namespace
 
 awaitable<void> routes::read_block(request_context& request, std::string_view locator_text) {
-    // A cache must not answer a request for a local locator with the answer to one for a remote one.
+    // Keeps caches from serving the response for a remote locator to a request for a local one.
     request.ex.set_header("Vary", "X-Keep-Signature");
     auto block = protocol::locator::parse(locator_text);
     if (!block) co_return co_await request.reply_error(block.error());
@@ -103,7 +100,7 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
     response_sink sink(request.ex, read.range ? response_sink::kind::part : response_sink::kind::whole, entity_tag);
     const auto size = co_await store_.block_read(read, sink);
     if (!size) {
-        // A GET names the size, and the core has found it to be the block's.
+        // Locators in GETs have a size, and the store has compared it with the block's.
         if (size.error() == errc::range_not_satisfiable)
             request.ex.set_header("Content-Range", content_range(std::nullopt, read.block.size.value_or(0)));
         co_return co_await request.reply_error(size.error());
@@ -113,8 +110,8 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
     if (!finished) request.cut_off();
 }
 
-// A block of another cluster: passed through, or, for X-Keep-Signature: local, stored here first and then read as one
-// of ours (docs/interface.md 3.8). A range of it is not served: it could not be verified without fetching the whole.
+// Sends a block of another cluster. With X-Keep-Signature: local it is stored here first and then read as a local block
+// (docs/interface.md 3.8). Ranges are not served: they could not be verified without fetching the whole block.
 awaitable<void> routes::read_remote_block(request_context& request, protocol::locator block) {
     net::server_exchange& ex = request.ex;
     store::remote_read_request read{.block = std::move(block),

@@ -1,8 +1,8 @@
 #include "router/health.hpp"
 
-#include <nlohmann/json.hpp>
+#include "net/http/text.hpp"
 
-#include <algorithm>
+#include <nlohmann/json.hpp>
 
 namespace keepstore::router {
 namespace {
@@ -35,22 +35,20 @@ std::string html_escaped(std::string_view text) {
     return out;
 }
 
-// Whether a path is /_health/ping but for letter case, doubled slashes, dot segments or a slash at the end; such paths
-// are redirected (docs/interface.md 2.4).
+// Returns whether a path equals /_health/ping except for letter case, doubled slashes, dot segments or a final slash;
+// such paths are redirected (docs/interface.md 2.4).
 bool resembles_ping(std::string_view path) {
     std::vector<std::string> parts;
     while (!path.empty()) {
         const auto slash = path.find('/');
-        std::string part(path.substr(0, slash));
+        const std::string_view part = path.substr(0, slash);
         path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
         if (part.empty() || part == ".") continue;
         if (part == "..") {
             if (!parts.empty()) parts.pop_back();
             continue;
         }
-        std::ranges::transform(part, part.begin(),
-                               [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; });
-        parts.push_back(std::move(part));
+        parts.push_back(net::lower_case(part));
     }
     return parts == std::vector<std::string>{"_health", "ping"};
 }
@@ -76,7 +74,7 @@ health::readiness health::check() const {
     return out;
 }
 
-awaitable<bool> health::answer_probe(request_context& request) const {
+awaitable<bool> health::serve_probe(request_context& request) const {
     const net::request_head& head = request.ex.head();
     if (head.method != "GET" && head.method != "HEAD") co_return false;
     if (head.path == "/_health/live") {
@@ -92,7 +90,7 @@ awaitable<bool> health::answer_probe(request_context& request) const {
     co_return true;
 }
 
-awaitable<bool> health::answer_ping(request_context& request) const {
+awaitable<bool> health::serve_ping(request_context& request) const {
     net::server_exchange& ex = request.ex;
     const net::request_head& head = ex.head();
     const bool get = head.method == "GET";
@@ -120,7 +118,7 @@ awaitable<bool> health::answer_ping(request_context& request) const {
         }
         co_return true;
     }
-    // Cheap test first: block reads come through here.
+    // The cheap tests come first: every block read passes here.
     if (!get || head.path.size() > 256 || head.path.find_first_of("_") == std::string::npos ||
         !resembles_ping(head.path))
         co_return false;

@@ -1,5 +1,5 @@
-/// /_health/ping as the Arvados services answer it (docs/interface.md 2.4), and two endpoints of our own for load
-/// balancers, which need no token: /_health/live (the process answers) and /_health/ready (it should get requests).
+/// Health checks: /_health/ping of all Arvados services (docs/interface.md 2.4), and two endpoints of our own for load
+/// balancers, without a token: /_health/live (the process runs) and /_health/ready (it should get requests).
 /// Safe to use from any thread.
 #pragma once
 
@@ -22,18 +22,18 @@ class health {
     void set_draining(bool draining) noexcept { draining_.store(draining, std::memory_order_relaxed); }
     [[nodiscard]] bool draining() const noexcept { return draining_.load(std::memory_order_relaxed); }
 
-    /// Answers GET and HEAD of /_health/live and /_health/ready. \returns false if the path is another.
-    [[nodiscard]] awaitable<bool> answer_probe(request_context&) const;
+    /// Responds to GET and HEAD of /_health/live and /_health/ready. \returns false for any other request.
+    [[nodiscard]] awaitable<bool> serve_probe(request_context&) const;
 
-    /// Answers /_health/ping and what the Go daemon's router does about paths like it. \returns false if the request is
-    /// for the next layer.
-    [[nodiscard]] awaitable<bool> answer_ping(request_context&) const;
+    /// Responds to /_health/ping, and to similar paths with the redirect of the Go daemon's router. \returns false if
+    /// the request is for the next layer.
+    [[nodiscard]] awaitable<bool> serve_ping(request_context&) const;
 
     struct readiness {
         bool ready;
-        std::vector<std::string> reasons;  ///< Everything that is not well, also when ready.
+        std::vector<std::string> reasons;  ///< All known problems, also when ready.
     };
-    /// Ready unless it drains or no volume answers: with some of its volumes a service is still worth asking.
+    /// Returns ready unless the service drains or no volume is healthy: one healthy volume is enough to serve requests.
     [[nodiscard]] readiness check() const;
 
   private:

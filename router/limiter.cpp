@@ -14,7 +14,7 @@ limiter::place::~place() {
         } else {
             --owner_->concurrent_;
         }
-        owner_->let_in(out);
+        owner_->admit_waiters(out);
     }
     owner_->deliver(out);
 }
@@ -27,7 +27,7 @@ void limiter::place::release_while_stalled() noexcept {
         const std::lock_guard lock(owner_->mutex_);
         --owner_->concurrent_;
         ++owner_->stalled_;
-        owner_->let_in(out);
+        owner_->admit_waiters(out);
     }
     owner_->deliver(out);
 }
@@ -40,7 +40,7 @@ void limiter::place::resume() noexcept {
     --owner_->stalled_;
 }
 
-void limiter::count_arrival_without_wait(int priority) {
+void limiter::count_immediate_entry(int priority) {
     ++concurrent_;
     delay_[class_of(priority)].observe(clock::duration::zero(), clock::now());
 }
@@ -49,25 +49,25 @@ std::optional<limiter::place> limiter::try_enter(int priority) {
     const std::lock_guard lock(mutex_);
     used_ = true;
     if (!has_room()) return std::nullopt;
-    count_arrival_without_wait(priority);
+    count_immediate_entry(priority);
     return place(this);
 }
 
 awaitable<result<limiter::place>> limiter::enter(int priority) {
     one_shot<place> got;
-    std::optional<one_shot<place>> pushed_out;
+    std::optional<one_shot<place>> evicted;
     {
         const std::lock_guard lock(mutex_);
         used_ = true;
         if (has_room()) {
-            count_arrival_without_wait(priority);
+            count_immediate_entry(priority);
             co_return place(this);
         }
         queue_[priority].push_back({got, clock::now()});
         ++queued_;
-        if (queued_ > options_.queued_max) pushed_out = push_out();
+        if (queued_ > options_.queued_max) evicted = evict_last();
     }
-    if (pushed_out) pushed_out->set(fail(errc::unavailable, "too many requests are waiting"));
+    if (evicted) evicted->set(fail(errc::unavailable, "too many requests are waiting"));
     auto outcome = co_await got.wait();
     if (!outcome && outcome.error() == errc::cancelled) {
         const std::lock_guard lock(mutex_);
@@ -84,8 +84,8 @@ awaitable<result<limiter::place>> limiter::enter(int priority) {
     co_return outcome;
 }
 
-// Takes the last waiter of the lowest priority out of the queue.
-std::optional<one_shot<limiter::place>> limiter::push_out() {
+// Removes the last waiter of the lowest priority from the queue.
+std::optional<one_shot<limiter::place>> limiter::evict_last() {
     const auto lowest = std::prev(queue_.end());
     auto& [priority, line] = *lowest;
     waiter last = std::move(line.back());
@@ -97,8 +97,9 @@ std::optional<one_shot<limiter::place>> limiter::push_out() {
     return std::move(last.got);
 }
 
-// Moves waiters from the queue to `out` while there is room; each is counted from here on.
-void limiter::let_in(grants& out) {
+// Moves waiters from the queue to `out` while there is room, and counts them as concurrent. The caller delivers them
+// without the lock.
+void limiter::admit_waiters(grants& out) {
     while (queued_ > 0 && has_room()) {
         const auto highest = queue_.begin();
         auto& [priority, line] = *highest;
@@ -114,7 +115,7 @@ void limiter::let_in(grants& out) {
 }
 
 void limiter::deliver(grants& out) noexcept {
-    // A place that nobody takes any more (the waiter was cancelled meanwhile) gives itself back.
+    // If the waiter was cancelled meanwhile, its place is destroyed unused and so released.
     for (const auto& got : out) got.set(place(this));
 }
 

@@ -1,9 +1,12 @@
-/// Limits how many requests are worked on at once (docs/interface.md 2.7). The others wait by priority, first come
-/// first served within one; when too many wait, the last of the lowest priority is refused.
+/// Limits the number of concurrent requests (docs/interface.md 2.7): a semaphore with priorities. Waiters are served by
+/// priority, first come first served within one; when too many wait, the last of the lowest priority is refused.
 ///
-/// A request that waits for its own client (the client does not send or does not read) gives up its place meanwhile:
-/// slow clients must not keep the others out. When it goes on it is counted again without waiting, which may put the
-/// count above the limit for a while; nobody else is let in until it is back below.
+/// A stalled request (its client does not send or does not read) releases its place meanwhile, so that slow clients do
+/// not block the others. When it continues it is counted again without waiting, which may put the count above the limit
+/// for a while; no waiter is admitted until it is back below.
+///
+/// The wait list is its own, not base/async_semaphore.hpp: it is ordered by priority, and drops waiters when it is
+/// full.
 ///
 /// Safe to use from any thread; a waiter resumes on its own executor.
 #pragma once
@@ -32,7 +35,7 @@ class limiter {
         std::size_t queued_max = 0;      ///< API.MaxQueuedRequests.
     };
 
-    /// A place among the requests being worked on; given back on destruction. Used by one coroutine.
+    /// A place among the concurrent requests; released on destruction. Used by one coroutine.
     class place {
       public:
         place() = default;
@@ -45,9 +48,9 @@ class limiter {
         }
         ~place();
 
-        /// The request waits for its client: others may go on. No effect when it does already or there is no place.
+        /// Releases the place until resume(): the request waits for its client. No effect if stalled or empty.
         void release_while_stalled() noexcept;
-        /// The request goes on.
+        /// Takes the place back without waiting: the client is ready again. No effect unless stalled.
         void resume() noexcept;
 
         [[nodiscard]] explicit operator bool() const noexcept { return owner_ != nullptr; }
@@ -63,25 +66,26 @@ class limiter {
     limiter(const limiter&) = delete;
     limiter& operator=(const limiter&) = delete;
 
-    /// A place if there is one at once.
+    /// Returns a place if one is free; never waits.
     [[nodiscard]] std::optional<place> try_enter(int priority);
 
-    /// Waits for a place. errc::unavailable when the queue is full (at once, or later when somebody more important
-    /// comes), errc::cancelled when the caller is cancelled.
+    /// Waits for a place. errc::unavailable when the queue is full (at once, or later because of a request with a
+    /// higher priority), errc::cancelled when the caller is cancelled. A cancelled waiter leaves the queue.
     [[nodiscard]] awaitable<result<place>> enter(int priority);
 
     enum class priority_class { low, normal, high };  ///< Below, at and above 0.
     static constexpr std::size_t priority_classes = 3;
 
     struct stats {
-        bool used = false;  ///< Any request has come so far.
+        bool used = false;  ///< There has been a request since the start.
         std::size_t concurrent = 0;
-        std::size_t stalled = 0;  ///< Not counted in concurrent: they wait for their clients.
+        std::size_t stalled = 0;  ///< Requests that wait for their clients; not counted in concurrent.
         std::size_t concurrent_max = 0;
         std::size_t queued_max = 0;
         std::array<std::size_t, priority_classes> queued{};
-        std::array<windowed_summary::stats, priority_classes> delay{};    ///< Of requests that got a place.
-        std::array<windowed_summary::stats, priority_classes> timeout{};  ///< Of requests that were refused or left.
+        std::array<windowed_summary::stats, priority_classes> delay{};  ///< Of requests that got a place.
+        std::array<windowed_summary::stats, priority_classes>
+            timeout{};  ///< Of requests that were refused or cancelled.
     };
     [[nodiscard]] stats snapshot() const;
 
@@ -96,10 +100,10 @@ class limiter {
     [[nodiscard]] bool has_room() const noexcept {
         return options_.concurrent_max == 0 || concurrent_ < options_.concurrent_max;
     }
-    void count_arrival_without_wait(int priority);
-    void let_in(grants& out);
+    void count_immediate_entry(int priority);
+    void admit_waiters(grants& out);
     void deliver(grants& out) noexcept;
-    [[nodiscard]] std::optional<one_shot<place>> push_out();
+    [[nodiscard]] std::optional<one_shot<place>> evict_last();
     [[nodiscard]] static std::size_t class_of(int priority) noexcept {
         return priority < 0 ? 0 : priority == 0 ? 1 : 2;
     }

@@ -21,8 +21,8 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 using labels = std::vector<std::pair<std::string, std::string>>;
 
-// A fixed set, so that nobody can fill the memory with invented methods. The first ten are those that the Go daemon's
-// request_duration_seconds knows; TOUCH is "unknown" there (docs/interface.md 6.2).
+// A fixed set, so that invented methods cannot exhaust the memory. The first ten are those of the Go daemon's
+// request_duration_seconds, where TOUCH is "unknown" (docs/interface.md 6.2).
 constexpr std::array<std::string_view, 12> method_names{"get",     "put",    "head",  "post",  "delete", "connect",
                                                         "options", "notify", "trace", "patch", "touch",  "unknown"};
 constexpr unsigned method_touch = 10;
@@ -87,7 +87,7 @@ std::string_view type_name(MetricType type) {
     return "UNTYPED";
 }
 
-// Protocol buffers' JSON: not-a-number and infinities are strings.
+// In the JSON of protocol buffers not-a-number and infinities are strings.
 nlohmann::ordered_json json_number(double value) {
     if (std::isnan(value)) return "NaN";
     if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
@@ -245,8 +245,8 @@ void metrics::collect_service(std::vector<MetricFamily>& out) const {
     if (!options_.version.empty())
         add_gauge(out, "arvados_version_running", "Indicated version is running.", 1, {{"version", options_.version}});
 
-    // The Go daemon counts whole 64 MiB buffers. We hand out small pieces, so ours are fractions of such a buffer: the
-    // ratio of both gauges, which is what dashboards draw, means the same.
+    // The Go daemon counts whole 64 MiB buffers. We hand out small chunks, so these gauges are fractions of such a
+    // buffer; their ratio, which dashboards plot, has the same meaning.
     const auto pool = sources_.pool.snapshot();
     constexpr auto buffer = static_cast<double>(limits::block_size_bytes_max);
     add_gauge(out, "arvados_keepstore_bufferpool_allocated_bytes", "Number of bytes allocated to buffers",

@@ -1,7 +1,7 @@
 /// The series of docs/interface.md 6.2 and our own, in the text exposition format and as JSON. Only requests are
-/// counted here; all else is read from its owner when somebody asks.
+/// counted here; all other values are read from their owners at each scrape.
 ///
-/// Safe to use from any thread. Counting a request costs one lock that loops do not share.
+/// Safe to use from any thread. Counting a request takes one lock, sharded by thread.
 #pragma once
 
 #include "base/counter.hpp"
@@ -36,7 +36,7 @@ class metrics {
         double config_load_seconds = 0;    ///< When it was read.
     };
 
-    /// A value that something outside this layer knows (connections, event loops).
+    /// A value from outside this layer (connections, event loops).
     struct sample {
         std::string name;
         std::string help;
@@ -45,7 +45,7 @@ class metrics {
         std::vector<std::pair<std::string, std::string>> labels = {};
     };
 
-    /// What is asked at scrape time. All must outlive the metrics.
+    /// The owners that are read at scrape time. All must outlive the metrics.
     struct sources {
         const store::block_store& store;
         const pool::buffer_pool& pool;
@@ -53,14 +53,14 @@ class metrics {
         const store::work_queue<protocol::trash_item>& trash;
         const limiter& requests_limiter;
         const request_table& requests;
-        std::function<std::vector<sample>()> more = {};  ///< May be empty. Samples of one name come together.
+        std::function<std::vector<sample>()> more = {};  ///< May be empty. Samples of one name are adjacent.
     };
 
     metrics(options, sources);
 
-    /// request_duration_seconds: every request but those for metrics.
+    /// Adds to request_duration_seconds: every request except those for metrics.
     void count_request(std::string_view method, unsigned status, std::chrono::steady_clock::duration total) noexcept;
-    /// time_to_status_seconds: every request that is logged.
+    /// Adds to time_to_status_seconds: every request that is logged.
     void count_time_to_status(std::string_view method, unsigned status,
                               std::chrono::steady_clock::duration to_status) noexcept;
 

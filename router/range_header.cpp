@@ -1,5 +1,7 @@
 #include "router/range_header.hpp"
 
+#include "net/http/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -8,25 +10,11 @@
 namespace keepstore::router {
 namespace {
 
-constexpr char lower(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c;
-}
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) noexcept {
-    return std::ranges::equal(a, b, {}, lower, lower);
-}
-
-std::string_view trim(std::string_view s) noexcept {
-    const auto from = s.find_first_not_of(" \t");
-    if (from == std::string_view::npos) return {};
-    return s.substr(from, s.find_last_not_of(" \t") - from + 1);
-}
-
 bool is_number(std::string_view s) noexcept {
     return !s.empty() && std::ranges::all_of(s, [](char c) { return c >= '0' && c <= '9'; });
 }
 
-/// Of digits.
+// Returns the value of the digits, or the largest number if they overflow.
 std::uint64_t number(std::string_view digits) noexcept {
     constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
     std::uint64_t n = 0;
@@ -62,14 +50,14 @@ std::optional<byte_range_spec> parse_spec(std::string_view spec) noexcept {
 
 std::optional<byte_range_spec> parse_range(std::string_view value) noexcept {
     const auto equals = value.find('=');
-    if (equals == std::string_view::npos || !equal_ignoring_case(value.substr(0, equals), "bytes")) return std::nullopt;
+    if (equals == std::string_view::npos || !net::iequals(value.substr(0, equals), "bytes")) return std::nullopt;
     std::string_view set = value.substr(equals + 1);
-    // White space belongs around the commas of a list only, and empty elements of a list are skipped (section 5.6.1.2).
-    if (set != trim(set)) return std::nullopt;
+    // White space is allowed around the commas of a list only, and empty elements are skipped (section 5.6.1.2).
+    if (set != net::trim(set)) return std::nullopt;
     std::string_view only;
     while (!set.empty()) {
         const auto comma = set.find(',');
-        const std::string_view element = trim(set.substr(0, comma));
+        const std::string_view element = net::trim(set.substr(0, comma));
         set = comma == std::string_view::npos ? std::string_view{} : set.substr(comma + 1);
         if (element.empty()) continue;
         if (!only.empty()) return std::nullopt;
@@ -83,10 +71,10 @@ std::optional<byte_range_spec> requested_range(const net::request_head& head, st
     const net::header* range = nullptr;
     const net::header* condition = nullptr;
     for (const net::header& h : head.headers) {
-        const bool is_range = equal_ignoring_case(h.name, "Range");
-        if (!is_range && !equal_ignoring_case(h.name, "If-Range")) continue;
+        const bool is_range = net::iequals(h.name, "Range");
+        if (!is_range && !net::iequals(h.name, "If-Range")) continue;
         const net::header*& slot = is_range ? range : condition;
-        if (slot) return std::nullopt;  // Neither is a list; which one counts would be a guess.
+        if (slot) return std::nullopt;  // Neither header is a list: two of them are ambiguous.
         slot = &h;
     }
     if (!range || (condition && condition->value != entity_tag)) return std::nullopt;

@@ -1,4 +1,4 @@
-/// The Range and If-Range headers (RFC 9110 sections 13.1.5 and 14): a client that fetches a part of a block. Pure
+/// The Range and If-Range headers (RFC 9110 sections 13.1.5 and 14), for clients that fetch a part of a block. Pure
 /// functions.
 #pragma once
 
@@ -12,20 +12,20 @@
 
 namespace keepstore::router {
 
-/// The value of a Range header that names exactly one range of bytes. Anything else (several ranges, another unit, bad
-/// syntax, a range that ends before it begins) is nothing: the whole block is sent, as section 14.2 allows. A number
-/// that does not fit is the largest one, which is behind the end of every block.
+/// Parses the value of a Range header with exactly one range of bytes. nullopt for anything else (several ranges,
+/// another unit, bad syntax, a range that ends before it begins): the whole block is sent, as section 14.2 allows. A
+/// number that does not fit becomes the largest one, which is past the end of every block.
 [[nodiscard]] std::optional<byte_range_spec> parse_range(std::string_view value) noexcept;
 
-/// The part that the request asks for of what has this entity tag. Nothing for every method but GET, and when If-Range
-/// names another version: only the same strong tag will do; a date never does, since blocks have none to go by.
+/// Returns the requested range of the block with this entity tag. nullopt for all methods except GET, and when If-Range
+/// is not the same strong tag; a date never matches, since blocks have no dates to compare.
 [[nodiscard]] std::optional<byte_range_spec> requested_range(const net::request_head&,
                                                              std::string_view entity_tag) noexcept;
 
-/// The strong entity tag of a block, in its quotes. The name says all about the content.
+/// Returns the strong entity tag of a block, with its quotes: the name, which identifies the content.
 [[nodiscard]] std::string entity_tag_of(const md5_digest&);
 
-/// "bytes 0-99/300"; without a part "bytes */300", for a 416.
+/// Returns "bytes 0-99/300"; without a part "bytes */300", for a 416.
 [[nodiscard]] std::string content_range(const std::optional<byte_range>& part, std::uint64_t size);
 
 }  // namespace keepstore::router

@@ -5,13 +5,13 @@
 namespace keepstore::router {
 
 std::string redact_text(std::string_view text) {
-    // Each piece between question marks is taken as a path of its own, so that every one loses its signatures.
+    // Each piece between question marks is redacted as a path of its own, so that no signature is missed.
     std::string out;
     out.reserve(text.size());
-    for (;;) {
+    while (true) {
         const auto end = text.find('?');
         const std::string_view piece = text.substr(0, end);
-        // Nearly all paths have neither hint nor escape.
+        // Most paths have neither hint nor escape.
         if (piece.find_first_of("+%") == std::string_view::npos) {
             out += piece;
         } else {

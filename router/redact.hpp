@@ -1,4 +1,4 @@
-/// Removes permission signatures and tokens from what a client sent before it is logged or shown. Stricter than
+/// Removes permission signatures and tokens from texts of clients before they are logged or shown. Stricter than
 /// log::redact_target, on which it builds: a decoded path may contain a question mark, and a query a signature.
 #pragma once
 
@@ -7,11 +7,11 @@
 
 namespace keepstore::router {
 
-/// A decoded path, or any text that may contain a locator.
+/// Redacts a decoded path, or any text that may contain a locator.
 [[nodiscard]] std::string redact_text(std::string_view text);
-/// A raw query without its question mark.
+/// Redacts a raw query without its question mark.
 [[nodiscard]] std::string redact_query(std::string_view query);
-/// A raw request target.
+/// Redacts a raw request target.
 [[nodiscard]] std::string redact_target(std::string_view target);
 
 }  // namespace keepstore::router

@@ -10,7 +10,7 @@ awaitable<void> request_context::reply(unsigned status_code, std::string_view bo
     if (status_code >= 400) error_body = body.substr(0, limits::logged_body_bytes_max);
     if (!content_type.empty()) ex.set_header("Content-Type", content_type);
     const auto sent = co_await ex.send(status_code, body);
-    // Nobody is there to be told; the log says that the client did not get it.
+    // The log must show that the client did not get the response.
     if (!sent && ex.cancelled_because() == net::cancel_reason::client_gone) status = status_client_gone;
 }
 
@@ -45,9 +45,9 @@ awaitable<void> request_context::reply_error(const error& e) {
 void request_context::cut_off() noexcept {
     const net::cancel_reason why = ex.cancelled_because();
     cut = true;
-    // Whoever did not get the whole answer because of himself is logged as having left (docs/compatibility.md).
-    const bool clients_doing = why == net::cancel_reason::client_gone || why == net::cancel_reason::too_slow;
-    status = clients_doing ? status_client_gone : ex.status();
+    // A response cut short by the client (gone, or too slow) is logged as 499 (docs/compatibility.md).
+    const bool by_client = why == net::cancel_reason::client_gone || why == net::cancel_reason::too_slow;
+    status = by_client ? status_client_gone : ex.status();
     ex.abort();
 }
 

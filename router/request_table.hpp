@@ -27,8 +27,7 @@ class request_table {
         entry(const entry&) = delete;
         entry& operator=(const entry&) = delete;
 
-        /// From now on the request counts as abandoned: its client has gone and the handler is still giving things
-        /// back.
+        /// Marks the request as abandoned: its client has gone while the handler still runs.
         void mark_abandoned() noexcept;
 
         /// Used on the request's own loop only.
@@ -42,20 +41,20 @@ class request_table {
         std::atomic<std::chrono::steady_clock::duration::rep> abandoned_at_{0};  // Of the steady clock; 0: not.
     };
 
-    /// The entry of a request; null when it has none (yet). Call on the request's own loop.
+    /// Returns the entry of a request, or null. Call on the request's own loop.
     [[nodiscard]] entry* find(const net::server_exchange&) noexcept;
 
-    /// The JSON array of /_inspect/requests, youngest first; secrets redacted.
+    /// Returns the JSON array of /_inspect/requests, youngest first, with secrets redacted.
     [[nodiscard]] std::string to_json() const;
 
     struct ages {
-        double active_seconds = 0;     ///< Of the oldest request whose client is there.
-        double abandoned_seconds = 0;  ///< Since the first of the clients that left whose handlers still run.
+        double active_seconds = 0;     ///< Of the oldest request with a connected client.
+        double abandoned_seconds = 0;  ///< Since the earliest disconnect of a client whose handler still runs.
     };
     [[nodiscard]] ages oldest() const;
 
   private:
-    // Sharded by the exchange's address, so that loops rarely meet.
+    // Sharded by the exchange's address, so that loops rarely contend.
     struct alignas(64) shard {
         mutable std::mutex mutex;
         std::unordered_map<const net::server_exchange*, entry*> entries;  // Guarded by mutex.

@@ -7,7 +7,7 @@
 namespace keepstore::router {
 namespace {
 
-// 32 lower-case hex digits and anything but a newline (the dot of the Go daemon's pattern).
+// 32 lower-case hex digits, then any characters except newlines (the dot of the Go daemon's pattern).
 bool is_locator_path(std::string_view s) noexcept {
     return s.size() >= 32 && is_lower_hex(s.substr(0, 32)) && s.find('\n') == std::string_view::npos;
 }
@@ -18,7 +18,7 @@ bool is_prefix(std::string_view s) noexcept {
 
 route_match match_get(std::string_view path) noexcept {
     if (is_locator_path(path)) return {.to = route::block_read, .locator = path};
-    // "//locator" is served for the sake of old clients that joined URLs carelessly.
+    // "//locator" is served for old clients that join URLs with a doubled slash.
     if (path.starts_with('/') && is_locator_path(path.substr(1)))
         return {.to = route::block_read, .locator = path.substr(1)};
     if (path == "mounts") return {.to = route::mounts};

@@ -1,5 +1,5 @@
-/// The routes of docs/interface.md 2.10: which call of the core a method and path mean, and what its result looks like
-/// in HTTP. Safe to use from any thread; each call belongs to one request.
+/// The routes of docs/interface.md 2.10: maps a method and path to a call of the store, and its result to a response.
+/// Safe to use from any thread; each call belongs to one request.
 #pragma once
 
 #include "protocol/work_lists.hpp"
@@ -15,7 +15,7 @@
 
 namespace keepstore::router {
 
-/// The calls that a method and a path can mean.
+/// The targets of match_route().
 enum class route {
     none,  ///< 400, also for a wrong method on a known path.
     block_read,
@@ -41,7 +41,7 @@ struct route_match {
     std::string_view prefix = {};      ///< Of the index routes, when it is in the path.
 };
 
-/// Pure function over the decoded path. What it returns points into `path`.
+/// Matches a decoded path. Pure; the result points into `path`.
 [[nodiscard]] route_match match_route(std::string_view method, std::string_view path) noexcept;
 
 class routes {
@@ -51,7 +51,7 @@ class routes {
            store::remote_reader* remote)
         : store_(store), pulls_(pulls), trash_(trash), admin_token_(admin_token), scrub_(scrub), remote_(remote) {}
 
-    /// Answers the request, whatever it is. Awaited in place.
+    /// Responds to the request, also when no route matches. Awaited in place.
     [[nodiscard]] awaitable<void> handle(request_context&);
 
   private:
@@ -77,8 +77,8 @@ class routes {
     store::work_queue<protocol::pull_item>& pulls_;
     store::work_queue<protocol::trash_item>& trash_;
     const secret_token& admin_token_;
-    store::scrubber* const scrub_;        // Null where the daemon has none.
-    store::remote_reader* const remote_;  // Likewise.
+    store::scrubber* const scrub_;        // Null: /_scrub is 404.
+    store::remote_reader* const remote_;  // Null: no other cluster is configured.
 };
 
 }  // namespace keepstore::router

@@ -1,4 +1,4 @@
-// The scrub's administration (docs/scrub.md): GET shows, PUT starts, DELETE stops; each of one mount or of all.
+// Administration of the scrub (docs/scrub.md): GET shows, PUT starts, DELETE stops, for one mount or for all.
 #include "router/routes.hpp"
 #include "router/scrub_report.hpp"
 
@@ -13,7 +13,7 @@ std::string first_value(const request_context& request, std::string_view name) {
     return values.empty() ? std::string() : std::move(values.front());
 }
 
-awaitable<void> answer(request_context& request, const store::scrubber& scrub) {
+awaitable<void> send_status(request_context& request, const store::scrubber& scrub) {
     const auto all = scrub.status(first_value(request, "mount"));
     if (!all) co_return co_await request.reply_error(all.error());
     const std::string body = scrub_json(*all);
@@ -26,7 +26,7 @@ const error no_scrub(errc::not_found, "this server has no scrub");
 
 awaitable<void> routes::show_scrub(request_context& request) {
     if (!scrub_) co_return co_await request.reply_error(no_scrub);
-    co_await answer(request, *scrub_);
+    co_await send_status(request, *scrub_);
 }
 
 awaitable<void> routes::start_scrub(request_context& request) {
@@ -46,14 +46,14 @@ awaitable<void> routes::start_scrub(request_context& request) {
         co_return co_await request.reply_error(error(errc::bad_request, "fresh: expected 0 or 1"));
     start.fresh = fresh == "1";
     if (const auto started = scrub_->start(start); !started) co_return co_await request.reply_error(started.error());
-    co_await answer(request, *scrub_);
+    co_await send_status(request, *scrub_);
 }
 
 awaitable<void> routes::stop_scrub(request_context& request) {
     if (!scrub_) co_return co_await request.reply_error(no_scrub);
     if (const auto stopped = scrub_->stop(first_value(request, "mount")); !stopped)
         co_return co_await request.reply_error(stopped.error());
-    co_await answer(request, *scrub_);
+    co_await send_status(request, *scrub_);
 }
 
 awaitable<void> routes::refuse_scrub_method(request_context& request) {

@@ -1,4 +1,4 @@
-/// What GET /_scrub and /metrics say about scrubs. Pure functions.
+/// Renders the state of scrubs for GET /_scrub and /metrics. Pure functions.
 #pragma once
 
 #include "router/metrics.hpp"
@@ -9,10 +9,10 @@
 
 namespace keepstore::router {
 
-/// {"scrubs":[{"mount":...},...]}; docs/scrub.md lists the fields.
+/// Returns {"scrubs":[{"mount":...},...]}; docs/scrub.md lists the fields.
 [[nodiscard]] std::string scrub_json(const std::vector<store::scrub_status>&);
 
-/// The series keepstore_scrub_*, labelled with the mount.
+/// Returns the series keepstore_scrub_*, labelled with the mount.
 [[nodiscard]] std::vector<metrics::sample> scrub_samples(const std::vector<store::scrub_status>&);
 
 }  // namespace keepstore::router

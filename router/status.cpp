@@ -7,10 +7,10 @@ unsigned status_of(net::cancel_reason why) noexcept {
     switch (why) {
         case net::cancel_reason::client_gone:
             return status_client_gone;
-        // 408 is among the statuses that Keep clients retry, and says whose time ran out.
+        // Keep clients retry a 408, and it blames the client's slowness.
         case net::cancel_reason::too_slow:
             return 408;
-        // Not 499 as in the Go daemon: clients never retry that (docs/compatibility.md).
+        // Not 499 as in the Go daemon, which clients never retry (docs/compatibility.md).
         case net::cancel_reason::request_deadline:
             return 503;
         case net::cancel_reason::draining:

@@ -1,5 +1,4 @@
-/// The one place that turns errors into HTTP statuses. Nothing else in the program knows that a full volume is a 507.
-/// Pure functions; safe to call from any thread.
+/// Maps errors to HTTP statuses; no other file does. Pure functions; safe to call from any thread.
 #pragma once
 
 #include "base/error.hpp"
@@ -9,14 +8,14 @@
 
 namespace keepstore::router {
 
-/// The status for an error of the core. When the work was cancelled, `why` decides whatever the error was: what a
-/// cancelled operation reports on its way out says nothing about the request.
+/// Returns the status for an error of the store. After a cancellation `why` alone decides: the error is only its
+/// consequence.
 [[nodiscard]] unsigned status_of(errc code, net::cancel_reason why) noexcept;
 
-/// What the client is told when its request was cancelled; empty for a client that has gone.
+/// Returns the body of the response to a cancelled request; empty for a client that has gone.
 [[nodiscard]] std::string_view text_of(net::cancel_reason why) noexcept;
 
-/// nginx's number for "client closed the request", which the Go daemon uses too (docs/interface.md 2.8).
+/// nginx's status for "client closed the request", also used by the Go daemon (docs/interface.md 2.8).
 inline constexpr unsigned status_client_gone = 499;
 
 }  // namespace keepstore::router

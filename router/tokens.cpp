@@ -1,5 +1,7 @@
 #include "router/tokens.hpp"
 
+#include "net/http/text.hpp"
+
 #include <openssl/crypto.h>
 
 #include <algorithm>
@@ -9,6 +11,7 @@
 namespace keepstore::router {
 namespace {
 
+// Trims the white space of Go's strings.TrimSpace, not only HTTP's.
 std::string_view trim(std::string_view s) {
     constexpr std::string_view space = " \t\r\n\v\f";
     const auto from = s.find_first_not_of(space);
@@ -16,12 +19,7 @@ std::string_view trim(std::string_view s) {
     return s.substr(from, s.find_last_not_of(space) - from + 1);
 }
 
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + 32) : c; };
-    return std::ranges::equal(a, b, [&](char x, char y) { return lower(x) == lower(y); });
-}
-
-// RFC 4648 base64 with mandatory padding; `last` are the characters for 62 and 63.
+// Decodes RFC 4648 base64 with mandatory padding; `last` are the characters for 62 and 63.
 std::optional<std::string> decode_base64(std::string_view in, std::string_view last) {
     const auto digit = [&](char c) -> int {
         if (c >= 'A' && c <= 'Z') return c - 'A';
@@ -87,7 +85,7 @@ void add_authorization(std::string_view value, std::vector<std::string>& out) {
     const std::string_view rest = value.substr(space + 1);
     if (scheme == "Bearer" || scheme == "OAuth2") {
         out.emplace_back(trim(rest));
-    } else if (equal_ignoring_case(scheme, "Basic")) {
+    } else if (net::iequals(scheme, "Basic")) {
         const auto pair = decode_base64(rest, "+/");
         if (!pair) return;
         const auto colon = pair->find(':');

@@ -1,4 +1,4 @@
-/// The credentials of a request, and the one rule by which an administrator's token opens a door
+/// The tokens of a request, and their comparison with configured ones
 /// (docs/interface.md 2.5). Pure functions and value types; safe to use from any thread.
 #pragma once
 
@@ -11,12 +11,12 @@
 
 namespace keepstore::router {
 
-/// The tokens of a request in the order of docs/interface.md 2.5: Authorization (Bearer or OAuth2, else the password of
-/// Basic), every api_token of the query, the arvados_api_token cookie. May contain empty strings (`api_token=`), which
-/// match nothing.
+/// Returns the tokens of a request in the order of docs/interface.md 2.5: Authorization (Bearer or OAuth2, else the
+/// password of Basic), every api_token of the query, the arvados_api_token cookie. May contain empty strings
+/// (`api_token=`), which match nothing.
 [[nodiscard]] std::vector<std::string> collect_tokens(const net::request_head&);
 
-/// A configured token. Compared in constant time over SHA-256 digests, so that neither content nor length leaks.
+/// A configured token. Compared in constant time as SHA-256 digests, so that neither content nor length leaks.
 class secret_token {
   public:
     secret_token() = default;
@@ -36,17 +36,17 @@ enum class admission {
     forbidden,     ///< 403: tokens were given and none is right.
 };
 
-/// Whether any of `tokens` is `secret`. What an unset secret means is the caller's decision (`if_unset`): the admin API
-/// is closed then, where the Go daemon lets everybody in (docs/compatibility.md); /metrics is open
-/// (docs/interface.md 2.4).
+/// Returns whether any of `tokens` is `secret`; `if_unset` for an unset secret: the admin API is closed then, unlike
+/// the Go daemon's (docs/compatibility.md), and /metrics is open (docs/interface.md 2.4).
 [[nodiscard]] admission require_literal_token(const secret_token& secret, const std::vector<std::string>& tokens,
                                               admission if_unset) noexcept;
 
-/// Whether the Authorization header is exactly "Bearer " + secret, the only form that /_health/ping and /_inspect take.
+/// Returns whether the Authorization header is exactly "Bearer " + secret, the only form that /_health/ping and
+/// /_inspect accept.
 [[nodiscard]] bool is_exact_bearer(std::string_view authorization, const secret_token& secret) noexcept;
 
-/// All values of `name` in a raw query string, decoded (`%xx`, `+` as space). Pairs with broken escapes or a semicolon
-/// are left out, as Go's net/url does.
+/// Returns all values of `name` in a raw query string, decoded (`%xx`, `+` as space). Skips pairs with broken escapes
+/// or a semicolon, as Go's net/url does.
 [[nodiscard]] std::vector<std::string> query_values(std::string_view query, std::string_view name);
 
 }  // namespace keepstore::router

@@ -1,6 +1,6 @@
-/// Count, sum and recent quantiles of durations, as a Prometheus summary wants them: quantiles over the last ten
-/// minutes, within 5 percent, in constant memory and a few nanoseconds an observation (a sorted sample would cost a
-/// microsecond on every request). Not thread-safe: the owner's lock guards it.
+/// Count, sum and recent quantiles of durations, for a Prometheus summary: quantiles over the last ten minutes, within
+/// 5 percent, in constant memory and a few nanoseconds per observation (a sorted sample would cost a microsecond for
+/// each request). Not thread-safe: guarded by the owner's lock.
 #pragma once
 
 #include <array>
@@ -25,7 +25,7 @@ class windowed_summary {
     [[nodiscard]] stats snapshot(clock::time_point now) const noexcept;
 
   private:
-    // Ten buckets a factor of two from 1 us up to 2^32 us (71 minutes); bucket 0 is "less than 1 us".
+    // Ten buckets per factor of two, from 1 us to 2^32 us (71 minutes); bucket 0 is "less than 1 us".
     static constexpr std::size_t buckets_per_octave = 10;
     static constexpr std::size_t bucket_count = 1 + 32 * buckets_per_octave;
     static constexpr std::size_t window_count = 5;

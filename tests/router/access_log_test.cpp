@@ -1,4 +1,4 @@
-// The two log lines of a request (docs/interface.md 2.3), as they come out on stderr.
+// The two log lines of a request (docs/interface.md 2.3), as written to stderr.
 #include "router/access_log.hpp"
 
 #include "base/log.hpp"
@@ -17,7 +17,7 @@ using namespace keepstore::test;
 
 namespace {
 
-// Everything that is logged while it lives.
+// Captures all log lines during its lifetime.
 class captured_log {
   public:
     captured_log() : path_((folder_.path() / "log").string()) {
@@ -101,7 +101,7 @@ TEST_CASE("a refused request's body is logged without the signature in it", "[ro
     CHECK(lines[1].dump().find("deadbeef") == std::string::npos);
 }
 
-TEST_CASE("a client that leaves in mid-body is logged as 499 with the bytes it got", "[router][log][cancel]") {
+TEST_CASE("a client that disconnects in mid-body is logged as 499 with the bytes sent", "[router][log][cancel]") {
     app_fixture f;
     const std::string locator = f.put_foo();
     captured_log log;
@@ -124,7 +124,7 @@ TEST_CASE("metrics, probes and inspect are not logged", "[router][log]") {
     CHECK(log.lines().empty());
 }
 
-TEST_CASE("nothing is logged above the level", "[router][log]") {
+TEST_CASE("a log level above info drops both lines", "[router][log]") {
     app_fixture f;
     log::configure({.threshold = log::level::warning});
     captured_log log;

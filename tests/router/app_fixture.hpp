@@ -1,4 +1,4 @@
-/// The application over the real core and two volumes in memory.
+/// The application with the real store and two volumes in memory.
 #pragma once
 
 #include "digest/engine.hpp"
@@ -50,7 +50,7 @@ struct app_fixture {
                          store::block_store::options s = default_store_options())
         : store(std::move(s), store::mount_table(make_mounts()), pool, digest), app(o, store, pulls, trash, pool) {}
 
-    /// Lets the application answer.
+    /// Runs the application until the response is complete.
     void handle(fake_exchange& ex) { run(app.handle(ex)); }
     unsigned status_of(std::string method, std::string target, fake_exchange::headers hs = {}, std::string body = {}) {
         fake_exchange ex(std::move(method), std::move(target), std::move(hs), std::move(body));
@@ -62,7 +62,7 @@ struct app_fixture {
         handle(ex);
         return ex.sent_body();
     }
-    /// PUTs "foo"; the signed locator.
+    /// PUTs "foo" and returns the signed locator.
     std::string put_foo() {
         fake_exchange ex("PUT", "/" + foo_hash, as_user, "foo");
         handle(ex);

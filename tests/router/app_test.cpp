@@ -1,4 +1,4 @@
-// The chain of docs/interface.md 2.1 around the routes.
+// The layers of docs/interface.md 2.1 around the routes.
 #include "router/app.hpp"
 
 #include "tests/router/app_fixture.hpp"
@@ -38,7 +38,7 @@ TEST_CASE("the request deadline is set from the configuration", "[router][app][t
     CHECK(other.get_deadline().is_never());
 }
 
-TEST_CASE("ping responds as the table in docs/interface.md 2.4 says", "[router][app][health]") {
+TEST_CASE("ping responds as in the table of docs/interface.md 2.4", "[router][app][health]") {
     app_fixture f;
     const auto ask = [&](app_fixture& to, const std::string& method, const std::string& target,
                          fake_exchange::headers hs) {
@@ -79,7 +79,7 @@ TEST_CASE("ping responds as the table in docs/interface.md 2.4 says", "[router][
     CHECK(f.status_of("GET", "/_health/other", as_manager) == 400);
 }
 
-TEST_CASE("readiness says no when draining or when no volume answers", "[router][app][health]") {
+TEST_CASE("readiness is 503 when draining or when no volume is healthy", "[router][app][health]") {
     app_fixture f;
     CHECK(f.status_of("GET", "/_health/live") == 200);
     CHECK(f.body_of("/_health/ready") == "{\"health\":\"OK\"}\n");
@@ -96,7 +96,7 @@ TEST_CASE("readiness says no when draining or when no volume answers", "[router]
     CHECK_FALSE(f.app.ready().ready);
 }
 
-TEST_CASE("inspect shows what runs, without secrets", "[router][app][inspect]") {
+TEST_CASE("inspect lists the running requests, without secrets", "[router][app][inspect]") {
     app_fixture f;
     fake_exchange refused("GET", "/_inspect/requests", as_user);
     f.handle(refused);
@@ -123,7 +123,7 @@ TEST_CASE("inspect shows what runs, without secrets", "[router][app][inspect]") 
     CHECK(json[0]["URL"] == "/" + foo_hash + "+3+A***?api_token=***");
 }
 
-TEST_CASE("a full limiter refuses without CORS and leaves management paths alone", "[router][app][limiter]") {
+TEST_CASE("a full limiter refuses without CORS headers, and management paths still work", "[router][app][limiter]") {
     auto options = default_app_options();
     options.limits = {.concurrent_max = 1, .queued_max = 0};
     app_fixture f(options);
@@ -143,7 +143,7 @@ TEST_CASE("a full limiter refuses without CORS and leaves management paths alone
         CHECK(f.status_of("GET", "/_health/ping", as_manager) == 200);
         CHECK(f.status_of("GET", "/_inspect/requests", as_manager) == 200);
         CHECK(f.app.dump_queue_if_busy(folder.path()));
-        // Once it waits for its own client, others are served.
+        // While it waits for its own client, others are served.
         f.app.stalled(busy, true);
         CHECK(f.status_of("GET", "/" + locator, as_user) == 200);
         f.app.stalled(busy, false);
@@ -156,7 +156,7 @@ TEST_CASE("a full limiter refuses without CORS and leaves management paths alone
     const std::string dumped(std::istreambuf_iterator<char>(file), {});
     CHECK(nlohmann::json::parse(dumped).size() == 1);
     CHECK_FALSE(f.app.dump_queue_if_busy(folder.path()));
-    f.app.stalled(busy, true);  // A request that is over is no harm.
+    f.app.stalled(busy, true);  // A finished request is ignored.
 }
 
 TEST_CASE("hosts that name collections", "[router][app]") {
@@ -168,13 +168,13 @@ TEST_CASE("hosts that name collections", "[router][app]") {
     CHECK_FALSE(router::is_collection_host(""));
 }
 
-TEST_CASE("an exception in a handler is a 500 and gives everything back", "[router][app]") {
+TEST_CASE("an exception in a handler is a 500 and releases everything", "[router][app]") {
     app_fixture f;
     const std::string locator = f.put_foo();
     fake_exchange ex("GET", "/" + locator, as_user);
     ex.on_write = [] { throw std::runtime_error("as if something were wrong"); };
     f.handle(ex);
-    // The status line had been begun, so all that is left is to cut it off.
+    // The status line was sent already, so the response is cut off.
     CHECK(ex.aborted());
     CHECK(f.app.limiter_stats().concurrent == 0);
     CHECK(f.pool.snapshot().in_use_bytes == 0);

@@ -18,7 +18,7 @@ using router::limiter;
 
 namespace {
 
-// One requester: enters, keeps its place, and notes how it went. Runs on a context that the test polls.
+// A request: enters, keeps its place, and records the outcome. Runs on a context that the test polls.
 struct requester {
     std::string name;
     int priority = 0;
@@ -59,7 +59,7 @@ struct scene {
 
 }  // namespace
 
-TEST_CASE("requests beyond the limit wait and are let in first come first served", "[router][limiter]") {
+TEST_CASE("requests beyond the limit wait and are admitted first come first served", "[router][limiter]") {
     scene s({.concurrent_max = 1, .queued_max = 10});
     requester a{.name = "a"}, b{.name = "b"}, c{.name = "c"};
     s.arrive(a);
@@ -100,10 +100,10 @@ TEST_CASE("when the queue is full the last of the lowest priority is refused at 
     s.arrive(a);
     s.arrive(n1);
     s.arrive(n2);
-    s.arrive(n3);  // Not more important than anybody: refused itself.
+    s.arrive(n3);  // No lower priority is waiting: refused itself.
     CHECK(n3.refused == errc::unavailable);
     CHECK_FALSE(n2.refused);
-    s.arrive(high);  // Pushes out the last of the others.
+    s.arrive(high);  // Evicts the last of the others.
     CHECK(n2.refused == errc::unavailable);
     CHECK_FALSE(n1.refused);
     a.place = {};
@@ -126,9 +126,9 @@ TEST_CASE("a cancelled waiter leaves the queue and its place goes to the next", 
     s.settle();
     CHECK(b.refused == errc::cancelled);
     CHECK(s.l.snapshot().queued[1] == 1);
-    SECTION("before it was let in") {}
-    SECTION("in the same moment as it was let in") {
-        // The place is given away before the cancellation is seen.
+    SECTION("before it was admitted") {}
+    SECTION("at the same moment as it is admitted") {
+        // The place is granted before the cancellation is seen.
         c.cancel.emit(asio::cancellation_type::total);
     }
     a.place = {};
@@ -138,7 +138,7 @@ TEST_CASE("a cancelled waiter leaves the queue and its place goes to the next", 
     CHECK(s.l.snapshot().queued[1] == 0);
 }
 
-TEST_CASE("a request that waits for its client lets another in and comes back without waiting", "[router][limiter]") {
+TEST_CASE("a stalled request admits another one and resumes without waiting", "[router][limiter]") {
     scene s({.concurrent_max = 1, .queued_max = 10});
     requester slow{.name = "slow"}, b{.name = "b"}, c{.name = "c"};
     s.arrive(slow);
@@ -165,7 +165,7 @@ TEST_CASE("a request that waits for its client lets another in and comes back wi
     CHECK(s.l.snapshot().concurrent == 0);
 }
 
-TEST_CASE("a limit of 0 lets everybody in", "[router][limiter]") {
+TEST_CASE("a limit of 0 admits every request", "[router][limiter]") {
     limiter l({.concurrent_max = 0, .queued_max = 0});
     std::vector<limiter::place> places;
     for (int i = 0; i < 1000; ++i) {
@@ -226,7 +226,7 @@ TEST_CASE("quantiles of the last minutes are within five percent", "[router][lim
     CHECK(s.sum_seconds == Approx(500.5));
     CHECK(s.values[0] == Approx(0.5).epsilon(0.05));
     CHECK(s.values[3] == Approx(0.99).epsilon(0.05));
-    // They are forgotten after ten minutes; count and sum are not.
+    // Quantiles cover ten minutes; count and sum cover all.
     const auto later = summary.snapshot(start + std::chrono::minutes(11));
     CHECK(std::isnan(later.values[0]));
     CHECK(later.count == 1000);

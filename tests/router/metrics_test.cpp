@@ -13,7 +13,7 @@ using namespace keepstore::test;
 TEST_CASE("metrics have the names and labels of docs/interface.md 6", "[router][metrics]") {
     app_fixture f;
     const std::string before = f.body_of("/metrics", as_manager);
-    // What appears on first use only.
+    // Families that appear on first use only.
     for (const std::string name : {"request_duration_seconds", "time_to_status_seconds", "arvados_concurrent_requests"})
         CHECK(before.find(name) == std::string::npos);
 
@@ -58,7 +58,7 @@ TEST_CASE("metrics have the names and labels of docs/interface.md 6", "[router][
     CHECK(text.find("arvados_queue_timeout_seconds") == std::string::npos);
     CHECK(text.find(R"x(arvados_queue_delay_seconds{priority="normal",queue="api",quantile="0.99"})x") !=
           std::string::npos);
-    // Inspect is not logged, so it has no time to status; metrics requests count nowhere.
+    // Inspect is not logged, so it has no time to status; metrics requests are not counted.
     CHECK(text.find(R"x(time_to_status_seconds_count{code="401")x") == std::string::npos);
     // The health aggregator of Arvados reads the configuration's time with this pattern (docs/interface.md 6.5).
     CHECK(std::regex_search(

@@ -14,8 +14,8 @@ namespace {
 
 constexpr std::uint64_t most = std::numeric_limits<std::uint64_t>::max();
 
-/// "first-last" of what was understood, "ignored" for nothing.
-std::string understood(std::string_view value) {
+/// "first-last" of the parsed range, or "ignored".
+std::string parsed(std::string_view value) {
     const auto spec = parse_range(value);
     if (!spec) return "ignored";
     return (spec->first ? std::to_string(*spec->first) : "") + "-" + (spec->last ? std::to_string(*spec->last) : "");
@@ -30,30 +30,30 @@ net::request_head head_of(std::string method, std::vector<net::header> headers) 
 
 }  // namespace
 
-TEST_CASE("a Range header with one range of bytes is understood", "[router][range]") {
-    CHECK(understood("bytes=0-0") == "0-0");
-    CHECK(understood("bytes=0-499") == "0-499");
-    CHECK(understood("bytes=500-") == "500-");
-    CHECK(understood("bytes=-500") == "-500");
-    CHECK(understood("bytes=-0") == "-0");
-    CHECK(understood("bytes=007-08") == "7-8");
+TEST_CASE("a Range header with one range of bytes is parsed", "[router][range]") {
+    CHECK(parsed("bytes=0-0") == "0-0");
+    CHECK(parsed("bytes=0-499") == "0-499");
+    CHECK(parsed("bytes=500-") == "500-");
+    CHECK(parsed("bytes=-500") == "-500");
+    CHECK(parsed("bytes=-0") == "-0");
+    CHECK(parsed("bytes=007-08") == "7-8");
     // Units are compared without regard to case, lists may have empty elements and white space around commas.
-    CHECK(understood("BYTES=1-2") == "1-2");
-    CHECK(understood("Bytes=1-2,") == "1-2");
-    CHECK(understood("bytes=,1-2") == "1-2");
-    CHECK(understood("bytes=, \t1-2\t ,, ,") == "1-2");
+    CHECK(parsed("BYTES=1-2") == "1-2");
+    CHECK(parsed("Bytes=1-2,") == "1-2");
+    CHECK(parsed("bytes=,1-2") == "1-2");
+    CHECK(parsed("bytes=, \t1-2\t ,, ,") == "1-2");
 }
 
 TEST_CASE("numbers that do not fit are the largest", "[router][range]") {
     const std::string largest = std::to_string(most);
-    CHECK(understood("bytes=0-18446744073709551615") == "0-" + largest);
-    CHECK(understood("bytes=18446744073709551614-") == "18446744073709551614-");
-    CHECK(understood("bytes=0-18446744073709551616") == "0-" + largest);
-    CHECK(understood("bytes=0-18446744073709551620") == "0-" + largest);
-    CHECK(understood("bytes=-99999999999999999999999999") == "-" + largest);
-    CHECK(understood("bytes=" + std::string(5000, '9') + "-") == largest + "-");
-    CHECK(understood("bytes=" + std::string(5000, '0') + "7-") == "7-");
-    CHECK(understood("bytes=99999999999999999999999999-5") == "ignored");
+    CHECK(parsed("bytes=0-18446744073709551615") == "0-" + largest);
+    CHECK(parsed("bytes=18446744073709551614-") == "18446744073709551614-");
+    CHECK(parsed("bytes=0-18446744073709551616") == "0-" + largest);
+    CHECK(parsed("bytes=0-18446744073709551620") == "0-" + largest);
+    CHECK(parsed("bytes=-99999999999999999999999999") == "-" + largest);
+    CHECK(parsed("bytes=" + std::string(5000, '9') + "-") == largest + "-");
+    CHECK(parsed("bytes=" + std::string(5000, '0') + "7-") == "7-");
+    CHECK(parsed("bytes=99999999999999999999999999-5") == "ignored");
 }
 
 TEST_CASE("everything else in a Range header is ignored", "[router][range]") {
@@ -66,12 +66,12 @@ TEST_CASE("everything else in a Range header is ignored", "[router][range]") {
           "bytes:0-1",  "bytes=0-1;",    "bytes=0-1, x",  "bytes=\"0-1\"", "bytes==0-1", "bytes=0\u20131",
           "none",       "bytes=\v0-1"}) {
         INFO(value);
-        CHECK(understood(value) == "ignored");
+        CHECK(parsed(value) == "ignored");
     }
-    CHECK(understood(std::string_view("bytes=0-1\0", 10)) == "ignored");
+    CHECK(parsed(std::string_view("bytes=0-1\0", 10)) == "ignored");
 }
 
-TEST_CASE("Range counts for GET only, once, and with the If-Range of this very content", "[router][range]") {
+TEST_CASE("Range is honoured only for GET, only once, and with a matching If-Range", "[router][range]") {
     const std::string tag = router::entity_tag_of(*md5_digest::parse("acbd18db4cc2f85cedef654fccc4a4d8"));
     CHECK(tag == "\"acbd18db4cc2f85cedef654fccc4a4d8\"");
     const auto counts = [&](std::string method, std::vector<net::header> headers) {
@@ -96,7 +96,7 @@ TEST_CASE("Range counts for GET only, once, and with the If-Range of this very c
     }
 }
 
-TEST_CASE("Content-Range says what is sent, or how much there is", "[router][range]") {
+TEST_CASE("Content-Range has the range sent, or the size", "[router][range]") {
     CHECK(router::content_range(byte_range{0, 1}, 1) == "bytes 0-0/1");
     CHECK(router::content_range(byte_range{100, 200}, 300) == "bytes 100-299/300");
     CHECK(router::content_range(std::nullopt, 300) == "bytes */300");

@@ -1,4 +1,4 @@
-// GET of a part of a block, over the real core and volumes in memory.
+// GET of a part of a block, with the real store and volumes in memory.
 #include "tests/router/app_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -16,8 +16,8 @@ fake_exchange::headers with(const fake_exchange::headers& first, fake_exchange::
 }
 
 /// Status, Content-Range and body.
-std::string answer(app_fixture& f, const std::string& locator, fake_exchange::headers headers,
-                   const std::string& method = "GET") {
+std::string response_of(app_fixture& f, const std::string& locator, fake_exchange::headers headers,
+                        const std::string& method = "GET") {
     fake_exchange ex(method, "/" + locator, with(as_user, std::move(headers)));
     f.handle(ex);
     CHECK_FALSE(ex.aborted());
@@ -37,8 +37,8 @@ std::string answer(app_fixture& f, const std::string& locator, fake_exchange::he
 TEST_CASE("one range of a block is a 206", "[router][range]") {
     app_fixture f;
     const std::string foo_locator = f.put_foo();
-    const auto get = [&](const std::string& range) { return answer(f, foo_locator, {{"Range", range}}); };
-    CHECK(answer(f, foo_locator, {}) == "200  foo");
+    const auto get = [&](const std::string& range) { return response_of(f, foo_locator, {{"Range", range}}); };
+    CHECK(response_of(f, foo_locator, {}) == "200  foo");
     CHECK(get("bytes=0-0") == "206 bytes 0-0/3 f");
     CHECK(get("bytes=1-1") == "206 bytes 1-1/3 o");
     CHECK(get("bytes=1-") == "206 bytes 1-2/3 oo");
@@ -51,7 +51,7 @@ TEST_CASE("one range of a block is a 206", "[router][range]") {
     CHECK(get("bytes=0-0,2-2") == "200  foo");
     CHECK(get("bytes=2-1") == "200  foo");
     CHECK(get("items=0-0") == "200  foo");
-    // Behind the end.
+    // Past the end.
     const std::string refusal = "416 bytes */3 requested range not satisfiable\n";
     CHECK(get("bytes=3-") == refusal);
     CHECK(get("bytes=3-4") == refusal);
@@ -60,7 +60,7 @@ TEST_CASE("one range of a block is a 206", "[router][range]") {
     CHECK(f.pool.snapshot().in_use_bytes == 0);
 }
 
-TEST_CASE("HEAD ignores Range and says that there are ranges", "[router][range]") {
+TEST_CASE("HEAD ignores Range and announces Accept-Ranges", "[router][range]") {
     app_fixture f;
     const std::string locator = f.put_foo();
     fake_exchange head("HEAD", "/" + locator, with(as_user, {{"Range", "bytes=0-0"}}));
@@ -72,18 +72,18 @@ TEST_CASE("HEAD ignores Range and says that there are ranges", "[router][range]"
     CHECK_FALSE(head.sent("Content-Range"));
 }
 
-TEST_CASE("If-Range lets the range through for this content only", "[router][range]") {
+TEST_CASE("If-Range honours the range for this content only", "[router][range]") {
     app_fixture f;
     const std::string locator = f.put_foo();
     const auto get = [&](const std::string& condition) {
-        return answer(f, locator, {{"Range", "bytes=1-1"}, {"If-Range", condition}});
+        return response_of(f, locator, {{"Range", "bytes=1-1"}, {"If-Range", condition}});
     };
     CHECK(get("\"" + foo_hash + "\"") == "206 bytes 1-1/3 o");
     CHECK(get("W/\"" + foo_hash + "\"") == "200  foo");
     CHECK(get("\"37b51d194a7513e45b56f6524f2d51f2\"") == "200  foo");
     CHECK(get("Sat, 21 Nov 2026 04:02:07 GMT") == "200  foo");
-    // A range that would be refused is not looked at either.
-    CHECK(answer(f, locator, {{"Range", "bytes=9-"}, {"If-Range", "\"x\""}}) == "200  foo");
+    // A range that would be refused is ignored too.
+    CHECK(response_of(f, locator, {{"Range", "bytes=9-"}, {"If-Range", "\"x\""}}) == "200  foo");
 }
 
 TEST_CASE("the empty block has no range", "[router][range]") {
@@ -91,13 +91,13 @@ TEST_CASE("the empty block has no range", "[router][range]") {
     fake_exchange put("PUT", "/" + md5_of_nothing.hex(), as_user, "");
     f.handle(put);
     const std::string locator = put.sent_body().substr(0, put.sent_body().size() - 1);
-    CHECK(answer(f, locator, {}) == "200  ");
+    CHECK(response_of(f, locator, {}) == "200  ");
     for (const std::string range : {"bytes=0-", "bytes=0-0", "bytes=-1", "bytes=5-9"}) {
-        CHECK(answer(f, locator, {{"Range", range}}) == "416 bytes */0 requested range not satisfiable\n");
+        CHECK(response_of(f, locator, {{"Range", range}}) == "416 bytes */0 requested range not satisfiable\n");
     }
 }
 
-TEST_CASE("who may not read, or asks for what is not there, learns nothing of ranges", "[router][range]") {
+TEST_CASE("unauthorized reads and reads of missing blocks ignore Range", "[router][range]") {
     app_fixture f;
     const std::string locator = f.put_foo();
     const auto status = [&](const std::string& text, fake_exchange::headers headers) {
@@ -117,7 +117,7 @@ TEST_CASE("who may not read, or asks for what is not there, learns nothing of ra
     CHECK(status(locator, as_user) == 404);
 }
 
-TEST_CASE("a reader who takes little at a time gets the right part", "[router][range]") {
+TEST_CASE("a slow reader gets the right range", "[router][range]") {
     app_fixture f;
     std::string content(1'000'000, '\0');
     for (std::size_t i = 0; i < content.size(); ++i) content[i] = static_cast<char>((i * 2654435761u) >> 13);

@@ -4,7 +4,7 @@
 
 using namespace keepstore::router;
 
-TEST_CASE("no signature or token is left in what is logged", "[router][redact]") {
+TEST_CASE("no signature or token remains in logged text", "[router][redact]") {
     const std::string signature = "Adeadbeef@12345678";
     for (const std::string& text :
          {"/h+3+" + signature, "/h?+" + signature, "/h+3%2B" + signature, "/h?a=b&c=h+" + signature + "&d",

@@ -1,4 +1,4 @@
-// The routes of docs/interface.md 2.10 over the real core and volumes in memory.
+// The routes of docs/interface.md 2.10 with the real store and volumes in memory.
 #include "router/routes.hpp"
 
 #include "tests/router/app_fixture.hpp"
@@ -27,7 +27,7 @@ void check_cors(const fake_exchange& ex) {
 
 }  // namespace
 
-TEST_CASE("paths and methods mean the routes of docs/interface.md 2.10", "[router][routes]") {
+TEST_CASE("paths and methods match the routes of docs/interface.md 2.10", "[router][routes]") {
     const std::string h = foo_hash;
     CHECK(match_route("GET", "/" + h).to == route::block_read);
     CHECK(match_route("HEAD", "/" + h + "+3+Asig").locator == h + "+3+Asig");
@@ -193,7 +193,7 @@ TEST_CASE("reads are refused in the order of docs/interface.md 2.11", "[router][
     CHECK(get(foo_hash + "+3+Rzz", as_user) == "400 invalid remote hint\n");
 }
 
-TEST_CASE("without signing any reader gets the block, and HEAD needs no size", "[router][routes]") {
+TEST_CASE("without signing every reader gets the block, and HEAD needs no size", "[router][routes]") {
     auto options = default_store_options();
     options.blob_signing = false;
     options.blob_signing_key.clear();
@@ -222,7 +222,7 @@ TEST_CASE("a corrupt block is a 502 before the first byte", "[router][routes][in
     }
 }
 
-TEST_CASE("bodies that are wrong or too large are refused", "[router][routes]") {
+TEST_CASE("wrong and too large bodies are refused", "[router][routes]") {
     app_fixture f;
     fake_exchange wrong("PUT", "/" + foo_hash + "+3", as_user, "bar");
     f.handle(wrong);
@@ -240,7 +240,7 @@ TEST_CASE("bodies that are wrong or too large are refused", "[router][routes]") 
     CHECK_FALSE(large.body_was_read());
 }
 
-TEST_CASE("a client that leaves in mid-body leaves nothing behind", "[router][routes][cancel]") {
+TEST_CASE("a client that disconnects in mid-body leaves no block, chunk or place", "[router][routes][cancel]") {
     app_fixture f;
     fake_exchange put("PUT", "/" + foo_hash, as_user, "foo");
     put.fail_body_after(2, errc::cancelled);
@@ -297,7 +297,7 @@ TEST_CASE("the administrator's routes need the administrator's token", "[router]
         CHECK_FALSE(bad.body_was_read());
         CHECK(f.status_of(method, path + "?api_token=") == 403);
     }
-    // Without a configured token the routes are closed, whatever is sent.
+    // Without a configured token the routes are closed for every token.
     auto options = default_app_options();
     options.system_root_token.clear();
     app_fixture closed(options);
@@ -358,7 +358,7 @@ TEST_CASE("index in all its forms", "[router][routes][index]") {
     CHECK(f.status_of("HEAD", "/index", as_admin) == 200);
 }
 
-TEST_CASE("an index that fails half-way cannot be taken for a complete one", "[router][routes][index]") {
+TEST_CASE("an index that fails half-way is visibly incomplete", "[router][routes][index]") {
     app_fixture f;
     f.volume0->plant(foo, "foo");
     f.volume0->fail_index_after_first_batch(error(errc::io_error, "disk on fire"));
@@ -378,7 +378,7 @@ TEST_CASE("an index that fails half-way cannot be taken for a complete one", "[r
     CHECK(early.sent_body() == "volume does not respond\n");
 }
 
-TEST_CASE("mounts are listed with the keys that balance tools read", "[router][routes]") {
+TEST_CASE("mounts are listed with the keys that balance tools need", "[router][routes]") {
     app_fixture f;
     const auto json = nlohmann::json::parse(f.body_of("/mounts", as_admin));
     REQUIRE(json.size() == 2);
@@ -390,7 +390,7 @@ TEST_CASE("mounts are listed with the keys that balance tools read", "[router][r
                                     {"storage_classes", {{"testclass1", true}}}});
 }
 
-TEST_CASE("work lists replace what was there", "[router][routes][lists]") {
+TEST_CASE("work lists replace the pending items", "[router][routes][lists]") {
     app_fixture f;
     const std::string item = R"({"locator":")" + foo_hash + R"(+3","block_mtime":1600000000000000000,"mount_uuid":""})";
     CHECK(f.status_of("PUT", "/trash", as_admin, "[" + item + "," + item + "]") == 200);

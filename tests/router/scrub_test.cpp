@@ -1,4 +1,4 @@
-// The scrub's administration over the real core and volumes in memory, and what it says as JSON and as metrics.
+// The scrub's administration with the real store and volumes in memory, and its output as JSON and as metrics.
 #include "router/scrub_report.hpp"
 
 #include "base/limits.hpp"
@@ -29,7 +29,7 @@ struct scrub_fixture : app_fixture {
 
 }  // namespace
 
-TEST_CASE("the scrub is the administrator's", "[router][scrub]") {
+TEST_CASE("the scrub needs the administrator's token", "[router][scrub]") {
     scrub_fixture f;
     for (const std::string method : {"GET", "HEAD", "PUT", "DELETE", "POST"}) {
         CHECK(f.ask(method, "/_scrub", {}).status() == 401);
@@ -61,16 +61,16 @@ TEST_CASE("parameters of the scrub are checked", "[router][scrub]") {
     CHECK(one["scrubs"][0]["mount"] == "zzzzz-nyw5e-111111111111111");
     const auto all = json::parse(f.ask("GET", "/_scrub").sent_body());
     REQUIRE(all["scrubs"].size() == 2);
-    CHECK(all["scrubs"][0]["state"] == "running");  // Asked for, though nobody has begun.
+    CHECK(all["scrubs"][0]["state"] == "running");  // Requested, though no task has begun it.
     CHECK(all["scrubs"][0]["rate_limit"] == 1000);
 }
 
-TEST_CASE("without a scrubber there is no scrub", "[router][scrub]") {
+TEST_CASE("without a scrubber /_scrub is 404", "[router][scrub]") {
     app_fixture f;
     for (const std::string method : {"GET", "PUT", "DELETE"}) CHECK(f.status_of(method, "/_scrub", as_admin) == 404);
 }
 
-TEST_CASE("a report says what was found, and when", "[router][scrub]") {
+TEST_CASE("a report has the findings and their times", "[router][scrub]") {
     store::scrub_status s;
     s.mount = "m";
     s.state = store::scrub_state::failed;

@@ -25,7 +25,7 @@ TEST_CASE("every error code has exactly the status of docs/interface.md 2.6", "[
                                             {errc::cancelled, 503},
                                             {errc::unsupported, 501},
                                             {errc::io_error, 500}};
-    // The enumerators are consecutive and to_string knows each: one that is added and forgotten here fails.
+    // The enumerators are consecutive and to_string knows each: a new one that is missing here fails.
     int known = 0;
     for (int i = 1; to_string(static_cast<errc>(i)) != "unknown error"; ++i) {
         const auto code = static_cast<errc>(i);
@@ -38,7 +38,7 @@ TEST_CASE("every error code has exactly the status of docs/interface.md 2.6", "[
     CHECK(known == static_cast<int>(expected.size()));
 }
 
-TEST_CASE("a cancelled request's status follows the reason, whatever error it ended with", "[router][status]") {
+TEST_CASE("a cancelled request's status depends on the reason, not on its error", "[router][status]") {
     for (const errc code : {errc::cancelled, errc::io_error, errc::not_found}) {
         CHECK(status_of(code, cancel_reason::client_gone) == 499);
         CHECK(status_of(code, cancel_reason::request_deadline) == 503);

@@ -46,7 +46,7 @@ TEST_CASE("tokens come from every api_token of the query and from the cookie, in
     CHECK(collect({{"Cookie", "arvados_api_token=-_8="}}) == tokens{"\xfb\xff"});
 }
 
-TEST_CASE("an administrator's token opens in any position and nothing else does", "[router][tokens]") {
+TEST_CASE("an administrator's token is accepted in any position, and no other token is", "[router][tokens]") {
     const secret_token secret("s3cret");
     using enum admission;
     CHECK(require_literal_token(secret, {}, granted) == unauthorized);
@@ -55,7 +55,7 @@ TEST_CASE("an administrator's token opens in any position and nothing else does"
     CHECK(require_literal_token(secret, {"s3cret "}, granted) == forbidden);
     CHECK(require_literal_token(secret, {"s3cre"}, granted) == forbidden);
     CHECK(require_literal_token(secret, {"x", "s3cret"}, granted) == admission::granted);
-    // An unset secret is what the caller says, and the empty token never matches it.
+    // An unset secret gives the caller's value, and the empty token never matches it.
     const secret_token unset("");
     CHECK(require_literal_token(unset, {""}, forbidden) == forbidden);
     CHECK(require_literal_token(unset, {}, granted) == admission::granted);
@@ -63,7 +63,7 @@ TEST_CASE("an administrator's token opens in any position and nothing else does"
     CHECK_FALSE(secret_token{}.matches(""));
 }
 
-TEST_CASE("ping and inspect take the exact Bearer form only", "[router][tokens]") {
+TEST_CASE("ping and inspect accept the exact Bearer form only", "[router][tokens]") {
     const secret_token secret("mgmt");
     CHECK(is_exact_bearer("Bearer mgmt", secret));
     CHECK_FALSE(is_exact_bearer("Bearer  mgmt", secret));
