@@ -7,7 +7,7 @@
 /// - The size is not known, and S3 wants the length of everything first. One part after the other; a block of at most
 /// one
 ///   part becomes a plain PUT.
-/// - The block is large and its writer would wait for a single connection (volumes/s3/transfer_pace.hpp). Parts are
+/// - The block is large and its writer would wait for a single connection (volumes/s3/multipart_policy.hpp). Parts are
 /// sent side
 ///   by side, while further ones are gathered.
 ///

@@ -4,14 +4,14 @@
 
 #include "base/limits.hpp"
 #include "s3/client.hpp"
-#include "volumes/s3/availability.hpp"
+#include "volumes/s3/circuit_breaker.hpp"
 #include "volumes/s3/chunk_memory.hpp"
-#include "volumes/s3/fetch_table.hpp"
-#include "volumes/s3/task_group.hpp"
+#include "volumes/s3/download_table.hpp"
+#include "volumes/s3/loop_set.hpp"
 #include "volumes/s3/names.hpp"
 #include "volumes/s3/part_buffers.hpp"
 #include "volumes/s3/s3_volume.hpp"
-#include "volumes/s3/transfer_pace.hpp"
+#include "volumes/s3/multipart_policy.hpp"
 
 #include <atomic>
 #include <memory>
@@ -46,7 +46,7 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     transfer_pace download_pace;
     part_buffers download_buffers{limits::s3_parallel_range_buffers};
     std::atomic<conditional_put> conditional{conditional_put::unknown};
-    task_group loops;  // Last: its tasks use the others.
+    loop_set loops;  // Last: its tasks use the others.
 
     /// The service's idea of now, as far as it is known.
     [[nodiscard]] block_time now() const;

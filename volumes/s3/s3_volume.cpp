@@ -4,7 +4,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "volumes/s3/access.hpp"
-#include "volumes/s3/block_life.hpp"
+#include "volumes/s3/lifecycle.hpp"
 #include "volumes/s3/index_scan.hpp"
 #include "volumes/s3/s3_core.hpp"
 #include "volumes/s3/s3_reader.hpp"

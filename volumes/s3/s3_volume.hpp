@@ -4,7 +4,7 @@
 /// block share one GET.
 ///
 /// The work with S3 runs on event loops of the volume's own, so that readers and writers may be used from any loop, one
-/// fetch can serve readers of several, and the watch over the service (volumes/s3/availability.hpp) needs nobody's.
+/// fetch can serve readers of several, and the watch over the service (volumes/s3/circuit_breaker.hpp) needs nobody's.
 #pragma once
 
 #include "s3/client.hpp"

@@ -3,7 +3,7 @@
 #include "base/limits.hpp"
 #include "volumes/s3/attribute.hpp"
 #include "volumes/s3/part_upload.hpp"
-#include "volumes/s3/transfer_pace.hpp"
+#include "volumes/s3/multipart_policy.hpp"
 #include "volumes/s3/upload.hpp"
 
 #include <utility>

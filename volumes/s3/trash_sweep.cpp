@@ -3,7 +3,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/when_all.hpp"
-#include "volumes/s3/block_life.hpp"
+#include "volumes/s3/lifecycle.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <algorithm>

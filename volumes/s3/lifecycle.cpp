@@ -1,4 +1,4 @@
-#include "volumes/s3/block_life.hpp"
+#include "volumes/s3/lifecycle.hpp"
 
 #include "base/limits.hpp"
 #include "base/log.hpp"

@@ -12,8 +12,8 @@
 #include "base/md5_digest.hpp"
 #include "s3/client.hpp"
 #include "volumes/s3/block_body.hpp"
-#include "volumes/s3/task_group.hpp"
-#include "volumes/s3/transfer_pace.hpp"
+#include "volumes/s3/loop_set.hpp"
+#include "volumes/s3/multipart_policy.hpp"
 
 #include <cstdint>
 #include <deque>

@@ -1,4 +1,4 @@
-#include "volumes/s3/availability.hpp"
+#include "volumes/s3/circuit_breaker.hpp"
 
 #include "base/limits.hpp"
 #include "base/log.hpp"

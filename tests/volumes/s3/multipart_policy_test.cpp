@@ -1,5 +1,5 @@
 // When large blocks go in parts, and when they do not; and how parts share their memory.
-#include "volumes/s3/transfer_pace.hpp"
+#include "volumes/s3/multipart_policy.hpp"
 #include "base/limits.hpp"
 #include "volumes/s3/part_buffers.hpp"
 

@@ -1,7 +1,7 @@
 // When an S3 volume is taken for down, and when for up again, as probes and calls show it.
 #include "s3/error.hpp"
 #include "tests/contract/volume_harness.hpp"
-#include "volumes/s3/availability.hpp"
+#include "volumes/s3/circuit_breaker.hpp"
 
 #include <catch2/catch.hpp>
 

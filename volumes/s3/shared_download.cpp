@@ -1,4 +1,4 @@
-#include "volumes/s3/fetch.hpp"
+#include "volumes/s3/shared_download.hpp"
 
 #include "base/limits.hpp"
 #include "volumes/s3/s3_core.hpp"

@@ -1,4 +1,4 @@
-#include "volumes/s3/transfer_pace.hpp"
+#include "volumes/s3/multipart_policy.hpp"
 
 #include "base/log.hpp"
 

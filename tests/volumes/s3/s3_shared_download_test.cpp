@@ -3,7 +3,7 @@
 #include "tests/net/client/script_server.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/s3/access.hpp"
-#include "volumes/s3/fetch.hpp"
+#include "volumes/s3/shared_download.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <catch2/catch.hpp>
