@@ -137,7 +137,7 @@ awaitable<result<copy_result>> copy_object(std::shared_ptr<client_core> core, st
     call c{.op = operation::copy, .method = "PUT", .key = std::move(to)};
     const auto source = "/" + core->options().bucket + "/" + from;
     c.headers.emplace_back("x-amz-copy-source", uri_encode(source, encode_slash::no));
-    if (!options.if_match.empty()) {
+    if (!options.if_match.empty() && !is_weak(options.if_match)) {
         c.headers.emplace_back("x-amz-copy-source-if-match", fmt::format("\"{}\"", options.if_match));
     }
     if (options.replace_metadata) {

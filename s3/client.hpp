@@ -73,6 +73,7 @@ struct client_options {
 struct object_info {
     std::uint64_t size = 0;  ///< Of the whole object, also for a ranged GET.
     std::string etag;        ///< Without quotes. The MD5 for single PUTs without KMS encryption; with a '-' never.
+    bool etag_is_weak = false;
     sys_seconds last_modified;
     name_values metadata;
 
@@ -80,6 +81,8 @@ struct object_info {
     [[nodiscard]] std::optional<std::string_view> find_metadata(std::string_view name) const;
     /// Returns the ETag as an MD5; nullopt if it does not have the form of one.
     [[nodiscard]] std::optional<md5_digest> etag_as_md5() const;
+    /// The ETag for get_options::if_match and copy_options::if_match, marked if it is weak.
+    [[nodiscard]] std::string validator() const { return etag_is_weak ? "W/" + etag : etag; }
 };
 
 struct byte_range {
@@ -90,7 +93,8 @@ struct byte_range {
 
 struct get_options {
     std::optional<byte_range> range = {};
-    /// Only if the object still has this ETag (error_kind::precondition otherwise): for several ranges of one object.
+    /// Only if the object still has this ETag, an object_info::validator() (error_kind::precondition otherwise): for
+    /// several ranges of one object. A weak one is compared with the response, since If-Match never matches it.
     std::string if_match;
 };
 
@@ -131,7 +135,8 @@ struct put_result {
 struct copy_options {
     /// Absent: the copy keeps the metadata of its source. Given: it gets these instead.
     std::optional<name_values> replace_metadata = {};
-    /// Only if the source still has this ETag (error_kind::precondition otherwise).
+    /// Only if the source still has this ETag, an object_info::validator() (error_kind::precondition otherwise). A
+    /// weak one makes no condition, since If-Match never matches it.
     std::string if_match;
 };
 

@@ -163,6 +163,8 @@ awaitable<result<full_response>> client_core::run(call c, const response_check& 
             }
         }
         if (!replayable) co_return std::unexpected(std::move(f.what));
+        // The service, or a proxy before it, does not know Expect (RFC 9110, 15.5.18).
+        if (f.status == 417 && std::exchange(c.expect_continue, false)) continue;
         const auto wait = session.next_wait(f.kind, steady::now(), f.retry_after);
         if (!wait) {
             if (classify_retry(f.kind) != retry_class::never && !until.passed()) stats_.retries_refused.add();

@@ -73,6 +73,7 @@ result<object_info> read_object_info(const net::response& response) {
     }
     out.etag = strip_quotes(response.get("etag"));
     if (out.etag.empty()) return incomplete("ETag");
+    out.etag_is_weak = is_weak(response.get("etag"));
     const auto modified = parse_http_date(response.get("last-modified"));
     if (!modified) return incomplete("Last-Modified");
     out.last_modified = *modified;
@@ -91,7 +92,8 @@ result<object_info> read_object_info(const net::response& response) {
 awaitable<result<void>> object_download::state::open(std::optional<byte_range> what, std::string if_match) {
     call c{.op = operation::get, .method = "GET", .key = key};
     if (what) c.headers.emplace_back("range", range_header(*what));
-    if (!if_match.empty()) c.headers.emplace_back("if-match", fmt::format("\"{}\"", if_match));
+    const bool weak = is_weak(if_match);
+    if (!if_match.empty() && !weak) c.headers.emplace_back("if-match", fmt::format("\"{}\"", if_match));
 
     const bool first_time = info.etag.empty();
     const response_check check = [&](const full_response& got) -> result<void> {
@@ -115,6 +117,9 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
         if (count < wanted) return incomplete("complete range");
         if (count > wanted && got.response.status() != 206) {
             return std::unexpected(make_error(error_kind::unsupported, "the service does not honour Range"));
+        }
+        if (weak && found->etag != strip_quotes(if_match)) {
+            return std::unexpected(make_error(error_kind::precondition, "the object was replaced"));
         }
         if (!first_time) {
             if (found.etag != info.etag || found.size != info.size) {
@@ -153,7 +158,7 @@ awaitable<result<void>> object_download::state::resume(error broken) {
     asio::steady_timer timer(executor, *wait);
     const auto [stopped] = co_await timer.async_wait(use_tuple);
     if (stopped) co_return std::unexpected(make_error(error_kind::cancelled));
-    co_return co_await open(byte_range{offset + position, length - position}, info.etag);
+    co_return co_await open(byte_range{offset + position, length - position}, info.validator());
 }
 
 object_download::object_download(std::unique_ptr<state> s) noexcept : state_(std::move(s)) {}

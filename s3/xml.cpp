@@ -264,7 +264,7 @@ std::optional<std::string> url_decode(std::string_view text) {
 }
 
 std::string_view strip_quotes(std::string_view etag) noexcept {
-    if (etag.starts_with("W/")) etag.remove_prefix(2);
+    if (is_weak(etag)) etag.remove_prefix(2);
     if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') return etag.substr(1, etag.size() - 2);
     return etag;
 }

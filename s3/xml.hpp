@@ -98,5 +98,9 @@ struct sts_credentials {
 
 /// Returns an ETag without its quotes: "\"abc\"" and abc are both abc.
 [[nodiscard]] std::string_view strip_quotes(std::string_view etag) noexcept;
+/// Whether a validator or an ETag header is a weak one (RFC 9110, 8.8.1): If-Match never matches those.
+[[nodiscard]] constexpr bool is_weak(std::string_view etag) noexcept {
+    return etag.starts_with("W/");
+}
 
 }  // namespace keepstore::s3

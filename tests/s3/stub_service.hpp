@@ -5,6 +5,7 @@
 #include "tests/net/client/script_server.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -43,6 +44,9 @@ class stub_service {
     explicit stub_service(handler_type handler, SSL_CTX* tls = nullptr)
         : handler_(std::move(handler)), server_([this](peer& p, int) { serve(p); }, tls) {}
     ~stub_service() { server_.stop(); }
+
+    /// Requests with Expect get 417, and their body is not read.
+    void refuse_expect() { refuses_expect_ = true; }
 
     [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(server_.port()); }
     [[nodiscard]] std::uint16_t port() const { return server_.port(); }
@@ -84,6 +88,14 @@ class stub_service {
             const auto head = p.head();
             if (head.empty()) return;
             auto request = parse(head);
+            if (refuses_expect_ && !request.header("expect").empty()) {
+                {
+                    const std::lock_guard lock(mutex_);
+                    seen_.push_back(request);
+                }
+                if (!p.send("HTTP/1.1 417 Expectation Failed\r\nContent-Length: 0\r\n\r\n")) return;
+                continue;
+            }
             if (!request.header("expect").empty()) p.send("HTTP/1.1 100 Continue\r\n\r\n");
             if (const auto length = request.header("content-length"); !length.empty()) {
                 request.body = p.body(std::stoul(length));
@@ -105,6 +117,7 @@ class stub_service {
     }
 
     const handler_type handler_;
+    std::atomic<bool> refuses_expect_ = false;
     mutable std::mutex mutex_;
     std::vector<seen_request> seen_;  ///< Guarded by mutex_.
     script_server server_;
