@@ -118,7 +118,7 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
         if (count > wanted && got.response.status() != 206) {
             return std::unexpected(make_error(error_kind::unsupported, "the service does not honour Range"));
         }
-        if (weak && found->etag != strip_quotes(if_match)) {
+        if (weak && found.etag != strip_quotes(if_match)) {
             return std::unexpected(make_error(error_kind::precondition, "the object was replaced"));
         }
         if (!first_time) {

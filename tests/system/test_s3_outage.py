@@ -260,7 +260,7 @@ class Killed(OwnServerCase):
         self.assertEqual(len(self.s3.uploads(self.bucket)), 3)
         until(lambda: requests("multipart_list") == 2, 10, "uploads are looked at with the trash")
         until(lambda: md5(parts) not in dict(self.s3.uploads(self.bucket)), 10, "the orphan is gone")
-        again.log.wait(msg="aborted left-over uploads", count=1)
+        again.log.wait(msg="aborted orphaned multipart uploads", count=1)
         self.assertEqual(sorted(k for k, _ in self.s3.uploads(self.bucket)), sorted([md5(data), "other/program"]))
         connection.send(rest)
         self.assertEqual(connection.read_response().status, 200)

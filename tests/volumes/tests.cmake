@@ -32,10 +32,11 @@ keepstore_test(volumes_s3_test
     S3)
 keepstore_test(volumes_s3_stub_test
     SOURCES
+        volumes/s3/download_window_test.cpp
+        volumes/s3/multipart_policy_test.cpp
         volumes/s3/s3_circuit_breaker_test.cpp
         volumes/s3/s3_shared_download_test.cpp
         volumes/s3/s3_parts_test.cpp
         volumes/s3/s3_ranges_test.cpp
         volumes/s3/s3_stub_test.cpp
-        volumes/s3/multipart_policy_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)

@@ -23,7 +23,7 @@ result<bucket_access> make_access(const s3_options& options) {
     out.client.path_style = options.use_path_style;
     out.client.connect_timeout = options.connect_timeout;
     out.client.read_timeout = options.read_timeout;
-    out.client.connections_max = limits::s3_volume_connections_max;
+    out.client.connections_max = options.connections_max;
     // A streamed PUT cannot be sent again: the service says first whether it takes it now.
     out.client.expect_continue_bytes_min = limits::write_at_once_bytes_max + 1;
     out.client.ca_file = options.ca_file;

@@ -1,5 +1,5 @@
-/// How a volume reaches its bucket: what the protocol's client is made of, from the volume's options. The volume and
-/// the operator's probe both use it, so that what the probe says holds for the volume.
+/// How a volume reaches its bucket: the options of the S3 client, made from the volume's options. The volume and the
+/// operator's probe both use it, so that the probe's result holds for the volume.
 #pragma once
 
 #include "s3/client.hpp"

@@ -10,12 +10,12 @@
 
 namespace keepstore::volumes::s3 {
 
-/// Lower case, and with '-' for everything that proxies may not like in a header's name.
+/// In lower case, and with '-' for each character that proxies may reject in a header's name.
 [[nodiscard]] std::string metadata_name(std::string_view attribute);
 
-/// nullopt if it would be more than S3 takes.
+/// nullopt if it would be more than S3 accepts.
 [[nodiscard]] std::optional<std::string> encode_attribute(std::span<const std::byte> value);
-/// nullopt for anything that encode_attribute does not make.
+/// nullopt for any text that encode_attribute does not produce.
 [[nodiscard]] std::optional<std::vector<std::byte>> decode_attribute(std::string_view text);
 
 }  // namespace keepstore::volumes::s3

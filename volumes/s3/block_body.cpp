@@ -1,5 +1,6 @@
 #include "volumes/s3/block_body.hpp"
 
+#include "base/async_condition.hpp"
 #include "base/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
@@ -23,16 +24,7 @@ struct block_body::lane {
     // Guarded by mutex.
     std::size_t received = 0;
     std::optional<error> failed;
-    std::optional<one_shot<bool>> reader_waits;
-
-    void wake() {
-        std::optional<one_shot<bool>> reader;
-        {
-            const std::lock_guard lock(mutex);
-            reader = std::exchange(reader_waits, std::nullopt);
-        }
-        if (reader) reader->set(true);
-    }
+    async_condition changed{mutex};
 };
 
 block_body::block_body(protocol::object_download all)
@@ -44,6 +36,7 @@ block_body::block_body(std::shared_ptr<s3_core> core, std::string key, std::stri
       from_{.key = std::move(key),
             .trash_key = std::move(trash_key),
             .etag = first.info().etag,
+            .validator = first.info().validator(),
             .size = first.info().size},
       first_(std::move(first)),
       position_(first_.offset()),
@@ -63,7 +56,7 @@ void block_body::start_lanes() {
         const auto size =
             static_cast<std::size_t>(std::min<std::uint64_t>(end_ - planned_, limits::s3_parallel_range_bytes));
         mutable_slice memory;
-        // Who leaves after a little shall not have cost much.
+        // Limits the cost of readers that disconnect early.
         const bool at_first =
             position_ < first_.offset() + limits::s3_parallel_ranges_read_first * limits::s3_parallel_range_bytes;
         if (at_first && lanes_.size() == limits::s3_parallel_ranges_at_first) return;
@@ -78,24 +71,22 @@ void block_body::start_lanes() {
         auto next = std::make_shared<lane>(planned_, memory.subslice(0, size));
         planned_ += size;
         next->task = core_->loops.spawn<bool>(run_lane(core_, next, from_), [next](const result<bool>& outcome) {
-            {
-                const std::lock_guard lock(next->mutex);
-                if (!outcome) next->failed = outcome.error();
-            }
-            next->wake();
+            const std::lock_guard lock(next->mutex);
+            if (!outcome) next->failed = outcome.error();
+            next->changed.notify_all();
         });
         lanes_.push_back(std::move(next));
     }
 }
 
-// The object may have been trashed or written again meanwhile. What has its name has its content then, as far as
-// anybody knows here; readers verify it as they do all others.
+// The object may have been trashed or written again meanwhile. An object with its name then has its content, as far as
+// it is known here; readers verify it like any other.
 awaitable<result<protocol::object_download>> block_body::open_lane(std::shared_ptr<s3_core> core,
                                                                    const range_source& from,
                                                                    protocol::byte_range range) {
-    // It ends with the block's reader.
+    // It is cancelled with the block's reader.
     const auto until = deadline::never();
-    auto body = co_await core->client.get(from.key, {.range = range, .if_match = from.etag}, until);
+    auto body = co_await core->client.get(from.key, {.range = range, .if_match = from.validator}, until);
     const auto kind = body ? error_kind::precondition : kind_of(body.error());
     // Not every service honours If-Match.
     if (body && body->info().etag == from.etag) co_return body;
@@ -109,23 +100,20 @@ awaitable<result<protocol::object_download>> block_body::open_lane(std::shared_p
 
 awaitable<result<bool>> block_body::run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l,
                                              range_source from) {
-    const availability::waiting busy(*core->watch);
+    const circuit_breaker::pending_call pending(*core->breaker);
     const auto size = l->memory.size();
-    // Failures are noted by whoever meets them: ranges that fail together are one.
-    auto body = co_await open_lane(core, from, {l->offset, size});
-    if (!body) co_return std::unexpected(std::move(body.error()));
-    core->watch->note(body);
+    // Failures are noted by the reader that meets them: ranges that fail together are one.
+    KS_CO_TRY(auto body, co_await open_lane(core, from, {l->offset, size}));
+    core->breaker->note(success());
     for (std::size_t got = 0; got < size;) {
-        auto count = co_await body->read_some(l->memory.bytes.subspan(got));
+        auto count = co_await body.read_some(l->memory.bytes.subspan(got));
         if (!count) co_return std::unexpected(std::move(count.error()));
         if (*count == 0) co_return fail(errc::io_error, "S3 sent less than it announced");
         got += *count;
-        core->watch->progress();
-        {
-            const std::lock_guard lock(l->mutex);
-            l->received = got;
-        }
-        l->wake();
+        core->breaker->note_progress();
+        const std::lock_guard lock(l->mutex);
+        l->received = got;
+        l->changed.notify_all();
     }
     co_return true;
 }
@@ -140,17 +128,13 @@ awaitable<result<std::size_t>> block_body::read_some(std::span<std::byte> into) 
 awaitable<result<std::size_t>> block_body::read_lane(std::span<std::byte> into) {
     const auto front = lanes_.front();
     std::size_t there = 0;
-    while (true) {
-        const one_shot<bool> more;
-        {
-            const std::lock_guard lock(front->mutex);
-            there = front->received - front->read;
-            if (there == 0 && front->failed) co_return std::unexpected(*front->failed);
-            if (there == 0) front->reader_waits = more;
+    {
+        std::unique_lock lock(front->mutex);
+        while (front->received == front->read && !front->failed) {
+            KS_CO_CHECK(co_await front->changed.wait(lock, deadline::never()));
         }
-        if (there > 0) break;
-        auto woken = co_await more.wait();
-        if (!woken) co_return std::unexpected(std::move(woken.error()));
+        there = front->received - front->read;
+        if (there == 0) co_return std::unexpected(*front->failed);
     }
     const auto count = std::min(there, into.size());
     std::memcpy(into.data(), front->memory.bytes.data() + front->read, count);
@@ -158,7 +142,7 @@ awaitable<result<std::size_t>> block_body::read_lane(std::span<std::byte> into) 
     position_ += count;
     if (front->read == front->memory.size()) {
         lanes_.pop_front();
-        // When there is nothing more to ask for, others may have it at once: the next block of this reader, too.
+        // When no further range is needed the memory is free at once, also for the next block of this reader.
         if (planned_ == end_)
             buffers_->give_back();
         else if (!buffers_->give())

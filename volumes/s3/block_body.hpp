@@ -1,9 +1,9 @@
-/// The bytes of a block on their way from S3, read in order: by one GET, or by several ranged ones side by side, each
-/// with memory of its own for what has come before its turn. Used from one coroutine, on a loop of the volume; the
-/// ranged GETs run on any of its loops. Destroyed, it cancels them.
+/// The body of a block as it comes from S3, read in order: one GET, or several concurrent ranged ones, each with memory
+/// of its own for bytes that arrive before their turn. Used from one coroutine, on a loop of the volume; the ranged
+/// GETs run on any of its loops. Destroyed, it cancels them.
 ///
-/// Errors: what s3/client.hpp says of a GET. Ranges are of one and the same object, unless it was trashed or written
-/// again meanwhile: then of what has its name.
+/// Errors: as of a GET (s3/client.hpp). Ranges are of one and the same object, unless it was trashed or written again
+/// meanwhile: then of the object with its name.
 #pragma once
 
 #include "s3/client.hpp"
@@ -39,11 +39,12 @@ class block_body {
 
   private:
     struct lane;
-    /// What the ranges are of.
+    /// The object.
     struct range_source {
         std::string key;
         std::string trash_key;
         std::string etag;
+        std::string validator;   ///< The same for get_options::if_match.
         std::uint64_t size = 0;  ///< Of the object.
     };
 
@@ -58,11 +59,11 @@ class block_body {
     const range_source from_;
     keepstore::s3::object_download first_;
     std::uint64_t position_;  ///< In the object, as are the next two.
-    std::uint64_t planned_;   ///< Everything before is on its way.
+    std::uint64_t planned_;   ///< Everything before it was requested.
     std::uint64_t end_;
     std::optional<part_buffers::share> buffers_;
     std::deque<mutable_slice> spare_;
-    bool buffer_due_ = false;  ///< One of the share has no memory yet.
+    bool buffer_due_ = false;  ///< A buffer of the share has no memory yet.
     std::deque<std::shared_ptr<lane>> lanes_;
 };
 

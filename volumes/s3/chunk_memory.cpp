@@ -61,7 +61,7 @@ mutable_slice chunk_memory::make(std::size_t size, block memory) {
 void chunk_memory::give_back(std::size_t size, block memory) noexcept {
     const std::lock_guard lock(mutex_);
     held_ -= size;
-    // Never more than the budget, whatever was taken beyond it.
+    // Spare chunks and held pieces together never exceed the budget.
     if (size == limits::chunk_size_bytes && held_ + (spare_.size() + 1) * size <= budget_) {
         spare_.push_back(std::move(memory));
     }

@@ -1,5 +1,5 @@
-/// Memory for blocks that are being fetched: pieces of at most a chunk, a budget for all of a volume, given back when
-/// the last one who holds a piece drops it. Safe to use from any thread.
+/// Memory for downloads: pieces of at most a chunk, with a budget per volume. A piece is reference-counted and comes
+/// back when its last slice is destroyed. Safe to use from any thread.
 #pragma once
 
 #include "base/buffer.hpp"
@@ -16,12 +16,12 @@ namespace keepstore::volumes::s3 {
 class chunk_memory : public std::enable_shared_from_this<chunk_memory> {
   public:
     explicit chunk_memory(std::size_t budget_bytes) : budget_(budget_bytes) {
-        spare_.reserve(budget_bytes / limits::chunk_size_bytes + 1);  // Giving back cannot fail.
+        spare_.reserve(budget_bytes / limits::chunk_size_bytes + 1);  // So that give_back() cannot fail.
     }
 
-    /// nullopt if that would exceed the budget.
+    /// Takes a piece. nullopt if that would exceed the budget.
     [[nodiscard]] std::optional<mutable_slice> try_take(std::size_t size);
-    /// Also beyond the budget.
+    /// The same, also beyond the budget.
     [[nodiscard]] mutable_slice take(std::size_t size);
 
     [[nodiscard]] std::size_t held_bytes() const;
@@ -37,7 +37,7 @@ class chunk_memory : public std::enable_shared_from_this<chunk_memory> {
     mutable std::mutex mutex_;
     // Guarded by mutex_.
     std::size_t held_ = 0;
-    std::vector<block> spare_;  ///< Whole chunks, used before: their pages are there.
+    std::vector<block> spare_;  ///< Whole chunks that were used before: their pages are mapped.
 };
 
 }  // namespace keepstore::volumes::s3

@@ -17,7 +17,7 @@ namespace {
 using keepstore::s3::error_kind;
 using keepstore::s3::kind_of;
 
-// What a dead or unreachable service looks like. Throttling is not that, nor anything it said about an object.
+// Throttling is no outage, nor is anything that the service says about an object.
 bool is_outage(const error& why) {
     switch (kind_of(why)) {
         case error_kind::network:
@@ -38,7 +38,7 @@ std::string_view headline(const error& why) {
         case error_kind::malformed_response:
             return "unexpected response: not an S3 service";
         case error_kind::server:
-            return "S3 fails";
+            return "S3 responds with server errors";
         case error_kind::network:
         case error_kind::timeout:
             return "S3 does not respond";
@@ -60,178 +60,186 @@ std::string_view headline(const error& why) {
 
 }  // namespace
 
-availability::waiting::waiting(availability& owner) : owner_(owner) {
-    if (owner_.waiting_.fetch_add(1, std::memory_order_relaxed) == 0) {
-        owner_.waiting_since_.store(now(), std::memory_order_relaxed);
-    }
+circuit_breaker::pending_call::pending_call(circuit_breaker& owner) : owner_(owner) {
+    const std::lock_guard lock(owner_.mutex_);
+    if (owner_.pending_++ == 0) owner_.pending_since_ = clock::now();
 }
 
-availability::waiting::~waiting() {
-    owner_.waiting_.fetch_sub(1, std::memory_order_relaxed);
+circuit_breaker::pending_call::~pending_call() {
+    const std::lock_guard lock(owner_.mutex_);
+    --owner_.pending_;
 }
 
-result<void> availability::admit() const {
-    if (state_.load(std::memory_order_relaxed) != state::down) return {};
+// --- what calls report and ask ---
+
+result<void> circuit_breaker::allow() const {
     const std::lock_guard lock(mutex_);
-    return fail(errc::unavailable, trouble_.empty() ? "the S3 service does not respond" : trouble_);
+    if (state_ != state::open) return success();
+    return fail(errc::unavailable, trouble_);
 }
 
-std::string availability::health() const {
-    if (state_.load(std::memory_order_relaxed) == state::up) return {};
+std::string circuit_breaker::health() const {
     const std::lock_guard lock(mutex_);
     return trouble_;
 }
 
-void availability::succeeded() {
-    progress();
-    // Only written when it changes: this is on every call's way.
-    if (failures_.load(std::memory_order_relaxed) != 0) failures_.store(0, std::memory_order_relaxed);
+void circuit_breaker::succeeded() {
+    note_progress();
+    const std::lock_guard lock(mutex_);
+    failures_ = 0;
 }
 
-void availability::failed(const error& why) {
+void circuit_breaker::failed(const error& why) {
     if (why == errc::cancelled) return;
     if (!is_outage(why)) {
-        // It answered.
-        progress();
+        // The service responded.
+        note_progress();
         return;
     }
-    if (failures_.fetch_add(1, std::memory_order_relaxed) + 1 != limits::s3_outage_failures) return;
     const std::lock_guard lock(mutex_);
-    if (state_.load(std::memory_order_relaxed) == state::down) return;
-    trouble_ = why.text;
-    trouble_kind_ = kind_of(why);
-    state_.store(state::down, std::memory_order_relaxed);
-    complain("; requests are refused until that has changed", why);
+    if (++failures_ == limits::s3_outage_failures) became_suspicious_.notify_all();
 }
 
-void availability::complain(std::string_view consequence, const error& why) const {
-    std::vector<log::field> fields{{"bucket", bucket_}, {"error", why.text}};
-    if (!diagnosis_.empty()) fields.emplace_back("diagnosis", diagnosis_);
-    log::write(log::level::error, std::string(headline(why)).append(consequence), fields);
+// --- when probes are due ---
+
+bool circuit_breaker::silent() const noexcept {
+    if (pending_ == 0) return false;
+    const auto since = std::max(last_progress_.load(std::memory_order_relaxed), pending_since_);
+    return clock::now() - since > limits::s3_silence_max;
 }
 
-bool availability::silent() const noexcept {
-    if (waiting_.load(std::memory_order_relaxed) == 0) return false;
-    const auto since =
-        std::max(last_progress_.load(std::memory_order_relaxed), waiting_since_.load(std::memory_order_relaxed));
-    return now() - since > clock::duration(limits::s3_silence_max).count();
+bool circuit_breaker::suspicious() const noexcept {
+    return !probed_ || failures_ >= limits::s3_outage_failures || silent();
 }
 
-bool availability::quick_probe_needed() const noexcept {
-    return !probed_.load(std::memory_order_relaxed) || state_.load(std::memory_order_relaxed) == state::down ||
-           silent();
+// Returns when a quick probe is due, and takes the time if it is the first in a row.
+awaitable<result<void>> circuit_breaker::quick_probe_due() {
+    std::unique_lock lock(mutex_);
+    while (state_ != state::open && !suspicious()) {
+        probing_since_.reset();
+        probe_timeouts_ = 0;
+        // Silence does not notify: it is looked for in intervals.
+        auto woken = co_await became_suspicious_.wait(lock, deadline::in(limits::s3_probe_interval));
+        if (!woken && woken.error() == errc::cancelled) co_return woken;
+    }
+    if (!probing_since_) probing_since_ = clock::now();
+    co_return success();
 }
 
-bool availability::patient_probe_needed() const noexcept {
-    if (state_.load(std::memory_order_relaxed) != state::up) return true;
-    // Most quick probes are answered before it comes to this.
-    const auto since = probing_since_.load(std::memory_order_relaxed);
-    return since != 0 && now() - since >= clock::duration(limits::s3_probe_interval).count();
+bool circuit_breaker::patient_probe_due() const {
+    const std::lock_guard lock(mutex_);
+    if (state_ != state::closed) return true;
+    // Most quick probes are answered sooner.
+    return probing_since_ && clock::now() - *probing_since_ >= limits::s3_probe_interval;
 }
 
-bool availability::probed(const result<std::string>& outcome) {
-    probed_.store(true, std::memory_order_relaxed);
-    if (!outcome && kind_of(outcome.error()) != error_kind::slow_down) return probe_failed(outcome.error());
-    if (outcome)
-        probe_succeeded(*outcome);
+bool circuit_breaker::is_refused() const {
+    const std::lock_guard lock(mutex_);
+    return state_ == state::refused;
+}
+
+// --- what probes find ---
+
+bool circuit_breaker::is_conclusive(const result<std::string>& quick, clock::time_point begun) {
+    const std::lock_guard lock(mutex_);
+    const bool timeout = !quick && kind_of(quick.error()) == error_kind::timeout;
+    // Progress of a call, or a response to the patient probe, refutes a timeout.
+    const bool refuted = timeout && last_progress_.load(std::memory_order_relaxed) >= begun;
+    probe_timeouts_ = timeout && !refuted ? probe_timeouts_ + 1 : 0;
+    const bool conclusive = !timeout || probe_timeouts_ >= limits::s3_probe_timeouts_min;
+    if (conclusive || refuted) probing_since_.reset();
+    return conclusive;
+}
+
+bool circuit_breaker::probed(const result<std::string>& outcome) {
+    const bool throttled = !outcome && kind_of(outcome.error()) == error_kind::slow_down;
+    const std::lock_guard lock(mutex_);
+    probed_ = true;
+    if (!outcome && !throttled) return fail_probe(outcome.error());
+    // A throttling response proves that the service is up; it says nothing about bucket or credentials.
+    if (throttled && state_ == state::refused)
+        failures_ = 0;
     else
-        probe_throttled();
+        close(throttled ? std::nullopt : std::optional(*outcome));
+    note_progress();
     return false;
 }
 
-void availability::probe_succeeded(const std::string& why_not_listed) {
-    failures_.store(0, std::memory_order_relaxed);
-    progress();
-    const std::lock_guard lock(mutex_);
-    const bool was_up = state_.exchange(state::up, std::memory_order_relaxed) == state::up;
+// `why_not_listed` is absent where the probe did not find out.
+void circuit_breaker::close(const std::optional<std::string>& why_not_listed) {
+    failures_ = 0;
+    const bool was_closed = std::exchange(state_, state::closed) == state::closed;
     trouble_.clear();
-    calls_ended_ = false;
-    const bool used = std::exchange(used_, true);
+    if (why_not_listed)
+        log_listing(*why_not_listed, was_closed);
+    else if (!was_closed)
+        log::info("S3 responds again", {{"bucket", bucket_}});
+}
+
+void circuit_breaker::log_listing(const std::string& why_not_listed, bool was_closed) {
+    const bool reported_usable = std::exchange(reported_usable_, true);
     const bool unlisted = !why_not_listed.empty();
-    const bool said = std::exchange(unlisted_, unlisted);
-    if (unlisted && !said) {
+    const bool reported_unlisted = std::exchange(reported_unlisted_, unlisted);
+    if (unlisted && !reported_unlisted) {
         log::warning(
             "S3 does not allow these keys to list this bucket: blocks can be written and read, but there is no "
-            "index (keep-balance stops), trash is never emptied, and blocks that are not there may be answered "
+            "index (keep-balance stops), trash is never emptied, and requests for missing blocks may get "
             "503; allow s3:ListBucket",
             {{"bucket", bucket_}, {"error", why_not_listed}});
-    } else if (!was_up) {
+    } else if (!was_closed) {
         log::info("S3 responds again", {{"bucket", bucket_}});
-    } else if (!used) {
+    } else if (!reported_usable) {
         log::info("S3 bucket can be used", {{"bucket", bucket_}});
     }
 }
 
-// Who asks for less is there. Nothing is said about bucket and keys.
-void availability::probe_throttled() {
-    failures_.store(0, std::memory_order_relaxed);
-    progress();
-    const std::lock_guard lock(mutex_);
-    auto expected = state::down;
-    if (!state_.compare_exchange_strong(expected, state::up, std::memory_order_relaxed)) return;
-    trouble_.clear();
-    calls_ended_ = false;
-    log::info("S3 responds again", {{"bucket", bucket_}});
-}
-
-bool availability::probe_failed(const error& why) {
+bool circuit_breaker::fail_probe(const error& why) {
     const bool outage = is_outage(why);
-    const auto next = outage ? state::down : state::refused;
-    if (!outage) progress();
-    const std::lock_guard lock(mutex_);
-    const auto before = state_.exchange(next, std::memory_order_relaxed);
-    // Texts have the number of the request in them.
-    if (before != next || trouble_kind_ != kind_of(why)) {
-        complain({}, why);
-    }
+    if (!outage) note_progress();
+    const auto before = std::exchange(state_, outage ? state::open : state::refused);
+    // Compared by kind: each text has its own request id.
+    if (before != state_ || trouble_kind_ != kind_of(why)) complain(why);
     trouble_ = why.text;
     trouble_kind_ = kind_of(why);
-    if (outage) return !std::exchange(calls_ended_, true);
-    calls_ended_ = false;
-    return false;
+    return outage && before != state::open;
 }
 
-awaitable<result<void>> availability::watch(std::shared_ptr<availability> self, probe_type probe,
-                                            std::function<void()> went_down) {
-    const auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer(executor);
-    unsigned timeouts = 0;  // In a row.
+void circuit_breaker::complain(const error& why) const {
+    std::vector<log::field> fields{{"bucket", bucket_}, {"error", why.text}};
+    if (!diagnosis_.empty()) fields.emplace_back("diagnosis", diagnosis_);
+    log::write(log::level::error, std::string(headline(why)), fields);
+}
+
+// --- the probes ---
+
+awaitable<result<void>> circuit_breaker::monitor(std::shared_ptr<circuit_breaker> self, probe_type probe,
+                                                 std::function<void()> opened) {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
-        if (self->quick_probe_needed()) {
-            const auto began = now();
-            if (timeouts == 0) self->probing_since_.store(began, std::memory_order_relaxed);
-            const auto outcome = co_await probe(deadline::in(limits::s3_probe_timeout));
-            if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
-            const bool timeout = !outcome && kind_of(outcome.error()) == error_kind::timeout;
-            // Calls that come forward, and an answer to the patient probe, say more than a probe that does not.
-            const bool refuted = timeout && self->last_progress_.load(std::memory_order_relaxed) >= began;
-            timeouts = timeout && !refuted ? timeouts + 1 : 0;
-            if (timeouts > 0 && timeouts < limits::s3_probe_timeouts_min) continue;
-            if (!refuted && self->probed(outcome)) went_down();
-        } else {
-            timeouts = 0;
-        }
-        self->probing_since_.store(0, std::memory_order_relaxed);
+        KS_CO_CHECK(co_await self->quick_probe_due());
+        const auto begun = clock::now();
+        const auto outcome = co_await probe(deadline::in(limits::s3_probe_timeout));
+        if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
+        if (!self->is_conclusive(outcome, begun)) continue;
+        if (self->probed(outcome)) opened();
         timer.expires_after(limits::s3_probe_interval);
         const auto [stopped] = co_await timer.async_wait(use_tuple);
         if (stopped) co_return fail(errc::cancelled);
     }
 }
 
-awaitable<result<void>> availability::watch_patiently(std::shared_ptr<availability> self, probe_type probe,
-                                                      std::function<void()> went_down) {
-    const auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer(executor);
-    const auto refused = [&] { return self->state_.load(std::memory_order_relaxed) == state::refused; };
+awaitable<result<void>> circuit_breaker::monitor_patiently(std::shared_ptr<circuit_breaker> self, probe_type probe,
+                                                           std::function<void()> opened) {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
-        if (self->patient_probe_needed()) {
+        if (self->patient_probe_due()) {
             const auto outcome = co_await probe(deadline::in(limits::s3_patient_probe_timeout));
             if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
-            // That nobody answers is for the quick probes to say. There are none where bucket or keys are wrong.
-            const bool answered = outcome || !is_outage(outcome.error());
-            if ((answered || refused()) && self->probed(outcome)) went_down();
+            // Only quick probes may declare an outage; there are none where bucket or credentials are refused.
+            const bool responded = outcome || !is_outage(outcome.error());
+            if ((responded || self->is_refused()) && self->probed(outcome)) opened();
         }
-        timer.expires_after(refused() ? limits::s3_refused_probe_interval : limits::s3_probe_interval);
+        timer.expires_after(self->is_refused() ? limits::s3_refused_probe_interval : limits::s3_probe_interval);
         const auto [stopped] = co_await timer.async_wait(use_tuple);
         if (stopped) co_return fail(errc::cancelled);
     }

@@ -1,57 +1,78 @@
-/// Whether the service answers, so that an outage costs a few requests a wait and all others none, and so that a
-/// missing bucket or wrong keys are said before the first request meets them.
+/// Circuit breaker of a volume: while the S3 service is down, calls fail at once instead of each waiting for it, and a
+/// missing bucket or wrong keys are reported before the first request meets them.
 ///
-/// It begins with a probe (a listing of one key, since a HEAD could not say what is wrong). Then it watches the calls:
-/// after some failures in a row, or when calls wait and none comes forward and probes fail as well, calls are refused
-/// until the service answers a probe, and those under way are ended. Where the service answers that bucket or keys are
-/// wrong, calls go on and get that answer. A bucket that may not be listed is up, with a warning: reads and writes
-/// work.
+///               probe succeeds, or is throttled
+///          ┌──────────────────────────────────────────────────────────────┐
+///          ▼                                                              │
+///      ┌────────┐  suspicious, and a probe finds an outage            ┌───┴──┐
+///   ──►│ CLOSED ├────────────────────────────────────────────────────►│ OPEN │
+///      └─┬──────┘                                                     └─┬────┘
+///        │  ▲                                                           │  ▲
+///        │  │ probe succeeds, or is throttled                           │  │ probe finds an outage
+///        ▼  │                                                           ▼  │
+///      ┌────┴───────────────────────────────────────────────────────────────┴─┐
+///      │ REFUSED: a probe is told that the bucket or the credentials are wrong │
+///      └──────────────────────────────────────────────────────────────────────┘
 ///
-/// Probes are of two kinds. Quick ones notice an outage and its end within seconds; of them it takes two in a row to
-/// pass their limit. A patient one beside them is for services that are slow (a slow name server, a listing of a bucket
-/// that is being recovered), which the quick ones alone would keep down for ever. Safe to use from any thread.
+///   CLOSED   Calls pass; health() is empty. It is suspicious before the first probe has an outcome, after
+///            s3_outage_failures consecutive failures of the kind that an outage brings, and while calls are pending
+///            of which none made progress for s3_silence_max. Quick probes run then. Suspicion alone changes nothing
+///            for the calls: a single object that always fails, or a connection pool that is used up, is no outage.
+///   OPEN     Calls fail at once with errc::unavailable, and those under way were cancelled when it opened. The only
+///            requests are the probes, quick and patient ones. (Other breakers call this "half-open".)
+///   REFUSED  Calls pass and get that response; health() is the reason. Patient probes only, s3_refused_probe_interval
+///            apart.
+///
+/// An outage is a failed connection, a server error, a response that is not S3's, a bad certificate, or a timeout;
+/// throttling is none, nor is anything that S3 says about an object. Of timeouts it takes s3_probe_timeouts_min in a
+/// row, during which no call made progress, and only quick probes count: a patient one, concurrently, is for services
+/// that are slow (a slow name server, a bucket under recovery), which quick ones alone would keep down for ever.
+///
+/// A bucket that may be read and written and not listed is CLOSED, with a warning. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
+#include "base/async_condition.hpp"
 #include "base/deadline.hpp"
 #include "s3/error.hpp"
 
 #include <atomic>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 
 namespace keepstore::volumes::s3 {
 
-class availability {
+class circuit_breaker {
   public:
     /// \param bucket  for the log.
-    /// \param diagnosis  a command that finds out what is wrong, for the log; may be empty.
-    explicit availability(std::string bucket, std::string diagnosis = {})
+    /// \param diagnosis  a command that diagnoses the bucket, for the log; may be empty.
+    explicit circuit_breaker(std::string bucket, std::string diagnosis = {})
         : bucket_(std::move(bucket)), diagnosis_(std::move(diagnosis)) {}
 
-    /// errc::unavailable with the reason while the service is known to be down.
-    [[nodiscard]] result<void> admit() const;
-    /// Empty, or what is wrong in plain words.
+    /// errc::unavailable with the reason while it is open.
+    [[nodiscard]] result<void> allow() const;
+    /// Empty, or the reason in plain words.
     [[nodiscard]] std::string health() const;
 
-    /// While one of these lives a call waits for the service.
-    class waiting {
+    /// A call that is under way, for as long as this lives.
+    class pending_call {
       public:
-        explicit waiting(availability& owner);
-        ~waiting();
-        waiting(const waiting&) = delete;
-        waiting& operator=(const waiting&) = delete;
+        explicit pending_call(circuit_breaker& owner);
+        ~pending_call();
+        pending_call(const pending_call&) = delete;
+        pending_call& operator=(const pending_call&) = delete;
 
       private:
-        availability& owner_;
+        circuit_breaker& owner_;
     };
 
-    /// Bytes came or went, or a call ended well.
-    void progress() noexcept { last_progress_.store(now(), std::memory_order_relaxed); }
+    /// Bytes were received or sent, or a call ended well.
+    void note_progress() noexcept { last_progress_.store(clock::now(), std::memory_order_relaxed); }
+    /// Counts the outcome of a call.
     template <class T>
     void note(const result<T>& outcome) {
         if (outcome)
@@ -60,51 +81,60 @@ class availability {
             failed(outcome.error());
     }
 
-    /// \returns empty if all is well; or why the bucket cannot be listed, if it can be used otherwise.
+    /// Asks whether the bucket can be used. \returns empty if so; the reason if it can, but not be listed.
     using probe_type = std::function<awaitable<result<std::string>>(deadline)>;
-    /// Quick probes. Runs until it is cancelled. `went_down` is called once in each outage, to end the calls that are
-    /// under way.
-    [[nodiscard]] static awaitable<result<void>> watch(std::shared_ptr<availability> self, probe_type probe,
-                                                       std::function<void()> went_down);
-    /// Patient probes, one at a time. Runs beside watch() until it is cancelled.
-    [[nodiscard]] static awaitable<result<void>> watch_patiently(std::shared_ptr<availability> self, probe_type probe,
-                                                                 std::function<void()> went_down);
+    /// Sends quick probes where they are due. Runs until it is cancelled. `opened` is called whenever the breaker has
+    /// opened, to cancel the calls that are under way.
+    [[nodiscard]] static awaitable<result<void>> monitor(std::shared_ptr<circuit_breaker> self, probe_type probe,
+                                                         std::function<void()> opened);
+    /// The same with patient probes, one at a time, concurrently with monitor().
+    [[nodiscard]] static awaitable<result<void>> monitor_patiently(std::shared_ptr<circuit_breaker> self,
+                                                                   probe_type probe, std::function<void()> opened);
 
   private:
-    enum class state { up, refused, down };
+    enum class state { closed, open, refused };
     using clock = deadline::clock;
 
-    [[nodiscard]] static clock::rep now() noexcept { return clock::now().time_since_epoch().count(); }
     void succeeded();
     void failed(const error& why);
-    [[nodiscard]] bool silent() const noexcept;
-    [[nodiscard]] bool quick_probe_needed() const noexcept;
-    [[nodiscard]] bool patient_probe_needed() const noexcept;
-    /// What a probe has found. \returns whether the calls under way are to be ended.
-    [[nodiscard]] bool probed(const result<std::string>& outcome);
-    void probe_succeeded(const std::string& why_not_listed);
-    void probe_throttled();
-    [[nodiscard]] bool probe_failed(const error& why);
 
-    void complain(std::string_view consequence, const error& why) const;
+    [[nodiscard]] awaitable<result<void>> quick_probe_due();
+    [[nodiscard]] bool patient_probe_due() const;
+    [[nodiscard]] bool is_refused() const;
+    /// Whether the outcome of a quick probe that was sent at `begun` counts: a single timeout does not.
+    [[nodiscard]] bool is_conclusive(const result<std::string>& quick, clock::time_point begun);
+
+    /// Changes the state by the outcome of a probe. \returns whether it opened.
+    [[nodiscard]] bool probed(const result<std::string>& outcome);
+
+    // With the mutex held.
+    [[nodiscard]] bool silent() const noexcept;
+    [[nodiscard]] bool suspicious() const noexcept;
+    void close(const std::optional<std::string>& why_not_listed);
+    void log_listing(const std::string& why_not_listed, bool was_closed);
+    [[nodiscard]] bool fail_probe(const error& why);
+    void complain(const error& why) const;
 
     const std::string bucket_;
     const std::string diagnosis_;
-    std::atomic<state> state_{state::up};
-    std::atomic<unsigned> failures_{0};  ///< In a row, of the kind that an outage brings.
-    std::atomic<unsigned> waiting_{0};
-    std::atomic<clock::rep> waiting_since_{0};  ///< When waiting_ last left 0.
-    std::atomic<clock::rep> last_progress_{0};
-    std::atomic<bool> probed_{false};           ///< A probe has found something out.
-    std::atomic<clock::rep> probing_since_{0};  ///< When the first quick probe in a row began; 0: none is under way.
+
+    /// Apart from the state, since each piece of each body sets it.
+    std::atomic<clock::time_point> last_progress_{clock::time_point{}};
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
-    std::string trouble_;       ///< Empty while up.
-    bool used_ = false;         ///< It was said that the bucket can be used.
-    bool unlisted_ = false;     ///< It was said that the bucket cannot be listed.
-    bool calls_ended_ = false;  ///< In this outage.
+    state state_ = state::closed;
+    bool probed_ = false;                             ///< A probe has had an outcome.
+    unsigned failures_ = 0;                           ///< Consecutive, of the kind that an outage brings.
+    unsigned pending_ = 0;                            ///< Calls.
+    clock::time_point pending_since_;                 ///< When pending_ last left 0.
+    std::optional<clock::time_point> probing_since_;  ///< When the first quick probe in a row began.
+    unsigned probe_timeouts_ = 0;                     ///< Quick probes, in a row.
+    std::string trouble_;                             ///< The reason, unless closed.
     keepstore::s3::error_kind trouble_kind_{};
+    bool reported_usable_ = false;  ///< In the log.
+    bool reported_unlisted_ = false;
+    async_condition became_suspicious_{mutex_};
 };
 
 }  // namespace keepstore::volumes::s3

@@ -1,4 +1,5 @@
-/// Which blocks are being fetched, so that readers of the same block join. Safe to use from any thread.
+/// The downloads under way by block, so that readers of the same block join one (request coalescing). Safe to use from
+/// any thread.
 #pragma once
 
 #include "base/md5_digest.hpp"
@@ -9,24 +10,25 @@
 
 namespace keepstore::volumes::s3 {
 
-class fetch;
+class shared_download;
 
-class fetch_table {
+class download_table {
   public:
-    /// The fetch of this block, if there is one that newcomers may join.
-    [[nodiscard]] std::shared_ptr<fetch> find(const md5_digest& name) const;
-    /// Newcomers join this one from now on.
-    void add(const md5_digest& name, const std::shared_ptr<fetch>& f);
-    void remove(const md5_digest& name, const fetch* f);
-    /// The object has changed: newcomers must not get what was there before.
+    /// The download of this block, if there is one that further readers may join.
+    [[nodiscard]] std::shared_ptr<shared_download> find(const md5_digest& name) const;
+    /// Further readers join this one from now on.
+    void add(const md5_digest& name, const std::shared_ptr<shared_download>& d);
+    void remove(const md5_digest& name, const shared_download* d);
+    /// The object has changed: further readers must not get the old content.
     void forget(const md5_digest& name);
 
-    /// Memory is short: the others drop what all their readers have had. Those who serve several are asked last.
-    void shed(const fetch* asking, bool also_shared);
+    /// Has all downloads but `asking` drop what all their readers have had; those with several readers only if
+    /// `also_shared`.
+    void release_buffers(const shared_download* asking, bool also_shared);
 
   private:
     mutable std::mutex mutex_;
-    std::unordered_map<md5_digest, std::weak_ptr<fetch>> running_;  // Guarded by mutex_.
+    std::unordered_map<md5_digest, std::weak_ptr<shared_download>> running_;  // Guarded by mutex_.
 };
 
 }  // namespace keepstore::volumes::s3

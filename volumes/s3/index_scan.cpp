@@ -7,24 +7,22 @@
 
 namespace keepstore::volumes::s3 {
 
-/// Goes through one listing, key by key.
+/// Iterates over one listing, key by key.
 class index_scan::lister {
   public:
     lister(s3_core& core, std::string prefix, deadline until)
         : core_(core), where_{.prefix = std::move(prefix), .keys_max = core.options.index_page_size}, until_(until) {}
 
-    /// Makes current() valid, or null at the end of the listing.
+    /// Loads the next page if need be: makes current() valid, or null at the end of the listing.
     [[nodiscard]] awaitable<result<void>> load() {
         while (at_ == page_.objects.size() && (!begun_ || page_.truncated)) {
             if (begun_) where_.continue_after(page_);
-            const availability::waiting busy(*core_.watch);
-            auto page = core_.noted(co_await core_.client.list(where_, until_));
-            if (!page) co_return std::unexpected(std::move(page.error()));
-            page_ = std::move(*page);
+            const circuit_breaker::pending_call pending(*core_.breaker);
+            KS_CO_TRY(page_, core_.noted(co_await core_.client.list(where_, until_)));
             at_ = 0;
             begun_ = true;
         }
-        co_return result<void>();
+        co_return success();
     }
     [[nodiscard]] const protocol::listed_object* current() const noexcept {
         return at_ < page_.objects.size() ? &page_.objects[at_] : nullptr;
@@ -77,79 +75,52 @@ void index_scan::stop() {
         const std::lock_guard lock(mutex_);
         stopped_ = true;
         ranges_.clear();
-        queue_.clear();
         tasks = tasks_;
     }
+    queue_.close();
     for (const auto& task : tasks) task->cancel();
 }
 
 void index_scan::ended(const result<bool>& outcome) {
-    std::optional<one_shot<bool>> reader;
+    bool over = false;
     {
         const std::lock_guard lock(mutex_);
         --running_;
         if (!outcome && !failed_) failed_ = outcome.error();
-        if (running_ == 0 || failed_) reader = std::exchange(reader_waits_, std::nullopt);
+        over = running_ == 0 || failed_;
     }
-    if (reader) reader->set(true);
+    if (over) queue_.close();
 }
 
 awaitable<result<std::vector<block_info>>> index_scan::next() {
     const auto self = shared_from_this();
-    while (true) {
-        one_shot<bool> ready;
-        std::vector<block_info> batch;
-        std::vector<one_shot<bool>> workers;
-        bool over = false;
-        {
-            const std::lock_guard lock(mutex_);
-            if (failed_) co_return std::unexpected(*failed_);
-            if (!queue_.empty()) {
-                batch = std::move(queue_.front());
-                queue_.pop_front();
-                workers = std::exchange(workers_wait_, {});
-            } else if (running_ == 0) {
-                over = true;
-            } else {
-                reader_waits_ = ready;
-            }
-        }
-        for (const auto& worker : workers) worker.set(true);
-        if (over || !batch.empty()) co_return batch;
-        auto woken = co_await wait_until(ready, until_);
-        if (!woken) co_return std::unexpected(std::move(woken.error()));
+    {
+        const std::lock_guard lock(mutex_);
+        if (failed_) co_return std::unexpected(*failed_);
     }
+    auto batch = co_await queue_.pop(until_);
+    if (batch) co_return batch;
+    co_return outcome(std::move(batch.error()));
+}
+
+// There was nothing to pop: since the listing has ended, or the reader was cancelled or ran out of time.
+result<std::vector<block_info>> index_scan::outcome(error why) {
+    const std::lock_guard lock(mutex_);
+    if (failed_) return std::unexpected(*failed_);
+    const bool complete = running_ == 0 && !stopped_ && queue_.size() == 0;
+    if (complete && why == errc::cancelled) return std::vector<block_info>();
+    return std::unexpected(std::move(why));
 }
 
 awaitable<result<void>> index_scan::put(std::vector<block_info> batch) {
-    if (batch.empty()) co_return result<void>();
-    while (true) {
-        one_shot<bool> room;
-        std::optional<one_shot<bool>> reader;
-        bool added = false;
-        {
-            const std::lock_guard lock(mutex_);
-            if (stopped_) co_return fail(errc::cancelled);
-            if (queue_.size() < limits::s3_index_pages_queued_max) {
-                queue_.push_back(std::move(batch));
-                reader = std::exchange(reader_waits_, std::nullopt);
-                added = true;
-            } else {
-                workers_wait_.push_back(room);
-            }
-        }
-        if (reader) reader->set(true);
-        if (added) co_return result<void>();
-        auto woken = co_await room.wait();
-        if (!woken) co_return std::unexpected(std::move(woken.error()));
-    }
+    if (batch.empty()) co_return success();
+    co_return co_await queue_.push(std::move(batch), deadline::never());
 }
 
-// One page tells whether there is enough to be listed in parallel.
+// Decides by the first page whether to list in parallel.
 awaitable<result<bool>> index_scan::survey(std::shared_ptr<index_scan> self) {
     lister blocks(*self->core_, self->core_->names.key_of_digits(self->digits_), self->until_);
-    auto loaded = co_await blocks.load();
-    if (!loaded) co_return std::unexpected(std::move(loaded.error()));
+    KS_CO_CHECK(co_await blocks.load());
     const bool many = blocks.more_pages();
     {
         const std::lock_guard lock(self->mutex_);
@@ -174,8 +145,7 @@ awaitable<result<bool>> index_scan::work(std::shared_ptr<index_scan> self) {
             digits = std::move(self->ranges_.front());
             self->ranges_.pop_front();
         }
-        auto listed = co_await self->list_range(std::move(digits));
-        if (!listed) co_return std::unexpected(std::move(listed.error()));
+        KS_CO_CHECK(co_await self->list_range(std::move(digits)));
     }
 }
 
@@ -185,8 +155,7 @@ awaitable<result<void>> index_scan::list_range(std::string digits) {
     lister markers(*core_, std::string(object_names::recent_folder) + prefix, until_);
     std::vector<block_info> batch;
     while (true) {
-        auto loaded = co_await blocks.load();
-        if (!loaded) co_return loaded;
+        KS_CO_CHECK(co_await blocks.load());
         const auto* const block = blocks.current();
         // Markers and trash come after all blocks: "recent/", "trash/" > "f...".
         if (!block || block->key >= "g") break;
@@ -197,8 +166,7 @@ awaitable<result<void>> index_scan::list_range(std::string digits) {
         }
         auto modified = core_->observed(block->key, block->last_modified);
         while (true) {
-            loaded = co_await markers.load();
-            if (!loaded) co_return loaded;
+            KS_CO_CHECK(co_await markers.load());
             const auto* const marker = markers.current();
             if (!marker) break;
             const auto marked = std::string_view(marker->key).substr(object_names::recent_folder.size());
@@ -209,8 +177,7 @@ awaitable<result<void>> index_scan::list_range(std::string digits) {
         batch.push_back({*name, block->size, block_time(modified)});
         blocks.advance();
         if (blocks.page_is_used_up()) {
-            auto added = co_await put(std::exchange(batch, {}));
-            if (!added) co_return added;
+            KS_CO_CHECK(co_await put(std::exchange(batch, {})));
         }
     }
     co_return co_await put(std::move(batch));

@@ -1,8 +1,9 @@
-/// The index of a bucket: blocks and markers are listed side by side and merged by key, as one listing if a page is
-/// enough and else by their next hex digit in parallel. Pages wait for the reader in a short queue; nothing else is
-/// kept.
+/// The index of a bucket: merges the listings of blocks and markers by key, as one range if a page is enough and else
+/// by their next hex digit in parallel. Pages wait for the reader in a short queue; nothing else is kept.
 #pragma once
 
+#include "base/async_queue.hpp"
+#include "base/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <deque>
@@ -22,9 +23,9 @@ class index_scan : public std::enable_shared_from_this<index_scan> {
 
     /// Begins listing.
     void start();
-    /// The next blocks, in any order; empty at the end. An error: the listing is incomplete.
+    /// Returns the next blocks, in any order; empty at the end. An error: the listing is incomplete.
     [[nodiscard]] awaitable<result<std::vector<block_info>>> next();
-    /// Ends what runs. Called by the last owner outside of the tasks.
+    /// Cancels the tasks. Called by the last owner outside of them.
     void stop();
 
   private:
@@ -34,6 +35,7 @@ class index_scan : public std::enable_shared_from_this<index_scan> {
     static awaitable<result<bool>> work(std::shared_ptr<index_scan> self);
     [[nodiscard]] awaitable<result<void>> list_range(std::string digits);
     [[nodiscard]] awaitable<result<void>> put(std::vector<block_info> batch);
+    [[nodiscard]] result<std::vector<block_info>> outcome(error why);
     void spawn(awaitable<result<bool>> task);
     void ended(const result<bool>& outcome);
 
@@ -42,16 +44,15 @@ class index_scan : public std::enable_shared_from_this<index_scan> {
     const deadline until_;
     const bool parallel_;
 
+    async_queue<std::vector<block_info>> queue_{limits::s3_index_pages_queued_max};  ///< Closed when listing has ended.
+
     std::mutex mutex_;
     // Guarded by mutex_.
     std::vector<std::shared_ptr<loop_task>> tasks_;
-    std::deque<std::string> ranges_;  ///< Digits of what no worker has taken yet.
-    std::deque<std::vector<block_info>> queue_;
-    unsigned running_ = 0;
+    std::deque<std::string> ranges_;  ///< Digits of the ranges that no worker has taken yet.
+    unsigned running_ = 0;            ///< Tasks.
     bool stopped_ = false;
     std::optional<error> failed_;
-    std::optional<one_shot<bool>> reader_waits_;
-    std::vector<one_shot<bool>> workers_wait_;  ///< For room in the queue.
 };
 
 }  // namespace keepstore::volumes::s3

@@ -1,57 +1,82 @@
 #include "volumes/s3/multipart_policy.hpp"
 
 #include "base/log.hpp"
+#include "s3/error.hpp"
 
 #include <fmt/format.h>
 
 namespace keepstore::volumes::s3 {
 namespace {
 
-// The end of one and the beginning of the next may overlap.
-constexpr double alone_at_most = 1.2;
+// The end of one transfer and the beginning of the next may overlap.
+constexpr double single_at_most = 1.2;
+
+// Consecutive errors, each of which may be a refusal of parts, that count as one.
+constexpr unsigned rejections_max = 3;
 
 }  // namespace
 
-transfer_pace::transfer transfer_pace::begin(clock::time_point now) {
+void multipart_policy::transfer::note(const error& why, clock::time_point now) {
+    using keepstore::s3::error_kind;
+    switch (keepstore::s3::kind_of(why)) {
+        case error_kind::server:
+            failed(now);
+            break;
+        case error_kind::unsupported:
+            refused(now);
+            break;
+        case error_kind::invalid:
+        case error_kind::invalid_range:
+        case error_kind::access_denied:
+        case error_kind::malformed_response:
+            rejected(now);
+            break;
+        default:
+            break;
+    }
+}
+
+multipart_policy::transfer multipart_policy::begin(clock::time_point now) {
     const std::lock_guard lock(mutex_);
     count_until(now);
-    const bool alone = under_way_ == 0;
-    auto& k = known(alone);
+    const bool single = under_way_ == 0;
+    auto& k = known(single);
     for (auto* one : {&k.whole, &k.parts}) {
         if (*one && now - (*one)->at > limits::s3_pace_kept) one->reset();
     }
-    const auto way = choose(k);
+    const auto mode = choose(k);
     ++under_way_;
-    return {*this, way, alone, company_};
+    return {*this, mode, single, concurrency_};
 }
 
-transfer_way transfer_pace::choose(const knowledge& k) const {
-    if (under_way_ >= at_most_) return transfer_way::whole;
-    if (!k.whole || k.whole->bytes_per_second >= limits::s3_whole_rate_enough) return transfer_way::whole;
+transfer_mode multipart_policy::choose(const knowledge& k) const {
+    if (under_way_ >= at_most_) return transfer_mode::whole;
+    if (!k.whole || k.whole->bytes_per_second >= limits::s3_whole_rate_enough) return transfer_mode::whole;
     if (k.parts && k.parts->bytes_per_second < limits::s3_parallel_gain_min * k.whole->bytes_per_second) {
-        return transfer_way::whole;
+        return transfer_mode::whole;
     }
-    return transfer_way::parts;
+    return transfer_mode::parts;
 }
 
-void transfer_pace::moved(const transfer& which, const sample& how, clock::time_point now) {
+void multipart_policy::moved(const transfer& which, const sample& how, clock::time_point now) {
     const double seconds = std::chrono::duration<double>(how.elapsed).count();
     if (seconds <= 0) return;
-    // Who does not have to wait measures the client.
+    // Otherwise the client was the limit, and the rate says nothing about S3.
     const bool had_to_wait = how.waited > how.elapsed / 2;
     std::string news;
     {
         const std::lock_guard lock(mutex_);
+        if (which.mode_ == transfer_mode::parts) rejections_ = 0;
         count_until(now);
-        const double lifetime = std::chrono::duration<double>(company_.at - which.begun_.at).count();
+        const double lifetime = std::chrono::duration<double>(concurrency_.at - which.begun_.at).count();
         if (lifetime <= 0) return;
-        // Itself included, on average.
-        const double together = (company_.transfer_seconds - which.begun_.transfer_seconds) / lifetime;
-        const bool alone = together < alone_at_most;
-        if (which.alone_ != alone || together > at_most_) return;  // Others came, or left.
+        // The average number, itself included.
+        const double together = (concurrency_.transfer_seconds - which.begun_.transfer_seconds) / lifetime;
+        const bool single = together < single_at_most;
+        if (which.single_ != single || together > at_most_) return;  // Others came, or left.
         const rate found{.bytes_per_second = static_cast<double>(how.bytes) / seconds * together, .at = now};
-        auto& k = known(which.alone_);
-        if (which.way_ == transfer_way::whole) {
+        auto& k = known(which.single_);
+        if (which.mode_ == transfer_mode::whole) {
             if (had_to_wait) k.whole = found;
             return;
         }
@@ -67,28 +92,44 @@ void transfer_pace::moved(const transfer& which, const sample& how, clock::time_
     if (!news.empty()) log::info(news_, {{"bucket", bucket_}, {"rate", news}});
 }
 
-void transfer_pace::failed(const transfer& which, clock::time_point at) {
-    if (which.way_ == transfer_way::whole) return;
+void multipart_policy::failed(const transfer& which, clock::time_point at) {
+    if (which.mode_ == transfer_mode::whole) return;
     const std::lock_guard lock(mutex_);
-    known(which.alone_).parts = rate{.bytes_per_second = 0, .at = at};
+    auto& parts = known(which.single_).parts;
+    // A refusal that was noted meanwhile is kept for longer.
+    if (!parts || parts->at < at) parts = rate{.bytes_per_second = 0, .at = at};
 }
 
-void transfer_pace::refused(const transfer& which, clock::time_point at) {
-    if (which.way_ == transfer_way::whole) return;
-    const std::lock_guard lock(mutex_);
-    for (auto* k : {&alone_, &in_company_}) k->parts = rate{.bytes_per_second = 0, .at = at};
+void multipart_policy::rejected(const transfer& which, clock::time_point now) {
+    if (which.mode_ == transfer_mode::whole) return;
+    bool repeated = false;
+    {
+        const std::lock_guard lock(mutex_);
+        repeated = ++rejections_ >= rejections_max;
+        if (repeated) rejections_ = 0;
+    }
+    if (repeated)
+        refused(which, now + limits::s3_parts_refused_kept);
+    else
+        failed(which, now);
 }
 
-void transfer_pace::end(clock::time_point now) noexcept {
+void multipart_policy::refused(const transfer& which, clock::time_point at) {
+    if (which.mode_ == transfer_mode::whole) return;
+    const std::lock_guard lock(mutex_);
+    for (auto* k : {&single_, &concurrent_}) k->parts = rate{.bytes_per_second = 0, .at = at};
+}
+
+void multipart_policy::end(clock::time_point now) noexcept {
     const std::lock_guard lock(mutex_);
     count_until(now);
     --under_way_;
 }
 
-void transfer_pace::count_until(clock::time_point now) noexcept {
-    if (now <= company_.at) return;
-    company_.transfer_seconds += under_way_ * std::chrono::duration<double>(now - company_.at).count();
-    company_.at = now;
+void multipart_policy::count_until(clock::time_point now) noexcept {
+    if (now <= concurrency_.at) return;
+    concurrency_.transfer_seconds += under_way_ * std::chrono::duration<double>(now - concurrency_.at).count();
+    concurrency_.at = now;
 }
 
 }  // namespace keepstore::volumes::s3

@@ -1,5 +1,5 @@
-/// How many parts of blocks may be in memory side by side: so many buffers for one volume and direction, shared evenly
-/// by the transfers that are under way. Counts only; the memory is the transfer's. Safe to use from any thread.
+/// Bounds the parts of blocks that are in memory: a number of buffers per volume and direction, shared evenly by the
+/// concurrent transfers. Counts only; the memory is the transfer's. Never waits. Safe to use from any thread.
 #pragma once
 
 #include <algorithm>
@@ -13,7 +13,7 @@ class part_buffers {
   public:
     explicit part_buffers(unsigned count) : count_(count) {}
 
-    /// What one transfer has; given back with it. Not safe to use from several threads at the same time.
+    /// The buffers of one transfer, given back at its end. Use from one thread at a time.
     class share {
       public:
         share(share&& other) noexcept
@@ -23,7 +23,7 @@ class part_buffers {
             if (home_) home_->leave(held_);
         }
 
-        /// One buffer more. \returns whether there is one for this transfer.
+        /// Takes one more buffer. \returns whether there was one for this transfer.
         [[nodiscard]] bool take() {
             if (!home_->take(held_)) return false;
             ++held_;
@@ -35,8 +35,7 @@ class part_buffers {
             home_->give_back();
             --held_;
         }
-        /// Gives one back if there are others who have less.
-        /// \returns whether it did.
+        /// Gives one back if it has more than its fair share. \returns whether it did.
         [[nodiscard]] bool give() {
             if (!home_->give(held_)) return false;
             --held_;
@@ -50,7 +49,7 @@ class part_buffers {
         unsigned held_ = 1;
     };
 
-    /// One more transfer, with its first buffer; nullopt if there is none.
+    /// Adds a transfer, with its first buffer; nullopt if there is none.
     [[nodiscard]] std::optional<share> join() {
         const std::lock_guard lock(mutex_);
         if (taken_ == count_) return std::nullopt;
@@ -60,7 +59,7 @@ class part_buffers {
     }
 
   private:
-    // One that is moved and one that is used.
+    // At least two: one in transfer while the other is filled or read.
     [[nodiscard]] unsigned fair() const { return std::max(2U, count_ / transfers_); }
 
     [[nodiscard]] bool take(unsigned held) {

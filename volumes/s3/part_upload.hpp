@@ -1,23 +1,21 @@
-/// A block on its way to S3 as a multipart upload. A part is gathered in memory of our own (a writer must not hold that
-/// much of the pool) and sent, with its MD5, when it is full and more comes; nothing is visible before its completion
-/// at commit. A part whose sending fails is sent again within the limits of s3/retry.hpp, since its bytes are still
-/// here.
+/// Sends a block to S3 as a multipart upload. A part is gathered in memory of the upload (a writer must not hold
+/// that much of the pool) and sent when it is full and more comes; nothing is visible before its completion at commit.
 ///
 /// There are two reasons for it:
-/// - The size is not known, and S3 wants the length of everything first. One part after the other; a block of at most
-/// one
-///   part becomes a plain PUT.
-/// - The block is large and its writer would wait for a single connection (volumes/s3/multipart_policy.hpp). Parts are
-/// sent side
-///   by side, while further ones are gathered.
+/// - The size is not known, and S3 wants the length of everything first. Parts are sent one after the other; a block of
+///   at most one part becomes a plain PUT.
+/// - The block is large and a single connection would be slow (volumes/s3/multipart_policy.hpp). Parts are sent
+///   concurrently, while further ones are gathered.
 ///
-/// Dropped without commit, the upload is aborted when its last request is over. Of one whose creation was cancelled S3
-/// may know and we do not: it is an orphan then, as those of a killed daemon (volumes/s3/trash_sweep.hpp).
+/// Dropped without commit, the upload is aborted when its last request has ended. If its creation was cancelled S3 may
+/// know an id that we do not: an orphan, as those of a killed daemon (volumes/s3/trash_sweep.hpp).
 ///
 /// A writer's calls come from one coroutine at a time, of any executor; its tasks run on the volume's loops.
 #pragma once
 
+#include "base/async_condition.hpp"
 #include "base/limits.hpp"
+#include "volumes/s3/multipart_session.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <cstdint>
@@ -25,7 +23,6 @@
 #include <memory>
 #include <mutex>
 #include <optional>
-#include <string>
 #include <vector>
 
 namespace keepstore::volumes::s3 {
@@ -35,40 +32,34 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     /// For a block of unknown size. \returns errc::unavailable if there are too many already.
     [[nodiscard]] static result<std::shared_ptr<part_upload>> make_unsized(std::shared_ptr<s3_core> core,
                                                                            md5_digest name);
-    /// For a block of more than one part, sent side by side. \returns nullptr if there is no memory for it: then it is
+    /// For a block of more than one part, sent concurrently. \returns nullptr if there is no memory for it: then it is
     /// to be sent otherwise.
     [[nodiscard]] static std::shared_ptr<part_upload> make_parallel(std::shared_ptr<s3_core> core, md5_digest name,
                                                                     std::uint64_t size);
 
+    /// Copies `bytes`; suspends while all buffers are full.
     [[nodiscard]] awaitable<result<void>> append(const_slice bytes, deadline until);
-    /// Of no effect: what is appended is copied, and waits for a whole part to be sent.
+    /// Of no effect: appended bytes are copied.
     void set_queue_bytes(std::size_t) noexcept {}
     [[nodiscard]] awaitable<result<void>> commit(protocol::name_values metadata, deadline until);
     /// As long as no part was full.
     [[nodiscard]] result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> into) const;
-    /// The last call. What is under way is cancelled, and what it leaves behind is removed.
+    /// The last call. Cancels the tasks, and has the service drop the parts.
     void drop() noexcept;
 
   private:
     part_upload(std::shared_ptr<s3_core> core, md5_digest name, std::optional<std::uint64_t> size);
 
-    void start(awaitable<result<bool>> work);
-    void ended(const result<bool>& outcome);
-    /// Suspends the writer while `holds`, called with the mutex held, is true; ends early with the error of a task.
-    [[nodiscard]] awaitable<result<void>> wait_while(std::function<bool()> holds, deadline until);
-
+    // The writer's.
     void create(deadline until);
     [[nodiscard]] awaitable<result<void>> send_current(deadline until);
     [[nodiscard]] awaitable<result<void>> next_buffer(deadline until);
-
-    // With the mutex held.
-    [[nodiscard]] std::optional<mutable_slice> take_spare();
-    /// \returns whether the upload is to be aborted, without the mutex.
-    [[nodiscard]] bool let_go();
-
-    void start_abort();
+    /// Suspends the writer while `holds`, called with the mutex held, is true; ends early with the error of a task.
+    [[nodiscard]] awaitable<result<void>> wait_while(std::function<bool()> holds, deadline until);
 
     // Tasks on the volume's loops.
+    void start(awaitable<result<bool>> task);
+    void ended(const result<bool>& outcome);
     static awaitable<result<bool>> run_create(std::shared_ptr<part_upload> self, deadline until);
     static awaitable<result<bool>> run_part(std::shared_ptr<part_upload> self, std::size_t index, mutable_slice buffer,
                                             std::size_t size, deadline until);
@@ -76,14 +67,20 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
                                              protocol::name_values metadata, deadline until);
     static awaitable<result<bool>> run_complete(std::shared_ptr<part_upload> self, protocol::name_values metadata,
                                                 deadline until);
-    static awaitable<result<bool>> run_abort(std::shared_ptr<part_upload> self);
-    [[nodiscard]] awaitable<result<void>> complete(deadline until);
+    void start_abort();
 
+    // With the mutex held.
+    [[nodiscard]] std::optional<mutable_slice> take_spare();
+    /// Gives everything back if it is over. \returns whether the upload is to be aborted, without the mutex.
+    [[nodiscard]] bool release_if_over();
+
+    // Constant after construction.
     const std::shared_ptr<s3_core> core_;
     const md5_digest name_;
     const std::optional<std::uint64_t> size_;
+    const std::shared_ptr<multipart_session> session_;
 
-    // The writer's.
+    // Touched by the writer only.
     mutable_slice current_;  ///< Empty until the first append.
     std::size_t filled_ = 0;
     std::uint64_t appended_ = 0;
@@ -91,18 +88,15 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     mutable std::mutex mutex_;
     // Guarded by mutex_.
     bool creating_ = false;  ///< Has begun, and may be over.
-    std::string id_;         ///< Of the upload; empty: there is none (any more).
-    std::vector<std::string> etags_;
     std::vector<mutable_slice> spare_;
     bool all_there_ = false;                      ///< No buffer is needed for more.
     std::optional<part_buffers::share> buffers_;  ///< Absent where parts follow one another: then there is only one.
     bool uncounted_ = false;                      ///< No longer one of core_->unsized_uploads.
-    bool failure_noted_ = false;
     std::vector<std::shared_ptr<loop_task>> tasks_;
-    unsigned under_way_ = 0;
+    unsigned running_ = 0;  ///< Tasks.
     bool dropped_ = false;
     std::optional<error> failed_;
-    std::optional<one_shot<bool>> writer_waits_;
+    async_condition task_ended_{mutex_};
 };
 
 }  // namespace keepstore::volumes::s3

@@ -12,7 +12,7 @@
 namespace keepstore::volumes::s3 {
 namespace {
 
-// What a comparison reads at a time; it needs no memory of the volume.
+// Buffer of a comparison, on the frame: it needs no memory of the volume.
 constexpr std::size_t compare_bytes = 16 * KiB;
 
 block_time our_now() {
@@ -25,11 +25,11 @@ s3_core::s3_core(s3_options o, protocol::client c)
     : options(std::move(o)),
       names(options.prefix_length),
       client(std::move(c)),
-      watch(std::make_shared<availability>(options.bucket, options.diagnosis)),
+      breaker(std::make_shared<circuit_breaker>(options.bucket, options.diagnosis)),
       memory(std::make_shared<chunk_memory>(options.fetch_memory_bytes)),
-      upload_pace(limits::s3_parallel_uploads_max, "large blocks are sent in parts: that is faster", options.bucket),
-      download_pace(limits::s3_parallel_downloads_max, "large blocks are fetched in parts: that is faster",
-                    options.bucket),
+      upload_policy(limits::s3_parallel_uploads_max, "large blocks are sent in parts: that is faster", options.bucket),
+      download_policy(limits::s3_parallel_downloads_max, "large blocks are fetched in parts: that is faster",
+                      options.bucket),
       loops(options.loops) {}
 
 block_time s3_core::now() const {
@@ -45,7 +45,7 @@ block_time s3_core::now_at_least() const {
 }
 
 awaitable<result<protocol::object_info>> s3_core::head(std::string key, deadline until) {
-    const availability::waiting busy(*watch);
+    const circuit_breaker::pending_call pending(*breaker);
     auto info = noted(co_await client.head(key, until.within(limits::s3_call_timeout)));
     if (info) info->last_modified = observed(key, info->last_modified);
     co_return info;
@@ -53,27 +53,26 @@ awaitable<result<protocol::object_info>> s3_core::head(std::string key, deadline
 
 awaitable<result<protocol::put_result>> s3_core::put(std::string key, protocol::upload_body body,
                                                      protocol::put_options how, deadline until) {
-    const availability::waiting busy(*watch);
+    const circuit_breaker::pending_call pending(*breaker);
     co_return noted(co_await client.put(std::move(key), std::move(body), std::move(how), until));
 }
 
 awaitable<result<void>> s3_core::del(std::string key, deadline until) {
-    const availability::waiting busy(*watch);
+    const circuit_breaker::pending_call pending(*breaker);
     co_return noted(co_await client.del(std::move(key), until.within(limits::s3_call_timeout)));
 }
 
 awaitable<result<void>> s3_core::mark_recent(md5_digest name, protocol::name_values metadata, deadline until) {
     protocol::put_options how;
     how.metadata = std::move(metadata);
-    auto done = co_await put(names.recent(name), {}, std::move(how), until.within(limits::s3_call_timeout));
-    if (!done) co_return std::unexpected(std::move(done.error()));
-    co_return result<void>();
+    KS_CO_CHECK(co_await put(names.recent(name), {}, std::move(how), until.within(limits::s3_call_timeout)));
+    co_return success();
 }
 
 awaitable<result<void>> s3_core::renew_recent(md5_digest name, std::uint64_t size, deadline until) {
     protocol::name_values kept;
     if (size > limits::write_at_once_bytes_max) {
-        // A help for readers: whatever is wrong with it is no reason not to touch.
+        // Attributes only speed up reads: an error here is no reason not to touch.
         auto recent = co_await head(names.recent(name), until);
         if (recent)
             kept = std::move(recent->metadata);
@@ -88,32 +87,30 @@ awaitable<result<void>> s3_core::put_block(md5_digest name, protocol::upload_bod
     protocol::put_options how;
     how.if_absent = if_absent;
     if (!options.any_content) how.md5 = name;
-    auto stored = co_await put(names.block(name), std::move(body), std::move(how), until);
-    if (!stored) co_return std::unexpected(std::move(stored.error()));
-    // With encryption by other keys than S3's own the ETag is no MD5, whatever it looks like.
-    const auto etag = md5_digest::parse(stored->etag);
-    if (!options.any_content && !stored->etag_is_opaque && etag && *etag != name) {
-        co_return fail(errc::io_error, "S3 confirmed another content than it was sent");
+    KS_CO_TRY(const auto stored, co_await put(names.block(name), std::move(body), std::move(how), until));
+    // With encryption by other keys than S3's own the ETag is no MD5, even if it has the form of one.
+    const auto etag = md5_digest::parse(stored.etag);
+    if (!options.any_content && !stored.etag_is_opaque && etag && *etag != name) {
+        co_return fail(errc::io_error, "S3 confirmed other content than it was sent");
     }
-    co_return result<void>();
+    co_return success();
 }
 
 awaitable<result<void>> s3_core::put_block_or_compare(md5_digest name, std::vector<const_slice> slices,
                                                       deadline until) {
-    // It may come and go while we look; then it is like any other race of Put and Trash.
+    // The object may appear and vanish meanwhile, as in any race of Put and Trash.
     for (int attempt = 0; attempt < 2; ++attempt) {
         auto stored = co_await put_block(name, {.slices = slices}, true, until);
         if (stored || kind_of(stored.error()) != error_kind::precondition) co_return stored;
-        const auto there = co_await compare(name, slices, until);
-        if (!there) co_return std::unexpected(there.error());
-        if (*there == stored_copy::equal) co_return result<void>();
-        if (*there == stored_copy::other) {
+        KS_CO_TRY(const auto there, co_await compare(name, slices, until));
+        if (there == stored_copy::equal) co_return success();
+        if (there == stored_copy::other) {
             log::error("hash collision: a different block with the same MD5 is stored",
                        {{"block", name.hex()}, {"bucket", options.bucket}});
             co_return fail(errc::collision);
         }
-        if (*there == stored_copy::rotten) {
-            log::warning("a stored block is not what its name says; it is replaced",
+        if (there == stored_copy::corrupt) {
+            log::warning("a stored block is corrupt: its data does not match its MD5; replacing it",
                          {{"block", name.hex()}, {"bucket", options.bucket}});
             break;
         }
@@ -123,7 +120,7 @@ awaitable<result<void>> s3_core::put_block_or_compare(md5_digest name, std::vect
 
 awaitable<result<s3_core::stored_copy>> s3_core::compare(md5_digest name, std::span<const const_slice> with,
                                                          deadline until) {
-    const availability::waiting busy(*watch);
+    const circuit_breaker::pending_call pending(*breaker);
     auto body = noted(co_await client.get(names.block(name), {}, until));
     if (!body && body.error() == errc::not_found) co_return stored_copy::gone;
     if (!body) co_return std::unexpected(std::move(body.error()));
@@ -137,7 +134,7 @@ awaitable<result<s3_core::stored_copy>> s3_core::compare(md5_digest name, std::s
         const auto count = co_await body->read_some(buffer);
         if (!count) co_return std::unexpected(noted(count).error());
         if (*count == 0) break;
-        watch->progress();
+        breaker->note_progress();
         auto got = std::span<const std::byte>(buffer).first(*count);
         digest.update(got);
         while (equal && !got.empty()) {
@@ -153,7 +150,7 @@ awaitable<result<s3_core::stored_copy>> s3_core::compare(md5_digest name, std::s
         }
     }
     if (equal) co_return stored_copy::equal;
-    co_return digest.finish() == name ? stored_copy::other : stored_copy::rotten;
+    co_return digest.finish() == name ? stored_copy::other : stored_copy::corrupt;
 }
 
 awaitable<result<void>> s3_core::learn_conditional_put(md5_digest name, protocol::name_values metadata,
@@ -169,21 +166,20 @@ awaitable<result<void>> s3_core::learn_conditional_put(md5_digest name, protocol
     } else if (again.error() == errc::cancelled) {
         co_return std::unexpected(std::move(again.error()));
     }
-    co_return result<void>();
+    co_return success();
 }
 
 awaitable<result<void>> s3_core::safe_copy(std::string from, std::string to, std::string if_match, deadline until) {
-    const availability::waiting busy(*watch);
+    const circuit_breaker::pending_call pending(*breaker);
     protocol::copy_options how;
     how.if_match = std::move(if_match);
-    auto copied = noted(co_await client.copy(std::move(from), std::move(to), std::move(how), until));
-    if (!copied) co_return std::unexpected(std::move(copied.error()));
-    if (!copied->last_modified) co_return fail(errc::io_error, "S3 copied an object and did not say when");
-    const auto skew = now() - block_time(*copied->last_modified);
+    KS_CO_TRY(const auto copied, noted(co_await client.copy(std::move(from), std::move(to), std::move(how), until)));
+    if (!copied.last_modified) co_return fail(errc::io_error, "S3 copied an object without confirming its time");
+    const auto skew = now() - block_time(*copied.last_modified);
     if (skew > limits::s3_copy_skew_max || skew < -limits::s3_copy_skew_max) {
-        co_return fail(errc::io_error, "S3 copied an object, which kept an old time");
+        co_return fail(errc::io_error, "S3 copied an object with an old time");
     }
-    co_return result<void>();
+    co_return success();
 }
 
 awaitable<result<bool>> s3_core::fix_race(md5_digest name, deadline until) {
@@ -195,9 +191,9 @@ awaitable<result<bool>> s3_core::fix_race(md5_digest name, deadline until) {
     if (!trash) co_return std::unexpected(trash.error());
     if (!trash_rule::trashed_by_mistake(recent->last_modified, trash->last_modified, options.protect_for))
         co_return false;
-    log::info("a block was trashed while it was being written or touched; it is brought back",
+    log::info("a block was trashed while it was being written or touched; restoring it",
               {{"block", name.hex()}, {"bucket", options.bucket}});
-    auto back = co_await safe_copy(names.trash(name), names.block(name), trash->etag, until);
+    auto back = co_await safe_copy(names.trash(name), names.block(name), trash->validator(), until);
     if (!back && back.error() == errc::not_found) co_return false;
     if (!back) co_return std::unexpected(std::move(back.error()));
     co_return true;

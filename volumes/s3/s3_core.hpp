@@ -1,17 +1,17 @@
-/// What everything in an S3 volume shares, and the steps that its operations are made of. Held by the volume, its
-/// readers, writers and running tasks; safe to use from any thread. Coroutines here run on the volume's loops.
+/// The shared state of an S3 volume, and the steps that its operations consist of. Held by the volume, its readers,
+/// writers and tasks; safe to use from any thread. Coroutines here run on the volume's loops.
 #pragma once
 
 #include "base/limits.hpp"
 #include "s3/client.hpp"
-#include "volumes/s3/circuit_breaker.hpp"
 #include "volumes/s3/chunk_memory.hpp"
+#include "volumes/s3/circuit_breaker.hpp"
 #include "volumes/s3/download_table.hpp"
-#include "volumes/s3/loop_set.hpp"
+#include "volumes/s3/multipart_policy.hpp"
 #include "volumes/s3/names.hpp"
 #include "volumes/s3/part_buffers.hpp"
 #include "volumes/s3/s3_volume.hpp"
-#include "volumes/s3/multipart_policy.hpp"
+#include "volumes/s3/task_group.hpp"
 
 #include <atomic>
 #include <memory>
@@ -37,26 +37,26 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     const s3_options options;
     const object_names names;
     const protocol::client client;
-    const std::shared_ptr<availability> watch;
+    const std::shared_ptr<circuit_breaker> breaker;
     const std::shared_ptr<chunk_memory> memory;
-    fetch_table fetches;
+    download_table downloads;
     std::atomic<unsigned> unsized_uploads{0};
-    transfer_pace upload_pace;
+    multipart_policy upload_policy;
     part_buffers upload_buffers{limits::s3_parallel_part_buffers};
-    transfer_pace download_pace;
+    multipart_policy download_policy;
     part_buffers download_buffers{limits::s3_parallel_range_buffers};
     std::atomic<conditional_put> conditional{conditional_put::unknown};
-    loop_set loops;  // Last: its tasks use the others.
+    task_group loops;  // Last: its tasks use the others.
 
-    /// The service's idea of now, as far as it is known.
+    /// The time by the service's clock, as far as it is known.
     [[nodiscard]] block_time now() const;
-    /// For judging how long ago something was: the earlier of the service's now and ours. One server of many whose
-    /// clock is wrong must not make a block or its trash look older than they are.
+    /// For computing an age: the earlier of the service's time and ours. One server of many whose clock is wrong must
+    /// not make a block or its trash look older than they are.
     [[nodiscard]] block_time now_at_most() const;
-    /// For judging how long something will still be: the later of the two.
+    /// For computing a remaining time: the later of the two.
     [[nodiscard]] block_time now_at_least() const;
 
-    // One request each, with a limit on its time, watched.
+    // One request each, with a timeout, reported to the circuit breaker.
     [[nodiscard]] awaitable<result<protocol::object_info>> head(std::string key, deadline until);
     [[nodiscard]] awaitable<result<protocol::put_result>> put(std::string key, protocol::upload_body body,
                                                               protocol::put_options how, deadline until);
@@ -67,26 +67,26 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     /// The same for a block that was there before: its attributes, which only large blocks have, are kept.
     [[nodiscard]] awaitable<result<void>> renew_recent(md5_digest name, std::uint64_t size, deadline until);
 
-    /// Puts the block, with its MD5 for the service to check, and compares what it confirms.
+    /// Puts the block, with its MD5 for the service to check, and checks the ETag that it returns.
     [[nodiscard]] awaitable<result<void>> put_block(md5_digest name, protocol::upload_body body, bool if_absent,
                                                     deadline until);
-    /// The same for one whose bytes are here, and without overwriting anything good: an equal copy stays, a rotten one
-    /// is replaced, a different block with this MD5 is errc::collision. One request where there is none. Only if
-    /// `conditional` says honoured.
+    /// The same for a block in memory, without overwriting a good copy: an equal copy stays, a corrupt one is replaced,
+    /// a different block with this MD5 is errc::collision. One request if there is no copy. Only if `conditional` is
+    /// honoured.
     [[nodiscard]] awaitable<result<void>> put_block_or_compare(md5_digest name, std::vector<const_slice> slices,
                                                                deadline until);
-    /// Finds out about `conditional`, with the marker of this block, which has just been written.
+    /// Determines `conditional`, with the marker of this block, which has just been written.
     [[nodiscard]] awaitable<result<void>> learn_conditional_put(md5_digest name, protocol::name_values metadata,
                                                                 deadline until);
 
-    /// A copy inside the bucket that is known to be complete and to carry the time of now: the safety of the trash
-    /// rests on both. errc::not_found if there is no source.
+    /// Copies inside the bucket, and checks that the copy is complete and has the current time: the safety of the trash
+    /// depends on both. errc::not_found if there is no source.
     [[nodiscard]] awaitable<result<void>> safe_copy(std::string from, std::string to, std::string if_match,
                                                     deadline until);
 
-    /// Call when the block is not there: brings it back if it was trashed although it had been written or touched less
-    /// than the protection period before, which is what a race of Put or Touch with Trash leaves behind.
-    /// \returns whether it is back.
+    /// Call when the block is missing: restores it if it was trashed although it had been written or touched less than
+    /// the protection period before, which is the result of a race of Put or Touch with Trash.
+    /// \returns whether it was restored.
     [[nodiscard]] awaitable<result<bool>> fix_race(md5_digest name, deadline until);
 
     /// Whether a block of this size is put by put_block_or_compare.
@@ -95,10 +95,10 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
                conditional.load(std::memory_order_relaxed) == conditional_put::honoured;
     }
 
-    /// The error of a call, noted by the watch.
+    /// Reports the outcome of a call to the circuit breaker, and returns it.
     template <class T>
     result<T> noted(result<T> outcome) {
-        watch->note(outcome);
+        breaker->note(outcome);
         return outcome;
     }
 
@@ -107,7 +107,7 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     }
 
   private:
-    enum class stored_copy { equal, rotten, other, gone };
+    enum class stored_copy { equal, corrupt, other, gone };
     [[nodiscard]] awaitable<result<stored_copy>> compare(md5_digest name, std::span<const const_slice> with,
                                                          deadline until);
 };

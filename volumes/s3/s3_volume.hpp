@@ -3,8 +3,9 @@
 /// without a whole-block buffer and is acknowledged when the service has confirmed block and marker; readers of one
 /// block share one GET.
 ///
-/// The work with S3 runs on event loops of the volume's own, so that readers and writers may be used from any loop, one
-/// fetch can serve readers of several, and the watch over the service (volumes/s3/circuit_breaker.hpp) needs nobody's.
+/// Requests to S3 run on event loops of the volume's own, so that readers and writers may be used from any loop, one
+/// download can serve readers on several, and the circuit breaker (volumes/s3/circuit_breaker.hpp) does not depend on
+/// the callers' loops.
 #pragma once
 
 #include "s3/client.hpp"
@@ -29,7 +30,7 @@ struct s3_options {
     unsigned index_page_size = limits::s3_list_keys_max;
     std::chrono::milliseconds connect_timeout = limits::s3_connect_timeout;
     std::chrono::milliseconds read_timeout = limits::s3_read_timeout;
-    /// For this long after a change S3 may still show what was before (docs/interface.md 4.6 RaceWindow).
+    /// For this long after a change S3 may still return the old state (docs/interface.md 4.6 RaceWindow).
     std::chrono::nanoseconds race_window{0};
     /// Deletes blocks at once where the trash lifetime is 0; without it that is refused.
     bool unsafe_delete = false;
@@ -42,21 +43,23 @@ struct s3_options {
     std::chrono::nanoseconds trash_lifetime{0};
     /// Whether blocks are written here: only then left-over uploads are aborted.
     bool writable = true;
-    /// How to find out what is wrong with the bucket ("keepstore probe-s3 -volume ..."), for the log. May be empty.
+    /// A command that diagnoses the bucket ("keepstore probe-s3 -volume ..."), for the log. May be empty.
     std::string diagnosis;
     /// Event loops; 0: one per processor, at most limits::s3_volume_loops_max.
     unsigned loops = 0;
 
     // For tests.
+    /// Of each event loop; probes have their own.
+    unsigned connections_max = limits::s3_volume_connections_max;
     std::size_t fetch_memory_bytes = limits::s3_fetch_memory_bytes;
     /// Blocks whose name is not the MD5 of their content: no Content-MD5 is sent and no ETag compared.
     bool any_content = false;
     bool parallel_index = true;
-    /// Large blocks are always sent and fetched in parts, whatever was measured.
+    /// Large blocks are always sent and fetched in parts, without measurement.
     bool always_parts = false;
-    /// What to take for the Last-Modified of an object.
+    /// Replaces the Last-Modified of an object.
     std::function<keepstore::s3::sys_seconds(const std::string& key, keepstore::s3::sys_seconds)> observed_time;
-    /// The time; by default the system's, corrected by what is known of the service's.
+    /// The time; by default the system's, corrected by the known offset of the service's clock.
     std::function<block_time()> now;
 };
 

@@ -2,8 +2,8 @@
 
 #include "base/limits.hpp"
 #include "volumes/s3/attribute.hpp"
-#include "volumes/s3/part_upload.hpp"
 #include "volumes/s3/multipart_policy.hpp"
+#include "volumes/s3/part_upload.hpp"
 #include "volumes/s3/upload.hpp"
 
 #include <utility>
@@ -13,7 +13,7 @@ namespace {
 
 using attribute_type = std::optional<std::pair<std::string, std::vector<std::byte>>>;
 
-// It is a help for reading, no part of the block: one that is too large is left out.
+// Attributes only speed up reads: one that is too large is left out.
 protocol::name_values to_metadata(const attribute_type& attribute) {
     protocol::name_values out;
     if (!attribute) return out;
@@ -49,12 +49,12 @@ std::unique_ptr<block_writer> make_writer(std::shared_ptr<Upload> u) {
     return std::make_unique<upload_writer<Upload>>(std::move(u));
 }
 
-/// A large block: one way or the other, with a clock beside it.
+/// A large block, whole or in parts, timed for the multipart policy.
 class timed_writer final : public block_writer {
   public:
     timed_writer(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size)
-        : core_(std::move(core)), size_(size), transfer_(core_->upload_pace.begin(clock::now())) {
-        if (transfer_.way() == transfer_way::parts || core_->options.always_parts) {
+        : core_(std::move(core)), size_(size), transfer_(core_->upload_policy.begin(clock::now())) {
+        if (transfer_.mode() == transfer_mode::parts || core_->options.always_parts) {
             if (auto parts = part_upload::make_parallel(core_, name, size)) {
                 writer_ = make_writer(std::move(parts));
                 return;
@@ -69,7 +69,7 @@ class timed_writer final : public block_writer {
         if (!first_) first_ = began;
         auto appended = co_await writer_->append(std::move(bytes), until);
         waited_ += clock::now() - began;
-        if (!appended) note(appended.error());
+        if (!appended) transfer_.note(appended.error(), clock::now());
         co_return appended;
     }
     void set_queue_bytes(std::size_t bytes) noexcept override { writer_->set_queue_bytes(bytes); }
@@ -80,7 +80,7 @@ class timed_writer final : public block_writer {
         const auto began = clock::now();
         auto done = co_await writer_->commit(std::move(attribute), until);
         if (!done) {
-            note(done.error());
+            transfer_.note(done.error(), clock::now());
         } else {
             const auto now = clock::now();
             waited_ += now - began;
@@ -90,27 +90,11 @@ class timed_writer final : public block_writer {
     }
 
   private:
-    using clock = transfer_pace::clock;
-
-    void note(const error& why) {
-        switch (kind_of(why)) {
-            case error_kind::server:
-                transfer_.failed(clock::now());
-                break;
-            case error_kind::invalid:
-            case error_kind::unsupported:
-            case error_kind::access_denied:
-            case error_kind::malformed_response:
-                transfer_.refused(clock::now());
-                break;
-            default:
-                break;  // An outage, a client who left, a digest that is wrong.
-        }
-    }
+    using clock = multipart_policy::clock;
 
     const std::shared_ptr<s3_core> core_;
     const std::uint64_t size_;
-    transfer_pace::transfer transfer_;
+    multipart_policy::transfer transfer_;
     std::unique_ptr<block_writer> writer_;
     std::optional<clock::time_point> first_;
     clock::duration waited_{0};
@@ -120,14 +104,13 @@ class timed_writer final : public block_writer {
 
 result<std::unique_ptr<block_writer>> make_s3_writer(std::shared_ptr<s3_core> core, md5_digest name,
                                                      std::optional<std::uint64_t> size) {
-    if (auto admitted = core->watch->admit(); !admitted) return std::unexpected(std::move(admitted.error()));
+    KS_CHECK(core->breaker->allow());
     if (size && *size >= limits::s3_parallel_block_bytes_min) {
         return std::make_unique<timed_writer>(std::move(core), name, *size);
     }
     if (size) return make_writer(std::make_shared<upload>(std::move(core), name, *size));
-    auto unsized = part_upload::make_unsized(std::move(core), name);
-    if (!unsized) return std::unexpected(std::move(unsized.error()));
-    return make_writer(std::move(*unsized));
+    KS_TRY(auto unsized, part_upload::make_unsized(std::move(core), name));
+    return make_writer(std::move(unsized));
 }
 
 }  // namespace keepstore::volumes::s3

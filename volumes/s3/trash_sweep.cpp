@@ -14,10 +14,10 @@ namespace {
 struct sweep {
     std::shared_ptr<s3_core> core;
     deadline until;
-    block_time began;  ///< What is due is judged by when the sweep began, as far as the service agrees.
+    block_time began;  ///< Of the sweep, by the earlier of our clock and the service's; ages are relative to it.
     empty_trash_stats stats;
     std::vector<protocol::listed_object> page;
-    std::size_t next = 0;  ///< In the page; workers take what comes.
+    std::size_t next = 0;  ///< The next object of the page that a worker takes.
     std::optional<error> failed;
 };
 
@@ -26,10 +26,9 @@ awaitable<result<bool>> is_due(sweep& s, md5_digest name, sys_seconds trashed_at
     auto& core = *s.core;
     const auto recent = co_await core.head(core.names.recent(name), s.until);
     if (!recent && recent.error() == errc::not_found) {
-        log::warning("a block in the trash has no marker of when it was written; it is brought back",
+        log::warning("a block in the trash has no marker of its time of writing; restoring it",
                      {{"block", name.hex()}, {"bucket", core.options.bucket}});
-        auto back = co_await untrash_block(s.core, name, s.until);
-        if (!back) co_return std::unexpected(std::move(back.error()));
+        KS_CO_CHECK(co_await untrash_block(s.core, name, s.until));
         co_return false;
     }
     if (!recent) co_return std::unexpected(recent.error());
@@ -37,17 +36,14 @@ awaitable<result<bool>> is_due(sweep& s, md5_digest name, sys_seconds trashed_at
     if (trash_rule::trashed_by_mistake(recent->last_modified, trashed_at, protect_for)) {
         if (trash_rule::protection_ends_within(core.options.race_window, recent->last_modified, s.began, protect_for)) {
             // The marker is too old to protect the block from being trashed once more within a race window from now.
-            auto fixed = co_await core.fix_race(name, s.until);
-            if (!fixed) co_return std::unexpected(std::move(fixed.error()));
+            KS_CO_CHECK(co_await core.fix_race(name, s.until));
             auto touched = co_await touch_block(s.core, name, s.until);
-            if (!touched && !(touched.error() == errc::not_found))
-                co_return std::unexpected(std::move(touched.error()));
+            if (!touched && touched.error() != errc::not_found) co_return std::unexpected(std::move(touched.error()));
             co_return false;
         }
         const auto block = co_await core.head(core.names.block(name), s.until);
         if (!block && block.error() == errc::not_found) {
-            auto fixed = co_await core.fix_race(name, s.until);
-            if (!fixed) co_return std::unexpected(std::move(fixed.error()));
+            KS_CO_CHECK(co_await core.fix_race(name, s.until));
             co_return false;
         }
         if (!block) co_return std::unexpected(block.error());
@@ -60,14 +56,12 @@ awaitable<result<bool>> empty_one(sweep& s, md5_digest name, const protocol::lis
     const auto trashed_at = core.observed(object.key, object.last_modified);
     auto due = co_await is_due(s, name, trashed_at);
     if (!due || !*due) co_return due;
-    auto deleted = co_await core.del(object.key, s.until);
-    if (!deleted) co_return std::unexpected(std::move(deleted.error()));
-    // The marker goes with the last of the block.
+    KS_CO_CHECK(co_await core.del(object.key, s.until));
+    // The marker is deleted with the last copy of the block.
     const auto block = co_await core.head(core.names.block(name), s.until);
     if (block) co_return true;
-    if (!(block.error() == errc::not_found)) co_return std::unexpected(block.error());
-    auto unmarked = co_await core.del(core.names.recent(name), s.until);
-    if (!unmarked) co_return std::unexpected(std::move(unmarked.error()));
+    if (block.error() != errc::not_found) co_return std::unexpected(block.error());
+    KS_CO_CHECK(co_await core.del(core.names.recent(name), s.until));
     co_return true;
 }
 
@@ -85,10 +79,10 @@ awaitable<void> work(sweep& s) {
         ++s.stats.blocks_in_trash;
         s.stats.bytes_in_trash += object.size;
         if (deleted) continue;
-        if (deleted.error() == errc::cancelled || !s.core->watch->admit()) {
+        if (deleted.error() == errc::cancelled || !s.core->breaker->allow()) {
             s.failed = deleted.error();
         } else {
-            log::warning("a block in the trash could not be dealt with",
+            log::warning("cannot process a block in the trash",
                          {{"block", name->hex()}, {"bucket", s.core->options.bucket}, {"error", deleted.error().text}});
         }
     }
@@ -102,18 +96,17 @@ awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, 
     protocol::list_options where{.prefix = std::string(object_names::trash_folder),
                                  .keys_max = core->options.index_page_size};
     while (true) {
-        auto page = core->noted(co_await core->client.list(where, until));
-        if (!page) co_return std::unexpected(std::move(page.error()));
-        // One server of many, or this one, may have got a wrong time; the answer has just told of it.
+        KS_CO_TRY(auto page, core->noted(co_await core->client.list(where, until)));
+        // The clock of this server or of the service may be wrong; the response may just have shown it.
         s.began = std::min(s.began, core->now_at_most());
-        where.continue_after(*page);
-        s.page = std::move(page->objects);
+        where.continue_after(page);
+        s.page = std::move(page.objects);
         s.next = 0;
         std::vector<awaitable<void>> all;
         for (unsigned i = 0; i < std::max(1U, workers); ++i) all.push_back(work(s));
         if (co_await when_all(std::move(all))) co_return fail(errc::cancelled);
         if (s.failed) co_return std::unexpected(std::move(*s.failed));
-        if (!page->truncated) co_return s.stats;
+        if (!page.truncated) co_return s.stats;
     }
 }
 
@@ -124,7 +117,7 @@ awaitable<result<bool>> abort_orphan_uploads(std::shared_ptr<s3_core> core) {
     while (true) {
         const auto page =
             co_await core->client.list_uploads({}, after_key, after_id, deadline::in(limits::s3_abort_timeout));
-        // Keys that may not list uploads are common; the bucket's lifecycle rule has to do it then.
+        // Credentials that may not list uploads are common; then the bucket's lifecycle rule has to do it.
         if (!page) co_return std::unexpected(page.error());
         for (const auto& upload : page->uploads) {
             if (!core->names.parse(upload.key) || !upload.initiated) continue;
@@ -137,7 +130,8 @@ awaitable<result<bool>> abort_orphan_uploads(std::shared_ptr<s3_core> core) {
         after_key = page->next_key;
         after_id = page->next_upload_id;
     }
-    if (aborted > 0) log::info("aborted left-over uploads", {{"count", aborted}, {"bucket", core->options.bucket}});
+    if (aborted > 0)
+        log::info("aborted orphaned multipart uploads", {{"count", aborted}, {"bucket", core->options.bucket}});
     co_return true;
 }
 

@@ -1,4 +1,4 @@
-/// Emptying the trash of a bucket, and removing what killed daemons left behind. On a loop of the volume.
+/// Empties the trash of a bucket, and removes uploads of killed daemons. On a loop of the volume.
 #pragma once
 
 #include "volumes/s3/s3_core.hpp"
@@ -7,9 +7,8 @@
 
 namespace keepstore::volumes::s3 {
 
-/// Deletes what has been in the trash for its lifetime, with `workers` at a time, one page of the listing after the
-/// other. What is in the trash by mistake (a race) is brought back. One object that cannot be dealt with is logged and
-/// left.
+/// Deletes the objects whose lifetime in the trash is over, with `workers` at a time, page by page. Blocks that are in
+/// the trash because of a race are restored. An object that cannot be processed is logged and left.
 [[nodiscard]] awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, unsigned workers,
                                                                deadline until);
 

@@ -1,13 +1,14 @@
-/// A block of known size on its way to S3 as ONE streaming PUT, fed by a writer on any loop and sent on one of the
-/// volume's. The last piece is held back until commit, so that S3 never has a whole body that nobody vouched for:
-/// dropped before, the connection ends in mid-body and the service stores nothing.
+/// Sends a block of known size to S3 as ONE streaming PUT, fed by a writer on any loop and sent on one of the
+/// volume's. The last piece is withheld until commit, so that S3 never has a whole body that was not verified: dropped
+/// before, the connection ends in mid-body and the service stores nothing.
 ///
-/// Appended pieces are held until they are with the kernel and no longer: what a writer may hold is what the pool can
-/// give without being blocked by writers that wait for each other (volumes/volume.hpp). So a PUT can be sent again only
-/// until its second piece was asked for; long ones ask the service first (Expect: 100-continue), which answers an
-/// overload before the body begins.
+/// Appended pieces are held until the kernel has them and no longer: a writer may hold what the pool can give without
+/// being blocked by writers that wait for each other (volumes/volume.hpp). So a PUT can be sent again only until its
+/// second piece was requested; long ones ask the service first (Expect: 100-continue), which reports an overload before
+/// the body begins.
 #pragma once
 
+#include "base/async_condition.hpp"
 #include "base/limits.hpp"
 #include "net/client/http_client.hpp"
 #include "volumes/s3/s3_core.hpp"
@@ -29,7 +30,8 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
     [[nodiscard]] awaitable<result<void>> append(const_slice bytes, deadline until);
     void set_queue_bytes(std::size_t bytes) noexcept;
     [[nodiscard]] awaitable<result<void>> commit(protocol::name_values metadata, deadline until);
-    /// \returns how many bytes at `offset` are still held, copied; errc::unsupported if those at `offset` are gone.
+    /// Copies the bytes at `offset` that are still held. \returns how many; errc::unsupported if those at `offset` are
+    /// gone.
     [[nodiscard]] result<std::size_t> read_back(std::uint64_t offset, std::span<std::byte> into) const;
     void drop() noexcept;
 
@@ -51,10 +53,11 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
     [[nodiscard]] bool claim_start();
     [[nodiscard]] std::uint64_t unsent() const noexcept { return appended_ - sent_; }
 
+    // Constant after construction.
     const std::shared_ptr<s3_core> core_;
     const md5_digest name_;
     const std::uint64_t size_;
-    const bool at_once_;  ///< Small enough to wait for commit: then it can be sent again at will.
+    const bool at_once_;  ///< Small enough to wait for commit: then it can be sent again any number of times.
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
@@ -65,12 +68,12 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
     std::optional<error> failed_;
     protocol::name_values metadata_;
     std::size_t queue_bytes_ = limits::request_queue_bytes_max;
-    std::deque<const_slice> pieces_;  ///< Those that are not with the kernel yet.
-    bool handed_ = false;             ///< The client has got the first of them.
+    std::deque<const_slice> pieces_;  ///< Those that the kernel does not have yet.
+    bool handed_ = false;             ///< The HTTP client has the first of them.
     std::uint64_t sent_ = 0;          ///< Bytes before pieces_.
     std::uint64_t appended_ = 0;
-    std::optional<one_shot<bool>> source_waits_;
-    std::optional<one_shot<bool>> writer_waits_;
+    async_condition room_{mutex_};     ///< For the writer: the queue has room, or the task has ended.
+    async_condition arrived_{mutex_};  ///< For the task: a piece was appended, or committed.
     one_shot<bool> finished_;
 };
 

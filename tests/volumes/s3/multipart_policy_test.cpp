@@ -1,6 +1,7 @@
 // When large blocks go in parts, and when they do not; and how parts share their memory.
 #include "volumes/s3/multipart_policy.hpp"
 #include "base/limits.hpp"
+#include "s3/error.hpp"
 #include "volumes/s3/part_buffers.hpp"
 
 #include <catch2/catch.hpp>
@@ -12,86 +13,134 @@ namespace keepstore::test {
 namespace {
 
 using namespace std::chrono_literals;
+using volumes::s3::multipart_policy;
 using volumes::s3::part_buffers;
-using volumes::s3::transfer_pace;
-using volumes::s3::transfer_way;
-using clock = transfer_pace::clock;
+using volumes::s3::transfer_mode;
+using clock = multipart_policy::clock;
 
 constexpr std::uint64_t block = 64 << 20;
 
-/// A pace with a clock that tests turn; ahead of the real one, which is used at the end of a transfer.
-struct paced {
-    transfer_pace pace{3, "news", "bucket"};
+/// A policy with a clock that tests set; ahead of the real one, which is used at the end of a transfer.
+struct measured {
+    multipart_policy policy{3, "news", "bucket"};
     clock::time_point now = clock::now() + 1h;
 
-    transfer_pace::transfer begin() { return pace.begin(now); }
+    multipart_policy::transfer begin() { return policy.begin(now); }
     /// A block that took so long; of that, its client was made to wait.
-    void moved(transfer_pace::transfer which, clock::duration elapsed, clock::duration waited) {
+    void moved(multipart_policy::transfer which, clock::duration elapsed, clock::duration waited) {
         now += elapsed;
         which.moved({.bytes = block, .elapsed = elapsed, .waited = waited}, now);
     }
-    transfer_way next() { return begin().way(); }
+    transfer_mode next() { return begin().mode(); }
     void move(clock::duration elapsed, clock::duration waited) { moved(begin(), elapsed, waited); }
 };
 
 }  // namespace
 
-TEST_CASE("where a lone client waits for S3 the next block goes in parts, if they are faster", "[volumes][s3][pace]") {
-    paced p;
-    CHECK(p.next() == transfer_way::whole);  // Nothing is known.
+TEST_CASE("where a single client waits for S3 the next block goes in parts, if they are faster",
+          "[volumes][s3][pace]") {
+    measured p;
+    CHECK(p.next() == transfer_mode::whole);  // Nothing is known.
     p.move(1s, 900ms);
-    CHECK(p.next() == transfer_way::parts);
+    CHECK(p.next() == transfer_mode::parts);
     SECTION("they are") {
         p.move(400ms, 300ms);
-        CHECK(p.next() == transfer_way::parts);
+        CHECK(p.next() == transfer_mode::parts);
     }
     SECTION("they are, and then the client is the limit") {
         p.move(400ms, 10ms);
-        CHECK(p.next() == transfer_way::parts);
+        CHECK(p.next() == transfer_mode::parts);
     }
     SECTION("they are not") {
         p.move(900ms, 800ms);
-        CHECK(p.next() == transfer_way::whole);
+        CHECK(p.next() == transfer_mode::whole);
     }
     SECTION("a slow client says nothing about them") {
         p.move(10s, 10ms);
-        CHECK(p.next() == transfer_way::parts);
+        CHECK(p.next() == transfer_mode::parts);
     }
     SECTION("they fail") {
         p.begin().failed(p.now);
-        CHECK(p.next() == transfer_way::whole);
+        CHECK(p.next() == transfer_mode::whole);
         p.now += limits::s3_pace_kept + 1s;
         p.move(1s, 900ms);
-        CHECK(p.next() == transfer_way::parts);
+        CHECK(p.next() == transfer_mode::parts);
     }
     SECTION("the service does not take them") {
         p.begin().refused(p.now);
         p.now += limits::s3_parts_refused_kept;
         p.move(1s, 900ms);
-        CHECK(p.next() == transfer_way::whole);
+        CHECK(p.next() == transfer_mode::whole);
         p.now += limits::s3_pace_kept + 1s;
         p.move(1s, 900ms);
-        CHECK(p.next() == transfer_way::parts);
+        CHECK(p.next() == transfer_mode::parts);
     }
     SECTION("there was no memory for them") {
         auto which = p.begin();
         which.go_whole();
         p.moved(std::move(which), 900ms, 800ms);
-        CHECK(p.next() == transfer_way::parts);
+        CHECK(p.next() == transfer_mode::parts);
     }
 }
 
+TEST_CASE("an error that may pass keeps parts away for a while, and when it is repeated for long",
+          "[volumes][s3][pace]") {
+    using s3::error_kind;
+    const auto kind = GENERATE(error_kind::malformed_response, error_kind::invalid, error_kind::access_denied);
+    measured p;
+    const auto fail_once = [&] {
+        p.move(1s, 900ms);
+        auto which = p.begin();
+        REQUIRE(which.mode() == transfer_mode::parts);
+        which.note(s3::make_error(kind), p.now);
+    };
+    fail_once();
+    CHECK(p.next() == transfer_mode::whole);
+    p.now += limits::s3_pace_kept + 1s;
+    fail_once();
+    p.now += limits::s3_pace_kept + 1s;
+    SECTION("with a success between them") {
+        p.move(1s, 900ms);
+        p.move(400ms, 300ms);
+        p.now += limits::s3_pace_kept + 1s;
+        fail_once();
+        p.now += limits::s3_pace_kept + 1s;
+        fail_once();
+        p.now += limits::s3_pace_kept + 1s;
+        p.move(1s, 900ms);
+        CHECK(p.next() == transfer_mode::parts);
+    }
+    SECTION("three in a row") {
+        fail_once();
+        p.now += limits::s3_parts_refused_kept;
+        p.move(1s, 900ms);
+        CHECK(p.next() == transfer_mode::whole);
+        p.now += limits::s3_pace_kept + 1s;
+        p.move(1s, 900ms);
+        CHECK(p.next() == transfer_mode::parts);
+    }
+}
+
+TEST_CASE("an explicit refusal of parts keeps them away for long", "[volumes][s3][pace]") {
+    measured p;
+    p.move(1s, 900ms);
+    p.begin().note(s3::make_error(s3::error_kind::unsupported), p.now);
+    p.now += limits::s3_parts_refused_kept;
+    p.move(1s, 900ms);
+    CHECK(p.next() == transfer_mode::whole);
+}
+
 TEST_CASE("a service that refuses parts of one block refuses those of several", "[volumes][s3][pace]") {
-    paced p;
+    measured p;
     p.move(1s, 900ms);
     p.begin().refused(p.now);
-    const auto company = p.begin();
+    const auto concurrency = p.begin();
     p.move(1s, 900ms);
-    CHECK(p.next() == transfer_way::whole);
+    CHECK(p.next() == transfer_mode::whole);
 }
 
 TEST_CASE("parts are not tried where they cannot help", "[volumes][s3][pace]") {
-    paced p;
+    measured p;
     SECTION("the client is the limit") {
         p.move(1s, 400ms);
     }
@@ -107,50 +156,50 @@ TEST_CASE("parts are not tried where they cannot help", "[volumes][s3][pace]") {
     SECTION("it took no time") {
         p.move(0s, 0s);
     }
-    CHECK(p.next() == transfer_way::whole);
+    CHECK(p.next() == transfer_mode::whole);
 }
 
-TEST_CASE("several clients have a pace of their own, and many fill the line", "[volumes][s3][pace]") {
-    paced p;
+TEST_CASE("concurrent transfers are measured apart, and many use no parts", "[volumes][s3][pace]") {
+    measured p;
     p.move(1s, 900ms);
     {
         const auto one = p.begin();
-        CHECK(one.way() == transfer_way::parts);
-        CHECK(p.next() == transfer_way::whole);  // Of several nothing is known.
-        p.move(500ms, 450ms);                    // Two of them: 268 MB/s are enough.
-        CHECK(p.next() == transfer_way::whole);
+        CHECK(one.mode() == transfer_mode::parts);
+        CHECK(p.next() == transfer_mode::whole);  // Of several nothing is known.
+        p.move(500ms, 450ms);                     // Two of them: 268 MB/s are enough.
+        CHECK(p.next() == transfer_mode::whole);
         p.move(1s, 900ms);
-        CHECK(p.next() == transfer_way::parts);
+        CHECK(p.next() == transfer_mode::parts);
         const auto two = p.begin();
-        CHECK(two.way() == transfer_way::parts);
+        CHECK(two.mode() == transfer_mode::parts);
         p.move(1500ms, 1400ms);  // Three of them: no faster together.
-        CHECK(p.next() == transfer_way::whole);
+        CHECK(p.next() == transfer_mode::whole);
         p.now += limits::s3_pace_kept + 1s;
         p.move(3s, 2900ms);
-        CHECK(p.next() == transfer_way::parts);
+        CHECK(p.next() == transfer_mode::parts);
         const auto three = p.begin();
-        CHECK(three.way() == transfer_way::parts);
-        CHECK(p.next() == transfer_way::whole);  // Enough.
+        CHECK(three.mode() == transfer_mode::parts);
+        CHECK(p.next() == transfer_mode::whole);  // Enough.
     }
     p.move(1s, 900ms);
-    CHECK(p.next() == transfer_way::parts);
+    CHECK(p.next() == transfer_mode::parts);
 }
 
-TEST_CASE("what was measured while others came or left does not count", "[volumes][s3][pace]") {
-    paced p;
+TEST_CASE("a measurement during which others began or ended does not count", "[volumes][s3][pace]") {
+    measured p;
     SECTION("one came") {
         auto one = p.begin();
         const auto two = p.begin();
         p.moved(std::move(one), 1s, 900ms);
     }
     SECTION("one left") {
-        std::optional<transfer_pace::transfer> one(p.begin());
+        std::optional<multipart_policy::transfer> one(p.begin());
         auto two = p.begin();
         one.reset();
         p.moved(std::move(two), 1s, 900ms);
     }
     SECTION("many left") {
-        std::vector<transfer_pace::transfer> many;
+        std::vector<multipart_policy::transfer> many;
         for (int i = 0; i < 16; ++i) many.push_back(p.begin());
         auto last = p.begin();
         const auto other = p.begin();
@@ -160,13 +209,13 @@ TEST_CASE("what was measured while others came or left does not count", "[volume
         p.now += 100ms;
         last.moved({.bytes = block, .elapsed = 1s, .waited = 950ms}, p.now);
     }
-    CHECK(p.next() == transfer_way::whole);
-    const auto company = p.begin();
-    CHECK(p.next() == transfer_way::whole);
+    CHECK(p.next() == transfer_mode::whole);
+    const auto concurrency = p.begin();
+    CHECK(p.next() == transfer_mode::whole);
 }
 
-TEST_CASE("one after the other is alone, even if they overlap for a moment", "[volumes][s3][pace]") {
-    paced p;
+TEST_CASE("consecutive transfers are single ones, even if they overlap for a moment", "[volumes][s3][pace]") {
+    measured p;
     {
         auto one = p.begin();
         p.now += 990ms;
@@ -174,21 +223,21 @@ TEST_CASE("one after the other is alone, even if they overlap for a moment", "[v
         p.now += 10ms;
         one.moved({.bytes = block, .elapsed = 1s, .waited = 900ms}, p.now);
     }
-    CHECK(p.next() == transfer_way::parts);
+    CHECK(p.next() == transfer_mode::parts);
 }
 
-TEST_CASE("what was measured is forgotten after a while", "[volumes][s3][pace]") {
-    paced p;
+TEST_CASE("a measurement is forgotten after a while", "[volumes][s3][pace]") {
+    measured p;
     p.move(1s, 900ms);
     p.move(900ms, 800ms);
-    CHECK(p.next() == transfer_way::whole);
+    CHECK(p.next() == transfer_mode::whole);
     p.now += limits::s3_pace_kept + 1s;
-    CHECK(p.next() == transfer_way::whole);
+    CHECK(p.next() == transfer_mode::whole);
     p.move(1s, 900ms);
-    CHECK(p.next() == transfer_way::parts);
+    CHECK(p.next() == transfer_mode::parts);
 }
 
-TEST_CASE("buffers are shared evenly, and given up for newcomers", "[volumes][s3][pace]") {
+TEST_CASE("buffers are shared evenly, and given up for further transfers", "[volumes][s3][pace]") {
     part_buffers all(6);
     const auto take_all = [](part_buffers::share& s) {
         unsigned more = 0;
@@ -200,7 +249,7 @@ TEST_CASE("buffers are shared evenly, and given up for newcomers", "[volumes][s3
     CHECK(one->take());
     CHECK(one->take());
     CHECK(one->take());
-    CHECK_FALSE(one->give());  // Nobody else is there.
+    CHECK_FALSE(one->give());  // There is no other transfer.
     auto two = all.join();
     REQUIRE(two.has_value());
     CHECK(take_all(*two) == 1);  // The last one.
@@ -212,7 +261,7 @@ TEST_CASE("buffers are shared evenly, and given up for newcomers", "[volumes][s3
     two.reset();
     CHECK(take_all(*one) == 3);
     one.reset();
-    // Each newcomer finds one as long as there are some, and keeps two where there are many.
+    // Each transfer gets one while there are some, and keeps two where there are many.
     std::vector<part_buffers::share> many;
     while (auto next = all.join()) many.push_back(std::move(*next));
     CHECK(many.size() == 6);

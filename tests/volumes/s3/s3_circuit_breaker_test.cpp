@@ -1,4 +1,5 @@
-// When an S3 volume is taken for down, and when for up again, as probes and calls show it.
+// When the circuit breaker of an S3 volume opens and closes, by the outcomes of probes and calls.
+#include "base/limits.hpp"
 #include "s3/error.hpp"
 #include "tests/contract/volume_harness.hpp"
 #include "volumes/s3/circuit_breaker.hpp"
@@ -21,28 +22,28 @@ namespace {
 using s3::error_kind;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using volumes::s3::availability;
+using volumes::s3::circuit_breaker;
 
 /// What a probe finds: nullopt for a good bucket.
 using finding = std::optional<error_kind>;
 
-/// An availability with both of its watches, and a service that answers their probes as the test says, at once.
-class watched {
+/// A circuit breaker with both monitors, and a service that responds to their probes as the test says, at once.
+class monitored {
   public:
-    watched(std::function<finding(int)> quick, std::function<finding(int)> patient)
+    monitored(std::function<finding(int)> quick, std::function<finding(int)> patient)
         : quick_(std::move(quick)), patient_(std::move(patient)) {
-        start(availability::watch(state, prober(), [this] { ++outages; }));
-        start(availability::watch_patiently(state, prober(), [this] { ++outages; }));
+        start(circuit_breaker::monitor(state, prober(), [this] { ++outages; }));
+        start(circuit_breaker::monitor_patiently(state, prober(), [this] { ++outages; }));
     }
-    ~watched() {
+    ~monitored() {
         // A cancellation that comes just when an operation has completed finds nothing to cancel.
         CHECK(until([this] {
             for (auto& s : signals_) s->emit(asio::cancellation_type::total);
             return running_ == 0;
         }));
     }
-    watched(const watched&) = delete;
-    watched& operator=(const watched&) = delete;
+    monitored(const monitored&) = delete;
+    monitored& operator=(const monitored&) = delete;
 
     bool until(const std::function<bool()>& holds) {
         const auto end = std::chrono::steady_clock::now() + seconds(30);
@@ -53,9 +54,9 @@ class watched {
         }
         return true;
     }
-    [[nodiscard]] bool admits() const { return state->admit().has_value(); }
+    [[nodiscard]] bool allows() const { return state->allow().has_value(); }
 
-    const std::shared_ptr<availability> state = std::make_shared<availability>("bucket");
+    const std::shared_ptr<circuit_breaker> state = std::make_shared<circuit_breaker>("bucket");
     int outages = 0;  ///< How often the calls under way were ended.
     int quick_probes = 0;
     int patient_probes = 0;
@@ -73,10 +74,10 @@ class watched {
                        asio::bind_cancellation_slot(signals_.back()->slot(),
                                                     [this](std::exception_ptr, const result<void>&) { --running_; }));
     }
-    availability::probe_type prober() {
+    circuit_breaker::probe_type prober() {
         return [this](deadline limit) { return probe(*this, limit); };
     }
-    static awaitable<result<std::string>> probe(watched& self, deadline limit) {
+    static awaitable<result<std::string>> probe(monitored& self, deadline limit) {
         const bool quick = limit.at() - deadline::clock::now() < seconds(5);
         const auto found = quick ? self.quick_(self.quick_probes++) : self.patient_(self.patient_probes++);
         asio::steady_timer timer(co_await asio::this_coro::executor, milliseconds(1));
@@ -103,84 +104,107 @@ finding times_out(int) {
 }  // namespace
 
 TEST_CASE("a service that is too slow for quick probes comes up", "[volumes][s3][outage]") {
-    watched w(times_out, [](int n) { return n < 2 ? finding(error_kind::timeout) : std::nullopt; });
-    REQUIRE(w.until([&] { return !w.admits(); }));  // Nobody knows better yet.
+    monitored w(times_out, [](int n) { return n < 2 ? finding(error_kind::timeout) : std::nullopt; });
+    REQUIRE(w.until([&] { return !w.allows(); }));  // Two quick probes have timed out.
     CHECK(w.state->health().find("did not respond in time") != std::string::npos);
-    REQUIRE(w.until([&] { return w.admits(); }));
+    REQUIRE(w.until([&] { return w.allows(); }));
     CHECK(w.patient_probes == 3);
     CHECK(w.state->health().empty());
-    // It stays up: nothing waits, so nothing is asked.
+    // It stays up: no call is pending, so no probe is sent.
     const auto before = w.quick_probes;
     const auto end = std::chrono::steady_clock::now() + seconds(1);
-    REQUIRE(w.until([&] { return !w.admits() || std::chrono::steady_clock::now() > end; }));
-    CHECK(w.admits());
+    REQUIRE(w.until([&] { return !w.allows() || std::chrono::steady_clock::now() > end; }));
+    CHECK(w.allows());
     CHECK(w.quick_probes == before);
 }
 
 TEST_CASE("one probe that times out is no outage, two in a row are", "[volumes][s3][outage]") {
-    watched once([](int n) { return n == 0 ? finding(error_kind::timeout) : std::nullopt; }, good);
+    monitored once([](int n) { return n == 0 ? finding(error_kind::timeout) : std::nullopt; }, good);
     REQUIRE(once.until([&] { return once.quick_probes == 2; }));
-    CHECK(once.admits());
+    CHECK(once.allows());
     CHECK(once.outages == 0);
     CHECK(once.state->health().empty());
 
-    watched twice(times_out, times_out);
+    monitored twice(times_out, times_out);
     REQUIRE(twice.until([&] { return twice.outages == 1; }));
     CHECK(twice.quick_probes == 2);
-    CHECK_FALSE(twice.admits());
+    CHECK_FALSE(twice.allows());
     REQUIRE(twice.until([&] { return twice.quick_probes == 4; }));
-    CHECK(twice.outages == 1);  // There is nothing to be ended any more.
+    CHECK(twice.outages == 1);  // Calls were cancelled when it opened.
 }
 
 TEST_CASE("a service that refuses connections is down at once", "[volumes][s3][outage]") {
     for (const auto kind :
          {error_kind::network, error_kind::server, error_kind::malformed_response, error_kind::bad_certificate}) {
-        watched w([=](int) { return kind; }, [=](int) { return kind; });
+        monitored w([=](int) { return kind; }, [=](int) { return kind; });
         REQUIRE(w.until([&] { return w.outages == 1; }));
         CHECK(w.quick_probes == 1);
-        CHECK_FALSE(w.admits());
+        CHECK_FALSE(w.allows());
     }
 }
 
-TEST_CASE("calls that wait in silence are ended when two probes time out, and not while others come forward",
+TEST_CASE("pending calls without progress are cancelled when two probes time out, and not while another makes progress",
           "[volumes][s3][outage]") {
-    std::function<void()> beside = [] {};
-    watched w(
+    std::function<void()> concurrently = [] {};
+    monitored w(
         [&](int n) {
-            beside();
+            concurrently();
             return n == 0 ? finding() : error_kind::timeout;
         },
         times_out);
     REQUIRE(w.until([&] { return w.quick_probes == 1; }));
-    const availability::waiting call(*w.state);
+    const circuit_breaker::pending_call call(*w.state);
     SECTION("silence") {
         REQUIRE(w.until([&] { return w.outages == 1; }));
         CHECK(w.quick_probes == 3);
-        CHECK_FALSE(w.admits());
+        CHECK_FALSE(w.allows());
     }
-    SECTION("another call comes forward while the probe waits") {
-        beside = [&] { w.state->progress(); };
+    SECTION("another call makes progress while the probe waits") {
+        concurrently = [&] { w.state->note_progress(); };
         REQUIRE(w.until([&] { return w.quick_probes == 3; }));
         CHECK(w.outages == 0);
-        CHECK(w.admits());
+        CHECK(w.allows());
     }
 }
 
-TEST_CASE("a service that asks a probe to slow down is there", "[volumes][s3][outage]") {
-    watched w([](int n) { return n < 3 ? error_kind::network : error_kind::slow_down; }, times_out);
-    REQUIRE(w.until([&] { return !w.admits(); }));
-    REQUIRE(w.until([&] { return w.admits(); }));
+TEST_CASE("calls that fail are an outage only if a probe fails as well", "[volumes][s3][outage]") {
+    bool up = true;
+    monitored w([&](int) { return up ? finding() : error_kind::server; }, good);
+    REQUIRE(w.until([&] { return w.quick_probes == 1; }));
+    const auto fail_calls = [&] {
+        for (unsigned i = 0; i < limits::s3_outage_failures; ++i) {
+            w.state->note(result<void>(std::unexpected(s3::make_error(error_kind::server, "call"))));
+        }
+    };
+    fail_calls();
+    REQUIRE(w.until([&] { return w.quick_probes == 2; }));
+    // The failures are forgotten: it is not asked again.
+    const auto end = std::chrono::steady_clock::now() + seconds(1);
+    REQUIRE(w.until([&] { return std::chrono::steady_clock::now() > end; }));
+    CHECK(w.quick_probes == 2);
+    CHECK(w.allows());
+    CHECK(w.outages == 0);
+    up = false;
+    fail_calls();
+    REQUIRE(w.until([&] { return w.outages == 1; }));
+    CHECK_FALSE(w.allows());
+}
+
+TEST_CASE("a service that throttles a probe is up", "[volumes][s3][outage]") {
+    monitored w([](int n) { return n < 3 ? error_kind::network : error_kind::slow_down; }, times_out);
+    REQUIRE(w.until([&] { return !w.allows(); }));
+    REQUIRE(w.until([&] { return w.allows(); }));
     CHECK(w.state->health().empty());
     // It may go down anew.
     CHECK(w.outages == 1);
 }
 
-TEST_CASE("where the bucket is refused calls go on, and its end is noticed however slow the service is",
+TEST_CASE("while the bucket is refused calls pass, and the end is noticed however slow the service is",
           "[volumes][s3][outage]") {
-    watched w([](int n) { return n == 0 ? error_kind::access_denied : error_kind::timeout; },
-              [](int n) { return n == 0 ? finding(error_kind::access_denied) : std::nullopt; });
+    monitored w([](int n) { return n == 0 ? error_kind::access_denied : error_kind::timeout; },
+                [](int n) { return n == 0 ? finding(error_kind::access_denied) : std::nullopt; });
     REQUIRE(w.until([&] { return !w.state->health().empty(); }));
-    CHECK(w.admits());
+    CHECK(w.allows());
     REQUIRE(w.until([&] { return w.state->health().empty(); }));
     CHECK(w.quick_probes == 1);
     CHECK(w.patient_probes == 2);

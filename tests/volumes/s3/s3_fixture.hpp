@@ -1,5 +1,5 @@
-/// An S3 volume on a bucket of its own of the real server, with a direct way to its objects beside it, and times that
-/// tests can set: S3 has no way to store an object with an old time.
+/// An S3 volume on a bucket of its own of the real server, with direct access to its objects, and times that tests can
+/// set: S3 has no way to store an object with an old time.
 #pragma once
 
 #include "digest/md5.hpp"

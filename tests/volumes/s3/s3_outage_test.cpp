@@ -1,4 +1,4 @@
-// What an outage of the service costs, and how soon its end is noticed.
+// The cost of an outage of the service, and how soon its end is noticed.
 #include "tests/volumes/s3/s3_fixture.hpp"
 #include "tests/volumes/s3/tcp_relay.hpp"
 
@@ -42,7 +42,7 @@ awaitable<result<std::size_t>> read_late(volumes::block_reader& reader, std::uin
 
 }  // namespace
 
-TEST_CASE("an outage is answered quickly, and its end is noticed within two seconds", "[volumes][s3][outage]") {
+TEST_CASE("during an outage calls fail quickly, and its end is noticed within two seconds", "[volumes][s3][outage]") {
     relayed_volume v;
     const auto content = random_bytes(1000);
     const auto name = md5_name(content);
@@ -70,7 +70,8 @@ TEST_CASE("an outage is answered quickly, and its end is noticed within two seco
     CHECK(get(*v.volume, name).value() == content);
 }
 
-TEST_CASE("a service that hangs ends what waits for it, and is used again when it goes on", "[volumes][s3][outage]") {
+TEST_CASE("calls to a service that hangs are cancelled, and it is used again when it continues",
+          "[volumes][s3][outage]") {
     relayed_volume v;
     const auto content = random_bytes(32 * MiB);
     const auto name = md5_name(content);

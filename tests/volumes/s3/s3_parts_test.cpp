@@ -1,4 +1,4 @@
-// Blocks that are sent in parts side by side: what the service is asked, and what is acknowledged.
+// Blocks that are sent in concurrent parts: the requests, and what is acknowledged.
 #include "digest/md5.hpp"
 #include "s3/sigv4.hpp"
 #include "tests/contract/volume_harness.hpp"
@@ -168,7 +168,7 @@ TEST_CASE("smaller blocks are one PUT", "[volumes][s3][parts]") {
     CHECK(service.kinds() == std::vector<std::string>{"put", "marker"});
 }
 
-TEST_CASE("a part that the service does not take is sent again", "[volumes][s3][parts]") {
+TEST_CASE("a part that fails is sent again", "[volumes][s3][parts]") {
     const auto content = random_bytes(smallest);
     multipart_service service([](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
         if (kind == "part" && before == 1) return error_reply(500, "InternalError");
@@ -184,7 +184,7 @@ TEST_CASE("a part that the service does not take is sent again", "[volumes][s3][
     CHECK(service.count("abort") == 0);
 }
 
-TEST_CASE("an upload in parts that fails is not acknowledged, and aborted when its last part is over",
+TEST_CASE("a failed multipart upload is not acknowledged, and aborted when its last part has ended",
           "[volumes][s3][parts]") {
     std::string failing;
     SECTION("a part is refused") {
@@ -215,7 +215,7 @@ TEST_CASE("without an upload there is nothing to abort", "[volumes][s3][parts]")
     CHECK(service.kinds() == std::vector<std::string>{"create"});
 }
 
-TEST_CASE("a part that S3 confirms as something else is not acknowledged", "[volumes][s3][parts]") {
+TEST_CASE("a part that S3 confirms with another MD5 is not acknowledged", "[volumes][s3][parts]") {
     std::vector<std::pair<std::string, std::string>> headers{{"ETag", "\"d41d8cd98f00b204e9800998ecf8427e\""}};
     bool good = false;
     SECTION("not the MD5 of what was sent") {}
@@ -235,7 +235,7 @@ TEST_CASE("a part that S3 confirms as something else is not acknowledged", "[vol
     CHECK(service.count("marker") == (good ? 1U : 0U));
 }
 
-TEST_CASE("a completion whose answer was lost is found out about", "[volumes][s3][parts]") {
+TEST_CASE("a completion whose response was lost is checked", "[volumes][s3][parts]") {
     const auto content = random_bytes(4 * part_bytes);
     std::vector<std::string> parts;
     for (std::size_t i = 0; i < 4; ++i) {
@@ -265,7 +265,7 @@ TEST_CASE("a completion whose answer was lost is found out about", "[volumes][s3
     CHECK(service.count("marker") == (good ? 1U : 0U));
 }
 
-TEST_CASE("a writer of parts that leaves is cleaned up after", "[volumes][s3][parts]") {
+TEST_CASE("the upload of a writer that leaves is aborted", "[volumes][s3][parts]") {
     multipart_service service;
     const auto volume = open_volume(service.options());
     const auto content = random_bytes(4 * part_bytes);
@@ -287,7 +287,7 @@ TEST_CASE("a writer of parts that leaves is cleaned up after", "[volumes][s3][pa
     CHECK(service.count("put") == 0);
 }
 
-TEST_CASE("a writer of parts is held up when its memory is used up", "[volumes][s3][parts][memory]") {
+TEST_CASE("a writer of parts waits when its memory is used up", "[volumes][s3][parts][memory]") {
     constexpr std::size_t most = limits::s3_parallel_part_buffers * part_bytes;
     std::atomic<std::size_t> appended = 0;
     std::size_t seen = 0;
@@ -314,7 +314,7 @@ TEST_CASE("a writer of parts is held up when its memory is used up", "[volumes][
     CHECK(service.object() == text_of(content));
 }
 
-TEST_CASE("memory for parts is bounded: who finds none sends one PUT", "[volumes][s3][parts][memory]") {
+TEST_CASE("memory for parts is bounded: a writer that gets none sends one PUT", "[volumes][s3][parts][memory]") {
     multipart_service service;
     const auto volume = open_volume(service.options());
     const auto content = random_bytes(smallest);
@@ -325,7 +325,7 @@ TEST_CASE("memory for parts is bounded: who finds none sends one PUT", "[volumes
         writers.push_back(std::move(*writer));
     }
     for (auto& writer : writers) {
-        // With one buffer each, and no other to be had, they go on all the same.
+        // Each makes progress with a single buffer, while there is no other.
         for (std::size_t at = 0; at < content.size(); at += 256 * KiB) {
             REQUIRE(
                 run(writer->append(copy_to_heap_slice(std::span(content).subspan(at, 256 * KiB)), soon())).has_value());

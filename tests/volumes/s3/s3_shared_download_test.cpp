@@ -1,10 +1,11 @@
-// What a fetch does for its readers when memory is short, with a service that sends a block as far as the test says.
+// What a shared download does for its readers when memory is short, with a service that sends a block as far as the
+// test says.
 #include "tests/contract/volume_harness.hpp"
 #include "tests/net/client/script_server.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/s3/access.hpp"
-#include "volumes/s3/shared_download.hpp"
 #include "volumes/s3/s3_core.hpp"
+#include "volumes/s3/shared_download.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -17,8 +18,8 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using volumes::s3::fetch;
 using volumes::s3::s3_core;
+using volumes::s3::shared_download;
 
 /// Answers each GET with the same content, of which it sends no more than it is told.
 class paced_service {
@@ -91,8 +92,8 @@ class bare_core {
     bare_core(const bare_core&) = delete;
     bare_core& operator=(const bare_core&) = delete;
 
-    [[nodiscard]] std::shared_ptr<fetch> make_fetch() const {
-        return std::make_shared<fetch>(core_, volumes::s3::fetch_target{.name = random_name()});
+    [[nodiscard]] std::shared_ptr<shared_download> make_download() const {
+        return std::make_shared<shared_download>(core_, volumes::s3::download_target{.name = random_name()});
     }
     [[nodiscard]] std::size_t held_bytes() const { return core_->memory->held_bytes(); }
 
@@ -115,11 +116,11 @@ bool until(const std::function<bool()>& holds) {
     return true;
 }
 
-/// Reads from `at` to the end, or until it is told to go elsewhere. \returns where that was.
-std::size_t read_on(fetch& f, unsigned reader, const bytes& content, std::size_t at) {
+/// Reads from `at` to the end, or until that is outside the window. \returns where it stopped.
+std::size_t read_on(shared_download& f, unsigned reader, const bytes& content, std::size_t at) {
     while (at < content.size()) {
         const auto piece = run(f.read(reader, at, limits::chunk_size_bytes, soon()));
-        if (!piece || piece->elsewhere) return at;
+        if (!piece || piece->outside_window) return at;
         const auto got = piece->bytes.bytes;
         const auto expected = std::span(content).subspan(at, got.size());
         if (!std::ranges::equal(got, expected)) throw std::runtime_error("wrong bytes");
@@ -131,11 +132,12 @@ std::size_t read_on(fetch& f, unsigned reader, const bytes& content, std::size_t
 /// A read on a loop that the test turns by hand.
 class held_read {
   public:
-    held_read(fetch& f, unsigned reader, std::uint64_t offset) {
-        asio::co_spawn(context_, work(f, reader, offset),
-                       asio::bind_cancellation_slot(signal_.slot(), [this](std::exception_ptr, result<fetch::piece> r) {
-                           outcome.emplace(std::move(r));
-                       }));
+    held_read(shared_download& f, unsigned reader, std::uint64_t offset) {
+        asio::co_spawn(
+            context_, work(f, reader, offset),
+            asio::bind_cancellation_slot(signal_.slot(), [this](std::exception_ptr, result<shared_download::piece> r) {
+                outcome.emplace(std::move(r));
+            }));
     }
     /// Until it has ended; for that long.
     bool turn(std::chrono::nanoseconds limit) {
@@ -145,10 +147,10 @@ class held_read {
     }
     void cancel() { signal_.emit(asio::cancellation_type::total); }
 
-    std::optional<result<fetch::piece>> outcome;
+    std::optional<result<shared_download::piece>> outcome;
 
   private:
-    static awaitable<result<fetch::piece>> work(fetch& f, unsigned reader, std::uint64_t offset) {
+    static awaitable<result<shared_download::piece>> work(shared_download& f, unsigned reader, std::uint64_t offset) {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
         co_await asio::this_coro::throw_if_cancelled(false);
         co_return co_await f.read(reader, offset, limits::chunk_size_bytes, deadline::never());
@@ -160,7 +162,7 @@ class held_read {
 
 /// Whether the process does nothing for a while.
 bool rests() {
-    std::this_thread::sleep_for(milliseconds(50));  // For what is still to be done.
+    std::this_thread::sleep_for(milliseconds(50));  // For pending work.
     const auto before = cpu_time();
     std::this_thread::sleep_for(milliseconds(500));
     return cpu_time() - before < milliseconds(50);
@@ -168,12 +170,12 @@ bool rests() {
 
 }  // namespace
 
-TEST_CASE("a fetch does nothing for a reader who waits no more, and goes on with those who read",
+TEST_CASE("a shared download does nothing for a read that was given up, and continues for its readers",
           "[volumes][s3][sharing][stub]") {
     const auto content = random_bytes(4 * MiB);
     paced_service service(content);
     const bare_core core(service, 2 * limits::chunk_size_bytes);
-    const auto f = core.make_fetch();
+    const auto f = core.make_download();
     const auto slow = f->start();
     REQUIRE(run(f->opened(soon())).has_value());
     const auto quick = f->join();
@@ -198,13 +200,13 @@ TEST_CASE("a fetch does nothing for a reader who waits no more, and goes on with
     f->leave(slow);
 }
 
-TEST_CASE("whoever has read all that there is gets more when a read that was in its way has ended",
+TEST_CASE("a reader at the end of the window gets more when a read that blocked it has ended",
           "[volumes][s3][sharing][stub]") {
     const auto chunk = limits::chunk_size_bytes;
     const auto content = random_bytes(4 * MiB);
     paced_service service(content);
     const bare_core core(service, 2 * chunk);
-    const auto f = core.make_fetch();
+    const auto f = core.make_download();
     const auto slow = f->start();
     REQUIRE(run(f->opened(soon())).has_value());
     const auto quick = f->join();
@@ -222,7 +224,7 @@ TEST_CASE("whoever has read all that there is gets more when a read that was in 
     REQUIRE(first.turn(seconds(30)));
     CHECK(first.outcome->value().bytes.size() == chunk);
     first.outcome.reset();
-    // It reads no more, as whoever sends to a slow client; the quick one does not wait for that.
+    // The slow one reads no more, as if it sent to a slow client; the quick one does not wait for it.
     REQUIRE(next.turn(seconds(30)));
     const auto got = next.outcome->value().bytes.size();
     CHECK(got > 0);

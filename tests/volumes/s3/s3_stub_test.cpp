@@ -1,4 +1,4 @@
-// What S3 volumes do when the service says what a real one rarely says.
+// What S3 volumes do with responses that a real service rarely gives.
 #include "digest/md5.hpp"
 #include "s3/time.hpp"
 #include "tests/contract/volume_harness.hpp"
@@ -43,7 +43,7 @@ bool is_marker(const seen_request& r) {
     return r.path().find("/recent/") != std::string::npos;
 }
 
-/// With what only S3 puts into its answers.
+/// With a header that only S3 sends.
 stub_reply signed_reply(unsigned status) {
     return {.status = status, .headers = {{"x-amz-request-id", "tx1"}}};
 }
@@ -89,7 +89,7 @@ std::vector<std::string> puts(const stub_service& service) {
 
 }  // namespace
 
-TEST_CASE("a block is not acknowledged when S3 confirms another content", "[volumes][s3][stub]") {
+TEST_CASE("a block is not acknowledged when S3 confirms other content", "[volumes][s3][stub]") {
     for (const std::size_t size : {std::size_t{100}, 1 * MiB}) {
         const auto content = random_bytes(size);
         const auto name = digest::md5_of(content);
@@ -146,7 +146,7 @@ TEST_CASE("a block is not acknowledged when its marker cannot be written", "[vol
     }
 }
 
-TEST_CASE("whether PUTs can be conditional is found out and not believed", "[volumes][s3][stub]") {
+TEST_CASE("whether the service honours conditional PUTs is tested", "[volumes][s3][stub]") {
     bool conditional = false;
     stub_reply answer;
     SECTION("honoured") {
@@ -218,21 +218,21 @@ TEST_CASE("nothing is deleted when the copy to the trash is not confirmed", "[vo
 }
 
 TEST_CASE("a block that is written while it is being trashed is not deleted", "[volumes][s3][stub]") {
-    // What is written just when the copy in the trash is confirmed: too late for that, and early enough to be seen.
+    // Written just when the copy to the trash is confirmed: too late to be copied, early enough to be noticed.
     bool block_written = false;
     bool marker_written = false;
     bool gone = false;
     SECTION("nothing") {}
-    SECTION("a rotten copy is replaced, its marker not yet written") {
+    SECTION("a corrupt copy is replaced, its marker not yet written") {
         block_written = true;
     }
-    SECTION("a rotten copy is replaced by a client who has been told so") {
+    SECTION("a corrupt copy is replaced, and that was acknowledged to the client") {
         block_written = marker_written = true;
     }
     SECTION("it is touched") {
         marker_written = true;
     }
-    SECTION("somebody else deletes it") {
+    SECTION("another server deletes it") {
         gone = true;
     }
     bool copied = false;
@@ -269,7 +269,8 @@ TEST_CASE("a block that is written while it is being trashed is not deleted", "[
     }
 }
 
-TEST_CASE("trash is judged by the service's time, also when ours has just jumped ahead", "[volumes][s3][stub]") {
+TEST_CASE("the age of trash is computed by the service's time, also when our clock has just jumped ahead",
+          "[volumes][s3][stub]") {
     // As if it were our clock that is two hours ahead from some moment on.
     std::atomic<bool> jumped = false;
     const auto name = random_name();
@@ -330,6 +331,82 @@ TEST_CASE("a load balancer with nothing behind it is an outage", "[volumes][s3][
     CHECK(is_error(get(*volume, random_name()), errc::not_found));
 }
 
+TEST_CASE("an object that always fails is no outage", "[volumes][s3][stub][outage]") {
+    const auto broken = random_name();
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (r.path() == "/keep") return is_listing(r) ? empty_listing() : stub_reply{};
+        if (r.path().find(broken.hex()) != std::string::npos) return refused_with(500, "InternalError");
+        return signed_reply(404);
+    });
+    const auto volume = open_volume(stub_volume(service));
+    for (unsigned i = 0; i < 2 * limits::s3_outage_failures; ++i) {
+        CHECK(is_error(get(*volume, broken), errc::unavailable));
+        CHECK(volume->health().empty());
+    }
+    CHECK(is_error(get(*volume, random_name()), errc::not_found));
+    CHECK(volume->health().empty());
+}
+
+TEST_CASE("a connection pool full of paused readers is no outage", "[volumes][s3][stub][outage]") {
+    const auto content = random_bytes(32 * MiB);
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        if (r.method != "GET") return signed_reply(404);
+        return stub_reply{.body = {reinterpret_cast<const char*>(content.data()), content.size()},
+                          .headers = {{"ETag", "\"e\""}, {"Last-Modified", http_date(-hours(9))}}};
+    });
+    auto options = stub_volume(service);
+    options.connections_max = 2;
+    options.fetch_memory_bytes = 1 * MiB;
+    const auto volume = open_volume(std::move(options));
+    std::vector<std::unique_ptr<volumes::block_reader>> paused;
+    const auto into = make_heap_slice(1 * MiB);
+    for (unsigned i = 0; i < 2; ++i) {
+        auto reader = run(volume->open(random_name(), soon()));
+        REQUIRE(reader.has_value());
+        REQUIRE(run((*reader)->read_at(0, into, soon())).has_value());
+        paused.push_back(std::move(*reader));
+    }
+    // As many calls as failures make an outage, for longer than it takes to notice one.
+    std::atomic<unsigned> timeouts = 0;
+    std::vector<std::thread> waiting;
+    for (unsigned i = 0; i < limits::s3_outage_failures; ++i) {
+        waiting.emplace_back([&] {
+            const auto opened = run(volume->open(random_name(), deadline::in(seconds(6))));
+            if (!opened && opened.error() == errc::timeout) ++timeouts;
+        });
+    }
+    for (auto& one : waiting) one.join();
+    CHECK(timeouts == waiting.size());
+    CHECK(volume->health().empty());
+    for (const auto& reader : paused) {
+        bool same = true;
+        for (std::size_t at = 1 * MiB; at < content.size() && same; at += 1 * MiB) {
+            const auto got = run(reader->read_at(at, into, soon()));
+            same = got && *got == into.size() &&
+                   std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at));
+        }
+        CHECK(same);
+    }
+    CHECK(volume->health().empty());
+}
+
+TEST_CASE("a PUT that is refused for its Expect is sent once without", "[volumes][s3][stub]") {
+    const auto content = random_bytes(1 * MiB);
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        return stored_as(is_marker(r) ? md5_hex({}) : md5_hex(content));
+    });
+    service.refuse_expect();
+    const auto volume = open_volume(stub_volume(service));
+    REQUIRE(put(*volume, digest::md5_of(content), content).has_value());
+    std::vector<std::string> expectations;
+    for (const auto& r : service.seen()) {
+        if (r.method == "PUT" && !is_marker(r)) expectations.push_back(r.header("expect"));
+    }
+    CHECK(expectations == std::vector<std::string>{"100-continue", ""});
+}
+
 TEST_CASE("index and trash of a service without V2 listings, or with listings that go in circles",
           "[volumes][s3][stub][index]") {
     std::vector<std::string> keys;
@@ -362,7 +439,8 @@ TEST_CASE("index and trash of a service without V2 listings, or with listings th
     const auto listed = run(volume->index("", sink, soon()));
     CHECK(listed.has_value() == !circles);
     if (circles) {
-        CHECK(listed.error().text.find("a page of the listing does not begin after the previous one") != std::string::npos);
+        CHECK(listed.error().text.find("a page of the listing does not begin after the previous one") !=
+              std::string::npos);
         CHECK(is_error(run(volume->empty_trash(1, soon())), errc::io_error));
         CHECK(volume->health().empty());
         return;

@@ -1,4 +1,4 @@
-// What is particular to S3 volumes, on a real S3 server.
+// Properties of S3 volumes that other volumes do not have, on a real S3 server.
 #include "tests/volumes/s3/s3_fixture.hpp"
 #include "tests/volumes/s3/tcp_relay.hpp"
 #include "volumes/s3/attribute.hpp"
@@ -90,7 +90,7 @@ TEST_CASE("a block is stored with two requests and read with one", "[volumes][s3
     }
 }
 
-TEST_CASE("a small block is put without looking first, and what is there is compared", "[volumes][s3]") {
+TEST_CASE("a small block is put without a request before, and an existing copy is compared", "[volumes][s3]") {
     auto f = make_fixture();
     CHECK_FALSE(f.volume->compares_on_commit(1000));
     REQUIRE(put(*f.volume, md5_name({}), {}).has_value());
@@ -111,8 +111,8 @@ TEST_CASE("a small block is put without looking first, and what is there is comp
     // Rotten, in each way: replaced.
     auto flipped = content;
     flipped.back() ^= std::byte{1};
-    for (const auto& rotten : {flipped, bytes(content.begin(), content.end() - 1), bytes{}, random_bytes(200'000)}) {
-        f.put_object(name.hex(), rotten);
+    for (const auto& corrupt : {flipped, bytes(content.begin(), content.end() - 1), bytes{}, random_bytes(200'000)}) {
+        f.put_object(name.hex(), corrupt);
         REQUIRE(put(*f.volume, name, content).has_value());
         CHECK(get(*f.volume, name).value() == content);
     }
@@ -158,7 +158,7 @@ TEST_CASE("S3 refuses a block whose content is not what its name says, and keeps
     }
 }
 
-TEST_CASE("a block of unknown size becomes one object, with what is checked on its way", "[volumes][s3]") {
+TEST_CASE("a block of unknown size becomes one object, and is verified", "[volumes][s3]") {
     auto f = make_fixture();
     const auto content = random_bytes(12 * MiB + 5);
     const auto name = md5_name(content);
@@ -261,7 +261,7 @@ TEST_CASE("uploads that a killed daemon has left are aborted at the start, and n
         return run(f.objects().create_multipart(key, {}, soon())).value();
     };
     static_cast<void>(begin(random_name().hex()));
-    static_cast<void>(begin("somebody/else"));
+    static_cast<void>(begin("other/object"));
     const auto uploads = [&] { return run(f.objects().list_uploads("", "", "", soon())).value().uploads.size(); };
     REQUIRE(uploads() == 2);
     {
@@ -274,7 +274,7 @@ TEST_CASE("uploads that a killed daemon has left are aborted at the start, and n
     const auto late = f.open();
     const auto limit = deadline::in(seconds(40));
     while (uploads() == 2) REQUIRE_FALSE(limit.passed());
-    CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.at(0).key == "somebody/else");
+    CHECK(run(f.objects().list_uploads("", "", "", soon())).value().uploads.at(0).key == "other/object");
 }
 
 TEST_CASE("a writer holds no more than its queue and one piece", "[volumes][s3][memory]") {
@@ -317,7 +317,7 @@ TEST_CASE("the attribute of a block lies with its marker and outlives a touch", 
     CHECK(is_error(attribute("keepstore.other"), errc::not_found));
     REQUIRE(run(f.volume->touch(name, soon())).has_value());
     CHECK(attribute("keepstore.waypoints").value() == value);
-    // Readers of one fetch ask once.
+    // Readers of one download share the request.
     auto one = run(f.volume->open(name, soon()));
     auto two = run(f.volume->open(name, soon()));
     const auto heads = f.requests("head");
@@ -375,7 +375,7 @@ TEST_CASE("readers of one block on several loops share one GET", "[volumes][s3][
     CHECK(f.volume->stats().bytes_in == content.size());
 }
 
-TEST_CASE("a reader who falls behind goes on by itself, and holds up nobody", "[volumes][s3][sharing]") {
+TEST_CASE("a reader that falls behind gets its own GET, and does not block the others", "[volumes][s3][sharing]") {
     s3_fixture f([](volumes::s3_options& o) { o.fetch_memory_bytes = 4 * MiB; });
     const auto content = random_bytes(64 * MiB);
     const auto name = md5_name(content);
@@ -398,7 +398,7 @@ TEST_CASE("a reader who falls behind goes on by itself, and holds up nobody", "[
     CHECK(f.requests("get") == 2);
 }
 
-TEST_CASE("whoever comes while a block is being read joins, as long as memory lasts", "[volumes][s3][sharing]") {
+TEST_CASE("a reader joins a download under way, as long as memory lasts", "[volumes][s3][sharing]") {
     auto f = make_fixture();
     const auto content = random_bytes(64 * MiB);
     const auto name = md5_name(content);
@@ -420,7 +420,7 @@ TEST_CASE("whoever comes while a block is being read joins, as long as memory la
     CHECK(std::equal(rest.bytes.begin(), rest.bytes.end(), content.begin() + 60 * MiB));
 }
 
-TEST_CASE("many readers of many blocks go on when memory is short", "[volumes][s3][memory]") {
+TEST_CASE("many readers of many blocks make progress when memory is short", "[volumes][s3][memory]") {
     s3_fixture f([](volumes::s3_options& o) { o.fetch_memory_bytes = 1 * MiB; });
     constexpr std::size_t count = 24;
     std::vector<bytes> contents;
@@ -479,7 +479,7 @@ TEST_CASE("reads out of order are ranged GETs of the same object", "[volumes][s3
         CHECK(after.error() == errc::io_error);
 }
 
-TEST_CASE("the part that is wanted is asked for at once, beside the marker", "[volumes][s3]") {
+TEST_CASE("the wanted part is requested at once, concurrently with the marker", "[volumes][s3]") {
     const auto content = random_bytes(20 * MiB);
     const auto name = md5_name(content);
     struct example {
@@ -495,7 +495,7 @@ TEST_CASE("the part that is wanted is asked for at once, beside the marker", "[v
              example{all, {0, 1}, 1, 512 * KiB},
              example{all, {all - 1, 1}, 1, 512 * KiB},
              example{all, {0, all}, 1, all},
-             // Hints that are wrong: more than there is, and less. Then what is read is asked for when it is read.
+             // Wrong hints, too large and too small: then each part is requested when it is read.
              example{2 * all, {all + 1 * MiB, 1 * MiB}, 3, 2 * all},
              example{3 * MiB, {1 * MiB, 1 * MiB}, 2, all},
          }) {
@@ -522,7 +522,7 @@ TEST_CASE("the part that is wanted is asked for at once, beside the marker", "[v
     }
 }
 
-TEST_CASE("who writes a block that is not there asks once whether it is", "[volumes][s3]") {
+TEST_CASE("a writer of a new block checks for a copy with one request", "[volumes][s3]") {
     auto f = make_fixture();
     const auto name = md5_name(random_bytes(100));
     CHECK(run(f.volume->open_for(name, {.size = 3 * MiB, .replaces = true}, soon())).error() == errc::not_found);
@@ -548,7 +548,7 @@ TEST_CASE("a block that is trashed while it is read is read to its end", "[volum
     CHECK(f.head_object("trash/" + name.hex()).has_value());
 }
 
-TEST_CASE("who leaves in the middle takes nobody along and leaves nothing behind", "[volumes][s3][cancellation]") {
+TEST_CASE("a caller that is cancelled ends no other call and leaks nothing", "[volumes][s3][cancellation]") {
     auto f = make_fixture();
     const auto content = random_bytes(8 * MiB);
     const auto name = md5_name(content);
@@ -606,7 +606,7 @@ TEST_CASE("the index is the same in parallel and one page after the other", "[vo
         if (i % 3 != 0) f.put_object(names.recent(name), {});
         if (i % 5 == 0) f.put_object(names.trash(name), {});
     }
-    // Markers without blocks, and what is no block.
+    // Markers without blocks, and objects that are no blocks.
     for (int i = 0; i < 20; ++i) f.put_object(names.recent(random_name()), {});
     const auto misplaced = random_name();
     f.put_object(misplaced.hex(), {});
@@ -648,8 +648,7 @@ TEST_CASE("without UnsafeDelete nothing is deleted past the trash", "[volumes][s
     CHECK(get(*f.volume, name).value() == content);
 }
 
-TEST_CASE("a bucket or keys that are wrong are said soon, and are never taken for missing blocks",
-          "[volumes][s3][health]") {
+TEST_CASE("a wrong bucket or wrong keys are reported soon, and never as missing blocks", "[volumes][s3][health]") {
     auto f = make_fixture();
     auto wrong = f.options;
     std::string expected;
@@ -662,7 +661,7 @@ TEST_CASE("a bucket or keys that are wrong are said soon, and are never taken fo
         expected = "SecretAccessKey";
     }
     SECTION("unknown key") {
-        wrong.access_key_id = "nobody";
+        wrong.access_key_id = "unknown";
         expected = "AccessKeyID";
     }
     auto opened = volumes::open_s3_volume(wrong);

@@ -1,0 +1,45 @@
+#include "volumes/s3/download_table.hpp"
+
+#include "volumes/s3/shared_download.hpp"
+
+#include <utility>
+#include <vector>
+
+namespace keepstore::volumes::s3 {
+
+std::shared_ptr<shared_download> download_table::find(const md5_digest& name) const {
+    const std::lock_guard lock(mutex_);
+    const auto found = running_.find(name);
+    return found == running_.end() ? nullptr : found->second.lock();
+}
+
+void download_table::add(const md5_digest& name, const std::shared_ptr<shared_download>& d) {
+    const std::lock_guard lock(mutex_);
+    running_.insert_or_assign(name, d);
+}
+
+void download_table::remove(const md5_digest& name, const shared_download* d) {
+    const std::lock_guard lock(mutex_);
+    const auto found = running_.find(name);
+    if (found == running_.end()) return;
+    const auto known = found->second.lock();
+    if (!known || known.get() == d) running_.erase(found);
+}
+
+void download_table::forget(const md5_digest& name) {
+    const std::lock_guard lock(mutex_);
+    running_.erase(name);
+}
+
+void download_table::release_buffers(const shared_download* asking, bool also_shared) {
+    std::vector<std::shared_ptr<shared_download>> others;
+    {
+        const std::lock_guard lock(mutex_);
+        for (const auto& [name, weak] : running_) {
+            if (auto d = weak.lock(); d && d.get() != asking) others.push_back(std::move(d));
+        }
+    }
+    for (const auto& d : others) d->release_buffers(also_shared);
+}
+
+}  // namespace keepstore::volumes::s3

@@ -1,0 +1,83 @@
+/// The pieces of a block that a shared download holds, and where its readers are: which bytes a reader can have, which
+/// are wanted next, and which may be dropped.
+///
+///     dropped │ pieces, without gaps │ not received yet
+///             ▲ first()              ▲ next()          ▲ end()
+///
+/// Pieces are appended at next() and dropped from the front only, and never one that a read under way is about to take.
+/// Not synchronised: its owner guards it (volumes/s3/shared_download.hpp).
+#pragma once
+
+#include "base/buffer.hpp"
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+namespace keepstore::volumes::s3 {
+
+class download_window {
+  public:
+    explicit download_window(std::uint64_t begin) : begin_(begin), next_(begin) {}
+
+    struct piece {
+        const_slice bytes;            ///< From the wanted offset on; not empty unless `outside_window`.
+        bool outside_window = false;  ///< This download will not deliver these bytes.
+    };
+
+    /// Adds a reader at the beginning. \returns its number.
+    unsigned join();
+    void leave(unsigned reader) { readers_.erase(reader); }
+    [[nodiscard]] std::size_t readers() const noexcept { return readers_.size(); }
+    /// Whether nothing was dropped yet, so that a reader can join.
+    [[nodiscard]] bool holds_beginning() const noexcept { return first() == begin_; }
+
+    /// The size is known: there are so many bytes from next() on.
+    void set_remaining(std::uint64_t bytes) { end_ = next_ + bytes; }
+    void append(const_slice bytes);
+    /// Takes what all offsets before `upto` have out of the window, but for what reads under way need. To be destroyed
+    /// without the owner's mutex.
+    [[nodiscard]] std::vector<const_slice> drop_before(std::uint64_t upto);
+    /// Takes everything.
+    [[nodiscard]] std::vector<const_slice> drop_all();
+    [[nodiscard]] bool empty() const noexcept { return pieces_.empty(); }
+
+    /// At most `want` bytes at `offset`, and moves the reader there. nullopt: they are still to come.
+    [[nodiscard]] std::optional<piece> look(unsigned reader, std::uint64_t offset, std::size_t want);
+    /// A read that may wait for its bytes.
+    void begin_read(std::uint64_t offset) { reading_.insert(offset); }
+    void end_read(std::uint64_t offset) { reading_.erase(reading_.find(offset)); }
+
+    /// The positions of the readers.
+    [[nodiscard]] std::uint64_t fastest() const;
+    [[nodiscard]] std::uint64_t slowest() const;
+    /// Whether a read waits for bytes from next() on.
+    [[nodiscard]] bool awaited() const { return !reading_.empty() && *reading_.rbegin() >= next_; }
+    /// Whether more is to be received, looking so far ahead of the fastest reader.
+    [[nodiscard]] bool wanted(std::size_t ahead) const { return awaited() || next_ < fastest() + ahead; }
+    /// Whether a read under way keeps the first piece from being dropped.
+    [[nodiscard]] bool front_is_being_read() const;
+
+  private:
+    struct kept {
+        std::uint64_t offset;
+        const_slice bytes;
+        [[nodiscard]] std::uint64_t end() const noexcept { return offset + bytes.size(); }
+    };
+
+    [[nodiscard]] std::uint64_t first() const noexcept { return pieces_.empty() ? next_ : pieces_.front().offset; }
+
+    const std::uint64_t begin_;
+    std::uint64_t next_;                ///< All bytes before it were received.
+    std::optional<std::uint64_t> end_;  ///< Absent until the size is known.
+    std::deque<kept> pieces_;
+    std::map<unsigned, std::uint64_t> readers_;  ///< Number and position.
+    unsigned next_reader_ = 0;
+    std::multiset<std::uint64_t> reading_;  ///< Offsets of the reads under way.
+};
+
+}  // namespace keepstore::volumes::s3

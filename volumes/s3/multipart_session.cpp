@@ -1,0 +1,133 @@
+#include "volumes/s3/multipart_session.hpp"
+
+#include "base/limits.hpp"
+#include "digest/md5.hpp"
+#include "net/client/http_client.hpp"
+#include "volumes/s3/s3_core.hpp"
+
+#include <boost/asio/post.hpp>
+
+#include <algorithm>
+#include <optional>
+#include <span>
+#include <utility>
+
+namespace keepstore::volumes::s3 {
+namespace {
+
+// Yields between chunks: a part takes 10 ms, and other coroutines of the loop are served meanwhile.
+awaitable<md5_digest> md5_in_steps(std::span<const std::byte> bytes) {
+    const auto executor = co_await asio::this_coro::executor;
+    digest::md5 hash;
+    while (!bytes.empty()) {
+        const auto step = std::min(bytes.size(), limits::chunk_size_bytes);
+        hash.update(bytes.first(step));
+        bytes = bytes.subspan(step);
+        co_await asio::post(executor, use_tuple);
+    }
+    co_return hash.finish();
+}
+
+/// Feeds a part to the HTTP client in chunks, so that its progress is visible to the circuit breaker.
+class part_source final : public net::body_source {
+  public:
+    part_source(const_slice part, circuit_breaker& breaker) : part_(std::move(part)), breaker_(breaker) {}
+
+    std::uint64_t size() const noexcept override { return part_.size(); }
+    awaitable<result<const_slice>> next() override {
+        if (given_ > 0) breaker_.note_progress();
+        const auto step = std::min(part_.size() - given_, limits::chunk_size_bytes);
+        auto out = part_.subslice(given_, step);
+        given_ += step;
+        co_return out;
+    }
+    bool rewind() override {
+        given_ = 0;
+        return true;
+    }
+
+  private:
+    const const_slice part_;
+    circuit_breaker& breaker_;
+    std::size_t given_ = 0;
+};
+
+}  // namespace
+
+std::string multipart_session::key() const {
+    return core_->names.block(name_);
+}
+
+std::string multipart_session::id() const {
+    const std::lock_guard lock(mutex_);
+    return id_;
+}
+
+bool multipart_session::exists() const {
+    const std::lock_guard lock(mutex_);
+    return !id_.empty();
+}
+
+std::size_t multipart_session::add_part() {
+    const std::lock_guard lock(mutex_);
+    etags_.emplace_back();
+    return etags_.size() - 1;
+}
+
+awaitable<result<void>> multipart_session::create(deadline until) {
+    const auto self = shared_from_this();
+    const circuit_breaker::pending_call pending(*core_->breaker);
+    KS_CO_TRY(auto id, core_->noted(co_await core_->client.create_multipart(key(), {}, until)));
+    const std::lock_guard lock(mutex_);
+    id_ = std::move(id);
+    co_return success();
+}
+
+awaitable<result<void>> multipart_session::send(std::size_t index, const_slice part, deadline until) {
+    const auto self = shared_from_this();
+    const auto md5 = co_await md5_in_steps(part.bytes);
+    const circuit_breaker::pending_call pending(*core_->breaker);
+    part_source source(part, *core_->breaker);
+    auto sent = co_await core_->client.upload_part(key(), id(), static_cast<unsigned>(index + 1),
+                                                   {.slices = {}, .source = &source}, md5, until);
+    const auto etag = sent ? md5_digest::parse(sent->etag) : std::nullopt;
+    if (etag && !sent->etag_is_opaque && *etag != md5) {
+        sent = fail(errc::io_error, "S3 confirmed other content than it was sent");
+    }
+    const std::lock_guard lock(mutex_);
+    if (sent || !std::exchange(failure_noted_, true)) core_->breaker->note(sent);
+    if (!sent) co_return std::unexpected(std::move(sent.error()));
+    etags_[index] = std::move(sent->etag);
+    co_return success();
+}
+
+awaitable<result<void>> multipart_session::complete(deadline until) {
+    const auto self = shared_from_this();
+    std::vector<std::string> etags;
+    {
+        const std::lock_guard lock(mutex_);
+        etags = etags_;
+    }
+    const auto expected = protocol::multipart_etag(etags);
+    const circuit_breaker::pending_call pending(*core_->breaker);
+    KS_CO_TRY(const auto etag,
+              core_->noted(co_await core_->client.complete_multipart(key(), id(), std::move(etags), until)));
+    if (expected && !etag.empty() && etag != *expected) {
+        co_return fail(errc::io_error, "S3 confirmed other content than it was sent");
+    }
+    const std::lock_guard lock(mutex_);
+    id_.clear();
+    co_return success();
+}
+
+awaitable<result<void>> multipart_session::abort() {
+    const auto self = shared_from_this();
+    std::string id;
+    {
+        const std::lock_guard lock(mutex_);
+        id = std::exchange(id_, {});
+    }
+    co_return co_await core_->client.abort_multipart(key(), std::move(id), deadline::in(limits::s3_abort_timeout));
+}
+
+}  // namespace keepstore::volumes::s3

@@ -1,0 +1,55 @@
+/// One multipart upload at the service: its id and the ETags of its parts. A part is sent with its MD5, and again
+/// within the limits of s3/retry.hpp, since its bytes stay in memory until then.
+///
+/// Coroutines run on loops of the volume, parts concurrently; each holds the session. Safe to use from any thread.
+#pragma once
+
+#include "base/async.hpp"
+#include "base/buffer.hpp"
+#include "base/deadline.hpp"
+#include "base/md5_digest.hpp"
+
+#include <cstddef>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+namespace keepstore::volumes::s3 {
+
+class s3_core;
+
+class multipart_session : public std::enable_shared_from_this<multipart_session> {
+  public:
+    multipart_session(std::shared_ptr<s3_core> core, md5_digest name) : core_(std::move(core)), name_(name) {}
+
+    /// Asks the service for an id. Once.
+    [[nodiscard]] awaitable<result<void>> create(deadline until);
+    /// There is an upload that must be completed or aborted.
+    [[nodiscard]] bool exists() const;
+
+    /// The index of the next part, from 0 (its number at the service is one more).
+    [[nodiscard]] std::size_t add_part();
+    /// Sends a part. errc::io_error if the service confirms other content.
+    [[nodiscard]] awaitable<result<void>> send(std::size_t index, const_slice part, deadline until);
+
+    /// Makes the object of all parts, which have been sent. There is nothing to abort afterwards.
+    [[nodiscard]] awaitable<result<void>> complete(deadline until);
+    /// Has the service drop the parts. None of them may be under way.
+    [[nodiscard]] awaitable<result<void>> abort();
+
+  private:
+    [[nodiscard]] std::string key() const;
+    [[nodiscard]] std::string id() const;
+
+    const std::shared_ptr<s3_core> core_;
+    const md5_digest name_;
+
+    mutable std::mutex mutex_;
+    // Guarded by mutex_.
+    std::string id_;  ///< Empty: there is no upload (any more).
+    std::vector<std::string> etags_;
+    bool failure_noted_ = false;  ///< For the circuit breaker: parts that fail together are one failure.
+};
+
+}  // namespace keepstore::volumes::s3
