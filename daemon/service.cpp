@@ -14,7 +14,7 @@
 #include "router/app.hpp"
 #include "router/scrub_report.hpp"
 #include "store/block_store.hpp"
-#include "store/lists/workers.hpp"
+#include "store/lists/trash_worker.hpp"
 #include "store/scrub/scrub.hpp"
 
 #include <fmt/format.h>

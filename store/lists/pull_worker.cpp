@@ -5,7 +5,7 @@
 #include "base/log.hpp"
 #include "digest/waypoints.hpp"
 #include "protocol/retry_schedule.hpp"
-#include "store/lists/work_off.hpp"
+#include "store/lists/run_worker.hpp"
 #include "store/verify/copy_check.hpp"
 #include "store/verify/segment.hpp"
 

@@ -8,12 +8,12 @@
 
 #include "pool/buffer_pool.hpp"
 #include "store/context.hpp"
-#include "store/scrub/batch_check.hpp"
+#include "store/scrub/rate_limiter.hpp"
 #include "store/scrub/scrub_clock.hpp"
 #include "store/scrub/scrub_gate.hpp"
-#include "store/scrub/scrub_pace.hpp"
 #include "store/scrub/scrub_repair.hpp"
 #include "store/scrub/scrub_status.hpp"
+#include "store/scrub/verify_batch.hpp"
 #include "store/verify/copy_check.hpp"
 
 #include <deque>

@@ -2,9 +2,9 @@
 /// Used on one loop; reads may run side by side.
 #pragma once
 
+#include "store/scrub/rate_limiter.hpp"
 #include "store/scrub/scrub_clock.hpp"
 #include "store/scrub/scrub_gate.hpp"
-#include "store/scrub/scrub_pace.hpp"
 #include "store/scrub/scrub_status.hpp"
 #include "volumes/volume.hpp"
 

@@ -1,7 +1,7 @@
 /// Reads and writes of the core over volumes in memory that fail on demand: what must never happen is a wrong byte in
 /// anything that looks complete, a lost acknowledgement, or a leaked chunk.
 
-#include "store/lists/workers.hpp"
+#include "store/lists/trash_worker.hpp"
 #include "tests/store/store_fixture.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>

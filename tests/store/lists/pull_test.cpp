@@ -1,6 +1,6 @@
 /// Pull lists: which servers are asked, what of their answers is believed, where it goes.
 #include "store/lists/pull_worker.hpp"
-#include "store/lists/workers.hpp"
+#include "store/lists/trash_worker.hpp"
 #include "store/verify/copy_check.hpp"
 #include "tests/store/remote/fetch_fixture.hpp"
 

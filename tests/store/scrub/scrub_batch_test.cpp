@@ -1,7 +1,7 @@
 /// The scrub of small blocks, which are read and hashed many at a time: none of them gets away with anything for that,
 /// and none suffers for the others.
 
-#include "store/scrub/batch_check.hpp"
+#include "store/scrub/verify_batch.hpp"
 #include "tests/store/scrub/scrub_fixture.hpp"
 
 #include <catch2/catch.hpp>

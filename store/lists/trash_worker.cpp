@@ -1,9 +1,9 @@
-#include "store/lists/workers.hpp"
+#include "store/lists/trash_worker.hpp"
 
 #include "base/cancellable.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
-#include "store/lists/work_off.hpp"
+#include "store/lists/run_worker.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <boost/asio/steady_timer.hpp>

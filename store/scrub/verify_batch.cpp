@@ -1,4 +1,4 @@
-#include "store/scrub/batch_check.hpp"
+#include "store/scrub/verify_batch.hpp"
 
 #include "base/when_all.hpp"
 #include "digest/md5.hpp"
