@@ -2,7 +2,7 @@
 
 #include "base/limits.hpp"
 #include "base/wait_until.hpp"
-#include "digest/md5.hpp"
+#include "protocol/rendezvous.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
@@ -11,7 +11,6 @@
 
 #include <algorithm>
 #include <set>
-#include <span>
 
 namespace keepstore::protocol {
 namespace {
@@ -57,12 +56,8 @@ result<remote_service_list> parse_service_list(std::string_view text) {
 }
 
 std::vector<const remote_service*> in_probe_order(const remote_service_list& list, const md5_digest& block) {
-    const std::string hash = block.hex();
     std::vector<std::pair<md5_digest, const remote_service*>> weighted;
-    for (const auto& s : list) {
-        const std::string text = hash + (s.uuid.size() == 27 ? s.uuid.substr(12) : s.uuid);
-        weighted.emplace_back(digest::md5_of(std::as_bytes(std::span(text))), &s);
-    }
+    for (const auto& s : list) weighted.emplace_back(rendezvous_weight(block, s.uuid), &s);
     // By weight, then by uuid: no two have the same.
     std::ranges::sort(weighted, [](const auto& a, const auto& b) {
         return a.first == b.first ? a.second->uuid < b.second->uuid : b.first < a.first;

@@ -33,7 +33,7 @@ class mount_table {
     [[nodiscard]] const mount* find(std::string_view uuid) const noexcept;
 
     /// All mounts in the order in which this block is looked for: priority descending, then rendezvous weight ascending
-    /// (docs/interface.md 3.4: md5(hash + last 15 characters of the uuid)).
+    /// (protocol/rendezvous.hpp).
     [[nodiscard]] std::vector<const mount*> in_read_order(const md5_digest& block) const;
     /// The writable ones, in the same order.
     [[nodiscard]] std::vector<const mount*> in_write_order(const md5_digest& block) const;
