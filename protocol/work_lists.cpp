@@ -19,7 +19,7 @@ bool same_name(std::string_view a, std::string_view b) {
                               [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
-// The end of the first JSON value in `text`, which must be null or an array, so that what follows can be ignored.
+// The first JSON value in `text`, which must be null or an array to be valid: bytes after it are ignored.
 std::string_view first_value(std::string_view text) {
     const auto start = text.find_first_not_of(" \t\r\n");
     if (start == std::string_view::npos) return {};
@@ -46,8 +46,7 @@ std::string_view first_value(std::string_view text) {
 
 enum class take { taken, wrong_type, too_many };
 
-// The fields of an item, each for itself; null is the same as nothing (as in the Go daemon). Names that are not known
-// are not asked for.
+// The known fields of an item. One that is null counts as absent, as in the Go daemon.
 enum class field { none, locator, mount_uuid, servers, block_mtime };
 
 field field_of(std::string_view name, const pull_item&) {
@@ -81,14 +80,14 @@ std::vector<std::string>* servers_of(trash_item&) {
     return nullptr;
 }
 
-// Takes a list as the parser comes across it: a document of a million empty objects would be gigabytes. What is wrong
-// with an item is remembered and the rest still read, since a text that is no JSON is to be called that.
+// Collects the items while the text is parsed: a JSON document of a million empty objects would take gigabytes. After
+// an error in an item the rest is still parsed, since malformed JSON is reported first.
 template <class Item>
 class list_reader final : public nlohmann::json_sax<json> {
   public:
     std::vector<Item> items;
-    std::optional<error> wrong;  ///< The first thing.
-    bool too_large = false;      ///< `wrong` says why; reading has ended.
+    std::optional<error> wrong;  ///< The first error in an item.
+    bool too_large = false;      ///< `wrong` says why; parsing has ended.
 
     bool null() override {
         return value([] { return true; }, true);
@@ -189,7 +188,7 @@ class list_reader final : public nlohmann::json_sax<json> {
     std::size_t servers_in_all_ = 0;
 };
 
-// All items, or errc::io_error: the Go daemon answers 500 to malformed lists (docs/interface.md 2.16).
+// Malformed lists are errc::io_error: the Go daemon responds with 500 (docs/interface.md 2.16).
 template <class Item>
 result<std::vector<Item>> parse_list(std::string_view text) {
     const auto value = first_value(text);
@@ -203,11 +202,29 @@ result<std::vector<Item>> parse_list(std::string_view text) {
     return std::move(reader.items);
 }
 
+nlohmann::ordered_json as_json(const pull_item& item) {
+    return {{"locator", item.locator}, {"servers", item.servers}, {"mount_uuid", item.mount_uuid}};
+}
+nlohmann::ordered_json as_json(const trash_item& item) {
+    return {{"locator", item.locator}, {"block_mtime", item.block_mtime}, {"mount_uuid", item.mount_uuid}};
+}
+
+// Item by item: the whole list as a JSON document would take several times its memory.
+template <class Item>
+std::string encode_items(std::span<const Item> items) {
+    std::string out = "[";
+    for (const Item& item : items) {
+        if (out.size() > 1) out += ",\n";
+        out += as_json(item).dump(-1, ' ', false, json::error_handler_t::replace);
+    }
+    return out += "]";
+}
+
 }  // namespace
 
 result<std::vector<pull_item>> parse_pull_list(std::string_view text) {
     auto list = parse_list<pull_item>(text);
-    // A sender that leaves sizes out is an outdated balance tool (docs/interface.md 2.16); its first item tells.
+    // The first item shows whether the sender is a balance tool too old to send sizes (docs/interface.md 2.16).
     if (list && !list->empty() && list->front().locator.size() == 32)
         return fail(errc::bad_request,
                     "rejecting pull list containing a locator without a size hint -- this probably means keep-balance "
@@ -217,6 +234,14 @@ result<std::vector<pull_item>> parse_pull_list(std::string_view text) {
 
 result<std::vector<trash_item>> parse_trash_list(std::string_view text) {
     return parse_list<trash_item>(text);
+}
+
+std::string encode_list(std::span<const pull_item> items) {
+    return encode_items(items);
+}
+
+std::string encode_list(std::span<const trash_item> items) {
+    return encode_items(items);
 }
 
 }  // namespace keepstore::protocol

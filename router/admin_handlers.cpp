@@ -1,6 +1,7 @@
 // The routes that require the administrator's token: index, mounts, work lists, touch, trash and untrash
 // (docs/interface.md 2.13 to 2.16, 5.4).
 #include "base/limits.hpp"
+#include "protocol/index_lines.hpp"
 #include "protocol/locator.hpp"
 #include "router/routes.hpp"
 
@@ -89,10 +90,10 @@ awaitable<void> routes::list_index(request_context& request, std::string_view mo
     const auto done = co_await store_.index(std::string(mount_uuid), std::move(wanted), lines, deadline::never());
     if (!done) co_return co_await request.reply_error(done.error());
     // The blank line marks the list as complete (docs/interface.md 2.14).
-    if (!ex.response_started()) co_return co_await request.reply(200, "\n", text_plain);
+    if (!ex.response_started()) co_return co_await request.reply(200, protocol::index_end, text_plain);
     request.status = 200;
-    constexpr std::string_view blank = "\n";
-    if (const auto ended = co_await ex.write(std::as_bytes(std::span(blank))); !ended) co_return request.cut_off();
+    if (const auto ended = co_await ex.write(std::as_bytes(std::span(protocol::index_end))); !ended)
+        co_return request.cut_off();
     if (const auto finished = co_await ex.finish(); !finished) request.cut_off();
 }
 

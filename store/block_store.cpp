@@ -1,10 +1,8 @@
 #include "store/block_store.hpp"
 
+#include "protocol/index_lines.hpp"
 #include "store/read/read_operation.hpp"
 #include "store/write/write_operation.hpp"
-
-#include <fmt/compile.h>
-#include <fmt/format.h>
 
 namespace keepstore::store {
 
@@ -86,34 +84,22 @@ awaitable<result<void>> block_store::block_untrash(const md5_digest& block, dead
 
 namespace {
 
-// Turns batches of entries into lines "hash+size mtime\n" (docs/interface.md 2.14), one write per batch.
+// Formats batches of copies as index lines, one write for each batch.
 class line_sink final : public volumes::index_sink {
   public:
     explicit line_sink(block_store::index_writer& out) : out_(out) {}
 
     awaitable<result<void>> put(std::span<const volumes::block_info> batch) override {
         text_.clear();
-        for (const auto& b : batch) {
-            append_hex(b.name);
-            fmt::format_to(std::back_inserter(text_), FMT_COMPILE("+{} {}\n"), b.size,
-                           b.mtime.time_since_epoch().count());
-        }
-        co_return co_await out_.write(std::string_view(text_.data(), text_.size()));
+        for (const auto& b : batch)
+            protocol::append_index_line(text_,
+                                        {.block = b.name, .size = b.size, .mtime = b.mtime.time_since_epoch().count()});
+        co_return co_await out_.write(text_);
     }
 
   private:
-    void append_hex(const md5_digest& name) {
-        static constexpr std::string_view digits = "0123456789abcdef";
-        char hex[32];
-        for (std::size_t i = 0; i < name.bytes.size(); ++i) {
-            hex[2 * i] = digits[name.bytes[i] >> 4];
-            hex[2 * i + 1] = digits[name.bytes[i] & 15];
-        }
-        text_.append(hex, hex + sizeof hex);
-    }
-
     block_store::index_writer& out_;
-    fmt::memory_buffer text_;
+    std::string text_;
 };
 
 }  // namespace

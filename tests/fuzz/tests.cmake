@@ -30,6 +30,7 @@ endfunction()
 
 keepstore_fuzz(locator COVER protocol/locator.cpp LINK keepstore::protocol)
 keepstore_fuzz(signature COVER protocol/signature.cpp protocol/locator.cpp LINK keepstore::protocol)
+keepstore_fuzz(index_lines COVER protocol/index_lines.cpp LINK keepstore::protocol)
 keepstore_fuzz(work_lists COVER protocol/work_lists.cpp LINK keepstore::protocol)
 keepstore_fuzz(request_head COVER net/server/head_parser.cpp LINK keepstore::net_server)
 keepstore_fuzz(range_header COVER router/range_header.cpp LINK keepstore::router)

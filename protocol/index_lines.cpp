@@ -1,0 +1,103 @@
+#include "protocol/index_lines.hpp"
+
+#include "base/limits.hpp"
+
+#include <fmt/format.h>
+
+#include <array>
+#include <charconv>
+#include <limits>
+
+namespace keepstore::protocol {
+namespace {
+
+constexpr std::size_t hash_characters = 32;
+// The hash, a plus, a size of 20 digits, a space, a sign and 19 digits, a newline.
+constexpr std::size_t line_characters_max = hash_characters + 1 + 20 + 1 + 20 + 1;
+
+// Times below are in seconds: what keep-balance takes them for, since old keepstores wrote them so.
+constexpr std::int64_t nanoseconds_min = 1'000'000'000'000;
+constexpr std::int64_t nanoseconds_per_second = 1'000'000'000;
+
+template <class Number>
+bool parse_number(std::string_view text, Number& out) {
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
+    return failed == std::errc{} && end == text.data() + text.size();
+}
+
+std::int64_t in_nanoseconds(std::int64_t mtime) {
+    constexpr std::int64_t seconds_max = std::numeric_limits<std::int64_t>::max() / nanoseconds_per_second;
+    const bool is_seconds = mtime < nanoseconds_min && mtime <= seconds_max && mtime >= -seconds_max;
+    return is_seconds ? mtime * nanoseconds_per_second : mtime;
+}
+
+}  // namespace
+
+void append_index_line(std::string& text, const index_line& line) {
+    static constexpr std::string_view digits = "0123456789abcdef";
+    std::array<char, line_characters_max> buffer;
+    char* at = buffer.data();
+    char* const end = buffer.data() + buffer.size();
+    for (const std::uint8_t byte : line.block.bytes) {
+        *at++ = digits[byte >> 4];
+        *at++ = digits[byte & 15];
+    }
+    *at++ = '+';
+    at = std::to_chars(at, end, line.size).ptr;
+    *at++ = ' ';
+    at = std::to_chars(at, end, line.mtime).ptr;
+    *at++ = '\n';
+    text.append(buffer.data(), at);
+}
+
+result<void> index_parser::parse(std::string_view piece, std::vector<index_line>& out) {
+    while (!piece.empty()) {
+        if (ended_) return fail(errc::io_error, "malformed index: it goes on after its end");
+        const auto newline = piece.find('\n');
+        const std::string_view part = piece.substr(0, newline);
+        if (begun_.size() + part.size() > line_bytes_max)
+            return fail(errc::io_error, fmt::format("malformed index: line {} is too long", lines_ + 1));
+        if (newline == std::string_view::npos) {
+            begun_.append(part);
+            return success();
+        }
+        piece.remove_prefix(newline + 1);
+        if (begun_.empty() && part.empty()) {
+            ended_ = true;
+            continue;
+        }
+        std::string_view line = part;
+        if (!begun_.empty()) line = begun_.append(part);
+        KS_TRY(const index_line parsed, parse_line(line));
+        out.push_back(parsed);
+        begun_.clear();
+        ++lines_;
+    }
+    return success();
+}
+
+result<void> index_parser::expect_end() const {
+    if (ended_) return success();
+    return fail(errc::io_error, fmt::format("incomplete index: it ends after {} lines without an empty line", lines_));
+}
+
+result<index_line> index_parser::parse_line(std::string_view text) const {
+    const auto wrong = [&](std::string_view what) {
+        return fail(errc::io_error, fmt::format("malformed index: line {} {}", lines_ + 1, what));
+    };
+    index_line out;
+    const auto hash = md5_digest::parse(text.substr(0, hash_characters));
+    if (!hash) return wrong("has no hash of 32 lower-case hex digits");
+    out.block = *hash;
+    if (!text.starts_with(prefix_)) return wrong("does not begin with the requested prefix");
+    text.remove_prefix(hash_characters);
+    const auto space = text.find(' ');
+    if (!text.starts_with('+') || space == std::string_view::npos) return wrong("is not \"hash+size mtime\"");
+    if (!parse_number(text.substr(1, space - 1), out.size)) return wrong("has a malformed size");
+    if (out.size > limits::block_size_bytes_max) return wrong("has a size over the block size limit");
+    if (!parse_number(text.substr(space + 1), out.mtime)) return wrong("has a malformed mtime");
+    out.mtime = in_nanoseconds(out.mtime);
+    return out;
+}
+
+}  // namespace keepstore::protocol
