@@ -1,7 +1,6 @@
 #include "protocol/remote_services.hpp"
 
 #include "base/limits.hpp"
-#include "base/wait_until.hpp"
 #include "protocol/rendezvous.hpp"
 
 #include <fmt/format.h>
@@ -42,7 +41,7 @@ result<remote_service_list> parse_service_list(std::string_view text) {
     const auto parsed = json::parse(text, nullptr, false);
     const auto items = parsed.is_object() ? parsed.find("items") : parsed.end();
     if (!parsed.is_object() || items == parsed.end() || !items->is_array())
-        return fail(errc::unavailable, "its list of keep services is not one");
+        return fail(errc::unavailable, "malformed list of keep services");
     remote_service_list out;
     std::set<std::string> seen;
     for (const json& item : *items) {
@@ -51,14 +50,14 @@ result<remote_service_list> parse_service_list(std::string_view text) {
             seen.insert(net::to_string(service->where.to)).second)
             out.push_back(std::move(*service));
     }
-    if (out.empty()) return fail(errc::unavailable, "it lists no keep service that could be asked");
+    if (out.empty()) return fail(errc::unavailable, "its list of keep services has no usable entry");
     return out;
 }
 
 std::vector<const remote_service*> in_probe_order(const remote_service_list& list, const md5_digest& block) {
     std::vector<std::pair<md5_digest, const remote_service*>> weighted;
     for (const auto& s : list) weighted.emplace_back(rendezvous_weight(block, s.uuid), &s);
-    // By weight, then by uuid: no two have the same.
+    // Uuids that differ only in their first 12 characters have the same weight.
     std::ranges::sort(weighted, [](const auto& a, const auto& b) {
         return a.first == b.first ? a.second->uuid < b.second->uuid : b.first < a.first;
     });
@@ -67,123 +66,86 @@ std::vector<const remote_service*> in_probe_order(const remote_service_list& lis
     return out;
 }
 
-class remote_services::fetch_mark {
-  public:
-    explicit fetch_mark(remote_services& home) noexcept : home_(home) {}
-    ~fetch_mark() { home_.fetch_ended(); }
-    fetch_mark(const fetch_mark&) = delete;
-    fetch_mark& operator=(const fetch_mark&) = delete;
-
-  private:
-    remote_services& home_;
-};
-
 awaitable<result<remote_services::list_ptr>> remote_services::get(deadline until) {
     const auto executor = co_await asio::this_coro::executor;
-    while (true) {
-        one_shot<bool> ready;
-        std::unique_ptr<fetch_mark> mark;
-        list_ptr old;
-        {
-            const std::lock_guard lock(mutex_);
-            const auto now = clock::now();
-            if (now < refresh_at_) {
-                if (list_) co_return list_;
-                if (last_error_) co_return std::unexpected(*last_error_);
-            }
-            if (!fetching_) {
-                mark = std::make_unique<fetch_mark>(*this);
-                fetching_ = true;
-            }
-            if (list_ && now < fetched_at_ + options_.served_max)
-                old = list_;
-            else
-                waiters_.push_back(ready);
-        }
-        if (mark) {
-            // Not this caller's own: it may have little time, or leave.
-            asio::co_spawn(executor, fetch(shared_from_this(), std::move(mark)), [](const std::exception_ptr&) {});
-        }
-        if (old) co_return old;
-        auto woken =
-            co_await wait_until(ready, until, "the list of the remote cluster's keep services does not come in time");
-        if (!woken) {
-            const std::lock_guard lock(mutex_);
-            std::erase_if(waiters_, [&](const auto& w) { return w.same_as(ready); });
-            co_return std::unexpected(std::move(woken.error()));
-        }
+    if (auto now = fresh()) co_return std::move(*now);
+    const auto start = [&](flight waiters) { start_fetch(executor, std::move(waiters)); };
+    list_ptr expired;
+    {
+        const std::lock_guard lock(mutex_);
+        if (list_ && clock::now() < fetched_at_ + options_.served_max) expired = list_;
     }
+    if (expired) {
+        fetch_.launch(start);
+        co_return expired;
+    }
+    co_return co_await fetch_.run(start, until, "the list of the remote cluster's keep services does not come in time");
 }
 
-awaitable<void> remote_services::fetch(std::shared_ptr<remote_services> self, std::unique_ptr<fetch_mark> mark) {
-    result<list_ptr> got = fail(errc::unavailable);
+void remote_services::start_fetch(const asio::any_io_executor& executor, flight waiters) {
+    // Another fetch may have ended since the caller looked.
+    if (const auto now = fresh()) return waiters.land(*now);
+    asio::co_spawn(executor, fetch(shared_from_this(), std::move(waiters)), [](const std::exception_ptr&) {});
+}
+
+awaitable<void> remote_services::fetch(std::shared_ptr<remote_services> self, flight waiters) {
+    result<list_ptr> fetched = fail(errc::unavailable);
     try {
-        got = co_await self->ask(deadline::in(limits::remote_services_timeout));
+        fetched = co_await self->request_list(deadline::in(limits::remote_services_timeout));
     } catch (const std::exception& e) {
-        got = fail(errc::unavailable, std::string("the list of keep services cannot be fetched: ") + e.what());
+        fetched = fail(errc::unavailable, std::string("the list of keep services cannot be fetched: ") + e.what());
     }
-    self->keep(std::move(got));
-    mark.reset();
+    waiters.land(self->keep(std::move(fetched)));
 }
 
-void remote_services::keep(result<list_ptr> got) {
+std::optional<result<remote_services::list_ptr>> remote_services::fresh() {
+    const std::lock_guard lock(mutex_);
+    if (clock::now() >= refresh_at_) return std::nullopt;
+    if (list_) return list_;
+    if (last_error_) return std::unexpected(*last_error_);
+    return std::nullopt;
+}
+
+result<remote_services::list_ptr> remote_services::keep(result<list_ptr> fetched) {
     const std::lock_guard lock(mutex_);
     const auto now = clock::now();
-    if (got) {
-        list_ = std::move(*got);
+    if (fetched) {
+        list_ = std::move(*fetched);
         last_error_.reset();
         fetched_at_ = now;
         refresh_at_ = now + options_.lifetime;
-    } else {
-        // Until the next attempt the old list, if there is one, has to do.
-        last_error_ = std::move(got.error());
-        refresh_at_ = now + options_.retry_after;
+        return list_;
     }
+    last_error_ = std::move(fetched.error());
+    refresh_at_ = now + options_.retry_after;
+    if (list_) return list_;
+    return std::unexpected(*last_error_);
 }
 
-void remote_services::fetch_ended() {
-    std::deque<one_shot<bool>> wake;
-    {
-        const std::lock_guard lock(mutex_);
-        fetching_ = false;
-        wake.swap(waiters_);
-    }
-    for (const auto& w : wake) w.set(true);
-}
-
-void remote_services::close() {
-    std::deque<one_shot<bool>> gone;
-    {
-        const std::lock_guard lock(mutex_);
-        gone.swap(waiters_);
-    }
-    for (const auto& w : gone) w.set(fail(errc::cancelled));
-}
-
-awaitable<result<remote_services::list_ptr>> remote_services::ask(deadline until) {
+awaitable<result<remote_services::list_ptr>> remote_services::request_list(deadline until) {
     net::request r;
     r.to = api_;
     r.target = "/arvados/v1/keep_services/accessible";
-    // The list is open to everybody; the API server wants some token to be there.
+    // The list is public; the API server only demands that there is a token.
     r.headers.push_back({"Authorization", "Bearer xxx"});
-    const std::string who = "API server of the remote cluster: ";
+    const std::string api = "API server of the remote cluster: ";
     auto response = co_await client_.send(std::move(r), until);
     if (!response) {
         error why = reading_error(std::move(response.error()));
-        why.text = who + why.text;
+        why.text = api + why.text;
         co_return std::unexpected(std::move(why));
     }
     if (response->status() != 200)
         co_return fail(errc::unavailable,
-                       fmt::format("{}{}: answers {}", who, net::to_string(api_), response->status()));
+                       fmt::format("{}{}: responds with status {}", api, net::to_string(api_), response->status()));
     auto body = co_await response->read_all(limits::remote_services_bytes_max);
     if (!body) {
         error why = reading_error(std::move(body.error()));
-        why.text = who + why.text;
+        why.text = api + why.text;
         co_return std::unexpected(std::move(why));
     }
     auto list = parse_service_list(*body);
-    if (!list) co_return fail(errc::unavailable, fmt::format("{}{}: {}", who, net::to_string(api_), list.error().text));
+    if (!list) co_return fail(errc::unavailable, fmt::format("{}{}: {}", api, net::to_string(api_), list.error().text));
     co_return std::make_shared<const remote_service_list>(std::move(*list));
 }
 
