@@ -9,7 +9,7 @@
 namespace keepstore::protocol {
 namespace {
 
-// Locators may hold anything that is not white space; in a path only these stand for themselves.
+// Percent-encodes a locator, which may contain anything but white space.
 std::string encoded(std::string_view text) {
     std::string out;
     out.reserve(text.size());
@@ -25,30 +25,29 @@ std::string encoded(std::string_view text) {
 }
 
 error failure_of(unsigned status, const net::endpoint& from) {
-    const std::string who = net::to_string(from);
-    // Go clients say it in these words, and people look for them.
-    if (status == 404) return {errc::not_found, who + ": Block not found (404)"};
+    const std::string server = net::to_string(from);
+    // The words of the Go client, which operators search for.
+    if (status == 404) return {errc::not_found, server + ": Block not found (404)"};
     if (status >= 300 && status < 400) {
         return {errc::unavailable,
-                fmt::format("{}: answers with a redirect ({}), which is not followed; give the keep service's own URL",
-                            who, status)};
+                fmt::format("{}: responds with a redirect ({}), which is not followed; use the keep service's own URL",
+                            server, status)};
     }
     if (status >= 500 || status == 408 || status == 429 || status < 300)
-        return {errc::unavailable, fmt::format("{}: answers {}", who, status)};
+        return {errc::unavailable, fmt::format("{}: responds with status {}", server, status)};
     return {errc::not_found, fmt::format("{}: refuses the request ({}); do both sides have the same signing key and "
                                          "clock, and is the token valid there?",
-                                         who, status)};
+                                         server, status)};
 }
 
 }  // namespace
 
 result<block_server> parse_block_server(std::string_view text) {
-    auto parsed = net::parse_url(text);
-    if (!parsed) return std::unexpected(std::move(parsed.error()));
-    if (parsed->target.find('?') != std::string::npos)
+    KS_TRY(auto parsed, net::parse_url(text));
+    if (parsed.target.find('?') != std::string::npos)
         return fail(errc::bad_request, "a query is not part of a keep service's URL");
-    if (!parsed->target.ends_with('/')) parsed->target += '/';
-    return block_server{.to = std::move(parsed->to), .path = std::move(parsed->target)};
+    if (!parsed.target.ends_with('/')) parsed.target += '/';
+    return block_server{.to = std::move(parsed.to), .path = std::move(parsed.target)};
 }
 
 awaitable<result<incoming_block>> open_block(const net::client& client, block_server server, block_fetch fetch,
@@ -61,21 +60,21 @@ awaitable<result<incoming_block>> open_block(const net::client& client, block_se
     r.timing = fetch.timing;
     auto response = co_await client.send(std::move(r), until);
     if (!response) co_return std::unexpected(reading_error(std::move(response.error())));
-    const std::string who = net::to_string(response->from());
+    const std::string from = net::to_string(response->from());
     if (response->status() != 200) co_return std::unexpected(failure_of(response->status(), response->from()));
     const auto announced = response->content_length();
     if (!announced && !fetch.size) {
         co_return fail(errc::checksum_mismatch,
-                       who + ": says neither in the locator nor in Content-Length how long the block is");
+                       from + ": neither the locator nor Content-Length gives the size of the block");
     }
     const std::uint64_t size = announced.value_or(fetch.size.value_or(0));
     if (fetch.size && size != *fetch.size) {
         co_return fail(errc::checksum_mismatch, fmt::format("{}: has {} bytes under this name, not {}; its copy is bad",
-                                                            who, size, *fetch.size));
+                                                            from, size, *fetch.size));
     }
     if (size > limits::block_size_bytes_max)
         co_return fail(errc::checksum_mismatch,
-                       fmt::format("{}: wants to send {} bytes, more than a block has", who, size));
+                       fmt::format("{}: announces {} bytes, over the block size limit", from, size));
     co_return incoming_block{.response = std::move(*response), .size = size};
 }
 
@@ -85,8 +84,8 @@ awaitable<result<void>> expect_end(incoming_block& block) {
     if (!more) co_return std::unexpected(reading_error(std::move(more.error())));
     if (*more != 0)
         co_return fail(errc::checksum_mismatch,
-                       net::to_string(block.response.from()) + ": sends more than the block has");
-    co_return result<void>{};
+                       net::to_string(block.response.from()) + ": the body is longer than the block");
+    co_return success();
 }
 
 error reading_error(error why) {
@@ -95,7 +94,7 @@ error reading_error(error why) {
         case errc::timeout:
         case errc::unavailable:
             return why;
-        // What is no HTTP, and addresses that are never contacted.
+        // Malformed HTTP, and addresses that are never contacted.
         default:
             return {errc::unavailable, std::move(why.text), why.cause};
     }

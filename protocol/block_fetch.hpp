@@ -1,5 +1,5 @@
-/// One GET of a block from another keep service: for pull lists and for reads from other clusters. Redirects are not
-/// followed: a service answers itself, or not at all. Pure functions and coroutines; safe to use from any thread.
+/// One GET of a block from another keep service, for pull lists and for reads from other clusters. Redirects are not
+/// followed. Pure functions and coroutines; safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -13,20 +13,20 @@
 
 namespace keepstore::protocol {
 
-/// A keep service: where it is, and what comes before the locator in its paths.
+/// A keep service.
 struct block_server {
     net::endpoint to;
-    std::string path;  ///< Ends with a slash.
+    std::string path;  ///< What precedes the locator in its URLs; ends with a slash.
 };
 
-/// "http[s]://host[:port][/path]", with or without a slash at its end. \returns errc::bad_request with what is wrong.
+/// Parses "http[s]://host[:port][/path]", with or without a final slash. \returns errc::bad_request with the reason.
 [[nodiscard]] result<block_server> parse_block_server(std::string_view url);
 
 struct block_fetch {
-    std::string locator;  ///< With its signature; any bytes, encoded for the path here.
+    std::string locator;  ///< With its signature; any bytes: open_block() encodes them.
     std::string token;
     std::string request_id;             ///< Empty: none is sent.
-    std::optional<std::uint64_t> size;  ///< What the block's size must be, where that is known.
+    std::optional<std::uint64_t> size;  ///< The block's size, if known; another one is an error.
     net::phase_limits timing;
 };
 
@@ -36,23 +36,22 @@ struct incoming_block {
     std::uint64_t size;  ///< At most limits::block_size_bytes_max.
 };
 
-/// Asks one server. Errors, by what can be done about them:
-///   not_found          it has no such block for us: 404, and the other statuses that asking again does not change
+/// Sends the request to one server and reads the head of its response. Awaited in place or spawned. Errors:
+///   not_found          404, and the other statuses that a retry does not change
 ///   unavailable        it cannot be reached, or failed (408, 429, 5xx, redirects, no HTTP)
 ///   timeout            it is too slow
 ///   checksum_mismatch  it has a block of another size under this name, or does not say which size
 ///   cancelled
-/// Awaited in place or spawned.
 [[nodiscard]] awaitable<result<incoming_block>> open_block(const net::client&, block_server, block_fetch,
                                                            deadline until);
 
-/// After the last byte of the block: that there is no more. errc::checksum_mismatch if there is. Awaited in place.
+/// Checks after the last byte of the block that the body ends. errc::checksum_mismatch if not. Awaited in place.
 [[nodiscard]] awaitable<result<void>> expect_end(incoming_block&);
 
-/// What reading the body of such a response met, as open_block() would say it.
+/// Maps an error of reading the body to those of open_block().
 [[nodiscard]] error reading_error(error why);
 
-/// Whether asking the same server again may help.
+/// Whether a retry at the same server may help.
 [[nodiscard]] bool may_pass(const error& why) noexcept;
 
 }  // namespace keepstore::protocol

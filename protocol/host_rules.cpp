@@ -18,7 +18,7 @@ std::optional<ip::address> address_in(std::string_view text) {
     return parsed;
 }
 
-// The bytes of an address; those of the IPv4 address that an IPv6 one stands for.
+// The bytes of an address; of an IPv4-mapped IPv6 address those of the IPv4 address.
 std::vector<unsigned char> bytes_of(const ip::address& a) {
     if (a.is_v6() && a.to_v6().is_v4_mapped()) {
         const auto b = ip::make_address_v4(ip::v4_mapped, a.to_v6()).to_bytes();
@@ -37,9 +37,8 @@ std::vector<unsigned char> bytes_of(const ip::address& a) {
 result<host_rules> host_rules::parse(const std::vector<std::string>& entries) {
     host_rules out;
     for (const auto& entry : entries) {
-        auto parsed = parse_rule(entry);
-        if (!parsed) return std::unexpected(std::move(parsed.error()));
-        out.rules_.push_back(std::move(*parsed));
+        KS_TRY(auto parsed, parse_rule(entry));
+        out.rules_.push_back(std::move(parsed));
         out.restrict();
     }
     return out;
@@ -49,7 +48,7 @@ result<host_rules::rule> host_rules::parse_rule(std::string_view entry) {
     const auto wrong = [&] {
         return fail(errc::bad_request,
                     "\"" + std::string(entry) +
-                        "\" is no host; expected a name, an address, either with :port, or a network such "
+                        "\" is not a host; expected a name, an address, either with :port, or a network such "
                         "as 10.1.0.0/16");
     };
     if (const auto slash = entry.find('/'); slash != std::string_view::npos) {
@@ -60,7 +59,7 @@ result<host_rules::rule> host_rules::parse_rule(std::string_view entry) {
         if (!base || ec != std::errc{} || end != digits.data() + digits.size() || bits > (base->is_v4() ? 32u : 128u))
             return wrong();
         if (base->is_v6() && base->to_v6().is_v4_mapped()) {
-            // A network of IPv4 addresses, which are compared as such.
+            // IPv4-mapped addresses are compared as IPv4.
             if (bits < mapped_prefix_bits)
                 return fail(errc::bad_request,
                             "\"" + std::string(entry) +
@@ -97,7 +96,7 @@ bool host_rules::contains(const network& n, const ip::address& a) {
 }
 
 bool host_rules::allows(const net::endpoint& to) const {
-    if (everybody_) return true;
+    if (any_host_) return true;
     const auto address = address_in(to.host);
     return std::ranges::any_of(rules_, [&](const rule& r) {
         if (r.host.empty()) return address && contains(r.net, *address);

@@ -1,5 +1,5 @@
-/// Which servers a pull list may name (Keepstore.PullHosts). A list comes from whoever has the administrator's token,
-/// and makes this daemon send requests: the operator can say to whom. A value type.
+/// Which servers a pull list may name (Keepstore.PullHosts). A list makes this daemon send requests; with these rules a
+/// leaked administrator's token cannot make it send them anywhere else. A value type.
 #pragma once
 
 #include "base/error.hpp"
@@ -24,8 +24,8 @@ class host_rules {
     /// \returns errc::bad_request, naming the entry.
     [[nodiscard]] static result<host_rules> parse(const std::vector<std::string>& entries);
 
-    /// Not everybody, also without entries: what the operator listed may stand for no host.
-    void restrict() noexcept { everybody_ = false; }
+    /// Allows no host but those of the entries, also if there are none.
+    void restrict() noexcept { any_host_ = false; }
 
     [[nodiscard]] bool allows(const net::endpoint&) const;
 
@@ -36,14 +36,14 @@ class host_rules {
     };
     struct rule {
         std::string host;                   // In lower case; empty: a network.
-        std::optional<std::uint16_t> port;  // Nothing: any.
+        std::optional<std::uint16_t> port;  // Empty: any.
         network net;
     };
 
     [[nodiscard]] static result<rule> parse_rule(std::string_view entry);
     [[nodiscard]] static bool contains(const network&, const boost::asio::ip::address&);
 
-    bool everybody_ = true;
+    bool any_host_ = true;
     std::vector<rule> rules_;
 };
 

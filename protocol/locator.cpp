@@ -7,7 +7,7 @@
 namespace keepstore::protocol {
 namespace {
 
-// 67108864 has eight digits; more can only be zeros in front or too large.
+// 67108864 has eight digits; more are leading zeros, or too large.
 constexpr std::size_t size_digits_max = 8;
 
 std::unexpected<error> invalid() {
@@ -50,7 +50,8 @@ result<locator> locator::parse(std::string_view text) {
                 if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return invalid();
             if (kind == 'A') out.signed_here = true;
             if (kind == 'R') out.remote = true;
-            // ASCII punctuation never begins a hint; letters do, and so may any other script (docs/interface.md 3.1).
+            // A hint begins with a letter or a non-ASCII character, never with ASCII punctuation
+            // (docs/interface.md 3.1).
             if (!is_letter(kind) && static_cast<unsigned char>(kind) < 0x80) return invalid();
         }
         first = false;

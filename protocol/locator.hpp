@@ -17,15 +17,15 @@ struct locator {
     std::optional<std::uint64_t> size;  ///< The size hint, at most limits::block_size_bytes_max.
     bool signed_here = false;           ///< Has a hint that starts with A: a permission signature.
     bool remote = false;                ///< Has a hint that starts with R: belongs to another cluster.
-    std::string text;                   ///< The whole of it, as it came.
+    std::string text;                   ///< The whole locator, unchanged.
 
     /// `hash` or `hash+size`, without hints: safe to log.
     [[nodiscard]] std::string bare() const;
 
-    /// errc::bad_request "invalid locator" for anything but 32 lower-case hex digits followed by hints; the size, if
-    /// any, comes first and is 1 to 8 decimal digits within the block size limit (stricter than the Go daemon, which
-    /// takes odd sizes such as +-5 or +3x as none or worse: docs/compatibility.md). Empty hints are refused; unknown
-    /// ones are kept.
+    /// Parses 32 lower-case hex digits followed by hints. The size, if any, comes first: 1 to 8 decimal digits within
+    /// the block size limit (stricter than the Go daemon, which takes sizes such as +-5 or +3x as none or worse:
+    /// docs/compatibility.md). Empty hints are refused; unknown ones are kept. \returns errc::bad_request "invalid
+    /// locator".
     [[nodiscard]] static result<locator> parse(std::string_view text);
 };
 

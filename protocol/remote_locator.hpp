@@ -14,11 +14,11 @@ namespace keepstore::protocol {
 
 struct remote_locator {
     std::string cluster_id;  ///< Of five characters.
-    std::string text;        ///< The locator as that cluster knows it: its signature in the place of the hint.
+    std::string text;        ///< The locator as that cluster signed it: with an A hint in the place of the R hint.
 };
 
-/// The first hint "R<id>-<signature>" becomes "A<signature>"; other R hints are left out, so that no server is asked to
-/// ask a third one; all else stays. errc::bad_request "invalid remote hint" if there is none.
+/// Replaces the first hint "R<id>-<signature>" by "A<signature>" and removes other R hints, so that the other cluster
+/// does not pass the request on to a third one. \returns errc::bad_request "invalid remote hint" if there is none.
 [[nodiscard]] result<remote_locator> parse_remote_locator(const locator&);
 
 }  // namespace keepstore::protocol

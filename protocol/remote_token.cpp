@@ -36,7 +36,7 @@ result<std::string> salt_token(std::string_view token, std::string_view cluster_
         if (is_version_1(token)) return fail(errc::bad_request, "obsolete token format");
         return fail(errc::io_error, "badly formatted token");
     };
-    // Such a token cannot be sent: it would be refused here, too, but as if the other cluster had failed.
+    // Such a token cannot be sent in a header. Refused here, or else it would look like a failure of the other cluster.
     if (!net::is_header_value(token)) return fail(errc::io_error, "badly formatted token");
     if (!token.starts_with("v2/")) return malformed();
     const auto slash = token.find('/', 3);

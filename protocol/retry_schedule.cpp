@@ -73,7 +73,7 @@ error retry_schedule::outcome() const {
 
 bool retry_schedule::all_unreachable() const {
     return std::ranges::all_of(last_, [](const auto& entry) {
-        // Where nothing was sent, because we would not, nobody was out of reach.
+        // No request was sent to it, by our own rules.
         if (entry.second.cause == net::failure::invalid_request) return false;
         return entry.second == errc::unavailable || entry.second == errc::timeout;
     });

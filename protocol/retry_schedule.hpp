@@ -1,5 +1,5 @@
-/// Which of several servers to ask next for a block: each in the given order, then once more those whose failure may
-/// pass, after a pause, as Keep clients do (docs/interface.md 7.2). Used by one coroutine.
+/// The order of attempts at several servers for one block: each in the given order, then, after a pause, those whose
+/// failure may be temporary, as Keep clients do (docs/interface.md 7.2). Used by one coroutine.
 #pragma once
 
 #include "base/async.hpp"
@@ -15,18 +15,18 @@ namespace keepstore::protocol {
 
 class retry_schedule {
   public:
-    /// Servers are numbered from 0. No pause goes beyond `until`.
+    /// Servers are numbered from 0. No pause extends past `until`.
     retry_schedule(std::size_t servers, deadline until);
 
-    /// Suspends between rounds. Nothing: there is no use in asking on, outcome() says why.
+    /// Returns the next server to try; suspends between rounds. Nothing: the attempts are over, see outcome().
     [[nodiscard]] awaitable<std::optional<std::size_t>> next();
-    /// The server that next() named has failed. errc::cancelled ends it all.
+    /// Reports that the server from next() failed. errc::cancelled ends the attempts.
     void failed(std::size_t server, error why);
 
-    /// Of all failures: `cancelled` if that was it; `unavailable` or `timeout` where a server may have the block;
-    /// `checksum_mismatch` where one has bad bytes; else `not_found`. The text has what each server said.
+    /// Sums up all failures: `cancelled`; else `unavailable` or `timeout` if a server may have the block; else
+    /// `checksum_mismatch` if one has bad bytes; else `not_found`. The text has the error of each server.
     [[nodiscard]] error outcome() const;
-    /// Whether no server could be asked at all.
+    /// Whether every server was out of reach. A server that our own rules exclude does not count as such.
     [[nodiscard]] bool all_unreachable() const;
 
   private:
@@ -35,7 +35,7 @@ class retry_schedule {
     std::vector<std::size_t> again_;  // For the next round, in order.
     unsigned rounds_left_;
     unsigned pauses_ = 0;
-    std::map<std::size_t, error> last_;  // What each server said last.
+    std::map<std::size_t, error> last_;  // The last error of each server.
     bool cancelled_ = false;
 };
 

@@ -37,7 +37,7 @@ struct parsed {
     std::string_view expiry;
 };
 
-// hash [+size] [+B..Z hints] +A<40 hex>@<8 hex> [+B..Z hints]; anything else counts as no signature
+// hash [+size] [+B..Z hints] +A<40 hex>@<8 hex> [+B..Z hints]; anything else counts as unsigned
 // (docs/interface.md 3.3).
 std::optional<parsed> parse(std::string_view text) {
     if (text.size() < 32) return std::nullopt;

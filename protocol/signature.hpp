@@ -15,15 +15,16 @@ class locator_signer {
   public:
     using time_point = std::chrono::sys_seconds;
 
-    /// `key` is Collections.BlobSigningKey; empty: nothing is signed. `ttl` is part of what is signed.
+    /// `key` is Collections.BlobSigningKey; empty: nothing is signed. `ttl` enters the signature.
     locator_signer(std::string key, std::chrono::seconds ttl);
 
-    /// `bare_locator` with a signature that `token` can use until now + ttl; unchanged if key or token is empty.
+    /// Appends a signature that is valid for `token` until now + ttl; returns `bare_locator` unchanged if key or token
+    /// is empty.
     [[nodiscard]] std::string sign(std::string_view bare_locator, std::string_view token, time_point now) const;
 
-    /// Whether `signed_locator` was signed for `token` and has not expired. errc::unauthorized "expired signature"
-    /// (looked at first, as the Go daemon does), errc::bad_request "invalid signature" otherwise. Compares in constant
-    /// time, over the decoded bytes.
+    /// Checks that `signed_locator` was signed for `token` and has not expired. \returns errc::unauthorized "expired
+    /// signature" (checked first, as the Go daemon does), errc::bad_request "invalid signature". Compares the decoded
+    /// bytes, in constant time.
     [[nodiscard]] result<void> verify(std::string_view signed_locator, std::string_view token, time_point now) const;
 
     [[nodiscard]] bool has_key() const noexcept { return !key_.empty(); }

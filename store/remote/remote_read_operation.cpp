@@ -9,14 +9,14 @@
 namespace keepstore::store {
 namespace {
 
-// The body of a remote response as that of a PUT.
+// Presents the body of a remote response as that of a PUT.
 class response_source final : public byte_source {
   public:
     explicit response_source(protocol::incoming_block& block) : block_(block), left_(block.size) {}
 
     std::optional<std::uint64_t> size() const noexcept override { return block_.size; }
-    // There is no telling without reading; a server that is silent holds one chunk.
-    awaitable<result<void>> wait_ready() override { co_return result<void>{}; }
+    // Only a read shows whether bytes are there: a silent server holds up one chunk.
+    awaitable<result<void>> wait_ready() override { co_return success(); }
     awaitable<result<std::size_t>> read_some(std::span<std::byte> into) override {
         if (left_ == 0) co_return std::size_t{0};
         auto count = co_await block_.response.read_some(into.first(std::min<std::uint64_t>(into.size(), left_)));
@@ -30,7 +30,7 @@ class response_source final : public byte_source {
             co_return std::unexpected(*failed_);
         }
         left_ -= *count;
-        // Chunked bodies announce no length: one that goes on is not the block, whatever it begins with.
+        // A chunked body announces no length: one that goes on past the block's size is wrong.
         if (left_ == 0) {
             if (auto end = co_await protocol::expect_end(block_); !end) {
                 failed_ = std::move(end.error());
@@ -63,63 +63,60 @@ std::string_view text_for_clients(errc code) {
 
 }  // namespace
 
-// Order of the checks: docs/interface.md 3.8. Nothing is asked of the remote cluster before the token is known to be
-// usable.
+// Order of the checks: docs/interface.md 3.8. No request is sent before the token is known to be usable.
 awaitable<result<void>> remote_read_operation::prepare() {
     if (request_.token.empty()) co_return fail(errc::unauthorized, "no token provided in Authorization header");
-    auto remote = protocol::parse_remote_locator(request_.block);
-    if (!remote) co_return std::unexpected(std::move(remote.error()));
-    const auto at = home_.clusters_.find(remote->cluster_id);
+    KS_CO_TRY(auto remote, protocol::parse_remote_locator(request_.block));
+    const auto at = home_.clusters_.find(remote.cluster_id);
     if (at == home_.clusters_.end()) co_return fail(errc::bad_request, "remote cluster not configured");
     cluster_ = at->second.get();
-    auto token = protocol::salt_token(request_.token, remote->cluster_id);
-    if (!token) co_return std::unexpected(std::move(token.error()));
-    fetch_ = {.locator = std::move(remote->text),
-              .token = std::move(*token),
+    KS_CO_TRY(auto token, protocol::salt_token(request_.token, remote.cluster_id));
+    fetch_ = {.locator = std::move(remote.text),
+              .token = std::move(token),
               .request_id = request_.request_id,
               .size = request_.block.size,
               .timing = {}};
-    // "+0" on a HEAD stands for no size (docs/interface.md 2.11), but for the empty block itself.
+    // "+0" on a HEAD means no size (docs/interface.md 2.11), except for the empty block.
     if (fetch_.size == 0 && request_.head && request_.block.hash != md5_of_nothing) fetch_.size.reset();
-    co_return result<void>{};
+    co_return success();
 }
 
 template <class Take>
 awaitable<result<void>> remote_read_operation::from_any_server(Take take) {
     auto list = co_await cluster_->get(request_.until);
-    if (!list) co_return refused(list.error(), "the remote cluster's list of keep services cannot be had");
+    if (!list) co_return refused(list.error(), "the remote cluster's list of keep services cannot be fetched");
     const auto servers = protocol::in_probe_order(**list, request_.block.hash);
-    protocol::retry_schedule rounds(servers.size(), request_.until);
+    protocol::retry_schedule schedule(servers.size(), request_.until);
     while (true) {
-        const auto chosen = co_await rounds.next();
+        const auto chosen = co_await schedule.next();
         if (!chosen) break;
         auto block = co_await protocol::open_block(cluster_->client(), servers[*chosen]->where, fetch_, request_.until);
         if (!block) {
-            rounds.failed(*chosen, std::move(block.error()));
+            schedule.failed(*chosen, std::move(block.error()));
             continue;
         }
         if (begun_ && block->size != size_) {
-            rounds.failed(*chosen, wrong_bytes(*block));
+            schedule.failed(*chosen, wrong_bytes(*block));
             continue;
         }
-        const verdict v = co_await take(*block);
-        if (v == verdict::done) co_return result<void>{};
-        if (v == verdict::give_up) co_return std::unexpected(std::move(failure_));
+        const auto taken = co_await take(*block);
+        if (taken == step::done) co_return success();
+        if (taken == step::abandon) co_return std::unexpected(std::move(failure_));
         if (failure_ == errc::checksum_mismatch) {
             home_.counters_.bad_blocks.add();
             log::warning("a remote keep service sends wrong bytes: " + failure_.text,
                          {{"block", request_.block.bare()}, {"server", net::to_string(servers[*chosen]->where.to)}});
         }
-        rounds.failed(*chosen, std::move(failure_));
+        schedule.failed(*chosen, std::move(failure_));
     }
-    if (rounds.all_unreachable()) cluster_->suspect();
-    co_return refused(rounds.outcome(), text_for_clients(rounds.outcome().code));
+    if (schedule.all_unreachable()) cluster_->suspect();
+    co_return refused(schedule.outcome(), text_for_clients(schedule.outcome().code));
 }
 
-// Which servers were asked, where they are, and what each of them said is for the log: the client may be anybody.
+// The names and responses of the servers are logged and not sent: the client need not be trusted with them.
 std::unexpected<error> remote_read_operation::refused(const error& why, std::string_view text) const {
     if (why == errc::cancelled) return fail(errc::cancelled);
-    // That a block is not there is no event.
+    // A block that does not exist is not worth a warning.
     log::write(why == errc::not_found ? log::level::debug : log::level::warning,
                "cannot read a block of another cluster",
                {{"block", request_.block.bare()}, {"RequestID", request_.request_id}, {"error", why.text}});
@@ -127,21 +124,21 @@ std::unexpected<error> remote_read_operation::refused(const error& why, std::str
 }
 
 awaitable<result<std::uint64_t>> remote_read_operation::send_to(byte_sink& sink) {
-    if (auto ready = co_await prepare(); !ready) co_return std::unexpected(std::move(ready.error()));
+    KS_CO_CHECK(co_await prepare());
     const auto take = [this, &sink](protocol::incoming_block& block) { return take_and_send(block, sink); };
-    if (auto sent = co_await from_any_server(take); !sent) co_return std::unexpected(std::move(sent.error()));
+    KS_CO_CHECK(co_await from_any_server(take));
     co_return size_;
 }
 
 awaitable<result<remote_reader::stored_copy>> remote_read_operation::store() {
-    if (auto ready = co_await prepare(); !ready) co_return std::unexpected(std::move(ready.error()));
+    KS_CO_CHECK(co_await prepare());
     const auto take = [this](protocol::incoming_block& block) { return take_and_store(block); };
-    if (auto stored = co_await from_any_server(take); !stored) co_return std::unexpected(std::move(stored.error()));
+    KS_CO_CHECK(co_await from_any_server(take));
     co_return std::move(stored_);
 }
 
-awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(protocol::incoming_block& block,
-                                                                               byte_sink& sink) {
+awaitable<remote_read_operation::step> remote_read_operation::take_and_send(protocol::incoming_block& block,
+                                                                            byte_sink& sink) {
     store_context& store = home_.store_.context();
     digest::md5_stream hash(store.engine, {.queue_bytes = store.request_pool.request_queue_bytes(),
                                            .waypoint_stride = limits::chunk_size_bytes});
@@ -152,7 +149,7 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(p
             auto into = co_await store.request_pool.acquire();
             if (!into) {
                 failure_ = std::move(into.error());
-                co_return verdict::give_up;
+                co_return step::abandon;
             }
             const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), block.size - offset));
             auto count = co_await block.response.read_full(into->bytes.first(wanted));
@@ -168,7 +165,7 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(p
             piece = into->freeze(wanted);
             if (auto added = co_await hash.update(piece); !added) {
                 failure_ = std::move(added.error());
-                co_return verdict::give_up;
+                co_return step::abandon;
             }
             offset += wanted;
         }
@@ -178,7 +175,7 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(p
             const auto digest = co_await hash.finish();
             if (!digest) {
                 failure_ = digest.error();
-                co_return verdict::give_up;
+                co_return step::abandon;
             }
             if (end && *digest != request_.block.hash) end = std::unexpected(wrong_bytes(block));
             if (!end) {
@@ -186,7 +183,7 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(p
                 co_return failed(std::move(end.error()));
             }
         } else if (offset <= sent_) {
-            // Bytes that the client has from another server.
+            // The client has these bytes from another server.
             if (offset < sent_) continue;
             const bool same = co_await agrees_with_sent(hash);
             if (!same) co_return failed(wrong_bytes(block));
@@ -199,23 +196,23 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_send(p
             size_ = block.size;
             if (auto begun = co_await sink.begin(size_, {0, size_}); !begun) {
                 failure_ = std::move(begun.error());
-                co_return verdict::give_up;
+                co_return step::abandon;
             }
         }
         if (!request_.head && piece.size() > 0) {
             proof_.reset();
             if (auto written = co_await sink.write(std::move(piece)); !written) {
                 failure_ = std::move(written.error());
-                co_return verdict::give_up;
+                co_return step::abandon;
             }
         }
-        if (last) co_return verdict::done;
+        if (last) co_return step::done;
         sent_ = offset;
     }
 }
 
-// The client has whole chunks of a server that has failed: what they hash to, so that the next server's bytes can be
-// held against it.
+// Keeps the MD5 state of the chunks that the client has from a server that failed, to compare the next server's bytes
+// with it.
 void remote_read_operation::remember_sent(const digest::md5_stream& hash) {
     if (sent_ == 0 || proof_) return;
     const auto states = hash.waypoints();
@@ -223,14 +220,14 @@ void remote_read_operation::remember_sent(const digest::md5_stream& hash) {
     if (states.size() >= chunks) proof_ = proven_state{.offset = sent_, .state = states[chunks - 1]};
 }
 
-// A block whose first bytes came from another server: whether this one's are the same.
+// Whether this server's first bytes are those that the client has from another one.
 awaitable<bool> remote_read_operation::agrees_with_sent(digest::md5_stream& hash) {
     if (!proof_ || proof_->offset != sent_) co_return false;
-    const auto hashed = co_await hash.drain();
-    co_return hashed&& hash.state() == proof_->state;
+    if (const auto hashed = co_await hash.drain(); !hashed) co_return false;
+    co_return hash.state() == proof_->state;
 }
 
-awaitable<remote_read_operation::verdict> remote_read_operation::take_and_store(protocol::incoming_block& block) {
+awaitable<remote_read_operation::step> remote_read_operation::take_and_store(protocol::incoming_block& block) {
     const block_write_request write{.hash = request_.block.hash,
                                     .path_text = request_.block.bare(),
                                     .storage_classes = {},
@@ -240,23 +237,22 @@ awaitable<remote_read_operation::verdict> remote_read_operation::take_and_store(
     auto stored = co_await home_.store_.block_write(write, source);
     if (stored) {
         stored_ = {.locator = std::move(stored->locator), .size = block.size};
-        co_return verdict::done;
+        co_return step::done;
     }
     if (source.failure()) co_return failed(*source.failure());
-    // The one thing that block_write() finds wrong with a body of the right length.
+    // The one error of block_write() in a body of the right length.
     if (stored.error() == errc::bad_request) co_return failed(wrong_bytes(block));
     failure_ = std::move(stored.error());
-    co_return verdict::give_up;
+    co_return step::abandon;
 }
 
-remote_read_operation::verdict remote_read_operation::failed(error why) {
+remote_read_operation::step remote_read_operation::failed(error why) {
     failure_ = std::move(why);
-    return failure_ == errc::cancelled ? verdict::give_up : verdict::try_next;
+    return failure_ == errc::cancelled ? step::abandon : step::try_next;
 }
 
 error remote_read_operation::wrong_bytes(const protocol::incoming_block& block) const {
-    return {errc::checksum_mismatch,
-            net::to_string(block.response.from()) + ": the data are not what the block's name says"};
+    return {errc::checksum_mismatch, net::to_string(block.response.from()) + ": data does not match the block's MD5"};
 }
 
 }  // namespace keepstore::store

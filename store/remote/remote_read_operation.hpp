@@ -1,4 +1,5 @@
-/// One read of a block of another cluster. Used once, by one coroutine.
+/// One read of a block of another cluster. Used once, by one coroutine. Servers are tried in probe order; the next one
+/// continues where the last one failed, if its bytes up to there have the same MD5 state.
 #pragma once
 
 #include "protocol/remote_locator.hpp"
@@ -18,16 +19,21 @@ class remote_read_operation {
     [[nodiscard]] awaitable<result<remote_reader::stored_copy>> store();
 
   private:
-    enum class verdict { done, try_next, give_up };
+    /// What follows one server's response.
+    enum class step {
+        done,
+        try_next,  // That server failed: failure_ says why.
+        abandon,   // The error is ours or the client's: failure_. No other server is asked.
+    };
 
     awaitable<result<void>> prepare();
     template <class Take>
     awaitable<result<void>> from_any_server(Take take);
-    awaitable<verdict> take_and_send(protocol::incoming_block&, byte_sink&);
-    awaitable<verdict> take_and_store(protocol::incoming_block&);
+    awaitable<step> take_and_send(protocol::incoming_block&, byte_sink&);
+    awaitable<step> take_and_store(protocol::incoming_block&);
     void remember_sent(const digest::md5_stream&);
     awaitable<bool> agrees_with_sent(digest::md5_stream&);
-    verdict failed(error why);
+    step failed(error why);
     [[nodiscard]] std::unexpected<error> refused(const error& why, std::string_view text) const;
     error wrong_bytes(const protocol::incoming_block&) const;
 
@@ -36,11 +42,11 @@ class remote_read_operation {
     protocol::remote_services* cluster_ = nullptr;
     protocol::block_fetch fetch_;
 
-    error failure_{errc::not_found};     // After try_next (the server's) or give_up (ours).
+    error failure_{errc::not_found};     // After try_next or abandon.
     std::uint64_t size_ = 0;             // Of the block, once begun or stored.
     bool begun_ = false;                 // The sink's begin() was called.
-    std::uint64_t sent_ = 0;             // Whole chunks that the sink has had.
-    std::optional<proven_state> proof_;  // What they hash to, once a server has failed behind them.
+    std::uint64_t sent_ = 0;             // Bytes that the sink has had: whole chunks.
+    std::optional<proven_state> proof_;  // The MD5 state at sent_, once a server has failed after sending them.
     remote_reader::stored_copy stored_;
 };
 

@@ -1,6 +1,7 @@
 /// Reads blocks of other clusters through to our clients (docs/interface.md 3.6 to 3.8): with the user's token salted
-/// for that cluster, from the services that its API server lists. What is sent is hashed on the way and its last piece
-/// withheld until the digest agrees, so that wrong bytes never look like a complete block. Safe to use from any thread.
+/// for that cluster, from the services that its API server lists. The bytes are hashed on the way, and the last piece
+/// is withheld until the MD5 matches, so that wrong bytes never look like a complete block. Safe to use from any
+/// thread.
 #pragma once
 
 #include "base/counter.hpp"
@@ -40,15 +41,15 @@ class remote_reader {
         const net::client* client;  ///< For the API server and the keep services. Outlives the reader.
     };
 
-    /// `store` gives memory and hashing, and takes copies; it must outlive the reader.
+    /// `store` provides memory and hashing, and stores copies; it must outlive the reader.
     remote_reader(std::vector<cluster>, block_store& store, protocol::remote_services_options = {});
     ~remote_reader();
     remote_reader(const remote_reader&) = delete;
     remote_reader& operator=(const remote_reader&) = delete;
 
-    /// Sends the block whole. A server that fails, also in mid-stream, is replaced by the next one.
+    /// Sends the whole block. A server that fails, also in mid-stream, is replaced by the next one.
     /// \returns its size. errc::unauthorized (no token), bad_request (hint, unknown cluster, obsolete token), io_error
-    /// (token that cannot be salted), not_found (the cluster has it not, or refuses), unavailable, timeout,
+    /// (token that cannot be salted), not_found (the cluster does not have it, or refuses), unavailable, timeout,
     /// checksum_mismatch (wrong bytes or size), cancelled. The texts name no server of the other cluster; the log does.
     [[nodiscard]] awaitable<result<std::uint64_t>> read(const remote_read_request&, byte_sink&);
 

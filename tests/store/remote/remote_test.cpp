@@ -1,8 +1,4 @@
-/// Blocks of other clusters: which request is sent where, and what of the answer reaches the client.
-#include "protocol/remote_locator.hpp"
-#include "protocol/remote_services.hpp"
-#include "protocol/remote_token.hpp"
-#include "protocol/retry_schedule.hpp"
+/// Blocks of other clusters: which request is sent where, and which part of the response reaches the client.
 #include "store/remote/remote_reader.hpp"
 #include "tests/store/remote/fetch_fixture.hpp"
 
@@ -28,10 +24,10 @@ std::string listed(const std::vector<std::uint16_t>& ports) {
     return "{\"items\":[" + items + "],\"items_available\":" + std::to_string(ports.size()) + "}";
 }
 
-/// The API server of the other cluster: tells its services, hangs until it shall do something else, or fails.
+/// The API server of the other cluster: lists its services, hangs until its mode changes, or fails.
 class flaky_api {
   public:
-    enum mode_type { answers, hangs, fails };
+    enum mode_type { responds, hangs, fails };
 
     flaky_api(std::string list, mode_type at_first) : mode(at_first), list_(std::move(list)) {}
 
@@ -47,7 +43,7 @@ class flaky_api {
             pollfd hangup{p.fd(), POLLRDHUP, 0};
             while (mode == hangs && ::poll(&hangup, 1, 5) == 0) {
             }
-            if (mode == answers)
+            if (mode == responds)
                 p.answer(list_);
             else
                 p.send("HTTP/1.1 500 X\r\nContent-Length: 0\r\n\r\n");
@@ -114,100 +110,6 @@ struct remote_fixture : fixture {
 
 }  // namespace
 
-TEST_CASE("tokens are salted for the cluster they go to", "[store][remote]") {
-    const auto salt = [](std::string_view t, std::string_view id = "z0000") {
-        const auto out = protocol::salt_token(t, id);
-        return out ? *out : out.error().text;
-    };
-    CHECK(salt(token) == salted);
-    CHECK(salt(token + "/extra/parts") == salted);
-    CHECK(salt(token, "zzzzz") == token);  // It is that cluster's own.
-    CHECK(salt("v2/zzzzz-gj3su-077z32aux8dg2s1/0123456789012345678901234567890123456789") == "token already salted");
-    CHECK(salt("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi") == "obsolete token format");
-    CHECK(salt("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zr") == "badly formatted token");
-    for (const auto* wrong :
-         {"v2/zzzzz-gj3su-077z32aux8dg2s1/secret\r\nX-Other: y", "v2/zzzzz-gj3su-077z\1z32/secret", "v2/zzzzz/\x7f",
-          "\n", "", "v2", "v2/", "v2/uuid", "V2/zzzzz-gj3su-077z32aux8dg2s1/secret", "v1/a/b", "UPPER"}) {
-        INFO(wrong);
-        CHECK(salt(wrong) == "badly formatted token");
-    }
-    CHECK(protocol::salt_token("3kg6k6lzmp9kj5cpkcoxie963cmvjahbt2fod9zru30k1jqdmi", "z0000").error() ==
-          errc::bad_request);
-    CHECK(protocol::salt_token("junk", "z0000").error() == errc::io_error);
-    // What cannot be sent, also to the cluster that issued it.
-    CHECK(salt(token + "\r\nX: y", "zzzzz") == "badly formatted token");
-}
-
-TEST_CASE("a remote locator is rewritten to what the other cluster signed", "[store][remote]") {
-    const std::string hash = "acbd18db4cc2f85cedef654fccc4a4d8";
-    const auto rewritten = [](const std::string& text) {
-        const auto block = protocol::locator::parse(text);
-        REQUIRE(block.has_value());
-        CHECK(protocol::is_remote(*block));
-        const auto remote = protocol::parse_remote_locator(*block);
-        return remote ? remote->cluster_id + " " + remote->text : remote.error().text;
-    };
-    CHECK(rewritten(hash + "+3+Rz0000-" + signature) == "z0000 " + hash + "+3+A" + signature);
-    CHECK(rewritten(hash + "+3+Rz0000-x") == "z0000 " + hash + "+3+Ax");
-    CHECK(rewritten(hash + "+3+Kz1111+Rz0000-" + signature + "+Zfoo") ==
-          "z0000 " + hash + "+3+Kz1111+A" + signature + "+Zfoo");
-    // One hop only.
-    CHECK(rewritten(hash + "+3+Rz0000-a@1+Rz1111-b@2") == "z0000 " + hash + "+3+Aa@1");
-    for (const std::string wrong : {"+3+R", "+3+Rz0000", "+3+Rz0000-", "+3+Rz00000-abc", "+3+Rz00-abcdef"}) {
-        INFO(wrong);
-        CHECK(rewritten(hash + wrong) == "invalid remote hint");
-    }
-    CHECK(!protocol::is_remote(*protocol::locator::parse(hash + "+3+Aabc@1+Rz0000-abc")));
-    CHECK(!protocol::is_remote(*protocol::locator::parse(hash + "+3")));
-}
-
-TEST_CASE("services are asked in the order of Keep clients", "[store][remote]") {
-    protocol::remote_service_list list;
-    for (int i = 0; i < 16; ++i) {
-        auto where = protocol::parse_block_server("http://127.0.0.1:1");
-        list.push_back({.uuid = fmt::format("zzzzz-bi6l4-{:015x}", i), .where = *where});
-    }
-    const auto order = [&](const char* hash) {
-        std::string out;
-        for (const auto* s : protocol::in_probe_order(list, *md5_digest::parse(hash))) out += s->uuid.back();
-        return out;
-    };
-    // The protocol's reference vectors.
-    CHECK(order("10eab6008d5642cf42abd2aa41f847cb") == "3eab2d5fc9681074");
-    CHECK(order("9a25b027482b37e047104e2e532cabae") == "097dba52e648f1c3");
-    CHECK(order("ece15765f11abfb7d3c71995a3d63bfe") == "c5b4e023f8a7d691");
-    CHECK(order("0c1728e2354416472350c906ca8b5718") == "9d81c02e76a3bf54");
-}
-
-TEST_CASE("who was not asked because we would not is not out of reach", "[store][remote]") {
-    const auto unreachable = [](std::vector<error> whys) {
-        protocol::retry_schedule rounds(whys.size(), deadline::never());
-        for (std::size_t i = 0; i < whys.size(); ++i) rounds.failed(i, whys[i]);
-        return rounds.all_unreachable();
-    };
-    const error down(errc::unavailable, "down", net::failure::connect);
-    const error refused(errc::unavailable, "never asked", net::failure::invalid_request);
-    CHECK(unreachable({down, error(errc::timeout)}));
-    CHECK(!unreachable({refused}));
-    CHECK(!unreachable({down, refused}));
-    CHECK(!unreachable({down, error(errc::not_found)}));
-}
-
-TEST_CASE("lists of services are taken as far as they make sense", "[store][remote]") {
-    CHECK(protocol::parse_service_list(listed({1, 2, 2}))->size() == 2);
-    const auto one = protocol::parse_service_list(
-        R"({"items":[{"uuid":"u","service_host":"Keep.Example","service_port":443,"service_ssl_flag":true},
-                     {"service_host":"","service_port":1},{"service_host":"x","service_port":70000},{"service_host":"x"},
-                     {"service_host":"x/y","service_port":1},7,null]})");
-    REQUIRE(one.has_value());
-    REQUIRE(one->size() == 1);
-    CHECK(net::to_string(one->front().where.to) == "https://keep.example:443");
-    for (const auto* wrong : {"", "{", "[]", "null", "{}", R"({"items":{}})", R"({"items":[]})", R"({"items":[1]})"}) {
-        INFO(wrong);
-        CHECK(!protocol::parse_service_list(wrong).has_value());
-    }
-}
-
 TEST_CASE("a remote block is fetched with the salted token and sent whole", "[store][remote]") {
     for (const std::size_t size : {std::size_t{0}, std::size_t{3}, chunk, chunk + 1, 5 * chunk + 17}) {
         INFO(size);
@@ -255,7 +157,7 @@ TEST_CASE("HEAD fetches and verifies, with a size or without, and sends nothing"
     CHECK(!sink.announced);
 }
 
-TEST_CASE("what is wrong with the request is found before anybody is asked", "[store][remote]") {
+TEST_CASE("errors of the request are found before any request is sent", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     const std::string good = f.remote_name("foo");
     const std::string hash = name_of("foo").hex();
@@ -300,12 +202,12 @@ TEST_CASE("failures of the remote cluster are told apart", "[store][remote]") {
         remote_fixture f({r.plan});
         CHECK(f.failure(f.remote_name(content)) == r.expected);
         CHECK(f.asked() == r.requests);
-        CHECK(f.reader->counters().blocks.value() == 0);
-        CHECK(f.reader->counters().errors.value() == (r.expected == errc::not_found ? 0 : 1));
+        CHECK(f.reader->snapshot().blocks_total == 0);
+        CHECK(f.reader->snapshot().errors_total == (r.expected == errc::not_found ? 0 : 1));
     }
 }
 
-TEST_CASE("an API server that fails is an outage, and is not asked again at once", "[store][remote]") {
+TEST_CASE("a failing API server is an outage, and is not asked again at once", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     for (const service_plan& plan :
          {service_plan{.status = 502}, service_plan{.body = "<html>"}, service_plan{.body = listed({})}}) {
@@ -322,7 +224,8 @@ TEST_CASE("an API server that fails is an outage, and is not asked again at once
     }
 }
 
-TEST_CASE("those who wait for the list share one fetch, and go on without the one that began it", "[store][remote]") {
+TEST_CASE("readers that wait for the list share one fetch, which goes on without the one that began it",
+          "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     flaky_api api(listed({f.services[0]->port()}), flaky_api::hangs);
     store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
@@ -348,14 +251,14 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
             }));
     }
     REQUIRE(turn_until(context, [&] { return api.asked == 1; }));
-    // One that waits leaves; then the one that fetches.
+    // A waiting reader leaves; then the one that started the fetch.
     jobs[3]->cancel.emit(asio::cancellation_type::total);
     REQUIRE(turn_until(context, [&] { return jobs[3]->got.has_value(); }));
     CHECK(jobs[3]->got->error() == errc::cancelled);
     CHECK(api.asked == 1);
     jobs[0]->cancel.emit(asio::cancellation_type::total);
     REQUIRE(turn_until(context, [&] { return jobs[0]->got.has_value(); }));
-    api.mode = flaky_api::answers;
+    api.mode = flaky_api::responds;
     CHECK(turn_until(context,
                      [&] { return std::ranges::all_of(jobs, [](const auto& j) { return j->got.has_value(); }); }));
     CHECK(jobs[0]->got->error() == errc::cancelled);
@@ -366,7 +269,7 @@ TEST_CASE("those who wait for the list share one fetch, and go on without the on
     CHECK(api.asked == 1);
 }
 
-TEST_CASE("the list comes for those with more time than the one who asked for it first", "[store][remote]") {
+TEST_CASE("a reader that runs out of time does not end the fetch for the others", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
     flaky_api api(listed({f.services[0]->port()}), flaky_api::hangs);
     store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store);
@@ -380,10 +283,10 @@ TEST_CASE("the list comes for those with more time than the one who asked for it
     REQUIRE(turn_until(context, [&] { return one.has_value(); }));
     REQUIRE(!one->has_value());
     CHECK(one->error() == errc::timeout);
-    // That there was no time for it is no failure of the API server.
+    // The first one's timeout does not count as a failure of the API server.
     asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), second),
                    [&](const std::exception_ptr&, result<std::uint64_t> got) { two = std::move(got); });
-    api.mode = flaky_api::answers;
+    api.mode = flaky_api::responds;
     REQUIRE(turn_until(context, [&] { return two.has_value(); }));
     REQUIRE(two->has_value());
     CHECK(second.text == "foo");
@@ -392,7 +295,7 @@ TEST_CASE("the list comes for those with more time than the one who asked for it
 
 TEST_CASE("an expired list is served while a new one is fetched, and kept when that fails", "[store][remote]") {
     remote_fixture f({{.body = "foo"}});
-    flaky_api api(listed({f.services[0]->port()}), flaky_api::answers);
+    flaky_api api(listed({f.services[0]->port()}), flaky_api::responds);
     asio::io_context& context = new_context();
     const auto read = [&](store::remote_reader& reader) {
         string_sink sink;
@@ -407,14 +310,14 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
                                     {.lifetime = 1ms, .served_max = 1h, .retry_after = 1ms});
         CHECK(read(reader));
         api.mode = flaky_api::hangs;
-        // Nobody waits for it (which ends after limits::remote_services_timeout), and there is one fetch at a time.
+        // No reader waits for it (it ends after limits::remote_services_timeout), and there is one fetch at a time.
         const auto began = std::chrono::steady_clock::now();
         for (int i = 0; i < 3; ++i) CHECK(read(reader));
         CHECK(std::chrono::steady_clock::now() - began < 10s);
         REQUIRE(turn_until(context, [&] { return api.asked == 2; }));
         api.mode = flaky_api::fails;
         REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= 4; }));
-        api.mode = flaky_api::answers;
+        api.mode = flaky_api::responds;
         const int before = api.asked;
         REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= before + 2; }));
     }
@@ -447,7 +350,7 @@ TEST_CASE("redirects are not followed, neither a keep service's nor an API serve
     }
 }
 
-TEST_CASE("chunked blocks are taken like others", "[store][remote]") {
+TEST_CASE("chunked blocks are accepted", "[store][remote]") {
     for (const std::size_t size : {std::size_t{0}, std::size_t{3}, 2 * chunk + 1}) {
         const std::string content = make_content(size, 23);
         remote_fixture f({{.body = content, .how = service_plan::framing::chunked}});
@@ -457,7 +360,7 @@ TEST_CASE("chunked blocks are taken like others", "[store][remote]") {
     }
 }
 
-TEST_CASE("what clients are told names no server of the other cluster", "[store][remote]") {
+TEST_CASE("error texts for clients name no server of the other cluster", "[store][remote]") {
     const auto text = [](const remote_fixture& f, store::remote_reader& reader) {
         string_sink sink;
         const auto got = run(remote_fixture::read_later(reader, f.request(remote_fixture::remote_name("foo")), sink));
@@ -471,7 +374,7 @@ TEST_CASE("what clients are told names no server of the other cluster", "[store]
         INFO(said);
         CHECK(said.starts_with("the remote cluster"));
         CHECK(said.find("127.0.0.1") == std::string::npos);
-        // Nor where it is when nobody is there.
+        // Nor do those of a service or an API server that does not run.
         f.services[0]->stop();
         store::remote_reader other({{.id = "z0000", .api = f.api->to(), .client = &f.client}}, f.store);
         CHECK(text(f, other).find("127.0.0.1") == std::string::npos);
@@ -506,7 +409,7 @@ TEST_CASE("another service takes over, also in the middle of a block", "[store][
     }
 }
 
-TEST_CASE("a service with other bytes does not go on where another one was cut", "[store][remote]") {
+TEST_CASE("a service with other bytes does not continue where another one was cut", "[store][remote]") {
     const std::string content = make_content(4 * chunk, 12);
     // The client has the first chunk of one; the other's first byte differs, or its last.
     for (const std::size_t at : {std::size_t{0}, content.size() - 1}) {
@@ -522,7 +425,7 @@ TEST_CASE("a service with other bytes does not go on where another one was cut",
     }
 }
 
-TEST_CASE("of a wrong large block the last piece is withheld", "[store][remote]") {
+TEST_CASE("the last piece of a wrong large block is withheld", "[store][remote]") {
     const std::string content = make_content(3 * chunk + 5, 13);
     remote_fixture f({{.body = flipped(content, 10)}});
     string_sink sink;
@@ -530,7 +433,7 @@ TEST_CASE("of a wrong large block the last piece is withheld", "[store][remote]"
     REQUIRE(!got.has_value());
     CHECK(got.error() == errc::checksum_mismatch);
     CHECK(sink.text.size() == 3 * chunk);
-    CHECK(f.reader->counters().bad_blocks.value() == 1);
+    CHECK(f.reader->snapshot().bad_blocks_total == 1);
 }
 
 TEST_CASE("a client that leaves ends the fetch", "[store][remote]") {
