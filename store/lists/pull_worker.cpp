@@ -27,18 +27,20 @@ std::string make_token() {
     return out;
 }
 
-// Whether a source sends fast enough. Only time in which it was waited for counts: a slow disk here is not its fault.
-class source_pace {
+// A low-speed check (curl: LOW_SPEED_LIMIT). Counts only the time of waiting for the source, not that of a slow disk
+// here.
+class min_throughput {
   public:
     using duration = std::chrono::steady_clock::duration;
-    source_pace(std::size_t bytes_per_second, duration window) : rate_(bytes_per_second), window_(window) {}
+    min_throughput(std::size_t bytes_per_second, duration window) : rate_(bytes_per_second), window_(window) {}
 
+    /// \returns true at the end of a window in which fewer bytes came than the rate demands.
     [[nodiscard]] bool is_too_slow(std::size_t bytes, duration waited) {
         bytes_ += bytes;
         waited_ += waited;
         if (waited_ < window_) return false;
-        const double wanted = static_cast<double>(rate_) * std::chrono::duration<double>(waited_).count();
-        const bool slow = static_cast<double>(bytes_) < wanted;
+        const double expected = static_cast<double>(rate_) * std::chrono::duration<double>(waited_).count();
+        const bool slow = static_cast<double>(bytes_) < expected;
         bytes_ = 0;
         waited_ = {};
         return slow;
@@ -61,7 +63,7 @@ pull_worker::pull_worker(store_context& store, const net::client& client, pull_o
       pool_(std::max(1u, options_.workers) * limits::pull_memory_bytes) {}
 
 awaitable<void> pull_worker::run(work_queue<protocol::pull_item>& queue) {
-    return work_off(
+    return run_worker(
         queue, [this](protocol::pull_item item) { return execute(std::move(item)); },
         [this](const std::exception& e) {
             counters_.failed.add();
@@ -105,9 +107,9 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     }
 
     const auto sources = sources_of(item, *block);
-    protocol::retry_schedule rounds(sources.size(), deadline::in(limits::pull_item_timeout));
+    protocol::retry_schedule schedule(sources.size(), deadline::in(limits::pull_item_timeout));
     while (true) {
-        const auto chosen = co_await rounds.next();
+        const auto chosen = co_await schedule.next();
         if (!chosen) break;
         auto failed = co_await fetch(sources[*chosen], *where, *block);
         if (!failed) {
@@ -120,9 +122,9 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
             co_return counters_.failed.add();
         }
         if (failed->why == errc::checksum_mismatch) counters_.bad_blocks.add();
-        rounds.failed(*chosen, std::move(failed->why));
+        schedule.failed(*chosen, std::move(failed->why));
     }
-    const error why = rounds.outcome();
+    const error why = schedule.outcome();
     if (why == errc::cancelled) co_return;
     std::vector<std::string_view> names;
     for (const auto& s : sources) names.push_back(s.name);
@@ -137,7 +139,7 @@ std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_it
     for (std::size_t i = 0; i < item.servers.size(); ++i) {
         auto parsed = protocol::parse_block_server(item.servers[i]);
         if (!parsed) {
-            // Not repeated: it may be anything, also secrets.
+            // The URL is not logged: it may contain secrets.
             log::warning(
                 fmt::format("pull list: server {} of an item has no usable URL: {}", i + 1, parsed.error().text),
                 {{"locator", block.bare()}});
@@ -156,8 +158,8 @@ std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_it
     return out;
 }
 
-// Whether the mount has a copy that is what its name says. It is touched: whoever wants a copy here now does not want
-// it to be trashed for its age. A copy that is bad, or cannot be read, is no copy: what is pulled takes its place.
+// Whether the mount has a good copy, which is touched then: it is wanted here, so it must not be trashed for its age.
+// The pulled block replaces a copy that is bad or unreadable.
 awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator& block) {
     const auto until = deadline::in(limits::pull_attempt_timeout);
     auto copy = co_await m.volume->open(block.hash, until);
@@ -167,7 +169,7 @@ awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator&
     if (report.verdict != copy_report::outcome::good) {
         if (report.verdict == copy_report::outcome::bad) {
             store_.counters.bad_copies.add();
-            store_.bad_copy_log.report(m.uuid, block.hash, "is not what its name says; the pull replaces it",
+            store_.bad_copy_log.report(m.uuid, block.hash, "does not match its MD5; the pull replaces it",
                                        report.offset);
         }
         co_return false;
@@ -200,20 +202,20 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
     (*writer)->set_queue_bytes(limits::pull_queue_bytes);
     digest::md5_stream hash(store_.engine,
                             {.queue_bytes = limits::pull_queue_bytes, .waypoint_stride = segment::fine_bytes});
-    source_pace pace(options_.rate_bytes_min, options_.rate_window);
+    min_throughput throughput(options_.rate_bytes_min, options_.rate_window);
     for (std::uint64_t offset = 0; offset < incoming.size;) {
         auto into = co_await pool_.acquire();
         if (!into) co_return ours(std::move(into.error()));
         const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), incoming.size - offset));
         for (std::size_t have = 0; have < wanted;) {
-            const auto asked_at = std::chrono::steady_clock::now();
+            const auto before = std::chrono::steady_clock::now();
             auto count = co_await incoming.response.read_some(into->bytes.first(wanted).subspan(have));
             if (!count) co_return theirs(protocol::reading_error(std::move(count.error())));
             if (*count == 0)
                 co_return theirs(
                     {errc::unavailable, net::to_string(incoming.response.from()) + ": the block ends before its size"});
             have += *count;
-            const bool slow = pace.is_too_slow(*count, std::chrono::steady_clock::now() - asked_at);
+            const bool slow = throughput.is_too_slow(*count, std::chrono::steady_clock::now() - before);
             if (slow && offset + have < incoming.size)
                 co_return theirs(
                     {errc::timeout,
@@ -231,7 +233,7 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
     if (!digest) co_return ours(digest.error());
     if (*digest != block.hash) {
         co_return theirs({errc::checksum_mismatch,
-                          net::to_string(incoming.response.from()) + ": the data are not what the block's name says"});
+                          net::to_string(incoming.response.from()) + ": data does not match the block's MD5"});
     }
     std::optional<std::pair<std::string, std::vector<std::byte>>> attribute;
     if (has_waypoints(incoming.size)) {

@@ -21,12 +21,11 @@ namespace keepstore::store {
 struct pull_options {
     unsigned workers = 1;  ///< Collections.BlobReplicateConcurrency: how often run() is called.
     protocol::host_rules hosts = {};
-    /// A server that stands still is left sooner than a client would be: there may be another one, and a worker is held
-    /// up.
+    /// Stricter than for clients: another server may have the block, and a silent one holds up a worker.
     net::phase_limits timing = {.connect = limits::net_connect_timeout,
                                 .first_byte = limits::pull_silence_max,
                                 .progress = limits::pull_silence_max};
-    /// One that drips is left as well: below this, averaged over a window of waiting for it.
+    /// A server that sends fewer bytes per second than this, averaged over a window of waiting for it, is left, too.
     std::size_t rate_bytes_min = limits::pull_rate_bytes_min;
     std::chrono::steady_clock::duration rate_window = limits::pull_rate_window;
 };
@@ -46,14 +45,15 @@ class pull_worker {
     /// Both must outlive it. The client refuses link-local addresses.
     pull_worker(store_context&, const net::client&, pull_options);
 
-    /// Works on items, one after the other, until cancelled. What is under way when a new list comes is finished.
+    /// Executes the items of the queue, one after the other, until it is cancelled. To be spawned. The item in progress
+    /// is finished when a new list replaces the queue.
     [[nodiscard]] awaitable<void> run(work_queue<protocol::pull_item>& queue);
 
-    /// One item. What became of it is in the log.
+    /// Executes one item; its outcome is logged and counted. To be spawned or awaited.
     [[nodiscard]] awaitable<void> execute(protocol::pull_item item);
 
     [[nodiscard]] const pull_counters& counters() const noexcept { return counters_; }
-    /// Held by blocks under way.
+    /// Bytes of block memory held by pulls in progress.
     [[nodiscard]] std::size_t memory_in_use() const;
 
   private:
@@ -63,7 +63,7 @@ class pull_worker {
     };
     struct failure {
         error why;
-        bool ours;  ///< The volume's fault: another server would not help.
+        bool ours;  ///< The volume failed: no other server is tried.
     };
 
     std::vector<source> sources_of(const protocol::pull_item&, const protocol::locator&) const;
@@ -75,9 +75,10 @@ class pull_worker {
     store_context& store_;
     const net::client& client_;
     const pull_options options_;
-    // Signed locators need a token to be signed for. It opens nothing: a server that is asked learns no secret.
+    // The locators that we sign need some token. A random one: the servers must not learn one that is good for
+    // anything.
     const std::string token_;
-    // Beside the budget of requests, so that pulls never wait for clients, nor clients for pulls.
+    // In addition to the budget of requests, so that neither pulls nor clients wait for the other's memory.
     pool::buffer_pool pool_;
     pull_counters counters_;
 };

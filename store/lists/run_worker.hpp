@@ -1,4 +1,4 @@
-/// What a worker of a list does.
+/// The loop of a worker of a list.
 #pragma once
 
 #include "base/cancellable.hpp"
@@ -9,23 +9,19 @@
 
 namespace keepstore::store {
 
-/// Takes items from the queue, one after the other, until it is closed or the coroutine cancelled; to be spawned.
+/// Executes items of the queue, one after the other, until the coroutine is cancelled; to be spawned.
 /// \param execute  Item -> awaitable<void>; starts the work, and is no coroutine itself.
-/// \param failed  gets what an item has thrown: one that needs more memory than there is must not end the worker for
-/// good.
+/// \param failed  gets the exception of an item: one that needs more memory than there is must not end the worker.
 template <class Item, class Execute, class Failed>
-awaitable<void> work_off(work_queue<Item>& queue, Execute execute, Failed failed) {
+awaitable<void> run_worker(work_queue<Item>& queue, Execute execute, Failed failed) {
     co_await accept_cancellation();
     while (true) {
-        auto item = co_await queue.next();
-        if (!item) co_return;
-        {
-            const typename work_queue<Item>::in_hand mark(queue);
-            try {
-                co_await execute(std::move(*item));
-            } catch (const std::exception& e) {
-                failed(e);
-            }
+        auto work = co_await queue.next();
+        if (!work) co_return;
+        try {
+            co_await execute(std::move(work->item));
+        } catch (const std::exception& e) {
+            failed(e);
         }
         if (co_await is_cancelled()) co_return;
     }

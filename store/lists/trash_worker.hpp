@@ -1,6 +1,5 @@
-/// The background work of the core: the trash-list workers and the emptying of the trash
-/// (docs/interface.md 1.6, 4.5,\n/// 5.2); pull_worker.hpp has the pull lists. Each is a coroutine that runs until it
-/// is cancelled.
+/// Trash lists, and emptying the trash (docs/interface.md 1.6, 4.5, 5.2). Each run_ function is a coroutine to be
+/// spawned; it runs until it is cancelled.
 #pragma once
 
 #include "protocol/work_lists.hpp"
@@ -11,12 +10,11 @@
 
 namespace keepstore::store {
 
-/// Takes items from the list and trashes what they name, with the safety checks of docs/interface.md 5.2: the item is
-/// older than the signature TTL, the copy's mtime is exactly the item's, and the driver's own check under its lock.
-/// Several may run on one queue (Collections.BlobTrashConcurrency).
+/// Executes the items of the queue. Several may run on one queue (Collections.BlobTrashConcurrency).
 [[nodiscard]] awaitable<void> run_trash_worker(block_store& store, work_queue<protocol::trash_item>& queue);
 
-/// One item of a trash list.
+/// Trashes the copies that the item names, if its mtime is older than the signature TTL and exactly the copy's; the
+/// driver checks both again under its lock. The outcome is logged.
 [[nodiscard]] awaitable<void> execute_trash_item(block_store& store, protocol::trash_item item);
 
 struct empty_trash_options {
@@ -25,7 +23,7 @@ struct empty_trash_options {
     unsigned concurrency;                  ///< Collections.BlobDeleteConcurrency.
 };
 
-/// Deletes what is due in the trash of every volume that may be trashed: soon after the start, then every interval.
+/// Deletes expired copies from the trash of every mount that allows trash: soon after the start, then every interval.
 [[nodiscard]] awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options);
 
 }  // namespace keepstore::store

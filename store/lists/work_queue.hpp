@@ -1,11 +1,13 @@
-/// A list of work that is replaced as a whole: the pull and trash lists of a balance tool (docs/interface.md 2.16: a
-/// new list takes the place of what is left of the old one; items in progress are finished). Safe to use from any
-/// thread.
+/// The pending items of a list that is replaced as a whole: the pull and trash lists of a balance tool
+/// (docs/interface.md 2.16). Safe to use from any thread; a worker resumes on its own executor. Outlives its workers.
+///
+/// No async_queue: an item leaves `pending` and enters `in progress` in one step, so that a list that is worked on
+/// never looks finished.
 #pragma once
 
 #include "base/async.hpp"
+#include "base/async_condition.hpp"
 
-#include <atomic>
 #include <deque>
 #include <mutex>
 #include <utility>
@@ -16,43 +18,43 @@ namespace keepstore::store {
 template <class Item>
 class work_queue {
   public:
-    /// Forgets what is pending and puts `items` in its place.
+    /// An item that a worker has taken: in progress until it is destroyed.
+    class claim {
+      public:
+        claim(claim&& other) noexcept : item(std::move(other.item)), home_(std::exchange(other.home_, nullptr)) {}
+        claim& operator=(claim&&) = delete;
+        ~claim() {
+            if (home_) home_->done();
+        }
+
+        Item item;
+
+      private:
+        friend class work_queue;
+        claim(work_queue& home, Item taken) : item(std::move(taken)), home_(&home) {}
+        work_queue* home_;
+    };
+
+    /// Drops the pending items and puts `items` in their place. Items in progress are finished.
     void replace(std::vector<Item> items) {
-        std::deque<Item> old;
-        std::vector<std::pair<one_shot<Item>, Item>> wake;
+        std::deque<Item> added(std::make_move_iterator(items.begin()), std::make_move_iterator(items.end()));
         {
             const std::lock_guard lock(mutex_);
-            old.swap(pending_);
-            pending_.assign(std::make_move_iterator(items.begin()), std::make_move_iterator(items.end()));
-            hand_out(wake);
-        }
-        for (auto& [waiter, item] : wake) give(waiter, std::move(item));
-    }
-
-    /// The next item; suspends while there is none. Call done() when it has been worked on. errc::cancelled.
-    [[nodiscard]] awaitable<result<Item>> next() {
-        one_shot<Item> waiter;
-        {
-            const std::lock_guard lock(mutex_);
-            if (!pending_.empty()) {
-                auto item = std::move(pending_.front());
-                pending_.pop_front();
-                ++in_progress_;
-                co_return item;
+            pending_.swap(added);
+            for (std::size_t n = 0; n < pending_.size() && filled_.notify_one(); ++n) {
             }
-            waiters_.push_back(waiter);
         }
-        auto item = co_await waiter.wait();
-        if (!item) {
-            const std::lock_guard lock(mutex_);
-            std::erase_if(waiters_, [&](const one_shot<Item>& w) { return w.same_as(waiter); });
-        }
-        co_return item;
+        // The old items are destroyed here, outside the lock.
     }
 
-    void done() {
-        const std::lock_guard lock(mutex_);
-        --in_progress_;
+    /// Takes the next item; suspends while there is none. Awaited in place. errc::cancelled.
+    [[nodiscard]] awaitable<result<claim>> next() {
+        std::unique_lock lock(mutex_);
+        while (pending_.empty()) KS_CO_CHECK(co_await filled_.wait(lock, deadline::never()));
+        claim taken(*this, std::move(pending_.front()));
+        pending_.pop_front();
+        ++in_progress_;
+        co_return taken;
     }
 
     [[nodiscard]] std::size_t pending() const {
@@ -64,37 +66,17 @@ class work_queue {
         return in_progress_;
     }
 
-    /// Calls done() when it goes, whatever became of the work.
-    class in_hand {
-      public:
-        explicit in_hand(work_queue& queue) noexcept : queue_(queue) {}
-        ~in_hand() { queue_.done(); }
-        in_hand(const in_hand&) = delete;
-        in_hand& operator=(const in_hand&) = delete;
-
-      private:
-        work_queue& queue_;
-    };
-
   private:
-    void hand_out(std::vector<std::pair<one_shot<Item>, Item>>& wake) {
-        while (!waiters_.empty() && !pending_.empty()) {
-            wake.emplace_back(std::move(waiters_.front()), std::move(pending_.front()));
-            waiters_.pop_front();
-            pending_.pop_front();
-            ++in_progress_;
-        }
-    }
-
-    void give(const one_shot<Item>& waiter, Item item) {
-        if (!waiter.set(std::move(item))) done();  // The worker was cancelled: the daemon is stopping.
+    void done() noexcept {
+        const std::lock_guard lock(mutex_);
+        --in_progress_;
     }
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
     std::deque<Item> pending_;
-    std::deque<one_shot<Item>> waiters_;
     std::size_t in_progress_ = 0;
+    async_condition filled_{mutex_};  // pending_ has items.
 };
 
 }  // namespace keepstore::store

@@ -1,5 +1,6 @@
 keepstore_test(protocol_tests
     SOURCES
+        protocol/host_rules_test.cpp
         protocol/index_lines_test.cpp
         protocol/locator_test.cpp
         protocol/remote_locator_test.cpp
