@@ -1,10 +1,21 @@
-/// The scrub: reads every stored copy now and then, so that rot is found while another copy can still repair it. One
-/// task for each device (mounts of the same storage are scrubbed once), each with its own pace, place and record.
+/// The scrubber: reads every stored copy periodically, to find latent sector errors and bit rot while another copy can
+/// still repair them.
 ///
-/// A pass begins when it is due (ScrubInterval after the last one began, or at once when that took longer), or when
-/// somebody asks. One that was cut short by the end of the process goes on after the next start. It never deletes.
+/// A latent sector error is one that goes unnoticed until the sector is read, and most blocks of an archive are hardly
+/// ever read. So the second copy of a block can fail before the failure of the first is known, and the block is lost.
+/// Such errors are not rare (L. Bairavasundaram et al., An Analysis of Latent Sector Errors in Disk Drives, SIGMETRICS
+/// 2007, counts them on 1.53 million disks): they are searched for, not waited for.
 ///
-/// The tasks run on one loop, given by whoever spawns run(); the other calls are safe from any thread.
+/// There is one task for each device (mounts of the same storage are scrubbed once), each with its own rate, position
+/// and record. A pass begins when it is due (ScrubInterval after the last one began, or at once when that took longer)
+/// or on request. One that the end of the process cut short goes on after the next start. It never deletes.
+///
+///     starting ── checkpoint loaded ──► idle | stopped | finished
+///     idle, stopped, finished, failed ── due, or start() ──► running
+///     running ── all steps done ──► finished (position 0)       ── stop(), or the process ends ──► stopped
+///             ── the volume does not respond ──► failed          Both keep their position; the next run goes on there.
+///
+/// The tasks run on one loop, that of the coroutine that spawns run(); the other calls are safe from any thread.
 #pragma once
 
 #include "store/block_store.hpp"
@@ -24,7 +35,7 @@ namespace keepstore::store {
 class scrubber {
   public:
     struct options {
-        std::chrono::nanoseconds interval{0};             ///< Keepstore.ScrubInterval; 0: only when asked.
+        std::chrono::nanoseconds interval{0};             ///< Keepstore.ScrubInterval; 0: only on request.
         std::uint64_t rate = limits::scrub_rate_default;  ///< Keepstore.ScrubRate, bytes per second; 0: no limit.
         std::chrono::nanoseconds start_delay = limits::scrub_start_delay;
     };
@@ -36,23 +47,23 @@ class scrubber {
     scrubber& operator=(const scrubber&) = delete;
 
     [[nodiscard]] std::size_t task_count() const noexcept;
-    /// The task of one device: runs until it is cancelled, and then saves where it is.
+    /// Runs the task of one device until it is cancelled; it saves its checkpoint then.
     [[nodiscard]] awaitable<void> run(std::size_t task);
 
     struct start_request {
         std::string mount = {};                  ///< Empty: all of them.
         std::optional<std::uint64_t> rate = {};  ///< Until the end of the pass, instead of the configured one.
-        bool fresh = false;                      ///< From the beginning, even if a pass runs or stopped half-way.
+        bool fresh = false;                      ///< From the beginning, even if a pass is running or was stopped.
     };
-    /// Starts a pass, or goes on with one that stopped; a running one gets the rate. errc::not_found: no such mount.
+    /// Starts a pass, or continues one that was stopped; a running one gets the rate. errc::not_found: no such mount.
     [[nodiscard]] result<void> start(const start_request&);
-    /// Stops what runs; it goes on when asked, or an interval later. errc::not_found: no such mount.
+    /// Stops running passes; they go on upon start(), or an interval later. errc::not_found: no such mount.
     [[nodiscard]] result<void> stop(std::string_view mount);
 
-    /// One for each task, in the order of the mounts. errc::not_found: no such mount. Empty: all of them.
+    /// One for each task, in the order of the mounts; all if `mount` is empty. errc::not_found: no such mount.
     [[nodiscard]] result<std::vector<scrub_status>> status(std::string_view mount = {}) const;
 
-    /// Memory that checks hold, or calls on a volume that does not come back.
+    /// Bytes of block memory held by checks, and by hung calls to a volume.
     [[nodiscard]] std::size_t memory_in_use() const;
 
   private:

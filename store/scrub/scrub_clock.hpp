@@ -1,4 +1,4 @@
-/// Time, as a scrub sees it: replaced in tests. Safe to use from any thread.
+/// The clocks and the sleep of a scrub; tests replace them. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"

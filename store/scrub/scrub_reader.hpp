@@ -1,10 +1,10 @@
-/// A stored copy as a scrub reads it: once, past the caches, at the scrub's rate, and counted.
-/// Used on one loop; reads may run side by side.
+/// A stored copy as the scrub reads it: once, past the page cache, within the scrub's rate, and counted. Used on one
+/// loop; several reads may run concurrently.
 #pragma once
 
+#include "base/async_semaphore.hpp"
 #include "store/scrub/rate_limiter.hpp"
 #include "store/scrub/scrub_clock.hpp"
-#include "store/scrub/scrub_gate.hpp"
 #include "store/scrub/scrub_status.hpp"
 #include "volumes/volume.hpp"
 
@@ -16,8 +16,8 @@ namespace keepstore::store {
 class scrub_reader final : public volumes::block_reader {
   public:
     struct rules {
-        scrub_gate& reads;  ///< How many reads may be in flight.
-        scrub_pace& pace;
+        async_semaphore& reads;  ///< A permit for each read in flight.
+        rate_limiter& rate;
         scrub_clock& clock;
         scrub_record& record;
     };
@@ -29,8 +29,7 @@ class scrub_reader final : public volumes::block_reader {
     std::uint64_t size() const noexcept override { return copy_->size(); }
 
     awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
-        const auto turn = co_await wait_for_turn(rules_, into.size());
-        if (!turn) co_return fail(errc::cancelled);
+        KS_CO_TRY(const auto turn, co_await wait_for_turn(rules_, into.size()));
         auto got = co_await copy_->read_at(offset, std::move(into), until);
         if (got) rules_.record.read(*got);
         co_return got;
@@ -46,19 +45,20 @@ class scrub_reader final : public volumes::block_reader {
         return copy_->write_attribute(std::move(name), std::move(value), until);
     }
 
-    /// For those who read by other means: waits until so many bytes may be read. \returns the place of the read, to be
-    /// kept until it is over; empty if the caller was cancelled.
-    [[nodiscard]] static awaitable<scrub_gate::pass> wait_for_turn(rules by, std::uint64_t bytes) {
-        if (const bool paid = co_await wait_for_pace(by, bytes); !paid) co_return scrub_gate::pass();
-        co_return co_await by.reads.enter();
+    /// Waits until `bytes` may be read, for reads that do not go through a scrub_reader.
+    /// \returns the permit, to be kept until the read is over; errc::cancelled.
+    [[nodiscard]] static awaitable<result<async_semaphore::permit>> wait_for_turn(rules by, std::uint64_t bytes) {
+        if (const bool paid = co_await wait_for_rate(by, bytes); !paid) co_return fail(errc::cancelled);
+        co_return co_await by.reads.acquire(deadline::never());
     }
 
   private:
-    static awaitable<bool> wait_for_pace(rules by, std::uint64_t bytes) {
-        scrub_pace::place place(by.pace, bytes);
+    /// \returns false if the caller was cancelled.
+    static awaitable<bool> wait_for_rate(rules by, std::uint64_t bytes) {
+        rate_limiter::ticket ticket(by.rate, bytes);
         while (true) {
-            const auto wait = place.take(by.clock.now());
-            if (wait == scrub_pace::clock::duration::zero()) co_return true;
+            const auto wait = ticket.try_take(by.clock.now());
+            if (wait == rate_limiter::clock::duration::zero()) co_return true;
             if (const bool slept = co_await by.clock.sleep(wait); !slept) co_return false;
         }
     }

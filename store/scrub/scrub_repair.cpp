@@ -31,7 +31,7 @@ copy_outcome stopped_by(copied whose, const error& why) {
     return {why == errc::cancelled ? copied::cancelled : whose, why.text, {}};
 }
 
-// Copies and hashes side by side; what was written is the block only if the outcome is good.
+// Copies and hashes concurrently. Only if the outcome is good do the bytes written match the block's MD5.
 awaitable<copy_outcome> copy_verified(const repair_tools& tools, volumes::block_reader& from, volumes::block_writer& to,
                                       const md5_digest& block, deadline until) {
     to.set_queue_bytes(pool::buffer_pool::chunk_size());
@@ -70,7 +70,7 @@ struct repair_job {
     volumes::block_time seen;
 };
 
-// Nothing if the source was to blame; `why` says what was wrong with it then.
+// \returns nothing if the source is bad: `why` has the reason then, and the next source is to be tried.
 awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::block_reader& source, std::string& why,
                                                 deadline until) {
     auto writer = co_await job.where.volume->create(job.block, source.size(), until);
@@ -90,7 +90,7 @@ awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::
         case copied::cancelled:
             co_return repair_report{.result = outcome::cancelled};
     }
-    // Somebody may have trashed the block, which would bring it back for nothing, or replaced it already.
+    // A block that was trashed meanwhile must not be brought back, nor a new copy be replaced.
     const auto now = co_await job.where.volume->mtime(job.block, until);
     if (!now && now.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
     if (now ? *now != job.seen : now.error() == errc::not_found) {
@@ -105,8 +105,8 @@ awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::
     co_return repair_report{.result = outcome::repaired};
 }
 
-// From copies that are all bad, if each segment of the block is good in one of them. What is put together is copied
-// like any source: it replaces something only if its digest is the block's name.
+// Stitches a copy together from bad ones, if each segment of the block is good in one of them. It is verified like any
+// other source before it replaces the bad copy.
 awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job, const patchwork::copy_list& copies) {
     const auto until = deadline::in(limits::scrub_repair_timeout);
     std::vector<std::uint64_t> lengths;
@@ -142,8 +142,7 @@ awaitable<repair_report> repair_copy(const repair_tools& tools, const mount& whe
         auto opened = co_await source->volume->open(block, until);
         if (!opened) {
             if (opened.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
-            if (!(opened.error() == errc::not_found))
-                report.why = "another copy cannot be read: " + opened.error().text;
+            if (opened.error() != errc::not_found) report.why = "another copy cannot be read: " + opened.error().text;
             continue;
         }
         if ((*opened)->size() > limits::block_size_bytes_max) {

@@ -1,6 +1,6 @@
-/// The repair of one bad copy from another volume of the same daemon: the good copy is verified while it is written
-/// beside the bad one, which it then replaces at once or not at all. Where no copy is good, one is put together from
-/// the good parts of the bad ones, if waypoints tell which they are (patchwork). Nothing is ever deleted.
+/// Repairs one bad copy from another volume of the same daemon: a good copy is verified while it is written to a new
+/// file, which then replaces the bad copy atomically or not at all. If no copy is good, one is stitched together from
+/// the good segments of the bad ones, where waypoints tell which these are (patchwork). Nothing is ever deleted.
 #pragma once
 
 #include "base/async.hpp"
@@ -14,7 +14,7 @@
 
 namespace keepstore::store {
 
-/// What a repair works with. All must outlive it; `pool` has limits::copy_pool_bytes and serves one repair at a time.
+/// All must outlive the repair; `pool` has limits::copy_pool_bytes and serves one repair at a time.
 struct repair_tools {
     pool::buffer_pool& pool;
     digest::engine& engine;
@@ -24,17 +24,17 @@ struct repair_tools {
 struct repair_report {
     enum class outcome {
         repaired,
-        superseded,    ///< The copy was replaced, touched or trashed meanwhile: nothing was done.
-        not_repaired,  ///< `why` says what was missing.
-        cancelled,     ///< Nothing was done.
+        superseded,    ///< The copy was replaced, touched or trashed meanwhile. Next: verify what is there now.
+        not_repaired,  ///< The copy is as it was; `why` has the reason. Next: list it as irreparable.
+        cancelled,     ///< Nothing was done. Next: end the pass.
     };
     outcome result = outcome::not_repaired;
-    std::string source;  ///< The mount that had a good copy, or that several gave parts.
+    std::string source;  ///< Of a repaired copy: the mount with the good one, or that several gave segments.
     std::string why;
 };
 
-/// Replaces the copy of `block` on `where`, whose mtime was `seen` when it was found to be bad, with the first good
-/// copy among `sources`, or with the good parts of theirs and of itself. Awaited in place.
+/// Replaces the copy of `block` on `where`, whose mtime was `seen` when it was found to be bad, by the first good copy
+/// among `sources`, or by one stitched together from theirs and itself. Awaited in place.
 [[nodiscard]] awaitable<repair_report> repair_copy(const repair_tools& tools, const mount& where,
                                                    const std::vector<const mount*>& sources, const md5_digest& block,
                                                    volumes::block_time seen);

@@ -10,20 +10,20 @@
 namespace keepstore::store {
 namespace {
 
-constexpr int note_version = 1;
+constexpr int checkpoint_version = 1;
 
 struct named_count {
     const char* name;
     std::uint64_t scrub_counts::* value;
 };
-constexpr std::array<named_count, 8> note_counts{{{"blocks", &scrub_counts::blocks},
-                                                  {"bytes", &scrub_counts::bytes},
-                                                  {"bad", &scrub_counts::bad},
-                                                  {"unreadable", &scrub_counts::unreadable},
-                                                  {"repaired", &scrub_counts::repaired},
-                                                  {"irreparable", &scrub_counts::irreparable},
-                                                  {"vanished", &scrub_counts::vanished},
-                                                  {"waypoints", &scrub_counts::waypoints_written}}};
+constexpr std::array<named_count, 8> checkpoint_counts{{{"blocks", &scrub_counts::blocks},
+                                                        {"bytes", &scrub_counts::bytes},
+                                                        {"bad", &scrub_counts::bad},
+                                                        {"unreadable", &scrub_counts::unreadable},
+                                                        {"repaired", &scrub_counts::repaired},
+                                                        {"irreparable", &scrub_counts::irreparable},
+                                                        {"vanished", &scrub_counts::vanished},
+                                                        {"waypoints", &scrub_counts::waypoints_written}}};
 
 std::int64_t nanoseconds_of(scrub_time at) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
@@ -56,17 +56,17 @@ std::string_view to_string(scrub_state s) noexcept {
     return "idle";
 }
 
-std::vector<std::byte> scrub_note::encode() const {
-    nlohmann::ordered_json out{{"version", note_version}, {"position", position}, {"interrupted", interrupted}};
+std::vector<std::byte> scrub_checkpoint::encode() const {
+    nlohmann::ordered_json out{{"version", checkpoint_version}, {"position", position}, {"interrupted", interrupted}};
     if (started) out["started"] = nanoseconds_of(*started);
     if (last_complete) out["last_complete"] = nanoseconds_of(*last_complete);
-    for (const auto& [name, value] : note_counts) out[name] = pass.*value;
+    for (const auto& [name, value] : checkpoint_counts) out[name] = pass.*value;
     const std::string text = out.dump();
     const auto bytes = std::as_bytes(std::span(text));
     return {bytes.begin(), bytes.end()};
 }
 
-std::optional<scrub_note> scrub_note::decode(std::span<const std::byte> bytes) {
+std::optional<scrub_checkpoint> scrub_checkpoint::decode(std::span<const std::byte> bytes) {
     const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     const auto in = nlohmann::json::parse(text, nullptr, false);
     if (!in.is_object()) return std::nullopt;
@@ -76,14 +76,14 @@ std::optional<scrub_note> scrub_note::decode(std::span<const std::byte> bytes) {
         return at->get<std::uint64_t>();
     };
     const auto position = number("position");
-    if (number("version") != note_version || !position || *position >= limits::scrub_steps) return std::nullopt;
-    scrub_note out;
+    if (number("version") != checkpoint_version || !position || *position >= limits::scrub_steps) return std::nullopt;
+    scrub_checkpoint out;
     out.position = static_cast<unsigned>(*position);
     const auto interrupted = in.find("interrupted");
     out.interrupted = interrupted != in.end() && interrupted->is_boolean() && interrupted->get<bool>();
     out.started = time_in(in, "started");
     out.last_complete = time_in(in, "last_complete");
-    for (const auto& [name, value] : note_counts) out.pass.*value = number(name).value_or(0);
+    for (const auto& [name, value] : checkpoint_counts) out.pass.*value = number(name).value_or(0);
     return out;
 }
 
@@ -113,24 +113,24 @@ void scrub_record::end(scrub_state state, std::string reason, scrub_time wall) {
     if (state != scrub_state::finished) return;
     last_complete_ = wall;
     position_ = 0;
-    // What was listed in an earlier pass and not met in this one is not there any more.
+    // Copies that were listed in an earlier pass and not found in this one are gone.
     std::erase_if(irreparable_, [&](const auto& item) { return item.second.pass != pass_number_; });
 }
 
-void scrub_record::restore(const std::optional<scrub_note>& note, std::optional<scrub_time> next_due) {
+void scrub_record::restore(const std::optional<scrub_checkpoint>& saved, std::optional<scrub_time> next_due) {
     const std::lock_guard lock(mutex_);
     next_due_ = next_due;
     state_ = scrub_state::idle;
-    if (!note) return;
-    position_ = note->position;
-    started_ = note->started;
-    last_complete_ = note->last_complete;
-    pass_ = note->pass;
-    if (note->position > 0 || note->interrupted) {
+    if (!saved) return;
+    position_ = saved->position;
+    started_ = saved->started;
+    last_complete_ = saved->last_complete;
+    pass_ = saved->pass;
+    if (saved->position > 0 || saved->interrupted) {
         state_ = scrub_state::stopped;
-    } else if (note->last_complete) {
+    } else if (saved->last_complete) {
         state_ = scrub_state::finished;
-        ended_ = note->last_complete;
+        ended_ = saved->last_complete;
     }
 }
 
@@ -175,7 +175,7 @@ unsigned scrub_record::position() const {
     return position_;
 }
 
-scrub_note scrub_record::note() const {
+scrub_checkpoint scrub_record::checkpoint() const {
     const std::lock_guard lock(mutex_);
     return {.position = position_ < limits::scrub_steps ? position_ : 0,
             .interrupted = state_ == scrub_state::running,

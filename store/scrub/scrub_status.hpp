@@ -1,4 +1,4 @@
-/// What a scrub has found and where it is: values for GET /_scrub and /metrics, and the record that they are read from.
+/// Findings and position of a scrub: values for GET /_scrub and /metrics, and the record that they are read from.
 #pragma once
 
 #include "base/md5_digest.hpp"
@@ -20,9 +20,9 @@ namespace keepstore::store {
 using scrub_time = std::chrono::system_clock::time_point;
 
 struct scrub_counts {
-    std::uint64_t blocks = 0;             ///< Checked to the end, good or bad.
+    std::uint64_t blocks = 0;             ///< Checked to their end, good or bad.
     std::uint64_t bytes = 0;              ///< Read.
-    std::uint64_t bad = 0;                ///< Copies that are not what their name says.
+    std::uint64_t bad = 0;                ///< Copies whose content does not match their MD5.
     std::uint64_t unreadable = 0;         ///< Copies that cannot be read.
     std::uint64_t repaired = 0;           ///< Of both, replaced by good data.
     std::uint64_t irreparable = 0;        ///< Of both, left as they are.
@@ -33,12 +33,12 @@ struct scrub_counts {
 };
 
 enum class scrub_state {
-    starting,  ///< The volume has not yet said where the last process stopped.
+    starting,  ///< The checkpoint of the last process is being loaded.
     idle,      ///< Never begun since the start of the process.
     running,
-    stopped,  ///< By request or by the end of the process; goes on where it was.
+    stopped,  ///< By request or by the end of the process. Next: goes on from its position.
     finished,
-    failed,  ///< The volume did not answer, or cannot be read; goes on where it was.
+    failed,  ///< The volume does not respond, or cannot be read. Next: goes on from its position.
 };
 
 [[nodiscard]] std::string_view to_string(scrub_state) noexcept;
@@ -68,24 +68,24 @@ struct scrub_status {
     std::optional<std::chrono::seconds> left;   ///< Of a running pass, at its present speed.
     scrub_counts pass;                          ///< Of this pass, its parts before a restart included.
     scrub_counts total;                         ///< Since the start of the process.
-    std::vector<irreparable_copy> irreparable;  ///< As many as are listed, by name.
+    std::vector<irreparable_copy> irreparable;  ///< At most limits::scrub_listed_max, sorted by name.
     std::uint64_t irreparable_unlisted = 0;
 };
 
-/// What of it survives a restart.
-struct scrub_note {
+/// The part of a record that survives a restart.
+struct scrub_checkpoint {
     unsigned position = 0;
-    bool interrupted = false;  ///< A pass was running; it goes on by itself.
+    bool interrupted = false;  ///< A pass was running. Next: it goes on by itself.
     std::optional<scrub_time> started;
     std::optional<scrub_time> last_complete;
     scrub_counts pass;
 
-    [[nodiscard]] bool operator==(const scrub_note&) const = default;
+    [[nodiscard]] bool operator==(const scrub_checkpoint&) const = default;
 
     /// JSON, a few hundred bytes: {"version":1,"position":...}. Times are nanoseconds since 1970.
     [[nodiscard]] std::vector<std::byte> encode() const;
-    /// \returns nothing if it is damaged or of a version that we do not know.
-    [[nodiscard]] static std::optional<scrub_note> decode(std::span<const std::byte>);
+    /// \returns nothing if it is damaged or of an unknown version.
+    [[nodiscard]] static std::optional<scrub_checkpoint> decode(std::span<const std::byte>);
 };
 
 /// Written by the scrub of one volume, read by requests. Safe to use from any thread.
@@ -94,22 +94,21 @@ class scrub_record {
     /// Begins a pass: a new one at step 0, or the present one where it stopped.
     void begin(bool fresh, scrub_time wall, std::chrono::steady_clock::time_point now);
     void end(scrub_state, std::string reason, scrub_time wall);
-    /// What the volume keeps of earlier processes (nothing if there is none that we can read), and what follows from
-    /// it.
-    void restore(const std::optional<scrub_note>&, std::optional<scrub_time> next_due);
+    /// Takes over the checkpoint of an earlier process, if there is a readable one.
+    void restore(const std::optional<scrub_checkpoint>&, std::optional<scrub_time> next_due);
 
     void reached(unsigned position);
     void read(std::uint64_t bytes) { count(&scrub_counts::bytes, bytes); }
     void count(std::uint64_t scrub_counts::* what, std::uint64_t n = 1);
-    /// Lists the copy, or brings its line up to date.
+    /// Lists the copy, or updates its entry.
     void irreparable(irreparable_copy);
-    /// The copy is good, repaired or gone.
+    /// Takes the copy off the list: it is good, repaired or gone.
     void settled(const md5_digest&);
     void set_next_due(std::optional<scrub_time>);
 
     [[nodiscard]] unsigned position() const;
-    [[nodiscard]] scrub_note note() const;
-    /// All but what the scrubber knows of the mount.
+    [[nodiscard]] scrub_checkpoint checkpoint() const;
+    /// Without the fields that describe the mount, which the scrubber fills in.
     [[nodiscard]] scrub_status snapshot(std::chrono::steady_clock::time_point now) const;
 
   private:

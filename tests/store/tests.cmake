@@ -7,6 +7,7 @@ keepstore_test(store_tests
         store/read/verified_read_test.cpp
         store/remote/remote_test.cpp
         store/scrub/patchwork_repair_test.cpp
+        store/scrub/rate_limiter_test.cpp
         store/scrub/scrub_batch_test.cpp
         store/scrub/scrub_course_test.cpp
         store/scrub/scrub_test.cpp

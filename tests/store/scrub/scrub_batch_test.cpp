@@ -1,5 +1,5 @@
-/// The scrub of small blocks, which are read and hashed many at a time: none of them gets away with anything for that,
-/// and none suffers for the others.
+/// The scrub of small blocks, which are read and hashed many at a time: each bad one is found, and none suffers for the
+/// others.
 
 #include "store/scrub/verify_batch.hpp"
 #include "tests/store/scrub/scrub_fixture.hpp"
@@ -46,7 +46,7 @@ batch_fixture& whole(batch_fixture& f) {
 
 }  // namespace
 
-TEST_CASE("small blocks are read once, many at a time, and hashed in lanes", "[core][scrub]") {
+TEST_CASE("small blocks are read once, many at a time, and hashed in lanes", "[store][scrub]") {
     batch_fixture f({{}});
     whole(f);
     const auto names = f.plant_good(600);
@@ -70,7 +70,7 @@ TEST_CASE("small blocks are read once, many at a time, and hashed in lanes", "[c
     }
 }
 
-TEST_CASE("one bad copy among many good small ones is found, whatever its damage", "[core][scrub]") {
+TEST_CASE("one bad copy among many good small ones is found, whatever its damage", "[store][scrub]") {
     for (const bool other_copy : {false, true}) {
         batch_fixture f(other_copy ? std::vector<mount_plan>{{}, {}} : std::vector<mount_plan>{{}});
         whole(f);
@@ -101,7 +101,7 @@ TEST_CASE("one bad copy among many good small ones is found, whatever its damage
     }
 }
 
-TEST_CASE("copies of which nothing is left are found by the hundred", "[core][scrub]") {
+TEST_CASE("hundreds of empty copies are found", "[store][scrub]") {
     batch_fixture f({{}});
     whole(f);
     f.inner().plant(md5_of_nothing, "");
@@ -113,7 +113,7 @@ TEST_CASE("copies of which nothing is left are found by the hundred", "[core][sc
     CHECK(f.volume().opens[md5_of_nothing] == 0);
 }
 
-TEST_CASE("what happens to small blocks while many are read concerns none of the others", "[core][scrub]") {
+TEST_CASE("changes of small blocks during a batch do not affect the others", "[store][scrub]") {
     batch_fixture f({{}, {}});
     whole(f);
     const auto names = f.plant_good(300, 3000);
@@ -143,8 +143,8 @@ TEST_CASE("what happens to small blocks while many are read concerns none of the
     for (const auto& n : names) CHECK(f.volume().opens[n] == 0);
 }
 
-TEST_CASE("a scrub that is stopped among small blocks goes on before the first that it had not checked",
-          "[core][scrub]") {
+TEST_CASE("a scrub that is stopped among small blocks goes on before the first one that it had not checked",
+          "[store][scrub]") {
     batch_fixture f({{}});
     whole(f);
     auto names = f.plant_good(3000, 200);
@@ -166,7 +166,7 @@ TEST_CASE("a scrub that is stopped among small blocks goes on before the first t
         ++before;
         CHECK(f.volume().whole_reads[n] == 1);
     }
-    // Nothing is called done that was not judged, and no more than was under way is done again.
+    // No step is done before its copies were checked, and only copies that were in progress are checked again.
     CHECK(first.pass.blocks >= before);
     CHECK(before + (limits::scrub_lane_checks + 1) * limits::scrub_batch_blocks > 1500);
 
@@ -181,7 +181,7 @@ TEST_CASE("a scrub that is stopped among small blocks goes on before the first t
     for (const auto& n : names) CHECK(f.volume().whole_reads[n] >= 1);
 }
 
-TEST_CASE("small blocks are read into a bounded memory", "[core][scrub]") {
+TEST_CASE("small blocks are read into a bounded memory", "[store][scrub]") {
     for (const std::size_t size : {std::size_t{100}, std::size_t{4096}, 64 * KiB, 130 * KiB, 256 * KiB}) {
         batch_fixture f({{}});
         whole(f);
@@ -203,9 +203,9 @@ TEST_CASE("small blocks are read into a bounded memory", "[core][scrub]") {
     }
 }
 
-TEST_CASE("a batch takes as many copies as there is room for in its share of the memory", "[core][scrub]") {
+TEST_CASE("a batch takes as many copies as there is room for in its share of the memory", "[store][scrub]") {
     const auto count = [](std::uint64_t size) {
-        copy_batch batch;
+        verify_batch batch;
         std::size_t n = 0;
         while (batch.add({.name = {}, .size = size, .mtime = {}})) ++n;
         CHECK(batch.copies().size() == n);
@@ -219,7 +219,7 @@ TEST_CASE("a batch takes as many copies as there is room for in its share of the
     CHECK(count(limits::chunk_size_bytes) == limits::scrub_lanes);
 }
 
-TEST_CASE("small blocks are read no faster than the rate says", "[core][scrub]") {
+TEST_CASE("small blocks are read no faster than the rate says", "[store][scrub]") {
     batch_fixture f({{}});
     whole(f);
     const std::size_t size = 60'000;
@@ -228,12 +228,13 @@ TEST_CASE("small blocks are read no faster than the rate says", "[core][scrub]")
     const auto s = f.pass();
     CHECK(s.pass.bytes == names.size() * size);
     const double seconds = std::chrono::duration<double>(f.clock.slept).count();
-    // What is read in one go is paid for afterwards, and at the end by nobody.
+    // A read is paid for by the wait of the next one, the last read not at all.
     const double due = static_cast<double>(names.size() * size - limits::scrub_call_bytes) / (1 * MiB);
     CHECK(seconds > due - 0.2);
 }
 
-TEST_CASE("a volume that does not answer for small blocks ends the pass with a reason, or delays it", "[core][scrub]") {
+TEST_CASE("a volume that does not respond for small blocks ends the pass with a reason, or delays it",
+          "[store][scrub]") {
     batch_fixture f({{}});
     whole(f);
     const auto names = f.plant_good(500, 300);
@@ -263,7 +264,7 @@ TEST_CASE("a volume that does not answer for small blocks ends the pass with a r
     CHECK(s.pass.bad + s.pass.unreadable + s.pass.vanished == 0);
 }
 
-TEST_CASE("a disk of which no small block can be read is a broken volume", "[core][scrub]") {
+TEST_CASE("a disk that reads no small block is a broken volume", "[store][scrub]") {
     batch_fixture f({{}});
     whole(f);
     for (const auto& n : f.plant_good(500, 100)) f.volume().unreadable.insert(n);

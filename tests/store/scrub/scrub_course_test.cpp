@@ -1,7 +1,6 @@
 /// The course of a scrub: it can stop anywhere and go on, keeps to its rate, gives up on a broken volume, and comes
 /// again.
 
-#include "store/scrub/rate_limiter.hpp"
 #include "tests/store/scrub/scrub_fixture.hpp"
 
 #include <catch2/catch.hpp>
@@ -15,7 +14,7 @@ using namespace keepstore::test::scrubbing;
 using namespace std::chrono_literals;
 using fixture = keepstore::test::scrubbing::scrub_fixture;
 
-TEST_CASE("a scrub that is stopped goes on where it was", "[core][scrub]") {
+TEST_CASE("a stopped scrub goes on from its position", "[store][scrub]") {
     fixture f({{}});
     std::vector<md5_digest> names;
     for (unsigned i = 0; i < 200; ++i) {
@@ -37,10 +36,10 @@ TEST_CASE("a scrub that is stopped goes on where it was", "[core][scrub]") {
     CHECK(first.position < 3500);
     CHECK(first.pass.blocks >= 90);
     CHECK(first.pass.blocks < 200);
-    const auto note = scrub_note::decode(v.notes["keepstore.scrub"]);
-    REQUIRE(note);
-    CHECK(note->position == first.position);
-    CHECK_FALSE(note->interrupted);
+    const auto saved = scrub_checkpoint::decode(v.notes["keepstore.scrub"]);
+    REQUIRE(saved);
+    CHECK(saved->position == first.position);
+    CHECK_FALSE(saved->interrupted);
 
     SECTION("when asked") {}
     SECTION("by the next process") {
@@ -60,7 +59,7 @@ TEST_CASE("a scrub that is stopped goes on where it was", "[core][scrub]") {
     CHECK(third.started != first.started);
 }
 
-TEST_CASE("a fresh scrub begins anew even where another stopped", "[core][scrub]") {
+TEST_CASE("a fresh scrub begins anew even where another one was stopped", "[store][scrub]") {
     fixture f({{}});
     for (unsigned i = 0; i < 50; ++i) {
         const std::string c = make_content(100, i + 1);
@@ -80,7 +79,7 @@ TEST_CASE("a fresh scrub begins anew even where another stopped", "[core][scrub]
     CHECK(second.started != first.started);
 }
 
-TEST_CASE("a scrub that the end of the process cut short goes on by itself", "[core][scrub]") {
+TEST_CASE("a scrub that the end of the process cut short goes on by itself", "[store][scrub]") {
     fixture f({{}});
     for (unsigned i = 0; i < 100; ++i) {
         const std::string c = make_content(100, i + 1);
@@ -96,10 +95,10 @@ TEST_CASE("a scrub that the end of the process cut short goes on by itself", "[c
     v.on_open = nullptr;
     f.kill_now = false;
     CHECK(first.state == scrub_state::stopped);
-    const auto note = scrub_note::decode(v.notes["keepstore.scrub"]);
-    REQUIRE(note);
-    CHECK(note->interrupted);
-    CHECK(note->position > 0);
+    const auto saved = scrub_checkpoint::decode(v.notes["keepstore.scrub"]);
+    REQUIRE(saved);
+    CHECK(saved->interrupted);
+    CHECK(saved->position > 0);
 
     f.make({.interval = 0ns, .rate = 0, .start_delay = 0ns});
     f.restored_ = std::nullopt;
@@ -110,7 +109,7 @@ TEST_CASE("a scrub that the end of the process cut short goes on by itself", "[c
     CHECK(second.started == first.started);
 }
 
-TEST_CASE("a volume that keeps no notes is scrubbed all the same", "[core][scrub]") {
+TEST_CASE("a volume that saves no checkpoint is scrubbed all the same", "[store][scrub]") {
     fixture f({{}});
     f.volumes[0]->keeps_notes = false;
     const std::string c = make_content(100);
@@ -118,8 +117,8 @@ TEST_CASE("a volume that keeps no notes is scrubbed all the same", "[core][scrub
     CHECK(f.pass().state == scrub_state::finished);
 }
 
-TEST_CASE("a volume that does not answer ends the pass with a reason, after a bounded number of attempts",
-          "[core][scrub]") {
+TEST_CASE("a volume that does not respond ends the pass with a reason, after a bounded number of attempts",
+          "[store][scrub]") {
     fixture f({{}});
     const std::string c = make_content(100);
     f.volumes[0]->inner.plant(name_of(c), c);
@@ -136,7 +135,7 @@ TEST_CASE("a volume that does not answer ends the pass with a reason, after a bo
         };
         const auto s = f.pass();
         CHECK(s.state == scrub_state::failed);
-        CHECK_THAT(s.reason, Catch::Contains("does not answer"));
+        CHECK_THAT(s.reason, Catch::Contains("does not respond"));
         CHECK(f.volumes[0]->opens[name_of(c)] == static_cast<int>(limits::scrub_attempts_max));
         CHECK(s.pass.unreadable == 0);
         f.volumes[0]->inner.fail_everything(std::nullopt);
@@ -146,7 +145,7 @@ TEST_CASE("a volume that does not answer ends the pass with a reason, after a bo
     CHECK(f.pass().state == scrub_state::finished);
 }
 
-TEST_CASE("a moment without answer delays a scrub and does no more", "[core][scrub]") {
+TEST_CASE("a volume that does not respond for a moment only delays a scrub", "[store][scrub]") {
     fixture f({{}});
     const std::string c = make_content(100);
     f.volumes[0]->inner.plant(name_of(c), c);
@@ -160,7 +159,7 @@ TEST_CASE("a moment without answer delays a scrub and does no more", "[core][scr
     CHECK(s.pass.unreadable == 0);
 }
 
-TEST_CASE("a disk of which nothing can be read is a broken volume, not many broken blocks", "[core][scrub]") {
+TEST_CASE("a disk of which nothing can be read is a broken volume, not many broken blocks", "[store][scrub]") {
     fixture f({{}});
     for (unsigned i = 0; i < 200; ++i) {
         const std::string c = make_content(100, i + 1);
@@ -173,7 +172,7 @@ TEST_CASE("a disk of which nothing can be read is a broken volume, not many brok
     CHECK(s.pass.unreadable <= limits::scrub_unreadable_in_a_row_max + limits::scrub_blocks_max);
 }
 
-TEST_CASE("a scrub reads no faster than its rate", "[core][scrub]") {
+TEST_CASE("a scrub reads no faster than its rate", "[store][scrub]") {
     fixture f({{}});
     std::uint64_t total = 0;
     for (unsigned i = 0; i < 12; ++i) {
@@ -185,62 +184,14 @@ TEST_CASE("a scrub reads no faster than its rate", "[core][scrub]") {
     const auto s = f.pass();
     CHECK(s.pass.bytes == total);
     const double seconds = std::chrono::duration<double>(f.clock.slept).count();
-    // Every one of the readers sleeps at the same time, and the last read is paid for by nobody.
+    // All readers sleep at the same time, and no later read waits for the last one's bytes.
     CHECK(seconds > 10.5);
     const auto faster = f.pass(0, {.rate = std::uint64_t{0}});
     CHECK(faster.rate_limit == 0);
     CHECK(std::chrono::duration<double>(f.clock.slept).count() == Approx(seconds));
 }
 
-TEST_CASE("the pace allows what its rate says, whatever the steps", "[core][scrub]") {
-    const auto start = std::chrono::steady_clock::time_point(1h);
-    for (const std::uint64_t step : {1'000u, 262'144u, 5'000'000u}) {
-        scrub_pace pace(1'000'000);
-        auto now = start;
-        std::uint64_t taken = 0;
-        while (now < start + 100s) {
-            const auto wait = scrub_pace::place(pace, step).take(now);
-            if (wait == 0ns) {
-                taken += step;
-            } else {
-                CHECK(wait <= scrub_pace::longest_wait);
-                now += wait;
-            }
-        }
-        CAPTURE(step);
-        CHECK(taken >= 99'000'000);
-        CHECK(taken <= 100'200'000 + step);
-    }
-    scrub_pace pace(1);
-    CHECK(scrub_pace::place(pace, 1'000'000).take(start) == 0ns);
-    CHECK(scrub_pace::place(pace, 1).take(start) == scrub_pace::longest_wait);
-    pace.set_rate(0);
-    CHECK(scrub_pace::place(pace, 1).take(start) == 0ns);
-}
-
-TEST_CASE("the pace serves reads in their order", "[core][scrub]") {
-    const auto start = std::chrono::steady_clock::time_point(1h);
-    scrub_pace pace(1000);
-    CHECK(scrub_pace::place(pace, 500).take(start) == 0ns);
-    auto first = std::make_unique<scrub_pace::place>(pace, 500);
-    auto second = std::make_unique<scrub_pace::place>(pace, 10);
-    CHECK(first->take(start) == 400ms);  // There was credit for 100 ms.
-    CHECK(second->take(start) == 900ms);
-    CHECK(second->take(start + 400ms) == 500ms);  // Not before the first.
-    CHECK(first->take(start + 400ms) == 0ns);
-    first.reset();
-    CHECK(second->take(start + 400ms) == 500ms);
-    CHECK(second->take(start + 900ms) == 0ns);
-    // Who leaves makes room.
-    auto third = std::make_unique<scrub_pace::place>(pace, 5000);
-    second.reset();
-    scrub_pace::place fourth(pace, 5);
-    CHECK(fourth.take(start + 2s) > 0ns);
-    third.reset();
-    CHECK(fourth.take(start + 2s) == 0ns);
-}
-
-TEST_CASE("mounts of one device are scrubbed once, by the one that may repair", "[core][scrub]") {
+TEST_CASE("mounts of one device are scrubbed once, by the one that may repair", "[store][scrub]") {
     fixture f({{.writable = false, .device = 0}, {.writable = true, .device = 0}, {.writable = true, .device = 1}});
     auto& s = f.make();
     CHECK(s.task_count() == 2);
@@ -254,7 +205,7 @@ TEST_CASE("mounts of one device are scrubbed once, by the one that may repair", 
     CHECK(s.stop("nonsense").error() == errc::not_found);
 }
 
-TEST_CASE("a scrub that is never asked for and has no interval does not run", "[core][scrub]") {
+TEST_CASE("a scrub that is never asked for and has no interval does not run", "[store][scrub]") {
     fixture f({{}});
     f.make();
     const auto s = f.scrub->status().value().at(0);
@@ -263,7 +214,7 @@ TEST_CASE("a scrub that is never asked for and has no interval does not run", "[
 }
 
 TEST_CASE("with an interval a scrub begins by itself, and the next is due an interval after its beginning",
-          "[core][scrub]") {
+          "[store][scrub]") {
     fixture f({{}});
     const std::string c = make_content(100);
     f.volumes[0]->inner.plant(name_of(c), c);
@@ -282,34 +233,35 @@ TEST_CASE("with an interval a scrub begins by itself, and the next is due an int
     CHECK(f.volumes[0]->opens[name_of(c)] == 1);
 }
 
-TEST_CASE("the note of a scrub reads back, and nothing else is believed", "[core][scrub]") {
-    scrub_note note;
-    note.position = 1234;
-    note.interrupted = true;
-    note.started = scrub_time(std::chrono::nanoseconds(1'700'000'000'123'456'789));
-    note.last_complete = scrub_time(1s);
-    note.pass = {.blocks = 1,
-                 .bytes = 1ull << 50,
-                 .bad = 3,
-                 .unreadable = 4,
-                 .repaired = 5,
-                 .irreparable = 6,
-                 .vanished = 7,
-                 .waypoints_written = 8};
-    const auto bytes = note.encode();
+TEST_CASE("a checkpoint is decoded to the same values, and anything malformed is refused", "[store][scrub]") {
+    scrub_checkpoint saved;
+    saved.position = 1234;
+    saved.interrupted = true;
+    saved.started = scrub_time(std::chrono::nanoseconds(1'700'000'000'123'456'789));
+    saved.last_complete = scrub_time(1s);
+    saved.pass = {.blocks = 1,
+                  .bytes = 1ull << 50,
+                  .bad = 3,
+                  .unreadable = 4,
+                  .repaired = 5,
+                  .irreparable = 6,
+                  .vanished = 7,
+                  .waypoints_written = 8};
+    const auto bytes = saved.encode();
     CHECK(bytes.size() < 400);
-    CHECK(scrub_note::decode(bytes) == note);
-    CHECK(scrub_note::decode(scrub_note().encode()) == scrub_note());
+    CHECK(scrub_checkpoint::decode(bytes) == saved);
+    CHECK(scrub_checkpoint::decode(scrub_checkpoint().encode()) == scrub_checkpoint());
     for (const std::string text :
          {"", "{", "[]", "null", "{\"version\":2,\"position\":1}", "{\"version\":1}", "{\"version\":1,\"position\":-1}",
           "{\"version\":1,\"position\":4096}", "{\"version\":1,\"position\":\"abc\"}"}) {
         CAPTURE(text);
-        CHECK_FALSE(scrub_note::decode(std::as_bytes(std::span(text))));
+        CHECK_FALSE(scrub_checkpoint::decode(std::as_bytes(std::span(text))));
     }
-    for (std::size_t cut = 0; cut < bytes.size(); ++cut) CHECK_FALSE(scrub_note::decode(std::span(bytes).first(cut)));
+    for (std::size_t cut = 0; cut < bytes.size(); ++cut)
+        CHECK_FALSE(scrub_checkpoint::decode(std::span(bytes).first(cut)));
 }
 
-TEST_CASE("the list of irreparable copies is bounded, and the rest is counted", "[core][scrub]") {
+TEST_CASE("the list of irreparable copies is bounded, and the rest is counted", "[store][scrub]") {
     scrub_record record;
     record.begin(true, scrub_time(1s), {});
     for (std::size_t i = 0; i < limits::scrub_listed_max + 5; ++i) {

@@ -179,7 +179,7 @@ struct scrub_fixture {
         if (!scrub) make();
         restored_ = std::nullopt;
         if (const auto note = volumes[task]->notes.find("keepstore.scrub"); note != volumes[task]->notes.end()) {
-            restored_ = scrub_note::decode(note->second)->last_complete;
+            restored_ = scrub_checkpoint::decode(note->second)->last_complete;
         }
         return run(drive(task, true, std::move(request)), 60s);
     }

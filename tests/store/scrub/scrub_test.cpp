@@ -14,7 +14,7 @@ using namespace keepstore::test::scrubbing;
 using namespace std::chrono_literals;
 using fixture = keepstore::test::scrubbing::scrub_fixture;
 
-TEST_CASE("a scrub finds every kind of damage and leaves the only copy as it is", "[core][scrub]") {
+TEST_CASE("a scrub finds every kind of damage and leaves the only copy as it is", "[store][scrub]") {
     for (const std::size_t size : sizes) {
         for (const bool with_waypoints : {false, true}) {
             fixture f({{}});
@@ -50,7 +50,7 @@ TEST_CASE("a scrub finds every kind of damage and leaves the only copy as it is"
     }
 }
 
-TEST_CASE("a bad copy is replaced by the good one of another volume, with waypoints", "[core][scrub]") {
+TEST_CASE("a bad copy is replaced by the good one of another volume, with waypoints", "[store][scrub]") {
     for (const std::size_t size : sizes) {
         fixture f;
         std::vector<std::string> goods;
@@ -84,7 +84,7 @@ TEST_CASE("a bad copy is replaced by the good one of another volume, with waypoi
     }
 }
 
-TEST_CASE("copies that are damaged on both volumes are listed and left byte by byte", "[core][scrub]") {
+TEST_CASE("copies that are damaged on both volumes are listed and left byte by byte", "[store][scrub]") {
     fixture f;
     for (const std::size_t size : sizes) {
         const std::string good = make_content(size);
@@ -107,7 +107,7 @@ TEST_CASE("copies that are damaged on both volumes are listed and left byte by b
     }
 }
 
-TEST_CASE("a read-only mount is checked and reported, and nothing is written to it", "[core][scrub]") {
+TEST_CASE("a read-only mount is checked and reported, and nothing is written to it", "[store][scrub]") {
     fixture f({{.writable = false}, {}});
     const std::string bad = make_content(300'000);
     const std::string fine = make_content(400'000);
@@ -125,7 +125,7 @@ TEST_CASE("a read-only mount is checked and reported, and nothing is written to 
     CHECK(s.pass.waypoints_written == 0);
 }
 
-TEST_CASE("an unreadable copy is repaired, or listed", "[core][scrub]") {
+TEST_CASE("an unreadable copy is repaired, or listed", "[store][scrub]") {
     fixture f;
     const std::string there = make_content(300'000);
     const std::string alone = make_content(500'000);
@@ -145,7 +145,7 @@ TEST_CASE("an unreadable copy is repaired, or listed", "[core][scrub]") {
     CHECK_FALSE(f.volumes[0]->unreadable.contains(name_of(there)));
 }
 
-TEST_CASE("a file over the block size limit is bad without being read", "[core][scrub]") {
+TEST_CASE("a file over the block size limit is bad without being read", "[store][scrub]") {
     fixture f({{}});
     const auto name = name_of("sparse");
     f.volumes[0]->inner.plant(name, std::string(limits::block_size_bytes_max + 1, '\0'));
@@ -156,7 +156,7 @@ TEST_CASE("a file over the block size limit is bad without being read", "[core][
     CHECK_THAT(s.irreparable[0].problem, Catch::Contains("over the block size limit"));
 }
 
-TEST_CASE("a block that is trashed while it is being scrubbed is no error and stays away", "[core][scrub]") {
+TEST_CASE("a block that is trashed while it is being scrubbed is no error and stays away", "[store][scrub]") {
     fixture f;
     const std::string good = make_content(300'000);
     const auto name = name_of(good);
@@ -183,7 +183,7 @@ TEST_CASE("a block that is trashed while it is being scrubbed is no error and st
     CHECK(v.content(name) == std::nullopt);
 }
 
-TEST_CASE("a copy that is replaced while it is being scrubbed is judged by what is there now", "[core][scrub]") {
+TEST_CASE("a copy that is replaced while it is being scrubbed is judged by what is there now", "[store][scrub]") {
     fixture f;
     const std::string good = make_content(300'000);
     const auto name = name_of(good);
@@ -209,7 +209,7 @@ TEST_CASE("a copy that is replaced while it is being scrubbed is judged by what 
     CHECK(v.content(name) == good);
 }
 
-TEST_CASE("a good copy elsewhere does not help a volume that takes no blocks", "[core][scrub]") {
+TEST_CASE("a good copy elsewhere does not help a volume that takes no blocks", "[store][scrub]") {
     fixture f;
     const std::string good = make_content(300'000);
     const auto name = name_of(good);
@@ -234,7 +234,7 @@ TEST_CASE("a good copy elsewhere does not help a volume that takes no blocks", "
     CHECK(f.volumes[0]->content(name) == good);
 }
 
-TEST_CASE("missing and wrong waypoints of good blocks are written", "[core][scrub]") {
+TEST_CASE("missing and wrong waypoints of good blocks are written", "[store][scrub]") {
     fixture f({{}});
     const std::string lacking = make_content(600'000, 1);
     const std::string wrong = make_content(600'000, 2);
@@ -256,7 +256,7 @@ TEST_CASE("missing and wrong waypoints of good blocks are written", "[core][scru
     CHECK(f.volumes[0]->uncached_readers >= 4);
 }
 
-TEST_CASE("large blocks with waypoints are checked to the last byte, whatever their length", "[core][scrub]") {
+TEST_CASE("large blocks with waypoints are checked to the last byte, whatever their length", "[store][scrub]") {
     // Strides from 64 KiB to 1 MiB; lengths around segments, groups of lanes and MD5 blocks.
     for (const std::size_t size : {256 * KiB + 1, 1 * MiB, 4 * MiB - 1, 4 * MiB, 4 * MiB + 64, 9 * MiB + 63,
                                    17 * MiB + 1, 40 * MiB, limits::block_size_bytes_max}) {

@@ -1,0 +1,180 @@
+#include "store/scrub/copy_scrubber.hpp"
+
+#include "base/limits.hpp"
+#include "base/log.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::store {
+namespace {
+
+bool volume_does_not_respond(const error& why) {
+    return why == errc::timeout || why == errc::unavailable;
+}
+
+}  // namespace
+
+awaitable<result<std::vector<bool>>> copy_scrubber::scrub_batch(const verify_batch& batch) {
+    const auto copies = batch.copies();
+    std::vector<bool> good(copies.size(), false);
+    {
+        KS_CO_TRY(const auto turn, co_await batches_.acquire(deadline::never()));
+        auto verified = co_await batch.verify({tools_.check_pool, tools_.engine}, *where_.volume, rules_);
+        if (!verified && verified.error() == errc::cancelled) co_return fail(errc::cancelled);
+        if (verified) good = *std::move(verified);
+    }
+    const auto good_count = static_cast<std::uint64_t>(std::ranges::count(good, true));
+    if (good_count > 0) unreadable_in_a_row_ = 0;
+    tools_.record.count(&scrub_counts::blocks, good_count);
+    for (std::size_t i = 0; i < copies.size(); ++i) {
+        if (good[i]) tools_.record.settled(copies[i].name);
+    }
+    co_return good;
+}
+
+awaitable<result<void>> copy_scrubber::scrub(const volumes::block_info& listed) {
+    const md5_digest& name = listed.name;
+    auto seen = listed.mtime;
+    unsigned attempts = 0;
+    unsigned changes = 0;
+    bool counted = false;
+    while (true) {
+        finding found = co_await inspect(name);
+        if (found.is == state::cancelled) co_return fail(errc::cancelled);
+        if (found.is == state::good || found.is == state::gone) {
+            unreadable_in_a_row_ = 0;
+            tools_.record.count(found.is == state::good ? &scrub_counts::blocks : &scrub_counts::vanished);
+            tools_.record.settled(name);
+            co_return success();
+        }
+        if (volume_does_not_respond(found.why)) {
+            if (++attempts == limits::scrub_attempts_max)
+                co_return fail(found.why.code, "does not respond: " + found.why.text);
+            if (const bool slept = co_await back_off(attempts); !slept) co_return fail(errc::cancelled);
+            continue;
+        }
+        // A copy that was replaced or trashed while it was being read is not counted as bad.
+        const auto now = co_await where_.volume->mtime(name, deadline::never());
+        if (!now && now.error() == errc::cancelled) co_return fail(errc::cancelled);
+        const bool gone = !now && now.error() == errc::not_found;
+        if (gone || (now && *now != seen)) {
+            if (now) seen = *now;
+            if (!gone && ++changes <= limits::scrub_changes_max) continue;
+            tools_.record.count(&scrub_counts::vanished);
+            tools_.record.settled(name);
+            co_return success();
+        }
+
+        if (found.is == state::unreadable && ++unreadable_in_a_row_ == limits::scrub_unreadable_in_a_row_max)
+            co_return fail(errc::io_error, "cannot be read: " + found.why.text);
+        if (found.is == state::bad) unreadable_in_a_row_ = 0;
+        if (!std::exchange(counted, true)) tools_.store.counters.bad_copies.add();
+        tools_.store.bad_copy_log.report(where_.uuid, name, found.problem, found.offset);
+        const auto repaired = co_await repair(name, seen);
+        if (repaired.result == repair_report::outcome::cancelled) co_return fail(errc::cancelled);
+        if (repaired.result == repair_report::outcome::superseded && ++changes <= limits::scrub_changes_max) {
+            const auto after = co_await where_.volume->mtime(name, deadline::never());
+            if (after) seen = *after;
+            continue;
+        }
+        tools_.record.count(&scrub_counts::blocks);
+        tools_.record.count(found.is == state::bad ? &scrub_counts::bad : &scrub_counts::unreadable);
+        if (repaired.result == repair_report::outcome::repaired) {
+            record_repaired(name, repaired);
+        } else {
+            tools_.record.irreparable({.block = name,
+                                       .size = found.size,
+                                       .offset = found.offset,
+                                       .problem = found.problem + "; " + repaired.why,
+                                       .first_seen = tools_.clock.wall()});
+        }
+        co_return success();
+    }
+}
+
+void copy_scrubber::record_repaired(const md5_digest& name, const repair_report& report) {
+    tools_.store.counters.repaired_copies.add();
+    tools_.store.bad_copy_log.forget(where_.uuid, name);
+    tools_.record.count(&scrub_counts::repaired);
+    tools_.record.settled(name);
+    log::info("scrub: a bad copy was replaced by a good one",
+              {{"block", name.hex()}, {"mount", where_.uuid}, {"source", report.source}});
+}
+
+awaitable<copy_scrubber::finding> copy_scrubber::inspect(const md5_digest& name) {
+    using outcome = copy_report::outcome;
+    finding out;
+    auto opened = co_await where_.volume->open(name, deadline::never());
+    if (!opened) {
+        out.why = std::move(opened.error());
+        out.is = out.why == errc::not_found   ? state::gone
+                 : out.why == errc::cancelled ? state::cancelled
+                                              : state::unreadable;
+        out.problem = "cannot be read: " + out.why.text;
+        co_return out;
+    }
+    scrub_reader copy(std::move(*opened), rules_);
+    out.size = copy.size();
+    if (out.size > limits::block_size_bytes_max) {
+        out.is = state::bad;
+        out.problem = fmt::format("stored size {} is over the block size limit", out.size);
+        out.why = errc::checksum_mismatch;
+        co_return out;
+    }
+    auto report = co_await verify(copy, name);
+    out.offset = report.offset;
+    switch (report.verdict) {
+        case outcome::good:
+            if (report.missing_waypoints && report.attributes_supported && where_.allow_write) {
+                const bool stored = co_await store_waypoints(copy, name, *report.missing_waypoints, deadline::never());
+                if (stored) tools_.record.count(&scrub_counts::waypoints_written);
+                if (stored) tools_.store.counters.waypoints_added.add();
+            }
+            if (report.false_alarm) tools_.store.counters.false_alarms.add();
+            break;
+        case outcome::bad:
+            out.is = state::bad;
+            out.problem = "has the wrong content";
+            break;
+        case outcome::unreadable:
+            out.is = state::unreadable;
+            out.problem = "cannot be read: " + report.why.text;
+            break;
+        case outcome::cancelled:
+            out.is = state::cancelled;
+            break;
+    }
+    out.why = std::move(report.why);
+    co_return out;
+}
+
+awaitable<copy_report> copy_scrubber::verify(volumes::block_reader& copy, const md5_digest& name) {
+    const copy_report cancelled{.verdict = copy_report::outcome::cancelled};
+    if (const auto points = co_await load_waypoints(copy, name, deadline::never())) {
+        const auto turn = co_await batches_.acquire(deadline::never());
+        if (!turn) co_return cancelled;
+        const auto agree =
+            co_await verify_segments({tools_.check_pool, tools_.engine}, copy, *points, name, deadline::never());
+        if (agree && *agree) co_return copy_report{};
+        if (!agree && agree.error() == errc::cancelled) co_return cancelled;
+        // Either the copy is bad or only its waypoints are. The slower check below tells, and where.
+    }
+    co_return co_await check_copy(tools_.check_pool, tools_.engine, copy, name, 1, deadline::never());
+}
+
+awaitable<repair_report> copy_scrubber::repair(const md5_digest& name, volumes::block_time seen) {
+    if (!where_.allow_write) co_return repair_report{.why = "the mount is read-only"};
+    const auto turn = co_await repairs_.acquire(deadline::never());
+    if (!turn) co_return repair_report{.result = repair_report::outcome::cancelled};
+    const repair_tools with{tools_.repair_pool, tools_.engine, rules_};
+    co_return co_await repair_copy(with, where_, sources_, name, seen);
+}
+
+awaitable<bool> copy_scrubber::back_off(unsigned attempt) {
+    co_return co_await tools_.clock.sleep(limits::scrub_pause_min * (1U << (attempt - 1)));
+}
+
+}  // namespace keepstore::store
