@@ -1,8 +1,7 @@
-/// A configuration file as an untyped tree, with YAML 1.1 scalars resolved the way the Go loader's
-/// YAML library resolves them (docs/interface.md 1.1, 1.4): yes/no/on/off/y/n are booleans, 010 is octal, 1_0 is
-/// ten, quoted scalars are always text. Anchors, aliases and merge keys are expanded; of equal keys
-/// the last wins; only the first document is read. Pure: no files, no environment. Safe to call
-/// from any thread.
+/// A configuration file as an untyped tree, with YAML 1.1 scalars resolved as the Go loader's YAML library resolves
+/// them (docs/interface.md 1.1, 1.4): yes/no/on/off/y/n are booleans, 010 is octal, 1_0 is ten, quoted scalars are
+/// always text. Anchors, aliases and merge keys are expanded; of equal keys the last wins; only the first document is
+/// read. Pure: no files, no environment. Safe to call from any thread.
 #pragma once
 
 #include <cstdint>
@@ -30,6 +29,8 @@ struct config_value {
     [[nodiscard]] const config_value* find(std::string_view key) const;
 };
 
+[[nodiscard]] config_value make_text(std::string text);
+
 /// "the number 12", "the boolean true (written yes)", "a map": for error messages.
 [[nodiscard]] std::string describe(const config_value&);
 /// The same without the content, for secrets.
@@ -38,10 +39,9 @@ struct config_value {
 /// A plain (unquoted) scalar by the rules of YAML 1.1 as the Go loader applies them.
 [[nodiscard]] config_value resolve_plain_scalar(std::string_view text);
 
-/// Reads YAML, or JSON when the text is valid JSON. An empty text gives null.
-/// \throws config_error with "line N: ..." for syntax errors, control characters, unhashable keys,
-/// trees nested deeper than limits::config_depth_max, and aliases that expand beyond
-/// limits::config_expanded_bytes_max.
+/// Reads YAML, or JSON if the text begins with { and is valid JSON. An empty text gives null.
+/// \throws config_error with "line N: ..." for syntax errors, control characters, keys that are lists or maps, trees
+/// nested deeper than limits::config_depth_max, and documents that expand beyond limits::config_expanded_bytes_max.
 [[nodiscard]] config_value parse_config_text(std::string_view text);
 
 }  // namespace keepstore::cluster_config
