@@ -1,12 +1,12 @@
-/// The typed configuration of one keepstore, as the rest of the daemon sees it: only what keepstore
-/// needs of an Arvados cluster configuration (docs/interface.md 1.6 to 1.10), with defaults filled in and rules
-/// checked. Plain values; constant after loading (cluster_config/loader.hpp), so safe to read from
-/// any thread. conf/keepstore.full.yml explains every key.
+/// The typed configuration of one keepstore: what it needs of an Arvados cluster configuration (docs/interface.md 1.6
+/// to 1.10). Plain values, initialised with their defaults; constant after loading (cluster_config/loader.hpp), so safe
+/// to read from any thread. Names, bounds and meanings of the keys are in cluster_config/keys.cpp.
 #pragma once
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "cluster_config/url.hpp"
+#include "cluster_config/value.hpp"
 
 #include <chrono>
 #include <cstddef>
@@ -16,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <variant>
 #include <vector>
 
 namespace keepstore::cluster_config {
@@ -30,16 +29,16 @@ struct service_instance {
 };
 
 struct api_config {
-    std::int64_t requests_max = 64;                                      ///< MaxConcurrentRequests; 0 is no limit.
-    std::int64_t queued_requests_max = 128;                              ///< MaxQueuedRequests.
-    std::int64_t gateway_tunnels_max = 1000;                             ///< MaxGatewayTunnels.
-    nanoseconds lock_requests_queue_time_max = std::chrono::seconds(2);  ///< MaxQueueTimeForLockRequests.
-    std::int64_t blob_buffers_max = 128;                    ///< MaxKeepBlobBuffers, of 64 MiB each; at least 1.
-    nanoseconds request_timeout = std::chrono::minutes(5);  ///< RequestTimeout; 0 is no limit.
+    std::int64_t requests_max = 64;  ///< 0 is no limit.
+    std::int64_t queued_requests_max = 128;
+    std::int64_t gateway_tunnels_max = 1000;
+    nanoseconds lock_requests_queue_time_max = std::chrono::seconds(2);
+    std::int64_t blob_buffers_max = 128;                    ///< Of 64 MiB each.
+    nanoseconds request_timeout = std::chrono::minutes(5);  ///< 0 is no limit.
 
-    /// What the buffer pool may hand out.
+    /// Bytes that the buffer pool may hand out.
     [[nodiscard]] std::uint64_t memory_budget_bytes() const noexcept {
-        return static_cast<std::uint64_t>(blob_buffers_max) * (std::uint64_t{64} << 20);
+        return static_cast<std::uint64_t>(blob_buffers_max) * limits::block_size_bytes_max;
     }
 };
 
@@ -48,12 +47,16 @@ struct collections_config {
     std::string blob_signing_key;  ///< Secret. Empty: locators are not signed (only without blob_signing).
     nanoseconds blob_signing_ttl = std::chrono::hours(336);
     bool blob_trash = true;
-    nanoseconds blob_trash_lifetime = std::chrono::hours(336);       ///< 0: blocks are deleted outright.
+    nanoseconds blob_trash_lifetime = std::chrono::hours(336);       ///< 0: blocks are deleted at once.
     nanoseconds blob_trash_check_interval = std::chrono::hours(24);  ///< 0 or less: trash is never emptied.
-    std::int64_t blob_trash_concurrency = 4;      ///< 0 or less: trash lists are stored and not worked on.
-    std::int64_t blob_delete_concurrency = 4;     ///< 0 or less: trash is never emptied.
-    std::int64_t blob_replicate_concurrency = 4;  ///< At least 1.
-    std::int64_t default_replication = 2;         ///< Only for a warning.
+    std::int64_t blob_trash_concurrency = 4;   ///< 0 or less: trash lists are stored and not worked on.
+    std::int64_t blob_delete_concurrency = 4;  ///< 0 or less: trash is never emptied.
+    std::int64_t blob_replicate_concurrency = 4;
+    std::int64_t default_replication = 2;
+};
+
+struct containers_config {
+    std::int64_t local_keep_blob_buffers_per_vcpu = 0;
 };
 
 struct storage_class {
@@ -75,89 +78,49 @@ struct system_logs_config {
 };
 
 struct tls_config {
-    std::string certificate;  ///< A path; the prefix file:// is taken off.
-    std::string key;          ///< A path, likewise.
-    bool insecure = false;    ///< Only for outgoing requests.
+    std::string certificate;  ///< A path.
+    std::string key;          ///< A path.
+    bool insecure = false;    ///< Only for pulls.
     std::string acme_server;  ///< Not supported: an error when TLS is needed.
 };
 
-/// Our own keys, Clusters.<id>.Keepstore. The Go loader warns about the section and ignores it, so
-/// that one file serves both programs.
+/// Our own keys, Clusters.<id>.Keepstore. The Go loader warns about the section and ignores it, so that one file serves
+/// both programs.
 struct keepstore_config {
-    /// MinTransferRate, bytes/s: a body slower than this over min_transfer_rate_period is cut off,
-    /// so that slow clients cannot hold buffers and request slots. 16 KiB/s is far below any
-    /// working link: a full block would take an hour, and RequestTimeout already ends it after five
-    /// minutes. 0 is no limit.
+    std::int64_t version = 1;
+    /// Bytes/s. 16 KiB/s is far below any working link: a full block would take an hour, and request_timeout ends it
+    /// after five minutes.
     std::uint64_t min_transfer_rate = limits::transfer_rate_bytes_min;
-    /// MinTransferRatePeriod: long enough for a TCP retransmission back-off and a short stall of a
-    /// client.
+    /// Long enough for a TCP retransmission back-off and a short stall of a client.
     nanoseconds min_transfer_rate_period = limits::transfer_rate_window;
-    /// HeaderTimeout, from the first byte of a request (or TLS handshake) to the end of its header.
-    /// A header is one packet.
     nanoseconds header_timeout = limits::header_timeout;
-    /// IdleTimeout of a kept-alive connection. Longer than the 90 s after which Go clients drop
-    /// theirs, so that the client closes first and no request meets a closing connection.
     nanoseconds idle_timeout = limits::idle_timeout;
-    /// DrainTimeout after SIGTERM for requests that run. Under systemd's 90 s before SIGKILL.
+    /// Below the 90 s after which systemd sends SIGKILL.
     nanoseconds drain_timeout = std::chrono::seconds(60);
-    /// MaxConnections: an idle connection costs a descriptor and some KiB. 0 is no limit but that
-    /// on descriptors, which holds in any case.
-    std::int64_t connections_max = limits::connections_max;
-    /// ListenBacklog: bursts of new connections; the kernel caps it at net.core.somaxconn.
+    std::int64_t connections_max = limits::connections_max;  ///< 0 is no limit but that on descriptors.
     std::int64_t listen_backlog = limits::listen_backlog;
-    /// Threads with an event loop; 0 is one per CPU that the process may use.
-    std::int64_t threads = 0;
-    /// EmptyTrashStartDelay: the first emptying of trash after the start. The Go daemon waits a
-    /// whole interval, so that one that restarts daily never empties it.
+    std::int64_t threads = 0;  ///< Event loops; 0 is one per CPU that the process may use.
     nanoseconds empty_trash_start_delay = limits::empty_trash_first_after;
-    /// ScrubInterval: from the beginning of one scrub of a volume to that of the next. 0: a scrub runs only when
-    /// somebody asks for it, because it reads everything and the operator should know.
+    /// From the beginning of one scrub of a volume to that of the next. 0: a scrub runs on request only, because it
+    /// reads everything and the operator should know.
     nanoseconds scrub_interval{0};
-    /// ScrubRate, bytes/s and volume; 0 is no limit.
-    std::uint64_t scrub_rate = limits::scrub_rate_default;
-    /// PullHosts: whom a pull list may name; see protocol/host_rules.hpp. "InternalURLs" stands for the hosts of
-    /// Services.Keepstore.InternalURLs. Empty: everybody, as for the Go daemon; a list comes with the administrator's
-    /// token, and balance tools name services by whatever the API server calls them.
+    std::uint64_t scrub_rate = limits::scrub_rate_default;  ///< Bytes/s and volume; 0 is no limit.
+    /// Hosts that a pull list may name; see protocol/host_rules.hpp. Empty: all, as for the Go daemon. A list comes
+    /// with the administrator's token, and balance tools name services by whatever the API server calls them.
     std::vector<std::string> pull_hosts;
 };
 
-/// What stands for the cluster's own keepstores in PullHosts.
+/// Stands for the cluster's own keepstores in PullHosts.
 inline constexpr std::string_view internal_urls_name = "InternalURLs";
 
-enum class direct_io { automatic, on, off };
-
-/// DriverParameters of Driver: Directory.
-struct directory_parameters {
-    std::string root;                         ///< Starts with "/".
-    bool serialize = false;                   ///< One file operation at a time.
-    bool sync = true;                         ///< Ours: acknowledge only what is on disk.
-    direct_io direct = direct_io::automatic;  ///< Ours: write past the page cache.
+/// Driver and DriverParameters of a volume, as written. The driver decodes them (volumes/factory.hpp); errors in them
+/// matter only on hosts that serve the volume.
+struct driver_section {
+    std::string driver;
+    config_value parameters;  ///< A map.
+    std::string file;         ///< For messages, as is the path of the volume.
+    std::string volume_path;
 };
-
-/// DriverParameters of Driver: S3.
-struct s3_parameters {
-    std::string access_key_id;      ///< Both empty: credentials of the instance or environment.
-    std::string secret_access_key;  ///< Secret.
-    std::string endpoint;
-    std::string region;
-    std::string bucket;
-    bool location_constraint = false;
-    std::int64_t index_page_size = 1000;
-    nanoseconds connect_timeout = std::chrono::minutes(1);
-    nanoseconds read_timeout = std::chrono::minutes(10);
-    nanoseconds race_window{0};
-    bool unsafe_delete = false;
-    std::int64_t prefix_length = 0;
-    bool use_path_style = false;
-};
-
-/// What is wrong with a volume's driver or its parameters. Matters only on hosts that would serve
-/// the volume.
-struct driver_problem {
-    std::string text;
-};
-
-using driver_parameters = std::variant<driver_problem, directory_parameters, s3_parameters>;
 
 /// Volumes.<uuid>, as written (all hosts).
 struct volume_config {
@@ -166,8 +129,7 @@ struct volume_config {
     bool allow_trash_when_read_only = false;
     std::int64_t replication = 1;
     std::map<std::string, bool> storage_classes;
-    std::string driver;
-    driver_parameters parameters;
+    driver_section driver;
 };
 
 struct cluster_settings {
@@ -182,6 +144,7 @@ struct cluster_settings {
     std::map<std::string, volume_config> volumes;
     std::map<std::string, remote_cluster> remote_clusters;
     system_logs_config logs;
+    containers_config containers;
     tls_config tls;
     keepstore_config keepstore;
 };
@@ -201,16 +164,17 @@ struct local_volume {
     bool allow_write = false;
     bool allow_trash = false;
     std::int64_t replication = 1;
-    std::int64_t priority = 0;  ///< The highest of its classes whose value is true.
+    std::int64_t priority = 0;  ///< The highest of its classes whose value is true; at least 0.
     std::map<std::string, bool> storage_classes;
-    std::variant<directory_parameters, s3_parameters> parameters;
+    driver_section driver;
 };
 
-/// The volumes that the service with this URL (a key of InternalURLs, or the environment's) serves,
-/// by UUID.
-/// \returns an error line when there is none ("no volumes configured", "no volumes configured for
-/// URL"), or for the first volume of this host whose driver is not supported or has wrong
-/// parameters.
+/// The volume as a service serves it whose entry in AccessViaHosts, if there is one, says ReadOnly or not.
+[[nodiscard]] local_volume serve_volume(const cluster_settings&, const std::string& uuid, const volume_config&,
+                                        bool host_read_only);
+
+/// Selects the volumes that the service with this URL (a key of InternalURLs, or the environment's) serves, by UUID.
+/// \returns an error line when there is none ("no volumes configured", "no volumes configured for URL").
 [[nodiscard]] std::expected<std::vector<local_volume>, std::string> select_volumes(const cluster_settings&,
                                                                                    const url& service_url);
 

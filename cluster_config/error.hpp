@@ -1,6 +1,5 @@
-/// The one exception of the configuration loader. It is thrown while a file is being decoded and
-/// caught at the loader's entry points, which hand its text out as a value; nothing outside
-/// cluster_config/ sees it.
+/// The one exception of the configuration loader. It is thrown while a file is decoded and caught at the entry points,
+/// which return its text as a value; nothing outside cluster_config/ sees it.
 #pragma once
 
 #include <stdexcept>
@@ -8,8 +7,8 @@
 
 namespace keepstore::cluster_config {
 
-/// `what()` is one line for the operator: file and line, key path, what was found, what would be
-/// right. Secrets are named by their path only.
+/// `what()` is one line for the operator: file and line, path of the key, what was found, what was expected. Secrets
+/// are named by their path only.
 class config_error : public std::runtime_error {
   public:
     using std::runtime_error::runtime_error;

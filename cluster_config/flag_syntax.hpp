@@ -18,8 +18,8 @@ struct flag {
 };
 
 struct flags_read {
-    bool help = false;     ///< -h or -help was found, where reading ended.
-    std::size_t rest = 0;  ///< Where the arguments begin that are no flags.
+    bool help = false;     ///< -h or -help was found; reading ended there.
+    std::size_t rest = 0;  ///< Index of the first argument that is no flag.
 };
 
 /// Calls `set` for each flag; the value of a boolean is "true" or "false". `set` may refuse a value with what was

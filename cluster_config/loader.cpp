@@ -3,8 +3,9 @@
 #include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "base/sha256.hpp"
-#include "cluster_config/decode.hpp"
 #include "cluster_config/error.hpp"
+#include "cluster_config/keys.hpp"
+#include "cluster_config/rules.hpp"
 #include "cluster_config/scalars.hpp"
 
 #include <fmt/format.h>
@@ -13,8 +14,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <istream>
 #include <iterator>
@@ -22,67 +21,6 @@
 
 namespace keepstore::cluster_config {
 namespace {
-
-/// What old set-ups keep in the environment instead of the file (docs/interface.md 1.3). Changes the tree
-/// before it is decoded, so that the same rules hold for both.
-void apply_environment(config_value& cluster, const std::string& path, const environment& env,
-                       config_context& context) {
-    const auto text_at = [](const config_value* value) {
-        return value && value->type == config_value::kind::text ? std::string_view(value->text) : std::string_view();
-    };
-    const auto make_text = [](std::string text) {
-        config_value value;
-        value.type = config_value::kind::text;
-        value.text = std::move(text);
-        return value;
-    };
-    const auto make_map = [](config_value& parent, const char* key) -> config_value& {
-        config_value& map = parent.entries[key];
-        map.type = config_value::kind::map;
-        return map;
-    };
-    if (!env.api_token.empty()) {
-        const auto configured = text_at(cluster.find("SystemRootToken"));
-        if (configured.empty()) {
-            context.warnings.push_back(path +
-                                       ".SystemRootToken: missing, falling back to the environment "
-                                       "variable ARVADOS_API_TOKEN");
-            cluster.entries.insert_or_assign("SystemRootToken", make_text(env.api_token));
-        } else if (configured != env.api_token) {
-            context.warnings.push_back(
-                "environment variable ARVADOS_API_TOKEN is present, but will not be used: the "
-                "configuration has a SystemRootToken");
-        }
-    }
-    if (!env.api_host.empty()) {
-        const config_value* services = cluster.find("Services");
-        const config_value* controller = services ? services->find("Controller") : nullptr;
-        const auto configured = text_at(controller ? controller->find("ExternalURL") : nullptr);
-        const std::string from_environment = "https://" + env.api_host + "/";
-        if (configured.empty()) {
-            context.warnings.push_back(path +
-                                       ".Services.Controller.ExternalURL: missing, falling back to the environment "
-                                       "variables ARVADOS_API_HOST and ARVADOS_API_HOST_INSECURE");
-            if (!parse_url(from_environment))
-                throw config_error(
-                    "environment variable ARVADOS_API_HOST: found something that is no host name; "
-                    "expected "
-                    "one such as controller.example:443");
-            make_map(make_map(cluster, "Services"), "Controller")
-                .entries.insert_or_assign("ExternalURL", make_text(from_environment));
-            if (!env.api_host_insecure.empty()) {
-                config_value insecure;
-                insecure.type = config_value::kind::boolean;
-                insecure.boolean = true;
-                make_map(cluster, "TLS").entries.insert_or_assign("Insecure", insecure);
-            }
-        } else if (const auto parsed = parse_url(configured); !parsed || parsed->host != env.api_host) {
-            context.warnings.push_back(
-                "environment variable ARVADOS_API_HOST is present, but will not be used: the "
-                "configuration has Services.Controller.ExternalURL");
-        }
-    }
-}
 
 config parse_or_throw(std::string_view text, std::string_view source, const environment& env) {
     config out;
@@ -132,8 +70,10 @@ config parse_or_throw(std::string_view text, std::string_view source, const envi
     const std::string path = "Clusters." + id;
     apply_schema(cluster_schema(), cluster, path, context);
     apply_environment(cluster, path, env, context);
-    out.cluster = decode_cluster(cluster, id, context);
-    warn_about_sanity(cluster, out.cluster, context);
+    const config_reader in(&cluster, path, context);
+    out.cluster.id = id;
+    decode_keys(cluster_keys(), in, out.cluster);
+    apply_rules(in, out.cluster);
     return out;
 }
 
@@ -148,18 +88,6 @@ std::expected<std::string, std::string> read_all(std::istream& in, const std::st
 }
 
 }  // namespace
-
-environment environment::of_process() {
-    const auto get = [](const char* name) {
-        const char* value = std::getenv(name);
-        return std::string(value ? value : "");
-    };
-    return {.config_path = get("ARVADOS_CONFIG"),
-            .service_internal_url = get("ARVADOS_SERVICE_INTERNAL_URL"),
-            .api_token = get("ARVADOS_API_TOKEN"),
-            .api_host = get("ARVADOS_API_HOST"),
-            .api_host_insecure = get("ARVADOS_API_HOST_INSECURE")};
-}
 
 std::expected<config, std::string> parse_config(std::string_view text, std::string_view source,
                                                 const environment& env) {
@@ -196,38 +124,6 @@ std::expected<config, std::string> load_config(const std::string& path, const en
     auto parsed = parse_config(*text, path, env);
     if (parsed) parsed->timestamp = timestamp;
     return parsed;
-}
-
-std::expected<std::vector<local_volume>, std::string> select_volumes(const cluster_settings& cluster,
-                                                                     const url& service_url) {
-    if (cluster.volumes.empty()) return std::unexpected("no volumes configured");
-    std::vector<local_volume> out;
-    for (const auto& [uuid, volume] : cluster.volumes) {
-        bool host_read_only = false;
-        if (!volume.access_via_hosts.empty()) {
-            const auto access = volume.access_via_hosts.find(service_url);
-            if (access == volume.access_via_hosts.end()) continue;
-            host_read_only = access->second;
-        }
-        local_volume local;
-        local.uuid = uuid;
-        local.allow_write = !host_read_only && !volume.read_only;
-        local.allow_trash = !host_read_only && (!volume.read_only || volume.allow_trash_when_read_only);
-        local.replication = volume.replication;
-        local.storage_classes = volume.storage_classes;
-        for (const auto& [name, value] : volume.storage_classes)
-            if (const auto found = cluster.storage_classes.find(name); value && found != cluster.storage_classes.end())
-                local.priority = std::max(local.priority, found->second.priority);
-        if (const auto* problem = std::get_if<driver_problem>(&volume.parameters))
-            return std::unexpected(problem->text);
-        if (const auto* directory = std::get_if<directory_parameters>(&volume.parameters))
-            local.parameters = *directory;
-        else
-            local.parameters = std::get<s3_parameters>(volume.parameters);
-        out.push_back(std::move(local));
-    }
-    if (out.empty()) return std::unexpected(fmt::format("no volumes configured for {}", service_url.to_string()));
-    return out;
 }
 
 }  // namespace keepstore::cluster_config

@@ -1,9 +1,10 @@
-/// Loads a cluster configuration from a file, from standard input or from text (docs/interface.md 1). Errors
-/// and warnings are lines for the operator that name the file, the line, the key path, what was
-/// found and what would be right.
+/// Loads a cluster configuration from a file, from standard input or from text (docs/interface.md 1). Errors and
+/// warnings are lines for the operator that name the file, the line, the path of the key, what was found and what was
+/// expected.
 #pragma once
 
 #include "cluster_config/config.hpp"
+#include "cluster_config/environment.hpp"
 
 #include <expected>
 #include <iosfwd>
@@ -12,19 +13,7 @@
 
 namespace keepstore::cluster_config {
 
-/// The environment variables that matter, as values, so that everything above them is pure.
-struct environment {
-    std::string config_path;           ///< ARVADOS_CONFIG
-    std::string service_internal_url;  ///< ARVADOS_SERVICE_INTERNAL_URL
-    std::string api_token;             ///< ARVADOS_API_TOKEN
-    std::string api_host;              ///< ARVADOS_API_HOST
-    std::string api_host_insecure;     ///< ARVADOS_API_HOST_INSECURE
-
-    [[nodiscard]] static environment of_process();
-};
-
-/// Pure: no files, no clock (timestamp is left at the epoch). `source` is only named in messages.
-/// Takes any bytes.
+/// Parses any bytes. Pure: no files, no clock (timestamp is left at the epoch). `source` is only named in messages.
 [[nodiscard]] std::expected<config, std::string> parse_config(std::string_view text, std::string_view source = "-",
                                                               const environment& env = {});
 

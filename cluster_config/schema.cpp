@@ -16,13 +16,13 @@ namespace {
 
 using kind = config_value::kind;
 
-constexpr std::string_view known_keys =
-#include "cluster_config/known_keys.inc"
+constexpr std::string_view other_keys =
+#include "cluster_config/other_keys.inc"
     ;
 
 schema_node& child(schema_node& node, std::string_view name) {
     if (name != "*") return node.named[std::string(name)];
-    if (!node.any) node.any = std::make_unique<schema_node>();
+    if (!node.any) node.any = std::make_shared<schema_node>();
     return *node.any;
 }
 
@@ -46,20 +46,6 @@ void add_line(schema_node& node, std::string_view path, const std::vector<std::s
     }
 }
 
-schema_node parse_table() {
-    schema_node root;
-    std::istringstream lines{std::string(known_keys)};
-    for (std::string line; std::getline(lines, line);) {
-        std::istringstream words(line);
-        std::string path;
-        if (!(words >> path)) continue;
-        std::vector<std::string> entries;
-        for (std::string entry; words >> entry;) entries.push_back(entry);
-        add_line(root, path, entries);
-    }
-    return root;
-}
-
 bool equal_but_for_case(std::string_view a, std::string_view b) {
     const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
     return std::ranges::equal(a, b, {}, lower, lower);
@@ -77,6 +63,8 @@ const char* expectation(char type, const config_value& value) {
         case 's':
             if (is_text) return nullptr;
             return is_number || value.type == kind::boolean ? "a text (put it in quotes)" : "a text";
+        case 'w':
+            return is_text || value.type == kind::boolean ? nullptr : "a text";
         case 'b':
             return value.type == kind::boolean ? nullptr : "true or false, without quotes";
         case 'i':
@@ -148,9 +136,18 @@ const schema_node* find_entry(const schema_node& schema, std::string_view key, c
 
 }  // namespace
 
-const schema_node& cluster_schema() {
-    static const schema_node schema = parse_table();
-    return schema;
+schema_node other_services_schema() {
+    schema_node root;
+    std::istringstream lines{std::string(other_keys)};
+    for (std::string line; std::getline(lines, line);) {
+        std::istringstream words(line);
+        std::string path;
+        if (!(words >> path)) continue;
+        std::vector<std::string> entries;
+        for (std::string entry; words >> entry;) entries.push_back(entry);
+        add_line(root, path, entries);
+    }
+    return root;
 }
 
 bool names_a_secret(std::string_view path) {

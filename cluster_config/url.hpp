@@ -1,6 +1,5 @@
-/// URLs as configuration keys and values (docs/interface.md 1.4): parsed by the rules of Go's net/url as far
-/// as they can matter here, compared part by part. The scheme is lower-cased; the host is not, and
-/// default ports are not added.
+/// URLs as configuration keys and values (docs/interface.md 1.4): parsed by the rules of Go's net/url as far as they
+/// can matter here, compared part by part. The scheme is lower-cased; the host is not, and default ports are not added.
 #pragma once
 
 #include <compare>
@@ -29,8 +28,7 @@ struct url {
     [[nodiscard]] std::string to_string() const;
 };
 
-/// \returns the URL, or what is wrong with the text in a few words. The empty text is the empty
-/// URL.
+/// \returns the URL, or the error in a few words. The empty text is the empty URL.
 [[nodiscard]] std::expected<url, std::string> parse_url(std::string_view text);
 
 }  // namespace keepstore::cluster_config

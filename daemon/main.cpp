@@ -3,10 +3,11 @@
 #include "base/log.hpp"
 #include "cluster_config/listen_address.hpp"
 #include "cluster_config/loader.hpp"
-#include "daemon/check.hpp"
 #include "daemon/flags.hpp"
 #include "daemon/probe_command.hpp"
 #include "daemon/service.hpp"
+#include "reports/check.hpp"
+#include "volumes/factory.hpp"
 
 #include <fmt/format.h>
 
@@ -30,7 +31,7 @@ void print(std::FILE* to, std::string_view text) {
     std::fflush(to);
 }
 
-// docs/interface.md 1.3: one line "exiting" with the reason, exit code 1 (which systemd answers with a restart).
+// docs/interface.md 1.3: one line "exiting" with the reason; systemd restarts after exit code 1.
 int exit_with(std::string_view reason) {
     log::error("exiting", {{"error", reason}});
     log::flush();
@@ -52,6 +53,7 @@ int serve(const command_line& command, const cluster_config::environment& env) {
                     .cluster_id = conf->cluster.id,
                     .pid = true});
     warn_all(conf->warnings);
+    warn_all(volumes::parameter_warnings(conf->cluster));
     const auto where = cluster_config::choose_listen_address(conf->cluster, env.service_internal_url);
     if (!where) return exit_with(where.error());
     warn_all(where->warnings);
@@ -61,7 +63,7 @@ int serve(const command_line& command, const cluster_config::environment& env) {
     return 0;
 }
 
-// docs/interface.md 1.3: whom clients of this host trust, if Arvados has a file of its own for it. Before any thread is there.
+// docs/interface.md 1.3: authorities of outgoing TLS, if Arvados has a file of its own. Call before any thread starts.
 void trust_arvados_authorities() {
     constexpr const char* file = "/etc/arvados/ca-certificates.crt";
     const char* const given = std::getenv("SSL_CERT_FILE");
@@ -85,7 +87,8 @@ int main(int argc, char** argv) {
             print(stderr, command.errors);
             return command.exit_code;
         case command_line::action::check: {
-            const auto report = check_host(cluster_config::load_config(command.config_path, env, std::cin), env);
+            const auto report =
+                reports::check_host(cluster_config::load_config(command.config_path, env, std::cin), env);
             print(stdout, report.text);
             return report.exit_code;
         }

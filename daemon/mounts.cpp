@@ -1,18 +1,17 @@
 #include "daemon/mounts.hpp"
 
 #include "base/log.hpp"
-#include "volumes/factory.hpp"
 
 #include <fmt/format.h>
 
 namespace keepstore::daemon {
 
-std::expected<std::vector<store::mount>, std::string> open_mounts(
-    const std::vector<cluster_config::local_volume>& volumes, const cluster_config::collections_config& policy) {
+std::expected<std::vector<store::mount>, std::string> open_mounts(const std::vector<volumes::volume_plan>& plans) {
     std::vector<store::mount> out;
-    for (const cluster_config::local_volume& v : volumes) {
-        auto opened = volumes::open_volume(v, policy);
+    for (const auto& plan : plans) {
+        auto opened = plan.open();
         if (!opened) return std::unexpected(std::move(opened.error()));
+        const auto& v = plan.volume;
         store::mount m;
         m.uuid = v.uuid;
         m.volume = std::move(*opened);

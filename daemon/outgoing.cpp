@@ -90,8 +90,7 @@ std::expected<std::unique_ptr<outgoing>, std::string> outgoing::make(const clust
     if (!hosts)
         return std::unexpected(fmt::format("Clusters.{}.Keepstore.PullHosts: {}", cluster.id, hosts.error().text));
     if (!cluster.keepstore.pull_hosts.empty()) hosts->restrict();
-    store::pull_options options{.workers = static_cast<unsigned>(
-                                    std::clamp<std::int64_t>(cluster.collections.blob_replicate_concurrency, 1, 1000)),
+    store::pull_options options{.workers = static_cast<unsigned>(cluster.collections.blob_replicate_concurrency),
                                 .hosts = std::move(*hosts)};
     return std::unique_ptr<outgoing>(new outgoing(cluster, store, std::move(*for_pulls), std::move(*secure),
                                                   std::move(*insecure), std::move(options)));

@@ -4,8 +4,8 @@
 #include "cluster_config/flag_syntax.hpp"
 #include "cluster_config/scalars.hpp"
 #include "daemon/flags.hpp"
-#include "volumes/probe_report.hpp"
-#include "volumes/probe_targets.hpp"
+#include "reports/probe_report.hpp"
+#include "reports/probe_targets.hpp"
 #include "volumes/s3/access.hpp"
 
 #include <fmt/format.h>
@@ -58,10 +58,10 @@ void print(std::FILE* to, std::string_view text) {
 }
 
 /// Prints the lines of the volumes in their order, although they are tried at the same time: at once for the first that
-/// has not ended, later for those behind it.
+/// has not ended, later for those after it.
 class console {
   public:
-    console(std::vector<volumes::probe_outcome>& all, bool silent) : all_(all), silent_(silent) {
+    console(std::vector<reports::probe_outcome>& all, bool silent) : all_(all), silent_(silent) {
         if (!all_.empty()) begin();
     }
 
@@ -79,19 +79,19 @@ class console {
 
   private:
     void begin() {
-        if (!silent_) print(stdout, probe_heading(all_[current_].target));
+        if (!silent_) print(stdout, reports::probe_heading(all_[current_].target));
         for (const auto& line : all_[current_].lines) show(line);
     }
     void show(const s3::probe_line& line) const {
         if (!silent_) print(stdout, "  " + s3::to_text(line) + "\n");
     }
 
-    std::vector<volumes::probe_outcome>& all_;
+    std::vector<reports::probe_outcome>& all_;
     const bool silent_;
     std::size_t current_ = 0;
 };
 
-awaitable<void> probe_one(console& out, std::size_t number, const volumes::probe_target& target, deadline until) {
+awaitable<void> probe_one(console& out, std::size_t number, const reports::probe_target& target, deadline until) {
     for (const auto& note : target.notes) out.add(number, {outcome::note, "configuration", note});
     auto access = volumes::s3::make_access(target.options);
     if (!access) {
@@ -105,7 +105,7 @@ awaitable<void> probe_one(console& out, std::size_t number, const volumes::probe
 }
 
 /// \returns whether all came to an end in time.
-bool probe_all(std::vector<volumes::probe_outcome>& all, bool silent, std::chrono::nanoseconds timeout,
+bool probe_all(std::vector<reports::probe_outcome>& all, bool silent, std::chrono::nanoseconds timeout,
                asio::io_context& loop) {
     console out(all, silent);
     const auto until = deadline::in(timeout);
@@ -115,7 +115,7 @@ bool probe_all(std::vector<volumes::probe_outcome>& all, bool silent, std::chron
             out.end(i);
         });
     }
-    // What cleans up gets its time; the rest is for what cannot be cancelled, such as a name server's silence.
+    // Time for the clean-up, and a little more: a lookup at a silent name server cannot be cancelled.
     loop.run_until(until.at() + limits::s3_probe_cleanup + std::chrono::seconds(1));
     bool whole = true;
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -129,13 +129,13 @@ bool probe_all(std::vector<volumes::probe_outcome>& all, bool silent, std::chron
     return whole;
 }
 
-std::expected<std::vector<volumes::probe_target>, std::string> find_targets(const probe_arguments& given,
+std::expected<std::vector<reports::probe_target>, std::string> find_targets(const probe_arguments& given,
                                                                             const cluster_config::environment& env,
                                                                             std::istream& standard_input) {
-    if (given.bucket) return std::vector{volumes::probe_target_of_bucket(*given.bucket)};
+    if (given.bucket) return std::vector{reports::probe_target_of_bucket(*given.bucket)};
     const auto conf = cluster_config::load_config(given.config_path, env, standard_input);
     if (!conf) return std::unexpected(conf.error());
-    return volumes::choose_probe_targets(*conf, volumes::services_of_this_host(conf->cluster, env), given.volumes);
+    return reports::choose_probe_targets(*conf, reports::services_of_this_host(conf->cluster, env), given.volumes);
 }
 
 }  // namespace
@@ -144,7 +144,7 @@ std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<cons
                                                                   std::string_view config_default) {
     probe_arguments out;
     std::optional<std::string> config_path;
-    cluster_config::s3_parameters direct;
+    volumes::s3_options direct;
     bool is_direct = false;
     const auto set = [&](std::string_view name, std::string_view value) -> std::expected<void, std::string> {
         if (name == "json") {
@@ -205,18 +205,18 @@ int run_probe_command(std::string_view program, std::span<const std::string> arg
     auto targets = find_targets(*given, env, standard_input);
     if (!targets) {
         if (given->json)
-            print(stdout, volumes::probe_json(targets.error()));
+            print(stdout, reports::probe_json(targets.error()));
         else
             print(stderr, fmt::format("cannot probe: {}\n", targets.error()));
         return 2;
     }
-    std::vector<volumes::probe_outcome> all;
+    std::vector<reports::probe_outcome> all;
     for (auto& target : *targets) all.push_back({.target = std::move(target)});
     asio::io_context loop(1);
     const bool whole = probe_all(all, given->json, given->timeout, loop);
-    print(stdout, given->json ? volumes::probe_json(all) : probe_summary(all));
-    const int code = std::ranges::all_of(all, &volumes::probe_outcome::good) ? 0 : 1;
-    // Something that cannot be cancelled is still running, and would be waited for.
+    print(stdout, given->json ? reports::probe_json(all) : reports::probe_summary(all));
+    const int code = std::ranges::all_of(all, &reports::probe_outcome::good) ? 0 : 1;
+    // A call that cannot be cancelled is still running; leaving main() would wait for it.
     if (!whole) std::_Exit(code);
     return code;
 }

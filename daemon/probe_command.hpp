@@ -1,11 +1,11 @@
-/// The sub-command probe-s3: tries the buckets of a configuration, or one that is to be in it, step by step
-/// (s3/probe.hpp) and says in plain words what is wrong. It is part of the daemon's program, so that it reads the same
-/// configuration with the same code and makes the same client of it: what it finds holds for the daemon of the same
-/// version.
+/// The sub-command probe-s3: tries the buckets of a configuration, or another one, step by step (s3/probe.hpp) and reports
+/// problems in plain words. It is part of the daemon's program, so that it reads the configuration with the same code and
+/// makes the same client of it: its results hold for the daemon of the same version.
 #pragma once
 
 #include "cluster_config/config.hpp"
 #include "cluster_config/loader.hpp"
+#include "volumes/s3/s3_volume.hpp"
 
 #include <cstdio>
 #include <expected>
@@ -24,8 +24,8 @@ struct probe_arguments {
     bool help = false;
     bool json = false;
     std::string config_path;
-    std::vector<std::string> volumes;                     ///< UUIDs; none: those that this host would mount.
-    std::optional<cluster_config::s3_parameters> bucket;  ///< Instead of a configuration.
+    std::vector<std::string> volumes;           ///< UUIDs; none: those that this host would mount.
+    std::optional<volumes::s3_options> bucket;  ///< Instead of a configuration.
     std::chrono::nanoseconds timeout = limits::s3_probe_command_timeout;
 };
 

@@ -16,6 +16,7 @@
 #include "store/block_store.hpp"
 #include "store/lists/trash_worker.hpp"
 #include "store/scrub/scrub.hpp"
+#include "volumes/factory.hpp"
 
 #include <fmt/format.h>
 #include <malloc.h>
@@ -316,9 +317,9 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     mallopt(M_TRIM_THRESHOLD, static_cast<int>(limits::malloc_keep_bytes));
     prctl(PR_SET_DUMPABLE, 0);  // Core files would hold tokens and the signing key.
 
-    const auto volumes = cluster_config::select_volumes(conf.cluster, where.service_url);
-    if (!volumes) return std::unexpected(volumes.error());
-    auto mounts = open_mounts(*volumes, conf.cluster.collections);
+    const auto plans = volumes::plan_volumes(conf.cluster, where.service_url);
+    if (!plans) return std::unexpected(plans.error());
+    auto mounts = open_mounts(*plans);
     if (!mounts) return std::unexpected(std::move(mounts.error()));
 
     std::shared_ptr<net::tls_server_context> tls;

@@ -26,13 +26,15 @@ LAYERS = {
     "cluster_config": {"protocol", "base"},
     "volumes": {"s3", "digest", "base"} | NET,
     # What knows configuration files is a target of its own: drivers do without.
-    "volumes/factory": {"volumes", "cluster_config", "s3", "base"},
-    "volumes/probe_report": {"volumes/probe_targets", "s3", "base"},
-    "volumes/probe_targets": {"volumes/factory", "volumes", "cluster_config", "base"},
+    "volumes/driver": {"volumes", "cluster_config"},
+    "volumes/directory/driver": {"volumes/driver", "volumes", "cluster_config"},
+    "volumes/s3/driver": {"volumes/driver", "volumes", "cluster_config"},
+    "volumes/factory": {"volumes", "volumes/directory/driver", "volumes/s3/driver", "volumes/driver", "cluster_config"},
+    "reports": {"volumes/factory", "volumes/s3/driver", "volumes", "cluster_config", "s3", "base"},
     "store": NET | {"volumes", "protocol", "pool", "digest", "base"},
     "router": {"store", "protocol", "net/server", "net/http", "pool", "base"},
-    "daemon": NET | {"router", "store", "volumes/factory", "volumes/probe_report", "volumes/probe_targets", "volumes",
-                     "cluster_config", "protocol", "s3", "net/server", "pool", "digest", "base"},
+    "daemon": NET | {"reports", "router", "store", "volumes/factory", "volumes/driver", "volumes", "cluster_config",
+                     "protocol", "s3", "net/server", "pool", "digest", "base"},
     "bench": {"digest", "base"},
 }
 # The store knows the interface; which drivers there are is the factory's business.

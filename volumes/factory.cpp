@@ -1,78 +1,98 @@
 #include "volumes/factory.hpp"
 
-#include "volumes/directory/directory_volume.hpp"
+#include "volumes/directory/driver.hpp"
+#include "volumes/s3/driver.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
-#include <chrono>
+#include <algorithm>
+#include <array>
+#include <utility>
 
 namespace keepstore::volumes {
 namespace {
 
-opened_volume open_directory(const cluster_config::local_volume& v,
-                             const cluster_config::directory_parameters& parameters) {
-    directory_options options;
-    options.root = parameters.root;
-    options.serialize = parameters.serialize;
-    options.sync = parameters.sync;
-    switch (parameters.direct) {
-        case cluster_config::direct_io::automatic:
-            options.direct = direct_io::automatic;
-            break;
-        case cluster_config::direct_io::on:
-            options.direct = direct_io::on;
-            break;
-        case cluster_config::direct_io::off:
-            options.direct = direct_io::off;
-            break;
-    }
-    auto opened = open_directory_volume(std::move(options));
-    if (!opened)
-        return std::unexpected(
-            fmt::format("Volumes.{}: cannot open Root {}: {}", v.uuid, parameters.root, opened.error().text));
-    return std::move(*opened);
+constexpr std::array drivers{&directory_driver, &s3_driver};
+
+/// Parameters of the Go daemon's Azure driver, which is not supported here: known all the same.
+constexpr std::array<std::string_view, 10> azure_parameters{
+    "StorageAccountName",  "StorageAccountKey",    "StorageBaseURL", "ContainerName",     "RequestTimeout",
+    "ListBlobsRetryDelay", "ListBlobsMaxAttempts", "MaxGetBytes",    "WriteRaceInterval", "WriteRacePollTime"};
+
+/// The parameters of all drivers, of any type: as for the Go daemon, those of another driver cause no warning.
+const cluster_config::schema_node& known_parameters() {
+    static const cluster_config::schema_node all = [] {
+        cluster_config::schema_node out;
+        for (const driver* d : drivers) d->declare(out);
+        for (const auto name : azure_parameters) out.named[std::string(name)];
+        for (auto& [name, parameter] : out.named) parameter.type = 'x';
+        return out;
+    }();
+    return all;
 }
 
-opened_volume open_s3(const cluster_config::local_volume& v, const cluster_config::s3_parameters& parameters,
-                      const cluster_config::collections_config& policy) {
-    auto opened = open_s3_volume(make_s3_options(v, parameters, policy));
-    if (!opened)
-        return std::unexpected(
-            fmt::format("Volumes.{}: cannot use Bucket {}: {}", v.uuid, parameters.bucket, opened.error().text));
-    return std::move(*opened);
+const driver* find_driver(std::string_view name) {
+    const auto found = std::ranges::find(drivers, name, &driver::name);
+    return found == drivers.end() ? nullptr : *found;
+}
+
+std::string unknown_driver(const cluster_config::driver_section& section) {
+    std::array<std::string_view, drivers.size()> names;
+    std::ranges::transform(drivers, names.begin(), &driver::name);
+    return fmt::format("{}: {}.Driver: found \"{}\" ({}); expected {}", section.file, section.volume_path,
+                       section.driver, section.driver == "Azure" ? "Azure volumes are not supported" : "no such driver",
+                       fmt::join(names, " or "));
+}
+
+std::expected<volume_plan, std::string> plan_volume(cluster_config::local_volume v,
+                                                    const cluster_config::collections_config& policy,
+                                                    std::vector<std::string>& warnings) {
+    const driver* const found = find_driver(v.driver.driver);
+    if (!found) return std::unexpected(unknown_driver(v.driver));
+    return found->plan(std::move(v), {.policy = policy, .known = known_parameters(), .warnings = warnings});
 }
 
 }  // namespace
 
-s3_options make_s3_options(const cluster_config::local_volume& v, const cluster_config::s3_parameters& parameters,
-                           const cluster_config::collections_config& policy) {
-    const auto milliseconds = [](std::chrono::nanoseconds t) {
-        return std::chrono::ceil<std::chrono::milliseconds>(t);
-    };
-    s3_options options;
-    options.access_key_id = parameters.access_key_id;
-    options.secret_access_key = keepstore::s3::secret_string(parameters.secret_access_key);
-    options.endpoint = parameters.endpoint;
-    options.region = parameters.region;
-    options.bucket = parameters.bucket;
-    options.use_path_style = parameters.use_path_style;
-    options.prefix_length = static_cast<std::size_t>(parameters.prefix_length);
-    options.index_page_size = static_cast<unsigned>(parameters.index_page_size);
-    options.connect_timeout = milliseconds(parameters.connect_timeout);
-    options.read_timeout = milliseconds(parameters.read_timeout);
-    options.race_window = parameters.race_window;
-    options.unsafe_delete = parameters.unsafe_delete;
-    options.protect_for = policy.blob_signing_ttl;
-    options.trash_lifetime = policy.blob_trash_lifetime;
-    options.writable = v.allow_write;
-    options.diagnosis = fmt::format("keepstore probe-s3 -volume {}", v.uuid);
-    return options;
+std::expected<std::vector<volume_plan>, std::string> plan_volumes(const cluster_config::cluster_settings& cluster,
+                                                                  const cluster_config::url& service_url) {
+    auto selected = cluster_config::select_volumes(cluster, service_url);
+    if (!selected) return std::unexpected(std::move(selected.error()));
+    std::vector<std::string> known_already;  // Of parameter_warnings().
+    std::vector<volume_plan> out;
+    for (auto& v : *selected) {
+        auto plan = plan_volume(std::move(v), cluster.collections, known_already);
+        if (!plan) return std::unexpected(std::move(plan.error()));
+        out.push_back(std::move(*plan));
+    }
+    return out;
 }
 
-opened_volume open_volume(const cluster_config::local_volume& v, const cluster_config::collections_config& policy) {
-    if (const auto* directory = std::get_if<cluster_config::directory_parameters>(&v.parameters))
-        return open_directory(v, *directory);
-    return open_s3(v, std::get<cluster_config::s3_parameters>(v.parameters), policy);
+std::vector<std::string> parameter_warnings(const cluster_config::cluster_settings& cluster) {
+    std::vector<std::string> out;
+    for (const auto& [uuid, v] : cluster.volumes) {
+        if (find_driver(v.driver.driver)) {
+            // Errors matter only on hosts that serve the volume.
+            static_cast<void>(plan_volume({.uuid = uuid, .driver = v.driver}, cluster.collections, out));
+        } else {
+            cluster_config::config_context context{v.driver.file, out};
+            auto parameters = v.driver.parameters;
+            apply_schema(known_parameters(), parameters, v.driver.volume_path + ".DriverParameters", context);
+        }
+    }
+    return out;
+}
+
+void write_parameters(cluster_config::reference_writer& to, const cluster_config::driver_section& section) {
+    const driver* const found = find_driver(section.driver);
+    if (!found) return;
+    const bool brief = to.brief();
+    to.set_brief(false);
+    to.begin("DriverParameters", "");
+    found->write_reference(to);
+    to.end();
+    to.set_brief(brief);
 }
 
 }  // namespace keepstore::volumes

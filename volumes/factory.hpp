@@ -1,27 +1,27 @@
-/// Opens the volume that a configuration describes. The one place that knows which drivers there are; a target of its
-/// own, so that drivers and their tests need no configuration files.
+/// From a configuration to volumes: the one place that knows which drivers there are. A CMake target of its own, so
+/// that drivers and their tests need no configuration files. A driver is a folder with a driver.hpp, and a line in
+/// factory.cpp.
 #pragma once
 
 #include "cluster_config/config.hpp"
-#include "volumes/s3/s3_volume.hpp"
+#include "volumes/driver.hpp"
 
 #include <expected>
-#include <memory>
 #include <string>
+#include <vector>
 
 namespace keepstore::volumes {
 
-using opened_volume = std::expected<std::unique_ptr<volume>, std::string>;
+/// The volumes that the service with this URL serves, by UUID (cluster_config::select_volumes).
+/// \returns the error line if there is none, or for the first one whose driver is unknown or has wrong parameters.
+[[nodiscard]] std::expected<std::vector<volume_plan>, std::string> plan_volumes(const cluster_config::cluster_settings&,
+                                                                                const cluster_config::url& service_url);
 
-/// Looks at the file system, so it may block; whether a bucket can be used shows soon after, in the log and in
-/// readiness. S3 volumes judge what is in their trash by `policy`. \returns what is wrong, as one line for the
-/// operator.
-[[nodiscard]] opened_volume open_volume(const cluster_config::local_volume&,
-                                        const cluster_config::collections_config& policy);
+/// Warnings about the parameters of all volumes of the configuration, those of other hosts included: unknown,
+/// misspelled and old names.
+[[nodiscard]] std::vector<std::string> parameter_warnings(const cluster_config::cluster_settings&);
 
-/// What the S3 driver is opened with. TLS.Insecure has no part in it: as for the Go daemon it is for pulls only
-/// (docs/interface.md 1.6).
-[[nodiscard]] s3_options make_s3_options(const cluster_config::local_volume&, const cluster_config::s3_parameters&,
-                                         const cluster_config::collections_config& policy);
+/// Writes DriverParameters with defaults and comments; nothing for an unknown driver.
+void write_parameters(cluster_config::reference_writer&, const cluster_config::driver_section&);
 
 }  // namespace keepstore::volumes

@@ -91,7 +91,7 @@ TEST_CASE("probing binds for real: port 0, a taken port, a foreign address, no s
     CHECK_FALSE(busy.error().not_this_host);
     CHECK_THAT(busy.error().text, Catch::Contains("listen tcp 127.0.0.1:" + port));
 
-    const auto foreign = probe_bind(at("http://192.0.2.1:25107"));  // TEST-NET-1, nobody's.
+    const auto foreign = probe_bind(at("http://192.0.2.1:25107"));  // TEST-NET-1, of no host.
     REQUIRE_FALSE(foreign);
     CHECK(foreign.error().not_this_host);
 

@@ -1,6 +1,5 @@
 keepstore_test(cluster_config_tests
     SOURCES
-        cluster_config/driver_test.cpp
         cluster_config/listen_address_test.cpp
         cluster_config/loader_test.cpp
         cluster_config/scalars_test.cpp

@@ -1,5 +1,6 @@
 /// Arbitrary bytes as a configuration: values within their bounds, or an error with a text.
 #include "cluster_config/loader.hpp"
+#include "volumes/factory.hpp"
 
 #include <algorithm>
 #include <cstdlib>
@@ -20,7 +21,9 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     if (std::ranges::any_of(loaded->warnings, [](const auto& line) { return line.empty(); })) std::abort();
     const cluster_config::url service =
         cluster.internal_urls.empty() ? cluster_config::url() : cluster.internal_urls.begin()->first;
-    const auto volumes = cluster_config::select_volumes(cluster, service);
-    if (volumes ? volumes->empty() : volumes.error().empty()) std::abort();
+    const auto planned = volumes::plan_volumes(cluster, service);
+    if (planned ? planned->empty() : planned.error().empty()) std::abort();
+    if (std::ranges::any_of(volumes::parameter_warnings(cluster), [](const auto& line) { return line.empty(); }))
+        std::abort();
     return 0;
 }

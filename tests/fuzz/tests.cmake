@@ -39,15 +39,18 @@ keepstore_fuzz(response_head COVER net/client/response_head.cpp net/http/url.cpp
 keepstore_fuzz(s3_xml COVER s3/xml.cpp s3/time.cpp s3/credentials/profile_file.cpp LINK keepstore::s3 pugixml::pugixml)
 keepstore_fuzz(config
     COVER
-        cluster_config/decode.cpp
+        cluster_config/config.cpp
         cluster_config/document.cpp
-        cluster_config/driver.cpp
+        cluster_config/environment.cpp
+        cluster_config/keys.cpp
         cluster_config/loader.cpp
+        cluster_config/reader.cpp
+        cluster_config/rules.cpp
         cluster_config/scalars.cpp
         cluster_config/schema.cpp
         cluster_config/url.cpp
         cluster_config/value.cpp
         cluster_config/yaml_scalar.cpp
-    LINK keepstore::cluster_config
+    LINK keepstore::volume_factory
     SEEDS ${PROJECT_SOURCE_DIR}/conf)
 keepstore_fuzz(waypoints COVER digest/waypoints.cpp LINK keepstore::digest OpenSSL::Crypto)

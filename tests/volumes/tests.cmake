@@ -40,3 +40,7 @@ keepstore_test(volumes_s3_stub_test
         volumes/s3/s3_ranges_test.cpp
         volumes/s3/s3_stub_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)
+keepstore_test(volume_factory_test
+    SOURCES volumes/factory_test.cpp
+    LINK keepstore::volume_factory)
+target_compile_definitions(volume_factory_test PRIVATE KEEPSTORE_CONF_DIR="${PROJECT_SOURCE_DIR}/conf")

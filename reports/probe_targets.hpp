@@ -1,9 +1,9 @@
-/// Which buckets the operator's probe tries, and how: with the options that the daemon would give the driver.
+/// Chooses the buckets that the probe tries, with the options that the daemon would give the driver.
 #pragma once
 
 #include "cluster_config/config.hpp"
+#include "cluster_config/environment.hpp"
 #include "cluster_config/listen_address.hpp"
-#include "cluster_config/loader.hpp"
 #include "volumes/s3/s3_volume.hpp"
 
 #include <expected>
@@ -11,7 +11,7 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::volumes {
+namespace keepstore::reports {
 
 struct probe_target {
     std::string uuid;  ///< Empty for a bucket that is no volume yet.
@@ -32,6 +32,6 @@ struct probe_target {
     const cluster_config::config&, std::span<const cluster_config::url> services, std::span<const std::string> uuids);
 
 /// A bucket that is in no configuration, to be read and written.
-[[nodiscard]] probe_target probe_target_of_bucket(const cluster_config::s3_parameters&);
+[[nodiscard]] probe_target probe_target_of_bucket(volumes::s3_options);
 
-}  // namespace keepstore::volumes
+}  // namespace keepstore::reports

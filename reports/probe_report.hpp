@@ -1,15 +1,15 @@
 /// What the probe of S3 volumes found, for people and for programs. Pure; nothing in it is secret.
 #pragma once
 
+#include "reports/probe_targets.hpp"
 #include "s3/probe.hpp"
-#include "volumes/probe_targets.hpp"
 
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
-namespace keepstore::volumes {
+namespace keepstore::reports {
 
 struct probe_outcome {
     probe_target target;
@@ -30,4 +30,4 @@ struct probe_outcome {
 /// {"ok": false, "error": ...}, if nothing could be tried.
 [[nodiscard]] std::string probe_json(std::string_view error);
 
-}  // namespace keepstore::volumes
+}  // namespace keepstore::reports

@@ -1,11 +1,11 @@
-#include "volumes/probe_report.hpp"
+#include "reports/probe_report.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
 
-namespace keepstore::volumes {
+namespace keepstore::reports {
 namespace {
 
 using nlohmann::ordered_json;
@@ -90,4 +90,4 @@ std::string probe_json(std::string_view error) {
     return dump({{"ok", false}, {"error", error}});
 }
 
-}  // namespace keepstore::volumes
+}  // namespace keepstore::reports

@@ -1,4 +1,4 @@
-#include "daemon/check.hpp"
+#include "reports/check.hpp"
 #include "tests/cluster_config/sample_config.hpp"
 #include "tests/support/temp_dir.hpp"
 
@@ -7,7 +7,7 @@
 #include <fstream>
 
 using namespace keepstore;
-using namespace keepstore::daemon;
+using namespace keepstore::reports;
 
 namespace {
 
@@ -25,7 +25,7 @@ check_report report_for(const std::string& root, const std::string& scheme = "ht
 
 }  // namespace
 
-TEST_CASE("the -check report says what this host would serve", "[daemon][check]") {
+TEST_CASE("the -check report says what this host would serve", "[reports][check]") {
     const test::temp_dir dir;
     const auto report = report_for(dir.path());
     INFO(report.text);
@@ -41,7 +41,7 @@ TEST_CASE("the -check report says what this host would serve", "[daemon][check]"
                !Catch::Contains("aaaaaaaa") && !Catch::Contains("bbbbbbbb") && !Catch::Contains("cccccccc"));
 }
 
-TEST_CASE("the -check report finds what is wrong with files", "[daemon][check]") {
+TEST_CASE("the -check report finds what is wrong with files", "[reports][check]") {
     const test::temp_dir dir;
     const auto missing = report_for((dir.path() / "nowhere").string());
     CHECK(missing.exit_code == 1);
@@ -62,8 +62,14 @@ TEST_CASE("the -check report finds what is wrong with files", "[daemon][check]")
     CHECK_THAT(report_for(dir.path(), "https", "  TLS: {ACME: {Server: LE}}\n").text, Catch::Contains("not supported"));
 }
 
-TEST_CASE("the -check report reports a configuration that does not load", "[daemon][check]") {
+TEST_CASE("the -check report reports a configuration that does not load", "[reports][check]") {
     const auto report = check_host(cluster_config::parse_config("Clusters: {}", "/c.yml"), {}, any_address);
     CHECK(report.exit_code == 1);
     CHECK_THAT(report.text, Catch::Contains("/c.yml") && Catch::Contains("config does not define any clusters"));
+}
+
+TEST_CASE("the -check report warns about parameters of volumes", "[reports][check]") {
+    const auto loaded = cluster_config::parse_config(test::sample_config(
+        test::collections(), test::volume("Driver: Directory, DriverParameters: {Root: /nowhere, sync: false}")));
+    CHECK_THAT(check_host(loaded, {}, any_address).text, Catch::Contains("(perhaps you meant Sync?)"));
 }

@@ -1,8 +1,10 @@
-#include "daemon/check.hpp"
+#include "reports/check.hpp"
 
 #include "base/event_loop_group.hpp"
 #include "base/memory_limits.hpp"
 #include "cluster_config/scalars.hpp"
+#include "volumes/factory.hpp"
+#include "volumes/s3/driver.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -12,10 +14,11 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <iterator>
 #include <system_error>
 #include <utility>
 
-namespace keepstore::daemon {
+namespace keepstore::reports {
 namespace {
 
 class report {
@@ -60,46 +63,22 @@ void check_file(report& out, std::string_view key, const std::string& path) {
         out.problem(fmt::format("TLS.{}: {}: {}", key, path, system_text(errno)));
 }
 
-void check_root(report& out, const cluster_config::local_volume& volume,
-                const cluster_config::directory_parameters& directory) {
-    const std::string where = fmt::format("volume {}: Root {}", volume.uuid, directory.root);
-    struct stat status{};
-    if (::stat(directory.root.c_str(), &status) != 0)
-        out.problem(fmt::format("{}: {}", where, system_text(errno)));
-    else if (!S_ISDIR(status.st_mode))
-        out.problem(fmt::format("{}: not a directory", where));
-    else if (::access(directory.root.c_str(), R_OK | X_OK) != 0)
-        out.problem(fmt::format("{}: cannot be read: {}", where, system_text(errno)));
-    else if ((volume.allow_write || volume.allow_trash) && ::access(directory.root.c_str(), W_OK) != 0)
-        out.problem(fmt::format("{}: cannot be written: {}", where, system_text(errno)));
-}
-
 std::string mode_text(const cluster_config::local_volume& volume) {
     if (volume.allow_write) return "read, write, trash";
     return volume.allow_trash ? "read, trash (no new blocks)" : "read only";
 }
 
-void describe_volume(report& out, const cluster_config::local_volume& volume) {
-    out.heading(fmt::format("volume {}", volume.uuid));
-    out.line("mode", mode_text(volume));
+void describe_volume(report& out, const volumes::volume_plan& plan) {
+    const auto& v = plan.volume;
+    out.heading(fmt::format("volume {}", v.uuid));
+    out.line("mode", mode_text(v));
     std::vector<std::string> classes;
-    for (const auto& [name, value] : volume.storage_classes) classes.push_back(name);
-    out.line("storage classes", fmt::format("{} (priority {})", fmt::join(classes, ", "), volume.priority));
-    out.line("replication", fmt::format("{}", volume.replication));
-    if (const auto* directory = std::get_if<cluster_config::directory_parameters>(&volume.parameters)) {
-        constexpr std::string_view direct_names[] = {"automatic", "on", "off"};
-        out.line("driver", fmt::format("Directory {}", directory->root));
-        out.line("sync", directory->sync ? "on: a block is acknowledged when it is on disk"
-                                         : "off: a power cut can lose acknowledged blocks");
-        out.line("direct I/O", direct_names[static_cast<std::size_t>(directory->direct)]);
-        if (directory->serialize) out.line("serialize", "one file operation at a time");
-        check_root(out, volume, *directory);
-        return;
-    }
-    const auto& s3 = std::get<cluster_config::s3_parameters>(volume.parameters);
-    out.line("driver", fmt::format("S3 bucket {} in {}{}", s3.bucket, s3.region,
-                                   s3.endpoint.empty() ? "" : " at " + s3.endpoint));
-    out.line("try it with", fmt::format("keepstore probe-s3 -volume {}", volume.uuid));
+    for (const auto& [name, value] : v.storage_classes) classes.push_back(name);
+    out.line("storage classes", fmt::format("{} (priority {})", fmt::join(classes, ", "), v.priority));
+    out.line("replication", fmt::format("{}", v.replication));
+    auto described = plan.describe();
+    for (const auto& [name, text] : described.lines) out.line(name, text);
+    for (auto& problem : described.problems) out.problem(std::move(problem));
 }
 
 void describe_limits(report& out, const cluster_config::cluster_settings& cluster) {
@@ -126,18 +105,17 @@ void describe_limits(report& out, const cluster_config::cluster_settings& cluste
 
 // The memory that the process may hold at once, block memory included.
 void describe_memory(report& out, const cluster_config::cluster_settings& cluster,
-                     const std::vector<cluster_config::local_volume>& volumes) {
+                     const std::vector<volumes::volume_plan>& served) {
     const auto whole = [](std::int64_t n) { return static_cast<std::size_t>(std::max<std::int64_t>(0, n)); };
     const auto& own = cluster.keepstore;
     if (own.connections_max == 0) return out.line("all memory", "no limit, since the number of connections has none");
-    const auto directories = static_cast<std::size_t>(std::ranges::count_if(volumes, [](const auto& volume) {
-        return std::holds_alternative<cluster_config::directory_parameters>(volume.parameters);
-    }));
+    const auto buckets = static_cast<std::size_t>(std::ranges::count_if(
+        served, [](const auto& plan) { return plan.volume.driver.driver == volumes::s3_driver.name; }));
     const auto requests = cluster.api.requests_max == 0 ? own.connections_max : cluster.api.requests_max;
     const std::size_t bytes =
         limits::memory_bytes_max({.pool_budget_bytes = cluster.api.memory_budget_bytes(),
-                                  .directory_volumes = directories,
-                                  .s3_volumes = volumes.size() - directories,
+                                  .directory_volumes = served.size() - buckets,
+                                  .s3_volumes = buckets,
                                   .pull_workers = whole(cluster.collections.blob_replicate_concurrency),
                                   .requests = whole(requests),
                                   .connections = whole(own.connections_max),
@@ -162,7 +140,8 @@ void describe_policy(report& out, const cluster_config::cluster_settings& cluste
                               : fmt::format("kept for {}", cluster_config::format_duration(c.blob_trash_lifetime)));
         out.line("empty trash",
                  emptied ? fmt::format("{} after the start, then every {}, {} workers",
-                                       cluster_config::format_duration(cluster.keepstore.empty_trash_start_delay),
+                                       cluster_config::format_duration(std::min(
+                                           cluster.keepstore.empty_trash_start_delay, c.blob_trash_check_interval)),
                                        cluster_config::format_duration(c.blob_trash_check_interval),
                                        c.blob_delete_concurrency)
                          : std::string("never"));
@@ -193,11 +172,12 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
     }
     const cluster_config::cluster_settings& cluster = loaded->cluster;
     std::vector<std::string> warnings = loaded->warnings;
+    std::ranges::move(volumes::parameter_warnings(cluster), std::back_inserter(warnings));
 
     out.heading(fmt::format("cluster {}", cluster.id));
     out.line("configuration",
              fmt::format("{} (sha256 {})", loaded->source == "-" ? "standard input" : loaded->source, loaded->sha256));
-    std::vector<cluster_config::local_volume> served;
+    std::vector<volumes::volume_plan> served;
     const auto address = cluster_config::choose_listen_address(cluster, env.service_internal_url, probe);
     if (!address) {
         out.problem(address.error());
@@ -214,12 +194,12 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
             check_file(out, "Certificate", cluster.tls.certificate);
             check_file(out, "Key", cluster.tls.key);
         }
-        const auto volumes = cluster_config::select_volumes(cluster, address->service_url);
-        if (!volumes)
-            out.problem(volumes.error());
+        const auto plans = volumes::plan_volumes(cluster, address->service_url);
+        if (!plans)
+            out.problem(plans.error());
         else
-            served = *volumes;
-        for (const auto& volume : served) describe_volume(out, volume);
+            served = *plans;
+        for (const auto& plan : served) describe_volume(out, plan);
     }
     describe_limits(out, cluster);
     if (!served.empty()) describe_memory(out, cluster, served);
@@ -227,4 +207,4 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
     return out.finish(warnings);
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore::reports

@@ -1,0 +1,57 @@
+/// A kind of volume, as a configuration names it: between the configuration file, which drivers do not know, and the
+/// volume. Each driver has one in its folder (driver.hpp); volumes/factory.cpp lists them.
+#pragma once
+
+#include "cluster_config/config.hpp"
+#include "cluster_config/reference_writer.hpp"
+#include "cluster_config/schema.hpp"
+#include "volumes/volume.hpp"
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace keepstore::volumes {
+
+/// The error is one line for the operator.
+using opened_volume = std::expected<std::unique_ptr<volume>, std::string>;
+
+/// What an operator should know of a volume before it is opened. Holds no secret.
+struct volume_report {
+    std::vector<std::pair<std::string, std::string>> lines = {};  ///< Name and text: "sync", "on: ...".
+    std::vector<std::string> problems = {};                       ///< Reasons for which it could not be opened.
+};
+
+/// A volume that this service serves, with its parameters decoded and checked; not opened yet.
+struct volume_plan {
+    cluster_config::local_volume volume;
+    /// Looks at the file system, so it may block. Whether a bucket can be used shows soon after, in the log and in
+    /// readiness.
+    std::function<opened_volume()> open;
+    /// Looks at the file system, likewise.
+    std::function<volume_report()> describe;
+};
+
+/// What a driver needs in addition to the volume's section.
+struct plan_context {
+    const cluster_config::collections_config& policy;  ///< S3 volumes judge by it what is in their trash.
+    const cluster_config::schema_node& known;          ///< Parameters of all drivers: no warning about these.
+    std::vector<std::string>& warnings;
+};
+
+/// One entry of the registry. Stateless.
+struct driver {
+    std::string_view name;
+    /// Adds the names of the parameters.
+    void (*declare)(cluster_config::schema_node& parameters);
+    /// \returns the error line for wrong parameters.
+    std::expected<volume_plan, std::string> (*plan)(cluster_config::local_volume, const plan_context&);
+    /// Writes the parameters with defaults and comments (conf/keepstore.full.yml).
+    void (*write_reference)(cluster_config::reference_writer&);
+};
+
+}  // namespace keepstore::volumes
