@@ -1,6 +1,7 @@
 #include "daemon/flags.hpp"
 
 #include "cluster_config/flag_syntax.hpp"
+#include "reports/config_reference.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -14,11 +15,12 @@ namespace keepstore::daemon {
 namespace {
 
 /// In the order of the help text.
-constexpr std::array<cluster_config::flag, 11> flags{{
+constexpr std::array<cluster_config::flag, 12> flags{{
     {"check", true, "say what this host would serve and what is wrong, then exit (0: fine, 1: not)"},
     {"config", false,
      "cluster configuration file, - for standard input (default $ARVADOS_CONFIG, else "
      "/etc/arvados/config.yml)"},
+    {"config-reference", true, "print every configuration key with its default and its meaning, and exit"},
     {"legacy-crunch-dispatch-slurm-config", false, "accepted and ignored"},
     {"legacy-keepbalance-config", false, "accepted and ignored"},
     {"legacy-keepproxy-config", false, "accepted and ignored"},
@@ -68,11 +70,14 @@ command_line parse_command_line(std::string_view program, std::span<const std::s
     command_line out;
     out.config_path = config_default.empty() ? config_path_default : config_default;
     bool version = false;
+    bool reference = false;
 
     const auto set = [&](std::string_view name, std::string_view value) -> std::expected<void, std::string> {
         const bool on = value == "true";
         if (name == "version") {
             version = on;
+        } else if (name == "config-reference") {
+            reference = on;
         } else if (name == "skip-legacy") {
             out.skip_legacy = on;
         } else if (name == "check") {
@@ -94,6 +99,7 @@ command_line parse_command_line(std::string_view program, std::span<const std::s
                      fmt::format("unrecognized command line arguments: [{}] (try -help)\n",
                                  fmt::join(arguments.subspan(read->rest), " ")));
     }
+    if (reference) return leave(0, reports::config_reference(), {});
     if (version) return leave(0, fmt::format("{} {}\n", program, version_text()), {});
     return out;
 }

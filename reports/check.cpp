@@ -89,7 +89,11 @@ void describe_limits(report& out, const cluster_config::cluster_settings& cluste
     out.line("requests", fmt::format("{} at once, then {} waiting", count(api.requests_max), api.queued_requests_max));
     out.line("request time",
              api.request_timeout.count() == 0 ? "no limit" : cluster_config::format_duration(api.request_timeout));
-    out.line("connections", fmt::format("{}, backlog {}", count(own.connections_max), own.listen_backlog));
+    // That limit holds in any case, and depends on the process.
+    out.line("connections", fmt::format("{}, backlog {}",
+                                        own.connections_max == 0 ? "three quarters of the file descriptors"
+                                                                 : fmt::format("{}", own.connections_max),
+                                        own.listen_backlog));
     out.line("timeouts",
              fmt::format("header {}, idle {}, drain {}", cluster_config::format_duration(own.header_timeout),
                          cluster_config::format_duration(own.idle_timeout),

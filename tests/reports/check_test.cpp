@@ -68,6 +68,17 @@ TEST_CASE("the -check report reports a configuration that does not load", "[repo
     CHECK_THAT(report.text, Catch::Contains("/c.yml") && Catch::Contains("config does not define any clusters"));
 }
 
+TEST_CASE("the -check report names the limits that hold, not the keys alone", "[reports][check]") {
+    const test::temp_dir dir;
+    const auto with = [&](const std::string& extra) { return report_for(dir.path(), "http", extra).text; };
+    CHECK_THAT(with("  Keepstore: {MaxConnections: 0}\n"),
+               Catch::Contains("connections        three quarters of the file descriptors, backlog 1024"));
+    CHECK_THAT(with("  Keepstore: {MaxConnections: 7}\n"), Catch::Contains("connections        7, backlog"));
+    const auto loaded = cluster_config::parse_config(test::sample_config(
+        test::collections(", BlobTrashCheckInterval: 2m") + "  Keepstore: {EmptyTrashStartDelay: 5m}\n"));
+    CHECK_THAT(check_host(loaded, {}, any_address).text, Catch::Contains("2m after the start, then every 2m"));
+}
+
 TEST_CASE("the -check report warns about parameters of volumes", "[reports][check]") {
     const auto loaded = cluster_config::parse_config(test::sample_config(
         test::collections(), test::volume("Driver: Directory, DriverParameters: {Root: /nowhere, sync: false}")));
