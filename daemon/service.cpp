@@ -5,7 +5,7 @@
 #include "base/log.hpp"
 #include "daemon/flags.hpp"
 #include "daemon/mounts.hpp"
-#include "daemon/outgoing.hpp"
+#include "daemon/peer_clients.hpp"
 #include "daemon/service_manager.hpp"
 #include "digest/engine.hpp"
 #include "net/server/server.hpp"
@@ -141,7 +141,7 @@ router::app_options application_options(const cluster_config::config& conf) {
 
 // What the router does not know of, or knows only below the application: connections and the digest engine.
 std::vector<router::metrics::sample> more_metrics(const net::server& server, const digest::engine& digest,
-                                                  const store::scrubber& scrub, const outgoing& others) {
+                                                  const store::scrubber& scrub, const peer_clients& others) {
     const auto s = server.snapshot();
     const auto d = digest.snapshot();
     const auto gauge = [](std::string name, std::string help, auto value) {
@@ -340,7 +340,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     store::scrubber scrub(
         store, digest, {.interval = conf.cluster.keepstore.scrub_interval, .rate = conf.cluster.keepstore.scrub_rate},
         clock_of_scrub);
-    auto others = outgoing::make(conf.cluster, store);
+    auto others = peer_clients::make(conf.cluster, store);
     if (!others) return std::unexpected(std::move(others.error()));
     store::work_queue<protocol::pull_item> pulls;
     store::work_queue<protocol::trash_item> trash;

@@ -1,5 +1,5 @@
-/// What the daemon asks of other servers: the HTTP clients for pull lists and for reads from other clusters, and those
-/// who use them. Clients are apart by purpose, so that one does not use up the connections of the other.
+/// The HTTP clients for pull lists and for reads from other clusters, with the pull worker and the remote reader that
+/// use them. Each purpose has a client of its own, so that one cannot use up the connections of the other.
 #pragma once
 
 #include "cluster_config/config.hpp"
@@ -15,24 +15,24 @@
 
 namespace keepstore::daemon {
 
-class outgoing {
+class peer_clients {
   public:
-    /// `store` must outlive it. \returns an error line for the start.
-    [[nodiscard]] static std::expected<std::unique_ptr<outgoing>, std::string> make(
+    /// `store` must outlive the result. \returns an error line for the operator.
+    [[nodiscard]] static std::expected<std::unique_ptr<peer_clients>, std::string> make(
         const cluster_config::cluster_settings&, store::block_store& store);
 
     [[nodiscard]] store::pull_worker& pulls() noexcept { return pulls_; }
-    /// How many times pulls().run() is wanted.
+    /// Number of tasks pulls().run() to start.
     [[nodiscard]] unsigned pull_workers() const noexcept { return pull_workers_; }
     [[nodiscard]] store::remote_reader& remote() noexcept { return remote_; }
     [[nodiscard]] std::vector<router::metrics::sample> samples() const;
 
-    /// No new connections from now on. May be called more than once.
+    /// Refuses new connections from now on. May be called more than once.
     void close() noexcept;
 
   private:
-    outgoing(const cluster_config::cluster_settings&, store::block_store&, net::client for_pulls,
-             net::client for_remote, net::client for_remote_insecure, store::pull_options);
+    peer_clients(const cluster_config::cluster_settings&, store::block_store&, net::client for_pulls,
+                 net::client for_remote, net::client for_remote_insecure, store::pull_options);
 
     net::client pull_client_;
     net::client remote_client_;

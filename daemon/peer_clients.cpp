@@ -1,4 +1,4 @@
-#include "daemon/outgoing.hpp"
+#include "daemon/peer_clients.hpp"
 
 #include "base/log.hpp"
 
@@ -10,7 +10,7 @@ namespace keepstore::daemon {
 namespace {
 
 std::expected<net::client, std::string> make_client(bool insecure) {
-    // Whom to ask is said by pull lists and by other clusters: never a service that is this host's alone.
+    // Addresses come from pull lists and other clusters: they must never name a service of this host alone.
     auto made = net::client::make({.tls_insecure = insecure, .refuse_link_local = true});
     if (!made) return std::unexpected("cannot make an HTTP client: " + made.error().text);
     return std::move(*made);
@@ -77,8 +77,8 @@ void add_client_samples(std::vector<router::metrics::sample>& out, const std::st
 
 }  // namespace
 
-std::expected<std::unique_ptr<outgoing>, std::string> outgoing::make(const cluster_config::cluster_settings& cluster,
-                                                                     store::block_store& store) {
+std::expected<std::unique_ptr<peer_clients>, std::string> peer_clients::make(
+    const cluster_config::cluster_settings& cluster, store::block_store& store) {
     auto for_pulls = make_client(cluster.tls.insecure);
     if (!for_pulls) return std::unexpected(std::move(for_pulls.error()));
     auto secure = make_client(false);
@@ -92,12 +92,13 @@ std::expected<std::unique_ptr<outgoing>, std::string> outgoing::make(const clust
     if (!cluster.keepstore.pull_hosts.empty()) hosts->restrict();
     store::pull_options options{.workers = static_cast<unsigned>(cluster.collections.blob_replicate_concurrency),
                                 .hosts = std::move(*hosts)};
-    return std::unique_ptr<outgoing>(new outgoing(cluster, store, std::move(*for_pulls), std::move(*secure),
-                                                  std::move(*insecure), std::move(options)));
+    return std::unique_ptr<peer_clients>(new peer_clients(cluster, store, std::move(*for_pulls), std::move(*secure),
+                                                          std::move(*insecure), std::move(options)));
 }
 
-outgoing::outgoing(const cluster_config::cluster_settings& cluster, store::block_store& store, net::client for_pulls,
-                   net::client for_remote, net::client for_remote_insecure, store::pull_options options)
+peer_clients::peer_clients(const cluster_config::cluster_settings& cluster, store::block_store& store,
+                           net::client for_pulls, net::client for_remote, net::client for_remote_insecure,
+                           store::pull_options options)
     : pull_client_(std::move(for_pulls)),
       remote_client_(std::move(for_remote)),
       insecure_client_(std::move(for_remote_insecure)),
@@ -105,7 +106,7 @@ outgoing::outgoing(const cluster_config::cluster_settings& cluster, store::block
       pulls_(store.context(), pull_client_, std::move(options)),
       remote_(remote_clusters(cluster, remote_client_, insecure_client_), store) {}
 
-std::vector<router::metrics::sample> outgoing::samples() const {
+std::vector<router::metrics::sample> peer_clients::samples() const {
     std::vector<router::metrics::sample> out;
     router::append(out, pulls_.counters());
     out.push_back({"keepstore_pull_memory_bytes", "Held by blocks being pulled.", false,
@@ -117,7 +118,7 @@ std::vector<router::metrics::sample> outgoing::samples() const {
     return out;
 }
 
-void outgoing::close() noexcept {
+void peer_clients::close() noexcept {
     pull_client_.close();
     remote_client_.close();
     insecure_client_.close();
