@@ -1,6 +1,4 @@
-/// The command line, in Go's flag syntax (docs/interface.md 1.3): one or two dashes, `-f v` or `-f=v`,
-/// booleans only `-f` or
-/// `-f=bool`. Pure: prints and exits nothing.
+/// The command line (docs/interface.md 1.3), in the syntax of cluster_config/flag_syntax.hpp. Prints and exits nothing.
 #pragma once
 
 #include <span>
@@ -37,12 +35,11 @@ struct command_line {
 [[nodiscard]] command_line parse_command_line(std::string_view program, std::span<const std::string> arguments,
                                               std::string_view config_default);
 
-/// "0.1.0 (C++ clang 19.1.7)": what -version prints after the program's name, and the label of
+/// "0.1.0 (C++ clang 19.1.7)": the version as -version prints it after the program's name, and the label of
 /// arvados_version_running.
 [[nodiscard]] std::string version_text();
 
-/// A warning when an old keepstore.yml is there, which the Go daemon would read and this one does
-/// not; else empty.
+/// A warning if an old keepstore.yml exists, which the Go daemon would read and this one does not; else empty.
 [[nodiscard]] std::string legacy_file_warning(const command_line&);
 
 }  // namespace keepstore::daemon

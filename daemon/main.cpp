@@ -6,6 +6,7 @@
 #include "daemon/flags.hpp"
 #include "daemon/probe_command.hpp"
 #include "daemon/service.hpp"
+#include "daemon/signals.hpp"
 #include "reports/check.hpp"
 #include "volumes/factory.hpp"
 

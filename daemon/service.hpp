@@ -1,5 +1,5 @@
-/// The running daemon: builds everything below it from the configuration, wires it, serves until it is told to stop,
-/// and takes it down in order (stop accepting, readiness says no, finish what runs, cancel the rest, stop the workers).
+/// The running daemon: builds all parts from the configuration, serves until a signal stops it, and takes the parts
+/// down in order (stop accepting, readiness says no, finish running requests, cancel the rest, stop the workers).
 #pragma once
 
 #include "cluster_config/config.hpp"
@@ -10,12 +10,10 @@
 
 namespace keepstore::daemon {
 
-/// Serves until SIGTERM or SIGINT. SIGHUP re-reads certificate and key. Call on the main thread, before any other
-/// thread was started. \returns one line for the operator when it could not start.
+/// Serves until SIGTERM or SIGINT. SIGHUP reads certificate and key again. Call on the main thread, with the signals
+/// blocked (daemon/signals.hpp), before any other thread is started. \returns one line for the operator if it could not
+/// start.
 [[nodiscard]] std::expected<void, std::string> run_service(const cluster_config::config&,
                                                            const cluster_config::listen_address&);
-
-/// Blocks the signals that run_service waits for, in this thread and all that it starts.
-void block_signals();
 
 }  // namespace keepstore::daemon

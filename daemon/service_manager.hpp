@@ -1,4 +1,4 @@
-/// What systemd is told (sd_notify(3)): ready, stopping, still alive. Does nothing when not started by systemd.
+/// Tells systemd (sd_notify(3)) that the daemon is ready, stopping, or alive. Does nothing if not started by systemd.
 /// Safe to use from any thread.
 #pragma once
 
@@ -12,7 +12,7 @@ void notify_ready(const std::string& status);
 void notify_stopping();
 void notify_alive();
 
-/// How often the watchdog wants to hear notify_alive(), if it is on: half of WATCHDOG_USEC.
+/// \returns the interval for notify_alive(), half of WATCHDOG_USEC; nullopt if the watchdog is off.
 [[nodiscard]] std::optional<std::chrono::microseconds> watchdog_interval();
 
 }  // namespace keepstore::daemon

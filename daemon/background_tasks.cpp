@@ -1,0 +1,36 @@
+#include "daemon/background_tasks.hpp"
+
+#include "base/log.hpp"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include <exception>
+#include <utility>
+
+namespace keepstore::daemon {
+
+void background_tasks::spawn(std::string name, awaitable<void> work) {
+    auto& task = tasks_.emplace_back();
+    task.ended = task.promise.get_future();
+    asio::co_spawn(executor_, std::move(work),
+                   asio::bind_cancellation_slot(task.signal.slot(), [&task, name](std::exception_ptr thrown) {
+                       if (thrown) log::error("background task failed", {{"task", name}});
+                       task.promise.set_value();
+                   }));
+}
+
+bool background_tasks::stop(std::chrono::steady_clock::duration limit) {
+    for (auto& task : tasks_) asio::post(executor_, [&task] { task.signal.emit(asio::cancellation_type::total); });
+    const auto until = std::chrono::steady_clock::now() + limit;
+    bool all = true;
+    for (auto& task : tasks_) {
+        if (task.ended.wait_until(until) == std::future_status::ready) continue;
+        log::warning("a background task does not end");
+        all = false;
+    }
+    return all;
+}
+
+}  // namespace keepstore::daemon

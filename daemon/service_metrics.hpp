@@ -1,0 +1,19 @@
+/// The metrics of parts that the router does not know: connections, the digest engine, scrubs, clients of other
+/// servers.
+#pragma once
+
+#include "daemon/peer_clients.hpp"
+#include "digest/engine.hpp"
+#include "net/server/server.hpp"
+#include "router/metrics.hpp"
+#include "store/scrub/scrub.hpp"
+
+#include <vector>
+
+namespace keepstore::daemon {
+
+/// Safe to call from any thread.
+[[nodiscard]] std::vector<router::metrics::sample> service_metrics(const net::server&, const digest::engine&,
+                                                                   const store::scrubber&, const peer_clients&);
+
+}  // namespace keepstore::daemon
