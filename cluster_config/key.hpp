@@ -292,8 +292,6 @@ struct key_of {
     }
 
   private:
-    static char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; }
-
     template <class T>
     static auto find_word(const choices<T>& of, std::string_view word) {
         return std::ranges::find(of.words, word, &std::pair<std::string, T>::first);
@@ -301,7 +299,7 @@ struct key_of {
     template <class T>
     static T pick(const choices<T>& of, const config_value& value, const config_reader& in, name_t key) {
         std::string word = value.type == config_value::kind::boolean ? (value.boolean ? "on" : "off") : value.text;
-        if (of.any_case) std::ranges::transform(word, word.begin(), lower);
+        if (of.any_case) std::ranges::transform(word, word.begin(), to_lower);
         const auto found = find_word(of, word);
         if (found == of.words.end())
             in.fail(key, fmt::format("found \"{}\"{}; expected {}", value.text,

@@ -26,6 +26,10 @@ namespace keepstore::cluster_config {
 [[nodiscard]] constexpr bool is_digit(char c) noexcept {
     return c >= '0' && c <= '9';
 }
+/// ASCII.
+[[nodiscard]] constexpr char to_lower(char c) noexcept {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+}
 
 /// ^[a-zA-Z0-9]+$, the rule for tokens and the signing key.
 [[nodiscard]] bool is_alphanumeric(std::string_view);

@@ -47,8 +47,7 @@ void add_line(schema_node& node, std::string_view path, const std::vector<std::s
 }
 
 bool equal_but_for_case(std::string_view a, std::string_view b) {
-    const auto lower = [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c; };
-    return std::ranges::equal(a, b, {}, lower, lower);
+    return std::ranges::equal(a, b, {}, to_lower, to_lower);
 }
 
 /// What would be right, by type; nullptr when `value` is right.

@@ -21,8 +21,7 @@ bool take_scheme(std::string_view& text, std::string& scheme) {
         if (c == ':') {
             if (at == 0) return false;
             scheme = text.substr(0, at);
-            std::ranges::transform(scheme, scheme.begin(),
-                                   [](char l) { return l >= 'A' && l <= 'Z' ? static_cast<char>(l | 0x20) : l; });
+            std::ranges::transform(scheme, scheme.begin(), to_lower);
             text.remove_prefix(at + 1);
             return true;
         }

@@ -1,5 +1,7 @@
 #include "cluster_config/value.hpp"
 
+#include "cluster_config/scalars.hpp"
+
 #include <charconv>
 #include <cmath>
 #include <cstdlib>
@@ -12,10 +14,6 @@ namespace keepstore::cluster_config {
 namespace {
 
 using kind = config_value::kind;
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
 
 /// Go's strconv.ParseInt(text, 0, 64), extended by what ParseUint would take: sign, then 0x, 0o,
 /// 0b, a leading 0 for octal, or decimal. Values over int64 come back as a real.

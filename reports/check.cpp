@@ -112,7 +112,8 @@ void describe_memory(report& out, const cluster_config::cluster_settings& cluste
                      const std::vector<volumes::volume_plan>& served) {
     const auto whole = [](std::int64_t n) { return static_cast<std::size_t>(std::max<std::int64_t>(0, n)); };
     const auto& own = cluster.keepstore;
-    if (own.connections_max == 0) return out.line("all memory", "no limit, since the number of connections has none");
+    if (own.connections_max == 0)
+        return out.line("all memory", "depends on the file descriptors of the process, since MaxConnections is 0");
     const auto buckets = static_cast<std::size_t>(std::ranges::count_if(
         served, [](const auto& plan) { return plan.volume.driver.driver == volumes::s3_driver.name; }));
     const auto requests = cluster.api.requests_max == 0 ? own.connections_max : cluster.api.requests_max;

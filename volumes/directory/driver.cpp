@@ -15,7 +15,7 @@ namespace {
 using cluster_config::config_reader;
 using cluster_config::key_table;
 
-const key_table<directory_options>& keys() {
+const key_table<directory_options>& directory_keys() {
     using c = directory_options;
     using key = cluster_config::key_of<c>;
     static const key_table<c> table{
@@ -33,7 +33,7 @@ const key_table<directory_options>& keys() {
     return table;
 }
 
-void check(const config_reader& in, directory_options& options) {
+void check_directory(const config_reader& in, directory_options& options) {
     if (options.root.empty())
         in.fail("Root", "missing; expected the absolute path of the directory that holds the blocks");
     if (options.root[0] != '/')
@@ -63,7 +63,7 @@ std::string root_problem(const std::string& root, bool writes) {
     return {};
 }
 
-volume_report describe(const cluster_config::local_volume& v, const directory_options& options) {
+volume_report describe_directory(const cluster_config::local_volume& v, const directory_options& options) {
     volume_report out{.lines = {
                           {"driver", "Directory " + options.root},
                           {"sync", options.sync ? "on: a block is acknowledged when it is on disk"
@@ -76,7 +76,7 @@ volume_report describe(const cluster_config::local_volume& v, const directory_op
     return out;
 }
 
-opened_volume open(const std::string& uuid, const directory_options& options) {
+opened_volume open_directory(const std::string& uuid, const directory_options& options) {
     auto opened = open_directory_volume(options);
     if (!opened)
         return std::unexpected(
@@ -84,35 +84,36 @@ opened_volume open(const std::string& uuid, const directory_options& options) {
     return std::move(*opened);
 }
 
-std::expected<directory_options, std::string> decode(const cluster_config::local_volume& v,
-                                                     const cluster_config::schema_node& known,
-                                                     std::vector<std::string>& warnings) {
-    return cluster_config::decode_parameters<directory_options>(v.driver, keys(), known, check, warnings);
+std::expected<directory_options, std::string> decode_directory(const cluster_config::local_volume& v,
+                                                               const cluster_config::schema_node& known,
+                                                               std::vector<std::string>& warnings) {
+    return cluster_config::decode_parameters<directory_options>(v.driver, directory_keys(), known, check_directory,
+                                                                warnings);
 }
 
-std::expected<volume_plan, std::string> plan(cluster_config::local_volume v, const plan_context& context) {
-    auto options = decode(v, context.known, context.warnings);
+std::expected<volume_plan, std::string> plan_directory(cluster_config::local_volume v, const plan_context& context) {
+    auto options = decode_directory(v, context.known, context.warnings);
     if (!options) return std::unexpected(std::move(options.error()));
     return volume_plan{.volume = v,
-                       .open = [uuid = v.uuid, options = *options] { return open(uuid, options); },
-                       .describe = [v, options = *options] { return describe(v, options); }};
+                       .open = [uuid = v.uuid, options = *options] { return open_directory(uuid, options); },
+                       .describe = [v, options = *options] { return describe_directory(v, options); }};
 }
 
 }  // namespace
 
 constinit const driver directory_driver{
     .name = "Directory",
-    .declare = [](cluster_config::schema_node& parameters) { declare_keys(keys(), parameters); },
-    .plan = plan,
+    .declare = [](cluster_config::schema_node& parameters) { declare_keys(directory_keys(), parameters); },
+    .plan = plan_directory,
     .write_reference =
         [](cluster_config::reference_writer& to) {
-            write_keys(keys(), to, {.root = "/var/lib/keepstore"}, directory_options{});
+            write_keys(directory_keys(), to, {.root = "/var/lib/keepstore"}, directory_options{});
         },
 };
 
 std::expected<directory_options, std::string> directory_options_of(const cluster_config::local_volume& v) {
     std::vector<std::string> ignored;
-    return decode(v, {}, ignored);
+    return decode_directory(v, {}, ignored);
 }
 
 }  // namespace keepstore::volumes

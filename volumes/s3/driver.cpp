@@ -14,13 +14,13 @@ using cluster_config::key_table;
 using std::chrono::nanoseconds;
 
 /// The options, and parameters that are checked and have no effect.
-struct section : s3_options {
+struct s3_section : s3_options {
     bool location_constraint = false;
     bool v2_signature = false;
 };
 
-const key_table<section>& keys() {
-    using c = section;
+const key_table<s3_section>& s3_keys() {
+    using c = s3_section;
     using key = cluster_config::key_of<c>;
     static const key_table<c> table{
         key::text("AccessKeyID", &c::access_key_id, "both empty: credentials of the environment or the machine's role"),
@@ -56,7 +56,7 @@ void check_old_name(const config_reader& in, std::string_view old_name, std::str
     in.warn(old_name, fmt::format("old name of {}; please rename it", new_name));
 }
 
-void check(const config_reader& in, section& out) {
+void check_s3(const config_reader& in, s3_section& out) {
     check_old_name(in, "AccessKey", "AccessKeyID");
     check_old_name(in, "SecretKey", "SecretAccessKey");
     if (out.bucket.empty()) in.fail("Bucket", "missing; expected the name of the bucket");
@@ -77,8 +77,9 @@ std::string probe_command(const std::string& uuid) {
     return "keepstore probe-s3 -volume " + uuid;
 }
 
-std::expected<s3_options, std::string> decode(const cluster_config::local_volume& v, const plan_context& context) {
-    auto options = cluster_config::decode_parameters<section>(v.driver, keys(), context.known, check, context.warnings);
+std::expected<s3_options, std::string> decode_s3(const cluster_config::local_volume& v, const plan_context& context) {
+    auto options =
+        cluster_config::decode_parameters<s3_section>(v.driver, s3_keys(), context.known, check_s3, context.warnings);
     if (!options) return std::unexpected(std::move(options.error()));
     options->protect_for = context.policy.blob_signing_ttl;
     options->trash_lifetime = context.policy.blob_trash_lifetime;
@@ -87,13 +88,13 @@ std::expected<s3_options, std::string> decode(const cluster_config::local_volume
     return std::move(*options);
 }
 
-volume_report describe(const std::string& uuid, const s3_options& options) {
+volume_report describe_s3(const std::string& uuid, const s3_options& options) {
     return {.lines = {{"driver", fmt::format("S3 bucket {} in {}{}", options.bucket, options.region,
                                              options.endpoint.empty() ? "" : " at " + options.endpoint)},
                       {"try it with", probe_command(uuid)}}};
 }
 
-opened_volume open(const std::string& uuid, const s3_options& options) {
+opened_volume open_s3(const std::string& uuid, const s3_options& options) {
     auto opened = open_s3_volume(options);
     if (!opened)
         return std::unexpected(
@@ -101,35 +102,35 @@ opened_volume open(const std::string& uuid, const s3_options& options) {
     return std::move(*opened);
 }
 
-std::expected<volume_plan, std::string> plan(cluster_config::local_volume v, const plan_context& context) {
-    auto options = decode(v, context);
+std::expected<volume_plan, std::string> plan_s3(cluster_config::local_volume v, const plan_context& context) {
+    auto options = decode_s3(v, context);
     if (!options) return std::unexpected(std::move(options.error()));
     return volume_plan{.volume = v,
-                       .open = [uuid = v.uuid, options = *options] { return open(uuid, options); },
-                       .describe = [uuid = v.uuid, options = *options] { return describe(uuid, options); }};
+                       .open = [uuid = v.uuid, options = *options] { return open_s3(uuid, options); },
+                       .describe = [uuid = v.uuid, options = *options] { return describe_s3(uuid, options); }};
 }
 
-void write_reference(cluster_config::reference_writer& to) {
-    section example;
+void write_s3_reference(cluster_config::reference_writer& to) {
+    s3_section example;
     example.endpoint = "https://s3.example";
     example.region = "us-east-1";
     example.bucket = "example-keep";
-    write_keys(keys(), to, example);
+    write_keys(s3_keys(), to, example);
 }
 
 }  // namespace
 
 constinit const driver s3_driver{
     .name = "S3",
-    .declare = [](cluster_config::schema_node& parameters) { declare_keys(keys(), parameters); },
-    .plan = plan,
-    .write_reference = write_reference,
+    .declare = [](cluster_config::schema_node& parameters) { declare_keys(s3_keys(), parameters); },
+    .plan = plan_s3,
+    .write_reference = write_s3_reference,
 };
 
 std::expected<s3_options, std::string> s3_options_of(const cluster_config::local_volume& v,
                                                      const cluster_config::collections_config& policy) {
     std::vector<std::string> ignored;
-    return decode(v, {.policy = policy, .known = {}, .warnings = ignored});
+    return decode_s3(v, {.policy = policy, .known = {}, .warnings = ignored});
 }
 
 }  // namespace keepstore::volumes
