@@ -12,16 +12,19 @@ std::string key(std::string_view mount_uuid, const md5_digest& block) {
 
 }  // namespace
 
-void bad_copy_log::report(std::string_view mount_uuid, const md5_digest& block, std::string_view what,
-                          std::uint64_t offset) {
+bad_copy_log::time_point bad_copy_log::report(std::string_view mount_uuid, const md5_digest& block,
+                                              std::string_view what, std::uint64_t offset) {
+    const auto now = std::chrono::system_clock::now();
     {
         const std::lock_guard lock(mutex_);
         if (reported_.size() >= limits::bad_copies_remembered_max) reported_.clear();
         any_ = true;
-        if (!reported_.insert(key(mount_uuid, block)).second) return;
+        const auto [at, added] = reported_.emplace(key(mount_uuid, block), now);
+        if (!added) return at->second;
     }
     log::error("stored copy is bad",
                {{"block", block.hex()}, {"mount", mount_uuid}, {"problem", what}, {"offset", offset}});
+    return now;
 }
 
 bool bad_copy_log::knows(std::string_view mount_uuid, const md5_digest& block) const {

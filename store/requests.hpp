@@ -19,6 +19,7 @@ struct block_read_request {
         token;  ///< The first token of the request (docs/interface.md 2.5), verbatim; empty string counts as none.
     bool has_token = false;
     deadline until;
+    std::string request_id = {};  ///< For the log.
     /// HEAD: verify, but send nothing (begin() is called, write() is not).
     bool head = false;
     /// Send only this. Resolved against the block's size once it is known.

@@ -21,6 +21,11 @@ class verified_copy {
     verified_copy(const verified_copy&) = delete;
     verified_copy& operator=(const verified_copy&) = delete;
 
+    /// Of the whole copy.
+    [[nodiscard]] std::uint64_t size() const noexcept { return copy_.size(); }
+    /// Whether the copy is a stream, which cannot be read again.
+    [[nodiscard]] bool streams() const noexcept { return copy_.streams(); }
+
     /// Verifies as much as one look ahead covers, so that what is wrong there is known before anything is sent.
     [[nodiscard]] awaitable<result<void>> look_ahead();
 

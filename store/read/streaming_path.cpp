@@ -1,0 +1,83 @@
+// STREAMING: sends a copy while it is hashed, from what is proven on.
+#include "base/limits.hpp"
+#include "store/read/read_operation.hpp"
+#include "store/verify/stored_bytes.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::store {
+
+awaitable<read_operation::step> read_operation::send_streaming(volumes::block_reader& copy, copy_waypoints& points) {
+    const std::uint64_t size = copy.size();
+    const proven_state start = begun_ ? proof_.value_or(proven_state{}) : proven_state{};
+    digest::md5_stream hash(store_.engine, {.queue_bytes = store_.request_pool.request_queue_bytes(),
+                                            .waypoint_stride = segment::fine_bytes,
+                                            .from = start.state,
+                                            .offset = start.offset});
+    const_slice last;  // Withheld until the digest matches.
+    std::optional<error> unreadable;
+    bool slow = false;
+    for (std::uint64_t offset = start.offset; offset < size && !slow;) {
+        if (begun_) {
+            if (const auto ready = co_await sink_.wait_ready(); !ready) co_return abandon(ready.error());
+        }
+        auto into = co_await store_.request_pool.acquire();
+        if (!into) co_return abandon(into.error());
+        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), size - offset));
+        auto count = co_await read_stored(copy, offset, into->subslice(0, want), request_.until);
+        if (!count || *count != want) {
+            if (!count && count.error() == errc::cancelled) co_return abandon(std::move(count.error()));
+            unreadable = count ? error(errc::checksum_mismatch) : std::move(count.error());
+            break;
+        }
+        const_slice piece = into->freeze(want);
+        *into = {};
+        hash.set_queue_bytes(store_.request_pool.request_queue_bytes());
+        if (const auto added = co_await hash.update(piece); !added) co_return abandon(added.error());
+        // Bytes that the client has already are only hashed.
+        if (begun_ && sent_ > offset) piece = piece.subslice(std::min<std::size_t>(want, sent_ - offset));
+        offset += want;
+        if (offset == size) {
+            last = std::move(piece);
+            break;
+        }
+        if (!co_await begin(size)) co_return step::abandoned;
+        if (copy.streams()) {
+            // Holds one chunk until the client has taken it.
+            if (const auto written = co_await sink_.write(piece); !written) co_return abandon(written.error());
+            sent_ += piece.size();
+            continue;
+        }
+        const auto taken = co_await sink_.write_some(piece, byte_sink::patience::short_);
+        if (!taken) co_return abandon(taken.error());
+        sent_ += *taken;
+        slow = *taken < piece.size();
+    }
+    if (last.size() > 0) {
+        const auto digest = co_await hash.finish();
+        if (!digest) co_return abandon(digest.error());
+        if (*digest == request_.block.hash) {
+            if (start.offset == 0) {
+                points.computed = digest::waypoints::from_capture(static_cast<std::size_t>(size), segment::fine_bytes,
+                                                                  hash.waypoints());
+            }
+            if (!co_await begin(size)) co_return step::abandoned;
+            if (const auto written = co_await sink_.write(last); !written) co_return abandon(written.error());
+            co_return step::done;
+        }
+    } else if (const auto drained = co_await hash.drain(); !drained) {
+        co_return abandon(drained.error());
+    }
+    if (begun_) {
+        const auto states = hash.waypoints();
+        const auto pieces =
+            static_cast<std::size_t>((std::max(sent_, start.offset) - start.offset) / segment::fine_bytes);
+        proof_ = pieces == 0 ? start : proven_state{start.offset + pieces * segment::fine_bytes, states[pieces - 1]};
+    }
+    // With the waypoints of the whole block a slow client can be served without holding memory.
+    if (slow) co_return step::rehash;
+    co_return mark_corrupt(sent_, unreadable ? std::move(*unreadable) : error(errc::checksum_mismatch));
+}
+
+}  // namespace keepstore::store
