@@ -94,6 +94,7 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
     if (protocol::is_remote(*block)) co_return co_await read_remote_block(request, std::move(*block));
     read.block = std::move(*block);
     read.until = request.ex.get_deadline();
+    read.request_id = request.request_id;
     read.head = request.is_head();
     const std::string entity_tag = entity_tag_of(read.block.hash);
     read.range = requested_range(request.ex.head(), entity_tag);

@@ -73,6 +73,25 @@ class OneCopy(SharedDaemonCase):
                 self.get_wrong(data, f"{len(bad)} bytes")
                 self.assert_reply(self.daemon.get(plain(data), method="HEAD"), 502, b"")
 
+    def test_each_502_has_a_log_line_with_request_and_copy(self):
+        """The copy is logged once; each request that fails because of it has a line of its own."""
+        data = os.urandom(3 * MiB)
+        self.daemon.put(data)
+        with open(block_path(self.roots[0], md5(data)), "r+b") as file:
+            file.seek(MiB + 5)
+            file.write(bytes([data[MiB + 5] ^ 1]))
+        for mark, method in (("req-corrupt-1", "GET"), ("req-corrupt-2", "GET"), ("req-corrupt-3", "HEAD")):
+            with self.subTest(mark):
+                response = self.daemon.get(plain(data), method=method, headers={"X-Request-Id": mark})
+                self.assert_reply(response, 502, MISMATCH if method == "GET" else b"")
+                entry = self.daemon.log.wait(msg="no good copy of a block", RequestID=mark)
+                self.assertEqual((entry["block"], entry["mount"]), (md5(data), volume_uuid(0)))
+                self.assertEqual(entry["sent"], 0)
+                self.assertLessEqual(entry["offset"], MiB + 5)
+                self.assertGreater(entry["offset"], MiB - 256 * 1024)
+                self.assertRegex(entry["problem"], r"^corrupt \(known since 20\d\d-.*Z\): has the wrong content$")
+        self.assertEqual(len(self.daemon.log.entries(msg="stored copy is bad", block=md5(data))), 1)
+
     def test_damage_after_it_was_written_by_us(self):
         # State that the daemon keeps about the file must not make it trust the file.
         data = os.urandom(3 * MiB)
