@@ -3,7 +3,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "digest/md5.hpp"
-#include "store/verify/copy_check.hpp"
+#include "store/verify/verify_copy.hpp"
 #include "store/verify/stored_bytes.hpp"
 
 #include <fmt/chrono.h>

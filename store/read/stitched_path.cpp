@@ -2,8 +2,8 @@
 // right.
 #include "base/limits.hpp"
 #include "store/read/read_operation.hpp"
-#include "store/verify/copy_check.hpp"
-#include "store/verify/patchwork.hpp"
+#include "store/verify/verify_copy.hpp"
+#include "store/verify/stitched_copy.hpp"
 
 #include <utility>
 

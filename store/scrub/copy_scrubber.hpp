@@ -10,7 +10,7 @@
 #include "store/scrub/scrub_repair.hpp"
 #include "store/scrub/scrub_status.hpp"
 #include "store/scrub/verify_batch.hpp"
-#include "store/verify/copy_check.hpp"
+#include "store/verify/verify_copy.hpp"
 
 #include <vector>
 

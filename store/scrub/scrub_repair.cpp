@@ -1,8 +1,8 @@
 #include "store/scrub/scrub_repair.hpp"
 
 #include "base/limits.hpp"
-#include "store/verify/copy_check.hpp"
-#include "store/verify/patchwork.hpp"
+#include "store/verify/verify_copy.hpp"
+#include "store/verify/stitched_copy.hpp"
 
 #include <algorithm>
 #include <optional>

@@ -3,7 +3,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/when_all.hpp"
-#include "store/verify/copy_check.hpp"
+#include "store/verify/verify_copy.hpp"
 #include "store/verify/segment.hpp"
 
 #include <fmt/format.h>

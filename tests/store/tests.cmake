@@ -3,10 +3,10 @@ keepstore_test(store_tests
         store/block_store_test.cpp
         store/lists/pull_test.cpp
         store/mount_test.cpp
-        store/read/patchwork_read_test.cpp
+        store/read/stitched_read_test.cpp
         store/read/verified_read_test.cpp
         store/remote/remote_test.cpp
-        store/scrub/patchwork_repair_test.cpp
+        store/scrub/stitched_repair_test.cpp
         store/scrub/rate_limiter_test.cpp
         store/scrub/scrub_batch_test.cpp
         store/scrub/scrub_course_test.cpp

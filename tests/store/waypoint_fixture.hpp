@@ -2,7 +2,7 @@
 #pragma once
 
 #include "digest/waypoints.hpp"
-#include "store/verify/copy_check.hpp"
+#include "store/verify/verify_copy.hpp"
 #include "tests/store/store_fixture.hpp"
 
 #include <optional>

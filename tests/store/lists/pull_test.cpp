@@ -1,7 +1,7 @@
 /// Pull lists: which servers are asked, which responses are accepted, and on which mount the block is stored.
 #include "store/lists/pull_worker.hpp"
 #include "store/lists/trash_worker.hpp"
-#include "store/verify/copy_check.hpp"
+#include "store/verify/verify_copy.hpp"
 #include "tests/store/remote/fetch_fixture.hpp"
 
 #include <boost/asio/detached.hpp>

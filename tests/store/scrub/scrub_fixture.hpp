@@ -4,7 +4,7 @@
 #include "base/limits.hpp"
 #include "digest/md5.hpp"
 #include "store/scrub/scrub.hpp"
-#include "store/verify/copy_check.hpp"
+#include "store/verify/verify_copy.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/scrub_volume.hpp"
 

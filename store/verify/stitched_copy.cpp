@@ -1,7 +1,7 @@
-#include "store/verify/patchwork.hpp"
+#include "store/verify/stitched_copy.hpp"
 
 #include "base/limits.hpp"
-#include "store/verify/copy_check.hpp"
+#include "store/verify/verify_copy.hpp"
 
 #include <algorithm>
 #include <deque>

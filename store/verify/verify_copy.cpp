@@ -1,4 +1,4 @@
-#include "store/verify/copy_check.hpp"
+#include "store/verify/verify_copy.hpp"
 
 #include "base/limits.hpp"
 #include "store/verify/segment.hpp"
