@@ -61,9 +61,17 @@ class block_store {
     /// What operations of other kinds (pulls, scrubs, remote reads) share with those of this class.
     [[nodiscard]] store_context& context() noexcept { return context_; }
 
-    [[nodiscard]] const store_counters& counters() const noexcept { return context_.counters; }
-    /// Buffer memory that reads of large blocks hold now.
-    [[nodiscard]] std::size_t read_window_bytes() const noexcept { return context_.read_window.held_bytes(); }
+    struct stats {
+        std::uint64_t bad_copies_total;       ///< Stored copies found not to be what their name says.
+        std::uint64_t repaired_copies_total;  ///< Of these, replaced by good data.
+        std::uint64_t failovers_total;        ///< Reads that went on to another mount after a bad or failing copy.
+        std::uint64_t stitched_reads_total;   ///< Reads put together from copies that are all damaged.
+        std::uint64_t bad_segments_total;     ///< Times that wrong stored bytes were kept from a client.
+        std::uint64_t false_alarms_total;     ///< Waypoints that disagreed with a good copy.
+        std::uint64_t waypoints_added_total;  ///< Stored with copies that lacked them.
+        std::size_t read_window_bytes;        ///< Held by reads now.
+    };
+    [[nodiscard]] stats snapshot() const noexcept;
 
   private:
     store_context context_;

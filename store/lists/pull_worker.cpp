@@ -8,6 +8,7 @@
 #include "store/lists/run_worker.hpp"
 #include "store/verify/verify_copy.hpp"
 #include "store/verify/segment.hpp"
+#include "store/verify/verify_copy.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -165,9 +166,9 @@ awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator&
     auto copy = co_await m.volume->open(block.hash, until);
     if (!copy) co_return false;
     if (block.size && (*copy)->size() != *block.size) co_return false;
-    const auto report = co_await check_copy(pool_, store_.engine, **copy, block.hash, 1, until);
-    if (report.verdict != copy_report::outcome::good) {
-        if (report.verdict == copy_report::outcome::bad) {
+    const auto report = co_await verify_copy(pool_, store_.engine, **copy, block.hash, 1, until);
+    if (report.result != copy_report::outcome::good) {
+        if (report.result == copy_report::outcome::bad) {
             store_.counters.bad_copies.add();
             store_.bad_copy_log.report(m.uuid, block.hash, "does not match its MD5; the pull replaces it",
                                        report.offset);

@@ -3,8 +3,8 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "digest/md5.hpp"
-#include "store/verify/verify_copy.hpp"
 #include "store/verify/stored_bytes.hpp"
+#include "store/verify/verify_copy.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>
@@ -101,10 +101,10 @@ bool read_operation::may_stream_unproven() const {
 }
 
 awaitable<read_operation::step> read_operation::verify_only(volumes::block_reader& copy) {
-    auto report = co_await check_copy(store_.request_pool, store_.engine, copy, request_.block.hash,
-                                      store_.read_window.segments_per_reader(), request_.until);
-    if (report.verdict == copy_report::outcome::cancelled) co_return abandon(std::move(report.why));
-    if (report.verdict != copy_report::outcome::good) co_return mark_corrupt(report.offset, std::move(report.why));
+    auto report = co_await verify_copy(store_.request_pool, store_.engine, copy, request_.block.hash,
+                                       store_.read_window.segments_per_reader(), request_.until);
+    if (report.result == copy_report::outcome::cancelled) co_return abandon(std::move(report.why));
+    if (report.result != copy_report::outcome::good) co_return mark_corrupt(report.offset, std::move(report.why));
     if (report.false_alarm) ++store_.counters.false_alarms;
     if (report.missing_waypoints && report.attributes_supported) {
         co_await keep_waypoints(copy, *report.missing_waypoints);

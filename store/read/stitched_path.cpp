@@ -2,8 +2,8 @@
 // right.
 #include "base/limits.hpp"
 #include "store/read/read_operation.hpp"
-#include "store/verify/verify_copy.hpp"
 #include "store/verify/stitched_copy.hpp"
+#include "store/verify/verify_copy.hpp"
 
 #include <utility>
 
@@ -31,7 +31,7 @@ awaitable<read_operation::step> read_operation::send_stitched(const std::vector<
 // The copies are opened anew, since each was closed when it failed.
 awaitable<read_operation::step> read_operation::stitch_once(const std::vector<const mount*>& mounts) {
     const std::uint64_t size = *request_.block.size;
-    patchwork::copy_list copies;
+    stitched_copy::copy_list copies;
     for (const mount* const m : mounts) {
         auto reader = co_await open(*m);
         if (reader)
@@ -40,15 +40,15 @@ awaitable<read_operation::step> read_operation::stitch_once(const std::vector<co
             co_return abandon(reader.error());
     }
     const auto candidates =
-        co_await patchwork::gather_waypoints(copies, request_.block.hash, std::span(&size, 1), request_.until);
+        co_await stitched_copy::gather_waypoints(copies, request_.block.hash, std::span(&size, 1), request_.until);
     if (!candidates) co_return abandon(candidates.error());
     // One copy's waypoints say what is right in another one: they are believed only if they lead to the block's name,
     // also for a range, and before anything of it is sent.
     for (const digest::waypoints& points : *candidates) {
-        patchwork block(copies, points);
+        stitched_copy block(copies, points);
         const auto complete =
-            co_await block.lay_out({store_.scratch_pool, store_.engine, limits::patchwork_units}, request_.block.hash,
-                                   start_of(points, body_of(size)), size, request_.until);
+            co_await block.plan({store_.scratch_pool, store_.engine, limits::patchwork_units}, request_.block.hash,
+                                start_of(points, body_of(size)), size, request_.until);
         if (!complete) co_return abandon(complete.error());
         if (!*complete) continue;
         step next = co_await send_verified(block, points);
@@ -56,7 +56,7 @@ awaitable<read_operation::step> read_operation::stitch_once(const std::vector<co
             copy_waypoints unused;
             next = co_await send_streaming(block, unused);
         }
-        if (next == step::done) ++store_.counters.patchworks;
+        if (next == step::done) ++store_.counters.stitched_reads;
         co_return next == step::rehash ? step::corrupt : next;
     }
     co_return step::corrupt;

@@ -126,7 +126,7 @@ awaitable<copy_scrubber::finding> copy_scrubber::inspect(const md5_digest& name)
     }
     auto report = co_await verify(copy, name);
     out.offset = report.offset;
-    switch (report.verdict) {
+    switch (report.result) {
         case outcome::good:
             if (report.missing_waypoints && report.attributes_supported && where_.allow_write) {
                 const bool stored = co_await store_waypoints(copy, name, *report.missing_waypoints, deadline::never());
@@ -152,7 +152,7 @@ awaitable<copy_scrubber::finding> copy_scrubber::inspect(const md5_digest& name)
 }
 
 awaitable<copy_report> copy_scrubber::verify(volumes::block_reader& copy, const md5_digest& name) {
-    const copy_report cancelled{.verdict = copy_report::outcome::cancelled};
+    const copy_report cancelled{.result = copy_report::outcome::cancelled};
     if (const auto points = co_await load_waypoints(copy, name, deadline::never())) {
         const auto turn = co_await batches_.acquire(deadline::never());
         if (!turn) co_return cancelled;
@@ -162,7 +162,7 @@ awaitable<copy_report> copy_scrubber::verify(volumes::block_reader& copy, const 
         if (!agree && agree.error() == errc::cancelled) co_return cancelled;
         // Either the copy is bad or only its waypoints are. The slower check below tells, and where.
     }
-    co_return co_await check_copy(tools_.check_pool, tools_.engine, copy, name, 1, deadline::never());
+    co_return co_await verify_copy(tools_.check_pool, tools_.engine, copy, name, 1, deadline::never());
 }
 
 awaitable<repair_report> copy_scrubber::repair(const md5_digest& name, volumes::block_time seen) {

@@ -1,8 +1,8 @@
 #include "store/scrub/scrub_repair.hpp"
 
 #include "base/limits.hpp"
-#include "store/verify/verify_copy.hpp"
 #include "store/verify/stitched_copy.hpp"
+#include "store/verify/verify_copy.hpp"
 
 #include <algorithm>
 #include <optional>
@@ -107,18 +107,18 @@ awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::
 
 // Stitches a copy together from bad ones, if each segment of the block is good in one of them. It is verified like any
 // other source before it replaces the bad copy.
-awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job, const patchwork::copy_list& copies) {
+awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job, const stitched_copy::copy_list& copies) {
     const auto until = deadline::in(limits::scrub_repair_timeout);
     std::vector<std::uint64_t> lengths;
     for (const auto& copy : copies) {
         if (std::ranges::find(lengths, copy->size()) == lengths.end()) lengths.push_back(copy->size());
     }
-    const auto candidates = co_await patchwork::gather_waypoints(copies, job.block, lengths, until);
+    const auto candidates = co_await stitched_copy::gather_waypoints(copies, job.block, lengths, until);
     if (!candidates) co_return repair_report{.result = outcome::cancelled};
     for (const digest::waypoints& points : *candidates) {
-        patchwork parts(copies, points);
+        stitched_copy parts(copies, points);
         const auto complete =
-            co_await parts.lay_out({job.tools.pool, job.tools.engine, 1}, job.block, {}, points.length(), until);
+            co_await parts.plan({job.tools.pool, job.tools.engine, 1}, job.block, {}, points.length(), until);
         if (!complete) co_return repair_report{.result = outcome::cancelled};
         if (!*complete) continue;
         std::string why;
@@ -136,7 +136,7 @@ awaitable<repair_report> repair_copy(const repair_tools& tools, const mount& whe
                                      volumes::block_time seen) {
     const repair_job job{tools, where, block, seen};
     repair_report report{.why = "no other volume of this server has the block"};
-    patchwork::copy_list bad_copies;
+    stitched_copy::copy_list bad_copies;
     for (const mount* const source : sources) {
         const auto until = deadline::in(limits::scrub_repair_timeout);
         auto opened = co_await source->volume->open(block, until);

@@ -1,6 +1,6 @@
 /// Repairs one bad copy from another volume of the same daemon: a good copy is verified while it is written to a new
 /// file, which then replaces the bad copy atomically or not at all. If no copy is good, one is stitched together from
-/// the good segments of the bad ones, where waypoints tell which these are (patchwork). Nothing is ever deleted.
+/// the good segments of the bad ones, where waypoints tell which these are (stitched_copy). Nothing is ever deleted.
 #pragma once
 
 #include "base/async.hpp"

@@ -10,10 +10,8 @@
 
 namespace keepstore::store {
 
-awaitable<result<std::vector<digest::waypoints>>> patchwork::gather_waypoints(const copy_list& copies,
-                                                                              const md5_digest& name,
-                                                                              std::span<const std::uint64_t> lengths,
-                                                                              deadline until) {
+awaitable<result<std::vector<digest::waypoints>>> stitched_copy::gather_waypoints(
+    const copy_list& copies, const md5_digest& name, std::span<const std::uint64_t> lengths, deadline until) {
     std::vector<digest::waypoints> found;
     for (const auto& copy : copies) {
         const auto value = co_await copy->read_attribute(std::string(waypoints_attribute), until);
@@ -28,11 +26,11 @@ awaitable<result<std::vector<digest::waypoints>>> patchwork::gather_waypoints(co
     co_return found;
 }
 
-patchwork::patchwork(const copy_list& copies, const digest::waypoints& points)
+stitched_copy::stitched_copy(const copy_list& copies, const digest::waypoints& points)
     : copies_(copies), points_(points), source_(points.segment_count()), silent_(copies.size()) {}
 
-awaitable<result<bool>> patchwork::lay_out(const tools& with, const md5_digest& name, const proven_state& start,
-                                           std::uint64_t end, deadline until) {
+awaitable<result<bool>> stitched_copy::plan(const tools& with, const md5_digest& name, const proven_state& start,
+                                            std::uint64_t end, deadline until) {
     const std::uint64_t stride = points_.stride();
     std::size_t first_asked = 0;
     for (std::uint64_t at = start.offset; at < end;) {
@@ -55,8 +53,8 @@ awaitable<result<bool>> patchwork::lay_out(const tools& with, const md5_digest& 
 }
 
 // Crosses out the segments that this copy has.
-awaitable<result<void>> patchwork::take_from(std::size_t copy, std::vector<proven_state>& wanted, const tools& with,
-                                             const md5_digest& name, deadline until) {
+awaitable<result<void>> stitched_copy::take_from(std::size_t copy, std::vector<proven_state>& wanted, const tools& with,
+                                                 const md5_digest& name, deadline until) {
     std::deque<segment> loaded;
     for (const proven_state& start : wanted) {
         if (silent_[copy]) break;
@@ -77,11 +75,11 @@ awaitable<result<void>> patchwork::take_from(std::size_t copy, std::vector<prove
     co_return result<void>{};
 }
 
-bool patchwork::streams() const noexcept {
+bool stitched_copy::streams() const noexcept {
     return std::ranges::any_of(copies_, [](const auto& copy) { return copy->streams(); });
 }
 
-patchwork::run patchwork::run_at(std::uint64_t offset, std::size_t length_max) const {
+stitched_copy::run stitched_copy::run_at(std::uint64_t offset, std::size_t length_max) const {
     const std::uint64_t stride = points_.stride();
     const std::uint64_t end = std::min<std::uint64_t>(offset + length_max, size());
     if (offset >= end) return {0, 0};
@@ -91,7 +89,7 @@ patchwork::run patchwork::run_at(std::uint64_t offset, std::size_t length_max) c
     return {copy, static_cast<std::size_t>(std::min(at, end) - offset)};
 }
 
-awaitable<result<std::size_t>> patchwork::read_at(std::uint64_t offset, mutable_slice into, deadline until) {
+awaitable<result<std::size_t>> stitched_copy::read_at(std::uint64_t offset, mutable_slice into, deadline until) {
     std::size_t filled = 0;
     while (filled < into.size()) {
         const run from = run_at(offset + filled, into.size() - filled);
@@ -104,13 +102,13 @@ awaitable<result<std::size_t>> patchwork::read_at(std::uint64_t offset, mutable_
     co_return filled;
 }
 
-std::optional<std::size_t> patchwork::try_read_at(std::uint64_t offset, std::span<std::byte> into) {
+std::optional<std::size_t> stitched_copy::try_read_at(std::uint64_t offset, std::span<std::byte> into) {
     const run from = run_at(offset, into.size());
     if (from.length == 0) return 0;
     return copies_[from.copy]->try_read_at(offset, into.first(from.length));
 }
 
-awaitable<result<bool>> patchwork::equals_at(std::uint64_t offset, const_slice bytes, deadline until) {
+awaitable<result<bool>> stitched_copy::equals_at(std::uint64_t offset, const_slice bytes, deadline until) {
     for (std::size_t done = 0; done < bytes.size();) {
         const run from = run_at(offset + done, bytes.size() - done);
         if (from.length == 0) co_return false;
@@ -121,11 +119,11 @@ awaitable<result<bool>> patchwork::equals_at(std::uint64_t offset, const_slice b
     co_return true;
 }
 
-awaitable<result<std::vector<std::byte>>> patchwork::read_attribute(std::string, deadline) {
+awaitable<result<std::vector<std::byte>>> stitched_copy::read_attribute(std::string, deadline) {
     co_return fail(errc::unsupported);
 }
 
-awaitable<result<void>> patchwork::write_attribute(std::string, std::vector<std::byte>, deadline) {
+awaitable<result<void>> stitched_copy::write_attribute(std::string, std::vector<std::byte>, deadline) {
     co_return fail(errc::unsupported);
 }
 

@@ -24,7 +24,7 @@
 
 namespace keepstore::store {
 
-class patchwork final : public volumes::block_reader {
+class stitched_copy final : public volumes::block_reader {
   public:
     using copy_list = std::vector<std::unique_ptr<volumes::block_reader>>;
 
@@ -35,7 +35,7 @@ class patchwork final : public volumes::block_reader {
         const copy_list& copies, const md5_digest& name, std::span<const std::uint64_t> lengths, deadline until);
 
     /// References stay the caller's and outlive it.
-    patchwork(const copy_list& copies, const digest::waypoints& points);
+    stitched_copy(const copy_list& copies, const digest::waypoints& points);
 
     struct tools {
         pool::buffer_pool& pool;  ///< Waited for one chunk at a time, held while they are hashed.
@@ -46,8 +46,8 @@ class patchwork final : public volumes::block_reader {
     /// Finds a copy for each segment from `start` (where the state is known, or believed) to the one that `end` is in.
     /// Each copy is read at most once; what no copy has ends it soon.
     /// \returns whether all were found. errc::cancelled; a copy that cannot be read just gives nothing.
-    [[nodiscard]] awaitable<result<bool>> lay_out(const tools&, const md5_digest& name, const proven_state& start,
-                                                  std::uint64_t end, deadline until);
+    [[nodiscard]] awaitable<result<bool>> plan(const tools&, const md5_digest& name, const proven_state& start,
+                                               std::uint64_t end, deadline until);
 
     // --- block_reader, for what was laid out ---------------------------------------------------------------------
     [[nodiscard]] std::uint64_t size() const noexcept override { return points_.length(); }

@@ -14,16 +14,16 @@ namespace {
 // What to do with a failed read: a copy that ends early is bad, a caller that left proves nothing.
 copy_report failed(copy_report report, std::uint64_t offset, error why) {
     using outcome = copy_report::outcome;
-    report.verdict = why == errc::cancelled           ? outcome::cancelled
-                     : why == errc::checksum_mismatch ? outcome::bad
-                                                      : outcome::unreadable;
+    report.result = why == errc::cancelled           ? outcome::cancelled
+                    : why == errc::checksum_mismatch ? outcome::bad
+                                                     : outcome::unreadable;
     report.offset = offset;
     report.why = std::move(why);
     return report;
 }
 
-awaitable<copy_report> check_serially(pool::buffer_pool& pool, digest::engine& engine, volumes::block_reader& copy,
-                                      const md5_digest& name, deadline until, copy_report report) {
+awaitable<copy_report> verify_serially(pool::buffer_pool& pool, digest::engine& engine, volumes::block_reader& copy,
+                                       const md5_digest& name, deadline until, copy_report report) {
     const std::uint64_t suspected = report.offset;
     auto pass = co_await hash_serially(pool, engine, copy, until);
     if (!pass) co_return failed(std::move(report), suspected, std::move(pass.error()));
@@ -77,11 +77,11 @@ awaitable<result<serial_pass>> hash_serially(pool::buffer_pool& pool, digest::en
     co_return serial_pass{.digest = *digest, .states = hash.waypoints()};
 }
 
-awaitable<copy_report> check_copy(pool::buffer_pool& pool, digest::engine& engine, volumes::block_reader& copy,
-                                  const md5_digest& name, std::size_t units, deadline until) {
+awaitable<copy_report> verify_copy(pool::buffer_pool& pool, digest::engine& engine, volumes::block_reader& copy,
+                                   const md5_digest& name, std::size_t units, deadline until) {
     copy_report report;
     const auto points = co_await load_waypoints(copy, name, until, &report.attributes_supported);
-    if (!points) co_return co_await check_serially(pool, engine, copy, name, until, std::move(report));
+    if (!points) co_return co_await verify_serially(pool, engine, copy, name, until, std::move(report));
 
     std::deque<segment> window;
     proven_state start;
@@ -99,8 +99,8 @@ awaitable<copy_report> check_copy(pool::buffer_pool& pool, digest::engine& engin
             // Bytes or waypoints? All of the bytes decide.
             report.offset = window.front().begin();
             window.clear();
-            report = co_await check_serially(pool, engine, copy, name, until, std::move(report));
-            report.false_alarm = report.verdict == copy_report::outcome::good;
+            report = co_await verify_serially(pool, engine, copy, name, until, std::move(report));
+            report.false_alarm = report.result == copy_report::outcome::good;
             co_return report;
         }
         window.pop_front();

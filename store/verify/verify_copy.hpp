@@ -58,7 +58,7 @@ struct copy_report {
         unreadable,  ///< Cannot be read, or not in time.
         cancelled,   ///< Nothing is known: the caller left.
     };
-    outcome verdict = outcome::good;
+    outcome result = outcome::good;
     std::uint64_t offset = 0;   ///< Where the first bad or unreadable segment begins, as far as known.
     error why{errc::io_error};  ///< Unless good.
     /// Of a good copy: waypoints that it should have and has not, or has wrong (store_waypoints).
@@ -70,8 +70,8 @@ struct copy_report {
 /// Checks a whole copy. `units` is how many parts of it are read and hashed side by side; each takes up to
 /// max(stride, chunk) bytes of `pool` (1 MiB for a block of 64 MiB). Never waits for more than one chunk while it holds
 /// any. Awaited in place.
-[[nodiscard]] awaitable<copy_report> check_copy(pool::buffer_pool& pool, digest::engine& engine,
-                                                volumes::block_reader& copy, const md5_digest& name, std::size_t units,
-                                                deadline until);
+[[nodiscard]] awaitable<copy_report> verify_copy(pool::buffer_pool& pool, digest::engine& engine,
+                                                 volumes::block_reader& copy, const md5_digest& name, std::size_t units,
+                                                 deadline until);
 
 }  // namespace keepstore::store

@@ -53,7 +53,7 @@ struct damaged_fixture : waypoint_fixture {
 
 }  // namespace
 
-TEST_CASE("copies damaged in different segments are one good block together", "[store][waypoints][patchwork]") {
+TEST_CASE("copies damaged in different segments are one good block together", "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 31);
     const std::size_t last = content.size() - 1;
     const std::vector<std::vector<std::vector<std::size_t>>> damages = {
@@ -81,27 +81,26 @@ TEST_CASE("copies damaged in different segments are one good block together", "[
             string_sink again;
             REQUIRE(f.read(again).has_value());
             CHECK(again.text == content);
-            CHECK(f.store.counters().patchworks.value() >= 1);
+            CHECK(f.store.snapshot().stitched_reads_total >= 1);
             string_sink head;
             CHECK(f.read(head, {}, true).error() == errc::checksum_mismatch);
         }
     }
 }
 
-TEST_CASE("neighbouring segments that are read as one may come from different copies",
-          "[store][waypoints][patchwork]") {
+TEST_CASE("neighbouring segments that are read as one may come from different copies", "[store][waypoints][stitched]") {
     const auto content = make_content(3 * MiB + 7, 33);  // Segments of 64 KiB, read four at a time.
     for (std::size_t k = 0; k < 5; ++k) {
         damaged_fixture f(content, {every(5, k, content), every(5, (k + 1) % 5, content)});
         string_sink sink;
         REQUIRE(f.read(sink).has_value());
         CHECK(sink.text == content);
-        CHECK(f.store.counters().patchworks.value() == 1);
-        CHECK(f.store.counters().bad_copies.value() == 2);
+        CHECK(f.store.snapshot().stitched_reads_total == 1);
+        CHECK(f.store.snapshot().bad_copies_total == 2);
     }
 }
 
-TEST_CASE("the waypoints of one copy are enough for all", "[store][waypoints][patchwork]") {
+TEST_CASE("the waypoints of one copy are enough for all", "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 35);
     for (const auto& [first, second] : {std::pair{5 * seg, 25 * seg}, {25 * seg, 5 * seg}, {0 * seg, 1 * seg}}) {
         for (const std::size_t without : {0U, 1U}) {
@@ -131,7 +130,7 @@ TEST_CASE("the waypoints of one copy are enough for all", "[store][waypoints][pa
     }
 }
 
-TEST_CASE("what is bad in every copy is never sent", "[store][waypoints][patchwork]") {
+TEST_CASE("what is bad in every copy is never sent", "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 37);
     struct row {
         std::vector<std::size_t> first, second;
@@ -154,12 +153,12 @@ TEST_CASE("what is bad in every copy is never sent", "[store][waypoints][patchwo
             CHECK(sink.announced.has_value() == (r.right > 0));
             CHECK(sink.text.size() <= r.right);
             CHECK(content.starts_with(sink.text));
-            CHECK(f.store.counters().patchworks.value() == 0);
+            CHECK(f.store.snapshot().stitched_reads_total == 0);
         }
     }
 }
 
-TEST_CASE("a range is put together, too, and nothing in it is believed", "[store][waypoints][patchwork][range]") {
+TEST_CASE("a range is put together, too, and nothing in it is believed", "[store][waypoints][stitched][range]") {
     const auto content = make_content(33 * seg + 1000, 39);
     const byte_range_spec spec{4 * seg + 10, 9 * seg + 10};
     const auto wanted = content.substr(4 * seg + 10, 5 * seg + 1);
@@ -171,7 +170,7 @@ TEST_CASE("a range is put together, too, and nothing in it is believed", "[store
                 sink.takes_at_once = takes;
                 REQUIRE(f.read(sink, spec).has_value());
                 CHECK(sink.text == wanted);
-                CHECK(f.store.counters().patchworks.value() == 1);
+                CHECK(f.store.snapshot().stitched_reads_total == 1);
             }
         }
     }
@@ -208,7 +207,7 @@ TEST_CASE("a range is put together, too, and nothing in it is believed", "[store
     }
 }
 
-TEST_CASE("wrong waypoints do not keep right ones from being used", "[store][waypoints][patchwork]") {
+TEST_CASE("wrong waypoints do not keep right ones from being used", "[store][waypoints][stitched]") {
     const auto content = make_content(20 * seg + 5, 41);
     for (const std::size_t forged : {0U, 1U}) {
         for (const std::string of : {"another content", "the other copy"}) {
@@ -223,7 +222,7 @@ TEST_CASE("wrong waypoints do not keep right ones from being used", "[store][way
     }
 }
 
-TEST_CASE("a copy of the wrong length gives what it has", "[store][waypoints][patchwork]") {
+TEST_CASE("a copy of the wrong length gives what it has", "[store][waypoints][stitched]") {
     const auto content = make_content(20 * seg + 5, 45);
     for (const auto& [volume, what] : {std::pair{0U, "short"},
                                        {1U, "short"},
@@ -249,7 +248,7 @@ TEST_CASE("a copy of the wrong length gives what it has", "[store][waypoints][pa
 }
 
 TEST_CASE("copies that change while they are put together are put together again, as long as that gets further",
-          "[store][waypoints][patchwork]") {
+          "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 47);
     for (const bool hopeless : {false, true}) {
         CAPTURE(hopeless);
@@ -269,7 +268,7 @@ TEST_CASE("copies that change while they are put together are put together again
 }
 
 TEST_CASE("an unreadable copy gives what can be read, and a silent one is not asked again",
-          "[store][waypoints][patchwork]") {
+          "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 49);
     for (const auto code : {errc::io_error, errc::timeout}) {
         damaged_fixture f(content, {{5 * seg}, {}});
@@ -281,7 +280,7 @@ TEST_CASE("an unreadable copy gives what can be read, and a silent one is not as
     }
 }
 
-TEST_CASE("what a block without hope costs is bounded", "[store][waypoints][patchwork]") {
+TEST_CASE("what a block without hope costs is bounded", "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 51);
     damaged_fixture f(content, {{0, 32 * seg}, {1 * seg, 32 * seg}, {2 * seg, 32 * seg}});
     for (std::size_t i = 0; i < 3; ++i) f.forge(i, make_content(content.size(), 53 + static_cast<unsigned>(i)));

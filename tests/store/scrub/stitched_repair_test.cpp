@@ -21,7 +21,7 @@ std::string flip(std::string content, std::size_t at) {
 
 }  // namespace
 
-TEST_CASE("copies that are damaged in different segments repair each other", "[store][scrub][patchwork]") {
+TEST_CASE("copies that are damaged in different segments repair each other", "[store][scrub][stitched]") {
     for (const std::size_t size : {std::size_t{300'000}, 3 * MiB + 17, 9 * MiB}) {
         const std::string good = make_content(size);
         const auto name = name_of(good);
@@ -54,7 +54,7 @@ TEST_CASE("copies that are damaged in different segments repair each other", "[s
     }
 }
 
-TEST_CASE("what no copy has, or no true waypoints vouch for, is not repaired", "[store][scrub][patchwork]") {
+TEST_CASE("what no copy has, or no true waypoints vouch for, is not repaired", "[store][scrub][stitched]") {
     const std::size_t size = 3 * MiB + 17;
     const std::string good = make_content(size);
     const auto name = name_of(good);
