@@ -1,8 +1,8 @@
-/// What all reads together may hold of the pool: verified segments that wait to be sent, and segments that are being
-/// verified. It keeps thousands of readers that come at once from filling the host's memory before it shows which of
-/// them are slow; a read that finds no room verifies without holding anything (docs/ARCHITECTURE.md, "Reads").
+/// Bounds what all reads together hold of the pool: segments that are being verified, and verified ones that wait to be
+/// sent. Keeps thousands of readers that arrive at once from filling the host's memory before the slow ones are known;
+/// a read that finds no room verifies without holding anything (docs/ARCHITECTURE.md, "Slow readers").
 ///
-/// Also counts the reads that are busy, among which the lanes of the digest engine are shared.
+/// Also counts the busy reads, which share the lanes of the digest engine.
 /// Safe to use from any thread.
 #pragma once
 
@@ -23,15 +23,15 @@ class read_window {
         give_back(bytes);
         return false;
     }
-    /// Whether anything can be taken at all: asked before a segment is prepared for it.
+    /// Whether anything can be taken at all. Saves preparing a segment in vain.
     [[nodiscard]] bool has_room() const noexcept { return held_bytes() < bytes_max_; }
     void give_back(std::size_t bytes) noexcept { held_.fetch_sub(bytes, std::memory_order_relaxed); }
 
     void enter() noexcept { readers_.fetch_add(1, std::memory_order_relaxed); }
     void leave() noexcept { readers_.fetch_sub(1, std::memory_order_relaxed); }
 
-    /// How many segments one read should have under way: a lone reader fills the lanes by itself; many fill them
-    /// together, each with what it sends and what comes next.
+    /// How many segments one read should verify ahead: a single reader fills the lanes by itself; many fill them
+    /// together, each with the segment that it sends and the next one.
     [[nodiscard]] std::size_t segments_per_reader() const noexcept {
         const std::size_t readers = std::max<std::size_t>(readers_.load(std::memory_order_relaxed), 1);
         return std::clamp(lanes_ / readers, limits::read_ahead_segments_min, limits::read_ahead_segments_max);

@@ -24,7 +24,7 @@ verified_copy::verified_copy(store_context& store, volumes::block_reader& copy, 
 
 verified_copy::~verified_copy() {
     for (entry& e : ahead_) drop(e);
-    if (!sparing_) store_.read_window.leave();
+    if (!low_memory_) store_.read_window.leave();
 }
 
 void verified_copy::drop(entry& e) noexcept {
@@ -33,21 +33,17 @@ void verified_copy::drop(entry& e) noexcept {
 }
 
 awaitable<result<void>> verified_copy::look_ahead() {
-    if (auto loaded = co_await load_more(); !loaded) co_return loaded;
-    for (entry& e : ahead_) {
-        if (auto verified = co_await verify(e); !verified) co_return verified;
-    }
-    co_return result<void>{};
+    KS_CO_CHECK(co_await load_more());
+    for (entry& e : ahead_) KS_CO_CHECK(co_await verify(e));
+    co_return success();
 }
 
 awaitable<result<const_slice>> verified_copy::next() {
     while (position_ < wanted_.end()) {
         if (!ahead_.empty() && position_ >= ahead_.front().part.end()) pop_front();
-        if (auto loaded = co_await load_more(); !loaded) co_return std::unexpected(std::move(loaded.error()));
+        KS_CO_CHECK(co_await load_more());
         entry& front = ahead_.front();
-        if (auto verified = co_await verify(front); !verified) {
-            co_return std::unexpected(std::move(verified.error()));
-        }
+        KS_CO_CHECK(co_await verify(front));
         if (position_ >= front.part.end()) continue;
         const_slice piece;
         if (front.part.held()) {
@@ -65,14 +61,14 @@ awaitable<result<const_slice>> verified_copy::next() {
     co_return const_slice{};
 }
 
-// A stream from afar comes at its own pace: the first segment leaves as soon as it is there, and then twice as many
-// each time are gathered, hashed side by side and sent, while the driver receives the next ones. What is proven never
-// waits for what has not come yet.
+// A stream from a remote service has its own pace: its first segment is sent as soon as it has arrived, and then twice
+// as many each time are collected, hashed concurrently and sent, while the driver receives the next ones. Proven bytes
+// never wait for bytes that have not arrived.
 std::size_t verified_copy::segments_ahead() const noexcept {
     if (copy_.streams()) return batch_;
     const std::size_t share = store_.read_window.segments_per_reader();
-    // The first byte waits for all of the first look-ahead. Afterwards there is half as much again for whoever fills
-    // the lanes alone or nearly so: while some segments wait for company and others are hashed, the rest are sent.
+    // The first byte waits for all of the first look-ahead. Later, a reader with (almost) no others gets 1.5 times its
+    // share: segments waiting to be batched, being hashed and being sent then overlap.
     const bool under_way = position_ > wanted_.first;
     return under_way && share > limits::read_ahead_segments_min ? share + share / 2 : share;
 }
@@ -81,26 +77,26 @@ std::size_t verified_copy::segments_ahead() const noexcept {
 awaitable<result<void>> verified_copy::load_more() {
     const auto executor = co_await asio::this_coro::executor;
     if (copy_.streams()) {
-        if (!ahead_.empty() && ahead_.front().part.verified()) co_return result<void>{};
+        if (!ahead_.empty() && ahead_.front().part.verified()) co_return success();
         if (position_ > wanted_.first) batch_ = std::min(2 * batch_, limits::stream_batch_segments_max);
     }
     while (load_next_.offset < wanted_.end()) {
-        if (!ahead_.empty() && (sparing_ || ahead_.size() >= segments_ahead())) break;
+        if (!ahead_.empty() && (low_memory_ || ahead_.size() >= segments_ahead())) break;
         const std::size_t before = ahead_.size();
-        if (auto loaded = co_await load_one(); !loaded) co_return loaded;
+        KS_CO_CHECK(co_await load_one());
         if (ahead_.size() == before) break;
-        // Other requests of this loop have their turn: reading a segment takes a tenth of a millisecond.
+        // Yield to the other requests of this loop: reading a segment takes a tenth of a millisecond.
         co_await asio::post(executor, asio::use_awaitable);
     }
-    co_return result<void>{};
+    co_return success();
 }
 
 awaitable<result<void>> verified_copy::load_one() {
-    // Without room there is no more than the one that must be.
-    if (!ahead_.empty() && !store_.read_window.has_room()) co_return result<void>{};
+    // Without room only the one segment that is needed now is loaded.
+    if (!ahead_.empty() && !store_.read_window.has_room()) co_return success();
     entry added{segment(store_.engine, points_, load_next_, wanted_.end())};
     std::vector<mutable_slice> chunks;
-    if (!sparing_ && store_.read_window.try_take(added.part.size())) {
+    if (!low_memory_ && store_.read_window.try_take(added.part.size())) {
         added.taken = added.part.size();
         for (std::size_t i = 0; i < added.part.chunk_count(); ++i) {
             auto chunk = store_.request_pool.try_acquire();
@@ -112,7 +108,7 @@ awaitable<result<void>> verified_copy::load_one() {
     if (!room) {
         store_.read_window.give_back(std::exchange(added.taken, 0));
         chunks.clear();
-        if (!ahead_.empty()) co_return result<void>{};
+        if (!ahead_.empty()) co_return success();
     }
     const std::uint64_t begin = added.part.begin();
     ahead_.push_back(std::move(added));
@@ -128,14 +124,13 @@ awaitable<result<void>> verified_copy::load_one() {
         load_next_ = e.part.proof_at_end();
     else
         load_next_.offset = copy_.size();
-    co_return result<void>{};
+    co_return success();
 }
 
 awaitable<result<void>> verified_copy::verify(entry& e) {
-    if (e.part.verified()) co_return result<void>{};
-    const auto right = co_await e.part.verify(name_);
-    if (!right) co_return std::unexpected(right.error());
-    if (*right) co_return result<void>{};
+    if (e.part.verified()) co_return success();
+    KS_CO_TRY(const bool right, co_await e.part.verify(name_));
+    if (right) co_return success();
     suspect_ = e.part.begin();
     co_return fail(errc::checksum_mismatch);
 }
@@ -145,14 +140,14 @@ void verified_copy::pop_front() {
     if (front.part.end() < copy_.size()) proof_ = front.part.proof_at_end();
     drop(front);
     ahead_.pop_front();
-    if (sparing_ && !slow_in_segment_) {
-        sparing_ = false;
+    if (low_memory_ && !slow_in_segment_) {
+        low_memory_ = false;
         store_.read_window.enter();
     }
     slow_in_segment_ = false;
 }
 
-void verified_copy::shed() noexcept {
+void verified_copy::release_buffers() noexcept {
     while (ahead_.size() > 1) {
         load_next_.offset = ahead_.back().part.begin();
         drop(ahead_.back());
@@ -162,8 +157,8 @@ void verified_copy::shed() noexcept {
         drop(ahead_.front());
         if (ahead_.front().part.end() < copy_.size()) load_next_ = ahead_.front().part.proof_at_end();
     }
-    if (sparing_) return;
-    sparing_ = slow_in_segment_ = true;
+    if (low_memory_) return;
+    low_memory_ = slow_in_segment_ = true;
     store_.read_window.leave();
 }
 

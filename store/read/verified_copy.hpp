@@ -1,5 +1,10 @@
-/// The bytes of a stored copy that has waypoints, in order, each proven before it is handed out. Segments are read and
-/// verified ahead, side by side, as far as memory allows. Used by one coroutine at a time.
+/// Reads a stored copy that has waypoints, in order, each byte proven before it is returned. Segments are read and
+/// verified ahead, concurrently, as far as memory allows. Used by one coroutine at a time.
+///
+///   ahead_ holds consecutive segments. The front one contains position_, or ends there; load_next_ is where the
+///   segment after the last one begins. proof_ is the state before the front one.
+///   low_memory_: the reader was slow. ahead_ has at most one segment then, and holds no bytes: they are read again in
+///   fine pieces.
 #pragma once
 
 #include "base/byte_range.hpp"
@@ -13,8 +18,8 @@ namespace keepstore::store {
 
 class verified_copy {
   public:
-    /// `wanted` is what will be handed out, `start` what is proven of the bytes before (or believed: the waypoint
-    /// before a range). References stay the caller's.
+    /// `wanted` are the bytes to return, `start` the state proven before them (or believed: the waypoint before a
+    /// range). References stay the caller's.
     verified_copy(store_context&, volumes::block_reader& copy, const digest::waypoints& points, const md5_digest& name,
                   byte_range wanted, const proven_state& start, deadline until);
     ~verified_copy();
@@ -26,33 +31,33 @@ class verified_copy {
     /// Whether the copy is a stream, which cannot be read again.
     [[nodiscard]] bool streams() const noexcept { return copy_.streams(); }
 
-    /// Verifies as much as one look ahead covers, so that what is wrong there is known before anything is sent.
+    /// Verifies a whole look-ahead, so that damage there is found before anything is sent.
     [[nodiscard]] awaitable<result<void>> look_ahead();
 
-    /// The next proven bytes, from position(); empty at the end. After an error position() and proof() still hold, and
-    /// nothing more can be had: checksum_mismatch (bytes and waypoints disagree from suspect() on), errors of the
+    /// The next proven bytes, from position(); empty at the end. After an error position() and proof() stay valid, and
+    /// it cannot be read on: checksum_mismatch (bytes and waypoints disagree from suspect() on), errors of the
     /// volume, cancelled.
     [[nodiscard]] awaitable<result<const_slice>> next();
     void advance(std::size_t bytes) noexcept { position_ += bytes; }
     [[nodiscard]] std::uint64_t position() const noexcept { return position_; }
 
-    /// The reader is slow: all memory is given back. What comes next is verified without being held, until the reader
-    /// has kept up again for a whole segment.
-    void shed() noexcept;
-    /// Whether the next piece is best offered when the reader is ready, and taken back at once.
-    [[nodiscard]] bool sparing() const noexcept { return sparing_; }
-    /// The reader was waited for so long that it counts as slow.
+    /// Gives all memory back, since the reader is slow. What follows is verified without being held, until the reader
+    /// has kept up for a whole segment.
+    void release_buffers() noexcept;
+    /// Whether the next piece should be offered to the reader only for a moment: it is read again if not taken.
+    [[nodiscard]] bool low_memory() const noexcept { return low_memory_; }
+    /// Counts the reader as slow in this segment: it was not ready for too long.
     void reader_was_slow() noexcept { slow_in_segment_ = true; }
 
-    /// What is proven of the bytes before position(), rounded down.
+    /// The state proven before position(), rounded down to a boundary.
     [[nodiscard]] proven_state proof() const;
-    /// Where the segment begins that bytes and waypoints disagree about.
+    /// Begin of the segment in which bytes and waypoints disagree.
     [[nodiscard]] std::uint64_t suspect() const noexcept { return suspect_; }
 
   private:
     struct entry {
         segment part;
-        std::size_t taken = 0;  // Of the window.
+        std::size_t taken = 0;  // From the read window, in bytes.
     };
 
     [[nodiscard]] std::size_t segments_ahead() const noexcept;
@@ -69,13 +74,13 @@ class verified_copy {
     const byte_range wanted_;
     const deadline until_;
 
-    std::deque<entry> ahead_;  // In order; the front one holds position_.
-    proven_state load_next_;   // Where the next segment to be loaded begins.
-    proven_state proof_;       // Of everything before ahead_.front().
+    std::deque<entry> ahead_;
+    proven_state load_next_;
+    proven_state proof_;
     std::uint64_t position_;
     std::uint64_t suspect_ = 0;
-    std::size_t batch_ = 1;  // Of a stream.
-    bool sparing_ = false;
+    std::size_t batch_ = 1;  // Segments loaded at once, for a stream.
+    bool low_memory_ = false;
     bool slow_in_segment_ = false;
 };
 

@@ -39,8 +39,8 @@ awaitable<result<read_operation::step>> read_operation::send_segments(verified_c
         KS_CO_TRY(auto piece, co_await copy.next());
         const std::size_t size = piece.size();
         if (size == 0) co_return step::done;
-        const auto taken =
-            co_await sink_.write_some(piece, copy.sparing() ? byte_sink::patience::none : byte_sink::patience::short_);
+        const auto taken = co_await sink_.write_some(
+            piece, copy.low_memory() ? byte_sink::patience::none : byte_sink::patience::short_);
         if (!taken) co_return abandon(taken.error());
         copy.advance(*taken);
         sent_ = copy.position();
@@ -49,7 +49,7 @@ awaitable<result<read_operation::step>> read_operation::send_segments(verified_c
         // back until the client is ready.
         piece = {};
         if (copy.streams() && !request_.range) co_return step::stream;
-        copy.shed();
+        copy.release_buffers();
         const auto since = monotonic::now();
         if (const auto ready = co_await sink_.wait_ready(); !ready) co_return abandon(ready.error());
         if (monotonic::now() - since >= limits::slow_reader_patience) copy.reader_was_slow();

@@ -10,11 +10,11 @@ namespace keepstore::store {
 segment::segment(digest::engine& engine, const digest::waypoints& points, const proven_state& start, std::uint64_t end)
     : begin_(start.offset), fine_{start.state} {
     const std::uint64_t stride = points.stride();
-    // Waypoints closer than a chunk are not worth a job each, unless only a part is asked for.
+    // Waypoints closer than a chunk are not worth a job each, unless only a part is requested.
     const std::uint64_t run = std::max<std::uint64_t>(stride, limits::chunk_size_bytes);
     const std::uint64_t run_end = (begin_ / run + 1) * run;
-    const std::uint64_t asked_end = (end + stride - 1) / stride * stride;
-    end_ = std::min({run_end, asked_end, std::uint64_t{points.length()}});
+    const std::uint64_t wanted_end = (end + stride - 1) / stride * stride;
+    end_ = std::min({run_end, wanted_end, std::uint64_t{points.length()}});
     if (end_ < points.length()) to_ = points.state_before(static_cast<std::size_t>(end_ / stride));
     for (std::uint64_t at = (begin_ / stride + 1) * stride; at < end_; at += stride) {
         inner_.push_back({at, points.state_before(static_cast<std::size_t>(at / stride))});
@@ -30,24 +30,24 @@ std::size_t segment::chunk_count() const noexcept {
     return (size() + limits::chunk_size_bytes - 1) / limits::chunk_size_bytes;
 }
 
-// Reads what the pieces hold and hands them to the digest engine.
+// Reads the pieces and hands them to the digest engine.
 awaitable<result<void>> segment::read_and_hash(std::uint64_t offset, std::span<const mutable_slice> pieces,
                                                volumes::block_reader& copy, deadline until) {
     if (alone_) {
         for (const mutable_slice& piece : pieces) {
-            if (auto read = co_await read_stored_all(copy, offset, std::span(&piece, 1), until); !read) co_return read;
-            if (auto added = co_await hash_->update(piece.freeze(piece.size())); !added) co_return added;
+            KS_CO_CHECK(co_await read_stored_all(copy, offset, std::span(&piece, 1), until));
+            KS_CO_CHECK(co_await hash_->update(piece.freeze(piece.size())));
             hash_->flush();
             offset += piece.size();
         }
-        co_return result<void>{};
+        co_return success();
     }
-    if (auto read = co_await read_stored_all(copy, offset, pieces, until); !read) co_return read;
+    KS_CO_CHECK(co_await read_stored_all(copy, offset, pieces, until));
     for (const mutable_slice& piece : pieces) {
         // Never waits: the stream takes as much as the segment is long.
-        if (auto added = co_await hash_->update(piece.freeze(piece.size())); !added) co_return added;
+        KS_CO_CHECK(co_await hash_->update(piece.freeze(piece.size())));
     }
-    co_return result<void>{};
+    co_return success();
 }
 
 awaitable<result<void>> segment::load(std::span<const mutable_slice> chunks, volumes::block_reader& copy,
@@ -57,27 +57,26 @@ awaitable<result<void>> segment::load(std::span<const mutable_slice> chunks, vol
         const mutable_slice& chunk = chunks[pieces.size()];
         pieces.push_back(chunk.subslice(0, std::min<std::size_t>(chunk.size(), end_ - offset)));
     }
-    if (auto loaded = co_await read_and_hash(begin_, pieces, copy, until); !loaded) co_return loaded;
+    KS_CO_CHECK(co_await read_and_hash(begin_, pieces, copy, until));
     for (const mutable_slice& piece : pieces) pieces_.push_back(piece.freeze(piece.size()));
-    co_return result<void>{};
+    co_return success();
 }
 
 awaitable<result<void>> segment::load_through(pool::buffer_pool& pool, volumes::block_reader& copy, deadline until) {
     for (std::uint64_t offset = begin_; offset < end_;) {
         std::vector<mutable_slice> pieces;
-        auto chunk = co_await pool.acquire();
-        if (!chunk) co_return std::unexpected(std::move(chunk.error()));
-        // More of them can be read side by side.
-        for (std::optional<mutable_slice> next = std::move(*chunk); next; next = pool.try_acquire()) {
+        KS_CO_TRY(auto chunk, co_await pool.acquire());
+        // Chunks that are free right now are read concurrently.
+        for (std::optional<mutable_slice> next = std::move(chunk); next; next = pool.try_acquire()) {
             pieces.push_back(next->subslice(0, std::min<std::size_t>(next->size(), end_ - offset)));
             offset += pieces.back().size();
             if (offset == end_) break;
         }
         std::size_t bytes = 0;
         for (const mutable_slice& piece : pieces) bytes += piece.size();
-        if (auto loaded = co_await read_and_hash(offset - bytes, pieces, copy, until); !loaded) co_return loaded;
+        KS_CO_CHECK(co_await read_and_hash(offset - bytes, pieces, copy, until));
     }
-    co_return result<void>{};
+    co_return success();
 }
 
 awaitable<result<bool>> segment::verify(const md5_digest& name) {
@@ -85,12 +84,11 @@ awaitable<result<bool>> segment::verify(const md5_digest& name) {
     name_ = name;
     bool right = false;
     if (to_) {
-        if (auto drained = co_await hash_->drain(); !drained) co_return std::unexpected(std::move(drained.error()));
+        KS_CO_CHECK(co_await hash_->drain());
         right = hash_->state() == *to_;
     } else {
-        const auto digest = co_await hash_->finish();
-        if (!digest) co_return std::unexpected(digest.error());
-        right = *digest == name;
+        KS_CO_TRY(const auto digest, co_await hash_->finish());
+        right = digest == name;
     }
     const auto states = hash_->waypoints();
     for (const proven_state& inner : inner_) {
@@ -116,21 +114,18 @@ awaitable<result<const_slice>> segment::reread(digest::engine& engine, pool::buf
                                                deadline until) const {
     const proven_state from = proof_at(offset);
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(fine_bytes, end_ - from.offset));
-    auto into = co_await pool.acquire();
-    if (!into) co_return std::unexpected(std::move(into.error()));
-    const auto count = co_await read_stored(copy, from.offset, into->subslice(0, size), until);
-    if (!count) co_return std::unexpected(count.error());
-    if (*count < size) co_return fail(errc::checksum_mismatch);
-    const const_slice bytes = into->freeze(size);
+    KS_CO_TRY(const auto into, co_await pool.acquire());
+    KS_CO_TRY(const std::size_t count, co_await read_stored(copy, from.offset, into.subslice(0, size), until));
+    if (count < size) co_return fail(errc::checksum_mismatch);
+    const const_slice bytes = into.freeze(size);
     const std::size_t whole = size - size % digest::md5_block_bytes;
-    const auto state = co_await engine.compress(from.state, bytes.subslice(0, whole));
-    if (!state) co_return std::unexpected(state.error());
+    KS_CO_TRY(const auto state, co_await engine.compress(from.state, bytes.subslice(0, whole)));
     const std::uint64_t piece_end = from.offset + size;
     bool right = false;
     if (piece_end == end_) {
-        right = to_ ? *state == *to_ : digest::md5_finish(*state, bytes.bytes.subspan(whole), end_) == name_;
+        right = to_ ? state == *to_ : digest::md5_finish(state, bytes.bytes.subspan(whole), end_) == name_;
     } else {
-        right = *state == fine_[static_cast<std::size_t>((piece_end - begin_) / fine_bytes)];
+        right = state == fine_[static_cast<std::size_t>((piece_end - begin_) / fine_bytes)];
     }
     if (!right) co_return fail(errc::checksum_mismatch);
     co_return bytes.subslice(static_cast<std::size_t>(offset - from.offset));

@@ -1,6 +1,5 @@
-/// A run of a stored copy that is verified as one: it must lead from the chaining state before it, which is known, to
-/// the one after it, which is known too, or to the block's name where it ends the block. Used by one coroutine at a
-/// time.
+/// A part of a stored copy that is verified as one: it must lead from the known chaining state before it to the known
+/// one after it, or to the block's name where it ends the block. Used by one coroutine at a time.
 #pragma once
 
 #include "base/async.hpp"
@@ -19,7 +18,7 @@
 
 namespace keepstore::store {
 
-/// Bytes before `offset` are right, and lead to `state`. The offset is a multiple of segment::fine_bytes.
+/// The bytes before `offset` are right, and lead to `state`. The offset is a multiple of segment::fine_bytes.
 struct proven_state {
     std::uint64_t offset = 0;
     digest::md5_state state = {};
@@ -27,8 +26,8 @@ struct proven_state {
 
 class segment {
   public:
-    /// While a segment is hashed its states at every multiple of this are kept, so that a part of it can be read and
-    /// verified once more after its memory was given back.
+    /// Distance of the states that are kept of a segment, so that a part of it can be read and verified again after its
+    /// memory was given back.
     static constexpr std::size_t fine_bytes = digest::waypoints::stride_bytes_min;
 
     /// From `start` to the next waypoint that is not before `start.offset` + a chunk, or to `end` rounded up to a
@@ -41,36 +40,36 @@ class segment {
 
     [[nodiscard]] std::size_t chunk_count() const noexcept;
 
-    /// It is hashed while it is being read, and not side by side with the next ones. Before load().
+    /// Hashes it while it is being read, instead of batching it with the next ones. Before load().
     void expect_alone() noexcept { alone_ = true; }
 
     /// Reads all of it into `chunks` (chunk_count() of them), keeps them, and hands them to the digest engine.
     /// errc::cancelled; checksum_mismatch (the copy ends early); errors of the volume.
     [[nodiscard]] awaitable<result<void>> load(std::span<const mutable_slice> chunks, volumes::block_reader& copy,
                                                deadline until);
-    /// The same without keeping anything: each chunk goes back to the pool as soon as it is hashed. Waits for one chunk
-    /// at a time, and only while it holds none but those that are being hashed.
+    /// The same without keeping anything: each chunk returns to the pool as soon as it is hashed. Waits for one chunk
+    /// at a time, and holds only chunks that are being hashed meanwhile.
     [[nodiscard]] awaitable<result<void>> load_through(pool::buffer_pool& pool, volumes::block_reader& copy,
                                                        deadline until);
 
-    /// Waits until it is hashed. \returns whether it leads where it must.
+    /// Waits until it is hashed. \returns whether it leads to the expected state or name.
     [[nodiscard]] awaitable<result<bool>> verify(const md5_digest& name);
     [[nodiscard]] bool verified() const noexcept { return verified_; }
 
     // --- after verify() returned true ---------------------------------------------------------------------------
     /// Whether the bytes are in memory.
     [[nodiscard]] bool held() const noexcept { return !pieces_.empty(); }
-    /// The bytes from `offset` to the end of the piece that it is in. Only while held.
+    /// The bytes from `offset` to the end of its piece. Only while held.
     [[nodiscard]] const_slice piece_at(std::uint64_t offset) const;
     void drop_bytes() noexcept { pieces_.clear(); }
-    /// Reads the fine piece that `offset` is in again, and verifies it. \returns its bytes from `offset` on.
-    /// errc::checksum_mismatch when it is not what it was.
+    /// Reads the fine piece that contains `offset` again, and verifies it. \returns its bytes from `offset` on.
+    /// errc::checksum_mismatch when it has changed.
     [[nodiscard]] awaitable<result<const_slice>> reread(digest::engine& engine, pool::buffer_pool& pool,
                                                         volumes::block_reader& copy, std::uint64_t offset,
                                                         deadline until) const;
-    /// What is proven by this segment up to `offset` in it (rounded down to a fine boundary).
+    /// The state proven by this segment at `offset`, rounded down to a fine boundary.
     [[nodiscard]] proven_state proof_at(std::uint64_t offset) const;
-    /// What is proven by all of it; only if it does not end the block.
+    /// The state proven at its end; only if it does not end the block.
     [[nodiscard]] proven_state proof_at_end() const { return {end_, *to_}; }
 
   private:
@@ -79,8 +78,8 @@ class segment {
 
     const std::uint64_t begin_;
     std::uint64_t end_ = 0;
-    std::optional<digest::md5_state> to_;     // Nothing: it ends the block.
-    std::vector<proven_state> inner_;         // Waypoints between, which must agree too, or they would never be mended.
+    std::optional<digest::md5_state> to_;     // None: it ends the block.
+    std::vector<proven_state> inner_;         // Waypoints inside it; checked, so that wrong ones get replaced.
     md5_digest name_;                         // Set by verify().
     std::vector<digest::md5_state> fine_;     // [k] is the state at begin_ + k * fine_bytes; complete once verified.
     std::vector<const_slice> pieces_;         // Of a chunk each but the last; all of them or none.

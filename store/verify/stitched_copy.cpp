@@ -32,7 +32,7 @@ stitched_copy::stitched_copy(const copy_list& copies, const digest::waypoints& p
 awaitable<result<bool>> stitched_copy::plan(const tools& with, const md5_digest& name, const proven_state& start,
                                             std::uint64_t end, deadline until) {
     const std::uint64_t stride = points_.stride();
-    std::size_t first_asked = 0;
+    std::size_t first_tried = 0;
     for (std::uint64_t at = start.offset; at < end;) {
         std::vector<proven_state> wanted;
         for (; at < end && wanted.size() < with.units; at = (at / stride + 1) * stride) {
@@ -41,18 +41,17 @@ awaitable<result<bool>> stitched_copy::plan(const tools& with, const md5_digest&
                                  : proven_state{at, points_.state_before(static_cast<std::size_t>(at / stride))});
         }
         const std::size_t last_wanted = static_cast<std::size_t>(wanted.back().offset / stride);
-        for (std::size_t asked = 0; asked < copies_.size() && !wanted.empty(); ++asked) {
-            auto taken = co_await take_from((first_asked + asked) % copies_.size(), wanted, with, name, until);
-            if (!taken) co_return std::unexpected(std::move(taken.error()));
+        for (std::size_t tried = 0; tried < copies_.size() && !wanted.empty(); ++tried) {
+            KS_CO_CHECK(co_await take_from((first_tried + tried) % copies_.size(), wanted, with, name, until));
         }
         if (!wanted.empty()) co_return false;
-        // It is read on where it was read last: the others are known to be damaged before.
-        first_asked = source_[last_wanted];
+        // Try the copy that gave the last segment first: the others are known to be damaged before it.
+        first_tried = source_[last_wanted];
     }
     co_return true;
 }
 
-// Crosses out the segments that this copy has.
+// Removes from `wanted` the segments that this copy has right.
 awaitable<result<void>> stitched_copy::take_from(std::size_t copy, std::vector<proven_state>& wanted, const tools& with,
                                                  const md5_digest& name, deadline until) {
     std::deque<segment> loaded;
@@ -66,13 +65,12 @@ awaitable<result<void>> stitched_copy::take_from(std::size_t copy, std::vector<p
         loaded.pop_back();
     }
     for (segment& part : loaded) {
-        const auto right = co_await part.verify(name);
-        if (!right) co_return std::unexpected(right.error());
-        if (!*right) continue;
+        KS_CO_TRY(const bool right, co_await part.verify(name));
+        if (!right) continue;
         source_[static_cast<std::size_t>(part.begin() / points_.stride())] = copy;
         std::erase_if(wanted, [&](const proven_state& start) { return start.offset == part.begin(); });
     }
-    co_return result<void>{};
+    co_return success();
 }
 
 bool stitched_copy::streams() const noexcept {
@@ -94,10 +92,10 @@ awaitable<result<std::size_t>> stitched_copy::read_at(std::uint64_t offset, muta
     while (filled < into.size()) {
         const run from = run_at(offset + filled, into.size() - filled);
         if (from.length == 0) break;
-        auto got = co_await copies_[from.copy]->read_at(offset + filled, into.subslice(filled, from.length), until);
-        if (!got) co_return std::move(got);
-        filled += *got;
-        if (*got < from.length) break;
+        KS_CO_TRY(const std::size_t got,
+                  co_await copies_[from.copy]->read_at(offset + filled, into.subslice(filled, from.length), until));
+        filled += got;
+        if (got < from.length) break;
     }
     co_return filled;
 }

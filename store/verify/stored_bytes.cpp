@@ -8,7 +8,7 @@
 namespace keepstore::store {
 namespace {
 
-// How much of `into` could be had without waiting.
+// \returns how many bytes of `into` were filled without waiting.
 std::size_t read_cached(volumes::block_reader& copy, std::uint64_t offset, std::span<std::byte> into) {
     std::size_t filled = 0;
     while (filled < into.size()) {
@@ -39,9 +39,8 @@ awaitable<result<std::size_t>> read_stored(volumes::block_reader& copy, std::uin
                                            deadline until) {
     const std::size_t filled = read_cached(copy, offset, into.bytes);
     if (filled == into.size()) co_return filled;
-    auto rest = co_await copy.read_at(offset + filled, into.subslice(filled), until);
-    if (!rest) co_return std::move(rest);
-    co_return filled + *rest;
+    KS_CO_TRY(const std::size_t rest, co_await copy.read_at(offset + filled, into.subslice(filled), until));
+    co_return filled + rest;
 }
 
 awaitable<result<void>> read_stored_all(volumes::block_reader& copy, std::uint64_t offset,
@@ -63,7 +62,7 @@ awaitable<result<void>> read_stored_all(volumes::block_reader& copy, std::uint64
         if (!part.outcome) co_return std::unexpected(std::move(part.outcome.error()));
         if (*part.outcome < part.into.size()) co_return std::unexpected(ends_early());
     }
-    co_return result<void>{};
+    co_return success();
 }
 
 }  // namespace keepstore::store

@@ -1,4 +1,4 @@
-/// Reading the bytes of a stored copy: what is in memory at once and in place, the rest by the volume's threads.
+/// Reads bytes of a stored copy: those in the page cache at once and in place, the rest by the volume's threads.
 #pragma once
 
 #include "base/async.hpp"
@@ -15,7 +15,7 @@ namespace keepstore::store {
 [[nodiscard]] awaitable<result<std::size_t>> read_stored(volumes::block_reader& copy, std::uint64_t offset,
                                                          const mutable_slice& into, deadline until);
 
-/// Fills all of `pieces`, which follow each other from `offset`; what is not in memory is read side by side.
+/// Fills all of `pieces`, consecutive ones from `offset`; what is not in the page cache is read concurrently.
 /// errc::checksum_mismatch if the copy ends before.
 [[nodiscard]] awaitable<result<void>> read_stored_all(volumes::block_reader& copy, std::uint64_t offset,
                                                       std::span<const mutable_slice> pieces, deadline until);

@@ -11,8 +11,8 @@
 namespace keepstore::store {
 namespace {
 
-// What to do with a failed read: a copy that ends early is bad, a caller that left proves nothing.
-copy_report failed(copy_report report, std::uint64_t offset, error why) {
+// The report of a failed read: a copy that ends early is bad; a cancelled read proves nothing.
+copy_report report_failure(copy_report report, std::uint64_t offset, error why) {
     using outcome = copy_report::outcome;
     report.result = why == errc::cancelled           ? outcome::cancelled
                     : why == errc::checksum_mismatch ? outcome::bad
@@ -26,9 +26,9 @@ awaitable<copy_report> verify_serially(pool::buffer_pool& pool, digest::engine& 
                                        const md5_digest& name, deadline until, copy_report report) {
     const std::uint64_t suspected = report.offset;
     auto pass = co_await hash_serially(pool, engine, copy, until);
-    if (!pass) co_return failed(std::move(report), suspected, std::move(pass.error()));
+    if (!pass) co_return report_failure(std::move(report), suspected, std::move(pass.error()));
     if (pass->digest != name) {
-        co_return failed(std::move(report), suspected, error(errc::checksum_mismatch));
+        co_return report_failure(std::move(report), suspected, error(errc::checksum_mismatch));
     }
     report.offset = 0;
     report.missing_waypoints = fresh_waypoints(copy, *pass);
@@ -61,20 +61,16 @@ awaitable<result<serial_pass>> hash_serially(pool::buffer_pool& pool, digest::en
                                              volumes::block_reader& copy, deadline until) {
     digest::md5_stream hash(engine, {.waypoint_stride = segment::fine_bytes});
     for (std::uint64_t offset = 0; offset < copy.size();) {
-        auto chunk = co_await pool.acquire();
-        if (!chunk) co_return std::unexpected(std::move(chunk.error()));
-        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(chunk->size(), copy.size() - offset));
-        const mutable_slice into = chunk->subslice(0, want);
-        if (auto read = co_await read_stored_all(copy, offset, std::span(&into, 1), until); !read) {
-            co_return std::unexpected(std::move(read.error()));
-        }
+        KS_CO_TRY(const auto chunk, co_await pool.acquire());
+        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(chunk.size(), copy.size() - offset));
+        const mutable_slice into = chunk.subslice(0, want);
+        KS_CO_CHECK(co_await read_stored_all(copy, offset, std::span(&into, 1), until));
         hash.set_queue_bytes(pool.request_queue_bytes());
-        if (auto added = co_await hash.update(into.freeze(want)); !added) co_return std::unexpected(added.error());
+        KS_CO_CHECK(co_await hash.update(into.freeze(want)));
         offset += want;
     }
-    const auto digest = co_await hash.finish();
-    if (!digest) co_return std::unexpected(digest.error());
-    co_return serial_pass{.digest = *digest, .states = hash.waypoints()};
+    KS_CO_TRY(const auto digest, co_await hash.finish());
+    co_return serial_pass{.digest = digest, .states = hash.waypoints()};
 }
 
 awaitable<copy_report> verify_copy(pool::buffer_pool& pool, digest::engine& engine, volumes::block_reader& copy,
@@ -89,14 +85,14 @@ awaitable<copy_report> verify_copy(pool::buffer_pool& pool, digest::engine& engi
         while (start.offset < copy.size() && window.size() < std::max<std::size_t>(units, 1)) {
             segment& added = window.emplace_back(engine, *points, start, copy.size());
             const auto loaded = co_await added.load_through(pool, copy, until);
-            if (!loaded) co_return failed(std::move(report), added.begin(), loaded.error());
+            if (!loaded) co_return report_failure(std::move(report), added.begin(), loaded.error());
             start.offset = added.end();
             if (start.offset < copy.size()) start = added.proof_at_end();
         }
         const auto right = co_await window.front().verify(name);
-        if (!right) co_return failed(std::move(report), window.front().begin(), right.error());
+        if (!right) co_return report_failure(std::move(report), window.front().begin(), right.error());
         if (!*right) {
-            // Bytes or waypoints? All of the bytes decide.
+            // All of the bytes decide whether they or the waypoints are wrong.
             report.offset = window.front().begin();
             window.clear();
             report = co_await verify_serially(pool, engine, copy, name, until, std::move(report));

@@ -1,5 +1,5 @@
-/// Whether a stored copy of a block is what its name says: by its waypoints, in parallel, or serially where it has
-/// none. Nothing is sent; for HEAD, the scrub, and to decide when waypoints and bytes disagree.
+/// Verifies that a stored copy is what its name says: concurrently by its waypoints, or serially where it has none.
+/// For HEAD, the scrub, pulls, and to decide when waypoints and bytes disagree.
 #pragma once
 
 #include "base/async.hpp"
@@ -17,37 +17,37 @@
 
 namespace keepstore::store {
 
-/// Name of the attribute that keeps the waypoints of a block beside it (docs/waypoints.md).
+/// Name of the attribute that keeps the waypoints with a copy (docs/waypoints.md).
 inline constexpr std::string_view waypoints_attribute = "keepstore.waypoints";
 
-/// Smaller blocks are verified whole before the first byte leaves; waypoints would bring them nothing.
+/// Smaller blocks are verified whole before the first byte leaves; waypoints would not help them.
 [[nodiscard]] constexpr bool has_waypoints(std::uint64_t block_size) noexcept {
     return block_size > limits::chunk_size_bytes && block_size <= limits::block_size_bytes_max;
 }
 
-/// The waypoints stored with a copy; nothing if there are none, or none that can be used for its length.
+/// Reads the waypoints stored with a copy; nothing if there are none, or none that fit its length.
 /// `supported`, if given, is set to false where the storage keeps no attributes.
 [[nodiscard]] awaitable<std::optional<digest::waypoints>> load_waypoints(volumes::block_reader& copy,
                                                                          const md5_digest& name, deadline until,
                                                                          bool* supported = nullptr);
 
-/// Stores waypoints beside the copy. \returns whether that worked; losing them loses nothing but time.
+/// Stores waypoints with the copy. \returns whether that worked; without them a read costs more, and no data.
 [[nodiscard]] awaitable<bool> store_waypoints(volumes::block_reader& copy, const md5_digest& name,
                                               const digest::waypoints& points, deadline until);
 
-/// A copy hashed from end to end.
+/// Result of hashing a copy from end to end.
 struct serial_pass {
     md5_digest digest;
     std::vector<digest::md5_state> states;  ///< At every waypoints::stride_bytes_min.
 };
 
-/// Memory: a few chunks of the pool, one if it is nearly spent.
+/// Hashes the whole copy. Memory: a few chunks of the pool, one if it is nearly spent.
 /// \returns errc::cancelled; timeout, io_error, unavailable of the volume; checksum_mismatch if the copy is shorter
 /// than its size.
 [[nodiscard]] awaitable<result<serial_pass>> hash_serially(pool::buffer_pool& pool, digest::engine& engine,
                                                            volumes::block_reader& copy, deadline until);
 
-/// The waypoints of a copy that such a pass found to be good; nothing for small blocks.
+/// The waypoints of a copy that this pass found to be good; nothing for small blocks.
 [[nodiscard]] std::optional<digest::waypoints> fresh_waypoints(const volumes::block_reader& copy,
                                                                const serial_pass& pass);
 
@@ -56,18 +56,18 @@ struct copy_report {
         good,
         bad,         ///< Not what its name says.
         unreadable,  ///< Cannot be read, or not in time.
-        cancelled,   ///< Nothing is known: the caller left.
+        cancelled,   ///< Nothing is known: the caller was cancelled.
     };
     outcome result = outcome::good;
     std::uint64_t offset = 0;   ///< Where the first bad or unreadable segment begins, as far as known.
     error why{errc::io_error};  ///< Unless good.
-    /// Of a good copy: waypoints that it should have and has not, or has wrong (store_waypoints).
+    /// Of a good copy whose stored waypoints are missing or wrong: the right ones, for store_waypoints().
     std::optional<digest::waypoints> missing_waypoints;
     bool attributes_supported = true;
     bool false_alarm = false;  ///< Stored waypoints disagreed with a good copy.
 };
 
-/// Checks a whole copy. `units` is how many parts of it are read and hashed side by side; each takes up to
+/// Verifies a whole copy. `units` is how many parts of it are read and hashed concurrently; each takes up to
 /// max(stride, chunk) bytes of `pool` (1 MiB for a block of 64 MiB). Never waits for more than one chunk while it holds
 /// any. Awaited in place.
 [[nodiscard]] awaitable<copy_report> verify_copy(pool::buffer_pool& pool, digest::engine& engine,
