@@ -1,15 +1,24 @@
 /// One PUT: streams the body through the digest and, at the same time, to every volume that takes part. A volume that
-/// has the block already compares it piece by piece; one that has not writes it; one that fails in mid-stream is
-/// replaced by the next candidate, fed from whoever holds the bytes so far. Nothing becomes visible before the digest
-/// of the whole body agrees with the name. Used once, by one coroutine.
+/// has the block already compares it piece by piece; one that has not writes it; one that fails is replaced by the next
+/// candidate, fed from another target. Nothing becomes visible before the digest of the whole body agrees with the
+/// name. Used once, by one coroutine.
+///
+///   write_operation.cpp   chooses the targets, receives the body and feeds them
+///   replace_target.cpp    turns comparing targets into writing ones, and replaces failed ones
+///   commit_targets.cpp    makes the block visible and durable
+///
+/// An error of a function ends the PUT. A volume that fails does not: its target fails, and that is in its phase.
 #pragma once
 
 #include "base/async.hpp"
 #include "base/byte_stream.hpp"
+#include "digest/engine.hpp"
 #include "store/context.hpp"
 #include "store/requests.hpp"
 #include "store/write/put_plan.hpp"
 
+#include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <vector>
@@ -23,42 +32,55 @@ class write_operation {
     [[nodiscard]] awaitable<result<block_write_response>> run();
 
   private:
-    // A volume taking part. It compares (reader set, writer not), writes (writer set), or has failed (neither counts).
+    /// What a volume that takes part does.
+    ///
+    ///   comparing ─┬─ equal to the end, and touched ───────────────► committed
+    ///              └─ differs, ends, cannot be read, or is trashed ─► writing
+    ///   writing ───── all written and durable ─────────────────────► committed
+    ///   comparing, writing ── the volume fails ─────────────────────► failed
+    enum class phase { comparing, writing, committed, failed };
+
+    /// Between two pieces of the body every target that has not failed has had exactly the first length_ bytes.
     struct target {
         const mount* where = nullptr;
-        std::unique_ptr<volumes::block_reader>
-            reader;  // The copy that was there, also kept while it is being replaced.
-        std::unique_ptr<volumes::block_writer> writer;
-        bool bad_copy = false;           // The stored copy differs from the body: being replaced.
-        std::uint64_t differs_from = 0;  // Where, to the chunk.
-        bool failed = false;
-        bool committed = false;
-
-        [[nodiscard]] bool comparing() const noexcept { return reader && !writer && !failed; }
-        [[nodiscard]] bool writing() const noexcept { return writer && !failed; }
+        phase now = phase::writing;
+        /// comparing: the stored copy, of which the first length_ bytes are the body's. writing: the copy that is being
+        /// replaced, if there is one. failed: as before, its first bytes may still feed another target.
+        std::unique_ptr<volumes::block_reader> stored = nullptr;
+        /// writing. failed: if set it may still be read back.
+        std::unique_ptr<volumes::block_writer> writer = nullptr;
+        /// The stored copy differs from the body after these bytes, to the chunk: it is corrupt, or they collide.
+        std::optional<std::uint64_t> differs_from = {};
     };
 
+    // write_operation.cpp
     awaitable<result<void>> choose_targets();
     [[nodiscard]] std::size_t digest_queue_bytes() const noexcept;
     awaitable<result<void>> receive();
     awaitable<result<mutable_slice>> next_chunk(std::size_t& filled, bool& end);
     awaitable<result<void>> feed(const const_slice& piece);
     awaitable<result<void>> feed_one(target&, const const_slice& piece);
-    awaitable<result<void>> commit_all();
-    awaitable<void> commit_one(target&);
-    awaitable<result<bool>> is_collision(volumes::block_reader&);
-
-    awaitable<bool> rewrite_bad_copy(target&, std::uint64_t upto);
-    awaitable<bool> start_writing(target&, std::uint64_t upto);
-    awaitable<bool> copy_prefix(target& to, std::uint64_t upto);
-    awaitable<bool> copy_from(target& from, volumes::block_writer& to, std::uint64_t upto);
-    awaitable<result<void>> replace_failed(std::uint64_t upto, const const_slice* piece);
-    awaitable<bool> add_writer(const mount&);
+    /// \returns whether the volume can take the block.
+    awaitable<result<bool>> add_writer(const mount&);
     void fail_target(target&, const error& why);
     void note_failure(const error& why);
-    [[nodiscard]] put_plan plan_of_live_targets() const;
-    [[nodiscard]] bool any_live() const;
+    [[nodiscard]] put_plan plan_of(std::initializer_list<phase>) const;
     [[nodiscard]] error nothing_stored() const;
+
+    // replace_target.cpp
+    awaitable<result<bool>> start_writing(target&, std::uint64_t upto);
+    awaitable<result<bool>> copy_prefix(target& to, std::uint64_t upto);
+    awaitable<result<bool>> copy_from(target& from, volumes::block_writer& to, std::uint64_t upto);
+    awaitable<result<bool>> is_body_prefix(digest::md5_stream& copied, std::uint64_t length);
+    awaitable<result<void>> replace_failed(const const_slice* piece);
+    awaitable<result<bool>> feed_replacement(target&, const const_slice* piece);
+
+    // commit_targets.cpp
+    awaitable<result<void>> commit_all();
+    awaitable<result<void>> commit(target&);
+    awaitable<void> commit_into(target&, result<void>& outcome);
+    awaitable<result<void>> check_replaced_copies();
+    awaitable<result<bool>> is_collision(volumes::block_reader&);
 
     store_context& store_;
     const block_write_request& request_;
@@ -67,11 +89,10 @@ class write_operation {
 
     std::vector<std::unique_ptr<target>> targets_;
     digest::md5_stream digest_;
-    bool digest_finished_ = false;  // And it agrees with the name.
-    std::uint64_t length_ = 0;      // Bytes that every live target has been fed; whole chunks until the body ends.
+    bool digest_finished_ = false;                     // And it agrees with the name.
+    std::uint64_t length_ = 0;                         // Of the body so far; whole chunks until it ends.
     std::optional<std::vector<std::byte>> waypoints_;  // Encoded, once digest_finished_.
     bool all_full_ = true;                             // No candidate failed for another reason than lack of space.
-    std::optional<error> cancelled_;                   // The request is over; no volume is to blame.
 };
 
 }  // namespace keepstore::store

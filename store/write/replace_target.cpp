@@ -1,0 +1,139 @@
+// Targets that begin to write after the body has begun: from the equal beginning of their own stored copy, or, in place
+// of a failed target, from the bytes that another one has.
+#include "base/log.hpp"
+#include "store/verify/segment.hpp"
+#include "store/write/write_operation.hpp"
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::store {
+
+// Turns a comparing target into a writing one: on its own volume, from its own copy, which is right up to `upto`.
+// \returns false if that failed, and so the target.
+awaitable<result<bool>> write_operation::start_writing(target& t, std::uint64_t upto) {
+    auto writer = co_await t.where->volume->create(request_.hash, source_.size(), request_.until);
+    if (!writer) {
+        if (writer.error() == errc::cancelled) co_return std::unexpected(std::move(writer.error()));
+        fail_target(t, writer.error());
+        co_return false;
+    }
+    if (upto > 0) {
+        KS_CO_TRY(const bool copied, co_await copy_from(t, **writer, upto));
+        if (!copied) {
+            fail_target(t, errc::io_error);
+            co_return false;
+        }
+    }
+    t.writer = std::move(*writer);
+    t.now = phase::writing;
+    co_return true;
+}
+
+// For each failed target the next candidate that the plan wants, fed with the first length_ bytes from another target,
+// and with the `piece` after them that the others have got already.
+awaitable<result<void>> write_operation::replace_failed(const const_slice* piece) {
+    put_plan plan = plan_of({phase::comparing, phase::writing, phase::committed});
+    for (const mount* const m : candidates_) {
+        if (!plan.wants(*m)) continue;
+        const bool tried = std::ranges::any_of(targets_, [&](const auto& t) { return t->where == m; });
+        if (tried) continue;
+        KS_CO_TRY(const bool added, co_await add_writer(*m));
+        if (!added) continue;
+        KS_CO_TRY(const bool fed, co_await feed_replacement(*targets_.back(), piece));
+        if (!fed) continue;
+        log::warning("a volume failed during a write; went on with another one",
+                     {{"block", request_.hash.hex()}, {"mount", m->uuid}, {"copiedBytes", length_}});
+        plan.add(*m);
+    }
+    const bool any_live = std::ranges::any_of(targets_, [](const auto& t) { return t->now != phase::failed; });
+    if (!any_live) co_return std::unexpected(nothing_stored());
+    co_return success();
+}
+
+// \returns false if that failed, and so the target.
+awaitable<result<bool>> write_operation::feed_replacement(target& t, const const_slice* piece) {
+    if (length_ > 0) {
+        KS_CO_TRY(const bool copied, co_await copy_prefix(t, length_));
+        if (!copied) {
+            fail_target(t, errc::io_error);
+            co_return false;
+        }
+    }
+    if (piece) {
+        const auto appended = co_await t.writer->append(*piece, request_.until);
+        if (!appended) {
+            if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
+            fail_target(t, appended.error());
+            co_return false;
+        }
+    }
+    co_return true;
+}
+
+// Tries every holder of the first `upto` bytes in turn: live targets first, then what a failed writer can still read.
+awaitable<result<bool>> write_operation::copy_prefix(target& to, std::uint64_t upto) {
+    for (const bool failed : {false, true}) {
+        for (std::size_t i = 0; i < targets_.size(); ++i) {
+            target& from = *targets_[i];
+            if (&from == &to || (from.now == phase::failed) != failed) continue;
+            KS_CO_TRY(const bool copied, co_await copy_from(from, *to.writer, upto));
+            if (copied) co_return true;
+            // A partial copy is of no use: begin again.
+            auto fresh = co_await to.where->volume->create(request_.hash, source_.size(), request_.until);
+            if (!fresh) {
+                if (fresh.error() == errc::cancelled) co_return std::unexpected(std::move(fresh.error()));
+                co_return false;
+            }
+            to.writer = std::move(*fresh);
+        }
+    }
+    co_return false;
+}
+
+// Copies the first `upto` bytes of `from`. \returns whether that worked, and they are proven to be the body's.
+awaitable<result<bool>> write_operation::copy_from(target& from, volumes::block_writer& to, std::uint64_t upto) {
+    std::unique_ptr<volumes::block_reader> reopened;
+    volumes::block_reader* reader = from.writer ? nullptr : from.stored.get();
+    if (from.now == phase::committed) {
+        auto opened = co_await from.where->volume->open(request_.hash, request_.until);
+        if (!opened) co_return false;
+        reopened = std::move(*opened);
+        reader = reopened.get();
+    }
+    if (!reader && !from.writer) co_return false;
+    digest::md5_stream copied(store_.engine, {});
+    std::uint64_t offset = 0;
+    while (offset < upto) {
+        KS_CO_TRY(const auto into, co_await store_.copy_pool.acquire());
+        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), upto - offset));
+        const auto count = reader ? co_await reader->read_at(offset, into.subslice(0, want), request_.until)
+                                  : co_await from.writer->read_back(offset, into.subslice(0, want), request_.until);
+        if (!count && count.error() == errc::cancelled) co_return std::unexpected(count.error());
+        if (!count || *count != want) co_return false;
+        const const_slice piece = into.freeze(want);
+        KS_CO_CHECK(co_await copied.update(piece));
+        if (const auto appended = co_await to.append(piece, request_.until); !appended) {
+            if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
+            note_failure(appended.error());
+            co_return false;
+        }
+        offset += want;
+    }
+    co_return co_await is_body_prefix(copied, upto);
+}
+
+// Proves by the digest's chaining state that copied bytes are the body's. While the body arrives `length` is a whole
+// number of chunks, and so a waypoint of its digest.
+awaitable<result<bool>> write_operation::is_body_prefix(digest::md5_stream& copied, std::uint64_t length) {
+    if (digest_finished_) {
+        KS_CO_TRY(const auto whole, co_await copied.finish());
+        co_return whole == request_.hash;
+    }
+    KS_CO_CHECK(co_await copied.drain());
+    KS_CO_CHECK(co_await digest_.drain());
+    const auto pieces = static_cast<std::size_t>(length / segment::fine_bytes);
+    co_return pieces == 0 || copied.state() == digest_.waypoints()[pieces - 1];
+}
+
+}  // namespace keepstore::store
