@@ -8,7 +8,7 @@ namespace keepstore::store {
 
 block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool, digest::engine& digest)
     : context_(std::move(o), std::move(mounts), pool, digest) {
-    // When the pool runs dry, deferred pieces are hashed at once so that their chunks are freed.
+    // When the pool runs dry, hash deferred pieces at once, so that their chunks are freed.
     pool.on_exhausted([&digest] { digest.flush(); });
 }
 
@@ -21,8 +21,7 @@ awaitable<result<std::uint64_t>> block_store::block_read(const block_read_reques
         if (!request.has_token || request.token.empty())
             co_return fail(errc::unauthorized, "no token provided in Authorization header");
         const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-        if (auto allowed = context_.signer.verify(block.text, request.token, now); !allowed)
-            co_return std::unexpected(std::move(allowed.error()));
+        KS_CO_CHECK(context_.signer.verify(block.text, request.token, now));
     }
     read_operation operation(context_, request, sink);
     co_return co_await operation.run();
@@ -38,9 +37,9 @@ awaitable<result<void>> block_store::block_touch(const md5_digest& block, deadli
     error failure(errc::not_found);
     for (const mount* const m : context_.mounts.in_write_order(block)) {
         auto touched = co_await m->volume->touch(block, until);
-        if (touched) co_return result<void>{};
+        if (touched) co_return success();
         if (touched.error() == errc::cancelled) co_return std::move(touched);
-        if (!(touched.error() == errc::not_found)) failure = std::move(touched.error());
+        if (touched.error() != errc::not_found) failure = std::move(touched.error());
     }
     co_return std::unexpected(std::move(failure));
 }
@@ -58,11 +57,11 @@ awaitable<result<void>> block_store::block_trash(const md5_digest& block, deadli
             continue;
         }
         if (outcome.error() == errc::cancelled) co_return std::unexpected(std::move(outcome.error()));
-        if (!(outcome.error() == errc::not_found) && !failure) failure = std::move(outcome.error());
+        if (outcome.error() != errc::not_found && !failure) failure = std::move(outcome.error());
     }
     if (failure) co_return std::unexpected(std::move(*failure));
     if (!found) co_return fail(errc::not_found);
-    co_return result<void>{};
+    co_return success();
 }
 
 awaitable<result<void>> block_store::block_untrash(const md5_digest& block, deadline until) {
@@ -75,11 +74,11 @@ awaitable<result<void>> block_store::block_untrash(const md5_digest& block, dead
             continue;
         }
         if (outcome.error() == errc::cancelled) co_return std::move(outcome);
-        if (!(outcome.error() == errc::not_found) && !failure) failure = std::move(outcome.error());
+        if (outcome.error() != errc::not_found && !failure) failure = std::move(outcome.error());
     }
     if (failure && !found) co_return std::unexpected(std::move(*failure));
     if (!found) co_return fail(errc::not_found);
-    co_return result<void>{};
+    co_return success();
 }
 
 namespace {
@@ -113,10 +112,9 @@ awaitable<result<void>> block_store::index(std::string mount_uuid, std::string p
         co_return co_await m->volume->index(std::move(prefix), sink, until);
     }
     for (const mount& m : context_.mounts.all()) {
-        auto listed = co_await m.volume->index(prefix, sink, until);
-        if (!listed) co_return std::move(listed);
+        KS_CO_CHECK(co_await m.volume->index(prefix, sink, until));
     }
-    co_return result<void>{};
+    co_return success();
 }
 
 block_store::stats block_store::snapshot() const noexcept {

@@ -1,8 +1,8 @@
-/// The core of the daemon: what a request means, independent of HTTP. Requests are typed structs, results are values or
-/// errors of base/error.hpp; router/status.cpp maps them to HTTP.
+/// Reads, stores and trashes blocks on the mounts, independent of HTTP. Requests are typed structs, results are values
+/// or errors of base/error.hpp; router/status.cpp maps them to HTTP.
 ///
-/// Calls are coroutines awaited in place on the caller's executor; they never block it. A cancelled call gives
-/// everything back (chunks, temporary files, queue places) and returns errc::cancelled. Safe to use from any thread.
+/// Calls are coroutines awaited in place on the caller's executor; they never block it. A cancelled call
+/// returns all it holds (chunks, temporary files, queue places), and errc::cancelled. Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -26,22 +26,24 @@ class block_store {
 
     block_store(options, mount_table, pool::buffer_pool&, digest::engine&);
 
-    /// Checks the locator's permission, finds the block and sends it, or a range of it. Of a copy with waypoints
-    /// nothing is sent that is not proven; of another one wrong bytes are never sent as a complete block: the last
-    /// piece is withheld until the digest agrees. A copy that turns out bad or unreadable is replaced by the next
-    /// mount's, in mid-stream where what was sent was right; when all are bad, by the good parts of all of them.
+    /// Checks the locator's permission, finds the block and sends it, or a range of it. Each byte is proven before it
+    /// is sent if the copy has waypoints; otherwise the last piece is withheld until the digest matches, so that wrong
+    /// bytes are never sent as a complete block. A corrupt or unreadable copy is replaced by the next mount's, also in
+    /// mid-stream if the bytes sent so far were right; when all are corrupt, by the good segments of all of them.
     /// \returns the block's size. errc::unauthorized, bad_request (signature), method_not_allowed (no size), not_found,
     /// range_not_satisfiable (after the permission and the block's presence were checked), checksum_mismatch,
     /// unavailable, timeout, cancelled, io_error.
     [[nodiscard]] awaitable<result<std::uint64_t>> block_read(const block_read_request&, byte_sink&);
 
-    /// Stores what comes from the source. Success means durable on every volume that is counted.
+    /// Stores the body of `source`. Success means durable on every volume that is counted. \returns also
+    /// errc::bad_request (the digest differs from the name), too_large, collision, no_space, unavailable, timeout,
+    /// cancelled.
     [[nodiscard]] awaitable<result<block_write_response>> block_write(const block_write_request&, byte_source&);
 
-    /// The first mount that has it is touched.
+    /// Touches the copy on the first mount that has it.
     [[nodiscard]] awaitable<result<void>> block_touch(const md5_digest&, deadline until);
-    /// Trashes the copies on all mounts that allow it; new copies are kept. The first error that is not not_found
-    /// counts.
+    /// Trashes the copies on all mounts that allow it; new copies are kept. \returns the first error that is not
+    /// not_found.
     [[nodiscard]] awaitable<result<void>> block_trash(const md5_digest&, deadline until);
     /// Brings the block back on every writable mount that has it in the trash.
     [[nodiscard]] awaitable<result<void>> block_untrash(const md5_digest&, deadline until);
@@ -58,18 +60,18 @@ class block_store {
 
     [[nodiscard]] const mount_table& mounts() const noexcept { return context_.mounts; }
     [[nodiscard]] const options& get_options() const noexcept { return context_.options; }
-    /// What operations of other kinds (pulls, scrubs, remote reads) share with those of this class.
+    /// For the operations outside of this class: pulls, scrubs, remote reads.
     [[nodiscard]] store_context& context() noexcept { return context_; }
 
     struct stats {
-        std::uint64_t bad_copies_total;       ///< Stored copies found not to be what their name says.
+        std::uint64_t bad_copies_total;       ///< Corrupt or unreadable stored copies found.
         std::uint64_t repaired_copies_total;  ///< Of these, replaced by good data.
-        std::uint64_t failovers_total;        ///< Reads that went on to another mount after a bad or failing copy.
-        std::uint64_t stitched_reads_total;   ///< Reads put together from copies that are all damaged.
+        std::uint64_t failovers_total;        ///< Reads that continued on another mount after a failed copy.
+        std::uint64_t stitched_reads_total;   ///< Reads served by stitching copies that are all damaged.
         std::uint64_t bad_segments_total;     ///< Times that wrong stored bytes were kept from a client.
         std::uint64_t false_alarms_total;     ///< Waypoints that disagreed with a good copy.
-        std::uint64_t waypoints_added_total;  ///< Stored with copies that lacked them.
-        std::size_t read_window_bytes;        ///< Held by reads now.
+        std::uint64_t waypoints_added_total;  ///< Waypoints stored with copies that lacked right ones.
+        std::size_t read_window_bytes;        ///< Held by all reads now.
     };
     [[nodiscard]] stats snapshot() const noexcept;
 

@@ -1,6 +1,6 @@
-/// What the operations of the store share: mounts, memory, digests, keys, counters. Owned by the block_store, which
-/// hands it out by context(). An operation takes a `store_context&`, so that it depends on this and not on the
-/// block_store. Safe to use from any thread: constant after construction, or guarded by itself.
+/// The things that all operations of the store share: mounts, memory, digests, keys, counters. Owned by the
+/// block_store, which hands it out by context(). An operation takes a `store_context&`, so that it depends on this and
+/// not on the block_store. Safe to use from any thread: constant after construction, or guarded by itself.
 #pragma once
 
 #include "base/limits.hpp"
@@ -51,10 +51,11 @@ struct store_context {
 
     /// The budget of all requests.
     pool::buffer_pool& request_pool;
-    /// For copying from one volume to another in the middle of a PUT, which holds a chunk of request_pool already: if
-    /// it waited for a second one there, many of them could wait for each other for ever.
+    /// For copying from one volume to another during a PUT, which holds a chunk of request_pool already: if each PUT
+    /// waited there for a second one, all of them could wait for ever.
     pool::buffer_pool copy_pool{limits::copy_pool_bytes};
-    /// For reads that find no room in request_pool: each holds a chunk for a moment only.
+    /// For reads that find no room in request_pool, or prove a stitched copy: each holds a few chunks while they are
+    /// hashed.
     pool::buffer_pool scratch_pool{limits::scratch_pool_bytes};
     store::read_window read_window;
 

@@ -1,5 +1,5 @@
-/// A mount is a volume as this daemon may use it: what it may do there, how many replicas it counts for, which storage
-/// classes it offers. The table of mounts is fixed at start-up; safe to read from any thread.
+/// A mount is a volume with the terms of its use by this daemon: permissions, replicas, storage classes. The table of
+/// mounts is fixed at start-up; safe to read from any thread.
 #pragma once
 
 #include "base/md5_digest.hpp"
@@ -32,7 +32,7 @@ class mount_table {
     /// Null if there is none.
     [[nodiscard]] const mount* find(std::string_view uuid) const noexcept;
 
-    /// All mounts in the order in which this block is looked for: priority descending, then rendezvous weight ascending
+    /// All mounts in the order in which this block is read: priority descending, then rendezvous weight ascending
     /// (protocol/rendezvous.hpp).
     [[nodiscard]] std::vector<const mount*> in_read_order(const md5_digest& block) const;
     /// The writable ones, in the same order.

@@ -1,4 +1,4 @@
-/// What is read and written, independent of HTTP: typed requests and responses of the store.
+/// Typed requests and responses of the store, independent of HTTP.
 #pragma once
 
 #include "base/byte_range.hpp"
@@ -15,21 +15,21 @@ namespace keepstore::store {
 
 struct block_read_request {
     protocol::locator block;
-    std::string
-        token;  ///< The first token of the request (docs/interface.md 2.5), verbatim; empty string counts as none.
+    /// The first token of the request (docs/interface.md 2.5), verbatim; empty string counts as none.
+    std::string token;
     bool has_token = false;
     deadline until;
     std::string request_id = {};  ///< For the log.
-    /// HEAD: verify, but send nothing (begin() is called, write() is not).
+    /// Verifies, and sends nothing (begin() is called, write() is not).
     bool head = false;
-    /// Send only this. Resolved against the block's size once it is known.
+    /// Sends only this range. Resolved against the block's size once it is known.
     std::optional<byte_range_spec> range = {};
 };
 
 struct block_write_request {
     md5_digest hash;
-    std::string path_text;                     ///< What the client called it, for the error text.
-    std::vector<std::string> storage_classes;  ///< As asked for; empty: any volume will do. Duplicates collapse.
+    std::string path_text;                     ///< The block as named in the path, for the error text.
+    std::vector<std::string> storage_classes;  ///< As requested; empty: any volume. Duplicates collapse.
     std::string token;
     deadline until;
 };
@@ -37,8 +37,8 @@ struct block_write_request {
 struct block_write_response {
     std::string locator;  ///< `hash+size`, signed for the token when there is a key.
     int replicas = 0;     ///< Sum of the replication of the volumes used.
-    std::map<std::string, int>
-        storage_classes;  ///< All classes of the volumes used, with replicas (docs/interface.md 2.12, 8.2).
+    /// All classes of the volumes used, with replicas (docs/interface.md 2.12, 8.2).
+    std::map<std::string, int> storage_classes;
 };
 
 }  // namespace keepstore::store

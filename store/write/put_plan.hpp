@@ -1,6 +1,6 @@
-/// Which mounts a PUT still wants, given the storage classes asked for (docs/interface.md 2.12, 8.2): greedy
-/// in mount order; a class is satisfied by one mount that offers it; without classes any one mount will do. A value
-/// type, small; copied to try things out.
+/// Chooses the mounts of a PUT by the requested storage classes (docs/interface.md 2.12, 8.2): greedily in mount order;
+/// a class is satisfied by one mount that offers it; without classes any one mount satisfies. A value type, cheap to
+/// copy.
 #pragma once
 
 #include "store/mount.hpp"
