@@ -1,5 +1,5 @@
-/// Reads and writes of the core over volumes in memory that fail on demand: what must never happen is a wrong byte in
-/// anything that looks complete, a lost acknowledgement, or a leaked chunk.
+/// Reads and writes of the store over volumes in memory that fail on demand. Never allowed: a wrong byte in a response
+/// that looks complete, a lost acknowledgement, a leaked chunk.
 
 #include "store/lists/trash_worker.hpp"
 #include "tests/store/store_fixture.hpp"
@@ -30,7 +30,7 @@ TEST_CASE("blocks of every size come back as they were stored", "[store][block_s
     }
 }
 
-TEST_CASE("a body that is not what its name says is refused and leaves nothing", "[store][block_store]") {
+TEST_CASE("a body whose MD5 is not its name is refused and leaves nothing", "[store][block_store]") {
     fixture f;
     const auto name = name_of("something else");
     const auto stored = f.put(string_source(make_content(2 * chunk + 5)), name);
@@ -64,7 +64,7 @@ TEST_CASE("one chunk of memory is enough to store, compare, repair and read", "[
     CHECK(complete);
 }
 
-TEST_CASE("a block that is there already is compared and touched, not written", "[store][block_store]") {
+TEST_CASE("a block that is stored already is compared and touched, not written", "[store][block_store]") {
     fixture f;
     const auto content = make_content(2 * chunk + 9);
     REQUIRE(f.put(content).has_value());
@@ -75,7 +75,7 @@ TEST_CASE("a block that is there already is compared and touched, not written", 
     CHECK_FALSE(f.memory[1]->content(name_of(content)));
 }
 
-TEST_CASE("a wrong body says nothing about the copy that is there", "[store][block_store][corruption]") {
+TEST_CASE("a wrong body does not mark the stored copy as corrupt", "[store][block_store][corruption]") {
     fixture f;
     const auto content = make_content(2 * chunk + 9);
     const auto name = name_of(content);
@@ -124,7 +124,7 @@ TEST_CASE("storing the right data over a bad copy repairs it", "[store][block_st
 }
 
 // Two different blocks with one MD5 (Wang and Yu, 2004).
-TEST_CASE("a true MD5 collision is refused and what is stored stays", "[store][block_store][corruption]") {
+TEST_CASE("a true MD5 collision is refused and the stored block stays", "[store][block_store][corruption]") {
     const auto unhex = [](std::string_view hex) {
         std::string out;
         for (std::size_t i = 0; i < hex.size(); i += 2)
@@ -174,7 +174,7 @@ TEST_CASE("a bad copy is never sent as a complete block", "[store][block_store][
     CHECK_FALSE(sink.announced);  // Nothing was sent: the client gets a proper status.
 }
 
-TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable one",
+TEST_CASE("a good copy on another volume replaces a corrupt, short or unreadable one",
           "[store][block_store][corruption]") {
     const auto content = make_content(3 * chunk + 100);
     for (const std::string what : {"last piece", "short", "long", "unreadable from the start", "unreadable later"}) {
@@ -194,11 +194,11 @@ TEST_CASE("a good copy elsewhere takes the place of a bad, short or unreadable o
     }
 }
 
-TEST_CASE("a good copy does not follow wrong bytes that were sent already", "[store][block_store][corruption]") {
+TEST_CASE("a good copy does not continue a response that began with wrong bytes", "[store][block_store][corruption]") {
     const auto content = make_content(3 * chunk + 100);
     fixture f;
     f.memory[1]->plant(name_of(content), content);
-    f.memory[0]->plant(name_of(content), flipped(content, 10));  // In the first piece, found out at the end.
+    f.memory[0]->plant(name_of(content), flipped(content, 10));  // In the first piece, detected at the end.
     bool complete = true;
     CHECK(reads_right(f, content, &complete));
     CHECK_FALSE(complete);
@@ -233,7 +233,7 @@ TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[sto
     }
 }
 
-TEST_CASE("when no volume could store the block the answer says why", "[store][block_store][faults]") {
+TEST_CASE("when no volume could store the block the error says why", "[store][block_store][faults]") {
     const auto content = make_content(2 * chunk);
     fixture f;
     for (auto& v : f.faulty) {
@@ -263,7 +263,7 @@ TEST_CASE("storage classes decide which volumes a PUT uses", "[store][block_stor
     CHECK(f.put(make_content(11), {"class404", "class2"}).has_value());
 }
 
-TEST_CASE("a client that leaves at any point leaves nothing behind", "[store][block_store][cancel]") {
+TEST_CASE("a client that disconnects at any point leaves no file, chunk or block", "[store][block_store][cancel]") {
     const auto content = make_content(4 * chunk + 10);
     for (std::size_t at = 0; at <= content.size(); at += 100'000) {
         CAPTURE(at);
@@ -285,7 +285,7 @@ TEST_CASE("a client that leaves at any point leaves nothing behind", "[store][bl
     }
 }
 
-TEST_CASE("a volume that does not answer hides behind one that does", "[store][block_store][faults]") {
+TEST_CASE("a volume that does not respond is masked by one that does", "[store][block_store][faults]") {
     fixture f;
     const auto content = make_content(1000);
     f.memory[1]->plant(name_of(content), content);
@@ -294,7 +294,7 @@ TEST_CASE("a volume that does not answer hides behind one that does", "[store][b
     CHECK(reads_right(f, content, &complete));
     CHECK(complete);
     string_sink sink;
-    CHECK(f.get(name_of(make_content(5)), 5, sink).error() == errc::timeout);  // Not "not found": nobody knows.
+    CHECK(f.get(name_of(make_content(5)), 5, sink).error() == errc::timeout);  // Not "not found": that is unknown.
 }
 
 TEST_CASE("a trash list acts on the exact copy that it names", "[store][workers]") {
@@ -359,7 +359,7 @@ class stalling_source final : public byte_source {
     one_shot<void> rest_;
 };
 
-TEST_CASE("what slow uploads leave to be hashed in company is given back when memory is spent", "[store][put]") {
+TEST_CASE("chunks of slow uploads that wait to be hashed in lanes are freed when the pool runs dry", "[store][put]") {
     fixture f({{"default"}});
     asio::io_context context(1);
     std::vector<std::unique_ptr<stalling_source>> sources;

@@ -25,7 +25,7 @@ mount make_mount(std::string uuid, int priority = 0, bool writable = true,
 
 // The weights are those of docs/interface.md 3.4's reference table (block n = md5 of n as 64 hex digits), which lists
 // services in descending order; volumes are used in ascending order.
-TEST_CASE("mounts come in ascending rendezvous order after descending priority", "[store][mount]") {
+TEST_CASE("mounts are ordered by descending priority, then ascending rendezvous weight", "[store][mount]") {
     std::vector<mount> mounts;
     const std::string digits = "0123456789abcdef";
     for (const char d : digits) mounts.push_back(make_mount(std::string("zzzzz-bi6l4-00000000000000") + d));
@@ -51,7 +51,7 @@ TEST_CASE("only writable mounts are candidates for a PUT", "[store][mount]") {
     CHECK(table.find("x") == nullptr);
 }
 
-TEST_CASE("a put plan is greedy over the classes asked for", "[store][put_plan]") {
+TEST_CASE("a put plan is greedy over the requested classes", "[store][put_plan]") {
     const mount m1 = make_mount("m1", 0, true, {"class1"});
     const mount m12 = make_mount("m12", 0, true, {"class1", "class2"});
     const mount m2 = make_mount("m2", 0, true, {"class2"}, 2);

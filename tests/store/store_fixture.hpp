@@ -1,4 +1,4 @@
-/// What tests of the core share: bodies and responses in memory, and a block store over volumes in memory that fail on
+/// Shared by tests of the store: bodies and responses in memory, and a block store over volumes in memory that fail on
 /// demand.
 #pragma once
 
@@ -28,7 +28,7 @@ inline constexpr std::size_t chunk = limits::chunk_size_bytes;
 class string_source final : public byte_source {
   public:
     explicit string_source(std::string text, bool announce = true) : text_(std::move(text)), announce_(announce) {}
-    std::size_t fail_at = std::string::npos;  ///< The client leaves when this much was read.
+    std::size_t fail_at = std::string::npos;  ///< The client disconnects when this much was read.
     std::size_t step = 100'000;
 
     std::optional<std::uint64_t> size() const noexcept override {
@@ -113,7 +113,7 @@ struct fixture {
                  .blob_trash = true,
                  .trash_lifetime = std::chrono::hours(1)},
                 store::mount_table(make_mounts(classes)), pool, engine) {}
-    // A piece that is being hashed when its request ends is given back a moment later.
+    // A chunk that is being hashed when its request ends returns to the pool a moment later.
     ~fixture() {
         const auto limit = std::chrono::steady_clock::now() + std::chrono::seconds(40);
         while (pool.snapshot().in_use_bytes != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();

@@ -1,5 +1,4 @@
-/// Reads of blocks whose copies are all damaged: where one is bad another one may be right, and the client gets the
-/// block.
+/// Reads of blocks whose copies are all damaged in different segments: stitched together they give the block.
 
 #include "tests/store/waypoint_fixture.hpp"
 
@@ -57,7 +56,7 @@ TEST_CASE("copies damaged in different segments are one good block together", "[
     const auto content = make_content(33 * seg + 1000, 31);
     const std::size_t last = content.size() - 1;
     const std::vector<std::vector<std::vector<std::size_t>>> damages = {
-        {{0}, {1 * seg}},  // Both before the first byte leaves.
+        {{0}, {1 * seg}},  // Both before the first byte is sent.
         {{1 * seg}, {0}},
         {{5 * seg}, {25 * seg}},   // One before, one in mid-stream.
         {{25 * seg}, {28 * seg}},  // Both in mid-stream.
@@ -109,7 +108,7 @@ TEST_CASE("the waypoints of one copy are enough for all", "[store][waypoints][st
             f.forget(without);
             string_sink sink;
             const auto got = f.read(sink);
-            // Without waypoints the first one is sent while it is hashed, as long as nobody knows that it is bad.
+            // Without waypoints the first one is sent while it is hashed, as long as it is not known to be corrupt.
             CHECK(got.has_value() == (without == 1));
             if (got) CHECK(sink.text == content);
             string_sink again;
@@ -117,7 +116,7 @@ TEST_CASE("the waypoints of one copy are enough for all", "[store][waypoints][st
             CHECK(again.text == content);
         }
     }
-    SECTION("but somebody must have some") {
+    SECTION("no copy has waypoints") {
         damaged_fixture f(content, {{5 * seg}, {25 * seg}});
         f.forget(0);
         f.forget(1);
@@ -130,11 +129,11 @@ TEST_CASE("the waypoints of one copy are enough for all", "[store][waypoints][st
     }
 }
 
-TEST_CASE("what is bad in every copy is never sent", "[store][waypoints][stitched]") {
+TEST_CASE("a segment that is bad in every copy is never sent", "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 37);
     struct row {
         std::vector<std::size_t> first, second;
-        std::size_t right;  // So many bytes may come; 0: a proper error.
+        std::size_t right;  // At most this many bytes may be sent; 0: an error status.
     };
     const std::size_t last = content.size() - 1;
     const row rows[] = {{{3 * seg}, {3 * seg + 5}, 0},
@@ -158,7 +157,8 @@ TEST_CASE("what is bad in every copy is never sent", "[store][waypoints][stitche
     }
 }
 
-TEST_CASE("a range is put together, too, and nothing in it is believed", "[store][waypoints][stitched][range]") {
+TEST_CASE("a range is stitched, too, and sent only if it leads to the block's name",
+          "[store][waypoints][stitched][range]") {
     const auto content = make_content(33 * seg + 1000, 39);
     const byte_range_spec spec{4 * seg + 10, 9 * seg + 10};
     const auto wanted = content.substr(4 * seg + 10, 5 * seg + 1);
@@ -222,7 +222,7 @@ TEST_CASE("wrong waypoints do not keep right ones from being used", "[store][way
     }
 }
 
-TEST_CASE("a copy of the wrong length gives what it has", "[store][waypoints][stitched]") {
+TEST_CASE("a copy of the wrong length contributes its good segments", "[store][waypoints][stitched]") {
     const auto content = make_content(20 * seg + 5, 45);
     for (const auto& [volume, what] : {std::pair{0U, "short"},
                                        {1U, "short"},
@@ -247,7 +247,7 @@ TEST_CASE("a copy of the wrong length gives what it has", "[store][waypoints][st
     }
 }
 
-TEST_CASE("copies that change while they are put together are put together again, as long as that gets further",
+TEST_CASE("copies that change while they are read are stitched again, as long as that gets further",
           "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 47);
     for (const bool hopeless : {false, true}) {
@@ -267,7 +267,7 @@ TEST_CASE("copies that change while they are put together are put together again
     }
 }
 
-TEST_CASE("an unreadable copy gives what can be read, and a silent one is not asked again",
+TEST_CASE("an unreadable copy contributes its readable segments, and one that times out is not tried again",
           "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 49);
     for (const auto code : {errc::io_error, errc::timeout}) {
@@ -280,7 +280,7 @@ TEST_CASE("an unreadable copy gives what can be read, and a silent one is not as
     }
 }
 
-TEST_CASE("what a block without hope costs is bounded", "[store][waypoints][stitched]") {
+TEST_CASE("the cost of a block that cannot be reconstructed is bounded", "[store][waypoints][stitched]") {
     const auto content = make_content(33 * seg + 1000, 51);
     damaged_fixture f(content, {{0, 32 * seg}, {1 * seg, 32 * seg}, {2 * seg, 32 * seg}});
     for (std::size_t i = 0; i < 3; ++i) f.forge(i, make_content(content.size(), 53 + static_cast<unsigned>(i)));
@@ -289,7 +289,7 @@ TEST_CASE("what a block without hope costs is bounded", "[store][waypoints][stit
     for (const auto& v : f.memory) {
         const auto stats = v->stats();
         CHECK(stats.operations.at("open") <= 3);  // By the PUT that made the first one; then once for each round.
-        // To see that it is bad, and for each of the three waypoints no more than a few segments.
+        // To find that it is corrupt, and for each of the three waypoints no more than a few segments.
         CHECK(stats.bytes_in <= content.size() + 16 * seg + 3 * limits::patchwork_units * seg);
     }
 }

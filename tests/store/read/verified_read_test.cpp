@@ -1,4 +1,4 @@
-/// Reads of blocks that have waypoints: nothing that is not proven ever leaves, whatever is damaged.
+/// Reads of blocks that have waypoints: only proven bytes are sent, whatever is damaged.
 
 #include "tests/store/waypoint_fixture.hpp"
 
@@ -73,7 +73,7 @@ TEST_CASE("nothing is written to a volume that may not be written to", "[store][
     CHECK_FALSE(raw->attribute(name_of(content), key));
 }
 
-TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[store][waypoints][corruption]") {
+TEST_CASE("a bad segment is never sent, and a good copy continues in its place", "[store][waypoints][corruption]") {
     const auto content = make_content(33 * MiB + 1000, 9);
     const std::size_t places[] = {0, 1 * MiB, 20 * MiB + 77, content.size() - 1};
     for (const std::size_t takes : {std::string::npos, std::size_t{70'001}}) {
@@ -89,8 +89,8 @@ TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[
                 CHECK(sink.text == content.substr(0, sink.text.size()));
                 CHECK(sink.text.size() <= at);
                 CHECK(sink.announced.has_value() ==
-                      (at >= limits::read_ahead_segments_max * MiB));  // Within the first look-ahead: a proper error.
-                CHECK(f.store.counters().bad_segments.value() == 1);
+                      (at >= limits::read_ahead_segments_max * MiB));  // Within the first look-ahead: an error status.
+                CHECK(f.store.snapshot().bad_segments_total == 1);
             }
             {
                 waypoint_fixture f(2);
@@ -103,7 +103,7 @@ TEST_CASE("a bad segment never leaves, and a good copy goes on in its place", "[
                 CHECK(f.store.counters().failovers.value() == 1);
             }
             {
-                // Damaged elsewhere as well: together they still have the block.
+                // The other copy is damaged elsewhere: stitched they give the block.
                 waypoint_fixture f(2);
                 f.store_everywhere(content);
                 f.memory[0]->rot(name_of(content), flipped(content, at));
@@ -143,7 +143,7 @@ TEST_CASE("a copy without waypoints takes over from one with, and the other way 
     }
 }
 
-TEST_CASE("wrong waypoints raise a false alarm, the client notices nothing, and they are right afterwards",
+TEST_CASE("wrong waypoints raise a false alarm, the client gets the block, and they are right afterwards",
           "[store][waypoints][corruption]") {
     const auto content = make_content(20 * MiB + 5, 13);
     const auto name = name_of(content);
@@ -191,7 +191,7 @@ TEST_CASE("wrong waypoints raise a false alarm, the client notices nothing, and 
     }
 }
 
-TEST_CASE("both damaged: nothing wrong is sent", "[store][waypoints][corruption]") {
+TEST_CASE("no wrong byte is sent when both copies are damaged", "[store][waypoints][corruption]") {
     const auto content = make_content(20 * MiB + 5, 15);
     const auto bad = flipped(content, 3 * MiB);
     waypoint_fixture f(1);
@@ -234,13 +234,13 @@ TEST_CASE("a range reads and verifies the segments that it touches", "[store][wa
             CHECK(sink.text == content.substr(r.first, r.length));
         }
     }
-    SECTION("no more than that") {
+    SECTION("no other bytes") {
         const auto before = f.memory[0]->stats().bytes_in;
         string_sink sink;
         REQUIRE(f.get(name, size, sink, false, byte_range_spec{7 * MiB + 3, 7 * MiB + 4}).has_value());
         CHECK(f.memory[0]->stats().bytes_in - before == digest::waypoints::stride_for(content.size()));
     }
-    SECTION("behind the end") {
+    SECTION("past the end") {
         for (const byte_range_spec spec : {byte_range_spec{size, {}}, byte_range_spec{{}, 0}}) {
             string_sink sink;
             CHECK(f.get(name, size, sink, false, spec).error() == errc::range_not_satisfiable);
@@ -272,7 +272,7 @@ TEST_CASE("a range reads and verifies the segments that it touches", "[store][wa
     }
 }
 
-TEST_CASE("a file that changes while it is sent never becomes a complete wrong answer",
+TEST_CASE("a file that changes while it is sent never becomes a complete wrong response",
           "[store][waypoints][corruption]") {
     const auto content = make_content(30 * MiB + 5, 19);
     for (const std::size_t takes : {std::string::npos, std::size_t{60'000}}) {
@@ -309,7 +309,8 @@ TEST_CASE("reads that find no memory still verify everything and hold nothing", 
     CHECK(second.text == content.substr(0, second.text.size()));
 }
 
-TEST_CASE("a client that leaves in the middle of a verified read leaves nothing behind", "[store][waypoints][cancel]") {
+TEST_CASE("a client that disconnects during a verified read leaves no chunk and no part of the window",
+          "[store][waypoints][cancel]") {
     const auto content = make_content(20 * MiB + 5, 23);
     waypoint_fixture f(1);
     f.store_everywhere(content);
@@ -337,9 +338,9 @@ TEST_CASE("a slow client of a stream is served in order, once, and never wrong",
             REQUIRE(f.get(name_of(content), content.size(), sink).has_value());
             CHECK(sink.text == content);
             CHECK(f.memory[0]->stats().bytes_in - before <=
-                  content.size() + 3 * MiB);  // At most what was ahead, again.
+                  content.size() + 3 * MiB);  // At most the look-ahead, again.
 
-            // Bad at the end: never complete, and the other copy cannot know better than the digest.
+            // Corrupt at the end: never complete; the other copy cannot overrule the digest.
             f.memory[0]->rot(name_of(content), flipped(content, content.size() - 1));
             string_sink cut;
             cut.takes_at_once = takes;
