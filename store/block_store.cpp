@@ -8,7 +8,7 @@ namespace keepstore::store {
 
 block_store::block_store(options o, mount_table mounts, pool::buffer_pool& pool, digest::engine& digest)
     : context_(std::move(o), std::move(mounts), pool, digest) {
-    // When the pool runs dry, hash deferred pieces at once, so that their chunks are freed.
+    // When the pool runs dry, deferred pieces are hashed at once so that their chunks are freed.
     pool.on_exhausted([&digest] { digest.flush(); });
 }
 
