@@ -1,6 +1,6 @@
-/// The sub-command probe-s3: tries the buckets of a configuration, or another one, step by step (s3/probe.hpp) and reports
-/// problems in plain words. It is part of the daemon's program, so that it reads the configuration with the same code and
-/// makes the same client of it: its results hold for the daemon of the same version.
+/// The sub-command probe-s3: tries the buckets of a configuration, or another one, step by step (s3/probe.hpp) and
+/// reports problems in plain words. It is part of the daemon's program, so that it reads the configuration with the
+/// same code and makes the same client of it: its results hold for the daemon of the same version.
 #pragma once
 
 #include "cluster_config/config.hpp"

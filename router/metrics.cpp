@@ -275,20 +275,7 @@ void metrics::collect_own(std::vector<MetricFamily>& out) const {
     add_gauge(out, "keepstore_pool_waiters", "Requests that wait for buffer memory", static_cast<double>(pool.waiters));
     add_counter(out, "keepstore_pool_waits_total", "Times that a request had to wait for buffer memory",
                 pool.waits_total);
-    const auto store = sources_.store.snapshot();
-    add_counter(out, "keepstore_bad_copies_total", "Stored copies found not to be what their name says",
-                store.bad_copies_total);
-    add_counter(out, "keepstore_repaired_copies_total", "Bad copies replaced by good data",
-                store.repaired_copies_total);
-    add_counter(out, "keepstore_read_failovers_total", "Reads that went on to another volume", store.failovers_total);
-    add_counter(out, "keepstore_read_patchworks_total", "Reads put together from copies that are all damaged",
-                store.stitched_reads_total);
-    add_counter(out, "keepstore_bad_segments_total", "Times that wrong stored bytes were kept from a client",
-                store.bad_segments_total);
-    add_counter(out, "keepstore_waypoint_false_alarms_total", "Stored waypoints that disagreed with a good copy",
-                store.false_alarms_total);
-    add_counter(out, "keepstore_waypoints_added_total", "Waypoints stored with copies that lacked right ones",
-                store.waypoints_added_total);
+    sources_.store.counters().for_each([&](const counter& c) { add_counter(out, c.name(), c.help(), c.value()); });
     add_gauge(out, "keepstore_read_window_bytes", "Buffer memory held by reads of large blocks",
               static_cast<double>(sources_.store.read_window_bytes()));
     add_counter(out, "keepstore_log_lines_dropped_total", "Log lines lost because their reader was too slow",

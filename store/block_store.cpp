@@ -117,16 +117,4 @@ awaitable<result<void>> block_store::index(std::string mount_uuid, std::string p
     co_return success();
 }
 
-block_store::stats block_store::snapshot() const noexcept {
-    const store_counters& counters = context_.counters;
-    return {.bad_copies_total = counters.bad_copies.load(std::memory_order_relaxed),
-            .repaired_copies_total = counters.repaired_copies.load(std::memory_order_relaxed),
-            .failovers_total = counters.failovers.load(std::memory_order_relaxed),
-            .stitched_reads_total = counters.stitched_reads.load(std::memory_order_relaxed),
-            .bad_segments_total = counters.bad_segments.load(std::memory_order_relaxed),
-            .false_alarms_total = counters.false_alarms.load(std::memory_order_relaxed),
-            .waypoints_added_total = counters.waypoints_added.load(std::memory_order_relaxed),
-            .read_window_bytes = context_.read_window.held_bytes()};
-}
-
 }  // namespace keepstore::store

@@ -63,17 +63,9 @@ class block_store {
     /// For the operations outside of this class: pulls, scrubs, remote reads.
     [[nodiscard]] store_context& context() noexcept { return context_; }
 
-    struct stats {
-        std::uint64_t bad_copies_total;       ///< Corrupt or unreadable stored copies found.
-        std::uint64_t repaired_copies_total;  ///< Of these, replaced by good data.
-        std::uint64_t failovers_total;        ///< Reads that continued on another mount after a failed copy.
-        std::uint64_t stitched_reads_total;   ///< Reads served by stitching copies that are all damaged.
-        std::uint64_t bad_segments_total;     ///< Times that wrong stored bytes were kept from a client.
-        std::uint64_t false_alarms_total;     ///< Waypoints that disagreed with a good copy.
-        std::uint64_t waypoints_added_total;  ///< Waypoints stored with copies that lacked right ones.
-        std::size_t read_window_bytes;        ///< Held by all reads now.
-    };
-    [[nodiscard]] stats snapshot() const noexcept;
+    [[nodiscard]] const store_counters& counters() const noexcept { return context_.counters; }
+    /// Buffer memory that reads of large blocks hold now.
+    [[nodiscard]] std::size_t read_window_bytes() const noexcept { return context_.read_window.held_bytes(); }
 
   private:
     store_context context_;

@@ -27,17 +27,6 @@ struct store_options {
     std::chrono::nanoseconds trash_lifetime{};  ///< 0 deletes at once.
 };
 
-/// What happened since the start; block_store::stats says what each one counts.
-struct store_counters {
-    std::atomic<std::uint64_t> bad_copies{0};
-    std::atomic<std::uint64_t> repaired_copies{0};
-    std::atomic<std::uint64_t> failovers{0};
-    std::atomic<std::uint64_t> stitched_reads{0};
-    std::atomic<std::uint64_t> bad_segments{0};
-    std::atomic<std::uint64_t> false_alarms{0};
-    std::atomic<std::uint64_t> waypoints_added{0};
-};
-
 struct store_context {
     /// `pool` and `engine` outlive it.
     store_context(store_options, mount_table, pool::buffer_pool&, digest::engine&);

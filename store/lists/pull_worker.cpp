@@ -6,7 +6,6 @@
 #include "digest/waypoints.hpp"
 #include "protocol/retry_schedule.hpp"
 #include "store/lists/run_worker.hpp"
-#include "store/verify/verify_copy.hpp"
 #include "store/verify/segment.hpp"
 #include "store/verify/verify_copy.hpp"
 

@@ -16,8 +16,7 @@ awaitable<void> trash_on(block_store& store, const mount& m, const protocol::loc
                          volumes::block_time expected) {
     const auto& options = store.get_options();
     const auto outcome = co_await m.volume->trash(
-        block.hash,
-        {.protect_for = options.protect_for, .lifetime = options.trash_lifetime, .only_if_mtime = expected},
+        block.hash, {.protect_for = options.protect_for, .lifetime = options.trash_lifetime, .only_if_mtime = expected},
         deadline::in(limits::trash_item_timeout));
     if (!outcome) {
         if (outcome.error() == errc::not_found) co_return;

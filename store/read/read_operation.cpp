@@ -30,8 +30,11 @@ awaitable<result<std::uint64_t>> read_operation::run() {
 // Copies known to be corrupt come last, so that a client that tries again gets the good one.
 std::vector<const mount*> read_operation::reading_order() const {
     auto mounts = store_.mounts.in_read_order(request_.block.hash);
-    std::ranges::stable_partition(
-        mounts, [&](const mount* m) { return !store_.bad_copy_log.knows(m->uuid, request_.block.hash); });
+    std::vector<const mount*> corrupt;
+    for (const mount* const m : mounts)
+        if (store_.bad_copy_log.knows(m->uuid, request_.block.hash)) corrupt.push_back(m);
+    for (const mount* const m : corrupt) std::erase(mounts, m);
+    mounts.insert(mounts.end(), corrupt.begin(), corrupt.end());
     return mounts;
 }
 
@@ -51,7 +54,7 @@ awaitable<read_operation::step> read_operation::send_copy(const mount& m) {
         keep_first_error(reader.error());
         co_return step::corrupt;
     }
-    if (failure_ != errc::not_found && !std::exchange(failed_over_, true)) ++store_.counters.failovers;
+    if (failure_ != errc::not_found && !std::exchange(failed_over_, true)) store_.counters.failovers.add();
     ++copies_;
     where_ = &m;
     suspect_ = 0;
@@ -105,7 +108,7 @@ awaitable<read_operation::step> read_operation::verify_only(volumes::block_reade
                                        store_.read_window.segments_per_reader(), request_.until);
     if (report.result == copy_report::outcome::cancelled) co_return abandon(std::move(report.why));
     if (report.result != copy_report::outcome::good) co_return mark_corrupt(report.offset, std::move(report.why));
-    if (report.false_alarm) ++store_.counters.false_alarms;
+    if (report.false_alarm) store_.counters.false_alarms.add();
     if (report.missing_waypoints && report.attributes_supported) {
         co_await keep_waypoints(copy, *report.missing_waypoints);
     }
@@ -162,7 +165,7 @@ awaitable<read_operation::step> read_operation::rehash(volumes::block_reader& co
     }
     points.computed = fresh_waypoints(copy, *pass);
     if (!points.computed) co_return abandon(errc::io_error);  // Cannot be: it was hashed at every possible stride.
-    if (points.stored) ++store_.counters.false_alarms;
+    if (points.stored) store_.counters.false_alarms.add();
     co_return co_await send_verified(copy, *points.computed);
 }
 
@@ -199,14 +202,14 @@ read_operation::step read_operation::mark_corrupt(std::uint64_t offset, error wh
     if (why == errc::cancelled) return abandon(std::move(why));
     if (problem.empty()) {
         const bool wrong = why == errc::checksum_mismatch;
-        if (wrong) ++store_.counters.bad_segments;
+        if (wrong) store_.counters.bad_segments.add();
         problem = wrong ? "has the wrong content" : "cannot be read";
     }
     if (!where_) {
         keep_first_error(std::move(why));
         return step::corrupt;
     }
-    ++store_.counters.bad_copies;
+    store_.counters.bad_copies.add();
     const auto known_since = store_.bad_copy_log.report(where_->uuid, request_.block.hash, problem, offset);
     if (keep_first_error(std::move(why))) culprit_ = {where_, offset, std::move(problem), known_since};
     return step::corrupt;

@@ -56,7 +56,7 @@ awaitable<read_operation::step> read_operation::stitch_once(const std::vector<co
             copy_waypoints unused;
             next = co_await send_streaming(block, unused);
         }
-        if (next == step::done) ++store_.counters.stitched_reads;
+        if (next == step::done) store_.counters.stitched_reads.add();
         co_return next == step::rehash ? step::corrupt : next;
     }
     co_return step::corrupt;

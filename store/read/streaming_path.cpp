@@ -49,7 +49,7 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
             sent_ += piece.size();
             continue;
         }
-        const auto taken = co_await sink_.write_some(piece, byte_sink::patience::short_);
+        const auto taken = co_await sink_.write_some(piece, byte_sink::when_full::wait_briefly);
         if (!taken) co_return abandon(taken.error());
         sent_ += *taken;
         slow = *taken < piece.size();

@@ -40,7 +40,7 @@ awaitable<result<read_operation::step>> read_operation::send_segments(verified_c
         const std::size_t size = piece.size();
         if (size == 0) co_return step::done;
         const auto taken = co_await sink_.write_some(
-            piece, copy.low_memory() ? byte_sink::patience::none : byte_sink::patience::short_);
+            piece, copy.low_memory() ? byte_sink::when_full::give_up : byte_sink::when_full::wait_briefly);
         if (!taken) co_return abandon(taken.error());
         copy.advance(*taken);
         sent_ = copy.position();
@@ -52,7 +52,7 @@ awaitable<result<read_operation::step>> read_operation::send_segments(verified_c
         copy.release_buffers();
         const auto since = monotonic::now();
         if (const auto ready = co_await sink_.wait_ready(); !ready) co_return abandon(ready.error());
-        if (monotonic::now() - since >= limits::slow_reader_patience) copy.reader_was_slow();
+        if (monotonic::now() - since >= limits::slow_reader_wait) copy.reader_was_slow();
     }
 }
 

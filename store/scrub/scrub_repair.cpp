@@ -107,7 +107,8 @@ awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::
 
 // Stitches a copy together from bad ones, if each segment of the block is good in one of them. It is verified like any
 // other source before it replaces the bad copy.
-awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job, const stitched_copy::copy_list& copies) {
+awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job,
+                                                           const stitched_copy::copy_list& copies) {
     const auto until = deadline::in(limits::scrub_repair_timeout);
     std::vector<std::uint64_t> lengths;
     for (const auto& copy : copies) {

@@ -66,7 +66,7 @@ awaitable<result<void>> write_operation::commit(target& t) {
     }
     t.now = phase::committed;
     if (t.differs_from) {
-        ++store_.counters.repaired_copies;
+        store_.counters.repaired_copies.add();
         store_.bad_copy_log.forget(t.where->uuid, request_.hash);
     }
     co_return success();
@@ -83,7 +83,7 @@ awaitable<result<void>> write_operation::check_replaced_copies() {
                        {{"block", request_.hash.hex()}, {"mount", t->where->uuid}});
             co_return fail(errc::collision);
         }
-        ++store_.counters.bad_copies;
+        store_.counters.bad_copies.add();
         store_.bad_copy_log.report(t->where->uuid, request_.hash, "differs from the data being stored",
                                    *t->differs_from);
     }

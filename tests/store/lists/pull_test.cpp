@@ -93,12 +93,9 @@ TEST_CASE("without a mount the first writable one in order takes the block", "[s
 TEST_CASE("a pull is signed for a token that is not the system's, with the cluster's key", "[store][pull]") {
     const std::string key = "zzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzzz";
     pull_fixture f;
-    store::block_store signing({.blob_signing = true,
-                                .blob_signing_key = key,
-                                .protect_for = 1h,
-                                .blob_trash = true,
-                                .trash_lifetime = 1h},
-                               store::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
+    store::block_store signing(
+        {.blob_signing = true, .blob_signing_key = key, .protect_for = 1h, .blob_trash = true, .trash_lifetime = 1h},
+        store::mount_table(f.make_mounts({{"default"}})), f.pool, f.engine);
     store::pull_worker worker(signing.context(), f.client, {.timing = short_timeouts});
     const std::string content = "signed";
     keep_service source({.body = content});

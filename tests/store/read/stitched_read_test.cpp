@@ -80,7 +80,7 @@ TEST_CASE("copies damaged in different segments are one good block together", "[
             string_sink again;
             REQUIRE(f.read(again).has_value());
             CHECK(again.text == content);
-            CHECK(f.store.snapshot().stitched_reads_total >= 1);
+            CHECK(f.store.counters().stitched_reads.value() >= 1);
             string_sink head;
             CHECK(f.read(head, {}, true).error() == errc::checksum_mismatch);
         }
@@ -94,8 +94,8 @@ TEST_CASE("neighbouring segments that are read as one may come from different co
         string_sink sink;
         REQUIRE(f.read(sink).has_value());
         CHECK(sink.text == content);
-        CHECK(f.store.snapshot().stitched_reads_total == 1);
-        CHECK(f.store.snapshot().bad_copies_total == 2);
+        CHECK(f.store.counters().stitched_reads.value() == 1);
+        CHECK(f.store.counters().bad_copies.value() == 2);
     }
 }
 
@@ -152,7 +152,7 @@ TEST_CASE("a segment that is bad in every copy is never sent", "[store][waypoint
             CHECK(sink.announced.has_value() == (r.right > 0));
             CHECK(sink.text.size() <= r.right);
             CHECK(content.starts_with(sink.text));
-            CHECK(f.store.snapshot().stitched_reads_total == 0);
+            CHECK(f.store.counters().stitched_reads.value() == 0);
         }
     }
 }
@@ -170,7 +170,7 @@ TEST_CASE("a range is stitched, too, and sent only if it leads to the block's na
                 sink.takes_at_once = takes;
                 REQUIRE(f.read(sink, spec).has_value());
                 CHECK(sink.text == wanted);
-                CHECK(f.store.snapshot().stitched_reads_total == 1);
+                CHECK(f.store.counters().stitched_reads.value() == 1);
             }
         }
     }

@@ -90,7 +90,7 @@ TEST_CASE("a bad segment is never sent, and a good copy continues in its place",
                 CHECK(sink.text.size() <= at);
                 CHECK(sink.announced.has_value() ==
                       (at >= limits::read_ahead_segments_max * MiB));  // Within the first look-ahead: an error status.
-                CHECK(f.store.snapshot().bad_segments_total == 1);
+                CHECK(f.store.counters().bad_segments.value() == 1);
             }
             {
                 waypoint_fixture f(2);
