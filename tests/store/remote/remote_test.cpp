@@ -202,8 +202,8 @@ TEST_CASE("failures of the remote cluster are told apart", "[store][remote]") {
         remote_fixture f({r.plan});
         CHECK(f.failure(f.remote_name(content)) == r.expected);
         CHECK(f.asked() == r.requests);
-        CHECK(f.reader->snapshot().blocks_total == 0);
-        CHECK(f.reader->snapshot().errors_total == (r.expected == errc::not_found ? 0 : 1));
+        CHECK(f.reader->counters().blocks.value() == 0);
+        CHECK(f.reader->counters().errors.value() == (r.expected == errc::not_found ? 0 : 1));
     }
 }
 
@@ -433,7 +433,7 @@ TEST_CASE("the last piece of a wrong large block is withheld", "[store][remote]"
     REQUIRE(!got.has_value());
     CHECK(got.error() == errc::checksum_mismatch);
     CHECK(sink.text.size() == 3 * chunk);
-    CHECK(f.reader->snapshot().bad_blocks_total == 1);
+    CHECK(f.reader->counters().bad_blocks.value() == 1);
 }
 
 TEST_CASE("a client that leaves ends the fetch", "[store][remote]") {
