@@ -12,7 +12,7 @@ namespace {
 
 using clock = std::chrono::steady_clock;
 
-double seconds(clock::duration d) {
+double in_seconds(clock::duration d) {
     return std::chrono::duration<double>(d).count();
 }
 
@@ -53,7 +53,7 @@ std::string request_table::to_json() const {
         const std::lock_guard lock(s.mutex);
         for (const auto& [ex, e] : s.entries) {
             const net::request_head& head = ex->head();
-            const double elapsed = seconds(now - ex->started_at());
+            const double elapsed = in_seconds(now - ex->started_at());
             rows.push_back({elapsed,
                             {{"RequestID", e->request_id_},
                              {"Method", head.method},
@@ -78,10 +78,10 @@ request_table::ages request_table::oldest() const {
         for (const auto& [ex, e] : s.entries) {
             const auto abandoned = e->abandoned_at_.load(std::memory_order_relaxed);
             if (abandoned == 0) {
-                out.active_seconds = std::max(out.active_seconds, seconds(now - ex->started_at()));
+                out.active_seconds = std::max(out.active_seconds, in_seconds(now - ex->started_at()));
             } else {
                 const clock::time_point since{clock::duration(abandoned)};
-                out.abandoned_seconds = std::max(out.abandoned_seconds, seconds(now - since));
+                out.abandoned_seconds = std::max(out.abandoned_seconds, in_seconds(now - since));
             }
         }
     }

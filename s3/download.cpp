@@ -17,7 +17,7 @@ namespace {
 
 constexpr std::string_view metadata_prefix = "x-amz-meta-";
 
-std::unexpected<error> incomplete(std::string_view what) {
+std::unexpected<error> without_header(std::string_view what) {
     return std::unexpected(make_error(error_kind::malformed_response, fmt::format("no {} in the response", what)));
 }
 
@@ -64,18 +64,18 @@ result<object_info> read_object_info(const net::response& response) {
     object_info out;
     if (response.status() == 206) {
         const auto range = parse_content_range(response.get("content-range"));
-        if (!range) return incomplete("Content-Range");
+        if (!range) return without_header("Content-Range");
         out.size = range->total;
     } else {
         const auto length = response.content_length();
-        if (!length) return incomplete("Content-Length");
+        if (!length) return without_header("Content-Length");
         out.size = *length;
     }
     out.etag = strip_quotes(response.get("etag"));
-    if (out.etag.empty()) return incomplete("ETag");
+    if (out.etag.empty()) return without_header("ETag");
     out.etag_is_weak = is_weak(response.get("etag"));
     const auto modified = parse_http_date(response.get("last-modified"));
-    if (!modified) return incomplete("Last-Modified");
+    if (!modified) return without_header("Last-Modified");
     out.last_modified = *modified;
     for (const auto& header : response.headers()) {
         auto name = net::lower_case(header.name);
@@ -99,12 +99,12 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
     const response_check check = [&](const full_response& got) -> result<void> {
         KS_TRY(auto found, read_object_info(got.response));
         const auto body_length = got.response.content_length();
-        if (!body_length) return incomplete("Content-Length");
+        if (!body_length) return without_header("Content-Length");
         std::uint64_t first = 0;
         std::uint64_t count = *body_length;
         if (got.response.status() == 206) {
             const auto range = parse_content_range(got.response.get("content-range"));
-            if (!range || range->last - range->first + 1 != count) return incomplete("matching Content-Range");
+            if (!range || range->last - range->first + 1 != count) return without_header("matching Content-Range");
             first = range->first;
         }
         const auto wanted_first = what ? what->offset : 0;
@@ -114,7 +114,7 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
         }
         const auto until_end = found.size - first;
         const auto wanted = what && what->length ? std::min(*what->length, until_end) : until_end;
-        if (count < wanted) return incomplete("complete range");
+        if (count < wanted) return without_header("complete range");
         if (count > wanted && got.response.status() != 206) {
             return std::unexpected(make_error(error_kind::unsupported, "the service does not honour Range"));
         }
