@@ -22,9 +22,13 @@ using flights = single_flight<int>;
 // Starts flights and keeps them, to be landed by the test.
 struct airport {
     std::vector<flights::flight> started;
+    std::atomic<std::size_t> departures = 0;  // For other threads: how many are in `started`.
 
     auto start() {
-        return [this](flights::flight f) { started.push_back(std::move(f)); };
+        return [this](flights::flight f) {
+            started.push_back(std::move(f));
+            ++departures;
+        };
     }
 };
 
@@ -184,7 +188,7 @@ TEST_CASE("a caller on another loop gets the outcome on its own thread", "[base]
             out = got.value_or(-1);
         };
         asio::co_spawn(other.executor(), work(calls, port, own_thread, value), asio::detached);
-        while (!calls.flying()) std::this_thread::yield();
+        while (port.departures == 0) std::this_thread::yield();
         CHECK(run(calls.run([](flights::flight f) { f.land(-2); }, deadline::in(1ms))).error() == errc::timeout);
         port.started[0].land(8);
     }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <iostream>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <random>
 #include <string>
@@ -36,7 +37,10 @@ inline std::mt19937_64& test_random() {
     return random;
 }
 
+/// Safe to call from any thread.
 inline bytes random_bytes(std::size_t size) {
+    static std::mutex mutex;
+    const std::lock_guard lock(mutex);
     bytes out(size);
     for (std::size_t i = 0; i < size; i += 8) {
         const std::uint64_t word = test_random()();
