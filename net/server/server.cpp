@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "base/unique_fd.hpp"
 #include "net/http/stream.hpp"
 #include "net/server/session_loop.hpp"
 #include "net/tls/tls_server_context.hpp"
@@ -30,21 +31,6 @@ namespace keepstore::net {
 namespace {
 
 using asio::ip::tcp;
-
-class descriptor {
-  public:
-    explicit descriptor(int fd) noexcept : fd_(fd) {}
-    descriptor(descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-    descriptor& operator=(descriptor&&) = delete;
-    ~descriptor() {
-        if (fd_ >= 0) ::close(fd_);
-    }
-    [[nodiscard]] int get() const noexcept { return fd_; }
-    [[nodiscard]] int release() noexcept { return std::exchange(fd_, -1); }
-
-  private:
-    int fd_;
-};
 
 std::string text_of(const tcp::endpoint& endpoint) {
     auto address = endpoint.address();
@@ -110,7 +96,7 @@ struct server::shared : std::enable_shared_from_this<shared> {
     std::atomic<std::uint64_t> accepted{0};
     std::atomic<std::uint64_t> pauses{0};
 
-    void deal(const listener& from, descriptor fd, const tcp::endpoint& peer) {
+    void deal(const listener& from, unique_fd fd, const tcp::endpoint& peer) {
         auto& loop = loops[next_loop++ % loops.size()];
         open.fetch_add(1, std::memory_order_relaxed);
         accepted.fetch_add(1, std::memory_order_relaxed);
@@ -141,7 +127,7 @@ struct server::shared : std::enable_shared_from_this<shared> {
             const int fd = ::accept4(from.acceptor.native_handle(), peer.data(), &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
             if (fd >= 0) {
                 peer.resize(size);
-                deal(from, descriptor(fd), peer);
+                deal(from, unique_fd(fd), peer);
                 continue;
             }
             switch (errno) {
