@@ -7,6 +7,7 @@
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
+#include "base/limits.hpp"
 
 #include <cstddef>
 #include <functional>

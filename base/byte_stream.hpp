@@ -5,6 +5,7 @@
 #include "base/async.hpp"
 #include "base/buffer.hpp"
 #include "base/byte_range.hpp"
+#include "base/limits.hpp"
 
 #include <cstddef>
 #include <cstdint>

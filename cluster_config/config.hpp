@@ -5,8 +5,10 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "cluster_config/limits.hpp"
 #include "cluster_config/url.hpp"
 #include "cluster_config/value.hpp"
+#include "net/limits.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -1,5 +1,5 @@
-#include "base/limits.hpp"
 #include "cluster_config/error.hpp"
+#include "cluster_config/limits.hpp"
 #include "cluster_config/value.hpp"
 
 #include <fmt/format.h>

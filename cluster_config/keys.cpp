@@ -1,5 +1,6 @@
 #include "cluster_config/keys.hpp"
 
+#include "cluster_config/limits.hpp"
 #include "cluster_config/scalars.hpp"
 
 namespace keepstore::cluster_config {

@@ -1,10 +1,10 @@
 #include "cluster_config/loader.hpp"
 
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "base/sha256.hpp"
 #include "cluster_config/error.hpp"
 #include "cluster_config/keys.hpp"
+#include "cluster_config/limits.hpp"
 #include "cluster_config/rules.hpp"
 #include "cluster_config/scalars.hpp"
 

@@ -1,5 +1,6 @@
 #include "cluster_config/reference_writer.hpp"
 
+#include "base/units.hpp"
 #include "cluster_config/url.hpp"
 #include "cluster_config/value.hpp"
 

@@ -1,5 +1,7 @@
 #include "cluster_config/scalars.hpp"
 
+#include "base/units.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>

@@ -4,6 +4,8 @@
 /// read. Pure: no files, no environment. Safe to call from any thread.
 #pragma once
 
+#include "cluster_config/limits.hpp"
+
 #include <cstdint>
 #include <map>
 #include <string>

@@ -6,6 +6,7 @@
 #include "daemon/flags.hpp"
 #include "reports/probe_report.hpp"
 #include "reports/probe_targets.hpp"
+#include "s3/limits.hpp"
 #include "volumes/s3/access.hpp"
 
 #include <fmt/format.h>

@@ -5,6 +5,7 @@
 
 #include "cluster_config/config.hpp"
 #include "cluster_config/loader.hpp"
+#include "s3/limits.hpp"
 #include "volumes/s3/s3_volume.hpp"
 
 #include <cstdio>

@@ -1,7 +1,7 @@
 #include "digest/engine.hpp"
 
-#include "base/limits.hpp"
 #include "digest/engine_core.hpp"
+#include "digest/limits.hpp"
 
 #include <algorithm>
 #include <stdexcept>

@@ -1,6 +1,6 @@
 #include "digest/engine_core.hpp"
 
-#include "base/limits.hpp"
+#include "digest/limits.hpp"
 
 #include <algorithm>
 #include <iterator>

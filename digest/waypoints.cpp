@@ -1,5 +1,7 @@
 #include "digest/waypoints.hpp"
 
+#include "base/limits.hpp"
+
 #include <algorithm>
 #include <bit>
 #include <cstdint>

@@ -18,7 +18,7 @@
 // clang-format on
 #pragma once
 
-#include "base/limits.hpp"
+#include "base/units.hpp"
 #include "digest/md5.hpp"
 
 #include <cstddef>

@@ -1,6 +1,7 @@
 #include "pool/buffer_pool.hpp"
 
 #include "base/limits.hpp"
+#include "pool/limits.hpp"
 
 #include <sys/mman.h>
 

@@ -4,6 +4,7 @@
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
+#include "base/limits.hpp"
 #include "net/client/http_client.hpp"
 
 #include <cstdint>

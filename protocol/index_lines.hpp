@@ -7,6 +7,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "base/limits.hpp"
 #include "base/md5_digest.hpp"
 #include "base/units.hpp"
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "base/limits.hpp"
 #include "base/md5_digest.hpp"
 
 #include <cstdint>

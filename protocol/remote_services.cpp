@@ -1,6 +1,6 @@
 #include "protocol/remote_services.hpp"
 
-#include "base/limits.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/rendezvous.hpp"
 
 #include <fmt/format.h>

@@ -5,10 +5,10 @@
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
-#include "base/limits.hpp"
 #include "base/md5_digest.hpp"
 #include "base/single_flight.hpp"
 #include "protocol/block_fetch.hpp"
+#include "protocol/limits.hpp"
 
 #include <chrono>
 #include <memory>

@@ -1,7 +1,7 @@
 #include "protocol/retry_schedule.hpp"
 
-#include "base/limits.hpp"
 #include "protocol/block_fetch.hpp"
+#include "protocol/limits.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>

@@ -1,6 +1,6 @@
 #include "protocol/work_lists.hpp"
 
-#include "base/limits.hpp"
+#include "protocol/limits.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "protocol/limits.hpp"
 
 #include <cstdint>
 #include <span>

@@ -1,8 +1,8 @@
 #include "reports/check.hpp"
 
 #include "base/event_loop_group.hpp"
-#include "base/memory_limits.hpp"
 #include "cluster_config/scalars.hpp"
+#include "reports/memory_limits.hpp"
 #include "volumes/factory.hpp"
 #include "volumes/s3/driver.hpp"
 

@@ -1,7 +1,7 @@
 // The routes that require the administrator's token: index, mounts, work lists, touch, trash and untrash
 // (docs/interface.md 2.13 to 2.16, 5.4).
-#include "base/limits.hpp"
 #include "protocol/index_lines.hpp"
+#include "protocol/limits.hpp"
 #include "protocol/locator.hpp"
 #include "router/routes.hpp"
 

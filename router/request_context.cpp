@@ -1,6 +1,6 @@
 #include "router/request_context.hpp"
 
-#include "base/limits.hpp"
+#include "router/limits.hpp"
 #include "router/status.hpp"
 
 namespace keepstore::router {

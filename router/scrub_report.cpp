@@ -1,6 +1,6 @@
 #include "router/scrub_report.hpp"
 
-#include "base/limits.hpp"
+#include "store/limits.hpp"
 
 #include <fmt/chrono.h>
 #include <fmt/format.h>

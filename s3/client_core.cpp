@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "net/http/text.hpp"
+#include "s3/limits.hpp"
 #include "s3/transport_error.hpp"
 
 #include <fmt/format.h>

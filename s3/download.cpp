@@ -1,8 +1,8 @@
 #include "s3/download.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "net/http/text.hpp"
+#include "s3/limits.hpp"
 #include "s3/transport_error.hpp"
 
 #include <fmt/format.h>

@@ -1,6 +1,6 @@
 #include "s3/op_stats.hpp"
 
-#include "base/limits.hpp"
+#include "s3/limits.hpp"
 
 #include <fmt/format.h>
 

@@ -1,7 +1,7 @@
 #include "s3/probe.hpp"
 
-#include "base/limits.hpp"
 #include "s3/bucket_address.hpp"
+#include "s3/limits.hpp"
 #include "s3/time.hpp"
 #include "s3/transport_error.hpp"
 

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "s3/client.hpp"
+#include "s3/limits.hpp"
 
 #include <functional>
 #include <memory>

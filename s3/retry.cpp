@@ -1,5 +1,7 @@
 #include "s3/retry.hpp"
 
+#include "s3/limits.hpp"
+
 #include <algorithm>
 #include <random>
 

@@ -7,8 +7,8 @@
 #pragma once
 
 #include "base/deadline.hpp"
-#include "base/limits.hpp"
 #include "s3/error.hpp"
+#include "s3/limits.hpp"
 
 #include <atomic>
 #include <chrono>

@@ -1,7 +1,7 @@
 #include "store/bad_copy_log.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "store/limits.hpp"
 
 namespace keepstore::store {
 namespace {

@@ -1,5 +1,7 @@
 #include "store/context.hpp"
 
+#include "store/limits.hpp"
+
 #include <algorithm>
 #include <utility>
 

@@ -3,13 +3,13 @@
 /// not on the block_store. Safe to use from any thread: constant after construction, or guarded by itself.
 #pragma once
 
-#include "base/limits.hpp"
 #include "base/md5_digest.hpp"
 #include "digest/engine.hpp"
 #include "pool/buffer_pool.hpp"
 #include "protocol/signature.hpp"
 #include "store/bad_copy_log.hpp"
 #include "store/counters.hpp"
+#include "store/limits.hpp"
 #include "store/mount.hpp"
 #include "store/read/read_window.hpp"
 

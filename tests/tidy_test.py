@@ -12,25 +12,28 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # A layer and those it may include (docs/ARCHITECTURE.md). Nothing includes upwards. A file belongs to the longest of these
 # that is its path or a folder above it.
-NET = {"net/http", "net/tls", "net/client"}
+NET = {"net/limits", "net/http", "net/tls", "net/client"}
 LAYERS = {
     "base": set(),
     "digest": {"base"},
     "pool": {"base"},
-    "net/http": {"base"},
-    "net/tls": {"net/http", "base"},
-    "net/client": {"net/tls", "net/http", "base"},
-    "net/server": {"net/tls", "net/http", "base"},
+    "net/limits": {"base"},
+    "net/http": {"net/limits", "base"},
+    "net/tls": {"net/http", "net/limits", "base"},
+    "net/client": {"net/tls", "net/http", "net/limits", "base"},
+    "net/server": {"net/tls", "net/http", "net/limits", "base"},
     "s3": NET | {"digest", "base"},
     "protocol": NET | {"digest", "base"},
-    "cluster_config": {"protocol", "base"},
+    "cluster_config": {"protocol", "net/limits", "base"},
     "volumes": {"s3", "digest", "base"} | NET,
     # What knows configuration files is a target of its own: drivers do without.
     "volumes/driver": {"volumes", "cluster_config"},
     "volumes/directory/driver": {"volumes/driver", "volumes", "cluster_config"},
-    "volumes/s3/driver": {"volumes/driver", "volumes", "cluster_config"},
+    "volumes/s3/driver": {"volumes/driver", "volumes", "s3", "cluster_config"},
     "volumes/factory": {"volumes", "volumes/directory/driver", "volumes/s3/driver", "volumes/driver", "cluster_config"},
-    "reports": {"volumes/factory", "volumes/s3/driver", "volumes", "cluster_config", "s3", "base"},
+    "reports": {"reports/memory_limits", "volumes/factory", "volumes/s3/driver", "volumes", "cluster_config", "s3", "base"},
+    # The sum of what all rooms may hold in memory.
+    "reports/memory_limits": {"net/limits", "protocol", "store", "volumes", "base"},
     "store": NET | {"volumes", "protocol", "pool", "digest", "base"},
     "router": {"store", "protocol", "net/server", "net/http", "pool", "base"},
     "daemon": NET | {"reports", "router", "store", "volumes/factory", "volumes/driver", "volumes", "cluster_config",
@@ -38,7 +41,7 @@ LAYERS = {
     "bench": {"digest", "base"},
 }
 # The store knows the interface; which drivers there are is the factory's business.
-STORE_SEES_OF_VOLUMES = {"volumes/volume.hpp", "volumes/trash_rule.hpp"}
+STORE_SEES_OF_VOLUMES = {"volumes/volume.hpp", "volumes/trash_rule.hpp", "volumes/limits.hpp"}
 LINES_MAX = 700
 SOURCE = (".cpp", ".hpp", ".c", ".inc")
 TEXT = SOURCE + (".py", ".cmake", ".txt", ".md", ".yml", ".json", "")

@@ -1,6 +1,6 @@
 #include "net/client/address_cache.hpp"
 
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <algorithm>
 

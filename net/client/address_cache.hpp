@@ -1,6 +1,8 @@
 /// Caches the addresses of host names for limits::net_addresses_lifetime. Bounded. Safe to use from any thread.
 #pragma once
 
+#include "net/limits.hpp"
+
 #include <boost/asio/ip/address.hpp>
 
 #include <chrono>

@@ -1,5 +1,7 @@
 #include "net/client/connection_pool.hpp"
 
+#include "net/limits.hpp"
+
 #include <fmt/format.h>
 #include <boost/asio/execution_context.hpp>
 #include <boost/asio/post.hpp>

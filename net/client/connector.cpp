@@ -1,6 +1,7 @@
 #include "net/client/connector.hpp"
 
 #include "net/client/local_address.hpp"
+#include "net/limits.hpp"
 #include "net/tls/tls_client_stream.hpp"
 
 #include <fmt/format.h>

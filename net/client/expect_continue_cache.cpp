@@ -1,6 +1,6 @@
 #include "net/client/expect_continue_cache.hpp"
 
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 namespace keepstore::net {
 

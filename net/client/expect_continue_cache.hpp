@@ -3,6 +3,7 @@
 #pragma once
 
 #include "net/http/url.hpp"
+#include "net/limits.hpp"
 
 #include <chrono>
 #include <mutex>

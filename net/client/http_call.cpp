@@ -3,6 +3,7 @@
 #include "net/client/http_call.hpp"
 
 #include "net/client/connector.hpp"
+#include "net/limits.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/post.hpp>

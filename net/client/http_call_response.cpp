@@ -1,6 +1,7 @@
 // Receiving: the head and the body of the response; connecting and sending are in http_call.cpp.
 
 #include "net/client/http_call.hpp"
+#include "net/limits.hpp"
 
 #include <algorithm>
 #include <array>

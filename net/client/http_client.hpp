@@ -26,11 +26,11 @@
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
 #include "base/error.hpp"
-#include "base/limits.hpp"
 #include "net/client/client_counters.hpp"
 #include "net/client/failure.hpp"
 #include "net/http/header.hpp"
 #include "net/http/url.hpp"
+#include "net/limits.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -1,6 +1,6 @@
 #include "net/client/name_lookups.hpp"
 
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/this_coro.hpp>

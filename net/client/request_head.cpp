@@ -1,6 +1,7 @@
 #include "net/client/request_head.hpp"
 
 #include "net/http/text.hpp"
+#include "net/limits.hpp"
 
 #include <algorithm>
 #include <array>

@@ -1,8 +1,8 @@
 #include "net/client/response_head.hpp"
 
-#include "base/limits.hpp"
 #include "net/client/failure.hpp"
 #include "net/http/text.hpp"
+#include "net/limits.hpp"
 
 namespace keepstore::net {
 namespace {

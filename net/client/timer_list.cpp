@@ -1,6 +1,6 @@
 #include "net/client/timer_list.hpp"
 
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <boost/asio/query.hpp>
 

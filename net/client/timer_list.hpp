@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "net/limits.hpp"
 
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>

@@ -1,8 +1,8 @@
 #include "net/http/chunk_decoder.hpp"
 
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "net/http/text.hpp"
+#include "net/limits.hpp"
 
 namespace keepstore::net {
 namespace {

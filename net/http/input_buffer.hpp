@@ -1,7 +1,7 @@
 /// Bytes received and not yet used: a head being collected, the start of a body, a pipelined request.
 #pragma once
 
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <algorithm>
 #include <cstddef>

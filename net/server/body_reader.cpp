@@ -1,5 +1,7 @@
 #include "net/server/body_reader.hpp"
 
+#include "net/limits.hpp"
+
 #include <sys/uio.h>
 
 namespace keepstore::net {

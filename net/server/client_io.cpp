@@ -1,6 +1,7 @@
 #include "net/server/client_io.hpp"
 
 #include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>

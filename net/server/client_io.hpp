@@ -7,6 +7,7 @@
 
 #include "base/limits.hpp"
 #include "net/http/stream.hpp"
+#include "net/limits.hpp"
 #include "net/server/server_exchange.hpp"
 
 #include <chrono>

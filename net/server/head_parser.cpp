@@ -1,8 +1,8 @@
 #include "net/server/head_parser.hpp"
 
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "net/http/text.hpp"
+#include "net/limits.hpp"
 
 #include <boost/beast/http/basic_parser.hpp>
 

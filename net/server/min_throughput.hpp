@@ -3,7 +3,7 @@
 /// no harm.
 #pragma once
 
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <array>
 #include <chrono>

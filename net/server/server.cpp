@@ -1,9 +1,9 @@
 #include "net/server/server.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
 #include "net/http/stream.hpp"
+#include "net/limits.hpp"
 #include "net/server/session_loop.hpp"
 #include "net/tls/tls_server_context.hpp"
 #include "net/tls/tls_server_stream.hpp"

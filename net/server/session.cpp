@@ -1,7 +1,7 @@
 #include "net/server/session.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "net/limits.hpp"
 
 #include <boost/asio/this_coro.hpp>
 

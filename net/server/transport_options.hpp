@@ -1,7 +1,7 @@
 /// Options of the HTTP server. The defaults are in base/limits.hpp; tests shorten them.
 #pragma once
 
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 #include "net/server/min_throughput.hpp"
 
 #include <chrono>

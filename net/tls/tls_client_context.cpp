@@ -1,6 +1,6 @@
 #include "net/tls/tls_client_context.hpp"
 
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 #include "net/tls/ssl_context.hpp"
 
 #include <openssl/ssl.h>

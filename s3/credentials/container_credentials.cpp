@@ -1,7 +1,7 @@
 #include "s3/credentials/container_credentials.hpp"
 
-#include "base/limits.hpp"
 #include "s3/error.hpp"
+#include "s3/limits.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/ip/address.hpp>

@@ -1,7 +1,7 @@
 #include "s3/credentials/credential_fetch.hpp"
 
 #include "base/cancellable.hpp"
-#include "base/limits.hpp"
+#include "s3/limits.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -5,6 +5,7 @@
 
 #include "base/async.hpp"
 #include "s3/credentials/credentials.hpp"
+#include "s3/limits.hpp"
 
 #include <functional>
 #include <memory>

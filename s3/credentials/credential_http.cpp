@@ -1,8 +1,8 @@
 #include "s3/credentials/credential_http.hpp"
 
-#include "base/limits.hpp"
 #include "base/unique_fd.hpp"
 #include "s3/error.hpp"
+#include "s3/limits.hpp"
 #include "s3/retry.hpp"
 #include "s3/transport_error.hpp"
 

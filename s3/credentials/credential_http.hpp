@@ -6,6 +6,7 @@
 #include "base/deadline.hpp"
 #include "net/client/http_client.hpp"
 #include "s3/credentials/credentials.hpp"
+#include "s3/limits.hpp"
 
 #include <chrono>
 #include <functional>

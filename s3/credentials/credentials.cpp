@@ -1,10 +1,10 @@
 #include "s3/credentials/credentials.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/wait_until.hpp"
 #include "s3/credentials/credential_fetch.hpp"
 #include "s3/error.hpp"
+#include "s3/limits.hpp"
 
 #include <fmt/format.h>
 

@@ -1,8 +1,8 @@
 #include "s3/credentials/instance_metadata.hpp"
 
-#include "base/limits.hpp"
 #include "net/http/text.hpp"
 #include "s3/error.hpp"
+#include "s3/limits.hpp"
 #include "s3/sigv4.hpp"
 
 #include <fmt/format.h>

@@ -1,6 +1,5 @@
 #include "s3/credentials/profile_source.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "s3/credentials/container_credentials.hpp"
 #include "s3/credentials/credential_sources.hpp"
@@ -8,6 +7,7 @@
 #include "s3/credentials/run_process.hpp"
 #include "s3/credentials/sts.hpp"
 #include "s3/error.hpp"
+#include "s3/limits.hpp"
 
 #include <fmt/format.h>
 

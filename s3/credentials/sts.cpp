@@ -1,8 +1,8 @@
 #include "s3/credentials/sts.hpp"
 
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "s3/error.hpp"
+#include "s3/limits.hpp"
 #include "s3/xml.hpp"
 
 #include <fmt/format.h>

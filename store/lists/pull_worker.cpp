@@ -1,10 +1,10 @@
 #include "store/lists/pull_worker.hpp"
 
 #include "base/cancellable.hpp"
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "digest/waypoints.hpp"
 #include "protocol/retry_schedule.hpp"
+#include "store/limits.hpp"
 #include "store/lists/run_worker.hpp"
 #include "store/verify/segment.hpp"
 #include "store/verify/verify_copy.hpp"

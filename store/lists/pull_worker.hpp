@@ -4,10 +4,12 @@
 #pragma once
 
 #include "base/counter.hpp"
+#include "net/limits.hpp"
 #include "protocol/block_fetch.hpp"
 #include "protocol/host_rules.hpp"
 #include "protocol/work_lists.hpp"
 #include "store/block_store.hpp"
+#include "store/limits.hpp"
 #include "store/lists/work_queue.hpp"
 
 #include <cstdint>

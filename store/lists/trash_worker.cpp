@@ -1,8 +1,8 @@
 #include "store/lists/trash_worker.hpp"
 
 #include "base/cancellable.hpp"
-#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "store/limits.hpp"
 #include "store/lists/run_worker.hpp"
 #include "volumes/trash_rule.hpp"
 

@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "digest/limits.hpp"
 #include "digest/md5.hpp"
 #include "store/verify/stored_bytes.hpp"
 #include "store/verify/verify_copy.hpp"

@@ -6,7 +6,7 @@
 /// Safe to use from any thread.
 #pragma once
 
-#include "base/limits.hpp"
+#include "store/limits.hpp"
 
 #include <algorithm>
 #include <atomic>

@@ -1,6 +1,6 @@
 // STITCHED: no copy is good as a whole, or none continues what was sent; but where one is damaged another one may be
 // right.
-#include "base/limits.hpp"
+#include "store/limits.hpp"
 #include "store/read/read_operation.hpp"
 #include "store/verify/stitched_copy.hpp"
 #include "store/verify/verify_copy.hpp"

@@ -1,5 +1,4 @@
 // STREAMING: sends a copy while it is hashed, from what is proven on.
-#include "base/limits.hpp"
 #include "store/read/read_operation.hpp"
 #include "store/verify/stored_bytes.hpp"
 

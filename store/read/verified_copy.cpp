@@ -1,5 +1,7 @@
 #include "store/read/verified_copy.hpp"
 
+#include "store/limits.hpp"
+
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
 

@@ -2,6 +2,7 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "store/limits.hpp"
 
 #include <fmt/format.h>
 

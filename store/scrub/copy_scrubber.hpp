@@ -5,6 +5,7 @@
 #include "base/async_semaphore.hpp"
 #include "pool/buffer_pool.hpp"
 #include "store/context.hpp"
+#include "store/limits.hpp"
 #include "store/scrub/rate_limiter.hpp"
 #include "store/scrub/scrub_clock.hpp"
 #include "store/scrub/scrub_repair.hpp"

@@ -3,7 +3,7 @@
 /// that the caller gives. Belongs to one thread; only set_rate() and rate() are safe to call from any.
 #pragma once
 
-#include "base/limits.hpp"
+#include "store/limits.hpp"
 
 #include <algorithm>
 #include <atomic>

@@ -2,9 +2,10 @@
 
 #include "base/async_condition.hpp"
 #include "base/cancellable.hpp"
-#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "store/limits.hpp"
 #include "store/scrub/scrub_pass.hpp"
+#include "volumes/limits.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/bind_cancellation_slot.hpp>

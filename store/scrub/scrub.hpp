@@ -18,7 +18,9 @@
 /// The tasks run on one loop, that of the coroutine that spawns run(); the other calls are safe from any thread.
 #pragma once
 
+#include "base/limits.hpp"
 #include "store/block_store.hpp"
+#include "store/limits.hpp"
 #include "store/scrub/scrub_clock.hpp"
 #include "store/scrub/scrub_status.hpp"
 

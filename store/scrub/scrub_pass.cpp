@@ -4,6 +4,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/when_all.hpp"
+#include "store/limits.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/post.hpp>

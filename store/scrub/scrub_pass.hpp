@@ -9,6 +9,7 @@
 #pragma once
 
 #include "base/async_queue.hpp"
+#include "store/limits.hpp"
 #include "store/scrub/copy_scrubber.hpp"
 
 #include <map>

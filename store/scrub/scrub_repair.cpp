@@ -1,6 +1,7 @@
 #include "store/scrub/scrub_repair.hpp"
 
 #include "base/limits.hpp"
+#include "store/limits.hpp"
 #include "store/verify/stitched_copy.hpp"
 #include "store/verify/verify_copy.hpp"
 

@@ -6,6 +6,7 @@
 #include "base/async.hpp"
 #include "digest/engine.hpp"
 #include "pool/buffer_pool.hpp"
+#include "store/limits.hpp"
 #include "store/mount.hpp"
 #include "store/scrub/scrub_reader.hpp"
 

@@ -1,6 +1,6 @@
 #include "store/scrub/scrub_status.hpp"
 
-#include "base/limits.hpp"
+#include "store/limits.hpp"
 
 #include <nlohmann/json.hpp>
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "base/md5_digest.hpp"
+#include "store/limits.hpp"
 
 #include <chrono>
 #include <cstddef>

@@ -1,7 +1,9 @@
 #include "store/scrub/verify_batch.hpp"
 
+#include "base/limits.hpp"
 #include "base/when_all.hpp"
 #include "digest/md5.hpp"
+#include "store/limits.hpp"
 #include "store/verify/stored_bytes.hpp"
 
 #include <algorithm>

@@ -11,11 +11,11 @@
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
-#include "base/limits.hpp"
 #include "base/md5_digest.hpp"
 #include "digest/engine.hpp"
 #include "digest/waypoints.hpp"
 #include "pool/buffer_pool.hpp"
+#include "store/limits.hpp"
 #include "store/scrub/scrub_reader.hpp"
 #include "volumes/volume.hpp"
 

@@ -1,6 +1,6 @@
 #include "store/verify/stitched_copy.hpp"
 
-#include "base/limits.hpp"
+#include "store/limits.hpp"
 #include "store/verify/verify_copy.hpp"
 
 #include <algorithm>

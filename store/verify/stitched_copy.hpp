@@ -12,6 +12,7 @@
 #include "digest/engine.hpp"
 #include "digest/waypoints.hpp"
 #include "pool/buffer_pool.hpp"
+#include "store/limits.hpp"
 #include "store/verify/segment.hpp"
 #include "volumes/volume.hpp"
 

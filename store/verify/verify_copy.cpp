@@ -1,6 +1,5 @@
 #include "store/verify/verify_copy.hpp"
 
-#include "base/limits.hpp"
 #include "store/verify/segment.hpp"
 #include "store/verify/stored_bytes.hpp"
 

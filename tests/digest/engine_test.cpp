@@ -1,6 +1,6 @@
 #include "digest/engine.hpp"
 
-#include "base/limits.hpp"
+#include "base/units.hpp"
 #include "digest/md5_lanes.hpp"
 #include "tests/digest/evp_md5.hpp"
 #include "tests/digest/random_bytes.hpp"

@@ -1,6 +1,7 @@
 #include "pool/buffer_pool.hpp"
-
 #include "base/limits.hpp"
+#include "pool/limits.hpp"
+
 #include "tests/support/run.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>

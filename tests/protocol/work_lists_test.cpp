@@ -1,6 +1,5 @@
 #include "protocol/work_lists.hpp"
-
-#include "base/limits.hpp"
+#include "protocol/limits.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,6 @@
 // The routes of docs/interface.md 2.10 with the real store and volumes in memory.
 #include "router/routes.hpp"
+#include "base/limits.hpp"
 
 #include "tests/router/app_fixture.hpp"
 

@@ -1,7 +1,7 @@
 // The scrub's administration with the real store and volumes in memory, and its output as JSON and as metrics.
 #include "router/scrub_report.hpp"
+#include "store/limits.hpp"
 
-#include "base/limits.hpp"
 #include "tests/router/app_fixture.hpp"
 
 #include <catch2/catch.hpp>

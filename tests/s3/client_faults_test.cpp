@@ -1,4 +1,5 @@
 /// Faults of S3 and of the network, and how the client handles them.
+#include "s3/limits.hpp"
 #include "tests/s3/bucket_fixture.hpp"
 
 #include <catch2/catch.hpp>

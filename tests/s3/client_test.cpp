@@ -1,6 +1,7 @@
 /// The operations against a service that responds as S3 does.
 #include "base/hex.hpp"
 #include "base/sha256.hpp"
+#include "s3/limits.hpp"
 #include "tests/s3/bucket_fixture.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,5 +1,5 @@
 #include "s3/op_stats.hpp"
-#include "base/limits.hpp"
+#include "s3/limits.hpp"
 
 #include <catch2/catch.hpp>
 

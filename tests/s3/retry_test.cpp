@@ -1,4 +1,5 @@
 #include "s3/retry.hpp"
+#include "s3/limits.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,6 +1,7 @@
 /// Reads and writes of the store over volumes in memory that fail on demand. Never allowed: a wrong byte in a response
 /// that looks complete, a lost acknowledgement, a leaked chunk.
 
+#include "base/limits.hpp"
 #include "store/lists/trash_worker.hpp"
 #include "tests/store/store_fixture.hpp"
 

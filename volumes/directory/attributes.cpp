@@ -1,5 +1,7 @@
 #include "volumes/directory/attributes.hpp"
 
+#include "base/units.hpp"
+
 #include <sys/xattr.h>
 
 #include <cerrno>

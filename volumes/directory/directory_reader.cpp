@@ -2,6 +2,7 @@
 
 #include "volumes/directory/attributes.hpp"
 #include "volumes/directory/uncached_file.hpp"
+#include "volumes/limits.hpp"
 
 #include <fcntl.h>
 #include <sys/uio.h>

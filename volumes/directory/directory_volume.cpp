@@ -2,6 +2,7 @@
 
 #include "base/blocking_pool.hpp"
 #include "base/hex.hpp"
+#include "base/limits.hpp"
 #include "volumes/directory/attributes.hpp"
 #include "volumes/directory/device_id.hpp"
 #include "volumes/directory/directory_core.hpp"
@@ -9,8 +10,10 @@
 #include "volumes/directory/directory_writer.hpp"
 #include "volumes/directory/index_scan.hpp"
 #include "volumes/directory/lifecycle.hpp"
+#include "volumes/directory/limits.hpp"
 #include "volumes/directory/trash_walk.hpp"
 #include "volumes/directory/whole_file.hpp"
+#include "volumes/limits.hpp"
 
 #include <fmt/format.h>
 

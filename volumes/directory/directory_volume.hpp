@@ -4,6 +4,8 @@
 #pragma once
 
 #include "base/limits.hpp"
+#include "volumes/directory/limits.hpp"
+#include "volumes/limits.hpp"
 #include "volumes/volume.hpp"
 
 #include <cstdint>

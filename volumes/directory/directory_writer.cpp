@@ -1,7 +1,9 @@
 #include "volumes/directory/directory_writer.hpp"
 
 #include "base/limits.hpp"
+#include "volumes/directory/limits.hpp"
 #include "volumes/directory/write_state.hpp"
+#include "volumes/limits.hpp"
 
 #include <utility>
 

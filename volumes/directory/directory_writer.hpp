@@ -8,6 +8,7 @@
 
 #include "base/blocking_pool.hpp"
 #include "volumes/directory/directory_core.hpp"
+#include "volumes/limits.hpp"
 #include "volumes/volume.hpp"
 
 #include <memory>

@@ -1,7 +1,7 @@
 #include "volumes/directory/full_mark.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "volumes/directory/limits.hpp"
 
 #include <fcntl.h>
 #include <sys/statvfs.h>

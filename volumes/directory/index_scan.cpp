@@ -1,6 +1,7 @@
 #include "volumes/directory/index_scan.hpp"
 
 #include "base/hex.hpp"
+#include "volumes/directory/limits.hpp"
 #include "volumes/directory/list_dir.hpp"
 
 #include <dirent.h>

@@ -4,6 +4,7 @@
 #pragma once
 
 #include "volumes/directory/directory_core.hpp"
+#include "volumes/directory/limits.hpp"
 #include "volumes/volume.hpp"
 
 #include <memory>

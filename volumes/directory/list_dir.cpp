@@ -1,6 +1,6 @@
 #include "volumes/directory/list_dir.hpp"
 
-#include "base/limits.hpp"
+#include "volumes/directory/limits.hpp"
 
 #include <dirent.h>
 #include <sys/syscall.h>

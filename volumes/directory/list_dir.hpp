@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/error.hpp"
+#include "volumes/directory/limits.hpp"
 #include "volumes/directory/op_stats.hpp"
 
 #include <functional>

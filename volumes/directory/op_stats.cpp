@@ -1,7 +1,7 @@
 #include "volumes/directory/op_stats.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "volumes/directory/limits.hpp"
 
 #include <atomic>
 #include <cerrno>

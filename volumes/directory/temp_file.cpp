@@ -1,5 +1,8 @@
 #include "volumes/directory/temp_file.hpp"
 
+#include "volumes/directory/limits.hpp"
+#include "volumes/limits.hpp"
+
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/xattr.h>

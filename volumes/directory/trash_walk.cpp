@@ -1,6 +1,7 @@
 #include "volumes/directory/trash_walk.hpp"
 
 #include "base/hex.hpp"
+#include "volumes/directory/limits.hpp"
 #include "volumes/directory/list_dir.hpp"
 #include "volumes/trash_rule.hpp"
 

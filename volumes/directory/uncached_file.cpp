@@ -1,6 +1,7 @@
 #include "volumes/directory/uncached_file.hpp"
 
 #include "base/units.hpp"
+#include "volumes/directory/limits.hpp"
 
 #include <fcntl.h>
 #include <sys/mman.h>

@@ -1,5 +1,7 @@
 #include "volumes/directory/write_queue.hpp"
 
+#include "volumes/directory/limits.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <new>

@@ -1,6 +1,7 @@
 #include "volumes/directory/write_state.hpp"
 
 #include "base/limits.hpp"
+#include "volumes/limits.hpp"
 
 #include <cerrno>
 

@@ -1,7 +1,7 @@
 #include "volumes/s3/access.hpp"
 
-#include "base/limits.hpp"
 #include "s3/credentials/credential_sources.hpp"
+#include "volumes/limits.hpp"
 
 #include <utility>
 

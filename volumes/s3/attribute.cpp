@@ -1,7 +1,7 @@
 #include "volumes/s3/attribute.hpp"
 
-#include "base/limits.hpp"
 #include "s3/sigv4.hpp"
+#include "volumes/s3/limits.hpp"
 
 #include <cstdint>
 

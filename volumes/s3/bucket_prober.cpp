@@ -1,7 +1,5 @@
 #include "volumes/s3/bucket_prober.hpp"
 
-#include "base/limits.hpp"
-
 #include <string_view>
 #include <utility>
 

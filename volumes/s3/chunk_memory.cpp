@@ -1,5 +1,7 @@
 #include "volumes/s3/chunk_memory.hpp"
 
+#include "base/limits.hpp"
+
 namespace keepstore::volumes::s3 {
 
 class chunk_memory::piece final : public buffer_owner {

@@ -1,6 +1,6 @@
 #include "volumes/s3/download_window.hpp"
 
-#include "base/limits.hpp"
+#include "volumes/s3/limits.hpp"
 
 #include <algorithm>
 #include <iterator>

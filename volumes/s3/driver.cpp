@@ -1,6 +1,7 @@
 #include "volumes/s3/driver.hpp"
 
 #include "cluster_config/key.hpp"
+#include "s3/limits.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "volumes/s3/index_scan.hpp"
 
-#include "base/limits.hpp"
+#include "volumes/s3/limits.hpp"
 
 #include <algorithm>
 #include <utility>

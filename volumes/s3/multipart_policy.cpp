@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "s3/error.hpp"
+#include "volumes/s3/limits.hpp"
 
 #include <fmt/format.h>
 

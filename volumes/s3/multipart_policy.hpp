@@ -13,7 +13,7 @@
 
 #include "base/deadline.hpp"
 #include "base/error.hpp"
-#include "base/limits.hpp"
+#include "volumes/s3/limits.hpp"
 
 #include <cstdint>
 #include <mutex>

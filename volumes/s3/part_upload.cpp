@@ -1,5 +1,7 @@
 #include "volumes/s3/part_upload.hpp"
 
+#include "volumes/s3/limits.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>

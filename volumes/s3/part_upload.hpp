@@ -14,7 +14,6 @@
 #pragma once
 
 #include "base/async_condition.hpp"
-#include "base/limits.hpp"
 #include "volumes/s3/multipart_session.hpp"
 #include "volumes/s3/s3_core.hpp"
 

@@ -1,8 +1,9 @@
 #include "volumes/s3/s3_core.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "digest/md5.hpp"
+#include "volumes/limits.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <algorithm>

@@ -2,11 +2,12 @@
 /// writers and tasks; safe to use from any thread. Coroutines here run on the volume's loops.
 #pragma once
 
-#include "base/limits.hpp"
 #include "s3/client.hpp"
+#include "volumes/limits.hpp"
 #include "volumes/s3/chunk_memory.hpp"
 #include "volumes/s3/circuit_breaker.hpp"
 #include "volumes/s3/download_table.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/s3/multipart_policy.hpp"
 #include "volumes/s3/names.hpp"
 #include "volumes/s3/part_buffers.hpp"

@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "digest/waypoints.hpp"
 #include "volumes/s3/attribute.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/s3/shared_download.hpp"
 
 #include <algorithm>

@@ -1,7 +1,6 @@
 #include "volumes/s3/s3_volume.hpp"
 
 #include "base/hex.hpp"
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "volumes/s3/access.hpp"
 #include "volumes/s3/bucket_prober.hpp"

@@ -9,6 +9,8 @@
 #pragma once
 
 #include "s3/client.hpp"
+#include "s3/limits.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/volume.hpp"
 
 #include <chrono>

@@ -1,7 +1,7 @@
 #include "volumes/s3/s3_writer.hpp"
 
-#include "base/limits.hpp"
 #include "volumes/s3/attribute.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/s3/multipart_policy.hpp"
 #include "volumes/s3/part_upload.hpp"
 #include "volumes/s3/upload.hpp"

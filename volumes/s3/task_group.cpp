@@ -1,6 +1,6 @@
 #include "volumes/s3/task_group.hpp"
 
-#include "base/limits.hpp"
+#include "volumes/s3/limits.hpp"
 
 #include <algorithm>
 

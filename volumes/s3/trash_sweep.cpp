@@ -1,9 +1,9 @@
 #include "volumes/s3/trash_sweep.hpp"
 
-#include "base/limits.hpp"
 #include "base/log.hpp"
 #include "base/when_all.hpp"
 #include "volumes/s3/lifecycle.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <algorithm>

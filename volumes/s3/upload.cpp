@@ -1,5 +1,7 @@
 #include "volumes/s3/upload.hpp"
 
+#include "volumes/limits.hpp"
+
 #include <algorithm>
 #include <cstring>
 #include <utility>

@@ -1,5 +1,6 @@
 /// Names, addresses, and which of them is connected to.
 #include "net/client/local_address.hpp"
+#include "net/limits.hpp"
 #include "tests/net/client/full_listener.hpp"
 #include "tests/net/client/script_server.hpp"
 

@@ -1,5 +1,5 @@
 #include "net/client/expect_continue_cache.hpp"
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,3 +1,4 @@
+#include "net/limits.hpp"
 #include "tests/net/client/script_server.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,7 +1,7 @@
 #include "net/client/response_head.hpp"
-#include "base/limits.hpp"
 #include "net/client/failure.hpp"
 #include "net/http/head_scanner.hpp"
+#include "net/limits.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,6 +1,5 @@
 #include "net/http/chunk_decoder.hpp"
-
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <catch2/catch.hpp>
 

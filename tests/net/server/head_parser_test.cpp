@@ -1,7 +1,6 @@
 #include "net/server/head_parser.hpp"
 #include "net/http/head_scanner.hpp"
-
-#include "base/limits.hpp"
+#include "net/limits.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,5 +1,7 @@
 // Responses to readers that are slower than the daemon: write_some() gives up after a while so that the handler can
 // release its memory, and the bytes that were taken arrive nevertheless.
+#include "base/limits.hpp"
+#include "net/limits.hpp"
 #include "net/tls/tls_server_stream.hpp"
 #include "tests/net/server/tls_fixture.hpp"
 #include "tests/net/server/transport_fixture.hpp"

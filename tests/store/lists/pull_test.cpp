@@ -1,4 +1,5 @@
 /// Pull lists: which servers are asked, which responses are accepted, and on which mount the block is stored.
+#include "protocol/limits.hpp"
 #include "store/lists/pull_worker.hpp"
 #include "store/lists/trash_worker.hpp"
 #include "store/verify/verify_copy.hpp"

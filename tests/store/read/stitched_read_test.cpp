@@ -1,5 +1,6 @@
 /// Reads of blocks whose copies are all damaged in different segments: stitched together they give the block.
 
+#include "store/limits.hpp"
 #include "tests/store/waypoint_fixture.hpp"
 
 #include <string>

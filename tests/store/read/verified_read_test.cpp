@@ -1,5 +1,6 @@
 /// Reads of blocks that have waypoints: only proven bytes are sent, whatever is damaged.
 
+#include "store/limits.hpp"
 #include "tests/store/waypoint_fixture.hpp"
 
 using namespace keepstore;

@@ -1,4 +1,5 @@
 /// Blocks of other clusters: which request is sent where, and which part of the response reaches the client.
+#include "protocol/limits.hpp"
 #include "store/remote/remote_reader.hpp"
 #include "tests/store/remote/fetch_fixture.hpp"
 

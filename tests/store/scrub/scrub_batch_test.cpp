@@ -1,6 +1,8 @@
 /// The scrub of small blocks, which are read and hashed many at a time: each bad one is found, and none suffers for the
 /// others.
 
+#include "base/limits.hpp"
+#include "store/limits.hpp"
 #include "store/scrub/verify_batch.hpp"
 #include "tests/store/scrub/scrub_fixture.hpp"
 

@@ -1,6 +1,7 @@
 /// The course of a scrub: it can stop anywhere and go on, keeps to its rate, gives up on a broken volume, and comes
 /// again.
 
+#include "store/limits.hpp"
 #include "tests/store/scrub/scrub_fixture.hpp"
 
 #include <catch2/catch.hpp>

@@ -1,7 +1,6 @@
 /// A scrubber over volumes in memory, with a clock of its own. Use from one loop.
 #pragma once
 
-#include "base/limits.hpp"
 #include "digest/md5.hpp"
 #include "store/scrub/scrub.hpp"
 #include "store/verify/verify_copy.hpp"

@@ -1,6 +1,7 @@
 /// The scrub over volumes in memory: every kind of damage is found, repaired where a good copy exists, left untouched
 /// and listed where none does; nothing is deleted or brought back.
 
+#include "base/limits.hpp"
 #include "tests/store/scrub/scrub_fixture.hpp"
 
 #include <catch2/catch.hpp>

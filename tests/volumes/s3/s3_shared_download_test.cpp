@@ -1,9 +1,11 @@
 // What a shared download does for its readers when memory is short, with a service that sends a block as far as the
 // test says.
+#include "base/limits.hpp"
 #include "tests/contract/volume_harness.hpp"
 #include "tests/net/client/script_server.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/s3/access.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 #include "volumes/s3/shared_download.hpp"
 

@@ -7,6 +7,12 @@
 #pragma once
 
 #include "base/limits.hpp"
+#include "net/limits.hpp"
+#include "protocol/limits.hpp"
+#include "store/limits.hpp"
+#include "volumes/directory/limits.hpp"
+#include "volumes/limits.hpp"
+#include "volumes/s3/limits.hpp"
 
 #include <cstddef>
 
