@@ -50,6 +50,10 @@ TEST_CASE("signatures agree with the published vector", "[protocol][signature]")
     CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff0") == "invalid signature");
     CHECK(verdict(hash + "+3" + signature + signature) == "invalid signature");
     CHECK(verdict(hash + "+3+\xf0\x9f\x98\x80" + signature) == "invalid signature");
+    // Digits of a signature are lower-case; those of the time are signed as they are written.
+    CHECK(verdict(hash + "+3+A89118B78732C33104A4D6231E8B5A5FA1E4301E3@7fffffff") == "invalid signature");
+    CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301E3@7fffffff") == "invalid signature");
+    CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7FFFFFFF") == "invalid signature");
     // Expiry is looked at before the signature.
     CHECK(verdict(hash + "+3+A0000000000000000000000000000000000000000@00000001") == "expired signature");
     CHECK(signer.verify(hash + "+3+A0000000000000000000000000000000000000000@00000001", token, now).error() ==
