@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "digest/limits.hpp"
 #include "digest/md5.hpp"
+#include "store/outage.hpp"
 #include "store/verify/stored_bytes.hpp"
 #include "store/verify/verify_copy.hpp"
 
@@ -25,6 +26,7 @@ awaitable<result<std::uint64_t>> read_operation::run() {
     if (next == step::corrupt && may_be_stitched()) next = co_await send_stitched(mounts);
     if (next == step::done) co_return size_;
     if (failure_ == errc::checksum_mismatch) log_corrupt();
+    if (culprit_ && is_outage(failure_)) log_outage();
     co_return std::unexpected(std::move(failure_));
 }
 
@@ -201,6 +203,10 @@ read_operation::step read_operation::abandon(error why) {
 
 read_operation::step read_operation::mark_corrupt(std::uint64_t offset, error why, std::string problem) {
     if (why == errc::cancelled) return abandon(std::move(why));
+    if (is_outage(why) || why == errc::not_found) {
+        if (keep_first_error(why) && where_) culprit_ = {where_, offset, std::move(why.text), clock::now()};
+        return step::corrupt;
+    }
     if (problem.empty()) {
         const bool wrong = why == errc::checksum_mismatch;
         if (wrong) store_.counters.bad_segments.add();
@@ -233,6 +239,16 @@ void read_operation::log_corrupt() const {
                   {"problem", fmt::format("corrupt (known since {:%Y-%m-%dT%H:%M:%SZ}): {}",
                                           fmt::gmtime(clock::to_time_t(first.known_since)), first.problem)},
                   {"sent", sent_}});
+}
+
+// One line for each request that fails like this (503, or cut short): what is known of the copy has not changed.
+void read_operation::log_outage() const {
+    log::warning("a stored copy could not be read: its volume does not respond", {{"RequestID", request_.request_id},
+                                                                                  {"block", request_.block.hash.hex()},
+                                                                                  {"mount", culprit_->where->uuid},
+                                                                                  {"offset", culprit_->offset},
+                                                                                  {"error", culprit_->problem},
+                                                                                  {"sent", sent_}});
 }
 
 }  // namespace keepstore::store

@@ -65,7 +65,7 @@ class read_operation {
     /// What follows.
     enum class step {
         done,       ///< Everything was sent and is proven.
-        corrupt,    ///< The copy is wrong or unreadable: the next copy continues at sent_.
+        corrupt,    ///< The copy is wrong, unreadable or out of reach: the next copy continues at sent_.
         abandoned,  ///< The client or the deadline ended the read: failure_ is its result.
         rehash,     ///< Hash the whole copy before more of it is sent.
         stream,     ///< Send the rest while hashing it.
@@ -112,13 +112,15 @@ class read_operation {
 
     /// Ends the read with this error.
     step abandon(error why);
-    /// Counts and logs the copy, from `offset` on, as corrupt, or unreadable if the error is another one than
-    /// checksum_mismatch. errc::cancelled says nothing about the copy: it abandons the read.
+    /// Counts, logs and remembers the copy, from `offset` on, as corrupt, or unreadable if the error is another one
+    /// than checksum_mismatch. An outage of its volume, or that it was trashed, says nothing about the copy: the next
+    /// one is tried. errc::cancelled abandons the read.
     step mark_corrupt(std::uint64_t offset, error why, std::string problem = {});
     /// Keeps what the client is told if no copy is good: any failure says more than "not found" (docs/interface.md
     /// 8.6), and of several the first counts. \returns whether it was kept.
     bool keep_first_error(error why);
     void log_corrupt() const;
+    void log_outage() const;
 
     store_context& store_;
     const block_read_request& request_;

@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "store/limits.hpp"
+#include "store/outage.hpp"
 
 #include <fmt/format.h>
 
@@ -10,13 +11,6 @@
 #include <utility>
 
 namespace keepstore::store {
-namespace {
-
-bool volume_does_not_respond(const error& why) {
-    return why == errc::timeout || why == errc::unavailable;
-}
-
-}  // namespace
 
 awaitable<result<std::vector<bool>>> copy_scrubber::scrub_batch(const verify_batch& batch) {
     const auto copies = batch.copies();
@@ -51,7 +45,7 @@ awaitable<result<void>> copy_scrubber::scrub(const volumes::block_info& listed) 
             tools_.record.settled(name);
             co_return success();
         }
-        if (volume_does_not_respond(found.why)) {
+        if (is_outage(found.why)) {
             if (++attempts == limits::scrub_attempts_max)
                 co_return fail(found.why.code, "does not respond: " + found.why.text);
             if (const bool slept = co_await back_off(attempts); !slept) co_return fail(errc::cancelled);

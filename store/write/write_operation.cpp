@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "store/limits.hpp"
+#include "store/outage.hpp"
 #include "store/verify/segment.hpp"
 #include "store/verify/verify_copy.hpp"
 
@@ -130,7 +131,7 @@ awaitable<result<void>> write_operation::feed_one(target& t, const const_slice& 
         if (!equal && equal.error() == errc::cancelled) co_return std::unexpected(equal.error());
         if (equal && *equal) co_return success();
         // The stored copy ends, differs or cannot be read from here on; up to here it is the body.
-        t.differs_from = length_;
+        if (equal || !is_outage(equal.error())) t.differs_from = length_;
         KS_CO_TRY(const bool started, co_await start_writing(t, length_));
         if (!started) co_return success();
     }

@@ -50,6 +50,7 @@ class write_operation {
         /// writing. failed: if set it may still be read back.
         std::unique_ptr<volumes::block_writer> writer = nullptr;
         /// The stored copy differs from the body after these bytes, to the chunk: it is corrupt, or they collide.
+        /// Absent for one that is replaced since its volume did not respond: it may be good.
         std::optional<std::uint64_t> differs_from = {};
     };
 

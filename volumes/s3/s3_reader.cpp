@@ -35,6 +35,13 @@ std::shared_ptr<subscription> start_download(const std::shared_ptr<s3_core>& cor
     return std::make_shared<subscription>(std::move(started), number);
 }
 
+/// A read from S3 that fails is a failure of the service or of the way to it: errc::io_error is for disks, and would
+/// count as a damaged copy.
+error as_outage(error why) {
+    if (why == errc::io_error || why == errc::unsupported) why.code = errc::unavailable;
+    return why;
+}
+
 class s3_reader final : public block_reader {
   public:
     s3_reader(std::shared_ptr<s3_core> core, md5_digest name, protocol::object_info info,
@@ -108,7 +115,9 @@ class s3_reader final : public block_reader {
     awaitable<result<const_slice>> next_piece(std::uint64_t offset, std::size_t want, deadline until) {
         while (true) {
             const auto mine = subscription_;  // A concurrent read may replace it meanwhile.
-            KS_CO_TRY(auto piece, co_await mine->source().read(mine->number(), offset, want, until));
+            auto read = co_await mine->source().read(mine->number(), offset, want, until);
+            if (!read) co_return std::unexpected(as_outage(std::move(read.error())));
+            auto piece = *std::move(read);
             if (!piece.outside_window) {
                 read_upto_ = std::max(read_upto_, offset + piece.bytes.size());
                 co_return std::move(piece.bytes);
