@@ -116,7 +116,7 @@ class directory_reader final : public block_reader {
     std::shared_ptr<uncached_file> uncached_;  // After bypass_caches().
 };
 
-result<opened_block> check_opened(directory_core& core, int fd) {
+result<opened_block> check_opened(directory_core& core, const md5_digest& name, int fd) {
     opened_block out;
     unique_fd file(fd);
     struct stat status{};
@@ -127,7 +127,7 @@ result<opened_block> check_opened(directory_core& core, int fd) {
         return fail(errc::not_found);
     }
     out.size = static_cast<std::uint64_t>(status.st_size);
-    out.fd = core.readers.share(std::move(file), status);
+    out.fd = core.readers.share(name, std::move(file), status);
     return out;
 }
 
@@ -168,7 +168,7 @@ int open_block_file(directory_core& core, const md5_digest& name, int flags) {
 result<opened_block> open_block(directory_core& core, const md5_digest& name) {
     const int fd = open_block_file(core, name);
     if (fd < 0) return open_failed(core, errno);
-    return check_opened(core, fd);
+    return check_opened(core, name, fd);
 }
 
 std::optional<result<opened_block>> try_open_block(directory_core& core, const md5_digest& name) {
@@ -179,7 +179,7 @@ std::optional<result<opened_block>> try_open_block(directory_core& core, const m
     const int number = errno;
     core.stats.tick(op::open);
     if (fd < 0) return open_failed(core, number);
-    return check_opened(core, fd);
+    return check_opened(core, name, fd);
 }
 
 }  // namespace keepstore::volumes::directory

@@ -22,8 +22,9 @@ struct open_files::entry {
     const std::shared_ptr<table> files;
 };
 
-shared_fd open_files::share(unique_fd opened, const struct stat& status) {
-    const identity id{.device = status.st_dev,
+shared_fd open_files::share(const md5_digest& name, unique_fd opened, const struct stat& status) {
+    const identity id{.name = name,
+                      .device = status.st_dev,
                       .inode = status.st_ino,
                       .size = status.st_size,
                       .seconds = status.st_mtim.tv_sec,

@@ -4,6 +4,7 @@
 /// Safe to use from any thread; nothing blocks.
 #pragma once
 
+#include "base/md5_digest.hpp"
 #include "base/unique_fd.hpp"
 
 #include <sys/stat.h>
@@ -25,18 +26,20 @@ class open_files {
   public:
     open_files() : table_(std::make_shared<table>()) {}
 
-    /// Returns the descriptor that readers of this file share: `opened` itself, unless there is one already; then
-    /// `opened` is closed. `status` is that of `opened`: the path was just resolved, so that no stale descriptor is
-    /// returned.
-    [[nodiscard]] shared_fd share(unique_fd opened, const struct stat& status);
+    /// Returns the descriptor that readers of this block's file share: `opened` itself, unless there is one already;
+    /// then `opened` is closed. `status` is that of `opened`: the path was just resolved, so that no stale descriptor
+    /// is returned.
+    [[nodiscard]] shared_fd share(const md5_digest& name, unique_fd opened, const struct stat& status);
 
     /// Returns the number of open files.
     [[nodiscard]] std::size_t count() const;
 
   private:
     /// On a local file system device and inode identify an open file. On a network file system the inode may belong to
-    /// another file by now, when the first was removed elsewhere: size or time then differ.
+    /// another file by now, when the first was removed elsewhere: size or time then differ. Some FUSE file systems give
+    /// files equal inode numbers: the names differ.
     struct identity {
+        md5_digest name;
         std::uint64_t device = 0;
         std::uint64_t inode = 0;
         std::int64_t size = 0;

@@ -48,6 +48,12 @@ struct stat status_of(int fd) {
     return out;
 }
 
+md5_digest block_named(int number) {
+    md5_digest name;
+    name.bytes[0] = static_cast<std::uint8_t>(number);
+    return name;
+}
+
 }  // namespace
 
 TEST_CASE("readers of one block share a descriptor, which the last one closes", "[volumes][directory]") {
@@ -133,7 +139,7 @@ TEST_CASE("open files are forgotten when they are closed", "[volumes][directory]
         for (int i = 0; i < 100; ++i) {
             auto fd = open_one(i % 20);
             const auto status = status_of(fd.get());
-            held.push_back(files.share(std::move(fd), status));
+            held.push_back(files.share(block_named(i % 20), std::move(fd), status));
         }
         CHECK(files.count() == 20);
         CHECK(held[0]->get() == held[20]->get());
@@ -143,11 +149,27 @@ TEST_CASE("open files are forgotten when they are closed", "[volumes][directory]
         REQUIRE(::futimens(held[0]->get(), times) == 0);
         auto touched = open_one(0);
         const auto status = status_of(touched.get());
-        CHECK(files.share(std::move(touched), status)->get() != held[0]->get());
+        CHECK(files.share(block_named(0), std::move(touched), status)->get() != held[0]->get());
         CHECK(files.count() == 20);
     }
     CHECK(files.count() == 0);
     CHECK(descriptors_below(dir.path()) == 0);
+}
+
+TEST_CASE("blocks with the same inode number, size and time have descriptors of their own", "[volumes][directory]") {
+    const temp_dir dir;
+    const auto open_one = [&](const char* name) {
+        return unique_fd(::open((dir.path() / name).c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    };
+    open_files files;
+    auto one = open_one("one");
+    auto two = open_one("two");
+    // As some FUSE file systems report them.
+    const auto status = status_of(one.get());
+    const int number_of_two = two.get();
+    const auto first = files.share(block_named(1), std::move(one), status);
+    CHECK(files.share(block_named(2), std::move(two), status)->get() == number_of_two);
+    CHECK(files.share(block_named(1), open_one("one"), status)->get() == first->get());
 }
 
 TEST_CASE("many threads open and close the same few files", "[volumes][directory]") {
@@ -163,7 +185,7 @@ TEST_CASE("many threads open and close the same few files", "[volumes][directory
                 struct stat mine{};
                 struct stat got{};
                 if (::fstat(fd.get(), &mine) != 0) ++wrong;
-                const auto shared = files.share(std::move(fd), mine);
+                const auto shared = files.share(block_named((i + t) % 3), std::move(fd), mine);
                 if (::fstat(shared->get(), &got) != 0 || got.st_ino != mine.st_ino) ++wrong;
             }
         });
