@@ -34,10 +34,11 @@ inline asio::io_context& new_context() {
     return *all.emplace_back(std::make_unique<asio::io_context>(1));
 }
 
-/// \throws std::runtime_error("timed out") when `limit` passes; whatever the coroutine throws.
+/// Runs it on a context of the caller's, for tests with so many calls that a context for each would take too many
+/// descriptors. \throws as run().
 template <class T>
-T run(awaitable<T> work, std::chrono::seconds limit = std::chrono::seconds(60)) {
-    asio::io_context& context = new_context();
+T run_on(asio::io_context& context, awaitable<T> work, std::chrono::seconds limit = std::chrono::seconds(60)) {
+    context.restart();
     std::exception_ptr thrown;
     bool finished = false;
     if constexpr (std::is_void_v<T>) {
@@ -60,6 +61,12 @@ T run(awaitable<T> work, std::chrono::seconds limit = std::chrono::seconds(60)) 
         if (thrown) std::rethrow_exception(thrown);
         return std::move(*value);
     }
+}
+
+/// \throws std::runtime_error("timed out") when `limit` passes; whatever the coroutine throws.
+template <class T>
+T run(awaitable<T> work, std::chrono::seconds limit = std::chrono::seconds(60)) {
+    return run_on(new_context(), std::move(work), limit);
 }
 
 /// Runs the context until the condition holds. \returns whether it does.

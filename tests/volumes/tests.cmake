@@ -1,6 +1,6 @@
 keepstore_test(volumes_contract_test
     SOURCES volumes/directory/directory_contract_test.cpp
-    LINK keepstore::volumes
+    LINK keepstore::volumes keepstore::digest
     LABEL contract
     TIMEOUT 120)
 keepstore_test(volumes_test
@@ -14,7 +14,13 @@ keepstore_test(volumes_test
         volumes/directory/uncached_file_test.cpp
         volumes/directory/whole_file_test.cpp
         volumes/trash_rule_test.cpp
-    LINK keepstore::volumes
+    LINK keepstore::volumes keepstore::digest
+    TIMEOUT 120)
+keepstore_test(volumes_faults_test
+    SOURCES
+        volumes/directory/directory_faults_test.cpp
+        volumes/directory/file_calls.cpp
+    LINK keepstore::volumes keepstore::digest ${CMAKE_DL_LIBS}
     TIMEOUT 120)
 keepstore_test(volumes_s3_contract_test
     SOURCES volumes/s3/s3_contract_test.cpp

@@ -18,14 +18,20 @@ result<void> take_lock(directory_core& core, int fd, deadline until) {
     auto pause = lock_pause_min;
     core.stats.tick(op::flock);
     // Never the blocking flock: a daemon that hangs while it holds the lock would block our thread for good.
-    while (::flock(fd, LOCK_EX | LOCK_NB) != 0) {
-        if (errno == EINTR) continue;
-        if (errno != EWOULDBLOCK) return std::unexpected(core.stats.failed(op::flock, errno, "flock"));
+    while (true) {
+        // The caller has given up and must not find the call done later.
         if (until.passed()) return fail(errc::timeout, "block is locked by another process");
+        if (::flock(fd, LOCK_EX | LOCK_NB) == 0) return success();
+        if (errno == EINTR) continue;
+        // Without locks: what they exclude is looked for after the fact (touch_in and trash_block in lifecycle.cpp).
+        if (is_unsupported(errno) || errno == ENOLCK) {
+            core.lacking.found(feature::file_locks);
+            return success();
+        }
+        if (errno != EWOULDBLOCK) return std::unexpected(core.stats.failed(op::flock, errno, "flock"));
         std::this_thread::sleep_for(pause);
         pause = std::min(pause * 2, lock_pause_max);
     }
-    return success();
 }
 
 }  // namespace
@@ -80,13 +86,19 @@ result<unique_fd> directory_core::make_dir(const md5_digest& name, const block_p
 result<void> directory_core::sync_dir(const md5_digest& name, int dir) {
     if (!options.sync) return success();
     const unsigned index = block_dir_index(name);
-    if (const int number = syncs.sync(index, dir)) return std::unexpected(stats.failed(number, "fsync"));
+    KS_CHECK(sync_dir_fd(index, dir));
     if (!root.dir_is_durable(index)) {
-        if (const int number = syncs.sync(fsync_group_commit::root_key, root.fd())) {
-            return std::unexpected(stats.failed(number, "fsync"));
-        }
+        KS_CHECK(sync_dir_fd(fsync_group_commit::root_key, root.fd()));
         root.set_dir_durable(index, true);
     }
+    return success();
+}
+
+result<void> directory_core::sync_dir_fd(unsigned key, int fd) {
+    const int number = syncs.sync(key, fd);
+    if (number == 0) return success();
+    if (!is_unsupported(number)) return std::unexpected(stats.failed(number, "fsync"));
+    lacking.found(feature::directory_sync);
     return success();
 }
 
@@ -109,9 +121,10 @@ result<std::size_t> directory_core::read_fully(int fd, std::uint64_t offset, std
     return done;
 }
 
-result<void> directory_core::set_mtime_now(int fd) {
+result<void> directory_core::renew_mtime(int fd, const struct timespec& not_before) {
     struct timespec now{};
     ::clock_gettime(CLOCK_REALTIME, &now);
+    if (is_earlier(now, not_before)) now = not_before;
     const struct timespec times[2] = {now, now};
     stats.tick(op::utimes);
     if (::futimens(fd, times) != 0) return std::unexpected(stats.failed(op::utimes, errno, "utimes"));

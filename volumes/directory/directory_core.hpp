@@ -9,8 +9,10 @@
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
 #include "volumes/directory/directory_volume.hpp"
+#include "volumes/directory/file_time.hpp"
 #include "volumes/directory/fsync_group_commit.hpp"
 #include "volumes/directory/full_mark.hpp"
+#include "volumes/directory/missing_features.hpp"
 #include "volumes/directory/names.hpp"
 #include "volumes/directory/op_stats.hpp"
 #include "volumes/directory/open_files.hpp"
@@ -30,7 +32,7 @@ namespace keepstore::volumes::directory {
 class directory_core {
   public:
     explicit directory_core(directory_options o)
-        : options(std::move(o)), root(options.root), full(root, options.free_bytes_min) {}
+        : options(std::move(o)), root(options.root), full(root, options.free_bytes_min), lacking(options.root) {}
     /// Runs the deferred work that no thread of the volume has run.
     ~directory_core() { run_deferred(); }
 
@@ -40,8 +42,8 @@ class directory_core {
     fsync_group_commit syncs;
     full_mark full;
     open_files readers;
-    std::atomic<bool> cached_reads{true};     ///< Cleared when the file system does not support RWF_NOWAIT.
-    std::atomic<bool> noreplace_works{true};  ///< Cleared when it does not support RENAME_NOREPLACE.
+    missing_features lacking;
+    std::atomic<bool> cached_reads{true};  ///< Cleared when the file system does not support RWF_NOWAIT.
     std::atomic<bool> stopping{false};
 
     /// Queues blocking clean-up work for the next call that runs on a thread of the volume.
@@ -64,21 +66,24 @@ class directory_core {
     /// than `into` only at the end of the file.
     [[nodiscard]] result<std::size_t> read_fully(int fd, std::uint64_t offset, std::span<std::byte> into);
 
-    /// Sets access and modification time to now, from the precise clock: the one that ext4 uses by itself is up to 10
-    /// ms late, which can make a block look older than a signature made after it.
-    [[nodiscard]] result<void> set_mtime_now(int fd);
+    /// Sets access and modification time to now, or to `not_before` if that is later: the protection from trash that
+    /// an mtime promised must not shrink when the clock is set back. "Now" is from the precise clock: the one that ext4
+    /// uses by itself is up to 10 ms late, which can make a block look older than a signature made after it. Blocks.
+    [[nodiscard]] result<void> renew_mtime(int fd, const struct timespec& not_before = {});
 
     /// Warns, once per volume and process, that the volume has entries that are named like blocks but are none.
     void warn_unexpected_entry();
 
   private:
+    [[nodiscard]] result<void> sync_dir_fd(unsigned key, int fd);
+
     std::mutex mutex_;
     std::vector<std::move_only_function<void()>> deferred_;  // Guarded by mutex_.
     std::atomic<bool> has_deferred_{false};
     std::atomic<bool> warned_{false};
 };
 
-/// A block's file, open for reading and writing, with its flock held until closed.
+/// A block's file, open for reading and writing, with its flock held until closed, where the file system has locks.
 struct locked_file {
     unique_fd fd;
     struct stat status{};
@@ -89,13 +94,5 @@ struct locked_file {
 /// trashed it, and an mtime set on the wrong inode would be lost together with the block. Blocks up to `until`.
 /// errc::not_found if there is no such regular file, errc::timeout.
 [[nodiscard]] result<locked_file> open_locked(directory_core& core, int dir, const char* file, deadline until);
-
-[[nodiscard]] inline block_time mtime_of(const struct stat& status) {
-    return block_time(std::chrono::seconds(status.st_mtim.tv_sec) + std::chrono::nanoseconds(status.st_mtim.tv_nsec));
-}
-
-[[nodiscard]] inline block_time wall_clock_now() {
-    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
-}
 
 }  // namespace keepstore::volumes::directory

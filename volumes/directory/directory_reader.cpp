@@ -101,6 +101,7 @@ class directory_reader final : public block_reader {
     }
 
     awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value, deadline until) override {
+        if (!core_->options.may_write) co_return fail(errc::unsupported, "volume is read-only");
         auto call = [core = core_, fd = fd_, name = std::move(name), value = std::move(value)] {
             return save_attribute(*core, fd->get(), name, value);
         };

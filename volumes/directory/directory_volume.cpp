@@ -4,6 +4,7 @@
 #include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "volumes/directory/attributes.hpp"
+#include "volumes/directory/block_calls.hpp"
 #include "volumes/directory/device_id.hpp"
 #include "volumes/directory/directory_core.hpp"
 #include "volumes/directory/directory_reader.hpp"
@@ -47,6 +48,8 @@ class directory_volume final : public volume {
         threads_ = core_->options.serialize ? 1 : core_->options.threads_max;
         pool_ = std::make_shared<blocking_pool>(
             blocking_pool::options{.name = "volume", .threads_max = threads_, .queue_max = core_->options.queue_max});
+        calls_ = std::make_shared<block_calls>(pool_);
+        if (!core_->options.may_write) return;
         auto first = [weak = std::weak_ptr(pool_), core = core_] {
             sweep_temp_files(weak, core, std::make_shared<trash_walk>(core, trash_walk::what::temp_files));
         };
@@ -92,6 +95,7 @@ class directory_volume final : public volume {
 
     awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
                                                             deadline until) override {
+        KS_CO_CHECK(may_write());
         if (core_->full.claim_refresh()) {
             auto refresh = [](directory_core& core, deadline) -> result<void> {
                 if (!core.root.fresh()) core.root.revalidate();
@@ -107,8 +111,15 @@ class directory_volume final : public volume {
     }
 
     awaitable<result<void>> touch(md5_digest name, deadline until) override {
-        auto call = [name](directory_core& core, deadline limit) { return touch_block(core, name, limit); };
-        co_return co_await run(std::move(call), until);
+        KS_CO_CHECK(may_write());
+        if (hangs()) co_return std::unexpected(hung_error());
+        auto call = [core = core_, name](deadline limit) {
+            core->run_deferred();
+            return touch_block(*core, name, limit);
+        };
+        auto touched = co_await calls_->run_touch(name, std::move(call), until);
+        if (!touched && touched.error() == errc::timeout) next_check_ = 0;
+        co_return touched;
     }
 
     awaitable<result<block_time>> mtime(md5_digest name, deadline until) override {
@@ -120,12 +131,13 @@ class directory_volume final : public volume {
         auto call = [name, options](directory_core& core, deadline limit) {
             return trash_block(core, name, options, limit);
         };
-        co_return co_await run(std::move(call), until);
+        co_return co_await run_in_turn(name, std::move(call), until);
     }
 
     awaitable<result<void>> untrash(md5_digest name, deadline until) override {
+        KS_CO_CHECK(may_write());
         auto call = [name](directory_core& core, deadline limit) { return untrash_block(core, name, limit); };
-        co_return co_await run(std::move(call), until);
+        co_return co_await run_in_turn(name, std::move(call), until);
     }
 
     awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) override {
@@ -168,10 +180,9 @@ class directory_volume final : public volume {
             const auto batch = co_await running.front().wait();
             running.pop_front();
             if (!batch) co_return std::unexpected(batch.error());
-            if (batch->empty()) continue;
             if (hangs()) co_return std::unexpected(hung_error());
             if (!scan->nothing_left()) running.push_back(start(step, until));
-            KS_CO_CHECK(co_await sink.put(*batch));
+            if (!batch->empty()) KS_CO_CHECK(co_await sink.put(*batch));
         }
         co_return success();
     }
@@ -184,6 +195,7 @@ class directory_volume final : public volume {
     }
 
     awaitable<result<void>> save_metadata(std::string name, std::vector<std::byte> value, deadline until) override {
+        KS_CO_CHECK(may_write());
         auto call = [name = std::move(name), value = std::move(value)](directory_core& core, deadline) {
             return save_attribute(core, core.root.fd(), name, value);
         };
@@ -209,6 +221,10 @@ class directory_volume final : public volume {
         }
         return hangs_.load(std::memory_order_relaxed);
     }
+    result<void> may_write() const {
+        if (core_->options.may_write) return success();
+        return fail(errc::unsupported, "volume is read-only");
+    }
     static error hung_error() { return error(errc::unavailable, "volume does not respond"); }
 
     template <class F>
@@ -229,6 +245,19 @@ class directory_volume final : public volume {
         co_return value;
     }
 
+    // The same for a call that locks the block.
+    template <class F, class T = std::invoke_result_t<F, directory_core&, deadline>::value_type>
+    awaitable<result<T>> run_in_turn(md5_digest name, F call, deadline until) {
+        if (hangs()) co_return std::unexpected(hung_error());
+        auto bound = [core = core_, call = std::move(call)](deadline limit) mutable {
+            core->run_deferred();
+            return call(*core, limit);
+        };
+        auto value = co_await calls_->run(name, std::move(bound), until);
+        if (!value && value.error() == errc::timeout) next_check_ = 0;
+        co_return value;
+    }
+
     template <class F, class T = std::invoke_result_t<F, directory_core&, deadline>::value_type>
     one_shot<T> start(F call, deadline until) {
         const auto limit = until.within(limits::volume_call_timeout);
@@ -241,6 +270,7 @@ class directory_volume final : public volume {
     std::atomic<bool> hangs_{false};
     std::atomic<std::chrono::steady_clock::rep> next_check_{0};
     std::shared_ptr<blocking_pool> pool_;  // Shared with readers and writers.
+    std::shared_ptr<block_calls> calls_;
 };
 
 }  // namespace
@@ -252,7 +282,7 @@ result<std::unique_ptr<volume>> open_directory_volume(directory_options options)
     while (options.root.size() > 1 && options.root.ends_with('/')) options.root.pop_back();
     auto core = std::make_shared<directory_core>(std::move(options));
     KS_CHECK(core->root.open());
-    core->full.refresh();
+    if (core->options.may_write) core->full.refresh();
     std::string id = find_device_id(core->options.root);
     return std::make_unique<directory_volume>(std::move(core), std::move(id));
 }

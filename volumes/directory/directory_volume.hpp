@@ -24,7 +24,10 @@ enum class direct_io {
 struct directory_options {
     std::string root;        ///< Absolute path of an existing directory.
     bool serialize = false;  ///< One file operation at a time.
-    bool sync = true;        ///< Sync before a commit is acknowledged; the Go daemon does not.
+    /// The configuration allows writing. Otherwise nothing on the volume changes, but for trash: even a temp file there
+    /// may be an upload of another host.
+    bool may_write = true;
+    bool sync = true;  ///< Sync before a commit is acknowledged; the Go daemon does not.
     direct_io direct = direct_io::automatic;
     /// The volume counts as full with less free space than this.
     std::uint64_t free_bytes_min = limits::block_size_bytes_max;

@@ -94,6 +94,7 @@ std::expected<directory_options, std::string> decode_directory(const cluster_con
 std::expected<volume_plan, std::string> plan_directory(cluster_config::local_volume v, const plan_context& context) {
     auto options = decode_directory(v, context.known, context.warnings);
     if (!options) return std::unexpected(std::move(options.error()));
+    options->may_write = v.allow_write;
     return volume_plan{.volume = v,
                        .open = [uuid = v.uuid, options = *options] { return open_directory(uuid, options); },
                        .describe = [v, options = *options] { return describe_directory(v, options); }};

@@ -35,4 +35,10 @@ unsigned long fsync_group_commit::calls() const {
     return calls_;
 }
 
+unsigned fsync_group_commit::waiting(unsigned key) const {
+    const std::lock_guard lock(mutex_);
+    const auto at = directories_.find(key);
+    return at == directories_.end() ? 0 : at->second.users;
+}
+
 }  // namespace keepstore::volumes::directory

@@ -20,6 +20,8 @@ class fsync_group_commit {
 
     /// Returns the number of fsync calls so far, for tests and benchmarks.
     [[nodiscard]] unsigned long calls() const;
+    /// Returns the number of calls for this directory that have not returned, for tests.
+    [[nodiscard]] unsigned waiting(unsigned key) const;
 
   private:
     struct group {

@@ -5,6 +5,7 @@
 
 #include "volumes/directory/directory_core.hpp"
 #include "volumes/directory/limits.hpp"
+#include "volumes/directory/list_dir.hpp"
 #include "volumes/volume.hpp"
 
 #include <memory>
@@ -19,30 +20,44 @@ class index_scan {
     index_scan(std::shared_ptr<directory_core> core, std::string prefix)
         : core_(std::move(core)), prefix_(std::move(prefix)) {}
 
-    /// Lists a batch of blocks. Blocks, for about limits::scan_step_time. \returns an empty batch when no folder is
-    /// left to start with. Any error makes the listing incomplete.
+    /// Lists a batch of blocks. Blocks, for about limits::scan_step_time, also within a large folder. The batch may be
+    /// empty: nothing_left() says whether it was the last one. Any error makes the listing incomplete.
     [[nodiscard]] result<std::vector<block_info>> step();
 
     /// Returns whether the prefix selects a single folder: then one worker is enough.
     [[nodiscard]] bool in_one_folder() const noexcept { return prefix_.size() >= 3; }
-    /// Returns whether a step that began now would find no folder to start with.
+    /// Returns whether a step that began now would find no folder to start with. The listing is complete when that is
+    /// so and no step is running.
     [[nodiscard]] bool nothing_left();
 
   private:
     struct folder {
-        unique_fd fd;
+        unsigned index = 0;
+        unique_fd fd;  // Once opened.
+        dir_pass pass;
+        bool read = false;              // All of its names are known.
         std::vector<md5_digest> names;  // Not yet listed; taken from the back.
     };
 
-    [[nodiscard]] result<void> list_root();
-    /// The next folder to work on: one that a step left unfinished, or a new one.
-    [[nodiscard]] result<std::unique_ptr<folder>> next_folder();
-    [[nodiscard]] result<std::unique_ptr<folder>> open_folder(unsigned index);
+    /// Continues to list the root. \returns whether its folders are known.
+    [[nodiscard]] result<bool> list_root(deadline end);
+    /// Returns a folder to work on: one that a step left unfinished, or a new one; null if there is none.
+    [[nodiscard]] std::unique_ptr<folder> next_folder();
+    /// \returns false if it is gone, or is no folder.
+    [[nodiscard]] result<bool> open_folder(folder& from);
+    /// Continues to read the names of its blocks.
+    [[nodiscard]] result<void> read_names(folder& from, deadline end);
     [[nodiscard]] result<void> list_block(folder& from, const md5_digest& name, std::vector<block_info>& into);
 
     const std::shared_ptr<directory_core> core_;
     const std::string prefix_;
-    std::mutex mutex_;
+    std::mutex root_mutex_;  // Held while a step reads the root; taken before mutex_.
+    // Guarded by root_mutex_.
+    unique_fd root_;
+    dir_pass root_pass_;
+    std::vector<unsigned> root_folders_;
+
+    std::mutex mutex_;  // Never held during a call to the file system.
     // Guarded by mutex_.
     bool listed_ = false;
     std::vector<unsigned> folders_;  // Not yet opened; taken from the back.

@@ -24,16 +24,19 @@ constexpr std::size_t name_at = 19;
 
 }  // namespace
 
-result<void> list_dir(op_stats& stats, int dir, const std::function<void(std::string_view, entry_type)>& entry,
-                      const std::function<void()>& restart) {
+result<bool> dir_pass::step(op_stats& stats, int dir, const std::function<void(std::string_view, entry_type)>& entry,
+                            const std::function<void()>& restart, deadline end) {
     thread_local std::vector<char> buffer(buffer_bytes);
-    stats.tick(op::readdir);
-    for (unsigned attempt = 1;; ++attempt) {
+    if (attempt_ == 0) stats.tick(op::readdir);
+    for (bool rewind = attempt_ == 0;; rewind = true) {
+        if (rewind) {
+            ++attempt_;
+            if (::lseek(dir, 0, SEEK_SET) < 0) return std::unexpected(stats.failed(op::readdir, errno, "seek"));
+        }
         long n = 0;
-        if (::lseek(dir, 0, SEEK_SET) < 0) return std::unexpected(stats.failed(op::readdir, errno, "seek"));
         while ((n = ::syscall(SYS_getdents64, dir, buffer.data(), buffer.size())) > 0) {
-            const char* const end = buffer.data() + n;
-            for (const char* at = buffer.data(); at < end;) {
+            const char* const last = buffer.data() + n;
+            for (const char* at = buffer.data(); at < last;) {
                 std::uint16_t length = 0;
                 std::memcpy(&length, at + length_at, sizeof length);
                 const std::string_view name(at + name_at);
@@ -41,15 +44,23 @@ result<void> list_dir(op_stats& stats, int dir, const std::function<void(std::st
                 at += length;
                 if (name != "." && name != "..") entry(name, type);
             }
+            if (end.passed()) return false;
         }
-        if (n == 0) return success();
+        if (n == 0) return true;
         const int number = errno;
-        if (number == ENOENT) return success();  // The directory was removed while we hold it open.
-        if ((number != ESTALE && number != errno_bad_cookie) || attempt == limits::directory_read_attempts) {
+        if (number == ENOENT) return true;  // The directory was removed while we hold it open.
+        if ((number != ESTALE && number != errno_bad_cookie) || attempt_ == limits::directory_read_attempts) {
             return std::unexpected(stats.failed(op::readdir, number, "readdir"));
         }
         restart();
     }
+}
+
+result<void> list_dir(op_stats& stats, int dir, const std::function<void(std::string_view, entry_type)>& entry,
+                      const std::function<void()>& restart) {
+    dir_pass pass;
+    KS_CHECK(pass.step(stats, dir, entry, restart, deadline::never()));
+    return success();
 }
 
 }  // namespace keepstore::volumes::directory

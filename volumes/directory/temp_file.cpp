@@ -54,9 +54,12 @@ result<void> temp_file::open() {
         name_ = std::move(name);
         // Another daemon may have taken the file for a left-over one before we locked it: then it has the lock, or the
         // file is removed already.
-        if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK) {
-            unlink();
-            continue;
+        if (::flock(fd_.get(), LOCK_EX | LOCK_NB) != 0) {
+            if (errno == EWOULDBLOCK) {
+                unlink();
+                continue;
+            }
+            if (is_unsupported(errno) || errno == ENOLCK) core_->lacking.found(feature::file_locks);
         }
         struct stat status{};
         if (::fstat(fd_.get(), &status) != 0) return std::unexpected(core_->stats.failed(op::stat, errno, "stat"));
@@ -135,7 +138,7 @@ result<void> temp_file::seal(std::uint64_t size,
         static_cast<void>(::fsetxattr(fd_.get(), ("user." + attribute->first).c_str(), attribute->second.data(),
                                       attribute->second.size(), 0));
     }
-    KS_CHECK(core_->set_mtime_now(fd_.get()));
+    KS_CHECK(core_->renew_mtime(fd_.get()));
     if (core_->options.sync) return core_->sync_file(fd_.get());
     // Network file systems report lost writes when a descriptor is closed. Closing a copy keeps our lock.
     const int copy = ::dup(fd_.get());
@@ -155,11 +158,11 @@ result<void> temp_file::put_in_place(deadline until) {
 result<void> temp_file::rename_to(const char* target, deadline until) {
     auto& stats = core_->stats;
     while (true) {
-        if (core_->noreplace_works.load(std::memory_order_relaxed)) {
+        if (!core_->lacking.lacks(feature::rename_noreplace)) {
             stats.tick(op::rename);
             if (::renameat2(dir_.get(), name_.c_str(), dir_.get(), target, RENAME_NOREPLACE) == 0) return success();
-            if (errno == EINVAL || errno == ENOSYS) {
-                core_->noreplace_works = false;  // NFS, for one.
+            if (is_unsupported(errno)) {
+                core_->lacking.found(feature::rename_noreplace);
             } else if (errno != EEXIST) {
                 return std::unexpected(stats.failed(op::rename, errno, "rename"));
             }
@@ -169,25 +172,29 @@ result<void> temp_file::rename_to(const char* target, deadline until) {
         // process is.
         auto old = open_locked(*core_, dir_.get(), target, until);
         if (!old && old.error() != errc::not_found) {
-            const int number = old.error().cause.value();
-            if (number != EACCES && number != ENOLCK && number != EOPNOTSUPP) return std::unexpected(old.error());
+            if (old.error().cause.value() != EACCES) return std::unexpected(old.error());
+        }
+        struct stat status{};
+        bool there = old.has_value();
+        if (there) {
+            status = old->status;
+        } else {
+            there = ::fstatat(dir_.get(), target, &status, AT_SYMLINK_NOFOLLOW) == 0;
         }
         if (!old && old.error() == errc::not_found) {
             // Trashed meanwhile, or restored since: start again. An entry that is no regular file is replaced.
-            struct stat status{};
-            const bool there = ::fstatat(dir_.get(), target, &status, AT_SYMLINK_NOFOLLOW) == 0;
-            if (there ? S_ISREG(status.st_mode) : core_->noreplace_works.load(std::memory_order_relaxed)) {
+            if (there ? S_ISREG(status.st_mode) : !core_->lacking.lacks(feature::rename_noreplace)) {
                 if (until.passed()) return fail(errc::timeout, "block keeps being replaced");
                 continue;
             }
         }
-        if (old) {
-            // The old file was touched after ours got its mtime: the protection that the touch promised must hold for
-            // ours.
+        if (there && S_ISREG(status.st_mode)) {
+            // The old file was touched after ours got its mtime, or before the clock was set back: the protection that
+            // its mtime promises must hold for ours.
             struct stat own{};
             if (::fstat(fd_.get(), &own) != 0) return std::unexpected(stats.failed(op::stat, errno, "stat"));
-            if (mtime_of(old->status) >= mtime_of(own)) {
-                KS_CHECK(core_->set_mtime_now(fd_.get()));
+            if (!is_earlier(status.st_mtim, own.st_mtim)) {
+                KS_CHECK(core_->renew_mtime(fd_.get(), status.st_mtim));
                 KS_CHECK(core_->sync_file(fd_.get()));
             }
         }

@@ -25,18 +25,23 @@ result<bool> trash_walk::step() {
     }
     totals found;
     std::optional<error> failed;
-    const unique_fd dir(
-        open_beneath(core_->root.fd(), at.path.empty() ? "." : at.path.c_str(), O_RDONLY | O_DIRECTORY));
+    unique_fd dir = std::move(at.fd);
+    if (!dir) {
+        dir =
+            unique_fd(open_beneath(core_->root.fd(), at.path.empty() ? "." : at.path.c_str(), O_RDONLY | O_DIRECTORY));
+    }
     if (!dir) {
         if (errno != ENOENT && errno != ENOTDIR && errno != ELOOP) {
             failed = core_->stats.failed(op::open, errno, "open");
         }
+        at.read = true;
         at.entries.clear();
     } else if (!at.read) {
-        at.read = true;
-        if (auto r = read(at, dir.get()); !r) failed = r.error();
+        at.fd = std::move(dir);
+        if (auto r = read(at, end); !r) failed = r.error();
+        dir = std::move(at.fd);
     }
-    while (!at.entries.empty() && !end.passed() && !core_->stopping.load(std::memory_order_relaxed)) {
+    while (at.read && !at.entries.empty() && !end.passed() && !core_->stopping.load(std::memory_order_relaxed)) {
         examine(dir.get(), at.entries.back(), found);
         at.entries.pop_back();
     }
@@ -54,7 +59,8 @@ result<bool> trash_walk::step() {
     totals_.trash.bytes_in_trash += found.trash.bytes_in_trash;
     totals_.temp_files_deleted += found.temp_files_deleted;
     totals_.errors += found.errors;
-    if (!at.entries.empty()) pending_.push_back(std::move(at));
+    if (!at.read) at.fd = std::move(dir);
+    if (!at.read || !at.entries.empty()) pending_.push_back(std::move(at));
     if (failed && is_root) return std::unexpected(*failed);
     return !pending_.empty();
 }
@@ -69,44 +75,50 @@ trash_walk::totals trash_walk::result_so_far() const {
     return totals_;
 }
 
-result<void> trash_walk::read(directory& at, int dir) {
-    std::vector<directory> below;
-    std::vector<unsigned> block_dirs_found;
+result<void> trash_walk::read(directory& at, deadline end) {
     const auto entry = [&](std::string_view name, entry_type type) {
         if (is_lower_hex(name)) {
             bool is_directory = type == DT_DIR;
             if (type == DT_UNKNOWN) {
                 struct stat status{};
-                is_directory = ::fstatat(dir, std::string(name).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
+                is_directory = ::fstatat(at.fd.get(), std::string(name).c_str(), &status, AT_SYMLINK_NOFOLLOW) == 0 &&
                                S_ISDIR(status.st_mode);
             }
             if (is_directory) {
                 if (const auto index = at.path.empty() ? parse_block_dir(name) : std::nullopt) {
-                    block_dirs_found.push_back(*index);
+                    at.block_dirs.push_back(*index);
                 }
-                below.push_back({at.path.empty() ? std::string(name) : at.path + "/" + std::string(name), false, {}});
+                at.below.push_back(at.path.empty() ? std::string(name) : at.path + "/" + std::string(name));
             }
             return;
         }
         if (type != DT_REG && type != DT_UNKNOWN) return;
-        if ((what_ == what::temp_files_and_trash && parse_trash_name(name)) || parse_temp_name(name)) {
+        if ((what_ == what::temp_files_and_trash && parse_trash_name(name)) ||
+            (core_->options.may_write && parse_temp_name(name))) {
             at.entries.emplace_back(name);
         }
     };
     const auto restart = [&] {
-        block_dirs_found.clear();
-        below.clear();
+        at.block_dirs.clear();
+        at.below.clear();
         at.entries.clear();
     };
-    const auto listed = list_dir(core_->stats, dir, entry, restart);
+    const auto complete = at.pass.step(core_->stats, at.fd.get(), entry, restart, end);
+    at.read = !complete || *complete;
+    if (!at.read) return success();
     // One sync of the root now saves one per folder: a writer need not sync the entry of a folder that existed before.
-    if (what_ == what::temp_files && core_->options.sync && !block_dirs_found.empty() && listed &&
-        core_->syncs.sync(fsync_group_commit::root_key, dir) == 0) {
-        for (const unsigned index : block_dirs_found) core_->root.set_dir_durable(index, true);
+    if (what_ == what::temp_files && core_->options.sync && !at.block_dirs.empty() && complete &&
+        core_->syncs.sync(fsync_group_commit::root_key, at.fd.get()) == 0) {
+        for (const unsigned index : at.block_dirs) core_->root.set_dir_durable(index, true);
     }
-    const std::lock_guard lock(mutex_);
-    for (auto& p : below) pending_.push_back(std::move(p));
-    return listed;
+    {
+        const std::lock_guard lock(mutex_);
+        for (auto& path : at.below) pending_.push_back({.path = std::move(path)});
+    }
+    at.below.clear();
+    at.block_dirs.clear();
+    if (!complete) return std::unexpected(complete.error());
+    return success();
 }
 
 void trash_walk::examine(int dir, const std::string& name, totals& into) {
@@ -144,8 +156,13 @@ void trash_walk::delete_temp(int dir, const std::string& name, bool ours, totals
     if (::fstat(fd.get(), &status) != 0 || !S_ISREG(status.st_mode)) return;
     // Daemons of our kind hold the lock while they write, so a file without it was left by a process that died. The Go
     // daemon takes no lock: its files count as left over by their age.
-    if (!ours && wall_clock_now() - mtime_of(status) < limits::foreign_temp_age_min) return;
-    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) return;
+    const bool aged = mtime_of(status) <= wall_clock_now() - limits::foreign_temp_age_min;
+    if (!ours && !aged) return;
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (!is_unsupported(errno) && errno != ENOLCK) return;
+        core_->lacking.found(feature::file_locks);
+        if (!aged) return;
+    }
     struct stat named{};
     if (::fstatat(dir, name.c_str(), &named, AT_SYMLINK_NOFOLLOW) != 0 || named.st_ino != status.st_ino) return;
     core_->stats.tick(op::unlink);

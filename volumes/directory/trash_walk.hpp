@@ -1,10 +1,12 @@
-/// One walk over the volume that deletes trash that is due, and temp files that killed processes left. It visits Root
+/// One walk over the volume that deletes trash that is due, and temp files that killed processes left (not on a volume
+/// that may not be written: they may be another host's upload). It visits Root
 /// and all directories with hex names below it, however deep, as the Go daemon does (docs/interface.md 4.1, 8.5). The
 /// walk is made of steps; several may run concurrently on threads of the volume.
 #pragma once
 
 #include "volumes/directory/directory_core.hpp"
 #include "volumes/directory/limits.hpp"
+#include "volumes/directory/list_dir.hpp"
 #include "volumes/volume.hpp"
 
 #include <memory>
@@ -39,12 +41,18 @@ class trash_walk {
 
   private:
     struct directory {
-        std::string path;  // Relative to Root; "" is Root.
-        bool read = false;
+        std::string path;                  // Relative to Root; "" is Root.
+        bool read = false;                 // All of its names are known.
         std::vector<std::string> entries;  // Trash and temp files not yet examined.
+        // While it is being read:
+        unique_fd fd;
+        dir_pass pass;
+        std::vector<std::string> below;
+        std::vector<unsigned> block_dirs;
     };
 
-    [[nodiscard]] result<void> read(directory& at, int dir);
+    /// Continues to read the names of a directory.
+    [[nodiscard]] result<void> read(directory& at, deadline end);
     void examine(int dir, const std::string& name, totals& into);
     void delete_trash(int dir, const std::string& name, std::int64_t due, totals& into);
     void delete_temp(int dir, const std::string& name, bool ours, totals& into);

@@ -1,6 +1,8 @@
 // Tests of the Directory driver alone (the rows of the Go daemon's unix_volume_test, and ours).
 #include "base/unique_fd.hpp"
+#include "digest/md5.hpp"
 #include "tests/volumes/directory/directory_fixture.hpp"
+#include "volumes/directory/file_time.hpp"
 #include "volumes/directory/fsync_group_commit.hpp"
 
 #include <catch2/catch.hpp>
@@ -14,6 +16,7 @@
 #include <boost/asio/cancellation_signal.hpp>
 
 #include <cstdlib>
+#include <limits>
 #include <set>
 #include <thread>
 
@@ -234,6 +237,129 @@ TEST_CASE("untrash restores the copy that would be deleted last", "[volumes][tra
     CHECK(fs::exists(path + ".trash.2000000000"));
 }
 
+TEST_CASE("untrash replaces a corrupt copy by a good one from the trash", "[volumes][trash]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto content = random_bytes(300'000);
+    const auto name = digest::md5_of(content);
+    const auto path = f.path_of(name).string();
+    const auto text = [](const bytes& of) { return std::string(reinterpret_cast<const char*>(of.data()), of.size()); };
+    auto rotten = content;
+    rotten[200'000] ^= std::byte{1};
+
+    SECTION("a good copy is in the trash") {
+        directory_fixture::write_file(path, text(rotten));
+        directory_fixture::write_file(path + ".trash.4000000000", text(rotten));
+        directory_fixture::write_file(path + ".trash.3000000000", text(content));
+        const auto later = now() + std::chrono::hours(1);
+        f.set_mtime(name, later);
+        REQUIRE(run(f.volume->untrash(name, soon())).has_value());
+        CHECK(get(*f.volume, name).value() == content);
+        CHECK(fs::exists(path + ".trash.4000000000"));
+        CHECK_FALSE(fs::exists(path + ".trash.3000000000"));
+        CHECK(run(f.volume->mtime(name, soon())).value() >= later);
+    }
+    SECTION("no copy is good: nothing changes") {
+        directory_fixture::write_file(path, text(rotten));
+        directory_fixture::write_file(path + ".trash.4000000000", "x");
+        f.set_mtime(name, now() - std::chrono::hours(2));
+        CHECK(is_error(run(f.volume->untrash(name, soon())), errc::checksum_mismatch));
+        CHECK(get(*f.volume, name).value() == rotten);
+        CHECK(fs::exists(path + ".trash.4000000000"));
+        CHECK(run(f.volume->mtime(name, soon())).value() < now() - std::chrono::hours(1));
+    }
+    SECTION("without a block the latest good copy is restored") {
+        directory_fixture::write_file(path + ".trash.4000000000", text(rotten));
+        directory_fixture::write_file(path + ".trash.3000000000", text(content));
+        directory_fixture::write_file(path + ".trash.2000000000", text(content));
+        REQUIRE(run(f.volume->untrash(name, soon())).has_value());
+        CHECK(get(*f.volume, name).value() == content);
+        CHECK_FALSE(fs::exists(path + ".trash.3000000000"));
+        CHECK(f.count_files(name.hex()) == 3);
+    }
+}
+
+TEST_CASE("no call sets the time of a block back", "[volumes][times]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto content = random_bytes(1000);
+    const auto name = digest::md5_of(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    // As if the clock had been set back since.
+    const auto later = now() + std::chrono::hours(20);
+    const auto mtime = [&] { return run(f.volume->mtime(name, soon())).value(); };
+    f.set_mtime(name, later);
+    REQUIRE(run(f.volume->touch(name, soon())).has_value());
+    CHECK(mtime() == later);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    CHECK(mtime() == later);
+    fs::rename(f.path_of(name), f.path_of(name).string() + ".trash.4000000000");
+    REQUIRE(run(f.volume->untrash(name, soon())).has_value());
+    CHECK(mtime() == later);
+    f.set_mtime(name, now() - std::chrono::hours(2));
+    REQUIRE(run(f.volume->touch(name, soon())).has_value());
+    CHECK(mtime() > now() - std::chrono::minutes(1));
+    CHECK(mtime() <= now());
+}
+
+TEST_CASE("a block from a time that cannot be represented is kept", "[volumes][times]") {
+    using volumes::directory::to_block_time;
+    constexpr auto latest = volumes::block_time::max();
+    CHECK(to_block_time(9'223'372'036, 854'775'807) == latest);
+    CHECK(to_block_time(9'223'372'037, 0) == latest);
+    CHECK(to_block_time(std::numeric_limits<std::int64_t>::max(), 999'999'999) == latest);
+    CHECK(to_block_time(std::numeric_limits<std::int64_t>::min(), 0) == volumes::block_time::min());
+    CHECK(to_block_time(9'223'372'035, 5).time_since_epoch().count() == 9'223'372'035'000'000'005);
+    CHECK(to_block_time(-1, 5).time_since_epoch().count() == -999'999'995);
+
+    const auto parent = GENERATE(as<fs::path>(), on_disk(), in_memory());
+    directory_fixture f({.free_bytes_min = 0}, parent);
+    const auto name = random_name();
+    REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+    // 2300, 2446 (the last year of ext4), and far beyond.
+    for (const std::int64_t seconds : {10'413'792'000LL, 15'032'385'535LL, 100'000'000'000LL}) {
+        CAPTURE(seconds);
+        const struct timespec times[2] = {{seconds, 0}, {seconds, 0}};
+        REQUIRE(::utimensat(AT_FDCWD, f.path_of(name).c_str(), times, 0) == 0);
+        CHECK(run(f.volume->mtime(name, soon())).value() == latest);
+        CHECK(run(f.volume->trash(name, trash_at_once(), soon())).value() == volumes::trash_outcome::too_new);
+        REQUIRE(run(f.volume->touch(name, soon())).has_value());
+        collecting_sink sink;
+        REQUIRE(run(f.volume->index("", sink, soon())).has_value());
+        REQUIRE(sink.blocks.size() == 1);
+        CHECK(sink.blocks[0].mtime == latest);
+    }
+}
+
+TEST_CASE("nothing on a volume that may not be written changes, but for trash", "[volumes][read-only]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto content = random_bytes(1000);
+    const auto name = digest::md5_of(content);
+    REQUIRE(put(*f.volume, name, content).has_value());
+    const auto upload = f.path_of(name).parent_path() / ("tmp" + name.hex() + "12345678901234567890");
+    directory_fixture::write_file(upload);
+    const auto old = upload.parent_path() / ("tmp" + name.hex() + "1234567890");
+    directory_fixture::write_file(old);
+    fs::last_write_time(old, fs::file_time_type::clock::now() - std::chrono::hours(48));
+    directory_fixture::write_file(f.path_of(name).string() + ".trash.1");
+
+    f.options.may_write = false;
+    f.options.free_bytes_min = std::numeric_limits<std::uint64_t>::max();  // Full, but it must not say so.
+    f.open();
+    CHECK(get(*f.volume, name).value() == content);
+    CHECK(index_names(*f.volume).value() == std::vector{name});
+    CHECK(is_error(put(*f.volume, name, content), errc::unsupported));
+    CHECK(is_error(run(f.volume->touch(name, soon())), errc::unsupported));
+    CHECK(is_error(run(f.volume->untrash(name, soon())), errc::unsupported));
+    CHECK(is_error(run(f.volume->save_metadata("keepstore.scrub", {}, soon())), errc::unsupported));
+    auto reader = run(f.volume->open(name, soon())).value();
+    CHECK(is_error(run(reader->write_attribute("keepstore.x", {}, soon())), errc::unsupported));
+    const auto emptied = run(f.volume->empty_trash(2, soon()));  // AllowTrashWhenReadOnly.
+    CHECK(emptied.value().blocks_deleted == 1);
+    CHECK(fs::exists(upload));
+    CHECK(fs::exists(old));
+    CHECK_FALSE(fs::is_symlink(f.dir.path() / "full"));
+    CHECK(run(f.volume->trash(name, trash_at_once(), soon())).value() == volumes::trash_outcome::trashed);
+}
+
 TEST_CASE("left-over temp files are removed at start: ours unless locked, the Go daemon's when old",
           "[volumes][sweep]") {
     directory_fixture f({.free_bytes_min = 0});
@@ -325,8 +451,10 @@ TEST_CASE("a volume whose threads all hang reports it, fails fast, and recovers"
     }
     directory_fixture f({.free_bytes_min = 0, .threads_max = 2}, disk.point());
     const auto name = random_name();
+    const auto other = random_name();
     const auto content = random_bytes(10'000);
     REQUIRE(put(*f.volume, name, content).has_value());
+    REQUIRE(put(*f.volume, other, content).has_value());
     std::unique_ptr<volumes::block_writer> writer =
         run(f.volume->create(random_name(), content.size(), soon())).value();
     REQUIRE(run(writer->append(copy_to_heap_slice(content), soon())).has_value());
@@ -353,7 +481,7 @@ TEST_CASE("a volume whose threads all hang reports it, fails fast, and recovers"
 
     // Both threads hang: the next call does not wait for its deadline.
     REQUIRE(disk.freeze());
-    for (int i = 0; i < 2; ++i) CHECK(is_error(run(f.volume->touch(name, shortly())), errc::timeout));
+    for (const auto& hung : {name, other}) CHECK(is_error(run(f.volume->touch(hung, shortly())), errc::timeout));
     // On a busy machine it may take another call until both count as hung.
     CHECK(eventually([&] { return is_error(run(f.volume->touch(name, shortly())), errc::unavailable); }));
     CHECK(is_error(run(f.volume->create(random_name(), 10, soon())), errc::unavailable));
