@@ -45,6 +45,12 @@ inline constexpr std::size_t request_queue_bytes_min = chunk_size_bytes;
 /// How often calls are checked for their deadlines, and whether all threads of a volume hang, so that further calls are
 /// refused at once. Deadlines are seconds, so a coarse scan is enough, and costs nothing.
 inline constexpr milliseconds hang_check_interval{100};
+/// Calls of one kind are pending, and none ended or moved for this long: the storage counts as stalled. Half of the 2 s
+/// that a request may lose on a volume that hangs, when another one has or can take the block; ten checks, so that a
+/// delay of the scheduler is not taken for a hang.
+inline constexpr seconds stall_after{1};
+/// A call that runs longer than this is slow, although others move.
+inline constexpr seconds slow_call_after{2};
 /// At the end of the process running calls get this long; then they are abandoned with their threads.
 inline constexpr seconds blocking_stop_wait{2};
 

@@ -4,6 +4,7 @@ keepstore_test(base_tests
         base/async_queue_test.cpp
         base/async_semaphore_test.cpp
         base/base_test.cpp
+        base/blocking_pool_test.cpp
         base/byte_range_test.cpp
         base/counter_test.cpp
         base/error_test.cpp
