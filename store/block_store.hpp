@@ -27,9 +27,10 @@ class block_store {
     block_store(options, mount_table, pool::buffer_pool&, digest::engine&);
 
     /// Checks the locator's permission, finds the block and sends it, or a range of it. Each byte is proven before it
-    /// is sent if the copy has waypoints; otherwise the last piece is withheld until the digest matches, so that wrong
-    /// bytes are never sent as a complete block. A corrupt or unreadable copy is replaced by the next mount's, also in
-    /// mid-stream if the bytes sent so far were right; when all are corrupt, by the good segments of all of them.
+    /// is sent, if the copy has waypoints or can keep them; otherwise the last piece is withheld until the digest
+    /// matches, so that wrong bytes are never sent as a complete block. A corrupt or unreadable copy is replaced by the
+    /// next mount's, also in mid-stream if the bytes sent so far were right; when all are corrupt, by the good segments
+    /// of all of them.
     /// \returns the block's size. errc::unauthorized, bad_request (signature), method_not_allowed (no size), not_found,
     /// range_not_satisfiable (after the permission and the block's presence were checked), checksum_mismatch,
     /// unavailable, timeout, cancelled, io_error.

@@ -78,7 +78,7 @@ awaitable<read_operation::step> read_operation::send_copy(const mount& m) {
     step next = step::rehash;
     if (points.stored)
         next = co_await send_verified(copy, *points.stored);
-    else if (may_stream_unproven())
+    else if (may_stream_unproven(copy, points))
         next = step::stream;
     while (next == step::stream || next == step::rehash) {
         if (next == step::stream) {
@@ -89,7 +89,6 @@ awaitable<read_operation::step> read_operation::send_copy(const mount& m) {
             next = mark_corrupt(suspect_, errc::checksum_mismatch, "changes while it is read");
         }
     }
-    if (points.computed && points.supported && next != step::corrupt) co_await keep_waypoints(copy, *points.computed);
     co_return next;
 }
 
@@ -100,10 +99,12 @@ std::optional<std::string> read_operation::implausible_size(std::uint64_t size) 
     return fmt::format("stored size {} differs from the locator's size {}", size, *hint);
 }
 
-// Where a copy is known to be corrupt nothing is sent unproven: the others may be as well, and stitched they may still
-// be good.
-bool read_operation::may_stream_unproven() const {
-    return !request_.range && copies_ == 1 && !store_.bad_copy_log.knows(where_->uuid, request_.block.hash);
+// Where waypoints can be kept a copy without them is hashed before its first byte is sent, once. Elsewhere it is hashed
+// while it is sent; but not if it is known to be corrupt: the others may be as well, and stitched they may still be
+// good.
+bool read_operation::may_stream_unproven(const volumes::block_reader& copy, const copy_waypoints& points) const {
+    const bool once = points.supported && where_->allow_write && !copy.streams();
+    return !once && !request_.range && copies_ == 1 && !store_.bad_copy_log.knows(where_->uuid, request_.block.hash);
 }
 
 awaitable<read_operation::step> read_operation::verify_only(volumes::block_reader& copy) {
@@ -113,7 +114,7 @@ awaitable<read_operation::step> read_operation::verify_only(volumes::block_reade
     if (report.result != copy_report::outcome::good) co_return mark_corrupt(report.offset, std::move(report.why));
     if (report.false_alarm) store_.counters.false_alarms.add();
     if (report.missing_waypoints && report.attributes_supported) {
-        co_await keep_waypoints(copy, *report.missing_waypoints);
+        co_await keep_waypoints(copy, {.computed = std::move(report.missing_waypoints)});
     }
     if (!co_await begin(copy.size())) co_return step::abandoned;
     co_return step::done;
@@ -169,13 +170,14 @@ awaitable<read_operation::step> read_operation::rehash(volumes::block_reader& co
     points.computed = fresh_waypoints(copy, *pass);
     if (!points.computed) co_return abandon(errc::io_error);  // Cannot be: it was hashed at every possible stride.
     if (points.stored) store_.counters.false_alarms.add();
+    co_await keep_waypoints(copy, points);
     co_return co_await send_verified(copy, *points.computed);
 }
 
-// Stores waypoints with a copy that has none or wrong ones, if the mount may be written to.
-awaitable<void> read_operation::keep_waypoints(volumes::block_reader& copy, const digest::waypoints& points) {
-    if (!where_->allow_write) co_return;
-    const bool stored = co_await store_waypoints(copy, request_.block.hash, points, deadline::never());
+// Stores the computed waypoints with a copy that has none or wrong ones, if the mount may be written to.
+awaitable<void> read_operation::keep_waypoints(volumes::block_reader& copy, const copy_waypoints& points) {
+    if (!where_->allow_write || !points.supported) co_return;
+    const bool stored = co_await store_waypoints(copy, request_.block.hash, *points.computed, deadline::never());
     if (stored) store_.counters.waypoints_added.add();
 }
 

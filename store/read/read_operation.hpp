@@ -4,7 +4,7 @@
 ///   open ─► size plausible? ─┬─ HEAD ─────────────────────────► hash all, send nothing ──► done | corrupt
 ///                            ├─ at most one chunk ────────────► read, hash, send ────────► done | corrupt
 ///                            ├─ has waypoints ────────────────► VERIFIED
-///                            ├─ none, first copy, no range ───► STREAMING
+///                            ├─ none, and cannot be kept (1) ─► STREAMING
 ///                            └─ none otherwise ───────────────► REHASH
 ///
 ///   VERIFIED ──┬─ end ─────────────────────────────► done
@@ -17,6 +17,9 @@
 ///   REHASH ────┬─ digest matches ──────────────────► VERIFIED
 ///              └─ digest differs, cannot be read ──► corrupt
 ///
+///   (1) The copy is a stream, or its storage keeps no attributes, or the mount is read-only: hashing it before each
+///       read would read it twice each time. Only of the first copy, and not of a range.
+///
 ///   corrupt: the next copy continues at sent_. With no copy left: STITCHED, which reads one block made of the good
 ///   segments of several copies as VERIFIED or STREAMING, and again as long as each round proves more than the one
 ///   before. Any step may end in `abandoned`: the client or the deadline ended the read.
@@ -26,8 +29,8 @@
 ///   STREAMING   bytes are sent while they are hashed; the last chunk is withheld until the digest matches. Holds one
 ///               chunk. Of a range nothing is sent like this: it could not be proven.
 ///   REHASH      nothing is sent; the whole copy is hashed, which shows whether the bytes or their waypoints are wrong,
-///               and computes right ones. Once per copy: a second mismatch means that the copy changes while it is
-///               read.
+///               and computes right ones, which are kept for later reads. Once per copy: a second mismatch means that
+///               the copy changes while it is read.
 ///
 ///   Invariant   Between two steps proof_->offset <= sent_, and proof_->state is the MD5 state of the bytes before
 ///               proof_->offset (of a range, by the waypoint before it): a copy that leads from there to the block's
@@ -89,11 +92,11 @@ class read_operation {
     awaitable<result<std::unique_ptr<volumes::block_reader>>> open(const mount&);
     awaitable<step> send_copy(const mount&);
     [[nodiscard]] std::optional<std::string> implausible_size(std::uint64_t size) const;
-    [[nodiscard]] bool may_stream_unproven() const;
+    [[nodiscard]] bool may_stream_unproven(const volumes::block_reader&, const copy_waypoints&) const;
     awaitable<step> verify_only(volumes::block_reader&);
     awaitable<step> send_small(volumes::block_reader&);
     awaitable<step> rehash(volumes::block_reader&, copy_waypoints&);
-    awaitable<void> keep_waypoints(volumes::block_reader&, const digest::waypoints&);
+    awaitable<void> keep_waypoints(volumes::block_reader&, const copy_waypoints&);
     // verified_path.cpp
     awaitable<step> send_verified(volumes::block_reader&, const digest::waypoints&);
     awaitable<result<step>> send_segments(verified_copy&);

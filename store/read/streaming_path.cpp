@@ -63,6 +63,7 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
             }
             if (!co_await begin(size)) co_return step::abandoned;
             if (const auto written = co_await sink_.write(last); !written) co_return abandon(written.error());
+            if (points.computed) co_await keep_waypoints(copy, points);
             co_return step::done;
         }
     } else if (const auto drained = co_await hash.drain(); !drained) {

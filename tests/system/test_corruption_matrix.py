@@ -149,7 +149,7 @@ class Facts:
         # Wrong content that agrees with its waypoints, up to the last segment.
         self.deceptive = self.sized and not self.good and self.usable and self.copy.what.endswith("deceptive waypoints")
         # Known to be no copy of this block before a byte is sent.
-        self.seen_through = not self.sized or self.right is None or (self.usable and not self.deceptive and 0 in self.bad)
+        self.seen_through = not self.sized or self.right is None or not self.usable or (not self.deceptive and 0 in self.bad)
 
     def touched_are_right(self, first, last):
         return self.sized and not any(first // self.stride <= i <= last // self.stride for i in self.bad)
@@ -160,14 +160,13 @@ class Allowed:
     """The allowed outcomes of a GET, and for a cut one the number of bytes that may have been sent (all of them right)."""
 
     outcomes: set
-    right_bytes_max: int = None  # None: it was sent unverified, and only its end was withheld.
+    right_bytes_max: int = None  # None: it was sent by waypoints that match wrong bytes; only its end was withheld.
 
 
 def expect(data, right, copies, span=None):
     """The oracle. `copies` in reading order; `span`: first and last byte of a range, else all of the block.
 
-    A copy with right waypoints is verified before it is sent: a bad one does no harm if another is good. A copy without
-    waypoints is hashed while it is sent if it is the first one read, so that a wrong one, once begun, can only be cut. If
+    A copy is verified before it is sent, by right waypoints or as a whole: a bad one does no harm if another is good. If
     every copy is bad they are stitched together, provided that one of them has right waypoints.
     """
     facts = [Facts(c, data, right) for c in copies]
@@ -176,7 +175,7 @@ def expect(data, right, copies, span=None):
     able = [f.good or (f.true_waypoints and f.touched_are_right(first, last)) for f in facts]
     before = facts[:able.index(True)] if any(able) else facts
     # Bytes of these may be sent before they are known to be wrong.
-    unverified = [f for f in before if not f.seen_through and (f.deceptive or not f.usable)]
+    unverified = [f for f in before if f.deceptive and not f.seen_through]
     if any(able):
         return Allowed({"right", "cut"} if unverified else {"right"})
     start = first // waypoints.stride_for(len(data))
@@ -184,7 +183,7 @@ def expect(data, right, copies, span=None):
         return Allowed({"right", "cut"} if unverified else {"right"})
     if unverified:
         return Allowed({"right", "502", "cut"})
-    if all(not f.sized or right is None or (f.usable and start in f.bad) for f in facts):
+    if all(not f.sized or right is None or not f.usable or start in f.bad for f in facts):
         return Allowed({"502"})
     # No copy is whole. Segments that are right in one of them may be sent; a segment that is wrong in all cannot.
     stride = facts[0].stride

@@ -49,6 +49,32 @@ TEST_CASE("the first read of a block without waypoints adds them", "[store][wayp
     }
 }
 
+TEST_CASE("no byte of a bad copy without waypoints is sent", "[store][waypoints][corruption]") {
+    const auto content = make_content(5 * MiB + 100, 21);
+    for (const std::size_t at : {std::size_t{0}, 3 * MiB, content.size() - 1}) {
+        for (const std::size_t takes : {std::string::npos, std::size_t{100'001}}) {
+            CAPTURE(at, takes);
+            for (const std::size_t copies : {std::size_t{1}, std::size_t{2}}) {
+                waypoint_fixture f(copies);
+                f.memory[0]->plant(name_of(content), flipped(content, at));
+                if (copies == 2) f.memory[1]->plant(name_of(content), content);
+                string_sink sink;
+                sink.takes_at_once = takes;
+                const auto read = f.get(name_of(content), content.size(), sink);
+                CHECK(f.points_of(0, content) == std::nullopt);
+                if (copies == 1) {
+                    CHECK(read.error() == errc::checksum_mismatch);
+                    CHECK_FALSE(sink.announced);
+                } else {
+                    REQUIRE(read.has_value());
+                    CHECK(sink.text == content);
+                    CHECK(f.points_of(1, content) == right_points(content));
+                }
+            }
+        }
+    }
+}
+
 TEST_CASE("nothing is written to a volume that may not be written to", "[store][waypoints]") {
     memory_volume* raw = nullptr;
     auto volume = std::make_shared<memory_volume>("device");
@@ -89,8 +115,7 @@ TEST_CASE("a bad segment is never sent, and a good copy continues in its place",
                 CHECK(f.get(name_of(content), content.size(), sink).error() == errc::checksum_mismatch);
                 CHECK(sink.text == content.substr(0, sink.text.size()));
                 CHECK(sink.text.size() <= at);
-                CHECK(sink.announced.has_value() ==
-                      (at >= limits::read_ahead_segments_max * MiB));  // Within the first look-ahead: an error status.
+                CHECK(sink.announced.has_value() == (at >= 1 * MiB));  // Within the first segment: an error status.
                 CHECK(f.store.counters().bad_segments.value() == 1);
             }
             {
