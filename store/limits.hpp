@@ -24,7 +24,7 @@ inline constexpr std::size_t digest_lag_bytes_max = 8 * MiB;
 /// bounds what thousands of readers that come at once can take before it shows which of them are slow.
 inline constexpr std::size_t read_window_bytes = 128 * MiB;
 /// Segments that one GET reads and verifies ahead: one for each lane of the widest instruction set. For a block of 64
-/// MiB that is 16 MiB, which take 4 ms until the first byte is sent.
+/// MiB that is 16 MiB. The first byte waits for the first segment only.
 inline constexpr std::size_t read_ahead_segments_max = 16;
 /// Minimum: one that is sent, and one that is hashed meanwhile.
 inline constexpr std::size_t read_ahead_segments_min = 2;

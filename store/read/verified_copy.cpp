@@ -9,6 +9,13 @@
 #include <vector>
 
 namespace keepstore::store {
+namespace {
+
+// A piece is a quarter of a segment of a large block, and the first one is sent before more is read: when the other
+// three are sent, all lanes have work.
+constexpr std::size_t segments_per_piece = 5;
+
+}  // namespace
 
 verified_copy::verified_copy(store_context& store, volumes::block_reader& copy, const digest::waypoints& points,
                              const md5_digest& name, byte_range wanted, const proven_state& start, deadline until)
@@ -34,16 +41,17 @@ void verified_copy::drop(entry& e) noexcept {
     store_.read_window.give_back(std::exchange(e.taken, 0));
 }
 
-awaitable<result<void>> verified_copy::look_ahead() {
-    KS_CO_CHECK(co_await load_more());
-    for (entry& e : ahead_) KS_CO_CHECK(co_await verify(e));
-    co_return success();
+awaitable<result<void>> verified_copy::verify_first() {
+    if (position_ >= wanted_.end()) co_return success();
+    KS_CO_CHECK(co_await load_one());
+    co_return co_await verify(ahead_.front());
 }
 
 awaitable<result<const_slice>> verified_copy::next() {
     while (position_ < wanted_.end()) {
         if (!ahead_.empty() && position_ >= ahead_.front().part.end()) pop_front();
-        KS_CO_CHECK(co_await load_more());
+        const bool first_piece = position_ == wanted_.first && !ahead_.empty();
+        if (!first_piece) KS_CO_CHECK(co_await load_more());
         entry& front = ahead_.front();
         KS_CO_CHECK(co_await verify(front));
         if (position_ >= front.part.end()) continue;
@@ -69,20 +77,29 @@ awaitable<result<const_slice>> verified_copy::next() {
 std::size_t verified_copy::segments_ahead() const noexcept {
     if (copy_.streams()) return batch_;
     const std::size_t share = store_.read_window.segments_per_reader();
-    // The first byte waits for all of the first look-ahead. Later, a reader with (almost) no others gets 1.5 times its
-    // share: segments waiting to be batched, being hashed and being sent then overlap.
+    // Once under way, a reader with (almost) no others gets 1.5 times its share: segments waiting to be batched, being
+    // hashed and being sent then overlap.
     const bool under_way = position_ > wanted_.first;
     return under_way && share > limits::read_ahead_segments_min ? share + share / 2 : share;
 }
 
-// Fills the look-ahead. With nothing ahead at least one segment is loaded, whatever memory there is.
+// Whether the first segment is hashed by itself at once, since the first byte waits for it. A lone chain costs more
+// than a lane, so with many readers it is batched with theirs.
+bool verified_copy::first_alone() const noexcept {
+    return copy_.streams() ? batch_ == 1
+                           : position_ == wanted_.first && ahead_.empty() &&
+                                 store_.read_window.segments_per_reader() > limits::read_ahead_segments_min;
+}
+
+// Fills the look-ahead: up to segments_per_piece at a time, so that a proven piece does not wait for all of it. With
+// nothing ahead at least one segment is loaded, whatever memory there is.
 awaitable<result<void>> verified_copy::load_more() {
     const auto executor = co_await asio::this_coro::executor;
     if (copy_.streams()) {
         if (!ahead_.empty() && ahead_.front().part.verified()) co_return success();
         if (position_ > wanted_.first) batch_ = std::min(2 * batch_, limits::stream_batch_segments_max);
     }
-    while (load_next_.offset < wanted_.end()) {
+    for (std::size_t loaded = 0; load_next_.offset < wanted_.end() && loaded < segments_per_piece; ++loaded) {
         if (!ahead_.empty() && (low_memory_ || ahead_.size() >= segments_ahead())) break;
         const std::size_t before = ahead_.size();
         KS_CO_CHECK(co_await load_one());
@@ -113,9 +130,10 @@ awaitable<result<void>> verified_copy::load_one() {
         if (!ahead_.empty()) co_return success();
     }
     const std::uint64_t begin = added.part.begin();
+    const bool alone = first_alone();
     ahead_.push_back(std::move(added));
     entry& e = ahead_.back();
-    if (copy_.streams() && batch_ == 1) e.part.expect_alone();
+    if (alone) e.part.expect_alone();
     auto loaded = room ? co_await e.part.load(chunks, copy_, until_)
                        : co_await e.part.load_through(store_.scratch_pool, copy_, until_);
     if (!loaded) {

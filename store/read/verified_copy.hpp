@@ -31,8 +31,8 @@ class verified_copy {
     /// Whether the copy is a stream, which cannot be read again.
     [[nodiscard]] bool streams() const noexcept { return copy_.streams(); }
 
-    /// Verifies a whole look-ahead, so that damage there is found before anything is sent.
-    [[nodiscard]] awaitable<result<void>> look_ahead();
+    /// Verifies the first segment, so that damage there is found before anything is sent.
+    [[nodiscard]] awaitable<result<void>> verify_first();
 
     /// The next proven bytes, from position(); empty at the end. After an error position() and proof() stay valid, and
     /// it cannot be read on: checksum_mismatch (bytes and waypoints disagree from suspect() on), errors of the
@@ -61,6 +61,7 @@ class verified_copy {
     };
 
     [[nodiscard]] std::size_t segments_ahead() const noexcept;
+    [[nodiscard]] bool first_alone() const noexcept;
     [[nodiscard]] awaitable<result<void>> load_more();
     [[nodiscard]] awaitable<result<void>> load_one();
     [[nodiscard]] awaitable<result<void>> verify(entry&);

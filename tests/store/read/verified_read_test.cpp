@@ -286,8 +286,11 @@ TEST_CASE("a range reads and verifies the segments that it touches", "[store][wa
         CHECK(f.store.counters().failovers.value() == 1);
         f.memory[1]->rot(name, flipped(content, 15 * MiB + 1));
         string_sink none;
-        CHECK(f.get(name, size, none, false, byte_range_spec{14 * MiB, 16 * MiB}).error() == errc::checksum_mismatch);
+        CHECK(f.get(name, size, none, false, byte_range_spec{15 * MiB, 16 * MiB}).error() == errc::checksum_mismatch);
         CHECK_FALSE(none.announced);
+        string_sink before;
+        CHECK(f.get(name, size, before, false, byte_range_spec{14 * MiB, 16 * MiB}).error() == errc::checksum_mismatch);
+        CHECK(before.text == content.substr(14 * MiB, 1 * MiB));
     }
     SECTION("of a small block") {
         const auto small = make_content(1000);
