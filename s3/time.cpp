@@ -14,6 +14,11 @@ constexpr std::array<std::string_view, 12> month_names{"Jan", "Feb", "Mar", "Apr
                                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
 constexpr std::array<std::string_view, 7> day_names{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
+// What nanoseconds since 1970 can express. A later time becomes the latest one: callers convert times to nanoseconds,
+// and an overflow would make a block from a far future look old.
+constexpr sys_seconds latest = floor<seconds>(sys_time<nanoseconds>::max());
+constexpr sys_seconds earliest = ceil<seconds>(sys_time<nanoseconds>::min());
+
 /// Reads a text from its beginning; the first mismatch fails everything after it.
 class scanner {
   public:
@@ -67,7 +72,8 @@ std::optional<sys_seconds> assemble(unsigned y, unsigned mon, unsigned d, unsign
     const year_month_day date{year{static_cast<int>(y)}, month{mon}, day{d}};
     // A leap second counts as the second after it.
     if (!date.ok() || h > 23 || min > 59 || s > 60) return std::nullopt;
-    return sys_days{date} + hours{h} + minutes{min} + seconds{s};
+    const sys_seconds exact = sys_days{date} + hours{h} + minutes{min} + seconds{s};
+    return std::clamp(exact, earliest, latest);
 }
 
 }  // namespace

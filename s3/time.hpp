@@ -1,5 +1,6 @@
 /// Dates as S3 writes them: HTTP dates (RFC 9110 section 5.6.7) in headers, ISO 8601 in XML and JSON, and the basic ISO
-/// format of signatures. All to the second: fractions are cut off, as the Go daemon's index does.
+/// format of signatures. All to the second: fractions are cut off, as the Go daemon's index does. Times that
+/// nanoseconds since 1970 cannot express (after April 2262) become the nearest one that they can.
 #pragma once
 
 #include <chrono>

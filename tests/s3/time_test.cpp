@@ -5,6 +5,16 @@
 using namespace keepstore::s3;
 using namespace std::chrono;
 
+TEST_CASE("a date after 2262 is one that nanoseconds can express", "[s3][time]") {
+    using namespace std::chrono;
+    for (const auto& date :
+         {parse_http_date("Mon, 12 Oct 2300 17:50:03 GMT"), parse_iso_date("9999-10-12T17:50:30Z")}) {
+        REQUIRE(date);
+        CHECK(sys_time<nanoseconds>(*date) > sys_time<nanoseconds>(sys_days(year(2262) / 1 / 1)));
+    }
+    CHECK(sys_time<nanoseconds>(parse_iso_date("0001-01-01T00:00:00Z").value()) < sys_time<nanoseconds>{});
+}
+
 TEST_CASE("HTTP dates are parsed to the second", "[s3][time]") {
     const auto expected = sys_days{year{2009} / 10 / 12} + 17h + 50min + 3s;
     CHECK(parse_http_date("Mon, 12 Oct 2009 17:50:03 GMT") == expected);
