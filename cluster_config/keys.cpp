@@ -84,7 +84,7 @@ key_table<collections_config> collections_keys() {
         key::boolean("BlobSigning", &c::blob_signing, "require signed locators for reading"),
         key::text("BlobSigningKey", &c::blob_signing_key, "the same on the whole cluster", token),
         key::duration("BlobSigningTTL", &c::blob_signing_ttl, {.min = zero},
-                      "validity of signatures; blocks younger than this are never trashed"),
+                      "validity of signatures, which end by February 2106; blocks younger than this are never trashed"),
         key::boolean("BlobTrash", &c::blob_trash, "false: nothing is ever trashed or deleted"),
         key::duration("BlobTrashLifetime", &c::blob_trash_lifetime,
                       {.min = zero, .expected = "0 (delete at once) or more"},

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
 
 namespace keepstore::limits {
 
@@ -24,5 +25,9 @@ inline constexpr std::size_t config_expanded_bytes_max = 128 * MiB;
 inline constexpr std::size_t config_depth_max = 64;
 /// API.MaxKeepBlobBuffers: 64 MiB each, so this is 1 PiB; above it the product could overflow.
 inline constexpr std::int64_t blob_buffers_max = std::int64_t{1} << 24;
+
+/// The last second that a signature can end at: its expiry is written as eight hex digits (February 2106). A longer
+/// BlobSigningTTL would make locators that no daemon accepts.
+inline constexpr std::int64_t signature_expiry_max = 0xffff'ffff;
 
 }  // namespace keepstore::limits

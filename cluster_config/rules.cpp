@@ -1,12 +1,14 @@
 #include "cluster_config/rules.hpp"
 
 #include "cluster_config/config.hpp"
+#include "cluster_config/limits.hpp"
 #include "cluster_config/scalars.hpp"
 #include "protocol/host_rules.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <string>
 #include <vector>
 
@@ -33,6 +35,16 @@ void check_signing_key(const config_reader& in, const collections_config& collec
     if (collections.blob_signing)
         in.fail("BlobSigningKey", "missing while BlobSigning is true; expected the cluster's signing key");
     in.warn("BlobSigningKey", "secret token is not set: locators are handed out unsigned");
+}
+
+void check_signing_ttl(const config_reader& in, const collections_config& collections) {
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()).time_since_epoch();
+    const auto longest = std::chrono::seconds(limits::signature_expiry_max) - now;
+    if (collections.blob_signing_ttl <= longest) return;
+    in.fail("BlobSigningTTL",
+            fmt::format("found {}, until after 2106-02-07 06:28:15 UTC, which a signature cannot express; expected at "
+                        "most {} today",
+                        format_duration(collections.blob_signing_ttl), format_duration(longest)));
 }
 
 void check_pull_hosts(const config_reader& in, const keepstore_config& ours) {
@@ -121,6 +133,7 @@ void apply_rules(const config_reader& in, cluster_settings& out) {
     check_tokens(in, out);
     check_api(in.section("API"), out.api);
     check_signing_key(in.section("Collections"), out.collections);
+    check_signing_ttl(in.section("Collections"), out.collections);
     check_pull_hosts(in.section("Keepstore"), out.keepstore);
     apply_class_rules(in, out);
     check_remote_clusters(in.section("RemoteClusters"), out);

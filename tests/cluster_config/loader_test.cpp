@@ -77,6 +77,10 @@ TEST_CASE("scalars: which combinations of type and value load", "[daemon][config
         {ttl("\"\""), false, "expected a duration"},
         {ttl("1d"), false, "expected a duration"},
         {ttl("-1s"), false, "expected 0 or more"},
+        {ttl("438000h"), true, ""},  // 50 years.
+        {ttl("876000h"), false,
+         "Clusters.zzzzz.Collections.BlobSigningTTL: found 876000h, until after 2106-02-07 06:28:15 UTC, which a "
+         "signature cannot express; expected at most "},
         {key("12345678901234567890123456789012345678"), false, "found a number; expected a text (put it in quotes)"},
         {key("\"12345678901234567890123456789012345678\""), true, ""},
         {key("0xabc"), false, "a text"},
