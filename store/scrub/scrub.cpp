@@ -153,9 +153,18 @@ awaitable<void> scrubber::run(std::size_t index) {
 awaitable<void> scrubber::restore(task& t) {
     const auto soon = clock_.wall() + std::chrono::duration_cast<scrub_time::duration>(options_.start_delay);
     const auto bytes = co_await t.where.volume->load_metadata(scrub_pass::checkpoint_name, deadline::never());
-    const auto saved = bytes ? scrub_checkpoint::decode(*bytes) : std::nullopt;
+    auto saved = bytes ? scrub_checkpoint::decode(*bytes) : std::nullopt;
+    const bool ahead = saved && saved->started && *saved->started > clock_.wall();
+    if (ahead) {
+        // The clock was ahead. A pass that "begins" in 2038 must not put the next one off until then.
+        saved->started = clock_.wall();
+        log::warning("the last scrub began in the future by this clock; it counts as begun now",
+                     {{"mount", t.where.uuid}});
+    }
     t.due = saved && saved->interrupted ? soon : due_after(soon, saved ? saved->started : std::nullopt);
     t.record.restore(saved, t.due);
+    // Saved, so that the next restart counts from the same time.
+    if (ahead) co_await scrub_pass::save(t.where, t.record, deadline::in(limits::volume_call_timeout));
 }
 
 // When the next pass is due without a request, if ever.
@@ -171,7 +180,15 @@ void scrubber::schedule(task& t, scrub_time not_before) {
 }
 
 awaitable<bool> scrubber::wait_for_work(task& t) {
+    // The longest that schedule() and restore() put a pass off.
+    const auto longest =
+        std::chrono::duration_cast<scrub_time::duration>(std::max(options_.interval, options_.start_delay));
     while (true) {
+        // Later than that only by a clock that was set back since.
+        if (t.due && *t.due - clock_.wall() > longest) {
+            t.due = clock_.wall() + longest;
+            t.record.set_next_due(t.due);
+        }
         const auto left = t.due ? *t.due - clock_.wall() : scrub_time::duration::max();
         std::unique_lock lock(t.mutex);
         if (t.want_start) co_return true;

@@ -234,6 +234,46 @@ TEST_CASE("with an interval a scrub begins by itself, and the next is due an int
     CHECK(f.volumes[0]->opens[name_of(c)] == 1);
 }
 
+TEST_CASE("a scrub that began while the clock was ahead counts as begun now", "[store][scrub]") {
+    constexpr auto years = 24h * 365 * 12;
+    fixture f({{}});
+    const std::string c = make_content(100);
+    f.volumes[0]->inner.plant(name_of(c), c);
+    const scrubber::options monthly{.interval = 720h, .rate = 0, .start_delay = 0ns};
+
+    SECTION("found at a restart, and kept over the next one") {
+        f.clock.ahead = years;
+        f.make(monthly);
+        const auto first = run(f.drive(0, false, {}), 60s);
+        REQUIRE(first.state == scrub_state::finished);
+        f.clock.ahead = {};
+        f.make(monthly);
+        f.kill_now = true;
+        const auto before = f.clock.wall();
+        const auto restored = run(f.drive(0, false, {}), 60s);
+        REQUIRE(restored.next_due);
+        CHECK(*restored.next_due >= before + 720h);
+        CHECK(*restored.next_due <= f.clock.wall() + 720h);
+        f.clock.ahead = 24h;
+        f.make(monthly);
+        CHECK(run(f.drive(0, false, {}), 60s).next_due == restored.next_due);
+        // The month has passed.
+        f.clock.ahead = 721h;
+        f.kill_now = false;
+        f.make(monthly);
+        CHECK(run(f.drive(0, false, {}), 60s).state == scrub_state::finished);
+        CHECK(f.volumes[0]->opens[name_of(c)] == 2);
+    }
+    SECTION("set back while the process runs") {
+        f.clock.ahead = years;
+        f.make(monthly);
+        f.volumes[0]->on_open = [&](const md5_digest&) { f.clock.ahead = {}; };
+        const auto s = run(f.drive(0, false, {}), 60s);
+        REQUIRE(s.next_due);
+        CHECK(*s.next_due <= f.clock.wall() + 720h);
+    }
+}
+
 TEST_CASE("a checkpoint is decoded to the same values, and anything malformed is refused", "[store][scrub]") {
     scrub_checkpoint saved;
     saved.position = 1234;

@@ -28,6 +28,7 @@ using namespace std::chrono_literals;
 class fake_clock final : public scrub_clock {
   public:
     std::chrono::steady_clock::duration slept{};
+    std::chrono::system_clock::duration ahead{};  // Of the wall clock; may change at any time.
 
     std::chrono::steady_clock::time_point now() const override {
         return std::chrono::steady_clock::time_point(1h) + slept;
@@ -35,7 +36,7 @@ class fake_clock final : public scrub_clock {
     // Never the same twice, so that the ends of two passes differ.
     std::chrono::system_clock::time_point wall() const override {
         return std::chrono::system_clock::time_point(std::chrono::sys_days(std::chrono::year(2030) / 1 / 1)) +
-               std::chrono::duration_cast<std::chrono::system_clock::duration>(slept) +
+               std::chrono::duration_cast<std::chrono::system_clock::duration>(slept) + ahead +
                std::chrono::nanoseconds(++calls_);
     }
     awaitable<bool> sleep(std::chrono::steady_clock::duration time) override {
