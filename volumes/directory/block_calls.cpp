@@ -4,34 +4,118 @@
 
 namespace keepstore::volumes::directory {
 
-// A turn at the pool. Destroyed without having run (its time passed in the pool's queue, or the queue is full) it
-// fails; in any case the block's next turn starts.
-class block_calls::job {
-  public:
-    job(std::shared_ptr<block_calls> home, const md5_digest& name, std::shared_ptr<turn> mine)
-        : home_(std::move(home)), name_(name), turn_(std::move(mine)) {}
-    job(job&&) noexcept = default;
-    job& operator=(job&&) = delete;
-    ~job() {
-        if (!home_) return;
-        turn_->fail(error(errc::unavailable, "volume is overloaded or does not respond"));
-        home_->end(name_);
+struct block_calls::touch_turn final : turn {
+    struct waiter {
+        one_shot<std::monostate> done;
+        bool ends_at_stall;
+    };
+
+    touch_turn(block_calls& calls, touch_call call, deadline limit)
+        : turn(limit), home(calls), touch(std::move(call)) {}
+
+    const error* work(deadline limit) override {
+        outcome.emplace(touch(limit));
+        return *outcome ? nullptr : &outcome->error();
     }
-    result<void> operator()(deadline limit) {
-        if (!home_->is_left(*turn_)) turn_->work(limit);
-        std::exchange(home_, nullptr)->end(name_);
-        return success();
+    void deliver() override {
+        if (!outcome) return;
+        std::vector<waiter> served;
+        {
+            const std::lock_guard lock(home.mutex_);
+            served.swap(waiters);
+        }
+        for (const auto& w : served) {
+            if (*outcome) {
+                w.done.set(std::monostate{});
+            } else {
+                w.done.set(std::unexpected(outcome->error()));
+            }
+        }
+    }
+    void fail(const error& why, bool stalled) override {
+        for (const auto& w : waiters) {
+            if (!stalled || w.ends_at_stall) w.done.set(std::unexpected(why));
+        }
+    }
+    bool ends_at_stall() const noexcept override { return std::ranges::any_of(waiters, &waiter::ends_at_stall); }
+
+    block_calls& home;
+    touch_call touch;
+    std::optional<result<void>> outcome;
+    std::vector<waiter> waiters;  // Guarded by home.mutex_.
+};
+
+// A turn at the pool. Whether it runs, or is dropped because its time passed or the pool takes no calls: with its end
+// the block's next turn starts.
+class block_calls::job final : public blocking_pool::job {
+  public:
+    job(std::shared_ptr<block_calls> home, const md5_digest& name, std::shared_ptr<turn> mine, deadline limit)
+        : home_(std::move(home)), name_(name), turn_(std::move(mine)), limit_(limit) {}
+    ~job() override {
+        if (delivered_) return;
+        {
+            const std::lock_guard lock(home_->mutex_);
+            turn_->fail(error(errc::unavailable, "volume is overloaded or does not respond"), false);
+        }
+        home_->end(name_, turn_);
+    }
+
+    const error* run() override { return home_->begin(name_, turn_) ? turn_->work(limit_) : nullptr; }
+    void deliver() override {
+        turn_->deliver();
+        delivered_ = true;
+        home_->end(name_, turn_);
+    }
+    void expire(error why) override {
+        if (why == errc::unavailable) {
+            home_->stalled(name_, why);
+            return;
+        }
+        const std::lock_guard lock(home_->mutex_);
+        turn_->fail(why, false);
+    }
+    bool ends_at_stall() const noexcept override {
+        const std::lock_guard lock(home_->mutex_);
+        return turn_->ends_at_stall();
     }
 
   private:
-    std::shared_ptr<block_calls> home_;
-    md5_digest name_;
-    std::shared_ptr<turn> turn_;
+    const std::shared_ptr<block_calls> home_;
+    const md5_digest name_;
+    const std::shared_ptr<turn> turn_;
+    const deadline limit_;
+    bool delivered_ = false;
 };
 
-std::size_t block_calls::blocks() const {
+result<void> block_calls::admit(deadline until) const {
+    if (!until.ends_at_stall()) return success();
+    const auto pool = pool_.lock();
+    if (!pool || !pool->activity_of(blocking_pool::work::commit).stalled()) return success();
+    return fail(errc::unavailable, "volume does not respond");
+}
+
+awaitable<result<void>> block_calls::run_touch(md5_digest name, touch_call touch, deadline until) {
+    KS_CO_CHECK(admit(until));
+    until = until.within(limits::volume_call_timeout);
+    const one_shot<std::monostate> done;
+    std::shared_ptr<touch_turn> mine;
+    bool joined = false;
+    {
+        const std::lock_guard lock(mutex_);
+        auto& place = joinable_[name];
+        joined = place != nullptr;
+        if (!joined) place = std::make_shared<touch_turn>(*this, std::move(touch), until);
+        mine = place;
+        mine->until = until;
+        mine->waiters.push_back({done, until.ends_at_stall()});
+    }
+    if (!joined) enqueue(name, mine);
+    auto value = co_await wait_until(done, until, "volume does not respond");
+    if (value) co_return success();
     const std::lock_guard lock(mutex_);
-    return queues_.size();
+    std::erase_if(mine->waiters, [&](const auto& w) { return w.done.same_as(done); });
+    if (mine->waiters.empty()) leave_locked(name, mine);
+    co_return std::unexpected(value.error());
 }
 
 void block_calls::enqueue(const md5_digest& name, const std::shared_ptr<turn>& mine) {
@@ -44,56 +128,14 @@ void block_calls::enqueue(const md5_digest& name, const std::shared_ptr<turn>& m
     start(name, mine);
 }
 
-std::shared_ptr<block_calls::turn> block_calls::join_touch(const md5_digest& name,
-                                                           std::move_only_function<result<void>(deadline)> touch,
-                                                           const one_shot<std::monostate>& done, deadline until) {
-    auto mine = std::make_shared<turn>();
-    mine->until = until;
-    mine->shared = true;
-    mine->joined.push_back(done);
-    // The turn owns these, so they hold it by pointer.
-    mine->work = [this, me = mine.get(), touch = std::move(touch)](deadline limit) mutable {
-        const auto served = close(*me);
-        const auto outcome = touch(limit);
-        for (const auto& waiter : served) {
-            if (outcome) {
-                waiter.set(std::monostate{});
-            } else {
-                waiter.set(std::unexpected(outcome.error()));
-            }
-        }
-    };
-    mine->fail = [this, me = mine.get()](const error& why) {
-        for (const auto& waiter : close(*me)) waiter.set(std::unexpected(why));
-    };
-    {
-        const std::lock_guard lock(mutex_);
-        auto& waiting = queues_[name];
-        if (!waiting.empty() && waiting.back()->shared) {
-            waiting.back()->joined.push_back(done);
-            waiting.back()->until = until;
-            return waiting.back();
-        }
-        waiting.push_back(mine);
-        if (waiting.size() > 1) return mine;
-    }
-    start(name, mine);
-    return mine;
-}
-
 void block_calls::leave(const md5_digest& name, const std::shared_ptr<turn>& mine) {
     const std::lock_guard lock(mutex_);
     leave_locked(name, mine);
 }
 
-bool block_calls::is_left(const turn& which) const {
-    const std::lock_guard lock(mutex_);
-    return which.left;
-}
-
 void block_calls::leave_locked(const md5_digest& name, const std::shared_ptr<turn>& mine) {
     mine->left = true;
-    mine->shared = false;
+    if (const auto at = joinable_.find(name); at != joinable_.end() && at->second == mine) joinable_.erase(at);
     const auto at = queues_.find(name);
     if (at == queues_.end()) return;
     // The first one belongs to the pool.
@@ -101,29 +143,37 @@ void block_calls::leave_locked(const md5_digest& name, const std::shared_ptr<tur
     if (found != at->second.end()) at->second.erase(found);
 }
 
-void block_calls::leave_touch(const md5_digest& name, const std::shared_ptr<turn>& mine,
-                              const one_shot<std::monostate>& done) {
+bool block_calls::begin(const md5_digest& name, const std::shared_ptr<turn>& mine) {
     const std::lock_guard lock(mutex_);
-    std::erase_if(mine->joined, [&](const auto& waiter) { return waiter.same_as(done); });
-    if (mine->joined.empty()) leave_locked(name, mine);
+    if (const auto at = joinable_.find(name); at != joinable_.end() && at->second == mine) joinable_.erase(at);
+    return !mine->left;
+}
+
+void block_calls::stalled(const md5_digest& name, const error& why) {
+    const std::lock_guard lock(mutex_);
+    const auto at = queues_.find(name);
+    if (at == queues_.end()) return;
+    for (const auto& waiting : at->second) waiting->fail(why, true);
 }
 
 void block_calls::start(const md5_digest& name, std::shared_ptr<turn> first) {
-    const auto pool = pool_.lock();
     deadline limit;
     {
         const std::lock_guard lock(mutex_);
         limit = first->until;
     }
-    job next(shared_from_this(), name, std::move(first));
-    if (!pool) return;
-    static_cast<void>(pool->start([next = std::move(next), limit]() mutable { return next(limit); }, limit));
+    // Without the pool, and where the pool refuses it, the job ends here.
+    const auto next = std::make_shared<job>(shared_from_this(), name, std::move(first), limit);
+    if (const auto pool = pool_.lock()) {
+        static_cast<void>(pool->submit(next, limit.ending_at_stall(false), blocking_pool::work::commit));
+    }
 }
 
-void block_calls::end(const md5_digest& name) {
+void block_calls::end(const md5_digest& name, const std::shared_ptr<turn>& mine) {
     std::shared_ptr<turn> next;
     {
         const std::lock_guard lock(mutex_);
+        if (const auto at = joinable_.find(name); at != joinable_.end() && at->second == mine) joinable_.erase(at);
         const auto at = queues_.find(name);
         at->second.pop_front();
         if (at->second.empty()) {
@@ -133,12 +183,6 @@ void block_calls::end(const md5_digest& name) {
         next = at->second.front();
     }
     start(name, std::move(next));
-}
-
-std::vector<one_shot<std::monostate>> block_calls::close(turn& touch) {
-    const std::lock_guard lock(mutex_);
-    touch.shared = false;
-    return std::exchange(touch.joined, {});
 }
 
 }  // namespace keepstore::volumes::directory

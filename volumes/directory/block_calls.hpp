@@ -34,66 +34,80 @@ class block_calls : public std::enable_shared_from_this<block_calls> {
     explicit block_calls(std::weak_ptr<blocking_pool> pool) : pool_(std::move(pool)) {}
 
     /// Runs `call`, which gets its deadline, on a thread of the volume when no other call of this block is running.
-    /// Awaited in place. \returns its result; errc::timeout, errc::cancelled, errc::unavailable. A call that has not
-    /// begun by then does not run.
+    /// Awaited in place. \returns its result; errc::timeout, errc::cancelled; errc::unavailable as from the pool. A
+    /// call that has not begun by then does not run.
     template <class F, class T = std::invoke_result_t<F, deadline>::value_type>
     [[nodiscard]] awaitable<result<T>> run(md5_digest name, F call, deadline until) {
+        KS_CO_CHECK(admit(until));
+        until = until.within(limits::volume_call_timeout);
         one_shot<T> done;
-        auto mine = std::make_shared<turn>();
-        mine->until = until = until.within(limits::volume_call_timeout);
-        mine->work = [call = std::move(call), done](deadline limit) mutable { done.set(call(limit)); };
-        mine->fail = [done](const error& why) { done.set(std::unexpected(why)); };
+        const auto mine = std::make_shared<single_turn<F, T>>(std::move(call), done, until);
         enqueue(name, mine);
         auto value = co_await wait_until(done, until, "volume does not respond");
         if (!value) leave(name, mine);
         co_return value;
     }
 
+    using touch_call = std::move_only_function<result<void>(deadline)>;
     /// Runs `touch` likewise, or joins a touch of this block that has not begun. Awaited in place.
-    template <class F>
-    [[nodiscard]] awaitable<result<void>> run_touch(md5_digest name, F touch, deadline until) {
-        one_shot<std::monostate> done;
-        until = until.within(limits::volume_call_timeout);
-        const auto mine = join_touch(name, std::move(touch), done, until);
-        auto value = co_await wait_until(done, until, "volume does not respond");
-        if (value) co_return success();
-        leave_touch(name, mine, done);
-        co_return std::unexpected(value.error());
-    }
-
-    /// Returns the number of blocks with a call that runs or waits, for tests.
-    [[nodiscard]] std::size_t blocks() const;
+    [[nodiscard]] awaitable<result<void>> run_touch(md5_digest name, touch_call touch, deadline until);
 
   private:
+    /// A call, from its arrival to its end.
     struct turn {
-        std::move_only_function<void(deadline)> work;
-        std::move_only_function<void(const error&)> fail;  // Instead of `work`.
+        explicit turn(deadline limit) : until(limit) {}
+        virtual ~turn() = default;
+        /// Runs the call. \returns its error, or nullptr.
+        virtual const error* work(deadline limit) = 0;
+        /// Gives the outcome to the waiters.
+        virtual void deliver() = 0;
+        /// Ends the waits without one. With mutex_ held. `stalled`: only of those that would not wait for that.
+        virtual void fail(const error& why, bool stalled) = 0;
+        [[nodiscard]] virtual bool ends_at_stall() const noexcept { return until.ends_at_stall(); }
+
         // Guarded by mutex_:
         deadline until;
-        bool left = false;    // Nothing waits for it any more.
-        bool shared = false;  // A touch that others may join.
-        std::vector<one_shot<std::monostate>> joined;
+        bool left = false;  // Nothing waits for it any more.
     };
+    template <class F, class T>
+    struct single_turn final : turn {
+        single_turn(F c, one_shot<T> d, deadline limit) : turn(limit), call(std::move(c)), done(std::move(d)) {}
+        const error* work(deadline limit) override {
+            outcome.emplace(call(limit));
+            return *outcome ? nullptr : &outcome->error();
+        }
+        void deliver() override {
+            if (outcome) done.set(std::move(*outcome));
+        }
+        void fail(const error& why, bool stalled) override {
+            if (!stalled || until.ends_at_stall()) done.set(std::unexpected(why));
+        }
+        F call;
+        one_shot<T> done;
+        std::optional<result<T>> outcome;
+    };
+    struct touch_turn;
+    class job;
     /// The first one runs, or is queued at the pool.
     using queue = std::deque<std::shared_ptr<turn>>;
-    class job;
 
+    /// errc::unavailable while the volume stalls, for a caller that has an alternative.
+    [[nodiscard]] result<void> admit(deadline until) const;
     void enqueue(const md5_digest& name, const std::shared_ptr<turn>& mine);
-    [[nodiscard]] std::shared_ptr<turn> join_touch(const md5_digest& name,
-                                                   std::move_only_function<result<void>(deadline)> touch,
-                                                   const one_shot<std::monostate>& done, deadline until);
     void leave(const md5_digest& name, const std::shared_ptr<turn>& mine);
     void leave_locked(const md5_digest& name, const std::shared_ptr<turn>& mine);
-    [[nodiscard]] bool is_left(const turn& which) const;
-    void leave_touch(const md5_digest& name, const std::shared_ptr<turn>& mine, const one_shot<std::monostate>& done);
+    /// Returns whether the turn still has waiters; nothing joins it from now on.
+    [[nodiscard]] bool begin(const md5_digest& name, const std::shared_ptr<turn>& mine);
+    /// Ends the waits of the block's calls that would go to another volume.
+    void stalled(const md5_digest& name, const error& why);
     void start(const md5_digest& name, std::shared_ptr<turn> first);
-    void end(const md5_digest& name);
-    /// Takes the waiters of a touch, which nothing joins any more.
-    [[nodiscard]] std::vector<one_shot<std::monostate>> close(turn& touch);
+    void end(const md5_digest& name, const std::shared_ptr<turn>& mine);
 
     const std::weak_ptr<blocking_pool> pool_;
-    mutable std::mutex mutex_;
-    std::map<md5_digest, queue> queues_;  // Guarded by mutex_.
+    std::mutex mutex_;
+    // Guarded by mutex_.
+    std::map<md5_digest, queue> queues_;
+    std::map<md5_digest, std::shared_ptr<touch_turn>> joinable_;  // A touch that has not begun, last in its queue.
 };
 
 }  // namespace keepstore::volumes::directory

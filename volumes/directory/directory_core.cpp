@@ -29,6 +29,7 @@ result<void> take_lock(directory_core& core, int fd, deadline until) {
             return success();
         }
         if (errno != EWOULDBLOCK) return std::unexpected(core.stats.failed(op::flock, errno, "flock"));
+        blocking_pool::note_progress();  // The file system responds.
         std::this_thread::sleep_for(pause);
         pause = std::min(pause * 2, lock_pause_max);
     }

@@ -78,6 +78,7 @@ result<examined_file> examine(directory_core& core, int dir, const char* file, c
         if (until.passed()) return fail(errc::timeout, "a copy of the block cannot be read in time");
         const auto n = core.read_fully(fd.get(), hash.length(), buffer);
         if (!n) return out;
+        blocking_pool::note_progress();
         hash.update(std::span(buffer).first(*n));
         if (*n < buffer.size() || hash.length() > limits::block_size_bytes_max) break;
     }

@@ -317,6 +317,41 @@ TEST_CASE("a touch that was given up does not run, and the next call of the bloc
     CHECK(run(f.volume->trash(block.name, trash_at_once(), soon())).value() == trash_outcome::trashed);
 }
 
+TEST_CASE("calls of a block whose touch hangs end soon when their callers have an alternative", "[volumes][touch]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const named_block block;
+    REQUIRE(put(*f.volume, block.name, block.content).has_value());
+    gate hung;
+    const file_call_watch watch([&](file_call call, int) {
+        if (call == file_call::futimens) hung.pass();
+        return 0;
+    });
+    asio::io_context& context = new_context();
+    std::vector<error> ended;
+    std::optional<result<void>> patient;
+    const auto end = [&](std::exception_ptr, const auto& r) {
+        if (!r) ended.push_back(r.error());
+    };
+    const auto elsewhere = [] { return soon().ending_at_stall(); };
+    asio::co_spawn(context, f.volume->touch(block.name, elsewhere()), end);
+    context.poll();
+    REQUIRE(hung.reached());
+    asio::co_spawn(context, f.volume->touch(block.name, elsewhere()), end);
+    asio::co_spawn(context, f.volume->untrash(block.name, elsewhere()), end);
+    asio::co_spawn(context, f.volume->touch(block.name, soon()),
+                   [&](std::exception_ptr, result<void> r) { patient = std::move(r); });
+    const auto began = std::chrono::steady_clock::now();
+    CHECK(turn_until(context, [&] { return ended.size() == 3; }));
+    CHECK(std::chrono::steady_clock::now() - began < limits::volume_call_timeout);
+    for (const auto& why : ended) CHECK(why == errc::unavailable);
+    // While it hangs new ones do not wait at all.
+    CHECK(is_error(run(f.volume->touch(block.name, elsewhere())), errc::unavailable));
+    CHECK_FALSE(patient);
+    hung.open();
+    CHECK(turn_until(context, [&] { return patient.has_value(); }));
+    CHECK(patient->has_value());
+}
+
 TEST_CASE("a call that waits for a directory sync is not served by the one that runs", "[volumes][sync]") {
     const temp_dir dir;
     const unique_fd fd(::open(dir.path().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
