@@ -3,6 +3,16 @@
 add_executable(fsdown support/fsdown.c)
 target_compile_options(fsdown PRIVATE -Wall -Wextra -Wconversion)
 
+find_package(PkgConfig QUIET)
+if(PkgConfig_FOUND)
+    pkg_check_modules(SECCOMP QUIET IMPORTED_TARGET libseccomp)
+endif()
+if(SECCOMP_FOUND)
+    add_executable(sandbox support/sandbox.c)
+    target_compile_options(sandbox PRIVATE -Wall -Wextra -Wconversion)
+    target_link_libraries(sandbox PRIVATE PkgConfig::SECCOMP)
+endif()
+
 find_package(Python3 3.9 COMPONENTS Interpreter)
 
 # The S3 server: started before the first test that needs it, stopped after the last one of them (or with ctest, when that is
@@ -77,6 +87,11 @@ if(TARGET keepstore AND Python3_FOUND)
     keepstore_system_test(test_tls)
     keepstore_system_test(test_process)
     keepstore_system_test(test_notify)
+    keepstore_system_test(test_load_balancer SLOW)
+    keepstore_system_test(test_unit SLOW)
+    if(TARGET sandbox)
+        set_property(TEST system.test_unit APPEND PROPERTY ENVIRONMENT KEEPSTORE_SANDBOX_PROGRAM=$<TARGET_FILE:sandbox>)
+    endif()
     keepstore_system_test(test_concurrency)
     keepstore_system_test(test_kill TIMEOUT 600)
     keepstore_system_test(test_power_cut TIMEOUT 600)

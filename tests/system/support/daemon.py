@@ -150,6 +150,9 @@ class Daemon:
     def __init__(self, cluster, env=None, arguments=(), wait=True, via_file=None, umask=None, top_level=None, argv0=None,
                  wrapper=()):
         path = binary()
+        # A program to run each daemon under, with its arguments, one a line (test_unit.py).
+        if os.environ.get("KEEPSTORE_TEST_WRAPPER"):
+            wrapper = (*os.environ["KEEPSTORE_TEST_WRAPPER"].split("\n"), *wrapper)
         self.cluster = cluster
         text = json.dumps({"Clusters": {CLUSTER: cluster}} if top_level is None else top_level)
         if via_file is not None:
