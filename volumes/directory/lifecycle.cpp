@@ -7,6 +7,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <sys/file.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -27,6 +28,8 @@ result<void> touch_in(directory_core& core, const md5_digest& block_name, int di
     while (true) {
         KS_TRY(const auto block, open_locked(core, dir, file, until));
         KS_CHECK(core.renew_mtime(block.fd.get(), block.status.st_mtim));
+        // The new time protects the block already; a write that replaces it need not wait for the sync.
+        ::flock(block.fd.get(), LOCK_UN);
         KS_CHECK(core.sync_file(block.fd.get()));
         // Another program may have made the name, and not synced it.
         KS_CHECK(core.sync_dir(block_name, dir));

@@ -16,6 +16,8 @@ namespace {
 // Alignment of the pool's chunks, in bytes; a device that needs more gets buffered writes.
 constexpr unsigned memory_alignment_max = 512;
 constexpr int create_attempts = 100;
+// A renewed time can be outrun again by others of the block, but by ever fewer of them.
+constexpr int unlocked_syncs_max = 5;
 
 }  // namespace
 
@@ -157,7 +159,7 @@ result<void> temp_file::put_in_place(deadline until) {
 
 result<void> temp_file::rename_to(const char* target, deadline until) {
     auto& stats = core_->stats;
-    while (true) {
+    for (int syncs = 0;;) {
         if (!core_->lacking.lacks(feature::rename_noreplace)) {
             stats.tick(op::rename);
             if (::renameat2(dir_.get(), name_.c_str(), dir_.get(), target, RENAME_NOREPLACE) == 0) return success();
@@ -193,9 +195,15 @@ result<void> temp_file::rename_to(const char* target, deadline until) {
             // its mtime promises must hold for ours.
             struct stat own{};
             if (::fstat(fd_.get(), &own) != 0) return std::unexpected(stats.failed(op::stat, errno, "stat"));
-            if (!is_earlier(status.st_mtim, own.st_mtim)) {
+            if (is_earlier(own.st_mtim, status.st_mtim)) {
+                // Not with the lock held, at first: when many clients store a new block at once, threads would wait
+                // for the syncs of all others, one after the other.
+                const bool again = old && syncs < unlocked_syncs_max && !until.passed();
+                if (again) old->fd.reset();
                 KS_CHECK(core_->renew_mtime(fd_.get(), status.st_mtim));
                 KS_CHECK(core_->sync_file(fd_.get()));
+                ++syncs;
+                if (again) continue;
             }
         }
         stats.tick(op::rename);

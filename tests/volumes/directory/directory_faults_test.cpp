@@ -10,6 +10,7 @@
 #include <catch2/catch.hpp>
 
 #include <fmt/format.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -146,15 +147,16 @@ TEST_CASE("a file system without a feature stores, trashes and lists all the sam
          "nor hard links"},
     };
     for (const auto& one : all) {
-        CAPTURE(one.what);
-        directory_fixture f({.free_bytes_min = 0});
-        const file_call_watch watch(one.hook);
-        const log_lines lines;
-        exercise(f);
-        exercise(f);
-        if (one.warning != nullptr) CHECK(lines.count(one.warning) == 1);
-        CHECK(lines.count("\"level\":\"warning\"") == (one.warning != nullptr ? 1 : 0));
-        f.volume.reset();
+        DYNAMIC_SECTION(one.what) {
+            directory_fixture f({.free_bytes_min = 0});
+            const file_call_watch watch(one.hook);
+            const log_lines lines;
+            exercise(f);
+            exercise(f);
+            if (one.warning != nullptr) CHECK(lines.count(one.warning) == 1);
+            CHECK(lines.count("\"level\":\"warning\"") == (one.warning != nullptr ? 1 : 0));
+            f.volume.reset();
+        }
     }
 }
 
@@ -201,6 +203,28 @@ TEST_CASE("a touch syncs the file and its folder", "[volumes][sync]") {
     REQUIRE(run(f.volume->touch(block.name, soon())).has_value());
     CHECK(files == 1);
     CHECK(folders >= 1);
+}
+
+TEST_CASE("no sync holds the lock of a block", "[volumes][sync]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const named_block block;
+    REQUIRE(put(*f.volume, block.name, block.content).has_value());
+    std::atomic<int> free = 0;
+    std::atomic<int> held = 0;
+    const file_call_watch watch([&](file_call call, int fd) {
+        if (call != file_call::fsync || is_directory(fd)) return 0;
+        const unique_fd mine(::open(f.path_of(block.name).c_str(), O_RDWR | O_CLOEXEC));
+        ++(::flock(mine.get(), LOCK_EX | LOCK_NB) == 0 ? free : held);
+        return 0;
+    });
+    REQUIRE(run(f.volume->touch(block.name, soon())).has_value());
+    CHECK(free == 1);
+    // A copy with a later time is replaced: the new one is synced once more.
+    f.set_mtime(block.name, now() + std::chrono::hours(1));
+    REQUIRE(put(*f.volume, block.name, block.content).has_value());
+    CHECK(free == 3);
+    CHECK(held == 0);
+    CHECK(run(f.volume->mtime(block.name, soon())).value() > now() + std::chrono::minutes(59));
 }
 
 TEST_CASE("a block that the Go daemon writes while the old copy is being trashed is put back", "[volumes][trash]") {
