@@ -61,8 +61,9 @@ class Server:
 class Daemon(Server):
     """A keepstore on a Directory volume of its own (or on `volume`), on a port that the kernel chose. Use with `with`."""
 
-    def __init__(self, bench, sync=False, direct=None, root=None, extra=None, volume=None):
+    def __init__(self, bench, sync=False, direct=None, root=None, extra=None, volume=None, environment=None):
         self.bench = bench
+        self.environment = environment
         self.root = root
         self.owns_root = root is None and volume is None
         if self.owns_root:
@@ -92,7 +93,8 @@ class Daemon(Server):
     def __enter__(self):
         started = time.monotonic()
         self.process = subprocess.Popen([self.bench.daemon, "-config=-"], stdin=subprocess.PIPE,
-                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+                                        stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+                                        env=dict(os.environ, **(self.environment or {})))
         self.reader = threading.Thread(target=self._read_log, daemon=True)
         self.reader.start()
         try:

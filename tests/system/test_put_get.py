@@ -251,6 +251,42 @@ class Configurations(KeepstoreCase):
         self.assertEqual(stat.S_IMODE(os.stat(path).st_mode), 0o600)
         self.assertEqual(stat.S_IMODE(os.stat(os.path.dirname(path)).st_mode), 0o700)
 
+    def test_nothing_on_a_read_only_volume_changes(self):
+        root = self.dir.make("ro")
+        small, large = b"foo", os.urandom(2 << 20)
+        for data in (small, large):
+            store(root, md5(data), data, age=5000)
+        folder = os.path.dirname(block_path(root, md5(small)))
+        # Our kind of name, unlocked: left over, or an upload of a host whose locks are not seen here.
+        for name in (f"tmp{md5(small)}12345678901234567890", f"tmp{md5(small)}1234567890", f"{md5(small)}.trash.1"):
+            with open(os.path.join(folder, name), "wb") as file:
+                file.write(b"x")
+            os.utime(os.path.join(folder, name), (0, 0))
+
+        def everything():
+            seen = {}
+            for at, folders, names in os.walk(root):
+                for path in [at] + [os.path.join(at, name) for name in names]:
+                    s = os.lstat(path)
+                    # An attribute or a rename shows in the ctime.
+                    seen[path] = (s.st_ino, s.st_size, s.st_mtime_ns, s.st_ctime_ns)
+            return seen
+
+        before = everything()
+        daemon = self.start([directory_volume(root, ReadOnly=True, DriverParameters={"Root": root, "Serialize": True})],
+                            Collections={"BlobSigningTTL": "1s", "BlobTrashCheckInterval": "100ms"})
+        for _ in range(3):
+            for data in (small, large):
+                self.assert_reply(daemon.get(plain(data)), 200, data)
+                self.assertNotEqual(daemon.put(data).status, 200)
+        for request in (("TOUCH", "/"), ("DELETE", "/"), ("PUT", "/untrash/")):
+            daemon.admin(request[0], request[1] + md5(small))
+        self.assertIn(plain(small), daemon.admin("GET", "/index").text)
+        self.assertEqual(daemon.admin("PUT", "/_scrub").status, 200)
+        until(lambda: daemon.log.entries(msg="scrub finished"), 30, "a finished scrub")
+        self.assertEqual(daemon.stop(), 0)
+        self.assertEqual(everything(), before)
+
     def test_read_only_volume(self):
         root = self.dir.make("ro")
         store(root, md5(b"foo"), b"foo", age=5000)
