@@ -74,6 +74,8 @@ inline constexpr unsigned scrub_steps = 4096;
 inline constexpr milliseconds scrub_burst{100};
 /// How often the position of a scrub is saved: bounds what is verified twice after a crash.
 inline constexpr seconds scrub_save_interval{10};
+/// Time limit of a save, which the scrub can do without.
+inline constexpr seconds scrub_save_timeout{10};
 /// Time limit of the last save, which must not delay the end of the process.
 inline constexpr seconds scrub_last_save_timeout{2};
 /// A pass that is due at the start, or was cut short by the last stop, begins this much later.

@@ -16,10 +16,21 @@ using std::chrono::seconds;
 inline constexpr unsigned volume_threads_max = 24;
 /// Calls waiting for a volume thread; one more fails with `unavailable`.
 inline constexpr std::size_t volume_queue_max = 16384;
-/// A file system call that has not returned after this long counts as hung, whatever the request's own deadline: the
-/// request continues on another volume. Well under the 20 s in which a Go client wants its whole block
-/// (docs/interface.md 7.2).
-inline constexpr seconds volume_call_timeout{10};
+/// Of these, at least so many take reads only: hung syncs leave them to readers.
+inline constexpr unsigned volume_threads_for_reads = volume_threads_max / 4;
+/// A volume that has made no progress for this long is given up also by calls that have no alternative. Disks retry a
+/// bad sector for about 10 s, and the kernel gives a command 30 s before it resets the device.
+inline constexpr seconds volume_silence_max{30};
+/// A single call is given up after this long although others move: it hangs for reasons of its own. A call moves at
+/// most 8 MiB, so that a disk may be as slow as 0.1 MB/s.
+inline constexpr seconds volume_call_max{90};
+/// How often each volume is probed.
+inline constexpr seconds volume_probe_interval{1};
+/// A probe that has not returned after this long hangs, and so does the volume. Longer than stall_after, since a probe
+/// alone is weak evidence: a single call to an idle disk.
+inline constexpr seconds volume_probe_hang{2};
+/// This many calls in a row that fail make a probe due, whose failure makes the volume one that fails.
+inline constexpr unsigned volume_failures_max = 3;
 
 // --- Directory volumes -----------------------------------------------------------------------------------------------
 /// Blocks up to this size stay in memory until commit, which then is a single call on one thread: for small blocks the

@@ -4,8 +4,8 @@
 /// tests/contract/volume_contract.hpp tests what this header promises.
 ///
 /// Threads: every call may come from any thread; coroutines resume on the executor of their caller and never block it.
-/// Deadlines: a call that has not ended by `until` returns errc::timeout, and may still take effect. Drivers apply
-/// their own smaller limit (limits::volume_call_timeout) so that a hung disk is noticed before a request is over.
+/// Deadlines: a call that has not ended by `until` returns errc::timeout, and may still take effect. One whose deadline
+/// says ending_at_stall() returns errc::unavailable as soon as the volume stalls (docs/volume-health.md).
 /// Cancellation: a cancelled call returns errc::cancelled and leaves nothing but what it had completed.
 /// Errors: errc::not_found, no_space, timeout, cancelled, unavailable (overloaded or known to hang), unsupported,
 /// io_error. Texts never contain paths.
@@ -169,6 +169,27 @@ struct volume_stats {
     std::uint64_t bytes_out = 0;                      ///< Written to the storage.
 };
 
+/// Whether a volume serves its calls, from good to bad; volumes/health.hpp has the transitions.
+enum class volume_state : unsigned char {
+    healthy,
+    slow,     ///< It makes progress, and calls take long.
+    stalled,  ///< Calls are pending, and none makes progress.
+    failing,  ///< Calls return errors, and so does a probe.
+    gone,     ///< The storage is not there, or is another one than at the start.
+};
+
+[[nodiscard]] constexpr std::string_view to_string(volume_state state) noexcept {
+    constexpr std::string_view names[] = {"healthy", "slow", "stalled", "failing", "gone"};
+    return names[static_cast<std::size_t>(state)];
+}
+
+/// Reads and writes differ: a disk whose syncs hang may still serve reads.
+struct volume_states {
+    volume_state reads = volume_state::healthy;
+    volume_state writes = volume_state::healthy;
+    [[nodiscard]] bool operator==(const volume_states&) const = default;
+};
+
 class volume {
   public:
     virtual ~volume() = default;
@@ -261,7 +282,11 @@ class volume {
     /// Returns the counters. Never blocks.
     [[nodiscard]] virtual volume_stats stats() const = 0;
 
-    /// Returns an empty string if the volume responds at present, or what is wrong in plain words, for readiness.
+    /// Returns what the last calls and probes say. Never blocks.
+    [[nodiscard]] virtual volume_states state() const { return {}; }
+
+    /// Returns an empty string if the volume works at present (it is healthy or slow), or what is wrong in plain words,
+    /// for readiness.
     [[nodiscard]] virtual std::string health() const = 0;
 };
 

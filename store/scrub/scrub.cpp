@@ -164,7 +164,7 @@ awaitable<void> scrubber::restore(task& t) {
     t.due = saved && saved->interrupted ? soon : due_after(soon, saved ? saved->started : std::nullopt);
     t.record.restore(saved, t.due);
     // Saved, so that the next restart counts from the same time.
-    if (ahead) co_await scrub_pass::save(t.where, t.record, deadline::in(limits::volume_call_timeout));
+    if (ahead) co_await scrub_pass::save(t.where, t.record, deadline::in(limits::scrub_save_timeout));
 }
 
 // When the next pass is due without a request, if ever.
@@ -196,7 +196,7 @@ awaitable<bool> scrubber::wait_for_work(task& t) {
             lock.unlock();
             // Nothing runs: a pass that would begin soon, or go on after a restart, does so an interval later.
             schedule(t, clock_.wall() + std::chrono::duration_cast<scrub_time::duration>(options_.interval));
-            co_await scrub_pass::save(t.where, t.record, deadline::in(limits::volume_call_timeout));
+            co_await scrub_pass::save(t.where, t.record, deadline::in(limits::scrub_save_timeout));
             continue;
         }
         if (left <= scrub_time::duration::zero()) co_return true;
@@ -286,7 +286,7 @@ awaitable<void> scrubber::conclude(task& t, result<void> outcome, bool leaving) 
         t.record.set_next_due(t.due);
     }
     if (!leaving || outcome) {
-        co_await scrub_pass::save(t.where, t.record, deadline::in(limits::volume_call_timeout));
+        co_await scrub_pass::save(t.where, t.record, deadline::in(limits::scrub_save_timeout));
     }
     const auto counts = t.record.checkpoint().pass;
     const std::string steps =

@@ -1,11 +1,14 @@
 keepstore_test(volumes_contract_test
-    SOURCES volumes/directory/directory_contract_test.cpp
+    SOURCES
+        volumes/directory/directory_contract_test.cpp
+        volumes/directory/directory_health_contract_test.cpp
     LINK keepstore::volumes keepstore::digest
     LABEL contract
     TIMEOUT 120)
 keepstore_test(volumes_test
     SOURCES
         volumes/directory/device_id_test.cpp
+        volumes/directory/directory_health_test.cpp
         volumes/directory/directory_race_test.cpp
         volumes/directory/directory_volume_test.cpp
         volumes/directory/directory_writer_test.cpp
@@ -13,12 +16,14 @@ keepstore_test(volumes_test
         volumes/directory/open_files_test.cpp
         volumes/directory/uncached_file_test.cpp
         volumes/directory/whole_file_test.cpp
+        volumes/health_test.cpp
         volumes/trash_rule_test.cpp
     LINK keepstore::volumes keepstore::digest
     TIMEOUT 120)
 keepstore_test(volumes_faults_test
     SOURCES
         volumes/directory/directory_faults_test.cpp
+        volumes/directory/directory_stall_test.cpp
         volumes/directory/file_calls.cpp
     LINK keepstore::volumes keepstore::digest ${CMAKE_DL_LIBS}
     TIMEOUT 120)
@@ -41,6 +46,7 @@ keepstore_test(volumes_s3_stub_test
         volumes/s3/download_window_test.cpp
         volumes/s3/multipart_policy_test.cpp
         volumes/s3/s3_circuit_breaker_test.cpp
+        volumes/s3/s3_health_contract_test.cpp
         volumes/s3/s3_shared_download_test.cpp
         volumes/s3/s3_parts_test.cpp
         volumes/s3/s3_ranges_test.cpp

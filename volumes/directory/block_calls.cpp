@@ -96,7 +96,7 @@ result<void> block_calls::admit(deadline until) const {
 
 awaitable<result<void>> block_calls::run_touch(md5_digest name, touch_call touch, deadline until) {
     KS_CO_CHECK(admit(until));
-    until = until.within(limits::volume_call_timeout);
+    until = until.within(limits::volume_call_max);
     const one_shot<std::monostate> done;
     std::shared_ptr<touch_turn> mine;
     bool joined = false;

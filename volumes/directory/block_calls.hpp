@@ -39,7 +39,7 @@ class block_calls : public std::enable_shared_from_this<block_calls> {
     template <class F, class T = std::invoke_result_t<F, deadline>::value_type>
     [[nodiscard]] awaitable<result<T>> run(md5_digest name, F call, deadline until) {
         KS_CO_CHECK(admit(until));
-        until = until.within(limits::volume_call_timeout);
+        until = until.within(limits::volume_call_max);
         one_shot<T> done;
         const auto mine = std::make_shared<single_turn<F, T>>(std::move(call), done, until);
         enqueue(name, mine);

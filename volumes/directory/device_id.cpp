@@ -37,6 +37,13 @@ bool is_below(std::string_view path, std::string_view mount_point) {
     return path.starts_with(mount_point) && (path.size() == mount_point.size() || path[mount_point.size()] == '/');
 }
 
+std::optional<mount_entry> current_mount_of(const std::string& real) {
+    std::ifstream file("/proc/self/mountinfo");
+    std::stringstream text;
+    text << file.rdbuf();
+    return mount_of(text.view(), real);
+}
+
 std::optional<std::string> identify(const std::string& root, std::string& why) {
     std::error_code ec;
     const auto real = std::filesystem::canonical(root, ec).string();
@@ -44,10 +51,7 @@ std::optional<std::string> identify(const std::string& root, std::string& why) {
         why = "resolving symbolic links: " + ec.message();
         return std::nullopt;
     }
-    std::ifstream file("/proc/self/mountinfo");
-    std::stringstream text;
-    text << file.rdbuf();
-    const auto mount = mount_of(text.view(), real);
+    const auto mount = current_mount_of(real);
     if (!mount) {
         why = "no mount found in /proc/self/mountinfo";
         return std::nullopt;
@@ -87,12 +91,25 @@ std::optional<mount_entry> mount_of(std::string_view mountinfo, std::string_view
         std::size_t dash = 6;
         while (dash < fields.size() && fields[dash] != "-") ++dash;
         if (dash + 2 >= fields.size()) continue;
-        mount_entry entry{unescape(fields[dash + 2]), unescape(fields[4]), unescape(fields[3])};
+        mount_entry entry{unescape(fields[dash + 2]), unescape(fields[4]), unescape(fields[3]), fields[dash + 1]};
         if (!is_below(path, entry.mount_point)) continue;
         // The deepest one; of several mounts on one directory the last, which hides the others.
         if (!best || entry.mount_point.size() >= best->mount_point.size()) best = std::move(entry);
     }
     return best;
+}
+
+std::string filesystem_uuid(const std::string& root) {
+    std::string why;
+    return identify(root, why).value_or(std::string());
+}
+
+std::string mount_source(const std::string& root) {
+    std::error_code ec;
+    const auto real = std::filesystem::canonical(root, ec).string();
+    if (ec) return {};
+    const auto mount = current_mount_of(real);
+    return mount ? mount->type + ' ' + mount->source + ' ' + mount->fs_root : std::string();
 }
 
 std::string find_device_id(const std::string& root) {

@@ -37,6 +37,10 @@ result<void> take_lock(directory_core& core, int fd, deadline until) {
 
 }  // namespace
 
+bool root_may_be_gone(int number) noexcept {
+    return number == ENOENT || number == ESTALE || number == ENOTCONN;
+}
+
 void directory_core::defer(std::move_only_function<void()> work) {
     const std::lock_guard lock(mutex_);
     deferred_.push_back(std::move(work));
@@ -54,10 +58,21 @@ void directory_core::run_deferred() {
     for (auto& w : work) w();
 }
 
+result<bool> directory_core::examine_root() {
+    auto checked = root.check();
+    if (checked || checked.error() != errc::not_found) return checked;
+    health.found_gone(checked.error());
+    return fail(errc::unavailable, "volume is not there");
+}
+
 result<unique_fd> directory_core::open_dir(const block_path& path) {
+    KS_CHECK(root.ensure());
     unique_fd dir(open_beneath(root.fd(), path.dir.data(), O_RDONLY | O_DIRECTORY));
-    if (!dir && errno == ENOENT && root.revalidate()) {
-        dir = unique_fd(open_beneath(root.fd(), path.dir.data(), O_RDONLY | O_DIRECTORY));
+    if (!dir && root_may_be_gone(errno)) {
+        const int number = errno;
+        KS_TRY(const bool reopened, examine_root());
+        errno = number;
+        if (reopened) dir = unique_fd(open_beneath(root.fd(), path.dir.data(), O_RDONLY | O_DIRECTORY));
     }
     if (!dir) {
         const int number = errno;
@@ -71,16 +86,17 @@ result<unique_fd> directory_core::open_dir(const block_path& path) {
 }
 
 result<unique_fd> directory_core::make_dir(const md5_digest& name, const block_path& path) {
-    constexpr int attempts = 3;  // Another process may remove root or the folder again meanwhile.
+    constexpr int attempts = 3;  // Another process may remove the folder again meanwhile.
+    KS_CHECK(root.ensure());
     for (int i = 0;; ++i) {
         unique_fd dir(open_beneath(root.fd(), path.dir.data(), O_RDONLY | O_DIRECTORY));
         if (dir) return dir;
-        if (errno != ENOENT || i == attempts) return std::unexpected(stats.failed(op::open, errno, "open"));
+        const int number = errno;
+        if (!root_may_be_gone(number) || i == attempts) return std::unexpected(stats.failed(op::open, number, "open"));
         root.set_dir_durable(block_dir_index(name), false);
-        if (::mkdirat(root.fd(), path.dir.data(), 0755) == 0 || errno == EEXIST) continue;
-        // ENOENT: root was removed while we hold it open.
-        if (errno != ENOENT) return std::unexpected(stats.failed(errno, "mkdir"));
-        KS_CHECK(root.recreate(options.sync));
+        if (number == ENOENT && (::mkdirat(root.fd(), path.dir.data(), 0755) == 0 || errno == EEXIST)) continue;
+        if (number == ENOENT && !root_may_be_gone(errno)) return std::unexpected(stats.failed(errno, "mkdir"));
+        KS_CHECK(examine_root());
     }
 }
 
@@ -106,6 +122,7 @@ result<void> directory_core::sync_dir_fd(unsigned key, int fd) {
 result<void> directory_core::sync_file(int fd) {
     // Not fdatasync: on ext4 it does not write a changed mtime, and with it the protection from trash.
     if (options.sync && ::fsync(fd) != 0) return std::unexpected(stats.failed(errno, "fsync"));
+    health.call_worked(traffic::writes);
     return success();
 }
 
@@ -117,7 +134,9 @@ result<std::size_t> directory_core::read_fully(int fd, std::uint64_t offset, std
         if (n < 0) return std::unexpected(stats.failed(errno, "read"));
         if (n == 0) break;
         done += static_cast<std::size_t>(n);
+        blocking_pool::note_progress();
     }
+    if (done > 0) health.call_worked(traffic::reads);
     stats.read(done);
     return done;
 }

@@ -17,6 +17,7 @@
 #include "volumes/directory/op_stats.hpp"
 #include "volumes/directory/open_files.hpp"
 #include "volumes/directory/root_handle.hpp"
+#include "volumes/health.hpp"
 
 #include <sys/stat.h>
 
@@ -41,19 +42,24 @@ class directory_core {
     op_stats stats;
     fsync_group_commit syncs;
     full_mark full;
+    health_tracker health;
     open_files readers;
     missing_features lacking;
     std::atomic<bool> cached_reads{true};  ///< Cleared when the file system does not support RWF_NOWAIT.
     std::atomic<bool> stopping{false};
+
+    /// Whether a missing entry says nothing about a block, because the volume is not there. errc::unavailable then.
+    /// \returns true if the root was opened again, so that the call is worth another attempt. Blocks.
+    [[nodiscard]] result<bool> examine_root();
 
     /// Queues blocking clean-up work for the next call that runs on a thread of the volume.
     void defer(std::move_only_function<void()> work);
     /// Runs the queued work. Blocks.
     void run_deferred();
 
-    /// Opens the folder of a block. errc::not_found. Blocks.
+    /// Opens the folder of a block. errc::not_found, errc::unavailable. Blocks.
     [[nodiscard]] result<unique_fd> open_dir(const block_path& path);
-    /// Opens the folder of a block, making it, and the root, where missing. Blocks.
+    /// Opens the folder of a block, making it where missing; never the root. Blocks.
     [[nodiscard]] result<unique_fd> make_dir(const md5_digest& name, const block_path& path);
 
     /// Syncs a block's folder, and its entry in the root if that is not known to be durable. Does nothing if the volume
@@ -82,6 +88,10 @@ class directory_core {
     std::atomic<bool> has_deferred_{false};
     std::atomic<bool> warned_{false};
 };
+
+/// Whether an error of a call below the root may come from the root itself: a file system that was unmounted, or whose
+/// server has ended.
+[[nodiscard]] bool root_may_be_gone(int number) noexcept;
 
 /// A block's file, open for reading and writing, with its flock held until closed, where the file system has locks.
 struct locked_file {

@@ -45,6 +45,13 @@ class directory_reader final : public block_reader {
                      std::uint64_t size)
         : core_(std::move(core)), pool_(std::move(pool)), fd_(std::move(file)), size_(size) {}
 
+    // Closing a file of a network file system or of FUSE waits for its server.
+    ~directory_reader() override {
+        if (core_->root.inline_calls_allowed()) return;
+        auto close = [fd = std::move(fd_), uncached = std::move(uncached_)] {};
+        if (!pool_->post(close, blocking_pool::work::read)) core_->defer(std::move(close));
+    }
+
     std::uint64_t size() const noexcept override { return size_; }
 
     void bypass_caches() override {
@@ -57,7 +64,7 @@ class directory_reader final : public block_reader {
                 core->run_deferred();
                 return file->read(offset, into.bytes);
             };
-            co_return co_await pool_->run(std::move(once), until.within(limits::volume_call_timeout));
+            co_return co_await pool_->run(std::move(once), until);
         }
         const bool first = std::exchange(first_read_, false);
         auto call = [core = core_, fd = fd_, offset, into = std::move(into), first] {
@@ -66,7 +73,7 @@ class directory_reader final : public block_reader {
             if (first) ::posix_fadvise(fd->get(), 0, 0, POSIX_FADV_SEQUENTIAL);
             return core->read_fully(fd->get(), offset, into.bytes);
         };
-        co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
+        co_return co_await pool_->run(std::move(call), until);
     }
 
     std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override {
@@ -92,12 +99,12 @@ class directory_reader final : public block_reader {
             core->run_deferred();
             return compare(*core, fd->get(), at, rest.bytes);
         };
-        co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
+        co_return co_await pool_->run(std::move(call), until);
     }
 
     awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
         auto call = [core = core_, fd = fd_, name = std::move(name)] { return load_attribute(*core, fd->get(), name); };
-        co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
+        co_return co_await pool_->run(std::move(call), until);
     }
 
     awaitable<result<void>> write_attribute(std::string name, std::vector<std::byte> value, deadline until) override {
@@ -105,13 +112,13 @@ class directory_reader final : public block_reader {
         auto call = [core = core_, fd = fd_, name = std::move(name), value = std::move(value)] {
             return save_attribute(*core, fd->get(), name, value);
         };
-        co_return co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout));
+        co_return co_await pool_->run(std::move(call), until, blocking_pool::work::commit);
     }
 
   private:
     const std::shared_ptr<directory_core> core_;
     const std::shared_ptr<blocking_pool> pool_;
-    const shared_fd fd_;  // Shared with other readers of the file, and with calls that may outlive this reader.
+    shared_fd fd_;  // Shared with other readers of the file, and with calls that may outlive this reader.
     const std::uint64_t size_;
     bool first_read_ = true;
     std::shared_ptr<uncached_file> uncached_;  // After bypass_caches().
@@ -151,29 +158,28 @@ std::unique_ptr<block_reader> make_directory_reader(std::shared_ptr<directory_co
     return std::make_unique<directory_reader>(std::move(core), std::move(pool), std::move(file), size);
 }
 
-int open_block_file(directory_core& core, const md5_digest& name, int flags) {
+result<int> open_block_file(directory_core& core, const md5_digest& name, int flags) {
     const block_path path(name);
-    if (!core.root.fresh()) core.root.revalidate();
+    KS_CHECK(core.root.ensure());
     core.stats.tick(op::open);
     int fd = open_beneath(core.root.fd(), path.path.data(), open_flags | flags);
-    if (fd < 0 && errno == ENOENT) {
-        if (core.root.revalidate()) {
-            fd = open_beneath(core.root.fd(), path.path.data(), open_flags | flags);
-        } else {
-            errno = ENOENT;
-        }
+    if (fd < 0 && root_may_be_gone(errno)) {
+        const int number = errno;
+        KS_TRY(const bool reopened, core.examine_root());
+        errno = number;
+        if (reopened) fd = open_beneath(core.root.fd(), path.path.data(), open_flags | flags);
     }
     return fd;
 }
 
 result<opened_block> open_block(directory_core& core, const md5_digest& name) {
-    const int fd = open_block_file(core, name);
+    KS_TRY(const int fd, open_block_file(core, name));
     if (fd < 0) return open_failed(core, errno);
     return check_opened(core, name, fd);
 }
 
 std::optional<result<opened_block>> try_open_block(directory_core& core, const md5_digest& name) {
-    if (!core.root.inline_calls_allowed() || !core.root.fresh()) return std::nullopt;
+    if (!core.root.inline_calls_allowed() || !core.root.fresh() || core.root.gone()) return std::nullopt;
     const block_path path(name);
     const int fd = open_cached(core.root.fd(), path.path.data(), open_flags);
     if (fd < 0 && (errno == EAGAIN || errno == ENOSYS)) return std::nullopt;

@@ -16,8 +16,8 @@ namespace keepstore::volumes::directory {
                                                                   std::uint64_t size);
 
 /// Opens the file with the block's name, whatever its type; `flags` are added to those for reading. Blocks.
-/// \returns a descriptor, or -1 with errno.
-[[nodiscard]] int open_block_file(directory_core& core, const md5_digest& name, int flags = 0);
+/// \returns a descriptor, or -1 with errno. errc::unavailable: the volume is gone.
+[[nodiscard]] result<int> open_block_file(directory_core& core, const md5_digest& name, int flags = 0);
 
 struct opened_block {
     shared_fd fd;

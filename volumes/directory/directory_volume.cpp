@@ -12,18 +12,21 @@
 #include "volumes/directory/index_scan.hpp"
 #include "volumes/directory/lifecycle.hpp"
 #include "volumes/directory/limits.hpp"
+#include "volumes/directory/probe.hpp"
 #include "volumes/directory/trash_walk.hpp"
 #include "volumes/directory/whole_file.hpp"
 #include "volumes/limits.hpp"
 
-#include <fmt/format.h>
-
+#include <algorithm>
 #include <deque>
+#include <memory>
+#include <vector>
 
 namespace keepstore::volumes {
 namespace {
 
 using namespace directory;
+using work = blocking_pool::work;
 
 // Removes left-over temp files step by step. The steps hold the pool weakly, so that they end with the volume.
 void sweep_temp_files(std::weak_ptr<blocking_pool> weak, std::shared_ptr<directory_core> core,
@@ -46,8 +49,23 @@ class directory_volume final : public volume {
         : core_(std::move(core)), id_(std::move(id)) {
         // Serialize: one thread runs one file operation at a time, and callers can leave its queue.
         threads_ = core_->options.serialize ? 1 : core_->options.threads_max;
-        pool_ = std::make_shared<blocking_pool>(
-            blocking_pool::options{.name = "volume", .threads_max = threads_, .queue_max = core_->options.queue_max});
+        auto on_outcome = [weak = std::weak_ptr(core_)](work kind, const error* why) {
+            const auto shared = weak.lock();
+            if (shared && why) shared->health.call_failed(traffic_of(kind), *why);
+        };
+        pool_ = std::make_shared<blocking_pool>(blocking_pool::options{.name = "volume",
+                                                                       .threads_max = threads_,
+                                                                       .queue_max = core_->options.queue_max,
+                                                                       .threads_for_reads = threads_ / 4,
+                                                                       .silence_max = limits::volume_silence_max,
+                                                                       .call_max = limits::volume_call_max,
+                                                                       .on_outcome = std::move(on_outcome)});
+        probes_.emplace_back(std::make_unique<probe_thread>("probe reads", limits::volume_probe_interval,
+                                                            probe_of(core_, pool_, traffic::reads)));
+        if (core_->options.may_write) {
+            probes_.emplace_back(std::make_unique<probe_thread>("probe writes", limits::volume_probe_interval,
+                                                                probe_of(core_, pool_, traffic::writes)));
+        }
         calls_ = std::make_shared<block_calls>(pool_);
         if (!core_->options.may_write) return;
         auto first = [weak = std::weak_ptr(pool_), core = core_] {
@@ -58,6 +76,7 @@ class directory_volume final : public volume {
 
     ~directory_volume() override {
         core_->stopping = true;
+        probes_.clear();
         pool_.reset();
         core_->run_deferred();
     }
@@ -98,13 +117,16 @@ class directory_volume final : public volume {
         KS_CO_CHECK(may_write());
         if (core_->full.claim_refresh()) {
             auto refresh = [](directory_core& core, deadline) -> result<void> {
-                if (!core.root.fresh()) core.root.revalidate();
+                KS_CHECK(core.root.ensure());
                 core.full.refresh();
                 return success();
             };
             KS_CO_CHECK(co_await run(std::move(refresh), until));
-        } else if (hangs()) {
-            co_return std::unexpected(hung_error());
+        }
+        if (core_->health.gone()) co_return std::unexpected(gone_error());
+        const auto now = pool_->activity_of(work::write);
+        if (now.silence >= limits::volume_silence_max || (now.stalled() && until.ends_at_stall())) {
+            co_return fail(errc::unavailable, "volume does not respond");
         }
         if (core_->full.full()) co_return fail(errc::no_space, "volume is full");
         co_return make_directory_writer(core_, pool_, name, size);
@@ -112,14 +134,12 @@ class directory_volume final : public volume {
 
     awaitable<result<void>> touch(md5_digest name, deadline until) override {
         KS_CO_CHECK(may_write());
-        if (hangs()) co_return std::unexpected(hung_error());
         auto call = [core = core_, name](deadline limit) {
             core->run_deferred();
             return touch_block(*core, name, limit);
         };
-        auto touched = co_await calls_->run_touch(name, std::move(call), until);
-        if (!touched && touched.error() == errc::timeout) next_check_ = 0;
-        co_return touched;
+        if (core_->health.gone()) co_return std::unexpected(gone_error());
+        co_return co_await calls_->run_touch(name, std::move(call), until);
     }
 
     awaitable<result<block_time>> mtime(md5_digest name, deadline until) override {
@@ -144,13 +164,16 @@ class directory_volume final : public volume {
         // At most half of the threads: the others serve requests.
         const auto workers = std::clamp(concurrency, 1U, std::max(1U, threads_ / 2));
         const auto walk = std::make_shared<trash_walk>(core_, trash_walk::what::temp_files_and_trash);
-        auto step = [walk](directory_core&, deadline) { return walk->step(); };
+        auto step = [walk](directory_core& core, deadline) -> result<bool> {
+            KS_CHECK(core.root.ensure());
+            return walk->step();
+        };
         std::deque<one_shot<bool>> running;
         bool more_to_do = false;
         while (true) {
-            if (hangs()) co_return std::unexpected(hung_error());
             // One step per worker while there is more to do; at the end only wait for those that run.
-            while (running.size() < workers && (running.empty() || more_to_do)) running.push_back(start(step, until));
+            while (running.size() < workers && (running.empty() || more_to_do))
+                running.push_back(start(step, until, work::write));
             const auto more = co_await running.front().wait();
             running.pop_front();
             if (!more) co_return std::unexpected(more.error());
@@ -168,8 +191,8 @@ class directory_volume final : public volume {
     awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) override {
         if (!prefix.empty() && (!is_lower_hex(prefix) || prefix.size() > 32)) co_return success();
         const auto scan = std::make_shared<index_scan>(core_, std::move(prefix));
-        auto step = [scan](directory_core& core, deadline) {
-            if (!core.root.fresh()) core.root.revalidate();
+        auto step = [scan](directory_core& core, deadline) -> result<std::vector<block_info>> {
+            KS_CHECK(core.root.ensure());
             return scan->step();
         };
         // A worker's next step starts before its batch goes to the sink, so that disk and client work in parallel.
@@ -180,15 +203,18 @@ class directory_volume final : public volume {
             const auto batch = co_await running.front().wait();
             running.pop_front();
             if (!batch) co_return std::unexpected(batch.error());
-            if (hangs()) co_return std::unexpected(hung_error());
             if (!scan->nothing_left()) running.push_back(start(step, until));
             if (!batch->empty()) KS_CO_CHECK(co_await sink.put(*batch));
         }
+        // Folders that are missing since the root is gone look like empty ones.
+        auto still_there = [](directory_core& core, deadline) -> result<bool> { return core.examine_root(); };
+        KS_CO_CHECK(co_await run(std::move(still_there), until));
         co_return success();
     }
 
     awaitable<result<std::vector<std::byte>>> load_metadata(std::string name, deadline until) override {
-        auto call = [name = std::move(name)](directory_core& core, deadline) {
+        auto call = [name = std::move(name)](directory_core& core, deadline) -> result<std::vector<std::byte>> {
+            KS_CHECK(core.root.ensure());
             return load_attribute(core, core.root.fd(), name);
         };
         co_return co_await run(std::move(call), until);
@@ -196,36 +222,30 @@ class directory_volume final : public volume {
 
     awaitable<result<void>> save_metadata(std::string name, std::vector<std::byte> value, deadline until) override {
         KS_CO_CHECK(may_write());
-        auto call = [name = std::move(name), value = std::move(value)](directory_core& core, deadline) {
+        auto call = [name = std::move(name), value = std::move(value)](directory_core& core, deadline) -> result<void> {
+            KS_CHECK(core.root.ensure());
             return save_attribute(core, core.root.fd(), name, value);
         };
-        co_return co_await run(std::move(call), until);
+        co_return co_await run(std::move(call), until, work::commit);
     }
 
     volume_stats stats() const override { return core_->stats.snapshot(); }
 
+    volume_states state() const override {
+        return {.reads = core_->health.state(traffic::reads, activity(*pool_, traffic::reads)),
+                .writes = core_->health.state(traffic::writes, activity(*pool_, traffic::writes))};
+    }
+
     std::string health() const override {
-        const auto now = pool_->snapshot();
-        if (now.overdue == 0) return {};
-        return fmt::format("{} of {} threads wait for a file system that does not respond", now.overdue, threads_);
+        return core_->health.text(activity(*pool_, traffic::reads), activity(*pool_, traffic::writes));
     }
 
   private:
-    // Returns whether every thread hangs: then calls fail at once instead of waiting for their deadline. The pool's
-    // state, which costs a lock, is read at intervals, and after each call that timed out.
-    bool hangs() {
-        const auto now = std::chrono::steady_clock::now().time_since_epoch().count();
-        if (now >= next_check_.load(std::memory_order_relaxed)) {
-            hangs_ = pool_->snapshot().overdue >= threads_;
-            next_check_ = now + std::chrono::steady_clock::duration(limits::hang_check_interval).count();
-        }
-        return hangs_.load(std::memory_order_relaxed);
-    }
     result<void> may_write() const {
         if (core_->options.may_write) return success();
         return fail(errc::unsupported, "volume is read-only");
     }
-    static error hung_error() { return error(errc::unavailable, "volume does not respond"); }
+    static error gone_error() { return {errc::unavailable, "volume is not there"}; }
 
     template <class F>
     auto bind(F call, deadline limit) {
@@ -236,41 +256,36 @@ class directory_volume final : public volume {
     }
 
     template <class F, class T = std::invoke_result_t<F, directory_core&, deadline>::value_type>
-    awaitable<result<T>> run(F call, deadline until) {
-        if (hangs()) co_return std::unexpected(hung_error());
-        const auto limit = until.within(limits::volume_call_timeout);
-        auto bound = bind(std::move(call), limit);
-        auto value = co_await pool_->run(std::move(bound), limit);
-        if (!value && value.error() == errc::timeout) next_check_ = 0;
-        co_return value;
+    awaitable<result<T>> run(F call, deadline until, work kind = work::read) {
+        if (core_->health.gone()) co_return std::unexpected(gone_error());
+        co_return co_await pool_->run(bind(std::move(call), until), until, kind);
     }
 
     // The same for a call that locks the block.
     template <class F, class T = std::invoke_result_t<F, directory_core&, deadline>::value_type>
     awaitable<result<T>> run_in_turn(md5_digest name, F call, deadline until) {
-        if (hangs()) co_return std::unexpected(hung_error());
+        if (core_->health.gone()) co_return std::unexpected(gone_error());
         auto bound = [core = core_, call = std::move(call)](deadline limit) mutable {
             core->run_deferred();
             return call(*core, limit);
         };
-        auto value = co_await calls_->run(name, std::move(bound), until);
-        if (!value && value.error() == errc::timeout) next_check_ = 0;
-        co_return value;
+        co_return co_await calls_->run(name, std::move(bound), until);
     }
 
     template <class F, class T = std::invoke_result_t<F, directory_core&, deadline>::value_type>
-    one_shot<T> start(F call, deadline until) {
-        const auto limit = until.within(limits::volume_call_timeout);
-        return pool_->start(bind(std::move(call), limit), limit);
+    one_shot<T> start(F call, deadline until, work kind = work::read) {
+        if (!core_->health.gone()) return pool_->start(bind(std::move(call), until), until, kind);
+        one_shot<T> refused;
+        refused.set(std::unexpected(gone_error()));
+        return refused;
     }
 
     const std::shared_ptr<directory_core> core_;
     const std::string id_;
     unsigned threads_ = 1;
-    std::atomic<bool> hangs_{false};
-    std::atomic<std::chrono::steady_clock::rep> next_check_{0};
     std::shared_ptr<blocking_pool> pool_;  // Shared with readers and writers.
     std::shared_ptr<block_calls> calls_;
+    std::vector<std::unique_ptr<probe_thread>> probes_;
 };
 
 }  // namespace

@@ -10,6 +10,29 @@
 namespace keepstore::volumes::directory {
 namespace {
 
+// Writes what is queued, up to a limit. The next append or commit returns its error.
+class drain_job final : public blocking_pool::job {
+  public:
+    drain_job(std::shared_ptr<directory_core> core, std::shared_ptr<write_state> state)
+        : core_(std::move(core)), state_(std::move(state)), turn_(state_) {}
+
+    const error* run() override {
+        if (abandoned()) return nullptr;
+        core_->run_deferred();
+        outcome_ = turn_.enter().drain(limits::write_job_bytes_max);
+        turn_.leave();
+        return outcome_ ? nullptr : &outcome_.error();
+    }
+    void expire(error why) override { state_->give_up(std::move(why)); }
+    bool ends_at_stall() const noexcept override { return state_->ends_at_stall(); }
+
+  private:
+    const std::shared_ptr<directory_core> core_;
+    const std::shared_ptr<write_state> state_;
+    write_state::turn turn_;
+    result<void> outcome_;
+};
+
 class directory_writer final : public block_writer {
   public:
     directory_writer(std::shared_ptr<directory_core> core, std::shared_ptr<blocking_pool> pool, const md5_digest& name,
@@ -29,6 +52,7 @@ class directory_writer final : public block_writer {
     }
 
     awaitable<result<void>> append(const_slice bytes, deadline until) override {
+        state_->set_ends_at_stall(until.ends_at_stall());
         KS_CO_CHECK(state_->push(std::move(bytes)));
         if (state_->lazy()) co_return success();
         while (true) {
@@ -62,7 +86,7 @@ class directory_writer final : public block_writer {
                 f.reset();
                 return n;
             };
-            KS_CO_TRY(done, co_await pool_->run(std::move(call), until.within(limits::volume_call_timeout)));
+            KS_CO_TRY(done, co_await pool_->run(std::move(call), until));
             if (done == want && done < into.size()) {
                 std::shared_ptr<temp_file> unused;
                 done += state_->read_queued(offset + done, into.bytes.subspan(done), in_file, unused);
@@ -72,34 +96,29 @@ class directory_writer final : public block_writer {
     }
 
     awaitable<result<void>> commit(write_state::attribute attribute, deadline until) override {
+        state_->set_ends_at_stall(until.ends_at_stall());
         while (true) {
             KS_CO_TRY(auto ticket, state_->idle());
             if (!ticket) break;
             KS_CO_CHECK(co_await state_->wait(std::move(*ticket), until));
         }
         if (!state_->claim()) co_return fail(errc::io_error, "writer is used from two places");
-        const auto limit = until.within(limits::volume_call_timeout);
-        auto job = [core = core_, turn = write_state::turn(state_), attr = std::move(attribute), limit]() mutable {
+        auto job = [core = core_, turn = write_state::turn(state_), attr = std::move(attribute), until]() mutable {
             core->run_deferred();
-            auto r = turn.enter().commit(attr, limit);
+            auto r = turn.enter().commit(attr, until);
             turn.leave();
             return r;
         };
-        auto r = co_await pool_->run(std::move(job), limit);
-        if (!r) state_->fail_with(r.error());
+        auto r = co_await pool_->run(std::move(job), until, blocking_pool::work::commit);
+        if (!r) state_->give_up(r.error());
         co_return r;
     }
 
   private:
     void start_drain() {
-        auto job = [core = core_, turn = write_state::turn(state_)]() mutable {
-            core->run_deferred();
-            auto r = turn.enter().drain(limits::write_job_bytes_max);
-            turn.leave();
-            return r;
-        };
-        // The next append or commit returns its error.
-        static_cast<void>(pool_->start(std::move(job), deadline::in(limits::volume_call_timeout)));
+        auto job = std::make_shared<drain_job>(core_, state_);
+        const auto queued = pool_->submit(job, deadline::never(), blocking_pool::work::write);
+        if (!queued) state_->give_up(queued.error());
     }
 
     const std::shared_ptr<directory_core> core_;

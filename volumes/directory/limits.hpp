@@ -22,10 +22,14 @@ inline constexpr seconds descriptor_warning_interval{60};
 inline constexpr std::size_t direct_io_bytes_min = 1 * MiB;
 /// Buffer of one volume thread for direct reads of small blocks and of the ends of others.
 inline constexpr std::size_t direct_read_bytes_max = 64 * KiB;
-/// One write call takes at most this much; larger ones bring nothing more.
-inline constexpr std::size_t write_batch_bytes_max = 4 * MiB;
+/// One write call takes at most this much; larger ones bring nothing more. All threads of a volume that write so much
+/// at once, on a disk of 24 MB/s, still show progress within stall_after.
+inline constexpr std::size_t write_batch_bytes_max = 1 * MiB;
 /// A writing job gives its thread back after this much, so that many writers share few threads fairly.
 inline constexpr std::size_t write_job_bytes_max = 8 * MiB;
+/// Buffered writes are started towards the disk in ranges of this much, of which two are under way for each block. So
+/// 16 blocks have 32 MiB left for their last syncs, which a disk of 60 MB/s writes in half a second.
+inline constexpr std::size_t sync_behind_bytes = 1 * MiB;
 /// Index, emptying of trash and the sweep of temp files run in steps of at most this long, so that they never count as
 /// hung calls, and share the threads with requests.
 inline constexpr milliseconds scan_step_time{200};

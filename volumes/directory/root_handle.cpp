@@ -1,5 +1,7 @@
 #include "volumes/directory/root_handle.hpp"
 
+#include "volumes/directory/device_id.hpp"
+
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
@@ -8,6 +10,7 @@
 #include <sys/syscall.h>
 
 #include <algorithm>
+#include <bit>
 #include <cerrno>
 
 namespace keepstore::volumes::directory {
@@ -49,29 +52,28 @@ bool has_openat2() {
     return available;
 }
 
-// mkdir -p; each new entry is synced from the outermost inwards.
-result<void> make_dirs(const std::string& path, bool sync) {
-    for (std::size_t end = path.find('/', 1);; end = path.find('/', end + 1)) {
-        const std::string dir = path.substr(0, end);
-        if (::mkdir(dir.c_str(), 0755) == 0) {
-            if (sync) {
-                const auto slash = dir.rfind('/');
-                const unique_fd parent(
-                    ::open(slash == 0 ? "/" : dir.substr(0, slash).c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-                if (!parent || ::fsync(parent.get()) != 0) return std::unexpected(error_from_errno(errno, "fsync"));
-            }
-        } else if (errno != EEXIST) {
-            return std::unexpected(error_from_errno(errno, "mkdir"));
-        }
-        if (end == std::string::npos) return success();
-    }
-}
-
 }  // namespace
+
+result<root_handle::identity> root_handle::identify(int fd) {
+    struct stat status{};
+    struct statfs fs{};
+    if (::fstat(fd, &status) != 0) return std::unexpected(error_from_errno(errno, "stat"));
+    if (::fstatfs(fd, &fs) != 0) return std::unexpected(error_from_errno(errno, "statfs"));
+    identity out{.device = status.st_dev, .inode = status.st_ino, .type = fs.f_type, .id = 0};
+    // These compute it from a UUID; others from the device number, or have none.
+    constexpr std::array<unsigned, 4> lasting{EXT4_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC};
+    if (std::ranges::find(lasting, static_cast<unsigned>(fs.f_type)) != lasting.end()) {
+        out.id = std::bit_cast<std::uint64_t>(fs.f_fsid);
+    }
+    return out;
+}
 
 result<void> root_handle::open() {
     fd_ = unique_fd(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd_) return std::unexpected(error_from_errno(errno, "open"));
+    KS_TRY(original_, identify(fd()));
+    uuid_ = filesystem_uuid(path_);
+    source_ = mount_source(path_);
     local_ = is_local(fd());
     checked_at_ = now_ticks();
     return success();
@@ -82,23 +84,56 @@ bool root_handle::fresh() const noexcept {
     return age < std::chrono::nanoseconds(freshness).count();
 }
 
-bool root_handle::revalidate() {
-    const std::lock_guard lock(mutex_);
-    struct stat held{};
-    struct stat named{};
-    if (::stat(path_.c_str(), &named) != 0 || ::fstat(fd(), &held) != 0) return false;
-    checked_at_ = now_ticks();
-    if (held.st_dev == named.st_dev && held.st_ino == named.st_ino) return false;
-    unique_fd opened(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    return opened && replace_root(std::move(opened)).has_value();
+bool root_handle::is_original(const identity& found) const {
+    if (found.inode != original_.inode || found.type != original_.type || found.id != original_.id) return false;
+    if (found.device == original_.device || found.id != 0) return true;
+    return uuid_.empty() ? mount_source(path_) == source_ : filesystem_uuid(path_) == uuid_;
 }
 
-result<void> root_handle::recreate(bool sync) {
-    KS_CHECK(make_dirs(path_, sync));
+error root_handle::gone_error(std::string text) {
+    gone_ = true;
+    checked_at_ = now_ticks();
+    return {errc::not_found, std::move(text)};
+}
+
+result<bool> root_handle::check() {
     const std::lock_guard lock(mutex_);
     unique_fd opened(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!opened) return std::unexpected(error_from_errno(errno, "open"));
-    return replace_root(std::move(opened));
+    if (!opened) {
+        const int number = errno;
+        switch (number) {
+            case ENOENT:
+            case ENOTDIR:
+            case ENOTCONN:
+            case ENODEV:
+                return std::unexpected(gone_error("the root directory is not there"));
+            default:
+                return std::unexpected(error_from_errno(number, "open"));
+        }
+    }
+    KS_TRY(const identity named, identify(opened.get()));
+    if (!is_original(named)) {
+        return std::unexpected(gone_error("the root is another directory than at the start"));
+    }
+    const auto held = identify(fd());
+    const bool same = held && held->device == named.device && held->inode == named.inode;
+    if (same) {
+        checked_at_ = now_ticks();
+    } else {
+        KS_CHECK(replace_root(std::move(opened)));
+    }
+    gone_ = false;
+    return !same;
+}
+
+result<void> root_handle::ensure() {
+    if (!fresh()) {
+        if (const auto checked = check(); !checked && checked.error() != errc::not_found) {
+            return std::unexpected(checked.error());
+        }
+    }
+    if (gone()) return fail(errc::unavailable, "volume is not there");
+    return success();
 }
 
 result<void> root_handle::replace_root(unique_fd opened) {

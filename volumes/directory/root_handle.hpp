@@ -1,9 +1,16 @@
 /// The volume's root directory, held open. Blocks are opened relative to it, so that the length of its path costs
-/// nothing and a rename above it changes nothing. A Root that is removed and made again, or that another file system is
-/// mounted over, is still noticed: by an ENOENT, or within a second by comparing the descriptor with the path.
+/// nothing and a rename above it changes nothing. The descriptor is compared with the path within a second:
+///
+///   - the path is the directory of the start, on the same file system: it is used. If that was mounted again, or the
+///     descriptor became stale (ESTALE, ENOTCONN), the path is opened again;
+///   - the path is another directory (removed and made again, or what is below an unmounted file system), or nothing:
+///     the volume is gone. Its calls fail, and nothing is created, until the directory of the start is back.
+///
+/// The same file system: equal UUID; where that is not known, equal id (statfs) of a file system that has one which
+/// survives a mount; otherwise equal type and source in /proc/self/mountinfo. And an equal inode number of the root.
 ///
 /// The descriptor keeps its number for life (dup3 puts a new root in its place), so it can be used without a lock. Safe
-/// to call from any thread. Everything but fd() and fresh() may block.
+/// to call from any thread. Everything but fd(), fresh() and gone() may block.
 #pragma once
 
 #include "base/error.hpp"
@@ -30,10 +37,14 @@ class root_handle {
 
     /// Returns whether the descriptor was compared with the path within the last second.
     [[nodiscard]] bool fresh() const noexcept;
-    /// Compares the descriptor with the path, and opens the new root if they differ. \returns whether they did.
-    bool revalidate();
-    /// Makes the directory (and those above it) if it is missing; `sync` makes the new entries durable.
-    [[nodiscard]] result<void> recreate(bool sync);
+    /// Returns whether the last comparison found another directory than at the start, or none.
+    [[nodiscard]] bool gone() const noexcept { return gone_.load(std::memory_order_relaxed); }
+
+    /// Compares the descriptor with the path, and opens the path again if the same directory is there under another
+    /// mount. \returns whether it did that. errc::not_found: gone. Other errors: the path cannot be examined.
+    [[nodiscard]] result<bool> check();
+    /// Does that unless it was done within the last second. errc::unavailable: gone.
+    [[nodiscard]] result<void> ensure();
 
     /// Returns whether open and cached reads never wait for a network: true for known local file systems only.
     [[nodiscard]] bool inline_calls_allowed() const noexcept { return local_.load(std::memory_order_relaxed); }
@@ -43,9 +54,23 @@ class root_handle {
     void set_dir_durable(unsigned index, bool durable) noexcept;
 
   private:
+    /// What tells the directory from others.
+    struct identity {
+        std::uint64_t device = 0;
+        std::uint64_t inode = 0;
+        std::int64_t type = 0;  // Of the file system.
+        std::uint64_t id = 0;   // Of the file system, where it survives a mount; otherwise 0.
+    };
+    [[nodiscard]] static result<identity> identify(int fd);
+    [[nodiscard]] bool is_original(const identity& found) const;
+    [[nodiscard]] error gone_error(std::string text);
     [[nodiscard]] result<void> replace_root(unique_fd opened);
 
     const std::string path_;
+    identity original_;   // Constant after open().
+    std::string uuid_;    // The file system's, or empty.
+    std::string source_;  // Of the mount: type, source and the part that is mounted.
+    std::atomic<bool> gone_{false};
     std::mutex mutex_;                         // Serialises changes of what fd_ refers to.
     unique_fd fd_;                             // The number is constant after open().
     std::atomic<std::int64_t> checked_at_{0};  // Steady clock, nanoseconds.

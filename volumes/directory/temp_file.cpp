@@ -106,6 +106,7 @@ result<void> temp_file::write(std::uint64_t offset, std::span<iovec> pieces) {
             return std::unexpected(core_->stats.failed(errno, "write"));
         }
         core_->stats.wrote(static_cast<std::uint64_t>(n));
+        blocking_pool::note_progress();
         offset += static_cast<std::uint64_t>(n);
         auto left = static_cast<std::size_t>(n);
         while (!pieces.empty() && left >= pieces.front().iov_len) {
@@ -118,7 +119,24 @@ result<void> temp_file::write(std::uint64_t offset, std::span<iovec> pieces) {
         first.iov_len -= left;
         end_direct();  // The rest may not be aligned. Short writes are rare, so speed does not matter.
     }
+    sync_behind(offset);
     return success();
+}
+
+// No errors: the sync of the whole file reports them. The range that is waited for is the one before the last, so that
+// the disk always has a range to write.
+void temp_file::sync_behind(std::uint64_t written) noexcept {
+    if (direct_ || !core_->options.sync || written < sync_started_ + limits::sync_behind_bytes) return;
+    const auto range = [this](std::uint64_t from, std::uint64_t to, unsigned flags) {
+        ::sync_file_range(fd_.get(), static_cast<off_t>(from), static_cast<off_t>(to - from), flags);
+    };
+    range(sync_started_, written, SYNC_FILE_RANGE_WRITE);
+    blocking_pool::note_progress();
+    if (sync_started_ > 0) {
+        range(0, sync_started_, SYNC_FILE_RANGE_WAIT_BEFORE);
+        blocking_pool::note_progress();
+    }
+    sync_started_ = written;
 }
 
 result<std::size_t> temp_file::read_at(std::uint64_t offset, std::span<std::byte> into) const {

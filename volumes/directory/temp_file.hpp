@@ -62,6 +62,9 @@ class temp_file {
   private:
     temp_file(std::shared_ptr<directory_core> core, const md5_digest& name) : core_(std::move(core)), block_(name) {}
 
+    /// Starts to write what is in the page cache to the disk, and waits for what was started long ago, so that the last
+    /// sync is short and a slow disk shows progress.
+    void sync_behind(std::uint64_t written) noexcept;
     [[nodiscard]] result<void> open();
     void choose_direct(std::optional<std::uint64_t> size) noexcept;
     [[nodiscard]] result<void> seal(std::uint64_t size,
@@ -75,6 +78,7 @@ class temp_file {
     unique_fd fd_;
     std::string name_;  // Empty once the name is published or removed.
     std::uint64_t reserved_ = 0;
+    std::uint64_t sync_started_ = 0;  // Up to this offset.
     bool direct_ = false;
     std::size_t memory_alignment_ = 512;
 };

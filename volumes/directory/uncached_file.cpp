@@ -112,7 +112,9 @@ result<std::size_t> uncached_file::read(std::uint64_t offset, std::span<std::byt
         if (n < 0) return std::unexpected(core_->stats.failed(errno, "read"));
         if (n == 0) break;
         done += static_cast<std::size_t>(n);
+        blocking_pool::note_progress();
     }
+    if (done > 0) core_->health.call_worked(traffic::reads);
     core_->stats.read(done);
     return done;
 }

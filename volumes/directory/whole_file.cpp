@@ -25,7 +25,9 @@ bool suits(const struct statx& status, std::span<const std::byte> into) noexcept
 // nullopt if direct I/O is not possible, or the file cannot be read: the buffered way then returns the error.
 std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5_digest& name,
                                                  std::span<std::byte> into) {
-    const unique_fd file(open_block_file(core, name, O_DIRECT));
+    const auto opened = open_block_file(core, name, O_DIRECT);
+    if (!opened) return std::unexpected(opened.error());
+    const unique_fd file(*opened);
     if (!file) return std::nullopt;
     struct statx status{};
     core.stats.tick(op::stat);
@@ -46,6 +48,8 @@ std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5
         done += static_cast<std::size_t>(n);
         if (done % direct_read_unit != 0) break;  // The end of the file.
     }
+    if (done > 0) core.health.call_worked(traffic::reads);
+    blocking_pool::note_progress();
     core.stats.read(done);
     return done;
 }

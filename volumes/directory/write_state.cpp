@@ -3,6 +3,7 @@
 #include "base/limits.hpp"
 #include "volumes/limits.hpp"
 
+#include <algorithm>
 #include <cerrno>
 
 namespace keepstore::volumes::directory {
@@ -49,7 +50,7 @@ result<write_state::wait_ticket> write_state::space(std::size_t queue_bytes) {
 
 result<write_state::wait_ticket> write_state::idle() {
     const std::lock_guard lock(mutex_);
-    if (busy_) {
+    if (busy_ && !given_up_) {
         wake_at_ = 0;
         return changed_.enlist();
     }
@@ -58,18 +59,22 @@ result<write_state::wait_ticket> write_state::idle() {
 }
 
 awaitable<result<void>> write_state::wait(async_condition::ticket ticket, deadline until) {
-    return changed_.wait(std::move(ticket), until.within(limits::volume_call_timeout), "volume does not respond");
+    return changed_.wait(std::move(ticket), until, "volume does not respond");
 }
 
-void write_state::fail_with(error why) {
+void write_state::give_up(error why) {
     const std::lock_guard lock(mutex_);
+    given_up_ = true;
     if (!failed_) failed_ = std::move(why);
+    changed_.notify_all();
 }
 
 std::shared_ptr<temp_file> write_state::abandon() {
     std::deque<const_slice> released;  // Destroyed after the lock is given up.
+    std::vector<const_slice> also;
     const std::lock_guard lock(mutex_);
     abandoned_ = true;
+    also.swap(kept_);
     released = queue_.clear();
     if (busy_) return nullptr;  // end_turn removes it.
     return std::exchange(file_, nullptr);
@@ -79,6 +84,21 @@ std::size_t write_state::read_queued(std::uint64_t offset, std::span<std::byte> 
                                      std::shared_ptr<temp_file>& file) const {
     const std::lock_guard lock(mutex_);
     in_file = queue_.written_bytes();
+    if (!kept_.empty()) {
+        in_file = 0;
+        std::size_t done = 0;
+        for (const const_slice& slice : kept_) {
+            if (offset >= slice.size()) {
+                offset -= slice.size();
+                continue;
+            }
+            const auto part = slice.bytes.subspan(static_cast<std::size_t>(std::exchange(offset, 0)));
+            const auto n = std::min(part.size(), into.size() - done);
+            std::copy_n(part.begin(), n, into.begin() + static_cast<std::ptrdiff_t>(done));
+            done += n;
+        }
+        return done;
+    }
     if (offset < in_file) {
         file = file_;
         return 0;
@@ -93,7 +113,12 @@ result<void> write_state::drain(std::size_t bytes_max) {
 }
 
 result<void> write_state::commit(const attribute& attr, deadline until) {
-    auto r = write_queued(limits::block_size_bytes_max, true);
+    auto r = core_->root.ensure();
+    if (r) {
+        const std::lock_guard lock(mutex_);
+        if (lazy_ && !abandoned_) kept_ = queue_.share();
+    }
+    if (r) r = write_queued(limits::block_size_bytes_max, true);
     if (r) {
         auto file = ensure_file();  // An empty block has none yet.
         if (!file) {
@@ -111,8 +136,10 @@ result<void> write_state::commit(const attribute& attr, deadline until) {
         record_failure(r.error());
         return r;
     }
+    std::vector<const_slice> released;
     const std::lock_guard lock(mutex_);
     committed_ = true;
+    released.swap(kept_);
     return success();
 }
 
@@ -187,7 +214,7 @@ void write_state::end_turn(bool on_volume_thread) noexcept {
         const std::lock_guard lock(mutex_);
         busy_ = false;
         // The job was dropped without having run: no thread of the volume became free in time.
-        if (!on_volume_thread && !failed_) failed_ = error(errc::timeout, "volume does not respond");
+        if (!on_volume_thread && !failed_) failed_ = error(errc::unavailable, "volume does not respond");
         if (abandoned_ || committed_) remove = std::exchange(file_, nullptr);
         changed_.notify_all();
     }

@@ -16,10 +16,12 @@
 #include "volumes/directory/temp_file.hpp"
 #include "volumes/directory/write_queue.hpp"
 
+#include <atomic>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
+#include <vector>
 
 namespace keepstore::volumes::directory {
 
@@ -66,18 +68,22 @@ class write_state : public std::enable_shared_from_this<write_state> {
     [[nodiscard]] bool claim();
     /// Returns a ticket while a job runs and more than `queue_bytes` are queued, or the error of a failed job.
     [[nodiscard]] result<wait_ticket> space(std::size_t queue_bytes);
-    /// Returns a ticket while a job runs, or the error of a failed job.
+    /// Returns a ticket while a job runs that has not been given up, or the error of a failed job.
     [[nodiscard]] result<wait_ticket> idle();
-    /// Waits until that has changed, for as long as a call to the volume may take. Awaited in place.
+    /// Sets whether the writer has an alternative now: see deadline::ending_at_stall().
+    void set_ends_at_stall(bool yes) noexcept { ends_at_stall_.store(yes, std::memory_order_relaxed); }
+    [[nodiscard]] bool ends_at_stall() const noexcept { return ends_at_stall_.load(std::memory_order_relaxed); }
+    /// Records the error that the writer returns from now on, unless there is one already. A job that still has the
+    /// turn hangs, and is not waited for.
+    void give_up(error why);
+    /// Waits until that has changed. Awaited in place.
     /// \returns errc::timeout, errc::cancelled.
     [[nodiscard]] awaitable<result<void>> wait(async_condition::ticket ticket, deadline until);
-    /// Records the error that the writer returns from now on, unless there is one already.
-    void fail_with(error why);
     /// Releases the queue: the writer is being destroyed. \returns the temp file if no job has the turn; the caller
     /// then removes it, on a volume thread.
     [[nodiscard]] std::shared_ptr<temp_file> abandon();
-    /// Copies queued bytes from `offset`. \returns 0 if they are in the file (`file` is set then) or beyond the end;
-    /// `in_file` is the number of bytes in the file.
+    /// Copies queued bytes, or those of a small block in its commit, from `offset`. \returns 0 if they are in the file
+    /// (`file` is set then) or beyond the end; `in_file` is the number of bytes in the file.
     [[nodiscard]] std::size_t read_queued(std::uint64_t offset, std::span<std::byte> into, std::uint64_t& in_file,
                                           std::shared_ptr<temp_file>& file) const;
     /// Returns whether the block is so small that commit writes it.
@@ -104,10 +110,13 @@ class write_state : public std::enable_shared_from_this<write_state> {
     mutable std::mutex mutex_;
     // Guarded by mutex_.
     write_queue queue_;
+    std::vector<const_slice> kept_;    // Of a small block, until its commit has succeeded: all of it.
     async_condition changed_{mutex_};  // The writer waits here.
     std::size_t wake_at_ = 0;          // Queued bytes at which the writer is woken before the turn ends; 0: not at all.
     std::optional<error> failed_;
-    bool busy_ = false;  // A job has the turn.
+    bool busy_ = false;      // A job has the turn.
+    bool given_up_ = false;  // That job hangs.
+    std::atomic<bool> ends_at_stall_{false};
     bool abandoned_ = false;
     bool committed_ = false;
     bool lazy_ = true;                 // See lazy().

@@ -78,6 +78,12 @@ result<void> circuit_breaker::allow() const {
     return fail(errc::unavailable, trouble_);
 }
 
+volume_state circuit_breaker::volume_health() const {
+    const std::lock_guard lock(mutex_);
+    if (state_ != state::closed) return volume_state::failing;
+    return silent() ? volume_state::stalled : volume_state::healthy;
+}
+
 std::string circuit_breaker::health() const {
     const std::lock_guard lock(mutex_);
     return trouble_;

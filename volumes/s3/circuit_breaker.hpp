@@ -35,6 +35,7 @@
 #include "base/async_condition.hpp"
 #include "base/deadline.hpp"
 #include "s3/error.hpp"
+#include "volumes/volume.hpp"
 
 #include <atomic>
 #include <functional>
@@ -55,6 +56,8 @@ class circuit_breaker {
 
     /// errc::unavailable with the reason while it is open.
     [[nodiscard]] result<void> allow() const;
+    /// CLOSED is healthy, or stalled while calls are pending in silence; OPEN and REFUSED are failing.
+    [[nodiscard]] volume_state volume_health() const;
     /// Empty, or the reason in plain words.
     [[nodiscard]] std::string health() const;
 

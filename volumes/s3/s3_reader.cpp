@@ -5,6 +5,7 @@
 #include "volumes/s3/attribute.hpp"
 #include "volumes/s3/limits.hpp"
 #include "volumes/s3/shared_download.hpp"
+#include "volumes/s3/stall_guard.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -60,14 +61,7 @@ class s3_reader final : public block_reader {
     void bypass_caches() override { subscription_->source().expect_single_reader(); }
 
     awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
-        const auto wanted = within_block(offset, into.size());
-        std::size_t filled = 0;
-        while (filled < wanted) {
-            KS_CO_TRY(const auto piece, co_await next_piece(offset + filled, wanted - filled, until));
-            std::memcpy(into.bytes.data() + filled, piece.bytes.data(), piece.size());
-            filled += piece.size();
-        }
-        co_return filled;
+        return unless_stalled(core_->breaker, until, read_all(offset, std::move(into), until));
     }
 
     std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override {
@@ -81,19 +75,12 @@ class s3_reader final : public block_reader {
     }
 
     awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override {
-        if (offset > info_.size || bytes.size() > info_.size - offset) co_return false;
-        std::size_t compared = 0;
-        while (compared < bytes.size()) {
-            KS_CO_TRY(const auto piece, co_await next_piece(offset + compared, bytes.size() - compared, until));
-            if (std::memcmp(bytes.bytes.data() + compared, piece.bytes.data(), piece.size()) != 0) co_return false;
-            compared += piece.size();
-        }
-        co_return true;
+        return unless_stalled(core_->breaker, until, equals_all(offset, std::move(bytes), until));
     }
 
     awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
         const auto marker = marker_;
-        KS_CO_TRY(const auto recent, co_await marker->get(until));
+        KS_CO_TRY(const auto recent, co_await unless_stalled(core_->breaker, until, marker->get(until)));
         const auto text = recent.find_metadata(metadata_name(name));
         if (!text) co_return fail(errc::not_found);
         auto value = decode_attribute(*text);
@@ -107,6 +94,28 @@ class s3_reader final : public block_reader {
     }
 
   private:
+    awaitable<result<std::size_t>> read_all(std::uint64_t offset, mutable_slice into, deadline until) {
+        const auto wanted = within_block(offset, into.size());
+        std::size_t filled = 0;
+        while (filled < wanted) {
+            KS_CO_TRY(const auto piece, co_await next_piece(offset + filled, wanted - filled, until));
+            std::memcpy(into.bytes.data() + filled, piece.bytes.data(), piece.size());
+            filled += piece.size();
+        }
+        co_return filled;
+    }
+
+    awaitable<result<bool>> equals_all(std::uint64_t offset, const_slice bytes, deadline until) {
+        if (offset > info_.size || bytes.size() > info_.size - offset) co_return false;
+        std::size_t compared = 0;
+        while (compared < bytes.size()) {
+            KS_CO_TRY(const auto piece, co_await next_piece(offset + compared, bytes.size() - compared, until));
+            if (std::memcmp(bytes.bytes.data() + compared, piece.bytes.data(), piece.size()) != 0) co_return false;
+            compared += piece.size();
+        }
+        co_return true;
+    }
+
     [[nodiscard]] std::size_t within_block(std::uint64_t offset, std::size_t count) const noexcept {
         if (offset >= info_.size) return 0;
         return static_cast<std::size_t>(std::min<std::uint64_t>(count, info_.size - offset));

@@ -9,6 +9,7 @@
 #include "volumes/s3/s3_core.hpp"
 #include "volumes/s3/s3_reader.hpp"
 #include "volumes/s3/s3_writer.hpp"
+#include "volumes/s3/stall_guard.hpp"
 #include "volumes/s3/trash_sweep.hpp"
 
 #include <algorithm>
@@ -61,12 +62,12 @@ class s3_volume final : public volume {
     const std::string& device_id() const noexcept override { return id_; }
 
     awaitable<result<std::unique_ptr<block_reader>>> open(md5_digest name, deadline until) override {
-        return open_s3_reader(core_, name, {}, until);
+        return unless_stalled(core_->breaker, until, open_s3_reader(core_, name, {}, until));
     }
 
     awaitable<result<std::unique_ptr<block_reader>>> open_for(md5_digest name, open_hint hint,
                                                               deadline until) override {
-        return open_s3_reader(core_, name, std::move(hint), until);
+        return unless_stalled(core_->breaker, until, open_s3_reader(core_, name, std::move(hint), until));
     }
 
     awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
@@ -78,7 +79,8 @@ class s3_volume final : public volume {
 
     awaitable<result<void>> touch(md5_digest name, deadline until) override {
         KS_CO_CHECK(core_->breaker->allow());
-        co_return without_value(co_await core_->loops.run(touch_block(core_, name, until)));
+        co_return without_value(
+            co_await unless_stalled(core_->breaker, until, core_->loops.run(touch_block(core_, name, until))));
     }
 
     awaitable<result<block_time>> mtime(md5_digest name, deadline until) override {
@@ -135,6 +137,11 @@ class s3_volume final : public volume {
         out.bytes_in = known.bytes_in.value();
         out.bytes_out = known.bytes_out.value();
         return out;
+    }
+
+    volume_states state() const override {
+        const auto now = core_->breaker->volume_health();
+        return {.reads = now, .writes = now};
     }
 
     std::string health() const override { return core_->breaker->health(); }

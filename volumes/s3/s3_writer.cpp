@@ -4,6 +4,7 @@
 #include "volumes/s3/limits.hpp"
 #include "volumes/s3/multipart_policy.hpp"
 #include "volumes/s3/part_upload.hpp"
+#include "volumes/s3/stall_guard.hpp"
 #include "volumes/s3/upload.hpp"
 
 #include <utility>
@@ -26,27 +27,29 @@ protocol::name_values to_metadata(const attribute_type& attribute) {
 template <class Upload>
 class upload_writer final : public block_writer {
   public:
-    explicit upload_writer(std::shared_ptr<Upload> u) : upload_(std::move(u)) {}
+    upload_writer(std::shared_ptr<circuit_breaker> breaker, std::shared_ptr<Upload> u)
+        : breaker_(std::move(breaker)), upload_(std::move(u)) {}
     ~upload_writer() override { upload_->drop(); }
 
     awaitable<result<void>> append(const_slice bytes, deadline until) override {
-        return upload_->append(std::move(bytes), until);
+        return unless_stalled(breaker_, until, upload_->append(std::move(bytes), until));
     }
     void set_queue_bytes(std::size_t bytes) noexcept override { upload_->set_queue_bytes(bytes); }
     awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline) override {
         co_return upload_->read_back(offset, into.bytes);
     }
     awaitable<result<void>> commit(attribute_type attribute, deadline until) override {
-        return upload_->commit(to_metadata(attribute), until);
+        return unless_stalled(breaker_, until, upload_->commit(to_metadata(attribute), until));
     }
 
   private:
+    const std::shared_ptr<circuit_breaker> breaker_;
     const std::shared_ptr<Upload> upload_;
 };
 
 template <class Upload>
-std::unique_ptr<block_writer> make_writer(std::shared_ptr<Upload> u) {
-    return std::make_unique<upload_writer<Upload>>(std::move(u));
+std::unique_ptr<block_writer> make_writer(const std::shared_ptr<s3_core>& core, std::shared_ptr<Upload> u) {
+    return std::make_unique<upload_writer<Upload>>(core->breaker, std::move(u));
 }
 
 /// A large block, whole or in parts, timed for the multipart policy.
@@ -56,12 +59,12 @@ class timed_writer final : public block_writer {
         : core_(std::move(core)), size_(size), transfer_(core_->upload_policy.begin(clock::now())) {
         if (transfer_.mode() == transfer_mode::parts || core_->options.always_parts) {
             if (auto parts = part_upload::make_parallel(core_, name, size)) {
-                writer_ = make_writer(std::move(parts));
+                writer_ = make_writer(core_, std::move(parts));
                 return;
             }
             transfer_.go_whole();
         }
-        writer_ = make_writer(std::make_shared<upload>(core_, name, size));
+        writer_ = make_writer(core_, std::make_shared<upload>(core_, name, size));
     }
 
     awaitable<result<void>> append(const_slice bytes, deadline until) override {
@@ -108,9 +111,9 @@ result<std::unique_ptr<block_writer>> make_s3_writer(std::shared_ptr<s3_core> co
     if (size && *size >= limits::s3_parallel_block_bytes_min) {
         return std::make_unique<timed_writer>(std::move(core), name, *size);
     }
-    if (size) return make_writer(std::make_shared<upload>(std::move(core), name, *size));
-    KS_TRY(auto unsized, part_upload::make_unsized(std::move(core), name));
-    return make_writer(std::move(unsized));
+    if (size) return make_writer(core, std::make_shared<upload>(core, name, *size));
+    KS_TRY(auto unsized, part_upload::make_unsized(core, name));
+    return make_writer(core, std::move(unsized));
 }
 
 }  // namespace keepstore::volumes::s3

@@ -65,34 +65,6 @@ TEST_CASE("the trash copy is named after its deadline", "[volumes][layout]") {
     CHECK(found);
 }
 
-TEST_CASE("a write recreates a root that was removed, and reads use the new one", "[volumes][root]") {
-    for (const bool sync : {true, false}) {
-        directory_fixture f({.sync = sync, .free_bytes_min = 0});
-        const auto before = random_name();
-        REQUIRE(put(*f.volume, before, random_bytes(10)).has_value());
-        fs::remove_all(f.dir.path());
-        CHECK(is_error(get(*f.volume, before), errc::not_found));
-        const auto after = random_name();
-        const auto content = random_bytes(20);
-        REQUIRE(put(*f.volume, after, content).has_value());
-        CHECK(get(*f.volume, after).value() == content);
-        CHECK(index_names(*f.volume).value() == std::vector{after});
-    }
-}
-
-TEST_CASE("another directory in the root's place is noticed within seconds", "[volumes][root]") {
-    directory_fixture f({.free_bytes_min = 0});
-    const auto name = random_name();
-    REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
-    const temp_dir aside;
-    fs::rename(f.dir.path(), aside.path() / "old");
-    const auto other = random_name();
-    directory_fixture::write_file(f.path_of(other), "hello");
-    // Missing in the root that is held open: the path is resolved again.
-    CHECK(run(f.volume->open(other, soon())).has_value());
-    CHECK(is_error(run(f.volume->open(name, soon())), errc::not_found));
-}
-
 TEST_CASE("the root must be an absolute path of a directory that exists", "[volumes][root]") {
     CHECK(volumes::open_directory_volume({.root = "relative"}).error() == errc::bad_request);
     CHECK(volumes::open_directory_volume({.root = ""}).error() == errc::bad_request);
@@ -406,88 +378,6 @@ TEST_CASE("a call waits for a lock of another process up to its deadline", "[vol
     CHECK(get(*f.volume, name).has_value());  // Reading needs no lock.
     ::flock(holder.get(), LOCK_UN);
     CHECK(run(f.volume->touch(name, soon())).has_value());
-}
-
-// An ext4 file system of its own in a file, which can be frozen: calls that write to it then hang until it is thawed.
-class frozen_mount {
-  public:
-    frozen_mount() : dir_(in_memory()) {
-        const std::string image = (dir_.path() / "image").string();
-        fs::create_directory(point());
-        const std::string command =
-            fmt::format("truncate -s 16M {0} && mkfs.ext4 -qF {0} && mount -o loop {0} {1}", image, point().string());
-        mounted_ = ::geteuid() == 0 && std::system((command + " >/dev/null 2>&1").c_str()) == 0;
-    }
-    ~frozen_mount() {
-        thaw();
-        if (mounted_) static_cast<void>(std::system(("umount -l " + point().string()).c_str()));
-    }
-    frozen_mount(const frozen_mount&) = delete;
-    frozen_mount& operator=(const frozen_mount&) = delete;
-
-    [[nodiscard]] fs::path point() const { return dir_.path() / "mnt"; }
-    [[nodiscard]] bool mounted() const { return mounted_; }
-    [[nodiscard]] bool freeze() {
-        const unique_fd fd(::open(point().c_str(), O_RDONLY | O_CLOEXEC));
-        frozen_ = ::ioctl(fd.get(), FIFREEZE, 0) == 0;
-        return frozen_;
-    }
-    void thaw() {
-        if (!std::exchange(frozen_, false)) return;
-        const unique_fd fd(::open(point().c_str(), O_RDONLY | O_CLOEXEC));
-        ::ioctl(fd.get(), FITHAW, 0);
-    }
-
-  private:
-    temp_dir dir_;
-    bool mounted_ = false;
-    bool frozen_ = false;
-};
-
-TEST_CASE("a volume whose threads all hang reports it, fails fast, and recovers", "[volumes][hang]") {
-    frozen_mount disk;
-    if (!disk.mounted()) {
-        WARN("skipped: may not mount a file system of its own here");
-        return;
-    }
-    directory_fixture f({.free_bytes_min = 0, .threads_max = 2}, disk.point());
-    const auto name = random_name();
-    const auto other = random_name();
-    const auto content = random_bytes(10'000);
-    REQUIRE(put(*f.volume, name, content).has_value());
-    REQUIRE(put(*f.volume, other, content).has_value());
-    std::unique_ptr<volumes::block_writer> writer =
-        run(f.volume->create(random_name(), content.size(), soon())).value();
-    REQUIRE(run(writer->append(copy_to_heap_slice(content), soon())).has_value());
-    std::unique_ptr<volumes::block_writer> dropped = run(f.volume->create(random_name(), 4 * MiB, soon())).value();
-
-    REQUIRE(disk.freeze());
-    const auto shortly = [] { return deadline::in(std::chrono::milliseconds(200)); };
-    CHECK(is_error(run(writer->commit(std::nullopt, shortly())), errc::timeout));
-    CHECK_FALSE(f.volume->health().empty());
-    // The appended bytes can be read back, to continue elsewhere.
-    const auto back = make_heap_slice(content.size());
-    REQUIRE(run(writer->read_back(0, back, shortly())).value() == content.size());
-    CHECK(std::ranges::equal(back.bytes, content));
-    // Destroying a writer whose job hangs blocks nothing.
-    REQUIRE(run(dropped->append(copy_to_heap_slice(random_bytes(300'000)), shortly())).has_value());
-    dropped.reset();
-    CHECK(is_error(run(f.volume->touch(name, shortly())), errc::timeout));
-    writer.reset();
-    disk.thaw();
-    REQUIRE(eventually([&] { return f.volume->health().empty(); }));
-    CHECK(eventually([&] { return f.count_files("tmp") == 0; }));
-    CHECK(get(*f.volume, name).value() == content);
-    CHECK(put(*f.volume, random_name(), content).has_value());
-
-    // Both threads hang: the next call does not wait for its deadline.
-    REQUIRE(disk.freeze());
-    for (const auto& hung : {name, other}) CHECK(is_error(run(f.volume->touch(hung, shortly())), errc::timeout));
-    // On a busy machine it may take another call until both count as hung.
-    CHECK(eventually([&] { return is_error(run(f.volume->touch(name, shortly())), errc::unavailable); }));
-    CHECK(is_error(run(f.volume->create(random_name(), 10, soon())), errc::unavailable));
-    disk.thaw();
-    REQUIRE(eventually([&] { return run(f.volume->touch(name, soon())).has_value(); }));
 }
 
 TEST_CASE("a call that waits for a serialized volume can be cancelled", "[volumes][serialize]") {

@@ -79,6 +79,16 @@ int linkat(int from_dir, const char* from, int to_dir, const char* to, int flags
     return fails(file_call::linkat, from_dir) ? -1 : next(from_dir, from, to_dir, to, flags);
 }
 
+ssize_t pread64(int fd, void* into, std::size_t size, off64_t offset) {
+    static const auto next = real<ssize_t(int, void*, std::size_t, off64_t)>("pread64");
+    return fails(file_call::pread, fd) ? -1 : next(fd, into, size, offset);
+}
+
+ssize_t pread(int fd, void* into, std::size_t size, off_t offset) {
+    static const auto next = real<ssize_t(int, void*, std::size_t, off_t)>("pread");
+    return fails(file_call::pread, fd) ? -1 : next(fd, into, size, offset);
+}
+
 int renameat(int from_dir, const char* from, int to_dir, const char* to) noexcept {
     static const auto next = real<int(int, const char*, int, const char*)>("renameat");
     return fails(file_call::renameat, from_dir) ? -1 : next(from_dir, from, to_dir, to);

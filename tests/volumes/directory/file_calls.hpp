@@ -9,7 +9,7 @@
 
 namespace keepstore::test {
 
-enum class file_call { flock, fsync, futimens, getdents, linkat, renameat, renameat2, statx };
+enum class file_call { flock, fsync, futimens, getdents, linkat, pread, renameat, renameat2, statx };
 
 /// Called before the real call, on the thread that makes it; `fd` is the file, or the directory of a name.
 /// \returns 0 to let the call go on, or the errno with which it fails.
