@@ -35,11 +35,18 @@ awaitable<result<block_write_response>> block_store::block_write(const block_wri
 
 awaitable<result<void>> block_store::block_touch(const md5_digest& block, deadline until) {
     error failure(errc::not_found);
-    for (const mount* const m : context_.mounts.in_write_order(block)) {
-        auto touched = co_await m->volume->touch(block, until);
-        if (touched) co_return success();
-        if (touched.error() == errc::cancelled) co_return std::move(touched);
-        if (touched.error() != errc::not_found) failure = std::move(touched.error());
+    auto mounts = context_.mounts.in_write_order(block);
+    // A stalled volume is waited for if the block is on no other one.
+    std::vector<const mount*> given_up;
+    for (const bool waits : {false, true}) {
+        for (const mount* const m : waits ? given_up : mounts) {
+            const bool alternative = !waits && m != mounts.back();
+            auto touched = co_await m->volume->touch(block, until.ending_at_stall(alternative));
+            if (touched) co_return success();
+            if (touched.error() == errc::cancelled) co_return std::move(touched);
+            if (alternative && touched.error() == errc::unavailable) given_up.push_back(m);
+            if (touched.error() != errc::not_found) failure = std::move(touched.error());
+        }
     }
     co_return std::unexpected(std::move(failure));
 }

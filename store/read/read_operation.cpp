@@ -18,11 +18,19 @@ namespace keepstore::store {
 
 awaitable<result<std::uint64_t>> read_operation::run() {
     const auto mounts = reading_order();
+    std::vector<const mount*> given_up;
     step next = step::corrupt;
-    for (const mount* const m : mounts) {
-        next = co_await send_copy(*m);
-        if (next != step::corrupt) break;
+    for (std::size_t i = 0; i < mounts.size() && next == step::corrupt; ++i) {
+        const bool alternative = std::any_of(mounts.begin() + static_cast<std::ptrdiff_t>(i) + 1, mounts.end(),
+                                             [](const mount* m) { return m->takes_reads(); });
+        until_ = request_.until.ending_at_stall(alternative);
+        latest_error_ = errc::not_found;
+        next = co_await send_copy(*mounts[i]);
+        if (alternative && latest_error_ == errc::unavailable) given_up.push_back(mounts[i]);
     }
+    // The alternatives had no good copy: now the stalled volumes are waited for.
+    until_ = request_.until;
+    for (std::size_t i = 0; i < given_up.size() && next == step::corrupt; ++i) next = co_await send_copy(*given_up[i]);
     if (next == step::corrupt && may_be_stitched()) next = co_await send_stitched(mounts);
     if (next == step::done) co_return size_;
     if (failure_ == errc::checksum_mismatch) log_corrupt();
@@ -47,7 +55,7 @@ awaitable<result<std::unique_ptr<volumes::block_reader>>> read_operation::open(c
     if (request_.range && hint.size && !request_.head) {
         if (const auto part = request_.range->resolve(*hint.size)) hint.part = {part->first, part->length};
     }
-    co_return co_await m.volume->open_for(request_.block.hash, hint, request_.until);
+    co_return co_await m.volume->open_for(request_.block.hash, hint, until_);
 }
 
 awaitable<read_operation::step> read_operation::send_copy(const mount& m) {
@@ -74,7 +82,7 @@ awaitable<read_operation::step> read_operation::send_copy(const mount& m) {
     if (size <= limits::chunk_size_bytes) co_return co_await send_small(copy);
 
     copy_waypoints points;
-    points.stored = co_await load_waypoints(copy, request_.block.hash, request_.until, &points.supported);
+    points.stored = co_await load_waypoints(copy, request_.block.hash, until_, &points.supported);
     step next = step::rehash;
     if (points.stored)
         next = co_await send_verified(copy, *points.stored);
@@ -109,7 +117,7 @@ bool read_operation::may_stream_unproven(const volumes::block_reader& copy, cons
 
 awaitable<read_operation::step> read_operation::verify_only(volumes::block_reader& copy) {
     auto report = co_await verify_copy(store_.request_pool, store_.engine, copy, request_.block.hash,
-                                       store_.read_window.segments_per_reader(), request_.until);
+                                       store_.read_window.segments_per_reader(), until_);
     if (report.result == copy_report::outcome::cancelled) co_return abandon(std::move(report.why));
     if (report.result != copy_report::outcome::good) co_return mark_corrupt(report.offset, std::move(report.why));
     if (report.false_alarm) store_.counters.false_alarms.add();
@@ -126,7 +134,7 @@ awaitable<read_operation::step> read_operation::send_small(volumes::block_reader
     if (size > 0) {
         const auto into = co_await store_.request_pool.acquire();
         if (!into) co_return abandon(into.error());
-        const auto count = co_await read_stored(copy, 0, into->subslice(0, size), request_.until);
+        const auto count = co_await read_stored(copy, 0, into->subslice(0, size), until_);
         if (!count) co_return mark_corrupt(0, count.error());
         if (*count != size) co_return mark_corrupt(*count, errc::checksum_mismatch, "is shorter than its size");
         bytes = into->freeze(size);
@@ -153,7 +161,7 @@ awaitable<read_operation::step> read_operation::send_small(volumes::block_reader
 
 // REHASH, and VERIFIED by the waypoints that it gave.
 awaitable<read_operation::step> read_operation::rehash(volumes::block_reader& copy, copy_waypoints& points) {
-    const auto pass = co_await hash_serially(store_.request_pool, store_.engine, copy, request_.until);
+    const auto pass = co_await hash_serially(store_.request_pool, store_.engine, copy, until_);
     if (!pass) co_return mark_corrupt(suspect_, pass.error());
     if (pass->digest != request_.block.hash) co_return mark_corrupt(suspect_, errc::checksum_mismatch);
     store_.bad_copy_log.forget(where_->uuid, request_.block.hash);  // If it was corrupt, it has been replaced.
@@ -177,7 +185,8 @@ awaitable<read_operation::step> read_operation::rehash(volumes::block_reader& co
 // Stores the computed waypoints with a copy that has none or wrong ones, if the mount may be written to.
 awaitable<void> read_operation::keep_waypoints(volumes::block_reader& copy, const copy_waypoints& points) {
     if (!where_->allow_write || !points.supported) co_return;
-    const bool stored = co_await store_waypoints(copy, request_.block.hash, *points.computed, deadline::never());
+    const bool stored =
+        co_await store_waypoints(copy, request_.block.hash, *points.computed, deadline::never().ending_at_stall());
     if (stored) store_.counters.waypoints_added.add();
 }
 
@@ -225,6 +234,7 @@ read_operation::step read_operation::mark_corrupt(std::uint64_t offset, error wh
 }
 
 bool read_operation::keep_first_error(error why) {
+    latest_error_ = why.code;
     if (why == errc::not_found || failure_ != errc::not_found) return false;
     failure_ = std::move(why);
     return true;

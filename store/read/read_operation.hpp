@@ -129,9 +129,11 @@ class read_operation {
     const block_read_request& request_;
     byte_sink& sink_;
 
-    std::size_t copies_ = 0;        // Opened so far.
-    const mount* where_ = nullptr;  // Of the copy being read; none while it is stitched.
-    std::uint64_t suspect_ = 0;     // Where that copy disagreed with its waypoints.
+    std::size_t copies_ = 0;  // Opened so far.
+    deadline until_;          // Of calls to the copy being read: ends at a stall while there is another mount.
+    errc latest_error_ = errc::not_found;  // Of a copy that could not be used.
+    const mount* where_ = nullptr;         // Of the copy being read; none while it is stitched.
+    std::uint64_t suspect_ = 0;            // Where that copy disagreed with its waypoints.
     bool failed_over_ = false;
 
     bool begun_ = false;                 // sink_.begin() was called.

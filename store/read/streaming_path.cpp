@@ -24,7 +24,7 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
         auto into = co_await store_.request_pool.acquire();
         if (!into) co_return abandon(into.error());
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), size - offset));
-        auto count = co_await read_stored(copy, offset, into->subslice(0, want), request_.until);
+        auto count = co_await read_stored(copy, offset, into->subslice(0, want), until_);
         if (!count || *count != want) {
             if (!count && count.error() == errc::cancelled) co_return abandon(std::move(count.error()));
             unreadable = count ? error(errc::checksum_mismatch) : std::move(count.error());

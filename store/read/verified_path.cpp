@@ -12,7 +12,7 @@ awaitable<read_operation::step> read_operation::send_verified(volumes::block_rea
                                                               const digest::waypoints& points) {
     const byte_range body = body_of(reader.size());
     const byte_range left = begun_ ? byte_range{sent_, body.end() - sent_} : body;
-    verified_copy copy(store_, reader, points, request_.block.hash, left, start_of(points, body), request_.until);
+    verified_copy copy(store_, reader, points, request_.block.hash, left, start_of(points, body), until_);
     const auto next = co_await send_segments(copy);
     if (begun_) proof_ = copy.proof();
     if (next) co_return *next;

@@ -41,7 +41,7 @@ awaitable<void> write_operation::commit_into(target& t, result<void>& outcome) {
 
 awaitable<result<void>> write_operation::commit(target& t) {
     if (t.now == phase::comparing) {
-        const auto touched = co_await t.where->volume->touch(request_.hash, request_.until);
+        const auto touched = co_await t.where->volume->touch(request_.hash, until_for(*t.where));
         if (touched) {
             t.now = phase::committed;
             co_return success();
@@ -57,7 +57,7 @@ awaitable<result<void>> write_operation::commit(target& t) {
     }
     std::optional<std::pair<std::string, std::vector<std::byte>>> attribute;
     if (waypoints_) attribute.emplace(waypoints_attribute, *waypoints_);
-    const auto committed = co_await t.writer->commit(std::move(attribute), request_.until);
+    const auto committed = co_await t.writer->commit(std::move(attribute), until_for(*t.where));
     if (!committed) {
         const error& why = committed.error();
         if (why == errc::cancelled || why == errc::collision) co_return std::unexpected(why);

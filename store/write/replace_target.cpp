@@ -12,7 +12,7 @@ namespace keepstore::store {
 // Turns a comparing target into a writing one: on its own volume, from its own copy, which is right up to `upto`.
 // \returns false if that failed, and so the target.
 awaitable<result<bool>> write_operation::start_writing(target& t, std::uint64_t upto) {
-    auto writer = co_await t.where->volume->create(request_.hash, source_.size(), request_.until);
+    auto writer = co_await t.where->volume->create(request_.hash, source_.size(), until_for(*t.where));
     if (!writer) {
         if (writer.error() == errc::cancelled) co_return std::unexpected(std::move(writer.error()));
         fail_target(t, writer.error());
@@ -34,21 +34,32 @@ awaitable<result<bool>> write_operation::start_writing(target& t, std::uint64_t 
 // and with the `piece` after them that the others have got already.
 awaitable<result<void>> write_operation::replace_failed(const const_slice* piece) {
     put_plan plan = plan_of({phase::comparing, phase::writing, phase::committed});
-    for (const mount* const m : candidates_) {
-        if (!plan.wants(*m)) continue;
-        const bool tried = std::ranges::any_of(targets_, [&](const auto& t) { return t->where == m; });
-        if (tried) continue;
-        KS_CO_TRY(const bool added, co_await add_writer(*m));
-        if (!added) continue;
-        KS_CO_TRY(const bool fed, co_await feed_replacement(*targets_.back(), piece));
-        if (!fed) continue;
-        log::warning("a volume failed during a write; went on with another one",
-                     {{"block", request_.hash.hex()}, {"mount", m->uuid}, {"copiedBytes", length_}});
-        plan.add(*m);
+    for (const bool waits : {false, true}) {
+        for (const mount* const m : candidates_) {
+            if (!plan.wants(*m) || !may_replace(*m, waits)) continue;
+            for (const auto& t : targets_) {
+                if (t->where == m) t->gave_up = false;
+            }
+            KS_CO_TRY(const bool added, co_await add_writer(*m));
+            if (!added) continue;
+            KS_CO_TRY(const bool fed, co_await feed_replacement(*targets_.back(), piece));
+            if (!fed) continue;
+            log::warning("a volume failed during a write; went on with another one",
+                         {{"block", request_.hash.hex()}, {"mount", m->uuid}, {"copiedBytes", length_}});
+            plan.add(*m);
+        }
     }
     const bool any_live = std::ranges::any_of(targets_, [](const auto& t) { return t->now != phase::failed; });
     if (!any_live) co_return std::unexpected(nothing_stored());
     co_return success();
+}
+
+// First the mounts that were not tried. Then, if the volumes that stalled are all there is, these: they are waited for.
+bool write_operation::may_replace(const mount& m, bool waits) const {
+    const auto is_m = [&](const auto& t) { return t->where == &m; };
+    if (!waits) return std::ranges::none_of(targets_, is_m);
+    return std::ranges::any_of(targets_,
+                               [&](const auto& t) { return is_m(t) && t->now == phase::failed && t->gave_up; });
 }
 
 // \returns false if that failed, and so the target.
@@ -61,7 +72,7 @@ awaitable<result<bool>> write_operation::feed_replacement(target& t, const const
         }
     }
     if (piece) {
-        const auto appended = co_await t.writer->append(*piece, request_.until);
+        const auto appended = co_await t.writer->append(*piece, until_for(*t.where));
         if (!appended) {
             if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
             fail_target(t, appended.error());
@@ -80,7 +91,7 @@ awaitable<result<bool>> write_operation::copy_prefix(target& to, std::uint64_t u
             KS_CO_TRY(const bool copied, co_await copy_from(from, *to.writer, upto));
             if (copied) co_return true;
             // A partial copy is of no use: begin again.
-            auto fresh = co_await to.where->volume->create(request_.hash, source_.size(), request_.until);
+            auto fresh = co_await to.where->volume->create(request_.hash, source_.size(), until_for(*to.where));
             if (!fresh) {
                 if (fresh.error() == errc::cancelled) co_return std::unexpected(std::move(fresh.error()));
                 co_return false;
@@ -93,10 +104,11 @@ awaitable<result<bool>> write_operation::copy_prefix(target& to, std::uint64_t u
 
 // Copies the first `upto` bytes of `from`. \returns whether that worked, and they are proven to be the body's.
 awaitable<result<bool>> write_operation::copy_from(target& from, volumes::block_writer& to, std::uint64_t upto) {
+    const deadline reading = until_for(*from.where);
     std::unique_ptr<volumes::block_reader> reopened;
     volumes::block_reader* reader = from.writer ? nullptr : from.stored.get();
     if (from.now == phase::committed) {
-        auto opened = co_await from.where->volume->open(request_.hash, request_.until);
+        auto opened = co_await from.where->volume->open(request_.hash, until_for(*from.where));
         if (!opened) co_return false;
         reopened = std::move(*opened);
         reader = reopened.get();
@@ -107,8 +119,8 @@ awaitable<result<bool>> write_operation::copy_from(target& from, volumes::block_
     while (offset < upto) {
         KS_CO_TRY(const auto into, co_await store_.copy_pool.acquire());
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), upto - offset));
-        const auto count = reader ? co_await reader->read_at(offset, into.subslice(0, want), request_.until)
-                                  : co_await from.writer->read_back(offset, into.subslice(0, want), request_.until);
+        const auto count = reader ? co_await reader->read_at(offset, into.subslice(0, want), reading)
+                                  : co_await from.writer->read_back(offset, into.subslice(0, want), reading);
         if (!count && count.error() == errc::cancelled) co_return std::unexpected(count.error());
         if (!count || *count != want) co_return false;
         const const_slice piece = into.freeze(want);

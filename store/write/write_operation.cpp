@@ -57,7 +57,7 @@ awaitable<result<void>> write_operation::choose_targets() {
         if (!look || !plan.wants(*m)) continue;
         auto now = m->volume->try_open(request_.hash);
         const volumes::open_hint hint{.size = source_.size(), .replaces = true};
-        auto reader = now ? std::move(*now) : co_await m->volume->open_for(request_.hash, hint, request_.until);
+        auto reader = now ? std::move(*now) : co_await m->volume->open_for(request_.hash, hint, until_for(*m));
         if (!reader) {
             if (reader.error() == errc::cancelled) co_return std::unexpected(std::move(reader.error()));
             continue;  // Absent, or not readable: writing will show what is wrong.
@@ -66,10 +66,13 @@ awaitable<result<void>> write_operation::choose_targets() {
             std::make_unique<target>(target{.where = m, .now = phase::comparing, .stored = *std::move(reader)}));
         plan.add(*m);
     }
-    for (const mount* const m : candidates_) {
-        if (!plan.wants(*m)) continue;
-        KS_CO_TRY(const bool added, co_await add_writer(*m));
-        if (added) plan.add(*m);
+    // A stalled volume only if no other one takes the block.
+    for (const bool waits : {false, true}) {
+        for (const mount* const m : candidates_) {
+            if (!plan.wants(*m) || (waits && m->write_state() != volumes::volume_state::stalled)) continue;
+            KS_CO_TRY(const bool added, co_await add_writer(*m));
+            if (added) plan.add(*m);
+        }
     }
     if (targets_.empty()) co_return std::unexpected(nothing_stored());
     co_return success();
@@ -127,16 +130,21 @@ awaitable<result<void>> write_operation::feed(const const_slice& piece) {
 
 awaitable<result<void>> write_operation::feed_one(target& t, const const_slice& piece) {
     if (t.now == phase::comparing) {
-        const auto equal = co_await t.stored->equals_at(length_, piece, request_.until);
+        const auto equal = co_await t.stored->equals_at(length_, piece, until_for(*t.where));
         if (!equal && equal.error() == errc::cancelled) co_return std::unexpected(equal.error());
         if (equal && *equal) co_return success();
+        const bool outage = !equal && is_outage(equal.error());
+        if (outage && has_alternative(*t.where)) {
+            fail_target(t, equal.error());
+            co_return success();
+        }
         // The stored copy ends, differs or cannot be read from here on; up to here it is the body.
-        if (equal || !is_outage(equal.error())) t.differs_from = length_;
+        if (!outage) t.differs_from = length_;
         KS_CO_TRY(const bool started, co_await start_writing(t, length_));
         if (!started) co_return success();
     }
     t.writer->set_queue_bytes(store_.request_pool.request_queue_bytes());
-    const auto appended = co_await t.writer->append(piece, request_.until);
+    const auto appended = co_await t.writer->append(piece, until_for(*t.where));
     if (!appended) {
         if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
         fail_target(t, appended.error());
@@ -145,10 +153,11 @@ awaitable<result<void>> write_operation::feed_one(target& t, const const_slice& 
 }
 
 awaitable<result<bool>> write_operation::add_writer(const mount& m) {
-    auto writer = co_await m.volume->create(request_.hash, source_.size(), request_.until);
+    auto writer = co_await m.volume->create(request_.hash, source_.size(), until_for(m));
     if (!writer) {
         if (writer.error() == errc::cancelled) co_return std::unexpected(std::move(writer.error()));
         note_failure(writer.error());
+        refused_.insert(&m);
         co_return false;
     }
     targets_.push_back(
@@ -156,8 +165,27 @@ awaitable<result<bool>> write_operation::add_writer(const mount& m) {
     co_return true;
 }
 
+bool write_operation::has_alternative(const mount& m) const {
+    if (candidates_.size() < 2) return false;
+    put_plan plan(request_.storage_classes);
+    for (const auto& t : targets_) {
+        if (t->where != &m && t->now != phase::failed) plan.add(*t->where);
+    }
+    for (const mount* const other : candidates_) {
+        const bool tried = std::ranges::any_of(targets_, [&](const auto& t) { return t->where == other; });
+        if (other != &m && !tried && !refused_.contains(other) && plan.wants(*other) && other->takes_writes())
+            plan.add(*other);
+    }
+    return plan.done();
+}
+
+deadline write_operation::until_for(const mount& m) const {
+    return request_.until.ending_at_stall(has_alternative(m));
+}
+
 void write_operation::fail_target(target& t, const error& why) {
     t.now = phase::failed;
+    t.gave_up = why == errc::unavailable;
     note_failure(why);
     log::warning("a volume could not store a block",
                  {{"block", request_.hash.hex()}, {"mount", t.where->uuid}, {"error", why.text}});

@@ -21,6 +21,7 @@
 #include <initializer_list>
 #include <memory>
 #include <optional>
+#include <set>
 #include <vector>
 
 namespace keepstore::store {
@@ -49,6 +50,8 @@ class write_operation {
         std::unique_ptr<volumes::block_reader> stored = nullptr;
         /// writing. failed: if set it may still be read back.
         std::unique_ptr<volumes::block_writer> writer = nullptr;
+        /// failed, since the volume stalled while there was an alternative: it may be used again if that fails as well.
+        bool gave_up = false;
         /// The stored copy differs from the body after these bytes, to the chunk: it is corrupt, or they collide.
         /// Absent for one that is replaced since its volume did not respond: it may be good.
         std::optional<std::uint64_t> differs_from = {};
@@ -63,6 +66,10 @@ class write_operation {
     awaitable<result<void>> feed_one(target&, const const_slice& piece);
     /// \returns whether the volume can take the block.
     awaitable<result<bool>> add_writer(const mount&);
+    /// Whether the PUT can be completed without this mount, as far as the states of the others tell.
+    [[nodiscard]] bool has_alternative(const mount&) const;
+    /// For calls to the mount's volume.
+    [[nodiscard]] deadline until_for(const mount&) const;
     void fail_target(target&, const error& why);
     void note_failure(const error& why);
     [[nodiscard]] put_plan plan_of(std::initializer_list<phase>) const;
@@ -74,6 +81,7 @@ class write_operation {
     awaitable<result<bool>> copy_from(target& from, volumes::block_writer& to, std::uint64_t upto);
     awaitable<result<bool>> is_body_prefix(digest::md5_stream& copied, std::uint64_t length);
     awaitable<result<void>> replace_failed(const const_slice* piece);
+    [[nodiscard]] bool may_replace(const mount&, bool waits) const;
     awaitable<result<bool>> feed_replacement(target&, const const_slice* piece);
 
     // commit_targets.cpp
@@ -89,6 +97,7 @@ class write_operation {
     const std::vector<const mount*> candidates_;
 
     std::vector<std::unique_ptr<target>> targets_;
+    std::set<const mount*> refused_;  // Their volumes did not take the block.
     digest::md5_stream digest_;
     bool digest_finished_ = false;                     // And it agrees with the name.
     std::uint64_t length_ = 0;                         // Of the body so far; whole chunks until it ends.

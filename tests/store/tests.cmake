@@ -4,6 +4,7 @@ keepstore_test(store_tests
         store/lists/pull_test.cpp
         store/mount_test.cpp
         store/outage_test.cpp
+        store/stalled_volume_test.cpp
         store/read/stitched_read_test.cpp
         store/read/verified_read_test.cpp
         store/remote/remote_test.cpp

@@ -4,6 +4,10 @@
 
 #include "volumes/volume.hpp"
 
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <chrono>
 #include <limits>
 #include <memory>
 #include <new>
@@ -21,8 +25,12 @@ struct fault_plan {
     bool fail_create = false;
     bool fail_commit = false;
     bool fail_read_back = false;
-    bool touch_says_not_found = false;  ///< As if the block was trashed just before.
-    bool throws = false;                ///< open() and trash() meet the end of memory.
+    bool touch_says_not_found = false;   ///< As if the block was trashed just before.
+    bool throws = false;                 ///< open() and trash() meet the end of memory.
+    volumes::volume_states states = {};  ///< As they are reported.
+    /// Calls that may block do not end, except those that have an alternative: the volume stalls.
+    bool stalls_reads = false;
+    bool stalls_writes = false;
     error with{errc::io_error, "injected fault"};
 };
 
@@ -33,10 +41,13 @@ class fault_volume final : public volumes::volume {
     fault_plan plan;
     int appends = 0;
     int touches = 0;
+    int waits = 0;                  ///< Calls that waited for a stalled volume.
+    int end_stall_after_waits = 0;  ///< The stall ends with this one; 0: never.
 
     const std::string& device_id() const noexcept override { return inner_->device_id(); }
     awaitable<result<std::unique_ptr<volumes::block_reader>>> open(md5_digest name, deadline until) override {
         if (plan.throws) throw std::bad_alloc();
+        KS_CO_CHECK(co_await pass(&fault_plan::stalls_reads, until));
         KS_CO_TRY(auto opened, co_await inner_->open(name, until));
         co_return std::make_unique<reader>(*this, std::move(opened));
     }
@@ -48,6 +59,7 @@ class fault_volume final : public volumes::volume {
     }
     awaitable<result<void>> touch(md5_digest name, deadline until) override {
         ++touches;
+        KS_CO_CHECK(co_await pass(&fault_plan::stalls_writes, until));
         if (plan.touch_says_not_found) co_return fail(errc::not_found);
         co_return co_await inner_->touch(name, until);
     }
@@ -67,7 +79,24 @@ class fault_volume final : public volumes::volume {
         return inner_->index(std::move(prefix), sink, until);
     }
     volumes::volume_stats stats() const override { return inner_->stats(); }
+    volumes::volume_states state() const override { return plan.states; }
     std::string health() const override { return inner_->health(); }
+
+    /// A call on a stalled volume: with an alternative it ends at once, without one when the test ends the stall.
+    [[nodiscard]] awaitable<result<void>> pass(bool fault_plan::* stalls, deadline until) {
+        if (!(plan.*stalls)) co_return success();
+        if (until.ends_at_stall()) co_return fail(errc::unavailable, "volume does not respond");
+        ++waits;
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        while (plan.*stalls) {
+            if (end_stall_after_waits > 0 && waits >= end_stall_after_waits) plan.*stalls = false;
+            if (until.passed()) co_return fail(errc::timeout, "volume does not respond");
+            timer.expires_after(std::chrono::milliseconds(1));
+            const auto [stopped] = co_await timer.async_wait(use_tuple);
+            if (stopped) co_return fail(errc::cancelled);
+        }
+        co_return success();
+    }
 
   private:
     class reader final : public volumes::block_reader {
@@ -78,6 +107,7 @@ class fault_volume final : public volumes::volume {
         bool streams() const noexcept override { return home_.plan.streams; }
         awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
             if (offset + into.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);
+            KS_CO_CHECK(co_await home_.pass(&fault_plan::stalls_reads, until));
             auto count = co_await inner_->read_at(offset, into, until);
             if (!count || offset + *count <= home_.plan.flip_from) co_return count;
             const std::uint64_t from = home_.plan.flip_from > offset ? home_.plan.flip_from - offset : 0;
@@ -107,6 +137,7 @@ class fault_volume final : public volumes::volume {
             : home_(home), inner_(std::move(inner)) {}
         awaitable<result<void>> append(const_slice bytes, deadline until) override {
             ++home_.appends;
+            KS_CO_CHECK(co_await home_.pass(&fault_plan::stalls_writes, until));
             if (appended_ + bytes.size() > home_.plan.fail_append_at) co_return std::unexpected(home_.plan.with);
             appended_ += bytes.size();
             co_return co_await inner_->append(std::move(bytes), until);
@@ -119,6 +150,7 @@ class fault_volume final : public volumes::volume {
         awaitable<result<void>> commit(std::optional<std::pair<std::string, std::vector<std::byte>>> attribute,
                                        deadline until) override {
             if (home_.plan.fail_commit) co_return std::unexpected(home_.plan.with);
+            KS_CO_CHECK(co_await home_.pass(&fault_plan::stalls_writes, until));
             co_return co_await inner_->commit(std::move(attribute), until);
         }
 
