@@ -11,6 +11,7 @@
 #include "daemon/service_manager.hpp"
 #include "daemon/service_metrics.hpp"
 #include "daemon/signals.hpp"
+#include "daemon/volume_watch.hpp"
 #include "digest/engine.hpp"
 #include "net/server/server.hpp"
 #include "net/tls/tls_server_context.hpp"
@@ -227,6 +228,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     if (!port) return std::unexpected("cannot listen: " + port.error().text);
     background_tasks workers(executors.back());
     start_workers(workers, conf, store, trash);
+    workers.spawn("watch volumes", watch_volumes(store.mounts()));
     background_tasks pullers(executors.back());
     for (unsigned i = 0; i < others.pull_workers(); ++i) pullers.spawn("pull", others.pulls().run(pulls));
     background_tasks scrubs(executors.back());

@@ -174,6 +174,26 @@ void metrics::collect_requests(std::vector<MetricFamily>& out) const {
               "Time since the first client left whose request is still being worked on", ages.abandoned_seconds);
 }
 
+void metrics::collect_states(std::vector<MetricFamily>& out) const {
+    using volumes::volume_state;
+    auto& states = family(out, "keepstore_volume_state", "1 for the state that the volume is in", MetricType::Gauge);
+    const auto add_states = [&](const store::mount& m, std::string_view operation, volume_state current) {
+        for (const auto s : {volume_state::healthy, volume_state::slow, volume_state::stalled, volume_state::failing,
+                             volume_state::gone}) {
+            add_value(states, s == current ? 1 : 0,
+                      {{"device_id", m.volume->device_id()},
+                       {"mount", m.uuid},
+                       {"operation", std::string(operation)},
+                       {"state", std::string(volumes::to_string(s))}});
+        }
+    };
+    for (const store::mount& m : sources_.store.mounts().all()) {
+        const auto now = m.volume->state();
+        add_states(m, "read", now.reads);
+        if (m.allow_write) add_states(m, "write", now.writes);
+    }
+}
+
 void metrics::collect_limiter(std::vector<MetricFamily>& out) const {
     const auto s = sources_.requests_limiter.snapshot();
     if (!s.used) return;
@@ -284,7 +304,11 @@ void metrics::collect_own(std::vector<MetricFamily>& out) const {
     for (const store::mount& m : sources_.store.mounts().all())
         add_value(healthy, m.volume->health().empty() ? 1 : 0,
                   {{"device_id", m.volume->device_id()}, {"mount", m.uuid}});
-    if (healthy.metric.empty()) out.pop_back();
+    if (healthy.metric.empty()) {
+        out.pop_back();
+    } else {
+        collect_states(out);
+    }
     if (!sources_.more) return;
     for (sample& s : sources_.more()) {
         auto at = std::ranges::find(out, s.name, &MetricFamily::name);

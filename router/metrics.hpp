@@ -86,6 +86,7 @@ class metrics {
     [[nodiscard]] std::vector<prometheus::MetricFamily> collect() const;
     void collect_requests(std::vector<prometheus::MetricFamily>&) const;
     void collect_limiter(std::vector<prometheus::MetricFamily>&) const;
+    void collect_states(std::vector<prometheus::MetricFamily>&) const;
     void collect_volumes(std::vector<prometheus::MetricFamily>&) const;
     void collect_service(std::vector<prometheus::MetricFamily>&) const;
     void collect_own(std::vector<prometheus::MetricFamily>&) const;

@@ -48,6 +48,8 @@ TEST_CASE("metrics have the names and labels of docs/interface.md 6", "[router][
                                    R"x(arvados_keepstore_volume_io_bytes{device_id="device-0",direction="in"} )x",
                                    R"x(# TYPE request_duration_seconds summary)x",
                                    R"x(# TYPE arvados_keepstore_volume_operations counter)x",
+                                   R"x(mount="zzzzz-nyw5e-000000000000000",operation="read",state="healthy"} 1)x",
+                                   R"x(mount="zzzzz-nyw5e-000000000000000",operation="write",state="gone"} 0)x",
                                    R"x(keepstore_pool_in_use_bytes 0)x",
                                    R"x(keepstore_bad_copies_total 0)x",
                                    R"x(keepstore_log_lines_dropped_total)x"}) {
