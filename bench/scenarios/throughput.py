@@ -3,8 +3,11 @@
 import os
 
 from bench.scenarios.registry import Failure, Skip, scenario
-from bench.scenarios.rows import MIB, bulk_row, failures_text, group_of, kernel_text, median, ratio, verdict, window
+from bench.scenarios.rows import MIB, bulk_row, failures_text, group_of, kernel_text, median, ratio, spread, verdict, window
 from bench.scenarios.servers import Daemon, Nginx, SendPaths
+from bench.scenarios.volumes import block_paths, make_cold, make_warm
+
+WAYPOINTS = "user.keepstore.waypoints"
 
 
 def connection_counts(bench):
@@ -81,6 +84,51 @@ def range_(bench):
                   + failures_text(runs, "get"),
                   (f"first byte p50{verdict(first < 3, 'below 3 ms')}; " if c == 1 else "")
                   + bench.units_text("md5", "pread", "send"), "range")
+
+
+@scenario("first-byte")
+def first_byte(bench):
+    """First byte of a 64 MiB block, c = 1: with waypoints, and the first read of one without them, warm and cold."""
+    with Daemon(bench) as daemon:
+        locators = os.path.join(bench.folder, "first-byte.locators")
+        bench.load(daemon, "--mode", "put", "--size", bench.size("64m", "16m"), "--count", 1, "--connections", 1,
+                   "--save-locators", locators)
+        (path,) = block_paths(daemon.root)
+
+        def get(prepare):
+            result = None
+            for _ in range(bench.size(5, 1)):
+                prepare()
+                one = bench.load(daemon, "--mode", "get", "--locators", locators, "--connections", 1, "--count", 1,
+                                 "--body", "verify")
+                if group_of(one, "get")["failed"] > 0:
+                    raise Failure("the block cannot be read" + failures_text([one], "get"))
+                result = min(result, one, key=lambda r: group_of(r, "get")["first_byte"]["p50_ms"]) if result else one
+            return result
+
+        def forget(make):
+            if WAYPOINTS in os.listxattr(path):
+                os.removexattr(path, WAYPOINTS)
+            make([path])
+
+        results = bench.interleaved({
+            "with waypoints, warm": lambda: get(lambda: make_warm([path])),
+            "without waypoints, warm, first read": lambda: get(lambda: forget(make_warm)),
+            "without waypoints, cold, first read": lambda: get(lambda: forget(make_cold)),
+            "the read after it, warm": lambda: get(lambda: None),
+        })
+        if WAYPOINTS not in os.listxattr(path):
+            bench.note("first-byte", "the file system keeps no attributes: nothing is verified before it is sent")
+    # One segment of the block, read and hashed by one chain.
+    floor = sum(MIB / bench.unit(step)["mb_per_s"] / 1e3 for step in ("md5", "pread"))
+    for what, runs in results.items():
+        first = [group_of(r, "get")["first_byte"]["p50_ms"] for r in runs]
+        bench.row(f"first byte of 64 MiB, {what}",
+                  f"{median(first):.2f} ms ({spread(first)}), whole "
+                  f"{median(group_of(r, 'get')['latency']['p50_ms'] for r in runs):.0f} ms",
+                  f"{median(first) / floor:.2f} x (one segment by md5 + pread = {floor:.2f} ms)"
+                  + (verdict(median(first) <= 1.5 * floor, "at most 1.5") if what.startswith("with ") else ""),
+                  "first-byte")
 
 
 # Without it the kernel takes megabytes ahead of each slow reader.
