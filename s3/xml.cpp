@@ -1,5 +1,7 @@
 #include "s3/xml.hpp"
 
+#include "net/http/text.hpp"
+
 #include <fmt/format.h>
 #include <pugixml.hpp>
 
@@ -22,8 +24,22 @@ pugi::xml_node child(pugi::xml_node parent, std::string_view name) {
     return {};
 }
 
+/// The whole text of a child, also where a comment or a CDATA section divides it; empty if there is none.
 std::string text_of(pugi::xml_node parent, std::string_view name) {
-    return child(parent, name).child_value();
+    std::string out;
+    for (const auto part : child(parent, name).children()) {
+        if (part.type() == pugi::node_pcdata || part.type() == pugi::node_cdata) out += part.value();
+    }
+    return out;
+}
+
+/// The text of a child without the white space around it, which the types of XML Schema but strings ignore.
+std::string token_of(pugi::xml_node parent, std::string_view name) {
+    const auto text = text_of(parent, name);
+    const std::string_view blanks = " \t\r\n";
+    const auto first = text.find_first_not_of(blanks);
+    if (first == std::string::npos) return {};
+    return text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
 /// Parses the whole body. pugixml knows no entities but the five of XML, opens no files and parses without recursion.
@@ -96,8 +112,28 @@ std::optional<std::uint64_t> to_number(std::string_view text) {
     return value;
 }
 
-bool is_true(std::string_view text) {
-    return text == "true" || text == "True" || text == "1";
+/// An xsd:boolean, in any case. nullopt for anything else: a page that is taken for the last one by mistake makes
+/// blocks look lost.
+std::optional<bool> to_boolean(std::string_view text) {
+    if (net::iequals(text, "true") || text == "1") return true;
+    if (net::iequals(text, "false") || text == "0") return false;
+    return std::nullopt;
+}
+
+/// Whether a page is followed by another one.
+std::optional<bool> read_truncated(pugi::xml_node root) {
+    const auto count =
+        std::ranges::count_if(root.children(), [](pugi::xml_node node) { return local_name(node) == "IsTruncated"; });
+    if (count != 1) return std::nullopt;
+    return to_boolean(token_of(root, "IsTruncated"));
+}
+
+/// Whether the keys of a listing are url-encoded. nullopt for an encoding that is not known.
+std::optional<bool> read_encoded(pugi::xml_node root) {
+    const auto text = token_of(root, "EncodingType");
+    if (text.empty()) return false;
+    if (net::iequals(text, "url")) return true;
+    return std::nullopt;
 }
 
 /// A key as it is, or decoded when the listing is url-encoded.
@@ -108,10 +144,10 @@ std::optional<std::string> key_text(std::string raw, bool encoded) {
 
 std::optional<listed_object> read_object(pugi::xml_node node, bool encoded) {
     auto key = key_text(text_of(node, "Key"), encoded);
-    const auto size = to_number(text_of(node, "Size"));
-    const auto modified = parse_iso_date(text_of(node, "LastModified"));
+    const auto size = to_number(token_of(node, "Size"));
+    const auto modified = parse_iso_date(token_of(node, "LastModified"));
     if (!key || key->empty() || !size || !modified) return std::nullopt;
-    return listed_object{std::move(*key), *size, *modified, std::string(strip_quotes(text_of(node, "ETag")))};
+    return listed_object{std::move(*key), *size, *modified, std::string(strip_quotes(token_of(node, "ETag")))};
 }
 
 }  // namespace
@@ -137,20 +173,20 @@ std::string_view list_page::first_key() const noexcept {
 result<list_page> parse_list_page(std::string_view body) {
     const document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "ListBucketResult"));
-    const bool encoded = text_of(root, "EncodingType") == "url";
-
-    const auto truncated = text_of(root, "IsTruncated");
-    if (truncated.empty()) return incomplete("IsTruncated");
+    const auto encoded = read_encoded(root);
+    if (!encoded) return incomplete("known EncodingType");
+    const auto truncated = read_truncated(root);
+    if (!truncated) return incomplete("valid IsTruncated");
     list_page out;
-    out.truncated = is_true(truncated);
+    out.truncated = *truncated;
     for (const auto node : root.children()) {
         const auto name = local_name(node);
         if (name == "Contents") {
-            auto object = read_object(node, encoded);
+            auto object = read_object(node, *encoded);
             if (!object) return incomplete("key, size or date of an object");
             out.objects.push_back(std::move(*object));
         } else if (name == "CommonPrefixes") {
-            auto prefix = key_text(text_of(node, "Prefix"), encoded);
+            auto prefix = key_text(text_of(node, "Prefix"), *encoded);
             if (!prefix) return incomplete("common prefix");
             out.common_prefixes.push_back(std::move(*prefix));
         }
@@ -160,8 +196,9 @@ result<list_page> parse_list_page(std::string_view body) {
     out.next = text_of(root, "NextContinuationToken");
     out.next_is_marker = out.next.empty();
     if (out.next.empty()) {
-        auto marker = key_text(text_of(root, "NextMarker"), encoded);
-        if (marker) out.next = std::move(*marker);
+        auto marker = key_text(text_of(root, "NextMarker"), *encoded);
+        if (!marker) return incomplete("valid NextMarker");
+        out.next = std::move(*marker);
     }
     const bool is_v2 = !child(root, "KeyCount").empty() || !child(root, "ContinuationToken").empty();
     if (out.next.empty() && !is_v2) out.next = out.last_key();
@@ -173,7 +210,8 @@ result<list_page> parse_list_page(std::string_view body) {
 result<copy_result> parse_copy_result(std::string_view body) {
     const document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "CopyObjectResult"));
-    return copy_result{std::string(strip_quotes(text_of(root, "ETag"))), parse_iso_date(text_of(root, "LastModified"))};
+    return copy_result{std::string(strip_quotes(token_of(root, "ETag"))),
+                       parse_iso_date(token_of(root, "LastModified"))};
 }
 
 result<std::string> parse_initiate_multipart(std::string_view body) {
@@ -187,24 +225,27 @@ result<std::string> parse_initiate_multipart(std::string_view body) {
 result<std::string> parse_complete_multipart(std::string_view body) {
     const document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "CompleteMultipartUploadResult"));
-    return std::string(strip_quotes(text_of(root, "ETag")));
+    return std::string(strip_quotes(token_of(root, "ETag")));
 }
 
 result<upload_page> parse_upload_page(std::string_view body) {
     const document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "ListMultipartUploadsResult"));
-    const bool encoded = text_of(root, "EncodingType") == "url";
+    const auto encoded = read_encoded(root);
+    if (!encoded) return incomplete("known EncodingType");
+    const auto truncated = read_truncated(root);
+    if (!truncated) return incomplete("valid IsTruncated");
     upload_page out;
-    out.truncated = is_true(text_of(root, "IsTruncated"));
+    out.truncated = *truncated;
     for (const auto node : root.children()) {
         if (local_name(node) != "Upload") continue;
-        auto key = key_text(text_of(node, "Key"), encoded);
+        auto key = key_text(text_of(node, "Key"), *encoded);
         auto id = text_of(node, "UploadId");
         if (!key || key->empty() || id.empty()) return incomplete("key or id of an upload");
-        out.uploads.push_back({std::move(*key), std::move(id), parse_iso_date(text_of(node, "Initiated"))});
+        out.uploads.push_back({std::move(*key), std::move(id), parse_iso_date(token_of(node, "Initiated"))});
     }
     if (!out.truncated) return out;
-    auto key = key_text(text_of(root, "NextKeyMarker"), encoded);
+    auto key = key_text(text_of(root, "NextKeyMarker"), *encoded);
     if (!key || key->empty()) return incomplete("NextKeyMarker");
     out.next_key = std::move(*key);
     out.next_upload_id = text_of(root, "NextUploadIdMarker");
@@ -218,9 +259,11 @@ result<sts_credentials> parse_sts_credentials(std::string_view body) {
     for (const auto node : doc.root().children()) {
         const auto found = child(node, "Credentials");
         if (!found) continue;
-        sts_credentials out{text_of(found, "AccessKeyId"), text_of(found, "SecretAccessKey"),
-                            text_of(found, "SessionToken"), parse_iso_date(text_of(found, "Expiration"))};
+        const auto expiration = token_of(found, "Expiration");
+        sts_credentials out{token_of(found, "AccessKeyId"), token_of(found, "SecretAccessKey"),
+                            token_of(found, "SessionToken"), parse_iso_date(expiration)};
         if (out.access_key_id.empty() || out.secret_access_key.empty()) return incomplete("keys");
+        if (!expiration.empty() && !out.expiration) return incomplete("valid Expiration");
         return out;
     }
     if (const auto found = read_error(doc.root())) {

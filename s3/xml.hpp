@@ -1,7 +1,8 @@
 /// Parses the XML responses of S3 (and of STS) into structs. Every parser takes the whole body and is strict: a
 /// truncated, HTML, empty or unexpected body is error_kind::malformed_response, never an empty list; an <Error>
 /// document is that error, also inside a 200 (CompleteMultipartUpload and CopyObject send the status before they know
-/// the outcome). Element names are compared without namespace prefix. Pure functions.
+/// the outcome). A boolean, number, date or encoding that is not understood is an error, never a default: a listing
+/// that ends early makes blocks look lost. Element names are compared without namespace prefix. Pure functions.
 #pragma once
 
 #include "s3/error.hpp"

@@ -1,5 +1,5 @@
 /// Arbitrary bytes as every document of S3, as a profile file, and as a date: a value or an error, and never a
-/// truncated listing without a continuation.
+/// truncated listing without a continuation, or an end of a listing that the document does not state.
 #include "s3/credentials/profile_file.hpp"
 #include "s3/time.hpp"
 #include "s3/xml.hpp"
@@ -24,6 +24,7 @@ extern "C" int LLVMFuzzerTestOneInput(const unsigned char* data, std::size_t siz
     const auto page = parse_list_page(text);
     check(page);
     if (page && page->truncated && page->next.empty()) std::abort();
+    if (page && text.find("IsTruncated") == std::string_view::npos) std::abort();
     if (page) {
         for (const auto& object : page->objects) {
             if (object.key.empty()) std::abort();

@@ -79,6 +79,51 @@ TEST_CASE("an empty listing is complete, and a truncated page without a continua
     CHECK(kind(parse_list_page(no_token)) == error_kind::malformed_response);
 }
 
+TEST_CASE("whether a listing goes on is read as XML Schema has it, and nothing else passes for its end", "[s3][xml]") {
+    const auto list = [](const std::string& element) {
+        auto text = v2_page;
+        text.replace(text.find("<IsTruncated>"), std::string_view("<IsTruncated>true</IsTruncated>").size(), element);
+        return parse_list_page(text);
+    };
+    const auto uploads = [](const std::string& element) {
+        return parse_upload_page("<ListMultipartUploadsResult>" + element +
+                                 "<NextKeyMarker>k</NextKeyMarker></ListMultipartUploadsResult>");
+    };
+    const std::pair<const char*, bool> understood[] = {
+        {"true", true},   {"TRUE", true},         {"True", true},         {" true", true},
+        {"1", true},      {"\n\ttrue\r\n", true}, {"tr<!-- -->ue", true}, {"<![CDATA[true]]>", true},
+        {"false", false}, {"False", false},       {"FALSE ", false},      {" 0 ", false}};
+    for (const auto& [value, expected] : understood) {
+        CAPTURE(value);
+        const auto element = "<IsTruncated>" + std::string(value) + "</IsTruncated>";
+        REQUIRE(list(element).has_value());
+        CHECK(list(element)->truncated == expected);
+        REQUIRE(uploads(element).has_value());
+        CHECK(uploads(element)->truncated == expected);
+    }
+    for (const auto* element :
+         {"", "<IsTruncated/>", "<IsTruncated> </IsTruncated>", "<IsTruncated>yes</IsTruncated>",
+          "<IsTruncated>falsely</IsTruncated>", "<IsTruncated>t</IsTruncated>", "<IsTruncated>01</IsTruncated>",
+          "<IsTruncated>fal se</IsTruncated>", "<IsTruncated>false</IsTruncated><IsTruncated>true</IsTruncated>",
+          "<IsTruncated><b>true</b></IsTruncated>", "<isTruncated>false</isTruncated>"}) {
+        CAPTURE(element);
+        CHECK(kind(list(element)) == error_kind::malformed_response);
+        CHECK(kind(uploads(element)) == error_kind::malformed_response);
+    }
+}
+
+TEST_CASE("an encoding or a marker that is not understood is an error", "[s3][xml]") {
+    const auto with = [](const std::string& more) {
+        auto text = v1_page;
+        text.insert(text.find("<Contents>"), more);
+        return parse_list_page(text);
+    };
+    CHECK(with("<EncodingType> URL </EncodingType>")->objects[0].key == "a b");
+    CHECK(kind(with("<EncodingType>base64</EncodingType>")) == error_kind::malformed_response);
+    // Not the last key of the page instead.
+    CHECK(kind(with("<EncodingType>url</EncodingType><NextMarker>%</NextMarker>")) == error_kind::malformed_response);
+}
+
 TEST_CASE("a listing that is truncated anywhere is an error", "[s3][xml]") {
     const auto end = v2_page.rfind("</ListBucketResult>");
     for (std::size_t length = 0; length < end + 19; ++length) {
@@ -95,7 +140,14 @@ TEST_CASE("entries without key, size or date are errors", "[s3][xml]") {
         text.erase(text.find(missing), std::string_view(missing).size());
         CHECK(kind(parse_list_page(text)) == error_kind::malformed_response);
     }
-    for (const auto* size : {"-1", "1x", "", "18446744073709551616"}) {
+    for (const auto* size : {" 12 ", "1<!-- -->2", "<![CDATA[12]]>"}) {
+        CAPTURE(size);
+        auto text = v1_page;
+        text.replace(text.find("<Size>1<") + 6, 1, size);
+        REQUIRE(parse_list_page(text).has_value());
+        CHECK(parse_list_page(text)->objects[0].size == 12);
+    }
+    for (const auto* size : {"-1", "1x", "", "1 2", "0x1", "1.0", "18446744073709551616"}) {
         CAPTURE(size);
         auto text = v1_page;
         text.replace(text.find("<Size>1<") + 6, 1, size);
@@ -200,6 +252,10 @@ TEST_CASE("keys from STS are parsed", "[s3][xml]") {
     CHECK(got->secret_access_key == "S");
     CHECK(got->session_token == "T");
     CHECK(got->expiration == sys_days{year{2014} / 10 / 24} + 23h + 23s);
+    // Not keys that never expire.
+    CHECK(kind(parse_sts_credentials(
+              "<R><S><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>S</SecretAccessKey>"
+              "<Expiration>tomorrow</Expiration></Credentials></S></R>")) == error_kind::malformed_response);
 }
 
 TEST_CASE("the list of parts is numbered and cannot be broken by an ETag", "[s3][xml]") {
