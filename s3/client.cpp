@@ -1,6 +1,7 @@
 #include "s3/client.hpp"
 
 #include "base/hex.hpp"
+#include "net/http/text.hpp"
 #include "s3/client_core.hpp"
 #include "s3/download.hpp"
 
@@ -97,7 +98,9 @@ awaitable<result<object_info>> head_object(std::shared_ptr<client_core> core, st
     object_info info;
     const response_check check = [&](const full_response& got) -> result<void> {
         KS_TRY(info, read_object_info(got.response));
-        return success();
+        // Ages depend on it.
+        if (info.last_modified != sys_seconds{}) return success();
+        return std::unexpected(make_error(error_kind::malformed_response, "no Last-Modified in the response"));
     };
     call c{.op = operation::head, .method = "HEAD", .key = std::move(key)};
     auto got = co_await core->run(c, check, session, until);
@@ -313,6 +316,12 @@ std::optional<std::string> multipart_etag(const std::vector<std::string>& part_e
     std::array<std::uint8_t, 16> whole{};
     if (EVP_Digest(digests.data(), digests.size(), whole.data(), nullptr, EVP_md5(), nullptr) != 1) return std::nullopt;
     return fmt::format("{}-{}", to_hex(whole), part_etags.size());
+}
+
+etag_verdict judge_etag(const put_result& stored, const md5_digest& sent) {
+    const auto etag = md5_digest::parse(net::lower_case(stored.etag));
+    if (etag == sent) return etag_verdict::confirms;
+    return etag && !stored.etag_is_opaque ? etag_verdict::contradicts : etag_verdict::nothing;
 }
 
 std::optional<md5_digest> object_info::etag_as_md5() const {

@@ -73,16 +73,19 @@ struct client_options {
 /// Size, ETag, time and metadata of an object. Metadata has lower-case names without "x-amz-meta-".
 struct object_info {
     std::uint64_t size = 0;  ///< Of the whole object, also for a ranged GET.
-    std::string etag;        ///< Without quotes. The MD5 for single PUTs without KMS encryption; with a '-' never.
+    /// The service gave a length. Else `size` is what came before the connection ended, or 0 of a HEAD.
+    bool size_is_certain = true;
+    /// Without quotes; empty if there is none. The MD5 for single PUTs without KMS encryption; with a '-' never.
+    std::string etag;
     bool etag_is_weak = false;
-    sys_seconds last_modified;
+    sys_seconds last_modified;  ///< Of a GET the epoch if there is none.
     name_values metadata;
 
     /// Returns the value of a metadata entry; nullopt if there is none.
     [[nodiscard]] std::optional<std::string_view> find_metadata(std::string_view name) const;
     /// Returns the ETag as an MD5; nullopt if it does not have the form of one.
     [[nodiscard]] std::optional<md5_digest> etag_as_md5() const;
-    /// The ETag for get_options::if_match and copy_options::if_match, marked if it is weak.
+    /// The ETag for get_options::if_match and copy_options::if_match, marked if it is weak; empty if there is none.
     [[nodiscard]] std::string validator() const { return etag_is_weak ? "W/" + etag : etag; }
 };
 
@@ -125,13 +128,23 @@ struct put_options {
 [[nodiscard]] std::optional<std::string> multipart_etag(const std::vector<std::string>& part_etags);
 
 struct put_result {
-    std::string etag;  ///< Without quotes; compare with the MD5 where it has the form of one and is not opaque.
+    std::string etag;  ///< Without quotes; see judge_etag().
     /// The object is encrypted with keys other than S3's own (KMS, the customer's): its ETag is not the MD5, whatever
     /// it looks like.
     bool etag_is_opaque = false;
     /// By the service's clock (the Date of its response), close to the object's Last-Modified; absent without a Date.
     std::optional<sys_seconds> date = {};
 };
+
+/// What the ETag of an upload says about the bytes that the service has stored. Their proof is Content-MD5, with which
+/// the service refuses other bytes; an ETag adds to it only where it is an MD5, as that of a single PUT at Amazon.
+enum class etag_verdict {
+    confirms,     ///< It is the MD5 of what was sent.
+    nothing,      ///< It is no MD5: of several parts, encrypted with KMS keys, or of another kind.
+    contradicts,  ///< It is another value in the form of an MD5: other bytes were stored, or this service's ETags are
+                  ///< no MD5s. Reading the object tells.
+};
+[[nodiscard]] etag_verdict judge_etag(const put_result& stored, const md5_digest& sent);
 
 struct copy_options {
     /// Absent: the copy keeps the metadata of its source. Given: it gets these instead.
@@ -209,8 +222,10 @@ class client {
     /// reason.
     [[nodiscard]] awaitable<result<object_info>> head(std::string key, deadline until) const;
 
-    /// Begins to read an object. error_kind::invalid_range if the range begins at or past the end (so also for the
-    /// empty object); error_kind::unsupported if the service sends more than the range.
+    /// Begins to read an object. Neither ETag nor Last-Modified is needed. Where the response has no length either it
+    /// is asked for by a HEAD, or the body is read once to count its bytes. error_kind::invalid_range if the range
+    /// begins at or past the end (so also for the empty object); error_kind::unsupported if the service sends more than
+    /// the range.
     [[nodiscard]] awaitable<result<object_download>> get(std::string key, get_options options, deadline until) const;
 
     /// Stores an object. Success means that the service confirmed it, with an ETag.

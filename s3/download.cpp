@@ -1,6 +1,7 @@
 #include "s3/download.hpp"
 
 #include "base/log.hpp"
+#include "base/units.hpp"
 #include "net/http/text.hpp"
 #include "s3/limits.hpp"
 #include "s3/transport_error.hpp"
@@ -10,6 +11,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <array>
 #include <charconv>
 
 namespace keepstore::s3 {
@@ -67,22 +69,22 @@ result<object_info> read_object_info(const net::response& response) {
         if (!range) return without_header("Content-Range");
         out.size = range->total;
     } else {
-        const auto length = response.content_length();
-        if (!length) return without_header("Content-Length");
-        out.size = *length;
+        out.size_is_certain = response.content_length().has_value();
+        out.size = response.content_length().value_or(0);
     }
     out.etag = strip_quotes(response.get("etag"));
-    if (out.etag.empty()) return without_header("ETag");
     out.etag_is_weak = is_weak(response.get("etag"));
-    const auto modified = parse_http_date(response.get("last-modified"));
-    if (!modified) return without_header("Last-Modified");
-    out.last_modified = *modified;
+    out.last_modified = parse_http_date(response.get("last-modified")).value_or(sys_seconds{});
+    bool from_s3 = !out.etag.empty() || out.last_modified != sys_seconds{};
     for (const auto& header : response.headers()) {
         auto name = net::lower_case(header.name);
+        from_s3 = from_s3 || name.starts_with("x-amz-");
         if (name.starts_with(metadata_prefix)) {
             out.metadata.emplace_back(name.substr(metadata_prefix.size()), header.value);
         }
     }
+    // Not the page of a proxy.
+    if (!from_s3) return without_header("header of S3");
     return out;
 }
 
@@ -95,17 +97,27 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
     const bool weak = is_weak(if_match);
     if (!if_match.empty() && !weak) c.headers.emplace_back("if-match", fmt::format("\"{}\"", if_match));
 
-    const bool first_time = info.etag.empty();
+    bool unsized = false;
     const response_check check = [&](const full_response& got) -> result<void> {
         KS_TRY(auto found, read_object_info(got.response));
-        const auto body_length = got.response.content_length();
-        if (!body_length) return without_header("Content-Length");
         std::uint64_t first = 0;
-        std::uint64_t count = *body_length;
+        std::uint64_t count = 0;
         if (got.response.status() == 206) {
             const auto range = parse_content_range(got.response.get("content-range"));
-            if (!range || range->last - range->first + 1 != count) return without_header("matching Content-Range");
+            if (range) count = range->last - range->first + 1;
+            if (!range || got.response.content_length().value_or(count) != count) {
+                return without_header("matching Content-Range");
+            }
             first = range->first;
+        } else {
+            unsized = !found.size_is_certain && !measured && !what;
+            if (unsized) return success();
+            if (!found.size_is_certain) {
+                if (!measured) return std::unexpected(make_error(error_kind::unsupported, "no length of the object"));
+                found.size = *measured;
+                found.size_is_certain = !counted;
+            }
+            count = found.size;
         }
         const auto wanted_first = what ? what->offset : 0;
         if (first != wanted_first) {
@@ -121,7 +133,7 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
         if (weak && found.etag != strip_quotes(if_match)) {
             return std::unexpected(make_error(error_kind::precondition, "the object was replaced"));
         }
-        if (!first_time) {
+        if (opened) {
             if (found.etag != info.etag || found.size != info.size) {
                 return std::unexpected(
                     make_error(error_kind::precondition, "the object was replaced while it was read"));
@@ -135,12 +147,38 @@ awaitable<result<void>> object_download::state::open(std::optional<byte_range> w
     };
     auto got = co_await core->run(std::move(c), check, session, until);
     if (!got) {
-        if (kind_of(got.error()) == error_kind::not_found && first_time) {
+        if (kind_of(got.error()) == error_kind::not_found && !opened) {
             co_return std::unexpected(co_await core->explain_missing(std::move(got.error()), until));
         }
         co_return std::unexpected(std::move(got.error()));
     }
+    if (unsized) {
+        KS_CO_CHECK(co_await measure(std::move(got->response)));
+        co_return co_await open(what, std::move(if_match));
+    }
+    opened = true;
     response.emplace(std::move(got->response));
+    co_return success();
+}
+
+// A body that ends with its connection may have been cut: then the size is not certain.
+awaitable<result<void>> object_download::state::measure(net::response unsized) {
+    const response_check any = [](const full_response&) { return success(); };
+    const auto head = co_await core->run({.op = operation::head, .method = "HEAD", .key = key}, any, session, until);
+    if (head && head->response.content_length()) {
+        measured = head->response.content_length();
+        co_return success();
+    }
+    counted = !unsized.has("transfer-encoding");
+    std::uint64_t size = 0;
+    std::array<std::byte, 16 * KiB> dropped;
+    while (true) {
+        auto count = co_await unsized.read_some(dropped);
+        if (!count) co_return std::unexpected(from_transport(std::move(count.error())));
+        if (*count == 0) break;
+        size += *count;
+    }
+    measured = size;
     co_return success();
 }
 

@@ -20,6 +20,9 @@ struct object_download::state {
     std::uint64_t length = 0;         ///< Of the body.
     std::uint64_t position = 0;       ///< Bytes of the body that were read.
     std::uint64_t progress_mark = 0;  ///< `position` when the failure count was last reset.
+    bool opened = false;
+    std::optional<std::uint64_t> measured;  ///< The size of an object whose GET does not say it.
+    bool counted = false;                   ///< It was counted.
     std::optional<net::response> response;
     std::optional<error> failed;  ///< The final error.
 
@@ -29,12 +32,15 @@ struct object_download::state {
     /// Sends the GET. `what` counts from the beginning of the object. Fills info, offset and length on the first call
     /// and compares with them on later ones.
     [[nodiscard]] awaitable<result<void>> open(std::optional<byte_range> what, std::string if_match);
+    /// Sets `measured` for a response without a length, which is used up.
+    [[nodiscard]] awaitable<result<void>> measure(net::response unsized);
     /// Opens the rest after a broken connection, after a wait. Returns `broken` if no retry is left.
     [[nodiscard]] awaitable<result<void>> resume(error broken);
 };
 
-/// Reads size, ETag, date and metadata from the headers of a HEAD or GET. `size` is Content-Length for a 200 and the
-/// total of Content-Range for a 206. error_kind::malformed_response if one of the first three is missing.
+/// Reads size, ETag, date and metadata from the headers of a HEAD or GET, as far as they are there. `size` is
+/// Content-Length for a 200 and the total of Content-Range for a 206. error_kind::malformed_response for a 206 without
+/// Content-Range, and where no header is one of S3.
 [[nodiscard]] result<object_info> read_object_info(const net::response& response);
 
 }  // namespace keepstore::s3

@@ -44,6 +44,12 @@ awaitable<result<std::string>> get_text_of(awaitable<result<object_download>> be
     co_return co_await read_all(std::move(*download));
 }
 
+awaitable<result<object_info>> info_of_get(const client& bucket, std::string key) {
+    const auto download = co_await bucket.get(std::move(key), {}, soon());
+    if (!download) co_return std::unexpected(download.error());
+    co_return download->info();
+}
+
 }  // namespace
 
 TEST_CASE("head returns size, date, ETag and metadata", "[s3][client]") {
@@ -154,6 +160,65 @@ TEST_CASE("put sends the body with its MD5 and metadata, unsigned", "[s3][client
     REQUIRE_FALSE(refused.has_value());
     CHECK(refused.error() == errc::bad_request);
     CHECK(service.count() == 2);
+}
+
+TEST_CASE("an object is read without ETag, Last-Modified or length in the response", "[s3][client]") {
+    using framing = stub_reply::framing;
+    std::string content;
+    for (int i = 0; i < 100000; ++i) content += static_cast<char>('a' + i % 23);
+    for (const auto ends : {framing::length, framing::chunked, framing::until_close}) {
+        for (const bool head_has_length : {true, false}) {
+            for (const std::string without : {"", "ETag", "Last-Modified", "both"}) {
+                CAPTURE(int(ends), head_has_length, without);
+                stub_service service([&](const seen_request& r, std::size_t) {
+                    auto reply = ranged_reply(r, content);
+                    std::erase_if(reply.headers, [&](const auto& h) {
+                        return h.first == without ||
+                               (without == "both" && (h.first == "ETag" || h.first == "Last-Modified"));
+                    });
+                    reply.ends = r.method == "HEAD" && head_has_length ? framing::length : ends;
+                    return reply;
+                });
+                const auto bucket = make_bucket(service);
+                CHECK(run(get_text(bucket, "k")) == content);
+                CHECK(service.count() == (ends == framing::length ? 1 : 3));
+                CHECK(run(get_text(bucket, "k", {.range = byte_range{10, 2000}})) == content.substr(10, 2000));
+                CHECK(run(get_text(bucket, "k", {.range = byte_range{99990, {}}})) == content.substr(99990));
+                const auto info = run(info_of_get(bucket, "k"));
+                REQUIRE(info.has_value());
+                CHECK(info->size == content.size());
+                CHECK(info->size_is_certain == (ends != framing::until_close || head_has_length));
+            }
+        }
+    }
+}
+
+TEST_CASE("a download without ETag or length resumes where its connection broke", "[s3][client]") {
+    using framing = stub_reply::framing;
+    std::string content;
+    for (int i = 0; i < 100000; ++i) content += static_cast<char>('a' + i % 23);
+    bool cut = false;
+    stub_service service([&](const seen_request& r, std::size_t) {
+        auto reply = ranged_reply(r, content);
+        std::erase_if(reply.headers, [](const auto& h) { return h.first == "ETag"; });
+        if (r.method != "HEAD") reply.ends = framing::chunked;
+        // The first one tells only that there is no length.
+        if (r.method == "GET" && r.header("range").empty() && std::exchange(cut, true)) reply.cut_after = 30000;
+        return reply;
+    });
+    const auto bucket = make_bucket(service);
+    CHECK(run(get_text(bucket, "k")) == content);
+    CHECK(service.seen().back().header("range").starts_with("bytes="));
+    CHECK(service.seen().back().header("if-match").empty());
+}
+
+TEST_CASE("a HEAD without Last-Modified is an error, since ages depend on it", "[s3][client]") {
+    stub_service service([](const seen_request&, std::size_t) {
+        auto reply = object_reply("x");
+        std::erase_if(reply.headers, [](const auto& h) { return h.first == "Last-Modified"; });
+        return reply;
+    });
+    CHECK(kind(run(make_bucket(service).head("k", soon()))) == error_kind::malformed_response);
 }
 
 TEST_CASE("a put without an ETag in the response is an error", "[s3][client]") {

@@ -22,7 +22,8 @@ class memory_service {
         no_copy,
         denies,
         denies_list,
-        denies_delete
+        denies_delete,
+        other_etags  ///< In the form of an MD5.
     };
 
     explicit memory_service(vice bad = vice::none)
@@ -89,6 +90,7 @@ class memory_service {
             return error_reply(400, "BadDigest");
         }
         objects_[path] = {bad_ == vice::loses_bytes ? r.body.substr(1) + "x" : r.body, r.header("x-amz-meta-probe")};
+        if (bad_ == vice::other_etags) return {.headers = {{"ETag", stub_etag}}};
         return {.headers = {{"ETag", "\"" + to_hex(digest) + "\""}}};
     }
 

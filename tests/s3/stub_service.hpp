@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <cstdio>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -34,6 +35,8 @@ struct stub_reply {
     std::vector<std::pair<std::string, std::string>> headers = {};
     std::size_t cut_after = std::string::npos;  ///< Body bytes that are sent before the connection ends.
     bool hang_up = false;                       ///< No answer: the connection ends.
+    /// How the end of the body is known. Without a length a HEAD says nothing of the size, either.
+    enum class framing { length, chunked, until_close } ends = framing::length;
 };
 
 class stub_service {
@@ -83,6 +86,12 @@ class stub_service {
         return out;
     }
 
+    static std::string chunk_head(std::size_t size) {
+        char text[24];
+        std::snprintf(text, sizeof text, "%zx\r\n", size);
+        return text;
+    }
+
     void serve(peer& p) {
         for (;;) {
             const auto head = p.head();
@@ -109,10 +118,20 @@ class stub_service {
             if (reply.hang_up) return;
             std::string text = "HTTP/1.1 " + std::to_string(reply.status) + " Stub\r\n";
             for (const auto& [name, value] : reply.headers) text += name + ": " + value + "\r\n";
-            if (reply.status != 204) text += "Content-Length: " + std::to_string(reply.body.size()) + "\r\n";
+            const bool sized = reply.ends == stub_reply::framing::length;
+            const bool chunked = reply.ends == stub_reply::framing::chunked;
+            if (reply.status != 204 && sized) text += "Content-Length: " + std::to_string(reply.body.size()) + "\r\n";
+            if (chunked) text += "Transfer-Encoding: chunked\r\n";
             text += "\r\n";
-            if (request.method != "HEAD" && reply.status != 204) text += reply.body.substr(0, reply.cut_after);
+            if (request.method != "HEAD" && reply.status != 204) {
+                if (chunked && !reply.body.empty()) text += chunk_head(reply.body.size());
+                text += reply.body.substr(0, reply.cut_after);
+                if (chunked && reply.cut_after >= reply.body.size()) {
+                    text += reply.body.empty() ? "0\r\n\r\n" : "\r\n0\r\n\r\n";
+                }
+            }
             if (!p.send(text) || reply.cut_after < reply.body.size()) return;
+            if (reply.ends == stub_reply::framing::until_close && request.method != "HEAD") return;
         }
     }
 

@@ -12,6 +12,10 @@ struct block_state {
     sys_seconds mtime;
 };
 
+std::uint64_t size_at_most(const protocol::object_info& block) {
+    return block.size_is_certain ? block.size : limits::block_size_bytes_max;
+}
+
 awaitable<result<block_state>> look(s3_core& core, md5_digest name, deadline until) {
     KS_CO_TRY(auto block, co_await core.head(core.names.block(name), until));
     auto recent = co_await core.head(core.names.recent(name), until);
@@ -63,7 +67,7 @@ awaitable<result<bool>> touch_block(std::shared_ptr<s3_core> core, md5_digest na
         if (!fixed) co_return std::unexpected(std::move(block.error()));
     }
     // After a race the size is not known; attributes are kept in any case.
-    const auto size = block ? block->size : limits::block_size_bytes_max;
+    const auto size = block ? size_at_most(*block) : limits::block_size_bytes_max;
     KS_CO_CHECK(co_await core->renew_recent(name, size, until));
     co_return true;
 }
@@ -114,7 +118,7 @@ awaitable<result<bool>> untrash_block(std::shared_ptr<s3_core> core, md5_digest 
         KS_CO_CHECK(co_await core->safe_copy(core->names.trash(name), key, trash.validator(), until));
         core->downloads.forget(name);
     }
-    KS_CO_CHECK(co_await core->renew_recent(name, trash.size, until));
+    KS_CO_CHECK(co_await core->renew_recent(name, size_at_most(trash), until));
     co_return true;
 }
 

@@ -91,13 +91,12 @@ awaitable<result<void>> multipart_session::send(std::size_t index, const_slice p
     part_source source(part, *core_->breaker);
     auto sent = co_await core_->client.upload_part(key(), id(), static_cast<unsigned>(index + 1),
                                                    {.slices = {}, .source = &source}, md5, until);
-    const auto etag = sent ? md5_digest::parse(sent->etag) : std::nullopt;
-    if (etag && !sent->etag_is_opaque && *etag != md5) {
-        sent = fail(errc::io_error, "S3 confirmed other content than it was sent");
-    }
     const std::lock_guard lock(mutex_);
     if (sent || !std::exchange(failure_noted_, true)) core_->breaker->note(sent);
     if (!sent) co_return std::unexpected(std::move(sent.error()));
+    const auto verdict = protocol::judge_etag(*sent, md5);
+    part_contradicts_ = part_contradicts_ || verdict == protocol::etag_verdict::contradicts;
+    parts_confirm_ = parts_confirm_ && verdict == protocol::etag_verdict::confirms;
     etags_[index] = std::move(sent->etag);
     co_return success();
 }
@@ -105,20 +104,34 @@ awaitable<result<void>> multipart_session::send(std::size_t index, const_slice p
 awaitable<result<void>> multipart_session::complete(deadline until) {
     const auto self = shared_from_this();
     std::vector<std::string> etags;
+    bool contradicted = false;
+    bool confirmed = false;
     {
         const std::lock_guard lock(mutex_);
         etags = etags_;
+        contradicted = part_contradicts_;
+        confirmed = parts_confirm_;
     }
     const auto expected = protocol::multipart_etag(etags);
-    const circuit_breaker::pending_call pending(*core_->breaker);
-    KS_CO_TRY(const auto etag,
-              core_->noted(co_await core_->client.complete_multipart(key(), id(), std::move(etags), until)));
-    if (expected && !etag.empty() && etag != *expected) {
-        co_return fail(errc::io_error, "S3 confirmed other content than it was sent");
+    auto etag = co_await send_complete(std::move(etags), until);
+    if (!etag) {
+        // An attempt whose response was lost may have succeeded.
+        if (kind_of(etag.error()) != error_kind::no_such_upload) co_return std::unexpected(std::move(etag.error()));
+        const auto stored = co_await core_->stores_block(name_, until);
+        if (!stored || !*stored) co_return std::unexpected(std::move(etag.error()));
+    } else if (contradicted) {
+        KS_CO_CHECK(co_await core_->settle_etag(name_, core_->put_etags, until));
+    } else if (confirmed && !etag->empty() && etag != expected && etag != name_.hex()) {
+        KS_CO_CHECK(co_await core_->settle_etag(name_, core_->whole_etags, until));
     }
     const std::lock_guard lock(mutex_);
     id_.clear();
     co_return success();
+}
+
+awaitable<result<std::string>> multipart_session::send_complete(std::vector<std::string> etags, deadline until) {
+    const circuit_breaker::pending_call pending(*core_->breaker);
+    co_return core_->noted(co_await core_->client.complete_multipart(key(), id(), std::move(etags), until));
 }
 
 awaitable<result<void>> multipart_session::abort() {

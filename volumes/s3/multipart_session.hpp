@@ -30,15 +30,17 @@ class multipart_session : public std::enable_shared_from_this<multipart_session>
 
     /// The index of the next part, from 0 (its number at the service is one more).
     [[nodiscard]] std::size_t add_part();
-    /// Sends a part. errc::io_error if the service confirms other content.
+    /// Sends a part.
     [[nodiscard]] awaitable<result<void>> send(std::size_t index, const_slice part, deadline until);
 
-    /// Makes the object of all parts, which have been sent. There is nothing to abort afterwards.
+    /// Makes the object of all parts, which have been sent, and reads it if an ETag contradicts them or the response
+    /// was lost. errc::io_error if the service has other content. There is nothing to abort after a success.
     [[nodiscard]] awaitable<result<void>> complete(deadline until);
     /// Has the service drop the parts. None of them may be under way.
     [[nodiscard]] awaitable<result<void>> abort();
 
   private:
+    [[nodiscard]] awaitable<result<std::string>> send_complete(std::vector<std::string> etags, deadline until);
     [[nodiscard]] std::string key() const;
     [[nodiscard]] std::string id() const;
 
@@ -49,7 +51,9 @@ class multipart_session : public std::enable_shared_from_this<multipart_session>
     // Guarded by mutex_.
     std::string id_;  ///< Empty: there is no upload (any more).
     std::vector<std::string> etags_;
-    bool failure_noted_ = false;  ///< For the circuit breaker: parts that fail together are one failure.
+    bool part_contradicts_ = false;  ///< The ETag of a part does (keepstore::s3::judge_etag).
+    bool parts_confirm_ = true;      ///< Those of all parts do.
+    bool failure_noted_ = false;     ///< For the circuit breaker: parts that fail together are one failure.
 };
 
 }  // namespace keepstore::volumes::s3

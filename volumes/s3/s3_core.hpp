@@ -31,6 +31,8 @@ using protocol::sys_seconds;
 /// Whether the service honours If-None-Match with a PUT: some answer 501, some ignore it.
 enum class conditional_put { unknown, honoured, ignored };
 
+using etag_knowledge = std::atomic<bool>;
+
 class s3_core : public std::enable_shared_from_this<s3_core> {
   public:
     s3_core(s3_options o, protocol::client c);
@@ -47,7 +49,10 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     multipart_policy download_policy;
     part_buffers download_buffers{limits::s3_parallel_range_buffers};
     std::atomic<conditional_put> conditional{conditional_put::unknown};
-    task_group loops;  // Last: its tasks use the others.
+    // Whether these ETags are known not to be Amazon's, since one contradicted an object that was read and is right.
+    etag_knowledge put_etags{false};    ///< Of single PUTs and of parts: MD5s.
+    etag_knowledge whole_etags{false};  ///< Of completed multipart uploads: by protocol::multipart_etag().
+    task_group loops;                   // Last: its tasks use the others.
 
     /// The time by the service's clock, as far as it is known.
     [[nodiscard]] block_time now() const;
@@ -68,12 +73,18 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     /// The same for a block that was there before: its attributes, which only large blocks have, are kept.
     [[nodiscard]] awaitable<result<void>> renew_recent(md5_digest name, std::uint64_t size, deadline until);
 
-    /// Puts the block, with its MD5 for the service to check, and checks the ETag that it returns.
+    /// Puts the block, with its MD5 for the service to check, and checks the ETag that it returns: where that
+    /// contradicts, the stored object decides.
     [[nodiscard]] awaitable<result<void>> put_block(md5_digest name, protocol::upload_body body, bool if_absent,
                                                     deadline until);
-    /// The same for a block in memory, without overwriting a good copy: an equal copy stays, a corrupt one is replaced,
-    /// a different block with this MD5 is errc::collision. One request if there is no copy. Only if `conditional` is
-    /// honoured.
+    /// Reads the stored block. \returns whether it is what its name says.
+    [[nodiscard]] awaitable<result<bool>> stores_block(md5_digest name, deadline until);
+    /// Decides by reading, after an ETag that contradicts what was sent; once, then `known` says that they all do.
+    /// \returns errc::io_error if the block is not what its name says.
+    [[nodiscard]] awaitable<result<void>> settle_etag(md5_digest name, etag_knowledge& known, deadline until);
+    /// The same as put_block() for a block in memory, without overwriting a good copy: an equal copy stays, a corrupt
+    /// one is replaced, a different block with this MD5 is errc::collision. One request if there is no copy. Only if
+    /// `conditional` is honoured.
     [[nodiscard]] awaitable<result<void>> put_block_or_compare(md5_digest name, std::vector<const_slice> slices,
                                                                deadline until);
     /// Determines `conditional`, with the marker of this block, which has just been written.

@@ -209,6 +209,10 @@ awaitable<result<std::unique_ptr<block_reader>>> open_s3_reader(std::shared_ptr<
             continue;
         }
         if (!info) co_return std::unexpected(std::move(info.error()));
+        if (!info->size_is_certain && info->size != hint.size.value_or(info->size)) {
+            // It was cut, or is another one: not to be taken for a damaged block.
+            co_return fail(errc::unavailable, "the S3 service does not say how large the object is");
+        }
         co_return std::make_unique<s3_reader>(core, name, std::move(*info), std::move(mine));
     }
 }

@@ -36,8 +36,15 @@ class multipart_service {
     /// and how many of the kind came before it; nullopt: what S3 would answer.
     using harm_type = std::function<std::optional<stub_reply>(const std::string& kind, std::size_t before)>;
 
-    explicit multipart_service(harm_type harm = {})
-        : harm_(std::move(harm)), service_([this](const seen_request& r, std::size_t) { return answer(r); }) {}
+    /// \param odd  what has an ETag that is not Amazon's: "part" or "complete".
+    explicit multipart_service(harm_type harm = {}, std::string odd = {}, std::string odd_etag = {})
+        : harm_(std::move(harm)),
+          odd_(std::move(odd)),
+          odd_etag_(std::move(odd_etag)),
+          service_([this](const seen_request& r, std::size_t) { return answer(r); }) {}
+
+    /// The first completion gets no response, and the next ones that there is no such upload.
+    void lose_first_completion() { loses_completion_ = true; }
 
     [[nodiscard]] volumes::s3_options options() const {
         auto o = stub_options(service_.url(), 2);
@@ -74,7 +81,7 @@ class multipart_service {
         if (r.path().find("/recent/") != std::string::npos) return "marker";
         if (r.method == "POST") return "complete";
         if (r.method == "DELETE") return "abort";
-        return r.method == "PUT" ? "put" : r.method == "HEAD" ? "head" : "other";
+        return r.method == "PUT" ? "put" : r.method == "HEAD" ? "head" : r.method == "GET" ? "get" : "other";
     }
     static std::string content_md5(const std::string& body) {
         return s3::base64(digest::md5_of(std::as_bytes(std::span(body))).bytes);
@@ -94,10 +101,20 @@ class multipart_service {
         if (kind == "part") {
             if (r.header("content-md5") != content_md5(r.body)) return error_reply(400, "BadDigest");
             parts_[std::stoul(parameter(r.target, "partNumber"))] = r.body;
-            return {.headers = {{"ETag", "\"" + etag(r.body) + "\""}}};
+            return {.headers = {{"ETag", "\"" + (odd_ == kind ? odd_etag_ : etag(r.body)) + "\""}}};
         }
-        if (kind == "complete") return complete(r);
+        if (kind == "complete") {
+            if (loses_completion_ && before > 0) return error_reply(404, "NoSuchUpload");
+            auto reply = complete(r);
+            reply.hang_up = loses_completion_;
+            return reply;
+        }
         if (kind == "abort") return {.status = 204};
+        if (kind == "get") {
+            if (!object_) return error_reply(404, "NoSuchKey");
+            return {.body = *object_,
+                    .headers = {{"ETag", "\"e\""}, {"Last-Modified", "Sat, 21 Nov 2026 10:00:00 GMT"}}};
+        }
         if (kind == "put") object_ = r.body;
         return {.headers = {{"ETag", "\"" + etag(r.body) + "\""}}};
     }
@@ -108,15 +125,19 @@ class multipart_service {
         for (const auto& [number, body] : parts_) {
             etags.push_back(etag(body));
             whole += body;
-            at = r.body.find(etags.back(), at);
+            at = r.body.find(odd_ == "part" ? odd_etag_ : etags.back(), at);
             if (at == std::string::npos) return error_reply(400, "InvalidPart");
         }
         object_ = whole;
-        return {.body = "<CompleteMultipartUploadResult><ETag>&quot;" + s3::multipart_etag(etags).value() +
+        const auto right = s3::multipart_etag(etags).value();
+        return {.body = "<CompleteMultipartUploadResult><ETag>&quot;" + (odd_ == "complete" ? odd_etag_ : right) +
                         "&quot;</ETag></CompleteMultipartUploadResult>"};
     }
 
     const harm_type harm_;
+    const std::string odd_;
+    const std::string odd_etag_;
+    std::atomic<bool> loses_completion_ = false;
     mutable std::mutex mutex_;
     std::vector<std::string> kinds_;
     std::map<unsigned long, std::string> parts_;
@@ -234,6 +255,73 @@ TEST_CASE("a part that S3 confirms with another MD5 is not acknowledged", "[volu
     const auto volume = open_volume(service.options());
     CHECK(store(*volume, random_bytes(smallest)).has_value() == good);
     CHECK(service.count("marker") == (good ? 1U : 0U));
+}
+
+TEST_CASE("an ETag of parts that is not Amazon's costs one look at the object, and no block",
+          "[volumes][s3][parts][etag]") {
+    const std::string other = "0123456789abcdef0123456789abcdef";
+    std::string odd;
+    std::string etag;
+    std::size_t reads = 1;
+    SECTION("of the whole: no MD5 of MD5s") {
+        odd = "complete";
+        etag = other + "-4";
+    }
+    SECTION("of the whole: like that of a single PUT") {
+        odd = "complete";
+        etag = other;
+    }
+    SECTION("of the whole: of another kind") {
+        odd = "complete";
+        etag = "0x8D01234";
+    }
+    SECTION("of the parts: like an MD5") {
+        odd = "part";
+        etag = other;
+    }
+    SECTION("of the parts: of another kind, so that nothing is known of the whole") {
+        odd = "part";
+        etag = "0x8D01234";
+        reads = 0;
+    }
+    multipart_service service({}, odd, etag);
+    const auto volume = open_volume(service.options());
+    for (int i = 0; i < 2; ++i) {
+        const auto content = random_bytes(4 * part_bytes);
+        REQUIRE(store(*volume, content).has_value());
+        CHECK(service.object() == text_of(content));
+        CHECK(service.count("get") == reads);
+    }
+    CHECK(service.count("marker") == 2);
+    CHECK(service.count("abort") == 0);
+}
+
+TEST_CASE("a block in parts that is not what was sent is not acknowledged, whatever its ETag is",
+          "[volumes][s3][parts][etag]") {
+    multipart_service service(
+        [](const std::string& kind, std::size_t) -> std::optional<stub_reply> {
+            if (kind == "get") {
+                return stub_reply{.body = "other",
+                                  .headers = {{"ETag", "\"e\""}, {"Last-Modified", "Sat, 21 Nov 2026 10:00:00 GMT"}}};
+            }
+            return std::nullopt;
+        },
+        "complete", "0123456789abcdef0123456789abcdef-4");
+    const auto volume = open_volume(service.options());
+    CHECK_FALSE(store(*volume, random_bytes(4 * part_bytes)).has_value());
+    CHECK(service.count("marker") == 0);
+}
+
+TEST_CASE("a completion whose response was lost is checked by reading, where its ETag says nothing",
+          "[volumes][s3][parts][etag]") {
+    multipart_service service({}, "complete", "0x8D01234");
+    service.lose_first_completion();
+    const auto volume = open_volume(service.options());
+    const auto content = random_bytes(4 * part_bytes);
+    REQUIRE(store(*volume, content).has_value());
+    CHECK(service.object() == text_of(content));
+    CHECK(service.count("complete") == 2);
+    CHECK(service.count("get") == 1);
 }
 
 TEST_CASE("a completion whose response was lost is checked", "[volumes][s3][parts]") {

@@ -135,6 +135,67 @@ TEST_CASE("a block is not acknowledged when S3 confirms other content", "[volume
     }
 }
 
+TEST_CASE("ETags that look like an MD5 and are none are found out by reading one block, once",
+          "[volumes][s3][stub][etag]") {
+    std::map<std::string, std::string> objects;  // Touched by the handler only.
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        if (r.method == "PUT") {
+            objects[r.path()] = r.body;
+            return stored_as(md5_hex(random_bytes(16)));
+        }
+        const auto found = objects.find(r.path());
+        if (found == objects.end()) return refused_with(404, "NoSuchKey");
+        return stub_reply{.body = found->second,
+                          .headers = {{"ETag", "\"e\""}, {"Last-Modified", "Sat, 21 Nov 2026 10:00:00 GMT"}}};
+    });
+    const auto volume = open_volume(stub_volume(service));
+    const auto gets = [&] {
+        return std::ranges::count_if(service.seen(), [](const auto& r) { return r.method == "GET" && !is_listing(r); });
+    };
+    for (const std::size_t size : {1 * MiB, std::size_t{100}, std::size_t{0}, 3 * MiB}) {
+        const auto content = random_bytes(size);
+        CHECK(put(*volume, digest::md5_of(content), content).has_value());
+        CHECK(gets() == 1);
+    }
+}
+
+TEST_CASE("a block is read as it was stored where responses have neither ETag, time nor length",
+          "[volumes][s3][stub]") {
+    using framing = stub_reply::framing;
+    for (const auto ends : {framing::length, framing::chunked, framing::until_close}) {
+        std::map<std::string, std::string> objects;  // Touched by the handler only.
+        std::size_t cut_after = std::string::npos;
+        stub_service service([&](const seen_request& r, std::size_t) {
+            if (is_listing(r)) return empty_listing();
+            if (r.method == "PUT") {
+                objects[r.path()] = r.body;
+                return stored_as(digest::md5_of(std::as_bytes(std::span(r.body))).hex());
+            }
+            const auto found = objects.find(r.path());
+            if (found == objects.end()) return refused_with(404, "NoSuchKey");
+            stub_reply reply{.body = found->second.substr(0, cut_after), .headers = {{"x-amz-request-id", "tx1"}}};
+            reply.ends = ends;
+            return reply;
+        });
+        const auto volume = open_volume(stub_volume(service));
+        for (const std::size_t size : {std::size_t{100}, 3 * MiB}) {
+            CAPTURE(int(ends), size);
+            const auto content = random_bytes(size);
+            const auto name = digest::md5_of(content);
+            REQUIRE(put(*volume, name, content).has_value());
+            CHECK(get(*volume, name) == content);
+            if (ends != framing::until_close) continue;
+            // That it was cut does not show: it is no damaged block.
+            cut_after = size / 2;
+            const auto cut = run(volume->open_for(name, {.size = size}, soon()));
+            CHECK(is_error(cut, errc::unavailable));
+            cut_after = std::string::npos;
+            CHECK(run(volume->open_for(name, {.size = size}, soon())).has_value());
+        }
+    }
+}
+
 TEST_CASE("a block is not acknowledged when its marker cannot be written", "[volumes][s3][stub]") {
     stub_service service([&](const seen_request& r, std::size_t) {
         if (is_listing(r)) return empty_listing();
