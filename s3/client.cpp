@@ -352,6 +352,7 @@ result<client> client::make(client_options options, std::shared_ptr<credentials_
     KS_TRY(auto http, net::client::make({.connections_max = options.connections_max,
                                          .ca_file = options.ca_file,
                                          .tls_insecure = options.tls_insecure,
+                                         .proxies = options.proxies,
                                          .hosts = options.hosts}));
     return client(
         std::make_shared<client_core>(std::move(options), std::move(address), std::move(http), std::move(keys)));

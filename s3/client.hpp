@@ -63,6 +63,7 @@ struct client_options {
     bool list_v1 = false;  ///< ListObjects instead of ListObjectsV2, for services without it.
     std::string ca_file;   ///< PEM with the authorities to trust; empty: the system's.
     bool tls_insecure = false;
+    net::proxy_rules proxies;  ///< Default: none.
     retry_options retry;
 
     // For tests.

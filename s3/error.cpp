@@ -162,6 +162,8 @@ error_kind classify_status(unsigned status) noexcept {
         case 405:
         case 501:
             return error_kind::unsupported;
+        case 407:  // Of a proxy, which wants a user name and password, or others.
+            return error_kind::network;
         case 408:
             return error_kind::timeout;
         case 412:

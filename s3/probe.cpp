@@ -138,6 +138,9 @@ class prober {
     }
 
     awaitable<bool> check_name() {
+        if (const auto* via = options_.proxies.find(address_.to)) {
+            co_return ok("name", fmt::format("looked up by the proxy {} of the environment", net::to_string(via->to)));
+        }
         const auto found = co_await resolve(address_.to.host);
         if (found && *found == address_.to.host) co_return ok("name", "none: Endpoint is an address");
         if (found) co_return ok("name", fmt::format("{} is {}", address_.to.host, *found));
@@ -151,8 +154,10 @@ class prober {
     }
 
     awaitable<bool> check_connection() {
-        auto http = net::client::make(
-            {.ca_file = options_.ca_file, .tls_insecure = options_.tls_insecure, .hosts = options_.hosts});
+        auto http = net::client::make({.ca_file = options_.ca_file,
+                                       .tls_insecure = options_.tls_insecure,
+                                       .proxies = options_.proxies,
+                                       .hosts = options_.hosts});
         if (!http) co_return failed("connection", http.error().text);
         // Without a signature: any response shows that there is an HTTP server.
         net::request ask{.method = "HEAD", .to = address_.to, .target = address_.path_of("")};

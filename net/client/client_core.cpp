@@ -64,10 +64,11 @@ awaitable<result<std::unique_ptr<http_call>>> client_core::send_once(const std::
         }
     }
     bool fresh = r.fresh_connection;
+    const proxy* const via = r.to.tls ? nullptr : shared_->options.proxies.find(r.to);
     while (true) {
         auto call = std::make_unique<http_call>(pool, r.to, r.timing, until);
         KS_CO_CHECK(co_await call->connect(fresh));
-        auto outcome = co_await call->run(r, write_request_head(r, shared_->options.user_agent), feed);
+        auto outcome = co_await call->run(r, write_request_head(r, shared_->options.user_agent, via), feed);
         if (outcome) co_return std::move(call);
         // A new connection cannot be stale: this happens once at most.
         if (fresh || !call->was_stale() || !may_repeat(r) || !feed.restart()) {

@@ -1,6 +1,10 @@
 #include "net/client/connector.hpp"
 
+#include "base/units.hpp"
 #include "net/client/local_address.hpp"
+#include "net/client/request_head.hpp"
+#include "net/client/response_head.hpp"
+#include "net/http/head_scanner.hpp"
 #include "net/limits.hpp"
 #include "net/tls/tls_client_stream.hpp"
 
@@ -11,6 +15,7 @@
 #include <sys/socket.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <vector>
 
@@ -30,7 +35,14 @@ class connector {
   public:
     connector(client_shared& shared, name_lookups& lookups, const endpoint& to, timed_waiter& w, steady::time_point due,
               steady::time_point whole)
-        : shared_(shared), lookups_(lookups), to_(to), waiter_(w), due_(std::min(due, whole)), whole_(whole) {}
+        : shared_(shared),
+          lookups_(lookups),
+          to_(to),
+          via_(shared.options.proxies.find(to)),
+          peer_(via_ ? via_->to : to),
+          waiter_(w),
+          due_(std::min(due, whole)),
+          whole_(whole) {}
 
     awaitable<result<std::unique_ptr<stream>>> open() {
         KS_CO_TRY(auto found, co_await resolve());
@@ -42,31 +54,36 @@ class connector {
         }
         auto socket = co_await connect(found);
         if (!socket) {
-            if (socket.error() != errc::cancelled) shared_.addresses->forget(to_.host);  // The name may have moved.
+            if (socket.error() != errc::cancelled) shared_.addresses->forget(peer_.host);  // The name may have moved.
             co_return std::unexpected(std::move(socket.error()));
         }
+        if (via_ && to_.tls) KS_CO_CHECK(co_await tunnel(*socket));
         co_return co_await secure(std::move(*socket));
     }
 
   private:
     error unavailable(failure f, std::string_view text) {
-        return make_failure(shared_, to_, f, errc::unavailable, text);
+        return make_failure(shared_, to_, f, errc::unavailable, through_proxy(text));
+    }
+    [[nodiscard]] std::string through_proxy(std::string_view text) const {
+        return via_ ? fmt::format("through the proxy {}: {}", to_string(via_->to), text) : std::string(text);
     }
     error cancelled() {
         return make_failure(shared_, to_, failure::cancelled, errc::cancelled, "cancelled while connecting");
     }
     error timed_out(std::string_view what) {
         if (steady::now() >= whole_) {
-            return make_failure(shared_, to_, failure::deadline_passed, errc::timeout,
-                                fmt::format("the request's deadline passed while connecting ({})", what));
+            return make_failure(
+                shared_, to_, failure::deadline_passed, errc::timeout,
+                through_proxy(fmt::format("the request's deadline passed while connecting ({})", what)));
         }
         return make_failure(shared_, to_, failure::connect_timeout, errc::timeout,
-                            fmt::format("connect timeout: {}; is the server reachable?", what));
+                            through_proxy(fmt::format("connect timeout: {}; is the server reachable?", what)));
     }
 
     /// Returns the addresses of the name; never empty.
     awaitable<result<addresses>> resolve() {
-        const std::string& host = to_.host;
+        const std::string& host = peer_.host;
         addresses fixed;
         for (const auto& [name, address] : shared_.options.hosts) {
             boost::system::error_code malformed;
@@ -148,13 +165,13 @@ class connector {
     }
 
     socket_type take(attempt& a, const addresses& found) {
-        if (a.address != found.front()) shared_.addresses->prefer(to_.host, a.address);
+        if (a.address != found.front()) shared_.addresses->prefer(peer_.host, a.address);
         return std::move(a.socket);
     }
 
     /// \returns 0 or errno.
     int begin(attempt& a) const {
-        const asio::ip::tcp::endpoint to(a.address, to_.port);
+        const asio::ip::tcp::endpoint to(a.address, peer_.port);
         boost::system::error_code code;
         a.socket.open(to.protocol(), code);
         if (!code) a.socket.native_non_blocking(true, code);
@@ -170,6 +187,59 @@ class connector {
         int failed = 0;
         socklen_t size = sizeof failed;
         return ::getsockopt(look.fd, SOL_SOCKET, SO_ERROR, &failed, &size) == 0 ? failed : errno;
+    }
+
+    /// Has the proxy connect to the server (RFC 9110, 9.3.6). Afterwards the socket leads there.
+    awaitable<result<void>> tunnel(socket_type& socket) {
+        auto text = write_connect_head(to_, shared_.options.user_agent, *via_);
+        for (std::string_view left = text; !left.empty();) {
+            const auto sent = ::send(socket.native_handle(), left.data(), left.size(), MSG_NOSIGNAL);
+            if (sent > 0) {
+                left.remove_prefix(static_cast<std::size_t>(sent));
+                continue;
+            }
+            if (errno != EAGAIN) co_return std::unexpected(unavailable(failure::connect, "the connection ended"));
+            KS_CO_CHECK(co_await wait_for(socket, socket_type::wait_write));
+        }
+        text.clear();
+        head_scanner scanner;
+        auto found = head_scanner::state::incomplete;
+        std::array<char, 4 * KiB> piece;
+        while (found == head_scanner::state::incomplete && text.size() < limits::net_head_bytes_max) {
+            const auto got = ::recv(socket.native_handle(), piece.data(), piece.size(), 0);
+            if (got > 0) {
+                text.append(piece.data(), static_cast<std::size_t>(got));
+                found = scanner.scan(text);
+                continue;
+            }
+            if (got == 0 || errno != EAGAIN) {
+                co_return std::unexpected(unavailable(failure::connect, "the connection ended before a response"));
+            }
+            KS_CO_CHECK(co_await wait_for(socket, socket_type::wait_read));
+        }
+        response_head head;
+        const bool complete = found == head_scanner::state::complete;
+        if (!complete || !parse_response_head(std::string_view(text).substr(0, scanner.length()), head)) {
+            co_return std::unexpected(unavailable(failure::connect, "the response is not HTTP/1"));
+        }
+        if (head.status < 200 || head.status > 299) {
+            co_return std::unexpected(unavailable(
+                failure::connect, head.status == 407
+                                      ? "it wants a user name and password, or others (407)"
+                                      : fmt::format("it does not connect to the server: status {}", head.status)));
+        }
+        // The server of a TLS connection does not speak first.
+        if (text.size() > scanner.length()) {
+            co_return std::unexpected(unavailable(failure::connect, "bytes before the TLS handshake"));
+        }
+        co_return success();
+    }
+
+    awaitable<result<void>> wait_for(socket_type& socket, socket_type::wait_type what) {
+        const auto outcome = co_await waiter_.wait(socket, what, due_);
+        if (outcome == waited::expired) co_return std::unexpected(timed_out("the proxy does not answer"));
+        if (outcome != waited::ready) co_return std::unexpected(cancelled());
+        co_return success();
     }
 
     awaitable<result<std::unique_ptr<stream>>> secure(socket_type socket) {
@@ -208,6 +278,8 @@ class connector {
     client_shared& shared_;
     name_lookups& lookups_;
     const endpoint& to_;
+    const proxy* const via_;  ///< Null: no proxy.
+    const endpoint& peer_;    ///< What the socket is connected to: the proxy, or the server.
     timed_waiter& waiter_;
     const steady::time_point due_;
     const steady::time_point whole_;

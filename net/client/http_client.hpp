@@ -19,7 +19,7 @@
 /// Errors: `cause` is a net::failure, which also tells the errc. Texts name the phase and the server and say what to
 /// check; they never contain request targets and headers, which may hold secrets.
 ///
-/// Proxies: the environment (http_proxy and so on) is ignored, always.
+/// Proxies: those of client_options only. The environment (http_proxy and so on) is never read here.
 #pragma once
 
 #include "base/async.hpp"
@@ -28,6 +28,7 @@
 #include "base/error.hpp"
 #include "net/client/client_counters.hpp"
 #include "net/client/failure.hpp"
+#include "net/client/proxy.hpp"
 #include "net/http/header.hpp"
 #include "net/http/url.hpp"
 #include "net/limits.hpp"
@@ -152,6 +153,7 @@ struct client_options {
     /// Never connects to link-local addresses and the known metadata services of clouds, whatever name resolves to them
     /// (errc::bad_request, failure::invalid_request): for URLs that come from outside.
     bool refuse_link_local = false;
+    proxy_rules proxies;  ///< Default: none.
     /// Names with fixed addresses, as in /etc/hosts, consulted before the name service. A name may occur several times:
     /// its addresses are tried in this order.
     std::vector<std::pair<std::string, std::string>> hosts;

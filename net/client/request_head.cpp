@@ -33,6 +33,18 @@ result<void> check_request(const request& r) {
     return success();
 }
 
+// CONNECT host:port HTTP/1.1
+// Host: host:port
+// Proxy-Authorization: Basic ...
+std::string write_connect_head(const endpoint& to, const std::string& user_agent, const proxy& via) {
+    const auto host = to.host.contains(':') ? "[" + to.host + "]" : to.host;
+    const auto authority = host + ":" + std::to_string(to.port);
+    std::string out = "CONNECT " + authority + " HTTP/1.1\r\nHost: " + authority + "\r\n";
+    if (!via.authorization.empty()) out += "Proxy-Authorization: " + via.authorization + "\r\n";
+    if (!user_agent.empty()) out += "User-Agent: " + user_agent + "\r\n";
+    return out + "\r\n";
+}
+
 std::optional<std::uint64_t> announced_length(const request& r) {
     if (r.source) return r.source->size();
     std::uint64_t sum = 0;
@@ -41,14 +53,17 @@ std::optional<std::uint64_t> announced_length(const request& r) {
     return sum > 0 || expected ? std::optional(sum) : std::nullopt;
 }
 
-std::string write_request_head(const request& r, const std::string& user_agent) {
+std::string write_request_head(const request& r, const std::string& user_agent, const proxy* via) {
     std::string out;
     out.reserve(1024);
-    out.append(r.method).append(" ").append(r.target).append(" HTTP/1.1\r\n");
+    out.append(r.method).append(" ");
+    if (via) out.append("http://").append(host_header(r.to));
+    out.append(r.target).append(" HTTP/1.1\r\n");
     const auto line = [&](std::string_view name, std::string_view value) {
         out.append(name).append(": ").append(value).append("\r\n");
     };
     if (!has_header(r.headers, "Host")) line("Host", host_header(r.to));
+    if (via && !via->authorization.empty()) line("Proxy-Authorization", via->authorization);
     for (const auto& h : r.headers) line(h.name, h.value);
     if (!user_agent.empty() && !has_header(r.headers, "User-Agent")) line("User-Agent", user_agent);
     const auto length = announced_length(r);

@@ -25,6 +25,9 @@ namespace keepstore::net {
 ///     Content-Length: 3
 ///     Expect: 100-continue
 ///
-[[nodiscard]] std::string write_request_head(const request&, const std::string& user_agent);
+/// To a proxy the target is absolute ("http://s3.example:9000/bucket/key"), and Proxy-Authorization may follow Host.
+[[nodiscard]] std::string write_request_head(const request&, const std::string& user_agent, const proxy* via);
+/// The head of a request for a tunnel to `to`.
+[[nodiscard]] std::string write_connect_head(const endpoint& to, const std::string& user_agent, const proxy& via);
 
 }  // namespace keepstore::net

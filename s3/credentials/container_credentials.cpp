@@ -59,7 +59,7 @@ awaitable<result<credentials>> container_source::fetch(deadline until) {
     ask.timing.connect = limits::metadata_connect_timeout;
     ask.timing.first_byte = limits::metadata_answer_timeout;
 
-    KS_CO_TRY(const auto response, co_await fetch_small(*context_, std::move(ask), until));
+    KS_CO_TRY(const auto response, co_await fetch_small(context_->http, context_->now, std::move(ask), until));
     if (response.status != 200) {
         co_return std::unexpected(
             make_error(error_kind::bad_credentials,

@@ -44,13 +44,14 @@ result<std::string> read_file(const std::string& path) {
     return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("{} is too large", path)));
 }
 
-awaitable<result<small_response>> fetch_once(const source_context& context, net::request request, deadline until) {
-    auto response = co_await context.http.send(std::move(request), until);
+awaitable<result<small_response>> fetch_once(const net::client& http, const wall_clock& now, net::request request,
+                                             deadline until) {
+    auto response = co_await http.send(std::move(request), until);
     if (!response) co_return std::unexpected(from_transport(std::move(response.error())));
     small_response out{.status = response->status()};
     // A cached response (Age) has an old date.
     if (const auto date = parse_http_date(response->get("date")); date && !response->has("age")) {
-        out.clock_offset = *date - context.now();
+        out.clock_offset = *date - now();
     }
     auto body = co_await response->read_all(limits::credentials_bytes_max);
     if (!body) co_return std::unexpected(from_transport(std::move(body.error())));
@@ -73,12 +74,13 @@ environment process_environment() {
     };
 }
 
-awaitable<result<small_response>> fetch_small(const source_context& context, net::request request, deadline until) {
+awaitable<result<small_response>> fetch_small(const net::client& http, wall_clock now, net::request request,
+                                              deadline until) {
     retry_policy policy(retry_options{.attempts_max = 3});
     retry_session session(policy, until);
     const auto executor = co_await asio::this_coro::executor;
     while (true) {
-        auto response = co_await fetch_once(context, request, until);
+        auto response = co_await fetch_once(http, now, request, until);
         auto kind = error_kind::server;
         if (response) {
             if (response->status != 429 && response->status < 500) co_return response;

@@ -28,7 +28,8 @@ struct source_context {
     wall_clock now;
     /// The base of AWS_CONTAINER_CREDENTIALS_RELATIVE_URI.
     std::string container_service;
-    net::client http;
+    net::client http;  ///< For services of this host, which no proxy leads to.
+    net::client sts;
     std::unique_ptr<blocking_pool> threads;  ///< For files, which may be on a network file system, and commands.
 };
 
@@ -39,10 +40,10 @@ struct small_response {
     std::chrono::milliseconds clock_offset{0};
 };
 
-/// Sends the request, up to three times if the network or the server fails (5xx, 429), and reads the whole response.
-/// The caller has to check the status.
-[[nodiscard]] awaitable<result<small_response>> fetch_small(const source_context& context, net::request request,
-                                                            deadline until);
+/// Sends the request by a client of the context, up to three times if the network or the server fails (5xx, 429), and
+/// reads the whole response. The caller has to check the status.
+[[nodiscard]] awaitable<result<small_response>> fetch_small(const net::client& http, wall_clock now,
+                                                            net::request request, deadline until);
 
 /// Reads a file of at most limits::credentials_bytes_max, on a thread of the context. errc::not_found if there is none;
 /// error_kind::bad_credentials if it cannot be read; any other error (timeout, cancelled) says nothing about the file.

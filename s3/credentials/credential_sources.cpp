@@ -50,6 +50,7 @@ result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config c
         return std::make_shared<credentials_cache>(std::make_unique<static_source>(std::move(keys)), now);
     }
     KS_TRY(auto http, net::client::make({.ca_file = config.ca_file}));
+    KS_TRY(auto sts, net::client::make({.ca_file = config.ca_file, .proxies = std::move(config.proxies)}));
     auto threads = std::make_unique<blocking_pool>(
         blocking_pool::options{.name = "credentials", .threads_max = 2, .queue_max = 16});
     const auto context =
@@ -58,6 +59,7 @@ result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config c
                                                               .now = now,
                                                               .container_service = std::move(config.container_service),
                                                               .http = std::move(http),
+                                                              .sts = std::move(sts),
                                                               .threads = std::move(threads)});
     if (!config.iam_role.empty()) {
         auto source = std::make_unique<instance_metadata_source>(context, std::move(config.iam_role));

@@ -20,9 +20,10 @@ namespace keepstore::s3 {
 struct credentials_config {
     std::string access_key_id;  ///< With the secret; not empty: no other source is used.
     secret_string secret_access_key;
-    std::string iam_role;  ///< Not empty: the instance role of this name; no other source is used.
-    std::string region;    ///< The volume's, for STS.
-    std::string ca_file;   ///< For STS; empty: the system's authorities.
+    std::string iam_role;      ///< Not empty: the instance role of this name; no other source is used.
+    std::string region;        ///< The volume's, for STS.
+    std::string ca_file;       ///< For STS; empty: the system's authorities.
+    net::proxy_rules proxies;  ///< For STS. Instance metadata and containers are always asked directly.
     environment env = process_environment();
     wall_clock now = system_wall_clock();
     /// The agent of ECS, at the same address in every task. Replaced in tests.

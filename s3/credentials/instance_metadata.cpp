@@ -44,7 +44,7 @@ awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
     ask.headers.push_back(
         {"x-aws-ec2-metadata-token-ttl-seconds", fmt::format("{}", limits::metadata_token_lifetime.count())});
     ask.timing = metadata_limits();
-    const auto response = co_await fetch_small(*context_, std::move(ask), until);
+    const auto response = co_await fetch_small(context_->http, context_->now, std::move(ask), until);
     if (!response) {
         if (response.error() == errc::cancelled) co_return std::unexpected(response.error());
         // Packets of version 2 have a hop limit of one by default, so in a container the response never arrives.
@@ -84,7 +84,7 @@ awaitable<result<small_response>> instance_metadata_source::get(net::endpoint to
     net::request ask{.method = "GET", .to = std::move(to), .target = std::move(path)};
     ask.headers.push_back({"x-aws-ec2-metadata-token", std::move(token)});
     ask.timing = metadata_limits();
-    co_return co_await fetch_small(*context_, std::move(ask), until);
+    co_return co_await fetch_small(context_->http, context_->now, std::move(ask), until);
 }
 
 }  // namespace keepstore::s3

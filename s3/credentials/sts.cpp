@@ -53,12 +53,12 @@ awaitable<result<credentials>> ask_sts(std::shared_ptr<const source_context> con
     if (!where) co_return std::unexpected(make_error(error_kind::bad_credentials, "the URL of STS is malformed"));
     const auto body = canonical_query(form);
     auto ask = sts_request(*where, body, region, keys, context->now());
-    auto response = co_await fetch_small(*context, std::move(ask), until);
+    auto response = co_await fetch_small(context->sts, context->now, std::move(ask), until);
     if (response && response->status != 200 && keys &&
         std::chrono::abs(response->clock_offset) >= limits::s3_clock_skew_tolerated) {
         // Our clock is wrong, and the signature contains the time: signs by the clock of STS.
         ask = sts_request(*where, body, region, keys, context->now() + response->clock_offset);
-        response = co_await fetch_small(*context, std::move(ask), until);
+        response = co_await fetch_small(context->sts, context->now, std::move(ask), until);
     }
     if (!response) co_return std::unexpected(std::move(response.error()));
     if (response->status != 200) {

@@ -4,6 +4,7 @@ keepstore_test(net_client_tests
         net/client/connector_test.cpp
         net/client/expect_continue_cache_test.cpp
         net/client/http_client_test.cpp
+        net/client/proxy_test.cpp
         net/client/response_head_test.cpp
         net/client/time_limits_test.cpp
         net/client/tls_test.cpp

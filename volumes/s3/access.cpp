@@ -1,5 +1,6 @@
 #include "volumes/s3/access.hpp"
 
+#include "s3/bucket_address.hpp"
 #include "s3/credentials/credential_sources.hpp"
 #include "volumes/limits.hpp"
 
@@ -12,7 +13,11 @@ result<bucket_access> make_access(const s3_options& options) {
     keys.access_key_id = options.access_key_id;
     keys.secret_access_key = options.secret_access_key;
     keys.region = options.region;
-    keys.ca_file = options.ca_file;
+    KS_TRY(auto proxies, net::proxy_rules::from_environment(options.env));
+    const auto ca_file = options.ca_file.empty() ? options.env("AWS_CA_BUNDLE").value_or("") : options.ca_file;
+    keys.ca_file = ca_file;
+    keys.proxies = proxies;
+    keys.env = options.env;
     auto credentials = keepstore::s3::make_credentials(std::move(keys));
     if (!credentials) return std::unexpected(std::move(credentials.error()));
     bucket_access out;
@@ -26,9 +31,21 @@ result<bucket_access> make_access(const s3_options& options) {
     out.client.connections_max = options.connections_max;
     // A streamed PUT cannot be sent again: the service says first whether it takes it now.
     out.client.expect_continue_bytes_min = limits::write_at_once_bytes_max + 1;
-    out.client.ca_file = options.ca_file;
+    out.client.ca_file = ca_file;
+    out.client.proxies = std::move(proxies);
     out.client.tls_insecure = options.tls_insecure;
     return out;
+}
+
+result<std::string> proxy_of(const s3_options& options) {
+    KS_TRY(const auto proxies, net::proxy_rules::from_environment(options.env));
+    const auto bucket = keepstore::s3::make_bucket_address({.endpoint = options.endpoint,
+                                                            .region = options.region,
+                                                            .bucket = options.bucket,
+                                                            .path_style = options.use_path_style});
+    // What is wrong with the address is reported where it is used.
+    const auto* const via = bucket ? proxies.find(bucket->to) : nullptr;
+    return via ? net::to_string(via->to) : std::string();
 }
 
 }  // namespace keepstore::volumes::s3

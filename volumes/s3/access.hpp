@@ -15,7 +15,12 @@ struct bucket_access {
     std::shared_ptr<keepstore::s3::credentials_cache> keys;
 };
 
-/// \returns errc::bad_request, in plain words, for options that cannot work.
+/// Reads the environment as AWS's tools do: proxies (net/client/proxy.hpp), and AWS_CA_BUNDLE. \returns
+/// errc::bad_request, in plain words, for options or variables that cannot work.
 [[nodiscard]] result<bucket_access> make_access(const s3_options& options);
+
+/// Returns the proxy that leads to the bucket, "http://host:port" without its password; empty if there is none.
+/// errc::bad_request, naming the variable, for one that cannot be used.
+[[nodiscard]] result<std::string> proxy_of(const s3_options& options);
 
 }  // namespace keepstore::volumes::s3

@@ -2,6 +2,7 @@
 
 #include "cluster_config/key.hpp"
 #include "s3/limits.hpp"
+#include "volumes/s3/access.hpp"
 
 #include <fmt/format.h>
 
@@ -90,9 +91,14 @@ std::expected<s3_options, std::string> decode_s3(const cluster_config::local_vol
 }
 
 volume_report describe_s3(const std::string& uuid, const s3_options& options) {
-    return {.lines = {{"driver", fmt::format("S3 bucket {} in {}{}", options.bucket, options.region,
-                                             options.endpoint.empty() ? "" : " at " + options.endpoint)},
-                      {"try it with", probe_command(uuid)}}};
+    volume_report out{.lines = {{"driver", fmt::format("S3 bucket {} in {}{}", options.bucket, options.region,
+                                                       options.endpoint.empty() ? "" : " at " + options.endpoint)}}};
+    const auto via = s3::proxy_of(options);
+    if (via && !via->empty()) out.lines.emplace_back("proxy", *via + ", of the environment");
+    if (const auto authorities = options.env("AWS_CA_BUNDLE"); authorities && options.ca_file.empty())
+        out.lines.emplace_back("AWS_CA_BUNDLE", *authorities);
+    out.lines.emplace_back("try it with", probe_command(uuid));
+    return out;
 }
 
 opened_volume open_s3(const std::string& uuid, const s3_options& options) {
@@ -106,6 +112,8 @@ opened_volume open_s3(const std::string& uuid, const s3_options& options) {
 std::expected<volume_plan, std::string> plan_s3(cluster_config::local_volume v, const plan_context& context) {
     auto options = decode_s3(v, context);
     if (!options) return std::unexpected(std::move(options.error()));
+    if (const auto via = s3::proxy_of(*options); !via)
+        return std::unexpected(fmt::format("Volumes.{}: environment variable {}", v.uuid, via.error().text));
     return volume_plan{.volume = v,
                        .open = [uuid = v.uuid, options = *options] { return open_s3(uuid, options); },
                        .describe = [uuid = v.uuid, options = *options] { return describe_s3(uuid, options); }};

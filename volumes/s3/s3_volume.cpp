@@ -156,6 +156,8 @@ class s3_volume final : public volume {
 
 result<std::unique_ptr<volume>> open_s3_volume(s3_options options) {
     KS_TRY(auto access, make_access(options));
+    KS_TRY(const auto via, proxy_of(options));
+    if (!via.empty()) log::info("S3 requests go through a proxy", {{"bucket", options.bucket}, {"proxy", via}});
     KS_TRY(auto prober, bucket_prober::make(access, options.writable));
     KS_TRY(auto client, keepstore::s3::client::make(std::move(access.client), std::move(access.keys)));
     auto core = std::make_shared<s3_core>(std::move(options), std::move(client));

@@ -9,6 +9,7 @@
 #pragma once
 
 #include "s3/client.hpp"
+#include "s3/credentials/credential_http.hpp"
 #include "s3/limits.hpp"
 #include "volumes/s3/limits.hpp"
 #include "volumes/volume.hpp"
@@ -36,7 +37,7 @@ struct s3_options {
     std::chrono::nanoseconds race_window{0};
     /// Deletes blocks at once where the trash lifetime is 0; without it that is refused.
     bool unsafe_delete = false;
-    std::string ca_file;
+    std::string ca_file;  ///< Empty: that of AWS_CA_BUNDLE, or the system's.
     bool tls_insecure = false;
 
     /// BlobSigningTTL and BlobTrashLifetime, the same as in the trash_options of each trash(). Reads, touches and the
@@ -49,6 +50,8 @@ struct s3_options {
     std::string diagnosis;
     /// Event loops; 0: one per processor, at most limits::s3_volume_loops_max.
     unsigned loops = 0;
+    /// Where AWS's chain of credentials, the proxy and AWS_CA_BUNDLE come from.
+    keepstore::s3::environment env = keepstore::s3::process_environment();
 
     // For tests.
     /// Of each event loop; probes have their own.

@@ -69,6 +69,8 @@ class peer {
         input_.erase(0, size);
         return out;
     }
+    /// What has been received and not taken.
+    std::string pending() { return std::exchange(input_, {}); }
     bool send(std::string_view text) {
         while (!text.empty()) {
             const auto n = ssl_ ? SSL_write(ssl_.get(), text.data(), static_cast<int>(text.size()))

@@ -5,6 +5,7 @@
 #include "s3/credentials/sts.hpp"
 #include "s3/error.hpp"
 #include "tests/s3/credentials/credential_fixture.hpp"
+#include "tests/support/proxy_server.hpp"
 
 #include <catch2/catch.hpp>
 
@@ -71,6 +72,31 @@ TEST_CASE("the first source that is configured is used", "[s3][credentials]") {
     CHECK(key_of(fetch(chain(env, {.iam_role = "keep-role"}))) == "IMDS");
 }
 
+TEST_CASE("a proxy leads to STS, and never to a container's endpoint or instance metadata",
+          "[s3][credentials][proxy]") {
+    stub_service services([](const seen_request& r, std::size_t) { return all_services(r); });
+    const temp_dir dir;
+    write(dir.path() / "token", "t");
+    proxy_server between;
+    const auto rules = net::proxy_rules::from_environment([&](std::string_view name) -> std::optional<std::string> {
+        if (name == "http_proxy") return between.address();
+        return std::nullopt;
+    });
+    REQUIRE(rules.has_value());
+    variables env{{"AWS_WEB_IDENTITY_TOKEN_FILE", (dir.path() / "token").string()},
+                  {"AWS_ROLE_ARN", "r"},
+                  {"AWS_ENDPOINT_URL_STS", services.url()},
+                  {"AWS_CONTAINER_CREDENTIALS_FULL_URI", services.url() + "/container"},
+                  {"AWS_EC2_METADATA_SERVICE_ENDPOINT", services.url()}};
+    CHECK(key_of(fetch(chain(env, {.proxies = *rules}))) == "WEB");
+    CHECK(between.requests() == std::vector<std::string>{"POST " + services.url() + "/ HTTP/1.1"});
+    env.erase("AWS_WEB_IDENTITY_TOKEN_FILE");
+    CHECK(key_of(fetch(chain(env, {.proxies = *rules}))) == "CONTAINER");
+    env.erase("AWS_CONTAINER_CREDENTIALS_FULL_URI");
+    CHECK(key_of(fetch(chain(env, {.proxies = *rules}))) == "IMDS");
+    CHECK(between.requests().size() == 1);
+}
+
 TEST_CASE("a role is assumed with the keys that its profile refers to", "[s3][credentials]") {
     stub_service services([](const seen_request& r, std::size_t) { return all_services(r); });
     const temp_dir dir;
@@ -108,12 +134,14 @@ TEST_CASE("a role is assumed with the keys that its profile refers to", "[s3][cr
     write(dir.path() / "token", "t");
     const auto with = [&](const variables& env) {
         auto http = net::client::make({});
+        auto sts = net::client::make({});
         const auto context = std::make_shared<const source_context>(
             source_context{.env = environment_of(env),
                            .region = "",
                            .now = system_wall_clock(),
                            .container_service = services.url(),
                            .http = std::move(*http),
+                           .sts = std::move(*sts),
                            .threads = std::make_unique<blocking_pool>(blocking_pool::options{.name = "test"})});
         profile_source source(context);
         return key_of(run(source.fetch(soon())));

@@ -159,7 +159,8 @@ class Daemon:
             with open(via_file, "w", encoding="utf-8") as file:
                 file.write(text)
         environment = {k: v for k, v in os.environ.items()
-                       if not k.startswith("ARVADOS_") and k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")}
+                       if not k.startswith(("ARVADOS_", "AWS_")) and not k.lower().endswith("_proxy") and
+                       k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")}
         environment.update(env or {})
         self.process = subprocess.Popen(
             [*wrapper, argv0 or path, f"-config={via_file or '-'}", *arguments], executable=None if wrapper else path,
