@@ -24,7 +24,6 @@ struct memory_users {
     std::size_t directory_volumes = 0;
     std::size_t s3_volumes = 0;
     std::size_t pull_workers = 0;
-    std::size_t requests = 0;     ///< MaxConcurrentRequests.
     std::size_t connections = 0;  ///< MaxConnections.
     std::size_t event_loops = 0;
 };
@@ -37,6 +36,8 @@ inline constexpr std::size_t connection_bytes_max = request_head_bytes_max + 32 
 inline constexpr std::size_t s3_volume_bytes_max =
     // Shared downloads.
     s3_fetch_memory_bytes
+    // Reads that find none left there.
+    + s3_fetch_reserve_bytes
     // Ranges of blocks that are downloaded in parallel.
     + s3_parallel_range_buffers * s3_parallel_range_bytes
     // Parts of blocks that are uploaded in parallel.
@@ -66,8 +67,6 @@ inline constexpr std::size_t scrub_bytes_max =
         + u.pull_workers * pull_memory_bytes
         // Blocks on their way to and from S3.
         + u.s3_volumes * s3_volume_bytes_max
-        // A shared download that finds no memory left goes on with one chunk beyond it.
-        + (u.s3_volumes > 0 ? u.requests * chunk_size_bytes : 0)
         // Buffers for direct reads, one for each thread of a volume.
         + u.directory_volumes * volume_threads_max * direct_read_bytes_max
         // Clients.
@@ -80,8 +79,8 @@ inline constexpr std::size_t scrub_bytes_max =
         + 2 * log_queue_bytes_max;
 }
 
-// The terms of an S3 volume: 64 + 64 + 60 + 40 MiB (docs/ARCHITECTURE.md).
-static_assert(s3_volume_bytes_max == (64 + 64 + 60 + 40) * MiB);
+// The terms of an S3 volume: 64 + 16 + 64 + 60 + 40 MiB (docs/ARCHITECTURE.md).
+static_assert(s3_volume_bytes_max == (64 + 16 + 64 + 60 + 40) * MiB);
 static_assert(scrub_bytes_max == 9 * MiB);
 // Without volumes and clients: the budget, scratch and copy pool, two lists, the log.
 static_assert(memory_bytes_max({.pool_budget_bytes = GiB}) == (1024 + 16 + 1 + 2 * 64 + 2 * 8) * MiB);

@@ -6,8 +6,8 @@ namespace keepstore::volumes::s3 {
 
 class chunk_memory::piece final : public buffer_owner {
   public:
-    piece(std::shared_ptr<chunk_memory> home, std::size_t size, block memory)
-        : home_(std::move(home)), size_(size), memory_(std::move(memory)) {}
+    piece(std::shared_ptr<chunk_memory> home, std::size_t size, block memory, async_semaphore::permit reserved)
+        : home_(std::move(home)), size_(size), memory_(std::move(memory)), reserved_(std::move(reserved)) {}
     [[nodiscard]] std::byte* data() const noexcept { return memory_.get(); }
 
   private:
@@ -19,6 +19,7 @@ class chunk_memory::piece final : public buffer_owner {
     const std::shared_ptr<chunk_memory> home_;
     const std::size_t size_;
     block memory_;
+    const async_semaphore::permit reserved_;  ///< Of the reserve; none: within the budget.
 };
 
 std::optional<mutable_slice> chunk_memory::try_take(std::size_t size) {
@@ -27,25 +28,27 @@ std::optional<mutable_slice> chunk_memory::try_take(std::size_t size) {
         const std::lock_guard lock(mutex_);
         if (held_ + size > budget_) return std::nullopt;
         held_ += size;
-        if (size == limits::chunk_size_bytes && !spare_.empty()) {
-            memory = std::move(spare_.back());
-            spare_.pop_back();
-        }
+        memory = take_spare(size);
     }
-    return make(size, std::move(memory));
+    return make(size, std::move(memory), {});
 }
 
-mutable_slice chunk_memory::take(std::size_t size) {
+awaitable<result<mutable_slice>> chunk_memory::take_reserved(std::size_t size, deadline until) {
+    KS_CO_TRY(auto permit, co_await reserve_.acquire(until, "no memory for downloads from S3"));
     block memory;
     {
         const std::lock_guard lock(mutex_);
         held_ += size;
-        if (size == limits::chunk_size_bytes && !spare_.empty()) {
-            memory = std::move(spare_.back());
-            spare_.pop_back();
-        }
+        memory = take_spare(size);
     }
-    return make(size, std::move(memory));
+    co_return make(size, std::move(memory), std::move(permit));
+}
+
+chunk_memory::block chunk_memory::take_spare(std::size_t size) {
+    if (size != limits::chunk_size_bytes || spare_.empty()) return nullptr;
+    auto out = std::move(spare_.back());
+    spare_.pop_back();
+    return out;
 }
 
 std::size_t chunk_memory::held_bytes() const {
@@ -53,9 +56,9 @@ std::size_t chunk_memory::held_bytes() const {
     return held_;
 }
 
-mutable_slice chunk_memory::make(std::size_t size, block memory) {
+mutable_slice chunk_memory::make(std::size_t size, block memory, async_semaphore::permit reserved) {
     if (!memory) memory = std::make_unique_for_overwrite<std::byte[]>(size);
-    auto* const owner = new piece(shared_from_this(), size, std::move(memory));
+    auto* const owner = new piece(shared_from_this(), size, std::move(memory), std::move(reserved));
     const buffer_ref share(owner);
     return {std::span(owner->data(), size), share};
 }

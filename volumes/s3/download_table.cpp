@@ -6,6 +6,13 @@
 #include <vector>
 
 namespace keepstore::volumes::s3 {
+namespace {
+
+// The pause after looking through all downloads, in units of how long that took: with thousands of them it must not be
+// what the loops do.
+constexpr int pause_factor = 10;
+
+}  // namespace
 
 std::shared_ptr<shared_download> download_table::find(const md5_digest& name) const {
     const std::lock_guard lock(mutex_);
@@ -32,14 +39,21 @@ void download_table::forget(const md5_digest& name) {
 }
 
 void download_table::release_buffers(const shared_download* asking, bool also_shared) {
+    const auto begun = clock::now();
+    const std::size_t kind = also_shared ? 1 : 0;
     std::vector<std::shared_ptr<shared_download>> others;
     {
         const std::lock_guard lock(mutex_);
+        if (begun < next_release_[kind]) return;
+        next_release_[kind] = clock::time_point::max();
         for (const auto& [name, weak] : running_) {
             if (auto d = weak.lock(); d && d.get() != asking) others.push_back(std::move(d));
         }
     }
     for (const auto& d : others) d->release_buffers(also_shared);
+    const auto ended = clock::now();
+    const std::lock_guard lock(mutex_);
+    next_release_[kind] = ended + pause_factor * (ended - begun);
 }
 
 }  // namespace keepstore::volumes::s3

@@ -4,6 +4,8 @@
 
 #include "base/md5_digest.hpp"
 
+#include <array>
+#include <chrono>
 #include <memory>
 #include <mutex>
 #include <unordered_map>
@@ -23,12 +25,16 @@ class download_table {
     void forget(const md5_digest& name);
 
     /// Has all downloads but `asking` drop what all their readers have had; those with several readers only if
-    /// `also_shared`.
+    /// `also_shared`. Does nothing soon after the last time.
     void release_buffers(const shared_download* asking, bool also_shared);
 
   private:
+    using clock = std::chrono::steady_clock;
+
     mutable std::mutex mutex_;
-    std::unordered_map<md5_digest, std::weak_ptr<shared_download>> running_;  // Guarded by mutex_.
+    // Guarded by mutex_.
+    std::unordered_map<md5_digest, std::weak_ptr<shared_download>> running_;
+    std::array<clock::time_point, 2> next_release_{};  ///< By `also_shared`.
 };
 
 }  // namespace keepstore::volumes::s3

@@ -21,7 +21,7 @@ void download_window::append(const_slice bytes) {
 }
 
 std::vector<const_slice> download_window::drop_before(std::uint64_t upto) {
-    if (!reading_.empty()) upto = std::min(upto, *reading_.begin());
+    if (!reading_.empty()) upto = std::min(upto, reading_.begin()->first);
     std::vector<const_slice> dropped;
     for (; !pieces_.empty() && pieces_.front().end() <= upto; pieces_.pop_front()) {
         dropped.push_back(std::move(pieces_.front().bytes));
@@ -59,7 +59,7 @@ std::uint64_t download_window::slowest() const {
 }
 
 bool download_window::front_is_being_read() const {
-    return !reading_.empty() && !pieces_.empty() && pieces_.front().end() > *reading_.begin();
+    return !reading_.empty() && !pieces_.empty() && pieces_.front().end() > reading_.begin()->first;
 }
 
 }  // namespace keepstore::volumes::s3

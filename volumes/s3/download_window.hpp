@@ -16,6 +16,7 @@
 #include <map>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 namespace keepstore::volumes::s3 {
@@ -48,15 +49,23 @@ class download_window {
 
     /// At most `want` bytes at `offset`, and moves the reader there. nullopt: they are still to come.
     [[nodiscard]] std::optional<piece> look(unsigned reader, std::uint64_t offset, std::size_t want);
-    /// A read that may wait for its bytes.
-    void begin_read(std::uint64_t offset) { reading_.insert(offset); }
-    void end_read(std::uint64_t offset) { reading_.erase(reading_.find(offset)); }
+    /// A read of at most `want` bytes that may wait for them.
+    void begin_read(std::uint64_t offset, std::size_t want) { reading_.emplace(offset, want); }
+    void end_read(std::uint64_t offset, std::size_t want) { reading_.erase(reading_.find({offset, want})); }
+
+    /// Whether a read is under way.
+    [[nodiscard]] bool is_read() const noexcept { return !reading_.empty(); }
 
     /// The positions of the readers.
     [[nodiscard]] std::uint64_t fastest() const;
     [[nodiscard]] std::uint64_t slowest() const;
     /// Whether a read waits for bytes from next() on.
-    [[nodiscard]] bool awaited() const { return !reading_.empty() && *reading_.rbegin() >= next_; }
+    [[nodiscard]] bool awaited() const { return !reading_.empty() && reading_.rbegin()->first >= next_; }
+    /// How many bytes from next() on the first of these reads can take; 0 if there is none.
+    [[nodiscard]] std::uint64_t awaited_bytes() const {
+        const auto first = reading_.lower_bound({next_, 0});
+        return first == reading_.end() ? 0 : first->first + first->second - next_;
+    }
     /// Whether more is to be received, looking so far ahead of the fastest reader.
     [[nodiscard]] bool wanted(std::size_t ahead) const { return awaited() || next_ < fastest() + ahead; }
     /// Whether a read under way keeps the first piece from being dropped.
@@ -77,7 +86,7 @@ class download_window {
     std::deque<kept> pieces_;
     std::map<unsigned, std::uint64_t> readers_;  ///< Number and position.
     unsigned next_reader_ = 0;
-    std::multiset<std::uint64_t> reading_;  ///< Offsets of the reads under way.
+    std::multiset<std::pair<std::uint64_t, std::size_t>> reading_;  ///< Offset and size of the reads under way.
 };
 
 }  // namespace keepstore::volumes::s3

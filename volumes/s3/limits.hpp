@@ -26,8 +26,12 @@ inline constexpr seconds s3_call_timeout{15};
 inline constexpr unsigned s3_volume_connections_max = 1024;
 /// Memory of one volume for blocks that are being downloaded, shared by their readers: one whole block, so that a
 /// reader that joins while a hot block is being read finds its beginning. When it is used up it is taken from downloads
-/// that need it least; one that finds none left continues with one piece at a time beyond it.
+/// that need it least.
 inline constexpr std::size_t s3_fetch_memory_bytes = block_size_bytes_max;
+/// In addition to it, for reads that wait for their bytes and find none left, which may be held by readers that pause.
+/// Taken only as long as the read waits, so it is never held by a slow client; more reads wait for their turn. 64
+/// chunks in transfer at a time use any network fully.
+inline constexpr std::size_t s3_fetch_reserve_bytes = 64 * chunk_size_bytes;
 /// How far a download runs ahead of its fastest reader, which hashes and sends up to 8 MiB at a time: the bytes that
 /// arrive meanwhile.
 inline constexpr std::size_t s3_read_ahead_bytes = 4 * MiB;

@@ -72,11 +72,17 @@ awaitable<result<shared_download::piece>> shared_download::read(unsigned reader,
     const auto self = shared_from_this();
     {
         const std::lock_guard lock(mutex_);
-        window_.begin_read(offset);
+        window_.begin_read(offset, want);
     }
     auto outcome = co_await wait_for(reader, offset, want, until);
+    const bool short_of_memory = core_->memory->is_spent();
+    std::vector<const_slice> dropped;
     const std::lock_guard lock(mutex_);
-    window_.end_read(offset);
+    window_.end_read(offset, want);
+    // Pieces of the reserve are for reads that wait.
+    if (short_of_memory) {
+        dropped = outcome || window_.is_read() ? window_.drop_before(window_.fastest()) : window_.drop_all();
+    }
     // The task may wait for memory that this read kept from being dropped.
     wake_task();
     co_return outcome;
@@ -150,16 +156,21 @@ awaitable<result<bool>> shared_download::run(std::shared_ptr<shared_download> se
 awaitable<result<void>> shared_download::receive(block_body& body, multipart_policy::clock::duration& waited) {
     while (body.remaining() > 0) {
         const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(body.remaining(), limits::chunk_size_bytes));
+        // Of the reserve it may be less.
         KS_CO_TRY(auto memory, co_await next_memory(size));
         const auto began = multipart_policy::clock::now();
-        KS_CO_CHECK(co_await fill(body, memory, size));
+        KS_CO_CHECK(co_await fill(body, memory));
         waited += multipart_policy::clock::now() - began;
         std::vector<const_slice> dropped;
         const std::lock_guard lock(mutex_);
         if (over_) co_return fail(errc::cancelled);
-        window_.append(memory.freeze(size));
+        window_.append(memory.freeze(memory.size()));
         piece_arrived_.notify_all();
-        if (!keeps_for_newcomers_ && window_.readers() == 1) dropped = window_.drop_before(window_.fastest());
+        // The read that it was for has ended.
+        if (reserved_ && !window_.is_read())
+            dropped = window_.drop_all();
+        else if (!keeps_for_newcomers_ && window_.readers() == 1)
+            dropped = window_.drop_before(window_.fastest());
     }
     co_return success();
 }
@@ -171,6 +182,7 @@ awaitable<result<mutable_slice>> shared_download::next_memory(std::size_t size) 
         while (!over_ && !wanted()) KS_CO_CHECK(co_await demand_.wait(lock, deadline::never()));
         if (over_) co_return fail(errc::cancelled);
         lock.unlock();
+        reserved_ = false;
         if (auto memory = find_memory(size)) co_return std::move(*memory);
         lock.lock();
         if (over_) co_return fail(errc::cancelled);
@@ -180,6 +192,12 @@ awaitable<result<mutable_slice>> shared_download::next_memory(std::size_t size) 
             KS_CO_CHECK(co_await demand_.wait(lock, deadline::never()));
             continue;
         }
+        if (window_.empty()) {
+            const auto awaited = static_cast<std::size_t>(std::min<std::uint64_t>(size, window_.awaited_bytes()));
+            lock.unlock();
+            reserved_ = true;
+            co_return co_await core_->memory->take_reserved(awaited, deadline::never());
+        }
         lock.unlock();
         co_await asio::post(co_await asio::this_coro::executor, use_tuple);
         lock.lock();
@@ -188,7 +206,8 @@ awaitable<result<mutable_slice>> shared_download::next_memory(std::size_t size) 
 
 // Sources of memory, in this order: the volume's budget; pieces kept for readers to come, of this download and then of
 // others; pieces that all readers of shared downloads have had; pieces that the fastest reader here has had and slower
-// ones have not. A download that holds nothing gets memory beyond the budget, so that each one makes progress.
+// ones have not. A download that still has none, and holds nothing, takes its turn at the reserve while a read waits,
+// so that each one makes progress (next_memory).
 std::optional<mutable_slice> shared_download::find_memory(std::size_t size) {
     auto& memory = *core_->memory;
     if (auto got = memory.try_take(size)) return got;
@@ -205,12 +224,11 @@ std::optional<mutable_slice> shared_download::find_memory(std::size_t size) {
     if (auto got = memory.try_take(size)) return got;
     const std::lock_guard lock(mutex_);
     static_cast<void>(window_.drop_before(window_.fastest()));
-    if (auto got = memory.try_take(size)) return got;
-    if (!window_.empty()) return std::nullopt;
-    return memory.take(size);
+    return memory.try_take(size);
 }
 
-awaitable<result<void>> shared_download::fill(block_body& body, const mutable_slice& memory, std::size_t size) {
+awaitable<result<void>> shared_download::fill(block_body& body, const mutable_slice& memory) {
+    const auto size = memory.size();
     const circuit_breaker::pending_call pending(*core_->breaker);
     std::size_t got = 0;
     while (got < size) {

@@ -72,7 +72,7 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     [[nodiscard]] awaitable<result<void>> receive(block_body& body, multipart_policy::clock::duration& waited);
     [[nodiscard]] awaitable<result<mutable_slice>> next_memory(std::size_t size);
     [[nodiscard]] std::optional<mutable_slice> find_memory(std::size_t size);
-    [[nodiscard]] awaitable<result<void>> fill(block_body& body, const mutable_slice& memory, std::size_t size);
+    [[nodiscard]] awaitable<result<void>> fill(block_body& body, const mutable_slice& memory);
     void ended(const result<bool>& outcome);
 
     // With the mutex held.
@@ -83,6 +83,8 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     const std::shared_ptr<s3_core> core_;
     const download_target what_;
     const std::shared_ptr<shared_marker> marker_;
+
+    bool reserved_ = false;  ///< The task's: the piece that it fills is of the reserve.
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.

@@ -51,13 +51,13 @@ TEST_CASE("pieces are dropped from the front, and not while they are being read"
     static_cast<void>(window.look(quick, 200, size));
     CHECK(window.slowest() == 0);
     CHECK(window.holds_beginning());
-    window.begin_read(150);
+    window.begin_read(150, 10);
     CHECK_FALSE(window.front_is_being_read());
     CHECK(window.drop_before(window.fastest()).size() == 1);
     CHECK(window.front_is_being_read());
     CHECK_FALSE(window.holds_beginning());
     CHECK(window.look(slow, 0, 10)->outside_window);
-    window.end_read(150);
+    window.end_read(150, 10);
     CHECK(window.drop_before(window.fastest()).size() == 2);
     CHECK(window.empty());
 }
@@ -70,10 +70,12 @@ TEST_CASE("more is wanted while a read waits for it, and a bounded distance ahea
     CHECK(window.wanted(size));
     window.append(hundred_bytes());
     CHECK_FALSE(window.wanted(size));
-    window.begin_read(size);
+    window.begin_read(size, 10);
+    CHECK(window.awaited_bytes() == 10);
     CHECK(window.awaited());
     CHECK(window.wanted(0));
-    window.end_read(size);
+    window.end_read(size, 10);
+    CHECK(window.awaited_bytes() == 0);
     CHECK_FALSE(window.awaited());
     static_cast<void>(window.look(reader, 0, 1));
     CHECK(window.wanted(size));

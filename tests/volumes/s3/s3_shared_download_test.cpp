@@ -237,4 +237,63 @@ TEST_CASE("a reader at the end of the window gets more when a read that blocked 
     f->leave(slow);
 }
 
+TEST_CASE("readers that pause hold no more memory together than the budget, and all of them go on",
+          "[volumes][s3][sharing][memory][stub]") {
+    constexpr std::size_t budget = 4 * limits::chunk_size_bytes;
+    constexpr std::size_t readers = 60;
+    const auto content = random_bytes(1 * MiB + 100);
+    paced_service service(content);
+    service.send_upto(content.size());
+    const bare_core core(service, budget);
+    std::vector<std::shared_ptr<shared_download>> downloads;
+    std::vector<unsigned> numbers;
+    for (std::size_t i = 0; i < readers; ++i) {
+        downloads.push_back(core.make_download());
+        numbers.push_back(downloads.back()->start());
+        REQUIRE(run(downloads.back()->opened(soon())).has_value());
+    }
+    // Each has had its first piece, and pauses.
+    for (std::size_t i = 0; i < readers; ++i) {
+        const auto piece = run(downloads[i]->read(numbers[i], 0, limits::chunk_size_bytes, soon()));
+        REQUIRE(piece.has_value());
+        REQUIRE(piece->bytes.size() == limits::chunk_size_bytes);
+    }
+    CHECK(until([&] { return core.held_bytes() <= budget; }));
+    // They go on from where they are.
+    std::size_t whole = 0;
+    for (std::size_t i = 0; i < readers; ++i) {
+        if (read_on(*downloads[i], numbers[i], content, limits::chunk_size_bytes) == content.size()) ++whole;
+        downloads[i]->leave(numbers[i]);
+        CHECK(core.held_bytes() <= budget);
+    }
+    CHECK(whole == readers);
+    CHECK(until([&] { return core.held_bytes() == 0; }));
+}
+
+TEST_CASE("a piece of the reserve does not outlast the read that it was for", "[volumes][s3][sharing][memory][stub]") {
+    const auto content = random_bytes(1 * MiB);
+    paced_service service(content);
+    const bare_core core(service, 0);
+    const auto f = core.make_download();
+    const auto reader = f->start();
+    REQUIRE(run(f->opened(soon())).has_value());
+    SECTION("it was cancelled before the bytes came") {
+        held_read read(*f, reader, 0);
+        REQUIRE_FALSE(read.turn(milliseconds(20)));
+        read.cancel();
+        REQUIRE(read.turn(seconds(30)));
+        service.send_upto(content.size());
+    }
+    SECTION("it was cancelled after they had come") {
+        held_read read(*f, reader, 0);
+        REQUIRE_FALSE(read.turn(milliseconds(20)));
+        service.send_upto(content.size());
+        REQUIRE(until([&] { return core.held_bytes() > 0; }));
+        read.cancel();
+        REQUIRE(read.turn(seconds(30)));
+    }
+    CHECK(until([&] { return core.held_bytes() == 0; }));
+    f->leave(reader);
+}
+
 }  // namespace keepstore::test
