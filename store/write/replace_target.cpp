@@ -19,7 +19,7 @@ awaitable<result<bool>> write_operation::start_writing(target& t, std::uint64_t 
         co_return false;
     }
     if (upto > 0) {
-        KS_CO_TRY(const bool copied, co_await copy_from(t, **writer, upto));
+        KS_CO_TRY(const bool copied, co_await copy_from(t, {**writer, until_for(*t.where)}, upto));
         if (!copied) {
             fail_target(t, errc::io_error);
             co_return false;
@@ -34,8 +34,11 @@ awaitable<result<bool>> write_operation::start_writing(target& t, std::uint64_t 
 // and with the `piece` after them that the others have got already.
 awaitable<result<void>> write_operation::replace_failed(const const_slice* piece) {
     put_plan plan = plan_of({phase::comparing, phase::writing, phase::committed});
+    source_lost_ = false;
     for (const bool waits : {false, true}) {
         for (const mount* const m : candidates_) {
+            // The client's next attempt goes to the volume that would have taken the block.
+            if (waits && source_lost_) break;
             if (!plan.wants(*m) || !may_replace(*m, waits)) continue;
             for (const auto& t : targets_) {
                 if (t->where == m) t->gave_up = false;
@@ -88,7 +91,7 @@ awaitable<result<bool>> write_operation::copy_prefix(target& to, std::uint64_t u
         for (std::size_t i = 0; i < targets_.size(); ++i) {
             target& from = *targets_[i];
             if (&from == &to || (from.now == phase::failed) != failed) continue;
-            KS_CO_TRY(const bool copied, co_await copy_from(from, *to.writer, upto));
+            KS_CO_TRY(const bool copied, co_await copy_from(from, {*to.writer, until_for(*to.where)}, upto));
             if (copied) co_return true;
             // A partial copy is of no use: begin again.
             auto fresh = co_await to.where->volume->create(request_.hash, source_.size(), until_for(*to.where));
@@ -103,7 +106,7 @@ awaitable<result<bool>> write_operation::copy_prefix(target& to, std::uint64_t u
 }
 
 // Copies the first `upto` bytes of `from`. \returns whether that worked, and they are proven to be the body's.
-awaitable<result<bool>> write_operation::copy_from(target& from, volumes::block_writer& to, std::uint64_t upto) {
+awaitable<result<bool>> write_operation::copy_from(target& from, destination to, std::uint64_t upto) {
     const deadline reading = until_for(*from.where);
     std::unique_ptr<volumes::block_reader> reopened;
     volumes::block_reader* reader = from.writer ? nullptr : from.stored.get();
@@ -122,10 +125,11 @@ awaitable<result<bool>> write_operation::copy_from(target& from, volumes::block_
         const auto count = reader ? co_await reader->read_at(offset, into.subslice(0, want), reading)
                                   : co_await from.writer->read_back(offset, into.subslice(0, want), reading);
         if (!count && count.error() == errc::cancelled) co_return std::unexpected(count.error());
-        if (!count || *count != want) co_return false;
+        source_lost_ = !count || *count != want;
+        if (source_lost_) co_return false;
         const const_slice piece = into.freeze(want);
         KS_CO_CHECK(co_await copied.update(piece));
-        if (const auto appended = co_await to.append(piece, request_.until); !appended) {
+        if (const auto appended = co_await to.writer.append(piece, to.until); !appended) {
             if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
             note_failure(appended.error());
             co_return false;

@@ -78,7 +78,11 @@ class write_operation {
     // replace_target.cpp
     awaitable<result<bool>> start_writing(target&, std::uint64_t upto);
     awaitable<result<bool>> copy_prefix(target& to, std::uint64_t upto);
-    awaitable<result<bool>> copy_from(target& from, volumes::block_writer& to, std::uint64_t upto);
+    struct destination {
+        volumes::block_writer& writer;
+        deadline until;
+    };
+    awaitable<result<bool>> copy_from(target& from, destination to, std::uint64_t upto);
     awaitable<result<bool>> is_body_prefix(digest::md5_stream& copied, std::uint64_t length);
     awaitable<result<void>> replace_failed(const const_slice* piece);
     [[nodiscard]] bool may_replace(const mount&, bool waits) const;
@@ -98,6 +102,7 @@ class write_operation {
 
     std::vector<std::unique_ptr<target>> targets_;
     std::set<const mount*> refused_;  // Their volumes did not take the block.
+    bool source_lost_ = false;        // The beginning of the body could not be read from where it was last tried.
     digest::md5_stream digest_;
     bool digest_finished_ = false;                     // And it agrees with the name.
     std::uint64_t length_ = 0;                         // Of the body so far; whole chunks until it ends.

@@ -106,6 +106,16 @@ TEST_CASE("a write waits for a stalled volume if no other one takes the block", 
     CHECK(f.faulty[0]->waits == 1);
 }
 
+TEST_CASE("a write whose beginning only a stalled volume has fails soon", "[store][stall]") {
+    fixture f;
+    const auto content = make_content(5 * chunk);
+    f.faulty[0]->plan.stalls_after = 2 * chunk;
+    f.faulty[0]->plan.fail_read_back = true;
+    f.faulty[0]->plan.with = errc::unavailable;
+    CHECK(f.put(content).error() == errc::unavailable);
+    CHECK(f.faulty[0]->waits == 0);
+}
+
 TEST_CASE("a stalled volume that a storage class needs is waited for", "[store][stall]") {
     fixture f({{"fast"}, {"default"}});
     const auto content = make_content(1000);

@@ -31,6 +31,7 @@ struct fault_plan {
     /// Calls that may block do not end, except those that have an alternative: the volume stalls.
     bool stalls_reads = false;
     bool stalls_writes = false;
+    std::uint64_t stalls_after = never;  ///< The append that reaches this offset makes stalls_writes true.
     error with{errc::io_error, "injected fault"};
 };
 
@@ -137,6 +138,7 @@ class fault_volume final : public volumes::volume {
             : home_(home), inner_(std::move(inner)) {}
         awaitable<result<void>> append(const_slice bytes, deadline until) override {
             ++home_.appends;
+            if (appended_ + bytes.size() > home_.plan.stalls_after) home_.plan.stalls_writes = true;
             KS_CO_CHECK(co_await home_.pass(&fault_plan::stalls_writes, until));
             if (appended_ + bytes.size() > home_.plan.fail_append_at) co_return std::unexpected(home_.plan.with);
             appended_ += bytes.size();
