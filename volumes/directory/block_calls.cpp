@@ -150,10 +150,12 @@ bool block_calls::begin(const md5_digest& name, const std::shared_ptr<turn>& min
 }
 
 void block_calls::stalled(const md5_digest& name, const error& why) {
+    const auto pool = pool_.lock();
+    const bool given_up = !pool || pool->activity_of(blocking_pool::work::commit).silence >= silence_max_;
     const std::lock_guard lock(mutex_);
     const auto at = queues_.find(name);
     if (at == queues_.end()) return;
-    for (const auto& waiting : at->second) waiting->fail(why, true);
+    for (const auto& waiting : at->second) waiting->fail(why, !given_up);
 }
 
 void block_calls::start(const md5_digest& name, std::shared_ptr<turn> first) {

@@ -16,6 +16,7 @@
 #include "base/wait_until.hpp"
 #include "volumes/limits.hpp"
 
+#include <chrono>
 #include <deque>
 #include <functional>
 #include <map>
@@ -30,8 +31,10 @@ namespace keepstore::volumes::directory {
 
 class block_calls : public std::enable_shared_from_this<block_calls> {
   public:
-    /// The pool's calls hold a reference to this, so it holds none to the pool.
-    explicit block_calls(std::weak_ptr<blocking_pool> pool) : pool_(std::move(pool)) {}
+    /// The pool's calls hold a reference to this, so it holds none to the pool. `silence_max` is that of the pool.
+    explicit block_calls(std::weak_ptr<blocking_pool> pool,
+                         std::chrono::milliseconds silence_max = limits::volume_silence_max)
+        : pool_(std::move(pool)), silence_max_(silence_max) {}
 
     /// Runs `call`, which gets its deadline, on a thread of the volume when no other call of this block is running.
     /// Awaited in place. \returns its result; errc::timeout, errc::cancelled; errc::unavailable as from the pool. A
@@ -98,12 +101,13 @@ class block_calls : public std::enable_shared_from_this<block_calls> {
     void leave_locked(const md5_digest& name, const std::shared_ptr<turn>& mine);
     /// Returns whether the turn still has waiters; nothing joins it from now on.
     [[nodiscard]] bool begin(const md5_digest& name, const std::shared_ptr<turn>& mine);
-    /// Ends the waits of the block's calls that would go to another volume.
+    /// Ends the waits of the block's calls that would go to another volume; all of them after the longest silence.
     void stalled(const md5_digest& name, const error& why);
     void start(const md5_digest& name, std::shared_ptr<turn> first);
     void end(const md5_digest& name, const std::shared_ptr<turn>& mine);
 
     const std::weak_ptr<blocking_pool> pool_;
+    const std::chrono::milliseconds silence_max_;
     std::mutex mutex_;
     // Guarded by mutex_.
     std::map<md5_digest, queue> queues_;

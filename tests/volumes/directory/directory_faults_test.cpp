@@ -3,6 +3,7 @@
 #include "digest/md5.hpp"
 #include "tests/volumes/directory/directory_fixture.hpp"
 #include "tests/volumes/directory/file_calls.hpp"
+#include "volumes/directory/block_calls.hpp"
 #include "volumes/directory/directory_core.hpp"
 #include "volumes/directory/fsync_group_commit.hpp"
 #include "volumes/directory/index_scan.hpp"
@@ -374,6 +375,31 @@ TEST_CASE("calls of a block whose touch hangs end soon when their callers have a
     hung.open();
     CHECK(turn_until(context, [&] { return patient.has_value(); }));
     CHECK(patient->has_value());
+}
+
+TEST_CASE("after the longest silence all calls of a block end", "[volumes][touch]") {
+    constexpr std::chrono::milliseconds silence_max{1500};
+    const auto pool =
+        std::make_shared<blocking_pool>(blocking_pool::options{.threads_max = 2, .silence_max = silence_max});
+    const auto calls = std::make_shared<volumes::directory::block_calls>(pool, silence_max);
+    const auto hung = std::make_shared<gate>();
+    const auto name = random_name();
+    const auto hang = [hung](deadline) {
+        hung->pass();
+        return success();
+    };
+    asio::io_context& context = new_context();
+    std::vector<error> ended;
+    const auto end = [&](std::exception_ptr, const result<void>& r) {
+        if (!r) ended.push_back(r.error());
+    };
+    for (int i = 0; i < 2; ++i) asio::co_spawn(context, calls->run(name, hang, soon()), end);
+    for (int i = 0; i < 2; ++i) asio::co_spawn(context, calls->run_touch(name, hang, soon()), end);
+    const auto began = std::chrono::steady_clock::now();
+    CHECK(turn_until(context, [&] { return ended.size() == 4; }));
+    CHECK(std::chrono::steady_clock::now() - began >= limits::stall_after);  // Counted in checks, so not exact.
+    for (const auto& why : ended) CHECK(why == errc::unavailable);
+    hung->open();
 }
 
 TEST_CASE("a call that waits for a directory sync is not served by the one that runs", "[volumes][sync]") {
