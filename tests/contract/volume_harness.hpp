@@ -3,6 +3,7 @@
 
 #include "base/units.hpp"
 #include "tests/support/run.hpp"
+#include "tests/support/soon.hpp"
 #include "volumes/volume.hpp"
 
 #include <algorithm>
@@ -57,11 +58,6 @@ inline md5_digest random_name(std::string_view first_digits = "") {
     std::string hex = name.hex();
     std::ranges::copy(first_digits, hex.begin());
     return *md5_digest::parse(hex);
-}
-
-/// A deadline that no call reaches, even on a busy machine and under a sanitizer.
-inline deadline soon() {
-    return deadline::in(std::chrono::seconds(40));
 }
 
 inline awaitable<result<void>> write_block(volumes::volume& v, md5_digest name, const bytes& content,

@@ -6,6 +6,7 @@
 #include "s3/error.hpp"
 #include "tests/s3/stub_service.hpp"
 #include "tests/support/run.hpp"
+#include "tests/support/soon.hpp"
 
 #include <atomic>
 #include <chrono>
@@ -89,10 +90,6 @@ inline s3::client make_bucket(s3::client_options options, std::shared_ptr<s3::cr
 }
 inline s3::client make_bucket(const stub_service& service) {
     return make_bucket(stub_options(service));
-}
-
-inline deadline soon() {
-    return deadline::in(std::chrono::seconds(40));
 }
 
 /// Reads the whole body of a download, in small reads.
