@@ -78,10 +78,11 @@ result<void> circuit_breaker::allow() const {
     return fail(errc::unavailable, trouble_);
 }
 
-volume_state circuit_breaker::volume_health() const {
+volume_state circuit_breaker::volume_health() {
     const std::lock_guard lock(mutex_);
     if (state_ != state::closed) return volume_state::failing;
-    return silent() ? volume_state::stalled : volume_state::healthy;
+    if (silent() && !stalled()) stalled_at_ = clock::now();
+    return stalled() ? volume_state::stalled : volume_state::healthy;
 }
 
 std::string circuit_breaker::health() const {
@@ -114,8 +115,12 @@ bool circuit_breaker::silent() const noexcept {
     return clock::now() - since > limits::s3_silence_max;
 }
 
+bool circuit_breaker::stalled() const noexcept {
+    return stalled_at_ && last_progress_.load(std::memory_order_relaxed) < *stalled_at_;
+}
+
 bool circuit_breaker::suspicious() const noexcept {
-    return !probed_ || failures_ >= limits::s3_outage_failures || silent();
+    return !probed_ || failures_ >= limits::s3_outage_failures || silent() || stalled();
 }
 
 // Returns when a quick probe is due, and takes the time if it is the first in a row.

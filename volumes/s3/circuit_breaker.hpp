@@ -56,8 +56,9 @@ class circuit_breaker {
 
     /// errc::unavailable with the reason while it is open.
     [[nodiscard]] result<void> allow() const;
-    /// CLOSED is healthy, or stalled while calls are pending in silence; OPEN and REFUSED are failing.
-    [[nodiscard]] volume_state volume_health() const;
+    /// CLOSED is healthy, or stalled from a silence of pending calls on until something moves, also when these calls
+    /// were cancelled meanwhile; OPEN and REFUSED are failing.
+    [[nodiscard]] volume_state volume_health();
     /// Empty, or the reason in plain words.
     [[nodiscard]] std::string health() const;
 
@@ -112,6 +113,7 @@ class circuit_breaker {
 
     // With the mutex held.
     [[nodiscard]] bool silent() const noexcept;
+    [[nodiscard]] bool stalled() const noexcept;
     [[nodiscard]] bool suspicious() const noexcept;
     void close(const std::optional<std::string>& why_not_listed);
     void log_listing(const std::string& why_not_listed, bool was_closed);
@@ -131,6 +133,7 @@ class circuit_breaker {
     unsigned failures_ = 0;                           ///< Consecutive, of the kind that an outage brings.
     unsigned pending_ = 0;                            ///< Calls.
     clock::time_point pending_since_;                 ///< When pending_ last left 0.
+    std::optional<clock::time_point> stalled_at_;     ///< When volume_health() met a silence.
     std::optional<clock::time_point> probing_since_;  ///< When the first quick probe in a row began.
     unsigned probe_timeouts_ = 0;                     ///< Quick probes, in a row.
     std::string trouble_;                             ///< The reason, unless closed.

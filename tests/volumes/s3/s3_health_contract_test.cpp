@@ -21,7 +21,8 @@ class relayed_maker {
         return out;
     }
 
-    memory_service service_;
+    memory_service service_{
+        memory_service::vice::takes_wrong_digest};  // The contents of the tests are not named by their MD5.
     tcp_relay relay_{service_.service().port()};
     std::unique_ptr<volumes::volume> volume_ = open_volume(options(relay_));
 };
