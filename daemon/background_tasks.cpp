@@ -1,5 +1,6 @@
 #include "daemon/background_tasks.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/log.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -14,7 +15,7 @@ namespace keepstore::daemon {
 void background_tasks::spawn(std::string name, awaitable<void> work) {
     auto& task = tasks_.emplace_back();
     task.ended = task.promise.get_future();
-    asio::co_spawn(executor_, std::move(work),
+    asio::co_spawn(executor_, run_cancellable(std::move(work)),
                    asio::bind_cancellation_slot(task.signal.slot(), [&task, name](std::exception_ptr thrown) {
                        if (thrown) log::error("background task failed", {{"task", name}});
                        task.promise.set_value();

@@ -19,7 +19,7 @@ class background_tasks {
     /// The tasks run on this event loop, which must run until they have ended.
     explicit background_tasks(asio::any_io_executor executor) : executor_(std::move(executor)) {}
 
-    /// Starts `work`. An exception that leaves it is logged with `name`.
+    /// Starts `work`, with total cancellation enabled. An exception that leaves it is logged with `name`.
     void spawn(std::string name, awaitable<void> work);
 
     /// Cancels all tasks and waits for them, up to `limit` together. \returns whether all have ended.

@@ -1,5 +1,6 @@
 #include "daemon/volume_watch.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/log.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -34,7 +35,7 @@ void log_change(const store::mount& m, std::string_view operation, volumes::volu
 awaitable<void> watch_volumes(const store::mount_table& mounts) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     std::vector<volumes::volume_states> known(mounts.all().size());
-    while (true) {
+    while (!co_await is_cancelled()) {
         for (std::size_t i = 0; i < known.size(); ++i) {
             const store::mount& m = mounts.all()[i];
             const auto now = m.volume->state();
@@ -43,8 +44,7 @@ awaitable<void> watch_volumes(const store::mount_table& mounts) {
             known[i] = now;
         }
         timer.expires_after(watch_interval);
-        const auto [stopped] = co_await timer.async_wait(use_tuple);
-        if (stopped) co_return;
+        static_cast<void>(co_await timer.async_wait(use_tuple));
     }
 }
 

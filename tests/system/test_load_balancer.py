@@ -11,7 +11,7 @@ import unittest
 from support.case import KeepstoreCase, main
 from support.client import Connection, build_request
 from support.daemon import ACTIVE_TOKEN, Daemon, cluster_config
-from support.locator import md5
+from support.locator import md5, plain
 from support.wait import PATIENCE, port_open, stable_port, until
 
 CONF = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "conf")
@@ -146,6 +146,13 @@ class Haproxy(LoadBalancerCase):
 
     def test_rolling_restart(self):
         self.check_rolling_restart()
+
+    def test_a_daemon_whose_volume_is_gone_gets_no_requests(self):
+        """Readiness, not only the port, decides."""
+        os.rename(self.volume, self.volume + ".away")
+        until(lambda: self.exchange("GET", "/" + plain(b"x")).status == 503, timeout=30, what="both are marked down")
+        os.rename(self.volume + ".away", self.volume)
+        until(lambda: self.exchange("PUT", "/" + md5(b"x"), b"x").status == 200, timeout=30, what="both are up again")
 
 
 class Nginx(LoadBalancerCase):
