@@ -21,12 +21,14 @@ inline constexpr std::size_t block_size_bytes_max = 64 * MiB;
 // --- log -------------------------------------------------------------------------------------------------------------
 /// Text queued for stderr; beyond this new lines are dropped and counted. Some 20,000 lines.
 inline constexpr std::size_t log_queue_bytes_max = 8 * MiB;
+/// At the end of the process, for the last lines to be written. Then they are dropped and counted: a reader of stderr
+/// that has stopped reading does not delay the end.
+inline constexpr milliseconds log_flush_wait{300};
 
 // --- memory ----------------------------------------------------------------------------------------------------------
 /// Unit of the buffer pool. 256 KiB keeps 1,000 slow clients with a chunk each at 256 MiB, and is large enough that
 /// system calls are noise (docs/performance.md). A multiple of every direct-I/O block size.
 inline constexpr std::size_t chunk_size_bytes = 256 * KiB;
-static_assert(block_size_bytes_max % chunk_size_bytes == 0);
 static_assert(block_size_bytes_max % chunk_size_bytes == 0);
 /// Allocations outside the pool of at least this size (parts of blocks on their way to or from S3, long lists,
 /// responses) are mapped, and go back to the system when they are freed. By default malloc raises this threshold to the

@@ -11,13 +11,16 @@
 #include <spdlog/sinks/base_sink.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <climits>
 #include <condition_variable>
 #include <ctime>
 #include <memory>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 namespace keepstore::log {
@@ -45,17 +48,16 @@ std::shared_ptr<const settings> get_settings() {
 // a lock of its own, so the base class needs none.
 class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
   public:
-    batching_sink() {
-        std::thread([this] { write_for_ever(); }).detach();
-    }
-
-    // Waits until all lines logged so far are written.
+    // Waits until all lines logged so far are written, or drops them: stderr is a pipe that is full, for example.
     void drain() {
         std::unique_lock lock(queue_mutex_);
         const auto goal = queued_lines_;
         urgent_ = true;
         work_.notify_one();
-        written_.wait(lock, [&] { return written_lines_ >= goal; });
+        if (written_.wait_for(lock, limits::log_flush_wait, [&] { return written_lines_ >= goal; })) return;
+        dropped_.fetch_add(goal - written_lines_, std::memory_order_relaxed);
+        written_lines_ = goal;
+        queue_.clear();
     }
 
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
@@ -65,6 +67,7 @@ class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::nul
         bool wake = false;
         {
             const std::lock_guard lock(queue_mutex_);
+            if (!have_thread()) return write_now({message.payload.data(), message.payload.size()});
             if (queue_.size() + message.payload.size() > limits::log_queue_bytes_max) {
                 dropped_.fetch_add(1, std::memory_order_relaxed);
                 return;
@@ -77,6 +80,35 @@ class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::nul
         if (wake) work_.notify_one();
     }
     void flush_() override {}
+
+    // With queue_mutex_. \returns false if the system has no thread for this; the next line tries again.
+    bool have_thread() {
+        if (started_) return true;
+        try {
+            std::thread([this] { write_for_ever(); }).detach();
+        } catch (const std::system_error&) {
+            return false;
+        }
+        return started_ = true;
+    }
+
+    // With queue_mutex_, while there is no thread: what stderr does not take at once is dropped.
+    void write_now(std::string_view line) {
+        std::string text(line);
+        text += '\n';
+        for (std::string_view rest = text; !rest.empty();) {
+            pollfd ready{STDERR_FILENO, POLLOUT, 0};
+            // A pipe that is ready takes PIPE_BUF bytes without waiting.
+            const auto n = ::poll(&ready, 1, 0) == 1
+                               ? ::write(STDERR_FILENO, rest.data(), std::min<std::size_t>(rest.size(), PIPE_BUF))
+                               : -1;
+            if (n <= 0) {
+                dropped_.fetch_add(1, std::memory_order_relaxed);
+                return;
+            }
+            rest.remove_prefix(static_cast<std::size_t>(n));
+        }
+    }
 
     [[noreturn]] void write_for_ever() {
         pthread_setname_np(pthread_self(), "log");
@@ -96,7 +128,7 @@ class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::nul
             write_all(batch);
             batch.clear();
             lock.lock();
-            written_lines_ = lines;
+            written_lines_ = std::max(written_lines_, lines);
             written_.notify_all();
         }
     }
@@ -120,6 +152,7 @@ class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::nul
     std::condition_variable written_;
     // Guarded by queue_mutex_.
     std::string queue_;
+    bool started_ = false;
     bool idle_ = false;
     bool urgent_ = false;
     std::uint64_t queued_lines_ = 0;

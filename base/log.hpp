@@ -75,7 +75,8 @@ inline void error(std::string_view m, std::initializer_list<field> f = {}) {
     write(level::error, m, f);
 }
 
-/// Waits until everything logged so far has been written. Call before the process exits.
+/// Waits until everything logged so far has been written, at most limits::log_flush_wait: what stderr has not taken by
+/// then counts as dropped. Call before the process exits.
 void flush();
 
 /// Lines dropped because the reader of stderr was too slow.

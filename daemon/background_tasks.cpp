@@ -22,9 +22,11 @@ void background_tasks::spawn(std::string name, awaitable<void> work) {
                    }));
 }
 
-bool background_tasks::stop(std::chrono::steady_clock::duration limit) {
+void background_tasks::cancel() {
     for (auto& task : tasks_) asio::post(executor_, [&task] { task.signal.emit(asio::cancellation_type::total); });
-    const auto until = std::chrono::steady_clock::now() + limit;
+}
+
+bool background_tasks::wait(std::chrono::steady_clock::time_point until) {
     bool all = true;
     for (auto& task : tasks_) {
         if (task.ended.wait_until(until) == std::future_status::ready) continue;

@@ -13,7 +13,7 @@
 
 namespace keepstore::daemon {
 
-/// Owned and used by the main thread. Every task must have ended, as stop() says, before this is destroyed.
+/// Owned and used by the main thread. Every task must have ended, as wait() says, before this is destroyed.
 class background_tasks {
   public:
     /// The tasks run on this event loop, which must run until they have ended.
@@ -22,8 +22,10 @@ class background_tasks {
     /// Starts `work`, with total cancellation enabled. An exception that leaves it is logged with `name`.
     void spawn(std::string name, awaitable<void> work);
 
-    /// Cancels all tasks and waits for them, up to `limit` together. \returns whether all have ended.
-    [[nodiscard]] bool stop(std::chrono::steady_clock::duration limit);
+    /// Cancels all tasks.
+    void cancel();
+    /// Waits until all have ended. \returns whether they had by `until`.
+    [[nodiscard]] bool wait(std::chrono::steady_clock::time_point until);
 
   private:
     struct task {

@@ -7,6 +7,7 @@
 #include "daemon/probe_command.hpp"
 #include "daemon/service.hpp"
 #include "daemon/signals.hpp"
+#include "daemon/standard_descriptors.hpp"
 #include "reports/check.hpp"
 #include "volumes/factory.hpp"
 
@@ -20,6 +21,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <vector>
 
 namespace {
@@ -44,8 +46,11 @@ void warn_all(const std::vector<std::string>& warnings) {
 }
 
 int serve(const command_line& command, const cluster_config::environment& env) {
+    signals process_signals;
     warn_all(command.warnings);
     if (const auto legacy = legacy_file_warning(command); !legacy.empty()) log::warning(legacy);
+    process_signals.starting("reading the configuration from " +
+                             (command.config_path == "-" ? std::string("standard input") : command.config_path));
     const auto conf = cluster_config::load_config(command.config_path, env, std::cin);
     if (!conf) return exit_with(conf.error());
     const auto& logs = conf->cluster.logs;
@@ -55,10 +60,11 @@ int serve(const command_line& command, const cluster_config::environment& env) {
                     .pid = true});
     warn_all(conf->warnings);
     warn_all(volumes::parameter_warnings(conf->cluster));
+    process_signals.starting("finding the address to listen on");
     const auto where = cluster_config::choose_listen_address(conf->cluster, env.service_internal_url);
     if (!where) return exit_with(where.error());
     warn_all(where->warnings);
-    const auto served = run_service(*conf, *where);
+    const auto served = run_service(*conf, *where, process_signals);
     if (!served) return exit_with(served.error());
     log::flush();
     return 0;
@@ -74,13 +80,13 @@ void trust_arvados_authorities() {
 }  // namespace
 
 int main(int argc, char** argv) {
+    open_standard_descriptors();
     trust_arvados_authorities();
     const cluster_config::environment env = cluster_config::environment::of_process();
     const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
     if (!arguments.empty() && arguments.front() == probe_command_name) {
         return run_probe_command(argv[0], std::span(arguments).subspan(1), env, std::cin);
     }
-    block_signals();
     const auto command = parse_command_line(argc > 0 ? argv[0] : "keepstore", arguments, env.config_path);
     switch (command.todo) {
         case command_line::action::leave:
@@ -98,6 +104,8 @@ int main(int argc, char** argv) {
     }
     try {
         return serve(command, env);
+    } catch (const std::system_error& e) {
+        return exit_with(fmt::format("cannot start: {}", e.what()));
     } catch (const std::exception& e) {
         return exit_with(fmt::format("unexpected failure: {}", e.what()));
     }

@@ -6,9 +6,11 @@
 
 namespace keepstore::daemon {
 
-std::expected<std::vector<store::mount>, std::string> open_mounts(const std::vector<volumes::volume_plan>& plans) {
+std::expected<std::vector<store::mount>, std::string> open_mounts(const std::vector<volumes::volume_plan>& plans,
+                                                                  signals& process_signals) {
     std::vector<store::mount> out;
     for (const auto& plan : plans) {
+        process_signals.starting(fmt::format("opening volume {}", plan.volume.uuid));
         auto opened = plan.open();
         if (!opened) return std::unexpected(std::move(opened.error()));
         const auto& v = plan.volume;

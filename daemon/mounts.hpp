@@ -1,6 +1,7 @@
 /// Opens the volumes that this host serves.
 #pragma once
 
+#include "daemon/signals.hpp"
 #include "store/mount.hpp"
 #include "volumes/driver.hpp"
 
@@ -14,6 +15,6 @@ namespace keepstore::daemon {
 /// block; whether a bucket can be used shows soon after, in the log and in readiness.
 /// \returns the error line for the first volume that cannot be served.
 [[nodiscard]] std::expected<std::vector<store::mount>, std::string> open_mounts(
-    const std::vector<volumes::volume_plan>&);
+    const std::vector<volumes::volume_plan>&, signals&);
 
 }  // namespace keepstore::daemon

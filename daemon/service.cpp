@@ -5,6 +5,7 @@
 #include "base/log.hpp"
 #include "daemon/background_tasks.hpp"
 #include "daemon/flags.hpp"
+#include "daemon/limits.hpp"
 #include "daemon/mounts.hpp"
 #include "daemon/peer_clients.hpp"
 #include "daemon/periodic_tasks.hpp"
@@ -43,14 +44,7 @@ namespace {
 using clock = std::chrono::steady_clock;
 using namespace std::chrono_literals;
 
-/// For pulls and scrubs, and for workers on lists, to end after they were cancelled. A call on a hung volume does not.
-constexpr auto reader_stop_wait = 3s;
-constexpr auto worker_stop_wait = 5s;
-/// A drain ends at its limit by itself; this much later it is given up.
-constexpr auto drain_margin = 5s;
 constexpr auto drain_poll_interval = 20ms;
-/// For memory of a scrub or pull whose read or write was under way when it was stopped.
-constexpr auto memory_return_wait = 1s;
 
 /// Raises the soft limit on descriptors, often 1024, to the hard one: connections and block files need them.
 void raise_descriptor_limit() {
@@ -150,9 +144,9 @@ void announce(const cluster_config::listen_address& where, unsigned port, std::s
 }
 
 /// Returns at SIGTERM or SIGINT.
-void wait_for_stop(periodic_tasks& work) {
+void wait_for_stop(signals& process_signals, periodic_tasks& work) {
     while (true) {
-        switch (wait_for_signal(work.next())) {
+        switch (process_signals.wait(work.next())) {
             case SIGTERM:
             case SIGINT:
                 return;
@@ -166,38 +160,31 @@ void wait_for_stop(periodic_tasks& work) {
     }
 }
 
-/// Waits until all requests have ended, up to `limit`. A second SIGTERM or SIGINT ends the process.
+/// Waits until all requests have ended, up to `limit`.
 void drain(net::server& server, const asio::any_io_executor& executor, clock::duration limit, periodic_tasks& work) {
     auto outcome = asio::co_spawn(executor, server.drain(deadline::in(limit)), asio::use_future);
-    const auto give_up_at = clock::now() + limit + drain_margin;
-    while (outcome.wait_for(0s) != std::future_status::ready && clock::now() < give_up_at) {
+    while (outcome.wait_for(drain_poll_interval) != std::future_status::ready)
         work.run_due();  // The watchdog is on until systemd itself stops the service.
-        const int number = wait_for_signal(clock::now() + drain_poll_interval);
-        if (number == SIGTERM || number == SIGINT) {
-            log::warning("second signal: not waiting for the requests that still run");
-            log::flush();
-            std::_Exit(0);
-        }
-    }
-    if (outcome.wait_for(0s) != std::future_status::ready || !outcome.get())
-        log::warning("DrainTimeout passed: requests that still ran were cut off");
+    if (!outcome.get()) log::warning("DrainTimeout passed: requests that still ran were cut off");
 }
 
 }  // namespace
 
 std::expected<void, std::string> run_service(const cluster_config::config& conf,
-                                             const cluster_config::listen_address& where) {
+                                             const cluster_config::listen_address& where, signals& process_signals) {
     const auto& cluster = conf.cluster;
     prepare_process();
 
     // Build, from the volumes up.
     const auto plans = volumes::plan_volumes(cluster, where.service_url);
     if (!plans) return std::unexpected(plans.error());
-    auto mounts = open_mounts(*plans);
+    auto mounts = open_mounts(*plans, process_signals);
     if (!mounts) return std::unexpected(std::move(mounts.error()));
+    process_signals.starting("reading the TLS certificate and key");
     const auto tls = load_certificate(cluster.tls, where);
     if (!tls) return std::unexpected(tls.error());
 
+    process_signals.starting("making threads and listening");
     const auto threads = static_cast<unsigned>(cluster.keepstore.threads);
     event_loop_group loops("loop", threads > 0 ? threads : usable_processors());
     pool::buffer_pool pool(cluster.api.memory_budget_bytes());
@@ -239,20 +226,25 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
 
     // Serve.
     periodic_tasks work(application, *tls, cluster.logs.request_queue_dump_directory, executors);
-    wait_for_stop(work);
+    process_signals.serving(cluster.keepstore.drain_timeout + limits::stop_margin);
+    wait_for_stop(process_signals, work);
 
     // Stop: first what competes with running requests for disks and network, then the requests, then the rest.
     log::info("stopping: no new connections are accepted; finishing what runs");
     notify_stopping();
     application.set_draining(true);
-    bool all_ended = pullers.stop(reader_stop_wait);
-    all_ended = scrubs.stop(reader_stop_wait) && all_ended;
+    pullers.cancel();
+    scrubs.cancel();
     drain(server, executors.front(), cluster.keepstore.drain_timeout, work);
-    all_ended = workers.stop(worker_stop_wait) && all_ended;
+    process_signals.end_within(limits::stop_wait);
+    workers.cancel();
+    const auto until = clock::now() + limits::stop_wait / 2;
+    bool all_ended = pullers.wait(until);
+    all_ended = scrubs.wait(until) && all_ended;
+    all_ended = workers.wait(until) && all_ended;
     others.close();
     const auto held = [&] { return scrub.memory_in_use() != 0 || others.pulls().memory_in_use() != 0; };
-    for (const auto until = clock::now() + memory_return_wait; held() && clock::now() < until;)
-        std::this_thread::sleep_for(1ms);
+    while (held() && clock::now() < until) std::this_thread::sleep_for(1ms);
     loops.stop();
     if (pool.snapshot().in_use_bytes != 0 || held() || !all_ended) {
         // A call on a hung volume still owns memory, and cannot be waited for.

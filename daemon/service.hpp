@@ -4,16 +4,16 @@
 
 #include "cluster_config/config.hpp"
 #include "cluster_config/listen_address.hpp"
+#include "daemon/signals.hpp"
 
 #include <expected>
 #include <string>
 
 namespace keepstore::daemon {
 
-/// Serves until SIGTERM or SIGINT. SIGHUP reads certificate and key again. Call on the main thread, with the signals
-/// blocked (daemon/signals.hpp), before any other thread is started. \returns one line for the operator if it could not
-/// start.
+/// Serves until SIGTERM or SIGINT. SIGHUP reads certificate and key again. Call on the main thread. \returns one
+/// line for the operator if it could not start.
 [[nodiscard]] std::expected<void, std::string> run_service(const cluster_config::config&,
-                                                           const cluster_config::listen_address&);
+                                                           const cluster_config::listen_address&, signals&);
 
 }  // namespace keepstore::daemon

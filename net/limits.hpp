@@ -91,8 +91,9 @@ inline constexpr int listen_backlog = 1024;
 /// While draining, a connection idle this long is closed; a busy one gets "Connection: close" with its next
 /// response.
 inline constexpr seconds drain_idle_grace{1};
-/// After the drain's deadline: time for cancelled requests to unwind before their connections are cut.
-inline constexpr seconds drain_cancel_grace{2};
+/// After the drain's deadline: time for cancelled requests to unwind before their connections are cut, and then for
+/// these to close. A cancelled request ends at once; the process has to end within a second (daemon/limits.hpp).
+inline constexpr milliseconds drain_cancel_grace{250};
 
 // --- HTTP client (net) -----------------------------------------------------------------------------------------------
 /// Connections to one server from one event loop. The AWS runtime opens 25 for 10 Gbit/s; requests hold theirs while a

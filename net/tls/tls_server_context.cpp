@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "net/tls/ssl_context.hpp"
 
+#include <openssl/err.h>
 #include <openssl/ssl.h>
 
 namespace keepstore::net {
@@ -20,6 +21,12 @@ int select_protocol(SSL*, const unsigned char** out, unsigned char* out_size, co
     return SSL_TLSEXT_ERR_OK;
 }
 
+/// OpenSSL asks it for the passphrase of a PEM file. Its own callback would read from the terminal, for ever.
+int refuse_passphrase(char*, int, int, void* asked) {
+    *static_cast<bool*>(asked) = true;
+    return -1;
+}
+
 result<std::shared_ptr<SSL_CTX>> make_context(const std::string& certificate, const std::string& key) {
     KS_TRY(auto context, make_ssl_context(TLS_server_method()));
     SSL_CTX* c = context.get();
@@ -33,13 +40,24 @@ result<std::shared_ptr<SSL_CTX>> make_context(const std::string& certificate, co
     SSL_CTX_set_options(c, SSL_OP_CIPHER_SERVER_PREFERENCE | SSL_OP_IGNORE_UNEXPECTED_EOF);
     SSL_CTX_set_session_cache_mode(c, SSL_SESS_CACHE_OFF);
     SSL_CTX_set_alpn_select_cb(c, select_protocol, nullptr);
+    bool passphrase_wanted = false;
+    SSL_CTX_set_default_passwd_cb(c, refuse_passphrase);
+    SSL_CTX_set_default_passwd_cb_userdata(c, &passphrase_wanted);
     if (SSL_CTX_use_certificate_chain_file(c, certificate.c_str()) != 1) {
         return tls_error("cannot read the TLS certificate " + certificate);
     }
     if (SSL_CTX_use_PrivateKey_file(c, key.c_str(), SSL_FILETYPE_PEM) != 1) {
+        if (passphrase_wanted) {
+            ERR_clear_error();
+            return fail(errc::bad_request, "the TLS key " + key +
+                                               " is encrypted: passphrases are not supported; decrypt it with openssl "
+                                               "pkey, and protect it by the permissions of the file");
+        }
         return tls_error("cannot use the TLS key " + key);
     }
     if (SSL_CTX_check_private_key(c) != 1) return tls_error("TLS key does not belong to the certificate");
+    SSL_CTX_set_default_passwd_cb_userdata(c, nullptr);
+    SSL_CTX_set_default_passwd_cb(c, nullptr);
     return context;
 }
 

@@ -2,6 +2,9 @@
 
 add_executable(fsdown support/fsdown.c)
 target_compile_options(fsdown PRIVATE -Wall -Wextra -Wconversion)
+add_library(process_shim MODULE support/process_shim.c)
+target_compile_options(process_shim PRIVATE -Wall -Wextra)
+target_link_libraries(process_shim PRIVATE ${CMAKE_DL_LIBS})
 
 find_package(PkgConfig QUIET)
 if(PkgConfig_FOUND)
@@ -45,7 +48,7 @@ function(keepstore_system_test name)
         LABELS system
         TIMEOUT ${timeout}
         SKIP_RETURN_CODE 77
-        ENVIRONMENT "KEEPSTORE_BINARY=$<TARGET_FILE:keepstore>;KEEPSTORE_FSDOWN=$<TARGET_FILE:fsdown>")
+        ENVIRONMENT "KEEPSTORE_BINARY=$<TARGET_FILE:keepstore>;KEEPSTORE_FSDOWN=$<TARGET_FILE:fsdown>;KEEPSTORE_PROCESS_SHIM=$<TARGET_FILE:process_shim>")
     if(arg_S3)
         set_property(TEST system.${name} PROPERTY FIXTURES_REQUIRED s3_server)
         set_property(TEST system.${name} APPEND PROPERTY ENVIRONMENT KEEPSTORE_TEST_S3=${KEEPSTORE_TEST_S3})
@@ -86,6 +89,7 @@ if(TARGET keepstore AND Python3_FOUND)
     keepstore_system_test(test_drain)
     keepstore_system_test(test_tls)
     keepstore_system_test(test_process)
+    keepstore_system_test(test_start_stop)
     keepstore_system_test(test_notify)
     keepstore_system_test(test_load_balancer SLOW)
     keepstore_system_test(test_alerts)
