@@ -9,6 +9,7 @@
 #include <condition_variable>
 #include <deque>
 #include <mutex>
+#include <system_error>
 #include <thread>
 #include <vector>
 
@@ -83,11 +84,29 @@ struct blocking_pool::shared {
         pthread_setname_np(pthread_self(), name.substr(0, 15).c_str());  // 15 characters is the kernel's limit.
     }
 
-    void start_worker(const std::shared_ptr<shared>& self) {
+    // Starts a thread that runs `body`. \returns false if the system has none (a limit on processes, or no memory).
+    bool start_thread(auto body) {
+        try {
+            std::thread(std::move(body)).detach();
+        } catch (const std::system_error&) {
+            return false;
+        }
+        ++alive;
+        return true;
+    }
+
+    bool start_worker(const std::shared_ptr<shared>& self) {
         workers.push_back(std::make_unique<worker>());
         worker* const me = workers.back().get();
-        ++alive;
-        std::thread([self, me] { self->work_loop(*me); }).detach();
+        if (start_thread([self, me] { self->work_loop(*me); })) return true;
+        workers.pop_back();
+        return false;
+    }
+
+    // The monitor comes first: a call without it would have no deadline.
+    bool have_monitor(const std::shared_ptr<shared>& self) {
+        if (!monitor_started) monitor_started = start_thread([self] { self->monitor_loop(); });
+        return monitor_started;
     }
 
     // Entries that a worker could take now.
@@ -254,23 +273,20 @@ struct blocking_pool::shared {
         if (stopping || reads.size() + writes.size() >= opts.queue_max) {
             return fail(errc::unavailable, "volume is overloaded or does not respond");
         }
+        if (!have_monitor(self)) return fail(errc::unavailable, "threads cannot be made");
         e.number = numbers++;
-        (e.kind == work::read ? reads : writes).push_back(std::move(e));
-        const std::size_t due = takeable();
-        if (idle >= due) {
-            work_due.notify_one();
-        } else if (workers.size() < opts.threads_max) {
-            start_worker(self);
-        } else if (idle > 0) {
-            work_due.notify_one();
+        auto& queue = e.kind == work::read ? reads : writes;
+        queue.push_back(std::move(e));
+        // Without a new thread the call waits for those that there are; the next call tries again.
+        const bool wants_thread = idle < takeable() && workers.size() < opts.threads_max;
+        const bool started = wants_thread && start_worker(self);
+        if (workers.empty()) {
+            e = std::move(queue.back());  // Destroyed outside the lock.
+            queue.pop_back();
+            return fail(errc::unavailable, "threads cannot be made");
         }
-        if (!monitor_started) {
-            monitor_started = true;
-            ++alive;
-            std::thread([self] { self->monitor_loop(); }).detach();
-        } else if (monitor_idle) {
-            monitor.notify_one();
-        }
+        if (!started && idle > 0) work_due.notify_one();
+        if (monitor_idle) monitor.notify_one();
         return success();
     }
 };

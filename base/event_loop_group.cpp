@@ -1,10 +1,13 @@
 #include "base/event_loop_group.hpp"
 
+#include "base/log.hpp"
+
 #include <fmt/format.h>
 #include <pthread.h>
 #include <sched.h>
 
 #include <algorithm>
+#include <system_error>
 #include <utility>
 
 namespace keepstore {
@@ -16,8 +19,23 @@ unsigned usable_processors() noexcept {
     return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
 }
 
-event_loop_group::event_loop_group(std::string name, unsigned count) : name_(std::move(name)) {
-    for (unsigned i = 0; i < count; ++i) loops_.push_back(std::make_unique<loop>());
+event_loop_group::event_loop_group(const std::string& name, unsigned count) {
+    for (unsigned i = 0; i < count; ++i) {
+        auto next = std::make_unique<loop>();
+        try {
+            next->thread = std::thread([this, &l = *next, title = fmt::format("{}/{}", name, i)] {
+                pthread_setname_np(pthread_self(), title.c_str());
+                begin_.wait();
+                l.context.run();
+            });
+        } catch (const std::system_error& e) {
+            if (loops_.empty()) throw std::system_error(e.code(), "cannot make a thread for an event loop");
+            log::warning("fewer event loops than configured: threads cannot be made",
+                         {{"loops", name}, {"configured", count}, {"made", i}, {"error", e.code().message()}});
+            return;
+        }
+        loops_.push_back(std::move(next));
+    }
 }
 
 event_loop_group::~event_loop_group() {
@@ -25,13 +43,8 @@ event_loop_group::~event_loop_group() {
 }
 
 void event_loop_group::start() {
-    for (std::size_t i = 0; i < loops_.size(); ++i) {
-        loop& l = *loops_[i];
-        l.thread = std::thread([&l, name = fmt::format("{}/{}", name_, i)] {
-            pthread_setname_np(pthread_self(), name.c_str());
-            l.context.run();
-        });
-    }
+    begun_ = true;
+    begin_.count_down();
 }
 
 void event_loop_group::stop() {
@@ -39,6 +52,7 @@ void event_loop_group::stop() {
         l->work.reset();
         l->context.stop();
     }
+    if (!begun_) start();
     for (const auto& l : loops_)
         if (l->thread.joinable()) l->thread.join();
 }

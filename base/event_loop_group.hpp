@@ -9,6 +9,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <latch>
 #include <memory>
 #include <string>
 #include <thread>
@@ -21,14 +22,15 @@ namespace keepstore {
 
 class event_loop_group {
   public:
-    /// `count` loops; their threads are named "name/0", "name/1" ... (Linux shows 15 characters).
-    event_loop_group(std::string name, unsigned count);
+    /// `count` loops, or as many as the system lets have threads; these are named "name/0", "name/1" ... (Linux shows
+    /// 15 characters). \throws std::system_error if there is no thread at all.
+    event_loop_group(const std::string& name, unsigned count);
     /// Stops.
     ~event_loop_group();
     event_loop_group(const event_loop_group&) = delete;
     event_loop_group& operator=(const event_loop_group&) = delete;
 
-    /// Starts the threads. \throws std::system_error if there are none; those that started run until stop().
+    /// Lets the loops run. Once.
     void start();
     /// Ends the loops and waits for their threads; coroutines that have not ended are abandoned, and destroyed with the
     /// group. Not from a loop. May be called again.
@@ -46,9 +48,9 @@ class event_loop_group {
         std::thread thread;
     };
 
-    // Constant after construction.
-    std::string name_;
-    std::vector<std::unique_ptr<loop>> loops_;
+    std::vector<std::unique_ptr<loop>> loops_;  ///< Constant after construction.
+    std::latch begin_{1};                       ///< The threads wait for it before they run their loops.
+    bool begun_ = false;
 
     std::atomic<std::size_t> next_{0};
 };

@@ -1,9 +1,11 @@
 #include "digest/engine_core.hpp"
 
+#include "base/log.hpp"
 #include "digest/limits.hpp"
 
 #include <algorithm>
 #include <iterator>
+#include <system_error>
 #include <utility>
 
 #include <pthread.h>
@@ -212,11 +214,19 @@ engine::core::core(unsigned threads, const md5_kernel& k)
     const unsigned count = std::max(threads, 1U);
     lanes_free_ = count * kernel.lanes;  // Workers begin awake.
     threads_.reserve(count);
-    for (unsigned i = 0; i < count; ++i) {
-        threads_.emplace_back([this] {
-            pthread_setname_np(pthread_self(), "digest");
-            worker(*this).run();
-        });
+    try {
+        while (threads_.size() < count) {
+            threads_.emplace_back([this] {
+                pthread_setname_np(pthread_self(), "digest");
+                worker(*this).run();
+            });
+        }
+    } catch (const std::system_error& e) {
+        if (threads_.empty()) throw std::system_error(e.code(), "cannot make a thread for hashing");
+        log::warning("fewer threads for hashing than processors: threads cannot be made",
+                     {{"wanted", count}, {"made", threads_.size()}, {"error", e.code().message()}});
+        const std::lock_guard lock(mutex_);
+        lanes_free_ -= (count - threads_.size()) * kernel.lanes;
     }
 }
 
