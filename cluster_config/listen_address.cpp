@@ -80,6 +80,8 @@ std::expected<tcp::endpoint, bind_error> probe_bind(const url& listen_url) {
         last.text =
             fmt::format("listen tcp {}:{}: bind: {}", candidate.address().to_string(), *port, failure.message());
         last.not_this_host = failure.value() == EADDRNOTAVAIL;
+        last.in_use.reset();
+        if (failure.value() == EADDRINUSE) last.in_use = candidate;
         // The wildcard is tried as IPv4 only where there is no IPv6; a taken port must not be
         // shadowed by the other family.
         if (listen_url.hostname().empty() && failure.value() != EAFNOSUPPORT && failure.value() != EADDRNOTAVAIL) break;

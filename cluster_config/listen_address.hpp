@@ -8,6 +8,7 @@
 
 #include <expected>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -29,6 +30,8 @@ struct listen_address {
 struct bind_error {
     std::string text;
     bool not_this_host = false;
+    /// The endpoint, if another socket listens on it.
+    std::optional<boost::asio::ip::tcp::endpoint> in_use = {};
 };
 using bind_probe = std::function<std::expected<boost::asio::ip::tcp::endpoint, bind_error>(const url& listen_url)>;
 

@@ -1,7 +1,6 @@
 /// keepstore: a content-addressed block storage daemon. See README.md and docs/ARCHITECTURE.md.
 
 #include "base/log.hpp"
-#include "cluster_config/listen_address.hpp"
 #include "cluster_config/loader.hpp"
 #include "daemon/flags.hpp"
 #include "daemon/probe_command.hpp"
@@ -9,6 +8,7 @@
 #include "daemon/signals.hpp"
 #include "daemon/standard_descriptors.hpp"
 #include "reports/check.hpp"
+#include "reports/start_plan.hpp"
 #include "volumes/factory.hpp"
 
 #include <fmt/format.h>
@@ -22,6 +22,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 namespace {
@@ -60,11 +61,12 @@ int serve(const command_line& command, const cluster_config::environment& env) {
                     .pid = true});
     warn_all(conf->warnings);
     warn_all(volumes::parameter_warnings(conf->cluster));
-    process_signals.starting("finding the address to listen on");
-    const auto where = cluster_config::choose_listen_address(conf->cluster, env.service_internal_url);
-    if (!where) return exit_with(where.error());
-    warn_all(where->warnings);
-    const auto served = run_service(*conf, *where, process_signals);
+    auto plan =
+        reports::plan_start(*conf, {.service_internal_url = env.service_internal_url,
+                                    .step = [&](std::string step) { process_signals.starting(std::move(step)); }});
+    if (plan.where) warn_all(plan.where->warnings);
+    if (!plan.problems.empty()) return exit_with(plan.problems.front());
+    const auto served = run_service(*conf, plan, process_signals);
     if (!served) return exit_with(served.error());
     log::flush();
     return 0;

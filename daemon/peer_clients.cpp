@@ -4,35 +4,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
+#include <utility>
 
 namespace keepstore::daemon {
 namespace {
-
-std::expected<net::client, std::string> make_client(bool insecure) {
-    // Addresses come from pull lists and other clusters: they must never name a service of this host alone.
-    auto made = net::client::make({.tls_insecure = insecure, .refuse_link_local = true});
-    if (!made) return std::unexpected("cannot make an HTTP client: " + made.error().text);
-    return std::move(*made);
-}
-
-std::vector<std::string> allowed_hosts(const cluster_config::cluster_settings& cluster) {
-    std::vector<std::string> out;
-    for (const auto& entry : cluster.keepstore.pull_hosts) {
-        if (entry != cluster_config::internal_urls_name) {
-            out.push_back(entry);
-            continue;
-        }
-        for (const auto& [service, instance] : cluster.internal_urls) {
-            // With its port, also where the URL leaves it to the scheme.
-            const auto parsed = net::parse_url(service.to_string());
-            if (!parsed) continue;
-            const bool v6 = parsed->to.host.find(':') != std::string::npos;
-            out.push_back(fmt::format("{}{}{}:{}", v6 ? "[" : "", parsed->to.host, v6 ? "]" : "", parsed->to.port));
-        }
-    }
-    return out;
-}
 
 std::vector<store::remote_reader::cluster> remote_clusters(const cluster_config::cluster_settings& cluster,
                                                            const net::client& secure, const net::client& insecure) {
@@ -77,33 +52,13 @@ void add_client_samples(std::vector<router::metrics::sample>& out, const std::st
 
 }  // namespace
 
-std::expected<std::unique_ptr<peer_clients>, std::string> peer_clients::make(
-    const cluster_config::cluster_settings& cluster, store::block_store& store) {
-    auto for_pulls = make_client(cluster.tls.insecure);
-    if (!for_pulls) return std::unexpected(std::move(for_pulls.error()));
-    auto secure = make_client(false);
-    if (!secure) return std::unexpected(std::move(secure.error()));
-    auto insecure = make_client(true);
-    if (!insecure) return std::unexpected(std::move(insecure.error()));
-    const auto entries = allowed_hosts(cluster);
-    auto hosts = protocol::host_rules::parse(entries);
-    if (!hosts)
-        return std::unexpected(fmt::format("Clusters.{}.Keepstore.PullHosts: {}", cluster.id, hosts.error().text));
-    if (!cluster.keepstore.pull_hosts.empty()) hosts->restrict();
-    store::pull_options options{.workers = static_cast<unsigned>(cluster.collections.blob_replicate_concurrency),
-                                .hosts = std::move(*hosts)};
-    return std::unique_ptr<peer_clients>(new peer_clients(cluster, store, std::move(*for_pulls), std::move(*secure),
-                                                          std::move(*insecure), std::move(options)));
-}
-
-peer_clients::peer_clients(const cluster_config::cluster_settings& cluster, store::block_store& store,
-                           net::client for_pulls, net::client for_remote, net::client for_remote_insecure,
-                           store::pull_options options)
-    : pull_client_(std::move(for_pulls)),
-      remote_client_(std::move(for_remote)),
-      insecure_client_(std::move(for_remote_insecure)),
-      pull_workers_(options.workers),
-      pulls_(store.context(), pull_client_, std::move(options)),
+peer_clients::peer_clients(const cluster_config::cluster_settings& cluster, reports::start_plan& plan,
+                           store::block_store& store)
+    : pull_client_(std::move(*plan.pull_client)),
+      remote_client_(std::move(*plan.remote_client)),
+      insecure_client_(std::move(*plan.insecure_client)),
+      pull_workers_(static_cast<unsigned>(cluster.collections.blob_replicate_concurrency)),
+      pulls_(store.context(), pull_client_, {.workers = pull_workers_, .hosts = std::move(plan.pull_hosts)}),
       remote_(remote_clusters(cluster, remote_client_, insecure_client_), store) {}
 
 std::vector<router::metrics::sample> peer_clients::samples() const {

@@ -4,12 +4,11 @@
 
 #include "cluster_config/config.hpp"
 #include "net/client/http_client.hpp"
+#include "reports/start_plan.hpp"
 #include "router/metrics.hpp"
 #include "store/lists/pull_worker.hpp"
 #include "store/remote/remote_reader.hpp"
 
-#include <expected>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -17,9 +16,8 @@ namespace keepstore::daemon {
 
 class peer_clients {
   public:
-    /// `store` must outlive the result. \returns an error line for the operator.
-    [[nodiscard]] static std::expected<std::unique_ptr<peer_clients>, std::string> make(
-        const cluster_config::cluster_settings&, store::block_store& store);
+    /// Takes the clients of `plan`, which has no problems. `store` must outlive this.
+    peer_clients(const cluster_config::cluster_settings&, reports::start_plan& plan, store::block_store& store);
 
     [[nodiscard]] store::pull_worker& pulls() noexcept { return pulls_; }
     /// Number of tasks pulls().run() to start.
@@ -31,9 +29,6 @@ class peer_clients {
     void close() noexcept;
 
   private:
-    peer_clients(const cluster_config::cluster_settings&, store::block_store&, net::client for_pulls,
-                 net::client for_remote, net::client for_remote_insecure, store::pull_options);
-
     net::client pull_client_;
     net::client remote_client_;
     net::client insecure_client_;  ///< For clusters whose certificates are not verified.

@@ -15,13 +15,11 @@
 #include "daemon/volume_watch.hpp"
 #include "digest/engine.hpp"
 #include "net/server/server.hpp"
-#include "net/tls/tls_server_context.hpp"
 #include "pool/buffer_pool.hpp"
 #include "router/app.hpp"
 #include "store/block_store.hpp"
 #include "store/lists/trash_worker.hpp"
 #include "store/scrub/scrub.hpp"
-#include "volumes/factory.hpp"
 
 #include <fmt/format.h>
 #include <malloc.h>
@@ -59,17 +57,6 @@ void prepare_process() {
     mallopt(M_MMAP_THRESHOLD, static_cast<int>(limits::malloc_map_bytes_min));
     mallopt(M_TRIM_THRESHOLD, static_cast<int>(limits::malloc_keep_bytes));
     prctl(PR_SET_DUMPABLE, 0);  // Core files would hold tokens and the signing key.
-}
-
-/// nullptr if the listen URL has no TLS.
-std::expected<std::shared_ptr<net::tls_server_context>, std::string> load_certificate(
-    const cluster_config::tls_config& files, const cluster_config::listen_address& where) {
-    if (!where.tls) return nullptr;
-    if (!files.acme_server.empty())
-        return std::unexpected("TLS.ACME.Server is not supported: give TLS.Certificate and TLS.Key");
-    auto loaded = net::tls_server_context::load(files.certificate, files.key);
-    if (!loaded) return std::unexpected("cannot start keepstore service on URL: " + loaded.error().text);
-    return std::move(*loaded);
 }
 
 net::transport_options transport(const cluster_config::config& conf) {
@@ -170,19 +157,14 @@ void drain(net::server& server, const asio::any_io_executor& executor, clock::du
 
 }  // namespace
 
-std::expected<void, std::string> run_service(const cluster_config::config& conf,
-                                             const cluster_config::listen_address& where, signals& process_signals) {
+std::expected<void, std::string> run_service(const cluster_config::config& conf, reports::start_plan& plan,
+                                             signals& process_signals) {
     const auto& cluster = conf.cluster;
     prepare_process();
 
     // Build, from the volumes up.
-    const auto plans = volumes::plan_volumes(cluster, where.service_url);
-    if (!plans) return std::unexpected(plans.error());
-    auto mounts = open_mounts(*plans, process_signals);
+    auto mounts = open_mounts(plan.volumes, process_signals);
     if (!mounts) return std::unexpected(std::move(mounts.error()));
-    process_signals.starting("reading the TLS certificate and key");
-    const auto tls = load_certificate(cluster.tls, where);
-    if (!tls) return std::unexpected(tls.error());
 
     process_signals.starting("making threads and listening");
     const auto threads = static_cast<unsigned>(cluster.keepstore.threads);
@@ -194,9 +176,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     store::scrubber scrub(store, digest,
                           {.interval = cluster.keepstore.scrub_interval, .rate = cluster.keepstore.scrub_rate},
                           clock_of_scrub);
-    const auto peers = peer_clients::make(cluster, store);
-    if (!peers) return std::unexpected(peers.error());
-    peer_clients& others = **peers;
+    peer_clients others(cluster, plan, store);
     store::work_queue<protocol::pull_item> pulls;
     store::work_queue<protocol::trash_item> trash;
 
@@ -209,9 +189,10 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     serving = &server;
 
     // Start: nothing runs before the loops do.
+    const auto& where = *plan.where;
     const auto address = where.endpoint.address();
     const auto port = server.listen(address.is_unspecified() && address.is_v6() ? std::string() : address.to_string(),
-                                    where.endpoint.port(), *tls);
+                                    where.endpoint.port(), plan.tls);
     if (!port) return std::unexpected("cannot listen: " + port.error().text);
     background_tasks workers(executors.back());
     start_workers(workers, conf, store, trash);
@@ -225,7 +206,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     announce(where, *port, store.mounts().all().size());
 
     // Serve.
-    periodic_tasks work(application, *tls, cluster.logs.request_queue_dump_directory, executors);
+    periodic_tasks work(application, plan.tls, cluster.logs.request_queue_dump_directory, executors);
     process_signals.serving(cluster.keepstore.drain_timeout + limits::stop_margin);
     wait_for_stop(process_signals, work);
 

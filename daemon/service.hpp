@@ -3,17 +3,17 @@
 #pragma once
 
 #include "cluster_config/config.hpp"
-#include "cluster_config/listen_address.hpp"
 #include "daemon/signals.hpp"
+#include "reports/start_plan.hpp"
 
 #include <expected>
 #include <string>
 
 namespace keepstore::daemon {
 
-/// Serves until SIGTERM or SIGINT. SIGHUP reads certificate and key again. Call on the main thread. \returns one
-/// line for the operator if it could not start.
-[[nodiscard]] std::expected<void, std::string> run_service(const cluster_config::config&,
-                                                           const cluster_config::listen_address&, signals&);
+/// Serves as `plan` says, which has no problems, until SIGTERM or SIGINT. SIGHUP reads certificate and key again. Call
+/// on the main thread. \returns one line for the operator if it could not start.
+[[nodiscard]] std::expected<void, std::string> run_service(const cluster_config::config&, reports::start_plan& plan,
+                                                           signals&);
 
 }  // namespace keepstore::daemon

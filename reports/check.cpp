@@ -3,19 +3,16 @@
 #include "base/event_loop_group.hpp"
 #include "cluster_config/scalars.hpp"
 #include "reports/memory_limits.hpp"
+#include "reports/running_service.hpp"
+#include "reports/start_plan.hpp"
 #include "volumes/factory.hpp"
 #include "volumes/s3/driver.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
 #include <iterator>
-#include <system_error>
 #include <utility>
 
 namespace keepstore::reports {
@@ -26,10 +23,13 @@ class report {
     void line(std::string_view name, std::string_view value) { text_ += fmt::format("  {:<18} {}\n", name, value); }
     void heading(std::string_view title) { text_ += fmt::format("{}\n", title); }
     void problem(std::string text) { problems_.push_back(std::move(text)); }
+    void note(std::string text) { notes_.push_back(std::move(text)); }
 
     check_report finish(const std::vector<std::string>& warnings) {
         if (!warnings.empty()) heading("warnings");
         for (const auto& warning : warnings) text_ += "  " + warning + "\n";
+        if (!notes_.empty()) heading("notes");
+        for (const auto& note : notes_) text_ += "  " + note + "\n";
         if (!problems_.empty()) heading("problems");
         for (const auto& problem : problems_) text_ += "  " + problem + "\n";
         text_ += problems_.empty() ? "ok: keepstore can start with this configuration\n"
@@ -42,26 +42,8 @@ class report {
   private:
     std::string text_;
     std::vector<std::string> problems_;
+    std::vector<std::string> notes_;
 };
-
-std::string system_text(int number) {
-    return std::generic_category().message(number);
-}
-
-void check_file(report& out, std::string_view key, const std::string& path) {
-    if (path.empty()) {
-        out.problem(
-            fmt::format("TLS.{}: missing; expected the path of a PEM file, because the listen URL is https", key));
-        return;
-    }
-    struct stat status{};
-    if (::stat(path.c_str(), &status) != 0)
-        out.problem(fmt::format("TLS.{}: {}: {}", key, path, system_text(errno)));
-    else if (!S_ISREG(status.st_mode))
-        out.problem(fmt::format("TLS.{}: {}: not a file; expected a PEM file", key, path));
-    else if (::access(path.c_str(), R_OK) != 0)
-        out.problem(fmt::format("TLS.{}: {}: {}", key, path, system_text(errno)));
-}
 
 std::string mode_text(const cluster_config::local_volume& volume) {
     if (volume.allow_write) return "read, write, trash";
@@ -180,30 +162,28 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
     out.heading(fmt::format("cluster {}", cluster.id));
     out.line("configuration",
              fmt::format("{} (sha256 {})", loaded->source == "-" ? "standard input" : loaded->source, loaded->sha256));
-    std::vector<volumes::volume_plan> served;
-    const auto address = cluster_config::choose_listen_address(cluster, env.service_internal_url, probe);
-    if (!address) {
-        out.problem(address.error());
-    } else {
-        out.line("service URL", address->service_url.to_string());
-        out.line("listen URL", address->listen_url.to_string());
-        out.line("TLS", address->tls ? fmt::format("yes, certificate {}", cluster.tls.certificate) : std::string("no"));
-        warnings.insert(warnings.end(), address->warnings.begin(), address->warnings.end());
-        if (address->tls && !cluster.tls.acme_server.empty()) {
-            out.problem(
-                "TLS.ACME.Server: certificates from ACME are not supported; expected "
-                "TLS.Certificate and TLS.Key");
-        } else if (address->tls) {
-            check_file(out, "Certificate", cluster.tls.certificate);
-            check_file(out, "Key", cluster.tls.key);
-        }
-        const auto plans = volumes::plan_volumes(cluster, address->service_url);
-        if (!plans)
-            out.problem(plans.error());
-        else
-            served = *plans;
-        for (const auto& plan : served) describe_volume(out, plan);
+    // An address in use is no problem if the service to be restarted uses it.
+    const auto probe_or_service = [&](const cluster_config::url& listen_url) {
+        auto bound = probe(listen_url);
+        if (bound || !bound.error().in_use) return bound;
+        const auto taken = *bound.error().in_use;
+        if (!answers_as_keepstore(taken, listen_url.scheme == "https" || listen_url.scheme == "wss")) return bound;
+        out.note(fmt::format("{} is in use by a running keepstore: stop it before another one starts there",
+                             listen_url.to_string()));
+        return std::expected<boost::asio::ip::tcp::endpoint, cluster_config::bind_error>(taken);
+    };
+    const auto plan =
+        plan_start(*loaded, {.service_internal_url = env.service_internal_url, .probe = probe_or_service});
+    for (const auto& problem : plan.problems) out.problem(problem);
+    if (plan.where) {
+        out.line("service URL", plan.where->service_url.to_string());
+        out.line("listen URL", plan.where->listen_url.to_string());
+        out.line("TLS",
+                 plan.where->tls ? fmt::format("yes, certificate {}", cluster.tls.certificate) : std::string("no"));
+        warnings.insert(warnings.end(), plan.where->warnings.begin(), plan.where->warnings.end());
     }
+    const auto& served = plan.volumes;
+    for (const auto& volume : served) describe_volume(out, volume);
     describe_limits(out, cluster);
     if (!served.empty()) describe_memory(out, cluster, served);
     describe_policy(out, cluster);

@@ -1,5 +1,6 @@
 /// The report of -check: what this host would serve under a configuration, and what is wrong. Reads the file system
-/// (volume roots, certificate, key) and tries the listen address; changes nothing.
+/// (volume roots, certificate, key) and tries the listen address, by the steps of the start itself (start_plan.hpp);
+/// changes nothing.
 #pragma once
 
 #include "cluster_config/listen_address.hpp"

@@ -31,7 +31,8 @@ LAYERS = {
     "volumes/directory/driver": {"volumes/driver", "volumes", "cluster_config"},
     "volumes/s3/driver": {"volumes/driver", "volumes", "s3", "cluster_config"},
     "volumes/factory": {"volumes", "volumes/directory/driver", "volumes/s3/driver", "volumes/driver", "cluster_config"},
-    "reports": {"reports/memory_limits", "volumes/factory", "volumes/s3/driver", "volumes", "cluster_config", "s3", "base"},
+    "reports": NET | {"reports/memory_limits", "volumes/factory", "volumes/s3/driver", "volumes", "cluster_config",
+                      "protocol", "s3", "base"},
     # The sum of what all rooms may hold in memory.
     "reports/memory_limits": {"net/limits", "protocol", "store", "volumes", "base"},
     "store": NET | {"volumes", "protocol", "pool", "digest", "base"},

@@ -23,12 +23,15 @@ using opened_volume = std::expected<std::unique_ptr<volume>, std::string>;
 /// What an operator should know of a volume before it is opened. Holds no secret.
 struct volume_report {
     std::vector<std::pair<std::string, std::string>> lines = {};  ///< Name and text: "sync", "on: ...".
-    std::vector<std::string> problems = {};                       ///< Reasons for which it could not be opened.
+    std::vector<std::string> problems = {};  ///< Reasons for which it would not work, although it can be opened.
 };
 
 /// A volume that this service serves, with its parameters decoded and checked; not opened yet.
 struct volume_plan {
     cluster_config::local_volume volume;
+    /// Says whether open() would succeed, by the same checks and with the same error line, and changes nothing. Looks
+    /// at the file system, so it may block.
+    std::function<std::expected<void, std::string>()> check;
     /// Looks at the file system, so it may block. Whether a bucket can be used shows soon after, in the log and in
     /// readiness.
     std::function<opened_volume()> open;

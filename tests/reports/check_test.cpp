@@ -46,7 +46,7 @@ TEST_CASE("the -check report finds what is wrong with files", "[reports][check]"
     const auto missing = report_for((dir.path() / "nowhere").string());
     CHECK(missing.exit_code == 1);
     CHECK_THAT(missing.text,
-               Catch::Contains("nowhere: No such file or directory") && Catch::Contains("not ok: 1 problem"));
+               Catch::Contains("nowhere: file does not exist") && Catch::Contains("not ok: 1 problem"));
 
     std::ofstream(dir.path() / "file") << "x";
     CHECK_THAT(report_for((dir.path() / "file").string()).text, Catch::Contains("not a directory"));

@@ -2,11 +2,13 @@
 
 import json
 import os
+import socket
 import subprocess
 import time
 import unittest
 
 from support.case import KeepstoreCase, main
+from support.certificate import certificate
 from support.client import Connection
 from support.daemon import (CLUSTER, Daemon, SYSTEM_ROOT_TOKEN, binary, check_no_secret, cluster_config,
                             directory_volume, volume_uuid)
@@ -115,9 +117,53 @@ class Process(KeepstoreCase):
             ("volume without class", change(StorageClasses={"x": {"Default": True}}), [volume_uuid(0)]),
             ("no listen address", change(Services={"Keepstore": {"InternalURLs": {}}}, url="http://192.0.2.1:1/"), []),
             ("not for this host", change(url="http://192.0.2.1:25107/"), ["keepstore"]),
+            ("port too large", change(url="http://127.0.0.1:99999/"), ["port"]),
+            ("other scheme", change(url="ftp://127.0.0.1:0/"), ["scheme"]),
+            ("pull host with a path", change(Keepstore={"PullHosts": ["keep1/path"]}), ["PullHosts"]),
+            ("root is a file", change(volumes=[directory_volume(self.file("a file"))]), ["not a directory"]),
+            *self.refused_buckets(),
+            *self.refused_certificates(),
         ]:
             with self.subTest(what):
-                self.assert_refused(self.run_program("-config=-", stdin=text), *words)
+                lines = self.assert_refused(self.run_program("-config=-", stdin=text), *words)
+                # -check refuses it, too, with the same words.
+                checked = self.run_program("-check", "-config=-", stdin=text)
+                self.assertEqual(checked.returncode, 1, checked.stdout)
+                self.assertIn([e for e in lines if e["msg"] == "exiting"][0]["error"], checked.stdout)
+                check_no_secret(checked.stdout + checked.stderr)
+
+    def file(self, name, content="x"):
+        path = os.path.join(self.dir.path, name)
+        with open(path, "w", encoding="utf-8") as file:
+            file.write(content)
+        return path
+
+    def refused_buckets(self):
+        good = {"Bucket": "keep", "Region": "us-east-1", "AccessKeyID": "a", "SecretAccessKey": "b"}
+        for what, changes, word in [
+            ("bucket with a path", {"Bucket": "keep/blocks"}, "Bucket"),
+            ("bucket as a URL", {"Bucket": "s3://keep"}, "Bucket"),
+            ("endpoint without a host", {"Endpoint": "https://"}, "Endpoint"),
+            ("endpoint of another scheme", {"Endpoint": "ftp://s3.example"}, "Endpoint"),
+            ("endpoint with a port too large", {"Endpoint": "https://s3.example:99999"}, "Endpoint"),
+            ("endpoint with a query", {"Endpoint": "https://s3.example/?a"}, "Endpoint"),
+            ("region with a space", {"Region": "us east"}, "Region"),
+        ]:
+            yield what, json.dumps(self.config(volumes=[{"Driver": "S3", "DriverParameters": {**good, **changes}}])), [word]
+
+    def refused_certificates(self):
+        cert, key = certificate(self.dir.path, "server", 1)
+        _, other = certificate(self.dir.path, "other", 2)
+        garbage = self.file("garbage.pem")
+        for what, files, word in [
+            ("key of another certificate", {"Certificate": cert, "Key": other}, "key"),
+            ("no certificate", {"Certificate": garbage, "Key": key}, "certificate"),
+            ("no key", {"Certificate": cert, "Key": garbage}, "key"),
+            ("missing certificate", {"Certificate": cert + ".missing", "Key": key}, "TLS.Certificate"),
+            ("certificate not given", {"Key": key}, "TLS.Certificate"),
+            ("ACME", {"ACME": {"Server": "LE"}}, "ACME"),
+        ]:
+            yield what, json.dumps(self.config(url="https://127.0.0.1:0/", TLS=files)), [word]
 
     def test_unknown_log_level_is_fatal(self):
         for logs, word in (({"LogLevel": "loud"}, "loud"), ({"Format": "xml"}, "xml")):
@@ -142,6 +188,26 @@ class Process(KeepstoreCase):
         result = self.run_program("-config=-", stdin=json.dumps(self.config(url=f"http://127.0.0.1:{first.address[1]}/")))
         self.assert_refused(result)
         self.assertEqual(first.put(b"foo").status, 200)
+
+    def test_check_before_a_restart(self):
+        """The address is in use by the service to be restarted: a note. By another program: a problem."""
+        for scheme in ("http", "https"):
+            with self.subTest(scheme):
+                url = f"{scheme}://127.0.0.1:{stable_port()}/"
+                cert, key = certificate(self.dir.path, scheme, 1)
+                sections = {"url": url, "TLS": {"Certificate": cert, "Key": key}}
+                daemon = self.start(**sections)
+                checked = self.run_program("-check", "-config=-", stdin=json.dumps(self.config(**sections)))
+                self.assertEqual(checked.returncode, 0, checked.stdout)
+                self.assertIn(f"{url} is in use by a running keepstore", checked.stdout)
+                daemon.stop()
+        with socket.socket() as other:
+            other.bind(("127.0.0.1", 0))
+            other.listen()
+            text = json.dumps(self.config(url=f"http://127.0.0.1:{other.getsockname()[1]}/"))
+            checked = self.run_program("-check", "-config=-", stdin=text)
+            self.assertEqual(checked.returncode, 1, checked.stdout)
+            self.assertIn("Address already in use", checked.stdout)
 
     # --- configurations that are accepted ---
 

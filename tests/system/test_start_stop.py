@@ -108,7 +108,7 @@ class StartStop(KeepstoreCase):
         root = self.dir.make("vol0")
         shim.set("hold", root)
         process, log = self.launch_logged("-config", self.config_file(volumes=[root]), env=shim.env)
-        self.assert_waits(process, log, "opening volume zzzzz-nyw5e-000000000000000")
+        self.assert_waits(process, log, "checking volume zzzzz-nyw5e-000000000000000")
 
     def test_key_with_a_passphrase(self):
         cert, key = certificate(self.dir.path, "server", 1)

@@ -290,10 +290,18 @@ class directory_volume final : public volume {
 
 }  // namespace
 
-result<std::unique_ptr<volume>> open_directory_volume(directory_options options) {
+result<void> check_directory_volume(const directory_options& options) {
     if (!options.root.starts_with('/')) {
         return fail(errc::bad_request, "DriverParameters.Root must be an absolute path");
     }
+    auto opened = root_handle(options.root).open();
+    if (!opened && opened.error().cause == std::errc::not_a_directory)
+        return fail(errc::bad_request, "not a directory");
+    return opened;
+}
+
+result<std::unique_ptr<volume>> open_directory_volume(directory_options options) {
+    KS_CHECK(check_directory_volume(options));
     while (options.root.size() > 1 && options.root.ends_with('/')) options.root.pop_back();
     auto core = std::make_shared<directory_core>(std::move(options));
     KS_CHECK(core->root.open());

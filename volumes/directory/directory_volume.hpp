@@ -35,6 +35,9 @@ struct directory_options {
     std::size_t queue_max = limits::volume_queue_max;
 };
 
+/// Says whether the directory can be opened, and changes nothing. Blocks.
+[[nodiscard]] result<void> check_directory_volume(const directory_options& options);
+
 /// Opens the directory, and starts to remove left-over temp files in the background. Blocks.
 /// errc::bad_request if root is not an absolute path, errc::not_found.
 [[nodiscard]] result<std::unique_ptr<volume>> open_directory_volume(directory_options options);

@@ -3,7 +3,6 @@
 #include "cluster_config/key.hpp"
 
 #include <fmt/format.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -33,7 +32,7 @@ const key_table<directory_options>& directory_keys() {
     return table;
 }
 
-void check_directory(const config_reader& in, directory_options& options) {
+void check_parameters(const config_reader& in, directory_options& options) {
     if (options.root.empty())
         in.fail("Root", "missing; expected the absolute path of the directory that holds the blocks");
     if (options.root[0] != '/')
@@ -52,13 +51,11 @@ std::string_view name_of(direct_io direct) {
     return "";
 }
 
-/// What would make opening the volume or writing to it fail; empty if nothing would.
+/// What would make reading or writing fail in a directory that can be opened; empty if nothing would.
 std::string root_problem(const std::string& root, bool writes) {
     const auto system_text = [] { return std::generic_category().message(errno); };
-    struct stat status{};
-    if (::stat(root.c_str(), &status) != 0) return system_text();
-    if (!S_ISDIR(status.st_mode)) return "not a directory";
-    if (::access(root.c_str(), R_OK | X_OK) != 0) return "cannot be read: " + system_text();
+    if (::access(root.c_str(), F_OK) != 0) return {};  // It cannot be opened: the check of the volume says so.
+    if (::access(root.c_str(), X_OK) != 0) return "cannot be read: " + system_text();
     if (writes && ::access(root.c_str(), W_OK) != 0) return "cannot be written: " + system_text();
     return {};
 }
@@ -76,18 +73,25 @@ volume_report describe_directory(const cluster_config::local_volume& v, const di
     return out;
 }
 
+std::unexpected<std::string> cannot_open(const std::string& uuid, const directory_options& options, const error& why) {
+    return std::unexpected(fmt::format("Volumes.{}: cannot open Root {}: {}", uuid, options.root, why.text));
+}
+
 opened_volume open_directory(const std::string& uuid, const directory_options& options) {
     auto opened = open_directory_volume(options);
-    if (!opened)
-        return std::unexpected(
-            fmt::format("Volumes.{}: cannot open Root {}: {}", uuid, options.root, opened.error().text));
+    if (!opened) return cannot_open(uuid, options, opened.error());
     return std::move(*opened);
+}
+
+std::expected<void, std::string> check_directory(const std::string& uuid, const directory_options& options) {
+    if (const auto usable = check_directory_volume(options); !usable) return cannot_open(uuid, options, usable.error());
+    return {};
 }
 
 std::expected<directory_options, std::string> decode_directory(const cluster_config::local_volume& v,
                                                                const cluster_config::schema_node& known,
                                                                std::vector<std::string>& warnings) {
-    return cluster_config::decode_parameters<directory_options>(v.driver, directory_keys(), known, check_directory,
+    return cluster_config::decode_parameters<directory_options>(v.driver, directory_keys(), known, check_parameters,
                                                                 warnings);
 }
 
@@ -96,6 +100,7 @@ std::expected<volume_plan, std::string> plan_directory(cluster_config::local_vol
     if (!options) return std::unexpected(std::move(options.error()));
     options->may_write = v.allow_write;
     return volume_plan{.volume = v,
+                       .check = [uuid = v.uuid, options = *options] { return check_directory(uuid, options); },
                        .open = [uuid = v.uuid, options = *options] { return open_directory(uuid, options); },
                        .describe = [v, options = *options] { return describe_directory(v, options); }};
 }

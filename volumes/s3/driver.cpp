@@ -101,12 +101,19 @@ volume_report describe_s3(const std::string& uuid, const s3_options& options) {
     return out;
 }
 
+std::unexpected<std::string> cannot_use(const std::string& uuid, const s3_options& options, const error& why) {
+    return std::unexpected(fmt::format("Volumes.{}: cannot use Bucket {}: {}", uuid, options.bucket, why.text));
+}
+
 opened_volume open_s3(const std::string& uuid, const s3_options& options) {
     auto opened = open_s3_volume(options);
-    if (!opened)
-        return std::unexpected(
-            fmt::format("Volumes.{}: cannot use Bucket {}: {}", uuid, options.bucket, opened.error().text));
+    if (!opened) return cannot_use(uuid, options, opened.error());
     return std::move(*opened);
+}
+
+std::expected<void, std::string> check_bucket(const std::string& uuid, const s3_options& options) {
+    if (const auto usable = check_s3_volume(options); !usable) return cannot_use(uuid, options, usable.error());
+    return {};
 }
 
 std::expected<volume_plan, std::string> plan_s3(cluster_config::local_volume v, const plan_context& context) {
@@ -115,6 +122,7 @@ std::expected<volume_plan, std::string> plan_s3(cluster_config::local_volume v, 
     if (const auto via = s3::proxy_of(*options); !via)
         return std::unexpected(fmt::format("Volumes.{}: environment variable {}", v.uuid, via.error().text));
     return volume_plan{.volume = v,
+                       .check = [uuid = v.uuid, options = *options] { return check_bucket(uuid, options); },
                        .open = [uuid = v.uuid, options = *options] { return open_s3(uuid, options); },
                        .describe = [uuid = v.uuid, options = *options] { return describe_s3(uuid, options); }};
 }

@@ -152,16 +152,32 @@ class s3_volume final : public volume {
     const std::string id_;
 };
 
-}  // namespace
+// What a volume is made of that can be refused.
+struct s3_parts {
+    std::shared_ptr<bucket_prober> prober;
+    keepstore::s3::client client;
+};
 
-result<std::unique_ptr<volume>> open_s3_volume(s3_options options) {
+result<s3_parts> make_parts(const s3_options& options) {
     KS_TRY(auto access, make_access(options));
     KS_TRY(const auto via, proxy_of(options));
     if (!via.empty()) log::info("S3 requests go through a proxy", {{"bucket", options.bucket}, {"proxy", via}});
     KS_TRY(auto prober, bucket_prober::make(access, options.writable));
     KS_TRY(auto client, keepstore::s3::client::make(std::move(access.client), std::move(access.keys)));
-    auto core = std::make_shared<s3_core>(std::move(options), std::move(client));
-    return std::make_unique<s3_volume>(std::move(core), std::move(prober));
+    return s3_parts{.prober = std::move(prober), .client = std::move(client)};
+}
+
+}  // namespace
+
+result<void> check_s3_volume(const s3_options& options) {
+    KS_CHECK(make_parts(options));
+    return success();
+}
+
+result<std::unique_ptr<volume>> open_s3_volume(s3_options options) {
+    KS_TRY(auto parts, make_parts(options));
+    auto core = std::make_shared<s3_core>(std::move(options), std::move(parts.client));
+    return std::make_unique<s3_volume>(std::move(core), std::move(parts.prober));
 }
 
 }  // namespace keepstore::volumes

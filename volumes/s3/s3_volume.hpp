@@ -68,6 +68,9 @@ struct s3_options {
     std::function<block_time()> now;
 };
 
+/// Says whether open_s3_volume() would succeed, and asks no service.
+[[nodiscard]] result<void> check_s3_volume(const s3_options& options);
+
 /// Does not wait for the service: whether the bucket can be used shows in health() and in the log soon after.
 /// \returns errc::bad_request, in plain words, for options that cannot work.
 [[nodiscard]] result<std::unique_ptr<volume>> open_s3_volume(s3_options options);
