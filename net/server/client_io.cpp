@@ -176,6 +176,7 @@ void client_io::caught_up() noexcept {
 }
 
 void client_io::note_waited(clock::time_point now) noexcept {
+    waited_ += now - waiting_since_;
     debt_ = std::min<clock::duration>(debt_ + (now - waiting_since_), limits::stall_memory);
     waiting_since_ = now;
     if (stalled_ && waits_for_ == POLLOUT) measure_slow_reader(now);

@@ -92,7 +92,11 @@ class client_io {
 
     // --- for the tick -------------------------------------------------------------------------------------------
     [[nodiscard]] bool waiting() const noexcept { return waiting_; }
-    [[nodiscard]] clock::time_point waiting_since() const noexcept { return waiting_since_; }
+    /// All time that the session has waited for its client, the wait under way included: many short waits for a client
+    /// that dribbles are as long as one for a client that is silent.
+    [[nodiscard]] clock::duration waited(clock::time_point now) const noexcept {
+        return waited_ + (waiting_ ? now - waiting_since_ : clock::duration{});
+    }
     /// Ends the wait of a write_some() that has lasted limits::slow_reader_wait.
     void end_brief_wait(clock::time_point now) noexcept;
     /// How much longer the session has waited for its client than a client of limits::stall_rate_bytes would take for
@@ -133,6 +137,7 @@ class client_io {
     direction read_needs_ = direction::input;  ///< TLS may need the other direction.
     direction write_needs_ = direction::output;
     clock::time_point waiting_since_;
+    clock::duration waited_{};                           ///< In waits that have ended.
     std::optional<clock::time_point> brief_wait_since_;  ///< The first wait of the write_some() under way.
     bool brief_wait_over_ = false;                       ///< In the wait under way.
     std::uint64_t received_ = 0;

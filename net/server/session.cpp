@@ -7,6 +7,7 @@
 
 #include <array>
 #include <exception>
+#include <utility>
 
 namespace keepstore::net {
 namespace {
@@ -170,7 +171,7 @@ awaitable<void> session::handle_request() {
     io_.new_request();
     io_.reset_counted();
     throughput_.reset(0);
-    last_check_ = phase_since_;
+    waited_ = io_.waited(phase_since_);
     deadline_ = deadline::never();
     if (io_.output_full()) {
         // The client may not have received the last response yet. Until then its next request would only hold memory,
@@ -315,8 +316,6 @@ void session::check(clock::time_point now) {
     }
     // First: it only ends a wait, and a final response must not wait longer than others.
     io_.end_brief_wait(now);
-    const auto passed = now - last_check_;
-    last_check_ = now;
     if (io_.reason() != cancel_reason::none) {
         if (io_.final_response_allowed()) {
             if (now - cancelled_at_ >= limit.final_response_timeout) kill();
@@ -330,12 +329,13 @@ void session::check(clock::time_point now) {
     }
     if (now >= deadline_.at()) return cancel_request(cancel_reason::request_deadline);
     if (io_.waiting()) {
-        const auto waited = now - io_.waiting_since();
         if (!io_.stalled() && io_.client_wait(now) >= limit.stall_threshold && !io_.is_ready()) {
             io_.mark_stalled(now);
             loop_.application().stalled(*this, true);
         }
-        if (!throughput_.add(limit.rate, std::min(passed, waited), [&] { return io_.progress(); })) {
+        // Only while it waits: a slow body that is complete must not be cancelled in the end.
+        const auto more = io_.waited(now) - std::exchange(waited_, io_.waited(now));
+        if (!throughput_.add(limit.rate, more, [&] { return io_.progress(); })) {
             cancel_request(cancel_reason::too_slow);
         }
     } else if (now - started_at_ >= limit.tick && io_.peer().closed_by_peer()) {

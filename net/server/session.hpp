@@ -115,8 +115,8 @@ class session final : public server_exchange, public session_hook, private stall
     // While a cancelled request unwinds.
     clock::time_point cancelled_at_;
     clock::time_point last_emitted_at_;
-    bool emitted_ = false;  ///< signal_ was emitted: the cancellation state must be reset before the next request.
-    clock::time_point last_check_;
+    bool emitted_ = false;      ///< signal_ was emitted: the cancellation state must be reset before the next request.
+    clock::duration waited_{};  ///< For the client, as far as throughput_ knows of it.
     min_throughput throughput_;
 };
 

@@ -9,7 +9,7 @@ from support.case import KeepstoreCase, main
 from support.client import build_request
 from support.daemon import ACTIVE_TOKEN, sanitized, store
 from support.locator import md5, plain
-from support.wait import until
+from support.wait import PATIENCE, until
 
 LIMITS = {"HeaderTimeout": "1s", "IdleTimeout": "1s", "MinTransferRate": 16384, "MinTransferRatePeriod": "1s"}
 
@@ -153,6 +153,19 @@ class SlowClients(KeepstoreCase):
             connection.send(build_request("GET", "/" + daemon.sign(plain(data)), {"Authorization": f"Bearer {ACTIVE_TOKEN}"}))
             slow.append(connection)
         for connection in slow:
+    def test_bodies_that_dribble(self):
+        """A byte per 20 ms, never silent: cut off as early as the silent ones, and a good client hardly notices."""
+        daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 300, "MaxKeepBlobBuffers": 1})
+        slow = [daemon.connect() for _ in range(270)]
+        for connection in slow:
+            connection.send(build_request("PUT", "/" + "a" * 32, {"Content-Length": "1000000"}) + b"x")
+        begun = time.monotonic()
+        self.drip(slow, period=0.02)
+        self.assertLess(self.good_client(daemon), 10.0)  # Slow ones are cut off after 6 s.
+        until(lambda: self.closed(slow) == len(slow), 20, "bodies that dribble are cut off")
+        self.assertLess(time.monotonic() - begun, 20 * PATIENCE)
+        daemon.assert_nothing_held()
+
             self.assertEqual(connection.read_head().status, 200)
         until(lambda: daemon.metric("arvados_keepstore_bufferpool_inuse_buffers") == 0, 20, "no memory for silent readers")
         daemon.wait_active(len(slow))

@@ -417,6 +417,62 @@ TEST_CASE("a body slower than the minimum rate is cut off, after the request was
     CHECK(t.server->snapshot().too_slow_total == 1);
 }
 
+TEST_CASE("a body that dribbles is cut off as soon as one that is silent", "[router][session][limits]") {
+    auto options = quick_options();
+    options.tick = 20ms;
+    options.rate = {.bytes_per_second_min = 100'000, .window = 400ms, .grace = 200ms};
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            auto body = co_await x.read_body(100'000);
+            static_cast<void>(co_await x.send(body ? 200 : 408, ""));
+        },
+        options);
+    raw_client c(t.port);
+    REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 100000\r\n\r\n"));
+    // A byte each 2 ms: no wait is long. 2,500 of them take more than five seconds, eight times grace and window.
+    int sent = 0;
+    while (sent < 2500 && t.handler.finished == 0 && c.send("x")) {
+        ++sent;
+        std::this_thread::sleep_for(2ms);
+    }
+    CHECK(sent < 2500);
+    REQUIRE(eventually([&] { return t.handler.finished == 1; }));
+    CHECK(t.handler.last_reason == cancel_reason::too_slow);
+    CHECK(status_line(c.response()) == "HTTP/1.1 408 Request Timeout");
+}
+
+TEST_CASE("a slow body that is complete is not cut off", "[router][session][limits]") {
+    auto options = quick_options();
+    options.rate = {.bytes_per_second_min = 100'000, .window = 80ms, .grace = 20ms};
+    static std::atomic<bool> complete;
+    complete = false;
+    transport t(
+        [](server_exchange& x) -> awaitable<void> {
+            std::array<std::byte, 3> all{};
+            for (std::size_t have = 0; have < all.size();) {
+                const auto got = co_await x.body().read_some(std::span(all).subspan(have));
+                if (!got || *got == 0) break;
+                have += *got;
+            }
+            // The work after the body takes longer than the client was allowed to be slow.
+            asio::steady_timer work(co_await asio::this_coro::executor);
+            for (int i = 0; i < 30 && x.cancelled_because() == cancel_reason::none; ++i) {
+                work.expires_after(10ms);
+                static_cast<void>(co_await work.async_wait(use_tuple));
+            }
+            static_cast<void>(co_await x.send(200, ""));
+        },
+        options);
+    raw_client c(t.port);
+    REQUIRE(c.send("PUT /x HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\n"));
+    for (int i = 0; i < 3; ++i) {
+        std::this_thread::sleep_for(15ms);
+        REQUIRE(c.send("x"));
+    }
+    CHECK(status_line(c.response()) == "HTTP/1.1 200 OK");
+    CHECK(t.handler.last_reason == cancel_reason::none);
+}
+
 TEST_CASE("a reader slower than the minimum rate is cut off, one that reads in bursts is not",
           "[router][session][limits]") {
     auto options = quick_options();
