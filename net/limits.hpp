@@ -17,6 +17,13 @@ using std::chrono::seconds;
 /// Request line and headers. Real clients send under 4 KiB; proxies in front stop at 8 to 32 KiB. Go allows 1 MiB,
 /// which lets each silent connection hold as much for the length of the header timeout. Beyond: 431.
 inline constexpr std::size_t request_head_bytes_max = 64 * KiB;
+/// Memory that an idle connection keeps of its last request's head, and as much of its response's, for the next ones:
+/// usual heads fit, so that a busy connection allocates nothing for them.
+inline constexpr std::size_t idle_head_bytes_max = 2 * KiB;
+/// After so many bytes of heads that do not fit the first input buffer, free memory is given back to the system, but
+/// not more often than this: it takes milliseconds.
+inline constexpr std::size_t trim_freed_bytes = 1 * MiB;
+inline constexpr seconds trim_interval{1};
 /// Header lines of one request, so that a head of tiny lines does not become megabytes of strings.
 inline constexpr std::size_t request_headers_max = 256;
 /// First read of a request or a response: most heads, and most small bodies sent with them, fit.

@@ -187,6 +187,12 @@ awaitable<result<void>> response_writer::send(std::string_view body) {
     co_return sent;
 }
 
+void response_writer::release_memory() {
+    if (extra_.capacity() + head_.capacity() <= limits::idle_head_bytes_max) return;
+    extra_ = std::string();
+    head_ = std::string();
+}
+
 void response_writer::abort() noexcept {
     if (!complete_) broken_ = true;
     keep_alive_ = false;

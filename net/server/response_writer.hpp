@@ -38,6 +38,8 @@ class response_writer {
     [[nodiscard]] awaitable<result<void>> finish();
     /// start(), write() and finish() at once.
     [[nodiscard]] awaitable<result<void>> send(std::string_view body);
+    /// Frees what the last response has left, if it was large: an idle connection must be small.
+    void release_memory();
     /// Sends nothing more; the client will notice that the response is incomplete.
     void abort() noexcept;
 

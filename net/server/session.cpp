@@ -16,9 +16,13 @@ awaitable<result<void>> second_response() {
     co_return fail(errc::io_error, "a response was sent already");
 }
 
-/// Memory of the last request that an idle connection may keep for the next one.
-constexpr std::size_t kept_string_bytes_max = 1024;
-constexpr std::size_t kept_headers_max = 32;
+/// Memory of a request's strings.
+std::size_t memory_of(const request_head& head) noexcept {
+    std::size_t bytes = head.method.capacity() + head.target.capacity() + head.path.capacity() + head.query.capacity() +
+                        head.headers.capacity() * sizeof(header);
+    for (const header& h : head.headers) bytes += h.name.capacity() + h.value.capacity();
+    return bytes;
+}
 
 }  // namespace
 
@@ -105,10 +109,11 @@ awaitable<session::head_result> session::read_head() {
     scanner_.reset();
     if (input_.empty()) {
         input_.release_if_empty();
-        if (request_.head.target.capacity() > kept_string_bytes_max ||
-            request_.head.headers.capacity() > kept_headers_max) {
+        if (const std::size_t bytes = memory_of(request_.head); bytes > limits::idle_head_bytes_max) {
             request_.head = {};
+            loop_.freed_head(bytes);
         }
+        response_.release_memory();
         enter(phase::idle);
         const bool readable = co_await io_.wait(direction::input);
         if (!readable) co_return head_result::closed;

@@ -7,6 +7,7 @@
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
+#include <malloc.h>
 
 #include <array>
 #include <ctime>
@@ -100,6 +101,15 @@ void session_loop::tick() {
     const auto now = clock::now();
     tick_idle(now);
     for (session* s : snapshot(false)) s->check(now);
+    trim_memory(now);
+}
+
+// Large heads that were held at the same time leave holes among small allocations, which malloc keeps for itself.
+void session_loop::trim_memory(clock::time_point now) {
+    if (large_freed_ < limits::trim_freed_bytes || now - trimmed_at_ < limits::trim_interval) return;
+    large_freed_ = 0;
+    trimmed_at_ = now;
+    ::malloc_trim(0);
 }
 
 void session_loop::tick_idle(clock::time_point now) {

@@ -78,6 +78,10 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     // --- for sessions -------------------------------------------------------------------------------------------
     void session_idle(session&);    ///< Waits for the next request.
     void session_active(session&);  ///< Does anything else.
+    /// A head of so many bytes was freed: large ones are given back to the system soon.
+    void freed_head(std::size_t bytes) noexcept {
+        if (bytes > limits::input_buffer_bytes) large_freed_ += bytes;
+    }
 
   private:
     using session_list = boost::intrusive::list<session, boost::intrusive::base_hook<session_hook>,
@@ -86,6 +90,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     static awaitable<void> tick_until_stopped(std::shared_ptr<session_loop>);
     void tick();
     void tick_idle(clock::time_point now);
+    void trim_memory(clock::time_point now);
     void update_date();
     void remove(session&);
     /// Returns the sessions of this moment: the lists may change while they are walked.
@@ -102,6 +107,8 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     session_list idle_;  ///< The longest idle first.
     std::vector<session*> scratch_;
     input_cache buffers_;
+    std::size_t large_freed_ = 0;  ///< Bytes of large heads, since trimmed_at_.
+    clock::time_point trimmed_at_{};
     std::string date_line_;
     std::time_t date_second_ = 0;
 };

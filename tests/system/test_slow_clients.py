@@ -106,6 +106,43 @@ class SlowClients(KeepstoreCase):
             self.assertEqual(once.rest(10), b"")
             self.assertIn(never.rest(10)[:12], (b"", b"HTTP/1.1 408"))
 
+    def assert_small(self, daemon, count, send):
+        """Each of `count` idle connections takes less than 12 KiB after what `send` does with them."""
+        before = daemon.resident_bytes()
+        connections = [daemon.connect() for _ in range(count)]
+        for connection in connections:
+            self.addCleanup(connection.close)
+        send(connections)
+        until(lambda: daemon.metric("keepstore_connections_idle") >= count, 10, "all connections are idle")
+        until(lambda: daemon.resident_bytes() - before < 12 * 1024 * count, 10,
+              f"less than 12 KiB for each of {count} idle connections")
+        for connection in connections:
+            connection.close()
+
+    @unittest.skipIf(sanitized(), "a sanitizer's memory")
+    def test_an_idle_connection_is_small(self):
+        """Whatever its last request was: here a head of 60 KB."""
+        head = build_request("OPTIONS", "/", [(f"X-{i}", "v" * 2000) for i in range(30)])
+
+        def one_after_the_other(connections):
+            for connection in connections:
+                connection.send(head)
+                self.assertEqual(connection.read_response().status, 200)
+
+        def all_at_once(connections):
+            for connection in connections:
+                connection.send(head[:-2])
+            for connection in connections:
+                connection.send(head[-2:])
+            for connection in connections:
+                self.assertEqual(connection.read_response().status, 200)
+
+        for send in (one_after_the_other, all_at_once):
+            with self.subTest(send.__name__):
+                daemon = self.start([self.dir.make(send.__name__)], Keepstore={"Threads": 2})
+                self.assert_small(daemon, 100, send)
+                self.assert_small(daemon, 800, send)
+
     def test_slow_bodies(self):
         daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 300, "MaxKeepBlobBuffers": 2})
         slow = [daemon.connect() for _ in range(200)]
@@ -114,6 +151,19 @@ class SlowClients(KeepstoreCase):
         self.drip(slow)
         self.assertLess(self.good_client(daemon), 5.0)  # They are cut off after 6 s.
         until(lambda: self.closed(slow) == len(slow), 30, "slow bodies are cut off")
+        daemon.assert_nothing_held()
+
+    def test_bodies_that_dribble(self):
+        """A byte per 20 ms, never silent: cut off as early as the silent ones, and a good client hardly notices."""
+        daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 300, "MaxKeepBlobBuffers": 1})
+        slow = [daemon.connect() for _ in range(270)]
+        for connection in slow:
+            connection.send(build_request("PUT", "/" + "a" * 32, {"Content-Length": "1000000"}) + b"x")
+        begun = time.monotonic()
+        self.drip(slow, period=0.02)
+        self.assertLess(self.good_client(daemon), 10.0)  # Slow ones are cut off after 6 s.
+        until(lambda: self.closed(slow) == len(slow), 20, "bodies that dribble are cut off")
+        self.assertLess(time.monotonic() - begun, 20 * PATIENCE)
         daemon.assert_nothing_held()
 
     def test_slow_bodies_cannot_hold_all_places(self):
@@ -153,19 +203,6 @@ class SlowClients(KeepstoreCase):
             connection.send(build_request("GET", "/" + daemon.sign(plain(data)), {"Authorization": f"Bearer {ACTIVE_TOKEN}"}))
             slow.append(connection)
         for connection in slow:
-    def test_bodies_that_dribble(self):
-        """A byte per 20 ms, never silent: cut off as early as the silent ones, and a good client hardly notices."""
-        daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 300, "MaxKeepBlobBuffers": 1})
-        slow = [daemon.connect() for _ in range(270)]
-        for connection in slow:
-            connection.send(build_request("PUT", "/" + "a" * 32, {"Content-Length": "1000000"}) + b"x")
-        begun = time.monotonic()
-        self.drip(slow, period=0.02)
-        self.assertLess(self.good_client(daemon), 10.0)  # Slow ones are cut off after 6 s.
-        until(lambda: self.closed(slow) == len(slow), 20, "bodies that dribble are cut off")
-        self.assertLess(time.monotonic() - begun, 20 * PATIENCE)
-        daemon.assert_nothing_held()
-
             self.assertEqual(connection.read_head().status, 200)
         until(lambda: daemon.metric("arvados_keepstore_bufferpool_inuse_buffers") == 0, 20, "no memory for silent readers")
         daemon.wait_active(len(slow))
