@@ -28,6 +28,17 @@ class index_response final : public store::block_store::index_writer {
     net::server_exchange& ex_;
 };
 
+// Returns a call that parses a list and puts it in the place of the old one, whose items it destroys: seconds for a
+// million of them.
+template <class Item>
+auto take_list(std::string body, result<std::vector<Item>> (*parse)(std::string_view), store::work_queue<Item>& queue) {
+    return [body = std::move(body), parse, &queue]() -> result<void> {
+        KS_TRY(auto items, parse(body));
+        queue.replace(std::move(items));
+        return success();
+    };
+}
+
 }  // namespace
 
 awaitable<void> routes::touch_block(request_context& request, std::string_view locator_text) {
@@ -98,20 +109,20 @@ awaitable<void> routes::list_index(request_context& request, std::string_view mo
 }
 
 awaitable<void> routes::set_pull_list(request_context& request) {
-    const auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
+    auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
     if (!body) co_return co_await request.reply_error(body.error());
-    auto items = protocol::parse_pull_list(*body);
-    if (!items) co_return co_await request.reply_error(items.error());
-    pulls_.replace(std::move(*items));
+    const auto until = request.ex.get_deadline();
+    const auto taken = co_await slow_calls_.run(take_list(std::move(*body), protocol::parse_pull_list, pulls_), until);
+    if (!taken) co_return co_await request.reply_error(taken.error());
     co_await request.reply_empty(200);
 }
 
 awaitable<void> routes::set_trash_list(request_context& request) {
-    const auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
+    auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
     if (!body) co_return co_await request.reply_error(body.error());
-    auto items = protocol::parse_trash_list(*body);
-    if (!items) co_return co_await request.reply_error(items.error());
-    trash_.replace(std::move(*items));
+    const auto until = request.ex.get_deadline();
+    const auto taken = co_await slow_calls_.run(take_list(std::move(*body), protocol::parse_trash_list, trash_), until);
+    if (!taken) co_return co_await request.reply_error(taken.error());
     co_await request.reply_empty(200);
 }
 

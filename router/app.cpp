@@ -4,6 +4,7 @@
 #include "base/log.hpp"
 #include "router/access_log.hpp"
 #include "router/cors.hpp"
+#include "router/limits.hpp"
 #include "router/request_id.hpp"
 #include "router/status.hpp"
 
@@ -58,7 +59,10 @@ app::app(const app_options& o, store::block_store& store, store::work_queue<prot
                          .requests = requests_,
                          .more = o.more_metrics}),
       health_(store.mounts(), management_token_),
-      routes_(store, pulls, trash, root_token_, scrub, remote) {}
+      slow_calls_({.name = "slow calls",
+                   .threads_max = limits::slow_call_threads,
+                   .queue_max = limits::slow_calls_queued_max}),
+      routes_(store, pulls, trash, root_token_, scrub, remote, slow_calls_) {}
 
 awaitable<void> app::handle(net::server_exchange& ex) {
     request_context request{.ex = ex};
@@ -163,8 +167,13 @@ awaitable<bool> app::serve_inspect(request_context& request) {
     const net::request_head& head = request.ex.head();
     if (head.path != "/_inspect/requests" || head.method != "GET") co_return false;
     if (is_exact_bearer(head.get("Authorization"), management_token_)) {
-        const std::string body = requests_.to_json();
-        co_await request.reply(200, body, application_json);
+        auto list = [this]() -> result<std::string> { return requests_.to_json(); };
+        const auto body = co_await slow_calls_.run(std::move(list), request.ex.get_deadline());
+        if (!body) {
+            co_await request.reply_error(body.error());
+        } else {
+            co_await request.reply(200, *body, application_json);
+        }
     } else {
         co_await request.reply(401, "{\"errors\":[\"unauthorized\"]}\n", application_json);
     }

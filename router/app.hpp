@@ -3,6 +3,7 @@
 /// all event loops. Safe to use from any thread.
 #pragma once
 
+#include "base/blocking_pool.hpp"
 #include "net/server/server_exchange.hpp"
 #include "pool/buffer_pool.hpp"
 #include "protocol/work_lists.hpp"
@@ -73,6 +74,7 @@ class app final : public net::handler {
     limiter limiter_;
     metrics metrics_;
     health health_;
+    blocking_pool slow_calls_;
     routes routes_;
 };
 

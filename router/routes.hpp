@@ -2,6 +2,7 @@
 /// Safe to use from any thread; each call belongs to one request.
 #pragma once
 
+#include "base/blocking_pool.hpp"
 #include "protocol/work_lists.hpp"
 #include "router/request_context.hpp"
 #include "router/tokens.hpp"
@@ -48,8 +49,14 @@ class routes {
   public:
     routes(store::block_store& store, store::work_queue<protocol::pull_item>& pulls,
            store::work_queue<protocol::trash_item>& trash, const secret_token& admin_token, store::scrubber* scrub,
-           store::remote_reader* remote)
-        : store_(store), pulls_(pulls), trash_(trash), admin_token_(admin_token), scrub_(scrub), remote_(remote) {}
+           store::remote_reader* remote, blocking_pool& slow_calls)
+        : store_(store),
+          pulls_(pulls),
+          trash_(trash),
+          admin_token_(admin_token),
+          scrub_(scrub),
+          remote_(remote),
+          slow_calls_(slow_calls) {}
 
     /// Responds to the request, also when no route matches. Awaited in place.
     [[nodiscard]] awaitable<void> handle(request_context&);
@@ -79,6 +86,7 @@ class routes {
     const secret_token& admin_token_;
     store::scrubber* const scrub_;        // Null: /_scrub is 404.
     store::remote_reader* const remote_;  // Null: no other cluster is configured.
+    blocking_pool& slow_calls_;
 };
 
 }  // namespace keepstore::router

@@ -43,6 +43,8 @@ inline constexpr std::size_t patchwork_points_max = 4;
 /// Segments of up to 1 MiB that are verified concurrently then: some lanes, and a quarter of the scratch pool.
 inline constexpr std::size_t patchwork_units = 4;
 static_assert(patchwork_units * MiB <= scratch_pool_bytes / 4);
+/// A worker on a list gives its event loop to others after this: a million items that are wrong need no waiting.
+inline constexpr milliseconds list_worker_turn{5};
 /// Time for one item of a trash list on one mount; then the worker continues with the next one.
 inline constexpr minutes trash_item_timeout{1};
 

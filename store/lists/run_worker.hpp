@@ -1,9 +1,16 @@
-/// The loop of a worker of a list.
+/// The loop of a worker of a list. It lets others run on its event loop every limits::list_worker_turn, also when a
+/// million items need no waiting because they are wrong.
 #pragma once
 
 #include "base/cancellable.hpp"
 #include "store/lists/work_queue.hpp"
+#include "store/limits.hpp"
 
+#include <boost/asio/post.hpp>
+#include <boost/asio/this_coro.hpp>
+#include <boost/asio/use_awaitable.hpp>
+
+#include <chrono>
 #include <exception>
 #include <utility>
 
@@ -14,7 +21,9 @@ namespace keepstore::store {
 /// \param failed  gets the exception of an item: one that needs more memory than there is must not end the worker.
 template <class Item, class Execute, class Failed>
 awaitable<void> run_worker(work_queue<Item>& queue, Execute execute, Failed failed) {
+    using clock = std::chrono::steady_clock;
     co_await accept_cancellation();
+    auto turn_ends = clock::now() + limits::list_worker_turn;
     while (true) {
         auto work = co_await queue.next();
         if (!work) co_return;
@@ -24,6 +33,9 @@ awaitable<void> run_worker(work_queue<Item>& queue, Execute execute, Failed fail
             failed(e);
         }
         if (co_await is_cancelled()) co_return;
+        if (clock::now() < turn_ends) continue;
+        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        turn_ends = clock::now() + limits::list_worker_turn;
     }
 }
 

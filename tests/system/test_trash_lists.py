@@ -2,6 +2,7 @@
 
 import json
 import os
+import threading
 import time
 import unittest
 
@@ -9,7 +10,7 @@ from support.case import KeepstoreCase, SharedDaemonCase, main
 from support.client import chunked
 from support.daemon import SYSTEM_ROOT_TOKEN, block_path, directory_volume, store, trash_copies, volume_uuid
 from support.locator import md5, plain
-from support.wait import until
+from support.wait import PATIENCE, port_open, stable_port, until
 
 
 def item(data, path, mount=None, shift=0, **extra):
@@ -29,6 +30,36 @@ class TrashCase:
         data = json.dumps(items).encode() if body is None else body
         # As a balance tool sends it: chunked, without a Content-Type.
         return daemon.request("PUT", "/trash", SYSTEM_ROOT_TOKEN, {"Transfer-Encoding": "chunked"}, chunked(data))
+
+
+class Million(TrashCase, KeepstoreCase):
+    def test_a_million_items_delay_no_other_request(self):
+        """All of them on the only event loop; wrong ones, since they need no waiting for a volume."""
+        # A million warnings would occupy this program, and with it the measurement.
+        port = stable_port()
+        daemon = self.start(url=f"http://127.0.0.1:{port}/", Keepstore={"Threads": 1}, SystemLogs={"LogLevel": "error"},
+                            daemon_options={"wait": False})
+        daemon.address = ("127.0.0.1", port)
+        until(lambda: port_open(port), 10, "the port is open")
+        for path in ("/trash", "/pull"):
+            with self.subTest(path):
+                body = b"[" + b",".join([b'{"locator":"an invalid locator"}'] * 1_000_000) + b"]"
+                answers = []
+                sender = threading.Thread(target=lambda p=path, b=body: answers.append(daemon.admin("PUT", p, b)), daemon=True)
+                sender.start()
+                longest = 0.0
+                queue = f"arvados_keepstore_{path[1:]}_queue_pending_entries"
+                with daemon.connect() as connection:
+                    while not answers or daemon.metric(queue) != 0:
+                        # Metrics take longer than this, so they are asked for now and then.
+                        for _ in range(50):
+                            begun = time.monotonic()
+                            self.assertEqual(connection.request("OPTIONS", "/").status, 200)
+                            longest = max(longest, time.monotonic() - begun)
+                            time.sleep(0.002)
+                sender.join()
+                self.assertEqual(answers[0].status, 200)
+                self.assertLess(longest, 0.1 * PATIENCE)
 
 
 class Lists(TrashCase, SharedDaemonCase):
