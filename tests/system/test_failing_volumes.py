@@ -10,7 +10,7 @@ from support.case import KeepstoreCase, main
 from support.client import build_request, chunked
 from support.daemon import block_path, temp_files, volume_uuid
 from support.locator import md5, plain
-from support.mounts import LoopMount, Tmpfs
+from support.mounts import WITHOUT_PROC, LoopMount, Tmpfs, require_root
 from support.wait import until
 
 MiB = 1 << 20
@@ -148,8 +148,15 @@ class Full(KeepstoreCase):
         daemon.assert_nothing_held()
 
     def test_the_rest_of_a_block_goes_to_the_next_volume(self):
+        self.check_rest_goes_to_the_next_volume({})
+
+    def test_the_rest_of_a_block_goes_to_the_next_volume_without_proc(self):
+        require_root()
+        self.check_rest_goes_to_the_next_volume({"wrapper": WITHOUT_PROC})
+
+    def check_rest_goes_to_the_next_volume(self, daemon_options):
         root, other = self.tmpfs(f"size={RESERVE + 20}m"), self.dir.make("other")
-        daemon = self.start([root, other])
+        daemon = self.start([root, other], daemon_options=daemon_options)
         data = first_on(0, 2, "goes on elsewhere" * 500_000)
         with daemon.connect() as connection:
             # In chunks: the size is not known, so nothing can be reserved for it.

@@ -9,6 +9,7 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <mutex>
 #include <sstream>
 #include <vector>
 
@@ -39,6 +40,14 @@ bool is_below(std::string_view path, std::string_view mount_point) {
 
 std::optional<mount_entry> current_mount_of(const std::string& real) {
     std::ifstream file("/proc/self/mountinfo");
+    if (!file) {
+        static std::once_flag warned;
+        std::call_once(warned, [] {
+            log::warning(
+                "there is no /proc: volumes have no device ids but host name and path, so that a balance tool cannot "
+                "notice that two servers share one; scrubs read through the page cache");
+        });
+    }
     std::stringstream text;
     text << file.rdbuf();
     return mount_of(text.view(), real);

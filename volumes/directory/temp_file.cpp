@@ -1,5 +1,6 @@
 #include "volumes/directory/temp_file.hpp"
 
+#include "base/units.hpp"
 #include "volumes/directory/limits.hpp"
 #include "volumes/limits.hpp"
 
@@ -7,8 +8,11 @@
 #include <sys/file.h>
 #include <sys/xattr.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
+#include <cstring>
 
 namespace keepstore::volumes::directory {
 namespace {
@@ -18,6 +22,8 @@ constexpr unsigned memory_alignment_max = 512;
 constexpr int create_attempts = 100;
 // A renewed time can be outrun again by others of the block, but by ever fewer of them.
 constexpr int unlocked_syncs_max = 5;
+// Step of read_at(): memory for it is taken and released with each call.
+constexpr std::size_t read_step_bytes = 64 * KiB;
 
 }  // namespace
 
@@ -140,11 +146,35 @@ void temp_file::sync_behind(std::uint64_t written) noexcept {
 }
 
 result<std::size_t> temp_file::read_at(std::uint64_t offset, std::span<std::byte> into) const {
-    // Not through fd_, which may have O_DIRECT set and be in use by a write.
-    const std::string self = "/proc/self/fd/" + std::to_string(fd_.get());
-    const unique_fd fd(::open(self.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
-    return core_->read_fully(fd.get(), offset, into);
+    // fd_ may have O_DIRECT set and be in use by a write, so whole units are read, into aligned memory. A descriptor
+    // without O_DIRECT would need /proc, which some containers lack, or the name, which may be gone.
+    struct release {
+        void operator()(std::byte* p) const noexcept { std::free(p); }
+    };
+    const std::unique_ptr<std::byte, release> buffer(
+        static_cast<std::byte*>(std::aligned_alloc(direct_unit_bytes, read_step_bytes)));
+    if (!buffer) return fail(errc::unavailable, "no memory");
+    std::size_t done = 0;
+    while (done < into.size()) {
+        const auto before = static_cast<std::size_t>((offset + done) % direct_unit_bytes);
+        const std::uint64_t begin = offset + done - before;
+        const std::size_t units = (before + into.size() - done + direct_unit_bytes - 1) / direct_unit_bytes;
+        const std::size_t size = std::min(units * direct_unit_bytes, read_step_bytes);
+        const auto n = ::pread(fd_.get(), buffer.get(), size, static_cast<off_t>(begin));
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0 && errno == EINVAL && (::fcntl(fd_.get(), F_GETFL) & O_DIRECT) != 0) {
+            ::fcntl(fd_.get(), F_SETFL, 0);  // O_DIRECT was accepted, but such reads are not. Writes need not notice.
+            continue;
+        }
+        if (n < 0) return std::unexpected(core_->stats.failed(errno, "read"));
+        const auto got = static_cast<std::size_t>(n);
+        if (got <= before) break;
+        const std::size_t count = std::min(got - before, into.size() - done);
+        std::memcpy(into.data() + done, buffer.get() + before, count);
+        done += count;
+    }
+    core_->stats.read(done);
+    return done;
 }
 
 result<void> temp_file::seal(std::uint64_t size,

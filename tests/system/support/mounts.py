@@ -16,6 +16,10 @@ _FITHAW = 0xC0045878
 _LOOP_MAJOR = 7
 
 
+# Runs a daemon in a mount namespace of its own, with an empty /proc, as in some containers.
+WITHOUT_PROC = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
+
+
 def _run(*command):
     return subprocess.run(command, check=True, capture_output=True, text=True, timeout=60).stdout.strip()
 
