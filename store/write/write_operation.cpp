@@ -185,7 +185,7 @@ deadline write_operation::until_for(const mount& m) const {
 
 void write_operation::fail_target(target& t, const error& why) {
     t.now = phase::failed;
-    t.gave_up = why == errc::unavailable;
+    t.gave_up = why == errc::unavailable && has_alternative(*t.where);
     note_failure(why);
     log::warning("a volume could not store a block",
                  {{"block", request_.hash.hex()}, {"mount", t.where->uuid}, {"error", why.text}});

@@ -116,6 +116,17 @@ TEST_CASE("a write whose beginning only a stalled volume has fails soon", "[stor
     CHECK(f.faulty[0]->waits == 0);
 }
 
+TEST_CASE("a volume that refuses every write ends the PUT, also when it is the only one", "[store][stall]") {
+    for (const std::size_t volumes : {1U, 2U}) {
+        fixture f(std::vector<std::vector<std::string>>(volumes, {"default"}));
+        for (auto& v : f.faulty) {
+            v->plan.fail_commit = true;
+            v->plan.with = errc::unavailable;
+        }
+        CHECK(f.put(make_content(100)).error() == errc::unavailable);
+    }
+}
+
 TEST_CASE("a stalled volume that a storage class needs is waited for", "[store][stall]") {
     fixture f({{"fast"}, {"default"}});
     const auto content = make_content(1000);
