@@ -37,4 +37,11 @@ inline constexpr unsigned volume_failures_max = 3;
 /// hand-overs between threads would cost more than the writes. One chunk, so that no writer holds more than it must.
 inline constexpr std::size_t write_at_once_bytes_max = chunk_size_bytes;
 
+// --- all drivers -----------------------------------------------------------------------------------------------------
+/// While the writers of a volume have more than this queued, each of them waits until its own bytes are written. What
+/// 24 threads write at a time (request_queue_bytes_max each) is 48 MiB, so a fast disk never waits for the next bytes;
+/// a slower one has a backlog of a second at most.
+inline constexpr std::size_t volume_queue_bytes_max = 64 * MiB;
+static_assert(volume_threads_max * request_queue_bytes_max < volume_queue_bytes_max);
+
 }  // namespace keepstore::limits

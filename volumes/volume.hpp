@@ -95,13 +95,24 @@ class block_writer {
     virtual ~block_writer() = default;
 
     /// Queues `bytes` (by reference) for writing in the background, in order. Suspends only while more than
-    /// `queue_bytes` (see set_queue_bytes) are queued. A failed write is reported by the next append or commit;
-    /// afterwards only read_back is of use, which has all the bytes of earlier appends and perhaps those of the one
-    /// that failed. Large slices (whole chunks) are cheapest: each write takes all that is queued.
+    /// `queue_bytes` (see set_queue_bytes) are queued, or any while all writers of the volume together have too many
+    /// (limits::volume_queue_bytes_max). A failed write is reported by the next append or commit; afterwards only
+    /// read_back is of use, which has all the bytes of earlier appends and perhaps those of the one that failed. Large
+    /// slices (whole chunks) are cheapest: each write takes all that is queued.
+    ///
+    /// Writes begin by themselves, but those of a block that is known, by its announced size or its last piece, to fit
+    /// one chunk may wait for commit.
     [[nodiscard]] virtual awaitable<result<void>> append(const_slice bytes, deadline until) = 0;
 
     /// Sets how many appended bytes may be queued before append suspends.
     virtual void set_queue_bytes(std::size_t) noexcept = 0;
+
+    /// Waits until nothing that was appended is held any more: it is written or copied, apart from what waits for
+    /// commit. Sets queue_bytes to 0. \returns the error of a failed write.
+    [[nodiscard]] awaitable<result<void>> flush(deadline until) {
+        set_queue_bytes(0);
+        return append({}, until);
+    }
 
     /// Reads appended bytes back from a writer that failed or was stopped, to continue on another volume.
     /// \returns the bytes read; fewer than `into` at the end of what can be read back.

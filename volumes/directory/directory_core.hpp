@@ -18,6 +18,7 @@
 #include "volumes/directory/open_files.hpp"
 #include "volumes/directory/root_handle.hpp"
 #include "volumes/health.hpp"
+#include "volumes/queued_bytes.hpp"
 
 #include <sys/stat.h>
 
@@ -45,6 +46,7 @@ class directory_core {
     health_tracker health;
     open_files readers;
     missing_features lacking;
+    queued_bytes queued;                   ///< Of all writers.
     std::atomic<bool> cached_reads{true};  ///< Cleared when the file system does not support RWF_NOWAIT.
     std::atomic<bool> stopping{false};
 

@@ -67,7 +67,7 @@ class directory_writer final : public block_writer {
         }
     }
 
-    void set_queue_bytes(std::size_t bytes) noexcept override { queue_bytes_ = std::max<std::size_t>(bytes, 1); }
+    void set_queue_bytes(std::size_t bytes) noexcept override { queue_bytes_ = bytes; }
 
     awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline until) override {
         // Waits for the job to end; if it hangs, reads without that.

@@ -13,9 +13,12 @@ result<void> write_state::push(const_slice bytes) {
     if (failed_) return std::unexpected(*failed_);
     if (committed_) return fail(errc::io_error, "append after commit");
     if (bytes.size() > 0) queue_.push(std::move(bytes));
+    counted_.set(queue_.queued_bytes());
     if (lazy_) {
-        lazy_ = queue_.total_bytes() <= limits::write_at_once_bytes_max &&
-                size_.value_or(0) <= limits::write_at_once_bytes_max;
+        // A whole chunk of a body of unknown size is written: its request waits for a chunk for the rest, if there is
+        // one.
+        const std::uint64_t most = size_ ? limits::write_at_once_bytes_max : limits::write_at_once_bytes_max - 1;
+        lazy_ = queue_.total_bytes() <= most && size_.value_or(0) <= most;
     }
     return success();
 }
@@ -42,9 +45,10 @@ bool write_state::claim() {
 result<write_state::wait_ticket> write_state::space(std::size_t queue_bytes) {
     const std::lock_guard lock(mutex_);
     if (failed_) return std::unexpected(*failed_);
+    const std::size_t most = counted_.allowed(queue_bytes);
     // Without a job there would be no wake-up; append starts one and calls again.
-    if (queue_.queued_bytes() <= queue_bytes || !busy_) return std::nullopt;
-    wake_at_ = queue_bytes;
+    if (queue_.queued_bytes() <= most || !busy_) return std::nullopt;
+    wake_at_ = most;
     return changed_.enlist();
 }
 
@@ -76,6 +80,7 @@ std::shared_ptr<temp_file> write_state::abandon() {
     abandoned_ = true;
     also.swap(kept_);
     released = queue_.clear();
+    counted_.set(0);
     if (busy_) return nullptr;  // end_turn removes it.
     return std::exchange(file_, nullptr);
 }
@@ -159,6 +164,7 @@ result<void> write_state::write_queued(std::size_t bytes_max, bool all) {
             if (file->direct()) {
                 bool irregular = false;
                 batch = queue_.next_direct(file->memory_alignment(), irregular);
+                counted_.set(queue_.queued_bytes());  // Less than a page has left the queue.
                 // The tail of the block, and slices that are not aligned, go through the page cache.
                 if (irregular || (batch.bytes == 0 && all)) file->end_direct();
                 if (batch.bytes == 0 && !irregular && !all) return success();
@@ -170,6 +176,7 @@ result<void> write_state::write_queued(std::size_t bytes_max, bool all) {
         {
             const std::lock_guard lock(mutex_);
             if (!abandoned_) queue_.finish(batch);
+            counted_.set(queue_.queued_bytes());
             if (wake_at_ > 0 && queue_.queued_bytes() <= wake_at_) changed_.notify_all();
         }
     }

@@ -32,7 +32,7 @@ class write_state : public std::enable_shared_from_this<write_state> {
     using wait_ticket = std::optional<async_condition::ticket>;
 
     write_state(std::shared_ptr<directory_core> core, const md5_digest& name, std::optional<std::uint64_t> size)
-        : core_(std::move(core)), name_(name), size_(size) {}
+        : core_(std::move(core)), name_(name), size_(size), counted_(core_->queued) {}
 
     /// A job's turn: held by the closure that runs it, ends when that is destroyed, whether it ran or not.
     class turn {
@@ -66,7 +66,8 @@ class write_state : public std::enable_shared_from_this<write_state> {
     [[nodiscard]] bool claim_drain();
     /// Takes the turn. False while a job has it.
     [[nodiscard]] bool claim();
-    /// Returns a ticket while a job runs and more than `queue_bytes` are queued, or the error of a failed job.
+    /// Returns a ticket while a job runs and more than `queue_bytes` are queued (any, while the whole volume has too
+    /// many), or the error of a failed job.
     [[nodiscard]] result<wait_ticket> space(std::size_t queue_bytes);
     /// Returns a ticket while a job runs that has not been given up, or the error of a failed job.
     [[nodiscard]] result<wait_ticket> idle();
@@ -111,6 +112,7 @@ class write_state : public std::enable_shared_from_this<write_state> {
     // Guarded by mutex_.
     write_queue queue_;
     std::vector<const_slice> kept_;    // Of a small block, until its commit has succeeded: all of it.
+    queued_bytes::part counted_;       // What queue_ holds.
     async_condition changed_{mutex_};  // The writer waits here.
     std::size_t wake_at_ = 0;          // Queued bytes at which the writer is woken before the turn ends; 0: not at all.
     std::optional<error> failed_;

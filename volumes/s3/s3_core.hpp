@@ -4,6 +4,7 @@
 
 #include "s3/client.hpp"
 #include "volumes/limits.hpp"
+#include "volumes/queued_bytes.hpp"
 #include "volumes/s3/chunk_memory.hpp"
 #include "volumes/s3/circuit_breaker.hpp"
 #include "volumes/s3/download_table.hpp"
@@ -44,6 +45,7 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     const std::shared_ptr<chunk_memory> memory;
     download_table downloads;
     std::atomic<unsigned> unsized_uploads{0};
+    queued_bytes queued;  ///< By uploads of known length, sent whole.
     multipart_policy upload_policy;
     part_buffers upload_buffers{limits::s3_parallel_part_buffers};
     multipart_policy download_policy;

@@ -8,25 +8,31 @@
 
 namespace keepstore::volumes::s3 {
 upload::upload(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size)
-    : core_(std::move(core)), name_(name), size_(size), at_once_(size <= limits::write_at_once_bytes_max) {}
+    : core_(std::move(core)),
+      name_(name),
+      size_(size),
+      at_once_(size <= limits::write_at_once_bytes_max),
+      counted_(core_->queued) {}
 
 awaitable<result<void>> upload::append(const_slice bytes, deadline until) {
     const auto self = shared_from_this();
-    if (bytes.size() == 0) co_return success();
     bool starting = false;
     {
         const std::lock_guard lock(mutex_);
         if (failed_) co_return std::unexpected(*failed_);
         if (bytes.size() > size_ - appended_) co_return fail(errc::bad_request, "more bytes than announced");
-        appended_ += bytes.size();
-        pieces_.push_back(std::move(bytes));
-        starting = claim_start();
-        arrived_.notify_all();
+        if (bytes.size() > 0) {
+            appended_ += bytes.size();
+            pieces_.push_back(std::move(bytes));
+            counted_.set(static_cast<std::size_t>(unsent()));
+            starting = claim_start();
+            arrived_.notify_all();
+        }
     }
     if (starting) start(until);
     std::unique_lock lock(mutex_);
     // The last piece waits for commit and not for room.
-    while (!failed_ && started_ && appended_ < size_ && unsent() > queue_bytes_) {
+    while (!failed_ && started_ && appended_ < size_ && unsent() > counted_.allowed(queue_bytes_)) {
         KS_CO_CHECK(co_await room_.wait(lock, until));
     }
     if (failed_) co_return std::unexpected(*failed_);
@@ -107,8 +113,9 @@ awaitable<result<const_slice>> upload::next() {
             handed_ = false;
             sent_ += pieces_.front().size();
             pieces_.pop_front();
+            counted_.set(static_cast<std::size_t>(unsent()));
             core_->breaker->note_progress();
-            if (unsent() <= queue_bytes_) room_.notify_all();
+            room_.notify_all();
         }
         if (sent_ == size_) co_return const_slice();
         if (!pieces_.empty() && (committed_ || sent_ + pieces_.front().size() < size_)) {
@@ -168,6 +175,7 @@ void upload::ended(const result<bool>& outcome) {
         room_.notify_all();
         // A stored block is not read back.
         if (outcome) pieces_.clear();
+        if (outcome) counted_.set(0);
     }
     finished_.set(outcome);
 }

@@ -11,6 +11,7 @@
 #include "base/async_condition.hpp"
 #include "base/limits.hpp"
 #include "net/client/http_client.hpp"
+#include "volumes/queued_bytes.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <cstdint>
@@ -72,6 +73,7 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
     bool handed_ = false;             ///< The HTTP client has the first of them.
     std::uint64_t sent_ = 0;          ///< Bytes before pieces_.
     std::uint64_t appended_ = 0;
+    queued_bytes::part counted_;       ///< Bytes of pieces_.
     async_condition room_{mutex_};     ///< For the writer: the queue has room, or the task has ended.
     async_condition arrived_{mutex_};  ///< For the task: a piece was appended, or committed.
     one_shot<bool> finished_;

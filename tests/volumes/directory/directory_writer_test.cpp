@@ -6,15 +6,84 @@
 
 #include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <condition_variable>
 #include <csignal>
+#include <mutex>
+
+namespace {
+
+// Holds up the writes of this process while it is closed: a disk that does not get on.
+class write_gate {
+  public:
+    void close() {
+        const std::lock_guard lock(mutex_);
+        closed_ = true;
+    }
+    void open() {
+        const std::lock_guard lock(mutex_);
+        closed_ = false;
+        changed_.notify_all();
+    }
+    void pass() {
+        std::unique_lock lock(mutex_);
+        changed_.wait(lock, [this] { return !closed_; });
+    }
+
+  private:
+    std::mutex mutex_;
+    std::condition_variable changed_;
+    bool closed_ = false;
+};
+
+write_gate& writes() {
+    static auto& gate = *new write_gate;
+    return gate;
+}
+
+// Opens the gate at the end of a test, whatever that is.
+struct closed_gate {
+    closed_gate() { writes().close(); }
+    ~closed_gate() { writes().open(); }
+};
+
+}  // namespace
+
+// In place of the C library's.
+extern "C" ssize_t pwritev(int fd, const iovec* pieces, int count, off_t offset) {
+    writes().pass();
+    return ::syscall(SYS_pwritev, fd, pieces, count, offset, 0);
+}
 
 namespace keepstore::test {
 namespace {
 
 using volumes::block_writer;
+
+// An append that runs while the test does something else.
+class running_append {
+  public:
+    running_append(asio::io_context& context, block_writer& w, const_slice bytes) : context_(context) {
+        asio::co_spawn(context, w.append(std::move(bytes), soon()),
+                       [this](std::exception_ptr, result<void> r) { outcome_.emplace(std::move(r)); });
+    }
+    [[nodiscard]] bool suspends() {
+        context_.restart();
+        context_.run_for(std::chrono::milliseconds(20));
+        return !outcome_;
+    }
+    [[nodiscard]] bool succeeds() {
+        return turn_until(context_, [this] { return outcome_.has_value(); }) && outcome_->has_value();
+    }
+
+  private:
+    asio::io_context& context_;
+    std::optional<result<void>> outcome_;
+};
 
 bytes read_back_all(block_writer& w, std::size_t limit, std::size_t piece) {
     bytes out;
@@ -97,6 +166,78 @@ TEST_CASE("append suspends while more than queue_bytes are queued, and no longer
         REQUIRE(run((*writer)->commit(std::nullopt, soon())).has_value());
         CHECK(get(*f.volume, name).value() == content);
     }
+}
+
+TEST_CASE("append waits for a disk that does not get on, once the queue is full", "[volumes][writer]") {
+    directory_fixture f({.free_bytes_min = 0});
+    asio::io_context& context = new_context();
+    const const_slice piece = copy_to_heap_slice(random_bytes(256 * KiB));
+    auto writer = run(f.volume->create(random_name(), 8 * MiB, soon()));
+    (*writer)->set_queue_bytes(512 * KiB);
+    const closed_gate closed;
+    for (int i = 0; i < 2; ++i) CHECK(running_append(context, **writer, piece).succeeds());
+    running_append third(context, **writer, piece);
+    CHECK(third.suspends());
+    writes().open();
+    CHECK(third.succeeds());
+}
+
+TEST_CASE("flush waits until all that was appended is written", "[volumes][writer]") {
+    directory_fixture f({.free_bytes_min = 0});
+    asio::io_context& context = new_context();
+    const auto content = random_bytes(256 * KiB);
+    auto writer = run(f.volume->create(random_name(), 8 * MiB, soon()));
+    const closed_gate closed;
+    CHECK(running_append(context, **writer, copy_to_heap_slice(content)).succeeds());
+    std::optional<result<void>> flushed;
+    asio::co_spawn(context, (*writer)->flush(soon()),
+                   [&](std::exception_ptr, result<void> r) { flushed.emplace(std::move(r)); });
+    context.restart();
+    context.run_for(std::chrono::milliseconds(20));
+    CHECK_FALSE(flushed);
+    writes().open();
+    REQUIRE(turn_until(context, [&] { return flushed.has_value(); }));
+    CHECK(flushed->has_value());
+}
+
+TEST_CASE("while a volume has too much queued, each writer waits for its own bytes", "[volumes][writer][memory]") {
+    directory_fixture f({.free_bytes_min = 0});
+    asio::io_context& context = new_context();
+    const const_slice piece = copy_to_heap_slice(random_bytes(MiB));
+    // More blocks than one, as each ends at 64 MiB.
+    std::vector<std::unique_ptr<block_writer>> writers;
+    for (int i = 0; i < 3; ++i) {
+        writers.push_back(std::move(run(f.volume->create(random_name(), 60 * MiB, soon())).value()));
+        writers.back()->set_queue_bytes(GiB);
+    }
+    const closed_gate closed;
+    for (std::size_t queued = 0; queued < limits::volume_queue_bytes_max; queued += MiB) {
+        auto& writer = *writers[queued < limits::volume_queue_bytes_max / 2 ? 0 : 1];
+        REQUIRE(running_append(context, writer, piece).succeeds());
+    }
+    running_append over(context, *writers[0], piece);
+    CHECK(over.suspends());
+    running_append first(context, *writers[2], piece.subslice(0, 300 * KiB));
+    CHECK(first.suspends());
+    writes().open();
+    CHECK(over.succeeds());
+    CHECK(first.succeeds());
+    writers.clear();
+}
+
+TEST_CASE("a whole chunk of a block of unknown size is written before its commit", "[volumes][writer][memory]") {
+    directory_fixture f({.free_bytes_min = 0});
+    auto writer = run(f.volume->create(random_name(), std::nullopt, soon()));
+    {
+        auto chunk = make_heap_slice(limits::chunk_size_bytes);
+        const auto bytes = chunk.freeze(chunk.size());
+        chunk = {};
+        const buffer_ref& held = bytes.owner;
+        REQUIRE(run((*writer)->append(bytes, soon())).has_value());
+        // Another chunk may be needed before it is known whether the block ends here.
+        CHECK(eventually([&] { return held.unique(); }));
+    }
+    REQUIRE(run((*writer)->commit(std::nullopt, soon())).has_value());
 }
 
 TEST_CASE("slices are released when they are written or the writer is destroyed", "[volumes][writer]") {
