@@ -45,12 +45,27 @@ awaitable<bool> body_reader::send_continue() {
     co_return co_await io_.write_all({&line, 1}, 1);
 }
 
+// Ready means bytes of the body, or its end: the caller takes memory for them. Framing of chunks that has arrived is
+// skipped, as the end of one comes long before the next when the client pauses.
 awaitable<result<void>> body_reader::wait_ready() {
-    if (finished_ || !input_.empty()) co_return success();
-    const bool sent = co_await send_continue();
-    if (!sent) co_return stopped();
-    const bool ready = co_await io_.wait(direction::input);
-    if (!ready) co_return stopped();
+    using state = chunk_decoder::state;
+    while (!finished_) {
+        if (chunked_ && chunks_.now() == state::framing && !input_.empty()) {
+            input_.consume(chunks_.take_framing(input_.text()));
+            input_.release_if_empty();
+        }
+        const bool framing = chunked_ && chunks_.now() == state::framing;
+        const bool over = chunked_ && !framing && chunks_.now() != state::data;  // read_some says how.
+        if (over || (!framing && !input_.empty())) break;
+        const bool sent = co_await send_continue();
+        if (!sent) co_return stopped();
+        const bool ready = co_await io_.wait(direction::input);
+        if (!ready) co_return stopped();
+        if (!framing) break;
+        const std::size_t count = co_await io_.read_some(input_.space(limits::input_buffer_bytes));
+        if (count == 0) co_return stopped();
+        input_.added(count);
+    }
     co_return success();
 }
 
