@@ -1,14 +1,13 @@
 #include "pool/buffer_pool.hpp"
 
 #include "base/limits.hpp"
+#include "base/wait_until.hpp"
 #include "pool/limits.hpp"
 
 #include <sys/mman.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <deque>
 #include <functional>
 #include <mutex>
@@ -33,12 +32,16 @@ constexpr std::size_t chunks_per_slab = limits::slab_size_bytes / limits::chunk_
 constexpr std::size_t slab_mapping_bytes = chunks_per_slab * chunk_stride_bytes;
 constexpr std::size_t huge_page_bytes = 2 * MiB;
 
+void* map_anonymous(std::size_t bytes) {
+    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? nullptr : memory;
+}
+
 // Maps a slab, in huge pages where the system gives them: every byte that is read, hashed and sent is copied in and
 // out of it, with a translation to look up for each page. Null when there is no memory.
-void* map_slab() {
-    constexpr std::size_t mapped = slab_mapping_bytes + huge_page_bytes;
-    void* const memory = mmap(nullptr, mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) return nullptr;
+void* map_slab(buffer_pool::map_function map) {
+    void* const memory = map(slab_mapping_bytes + huge_page_bytes);
+    if (!memory) return nullptr;
     auto* const begin = static_cast<std::byte*>(memory);
     const std::size_t skipped =
         (huge_page_bytes - reinterpret_cast<std::uintptr_t>(begin) % huge_page_bytes) % huge_page_bytes;
@@ -69,10 +72,20 @@ struct buffer_pool::core {
     using taken_chunk = std::unique_ptr<chunk, returner>;
     using grant = one_shot<taken_chunk>;
 
-    explicit core(std::size_t budget)
-        : chunks_max(std::max<std::size_t>(1, (budget + limits::chunk_size_bytes - 1) / limits::chunk_size_bytes)) {}
+    core(std::size_t budget, map_function m)
+        : chunks_max(std::max<std::size_t>(1, (budget + limits::chunk_size_bytes - 1) / limits::chunk_size_bytes)),
+          map(m ? m : map_anonymous) {}
+    core(const core&) = delete;
+    core& operator=(const core&) = delete;
+    ~core() {
+        for (void* slab : slabs) {
+            ASAN_UNPOISON_MEMORY_REGION(slab, slab_mapping_bytes);
+            munmap(slab, slab_mapping_bytes);
+        }
+    }
 
     const std::size_t chunks_max;
+    const map_function map;
 
     mutable std::mutex mutex;
     // Guarded by mutex.
@@ -83,6 +96,7 @@ struct buffer_pool::core {
     std::function<void()> on_exhausted = [] {};  // Constant once the pool is in use.
     std::size_t in_use = 0;
     std::uint64_t waits = 0;
+    std::shared_ptr<core> self;  // Set when the pool was destroyed while chunks are in use, until the last comes back.
 
     // Takes a chunk from the stack or from a new slab; null when the budget is spent. With the mutex held.
     chunk* take() {
@@ -97,7 +111,7 @@ struct buffer_pool::core {
     bool grow() {
         const std::size_t count = std::min(chunks_per_slab, chunks_max - chunks.size());
         if (count == 0) return false;
-        void* const memory = map_slab();
+        void* const memory = map_slab(map);
         if (!memory) return false;  // Waiters are served by chunks that come back.
         slabs.push_back(memory);
         auto* const base = static_cast<std::byte*>(memory);
@@ -114,18 +128,39 @@ struct buffer_pool::core {
     static mutable_slice lease(chunk* c) { return {c->bytes(), buffer_ref(c)}; }
 
     void give_back(chunk* c) noexcept {
-        result<taken_chunk> held(c);
+        std::shared_ptr<core> last;  // Destroyed after the lock was given up.
         const std::lock_guard lock(mutex);
+        if (hand_on(c)) return;
+        put_back(c);
+        if (in_use == 0) last = std::move(self);
+    }
+
+    void put_back(chunk* c) noexcept {
+        --in_use;
+        ASAN_POISON_MEMORY_REGION(c->bytes().data(), c->bytes().size());
+        free.push_back(c);
+    }
+
+    // Gives a chunk that is in use to the first waiter; false if there is none. With the mutex held.
+    bool hand_on(chunk* c) noexcept {
+        result<taken_chunk> held(c);
         while (!waiters.empty()) {
             const grant next = std::move(waiters.front());
             waiters.pop_front();
             // A waiter that was cancelled, and has not resumed yet, leaves the chunk for the next one.
-            if (next.try_set(std::move(held))) return;
+            if (next.try_set(std::move(held))) return true;
         }
         static_cast<void>(held->release());
-        --in_use;
-        ASAN_POISON_MEMORY_REGION(c->bytes().data(), c->bytes().size());
-        free.push_back(c);
+        return false;
+    }
+
+    // Waiters wait for chunks that come back because the system gave no memory: does it now? With the mutex held.
+    void grow_for_waiters() {
+        while (!waiters.empty()) {
+            chunk* const c = take();
+            if (!c) return;
+            if (!hand_on(c)) put_back(c);
+        }
     }
 };
 
@@ -133,17 +168,13 @@ void buffer_pool::chunk::recycle() noexcept {
     home_.give_back(this);
 }
 
-buffer_pool::buffer_pool(std::size_t budget_bytes) : core_(std::make_unique<core>(budget_bytes)) {}
+buffer_pool::buffer_pool(std::size_t budget_bytes, map_function map)
+    : core_(std::make_shared<core>(budget_bytes, map)) {}
 
 buffer_pool::~buffer_pool() {
-    if (core_->in_use != 0) {
-        std::fputs("buffer_pool: destroyed while chunks are in use\n", stderr);
-        std::abort();
-    }
-    for (void* slab : core_->slabs) {
-        ASAN_UNPOISON_MEMORY_REGION(slab, slab_mapping_bytes);
-        munmap(slab, slab_mapping_bytes);
-    }
+    // core_ is destroyed after the lock: at once, or with the last chunk.
+    const std::lock_guard lock(core_->mutex);
+    if (core_->in_use != 0) core_->self = core_;
 }
 
 void buffer_pool::on_exhausted(std::function<void()> callback) {
@@ -158,24 +189,26 @@ std::optional<mutable_slice> buffer_pool::try_acquire() {
     return core::lease(c);
 }
 
-awaitable<result<mutable_slice>> buffer_pool::acquire() {
+awaitable<result<mutable_slice>> buffer_pool::acquire(deadline until) {
     const core::grant grant;
     {
         const std::lock_guard lock(core_->mutex);
+        core_->grow_for_waiters();
         chunk* const c = core_->waiters.empty() ? core_->take() : nullptr;
         if (c) co_return core::lease(c);
+        if (core_->in_use == 0) co_return fail(errc::unavailable, "the system gives no memory");
         ++core_->waits;
         core_->waiters.push_back(grant);
     }
     core_->on_exhausted();
-    auto granted = co_await grant.wait();
+    auto granted = co_await wait_until(grant, until, "no memory became free in time");
     if (granted) co_return core::lease(granted->release());
     const std::lock_guard lock(core_->mutex);
     std::erase_if(core_->waiters, [&](const core::grant& g) { return g.same_as(grant); });
     co_return std::unexpected(std::move(granted).error());
 }
 
-std::size_t buffer_pool::request_queue_bytes() const noexcept {
+std::size_t buffer_pool::queue_bytes() const noexcept {
     const std::lock_guard lock(core_->mutex);
     const std::size_t free_chunks = core_->chunks_max - core_->in_use;
     // An eighth of what is free: many streams can start before the first has to shrink.

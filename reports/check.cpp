@@ -98,11 +98,13 @@ void describe_memory(report& out, const cluster_config::cluster_settings& cluste
         return out.line("all memory", "depends on the file descriptors of the process, since MaxConnections is 0");
     const auto buckets = static_cast<std::size_t>(std::ranges::count_if(
         served, [](const auto& plan) { return plan.volume.driver.driver == volumes::s3_driver.name; }));
+    const auto requests = cluster.api.requests_max == 0 ? own.connections_max : cluster.api.requests_max;
     const std::size_t bytes =
         limits::memory_bytes_max({.pool_budget_bytes = cluster.api.memory_budget_bytes(),
                                   .directory_volumes = served.size() - buckets,
                                   .s3_volumes = buckets,
                                   .pull_workers = whole(cluster.collections.blob_replicate_concurrency),
+                                  .requests = whole(requests),
                                   .connections = whole(own.connections_max),
                                   .event_loops = own.threads > 0 ? whole(own.threads) : usable_processors()});
     out.line("all memory",

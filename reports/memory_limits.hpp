@@ -24,6 +24,7 @@ struct memory_users {
     std::size_t directory_volumes = 0;
     std::size_t s3_volumes = 0;
     std::size_t pull_workers = 0;
+    std::size_t requests = 0;     ///< MaxConcurrentRequests.
     std::size_t connections = 0;  ///< MaxConnections.
     std::size_t event_loops = 0;
 };
@@ -50,7 +51,7 @@ inline constexpr std::size_t scrub_bytes_max =
     // Copies that are read and hashed.
     scrub_pool_bytes
     // The good copy of a repair.
-    + copy_pool_bytes;
+    + repair_pool_bytes;
 
 [[nodiscard]] constexpr std::size_t memory_bytes_max(const memory_users& u) noexcept {
     const std::size_t volumes = u.directory_volumes + u.s3_volumes;
@@ -59,8 +60,10 @@ inline constexpr std::size_t scrub_bytes_max =
         u.pool_budget_bytes
         // GETs that find no room there.
         + scratch_pool_bytes
-        // Repairs, and changes of the volume in the middle of a PUT.
+        // Changes of the volume in the middle of a PUT.
         + copy_pool_bytes
+        // The ends of blocks that were copied to an S3 volume when a commit failed: they wait for its commit.
+        + (u.s3_volumes > 0 ? u.requests * chunk_size_bytes : 0)
         // Scrubs of all volumes at a time.
         + volumes * scrub_bytes_max
         // Blocks on their way from other servers.
@@ -83,6 +86,6 @@ inline constexpr std::size_t scrub_bytes_max =
 static_assert(s3_volume_bytes_max == (64 + 16 + 64 + 60 + 40) * MiB);
 static_assert(scrub_bytes_max == 9 * MiB);
 // Without volumes and clients: the budget, scratch and copy pool, two lists, the log.
-static_assert(memory_bytes_max({.pool_budget_bytes = GiB}) == (1024 + 16 + 1 + 2 * 64 + 2 * 8) * MiB);
+static_assert(memory_bytes_max({.pool_budget_bytes = GiB}) == (1024 + 16 + 16 + 2 * 64 + 2 * 8) * MiB);
 
 }  // namespace keepstore::limits

@@ -13,6 +13,8 @@ store_context::store_context(store_options o, mount_table m, pool::buffer_pool& 
       signer(options.blob_signing_key, std::chrono::floor<std::chrono::seconds>(options.protect_for)),
       engine(digests),
       request_pool(pool),
+      copy_pool(options.copy_pool_bytes, [&digests] { digests.flush(); }),
+      scratch_pool(options.scratch_pool_bytes, [&digests] { digests.flush(); }),
       read_window(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digests.lanes()) {}
 
 }  // namespace keepstore::store

@@ -6,6 +6,7 @@
 #include "base/md5_digest.hpp"
 #include "digest/engine.hpp"
 #include "pool/buffer_pool.hpp"
+#include "pool/lease_pool.hpp"
 #include "protocol/signature.hpp"
 #include "store/bad_copy_log.hpp"
 #include "store/counters.hpp"
@@ -25,6 +26,9 @@ struct store_options {
     std::chrono::nanoseconds protect_for{};
     bool blob_trash = true;
     std::chrono::nanoseconds trash_lifetime{};  ///< 0 deletes at once.
+    /// Not configurable: tests make them small.
+    std::size_t copy_pool_bytes = limits::copy_pool_bytes;
+    std::size_t scratch_pool_bytes = limits::scratch_pool_bytes;
 };
 
 struct store_context {
@@ -40,12 +44,11 @@ struct store_context {
 
     /// The budget of all requests.
     pool::buffer_pool& request_pool;
-    /// For copying from one volume to another during a PUT, which holds a chunk of request_pool already: if each PUT
-    /// waited there for a second one, all of them could wait for ever.
-    pool::buffer_pool copy_pool{limits::copy_pool_bytes};
-    /// For reads that find no room in request_pool, or prove a stitched copy: each holds a few chunks while they are
-    /// hashed.
-    pool::buffer_pool scratch_pool{limits::scratch_pool_bytes};
+    /// For copying from one volume to another during a PUT, which may hold chunks of request_pool already: a lease of
+    /// limits::copy_lease_chunks for each copy (docs/memory.md).
+    pool::lease_pool copy_pool;
+    /// For reads that find no room in request_pool, or prove a stitched copy: a lease for each segment or piece.
+    pool::lease_pool scratch_pool;
     store::read_window read_window;
 
     store::bad_copy_log bad_copy_log;

@@ -16,8 +16,12 @@ using std::chrono::minutes;
 using std::chrono::seconds;
 
 // --- memory ----------------------------------------------------------------------------------------------------------
-/// In addition to the budget, for repairs and for changing volumes in mid-stream: four chunks, since that is rare.
-inline constexpr std::size_t copy_pool_bytes = 4 * chunk_size_bytes;
+/// Copying a block from one volume to another, while it is hashed: the chunk that is read, one being hashed and one
+/// being written, since both consumers are told to queue one; and one for a call that hangs.
+inline constexpr std::size_t copy_lease_chunks = 4;
+/// In addition to the budget, for changing volumes in the middle of a PUT: 16 copies at a time, so that copies from or
+/// to a hung volume leave places for those of others.
+inline constexpr std::size_t copy_pool_bytes = 16 * copy_lease_chunks * chunk_size_bytes;
 /// The same for the digest of a PUT while memory is plenty: two of the bursts of 4 MiB in which S3 servers take a body.
 inline constexpr std::size_t digest_lag_bytes_max = 8 * MiB;
 /// Pool memory that all GETs together hold for segments under way. Fills the lanes of two cores several times over, and
@@ -31,8 +35,15 @@ inline constexpr std::size_t read_ahead_segments_min = 2;
 /// Segments that one GET from a remote cluster gathers before it hashes them in parallel lanes: half of the widest
 /// lanes cost little more per byte than all of them.
 inline constexpr std::size_t stream_batch_segments_max = 8;
-/// In addition to the budget: 64 chunks for GETs that find no room in it, each held for a moment only.
-inline constexpr std::size_t scratch_pool_bytes = 64 * chunk_size_bytes;
+/// The largest segment that is verified as one. The daemon writes none that are larger (waypoints::stride_for a block
+/// of 64 MiB); the format allows up to 64 MiB, which would be that much memory, or reading without a look-ahead.
+/// Waypoints with larger ones are treated as unusable, wherever they are read, and replaced.
+inline constexpr std::size_t segment_bytes_max = 1 * MiB;
+static_assert(segment_bytes_max == block_size_bytes_max / 64);
+/// Hashing one segment, or a whole block serially: as much as the largest segment, so that it is read concurrently.
+inline constexpr std::size_t verify_lease_chunks = segment_bytes_max / chunk_size_bytes;
+/// In addition to the budget: for GETs that find no room in it. 16 of them verify a segment at a time, 64 send a piece.
+inline constexpr std::size_t scratch_pool_bytes = 16 * verify_lease_chunks * chunk_size_bytes;
 
 // --- store -----------------------------------------------------------------------------------------------------------
 /// Bad copies that were logged already and are not logged again; beyond this the memory starts afresh.
@@ -42,7 +53,7 @@ inline constexpr std::size_t bad_copies_remembered_max = 10'000;
 inline constexpr std::size_t patchwork_points_max = 4;
 /// Segments of up to 1 MiB that are verified concurrently then: some lanes, and a quarter of the scratch pool.
 inline constexpr std::size_t patchwork_units = 4;
-static_assert(patchwork_units * MiB <= scratch_pool_bytes / 4);
+static_assert(patchwork_units * segment_bytes_max <= scratch_pool_bytes / 4);
 /// A worker on a list gives its event loop to others after this: a million items that are wrong need no waiting.
 inline constexpr milliseconds list_worker_turn{5};
 /// Time for one item of a trash list on one mount; then the worker continues with the next one.
@@ -53,9 +64,12 @@ inline constexpr minutes trash_item_timeout{1};
 inline constexpr std::size_t scrub_lanes = 16;
 /// Blocks that are checked in this way at the same time: one is read while the other is hashed.
 inline constexpr unsigned scrub_lane_checks = 2;
-/// Memory of one volume's scrub, in addition to the budget, so that it never competes with requests.
+/// Memory of one volume's scrub, in addition to the budget, so that it never competes with requests. Blocks that are
+/// verified one by one share it with those checks.
 inline constexpr std::size_t scrub_pool_bytes = 8 * MiB;
 static_assert(scrub_lanes * scrub_lane_checks * chunk_size_bytes <= scrub_pool_bytes);
+/// The same for its repairs, one at a time.
+inline constexpr std::size_t repair_pool_bytes = copy_lease_chunks * chunk_size_bytes;
 /// Small blocks that a scrub reads before it hashes them in parallel, if they fit scrub_lanes chunks: enough for the
 /// lanes of two workers several times over, so that few are empty at the end.
 inline constexpr std::size_t scrub_batch_blocks = 256;
@@ -94,6 +108,9 @@ inline constexpr unsigned scrub_unreadable_in_a_row_max = 32;
 inline constexpr unsigned scrub_changes_max = 3;
 /// One repair, which reads the good copy at the scrub's rate.
 inline constexpr minutes scrub_repair_timeout{10};
+/// Wait for memory of the scrub, which its other checks have meanwhile, at its rate: longer than they take for a few
+/// blocks at the lowest useful rate. Then the volume counts as one that does not respond.
+inline constexpr minutes scrub_memory_timeout{60};
 /// Irreparable copies that are listed one by one; the rest is only counted.
 inline constexpr std::size_t scrub_listed_max = 1000;
 
@@ -110,9 +127,12 @@ inline constexpr seconds pull_silence_max{20};
 /// times what clients must reach (transfer_rate_bytes_min), since servers are near and well connected.
 inline constexpr std::size_t pull_rate_bytes_min = 64 * KiB;
 inline constexpr seconds pull_rate_window{20};
-/// Memory of each pull worker, in addition to the budget of requests: pieces being hashed and pieces being written.
+/// Memory of each pull worker, in addition to the budget of requests: pieces being hashed and pieces being written, and
+/// the one being received. A quarter is left for calls on hung volumes, which keep theirs when an item is given up.
 inline constexpr std::size_t pull_memory_bytes = 4 * MiB;
 inline constexpr std::size_t pull_queue_bytes = 1 * MiB;
-static_assert(2 * pull_queue_bytes + 2 * chunk_size_bytes <= pull_memory_bytes);
+inline constexpr std::size_t pull_lease_chunks = 12;
+static_assert(2 * pull_queue_bytes + 2 * chunk_size_bytes <= pull_lease_chunks * chunk_size_bytes);
+static_assert(pull_lease_chunks * chunk_size_bytes < pull_memory_bytes);
 
 }  // namespace keepstore::limits

@@ -60,7 +60,7 @@ pull_worker::pull_worker(store_context& store, const net::client& client, pull_o
       client_(client),
       options_(std::move(options)),
       token_(make_token()),
-      pool_(std::max(1u, options_.workers) * limits::pull_memory_bytes) {}
+      pool_(std::max(1u, options_.workers) * limits::pull_memory_bytes, [&store] { store.engine.flush(); }) {}
 
 awaitable<void> pull_worker::run(work_queue<protocol::pull_item>& queue) {
     return run_worker(
@@ -98,7 +98,14 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
         where = writable.front();
     }
 
-    const bool present = co_await is_present(*where, *block);
+    const deadline item_until = deadline::in(limits::pull_item_timeout);
+    auto memory = co_await pool_.take(limits::pull_lease_chunks, item_until);
+    if (!memory) {
+        if (memory.error() == errc::cancelled) co_return;
+        log::warning("pull list: " + memory.error().text, {{"locator", name}});
+        co_return counters_.failed.add();
+    }
+    const bool present = co_await is_present(*where, *block, *memory);
     if (co_await is_cancelled()) co_return;
     if (present) {
         counters_.present.add();
@@ -107,11 +114,11 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     }
 
     const auto sources = sources_of(item, *block);
-    protocol::retry_schedule schedule(sources.size(), deadline::in(limits::pull_item_timeout));
+    protocol::retry_schedule schedule(sources.size(), item_until);
     while (true) {
         const auto chosen = co_await schedule.next();
         if (!chosen) break;
-        auto failed = co_await fetch(sources[*chosen], *where, *block);
+        auto failed = co_await fetch(sources[*chosen], *where, *block, *memory);
         if (!failed) {
             log::info("block pulled", {{"locator", name}, {"mount", where->uuid}, {"server", sources[*chosen].name}});
             co_return;
@@ -160,12 +167,12 @@ std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_it
 
 // Whether the mount has a good copy, which is touched then: it is wanted here, so it must not be trashed for its age.
 // The pulled block replaces a copy that is bad or unreadable.
-awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator& block) {
+awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator& block, pool::chunk_source& memory) {
     const auto until = deadline::in(limits::pull_attempt_timeout);
     auto copy = co_await m.volume->open(block.hash, until);
     if (!copy) co_return false;
     if (block.size && (*copy)->size() != *block.size) co_return false;
-    const auto report = co_await verify_copy(pool_, store_.engine, **copy, block.hash, 1, until);
+    const auto report = co_await verify_copy(memory, store_.engine, **copy, block.hash, 1, until);
     if (report.result != copy_report::outcome::good) {
         if (report.result == copy_report::outcome::bad) {
             store_.counters.bad_copies.add();
@@ -179,7 +186,8 @@ awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator&
 }
 
 awaitable<std::optional<pull_worker::failure>> pull_worker::fetch(const source& from, const mount& to,
-                                                                  const protocol::locator& block) {
+                                                                  const protocol::locator& block,
+                                                                  pool::chunk_source& memory) {
     const auto until = deadline::in(limits::pull_attempt_timeout);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     protocol::block_fetch what{.locator = store_.signer.sign(block.bare(), token_, now),
@@ -189,11 +197,12 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::fetch(const source& 
                                .timing = options_.timing};
     auto incoming = co_await protocol::open_block(client_, from.where, std::move(what), until);
     if (!incoming) co_return failure{.why = std::move(incoming.error()), .ours = false};
-    co_return co_await store(*incoming, to, block, until);
+    co_return co_await store(*incoming, to, block, memory, until);
 }
 
 awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::incoming_block& incoming, const mount& to,
-                                                                  const protocol::locator& block, deadline until) {
+                                                                  const protocol::locator& block,
+                                                                  pool::chunk_source& memory, deadline until) {
     const auto theirs = [](error why) { return failure{.why = std::move(why), .ours = false}; };
     const auto ours = [](error why) { return failure{.why = std::move(why), .ours = true}; };
 
@@ -204,7 +213,7 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
                             {.queue_bytes = limits::pull_queue_bytes, .waypoint_stride = segment::fine_bytes});
     min_throughput throughput(options_.rate_bytes_min, options_.rate_window);
     for (std::uint64_t offset = 0; offset < incoming.size;) {
-        auto into = co_await pool_.acquire();
+        auto into = co_await memory.acquire(until);
         if (!into) co_return ours(std::move(into.error()));
         const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), incoming.size - offset));
         for (std::size_t have = 0; have < wanted;) {

@@ -5,6 +5,7 @@
 
 #include "base/counter.hpp"
 #include "net/limits.hpp"
+#include "pool/lease_pool.hpp"
 #include "protocol/block_fetch.hpp"
 #include "protocol/host_rules.hpp"
 #include "protocol/work_lists.hpp"
@@ -57,6 +58,7 @@ class pull_worker {
     [[nodiscard]] const pull_counters& counters() const noexcept { return counters_; }
     /// Bytes of block memory held by pulls in progress.
     [[nodiscard]] std::size_t memory_in_use() const;
+    [[nodiscard]] pool::buffer_pool::stats memory() const { return pool_.snapshot(); }
 
   private:
     struct source {
@@ -69,10 +71,11 @@ class pull_worker {
     };
 
     std::vector<source> sources_of(const protocol::pull_item&, const protocol::locator&) const;
-    awaitable<bool> is_present(const mount&, const protocol::locator&);
-    awaitable<std::optional<failure>> fetch(const source&, const mount&, const protocol::locator&);
+    awaitable<bool> is_present(const mount&, const protocol::locator&, pool::chunk_source& memory);
+    awaitable<std::optional<failure>> fetch(const source&, const mount&, const protocol::locator&,
+                                            pool::chunk_source& memory);
     awaitable<std::optional<failure>> store(protocol::incoming_block&, const mount&, const protocol::locator&,
-                                            deadline until);
+                                            pool::chunk_source& memory, deadline until);
 
     store_context& store_;
     const net::client& client_;
@@ -81,7 +84,7 @@ class pull_worker {
     // anything.
     const std::string token_;
     // In addition to the budget of requests, so that neither pulls nor clients wait for the other's memory.
-    pool::buffer_pool pool_;
+    pool::lease_pool pool_;
     pull_counters counters_;
 };
 

@@ -132,7 +132,7 @@ awaitable<read_operation::step> read_operation::send_small(volumes::block_reader
     const auto size = static_cast<std::size_t>(copy.size());
     const_slice bytes;
     if (size > 0) {
-        const auto into = co_await store_.request_pool.acquire();
+        const auto into = co_await store_.request_pool.acquire(request_.until);
         if (!into) co_return abandon(into.error());
         const auto count = co_await read_stored(copy, 0, into->subslice(0, size), until_);
         if (!count) co_return mark_corrupt(0, count.error());

@@ -54,6 +54,7 @@
 
 namespace keepstore::store {
 
+class stitched_copy;
 class verified_copy;
 
 class read_operation {
@@ -106,6 +107,7 @@ class read_operation {
     // stitched_path.cpp
     awaitable<step> send_stitched(const std::vector<const mount*>&);
     awaitable<step> stitch_once(const std::vector<const mount*>&);
+    awaitable<result<bool>> plan_stitched(stitched_copy&, const digest::waypoints&);
     [[nodiscard]] bool may_be_stitched() const;
 
     /// Calls sink_.begin(), once. \returns false if that failed: the read is abandoned.

@@ -28,6 +28,15 @@ awaitable<read_operation::step> read_operation::send_stitched(const std::vector<
     }
 }
 
+// The lease ends before anything is sent, which takes memory of its own.
+awaitable<result<bool>> read_operation::plan_stitched(stitched_copy& block, const digest::waypoints& points) {
+    const std::uint64_t size = points.length();
+    KS_CO_TRY(auto memory,
+              co_await store_.scratch_pool.take(limits::patchwork_units * limits::verify_lease_chunks, request_.until));
+    co_return co_await block.plan({memory, store_.engine, limits::patchwork_units}, request_.block.hash,
+                                  start_of(points, body_of(size)), size, request_.until);
+}
+
 // The copies are opened anew, since each was closed when it failed.
 awaitable<read_operation::step> read_operation::stitch_once(const std::vector<const mount*>& mounts) {
     const std::uint64_t size = *request_.block.size;
@@ -46,9 +55,7 @@ awaitable<read_operation::step> read_operation::stitch_once(const std::vector<co
     // also for a range, and before anything of it is sent.
     for (const digest::waypoints& points : *candidates) {
         stitched_copy block(copies, points);
-        const auto complete =
-            co_await block.plan({store_.scratch_pool, store_.engine, limits::patchwork_units}, request_.block.hash,
-                                start_of(points, body_of(size)), size, request_.until);
+        const auto complete = co_await plan_stitched(block, points);
         if (!complete) co_return abandon(complete.error());
         if (!*complete) continue;
         step next = co_await send_verified(block, points);

@@ -10,7 +10,7 @@ namespace keepstore::store {
 awaitable<read_operation::step> read_operation::send_streaming(volumes::block_reader& copy, copy_waypoints& points) {
     const std::uint64_t size = copy.size();
     const proven_state start = begun_ ? proof_.value_or(proven_state{}) : proven_state{};
-    digest::md5_stream hash(store_.engine, {.queue_bytes = store_.request_pool.request_queue_bytes(),
+    digest::md5_stream hash(store_.engine, {.queue_bytes = store_.request_pool.queue_bytes(),
                                             .waypoint_stride = segment::fine_bytes,
                                             .from = start.state,
                                             .offset = start.offset});
@@ -21,7 +21,7 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
         if (begun_) {
             if (const auto ready = co_await sink_.wait_ready(); !ready) co_return abandon(ready.error());
         }
-        auto into = co_await store_.request_pool.acquire();
+        auto into = co_await store_.request_pool.acquire(request_.until);
         if (!into) co_return abandon(into.error());
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), size - offset));
         auto count = co_await read_stored(copy, offset, into->subslice(0, want), until_);
@@ -32,7 +32,7 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
         }
         const_slice piece = into->freeze(want);
         *into = {};
-        hash.set_queue_bytes(store_.request_pool.request_queue_bytes());
+        hash.set_queue_bytes(store_.request_pool.queue_bytes());
         if (const auto added = co_await hash.update(piece); !added) co_return abandon(added.error());
         // Bytes that the client has already are only hashed.
         if (begun_ && sent_ > offset) piece = piece.subslice(std::min<std::size_t>(want, sent_ - offset));

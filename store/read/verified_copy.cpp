@@ -59,7 +59,8 @@ awaitable<result<const_slice>> verified_copy::next() {
         if (front.part.held()) {
             piece = front.part.piece_at(position_);
         } else {
-            auto again = co_await front.part.reread(store_.engine, store_.scratch_pool, copy_, position_, until_);
+            KS_CO_TRY(auto memory, co_await store_.scratch_pool.take(1, until_));
+            auto again = co_await front.part.reread(store_.engine, memory, copy_, position_, until_);
             if (!again) {
                 suspect_ = front.part.begin();
                 co_return again;
@@ -134,8 +135,7 @@ awaitable<result<void>> verified_copy::load_one() {
     ahead_.push_back(std::move(added));
     entry& e = ahead_.back();
     if (alone) e.part.expect_alone();
-    auto loaded = room ? co_await e.part.load(chunks, copy_, until_)
-                       : co_await e.part.load_through(store_.scratch_pool, copy_, until_);
+    auto loaded = room ? co_await e.part.load(chunks, copy_, until_) : co_await load_through_scratch(e);
     if (!loaded) {
         suspect_ = begin;
         co_return loaded;
@@ -145,6 +145,13 @@ awaitable<result<void>> verified_copy::load_one() {
     else
         load_next_.offset = copy_.size();
     co_return success();
+}
+
+// Hashes the segment before the lease ends: its pieces do not wait for more lanes while others wait for memory.
+awaitable<result<void>> verified_copy::load_through_scratch(entry& e) {
+    KS_CO_TRY(auto memory, co_await store_.scratch_pool.take(e.part.chunk_count(), until_));
+    KS_CO_CHECK(co_await e.part.load_through(memory, copy_, until_));
+    co_return co_await verify(e);
 }
 
 awaitable<result<void>> verified_copy::verify(entry& e) {

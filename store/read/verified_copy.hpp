@@ -64,6 +64,7 @@ class verified_copy {
     [[nodiscard]] bool first_alone() const noexcept;
     [[nodiscard]] awaitable<result<void>> load_more();
     [[nodiscard]] awaitable<result<void>> load_one();
+    [[nodiscard]] awaitable<result<void>> load_through_scratch(entry&);
     [[nodiscard]] awaitable<result<void>> verify(entry&);
     void drop(entry&) noexcept;
     void pop_front();

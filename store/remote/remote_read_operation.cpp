@@ -140,13 +140,13 @@ awaitable<result<remote_reader::stored_copy>> remote_read_operation::store() {
 awaitable<remote_read_operation::step> remote_read_operation::take_and_send(protocol::incoming_block& block,
                                                                             byte_sink& sink) {
     store_context& store = home_.store_.context();
-    digest::md5_stream hash(store.engine, {.queue_bytes = store.request_pool.request_queue_bytes(),
-                                           .waypoint_stride = limits::chunk_size_bytes});
+    digest::md5_stream hash(
+        store.engine, {.queue_bytes = store.request_pool.queue_bytes(), .waypoint_stride = limits::chunk_size_bytes});
     std::uint64_t offset = 0;
     while (true) {
         const_slice piece;
         if (offset < block.size) {
-            auto into = co_await store.request_pool.acquire();
+            auto into = co_await store.request_pool.acquire(request_.until);
             if (!into) {
                 failure_ = std::move(into.error());
                 co_return step::abandon;

@@ -11,13 +11,26 @@
 #include <utility>
 
 namespace keepstore::store {
+namespace {
+
+deadline memory_deadline() {
+    return deadline::in(limits::scrub_memory_timeout);
+}
+
+// Nothing is known of a copy for which there was no memory: errc::timeout and unavailable are tried again later.
+copy_report without_memory(error why) {
+    using outcome = copy_report::outcome;
+    return {.result = why == errc::cancelled ? outcome::cancelled : outcome::unreadable, .why = std::move(why)};
+}
+
+}  // namespace
 
 awaitable<result<std::vector<bool>>> copy_scrubber::scrub_batch(const verify_batch& batch) {
     const auto copies = batch.copies();
     std::vector<bool> good(copies.size(), false);
     {
-        KS_CO_TRY(const auto turn, co_await batches_.acquire(deadline::never()));
-        auto verified = co_await batch.verify({tools_.check_pool, tools_.engine}, *where_.volume, rules_);
+        KS_CO_TRY(auto memory, co_await tools_.check_pool.take(limits::scrub_lanes, memory_deadline()));
+        auto verified = co_await batch.verify({memory, tools_.engine}, *where_.volume, rules_);
         if (!verified && verified.error() == errc::cancelled) co_return fail(errc::cancelled);
         if (verified) good = *std::move(verified);
     }
@@ -147,24 +160,25 @@ awaitable<copy_scrubber::finding> copy_scrubber::inspect(const md5_digest& name)
 }
 
 awaitable<copy_report> copy_scrubber::verify(volumes::block_reader& copy, const md5_digest& name) {
-    const copy_report cancelled{.result = copy_report::outcome::cancelled};
     if (const auto points = co_await load_waypoints(copy, name, deadline::never())) {
-        const auto turn = co_await batches_.acquire(deadline::never());
-        if (!turn) co_return cancelled;
-        const auto agree =
-            co_await verify_segments({tools_.check_pool, tools_.engine}, copy, *points, name, deadline::never());
+        auto memory = co_await tools_.check_pool.take(limits::scrub_lanes, memory_deadline());
+        if (!memory) co_return without_memory(std::move(memory.error()));
+        const auto agree = co_await verify_segments({*memory, tools_.engine}, copy, *points, name, deadline::never());
         if (agree && *agree) co_return copy_report{};
-        if (!agree && agree.error() == errc::cancelled) co_return cancelled;
+        if (!agree && agree.error() == errc::cancelled) co_return without_memory(agree.error());
         // Either the copy is bad or only its waypoints are. The slower check below tells, and where.
     }
-    co_return co_await verify_copy(tools_.check_pool, tools_.engine, copy, name, 1, deadline::never());
+    auto memory = co_await tools_.check_pool.take(limits::verify_lease_chunks, memory_deadline());
+    if (!memory) co_return without_memory(std::move(memory.error()));
+    co_return co_await verify_copy(*memory, tools_.engine, copy, name, 1, deadline::never());
 }
 
 awaitable<repair_report> copy_scrubber::repair(const md5_digest& name, volumes::block_time seen) {
     if (!where_.allow_write) co_return repair_report{.why = "the mount is read-only"};
-    const auto turn = co_await repairs_.acquire(deadline::never());
-    if (!turn) co_return repair_report{.result = repair_report::outcome::cancelled};
-    const repair_tools with{tools_.repair_pool, tools_.engine, rules_};
+    auto memory = co_await tools_.repair_pool.take(limits::copy_lease_chunks, memory_deadline());
+    if (!memory && memory.error() != errc::cancelled) co_return repair_report{.why = memory.error().text};
+    if (!memory) co_return repair_report{.result = repair_report::outcome::cancelled};
+    const repair_tools with{*memory, tools_.engine, rules_};
     co_return co_await repair_copy(with, where_, sources_, name, seen);
 }
 

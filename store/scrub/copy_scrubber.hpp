@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/async_semaphore.hpp"
-#include "pool/buffer_pool.hpp"
+#include "pool/lease_pool.hpp"
 #include "store/context.hpp"
 #include "store/limits.hpp"
 #include "store/scrub/rate_limiter.hpp"
@@ -20,8 +20,8 @@ namespace keepstore::store {
 struct scrub_tools {
     store_context& store;
     digest::engine& engine;
-    pool::buffer_pool& check_pool;   ///< limits::scrub_pool_bytes.
-    pool::buffer_pool& repair_pool;  ///< limits::copy_pool_bytes.
+    pool::lease_pool& check_pool;   ///< limits::scrub_pool_bytes.
+    pool::lease_pool& repair_pool;  ///< limits::repair_pool_bytes.
     rate_limiter& rate;
     scrub_clock& clock;
     scrub_record& record;
@@ -74,8 +74,6 @@ class copy_scrubber {
     const std::vector<const mount*> sources_;
     unsigned unreadable_in_a_row_ = 0;
     async_semaphore reads_{limits::scrub_reads_max};
-    async_semaphore batches_{limits::scrub_lane_checks};  // Each has its share of check_pool.
-    async_semaphore repairs_{1};                          // repair_pool serves one at a time.
     const scrub_reader::rules rules_;
 };
 

@@ -30,13 +30,17 @@ awaitable<void> run_into(scrub_pass& pass, result<void>& outcome) {
 }  // namespace
 
 struct scrubber::task {
-    task(const mount& m, std::uint64_t bytes_per_second) : where(m), rate(bytes_per_second) {}
+    task(const mount& m, std::uint64_t bytes_per_second, digest::engine& engine)
+        : where(m),
+          check_pool(limits::scrub_pool_bytes, [&engine] { engine.flush(); }),
+          repair_pool(limits::repair_pool_bytes, [&engine] { engine.flush(); }),
+          rate(bytes_per_second) {}
 
     const mount& where;
     std::vector<const mount*> same_device;
     std::vector<const mount*> sources;
-    pool::buffer_pool check_pool{limits::scrub_pool_bytes};
-    pool::buffer_pool repair_pool{limits::copy_pool_bytes};
+    pool::lease_pool check_pool;   // Checks of up to limits::scrub_lanes chunks.
+    pool::lease_pool repair_pool;  // One repair at a time.
     rate_limiter rate;
     scrub_record record;
     std::optional<scrub_time> due;  // Touched by the task's own coroutine only.
@@ -65,7 +69,7 @@ scrubber::scrubber(block_store& store, digest::engine& engine, options o, scrub_
         chosen.push_back(best);
     }
     for (const mount* c : chosen) {
-        auto& t = *tasks_.emplace_back(std::make_unique<task>(*c, options_.rate));
+        auto& t = *tasks_.emplace_back(std::make_unique<task>(*c, options_.rate, engine));
         for (const mount& m : all) {
             if (!same(*c, m)) {
                 t.sources.push_back(&m);
@@ -85,6 +89,18 @@ std::size_t scrubber::task_count() const noexcept {
 std::size_t scrubber::memory_in_use() const {
     std::size_t sum = 0;
     for (const auto& t : tasks_) sum += t->check_pool.snapshot().in_use_bytes + t->repair_pool.snapshot().in_use_bytes;
+    return sum;
+}
+
+pool::buffer_pool::stats scrubber::check_memory() const {
+    pool::buffer_pool::stats sum{};
+    for (const auto& t : tasks_) sum += t->check_pool.snapshot();
+    return sum;
+}
+
+pool::buffer_pool::stats scrubber::repair_memory() const {
+    pool::buffer_pool::stats sum{};
+    for (const auto& t : tasks_) sum += t->repair_pool.snapshot();
     return sum;
 }
 

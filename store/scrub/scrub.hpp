@@ -19,6 +19,7 @@
 #pragma once
 
 #include "base/limits.hpp"
+#include "pool/lease_pool.hpp"
 #include "store/block_store.hpp"
 #include "store/limits.hpp"
 #include "store/scrub/scrub_clock.hpp"
@@ -67,6 +68,9 @@ class scrubber {
 
     /// Bytes of block memory held by checks, and by hung calls to a volume.
     [[nodiscard]] std::size_t memory_in_use() const;
+    /// The pools of all devices together, for checks and for repairs.
+    [[nodiscard]] pool::buffer_pool::stats check_memory() const;
+    [[nodiscard]] pool::buffer_pool::stats repair_memory() const;
 
   private:
     struct task;

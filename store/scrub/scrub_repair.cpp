@@ -35,11 +35,11 @@ copy_outcome stopped_by(copied whose, const error& why) {
 // Copies and hashes concurrently. Only if the outcome is good do the bytes written match the block's MD5.
 awaitable<copy_outcome> copy_verified(const repair_tools& tools, volumes::block_reader& from, volumes::block_writer& to,
                                       const md5_digest& block, deadline until) {
-    to.set_queue_bytes(pool::buffer_pool::chunk_size());
-    digest::md5_stream hash(tools.engine, {.queue_bytes = pool::buffer_pool::chunk_size(),
+    to.set_queue_bytes(limits::chunk_size_bytes);
+    digest::md5_stream hash(tools.engine, {.queue_bytes = limits::chunk_size_bytes,
                                            .waypoint_stride = digest::waypoints::stride_bytes_min});
     for (std::uint64_t offset = 0; offset < from.size();) {
-        auto chunk = co_await tools.pool.acquire();
+        auto chunk = co_await tools.memory.acquire(until);
         if (!chunk) co_return stopped_by(copied::target_failed, chunk.error());
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(chunk->size(), from.size() - offset));
         const auto got = co_await from.read_at(offset, chunk->subslice(0, want), until);
@@ -120,7 +120,7 @@ awaitable<std::optional<repair_report>> replace_with_parts(const repair_job& job
     for (const digest::waypoints& points : *candidates) {
         stitched_copy parts(copies, points);
         const auto complete =
-            co_await parts.plan({job.tools.pool, job.tools.engine, 1}, job.block, {}, points.length(), until);
+            co_await parts.plan({job.tools.memory, job.tools.engine, 1}, job.block, {}, points.length(), until);
         if (!complete) co_return repair_report{.result = outcome::cancelled};
         if (!*complete) continue;
         std::string why;

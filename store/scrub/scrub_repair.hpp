@@ -5,7 +5,7 @@
 
 #include "base/async.hpp"
 #include "digest/engine.hpp"
-#include "pool/buffer_pool.hpp"
+#include "pool/lease_pool.hpp"
 #include "store/limits.hpp"
 #include "store/mount.hpp"
 #include "store/scrub/scrub_reader.hpp"
@@ -15,9 +15,9 @@
 
 namespace keepstore::store {
 
-/// All must outlive the repair; `pool` has limits::copy_pool_bytes and serves one repair at a time.
+/// All must outlive the repair; `memory` is a lease of limits::copy_lease_chunks.
 struct repair_tools {
-    pool::buffer_pool& pool;
+    pool::chunk_source& memory;
     digest::engine& engine;
     const scrub_reader::rules& rules;
 };

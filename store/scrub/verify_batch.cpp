@@ -51,14 +51,14 @@ awaitable<void> read_chunk(volumes::block_reader& copy, chunk_read& p, deadline 
 }
 
 // Reads a chunk at each step from `from` up to `end`, concurrently.
-awaitable<result<std::vector<chunk_read>>> read_chunks(pool::buffer_pool& pool, volumes::block_reader& copy,
+awaitable<result<std::vector<chunk_read>>> read_chunks(pool::chunk_source& memory, volumes::block_reader& copy,
                                                        std::uint64_t from, std::uint64_t end, std::size_t step,
                                                        deadline until) {
     std::vector<chunk_read> pieces;
     for (std::uint64_t at = from; at < end; at += step) {
-        KS_CO_TRY(const auto memory, co_await pool.acquire());
+        KS_CO_TRY(const auto chunk, co_await memory.acquire(until));
         pieces.push_back(
-            {at, memory.subslice(0, static_cast<std::size_t>(std::min<std::uint64_t>(chunk_bytes, end - at)))});
+            {at, chunk.subslice(0, static_cast<std::size_t>(std::min<std::uint64_t>(chunk_bytes, end - at)))});
     }
     std::vector<awaitable<void>> reads;
     for (chunk_read& p : pieces) reads.push_back(read_chunk(copy, p, until));
@@ -110,7 +110,7 @@ awaitable<result<bool>> verify_segments(verify_tools tools, volumes::block_reade
         const std::uint64_t begin = lanes.front().at;
         const std::uint64_t end = lanes.back().end;
         for (std::size_t done = 0; done < std::min<std::uint64_t>(step, end - begin); done += chunk_bytes) {
-            KS_CO_TRY(auto pieces, co_await read_chunks(tools.pool, copy, begin + done, end, step, until));
+            KS_CO_TRY(auto pieces, co_await read_chunks(tools.memory, copy, begin + done, end, step, until));
             KS_CO_CHECK(co_await hash_chunks(tools.engine, lanes, std::move(pieces)));
         }
         for (const segment_lane& l : lanes) {
@@ -198,7 +198,7 @@ awaitable<result<std::vector<bool>>> verify_batch::verify(verify_tools tools, vo
                                                           const scrub_reader::rules& rules) const {
     std::vector<mutable_slice> chunks;
     while (chunks.size() < chunks_) {
-        KS_CO_TRY(auto memory, co_await tools.pool.acquire());
+        KS_CO_TRY(auto memory, co_await tools.memory.acquire(deadline::in(limits::scrub_memory_timeout)));
         chunks.push_back(std::move(memory));
     }
     auto reads = plan_reads(chunks);

@@ -3,8 +3,8 @@
 /// as soon as anything is read: no client waits for a scrub. Either the segments between a large copy's waypoints fill
 /// the lanes, or many small copies do (docs/performance.md: 1,839 MB/s of 64 KiB blocks, against 923 one by one).
 ///
-/// Memory: a call takes up to limits::scrub_lanes chunks of the pool, one after the other, while it holds those before.
-/// The pool must have as many for each call that runs concurrently, else they wait for each other for ever.
+/// Memory: a call takes up to limits::scrub_lanes chunks, one after the other, while it holds those before: it needs a
+/// lease of as many.
 ///
 /// All are awaited in place.
 #pragma once
@@ -14,7 +14,7 @@
 #include "base/md5_digest.hpp"
 #include "digest/engine.hpp"
 #include "digest/waypoints.hpp"
-#include "pool/buffer_pool.hpp"
+#include "pool/chunk_source.hpp"
 #include "store/limits.hpp"
 #include "store/scrub/scrub_reader.hpp"
 #include "volumes/volume.hpp"
@@ -27,7 +27,7 @@
 namespace keepstore::store {
 
 struct verify_tools {
-    pool::buffer_pool& pool;
+    pool::chunk_source& memory;
     digest::engine& engine;
 };
 

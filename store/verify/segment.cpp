@@ -62,12 +62,12 @@ awaitable<result<void>> segment::load(std::span<const mutable_slice> chunks, vol
     co_return success();
 }
 
-awaitable<result<void>> segment::load_through(pool::buffer_pool& pool, volumes::block_reader& copy, deadline until) {
+awaitable<result<void>> segment::load_through(pool::chunk_source& memory, volumes::block_reader& copy, deadline until) {
     for (std::uint64_t offset = begin_; offset < end_;) {
         std::vector<mutable_slice> pieces;
-        KS_CO_TRY(auto chunk, co_await pool.acquire());
+        KS_CO_TRY(auto chunk, co_await memory.acquire(until));
         // Chunks that are free right now are read concurrently.
-        for (std::optional<mutable_slice> next = std::move(chunk); next; next = pool.try_acquire()) {
+        for (std::optional<mutable_slice> next = std::move(chunk); next; next = memory.try_acquire()) {
             pieces.push_back(next->subslice(0, std::min<std::size_t>(next->size(), end_ - offset)));
             offset += pieces.back().size();
             if (offset == end_) break;
@@ -109,12 +109,12 @@ const_slice segment::piece_at(std::uint64_t offset) const {
     return pieces_[at / limits::chunk_size_bytes].subslice(at % limits::chunk_size_bytes);
 }
 
-awaitable<result<const_slice>> segment::reread(digest::engine& engine, pool::buffer_pool& pool,
+awaitable<result<const_slice>> segment::reread(digest::engine& engine, pool::chunk_source& memory,
                                                volumes::block_reader& copy, std::uint64_t offset,
                                                deadline until) const {
     const proven_state from = proof_at(offset);
     const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(fine_bytes, end_ - from.offset));
-    KS_CO_TRY(const auto into, co_await pool.acquire());
+    KS_CO_TRY(const auto into, co_await memory.acquire(until));
     KS_CO_TRY(const std::size_t count, co_await read_stored(copy, from.offset, into.subslice(0, size), until));
     if (count < size) co_return fail(errc::checksum_mismatch);
     const const_slice bytes = into.freeze(size);

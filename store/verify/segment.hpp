@@ -8,7 +8,7 @@
 #include "base/md5_digest.hpp"
 #include "digest/engine.hpp"
 #include "digest/waypoints.hpp"
-#include "pool/buffer_pool.hpp"
+#include "pool/chunk_source.hpp"
 #include "volumes/volume.hpp"
 
 #include <cstdint>
@@ -47,9 +47,9 @@ class segment {
     /// errc::cancelled; checksum_mismatch (the copy ends early); errors of the volume.
     [[nodiscard]] awaitable<result<void>> load(std::span<const mutable_slice> chunks, volumes::block_reader& copy,
                                                deadline until);
-    /// The same without keeping anything: each chunk returns to the pool as soon as it is hashed. Waits for one chunk
-    /// at a time, and holds only chunks that are being hashed meanwhile.
-    [[nodiscard]] awaitable<result<void>> load_through(pool::buffer_pool& pool, volumes::block_reader& copy,
+    /// The same without keeping anything: each chunk goes back as soon as it is hashed. Waits for one chunk at a time,
+    /// and holds only chunks that are hashed before that wait ends. errc::timeout, unavailable: no memory.
+    [[nodiscard]] awaitable<result<void>> load_through(pool::chunk_source& memory, volumes::block_reader& copy,
                                                        deadline until);
 
     /// Waits until it is hashed. \returns whether it leads to the expected state or name.
@@ -64,7 +64,7 @@ class segment {
     void drop_bytes() noexcept { pieces_.clear(); }
     /// Reads the fine piece that contains `offset` again, and verifies it. \returns its bytes from `offset` on.
     /// errc::checksum_mismatch when it has changed.
-    [[nodiscard]] awaitable<result<const_slice>> reread(digest::engine& engine, pool::buffer_pool& pool,
+    [[nodiscard]] awaitable<result<const_slice>> reread(digest::engine& engine, pool::chunk_source& memory,
                                                         volumes::block_reader& copy, std::uint64_t offset,
                                                         deadline until) const;
     /// The state proven by this segment at `offset`, rounded down to a fine boundary.

@@ -19,7 +19,7 @@ awaitable<result<std::vector<digest::waypoints>>> stitched_copy::gather_waypoint
         if (!value) continue;
         for (const std::uint64_t length : lengths) {
             if (found.size() == limits::patchwork_points_max || !has_waypoints(length)) continue;
-            auto points = digest::waypoints::decode(*value, static_cast<std::size_t>(length), name);
+            auto points = usable_waypoints(*value, length, name);
             if (points && std::ranges::find(found, *points) == found.end()) found.push_back(std::move(*points));
         }
     }
@@ -58,7 +58,7 @@ awaitable<result<void>> stitched_copy::take_from(std::size_t copy, std::vector<p
     for (const proven_state& start : wanted) {
         if (silent_[copy]) break;
         segment& added = loaded.emplace_back(with.engine, points_, start, start.offset + 1);
-        const auto got = co_await added.load_through(with.pool, *copies_[copy], until);
+        const auto got = co_await added.load_through(with.memory, *copies_[copy], until);
         if (got) continue;
         if (got.error() == errc::cancelled) co_return std::unexpected(got.error());
         silent_[copy] = got.error() == errc::timeout || got.error() == errc::unavailable;

@@ -11,7 +11,7 @@
 #include "base/md5_digest.hpp"
 #include "digest/engine.hpp"
 #include "digest/waypoints.hpp"
-#include "pool/buffer_pool.hpp"
+#include "pool/chunk_source.hpp"
 #include "store/limits.hpp"
 #include "store/verify/segment.hpp"
 #include "volumes/volume.hpp"
@@ -38,7 +38,7 @@ class stitched_copy final : public volumes::block_reader {
     stitched_copy(const copy_list& copies, const digest::waypoints& points);
 
     struct tools {
-        pool::buffer_pool& pool;  ///< Waited for one chunk at a time, held while they are hashed.
+        pool::chunk_source& memory;  ///< Waited for one chunk at a time, held while they are hashed.
         digest::engine& engine;
         std::size_t units;  ///< Segments that are read and hashed concurrently.
     };

@@ -8,11 +8,12 @@
 #include "base/md5_digest.hpp"
 #include "digest/engine.hpp"
 #include "digest/waypoints.hpp"
-#include "pool/buffer_pool.hpp"
+#include "pool/chunk_source.hpp"
 #include "volumes/volume.hpp"
 
 #include <cstdint>
 #include <optional>
+#include <span>
 #include <string_view>
 
 namespace keepstore::store {
@@ -25,7 +26,12 @@ inline constexpr std::string_view waypoints_attribute = "keepstore.waypoints";
     return block_size > limits::chunk_size_bytes && block_size <= limits::block_size_bytes_max;
 }
 
-/// Reads the waypoints stored with a copy; nothing if there are none, or none that fit its length.
+/// Decodes waypoints of a block. \returns nothing if they are damaged, not of this block and length, or their segments
+/// are larger than limits::segment_bytes_max.
+[[nodiscard]] std::optional<digest::waypoints> usable_waypoints(std::span<const std::byte> encoded,
+                                                                std::uint64_t length, const md5_digest& name);
+
+/// Reads the waypoints stored with a copy; nothing if there are none that are usable for its length.
 /// `supported`, if given, is set to false where the storage keeps no attributes.
 [[nodiscard]] awaitable<std::optional<digest::waypoints>> load_waypoints(volumes::block_reader& copy,
                                                                          const md5_digest& name, deadline until,
@@ -41,10 +47,10 @@ struct serial_pass {
     std::vector<digest::md5_state> states;  ///< At every waypoints::stride_bytes_min.
 };
 
-/// Hashes the whole copy. Memory: a few chunks of the pool, one if it is nearly spent.
-/// \returns errc::cancelled; timeout, io_error, unavailable of the volume; checksum_mismatch if the copy is shorter
-/// than its size.
-[[nodiscard]] awaitable<result<serial_pass>> hash_serially(pool::buffer_pool& pool, digest::engine& engine,
+/// Hashes the whole copy, a few chunks at a time; one is enough.
+/// \returns errc::cancelled; timeout, io_error, unavailable of the volume; timeout and unavailable of `memory`;
+/// checksum_mismatch if the copy is shorter than its size.
+[[nodiscard]] awaitable<result<serial_pass>> hash_serially(pool::chunk_source& memory, digest::engine& engine,
                                                            volumes::block_reader& copy, deadline until);
 
 /// The waypoints of a copy that this pass found to be good; nothing for small blocks.
@@ -68,9 +74,8 @@ struct copy_report {
 };
 
 /// Verifies a whole copy. `units` is how many parts of it are read and hashed concurrently; each takes up to
-/// max(stride, chunk) bytes of `pool` (1 MiB for a block of 64 MiB). Never waits for more than one chunk while it holds
-/// any. Awaited in place.
-[[nodiscard]] awaitable<copy_report> verify_copy(pool::buffer_pool& pool, digest::engine& engine,
+/// limits::segment_bytes_max of `memory`, if there is as much: one chunk is enough. Awaited in place.
+[[nodiscard]] awaitable<copy_report> verify_copy(pool::chunk_source& memory, digest::engine& engine,
                                                  volumes::block_reader& copy, const md5_digest& name, std::size_t units,
                                                  deadline until);
 

@@ -1,6 +1,7 @@
 // Makes the block visible and durable on all targets, once the digest of the body agrees with the name.
 #include "base/log.hpp"
 #include "base/when_all.hpp"
+#include "store/limits.hpp"
 #include "store/verify/verify_copy.hpp"
 #include "store/write/write_operation.hpp"
 
@@ -93,7 +94,8 @@ awaitable<result<void>> write_operation::check_replaced_copies() {
 // The stored copy differs from the body, whose digest is right. If the copy's digest is right as well the two collide;
 // otherwise the copy is corrupt, or cannot be read and need not be kept.
 awaitable<result<bool>> write_operation::is_collision(volumes::block_reader& copy) {
-    const auto pass = co_await hash_serially(store_.copy_pool, store_.engine, copy, request_.until);
+    KS_CO_TRY(auto memory, co_await store_.copy_pool.take(limits::copy_lease_chunks, request_.until));
+    const auto pass = co_await hash_serially(memory, store_.engine, copy, request_.until);
     if (pass) co_return pass->digest == request_.hash;
     if (pass.error() == errc::cancelled) co_return std::unexpected(pass.error());
     co_return false;

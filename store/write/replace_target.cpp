@@ -1,6 +1,8 @@
 // Targets that begin to write after the body has begun: from the equal beginning of their own stored copy, or, in place
 // of a failed target, from the bytes that another one has.
+#include "base/limits.hpp"
 #include "base/log.hpp"
+#include "store/limits.hpp"
 #include "store/verify/segment.hpp"
 #include "store/write/write_operation.hpp"
 
@@ -47,6 +49,7 @@ awaitable<result<void>> write_operation::replace_failed(const const_slice* piece
             if (!added) continue;
             KS_CO_TRY(const bool fed, co_await feed_replacement(*targets_.back(), piece));
             if (!fed) continue;
+            drop_failed();
             log::warning("a volume failed during a write; went on with another one",
                          {{"block", request_.hash.hex()}, {"mount", m->uuid}, {"copiedBytes", length_}});
             plan.add(*m);
@@ -65,11 +68,12 @@ bool write_operation::may_replace(const mount& m, bool waits) const {
                                [&](const auto& t) { return is_m(t) && t->now == phase::failed && t->gave_up; });
 }
 
-// \returns false if that failed, and so the target.
+// \returns false if that failed, and so the target. It is dropped at once then: its source still has the bytes.
 awaitable<result<bool>> write_operation::feed_replacement(target& t, const const_slice* piece) {
     if (length_ > 0) {
         KS_CO_TRY(const bool copied, co_await copy_prefix(t, length_));
         if (!copied) {
+            t.writer.reset();
             fail_target(t, errc::io_error);
             co_return false;
         }
@@ -78,6 +82,7 @@ awaitable<result<bool>> write_operation::feed_replacement(target& t, const const
         const auto appended = co_await t.writer->append(*piece, until_for(*t.where));
         if (!appended) {
             if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
+            t.writer.reset();
             fail_target(t, appended.error());
             co_return false;
         }
@@ -85,28 +90,47 @@ awaitable<result<bool>> write_operation::feed_replacement(target& t, const const
     co_return true;
 }
 
-// Tries every holder of the first `upto` bytes in turn: live targets first, then what a failed writer can still read.
+// Tries every holder of the first `upto` bytes in turn: the body in memory, live targets, then what a failed writer can
+// still read.
 awaitable<result<bool>> write_operation::copy_prefix(target& to, std::uint64_t upto) {
+    if (whole_)
+        co_return co_await append_to({*to.writer, until_for(*to.where)},
+                                     whole_->subslice(0, static_cast<std::size_t>(upto)));
+    bool fresh = true;
     for (const bool failed : {false, true}) {
         for (std::size_t i = 0; i < targets_.size(); ++i) {
             target& from = *targets_[i];
             if (&from == &to || (from.now == phase::failed) != failed) continue;
+            if (!from.writer && !from.stored) continue;
+            if (!std::exchange(fresh, false)) {
+                // A partial copy is of no use: begin again.
+                auto again = co_await to.where->volume->create(request_.hash, source_.size(), until_for(*to.where));
+                if (!again) {
+                    if (again.error() == errc::cancelled) co_return std::unexpected(std::move(again.error()));
+                    co_return false;
+                }
+                to.writer = std::move(*again);
+            }
             KS_CO_TRY(const bool copied, co_await copy_from(from, {*to.writer, until_for(*to.where)}, upto));
             if (copied) co_return true;
-            // A partial copy is of no use: begin again.
-            auto fresh = co_await to.where->volume->create(request_.hash, source_.size(), until_for(*to.where));
-            if (!fresh) {
-                if (fresh.error() == errc::cancelled) co_return std::unexpected(std::move(fresh.error()));
-                co_return false;
-            }
-            to.writer = std::move(*fresh);
         }
     }
     co_return false;
 }
 
-// Copies the first `upto` bytes of `from`. \returns whether that worked, and they are proven to be the body's.
+// \returns whether the volume took it.
+awaitable<result<bool>> write_operation::append_to(destination to, const const_slice& piece) {
+    const auto appended = co_await to.writer.append(piece, to.until);
+    if (appended) co_return true;
+    if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
+    note_failure(appended.error());
+    co_return false;
+}
+
+// Copies the first `upto` bytes of `from`. \returns whether that worked, and they are proven to be the body's. All that
+// was copied is hashed and written then: `to` holds nothing of the lease.
 awaitable<result<bool>> write_operation::copy_from(target& from, destination to, std::uint64_t upto) {
+    if (whole_) co_return co_await append_to(to, whole_->subslice(0, static_cast<std::size_t>(upto)));
     const deadline reading = until_for(*from.where);
     std::unique_ptr<volumes::block_reader> reopened;
     volumes::block_reader* reader = from.writer ? nullptr : from.stored.get();
@@ -117,10 +141,13 @@ awaitable<result<bool>> write_operation::copy_from(target& from, destination to,
         reader = reopened.get();
     }
     if (!reader && !from.writer) co_return false;
-    digest::md5_stream copied(store_.engine, {});
+    KS_CO_TRY(auto memory, co_await store_.copy_pool.take(limits::copy_lease_chunks, request_.until));
+    // The digest and the writer queue one chunk each, so that the lease has one to fill whatever becomes of them.
+    to.writer.set_queue_bytes(limits::chunk_size_bytes);
+    digest::md5_stream copied(store_.engine, {.queue_bytes = limits::chunk_size_bytes});
     std::uint64_t offset = 0;
     while (offset < upto) {
-        KS_CO_TRY(const auto into, co_await store_.copy_pool.acquire());
+        KS_CO_TRY(const auto into, co_await memory.acquire(request_.until));
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), upto - offset));
         const auto count = reader ? co_await reader->read_at(offset, into.subslice(0, want), reading)
                                   : co_await from.writer->read_back(offset, into.subslice(0, want), reading);
@@ -129,12 +156,16 @@ awaitable<result<bool>> write_operation::copy_from(target& from, destination to,
         if (source_lost_) co_return false;
         const const_slice piece = into.freeze(want);
         KS_CO_CHECK(co_await copied.update(piece));
-        if (const auto appended = co_await to.writer.append(piece, to.until); !appended) {
-            if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
-            note_failure(appended.error());
-            co_return false;
-        }
+        // The end of the block may wait for commit, and the next replacement for a lease: it is not one of its chunks.
+        const bool last = digest_finished_ && offset + want == upto;
+        KS_CO_TRY(const bool appended, co_await append_to(to, last ? copy_to_heap_slice(piece.bytes) : piece));
+        if (!appended) co_return false;
         offset += want;
+    }
+    if (const auto flushed = co_await to.writer.flush(to.until); !flushed) {
+        if (flushed.error() == errc::cancelled) co_return std::unexpected(flushed.error());
+        note_failure(flushed.error());
+        co_return false;
     }
     co_return co_await is_body_prefix(copied, upto);
 }

@@ -80,7 +80,7 @@ awaitable<result<void>> write_operation::choose_targets() {
 
 // The digest may lag behind, so that streams that arrive in bursts are hashed in lanes; not when memory is short.
 std::size_t write_operation::digest_queue_bytes() const noexcept {
-    const std::size_t queue = store_.request_pool.request_queue_bytes();
+    const std::size_t queue = store_.request_pool.queue_bytes();
     return queue == limits::request_queue_bytes_max ? limits::digest_lag_bytes_max : queue;
 }
 
@@ -92,6 +92,7 @@ awaitable<result<void>> write_operation::receive() {
         if (filled == 0) break;
         if (length_ + filled > limits::block_size_bytes_max) co_return fail(errc::too_large);
         const const_slice piece = into.freeze(filled);
+        if (end && length_ == 0) whole_ = piece;
         digest_.set_queue_bytes(digest_queue_bytes());
         KS_CO_CHECK(co_await digest_.update(piece));
         KS_CO_CHECK(co_await feed(piece));
@@ -109,7 +110,12 @@ awaitable<result<mutable_slice>> write_operation::next_chunk(std::size_t& filled
         co_return mutable_slice{};
     }
     KS_CO_CHECK(co_await source_.wait_ready());
-    KS_CO_TRY(auto into, co_await store_.request_pool.acquire());
+    auto free = store_.request_pool.try_acquire();
+    if (!free) {
+        KS_CO_CHECK(co_await release_memory());
+        KS_CO_TRY(free, co_await store_.request_pool.acquire(request_.until));
+    }
+    mutable_slice into = std::move(*free);
     while (filled < into.size()) {
         KS_CO_TRY(const std::size_t count, co_await source_.read_some(into.bytes.subspan(filled)));
         filled += count;
@@ -117,6 +123,26 @@ awaitable<result<mutable_slice>> write_operation::next_chunk(std::size_t& filled
         if (end) break;
     }
     co_return into;
+}
+
+// Waits until all pieces so far are hashed and written, so that their chunks are free. Volumes that fail are replaced:
+// what a failed writer has queued would not come back by itself.
+awaitable<result<void>> write_operation::release_memory() {
+    KS_CO_CHECK(co_await digest_.drain());
+    bool any_failed = true;
+    while (any_failed) {
+        any_failed = false;
+        for (const auto& t : targets_) {
+            if (t->now != phase::writing) continue;
+            const auto flushed = co_await t->writer->flush(until_for(*t->where));
+            if (flushed) continue;
+            if (flushed.error() == errc::cancelled) co_return std::unexpected(flushed.error());
+            fail_target(*t, flushed.error());
+            any_failed = true;
+        }
+        if (any_failed) KS_CO_CHECK(co_await replace_failed(nullptr));
+    }
+    co_return success();
 }
 
 awaitable<result<void>> write_operation::feed(const const_slice& piece) {
@@ -143,7 +169,7 @@ awaitable<result<void>> write_operation::feed_one(target& t, const const_slice& 
         KS_CO_TRY(const bool started, co_await start_writing(t, length_));
         if (!started) co_return success();
     }
-    t.writer->set_queue_bytes(store_.request_pool.request_queue_bytes());
+    t.writer->set_queue_bytes(store_.request_pool.queue_bytes());
     const auto appended = co_await t.writer->append(piece, until_for(*t.where));
     if (!appended) {
         if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
@@ -189,6 +215,19 @@ void write_operation::fail_target(target& t, const error& why) {
     note_failure(why);
     log::warning("a volume could not store a block",
                  {{"block", request_.hash.hex()}, {"mount", t.where->uuid}, {"error", why.text}});
+    drop_failed();
+}
+
+// Releases what failed targets have, their queues above all, if the bytes can be had elsewhere.
+void write_operation::drop_failed() noexcept {
+    const bool elsewhere =
+        whole_ || std::ranges::any_of(targets_, [](const auto& t) { return t->now != phase::failed; });
+    if (!elsewhere) return;
+    for (const auto& t : targets_) {
+        if (t->now != phase::failed) continue;
+        t->writer.reset();
+        t->stored.reset();
+    }
 }
 
 void write_operation::note_failure(const error& why) {

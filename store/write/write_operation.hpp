@@ -8,6 +8,10 @@
 ///   commit_targets.cpp    makes the block visible and durable
 ///
 /// An error of a function ends the PUT. A volume that fails does not: its target fails, and that is in its phase.
+///
+/// Memory (docs/memory.md): a PUT waits for a chunk holding none that it could give back. Before such a wait it waits
+/// until its digest and its writers are done with what they have (release_memory). A target that failed releases its
+/// queue at once, unless it is the only one that has the first bytes of the body.
 #pragma once
 
 #include "base/async.hpp"
@@ -41,12 +45,13 @@ class write_operation {
     ///   comparing, writing ── the volume fails ─────────────────────► failed
     enum class phase { comparing, writing, committed, failed };
 
-    /// Between two pieces of the body every target that has not failed has had exactly the first length_ bytes.
+    /// Between two pieces of the body every target that has not failed has had exactly the first length_ bytes, and of
+    /// those that have failed only what is needed to replace them is left: nothing if another target has the bytes.
     struct target {
         const mount* where = nullptr;
         phase now = phase::writing;
         /// comparing: the stored copy, of which the first length_ bytes are the body's. writing: the copy that is being
-        /// replaced, if there is one. failed: as before, its first bytes may still feed another target.
+        /// replaced, if there is one. failed: if set, its first bytes may still feed another target.
         std::unique_ptr<volumes::block_reader> stored = nullptr;
         /// writing. failed: if set it may still be read back.
         std::unique_ptr<volumes::block_writer> writer = nullptr;
@@ -70,7 +75,9 @@ class write_operation {
     [[nodiscard]] bool has_alternative(const mount&) const;
     /// For calls to the mount's volume.
     [[nodiscard]] deadline until_for(const mount&) const;
+    awaitable<result<void>> release_memory();
     void fail_target(target&, const error& why);
+    void drop_failed() noexcept;
     void note_failure(const error& why);
     [[nodiscard]] put_plan plan_of(std::initializer_list<phase>) const;
     [[nodiscard]] error nothing_stored() const;
@@ -82,6 +89,7 @@ class write_operation {
         volumes::block_writer& writer;
         deadline until;
     };
+    awaitable<result<bool>> append_to(destination to, const const_slice& piece);
     awaitable<result<bool>> copy_from(target& from, destination to, std::uint64_t upto);
     awaitable<result<bool>> is_body_prefix(digest::md5_stream& copied, std::uint64_t length);
     awaitable<result<void>> replace_failed(const const_slice* piece);
@@ -108,6 +116,7 @@ class write_operation {
     std::uint64_t length_ = 0;                         // Of the body so far; whole chunks until it ends.
     std::optional<std::vector<std::byte>> waypoints_;  // Encoded, once digest_finished_.
     bool all_full_ = true;                             // No candidate failed for another reason than lack of space.
+    std::optional<const_slice> whole_;                 // The body, once all of it is there and it fits one chunk.
 };
 
 }  // namespace keepstore::store

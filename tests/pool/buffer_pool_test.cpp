@@ -4,9 +4,11 @@
 
 #include "tests/support/run.hpp"
 
+#include <sys/mman.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <thread>
 #include <vector>
 
@@ -19,8 +21,20 @@ namespace {
 
 constexpr std::size_t chunk = limits::chunk_size_bytes;
 
+deadline soon() {
+    return deadline::in(60s);
+}
+
+// Maps memory unless the test has switched it off.
+std::atomic<bool> no_memory = false;
+void* map_if_allowed(std::size_t bytes) {
+    if (no_memory) return nullptr;
+    void* const memory = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return memory == MAP_FAILED ? nullptr : memory;
+}
+
 awaitable<result<mutable_slice>> take(buffer_pool& pool) {
-    co_return co_await pool.acquire();
+    co_return co_await pool.acquire(soon());
 }
 
 }  // namespace
@@ -73,7 +87,7 @@ TEST_CASE("waiters are served first come, first served", "[pool]") {
     auto held = pool.try_acquire();
     std::vector<int> order;
     auto waiter = [](buffer_pool& p, std::vector<int>& o, int number) -> awaitable<void> {
-        const auto slice = co_await p.acquire();
+        const auto slice = co_await p.acquire(soon());
         if (slice) o.push_back(number);
     };
     for (int i = 0; i < 4; ++i) asio::co_spawn(context, waiter(pool, order, i), [](std::exception_ptr) {});
@@ -96,11 +110,11 @@ TEST_CASE("a cancelled waiter takes nothing and delays no other one", "[pool][ca
     auto first = [](buffer_pool& p, std::optional<errc>& o) -> awaitable<void> {
         co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
         co_await asio::this_coro::throw_if_cancelled(false);
-        const auto slice = co_await p.acquire();
+        const auto slice = co_await p.acquire(soon());
         if (!slice) o = slice.error().code;
     };
     auto second = [](buffer_pool& p, bool& served) -> awaitable<void> {
-        const auto slice = co_await p.acquire();
+        const auto slice = co_await p.acquire(soon());
         served = slice.has_value();
     };
     asio::co_spawn(context, first(pool, outcome), asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr e) {
@@ -130,13 +144,13 @@ TEST_CASE("a chunk passes over many waiters that were cancelled together", "[poo
     std::size_t cancelled = 0;
     for (auto& signal : signals) {
         asio::co_spawn(
-            context, run_cancellable(pool.acquire()),
+            context, run_cancellable(pool.acquire(soon())),
             asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, result<mutable_slice> slice) {
                 if (!slice) ++cancelled;
             }));
     }
     std::optional<result<mutable_slice>> last;
-    asio::co_spawn(context, pool.acquire(),
+    asio::co_spawn(context, pool.acquire(soon()),
                    [&](std::exception_ptr, result<mutable_slice> slice) { last.emplace(std::move(slice)); });
     REQUIRE(test::turn_until(context, [&] { return pool.snapshot().waiters == many + 1; }));
     asio::post(context, [&] {  // On the loop, where cancellations take effect at once.
@@ -198,8 +212,55 @@ TEST_CASE("on_exhausted runs before a waiter blocks, and the chunks it releases 
 
 TEST_CASE("a request's queue shrinks to one chunk as the pool is spent", "[pool]") {
     buffer_pool pool(64 * chunk);
-    CHECK(pool.request_queue_bytes() == limits::request_queue_bytes_max);
+    CHECK(pool.queue_bytes() == limits::request_queue_bytes_max);
     std::vector<mutable_slice> held;
     for (int i = 0; i < 60; ++i) held.push_back(*pool.try_acquire());
-    CHECK(pool.request_queue_bytes() == limits::request_queue_bytes_min);
+    CHECK(pool.queue_bytes() == limits::request_queue_bytes_min);
+}
+
+TEST_CASE("a wait for a chunk ends at its deadline and takes nothing", "[pool]") {
+    buffer_pool pool(chunk);
+    const auto held = pool.try_acquire();
+    const auto slice = run(pool.acquire(deadline::in(20ms)));
+    REQUIRE_FALSE(slice.has_value());
+    CHECK(slice.error() == errc::timeout);
+    CHECK(pool.snapshot().waiters == 0);
+}
+
+TEST_CASE("without memory from the system a request fails at once, and the next one gets it when it is back",
+          "[pool][memory]") {
+    buffer_pool pool(4 * chunk, map_if_allowed);
+    no_memory = true;
+    const auto none = run(take(pool));
+    no_memory = false;
+    REQUIRE_FALSE(none.has_value());
+    CHECK(none.error() == errc::unavailable);
+    CHECK(run(take(pool)).has_value());
+}
+
+TEST_CASE("a pool that could not grow grows for those that wait when memory is back", "[pool][memory]") {
+    constexpr std::size_t slab = limits::slab_size_bytes / chunk;
+    buffer_pool pool((slab + 2) * chunk, map_if_allowed);
+    std::vector<mutable_slice> held;
+    for (std::size_t i = 0; i < slab; ++i) held.push_back(*pool.try_acquire());
+    no_memory = true;
+    asio::io_context& context = test::new_context();
+    bool first = false;
+    asio::co_spawn(context, pool.acquire(soon()),
+                   [&](std::exception_ptr, result<mutable_slice> slice) { first = slice.has_value(); });
+    REQUIRE(test::turn_until(context, [&] { return pool.snapshot().waiters == 1; }));
+    no_memory = false;
+    CHECK(run(take(pool)).has_value());
+    CHECK(test::turn_until(context, [&] { return first; }));
+}
+
+TEST_CASE("chunks may be in use when the pool is destroyed", "[pool]") {
+    auto pool = std::make_unique<buffer_pool>(2 * chunk);
+    auto first = pool->try_acquire();
+    auto second = pool->try_acquire();
+    pool.reset();
+    std::ranges::fill(first->bytes, std::byte{1});
+    first.reset();
+    std::ranges::fill(second->bytes, std::byte{2});
+    second.reset();
 }

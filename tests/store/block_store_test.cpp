@@ -217,6 +217,26 @@ TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[sto
         CHECK_FALSE(f.memory[0]->content(name_of(content)));
         CHECK(f.memory[1]->content(name_of(content)) == content);
     }
+    SECTION("and so is a replacement that fails, while it is fed or later") {
+        for (const std::uint64_t first : {std::uint64_t{chunk}, std::uint64_t{5 * chunk}}) {
+            for (const std::uint64_t second :
+                 {std::uint64_t{0}, std::uint64_t{chunk}, first, first + chunk, std::uint64_t{6 * chunk + 1}}) {
+                CAPTURE(first, second);
+                fixture f({{"default"}, {"default"}, {"default"}});
+                f.faulty[0]->plan.fail_append_at = first;
+                f.faulty[1]->plan.fail_append_at = second;
+                REQUIRE(f.put(content).has_value());
+                CHECK_FALSE(f.memory[1]->content(name_of(content)));
+                CHECK(f.memory[2]->content(name_of(content)) == content);
+            }
+        }
+    }
+    SECTION("and so is a replacement whose commit fails") {
+        fixture f({{"default"}, {"default"}, {"default"}});
+        f.faulty[0]->plan.fail_commit = f.faulty[1]->plan.fail_commit = true;
+        REQUIRE(f.put(content).has_value());
+        CHECK(f.memory[2]->content(name_of(content)) == content);
+    }
     SECTION("at commit, from what the failed writer can still read") {
         fixture f;
         f.faulty[0]->plan.fail_commit = true;
@@ -388,8 +408,9 @@ TEST_CASE("chunks of slow uploads that wait to be hashed in lanes are freed when
     bool served = false;
     asio::co_spawn(
         context,
-        [](pool::buffer_pool& from, bool& got) -> awaitable<void> { got = (co_await from.acquire()).has_value(); }(
-                                                   f.pool, served),
+        [](pool::buffer_pool& from, bool& got) -> awaitable<void> {
+            got = (co_await from.acquire(deadline::in(60s))).has_value();
+        }(f.pool, served),
         asio::detached);
     CHECK(turn_until(context, [&] { return served; }));
     taken.clear();

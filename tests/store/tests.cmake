@@ -2,6 +2,8 @@ keepstore_test(store_tests
     SOURCES
         store/block_store_test.cpp
         store/lists/pull_test.cpp
+        store/memory_progress_test.cpp
+        store/memory_test.cpp
         store/mount_test.cpp
         store/outage_test.cpp
         store/stalled_volume_test.cpp
@@ -12,5 +14,6 @@ keepstore_test(store_tests
         store/scrub/rate_limiter_test.cpp
         store/scrub/scrub_batch_test.cpp
         store/scrub/scrub_course_test.cpp
+        store/scrub/scrub_memory_test.cpp
         store/scrub/scrub_test.cpp
     LINK keepstore::store OpenSSL::SSL)
