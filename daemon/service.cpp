@@ -182,7 +182,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
 
     net::server* serving = nullptr;
     auto options = application_options(conf);
-    options.more_metrics = [&] { return service_metrics(*serving, digest, scrub, others); };
+    options.more_metrics = [&] { return service_metrics(*serving, digest, scrub, others, store.context()); };
     router::app application(options, store, pulls, trash, pool, &scrub, &others.remote());
     const auto executors = loops.executors();
     net::server server(executors, application, transport(conf));
@@ -224,7 +224,13 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     all_ended = scrubs.wait(until) && all_ended;
     all_ended = workers.wait(until) && all_ended;
     others.close();
-    const auto held = [&] { return scrub.memory_in_use() != 0 || others.pulls().memory_in_use() != 0; };
+    // Chunks may outlive their pools, but the call that has one uses its volume.
+    const auto held = [&] {
+        const auto& requests = store.context();
+        return scrub.memory_in_use() + others.pulls().memory_in_use() + requests.copy_pool.snapshot().in_use_bytes +
+                   requests.scratch_pool.snapshot().in_use_bytes !=
+               0;
+    };
     while (held() && clock::now() < until) std::this_thread::sleep_for(1ms);
     loops.stop();
     if (pool.snapshot().in_use_bytes != 0 || held() || !all_ended) {

@@ -11,7 +11,8 @@
 namespace keepstore::daemon {
 
 std::vector<router::metrics::sample> service_metrics(const net::server& server, const digest::engine& digest,
-                                                     const store::scrubber& scrub, const peer_clients& peers) {
+                                                     const store::scrubber& scrub, const peer_clients& peers,
+                                                     store::store_context& store) {
     const auto s = server.snapshot();
     const auto d = digest.snapshot();
     const auto gauge = [](std::string name, std::string help, auto value) {
@@ -38,6 +39,13 @@ std::vector<router::metrics::sample> service_metrics(const net::server& server, 
         gauge(
             "keepstore_digest_lanes_average", "Occupied lanes of a pass, on average since the start.",
             d.passes_total == 0 ? 0.0 : static_cast<double>(d.lanes_used_total) / static_cast<double>(d.passes_total))};
+    const auto add_pool = [&](const std::string& name, const pool::buffer_pool::stats& of) {
+        std::ranges::move(router::pool_samples(name, of), std::back_inserter(out));
+    };
+    add_pool("copy", store.copy_pool.snapshot());
+    add_pool("scratch", store.scratch_pool.snapshot());
+    add_pool("scrub_check", scrub.check_memory());
+    add_pool("scrub_repair", scrub.repair_memory());
     std::ranges::move(router::scrub_samples(scrub.status().value()), std::back_inserter(out));
     std::ranges::move(peers.samples(), std::back_inserter(out));
     return out;

@@ -6,6 +6,7 @@
 #include "digest/engine.hpp"
 #include "net/server/server.hpp"
 #include "router/metrics.hpp"
+#include "store/context.hpp"
 #include "store/scrub/scrub.hpp"
 
 #include <vector>
@@ -14,6 +15,7 @@ namespace keepstore::daemon {
 
 /// Safe to call from any thread.
 [[nodiscard]] std::vector<router::metrics::sample> service_metrics(const net::server&, const digest::engine&,
-                                                                   const store::scrubber&, const peer_clients&);
+                                                                   const store::scrubber&, const peer_clients&,
+                                                                   store::store_context&);
 
 }  // namespace keepstore::daemon

@@ -68,6 +68,16 @@ void add_counter(std::vector<MetricFamily>& out, std::string_view name, std::str
     add_value(family(out, name, help, MetricType::Counter), static_cast<double>(value));
 }
 
+// Samples of one name become one family.
+void add_sample(std::vector<MetricFamily>& out, const metrics::sample& s) {
+    auto at = std::ranges::find(out, s.name, &MetricFamily::name);
+    if (at == out.end()) {
+        family(out, s.name, s.help, s.counter ? MetricType::Counter : MetricType::Gauge);
+        at = std::prev(out.end());
+    }
+    add_value(*at, s.value, s.labels);
+}
+
 constexpr std::array<std::string_view, limiter::priority_classes> priority_names{"low", "normal", "high"};
 const std::string queue_name = "api";
 
@@ -110,6 +120,16 @@ void append(std::vector<metrics::sample>& out, const counter_set& counters, cons
         out.push_back(
             {std::string(c.name()), std::string(c.help()), true, static_cast<double>(c.value()), std::move(ls)});
     });
+}
+
+std::vector<metrics::sample> pool_samples(const std::string& name, const pool::buffer_pool::stats& s) {
+    const labels of{{"pool", name}};
+    const auto value = [](auto number) { return static_cast<double>(number); };
+    return {{"keepstore_pool_budget_bytes", "Block memory that may be used", false, value(s.budget_bytes), of},
+            {"keepstore_pool_in_use_bytes", "Block memory handed out", false, value(s.in_use_bytes), of},
+            {"keepstore_pool_waiters", "Operations that wait for block memory", false, value(s.waiters), of},
+            {"keepstore_pool_waits_total", "Times that an operation had to wait for block memory", true,
+             value(s.waits_total), of}};
 }
 
 metrics::metrics(options o, sources s) : options_(std::move(o)), sources_(std::move(s)) {}
@@ -288,13 +308,7 @@ void metrics::collect_service(std::vector<MetricFamily>& out) const {
 
 void metrics::collect_own(std::vector<MetricFamily>& out) const {
     const auto pool = sources_.pool.snapshot();
-    add_gauge(out, "keepstore_pool_budget_bytes", "Buffer memory that may be used",
-              static_cast<double>(pool.budget_bytes));
-    add_gauge(out, "keepstore_pool_in_use_bytes", "Buffer memory handed out to requests",
-              static_cast<double>(pool.in_use_bytes));
-    add_gauge(out, "keepstore_pool_waiters", "Requests that wait for buffer memory", static_cast<double>(pool.waiters));
-    add_counter(out, "keepstore_pool_waits_total", "Times that a request had to wait for buffer memory",
-                pool.waits_total);
+    for (const sample& s : pool_samples("request", pool)) add_sample(out, s);
     sources_.store.counters().for_each([&](const counter& c) { add_counter(out, c.name(), c.help(), c.value()); });
     add_gauge(out, "keepstore_read_window_bytes", "Buffer memory held by reads of large blocks",
               static_cast<double>(sources_.store.read_window_bytes()));
@@ -310,14 +324,7 @@ void metrics::collect_own(std::vector<MetricFamily>& out) const {
         collect_states(out);
     }
     if (!sources_.more) return;
-    for (sample& s : sources_.more()) {
-        auto at = std::ranges::find(out, s.name, &MetricFamily::name);
-        if (at == out.end()) {
-            family(out, s.name, s.help, s.counter ? MetricType::Counter : MetricType::Gauge);
-            at = std::prev(out.end());
-        }
-        add_value(*at, s.value, std::move(s.labels));
-    }
+    for (const sample& s : sources_.more()) add_sample(out, s);
 }
 
 std::vector<MetricFamily> metrics::collect() const {

@@ -97,6 +97,9 @@ class metrics {
     std::array<shard, 16> shards_;
 };
 
+/// The four samples of one pool, with its name as a label (docs/memory.md).
+[[nodiscard]] std::vector<metrics::sample> pool_samples(const std::string& name, const pool::buffer_pool::stats&);
+
 /// Appends one sample for each counter of the set, with its own label and those of `labels`.
 void append(std::vector<metrics::sample>& out, const counter_set&,
             const std::vector<std::pair<std::string, std::string>>& labels = {});

@@ -50,7 +50,7 @@ TEST_CASE("metrics have the names and labels of docs/interface.md 6", "[router][
                                    R"x(# TYPE arvados_keepstore_volume_operations counter)x",
                                    R"x(mount="zzzzz-nyw5e-000000000000000",operation="read",state="healthy"} 1)x",
                                    R"x(mount="zzzzz-nyw5e-000000000000000",operation="write",state="gone"} 0)x",
-                                   R"x(keepstore_pool_in_use_bytes 0)x",
+                                   R"x(keepstore_pool_in_use_bytes{pool="request"} 0)x",
                                    R"x(keepstore_bad_copies_total 0)x",
                                    R"x(keepstore_log_lines_dropped_total)x"}) {
         INFO(line);
