@@ -3,6 +3,7 @@
 from bench.scenarios.registry import scenario
 from bench.scenarios.rows import MIB, failures_text, group_of, kernel_text, peak_mib, ratio, verdict, window
 from bench.scenarios.servers import Daemon
+from bench.scenarios.slow_disk import SlowDisk
 
 
 def crowd_row(bench, name, title, result, group, wanted):
@@ -36,6 +37,20 @@ def slow_writers(bench):
             result = bench.load(daemon, "--mode", "put", "--size", size, "--connections", n, "--count", n,
                                 "--rate", 500000, "--time-limit", 200, limit=280)
         crowd_row(bench, "slow-writers", f"{n} writers of {size} at 0.5 MB/s, {mode}", result, "put", n)
+
+
+@scenario("slow-disk-writers")
+def slow_disk_writers(bench):
+    """1000 clients that each write an 8 MiB block durably at 0.5 MB/s, to disks of 60, 200 and 1000 MB/s."""
+    n = bench.size(1000, 50)
+    size, size_bytes = bench.size(("8m", 8 * MIB), ("512k", MIB // 2))
+    for rate in (60, 200, 1000):
+        disk_bytes = n * size_bytes * 5 // 4 + 1024 * MIB
+        with SlowDisk(bench, disk_bytes, rate * 1_000_000) as disk, Daemon(bench, sync=True, root=disk.root) as daemon:
+            disk.throttle(daemon.process.pid)
+            result = bench.load(daemon, "--mode", "put", "--size", size, "--connections", n, "--count", n,
+                                "--rate", 500000, "--time-limit", 280, limit=360)
+        crowd_row(bench, "slow-disk-writers", f"{n} writers of {size} at 0.5 MB/s, disk of {rate} MB/s", result, "put", n)
 
 
 @scenario("attackers")
