@@ -38,7 +38,7 @@ TEST_CASE("small blocks reach the third volume when two fail at commit, however 
 
 TEST_CASE("a replacement that fails while it is fed is dropped, and the next volume gets the bytes",
           "[store][memory][faults]") {
-    memory_fixture f(3, {});
+    memory_fixture f(3, {.copy_chunks = limits::copy_lease_chunks});
     f.volumes[0]->plan = [](call what, std::uint64_t bytes) -> fate {
         if (what == call::write && bytes >= 8 * chunk) return {.fails = error(errc::io_error, "first")};
         return {};
