@@ -27,8 +27,11 @@ inline constexpr std::size_t digest_lag_bytes_max = 8 * MiB;
 /// Pool memory that all GETs together hold for segments under way. Fills the lanes of two cores several times over, and
 /// bounds what thousands of readers that come at once can take before it shows which of them are slow.
 inline constexpr std::size_t read_window_bytes = 128 * MiB;
+/// What a GET verifies before its status line, all of it if the block ends before: one segment of a block of 64 MiB.
+/// Damage there gets an error status; the first byte waits for nothing else.
+inline constexpr std::size_t verified_first_bytes = 1 * MiB;
 /// Segments that one GET reads and verifies ahead: one for each lane of the widest instruction set. For a block of 64
-/// MiB that is 16 MiB. The first byte waits for the first segment only.
+/// MiB that is 16 MiB.
 inline constexpr std::size_t read_ahead_segments_max = 16;
 /// Minimum: one that is sent, and one that is hashed meanwhile.
 inline constexpr std::size_t read_ahead_segments_min = 2;

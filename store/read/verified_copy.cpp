@@ -42,9 +42,14 @@ void verified_copy::drop(entry& e) noexcept {
 }
 
 awaitable<result<void>> verified_copy::verify_first() {
-    if (position_ >= wanted_.end()) co_return success();
-    KS_CO_CHECK(co_await load_one());
-    co_return co_await verify(ahead_.front());
+    const std::uint64_t until = std::min(wanted_.end(), wanted_.first + limits::verified_first_bytes);
+    while (load_next_.offset < until) {
+        const std::size_t before = ahead_.size();
+        KS_CO_CHECK(co_await load_one());
+        if (ahead_.size() == before) break;  // No room.
+    }
+    for (entry& e : ahead_) KS_CO_CHECK(co_await verify(e));
+    co_return success();
 }
 
 awaitable<result<const_slice>> verified_copy::next() {

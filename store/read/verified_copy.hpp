@@ -31,7 +31,7 @@ class verified_copy {
     /// Whether the copy is a stream, which cannot be read again.
     [[nodiscard]] bool streams() const noexcept { return copy_.streams(); }
 
-    /// Verifies the first segment, so that damage there is found before anything is sent.
+    /// Verifies the first limits::verified_first_bytes, so that damage there is found before anything is sent.
     [[nodiscard]] awaitable<result<void>> verify_first();
 
     /// The next proven bytes, from position(); empty at the end. After an error position() and proof() stay valid, and

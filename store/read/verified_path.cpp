@@ -32,7 +32,7 @@ proven_state read_operation::start_of(const digest::waypoints& points, const byt
 // \returns errors of the copy; those of the client abandon the read.
 awaitable<result<read_operation::step>> read_operation::send_segments(verified_copy& copy) {
     using monotonic = std::chrono::steady_clock;
-    // Damage within the first segment is found while the response can still be an error.
+    // Damage at the beginning is found while the response can still be an error.
     if (!begun_) KS_CO_CHECK(co_await copy.verify_first());
     if (!co_await begin(copy.size())) co_return step::abandoned;
     while (true) {

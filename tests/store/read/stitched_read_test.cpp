@@ -131,8 +131,8 @@ TEST_CASE("a segment that is bad in every copy is never sent", "[store][waypoint
     const std::size_t last = content.size() - 1;
     const row rows[] = {{{0}, {5}, 0},
                         {{3 * seg}, {3 * seg + 5}, 3 * seg},
-                        {{0, 25 * seg}, {1 * seg, 25 * seg + 1}, 1 * seg},
-                        {{0, last}, {1 * seg, last}, 1 * seg},
+                        {{0, 25 * seg}, {1 * seg, 25 * seg + 1}, 0},
+                        {{0, last}, {1 * seg, last}, 0},
                         {{25 * seg}, {25 * seg + 5}, 25 * seg},
                         {{20 * seg, 25 * seg}, {22 * seg, 25 * seg + 5}, 25 * seg},
                         {{20 * seg, last}, {22 * seg, last - 1}, 33 * seg}};
@@ -198,7 +198,7 @@ TEST_CASE("a range is stitched, too, and sent only if it leads to the block's na
             if (!other_has_some) f.forget(1);
             string_sink sink;
             CHECK(f.read(sink, spec).error() == errc::checksum_mismatch);
-            CHECK(sink.text == wanted.substr(0, 1 * seg - 10));
+            CHECK(sink.text.empty());
         }
     }
 }
