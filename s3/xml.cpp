@@ -196,9 +196,10 @@ result<list_page> parse_list_page(std::string_view body) {
     out.next = text_of(root, "NextContinuationToken");
     out.next_is_marker = out.next.empty();
     if (out.next.empty()) {
+        // radosgw does not encode it. The last key of the page serves as well.
         auto marker = key_text(text_of(root, "NextMarker"), *encoded);
-        if (!marker) return incomplete("valid NextMarker");
-        out.next = std::move(*marker);
+        if (!marker && out.last_key().empty()) return incomplete("valid NextMarker");
+        out.next = marker ? std::move(*marker) : std::string(out.last_key());
     }
     const bool is_v2 = !child(root, "KeyCount").empty() || !child(root, "ContinuationToken").empty();
     if (out.next.empty() && !is_v2) out.next = out.last_key();

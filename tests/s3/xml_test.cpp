@@ -120,8 +120,10 @@ TEST_CASE("an encoding or a marker that is not understood is an error", "[s3][xm
     };
     CHECK(with("<EncodingType> URL </EncodingType>")->objects[0].key == "a b");
     CHECK(kind(with("<EncodingType>base64</EncodingType>")) == error_kind::malformed_response);
-    // Not the last key of the page instead.
-    CHECK(kind(with("<EncodingType>url</EncodingType><NextMarker>%</NextMarker>")) == error_kind::malformed_response);
+    // The last key of the page serves as well, if there is one.
+    CHECK(with("<EncodingType>url</EncodingType><NextMarker>%</NextMarker>")->next == "a b");
+    CHECK(kind(parse_list_page("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+                               "<NextMarker>%</NextMarker></ListBucketResult>")) == error_kind::malformed_response);
 }
 
 TEST_CASE("a listing that is truncated anywhere is an error", "[s3][xml]") {
