@@ -128,6 +128,9 @@ class LoadBalancerCase(KeepstoreCase):
                     before = done[0]
                     until(lambda: done[0] > before + 20, timeout=20, what="requests go to the other daemon")
                     self.daemons[number] = self.start_daemon(port)
+                    # The next one is restarted when the load balancer has seen that this one is back.
+                    until(lambda: self.daemons[number].log.entries(msg="request", reqMethod="PUT"), timeout=20,
+                          what="the daemon that is back gets requests")
         finally:
             stop.set()
             for each in clients:
