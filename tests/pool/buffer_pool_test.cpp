@@ -258,9 +258,12 @@ TEST_CASE("chunks may be in use when the pool is destroyed", "[pool]") {
     auto pool = std::make_unique<buffer_pool>(2 * chunk);
     auto first = pool->try_acquire();
     auto second = pool->try_acquire();
+    REQUIRE(first);
+    REQUIRE(second);
+    std::ranges::fill(second->bytes, std::byte{2});
     pool.reset();
     std::ranges::fill(first->bytes, std::byte{1});
     first.reset();
-    std::ranges::fill(second->bytes, std::byte{2});
+    CHECK(std::ranges::count(second->bytes, std::byte{2}) == static_cast<std::ptrdiff_t>(chunk));
     second.reset();
 }

@@ -155,9 +155,14 @@ TEST_CASE("chunks and leases may outlive their pool", "[pool][lease]") {
     auto pool = std::make_unique<lease_pool>(4 * chunk);
     std::optional<lease_pool::lease> lease = lease_of(*pool, 2);
     auto slice = lease->try_acquire();
+    REQUIRE(slice);
     pool.reset();
     std::ranges::fill(slice->bytes, std::byte{1});
+    auto another = lease->try_acquire();
+    CHECK(another);
+    another.reset();
     lease.reset();
+    CHECK(std::ranges::count(slice->bytes, std::byte{1}) == static_cast<std::ptrdiff_t>(chunk));
     slice.reset();
 }
 
