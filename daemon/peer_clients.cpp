@@ -44,7 +44,6 @@ void add_client_samples(std::vector<router::metrics::sample>& out, const std::st
         static_cast<double>(c.wait_microseconds.value()) / 1e6);
     for (std::size_t i = 1; i < c.failures.size(); ++i) {
         const auto n = static_cast<double>(c.failures[i].value());
-        if (n == 0) continue;
         const std::string reason(net::to_string(static_cast<net::failure>(i)));
         add("keepstore_outgoing_failures_total", "Failed requests, by reason.", true, n, {{"reason", reason}});
     }

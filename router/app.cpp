@@ -59,9 +59,8 @@ app::app(const app_options& o, store::block_store& store, store::work_queue<prot
                          .requests = requests_,
                          .more = o.more_metrics}),
       health_(store.mounts(), management_token_),
-      slow_calls_({.name = "slow calls",
-                   .threads_max = limits::slow_call_threads,
-                   .queue_max = limits::slow_calls_queued_max}),
+      slow_calls_(
+          {.name = "slow calls", .threads_max = limits::slow_call_threads, .queue_max = limits::slow_calls_queued_max}),
       routes_(store, pulls, trash, root_token_, scrub, remote, slow_calls_) {}
 
 awaitable<void> app::handle(net::server_exchange& ex) {
@@ -113,9 +112,11 @@ awaitable<void> app::handle_counted(request_context& request, bool collection_ho
         if (request.client_gone) entry.mark_abandoned();
         const auto now = std::chrono::steady_clock::now();
         line.finish(now);
-        metrics_.count_time_to_status(head.method, request.status, access_log::time_to_status(ex, now));
+        metrics_.requests().count_time_to_status({head.method, request.status, request.block},
+                                                 access_log::time_to_status(ex, now));
     }
-    metrics_.count_request(head.method, request.status, std::chrono::steady_clock::now() - ex.started_at());
+    metrics_.requests().count({head.method, request.status, request.block},
+                              std::chrono::steady_clock::now() - ex.started_at());
 }
 
 awaitable<void> app::handle_logged(request_context& request, request_table::entry& entry, bool collection_host) {

@@ -47,7 +47,6 @@ void limiter::count_immediate_entry(int priority) {
 
 std::optional<limiter::place> limiter::try_enter(int priority) {
     const std::lock_guard lock(mutex_);
-    used_ = true;
     if (!has_room()) return std::nullopt;
     count_immediate_entry(priority);
     return place(this);
@@ -58,7 +57,6 @@ awaitable<result<limiter::place>> limiter::enter(int priority) {
     std::optional<one_shot<place>> evicted;
     {
         const std::lock_guard lock(mutex_);
-        used_ = true;
         if (has_room()) {
             count_immediate_entry(priority);
             co_return place(this);
@@ -122,7 +120,6 @@ void limiter::deliver(grants& out) noexcept {
 limiter::stats limiter::snapshot() const {
     const std::lock_guard lock(mutex_);
     stats out;
-    out.used = used_;
     out.concurrent = concurrent_;
     out.stalled = stalled_;
     out.concurrent_max = options_.concurrent_max;

@@ -77,7 +77,6 @@ class limiter {
     static constexpr std::size_t priority_classes = 3;
 
     struct stats {
-        bool used = false;  ///< There has been a request since the start.
         std::size_t concurrent = 0;
         std::size_t stalled = 0;  ///< Requests that wait for their clients; not counted in concurrent.
         std::size_t concurrent_max = 0;
@@ -111,7 +110,6 @@ class limiter {
     const options options_;
     mutable std::mutex mutex_;
     // Guarded by mutex_.
-    bool used_ = false;
     std::size_t concurrent_ = 0;
     std::size_t stalled_ = 0;
     std::size_t queued_ = 0;

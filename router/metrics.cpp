@@ -2,13 +2,13 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "router/metric_family.hpp"
 
 #include <fmt/format.h>
 #include <prometheus/text_serializer.h>
 #include <nlohmann/json.hpp>
 
 #include <algorithm>
-#include <atomic>
 #include <cmath>
 #include <set>
 #include <sstream>
@@ -19,60 +19,16 @@ namespace {
 using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using labels = std::vector<std::pair<std::string, std::string>>;
-
-// A fixed set, so that invented methods cannot exhaust the memory. The first ten are those of the Go daemon's
-// request_duration_seconds, where TOUCH is "unknown" (docs/interface.md 6.2).
-constexpr std::array<std::string_view, 12> method_names{"get",     "put",    "head",  "post",  "delete", "connect",
-                                                        "options", "notify", "trace", "patch", "touch",  "unknown"};
-constexpr unsigned method_touch = 10;
-constexpr unsigned method_unknown = 11;
-
-unsigned index_of_method(std::string_view method) {
-    constexpr std::array<std::string_view, 11> names{"GET",     "PUT",    "HEAD",  "POST",  "DELETE", "CONNECT",
-                                                     "OPTIONS", "NOTIFY", "TRACE", "PATCH", "TOUCH"};
-    const auto found = std::ranges::find(names, method);
-    return found == names.end() ? method_unknown : static_cast<unsigned>(found - names.begin());
-}
-
-MetricFamily& family(std::vector<MetricFamily>& out, std::string_view name, std::string_view help, MetricType type) {
-    auto& f = out.emplace_back();
-    f.name = name;
-    f.help = help;
-    f.type = type;
-    return f;
-}
-
-ClientMetric& add_metric(MetricFamily& f, labels ls) {
-    auto& m = f.metric.emplace_back();
-    std::ranges::sort(ls);
-    for (auto& [name, value] : ls) m.label.push_back({std::move(name), std::move(value)});
-    return m;
-}
-
-void add_value(MetricFamily& f, double value, labels ls = {}) {
-    auto& m = add_metric(f, std::move(ls));
-    if (f.type == MetricType::Counter) {
-        m.counter.value = value;
-    } else {
-        m.gauge.value = value;
-    }
-}
-
-void add_gauge(std::vector<MetricFamily>& out, std::string_view name, std::string_view help, double value,
-               labels ls = {}) {
-    add_value(family(out, name, help, MetricType::Gauge), value, std::move(ls));
-}
 
 void add_counter(std::vector<MetricFamily>& out, std::string_view name, std::string_view help, std::uint64_t value) {
-    add_value(family(out, name, help, MetricType::Counter), static_cast<double>(value));
+    add_value(add_family(out, name, help, MetricType::Counter), static_cast<double>(value));
 }
 
 // Samples of one name become one family.
 void add_sample(std::vector<MetricFamily>& out, const metrics::sample& s) {
     auto at = std::ranges::find(out, s.name, &MetricFamily::name);
     if (at == out.end()) {
-        family(out, s.name, s.help, s.counter ? MetricType::Counter : MetricType::Gauge);
+        add_family(out, s.name, s.help, s.counter ? MetricType::Counter : MetricType::Gauge);
         at = std::prev(out.end());
     }
     add_value(*at, s.value, s.labels);
@@ -113,9 +69,9 @@ nlohmann::ordered_json json_timestamp(std::chrono::system_clock::time_point t) {
 
 }  // namespace
 
-void append(std::vector<metrics::sample>& out, const counter_set& counters, const labels& all) {
+void append(std::vector<metrics::sample>& out, const counter_set& counters, const metric_labels& all) {
     counters.for_each([&](const counter& c) {
-        labels ls = all;
+        metric_labels ls = all;
         if (!c.get_label().name.empty()) ls.emplace_back(c.get_label().name, c.get_label().value);
         out.push_back(
             {std::string(c.name()), std::string(c.help()), true, static_cast<double>(c.value()), std::move(ls)});
@@ -123,7 +79,7 @@ void append(std::vector<metrics::sample>& out, const counter_set& counters, cons
 }
 
 std::vector<metrics::sample> pool_samples(const std::string& name, const pool::buffer_pool::stats& s) {
-    const labels of{{"pool", name}};
+    const metric_labels of{{"pool", name}};
     const auto value = [](auto number) { return static_cast<double>(number); };
     return {{"keepstore_pool_budget_bytes", "Block memory that may be used", false, value(s.budget_bytes), of},
             {"keepstore_pool_in_use_bytes", "Block memory handed out", false, value(s.in_use_bytes), of},
@@ -134,60 +90,8 @@ std::vector<metrics::sample> pool_samples(const std::string& name, const pool::b
 
 metrics::metrics(options o, sources s) : options_(std::move(o)), sources_(std::move(s)) {}
 
-metrics::shard& metrics::my_shard() noexcept {
-    static std::atomic<std::size_t> threads{0};
-    thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed);
-    return shards_[mine % shards_.size()];
-}
-
-void metrics::add(shard& s, request_sums& sums, unsigned method, unsigned status,
-                  std::chrono::steady_clock::duration took) noexcept {
-    const std::lock_guard lock(s.mutex);
-    sum& into = sums[{method, status}];
-    ++into.count;
-    into.seconds += std::chrono::duration<double>(took).count();
-}
-
-void metrics::count_request(std::string_view method, unsigned status,
-                            std::chrono::steady_clock::duration total) noexcept {
-    unsigned index = index_of_method(method);
-    if (index == method_touch) index = method_unknown;
-    auto& s = my_shard();
-    add(s, s.durations, index, status, total);
-}
-
-void metrics::count_time_to_status(std::string_view method, unsigned status,
-                                   std::chrono::steady_clock::duration to_status) noexcept {
-    auto& s = my_shard();
-    add(s, s.to_status, index_of_method(method), status, to_status);
-}
-
 void metrics::collect_requests(std::vector<MetricFamily>& out) const {
-    request_sums durations;
-    request_sums to_status;
-    const auto merge = [](request_sums& into, const request_sums& from) {
-        for (const auto& [key, value] : from) {
-            into[key].count += value.count;
-            into[key].seconds += value.seconds;
-        }
-    };
-    for (const shard& s : shards_) {
-        const std::lock_guard lock(s.mutex);
-        merge(durations, s.durations);
-        merge(to_status, s.to_status);
-    }
-    const auto add_family = [&](std::string_view name, std::string_view help, const request_sums& sums) {
-        if (sums.empty()) return;
-        auto& f = family(out, name, help, MetricType::Summary);
-        for (const auto& [key, value] : sums) {
-            auto& m =
-                add_metric(f, {{"code", std::to_string(key.second)}, {"method", std::string(method_names[key.first])}});
-            m.summary.sample_count = value.count;
-            m.summary.sample_sum = value.seconds;
-        }
-    };
-    add_family("request_duration_seconds", "Summary of request duration.", durations);
-    add_family("time_to_status_seconds", "Summary of request TTFB.", to_status);
+    requests_.collect(out);
     const auto ages = sources_.requests.oldest();
     add_gauge(out, "arvados_max_active_request_age_seconds", "Age of oldest active request", ages.active_seconds);
     add_gauge(out, "arvados_max_abandoned_request_age_seconds",
@@ -196,7 +100,8 @@ void metrics::collect_requests(std::vector<MetricFamily>& out) const {
 
 void metrics::collect_states(std::vector<MetricFamily>& out) const {
     using volumes::volume_state;
-    auto& states = family(out, "keepstore_volume_state", "1 for the state that the volume is in", MetricType::Gauge);
+    auto& states =
+        add_family(out, "keepstore_volume_state", "1 for the state that the volume is in", MetricType::Gauge);
     const auto add_states = [&](const store::mount& m, std::string_view operation, volume_state current) {
         for (const auto s : {volume_state::healthy, volume_state::slow, volume_state::stalled, volume_state::failing,
                              volume_state::gone}) {
@@ -216,7 +121,6 @@ void metrics::collect_states(std::vector<MetricFamily>& out) const {
 
 void metrics::collect_limiter(std::vector<MetricFamily>& out) const {
     const auto s = sources_.requests_limiter.snapshot();
-    if (!s.used) return;
     const auto number = [](std::size_t n) { return static_cast<double>(n); };
     add_gauge(out, "arvados_concurrent_requests", "Number of requests in progress", number(s.concurrent),
               {{"queue", queue_name}});
@@ -226,14 +130,12 @@ void metrics::collect_limiter(std::vector<MetricFamily>& out) const {
               {{"queue", queue_name}});
     add_gauge(out, "keepstore_stalled_requests",
               "Requests that wait for their own client and take no place among the concurrent ones", number(s.stalled));
-    auto& queued = family(out, "arvados_queued_requests", "Number of requests in queue", MetricType::Gauge);
+    auto& queued = add_family(out, "arvados_queued_requests", "Number of requests in queue", MetricType::Gauge);
     for (std::size_t i = 0; i < limiter::priority_classes; ++i)
         add_value(queued, number(s.queued[i]), {{"priority", std::string(priority_names[i])}, {"queue", queue_name}});
     const auto add_summary = [&](std::string_view name, std::string_view help, const auto& by_class) {
-        if (std::ranges::all_of(by_class, [](const auto& c) { return c.count == 0; })) return;
-        auto& f = family(out, name, help, MetricType::Summary);
+        auto& f = add_family(out, name, help, MetricType::Summary);
         for (std::size_t i = 0; i < limiter::priority_classes; ++i) {
-            if (by_class[i].count == 0) continue;
             auto& m = add_metric(f, {{"priority", std::string(priority_names[i])}, {"queue", queue_name}});
             m.summary.sample_count = by_class[i].count;
             m.summary.sample_sum = by_class[i].sum_seconds;
@@ -249,20 +151,17 @@ void metrics::collect_limiter(std::vector<MetricFamily>& out) const {
 void metrics::collect_volumes(std::vector<MetricFamily>& out) const {
     std::map<std::string, volumes::volume_stats> by_device;
     std::set<const volumes::volume*> seen;
-    for (const store::mount& m : sources_.store.mounts().all()) {
-        if (!seen.insert(m.volume.get()).second) continue;
-        auto stats = m.volume->stats();
-        auto& into = by_device[m.volume->device_id()];
-        for (const auto& [name, n] : stats.operations) into.operations[name] += n;
-        for (const auto& [name, n] : stats.errors) into.errors[name] += n;
-        into.bytes_in += stats.bytes_in;
-        into.bytes_out += stats.bytes_out;
-    }
+    for (const store::mount& m : sources_.store.mounts().all())
+        if (seen.insert(m.volume.get()).second) by_device[m.volume->device_id()].add(m.volume->stats());
     auto operations =
         MetricFamily{"arvados_keepstore_volume_operations", "Number of volume operations", MetricType::Counter, {}};
     auto errors = MetricFamily{"arvados_keepstore_volume_errors", "Number of volume errors", MetricType::Counter, {}};
     auto bytes =
         MetricFamily{"arvados_keepstore_volume_io_bytes", "Volume I/O traffic in bytes", MetricType::Counter, {}};
+    auto size =
+        MetricFamily{"keepstore_volume_size_bytes", "Size of the file system of the volume", MetricType::Gauge, {}};
+    auto available = MetricFamily{
+        "keepstore_volume_available_bytes", "Space on it that blocks may still take", MetricType::Gauge, {}};
     for (const auto& [device, stats] : by_device) {
         for (const auto& [name, n] : stats.operations)
             add_value(operations, static_cast<double>(n), {{"device_id", device}, {"operation", name}});
@@ -270,8 +169,17 @@ void metrics::collect_volumes(std::vector<MetricFamily>& out) const {
             add_value(errors, static_cast<double>(n), {{"device_id", device}, {"error_type", name}});
         add_value(bytes, static_cast<double>(stats.bytes_in), {{"device_id", device}, {"direction", "in"}});
         add_value(bytes, static_cast<double>(stats.bytes_out), {{"device_id", device}, {"direction", "out"}});
+        if (stats.space) {
+            add_value(size, static_cast<double>(stats.space->size_bytes), {{"device_id", device}});
+            add_value(available, static_cast<double>(stats.space->available_bytes), {{"device_id", device}});
+        }
+        for (const auto& own : stats.own) {
+            metric_labels labels{{"device_id", device}};
+            if (!own.label.empty()) labels.emplace_back(own.label, own.label_value);
+            add_sample(out, {own.name, own.help, true, static_cast<double>(own.value), std::move(labels)});
+        }
     }
-    for (auto* f : {&operations, &errors, &bytes})
+    for (auto* f : {&operations, &errors, &bytes, &size, &available})
         if (!f->metric.empty()) out.push_back(std::move(*f));
 }
 
@@ -309,12 +217,15 @@ void metrics::collect_service(std::vector<MetricFamily>& out) const {
 void metrics::collect_own(std::vector<MetricFamily>& out) const {
     const auto pool = sources_.pool.snapshot();
     for (const sample& s : pool_samples("request", pool)) add_sample(out, s);
-    sources_.store.counters().for_each([&](const counter& c) { add_counter(out, c.name(), c.help(), c.value()); });
+    std::vector<sample> counted;
+    append(counted, sources_.store.counters());
+    for (const sample& s : counted) add_sample(out, s);
     add_gauge(out, "keepstore_read_window_bytes", "Buffer memory held by reads of large blocks",
               static_cast<double>(sources_.store.read_window_bytes()));
     add_counter(out, "keepstore_log_lines_dropped_total", "Log lines lost because their reader was too slow",
                 log::dropped_lines());
-    auto& healthy = family(out, "keepstore_volume_healthy", "Whether the volume answers at present", MetricType::Gauge);
+    auto& healthy =
+        add_family(out, "keepstore_volume_healthy", "Whether the volume answers at present", MetricType::Gauge);
     for (const store::mount& m : sources_.store.mounts().all())
         add_value(healthy, m.volume->health().empty() ? 1 : 0,
                   {{"device_id", m.volume->device_id()}, {"mount", m.uuid}});
@@ -362,6 +273,14 @@ std::string metrics::json() const {
                 item["gauge"] = {{"value", json_number(m.gauge.value)}};
             } else if (f.type == MetricType::Counter) {
                 item["counter"] = {{"value", json_number(m.counter.value)}, {"createdTimestamp", created}};
+            } else if (f.type == MetricType::Histogram) {
+                auto& h = item["histogram"] = {{"sampleCount", std::to_string(m.histogram.sample_count)},
+                                               {"sampleSum", json_number(m.histogram.sample_sum)}};
+                auto& buckets = h["bucket"] = json_value::array();
+                for (const auto& b : m.histogram.bucket)
+                    buckets.push_back({{"cumulativeCount", std::to_string(b.cumulative_count)},
+                                       {"upperBound", json_number(b.upper_bound)}});
+                h["createdTimestamp"] = created;
             } else {
                 auto& s = item["summary"] = {{"sampleCount", std::to_string(m.summary.sample_count)},
                                              {"sampleSum", json_number(m.summary.sample_sum)}};

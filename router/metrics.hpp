@@ -1,27 +1,23 @@
-/// The series of docs/interface.md 6.2 and our own, in the text exposition format and as JSON. Only requests are
-/// counted here; all other values are read from their owners at each scrape.
+/// The series of docs/metrics.md, in the text exposition format and as JSON. Only requests are counted here; all other
+/// values are read from their owners at each scrape.
 ///
-/// Safe to use from any thread. Counting a request takes one lock, sharded by thread.
+/// Safe to use from any thread.
 #pragma once
 
 #include "base/counter.hpp"
 #include "pool/buffer_pool.hpp"
 #include "protocol/work_lists.hpp"
 #include "router/limiter.hpp"
+#include "router/request_metrics.hpp"
 #include "router/request_table.hpp"
 #include "store/block_store.hpp"
 #include "store/lists/work_queue.hpp"
 
 #include <prometheus/metric_family.h>
 
-#include <array>
 #include <chrono>
-#include <cstdint>
 #include <functional>
-#include <map>
-#include <mutex>
 #include <string>
-#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -58,31 +54,12 @@ class metrics {
 
     metrics(options, sources);
 
-    /// Adds to request_duration_seconds: every request except those for metrics.
-    void count_request(std::string_view method, unsigned status, std::chrono::steady_clock::duration total) noexcept;
-    /// Adds to time_to_status_seconds: every request that is logged.
-    void count_time_to_status(std::string_view method, unsigned status,
-                              std::chrono::steady_clock::duration to_status) noexcept;
+    [[nodiscard]] request_metrics& requests() noexcept { return requests_; }
 
     [[nodiscard]] std::string text() const;
     [[nodiscard]] std::string json() const;
 
   private:
-    struct sum {
-        std::uint64_t count = 0;
-        double seconds = 0;
-    };
-    using request_sums = std::map<std::pair<unsigned, unsigned>, sum>;  // By (method index, status).
-    struct alignas(64) shard {
-        mutable std::mutex mutex;
-        // Guarded by mutex.
-        request_sums durations;
-        request_sums to_status;
-    };
-
-    static void add(shard&, request_sums&, unsigned method, unsigned status,
-                    std::chrono::steady_clock::duration) noexcept;
-    [[nodiscard]] shard& my_shard() noexcept;
     [[nodiscard]] std::vector<prometheus::MetricFamily> collect() const;
     void collect_requests(std::vector<prometheus::MetricFamily>&) const;
     void collect_limiter(std::vector<prometheus::MetricFamily>&) const;
@@ -94,7 +71,7 @@ class metrics {
     const options options_;
     const sources sources_;
     const std::chrono::system_clock::time_point created_at_ = std::chrono::system_clock::now();
-    std::array<shard, 16> shards_;
+    request_metrics requests_;
 };
 
 /// The four samples of one pool, with its name as a label (docs/memory.md).

@@ -21,6 +21,7 @@ struct request_context {
     unsigned status = 0;              ///< The status to log; differs from the one sent when the response was cut off.
     bool cut = false;                 ///< The response was cut off after it had begun.
     bool client_gone = false;
+    bool block = false;  ///< A block is read or written, for metrics.
 
     [[nodiscard]] bool is_head() const noexcept { return ex.head().method == "HEAD"; }
 

@@ -98,6 +98,7 @@ awaitable<void> routes::handle(request_context& request) {
                 co_return co_await request.reply_plain_error(403, "Forbidden");
         }
     }
+    request.block = match.to == route::block_read || match.to == route::block_write;
     switch (match.to) {
         case route::none:
             co_return co_await request.reply_plain_error(400, "Bad Request");

@@ -19,6 +19,15 @@ constexpr std::array<std::string_view, operation_count> names{"get",
                                                               "list_uploads",
                                                               "head_bucket"};
 constexpr std::size_t counted_by_go = 5;
+// No response, a missing object, refused keys, an outage, overload: what rates and alerts are about.
+constexpr std::array<std::string_view, 8> usual_errors{"*smithy.OperationError",
+                                                       "*smithy.OperationError 403 AccessDenied",
+                                                       "*smithy.OperationError 403 Forbidden",
+                                                       "*smithy.OperationError 404 NoSuchKey",
+                                                       "*smithy.OperationError 404 NotFound",
+                                                       "*smithy.OperationError 500 InternalError",
+                                                       "*smithy.OperationError 503 ServiceUnavailable",
+                                                       "*smithy.OperationError 503 SlowDown"};
 
 /// The Go SDK's code for an error without a body, which it derives from the status.
 std::string_view code_for_status(unsigned status) {
@@ -69,9 +78,7 @@ void op_stats::failed(unsigned status, std::string_view code) {
 
 std::map<std::string, std::uint64_t> op_stats::counted(std::size_t from, std::size_t to) const {
     std::map<std::string, std::uint64_t> out;
-    for (std::size_t i = from; i < to; ++i) {
-        if (const auto n = operations_[i].value()) out[std::string(names[i])] = n;
-    }
+    for (std::size_t i = from; i < to; ++i) out[std::string(names[i])] = operations_[i].value();
     return out;
 }
 
@@ -84,8 +91,11 @@ std::map<std::string, std::uint64_t> op_stats::other_operations() const {
 }
 
 std::map<std::string, std::uint64_t> op_stats::errors() const {
+    std::map<std::string, std::uint64_t> out;
+    for (const auto type : usual_errors) out.emplace(type, 0);
     const std::lock_guard lock(mutex_);
-    return errors_;
+    for (const auto& [type, n] : errors_) out[type] = n;
+    return out;
 }
 
 }  // namespace keepstore::s3

@@ -31,27 +31,28 @@ inline constexpr std::size_t operation_count = static_cast<std::size_t>(operatio
 [[nodiscard]] std::string_view to_string(operation op) noexcept;
 
 /// Every request that was sent counts, so a call with two retries counts three times.
-class op_stats {
+class op_stats : public counter_set {
   public:
     void count(operation op) noexcept { operations_[static_cast<std::size_t>(op)].add(); }
     /// Counts a failed request. `status` 0: there was no response. `code`: the service's, empty if it gave none.
     void failed(unsigned status, std::string_view code);
 
-    counter bytes_in;         ///< Of bodies of objects.
-    counter bytes_out;        ///< Of bodies of objects.
-    counter retries;          ///< Requests sent again after a failure that may pass.
-    counter retries_refused;  ///< Failures that might have passed, but the budget was spent.
-    counter resumed_downloads;
-    counter throttled;  ///< Responses that asked for less.
+    counter bytes_in;   ///< Of bodies of objects.
+    counter bytes_out;  ///< Of bodies of objects.
+    counter retries{*this, "keepstore_s3_retries_total", "Requests sent again after a failure that may pass"};
+    counter retries_refused{*this, "keepstore_s3_retries_refused_total",
+                            "Failures that might have passed, while the budget of retries was spent"};
+    counter resumed_downloads{*this, "keepstore_s3_resumed_downloads_total",
+                              "Downloads continued by another request after they broke off"};
+    counter throttled{*this, "keepstore_s3_throttled_total", "Responses that asked for fewer requests"};
 
-    /// Returns the counts by the Go daemon's names: "get", "put" (parts as well), "head" (objects), "delete", "list". A
-    /// name appears with its first event.
+    /// Returns the counts by the Go daemon's names: "get", "put" (parts as well), "head" (objects), "delete", "list".
     [[nodiscard]] std::map<std::string, std::uint64_t> operations() const;
     /// Returns those that the Go daemon does not count: "copy", "create_multipart", "complete_multipart",
     /// "abort_multipart", "list_uploads", "head_bucket".
     [[nodiscard]] std::map<std::string, std::uint64_t> other_operations() const;
     /// Returns failed requests by the Go daemon's error types: "*smithy.OperationError 404 NoSuchKey", and without
-    /// status and code where there was no response.
+    /// status and code where there was no response. The usual types are there from the start.
     [[nodiscard]] std::map<std::string, std::uint64_t> errors() const;
 
   private:

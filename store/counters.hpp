@@ -17,6 +17,15 @@ struct store_counters : counter_set {
                          "Stored waypoints that disagreed with a good copy"};
     counter waypoints_added{*this, "keepstore_waypoints_added_total",
                             "Waypoints stored with copies that lacked right ones"};
+
+    static constexpr std::string_view trash_help = "Copies that trash lists name, by what became of them";
+    counter trashed{*this, "keepstore_trash_items_total", trash_help, {"outcome", "trashed"}};
+    counter trash_kept{*this, "keepstore_trash_items_total", trash_help, {"outcome", "kept"}};
+    counter trash_missing{*this, "keepstore_trash_items_total", trash_help, {"outcome", "missing"}};
+    counter trash_refused{*this, "keepstore_trash_items_total", trash_help, {"outcome", "refused"}};
+    counter trash_failed{*this, "keepstore_trash_items_total", trash_help, {"outcome", "failed"}};
+    counter trash_deleted_blocks{*this, "keepstore_trash_deleted_blocks_total", "Copies deleted from the trash"};
+    counter trash_deleted_bytes{*this, "keepstore_trash_deleted_bytes_total", "Bytes of these"};
 };
 
 }  // namespace keepstore::store

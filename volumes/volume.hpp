@@ -16,6 +16,7 @@
 #include "base/deadline.hpp"
 #include "base/md5_digest.hpp"
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <functional>
@@ -171,13 +172,47 @@ class index_sink {
     [[nodiscard]] virtual awaitable<result<void>> put(std::span<const block_info> batch) = 0;
 };
 
-/// Counters of one volume, for /metrics (docs/interface.md 6.3: arvados_keepstore_volume_*). Names are those of the Go
-/// daemon.
+/// Counters of one volume, for /metrics (docs/interface.md 6.3). The names of operations and errors are those of the Go
+/// daemon. A name that may be counted is there from the start, with 0, as far as it is known by then.
 struct volume_stats {
+    /// A counter of this driver only, under its own name in /metrics.
+    struct own_counter {
+        std::string name;
+        std::string help;
+        std::string label;  ///< Empty: none in addition to the device id.
+        std::string label_value;
+        std::uint64_t value = 0;
+    };
+    struct space_info {
+        std::uint64_t size_bytes = 0;
+        std::uint64_t available_bytes = 0;  ///< What blocks may still take.
+    };
+
     std::map<std::string, std::uint64_t> operations;  ///< "open", "create", "rename", ... or "get", "put", ...
     std::map<std::string, std::uint64_t> errors;      ///< By error type.
     std::uint64_t bytes_in = 0;                       ///< Read from the storage.
     std::uint64_t bytes_out = 0;                      ///< Written to the storage.
+    std::vector<own_counter> own;
+    std::optional<space_info> space;  ///< As last measured; nullopt where the storage has no limit.
+
+    /// Adds the counters of another volume of the same device.
+    void add(const volume_stats& other) {
+        for (const auto& [name, n] : other.operations) operations[name] += n;
+        for (const auto& [name, n] : other.errors) errors[name] += n;
+        bytes_in += other.bytes_in;
+        bytes_out += other.bytes_out;
+        for (const auto& theirs : other.own) {
+            const auto ours = std::ranges::find_if(own, [&](const own_counter& c) {
+                return c.name == theirs.name && c.label_value == theirs.label_value;
+            });
+            if (ours == own.end()) {
+                own.push_back(theirs);
+            } else {
+                ours->value += theirs.value;
+            }
+        }
+        if (!space) space = other.space;
+    }
 };
 
 /// Whether a volume serves its calls, from good to bad; volumes/health.hpp has the transitions.

@@ -18,20 +18,28 @@ awaitable<void> trash_on(block_store& store, const mount& m, const protocol::loc
     const auto outcome = co_await m.volume->trash(
         block.hash, {.protect_for = options.protect_for, .lifetime = options.trash_lifetime, .only_if_mtime = expected},
         deadline::in(limits::trash_item_timeout));
+    auto& counters = store.context().counters;
     if (!outcome) {
-        if (outcome.error() == errc::not_found) co_return;
+        if (outcome.error() == errc::not_found) {
+            counters.trash_missing.add();
+            co_return;
+        }
+        counters.trash_failed.add();
         log::warning("trash list: " + outcome.error().text, {{"block", block.hash.hex()}, {"mount", m.uuid}});
         co_return;
     }
     switch (*outcome) {
         case volumes::trash_outcome::trashed:
+            counters.trashed.add();
             log::info("trash list: trashed", {{"block", block.hash.hex()}, {"mount", m.uuid}});
             break;
         case volumes::trash_outcome::too_new:
+            counters.trash_kept.add();
             log::info("trash list: kept, it was written or touched within BlobSigningTTL",
                       {{"block", block.hash.hex()}, {"mount", m.uuid}});
             break;
         case volumes::trash_outcome::changed:
+            counters.trash_kept.add();
             log::info("trash list: kept, stored mtime differs from the list's",
                       {{"block", block.hash.hex()}, {"mount", m.uuid}});
             break;
@@ -41,23 +49,28 @@ awaitable<void> trash_on(block_store& store, const mount& m, const protocol::loc
 }  // namespace
 
 awaitable<void> execute_trash_item(block_store& store, protocol::trash_item item) {
+    auto& refused = store.context().counters.trash_refused;
     const auto block = protocol::locator::parse(item.locator);
     if (!block) {
+        refused.add();
         log::warning("trash list: invalid locator, item skipped");
         co_return;
     }
     const volumes::block_time expected{std::chrono::nanoseconds(item.block_mtime)};
     const auto now = std::chrono::system_clock::now();
     if (!volumes::trash_rule::may_trash(expected, now, store.get_options().protect_for)) {
+        refused.add();
         log::warning("trash list: item is newer than BlobSigningTTL, skipped", {{"block", block->hash.hex()}});
         co_return;
     }
     if (!item.mount_uuid.empty()) {
         const mount* const m = store.mounts().find(item.mount_uuid);
         if (!m) {
+            refused.add();
             log::warning("trash list: no such mount, item skipped",
                          {{"block", block->hash.hex()}, {"mount", item.mount_uuid}});
         } else if (!m->allow_trash) {
+            refused.add();
             log::warning("trash list: mount does not allow trash, item skipped",
                          {{"block", block->hash.hex()}, {"mount", item.mount_uuid}});
         } else {
@@ -90,6 +103,8 @@ awaitable<void> run_trash_emptier(block_store& store, empty_trash_options option
                 log::error("emptying the trash failed: " + emptied.error().text, {{"mount", m.uuid}});
                 continue;
             }
+            store.context().counters.trash_deleted_blocks.add(emptied->blocks_deleted);
+            store.context().counters.trash_deleted_bytes.add(emptied->bytes_deleted);
             log::info("emptied the trash", {{"mount", m.uuid},
                                             {"blocksDeleted", emptied->blocks_deleted},
                                             {"bytesDeleted", emptied->bytes_deleted},

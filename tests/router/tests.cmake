@@ -8,6 +8,7 @@ keepstore_test(router_tests
         router/range_test.cpp
         router/redact_test.cpp
         router/request_id_test.cpp
+        router/request_metrics_test.cpp
         router/routes_test.cpp
         router/scrub_test.cpp
         router/status_test.cpp

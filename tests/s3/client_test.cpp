@@ -291,7 +291,7 @@ TEST_CASE("copy names its source and can replace the metadata", "[s3][client]") 
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error() == errc::not_found);
     CHECK(bucket.stats().other_operations().at("copy") == 3);
-    CHECK(bucket.stats().operations().empty());
+    CHECK(bucket.stats().operations().at("put") == 0);
 }
 
 TEST_CASE("delete succeeds for a missing object, but not in a missing bucket", "[s3][client]") {

@@ -347,6 +347,12 @@ TEST_CASE("a trash list acts on the exact copy that it names", "[store][workers]
                                          .mount_uuid = r.mount}));
         CHECK(f.memory[0]->content(name_of(content)).has_value() == !r.trashed_0);
         CHECK(f.memory[1]->content(name_of(content)).has_value() == !r.trashed_1);
+        const auto& counted = f.store.counters();
+        const std::string what = r.what;
+        const bool refused = what == "unknown mount" || what == "too new";
+        CHECK(counted.trashed.value() == unsigned{r.trashed_0} + unsigned{r.trashed_1});
+        CHECK(counted.trash_refused.value() == (refused ? 1 : 0));
+        CHECK(counted.trash_kept.value() == (what == "other mtime" ? 2 : 0));
     }
 }
 

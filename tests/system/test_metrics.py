@@ -7,12 +7,16 @@ import re
 import unittest
 
 from support.case import KeepstoreCase, SharedDaemonCase, main
-from support.daemon import MANAGEMENT_TOKEN, parse_metrics
+from support.daemon import MANAGEMENT_TOKEN, directory_volume, parse_metrics, volume_uuid
 from support.held import Held
 from support.locator import md5, plain
+from support.s3_case import S3Case
+from support.s3_volumes import s3_volume
 from support.wait import until
 
-# name -> (type, labels): every series of docs/interface.md 6.2 that exists after some work on a Directory volume.
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+# name -> (type, labels): every series of the Go daemon, of a Directory volume (docs/interface.md 6.2).
 SERIES = {
     "request_duration_seconds": ("summary", {"code", "method"}),
     "time_to_status_seconds": ("summary", {"code", "method"}),
@@ -34,6 +38,9 @@ SERIES = {
     "arvados_keepstore_trash_queue_inprogress_entries": ("gauge", set()),
     "arvados_keepstore_volume_operations": ("counter", {"device_id", "operation"}),
     "arvados_keepstore_volume_io_bytes": ("counter", {"device_id", "direction"}),
+    "arvados_keepstore_volume_errors": ("counter", {"device_id", "error_type"}),
+    "arvados_queue_delay_seconds": ("summary", {"priority", "queue"}),
+    "arvados_queue_timeout_seconds": ("summary", {"priority", "queue"}),
 }
 
 
@@ -64,7 +71,7 @@ class Metrics(SharedDaemonCase):
         labels = {}
         for (name, pairs), _ in parse_metrics(text).items():
             base = re.sub(r"_(sum|count)$", "", name) if re.sub(r"_(sum|count)$", "", name) in types else name
-            labels.setdefault(base, set()).update(k for k, _ in pairs)
+            labels.setdefault(base, set()).update(k for k, _ in pairs if k != "quantile")
         for name, (kind, wanted) in SERIES.items():
             with self.subTest(name):
                 self.assertEqual(types.get(name), kind)
@@ -79,8 +86,8 @@ class Metrics(SharedDaemonCase):
         series = [line.rsplit(" ", 1)[0] for line in text.splitlines() if line and not line.startswith("#")]
         self.assertEqual(len(series), len(set(series)))
         for line in text.splitlines():
-            # The quantile of a summary is not one of its labels and stands at the end.
-            pairs = [k for k in re.findall(r'(\w+)="', line) if k != "quantile"] if not line.startswith("#") else []
+            # The quantile of a summary and the bound of a bucket are not among the labels and stand at the end.
+            pairs = [k for k in re.findall(r'(\w+)="', line) if k not in ("quantile", "le")] if not line.startswith("#") else []
             self.assertEqual(pairs, sorted(pairs), line)
 
     def test_content_type(self):
@@ -144,6 +151,58 @@ class Metrics(SharedDaemonCase):
     def test_head(self):
         response = self.daemon.request("HEAD", "/metrics", MANAGEMENT_TOKEN)
         self.assertEqual((response.status, response.body), (200, b""))
+
+
+def documented():
+    """{name: (type, labels)} of the tables of docs/metrics.md."""
+    with open(os.path.join(ROOT, "docs", "metrics.md"), encoding="utf-8") as file:
+        rows = re.findall(r"(?m)^\| (\w+) \| (counter|gauge|summary|histogram) \| ([\w, ]*)\|", file.read())
+    return {name: (kind, frozenset(re.findall(r"\w+", labels))) for name, kind, labels in rows}
+
+
+def exported(text):
+    """The same of an exposition. The labels of summaries and histograms do not include `quantile` and `le`."""
+    types = dict(re.findall(r"(?m)^# TYPE (\S+) (\S+)$", text))
+    found = {}
+    for name, pairs in parse_metrics(text):
+        base = name if name in types else re.sub(r"_(sum|count|bucket)$", "", name)
+        found.setdefault(base, set()).add(frozenset(k for k, _ in pairs) - {"quantile", "le"})
+    return {name: (types[name], *labels) for name, labels in found.items()}
+
+
+class Document(S3Case):
+    """docs/metrics.md against a daemon with both kinds of volumes that has served no request yet."""
+
+    def test_the_document_lists_what_a_new_daemon_exports(self):
+        daemon = self.start({volume_uuid(0): directory_volume(self.dir.make("vol")),
+                             volume_uuid(1): s3_volume(self.server["endpoint"], self.bucket, self.server)})
+        text = daemon.request("GET", "/metrics", MANAGEMENT_TOKEN).text
+        self.assertGreater(len(documented()), 50)
+        self.assertEqual(exported(text), documented())
+        for series, value in parse_metrics(text).items():
+            name, labels = series[0], dict(series[1])
+            if name.startswith(("request_", "time_to", "keepstore_block_", "keepstore_trash_", "keepstore_pull_items")) or \
+                    name == "arvados_keepstore_volume_errors" and not labels["device_id"].startswith("s3:"):
+                self.assertEqual(value, 0, series)
+
+    def test_work_adds_no_series(self):
+        daemon = self.start({volume_uuid(0): directory_volume(self.dir.make("vol")),
+                             volume_uuid(1): s3_volume(self.server["endpoint"], self.bucket, self.server)},
+                            Collections={"BlobSigningTTL": "1s"})
+        before = set(daemon.metrics())
+        data = os.urandom(300_000)
+        self.assertEqual(daemon.put(data).status, 200)
+        self.assertEqual(daemon.get(plain(data)).status, 200)
+        self.assertEqual(daemon.get("a" * 32 + "+3").status, 404)
+        self.assertEqual(daemon.put(data[1:], headers={"X-Keep-Storage-Classes": "missing"}).status, 507)
+        self.assertEqual(daemon.admin("TOUCH", "/" + md5(data)).status, 200)
+        self.assertEqual(daemon.admin("DELETE", "/" + "a" * 32).status, 404)
+        self.assertEqual(daemon.admin("GET", "/index").status, 200)
+        self.assertEqual(daemon.request("GET", "/index").status, 401)
+        daemon.assert_nothing_held()
+        self.assertEqual(set(daemon.metrics()) - before, set())
+        self.assertEqual(daemon.metric("keepstore_block_duration_seconds_count", method="put"), 1)
+        self.assertEqual(daemon.metric("keepstore_block_duration_seconds_count", method="get"), 1)
 
 
 class Config(KeepstoreCase):

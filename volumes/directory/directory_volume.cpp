@@ -229,7 +229,11 @@ class directory_volume final : public volume {
         co_return co_await run(std::move(call), until, work::commit);
     }
 
-    volume_stats stats() const override { return core_->stats.snapshot(); }
+    volume_stats stats() const override {
+        auto out = core_->stats.snapshot();
+        out.space = core_->full.space();
+        return out;
+    }
 
     volume_states state() const override {
         return {.reads = core_->health.state(traffic::reads, activity(*pool_, traffic::reads)),
@@ -306,6 +310,7 @@ result<std::unique_ptr<volume>> open_directory_volume(directory_options options)
     auto core = std::make_shared<directory_core>(std::move(options));
     KS_CHECK(core->root.open());
     if (core->options.may_write) core->full.refresh();
+    static_cast<void>(core->full.measure());
     std::string id = find_device_id(core->options.root);
     return std::make_unique<directory_volume>(std::move(core), std::move(id));
 }

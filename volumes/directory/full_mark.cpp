@@ -47,13 +47,25 @@ bool full_mark::claim_refresh() noexcept {
                               next, now + std::chrono::nanoseconds(limits::full_mark_refresh).count());
 }
 
-bool full_mark::has_space() const {
-    struct statvfs fs{};
-    if (::fstatvfs(root_.fd(), &fs) != 0) {
+bool full_mark::has_space() {
+    if (!measure()) {
         log::error("cannot read the free space of the volume", {{"errno", errno}});
         return true;  // As the Go daemon does: a write without space fails.
     }
-    return fs.f_bavail * fs.f_frsize >= free_bytes_min_;
+    return available_.load(std::memory_order_relaxed) >= free_bytes_min_;
+}
+
+bool full_mark::measure() noexcept {
+    struct statvfs fs{};
+    if (::fstatvfs(root_.fd(), &fs) != 0) return false;
+    size_.store(fs.f_blocks * fs.f_frsize, std::memory_order_relaxed);
+    available_.store(fs.f_bavail * fs.f_frsize, std::memory_order_relaxed);
+    return true;
+}
+
+volume_stats::space_info full_mark::space() const noexcept {
+    return {.size_bytes = size_.load(std::memory_order_relaxed),
+            .available_bytes = available_.load(std::memory_order_relaxed)};
 }
 
 void full_mark::refresh() {

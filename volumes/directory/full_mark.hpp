@@ -8,6 +8,7 @@
 #pragma once
 
 #include "volumes/directory/root_handle.hpp"
+#include "volumes/volume.hpp"
 
 #include <atomic>
 #include <cstdint>
@@ -30,14 +31,21 @@ class full_mark {
     /// Sets the mark, after a write failed for lack of space. Blocks.
     void found_full();
 
+    /// Reads size and free space of the file system, for space(). \returns false, with errno, if that fails. Blocks.
+    [[nodiscard]] bool measure() noexcept;
+    /// Returns what was last measured; zeros before. Never blocks.
+    [[nodiscard]] volume_stats::space_info space() const noexcept;
+
   private:
-    [[nodiscard]] bool has_space() const;
+    [[nodiscard]] bool has_space();
     void set_mark();
 
     const root_handle& root_;
     const std::uint64_t free_bytes_min_;
     std::atomic<bool> full_{false};
     std::atomic<std::int64_t> next_refresh_{0};  // Steady clock, nanoseconds.
+    std::atomic<std::uint64_t> size_{0};         // In bytes, like the next one.
+    std::atomic<std::uint64_t> available_{0};
 
     std::mutex mutex_;
     // Guarded by mutex_.

@@ -55,13 +55,8 @@ error op_stats::failed(int number, std::string_view what) {
 
 volume_stats op_stats::snapshot() const {
     volume_stats out;
-    // As with Go's counters, a name appears with its first event.
-    for (std::size_t i = 0; i < operations_.size(); ++i) {
-        if (const auto n = operations_[i].value()) out.operations[operation_names[i]] = n;
-    }
-    for (std::size_t i = 0; i < errors_.size(); ++i) {
-        if (const auto n = errors_[i].value()) out.errors[error_names[i]] = n;
-    }
+    for (std::size_t i = 0; i < operations_.size(); ++i) out.operations[operation_names[i]] = operations_[i].value();
+    for (std::size_t i = 0; i < errors_.size(); ++i) out.errors[error_names[i]] = errors_[i].value();
     out.bytes_in = bytes_in_.value();
     out.bytes_out = bytes_out_.value();
     return out;

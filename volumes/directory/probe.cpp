@@ -35,6 +35,7 @@ std::unexpected<error> probe_failed(std::string_view call) {
 result<void> run_probe(directory_core& core, const blocking_pool& pool, traffic t) {
     if (t == traffic::reads) {
         KS_CHECK(core.root.check());
+        static_cast<void>(core.full.measure());
         return core.health.probe_due(t, activity(pool, t)) ? probe_reads(core) : success();
     }
     return core.root.gone() ? success() : probe_writes(core);

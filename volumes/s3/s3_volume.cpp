@@ -38,8 +38,20 @@ awaitable<result<bool>> run_monitor(monitor_type monitor, std::shared_ptr<bucket
     co_return true;
 }
 
-void add_counts(std::map<std::string, std::uint64_t>& to, const std::map<std::string, std::uint64_t>& from) {
-    for (const auto& [name, count] : from) to[name] += count;
+volume_stats stats_of(const keepstore::s3::op_stats& from) {
+    volume_stats out{.operations = from.operations(),
+                     .errors = from.errors(),
+                     .bytes_in = from.bytes_in.value(),
+                     .bytes_out = from.bytes_out.value()};
+    for (const auto& counts : {out.operations, from.other_operations()}) {
+        for (const auto& [operation, n] : counts)
+            out.own.push_back({"keepstore_s3_requests_total", "Requests to S3, retries included, by operation",
+                               "operation", operation, n});
+    }
+    from.for_each([&](const counter& c) {
+        out.own.push_back({std::string(c.name()), std::string(c.help()), "", "", c.value()});
+    });
+    return out;
 }
 
 class s3_volume final : public volume {
@@ -125,17 +137,10 @@ class s3_volume final : public volume {
     }
 
     volume_stats stats() const override {
-        const auto& known = core_->client.stats();
-        const auto& probes = prober_->stats();
-        volume_stats out;
-        out.operations = known.operations();
-        out.errors = known.errors();
-        add_counts(out.operations, probes.operations());
-        add_counts(out.errors, probes.errors());
+        volume_stats out = stats_of(core_->client.stats());
+        out.add(stats_of(prober_->stats()));
         // A precondition that does not hold is the result of a comparison, and no failure.
         std::erase_if(out.errors, [](const auto& entry) { return entry.first.find(" 412 ") != std::string::npos; });
-        out.bytes_in = known.bytes_in.value();
-        out.bytes_out = known.bytes_out.value();
         return out;
     }
 
