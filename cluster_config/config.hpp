@@ -151,11 +151,18 @@ struct cluster_settings {
     keepstore_config keepstore;
 };
 
+/// Where a secret was found, for the operator.
+struct secret_origin {
+    std::string key;     ///< "Collections.BlobSigningKey"
+    std::string origin;  ///< "configuration", "credential FILE", "environment variable NAME"; empty: there is none.
+};
+
 struct config {
     std::string source;                               ///< The file's path, "-" for standard input.
     std::string sha256;                               ///< Lower-case hex, over the bytes as read.
     std::chrono::system_clock::time_point timestamp;  ///< The file's mtime; now for standard input.
     cluster_settings cluster;
+    std::vector<secret_origin> secrets;
     /// One line each, in the order found; for the log at level warning. None holds a secret.
     std::vector<std::string> warnings;
 };

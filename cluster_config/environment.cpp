@@ -19,7 +19,8 @@ environment environment::of_process() {
             .service_internal_url = get("ARVADOS_SERVICE_INTERNAL_URL"),
             .api_token = get("ARVADOS_API_TOKEN"),
             .api_host = get("ARVADOS_API_HOST"),
-            .api_host_insecure = get("ARVADOS_API_HOST_INSECURE")};
+            .api_host_insecure = get("ARVADOS_API_HOST_INSECURE"),
+            .credentials_folder = get("CREDENTIALS_DIRECTORY")};
 }
 
 void apply_environment(config_value& cluster, const std::string& path, const environment& env,
@@ -42,7 +43,7 @@ void apply_environment(config_value& cluster, const std::string& path, const env
         } else if (configured != env.api_token) {
             context.warnings.push_back(
                 "environment variable ARVADOS_API_TOKEN is present, but will not be used: the "
-                "configuration has a SystemRootToken");
+                "configuration or a credential has a SystemRootToken");
         }
     }
     if (!env.api_host.empty()) {

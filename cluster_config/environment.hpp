@@ -14,6 +14,7 @@ struct environment {
     std::string api_token;             ///< ARVADOS_API_TOKEN
     std::string api_host;              ///< ARVADOS_API_HOST
     std::string api_host_insecure;     ///< ARVADOS_API_HOST_INSECURE
+    std::string credentials_folder;    ///< CREDENTIALS_DIRECTORY
 
     [[nodiscard]] static environment of_process();
 };

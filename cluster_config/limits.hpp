@@ -23,6 +23,9 @@ inline constexpr std::size_t config_file_bytes_max = 16 * MiB;
 inline constexpr std::size_t config_expanded_bytes_max = 128 * MiB;
 /// Levels of nesting; Arvados uses nine. Keeps recursive walks of the tree off the end of the stack.
 inline constexpr std::size_t config_depth_max = 64;
+/// A file with a secret: tokens and keys have some tens of bytes, a certificate with its chain some KiB. A larger one
+/// is not what it was taken for.
+inline constexpr std::size_t credential_bytes_max = 64 * KiB;
 /// API.MaxKeepBlobBuffers: 64 MiB each, so this is 1 PiB; above it the product could overflow.
 inline constexpr std::int64_t blob_buffers_max = std::int64_t{1} << 24;
 

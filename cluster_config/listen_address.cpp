@@ -79,6 +79,12 @@ std::expected<tcp::endpoint, bind_error> probe_bind(const url& listen_url) {
         if (!failure) return candidate;
         last.text =
             fmt::format("listen tcp {}:{}: bind: {}", candidate.address().to_string(), *port, failure.message());
+        if (failure.value() == EACCES)
+            last.text +=
+                "; a port below 1024 needs CAP_NET_BIND_SERVICE: choose a higher port and put a load balancer in "
+                "front, "
+                "or add AmbientCapabilities=CAP_NET_BIND_SERVICE, CapabilityBoundingSet=CAP_NET_BIND_SERVICE and "
+                "PrivateUsers=no to the unit (systemctl edit keepstore)";
         last.not_this_host = failure.value() == EADDRNOTAVAIL;
         last.in_use.reset();
         if (failure.value() == EADDRINUSE) last.in_use = candidate;

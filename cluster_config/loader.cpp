@@ -22,7 +22,8 @@
 namespace keepstore::cluster_config {
 namespace {
 
-config parse_or_throw(std::string_view text, std::string_view source, const environment& env) {
+config parse_or_throw(std::string_view text, std::string_view source, const environment& env,
+                      const credential_folder& credentials) {
     config out;
     out.source = source;
     config_context context{source == "-" ? std::string("standard input") : std::string(source), out.warnings};
@@ -69,7 +70,11 @@ config parse_or_throw(std::string_view text, std::string_view source, const envi
     auto& [id, cluster] = *clusters.entries.begin();
     const std::string path = "Clusters." + id;
     apply_schema(cluster_schema(), cluster, path, context);
+    out.secrets = apply_credentials(cluster, credentials, context);
     apply_environment(cluster, path, env, context);
+    auto& root_token = out.secrets.front();
+    if (root_token.origin.empty() && !env.api_token.empty())
+        root_token.origin = "environment variable ARVADOS_API_TOKEN";
     const config_reader in(&cluster, path, context);
     out.cluster.id = id;
     decode_keys(cluster_keys(), in, out.cluster);
@@ -89,10 +94,10 @@ std::expected<std::string, std::string> read_all(std::istream& in, const std::st
 
 }  // namespace
 
-std::expected<config, std::string> parse_config(std::string_view text, std::string_view source,
-                                                const environment& env) {
+std::expected<config, std::string> parse_config(std::string_view text, std::string_view source, const environment& env,
+                                                const credential_folder& credentials) {
     try {
-        return parse_or_throw(text, source, env);
+        return parse_or_throw(text, source, env, credentials);
     } catch (const config_error& e) {
         return std::unexpected(e.what());
     }
@@ -121,7 +126,9 @@ std::expected<config, std::string> load_config(const std::string& path, const en
                 std::chrono::seconds(status.st_mtim.tv_sec) + nanoseconds(status.st_mtim.tv_nsec)));
     }
     if (!text) return std::unexpected(text.error());
-    auto parsed = parse_config(*text, path, env);
+    const auto credentials = credential_folder::open(env.credentials_folder);
+    if (!credentials) return std::unexpected(credentials.error());
+    auto parsed = parse_config(*text, path, env, *credentials);
     if (parsed) parsed->timestamp = timestamp;
     return parsed;
 }

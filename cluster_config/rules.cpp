@@ -33,7 +33,9 @@ void check_api(const config_reader& in, const api_config& api) {
 void check_signing_key(const config_reader& in, const collections_config& collections) {
     if (!collections.blob_signing_key.empty()) return;
     if (collections.blob_signing)
-        in.fail("BlobSigningKey", "missing while BlobSigning is true; expected the cluster's signing key");
+        in.fail("BlobSigningKey",
+                "missing while BlobSigning is true; expected the cluster's signing key here, or in the credential "
+                "BlobSigningKey (LoadCredential=)");
     in.warn("BlobSigningKey", "secret token is not set: locators are handed out unsigned");
 }
 

@@ -65,6 +65,7 @@ int serve(const command_line& command, const cluster_config::environment& env) {
         reports::plan_start(*conf, {.service_internal_url = env.service_internal_url,
                                     .step = [&](std::string step) { process_signals.starting(std::move(step)); }});
     if (plan.where) warn_all(plan.where->warnings);
+    warn_all(plan.warnings);
     if (!plan.problems.empty()) return exit_with(plan.problems.front());
     const auto served = run_service(*conf, plan, process_signals);
     if (!served) return exit_with(served.error());

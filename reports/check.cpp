@@ -148,6 +148,12 @@ void describe_policy(report& out, const cluster_config::cluster_settings& cluste
     out.line("metrics", cluster.management_token.empty() ? "open (no ManagementToken)" : "with ManagementToken");
 }
 
+// Names and origins, never values.
+void describe_secrets(report& out, const std::vector<cluster_config::secret_origin>& secrets) {
+    out.heading("secrets");
+    for (const auto& [key, origin] : secrets) out.line(key, origin.empty() ? "none" : origin);
+}
+
 }  // namespace
 
 check_report check_host(const std::expected<cluster_config::config, std::string>& loaded,
@@ -177,6 +183,7 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
     const auto plan =
         plan_start(*loaded, {.service_internal_url = env.service_internal_url, .probe = probe_or_service});
     for (const auto& problem : plan.problems) out.problem(problem);
+    warnings.insert(warnings.end(), plan.warnings.begin(), plan.warnings.end());
     if (plan.where) {
         out.line("service URL", plan.where->service_url.to_string());
         out.line("listen URL", plan.where->listen_url.to_string());
@@ -189,6 +196,7 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
     describe_limits(out, cluster);
     if (!served.empty()) describe_memory(out, cluster, served);
     describe_policy(out, cluster);
+    describe_secrets(out, loaded->secrets);
     return out.finish(warnings);
 }
 

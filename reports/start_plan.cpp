@@ -47,6 +47,24 @@ void plan_tls(start_plan& out, const cluster_config::tls_config& files) {
         out.problems.push_back("cannot start keepstore service on URL: " + loaded.error().text);
 }
 
+/// The daemon serves blocks without its dumps; their folder is no reason not to start.
+void check_dump_folder(start_plan& out, const std::string& path) {
+    if (path.empty()) return;
+    struct stat status{};
+    std::string why;
+    if (::stat(path.c_str(), &status) != 0)
+        why = system_text(errno);
+    else if (!S_ISDIR(status.st_mode))
+        why = "not a directory";
+    else if (::access(path.c_str(), W_OK | X_OK) != 0)
+        why = system_text(errno);
+    if (why.empty()) return;
+    out.warnings.push_back(
+        fmt::format("SystemLogs.RequestQueueDumpDirectory: {}: {}; requests will not be listed there. Make it a folder "
+                    "that user {} may write to, and name it in ReadWritePaths= of the unit; or remove the key",
+                    path, why, ::geteuid()));
+}
+
 void plan_volumes(start_plan& out, const cluster_config::cluster_settings& cluster, const start_context& context) {
     auto plans = volumes::plan_volumes(cluster, out.where->service_url);
     if (!plans) {
@@ -115,6 +133,7 @@ start_plan plan_start(const cluster_config::config& conf, const start_context& c
     } else {
         out.problems.push_back(std::move(where.error()));
     }
+    check_dump_folder(out, cluster.logs.request_queue_dump_directory);
     plan_clients(out, cluster);
     return out;
 }

@@ -23,6 +23,8 @@ struct start_plan {
     /// complete.
     std::vector<std::string> problems = {};
 
+    std::vector<std::string> warnings = {};
+
     std::optional<cluster_config::listen_address> where = {};
     std::vector<volumes::volume_plan> volumes = {};
     std::shared_ptr<net::tls_server_context> tls = {};  ///< nullptr if the listen URL has no TLS.

@@ -1,5 +1,6 @@
 keepstore_test(cluster_config_tests
     SOURCES
+        cluster_config/credentials_test.cpp
         cluster_config/listen_address_test.cpp
         cluster_config/loader_test.cpp
         cluster_config/scalars_test.cpp
