@@ -14,7 +14,8 @@ function(keepstore_fuzz name)
         list(TRANSFORM arg_COVER PREPEND ${PROJECT_SOURCE_DIR}/)
         target_sources(${target} PRIVATE ${arg_COVER})
         target_compile_options(${target} PRIVATE -fsanitize=fuzzer)
-        target_link_options(${target} PRIVATE -fsanitize=fuzzer)
+        # In a batch the library has them beside functions that are needed: the first definition, the covered one, counts.
+        target_link_options(${target} PRIVATE -fsanitize=fuzzer -Wl,-z,muldefs)
         # libFuzzer adds new inputs to the first folder, which must not be in the source tree.
         set(found ${CMAKE_CURRENT_BINARY_DIR}/fuzz/${name})
         file(MAKE_DIRECTORY ${found})
