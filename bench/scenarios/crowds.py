@@ -6,9 +6,13 @@ from bench.scenarios.servers import Daemon
 from bench.scenarios.slow_disk import SlowDisk
 
 
+RSS_MIB_MAX = 512
+
+
 def crowd_row(bench, name, title, result, group, wanted):
     g = group_of(result, group)
     server = window(result)["server"]
+    bench.figure(title, rss_mib=server["rss_peak_bytes"] / MIB, rss_mib_max=RSS_MIB_MAX)
     bench.row(title,
               f"{g['ok']} of {wanted} served in {window(result)['seconds']:.0f} s, RSS peak "
               f"{server['rss_peak_bytes'] / MIB:.0f} MiB (anonymous {server['rss_anon_peak_bytes'] / MIB:.0f}), "
@@ -80,10 +84,11 @@ DEFAULTS = {"API": {"MaxConcurrentRequests": 64, "MaxKeepBlobBuffers": 128}}
 READER_RATE = 64 * 1024
 
 
-def memory_text(result):
+def memory_text(bench, title, result):
     server = window(result)["server"]
     peak = server["rss_peak_bytes"] / MIB
-    return f"RSS peak {peak:.0f} MiB (anonymous {server['rss_anon_peak_bytes'] / MIB:.0f})", peak < 512
+    bench.figure(title, rss_mib=peak, rss_mib_max=RSS_MIB_MAX)
+    return f"RSS peak {peak:.0f} MiB (anonymous {server['rss_anon_peak_bytes'] / MIB:.0f})", peak < RSS_MIB_MAX
 
 
 @scenario("slow-readers-10k")
@@ -103,7 +108,7 @@ def slow_readers_10k(bench):
                                 "--warmup", ramp + bench.size(10, 0.3) + pause, "--seconds", bench.size(30, 1), "--body", "verify",
                                 limit=400)
         clients = result["clients"]
-        memory, small = memory_text(result)
+        memory, small = memory_text(bench, f"{n} readers of {size} at 64 KiB/s{title}", result)
         fair = clients["bytes_per_s_p1"] >= 0.9 * READER_RATE and clients["without_bytes"] == 0
         failed = group_of(result, "get")["failed"]
         bench.row(f"{n} readers of {size} at 64 KiB/s{title}",
@@ -125,7 +130,7 @@ def idle_10k(bench):
         ramp = bench.size(10, 0.3)
         result = bench.load(daemon, "--mode", "get", "--size", "4k", "--preload", 16, "--connections", 1,
                             "--rate", 4096, "--idle", n, "--ramp", ramp, "--settle", 2 * ramp, "--seconds", bench.size(10, 1))
-        memory, small = memory_text(result)
+        memory, small = memory_text(bench, f"{n} idle connections", result)
     left = result["open_at_end"]["idle"]
     bench.row(f"{n} idle connections",
               f"{left} open at the end, {memory}, {kernel_text(result)}" + failures_text([result], "idle"),

@@ -63,6 +63,8 @@ def bulk_row(bench, name, title, results, group, steps, extra=""):
     rate = median(group_of(r, group)["mb_per_s"] for r in results)
     latency = [group_of(r, group)["latency"] for r in results]
     floor = sum(bench.unit(s)["cpu_s_per_gib"] for s in steps if bench.unit(s))
+    bench.figure(title, mb_per_s=rate, md5_mb_per_s=bench.unit("md5")["mb_per_s"] if "md5" in steps else None,
+                 cpu_s_per_gib=median(cpu), steps_cpu_s_per_gib=floor or None)
     bench.row(title,
               f"{rate:.0f} MB/s, {median(cpu):.3f} CPU-s/GiB ({spread(cpu)}), p50 {median(l['p50_ms'] for l in latency):.0f} "
               f"p99 {median(l['p99_ms'] for l in latency):.0f} ms, RSS {peak_mib(results):.0f} MiB"

@@ -26,6 +26,7 @@ class Bench:
         self.rounds = options.rounds or (1 if self.quick else 4)
         self.daemon = options.daemon or os.path.join(options.build, "keepstore")
         self.rows = []
+        self.figures = []  # What charts.py draws, as dicts.
         # What a row's command must repeat of our own.
         self.options_text = " --quick" if options.quick else ""
         for name in ("dir", "rounds", "daemon"):
@@ -102,6 +103,10 @@ class Bench:
 
     def note(self, scenario_name, text):
         print(f"{scenario_name}: {text}", flush=True)
+
+    def figure(self, what, **values):
+        """Keeps figures of a row for the charts; None is left out."""
+        self.figures.append({"what": what.strip()} | {k: round(v, 4) for k, v in values.items() if v is not None})
 
     def row(self, what, measured, compared, scenario_name):
         command = f"scripts/bench {scenario_name}" + self.options_text
