@@ -1,6 +1,7 @@
 #include "base/log.hpp"
 
 #include "base/limits.hpp"
+#include "base/recent_lines.hpp"
 
 #include <fmt/compile.h>
 #include <fmt/format.h>
@@ -251,7 +252,25 @@ void append_value_text(std::string& out, const field& f) {
     }
 }
 
+// Keeps a line for the status page.
+void keep_recent(level l, std::string_view message, std::span<const field> fields) {
+    recent_lines::line kept{.at = std::chrono::system_clock::now(), .level = name(l), .message = std::string(message)};
+    for (const field& f : fields) {
+        const auto* const text = std::get_if<std::string_view>(&f.value);
+        if (text && f.name == "RequestID") {
+            kept.request_id = *text;
+            continue;
+        }
+        if (!kept.details.empty()) kept.details += ' ';
+        kept.details += f.name;
+        kept.details += '=';
+        append_value_text(kept.details, f);
+    }
+    recent().add(std::move(kept));
+}
+
 void write_fields(level l, std::string_view message, std::span<const field> fields) {
+    if (l >= level::warning) keep_recent(l, message, fields);
     const auto conf = get_settings();
     std::string line;
     line.reserve(512);
