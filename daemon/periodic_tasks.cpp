@@ -2,6 +2,7 @@
 
 #include "base/log.hpp"
 #include "daemon/service_manager.hpp"
+#include "router/limits.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -36,11 +37,15 @@ periodic_tasks::periodic_tasks(router::app& application, std::shared_ptr<net::tl
 }
 
 periodic_tasks::clock::time_point periodic_tasks::next() const {
-    return std::min({next_reload_, next_dump_, next_watchdog_});
+    return std::min({next_sample_, next_reload_, next_dump_, next_watchdog_});
 }
 
 void periodic_tasks::run_due() {
     const auto now = clock::now();
+    if (now >= next_sample_) {
+        application_.sample_rates();
+        next_sample_ = now + limits::status_sample_interval;
+    }
     if (now >= next_reload_) {
         tls_->reload();
         next_reload_ = now + certificate_reload_interval;

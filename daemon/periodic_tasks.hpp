@@ -1,4 +1,5 @@
-/// Work that the main thread does at intervals while it waits for signals: certificates, the queue dump, the watchdog.
+/// Work that the main thread does at intervals while it waits for signals: samples for the status page, certificates,
+/// the queue dump, the watchdog.
 #pragma once
 
 #include "net/tls/tls_server_context.hpp"
@@ -40,6 +41,7 @@ class periodic_tasks {
     /// One per event loop: it has turned since the last beat. Shared with the loops' handlers.
     std::shared_ptr<std::vector<std::atomic<bool>>> turned_;
     clock::duration watchdog_interval_{};
+    clock::time_point next_sample_ = clock::now();
     clock::time_point next_reload_ = clock::time_point::max();
     clock::time_point next_dump_ = clock::time_point::max();
     clock::time_point next_watchdog_ = clock::time_point::max();

@@ -11,6 +11,7 @@
 #include "daemon/periodic_tasks.hpp"
 #include "daemon/service_manager.hpp"
 #include "daemon/service_metrics.hpp"
+#include "daemon/service_values.hpp"
 #include "daemon/signals.hpp"
 #include "daemon/volume_watch.hpp"
 #include "digest/engine.hpp"
@@ -94,6 +95,7 @@ router::app_options application_options(const cluster_config::config& conf) {
     out.limits.concurrent_max = static_cast<std::size_t>(std::max<std::int64_t>(0, cluster.api.requests_max));
     out.limits.queued_max = static_cast<std::size_t>(std::max<std::int64_t>(0, cluster.api.queued_requests_max));
     out.request_timeout = cluster.api.request_timeout;
+    out.cluster_id = cluster.id;
     out.about = {.version = version_text(),
                  .config_sha256 = conf.sha256,
                  .config_source_seconds = unix_seconds(conf.timestamp),
@@ -183,6 +185,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     net::server* serving = nullptr;
     auto options = application_options(conf);
     options.more_metrics = [&] { return service_metrics(*serving, digest, scrub, others, store.context()); };
+    options.service = [&] { return service_values(*serving, digest, others); };
     router::app application(options, store, pulls, trash, pool, &scrub, &others.remote());
     const auto executors = loops.executors();
     net::server server(executors, application, transport(conf));

@@ -59,6 +59,17 @@ app::app(const app_options& o, store::block_store& store, store::work_queue<prot
                          .requests = requests_,
                          .more = o.more_metrics}),
       health_(store.mounts(), management_token_),
+      status_({.cluster_id = o.cluster_id, .version = o.about.version},
+              {.store = store,
+               .pool = pool,
+               .pulls = pulls,
+               .trash = trash,
+               .scrub = scrub,
+               .requests_limiter = limiter_,
+               .requests = requests_,
+               .health = health_,
+               .service = o.service},
+              management_token_),
       slow_calls_(
           {.name = "slow calls", .threads_max = limits::slow_call_threads, .queue_max = limits::slow_calls_queued_max}),
       routes_(store, pulls, trash, root_token_, scrub, remote, slow_calls_) {}
@@ -74,6 +85,7 @@ awaitable<void> app::handle(net::server_exchange& ex) {
         if (!collection_host) {
             if (const bool done = co_await serve_metrics(request); done) co_return;
             if (const bool done = co_await health_.serve_probe(request); done) co_return;
+            if (const bool done = co_await status_.serve(request); done) co_return;
         }
         co_await handle_counted(request, collection_host);
     } catch (...) {
@@ -114,6 +126,7 @@ awaitable<void> app::handle_counted(request_context& request, bool collection_ho
         line.finish(now);
         metrics_.requests().count_time_to_status({head.method, request.status, request.block},
                                                  access_log::time_to_status(ex, now));
+        status_.count_request(request, now);
     }
     metrics_.requests().count({head.method, request.status, request.block},
                               std::chrono::steady_clock::now() - ex.started_at());

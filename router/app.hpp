@@ -13,6 +13,7 @@
 #include "router/request_context.hpp"
 #include "router/request_table.hpp"
 #include "router/routes.hpp"
+#include "router/status_page/status_page.hpp"
 #include "router/tokens.hpp"
 #include "store/block_store.hpp"
 #include "store/lists/work_queue.hpp"
@@ -35,6 +36,8 @@ struct app_options {
     std::chrono::nanoseconds request_timeout{};                       ///< API.RequestTimeout; 0: none.
     metrics::options about = {};                                      ///< Version and configuration, for /metrics.
     std::function<std::vector<metrics::sample>()> more_metrics = {};  ///< See metrics::sources.
+    std::string cluster_id = {};                                      ///< For the status page,
+    std::function<service_values()> service = {};                     ///< and status_values::sources.
 };
 
 class app final : public net::handler {
@@ -60,6 +63,9 @@ class app final : public net::handler {
     /// \returns whether the file was written.
     bool dump_queue_if_busy(const std::filesystem::path& folder) const;
 
+    /// Takes a sample for the rates of the status page; call every limits::status_sample_interval.
+    void sample_rates() { status_.values().sample(); }
+
   private:
     [[nodiscard]] awaitable<bool> serve_metrics(request_context&);
     [[nodiscard]] awaitable<bool> serve_inspect(request_context&);
@@ -74,6 +80,7 @@ class app final : public net::handler {
     limiter limiter_;
     metrics metrics_;
     health health_;
+    status_page status_;
     blocking_pool slow_calls_;
     routes routes_;
 };

@@ -1,6 +1,7 @@
 #include "router/health.hpp"
 
 #include "net/http/text.hpp"
+#include "router/html.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -8,32 +9,6 @@ namespace keepstore::router {
 namespace {
 
 constexpr std::string_view ping_path = "/_health/ping";
-
-std::string html_escaped(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        switch (c) {
-            case '&':
-                out += "&amp;";
-                break;
-            case '<':
-                out += "&lt;";
-                break;
-            case '>':
-                out += "&gt;";
-                break;
-            case '"':
-                out += "&#34;";
-                break;
-            case '\'':
-                out += "&#39;";
-                break;
-            default:
-                out += c;
-        }
-    }
-    return out;
-}
 
 // Returns whether a path equals /_health/ping except for letter case, doubled slashes, dot segments or a final slash;
 // such paths are redirected (docs/interface.md 2.4).

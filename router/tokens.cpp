@@ -110,9 +110,14 @@ void add_cookie(std::string_view cookies, std::vector<std::string>& out) {
 
 }  // namespace
 
-std::vector<std::string> collect_tokens(const net::request_head& head) {
+std::vector<std::string> authorization_tokens(std::string_view header) {
     std::vector<std::string> out;
-    add_authorization(head.get("Authorization"), out);
+    add_authorization(header, out);
+    return out;
+}
+
+std::vector<std::string> collect_tokens(const net::request_head& head) {
+    std::vector<std::string> out = authorization_tokens(head.get("Authorization"));
     if (!head.query.empty())
         for (const std::string& value : query_values(head.query, "api_token")) out.emplace_back(trim(value));
     add_cookie(head.get("Cookie"), out);

@@ -16,6 +16,9 @@ namespace keepstore::router {
 /// (`api_token=`), which match nothing.
 [[nodiscard]] std::vector<std::string> collect_tokens(const net::request_head&);
 
+/// Returns the token of an Authorization header in any of its forms; nothing without one.
+[[nodiscard]] std::vector<std::string> authorization_tokens(std::string_view header);
+
 /// A configured token. Compared in constant time as SHA-256 digests, so that neither content nor length leaks.
 class secret_token {
   public:

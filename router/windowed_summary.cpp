@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 namespace keepstore::router {
 namespace {
@@ -32,26 +33,33 @@ void windowed_summary::observe(clock::duration value, clock::time_point now) noe
 }
 
 windowed_summary::stats windowed_summary::snapshot(clock::time_point now) const noexcept {
+    sum one;
+    add_to(one, now);
+    return one.result();
+}
+
+void windowed_summary::add_to(sum& s, clock::time_point now) const noexcept {
+    s.count_ += count_;
+    s.sum_seconds_ += sum_seconds_;
+    const std::int64_t newest = number_of(now, window_length);
+    for (const window& w : windows_) {
+        if (w.number <= newest - static_cast<std::int64_t>(window_count) || w.number < 0) continue;
+        for (std::size_t i = 0; i < bucket_count; ++i) s.recent_[i] += w.counts[i];
+    }
+}
+
+windowed_summary::stats windowed_summary::sum::result() const noexcept {
     stats out;
     out.count = count_;
     out.sum_seconds = sum_seconds_;
     out.values.fill(std::numeric_limits<double>::quiet_NaN());
-    const std::int64_t newest = number_of(now, window_length);
-    std::array<std::uint64_t, bucket_count> counts{};
-    std::uint64_t total = 0;
-    for (const window& w : windows_) {
-        if (w.number <= newest - static_cast<std::int64_t>(window_count) || w.number < 0) continue;
-        for (std::size_t i = 0; i < bucket_count; ++i) {
-            counts[i] += w.counts[i];
-            total += w.counts[i];
-        }
-    }
+    const auto total = std::accumulate(recent_.begin(), recent_.end(), std::uint64_t{0});
     if (total == 0) return out;
     for (std::size_t q = 0; q < quantiles.size(); ++q) {
         const auto rank = static_cast<std::uint64_t>(std::ceil(quantiles[q] * static_cast<double>(total)));
         std::uint64_t seen = 0;
         for (std::size_t i = 0; i < bucket_count; ++i) {
-            seen += counts[i];
+            seen += recent_[i];
             if (seen < rank) continue;
             // The middle of the bucket, on the logarithmic scale.
             out.values[q] =

@@ -21,13 +21,27 @@ class windowed_summary {
         std::array<double, 4> values{};  ///< In seconds, for each of `quantiles`; NaN without recent observations.
     };
 
-    void observe(clock::duration value, clock::time_point now) noexcept;
-    [[nodiscard]] stats snapshot(clock::time_point now) const noexcept;
-
-  private:
     // Ten buckets per factor of two, from 1 us to 2^32 us (71 minutes); bucket 0 is "less than 1 us".
     static constexpr std::size_t buckets_per_octave = 10;
     static constexpr std::size_t bucket_count = 1 + 32 * buckets_per_octave;
+
+    /// Several summaries as one.
+    class sum {
+      public:
+        [[nodiscard]] stats result() const noexcept;
+
+      private:
+        friend class windowed_summary;
+        std::uint64_t count_ = 0;
+        double sum_seconds_ = 0;
+        std::array<std::uint64_t, bucket_count> recent_{};
+    };
+
+    void observe(clock::duration value, clock::time_point now) noexcept;
+    [[nodiscard]] stats snapshot(clock::time_point now) const noexcept;
+    void add_to(sum&, clock::time_point now) const noexcept;
+
+  private:
     static constexpr std::size_t window_count = 5;
     static constexpr std::chrono::minutes window_length{2};
 

@@ -142,6 +142,7 @@ TEST_CASE("a full limiter refuses without CORS headers, and management paths sti
         CHECK(f.status_of("GET", "/metrics", as_manager) == 200);
         CHECK(f.status_of("GET", "/_health/ping", as_manager) == 200);
         CHECK(f.status_of("GET", "/_inspect/requests", as_manager) == 200);
+        CHECK(f.status_of("GET", "/_status", as_manager) == 200);
         CHECK(f.app.dump_queue_if_busy(folder.path()));
         // While it waits for its own client, others are served.
         f.app.stalled(busy, true);

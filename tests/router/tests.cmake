@@ -11,6 +11,7 @@ keepstore_test(router_tests
         router/request_metrics_test.cpp
         router/routes_test.cpp
         router/scrub_test.cpp
+        router/status_page_test.cpp
         router/status_test.cpp
         router/tokens_test.cpp
     LINK keepstore::router nlohmann_json::nlohmann_json)

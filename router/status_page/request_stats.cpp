@@ -1,0 +1,58 @@
+#include "router/status_page/request_stats.hpp"
+
+#include <atomic>
+
+namespace keepstore::router {
+
+request_stats::shard& request_stats::my_shard() noexcept {
+    static std::atomic<std::size_t> threads{0};
+    thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed);
+    return shards_[mine % shards_.size()];
+}
+
+void request_stats::count(std::string_view method, unsigned status, bool cut,
+                          std::chrono::steady_clock::duration to_status,
+                          std::chrono::steady_clock::duration to_end) noexcept {
+    const auto which = method == "GET" ? kind::get : method == "PUT" ? kind::put : kind::other;
+    const auto now = std::chrono::steady_clock::now();
+    shard& mine = my_shard();
+    const std::lock_guard lock(mine.mutex);
+    series& s = mine.kinds[static_cast<std::size_t>(which)];
+    ++s.count;
+    if (status >= 400 && status < 500) ++s.refused;
+    if (status >= 500 || (cut && status < 400)) ++s.failed;
+    s.to_status.observe(to_status, now);
+    s.to_end.observe(to_end, now);
+}
+
+request_stats::by_kind request_stats::snapshot() const {
+    by_kind out;
+    const auto now = std::chrono::steady_clock::now();
+    for (std::size_t k = 0; k < kind_names.size(); ++k) {
+        windowed_summary::sum to_status;
+        windowed_summary::sum to_end;
+        for (const shard& s : shards_) {
+            const std::lock_guard lock(s.mutex);
+            const series& from = s.kinds[k];
+            out[k].count += from.count;
+            out[k].refused += from.refused;
+            out[k].failed += from.failed;
+            from.to_status.add_to(to_status, now);
+            from.to_end.add_to(to_end, now);
+        }
+        out[k].to_status = to_status.result();
+        out[k].to_end = to_end.result();
+    }
+    return out;
+}
+
+std::array<std::uint64_t, request_stats::kind_names.size()> request_stats::counts() const {
+    std::array<std::uint64_t, kind_names.size()> out{};
+    for (const shard& s : shards_) {
+        const std::lock_guard lock(s.mutex);
+        for (std::size_t k = 0; k < out.size(); ++k) out[k] += s.kinds[k].count;
+    }
+    return out;
+}
+
+}  // namespace keepstore::router
