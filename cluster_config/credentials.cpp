@@ -21,19 +21,19 @@
 namespace keepstore::cluster_config {
 namespace {
 
-using kind = config_value::kind;
-
 /// A credential for a key of the cluster.
 struct named_secret {
     std::string_view file;
     std::string_view section;  ///< Empty: the cluster's own keys.
     std::string_view key;
     bool is_file = false;  ///< The key is the path of a file.
+    credential_folder::readers allowed = credential_folder::readers::owner;
 };
 constexpr std::array secrets{
     named_secret{"SystemRootToken", "", "SystemRootToken"}, named_secret{"ManagementToken", "", "ManagementToken"},
     named_secret{"BlobSigningKey", "Collections", "BlobSigningKey"},
-    named_secret{"TLS.Certificate", "TLS", "Certificate", true}, named_secret{"TLS.Key", "TLS", "Key", true}};
+    named_secret{"TLS.Certificate", "TLS", "Certificate", true, credential_folder::readers::everyone},
+    named_secret{"TLS.Key", "TLS", "Key", true}};
 
 [[noreturn]] void refuse(const std::string& file, std::string_view text) {
     throw config_error(fmt::format("credential {}: {}", file, text));
@@ -46,12 +46,12 @@ std::string system_text(int number) {
 /// Whether the map has this key with a value.
 bool is_set(const config_value* map, std::string_view key) {
     const config_value* const value = map ? map->find(key) : nullptr;
-    return value && !(value->type == kind::text && value->text.empty());
+    return value && !(value->type == config_value::kind::text && value->text.empty());
 }
 
 config_value& make_map(config_value& parent, std::string_view key) {
     config_value& map = parent.entries[std::string(key)];
-    map.type = kind::map;
+    map.type = config_value::kind::map;
     return map;
 }
 
@@ -78,7 +78,7 @@ secret_origin fill_named(const named_secret& secret, config_value& cluster, cons
                          config_context& context) {
     secret_origin out{.key = fmt::format("{}{}{}", secret.section, secret.section.empty() ? "" : ".", secret.key)};
     if (std::ranges::binary_search(folder.names(), secret.file)) {
-        std::string value = secret.is_file ? folder.read(secret.file) : folder.read_line(secret.file);
+        std::string value = secret.is_file ? folder.read(secret.file, secret.allowed) : folder.read_line(secret.file);
         const std::string file = folder.path_of(secret.file);
         if (secret.is_file) {
             value = file;
@@ -120,7 +120,7 @@ std::string credential_folder::path_of(std::string_view name) const {
     return fmt::format("{}/{}", path_, name);
 }
 
-std::string credential_folder::read(std::string_view name) const {
+std::string credential_folder::read(std::string_view name, readers allowed) const {
     const std::string path = path_of(name);
     // A FIFO must not hold up the start.
     const unique_fd file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
@@ -129,7 +129,7 @@ std::string credential_folder::read(std::string_view name) const {
         refuse(path, fmt::format("{}; make it readable by the user of the daemon: with LoadCredential= systemd does",
                                  system_text(errno)));
     if (!S_ISREG(status.st_mode)) refuse(path, "not a file; expected a file that contains the secret");
-    if (status.st_mode & S_IROTH)
+    if (allowed == readers::owner && (status.st_mode & S_IROTH))
         refuse(path, fmt::format("every user can read it (mode {:o}); run chmod 600 on it, and replace the secret if "
                                  "others may have seen it",
                                  status.st_mode & 07777));

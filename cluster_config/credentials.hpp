@@ -30,10 +30,12 @@ class credential_folder {
 
     [[nodiscard]] const std::vector<std::string>& names() const noexcept { return names_; }
     [[nodiscard]] std::string path_of(std::string_view name) const;
+    /// Whether other users of the host may read a file.
+    enum class readers { owner, everyone };
     /// Reads a file without a line end at its end. \throws config_error, with the file and what to do, for one that is
-    /// no regular file, cannot be read, is readable by every user, or is empty or larger than
+    /// no regular file, cannot be read, has more readers than allowed, or is empty or larger than
     /// limits::credential_bytes_max.
-    [[nodiscard]] std::string read(std::string_view name) const;
+    [[nodiscard]] std::string read(std::string_view name, readers allowed = readers::owner) const;
     /// Reads a secret: a file of one line without other control characters. \throws config_error
     [[nodiscard]] std::string read_line(std::string_view name) const;
 

@@ -121,6 +121,12 @@ TEST_CASE("a broken file is an error that says what to do, and shows nothing of 
     CHECK_THAT(error(key, 0444), Catch::Contains("every user can read it (mode 444); run chmod 600"));
     CHECK_THAT(error(std::string(limits::credential_bytes_max + 1, 'c')), Catch::Contains("larger than 64"));
     CHECK(error(key, 0440) == "loaded");
+    f.write("BlobSigningKey", key);
+    f.write("TLS.Certificate", "a certificate is no secret", 0444);
+    CHECK(f.error_of(bare) == "loaded");
+    f.write("TLS.Key", "a key is one", 0444);
+    CHECK_THAT(f.error_of(bare), Catch::Contains("TLS.Key: every user can read it"));
+    ::unlink((f.dir.path() / "TLS.Key").c_str());
     std::filesystem::create_directory(f.dir.path() / "TLS.Key");
     CHECK_THAT(f.error_of(bare), Catch::Contains("TLS.Key: not a file; expected a file that contains the secret"));
 }

@@ -53,6 +53,12 @@ class RealPrometheus(KeepstoreCase):
         # Of the two targets one does not exist. A healthy daemon causes no alert.
         self.assertEqual(until(firing, what="an alert"), {("KeepstoreDown", "127.0.0.1:1")})
 
+        for rule in rules:
+            if rule["type"] == "recording":
+                with self.subTest(rule["name"]):
+                    found = until(lambda name=rule["name"]: prometheus.query(name), what="a recorded series")
+                    self.assertIn(daemon.url.netloc, [r["metric"].get("instance") for r in found])
+
         # An alert whose series are not there can never fire. The daemon has served no request, so each series exists from
         # the start.
         for rule in rules:

@@ -183,6 +183,10 @@ class KeysOfS3(CredentialsCase, S3Case):
         run = self.run_program(cluster, "-check")
         self.assertRegex(run.stdout, rf"(?m)^  Volumes.{uuid}.SecretAccessKey +credential {self.folder}/{uuid}.SecretAccessKey$")
         self.assertNotIn(self.server["secret_key"], run.stdout)
+        probe = subprocess.run([binary(), "probe-s3", "-config=-"], input=json.dumps({"Clusters": {CLUSTER: cluster}}), text=True,
+                               capture_output=True, timeout=60, check=False,
+                               env=os.environ | {"CREDENTIALS_DIRECTORY": self.folder, "AWS_EC2_METADATA_DISABLED": "true"})
+        self.assertEqual(probe.returncode, 0, probe.stdout + probe.stderr)
 
 
 def as_nobody():

@@ -160,7 +160,7 @@ class Daemon:
                 file.write(text)
         environment = {k: v for k, v in os.environ.items()
                        if not k.startswith(("ARVADOS_", "AWS_")) and not k.lower().endswith("_proxy") and
-                       k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID")}
+                       k not in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID", "CREDENTIALS_DIRECTORY")}
         environment.update(env or {})
         self.process = subprocess.Popen(
             [*wrapper, argv0 or path, f"-config={via_file or '-'}", *arguments], executable=None if wrapper else path,
