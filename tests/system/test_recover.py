@@ -109,6 +109,11 @@ class Recover(RecoverCase):
         output = self.succeed(section, 2, daemon, OTHER=other.url.geturl().rstrip("/"), MOUNT=mount)
         self.assertIn('keepstore_pull_items_total{outcome="pulled"} 1', output)
         self.assertEqual(daemon.get(plain(elsewhere)).body, elsewhere)
+        # The same without a good copy anywhere: a client that has the bytes.
+        self.damage(holder[elsewhere], elsewhere)
+        self.assertEqual(daemon.get(plain(elsewhere)).status, 502)
+        self.assertEqual(daemon.put(elsewhere).status, 200)
+        self.assertEqual(daemon.get(plain(elsewhere)).body, elsewhere)
 
     def test_a_lost_disk(self):
         section = "A lost disk"
@@ -137,7 +142,8 @@ class Recover(RecoverCase):
         section = "A full disk"
         root = self.dir.make("tmpfs")
         self.addCleanup(Tmpfs(root, "size=84m").close)
-        daemon = self.start([root], Collections={"BlobSigningTTL": "0"})
+        settings = {"Collections": {"BlobSigningTTL": "0"}}
+        daemon = self.start([root], **settings)
         trashed = [os.urandom(4 * MIB) for _ in range(2)]
         for data in trashed:
             self.assertEqual(daemon.put(data).status, 200)
@@ -148,8 +154,12 @@ class Recover(RecoverCase):
         output = self.succeed(section, 0, daemon)
         self.assertRegex(output, r"(?m)^keepstore_volume_available_bytes\{device_id=.*\} \d")
         self.assertIn("8 MiB of trash", output)
-        self.succeed(section, 1, daemon)
+        # Another volume helps at once, as its daemon says.
         data = os.urandom(1000)
+        self.assertEqual(self.start([root, self.dir.make("added")], **settings).put(data).status, 200)
+        self.assertEqual(daemon.put(data).status, 507)
+        self.succeed(section, 1, daemon)
+        until(lambda: daemon.metric("keepstore_volume_available_bytes") > 64 * MIB, what="the space is seen without a write")
         until(lambda: daemon.put(data).status == 200, what="blocks are taken again")
         self.assertEqual(daemon.get(plain(data)).body, data)
 
@@ -167,7 +177,7 @@ class Recover(RecoverCase):
         self.assertEqual([daemon.get(plain(d)).body for d in blocks], blocks)
 
 
-class OutageOfS3(RecoverCase, S3Case):
+class Buckets(RecoverCase, S3Case):
     def test_an_outage_of_s3(self):
         section = "An outage of S3"
         proxy = self.fault_proxy()
@@ -189,6 +199,19 @@ class OutageOfS3(RecoverCase, S3Case):
         output = self.succeed(section, 1, daemon)
         self.assertRegex(output, r"(?m)^keepstore_volume_healthy\{.*\} 1$")
         self.assertRegex(output, r"(?m)^keepstore_s3_retries_total\{")
+        self.assertEqual(daemon.get(plain(data)).body, data)
+
+    def test_wrong_trash_in_a_bucket(self):
+        volume = s3_volume(self.server["endpoint"], self.bucket, self.server)
+        daemon = self.start({volume_uuid(0): volume}, Collections={"BlobSigningTTL": "1s"})
+        data = os.urandom(1000)
+        self.assertEqual(daemon.put(data).status, 200)
+
+        def trashed():
+            self.assertEqual(daemon.admin("DELETE", "/" + md5(data)).status, 200)
+            return daemon.get(plain(data)).status == 404
+        until(trashed, 30, "the block is old enough for the trash")
+        self.succeed("Wrong trash", 0, daemon, BLOCK=md5(data))
         self.assertEqual(daemon.get(plain(data)).body, data)
 
 
