@@ -18,15 +18,26 @@
 // clang-format on
 #pragma once
 
+#include "base/limits.hpp"
 #include "base/units.hpp"
 #include "digest/md5.hpp"
 
 #include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <span>
+#include <string_view>
 #include <vector>
 
 namespace keepstore::digest {
+
+/// Name of the attribute that keeps the waypoints with a copy (docs/waypoints.md).
+inline constexpr std::string_view waypoints_attribute = "keepstore.waypoints";
+
+/// Smaller blocks are verified whole before the first byte leaves; waypoints would not help them.
+[[nodiscard]] constexpr bool has_waypoints(std::uint64_t block_size) noexcept {
+    return block_size > limits::chunk_size_bytes && block_size <= limits::block_size_bytes_max;
+}
 
 class waypoints {
   public:

@@ -35,9 +35,11 @@ error failure_of(unsigned status, const net::endpoint& from) {
     }
     if (status >= 500 || status == 408 || status == 429 || status < 300)
         return {errc::unavailable, fmt::format("{}: responds with status {}", server, status)};
-    return {errc::not_found, fmt::format("{}: refuses the request ({}); do both sides have the same signing key and "
-                                         "clock, and is the token valid there?",
-                                         server, status)};
+    return {errc::not_found,
+            fmt::format("{}: refuses the request ({}); do both sides have the same signing key and "
+                        "clock, and is the token valid there?",
+                        server, status),
+            std::make_error_code(std::errc::permission_denied)};
 }
 
 }  // namespace

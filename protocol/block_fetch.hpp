@@ -38,7 +38,7 @@ struct incoming_block {
 };
 
 /// Sends the request to one server and reads the head of its response. Awaited in place or spawned. Errors:
-///   not_found          404, and the other statuses that a retry does not change
+///   not_found          404; and the other statuses that a retry does not change, whose cause is permission_denied
 ///   unavailable        it cannot be reached, or failed (408, 429, 5xx, redirects, no HTTP)
 ///   timeout            it is too slow
 ///   checksum_mismatch  it has a block of another size under this name, or does not say which size

@@ -23,7 +23,7 @@ LAYERS = {
     "net/client": {"net/tls", "net/http", "net/limits", "base"},
     "net/server": {"net/tls", "net/http", "net/limits", "base"},
     "s3": NET | {"digest", "base"},
-    "protocol": NET | {"digest", "base"},
+    "protocol": NET | {"pool", "digest", "base"},
     "cluster_config": {"protocol", "net/limits", "base"},
     "volumes": {"s3", "digest", "base"} | NET,
     # What knows configuration files is a target of its own: drivers do without.

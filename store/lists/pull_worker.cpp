@@ -2,11 +2,10 @@
 
 #include "base/cancellable.hpp"
 #include "base/log.hpp"
-#include "digest/waypoints.hpp"
+#include "protocol/proven_stream.hpp"
 #include "protocol/retry_schedule.hpp"
 #include "store/limits.hpp"
 #include "store/lists/run_worker.hpp"
-#include "store/verify/segment.hpp"
 #include "store/verify/verify_copy.hpp"
 
 #include <fmt/format.h>
@@ -26,32 +25,6 @@ std::string make_token() {
     for (int i = 0; i < 36; ++i) out += alphabet[random() % alphabet.size()];
     return out;
 }
-
-// A low-speed check (curl: LOW_SPEED_LIMIT). Counts only the time of waiting for the source, not that of a slow disk
-// here.
-class min_throughput {
-  public:
-    using duration = std::chrono::steady_clock::duration;
-    min_throughput(std::size_t bytes_per_second, duration window) : rate_(bytes_per_second), window_(window) {}
-
-    /// \returns true at the end of a window in which fewer bytes came than the rate demands.
-    [[nodiscard]] bool is_too_slow(std::size_t bytes, duration waited) {
-        bytes_ += bytes;
-        waited_ += waited;
-        if (waited_ < window_) return false;
-        const double expected = static_cast<double>(rate_) * std::chrono::duration<double>(waited_).count();
-        const bool slow = static_cast<double>(bytes_) < expected;
-        bytes_ = 0;
-        waited_ = {};
-        return slow;
-    }
-
-  private:
-    const std::size_t rate_;
-    const duration window_;
-    std::uint64_t bytes_ = 0;  // Of this window.
-    duration waited_{};
-};
 
 }  // namespace
 
@@ -197,64 +170,36 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::fetch(const source& 
                                .timing = options_.timing};
     auto incoming = co_await protocol::open_block(client_, from.where, std::move(what), until);
     if (!incoming) co_return failure{.why = std::move(incoming.error()), .ours = false};
-    co_return co_await store(*incoming, to, block, memory, until);
+    co_return co_await store(std::move(*incoming), to, block, memory, until);
 }
 
-awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::incoming_block& incoming, const mount& to,
+awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::incoming_block incoming, const mount& to,
                                                                   const protocol::locator& block,
                                                                   pool::chunk_source& memory, deadline until) {
-    const auto theirs = [](error why) { return failure{.why = std::move(why), .ours = false}; };
     const auto ours = [](error why) { return failure{.why = std::move(why), .ours = true}; };
 
-    auto writer = co_await to.volume->create(block.hash, incoming.size, until);
+    protocol::incoming_source source(std::move(incoming), {options_.rate_bytes_min, options_.rate_window});
+    auto writer = co_await to.volume->create(block.hash, source.size(), until);
     if (!writer) co_return ours(std::move(writer.error()));
     (*writer)->set_queue_bytes(limits::pull_queue_bytes);
-    digest::md5_stream hash(store_.engine,
-                            {.queue_bytes = limits::pull_queue_bytes, .waypoint_stride = segment::fine_bytes});
-    min_throughput throughput(options_.rate_bytes_min, options_.rate_window);
-    for (std::uint64_t offset = 0; offset < incoming.size;) {
-        auto into = co_await memory.acquire(until);
-        if (!into) co_return ours(std::move(into.error()));
-        const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), incoming.size - offset));
-        for (std::size_t have = 0; have < wanted;) {
-            const auto before = std::chrono::steady_clock::now();
-            auto count = co_await incoming.response.read_some(into->bytes.first(wanted).subspan(have));
-            if (!count) co_return theirs(protocol::reading_error(std::move(count.error())));
-            if (*count == 0)
-                co_return theirs(
-                    {errc::unavailable, net::to_string(incoming.response.from()) + ": the block ends before its size"});
-            have += *count;
-            const bool slow = throughput.is_too_slow(*count, std::chrono::steady_clock::now() - before);
-            if (slow && offset + have < incoming.size)
-                co_return theirs(
-                    {errc::timeout,
-                     fmt::format("{}: sends less than {} KiB/s; is it overloaded, or the network?",
-                                 net::to_string(incoming.response.from()), options_.rate_bytes_min / KiB)});
+    protocol::proven_stream bytes(source, block.hash, store_.engine, memory, {.queue_bytes = limits::pull_queue_bytes});
+    while (true) {
+        auto piece = co_await bytes.next(until);
+        if (!piece) {
+            if (!bytes.source_failed()) co_return ours(std::move(piece.error()));
+            co_return failure{.why = std::move(piece.error()), .ours = false};
         }
-        const const_slice piece = into->freeze(wanted);
-        if (auto added = co_await hash.update(piece); !added) co_return ours(std::move(added.error()));
-        if (auto appended = co_await (*writer)->append(piece, until); !appended)
+        if (piece->size() == 0) break;
+        if (auto appended = co_await (*writer)->append(std::move(*piece), until); !appended)
             co_return ours(std::move(appended.error()));
-        offset += wanted;
-    }
-    if (auto end = co_await protocol::expect_end(incoming); !end) co_return theirs(std::move(end.error()));
-    const auto digest = co_await hash.finish();
-    if (!digest) co_return ours(digest.error());
-    if (*digest != block.hash) {
-        co_return theirs({errc::checksum_mismatch,
-                          net::to_string(incoming.response.from()) + ": data does not match the block's MD5"});
     }
     std::optional<std::pair<std::string, std::vector<std::byte>>> attribute;
-    if (has_waypoints(incoming.size)) {
-        const auto points = digest::waypoints::from_capture(static_cast<std::size_t>(incoming.size),
-                                                            segment::fine_bytes, hash.waypoints());
-        if (points) attribute.emplace(waypoints_attribute, points->encode(block.hash));
-    }
+    if (auto points = bytes.waypoints()) attribute.emplace(waypoints_attribute, std::move(*points));
     if (auto committed = co_await (*writer)->commit(std::move(attribute), until); !committed)
         co_return ours(std::move(committed.error()));
     store_.bad_copy_log.forget(to.uuid, block.hash);
     counters_.pulled.add();
-    counters_.bytes.add(incoming.size);
+    counters_.bytes.add(source.size());
     co_return std::nullopt;
 }
 

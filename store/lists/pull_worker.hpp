@@ -74,7 +74,7 @@ class pull_worker {
     awaitable<bool> is_present(const mount&, const protocol::locator&, pool::chunk_source& memory);
     awaitable<std::optional<failure>> fetch(const source&, const mount&, const protocol::locator&,
                                             pool::chunk_source& memory);
-    awaitable<std::optional<failure>> store(protocol::incoming_block&, const mount&, const protocol::locator&,
+    awaitable<std::optional<failure>> store(protocol::incoming_block, const mount&, const protocol::locator&,
                                             pool::chunk_source& memory, deadline until);
 
     store_context& store_;

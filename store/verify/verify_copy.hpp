@@ -18,13 +18,8 @@
 
 namespace keepstore::store {
 
-/// Name of the attribute that keeps the waypoints with a copy (docs/waypoints.md).
-inline constexpr std::string_view waypoints_attribute = "keepstore.waypoints";
-
-/// Smaller blocks are verified whole before the first byte leaves; waypoints would not help them.
-[[nodiscard]] constexpr bool has_waypoints(std::uint64_t block_size) noexcept {
-    return block_size > limits::chunk_size_bytes && block_size <= limits::block_size_bytes_max;
-}
+using digest::has_waypoints;
+using digest::waypoints_attribute;
 
 /// Decodes waypoints of a block. \returns nothing if they are damaged, not of this block and length, or their segments
 /// are larger than limits::segment_bytes_max.

@@ -3,6 +3,7 @@ keepstore_test(protocol_tests
         protocol/host_rules_test.cpp
         protocol/index_lines_test.cpp
         protocol/locator_test.cpp
+        protocol/proven_stream_test.cpp
         protocol/remote_locator_test.cpp
         protocol/remote_services_test.cpp
         protocol/remote_token_test.cpp
