@@ -4,6 +4,8 @@
 #include "cluster_config/schema.hpp"
 #include "cluster_config/url.hpp"
 
+#include <unistd.h>
+
 #include <cstdlib>
 #include <string_view>
 #include <utility>
@@ -73,6 +75,12 @@ void apply_environment(config_value& cluster, const std::string& path, const env
                 "configuration has Services.Controller.ExternalURL");
         }
     }
+}
+
+void trust_arvados_authorities() {
+    constexpr const char* file = "/etc/arvados/ca-certificates.crt";
+    const char* const given = std::getenv("SSL_CERT_FILE");
+    if ((!given || !*given) && ::access(file, R_OK) == 0) ::setenv("SSL_CERT_FILE", file, 1);
 }
 
 }  // namespace keepstore::cluster_config

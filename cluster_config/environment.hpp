@@ -24,4 +24,8 @@ struct environment {
 /// \throws config_error
 void apply_environment(config_value& cluster, const std::string& path, const environment&, config_context&);
 
+/// Sets SSL_CERT_FILE to the authorities that Arvados keeps in a file of its own, if it has one and the variable is not
+/// set (docs/interface.md 1.3). Call before any thread starts.
+void trust_arvados_authorities();
+
 }  // namespace keepstore::cluster_config

@@ -73,18 +73,11 @@ int serve(const command_line& command, const cluster_config::environment& env) {
     return 0;
 }
 
-// docs/interface.md 1.3: authorities of outgoing TLS, if Arvados has a file of its own. Call before any thread starts.
-void trust_arvados_authorities() {
-    constexpr const char* file = "/etc/arvados/ca-certificates.crt";
-    const char* const given = std::getenv("SSL_CERT_FILE");
-    if ((!given || !*given) && ::access(file, R_OK) == 0) ::setenv("SSL_CERT_FILE", file, 1);
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
     open_standard_descriptors();
-    trust_arvados_authorities();
+    cluster_config::trust_arvados_authorities();
     const cluster_config::environment env = cluster_config::environment::of_process();
     const std::vector<std::string> arguments(argv + std::min(argc, 1), argv + argc);
     if (!arguments.empty() && arguments.front() == probe_command_name) {

@@ -69,6 +69,16 @@ std::expected<std::vector<volume_plan>, std::string> plan_volumes(const cluster_
     return out;
 }
 
+std::expected<volume_plan, std::string> plan_volume(const cluster_config::cluster_settings& cluster,
+                                                    const std::string& uuid, bool writes) {
+    const auto found = cluster.volumes.find(uuid);
+    if (found == cluster.volumes.end())
+        return std::unexpected(fmt::format("Volumes.{}: the configuration has no such volume", uuid));
+    std::vector<std::string> known_already;  // Of parameter_warnings().
+    return plan_volume({.uuid = uuid, .allow_write = writes, .driver = found->second.driver}, cluster.collections,
+                       known_already);
+}
+
 std::vector<std::string> parameter_warnings(const cluster_config::cluster_settings& cluster) {
     std::vector<std::string> out;
     for (const auto& [uuid, v] : cluster.volumes) {

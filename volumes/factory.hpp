@@ -17,6 +17,11 @@ namespace keepstore::volumes {
 [[nodiscard]] std::expected<std::vector<volume_plan>, std::string> plan_volumes(const cluster_config::cluster_settings&,
                                                                                 const cluster_config::url& service_url);
 
+/// The volume with this UUID, also if another host serves it; writable if `writes`, whatever its entry says.
+/// \returns the error line if there is none, or its driver is unknown or has wrong parameters.
+[[nodiscard]] std::expected<volume_plan, std::string> plan_volume(const cluster_config::cluster_settings&,
+                                                                  const std::string& uuid, bool writes);
+
 /// Warnings about the parameters of all volumes of the configuration, those of other hosts included: unknown,
 /// misspelled and old names.
 [[nodiscard]] std::vector<std::string> parameter_warnings(const cluster_config::cluster_settings&);

@@ -1,6 +1,6 @@
 #include "net/client/proxy.hpp"
 
-#include "base/hex.hpp"
+#include "net/http/percent.hpp"
 #include "net/http/text.hpp"
 
 #include <boost/asio/ip/address.hpp>
@@ -15,23 +15,6 @@ namespace keepstore::net {
 namespace {
 
 namespace ip = boost::asio::ip;
-
-std::optional<std::string> percent_decoded(std::string_view text) {
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            out += text[i];
-            continue;
-        }
-        if (i + 2 >= text.size()) return std::nullopt;
-        const int high = hex_value(text[i + 1]);
-        const int low = hex_value(text[i + 2]);
-        if (high < 0 || low < 0) return std::nullopt;
-        out += static_cast<char>(high * 16 + low);
-        i += 2;
-    }
-    return out;
-}
 
 std::string base64_of(std::string_view text) {
     static constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
