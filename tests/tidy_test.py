@@ -35,6 +35,12 @@ LAYERS = {
                       "protocol", "s3", "base"},
     # The sum of what all rooms may hold in memory.
     "reports/memory_limits": {"net/limits", "protocol", "store", "volumes", "base"},
+    # The operator's tool: nothing of store, router and daemon.
+    "keepctl/cluster": NET | {"volumes/factory", "volumes/driver", "volumes", "cluster_config", "protocol", "s3", "pool",
+                              "digest", "base"},
+    "keepctl/replicate": NET | {"keepctl/cluster", "protocol", "pool", "digest", "base"},
+    "keepctl/commands": NET | {"keepctl/replicate", "keepctl/cluster", "reports", "cluster_config", "protocol", "s3", "pool",
+                               "digest", "base"},
     "store": NET | {"volumes", "protocol", "pool", "digest", "base"},
     "router": {"store", "protocol", "net/server", "net/http", "pool", "base"},
     "daemon": NET | {"reports", "router", "store", "volumes/factory", "volumes/driver", "volumes", "cluster_config",

@@ -48,7 +48,7 @@ function(keepstore_system_test name)
         LABELS system
         TIMEOUT ${timeout}
         SKIP_RETURN_CODE 77
-        ENVIRONMENT "KEEPSTORE_BINARY=$<TARGET_FILE:keepstore>;KEEPSTORE_FSDOWN=$<TARGET_FILE:fsdown>;KEEPSTORE_PROCESS_SHIM=$<TARGET_FILE:process_shim>")
+        ENVIRONMENT "KEEPSTORE_BINARY=$<TARGET_FILE:keepstore>;KEEPCTL_BINARY=$<TARGET_FILE:keepctl>;KEEPSTORE_FSDOWN=$<TARGET_FILE:fsdown>;KEEPSTORE_PROCESS_SHIM=$<TARGET_FILE:process_shim>")
     if(arg_S3)
         set_property(TEST system.${name} PROPERTY FIXTURES_REQUIRED s3_server)
         set_property(TEST system.${name} APPEND PROPERTY ENVIRONMENT KEEPSTORE_TEST_S3=${KEEPSTORE_TEST_S3})
@@ -123,4 +123,6 @@ if(TARGET keepstore AND Python3_FOUND)
     keepstore_system_test(test_s3_proxy S3)
     keepstore_system_test(test_s3_roles S3)
     keepstore_system_test(test_scrub)
+    keepstore_system_test(test_keepctl)
+    keepstore_system_test(test_keepctl_replicate SLOW S3 TIMEOUT 400)
 endif()

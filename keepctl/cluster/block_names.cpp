@@ -1,0 +1,59 @@
+#include "keepctl/cluster/block_names.hpp"
+
+#include "protocol/locator.hpp"
+
+#include <fmt/format.h>
+#include <nlohmann/json.hpp>
+
+#include <algorithm>
+#include <optional>
+
+namespace keepstore::keepctl {
+namespace {
+
+std::optional<md5_digest> name_in_line(std::string_view line) {
+    std::string hash(line.substr(0, line.find_first_of(" \t")));
+    if (line.starts_with('{')) {
+        const auto parsed = nlohmann::json::parse(line, nullptr, false);
+        if (!parsed.is_object()) return std::nullopt;
+        const auto found = parsed.find("hash");
+        if (found == parsed.end() || !found->is_string()) return std::nullopt;
+        hash = found->get<std::string>();
+    }
+    const auto parsed = protocol::locator::parse(hash);
+    if (!parsed) return std::nullopt;
+    return parsed->hash;
+}
+
+}  // namespace
+
+std::string failure_line(const block_failure& f) {
+    nlohmann::ordered_json out;
+    out["hash"] = f.block.hex();
+    out["size"] = f.size;
+    out["class"] = f.outcome;
+    out["reason"] = f.reason;
+    return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+}
+
+std::expected<std::vector<md5_digest>, std::string> parse_block_names(std::string_view text) {
+    std::vector<md5_digest> out;
+    for (std::size_t number = 1; !text.empty(); ++number) {
+        const auto end = text.find('\n');
+        auto line = text.substr(0, end);
+        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+        if (line.ends_with('\r')) line.remove_suffix(1);
+        if (line.empty() || line.starts_with('#')) continue;
+        const auto name = name_in_line(line);
+        if (!name)
+            return std::unexpected(
+                fmt::format("line {}: expected hash, hash+size, or an object with \"hash\"", number));
+        out.push_back(*name);
+    }
+    std::ranges::sort(out);
+    const auto rest = std::ranges::unique(out);
+    out.erase(rest.begin(), rest.end());
+    return out;
+}
+
+}  // namespace keepstore::keepctl

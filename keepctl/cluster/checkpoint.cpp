@@ -1,0 +1,115 @@
+#include "keepctl/cluster/checkpoint.hpp"
+
+#include "base/hex.hpp"
+#include "base/sha256.hpp"
+#include "keepctl/cluster/local_file.hpp"
+#include "s3/time.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+#include <nlohmann/json.hpp>
+
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+constexpr std::string_view run_format = "keepctl-run-1";
+constexpr std::size_t fingerprint_digits = 16;
+
+}  // namespace
+
+std::string fingerprint_of(const std::vector<std::string>& parts) {
+    std::string all;
+    // With their lengths, so that no two lists give one text.
+    for (const auto& part : parts) all += fmt::format("{}:{};", part.size(), part);
+    return to_hex(sha256(all)).substr(0, fingerprint_digits);
+}
+
+std::string encode_run(const saved_run& run, std::string_view command, std::string_view fingerprint) {
+    nlohmann::ordered_json out;
+    out["format"] = run_format;
+    out["command"] = command;
+    out["fingerprint"] = fingerprint;
+    out["started_at"] = fmt::format("{:%FT%TZ}", run.started_at);
+    out["digits"] = run.digits;
+    out["done"] = run.done.to_hex();
+    out["counts"] = run.counts;
+    out["tool"] = "keepctl " KEEPSTORE_VERSION;
+    return out.dump() + '\n';
+}
+
+std::optional<saved_run> decode_run(std::string_view text, std::string_view command, std::string_view fingerprint) {
+    const auto parsed = nlohmann::json::parse(text, nullptr, false);
+    if (!parsed.is_object()) return std::nullopt;
+    const auto text_at = [&](const char* key) -> std::string {
+        const auto found = parsed.find(key);
+        return found != parsed.end() && found->is_string() ? found->get<std::string>() : std::string();
+    };
+    if (text_at("format") != run_format || text_at("command") != command || text_at("fingerprint") != fingerprint)
+        return std::nullopt;
+    const auto started = s3::parse_iso_date(text_at("started_at"));
+    const auto digits = parsed.find("digits");
+    if (!started || digits == parsed.end() || !digits->is_number_unsigned() ||
+        digits->get<std::uint64_t>() > limits::shard_digits_max)
+        return std::nullopt;
+    saved_run out{.started_at = *started, .digits = digits->get<unsigned>()};
+    out.done = shard_set(out.digits);
+    if (!out.done.assign(text_at("done"))) return std::nullopt;
+    if (const auto counts = parsed.find("counts"); counts != parsed.end() && counts->is_object()) {
+        for (const auto& [name, value] : counts->items()) {
+            if (value.is_number_unsigned()) out.counts[name] = value.get<std::uint64_t>();
+        }
+    }
+    return out;
+}
+
+std::expected<checkpoint, checkpoint::refused> checkpoint::open(const std::string& state_folder, std::string command,
+                                                                std::string fingerprint) {
+    for (const auto& folder : {state_folder + "/runs", state_folder + "/locks"}) {
+        if (auto made = make_folder(folder); !made)
+            return std::unexpected(refused{false, "state folder: " + made.error().text + " (--state-dir)"});
+    }
+    auto lock = lock_file(fmt::format("{}/locks/{}", state_folder, fingerprint));
+    if (!lock) {
+        if (lock.error() == errc::unavailable)
+            return std::unexpected(refused{true, "the same command is running already: " + lock.error().text});
+        return std::unexpected(refused{false, "state folder: " + lock.error().text + " (--state-dir)"});
+    }
+    checkpoint out(fmt::format("{}/runs/{}.json", state_folder, fingerprint), std::move(command),
+                   std::move(fingerprint), std::move(*lock));
+    // A folder that cannot be written, or is full, shows now and not after the first shard.
+    const std::string trial = out.path_ + ".trial";
+    if (auto written = replace_file(trial, "\n"); !written)
+        return std::unexpected(refused{false, "state folder: " + written.error().text + " (--state-dir)"});
+    ::unlink(trial.c_str());
+    return out;
+}
+
+std::optional<saved_run> checkpoint::load(std::chrono::sys_seconds now, std::string& note) const {
+    const auto text = read_file(path_, limits::checkpoint_bytes_max);
+    if (!text) {
+        if (text.error() != errc::not_found) note = "ignoring the checkpoint: " + text.error().text;
+        return std::nullopt;
+    }
+    auto run = decode_run(*text, command_, fingerprint_);
+    if (!run) {
+        note = fmt::format("ignoring the checkpoint {}: it is damaged, or of another version", path_);
+    } else if (now - run->started_at > limits::checkpoint_age_max) {
+        note = fmt::format("ignoring the checkpoint {}: its run began more than {} days ago", path_,
+                           limits::checkpoint_age_max.count());
+        run.reset();
+    }
+    return run;
+}
+
+result<void> checkpoint::save(const saved_run& run) const {
+    return replace_file(path_, encode_run(run, command_, fingerprint_));
+}
+
+void checkpoint::remove() const {
+    ::unlink(path_.c_str());
+}
+
+}  // namespace keepstore::keepctl

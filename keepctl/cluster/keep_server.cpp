@@ -1,0 +1,218 @@
+#include "keepctl/cluster/keep_server.hpp"
+
+#include "base/limits.hpp"
+#include "digest/md5.hpp"
+#include "keepctl/cluster/limits.hpp"
+#include "protocol/index_lines.hpp"
+#include "protocol/locator.hpp"
+#include "protocol/rendezvous.hpp"
+#include "s3/time.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <numeric>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+constexpr std::size_t identity_digits = 15;
+
+net::phase_limits patience(std::chrono::steady_clock::duration silence) {
+    return {.connect = limits::net_connect_timeout, .first_byte = silence, .progress = silence};
+}
+
+std::string first_line(std::string_view body) {
+    constexpr std::size_t characters_max = 80;
+    std::string out;
+    for (const char c : body.substr(0, body.find('\n'))) {
+        if (out.size() == characters_max) break;
+        out += c >= ' ' && c < 0x7f ? c : '?';
+    }
+    return out;
+}
+
+awaitable<result<std::string>> read_short(net::response& response) {
+    co_return co_await response.read_all(limits::keepctl_response_bytes_max);
+}
+
+}  // namespace
+
+keep_server::keep_server(const net::client& client, protocol::block_server where, std::string identity,
+                         const keep_access& access)
+    : client_(client),
+      where_(std::move(where)),
+      url_(net::to_string(where_.to)),
+      identity_(std::move(identity)),
+      access_(access) {}
+
+awaitable<result<short_response>> keep_server::request(std::string method, std::string target, std::string token,
+                                                       deadline until, std::string body) const {
+    const auto began = std::chrono::steady_clock::now();
+    net::request r{.method = std::move(method), .to = where_.to, .target = where_.path + target};
+    if (!token.empty()) r.headers.push_back({"Authorization", "Bearer " + token});
+    if (!body.empty()) r.body.push_back(copy_to_heap_slice(std::as_bytes(std::span(body))));
+    r.timing = patience(limits::keepctl_silence_max);
+    KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
+    short_response out{.status = response.status()};
+    if (const auto date = response.get("Date"); !date.empty()) out.date = s3::parse_http_date(date);
+    KS_CO_TRY(out.body, co_await read_short(response));
+    out.took = std::chrono::steady_clock::now() - began;
+    co_return out;
+}
+
+error keep_server::refused(const short_response& response, std::string_view what) const {
+    if (response.status == 401 || response.status == 403) {
+        const auto used = access_.token.empty() ? std::string("no token was given (--token-file, KEEPCTL_TOKEN)")
+                                                : "the token used is that of " + access_.token_origin;
+        return {response.status == 401 ? errc::unauthorized : errc::forbidden,
+                fmt::format("{}: {} is refused ({}); it takes the SystemRootToken, and {}", url_, what, response.status,
+                            used)};
+    }
+    return {response.status == 404 ? errc::not_found : errc::unavailable,
+            fmt::format("{}: {} gets status {}: {}", url_, what, response.status, first_line(response.body))};
+}
+
+awaitable<result<std::vector<mount_info>>> keep_server::mounts(deadline until) const {
+    KS_CO_TRY(const auto response, co_await request("GET", "mounts", access_.token, until));
+    if (response.status == 401 || response.status == 403) co_return std::unexpected(refused(response, "GET /mounts"));
+    auto parsed = response.status == 200 ? parse_mounts(response.body, url_)
+                                         : result<std::vector<mount_info>>(fail(errc::io_error));
+    if (!parsed) {
+        co_return fail(errc::unavailable,
+                       fmt::format("what answers at {} is no keepstore: GET /mounts gets status {}: {}", url_,
+                                   response.status, first_line(response.body)));
+    }
+    co_return parsed;
+}
+
+awaitable<result<void>> keep_server::index(std::string mount_uuid, std::string prefix, std::uint16_t mount,
+                                           std::vector<entry>& out, deadline until) const {
+    const std::string target =
+        mount_uuid.empty() ? "index/" + prefix : fmt::format("mounts/{}/blocks?prefix={}", mount_uuid, prefix);
+    net::request r{.to = where_.to, .target = where_.path + target};
+    if (!access_.token.empty()) r.headers.push_back({"Authorization", "Bearer " + access_.token});
+    r.timing = patience(limits::listing_silence_max);
+    KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
+    if (response.status() != 200) {
+        short_response got{.status = response.status()};
+        KS_CO_TRY(got.body, co_await read_short(response));
+        co_return std::unexpected(refused(got, "the index"));
+    }
+    protocol::index_parser parser(std::move(prefix));
+    std::vector<protocol::index_line> lines;
+    std::vector<std::byte> buffer(limits::chunk_size_bytes);
+    while (true) {
+        KS_CO_TRY(const std::size_t count, co_await response.read_some(buffer));
+        if (count == 0) break;
+        lines.clear();
+        const std::string_view piece(reinterpret_cast<const char*>(buffer.data()), count);
+        if (auto parsed = parser.parse(piece, lines); !parsed)
+            co_return fail(errc::unavailable, url_ + ": " + parsed.error().text);
+        for (const auto& line : lines) {
+            out.push_back({.block = line.block,
+                           .size = static_cast<std::uint32_t>(line.size),
+                           .mount = mount,
+                           .mtime = line.mtime});
+        }
+    }
+    if (auto end = parser.expect_end(); !end) co_return fail(errc::unavailable, url_ + ": " + end.error().text);
+    co_return success();
+}
+
+std::string keep_server::signed_locator(const md5_digest& name, std::optional<std::uint64_t> size) const {
+    const std::string bare = size ? fmt::format("{}+{}", name.hex(), *size) : name.hex();
+    const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+    return access_.signer.sign(bare, access_.read_token, now);
+}
+
+awaitable<result<protocol::incoming_block>> keep_server::get(md5_digest name, std::optional<std::uint64_t> size,
+                                                             deadline until) const {
+    protocol::block_fetch what{.locator = signed_locator(name, size),
+                               .token = access_.read_token,
+                               .request_id = {},
+                               .size = size,
+                               .timing = patience(limits::keepctl_silence_max)};
+    auto opened = co_await protocol::open_block(client_, where_, std::move(what), until);
+    // A server that refuses to say whether it has the block does not lack it.
+    if (!opened && opened.error() == errc::not_found && opened.error().cause == std::errc::permission_denied)
+        opened.error().code = errc::forbidden;
+    co_return opened;
+}
+
+awaitable<result<std::uint64_t>> keep_server::head(md5_digest name, std::optional<std::uint64_t> size,
+                                                   deadline until) const {
+    net::request r{.method = "HEAD", .to = where_.to, .target = where_.path + signed_locator(name, size)};
+    r.headers.push_back({"Authorization", "Bearer " + access_.read_token});
+    r.timing = patience(limits::keepctl_silence_max);
+    KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
+    const auto text = [&](std::string_view what) { return fmt::format("{}: {} ({})", url_, what, response.status()); };
+    switch (response.status()) {
+        case 200:
+            if (!response.content_length()) co_return fail(errc::unavailable, text("HEAD without Content-Length"));
+            co_return *response.content_length();
+        case 404:
+            co_return fail(errc::not_found, text("no such block"));
+        case 502:
+            co_return fail(errc::checksum_mismatch, text("its copy is bad"));
+        case 400:
+        case 401:
+        case 403:
+            co_return fail(errc::forbidden,
+                           text("refuses the signature; is the signing key that of the server, and the "
+                                "clock right?"));
+        default:
+            co_return fail(errc::unavailable, text("HEAD failed"));
+    }
+}
+
+awaitable<result<stored_block>> keep_server::put(md5_digest name, net::body_source& body, std::string classes,
+                                                 deadline until) const {
+    net::request r{.method = "PUT", .to = where_.to, .target = where_.path + name.hex()};
+    r.headers.push_back({"Authorization", "Bearer " + access_.read_token});
+    if (!classes.empty()) r.headers.push_back({"X-Keep-Storage-Classes", std::move(classes)});
+    r.timing = patience(limits::keepctl_silence_max);
+    r.source = &body;
+    KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
+    KS_CO_TRY(const std::string text, co_await read_short(response));
+    const unsigned status = response.status();
+    if (status != 200) {
+        const auto code = status == 507                                         ? errc::no_space
+                          : status == 401 || status == 403                      ? errc::forbidden
+                          : status == 413                                       ? errc::too_large
+                          : status == 500 && text.starts_with("hash collision") ? errc::collision
+                          : status >= 500 || status == 408 || status == 429     ? errc::unavailable
+                                                                                : errc::bad_request;
+        co_return fail(code, fmt::format("{}: PUT gets status {}: {}", url_, status, first_line(text)));
+    }
+    stored_block out{.locator = text.substr(0, text.find_first_of("\r\n"))};
+    const auto parsed = protocol::locator::parse(out.locator);
+    if (!parsed || parsed->hash != name || parsed->size.value_or(0) != body.size())
+        co_return fail(errc::unavailable, url_ + ": responds to PUT with another locator than the block's");
+    const auto replicas = response.get("X-Keep-Replicas-Stored");
+    const auto [end, failed] = std::from_chars(replicas.data(), replicas.data() + replicas.size(), out.replicas);
+    if (failed != std::errc() || end != replicas.data() + replicas.size() || out.replicas < 1)
+        co_return fail(errc::unavailable, url_ + ": responds to PUT without a number of stored replicas");
+    co_return out;
+}
+
+std::vector<std::size_t> probe_order(const md5_digest& block, std::span<const keep_server> servers) {
+    std::vector<std::pair<md5_digest, std::size_t>> weights;
+    for (std::size_t i = 0; i < servers.size(); ++i)
+        weights.emplace_back(protocol::rendezvous_weight(block, servers[i].identity()), i);
+    std::ranges::sort(weights, [](const auto& a, const auto& b) {
+        return a.first != b.first ? a.first > b.first : a.second < b.second;
+    });
+    std::vector<std::size_t> out;
+    for (const auto& [weight, i] : weights) out.push_back(i);
+    return out;
+}
+
+std::string identity_of(std::string_view rendezvous_or_url) {
+    return digest::md5_of(std::as_bytes(std::span(rendezvous_or_url))).hex().substr(0, identity_digits);
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,103 @@
+/// A keepstore as its clients and administrators see it: the requests of docs/interface.md 2, ours or the Go daemon's.
+/// One object for each server; used from the one event loop of the tool.
+#pragma once
+
+#include "base/async.hpp"
+#include "base/deadline.hpp"
+#include "keepctl/cluster/block_place.hpp"
+#include "net/client/http_client.hpp"
+#include "protocol/block_fetch.hpp"
+#include "protocol/signature.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::keepctl {
+
+/// What the tool may use to speak to servers. Secret, but for the origins.
+struct keep_access {
+    std::string token;         ///< SystemRootToken; may be empty.
+    std::string token_origin;  ///< "--token-file FILE", "SystemRootToken of FILE": for messages.
+    std::string management_token;
+    protocol::locator_signer signer{{}, std::chrono::hours(336)};
+    /// Signed locators need some token. A random one if there is a signing key, so that servers learn none that is good
+    /// for anything.
+    std::string read_token;
+};
+
+/// A response that was read whole.
+struct short_response {
+    unsigned status = 0;
+    std::string body;
+    std::optional<std::chrono::sys_seconds> date;
+    std::chrono::system_clock::duration took{};
+};
+
+struct stored_block {
+    std::string locator;  ///< As the server signed it.
+    std::int64_t replicas = 0;
+};
+
+class keep_server {
+  public:
+    /// Client and access must outlive it. `identity` orders servers for a block (protocol/rendezvous.hpp).
+    keep_server(const net::client& client, protocol::block_server where, std::string identity,
+                const keep_access& access);
+
+    /// "http://host:port".
+    [[nodiscard]] const std::string& url() const noexcept { return url_; }
+    [[nodiscard]] const std::string& identity() const noexcept { return identity_; }
+
+    /// Sends a request with a short response; any status is a success. `token`: for Authorization, if not empty.
+    [[nodiscard]] awaitable<result<short_response>> request(std::string method, std::string target, std::string token,
+                                                            deadline until, std::string body = {}) const;
+
+    /// GET /mounts. errc::unauthorized, forbidden: the token; unavailable: what answers is no keepstore, or not now.
+    [[nodiscard]] awaitable<result<std::vector<mount_info>>> mounts(deadline until) const;
+
+    /// The index of one mount, or, without `mount_uuid`, of all. Appends entries of the mount number `mount`.
+    [[nodiscard]] awaitable<result<void>> index(std::string mount_uuid, std::string prefix, std::uint16_t mount,
+                                                std::vector<entry>& out, deadline until) const;
+
+    /// Opens the block for reading. Without a size the server is trusted with it. errc::not_found: 404, and nothing
+    /// else; forbidden: the signature or the token.
+    [[nodiscard]] awaitable<result<protocol::incoming_block>> get(md5_digest name, std::optional<std::uint64_t> size,
+                                                                  deadline until) const;
+    /// Has the server read and verify its copy. \returns its size; errc::not_found, checksum_mismatch (no good copy).
+    [[nodiscard]] awaitable<result<std::uint64_t>> head(md5_digest name, std::optional<std::uint64_t> size,
+                                                        deadline until) const;
+    /// Stores a block. `classes`: comma-separated, may be empty.
+    [[nodiscard]] awaitable<result<stored_block>> put(md5_digest name, net::body_source& body, std::string classes,
+                                                      deadline until) const;
+
+    /// The error of an administrator's request with this status, for the operator.
+    [[nodiscard]] error refused(const short_response& response, std::string_view what) const;
+
+    [[nodiscard]] const keep_access& access() const noexcept { return access_; }
+
+  private:
+    [[nodiscard]] std::string signed_locator(const md5_digest& name, std::optional<std::uint64_t> size) const;
+
+    const net::client& client_;
+    const protocol::block_server where_;
+    const std::string url_;
+    const std::string identity_;
+    const keep_access& access_;
+};
+
+/// Parses the body of GET /mounts. \returns errc::io_error if it is not that.
+[[nodiscard]] result<std::vector<mount_info>> parse_mounts(std::string_view json, const std::string& server);
+
+/// The servers in the order in which clients try them for a block: weight descending.
+[[nodiscard]] std::vector<std::size_t> probe_order(const md5_digest& block, std::span<const keep_server> servers);
+
+/// The identity of a server for which only its URL is known: the first 15 hex digits of the MD5 of `url`, which ends
+/// with a slash.
+[[nodiscard]] std::string identity_of(std::string_view rendezvous_or_url);
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,30 @@
+/// Complete listings of one shard of one or more places. A listing that did not end as it must is tried again, and then
+/// an error: nothing is ever concluded from what it lacks.
+#pragma once
+
+#include "keepctl/cluster/block_place.hpp"
+
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+namespace keepstore::keepctl {
+
+/// One place and its entries, sorted.
+struct place_listing {
+    block_place* place = nullptr;
+    std::vector<entry> entries = {};
+    result<void> end = success();
+    listing_notes notes = {};
+};
+
+/// Lists all of them concurrently, each in up to limits::listing_attempts_max attempts. Awaited in place.
+/// \returns the first error.
+[[nodiscard]] awaitable<result<void>> list_places(std::span<place_listing> places, std::string prefix);
+
+/// Number of hex digits to cut by, estimated from one shard of three digits; at least 1, so that a run that is killed
+/// does not begin again from the start.
+[[nodiscard]] awaitable<result<unsigned>> estimate_digits(std::span<place_listing> places);
+
+}  // namespace keepstore::keepctl

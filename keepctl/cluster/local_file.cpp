@@ -1,0 +1,98 @@
+#include "keepctl/cluster/local_file.hpp"
+
+#include <fcntl.h>
+#include <fmt/format.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <filesystem>
+
+namespace keepstore::keepctl {
+namespace {
+
+std::unexpected<error> file_error(std::string_view what, const std::string& path) {
+    // Paths are of the operator's own making, so they may show.
+    error out = error_from_errno(errno, what);
+    out.text = fmt::format("{}: {}", path, out.text);
+    return std::unexpected(std::move(out));
+}
+
+result<void> write_all(int fd, std::string_view text, const std::string& path) {
+    while (!text.empty()) {
+        const ssize_t n = ::write(fd, text.data(), text.size());
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return file_error("write", path);
+        text.remove_prefix(static_cast<std::size_t>(n));
+    }
+    return success();
+}
+
+result<void> sync_folder_of(const std::string& path) {
+    const std::string folder = std::filesystem::path(path).parent_path().string();
+    const unique_fd fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!fd || ::fsync(fd.get()) != 0) return file_error("sync", folder);
+    return success();
+}
+
+}  // namespace
+
+result<void> replace_file(const std::string& path, std::string_view text) {
+    const std::string temp = fmt::format("{}.{}.tmp", path, ::getpid());
+    const unique_fd fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    if (!fd) return file_error("open", temp);
+    auto written = write_all(fd.get(), text, temp);
+    if (written && ::fsync(fd.get()) != 0) written = file_error("sync", temp);
+    if (written && ::rename(temp.c_str(), path.c_str()) != 0) written = file_error("rename", path);
+    if (!written) {
+        ::unlink(temp.c_str());
+        return written;
+    }
+    return sync_folder_of(path);
+}
+
+result<std::string> read_file(const std::string& path, std::size_t limit) {
+    const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    if (!fd) return file_error("open", path);
+    std::string out(limit + 1, '\0');
+    std::size_t have = 0;
+    while (have < out.size()) {
+        const ssize_t n = ::read(fd.get(), out.data() + have, out.size() - have);
+        if (n < 0 && errno == EINTR) continue;
+        if (n < 0) return file_error("read", path);
+        if (n == 0) break;
+        have += static_cast<std::size_t>(n);
+    }
+    if (have > limit) return fail(errc::too_large, fmt::format("{}: has more than {} bytes", path, limit));
+    out.resize(have);
+    return out;
+}
+
+result<void> make_folder(const std::string& path) {
+    const std::filesystem::path all(path);
+    std::filesystem::path part;
+    for (const auto& name : all) {
+        part /= name;
+        if (::mkdir(part.c_str(), 0700) == 0 || errno == EEXIST) continue;
+        // EROFS, EACCES of a folder that exists.
+        struct stat info{};
+        const int why = errno;
+        if (::stat(part.c_str(), &info) == 0 && S_ISDIR(info.st_mode)) continue;
+        errno = why;
+        return file_error("mkdir", part.string());
+    }
+    return success();
+}
+
+result<unique_fd> lock_file(const std::string& path) {
+    unique_fd fd(::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600));
+    if (!fd) return file_error("open", path);
+    if (::flock(fd.get(), LOCK_EX | LOCK_NB) != 0) {
+        if (errno == EWOULDBLOCK) return fail(errc::unavailable, path + ": is locked by another process");
+        return file_error("lock", path);
+    }
+    return fd;
+}
+
+}  // namespace keepstore::keepctl

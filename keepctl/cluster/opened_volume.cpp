@@ -1,0 +1,101 @@
+#include "keepctl/cluster/opened_volume.hpp"
+
+#include "base/limits.hpp"
+#include "digest/waypoints.hpp"
+#include "keepctl/cluster/limits.hpp"
+
+#include <optional>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+class volume_source final : public protocol::block_source {
+  public:
+    volume_source(std::string where, std::unique_ptr<volumes::block_reader> reader)
+        : where_(std::move(where)), reader_(std::move(reader)), size_(reader_->size()) {}
+
+    [[nodiscard]] std::string where() const override { return where_; }
+    [[nodiscard]] std::uint64_t size() const noexcept override { return size_; }
+    [[nodiscard]] awaitable<result<void>> read(mutable_slice into, deadline until) override {
+        while (into.size() > 0) {
+            KS_CO_TRY(const std::size_t count, co_await reader_->read_at(offset_, into, until));
+            if (count == 0) co_return fail(errc::checksum_mismatch, where_ + ": the copy ends before its size");
+            offset_ += count;
+            into = into.subslice(count);
+        }
+        co_return success();
+    }
+    // The size is that of the open file or object.
+    [[nodiscard]] awaitable<result<void>> expect_end(deadline) override { co_return success(); }
+
+  private:
+    const std::string where_;
+    const std::unique_ptr<volumes::block_reader> reader_;
+    const std::uint64_t size_;
+    std::uint64_t offset_ = 0;
+};
+
+class entry_sink final : public volumes::index_sink {
+  public:
+    entry_sink(std::vector<entry>& out, listing_notes& notes) : out_(out), notes_(notes) {}
+
+    [[nodiscard]] awaitable<result<void>> put(std::span<const volumes::block_info> batch) override {
+        for (const auto& b : batch) {
+            if (b.size > limits::block_size_bytes_max) {
+                ++notes_.too_large;
+                continue;
+            }
+            out_.push_back({.block = b.name,
+                            .size = static_cast<std::uint32_t>(b.size),
+                            .mtime = b.mtime.time_since_epoch().count()});
+        }
+        co_return success();
+    }
+
+  private:
+    std::vector<entry>& out_;
+    listing_notes& notes_;
+};
+
+}  // namespace
+
+opened_volume::opened_volume(std::string name, mount_info mount, std::unique_ptr<volumes::volume> volume)
+    : name_(std::move(name)), mounts_{std::move(mount)}, volume_(std::move(volume)) {}
+
+awaitable<result<void>> opened_volume::connect(deadline until) {
+    // One folder, one page: shows whether the storage answers and lets us in.
+    std::vector<entry> ignored;
+    listing_notes notes;
+    co_return co_await list("000", ignored, notes, until);
+}
+
+awaitable<result<void>> opened_volume::list(std::string prefix, std::vector<entry>& out, listing_notes& notes,
+                                            deadline until) {
+    entry_sink sink(out, notes);
+    co_return co_await volume_->index(std::move(prefix), sink, until);
+}
+
+awaitable<result<std::unique_ptr<protocol::block_source>>> opened_volume::open(block_id block, std::size_t,
+                                                                               deadline until) {
+    KS_CO_TRY(auto reader, co_await volume_->open_for(block.name, {.size = block.size}, until));
+    // Every byte is read once: the page cache is for the daemons.
+    reader->bypass_caches();
+    co_return std::make_unique<volume_source>(name_, std::move(reader));
+}
+
+awaitable<result<void>> opened_volume::store(block_id block, std::size_t, protocol::proven_stream& bytes,
+                                             deadline until) {
+    KS_CO_TRY(auto writer, co_await volume_->create(block.name, bytes.size(), until));
+    writer->set_queue_bytes(limits::keepctl_queue_bytes);
+    while (true) {
+        KS_CO_TRY(auto piece, co_await bytes.next(until));
+        if (piece.size() == 0) break;
+        KS_CO_CHECK(co_await writer->append(std::move(piece), until));
+    }
+    std::optional<std::pair<std::string, std::vector<std::byte>>> attribute;
+    if (auto points = bytes.waypoints()) attribute.emplace(digest::waypoints_attribute, std::move(*points));
+    co_return co_await writer->commit(std::move(attribute), until);
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,234 @@
+// touch, trash and untrash: one request for each block to every server.
+
+#include "base/when_all.hpp"
+#include "keepctl/cluster/limits.hpp"
+#include "keepctl/cluster/server_group.hpp"
+#include "keepctl/commands/commands.hpp"
+#include "protocol/locator.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <iostream>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+// Servers are asked about this many blocks at a time.
+constexpr std::size_t blocks_at_a_time = 8;
+
+enum class answer_kind { done, absent, failed };
+struct answer {
+    answer_kind kind = answer_kind::failed;
+    std::string why;
+    bool reached = false;
+};
+
+/// All blocks of a command line, each once, in the order given.
+std::expected<std::vector<md5_digest>, start_error> blocks_of(const arguments& given) {
+    std::vector<md5_digest> out;
+    if (!given.from_file.empty()) {
+        auto names = read_names("--from", given.from_file);
+        if (!names) return std::unexpected(std::move(names.error()));
+        out = std::move(*names);
+    }
+    for (const auto& word : given.blocks) {
+        const auto name = protocol::locator::parse(word)->hash;
+        if (std::ranges::find(out, name) == out.end()) out.push_back(name);
+    }
+    if (out.empty()) return std::unexpected(start_error{exit_code::usage, "no blocks are given"});
+    return out;
+}
+
+class admin_request {
+  public:
+    admin_request(const std::vector<keep_server>& servers, std::string method, std::string path)
+        : servers_(servers), method_(std::move(method)), path_(std::move(path)) {}
+
+    /// Asks all servers about these blocks. answers[block][server].
+    awaitable<result<std::vector<std::vector<answer>>>> ask(std::span<const md5_digest> blocks) const {
+        std::vector<std::vector<answer>> out(blocks.size(), std::vector<answer>(servers_.size()));
+        std::vector<awaitable<void>> calls;
+        for (std::size_t b = 0; b < blocks.size(); ++b) {
+            for (std::size_t i = 0; i < servers_.size(); ++i)
+                calls.push_back(ask_one(servers_[i], blocks[b], out[b][i]));
+        }
+        if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
+        co_return out;
+    }
+
+  private:
+    awaitable<void> ask_one(const keep_server& server, md5_digest block, answer& out) const {
+        auto response = co_await server.request(method_, path_ + block.hex(), server.access().token,
+                                                deadline::in(limits::keepctl_block_timeout));
+        if (!response) {
+            out.why = response.error().text;
+            co_return;
+        }
+        out.reached = response->status != 401 && response->status != 403;
+        if (response->status == 200)
+            out.kind = answer_kind::done;
+        else if (response->status == 404)
+            out.kind = answer_kind::absent;
+        else
+            out.why = server.refused(*response, method_).text;
+    }
+
+    const std::vector<keep_server>& servers_;
+    const std::string method_;
+    const std::string path_;
+};
+
+/// Sends the request for all blocks. `word` names success.
+awaitable<exit_code> ask_all(session& s, const std::vector<keep_server>& servers, const std::vector<md5_digest>& blocks,
+                             std::string method, std::string path, std::string word) {
+    const admin_request request(servers, std::move(method), std::move(path));
+    bool reached = false;
+    std::int64_t done = 0;
+    std::int64_t failed = 0;
+    for (std::size_t first = 0; first < blocks.size(); first += blocks_at_a_time) {
+        const auto some = std::span(blocks).subspan(first, std::min(blocks_at_a_time, blocks.size() - first));
+        const auto answers = co_await request.ask(some);
+        if (!answers) co_return exit_code::interrupted;
+        for (std::size_t b = 0; b < some.size(); ++b) {
+            bool any = false;
+            bool all = true;
+            for (std::size_t i = 0; i < servers.size(); ++i) {
+                const auto& a = (*answers)[b][i];
+                reached = reached || a.reached;
+                any = any || a.kind == answer_kind::done;
+                all = all && a.kind != answer_kind::failed;
+                s.out().add("block", {{"block", some[b].hex()},
+                                      {"server", servers[i].url()},
+                                      {"state", a.kind == answer_kind::done     ? word
+                                                : a.kind == answer_kind::absent ? "absent"
+                                                                                : "failed"},
+                                      {"note", a.why.empty() ? cell() : cell(a.why)}});
+            }
+            ++(any && all ? done : failed);
+        }
+    }
+    const auto code = !reached ? exit_code::unreachable : failed > 0 ? exit_code::some_failed : exit_code::done;
+    s.out().end(code, {{"done", done}, {"failed", failed}});
+    co_return code;
+}
+
+exit_code run_for_all(session& s, std::string method, std::string path, std::string word) {
+    const auto servers = s.servers();
+    if (!servers) return end_with(s, servers.error());
+    const auto blocks = blocks_of(s.given());
+    if (!blocks) return end_with(s, blocks.error());
+    return s.run(ask_all(s, *servers, *blocks, std::move(method), std::move(path), std::move(word)));
+}
+
+/// Shows what would be trashed, asks, trashes, and looks at what is left.
+class trash_command {
+  public:
+    trash_command(session& s, server_group& group, const std::vector<md5_digest>& blocks)
+        : session_(s), group_(group), blocks_(blocks) {}
+
+    awaitable<exit_code> run() {
+        auto& out = session_.out();
+        if (auto ready = co_await group_.connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+            co_return end(exit_code::unreachable, ready.error().text);
+        std::int64_t kept = 0;
+        std::int64_t absent = 0;
+        std::vector<md5_digest> found;
+        for (const auto& block : blocks_) {
+            auto copies = co_await copies_of(block);
+            if (!copies) co_return end(exit_code::unreachable, copies.error().text);
+            for (const auto& e : *copies) show(e, "found");
+            copies->empty() ? ++absent : (found.push_back(block), 0);
+        }
+        if (session_.given().dry_run || found.empty())
+            co_return end(absent > 0 ? exit_code::some_failed : exit_code::done, {});
+        if (!session_.given().yes && !confirmed(found.size())) co_return end(exit_code::refused, "nothing was trashed");
+        const admin_request request(group_.servers(), "DELETE", "");
+        for (const auto& block : found) {
+            const auto answers = co_await request.ask({&block, 1});
+            if (!answers) co_return exit_code::interrupted;
+            for (const auto& a : answers->front()) {
+                if (a.kind != answer_kind::failed) continue;
+                out.error(a.why);
+                ++failed_;
+            }
+            auto left = co_await copies_of(block);
+            if (!left) co_return end(exit_code::not_finished, left.error().text);
+            for (const auto& e : *left)
+                show(e, group_.mounts()[e.mount].allow_trash ? "kept: too new" : "kept: may not be trashed");
+            if (!left->empty()) ++kept;
+        }
+        out.note(fmt::format("{} blocks trashed, {} kept, {} not found", found.size() - static_cast<std::size_t>(kept),
+                             kept, absent));
+        co_return end(failed_ + kept + absent > 0 ? exit_code::some_failed : exit_code::done, {});
+    }
+
+  private:
+    awaitable<result<std::vector<entry>>> copies_of(md5_digest block) {
+        std::vector<entry> out;
+        listing_notes notes;
+        KS_CO_CHECK(co_await group_.list(block.hex(), out, notes, deadline::in(limits::keepctl_request_timeout)));
+        sort_entries(out);
+        co_return out;
+    }
+    void show(const entry& e, std::string state) {
+        const auto& m = group_.mounts()[e.mount];
+        session_.out().add("copy", {{"block", block_id{e.block, e.size}.text()},
+                                    {"server", m.server},
+                                    {"mount", m.uuid},
+                                    {"written", time_text(e.mtime)},
+                                    {"state", std::move(state)}});
+    }
+    bool confirmed(std::size_t count) {
+        session_.out().flush();
+        if (::isatty(STDIN_FILENO) != 1) {
+            session_.out().error("to trash blocks without a terminal, give --yes");
+            return false;
+        }
+        session_.out().error(fmt::format("move {} blocks to the trash of all servers? [y/N]", count));
+        std::string line;
+        return std::getline(std::cin, line) && (line == "y" || line == "yes");
+    }
+    exit_code end(exit_code code, std::string_view problem) {
+        if (!problem.empty()) session_.out().error(problem);
+        session_.out().end(code);
+        return code;
+    }
+
+    session& session_;
+    server_group& group_;
+    const std::vector<md5_digest>& blocks_;
+    std::int64_t failed_ = 0;
+};
+
+}  // namespace
+
+exit_code run_touch(session& s) {
+    return run_for_all(s, "TOUCH", "", "touched");
+}
+
+exit_code run_untrash(session& s) {
+    return run_for_all(s, "PUT", "untrash/", "back");
+}
+
+exit_code run_trash(session& s) {
+    auto servers = s.servers();
+    if (!servers) return end_with(s, servers.error());
+    const auto blocks = blocks_of(s.given());
+    if (!blocks) return end_with(s, blocks.error());
+    const bool keeps = s.config() && s.config()->cluster.collections.blob_trash_lifetime.count() > 0;
+    if (!keeps && !s.given().allow_permanent_delete && !s.given().dry_run) {
+        return end_with(
+            s, {exit_code::refused, s.config() ? "BlobTrashLifetime is 0: what is trashed is gone for ever; "
+                                                 "--allow-permanent-delete if that is meant"
+                                               : "without the servers' configuration it is not known whether they "
+                                                 "keep a trash; give --config, or --allow-permanent-delete"});
+    }
+    server_group group("cluster", std::move(*servers), {});
+    trash_command command(s, group, *blocks);
+    return s.run(command.run());
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,70 @@
+/// A command line, parsed (parser.hpp). Plain values; nothing is opened.
+#pragma once
+
+#include "keepctl/cluster/limits.hpp"
+#include "keepctl/cluster/place.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace keepstore::keepctl {
+
+enum class output_shape { columns, plain, json };
+enum class progress_shape { automatic, line, plain, json, none };
+
+struct arguments {
+    std::string command;
+
+    // --- every command -----------------------------------------------------------------------------------------------
+    std::optional<std::string> config;  ///< Absent: the default path, if it exists.
+    std::vector<std::string> servers;   ///< URL or URL=UUID.
+    std::string token_file;
+    std::string signing_key_file;
+    std::string management_token_file;
+    std::string ca_file;
+    bool tls_insecure = false;
+    output_shape shape = output_shape::columns;
+    bool quiet = false;
+    int verbose = 0;
+    std::optional<std::chrono::nanoseconds> timeout;
+
+    // --- some --------------------------------------------------------------------------------------------------------
+    std::vector<std::string> blocks;  ///< hash or hash+size
+    std::string prefix;
+    std::optional<place> at;  ///< ls --place
+    bool details = false;     ///< ls --long
+    std::string file;         ///< put FILE, get -o FILE
+    std::string classes;
+    std::optional<unsigned> replication;
+
+    std::string from_file;              ///< trash --from, untrash --from
+    std::string action;                 ///< scrub ACTION; completion SHELL; man COMMAND
+    std::optional<std::uint64_t> rate;  ///< scrub --rate
+    bool yes = false;
+    bool allow_permanent_delete = false;
+    std::string missing_file;  ///< compare
+    std::string extra_file;
+    std::string differ_file;
+
+    // --- replicate ---------------------------------------------------------------------------------------------------
+    std::optional<place> source;
+    std::optional<place> target;
+    bool dry_run = false;
+    bool fresh = false;
+    bool allow_empty_source = false;
+    bool error_on_no_change = false;
+    unsigned jobs = limits::keepctl_jobs_default;
+    std::uint64_t memory = limits::keepctl_memory_default;
+    std::optional<unsigned> digits;
+    std::chrono::nanoseconds give_up_after = limits::give_up_after_default;
+    std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> since;
+    std::string only_file;
+    std::string failures_file;
+    std::string state_folder;
+    progress_shape progress = progress_shape::automatic;
+};
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,294 @@
+#include "keepctl/commands/command_tree.hpp"
+
+#include "base/hex.hpp"
+#include "cluster_config/scalars.hpp"
+#include "protocol/locator.hpp"
+#include "s3/time.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <functional>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+using CLI::App;
+using CLI::Option;
+
+/// Options are given once, unless they say otherwise.
+Option* once(Option* option) {
+    return option->multi_option_policy(CLI::MultiOptionPolicy::Throw);
+}
+
+/// An option whose value `parse` reads; it returns what is wrong, or an empty text.
+Option* add_parsed(App& app, const std::string& name, const std::string& value_name, const std::string& help,
+                   std::function<std::string(const std::string&)> parse) {
+    auto* const option = app.add_option_function<std::string>(
+        name,
+        [name, parse = std::move(parse)](const std::string& text) {
+            if (const auto problem = parse(text); !problem.empty()) throw CLI::ValidationError(name, problem);
+        },
+        help);
+    return once(option->type_name(value_name));
+}
+
+Option* add_text(App& app, const std::string& name, const std::string& value_name, std::string& into,
+                 const std::string& help) {
+    return once(app.add_option(name, into, help)->type_name(value_name));
+}
+
+Option* add_switch(App& app, const std::string& name, bool& into, const std::string& help) {
+    return once(app.add_flag(name, into, help));
+}
+
+template <class Number>
+std::string parse_count(const std::string& text, Number least, Number most, Number& into) {
+    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
+    if (failed != std::errc() || end != text.data() + text.size() || into < least || into > most)
+        return fmt::format("found \"{}\"; expected a number from {} to {}", text, least, most);
+    return {};
+}
+
+std::string parse_time_limit(const std::string& text, std::optional<std::chrono::nanoseconds>& into) {
+    into = cluster_config::parse_duration(text);
+    if (!into || into->count() <= 0) return fmt::format("found \"{}\"; expected a duration such as 30s or 1h30m", text);
+    return {};
+}
+
+std::string parse_prefix(const std::string& text, std::string& into) {
+    if (text.size() > 32 || !is_lower_hex(text))
+        return fmt::format("found \"{}\"; expected at most 32 lower-case hex digits", text);
+    into = text;
+    return {};
+}
+
+std::string parse_since(const std::string& text, std::optional<std::chrono::sys_time<std::chrono::nanoseconds>>& into) {
+    if (const auto ago = cluster_config::parse_duration(text); ago && ago->count() >= 0) {
+        into = std::chrono::system_clock::now() - *ago;
+        return {};
+    }
+    if (const auto at = s3::parse_iso_date(text)) {
+        into = *at;
+        return {};
+    }
+    return fmt::format(
+        "found \"{}\"; expected a time such as 2026-01-31T00:00:00Z, or a duration before now such as 36h", text);
+}
+
+Option* add_place(App& app, const std::string& name, std::optional<place>& into, const std::string& help) {
+    return add_parsed(app, name, "PLACE", help, [&into](const std::string& text) -> std::string {
+        auto parsed = parse_place(text);
+        if (!parsed) return parsed.error();
+        into = std::move(*parsed);
+        return {};
+    });
+}
+
+Option* add_blocks(App& app, arguments& a, const std::string& help) {
+    return app.add_option("block", a.blocks, help)->type_name("HASH[+SIZE]")->check([](const std::string& text) {
+        return protocol::locator::parse(text) ? std::string() : fmt::format("\"{}\" is no hash or hash+size", text);
+    });
+}
+
+/// What speaks to servers.
+void add_connection(App& app, arguments& a) {
+    once(app.add_option("--config", a.config,
+                        "cluster configuration file, - for standard input (default $ARVADOS_CONFIG, else "
+                        "/etc/arvados/config.yml if it is there)")
+             ->type_name("FILE"));
+    app.add_option("--server", a.servers, "a server, instead of those of the configuration; may be repeated")
+        ->type_name("URL[=UUID]")
+        ->allow_extra_args(false);
+    add_text(app, "--token-file", "FILE", a.token_file,
+             "file with the SystemRootToken (default $KEEPCTL_TOKEN, $ARVADOS_API_TOKEN, the configuration's)");
+    add_text(app, "--signing-key-file", "FILE", a.signing_key_file,
+             "file with the BlobSigningKey (default the configuration's)");
+    add_text(app, "--management-token-file", "FILE", a.management_token_file,
+             "file with the ManagementToken (default the configuration's)");
+    add_text(app, "--ca-file", "FILE", a.ca_file, "certificate authorities to trust, PEM (default the system's)");
+    add_switch(app, "--tls-insecure", a.tls_insecure, "accept any certificate; for tests");
+}
+
+void add_output(App& app, arguments& a) {
+    auto* const json =
+        once(app.add_flag_callback("--json", [&a] { a.shape = output_shape::json; }, "one JSON object a line"));
+    once(app.add_flag_callback(
+             "--plain", [&a] { a.shape = output_shape::plain; }, "one record a line, separated by tabs, no header"))
+        ->excludes(json);
+    add_switch(app, "-q,--quiet", a.quiet, "no progress and no notes");
+    app.add_flag("-v,--verbose", a.verbose, "more about what goes on; may be repeated");
+    add_parsed(app, "--timeout", "DURATION", "end the whole command after this long",
+               [&a](const std::string& text) { return parse_time_limit(text, a.timeout); });
+}
+
+App& add_command(App& tree, arguments& a, const std::string& name, const std::string& summary) {
+    App& out = *tree.add_subcommand(name, summary);
+    out.callback([&a, name] { a.command = name; });
+    return out;
+}
+
+void add_replicate(App& tree, arguments& a) {
+    App& app = add_command(tree, a, "replicate", "copy every block of SOURCE that DESTINATION lacks to DESTINATION");
+    add_place(app, "source", a.source, "where blocks are read")->required();
+    add_place(app, "destination", a.target, "where blocks are stored")->required();
+    add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");
+    add_text(app, "--class", "CLASSES", a.classes, "storage classes at the destination, if it is a server");
+    add_parsed(app, "--replication", "N",
+               "copies of each block, if the destination is `cluster` (default "
+               "DefaultReplication)",
+               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+    add_parsed(app, "--since", "TIME", "only blocks written at or after this time, or in this last time",
+               [&a](const std::string& text) { return parse_since(text, a.since); });
+    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
+               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_text(app, "--only", "FILE", a.only_file,
+             "only the blocks named in this file: lines hash[+size], or a failures file");
+    add_parsed(app, "--jobs", "N", "blocks under way at a time (default 8)",
+               [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
+    add_parsed(app, "--memory", "SIZE", "memory for blocks and indexes (default 128MiB)",
+               [&a](const std::string& text) {
+                   const auto size = cluster_config::parse_byte_size(text);
+                   if (!size || *size < limits::keepctl_memory_min || *size > limits::keepctl_memory_max)
+                       return fmt::format("found \"{}\"; expected a size from 64MiB to 4GiB", text);
+                   a.memory = *size;
+                   return std::string();
+               });
+    add_parsed(
+        app, "--digits", "N", "cut the work by this many hex digits (default: by the number of blocks)",
+        [&a](const std::string& text) { return parse_count(text, 0U, limits::shard_digits_max, a.digits.emplace()); });
+    add_parsed(app, "--give-up-after", "DURATION",
+               "end the run when a place has failed for this long without a success (default 15m)",
+               [&a](const std::string& text) {
+                   std::optional<std::chrono::nanoseconds> limit;
+                   const auto problem = parse_time_limit(text, limit);
+                   if (limit) a.give_up_after = *limit;
+                   return problem;
+               });
+    add_text(app, "--failures", "FILE", a.failures_file,
+             "write blocks that failed to this file, one JSON object a line");
+    add_text(app, "--state-dir", "FOLDER", a.state_folder,
+             "where the run is remembered (default $STATE_DIRECTORY, /var/lib/keepctl, $XDG_STATE_HOME/keepctl)");
+    add_switch(app, "--fresh", a.fresh, "begin anew, although an earlier run did not finish");
+    add_switch(app, "--allow-empty-source", a.allow_empty_source, "a source without any block is no mistake");
+    add_switch(app, "--error-on-no-change", a.error_on_no_change, "exit code 9 if nothing had to be copied");
+    once(app.add_option("--progress", a.progress, "auto, line, plain, json or none")
+             ->type_name("HOW")
+             ->transform(CLI::CheckedTransformer(
+                             std::vector<std::pair<std::string, progress_shape>>{{"auto", progress_shape::automatic},
+                                                                                 {"line", progress_shape::line},
+                                                                                 {"plain", progress_shape::plain},
+                                                                                 {"json", progress_shape::json},
+                                                                                 {"none", progress_shape::none}})
+                             .description("")));
+    add_connection(app, a);
+    add_output(app, a);
+}
+
+}  // namespace
+
+std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
+    auto out = std::make_unique<App>("Looks at keepstores, and copies blocks between servers, directories and buckets.",
+                                     "keepctl");
+    App& tree = *out;
+    tree.require_subcommand(1);
+    tree.set_version_flag("--version", "keepctl " KEEPSTORE_VERSION);
+
+    App& status = add_command(tree, a, "status", "show whether servers are ready, their mounts and queues");
+    add_connection(status, a);
+    add_output(status, a);
+
+    App& ls = add_command(tree, a, "ls", "list blocks and their copies, in the order of their hashes");
+    add_parsed(ls, "prefix", "PREFIX", "only blocks whose hash begins with these hex digits",
+               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_place(ls, "--place", a.at, "list this place (default cluster)");
+    add_switch(ls, "-l,--long", a.details, "mounts and times, too");
+    add_connection(ls, a);
+    add_output(ls, a);
+
+    App& head = add_command(tree, a, "head", "have each server read and verify its copies of blocks");
+    add_blocks(head, a, "blocks to be verified")->required();
+    add_connection(head, a);
+    add_output(head, a);
+
+    App& get = add_command(tree, a, "get", "read a block, verified");
+    add_blocks(get, a, "the block")->required();
+    add_text(get, "-o,--output", "FILE", a.file, "write to this file (default standard output)");
+    add_connection(get, a);
+    add_output(get, a);
+
+    App& put = add_command(tree, a, "put", "store a file as a block, and print its locator");
+    add_text(put, "file", "FILE", a.file, "the file, - or nothing for standard input");
+    add_text(put, "--class", "CLASSES", a.classes, "storage classes, separated by commas");
+    add_parsed(put, "--replication", "N", "servers to store it on (default 1)",
+               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+    add_connection(put, a);
+    add_output(put, a);
+
+    App& touch = add_command(tree, a, "touch", "set the time of blocks to now, on every server that has them");
+    add_blocks(touch, a, "blocks to be touched")->required();
+    add_connection(touch, a);
+    add_output(touch, a);
+
+    App& trash = add_command(tree, a, "trash", "move blocks to the trash of every server");
+    add_blocks(trash, a, "blocks to be trashed");
+    add_text(trash, "--from", "FILE", a.from_file, "blocks named in this file: lines hash[+size], or a failures file");
+    add_switch(trash, "-n,--dry-run", a.dry_run, "only show the copies");
+    add_switch(trash, "-y,--yes", a.yes, "do not ask");
+    add_switch(trash, "--allow-permanent-delete", a.allow_permanent_delete,
+               "although the servers keep no trash, or it is not known whether they do");
+    add_connection(trash, a);
+    add_output(trash, a);
+
+    App& untrash = add_command(tree, a, "untrash", "bring blocks back from the trash, on every server");
+    add_blocks(untrash, a, "blocks to be brought back");
+    add_text(untrash, "--from", "FILE", a.from_file, "blocks named in this file, also a list of lost blocks");
+    add_connection(untrash, a);
+    add_output(untrash, a);
+
+    App& compare = add_command(tree, a, "compare", "show which blocks of two places differ, by their indexes");
+    add_place(compare, "a", a.source, "a place")->required();
+    add_place(compare, "b", a.target, "the place to compare it with")->required();
+    add_parsed(compare, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
+               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_text(compare, "--missing", "FILE", a.missing_file, "list the blocks of A that B lacks (- for standard output)");
+    add_text(compare, "--extra", "FILE", a.extra_file, "list the blocks of B that A lacks");
+    add_text(compare, "--differ", "FILE", a.differ_file, "list the blocks whose sizes differ");
+    add_connection(compare, a);
+    add_output(compare, a);
+
+    App& scrub = add_command(tree, a, "scrub", "start, watch and stop the check of stored blocks on all servers");
+    once(scrub.add_option("action", a.action, "start, status, wait or stop")
+             ->type_name("ACTION")
+             ->required()
+             ->check([](const std::string& text) {
+                 return text == "start" || text == "status" || text == "wait" || text == "stop"
+                            ? std::string()
+                            : "found \"" + text + "\"; expected start, status, wait or stop";
+             }));
+    add_parsed(scrub, "--rate", "SIZE", "with start: bytes per second and device until its end; 0 is no limit",
+               [&a](const std::string& text) {
+                   a.rate = cluster_config::parse_byte_size(text);
+                   return a.rate ? std::string() : "found \"" + text + "\"; expected a size such as 64MiB";
+               });
+    add_connection(scrub, a);
+    add_output(scrub, a);
+
+    add_replicate(tree, a);
+
+    App& completion = add_command(tree, a, "completion", "print the completion of a shell");
+    once(completion.add_option("shell", a.action, "bash, zsh or fish")
+             ->type_name("SHELL")
+             ->required()
+             ->check([](const std::string& text) {
+                 return text == "bash" || text == "zsh" || text == "fish"
+                            ? std::string()
+                            : "found \"" + text + "\"; expected bash, zsh or fish";
+             }));
+    App& man = add_command(tree, a, "man", "print the manual page, or that of a command");
+    once(man.add_option("command", a.action, "a command")->type_name("COMMAND"));
+    return out;
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,27 @@
+/// The commands, one file each.
+#pragma once
+
+#include "keepctl/cluster/exit_code.hpp"
+#include "keepctl/commands/session.hpp"
+
+namespace keepstore::keepctl {
+
+/// Runs on a session that is prepared. Prints its results, with the summary.
+using command_function = exit_code (*)(session&);
+
+[[nodiscard]] exit_code run_status(session&);
+[[nodiscard]] exit_code run_ls(session&);
+[[nodiscard]] exit_code run_head(session&);
+[[nodiscard]] exit_code run_get(session&);
+[[nodiscard]] exit_code run_put(session&);
+[[nodiscard]] exit_code run_touch(session&);
+[[nodiscard]] exit_code run_trash(session&);
+[[nodiscard]] exit_code run_untrash(session&);
+[[nodiscard]] exit_code run_scrub(session&);
+[[nodiscard]] exit_code run_compare(session&);
+[[nodiscard]] exit_code run_replicate(session&);
+
+/// Prints why the command cannot go on, and the summary. \returns the code.
+[[nodiscard]] exit_code end_with(session&, const start_error&);
+
+}  // namespace keepstore::keepctl

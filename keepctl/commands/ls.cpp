@@ -1,0 +1,85 @@
+#include "keepctl/cluster/listing.hpp"
+#include "keepctl/cluster/shards.hpp"
+#include "keepctl/commands/commands.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <array>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+class block_lister {
+  public:
+    block_lister(session& s, block_place& from) : session_(s), from_(from) {}
+
+    awaitable<exit_code> run() {
+        if (auto ready = co_await from_.connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+            co_return failed(ready.error(), exit_code::unreachable);
+        std::array<place_listing, 1> listings{place_listing{.place = &from_}};
+        auto digits = co_await estimate_digits(listings);
+        if (!digits) co_return failed(digits.error(), exit_code::unreachable);
+        const std::string& wanted = session_.given().prefix;
+        for (std::size_t shard = 0; shard < shard_count(*digits); ++shard) {
+            const auto prefix = narrowed(shard_prefix(*digits, shard), wanted);
+            if (!prefix) continue;
+            auto listed = co_await list_places(listings, *prefix);
+            if (!listed) co_return failed(listed.error(), exit_code::not_finished);
+            show(listings[0].entries);
+            if (session_.out().broken()) co_return exit_code::not_finished;
+        }
+        session_.out().end(exit_code::done, {{"blocks", blocks_}, {"copies", copies_}, {"size_conflicts", conflicts_}});
+        co_return exit_code::done;
+    }
+
+  private:
+    exit_code failed(const error& why, exit_code code) {
+        session_.out().error(why.text);
+        session_.out().end(code);
+        return code;
+    }
+
+    void show(std::span<const entry> entries) {
+        while (!entries.empty()) {
+            const auto copies = first_block(entries);
+            entries = entries.subspan(copies.size());
+            ++blocks_;
+            copies_ += static_cast<std::int64_t>(copies.size());
+            const auto [oldest, newest] = std::ranges::minmax(copies, {}, &entry::mtime);
+            const bool conflict =
+                std::ranges::any_of(copies, [&](const entry& e) { return e.size != copies.front().size; });
+            if (conflict) ++conflicts_;
+            record row{{"block", block_id{copies.front().block, copies.front().size}.text()},
+                       {"copies", static_cast<std::int64_t>(copies.size())}};
+            if (session_.given().details) {
+                std::vector<std::string> mounts;
+                for (const auto& e : copies) mounts.push_back(from_.mounts()[e.mount].uuid);
+                row.emplace_back("mounts", std::move(mounts));
+                row.emplace_back("oldest", time_text(oldest.mtime));
+                row.emplace_back("newest", time_text(newest.mtime));
+            }
+            row.emplace_back("note", conflict ? cell("sizes differ") : cell());
+            session_.out().add("block", std::move(row));
+        }
+    }
+
+    session& session_;
+    block_place& from_;
+    std::int64_t blocks_ = 0;
+    std::int64_t copies_ = 0;
+    std::int64_t conflicts_ = 0;
+};
+
+}  // namespace
+
+exit_code run_ls(session& s) {
+    const place what = s.given().at.value_or(place{.text = "cluster", .where = cluster_place{}});
+    auto from = s.open(what, {});
+    if (!from) return end_with(s, from.error());
+    block_lister lister(s, **from);
+    return s.run(lister.run());
+}
+
+}  // namespace keepstore::keepctl

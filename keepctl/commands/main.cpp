@@ -1,0 +1,104 @@
+/// keepctl: the operator's tool. See docs/keepctl.md.
+
+#include "base/log.hpp"
+#include "cluster_config/environment.hpp"
+#include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/describe.hpp"
+#include "keepctl/commands/parser.hpp"
+
+#include <sys/prctl.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <variant>
+#include <vector>
+
+namespace {
+
+using namespace keepstore;
+using namespace keepstore::keepctl;
+
+struct command_entry {
+    std::string_view name;
+    command_function run;
+    bool needs_servers;
+};
+constexpr command_entry all_commands[] = {
+    {"status", run_status, true},
+    {"ls", run_ls, true},
+    {"head", run_head, true},
+    {"get", run_get, true},
+    {"put", run_put, true},
+    {"touch", run_touch, true},
+    {"trash", run_trash, true},
+    {"untrash", run_untrash, true},
+    {"scrub", run_scrub, true},
+    {"compare", run_compare, false},
+    {"replicate", run_replicate, false},
+};
+
+bool about_servers(const std::optional<place>& p) {
+    return p && !std::holds_alternative<directory_place>(p->where) && !std::holds_alternative<bucket_place>(p->where);
+}
+
+int run_command(const arguments& given, output& out) {
+    if (given.command == "completion" || given.command == "man") {
+        const auto text = given.command == "man" ? man_page(given.action) : completion_script(given.action);
+        // The parser knows the shells; a command it need not know.
+        if (text)
+            out.write(*text);
+        else
+            out.error("no command \"" + given.action + "\"");
+        return static_cast<int>(text && !out.broken() ? exit_code::done : exit_code::usage);
+    }
+    for (const auto& command : all_commands) {
+        if (command.name != given.command) continue;
+        session s(given, out);
+        const bool needed = (command.needs_servers && (!given.at || about_servers(given.at))) ||
+                            about_servers(given.source) || about_servers(given.target);
+        if (auto ready = s.prepare(needed); !ready) return static_cast<int>(end_with(s, ready.error()));
+        const auto code = command.run(s);
+        // Results that did not arrive are no results.
+        return static_cast<int>(out.broken() ? worse(code, exit_code::not_finished) : code);
+    }
+    return static_cast<int>(exit_code::usage);
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+    std::signal(SIGPIPE, SIG_IGN);
+    prctl(PR_SET_DUMPABLE, 0);  // Core files would hold keys.
+    cluster_config::trust_arvados_authorities();
+    const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
+    const auto parsed = parse_arguments(words);
+    if (const auto* const end = std::get_if<parse_end>(&parsed)) {
+        std::fputs(end->text.c_str(), end->exit_code == 0 ? stdout : stderr);
+        return end->exit_code;
+    }
+    const auto& given = std::get<arguments>(parsed);
+    // Volumes log what the results say in other words.
+    log::configure({.threshold = given.verbose > 1   ? log::level::debug
+                                 : given.verbose > 0 ? log::level::info
+                                                     : log::level::fatal,
+                    .shape = log::format::text,
+                    .cluster_id = {},
+                    .pid = false});
+    output out(given.command, given.shape, given.quiet);
+    int code = 0;
+    try {
+        code = run_command(given, out);
+    } catch (const std::bad_alloc&) {
+        out.error("out of memory; try a smaller --memory or fewer --jobs");
+        code = static_cast<int>(exit_code::not_finished);
+    } catch (const std::exception& e) {
+        out.error(std::string("unexpected failure: ") + e.what());
+        code = static_cast<int>(exit_code::not_finished);
+    }
+    log::flush();
+    return code;
+}

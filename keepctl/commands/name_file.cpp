@@ -1,0 +1,29 @@
+#include "keepctl/commands/name_file.hpp"
+
+#include "base/error.hpp"
+
+#include <fmt/format.h>
+
+#include <cerrno>
+
+namespace keepstore::keepctl {
+
+std::string name_file::open() {
+    if (path_.empty() || path_ == "-") return {};
+    file_.reset(std::fopen(path_.c_str(), "we"));
+    return file_ ? std::string() : fmt::format("{}: {}", path_, error_from_errno(errno, "open").text);
+}
+
+void name_file::add(block_id block) {
+    ++count_;
+    const std::string line = block.text() + '\n';
+    if (path_ == "-") out_.write(line);
+    if (file_) std::fwrite(line.data(), 1, line.size(), file_.get());
+}
+
+std::string name_file::problem() const {
+    if (!file_ || (std::fflush(file_.get()) == 0 && std::ferror(file_.get()) == 0)) return {};
+    return path_ + ": not all of it could be written; is the disk full?";
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,118 @@
+#include "keepctl/commands/parser.hpp"
+
+#include "keepctl/cluster/exit_code.hpp"
+#include "keepctl/commands/command_tree.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <ranges>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::keepctl {
+namespace {
+
+constexpr int usage_code = static_cast<int>(exit_code::usage);
+
+/// Levenshtein's distance.
+std::size_t distance(std::string_view a, std::string_view b) {
+    std::vector<std::size_t> row(b.size() + 1);
+    for (std::size_t j = 0; j <= b.size(); ++j) row[j] = j;
+    for (std::size_t i = 1; i <= a.size(); ++i) {
+        std::size_t diagonal = std::exchange(row[0], i);
+        for (std::size_t j = 1; j <= b.size(); ++j) {
+            const std::size_t changed = diagonal + (a[i - 1] == b[j - 1] ? 0 : 1);
+            diagonal = std::exchange(row[j], std::min({changed, row[j] + 1, row[j - 1] + 1}));
+        }
+    }
+    return row.back();
+}
+
+/// " (did you mean X?)", if one of the names is near enough.
+std::string suggestion(std::string_view given, const std::vector<std::string>& names) {
+    if (names.empty()) return {};
+    const auto nearest = std::ranges::min(names, {}, [&](const std::string& name) { return distance(given, name); });
+    return distance(given, nearest) <= std::max<std::size_t>(2, given.size() / 3)
+               ? fmt::format("; did you mean {}?", nearest)
+               : std::string();
+}
+
+std::vector<std::string> command_names(const CLI::App& tree) {
+    std::vector<std::string> out;
+    for (const auto* command : tree.get_subcommands([](const CLI::App*) { return true; }))
+        out.push_back(command->get_name());
+    return out;
+}
+
+std::vector<std::string> option_names(const CLI::App& command) {
+    std::vector<std::string> out;
+    for (const auto* option : command.get_options()) {
+        for (const auto& name : option->get_lnames()) out.push_back("--" + name);
+        for (const auto& name : option->get_snames()) out.push_back("-" + name);
+    }
+    return out;
+}
+
+std::string overview(const CLI::App& tree) {
+    std::string out = "Usage: keepctl COMMAND [OPTIONS]\n\nCommands:\n";
+    for (const auto* command : tree.get_subcommands([](const CLI::App*) { return true; }))
+        out += fmt::format("  {:<12} {}\n", command->get_name(), command->get_description());
+    out +=
+        "\nExamples:\n"
+        "  keepctl status                                  the servers of /etc/arvados/config.yml\n"
+        "  keepctl ls --place dir:/mnt/keep 3f             blocks of a directory\n"
+        "  keepctl replicate dir:/mnt/keep 's3://backup?endpoint=https://s3.example'\n"
+        "\nkeepctl COMMAND --help shows the options of a command.\n";
+    return out;
+}
+
+/// The chosen command, or nullptr.
+const CLI::App* chosen(const CLI::App& tree) {
+    const auto parsed = tree.get_subcommands();
+    return parsed.empty() ? nullptr : parsed.front();
+}
+
+parse_end usage_error(const CLI::App& tree, std::string text) {
+    const auto* const command = chosen(tree);
+    return {usage_code,
+            fmt::format("keepctl: {} (keepctl {}--help)\n", text, command ? command->get_name() + " " : std::string())};
+}
+
+}  // namespace
+
+std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> words) {
+    arguments out;
+    const auto tree = make_command_tree(out);
+    if (words.empty()) return parse_end{usage_code, overview(*tree)};
+    if (!words.front().starts_with('-')) {
+        const auto names = command_names(*tree);
+        if (std::ranges::find(names, words.front()) == names.end())
+            return usage_error(*tree,
+                               fmt::format("no command \"{}\"{}", words.front(), suggestion(words.front(), names)));
+    }
+    // CLI11 takes them in reverse.
+    std::vector<std::string> reversed(words.rbegin(), words.rend());
+    try {
+        tree->parse(std::move(reversed));
+    } catch (const CLI::CallForHelp&) {
+        const auto* const command = chosen(*tree);
+        return parse_end{0, command ? command->help("keepctl " + command->get_name()) : overview(*tree)};
+    } catch (const CLI::CallForVersion&) {
+        return parse_end{0, "keepctl " KEEPSTORE_VERSION "\n"};
+    } catch (const CLI::ExtrasError&) {
+        const auto rest = tree->remaining(true);
+        const std::string first = rest.empty() ? std::string() : rest.front();
+        const auto* const command = chosen(*tree);
+        const bool is_option = first.starts_with('-') && first.size() > 1;
+        return usage_error(*tree, is_option && command ? fmt::format("{} has no option {}{}", command->get_name(),
+                                                                     first, suggestion(first, option_names(*command)))
+                                                       : fmt::format("unexpected argument \"{}\"", first));
+    } catch (const CLI::ParseError& e) {
+        return usage_error(*tree, e.what());
+    }
+    if (out.command == "get" && out.blocks.size() > 1) return usage_error(*tree, "get reads one block at a time");
+    return out;
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,228 @@
+#include "keepctl/commands/session.hpp"
+
+#include "cluster_config/loader.hpp"
+#include "cluster_config/scalars.hpp"
+#include "keepctl/cluster/block_names.hpp"
+#include "keepctl/cluster/limits.hpp"
+#include "keepctl/cluster/local_file.hpp"
+
+#include <fmt/format.h>
+#include <unistd.h>
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <cctype>
+#include <csignal>
+#include <cstdlib>
+#include <iostream>
+#include <random>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+constexpr std::string_view config_default_path = "/etc/arvados/config.yml";
+
+std::string from_environment(const char* name) {
+    const char* const value = std::getenv(name);
+    return value ? value : "";
+}
+
+/// A token or key in a file: one line. The texts do not repeat it.
+std::expected<std::string, start_error> read_secret_file(const std::string& option, const std::string& path) {
+    auto text = read_file(path, limits::keepctl_secret_bytes_max);
+    if (!text) return std::unexpected(start_error{exit_code::usage, option + ": " + text.error().text});
+    while (!text->empty() && std::isspace(static_cast<unsigned char>(text->back()))) text->pop_back();
+    for (const char c : *text) {
+        if (c <= ' ' || c > '~')
+            return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}: expected one line of printable "
+                                                                             "characters",
+                                                                             option, path)});
+    }
+    if (text->empty())
+        return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}: the file is empty", option, path)});
+    return std::move(*text);
+}
+
+std::string random_token() {
+    static constexpr std::string_view alphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
+    std::random_device random;
+    std::string out;
+    for (int i = 0; i < 36; ++i) out += alphabet[random() % alphabet.size()];
+    return out;
+}
+
+std::string with_slash(std::string url) {
+    if (!url.ends_with('/')) url += '/';
+    return url;
+}
+
+// Never destroyed: a thread that resumed a coroutine may still be inside post() when the command has ended.
+asio::io_context& process_loop() {
+    static auto& loop = *new asio::io_context(1);
+    return loop;
+}
+
+}  // namespace
+
+std::expected<std::vector<md5_digest>, start_error> read_names(std::string_view option, const std::string& path) {
+    auto text = read_file(path, limits::names_file_bytes_max);
+    if (!text) return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}", option, text.error().text)});
+    auto names = parse_block_names(*text);
+    if (!names)
+        return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}: {}", option, path, names.error())});
+    return std::move(*names);
+}
+
+session::session(const arguments& given, output& out) : arguments_(given), output_(out), loop_(process_loop()) {}
+
+std::expected<void, start_error> session::prepare(bool needs_servers) {
+    if (auto read = read_config(needs_servers); !read) return read;
+    if (auto read = read_secrets(); !read) return read;
+    find_servers();
+    auto client =
+        net::client::make({.user_agent = "keepctl/" KEEPSTORE_VERSION,
+                           .ca_file = arguments_.ca_file,
+                           .tls_insecure = arguments_.tls_insecure || (config_ && config_->cluster.tls.insecure)});
+    if (!client) return std::unexpected(start_error{exit_code::usage, "--ca-file: " + client.error().text});
+    client_.emplace(std::move(*client));
+    return {};
+}
+
+std::expected<void, start_error> session::read_config(bool needed) {
+    const auto env = cluster_config::environment::of_process();
+    if (!arguments_.config && (!needed || !arguments_.servers.empty())) return {};
+    std::string path = arguments_.config.value_or(env.config_path);
+    if (path.empty()) {
+        if (::access(std::string(config_default_path).c_str(), F_OK) != 0) return {};
+        path = config_default_path;
+    }
+    auto loaded = cluster_config::load_config(path, env, std::cin);
+    if (!loaded) return std::unexpected(start_error{exit_code::usage, std::move(loaded.error())});
+    if (arguments_.verbose > 0) {
+        for (const auto& warning : loaded->warnings) output_.warn(warning);
+    }
+    config_ = std::move(*loaded);
+    return {};
+}
+
+std::expected<void, start_error> session::read_secrets() {
+    const auto* const cluster = config_ ? &config_->cluster : nullptr;
+    if (!arguments_.token_file.empty()) {
+        auto token = read_secret_file("--token-file", arguments_.token_file);
+        if (!token) return std::unexpected(std::move(token.error()));
+        access_.token = std::move(*token);
+        access_.token_origin = arguments_.token_file;
+    } else {
+        for (const char* const name : {"KEEPCTL_TOKEN", "ARVADOS_API_TOKEN"}) {
+            if (!access_.token.empty()) break;
+            access_.token = from_environment(name);
+            access_.token_origin = fmt::format("${}", name);
+        }
+        if (access_.token.empty() && cluster) {
+            access_.token = cluster->system_root_token;
+            access_.token_origin = "SystemRootToken of " + config_->source;
+        }
+    }
+    std::string key = cluster ? cluster->collections.blob_signing_key : std::string();
+    if (!arguments_.signing_key_file.empty()) {
+        auto given = read_secret_file("--signing-key-file", arguments_.signing_key_file);
+        if (!given) return std::unexpected(std::move(given.error()));
+        key = std::move(*given);
+    }
+    if (cluster) access_.management_token = cluster->management_token;
+    if (!arguments_.management_token_file.empty()) {
+        auto given = read_secret_file("--management-token-file", arguments_.management_token_file);
+        if (!given) return std::unexpected(std::move(given.error()));
+        access_.management_token = std::move(*given);
+    }
+    const cluster_config::collections_config defaults;
+    const auto ttl = (cluster ? cluster->collections : defaults).blob_signing_ttl;
+    access_.read_token = key.empty() && !access_.token.empty() ? access_.token : random_token();
+    access_.signer = protocol::locator_signer(std::move(key), std::chrono::floor<std::chrono::seconds>(ttl));
+    return {};
+}
+
+void session::find_servers() {
+    constexpr std::size_t rendezvous_characters = 15;
+    for (const auto& text : arguments_.servers) {
+        // A URL of a server has no query, so an equals sign begins the UUID.
+        const auto equals = text.find('=');
+        const std::string url = with_slash(text.substr(0, equals));
+        servers_.emplace_back(url, equals == std::string::npos ? identity_of(url) : text.substr(equals + 1));
+    }
+    if (!servers_.empty() || !config_) return;
+    for (const auto& [where, instance] : config_->cluster.internal_urls) {
+        const std::string url = with_slash(where.to_string());
+        const auto& given = instance.rendezvous;
+        servers_.emplace_back(url,
+                              given.size() == rendezvous_characters ? given : identity_of(given.empty() ? url : given));
+    }
+}
+
+place_context session::context() const {
+    return {.client = *client_, .access = access_, .config = config_ ? &*config_ : nullptr, .servers = servers_};
+}
+
+std::expected<std::vector<keep_server>, start_error> session::servers() const {
+    auto out = servers_of(context());
+    if (!out) return std::unexpected(start_error{exit_code::usage, std::move(out.error())});
+    return std::move(*out);
+}
+
+std::expected<std::unique_ptr<block_place>, start_error> session::open(const place& what, const place_use& use) const {
+    auto out = open_place(what, context(), use);
+    if (!out) return std::unexpected(start_error{exit_code::usage, std::move(out.error())});
+    return std::move(*out);
+}
+
+void session::cancel() {
+    if (task_) task_->cancel();
+}
+
+exit_code session::run(awaitable<exit_code> command, std::function<void()> on_stop) {
+    std::optional<exit_code> code;
+    std::exception_ptr thrown;
+    task_ = std::make_shared<cancellable_task>(loop_.get_executor());
+    asio::co_spawn(loop_, run_cancellable(std::move(command)),
+                   asio::bind_cancellation_slot(task_->slot(), [&](std::exception_ptr e, exit_code c) {
+                       task_->end();
+                       thrown = e;
+                       code = c;
+                   }));
+    const auto stop = [&](exit_code why) {
+        if (stopped_by_ != exit_code::done) return;
+        stopped_by_ = why;
+        if (on_stop)
+            on_stop();
+        else
+            cancel();
+    };
+    asio::signal_set signals(loop_, SIGINT, SIGTERM);
+    std::function<void(const boost::system::error_code&, int)> on_signal = [&](const auto& failed, int number) {
+        if (failed) return;
+        const auto why = number == SIGINT ? exit_code::interrupted : exit_code::terminated;
+        if (stopped_by_ == exit_code::interrupted || stopped_by_ == exit_code::terminated)
+            ::_exit(static_cast<int>(exit_code::interrupted));
+        stop(why);
+        signals.async_wait(on_signal);
+    };
+    signals.async_wait(on_signal);
+    asio::steady_timer timer(loop_);
+    if (arguments_.timeout) {
+        timer.expires_after(*arguments_.timeout);
+        timer.async_wait([&](const boost::system::error_code& failed) {
+            if (failed) return;
+            output_.error("stopped: --timeout has passed");
+            stop(exit_code::not_finished);
+        });
+    }
+    while (!code) loop_.run_one();
+    task_.reset();
+    if (thrown) std::rethrow_exception(thrown);
+    return stopped_by_ == exit_code::done ? *code : stopped_by_;
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,81 @@
+/// What a command works with: configuration, tokens, servers, and the event loop that it runs on. Used by the main
+/// thread.
+#pragma once
+
+#include "base/async.hpp"
+#include "base/cancellable.hpp"
+#include "cluster_config/config.hpp"
+#include "keepctl/cluster/exit_code.hpp"
+#include "keepctl/cluster/keep_server.hpp"
+#include "keepctl/cluster/open_place.hpp"
+#include "keepctl/commands/arguments.hpp"
+#include "keepctl/commands/output.hpp"
+#include "net/client/http_client.hpp"
+
+#include <boost/asio/io_context.hpp>
+
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace keepstore::keepctl {
+
+/// Why a command cannot begin.
+struct start_error {
+    exit_code code;
+    std::string text;
+};
+
+/// Reads the list of blocks of an option such as --only.
+[[nodiscard]] std::expected<std::vector<md5_digest>, start_error> read_names(std::string_view option,
+                                                                             const std::string& path);
+
+class session {
+  public:
+    session(const arguments& given, output& out);
+    session(const session&) = delete;
+    session& operator=(const session&) = delete;
+
+    /// Reads configuration and tokens, as far as they are given or needed. `needs_servers`: the command is about
+    /// servers.
+    [[nodiscard]] std::expected<void, start_error> prepare(bool needs_servers);
+
+    [[nodiscard]] place_context context() const;
+    [[nodiscard]] std::expected<std::vector<keep_server>, start_error> servers() const;
+    [[nodiscard]] std::expected<std::unique_ptr<block_place>, start_error> open(const place& what,
+                                                                                const place_use& use) const;
+
+    /// Runs the command on the loop to its end. At SIGINT, SIGTERM or --timeout `on_stop` is called, once; it ends the
+    /// command (by default by cancelling it). A second signal ends the process at once.
+    /// \returns the command's exit code, or that of the signal.
+    [[nodiscard]] exit_code run(awaitable<exit_code> command, std::function<void()> on_stop = {});
+    /// Cancels the command that runs.
+    void cancel();
+
+    [[nodiscard]] const arguments& given() const noexcept { return arguments_; }
+    [[nodiscard]] output& out() const noexcept { return output_; }
+    [[nodiscard]] const std::optional<cluster_config::config>& config() const noexcept { return config_; }
+    [[nodiscard]] const keep_access& access() const noexcept { return access_; }
+    /// The code of the signal or timeout that stopped the command; done if there was none.
+    [[nodiscard]] exit_code stopped_by() const noexcept { return stopped_by_; }
+
+  private:
+    [[nodiscard]] std::expected<void, start_error> read_config(bool needed);
+    [[nodiscard]] std::expected<void, start_error> read_secrets();
+    void find_servers();
+
+    const arguments& arguments_;
+    output& output_;
+    asio::io_context& loop_;
+    std::optional<cluster_config::config> config_;
+    keep_access access_;
+    std::vector<std::pair<std::string, std::string>> servers_;  // URL and identity.
+    std::optional<net::client> client_;
+    std::shared_ptr<cancellable_task> task_;
+    exit_code stopped_by_ = exit_code::done;
+};
+
+}  // namespace keepstore::keepctl

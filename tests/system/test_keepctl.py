@@ -1,0 +1,400 @@
+"""keepctl against real daemons: what it prints, and with which exit codes."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+
+from support import keepctl
+from support.case import KeepstoreCase, main
+from support.daemon import MANAGEMENT_TOKEN, SIGNING_KEY, SYSTEM_ROOT_TOKEN
+from support.locator import EMPTY, md5, plain
+from support.wait import refusing_port
+
+FOO = md5(b"foo")
+BAR = md5(b"bar")
+
+
+class Case(KeepstoreCase):
+    def setUp(self):
+        super().setUp()
+        for name, secret in (("token", SYSTEM_ROOT_TOKEN), ("key", SIGNING_KEY), ("management", MANAGEMENT_TOKEN)):
+            with open(self.path(name), "w", encoding="ascii") as file:
+                file.write(secret + "\n")
+        self.secrets = ["--token-file", self.path("token"), "--signing-key-file", self.path("key"),
+                        "--management-token-file", self.path("management")]
+
+    def path(self, name):
+        return os.path.join(self.dir.path, name)
+
+    def url(self, daemon):
+        return f"http://{daemon.address[0]}:{daemon.address[1]}"
+
+    def run_with(self, daemons, *arguments, **options):
+        """A command with its secrets, about these daemons."""
+        servers = [word for d in daemons for word in ("--server", d if isinstance(d, str) else self.url(d))]
+        return keepctl.run(self.dir.path, *arguments, *servers, *self.secrets, **options)
+
+    def config_file(self, daemons):
+        cluster = json.loads(json.dumps(daemons[0].cluster))
+        cluster["Services"]["Keepstore"]["InternalURLs"] = {self.url(d): {} for d in daemons}
+        with open(self.path("config.yml"), "w", encoding="utf-8") as file:
+            json.dump({"Clusters": {"zzzzz": cluster}}, file)
+        return self.path("config.yml")
+
+
+class CommandLine(Case):
+    def test_wrong_command_lines(self):
+        for words, part in (
+                ([], "Commands:"),
+                (["stats"], "did you mean status?"),
+                (["status", "--jason"], "did you mean --json?"),
+                (["status", "--json", "--plain"], "excludes"),
+                (["status", "extra"], 'unexpected argument "extra"'),
+                (["status", "--json", "--json"], "--json"),
+                (["ls", "XYZ"], "hex digits"),
+                (["ls", "a" * 33], "hex digits"),
+                (["head", "xyz"], "hash"),
+                (["get"], "required"),
+                (["get", FOO, EMPTY], "one block at a time"),
+                (["replicate", "dir:/a"], "required"),
+                (["replicate", "dir:a", "dir:/b"], "absolute"),
+                (["replicate", "dir:/a", "s3://b?secret=Canary"], "command line"),
+                (["replicate", "dir:/a", "dir:/b", "--jobs", "0"], "1 to 256"),
+                (["replicate", "dir:/a", "dir:/b", "--memory", "1MiB"], "64MiB"),
+                (["replicate", "dir:/a", "dir:/b", "--since", "yesterday"], "--since"),
+                (["replicate", "dir:/a", "dir:/b", "--progress", "bar"], "--progress"),
+                (["status", "--timeout", "soon"], "duration"),
+                (["status", "--token", "x"], "no option --token")):
+            with self.subTest(words):
+                done = keepctl.run(self.dir.path, *words)
+                self.assertEqual(done.code, 2, done)
+                self.assertIn(part, done.stderr)
+                self.assertEqual(done.stdout, b"")
+                self.assertNotIn("Canary", done.stderr)
+
+    def test_help_and_version(self):
+        self.assertRegex(keepctl.run(self.dir.path, "--version").stdout, rb"^keepctl \d+\.\d+\.\d+\n$")
+        for words in (["--help"], ["replicate", "--help"], ["status", "-h"]):
+            done = keepctl.run(self.dir.path, *words)
+            self.assertEqual((done.code, done.stderr), (0, ""), words)
+            self.assertIn(b"sage: keepctl", done.stdout)
+
+    def test_missing_and_malformed_inputs(self):
+        empty = self.path("empty")
+        with open(empty, "w", encoding="ascii"):
+            pass
+        for words, part in (
+                (["status"], "no servers"),
+                (["status", "--config", self.path("absent")], "absent"),
+                (["status", "--server", "keep1:25107"], "URL"),
+                (["status", "--server", "http://127.0.0.1:1", "--token-file", self.path("absent")], "absent"),
+                (["status", "--server", "http://127.0.0.1:1", "--token-file", empty], "empty"),
+                (["status", "--server", "http://127.0.0.1:1", "--ca-file", empty], "--ca-file"),
+                (["ls", "--place", "volume:zzzzz-nyw5e-000000000000000"], "configuration"),
+                (["ls", "--place", f"dir:{self.path('absent')}"], "no such directory"),
+                (["replicate", f"dir:{self.dir.path}", f"dir:{self.dir.path}"], "same"),
+                (["replicate", f"dir:{self.dir.path}", "dir:/tmp", "--only", empty + "x"], "--only")):
+            with self.subTest(words):
+                done = keepctl.run(self.dir.path, *words, "--json")
+                self.assertEqual(done.code, 2, done)
+                self.assertIn(part, done.stderr)
+                self.assertEqual(done.summary["exit_code"], 2)
+
+
+class Description(Case):
+    """The manual page and the completions have what the parser has."""
+
+    def options(self):
+        """{command: [option]}, as --help shows them."""
+        overview = keepctl.run(self.dir.path, "--help").stdout.decode()
+        commands = re.findall(r"^  ([a-z-]+)  ", overview.split("Commands:")[1].split("Examples:")[0], re.MULTILINE)
+        self.assertIn("replicate", commands)
+        found = {}
+        for command in commands:
+            text = keepctl.run(self.dir.path, command, "--help").stdout.decode()
+            found[command] = re.findall(r"(?<=[ ,])(--?[a-z][a-z-]*)(?=[ ,\n])", text.split("Options:")[1])
+            self.assertIn("--help", found[command])
+        return found
+
+    def test_the_manual_page(self):
+        page = keepctl.run(self.dir.path, "man")
+        self.assertEqual(page.code, 0, page)
+        sections = page.stdout.decode().replace("\\-", "-").split(".SS ")
+        for command, options in self.options().items():
+            (section,) = [s for s in sections if s.startswith(command + "\n")]
+            self.assertEqual([o for o in options if o not in section], [], command)
+            alone = keepctl.run(self.dir.path, "man", command)
+            self.assertEqual(alone.code, 0, alone)
+            self.assertLess(len(alone.stdout), len(page.stdout))
+        self.assertEqual(keepctl.run(self.dir.path, "man", "absent").code, 2)
+        if shutil.which("groff"):
+            done = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-z"], input=page.stdout, capture_output=True, check=False)
+            self.assertEqual((done.returncode, done.stderr), (0, b""))
+
+    def test_completions(self):
+        options = self.options()
+        script = keepctl.run(self.dir.path, "completion", "bash").stdout.decode()
+        for words, expected in ((["keepctl", "rep"], ["replicate"]), (["keepctl", "replicate", "--allow"], ["--allow-empty-source"]),
+                                (["keepctl", "status", "--dry"], [])):
+            line = f'COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; _keepctl; echo "${{COMPREPLY[@]}}"'
+            done = subprocess.run(["bash", "-c", script + line], capture_output=True, text=True, check=False)
+            self.assertEqual((done.stdout.split(), done.stderr), (expected, ""))
+        for shell in "zsh", "fish":
+            done = keepctl.run(self.dir.path, "completion", shell)
+            self.assertEqual(done.code, 0, done)
+            for command, names in options.items():
+                self.assertIn(command, done.stdout.decode())
+                for name in names:
+                    self.assertIn(name.lstrip("-"), done.stdout.decode())
+        self.assertEqual(keepctl.run(self.dir.path, "completion", "tcsh").code, 2)
+
+
+class Administration(Case):
+    def setUp(self):
+        super().setUp()
+        self.daemons = [self.start([self.dir.make(f"vol{i}")], Collections={"BlobSigningTTL": "1s"}) for i in range(2)]
+        self.roots = [d.roots()[0] for d in self.daemons]
+        for root in self.roots:
+            for data in (b"foo", b"bar"):
+                name = keepctl.store(root, data)
+                os.utime(os.path.join(root, name[:3], name), (0, 1_600_000_000))
+        self.config = ["--config", self.config_file(self.daemons)]
+
+    def command(self, *arguments, **options):
+        return keepctl.run(self.dir.path, *arguments, *self.config, **options)
+
+    def visible(self):
+        return [sorted(keepctl.stored(root)) for root in self.roots]
+
+    def test_touch(self):
+        done = self.command("touch", FOO, "--json")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([b["state"] for b in done.rows("block")], ["touched", "touched"])
+        for root in self.roots:
+            self.assertGreater(os.stat(os.path.join(root, FOO[:3], FOO)).st_mtime, 1_700_000_000)
+            self.assertEqual(os.stat(os.path.join(root, BAR[:3], BAR)).st_mtime, 1_600_000_000)
+        self.assertEqual(self.command("touch", md5(b"none")).code, 1)
+
+    def test_trash_and_untrash(self):
+        both = [sorted([FOO, BAR])] * 2
+        done = self.command("trash", FOO, "--dry-run", "--json")
+        self.assertEqual((done.code, len(done.rows("copy"))), (0, 2), done)
+        done = self.command("trash", FOO)
+        self.assertEqual(done.code, 4, done)
+        self.assertIn("--yes", done.stderr)
+        self.assertEqual(self.visible(), both)
+
+        done = self.command("trash", FOO, "--yes", "--json")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(self.visible(), [[BAR]] * 2)
+        self.assertEqual(self.command("trash", FOO, "--yes").code, 1)
+
+        with open(self.path("lost"), "w", encoding="ascii") as file:
+            file.write(f"{FOO} zzzzz-4zz18-000000000000000\n")
+        done = self.command("untrash", "--from", self.path("lost"), "--json")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([b["state"] for b in done.rows("block")], ["back", "back"])
+        self.assertEqual(self.visible(), both)
+        self.assertEqual(self.command("untrash", md5(b"none")).code, 1)
+        self.assertEqual(self.command("untrash").code, 2)
+
+    def test_new_copies_are_kept(self):
+        path = os.path.join(self.roots[0], FOO[:3], FOO)
+        os.utime(path, (0, 4_000_000_000))
+        done = self.command("trash", FOO, "--yes", "--json")
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual([c["state"] for c in done.rows("copy")], ["found", "found", "kept: too new"])
+        self.assertEqual([FOO in names for names in self.visible()], [True, False])
+
+    def test_what_cannot_be_undone_is_refused(self):
+        self.daemons[0].cluster["Collections"]["BlobTrashLifetime"] = "0s"
+        self.config = ["--config", self.config_file(self.daemons)]
+        done = self.command("trash", FOO, "--yes")
+        self.assertEqual(done.code, 4, done)
+        self.assertIn("--allow-permanent-delete", done.stderr)
+        done = self.run_with(self.daemons, "trash", FOO, "--yes")
+        self.assertEqual(done.code, 4, done)
+        self.assertEqual(self.visible(), [sorted([FOO, BAR])] * 2)
+
+    def test_scrub(self):
+        keepctl.store(self.roots[0], b"rotten", BAR)
+        done = self.command("scrub", "start", "--rate", "0", "--json")
+        self.assertEqual(len(done.rows("scrub")), 2, done)
+        done = self.command("scrub", "wait", "--json")
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual({r["state"] for r in done.rows("scrub")}, {"finished"})
+        self.assertEqual(sorted((r["checked"], r["irreparable"]) for r in done.rows("scrub")), [(2, 0), (2, 1)])
+        self.assertEqual([r["block"] for r in done.rows("irreparable")], [BAR])
+        self.assertEqual(self.command("scrub", "status").code, 1)
+        self.assertEqual(self.command("scrub", "stop").code, 1)
+        self.assertEqual(self.command("scrub", "pause").code, 2)
+        self.assertEqual(self.command("scrub", "start", "--rate", "fast").code, 2)
+
+    def test_compare(self):
+        a, b = self.roots
+        done = self.command("compare", f"dir:{a}", f"dir:{b}", "--json")
+        self.assertEqual((done.code, done.summary["same"]), (0, 2), done)
+        missing, extra = keepctl.store(a, b"missing"), keepctl.store(b, b"extra!")
+        keepctl.store(b, b"ba", BAR)
+        done = self.command("compare", f"dir:{a}", f"keep:{self.url(self.daemons[1])}", "--json", *(
+            word for name in ("missing", "extra", "differ") for word in (f"--{name}", self.path(name))))
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual([done.summary[k] for k in ("same", "missing", "extra", "differ")], [1, 1, 1, 1])
+        for name, line in (("missing", f"{missing}+7"), ("extra", f"{extra}+6"), ("differ", f"{BAR}+3")):
+            with open(self.path(name), encoding="ascii") as file:
+                self.assertEqual(file.read(), line + "\n")
+        done = self.command("compare", f"dir:{a}", f"dir:{b}", "--missing", "-", "--prefix", missing[:3])
+        self.assertEqual((done.code, done.lines), (1, [f"{missing}+7"]), done)
+        # What compare finds missing, replicate copies.
+        done = self.command("replicate", f"dir:{a}", f"dir:{b}", "--only", self.path("missing"), "--json")
+        self.assertEqual((done.code, done.summary["copied"]), (0, 1), done)
+        self.assertEqual(self.command("compare", f"dir:{a}", f"dir:{a}").code, 2)
+        done = self.command("compare", f"dir:{a}", f"dir:{b}", "--extra", "/dev/full")
+        self.assertEqual(done.code, 6, done)
+
+
+class Servers(Case):
+    def test_status(self):
+        daemons = [self.start([self.dir.make(f"vol{i}")]) for i in range(2)]
+        done = self.run_with(daemons, "status", "--json")
+        self.assertEqual(done.code, 0, done)
+        servers = done.rows("server")
+        self.assertEqual([s["server"] for s in servers], [self.url(d) for d in daemons])
+        for server in servers:
+            self.assertEqual(server["state"], "ready")
+            self.assertRegex(server["version"], r"^\d")
+            self.assertRegex(server["clock"], r"^[+-][01]s$")
+            self.assertEqual((server["pulls_pending"], server["trash_pending"]), (0, 0))
+        self.assertEqual(len(done.rows("mount")), 2)
+        self.assertEqual(done.summary["reachable"], 2)
+
+        # Different volumes make different configurations; one of the two is marked.
+        self.assertEqual(sum("configuration differs" in str(s["notes"]) for s in servers), 1)
+
+        # Without the management token its columns are empty.
+        done = keepctl.run(self.dir.path, "status", "--server", self.url(daemons[0]), *self.secrets[:2])
+        self.assertEqual(done.code, 0, done)
+        self.assertRegex(done.lines[1], r"ready +- +[+-][01]s +- +- +- +-")
+
+        # By the configuration.
+        done = keepctl.run(self.dir.path, "status", "--plain", "--config", self.config_file(daemons))
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(len(done.lines), 4)
+
+    def test_servers_that_cannot_be_reached(self):
+        daemon = self.start()
+        dead = f"http://127.0.0.1:{refusing_port(self)}"
+        done = self.run_with([daemon, dead], "status", "--json")
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual([s["state"] for s in done.rows("server")], ["ready", "unreachable"])
+        for command in (["status"], ["ls"], ["head", FOO], ["get", f"{FOO}+3"], ["put", self.path("token")]):
+            done = self.run_with([dead], *command)
+            self.assertEqual(done.code, 3, done)
+
+    def test_a_wrong_token(self):
+        daemon = self.start()
+        with open(self.path("token"), "w", encoding="ascii") as file:
+            file.write("WrongTokenCanary")
+        done = self.run_with([daemon], "ls")
+        self.assertEqual(done.code, 3, done)
+        self.assertIn(self.path("token"), done.stderr)
+        self.assertIn("403", done.stderr)
+        self.assertNotIn("WrongTokenCanary", done.stderr)
+
+    def test_blocks(self):
+        daemons = [self.start([self.dir.make(f"vol{i}")]) for i in range(3)]
+        data = {md5(d): d for d in (b"foo", b"", os.urandom(1 << 20), os.urandom((1 << 20) + 17))}
+        for name, content in data.items():
+            done = self.run_with(daemons, "put", "--json", "--replication", "2", stdin=content)
+            self.assertEqual(done.code, 0, done)
+            stored = done.rows("stored")[0]
+            self.assertRegex(stored["locator"], rf"^{name}\+{len(content)}\+A[0-9a-f]{{40}}@[0-9a-f]{{8}}$")
+            self.assertEqual((stored["copies"], len(set(stored["servers"]))), (2, 2))
+
+            for locator in (f"{name}+{len(content)}",) if content else (name, name + "+0"):
+                done = self.run_with(daemons, "get", locator)
+                self.assertEqual((done.code, done.stdout == content), (0, True), done.stderr)
+            done = self.run_with(daemons, "get", f"{name}+{len(content)}", "-o", self.path("out"))
+            self.assertEqual(done.code, 0, done)
+            with open(self.path("out"), "rb") as file:
+                self.assertEqual(file.read(), content)
+
+        done = self.run_with(daemons, "ls", "--json")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([b["block"] for b in done.rows("block")], sorted(f"{n}+{len(d)}" for n, d in data.items()))
+        self.assertEqual({b["copies"] for b in done.rows("block")}, {2})
+        self.assertEqual((done.summary["blocks"], done.summary["copies"]), (4, 8))
+        done = self.run_with(daemons, "ls", FOO[:5], "--plain")
+        self.assertEqual(done.lines, [f"{FOO}+3\t2\t-"])
+        done = self.run_with(daemons, "ls", FOO[:2], "--long")
+        self.assertRegex(done.lines[1], rf"^{FOO}\+3 +2 +zzzzz-nyw5e-0{{15}}")
+
+        done = self.run_with(daemons, "head", FOO, "--json")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(sorted(c["state"] for c in done.rows("copy")), ["absent", "good", "good"])
+        done = self.run_with(daemons, "head", md5(b"none"))
+        self.assertEqual(done.code, 1, done)
+
+    def test_bad_copies(self):
+        daemons = [self.start([self.dir.make(f"vol{i}")], check_log=False) for i in range(2)]
+        content = os.urandom(3 << 20)
+        name = md5(content)
+        roots = [d.roots()[0] for d in daemons]
+        keepctl.store(roots[0], content[:-1] + bytes([content[-1] ^ 1]), name)
+        done = self.run_with(daemons, "get", f"{name}+{len(content)}", "-o", self.path("out"))
+        self.assertEqual(done.code, 1, done)
+        self.assertFalse([n for n in os.listdir(self.dir.path) if n.startswith("out")])
+        done = self.run_with(daemons, "head", name, "--json")
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual([c["state"] for c in done.rows("copy")], ["bad", "absent"])
+
+        # The other server's copy is used, whichever comes first in probe order.
+        keepctl.store(roots[1], content)
+        done = self.run_with(daemons, "get", f"{name}+{len(content)}")
+        self.assertEqual((done.code, done.stdout == content), (0, True), done.stderr)
+
+    def test_blocks_that_are_too_large(self):
+        daemon = self.start()
+        done = self.run_with([daemon], "put", "--json", stdin=bytes((64 << 20) + 1))
+        self.assertEqual(done.code, 2, done)
+        self.assertIn("64 MiB", done.stderr)
+        self.assertEqual(keepctl.stored(daemon.roots()[0]), {})
+
+    def test_stdout_that_is_closed_or_full(self):
+        daemon = self.start()
+        daemon.put(b"foo")
+        words = [keepctl.program(), "ls", "--server", self.url(daemon), *self.secrets]
+        with open("/dev/full", "wb") as full:
+            done = subprocess.run(words, env=keepctl.environment(self.dir.path), stdout=full, stderr=subprocess.PIPE,
+                                  check=False, timeout=120)
+        self.assertEqual(done.returncode, 6, done.stderr)
+
+    def test_places_other_than_servers(self):
+        daemon = self.start()
+        daemon.put(b"foo")
+        daemon.put(b"")
+        root = daemon.roots()[0]
+        expected = sorted([f"{EMPTY}+0", plain(b"foo")])
+        config = ["--config", self.config_file([daemon])]
+        for place, more in ((f"dir:{root}", []), (f"keep:{self.url(daemon)}", self.secrets),
+                            (f"keep:{self.url(daemon)}#zzzzz-nyw5e-000000000000000", self.secrets),
+                            ("volume:zzzzz-nyw5e-000000000000000", config), ("cluster", config)):
+            with self.subTest(place):
+                done = keepctl.run(self.dir.path, "ls", "--json", "--place", place, *more)
+                self.assertEqual(done.code, 0, done)
+                self.assertEqual([b["block"] for b in done.rows("block")], expected)
+        done = keepctl.run(self.dir.path, "ls", "--place", f"keep:{self.url(daemon)}#zzzzz-nyw5e-000000000000009",
+                           *self.secrets)
+        self.assertEqual(done.code, 3, done)
+        self.assertIn("no mount", done.stderr)
+
+    def test_output_has_no_control_characters(self):
+        daemon = self.start()
+        done = self.run_with([daemon], "status")
+        self.assertFalse(re.search(rb"[\x00-\x09\x0b-\x1f]", done.stdout), done)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,517 @@
+"""keepctl replicate: from directories, servers and buckets to others, with what goes wrong on the way."""
+
+import http.server
+import json
+import os
+import random
+import signal
+import stat
+import threading
+import time
+
+from support import keepctl
+from support.case import KeepstoreCase, main, rounds, seed
+from support.daemon import SIGNING_KEY, SYSTEM_ROOT_TOKEN
+from support.locator import EMPTY, md5
+from support.mounts import Tmpfs
+from support.s3_case import S3Case, server as s3_server
+from support.wait import stable_port, until
+
+SIZES = (0, 1, 3, 65_536, 262_143, 262_144, 262_145, 1_000_000, 3_000_017)
+
+
+class Case(KeepstoreCase):
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(seed())
+
+    def path(self, name):
+        return os.path.join(self.dir.path, name)
+
+    def fill(self, root, count, size=None):
+        """Writes `count` blocks to a directory. Returns {hash: bytes}."""
+        blocks = {}
+        for i in range(count):
+            data = self.random.randbytes(SIZES[i % len(SIZES)] if size is None else size)
+            blocks[keepctl.store(root, data)] = data
+        return blocks
+
+    def replicate(self, source, target, *arguments, **options):
+        return keepctl.run(self.dir.path, "replicate", "--json", source, target, *arguments, **options)
+
+    def assert_counts(self, done, code=0, **counts):
+        self.assertEqual(done.code, code, done)
+        found = done.summary
+        self.assertEqual({k: found[k] for k in counts}, counts, done)
+        self.assertEqual(found["listed"], sum(found[k] for k in (
+            "present", "copied", "replaced", "gone", "failed", "bad_source", "left")), done)
+
+    def assert_no_leftovers(self, root):
+        """Only blocks are visible, and no temp file is left in a directory."""
+        for folder, _, names in os.walk(root):
+            for name in names:
+                self.assertNotRegex(name, r"^tmp|\.tmp", os.path.join(folder, name))
+
+    def state_files(self):
+        folder = self.path("state/runs")
+        return [n for n in os.listdir(folder) if n.endswith(".json")] if os.path.isdir(folder) else []
+
+
+class Directories(Case):
+    def test_blocks_of_all_sizes(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 40)
+        few = list(blocks)[:10]
+        for name in few:
+            keepctl.store(b, blocks[name])
+        extra = keepctl.store(b, b"only at the destination")
+        size = sum(len(d) for n, d in blocks.items() if n not in few)
+
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--dry-run")
+        self.assert_counts(done, listed=len(blocks), copied=len(blocks) - 10, present=10, bytes=size)
+        self.assertEqual(len(keepctl.stored(b)), 11)
+
+        done = self.replicate(f"dir:{a}", f"dir:{b}")
+        self.assert_counts(done, listed=len(blocks), copied=len(blocks) - 10, present=10, bytes=size, failed=0)
+        self.assertEqual(keepctl.stored(b), blocks | {extra: b"only at the destination"})
+        self.assertEqual(keepctl.stored(a), blocks)
+        self.assert_no_leftovers(b)
+        self.assertEqual(self.state_files(), [])
+
+        # A block that was copied has waypoints, so that the daemon need not hash it before the first byte.
+        large = max(set(blocks) - set(few), key=lambda n: len(blocks[n]))
+        self.assertIn("user.keepstore.waypoints", os.listxattr(os.path.join(b, large[:3], large)))
+
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--error-on-no-change")
+        self.assert_counts(done, 9, listed=len(blocks), present=len(blocks), copied=0)
+
+    def test_selections(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 40, 10)
+        old = [n for n in blocks if n < "8"]
+        for name in old:
+            os.utime(os.path.join(a, name[:3], name), (0, time.time() - 7200))
+        prefix = min(blocks)[:1]
+        some = {n for n in blocks if n.startswith(prefix)}
+        self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}", "--prefix", prefix), listed=len(some), copied=len(some))
+        self.assertEqual(set(keepctl.stored(b)), some)
+        long = min(blocks)[:20]
+        self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}", "--prefix", long), listed=1, present=1)
+        self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}", "--since", "1h"), listed=len(blocks) - len(old))
+        self.assertEqual(set(keepctl.stored(b)), some | (set(blocks) - set(old)))
+        two = sorted(old)[-2:]
+        with open(self.path("names"), "w", encoding="ascii") as file:
+            file.write(f"{two[0]}+10\n" + json.dumps({"hash": two[1]}) + "\n" + md5(b"no such block") + "\n")
+        self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}", "--only", self.path("names")), listed=2)
+        self.assertLessEqual(set(two), set(keepctl.stored(b)))
+        for digits in "0", "1", "2", "3":
+            c = self.dir.make(f"c{digits}")
+            self.assert_counts(self.replicate(f"dir:{a}", f"dir:{c}", "--digits", digits), copied=len(blocks),
+                               shards=16 ** int(digits), shards_done=16 ** int(digits))
+            self.assertEqual(keepctl.stored(c), blocks)
+
+    def test_rotten_sources(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 9, 300_000)
+        flipped, cut, longer, *good = sorted(blocks)
+        data = blocks[flipped]
+        keepctl.store(a, data[:1000] + bytes([data[1000] ^ 1]) + data[1001:], flipped)
+        keepctl.store(a, blocks[cut][:-1], cut)
+        keepctl.store(a, blocks[longer] + b"x", longer)
+        before = keepctl.stored(a)
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--failures", self.path("failures"))
+        self.assert_counts(done, 1, copied=6, bad_source=3, failed=0)
+        self.assertEqual(keepctl.stored(b), {n: blocks[n] for n in good})
+        self.assertEqual(keepctl.stored(a), before)
+        self.assert_no_leftovers(b)
+        with open(self.path("failures"), encoding="utf-8") as file:
+            failures = [json.loads(line) for line in file]
+        self.assertEqual({f["hash"] for f in failures}, {flipped, cut, longer})
+        self.assertEqual({f["class"] for f in failures}, {"bad_source"})
+        self.assertIn(flipped, done.stderr)
+
+        # Mended, they are copied by name.
+        for name in flipped, cut, longer:
+            keepctl.store(a, blocks[name], name)
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--only", self.path("failures"))
+        self.assert_counts(done, listed=3, copied=3)
+        self.assertEqual(keepctl.stored(b), blocks)
+
+    def test_bad_copies_at_the_destination_are_replaced(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 4, 300_000)
+        cut, longer, rotten_on_both, _ = sorted(blocks)
+        keepctl.store(b, blocks[cut][:-1], cut)
+        keepctl.store(b, blocks[longer] + b"x", longer)
+        keepctl.store(a, b"rotten", rotten_on_both)
+        keepctl.store(b, b"rotten, too", rotten_on_both)
+        done = self.replicate(f"dir:{a}", f"dir:{b}")
+        self.assert_counts(done, 1, replaced=2, copied=1, bad_source=1)
+        self.assertEqual(keepctl.stored(b), blocks | {rotten_on_both: b"rotten, too"})
+
+    def test_files_that_are_no_blocks_are_left_alone(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 3, 10)
+        name = "0123456789abcdef0123456789abcdef"
+        large = os.path.join(a, name[:3], name)
+        os.makedirs(os.path.dirname(large), exist_ok=True)
+        with open(large, "wb") as file:
+            file.truncate((64 << 20) + 1)
+        for stray in ("README", "012/README", "012/" + md5(b"elsewhere")):
+            os.makedirs(os.path.dirname(os.path.join(a, stray)), exist_ok=True)
+            with open(os.path.join(a, stray), "wb") as file:
+                file.write(b"stray")
+        done = self.replicate(f"dir:{a}", f"dir:{b}")
+        self.assert_counts(done, listed=3, copied=3, too_large=1)
+        self.assertEqual(keepctl.stored(b), blocks)
+
+    def test_an_empty_source_is_taken_for_a_mistake(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        done = self.replicate(f"dir:{a}", f"dir:{b}")
+        self.assertEqual(done.code, 4, done)
+        self.assertIn("--allow-empty-source", done.stderr)
+        self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}", "--allow-empty-source"), listed=0)
+
+    def test_two_runs_at_once(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        self.fill(a, 3, 10)
+        first = keepctl.start(self.dir.path, "replicate", f"dir:{a}", f"dir:{b}", "--failures", "/dev/null")
+        first.send_signal(signal.SIGSTOP)  # Whether it has the lock already decides which of the two gets it.
+        second = self.replicate(f"dir:{a}", f"dir:{b}", timeout=30)
+        first.send_signal(signal.SIGCONT)
+        first.communicate()
+        self.assertIn((first.returncode, second.code), ((0, 5), (0, 0)), second)
+        self.assertEqual(keepctl.stored(a), keepctl.stored(b))
+
+    def test_a_state_folder_that_cannot_be_used(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 2, 10)
+        done = self.replicate(f"dir:{a}", f"dir:{b}", env={"STATE_DIRECTORY": "/proc/nothing"})
+        self.assertEqual(done.code, 2, done)
+        self.assertIn("--state-dir", done.stderr)
+        self.assertEqual(keepctl.stored(b), {})
+        self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}", "--state-dir", self.path("x/y")), copied=len(blocks))
+        self.assertEqual(stat.S_IMODE(os.stat(self.path("x/y")).st_mode), 0o700)
+
+    def test_killed_at_any_moment(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 120, 100_000)
+        resumed = 0
+        for number in range(rounds(12)):
+            running = keepctl.start(self.dir.path, "replicate", f"dir:{a}", f"dir:{b}", "--jobs", "2", "--digits", "2",
+                                    "--progress", "none")
+            have = len(keepctl.stored(b))
+            goal = min(len(blocks), have + self.random.randrange(1, 20))
+            until(lambda: running.poll() is not None or count(b) >= goal, what=f"round {number}: {goal} blocks", interval=0.001)
+            running.kill()
+            _, stderr = running.communicate()
+            resumed += b"going on with" in stderr
+            found = keepctl.stored(b)
+            self.assertEqual({n: d for n, d in found.items() if blocks.get(n) != d}, {}, "a wrong or partial block")
+            if number % 6 == 5:  # All over again.
+                for name in list(found)[::2]:
+                    os.unlink(os.path.join(b, name[:3], name))
+                for file in self.state_files():
+                    os.unlink(self.path("state/runs/" + file))
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--digits", "2")
+        self.assertEqual(done.code, 0, done)
+        # What was removed from shards that were done is for the run after it.
+        done = self.replicate(f"dir:{a}", f"dir:{b}")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(keepctl.stored(b), blocks)
+        self.assertEqual(self.state_files(), [])
+
+    def test_a_run_goes_on_where_it_was_killed(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 200, 1000)
+        running = keepctl.start(self.dir.path, "replicate", f"dir:{a}", f"dir:{b}", "--digits", "2", "--jobs", "1")
+        until(lambda: self.state_files() or running.poll() is not None, what="a checkpoint")
+        running.kill()
+        running.communicate()
+        if not self.state_files():
+            self.skipTest("the run ended before its first checkpoint")
+        with open(self.path("state/runs/" + self.state_files()[0]), encoding="utf-8") as file:
+            saved = json.load(file)
+        self.assertEqual((saved["format"], saved["command"], saved["digits"]), ("keepctl-run-1", "replicate", 2))
+        shards = bin(int(saved["done"], 16)).count("1")
+        self.assertGreater(shards, 0)
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--digits", "2", "--jobs", "1")
+        self.assertIn(f"{shards} of 256 shards are done", done.stderr)
+        self.assert_counts(done, shards_done=256)
+        self.assertLess(done.summary["listed"], len(blocks))
+        self.assertEqual(keepctl.stored(b), blocks)
+        self.assertEqual(self.state_files(), [])
+
+    def test_stopped_by_a_signal(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 120, 200_000)
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", f"dir:{b}", "--jobs", "1",
+                                    "--digits", "2")
+            have = count(b)
+            until(lambda: count(b) > have + 5 or running.poll() is not None, what="some blocks", interval=0.001)
+            running.send_signal(number)
+            stdout, stderr = running.communicate()
+            summary = json.loads(stdout.splitlines()[-1])
+            if summary["exit_code"] == 0:
+                continue  # It was faster.
+            self.assertEqual((running.returncode, summary["exit_code"]), (code, code), stderr)
+            self.assertEqual(summary["listed"], sum(summary[k] for k in (
+                "present", "copied", "replaced", "gone", "failed", "bad_source", "left")))
+            self.assertIn(b"to go on", stderr)
+            self.assert_no_leftovers(b)
+        self.assertEqual({n for n, d in keepctl.stored(b).items() if blocks[n] != d}, set())
+        self.assertEqual(self.replicate(f"dir:{a}", f"dir:{b}", "--digits", "2", "--jobs", "1").code, 0)
+        self.assertEqual(keepctl.stored(b), blocks)
+
+
+class ServerCase(Case):
+    def setUp(self):
+        super().setUp()
+        for name, secret in (("token", SYSTEM_ROOT_TOKEN), ("key", SIGNING_KEY)):
+            with open(self.path(name), "w", encoding="ascii") as file:
+                file.write(secret)
+        self.secrets = ["--token-file", self.path("token"), "--signing-key-file", self.path("key")]
+
+    def place(self, daemon):
+        return f"keep:http://{daemon.address[0]}:{daemon.address[1]}"
+
+
+class Servers(ServerCase):
+    def test_between_servers_and_directories(self):
+        first, second = self.start([self.dir.make("v0")]), self.start([self.dir.make("v1")])
+        blocks = self.fill(first.roots()[0], 30)
+        done = self.replicate(self.place(first), self.place(second), *self.secrets)
+        self.assert_counts(done, copied=len(blocks), failed=0)
+        self.assertEqual(keepctl.stored(second.roots()[0]), blocks)
+        b = self.dir.make("b")
+        self.assert_counts(self.replicate(self.place(second), f"dir:{b}", *self.secrets), copied=len(blocks))
+        self.assertEqual(keepctl.stored(b), blocks)
+        more = self.fill(b, 5, 1234)
+        self.assert_counts(self.replicate(f"dir:{b}", self.place(first), *self.secrets), copied=5, present=len(blocks))
+        self.assertEqual(keepctl.stored(first.roots()[0]), blocks | more)
+        self.assertIn(EMPTY, blocks)
+
+    def test_to_a_cluster(self):
+        daemons = [self.start([self.dir.make(f"v{i}")]) for i in range(3)]
+        a = self.dir.make("a")
+        blocks = self.fill(a, 20, 5000)
+        servers = [w for d in daemons for w in ("--server", self.place(d).removeprefix("keep:"))]
+        done = self.replicate(f"dir:{a}", "cluster", "--replication", "2", *servers, *self.secrets)
+        self.assert_counts(done, copied=len(blocks))
+        stored = [keepctl.stored(d.roots()[0]) for d in daemons]
+        for name, data in blocks.items():
+            self.assertEqual([s[name] for s in stored if name in s], [data, data])
+
+        # Any good copy of a cluster will do.
+        for i, name in enumerate(sorted(blocks)):
+            holders = [d for d, s in zip(daemons, stored) if name in s]
+            path = os.path.join(holders[i % 2].roots()[0], name[:3], name)
+            os.chmod(path, 0o644)
+            with open(path, "r+b") as file:
+                file.write(b"rotten")
+        b = self.dir.make("b")
+        self.assert_counts(self.replicate("cluster", f"dir:{b}", *servers, *self.secrets), copied=len(blocks))
+        self.assertEqual(keepctl.stored(b), blocks)
+
+    def test_a_wrong_signing_key(self):
+        daemon = self.start()
+        self.fill(daemon.roots()[0], 3, 10)
+        with open(self.path("key"), "w", encoding="ascii") as file:
+            file.write("anotherkey")
+        b = self.dir.make("b")
+        # Refused is not gone.
+        done = self.replicate(self.place(daemon), f"dir:{b}", *self.secrets)
+        self.assert_counts(done, 3, gone=0, copied=0)
+        self.assertIn("signing key", done.stderr)
+        self.assertEqual(keepctl.stored(b), {})
+
+
+class Faults(ServerCase):
+    """What must hold when a place fails as a whole."""
+
+    def start_at(self, port, root):
+        return self.start([root], url=f"http://127.0.0.1:{port}/", check_log=False)
+
+    def test_a_destination_that_is_restarted(self):
+        a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
+        blocks = self.fill(a, 60, 100_000)
+        daemon = self.start_at(port, root)
+        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), "--jobs", "2",
+                                *self.secrets)
+        until(lambda: count(root) > 3, what="some blocks", interval=0.001)
+        daemon.kill()
+        stderr = b""
+        while b"waiting for the places" not in stderr:
+            line = running.stderr.readline()
+            self.assertTrue(line, stderr)
+            stderr += line
+        self.start_at(port, root)
+        stdout, rest = running.communicate()
+        self.assertEqual(running.returncode, 0, stderr + rest)
+        self.assertIn(b"work again", rest)
+        summary = json.loads(stdout.splitlines()[-1])
+        self.assertEqual(summary["present"] + summary["copied"], len(blocks))
+        self.assertEqual(keepctl.stored(root), blocks)
+
+    def test_a_destination_that_stays_away(self):
+        a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
+        blocks = self.fill(a, 60, 100_000)
+        daemon = self.start_at(port, root)
+        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), "--jobs", "2",
+                                "--give-up-after", "1s", *self.secrets)
+        until(lambda: count(root) > 3, what="some blocks", interval=0.001)
+        daemon.kill()
+        stdout, stderr = running.communicate()
+        self.assertEqual(running.returncode, 6, stderr)
+        summary = json.loads(stdout.splitlines()[-1])
+        self.assertGreater(summary["left"], 0)
+        self.assertEqual(summary["listed"], sum(summary[k] for k in (
+            "present", "copied", "replaced", "gone", "failed", "bad_source", "left")))
+        self.assertIn(b"to go on", stderr)
+        daemon = self.start_at(port, root)
+        self.assertEqual(self.replicate(f"dir:{a}", self.place(daemon), *self.secrets).code, 0)
+        self.assertEqual(keepctl.stored(root), blocks)
+
+    def test_a_source_that_goes_away(self):
+        root, b, port = self.dir.make("v0"), self.dir.make("b"), stable_port()
+        blocks = self.fill(root, 60, 100_000)
+        daemon = self.start_at(port, root)
+        running = keepctl.start(self.dir.path, "replicate", "--json", self.place(daemon), f"dir:{b}", "--jobs", "2",
+                                "--give-up-after", "1s", "--digits", "0", *self.secrets)
+        until(lambda: count(b) > 3, what="some blocks", interval=0.001)
+        daemon.kill()
+        stdout, stderr = running.communicate()
+        self.assertEqual(running.returncode, 6, stderr)
+        summary = json.loads(stdout.splitlines()[-1])
+        # A server that is away has lost nothing.
+        self.assertEqual((summary["gone"], summary["bad_source"]), (0, 0))
+        self.assertEqual({n: d for n, d in keepctl.stored(b).items() if blocks[n] != d}, {})
+
+    def test_a_listing_that_is_cut(self):
+        a = self.dir.make("a")
+        blocks = self.fill(a, 3, 10)
+        lines = "".join(f"{n}+10 1600000000000000000\n" for n in sorted(blocks))
+        mounts = json.dumps([{"uuid": "zzzzz-nyw5e-000000000000000", "device_id": "x", "allow_write": True}])
+        for name, index in (("cut", lines), ("cut in a line", lines[:-5]), ("followed by more", lines + "\n" + lines),
+                            ("with an error in it", lines + "open: Permission denied\n"), ("empty", "")):
+            with self.subTest(name):
+                stub = IndexStub(mounts, index)
+                self.addCleanup(stub.close)
+                done = self.replicate(f"dir:{a}", f"keep:{stub.url}", "--prefix", "0", "--timeout", "60s")
+                self.assertIn(done.code, (3, 6), done)
+                self.assertEqual([r for r in stub.requests if not r.startswith("GET ")], [])
+
+    def test_a_destination_that_is_full(self):
+        a, path = self.dir.make("a"), self.dir.make("tmpfs")
+        mount = Tmpfs(path, "size=40m")  # Less than volumes keep free.
+        self.addCleanup(mount.close)
+        self.fill(a, 12, 1_000_000)
+        done = self.replicate(f"dir:{a}", f"dir:{path}", "--give-up-after", "1s", "--state-dir", self.path("state2"))
+        self.assertEqual(done.code, 6, done)
+        self.assertEqual(done.summary["left"] + done.summary["failed"], done.summary["listed"])
+        self.assertEqual(keepctl.stored(path), {})
+        self.assert_no_leftovers(path)
+        mount.remount_options("size=200m")
+        done = self.replicate(f"dir:{a}", f"dir:{path}", "--state-dir", self.path("state2"))
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(keepctl.stored(path), keepctl.stored(a))
+
+    def test_a_destination_that_is_read_only(self):
+        a, path = self.dir.make("a"), self.dir.make("tmpfs")
+        mount = Tmpfs(path, "size=100m")
+        self.addCleanup(mount.close)
+        mount.remount_options("ro")
+        self.fill(a, 3, 1000)
+        done = self.replicate(f"dir:{a}", f"dir:{path}")
+        self.assertIn(done.code, (2, 3), done)
+        self.assertIn("ead-only", done.stderr)
+
+
+class IndexStub:
+    """A server that knows GET /mounts, and responds to everything else with one index. Remembers requests."""
+
+    def __init__(self, mounts, index):
+        stub = self
+
+        class Handler(http.server.BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_GET(self):
+                stub.requests.append(f"GET {self.path}")
+                body = (mounts if self.path == "/mounts" else index).encode()
+                self.send_response(200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def do_PUT(self):
+                stub.requests.append(f"PUT {self.path}")
+                self.send_error(500)
+
+            def log_message(self, *_):
+                pass
+
+        self.requests = []
+        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class Buckets(S3Case, Case):
+    def s3_place(self, bucket, **more):
+        info = s3_server()
+        query = {"endpoint": info["endpoint"], "region": info["region"], "path-style": "1"} | more
+        return f"s3://{bucket}?" + "&".join(f"{k}={v}" for k, v in query.items())
+
+    def keys(self):
+        info = s3_server()
+        return {"AWS_ACCESS_KEY_ID": info["access_key"], "AWS_SECRET_ACCESS_KEY": info["secret_key"]}
+
+    def test_a_directory_to_a_bucket_and_back(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 45)
+        there = self.s3_place(self.bucket)
+        done = self.replicate(f"dir:{a}", there, env=self.keys())
+        self.assert_counts(done, copied=len(blocks), failed=0)
+        for name, data in blocks.items():
+            self.assertEqual(self.s3.get(self.bucket, name), data)
+            self.assertEqual(self.s3.head(self.bucket, "recent/" + name).status, 200)
+        self.assert_counts(self.replicate(f"dir:{a}", there, env=self.keys()), present=len(blocks), copied=0)
+        self.assert_counts(self.replicate(there, f"dir:{b}", env=self.keys()), copied=len(blocks))
+        self.assertEqual(keepctl.stored(b), blocks)
+
+    def test_keys_of_two_accounts(self):
+        a = self.dir.make("a")
+        blocks = self.fill(a, 3, 100)
+        keys = self.keys()
+        with open(self.path("credentials"), "w", encoding="ascii") as file:
+            file.write("[default]\naws_access_key_id = WRONG\naws_secret_access_key = WRONGCANARY\n"
+                       f"[backup]\naws_access_key_id = {keys['AWS_ACCESS_KEY_ID']}\n"
+                       f"aws_secret_access_key = {keys['AWS_SECRET_ACCESS_KEY']}\n")
+        env = {"AWS_SHARED_CREDENTIALS_FILE": self.path("credentials")}
+        done = self.replicate(f"dir:{a}", self.s3_place(self.bucket), env=env)
+        self.assertEqual(done.code, 3, done)
+        self.assertNotIn("WRONGCANARY", done.stderr)
+        done = self.replicate(f"dir:{a}", self.s3_place(self.bucket, profile="backup"), env=env)
+        self.assert_counts(done, copied=len(blocks))
+
+    def test_a_bucket_that_is_not_there(self):
+        a = self.dir.make("a")
+        self.fill(a, 3, 100)
+        done = self.replicate(f"dir:{a}", self.s3_place("no-such-bucket-at-all"), env=self.keys())
+        self.assertEqual(done.code, 3, done)
+        self.assertIn("NoSuchBucket", done.stderr)
+
+
+def count(root):
+    return sum(len([n for n in names if len(n) == 32]) for _, _, names in os.walk(root))
+
+
+if __name__ == "__main__":
+    main()
