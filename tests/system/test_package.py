@@ -26,6 +26,7 @@ unchanged() {
 dpkg -i /package.deb
 getent passwd keepstore
 keepstore -version
+keepctl --version
 test -f /lib/systemd/system/keepstore.service
 test -f /usr/share/man/man8/keepstore.8.gz
 [ -L /etc/systemd/system/multi-user.target.wants/keepstore.service ]
@@ -71,7 +72,8 @@ class Package(unittest.TestCase):
         files = {line.split()[5][1:] for line in listed.splitlines() if not line.startswith("d")}
         self.assertLessEqual({"/usr/bin/keepstore", "/lib/systemd/system/keepstore.service",
                               "/usr/share/man/man8/keepstore.8.gz", "/usr/lib/sysusers.d/keepstore.conf",
-                              "/usr/share/bash-completion/completions/keepstore",
+                              "/usr/share/bash-completion/completions/keepstore", "/usr/bin/keepctl",
+                              "/usr/share/man/man1/keepctl.1.gz", "/usr/share/bash-completion/completions/keepctl",
                               "/usr/share/doc/keepstore/examples/keepstore.full.yml"}, files)
         # The configuration is the operator's.
         self.assertEqual([f for f in files if f.startswith(("/etc", "/var"))], [])
