@@ -7,13 +7,14 @@ import unittest
 from support.case import KeepstoreCase, main
 from support.daemon import block_path, store, trash_copies
 from support.locator import md5, plain
-from support.mounts import WITHOUT_PROC, require_root
+from support.mounts import WITHOUT_PROC, require_no_sanitizer, require_root
 from support.wait import until
 
 
 class WithoutProc(KeepstoreCase):
     def test_blocks_lists_and_scrub(self):
         require_root()
+        require_no_sanitizer()
         roots = [self.dir.make("vol0"), self.dir.make("vol1")]
         old = b"an old block"
         path = store(roots[0], md5(old), old, age=5000)

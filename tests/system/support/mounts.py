@@ -3,13 +3,15 @@
 All of them need root and a kernel that allows mounting; otherwise the tests are skipped, with the reason.
 """
 
+import errno
 import fcntl
 import os
 import shutil
 import subprocess
 import unittest
 
-from .daemon import binary
+from .daemon import binary, sanitized
+from .wait import until
 
 _FIFREEZE = 0xC0045877
 _FITHAW = 0xC0045878
@@ -18,6 +20,11 @@ _LOOP_MAJOR = 7
 
 # Runs a daemon in a mount namespace of its own, with an empty /proc, as in some containers.
 WITHOUT_PROC = ("unshare", "--mount", "sh", "-c", 'mount -t tmpfs none /proc && exec "$@"', "sh")
+
+
+def require_no_sanitizer():
+    if sanitized():
+        raise unittest.SkipTest("a sanitizer needs /proc, for its options, too")
 
 
 def _run(*command):
@@ -97,7 +104,19 @@ class LoopMount(Mount):
     def remount(self):
         """Unmount and mount: replays the journal, like a reboot."""
         self.unmount()
+        # A mount namespace that was made meanwhile, by another test, has a copy of the mount for as long as it lives. Then the
+        # device would be mounted as it is, shut down, and without a replay.
+        until(self._is_free, 30, f"{self.device} is not mounted anywhere")
         _run("mount", self.device, self.path)
+
+    def _is_free(self):
+        try:
+            os.close(os.open(self.device, os.O_RDONLY | os.O_EXCL))
+        except OSError as e:
+            if e.errno != errno.EBUSY:
+                raise
+            return False
+        return True
 
     def freeze(self):
         """Makes every write to it hang, uninterruptibly, until thaw(): a simulated hung disk."""
