@@ -14,14 +14,14 @@ from .wait import PATIENCE, stable_port, until
 
 
 class Prometheus:
-    """Scrapes `targets` (HOST:PORT) as job "keepstore" four times a second, and evaluates the rules of the file `rules`."""
+    """Scrapes `targets` (HOST:PORT) as job "keepstore" twice a second, and evaluates the rules of the file `rules`."""
 
     def __init__(self, case, targets, rules=None):
         if not shutil.which("prometheus"):
             raise unittest.SkipTest("prometheus is not installed")
         self.port = stable_port()
         config = {
-            "global": {"scrape_interval": "250ms", "scrape_timeout": "250ms", "evaluation_interval": "250ms"},
+            "global": {"scrape_interval": "500ms", "scrape_timeout": "500ms", "evaluation_interval": "500ms"},
             "scrape_configs": [{"job_name": "keepstore", "authorization": {"credentials": MANAGEMENT_TOKEN},
                                 "static_configs": [{"targets": targets}]}],
             "rule_files": [rules] if rules else [],
@@ -65,6 +65,6 @@ class Prometheus:
         """Waits until each of these targets has been scraped so many times: two make a rate."""
         def scraped():
             found = {r["metric"]["instance"]: int(r["value"][1]) for r in
-                     self.query('count_over_time((up{job="keepstore"} == 1)[10m:250ms])')}
+                     self.query('count_over_time(keepstore_connections_max{job="keepstore"}[10m])')}
             return all(found.get(t, 0) >= count for t in targets)
         until(scraped, what="scrapes")
