@@ -1,5 +1,6 @@
 #include "keepctl/cluster/open_place.hpp"
 
+#include "keepctl/cluster/bucket_options.hpp"
 #include "keepctl/cluster/opened_volume.hpp"
 #include "keepctl/cluster/server_group.hpp"
 #include "volumes/directory/directory_volume.hpp"
@@ -62,27 +63,7 @@ struct place_opener {
     opened_place operator()(const bucket_place& p) const {
         const cluster_config::collections_config defaults;
         const auto& policy = context.config ? context.config->cluster.collections : defaults;
-        volumes::s3_options options{.endpoint = p.endpoint,
-                                    .region = p.region,
-                                    .bucket = p.bucket,
-                                    .use_path_style = p.path_style,
-                                    .prefix_length = p.prefix_length,
-                                    .ca_file = p.ca_file,
-                                    .protect_for = policy.blob_signing_ttl,
-                                    .trash_lifetime = policy.blob_trash_lifetime,
-                                    .writable = use.writes};
-        if (!p.profile.empty()) {
-            // A profile that is named is used: keys in the environment are those of another account.
-            options.env = [profile = p.profile,
-                           rest = options.env](std::string_view name) -> std::optional<std::string> {
-                if (name == "AWS_PROFILE") return profile;
-                for (const std::string_view other : {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
-                                                     "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"}) {
-                    if (name == other) return std::nullopt;
-                }
-                return rest(name);
-            };
-        }
+        auto options = bucket_options(p, policy, use.writes);
         auto opened = volumes::open_s3_volume(std::move(options));
         if (!opened) return std::unexpected(fmt::format("{}: {}", what.text, opened.error().text));
         return make(std::move(*opened), what.text);
@@ -108,6 +89,31 @@ std::expected<std::vector<keep_server>, std::string> servers_of(const place_cont
         out.emplace_back(context.client, std::move(*server), identity, context.access);
     }
     return out;
+}
+
+volumes::s3_options bucket_options(const bucket_place& p, const cluster_config::collections_config& policy,
+                                   bool writes) {
+    volumes::s3_options options{.endpoint = p.endpoint,
+                                .region = p.region,
+                                .bucket = p.bucket,
+                                .use_path_style = p.path_style,
+                                .prefix_length = p.prefix_length,
+                                .ca_file = p.ca_file,
+                                .protect_for = policy.blob_signing_ttl,
+                                .trash_lifetime = policy.blob_trash_lifetime,
+                                .writable = writes};
+    if (!p.profile.empty()) {
+        // A profile that is named is used: keys in the environment are those of another account.
+        options.env = [profile = p.profile, rest = options.env](std::string_view name) -> std::optional<std::string> {
+            if (name == "AWS_PROFILE") return profile;
+            for (const std::string_view other : {"AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN",
+                                                 "AWS_WEB_IDENTITY_TOKEN_FILE", "AWS_ROLE_ARN"}) {
+                if (name == other) return std::nullopt;
+            }
+            return rest(name);
+        };
+    }
+    return options;
 }
 
 opened_place open_place(const place& what, const place_context& context, const place_use& use) {

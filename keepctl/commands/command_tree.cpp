@@ -258,6 +258,15 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_connection(compare, a);
     add_output(compare, a);
 
+    App& check = add_command(tree, a, "check-config", "show what each server of a configuration would serve");
+    add_connection(check, a);
+    add_output(check, a);
+
+    App& probe = add_command(tree, a, "probe", "try servers or a bucket step by step, with advice for each failure");
+    add_place(probe, "place", a.at, "a server, volume:UUID or a bucket (default cluster)");
+    add_connection(probe, a);
+    add_output(probe, a);
+
     App& scrub = add_command(tree, a, "scrub", "start, watch and stop the check of stored blocks on all servers");
     once(scrub.add_option("action", a.action, "start, status, wait or stop")
              ->type_name("ACTION")

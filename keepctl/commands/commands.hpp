@@ -17,6 +17,8 @@ using command_function = exit_code (*)(session&);
 [[nodiscard]] exit_code run_touch(session&);
 [[nodiscard]] exit_code run_trash(session&);
 [[nodiscard]] exit_code run_untrash(session&);
+[[nodiscard]] exit_code run_check_config(session&);
+[[nodiscard]] exit_code run_probe(session&);
 [[nodiscard]] exit_code run_scrub(session&);
 [[nodiscard]] exit_code run_compare(session&);
 [[nodiscard]] exit_code run_replicate(session&);

@@ -37,6 +37,8 @@ constexpr command_entry all_commands[] = {
     {"trash", run_trash, true},
     {"untrash", run_untrash, true},
     {"scrub", run_scrub, true},
+    {"check-config", run_check_config, true},
+    {"probe", run_probe, true},
     {"compare", run_compare, false},
     {"replicate", run_replicate, false},
 };

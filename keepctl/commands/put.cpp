@@ -1,5 +1,6 @@
 #include "base/unique_fd.hpp"
 #include "digest/md5.hpp"
+#include "keepctl/cluster/memory_body.hpp"
 #include "keepctl/commands/commands.hpp"
 
 #include <fcntl.h>
@@ -12,24 +13,6 @@
 
 namespace keepstore::keepctl {
 namespace {
-
-/// A block in memory, as the body of several PUTs.
-class memory_body final : public net::body_source {
-  public:
-    explicit memory_body(const_slice all) : all_(std::move(all)) {}
-    [[nodiscard]] std::uint64_t size() const noexcept override { return all_.size(); }
-    [[nodiscard]] awaitable<result<const_slice>> next() override {
-        co_return std::exchange(given_, true) ? const_slice{} : all_;
-    }
-    [[nodiscard]] bool rewind() override {
-        given_ = false;
-        return true;
-    }
-
-  private:
-    const const_slice all_;
-    bool given_ = false;
-};
 
 std::expected<std::vector<std::byte>, start_error> read_block(const std::string& path) {
     const bool standard = path.empty() || path == "-";

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 
@@ -12,6 +13,7 @@ from support.daemon import MANAGEMENT_TOKEN, SIGNING_KEY, SYSTEM_ROOT_TOKEN
 from support.locator import EMPTY, md5, plain
 from support.wait import refusing_port
 
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 FOO = md5(b"foo")
 BAR = md5(b"bar")
 
@@ -253,6 +255,63 @@ class Administration(Case):
         self.assertEqual(self.command("compare", f"dir:{a}", f"dir:{a}").code, 2)
         done = self.command("compare", f"dir:{a}", f"dir:{b}", "--extra", "/dev/full")
         self.assertEqual(done.code, 6, done)
+
+
+class Setup(Case):
+    def test_check_config(self):
+        daemons = [self.start([self.dir.make(f"vol{i}")]) for i in range(2)]
+        config = ["--config", self.config_file(daemons)]
+        done = keepctl.run(self.dir.path, "check-config", "--json", *config)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual({v["server"].rstrip("/") for v in done.rows("volume")}, {self.url(d) for d in daemons})
+        self.assertEqual({(v["driver"], v["writes"]) for v in done.rows("volume")}, {("Directory", True)})
+        daemons[0].cluster["Volumes"]["zzzzz-nyw5e-000000000000000"]["Driver"] = "Tape"
+        done = keepctl.run(self.dir.path, "check-config", "--config", self.config_file(daemons))
+        self.assertEqual(done.code, 2, done)
+        self.assertIn("Tape", done.stderr)
+        self.assertEqual(keepctl.run(self.dir.path, "check-config", "--server", "http://127.0.0.1:1").code, 2)
+
+    def test_probe(self):
+        daemon = self.start()
+        done = self.run_with([daemon], "probe", "--json")
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual([(s["step"], s["result"]) for s in done.rows("step")],
+                         [(s, "ok") for s in ("connection", "clock", "token", "put", "get", "head", "touch", "trash")])
+        self.assertEqual([len(d) for d in keepctl.stored(daemon.roots()[0]).values()], [64])
+        dead = f"http://127.0.0.1:{refusing_port(self)}"
+        done = self.run_with([daemon, dead], "probe")
+        self.assertEqual(done.code, 1, done)
+        done = keepctl.run(self.dir.path, "probe", f"keep:{dead}", *self.secrets)
+        self.assertEqual(done.code, 3, done)
+        with open(self.path("key"), "w", encoding="ascii") as file:
+            file.write("anotherkey")
+        with open(self.path("token"), "w", encoding="ascii") as file:
+            file.write("anothertoken")
+        done = self.run_with([daemon], "probe", "--json")
+        self.assertEqual(done.code, 1, done)
+        self.assertEqual({s["step"] for s in done.rows("step") if s["result"] == "FAILED"},
+                         {"token", "get", "head", "touch", "trash"} & {s["step"] for s in done.rows("step")})
+        done = keepctl.run(self.dir.path, "probe", f"dir:{self.dir.path}")
+        self.assertEqual(done.code, 2, done)
+
+    def test_the_tour_is_right(self):
+        """Every option that docs/keepctl.md shows is one of its command; its commands are those of the program."""
+        with open(os.path.join(ROOT, "docs", "keepctl.md"), encoding="utf-8") as file:
+            text = file.read()
+        lines = re.findall(r"(?m)^    (keepctl .*)$", text.replace("\\\n", " "))
+        self.assertGreater(len(lines), 10)
+        seen = set()
+        for line in lines:
+            for words in re.split(r"&&|\|", line):
+                words = shlex.split(words, comments=True)
+                if words[:1] != ["keepctl"]:
+                    continue
+                seen.add(words[1])
+                done = keepctl.run(self.dir.path, words[1], "--help")
+                self.assertEqual(done.code, 0, line)
+                options = re.findall(r"--?[a-z][a-z-]*", done.stdout.decode())
+                self.assertEqual([w for w in words[2:] if w.startswith("-") and w != "-" and w not in options], [], line)
+        self.assertLessEqual({"status", "ls", "get", "put", "compare", "replicate", "probe", "trash"}, seen)
 
 
 class Servers(Case):

@@ -507,6 +507,10 @@ class Buckets(S3Case, Case):
         done = self.replicate(f"dir:{a}", self.s3_place("no-such-bucket-at-all"), env=self.keys())
         self.assertEqual(done.code, 3, done)
         self.assertIn("NoSuchBucket", done.stderr)
+        done = keepctl.run(self.dir.path, "probe", "--json", self.s3_place("no-such-bucket-at-all"), env=self.keys())
+        self.assertEqual((done.code, done.rows("step")[-1]["step"]), (1, "bucket"), done)
+        done = keepctl.run(self.dir.path, "probe", "--json", self.s3_place(self.bucket), env=self.keys())
+        self.assertEqual((done.code, {s["result"] for s in done.rows("step")}), (0, {"ok"}), done)
 
 
 def count(root):
