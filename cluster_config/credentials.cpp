@@ -105,8 +105,11 @@ std::expected<credential_folder, std::string> credential_folder::open(const std:
     out.path_ = path;
     std::error_code failure;
     for (std::filesystem::directory_iterator entry(path, failure), end; !failure && entry != end;
-         entry.increment(failure))
-        out.names_.push_back(entry->path().filename().string());
+         entry.increment(failure)) {
+        // Kubernetes keeps the versions of a mounted secret in hidden folders.
+        if (auto name = entry->path().filename().string(); !name.starts_with('.'))
+            out.names_.push_back(std::move(name));
+    }
     if (failure)
         return std::unexpected(
             fmt::format("environment variable CREDENTIALS_DIRECTORY: {}: {}; expected the folder that systemd makes "

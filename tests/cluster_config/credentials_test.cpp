@@ -141,3 +141,13 @@ TEST_CASE("a folder that cannot be read is an error", "[config][credentials]") {
     CHECK_THAT(none.error(), Catch::Contains("CREDENTIALS_DIRECTORY: /nonexistent/credentials: No such file"));
     CHECK(credential_folder::open("")->names().empty());
 }
+
+TEST_CASE("links into a hidden folder are files, and hidden names are none", "[config][credentials]") {
+    const folder f;
+    std::filesystem::create_directory(f.dir.path() / "..data");
+    f.write("..data/BlobSigningKey", token_a);
+    std::filesystem::create_symlink("..data/BlobSigningKey", f.dir.path() / "BlobSigningKey");
+    const config c = f.load(bare);
+    CHECK(c.cluster.collections.blob_signing_key == token_a);
+    CHECK_FALSE(warned(c, "..data"));
+}
