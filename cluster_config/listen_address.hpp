@@ -35,6 +35,10 @@ struct bind_error {
 };
 using bind_probe = std::function<std::expected<boost::asio::ip::tcp::endpoint, bind_error>(const url& listen_url)>;
 
+/// The endpoints that `listen_url` may mean, the preferred one first. Blocks while a name is being resolved.
+[[nodiscard]] std::expected<std::vector<boost::asio::ip::tcp::endpoint>, bind_error> endpoints_of(
+    const url& listen_url);
+
 /// Resolves the name and binds, with SO_REUSEADDR. Blocks while a name is being resolved.
 [[nodiscard]] std::expected<boost::asio::ip::tcp::endpoint, bind_error> probe_bind(const url& listen_url);
 

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "cluster_config/loader.hpp"
 #include "daemon/flags.hpp"
+#include "daemon/inherited_socket.hpp"
 #include "daemon/probe_command.hpp"
 #include "daemon/service.hpp"
 #include "daemon/signals.hpp"
@@ -47,6 +48,8 @@ void warn_all(const std::vector<std::string>& warnings) {
 }
 
 int serve(const command_line& command, const cluster_config::environment& env) {
+    // Before any thread starts: it changes the environment.
+    auto inherited = inherited_socket::take();
     signals process_signals;
     warn_all(command.warnings);
     if (const auto legacy = legacy_file_warning(command); !legacy.empty()) log::warning(legacy);
@@ -61,13 +64,15 @@ int serve(const command_line& command, const cluster_config::environment& env) {
                     .pid = true});
     warn_all(conf->warnings);
     warn_all(volumes::parameter_warnings(conf->cluster));
+    if (!inherited) return exit_with(inherited.error());
     auto plan =
         reports::plan_start(*conf, {.service_internal_url = env.service_internal_url,
+                                    .probe = inherited->probe(),
                                     .step = [&](std::string step) { process_signals.starting(std::move(step)); }});
     if (plan.where) warn_all(plan.where->warnings);
     warn_all(plan.warnings);
     if (!plan.problems.empty()) return exit_with(plan.problems.front());
-    const auto served = run_service(*conf, plan, process_signals);
+    const auto served = run_service(*conf, plan, *inherited, process_signals);
     if (!served) return exit_with(served.error());
     log::flush();
     return 0;

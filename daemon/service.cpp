@@ -160,7 +160,7 @@ void drain(net::server& server, const asio::any_io_executor& executor, clock::du
 }  // namespace
 
 std::expected<void, std::string> run_service(const cluster_config::config& conf, reports::start_plan& plan,
-                                             signals& process_signals) {
+                                             inherited_socket& socket, signals& process_signals) {
     const auto& cluster = conf.cluster;
     prepare_process();
 
@@ -194,8 +194,11 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     // Start: nothing runs before the loops do.
     const auto& where = *plan.where;
     const auto address = where.endpoint.address();
-    const auto port = server.listen(address.is_unspecified() && address.is_v6() ? std::string() : address.to_string(),
-                                    where.endpoint.port(), plan.tls);
+    auto inherited = socket.release();
+    const auto port =
+        inherited ? server.listen_on(std::move(inherited), plan.tls)
+                  : server.listen(address.is_unspecified() && address.is_v6() ? std::string() : address.to_string(),
+                                  where.endpoint.port(), plan.tls);
     if (!port) return std::unexpected("cannot listen: " + port.error().text);
     background_tasks workers(executors.back());
     start_workers(workers, conf, store, trash);

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "cluster_config/config.hpp"
+#include "daemon/inherited_socket.hpp"
 #include "daemon/signals.hpp"
 #include "reports/start_plan.hpp"
 
@@ -11,9 +12,9 @@
 
 namespace keepstore::daemon {
 
-/// Serves as `plan` says, which has no problems, until SIGTERM or SIGINT. SIGHUP reads certificate and key again. Call
-/// on the main thread. \returns one line for the operator if it could not start.
+/// Serves as `plan` says, which has no problems, on `socket` if there is one, until SIGTERM or SIGINT. SIGHUP reads
+/// certificate and key again. Call on the main thread. \returns one line for the operator if it could not start.
 [[nodiscard]] std::expected<void, std::string> run_service(const cluster_config::config&, reports::start_plan& plan,
-                                                           signals&);
+                                                           inherited_socket& socket, signals&);
 
 }  // namespace keepstore::daemon

@@ -201,6 +201,24 @@ result<std::uint16_t> server::listen(const std::string& address, std::uint16_t p
     return bound;
 }
 
+result<std::uint16_t> server::listen_on(unique_fd socket, std::shared_ptr<tls_server_context> tls) {
+    boost::system::error_code code;
+    tcp::endpoint bound;
+    auto size = static_cast<socklen_t>(bound.capacity());
+    if (::getsockname(socket.get(), bound.data(), &size) != 0)
+        return std::unexpected(error_from_errno(errno, "getsockname"));
+    bound.resize(size);
+    tcp::acceptor acceptor(shared_->loops.front()->executor());
+    acceptor.assign(bound.protocol(), socket.get(), code);
+    if (code) return fail(errc::unavailable, "cannot use the socket", code);
+    static_cast<void>(socket.release());
+    set_inherited_options(acceptor.native_handle(), shared_->options);
+    acceptor.non_blocking(true, code);
+    shared_->listeners.push_back(
+        std::make_shared<listener>(listener{std::move(acceptor), bound.protocol(), std::move(tls)}));
+    return bound.port();
+}
+
 void server::start() {
     for (auto& loop : shared_->loops) loop->start();
     for (auto& from : shared_->listeners) {

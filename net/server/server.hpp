@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/deadline.hpp"
+#include "base/unique_fd.hpp"
 #include "net/server/server_exchange.hpp"
 #include "net/server/transport_options.hpp"
 
@@ -31,6 +32,9 @@ class server {
     /// \returns the port. Not safe concurrently with start().
     [[nodiscard]] result<std::uint16_t> listen(const std::string& address, std::uint16_t port,
                                                std::shared_ptr<tls_server_context> tls = nullptr);
+    /// Takes a socket that is bound and listens already, such as one that the service manager holds open. Otherwise as
+    /// listen().
+    [[nodiscard]] result<std::uint16_t> listen_on(unique_fd socket, std::shared_ptr<tls_server_context> tls = nullptr);
     void start();
 
     /// Stops accepting (connections already queued are still accepted), lets running requests finish and closes idle

@@ -30,6 +30,8 @@ keepctl --version
 test -f /lib/systemd/system/keepstore.service
 test -f /usr/share/man/man8/keepstore.8.gz
 [ -L /etc/systemd/system/multi-user.target.wants/keepstore.service ]
+test -f /lib/systemd/system/keepstore.socket
+[ ! -e /etc/systemd/system/sockets.target.wants/keepstore.socket ]
 unchanged
 dpkg -i /package.deb
 unchanged

@@ -148,7 +148,7 @@ class Daemon:
     """A running keepstore. `cluster` is the cluster's section as made by cluster_config."""
 
     def __init__(self, cluster, env=None, arguments=(), wait=True, via_file=None, umask=None, top_level=None, argv0=None,
-                 wrapper=()):
+                 wrapper=(), pass_fds=()):
         path = binary()
         # A program to run each daemon under, with its arguments, one a line (test_unit.py).
         if os.environ.get("KEEPSTORE_TEST_WRAPPER"):
@@ -165,7 +165,8 @@ class Daemon:
         self.process = subprocess.Popen(
             [*wrapper, argv0 or path, f"-config={via_file or '-'}", *arguments], executable=None if wrapper else path,
             stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment, text=True,
-            encoding="utf-8", errors="surrogateescape", umask=-1 if umask is None else umask)
+            encoding="utf-8", errors="surrogateescape", umask=-1 if umask is None else umask,
+            pass_fds=pass_fds)
         self.pid = self.process.pid
         self.log = Log(self.process.stderr)
         self.url = None
