@@ -73,7 +73,7 @@ inline constexpr double s3_whole_rate_enough = 200e6;
 inline constexpr double s3_parallel_gain_min = 1.25;
 /// After this time both ways are measured again.
 inline constexpr minutes s3_pace_kept{10};
-/// After a service refused parts they are not tried again for this long: each attempt costs a client a 503.
+/// After a service refused parts three times they are not tried again for this long: each attempt costs a client a 503.
 inline constexpr minutes s3_parts_refused_kept{24 * 60};
 /// Multipart uploads under a block's name that are older than this were left by a killed daemon and are aborted, at the
 /// start and whenever the trash is emptied. Far above any request's duration: never one that is under way somewhere.

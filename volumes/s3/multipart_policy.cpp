@@ -23,9 +23,8 @@ void multipart_policy::transfer::note(const error& why, clock::time_point now) {
         case error_kind::server:
             failed(now);
             break;
+        // Each may be a refusal of parts, or an odd response of a proxy.
         case error_kind::unsupported:
-            refused(now);
-            break;
         case error_kind::invalid:
         case error_kind::invalid_range:
         case error_kind::access_denied:
@@ -110,15 +109,15 @@ void multipart_policy::rejected(const transfer& which, clock::time_point now) {
         if (repeated) rejections_ = 0;
     }
     if (repeated)
-        refused(which, now + limits::s3_parts_refused_kept);
+        refused(now);
     else
         failed(which, now);
 }
 
-void multipart_policy::refused(const transfer& which, clock::time_point at) {
-    if (which.mode_ == transfer_mode::whole) return;
+void multipart_policy::refused(clock::time_point now) {
     const std::lock_guard lock(mutex_);
-    for (auto* k : {&single_, &concurrent_}) k->parts = rate{.bytes_per_second = 0, .at = at};
+    for (auto* k : {&single_, &concurrent_})
+        k->parts = rate{.bytes_per_second = 0, .at = now + limits::s3_parts_refused_kept};
 }
 
 void multipart_policy::end(clock::time_point now) noexcept {

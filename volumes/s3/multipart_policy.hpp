@@ -70,16 +70,15 @@ class multipart_policy {
         void go_whole() noexcept { mode_ = transfer_mode::whole; }
         /// It was completed.
         void moved(const sample& how, clock::time_point now) { home_->moved(*this, how, now); }
-        /// Notes why it ended, as failed(), rejected() or refused(). An outage, a client that left, or a wrong digest
-        /// say nothing about parts.
+        /// Notes why it ended, as failed() or rejected(). An outage, a client that left, or a wrong digest say nothing
+        /// about parts.
         void note(const error& why, clock::time_point now);
         /// It failed in parts, and may work whole: none for limits::s3_pace_kept.
         void failed(clock::time_point now) { home_->failed(*this, now); }
-        /// As failed(), for an error that is a refusal of parts or a transient fault. The third in a row, with no
-        /// completed transfer in parts between them, counts as refused().
+        /// As failed(), for an error that is a refusal of parts or a transient fault. After the third in a row, with no
+        /// completed transfer in parts between them, the service refuses parts, of single and concurrent blocks alike:
+        /// none for limits::s3_parts_refused_kept.
         void rejected(clock::time_point now) { home_->rejected(*this, now); }
-        /// The service refuses parts, of single and concurrent blocks alike: none for limits::s3_parts_refused_kept.
-        void refused(clock::time_point now) { home_->refused(*this, now + limits::s3_parts_refused_kept); }
 
       private:
         friend class multipart_policy;
@@ -108,7 +107,7 @@ class multipart_policy {
     void moved(const transfer& which, const sample& how, clock::time_point now);
     void failed(const transfer& which, clock::time_point at);
     void rejected(const transfer& which, clock::time_point now);
-    void refused(const transfer& which, clock::time_point at);
+    void refused(clock::time_point now);
     void end(clock::time_point now) noexcept;
 
     // With the mutex held.

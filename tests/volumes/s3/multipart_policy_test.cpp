@@ -66,15 +66,6 @@ TEST_CASE("where a single client waits for S3 the next block goes in parts, if t
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::parts);
     }
-    SECTION("the service does not take them") {
-        p.begin().refused(p.now);
-        p.now += limits::s3_parts_refused_kept;
-        p.move(1s, 900ms);
-        CHECK(p.next() == transfer_mode::whole);
-        p.now += limits::s3_pace_kept + 1s;
-        p.move(1s, 900ms);
-        CHECK(p.next() == transfer_mode::parts);
-    }
     SECTION("there was no memory for them") {
         auto which = p.begin();
         which.go_whole();
@@ -86,7 +77,8 @@ TEST_CASE("where a single client waits for S3 the next block goes in parts, if t
 TEST_CASE("an error that may pass keeps parts away for a while, and when it is repeated for long",
           "[volumes][s3][pace]") {
     using s3::error_kind;
-    const auto kind = GENERATE(error_kind::malformed_response, error_kind::invalid, error_kind::access_denied);
+    const auto kind = GENERATE(error_kind::malformed_response, error_kind::invalid, error_kind::access_denied,
+                               error_kind::unsupported);
     measured p;
     const auto fail_once = [&] {
         p.move(1s, 900ms);
@@ -121,19 +113,13 @@ TEST_CASE("an error that may pass keeps parts away for a while, and when it is r
     }
 }
 
-TEST_CASE("an explicit refusal of parts keeps them away for long", "[volumes][s3][pace]") {
-    measured p;
-    p.move(1s, 900ms);
-    p.begin().note(s3::make_error(s3::error_kind::unsupported), p.now);
-    p.now += limits::s3_parts_refused_kept;
-    p.move(1s, 900ms);
-    CHECK(p.next() == transfer_mode::whole);
-}
-
 TEST_CASE("a service that refuses parts of one block refuses those of several", "[volumes][s3][pace]") {
     measured p;
-    p.move(1s, 900ms);
-    p.begin().refused(p.now);
+    for (int i = 0; i < 3; ++i) {
+        p.move(1s, 900ms);
+        p.begin().rejected(p.now);
+        p.now += limits::s3_pace_kept + 1s;
+    }
     const auto concurrency = p.begin();
     p.move(1s, 900ms);
     CHECK(p.next() == transfer_mode::whole);
