@@ -52,6 +52,7 @@ TEMPLATE_LIST_TEST_CASE("a call with an alternative leaves a volume that stalls"
     CHECK(is_error(run(v.touch(name, soon().ending_at_stall())), errc::unavailable));
     CHECK(deadline::clock::now() - begun < std::chrono::seconds(20));  // Two on an idle machine.
     CHECK(v.state().writes >= volumes::volume_state::stalled);
+    CHECK_FALSE(v.health().empty());
     // It is known now.
     const auto again = deadline::clock::now();
     CHECK(is_error(run(v.touch(name, soon().ending_at_stall())), errc::unavailable));

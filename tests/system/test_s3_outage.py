@@ -190,6 +190,7 @@ class Outage(OwnServerCase):
         first = self.get(daemon, data)
         self.assertTrue(first.ok and first.body == data, first)
         self.assertLess(first.seconds, KNOWN_SECONDS["pause"])
+        self.assertEqual(daemon.metric("keepstore_volume_healthy"), 1, "the bucket is silent")
         new = first_on(0, 2, lambda i: b"new %d" % i)
         for outcome in (self.get(daemon, data), self.put(daemon, new), self.get(daemon, new)):
             self.assertTrue(outcome.ok, outcome)

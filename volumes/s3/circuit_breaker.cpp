@@ -81,12 +81,12 @@ result<void> circuit_breaker::allow() const {
 volume_state circuit_breaker::volume_health() {
     const std::lock_guard lock(mutex_);
     if (state_ != state::closed) return volume_state::failing;
-    if (silent() && !stalled()) stalled_at_ = clock::now();
-    return stalled() ? volume_state::stalled : volume_state::healthy;
+    return found_stalled() ? volume_state::stalled : volume_state::healthy;
 }
 
-std::string circuit_breaker::health() const {
+std::string circuit_breaker::health() {
     const std::lock_guard lock(mutex_);
+    if (state_ == state::closed && found_stalled()) return "calls are pending, and S3 sends and takes nothing";
     return trouble_;
 }
 
@@ -117,6 +117,11 @@ bool circuit_breaker::silent() const noexcept {
 
 bool circuit_breaker::stalled() const noexcept {
     return stalled_at_ && last_progress_.load(std::memory_order_relaxed) < *stalled_at_;
+}
+
+bool circuit_breaker::found_stalled() noexcept {
+    if (silent() && !stalled()) stalled_at_ = clock::now();
+    return stalled();
 }
 
 bool circuit_breaker::suspicious() const noexcept {

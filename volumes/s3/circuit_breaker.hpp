@@ -14,10 +14,11 @@
 ///      │ REFUSED: a probe is told that the bucket or the credentials are wrong │
 ///      └──────────────────────────────────────────────────────────────────────┘
 ///
-///   CLOSED   Calls pass; health() is empty. It is suspicious before the first probe has an outcome, after
-///            s3_outage_failures consecutive failures of the kind that an outage brings, and while calls are pending
-///            of which none made progress for s3_silence_max. Quick probes run then. Suspicion alone changes nothing
-///            for the calls: a single object that always fails, or a connection pool that is used up, is no outage.
+///   CLOSED   Calls pass; health() is empty, unless they stall. It is suspicious before the first probe has an outcome,
+///            after s3_outage_failures consecutive failures of the kind that an outage brings, and while calls are
+///            pending of which none made progress for s3_silence_max. Quick probes run then. Suspicion alone changes
+///            nothing for the calls: a single object that always fails, or a connection pool that is used up, is no
+///            outage.
 ///   OPEN     Calls fail at once with errc::unavailable, and those under way were cancelled when it opened. The only
 ///            requests are the probes, quick and patient ones. (Other breakers call this "half-open".)
 ///   REFUSED  Calls pass and get that response; health() is the reason. Patient probes only, s3_refused_probe_interval
@@ -59,8 +60,8 @@ class circuit_breaker {
     /// CLOSED is healthy, or stalled from a silence of pending calls on until something moves, also when these calls
     /// were cancelled meanwhile; OPEN and REFUSED are failing.
     [[nodiscard]] volume_state volume_health();
-    /// Empty, or the reason in plain words.
-    [[nodiscard]] std::string health() const;
+    /// Empty while it is healthy, or the reason in plain words.
+    [[nodiscard]] std::string health();
 
     /// A call that is under way, for as long as this lives.
     class pending_call {
@@ -114,6 +115,8 @@ class circuit_breaker {
     // With the mutex held.
     [[nodiscard]] bool silent() const noexcept;
     [[nodiscard]] bool stalled() const noexcept;
+    /// Whether it is stalled, also by a silence that nothing has met before.
+    [[nodiscard]] bool found_stalled() noexcept;
     [[nodiscard]] bool suspicious() const noexcept;
     void close(const std::optional<std::string>& why_not_listed);
     void log_listing(const std::string& why_not_listed, bool was_closed);
@@ -133,7 +136,7 @@ class circuit_breaker {
     unsigned failures_ = 0;                           ///< Consecutive, of the kind that an outage brings.
     unsigned pending_ = 0;                            ///< Calls.
     clock::time_point pending_since_;                 ///< When pending_ last left 0.
-    std::optional<clock::time_point> stalled_at_;     ///< When volume_health() met a silence.
+    std::optional<clock::time_point> stalled_at_;     ///< When a silence was met.
     std::optional<clock::time_point> probing_since_;  ///< When the first quick probe in a row began.
     unsigned probe_timeouts_ = 0;                     ///< Quick probes, in a row.
     std::string trouble_;                             ///< The reason, unless closed.
