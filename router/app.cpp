@@ -10,7 +10,6 @@
 
 #include <algorithm>
 #include <exception>
-#include <fstream>
 #include <new>
 
 namespace keepstore::router {
@@ -204,17 +203,13 @@ void app::stalled(net::server_exchange& ex, bool waits) noexcept {
     }
 }
 
-bool app::dump_queue_if_busy(const std::filesystem::path& folder) const {
-    if (management_token_.empty()) return false;
+std::optional<std::string> app::queue_dump_if_busy() const {
+    if (management_token_.empty()) return std::nullopt;
     const auto now = limiter_.snapshot();
-    if (now.concurrent == 0 || now.concurrent_max == 0 || now.concurrent * 10 < now.concurrent_max * 9) return false;
-    const auto path = folder / "keepstore-requests.json";
-    std::ofstream file(path, std::ios::binary | std::ios::trunc);
-    file << requests_.to_json();
-    file.close();
-    if (file) return true;
-    log::warning("cannot write the list of current requests", {{"path", path.string()}});
-    return false;
+    if (now.concurrent == 0 || now.concurrent_max == 0 || now.concurrent * 10 < now.concurrent_max * 9) {
+        return std::nullopt;
+    }
+    return requests_.to_json();
 }
 
 }  // namespace keepstore::router

@@ -21,7 +21,6 @@
 #include "store/scrub/scrub.hpp"
 
 #include <chrono>
-#include <filesystem>
 #include <functional>
 #include <string>
 #include <string_view>
@@ -57,11 +56,9 @@ class app final : public net::handler {
     /// Requests being handled, including queued and stalled ones.
     [[nodiscard]] limiter::stats limiter_stats() const { return limiter_.snapshot(); }
 
-    /// Writes the list of current requests to `folder`/keepstore-requests.json if the limiter is at least 90 percent
-    /// full and a management token is set; the daemon calls it every minute when SystemLogs.RequestQueueDumpDirectory
-    /// is set (docs/interface.md 2.19). Blocks: not for event loops. A failure is logged.
-    /// \returns whether the file was written.
-    bool dump_queue_if_busy(const std::filesystem::path& folder) const;
+    /// Returns the list of current requests, as JSON, if the limiter is at least 90 percent full and a management token
+    /// is set; the daemon writes it to SystemLogs.RequestQueueDumpDirectory every minute (docs/interface.md 2.19).
+    [[nodiscard]] std::optional<std::string> queue_dump_if_busy() const;
 
     /// Takes a sample for the rates of the status page; call every limits::status_sample_interval.
     void sample_rates() { status_.values().sample(); }

@@ -7,6 +7,7 @@ import time
 import unittest
 
 from support.case import KeepstoreCase, main
+from support.certificate import certificate, context
 from support.client import build_request
 from support.locator import md5
 from support.wait import PATIENCE, until
@@ -77,6 +78,30 @@ class Notify(KeepstoreCase):
             self.wait_for("STOPPING=1")
             for _ in range(3):
                 self.wait_for("WATCHDOG=1", 3)
+            holder.send(b"r")
+            self.assertEqual(holder.read_response().status, 200)
+        self.assertEqual(daemon.wait_exit(10), 0)
+
+    def test_watchdog_is_fed_while_a_certificate_cannot_be_read(self):
+        """Reading the certificate again hangs, as on a file system that does not respond."""
+        cert, key = certificate(self.dir.path, "server", 1)
+        daemon = self.start(url="https://127.0.0.1:0/", TLS={"Certificate": cert, "Key": key},
+                            env={"NOTIFY_SOCKET": self.listen(), "WATCHDOG_USEC": "400000"})
+        daemon.tls = context()
+        self.wait_for("READY=1")
+        os.unlink(key)
+        os.mkfifo(key)
+        for _ in range(3):
+            daemon.signal(signal.SIGHUP)
+            for _ in range(3):
+                self.wait_for("WATCHDOG=1", 3)
+            self.assertEqual(daemon.put(b"foo").status, 200)
+        daemon.log.wait(condition=lambda e: "still waits for its files" in e["msg"], what="that the third one is refused")
+        with daemon.connect() as holder:
+            holder.send(build_request("PUT", "/" + md5(b"bar"), {"Content-Length": "3"}) + b"ba")
+            daemon.wait_active(1)
+            daemon.signal(signal.SIGTERM)
+            self.wait_for("STOPPING=1")
             holder.send(b"r")
             self.assertEqual(holder.read_response().status, 200)
         self.assertEqual(daemon.wait_exit(10), 0)
