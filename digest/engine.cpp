@@ -153,6 +153,15 @@ void md5_stream::flush() {
     if (job_->busy.load(std::memory_order_acquire)) job_->owner->flush(*job_);
 }
 
+void md5_stream::keep_alone() noexcept {
+    job_->alone = true;
+    job_->deferrable = false;
+}
+
+bool md5_stream::busy() const noexcept {
+    return job_->busy.load(std::memory_order_acquire);
+}
+
 awaitable<result<void>> md5_stream::drain() {
     const auto job = job_;
     const auto idle = job->owner->await_idle(*job);

@@ -114,6 +114,13 @@ class md5_stream {
     /// Hashes what is queued without waiting for more lanes. Returns at once.
     void flush();
 
+    /// Hashes it at once, and keeps streams that are deferred from being hashed together with it: a lane is slower than
+    /// a lone stream. Before the first piece.
+    void keep_alone() noexcept;
+
+    /// Whether pieces wait to be hashed, or are being hashed.
+    [[nodiscard]] bool busy() const noexcept;
+
     /// Waits until everything added is hashed. errc::cancelled; may be called again then.
     [[nodiscard]] awaitable<result<void>> drain();
 

@@ -127,7 +127,7 @@ class engine::core::worker {
     // With the mutex.
     void refill() {
         fill_from(core_.ready_);
-        fill_from(core_.deferred_);
+        if (std::ranges::none_of(lanes_, [](const lane& l) { return l.job->alone; })) fill_from(core_.deferred_);
         core_.wake_as_needed();
     }
 

@@ -52,6 +52,7 @@ struct hash_job {
     std::size_t queued_bytes = 0;
     bool in_work = false;
     bool deferrable = false;  // May wait for more lanes; until a coroutine waits for it, or flush().
+    bool alone = false;       // Constant: no deferred job is hashed together with it.
     bool batching = false;    // Constant: deferrable again whenever at most batching_bytes are queued.
     std::size_t batching_bytes = 0;
     bool urgent = false;                   // A coroutine waits for what is queued; until nothing is.

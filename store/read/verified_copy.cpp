@@ -43,12 +43,31 @@ void verified_copy::drop(entry& e) noexcept {
 
 awaitable<result<void>> verified_copy::verify_first() {
     const std::uint64_t until = std::min(wanted_.end(), wanted_.first + limits::verified_first_bytes);
+    const bool alone = first_alone();
     while (load_next_.offset < until) {
         const std::size_t before = ahead_.size();
         KS_CO_CHECK(co_await load_one());
         if (ahead_.size() == before) break;  // No room.
     }
-    for (entry& e : ahead_) KS_CO_CHECK(co_await verify(e));
+    if (alone && !copy_.streams()) KS_CO_CHECK(co_await load_while_first_is_hashed());
+    for (entry& e : ahead_) {
+        if (e.part.begin() >= until) break;
+        KS_CO_CHECK(co_await verify(e));
+    }
+    co_return success();
+}
+
+// The first byte waits for one chain; meanwhile the next segments are read, without hashing them: fewer than are worth
+// a pass of their own, and only from memory, since the first byte must not wait for a disk.
+awaitable<result<void>> verified_copy::load_while_first_is_hashed() {
+    const auto executor = co_await asio::this_coro::executor;
+    const std::size_t most = std::min(segments_ahead(), store_.engine.lanes() / 2);
+    while (ahead_.size() < most && ahead_.front().part.hashing() && load_next_.offset < wanted_.end()) {
+        const std::size_t before = ahead_.size();
+        KS_CO_CHECK(co_await load_one(from::memory));
+        if (ahead_.size() == before) break;
+        co_await asio::post(executor, asio::use_awaitable);
+    }
     co_return success();
 }
 
@@ -116,7 +135,7 @@ awaitable<result<void>> verified_copy::load_more() {
     co_return success();
 }
 
-awaitable<result<void>> verified_copy::load_one() {
+awaitable<result<void>> verified_copy::load_one(from where) {
     // Without room only the one segment that is needed now is loaded.
     if (!ahead_.empty() && !store_.read_window.has_room()) co_return success();
     entry added{segment(store_.engine, points_, load_next_, wanted_.end())};
@@ -140,16 +159,32 @@ awaitable<result<void>> verified_copy::load_one() {
     ahead_.push_back(std::move(added));
     entry& e = ahead_.back();
     if (alone) e.part.expect_alone();
-    auto loaded = room ? co_await e.part.load(chunks, copy_, until_) : co_await load_through_scratch(e);
+    auto loaded = co_await load(e, chunks, where);
     if (!loaded) {
         suspect_ = begin;
-        co_return loaded;
+        co_return std::unexpected(std::move(loaded.error()));
+    }
+    if (!*loaded) {
+        drop(e);
+        ahead_.pop_back();
+        co_return success();
     }
     if (e.part.end() < copy_.size())
         load_next_ = e.part.proof_at_end();
     else
         load_next_.offset = copy_.size();
     co_return success();
+}
+
+// Without chunks through the scratch pool. \returns false if it would wait and may not.
+awaitable<result<bool>> verified_copy::load(entry& e, std::span<const mutable_slice> chunks, from where) {
+    if (where == from::memory) co_return co_await e.part.load_cached(chunks, copy_);
+    if (chunks.empty()) {
+        KS_CO_CHECK(co_await load_through_scratch(e));
+    } else {
+        KS_CO_CHECK(co_await e.part.load(chunks, copy_, until_));
+    }
+    co_return true;
 }
 
 // Hashes the segment before the lease ends: its pieces do not wait for more lanes while others wait for memory.

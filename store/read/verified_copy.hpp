@@ -13,6 +13,7 @@
 
 #include <deque>
 #include <memory>
+#include <span>
 
 namespace keepstore::store {
 
@@ -55,6 +56,7 @@ class verified_copy {
     [[nodiscard]] std::uint64_t suspect() const noexcept { return suspect_; }
 
   private:
+    enum class from { memory, anywhere };
     struct entry {
         segment part;
         std::size_t taken = 0;  // From the read window, in bytes.
@@ -62,8 +64,11 @@ class verified_copy {
 
     [[nodiscard]] std::size_t segments_ahead() const noexcept;
     [[nodiscard]] bool first_alone() const noexcept;
+    [[nodiscard]] awaitable<result<void>> load_while_first_is_hashed();
     [[nodiscard]] awaitable<result<void>> load_more();
-    [[nodiscard]] awaitable<result<void>> load_one();
+    /// Adds the next segment, unless there is no room for it or, with from::memory, reading it would wait.
+    [[nodiscard]] awaitable<result<void>> load_one(from where = from::anywhere);
+    [[nodiscard]] awaitable<result<bool>> load(entry&, std::span<const mutable_slice> chunks, from where);
     [[nodiscard]] awaitable<result<void>> load_through_scratch(entry&);
     [[nodiscard]] awaitable<result<void>> verify(entry&);
     void drop(entry&) noexcept;

@@ -1,6 +1,7 @@
 #include "store/verify/segment.hpp"
 
 #include "base/limits.hpp"
+#include "store/limits.hpp"
 #include "store/verify/stored_bytes.hpp"
 
 #include <algorithm>
@@ -26,6 +27,12 @@ segment::segment(digest::engine& engine, const digest::waypoints& points, const 
                                                       .deferrable = true});
 }
 
+void segment::expect_alone() noexcept {
+    alone_ = true;
+    // A smaller one is verified together with the next ones before the first byte.
+    if (size() >= limits::verified_first_bytes) hash_->keep_alone();
+}
+
 std::size_t segment::chunk_count() const noexcept {
     return (size() + limits::chunk_size_bytes - 1) / limits::chunk_size_bytes;
 }
@@ -43,6 +50,10 @@ awaitable<result<void>> segment::read_and_hash(std::uint64_t offset, std::span<c
         co_return success();
     }
     KS_CO_CHECK(co_await read_stored_all(copy, offset, pieces, until));
+    co_return co_await hash(pieces);
+}
+
+awaitable<result<void>> segment::hash(std::span<const mutable_slice> pieces) {
     for (const mutable_slice& piece : pieces) {
         // Never waits: the stream takes as much as the segment is long.
         KS_CO_CHECK(co_await hash_->update(piece.freeze(piece.size())));
@@ -50,16 +61,33 @@ awaitable<result<void>> segment::read_and_hash(std::uint64_t offset, std::span<c
     co_return success();
 }
 
-awaitable<result<void>> segment::load(std::span<const mutable_slice> chunks, volumes::block_reader& copy,
-                                      deadline until) {
+std::vector<mutable_slice> segment::cut(std::span<const mutable_slice> chunks) const {
     std::vector<mutable_slice> pieces;
     for (std::uint64_t offset = begin_; offset < end_; offset += pieces.back().size()) {
         const mutable_slice& chunk = chunks[pieces.size()];
         pieces.push_back(chunk.subslice(0, std::min<std::size_t>(chunk.size(), end_ - offset)));
     }
-    KS_CO_CHECK(co_await read_and_hash(begin_, pieces, copy, until));
+    return pieces;
+}
+
+void segment::keep(std::span<const mutable_slice> pieces) {
     for (const mutable_slice& piece : pieces) pieces_.push_back(piece.freeze(piece.size()));
+}
+
+awaitable<result<void>> segment::load(std::span<const mutable_slice> chunks, volumes::block_reader& copy,
+                                      deadline until) {
+    const auto pieces = cut(chunks);
+    KS_CO_CHECK(co_await read_and_hash(begin_, pieces, copy, until));
+    keep(pieces);
     co_return success();
+}
+
+awaitable<result<bool>> segment::load_cached(std::span<const mutable_slice> chunks, volumes::block_reader& copy) {
+    const auto pieces = cut(chunks);
+    if (!try_read_stored_all(copy, begin_, pieces)) co_return false;
+    KS_CO_CHECK(co_await hash(pieces));
+    keep(pieces);
+    co_return true;
 }
 
 awaitable<result<void>> segment::load_through(pool::chunk_source& memory, volumes::block_reader& copy, deadline until) {

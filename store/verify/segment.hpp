@@ -40,14 +40,19 @@ class segment {
 
     [[nodiscard]] std::size_t chunk_count() const noexcept;
 
-    /// Hashes it while it is being read, instead of batching it with the next ones. Before load().
-    void expect_alone() noexcept { alone_ = true; }
+    /// Hashes it while it is being read, by itself, instead of batching it with the next ones. Before load().
+    void expect_alone() noexcept;
+    /// Whether it is loaded, and not hashed to its end.
+    [[nodiscard]] bool hashing() const noexcept { return hash_ && hash_->busy(); }
 
     /// Reads all of it into `chunks` (chunk_count() of them), keeps them, and hands them to the digest engine.
     /// errc::cancelled; checksum_mismatch (the copy ends early); errors of the volume.
     [[nodiscard]] awaitable<result<void>> load(std::span<const mutable_slice> chunks, volumes::block_reader& copy,
                                                deadline until);
-    /// The same without keeping anything: each chunk goes back as soon as it is hashed. Waits for one chunk at a time,
+    /// The same if all of it is in the page cache. \returns false if it is not.
+    [[nodiscard]] awaitable<result<bool>> load_cached(std::span<const mutable_slice> chunks,
+                                                      volumes::block_reader& copy);
+    /// As load() without keeping anything: each chunk goes back as soon as it is hashed. Waits for one chunk at a time,
     /// and holds only chunks that are hashed before that wait ends. errc::timeout, unavailable: no memory.
     [[nodiscard]] awaitable<result<void>> load_through(pool::chunk_source& memory, volumes::block_reader& copy,
                                                        deadline until);
@@ -75,6 +80,10 @@ class segment {
   private:
     [[nodiscard]] awaitable<result<void>> read_and_hash(std::uint64_t offset, std::span<const mutable_slice> pieces,
                                                         volumes::block_reader& copy, deadline until);
+    [[nodiscard]] awaitable<result<void>> hash(std::span<const mutable_slice> pieces);
+    /// The parts of `chunks` that the segment fills.
+    [[nodiscard]] std::vector<mutable_slice> cut(std::span<const mutable_slice> chunks) const;
+    void keep(std::span<const mutable_slice> pieces);
 
     const std::uint64_t begin_;
     std::uint64_t end_ = 0;

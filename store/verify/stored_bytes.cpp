@@ -43,6 +43,14 @@ awaitable<result<std::size_t>> read_stored(volumes::block_reader& copy, std::uin
     co_return filled + rest;
 }
 
+bool try_read_stored_all(volumes::block_reader& copy, std::uint64_t offset, std::span<const mutable_slice> pieces) {
+    for (const mutable_slice& piece : pieces) {
+        if (read_cached(copy, offset, piece.bytes) < piece.size()) return false;
+        offset += piece.size();
+    }
+    return true;
+}
+
 awaitable<result<void>> read_stored_all(volumes::block_reader& copy, std::uint64_t offset,
                                         std::span<const mutable_slice> pieces, deadline until) {
     std::vector<missing_part> missing;

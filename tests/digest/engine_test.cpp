@@ -504,6 +504,15 @@ awaitable<md5_digest> hash_at_once(engine& e, bytes data) {
     co_return digest.value();
 }
 
+awaitable<md5_digest> hash_alone(engine& e, bytes data) {
+    md5_stream stream(e, {.queue_bytes = data.size(), .deferrable = true});
+    stream.keep_alone();
+    if (!co_await stream.update(copy_to_heap_slice(data))) throw std::runtime_error("update failed");
+    const auto digest = co_await stream.finish();
+    if (stream.busy()) throw std::runtime_error("it is busy at its end");
+    co_return digest.value();
+}
+
 void await_sleep(engine& e) {
     while (e.snapshot().workers_asleep != 1) std::this_thread::yield();
 }
@@ -556,6 +565,22 @@ TEST_CASE("a deferrable stream is hashed together with one that is not", "[diges
     // The whole of it, but for what is less than an MD5 block.
     CHECK(e.snapshot().bytes_total >= 250'000 - md5_block_bytes);
     CHECK(e.snapshot().wakeups_total == 1);
+    CHECK(run_on(context, streams.ends_right(0)));
+}
+
+TEST_CASE("a stream that is kept alone is hashed without the deferrable ones", "[digest][engine][batching]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    await_sleep(e);
+    deferrable_streams streams(e);
+    run_on(context, [](deferrable_streams& s) -> awaitable<int> {
+        co_await s.add();
+        co_return 0;
+    }(streams));
+    const auto data = bytes(150'000 - 150'000 % md5_block_bytes, std::byte{7});
+    CHECK(run_on(context, hash_alone(e, data)) == md5_of(data));
+    await_sleep(e);
+    CHECK(e.snapshot().bytes_total == data.size());
     CHECK(run_on(context, streams.ends_right(0)));
 }
 

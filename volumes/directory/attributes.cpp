@@ -9,7 +9,8 @@
 namespace keepstore::volumes::directory {
 namespace {
 
-constexpr std::size_t attribute_bytes_max = 64 * KiB;  // The kernel's limit, XATTR_SIZE_MAX.
+constexpr std::size_t attribute_bytes_usual = 1 * KiB;  // Of a block of 64 MiB.
+constexpr std::size_t attribute_bytes_max = 64 * KiB;   // The kernel's limit, XATTR_SIZE_MAX.
 
 // A missing or impossible attribute is no failure of the volume, so it is not counted as one.
 error attribute_error(directory_core& core, int number) {
@@ -30,8 +31,13 @@ error attribute_error(directory_core& core, int number) {
 }  // namespace
 
 result<std::vector<std::byte>> load_attribute(directory_core& core, int fd, const std::string& name) {
-    std::vector<std::byte> value(attribute_bytes_max);
-    const auto n = ::fgetxattr(fd, ("user." + name).c_str(), value.data(), value.size());
+    const std::string key = "user." + name;
+    std::vector<std::byte> value(attribute_bytes_usual);
+    auto n = ::fgetxattr(fd, key.c_str(), value.data(), value.size());
+    if (n < 0 && errno == ERANGE) {
+        value.resize(attribute_bytes_max);
+        n = ::fgetxattr(fd, key.c_str(), value.data(), value.size());
+    }
     if (n < 0) return std::unexpected(attribute_error(core, errno));
     value.resize(static_cast<std::size_t>(n));
     value.shrink_to_fit();
