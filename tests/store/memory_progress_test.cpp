@@ -2,13 +2,18 @@
 // when, no request waits for ever. Each schedule is drawn from a seed, which is printed when it fails:
 // KEEPSTORE_TEST_SEED repeats it alone. KEEPSTORE_TEST_SCHEDULES is their number (thousands for a long run).
 //
+// Some schedules scrub and pull meanwhile, with pools of their own.
+//
 // Volumes fail, slow down, hang for a while and fill up; hung calls are over after some ten milliseconds, and the
 // deadlines of requests are a thousand times as long. So a request that is still there after seconds waits for memory
 // that does not come back.
 #include "digest/waypoints.hpp"
 #include "store/limits.hpp"
+#include "store/lists/pull_worker.hpp"
 #include "store/verify/verify_copy.hpp"
 #include "tests/store/memory_fixture.hpp"
+#include "tests/store/remote/fetch_fixture.hpp"
+#include "tests/store/scrub/scrub_fixture.hpp"
 
 #include <boost/asio/this_coro.hpp>
 #include <catch2/catch.hpp>
@@ -106,8 +111,8 @@ awaitable<result<void>> after(std::chrono::microseconds pause, awaitable<result<
 }
 
 // Blocks that are there before: with or without waypoints, right, rotten or cut off.
-void plant_some(dice& d, memory_fixture& f, std::vector<std::string>& blocks) {
-    for (int i = 0; i < 6; ++i) {
+void plant_some(dice& d, memory_fixture& f, int count, std::vector<std::string>& blocks) {
+    for (int i = 0; i < count; ++i) {
         const auto content = fast_content(d, draw_size(d));
         const auto name = name_of(content);
         blocks.push_back(content);
@@ -132,6 +137,64 @@ void plant_some(dice& d, memory_fixture& f, std::vector<std::string>& blocks) {
     }
 }
 
+// Runs the scrub's task until its pass has ended.
+awaitable<result<void>> scrub_once(store::scrubber& scrub, std::size_t task) {
+    const auto executor = co_await asio::this_coro::executor;
+    asio::steady_timer timer(executor);
+    asio::cancellation_signal stop;
+    bool ended = false;
+    asio::co_spawn(executor, scrub.run(task),
+                   asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
+    const auto passed = [&] {
+        const auto now = scrub.status().value().at(task);
+        return now.ended && now.state != store::scrub_state::running;
+    };
+    bool cancelled = false;
+    while (!passed() && !cancelled) {
+        timer.expires_after(1ms);
+        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        cancelled = static_cast<bool>(stopped);
+    }
+    while (!ended) {
+        stop.emit(asio::cancellation_type::total);
+        timer.expires_after(1ms);
+        co_await timer.async_wait(use_tuple);
+    }
+    co_return success();
+}
+
+awaitable<result<void>> pull_once(store::pull_worker& pulls, protocol::pull_item item) {
+    co_await pulls.execute(std::move(item));
+    co_return success();
+}
+
+// A scrub of all volumes, and two pulls of one block.
+class background_work {
+  public:
+    background_work(dice& d, memory_fixture& f)
+        : content_(fast_content(d, draw_size(d))),
+          pulls_(f.store.context(), client_, {.workers = 2}),
+          scrub_(f.store, f.engine, {.interval = 0ns, .rate = 0}, clock_) {
+        static_cast<void>(scrub_.start({}));
+        for (std::size_t i = 0; i < scrub_.task_count(); ++i) f.spawn(scrub_once(scrub_, i));
+        for (int i = 0; i < 2; ++i) {
+            const auto& mounts = f.store.mounts().all();
+            f.spawn(pull_once(pulls_, {.locator = name_of(content_).hex() + "+" + std::to_string(content_.size()),
+                                       .servers = {service_.url()},
+                                       .mount_uuid = mounts[d.upto(mounts.size() - 1)].uuid}));
+        }
+    }
+    [[nodiscard]] std::size_t in_use() const { return pulls_.memory_in_use() + scrub_.memory_in_use(); }
+
+  private:
+    const std::string content_;
+    keep_service service_{{.body = content_}};
+    net::client client_ = make_client({});
+    scrubbing::fake_clock clock_;
+    store::pull_worker pulls_;
+    store::scrubber scrub_;
+};
+
 // \returns what went wrong; empty if nothing.
 std::string run_schedule(std::uint64_t seed) {
     dice d(seed);
@@ -147,7 +210,9 @@ std::string run_schedule(std::uint64_t seed) {
         };
     }
     std::vector<std::string> blocks;
-    plant_some(d, f, blocks);
+    // A scrub checks up to eight at a time.
+    const bool scrubbed = d.chance(15);
+    plant_some(d, f, scrubbed ? 12 : 6, blocks);
     const std::size_t requests = 4 + d.upto(28);
     const bool some_leave = d.chance(50);
     for (std::size_t i = 0; i < requests; ++i) {
@@ -172,6 +237,8 @@ std::string run_schedule(std::uint64_t seed) {
                            asio::detached);
         }
     }
+    std::optional<background_work> others;
+    if (scrubbed) others.emplace(d, f);
     std::string problem;
     if (!f.finish(10s)) {
         problem = "requests that wait for ever: " +
@@ -182,7 +249,8 @@ std::string run_schedule(std::uint64_t seed) {
         if (t.ended() && !t.ok() && t.outcome->error() == errc::timeout) problem += " a deadline ended a wait";
         if (t.ended() && !t.ok() && t.outcome->error().text == "wrong bytes were sent") problem += " wrong bytes";
     }
-    if (!turn_until(f.context, [&] { return f.in_use() == 0; })) problem += " chunks are lost";
+    const auto all_in_use = [&] { return f.in_use() + (others ? others->in_use() : 0); };
+    if (!turn_until(f.context, [&] { return all_in_use() == 0; })) problem += " chunks are lost";
     return problem;
 }
 
