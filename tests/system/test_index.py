@@ -10,7 +10,8 @@ import unittest
 from support.case import KeepstoreCase, SharedDaemonCase, main
 from support.daemon import SYSTEM_ROOT_TOKEN, TempDir, block_path, store, volume_uuid
 from support.locator import md5, plain
-from support.wait import until
+from support.shim import Shim
+from support.wait import PATIENCE, until
 
 FOO, BAR = md5(b"foo"), md5(b"bar")
 
@@ -131,6 +132,25 @@ class OddFiles(KeepstoreCase):
         empty = store(root, "d41d8cd98f00b204e9800998ecf8427e", b"")
         self.assertIn(("d41d8cd98f00b204e9800998ecf8427e+0", os.stat(empty).st_mtime_ns),
                       parse(daemon.admin("GET", "/index").text))
+
+
+class SlowFolders(KeepstoreCase):
+    def test_a_disk_that_takes_long_for_each_folder(self):
+        """All of 4,096 folders, with 8 ms for the two reads of each: no call lasts so long that the volume looks hung."""
+        shim = Shim(self.dir.make("shim"))
+        root = self.dir.make("vol0")
+        for n in range(4096):
+            os.mkdir(os.path.join(root, f"{n:03x}"))
+        names = fill(root, 50)
+        daemon = self.start([root], env=shim.env)
+        shim.set("slow-lists", "4")
+        begun = time.monotonic()
+        with daemon.connect(timeout=120 * PATIENCE) as connection:
+            response = connection.request("GET", "/index", {"Authorization": f"Bearer {SYSTEM_ROOT_TOKEN}"})
+        self.assertEqual(response.status, 200)
+        self.assertEqual({locator[:32] for locator, _ in parse(response.text)}, names)
+        self.assertGreater(time.monotonic() - begun, 2 * 4096 * 0.004 / 16, "the disk was slow")
+        self.assertEqual(daemon.log.entries(msg="the state of a volume has changed"), [])
 
 
 def fill(root, count):

@@ -10,7 +10,8 @@ import unittest
 
 from support.case import KeepstoreCase, main
 from support.certificate import certificate, context
-from support.daemon import CLUSTER, Log, binary, cluster_config
+from support.client import build_request
+from support.daemon import CLUSTER, Log, binary, block_path, cluster_config, temp_files
 from support.locator import md5, plain
 from support.shim import Shim
 from support.wait import PATIENCE, port_open, stable_port, until
@@ -182,8 +183,31 @@ class StartStop(KeepstoreCase):
             except OSError:
                 return None
 
-        self.addCleanup(os.close, until(writer, 5, "the main thread reads the FIFO"))
+        self.addCleanup(os.close, until(writer, 5, "the daemon reads the FIFO"))
         self.assert_ends(daemon.process)
+
+    def test_a_hung_call_that_holds_memory(self):
+        """Of the pool for copies: it reads a stored copy that differs from the body, to find out which of them is right."""
+        shim = Shim(self.dir.make("shim"))
+        root = self.dir.make("vol0")
+        daemon = self.start([root], env=shim.env, Keepstore={"DrainTimeout": "1s"})
+        data = os.urandom(8 << 20)
+        self.assertEqual(daemon.put(data).status, 200)
+        path = block_path(root, md5(data))
+        with open(path, "r+b") as file:
+            file.write(bytes([data[0] ^ 1]))
+        shim.set("hold-reads", f"{4 << 20} {root}")
+        with daemon.connect() as client:
+            client.send(build_request("PUT", "/" + md5(data), {"Content-Length": str(len(data))}) + data)
+            until(lambda: os.path.exists(shim.path("held")), 10, "the read hangs")
+            self.assertGreater(daemon.metric("keepstore_pool_in_use_bytes", pool="copy"), 0)
+            self.assert_ends(daemon.process, seconds=2)
+        with open(path, "rb") as file:
+            self.assertTrue(file.read() == bytes([data[0] ^ 1]) + data[1:], "nothing has touched the copy")
+        again = self.start([root])
+        self.assertEqual(temp_files([root]), [])
+        self.assertEqual(again.put(data).status, 200)
+        self.assertTrue(again.get(plain(data)).body == data)
 
 
 if __name__ == "__main__":
