@@ -94,6 +94,8 @@ inline constexpr seconds stop_grace{10};
 inline constexpr std::chrono::milliseconds progress_interval_terminal{250};
 inline constexpr seconds progress_interval_lines{30};
 inline constexpr seconds progress_interval_json{1};
+/// --metrics-file: as often as Prometheus usually looks.
+inline constexpr seconds metrics_interval{15};
 /// How often a run looks whether it is to stop, to show progress, or to write its checkpoint.
 inline constexpr std::chrono::milliseconds run_tick{100};
 

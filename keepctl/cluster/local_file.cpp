@@ -38,11 +38,13 @@ result<void> sync_folder_of(const std::string& path) {
 
 }  // namespace
 
-result<void> replace_file(const std::string& path, std::string_view text) {
+result<void> replace_file(const std::string& path, std::string_view text, unsigned mode) {
     const std::string temp = fmt::format("{}.{}.tmp", path, ::getpid());
-    const unique_fd fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600));
+    const unique_fd fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
     if (!fd) return file_error("open", temp);
     auto written = write_all(fd.get(), text, temp);
+    // Whatever the umask: another user may have to read it, or must not.
+    if (written && ::fchmod(fd.get(), mode) != 0) written = file_error("chmod", temp);
     if (written && ::fsync(fd.get()) != 0) written = file_error("sync", temp);
     if (written && ::rename(temp.c_str(), path.c_str()) != 0) written = file_error("rename", path);
     if (!written) {

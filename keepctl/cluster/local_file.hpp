@@ -10,8 +10,8 @@
 
 namespace keepstore::keepctl {
 
-/// Replaces the file: temp file, fsync, rename, fsync of the folder. Mode 0600.
-[[nodiscard]] result<void> replace_file(const std::string& path, std::string_view text);
+/// Replaces the file: temp file, fsync, rename, fsync of the folder.
+[[nodiscard]] result<void> replace_file(const std::string& path, std::string_view text, unsigned mode = 0600);
 
 /// errc::not_found; too_large beyond `limit`.
 [[nodiscard]] result<std::string> read_file(const std::string& path, std::size_t limit);

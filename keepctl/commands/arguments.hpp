@@ -63,6 +63,8 @@ struct arguments {
     std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> since;
     std::string only_file;
     std::string failures_file;
+    std::string metrics_path;
+    std::string job;
     std::string state_folder;
     progress_shape progress = progress_shape::automatic;
 };

@@ -168,6 +168,9 @@ void add_replicate(App& tree, arguments& a) {
                });
     add_text(app, "--failures", "FILE", a.failures_file,
              "write blocks that failed to this file, one JSON object a line");
+    add_text(app, "--metrics-file", "FILE", a.metrics_path,
+             "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
+    add_text(app, "--job", "NAME", a.job, "label of these metrics");
     add_text(app, "--state-dir", "FOLDER", a.state_folder,
              "where the run is remembered (default $STATE_DIRECTORY, /var/lib/keepctl, $XDG_STATE_HOME/keepctl)");
     add_switch(app, "--fresh", a.fresh, "begin anew, although an earlier run did not finish");

@@ -4,6 +4,7 @@
 #include "keepctl/cluster/checkpoint.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/failure_file.hpp"
+#include "keepctl/commands/metrics_file.hpp"
 #include "keepctl/commands/progress.hpp"
 
 #include <fmt/chrono.h>
@@ -35,7 +36,11 @@ std::string state_folder_of(const arguments& a) {
 class replicate_command final : public run_observer {
   public:
     explicit replicate_command(session& s)
-        : session_(s), given_(s.given()), progress_(given_.progress, given_.quiet), failures_(given_.failures_file) {}
+        : session_(s),
+          given_(s.given()),
+          progress_(given_.progress, given_.quiet),
+          failures_(given_.failures_file),
+          metrics_(given_.metrics_path) {}
 
     /// What can be decided before anything is contacted.
     std::expected<void, start_error> prepare();
@@ -60,6 +65,7 @@ class replicate_command final : public run_observer {
     awaitable<std::optional<start_error>> begin();
     static awaitable<void> watch(replicate_command* self, std::shared_ptr<bool> over);
     void save(bool now);
+    void write_metrics(std::optional<exit_code> code);
     [[nodiscard]] exit_code summarize();
     [[nodiscard]] exit_code judge() const;
     [[nodiscard]] std::string progress_line() const;
@@ -70,6 +76,10 @@ class replicate_command final : public run_observer {
     const arguments& given_;
     progress progress_;
     failure_file failures_;
+    const metrics_file metrics_;
+    progress::clock::time_point metrics_due_{};
+    const std::chrono::sys_seconds started_at_ =
+        std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     replicate_options options_;
     std::unique_ptr<block_place> source_;
     std::unique_ptr<block_place> target_;
@@ -79,6 +89,7 @@ class replicate_command final : public run_observer {
     bool unsaved_ = false;
     bool resumed_ = false;
     bool state_lost_ = false;
+    bool metrics_lost_ = false;
     progress::clock::time_point began_ = progress::clock::now();
     progress::clock::time_point saved_at_{};
     std::optional<progress::clock::time_point> stop_at_;
@@ -184,6 +195,10 @@ awaitable<void> replicate_command::watch(replicate_command* self, std::shared_pt
             if (self->engine_->busy() == 0 || now >= *self->stop_at_) self->session_.cancel();
         }
         self->save(false);
+        if (now >= self->metrics_due_) {
+            self->metrics_due_ = now + limits::metrics_interval;
+            self->write_metrics(std::nullopt);
+        }
         if (self->progress_.due(now)) self->progress_.show(self->progress_line(), now);
     }
 }
@@ -199,6 +214,27 @@ void replicate_command::save(bool now) {
                       {"failed", c.failed},     {"bytes", c.bytes}};
     if (auto written = checkpoint_->save(*saved_); !written && !std::exchange(state_lost_, true))
         warn("going on without a checkpoint: " + written.error().text);
+}
+
+void replicate_command::write_metrics(std::optional<exit_code> code) {
+    if (!metrics_) return;
+    const auto& c = engine_->counts();
+    run_metrics m{.command = "replicate", .job = given_.job, .started = started_at_, .code = code};
+    m.duration_seconds = std::chrono::duration<double>(progress::clock::now() - began_).count();
+    m.blocks = {{"present", c.present}, {"copied", c.copied},         {"replaced", c.replaced}, {"gone", c.gone},
+                {"failed", c.failed},   {"bad_source", c.bad_source}, {"left", c.left}};
+    m.bytes_copied = c.bytes;
+    const auto incomplete = engine_->shards_incomplete();
+    m.shards = {
+        {"done", engine_->shards_done()},
+        {"incomplete", incomplete},
+        {"left", engine_->shards_total() - std::min(engine_->shards_total(), engine_->shards_done() + incomplete)}};
+    if (code) {
+        m.completed = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+        if (*code == exit_code::done || *code == exit_code::no_change) m.last_success = m.completed;
+    }
+    if (auto written = metrics_.write(std::move(m)); !written && !std::exchange(metrics_lost_, true))
+        warn("--metrics-file: " + written.error().text);
 }
 
 std::string replicate_command::progress_line() const {
@@ -291,6 +327,7 @@ exit_code replicate_command::summarize() {
         out.error("the source lists no block at all, as an unmounted disk does; --allow-empty-source if that is right");
     if (checkpoint_ && code != exit_code::done && code != exit_code::some_failed && code != exit_code::no_change)
         out.note("to go on: run the same command again");
+    write_metrics(code);
     out.end(code, figures());
     return code;
 }

@@ -129,7 +129,8 @@ class replication {
     awaitable<attempt> copy_patiently(const planned_block& block);
     awaitable<attempt> copy(const planned_block& block);
     awaitable<attempt> copy_to(const planned_block& block, std::size_t target, deadline until);
-    awaitable<result<void>> verify_target(const planned_block& block, deadline until);
+    awaitable<result<void>> verify(block_place& place, block_id block, deadline until);
+    [[nodiscard]] static attempt outcome_of_source(error why);
     void finish(planned_block block, attempt end);
     void finish_shard(const std::shared_ptr<shard_work>& shard);
     void give_up(error why);

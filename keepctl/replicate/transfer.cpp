@@ -85,9 +85,12 @@ void replication::note_success() {
 awaitable<replication::attempt> replication::copy(const planned_block& block) {
     const auto until = deadline::in(limits::keepctl_block_timeout);
     if (block.target_size) {
-        auto verified = co_await verify_target(block, until);
+        auto verified = co_await verify(target_, {block.block.name, *block.target_size}, until);
         if (verified) {
             if (block.sizes_differ) co_return attempt{outcome::present};
+            // One of the two sizes is wrong, and it is not the destination's: most likely the source's copy is bad.
+            auto source = co_await verify(source_, block.block, until);
+            if (!source) co_return outcome_of_source(std::move(source.error()));
             co_return attempt{outcome::failed,
                               {errc::collision, "collision: the destination has another block with the same MD5"}};
         }
@@ -137,16 +140,24 @@ awaitable<replication::attempt> replication::copy_to(const planned_block& block,
     co_return attempt{outcome::gone};
 }
 
-// Reads the destination's copy. Success: it is a block with this MD5.
-awaitable<result<void>> replication::verify_target(const planned_block& block, deadline until) {
+replication::attempt replication::outcome_of_source(error why) {
+    if (why == errc::cancelled) return attempt{outcome::cancelled};
+    if (why == errc::not_found) return attempt{outcome::gone};
+    if (why == errc::checksum_mismatch) return attempt{outcome::bad_source, std::move(why)};
+    return failure(std::move(why), false);
+}
+
+// Reads a place's copies until one proves to be the block. errc::not_found: there is none; checksum_mismatch: none is
+// good.
+awaitable<result<void>> replication::verify(block_place& place, block_id block, deadline until) {
     error last = errc::not_found;
-    for (std::size_t number = 0; number < target_.sources(); ++number) {
-        auto copy = co_await target_.open({block.block.name, *block.target_size}, number, until);
+    for (std::size_t number = 0; number < place.sources(); ++number) {
+        auto copy = co_await place.open(block, number, until);
         if (!copy) {
             if (copy.error() != errc::not_found) last = std::move(copy.error());
             continue;
         }
-        protocol::proven_stream bytes(**copy, block.block.name, engine_, pool_,
+        protocol::proven_stream bytes(**copy, block.name, engine_, pool_,
                                       {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
         while (true) {
             auto piece = co_await bytes.next(until);

@@ -149,6 +149,16 @@ class Directories(Case):
         self.assert_counts(done, 1, replaced=2, copied=1, bad_source=1)
         self.assertEqual(keepctl.stored(b), blocks | {rotten_on_both: b"rotten, too"})
 
+    def test_a_good_copy_is_never_replaced_by_a_rotten_one(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(b, 2, 300_000)
+        cut, longer = sorted(blocks)
+        keepctl.store(a, blocks[cut][:-1], cut)
+        keepctl.store(a, blocks[longer] + b"x", longer)
+        done = self.replicate(f"dir:{a}", f"dir:{b}")
+        self.assert_counts(done, 1, bad_source=2, failed=0, replaced=0)
+        self.assertEqual(keepctl.stored(b), blocks)
+
     def test_files_that_are_no_blocks_are_left_alone(self):
         a, b = self.dir.make("a"), self.dir.make("b")
         blocks = self.fill(a, 3, 10)
@@ -171,6 +181,36 @@ class Directories(Case):
         self.assertEqual(done.code, 4, done)
         self.assertIn("--allow-empty-source", done.stderr)
         self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}", "--allow-empty-source"), listed=0)
+
+    def test_metrics(self):
+        a, b, file = self.dir.make("a"), self.dir.make("b"), self.path("keepctl.prom")
+        blocks = self.fill(a, 9, 1000)
+
+        def metrics():
+            with open(file, encoding="utf-8") as text:
+                lines = [line.rsplit(" ", 1) for line in text if not line.startswith("#")]
+            found = {name: float(value) for name, value in lines}
+            self.assertTrue(all('command="replicate",job="nightly"' in name for name in found), found)
+            return {name.replace('command="replicate",job="nightly"', ""): value for name, value in found.items()}
+
+        more = ["--metrics-file", file, "--job", "nightly"]
+        self.assertEqual(self.replicate(f"dir:{a}", f"dir:{b}", *more).code, 0)
+        first = metrics()
+        self.assertEqual(first['keepctl_blocks_total{,outcome="copied"}'], len(blocks))
+        self.assertEqual(first['keepctl_bytes_total{,outcome="copied"}'], 1000 * len(blocks))
+        self.assertEqual(first['keepctl_shards{,state="done"}'], 16)
+        self.assertEqual(first["keepctl_run_exit_code{}"], 0)
+        self.assertEqual(first["keepctl_run_last_success_timestamp_seconds{}"], first["keepctl_run_completed_timestamp_seconds{}"])
+        self.assertEqual(stat.S_IMODE(os.stat(file).st_mode) & 0o444, 0o444)
+
+        # A failed run keeps the time of the last success.
+        keepctl.store(a, b"rotten", md5(b"something else"))
+        self.assertEqual(self.replicate(f"dir:{a}", f"dir:{b}", *more).code, 1)
+        second = metrics()
+        self.assertEqual(second["keepctl_run_exit_code{}"], 1)
+        self.assertEqual(second['keepctl_blocks_total{,outcome="bad_source"}'], 1)
+        self.assertEqual(second["keepctl_run_last_success_timestamp_seconds{}"],
+                         first["keepctl_run_last_success_timestamp_seconds{}"])
 
     def test_two_runs_at_once(self):
         a, b = self.dir.make("a"), self.dir.make("b")
