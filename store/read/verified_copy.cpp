@@ -57,11 +57,12 @@ awaitable<result<void>> verified_copy::verify_first() {
     co_return success();
 }
 
-// The first byte waits for one chain; meanwhile the next segments are read, without hashing them: fewer than are worth
-// a pass of their own, and only from memory, since the first byte must not wait for a disk.
+// The first byte waits for one chain; meanwhile the next segments are read, without hashing them. Only from memory,
+// since the first byte must not wait for a disk, and so few that the loop is idle again before the chain ends, also
+// where other work competes for the processors.
 awaitable<result<void>> verified_copy::load_while_first_is_hashed() {
     const auto executor = co_await asio::this_coro::executor;
-    const std::size_t most = std::min(segments_ahead(), store_.engine.lanes() / 2);
+    const std::size_t most = std::min(segments_ahead(), store_.engine.lanes() / 4);
     while (ahead_.size() < most && ahead_.front().part.hashing() && load_next_.offset < wanted_.end()) {
         const std::size_t before = ahead_.size();
         KS_CO_CHECK(co_await load_one(from::memory));
