@@ -56,3 +56,7 @@ keepstore_fuzz(config
     LINK keepstore::volume_factory
     SEEDS ${PROJECT_SOURCE_DIR}/conf)
 keepstore_fuzz(waypoints COVER digest/waypoints.cpp LINK keepstore::digest OpenSSL::Crypto)
+keepstore_fuzz(keepctl
+    COVER keepctl/cluster/block_names.cpp keepctl/cluster/checkpoint.cpp keepctl/cluster/place.cpp
+        keepctl/cluster/scrub_report.cpp keepctl/cluster/server_json.cpp keepctl/cluster/server_status.cpp
+    LINK keepstore::keepctl_cluster nlohmann_json::nlohmann_json)
