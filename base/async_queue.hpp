@@ -22,15 +22,6 @@ class async_queue {
     /// Holds at most `capacity` items; push() waits while it is full.
     explicit async_queue(std::size_t capacity) : capacity_(capacity) {}
 
-    /// Appends an item if there is room. Never suspends. \returns whether there was, and the queue is open.
-    [[nodiscard]] bool try_push(T item) {
-        const std::lock_guard lock(mutex_);
-        if (closed_ || items_.size() >= capacity_) return false;
-        items_.push_back(std::move(item));
-        pushed_.notify_one();
-        return true;
-    }
-
     /// Appends an item, waiting for room. Awaited in place. \returns errc::timeout, cancelled (also after close()).
     [[nodiscard]] awaitable<result<void>> push(T item, deadline until) {
         std::unique_lock lock(mutex_);
@@ -57,18 +48,6 @@ class async_queue {
         return take();
     }
 
-    /// Replaces all queued items by these, whatever the capacity; without effect after close(). The old ones are
-    /// destroyed before it returns, outside the lock.
-    void replace(std::deque<T> items) {
-        const std::lock_guard lock(mutex_);
-        if (closed_) return;
-        items_.swap(items);
-        for (std::size_t n = 0; n < items_.size() && pushed_.notify_one(); ++n) {
-        }
-        for (std::size_t n = items_.size(); n < capacity_ && popped_.notify_one(); ++n) {
-        }
-    }
-
     /// Accepts no more items and ends all waits with errc::cancelled; queued items can still be taken.
     void close() {
         const std::lock_guard lock(mutex_);
@@ -87,8 +66,7 @@ class async_queue {
     T take() {
         T item = std::move(items_.front());
         items_.pop_front();
-        // Not while there are too many after replace(): the woken coroutine would find no room and lose its place.
-        if (items_.size() < capacity_) popped_.notify_one();
+        popped_.notify_one();
         return item;
     }
 

@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <deque>
 #include <mutex>
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -42,15 +41,7 @@ class async_semaphore {
         async_semaphore* home_ = nullptr;
     };
 
-    /// Takes a permit if one is free. Never suspends, and never overtakes a waiter: while one waits, none is free.
-    [[nodiscard]] std::optional<permit> try_acquire() {
-        const std::lock_guard lock(mutex_);
-        if (free_ == 0) return std::nullopt;
-        --free_;
-        return permit(*this);
-    }
-
-    /// Takes a permit, waiting for one. Awaited in place.
+    /// Takes a permit, waiting for one after those that wait already. Awaited in place.
     /// \returns errc::timeout with `text` at the deadline, errc::cancelled.
     [[nodiscard]] awaitable<result<permit>> acquire(deadline until, std::string text = {}) {
         std::unique_lock lock(mutex_);
@@ -69,11 +60,7 @@ class async_semaphore {
         co_return got;
     }
 
-    /// Permits that are free, and coroutines that wait: for statistics, out of date when they are returned.
-    [[nodiscard]] std::size_t available() const {
-        const std::lock_guard lock(mutex_);
-        return free_;
-    }
+    /// Coroutines that wait: for statistics, out of date when it is returned.
     [[nodiscard]] std::size_t waiters() const {
         const std::lock_guard lock(mutex_);
         return waiters_.size();
