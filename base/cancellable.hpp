@@ -16,23 +16,18 @@
 
 namespace keepstore {
 
-/// Awaited first in a coroutine that is spawned with a cancellation slot: lets total cancellation end it, by errors of
-/// the operations that it awaits instead of exceptions.
-inline awaitable<void> accept_cancellation() {
-    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
-    co_await asio::this_coro::throw_if_cancelled(false);
-}
-
 /// Returns whether the calling coroutine was cancelled.
 [[nodiscard]] inline awaitable<bool> is_cancelled() {
     const auto state = co_await asio::this_coro::cancellation_state;
     co_return state.cancelled() != asio::cancellation_type::none;
 }
 
-/// Wraps `work` to be spawned with a cancellation slot.
+/// Wraps `work` to be spawned with a cancellation slot: total cancellation ends it, by errors of the operations that it
+/// awaits instead of exceptions.
 template <class T>
 [[nodiscard]] awaitable<T> run_cancellable(awaitable<T> work) {
-    co_await accept_cancellation();
+    co_await asio::this_coro::reset_cancellation_state(asio::enable_total_cancellation());
+    co_await asio::this_coro::throw_if_cancelled(false);
     co_return co_await std::move(work);
 }
 

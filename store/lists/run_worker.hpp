@@ -3,8 +3,8 @@
 #pragma once
 
 #include "base/cancellable.hpp"
-#include "store/lists/work_queue.hpp"
 #include "store/limits.hpp"
+#include "store/lists/work_queue.hpp"
 
 #include <boost/asio/post.hpp>
 #include <boost/asio/this_coro.hpp>
@@ -16,13 +16,13 @@
 
 namespace keepstore::store {
 
-/// Executes items of the queue, one after the other, until the coroutine is cancelled; to be spawned.
+/// Executes items of the queue, one after the other, until the coroutine is cancelled; to be spawned by
+/// run_cancellable().
 /// \param execute  Item -> awaitable<void>; starts the work, and is no coroutine itself.
 /// \param failed  gets the exception of an item: one that needs more memory than there is must not end the worker.
 template <class Item, class Execute, class Failed>
 awaitable<void> run_worker(work_queue<Item>& queue, Execute execute, Failed failed) {
     using clock = std::chrono::steady_clock;
-    co_await accept_cancellation();
     auto turn_ends = clock::now() + limits::list_worker_turn;
     while (true) {
         auto work = co_await queue.next();

@@ -89,7 +89,6 @@ awaitable<void> run_trash_worker(block_store& store, work_queue<protocol::trash_
 }
 
 awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options) {
-    co_await accept_cancellation();
     asio::steady_timer timer(co_await asio::this_coro::executor);
     timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(options.first_after));
     while (true) {

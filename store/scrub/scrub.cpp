@@ -23,7 +23,6 @@ namespace {
 constexpr std::chrono::minutes longest_sleep{10};
 
 awaitable<void> run_into(scrub_pass& pass, result<void>& outcome) {
-    co_await accept_cancellation();
     outcome = co_await pass.run();
 }
 
@@ -158,7 +157,6 @@ result<std::vector<scrub_status>> scrubber::status(std::string_view mount_uuid) 
 
 awaitable<void> scrubber::run(std::size_t index) {
     task& t = *tasks_.at(index);
-    co_await accept_cancellation();
     co_await restore(t);
     while (true) {
         if (const bool work = co_await wait_for_work(t); !work) co_return;
@@ -248,7 +246,7 @@ awaitable<bool> scrubber::run_pass(task& t) {
     result<void> outcome;
     bool ended = false;
     asio::cancellation_signal cancel;
-    asio::co_spawn(executor, run_into(pass, outcome),
+    asio::co_spawn(executor, run_cancellable(run_into(pass, outcome)),
                    asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr thrown) {
                        if (thrown) outcome = fail(errc::io_error, "internal error");
                        ended = true;

@@ -211,7 +211,7 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[store
         store::work_queue<protocol::pull_item> queue;
         queue.replace({{.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(0)},
                        {.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(1)}});
-        asio::co_spawn(context, f.worker.run(queue), asio::bind_cancellation_slot(stop.slot(), over));
+        asio::co_spawn(context, run_cancellable(f.worker.run(queue)), asio::bind_cancellation_slot(stop.slot(), over));
         CHECK(turn_until(context, [&] { return ended || f.worker.counters().pulled.value() == 1; }));
         CHECK(f.worker.counters().failed.value() == 1);
         CHECK(f.stored(1, name) == content);
@@ -226,7 +226,7 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[store
         store::work_queue<protocol::trash_item> queue;
         queue.replace({{.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(0)},
                        {.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(1)}});
-        asio::co_spawn(context, store::run_trash_worker(f.store, queue),
+        asio::co_spawn(context, run_cancellable(store::run_trash_worker(f.store, queue)),
                        asio::bind_cancellation_slot(stop.slot(), over));
         CHECK(turn_until(context, [&] { return ended || !f.memory[1]->content(name); }));
         CHECK(f.memory[0]->content(name).has_value());
@@ -264,7 +264,7 @@ TEST_CASE("a server that is busy is asked again", "[store][pull]") {
     keep_service hopeless({.body = content, .fails_first = 1000});
     const std::string other = "other";
     f.pull(other, {hopeless.url()});
-    CHECK(hopeless.requests().size() == limits::fetch_rounds_max);
+    CHECK(hopeless.requests().size() == limits::retry_rounds_max);
     CHECK(f.worker.counters().failed.value() == 1);
 }
 
@@ -380,7 +380,7 @@ TEST_CASE("cancelled workers end, also in the middle of a block, and leave nothi
     asio::cancellation_signal stops[2];
     int ended = 0;
     for (auto& stop : stops) {
-        asio::co_spawn(context, f.worker.run(queue),
+        asio::co_spawn(context, run_cancellable(f.worker.run(queue)),
                        asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e) {
                            CHECK(!e);
                            ++ended;

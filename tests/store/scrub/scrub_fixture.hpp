@@ -150,7 +150,7 @@ struct scrub_fixture {
         bool ended = false;
         const auto before = scrub->status().value().at(task).ended;
         if (ask) static_cast<void>(scrub->start(request));
-        asio::co_spawn(executor, scrub->run(task),
+        asio::co_spawn(executor, run_cancellable(scrub->run(task)),
                        asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { ended = true; }));
         scrub_status now;
         while (true) {
