@@ -51,9 +51,6 @@ class write_queue {
     /// Copies the bytes at `offset` of the block, which must not be below written_bytes(). \returns the bytes copied.
     [[nodiscard]] std::size_t copy_queued(std::uint64_t offset, std::span<std::byte> into) const;
 
-    /// Returns shares of all slices; the whole block if nothing was written yet.
-    [[nodiscard]] std::vector<const_slice> share() const { return {slices_.begin(), slices_.end()}; }
-
     /// Returns all slices, for the caller to release. The queue must not be used afterwards.
     [[nodiscard]] std::deque<const_slice> clear() noexcept;
 

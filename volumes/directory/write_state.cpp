@@ -75,10 +75,8 @@ void write_state::give_up(error why) {
 
 std::shared_ptr<temp_file> write_state::abandon() {
     std::deque<const_slice> released;  // Destroyed after the lock is given up.
-    std::vector<const_slice> also;
     const std::lock_guard lock(mutex_);
     abandoned_ = true;
-    also.swap(kept_);
     released = queue_.clear();
     counted_.set(0);
     if (busy_) return nullptr;  // end_turn removes it.
@@ -89,21 +87,6 @@ std::size_t write_state::read_queued(std::uint64_t offset, std::span<std::byte> 
                                      std::shared_ptr<temp_file>& file) const {
     const std::lock_guard lock(mutex_);
     in_file = queue_.written_bytes();
-    if (!kept_.empty()) {
-        in_file = 0;
-        std::size_t done = 0;
-        for (const const_slice& slice : kept_) {
-            if (offset >= slice.size()) {
-                offset -= slice.size();
-                continue;
-            }
-            const auto part = slice.bytes.subspan(static_cast<std::size_t>(std::exchange(offset, 0)));
-            const auto n = std::min(part.size(), into.size() - done);
-            std::copy_n(part.begin(), n, into.begin() + static_cast<std::ptrdiff_t>(done));
-            done += n;
-        }
-        return done;
-    }
     if (offset < in_file) {
         file = file_;
         return 0;
@@ -119,10 +102,6 @@ result<void> write_state::drain(std::size_t bytes_max) {
 
 result<void> write_state::commit(const attribute& attr, deadline until) {
     auto r = core_->root.ensure();
-    if (r) {
-        const std::lock_guard lock(mutex_);
-        if (lazy_ && !abandoned_) kept_ = queue_.share();
-    }
     if (r) r = write_queued(limits::block_size_bytes_max, true);
     if (r) {
         auto file = ensure_file();  // An empty block has none yet.
@@ -141,10 +120,8 @@ result<void> write_state::commit(const attribute& attr, deadline until) {
         record_failure(r.error());
         return r;
     }
-    std::vector<const_slice> released;
     const std::lock_guard lock(mutex_);
     committed_ = true;
-    released.swap(kept_);
     return success();
 }
 

@@ -83,8 +83,8 @@ class write_state : public std::enable_shared_from_this<write_state> {
     /// Releases the queue: the writer is being destroyed. \returns the temp file if no job has the turn; the caller
     /// then removes it, on a volume thread.
     [[nodiscard]] std::shared_ptr<temp_file> abandon();
-    /// Copies queued bytes, or those of a small block in its commit, from `offset`. \returns 0 if they are in the file
-    /// (`file` is set then) or beyond the end; `in_file` is the number of bytes in the file.
+    /// Copies queued bytes from `offset`. \returns 0 if they are in the file (`file` is set then) or beyond the end;
+    /// `in_file` is the number of bytes in the file.
     [[nodiscard]] std::size_t read_queued(std::uint64_t offset, std::span<std::byte> into, std::uint64_t& in_file,
                                           std::shared_ptr<temp_file>& file) const;
     /// Returns whether the block is so small that commit writes it.
@@ -111,7 +111,6 @@ class write_state : public std::enable_shared_from_this<write_state> {
     mutable std::mutex mutex_;
     // Guarded by mutex_.
     write_queue queue_;
-    std::vector<const_slice> kept_;    // Of a small block, until its commit has succeeded: all of it.
     queued_bytes::part counted_;       // What queue_ holds.
     async_condition changed_{mutex_};  // The writer waits here.
     std::size_t wake_at_ = 0;          // Queued bytes at which the writer is woken before the turn ends; 0: not at all.

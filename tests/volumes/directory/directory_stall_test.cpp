@@ -32,34 +32,7 @@ class gate {
     std::atomic<bool> closed_{false};
 };
 
-awaitable<result<void>> commit_small(volumes::block_writer& writer, const bytes& content, deadline until) {
-    KS_CO_CHECK(co_await writer.append(copy_to_heap_slice(content), soon()));
-    co_return co_await writer.commit(std::nullopt, until);
-}
-
 }  // namespace
-
-TEST_CASE("a small block can be read back from memory until its commit has succeeded", "[volumes][stall]") {
-    gate hang;
-    const file_call_watch watch(
-        [&](file_call which, int) { return which == file_call::fsync || which == file_call::pread ? hang.pass() : 0; });
-    {
-        directory_fixture f({.free_bytes_min = 0});
-        const auto content = random_bytes(100'000);
-        std::unique_ptr<volumes::block_writer> writer =
-            run(f.volume->create(random_name(), content.size(), soon())).value();
-        hang.close();
-        CHECK(is_error(run(commit_small(*writer, content, soon().ending_at_stall())), errc::unavailable));
-        const auto back = make_heap_slice(content.size());
-        CHECK(run(writer->read_back(0, back, soon().ending_at_stall())).value() == content.size());
-        CHECK(std::ranges::equal(back.bytes, content));
-        const auto part = make_heap_slice(1000);
-        CHECK(run(writer->read_back(99'500, part, soon().ending_at_stall())).value() == 500);
-        hang.open();
-        writer.reset();
-        CHECK(eventually([&] { return f.volume->health().empty() && f.count_files("tmp") == 0; }));
-    }
-}
 
 TEST_CASE("a block whose sync takes long is stored by a caller without an alternative", "[volumes][stall]") {
     gate hang;
