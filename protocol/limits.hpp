@@ -28,8 +28,8 @@ inline constexpr std::size_t pull_item_servers_max = 100;
 /// Rounds in which all servers that may have a block are asked, as Keep clients do (docs/interface.md 7.2), and the
 /// longest pause before the second round; doubled before the third. Clients themselves wait up to 2 s, but come in
 /// thousands.
-inline constexpr unsigned fetch_rounds_max = 3;
-inline constexpr milliseconds fetch_pause{250};
+inline constexpr unsigned retry_rounds_max = 3;
+inline constexpr milliseconds retry_pause{250};
 /// The list of a remote cluster's keep services: kept this long, fetched again this long after a failure
 /// (docs/interface.md 3.8).
 inline constexpr minutes remote_services_lifetime{5};

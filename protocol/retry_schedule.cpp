@@ -12,7 +12,7 @@
 namespace keepstore::protocol {
 
 retry_schedule::retry_schedule(std::size_t servers, deadline until)
-    : until_(until), rounds_left_(limits::fetch_rounds_max - 1) {
+    : until_(until), rounds_left_(limits::retry_rounds_max - 1) {
     for (std::size_t i = servers; i > 0; --i) now_.push_back(i - 1);
 }
 
@@ -23,7 +23,7 @@ awaitable<std::optional<std::size_t>> retry_schedule::next() {
         --rounds_left_;
         // Full jitter, doubled each time.
         thread_local std::minstd_rand random{std::random_device{}()};
-        const auto most = limits::fetch_pause * (1 << pauses_++);
+        const auto most = limits::retry_pause * (1 << pauses_++);
         const auto pause = std::chrono::milliseconds(
             std::uniform_int_distribution<std::chrono::milliseconds::rep>(1, most.count())(random));
         const auto end = std::chrono::steady_clock::now() + pause;

@@ -53,10 +53,10 @@ inline constexpr std::size_t scratch_pool_bytes = 16 * verify_lease_chunks * chu
 inline constexpr std::size_t bad_copies_remembered_max = 10'000;
 /// When all copies of a block are damaged: number of different sets of waypoints that are tried. True ones are equal on
 /// all volumes; others are forged, or written by faulty software.
-inline constexpr std::size_t patchwork_points_max = 4;
+inline constexpr std::size_t stitched_waypoints_max = 4;
 /// Segments of up to 1 MiB that are verified concurrently then: some lanes, and a quarter of the scratch pool.
-inline constexpr std::size_t patchwork_units = 4;
-static_assert(patchwork_units * segment_bytes_max <= scratch_pool_bytes / 4);
+inline constexpr std::size_t stitched_units = 4;
+static_assert(stitched_units * segment_bytes_max <= scratch_pool_bytes / 4);
 /// A worker on a list gives its event loop to others after this: a million items that are wrong need no waiting.
 inline constexpr milliseconds list_worker_turn{5};
 /// Time for one item of a trash list on one mount; then the worker continues with the next one.
@@ -66,11 +66,11 @@ inline constexpr minutes trash_item_timeout{1};
 /// Parts of a block that a scrub reads before it hashes them in parallel: the lanes of the widest engine.
 inline constexpr std::size_t scrub_lanes = 16;
 /// Blocks that are checked in this way at the same time: one is read while the other is hashed.
-inline constexpr unsigned scrub_lane_checks = 2;
+inline constexpr unsigned scrub_batch_checkers = 2;
 /// Memory of one volume's scrub, in addition to the budget, so that it never competes with requests. Blocks that are
 /// verified one by one share it with those checks.
 inline constexpr std::size_t scrub_pool_bytes = 8 * MiB;
-static_assert(scrub_lanes * scrub_lane_checks * chunk_size_bytes <= scrub_pool_bytes);
+static_assert(scrub_lanes * scrub_batch_checkers * chunk_size_bytes <= scrub_pool_bytes);
 /// The same for its repairs, one at a time.
 inline constexpr std::size_t repair_pool_bytes = copy_lease_chunks * chunk_size_bytes;
 /// Small blocks that a scrub reads before it hashes them in parallel, if they fit scrub_lanes chunks: enough for the

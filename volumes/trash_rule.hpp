@@ -9,8 +9,7 @@
 /// - Trash list. It was made from an index that may be hours old. An item has the mtime of that index, and the block is
 ///   kept unless it still has exactly this mtime.
 /// - Directory, between the check and the rename to the trash name: both happen under the block's lock, which touches
-/// and
-///   commits take, too.
+///   and commits take, too.
 /// - S3, between the check and the deletion: there are no locks. Block and marker are looked at once more before the
 ///   deletion. What slips through leaves a trash copy that is younger than the marker's time plus `protect_for`
 ///   (`trashed_by_mistake`); reads, touches and the emptying of trash bring it back (docs/interface.md 4.6).

@@ -32,8 +32,8 @@ awaitable<read_operation::step> read_operation::send_stitched(const std::vector<
 awaitable<result<bool>> read_operation::plan_stitched(stitched_copy& block, const digest::waypoints& points) {
     const std::uint64_t size = points.length();
     KS_CO_TRY(auto memory,
-              co_await store_.scratch_pool.take(limits::patchwork_units * limits::verify_lease_chunks, request_.until));
-    co_return co_await block.plan({memory, store_.engine, limits::patchwork_units}, request_.block.hash,
+              co_await store_.scratch_pool.take(limits::stitched_units * limits::verify_lease_chunks, request_.until));
+    co_return co_await block.plan({memory, store_.engine, limits::stitched_units}, request_.block.hash,
                                   start_of(points, body_of(size)), size, request_.until);
 }
 

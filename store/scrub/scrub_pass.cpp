@@ -35,7 +35,7 @@ awaitable<result<void>> scrub_pass::run() {
     std::vector<awaitable<void>> members;
     members.push_back(list());
     for (unsigned i = 0; i < limits::scrub_blocks_max; ++i) members.push_back(check_copies());
-    for (unsigned i = 0; i < limits::scrub_lane_checks; ++i) members.push_back(check_batches());
+    for (unsigned i = 0; i < limits::scrub_batch_checkers; ++i) members.push_back(check_batches());
     const bool cancelled = co_await when_all(std::move(members));
     if (stopped_) co_return std::unexpected(*stopped_);
     if (cancelled) co_return fail(errc::cancelled);

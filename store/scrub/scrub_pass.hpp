@@ -2,7 +2,7 @@
 /// not grow with the volume.
 ///
 ///     lister ──► copies_   ──► limits::scrub_blocks_max checkers of single copies
-///           └──► filling_ ──► batches_ ──► limits::scrub_lane_checks checkers of batches of small ones
+///           └──► filling_ ──► batches_ ──► limits::scrub_batch_checkers checkers of batches of small ones
 ///
 /// These coroutines run concurrently on the caller's executor; nothing here is locked. Every wait can be cancelled.
 /// Whatever ends the pass early calls stop(), which closes both queues, so that all others end, too.

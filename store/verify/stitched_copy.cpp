@@ -18,7 +18,7 @@ awaitable<result<std::vector<digest::waypoints>>> stitched_copy::gather_waypoint
         if (!value && value.error() == errc::cancelled) co_return std::unexpected(value.error());
         if (!value) continue;
         for (const std::uint64_t length : lengths) {
-            if (found.size() == limits::patchwork_points_max || !has_waypoints(length)) continue;
+            if (found.size() == limits::stitched_waypoints_max || !has_waypoints(length)) continue;
             auto points = usable_waypoints(*value, length, name);
             if (points && std::ranges::find(found, *points) == found.end()) found.push_back(std::move(*points));
         }

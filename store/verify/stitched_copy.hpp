@@ -29,8 +29,8 @@ class stitched_copy final : public volumes::block_reader {
     using copy_list = std::vector<std::unique_ptr<volumes::block_reader>>;
 
     /// Collects the waypoints stored with any of the copies, each once, for a block of one of these lengths: a copy may
-    /// have been cut off and still have the waypoints of the whole. At most limits::patchwork_points_max; memory: 1 KiB
-    /// each.
+    /// have been cut off and still have the waypoints of the whole. At most limits::stitched_waypoints_max; memory: 1
+    /// KiB each.
     [[nodiscard]] static awaitable<result<std::vector<digest::waypoints>>> gather_waypoints(
         const copy_list& copies, const md5_digest& name, std::span<const std::uint64_t> lengths, deadline until);
 

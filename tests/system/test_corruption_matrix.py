@@ -554,7 +554,7 @@ class BothBad(Matrix):
                         for bit, c in enumerate(copies)]
                 self.assertNotEqual(self.ask(data, both), "right")
                 self.assertNotEqual(self.ask(data, both, span=(0, size - 1)), "right")
-        self.assertGreater(self.daemon.metric("keepstore_read_patchworks_total"), 0)
+        self.assertGreater(self.daemon.metric("keepstore_read_stitched_total"), 0)
 
 
 del Matrix  # It has no placements of its own to run.

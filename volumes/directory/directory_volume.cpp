@@ -53,13 +53,14 @@ class directory_volume final : public volume {
             const auto shared = weak.lock();
             if (shared && why) shared->health.call_failed(traffic_of(kind), *why);
         };
-        pool_ = std::make_shared<blocking_pool>(blocking_pool::options{.name = "volume",
-                                                                       .threads_max = threads_,
-                                                                       .queue_max = core_->options.queue_max,
-                                                                       .threads_for_reads = threads_ / 4,
-                                                                       .silence_max = limits::volume_silence_max,
-                                                                       .call_max = limits::volume_call_max,
-                                                                       .on_outcome = std::move(on_outcome)});
+        pool_ = std::make_shared<blocking_pool>(
+            blocking_pool::options{.name = "volume",
+                                   .threads_max = threads_,
+                                   .queue_max = core_->options.queue_max,
+                                   .threads_for_reads = threads_ / limits::volume_threads_per_reader,
+                                   .silence_max = limits::volume_silence_max,
+                                   .call_max = limits::volume_call_max,
+                                   .on_outcome = std::move(on_outcome)});
         probes_.emplace_back(std::make_unique<probe_thread>("probe reads", limits::volume_probe_interval,
                                                             probe_of(core_, pool_, traffic::reads)));
         if (core_->options.may_write) {

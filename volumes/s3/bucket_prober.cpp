@@ -13,7 +13,7 @@ using keepstore::s3::kind_of;
 // may be using it, and DeleteObject may be denied.
 constexpr std::string_view access_check_key = "keepstore-probe/access";
 
-// A quick and a patient probe.
+// A quick and a long probe.
 constexpr unsigned probe_connections = 2;
 // A probe is repeated by the circuit breaker; its own attempts only rule out a connection that was just closed.
 constexpr unsigned probe_attempts = 3;

@@ -142,7 +142,7 @@ awaitable<result<void>> circuit_breaker::quick_probe_due() {
     co_return success();
 }
 
-bool circuit_breaker::patient_probe_due() const {
+bool circuit_breaker::long_probe_due() const {
     const std::lock_guard lock(mutex_);
     if (state_ != state::closed) return true;
     // Most quick probes are answered sooner.
@@ -159,7 +159,7 @@ bool circuit_breaker::is_refused() const {
 bool circuit_breaker::is_conclusive(const result<std::string>& quick, clock::time_point begun) {
     const std::lock_guard lock(mutex_);
     const bool timeout = !quick && kind_of(quick.error()) == error_kind::timeout;
-    // Progress of a call, or a response to the patient probe, refutes a timeout.
+    // Progress of a call, or a response to the long probe, refutes a timeout.
     const bool refuted = timeout && last_progress_.load(std::memory_order_relaxed) >= begun;
     probe_timeouts_ = timeout && !refuted ? probe_timeouts_ + 1 : 0;
     const bool conclusive = !timeout || probe_timeouts_ >= limits::s3_probe_timeouts_min;
@@ -244,12 +244,12 @@ awaitable<result<void>> circuit_breaker::monitor(std::shared_ptr<circuit_breaker
     }
 }
 
-awaitable<result<void>> circuit_breaker::monitor_patiently(std::shared_ptr<circuit_breaker> self, probe_type probe,
+awaitable<result<void>> circuit_breaker::monitor_slowly(std::shared_ptr<circuit_breaker> self, probe_type probe,
                                                            std::function<void()> opened) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
-        if (self->patient_probe_due()) {
-            const auto outcome = co_await probe(deadline::in(limits::s3_patient_probe_timeout));
+        if (self->long_probe_due()) {
+            const auto outcome = co_await probe(deadline::in(limits::s3_long_probe_timeout));
             if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
             // Only quick probes may declare an outage; there are none where bucket or credentials are refused.
             const bool responded = outcome || !is_outage(outcome.error());

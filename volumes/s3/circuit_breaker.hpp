@@ -20,13 +20,13 @@
 ///            nothing for the calls: a single object that always fails, or a connection pool that is used up, is no
 ///            outage.
 ///   OPEN     Calls fail at once with errc::unavailable, and those under way were cancelled when it opened. The only
-///            requests are the probes, quick and patient ones. (Other breakers call this "half-open".)
+///            requests are the probes, quick and long ones. (Other breakers call this "half-open".)
 ///   REFUSED  Calls pass and get that response; health() is the reason. Patient probes only, s3_refused_probe_interval
 ///            apart.
 ///
 /// An outage is a failed connection, a server error, a response that is not S3's, a bad certificate, or a timeout;
 /// throttling is none, nor is anything that S3 says about an object. Of timeouts it takes s3_probe_timeouts_min in a
-/// row, during which no call made progress, and only quick probes count: a patient one, concurrently, is for services
+/// row, during which no call made progress, and only quick probes count: a long one, concurrently, is for services
 /// that are slow (a slow name server, a bucket under recovery), which quick ones alone would keep down for ever.
 ///
 /// A bucket that may be read and written and not listed is CLOSED, with a warning. Safe to use from any thread.
@@ -92,8 +92,8 @@ class circuit_breaker {
     /// opened, to cancel the calls that are under way.
     [[nodiscard]] static awaitable<result<void>> monitor(std::shared_ptr<circuit_breaker> self, probe_type probe,
                                                          std::function<void()> opened);
-    /// The same with patient probes, one at a time, concurrently with monitor().
-    [[nodiscard]] static awaitable<result<void>> monitor_patiently(std::shared_ptr<circuit_breaker> self,
+    /// The same with long probes, one at a time, concurrently with monitor().
+    [[nodiscard]] static awaitable<result<void>> monitor_slowly(std::shared_ptr<circuit_breaker> self,
                                                                    probe_type probe, std::function<void()> opened);
 
   private:
@@ -104,7 +104,7 @@ class circuit_breaker {
     void failed(const error& why);
 
     [[nodiscard]] awaitable<result<void>> quick_probe_due();
-    [[nodiscard]] bool patient_probe_due() const;
+    [[nodiscard]] bool long_probe_due() const;
     [[nodiscard]] bool is_refused() const;
     /// Whether the outcome of a quick probe that was sent at `begun` counts: a single timeout does not.
     [[nodiscard]] bool is_conclusive(const result<std::string>& quick, clock::time_point begun);

@@ -72,7 +72,7 @@ inline constexpr double s3_whole_rate_enough = 200e6;
 /// Minimum speed-up of parts to be worth their requests, a copy of each byte, and, in an upload, its second MD5.
 inline constexpr double s3_parallel_gain_min = 1.25;
 /// After this time both ways are measured again.
-inline constexpr minutes s3_pace_kept{10};
+inline constexpr minutes s3_multipart_choice_kept{10};
 /// After a service refused parts three times they are not tried again for this long: each attempt costs a client a 503.
 inline constexpr minutes s3_parts_refused_kept{24 * 60};
 /// Multipart uploads under a block's name that are older than this were left by a killed daemon and are aborted, at the
@@ -98,7 +98,7 @@ inline constexpr unsigned s3_probe_timeouts_min = 2;
 /// Time limit of the slow probe, which runs concurrently and finds that a service is slow but not down. Name servers
 /// are given 5 s each and there may be three; a listing of a bucket with many deletions, or of one that is being
 /// recovered, takes as long.
-inline constexpr seconds s3_patient_probe_timeout{30};
+inline constexpr seconds s3_long_probe_timeout{30};
 /// Interval of probes while the bucket or the keys are wrong: that does not change soon.
 inline constexpr seconds s3_refused_probe_interval{5};
 /// Waypoints of a 64 MiB block are 1.4 KiB in base64; S3 takes 2 KiB of user metadata.

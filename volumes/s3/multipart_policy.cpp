@@ -42,7 +42,7 @@ multipart_policy::transfer multipart_policy::begin(clock::time_point now) {
     const bool single = under_way_ == 0;
     auto& k = known(single);
     for (auto* one : {&k.whole, &k.parts}) {
-        if (*one && now - (*one)->at > limits::s3_pace_kept) one->reset();
+        if (*one && now - (*one)->at > limits::s3_multipart_choice_kept) one->reset();
     }
     const auto mode = choose(k);
     ++under_way_;

@@ -4,9 +4,9 @@
 ///
 /// Chosen by measurement: when a transfer was bound by S3 and slow, the next block uses parts; if that is not clearly
 /// faster (the service itself or the bandwidth is the limit), later ones do not. Measurements are kept for
-/// limits::s3_pace_kept, apart for single and for concurrent transfers, since one says nothing about the other; for
-/// concurrent ones the sum of their rates counts. What a static rule would lose: docs/s3.md, "Requests, connections and
-/// memory".
+/// limits::s3_multipart_choice_kept, apart for single and for concurrent transfers, since one says nothing about the
+/// other; for concurrent ones the sum of their rates counts. What a static rule would lose: docs/s3.md, "Requests,
+/// connections and memory".
 ///
 /// Safe to use from any thread.
 #pragma once
@@ -73,7 +73,7 @@ class multipart_policy {
         /// Notes why it ended, as failed() or rejected(). An outage, a client that left, or a wrong digest say nothing
         /// about parts.
         void note(const error& why, clock::time_point now);
-        /// It failed in parts, and may work whole: none for limits::s3_pace_kept.
+        /// It failed in parts, and may work whole: none for limits::s3_multipart_choice_kept.
         void failed(clock::time_point now) { home_->failed(*this, now); }
         /// As failed(), for an error that is a refusal of parts or a transient fault. After the third in a row, with no
         /// completed transfer in parts between them, the service refuses parts, of single and concurrent blocks alike:
@@ -97,7 +97,7 @@ class multipart_policy {
   private:
     struct rate {
         double bytes_per_second;  ///< Of all concurrent transfers.
-        clock::time_point at;     ///< Forgotten limits::s3_pace_kept later.
+        clock::time_point at;     ///< Forgotten limits::s3_multipart_choice_kept later.
     };
     struct knowledge {
         std::optional<rate> whole;  ///< Where the client had to wait for S3.

@@ -61,7 +61,7 @@ class s3_volume final : public volume {
           prober_(std::move(prober)),
           id_("s3://" + core_->options.endpoint + "/" + core_->options.bucket) {
         const auto ignore = [](const result<bool>&) {};
-        for (const auto monitor : {circuit_breaker::monitor, circuit_breaker::monitor_patiently}) {
+        for (const auto monitor : {circuit_breaker::monitor, circuit_breaker::monitor_slowly}) {
             static_cast<void>(
                 core_->loops.spawn<bool>(run_monitor(monitor, prober_, core_->breaker, core_), ignore, false));
         }

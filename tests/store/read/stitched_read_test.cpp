@@ -286,6 +286,6 @@ TEST_CASE("the cost of a block that cannot be reconstructed is bounded", "[store
         const auto stats = v->stats();
         CHECK(stats.operations.at("open") <= 3);  // By the PUT that made the first one; then once for each round.
         // To find that it is corrupt, and for each of the three waypoints no more than a few segments.
-        CHECK(stats.bytes_in <= content.size() + 16 * seg + 3 * limits::patchwork_units * seg);
+        CHECK(stats.bytes_in <= content.size() + 16 * seg + 3 * limits::stitched_units * seg);
     }
 }

@@ -170,7 +170,7 @@ TEST_CASE("a scrub that is stopped among small blocks goes on before the first o
     }
     // No step is done before its copies were checked, and only copies that were in progress are checked again.
     CHECK(first.pass.blocks >= before);
-    CHECK(before + (limits::scrub_lane_checks + 1) * limits::scrub_batch_blocks > 1500);
+    CHECK(before + (limits::scrub_batch_checkers + 1) * limits::scrub_batch_blocks > 1500);
 
     SECTION("when asked") {}
     SECTION("by the next process") {
@@ -273,5 +273,5 @@ TEST_CASE("a disk that reads no small block is a broken volume", "[store][scrub]
     const auto s = f.pass();
     CHECK(s.state == scrub_state::failed);
     CHECK_THAT(s.reason, Catch::Contains("cannot be read"));
-    CHECK(s.pass.unreadable <= limits::scrub_unreadable_in_a_row_max + limits::scrub_lane_checks);
+    CHECK(s.pass.unreadable <= limits::scrub_unreadable_in_a_row_max + limits::scrub_batch_checkers);
 }

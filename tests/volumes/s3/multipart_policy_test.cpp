@@ -38,7 +38,7 @@ struct measured {
 }  // namespace
 
 TEST_CASE("where a single client waits for S3 the next block goes in parts, if they are faster",
-          "[volumes][s3][pace]") {
+          "[volumes][s3][multipart]") {
     measured p;
     CHECK(p.next() == transfer_mode::whole);  // Nothing is known.
     p.move(1s, 900ms);
@@ -62,7 +62,7 @@ TEST_CASE("where a single client waits for S3 the next block goes in parts, if t
     SECTION("they fail") {
         p.begin().failed(p.now);
         CHECK(p.next() == transfer_mode::whole);
-        p.now += limits::s3_pace_kept + 1s;
+        p.now += limits::s3_multipart_choice_kept + 1s;
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::parts);
     }
@@ -75,7 +75,7 @@ TEST_CASE("where a single client waits for S3 the next block goes in parts, if t
 }
 
 TEST_CASE("an error that may pass keeps parts away for a while, and when it is repeated for long",
-          "[volumes][s3][pace]") {
+          "[volumes][s3][multipart]") {
     using s3::error_kind;
     const auto kind = GENERATE(error_kind::malformed_response, error_kind::invalid, error_kind::access_denied,
                                error_kind::unsupported);
@@ -88,17 +88,17 @@ TEST_CASE("an error that may pass keeps parts away for a while, and when it is r
     };
     fail_once();
     CHECK(p.next() == transfer_mode::whole);
-    p.now += limits::s3_pace_kept + 1s;
+    p.now += limits::s3_multipart_choice_kept + 1s;
     fail_once();
-    p.now += limits::s3_pace_kept + 1s;
+    p.now += limits::s3_multipart_choice_kept + 1s;
     SECTION("with a success between them") {
         p.move(1s, 900ms);
         p.move(400ms, 300ms);
-        p.now += limits::s3_pace_kept + 1s;
+        p.now += limits::s3_multipart_choice_kept + 1s;
         fail_once();
-        p.now += limits::s3_pace_kept + 1s;
+        p.now += limits::s3_multipart_choice_kept + 1s;
         fail_once();
-        p.now += limits::s3_pace_kept + 1s;
+        p.now += limits::s3_multipart_choice_kept + 1s;
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::parts);
     }
@@ -107,25 +107,25 @@ TEST_CASE("an error that may pass keeps parts away for a while, and when it is r
         p.now += limits::s3_parts_refused_kept;
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::whole);
-        p.now += limits::s3_pace_kept + 1s;
+        p.now += limits::s3_multipart_choice_kept + 1s;
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::parts);
     }
 }
 
-TEST_CASE("a service that refuses parts of one block refuses those of several", "[volumes][s3][pace]") {
+TEST_CASE("a service that refuses parts of one block refuses those of several", "[volumes][s3][multipart]") {
     measured p;
     for (int i = 0; i < 3; ++i) {
         p.move(1s, 900ms);
         p.begin().rejected(p.now);
-        p.now += limits::s3_pace_kept + 1s;
+        p.now += limits::s3_multipart_choice_kept + 1s;
     }
     const auto concurrency = p.begin();
     p.move(1s, 900ms);
     CHECK(p.next() == transfer_mode::whole);
 }
 
-TEST_CASE("parts are not tried where they cannot help", "[volumes][s3][pace]") {
+TEST_CASE("parts are not tried where they cannot help", "[volumes][s3][multipart]") {
     measured p;
     SECTION("the client is the limit") {
         p.move(1s, 400ms);
@@ -145,7 +145,7 @@ TEST_CASE("parts are not tried where they cannot help", "[volumes][s3][pace]") {
     CHECK(p.next() == transfer_mode::whole);
 }
 
-TEST_CASE("concurrent transfers are measured apart, and many use no parts", "[volumes][s3][pace]") {
+TEST_CASE("concurrent transfers are measured apart, and many use no parts", "[volumes][s3][multipart]") {
     measured p;
     p.move(1s, 900ms);
     {
@@ -160,7 +160,7 @@ TEST_CASE("concurrent transfers are measured apart, and many use no parts", "[vo
         CHECK(two.mode() == transfer_mode::parts);
         p.move(1500ms, 1400ms);  // Three of them: no faster together.
         CHECK(p.next() == transfer_mode::whole);
-        p.now += limits::s3_pace_kept + 1s;
+        p.now += limits::s3_multipart_choice_kept + 1s;
         p.move(3s, 2900ms);
         CHECK(p.next() == transfer_mode::parts);
         const auto three = p.begin();
@@ -171,7 +171,7 @@ TEST_CASE("concurrent transfers are measured apart, and many use no parts", "[vo
     CHECK(p.next() == transfer_mode::parts);
 }
 
-TEST_CASE("a measurement during which others began or ended does not count", "[volumes][s3][pace]") {
+TEST_CASE("a measurement during which others began or ended does not count", "[volumes][s3][multipart]") {
     measured p;
     SECTION("one came") {
         auto one = p.begin();
@@ -200,7 +200,7 @@ TEST_CASE("a measurement during which others began or ended does not count", "[v
     CHECK(p.next() == transfer_mode::whole);
 }
 
-TEST_CASE("consecutive transfers are single ones, even if they overlap for a moment", "[volumes][s3][pace]") {
+TEST_CASE("consecutive transfers are single ones, even if they overlap for a moment", "[volumes][s3][multipart]") {
     measured p;
     {
         auto one = p.begin();
@@ -212,18 +212,18 @@ TEST_CASE("consecutive transfers are single ones, even if they overlap for a mom
     CHECK(p.next() == transfer_mode::parts);
 }
 
-TEST_CASE("a measurement is forgotten after a while", "[volumes][s3][pace]") {
+TEST_CASE("a measurement is forgotten after a while", "[volumes][s3][multipart]") {
     measured p;
     p.move(1s, 900ms);
     p.move(900ms, 800ms);
     CHECK(p.next() == transfer_mode::whole);
-    p.now += limits::s3_pace_kept + 1s;
+    p.now += limits::s3_multipart_choice_kept + 1s;
     CHECK(p.next() == transfer_mode::whole);
     p.move(1s, 900ms);
     CHECK(p.next() == transfer_mode::parts);
 }
 
-TEST_CASE("buffers are shared evenly, and given up for further transfers", "[volumes][s3][pace]") {
+TEST_CASE("buffers are shared evenly, and given up for further transfers", "[volumes][s3][multipart]") {
     part_buffers all(6);
     const auto take_all = [](part_buffers::share& s) {
         unsigned more = 0;

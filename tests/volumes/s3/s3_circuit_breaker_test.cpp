@@ -30,10 +30,10 @@ using finding = std::optional<error_kind>;
 /// A circuit breaker with both monitors, and a service that responds to their probes as the test says, at once.
 class monitored {
   public:
-    monitored(std::function<finding(int)> quick, std::function<finding(int)> patient)
-        : quick_(std::move(quick)), patient_(std::move(patient)) {
+    monitored(std::function<finding(int)> quick, std::function<finding(int)> long_probe)
+        : quick_(std::move(quick)), long_(std::move(long_probe)) {
         start(circuit_breaker::monitor(state, prober(), [this] { ++outages; }));
-        start(circuit_breaker::monitor_patiently(state, prober(), [this] { ++outages; }));
+        start(circuit_breaker::monitor_slowly(state, prober(), [this] { ++outages; }));
     }
     ~monitored() {
         // A cancellation that comes just when an operation has completed finds nothing to cancel.
@@ -59,7 +59,7 @@ class monitored {
     const std::shared_ptr<circuit_breaker> state = std::make_shared<circuit_breaker>("bucket");
     int outages = 0;  ///< How often the calls under way were ended.
     int quick_probes = 0;
-    int patient_probes = 0;
+    int long_probes = 0;
 
   private:
     static awaitable<result<void>> cancellable(awaitable<result<void>> work) {
@@ -79,7 +79,7 @@ class monitored {
     }
     static awaitable<result<std::string>> probe(monitored& self, deadline limit) {
         const bool quick = limit.at() - deadline::clock::now() < seconds(5);
-        const auto found = quick ? self.quick_(self.quick_probes++) : self.patient_(self.patient_probes++);
+        const auto found = quick ? self.quick_(self.quick_probes++) : self.long_(self.long_probes++);
         asio::steady_timer timer(co_await asio::this_coro::executor, milliseconds(1));
         const auto [stopped] = co_await timer.async_wait(use_tuple);
         if (stopped) co_return fail(errc::cancelled);
@@ -88,7 +88,7 @@ class monitored {
     }
 
     const std::function<finding(int)> quick_;
-    const std::function<finding(int)> patient_;
+    const std::function<finding(int)> long_;
     asio::io_context context_{1};
     std::vector<std::unique_ptr<asio::cancellation_signal>> signals_;
     int running_ = 0;
@@ -108,7 +108,7 @@ TEST_CASE("a service that is too slow for quick probes comes up", "[volumes][s3]
     REQUIRE(w.until([&] { return !w.allows(); }));  // Two quick probes have timed out.
     CHECK(w.state->health().find("did not respond in time") != std::string::npos);
     REQUIRE(w.until([&] { return w.allows(); }));
-    CHECK(w.patient_probes == 3);
+    CHECK(w.long_probes == 3);
     CHECK(w.state->health().empty());
     // It stays up: no call is pending, so no probe is sent.
     const auto before = w.quick_probes;
@@ -207,7 +207,7 @@ TEST_CASE("while the bucket is refused calls pass, and the end is noticed howeve
     CHECK(w.allows());
     REQUIRE(w.until([&] { return w.state->health().empty(); }));
     CHECK(w.quick_probes == 1);
-    CHECK(w.patient_probes == 2);
+    CHECK(w.long_probes == 2);
     CHECK(w.outages == 0);
 }
 
