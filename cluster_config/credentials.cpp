@@ -82,7 +82,7 @@ secret_origin fill_named(const named_secret& secret, config_value& cluster, cons
         const std::string file = folder.path_of(secret.file);
         if (secret.is_file) {
             value = file;
-        } else if (!is_alphanumeric(value)) {
+        } else if (value.empty() || !std::ranges::all_of(value, is_alphanumeric)) {
             refuse(file, fmt::format("found other characters than letters and digits; expected only these, as in {}",
                                      out.key));
         }

@@ -299,7 +299,7 @@ struct key_of {
     template <class T>
     static T pick(const choices<T>& of, const config_value& value, const config_reader& in, name_t key) {
         std::string word = value.type == config_value::kind::boolean ? (value.boolean ? "on" : "off") : value.text;
-        if (of.any_case) std::ranges::transform(word, word.begin(), to_lower);
+        if (of.any_case) word = lower_case(word);
         const auto found = find_word(of, word);
         if (found == of.words.end())
             in.fail(key, fmt::format("found \"{}\"{}; expected {}", value.text,

@@ -15,7 +15,7 @@ constexpr nanoseconds zero{0};
 /// A secret of letters and digits.
 std::string token(std::string value, const config_reader& in, std::string_view name) {
     if (value.empty()) return value;
-    if (!is_alphanumeric(value))
+    if (!std::ranges::all_of(value, is_alphanumeric))
         in.fail(name, "found other characters than letters and digits; expected only letters and digits");
     if (value.size() < 32) in.warn(name, "token is too short (should be at least 32 alphanumeric characters)");
     return value;

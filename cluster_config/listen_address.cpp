@@ -1,12 +1,13 @@
 #include "cluster_config/listen_address.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 
 #include <cerrno>
-#include <charconv>
 #include <cstdint>
 
 namespace keepstore::cluster_config {
@@ -21,11 +22,9 @@ bool is_tls(const url& u) {
 
 std::expected<std::uint16_t, bind_error> port_of(const url& listen_url) {
     if (const std::string text = listen_url.port(); !text.empty()) {
-        std::uint16_t port = 0;
-        const auto [end, code] = std::from_chars(text.data(), text.data() + text.size(), port);
-        if (code != std::errc() || end != text.data() + text.size())
-            return std::unexpected(bind_error{fmt::format("port {}: expected 0 to 65535", text)});
-        return port;
+        const auto port = parse_number<std::uint16_t>(text);
+        if (!port) return std::unexpected(bind_error{fmt::format("port {}: expected 0 to 65535", text)});
+        return *port;
     }
     if (is_tls(listen_url)) return std::uint16_t{443};
     if (listen_url.scheme == "http" || listen_url.scheme == "ws") return std::uint16_t{80};

@@ -135,14 +135,8 @@ std::string format_bytes(std::uint64_t bytes) {
     return fmt::format("{:.1f} {}", value, units[unit]);
 }
 
-bool is_alphanumeric(std::string_view text) {
-    return !text.empty() && std::ranges::all_of(text, [](char c) {
-        return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-    });
-}
-
 bool is_cluster_id(std::string_view text) {
-    return text.size() == 5 && std::ranges::all_of(text, [](char c) { return is_digit(c) || (c >= 'a' && c <= 'z'); });
+    return text.size() == 5 && std::ranges::all_of(text, is_lower_or_digit);
 }
 
 }  // namespace keepstore::cluster_config

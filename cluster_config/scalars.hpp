@@ -1,6 +1,8 @@
 /// The scalar grammars of an Arvados configuration (docs/interface.md 1.4), as pure functions.
 #pragma once
 
+#include "base/text.hpp"
+
 #include <chrono>
 #include <cstdint>
 #include <optional>
@@ -23,16 +25,6 @@ namespace keepstore::cluster_config {
 /// "16 KiB", "8 GiB", "1234 bytes".
 [[nodiscard]] std::string format_bytes(std::uint64_t);
 
-[[nodiscard]] constexpr bool is_digit(char c) noexcept {
-    return c >= '0' && c <= '9';
-}
-/// ASCII.
-[[nodiscard]] constexpr char to_lower(char c) noexcept {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-}
-
-/// ^[a-zA-Z0-9]+$, the rule for tokens and the signing key.
-[[nodiscard]] bool is_alphanumeric(std::string_view);
 /// ^[a-z0-9]{5}$
 [[nodiscard]] bool is_cluster_id(std::string_view);
 

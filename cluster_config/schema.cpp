@@ -46,10 +46,6 @@ void add_line(schema_node& node, std::string_view path, const std::vector<std::s
     }
 }
 
-bool equal_but_for_case(std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b, {}, to_lower, to_lower);
-}
-
 /// What would be right, by type; nullptr when `value` is right.
 const char* expectation(char type, const config_value& value) {
     const auto is_text = value.type == kind::text;
@@ -125,7 +121,7 @@ const schema_node* find_entry(const schema_node& schema, std::string_view key, c
     if (schema.any) return schema.any.get();
     std::string hint;
     for (const auto& [name, node] : schema.named) {
-        if (!equal_but_for_case(name, key)) continue;
+        if (!iequals(name, key)) continue;
         hint = fmt::format(" (perhaps you meant {}?)", name);
         discard = true;
     }

@@ -1,42 +1,25 @@
 #include "cluster_config/url.hpp"
 
-#include "cluster_config/scalars.hpp"
+#include "base/text.hpp"
 
 #include <algorithm>
-#include <cctype>
 #include <utility>
 
 namespace keepstore::cluster_config {
 namespace {
 
-bool is_alpha(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
 /// Takes "scheme:" off the front, if there is one. False when the text starts with a colon.
 bool take_scheme(std::string_view& text, std::string& scheme) {
     for (std::size_t at = 0; at < text.size(); ++at) {
         const char c = text[at];
-        if (is_alpha(c)) continue;
+        if (is_letter(c)) continue;
         if (c == ':') {
             if (at == 0) return false;
-            scheme = text.substr(0, at);
-            std::ranges::transform(scheme, scheme.begin(), to_lower);
+            scheme = lower_case(text.substr(0, at));
             text.remove_prefix(at + 1);
             return true;
         }
         if (at == 0 || (!is_digit(c) && c != '+' && c != '-' && c != '.')) return true;
-    }
-    return true;
-}
-
-bool escapes_are_valid(std::string_view text) {
-    for (std::size_t at = 0; at < text.size(); ++at) {
-        if (text[at] != '%') continue;
-        if (at + 2 >= text.size() || !std::isxdigit(static_cast<unsigned char>(text[at + 1])) ||
-            !std::isxdigit(static_cast<unsigned char>(text[at + 2])))
-            return false;
-        at += 2;
     }
     return true;
 }
@@ -116,7 +99,7 @@ std::expected<url, std::string> parse_url(std::string_view text) {
         if (!host_is_valid(authority)) return std::unexpected("invalid host or port");
         out.host = authority;
     }
-    if (!escapes_are_valid(text) || !escapes_are_valid(out.host)) return std::unexpected("invalid URL escape");
+    if (!percent_decode(text) || !percent_decode(out.host)) return std::unexpected("invalid URL escape");
     out.path = text;
     if (out.path.empty() && !out.host.empty()) out.path = "/";
     return out;

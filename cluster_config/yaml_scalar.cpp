@@ -2,7 +2,6 @@
 
 #include "cluster_config/scalars.hpp"
 
-#include <charconv>
 #include <cmath>
 #include <cstdlib>
 #include <limits>
@@ -26,19 +25,17 @@ std::optional<config_value> resolve_integer(std::string_view digits) {
         base = marker == 'x' ? 16 : marker == 'b' ? 2 : 8;
         digits.remove_prefix(marker == 'x' || marker == 'b' || marker == 'o' ? 2 : 1);
     }
-    if (digits.empty()) return std::nullopt;
-    std::uint64_t magnitude = 0;
-    const auto [end, code] = std::from_chars(digits.data(), digits.data() + digits.size(), magnitude, base);
-    if (code != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    const auto magnitude = parse_number<std::uint64_t>(digits, base);
+    if (!magnitude) return std::nullopt;
 
     constexpr auto positive_max = static_cast<std::uint64_t>(std::numeric_limits<std::int64_t>::max());
     config_value value;
-    if (magnitude <= positive_max + (negative ? 1 : 0)) {
+    if (*magnitude <= positive_max + (negative ? 1 : 0)) {
         value.type = kind::integer;
-        value.integer = static_cast<std::int64_t>(negative ? 0 - magnitude : magnitude);
+        value.integer = static_cast<std::int64_t>(negative ? 0 - *magnitude : *magnitude);
     } else {
         value.type = kind::real;
-        value.real = negative ? -static_cast<double>(magnitude) : static_cast<double>(magnitude);
+        value.real = negative ? -static_cast<double>(*magnitude) : static_cast<double>(*magnitude);
     }
     return value;
 }

@@ -1,6 +1,7 @@
 #include "protocol/block_fetch.hpp"
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
 
@@ -14,9 +15,7 @@ std::string encoded(std::string_view text) {
     std::string out;
     out.reserve(text.size());
     for (const char c : text) {
-        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                           std::string_view("+@-_.~").find(c) != std::string_view::npos;
-        if (plain)
+        if (is_alphanumeric(c) || std::string_view("+@-_.~").contains(c))
             out += c;
         else
             fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));

@@ -1,7 +1,8 @@
 #include "protocol/host_rules.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
-#include <charconv>
 
 namespace keepstore::protocol {
 namespace {
@@ -53,11 +54,9 @@ result<host_rules::rule> host_rules::parse_rule(std::string_view entry) {
     };
     if (const auto slash = entry.find('/'); slash != std::string_view::npos) {
         const auto base = address_in(entry.substr(0, slash));
-        unsigned bits = 0;
-        const std::string_view digits = entry.substr(slash + 1);
-        const auto [end, ec] = std::from_chars(digits.data(), digits.data() + digits.size(), bits);
-        if (!base || ec != std::errc{} || end != digits.data() + digits.size() || bits > (base->is_v4() ? 32u : 128u))
-            return wrong();
+        const auto length = parse_number<unsigned>(entry.substr(slash + 1));
+        if (!base || !length || *length > (base->is_v4() ? 32u : 128u)) return wrong();
+        unsigned bits = *length;
         if (base->is_v6() && base->to_v6().is_v4_mapped()) {
             // IPv4-mapped addresses are compared as IPv4.
             if (bits < mapped_prefix_bits)

@@ -1,6 +1,7 @@
 #include "protocol/index_lines.hpp"
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
 
@@ -18,12 +19,6 @@ constexpr std::size_t line_characters_max = hash_characters + 1 + 20 + 1 + 20 + 
 // Times below are in seconds: what keep-balance takes them for, since old keepstores wrote them so.
 constexpr std::int64_t nanoseconds_min = 1'000'000'000'000;
 constexpr std::int64_t nanoseconds_per_second = 1'000'000'000;
-
-template <class Number>
-bool parse_number(std::string_view text, Number& out) {
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), out);
-    return failed == std::errc{} && end == text.data() + text.size();
-}
 
 std::int64_t in_nanoseconds(std::int64_t mtime) {
     constexpr std::int64_t seconds_max = std::numeric_limits<std::int64_t>::max() / nanoseconds_per_second;
@@ -93,10 +88,13 @@ result<index_line> index_parser::parse_line(std::string_view text) const {
     text.remove_prefix(hash_characters);
     const auto space = text.find(' ');
     if (!text.starts_with('+') || space == std::string_view::npos) return wrong("is not \"hash+size mtime\"");
-    if (!parse_number(text.substr(1, space - 1), out.size)) return wrong("has a malformed size");
-    if (out.size > limits::block_size_bytes_max) return wrong("has a size over the block size limit");
-    if (!parse_number(text.substr(space + 1), out.mtime)) return wrong("has a malformed mtime");
-    out.mtime = in_nanoseconds(out.mtime);
+    const auto size = parse_number<std::uint64_t>(text.substr(1, space - 1));
+    if (!size) return wrong("has a malformed size");
+    if (*size > limits::block_size_bytes_max) return wrong("has a size over the block size limit");
+    out.size = *size;
+    const auto mtime = parse_number<std::int64_t>(text.substr(space + 1));
+    if (!mtime) return wrong("has a malformed mtime");
+    out.mtime = in_nanoseconds(*mtime);
     return out;
 }
 

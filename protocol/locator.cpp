@@ -1,8 +1,7 @@
 #include "protocol/locator.hpp"
 
 #include "base/limits.hpp"
-
-#include <charconv>
+#include "base/text.hpp"
 
 namespace keepstore::protocol {
 namespace {
@@ -12,13 +11,6 @@ constexpr std::size_t size_digits_max = 8;
 
 std::unexpected<error> invalid() {
     return fail(errc::bad_request, "invalid locator");
-}
-
-bool is_digit(char c) {
-    return c >= '0' && c <= '9';
-}
-bool is_letter(char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z');
 }
 
 }  // namespace
@@ -40,11 +32,8 @@ result<locator> locator::parse(std::string_view text) {
         const bool number = is_digit(kind) || kind == '-';
         if (number) {
             if (!first || hint.size() > size_digits_max) return invalid();
-            std::uint64_t size = 0;
-            const auto [end, ec] = std::from_chars(hint.data(), hint.data() + hint.size(), size);
-            if (ec != std::errc{} || end != hint.data() + hint.size()) return invalid();
-            if (size > limits::block_size_bytes_max) return invalid();
-            out.size = size;
+            out.size = parse_number<std::uint64_t>(hint);
+            if (!out.size || *out.size > limits::block_size_bytes_max) return invalid();
         } else {
             for (const char c : hint)
                 if (static_cast<unsigned char>(c) <= 0x20 || c == 0x7f) return invalid();

@@ -1,6 +1,7 @@
 #include "protocol/remote_token.hpp"
 
 #include "base/hex.hpp"
+#include "base/text.hpp"
 #include "net/http/text.hpp"
 
 #include <fmt/format.h>
@@ -25,8 +26,7 @@ std::string hmac_sha1_hex(std::string_view key, std::string_view message) {
 }
 
 bool is_version_1(std::string_view token) {
-    return token.size() > salted_characters &&
-           std::ranges::all_of(token, [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); });
+    return token.size() > salted_characters && std::ranges::all_of(token, is_lower_or_digit);
 }
 
 }  // namespace

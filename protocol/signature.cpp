@@ -1,6 +1,7 @@
 #include "protocol/signature.hpp"
 
 #include "base/hex.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
 #include <openssl/crypto.h>
@@ -9,7 +10,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstdint>
 #include <optional>
 
@@ -61,13 +61,11 @@ std::optional<parsed> parse(std::string_view text) {
             if (!std::ranges::all_of(out.signature, is_hex) || !std::ranges::all_of(out.expiry, is_hex))
                 return std::nullopt;
             found = true;
-        } else if (kind >= '0' && kind <= '9') {
-            if (!first || hint.find_first_not_of("0123456789") != std::string_view::npos) return std::nullopt;
+        } else if (is_digit(kind)) {
+            if (!first || !is_number(hint)) return std::nullopt;
         } else if (kind >= 'B' && kind <= 'Z') {
             for (const char c : hint) {
-                const bool allowed = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
-                                     c == '@' || c == '_' || c == '-';
-                if (!allowed) return std::nullopt;
+                if (!is_alphanumeric(c) && c != '@' && c != '_' && c != '-') return std::nullopt;
             }
         } else {
             return std::nullopt;
@@ -94,10 +92,8 @@ std::string locator_signer::sign(std::string_view bare_locator, std::string_view
 result<void> locator_signer::verify(std::string_view signed_locator, std::string_view token, time_point now) const {
     const auto claim = parse(signed_locator);
     if (!claim) return fail(errc::bad_request, "invalid signature");
-    std::uint64_t expiry = 0;
-    std::from_chars(claim->expiry.data(), claim->expiry.data() + claim->expiry.size(), expiry, 16);
-    if (time_point(std::chrono::seconds(static_cast<std::int64_t>(expiry))) < now)
-        return fail(errc::unauthorized, "expired signature");
+    const auto expiry = parse_number<std::uint32_t>(claim->expiry, 16).value_or(0);
+    if (time_point(std::chrono::seconds(expiry)) < now) return fail(errc::unauthorized, "expired signature");
     const auto expected = to_hex(compute(key_, claim->hash, token, claim->expiry, ttl_hex_));
     if (CRYPTO_memcmp(expected.data(), claim->signature.data(), expected.size()) != 0)
         return fail(errc::bad_request, "invalid signature");

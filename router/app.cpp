@@ -2,6 +2,7 @@
 
 #include "base/hex.hpp"
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "router/access_log.hpp"
 #include "router/cors.hpp"
 #include "router/limits.hpp"
@@ -31,16 +32,14 @@ std::string describe(const std::exception_ptr& thrown) {
 bool is_collection_host(std::string_view host) noexcept {
     std::string_view label = host.substr(0, host.find('.'));
     label = label.substr(0, label.find("--"));
-    const auto all = [](std::string_view s, auto&& test) { return std::ranges::all_of(s, test); };
-    const auto alphanumeric = [](char c) { return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'z'); };
-    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
+    const auto alphanumeric = [](std::string_view s) { return std::ranges::all_of(s, is_lower_or_digit); };
     // zzzzz-4zz18-012345678901234
-    if (label.size() == 27 && label[5] == '-' && label[11] == '-' && all(label.substr(0, 5), alphanumeric) &&
-        all(label.substr(6, 5), alphanumeric) && all(label.substr(12), alphanumeric))
+    if (label.size() == 27 && label[5] == '-' && label[11] == '-' && alphanumeric(label.substr(0, 5)) &&
+        alphanumeric(label.substr(6, 5)) && alphanumeric(label.substr(12)))
         return true;
     // A portable data hash, 32 hex digits and the size, with its plus sign written as a dash.
     return label.size() > 33 && (label[32] == '-' || label[32] == '+') && is_lower_hex(label.substr(0, 32)) &&
-           all(label.substr(33), digit);
+           is_number(label.substr(33));
 }
 
 app::app(const app_options& o, store::block_store& store, store::work_queue<protocol::pull_item>& pulls,

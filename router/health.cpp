@@ -23,7 +23,7 @@ bool resembles_ping(std::string_view path) {
             if (!parts.empty()) parts.pop_back();
             continue;
         }
-        parts.push_back(net::lower_case(part));
+        parts.push_back(lower_case(part));
     }
     return parts == std::vector<std::string>{"_health", "ping"};
 }

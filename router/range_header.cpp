@@ -1,5 +1,6 @@
 #include "router/range_header.hpp"
 
+#include "base/text.hpp"
 #include "net/http/text.hpp"
 
 #include <fmt/format.h>
@@ -10,20 +11,9 @@
 namespace keepstore::router {
 namespace {
 
-bool is_number(std::string_view s) noexcept {
-    return !s.empty() && std::ranges::all_of(s, [](char c) { return c >= '0' && c <= '9'; });
-}
-
 // Returns the value of the digits, or the largest number if they overflow.
 std::uint64_t number(std::string_view digits) noexcept {
-    constexpr std::uint64_t largest = std::numeric_limits<std::uint64_t>::max();
-    std::uint64_t n = 0;
-    for (const char c : digits) {
-        const auto d = static_cast<std::uint64_t>(c - '0');
-        if (n > (largest - d) / 10) return largest;
-        n = n * 10 + d;
-    }
-    return n;
+    return parse_number<std::uint64_t>(digits).value_or(std::numeric_limits<std::uint64_t>::max());
 }
 
 // range-spec = first-pos "-" [ last-pos ] / "-" suffix-length, without white space.
@@ -50,14 +40,14 @@ std::optional<byte_range_spec> parse_spec(std::string_view spec) noexcept {
 
 std::optional<byte_range_spec> parse_range(std::string_view value) noexcept {
     const auto equals = value.find('=');
-    if (equals == std::string_view::npos || !net::iequals(value.substr(0, equals), "bytes")) return std::nullopt;
+    if (equals == std::string_view::npos || !iequals(value.substr(0, equals), "bytes")) return std::nullopt;
     std::string_view set = value.substr(equals + 1);
     // White space is allowed around the commas of a list only, and empty elements are skipped (section 5.6.1.2).
-    if (set != net::trim(set)) return std::nullopt;
+    if (set != trim(set)) return std::nullopt;
     std::string_view only;
     while (!set.empty()) {
         const auto comma = set.find(',');
-        const std::string_view element = net::trim(set.substr(0, comma));
+        const std::string_view element = trim(set.substr(0, comma));
         set = comma == std::string_view::npos ? std::string_view{} : set.substr(comma + 1);
         if (element.empty()) continue;
         if (!only.empty()) return std::nullopt;
@@ -71,8 +61,8 @@ std::optional<byte_range_spec> requested_range(const net::request_head& head, st
     const net::header* range = nullptr;
     const net::header* condition = nullptr;
     for (const net::header& h : head.headers) {
-        const bool is_range = net::iequals(h.name, "Range");
-        if (!is_range && !net::iequals(h.name, "If-Range")) continue;
+        const bool is_range = iequals(h.name, "Range");
+        if (!is_range && !iequals(h.name, "If-Range")) continue;
         const net::header*& slot = is_range ? range : condition;
         if (slot) return std::nullopt;  // Neither header is a list: two of them are ambiguous.
         slot = &h;

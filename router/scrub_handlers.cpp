@@ -1,8 +1,8 @@
 // Administration of the scrub (docs/scrub.md): GET shows, PUT starts, DELETE stops, for one mount or for all.
+#include "base/text.hpp"
 #include "router/routes.hpp"
 #include "router/scrub_report.hpp"
 
-#include <charconv>
 #include <optional>
 
 namespace keepstore::router {
@@ -34,12 +34,10 @@ awaitable<void> routes::start_scrub(request_context& request) {
     store::scrubber::start_request start;
     start.mount = first_value(request, "mount");
     if (const std::string rate = first_value(request, "rate"); !rate.empty()) {
-        std::uint64_t value = 0;
-        const auto [end, failure] = std::from_chars(rate.data(), rate.data() + rate.size(), value);
-        if (failure != std::errc() || end != rate.data() + rate.size())
+        start.rate = parse_number<std::uint64_t>(rate);
+        if (!start.rate)
             co_return co_await request.reply_error(
                 error(errc::bad_request, "rate: expected bytes per second, a whole number; 0 is no limit"));
-        start.rate = value;
     }
     const std::string fresh = first_value(request, "fresh");
     if (!fresh.empty() && fresh != "0" && fresh != "1")

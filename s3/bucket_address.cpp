@@ -1,5 +1,6 @@
 #include "s3/bucket_address.hpp"
 
+#include "base/text.hpp"
 #include "s3/credentials/sts.hpp"
 #include "s3/sigv4.hpp"
 
@@ -11,15 +12,10 @@
 namespace keepstore::s3 {
 namespace {
 
-bool is_lower_or_digit(char c) {
-    return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9');
-}
-
 /// Letters, digits, dots, dashes and underscores: valid at some service, Amazon's legacy names included.
 bool is_bucket_name(std::string_view name) {
-    return !name.empty() && name.size() <= 255 && name != "." && name != ".." && std::ranges::all_of(name, [](char c) {
-        return is_lower_or_digit(c) || (c >= 'A' && c <= 'Z') || c == '.' || c == '-' || c == '_';
-    });
+    return !name.empty() && name.size() <= 255 && name != "." && name != ".." &&
+           std::ranges::all_of(name, [](char c) { return is_alphanumeric(c) || c == '.' || c == '-' || c == '_'; });
 }
 
 /// Returns whether the bucket can be the first label of a host name. Not with a dot in it and TLS: certificates for

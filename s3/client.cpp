@@ -1,6 +1,8 @@
 #include "s3/client.hpp"
 
+#include "base/base64.hpp"
 #include "base/hex.hpp"
+#include "base/text.hpp"
 #include "net/http/text.hpp"
 #include "s3/client_core.hpp"
 #include "s3/download.hpp"
@@ -39,7 +41,7 @@ result<void> add_metadata(name_values& headers, const name_values& metadata) {
 }
 
 std::string content_md5(const md5_digest& digest) {
-    return base64(digest.bytes);
+    return encode_base64(std::as_bytes(std::span(digest.bytes)));
 }
 
 /// The payload hash for data: that of an empty body, or UNSIGNED-PAYLOAD (s3/sigv4.hpp).
@@ -319,7 +321,7 @@ std::optional<std::string> multipart_etag(const std::vector<std::string>& part_e
 }
 
 etag_verdict judge_etag(const put_result& stored, const md5_digest& sent) {
-    const auto etag = md5_digest::parse(net::lower_case(stored.etag));
+    const auto etag = md5_digest::parse(lower_case(stored.etag));
     if (etag == sent) return etag_verdict::confirms;
     return etag && !stored.etag_is_opaque ? etag_verdict::contradicts : etag_verdict::nothing;
 }

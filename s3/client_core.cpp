@@ -1,6 +1,7 @@
 #include "s3/client_core.hpp"
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "net/http/text.hpp"
 #include "s3/limits.hpp"
 #include "s3/transport_error.hpp"
@@ -65,7 +66,7 @@ std::string printable(std::string_view text) {
 bool has_s3_headers(const net::response& response) {
     return std::ranges::any_of(response.headers(), [](const auto& header) {
         constexpr std::string_view prefix = "x-amz-";
-        return net::iequals(std::string_view(header.name).substr(0, prefix.size()), prefix);
+        return iequals(std::string_view(header.name).substr(0, prefix.size()), prefix);
     });
 }
 

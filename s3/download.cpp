@@ -77,7 +77,7 @@ result<object_info> read_object_info(const net::response& response) {
     out.last_modified = parse_http_date(response.get("last-modified")).value_or(sys_seconds{});
     bool from_s3 = !out.etag.empty() || out.last_modified != sys_seconds{};
     for (const auto& header : response.headers()) {
-        auto name = net::lower_case(header.name);
+        auto name = lower_case(header.name);
         from_s3 = from_s3 || name.starts_with("x-amz-");
         if (name.starts_with(metadata_prefix)) {
             out.metadata.emplace_back(name.substr(metadata_prefix.size()), header.value);

@@ -1,5 +1,6 @@
 #include "s3/op_stats.hpp"
 
+#include "base/text.hpp"
 #include "s3/limits.hpp"
 
 #include <fmt/format.h>
@@ -54,12 +55,8 @@ std::string_view code_for_status(unsigned status) {
 }
 
 bool is_plain_code(std::string_view code) {
-    if (code.empty() || code.size() > 64) return false;
-    for (const char c : code) {
-        const bool letter = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9');
-        if (!letter && c != '.' && c != '_' && c != '-') return false;
-    }
-    return true;
+    const auto plain = [](char c) { return is_alphanumeric(c) || c == '.' || c == '_' || c == '-'; };
+    return !code.empty() && code.size() <= 64 && std::ranges::all_of(code, plain);
 }
 
 }  // namespace

@@ -1,6 +1,7 @@
 #include "s3/sigv4.hpp"
 
 #include "base/hex.hpp"
+#include "base/text.hpp"
 
 #include <openssl/evp.h>
 #include <openssl/hmac.h>
@@ -13,9 +14,8 @@ namespace {
 
 constexpr std::string_view algorithm = "AWS4-HMAC-SHA256";
 
-bool is_unreserved(unsigned char c) {
-    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-           c == '_' || c == '~';
+bool is_unreserved(char c) {
+    return is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~';
 }
 
 bool is_blank(char c) {
@@ -134,13 +134,6 @@ sha256_digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view te
               &size)) {
         throw std::runtime_error("OpenSSL has no HMAC-SHA-256");
     }
-    return out;
-}
-
-std::string base64(std::span<const std::uint8_t> bytes) {
-    std::string out((bytes.size() + 2) / 3 * 4, '\0');
-    // EVP_EncodeBlock writes a terminating zero, for which a std::string has room.
-    EVP_EncodeBlock(reinterpret_cast<unsigned char*>(out.data()), bytes.data(), static_cast<int>(bytes.size()));
     return out;
 }
 

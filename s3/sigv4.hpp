@@ -83,9 +83,6 @@ struct canonical_form {
                                         std::string_view service);
 
 [[nodiscard]] sha256_digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view text);
-/// Encodes as standard base64 with padding (Content-MD5).
-[[nodiscard]] std::string base64(std::span<const std::uint8_t> bytes);
-
 /// Signs for one service. Keeps the derived key of the current day, region and secret: four of the five HMACs.
 class signer {
   public:

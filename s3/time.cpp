@@ -1,5 +1,7 @@
 #include "s3/time.hpp"
 
+#include "base/text.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -40,7 +42,7 @@ class scanner {
         }
         unsigned value = 0;
         for (const char c : rest_.substr(0, digits)) {
-            if (c < '0' || c > '9') {
+            if (!is_digit(c)) {
                 failed_ = true;
                 return 0;
             }

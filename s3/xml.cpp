@@ -1,12 +1,11 @@
 #include "s3/xml.hpp"
 
-#include "net/http/text.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
 #include <pugixml.hpp>
 
 #include <algorithm>
-#include <charconv>
 
 namespace keepstore::s3 {
 namespace {
@@ -35,11 +34,7 @@ std::string text_of(pugi::xml_node parent, std::string_view name) {
 
 /// The text of a child without the white space around it, which the types of XML Schema but strings ignore.
 std::string token_of(pugi::xml_node parent, std::string_view name) {
-    const auto text = text_of(parent, name);
-    const std::string_view blanks = " \t\r\n";
-    const auto first = text.find_first_not_of(blanks);
-    if (first == std::string::npos) return {};
-    return text.substr(first, text.find_last_not_of(blanks) - first + 1);
+    return std::string(trim(text_of(parent, name), " \t\r\n"));
 }
 
 /// Parses the whole body. pugixml knows no entities but the five of XML, opens no files and parses without recursion.
@@ -105,18 +100,11 @@ std::unexpected<error> incomplete(std::string_view what) {
     return std::unexpected(make_error(error_kind::malformed_response, fmt::format("no {} in the response", what)));
 }
 
-std::optional<std::uint64_t> to_number(std::string_view text) {
-    std::uint64_t value = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), value);
-    if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return value;
-}
-
 /// An xsd:boolean, in any case. nullopt for anything else: a page that is taken for the last one by mistake makes
 /// blocks look lost.
 std::optional<bool> to_boolean(std::string_view text) {
-    if (net::iequals(text, "true") || text == "1") return true;
-    if (net::iequals(text, "false") || text == "0") return false;
+    if (iequals(text, "true") || text == "1") return true;
+    if (iequals(text, "false") || text == "0") return false;
     return std::nullopt;
 }
 
@@ -132,19 +120,19 @@ std::optional<bool> read_truncated(pugi::xml_node root) {
 std::optional<bool> read_encoded(pugi::xml_node root) {
     const auto text = token_of(root, "EncodingType");
     if (text.empty()) return false;
-    if (net::iequals(text, "url")) return true;
+    if (iequals(text, "url")) return true;
     return std::nullopt;
 }
 
 /// A key as it is, or decoded when the listing is url-encoded.
 std::optional<std::string> key_text(std::string raw, bool encoded) {
     if (!encoded) return raw;
-    return url_decode(raw);
+    return percent_decode(raw, true);
 }
 
 std::optional<listed_object> read_object(pugi::xml_node node, bool encoded) {
     auto key = key_text(text_of(node, "Key"), encoded);
-    const auto size = to_number(token_of(node, "Size"));
+    const auto size = parse_number<std::uint64_t>(token_of(node, "Size"));
     const auto modified = parse_iso_date(token_of(node, "LastModified"));
     if (!key || key->empty() || !size || !modified) return std::nullopt;
     return listed_object{std::move(*key), *size, *modified, std::string(strip_quotes(token_of(node, "ETag")))};
@@ -284,27 +272,6 @@ std::string format_complete_multipart(const std::vector<std::string>& etags) {
         out += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>\"{}\"</ETag></Part>", i + 1, clean);
     }
     return out + "</CompleteMultipartUpload>";
-}
-
-std::optional<std::string> url_decode(std::string_view text) {
-    std::string out;
-    out.reserve(text.size());
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] == '+') {
-            out += ' ';
-        } else if (text[i] != '%') {
-            out += text[i];
-        } else {
-            unsigned value = 0;
-            if (i + 2 >= text.size()) return std::nullopt;
-            const auto digits = text.substr(i + 1, 2);
-            const auto [end, failed] = std::from_chars(digits.data(), digits.data() + 2, value, 16);
-            if (failed != std::errc() || end != digits.data() + 2) return std::nullopt;
-            out += static_cast<char>(value);
-            i += 2;
-        }
-    }
-    return out;
 }
 
 std::string_view strip_quotes(std::string_view etag) noexcept {

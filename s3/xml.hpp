@@ -94,9 +94,6 @@ struct sts_credentials {
 /// Formats <CompleteMultipartUpload> for these ETags; parts are numbered from 1.
 [[nodiscard]] std::string format_complete_multipart(const std::vector<std::string>& etags);
 
-/// Decodes "%2F" and "+" of url-encoded keys. nullopt for a stray '%'.
-[[nodiscard]] std::optional<std::string> url_decode(std::string_view text);
-
 /// Returns an ETag without its quotes: "\"abc\"" and abc are both abc.
 [[nodiscard]] std::string_view strip_quotes(std::string_view etag) noexcept;
 /// Whether a validator or an ETag header is a weak one (RFC 9110, 8.8.1): If-Match never matches those.

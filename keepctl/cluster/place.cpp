@@ -1,6 +1,6 @@
 #include "keepctl/cluster/place.hpp"
 
-#include "net/http/percent.hpp"
+#include "base/text.hpp"
 #include "net/http/url.hpp"
 
 #include <fmt/format.h>
@@ -94,7 +94,7 @@ parsed parse_bucket(std::string_view text, std::string_view rest) {
             return wrong(fmt::format("s3: \"{}\" is no key=value", pair), bucket_form);
         const auto key = pair.substr(0, equals);
         if (!seen.insert(key).second) return wrong(fmt::format("s3: {} is given twice", key), bucket_form);
-        auto value = net::percent_decoded(pair.substr(equals + 1));
+        auto value = percent_decode(pair.substr(equals + 1));
         if (!value) return wrong(fmt::format("s3: {} has a malformed percent escape", key), bucket_form);
         if (auto problem = set_key(out, key, std::move(*value)); !problem.empty()) return wrong(problem, bucket_form);
     }

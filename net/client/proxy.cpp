@@ -1,6 +1,7 @@
 #include "net/client/proxy.hpp"
 
-#include "net/http/percent.hpp"
+#include "base/base64.hpp"
+#include "base/text.hpp"
 #include "net/http/text.hpp"
 
 #include <boost/asio/ip/address.hpp>
@@ -16,20 +17,6 @@ namespace {
 
 namespace ip = boost::asio::ip;
 
-std::string base64_of(std::string_view text) {
-    static constexpr std::string_view digits = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    std::string out;
-    for (std::size_t i = 0; i < text.size(); i += 3) {
-        const auto left = std::min<std::size_t>(3, text.size() - i);
-        std::uint32_t bits = 0;
-        for (std::size_t k = 0; k < 3; ++k) {
-            bits = bits << 8 | (k < left ? static_cast<unsigned char>(text[i + k]) : 0U);
-        }
-        for (std::size_t k = 0; k < 4; ++k) out += k <= left ? digits[bits >> (18 - 6 * k) & 63] : '=';
-    }
-    return out;
-}
-
 // "[http://][user[:password]@]host[:port][/]"
 result<proxy> parse_proxy(std::string_view text) {
     const auto bad = [](std::string_view why) { return fail(errc::bad_request, std::string(why)); };
@@ -43,11 +30,12 @@ result<proxy> parse_proxy(std::string_view text) {
     if (const auto at = text.rfind('@'); at != std::string_view::npos) {
         const auto user = text.substr(0, at);
         const auto colon = user.find(':');
-        const auto name = percent_decoded(user.substr(0, colon));
+        const auto name = percent_decode(user.substr(0, colon));
         const auto password =
-            percent_decoded(colon == std::string_view::npos ? std::string_view() : user.substr(colon + 1));
+            percent_decode(colon == std::string_view::npos ? std::string_view() : user.substr(colon + 1));
         if (!name || !password) return bad("malformed user name or password");
-        out.authorization = "Basic " + base64_of(*name + ":" + *password);
+        const std::string pair = *name + ":" + *password;
+        out.authorization = "Basic " + encode_base64(std::as_bytes(std::span(pair)));
         text.remove_prefix(at + 1);
     }
     auto parsed = parse_url("http://" + std::string(text));

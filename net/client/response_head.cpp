@@ -17,7 +17,7 @@ result<bool> parse_status_line(std::string_view line, response_head& into) {
     const bool version_10 = line.starts_with("HTTP/1.0 ");
     if (!version_10 && !line.starts_with("HTTP/1.1 ")) return malformed("the response is not HTTP/1");
     const auto rest = line.substr(9);
-    const auto status = parse_decimal<unsigned>(rest.substr(0, 3));
+    const auto status = parse_number<unsigned>(rest.substr(0, 3));
     if (rest.size() < 3 || !status || *status < 100 || (rest.size() > 3 && rest[3] != ' ') || !is_header_value(rest)) {
         return malformed("malformed status line");
     }
@@ -46,7 +46,7 @@ class connection_options {
             for_each_element(h.value, [&](std::string_view element) {
                 const auto mark = element.find('=');
                 if (mark == std::string_view::npos || !iequals(trim(element.substr(0, mark)), "timeout")) return;
-                const auto number = parse_decimal<std::uint32_t>(trim(element.substr(mark + 1)));
+                const auto number = parse_number<std::uint32_t>(trim(element.substr(mark + 1)));
                 if (number) into_.keep_alive_timeout = std::chrono::seconds(*number);
             });
         }
@@ -63,7 +63,7 @@ class connection_options {
 
   private:
     std::string_view note_length(std::string_view value) {
-        const auto number = parse_decimal<std::uint64_t>(value);
+        const auto number = parse_number<std::uint64_t>(value);
         if (!number) return "malformed Content-Length";
         // Some servers send it twice; only a contradiction is dangerous (RFC 9112 6.3).
         if (into_.content_length && *into_.content_length != *number) return "contradicting Content-Length headers";

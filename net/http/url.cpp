@@ -4,8 +4,6 @@
 
 #include <boost/asio/ip/address.hpp>
 
-#include <charconv>
-
 namespace keepstore::net {
 namespace {
 
@@ -16,11 +14,7 @@ std::unexpected<error> bad(std::string_view why) {
 bool is_host_name(std::string_view text) {
     // Underscores are in use, if not in the standard. The length is the name system's limit.
     return !text.empty() && text.size() <= 253 && text.front() != '.' && text.front() != '-' &&
-           std::ranges::all_of(text,
-                               [](char c) {
-                                   return (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-' || c == '.' ||
-                                          c == '_';
-                               }) &&
+           std::ranges::all_of(text, [](char c) { return is_lower_or_digit(c) || c == '-' || c == '.' || c == '_'; }) &&
            !text.contains("..");
 }
 
@@ -28,8 +22,7 @@ bool is_host_name(std::string_view text) {
 /// "0x7f.1") with which filters are deceived.
 bool looks_like_ipv4(std::string_view host) {
     const auto last = host.substr(host.rfind('.') + 1);
-    if (last.empty()) return false;
-    return std::ranges::all_of(last, [](char c) { return c >= '0' && c <= '9'; }) || last.starts_with("0x");
+    return is_number(last) || last.starts_with("0x");
 }
 
 result<endpoint> parse_authority(bool tls, std::string_view text) {
@@ -55,8 +48,7 @@ result<endpoint> parse_authority(bool tls, std::string_view text) {
         const auto colon = text.find(':');
         has_port = colon != std::string_view::npos;
         if (has_port) port = text.substr(colon + 1);
-        to.host = text.substr(0, colon);
-        for (char& c : to.host) c = to_lower(c);
+        to.host = lower_case(text.substr(0, colon));
         if (!is_host_name(to.host)) return bad("malformed host");
         if (looks_like_ipv4(to.host)) {
             boost::system::error_code code;
@@ -66,12 +58,9 @@ result<endpoint> parse_authority(bool tls, std::string_view text) {
     }
     // "host:" is allowed and means the scheme's own port (RFC 3986 3.2.3).
     if (has_port && !port.empty()) {
-        unsigned number = 0;
-        const auto [end, code] = std::from_chars(port.data(), port.data() + port.size(), number);
-        if (code != std::errc() || end != port.data() + port.size() || number == 0 || number > 65535) {
-            return bad("malformed port");
-        }
-        to.port = static_cast<std::uint16_t>(number);
+        const auto number = parse_number<std::uint16_t>(port);
+        if (number.value_or(0) == 0) return bad("malformed port");
+        to.port = *number;
     }
     return to;
 }

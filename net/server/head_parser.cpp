@@ -32,9 +32,8 @@ std::optional<refusal> check_request_line(std::string_view line) {
     if (!is_token(method)) return bad_request("malformed method");
     const auto unfit = [](char c) { return is_control(c) || c == ' ' || c == '#'; };
     if (target.empty() || std::ranges::any_of(target, unfit)) return bad_request("malformed request target");
-    const auto digit = [](char c) { return c >= '0' && c <= '9'; };
-    if (version.size() != 8 || !version.starts_with("HTTP/") || !digit(version[5]) || version[6] != '.' ||
-        !digit(version[7])) {
+    if (version.size() != 8 || !version.starts_with("HTTP/") || !is_digit(version[5]) || version[6] != '.' ||
+        !is_digit(version[7])) {
         return bad_request("malformed HTTP version");
     }
     if (version != "HTTP/1.1" && version != "HTTP/1.0") {
@@ -125,23 +124,6 @@ class beast_head_parser final : public http::basic_parser<true> {
     request_head& into_;
 };
 
-bool percent_decode(std::string_view text, std::string& into) {
-    into.clear();
-    for (std::size_t i = 0; i < text.size(); ++i) {
-        if (text[i] != '%') {
-            into.push_back(text[i]);
-            continue;
-        }
-        if (i + 2 >= text.size()) return false;
-        const int high = hex_value(text[i + 1]);
-        const int low = hex_value(text[i + 2]);
-        if (high < 0 || low < 0) return false;
-        into.push_back(static_cast<char>(high * 16 + low));
-        i += 2;
-    }
-    return true;
-}
-
 /// Framing (RFC 9112 6.3) in its only unambiguous forms.
 std::optional<refusal> take_framing(const framing& body, bool version_10, request_head& head) {
     if (body.codings > 1 || (body.codings == 1 && !iequals(body.coding, "chunked"))) {
@@ -152,7 +134,7 @@ std::optional<refusal> take_framing(const framing& body, bool version_10, reques
     if (body.codings && version_10) return bad_request("Transfer-Encoding in an HTTP/1.0 request");
     head.chunked = body.codings == 1;
     if (body.lengths == 0) return std::nullopt;
-    head.content_length = parse_decimal<std::uint64_t>(body.length);
+    head.content_length = parse_number<std::uint64_t>(body.length);
     if (!head.content_length) return bad_request("malformed Content-Length");
     return std::nullopt;
 }
@@ -198,7 +180,9 @@ std::optional<refusal> take_target(parsed_head& parsed) {
     const std::string_view target = head.target;
     const auto question = target.find('?');
     if (question != std::string_view::npos) head.query.assign(target.substr(question + 1));
-    if (!percent_decode(target.substr(0, question), head.path)) return bad_request("malformed percent encoding");
+    auto path = percent_decode(target.substr(0, question));
+    if (!path) return bad_request("malformed percent encoding");
+    head.path = std::move(*path);
     return std::nullopt;
 }
 

@@ -46,7 +46,7 @@ bool is_local_request(const net::request_head& head, std::string_view remote_add
     for (const std::string_view passed_on : {"X-Forwarded-For", "Forwarded", "X-Real-IP", "Via"})
         if (head.has(passed_on)) return false;
     const std::string_view host = without_port(head.get("Host"));
-    return is_loopback(without_port(remote_address)) && (is_loopback(host) || net::iequals(host, "localhost"));
+    return is_loopback(without_port(remote_address)) && (is_loopback(host) || iequals(host, "localhost"));
 }
 
 awaitable<bool> status_page::serve(request_context& request) {

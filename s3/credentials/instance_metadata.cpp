@@ -22,7 +22,7 @@ net::phase_limits metadata_limits() {
 
 std::string service_address(const environment& env) {
     if (auto given = env("AWS_EC2_METADATA_SERVICE_ENDPOINT")) return std::move(*given);
-    const auto mode = net::lower_case(env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").value_or(""));
+    const auto mode = lower_case(env("AWS_EC2_METADATA_SERVICE_ENDPOINT_MODE").value_or(""));
     return mode == "ipv6" ? "http://[fd00:ec2::254]" : "http://169.254.169.254";
 }
 
@@ -33,7 +33,7 @@ std::unexpected<error> refused(std::string_view what) {
 }  // namespace
 
 awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
-    if (net::lower_case(context_->env("AWS_EC2_METADATA_DISABLED").value_or("")) == "true") {
+    if (lower_case(context_->env("AWS_EC2_METADATA_DISABLED").value_or("")) == "true") {
         co_return fail(errc::not_found, "instance metadata is disabled by AWS_EC2_METADATA_DISABLED");
     }
     const auto base = net::parse_url(service_address(context_->env));

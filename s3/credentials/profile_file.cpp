@@ -65,7 +65,7 @@ profiles parse_profiles(std::string_view text, profile_file kind) {
         if (equals == std::string_view::npos) continue;
         const auto name = trim(line.substr(0, equals));
         if (!name.empty()) {
-            out[*current].insert_or_assign(net::lower_case(name),
+            out[*current].insert_or_assign(lower_case(name),
                                            std::string(trim(without_comment(line.substr(equals + 1)))));
         }
     }

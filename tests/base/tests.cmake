@@ -12,4 +12,5 @@ keepstore_test(base_tests
         base/hex_test.cpp
         base/recent_lines_test.cpp
         base/single_flight_test.cpp
+        base/text_test.cpp
     LINK keepstore::base)

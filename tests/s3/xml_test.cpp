@@ -267,11 +267,3 @@ TEST_CASE("the list of parts is numbered and cannot be broken by an ETag", "[s3]
           "<Part><PartNumber>2</PartNumber><ETag>\"b\"</ETag></Part></CompleteMultipartUpload>");
     CHECK(format_complete_multipart({"</ETag>"}).find("</ETag></ETag>") == std::string::npos);
 }
-
-TEST_CASE("url-encoded keys are decoded strictly", "[s3][xml]") {
-    CHECK(url_decode("a%2Fb+c%00") == std::string("a/b c\0", 6));
-    CHECK_FALSE(url_decode("%").has_value());
-    CHECK_FALSE(url_decode("%4").has_value());
-    CHECK_FALSE(url_decode("%4g").has_value());
-    CHECK_FALSE(url_decode("%-1").has_value());
-}

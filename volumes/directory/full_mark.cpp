@@ -1,6 +1,7 @@
 #include "volumes/directory/full_mark.hpp"
 
 #include "base/log.hpp"
+#include "base/text.hpp"
 #include "volumes/directory/limits.hpp"
 
 #include <fcntl.h>
@@ -8,7 +9,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <chrono>
 #include <optional>
 
@@ -31,11 +31,11 @@ std::optional<std::string> read_mark(int root) {
     std::array<char, 64> target{};
     const auto n = ::readlinkat(root, mark_name, target.data(), target.size());
     if (n <= 0) return std::nullopt;
-    std::int64_t since = 0;
-    const auto [end, error] = std::from_chars(target.data(), target.data() + n, since);
-    if (error != std::errc() || end != target.data() + n) return std::nullopt;
-    if (epoch_seconds() - since >= std::chrono::seconds(limits::full_mark_lifetime).count()) return std::nullopt;
-    return std::string(target.data(), static_cast<std::size_t>(n));
+    const std::string_view text(target.data(), static_cast<std::size_t>(n));
+    const auto since = parse_number<std::int64_t>(text);
+    if (!since || epoch_seconds() - *since >= std::chrono::seconds(limits::full_mark_lifetime).count())
+        return std::nullopt;
+    return std::string(text);
 }
 
 }  // namespace

@@ -1,11 +1,11 @@
 #include "volumes/directory/names.hpp"
 
 #include "base/hex.hpp"
+#include "base/text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <charconv>
 #include <random>
 
 namespace keepstore::volumes::directory {
@@ -15,10 +15,6 @@ constexpr std::string_view trash_infix = ".trash.";
 constexpr std::string_view temp_prefix = "tmp";
 constexpr std::size_t our_temp_digits = 20;  // As many as the largest 64-bit number has.
 constexpr std::size_t hash_digits = 32;
-
-bool is_digit(char c) noexcept {
-    return c >= '0' && c <= '9';
-}
 
 }  // namespace
 
@@ -37,9 +33,7 @@ unsigned block_dir_index(const md5_digest& name) noexcept {
 
 std::optional<unsigned> parse_block_dir(std::string_view name) noexcept {
     if (name.size() != 3 || !is_lower_hex(name)) return std::nullopt;
-    unsigned index = 0;
-    std::from_chars(name.data(), name.data() + name.size(), index, 16);
-    return index;
+    return parse_number<unsigned>(name, 16);
 }
 
 std::string trash_name(const md5_digest& name, std::int64_t deadline) {
@@ -51,11 +45,9 @@ std::optional<trash_entry> parse_trash_name(std::string_view name) {
     if (name.substr(hash_digits, trash_infix.size()) != trash_infix) return std::nullopt;
     const auto digest = md5_digest::parse(name.substr(0, hash_digits));
     const auto number = name.substr(hash_digits + trash_infix.size());
-    if (!digest || !std::ranges::all_of(number, is_digit)) return std::nullopt;
-    std::int64_t deadline = 0;
-    const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), deadline);
-    if (error != std::errc() || end != number.data() + number.size()) return std::nullopt;
-    return trash_entry{*digest, deadline};
+    const auto deadline = is_number(number) ? parse_number<std::int64_t>(number) : std::nullopt;
+    if (!digest || !deadline) return std::nullopt;
+    return trash_entry{*digest, *deadline};
 }
 
 std::string temp_name(const md5_digest& name) {

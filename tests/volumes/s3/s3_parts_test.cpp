@@ -1,6 +1,6 @@
 // Blocks that are sent in concurrent parts: the requests, and what is acknowledged.
 #include "digest/md5.hpp"
-#include "s3/sigv4.hpp"
+#include "base/base64.hpp"
 #include "tests/contract/volume_harness.hpp"
 #include "tests/s3/stub_service.hpp"
 #include "tests/volumes/stub_volume.hpp"
@@ -84,7 +84,8 @@ class multipart_service {
         return r.method == "PUT" ? "put" : r.method == "HEAD" ? "head" : r.method == "GET" ? "get" : "other";
     }
     static std::string content_md5(const std::string& body) {
-        return s3::base64(digest::md5_of(std::as_bytes(std::span(body))).bytes);
+        const auto digest = digest::md5_of(std::as_bytes(std::span(body)));
+        return encode_base64(std::as_bytes(std::span(digest.bytes)));
     }
     static std::string etag(const std::string& body) { return digest::md5_of(std::as_bytes(std::span(body))).hex(); }
     stub_reply answer(const seen_request& r) {
