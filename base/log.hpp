@@ -3,7 +3,7 @@
 /// thread, so that a slow terminal or journal never blocks an event loop; when the queue is full new lines are dropped
 /// and counted.
 ///
-/// Lines are handed to spdlog, with a sink of our own (log.cpp) and without spdlog's asynchronous logger. That one
+/// Lines are handed to spdlog, with a sink of our own (log_sink.hpp) and without spdlog's asynchronous logger. That one
 /// wakes its thread for each line, which costs more than to serve a small block; its queue is bounded in lines, not
 /// bytes; when it is full it blocks the caller or drops the oldest line, which explains those that follow; and its
 /// stderr sink loses what a non-blocking stderr does not take. Our sink gathers lines for a millisecond, writes them
