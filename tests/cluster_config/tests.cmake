@@ -3,6 +3,7 @@ keepstore_test(cluster_config_tests
         cluster_config/credentials_test.cpp
         cluster_config/listen_address_test.cpp
         cluster_config/loader_test.cpp
+        cluster_config/rules_test.cpp
         cluster_config/scalars_test.cpp
         cluster_config/value_test.cpp
     LINK keepstore::cluster_config)

@@ -1,5 +1,6 @@
 keepstore_test(digest_tests
     SOURCES
+        digest/engine_batching_test.cpp
         digest/engine_test.cpp
         digest/md5_lanes_test.cpp
         digest/md5_test.cpp

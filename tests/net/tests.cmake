@@ -17,6 +17,7 @@ keepstore_test(net_server_tests
     SOURCES
         net/server/head_parser_test.cpp
         net/server/server_test.cpp
+        net/server/session_limits_test.cpp
         net/server/session_test.cpp
         net/server/slow_reader_test.cpp
         net/server/tls_test.cpp

@@ -1,6 +1,7 @@
 keepstore_test(router_tests
     SOURCES
         router/access_log_test.cpp
+        router/admin_routes_test.cpp
         router/app_test.cpp
         router/limiter_test.cpp
         router/metrics_test.cpp

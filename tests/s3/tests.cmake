@@ -1,6 +1,8 @@
 keepstore_test(s3_test
     SOURCES
         s3/address_test.cpp
+        s3/client_calls_test.cpp
+        s3/client_corrections_test.cpp
         s3/client_faults_test.cpp
         s3/client_test.cpp
         s3/credentials/credential_cache_test.cpp

@@ -1,5 +1,6 @@
 keepstore_test(store_tests
     SOURCES
+        store/block_store_faults_test.cpp
         store/block_store_test.cpp
         store/lists/pull_test.cpp
         store/memory_progress_test.cpp
@@ -9,6 +10,7 @@ keepstore_test(store_tests
         store/stalled_volume_test.cpp
         store/read/stitched_read_test.cpp
         store/read/verified_read_test.cpp
+        store/remote/remote_list_test.cpp
         store/remote/remote_test.cpp
         store/scrub/stitched_repair_test.cpp
         store/scrub/rate_limiter_test.cpp

@@ -10,6 +10,7 @@ keepstore_test(volumes_test
         volumes/directory/device_id_test.cpp
         volumes/directory/directory_health_test.cpp
         volumes/directory/directory_race_test.cpp
+        volumes/directory/directory_trash_test.cpp
         volumes/directory/directory_volume_test.cpp
         volumes/directory/directory_writer_test.cpp
         volumes/directory/names_test.cpp
@@ -24,6 +25,7 @@ keepstore_test(volumes_faults_test
     SOURCES
         volumes/directory/directory_faults_test.cpp
         volumes/directory/directory_stall_test.cpp
+        volumes/directory/directory_touch_test.cpp
         volumes/directory/file_calls.cpp
     LINK keepstore::volumes keepstore::digest ${CMAKE_DL_LIBS}
     TIMEOUT 120)
@@ -35,7 +37,9 @@ keepstore_test(volumes_s3_contract_test
     S3)
 keepstore_test(volumes_s3_test
     SOURCES
+        volumes/s3/s3_attribute_test.cpp
         volumes/s3/s3_outage_test.cpp
+        volumes/s3/s3_reader_test.cpp
         volumes/s3/s3_states_test.cpp
         volumes/s3/s3_volume_test.cpp
     LINK keepstore::volumes keepstore::digest nlohmann_json::nlohmann_json
@@ -51,6 +55,7 @@ keepstore_test(volumes_s3_stub_test
         volumes/s3/s3_shared_download_test.cpp
         volumes/s3/s3_parts_test.cpp
         volumes/s3/s3_ranges_test.cpp
+        volumes/s3/s3_stub_outage_test.cpp
         volumes/s3/s3_stub_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)
 keepstore_test(volume_factory_test

@@ -1,0 +1,170 @@
+/// The routes of the administrator, through the whole application.
+#include "base/limits.hpp"
+#include "router/routes.hpp"
+#include "tests/router/app_fixture.hpp"
+
+#include <catch2/catch.hpp>
+#include <nlohmann/json.hpp>
+
+using namespace keepstore;
+using namespace keepstore::test;
+using net::cancel_reason;
+using router::match_route;
+using router::route;
+
+namespace {
+
+void check_cors(const fake_exchange& ex) {
+    CHECK(ex.sent_header("Access-Control-Allow-Origin") == "*");
+    CHECK(ex.sent_header("Access-Control-Allow-Methods") == "GET, HEAD, PUT, OPTIONS");
+    CHECK(ex.sent_header("Access-Control-Allow-Headers") ==
+          "Authorization, Content-Length, Content-Type, X-Keep-Desired-Replicas, X-Keep-Signature, "
+          "X-Keep-Storage-Classes");
+    CHECK(ex.sent_header("Access-Control-Expose-Headers") ==
+          "X-Keep-Locator, X-Keep-Replicas-Stored, X-Keep-Storage-Classes-Confirmed");
+    CHECK(ex.sent_header("Access-Control-Max-Age") == "86486400");
+}
+
+}  // namespace
+
+TEST_CASE("the administrator's routes need the administrator's token", "[router][routes][auth]") {
+    app_fixture f;
+    const std::vector<std::pair<std::string, std::string>> admin_routes{{"PUT", "/pull"},
+                                                                        {"PUT", "/trash"},
+                                                                        {"GET", "/index"},
+                                                                        {"GET", "/index/"},
+                                                                        {"GET", "/index/1234"},
+                                                                        {"GET", "/mounts"},
+                                                                        {"GET", "/mounts/x/blocks"},
+                                                                        {"PUT", "/untrash/" + foo_hash},
+                                                                        {"TOUCH", "/" + foo_hash},
+                                                                        {"DELETE", "/" + foo_hash}};
+    for (const auto& [method, path] : admin_routes) {
+        INFO(method << " " << path);
+        fake_exchange none(method, path);
+        f.handle(none);
+        CHECK(none.status() == 401);
+        CHECK(none.sent_body() == "Unauthorized\n");
+        check_cors(none);
+        fake_exchange bad(method, path, as_user);
+        f.handle(bad);
+        CHECK(bad.status() == 403);
+        CHECK(bad.sent_body() == "Forbidden\n");
+        CHECK_FALSE(bad.body_was_read());
+        CHECK(f.status_of(method, path + "?api_token=") == 403);
+    }
+    // Without a configured token the routes are closed for every token.
+    auto options = default_app_options();
+    options.system_root_token.clear();
+    app_fixture closed(options);
+    for (const auto& [method, path] : admin_routes) {
+        CHECK(closed.status_of(method, path) == 403);
+        CHECK(closed.status_of(method, path, as_admin) == 403);
+        CHECK(closed.status_of(method, path + "?api_token=") == 403);
+    }
+}
+
+TEST_CASE("touch, trash and untrash", "[router][routes]") {
+    app_fixture f;
+    CHECK(f.status_of("TOUCH", "/" + foo_hash + "+3", as_admin) == 404);
+    CHECK(f.status_of("PUT", "/untrash/" + foo_hash, as_admin) == 404);
+    fake_exchange missing("DELETE", "/" + foo_hash, as_admin);
+    f.handle(missing);
+    CHECK(missing.status() == 404);
+    CHECK(missing.sent_body() == "file does not exist\n");
+
+    const auto old = memory_volume::now() - std::chrono::hours(1000);
+    f.volume0->plant(foo, "foo", old);
+    CHECK(f.status_of("TOUCH", "/" + foo_hash + "+3", as_admin) == 200);
+    CHECK(f.status_of("DELETE", "/" + foo_hash + "+3", as_admin) == 200);
+    CHECK(f.volume0->content(foo));  // Too new now.
+    f.volume0->plant(foo, "foo", old);
+    CHECK(f.status_of("DELETE", "/" + foo_hash + "+3", as_admin) == 200);
+    CHECK_FALSE(f.volume0->content(foo));
+    fake_exchange untrash("PUT", "/untrash/" + foo_hash + "+3", as_admin);
+    f.handle(untrash);
+    CHECK(untrash.status() == 200);
+    CHECK(untrash.sent_body().empty());
+    CHECK(f.volume0->content(foo) == "foo");
+    CHECK(f.status_of("TOUCH", "/" + foo_hash + "junk", as_admin) == 400);
+}
+
+TEST_CASE("index in all its forms", "[router][routes][index]") {
+    app_fixture f;
+    CHECK(f.body_of("/index", as_admin) == "\n");
+    CHECK(f.body_of("/index?prefix=fff", as_admin) == "\n");
+    f.volume0->plant(foo, "foo", volumes::block_time(std::chrono::nanoseconds(1'600'000'000'123'456'789)));
+    f.volume1->plant(foo, "foo", volumes::block_time(std::chrono::nanoseconds(1'600'000'000'123'456'789)));
+    const std::string line = foo_hash + "+3 1600000000123456789\n";
+    CHECK(f.body_of("/index", as_admin) == line + line + "\n");
+    const std::string mount = "/mounts/zzzzz-nyw5e-000000000000000/blocks";
+    for (const std::string& target : {mount, mount + "/", mount + "/acbd", mount + "?prefix=acbd",
+                                      mount + "/ffff?prefix=acbd", mount + "/acbd?prefix="}) {
+        INFO(target);
+        fake_exchange ex("GET", target, as_admin);
+        f.handle(ex);
+        CHECK(ex.status() == 200);
+        CHECK(ex.sent_body() == line + "\n");
+        CHECK(ex.get_deadline().is_never());
+        CHECK(ex.finished());
+    }
+    CHECK(f.body_of("/index?prefix=zip", as_admin) == "\n");
+    CHECK(f.body_of("/mounts/zzzzz-nyw5e-999999999999999/blocks", as_admin) == "file does not exist\n");
+    CHECK(f.status_of("HEAD", "/mounts/zzzzz-nyw5e-999999999999999/blocks", as_admin) == 404);
+    CHECK(f.status_of("HEAD", "/index", as_admin) == 200);
+}
+
+TEST_CASE("an index that fails half-way is visibly incomplete", "[router][routes][index]") {
+    app_fixture f;
+    f.volume0->plant(foo, "foo");
+    f.volume0->fail_index_after_first_batch(error(errc::io_error, "disk on fire"));
+    f.volume1->fail_index_after_first_batch(error(errc::io_error, "disk on fire"));
+    fake_exchange late("GET", "/index", as_admin);
+    f.handle(late);
+    CHECK(late.status() == 200);
+    CHECK(late.sent_body().starts_with(foo_hash));
+    CHECK(late.aborted());
+    CHECK_FALSE(late.finished());
+    CHECK_FALSE(late.sent_body().ends_with("\n\n"));
+
+    f.volume0->fail_everything(error(errc::unavailable, "volume does not respond"));
+    fake_exchange early("GET", "/index", as_admin);
+    f.handle(early);
+    CHECK(early.status() == 503);
+    CHECK(early.sent_body() == "volume does not respond\n");
+}
+
+TEST_CASE("mounts are listed with the keys that balance tools need", "[router][routes]") {
+    app_fixture f;
+    const auto json = nlohmann::json::parse(f.body_of("/mounts", as_admin));
+    REQUIRE(json.size() == 2);
+    CHECK(json[0] == nlohmann::json{{"uuid", "zzzzz-nyw5e-000000000000000"},
+                                    {"device_id", "device-0"},
+                                    {"allow_write", true},
+                                    {"allow_trash", true},
+                                    {"replication", 1},
+                                    {"storage_classes", {{"testclass1", true}}}});
+}
+
+TEST_CASE("work lists replace the pending items", "[router][routes][lists]") {
+    app_fixture f;
+    const std::string item = R"({"locator":")" + foo_hash + R"(+3","block_mtime":1600000000000000000,"mount_uuid":""})";
+    CHECK(f.status_of("PUT", "/trash", as_admin, "[" + item + "," + item + "]") == 200);
+    CHECK(f.trash.pending() == 2);
+    fake_exchange one("PUT", "/trash", as_admin, "[" + item + "]\n");
+    f.handle(one);
+    CHECK(one.sent_body().empty());
+    CHECK(f.trash.pending() == 1);
+    CHECK(f.status_of("PUT", "/trash", as_admin, "null\n") == 200);
+    CHECK(f.trash.pending() == 0);
+
+    CHECK(f.status_of("PUT", "/pull", as_admin,
+                      R"([{"locator":")" + foo_hash + R"(+3","servers":["http://h:1"],"mount_uuid":"x"}])") == 200);
+    CHECK(f.pulls.pending() == 1);
+    CHECK(f.status_of("PUT", "/pull", as_admin, R"([{"locator":")" + foo_hash + R"("}])") == 400);
+    CHECK(f.status_of("PUT", "/pull", as_admin, "{") == 500);
+    CHECK(f.status_of("PUT", "/trash", as_admin, "nonsense") == 500);
+    CHECK(f.pulls.pending() == 1);
+    CHECK(f.status_of("PUT", "/pull", as_admin, "[]") == 200);
+    CHECK(f.pulls.pending() == 0);
+}
