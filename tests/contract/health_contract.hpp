@@ -15,7 +15,10 @@
 
 #include <catch2/catch.hpp>
 
+#include <cstddef>
+#include <optional>
 #include <thread>
+#include <vector>
 
 namespace keepstore::test {
 
@@ -34,18 +37,31 @@ inline bool works(const volumes::volume& v) {
     return std::max(now.reads, now.writes) <= volumes::volume_state::slow && v.health().empty();
 }
 
+struct stored_block {
+    md5_digest name;
+    std::vector<std::byte> content;
+};
+
+/// Stores a block on the maker's volume, which works then. Nothing, with a warning, where no faults can be made.
+template <class Maker>
+std::optional<stored_block> store_one(Maker& maker) {
+    if (!maker.usable()) {
+        WARN("skipped: may not mount a file system of its own here");
+        return std::nullopt;
+    }
+    stored_block block{random_name(), random_bytes(1000)};
+    REQUIRE(put(maker.get(), block.name, block.content).has_value());
+    REQUIRE(becomes([&] { return works(maker.get()); }));
+    return block;
+}
+
 TEMPLATE_LIST_TEST_CASE("a call with an alternative leaves a volume that stalls", "[volumes][contract][health]",
                         KEEPSTORE_HEALTH_MAKERS) {
     TestType maker;
-    if (!maker.usable()) {
-        WARN("skipped: may not mount a file system of its own here");
-        return;
-    }
+    const auto stored = store_one(maker);
+    if (!stored) return;
     auto& v = maker.get();
-    const auto name = random_name();
-    const auto content = random_bytes(1000);
-    REQUIRE(put(v, name, content).has_value());
-    REQUIRE(becomes([&] { return works(v); }));
+    const auto& [name, content] = *stored;
 
     maker.hang(true);
     const auto begun = deadline::clock::now();
@@ -67,15 +83,10 @@ TEMPLATE_LIST_TEST_CASE("a call with an alternative leaves a volume that stalls"
 TEMPLATE_LIST_TEST_CASE("a volume whose storage fails or is gone says so until it is back",
                         "[volumes][contract][health]", KEEPSTORE_HEALTH_MAKERS) {
     TestType maker;
-    if (!maker.usable()) {
-        WARN("skipped: may not mount a file system of its own here");
-        return;
-    }
+    const auto stored = store_one(maker);
+    if (!stored) return;
     auto& v = maker.get();
-    const auto name = random_name();
-    const auto content = random_bytes(1000);
-    REQUIRE(put(v, name, content).has_value());
-    REQUIRE(becomes([&] { return works(v); }));
+    const auto& [name, content] = *stored;
 
     maker.take_away(true);
     CHECK(becomes([&] {
