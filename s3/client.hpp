@@ -139,13 +139,13 @@ struct put_result {
 
 /// What the ETag of an upload says about the bytes that the service has stored. Their proof is Content-MD5, with which
 /// the service refuses other bytes; an ETag adds to it only where it is an MD5, as that of a single PUT at Amazon.
-enum class etag_verdict {
+enum class etag_evidence {
     confirms,     ///< It is the MD5 of what was sent.
     nothing,      ///< It is no MD5: of several parts, encrypted with KMS keys, or of another kind.
     contradicts,  ///< It is another value in the form of an MD5: other bytes were stored, or this service's ETags are
                   ///< no MD5s. Reading the object tells.
 };
-[[nodiscard]] etag_verdict judge_etag(const put_result& stored, const md5_digest& sent);
+[[nodiscard]] etag_evidence judge_etag(const put_result& stored, const md5_digest& sent);
 
 struct copy_options {
     /// Absent: the copy keeps the metadata of its source. Given: it gets these instead.
@@ -169,10 +169,6 @@ struct list_options {
 
     /// Sets token, token_is_marker and last_key for the page after this one.
     void continue_after(const list_page& page);
-};
-
-struct bucket_info {
-    std::string region;  ///< From the response; empty if it has none.
 };
 
 /// The body of a GET, read as a stream. A connection that breaks in mid-body is replaced by a ranged GET for the rest
@@ -206,83 +202,74 @@ class object_download {
 
 class client_core;
 
-/// Operations are awaited in place or spawned; they take their arguments by value and keep what they need: the client
-/// may be destroyed while they run.
+/// A handle, cheap to copy. Operations are awaited in place or spawned; they take their arguments by value, and the
+/// client itself, so it may be destroyed while they run.
 class client {
   public:
     /// Makes a client. Reads the certificate authorities; does not touch the network. \returns errc::bad_request, in
     /// plain words, for options that cannot work.
     [[nodiscard]] static result<client> make(client_options options, std::shared_ptr<credentials_cache> keys);
 
-    client(client&&) noexcept;
-    client& operator=(client&&) noexcept;
-    ~client();
-
     /// Gets size, ETag, time and metadata. The response to a HEAD has no body, so a 404 counts as a missing object only
     /// if the bucket is known to exist (checked if need be), and after a 400 or 403 a listing of one key finds the
     /// reason.
-    [[nodiscard]] awaitable<result<object_info>> head(std::string key, deadline until) const;
+    [[nodiscard]] awaitable<result<object_info>> head(this client self, std::string key, deadline until);
 
     /// Begins to read an object. Neither ETag nor Last-Modified is needed. Where the response has no length either it
     /// is asked for by a HEAD, or the body is read once to count its bytes. error_kind::invalid_range if the range
     /// begins at or past the end (so also for the empty object); error_kind::unsupported if the service sends more than
     /// the range.
-    [[nodiscard]] awaitable<result<object_download>> get(std::string key, get_options options, deadline until) const;
+    [[nodiscard]] awaitable<result<object_download>> get(this client self, std::string key, get_options options,
+                                                         deadline until);
 
     /// Stores an object. Success means that the service confirmed it, with an ETag.
-    [[nodiscard]] awaitable<result<put_result>> put(std::string key, upload_body body, put_options options,
-                                                    deadline until) const;
+    [[nodiscard]] awaitable<result<put_result>> put(this client self, std::string key, upload_body body,
+                                                    put_options options, deadline until);
 
     /// Copies an object inside the bucket, on the service's side. errc::not_found if there is no source. Success means
     /// a complete CopyObjectResult; an error inside a 200 is an error. With the same key twice `replace_metadata` must
     /// be given: that renews the object's Last-Modified.
-    [[nodiscard]] awaitable<result<copy_result>> copy(std::string from, std::string to, copy_options options,
-                                                      deadline until) const;
+    [[nodiscard]] awaitable<result<copy_result>> copy(this client self, std::string from, std::string to,
+                                                      copy_options options, deadline until);
 
     /// Deletes an object. Success also when there was no such object.
-    [[nodiscard]] awaitable<result<void>> del(std::string key, deadline until) const;
+    [[nodiscard]] awaitable<result<void>> del(this client self, std::string key, deadline until);
 
     /// Lists one page, in key order. After a V1 response to ListObjectsV2 the client uses V1. A page that does not
     /// begin after the previous one is an error (error_kind::unsupported), since such listings never end.
-    [[nodiscard]] awaitable<result<list_page>> list(list_options options, deadline until) const;
+    [[nodiscard]] awaitable<result<list_page>> list(this client self, list_options options, deadline until);
 
     /// Begins a multipart upload with the metadata and content type of `options`. \returns the upload id.
-    [[nodiscard]] awaitable<result<std::string>> create_multipart(std::string key, put_options options,
-                                                                  deadline until) const;
+    [[nodiscard]] awaitable<result<std::string>> create_multipart(this client self, std::string key,
+                                                                  put_options options, deadline until);
     /// Stores a part. Parts are numbered from 1 and, but for the last, at least 5 MiB.
-    [[nodiscard]] awaitable<result<put_result>> upload_part(std::string key, std::string upload_id, unsigned number,
-                                                            upload_body body, std::optional<md5_digest> md5,
-                                                            deadline until) const;
+    [[nodiscard]] awaitable<result<put_result>> upload_part(this client self, std::string key, std::string upload_id,
+                                                            unsigned number, upload_body body,
+                                                            std::optional<md5_digest> md5, deadline until);
     /// Completes an upload from its parts' ETags in order. \returns the object's ETag, which may be empty.
     /// When the upload is gone, since an earlier attempt succeeded and its response was lost, an object with the ETag
     /// of these parts (multipart_etag) is a success.
-    [[nodiscard]] awaitable<result<std::string>> complete_multipart(std::string key, std::string upload_id,
-                                                                    std::vector<std::string> etags,
-                                                                    deadline until) const;
+    [[nodiscard]] awaitable<result<std::string>> complete_multipart(this client self, std::string key,
+                                                                    std::string upload_id,
+                                                                    std::vector<std::string> etags, deadline until);
     /// Aborts an upload. Success also when there was no such upload.
-    [[nodiscard]] awaitable<result<void>> abort_multipart(std::string key, std::string upload_id, deadline until) const;
+    [[nodiscard]] awaitable<result<void>> abort_multipart(this client self, std::string key, std::string upload_id,
+                                                          deadline until);
     /// Lists pending uploads whose key begins with `prefix`, after the given ones (upload_page::next_key,
     /// next_upload_id). A page that does not begin after them is an error as for list().
-    [[nodiscard]] awaitable<result<upload_page>> list_uploads(std::string prefix, std::string after_key,
-                                                              std::string after_upload_id, deadline until) const;
-
-    /// Checks that the bucket exists and that these keys may use it.
-    [[nodiscard]] awaitable<result<bucket_info>> head_bucket(deadline until) const;
+    [[nodiscard]] awaitable<result<upload_page>> list_uploads(this client self, std::string prefix,
+                                                              std::string after_key, std::string after_upload_id,
+                                                              deadline until);
 
     /// Valid while the client lives.
     [[nodiscard]] const op_stats& stats() const noexcept;
-    /// Closes idle connections on all loops and fails later calls.
-    void close() noexcept;
 
     // What the service's responses have taught, for the probe and logs.
-    [[nodiscard]] net::endpoint endpoint() const;           ///< The address of requests at present.
     [[nodiscard]] std::string region() const;               ///< The region that they are signed for.
     [[nodiscard]] std::chrono::seconds clock_skew() const;  ///< The service's clock minus ours, if beyond tolerance.
 
   private:
     explicit client(std::shared_ptr<client_core>) noexcept;
-    [[nodiscard]] static awaitable<result<object_download>> open(std::shared_ptr<client_core> core, std::string key,
-                                                                 get_options options, deadline until);
 
     std::shared_ptr<client_core> core_;
 };

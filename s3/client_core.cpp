@@ -1,8 +1,6 @@
 #include "s3/client_core.hpp"
 
 #include "base/log.hpp"
-#include "base/text.hpp"
-#include "net/http/text.hpp"
 #include "s3/limits.hpp"
 #include "s3/transport_error.hpp"
 
@@ -10,8 +8,6 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
-#include <algorithm>
-#include <charconv>
 #include <utility>
 
 namespace keepstore::s3 {
@@ -45,63 +41,6 @@ class first_piece_keeper final : public net::body_source {
     unsigned pieces_read_ = 0;
     std::optional<const_slice> first_;
 };
-
-std::optional<steady::duration> parse_retry_after(std::string_view text) {
-    unsigned seconds = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return std::chrono::seconds(std::min(seconds, 3600U));
-}
-
-/// An id or code from a header or body, without characters that do not belong in a log line.
-std::string printable(std::string_view text) {
-    std::string out;
-    for (const char c : text.substr(0, 128)) {
-        if (c > 0x20 && c < 0x7f) out += c;
-    }
-    return out;
-}
-
-/// Returns whether S3, or a compatible service, has sent this head: other servers have no headers of this name.
-bool has_s3_headers(const net::response& response) {
-    return std::ranges::any_of(response.headers(), [](const auto& header) {
-        constexpr std::string_view prefix = "x-amz-";
-        return iequals(std::string_view(header.name).substr(0, prefix.size()), prefix);
-    });
-}
-
-/// Classifies by its status an error that another server than S3 has sent: a proxy with its own page, a login, a
-/// redirect to TLS, a load balancer without a backend. Such an error says nothing about keys, policies, regions and
-/// objects, and is no throttling. \returns nullopt if the response may be S3's.
-/// \param page  there is a body, without an S3 error code.
-/// \param no_s3_headers  there is none of S3's headers.
-std::optional<error_kind> classify_foreign(unsigned status, bool page, bool no_s3_headers) {
-    switch (status) {
-        case 301:
-        case 302:
-        case 303:
-        case 307:
-        case 308:
-            return no_s3_headers ? std::optional(error_kind::malformed_response) : std::nullopt;
-        case 401:
-        case 403:
-            return page && no_s3_headers ? std::optional(error_kind::malformed_response) : std::nullopt;
-        case 404:
-            return page ? std::optional(error_kind::malformed_response) : std::nullopt;
-        case 503:
-            return no_s3_headers ? std::optional(error_kind::server) : std::nullopt;
-        default:
-            return std::nullopt;
-    }
-}
-
-bool is_region_like(std::string_view text) {
-    if (text.empty() || text.size() > 64) return false;
-    for (const char c : text) {
-        if (!((c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '-')) return false;
-    }
-    return true;
-}
 
 }  // namespace
 
@@ -227,14 +166,18 @@ awaitable<client_core::outcome<full_response>> client_core::attempt(const call& 
         what.text = fmt::format("S3 {}: {}", to_string(c.op), what.text);
         // An error of the caller's source is not retried.
         const bool foreign = what.cause.category() != error_category();
-        co_return std::unexpected(failure{std::move(what), foreign ? error_kind::cancelled : kind});
+        co_return std::unexpected(request_failure{std::move(what), foreign ? error_kind::cancelled : kind});
     }
     if (response->status() < 200 || response->status() > 299) {
         const auto middle = sent_at + (options_.now() - sent_at) / 2;
-        auto f = co_await read_failure(c, std::move(*response), middle.time_since_epoch());
+        auto f = co_await read_failure(c.op, std::move(*response), middle.time_since_epoch());
         stats_.failed(f.status, f.code);
         if (f.kind == error_kind::slow_down) stats_.throttled.add();
         if (f.code == "NoSuchKey") note_bucket_seen();
+        // A bare 404 may be of a misconfigured proxy: explain_missing then has to check the bucket.
+        if (f.kind == error_kind::not_found && f.code.empty() && !f.from_s3) {
+            bucket_seen_.store(0, std::memory_order_relaxed);
+        }
         co_return std::unexpected(std::move(f));
     }
 
@@ -247,7 +190,7 @@ awaitable<client_core::outcome<full_response>> client_core::attempt(const call& 
             const auto kind = kind_of(what);
             if (kind != error_kind::cancelled) stats_.failed(0, {});
             what.text = fmt::format("S3 {}: {}", to_string(c.op), what.text);
-            co_return std::unexpected(failure{std::move(what), kind});
+            co_return std::unexpected(request_failure{std::move(what), kind});
         }
         out.body = std::move(*body);
     }
@@ -257,58 +200,13 @@ awaitable<client_core::outcome<full_response>> client_core::attempt(const call& 
                                 printable(out.response.get("x-amz-request-id")));
         const auto kind = kind_of(what);
         stats_.failed(status, to_string(kind));
-        co_return std::unexpected(failure{std::move(what), kind, status});
+        co_return std::unexpected(request_failure{std::move(what), kind, status});
     }
     if (c.is_data) stats_.bytes_out.add(c.body.size());
     co_return out;
 }
 
-awaitable<client_core::failure> client_core::read_failure(const call& c, net::response response,
-                                                          std::chrono::milliseconds local_time) {
-    failure f{error(errc::io_error), error_kind::server, response.status()};
-    bool page = false;
-    bool from_s3 = has_s3_headers(response);
-    std::string request_id = printable(response.get("x-amz-request-id"));
-    f.region = response.get("x-amz-bucket-region");
-    if (const auto date = parse_http_date(response.get("date")); date && !response.has("age")) {
-        f.clock_offset = std::chrono::duration_cast<milliseconds>(date->time_since_epoch()) - local_time;
-    }
-    f.retry_after = parse_retry_after(response.get("retry-after")).value_or(steady::duration{});
-    if (f.status == 307) {
-        const auto location = net::parse_url(response.get("location"));
-        if (location && location->to.tls && is_amazon_host(location->to.host)) f.location = location->to;
-        if (f.location) from_s3 = true;
-    }
-    if (c.method != "HEAD") {
-        // Without a readable body the status decides.
-        const auto body = co_await response.read_all(limits::s3_error_bytes_max);
-        if (!body && body.error() == errc::cancelled) {
-            f.kind = error_kind::cancelled;
-            f.what = make_error(f.kind);
-            co_return f;
-        }
-        if (const auto document = body ? parse_error_document(*body) : std::nullopt) {
-            f.code = printable(document->code);
-            if (f.region.empty()) f.region = document->region;
-            if (request_id.empty()) request_id = printable(document->request_id);
-        }
-        page = body && !body->empty();
-    }
-    if (!is_region_like(f.region)) f.region.clear();
-    f.kind = classify(f.status, f.code);
-    const auto foreign = f.code.empty() ? classify_foreign(f.status, page, !from_s3) : std::nullopt;
-    if (foreign) f.kind = *foreign;
-    // A bare 404 may be of a misconfigured proxy: explain_missing then has to check the bucket.
-    if (f.kind == error_kind::not_found && f.code.empty() && !from_s3) bucket_seen_.store(0, std::memory_order_relaxed);
-    const auto detail =
-        foreign ? fmt::format("S3 {}: {} without an S3 error code", to_string(c.op), f.status)
-                : fmt::format("S3 {}: {}{}{} (request {})", to_string(c.op), f.status, f.code.empty() ? "" : " ",
-                              f.code, request_id.empty() ? "unnamed" : request_id);
-    f.what = make_error(f.kind, detail);
-    co_return f;
-}
-
-awaitable<bool> client_core::correct(const failure& f, attempt_context& t, deadline until) {
+awaitable<bool> client_core::correct(const request_failure& f, attempt_context& t, deadline until) {
     if (learn_region(f, t) || learn_clock(f, t)) co_return true;
     // The response to a HEAD has no body that would tell of an expired token (a bare 400 from Amazon) or a replaced key
     // (403). Where the keys are valid and access is denied, the cache limits the fetches that this causes.
@@ -323,7 +221,7 @@ awaitable<bool> client_core::correct(const failure& f, attempt_context& t, deadl
     co_return true;
 }
 
-bool client_core::learn_region(const failure& f, attempt_context& t) {
+bool client_core::learn_region(const request_failure& f, attempt_context& t) {
     if (f.location && f.location != t.redirected) {
         t.redirected = f.location;
         return true;
@@ -348,7 +246,7 @@ bool client_core::learn_region(const failure& f, attempt_context& t) {
     return true;
 }
 
-bool client_core::learn_clock(const failure& f, attempt_context& t) {
+bool client_core::learn_clock(const request_failure& f, attempt_context& t) {
     if (!f.clock_offset) return false;
     // Also after a 403 without a reason (HEAD), and for services without an error code for signatures that are too old.
     if (f.kind != error_kind::clock_skew && f.kind != error_kind::access_denied &&

@@ -7,6 +7,7 @@
 #include "s3/bucket_address.hpp"
 #include "s3/client.hpp"
 #include "s3/op_stats.hpp"
+#include "s3/request_failure.hpp"
 #include "s3/sigv4.hpp"
 
 #include <atomic>
@@ -61,7 +62,6 @@ class client_core : public std::enable_shared_from_this<client_core> {
     [[nodiscard]] const client_options& options() const noexcept { return options_; }
     [[nodiscard]] retry_policy& retries() noexcept { return retries_; }
     [[nodiscard]] op_stats& stats() noexcept { return stats_; }
-    [[nodiscard]] net::client& http() noexcept { return http_; }
     [[nodiscard]] bucket_address address() const;
     [[nodiscard]] std::string region() const;
     /// Returns whether listings begin with ListObjects instead of ListObjectsV2.
@@ -74,17 +74,6 @@ class client_core : public std::enable_shared_from_this<client_core> {
     }
 
   private:
-    /// Why an attempt failed.
-    struct failure {
-        error what;
-        error_kind kind;
-        unsigned status = 0;
-        std::string code = {};
-        std::string region = {};                     ///< The bucket's, if the response has it.
-        std::optional<net::endpoint> location = {};  ///< Of a temporary redirect inside Amazon.
-        std::optional<std::chrono::milliseconds> clock_offset = {};
-        deadline::clock::duration retry_after{};
-    };
     /// Keys, region, clock and address of an attempt; correct() changes them.
     struct attempt_context {
         credentials keys;
@@ -95,17 +84,15 @@ class client_core : public std::enable_shared_from_this<client_core> {
         bool keys_renewed = false;
     };
     template <class T>
-    using outcome = std::expected<T, failure>;
+    using outcome = std::expected<T, request_failure>;
 
     [[nodiscard]] awaitable<outcome<full_response>> attempt(const call& c, const attempt_context& t,
                                                             const response_check& check, deadline until);
     [[nodiscard]] net::request sign(const call& c, const attempt_context& t);
-    [[nodiscard]] awaitable<failure> read_failure(const call& c, net::response response,
-                                                  std::chrono::milliseconds local_time);
     /// Corrects the context by what the failure says. \returns whether another attempt at once may succeed.
-    [[nodiscard]] awaitable<bool> correct(const failure& f, attempt_context& t, deadline until);
-    [[nodiscard]] bool learn_region(const failure& f, attempt_context& t);
-    [[nodiscard]] bool learn_clock(const failure& f, attempt_context& t);
+    [[nodiscard]] awaitable<bool> correct(const request_failure& f, attempt_context& t, deadline until);
+    [[nodiscard]] bool learn_region(const request_failure& f, attempt_context& t);
+    [[nodiscard]] bool learn_clock(const request_failure& f, attempt_context& t);
     void note_bucket_seen() noexcept;
 
     const client_options options_;

@@ -71,18 +71,18 @@ TEST_CASE("each fault is reported at its step", "[s3][probe]") {
 
 TEST_CASE("an ETag is judged where it has the form of an MD5 and is not of KMS", "[s3][client]") {
     const auto sent = md5_digest::parse("9b2cf535f27731c974343645a3985328").value();
-    const std::tuple<const char*, bool, etag_verdict> rows[] = {
-        {"9b2cf535f27731c974343645a3985328", false, etag_verdict::confirms},
-        {"9B2CF535F27731C974343645A3985328", false, etag_verdict::confirms},
-        {"9b2cf535f27731c974343645a3985328", true, etag_verdict::confirms},
-        {"d41d8cd98f00b204e9800998ecf8427e", false, etag_verdict::contradicts},
-        {"d41d8cd98f00b204e9800998ecf8427e", true, etag_verdict::nothing},
-        {"d41d8cd98f00b204e9800998ecf8427e-1", false, etag_verdict::nothing},
-        {"0x8D9A5D0F3C1B2A4", false, etag_verdict::nothing},
-        {"", false, etag_verdict::nothing}};
-    for (const auto& [etag, opaque, verdict] : rows) {
+    const std::tuple<const char*, bool, etag_evidence> rows[] = {
+        {"9b2cf535f27731c974343645a3985328", false, etag_evidence::confirms},
+        {"9B2CF535F27731C974343645A3985328", false, etag_evidence::confirms},
+        {"9b2cf535f27731c974343645a3985328", true, etag_evidence::confirms},
+        {"d41d8cd98f00b204e9800998ecf8427e", false, etag_evidence::contradicts},
+        {"d41d8cd98f00b204e9800998ecf8427e", true, etag_evidence::nothing},
+        {"d41d8cd98f00b204e9800998ecf8427e-1", false, etag_evidence::nothing},
+        {"0x8D9A5D0F3C1B2A4", false, etag_evidence::nothing},
+        {"", false, etag_evidence::nothing}};
+    for (const auto& [etag, opaque, evidence] : rows) {
         CAPTURE(etag, opaque);
-        CHECK(judge_etag({.etag = etag, .etag_is_opaque = opaque}, sent) == verdict);
+        CHECK(judge_etag({.etag = etag, .etag_is_opaque = opaque}, sent) == evidence);
     }
 }
 

@@ -61,7 +61,6 @@ TEST_CASE("at Amazon the host name follows the region", "[s3][client][region]") 
     CHECK(host_of(seen[0]) == "keep.s3.us-east-1.amazonaws.com");
     CHECK(host_of(seen[2]) == "keep.s3.eu-west-1.amazonaws.com");
     CHECK(seen[2].header("authorization").find("/eu-west-1/s3/") != std::string::npos);
-    CHECK(bucket.endpoint().host == "keep.s3.eu-west-1.amazonaws.com");
 }
 
 TEST_CASE("a temporary redirect inside Amazon is followed for one request, with its body", "[s3][client][region]") {

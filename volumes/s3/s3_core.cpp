@@ -89,7 +89,7 @@ awaitable<result<void>> s3_core::put_block(md5_digest name, protocol::upload_bod
     how.if_absent = if_absent;
     if (!options.any_content) how.md5 = name;
     KS_CO_TRY(const auto stored, co_await put(names.block(name), std::move(body), std::move(how), until));
-    const bool contradicts = protocol::judge_etag(stored, name) == protocol::etag_verdict::contradicts;
+    const bool contradicts = protocol::judge_etag(stored, name) == protocol::etag_evidence::contradicts;
     if (options.any_content || !contradicts) co_return success();
     co_return co_await settle_etag(name, put_etags, until);
 }

@@ -1,0 +1,115 @@
+// The operations of s3::client on objects, but for get.
+#include "s3/client_calls.hpp"
+
+#include <fmt/format.h>
+
+namespace keepstore::s3 {
+
+// HEAD /key
+awaitable<result<object_info>> client::head(this client self, std::string key, deadline until) {
+    retry_session session(self.core_->retries(), until);
+    object_info info;
+    const response_check check = [&](const full_response& got) -> result<void> {
+        KS_TRY(info, read_object_info(got.response));
+        // Ages depend on it.
+        if (info.last_modified != sys_seconds{}) return success();
+        return std::unexpected(make_error(error_kind::malformed_response, "no Last-Modified in the response"));
+    };
+    call c{.op = operation::head, .method = "HEAD", .key = std::move(key)};
+    auto got = co_await self.core_->run(c, check, session, until);
+    if (got) co_return info;
+    auto kind = kind_of(got.error());
+    if (kind == error_kind::invalid || kind == error_kind::access_denied) {
+        auto why = co_await self.core_->explain_refusal(until);
+        if (why) co_return std::unexpected(std::move(*why));
+        got = co_await self.core_->run(std::move(c), check, session, until);
+        if (got) co_return info;
+        kind = kind_of(got.error());
+    }
+    if (kind != error_kind::not_found) co_return std::unexpected(std::move(got.error()));
+    co_return std::unexpected(co_await self.core_->explain_missing(std::move(got.error()), until));
+}
+
+// PUT /key
+// content-type: application/octet-stream
+// content-md5: base64
+// x-amz-meta-...
+// x-amz-content-sha256: UNSIGNED-PAYLOAD
+awaitable<result<put_result>> client::put(this client self, std::string key, upload_body body, put_options options,
+                                          deadline until) {
+    call c{.op = operation::put, .method = "PUT", .key = std::move(key), .body = std::move(body)};
+    c.headers.emplace_back("content-type", options.content_type);
+    add_content_md5(c.headers, options.md5);
+    if (options.if_absent) c.headers.emplace_back("if-none-match", "*");
+    KS_CO_CHECK(add_metadata(c.headers, options.metadata));
+    co_return co_await run_upload(self.core_, std::move(c), until);
+}
+
+// PUT /to
+// x-amz-copy-source: /bucket/from
+// x-amz-metadata-directive: REPLACE
+awaitable<result<copy_result>> client::copy(this client self, std::string from, std::string to, copy_options options,
+                                            deadline until) {
+    call c{.op = operation::copy, .method = "PUT", .key = std::move(to)};
+    const auto source = "/" + self.core_->options().bucket + "/" + from;
+    c.headers.emplace_back("x-amz-copy-source", uri_encode(source, encode_slash::no));
+    if (!options.if_match.empty() && !is_weak(options.if_match)) {
+        c.headers.emplace_back("x-amz-copy-source-if-match", fmt::format("\"{}\"", options.if_match));
+    }
+    if (options.replace_metadata) {
+        c.headers.emplace_back("x-amz-metadata-directive", "REPLACE");
+        c.headers.emplace_back("content-type", "application/octet-stream");
+        KS_CO_CHECK(add_metadata(c.headers, *options.replace_metadata));
+    }
+    co_return co_await run_parsed<copy_result>(self.core_, std::move(c), parse_copy_result, until);
+}
+
+awaitable<result<void>> client::del(this client self, std::string key, deadline until) {
+    auto done =
+        co_await run_plain(self.core_, call{.op = operation::del, .method = "DELETE", .key = std::move(key)}, until);
+    if (done || kind_of(done.error()) != error_kind::not_found) co_return done;
+    // Some services return 404: success, if the bucket exists.
+    auto why = co_await self.core_->explain_missing(std::move(done.error()), until);
+    if (kind_of(why) == error_kind::not_found) co_return success();
+    co_return std::unexpected(std::move(why));
+}
+
+// GET /?list-type=2&prefix=...&continuation-token=...
+// GET /?prefix=...&marker=...
+awaitable<result<list_page>> client::list(this client self, list_options options, deadline until) {
+    // A listing that began with V2 continues with V2, even if another call has learned meanwhile that V1 is to be used.
+    const bool v1 =
+        options.token.empty() ? self.core_->lists_v1() : options.token_is_marker || self.core_->options().list_v1;
+    const auto token = options.token;
+    call c{.op = operation::list, .method = "GET", .key = {}};
+    if (!v1) c.query.emplace_back("list-type", "2");
+    c.query.emplace_back("prefix", std::move(options.prefix));
+    c.query.emplace_back("max-keys", fmt::format("{}", options.keys_max));
+    // Keys may contain characters that XML 1.0 cannot.
+    c.query.emplace_back("encoding-type", "url");
+    if (!options.delimiter.empty()) c.query.emplace_back("delimiter", std::move(options.delimiter));
+    if (v1) {
+        auto& marker = options.token.empty() ? options.start_after : options.token;
+        if (!marker.empty()) c.query.emplace_back("marker", std::move(marker));
+    } else if (!options.token.empty()) {
+        c.query.emplace_back("continuation-token", std::move(options.token));
+    } else if (!options.start_after.empty()) {
+        c.query.emplace_back("start-after", std::move(options.start_after));
+    }
+    auto page = co_await run_parsed<list_page>(self.core_, std::move(c), parse_list_page, until);
+    if (!page) co_return page;
+    const auto first = page->first_key();
+    const bool repeats = !options.last_key.empty() && !first.empty() && first <= options.last_key;
+    if (repeats || (page->truncated && page->next == token))
+        co_return std::unexpected(listing_does_not_advance(operation::list));
+    if (page->truncated && page->next_is_marker && !v1) self.core_->learn_list_v1();
+    co_return page;
+}
+
+void list_options::continue_after(const list_page& page) {
+    token = page.next;
+    token_is_marker = page.next_is_marker;
+    if (const auto last = page.last_key(); last > last_key) last_key = last;
+}
+
+}  // namespace keepstore::s3
