@@ -53,8 +53,6 @@ class buffer_pool final : public chunk_source {
     /// _max.
     [[nodiscard]] std::size_t queue_bytes() const noexcept override;
 
-    [[nodiscard]] static constexpr std::size_t chunk_size() noexcept { return limits::chunk_size_bytes; }
-
     struct stats {
         std::size_t budget_bytes;     ///< What may be handed out.
         std::size_t allocated_bytes;  ///< Mapped so far; never shrinks.

@@ -27,8 +27,6 @@ class locator_signer {
     /// bytes, in constant time.
     [[nodiscard]] result<void> verify(std::string_view signed_locator, std::string_view token, time_point now) const;
 
-    [[nodiscard]] bool has_key() const noexcept { return !key_.empty(); }
-
   private:
     std::string key_;
     std::chrono::seconds ttl_;

@@ -63,10 +63,9 @@ std::unexpected<error> http_call::fail_with(failure f, errc code, std::string_vi
 }
 
 std::unexpected<error> http_call::no_response() {
-    const bool begun = first_byte_at_.has_value();
-    stale_ = reused_ && !begun;
+    stale_ = reused_ && !any_byte_;
     return fail_with(failure::no_response, errc::unavailable,
-                     begun
+                     any_byte_
                          ? "the connection ended inside the response head"
                          : "the connection ended before a response; the server may have been restarted or overloaded");
 }

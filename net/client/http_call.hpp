@@ -67,8 +67,6 @@ class http_call {
 
     [[nodiscard]] const response_head& head() const noexcept { return head_; }
     [[nodiscard]] const endpoint& to() const noexcept { return to_; }
-    [[nodiscard]] steady::time_point first_byte_at() const noexcept { return *first_byte_at_; }
-    [[nodiscard]] bool finished() const noexcept { return phase_ == phase::done; }
     /// Reads until something came, or (`full`) until `into` is full or the body ends.
     [[nodiscard]] awaitable<result<std::size_t>> read(std::span<std::byte> into, bool full);
     [[nodiscard]] awaitable<result<std::string>> read_all(std::size_t limit);
@@ -136,7 +134,7 @@ class http_call {
     input_buffer input_;
     head_scanner scanner_;
     unsigned interim_ = 0;
-    std::optional<steady::time_point> first_byte_at_;
+    bool any_byte_ = false;  ///< Something of the response has arrived.
     std::string head_text_;  ///< The bytes that head_ has views into.
     response_head head_;
     framing framing_ = framing::none;

@@ -110,7 +110,7 @@ void http_call::begin_body(bool head_request) {
 io_outcome http_call::try_read(std::span<std::byte> into) noexcept {
     const auto outcome = connection_->try_read(into);
     if (outcome.bytes == 0) return outcome;
-    if (!first_byte_at_) first_byte_at_ = steady::now();
+    any_byte_ = true;
     turn_bytes_ += outcome.bytes;
     shared_.counters.bytes_received.add(outcome.bytes);
     return outcome;

@@ -29,12 +29,6 @@ std::optional<std::uint64_t> response::content_length() const noexcept {
 const endpoint& response::from() const noexcept {
     return call_->to();
 }
-std::chrono::steady_clock::time_point response::first_byte_at() const noexcept {
-    return call_->first_byte_at();
-}
-bool response::finished() const noexcept {
-    return call_->finished();
-}
 
 awaitable<result<std::size_t>> response::read_some(std::span<std::byte> into) {
     return call_->read(into, false);

@@ -118,8 +118,6 @@ class response {
     [[nodiscard]] std::optional<std::uint64_t> content_length() const noexcept;
     /// The server that sent it: the request's endpoint, or the one that it was redirected to.
     [[nodiscard]] const endpoint& from() const noexcept;
-    /// When the first byte of the head was received.
-    [[nodiscard]] std::chrono::steady_clock::time_point first_byte_at() const noexcept;
 
     // One of these at a time, awaited in place. After an error every further call gives the same error.
 
@@ -130,8 +128,6 @@ class response {
     [[nodiscard]] awaitable<result<std::size_t>> read_full(std::span<std::byte> into);
     /// Reads the rest. More than `limit` is errc::too_large.
     [[nodiscard]] awaitable<result<std::string>> read_all(std::size_t limit);
-    /// Whether the whole body was read (and the connection given back).
-    [[nodiscard]] bool finished() const noexcept;
 
   private:
     friend class client_core;

@@ -283,7 +283,6 @@ server::stats server::snapshot() const noexcept {
     stats s{};
     for (const auto& loop : shared_->loops) {
         s.connections_idle += loop->count.idle.load(std::memory_order_relaxed);
-        s.requests_total += loop->count.requests.load(std::memory_order_relaxed);
         s.refused_total += loop->count.refused.load(std::memory_order_relaxed);
         s.too_slow_total += loop->count.too_slow.load(std::memory_order_relaxed);
         s.header_timeouts_total += loop->count.header_timeouts.load(std::memory_order_relaxed);

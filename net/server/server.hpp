@@ -49,7 +49,6 @@ class server {
         std::size_t connections_max;
         std::uint64_t connections_total;
         std::uint64_t accept_pauses_total;  ///< Times that accepting stopped for lack of connections or descriptors.
-        std::uint64_t requests_total;       ///< Well-formed ones.
         std::uint64_t refused_total;        ///< Malformed ones.
         std::uint64_t too_slow_total;       ///< Requests cut for the minimum transfer rate.
         std::uint64_t header_timeouts_total;

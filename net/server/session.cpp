@@ -167,7 +167,6 @@ awaitable<void> session::refuse(refusal reason) {
 }
 
 awaitable<void> session::handle_request() {
-    loop_.count.requests.fetch_add(1, std::memory_order_relaxed);
     enter(phase::handling);
     if (emitted_) {
         emitted_ = false;
