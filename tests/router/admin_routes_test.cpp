@@ -8,24 +8,7 @@
 
 using namespace keepstore;
 using namespace keepstore::test;
-using net::cancel_reason;
-using router::match_route;
 using router::route;
-
-namespace {
-
-void check_cors(const fake_exchange& ex) {
-    CHECK(ex.sent_header("Access-Control-Allow-Origin") == "*");
-    CHECK(ex.sent_header("Access-Control-Allow-Methods") == "GET, HEAD, PUT, OPTIONS");
-    CHECK(ex.sent_header("Access-Control-Allow-Headers") ==
-          "Authorization, Content-Length, Content-Type, X-Keep-Desired-Replicas, X-Keep-Signature, "
-          "X-Keep-Storage-Classes");
-    CHECK(ex.sent_header("Access-Control-Expose-Headers") ==
-          "X-Keep-Locator, X-Keep-Replicas-Stored, X-Keep-Storage-Classes-Confirmed");
-    CHECK(ex.sent_header("Access-Control-Max-Age") == "86486400");
-}
-
-}  // namespace
 
 TEST_CASE("the administrator's routes need the administrator's token", "[router][routes][auth]") {
     app_fixture f;

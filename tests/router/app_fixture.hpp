@@ -9,6 +9,8 @@
 #include "tests/support/memory_volume.hpp"
 #include "tests/support/run.hpp"
 
+#include <catch2/catch.hpp>
+
 #include <memory>
 #include <string>
 
@@ -96,5 +98,17 @@ struct app_fixture {
     store::work_queue<protocol::trash_item> trash;
     router::app app;
 };
+
+/// Checks the headers that every response has for browsers (docs/interface.md 2.18).
+inline void check_cors(const fake_exchange& ex) {
+    CHECK(ex.sent_header("Access-Control-Allow-Origin") == "*");
+    CHECK(ex.sent_header("Access-Control-Allow-Methods") == "GET, HEAD, PUT, OPTIONS");
+    CHECK(ex.sent_header("Access-Control-Allow-Headers") ==
+          "Authorization, Content-Length, Content-Type, X-Keep-Desired-Replicas, X-Keep-Signature, "
+          "X-Keep-Storage-Classes");
+    CHECK(ex.sent_header("Access-Control-Expose-Headers") ==
+          "X-Keep-Locator, X-Keep-Replicas-Stored, X-Keep-Storage-Classes-Confirmed");
+    CHECK(ex.sent_header("Access-Control-Max-Age") == "86486400");
+}
 
 }  // namespace keepstore::test

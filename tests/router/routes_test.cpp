@@ -13,21 +13,6 @@ using net::cancel_reason;
 using router::match_route;
 using router::route;
 
-namespace {
-
-void check_cors(const fake_exchange& ex) {
-    CHECK(ex.sent_header("Access-Control-Allow-Origin") == "*");
-    CHECK(ex.sent_header("Access-Control-Allow-Methods") == "GET, HEAD, PUT, OPTIONS");
-    CHECK(ex.sent_header("Access-Control-Allow-Headers") ==
-          "Authorization, Content-Length, Content-Type, X-Keep-Desired-Replicas, X-Keep-Signature, "
-          "X-Keep-Storage-Classes");
-    CHECK(ex.sent_header("Access-Control-Expose-Headers") ==
-          "X-Keep-Locator, X-Keep-Replicas-Stored, X-Keep-Storage-Classes-Confirmed");
-    CHECK(ex.sent_header("Access-Control-Max-Age") == "86486400");
-}
-
-}  // namespace
-
 TEST_CASE("paths and methods match the routes of docs/interface.md 2.10", "[router][routes]") {
     const std::string h = foo_hash;
     CHECK(match_route("GET", "/" + h).to == route::block_read);

@@ -245,7 +245,7 @@ awaitable<result<void>> circuit_breaker::monitor(std::shared_ptr<circuit_breaker
 }
 
 awaitable<result<void>> circuit_breaker::monitor_slowly(std::shared_ptr<circuit_breaker> self, probe_type probe,
-                                                           std::function<void()> opened) {
+                                                        std::function<void()> opened) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
         if (self->long_probe_due()) {

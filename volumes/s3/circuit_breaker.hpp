@@ -93,8 +93,8 @@ class circuit_breaker {
     [[nodiscard]] static awaitable<result<void>> monitor(std::shared_ptr<circuit_breaker> self, probe_type probe,
                                                          std::function<void()> opened);
     /// The same with long probes, one at a time, concurrently with monitor().
-    [[nodiscard]] static awaitable<result<void>> monitor_slowly(std::shared_ptr<circuit_breaker> self,
-                                                                   probe_type probe, std::function<void()> opened);
+    [[nodiscard]] static awaitable<result<void>> monitor_slowly(std::shared_ptr<circuit_breaker> self, probe_type probe,
+                                                                std::function<void()> opened);
 
   private:
     enum class state { closed, open, refused };
