@@ -47,14 +47,14 @@ std::string uri_encode(std::string_view text, encode_slash slash) {
     static constexpr std::string_view digits = "0123456789ABCDEF";
     std::string out;
     out.reserve(text.size() + text.size() / 4);
-    for (const char signed_char : text) {
-        const auto c = static_cast<unsigned char>(signed_char);
+    for (const char c : text) {
         if (is_unreserved(c) || (c == '/' && slash == encode_slash::no)) {
-            out += signed_char;
+            out += c;
         } else {
+            const auto byte = static_cast<unsigned char>(c);
             out += '%';
-            out += digits[c >> 4];
-            out += digits[c & 15];
+            out += digits[byte >> 4];
+            out += digits[byte & 15];
         }
     }
     return out;
