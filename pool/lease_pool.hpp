@@ -13,6 +13,9 @@
 /// Chunks may outlive their lease, as when a call on a hung volume holds one: the rest of the reservation is free at
 /// once, and that chunk's part when it comes back. They may outlive the pool, too.
 ///
+/// The wait list is its own, not base/async_semaphore.hpp: a lease is several chunks at once, and what comes back goes
+/// to the waiter that is first in line, however much it needs, so that small leases do not overtake large ones for ever.
+///
 /// The pool is safe to use from any thread. A lease is used by one coroutine at a time.
 #pragma once
 
@@ -37,7 +40,7 @@ class lease_pool {
 
   public:
     /// `on_exhausted` is called on the thread that is about to wait, for a lease or for a chunk, before it does, so
-    /// that pieces that wait to be hashed in company are hashed at once. It must not call the pool.
+    /// that deferred pieces are hashed at once. It must not call the pool.
     explicit lease_pool(
         std::size_t budget_bytes, std::function<void()> on_exhausted = [] {}, buffer_pool::map_function = nullptr);
 

@@ -101,7 +101,9 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
     std::optional<credentials> held_;
     bool fetching_ = false;
     bool closed_ = false;
-    std::vector<one_shot<bool>> waiting_;    ///< Callers that need the running fetch; woken with whether it succeeded.
+    /// Callers that need the running fetch; woken with whether it succeeded. No single_flight: callers whose keys
+    /// are still valid start a fetch and do not wait for it.
+    std::vector<one_shot<bool>> waiting_;
     std::optional<error> last_error_;        ///< Of the last fetch, if it failed.
     clock::time_point no_fetch_before_{};    ///< Set by a fetch that failed or returned the same keys.
     std::optional<wall_time> last_success_;  ///< When a fetch last succeeded.

@@ -3,6 +3,9 @@
 /// the volume to sleep, waiting for one another. So only the first call of a block is given to a thread; the others
 /// wait as coroutines. Locks of other processes are still waited for, by one thread for each block.
 ///
+/// The line is its own, not an async_semaphore: the next turn is started by the one that ends, whatever became of its
+/// caller, and touches in the line are merged.
+///
 /// Touches share: those that arrive before a touch begins are served by that one, as in fsync_group_commit. One that is
 /// running does not serve them, since its sync may have begun before they came.
 ///
