@@ -14,7 +14,8 @@
 /// once, and that chunk's part when it comes back. They may outlive the pool, too.
 ///
 /// The wait list is its own, not base/async_semaphore.hpp: a lease is several chunks at once, and what comes back goes
-/// to the waiter that is first in line, however much it needs, so that small leases do not overtake large ones for ever.
+/// to the waiter that is first in line, however much it needs, so that small leases do not overtake large ones for
+/// ever.
 ///
 /// The pool is safe to use from any thread. A lease is used by one coroutine at a time.
 #pragma once

@@ -104,9 +104,9 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
     /// Callers that need the running fetch; woken with whether it succeeded. No single_flight: callers whose keys
     /// are still valid start a fetch and do not wait for it.
     std::vector<one_shot<bool>> waiting_;
-    std::optional<error> last_error_;        ///< Of the last fetch, if it failed.
-    clock::time_point no_fetch_before_{};    ///< Set by a fetch that failed or returned the same keys.
-    std::optional<wall_time> last_success_;  ///< When a fetch last succeeded.
+    std::optional<error> last_error_;            ///< Of the last fetch, if it failed.
+    clock::time_point no_fetch_before_{};        ///< Set by a fetch that failed or returned the same keys.
+    std::optional<wall_time> last_success_;      ///< When a fetch last succeeded.
     std::optional<wall_time> last_replacement_;  ///< When one for rejected keys last succeeded.
     std::uint64_t fetches_ = 0;
 };

@@ -45,8 +45,7 @@ TEST_CASE("the -check report finds what is wrong with files", "[reports][check]"
     const test::temp_dir dir;
     const auto missing = report_for((dir.path() / "nowhere").string());
     CHECK(missing.exit_code == 1);
-    CHECK_THAT(missing.text,
-               Catch::Contains("nowhere: file does not exist") && Catch::Contains("not ok: 1 problem"));
+    CHECK_THAT(missing.text, Catch::Contains("nowhere: file does not exist") && Catch::Contains("not ok: 1 problem"));
 
     std::ofstream(dir.path() / "file") << "x";
     CHECK_THAT(report_for((dir.path() / "file").string()).text, Catch::Contains("not a directory"));
