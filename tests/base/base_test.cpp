@@ -106,7 +106,7 @@ TEST_CASE("a blocking call that hangs is given up at its deadline and the pool s
                 s.acquire();
                 return 1;
             },
-            deadline::in(50ms));
+            deadline::in(500ms));  // Long enough for the thread to begin, on any machine.
     };
     const auto value = run(work(pool, release));
     REQUIRE_FALSE(value.has_value());
