@@ -27,11 +27,15 @@ struct settings {
 
 std::atomic<level> threshold{level::info};
 std::mutex settings_mutex;
-std::shared_ptr<const settings> current_settings = std::make_shared<settings>();
+// With settings_mutex. Never destroyed: threads may log until the process ends.
+std::shared_ptr<const settings>& current_settings() {
+    static auto* const instance = new std::shared_ptr<const settings>(std::make_shared<settings>());
+    return *instance;
+}
 
 std::shared_ptr<const settings> get_settings() {
     const std::lock_guard lock(settings_mutex);
-    return current_settings;
+    return current_settings();
 }
 
 struct writer {
@@ -177,7 +181,7 @@ void configure(const options& o) {
         append_value_text(next->constant_fields_text, f);
     }
     const std::lock_guard lock(settings_mutex);
-    current_settings = std::move(next);
+    current_settings() = std::move(next);
     threshold = o.threshold;
 }
 
