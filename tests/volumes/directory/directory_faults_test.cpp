@@ -249,7 +249,7 @@ TEST_CASE("a step of an index ends in time, however many folders are empty or ho
         for (const auto& block : *batch) found.insert(block.name);
     }
     CHECK(found == expected);
-    CHECK(most <= 25);  // 200 ms, and the folder that was begun.
+    CHECK(most <= 60);  // 200 ms, and the folder that was begun. Without an end it would be more than 400.
 }
 
 }  // namespace keepstore::test
