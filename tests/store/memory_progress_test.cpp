@@ -143,7 +143,7 @@ awaitable<result<void>> scrub_once(store::scrubber& scrub, std::size_t task) {
     asio::steady_timer timer(executor);
     asio::cancellation_signal stop;
     bool ended = false;
-    asio::co_spawn(executor, scrub.run(task),
+    asio::co_spawn(executor, run_cancellable(scrub.run(task)),
                    asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
     const auto passed = [&] {
         const auto now = scrub.status().value().at(task);
@@ -272,7 +272,7 @@ TEST_CASE("no schedule of failing volumes, small pools and leaving clients makes
     for (; done < count && std::chrono::steady_clock::now() < until; ++done) {
         const std::uint64_t seed = first + done;
         const std::string problem = run_schedule(seed);
-        INFO("KEEPSTORE_TEST_SEED=" << seed);
+        INFO("KEEPSTORE_TEST_SEED=" << seed << ": " << problem);
         REQUIRE(problem.empty());
     }
     WARN("schedules: " << done << " from seed " << first);
