@@ -47,9 +47,10 @@ namespace keepstore {
     return std::ranges::equal(a, b, {}, to_lower, to_lower);
 }
 
+/// A part of `text`, also when nothing is left.
 [[nodiscard]] constexpr std::string_view trim(std::string_view text, std::string_view blanks = " \t") noexcept {
     const auto first = text.find_first_not_of(blanks);
-    if (first == std::string_view::npos) return {};
+    if (first == std::string_view::npos) return text.substr(text.size());
     return text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 

@@ -42,7 +42,9 @@ TEST_CASE("trimming takes the blanks at both ends", "[base][text]") {
     CHECK(trim(" \ta b\t ") == "a b");
     CHECK(trim("\na\n") == "\na\n");
     CHECK(trim("\na\n", " \n") == "a");
-    CHECK(trim(" \t ").empty());
+    constexpr std::string_view blank = " \t ";
+    CHECK(trim(blank).empty());
+    CHECK(trim(blank).data() == blank.data() + blank.size());
     CHECK(trim("").empty());
 }
 
