@@ -16,7 +16,7 @@ from support.wait import PATIENCE, stable_port, until
 
 PACKAGING = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "packaging")
 # Puts the socket where the protocol wants it, and names this process.
-ACTIVATE = 'exec 3<&{0} {2}; (({0} == 3)) || exec {0}<&-; LISTEN_PID=$$ LISTEN_FDS={1} exec "$0" "$@"'
+ACTIVATE = 'exec 3<&{0} {2}; (({0} <= 2 + {1})) || exec {0}<&-; LISTEN_PID=$$ LISTEN_FDS={1} exec "$0" "$@"'
 
 
 class Activated(KeepstoreCase):
