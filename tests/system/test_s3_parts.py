@@ -49,8 +49,9 @@ class Parts(S3VolumeCase):
         for block, parts in zip(blocks, (7, 7, 13)):
             seconds, requests = self.write(block)
             print(f"{len(block) / MIB:.0f} MiB: {seconds:.2f} s; 32 MiB as one PUT: {whole:.2f} s", file=sys.stderr)
-            self.assertEqual((requests["multipart_create"], requests["multipart_part"], requests["multipart_complete"]),
-                             (1, parts, 1))
+            self.assertEqual((requests["multipart_create"], requests["multipart_complete"]), (1, 1))
+            # A busy service may refuse one, which is then sent again.
+            self.assertIn(requests["multipart_part"], range(parts, 2 * parts))
             self.assertEqual(requests["put"], 1, "the marker")
             self.assertLess(seconds / len(block), whole / (32 * MIB))
         self.daemon.log.wait(msg="large blocks are sent in parts: that is faster")
