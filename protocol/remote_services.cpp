@@ -1,5 +1,6 @@
 #include "protocol/remote_services.hpp"
 
+#include "base/json.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/rendezvous.hpp"
 
@@ -16,14 +17,9 @@ namespace {
 
 using nlohmann::json;
 
-std::string text_in(const json& object, const char* name) {
-    const auto at = object.find(name);
-    return at != object.end() && at->is_string() ? at->get<std::string>() : std::string();
-}
-
 std::optional<remote_service> parse_service(const json& item) {
     if (!item.is_object()) return std::nullopt;
-    const std::string host = text_in(item, "service_host");
+    const std::string host = json_text(item, "service_host");
     const auto port = item.find("service_port");
     const auto tls = item.find("service_ssl_flag");
     if (host.empty() || port == item.end() || !port->is_number_integer()) return std::nullopt;
@@ -32,7 +28,7 @@ std::optional<remote_service> parse_service(const json& item) {
     auto where = parse_block_server(fmt::format("{}://{}{}{}:{}", use_tls ? "https" : "http", bare_v6 ? "[" : "", host,
                                                 bare_v6 ? "]" : "", port->get<std::int64_t>()));
     if (!where || where->path != "/") return std::nullopt;
-    return remote_service{.uuid = text_in(item, "uuid"), .where = std::move(*where)};
+    return remote_service{.uuid = json_text(item, "uuid"), .where = std::move(*where)};
 }
 
 }  // namespace

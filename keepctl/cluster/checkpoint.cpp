@@ -1,6 +1,7 @@
 #include "keepctl/cluster/checkpoint.hpp"
 
 #include "base/hex.hpp"
+#include "base/json.hpp"
 #include "base/sha256.hpp"
 #include "keepctl/cluster/local_file.hpp"
 #include "s3/time.hpp"
@@ -43,20 +44,17 @@ std::string encode_run(const saved_run& run, std::string_view command, std::stri
 std::optional<saved_run> decode_run(std::string_view text, std::string_view command, std::string_view fingerprint) {
     const auto parsed = nlohmann::json::parse(text, nullptr, false);
     if (!parsed.is_object()) return std::nullopt;
-    const auto text_at = [&](const char* key) -> std::string {
-        const auto found = parsed.find(key);
-        return found != parsed.end() && found->is_string() ? found->get<std::string>() : std::string();
-    };
-    if (text_at("format") != run_format || text_at("command") != command || text_at("fingerprint") != fingerprint)
+    if (json_text(parsed, "format") != run_format || json_text(parsed, "command") != command ||
+        json_text(parsed, "fingerprint") != fingerprint)
         return std::nullopt;
-    const auto started = s3::parse_iso_date(text_at("started_at"));
+    const auto started = s3::parse_iso_date(json_text(parsed, "started_at"));
     const auto digits = parsed.find("digits");
     if (!started || digits == parsed.end() || !digits->is_number_unsigned() ||
         digits->get<std::uint64_t>() > limits::shard_digits_max)
         return std::nullopt;
     saved_run out{.started_at = *started, .digits = digits->get<unsigned>()};
     out.done = shard_set(out.digits);
-    if (!out.done.assign(text_at("done"))) return std::nullopt;
+    if (!out.done.assign(json_text(parsed, "done"))) return std::nullopt;
     if (const auto counts = parsed.find("counts"); counts != parsed.end() && counts->is_object()) {
         for (const auto& [name, value] : counts->items()) {
             if (value.is_number_unsigned()) out.counts[name] = value.get<std::uint64_t>();

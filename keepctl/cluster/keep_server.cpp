@@ -1,6 +1,7 @@
 #include "keepctl/cluster/keep_server.hpp"
 
 #include "base/limits.hpp"
+#include "base/text.hpp"
 #include "digest/md5.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "protocol/index_lines.hpp"
@@ -12,7 +13,6 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <numeric>
 #include <utility>
 
@@ -193,8 +193,8 @@ awaitable<result<stored_block>> keep_server::put(md5_digest name, net::body_sour
     if (!parsed || parsed->hash != name || parsed->size.value_or(0) != body.size())
         co_return fail(errc::unavailable, url_ + ": responds to PUT with another locator than the block's");
     const auto replicas = response.get("X-Keep-Replicas-Stored");
-    const auto [end, failed] = std::from_chars(replicas.data(), replicas.data() + replicas.size(), out.replicas);
-    if (failed != std::errc() || end != replicas.data() + replicas.size() || out.replicas < 1)
+    out.replicas = parse_number<decltype(out.replicas)>(replicas).value_or(0);
+    if (out.replicas < 1)
         co_return fail(errc::unavailable, url_ + ": responds to PUT without a number of stored replicas");
     co_return out;
 }

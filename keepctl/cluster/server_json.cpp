@@ -1,3 +1,4 @@
+#include "base/json.hpp"
 #include "keepctl/cluster/keep_server.hpp"
 #include "keepctl/cluster/server_status.hpp"
 
@@ -9,11 +10,6 @@ namespace keepstore::keepctl {
 namespace {
 
 using nlohmann::json;
-
-std::string text_of(const json& object, const char* key) {
-    const auto found = object.find(key);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
-}
 
 bool flag_of(const json& object, const char* key) {
     const auto found = object.find(key);
@@ -35,8 +31,8 @@ result<std::vector<mount_info>> parse_mounts(std::string_view text, const std::s
     std::vector<mount_info> out;
     for (const json& item : parsed) {
         if (!item.is_object()) return fail(errc::io_error, "no list of mounts");
-        mount_info m{.uuid = text_of(item, "uuid"),
-                     .device_id = text_of(item, "device_id"),
+        mount_info m{.uuid = json_text(item, "uuid"),
+                     .device_id = json_text(item, "device_id"),
                      .server = server,
                      .allow_write = flag_of(item, "allow_write"),
                      .allow_trash = flag_of(item, "allow_trash")};

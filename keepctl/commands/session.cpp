@@ -5,6 +5,7 @@
 #include "keepctl/cluster/block_names.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/local_file.hpp"
+#include "protocol/random_token.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -17,7 +18,6 @@
 #include <csignal>
 #include <cstdlib>
 #include <iostream>
-#include <random>
 #include <utility>
 
 namespace keepstore::keepctl {
@@ -44,14 +44,6 @@ std::expected<std::string, start_error> read_secret_file(const std::string& opti
     if (text->empty())
         return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}: the file is empty", option, path)});
     return std::move(*text);
-}
-
-std::string random_token() {
-    static constexpr std::string_view alphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
-    std::random_device random;
-    std::string out;
-    for (int i = 0; i < 36; ++i) out += alphabet[random() % alphabet.size()];
-    return out;
 }
 
 std::string with_slash(std::string url) {
@@ -140,7 +132,7 @@ std::expected<void, start_error> session::read_secrets() {
     }
     const cluster_config::collections_config defaults;
     const auto ttl = (cluster ? cluster->collections : defaults).blob_signing_ttl;
-    access_.read_token = key.empty() && !access_.token.empty() ? access_.token : random_token();
+    access_.read_token = key.empty() && !access_.token.empty() ? access_.token : protocol::random_token();
     access_.signer = protocol::locator_signer(std::move(key), std::chrono::floor<std::chrono::seconds>(ttl));
     return {};
 }

@@ -1,5 +1,6 @@
 #include "s3/credentials/credential_http.hpp"
 
+#include "base/json.hpp"
 #include "base/unique_fd.hpp"
 #include "s3/error.hpp"
 #include "s3/limits.hpp"
@@ -57,11 +58,6 @@ awaitable<result<small_response>> fetch_once(const net::client& http, const wall
     if (!body) co_return std::unexpected(from_transport(std::move(body.error())));
     out.body = std::move(*body);
     co_return out;
-}
-
-std::string json_text(const nlohmann::json& object, const char* name) {
-    const auto found = object.find(name);
-    return found != object.end() && found->is_string() ? found->get<std::string>() : std::string();
 }
 
 }  // namespace

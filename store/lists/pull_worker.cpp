@@ -3,6 +3,7 @@
 #include "base/cancellable.hpp"
 #include "base/log.hpp"
 #include "protocol/proven_stream.hpp"
+#include "protocol/random_token.hpp"
 #include "protocol/retry_schedule.hpp"
 #include "store/limits.hpp"
 #include "store/lists/run_worker.hpp"
@@ -13,26 +14,13 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
-#include <random>
 
 namespace keepstore::store {
-namespace {
-
-std::string make_token() {
-    static constexpr std::string_view alphabet = "0123456789abcdefghijklmnopqrstuvwxyz";
-    std::random_device random;
-    std::string out;
-    for (int i = 0; i < 36; ++i) out += alphabet[random() % alphabet.size()];
-    return out;
-}
-
-}  // namespace
-
 pull_worker::pull_worker(store_context& store, const net::client& client, pull_options options)
     : store_(store),
       client_(client),
       options_(std::move(options)),
-      token_(make_token()),
+      token_(protocol::random_token()),
       pool_(std::max(1u, options_.workers) * limits::pull_memory_bytes, [&store] { store.engine.flush(); }) {}
 
 awaitable<void> pull_worker::run(work_queue<protocol::pull_item>& queue) {
