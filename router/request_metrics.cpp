@@ -1,9 +1,9 @@
 #include "router/request_metrics.hpp"
 
 #include "router/metric_family.hpp"
+#include "router/thread_number.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <span>
 #include <string>
 
@@ -84,9 +84,7 @@ void latency_histogram::write(prometheus::ClientMetric& out) const {
 }
 
 request_metrics::shard& request_metrics::my_shard() noexcept {
-    static std::atomic<std::size_t> threads{0};
-    thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed);
-    return shards_[mine % shards_.size()];
+    return shards_[thread_number() % shards_.size()];
 }
 
 void request_metrics::add(times& into, unsigned method, const request& r, std::chrono::steady_clock::duration took) {

@@ -1,8 +1,8 @@
 #include "router/scrub_report.hpp"
 
+#include "router/json_time.hpp"
 #include "store/limits.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -14,11 +14,6 @@ namespace keepstore::router {
 namespace {
 
 using json = nlohmann::ordered_json;
-
-json time_or_null(const std::optional<store::scrub_time>& at) {
-    if (!at) return nullptr;
-    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(*at)));
-}
 
 json counts_of(const store::scrub_counts& c) {
     return {{"blocks_checked", c.blocks},

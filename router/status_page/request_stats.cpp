@@ -1,13 +1,11 @@
 #include "router/status_page/request_stats.hpp"
 
-#include <atomic>
+#include "router/thread_number.hpp"
 
 namespace keepstore::router {
 
 request_stats::shard& request_stats::my_shard() noexcept {
-    static std::atomic<std::size_t> threads{0};
-    thread_local const std::size_t mine = threads.fetch_add(1, std::memory_order_relaxed);
-    return shards_[mine % shards_.size()];
+    return shards_[thread_number() % shards_.size()];
 }
 
 void request_stats::count(std::string_view method, unsigned status, bool cut,

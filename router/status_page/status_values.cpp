@@ -1,10 +1,10 @@
 #include "router/status_page/status_values.hpp"
 
+#include "router/json_time.hpp"
 #include "router/limits.hpp"
 #include "router/request_id.hpp"
 #include "store/limits.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
@@ -23,14 +23,6 @@ using json = nlohmann::ordered_json;
 std::string host_name() {
     std::array<char, 256> name{};
     return ::gethostname(name.data(), name.size() - 1) == 0 ? name.data() : "";
-}
-
-std::string iso_time(std::chrono::system_clock::time_point at) {
-    return fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(std::chrono::system_clock::to_time_t(at)));
-}
-
-json iso_time_or_null(const std::optional<std::chrono::system_clock::time_point>& at) {
-    return at ? json(iso_time(*at)) : json(nullptr);
 }
 
 // What was counted per second between two samples; null if they are too close to tell.
@@ -116,23 +108,30 @@ json digest_part(const service_values& service, const status_counters& now, cons
 status_values::status_values(options o, sources s)
     : options_(std::move(o)), sources_(std::move(s)), host_(host_name()), instance_(make_request_id().substr(4)) {}
 
-status_counters status_values::counters() const {
+std::vector<volumes::volume_stats> status_values::volume_stats() const {
+    std::vector<volumes::volume_stats> out;
+    for (const store::mount& m : sources_.store.mounts().all()) out.push_back(m.volume->stats());
+    return out;
+}
+
+service_values status_values::service() const {
+    return sources_.service ? sources_.service() : service_values{};
+}
+
+status_counters status_values::counters(const std::vector<volumes::volume_stats>& volumes,
+                                        const service_values& service) const {
     status_counters out;
     out.at = std::chrono::steady_clock::now();
-    for (const store::mount& m : sources_.store.mounts().all()) {
-        const auto stats = m.volume->stats();
+    for (const auto& stats : volumes) {
         out.volumes.push_back({.bytes_in = stats.bytes_in,
                                .bytes_out = stats.bytes_out,
                                .operations = sum_of(stats.operations),
                                .errors = sum_of(stats.errors)});
     }
     out.requests = stats_.counts();
-    if (sources_.service) {
-        const auto service = sources_.service();
-        out.digest_bytes = service.digest_bytes;
-        out.digest_passes = service.digest_passes;
-        out.digest_lanes = service.digest_lanes;
-    }
+    out.digest_bytes = service.digest_bytes;
+    out.digest_passes = service.digest_passes;
+    out.digest_lanes = service.digest_lanes;
     return out;
 }
 
@@ -180,7 +179,8 @@ json status_values::requests_part(const status_counters& now, const status_count
             {"by_method", std::move(kinds)}};
 }
 
-json status_values::volumes_part(const status_counters& now, const status_counters& before) const {
+json status_values::volumes_part(const std::vector<volumes::volume_stats>& stats, const status_counters& now,
+                                 const status_counters& before) const {
     const rate_of rate(before.at, now.at);
     auto out = json::array();
     const auto mounts = sources_.store.mounts().all();
@@ -189,7 +189,6 @@ json status_values::volumes_part(const status_counters& now, const status_counte
         const auto& current = now.volumes[i];
         const auto earlier = i < before.volumes.size() ? before.volumes[i] : status_counters::volume{};
         const auto states = m.volume->state();
-        const auto stats = m.volume->stats();
         auto classes = json::array();
         for (const auto& [name, used] : m.storage_classes)
             if (used) classes.push_back(name);
@@ -202,7 +201,7 @@ json status_values::volumes_part(const status_counters& now, const status_counte
                    {"allow_trash", m.allow_trash},
                    {"replication", m.replication},
                    {"storage_classes", std::move(classes)}};
-        entry["space"] = space_of(stats);
+        entry["space"] = space_of(stats[i]);
         entry["read_rate"] = rate(earlier.bytes_in, current.bytes_in);
         entry["write_rate"] = rate(earlier.bytes_out, current.bytes_out);
         entry["operations_per_second"] = rate(earlier.operations, current.operations);
@@ -243,15 +242,16 @@ json status_values::scrubs_part() const {
                        {"bad", s.pass.bad + s.pass.unreadable},
                        {"repaired", s.pass.repaired},
                        {"irreparable", s.irreparable.size() + s.irreparable_unlisted},
-                       {"last_complete_at", iso_time_or_null(s.last_complete)},
-                       {"next_due_at", iso_time_or_null(s.next_due)}});
+                       {"last_complete_at", time_or_null(s.last_complete)},
+                       {"next_due_at", time_or_null(s.next_due)}});
     return out;
 }
 
 json status_values::gather() const {
-    const auto now = counters();
+    const auto stats = volume_stats();
+    const auto service = this->service();
+    const auto now = counters(stats, service);
     const auto before = samples_.oldest();
-    const auto service = sources_.service ? sources_.service() : service_values{};
     const rate_of rate(before.at, now.at);
     const auto list = [](const auto& items) {
         return json{{"pending", items.pending()}, {"in_progress", items.in_progress()}};
@@ -263,7 +263,7 @@ json status_values::gather() const {
         {"connections",
          {{"open", service.connections_open}, {"idle", service.connections_idle}, {"max", service.connections_max}}},
         {"requests", requests_part(now, before)},
-        {"volumes", volumes_part(now, before)},
+        {"volumes", volumes_part(stats, now, before)},
         {"digest", digest_part(service, now, before, rate)},
         {"memory", memory_part(service)},
         {"scrubs", scrubs_part()},

@@ -72,17 +72,21 @@ class status_values {
     [[nodiscard]] recent_lines& failed_requests() noexcept { return failed_requests_; }
 
     /// Call every limits::status_sample_interval.
-    void sample() { samples_.add(counters()); }
+    void sample() { samples_.add(counters(volume_stats(), service())); }
 
     [[nodiscard]] nlohmann::ordered_json gather() const;
 
   private:
     using json = nlohmann::ordered_json;
 
-    [[nodiscard]] status_counters counters() const;
+    /// Of each mount, in their order.
+    [[nodiscard]] std::vector<volumes::volume_stats> volume_stats() const;
+    [[nodiscard]] service_values service() const;
+    [[nodiscard]] status_counters counters(const std::vector<volumes::volume_stats>&, const service_values&) const;
     [[nodiscard]] json service_part() const;
     [[nodiscard]] json requests_part(const status_counters& now, const status_counters& before) const;
-    [[nodiscard]] json volumes_part(const status_counters& now, const status_counters& before) const;
+    [[nodiscard]] json volumes_part(const std::vector<volumes::volume_stats>&, const status_counters& now,
+                                    const status_counters& before) const;
     [[nodiscard]] json memory_part(const service_values&) const;
     [[nodiscard]] json scrubs_part() const;
 
