@@ -18,12 +18,14 @@ class deferrable_streams {
   public:
     explicit deferrable_streams(engine& e) : engine_(e) {}
 
-    awaitable<void> add() {
+    /// \returns its number, for ends_right().
+    awaitable<std::size_t> add() {
         bytes data(100'000 + 1'000 * streams_.size(), std::byte{9});
         auto& stream = streams_.emplace_back(engine_, md5_stream::options{.deferrable = true});
         expected_.push_back(test::evp_md5(data));
         if (!co_await stream.update(copy_to_heap_slice(data))) throw std::runtime_error("update failed");
         total_ += data.size();
+        co_return streams_.size() - 1;
     }
     awaitable<bool> ends_right(std::size_t i) {
         const auto got = co_await streams_.at(i).finish();
@@ -64,10 +66,7 @@ TEST_CASE("a deferrable stream is hashed when its digest is awaited", "[digest][
     engine e(1, gated_kernel);
     await_sleep(e);
     deferrable_streams streams(e);
-    run_on(context, [](deferrable_streams& s) -> awaitable<int> {
-        co_await s.add();
-        co_return 0;
-    }(streams));
+    run_on(context, streams.add());
     CHECK(e.snapshot().workers_asleep == 1);
     CHECK(e.snapshot().wakeups_total == 0);
     CHECK(run_on(context, streams.ends_right(0)));
@@ -79,11 +78,7 @@ TEST_CASE("deferrable streams for half of the lanes are hashed at once", "[diges
     engine e(1, gated_kernel);
     await_sleep(e);
     deferrable_streams streams(e);
-    const auto add = [](deferrable_streams& s) -> awaitable<int> {
-        co_await s.add();
-        co_return 0;
-    };
-    for (std::size_t i = 0; i < gated_kernel.lanes / 2; ++i) run_on(context, add(streams));
+    for (std::size_t i = 0; i < gated_kernel.lanes / 2; ++i) run_on(context, streams.add());
     CHECK(e.snapshot().wakeups_total == 1);
     // The shorter one ends, and what is left of the other waits again.
     await_sleep(e);
@@ -98,10 +93,7 @@ TEST_CASE("a deferrable stream is hashed together with one that is not", "[diges
     engine e(1, gated_kernel);
     await_sleep(e);
     deferrable_streams streams(e);
-    run_on(context, [](deferrable_streams& s) -> awaitable<int> {
-        co_await s.add();
-        co_return 0;
-    }(streams));
+    run_on(context, streams.add());
     CHECK(run_on(context, hash_at_once(e, bytes(150'000, std::byte{7}))) == md5_of(bytes(150'000, std::byte{7})));
     await_sleep(e);
     // The whole of it, but for what is less than an MD5 block.
@@ -115,10 +107,7 @@ TEST_CASE("a stream that is kept alone is hashed without the deferrable ones", "
     engine e(1, gated_kernel);
     await_sleep(e);
     deferrable_streams streams(e);
-    run_on(context, [](deferrable_streams& s) -> awaitable<int> {
-        co_await s.add();
-        co_return 0;
-    }(streams));
+    run_on(context, streams.add());
     const auto data = bytes(150'000 - 150'000 % md5_block_bytes, std::byte{7});
     CHECK(run_on(context, hash_alone(e, data)) == md5_of(data));
     await_sleep(e);

@@ -16,6 +16,11 @@
 namespace keepstore::test {
 
 /// $TMPDIR, usually on a disk; and tmpfs, which lacks some features.
+/// As the names of trashed blocks have it.
+inline std::int64_t seconds_from_now(int offset) {
+    return std::chrono::floor<std::chrono::seconds>(now()).time_since_epoch().count() + offset;
+}
+
 inline std::filesystem::path on_disk() {
     return std::filesystem::temp_directory_path();
 }

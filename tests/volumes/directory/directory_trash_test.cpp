@@ -1,32 +1,18 @@
 /// Trash of a Directory volume, and the times that decide about it.
-#include "base/unique_fd.hpp"
 #include "digest/md5.hpp"
 #include "tests/volumes/directory/directory_fixture.hpp"
 #include "volumes/directory/file_time.hpp"
-#include "volumes/directory/fsync_group_commit.hpp"
 
 #include <fmt/format.h>
-#include <linux/fs.h>
-#include <sys/file.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
 #include <catch2/catch.hpp>
 
-#include <cstdlib>
 #include <limits>
-#include <set>
-#include <thread>
 
 namespace keepstore::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::int64_t seconds_from_now(int offset) {
-    return std::chrono::floor<std::chrono::seconds>(now()).time_since_epoch().count() + offset;
-}
 
 }  // namespace
 

@@ -6,9 +6,7 @@
 #include "volumes/directory/fsync_group_commit.hpp"
 
 #include <fmt/format.h>
-#include <linux/fs.h>
 #include <sys/file.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
@@ -23,10 +21,6 @@ namespace keepstore::test {
 namespace {
 
 namespace fs = std::filesystem;
-
-std::int64_t seconds_from_now(int offset) {
-    return std::chrono::floor<std::chrono::seconds>(now()).time_since_epoch().count() + offset;
-}
 
 }  // namespace
 
