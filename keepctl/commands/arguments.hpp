@@ -17,6 +17,7 @@ enum class progress_shape { automatic, line, plain, json, none };
 
 struct arguments {
     std::string command;
+    std::vector<std::string> words;  ///< All of it after the program's name, as given: to repeat it.
 
     // --- every command -----------------------------------------------------------------------------------------------
     std::optional<std::string> config;  ///< Absent: the default path, if it exists.

@@ -83,6 +83,7 @@ parse_end usage_error(const CLI::App& tree, std::string text) {
 
 std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> words) {
     arguments out;
+    out.words.assign(words.begin(), words.end());
     const auto tree = make_command_tree(out);
     if (words.empty()) return parse_end{usage_code, overview(*tree)};
     if (!words.front().starts_with('-')) {

@@ -4,6 +4,7 @@ import http.server
 import json
 import os
 import random
+import shlex
 import signal
 import stat
 import threading
@@ -285,13 +286,13 @@ class Directories(Case):
         self.assertEqual(self.state_files(), [])
 
     def test_stopped_by_a_signal(self):
-        a, b = self.dir.make("a"), self.dir.make("b")
+        a = self.dir.make("a")
         blocks = self.fill(a, 120, 200_000)
         for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            b = self.dir.make(f"b{code}")
             running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", f"dir:{b}", "--jobs", "1",
-                                    "--digits", "2")
-            have = count(b)
-            until(lambda: count(b) > have + 5 or running.poll() is not None, what="some blocks", interval=0.001)
+                                    "--digits", "2", "--fresh", "--job", "it's nightly")
+            until(lambda: count(b) > 5 or running.poll() is not None, what="some blocks", interval=0.001)
             running.send_signal(number)
             stdout, stderr = running.communicate()
             summary = json.loads(stdout.splitlines()[-1])
@@ -300,11 +301,22 @@ class Directories(Case):
             self.assertEqual((running.returncode, summary["exit_code"]), (code, code), stderr)
             self.assertEqual(summary["listed"], sum(summary[k] for k in (
                 "present", "copied", "replaced", "gone", "failed", "bad_source", "left")))
-            self.assertIn(b"to go on", stderr)
             self.assert_no_leftovers(b)
-        self.assertEqual({n for n, d in keepctl.stored(b).items() if blocks[n] != d}, set())
-        self.assertEqual(self.replicate(f"dir:{a}", f"dir:{b}", "--digits", "2", "--jobs", "1").code, 0)
-        self.assertEqual(keepctl.stored(b), blocks)
+            self.assertEqual({n for n, d in keepctl.stored(b).items() if blocks[n] != d}, set())
+            self.assertEqual(len(self.state_files()), 1)
+            self.go_on(stderr)
+            self.assertEqual(keepctl.stored(b), blocks)
+            self.assertEqual(self.state_files(), [])
+
+    def go_on(self, stderr):
+        """Runs the command line that a run has printed at its end."""
+        line = next(x for x in stderr.decode().splitlines() if "to go on: " in x).split("to go on: ", 1)[1]
+        self.assertNotIn("--fresh", line)
+        words = shlex.split(line)
+        self.assertEqual(words[0], "keepctl")
+        done = keepctl.run(self.dir.path, *words[1:])
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("going on with", done.stderr)
 
 
 class ServerCase(Case):

@@ -1,0 +1,221 @@
+#include "keepctl/commands/run_frame.hpp"
+
+#include "base/text.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+#include <unistd.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/detached.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <cstdlib>
+
+namespace keepstore::keepctl {
+namespace {
+
+std::chrono::sys_seconds now_in_seconds() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+bool is_finished(exit_code code) {
+    return code == exit_code::done || code == exit_code::some_failed || code == exit_code::no_change;
+}
+
+/// A word for a POSIX shell.
+std::string shell_word(std::string_view word) {
+    const auto plain = [](char c) { return is_alphanumeric(c) || std::string_view("-_./:=,@%+").contains(c); };
+    if (!word.empty() && std::ranges::all_of(word, plain)) return std::string(word);
+    std::string out = "'";
+    for (const char c : word) {
+        if (c == '\'')
+            out += "'\\''";
+        else
+            out += c;
+    }
+    return out + "'";
+}
+
+}  // namespace
+
+std::string state_folder_of(const arguments& given) {
+    if (!given.state_folder.empty()) return given.state_folder;
+    const auto variable = [](const char* name) {
+        const char* const value = std::getenv(name);
+        return std::string(value ? value : "");
+    };
+    if (auto folder = variable("STATE_DIRECTORY"); !folder.empty()) return folder;
+    if (::geteuid() == 0) return "/var/lib/keepctl";
+    if (const auto home = variable("XDG_STATE_HOME"); !home.empty()) return home + "/keepctl";
+    return variable("HOME") + "/.local/state/keepctl";
+}
+
+std::string command_to_go_on(const arguments& given) {
+    std::string out = "keepctl";
+    for (const auto& word : given.words) {
+        if (word != "--fresh") out += ' ' + shell_word(word);
+    }
+    return out;
+}
+
+run_frame::run_frame(session& s)
+    : session_(s),
+      given_(s.given()),
+      progress_(given_.progress, given_.quiet),
+      failures_(given_.failures_file),
+      metrics_(given_.metrics_path),
+      started_at_(now_in_seconds()) {}
+
+std::expected<void, start_error> run_frame::open_failures() {
+    if (auto opened = failures_.open(); !opened)
+        return std::unexpected(start_error{exit_code::usage, "--failures: " + opened.error().text});
+    return {};
+}
+
+std::expected<void, start_error> run_frame::open_state(const std::vector<std::string>& parts) {
+    auto opened = checkpoint::open(state_folder_of(given_), parts.front(), fingerprint_of(parts));
+    if (!opened) {
+        return std::unexpected(
+            start_error{opened.error().active ? exit_code::conflict : exit_code::usage, opened.error().text});
+    }
+    checkpoint_.emplace(std::move(*opened));
+    if (given_.fresh) return {};
+    std::string note;
+    saved_ = checkpoint_->load(now_in_seconds(), note);
+    if (!note.empty()) session_.out().note(note);
+    resumed_ = saved_.has_value();
+    if (resumed_) {
+        session_.out().note(
+            fmt::format("going on with the run of {:%FT%TZ}: {} of {} shards are done (--fresh begins "
+                        "anew)",
+                        saved_->started_at, saved_->done.size(), saved_->done.capacity()));
+    }
+    return {};
+}
+
+void run_frame::begin(unsigned digits) {
+    saved_ = saved_run{.started_at = now_in_seconds(), .digits = digits, .done = shard_set(digits)};
+    resumed_ = false;
+}
+
+exit_code run_frame::execute(awaitable<exit_code> command) {
+    return session_.run(std::move(command), [this] {
+        progress_.clear();
+        session_.out().note("stopping; a second signal ends at once");
+        if (work_)
+            work_->stop();
+        else
+            session_.cancel();
+    });
+}
+
+awaitable<void> run_frame::run(framed_work& what, awaitable<void> work) {
+    auto over = std::make_shared<bool>(false);
+    work_ = &what;
+    began_ = clock::now();
+    asio::co_spawn(co_await asio::this_coro::executor, watch(this, over), asio::detached);
+    co_await std::move(work);
+    *over = true;
+}
+
+awaitable<void> run_frame::watch(run_frame* self, std::shared_ptr<bool> over) {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    while (true) {
+        timer.expires_after(limits::run_tick);
+        const auto [failed] = co_await timer.async_wait(use_tuple);
+        if (failed || *over) co_return;
+        const auto now = clock::now();
+        if (self->work_->stopped()) {
+            if (!self->stop_at_) self->stop_at_ = now + limits::stop_grace;
+            if (self->work_->busy() == 0 || now >= *self->stop_at_) self->session_.cancel();
+        }
+        self->save(false);
+        if (now >= self->metrics_due_) {
+            self->metrics_due_ = now + limits::metrics_interval;
+            self->write_metrics(std::nullopt);
+        }
+        if (self->progress_.due(now)) {
+            const std::chrono::duration<double> seconds = now - self->began_;
+            self->progress_.show(self->work_->progress_line(seconds.count(), self->progress_.as_json()), now);
+        }
+    }
+}
+
+void run_frame::warn(std::string_view text) {
+    progress_.clear();
+    session_.out().warn(text);
+}
+
+void run_frame::failed(const block_failure& failure) {
+    if (!failures_.add(failure)) warn("the failures file cannot be written: " + failures_.problem());
+}
+
+void run_frame::shard_done(std::size_t shard) {
+    if (!saved_) return;
+    saved_->done.insert(shard);
+    unsaved_ = true;
+}
+
+void run_frame::save(bool now) {
+    const auto time = clock::now();
+    if (!checkpoint_ || !work_ || !unsaved_ || (!now && time - saved_at_ < limits::checkpoint_interval)) return;
+    saved_at_ = time;
+    unsaved_ = false;
+    const auto figures = work_->figures();
+    saved_->counts.clear();
+    for (const auto& [outcome, n] : figures.blocks) saved_->counts.emplace(outcome, n);
+    saved_->counts.emplace("bytes", figures.bytes);
+    if (auto written = checkpoint_->save(*saved_); !written && !std::exchange(state_lost_, true))
+        warn("going on without a checkpoint: " + written.error().text);
+}
+
+void run_frame::write_metrics(std::optional<exit_code> code) {
+    if (!metrics_ || !work_) return;
+    auto figures = work_->figures();
+    run_metrics m{.command = given_.command, .job = given_.job, .started = started_at_, .code = code};
+    m.duration_seconds = std::chrono::duration<double>(clock::now() - began_).count();
+    m.blocks = std::move(figures.blocks);
+    m.bytes_copied = figures.bytes;
+    const auto looked_at = figures.shards_done + figures.shards_incomplete;
+    m.shards = {{"done", figures.shards_done},
+                {"incomplete", figures.shards_incomplete},
+                {"left", figures.shards_total - std::min(figures.shards_total, looked_at)}};
+    if (code) {
+        m.completed = now_in_seconds();
+        if (*code == exit_code::done || *code == exit_code::no_change) m.last_success = m.completed;
+    }
+    if (auto written = metrics_.write(std::move(m)); !written && !std::exchange(metrics_lost_, true))
+        warn("--metrics-file: " + written.error().text);
+}
+
+exit_code run_frame::problem() const noexcept {
+    return state_lost_ || !failures_.problem().empty() ? exit_code::not_finished : exit_code::done;
+}
+
+void run_frame::clear() {
+    progress_.clear();
+    failures_.close();
+}
+
+void run_frame::report_failures() const {
+    const auto& out = session_.out();
+    for (const auto& f : failures_.first())
+        out.error(fmt::format("{}: {}: {}", block_id{f.block, f.size}.text(), f.outcome, f.reason));
+    if (failures_.count() <= failures_.first().size()) return;
+    out.error(fmt::format("and {} more{}", failures_.count() - failures_.first().size(),
+                          given_.failures_file.empty() ? "; --failures FILE keeps all" : ": " + given_.failures_file));
+}
+
+void run_frame::close(exit_code code) {
+    if (checkpoint_ && is_finished(code)) {
+        checkpoint_->remove();
+    } else if (checkpoint_) {
+        unsaved_ = true;
+        save(true);
+        session_.out().note("to go on: " + command_to_go_on(given_));
+    }
+    write_metrics(code);
+}
+
+}  // namespace keepstore::keepctl
