@@ -122,6 +122,15 @@ struct put_options {
     /// Only if there is no such object (If-None-Match: *): error_kind::precondition if there is. Not every service
     /// supports this: some return 501, some ignore it.
     bool if_absent = false;
+    /// Only if the object still has this ETag (If-Match): error_kind::precondition if it has another one, not_found if
+    /// there is no object. With if_absent not given. Support is rarer still than that of if_absent.
+    /// A lost response makes the next attempt find the object of the first one, and fail with precondition: a caller
+    /// that must know reads the object.
+    std::string if_match = {};
+    /// As the service takes it in If-Match: "etag" in quotes, or, for services that compare it with quotes and all,
+    /// bare.
+    enum class etag_form { quoted, bare };
+    etag_form if_match_form = etag_form::quoted;
 };
 
 /// Returns the ETag that S3 gives an object of these parts: the MD5 of their MD5s, a dash, and their number. nullopt if
@@ -148,10 +157,12 @@ enum class etag_evidence {
 [[nodiscard]] etag_evidence judge_etag(const put_result& stored, const md5_digest& sent);
 
 struct copy_options {
+    /// The source's bucket, at the same service; empty: this one. The client's keys must be allowed to read it.
+    std::string from_bucket = {};
     /// Absent: the copy keeps the metadata of its source. Given: it gets these instead.
     std::optional<name_values> replace_metadata = {};
     /// Only if the source still has this ETag, an object_info::validator() (error_kind::precondition otherwise). A
-    /// weak one makes no condition, since If-Match never matches it.
+    /// weak one makes no condition, since If-Match never matches it. radosgw 16 ignores the condition.
     std::string if_match;
 };
 
@@ -226,8 +237,9 @@ class client {
     [[nodiscard]] awaitable<result<put_result>> put(this client self, std::string key, upload_body body,
                                                     put_options options, deadline until);
 
-    /// Copies an object inside the bucket, on the service's side. errc::not_found if there is no source. Success means
-    /// a complete CopyObjectResult; an error inside a 200 is an error. With the same key twice `replace_metadata` must
+    /// Copies an object into this bucket, on the service's side. errc::not_found if there is no source;
+    /// error_kind::no_such_bucket if that is not for lack of the object. Success means a complete CopyObjectResult; an
+    /// error inside a 200 is an error. With the same key twice `replace_metadata` must
     /// be given: that renews the object's Last-Modified.
     [[nodiscard]] awaitable<result<copy_result>> copy(this client self, std::string from, std::string to,
                                                       copy_options options, deadline until);

@@ -34,6 +34,8 @@ awaitable<result<object_info>> client::head(this client self, std::string key, d
 // PUT /key
 // content-type: application/octet-stream
 // content-md5: base64
+// if-none-match: *
+// if-match: "etag"
 // x-amz-meta-...
 // x-amz-content-sha256: UNSIGNED-PAYLOAD
 awaitable<result<put_result>> client::put(this client self, std::string key, upload_body body, put_options options,
@@ -42,8 +44,16 @@ awaitable<result<put_result>> client::put(this client self, std::string key, upl
     c.headers.emplace_back("content-type", options.content_type);
     add_content_md5(c.headers, options.md5);
     if (options.if_absent) c.headers.emplace_back("if-none-match", "*");
+    const bool replaces = !options.if_match.empty();
+    if (replaces) {
+        const bool bare = options.if_match_form == put_options::etag_form::bare;
+        c.headers.emplace_back("if-match", bare ? options.if_match : fmt::format("\"{}\"", options.if_match));
+    }
     KS_CO_CHECK(add_metadata(c.headers, options.metadata));
-    co_return co_await run_upload(self.core_, std::move(c), until);
+    auto stored = co_await run_upload(self.core_, std::move(c), until);
+    if (stored || !replaces || kind_of(stored.error()) != error_kind::not_found) co_return stored;
+    // The object that was to be replaced is gone, or the bucket is.
+    co_return std::unexpected(co_await self.core_->explain_missing(std::move(stored.error()), until));
 }
 
 // PUT /to
@@ -52,7 +62,8 @@ awaitable<result<put_result>> client::put(this client self, std::string key, upl
 awaitable<result<copy_result>> client::copy(this client self, std::string from, std::string to, copy_options options,
                                             deadline until) {
     call c{.op = operation::copy, .method = "PUT", .key = std::move(to)};
-    const auto source = "/" + self.core_->options().bucket + "/" + from;
+    const auto& bucket = options.from_bucket.empty() ? self.core_->options().bucket : options.from_bucket;
+    const auto source = "/" + bucket + "/" + from;
     c.headers.emplace_back("x-amz-copy-source", uri_encode(source, encode_slash::no));
     if (!options.if_match.empty() && !is_weak(options.if_match)) {
         c.headers.emplace_back("x-amz-copy-source-if-match", fmt::format("\"{}\"", options.if_match));

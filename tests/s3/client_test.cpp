@@ -230,6 +230,51 @@ TEST_CASE("copy names its source and can replace the metadata", "[s3][client]") 
     CHECK(bucket.stats().operations().at("put") == 0);
 }
 
+TEST_CASE("copy takes its source from another bucket", "[s3][client]") {
+    stub_service service([](const seen_request& r, std::size_t) {
+        if (r.header("x-amz-copy-source").starts_with("/no%20bucket/")) return error_reply(404, "NoSuchBucket");
+        return stub_reply{.body = "<CopyObjectResult><ETag>\"e\"</ETag></CopyObjectResult>"};
+    });
+    const auto bucket = make_bucket(service);
+    REQUIRE(run(bucket.copy("abc/d", "d", {.from_bucket = "other", .if_match = "e"}, soon())).has_value());
+    const auto seen = service.seen().at(0);
+    CHECK(seen.target == "/keep/d");
+    CHECK(seen.header("x-amz-copy-source") == "/other/abc/d");
+    CHECK(seen.header("x-amz-copy-source-if-match") == "\"e\"");
+    CHECK(kind(run(bucket.copy("d", "d", {.from_bucket = "no bucket"}, soon()))) == error_kind::no_such_bucket);
+}
+
+TEST_CASE("a put replaces an object only if it still has the expected ETag", "[s3][client]") {
+    bool bucket_exists = true;
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (r.method == "HEAD") return stub_reply{.status = bucket_exists ? 200U : 404U};
+        if (r.target == "/keep/gone") return stub_reply{.status = 404};
+        if (r.header("if-match") == "\"old\"") return error_reply(412, "PreconditionFailed");
+        return stub_reply{.headers = {{"ETag", stub_etag}}};
+    });
+    const auto bucket = make_bucket(service);
+    put_options options;
+    options.if_match = "abc";
+    CHECK(run(bucket.put("k", text_body("x"), options, soon())).has_value());
+    CHECK(service.seen().back().header("if-match") == "\"abc\"");
+    CHECK(service.seen().back().header("if-none-match").empty());
+    options.if_match_form = put_options::etag_form::bare;
+    CHECK(run(bucket.put("k", text_body("x"), options, soon())).has_value());
+    CHECK(service.seen().back().header("if-match") == "abc");
+    options = {};
+    CHECK(run(bucket.put("k", text_body("x"), options, soon())).has_value());
+    CHECK(service.seen().back().header("if-match").empty());
+
+    options.if_match = "old";
+    const auto before = service.count();
+    CHECK(kind(run(bucket.put("k", text_body("x"), options, soon()))) == error_kind::precondition);
+    CHECK(service.count() == before + 1);
+    CHECK(kind(run(bucket.put("gone", text_body("x"), options, soon()))) == error_kind::not_found);
+    bucket_exists = false;
+    const auto nowhere = make_bucket(service);
+    CHECK(kind(run(nowhere.put("gone", text_body("x"), options, soon()))) == error_kind::no_such_bucket);
+}
+
 TEST_CASE("delete succeeds for a missing object, but not in a missing bucket", "[s3][client]") {
     stub_service service([](const seen_request& r, std::size_t) {
         if (r.target == "/keep/a") return stub_reply{.status = 204};
