@@ -186,6 +186,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     auto options = application_options(conf);
     options.more_metrics = [&] { return service_metrics(*serving, digest, scrub, others, store.context()); };
     options.service = [&] { return service_values(*serving, digest, others); };
+    options.pull_counters = &others.pulls().counters();
     router::app application(options, store, pulls, trash, pool, &scrub, &others.remote());
     const auto executors = loops.executors();
     net::server server(executors, application, transport(conf));

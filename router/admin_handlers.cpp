@@ -4,6 +4,7 @@
 #include "protocol/limits.hpp"
 #include "protocol/locator.hpp"
 #include "router/routes.hpp"
+#include "router/work_report.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -34,7 +35,7 @@ template <class Item>
 auto take_list(std::string body, result<std::vector<Item>> (*parse)(std::string_view), store::work_queue<Item>& queue) {
     return [body = std::move(body), parse, &queue]() -> result<void> {
         KS_TRY(auto items, parse(body));
-        queue.replace(std::move(items));
+        queue.replace(std::move(items), sha256(body));
         return success();
     };
 }
@@ -124,6 +125,15 @@ awaitable<void> routes::set_trash_list(request_context& request) {
     const auto taken = co_await slow_calls_.run(take_list(std::move(*body), protocol::parse_trash_list, trash_), until);
     if (!taken) co_return co_await request.reply_error(taken.error());
     co_await request.reply_empty(200);
+}
+
+awaitable<void> routes::show_work(request_context& request) {
+    const std::string body = work_json({.pulls = pulls_.progress(),
+                                        .trash = trash_.progress(),
+                                        .pull_counters = pull_counters_,
+                                        .trash_counters = store_.counters(),
+                                        .started_at = started_at_});
+    co_await request.reply(200, body, application_json);
 }
 
 }  // namespace keepstore::router

@@ -70,7 +70,14 @@ app::app(const app_options& o, store::block_store& store, store::work_queue<prot
               management_token_),
       slow_calls_(
           {.name = "slow calls", .threads_max = limits::slow_call_threads, .queue_max = limits::slow_calls_queued_max}),
-      routes_(store, pulls, trash, root_token_, scrub, remote, slow_calls_) {}
+      routes_({.store = store,
+               .pulls = pulls,
+               .trash = trash,
+               .admin_token = root_token_,
+               .scrub = scrub,
+               .remote = remote,
+               .pull_counters = o.pull_counters,
+               .slow_calls = slow_calls_}) {}
 
 awaitable<void> app::handle(net::server_exchange& ex) {
     request_context request{.ex = ex};

@@ -37,6 +37,7 @@ struct app_options {
     std::function<std::vector<metrics::sample>()> more_metrics = {};  ///< See metrics::sources.
     std::string cluster_id = {};                                      ///< For the status page,
     std::function<service_values()> service = {};                     ///< and status_values::sources.
+    const store::pull_counters* pull_counters = nullptr;              ///< For /_work; outlive the app.
 };
 
 class app final : public net::handler {

@@ -22,6 +22,7 @@ route_match match_get(std::string_view path) noexcept {
     if (path.starts_with('/') && is_locator_path(path.substr(1)))
         return {.to = route::block_read, .locator = path.substr(1)};
     if (path == "mounts") return {.to = route::mounts};
+    if (path == "_work") return {.to = route::work_status};
     if (path == "index") return {.to = route::index};
     if (path.starts_with("index/") && is_prefix(path.substr(6))) return {.to = route::index, .prefix = path.substr(6)};
     if (path.starts_with("mounts/")) {
@@ -46,6 +47,7 @@ bool needs_admin(route r) noexcept {
         case route::mounts:
         case route::pull_list:
         case route::trash_list:
+        case route::work_status:
         case route::scrub_status:
         case route::scrub_start:
         case route::scrub_stop:
@@ -120,6 +122,8 @@ awaitable<void> routes::handle(request_context& request) {
             co_return co_await set_pull_list(request);
         case route::trash_list:
             co_return co_await set_trash_list(request);
+        case route::work_status:
+            co_return co_await show_work(request);
         case route::scrub_status:
             co_return co_await show_scrub(request);
         case route::scrub_start:

@@ -7,10 +7,12 @@
 #include "router/request_context.hpp"
 #include "router/tokens.hpp"
 #include "store/block_store.hpp"
+#include "store/lists/pull_worker.hpp"
 #include "store/lists/work_queue.hpp"
 #include "store/remote/remote_reader.hpp"
 #include "store/scrub/scrub.hpp"
 
+#include <chrono>
 #include <string>
 #include <string_view>
 
@@ -28,6 +30,7 @@ enum class route {
     mounts,
     pull_list,
     trash_list,
+    work_status,
     scrub_status,
     scrub_start,
     scrub_stop,
@@ -47,16 +50,26 @@ struct route_match {
 
 class routes {
   public:
-    routes(store::block_store& store, store::work_queue<protocol::pull_item>& pulls,
-           store::work_queue<protocol::trash_item>& trash, const secret_token& admin_token, store::scrubber* scrub,
-           store::remote_reader* remote, blocking_pool& slow_calls)
-        : store_(store),
-          pulls_(pulls),
-          trash_(trash),
-          admin_token_(admin_token),
-          scrub_(scrub),
-          remote_(remote),
-          slow_calls_(slow_calls) {}
+    /// All must outlive the routes.
+    struct parts {
+        store::block_store& store;
+        store::work_queue<protocol::pull_item>& pulls;
+        store::work_queue<protocol::trash_item>& trash;
+        const secret_token& admin_token;
+        store::scrubber* scrub;                     ///< Null: /_scrub is 404.
+        store::remote_reader* remote;               ///< Null: no other cluster is configured.
+        const store::pull_counters* pull_counters;  ///< Null: /_work has no outcomes of pulls.
+        blocking_pool& slow_calls;
+    };
+    explicit routes(const parts& p)
+        : store_(p.store),
+          pulls_(p.pulls),
+          trash_(p.trash),
+          admin_token_(p.admin_token),
+          scrub_(p.scrub),
+          remote_(p.remote),
+          pull_counters_(p.pull_counters),
+          slow_calls_(p.slow_calls) {}
 
     /// Responds to the request, also when no route matches. Awaited in place.
     [[nodiscard]] awaitable<void> handle(request_context&);
@@ -74,6 +87,7 @@ class routes {
     [[nodiscard]] awaitable<void> list_index(request_context&, std::string_view mount_uuid, std::string_view prefix);
     [[nodiscard]] awaitable<void> set_pull_list(request_context&);
     [[nodiscard]] awaitable<void> set_trash_list(request_context&);
+    [[nodiscard]] awaitable<void> show_work(request_context&);
     // scrub_handlers.cpp
     [[nodiscard]] awaitable<void> show_scrub(request_context&);
     [[nodiscard]] awaitable<void> start_scrub(request_context&);
@@ -84,9 +98,11 @@ class routes {
     store::work_queue<protocol::pull_item>& pulls_;
     store::work_queue<protocol::trash_item>& trash_;
     const secret_token& admin_token_;
-    store::scrubber* const scrub_;        // Null: /_scrub is 404.
-    store::remote_reader* const remote_;  // Null: no other cluster is configured.
+    store::scrubber* const scrub_;
+    store::remote_reader* const remote_;
+    const store::pull_counters* const pull_counters_;
     blocking_pool& slow_calls_;
+    const std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
 };
 
 }  // namespace keepstore::router

@@ -85,7 +85,10 @@ awaitable<void> execute_trash_item(block_store& store, protocol::trash_item item
 awaitable<void> run_trash_worker(block_store& store, work_queue<protocol::trash_item>& queue) {
     return run_worker(
         queue, [&store](protocol::trash_item item) { return execute_trash_item(store, std::move(item)); },
-        [](const std::exception& e) { log::error(std::string("trash list: an item failed: ") + e.what()); });
+        [&store](const std::exception& e) {
+            store.context().counters.trash_failed.add();
+            log::error(std::string("trash list: an item failed: ") + e.what());
+        });
 }
 
 awaitable<void> run_trash_emptier(block_store& store, empty_trash_options options) {

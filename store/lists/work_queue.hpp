@@ -7,13 +7,30 @@
 
 #include "base/async.hpp"
 #include "base/async_condition.hpp"
+#include "base/sha256.hpp"
 
+#include <chrono>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <utility>
 #include <vector>
 
 namespace keepstore::store {
+
+/// Which list was taken last, so that a balance tool recognises its own.
+struct list_identity {
+    std::size_t items = 0;
+    sha256_digest sha256{};  ///< Of the list as it was received, byte for byte.
+    std::chrono::system_clock::time_point taken_at{};
+};
+
+/// What becomes of a list, at one moment: an item is either pending, or in progress, or done.
+struct list_progress {
+    std::size_t pending = 0;
+    std::size_t in_progress = 0;
+    std::optional<list_identity> last;  ///< nullopt: none was taken since the start.
+};
 
 template <class Item>
 class work_queue {
@@ -35,12 +52,16 @@ class work_queue {
         work_queue* home_;
     };
 
-    /// Drops the pending items and puts `items` in their place. Items in progress are finished.
-    void replace(std::vector<Item> items) {
+    /// Drops the pending items and puts `items` in their place. Items in progress are finished. `sha256`: of the text
+    /// of the list.
+    void replace(std::vector<Item> items, const sha256_digest& sha256 = {}) {
+        const list_identity taken{
+            .items = items.size(), .sha256 = sha256, .taken_at = std::chrono::system_clock::now()};
         std::deque<Item> added(std::make_move_iterator(items.begin()), std::make_move_iterator(items.end()));
         {
             const std::lock_guard lock(mutex_);
             pending_.swap(added);
+            last_ = taken;
             for (std::size_t n = 0; n < pending_.size() && filled_.notify_one(); ++n) {
             }
         }
@@ -65,6 +86,10 @@ class work_queue {
         const std::lock_guard lock(mutex_);
         return in_progress_;
     }
+    [[nodiscard]] list_progress progress() const {
+        const std::lock_guard lock(mutex_);
+        return {.pending = pending_.size(), .in_progress = in_progress_, .last = last_};
+    }
 
   private:
     void done() noexcept {
@@ -76,6 +101,7 @@ class work_queue {
     // Guarded by mutex_.
     std::deque<Item> pending_;
     std::size_t in_progress_ = 0;
+    std::optional<list_identity> last_;
     async_condition filled_{mutex_};  // pending_ has items.
 };
 

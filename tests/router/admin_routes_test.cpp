@@ -1,27 +1,37 @@
 /// The routes of the administrator, through the whole application.
+#include "base/hex.hpp"
 #include "base/limits.hpp"
+#include "base/sha256.hpp"
 #include "router/routes.hpp"
 #include "tests/router/app_fixture.hpp"
 
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 
+#include <optional>
+
 using namespace keepstore;
 using namespace keepstore::test;
 using router::route;
 
+namespace {
+
+using trash_queue = store::work_queue<protocol::trash_item>;
+
+awaitable<void> claim_one(trash_queue& queue, std::optional<trash_queue::claim>& out) {
+    auto taken = co_await queue.next();
+    if (taken) out.emplace(std::move(*taken));
+}
+
+}  // namespace
+
 TEST_CASE("the administrator's routes need the administrator's token", "[router][routes][auth]") {
     app_fixture f;
-    const std::vector<std::pair<std::string, std::string>> admin_routes{{"PUT", "/pull"},
-                                                                        {"PUT", "/trash"},
-                                                                        {"GET", "/index"},
-                                                                        {"GET", "/index/"},
-                                                                        {"GET", "/index/1234"},
-                                                                        {"GET", "/mounts"},
-                                                                        {"GET", "/mounts/x/blocks"},
-                                                                        {"PUT", "/untrash/" + foo_hash},
-                                                                        {"TOUCH", "/" + foo_hash},
-                                                                        {"DELETE", "/" + foo_hash}};
+    const std::vector<std::pair<std::string, std::string>> admin_routes{
+        {"PUT", "/pull"},          {"PUT", "/trash"},           {"GET", "/index"},
+        {"GET", "/index/"},        {"GET", "/index/1234"},      {"GET", "/mounts"},
+        {"GET", "/_work"},         {"GET", "/mounts/x/blocks"}, {"PUT", "/untrash/" + foo_hash},
+        {"TOUCH", "/" + foo_hash}, {"DELETE", "/" + foo_hash}};
     for (const auto& [method, path] : admin_routes) {
         INFO(method << " " << path);
         fake_exchange none(method, path);
@@ -150,4 +160,63 @@ TEST_CASE("work lists replace the pending items", "[router][routes][lists]") {
     CHECK(f.pulls.pending() == 1);
     CHECK(f.status_of("PUT", "/pull", as_admin, "[]") == 200);
     CHECK(f.pulls.pending() == 0);
+}
+
+TEST_CASE("the progress of work lists, and which list was taken", "[router][routes][lists]") {
+    app_fixture f;
+    store::pull_counters pulled;
+    auto options = default_app_options();
+    options.pull_counters = &pulled;
+    router::app app(options, f.store, f.pulls, f.trash, f.pool);
+    const auto work = [&] {
+        fake_exchange ex("GET", "/_work", as_admin);
+        run(app.handle(ex));
+        CHECK(ex.status() == 200);
+        CHECK(ex.sent_header("Content-Type") == "application/json");
+        return nlohmann::json::parse(ex.sent_body());
+    };
+    const auto put = [&](const std::string& path, const std::string& body) {
+        fake_exchange ex("PUT", path, as_admin, body);
+        run(app.handle(ex));
+        return ex.status();
+    };
+    const auto before = work();
+    CHECK(before["pull"] == nlohmann::json{{"pending", 0},
+                                           {"in_progress", 0},
+                                           {"outcomes", {{"pulled", 0}, {"present", 0}, {"failed", 0}}},
+                                           {"last", nullptr}});
+    CHECK(before["trash"]["outcomes"] ==
+          nlohmann::json{{"trashed", 0}, {"kept", 0}, {"missing", 0}, {"refused", 0}, {"failed", 0}});
+    CHECK(before["trash"]["last"].is_null());
+    CHECK(before["started_at"].get<std::string>().size() == std::string("2026-01-31T00:00:00Z").size());
+
+    const std::string trash =
+        R"([{"locator":")" + foo_hash + R"(+3","block_mtime":1},{"locator":"x","block_mtime":1}])";
+    REQUIRE(put("/trash", trash + " ") == 200);
+    const auto listed = work();
+    CHECK(listed["trash"]["pending"] == 2);
+    CHECK(listed["trash"]["last"]["items"] == 2);
+    // Of the bytes as they came, the blank at the end among them.
+    CHECK(listed["trash"]["last"]["sha256"] == to_hex(sha256(trash + " ")));
+    CHECK(listed["pull"]["last"].is_null());
+
+    // A refused list is not taken.
+    REQUIRE(put("/trash", "[{]") == 500);
+    CHECK(work()["trash"] == listed["trash"]);
+
+    std::optional<trash_queue::claim> claimed;
+    run(claim_one(f.trash, claimed));
+    REQUIRE(claimed);
+    CHECK(work()["trash"]["pending"] == 1);
+    CHECK(work()["trash"]["in_progress"] == 1);
+    f.store.context().counters.trash_refused.add();
+    pulled.present.add(2);
+    REQUIRE(put("/trash", "[]") == 200);
+    const auto cleared = work();
+    CHECK(cleared["trash"]["pending"] == 0);
+    CHECK(cleared["trash"]["in_progress"] == 1);
+    CHECK(cleared["trash"]["last"]["items"] == 0);
+    CHECK(cleared["trash"]["last"]["sha256"] == to_hex(sha256("[]")));
+    CHECK(cleared["trash"]["outcomes"]["refused"] == 1);
+    CHECK(cleared["pull"]["outcomes"]["present"] == 2);
 }

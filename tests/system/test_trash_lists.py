@@ -1,5 +1,6 @@
 """Trash lists: the copies that they trash, parsing, and replacement of an old list by a new one."""
 
+import hashlib
 import json
 import os
 import threading
@@ -8,7 +9,7 @@ import unittest
 
 from support.case import KeepstoreCase, SharedDaemonCase, main
 from support.client import chunked
-from support.daemon import SYSTEM_ROOT_TOKEN, block_path, directory_volume, store, trash_copies, volume_uuid
+from support.daemon import MANAGEMENT_TOKEN, SYSTEM_ROOT_TOKEN, block_path, directory_volume, store, trash_copies, volume_uuid
 from support.locator import md5, plain
 from support.wait import PATIENCE, port_open, stable_port, until
 
@@ -134,6 +135,19 @@ class Lists(TrashCase, SharedDaemonCase):
         self.run_list([{"LOCATOR": plain(data), "Block_Mtime": os.stat(path).st_mtime_ns, "Mount_UUID": volume_uuid(0),
                         "unknown": {"a": [1, 2, None]}}])
         self.assertEqual(self.trashed(data), [1, 0])
+
+    def test_progress_with_the_root_token_alone(self):
+        self.assertEqual(self.daemon.request("GET", "/_work", MANAGEMENT_TOKEN).status, 403)
+        before = json.loads(self.daemon.admin("GET", "/_work").body)["trash"]["outcomes"]
+        data = b"progress"
+        path = store(self.roots[0], md5(data), data, age=5000)
+        body = json.dumps([item(data, path, volume_uuid(0)), {"locator": "nonsense", "block_mtime": 1}]).encode()
+        self.run_list(None, body)
+        work = json.loads(self.daemon.admin("GET", "/_work").body)["trash"]
+        self.assertEqual((work["pending"], work["in_progress"]), (0, 0))
+        self.assertEqual((work["last"]["items"], work["last"]["sha256"]), (2, hashlib.sha256(body).hexdigest()))
+        self.assertEqual({k: n - before[k] for k, n in work["outcomes"].items()},
+                         {"trashed": 1, "kept": 0, "missing": 0, "refused": 1, "failed": 0})
 
     def test_empty_lists(self):
         for body in (b"[]", b"null\n", b" null ", b"[ ]\n"):

@@ -230,6 +230,7 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[store
                        asio::bind_cancellation_slot(stop.slot(), over));
         CHECK(turn_until(context, [&] { return ended || !f.memory[1]->content(name); }));
         CHECK(f.memory[0]->content(name).has_value());
+        CHECK(f.store.counters().trash_failed.value() == 1);
         REQUIRE_FALSE(ended);
         stop.emit(asio::cancellation_type::total);
         CHECK(turn_until(context, [&] { return ended; }));
