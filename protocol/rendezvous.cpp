@@ -13,9 +13,12 @@ constexpr std::size_t weighted_characters = 15;
 
 }  // namespace
 
+std::string_view rendezvous_tail(std::string_view uuid) noexcept {
+    return uuid.size() == arvados_uuid_characters ? uuid.substr(uuid.size() - weighted_characters) : uuid;
+}
+
 md5_digest rendezvous_weight(const md5_digest& block, std::string_view uuid) {
-    if (uuid.size() == arvados_uuid_characters) uuid.remove_prefix(arvados_uuid_characters - weighted_characters);
-    const std::string text = block.hex().append(uuid);
+    const std::string text = block.hex().append(rendezvous_tail(uuid));
     return digest::md5_of(std::as_bytes(std::span(text)));
 }
 

@@ -9,6 +9,9 @@
 
 namespace keepstore::protocol {
 
+/// The part of a uuid that a weight depends on: the last 15 characters of an Arvados uuid, which has 27, else all.
+[[nodiscard]] std::string_view rendezvous_tail(std::string_view uuid) noexcept;
+
 /// MD5(block's name in hex, then the last 15 characters of `uuid`). Of a uuid that does not have the 27 characters of
 /// Arvados ("zzzzz-bi6l4-000000000000000") all characters enter.
 ///

@@ -7,3 +7,9 @@ keepstore_test(keepctl_tests
         keepctl/place_test.cpp
         keepctl/shards_test.cpp
     LINK keepstore::keepctl_cluster)
+keepstore_test(keepctl_balance_tests
+    SOURCES
+        keepctl/balance_decide_test.cpp
+        keepctl/balance_model_test.cpp
+        keepctl/balance_weights_test.cpp
+    LINK keepstore::keepctl_balance)

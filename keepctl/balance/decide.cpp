@@ -1,0 +1,224 @@
+#include "keepctl/balance/decide.hpp"
+
+#include <algorithm>
+#include <numeric>
+
+namespace keepstore::keepctl::balance {
+namespace {
+
+// Of a sorting key: a slot's number, and from there on what it is sorted by.
+constexpr unsigned slot_bits = 16;
+constexpr unsigned copy_bit = 16;
+constexpr unsigned rank_shift = 17;
+constexpr unsigned keep_bit = 33;
+
+constexpr std::uint64_t bit(bool set, unsigned position) noexcept {
+    return static_cast<std::uint64_t>(set) << position;
+}
+
+}  // namespace
+
+decider::decider(const cluster& all)
+    : all_(all),
+      ranks_(all.servers.size()),
+      order_(all.servers.size()),
+      copy_on_(all.devices.size()),
+      slots_(all.mounts.size()),
+      keys_(all.mounts.size()),
+      server_used_(all.servers.size()),
+      device_chosen_(all.devices.size()),
+      device_shielded_(all.devices.size()),
+      device_seen_(all.devices.size()) {}
+
+void decider::decide(const block_input& block, decision& out) {
+    out.pulls.clear();
+    out.trashes.clear();
+    out.sources.clear();
+    out.lost = out.under = out.conflict = out.misplaced = out.has_new = false;
+    out.total = {};
+    out.classes.assign(all_.classes.size(), {});
+
+    std::ranges::fill(copy_on_, nullptr);
+    for (const auto& c : block.copies) {
+        copy_on_[c.device] = &c;
+        if (c.conflict) out.conflict = true;
+        if (c.mtime >= block.cutoff) out.has_new = true;
+    }
+    rank_servers(block);
+    make_slots(block);
+    unsafe_.clear();
+    under_classes_ = 0;
+    desired_most_ = 0;
+    for (std::size_t c = 0; c < block.desired.size(); ++c) {
+        if (block.desired[c] > 0) choose(c, block.desired[c], out);
+    }
+    keep_unsafe(out);
+    count(block, out);
+    emit(block, out);
+}
+
+void decider::rank_servers(const block_input& block) {
+    std::iota(order_.begin(), order_.end(), std::uint16_t{0});
+    std::ranges::sort(order_, [&](std::uint16_t a, std::uint16_t b) {
+        return block.server_weights[a] != block.server_weights[b] ? block.server_weights[a] > block.server_weights[b]
+                                                                  : a < b;
+    });
+    for (std::size_t i = 0; i < order_.size(); ++i) ranks_[order_[i]] = static_cast<std::uint16_t>(i);
+}
+
+void decider::make_slots(const block_input& block) {
+    std::ranges::fill(device_seen_, std::uint8_t{0});
+    have_ = 0;
+    copies_ = 0;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        const auto& m = all_.mounts[i];
+        const copy* const on_device = copy_on_[m.device];
+        auto& s = slots_[i];
+        s = {.mount = static_cast<std::uint16_t>(i), .rank = ranks_[m.server]};
+        if (!on_device) continue;
+        if (on_device->conflict) {
+            s.conflict = true;
+            continue;
+        }
+        s.found = on_device;
+        s.keep = !m.allow_trash;
+        if (device_seen_[m.device]) continue;
+        device_seen_[m.device] = 1;
+        have_ += m.replication;
+        ++copies_;
+    }
+    std::ranges::sort(slots_, [&](const slot& a, const slot& b) {
+        if (a.rank != b.rank) return a.rank < b.rank;
+        const auto& x = block.mount_weights[a.mount];
+        const auto& y = block.mount_weights[b.mount];
+        return x != y ? x < y : a.mount < b.mount;
+    });
+}
+
+void decider::choose(std::size_t class_number, std::int64_t desired, decision& out) {
+    const class_bits wanted = class_bits{1} << class_number;
+    for (std::size_t i = 0; i < slots_.size(); ++i) {
+        const auto& s = slots_[i];
+        keys_[i] = bit(!s.keep, keep_bit) | static_cast<std::uint64_t>(s.rank) << rank_shift |
+                   bit(s.found == nullptr, copy_bit) | i;
+    }
+    std::ranges::sort(keys_);
+    std::ranges::fill(server_used_, std::uint8_t{0});
+    std::ranges::fill(device_chosen_, std::uint8_t{0});
+    std::ranges::fill(device_shielded_, std::uint8_t{0});
+    sums so_far{.desired = desired};
+    for (const bool offering : {true, false}) {
+        for (const bool distinct_servers : {true, false}) try_slots(wanted, offering, distinct_servers, so_far);
+    }
+
+    std::ranges::fill(device_seen_, std::uint8_t{0});
+    std::int64_t have = 0;
+    for (const auto& s : slots_) {
+        const auto device = mount_of(s).device;
+        if (!s.found) continue;
+        if ((mount_of(s).classes & wanted) == 0 || device_seen_[device]) continue;
+        device_seen_[device] = 1;
+        have += mount_of(s).replication;
+    }
+    desired_most_ = std::max(desired_most_, desired);
+    if (have >= desired) return;
+    under_classes_ |= wanted;
+    out.under = true;
+}
+
+void decider::try_slots(class_bits wanted, bool offering, bool distinct_servers, sums& s) {
+    for (const auto key : keys_) {
+        if (s.full()) return;
+        auto& each = slots_[key & ((std::uint64_t{1} << slot_bits) - 1)];
+        const auto& m = mount_of(each);
+        if (((m.classes & wanted) != 0) != offering) continue;
+        if (distinct_servers && server_used_[m.server]) continue;
+        try_slot(each, wanted, s);
+    }
+}
+
+void decider::try_slot(slot& s, class_bits wanted, sums& so_far) {
+    const auto& m = mount_of(s);
+    if (device_chosen_[m.device]) return;
+    // A copy that is chosen is protected as well: the sum of those chosen is never below that of those protected.
+    if (so_far.shielded < so_far.desired && s.found && !device_shielded_[m.device]) {
+        unsafe_.push_back(s.found->mtime);
+        device_shielded_[m.device] = 1;
+        so_far.shielded += m.replication;
+    }
+    if (so_far.chosen < so_far.desired && (s.found || m.allow_write)) {
+        s.keep = true;
+        s.chosen_for |= wanted;
+        server_used_[m.server] = 1;
+        device_chosen_[m.device] = 1;
+        so_far.chosen += m.replication;
+    }
+}
+
+bool decider::is_unsafe(std::int64_t mtime) const {
+    return std::ranges::find(unsafe_, mtime) != unsafe_.end();
+}
+
+void decider::keep_unsafe(const decision& out) {
+    // Sizes that disagree mean that a copy is bad, and not known which one.
+    const bool all = out.under || out.conflict;
+    for (auto& s : slots_) {
+        if (s.found && (all || is_unsafe(s.found->mtime))) s.keep = true;
+    }
+}
+
+void decider::count(const block_input& block, decision& out) {
+    const auto count_in = [&](class_bits wanted, std::int64_t desired, device_counts& into) {
+        std::int64_t sum = 0;
+        std::ranges::fill(device_seen_, std::uint8_t{0});
+        // Kept slots first: a device counts by the best of its mounts.
+        for (const bool kept : {true, false}) {
+            for (const auto& s : slots_) {
+                const auto& m = mount_of(s);
+                if (s.keep != kept || device_seen_[m.device] || (wanted != 0 && (m.classes & wanted) == 0)) continue;
+                if (s.found)
+                    ++(kept ? into.needed : into.unneeded);
+                else if (kept && copies_ > 0)
+                    ++into.pulling;
+                else
+                    continue;
+                device_seen_[m.device] = 1;
+                sum += m.replication;
+            }
+        }
+        into.unachievable = sum < desired;
+    };
+    count_in(0, 0, out.total);
+    for (std::size_t c = 0; c < out.classes.size(); ++c)
+        count_in(class_bits{1} << c, c < block.desired.size() ? block.desired[c] : 0, out.classes[c]);
+}
+
+pull_reason decider::reason_of(const slot& s) const {
+    if ((s.chosen_for & under_classes_) == 0) return s.conflict ? pull_reason::size_conflict : pull_reason::position;
+    if (have_ >= desired_most_) return pull_reason::storage_class;
+    return copies_ == 1 ? pull_reason::last_copy : pull_reason::under_replicated;
+}
+
+void decider::emit(const block_input& block, decision& out) {
+    out.lost = copies_ == 0 && desired_most_ > 0;
+    std::ranges::fill(server_used_, std::uint8_t{0});
+    std::ranges::fill(device_seen_, std::uint8_t{0});
+    for (const auto& s : slots_) {
+        const auto& m = mount_of(s);
+        if (s.found) {
+            if (!server_used_[m.server]) out.sources.push_back(m.server);
+            server_used_[m.server] = 1;
+            const bool once =
+                std::ranges::none_of(out.trashes, [&](const trash_change& t) { return t.mtime == s.found->mtime; });
+            if (!s.keep && m.allow_trash && s.found->mtime < block.cutoff && once)
+                out.trashes.push_back({.mount = s.mount, .mtime = s.found->mtime});
+            continue;
+        }
+        if ((!s.keep && !s.conflict) || copies_ == 0 || !m.allow_write || device_seen_[m.device]) continue;
+        device_seen_[m.device] = 1;
+        out.pulls.push_back({.mount = s.mount, .why = reason_of(s)});
+        if (out.pulls.back().why == pull_reason::position) out.misplaced = true;
+    }
+}
+
+}  // namespace keepstore::keepctl::balance
