@@ -100,12 +100,18 @@ class PowerCut(KeepstoreCase):
             self.assertEqual(daemon.admin("TOUCH", "/" + md5(data)).status, 200)
         for data in put_again + bad:
             self.assertEqual(daemon.put(data).status, 200)
+        # As another daemon leaves them that has not synced anything, in the folders of others and in new ones.
+        foreign = [b"f %d" % i for i in range(20)]
+        for data in foreign:
+            store(root, md5(data), data, age=100_000)
+            self.assertEqual(daemon.put(data).status, 200)
         for data in untrashed:
             self.assertEqual(daemon.admin("PUT", "/untrash/" + md5(data)).status, 200)
         for data in trashed:
             self.assertEqual(daemon.admin("DELETE", "/" + md5(data)).status, 200)
         self.cut(mount, daemon)
-        for what, blocks in (("touched", touched), ("put again", put_again), ("untrashed", untrashed), ("repaired", bad)):
+        for what, blocks in (("touched", touched), ("put again", put_again), ("untrashed", untrashed), ("repaired", bad),
+                             ("by another program", foreign)):
             for data in blocks:
                 path = block_path(root, md5(data))
                 self.assertTrue(os.path.exists(path), what)
@@ -114,7 +120,7 @@ class PowerCut(KeepstoreCase):
             self.assertTrue(os.path.exists(block_path(root, md5(data))) or trash_copies(root, md5(data)), "trashed")
         self.assertEqual(damaged_names([root]), [])
         daemon = self.start([root])
-        for data in touched + put_again + untrashed + bad:
+        for data in touched + put_again + untrashed + bad + foreign:
             self.assertEqual(daemon.get(plain(data)).body, data)
         daemon.stop()
 

@@ -111,6 +111,17 @@ result<void> directory_core::sync_dir(const md5_digest& name, int dir) {
     return success();
 }
 
+result<void> directory_core::sync_dir_if_changed(const md5_digest& name, int dir) {
+    if (!options.sync) return success();
+    const unsigned index = block_dir_index(name);
+    // Read before the sync, which then includes all changes up to it.
+    const auto seen = root.inline_calls_allowed() ? synced_folders::state_of(dir) : std::nullopt;
+    if (seen && root.dir_is_durable(index) && synced_.contains(index, *seen)) return success();
+    KS_CHECK(sync_dir(name, dir));
+    if (seen) synced_.add(index, *seen);
+    return success();
+}
+
 result<void> directory_core::sync_dir_fd(unsigned key, int fd) {
     const int number = syncs.sync(key, fd);
     if (number == 0) return success();

@@ -17,6 +17,7 @@
 #include "volumes/directory/op_stats.hpp"
 #include "volumes/directory/open_files.hpp"
 #include "volumes/directory/root_handle.hpp"
+#include "volumes/directory/synced_folders.hpp"
 #include "volumes/health.hpp"
 #include "volumes/queued_bytes.hpp"
 
@@ -67,6 +68,9 @@ class directory_core {
     /// Syncs a block's folder, and its entry in the root if that is not known to be durable. Does nothing if the volume
     /// does not sync. Blocks.
     [[nodiscard]] result<void> sync_dir(const md5_digest& name, int dir);
+    /// Makes the name of a block durable that any program may have made: as sync_dir, unless this process has synced
+    /// the folder since it last changed. Blocks.
+    [[nodiscard]] result<void> sync_dir_if_changed(const md5_digest& name, int dir);
     /// Syncs data and metadata of an open file. Does nothing if the volume does not sync. Blocks.
     [[nodiscard]] result<void> sync_file(int fd);
 
@@ -85,6 +89,7 @@ class directory_core {
   private:
     [[nodiscard]] result<void> sync_dir_fd(unsigned key, int fd);
 
+    synced_folders synced_;
     std::mutex mutex_;
     std::vector<std::move_only_function<void()>> deferred_;  // Guarded by mutex_.
     std::atomic<bool> has_deferred_{false};

@@ -32,7 +32,7 @@ result<void> touch_in(directory_core& core, const md5_digest& block_name, int di
         ::flock(block.fd.get(), LOCK_UN);
         KS_CHECK(core.sync_file(block.fd.get()));
         // Another program may have made the name, and not synced it.
-        KS_CHECK(core.sync_dir(block_name, dir));
+        KS_CHECK(core.sync_dir_if_changed(block_name, dir));
         // Programs that take no lock, and all of them where there are none, may have replaced or trashed the file.
         struct stat named{};
         core.stats.tick(op::stat);

@@ -20,6 +20,9 @@ inline constexpr seconds descriptor_warning_interval{60};
 /// From this size on, synced writes bypass the page cache (where the volume leaves it to us): a twentieth of the CPU
 /// time and four times the speed for 64 MiB blocks (docs/performance.md).
 inline constexpr std::size_t direct_io_bytes_min = 1 * MiB;
+/// Time from the last change of a folder to a sync after which the folder counts as synced until it changes again. The
+/// clock that file systems take its time from moves in steps of up to 10 ms.
+inline constexpr milliseconds folder_time_step{100};
 /// Buffer of one volume thread for direct reads of small blocks and of the ends of others.
 inline constexpr std::size_t direct_read_bytes_max = 64 * KiB;
 /// One write call takes at most this much; larger ones bring nothing more. All threads of a volume that write so much
