@@ -13,3 +13,10 @@ keepstore_test(keepctl_balance_tests
         keepctl/balance_model_test.cpp
         keepctl/balance_weights_test.cpp
     LINK keepstore::keepctl_balance)
+keepstore_test(keepctl_clone_tests
+    SOURCES
+        keepctl/clone_adaptive_limit_test.cpp
+        keepctl/clone_board_test.cpp
+        keepctl/clone_job_files_test.cpp
+        keepctl/clone_merge_test.cpp
+    LINK keepstore::keepctl_clone OpenSSL::SSL OpenSSL::Crypto)

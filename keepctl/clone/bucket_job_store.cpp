@@ -1,0 +1,66 @@
+#include "keepctl/clone/bucket_job_store.hpp"
+
+#include "keepctl/clone/limits.hpp"
+
+#include <span>
+#include <utility>
+
+namespace keepstore::keepctl {
+
+using s3::error_kind;
+
+awaitable<result<std::optional<job_store::file>>> bucket_job_store::read(std::string name, deadline until) {
+    auto object = co_await client_.get(key_of(name), {}, until);
+    if (!object && object.error() == errc::not_found) co_return std::nullopt;
+    if (!object) co_return std::unexpected(std::move(object.error()));
+    if (object->length() > limits::clone_job_file_bytes_max)
+        co_return fail(errc::too_large, where_ + ": " + name + " is no file of a job");
+    file out{.text = std::string(static_cast<std::size_t>(object->length()), '\0'), .version = object->info().etag};
+    KS_CO_TRY(const auto count, co_await object->read_full(std::as_writable_bytes(std::span(out.text))));
+    if (count < out.text.size()) co_return fail(errc::io_error, where_ + ": " + name + " ends before its size");
+    co_return out;
+}
+
+awaitable<result<bool>> bucket_job_store::create(std::string name, std::string text, deadline until) {
+    if (!conditional_) {
+        KS_CO_TRY(const auto there, co_await read(name, until));
+        if (there) co_return false;
+    }
+    s3::put_options how;
+    how.if_absent = conditional_;
+    co_return co_await put(std::move(name), std::move(text), std::move(how), until);
+}
+
+awaitable<result<bool>> bucket_job_store::replace(std::string name, std::string text, std::string version,
+                                                  deadline until) {
+    s3::put_options how;
+    if (conditional_) how.if_match = version;
+    how.if_match_form = form_;
+    KS_CO_TRY(const bool written, co_await put(name, text, how, until));
+    if (written || !conditional_ || form_ == s3::put_options::etag_form::bare) co_return written;
+    // Some services compare it with quotes and all. The object shows whether this is one.
+    KS_CO_TRY(const auto there, co_await read(name, until));
+    if (!there || there->version != version) co_return false;
+    how.if_match_form = s3::put_options::etag_form::bare;
+    KS_CO_TRY(const bool bare, co_await put(std::move(name), std::move(text), std::move(how), until));
+    if (bare) form_ = s3::put_options::etag_form::bare;
+    co_return bare;
+}
+
+awaitable<result<bool>> bucket_job_store::put(std::string name, std::string text, s3::put_options how, deadline until) {
+    const s3::upload_body body{.slices = {copy_to_heap_slice(std::as_bytes(std::span(text)))}};
+    auto stored = co_await client_.put(key_of(name), body, how, until);
+    if (stored) co_return true;
+    const auto kind = s3::kind_of(stored.error());
+    const bool asked = how.if_absent || !how.if_match.empty();
+    if (kind == error_kind::precondition || (kind == error_kind::not_found && !how.if_match.empty())) co_return false;
+    if (!asked || (kind != error_kind::unsupported && kind != error_kind::invalid))
+        co_return std::unexpected(std::move(stored.error()));
+    conditional_ = false;
+    how.if_absent = false;
+    how.if_match.clear();
+    KS_CO_CHECK(co_await client_.put(key_of(name), body, std::move(how), until));
+    co_return true;
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,392 @@
+#include "keepctl/clone/cloning.hpp"
+
+#include "base/when_all.hpp"
+#include "keepctl/cluster/block_place.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/steady_timer.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+unsigned jobs_of(const clone_options& options, clone_mode mode) {
+    return options.jobs.value_or(mode == clone_mode::stream ? limits::clone_stream_jobs_default
+                                                            : limits::clone_jobs_default);
+}
+
+std::uint64_t throttled_by(const clone_bucket& bucket) {
+    return bucket.client.stats().throttled.value();
+}
+
+}  // namespace
+
+cloning::cloning(const clone_bucket& source, const clone_bucket& target, const clone_options& options,
+                 segment_board& board, clone_observer& observer)
+    : source_(source),
+      target_(target),
+      options_(options),
+      board_(board),
+      observer_(observer),
+      copier_(source, target, options.copier, [&observer](std::string text) { observer.note(text); }),
+      limit_(jobs_of(options, copier_.mode()), adaptive_limit::clock::now()),
+      queue_(std::size_t{limits::clone_planned_per_job} * jobs_of(options, copier_.mode())) {}
+
+awaitable<void> cloning::run() {
+    std::vector<awaitable<void>> members;
+    members.push_back(produce());
+    if (!options_.dry_run) {
+        members.push_back(board_.renew_claims());
+        members.push_back(release_claims());
+        for (unsigned i = 0; i < jobs_of(options_, copier_.mode()); ++i) members.push_back(work());
+    }
+    static_cast<void>(co_await when_all(std::move(members)));
+    // What is still queued, or waits for its second chance.
+    while (auto task = queue_.try_pop()) co_await finish(std::move(*task), {.end = outcome::cancelled});
+    for (auto& task : std::exchange(again_, {})) co_await finish(std::move(task), {.end = outcome::cancelled});
+}
+
+void cloning::stop() {
+    if (!std::exchange(stopping_, true) && !options_.dry_run && !over_) ++busy_;  // Until the claims are released.
+    queue_.close();
+    const std::lock_guard lock(mutex_);
+    idle_.notify_all();
+    turn_.notify_all();
+    stop_requested_.notify_all();
+}
+
+void cloning::give_up(error why) {
+    if (!fatal_) fatal_ = std::move(why);
+    stop();
+}
+
+// Passes over the segments that are left, until none is, or only those that other workers do not finish either.
+awaitable<void> cloning::produce() {
+    while (!stopping_) {
+        bool others = false;
+        co_await pass(others);
+        if (!others || stopping_ || !co_await pause(limits::clone_poll_interval)) break;
+    }
+    board_.stop_renewing();
+    queue_.close();
+    over_ = true;
+    const std::lock_guard lock(mutex_);
+    stop_requested_.notify_all();
+}
+
+// Other workers need not wait for the end of claims that this one does not need.
+awaitable<void> cloning::release_claims() {
+    {
+        std::unique_lock lock(mutex_);
+        while (!stopping_ && !over_) {
+            if (const auto woken = co_await stop_requested_.wait(lock, deadline::never()); !woken) break;
+        }
+        if (!stopping_) co_return;
+    }
+    board_.stop_renewing();
+    co_await board_.release_all(deadline::in(limits::stop_grace));
+    if (busy_ > 0) --busy_;
+}
+
+awaitable<void> cloning::pass(bool& others) {
+    second_round_ = false;
+    std::vector<awaitable<void>> listers;
+    for (unsigned i = 0; i < limits::clone_segments_max; ++i) listers.push_back(list_segments(others));
+    if (co_await when_all(std::move(listers))) co_return;
+    listers.clear();
+    for (unsigned i = 0; i < limits::clone_segments_max; ++i) listers.push_back(list_again());
+    if (co_await when_all(std::move(listers))) co_return;
+    // Blocks that failed get another chance when all others have had theirs.
+    if (!co_await wait_for_idle()) co_return;
+    second_round_ = true;
+    for (auto& task : std::exchange(again_, {})) {
+        ++unfinished_;
+        planned_task copy = task;
+        if (const auto pushed = co_await queue_.push(std::move(task), deadline::never()); !pushed)
+            co_await finish(std::move(copy), {.end = outcome::cancelled});
+    }
+    static_cast<void>(co_await wait_for_idle());
+}
+
+awaitable<void> cloning::list_segments(bool& others) {
+    while (!stopping_) {
+        auto taken = co_await board_.take(deadline::in(limits::listing_time_max));
+        if (!taken) {
+            if (taken.error() != errc::cancelled) give_up(std::move(taken.error()));
+            co_return;
+        }
+        others = others || taken->what == segment_board::next::others;
+        if (taken->what != segment_board::next::segment) co_return;
+        co_await list_segment(std::move(taken->digits), false);
+    }
+}
+
+awaitable<void> cloning::list_again() {
+    while (!list_again_.empty()) {
+        auto digits = std::move(list_again_.back());
+        list_again_.pop_back();
+        if (stopping_)
+            ++incomplete_;
+        else
+            co_await list_segment(std::move(digits), true);
+    }
+}
+
+awaitable<void> cloning::list_segment(std::string digits, bool last_try) {
+    auto work = std::make_shared<segment_work>();
+    work->report.segment = digits;
+    work->report.started_at = clone_time_now();
+    segment_merge::inputs inputs{.source = source_, .target = target_, .trash = options_.trash};
+    inputs.list_source = [this](s3::list_options where, deadline end) {
+        return list_page(source_, std::move(where), end);
+    };
+    if (!options_.target_is_empty) {
+        inputs.list_target = [this](s3::list_options where, deadline end) {
+            return list_page(target_, std::move(where), end);
+        };
+    }
+    segment_merge merge(inputs, digits);
+    while (true) {
+        // A time limit for each step: copies hold up the listing.
+        auto block = co_await merge.next(deadline::in(limits::listing_time_max));
+        if (!block) {
+            // Blocks that are queued are copied; the segment has no response.
+            if (block.error() != errc::cancelled && !stopping_) {
+                if (is_final(block.error()))
+                    give_up(std::move(block.error()));
+                else if (!last_try)
+                    co_return list_again_.push_back(std::move(digits));
+                else
+                    observer_.warn(fmt::format("blocks {}... could not be listed: {}", digits, block.error().text));
+            }
+            ++incomplete_;
+            board_.give_up(digits);
+            co_return;
+        }
+        if (!*block) break;
+        if (!co_await plan(**block, work)) co_return;
+    }
+    counts_.foreign += merge.foreign();
+    work->report.counts.foreign = merge.foreign();
+    work->planned = true;
+    co_await finish_segment(work);
+}
+
+// \returns false when the run is to stop.
+awaitable<bool> cloning::plan(const merged_block& block, std::shared_ptr<segment_work> segment) {
+    clone_task task{.name = block.name, .source_marker = block.source.marker, .target_marker = block.target.marker};
+    const auto with = [&](object_kind kind, const object_cursor::object& object,
+                          const std::optional<object_cursor::object>& target) {
+        clone_task out = task;
+        out.kind = kind;
+        out.size = static_cast<std::uint32_t>(object.size);
+        out.etag = object.etag;
+        out.target = target;
+        return out;
+    };
+    if (block.source.block &&
+        !co_await plan_one(with(object_kind::block, *block.source.block, block.target.block), segment))
+        co_return false;
+    if (!block.source.trash) co_return true;
+    co_return co_await plan_one(with(object_kind::trash, *block.source.trash, block.target.trash), segment);
+}
+
+awaitable<bool> cloning::plan_one(clone_task task, std::shared_ptr<segment_work> segment) {
+    if (stopping_) co_return false;
+    ++counts_.listed;
+    ++segment->report.counts.listed;
+    if (copier_.is_present(task)) {
+        ++counts_.present;
+        ++segment->report.counts.present;
+        co_return true;
+    }
+    if (options_.dry_run) {
+        ++counts_.copied;
+        counts_.bytes += task.size;
+        co_return true;
+    }
+    ++unfinished_;
+    ++segment->pending;
+    planned_task planned{std::move(task), segment};
+    planned_task copy = planned;
+    if (const auto pushed = co_await queue_.push(std::move(planned), deadline::never()); !pushed) {
+        co_await finish(std::move(copy), {.end = outcome::cancelled});
+        co_return false;
+    }
+    co_return true;
+}
+
+awaitable<result<s3::list_page>> cloning::list_page(const clone_bucket& of, s3::list_options where, deadline until) {
+    for (unsigned number = 0;; ++number) {
+        if (!co_await begin_request()) co_return fail(errc::cancelled);
+        auto page = co_await of.client.list(where, until.within(limits::listing_silence_max));
+        end_request();
+        const bool hopeless = page || page.error() == errc::cancelled || is_final(page.error());
+        if (hopeless || number + 1 == limits::listing_attempts_max) co_return page;
+        if (!co_await pause(limits::listing_pauses[number])) co_return fail(errc::cancelled);
+    }
+}
+
+awaitable<void> cloning::work() {
+    while (true) {
+        auto planned = co_await queue_.pop(deadline::never());
+        if (!planned) co_return;
+        attempt end{.end = outcome::cancelled};
+        if (!stopping_ && co_await begin_request()) {
+            ++busy_;
+            end = co_await copy_patiently(planned->task);
+            --busy_;
+            end_request();
+        }
+        if (end.end == outcome::failed && end.ends_run) give_up(end.why);
+        ++busy_;
+        co_await finish(std::move(*planned), std::move(end));
+        --busy_;
+    }
+}
+
+awaitable<cloning::attempt> cloning::copy_patiently(const clone_task& task) {
+    for (unsigned number = 0;;) {
+        auto last = co_await copier_.copy(task);
+        if (last.end != outcome::failed) {
+            if (last.end != outcome::cancelled) note_success();
+            co_return last;
+        }
+        if (!last.may_pass || stopping_) co_return last;
+        if (last.why == errc::unavailable || last.why == errc::timeout) {
+            ++failures_in_a_row_;
+            if (co_await wait_out(last.why)) continue;
+            if (stopping_) co_return last;
+        }
+        // The client has tried several times already.
+        if (++number == 2 || !co_await pause(limits::block_attempt_pause)) co_return last;
+    }
+}
+
+awaitable<bool> cloning::wait_out(const error& why) {
+    if (failures_in_a_row_ < limits::place_failures_max) co_return false;
+    const auto now = std::chrono::steady_clock::now();
+    if (!paused_since_) {
+        paused_since_ = now;
+        observer_.warn(fmt::format("waiting for the buckets to work again: {}", why.text));
+    }
+    const auto left = *paused_since_ + options_.give_up_after - now;
+    if (left <= std::chrono::nanoseconds(0)) {
+        give_up(why);
+        co_return false;
+    }
+    co_return co_await pause(std::min<std::chrono::nanoseconds>(limits::place_pause, left));
+}
+
+void cloning::note_success() {
+    failures_in_a_row_ = 0;
+    if (std::exchange(paused_since_, std::nullopt)) observer_.warn("the buckets work again");
+}
+
+// \returns false if the run is to stop, or was cancelled.
+awaitable<bool> cloning::pause(std::chrono::nanoseconds length) {
+    std::unique_lock lock(mutex_);
+    if (stopping_) co_return false;
+    const auto woken = co_await stop_requested_.wait(lock, deadline::in(length));
+    co_return !stopping_ && !woken && woken.error() == errc::timeout;
+}
+
+awaitable<bool> cloning::wait_for_idle() {
+    std::unique_lock lock(mutex_);
+    while (unfinished_ > 0 && !stopping_) {
+        if (const auto woken = co_await idle_.wait(lock, deadline::never()); !woken) co_return false;
+    }
+    co_return !stopping_;
+}
+
+awaitable<bool> cloning::begin_request() {
+    std::unique_lock lock(mutex_);
+    while (requests_ >= limit_.limit() && !stopping_) {
+        if (const auto woken = co_await turn_.wait(lock, deadline::never()); !woken) co_return false;
+    }
+    if (stopping_) co_return false;
+    ++requests_;
+    co_return true;
+}
+
+void cloning::end_request() {
+    const auto now = adaptive_limit::clock::now();
+    if (copier_.mode() == clone_mode::stream) limit_.set_most(jobs_of(options_, clone_mode::stream));
+    const auto throttled = throttled_by(source_) + throttled_by(target_);
+    const std::lock_guard lock(mutex_);
+    --requests_;
+    if (throttled > std::exchange(throttled_, throttled)) limit_.throttled(now);
+    limit_.completed(turn_.waiters() > 0, now);
+    for (unsigned i = requests_; i < limit_.limit() && turn_.notify_one(); ++i) {
+    }
+}
+
+awaitable<void> cloning::finish(planned_task done, attempt end) {
+    if (unfinished_ > 0) --unfinished_;
+    if (end.end == outcome::failed && end.may_pass && !second_round_ && !stopping_ &&
+        again_.size() < limits::failures_kept_max) {
+        again_.push_back(std::move(done));
+    } else {
+        const auto segment = std::move(done.segment);
+        auto& report = segment->report;
+        const auto count = [&](std::uint64_t clone_counts::* member, std::uint64_t n = 1) {
+            counts_.*member += n;
+            report.counts.*member += n;
+        };
+        const auto fail_with = [&](std::string_view kind) {
+            block_failure failure{
+                .block = done.task.name, .size = done.task.size, .outcome = std::string(kind), .reason = end.why.text};
+            observer_.failed(failure);
+            if (report.failed.size() < limits::clone_failures_kept) report.failed.push_back(std::move(failure));
+        };
+        switch (end.end) {
+            case outcome::copied:
+                count(&clone_counts::copied);
+                break;
+            case outcome::replaced:
+                count(&clone_counts::replaced);
+                break;
+            case outcome::present:
+                count(&clone_counts::present);
+                break;
+            case outcome::gone:
+                count(&clone_counts::gone);
+                break;
+            case outcome::bad_source:
+                count(&clone_counts::bad_source);
+                fail_with("bad_source");
+                break;
+            case outcome::failed:
+                count(&clone_counts::failed);
+                fail_with("failed");
+                break;
+            case outcome::cancelled:
+                count(&clone_counts::left);
+                break;
+        }
+        count(&clone_counts::bytes, end.bytes);
+        count(&clone_counts::read_to_verify, end.reads);
+        --segment->pending;
+        co_await finish_segment(segment);
+    }
+    const std::lock_guard lock(mutex_);
+    if (unfinished_ == 0) idle_.notify_one();
+}
+
+awaitable<void> cloning::finish_segment(std::shared_ptr<segment_work> segment) {
+    auto& report = segment->report;
+    if (!segment->planned || segment->pending > 0 || report.counts.left > 0 || options_.dry_run) co_return;
+    segment->planned = false;  // Once.
+    report.ended_at = clone_time_now();
+    report.worker = board_.worker();
+    auto written = co_await board_.respond(report, deadline::in(limits::keepctl_block_timeout));
+    if (written) co_return;
+    ++incomplete_;
+    board_.give_up(report.segment);
+    observer_.warn(fmt::format("the response of a segment could not be written, so it will be looked at again: {}",
+                               written.error().text));
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,43 @@
+/// Where the files of a job are: a local folder, or a bucket under a prefix. Names are relative, with '/'.
+///
+/// Used from one event loop; a local store blocks it for a moment, as its files are small.
+#pragma once
+
+#include "base/async.hpp"
+#include "base/deadline.hpp"
+#include "base/error.hpp"
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::keepctl {
+
+class job_store {
+  public:
+    struct file {
+        std::string text;
+        std::string version;  ///< For replace().
+    };
+    virtual ~job_store() = default;
+
+    /// As the operator names it.
+    [[nodiscard]] virtual const std::string& where() const noexcept = 0;
+    /// Nothing if there is no such file.
+    [[nodiscard]] virtual awaitable<result<std::optional<file>>> read(std::string name, deadline until) = 0;
+    /// Writes a new file, durably. \returns false if there is one already.
+    [[nodiscard]] virtual awaitable<result<bool>> create(std::string name, std::string text, deadline until) = 0;
+    /// Replaces a file that still has this version. \returns false if it has not.
+    [[nodiscard]] virtual awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
+                                                          deadline until) = 0;
+};
+
+/// Writes the file, whatever is there, unless `keep` says that what is there is better. Tries again where others write
+/// at the same time. \returns errc::unavailable when they never end. Awaited in place.
+[[nodiscard]] awaitable<result<void>> put_file(job_store& store, std::string name, std::string text,
+                                               std::function<bool(std::string_view)> keep, deadline until);
+
+}  // namespace keepstore::keepctl
