@@ -67,6 +67,14 @@ struct arguments {
     std::string metrics_path;
     std::string job;
     std::string state_folder;
+
+    // --- clone -------------------------------------------------------------------------------------------------------
+    std::string mode = "auto";
+    std::string proof = "etag";  ///< --verify
+    bool with_trash = false;
+    std::optional<unsigned> clone_jobs;
+    std::string join_job;  ///< --worker
+    std::chrono::seconds claim_time{60};
     progress_shape progress = progress_shape::automatic;
 };
 

@@ -6,7 +6,9 @@
 #include "s3/time.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
+#include <algorithm>
 #include <charconv>
 #include <functional>
 #include <utility>
@@ -92,6 +94,17 @@ Option* add_blocks(App& app, arguments& a, const std::string& help) {
     });
 }
 
+/// An option with one of these values.
+Option* add_choice(App& app, const std::string& name, std::string& into, std::vector<std::string> values,
+                   const std::string& help) {
+    return add_parsed(app, name, "HOW", help, [&into, values = std::move(values)](const std::string& text) {
+        if (std::ranges::find(values, text) == values.end())
+            return fmt::format("found \"{}\"; expected {}", text, fmt::join(values, ", "));
+        into = text;
+        return std::string();
+    });
+}
+
 /// What speaks to servers.
 void add_connection(App& app, arguments& a) {
     once(app.add_option("--config", a.config,
@@ -129,24 +142,8 @@ App& add_command(App& tree, arguments& a, const std::string& name, const std::st
     return out;
 }
 
-void add_replicate(App& tree, arguments& a) {
-    App& app = add_command(tree, a, "replicate", "copy every block of SOURCE that DESTINATION lacks to DESTINATION");
-    add_place(app, "source", a.source, "where blocks are read")->required();
-    add_place(app, "destination", a.target, "where blocks are stored")->required();
-    add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");
-    add_text(app, "--class", "CLASSES", a.classes, "storage classes at the destination, if it is a server");
-    add_parsed(app, "--replication", "N",
-               "copies of each block, if the destination is `cluster` (default "
-               "DefaultReplication)",
-               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
-    add_parsed(app, "--since", "TIME", "only blocks written at or after this time, or in this last time",
-               [&a](const std::string& text) { return parse_since(text, a.since); });
-    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
-               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
-    add_text(app, "--only", "FILE", a.only_file,
-             "only the blocks named in this file: lines hash[+size], or a failures file");
-    add_parsed(app, "--jobs", "N", "blocks under way at a time (default 8)",
-               [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
+/// What long commands have in common.
+void add_run(App& app, arguments& a) {
     add_parsed(app, "--memory", "SIZE", "memory for blocks and indexes (default 128MiB)",
                [&a](const std::string& text) {
                    const auto size = cluster_config::parse_byte_size(text);
@@ -170,7 +167,6 @@ void add_replicate(App& tree, arguments& a) {
              "write blocks that failed to this file, one JSON object a line");
     add_text(app, "--metrics-file", "FILE", a.metrics_path,
              "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
-    add_text(app, "--job", "NAME", a.job, "label of these metrics");
     add_text(app, "--state-dir", "FOLDER", a.state_folder,
              "where the run is remembered (default $STATE_DIRECTORY, /var/lib/keepctl, $XDG_STATE_HOME/keepctl)");
     add_switch(app, "--fresh", a.fresh, "begin anew, although an earlier run did not finish");
@@ -185,6 +181,81 @@ void add_replicate(App& tree, arguments& a) {
                                                                                  {"json", progress_shape::json},
                                                                                  {"none", progress_shape::none}})
                              .description("")));
+}
+
+void add_replicate(App& tree, arguments& a) {
+    App& app = add_command(tree, a, "replicate", "copy every block of SOURCE that DESTINATION lacks to DESTINATION");
+    add_place(app, "source", a.source, "where blocks are read")->required();
+    add_place(app, "destination", a.target, "where blocks are stored")->required();
+    add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");
+    add_text(app, "--class", "CLASSES", a.classes, "storage classes at the destination, if it is a server");
+    add_parsed(app, "--replication", "N",
+               "copies of each block, if the destination is `cluster` (default "
+               "DefaultReplication)",
+               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+    add_parsed(app, "--since", "TIME", "only blocks written at or after this time, or in this last time",
+               [&a](const std::string& text) { return parse_since(text, a.since); });
+    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
+               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_text(app, "--only", "FILE", a.only_file,
+             "only the blocks named in this file: lines hash[+size], or a failures file");
+    add_parsed(app, "--jobs", "N", "blocks under way at a time (default 8)",
+               [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
+    add_text(app, "--job", "NAME", a.job, "label of these metrics");
+    add_run(app, a);
+    add_connection(app, a);
+    add_output(app, a);
+}
+
+void add_clone(App& tree, arguments& a) {
+    App& app =
+        add_command(tree, a, "clone",
+                    "copy a keepstore's bucket to another bucket, inside the service where it can; clone status JOB "
+                    "shows how far a job is");
+    add_parsed(app, "source", "PLACE", "bucket that is read: s3://... or volume:UUID; or the word status",
+               [&a](const std::string& text) -> std::string {
+                   if (text == "status") {
+                       a.action = text;
+                       return {};
+                   }
+                   auto parsed = parse_place(text);
+                   if (parsed) a.source = std::move(*parsed);
+                   return parsed ? std::string() : parsed.error();
+               });
+    auto* const target = add_parsed(app, "destination", "PLACE", "bucket that is written; after status: the job",
+                                    [&a](const std::string& text) -> std::string {
+                                        if (a.action == "status") {
+                                            a.file = text;
+                                            return {};
+                                        }
+                                        auto parsed = parse_place(text);
+                                        if (parsed) a.target = std::move(*parsed);
+                                        return parsed ? std::string() : parsed.error();
+                                    });
+    auto* const worker = add_text(app, "--worker", "JOB", a.join_job, "join this job, beside other workers");
+    worker->excludes(target);
+    add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");
+    add_text(app, "--job", "JOB", a.job,
+             "where requests and responses are: a folder, or s3://bucket/prefix?... (default in the state folder)")
+        ->excludes(worker);
+    add_choice(app, "--mode", a.mode, {"auto", "server-side", "stream"},
+               "copies inside the service, or through this host (default auto: by the first copy)");
+    add_choice(app, "--verify", a.proof, {"etag", "read", "none"},
+               "prove copies by their ETag, and read those without one; read all; or trust the service (default etag)");
+    add_switch(app, "--trash", a.with_trash, "also what is in the trash");
+    add_parsed(app, "--jobs", "N", "requests at a time at most (default 64 inside a service, 8 through this host)",
+               [&a](const std::string& text) {
+                   return parse_count(text, 1U, limits::keepctl_jobs_max, a.clone_jobs.emplace());
+               });
+    add_parsed(app, "--claim-time", "DURATION", "for how long a worker claims a segment, unless it renews that (60s)",
+               [&a](const std::string& text) -> std::string {
+                   const auto length = cluster_config::parse_duration(text);
+                   if (!length || *length < std::chrono::seconds(1) || *length > std::chrono::hours(1))
+                       return fmt::format("found \"{}\"; expected a duration from 1s to 1h", text);
+                   a.claim_time = std::chrono::ceil<std::chrono::seconds>(*length);
+                   return {};
+               });
+    add_run(app, a);
     add_connection(app, a);
     add_output(app, a);
 }
@@ -288,6 +359,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_output(scrub, a);
 
     add_replicate(tree, a);
+    add_clone(tree, a);
 
     App& completion = add_command(tree, a, "completion", "print the completion of a shell");
     once(completion.add_option("shell", a.action, "bash, zsh or fish")

@@ -22,6 +22,9 @@ using command_function = exit_code (*)(session&);
 [[nodiscard]] exit_code run_scrub(session&);
 [[nodiscard]] exit_code run_compare(session&);
 [[nodiscard]] exit_code run_replicate(session&);
+[[nodiscard]] exit_code run_clone(session&);
+/// clone status JOB.
+[[nodiscard]] exit_code run_clone_status(session&);
 
 /// Prints why the command cannot go on, and the summary. \returns the code.
 [[nodiscard]] exit_code end_with(session&, const start_error&);

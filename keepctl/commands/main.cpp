@@ -41,6 +41,7 @@ constexpr command_entry all_commands[] = {
     {"probe", run_probe, true},
     {"compare", run_compare, false},
     {"replicate", run_replicate, false},
+    {"clone", run_clone, false},
 };
 
 bool about_servers(const std::optional<place>& p) {

@@ -147,6 +147,11 @@ void run_frame::warn(std::string_view text) {
     session_.out().warn(text);
 }
 
+void run_frame::note(std::string_view text) {
+    progress_.clear();
+    session_.out().note(text);
+}
+
 void run_frame::failed(const block_failure& failure) {
     if (!failures_.add(failure)) warn("the failures file cannot be written: " + failures_.problem());
 }

@@ -87,8 +87,9 @@ class run_frame {
     /// not. `what` is what `work` works with; it outlives the call. Awaited in place.
     [[nodiscard]] awaitable<void> run(framed_work& what, awaitable<void> work);
 
-    /// A line about the run, on stderr.
+    /// A line about the run, on stderr; a note is left out if quiet.
     void warn(std::string_view text);
+    void note(std::string_view text);
     /// Counts a failed block, and writes it to the failures file.
     void failed(const block_failure& failure);
     /// Remembers a shard as done.

@@ -1,0 +1,394 @@
+#include "keepctl/clone/cloning.hpp"
+
+#include "base/event_loop_group.hpp"
+#include "keepctl/clone/survey.hpp"
+#include "keepctl/cluster/local_file.hpp"
+#include "keepctl/commands/clone_job.hpp"
+#include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/run_frame.hpp"
+#include "protocol/random_token.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+class clone_command final : public clone_observer, public framed_work {
+  public:
+    explicit clone_command(session& s) : session_(s), given_(s.given()), frame_(s) {}
+
+    /// What can be decided before anything is contacted.
+    std::expected<void, start_error> prepare();
+    exit_code run() { return frame_.execute(clone()); }
+
+    void note(std::string_view text) override { frame_.note(text); }
+    void warn(std::string_view text) override { frame_.warn(text); }
+    void failed(const block_failure& failure) override { frame_.failed(failure); }
+
+    [[nodiscard]] run_figures figures() const override;
+    [[nodiscard]] std::string progress_line(double seconds, bool as_json) const override;
+    void stop() override { engine_->stop(); }
+    [[nodiscard]] bool stopped() const override { return engine_->stopped(); }
+    [[nodiscard]] std::size_t busy() const override { return engine_->busy(); }
+
+  private:
+    using started = std::expected<void, start_error>;
+    awaitable<exit_code> clone();
+    awaitable<started> begin();
+    awaitable<started> join_job();
+    started open_sides(const place& source, const place& target);
+    awaitable<started> look_at_buckets();
+    awaitable<started> open_job();
+    started open_job_folder();
+    awaitable<std::expected<clone_job, start_error>> choose_job(deadline until);
+    [[nodiscard]] clone_counts totals() const { return result_ ? result_->counts : engine_->counts(); }
+    [[nodiscard]] exit_code summarize();
+    [[nodiscard]] exit_code judge() const;
+    [[nodiscard]] record summary() const;
+
+    session& session_;
+    const arguments& given_;
+    run_frame frame_;
+    clone_options options_;
+    unsigned digits_ = 0;
+    std::optional<clone_bucket> source_;
+    std::optional<clone_bucket> target_;
+    unique_fd lock_;  // Of the default job folder.
+    std::unique_ptr<job_store> store_;
+    std::optional<segment_board> board_;
+    std::optional<cloning> engine_;
+    std::optional<job_result> result_;
+    std::uint64_t foreign_ = 0;
+    std::size_t done_before_ = 0;
+    std::string problem_;  // Of the end of the job.
+};
+
+clone_command::started clone_command::prepare() {
+    const bool joins = !given_.join_job.empty();
+    if (joins == (given_.source && given_.target) || joins == given_.source.has_value()) {
+        return std::unexpected(start_error{
+            exit_code::usage, "clone takes SOURCE and DESTINATION, or --worker JOB alone, or: clone status JOB"});
+    }
+    options_.jobs = given_.clone_jobs;
+    options_.dry_run = given_.dry_run;
+    options_.trash = given_.with_trash;
+    options_.give_up_after = given_.give_up_after;
+    options_.copier = {.mode = parse_mode(given_.mode).value_or(clone_mode::automatic),
+                       .proof = parse_proof(given_.proof).value_or(clone_proof::etag),
+                       .memory_bytes = given_.memory,
+                       .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max)};
+    if (joins && given_.dry_run) return std::unexpected(start_error{exit_code::usage, "a worker has no --dry-run"});
+    return frame_.open_failures();
+}
+
+clone_command::started clone_command::open_sides(const place& source, const place& target) {
+    auto from = open_side(session_, source, false);
+    if (!from) return std::unexpected(std::move(from.error()));
+    auto to = open_side(session_, target, !given_.dry_run);
+    if (!to) return std::unexpected(std::move(to.error()));
+    if (same_bucket(*from, *to))
+        return std::unexpected(
+            start_error{exit_code::usage, fmt::format("{} and {} are the same bucket", source.text, target.text)});
+    source_.emplace(std::move(*from));
+    target_.emplace(std::move(*to));
+    return {};
+}
+
+// Takes places and options from a job that is there.
+awaitable<clone_command::started> clone_command::join_job() {
+    auto store = open_job_store(session_, given_.join_job, false);
+    if (!store) co_return std::unexpected(std::move(store.error()));
+    store_ = std::move(*store);
+    auto job = co_await read_job(*store_, deadline::in(limits::keepctl_request_timeout));
+    if (!job) co_return std::unexpected(std::move(job.error()));
+    if (!*job)
+        co_return std::unexpected(start_error{
+            exit_code::usage, fmt::format("{}: there is no job; clone SOURCE DESTINATION --job {} begins one",
+                                          store_->where(), store_->where())});
+    const auto source = parse_place((*job)->source);
+    const auto target = parse_place((*job)->destination);
+    if (!source || !target)
+        co_return std::unexpected(
+            start_error{exit_code::usage, store_->where() + ": the job's places are of another version of clone"});
+    options_.trash = (*job)->trash;
+    options_.copier.mode = (*job)->mode;
+    options_.copier.proof = (*job)->proof;
+    co_return open_sides(*source, *target);
+}
+
+// Whether both buckets can be used, and how the work is cut.
+awaitable<clone_command::started> clone_command::look_at_buckets() {
+    const auto until = deadline::in(limits::listing_silence_max);
+    const auto unreachable = [](const clone_bucket& of, const error& why) {
+        const auto code = why == errc::bad_request ? exit_code::usage : exit_code::unreachable;
+        return std::unexpected(start_error{code, fmt::format("{}: {}", of.text, why.text)});
+    };
+    const auto blocks = co_await has_blocks(*source_, options_.trash, until);
+    if (!blocks) co_return unreachable(*source_, blocks.error());
+    const auto empty = co_await is_empty(*target_, until);
+    if (!empty) co_return unreachable(*target_, empty.error());
+    options_.target_is_empty = *empty;
+    if (!*blocks && !given_.allow_empty_source) {
+        co_return std::unexpected(
+            start_error{exit_code::refused, fmt::format("{} has no block at all, as a wrong bucket or prefix-length "
+                                                        "looks like; --allow-empty-source if that is right",
+                                                        source_->text)});
+    }
+    // The job that is joined has them.
+    if (!given_.join_job.empty()) co_return started();
+    auto digits = given_.digits ? result<unsigned>(*given_.digits) : co_await clone_digits(*source_, until);
+    if (!digits) co_return unreachable(*source_, digits.error());
+    digits_ = *digits;
+    const auto foreign = co_await count_foreign(*source_, until);
+    if (!foreign) co_return unreachable(*source_, foreign.error());
+    foreign_ = *foreign;
+    co_return started();
+}
+
+// The place of the job: that of --job, or one of the state folder, which no other run uses at the same time.
+clone_command::started clone_command::open_job_folder() {
+    if (!given_.job.empty()) {
+        auto store = open_job_store(session_, given_.job, true);
+        if (!store) return std::unexpected(std::move(store.error()));
+        store_ = std::move(*store);
+        return {};
+    }
+    const auto state = state_folder_of(given_);
+    const auto name = fingerprint_of({"clone", source_->text, target_->text, options_.trash ? "trash" : "",
+                                      given_.digits ? std::to_string(digits_) : ""});
+    if (auto made = make_folder(state + "/locks"); !made)
+        return std::unexpected(start_error{exit_code::usage, "state folder: " + made.error().text + " (--state-dir)"});
+    auto lock = lock_file(fmt::format("{}/locks/{}", state, name));
+    if (!lock) {
+        const bool active = lock.error() == errc::unavailable;
+        return std::unexpected(
+            start_error{active ? exit_code::conflict : exit_code::usage,
+                        (active ? "the same command is running already: " : "state folder: ") + lock.error().text});
+    }
+    lock_ = std::move(*lock);
+    auto store = open_job_store(session_, fmt::format("{}/clone/{}", state, name), true);
+    if (!store) return std::unexpected(std::move(store.error()));
+    store_ = std::move(*store);
+    return {};
+}
+
+// The job to go on with, or a new one.
+awaitable<std::expected<clone_job, start_error>> clone_command::choose_job(deadline until) {
+    clone_job mine{.id = protocol::random_token().substr(0, 16),
+                   .source = source_->text,
+                   .destination = target_->text,
+                   .mode = options_.copier.mode,
+                   .digits = digits_,
+                   .created_at = clone_time_now(),
+                   .trash = options_.trash,
+                   .proof = options_.copier.proof};
+    auto there = co_await read_job(*store_, until);
+    const bool own = static_cast<bool>(lock_);
+    if (!there && !(own && there.error().code == exit_code::usage)) co_return std::unexpected(std::move(there.error()));
+    if (there && *there && !given_.fresh) {
+        auto job = std::move(**there);
+        if (!job.same_work(mine))
+            co_return std::unexpected(start_error{
+                exit_code::usage,
+                fmt::format("{} is the job of another clone, from {} to {}{}; name another place for "
+                            "this one, or --fresh",
+                            store_->where(), job.source, job.destination, job.trash ? " with --trash" : "")});
+        const auto result = co_await store_->read(std::string(result_file), until);
+        const auto finished = result && *result ? decode_result((*result)->text) : std::nullopt;
+        const bool over =
+            finished && finished->job == job.id && finished->counts.failed + finished->counts.bad_source == 0;
+        if (over && !own)
+            co_return std::unexpected(start_error{
+                exit_code::usage, fmt::format("the job {} has been finished; name another place for a new one, or "
+                                              "--fresh",
+                                              store_->where())});
+        const bool old = own && clone_time_now() - job.created_at > limits::checkpoint_age_max;
+        if (old)
+            note(fmt::format("ignoring the job of {:%FT%TZ}: it began more than {} days ago", job.created_at,
+                             limits::checkpoint_age_max.count()));
+        if (!over && !old) co_return job;
+    }
+    auto written =
+        co_await put_file(*store_, std::string(job_file), encode(mine), [](std::string_view) { return false; }, until);
+    if (!written)
+        co_return std::unexpected(
+            start_error{exit_code::usage, fmt::format("{}: {}", store_->where(), written.error().text)});
+    co_return mine;
+}
+
+awaitable<clone_command::started> clone_command::open_job() {
+    const auto until = deadline::in(limits::listing_silence_max);
+    if (given_.dry_run) {
+        board_.emplace(nullptr, clone_job{.digits = digits_}, segment_board::options{});
+        co_return started();
+    }
+    if (!store_) {
+        if (auto opened = open_job_folder(); !opened) co_return opened;
+    }
+    std::expected<clone_job, start_error> job = clone_job{};
+    if (given_.join_job.empty()) {
+        job = co_await choose_job(until);
+    } else {
+        auto there = co_await read_job(*store_, until);
+        if (!there || !*there) co_return std::unexpected(start_error{exit_code::unreachable, "the job is gone"});
+        job = std::move(**there);
+    }
+    if (!job) co_return std::unexpected(std::move(job.error()));
+    board_.emplace(store_.get(), std::move(*job),
+                   segment_board::options{
+                       .worker = worker_name(), .claim_time = given_.claim_time, .alone = static_cast<bool>(lock_)});
+    const auto done = co_await board_->load(deadline::in(limits::listing_time_max));
+    if (!done)
+        co_return std::unexpected(
+            start_error{exit_code::unreachable, fmt::format("{}: {}", store_->where(), done.error().text)});
+    done_before_ = *done;
+    if (done_before_ > 0) {
+        // Somewhere else blocks may have been written since.
+        options_.target_is_empty = false;
+        note(fmt::format("going on with the job of {:%FT%TZ}: {} of {} segments are done (--fresh begins anew)",
+                         board_->job().created_at, done_before_, board_->segments()));
+    }
+    co_return started();
+}
+
+awaitable<clone_command::started> clone_command::begin() {
+    auto opened = given_.join_job.empty() ? open_sides(*given_.source, *given_.target) : co_await join_job();
+    if (!opened) co_return opened;
+    if (auto looked = co_await look_at_buckets(); !looked) co_return looked;
+    if (auto job = co_await open_job(); !job) co_return job;
+    engine_.emplace(*source_, *target_, options_, *board_, *this);
+    co_return started();
+}
+
+awaitable<exit_code> clone_command::clone() {
+    if (auto begun = co_await begin(); !begun) co_return end_with(session_, begun.error());
+    co_await frame_.run(*this, engine_->run());
+    if (!engine_->stopped()) {
+        auto result = co_await board_->finish(deadline::in(limits::keepctl_block_timeout));
+        if (result)
+            result_ = std::move(*result);
+        else
+            problem_ = result.error().text;
+    }
+    co_return summarize();
+}
+
+run_figures clone_command::figures() const {
+    const auto& c = engine_->counts();
+    return {.blocks = {{"present", c.present},
+                       {"copied", c.copied},
+                       {"replaced", c.replaced},
+                       {"gone", c.gone},
+                       {"failed", c.failed},
+                       {"bad_source", c.bad_source},
+                       {"left", c.left}},
+            .bytes = c.bytes,
+            .shards_done = board_->done(),
+            .shards_total = board_->segments(),
+            .shards_incomplete = engine_->incomplete()};
+}
+
+std::string clone_command::progress_line(double seconds, bool as_json) const {
+    const auto& c = engine_->counts();
+    const auto rate = static_cast<std::uint64_t>(static_cast<double>(c.bytes) / seconds);
+    if (as_json) {
+        return fmt::format(
+            R"({{"v":1,"type":"progress","shards_done":{},"shards":{},"listed":{},"copied":{},"bytes":{},"failed":{}}})",
+            board_->done(), board_->segments(), c.listed, c.copied + c.replaced, c.bytes, c.failed + c.bad_source);
+    }
+    return fmt::format("clone  segment {}/{}  {} looked at  {} copied {}  {} failed  {}/s  {} at a time",
+                       board_->done(), board_->segments(), grouped(c.listed), grouped(c.copied + c.replaced),
+                       short_bytes(c.bytes), grouped(c.failed + c.bad_source), short_bytes(rate),
+                       engine_->requests_at_a_time());
+}
+
+record clone_command::summary() const {
+    const auto& c = engine_->counts();
+    const auto all = totals();
+    const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
+    return {{"dry_run", given_.dry_run},
+            {"mode", std::string(to_string(engine_->mode()))},
+            {"job", store_ ? cell(store_->where()) : cell()},
+            {"listed", n(c.listed)},
+            {"present", n(c.present)},
+            {"copied", n(c.copied)},
+            {"replaced", n(c.replaced)},
+            {"gone", n(c.gone)},
+            {"failed", n(c.failed)},
+            {"bad_source", n(c.bad_source)},
+            {"left", n(c.left)},
+            {"bytes", n(c.bytes)},
+            {"read_to_verify", n(c.read_to_verify)},
+            {"foreign", n(c.foreign + foreign_)},
+            {"segments", n(board_->segments())},
+            {"segments_done", n(board_->done())},
+            {"segments_incomplete", n(engine_->incomplete())},
+            {"job_listed", n(all.listed)},
+            {"job_copied", n(all.copied + all.replaced)},
+            {"job_failed", n(all.failed + all.bad_source)}};
+}
+
+exit_code clone_command::judge() const {
+    const auto& c = engine_->counts();
+    const auto all = totals();
+    auto code = frame_.problem();
+    if (!c.add_up() || engine_->incomplete() > 0 || c.left > 0 || (!result_ && !given_.dry_run))
+        code = worse(code, exit_code::not_finished);
+    if (const auto& fatal = engine_->fatal()) {
+        const bool nothing_done = c.copied + c.replaced == 0 && done_before_ == 0 && *fatal != errc::no_space;
+        code = worse(code, nothing_done ? exit_code::unreachable : exit_code::not_finished);
+    }
+    if (all.failed + all.bad_source > 0) code = worse(code, exit_code::some_failed);
+    if (code == exit_code::done && given_.error_on_no_change && c.copied + c.replaced == 0) code = exit_code::no_change;
+    return worse(code, session_.stopped_by());
+}
+
+exit_code clone_command::summarize() {
+    frame_.clear();
+    auto& out = session_.out();
+    const auto code = judge();
+    const auto& c = engine_->counts();
+    out.say(
+        fmt::format("{} blocks looked at: {} present, {} {} ({}), {} replaced, {} gone at the source, {} bad at the "
+                    "source, {} failed, {} left",
+                    grouped(c.listed), grouped(c.present), grouped(c.copied),
+                    given_.dry_run ? "to be copied" : "copied", short_bytes(c.bytes), grouped(c.replaced),
+                    grouped(c.gone), grouped(c.bad_source), grouped(c.failed), grouped(c.left)));
+    if (const auto all = totals(); result_ && all.listed != c.listed)
+        out.note(fmt::format("the job as a whole: {} blocks looked at, {} copied, {} failed", grouped(all.listed),
+                             grouped(all.copied + all.replaced), grouped(all.failed + all.bad_source)));
+    if (c.read_to_verify > 0)
+        out.note(fmt::format("{} objects were read, since no ETag proves them", grouped(c.read_to_verify)));
+    if (const auto foreign = c.foreign + foreign_; foreign > 0)
+        out.note(fmt::format("{} objects of the source are no blocks and were left out", grouped(foreign)));
+    if (options_.trash && !given_.dry_run)
+        out.note(
+            "what was copied into the trash has the time of the copy, and its marker too: keepstores take that for "
+            "a block trashed by mistake and bring it back");
+    frame_.report_failures();
+    if (!c.add_up()) out.error("the counts do not add up: this is a bug");
+    if (const auto& fatal = engine_->fatal()) out.error("ended early: " + fatal->text);
+    if (!problem_.empty()) out.error("the result of the job could not be written: " + problem_);
+    if (engine_->incomplete() > 0)
+        out.error(fmt::format("{} of {} segments could not be listed", engine_->incomplete(), board_->segments()));
+    const bool finished = code == exit_code::done || code == exit_code::some_failed || code == exit_code::no_change;
+    if (!finished && !given_.dry_run) out.note("to go on: " + command_to_go_on(given_));
+    frame_.close(code);
+    out.end(code, summary());
+    return code;
+}
+
+}  // namespace
+
+exit_code run_clone(session& s) {
+    if (s.given().action == "status") return run_clone_status(s);
+    clone_command command(s);
+    if (auto ready = command.prepare(); !ready) return end_with(s, ready.error());
+    return command.run();
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,83 @@
+#include "keepctl/commands/clone_job.hpp"
+
+#include "keepctl/clone/bucket_job_store.hpp"
+#include "keepctl/clone/local_job_store.hpp"
+#include "keepctl/cluster/bucket_options.hpp"
+#include "reports/probe_targets.hpp"
+
+#include <fmt/format.h>
+
+#include <span>
+#include <utility>
+#include <variant>
+
+namespace keepstore::keepctl {
+namespace {
+
+std::unexpected<start_error> job_usage(std::string text) {
+    return std::unexpected(start_error{exit_code::usage, std::move(text)});
+}
+
+std::expected<volumes::s3_options, start_error> side_options(const session& s, const place& what, bool writes) {
+    const cluster_config::collections_config defaults;
+    if (const auto* const bucket = std::get_if<bucket_place>(&what.where))
+        return bucket_options(*bucket, s.config() ? s.config()->cluster.collections : defaults, writes);
+    const auto* const volume = std::get_if<volume_place>(&what.where);
+    if (!volume)
+        return job_usage(what.text +
+                         ": clone copies between buckets, s3://bucket?endpoint=URL or volume:UUID; replicate "
+                         "copies between all places");
+    if (!s.config()) return job_usage(what.text + ": needs a configuration; give one with --config");
+    auto found = reports::choose_probe_targets(*s.config(), {}, std::span(&volume->uuid, 1));
+    if (!found) return job_usage(what.text + ": " + found.error());
+    return std::move(found->front().options);
+}
+
+}  // namespace
+
+std::expected<clone_bucket, start_error> open_side(const session& s, const place& what, bool writes) {
+    auto options = side_options(s, what, writes);
+    if (!options) return std::unexpected(std::move(options.error()));
+    auto opened = open_clone_bucket(what.text, *options);
+    if (!opened) return job_usage(fmt::format("{}: {}", what.text, opened.error().text));
+    return std::move(*opened);
+}
+
+std::expected<std::unique_ptr<job_store>, start_error> open_job_store(const session& s, const std::string& text,
+                                                                      bool may_make) {
+    constexpr std::string_view scheme = "s3://";
+    if (!text.starts_with(scheme)) {
+        if (!may_make) return local_job_store::existing(text);
+        auto folder = local_job_store::open(text);
+        if (!folder) return job_usage("job folder: " + folder.error().text);
+        return std::move(*folder);
+    }
+    // s3://bucket/prefix?query is the place s3://bucket?query and the prefix.
+    const auto query = std::min(text.find('?'), text.size());
+    const auto slash = std::min(text.find('/', scheme.size()), query);
+    std::string prefix = text.substr(slash, query - slash);
+    while (prefix.ends_with('/')) prefix.pop_back();
+    while (prefix.starts_with('/')) prefix.erase(0, 1);
+    if (prefix.empty()) return job_usage("job: expected a folder, or s3://bucket/prefix?endpoint=URL&region=R");
+    auto where = parse_place(text.substr(0, slash) + text.substr(query));
+    if (!where) return job_usage("job: " + where.error());
+    auto bucket = open_side(s, *where, true);
+    if (!bucket) return std::unexpected(std::move(bucket.error()));
+    return std::make_unique<bucket_job_store>(text, std::move(bucket->client), std::move(prefix));
+}
+
+awaitable<std::expected<std::optional<clone_job>, start_error>> read_job(job_store& store, deadline until) {
+    auto there = co_await store.read(std::string(job_file), until);
+    if (!there) {
+        co_return std::unexpected(
+            start_error{exit_code::unreachable, fmt::format("{}: {}", store.where(), there.error().text)});
+    }
+    if (!*there) co_return std::nullopt;
+    auto job = decode_job((*there)->text);
+    if (!job)
+        co_return job_usage(
+            fmt::format("{}: {} is no job of this version of clone, or damaged", store.where(), job_file));
+    co_return std::optional(std::move(*job));
+}
+
+}  // namespace keepstore::keepctl

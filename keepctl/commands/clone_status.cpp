@@ -1,0 +1,93 @@
+// Shows how far a clone's job is.
+
+#include "keepctl/cluster/shards.hpp"
+#include "keepctl/commands/clone_job.hpp"
+#include "keepctl/commands/commands.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <utility>
+#include <vector>
+
+namespace keepstore::keepctl {
+namespace {
+
+struct job_view {
+    std::size_t done = 0;
+    std::size_t with_failures = 0;
+    clone_counts counts;
+    std::vector<std::pair<std::string, segment_claim>> claims = {};  // Of segments without a response.
+    std::vector<block_failure> failed = {};                          // The first.
+};
+
+awaitable<result<job_view>> look_at_job(job_store& store, const clone_job& job, deadline until) {
+    job_view out;
+    for (std::size_t i = 0; i < shard_count(job.digits); ++i) {
+        const auto digits = shard_prefix(job.digits, i);
+        KS_CO_TRY(const auto response, co_await store.read(response_file(digits), until));
+        if (auto report = response ? decode_report(response->text, job.id, digits) : std::nullopt) {
+            ++out.done;
+            out.with_failures += report->failed_total() > 0 ? 1 : 0;
+            out.counts += report->counts;
+            for (auto& failure : report->failed) {
+                if (out.failed.size() < limits::failures_printed_max) out.failed.push_back(std::move(failure));
+            }
+            continue;
+        }
+        KS_CO_TRY(const auto claimed, co_await store.read(claim_file(digits), until));
+        auto claim = claimed ? decode_claim(claimed->text) : std::nullopt;
+        if (claim && claim->job == job.id && claim->until > clone_time_now())
+            out.claims.emplace_back(digits, std::move(*claim));
+    }
+    co_return out;
+}
+
+awaitable<exit_code> show_job(session& s, job_store& store) {
+    const auto until = deadline::in(limits::listing_time_max);
+    auto job = co_await read_job(store, until);
+    if (!job) co_return end_with(s, job.error());
+    if (!*job) co_return end_with(s, {exit_code::usage, store.where() + ": there is no job"});
+    const auto view = co_await look_at_job(store, **job, until);
+    if (!view) co_return end_with(s, {exit_code::unreachable, store.where() + ": " + view.error().text});
+    const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
+    const auto& c = view->counts;
+    const auto segments = shard_count((*job)->digits);
+    auto& out = s.out();
+    out.add("job", {{"source", (*job)->source},
+                    {"destination", (*job)->destination},
+                    {"began", fmt::format("{:%FT%TZ}", (*job)->created_at)},
+                    {"segments", n(segments)},
+                    {"done", n(view->done)},
+                    {"claimed", n(view->claims.size())},
+                    {"listed", n(c.listed)},
+                    {"present", n(c.present)},
+                    {"copied", n(c.copied + c.replaced)},
+                    {"bytes", n(c.bytes)},
+                    {"gone", n(c.gone)},
+                    {"failed", n(c.failed + c.bad_source)}});
+    out.flush();
+    for (const auto& [digits, claim] : view->claims) {
+        out.add("claim", {{"segment", digits.empty() ? std::string("all") : digits},
+                          {"worker", claim.worker},
+                          {"until", fmt::format("{:%FT%TZ}", claim.until)}});
+    }
+    out.flush();
+    for (const auto& f : view->failed)
+        out.error(fmt::format("{}: {}: {}", block_id{f.block, f.size}.text(), f.outcome, f.reason));
+    const auto code = view->done < segments         ? exit_code::not_finished
+                      : c.failed + c.bad_source > 0 ? exit_code::some_failed
+                                                    : exit_code::done;
+    out.end(code, {{"segments", n(segments)}, {"done", n(view->done)}, {"failed", n(c.failed + c.bad_source)}});
+    co_return code;
+}
+
+}  // namespace
+
+exit_code run_clone_status(session& s) {
+    auto store = open_job_store(s, s.given().file, false);
+    if (!store) return end_with(s, store.error());
+    return s.run(show_job(s, **store));
+}
+
+}  // namespace keepstore::keepctl
