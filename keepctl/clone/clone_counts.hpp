@@ -25,6 +25,7 @@ struct clone_counts {
     std::uint64_t read_to_verify = 0;  ///< Objects that were read since no ETag proves them. Not among the sum.
     std::uint64_t foreign = 0;         ///< Keys of the source that are no blocks. Not among those listed.
 
+    [[nodiscard]] bool operator==(const clone_counts&) const = default;
     [[nodiscard]] bool add_up() const noexcept {
         return listed == present + copied + replaced + gone + bad_source + failed + left;
     }

@@ -33,6 +33,7 @@ struct clone_options {
     std::optional<unsigned> jobs = {};  ///< Requests at a time at most; absent: by the mode.
     bool trash = false;
     bool dry_run = false;
+    bool count_foreign = true;  ///< Also keys that no listing of a segment has.
     /// Nothing is in the target: it is not listed.
     bool target_is_empty = false;
     /// Failures of all blocks for this long end the run.
@@ -85,6 +86,7 @@ class cloning {
     using outcome = block_copier::outcome;
 
     awaitable<void> produce();
+    awaitable<void> count_others();
     awaitable<void> release_claims();
     awaitable<void> pass(bool& others);
     awaitable<void> list_segments(bool& others);

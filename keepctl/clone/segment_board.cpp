@@ -46,7 +46,9 @@ awaitable<result<std::optional<segment_report>>> segment_board::response(const s
     KS_CO_TRY(const auto there, co_await store_->read(response_file(digits), until));
     if (!there) co_return std::nullopt;
     // What is damaged, or of another job, is no response.
-    co_return decode_report(there->text, job_.id, digits);
+    auto report = decode_report(there->text, job_.id, digits);
+    if (report && report->failed_total() == 0) counted_.emplace(digits, report->counts);
+    co_return report;
 }
 
 awaitable<result<std::size_t>> segment_board::load(deadline until) {
@@ -91,6 +93,7 @@ awaitable<result<segment_board::reached>> segment_board::claim(const std::string
     const auto earlier = retried_.find(digits);
     if (done && (done->failed_total() == 0 || earlier == retried_.end() || earlier->second != done->worker))
         co_return reached::done;
+    if (options_.alone) co_return reached::mine;
     const auto name = claim_file(digits);
     KS_CO_TRY(auto there, co_await store_->read(name, until));
     if (!there) {
@@ -105,7 +108,7 @@ awaitable<result<segment_board::reached>> segment_board::claim(const std::string
 
 bool segment_board::is_stale(const std::string& digits, const std::string& text) {
     const auto claim = decode_claim(text);
-    if (options_.alone || !claim || claim->job != job_.id || claim->worker == options_.worker) return true;
+    if (!claim || claim->job != job_.id || claim->worker == options_.worker) return true;
     const auto now = std::chrono::steady_clock::now();
     auto& seen = others_[digits];
     if (seen.text != text) seen = {text, now};
@@ -122,6 +125,7 @@ awaitable<result<void>> segment_board::respond(const segment_report& report, dea
         };
         KS_CO_CHECK(co_await put_file(*store_, response_file(report.segment), encode(report, job_.id), better, until));
     }
+    if (report.failed_total() == 0) counted_.emplace(report.segment, report.counts);
     busy_.erase(report.segment);
     done_.insert(report.segment);
     co_return success();
@@ -135,7 +139,7 @@ awaitable<void> segment_board::renew_claims() {
     std::unique_lock lock(mutex_);
     while (!stop_) {
         const auto woken = co_await stopping_.wait(lock, deadline::in(options_.claim_time / 3));
-        if (stop_ || !store_ || (!woken && woken.error() != errc::timeout)) co_return;
+        if (stop_ || !store_ || options_.alone || (!woken && woken.error() != errc::timeout)) co_return;
         lock.unlock();
         const auto held = busy_;
         for (const auto& digits : held) {
@@ -159,7 +163,7 @@ void segment_board::stop_renewing() {
 }
 
 awaitable<void> segment_board::release_all(deadline until) {
-    if (!store_) co_return;
+    if (!store_ || options_.alone) co_return;
     for (const auto& digits : std::exchange(busy_, {})) {
         auto there = co_await store_->read(claim_file(digits), until);
         if (!there || !*there) continue;
@@ -174,14 +178,22 @@ awaitable<result<std::optional<job_result>>> segment_board::finish(deadline unti
     if (!store_) co_return std::nullopt;
     job_result out{.job = job_.id, .ended_at = clone_time_now(), .segments = segments()};
     for (std::size_t i = 0; i < segments(); ++i) {
-        KS_CO_TRY(const auto there, co_await response(shard_prefix(job_.digits, i), until));
+        const auto digits = shard_prefix(job_.digits, i);
+        const auto known = counted_.find(digits);
+        if (known != counted_.end()) {
+            out.counts += known->second;
+            continue;
+        }
+        KS_CO_TRY(const auto there, co_await response(digits, until));
         if (!there) co_return std::nullopt;
         out.counts += there->counts;
-        out.ended_at = i == 0 ? there->ended_at : std::max(out.ended_at, there->ended_at);
     }
-    // Every worker that gets here writes the same.
-    KS_CO_CHECK(co_await put_file(
-        *store_, std::string(result_file), encode(out), [](std::string_view) { return false; }, until));
+    // Every worker gets here; the first one with these totals writes them.
+    const auto same = [&](std::string_view text) {
+        const auto there = decode_result(text);
+        return there && there->job == out.job && there->counts == out.counts;
+    };
+    KS_CO_CHECK(co_await put_file(*store_, std::string(result_file), encode(out), same, until));
     co_return out;
 }
 

@@ -29,7 +29,7 @@ class segment_board {
     struct options {
         std::string worker;
         std::chrono::seconds claim_time = limits::clone_claim_time;
-        /// No other worker can be active: claims are left-overs of a run that was killed.
+        /// No other worker is expected: nothing is claimed.
         bool alone = false;
     };
     enum class next : unsigned char { segment, others, none };
@@ -41,7 +41,7 @@ class segment_board {
     /// Without a store the board is in memory, for a dry run.
     segment_board(job_store* store, clone_job job, options given);
 
-    /// Reads the responses there are. \returns the number of segments that are done.
+    /// Reads the responses there are, of a job that is not new. \returns the number of segments that are done.
     [[nodiscard]] awaitable<result<std::size_t>> load(deadline until);
     /// Takes a segment; `others`: all that are left are claimed by other workers; `none`: nothing is left to take.
     [[nodiscard]] awaitable<result<taken>> take(deadline until);
@@ -79,10 +79,11 @@ class segment_board {
     job_store* const store_;
     const clone_job job_;
     const options options_;
-    std::set<std::string> done_;                  // With a response that needs no more work.
-    std::set<std::string> busy_;                  // Taken by this worker, or being claimed.
-    std::set<std::string> given_up_;              // By this worker.
-    std::map<std::string, std::string> retried_;  // With failures at load(): the worker of that response.
+    std::map<std::string, clone_counts> counted_;  // Of responses without failures, as far as they are known.
+    std::set<std::string> done_;                   // With a response that needs no more work.
+    std::set<std::string> busy_;                   // Taken by this worker, or being claimed.
+    std::set<std::string> given_up_;               // By this worker.
+    std::map<std::string, std::string> retried_;   // With failures at load(): the worker of that response.
     std::map<std::string, seen_claim> others_;
     std::mutex mutex_;  // For the condition: one thread runs it all.
     async_condition stopping_{mutex_};

@@ -1,6 +1,7 @@
 #include "keepctl/clone/survey.hpp"
 
 #include "base/hex.hpp"
+#include "base/when_all.hpp"
 #include "keepctl/clone/limits.hpp"
 #include "keepctl/clone/object_cursor.hpp"
 #include "keepctl/cluster/shards.hpp"
@@ -9,6 +10,8 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <utility>
+#include <vector>
 
 namespace keepstore::keepctl {
 namespace {
@@ -29,29 +32,6 @@ awaitable<result<std::uint64_t>> count_blocks(const clone_bucket& bucket, std::s
     co_return out;
 }
 
-/// The keys that this one belongs to are listed by segments: a text after all of them.
-std::optional<std::string> end_of_known(std::string_view key) {
-    using names = volumes::s3::object_names;
-    if (key.starts_with(names::recent_folder)) return std::string(names::recent_folder) + '~';
-    if (key.starts_with(names::trash_folder)) return std::string(names::trash_folder) + '~';
-    if (key.empty() || !is_lower_hex(key.substr(0, 1))) return std::nullopt;
-    return key < "a" ? "9~" : "f~";
-}
-
-}  // namespace
-
-awaitable<result<unsigned>> clone_digits(const clone_bucket& source, deadline until) {
-    KS_CO_TRY(const auto first, co_await source.client.list({}, until));
-    if (!first.truncated) co_return 0U;
-    unsigned looked_at = 3;
-    KS_CO_TRY(auto entries, co_await count_blocks(source, "000", until));
-    if (entries < limits::estimate_entries_min) {
-        KS_CO_TRY(entries, co_await count_blocks(source, "0", until));
-        looked_at = 1;
-    }
-    co_return std::max(1U, shard_digits(entries * shard_count(looked_at)));
-}
-
 awaitable<result<bool>> has_blocks(const clone_bucket& bucket, bool trash, deadline until) {
     for (const auto kind : {object_kind::block, object_kind::trash}) {
         if (kind == object_kind::trash && !trash) break;
@@ -67,6 +47,41 @@ awaitable<result<bool>> is_empty(const clone_bucket& bucket, deadline until) {
     one.keys_max = 1;
     KS_CO_TRY(const auto page, co_await bucket.client.list(std::move(one), until));
     co_return page.objects.empty() && !page.truncated;
+}
+
+template <class T>
+awaitable<void> keep(awaitable<result<T>> call, result<T>& into) {
+    into = co_await std::move(call);
+}
+
+/// The keys that this one belongs to are listed by segments: a text after all of them.
+std::optional<std::string> end_of_known(std::string_view key) {
+    using names = volumes::s3::object_names;
+    if (key.starts_with(names::recent_folder)) return std::string(names::recent_folder) + '~';
+    if (key.starts_with(names::trash_folder)) return std::string(names::trash_folder) + '~';
+    if (key.empty() || !is_lower_hex(key.substr(0, 1))) return std::nullopt;
+    return key < "a" ? "9~" : "f~";
+}
+
+}  // namespace
+
+awaitable<result<unsigned>> clone_digits(const clone_bucket& source, deadline until) {
+    KS_CO_TRY(const auto first, co_await source.client.list({}, until));
+    if (!first.truncated) co_return 0U;
+    // Too few there to estimate by are too few for more than one digit.
+    KS_CO_TRY(const auto entries, co_await count_blocks(source, "000", until));
+    co_return std::max(1U, shard_digits(entries * shard_count(3)));
+}
+
+awaitable<result<first_look>> look_at(const clone_bucket& source, const clone_bucket& target, bool trash,
+                                      deadline until) {
+    first_look out;
+    std::vector<awaitable<void>> calls;
+    calls.push_back(keep(has_blocks(source, trash, until), out.source_has_blocks));
+    calls.push_back(keep(is_empty(target, until), out.target_is_empty));
+    calls.push_back(keep(clone_digits(source, until), out.digits));
+    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
+    co_return out;
 }
 
 awaitable<result<std::uint64_t>> count_foreign(const clone_bucket& bucket, deadline until) {

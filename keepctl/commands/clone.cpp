@@ -62,7 +62,7 @@ class clone_command final : public clone_observer, public framed_work {
     std::optional<segment_board> board_;
     std::optional<cloning> engine_;
     std::optional<job_result> result_;
-    std::uint64_t foreign_ = 0;
+    bool new_job_ = false;
     std::size_t done_before_ = 0;
     std::string problem_;  // Of the end of the job.
 };
@@ -127,25 +127,21 @@ awaitable<clone_command::started> clone_command::look_at_buckets() {
         const auto code = why == errc::bad_request ? exit_code::usage : exit_code::unreachable;
         return std::unexpected(start_error{code, fmt::format("{}: {}", of.text, why.text)});
     };
-    const auto blocks = co_await has_blocks(*source_, options_.trash, until);
+    auto seen = co_await look_at(*source_, *target_, options_.trash, until);
+    if (!seen) co_return unreachable(*source_, seen.error());
+    const auto& blocks = seen->source_has_blocks;
     if (!blocks) co_return unreachable(*source_, blocks.error());
-    const auto empty = co_await is_empty(*target_, until);
-    if (!empty) co_return unreachable(*target_, empty.error());
-    options_.target_is_empty = *empty;
+    if (!seen->target_is_empty) co_return unreachable(*target_, seen->target_is_empty.error());
+    options_.target_is_empty = *seen->target_is_empty;
     if (!*blocks && !given_.allow_empty_source) {
         co_return std::unexpected(
             start_error{exit_code::refused, fmt::format("{} has no block at all, as a wrong bucket or prefix-length "
                                                         "looks like; --allow-empty-source if that is right",
                                                         source_->text)});
     }
-    // The job that is joined has them.
-    if (!given_.join_job.empty()) co_return started();
-    auto digits = given_.digits ? result<unsigned>(*given_.digits) : co_await clone_digits(*source_, until);
-    if (!digits) co_return unreachable(*source_, digits.error());
-    digits_ = *digits;
-    const auto foreign = co_await count_foreign(*source_, until);
-    if (!foreign) co_return unreachable(*source_, foreign.error());
-    foreign_ = *foreign;
+    if (!seen->digits) co_return unreachable(*source_, seen->digits.error());
+    digits_ = given_.digits.value_or(*seen->digits);
+    options_.count_foreign = given_.join_job.empty();
     co_return started();
 }
 
@@ -217,6 +213,7 @@ awaitable<std::expected<clone_job, start_error>> clone_command::choose_job(deadl
     if (!written)
         co_return std::unexpected(
             start_error{exit_code::usage, fmt::format("{}: {}", store_->where(), written.error().text)});
+    new_job_ = true;
     co_return mine;
 }
 
@@ -241,6 +238,7 @@ awaitable<clone_command::started> clone_command::open_job() {
     board_.emplace(store_.get(), std::move(*job),
                    segment_board::options{
                        .worker = worker_name(), .claim_time = given_.claim_time, .alone = static_cast<bool>(lock_)});
+    if (new_job_) co_return started();
     const auto done = co_await board_->load(deadline::in(limits::listing_time_max));
     if (!done)
         co_return std::unexpected(
@@ -323,7 +321,7 @@ record clone_command::summary() const {
             {"left", n(c.left)},
             {"bytes", n(c.bytes)},
             {"read_to_verify", n(c.read_to_verify)},
-            {"foreign", n(c.foreign + foreign_)},
+            {"foreign", n(c.foreign)},
             {"segments", n(board_->segments())},
             {"segments_done", n(board_->done())},
             {"segments_incomplete", n(engine_->incomplete())},
@@ -363,8 +361,8 @@ exit_code clone_command::summarize() {
                              grouped(all.copied + all.replaced), grouped(all.failed + all.bad_source)));
     if (c.read_to_verify > 0)
         out.note(fmt::format("{} objects were read, since no ETag proves them", grouped(c.read_to_verify)));
-    if (const auto foreign = c.foreign + foreign_; foreign > 0)
-        out.note(fmt::format("{} objects of the source are no blocks and were left out", grouped(foreign)));
+    if (c.foreign > 0)
+        out.note(fmt::format("{} objects of the source are no blocks and were left out", grouped(c.foreign)));
     if (options_.trash && !given_.dry_run)
         out.note(
             "what was copied into the trash has the time of the copy, and its marker too: keepstores take that for "

@@ -3,6 +3,7 @@
 import json
 import os
 
+from support import keepctl
 from support.case import main, seed
 from support.clone_case import OUTCOMES, CloneCase
 from support.wait import until
@@ -138,6 +139,21 @@ class Faults(CloneCase):
             self.assertIn("ertificate", done.stderr)
         done = self.clone(source=self.place(self.bucket, secure, **trusted), target=self.place(self.target, secure, **trusted))
         self.assert_counts(done, copied=len(blocks), mode="server-side")
+
+    def test_a_job_where_conditional_puts_are_unknown(self):
+        blocks = self.fill(20, 10)
+        proxy = self.fault_proxy()
+        proxy.add("status", status=501, code="NotImplemented", operation="put", path="job.json", count=1)
+        folder = self.make_bucket()
+        job = self.place(folder, proxy.endpoint).replace(f"s3://{folder}", f"s3://{folder}/deep/job")
+        self.assert_counts(self.clone("--job", job, "--digits", "1"), copied=len(blocks), job_copied=len(blocks))
+        self.assertEqual(proxy.fired(), [1])
+        later = [r for r in proxy.requests(operation="put") if r["status"] == 200]
+        self.assertEqual([r for r in later if any(n.lower().startswith("if-") for n in r["headers"])], [])
+        names = set(self.s3.list(folder))
+        self.assertLessEqual({"deep/job/job.json", "deep/job/result.json", "deep/job/segments/0.json"}, names)
+        done = keepctl.run(self.dir.path, "clone", "--json", "status", job, env=self.keys)
+        self.assertEqual((done.code, done.rows("job")[0]["done"]), (0, 16), done)
 
     def test_two_accounts(self):
         blocks = self.fill(3, 10)
