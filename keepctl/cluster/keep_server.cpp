@@ -77,6 +77,11 @@ error keep_server::refused(const short_response& response, std::string_view what
 }
 
 awaitable<result<std::vector<mount_info>>> keep_server::mounts(deadline until) const {
+    KS_CO_TRY(auto response, co_await mounts_and_clock(until));
+    co_return std::move(response.mounts);
+}
+
+awaitable<result<mounts_response>> keep_server::mounts_and_clock(deadline until) const {
     KS_CO_TRY(const auto response, co_await request("GET", "mounts", access_.token, until));
     if (response.status == 401 || response.status == 403) co_return std::unexpected(refused(response, "GET /mounts"));
     auto parsed = response.status == 200 ? parse_mounts(response.body, url_)
@@ -86,7 +91,12 @@ awaitable<result<std::vector<mount_info>>> keep_server::mounts(deadline until) c
                        fmt::format("what answers at {} is no keepstore: GET /mounts gets status {}: {}", url_,
                                    response.status, first_line(response.body)));
     }
-    co_return parsed;
+    mounts_response out{.mounts = std::move(*parsed)};
+    if (response.date) {
+        using namespace std::chrono;
+        out.clock_ahead = *response.date - round<seconds>(system_clock::now() - response.took / 2);
+    }
+    co_return out;
 }
 
 awaitable<result<void>> keep_server::index(std::string mount_uuid, std::string prefix, std::uint16_t mount,

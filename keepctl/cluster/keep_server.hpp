@@ -38,6 +38,12 @@ struct short_response {
     std::chrono::system_clock::duration took{};
 };
 
+/// The mounts of a server, and its clock.
+struct mounts_response {
+    std::vector<mount_info> mounts;
+    std::optional<std::chrono::seconds> clock_ahead = {};  ///< Of ours, within a second; absent without a Date.
+};
+
 struct stored_block {
     std::string locator;  ///< As the server signed it.
     std::int64_t replicas = 0;
@@ -59,6 +65,7 @@ class keep_server {
 
     /// GET /mounts. errc::unauthorized, forbidden: the token; unavailable: what answers is no keepstore, or not now.
     [[nodiscard]] awaitable<result<std::vector<mount_info>>> mounts(deadline until) const;
+    [[nodiscard]] awaitable<result<mounts_response>> mounts_and_clock(deadline until) const;
 
     /// The index of one mount, or, without `mount_uuid`, of all. Appends entries of the mount number `mount`.
     [[nodiscard]] awaitable<result<void>> index(std::string mount_uuid, std::string prefix, std::uint16_t mount,

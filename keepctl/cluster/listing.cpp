@@ -13,26 +13,17 @@
 namespace keepstore::keepctl {
 namespace {
 
+awaitable<result<void>> list_once(place_listing& listing, std::string prefix) {
+    listing.entries.clear();
+    listing.notes = {};
+    co_return co_await listing.place->list(prefix, listing.entries, listing.notes,
+                                           deadline::in(limits::listing_time_max));
+}
+
 awaitable<void> list_one_place(place_listing& listing, std::string prefix) {
-    asio::steady_timer timer(co_await asio::this_coro::executor);
-    for (unsigned number = 0; number < limits::listing_attempts_max; ++number) {
-        if (number > 0) {
-            timer.expires_after(limits::listing_pauses[number - 1]);
-            if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) {
-                listing.end = fail(errc::cancelled);
-                co_return;
-            }
-        }
-        listing.entries.clear();
-        listing.notes = {};
-        listing.end = co_await listing.place->list(prefix, listing.entries, listing.notes,
-                                                   deadline::in(limits::listing_time_max));
-        if (listing.end) {
-            sort_entries(listing.entries);
-            co_return;
-        }
-        if (listing.end.error() == errc::cancelled || is_final(listing.end.error())) co_return;
-    }
+    const std::function<awaitable<result<void>>()> once = [&] { return list_once(listing, prefix); };
+    listing.end = co_await list_in_attempts(once);
+    if (listing.end) sort_entries(listing.entries);
 }
 
 std::uint64_t entries_in(std::span<const place_listing> places) {
@@ -42,6 +33,17 @@ std::uint64_t entries_in(std::span<const place_listing> places) {
 }
 
 }  // namespace
+
+awaitable<result<void>> list_in_attempts(std::function<awaitable<result<void>>()> once) {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (unsigned number = 1;; ++number) {
+        auto end = co_await once();
+        if (end || end.error() == errc::cancelled || is_final(end.error()) || number == limits::listing_attempts_max)
+            co_return end;
+        timer.expires_after(limits::listing_pauses[number - 1]);
+        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return fail(errc::cancelled);
+    }
+}
 
 awaitable<result<void>> list_places(std::span<place_listing> places, std::string prefix) {
     std::vector<awaitable<void>> calls;

@@ -5,6 +5,7 @@
 #include "keepctl/cluster/block_place.hpp"
 
 #include <cstdint>
+#include <functional>
 #include <span>
 #include <string>
 #include <vector>
@@ -18,6 +19,10 @@ struct place_listing {
     result<void> end = success();
     listing_notes notes = {};
 };
+
+/// Calls `once` in up to limits::listing_attempts_max attempts, with pauses, until it succeeds, is cancelled, or fails
+/// for good. Awaited in place; `once` makes a new coroutine each time, and begins anew.
+[[nodiscard]] awaitable<result<void>> list_in_attempts(std::function<awaitable<result<void>>()> once);
 
 /// Lists all of them concurrently, each in up to limits::listing_attempts_max attempts. Awaited in place.
 /// \returns the first error.

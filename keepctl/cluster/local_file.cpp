@@ -8,9 +8,13 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <utility>
 
 namespace keepstore::keepctl {
 namespace {
+
+/// Bytes that replacement_file gathers.
+constexpr std::size_t write_bytes = 64 * 1024;
 
 std::unexpected<error> file_error(std::string_view what, const std::string& path) {
     // Paths are of the operator's own making, so they may show.
@@ -38,20 +42,50 @@ result<void> sync_folder_of(const std::string& path) {
 
 }  // namespace
 
-result<void> replace_file(const std::string& path, std::string_view text, unsigned mode) {
-    const std::string temp = fmt::format("{}.{}.tmp", path, ::getpid());
-    const unique_fd fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
+result<replacement_file> replacement_file::open(std::string path, unsigned mode) {
+    std::string temp = fmt::format("{}.{}.tmp", path, ::getpid());
+    unique_fd fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode));
     if (!fd) return file_error("open", temp);
-    auto written = write_all(fd.get(), text, temp);
+    replacement_file out(std::move(path), std::move(temp), std::move(fd));
     // Whatever the umask: another user may have to read it, or must not.
-    if (written && ::fchmod(fd.get(), mode) != 0) written = file_error("chmod", temp);
-    if (written && ::fsync(fd.get()) != 0) written = file_error("sync", temp);
-    if (written && ::rename(temp.c_str(), path.c_str()) != 0) written = file_error("rename", path);
-    if (!written) {
-        ::unlink(temp.c_str());
-        return written;
-    }
-    return sync_folder_of(path);
+    if (::fchmod(out.fd_.get(), mode) != 0) return file_error("chmod", out.temp_);
+    return out;
+}
+
+replacement_file::~replacement_file() {
+    if (fd_) ::unlink(temp_.c_str());
+}
+
+result<void> replacement_file::flush() {
+    const std::string all = std::exchange(waiting_, {});
+    return write_all(fd_.get(), all, temp_);
+}
+
+result<void> replacement_file::write(std::string_view bytes) {
+    waiting_ += bytes;
+    return waiting_.size() < write_bytes ? success() : flush();
+}
+
+result<void> replacement_file::write_at(std::size_t offset, std::string_view bytes) {
+    KS_CHECK(flush());
+    if (::pwrite(fd_.get(), bytes.data(), bytes.size(), static_cast<off_t>(offset)) !=
+        static_cast<ssize_t>(bytes.size()))
+        return file_error("write", temp_);
+    return success();
+}
+
+result<void> replacement_file::commit() {
+    KS_CHECK(flush());
+    if (::fsync(fd_.get()) != 0) return file_error("sync", temp_);
+    if (::rename(temp_.c_str(), path_.c_str()) != 0) return file_error("rename", path_);
+    fd_.reset();
+    return sync_folder_of(path_);
+}
+
+result<void> replace_file(const std::string& path, std::string_view text, unsigned mode) {
+    KS_TRY(auto file, replacement_file::open(path, mode));
+    KS_CHECK(file.write(text));
+    return file.commit();
 }
 
 result<std::string> read_file(const std::string& path, std::size_t limit) {

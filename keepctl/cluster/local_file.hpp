@@ -10,6 +10,32 @@
 
 namespace keepstore::keepctl {
 
+/// A file in the making: appears under its name, whole and durable, or not at all. Used by one thread; all calls block.
+class replacement_file {
+  public:
+    [[nodiscard]] static result<replacement_file> open(std::string path, unsigned mode = 0600);
+    replacement_file(replacement_file&& other) noexcept = default;
+    replacement_file& operator=(replacement_file&&) = delete;
+    ~replacement_file();  ///< Without commit() the file is as it was.
+
+    /// Writes what has come so far if it is much. An error also shows at commit().
+    [[nodiscard]] result<void> write(std::string_view bytes);
+    /// Writes over bytes that have been written, all of them.
+    [[nodiscard]] result<void> write_at(std::size_t offset, std::string_view bytes);
+    /// Writes, syncs, renames, and syncs the folder.
+    [[nodiscard]] result<void> commit();
+
+  private:
+    replacement_file(std::string path, std::string temp, unique_fd fd)
+        : path_(std::move(path)), temp_(std::move(temp)), fd_(std::move(fd)) {}
+    [[nodiscard]] result<void> flush();
+
+    std::string path_;
+    std::string temp_;
+    unique_fd fd_;
+    std::string waiting_;  // Not written yet.
+};
+
 /// Replaces the file: temp file, fsync, rename, fsync of the folder.
 [[nodiscard]] result<void> replace_file(const std::string& path, std::string_view text, unsigned mode = 0600);
 
