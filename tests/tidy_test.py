@@ -39,7 +39,7 @@ LAYERS = {
     "keepctl/cluster": NET | {"volumes/factory", "volumes/driver", "volumes", "cluster_config", "protocol", "s3", "pool",
                               "digest", "base"},
     "keepctl/replicate": NET | {"keepctl/cluster", "protocol", "pool", "digest", "base"},
-    "keepctl/balance": NET | {"keepctl/cluster", "protocol", "digest", "base"},
+    "keepctl/balance": NET | {"keepctl/cluster", "cluster_config", "protocol", "s3", "digest", "base"},
     "keepctl/clone": NET | {"keepctl/cluster", "volumes", "protocol", "s3", "pool", "digest", "base"},
     "keepctl/commands": NET | {"keepctl/balance", "keepctl/clone", "keepctl/replicate", "keepctl/cluster", "reports",
                                "volumes/factory", "volumes",

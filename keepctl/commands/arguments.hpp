@@ -1,6 +1,7 @@
 /// A command line, parsed (parser.hpp). Plain values; nothing is opened.
 #pragma once
 
+#include "keepctl/balance/apply_level.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/place.hpp"
 
@@ -14,6 +15,23 @@ namespace keepstore::keepctl {
 
 enum class output_shape { columns, plain, json };
 enum class progress_shape { automatic, line, plain, json, none };
+
+struct balance_arguments {
+    balance::apply_level apply = balance::apply_level::nothing;
+    std::string rules_file;
+    std::vector<std::string> reference_files;
+    std::string changes_file;
+    std::string lost_file;
+    std::string identity;  ///< configuration, api, position
+    bool moves = true;
+    std::optional<std::chrono::nanoseconds> every;
+    std::optional<std::chrono::nanoseconds> wait;
+    std::vector<std::string> allow_missing;  ///< URLs of servers, UUIDs of volumes.
+    std::vector<std::string> allow_changed;  ///< UUIDs of volumes.
+    bool allow_fewer_references = false;
+    bool take_over = false;
+    std::optional<std::int64_t> trash_percent;
+};
 
 struct arguments {
     std::string command;
@@ -76,6 +94,8 @@ struct arguments {
     std::string join_job;  ///< --worker
     std::chrono::seconds claim_time{60};
     progress_shape progress = progress_shape::automatic;
+
+    balance_arguments balance = {};
 };
 
 }  // namespace keepstore::keepctl

@@ -142,8 +142,8 @@ App& add_command(App& tree, arguments& a, const std::string& name, const std::st
     return out;
 }
 
-/// What long commands have in common.
-void add_run(App& app, arguments& a) {
+/// How work over whole indexes is cut.
+void add_work(App& app, arguments& a) {
     add_parsed(app, "--memory", "SIZE", "memory for blocks and indexes (default 128MiB)",
                [&a](const std::string& text) {
                    const auto size = cluster_config::parse_byte_size(text);
@@ -155,6 +155,28 @@ void add_run(App& app, arguments& a) {
     add_parsed(
         app, "--digits", "N", "cut the work by this many hex digits (default: by the number of blocks)",
         [&a](const std::string& text) { return parse_count(text, 0U, limits::shard_digits_max, a.digits.emplace()); });
+}
+
+/// What every run that takes long leaves and shows.
+void add_state(App& app, arguments& a) {
+    add_text(app, "--metrics-file", "FILE", a.metrics_path,
+             "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
+    add_text(app, "--state-dir", "FOLDER", a.state_folder,
+             "where the run is remembered (default $STATE_DIRECTORY, /var/lib/keepctl, $XDG_STATE_HOME/keepctl)");
+    once(app.add_option("--progress", a.progress, "auto, line, plain, json or none")
+             ->type_name("HOW")
+             ->transform(CLI::CheckedTransformer(
+                             std::vector<std::pair<std::string, progress_shape>>{{"auto", progress_shape::automatic},
+                                                                                 {"line", progress_shape::line},
+                                                                                 {"plain", progress_shape::plain},
+                                                                                 {"json", progress_shape::json},
+                                                                                 {"none", progress_shape::none}})
+                             .description("")));
+}
+
+/// What commands that copy blocks have in common.
+void add_run(App& app, arguments& a) {
+    add_work(app, a);
     add_parsed(app, "--give-up-after", "DURATION",
                "end the run when a place has failed for this long without a success (default 15m)",
                [&a](const std::string& text) {
@@ -165,22 +187,10 @@ void add_run(App& app, arguments& a) {
                });
     add_text(app, "--failures", "FILE", a.failures_file,
              "write blocks that failed to this file, one JSON object a line");
-    add_text(app, "--metrics-file", "FILE", a.metrics_path,
-             "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
-    add_text(app, "--state-dir", "FOLDER", a.state_folder,
-             "where the run is remembered (default $STATE_DIRECTORY, /var/lib/keepctl, $XDG_STATE_HOME/keepctl)");
     add_switch(app, "--fresh", a.fresh, "begin anew, although an earlier run did not finish");
     add_switch(app, "--allow-empty-source", a.allow_empty_source, "a source without any block is no mistake");
     add_switch(app, "--error-on-no-change", a.error_on_no_change, "exit code 9 if nothing had to be copied");
-    once(app.add_option("--progress", a.progress, "auto, line, plain, json or none")
-             ->type_name("HOW")
-             ->transform(CLI::CheckedTransformer(
-                             std::vector<std::pair<std::string, progress_shape>>{{"auto", progress_shape::automatic},
-                                                                                 {"line", progress_shape::line},
-                                                                                 {"plain", progress_shape::plain},
-                                                                                 {"json", progress_shape::json},
-                                                                                 {"none", progress_shape::none}})
-                             .description("")));
+    add_state(app, a);
 }
 
 void add_replicate(App& tree, arguments& a) {
@@ -256,6 +266,67 @@ void add_clone(App& tree, arguments& a) {
                    return {};
                });
     add_run(app, a);
+    add_connection(app, a);
+    add_output(app, a);
+}
+
+Option* add_duration(App& app, const std::string& name, std::optional<std::chrono::nanoseconds>& into,
+                     const std::string& help) {
+    return add_parsed(app, name, "DURATION", help,
+                      [&into](const std::string& text) { return parse_time_limit(text, into); });
+}
+
+Option* add_texts(App& app, const std::string& name, const std::string& value_name, std::vector<std::string>& into,
+                  const std::string& help) {
+    return app.add_option(name, into, help + "; may be repeated")->type_name(value_name)->allow_extra_args(false);
+}
+
+template <class Value>
+Option* add_choice(App& app, const std::string& name, Value& into,
+                   const std::vector<std::pair<std::string, Value>>& choices, const std::string& help) {
+    return once(app.add_option(name, into, help)
+                    ->type_name("HOW")
+                    ->transform(CLI::CheckedTransformer(choices).description("")));
+}
+
+void add_balance(App& tree, arguments& a) {
+    App& app = add_command(tree, a, "balance",
+                           "plan which copies to pull and to trash, so that each block has those that are wanted");
+    auto& b = a.balance;
+    add_choice<balance::apply_level>(app, "--apply", b.apply,
+                                     {{"pulls", balance::apply_level::pulls}, {"all", balance::apply_level::all}},
+                                     "pulls: send pull lists; all: trash lists, too (default: only show the plan)");
+    add_text(app, "--rules", "FILE", b.rules_file, "what is wanted, and limits (docs/balance.md)");
+    add_texts(
+        app, "--references", "FILE", b.reference_files,
+        "blocks that are referenced, or Arvados manifests; what no file names is garbage (default: every block is "
+        "wanted)");
+    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
+               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_choice<bool>(app, "--moves", b.moves, {{"on", true}, {"off", false}},
+                     "on or off: pull copies to where clients look first, too (default on)");
+    add_text(app, "--identity", "HOW", b.identity,
+             "what orders servers for a block: configuration (default), api (as keep-balance), or position")
+        ->check(CLI::IsMember({"configuration", "api", "position"}).description(""));
+    add_text(app, "--changes", "FILE", b.changes_file,
+             "write each item of the lists to this file, one JSON object a line");
+    add_text(app, "--lost", "FILE", b.lost_file, "write blocks that are wanted and have no copy to this file");
+    add_duration(app, "--every", b.every, "run again and again, at this interval");
+    add_duration(app, "--wait", b.wait, "wait until the servers have worked off their lists, at most this long");
+    add_texts(app, "--allow-missing", "URL|UUID", b.allow_missing, "although this server or volume is missing");
+    add_texts(app, "--allow-changed", "UUID", b.allow_changed, "although this volume is another one, or lost blocks");
+    add_parsed(app, "--max-trash", "PERCENT", "trash up to this part of all copies (default: by the rules, 10)",
+               [&b](const std::string& text) {
+                   return parse_count(text, std::int64_t{0}, std::int64_t{100}, b.trash_percent.emplace());
+               });
+    add_switch(app, "--allow-fewer-references", b.allow_fewer_references,
+               "although there are a fifth fewer references than in the last run");
+    add_switch(app, "--allow-permanent-delete", a.allow_permanent_delete,
+               "although the servers keep no trash, or it is not known whether they do");
+    add_switch(app, "--take-over", b.take_over, "replace the lists of another balancer");
+    add_work(app, a);
+    add_text(app, "--job", "NAME", a.job, "label of the metrics");
+    add_state(app, a);
     add_connection(app, a);
     add_output(app, a);
 }
@@ -359,6 +430,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_output(scrub, a);
 
     add_replicate(tree, a);
+    add_balance(tree, a);
     add_clone(tree, a);
 
     App& completion = add_command(tree, a, "completion", "print the completion of a shell");

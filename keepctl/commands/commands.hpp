@@ -22,6 +22,7 @@ using command_function = exit_code (*)(session&);
 [[nodiscard]] exit_code run_scrub(session&);
 [[nodiscard]] exit_code run_compare(session&);
 [[nodiscard]] exit_code run_replicate(session&);
+[[nodiscard]] exit_code run_balance(session&);
 [[nodiscard]] exit_code run_clone(session&);
 /// clone status JOB.
 [[nodiscard]] exit_code run_clone_status(session&);

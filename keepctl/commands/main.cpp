@@ -42,6 +42,7 @@ constexpr command_entry all_commands[] = {
     {"compare", run_compare, false},
     {"replicate", run_replicate, false},
     {"clone", run_clone, false},
+    {"balance", run_balance, true},
 };
 
 bool about_servers(const std::optional<place>& p) {

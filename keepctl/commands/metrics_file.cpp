@@ -62,7 +62,7 @@ std::string to_text(const run_metrics& m) {
     out.sample("keepctl_bytes_total", "outcome", "copied", m.bytes_copied);
     out.begin("keepctl_shards", "Shards of the last run, by state.", "gauge");
     for (const auto& [state, n] : m.shards) out.sample("keepctl_shards", "state", state, n);
-    return out.take();
+    return out.take() + m.more;
 }
 
 metrics_file::metrics_file(std::string path) : path_(std::move(path)) {

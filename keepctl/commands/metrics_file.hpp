@@ -25,6 +25,7 @@ struct run_metrics {
     std::vector<std::pair<std::string_view, std::uint64_t>> blocks = {};  ///< By outcome.
     std::uint64_t bytes_copied = 0;
     std::vector<std::pair<std::string_view, std::uint64_t>> shards = {};  ///< By state.
+    std::string more = {};                                                ///< Of the command, in the same format.
 };
 
 /// The text format of Prometheus, without timestamps.

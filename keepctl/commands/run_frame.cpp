@@ -182,6 +182,7 @@ void run_frame::write_metrics(std::optional<exit_code> code) {
     m.duration_seconds = std::chrono::duration<double>(clock::now() - began_).count();
     m.blocks = std::move(figures.blocks);
     m.bytes_copied = figures.bytes;
+    m.more = std::move(figures.more);
     const auto looked_at = figures.shards_done + figures.shards_incomplete;
     m.shards = {{"done", figures.shards_done},
                 {"incomplete", figures.shards_incomplete},

@@ -38,6 +38,7 @@ struct run_figures {
     std::size_t shards_done = 0;
     std::size_t shards_total = 0;
     std::size_t shards_incomplete = 0;
+    std::string more = {};  ///< Metrics of the command itself, in the text format of Prometheus.
 };
 
 /// The engine of a command, as its frame sees it. Called on the event loop, also before its work begins.

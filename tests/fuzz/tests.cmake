@@ -60,3 +60,7 @@ keepstore_fuzz(keepctl
     COVER keepctl/cluster/block_names.cpp keepctl/cluster/checkpoint.cpp keepctl/cluster/place.cpp
         keepctl/cluster/scrub_report.cpp keepctl/cluster/server_json.cpp keepctl/cluster/server_status.cpp
     LINK keepstore::keepctl_cluster nlohmann_json::nlohmann_json)
+keepstore_fuzz(balance
+    COVER keepctl/balance/last_run.cpp keepctl/balance/references.cpp keepctl/balance/rules.cpp
+        keepctl/cluster/server_work.cpp
+    LINK keepstore::keepctl_balance nlohmann_json::nlohmann_json)

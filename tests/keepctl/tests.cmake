@@ -11,6 +11,10 @@ keepstore_test(keepctl_balance_tests
     SOURCES
         keepctl/balance_decide_test.cpp
         keepctl/balance_model_test.cpp
+        keepctl/balance_planner_test.cpp
+        keepctl/balance_references_test.cpp
+        keepctl/balance_rules_test.cpp
+        keepctl/balance_survey_test.cpp
         keepctl/balance_weights_test.cpp
     LINK keepstore::keepctl_balance)
 keepstore_test(keepctl_clone_tests

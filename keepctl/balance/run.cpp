@@ -1,0 +1,249 @@
+#include "keepctl/balance/run.hpp"
+
+#include "base/when_all.hpp"
+#include "keepctl/cluster/limits.hpp"
+#include "keepctl/cluster/listing.hpp"
+#include "keepctl/cluster/shards.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <ctime>
+#include <utility>
+
+namespace keepstore::keepctl::balance {
+namespace {
+
+awaitable<void> ask_server(const keep_server& server, server_answer& out) {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    for (unsigned number = 1;; ++number) {
+        auto found = co_await server.mounts_and_clock(deadline::in(limits::keepctl_request_timeout));
+        if (found) {
+            out.mounts = std::move(found->mounts);
+            out.clock_ahead = found->clock_ahead;
+            co_return;
+        }
+        out.mounts = std::unexpected(std::move(found.error()));
+        const auto& why = out.mounts.error();
+        if (why == errc::cancelled || is_final(why) || number == limits::balance_survey_attempts_max) co_return;
+        timer.expires_after(limits::balance_survey_pause);
+        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return;
+    }
+}
+
+awaitable<result<void>> list_device_once(const keep_server& server, std::string uuid, std::string prefix,
+                                         std::uint16_t device, std::vector<entry>& out) {
+    out.clear();
+    co_return co_await server.index(uuid, prefix, device, out, deadline::in(limits::listing_time_max));
+}
+
+awaitable<void> list_device(const keep_server& server, std::string uuid, std::string prefix, std::uint16_t device,
+                            std::vector<entry>& out, result<void>& end) {
+    const std::function<awaitable<result<void>>()> once = [&] {
+        return list_device_once(server, uuid, prefix, device, out);
+    };
+    end = co_await list_in_attempts(once);
+}
+
+std::chrono::nanoseconds thread_cpu_time() {
+    timespec now{};
+    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
+    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
+std::int64_t nanoseconds_of(std::chrono::system_clock::time_point at) {
+    return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
+}
+
+}  // namespace
+
+run::run(run_input& input, run_options options, run_reports& reports)
+    : input_(input), options_(std::move(options)), reports_(reports) {
+    if (input_.last) next_ = *input_.last;
+}
+
+bool run::stopping() const {
+    return std::ranges::any_of(problems_, &problem::stops);
+}
+
+awaitable<void> run::execute() {
+    if (!co_await survey_servers()) co_return;
+    if (options_.apply != apply_level::nothing && !co_await refuse_foreign_lists()) co_return;
+    if (options_.apply == apply_level::all && !co_await clear_trash_lists()) co_return;
+    if (!co_await make_plan()) co_return;
+    if (stopping()) co_return;
+    remember();
+    if (options_.apply != apply_level::nothing) co_await send_lists();
+}
+
+awaitable<bool> run::survey_servers() {
+    std::vector<server_answer> answers;
+    for (const auto& s : input_.servers) answers.push_back({.url = s.url(), .identity = s.identity()});
+    std::vector<awaitable<void>> calls;
+    for (std::size_t i = 0; i < answers.size(); ++i) calls.push_back(ask_server(input_.servers[i], answers[i]));
+    if (co_await when_all(std::move(calls))) co_return false;
+    for (const auto& a : answers) {
+        if (!a.mounts && (a.mounts.error() == errc::unauthorized || a.mounts.error() == errc::forbidden)) {
+            failures_.push_back({exit_code::unreachable, a.mounts.error().text});
+            co_return false;
+        }
+    }
+    if (std::ranges::none_of(answers, [](const server_answer& a) { return a.mounts.has_value(); })) {
+        failures_.push_back({exit_code::unreachable, "no server responds: " + answers.front().mounts.error().text});
+        co_return false;
+    }
+    expectations expected{.mounts = input_.configured_mounts, .last = input_.last ? &*input_.last : nullptr};
+    for (const auto& [name, copies] : input_.policy.desired) expected.classes.push_back(name);
+    for (const auto& name : input_.names.all) expected.classes.push_back(name);
+    found_ = make_survey(answers, expected, input_.allowed);
+    problems_ = found_.problems;
+    co_return !stopping();
+}
+
+plan_options run::options_of_plan() const {
+    using namespace std::chrono;
+    plan_options out{.by_references = input_.spool != nullptr, .moves = options_.moves};
+    for (const auto& name : found_.all.classes) {
+        const auto given = input_.policy.desired.find(name);
+        out.desired.push_back(given == input_.policy.desired.end() ? std::nullopt : std::optional(given->second));
+    }
+    const auto now = system_clock::now();
+    out.now = nanoseconds_of(now + found_.clock_most);
+    out.cutoff =
+        nanoseconds_of(now + found_.clock_least - limits::balance_clock_slack) - input_.trash.signing_ttl.count();
+    out.pulls_max = static_cast<std::size_t>(input_.policy.pull_per_server);
+    out.trashes_max = static_cast<std::size_t>(input_.policy.trash_per_server);
+    for (const auto& name : input_.names.all) {
+        const auto at = std::ranges::find(found_.all.classes, name);
+        out.reference_classes.push_back(static_cast<std::uint16_t>(at - found_.all.classes.begin()));
+    }
+    return out;
+}
+
+awaitable<result<void>> run::list_devices(std::string prefix) {
+    const auto count = found_.all.devices.size();
+    listed_.resize(count);
+    std::vector<result<void>> ends(count, success());
+    std::vector<awaitable<void>> calls;
+    for (std::size_t i = 0; i < count; ++i) {
+        calls.push_back(list_device(server(found_.listed_by[i]), found_.all.devices[i], prefix,
+                                    static_cast<std::uint16_t>(i), listed_[i], ends[i]));
+    }
+    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
+    for (auto& end : ends) KS_CO_CHECK(std::move(end));
+    entries_.clear();
+    for (const auto& some : listed_) entries_.insert(entries_.end(), some.begin(), some.end());
+    sort_entries(entries_);
+    co_return success();
+}
+
+awaitable<result<unsigned>> run::choose_digits() {
+    if (options_.digits) co_return *options_.digits;
+    KS_CO_CHECK(co_await list_devices("000"));
+    if (entries_.size() >= limits::estimate_entries_min)
+        co_return std::max(1U, shard_digits(entries_.size() * shard_count(3)));
+    KS_CO_CHECK(co_await list_devices("0"));
+    co_return std::max(1U, shard_digits(entries_.size() * shard_count(1)));
+}
+
+awaitable<result<void>> run::add_shard(std::string prefix) {
+    KS_CO_CHECK(co_await list_devices(prefix));
+    std::vector<reference> references;
+    if (input_.spool) {
+        KS_CO_TRY(references, input_.spool->load(prefix));
+    }
+    const auto before = thread_cpu_time();
+    plan_->add_shard(entries_, references);
+    decide_time_ += thread_cpu_time() - before;
+    co_return success();
+}
+
+awaitable<bool> run::make_plan() {
+    plan_.emplace(found_.all, options_of_plan(), [this](block_id block) { reports_.lost(block); });
+    const auto digits = co_await choose_digits();
+    if (!digits) {
+        if (digits.error() != errc::cancelled)
+            failures_.push_back({exit_code::not_finished, "no index could be read: " + digits.error().text});
+        co_return false;
+    }
+    const std::size_t all = shard_count(*digits);
+    std::vector<std::string> prefixes;
+    for (std::size_t i = 0; i < all; ++i) {
+        auto prefix = narrowed(shard_prefix(*digits, (i + options_.first_shard) % all), options_.prefix);
+        if (prefix) prefixes.push_back(std::move(*prefix));
+    }
+    shards_total_ = prefixes.size();
+    std::vector<std::string> again;
+    for (const bool last_chance : {false, true}) {
+        for (const auto& prefix : std::exchange(prefixes, {})) {
+            if (stopped_) co_return false;
+            auto added = co_await add_shard(prefix);
+            if (added) {
+                ++shards_done_;
+                continue;
+            }
+            if (added.error() == errc::cancelled) co_return false;
+            if (!last_chance) {
+                again.push_back(prefix);
+                continue;
+            }
+            ++shards_incomplete_;
+            failures_.push_back({exit_code::not_finished,
+                                 fmt::format("blocks {}... could not be looked at: {}", prefix, added.error().text)});
+        }
+        prefixes = std::move(again);
+    }
+    if (shards_done_ == 0) co_return false;
+    if (shards_incomplete_ > 0)
+        problems_.push_back(
+            {.text = fmt::format("{} of {} parts could not be looked at", shards_incomplete_, shards_total_)});
+    // An index that is not whole must not look like one that shrank.
+    const bool partial = !options_.prefix.empty() || shards_incomplete_ > 0;
+    for (auto& p : judge_plan(found_, *plan_, input_.policy, input_.references, input_.trash, input_.allowed,
+                              input_.last ? &*input_.last : nullptr, partial))
+        problems_.push_back(std::move(p));
+    take_lists();
+    co_return true;
+}
+
+void run::take_lists() {
+    for (auto& s : plan_->servers()) {
+        pulls_.push_back(s.pulls.take());
+        trashes_.push_back(s.trashes.take());
+    }
+}
+
+// Without the lists: those are noted before they are sent.
+void run::remember() {
+    last_run seen{.ended_at = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now()),
+                  .references = next_.references};
+    // Too few references stay too few, until the operator says otherwise.
+    if (input_.references.used && (input_.allowed.fewer_references || !fewer_references(input_.references, next_)))
+        seen.references = input_.references.count;
+    for (std::size_t i = 0; i < found_.all.servers.size(); ++i) {
+        known_server s{.url = found_.all.servers[i].url};
+        if (const auto* const before = next_.find_server(s.url)) s = *before;
+        s.mounts.clear();
+        for (const auto& m : found_.all.mounts) {
+            if (m.server == i) s.mounts.push_back(found_.all.devices[m.device]);
+        }
+        seen.servers.push_back(std::move(s));
+    }
+    const bool whole = options_.prefix.empty() && shards_incomplete_ == 0;
+    for (std::size_t i = 0; i < found_.all.devices.size(); ++i) {
+        const auto& uuid = found_.all.devices[i];
+        const auto* const before = next_.find_device(uuid);
+        if (!whole && !before) continue;
+        seen.devices.push_back({.uuid = uuid,
+                                .device_id = found_.device_ids[i],
+                                .entries = whole ? plan_->devices()[i].copies : before->entries});
+    }
+    next_ = std::move(seen);
+    if (!input_.folder) return;
+    if (auto saved = input_.folder->save(next_); !saved)
+        failures_.push_back({exit_code::not_finished, "the run is not remembered: " + saved.error().text});
+}
+
+}  // namespace keepstore::keepctl::balance

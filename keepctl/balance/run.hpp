@@ -1,0 +1,145 @@
+/// One balance run: asks servers, reads indexes shard by shard, plans, and sends lists.
+///
+///     survey ──► mounts, clocks ──► problem that stops? ── yes ─────────────────────────────► nothing is sent
+///                                     │ no
+///     --apply ──► lists that another balancer sent? ── yes ─────────────────────────────────► conflict
+///     --apply all ──► PUT /trash [] everywhere, and wait until no item is being worked on: no older decision is
+///     carried
+///                                     │                        out while this one is made
+///     shards, from a random one: indexes + references ──► planner
+///                                     │
+///                      problem that stops? ── yes ──────────────────────────────────────────► nothing is sent
+///     --apply ──► PUT /pull everywhere ── one failed ──► no trash list is sent
+///     --apply all, no problem ──► PUT /trash everywhere
+///
+/// Used from the one event loop of the tool. run() may be cancelled anywhere: a list is replaced as a whole or not, and
+/// a plan of which a part is carried out is safe (decide.hpp).
+#pragma once
+
+#include "base/async.hpp"
+#include "keepctl/balance/apply_level.hpp"
+#include "keepctl/balance/state.hpp"
+#include "keepctl/balance/survey.hpp"
+#include "keepctl/cluster/exit_code.hpp"
+#include "keepctl/cluster/keep_server.hpp"
+#include "keepctl/cluster/server_work.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace keepstore::keepctl::balance {
+
+struct run_options {
+    apply_level apply = apply_level::nothing;
+    std::string prefix = {};
+    std::optional<unsigned> digits = {};
+    bool moves = true;
+    bool take_over = false;
+    std::uint64_t first_shard = 0;  ///< A random number.
+};
+
+/// What a run works with. All of it outlives the run.
+struct run_input {
+    std::vector<keep_server> servers;
+    rules policy;
+    allowances allowed;
+    trash_policy trash;
+    std::vector<std::pair<std::string, std::string>> configured_mounts;  ///< URL and UUID.
+    reference_facts references;
+    const reference_spool* spool = nullptr;  ///< Nothing: every block is wanted.
+    reference_names names;
+    const state* folder = nullptr;
+    std::optional<last_run> last;
+};
+
+class run_reports {
+  public:
+    virtual ~run_reports() = default;
+    virtual void warn(std::string_view text) = 0;
+    virtual void lost(block_id block) = 0;
+};
+
+/// Why a run ended early, or what failed.
+struct failure {
+    exit_code code;
+    std::string text;
+};
+
+class run {
+  public:
+    run(run_input& input, run_options options, run_reports& reports);
+
+    [[nodiscard]] awaitable<void> execute();
+    /// After execute(): waits until the servers have worked off their lists, or `until`. Says what they did.
+    [[nodiscard]] awaitable<void> wait_for_lists(deadline until);
+    void stop() noexcept { stopped_ = true; }
+    [[nodiscard]] bool stopped() const noexcept { return stopped_; }
+
+    // --- results -----------------------------------------------------------------------------------------------------
+    [[nodiscard]] const survey& found() const noexcept { return found_; }
+    [[nodiscard]] const std::optional<planner>& plan() const noexcept { return plan_; }
+    [[nodiscard]] const std::vector<problem>& problems() const noexcept { return problems_; }
+    [[nodiscard]] const std::vector<failure>& failures() const noexcept { return failures_; }
+    [[nodiscard]] std::size_t shards_total() const noexcept { return shards_total_; }
+    [[nodiscard]] std::size_t shards_done() const noexcept { return shards_done_; }
+    [[nodiscard]] std::size_t shards_incomplete() const noexcept { return shards_incomplete_; }
+    /// Sorted lists of each server, the most urgent items first. Of a plan that was made.
+    [[nodiscard]] const std::vector<std::vector<planned_pull>>& pulls() const noexcept { return pulls_; }
+    [[nodiscard]] const std::vector<std::vector<planned_trash>>& trashes() const noexcept { return trashes_; }
+    /// CPU time of all decisions.
+    [[nodiscard]] std::chrono::nanoseconds decide_time() const noexcept { return decide_time_; }
+    [[nodiscard]] bool pulls_sent() const noexcept { return pulls_sent_; }
+    [[nodiscard]] bool trashes_sent() const noexcept { return trashes_sent_; }
+
+  private:
+    [[nodiscard]] awaitable<bool> survey_servers();
+    [[nodiscard]] awaitable<bool> refuse_foreign_lists();
+    [[nodiscard]] awaitable<bool> clear_trash_lists();
+    [[nodiscard]] awaitable<bool> drain_trash();
+    [[nodiscard]] awaitable<bool> make_plan();
+    [[nodiscard]] awaitable<result<unsigned>> choose_digits();
+    [[nodiscard]] awaitable<result<void>> add_shard(std::string prefix);
+    [[nodiscard]] awaitable<result<void>> list_devices(std::string prefix);
+    [[nodiscard]] awaitable<void> send_lists();
+    /// \returns whether all servers took theirs.
+    [[nodiscard]] awaitable<bool> send_to_all(std::string path, std::function<std::string(std::size_t)> body);
+    void take_lists();
+    void remember();
+    void note_lists(bool trash, const std::function<std::string(std::size_t)>& body,
+                    const std::function<std::uint64_t(std::size_t)>& items);
+    [[nodiscard]] plan_options options_of_plan() const;
+    [[nodiscard]] bool stopping() const;
+    [[nodiscard]] const keep_server& server(std::size_t number) const {
+        return input_.servers[found_.answer_of_server[number]];
+    }
+    [[nodiscard]] std::string pull_body(std::size_t server_number) const;
+    [[nodiscard]] std::string trash_body(std::size_t server_number) const;
+    /// Items of all trash lists for this volume.
+    [[nodiscard]] std::uint64_t trashes_of(const std::string& uuid) const;
+
+    run_input& input_;
+    const run_options options_;
+    run_reports& reports_;
+    bool stopped_ = false;
+    survey found_;
+    std::optional<planner> plan_;
+    std::vector<problem> problems_;
+    std::vector<failure> failures_;
+    std::vector<std::vector<planned_pull>> pulls_;
+    std::vector<std::vector<planned_trash>> trashes_;
+    std::vector<std::vector<entry>> listed_;  // Of one shard, for each device.
+    std::vector<entry> entries_;              // Of one shard.
+    last_run next_;                           // What this run leaves.
+    std::chrono::nanoseconds decide_time_{0};
+    std::size_t shards_total_ = 0;
+    std::size_t shards_done_ = 0;
+    std::size_t shards_incomplete_ = 0;
+    bool pulls_sent_ = false;
+    bool trashes_sent_ = false;
+};
+
+}  // namespace keepstore::keepctl::balance

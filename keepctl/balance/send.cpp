@@ -1,0 +1,243 @@
+/// The part of a run that changes something: lists.
+#include "base/async_semaphore.hpp"
+#include "base/hex.hpp"
+#include "base/sha256.hpp"
+#include "base/when_all.hpp"
+#include "keepctl/balance/run.hpp"
+#include "keepctl/cluster/limits.hpp"
+#include "protocol/work_lists.hpp"
+
+#include <fmt/format.h>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::keepctl::balance {
+namespace {
+
+/// "[]": also what an empty list must be, since Go's null is not understood by all.
+std::string empty_list(std::size_t) {
+    return "[]";
+}
+
+struct asked_work {
+    std::optional<server_work> work = {};
+    std::string error_text = {};
+};
+
+awaitable<void> ask_one(const keep_server& server, asked_work& out) {
+    auto found = co_await ask_work(server, deadline::in(limits::keepctl_request_timeout));
+    if (found)
+        out.work = std::move(*found);
+    else
+        out.error_text = found.error().text;
+}
+
+awaitable<void> send_one(const keep_server& server, std::string path, std::function<std::string()> body,
+                         async_semaphore& places, std::string& failed) {
+    auto place = co_await places.acquire(deadline::never());
+    if (!place) {
+        failed = "cancelled";
+        co_return;
+    }
+    const auto sent =
+        co_await server.request("PUT", path, server.access().token, deadline::in(limits::balance_send_timeout), body());
+    if (!sent)
+        failed = sent.error().text;
+    else if (sent->status != 200 && sent->status != 204)
+        failed = server.refused(*sent, "PUT /" + path).text;
+}
+
+/// Whether the pending items come from a list that our runs did not send.
+bool is_foreign(const list_work& work, const sent_lists* known) {
+    if (work.pending == 0) return false;
+    if (!known) return true;
+    // The Go daemon does not say which list it has.
+    if (work.last_sha256.empty()) return known->items == 0;
+    return std::ranges::find(known->sha256, work.last_sha256) == known->sha256.end();
+}
+
+}  // namespace
+
+awaitable<bool> run::refuse_foreign_lists() {
+    std::vector<asked_work> asked(found_.all.servers.size());
+    std::vector<awaitable<void>> calls;
+    for (std::size_t i = 0; i < asked.size(); ++i) calls.push_back(ask_one(server(i), asked[i]));
+    if (co_await when_all(std::move(calls))) co_return false;
+    for (std::size_t i = 0; i < asked.size(); ++i) {
+        const auto& url = found_.all.servers[i].url;
+        if (!asked[i].error_text.empty()) {
+            failures_.push_back({exit_code::not_finished, asked[i].error_text});
+            continue;
+        }
+        if (!asked[i].work) {
+            reports_.warn(fmt::format("{} does not say whether it works on a list (no management token?)", url));
+            continue;
+        }
+        if (options_.take_over) continue;
+        const auto* const known = next_.find_server(url);
+        const bool pulls = is_foreign(asked[i].work->pull, known ? &known->pull : nullptr);
+        const bool trash =
+            options_.apply == apply_level::all && is_foreign(asked[i].work->trash, known ? &known->trash : nullptr);
+        if (pulls || trash) {
+            failures_.push_back(
+                {exit_code::conflict, fmt::format("{} works on a {} list that another balancer has sent (--take-over "
+                                                  "replaces it)",
+                                                  url, trash ? "trash" : "pull")});
+        }
+    }
+    co_return failures_.empty();
+}
+
+awaitable<bool> run::send_to_all(std::string path, std::function<std::string(std::size_t)> body) {
+    const auto count = found_.all.servers.size();
+    std::vector<std::string> failed(count);
+    async_semaphore places(limits::balance_lists_sent_max);
+    std::vector<awaitable<void>> calls;
+    for (std::size_t i = 0; i < count; ++i)
+        calls.push_back(send_one(server(i), path, [&body, i] { return body(i); }, places, failed[i]));
+    if (co_await when_all(std::move(calls))) co_return false;
+    bool all = true;
+    for (const auto& text : failed) {
+        if (text.empty()) continue;
+        failures_.push_back({exit_code::not_finished, text});
+        all = false;
+    }
+    co_return all;
+}
+
+// Before a list is sent, so that after a kill the next run recognises it.
+void run::note_lists(bool trash, const std::function<std::string(std::size_t)>& body,
+                     const std::function<std::uint64_t(std::size_t)>& items) {
+    for (std::size_t i = 0; i < found_.all.servers.size(); ++i) {
+        const auto& url = found_.all.servers[i].url;
+        auto at = std::ranges::find(next_.servers, url, &known_server::url);
+        if (at == next_.servers.end()) at = next_.servers.insert(at, {.url = url});
+        (trash ? at->trash : at->pull).add(items(i), to_hex(sha256(body(i))));
+    }
+    if (!input_.folder) return;
+    if (auto saved = input_.folder->save(next_); !saved)
+        failures_.push_back({exit_code::not_finished, "the lists are not remembered: " + saved.error().text});
+}
+
+awaitable<bool> run::clear_trash_lists() {
+    note_lists(true, empty_list, [](std::size_t) { return std::uint64_t{0}; });
+    if (!failures_.empty()) co_return false;
+    if (!co_await send_to_all("trash", empty_list)) co_return false;
+    co_return co_await drain_trash();
+}
+
+// Items that were taken from an older list are finished before the indexes are read.
+awaitable<bool> run::drain_trash() {
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    const auto until = deadline::in(limits::balance_drain_wait);
+    const auto blind_until = deadline::in(limits::balance_drain_blind_wait);
+    while (true) {
+        std::vector<asked_work> asked(found_.all.servers.size());
+        std::vector<awaitable<void>> calls;
+        for (std::size_t i = 0; i < asked.size(); ++i) calls.push_back(ask_one(server(i), asked[i]));
+        if (co_await when_all(std::move(calls))) co_return false;
+        const auto busy = std::ranges::find_if(asked, [](const asked_work& a) {
+            return a.work && (a.work->trash.running > 0 || a.work->trash.pending > 0);
+        });
+        const bool blind = std::ranges::any_of(asked, [](const asked_work& a) { return !a.work; });
+        if (busy == asked.end() && (!blind || blind_until.passed())) co_return true;
+        if (busy != asked.end() && until.passed()) {
+            failures_.push_back({exit_code::not_finished,
+                                 fmt::format("{} still trashes blocks of an older list",
+                                             found_.all.servers[static_cast<std::size_t>(busy - asked.begin())].url)});
+            co_return false;
+        }
+        timer.expires_after(limits::balance_drain_poll);
+        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return false;
+    }
+}
+
+std::string run::pull_body(std::size_t server_number) const {
+    std::vector<protocol::pull_item> items;
+    items.reserve(pulls_[server_number].size());
+    for (const auto& p : pulls_[server_number]) {
+        protocol::pull_item item{.locator = p.block.text(),
+                                 .mount_uuid = found_.all.devices[found_.all.mounts[p.mount].device]};
+        for (std::size_t i = 0; i < p.source_count; ++i) item.servers.push_back(found_.all.servers[p.sources[i]].url);
+        items.push_back(std::move(item));
+    }
+    return items.empty() ? empty_list(0) : protocol::encode_list(items);
+}
+
+std::string run::trash_body(std::size_t server_number) const {
+    std::vector<protocol::trash_item> items;
+    items.reserve(trashes_[server_number].size());
+    for (const auto& t : trashes_[server_number]) {
+        items.push_back({.locator = t.block.text(),
+                         .block_mtime = t.mtime,
+                         .mount_uuid = found_.all.devices[found_.all.mounts[t.mount].device]});
+    }
+    return items.empty() ? empty_list(0) : protocol::encode_list(items);
+}
+
+std::uint64_t run::trashes_of(const std::string& uuid) const {
+    std::uint64_t out = 0;
+    for (const auto& list : trashes_) {
+        for (const auto& t : list) out += found_.all.devices[found_.all.mounts[t.mount].device] == uuid ? 1 : 0;
+    }
+    return out;
+}
+
+awaitable<void> run::send_lists() {
+    const std::function<std::string(std::size_t)> pull_of = [this](std::size_t i) { return pull_body(i); };
+    const std::function<std::string(std::size_t)> trash_of = [this](std::size_t i) { return trash_body(i); };
+    note_lists(false, pull_of, [this](std::size_t i) { return pulls_[i].size(); });
+    const bool trash = options_.apply == apply_level::all && problems_.empty() && shards_incomplete_ == 0;
+    if (trash) {
+        // Fewer entries are expected then.
+        for (auto& known : next_.devices) known.entries -= std::min(known.entries, trashes_of(known.uuid));
+        note_lists(true, trash_of, [this](std::size_t i) { return trashes_[i].size(); });
+    }
+    if (stopped_) co_return;
+    pulls_sent_ = co_await send_to_all("pull", pull_of);
+    if (!pulls_sent_ || !trash || stopped_) co_return;
+    trashes_sent_ = co_await send_to_all("trash", trash_of);
+}
+
+awaitable<void> run::wait_for_lists(deadline until) {
+    using clock = std::chrono::steady_clock;
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    struct progress {
+        std::int64_t left = -1;
+        clock::time_point changed_at = clock::now();
+        bool reported = false;
+    };
+    std::vector<progress> all(found_.all.servers.size());
+    while (!stopped_) {
+        std::vector<asked_work> asked(all.size());
+        std::vector<awaitable<void>> calls;
+        for (std::size_t i = 0; i < asked.size(); ++i) calls.push_back(ask_one(server(i), asked[i]));
+        if (co_await when_all(std::move(calls))) co_return;
+        bool busy = false;
+        for (std::size_t i = 0; i < all.size(); ++i) {
+            const auto& work = asked[i].work;
+            const auto left = work ? work->pull.pending + work->pull.running + work->trash.pending + work->trash.running
+                                   : std::int64_t{0};
+            if (!work && asked[i].error_text.empty()) continue;  // It does not say.
+            busy = busy || left > 0 || !work;
+            if (left != all[i].left) all[i] = {.left = left};
+            if (left > 0 && !all[i].reported && clock::now() - all[i].changed_at > limits::balance_stuck_after) {
+                all[i].reported = true;
+                reports_.warn(
+                    fmt::format("{} makes no progress with its lists; is a volume full?", found_.all.servers[i].url));
+            }
+        }
+        if (!busy) co_return;
+        if (until.passed()) {
+            failures_.push_back({exit_code::not_finished, "the lists are not worked off yet"});
+            co_return;
+        }
+        timer.expires_after(limits::balance_wait_poll);
+        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return;
+    }
+}
+
+}  // namespace keepstore::keepctl::balance
