@@ -24,6 +24,11 @@ std::string time_of(std::chrono::sys_seconds at) {
     return fmt::format("{:%FT%TZ}", at);
 }
 
+/// Bytes that are no UTF-8, of a response or a command line, are replaced.
+std::string line_of(const ordered_json& object) {
+    return object.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+}
+
 std::optional<json> object_of(std::string_view text) {
     auto parsed = json::parse(text, nullptr, false);
     if (!parsed.is_object()) return std::nullopt;
@@ -109,7 +114,7 @@ std::string encode(const clone_job& job) {
     out["digits"] = job.digits;
     out["created_at"] = time_of(job.created_at);
     out["options"] = {{"trash", job.trash}, {"verify", to_string(job.proof)}};
-    return out.dump() + '\n';
+    return line_of(out);
 }
 
 std::optional<clone_job> decode_job(std::string_view text) {
@@ -155,8 +160,7 @@ std::string encode(const segment_report& report, std::string_view job) {
         out["failed"].push_back(std::move(one));
     }
     out["failed_total"] = report.failed_total();
-    // A reason may hold bytes of a response that are no UTF-8.
-    return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+    return line_of(out);
 }
 
 std::optional<segment_report> decode_report(std::string_view text, std::string_view job, std::string_view segment) {
@@ -183,7 +187,7 @@ std::string encode(const segment_claim& claim) {
     out["job"] = claim.job;
     out["worker"] = claim.worker;
     out["until"] = time_of(claim.until);
-    return out.dump() + '\n';
+    return line_of(out);
 }
 
 std::optional<segment_claim> decode_claim(std::string_view text) {
@@ -204,7 +208,7 @@ std::string encode(const job_result& result) {
     out["segments"] = result.segments;
     put_counts(out, result.counts);
     out["failed_total"] = result.counts.failed + result.counts.bad_source;
-    return out.dump() + '\n';
+    return line_of(out);
 }
 
 std::optional<job_result> decode_result(std::string_view text) {

@@ -64,3 +64,6 @@ keepstore_fuzz(balance
     COVER keepctl/balance/last_run.cpp keepctl/balance/references.cpp keepctl/balance/rules.cpp
         keepctl/cluster/server_work.cpp
     LINK keepstore::keepctl_balance nlohmann_json::nlohmann_json)
+keepstore_fuzz(clone_job
+    COVER keepctl/clone/job_files.cpp
+    LINK keepstore::keepctl_clone nlohmann_json::nlohmann_json)
