@@ -1,6 +1,7 @@
 #include "keepctl/clone/adaptive_limit.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace keepstore::keepctl {
 
@@ -31,6 +32,9 @@ void adaptive_limit::completed(bool waiting, clock::time_point now) {
     const bool better = rate > rate_before_ * limits::clone_gain_min;
     const bool used = wanted_more_;
     begin_window(now);
+    // One window without a gain may be noise.
+    if (grew_ && !better && !std::exchange(doubted_, true)) return;
+    doubted_ = false;
     if (grew_ && !better) {
         // The last step was for nothing.
         limit_ = before_;
@@ -53,6 +57,7 @@ void adaptive_limit::throttled(clock::time_point now) {
     limit_ = std::max(1U, limit_ / 2);
     before_ = limit_;
     grew_ = false;
+    doubted_ = false;
     rate_before_ = 0;
     begin_window(now);
 }

@@ -31,6 +31,7 @@ class adaptive_limit {
     unsigned limit_;
     unsigned before_;  // The limit of the window before, to go back to.
     bool doubling_ = true;
+    bool doubted_ = false;    // The window before this one showed no gain.
     bool grew_ = false;       // At the beginning of this window.
     double rate_before_ = 0;  // Requests per second.
     std::uint64_t done_ = 0;  // In this window.

@@ -31,7 +31,8 @@ cloning::cloning(const clone_bucket& source, const clone_bucket& target, const c
       board_(board),
       observer_(observer),
       copier_(source, target, options.copier, [&observer](std::string text) { observer.note(text); }),
-      limit_(jobs_of(options, copier_.mode()), adaptive_limit::clock::now()),
+      listings_(jobs_of(options, copier_.mode())),
+      copies_(jobs_of(options, copier_.mode())),
       queue_(std::size_t{limits::clone_planned_per_job} * jobs_of(options, copier_.mode())) {}
 
 awaitable<void> cloning::run() {
@@ -52,9 +53,10 @@ awaitable<void> cloning::run() {
 void cloning::stop() {
     if (!std::exchange(stopping_, true) && !options_.dry_run && !over_) ++busy_;  // Until the claims are released.
     queue_.close();
+    listings_.close();
+    copies_.close();
     const std::lock_guard lock(mutex_);
     idle_.notify_all();
-    turn_.notify_all();
     stop_requested_.notify_all();
 }
 
@@ -116,11 +118,11 @@ awaitable<void> cloning::work() {
         auto planned = co_await queue_.pop(deadline::never());
         if (!planned) co_return;
         attempt end{.end = outcome::cancelled};
-        if (!stopping_ && co_await begin_request()) {
+        if (!stopping_ && co_await copies_.enter()) {
             ++busy_;
             end = co_await copy_patiently(planned->task);
             --busy_;
-            end_request();
+            leave(copies_);
         }
         if (end.end == outcome::failed && end.ends_run) give_up(end.why);
         ++busy_;
@@ -183,26 +185,14 @@ awaitable<bool> cloning::wait_for_idle() {
     co_return !stopping_;
 }
 
-awaitable<bool> cloning::begin_request() {
-    std::unique_lock lock(mutex_);
-    while (requests_ >= limit_.limit() && !stopping_) {
-        if (const auto woken = co_await turn_.wait(lock, deadline::never()); !woken) co_return false;
-    }
-    if (stopping_) co_return false;
-    ++requests_;
-    co_return true;
-}
-
-void cloning::end_request() {
-    const auto now = adaptive_limit::clock::now();
-    if (copier_.mode() == clone_mode::stream) limit_.set_most(jobs_of(options_, clone_mode::stream));
+void cloning::leave(request_gate& gate) {
+    if (copier_.mode() == clone_mode::stream) copies_.set_most(jobs_of(options_, clone_mode::stream));
     const auto throttled = throttled_by(source_) + throttled_by(target_);
-    const std::lock_guard lock(mutex_);
-    --requests_;
-    if (throttled > std::exchange(throttled_, throttled)) limit_.throttled(now);
-    limit_.completed(turn_.waiters() > 0, now);
-    for (unsigned i = requests_; i < limit_.limit() && turn_.notify_one(); ++i) {
+    if (throttled > std::exchange(throttled_, throttled)) {
+        listings_.slow_down();
+        copies_.slow_down();
     }
+    gate.leave();
 }
 
 awaitable<void> cloning::finish(planned_task done, attempt end) {

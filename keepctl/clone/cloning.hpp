@@ -11,9 +11,9 @@
 
 #include "base/async_condition.hpp"
 #include "base/async_queue.hpp"
-#include "keepctl/clone/adaptive_limit.hpp"
 #include "keepctl/clone/block_copier.hpp"
 #include "keepctl/clone/clone_counts.hpp"
+#include "keepctl/clone/request_gate.hpp"
 #include "keepctl/clone/segment_board.hpp"
 #include "keepctl/clone/segment_merge.hpp"
 
@@ -66,7 +66,7 @@ class cloning {
     /// Blocks and files of the job under way.
     [[nodiscard]] std::size_t busy() const noexcept { return busy_; }
     [[nodiscard]] clone_mode mode() const noexcept { return copier_.mode(); }
-    [[nodiscard]] unsigned requests_at_a_time() const noexcept { return limit_.limit(); }
+    [[nodiscard]] unsigned requests_at_a_time() const noexcept { return copies_.limit(); }
     /// Segments that could not be listed, or whose response could not be written.
     [[nodiscard]] std::size_t incomplete() const noexcept { return incomplete_; }
     /// Why the run ended early: a bucket refuses everything, or fails for too long.
@@ -106,10 +106,7 @@ class cloning {
     [[nodiscard]] awaitable<bool> wait_out(const error& why);
     void note_success();
     void give_up(error why);
-
-    // The number of requests at a time.
-    [[nodiscard]] awaitable<bool> begin_request();
-    void end_request();
+    void leave(request_gate& gate);
 
     const clone_bucket& source_;
     const clone_bucket& target_;
@@ -120,10 +117,9 @@ class cloning {
 
     std::mutex mutex_;  // For the conditions: one thread runs it all.
     async_condition idle_{mutex_};
-    async_condition turn_{mutex_};
     async_condition stop_requested_{mutex_};
-    adaptive_limit limit_;
-    unsigned requests_ = 0;        // Under way.
+    request_gate listings_;  // They take another time than copies.
+    request_gate copies_;
     std::uint64_t throttled_ = 0;  // Responses, as far as the limit knows of them.
     async_queue<planned_task> queue_;
     std::vector<planned_task> again_;      // Failed once.

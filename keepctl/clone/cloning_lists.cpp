@@ -120,9 +120,9 @@ awaitable<bool> cloning::plan_one(clone_task task, std::shared_ptr<segment_work>
 
 awaitable<result<s3::list_page>> cloning::list_page(const clone_bucket& of, s3::list_options where, deadline until) {
     for (unsigned number = 0;; ++number) {
-        if (!co_await begin_request()) co_return fail(errc::cancelled);
+        if (!co_await listings_.enter()) co_return fail(errc::cancelled);
         auto page = co_await of.client.list(where, until.within(limits::listing_silence_max));
-        end_request();
+        leave(listings_);
         const bool hopeless = page || page.error() == errc::cancelled || is_final(page.error());
         if (hopeless || number + 1 == limits::listing_attempts_max) co_return page;
         if (!co_await pause(limits::listing_pauses[number])) co_return fail(errc::cancelled);
@@ -130,9 +130,9 @@ awaitable<result<s3::list_page>> cloning::list_page(const clone_bucket& of, s3::
 }
 
 awaitable<void> cloning::count_others() {
-    if (!co_await begin_request()) co_return;
+    if (!co_await listings_.enter()) co_return;
     const auto found = co_await count_foreign(source_, deadline::in(limits::listing_time_max));
-    end_request();
+    leave(listings_);
     if (found)
         counts_.foreign += *found;
     else if (found.error() != errc::cancelled)

@@ -14,8 +14,9 @@ inline constexpr unsigned clone_requests_first = 8;
 inline constexpr unsigned clone_jobs_default = 64;
 /// Blocks that are streamed through this host at a time, by default: as for copies between other places.
 inline constexpr unsigned clone_stream_jobs_default = 8;
-/// The number of requests doubles after each such window as long as that helps, and is then tried anew every 4 s.
-inline constexpr std::chrono::milliseconds clone_growth_window{500};
+/// The number of requests doubles after each such window as long as that helps (a window has some hundred of them), and
+/// is then tried anew every 4 s.
+inline constexpr std::chrono::milliseconds clone_growth_window{250};
 inline constexpr std::chrono::milliseconds clone_steady_window{4000};
 /// Growth of the rate that makes it worth while: less is noise.
 inline constexpr double clone_gain_min = 1.05;
