@@ -148,16 +148,65 @@ awaitable<result<unsigned>> run::choose_digits() {
     co_return std::max(1U, shard_digits(entries_.size() * shard_count(1)));
 }
 
-awaitable<result<void>> run::add_shard(std::string prefix) {
+awaitable<result<void>> run::list_shard(std::string prefix) {
     KS_CO_CHECK(co_await list_devices(prefix));
-    std::vector<reference> references;
+    references_.clear();
     if (input_.spool) {
-        KS_CO_TRY(references, input_.spool->load(prefix));
+        KS_CO_TRY(references_, input_.spool->load(prefix));
     }
-    const auto before = thread_cpu_time();
-    plan_->add_shard(entries_, references);
-    decide_time_ += thread_cpu_time() - before;
     co_return success();
+}
+
+void run::begin_deciding() {
+    std::swap(entries_, deciding_entries_);
+    std::swap(references_, deciding_references_);
+    decided_.emplace();
+    asio::post(thread_, [this, done = *decided_] {
+        try {
+            const auto before = thread_cpu_time();
+            plan_->add_shard(deciding_entries_, deciding_references_);
+            decide_time_ += thread_cpu_time() - before;
+        } catch (...) {
+            deciding_threw_ = std::current_exception();
+        }
+        done.set(std::monostate{});
+    });
+}
+
+awaitable<void> run::end_deciding() {
+    if (!decided_) co_return;
+    // A cancelled wait is short: a shard takes some milliseconds.
+    if (const auto ended = co_await decided_->wait(); !ended) thread_.join();
+    decided_.reset();
+    blocks_decided_ = plan_->counts().total.blocks;
+    if (deciding_threw_) std::rethrow_exception(std::exchange(deciding_threw_, nullptr));
+}
+
+/// \returns whether all were looked at, or found to be incomplete.
+awaitable<bool> run::look_at_shards(std::vector<std::string> prefixes) {
+    std::vector<std::string> again;
+    for (const bool last_chance : {false, true}) {
+        for (const auto& prefix : std::exchange(prefixes, {})) {
+            const auto listed = co_await list_shard(prefix);
+            co_await end_deciding();
+            if (listed && !stopped_) {
+                ++shards_done_;
+                begin_deciding();
+                continue;
+            }
+            if (stopped_ || listed.error() == errc::cancelled) co_return false;
+            if (!last_chance) {
+                again.push_back(prefix);
+                continue;
+            }
+            ++shards_incomplete_;
+            failures_.push_back({exit_code::not_finished,
+                                 fmt::format("blocks {}... could not be looked at: {}", prefix, listed.error().text)});
+        }
+        prefixes = std::move(again);
+    }
+    co_await end_deciding();
+    co_return !stopped_;
 }
 
 awaitable<bool> run::make_plan() {
@@ -175,26 +224,9 @@ awaitable<bool> run::make_plan() {
         if (prefix) prefixes.push_back(std::move(*prefix));
     }
     shards_total_ = prefixes.size();
-    std::vector<std::string> again;
-    for (const bool last_chance : {false, true}) {
-        for (const auto& prefix : std::exchange(prefixes, {})) {
-            if (stopped_) co_return false;
-            auto added = co_await add_shard(prefix);
-            if (added) {
-                ++shards_done_;
-                continue;
-            }
-            if (added.error() == errc::cancelled) co_return false;
-            if (!last_chance) {
-                again.push_back(prefix);
-                continue;
-            }
-            ++shards_incomplete_;
-            failures_.push_back({exit_code::not_finished,
-                                 fmt::format("blocks {}... could not be looked at: {}", prefix, added.error().text)});
-        }
-        prefixes = std::move(again);
-    }
+    const bool all_of_them = co_await look_at_shards(std::move(prefixes));
+    planned_ = true;
+    if (!all_of_them) co_return false;
     if (shards_done_ == 0) co_return false;
     if (shards_incomplete_ > 0)
         problems_.push_back(

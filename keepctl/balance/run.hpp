@@ -12,8 +12,8 @@
 ///     --apply ──► PUT /pull everywhere ── one failed ──► no trash list is sent
 ///     --apply all, no problem ──► PUT /trash everywhere
 ///
-/// Used from the one event loop of the tool. run() may be cancelled anywhere: a list is replaced as a whole or not, and
-/// a plan of which a part is carried out is safe (decide.hpp).
+/// Used from the one event loop of the tool; decisions have a thread of their own. execute() may be cancelled anywhere:
+/// a list is replaced as a whole or not, and a plan of which a part is carried out is safe (decide.hpp).
 #pragma once
 
 #include "base/async.hpp"
@@ -24,11 +24,15 @@
 #include "keepctl/cluster/keep_server.hpp"
 #include "keepctl/cluster/server_work.hpp"
 
+#include <boost/asio/thread_pool.hpp>
+
 #include <chrono>
 #include <cstdint>
+#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
+#include <variant>
 #include <vector>
 
 namespace keepstore::keepctl::balance {
@@ -60,6 +64,7 @@ class run_reports {
   public:
     virtual ~run_reports() = default;
     virtual void warn(std::string_view text) = 0;
+    /// Called on the thread that decides, until execute() has ended.
     virtual void lost(block_id block) = 0;
 };
 
@@ -81,7 +86,10 @@ class run {
 
     // --- results -----------------------------------------------------------------------------------------------------
     [[nodiscard]] const survey& found() const noexcept { return found_; }
-    [[nodiscard]] const std::optional<planner>& plan() const noexcept { return plan_; }
+    /// Nothing until the plan is made, as far as it was made.
+    [[nodiscard]] const planner* plan() const noexcept { return planned_ ? &*plan_ : nullptr; }
+    /// Blocks that have been decided, at any time.
+    [[nodiscard]] std::uint64_t blocks_decided() const noexcept { return blocks_decided_; }
     [[nodiscard]] const std::vector<problem>& problems() const noexcept { return problems_; }
     [[nodiscard]] const std::vector<failure>& failures() const noexcept { return failures_; }
     [[nodiscard]] std::size_t shards_total() const noexcept { return shards_total_; }
@@ -102,8 +110,12 @@ class run {
     [[nodiscard]] awaitable<bool> drain_trash();
     [[nodiscard]] awaitable<bool> make_plan();
     [[nodiscard]] awaitable<result<unsigned>> choose_digits();
-    [[nodiscard]] awaitable<result<void>> add_shard(std::string prefix);
+    [[nodiscard]] awaitable<result<void>> list_shard(std::string prefix);
     [[nodiscard]] awaitable<result<void>> list_devices(std::string prefix);
+    /// Decides what was listed, on the other thread, while the next shard is listed.
+    void begin_deciding();
+    [[nodiscard]] awaitable<void> end_deciding();
+    [[nodiscard]] awaitable<bool> look_at_shards(std::vector<std::string> prefixes);
     [[nodiscard]] awaitable<void> send_lists();
     /// \returns whether all servers took theirs.
     [[nodiscard]] awaitable<bool> send_to_all(std::string path, std::function<std::string(std::size_t)> body);
@@ -131,15 +143,26 @@ class run {
     std::vector<failure> failures_;
     std::vector<std::vector<planned_pull>> pulls_;
     std::vector<std::vector<planned_trash>> trashes_;
-    std::vector<std::vector<entry>> listed_;  // Of one shard, for each device.
-    std::vector<entry> entries_;              // Of one shard.
-    last_run next_;                           // What this run leaves.
+    // The shard that was listed last.
+    std::vector<std::vector<entry>> listed_;  // For each device.
+    std::vector<entry> entries_;
+    std::vector<reference> references_;
+    // The shard that is being decided. With the planner they belong to the other thread from begin_deciding() to
+    // end_deciding().
+    std::vector<entry> deciding_entries_;
+    std::vector<reference> deciding_references_;
+    std::exception_ptr deciding_threw_;
+    std::optional<one_shot<std::monostate>> decided_;
+    std::uint64_t blocks_decided_ = 0;
+    bool planned_ = false;
+    last_run next_;  // What this run leaves.
     std::chrono::nanoseconds decide_time_{0};
     std::size_t shards_total_ = 0;
     std::size_t shards_done_ = 0;
     std::size_t shards_incomplete_ = 0;
     bool pulls_sent_ = false;
     bool trashes_sent_ = false;
+    asio::thread_pool thread_{1};  // The last one: it ends before what it works with does.
 };
 
 }  // namespace keepstore::keepctl::balance

@@ -69,6 +69,7 @@ class balance_command final : public balance::run_reports, public framed_work {
     std::optional<balance::reference_spool> spool_;
     std::optional<balance::run> engine_;
     std::optional<replacement_file> lost_file_;
+    std::string last_metrics_;
     bool files_lost_ = false;
     bool stopping_ = false;
     bool waiting_ = false;  // For lists, or for the next run.
@@ -241,15 +242,14 @@ run_figures balance_command::figures() const {
     run_figures out{.shards_done = engine_->shards_done(),
                     .shards_total = engine_->shards_total(),
                     .shards_incomplete = engine_->shards_incomplete()};
-    if (!engine_->plan()) return out;
-    const auto& t = engine_->plan()->counts();
-    out.blocks = {{"looked_at", t.total.blocks}, {"lost", t.lost.blocks}, {"misplaced", t.misplaced}};
-    out.more = metrics_of(*engine_, input_.references.count);
+    out.blocks = {{"looked_at", engine_->blocks_decided()}};
+    // While a plan is made the figures of the one before stay.
+    out.more = engine_->plan() ? metrics_of(*engine_, input_.references.count) : last_metrics_;
     return out;
 }
 
 std::string balance_command::progress_line(double, bool as_json) const {
-    const auto blocks = engine_->plan() ? engine_->plan()->counts().total.blocks : 0;
+    const auto blocks = engine_->blocks_decided();
     if (as_json) {
         return fmt::format(R"({{"v":1,"type":"progress","shards_done":{},"shards":{},"blocks":{}}})",
                            engine_->shards_done(), engine_->shards_total(), blocks);
@@ -309,6 +309,7 @@ exit_code balance_command::summarize() {
     if (apply == apply_level::nothing && code == exit_code::done)
         out.note("this is a plan; --apply pulls or --apply all carries it out");
     frame_.close(code);
+    last_metrics_ = metrics_of(*engine_, input_.references.count);
     out.end(code, summary_of(*engine_));
     return code;
 }
