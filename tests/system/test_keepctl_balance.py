@@ -8,7 +8,7 @@ import threading
 import time
 
 from support import keepctl
-from support.case import KeepstoreCase, main
+from support.case import KeepstoreCase, main, rounds
 from support.daemon import MANAGEMENT_TOKEN, SYSTEM_ROOT_TOKEN, volume_uuid
 from support.fake_keep import OLD, FakeKeep
 from support.locator import md5
@@ -555,7 +555,7 @@ class Lists(BalanceCase):
     def test_killed_at_any_moment(self):
         arguments = self.surplus()
         config = self.config()
-        for number in range(12):
+        for number in range(rounds(12)):
             running = keepctl.start(self.dir.path, "balance", "--apply", "all", "--digits", "1", "--config", config, *arguments)
             goal = number % 9 + 1
             seen = len(self.order)
