@@ -111,11 +111,11 @@ def gateway(bench):
 class S3Daemon(Daemon):
     """A keepstore on the gateway's bucket."""
 
-    def __init__(self, bench, server, endpoint=None):
+    def __init__(self, bench, server, endpoint=None, extra=None):
         volume = {"Driver": "S3", "DriverParameters": {
             "Endpoint": endpoint or server.info["endpoint"], "Region": server.info["region"], "Bucket": server.bucket,
             "AccessKeyID": server.info["access_key"], "SecretAccessKey": server.info["secret_key"], "UsePathStyle": True}}
-        super().__init__(bench, volume=volume)
+        super().__init__(bench, volume=volume, extra=extra)
 
     def requests(self):
         """To S3, since the start."""
