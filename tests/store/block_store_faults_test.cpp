@@ -77,6 +77,17 @@ TEST_CASE("a volume that fails in mid-stream is replaced by the next one", "[sto
         REQUIRE(f.put(content).has_value());
         CHECK(f.memory[2]->content(name_of(content)) == content);
     }
+    SECTION("and so is one that does not take the last bytes, after the body has ended") {
+        for (const std::uint64_t at : {std::uint64_t{chunk}, std::uint64_t{content.size() - 1}}) {
+            CAPTURE(at);
+            fixture f({{"default"}, {"default"}, {"default"}});
+            f.faulty[0]->plan.fail_commit = true;
+            f.faulty[1]->plan.fail_append_at = at;
+            REQUIRE(f.put(content).has_value());
+            CHECK_FALSE(f.memory[1]->content(name_of(content)));
+            CHECK(f.memory[2]->content(name_of(content)) == content);
+        }
+    }
     SECTION("at commit, from what the failed writer can still read") {
         fixture f;
         f.faulty[0]->plan.fail_commit = true;
