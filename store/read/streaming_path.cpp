@@ -1,11 +1,36 @@
 // STREAMING: sends a copy while it is hashed, from what is proven on.
+#include "store/limits.hpp"
 #include "store/read/read_operation.hpp"
 #include "store/verify/stored_bytes.hpp"
 
 #include <algorithm>
+#include <chrono>
 #include <utility>
 
 namespace keepstore::store {
+namespace {
+
+using monotonic = std::chrono::steady_clock;
+
+// The size of the next piece for a client of a stream. While the client is slow, its socket takes a piece at once when
+// it is ready, so that no chunk waits for the client.
+class piece_size {
+  public:
+    explicit piece_size(bool slow) : prompt_bytes_(slow ? 0 : limits::chunk_size_bytes) {}
+
+    [[nodiscard]] std::size_t most() const noexcept {
+        return prompt_bytes_ < limits::chunk_size_bytes ? limits::slow_stream_piece_bytes : limits::chunk_size_bytes;
+    }
+    void taken(std::size_t bytes) noexcept { prompt_bytes_ += bytes; }
+    void waited_since(monotonic::time_point begin) noexcept {
+        if (monotonic::now() - begin >= limits::slow_reader_wait) prompt_bytes_ = 0;
+    }
+
+  private:
+    std::uint64_t prompt_bytes_;  // Taken since the last wait.
+};
+
+}  // namespace
 
 awaitable<read_operation::step> read_operation::send_streaming(volumes::block_reader& copy, copy_waypoints& points) {
     const std::uint64_t size = copy.size();
@@ -17,13 +42,17 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
     const_slice last;  // Withheld until the digest matches.
     std::optional<error> unreadable;
     bool slow = false;
+    piece_size next_piece(begun_);
     for (std::uint64_t offset = start.offset; offset < size && !slow;) {
         if (begun_) {
+            const auto since = monotonic::now();
             if (const auto ready = co_await sink_.wait_ready(); !ready) co_return abandon(ready.error());
+            next_piece.waited_since(since);
         }
         auto into = co_await store_.request_pool.acquire(request_.until);
         if (!into) co_return abandon(into.error());
-        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), size - offset));
+        const std::size_t most = copy.streams() ? next_piece.most() : into->size();
+        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(most, size - offset));
         auto count = co_await read_stored(copy, offset, into->subslice(0, want), until_);
         if (!count || *count != want) {
             if (!count && count.error() == errc::cancelled) co_return abandon(std::move(count.error()));
@@ -44,7 +73,10 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
         if (!co_await begin(size)) co_return step::abandoned;
         if (copy.streams()) {
             // Holds one chunk until the client has taken it.
+            const auto since = monotonic::now();
             if (const auto written = co_await sink_.write(piece); !written) co_return abandon(written.error());
+            next_piece.taken(piece.size());
+            next_piece.waited_since(since);
             sent_ += piece.size();
             continue;
         }

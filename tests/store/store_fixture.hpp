@@ -154,7 +154,7 @@ struct fixture {
         co_return co_await s.block_write(request, source);
     }
 
-    result<std::uint64_t> get(const md5_digest& name, std::uint64_t size, string_sink& sink, bool head = false,
+    result<std::uint64_t> get(const md5_digest& name, std::uint64_t size, byte_sink& sink, bool head = false,
                               std::optional<byte_range_spec> range = {}) {
         const auto block = protocol::locator::parse(name.hex() + "+" + std::to_string(size));
         const store::block_read_request request{.block = *block,
@@ -166,7 +166,7 @@ struct fixture {
         return run(get_later(store, request, sink));
     }
     static awaitable<result<std::uint64_t>> get_later(store::block_store& s, const store::block_read_request& request,
-                                                      string_sink& sink) {
+                                                      byte_sink& sink) {
         co_return co_await s.block_read(request, sink);
     }
 

@@ -8,6 +8,7 @@ keepstore_test(store_tests
         store/mount_test.cpp
         store/outage_test.cpp
         store/stalled_volume_test.cpp
+        store/read/slow_stream_test.cpp
         store/read/stitched_read_test.cpp
         store/read/verified_read_test.cpp
         store/remote/remote_list_test.cpp
