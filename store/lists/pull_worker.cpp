@@ -59,7 +59,7 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
         where = writable.front();
     }
 
-    const deadline item_until = deadline::in(limits::pull_item_timeout);
+    const deadline item_until = deadline::in(options_.item_timeout);
     auto memory = co_await pool_.take(limits::pull_lease_chunks, item_until);
     if (!memory) {
         if (memory.error() == errc::cancelled) co_return;
@@ -129,7 +129,7 @@ std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_it
 // Whether the mount has a good copy, which is touched then: it is wanted here, so it must not be trashed for its age.
 // The pulled block replaces a copy that is bad or unreadable.
 awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator& block, pool::chunk_source& memory) {
-    const auto until = deadline::in(limits::pull_attempt_timeout);
+    const auto until = deadline::in(options_.attempt_timeout);
     auto copy = co_await m.volume->open(block.hash, until);
     if (!copy) co_return false;
     if (block.size && (*copy)->size() != *block.size) co_return false;
@@ -149,7 +149,7 @@ awaitable<bool> pull_worker::is_present(const mount& m, const protocol::locator&
 awaitable<std::optional<pull_worker::failure>> pull_worker::fetch(const source& from, const mount& to,
                                                                   const protocol::locator& block,
                                                                   pool::chunk_source& memory) {
-    const auto until = deadline::in(limits::pull_attempt_timeout);
+    const auto until = deadline::in(options_.attempt_timeout);
     const auto now = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     protocol::block_fetch what{.locator = store_.signer.sign(block.bare(), token_, now),
                                .token = token_,

@@ -31,6 +31,9 @@ struct pull_options {
     /// A server that sends fewer bytes per second than this, averaged over a window of waiting for it, is left, too.
     std::size_t rate_bytes_min = limits::pull_rate_bytes_min;
     std::chrono::steady_clock::duration rate_window = limits::pull_rate_window;
+    /// One block from one server, and the time within which servers are asked again for an item.
+    std::chrono::steady_clock::duration attempt_timeout = limits::pull_attempt_timeout;
+    std::chrono::steady_clock::duration item_timeout = limits::pull_item_timeout;
 };
 
 struct pull_counters : counter_set {

@@ -116,3 +116,18 @@ TEST_CASE("the last piece of a wrong block is never given out", "[protocol][prov
         check(memory_source(flipped), digest::md5_of(content));
     }
 }
+
+TEST_CASE("a source is too slow at the end of a window in which too few bytes came", "[protocol][proven]") {
+    using namespace std::chrono_literals;
+    protocol::min_throughput rate(1000, 10s);
+    CHECK_FALSE(rate.is_too_slow(1, 9s));  // Within a window it may pause.
+    CHECK_FALSE(rate.is_too_slow(9999, 1s));
+    // Each window counts by itself: what came before is no excuse.
+    CHECK_FALSE(rate.is_too_slow(1'000'000, 10s));
+    CHECK(rate.is_too_slow(9999, 10s));
+    CHECK_FALSE(rate.is_too_slow(10'000, 10s));
+    CHECK(rate.is_too_slow(10'001, 11s));
+
+    protocol::min_throughput any(0, 10s);
+    CHECK_FALSE(any.is_too_slow(0, 100s));
+}

@@ -2,7 +2,9 @@ keepstore_test(store_tests
     SOURCES
         store/block_store_faults_test.cpp
         store/block_store_test.cpp
+        store/lists/pull_limits_test.cpp
         store/lists/pull_test.cpp
+        store/lists/work_queue_test.cpp
         store/memory_progress_test.cpp
         store/memory_test.cpp
         store/mount_test.cpp

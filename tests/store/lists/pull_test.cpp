@@ -3,60 +3,13 @@
 #include "store/lists/pull_worker.hpp"
 #include "store/lists/trash_worker.hpp"
 #include "store/verify/verify_copy.hpp"
-#include "tests/store/remote/fetch_fixture.hpp"
+#include "tests/store/lists/pull_fixture.hpp"
 
 #include <boost/asio/detached.hpp>
 
 using namespace keepstore;
 using namespace keepstore::test;
 using namespace std::chrono_literals;
-
-namespace {
-
-constexpr net::phase_limits short_timeouts{.connect = 500ms, .first_byte = 300ms, .progress = 300ms};
-
-struct pull_fixture : fixture {
-    explicit pull_fixture(store::pull_options options = {.timing = short_timeouts})
-        : worker(store.context(), client, std::move(options)) {}
-    ~pull_fixture() {
-        // A piece that is being hashed when its pull ends is given back a moment later.
-        const auto limit = std::chrono::steady_clock::now() + 40s;
-        while (worker.memory_in_use() != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
-        CHECK(worker.memory_in_use() == 0);
-    }
-
-    static awaitable<void> execute(store::pull_worker& w, protocol::pull_item item) {
-        co_await w.execute(std::move(item));
-    }
-    void pull(const std::string& content, std::vector<std::string> servers, std::string mount = "") {
-        pull_named(name_of(content), content.size(), std::move(servers), std::move(mount));
-    }
-    void pull_named(const md5_digest& name, std::size_t size, std::vector<std::string> servers,
-                    std::string mount = "") {
-        protocol::pull_item item{.locator = name.hex() + "+" + std::to_string(size),
-                                 .servers = std::move(servers),
-                                 .mount_uuid = std::move(mount)};
-        run(execute(worker, std::move(item)));
-    }
-    /// What a mount's volume has under the name, read without the core.
-    std::optional<std::string> stored(std::size_t mount, const md5_digest& name) {
-        return run(read(*memory[mount], name));
-    }
-    static awaitable<std::optional<std::string>> read(memory_volume& v, md5_digest name) {
-        auto copy = co_await v.open(name, deadline::in(40s));
-        if (!copy) co_return std::nullopt;
-        auto into = make_heap_slice(static_cast<std::size_t>((*copy)->size()));
-        auto count = co_await (*copy)->read_at(0, into, deadline::in(40s));
-        if (!count) co_return std::nullopt;
-        co_return std::string(reinterpret_cast<const char*>(into.bytes.data()), *count);
-    }
-    [[nodiscard]] std::string uuid(std::size_t mount) const { return store.mounts().all()[mount].uuid; }
-
-    net::client client = make_client({.refuse_link_local = true});
-    store::pull_worker worker;
-};
-
-}  // namespace
 
 TEST_CASE("a pulled block is stored on the mount that the list names, with its waypoints", "[store][pull]") {
     pull_fixture f;
@@ -140,7 +93,9 @@ TEST_CASE("servers are tried in the order of the list until one sends the right 
         pull_fixture f;
         keep_service bad(r.first);
         keep_service good({.body = content});
+        const auto began = std::chrono::steady_clock::now();
         f.pull(content, {bad.url(), good.url()}, f.uuid(0));
+        CHECK(std::chrono::steady_clock::now() - began < limits::net_first_byte_timeout / 2);  // Those of the worker.
         CHECK(bad.requests().size() == 1);
         CHECK(good.requests().size() == 1);
         CHECK(f.stored(0, name_of(content)) == content);
@@ -157,39 +112,6 @@ TEST_CASE("a chunked block is accepted", "[store][pull]") {
         f.pull(content, {source.url()}, f.uuid(0));
         CHECK(f.stored(0, name_of(content)) == content);
         CHECK(source.requests().size() == 1);
-    }
-}
-
-TEST_CASE("a server below the minimum throughput is left for the next one", "[store][pull]") {
-    const std::string content = make_content(3 * chunk, 22);
-    // 4 KiB each 10 ms: it would take more than two seconds, and is never silent.
-    std::atomic<std::size_t> sent{0};
-    script_server drips([&](peer& p, int) {
-        p.head();
-        p.send("HTTP/1.1 200 OK\r\nContent-Length: " + std::to_string(content.size()) + "\r\n\r\n");
-        pollfd hangup{p.fd(), POLLRDHUP, 0};
-        for (std::size_t at = 0; at < content.size() && p.send(std::string_view(content).substr(at, 4096));
-             at += 4096) {
-            sent = at;
-            if (::poll(&hangup, 1, 10) == 1) return;
-        }
-    });
-    keep_service good({.body = content});
-    SECTION("below the rate") {
-        pull_fixture f({.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s},
-                        .rate_bytes_min = 8 * MiB,
-                        .rate_window = 500ms});
-        f.pull(content, {"http://127.0.0.1:" + std::to_string(drips.port()), good.url()}, f.uuid(0));
-        CHECK(good.requests().size() == 1);
-        CHECK(f.stored(0, name_of(content)) == content);
-        CHECK(sent < content.size() - 4096);
-    }
-    SECTION("above it") {
-        pull_fixture f(
-            {.timing = {.connect = 10s, .first_byte = 10s, .progress = 10s}, .rate_bytes_min = 1, .rate_window = 50ms});
-        f.pull(content, {"http://127.0.0.1:" + std::to_string(drips.port()), good.url()}, f.uuid(0));
-        CHECK(good.requests().empty());
-        CHECK(f.stored(0, name_of(content)) == content);
     }
 }
 
@@ -254,21 +176,6 @@ TEST_CASE("wrong bytes of a server never become visible", "[store][pull]") {
     }
 }
 
-TEST_CASE("a server that is busy is asked again", "[store][pull]") {
-    pull_fixture f;
-    const std::string content = "retried";
-    keep_service busy({.body = content, .fails_first = 2});
-    f.pull(content, {busy.url()});
-    CHECK(busy.requests().size() == 3);
-    CHECK(f.stored(0, name_of(content)) == content);
-
-    keep_service hopeless({.body = content, .fails_first = 1000});
-    const std::string other = "other";
-    f.pull(other, {hopeless.url()});
-    CHECK(hopeless.requests().size() == limits::retry_rounds_max);
-    CHECK(f.worker.counters().failed.value() == 1);
-}
-
 TEST_CASE("a good copy on the mount is touched and no server is asked; a bad one is replaced", "[store][pull]") {
     pull_fixture f;
     const std::string content = make_content(chunk + 7, 5);
@@ -285,19 +192,59 @@ TEST_CASE("a good copy on the mount is touched and no server is asked; a bad one
     CHECK(source.requests().size() == 1);
     CHECK(f.stored(1, name_of(content)) == content);
 
+    const auto known_bad = [&] { return f.store.context().bad_copy_log.knows(f.uuid(0), name_of(content)); };
     for (const auto& rotten : {flipped(content, 3), content.substr(0, 100), std::string()}) {
         f.memory[0]->rot(name_of(content), rotten);
         const auto before = source.requests().size();
         f.pull(content, {source.url()}, f.uuid(0));
         CHECK(source.requests().size() == before + 1);
         CHECK(f.stored(0, name_of(content)) == content);
+        CHECK(!known_bad());
     }
+    // Bad copies of the right size are read, and remembered until they are replaced.
+    const auto bad_copies = f.store.counters().bad_copies.value();
+    f.memory[0]->rot(name_of(content), flipped(content, 3));
+    f.pull(content, {}, f.uuid(0));
+    CHECK(f.store.counters().bad_copies.value() == bad_copies + 1);
+    CHECK(known_bad());
+    f.pull(content, {source.url()}, f.uuid(0));
+    CHECK(!known_bad());
+    // One that cannot be read is no bad copy.
+    f.faulty[0]->plan.fail_read_at = 0;
+    f.pull(content, {}, f.uuid(0));
+    CHECK(f.store.counters().bad_copies.value() == bad_copies + 2);
+    CHECK(!known_bad());
+    f.faulty[0]->plan.fail_read_at = fault_plan::never;
+    // A locator with another size does not name the copy.
+    const auto present = f.worker.counters().present.value();
+    f.pull_named(name_of(content), content.size() + 1, {source.url()}, f.uuid(0));
+    CHECK(f.worker.counters().present.value() == present);
 
     // Trashed between looking and touching.
     f.faulty[0]->plan.touch_says_not_found = true;
     const auto before = source.requests().size();
     f.pull(content, {source.url()}, f.uuid(0));
     CHECK(source.requests().size() == before + 1);
+}
+
+TEST_CASE("a mount that may not be written to takes no block, named or not", "[store][pull]") {
+    pull_fixture f;
+    auto mounts = f.make_mounts({{"default"}, {"default"}});  // In addition to those of the fixture.
+    mounts[0].allow_write = false;
+    const std::string uuid = mounts[0].uuid;
+    store::block_store half({.blob_signing = false, .blob_signing_key = "", .protect_for = 1h},
+                            store::mount_table(std::move(mounts)), f.pool, f.engine);
+    store::pull_worker worker(half.context(), f.client, {.timing = short_timeouts});
+    const std::string content = "read-only";
+    keep_service source({.body = content});
+    const std::string locator = name_of(content).hex() + "+9";
+    run(pull_fixture::execute(worker, {.locator = locator, .servers = {source.url()}, .mount_uuid = uuid}));
+    CHECK(source.requests().empty());
+    CHECK(worker.counters().failed.value() == 1);
+    run(pull_fixture::execute(worker, {.locator = locator, .servers = {source.url()}, .mount_uuid = ""}));
+    CHECK(worker.counters().pulled.value() == 1);
+    CHECK(!f.stored(2, name_of(content)));
+    CHECK(f.stored(3, name_of(content)) == content);
 }
 
 TEST_CASE("items that cannot be executed send no request", "[store][pull]") {
@@ -365,36 +312,4 @@ TEST_CASE("servers outside the allow-list are not asked", "[store][pull]") {
     pull_fixture g({.hosts = *protocol::host_rules::parse({"127.0.0.0/8"}), .timing = short_timeouts});
     g.pull(content, {source.url()});
     CHECK(g.worker.counters().pulled.value() == 1);
-}
-
-TEST_CASE("cancelled workers end, also in the middle of a block, and leave nothing behind", "[store][pull]") {
-    pull_fixture f({.workers = 2});  // With the real timeouts.
-    keep_service silent({.silent = true});
-    const std::string content = make_content(4 * chunk);
-    keep_service stuck({.body = content.substr(0, 2 * chunk), .announce = content.size()});
-    store::work_queue<protocol::pull_item> queue;
-    const std::string locator = name_of(content).hex() + "+" + std::to_string(content.size());
-    queue.replace({{.locator = locator, .servers = {silent.url()}, .mount_uuid = f.uuid(0)},
-                   {.locator = locator, .servers = {stuck.url()}, .mount_uuid = f.uuid(1)},
-                   {.locator = locator, .servers = {stuck.url()}, .mount_uuid = ""}});
-    asio::io_context& context = new_context();
-    asio::cancellation_signal stops[2];
-    int ended = 0;
-    for (auto& stop : stops) {
-        asio::co_spawn(context, run_cancellable(f.worker.run(queue)),
-                       asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e) {
-                           CHECK(!e);
-                           ++ended;
-                       }));
-    }
-    REQUIRE(turn_until(context, [&] { return silent.requests().size() == 1 && stuck.requests().size() == 1; }));
-    CHECK(queue.in_progress() == 2);
-    CHECK(queue.pending() == 1);
-    for (auto& stop : stops) stop.emit(asio::cancellation_type::total);
-    CHECK(turn_until(context, [&] { return ended == 2; }));
-    CHECK(queue.in_progress() == 0);
-    CHECK(queue.pending() == 1);
-    CHECK(f.worker.counters().failed.value() == 0);
-    CHECK(!f.stored(0, name_of(content)));
-    CHECK(!f.stored(1, name_of(content)));
 }
