@@ -60,12 +60,12 @@ awaitable<result<std::optional<merged_block>>> segment_merge::next(deadline unti
     if (!name) co_return std::nullopt;
     // The others follow: what is before this name belongs to no block of the source.
     while (true) {
-        bool behind = false;
+        bool wants_pages = false;
         for (auto& cursor : cursors_) {
             while (cursor && cursor->current() && cursor->current()->name < *name) cursor->advance();
-            behind = behind || (cursor && cursor->needs_page());
+            wants_pages = wants_pages || (cursor && cursor->needs_page());
         }
-        if (!behind) break;
+        if (!wants_pages) break;
         KS_CO_CHECK(co_await load(until));
     }
     merged_block out{.name = *name};

@@ -242,7 +242,7 @@ void add_clone(App& tree, arguments& a) {
                                         if (parsed) a.target = std::move(*parsed);
                                         return parsed ? std::string() : parsed.error();
                                     });
-    auto* const worker = add_text(app, "--worker", "JOB", a.join_job, "join this job, beside other workers");
+    auto* const worker = add_text(app, "--worker", "JOB", a.join_job, "join this job, concurrently with other workers");
     worker->excludes(target);
     add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");
     add_text(app, "--job", "JOB", a.job,

@@ -97,7 +97,7 @@ TEST_CASE("a claim is taken over when it is old, or its process is gone", "[keep
         taken.push_back(got.digits);
     }
     CHECK(taken == std::vector<std::string>{"2", "3", "6", "7", "8", "9", "a", "b", "c", "d", "e", "f"});
-    // After a kill of the only run there can be, no claim is anybody's.
+    // After a kill of the only run there can be, no claim counts.
     auto alone = board_of(store, "me again", true);
     CHECK(take(alone).digits == "0");
 }

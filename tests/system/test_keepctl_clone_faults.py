@@ -11,7 +11,7 @@ from support.wait import until
 
 class Faults(CloneCase):
     def through(self, proxy, **more):
-        """Source and target, both behind the proxy."""
+        """Source and target, both through the proxy."""
         return {"source": self.place(self.bucket, proxy.endpoint, **more),
                 "target": self.place(self.target, proxy.endpoint, **more)}
 
