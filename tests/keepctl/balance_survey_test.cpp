@@ -48,7 +48,7 @@ std::string stops(const std::vector<server_answer>& answers, const expectations&
 struct planned {
     survey found;
     planner plan;
-    explicit planned(std::size_t copies, std::size_t trashed = 0)
+    explicit planned(std::size_t copies, std::size_t trashed = 0, std::uint32_t trashed_size = 100)
         : found(make_survey(two_servers(), {}, {})),
           plan(found.all, {.desired = {1}, .by_references = true, .cutoff = 10, .pulls_max = 9, .trashes_max = 9}) {
         std::vector<entry> entries;
@@ -56,8 +56,9 @@ struct planned {
         for (std::size_t i = 0; i < copies; ++i) {
             md5_digest name;
             name.bytes[0] = static_cast<std::uint8_t>(i);
-            entries.push_back({.block = name, .size = 100, .mount = 0, .mtime = 1});
-            if (i >= trashed) references.push_back({.block = name, .size = 100});
+            const std::uint32_t size = i < trashed ? trashed_size : 100;
+            entries.push_back({.block = name, .size = size, .mount = 0, .mtime = 1});
+            if (i >= trashed) references.push_back({.block = name, .size = size});
         }
         plan.add_shard(entries, references);
     }
@@ -185,6 +186,13 @@ TEST_CASE("too much trash is withheld", "[keepctl][balance]") {
     CHECK(withheld(planned(100, 26), {}, usual, {.trash_percent = 26}).empty());
     CHECK_FALSE(withheld(planned(100, 26), {}, usual, {.trash_percent = 25}).empty());
     CHECK_FALSE(withheld(planned(100, 1), {}, usual, {.trash_percent = 0}).empty());
+    // Many small ones, and few large ones.
+    CHECK(withheld(planned(100, 10, 1)).empty());
+    CHECK(withheld(planned(100, 11, 1)).starts_with("11 of 100 copies (11 of 8911 bytes)"));
+    CHECK(withheld(planned(100, 26, 1)).contains("26 of 100 copies on volume uuid-0"));
+    CHECK(withheld(planned(100, 1, 1000)).empty());
+    CHECK(withheld(planned(100, 1, 2000)).starts_with("1 of 100 copies (2000 of 11900 bytes)"));
+    CHECK(withheld(planned(100, 1, 4000)).contains("1 of 100 copies on volume uuid-0"));
 }
 
 TEST_CASE("references that look incomplete withhold trash", "[keepctl][balance]") {
