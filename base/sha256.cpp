@@ -16,4 +16,24 @@ sha256_digest sha256(std::string_view text) {
     return sha256(std::as_bytes(std::span(text)));
 }
 
+void sha256_stream::context_deleter::operator()(void* context) const noexcept {
+    EVP_MD_CTX_free(static_cast<EVP_MD_CTX*>(context));
+}
+
+sha256_stream::sha256_stream() : context_(EVP_MD_CTX_new()) {
+    if (!context_ || EVP_DigestInit_ex(static_cast<EVP_MD_CTX*>(context_.get()), EVP_sha256(), nullptr) != 1)
+        throw std::bad_alloc();
+}
+
+void sha256_stream::update(std::span<const std::byte> bytes) {
+    if (EVP_DigestUpdate(static_cast<EVP_MD_CTX*>(context_.get()), bytes.data(), bytes.size()) != 1)
+        throw std::bad_alloc();
+}
+
+sha256_digest sha256_stream::finish() {
+    sha256_digest out;
+    if (EVP_DigestFinal_ex(static_cast<EVP_MD_CTX*>(context_.get()), out.data(), nullptr) != 1) throw std::bad_alloc();
+    return out;
+}
+
 }  // namespace keepstore

@@ -7,6 +7,7 @@ keepstore_test(base_tests
         base/blocking_pool_test.cpp
         base/byte_range_test.cpp
         base/counter_test.cpp
+        base/crc32c_test.cpp
         base/error_test.cpp
         base/event_loop_group_test.cpp
         base/hex_test.cpp
