@@ -53,14 +53,19 @@ awaitable<result<void>> list_places(std::span<place_listing> places, std::string
     co_return success();
 }
 
-awaitable<result<unsigned>> estimate_digits(std::span<place_listing> places) {
+awaitable<result<std::uint64_t>> estimate_entries(std::span<place_listing> places) {
     KS_CO_CHECK(co_await list_places(places, "000"));
     unsigned looked_at = 3;
     if (entries_in(places) < limits::estimate_entries_min) {
         KS_CO_CHECK(co_await list_places(places, "0"));
         looked_at = 1;
     }
-    co_return std::max(1U, shard_digits(entries_in(places) * shard_count(looked_at)));
+    co_return entries_in(places) * shard_count(looked_at);
+}
+
+awaitable<result<unsigned>> estimate_digits(std::span<place_listing> places) {
+    KS_CO_TRY(const auto entries, co_await estimate_entries(places));
+    co_return std::max(1U, shard_digits(entries));
 }
 
 }  // namespace keepstore::keepctl

@@ -28,7 +28,10 @@ struct place_listing {
 /// \returns the first error.
 [[nodiscard]] awaitable<result<void>> list_places(std::span<place_listing> places, std::string prefix);
 
-/// Number of hex digits to cut by, estimated from one shard of three digits; at least 1, so that a run that is killed
+/// The number of entries of all places together, estimated from one shard of three digits, or of one digit.
+[[nodiscard]] awaitable<result<std::uint64_t>> estimate_entries(std::span<place_listing> places);
+
+/// Number of hex digits to cut by, from this estimate; at least 1, so that a run that is killed
 /// does not begin again from the start.
 [[nodiscard]] awaitable<result<unsigned>> estimate_digits(std::span<place_listing> places);
 

@@ -67,3 +67,6 @@ keepstore_fuzz(balance
 keepstore_fuzz(clone_job
     COVER keepctl/clone/job_files.cpp
     LINK keepstore::keepctl_clone nlohmann_json::nlohmann_json)
+keepstore_fuzz(snapshot
+    COVER keepctl/snapshot/documents.cpp keepctl/snapshot/inventory.cpp keepctl/snapshot/repository_place.cpp
+    LINK keepstore::keepctl_snapshot nlohmann_json::nlohmann_json)

@@ -24,3 +24,10 @@ keepstore_test(keepctl_clone_tests
         keepctl/clone_job_files_test.cpp
         keepctl/clone_merge_test.cpp
     LINK keepstore::keepctl_clone OpenSSL::SSL OpenSSL::Crypto)
+
+keepstore_test(keepctl_snapshot_tests
+    SOURCES
+        keepctl/snapshot/documents_test.cpp
+        keepctl/snapshot/inventory_test.cpp
+        keepctl/snapshot/retention_test.cpp
+    LINK keepstore::keepctl_snapshot)

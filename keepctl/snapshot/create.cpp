@@ -1,0 +1,228 @@
+#include "keepctl/snapshot/create.hpp"
+
+#include "base/cancellable.hpp"
+#include "base/hex.hpp"
+#include "base/when_all.hpp"
+#include "keepctl/cluster/shards.hpp"
+#include "keepctl/snapshot/check.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+std::chrono::sys_seconds our_time() {
+    return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+}
+
+}  // namespace
+
+repository::edit_function listing_edit(repository& in, snapshot_document document, std::string sha256) {
+    return [&in, snapshot = std::move(document),
+            sha256 = std::move(sha256)](latest_document& listed) -> awaitable<outcome<bool>> {
+        if (listed.find(snapshot.id)) co_return false;
+        if (listed.has_removed(snapshot.id))
+            co_return refuse(
+                exit_code::some_failed,
+                fmt::format("snapshot {} is being removed by a prune, and was not listed", snapshot.id.text()));
+        if (listed.snapshots.size() >= limits::snapshots_max)
+            co_return refuse(exit_code::refused,
+                             fmt::format("{} snapshots are listed, and there cannot be more; run keepctl snapshot "
+                                         "prune, then: keepctl snapshot adopt {} {}",
+                                         limits::snapshots_max, in.store().name(), snapshot.id.text()));
+        // After the read of latest.json: objects that a prune has deleted since would be missing now, and one that
+        // begins to delete changes latest.json first.
+        const auto damage = co_await in.find_damage(snapshot);
+        if (!damage) co_return refuse(damage.error(), "looking for the objects of the snapshot");
+        if (*damage)
+            co_return refuse(exit_code::some_failed, fmt::format("snapshot {} is not whole, and was not listed: {}",
+                                                                 snapshot.id.text(), **damage));
+        ++listed.sequence;
+        listed.snapshots.insert(listed.snapshots.begin(), {.id = snapshot.id,
+                                                           .sequence = listed.sequence,
+                                                           .listed_at = in.now(),
+                                                           .metadata_sha256 = sha256,
+                                                           .blocks = snapshot.totals.blocks,
+                                                           .replicas = snapshot.totals.replicas,
+                                                           .bytes = snapshot.totals.bytes});
+        co_return true;
+    };
+}
+
+snapshot_creation::snapshot_creation(repository& into, block_place& from, create_options options)
+    : repository_(into),
+      place_(from),
+      options_(std::move(options)),
+      document_{.id = snapshot_id::make(our_time(), random_digits()),
+                .repository = into.identity().repository,
+                .cluster = into.identity().cluster,
+                .scope = options_.scope,
+                .started_at = our_time(),
+                .completed_at = {},
+                .digits = 0,
+                .mounts = {},
+                .objects = {},
+                .totals = {},
+                .tool = "keepctl " KEEPSTORE_VERSION},
+      listing_{.place = &from} {
+    for (const auto& m : from.mounts()) document_.mounts.push_back(to_snapshot_mount(m));
+}
+
+awaitable<outcome<listed_snapshot>> snapshot_creation::run() {
+    auto written = co_await write_all();
+    if (written && co_await is_cancelled()) written = refuse(exit_code::interrupted, "interrupted");
+    // From here on all has its own limit: half a swap, or half a cleaning, would leave the operator with questions.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
+    if (!written) {
+        if (wrote_) co_await remove_objects();
+        co_return std::unexpected(std::move(written.error()));
+    }
+    bool attempted = false;
+    auto listed = co_await repository_.change(listing_edit(repository_, document_, metadata_sha256_), attempted);
+    if (listed) co_return *listed->find(document_.id);
+    if (attempted) {
+        listed.error().text += fmt::format("; its data were left in place (keepctl snapshot adopt {} {} lists it)",
+                                           repository_.store().name(), document_.id.text());
+    } else if (listed.error().code != exit_code::refused) {
+        co_await remove_objects();
+    }
+    co_return std::unexpected(std::move(listed.error()));
+}
+
+awaitable<outcome<void>> snapshot_creation::write_all() {
+    auto listed = co_await repository_.latest();
+    if (!listed) co_return std::unexpected(std::move(listed.error()));
+    if (listed->snapshots.size() >= limits::snapshots_max)
+        co_return refuse(exit_code::refused, fmt::format("{} snapshots are listed, and there cannot be more; run "
+                                                         "keepctl snapshot prune",
+                                                         limits::snapshots_max));
+    KS_CO_CHECK(co_await compare_mounts(*listed));
+    KS_CO_CHECK(co_await choose_digits());
+    progress_.shards = shard_count(document_.digits);
+    document_.objects.resize(progress_.shards);
+    co_await list_shard(0);
+    for (std::size_t shard = 0; shard < progress_.shards; ++shard) {
+        if (!listing_.end)
+            co_return refuse(listing_.end.error() == errc::cancelled ? exit_code::interrupted : exit_code::not_finished,
+                             fmt::format("blocks {}... could not be listed: {}; nothing was listed",
+                                         shard_prefix(document_.digits, shard), listing_.end.error().text));
+        if (std::chrono::steady_clock::now() - began_ > options_.time_max)
+            co_return refuse(exit_code::not_finished, "--max-duration has passed; nothing was listed");
+        progress_.too_large += listing_.notes.too_large;
+        add_totals(progress_.totals, listing_.entries);
+        auto entries = std::exchange(listing_.entries, std::move(spare_));
+        std::vector<awaitable<void>> both;
+        both.push_back(write_shard(shard, std::move(entries)));
+        if (shard + 1 < progress_.shards) both.push_back(list_shard(shard + 1));
+        if (co_await when_all(std::move(both))) co_return refuse(exit_code::interrupted, "interrupted");
+        if (write_failed_) co_return std::unexpected(std::move(*write_failed_));
+        ++progress_.shards_done;
+    }
+    document_.totals = progress_.totals;
+    if (document_.totals.replicas == 0 && !options_.allow_empty_source)
+        co_return refuse(exit_code::refused,
+                         fmt::format("{} lists no block at all, which is what an unmounted disk looks like; "
+                                     "--allow-empty-source if that is right",
+                                     place_.name()));
+    co_return co_await write_metadata();
+}
+
+// A server that is gone fails the connection to the place; a mount that is gone shows only against what there was.
+awaitable<outcome<void>> snapshot_creation::compare_mounts(const latest_document& listed) const {
+    for (const auto& candidate : listed.snapshots) {
+        auto last = co_await repository_.metadata(candidate);
+        // A damaged snapshot is no reason not to make a new one.
+        if (!last) {
+            options_.note(last.error().text);
+            continue;
+        }
+        if (last->scope != options_.scope) continue;
+        for (const auto& m : last->mounts) {
+            if (options_.allow_missing.contains(m.uuid)) continue;
+            const auto now = std::ranges::find(document_.mounts, m.uuid, &snapshot_mount::uuid);
+            if (now == document_.mounts.end())
+                co_return refuse(exit_code::not_finished,
+                                 fmt::format("mount {} of {} is in snapshot {}, and not there now; --allow-missing {} "
+                                             "if it was taken away",
+                                             m.uuid, m.server, last->id.text(), m.uuid));
+            const bool same = std::ranges::any_of(document_.mounts, [&](const snapshot_mount& other) {
+                return other.uuid == m.uuid && other.device_id == m.device_id;
+            });
+            if (!same)
+                co_return refuse(exit_code::not_finished,
+                                 fmt::format("mount {} is another device than in snapshot {} ({}, it was {}); "
+                                             "--allow-missing {} if that is right",
+                                             m.uuid, last->id.text(), now->device_id, m.device_id, m.uuid));
+        }
+        break;
+    }
+    co_return outcome<void>();
+}
+
+awaitable<outcome<void>> snapshot_creation::choose_digits() {
+    if (options_.digits) {
+        document_.digits = *options_.digits;
+        co_return outcome<void>();
+    }
+    auto entries = co_await estimate_entries({&listing_, 1});
+    if (!entries)
+        co_return refuse(entries.error() == errc::cancelled ? exit_code::interrupted : exit_code::not_finished,
+                         fmt::format("{}: {}; nothing was listed", place_.name(), entries.error().text));
+    document_.digits = shard_digits(*entries, limits::inventory_entries_wanted);
+    co_return outcome<void>();
+}
+
+awaitable<void> snapshot_creation::list_shard(std::size_t shard) {
+    // Its outcome is in listing_.end.
+    static_cast<void>(co_await list_places({&listing_, 1}, shard_prefix(document_.digits, shard)));
+}
+
+awaitable<void> snapshot_creation::write_shard(std::size_t shard, std::vector<entry> entries) {
+    const auto prefix = shard_prefix(document_.digits, shard);
+    if (inventory_bytes(entries.size()) > limits::inventory_bytes_max) {
+        write_failed_ = refusal{exit_code::not_finished,
+                                fmt::format("{} entries begin with {}: too many for one object; give --digits {}",
+                                            entries.size(), prefix, document_.digits + 1)};
+        co_return;
+    }
+    auto object = std::make_shared<inventory>(document_.id, prefix, std::move(entries));
+    document_.objects[shard] = {.name = inventory_name(prefix),
+                                .bytes = object->size(),
+                                .sha256 = to_hex(sha256_of(*object)),
+                                .records = object->entries().size()};
+    wrote_ = true;
+    auto written = co_await repository_.store().write(document_.id.folder() + document_.objects[shard].name, object,
+                                                      deadline::in(limits::inventory_transfer_timeout));
+    if (!written) {
+        write_failed_ = refuse(written.error(), repository_.store().name()).error();
+        if (write_failed_->code == exit_code::unreachable) write_failed_->code = exit_code::not_finished;
+    }
+    if (object.use_count() == 1) spare_ = std::move(*object).release();
+}
+
+awaitable<outcome<void>> snapshot_creation::write_metadata() {
+    document_.completed_at = std::max(document_.started_at, our_time());
+    std::string text = encode(document_);
+    metadata_sha256_ = to_hex(sha256(text));
+    auto written = co_await repository_.store().write(document_.id.folder() + std::string(metadata_name),
+                                                      std::make_shared<text_bytes>(std::move(text)),
+                                                      deadline::in(limits::inventory_transfer_timeout));
+    if (!written) co_return refuse(written.error(), repository_.store().name());
+    co_return outcome<void>();
+}
+
+awaitable<void> snapshot_creation::remove_objects() {
+    const auto until = deadline::in(limits::create_cleanup_timeout);
+    auto left = co_await repository_.store().list(document_.id.folder(), until);
+    bool clean = left.has_value();
+    if (left) {
+        for (const auto& object : *left)
+            clean = (co_await repository_.store().remove(object.key, until)).has_value() && clean;
+    }
+    if (!clean) options_.note(fmt::format("objects of {} are left; a later prune removes them", document_.id.text()));
+}
+
+}  // namespace keepstore::keepctl

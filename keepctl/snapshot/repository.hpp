@@ -1,0 +1,93 @@
+/// A repository of snapshots: which there are (latest.json), and how that changes. What latest.json lists is visible,
+/// and nothing else is.
+///
+/// A change is a compare-and-swap: latest.json is read, one edit is made on what it says, and the result is written if
+/// it is still the same. Who loses merges: the edit is made once more, on the new content. A lost answer is found out
+/// by reading. Used from one event loop; calls are awaited in place.
+#pragma once
+
+#include "keepctl/cluster/exit_code.hpp"
+#include "keepctl/snapshot/documents.hpp"
+#include "keepctl/snapshot/object_store.hpp"
+
+#include <chrono>
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace keepstore::keepctl {
+
+/// Why a command on a repository cannot go on: its exit code, and the line for the operator.
+struct [[nodiscard]] refusal {
+    exit_code code;
+    std::string text;
+};
+template <class T>
+using outcome = std::expected<T, refusal>;
+
+[[nodiscard]] inline std::unexpected<refusal> refuse(exit_code code, std::string text) {
+    return std::unexpected(refusal{code, std::move(text)});
+}
+/// An error of the store, with what was being done. Cancelled: `interrupted`; refused access: unreachable.
+[[nodiscard]] std::unexpected<refusal> refuse(const error& why, std::string_view doing);
+
+class repository {
+  public:
+    using edit_function = std::function<awaitable<outcome<bool>>(latest_document&)>;
+    /// Hears of what is odd, but no failure.
+    using note_function = std::function<void(std::string_view)>;
+
+    repository(object_store& store, note_function note) : store_(store), note_(std::move(note)) {}
+
+    /// Makes a repository in an empty place, or completes one that was begun. Others are left as they are.
+    [[nodiscard]] awaitable<outcome<void>> init(std::string cluster);
+    /// Reads what it is. usage: there is no repository; unreachable.
+    [[nodiscard]] awaitable<outcome<void>> open();
+    [[nodiscard]] const repository_document& identity() const noexcept { return identity_; }
+    [[nodiscard]] object_store& store() const noexcept { return store_; }
+
+    /// What is listed now. some_failed: the file is damaged, or gone.
+    [[nodiscard]] awaitable<outcome<latest_document>> latest();
+
+    /// Makes one change. `edit` may be called several times; it counts `sequence` up, or returns false if latest.json
+    /// says already what it should. `attempted` tells, also after a failure, whether a swap was sent: the objects that
+    /// it lists must stay then. \returns what is listed now. conflict: others were faster each time; not_finished: it
+    /// is not known whether the swap took effect; some_failed: latest.json is damaged or gone.
+    [[nodiscard]] awaitable<outcome<latest_document>> change(edit_function edit, bool& attempted);
+
+    /// Metadata of a listed snapshot, checked against its digest. some_failed: damaged or gone, or "was pruned".
+    [[nodiscard]] awaitable<outcome<snapshot_document>> metadata(const listed_snapshot& which);
+    /// Reads one inventory and checks all of it, its digest included. errc::checksum_mismatch with the reason.
+    [[nodiscard]] awaitable<result<std::shared_ptr<inventory_buffer>>> read_inventory(const snapshot_document& of,
+                                                                                      std::size_t shard);
+    /// Whether all objects of the snapshot are there with their sizes. \returns the first that is not, or nothing.
+    [[nodiscard]] awaitable<result<std::optional<std::string>>> find_damage(const snapshot_document& of);
+    /// The failure of a read of this snapshot: "snapshot ID was pruned", if that is why.
+    [[nodiscard]] awaitable<refusal> explain(const snapshot_id& id, std::string problem);
+
+    /// The time by the clock of the service, extrapolated from the last answer. After set_clock().
+    [[nodiscard]] std::chrono::sys_seconds now() const;
+    [[nodiscard]] awaitable<outcome<void>> set_clock();
+
+  private:
+    struct version {
+        latest_document document;
+        std::optional<std::string> tag;  ///< None: there is no latest.json yet.
+    };
+    [[nodiscard]] awaitable<outcome<version>> read_latest();
+    [[nodiscard]] awaitable<bool> pause(std::chrono::milliseconds longest) const;
+
+    object_store& store_;
+    const note_function note_;
+    const std::string writer_ = random_digits();
+    repository_document identity_;
+    bool had_latest_ = false;
+    std::chrono::sys_seconds clock_{};
+    std::chrono::steady_clock::time_point clock_read_{};
+};
+
+}  // namespace keepstore::keepctl
