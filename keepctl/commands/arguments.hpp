@@ -4,6 +4,7 @@
 #include "keepctl/balance/apply_level.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/place.hpp"
+#include "keepctl/commands/snapshot_arguments.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -96,6 +97,7 @@ struct arguments {
     progress_shape progress = progress_shape::automatic;
 
     balance_arguments balance = {};
+    snapshot_arguments snapshot = {};
 };
 
 }  // namespace keepstore::keepctl

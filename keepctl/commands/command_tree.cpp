@@ -1,4 +1,4 @@
-#include "keepctl/commands/command_tree.hpp"
+#include "keepctl/commands/command_parts.hpp"
 
 #include "base/hex.hpp"
 #include "cluster_config/scalars.hpp"
@@ -14,7 +14,6 @@
 #include <utility>
 
 namespace keepstore::keepctl {
-namespace {
 
 using CLI::App;
 using CLI::Option;
@@ -45,19 +44,13 @@ Option* add_switch(App& app, const std::string& name, bool& into, const std::str
     return once(app.add_flag(name, into, help));
 }
 
-template <class Number>
-std::string parse_count(const std::string& text, Number least, Number most, Number& into) {
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
-    if (failed != std::errc() || end != text.data() + text.size() || into < least || into > most)
-        return fmt::format("found \"{}\"; expected a number from {} to {}", text, least, most);
-    return {};
-}
-
 std::string parse_time_limit(const std::string& text, std::optional<std::chrono::nanoseconds>& into) {
     into = cluster_config::parse_duration(text);
     if (!into || into->count() <= 0) return fmt::format("found \"{}\"; expected a duration such as 30s or 1h30m", text);
     return {};
 }
+
+namespace {
 
 std::string parse_prefix(const std::string& text, std::string& into) {
     if (text.size() > 32 || !is_lower_hex(text))
@@ -79,6 +72,8 @@ std::string parse_since(const std::string& text, std::optional<std::chrono::sys_
         "found \"{}\"; expected a time such as 2026-01-31T00:00:00Z, or a duration before now such as 36h", text);
 }
 
+}  // namespace
+
 Option* add_place(App& app, const std::string& name, std::optional<place>& into, const std::string& help) {
     return add_parsed(app, name, "PLACE", help, [&into](const std::string& text) -> std::string {
         auto parsed = parse_place(text);
@@ -87,6 +82,8 @@ Option* add_place(App& app, const std::string& name, std::optional<place>& into,
         return {};
     });
 }
+
+namespace {
 
 Option* add_blocks(App& app, arguments& a, const std::string& help) {
     return app.add_option("block", a.blocks, help)->type_name("HASH[+SIZE]")->check([](const std::string& text) {
@@ -105,7 +102,8 @@ Option* add_choice(App& app, const std::string& name, std::string& into, std::ve
     });
 }
 
-/// What speaks to servers.
+}  // namespace
+
 void add_connection(App& app, arguments& a) {
     once(app.add_option("--config", a.config,
                         "cluster configuration file, - for standard input (default $ARVADOS_CONFIG, else "
@@ -138,9 +136,23 @@ void add_output(App& app, arguments& a) {
 
 App& add_command(App& tree, arguments& a, const std::string& name, const std::string& summary) {
     App& out = *tree.add_subcommand(name, summary);
-    out.callback([&a, name] { a.command = name; });
+    out.callback([&a, &out] { a.command = full_name(out); });
     return out;
 }
+
+void add_progress(App& app, arguments& a) {
+    once(app.add_option("--progress", a.progress, "auto, line, plain, json or none")
+             ->type_name("HOW")
+             ->transform(CLI::CheckedTransformer(
+                             std::vector<std::pair<std::string, progress_shape>>{{"auto", progress_shape::automatic},
+                                                                                 {"line", progress_shape::line},
+                                                                                 {"plain", progress_shape::plain},
+                                                                                 {"json", progress_shape::json},
+                                                                                 {"none", progress_shape::none}})
+                             .description("")));
+}
+
+namespace {
 
 /// How work over whole indexes is cut.
 void add_work(App& app, arguments& a) {
@@ -163,15 +175,7 @@ void add_state(App& app, arguments& a) {
              "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
     add_text(app, "--state-dir", "FOLDER", a.state_folder,
              "where the run is remembered (default $STATE_DIRECTORY, /var/lib/keepctl, $XDG_STATE_HOME/keepctl)");
-    once(app.add_option("--progress", a.progress, "auto, line, plain, json or none")
-             ->type_name("HOW")
-             ->transform(CLI::CheckedTransformer(
-                             std::vector<std::pair<std::string, progress_shape>>{{"auto", progress_shape::automatic},
-                                                                                 {"line", progress_shape::line},
-                                                                                 {"plain", progress_shape::plain},
-                                                                                 {"json", progress_shape::json},
-                                                                                 {"none", progress_shape::none}})
-                             .description("")));
+    add_progress(app, a);
 }
 
 /// What commands that copy blocks have in common.
@@ -432,6 +436,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_replicate(tree, a);
     add_balance(tree, a);
     add_clone(tree, a);
+    add_snapshot(tree, a);
 
     App& completion = add_command(tree, a, "completion", "print the completion of a shell");
     once(completion.add_option("shell", a.action, "bash, zsh or fish")
@@ -443,7 +448,10 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
                             : "found \"" + text + "\"; expected bash, zsh or fish";
              }));
     App& man = add_command(tree, a, "man", "print the manual page, or that of a command");
-    once(man.add_option("command", a.action, "a command")->type_name("COMMAND"));
+    man.add_option_function<std::vector<std::string>>(
+           "command", [&a](const auto& words) { a.action = fmt::format("{}", fmt::join(words, " ")); }, "a command")
+        ->type_name("COMMAND")
+        ->expected(1, 2);
     return out;
 }
 

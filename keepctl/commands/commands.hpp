@@ -26,6 +26,16 @@ using command_function = exit_code (*)(session&);
 [[nodiscard]] exit_code run_clone(session&);
 /// clone status JOB.
 [[nodiscard]] exit_code run_clone_status(session&);
+[[nodiscard]] exit_code run_snapshot_init(session&);
+[[nodiscard]] exit_code run_snapshot_create(session&);
+[[nodiscard]] exit_code run_snapshot_list(session&);
+[[nodiscard]] exit_code run_snapshot_show(session&);
+[[nodiscard]] exit_code run_snapshot_diff(session&);
+[[nodiscard]] exit_code run_snapshot_find(session&);
+[[nodiscard]] exit_code run_snapshot_check(session&);
+[[nodiscard]] exit_code run_snapshot_verify(session&);
+[[nodiscard]] exit_code run_snapshot_prune(session&);
+[[nodiscard]] exit_code run_snapshot_adopt(session&);
 
 /// Prints why the command cannot go on, and the summary. \returns the code.
 [[nodiscard]] exit_code end_with(session&, const start_error&);

@@ -15,6 +15,12 @@ std::vector<const CLI::App*> commands_of(const CLI::App& tree) {
     return tree.get_subcommands([](const CLI::App*) { return true; });
 }
 
+std::vector<std::string> names_of_commands(const CLI::App& tree) {
+    std::vector<std::string> out;
+    for (const auto* command : commands_of(tree)) out.push_back(command->get_name());
+    return out;
+}
+
 bool takes_value(const CLI::Option& option) {
     return option.get_type_size() > 0;
 }
@@ -64,6 +70,12 @@ std::string shell_quoted(std::string_view text) {
     return out + "'";
 }
 
+std::vector<std::string> words_of(const std::string& text) {
+    const auto space = text.find(' ');
+    if (space == std::string::npos) return {text};
+    return {text.substr(0, space), text.substr(space + 1)};
+}
+
 std::string upper(std::string text) {
     std::ranges::transform(text, text.begin(),
                            [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c; });
@@ -71,8 +83,8 @@ std::string upper(std::string text) {
 }
 
 void append_command(std::string& out, const CLI::App& command, std::string_view level) {
-    out += fmt::format(".{} {}\n{}.\n.PP\n.B keepctl {}\n[\\fIOPTIONS\\fR]", level, roff(command.get_name()),
-                       roff(command.get_description()), roff(command.get_name()));
+    out += fmt::format(".{} {}\n{}.\n.PP\n.B keepctl {}\n[\\fIOPTIONS\\fR]", level, roff(full_name(command)),
+                       roff(command.get_description()), roff(full_name(command)));
     for (const auto* p : positionals_of(command)) {
         out += p->get_required() ? fmt::format(" \\fI{}\\fR", roff(upper(p->get_name())))
                                  : fmt::format(" [\\fI{}\\fR]", roff(upper(p->get_name())));
@@ -88,13 +100,18 @@ void append_command(std::string& out, const CLI::App& command, std::string_view 
 }
 
 std::string bash_script(const CLI::App& tree) {
-    std::string all;
+    std::string groups;
     std::string cases;
-    for (const auto* command : commands_of(tree)) {
-        all += command->get_name() + ' ';
+    for (const auto* group : commands_of(tree)) {
+        if (const auto below = names_of_commands(*group); !below.empty())
+            groups += fmt::format("        {}) words={} ;;\n", group->get_name(),
+                                  shell_quoted(fmt::format("{}", fmt::join(below, " "))));
+    }
+    for (const auto* command : runnable_commands(tree)) {
         std::vector<std::string> names;
         for (const auto* option : options_of(*command)) std::ranges::copy(names_of(*option), std::back_inserter(names));
-        cases += fmt::format("        {}) words={} ;;\n", command->get_name(),
+        // A command is the first word or the first two.
+        cases += fmt::format("        {}\\ *) words={} ;;\n", fmt::join(words_of(full_name(*command)), "\\ "),
                              shell_quoted(fmt::format("{}", fmt::join(names, " "))));
     }
     return fmt::format(R"(# bash completion of keepctl
@@ -103,6 +120,9 @@ _keepctl() {{
     if ((COMP_CWORD == 1)); then
         words={}
     elif [[ $word == -* ]]; then
+        case "${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}} " in
+{}        esac
+    elif ((COMP_CWORD == 2)); then
         case ${{COMP_WORDS[1]}} in
 {}        esac
     fi
@@ -110,7 +130,8 @@ _keepctl() {{
 }}
 complete -o default -F _keepctl keepctl
 )",
-                       shell_quoted(all + "--help --version"), cases);
+                       shell_quoted(fmt::format("{} --help --version", fmt::join(names_of_commands(tree), " "))), cases,
+                       groups);
 }
 
 std::string zsh_script(const CLI::App& tree) {
@@ -118,10 +139,18 @@ std::string zsh_script(const CLI::App& tree) {
         return shell_quoted(fmt::format("{}:{}", name, text));
     };
     std::string all;
+    std::string groups;
     std::string cases;
     for (const auto* command : commands_of(tree)) {
         all += "        " + item(command->get_name(), command->get_description()) + '\n';
-        cases += fmt::format("        {}) options=(\n", command->get_name());
+        std::string below;
+        for (const auto* one : commands_of(*command))
+            below += "                " + item(one->get_name(), one->get_description()) + '\n';
+        if (!below.empty())
+            groups += fmt::format("            {}) commands=(\n{}            ) ;;\n", command->get_name(), below);
+    }
+    for (const auto* command : runnable_commands(tree)) {
+        cases += fmt::format("        {}\\ *) options=(\n", fmt::join(words_of(full_name(*command)), "\\ "));
         for (const auto* option : options_of(*command)) {
             for (const auto& name : names_of(*option))
                 cases += "            " + item(name, option->get_description()) + '\n';
@@ -137,31 +166,50 @@ _keepctl() {{
         _describe command commands
         return
     fi
-    case $words[2] in
+    case "$words[2] $words[3] " in
 {}    esac
     if [[ $PREFIX == -* ]]; then
         _describe option options
+        return
+    fi
+    commands=()
+    if ((CURRENT == 3)); then
+        case $words[2] in
+{}        esac
+    fi
+    if ((#commands)); then
+        _describe command commands
     else
         _files
     fi
 }}
 _keepctl "$@"
 )",
-                       all, cases);
+                       all, cases, groups);
 }
 
 std::string fish_script(const CLI::App& tree) {
     std::string out = "# fish completion of keepctl\n";
-    for (const auto* command : commands_of(tree)) {
-        out += fmt::format("complete -c keepctl -n __fish_use_subcommand -f -a {} -d {}\n", command->get_name(),
-                           shell_quoted(command->get_description()));
+    const auto add = [&](std::string_view condition, const CLI::App& command) {
+        out += fmt::format("complete -c keepctl -n {} -f -a {} -d {}\n", condition, command.get_name(),
+                           shell_quoted(command.get_description()));
+    };
+    for (const auto* group : commands_of(tree)) {
+        add("__fish_use_subcommand", *group);
+        const auto below = names_of_commands(*group);
+        for (const auto* command : commands_of(*group))
+            add(fmt::format("'__fish_seen_subcommand_from {}; and not __fish_seen_subcommand_from {}'",
+                            group->get_name(), fmt::join(below, " ")),
+                *command);
+    }
+    for (const auto* command : runnable_commands(tree)) {
         for (const auto* option : options_of(*command)) {
             std::string names;
             for (const auto& name : option->get_snames()) names += " -s " + name;
             for (const auto& name : option->get_lnames()) names += " -l " + name;
-            out +=
-                fmt::format("complete -c keepctl -n '__fish_seen_subcommand_from {}'{}{} -d {}\n", command->get_name(),
-                            names, takes_value(*option) ? " -r" : "", shell_quoted(option->get_description()));
+            out += fmt::format("complete -c keepctl -n '__fish_seen_subcommand_from {}'{}{} -d {}\n",
+                               fmt::join(words_of(full_name(*command)), "; and __fish_seen_subcommand_from "), names,
+                               takes_value(*option) ? " -r" : "", shell_quoted(option->get_description()));
         }
     }
     return out;
@@ -172,10 +220,12 @@ std::string fish_script(const CLI::App& tree) {
 std::optional<std::string> man_page(std::string_view only) {
     arguments ignored;
     const auto tree = make_command_tree(ignored);
-    const auto commands = commands_of(*tree);
-    const auto named =
-        std::ranges::find(commands, only, [](const CLI::App* c) { return std::string_view(c->get_name()); });
-    if (!only.empty() && named == commands.end()) return std::nullopt;
+    auto commands = runnable_commands(*tree);
+    // A group is all of its commands.
+    std::erase_if(commands, [&](const CLI::App* c) {
+        return !only.empty() && full_name(*c) != only && !full_name(*c).starts_with(std::string(only) + ' ');
+    });
+    if (commands.empty()) return std::nullopt;
     std::string out = fmt::format(
         ".TH KEEPCTL 1 \"\" \"keepctl {}\" \"Keepstore\"\n.SH NAME\nkeepctl \\- look at keepstores, "
         "and copy blocks\n.SH SYNOPSIS\n.B keepctl\n\\fICOMMAND\\fR [\\fIOPTIONS\\fR] ...\n",
@@ -184,7 +234,7 @@ std::optional<std::string> man_page(std::string_view only) {
         out += fmt::format(".SH DESCRIPTION\n{}\n.SH COMMANDS\n", roff(tree->get_description()));
         for (const auto* command : commands) append_command(out, *command, "SS");
     } else {
-        append_command(out, **named, "SH");
+        for (const auto* command : commands) append_command(out, *command, "SH");
     }
     out +=
         ".SH PLACES\nkeep:http[s]://host:port[#UUID], cluster, volume:UUID, dir:/absolute/path, "

@@ -43,6 +43,16 @@ constexpr command_entry all_commands[] = {
     {"replicate", run_replicate, false},
     {"clone", run_clone, false},
     {"balance", run_balance, true},
+    {"snapshot init", run_snapshot_init, false},
+    {"snapshot create", run_snapshot_create, true},
+    {"snapshot list", run_snapshot_list, false},
+    {"snapshot show", run_snapshot_show, false},
+    {"snapshot diff", run_snapshot_diff, false},
+    {"snapshot find", run_snapshot_find, false},
+    {"snapshot check", run_snapshot_check, false},
+    {"snapshot verify", run_snapshot_verify, true},
+    {"snapshot prune", run_snapshot_prune, false},
+    {"snapshot adopt", run_snapshot_adopt, false},
 };
 
 bool about_servers(const std::optional<place>& p) {

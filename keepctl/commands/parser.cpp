@@ -4,6 +4,7 @@
 #include "keepctl/commands/command_tree.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <ranges>
@@ -67,16 +68,30 @@ std::string overview(const CLI::App& tree) {
     return out;
 }
 
-/// The chosen command, or nullptr.
+/// The chosen command or group, or nullptr.
 const CLI::App* chosen(const CLI::App& tree) {
     const auto parsed = tree.get_subcommands();
-    return parsed.empty() ? nullptr : parsed.front();
+    if (parsed.empty()) return nullptr;
+    const auto* const below = chosen(*parsed.front());
+    return below ? below : parsed.front();
+}
+
+/// What is wrong with the words that name the command; `group` is those before them.
+std::string wrong_command(const CLI::App& tree, std::span<const std::string> words, const std::string& group) {
+    const auto names = command_names(tree);
+    if (names.empty()) return {};
+    if (words.empty()) return fmt::format("{} needs one of {}", group, fmt::join(names, ", "));
+    const auto& word = words.front();
+    if (word.starts_with('-')) return {};
+    if (std::ranges::find(names, word) != names.end())
+        return wrong_command(*tree.get_subcommand(word), words.subspan(1), word);
+    return fmt::format("no command \"{}{}{}\"{}", group, group.empty() ? "" : " ", word, suggestion(word, names));
 }
 
 parse_end usage_error(const CLI::App& tree, std::string text) {
     const auto* const command = chosen(tree);
     return {usage_code,
-            fmt::format("keepctl: {} (keepctl {}--help)\n", text, command ? command->get_name() + " " : std::string())};
+            fmt::format("keepctl: {} (keepctl {}--help)\n", text, command ? full_name(*command) + " " : std::string())};
 }
 
 }  // namespace
@@ -86,19 +101,14 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
     out.words.assign(words.begin(), words.end());
     const auto tree = make_command_tree(out);
     if (words.empty()) return parse_end{usage_code, overview(*tree)};
-    if (!words.front().starts_with('-')) {
-        const auto names = command_names(*tree);
-        if (std::ranges::find(names, words.front()) == names.end())
-            return usage_error(*tree,
-                               fmt::format("no command \"{}\"{}", words.front(), suggestion(words.front(), names)));
-    }
+    if (auto problem = wrong_command(*tree, words, {}); !problem.empty()) return usage_error(*tree, std::move(problem));
     // CLI11 takes them in reverse.
     std::vector<std::string> reversed(words.rbegin(), words.rend());
     try {
         tree->parse(std::move(reversed));
     } catch (const CLI::CallForHelp&) {
         const auto* const command = chosen(*tree);
-        return parse_end{0, command ? command->help("keepctl " + command->get_name()) : overview(*tree)};
+        return parse_end{0, command ? command->help("keepctl " + full_name(*command)) : overview(*tree)};
     } catch (const CLI::CallForVersion&) {
         return parse_end{0, "keepctl " KEEPSTORE_VERSION "\n"};
     } catch (const CLI::ExtrasError&) {
@@ -106,7 +116,7 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
         const std::string first = rest.empty() ? std::string() : rest.front();
         const auto* const command = chosen(*tree);
         const bool is_option = first.starts_with('-') && first.size() > 1;
-        return usage_error(*tree, is_option && command ? fmt::format("{} has no option {}{}", command->get_name(),
+        return usage_error(*tree, is_option && command ? fmt::format("{} has no option {}{}", full_name(*command),
                                                                      first, suggestion(first, option_names(*command)))
                                                        : fmt::format("unexpected argument \"{}\"", first));
     } catch (const CLI::ParseError& e) {

@@ -114,8 +114,15 @@ class Description(Case):
         commands = re.findall(r"^  ([a-z-]+)  ", overview.split("Commands:")[1].split("Examples:")[0], re.MULTILINE)
         self.assertIn("replicate", commands)
         found = {}
-        for command in commands:
-            text = keepctl.run(self.dir.path, command, "--help").stdout.decode()
+        while commands:
+            command = commands.pop(0)
+            text = keepctl.run(self.dir.path, *command.split(), "--help").stdout.decode()
+            if "Subcommands:" in text:
+                # A group has nothing but commands of its own.
+                below = re.findall(r"^  ([a-z-]+)  ", text.split("Subcommands:")[1], re.MULTILINE)
+                commands += [f"{command} {name}" for name in below]
+                self.assertEqual(keepctl.run(self.dir.path, command).code, 2)
+                continue
             found[command] = re.findall(r"(?<=[ ,])(--?[a-z][a-z-]*)(?=[ ,\n])", text.split("Options:")[1])
             self.assertIn("--help", found[command])
         return found
@@ -127,7 +134,7 @@ class Description(Case):
         for command, options in self.options().items():
             (section,) = [s for s in sections if s.startswith(command + "\n")]
             self.assertEqual([o for o in options if o not in section], [], command)
-            alone = keepctl.run(self.dir.path, "man", command)
+            alone = keepctl.run(self.dir.path, "man", *command.split())
             self.assertEqual(alone.code, 0, alone)
             self.assertLess(len(alone.stdout), len(page.stdout))
         self.assertEqual(keepctl.run(self.dir.path, "man", "absent").code, 2)
@@ -139,7 +146,8 @@ class Description(Case):
         options = self.options()
         script = keepctl.run(self.dir.path, "completion", "bash").stdout.decode()
         for words, expected in ((["keepctl", "rep"], ["replicate"]), (["keepctl", "replicate", "--allow"], ["--allow-empty-source"]),
-                                (["keepctl", "status", "--dry"], [])):
+                                (["keepctl", "status", "--dry"], []), (["keepctl", "snapshot", "cr"], ["create"]),
+                                (["keepctl", "snapshot", "create", "--allow-m"], ["--allow-missing"])):
             line = f'COMP_WORDS=({" ".join(words)}); COMP_CWORD={len(words) - 1}; _keepctl; echo "${{COMPREPLY[@]}}"'
             done = subprocess.run(["bash", "-c", script + line], capture_output=True, text=True, check=False)
             self.assertEqual((done.stdout.split(), done.stderr), (expected, ""))
@@ -147,7 +155,8 @@ class Description(Case):
             done = keepctl.run(self.dir.path, "completion", shell)
             self.assertEqual(done.code, 0, done)
             for command, names in options.items():
-                self.assertIn(command, done.stdout.decode())
+                for word in command.split():
+                    self.assertIn(word, done.stdout.decode())
                 for name in names:
                     self.assertIn(name.lstrip("-"), done.stdout.decode())
         self.assertEqual(keepctl.run(self.dir.path, "completion", "tcsh").code, 2)

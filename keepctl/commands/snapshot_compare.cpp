@@ -1,0 +1,256 @@
+// snapshot diff, find, verify.
+
+#include "keepctl/cluster/listing.hpp"
+#include "keepctl/cluster/shards.hpp"
+#include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/name_file.hpp"
+#include "keepctl/commands/snapshot_context.hpp"
+#include "keepctl/snapshot/copies.hpp"
+#include "keepctl/snapshot/inventory_cursor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+cell copies_cell(std::span<const entry> block, std::size_t copies) {
+    return block.empty() ? cell() : count_cell(copies);
+}
+
+/// Blocks that came and went between two snapshots, and those that have fewer copies.
+class difference_report {
+  public:
+    difference_report(output& out, const snapshot_document& a, const snapshot_document& b)
+        : out_(out), devices_a_(number_devices(a.mounts)), devices_b_(number_devices(b.mounts)) {}
+
+    void add(std::span<const entry> a, std::span<const entry> b) {
+        while (!a.empty() || !b.empty()) {
+            const auto name = first_name(a, b);
+            const auto before = take_block(a, name);
+            const auto after = take_block(b, name);
+            if (before.empty()) {
+                show(after, before, "new", came_);
+            } else if (after.empty()) {
+                show(before, after, "gone", gone_);
+            } else {
+                const auto size = before.front().size;
+                const auto had = copies_of(before, devices_a_, size);
+                const auto has = copies_of(after, devices_b_, size);
+                if (has == 0)
+                    show(before, after, "size_differs", differs_);
+                else if (has < had)
+                    show(before, after, "fewer_copies", fewer_);
+                else
+                    ++same_;
+            }
+        }
+    }
+    [[nodiscard]] record summary() const {
+        return {{"same", count_cell(same_)},
+                {"new", count_cell(came_)},
+                {"gone", count_cell(gone_)},
+                {"fewer_copies", count_cell(fewer_)},
+                {"size_differs", count_cell(differs_)}};
+    }
+    [[nodiscard]] std::string text() const {
+        return fmt::format("{} blocks are new, {} are gone, {} have fewer copies, {} another size, {} are the same",
+                           came_, gone_, fewer_, differs_, same_);
+    }
+
+  private:
+    void show(std::span<const entry> some, std::span<const entry> other, std::string state, std::uint64_t& count) {
+        ++count;
+        const bool is_new = state == "new";
+        const auto& before = is_new ? other : some;
+        const auto& after = is_new ? some : other;
+        const auto size = some.front().size;
+        out_.add("block", {{"block", block_id{some.front().block, size}.text()},
+                           {"state", std::move(state)},
+                           {"copies_before", copies_cell(before, copies_of(before, devices_a_, size))},
+                           {"copies_after", copies_cell(after, copies_of(after, devices_b_, size))}});
+    }
+
+    output& out_;
+    const std::vector<std::size_t> devices_a_;
+    const std::vector<std::size_t> devices_b_;
+    std::uint64_t same_ = 0;
+    std::uint64_t came_ = 0;
+    std::uint64_t gone_ = 0;
+    std::uint64_t fewer_ = 0;
+    std::uint64_t differs_ = 0;
+};
+
+awaitable<outcome<exit_code>> diff(snapshot_context& c) {
+    auto a = co_await c.whole(c.asked().id);
+    if (!a) co_return std::unexpected(std::move(a.error()));
+    auto b = co_await c.whole(c.asked().other);
+    if (!b) co_return std::unexpected(std::move(b.error()));
+    inventory_cursor from_a(c.repo, *a);
+    inventory_cursor from_b(c.repo, *b);
+    difference_report report(c.out(), *a, *b);
+    const auto digits = std::max(a->digits, b->digits);
+    for (std::size_t shard = 0; shard < shard_count(digits); ++shard) {
+        const auto prefix = shard_prefix(digits, shard);
+        const auto left = co_await from_a.entries(prefix);
+        if (!left) co_return std::unexpected(left.error());
+        const auto right = co_await from_b.entries(prefix);
+        if (!right) co_return std::unexpected(right.error());
+        report.add(*left, *right);
+        if (c.out().broken()) co_return refuse(exit_code::not_finished, "standard output is closed");
+    }
+    c.out().say(report.text());
+    c.summary = report.summary();
+    co_return exit_code::done;
+}
+
+awaitable<outcome<exit_code>> find(snapshot_context& c) {
+    const auto name = md5_digest::parse(std::string_view(c.given().blocks.front()).substr(0, 32));
+    if (!name) co_return refuse(exit_code::usage, "no hash");
+    auto listed = co_await c.repo.latest();
+    if (!listed) co_return std::unexpected(std::move(listed.error()));
+    std::uint64_t found = 0;
+    std::uint64_t damaged = 0;
+    for (const auto& one : listed->snapshots) {
+        auto document = co_await c.repo.metadata(one);
+        outcome<std::span<const entry>> entries = std::span<const entry>();
+        std::optional<inventory_cursor> cursor;
+        if (document) {
+            cursor.emplace(c.repo, *document);
+            entries = co_await cursor->entries(name->hex());
+        } else {
+            entries = std::unexpected(std::move(document.error()));
+        }
+        if (!entries) {
+            if (entries.error().code != exit_code::some_failed) co_return std::unexpected(std::move(entries.error()));
+            ++damaged;
+            c.out().error(entries.error().text);
+            continue;
+        }
+        std::vector<std::string> mounts;
+        for (const auto& e : *entries) mounts.push_back(document->mounts[e.mount].uuid);
+        found += mounts.empty() ? 0 : 1;
+        c.out().add("snapshot", {{"id", one.id.text()},
+                                 {"listed_at", utc_text(one.listed_at)},
+                                 {"copies", count_cell(mounts.size())},
+                                 {"size", entries->empty() ? cell() : count_cell(entries->front().size)},
+                                 {"written", entries->empty() ? cell() : cell(time_text(entries->front().mtime))},
+                                 {"mounts", std::move(mounts)}});
+    }
+    c.summary = {{"snapshots", count_cell(listed->snapshots.size())},
+                 {"found", count_cell(found)},
+                 {"damaged", count_cell(damaged)}};
+    co_return found == 0 || damaged > 0 ? exit_code::some_failed : exit_code::done;
+}
+
+/// A snapshot against what a place lists now.
+class verification {
+  public:
+    verification(snapshot_context& c, const snapshot_document& of, block_place& place)
+        : context_(c),
+          document_(of),
+          place_(place),
+          devices_then_(number_devices(of.mounts)),
+          devices_now_(number_devices(place.mounts())),
+          new_(c.asked().new_file, c.out()) {}
+
+    awaitable<outcome<exit_code>> run() {
+        if (auto problem = new_.open(); !problem.empty()) co_return refuse(exit_code::usage, std::move(problem));
+        inventory_cursor cursor(context_.repo, document_);
+        place_listing listing{.place = &place_};
+        std::uint64_t incomplete = 0;
+        for (std::size_t shard = 0; shard < document_.objects.size(); ++shard) {
+            const auto prefix = shard_prefix(document_.digits, shard);
+            const auto then = co_await cursor.entries(prefix);
+            if (!then) co_return std::unexpected(then.error());
+            if (auto listed = co_await list_places({&listing, 1}, prefix); !listed) {
+                if (listed.error() == errc::cancelled) co_return refuse(exit_code::interrupted, "interrupted");
+                ++incomplete;
+                context_.out().error(fmt::format("blocks {}... could not be listed: {}", prefix, listed.error().text));
+                continue;
+            }
+            compare(*then, listing.entries);
+            if (context_.out().broken()) co_return refuse(exit_code::not_finished, "standard output is closed");
+        }
+        context_.out().say(
+            fmt::format("{} blocks are there, {} are missing, {} have fewer copies, {} another size, {} are new",
+                        there_, missing_, fewer_, differs_, new_.count()));
+        context_.summary = {{"id", document_.id.text()},
+                            {"there", count_cell(there_)},
+                            {"missing", count_cell(missing_)},
+                            {"fewer_copies", count_cell(fewer_)},
+                            {"size_differs", count_cell(differs_)},
+                            {"new", count_cell(new_.count())},
+                            {"shards_incomplete", count_cell(incomplete)}};
+        if (!new_.problem().empty()) co_return refuse(exit_code::not_finished, new_.problem());
+        if (incomplete > 0) co_return exit_code::not_finished;
+        co_return missing_ + fewer_ + differs_ > 0 ? exit_code::some_failed : exit_code::done;
+    }
+
+  private:
+    void compare(std::span<const entry> then, std::span<const entry> now) {
+        while (!then.empty() || !now.empty()) {
+            const auto name = first_name(then, now);
+            const auto wanted = take_block(then, name);
+            const auto found = take_block(now, name);
+            if (wanted.empty()) {
+                new_.add({name, found.front().size});
+                continue;
+            }
+            const auto size = wanted.front().size;
+            const auto had = copies_of(wanted, devices_then_, size);
+            const auto has = copies_of(found, devices_now_, size);
+            if (found.empty())
+                show({name, size}, "missing", had, has, missing_);
+            else if (has == 0)
+                show({name, size}, "size_differs", had, has, differs_);
+            else if (has < had)
+                show({name, size}, "fewer_copies", had, has, fewer_);
+            else
+                ++there_;
+        }
+    }
+    void show(block_id block, std::string state, std::size_t had, std::size_t has, std::uint64_t& count) {
+        ++count;
+        context_.out().add("block", {{"block", block.text()},
+                                     {"state", std::move(state)},
+                                     {"copies_then", count_cell(had)},
+                                     {"copies_now", count_cell(has)}});
+    }
+
+    snapshot_context& context_;
+    const snapshot_document& document_;
+    block_place& place_;
+    const std::vector<std::size_t> devices_then_;
+    const std::vector<std::size_t> devices_now_;
+    name_file new_;
+    std::uint64_t there_ = 0;
+    std::uint64_t missing_ = 0;
+    std::uint64_t fewer_ = 0;
+    std::uint64_t differs_ = 0;
+};
+
+awaitable<outcome<exit_code>> verify(snapshot_context& c) {
+    auto document = co_await c.whole(c.asked().id);
+    if (!document) co_return std::unexpected(std::move(document.error()));
+    auto place = co_await c.connected(*c.given().at, {});
+    if (!place) co_return std::unexpected(std::move(place.error()));
+    verification all(c, *document, **place);
+    co_return co_await all.run();
+}
+
+}  // namespace
+
+exit_code run_snapshot_diff(session& s) {
+    return run_on_repository(s, diff);
+}
+exit_code run_snapshot_find(session& s) {
+    return run_on_repository(s, find);
+}
+exit_code run_snapshot_verify(session& s) {
+    return run_on_repository(s, verify);
+}
+
+}  // namespace keepstore::keepctl

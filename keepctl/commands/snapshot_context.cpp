@@ -1,0 +1,113 @@
+#include "keepctl/commands/snapshot_context.hpp"
+
+#include "keepctl/cluster/bucket_options.hpp"
+#include "keepctl/commands/commands.hpp"
+#include "keepctl/snapshot/bucket_store.hpp"
+#include "keepctl/snapshot/check.hpp"
+#include "keepctl/snapshot/file_store.hpp"
+
+#include "volumes/s3/access.hpp"
+
+#include <fmt/format.h>
+#include <sys/stat.h>
+
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+using opened_store = std::expected<std::unique_ptr<object_store>, start_error>;
+
+opened_store open_bucket_store(session& s, const repository_place& place, const repository_place::bucket& what) {
+    const cluster_config::collections_config policy;
+    const auto client = [&]() -> result<s3::client> {
+        KS_TRY(auto access, volumes::s3::make_access(bucket_options(what.where, policy, true)));
+        return s3::client::make(std::move(access.client), std::move(access.keys));
+    }();
+    if (!client)
+        return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}", place.text, client.error().text)});
+    return std::make_unique<bucket_store>(
+        *client, bucket_store::options{.name = place.text,
+                                       .prefix = what.prefix,
+                                       .single_writer = s.given().snapshot.single_writer,
+                                       .warn = [&s](std::string_view text) { s.out().warn(text); }});
+}
+
+opened_store open_store(session& s) {
+    const auto& place = *s.given().snapshot.repository;
+    const auto* const folder = std::get_if<repository_place::directory>(&place.where);
+    if (!folder) return open_bucket_store(s, place, std::get<repository_place::bucket>(place.where));
+    struct stat info{};
+    if (::stat(folder->path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
+        return std::unexpected(
+            start_error{exit_code::usage, place.text + ": there is no such directory; keepctl does not make it"});
+    return std::make_unique<file_store>(folder->path);
+}
+
+}  // namespace
+
+outcome<const listed_snapshot*> snapshot_context::find(const latest_document& listed, const std::string& id) const {
+    if (id == "latest") {
+        if (listed.snapshots.empty()) return refuse(exit_code::some_failed, repo.store().name() + " has no snapshots");
+        return &listed.snapshots.front();
+    }
+    const auto parsed = snapshot_id::parse(id);
+    const auto* const found = parsed ? listed.find(*parsed) : nullptr;
+    if (!found && parsed && listed.has_removed(*parsed))
+        return refuse(exit_code::some_failed, fmt::format("snapshot {} was pruned", id));
+    if (!found) return refuse(exit_code::some_failed, fmt::format("{} has no snapshot {}", repo.store().name(), id));
+    return found;
+}
+
+awaitable<outcome<snapshot_document>> snapshot_context::whole(const std::string& id) {
+    auto listed = co_await repo.latest();
+    if (!listed) co_return std::unexpected(std::move(listed.error()));
+    const auto which = find(*listed, id);
+    if (!which) co_return std::unexpected(which.error());
+    auto checked = co_await check_snapshot(repo, **which, false);
+    if (!checked) co_return std::unexpected(std::move(checked.error()));
+    if (!checked->damage) co_return co_await repo.metadata(**which);
+    if (checked->pruned)
+        co_return refuse(exit_code::some_failed, fmt::format("snapshot {} was pruned", (*which)->id.text()));
+    const auto other = co_await newest_whole(repo, *listed, (*which)->id);
+    co_return refuse(exit_code::refused,
+                     fmt::format("snapshot {} is damaged ({}); {}", (*which)->id.text(), *checked->damage,
+                                 other ? "the newest that is whole is " + other->text() : "no other one is whole"));
+}
+
+awaitable<outcome<std::unique_ptr<block_place>>> snapshot_context::connected(const place& what, place_use use) const {
+    auto opened = run.open(what, use);
+    if (!opened) co_return refuse(opened.error().code, std::move(opened.error().text));
+    if (auto ready = co_await (*opened)->connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+        co_return refuse(ready.error() == errc::cancelled     ? exit_code::interrupted
+                         : ready.error() == errc::bad_request ? exit_code::usage
+                                                              : exit_code::unreachable,
+                         fmt::format("{}: {}", what.text, ready.error().text));
+    co_return std::move(*opened);
+}
+
+exit_code run_on_repository(session& s, std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,
+                            bool opens, const std::function<exit_code(awaitable<exit_code>)>& execute) {
+    auto store = open_store(s);
+    if (!store) return end_with(s, store.error());
+    repository repo(**store, [&s](std::string_view text) { s.out().warn(text); });
+    snapshot_context context{.run = s, .repo = repo};
+    const auto all = [&]() -> awaitable<exit_code> {
+        outcome<exit_code> end = exit_code::done;
+        if (opens) {
+            if (auto opened = co_await repo.open(); !opened) end = std::unexpected(std::move(opened.error()));
+        }
+        if (end) end = co_await command(context);
+        const auto code = end ? *end : end.error().code;
+        if (!end) s.out().error(end.error().text);
+        s.out().end(code, std::move(context.summary));
+        co_return code;
+    };
+    return execute(all());
+}
+
+exit_code run_on_repository(session& s, snapshot_command command, bool opens) {
+    return run_on_repository(s, command, opens, [&s](awaitable<exit_code> all) { return s.run(std::move(all)); });
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,45 @@
+/// What all snapshot commands begin and end with: the repository opened, failures printed, the summary.
+#pragma once
+
+#include "keepctl/commands/session.hpp"
+#include "keepctl/snapshot/repository.hpp"
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <utility>
+
+namespace keepstore::keepctl {
+
+struct snapshot_context {
+    session& run;
+    repository& repo;
+    record summary = {};  ///< Fields of the last line of --json.
+
+    [[nodiscard]] const arguments& given() const noexcept { return run.given(); }
+    [[nodiscard]] const snapshot_arguments& asked() const noexcept { return run.given().snapshot; }
+    [[nodiscard]] output& out() const noexcept { return run.out(); }
+
+    /// The snapshot that an id of the command line means, which may be "latest". some_failed: there is none.
+    [[nodiscard]] outcome<const listed_snapshot*> find(const latest_document& listed, const std::string& id) const;
+    /// The same with its metadata. A damaged one: refused, and the newest that is whole is named.
+    [[nodiscard]] awaitable<outcome<snapshot_document>> whole(const std::string& id);
+    /// A place, opened and connected.
+    [[nodiscard]] awaitable<outcome<std::unique_ptr<block_place>>> connected(const place& what, place_use use) const;
+};
+
+using snapshot_command = awaitable<outcome<exit_code>> (*)(snapshot_context&);
+
+/// Opens the store, and the repository unless `opens` is false, and runs the command.
+[[nodiscard]] exit_code run_on_repository(session& s, snapshot_command command, bool opens = true);
+/// The same with a way to run it: for commands with progress.
+[[nodiscard]] exit_code run_on_repository(session& s,
+                                          std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,
+                                          bool opens, const std::function<exit_code(awaitable<exit_code>)>& execute);
+
+/// A number for a record.
+[[nodiscard]] inline cell count_cell(std::uint64_t n) {
+    return static_cast<std::int64_t>(n);
+}
+
+}  // namespace keepstore::keepctl
