@@ -1,9 +1,9 @@
 #include "keepctl/balance/last_run.hpp"
 
 #include "base/json.hpp"
+#include "base/utc_text.hpp"
 #include "s3/time.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -83,7 +83,7 @@ const known_device* last_run::find_device(std::string_view uuid) const {
 
 std::string encode_last_run(const last_run& run) {
     json out{{"format", format_name},
-             {"ended_at", fmt::format("{:%FT%TZ}", run.ended_at)},
+             {"ended_at", utc_text(run.ended_at)},
              {"references", run.references},
              {"servers", json::array()},
              {"devices", json::array()}};

@@ -2,10 +2,10 @@
 
 #include "base/json.hpp"
 #include "base/limits.hpp"
+#include "base/utc_text.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "s3/time.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -19,10 +19,6 @@ using nlohmann::ordered_json;
 
 constexpr std::string_view job_format = "keepctl-clone-1";
 constexpr std::string_view result_format = "keepctl-clone-result-1";
-
-std::string time_of(std::chrono::sys_seconds at) {
-    return fmt::format("{:%FT%TZ}", at);
-}
 
 /// Bytes that are no UTF-8, of a response or a command line, are replaced.
 std::string line_of(const ordered_json& object) {
@@ -112,7 +108,7 @@ std::string encode(const clone_job& job) {
     out["destination"] = job.destination;
     out["mode"] = to_string(job.mode);
     out["digits"] = job.digits;
-    out["created_at"] = time_of(job.created_at);
+    out["created_at"] = utc_text(job.created_at);
     out["options"] = {{"trash", job.trash}, {"verify", to_string(job.proof)}};
     return line_of(out);
 }
@@ -147,8 +143,8 @@ std::string encode(const segment_report& report, std::string_view job) {
     out["segment"] = report.segment;
     out["job"] = job;
     out["worker"] = report.worker;
-    out["started_at"] = time_of(report.started_at);
-    out["ended_at"] = time_of(report.ended_at);
+    out["started_at"] = utc_text(report.started_at);
+    out["ended_at"] = utc_text(report.ended_at);
     put_counts(out, report.counts);
     out["failed"] = ordered_json::array();
     for (const auto& f : report.failed) {
@@ -186,7 +182,7 @@ std::string encode(const segment_claim& claim) {
     ordered_json out;
     out["job"] = claim.job;
     out["worker"] = claim.worker;
-    out["until"] = time_of(claim.until);
+    out["until"] = utc_text(claim.until);
     return line_of(out);
 }
 
@@ -204,7 +200,7 @@ std::string encode(const job_result& result) {
     ordered_json out;
     out["format"] = result_format;
     out["job"] = result.job;
-    out["ended_at"] = time_of(result.ended_at);
+    out["ended_at"] = utc_text(result.ended_at);
     out["segments"] = result.segments;
     put_counts(out, result.counts);
     out["failed_total"] = result.counts.failed + result.counts.bad_source;

@@ -3,10 +3,10 @@
 #include "base/hex.hpp"
 #include "base/json.hpp"
 #include "base/sha256.hpp"
+#include "base/utc_text.hpp"
 #include "keepctl/cluster/local_file.hpp"
 #include "s3/time.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <nlohmann/json.hpp>
@@ -33,7 +33,7 @@ std::string encode_run(const saved_run& run, std::string_view command, std::stri
     out["format"] = run_format;
     out["command"] = command;
     out["fingerprint"] = fingerprint;
-    out["started_at"] = fmt::format("{:%FT%TZ}", run.started_at);
+    out["started_at"] = utc_text(run.started_at);
     out["digits"] = run.digits;
     out["done"] = run.done.to_hex();
     out["counts"] = run.counts;

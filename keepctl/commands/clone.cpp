@@ -1,6 +1,7 @@
 #include "keepctl/clone/cloning.hpp"
 
 #include "base/event_loop_group.hpp"
+#include "base/utc_text.hpp"
 #include "keepctl/clone/survey.hpp"
 #include "keepctl/cluster/local_file.hpp"
 #include "keepctl/commands/clone_job.hpp"
@@ -8,7 +9,6 @@
 #include "keepctl/commands/run_frame.hpp"
 #include "protocol/random_token.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -204,7 +204,7 @@ awaitable<std::expected<clone_job, start_error>> clone_command::choose_job(deadl
                                               store_->where())});
         const bool old = own && clone_time_now() - job.created_at > limits::checkpoint_age_max;
         if (old)
-            note(fmt::format("ignoring the job of {:%FT%TZ}: it began more than {} days ago", job.created_at,
+            note(fmt::format("ignoring the job of {}: it began more than {} days ago", utc_text(job.created_at),
                              limits::checkpoint_age_max.count()));
         if (!over && !old) co_return job;
     }
@@ -247,8 +247,8 @@ awaitable<clone_command::started> clone_command::open_job() {
     if (done_before_ > 0) {
         // Somewhere else blocks may have been written since.
         options_.target_is_empty = false;
-        note(fmt::format("going on with the job of {:%FT%TZ}: {} of {} segments are done (--fresh begins anew)",
-                         board_->job().created_at, done_before_, board_->segments()));
+        note(fmt::format("going on with the job of {}: {} of {} segments are done (--fresh begins anew)",
+                         utc_text(board_->job().created_at), done_before_, board_->segments()));
     }
     co_return started();
 }

@@ -1,10 +1,10 @@
 // Shows how far a clone's job is.
 
+#include "base/utc_text.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/commands/clone_job.hpp"
 #include "keepctl/commands/commands.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <utility>
@@ -56,7 +56,7 @@ awaitable<exit_code> show_job(session& s, job_store& store) {
     auto& out = s.out();
     out.add("job", {{"source", (*job)->source},
                     {"destination", (*job)->destination},
-                    {"began", fmt::format("{:%FT%TZ}", (*job)->created_at)},
+                    {"began", utc_text((*job)->created_at)},
                     {"segments", n(segments)},
                     {"done", n(view->done)},
                     {"claimed", n(view->claims.size())},
@@ -70,7 +70,7 @@ awaitable<exit_code> show_job(session& s, job_store& store) {
     for (const auto& [digits, claim] : view->claims) {
         out.add("claim", {{"segment", digits.empty() ? std::string("all") : digits},
                           {"worker", claim.worker},
-                          {"until", fmt::format("{:%FT%TZ}", claim.until)}});
+                          {"until", utc_text(claim.until)}});
     }
     out.flush();
     for (const auto& f : view->failed)

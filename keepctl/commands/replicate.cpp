@@ -1,10 +1,10 @@
 #include "keepctl/replicate/replication.hpp"
 
 #include "base/event_loop_group.hpp"
+#include "base/utc_text.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/run_frame.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -189,8 +189,7 @@ exit_code replicate_command::summarize() {
                     grouped(c.listed), grouped(c.present), grouped(c.copied),
                     given_.dry_run ? "to be copied" : "copied", short_bytes(c.bytes), grouped(c.replaced),
                     grouped(c.gone), grouped(c.bad_source), grouped(c.failed), grouped(c.left)));
-    if (frame_.resumed())
-        out.note(fmt::format("other shards were looked at by the run of {:%FT%TZ}", frame_.run_started_at()));
+    if (frame_.resumed()) out.note("other shards were looked at by the run of " + utc_text(frame_.run_started_at()));
     frame_.report_failures();
     if (c.too_large > 0)
         out.note(fmt::format("{} files or objects are larger than a block and were left out", c.too_large));

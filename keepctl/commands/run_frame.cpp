@@ -1,8 +1,8 @@
 #include "keepctl/commands/run_frame.hpp"
 
 #include "base/text.hpp"
+#include "base/utc_text.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 #include <boost/asio/co_spawn.hpp>
@@ -87,9 +87,9 @@ std::expected<void, start_error> run_frame::open_state(const std::vector<std::st
     resumed_ = saved_.has_value();
     if (resumed_) {
         session_.out().note(
-            fmt::format("going on with the run of {:%FT%TZ}: {} of {} shards are done (--fresh begins "
+            fmt::format("going on with the run of {}: {} of {} shards are done (--fresh begins "
                         "anew)",
-                        saved_->started_at, saved_->done.size(), saved_->done.capacity()));
+                        utc_text(saved_->started_at), saved_->done.size(), saved_->done.capacity()));
     }
     return {};
 }
@@ -205,7 +205,7 @@ void run_frame::clear() {
 }
 
 void run_frame::report_failures() const {
-    const auto& out = session_.out();
+    auto& out = session_.out();
     for (const auto& f : failures_.first())
         out.error(fmt::format("{}: {}: {}", block_id{f.block, f.size}.text(), f.outcome, f.reason));
     if (failures_.count() <= failures_.first().size()) return;
