@@ -64,7 +64,10 @@ result<void> index_parser::parse(std::string_view piece, std::vector<index_line>
         std::string_view line = part;
         if (!begun_.empty()) line = begun_.append(part);
         KS_TRY(const index_line parsed, parse_line(line));
-        out.push_back(parsed);
+        if (parsed.size > limits::block_size_bytes_max)
+            ++too_large_;
+        else
+            out.push_back(parsed);
         begun_.clear();
         ++lines_;
     }
@@ -90,7 +93,6 @@ result<index_line> index_parser::parse_line(std::string_view text) const {
     if (!text.starts_with('+') || space == std::string_view::npos) return wrong("is not \"hash+size mtime\"");
     const auto size = parse_number<std::uint64_t>(text.substr(1, space - 1));
     if (!size) return wrong("has a malformed size");
-    if (*size > limits::block_size_bytes_max) return wrong("has a size over the block size limit");
     out.size = *size;
     const auto mtime = parse_number<std::int64_t>(text.substr(space + 1));
     if (!mtime) return wrong("has a malformed mtime");

@@ -45,13 +45,17 @@ class index_parser {
     /// \param prefix  the lower-case hex digits with which all names begin, as they were requested.
     explicit index_parser(std::string prefix = {}) : prefix_(std::move(prefix)) {}
 
-    /// Appends the lines that end in this piece. An mtime below 10^12 is in seconds, unless that is out of range.
-    /// \returns errc::io_error with the number of the line for one that is malformed or too long, a size above
-    /// limits::block_size_bytes_max, a name without the prefix, or bytes after the end.
+    /// Appends the lines that end in this piece, but for those with a size above limits::block_size_bytes_max: such
+    /// files are no blocks, and are only counted. An mtime below 10^12 is in seconds, unless that is out of range.
+    /// \returns errc::io_error with the number of the line for one that is malformed or too long, a name without the
+    /// prefix, or bytes after the end.
     [[nodiscard]] result<void> parse(std::string_view piece, std::vector<index_line>& out);
 
     /// After the last piece: errc::io_error if the index is cut off.
     [[nodiscard]] result<void> expect_end() const;
+
+    /// Lines that were left out for their size.
+    [[nodiscard]] std::uint64_t too_large() const noexcept { return too_large_; }
 
   private:
     [[nodiscard]] result<index_line> parse_line(std::string_view text) const;
@@ -60,6 +64,7 @@ class index_parser {
     std::string begun_;  // Of a line whose end has not arrived; at most line_bytes_max.
     bool ended_ = false;
     std::uint64_t lines_ = 0;
+    std::uint64_t too_large_ = 0;
 };
 
 }  // namespace keepstore::protocol

@@ -84,6 +84,18 @@ TEST_CASE("an mtime in seconds is taken as such", "[protocol][index]") {
     CHECK(mtime("1000000000000") == 1000000000000);
 }
 
+TEST_CASE("files larger than a block are counted, and are no lines", "[protocol][index]") {
+    index_parser parser;
+    std::vector<index_line> lines;
+    REQUIRE(parser.parse(foo + "+67108865 1767225600123456789\n" + foo + "+67108864 1767225600123456789\n" + foo +
+                             "+18446744073709551615 1767225600123456789\n\n",
+                         lines));
+    CHECK(parser.expect_end());
+    CHECK(parser.too_large() == 2);
+    REQUIRE(lines.size() == 1);
+    CHECK(lines[0].size == 67108864);
+}
+
 TEST_CASE("a malformed index is refused, with the number of the line", "[protocol][index]") {
     const std::string good = foo + "+3 1767225600123456789\n";
     for (const std::string& line : std::vector<std::string>{
@@ -97,7 +109,6 @@ TEST_CASE("a malformed index is refused, with the number of the line", "[protoco
              foo + "+ 1767225600123456789",
              foo + "+-3 1767225600123456789",
              foo + "+3x 1767225600123456789",
-             foo + "+67108865 1767225600123456789",
              foo + "+18446744073709551616 1767225600123456789",
              foo + "+3  1767225600123456789",
              foo + "+3\t1767225600123456789",
