@@ -1,5 +1,6 @@
 #include "base/log.hpp"
 
+#include "base/log_ceiling.hpp"
 #include "base/log_sink.hpp"
 #include "base/recent_lines.hpp"
 #include "base/text.hpp"
@@ -9,6 +10,7 @@
 #include <spdlog/logger.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <atomic>
 #include <chrono>
@@ -26,6 +28,7 @@ struct settings {
 };
 
 std::atomic<level> threshold{level::info};
+std::atomic<level> ceiling{level::panic};
 std::mutex settings_mutex;
 // With settings_mutex. Never destroyed: threads may log until the process ends.
 std::shared_ptr<const settings>& current_settings() {
@@ -126,6 +129,7 @@ void keep_recent(level l, std::string_view message, std::span<const field> field
 }
 
 void write_fields(level l, std::string_view message, std::span<const field> fields) {
+    l = std::min(l, ceiling.load(std::memory_order_relaxed));
     if (l >= level::warning) keep_recent(l, message, fields);
     const auto conf = get_settings();
     std::string line;
@@ -187,6 +191,10 @@ void configure(const options& o) {
 
 bool enabled(level l) noexcept {
     return l >= threshold.load(std::memory_order_relaxed);
+}
+
+void set_ceiling(level most_severe) noexcept {
+    ceiling = most_severe;
 }
 
 void write(level l, std::string_view message, std::initializer_list<field> fields) {

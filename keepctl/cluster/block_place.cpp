@@ -7,6 +7,10 @@
 
 namespace keepstore::keepctl {
 
+awaitable<result<void>> block_place::verify(block_id, std::size_t, deadline) {
+    co_return fail(errc::unsupported);
+}
+
 bool is_final(const error& why) noexcept {
     using s3::error_kind;
     if (why == errc::unauthorized || why == errc::forbidden || why == errc::no_space) return true;

@@ -56,6 +56,10 @@ class block_place {
                                                                                           std::size_t number,
                                                                                           deadline until) = 0;
 
+    /// Has that source read and verify its copy itself. errc::not_found, checksum_mismatch; unsupported where it
+    /// cannot: open it, and read it here.
+    [[nodiscard]] virtual awaitable<result<void>> verify(block_id block, std::size_t number, deadline until);
+
     /// Number of targets that may take a block, and of those that should have it.
     [[nodiscard]] virtual std::size_t targets() const noexcept = 0;
     [[nodiscard]] virtual std::size_t copies_wanted() const noexcept = 0;

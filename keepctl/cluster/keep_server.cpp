@@ -19,6 +19,11 @@
 namespace keepstore::keepctl {
 namespace {
 
+// Half of the second by which a Date is too early at most.
+constexpr std::chrono::milliseconds clock_date_error{500};
+// Smaller differences are those of the measurement.
+constexpr std::chrono::milliseconds clock_difference_shown{1500};
+
 constexpr std::size_t identity_digits = 15;
 
 net::phase_limits patience(std::chrono::steady_clock::duration silence) {
@@ -41,6 +46,14 @@ awaitable<result<std::string>> read_short(net::response& response) {
 
 }  // namespace
 
+std::optional<std::chrono::seconds> clock_ahead(const short_response& response) {
+    using namespace std::chrono;
+    if (!response.date) return std::nullopt;
+    const auto ahead = *response.date + clock_date_error - response.middle;
+    if (abs(ahead) <= clock_difference_shown) return seconds(0);
+    return round<seconds>(ahead);
+}
+
 keep_server::keep_server(const net::client& client, protocol::block_server where, std::string identity,
                          const keep_access& access)
     : client_(client),
@@ -52,15 +65,17 @@ keep_server::keep_server(const net::client& client, protocol::block_server where
 awaitable<result<short_response>> keep_server::request(std::string method, std::string target, std::string token,
                                                        deadline until, std::string body) const {
     const auto began = std::chrono::steady_clock::now();
+    const auto began_at = std::chrono::system_clock::now();
     net::request r{.method = std::move(method), .to = where_.to, .target = where_.path + target};
     if (!token.empty()) r.headers.push_back({"Authorization", "Bearer " + token});
     if (!body.empty()) r.body.push_back(copy_to_heap_slice(std::as_bytes(std::span(body))));
     r.timing = patience(limits::keepctl_silence_max);
     KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
     short_response out{.status = response.status()};
+    // The system's clock may be set meanwhile; the steady one is not.
+    out.middle = began_at + (std::chrono::steady_clock::now() - began) / 2;
     if (const auto date = response.get("Date"); !date.empty()) out.date = s3::parse_http_date(date);
     KS_CO_TRY(out.body, co_await read_short(response));
-    out.took = std::chrono::steady_clock::now() - began;
     co_return out;
 }
 
@@ -91,16 +106,11 @@ awaitable<result<mounts_response>> keep_server::mounts_and_clock(deadline until)
                        fmt::format("what answers at {} is no keepstore: GET /mounts gets status {}: {}", url_,
                                    response.status, first_line(response.body)));
     }
-    mounts_response out{.mounts = std::move(*parsed)};
-    if (response.date) {
-        using namespace std::chrono;
-        out.clock_ahead = *response.date - round<seconds>(system_clock::now() - response.took / 2);
-    }
-    co_return out;
+    co_return mounts_response{.mounts = std::move(*parsed), .clock_ahead = clock_ahead(response)};
 }
 
 awaitable<result<void>> keep_server::index(std::string mount_uuid, std::string prefix, std::uint16_t mount,
-                                           std::vector<entry>& out, deadline until) const {
+                                           std::vector<entry>& out, deadline until, listing_notes* notes) const {
     const std::string target =
         mount_uuid.empty() ? "index/" + prefix : fmt::format("mounts/{}/blocks?prefix={}", mount_uuid, prefix);
     net::request r{.to = where_.to, .target = where_.path + target};
@@ -130,6 +140,7 @@ awaitable<result<void>> keep_server::index(std::string mount_uuid, std::string p
         }
     }
     if (auto end = parser.expect_end(); !end) co_return fail(errc::unavailable, url_ + ": " + end.error().text);
+    if (notes) notes->too_large += parser.too_large();
     co_return success();
 }
 

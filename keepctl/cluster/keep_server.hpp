@@ -35,13 +35,17 @@ struct short_response {
     unsigned status = 0;
     std::string body;
     std::optional<std::chrono::sys_seconds> date;
-    std::chrono::system_clock::duration took{};
+    std::chrono::system_clock::time_point middle{};  ///< Between the request and the head of the response.
 };
+
+/// How far the server's clock is ahead of ours. Date has whole seconds, and was written some time between the request
+/// and its response: within 1.5 s of our clock in the middle of these it is 0. nullopt: there was no Date.
+[[nodiscard]] std::optional<std::chrono::seconds> clock_ahead(const short_response& response);
 
 /// The mounts of a server, and its clock.
 struct mounts_response {
     std::vector<mount_info> mounts;
-    std::optional<std::chrono::seconds> clock_ahead = {};  ///< Of ours, within a second; absent without a Date.
+    std::optional<std::chrono::seconds> clock_ahead = {};  ///< Of ours; see clock_ahead().
 };
 
 struct stored_block {
@@ -67,9 +71,11 @@ class keep_server {
     [[nodiscard]] awaitable<result<std::vector<mount_info>>> mounts(deadline until) const;
     [[nodiscard]] awaitable<result<mounts_response>> mounts_and_clock(deadline until) const;
 
-    /// The index of one mount, or, without `mount_uuid`, of all. Appends entries of the mount number `mount`.
+    /// The index of one mount, or, without `mount_uuid`, of all. Appends entries of the mount number `mount`. `notes`:
+    /// counts those that were left out.
     [[nodiscard]] awaitable<result<void>> index(std::string mount_uuid, std::string prefix, std::uint16_t mount,
-                                                std::vector<entry>& out, deadline until) const;
+                                                std::vector<entry>& out, deadline until,
+                                                listing_notes* notes = nullptr) const;
 
     /// Opens the block for reading. Without a size the server is trusted with it. errc::not_found: 404, and nothing
     /// else; forbidden: the signature or the token.

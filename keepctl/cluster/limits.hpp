@@ -38,6 +38,8 @@ inline constexpr std::size_t keepctl_secret_bytes_max = 64 * KiB;
 inline constexpr seconds keepctl_request_timeout{20};
 /// status: a server that has not answered by then counts as unreachable.
 inline constexpr seconds keepctl_status_timeout{5};
+/// status --watch: a round takes some requests to each server.
+inline constexpr std::chrono::milliseconds watch_interval_min{100};
 /// One block, from one place to another. Keepstores end a request after five minutes (API.RequestTimeout) themselves.
 inline constexpr minutes keepctl_block_timeout{5};
 /// A server that sends no byte for this long is given up. One that hashes 64 MiB from a cold disk before its first byte

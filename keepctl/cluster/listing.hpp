@@ -3,6 +3,7 @@
 #pragma once
 
 #include "keepctl/cluster/block_place.hpp"
+#include "keepctl/cluster/exit_code.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -34,5 +35,11 @@ struct place_listing {
 /// Number of hex digits to cut by, from this estimate; at least 1, so that a run that is killed
 /// does not begin again from the start.
 [[nodiscard]] awaitable<result<unsigned>> estimate_digits(std::span<place_listing> places);
+
+/// The exit code when a listing failed with this error: refused as a whole before anything was done, else a part that
+/// could not be looked at.
+[[nodiscard]] inline exit_code not_listed(const error& why, bool nothing_done) noexcept {
+    return nothing_done && is_final(why) ? exit_code::unreachable : exit_code::not_finished;
+}
 
 }  // namespace keepstore::keepctl

@@ -78,20 +78,20 @@ awaitable<result<void>> server_group::connect(deadline until) {
 }
 
 awaitable<void> server_group::list_one(std::size_t number, std::string prefix, std::vector<entry>& out, outcome& end,
-                                       deadline until) const {
+                                       listing_notes& notes, deadline until) const {
     for (std::size_t m = 0; m < mounts_.size() && end.value; ++m) {
         if (mounted_by_[m] == number)
-            end.value =
-                co_await servers_[number].index(mounts_[m].uuid, prefix, static_cast<std::uint16_t>(m), out, until);
+            end.value = co_await servers_[number].index(mounts_[m].uuid, prefix, static_cast<std::uint16_t>(m), out,
+                                                        until, &notes);
     }
 }
 
-awaitable<result<void>> server_group::list(std::string prefix, std::vector<entry>& out, listing_notes&,
+awaitable<result<void>> server_group::list(std::string prefix, std::vector<entry>& out, listing_notes& notes,
                                            deadline until) {
     // All append to one vector: each does so between two suspensions.
     std::vector<outcome> ends(servers_.size());
     std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(list_one(i, prefix, out, ends[i], until));
+    for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(list_one(i, prefix, out, ends[i], notes, until));
     if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
     for (auto& end : ends) KS_CO_CHECK(std::move(end.value));
     co_return success();
@@ -104,6 +104,14 @@ awaitable<result<std::unique_ptr<protocol::block_source>>> server_group::open(bl
     KS_CO_TRY(auto incoming, co_await servers_[order.at(number)].get(block.name, block.size, until));
     co_return std::make_unique<protocol::incoming_source>(
         std::move(incoming), protocol::min_throughput(limits::transfer_rate_bytes_min, limits::transfer_rate_window));
+}
+
+awaitable<result<void>> server_group::verify(block_id block, std::size_t number, deadline until) {
+    const auto order = probe_order(block.name, servers_);
+    const auto& server = servers_[order.at(number)];
+    KS_CO_TRY(const auto size, co_await server.head(block.name, block.size, until));
+    if (size == block.size) co_return success();
+    co_return fail(errc::checksum_mismatch, fmt::format("{}: its copy has {} bytes", server.url(), size));
 }
 
 awaitable<result<void>> server_group::store(block_id block, std::size_t number, protocol::proven_stream& bytes,

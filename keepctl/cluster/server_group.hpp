@@ -29,6 +29,7 @@ class server_group final : public block_place {
     [[nodiscard]] std::size_t sources() const noexcept override { return servers_.size(); }
     [[nodiscard]] awaitable<result<std::unique_ptr<protocol::block_source>>> open(block_id block, std::size_t number,
                                                                                   deadline until) override;
+    [[nodiscard]] awaitable<result<void>> verify(block_id block, std::size_t number, deadline until) override;
     [[nodiscard]] std::size_t targets() const noexcept override { return servers_.size(); }
     [[nodiscard]] std::size_t copies_wanted() const noexcept override { return options_.copies; }
     [[nodiscard]] awaitable<result<void>> store(block_id block, std::size_t number, protocol::proven_stream& bytes,
@@ -41,7 +42,7 @@ class server_group final : public block_place {
     [[nodiscard]] awaitable<void> connect_one(std::size_t number, std::vector<mount_info>& out, outcome& end,
                                               deadline until) const;
     [[nodiscard]] awaitable<void> list_one(std::size_t number, std::string prefix, std::vector<entry>& out,
-                                           outcome& end, deadline until) const;
+                                           outcome& end, listing_notes& notes, deadline until) const;
 
     const std::string name_;
     const std::vector<keep_server> servers_;

@@ -1,67 +1,60 @@
 #include "keepctl/cluster/server_status.hpp"
 
-#include <fmt/format.h>
-
-#include <charconv>
+#include <algorithm>
+#include <array>
 #include <utility>
 
 namespace keepstore::keepctl {
 namespace {
 
-/// The first line of this metric: what follows its name.
-std::optional<std::string_view> metric_line(std::string_view text, std::string_view name) {
-    while (!text.empty()) {
-        const auto end = text.find('\n');
-        const auto line = text.substr(0, end);
-        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
-        if (!line.starts_with(name)) continue;
-        const auto rest = line.substr(name.size());
-        if (rest.starts_with(' ') || rest.starts_with('{')) return rest;
-    }
-    return std::nullopt;
+std::optional<std::int64_t> to_whole(double value) {
+    return value >= 0 && value < 9e18 ? std::optional(static_cast<std::int64_t>(value)) : std::nullopt;
 }
 
 std::optional<std::int64_t> whole(std::string_view metrics, std::string_view name) {
     const auto value = metric_value(metrics, name);
-    if (!value || !(*value >= 0 && *value < 9e15)) return std::nullopt;
-    return static_cast<std::int64_t>(*value);
+    return value ? to_whole(*value) : std::nullopt;
+}
+
+void read_mounts(server_status& out, std::string_view text) {
+    // From good to bad, as in docs/volume-health.md.
+    constexpr std::array<std::string_view, 5> states{"healthy", "slow", "stalled", "failing", "gone"};
+    const auto rank = [&](std::string_view state) { return std::ranges::find(states, state); };
+    for (const auto& sample : metric_samples(text, "keepstore_volume_state")) {
+        const auto state = sample.label("state");
+        if (sample.value != 1 || rank(state) == states.end()) continue;
+        auto& health = out.mount_states[std::string(sample.label("mount"))].health;
+        if (!health || rank(*health) < rank(state)) health = state;
+    }
+    for (const auto& sample : metric_samples(text, "keepstore_volume_available_bytes")) {
+        for (const auto& m : out.mounts) {
+            if (m.device_id == sample.label("device_id")) out.mount_states[m.uuid].free_bytes = to_whole(sample.value);
+        }
+    }
+    for (const auto& sample : metric_samples(text, "keepstore_scrub_irreparable_copies"))
+        out.mount_states[std::string(sample.label("mount"))].irreparable = to_whole(sample.value);
+    const auto progress = metric_samples(text, "keepstore_scrub_progress_ratio");
+    for (const auto& running : metric_samples(text, "keepstore_scrub_running")) {
+        if (running.value != 1) continue;
+        const auto mount = running.label("mount");
+        const auto found = std::ranges::find_if(progress, [&](const auto& p) { return p.label("mount") == mount; });
+        if (found != progress.end()) out.mount_states[std::string(mount)].scrub_percent = to_whole(found->value * 100);
+    }
 }
 
 void read_metrics(server_status& out, std::string_view text) {
     out.version = metric_label(text, "arvados_version_running", "version");
     out.config_sha256 = metric_label(text, "arvados_config_source_timestamp_seconds", "sha256");
     out.requests = whole(text, "arvados_concurrent_requests");
+    out.oldest_request_seconds = whole(text, "arvados_max_active_request_age_seconds");
     out.pulls_pending = whole(text, "arvados_keepstore_pull_queue_pending_entries");
     out.pulls_running = whole(text, "arvados_keepstore_pull_queue_inprogress_entries");
     out.trash_pending = whole(text, "arvados_keepstore_trash_queue_pending_entries");
     out.trash_running = whole(text, "arvados_keepstore_trash_queue_inprogress_entries");
+    read_mounts(out, text);
 }
 
 }  // namespace
-
-std::optional<double> metric_value(std::string_view text, std::string_view name) {
-    const auto rest = metric_line(text, name);
-    if (!rest) return std::nullopt;
-    const auto brace = rest->rfind('}');
-    const auto from = rest->find_first_not_of(' ', brace == std::string_view::npos ? 0 : brace + 1);
-    if (from == std::string_view::npos) return std::nullopt;
-    const auto number = rest->substr(from);
-    double out = 0;
-    const auto [end, failed] = std::from_chars(number.data(), number.data() + number.size(), out);
-    return failed == std::errc() && end != number.data() ? std::optional(out) : std::nullopt;
-}
-
-std::optional<std::string> metric_label(std::string_view text, std::string_view name, std::string_view label) {
-    const auto rest = metric_line(text, name);
-    if (!rest) return std::nullopt;
-    const std::string key = fmt::format("{}=\"", label);
-    const auto begin = rest->find(key);
-    if (begin == std::string_view::npos) return std::nullopt;
-    const auto value = rest->substr(begin + key.size());
-    const auto end = value.find('"');
-    if (end == std::string_view::npos) return std::nullopt;
-    return std::string(value.substr(0, end));
-}
 
 awaitable<server_status> ask_status(const keep_server& server, deadline until) {
     server_status out;
@@ -70,10 +63,7 @@ awaitable<server_status> ask_status(const keep_server& server, deadline until) {
         out.problem = health.error().text;
         co_return out;
     }
-    if (health->date) {
-        using namespace std::chrono;
-        out.clock_ahead = *health->date - round<seconds>(system_clock::now() - health->took / 2);
-    }
+    out.clock_ahead = clock_ahead(*health);
     // The Go daemon has no such path.
     if (health->status == 200 || health->status == 503) {
         out.ready = health->status == 200;

@@ -4,13 +4,14 @@
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/server_group.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/input.hpp"
 #include "protocol/locator.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <iostream>
+#include <optional>
 #include <utility>
 
 namespace keepstore::keepctl {
@@ -47,6 +48,9 @@ class admin_request {
     admin_request(const std::vector<keep_server>& servers, std::string method, std::string path)
         : servers_(servers), method_(std::move(method)), path_(std::move(path)) {}
 
+    /// After a success each server verifies its copy, too (HEAD).
+    void verify_afterwards() noexcept { verifies_ = true; }
+
     /// Asks all servers about these blocks. answers[block][server].
     awaitable<result<std::vector<std::vector<answer>>>> ask(std::span<const md5_digest> blocks) const {
         std::vector<std::vector<answer>> out(blocks.size(), std::vector<answer>(servers_.size()));
@@ -68,7 +72,9 @@ class admin_request {
             co_return;
         }
         out.reached = response->status != 401 && response->status != 403;
-        if (response->status == 200)
+        if (response->status == 200 && verifies_)
+            co_await verify(server, block, out);
+        else if (response->status == 200)
             out.kind = answer_kind::done;
         else if (response->status == 404)
             out.kind = answer_kind::absent;
@@ -76,15 +82,23 @@ class admin_request {
             out.why = server.refused(*response, method_).text;
     }
 
+    static awaitable<void> verify(const keep_server& server, md5_digest block, answer& out) {
+        const auto size = co_await server.head(block, std::nullopt, deadline::in(limits::keepctl_block_timeout));
+        // Without the signing key the copy is there, as the server said, and what it is worth is not known.
+        const bool unknown = !size && size.error() == errc::forbidden;
+        if (size || unknown) out.kind = answer_kind::done;
+        if (!size) out.why = (unknown ? "not verified: " : "") + size.error().text;
+    }
+
     const std::vector<keep_server>& servers_;
     const std::string method_;
     const std::string path_;
+    bool verifies_ = false;
 };
 
 /// Sends the request for all blocks. `word` names success.
 awaitable<exit_code> ask_all(session& s, const std::vector<keep_server>& servers, const std::vector<md5_digest>& blocks,
-                             std::string method, std::string path, std::string word) {
-    const admin_request request(servers, std::move(method), std::move(path));
+                             const admin_request& request, std::string word) {
     bool reached = false;
     std::int64_t done = 0;
     std::int64_t failed = 0;
@@ -115,12 +129,14 @@ awaitable<exit_code> ask_all(session& s, const std::vector<keep_server>& servers
     co_return code;
 }
 
-exit_code run_for_all(session& s, std::string method, std::string path, std::string word) {
+exit_code run_for_all(session& s, std::string method, std::string path, std::string word, bool verifies) {
     const auto servers = s.servers();
     if (!servers) return end_with(s, servers.error());
     const auto blocks = blocks_of(s.given());
     if (!blocks) return end_with(s, blocks.error());
-    return s.run(ask_all(s, *servers, *blocks, std::move(method), std::move(path), std::move(word)));
+    admin_request request(*servers, std::move(method), std::move(path));
+    if (verifies) request.verify_afterwards();
+    return s.run(ask_all(s, *servers, *blocks, request, std::move(word)));
 }
 
 /// Shows what would be trashed, asks, trashes, and looks at what is left.
@@ -131,20 +147,27 @@ class trash_command {
 
     awaitable<exit_code> run() {
         auto& out = session_.out();
-        if (auto ready = co_await group_.connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+        if (auto ready = co_await group_.connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
+            if (ready.error() == errc::cancelled) co_return exit_code::interrupted;
             co_return end(exit_code::unreachable, ready.error().text);
+        }
         std::int64_t kept = 0;
         std::int64_t absent = 0;
         std::vector<md5_digest> found;
         for (const auto& block : blocks_) {
             auto copies = co_await copies_of(block);
+            if (!copies && copies.error() == errc::cancelled) co_return exit_code::interrupted;
             if (!copies) co_return end(exit_code::unreachable, copies.error().text);
             for (const auto& e : *copies) show(e, "found");
             copies->empty() ? ++absent : (found.push_back(block), 0);
         }
         if (session_.given().dry_run || found.empty())
             co_return end(absent > 0 ? exit_code::some_failed : exit_code::done, {});
-        if (!session_.given().yes && !confirmed(found.size())) co_return end(exit_code::refused, "nothing was trashed");
+        if (!session_.given().yes) {
+            const auto yes = co_await confirmed(found.size());
+            if (!yes) co_return exit_code::interrupted;
+            if (!*yes) co_return end(exit_code::refused, "nothing was trashed");
+        }
         const admin_request request(group_.servers(), "DELETE", "");
         for (const auto& block : found) {
             const auto answers = co_await request.ask({&block, 1});
@@ -155,13 +178,15 @@ class trash_command {
                 ++failed_;
             }
             auto left = co_await copies_of(block);
+            if (!left && left.error() == errc::cancelled) co_return exit_code::interrupted;
             if (!left) co_return end(exit_code::not_finished, left.error().text);
             for (const auto& e : *left)
                 show(e, group_.mounts()[e.mount].allow_trash ? "kept: too new" : "kept: may not be trashed");
             if (!left->empty()) ++kept;
         }
-        out.note(fmt::format("{} blocks trashed, {} kept, {} not found", found.size() - static_cast<std::size_t>(kept),
-                             kept, absent));
+        out.flush();
+        out.note(fmt::format("{} trashed, {} kept, {} not found",
+                             count_of(found.size() - static_cast<std::size_t>(kept), "block"), kept, absent));
         co_return end(failed_ + kept + absent > 0 ? exit_code::some_failed : exit_code::done, {});
     }
 
@@ -181,18 +206,19 @@ class trash_command {
                                     {"written", time_text(e.mtime)},
                                     {"state", std::move(state)}});
     }
-    bool confirmed(std::size_t count) {
+    awaitable<result<bool>> confirmed(std::size_t count) {
         session_.out().flush();
         if (::isatty(STDIN_FILENO) != 1) {
-            session_.out().error("to trash blocks without a terminal, give --yes");
-            return false;
+            session_.out().error("to trash blocks without a terminal, give --yes", exit_code::refused);
+            co_return false;
         }
-        session_.out().error(fmt::format("move {} blocks to the trash of all servers? [y/N]", count));
-        std::string line;
-        return std::getline(std::cin, line) && (line == "y" || line == "yes");
+        session_.out().ask(fmt::format("move {} to the trash of all servers? [y/N]", count_of(count, "block")));
+        const auto line = co_await read_line(STDIN_FILENO);
+        if (!line && line.error() == errc::cancelled) co_return std::unexpected(line.error());
+        co_return line && (*line == "y" || *line == "yes");
     }
     exit_code end(exit_code code, std::string_view problem) {
-        if (!problem.empty()) session_.out().error(problem);
+        if (!problem.empty()) session_.out().error(problem, code);
         session_.out().end(code);
         return code;
     }
@@ -206,11 +232,11 @@ class trash_command {
 }  // namespace
 
 exit_code run_touch(session& s) {
-    return run_for_all(s, "TOUCH", "", "touched");
+    return run_for_all(s, "TOUCH", "", "touched", false);
 }
 
 exit_code run_untrash(session& s) {
-    return run_for_all(s, "PUT", "untrash/", "back");
+    return run_for_all(s, "PUT", "untrash/", "back", true);
 }
 
 exit_code run_trash(session& s) {

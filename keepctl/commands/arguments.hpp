@@ -14,6 +14,12 @@
 
 namespace keepstore::keepctl {
 
+/// The Nth of `of` equal parts of all blocks, from 1.
+struct shard_subset {
+    unsigned number = 1;
+    unsigned of = 1;
+};
+
 enum class output_shape { columns, plain, json };
 enum class progress_shape { automatic, line, plain, json, none };
 
@@ -48,15 +54,18 @@ struct arguments {
     bool tls_insecure = false;
     output_shape shape = output_shape::columns;
     bool quiet = false;
+    bool no_color = false;
     int verbose = 0;
     std::optional<std::chrono::nanoseconds> timeout;
 
     // --- some --------------------------------------------------------------------------------------------------------
-    std::vector<std::string> blocks;  ///< hash or hash+size
+    std::optional<std::chrono::nanoseconds> watch;  ///< status --watch
+    std::vector<std::string> blocks;                ///< hash or hash+size
     std::string prefix;
-    std::optional<place> at;  ///< ls --place
-    bool details = false;     ///< ls --long
-    std::string file;         ///< put FILE, get -o FILE
+    std::vector<std::string> listed;  ///< ls [PLACE] [PREFIX]; parse_arguments() makes `at` and `prefix` of them.
+    std::optional<place> at;          ///< ls PLACE, --place; probe PLACE
+    bool details = false;             ///< ls --long
+    std::string file;                 ///< put FILE, get -o FILE
     std::string classes;
     std::optional<unsigned> replication;
 
@@ -68,6 +77,10 @@ struct arguments {
     std::string missing_file;  ///< compare
     std::string extra_file;
     std::string differ_file;
+    std::string combined_file;
+    bool check_data = false;
+    bool size_only = false;
+    std::optional<shard_subset> subset;
 
     // --- replicate ---------------------------------------------------------------------------------------------------
     std::optional<place> source;

@@ -19,13 +19,13 @@ exit_code run_check_config(session& s) {
     std::vector<std::string> warnings = s.config()->warnings;
     for (auto& warning : volumes::parameter_warnings(cluster)) warnings.push_back(std::move(warning));
     if (cluster.internal_urls.empty()) {
-        out.error("Services.Keepstore.InternalURLs: no server is configured");
+        out.error("Services.Keepstore.InternalURLs: no server is configured", exit_code::usage);
         ++problems;
     }
     for (const auto& [url, instance] : cluster.internal_urls) {
         const auto plans = volumes::plan_volumes(cluster, url);
         if (!plans) {
-            out.error(fmt::format("{}: {}", url.to_string(), plans.error()));
+            out.error(fmt::format("{}: {}", url.to_string(), plans.error()), exit_code::usage);
             ++problems;
             continue;
         }

@@ -3,11 +3,8 @@
 #pragma once
 
 #include "keepctl/commands/command_tree.hpp"
+#include "keepctl/commands/option_values.hpp"
 
-#include <fmt/format.h>
-
-#include <charconv>
-#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
@@ -30,16 +27,6 @@ void add_output(CLI::App& app, arguments& a);
 void add_progress(CLI::App& app, arguments& a);
 /// A command below `tree`, which is the root or a group.
 CLI::App& add_command(CLI::App& tree, arguments& a, const std::string& name, const std::string& summary);
-
-[[nodiscard]] std::string parse_time_limit(const std::string& text, std::optional<std::chrono::nanoseconds>& into);
-
-template <class Number>
-[[nodiscard]] std::string parse_count(const std::string& text, Number least, Number most, Number& into) {
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), into);
-    if (failed != std::errc() || end != text.data() + text.size() || into < least || into > most)
-        return fmt::format("found \"{}\"; expected a number from {} to {}", text, least, most);
-    return {};
-}
 
 /// The commands below `snapshot`.
 void add_snapshot(CLI::App& tree, arguments& a);

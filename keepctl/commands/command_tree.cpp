@@ -1,15 +1,13 @@
 #include "keepctl/commands/command_parts.hpp"
 
-#include "base/hex.hpp"
 #include "cluster_config/scalars.hpp"
+#include "keepctl/commands/option_values.hpp"
 #include "protocol/locator.hpp"
-#include "s3/time.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
 #include <algorithm>
-#include <charconv>
 #include <functional>
 #include <utility>
 
@@ -44,36 +42,6 @@ Option* add_switch(App& app, const std::string& name, bool& into, const std::str
     return once(app.add_flag(name, into, help));
 }
 
-std::string parse_time_limit(const std::string& text, std::optional<std::chrono::nanoseconds>& into) {
-    into = cluster_config::parse_duration(text);
-    if (!into || into->count() <= 0) return fmt::format("found \"{}\"; expected a duration such as 30s or 1h30m", text);
-    return {};
-}
-
-namespace {
-
-std::string parse_prefix(const std::string& text, std::string& into) {
-    if (text.size() > 32 || !is_lower_hex(text))
-        return fmt::format("found \"{}\"; expected at most 32 lower-case hex digits", text);
-    into = text;
-    return {};
-}
-
-std::string parse_since(const std::string& text, std::optional<std::chrono::sys_time<std::chrono::nanoseconds>>& into) {
-    if (const auto ago = cluster_config::parse_duration(text); ago && ago->count() >= 0) {
-        into = std::chrono::system_clock::now() - *ago;
-        return {};
-    }
-    if (const auto at = s3::parse_iso_date(text)) {
-        into = *at;
-        return {};
-    }
-    return fmt::format(
-        "found \"{}\"; expected a time such as 2026-01-31T00:00:00Z, or a duration before now such as 36h", text);
-}
-
-}  // namespace
-
 Option* add_place(App& app, const std::string& name, std::optional<place>& into, const std::string& help) {
     return add_parsed(app, name, "PLACE", help, [&into](const std::string& text) -> std::string {
         auto parsed = parse_place(text);
@@ -84,6 +52,21 @@ Option* add_place(App& app, const std::string& name, std::optional<place>& into,
 }
 
 namespace {
+
+void add_jobs(App& app, arguments& a, const std::string& help) {
+    add_parsed(app, "--jobs", "N", help,
+               [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
+}
+
+void add_memory(App& app, arguments& a, const std::string& help) {
+    add_parsed(app, "--memory", "SIZE", help, [&a](const std::string& text) {
+        const auto size = cluster_config::parse_byte_size(text);
+        if (!size || *size < limits::keepctl_memory_min || *size > limits::keepctl_memory_max)
+            return fmt::format("found \"{}\"; expected a size from 64MiB to 4GiB", text);
+        a.memory = *size;
+        return std::string();
+    });
+}
 
 Option* add_blocks(App& app, arguments& a, const std::string& help) {
     return app.add_option("block", a.blocks, help)->type_name("HASH[+SIZE]")->check([](const std::string& text) {
@@ -129,6 +112,7 @@ void add_output(App& app, arguments& a) {
              "--plain", [&a] { a.shape = output_shape::plain; }, "one record a line, separated by tabs, no header"))
         ->excludes(json);
     add_switch(app, "-q,--quiet", a.quiet, "no progress and no notes");
+    add_switch(app, "--no-color", a.no_color, "no bold text on a terminal (also with $NO_COLOR)");
     app.add_flag("-v,--verbose", a.verbose, "more about what goes on; may be repeated");
     add_parsed(app, "--timeout", "DURATION", "end the whole command after this long",
                [&a](const std::string& text) { return parse_time_limit(text, a.timeout); });
@@ -156,14 +140,7 @@ namespace {
 
 /// How work over whole indexes is cut.
 void add_work(App& app, arguments& a) {
-    add_parsed(app, "--memory", "SIZE", "memory for blocks and indexes (default 128MiB)",
-               [&a](const std::string& text) {
-                   const auto size = cluster_config::parse_byte_size(text);
-                   if (!size || *size < limits::keepctl_memory_min || *size > limits::keepctl_memory_max)
-                       return fmt::format("found \"{}\"; expected a size from 64MiB to 4GiB", text);
-                   a.memory = *size;
-                   return std::string();
-               });
+    add_memory(app, a, "memory for blocks and indexes (default 128MiB)");
     add_parsed(
         app, "--digits", "N", "cut the work by this many hex digits (default: by the number of blocks)",
         [&a](const std::string& text) { return parse_count(text, 0U, limits::shard_digits_max, a.digits.emplace()); });
@@ -345,13 +322,21 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     tree.set_version_flag("--version", "keepctl " KEEPSTORE_VERSION);
 
     App& status = add_command(tree, a, "status", "show whether servers are ready, their mounts and queues");
+    add_parsed(status, "--watch", "DURATION", "show it again and again, with this pause, until a signal",
+               [&a](const std::string& text) -> std::string {
+                   const auto problem = parse_time_limit(text, a.watch);
+                   if (!problem.empty() || *a.watch >= limits::watch_interval_min) return problem;
+                   return "found \"" + text + "\"; expected at least 100ms";
+               });
     add_connection(status, a);
     add_output(status, a);
 
     App& ls = add_command(tree, a, "ls", "list blocks and their copies, in the order of their hashes");
-    add_parsed(ls, "prefix", "PREFIX", "only blocks whose hash begins with these hex digits",
-               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
-    add_place(ls, "--place", a.at, "list this place (default cluster)");
+    ls.add_option("place-or-prefix", a.listed,
+                  "the place (default cluster), and the hex digits with which the hashes of blocks begin")
+        ->type_name("PLACE|PREFIX")
+        ->expected(0, 2);
+    add_place(ls, "--place", a.at, "the same as PLACE");
     add_switch(ls, "-l,--long", a.details, "mounts and times, too");
     add_connection(ls, a);
     add_output(ls, a);
@@ -396,14 +381,25 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_connection(untrash, a);
     add_output(untrash, a);
 
-    App& compare = add_command(tree, a, "compare", "show which blocks of two places differ, by their indexes");
+    App& compare =
+        add_command(tree, a, "compare", "show which blocks of two places differ, by their indexes or by their data");
     add_place(compare, "a", a.source, "a place")->required();
     add_place(compare, "b", a.target, "the place to compare it with")->required();
     add_parsed(compare, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
                [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
     add_text(compare, "--missing", "FILE", a.missing_file, "list the blocks of A that B lacks (- for standard output)");
     add_text(compare, "--extra", "FILE", a.extra_file, "list the blocks of B that A lacks");
-    add_text(compare, "--differ", "FILE", a.differ_file, "list the blocks whose sizes differ");
+    add_text(compare, "--differ", "FILE", a.differ_file, "list the blocks whose sizes or data differ");
+    add_text(compare, "--combined", "FILE", a.combined_file,
+             "list all blocks: = the same, + missing in B, - missing in A, * different, ! could not be read");
+    auto* const data = add_switch(compare, "--data", a.check_data,
+                                  "also verify the blocks that both have: servers read and hash them themselves");
+    auto* const size_only = add_switch(compare, "--size-only", a.size_only, "compare indexes only (the default)");
+    size_only->excludes(data);
+    add_parsed(compare, "--subset", "N/T", "only the Nth of T equal parts, by hash; N is 1 to T, and T at most 4096",
+               [&a](const std::string& text) { return parse_subset(text, a.subset.emplace()); });
+    add_jobs(compare, a, "with --data: blocks verified at a time (default 8)");
+    add_memory(compare, a, "with --data: memory for blocks (default 128MiB)");
     add_connection(compare, a);
     add_output(compare, a);
 

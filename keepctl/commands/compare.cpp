@@ -1,5 +1,7 @@
 #include "keepctl/cluster/listing.hpp"
+#include "keepctl/cluster/merge.hpp"
 #include "keepctl/cluster/shards.hpp"
+#include "keepctl/commands/block_check.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/name_file.hpp"
 
@@ -7,7 +9,9 @@
 
 #include <algorithm>
 #include <array>
+#include <optional>
 #include <utility>
+#include <vector>
 
 namespace keepstore::keepctl {
 namespace {
@@ -18,110 +22,167 @@ class comparison {
         : session_(s),
           a_(a),
           b_(b),
-          missing_(s.given().missing_file, s.out()),
-          extra_(s.given().extra_file, s.out()),
-          differ_(s.given().differ_file, s.out()) {}
+          missing_(s.given().missing_file, "missing", s.out()),
+          extra_(s.given().extra_file, "extra", s.out()),
+          differ_(s.given().differ_file, "differ", s.out()),
+          combined_(s.given().combined_file, "combined", s.out()) {
+        if (s.given().check_data) check_.emplace(s.given(), std::array{&a, &b}, s.out());
+    }
 
     /// Makes the files. \returns what is wrong with one of them.
     std::string open() {
-        for (auto* const file : {&missing_, &extra_, &differ_}) {
-            if (auto problem = file->open(); !problem.empty()) return problem;
+        if (std::ranges::count_if(lists_, &name_file::on_stdout) > 1 && session_.out().shape() != output_shape::json)
+            return "only one list can go to standard output, unless --json tells them apart";
+        for (auto* const list : lists_) {
+            if (auto problem = list->open(); !problem.empty()) return problem;
         }
         return {};
     }
 
     awaitable<exit_code> run() {
-        std::array<place_listing, 2> listings{place_listing{.place = &a_}, place_listing{.place = &b_}};
-        for (auto& l : listings) {
-            if (auto ready = co_await l.place->connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+        for (auto& l : listings_) {
+            if (auto ready = co_await l.place->connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
+                if (ready.error() == errc::cancelled) co_return exit_code::interrupted;
                 co_return end(ready.error() == errc::bad_request ? exit_code::usage : exit_code::unreachable,
                               fmt::format("{}: {}", l.place->name(), ready.error().text));
+            }
         }
         if (auto same = same_storage(*session_.given().source, a_, *session_.given().target, b_); !same.empty())
             co_return end(exit_code::usage, same);
-        auto digits = co_await estimate_digits(listings);
-        if (!digits) co_return end(exit_code::unreachable, digits.error().text);
-        std::size_t incomplete = 0;
-        for (std::size_t shard = 0; shard < shard_count(*digits); ++shard) {
-            const auto prefix = narrowed(shard_prefix(*digits, shard), session_.given().prefix);
-            if (!prefix) continue;
-            auto listed = co_await list_places(listings, *prefix);
-            if (listed) {
-                compare(listings[0].entries, listings[1].entries);
-            } else {
-                if (listed.error() == errc::cancelled) co_return end(exit_code::interrupted, {});
-                ++incomplete;
-                session_.out().error(fmt::format("blocks {}... could not be listed: {}", *prefix, listed.error().text));
+        const auto shards = co_await choose_shards();
+        if (!shards) {
+            if (shards.error() == errc::cancelled) co_return exit_code::interrupted;
+            co_return end(not_listed(shards.error(), true), shards.error().text);
+        }
+        std::vector<std::string> incomplete;
+        for (const auto& prefix : *shards) {
+            if (auto compared = co_await compare_shard(prefix); !compared) {
+                if (compared.error() == errc::cancelled) co_return end(exit_code::interrupted, {});
+                if (is_final(compared.error()))
+                    co_return end(not_listed(compared.error(), shards_done_ == 0), compared.error().text);
+                incomplete.push_back(prefix);
             }
-            if (session_.out().broken()) co_return exit_code::not_finished;
         }
-        for (const auto* const file : {&missing_, &extra_, &differ_}) {
-            if (!file->problem().empty()) co_return end(exit_code::not_finished, file->problem());
+        // A server may be back by now.
+        for (const auto& prefix : incomplete) {
+            if (auto compared = co_await compare_shard(prefix); !compared) {
+                if (compared.error() == errc::cancelled) co_return end(exit_code::interrupted, {});
+                session_.out().error(fmt::format("blocks {}... could not be listed: {}", prefix, compared.error().text),
+                                     exit_code::not_finished);
+            }
         }
-        auto code = missing_.count() + extra_.count() + differ_.count() == 0 ? exit_code::done : exit_code::some_failed;
-        if (incomplete > 0) code = worse(code, exit_code::not_finished);
-        co_return end(code, {});
+        for (const auto* const list : lists_) {
+            if (auto problem = list->problem(); !problem.empty())
+                session_.out().error(problem, exit_code::not_finished);
+        }
+        if (unreadable_ > 0)
+            session_.out().error(count_of(unreadable_, "block") + " could not be read", exit_code::not_finished);
+        co_return end(
+            missing_.count() + extra_.count() + differ_.count() == 0 ? exit_code::done : exit_code::some_failed, {});
     }
 
   private:
-    void compare(std::span<const entry> a, std::span<const entry> b) {
-        while (!a.empty() || !b.empty()) {
-            const bool in_a = !a.empty() && (b.empty() || a.front().block <= b.front().block);
-            const bool in_b = !b.empty() && (a.empty() || b.front().block <= a.front().block);
-            const auto left = in_a ? first_block(a) : std::span<const entry>();
-            const auto right = in_b ? first_block(b) : std::span<const entry>();
-            a = a.subspan(left.size());
-            b = b.subspan(right.size());
-            const auto& any = in_a ? left.front() : right.front();
-            const block_id block{any.block, any.size};
-            if (!in_b)
-                missing_.add(block);
-            else if (!in_a)
-                extra_.add(block);
-            else if (std::ranges::any_of(left, [&](const entry& e) { return e.size != right.front().size; }) ||
-                     std::ranges::any_of(right, [&](const entry& e) { return e.size != left.front().size; }))
-                differ_.add(block);
-            else
+    /// The prefixes to be compared, in order.
+    awaitable<result<std::vector<std::string>>> choose_shards() {
+        const auto& given = session_.given();
+        KS_CO_TRY(unsigned digits, co_await estimate_digits(listings_));
+        const auto subset = given.subset.value_or(shard_subset{});
+        while (shard_count(digits) < subset.of) ++digits;
+        std::vector<std::string> out;
+        for (std::size_t shard = subset.number - 1; shard < shard_count(digits); shard += subset.of) {
+            if (auto prefix = narrowed(shard_prefix(digits, shard), given.prefix)) out.push_back(std::move(*prefix));
+        }
+        co_return out;
+    }
+
+    awaitable<result<void>> compare_shard(std::string prefix) {
+        KS_CO_CHECK(co_await list_places(listings_, prefix));
+        const auto& [a, b] = listings_;
+        too_large_ += a.notes.too_large + b.notes.too_large;
+        if (!check_) {
+            merge_blocks(a.entries, b.entries, [&](block_id block, difference d) { record_block(block, d); });
+        } else {
+            std::vector<block_check::item> items;
+            merge_blocks(a.entries, b.entries, [&](block_id block, difference d) { items.push_back({block, d}); });
+            KS_CO_CHECK(co_await check_->run(items));
+            for (const auto& item : items) record_block(item.block, item.state);
+        }
+        ++shards_done_;
+        co_return success();
+    }
+
+    void record_block(block_id block, difference d) {
+        combined_.add(static_cast<char>(d), block);
+        switch (d) {
+            case difference::same:
                 ++same_;
+                break;
+            case difference::missing:
+                missing_.add(block);
+                break;
+            case difference::extra:
+                extra_.add(block);
+                break;
+            case difference::differs:
+                differ_.add(block);
+                break;
+            case difference::unreadable:
+                ++unreadable_;
+                break;
         }
     }
 
     exit_code end(exit_code code, std::string_view problem) {
         auto& out = session_.out();
         if (!problem.empty()) {
-            out.error(problem);
+            out.error(problem, code);
             out.end(code);
             return code;
         }
-        const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
-        const auto to_stdout = [](const std::string& file) { return file == "-"; };
-        const auto& given = session_.given();
-        if (!to_stdout(given.missing_file) && !to_stdout(given.extra_file) && !to_stdout(given.differ_file)) {
-            out.say(fmt::format("{} blocks are the same, {} are missing in {}, {} are missing in {}, {} differ in size",
-                                same_, missing_.count(), b_.name(), extra_.count(), a_.name(), differ_.count()));
+        if (too_large_ > 0) out.note(count_of(too_large_, "entry") + " over 64 MiB, no blocks, left out");
+        if (std::ranges::none_of(lists_, &name_file::on_stdout)) {
+            out.say(fmt::format("same {}, missing in {} {}, missing in {} {}, different {}", count_of(same_, "block"),
+                                b_.name(), count_of(missing_.count(), "block"), a_.name(),
+                                count_of(extra_.count(), "block"), count_of(differ_.count(), "block")));
         }
-        out.end(code, {{"same", n(same_)},
-                       {"missing", n(missing_.count())},
-                       {"extra", n(extra_.count())},
-                       {"differ", n(differ_.count())}});
+        const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
+        record fields{{"same", n(same_)},
+                      {"missing", n(missing_.count())},
+                      {"extra", n(extra_.count())},
+                      {"differ", n(differ_.count())},
+                      {"unreadable", n(unreadable_)},
+                      {"too_large", n(too_large_)}};
+        if (check_) fields.emplace_back("checked", n(check_->checked()));
+        out.end(code, std::move(fields));
         return code;
     }
 
     session& session_;
     block_place& a_;
     block_place& b_;
+    std::array<place_listing, 2> listings_{place_listing{.place = &a_}, place_listing{.place = &b_}};
+    std::optional<block_check> check_;
     name_file missing_;  // In b.
     name_file extra_;    // In b only.
     name_file differ_;
+    name_file combined_;
+    const std::array<name_file*, 4> lists_{&missing_, &extra_, &differ_, &combined_};
     std::uint64_t same_ = 0;
+    std::uint64_t unreadable_ = 0;
+    std::uint64_t too_large_ = 0;
+    std::size_t shards_done_ = 0;
 };
 
 }  // namespace
 
 exit_code run_compare(session& s) {
-    auto a = s.open(*s.given().source, {});
+    const auto& given = s.given();
+    if (given.check_data && given.memory / 2 < given.jobs * limits::keepctl_job_bytes_min)
+        return end_with(s, {exit_code::usage, fmt::format("--jobs {} need at least --memory {}MiB", given.jobs,
+                                                          2 * given.jobs * limits::keepctl_job_bytes_min / MiB)});
+    auto a = s.open(*given.source, {});
     if (!a) return end_with(s, a.error());
-    auto b = s.open(*s.given().target, {});
+    auto b = s.open(*given.target, {});
     if (!b) return end_with(s, b.error());
     comparison all(s, **a, **b);
     if (auto problem = all.open(); !problem.empty()) return end_with(s, {exit_code::usage, std::move(problem)});

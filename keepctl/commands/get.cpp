@@ -1,6 +1,5 @@
 #include "base/unique_fd.hpp"
 #include "digest/engine.hpp"
-#include "digest/md5.hpp"
 #include "keepctl/cluster/server_group.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "pool/buffer_pool.hpp"
@@ -13,6 +12,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <utility>
+#include <vector>
 
 namespace keepstore::keepctl {
 namespace {
@@ -67,8 +67,9 @@ class destination {
     unique_fd file_;
 };
 
-/// Reads one block from the first server with a good copy. When a server fails in the middle the next one goes on from
-/// there, provided that its copy begins with the bytes that were written already.
+/// Reads one block from the first server with a good copy. The whole block is kept until it is proven (at most 64 MiB):
+/// so no wrong byte is ever written, and when a server fails in the middle, or its copy is bad, the next one may have
+/// any other beginning.
 class block_getter {
   public:
     block_getter(session& s, server_group& from, protocol::locator block, destination& to)
@@ -81,19 +82,16 @@ class block_getter {
 
     awaitable<exit_code> run() {
         if (auto opened = to_.open(); !opened) co_return end(exit_code::usage, opened.error().text);
-        error last = {errc::not_found, "no server has it"};
+        error last(errc::not_found, "no server has it");
         bool reached = false;
         for (std::size_t number = 0; number < from_.sources(); ++number) {
             auto got = co_await get_from(number);
-            if (got) {
-                if (auto done = to_.commit(); !done) co_return end(exit_code::not_finished, done.error().text);
-                co_return end(exit_code::done, {});
-            }
-            if (got.error() == errc::cancelled) co_return end(exit_code::interrupted, {});
-            if (broken_) co_return end(exit_code::not_finished, got.error().text);
-            reached = reached || got.error() == errc::not_found || got.error() == errc::checksum_mismatch;
-            if (got.error() != errc::not_found) session_.out().warn(got.error().text);
-            if (got.error() != errc::not_found || last == errc::not_found) last = std::move(got.error());
+            if (got) co_return write();
+            if (got.error() == errc::cancelled) co_return exit_code::interrupted;
+            const bool absent = got.error() == errc::not_found;
+            reached = reached || absent || got.error() == errc::checksum_mismatch;
+            if (!absent) session_.out().warn(got.error().text);
+            if (!absent || last == errc::not_found) last = std::move(got.error());
         }
         co_return end(reached ? exit_code::some_failed : exit_code::unreachable,
                       fmt::format("{}: {}", block_.bare(), last.text));
@@ -108,31 +106,26 @@ class block_getter {
                                          {limits::transfer_rate_bytes_min, limits::transfer_rate_window});
         protocol::proven_stream bytes(source, block_.hash, engine_, pool_,
                                       {.queue_bytes = limits::keepctl_queue_bytes});
-        digest::md5 seen;
+        received_.clear();
+        received_.reserve(bytes.size());
         while (true) {
             KS_CO_TRY(const const_slice piece, co_await bytes.next(until));
             if (piece.size() == 0) co_return success();
-            const bool again = seen.length() < written_.length();
-            seen.update(piece.bytes);
-            if (again) {
-                // Pieces have the same boundaries, whole numbers of 64 bytes but for the last, which is never written
-                // before all is proven.
-                if (seen.length() == written_.length() && seen.state() != written_.state())
-                    co_return fail(errc::checksum_mismatch, source.where() + ": its copy begins with other bytes");
-                continue;
-            }
-            if (auto written = to_.write(piece.bytes); !written) {
-                broken_ = true;
-                co_return written;
-            }
-            written_.update(piece.bytes);
+            received_.insert(received_.end(), piece.bytes.begin(), piece.bytes.end());
         }
     }
 
+    exit_code write() {
+        auto written = to_.write(received_);
+        if (session_.out().broken()) return end(exit_code::not_finished, {});
+        if (!written) return end(exit_code::not_finished, written.error().text);
+        if (auto done = to_.commit(); !done) return end(exit_code::not_finished, done.error().text);
+        return end(exit_code::done, {});
+    }
+
     exit_code end(exit_code code, std::string_view text) {
-        if (!text.empty()) session_.out().error(text);
-        // Without -o stdout is the block's.
-        if (!session_.given().file.empty()) session_.out().end(code);
+        if (!text.empty()) session_.out().error(text, code);
+        session_.out().end(code);
         return code;
     }
 
@@ -142,8 +135,7 @@ class block_getter {
     destination& to_;
     digest::engine engine_;
     pool::buffer_pool pool_;
-    digest::md5 written_;
-    bool broken_ = false;  // The destination failed: no server can help.
+    std::vector<std::byte> received_;
 };
 
 }  // namespace

@@ -16,27 +16,43 @@ class block_lister {
     block_lister(session& s, block_place& from) : session_(s), from_(from) {}
 
     awaitable<exit_code> run() {
-        if (auto ready = co_await from_.connect(deadline::in(limits::keepctl_request_timeout)); !ready)
-            co_return failed(ready.error(), exit_code::unreachable);
+        if (auto ready = co_await from_.connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
+            const bool wrong = ready.error() == errc::bad_request;
+            co_return failed(ready.error(), wrong ? exit_code::usage : exit_code::unreachable);
+        }
         std::array<place_listing, 1> listings{place_listing{.place = &from_}};
         auto digits = co_await estimate_digits(listings);
-        if (!digits) co_return failed(digits.error(), exit_code::unreachable);
+        if (!digits) co_return failed(digits.error(), not_listed(digits.error(), true));
         const std::string& wanted = session_.given().prefix;
         for (std::size_t shard = 0; shard < shard_count(*digits); ++shard) {
             const auto prefix = narrowed(shard_prefix(*digits, shard), wanted);
             if (!prefix) continue;
             auto listed = co_await list_places(listings, *prefix);
-            if (!listed) co_return failed(listed.error(), exit_code::not_finished);
+            if (!listed) co_return failed(listed.error(), not_listed(listed.error(), shard == 0));
+            too_large_ += listings[0].notes.too_large;
             show(listings[0].entries);
-            if (session_.out().broken()) co_return exit_code::not_finished;
         }
-        session_.out().end(exit_code::done, {{"blocks", blocks_}, {"copies", copies_}, {"size_conflicts", conflicts_}});
+        auto& out = session_.out();
+        const auto count = [](std::int64_t n, std::string_view noun) {
+            return count_of(static_cast<std::uint64_t>(n), noun);
+        };
+        out.flush();
+        out.note(fmt::format("{}, {}", count(blocks_, "block"), count(copies_, "copy")));
+        if (conflicts_ > 0)
+            out.note(fmt::format("{} of which the copies have different sizes: head and get find the good ones",
+                                 count(conflicts_, "block")));
+        if (too_large_ > 0) out.note(count_of(too_large_, "entry") + " over 64 MiB, no blocks, left out");
+        out.end(exit_code::done, {{"blocks", blocks_},
+                                  {"copies", copies_},
+                                  {"size_conflicts", conflicts_},
+                                  {"too_large", static_cast<std::int64_t>(too_large_)}});
         co_return exit_code::done;
     }
 
   private:
     exit_code failed(const error& why, exit_code code) {
-        session_.out().error(why.text);
+        if (why == errc::cancelled) return exit_code::interrupted;
+        session_.out().error(why.text, code);
         session_.out().end(code);
         return code;
     }
@@ -70,6 +86,7 @@ class block_lister {
     std::int64_t blocks_ = 0;
     std::int64_t copies_ = 0;
     std::int64_t conflicts_ = 0;
+    std::uint64_t too_large_ = 0;
 };
 
 }  // namespace

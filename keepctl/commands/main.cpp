@@ -1,6 +1,6 @@
 /// keepctl: the operator's tool. See docs/keepctl.md.
 
-#include "base/log.hpp"
+#include "base/log_ceiling.hpp"
 #include "cluster_config/environment.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/describe.hpp"
@@ -9,10 +9,11 @@
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
-#include <cstdio>
 #include <exception>
 #include <new>
+#include <span>
 #include <string>
 #include <variant>
 #include <vector>
@@ -59,27 +60,38 @@ bool about_servers(const std::optional<place>& p) {
     return p && !std::holds_alternative<directory_place>(p->where) && !std::holds_alternative<bucket_place>(p->where);
 }
 
-int run_command(const arguments& given, output& out) {
+exit_code run_command(const arguments& given, output& out) {
     if (given.command == "completion" || given.command == "man") {
         const auto text = given.command == "man" ? man_page(given.action) : completion_script(given.action);
         // The parser knows the shells; a command it need not know.
         if (text)
             out.write(*text);
         else
-            out.error("no command \"" + given.action + "\"");
-        return static_cast<int>(text && !out.broken() ? exit_code::done : exit_code::usage);
+            out.error("no command \"" + given.action + "\"", exit_code::usage);
+        return exit_code::done;
     }
     for (const auto& command : all_commands) {
         if (command.name != given.command) continue;
         session s(given, out);
         const bool needed = (command.needs_servers && (!given.at || about_servers(given.at))) ||
                             about_servers(given.source) || about_servers(given.target);
-        if (auto ready = s.prepare(needed); !ready) return static_cast<int>(end_with(s, ready.error()));
-        const auto code = command.run(s);
-        // Results that did not arrive are no results.
-        return static_cast<int>(out.broken() ? worse(code, exit_code::not_finished) : code);
+        if (auto ready = s.prepare(needed); !ready) return end_with(s, ready.error());
+        return command.run(s);
     }
-    return static_cast<int>(exit_code::usage);
+    return exit_code::usage;
+}
+
+/// Ends a program whose command line asks for nothing that is left to do, or is wrong.
+int end_of(const parse_end& end, std::span<const std::string> words) {
+    const bool wrong = end.exit_code != 0;
+    const bool json = wrong && std::ranges::find(words, "--json") != words.end();
+    const bool named = !words.empty() && !words.front().starts_with('-');
+    output out(named ? words.front() : std::string(), json ? output_shape::json : output_shape::columns, false);
+    if (wrong)
+        out.usage(end.text);
+    else
+        out.write(end.text);
+    return static_cast<int>(out.finish(exit_code::done));
 }
 
 }  // namespace
@@ -91,8 +103,7 @@ int main(int argc, char** argv) {
     const std::vector<std::string> words(argv + (argc > 0 ? 1 : 0), argv + argc);
     const auto parsed = parse_arguments(words);
     if (const auto* const end = std::get_if<parse_end>(&parsed)) {
-        std::fputs(end->text.c_str(), end->exit_code == 0 ? stdout : stderr);
-        return end->exit_code;
+        return end_of(*end, words);
     }
     const auto& given = std::get<arguments>(parsed);
     // Volumes log what the results say in other words.
@@ -102,17 +113,17 @@ int main(int argc, char** argv) {
                     .shape = log::format::text,
                     .cluster_id = {},
                     .pid = false});
-    output out(given.command, given.shape, given.quiet);
-    int code = 0;
+    log::set_ceiling(log::level::warning);
+    output out(given.command, given.shape, given.quiet, style_of(STDOUT_FILENO, given.no_color),
+               style_of(STDERR_FILENO, given.no_color));
+    auto code = exit_code::done;
     try {
         code = run_command(given, out);
     } catch (const std::bad_alloc&) {
-        out.error("out of memory; try a smaller --memory or fewer --jobs");
-        code = static_cast<int>(exit_code::not_finished);
+        out.error("out of memory; try a smaller --memory or fewer --jobs", exit_code::not_finished);
     } catch (const std::exception& e) {
-        out.error(std::string("unexpected failure: ") + e.what());
-        code = static_cast<int>(exit_code::not_finished);
+        out.error(std::string("unexpected failure: ") + e.what(), exit_code::not_finished);
     }
     log::flush();
-    return code;
+    return static_cast<int>(out.finish(code));
 }

@@ -1,6 +1,9 @@
 #include "keepctl/commands/output.hpp"
 
-#include <fmt/chrono.h>
+#include "base/error.hpp"
+#include "base/utc_text.hpp"
+#include "keepctl/commands/progress.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
@@ -42,15 +45,8 @@ std::string to_line(std::string_view type, const record& fields) {
     return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
 }
 
-// One line: what servers send may have control characters.
-std::string printable(std::string_view text) {
-    std::string out(text);
-    std::ranges::replace_if(out, [](char c) { return (c >= 0 && c < ' ') || c == 0x7f; }, '?');
-    return out;
-}
-
-void to_stderr(std::string_view kind, std::string_view text) {
-    const std::string line = fmt::format("keepctl: {}{}\n", kind, printable(text));
+void to_stderr(std::string_view kind, std::string_view text, bool ascii) {
+    const std::string line = fmt::format("keepctl: {}{}\n", kind, printable(text, ascii));
     // There is nothing to be done about a closed stderr.
     static_cast<void>(!::write(STDERR_FILENO, line.data(), line.size()));
 }
@@ -59,19 +55,22 @@ void to_stderr(std::string_view kind, std::string_view text) {
 
 void output::add(std::string_view type, record fields) {
     if (shape_ == output_shape::json) return write(to_line(type, fields));
+    // Tabs are read by programs, whatever the locale.
+    const bool ascii = results_.ascii && shape_ == output_shape::columns;
     std::vector<std::string> row;
-    for (const auto& [name, value] : fields) row.push_back(printable(std::visit(as_text{}, value)));
+    for (const auto& [name, value] : fields) row.push_back(printable(std::visit(as_text{}, value), ascii));
     if (shape_ == output_shape::plain) return write(fmt::format("{}\n", fmt::join(row, "\t")));
     if (type != type_) {
         flush();
         type_ = type;
-        header_.clear();
-        for (const auto& [name, value] : fields) header_.emplace_back(name);
-        for (auto& title : header_)
-            std::ranges::transform(title, title.begin(), [](char c) {
+        has_header_ = true;
+        auto& header = rows_.emplace_back();
+        for (const auto& [name, value] : fields) {
+            header.emplace_back(name);
+            std::ranges::transform(header.back(), header.back().begin(), [](char c) {
                 return c == '_' ? ' ' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c;
             });
-        rows_.push_back(header_);
+        }
     }
     rows_.push_back(std::move(row));
     if (rows_.size() >= rows_aligned) flush();
@@ -81,14 +80,18 @@ void output::flush() {
     std::vector<std::size_t> widths;
     for (const auto& row : rows_) {
         widths.resize(std::max(widths.size(), row.size()));
-        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], row[i].size());
+        for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
     }
     std::string text;
     for (const auto& row : rows_) {
         std::string line;
-        for (std::size_t i = 0; i < row.size(); ++i) line += fmt::format("{:<{}}  ", row[i], widths[i]);
+        for (std::size_t i = 0; i < row.size(); ++i) {
+            line += row[i];
+            line.append(widths[i] - columns_of(row[i]) + 2, ' ');
+        }
         line.erase(line.find_last_not_of(' ') + 1);
-        text += line + '\n';
+        const bool bold = std::exchange(has_header_, false) && results_.bold;
+        text += bold ? fmt::format("\x1b[1m{}\x1b[0m\n", line) : line + '\n';
     }
     rows_.clear();
     if (!text.empty()) write(text);
@@ -98,42 +101,81 @@ void output::say(std::string_view line) {
     if (shape_ != output_shape::columns) return;
     flush();
     type_.clear();
-    write(printable(line) + '\n');
+    write(printable(line, results_.ascii) + '\n');
 }
 
 void output::end(exit_code code, record fields) {
     flush();
-    if (shape_ != output_shape::json) return;
-    fields.insert(fields.begin(), {{"command", command_}, {"exit_code", std::int64_t{static_cast<int>(code)}}});
-    write(to_line("summary", fields));
+    worst_ = worse(worst_, code);
+    summary_ = std::move(fields);
+}
+
+exit_code output::finish(exit_code code) {
+    flush();
+    const auto now = [&] {
+        const auto reached = stopped_.value_or(worse(code, worst_));
+        return broken_ ? worse(reached, exit_code::not_finished) : reached;
+    };
+    if (shape_ == output_shape::json) {
+        record fields{{"command", command_}, {"exit_code", std::int64_t{static_cast<int>(now())}}};
+        fields.insert(fields.end(), summary_.begin(), summary_.end());
+        write(to_line("summary", fields));
+    }
+    return now();
 }
 
 void output::note(std::string_view text) const {
-    if (!quiet_) to_stderr("", text);
+    if (!quiet_) to_stderr("", text, messages_.ascii);
 }
 
 void output::warn(std::string_view text) const {
-    to_stderr("warning: ", text);
+    to_stderr("warning: ", text, messages_.ascii);
 }
 
-void output::error(std::string_view text) const {
-    to_stderr("", text);
+void output::ask(std::string_view text) const {
+    to_stderr("", text, messages_.ascii);
+}
+
+void output::error(std::string_view text, exit_code code) {
+    to_stderr("", text, messages_.ascii);
+    worst_ = worse(worst_, code);
+}
+
+void output::usage(std::string_view text) {
+    std::string shown;
+    while (!text.empty()) {
+        const auto end = text.find('\n');
+        shown += printable(text.substr(0, end), messages_.ascii) + '\n';
+        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+    }
+    static_cast<void>(!::write(STDERR_FILENO, shown.data(), shown.size()));
+    worst_ = worse(worst_, exit_code::usage);
 }
 
 void output::write(std::string_view bytes) {
     while (!bytes.empty() && !broken_) {
         const ssize_t n = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0)
+        if (n < 0) {
             broken_ = true;
-        else
+            // A reader that has left, as `head`, knows it.
+            if (errno != EPIPE) warn(error_from_errno(errno, "standard output").text);
+            if (on_broken_) on_broken_();
+        } else {
             bytes.remove_prefix(static_cast<std::size_t>(n));
+        }
     }
+}
+
+std::string count_of(std::uint64_t n, std::string_view noun) {
+    if (n == 1) return fmt::format("1 {}", noun);
+    if (noun.ends_with('y')) return fmt::format("{} {}ies", grouped(n), noun.substr(0, noun.size() - 1));
+    return fmt::format("{} {}s", grouped(n), noun);
 }
 
 std::string time_text(std::int64_t nanoseconds) {
     const std::chrono::sys_time<std::chrono::nanoseconds> at{std::chrono::nanoseconds(nanoseconds)};
-    return fmt::format("{:%FT%TZ}", std::chrono::floor<std::chrono::seconds>(at));
+    return utc_text(std::chrono::floor<std::chrono::seconds>(at));
 }
 
 }  // namespace keepstore::keepctl

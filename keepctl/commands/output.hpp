@@ -4,8 +4,11 @@
 
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/commands/arguments.hpp"
+#include "keepctl/commands/terminal.hpp"
 
 #include <cstdint>
+#include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,8 +23,8 @@ using record = std::vector<std::pair<std::string_view, cell>>;
 
 class output {
   public:
-    output(std::string command, output_shape shape, bool quiet)
-        : command_(std::move(command)), shape_(shape), quiet_(quiet) {}
+    output(std::string command, output_shape shape, bool quiet, text_style results = {}, text_style messages = {})
+        : command_(std::move(command)), shape_(shape), quiet_(quiet), results_(results), messages_(messages) {}
 
     /// Adds a record; those of one type have the same fields. Columns appear when there are some, or at flush().
     void add(std::string_view type, record fields);
@@ -30,32 +33,58 @@ class output {
     /// A line of free text, for people only.
     void say(std::string_view line);
 
-    /// The last line of --json: {"type":"summary",...}. Nothing in other shapes.
+    /// Ends the command's own work, with the fields of its summary. finish() prints it.
     void end(exit_code code, record fields = {});
 
     /// stderr. A note is left out if quiet.
     void note(std::string_view text) const;
     void warn(std::string_view text) const;
-    void error(std::string_view text) const;
+    void ask(std::string_view text) const;
+    /// The only place that prints errors, so that each of them makes the exit code at least `code`.
+    void error(std::string_view text, exit_code code = exit_code::some_failed);
+
+    /// Prints a text of several lines, such as an overview of commands: the command line was wrong.
+    void usage(std::string_view text);
+
+    /// A signal or --timeout ends the command: its code counts, since what fails from then on fails because of it.
+    void stopped(exit_code code) { stopped_ = code; }
+
+    /// Prints what is left: with --json the last line, {"type":"summary",...}. The last call.
+    /// \returns the exit code of the process: the worst of `code`, those of end() and error(), and not_finished for
+    /// results that stdout did not take.
+    [[nodiscard]] exit_code finish(exit_code code);
 
     /// Writes text or data as it is.
     void write(std::string_view bytes);
     /// Whether stdout was closed, or is on a full disk.
     [[nodiscard]] bool broken() const noexcept { return broken_; }
+    /// Called once when that happens: nothing further needs to be done.
+    void on_broken(std::function<void()> call) { on_broken_ = std::move(call); }
     [[nodiscard]] output_shape shape() const noexcept { return shape_; }
     [[nodiscard]] bool quiet() const noexcept { return quiet_; }
+    /// Whether a screen may be cleared before it is written again.
+    [[nodiscard]] bool on_screen() const noexcept { return shape_ == output_shape::columns && results_.bold; }
 
   private:
     const std::string command_;
     const output_shape shape_;
     const bool quiet_;
-    std::string type_;  // Of the rows.
-    std::vector<std::string> header_;
+    const text_style results_;
+    const text_style messages_;
+    std::string type_;                            // Of the rows.
     std::vector<std::vector<std::string>> rows_;  // Waiting to be aligned.
+    bool has_header_ = false;                     // The first of the rows is one.
+    exit_code worst_ = exit_code::done;
+    std::optional<exit_code> stopped_;
+    record summary_;
     bool broken_ = false;
+    std::function<void()> on_broken_;
 };
 
 /// "2026-01-31T00:00:00Z"
 [[nodiscard]] std::string time_text(std::int64_t nanoseconds);
+
+/// "1 block", "2 blocks"; "1 copy", "1,000 copies".
+[[nodiscard]] std::string count_of(std::uint64_t n, std::string_view noun);
 
 }  // namespace keepstore::keepctl

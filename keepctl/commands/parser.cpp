@@ -1,5 +1,7 @@
 #include "keepctl/commands/parser.hpp"
 
+#include "base/hex.hpp"
+#include "base/md5_digest.hpp"
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/commands/command_tree.hpp"
 
@@ -9,6 +11,7 @@
 #include <algorithm>
 #include <ranges>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace keepstore::keepctl {
@@ -62,10 +65,34 @@ std::string overview(const CLI::App& tree) {
     out +=
         "\nExamples:\n"
         "  keepctl status                                  the servers of /etc/arvados/config.yml\n"
-        "  keepctl ls --place dir:/mnt/keep 3f             blocks of a directory\n"
+        "  keepctl ls dir:/mnt/keep 3f                     blocks of a directory\n"
         "  keepctl replicate dir:/mnt/keep 's3://backup?endpoint=https://s3.example'\n"
         "\nkeepctl COMMAND --help shows the options of a command.\n";
     return out;
+}
+
+/// Tells place and prefix of `ls` apart by their form. \returns what is wrong.
+std::string take_words(arguments& out) {
+    bool has_prefix = false;
+    for (const auto& word : out.listed) {
+        if (is_lower_hex(word) && word.size() <= 2 * sizeof(md5_digest)) {
+            if (std::exchange(has_prefix, true)) return fmt::format("two prefixes: {} and {}", out.prefix, word);
+            out.prefix = word;
+            continue;
+        }
+        auto parsed = parse_place(word);
+        if (!parsed) {
+            // What has a scheme, or is a path, was meant as a place.
+            if (word.find_first_of(":/") != std::string::npos) return parsed.error();
+            return fmt::format(
+                "\"{}\" is neither a prefix, at most 32 lower-case hex digits, nor a place, such as "
+                "cluster or dir:/mnt/keep",
+                word);
+        }
+        if (out.at) return fmt::format("two places: {} and {}", out.at->text, parsed->text);
+        out.at = std::move(*parsed);
+    }
+    return {};
 }
 
 /// The chosen command or group, or nullptr.
@@ -123,6 +150,9 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
         return usage_error(*tree, e.what());
     }
     if (out.command == "get" && out.blocks.size() > 1) return usage_error(*tree, "get reads one block at a time");
+    if (out.command == "get" && out.shape == output_shape::json && out.file.empty())
+        return usage_error(*tree, "get writes the block to standard output; --json needs --output FILE");
+    if (auto problem = take_words(out); !problem.empty()) return usage_error(*tree, std::move(problem));
     return out;
 }
 

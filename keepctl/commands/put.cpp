@@ -2,42 +2,51 @@
 #include "digest/md5.hpp"
 #include "keepctl/cluster/memory_body.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/input.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <expected>
+#include <span>
 #include <utility>
 #include <vector>
 
 namespace keepstore::keepctl {
 namespace {
 
-std::expected<std::vector<std::byte>, start_error> read_block(const std::string& path) {
+awaitable<std::expected<std::vector<std::byte>, start_error>> read_block(std::string path) {
     const bool standard = path.empty() || path == "-";
-    const unique_fd file(standard ? ::dup(STDIN_FILENO) : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    const auto failed = [&](std::string_view what) {
-        return std::unexpected(
-            start_error{exit_code::usage, fmt::format("{}: {}", standard ? "standard input" : path, what)});
+    const unique_fd opened(standard ? -1 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
+    const int file = standard ? STDIN_FILENO : opened.get();
+    const auto failed = [&](std::string_view what, exit_code code = exit_code::usage) {
+        return std::unexpected(start_error{code, fmt::format("{}: {}", standard ? "standard input" : path, what)});
     };
-    if (!file) return failed(error_from_errno(errno, "open").text);
+    if (file < 0) co_return failed(error_from_errno(errno, "open").text);
     std::vector<std::byte> out(limits::block_size_bytes_max + 1);
     std::size_t have = 0;
     while (have < out.size()) {
-        const ssize_t n = ::read(file.get(), out.data() + have, out.size() - have);
-        if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return failed(error_from_errno(errno, "read").text);
-        if (n == 0) break;
-        have += static_cast<std::size_t>(n);
+        const auto count = co_await read_some(file, std::span(out).subspan(have));
+        if (!count && count.error() == errc::cancelled) co_return failed("stopped", exit_code::interrupted);
+        if (!count) co_return failed(count.error().text);
+        if (*count == 0) break;
+        have += *count;
     }
-    if (have > limits::block_size_bytes_max) return failed("has more than 64 MiB; a block has at most 64 MiB");
+    if (have > limits::block_size_bytes_max) co_return failed("has more than 64 MiB; a block has at most 64 MiB");
     out.resize(have);
-    return out;
+    co_return out;
 }
 
-awaitable<exit_code> put_block(session& s, const std::vector<keep_server>& servers, const_slice bytes,
-                               md5_digest name) {
+awaitable<exit_code> put_block(session& s, const std::vector<keep_server>& servers) {
+    const auto block = co_await read_block(s.given().file);
+    if (!block) {
+        if (block.error().code == exit_code::interrupted) co_return exit_code::interrupted;
+        co_return end_with(s, block.error());
+    }
+    const const_slice bytes = copy_to_heap_slice(*block);
+    const md5_digest name = digest::md5_of(*block);
     const std::int64_t wanted = s.given().replication.value_or(1);
     std::int64_t stored = 0;
     std::string locator;
@@ -58,8 +67,14 @@ awaitable<exit_code> put_block(session& s, const std::vector<keep_server>& serve
         locator = put->locator;
         where.push_back(servers[number].url());
     }
-    if (stored > 0) s.out().add("stored", {{"locator", locator}, {"copies", stored}, {"servers", where}});
-    if (stored < wanted) s.out().error(fmt::format("stored on {} of {} servers", stored, wanted));
+    if (stored > 0) {
+        s.out().say(locator);
+        if (s.out().shape() != output_shape::columns)
+            s.out().add("stored", {{"locator", locator}, {"copies", stored}, {"servers", where}});
+    }
+    if (stored < wanted)
+        s.out().error(
+            fmt::format("stored on {} of {}", stored, count_of(static_cast<std::uint64_t>(wanted), "server")));
     const auto code = stored >= wanted        ? exit_code::done
                       : stored > 0 || reached ? exit_code::some_failed
                                               : exit_code::unreachable;
@@ -72,9 +87,7 @@ awaitable<exit_code> put_block(session& s, const std::vector<keep_server>& serve
 exit_code run_put(session& s) {
     const auto servers = s.servers();
     if (!servers) return end_with(s, servers.error());
-    const auto block = read_block(s.given().file);
-    if (!block) return end_with(s, block.error());
-    return s.run(put_block(s, *servers, copy_to_heap_slice(*block), digest::md5_of(*block)));
+    return s.run(put_block(s, *servers));
 }
 
 }  // namespace keepstore::keepctl

@@ -72,7 +72,7 @@ class scrub_command {
         std::int64_t irreparable = 0;
         for (std::size_t i = 0; i < servers_.size(); ++i) {
             if (!answers_[i]) {
-                out.error(answers_[i].error().text);
+                out.error(answers_[i].error().text, exit_code::not_finished);
                 code = worse(code, exit_code::not_finished);
                 continue;
             }

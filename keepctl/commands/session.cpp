@@ -187,18 +187,20 @@ exit_code session::run(awaitable<exit_code> command, std::function<void()> on_st
     const auto stop = [&](exit_code why) {
         if (stopped_by_ != exit_code::done) return;
         stopped_by_ = why;
+        output_.stopped(why);
         if (on_stop)
             on_stop();
         else
             cancel();
     };
+    // As at SIGTERM: results that do not arrive are not worth further work.
+    output_.on_broken([&] { stop(exit_code::not_finished); });
+    bool signalled = false;
     asio::signal_set signals(loop_, SIGINT, SIGTERM);
     std::function<void(const boost::system::error_code&, int)> on_signal = [&](const auto& failed, int number) {
         if (failed) return;
-        const auto why = number == SIGINT ? exit_code::interrupted : exit_code::terminated;
-        if (stopped_by_ == exit_code::interrupted || stopped_by_ == exit_code::terminated)
-            ::_exit(static_cast<int>(exit_code::interrupted));
-        stop(why);
+        if (std::exchange(signalled, true)) ::_exit(static_cast<int>(exit_code::interrupted));
+        stop(number == SIGINT ? exit_code::interrupted : exit_code::terminated);
         signals.async_wait(on_signal);
     };
     signals.async_wait(on_signal);
@@ -207,11 +209,12 @@ exit_code session::run(awaitable<exit_code> command, std::function<void()> on_st
         timer.expires_after(*arguments_.timeout);
         timer.async_wait([&](const boost::system::error_code& failed) {
             if (failed) return;
-            output_.error("stopped: --timeout has passed");
+            output_.error("stopped: --timeout has passed", exit_code::not_finished);
             stop(exit_code::not_finished);
         });
     }
     while (!code) loop_.run_one();
+    output_.on_broken({});
     task_.reset();
     if (thrown) std::rethrow_exception(thrown);
     return stopped_by_ == exit_code::done ? *code : stopped_by_;

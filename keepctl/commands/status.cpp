@@ -2,10 +2,14 @@
 
 #include "base/when_all.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/progress.hpp"
 
 #include <fmt/format.h>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <chrono>
 #include <map>
 #include <utility>
 
@@ -14,6 +18,8 @@ namespace {
 
 // Digits of a configuration's hash that are shown: enough to tell two apart.
 constexpr std::size_t hash_digits = 8;
+// Of a terminal: ECMA-48's CUP and ED.
+constexpr std::string_view clear_screen = "\x1b[H\x1b[2J";
 
 awaitable<void> ask_one(const keep_server& server, server_status& out) {
     out = co_await ask_status(server, deadline::in(limits::keepctl_status_timeout));
@@ -23,14 +29,33 @@ cell number(const std::optional<std::int64_t>& n) {
     return n ? cell(*n) : cell();
 }
 
-/// The configuration hash that most servers have.
+/// The configuration hash that most servers have; empty if there is none that has more of them than any other.
 std::string usual_config(const std::vector<server_status>& all) {
     std::map<std::string, int> votes;
     for (const auto& s : all) {
         if (s.config_sha256) ++votes[*s.config_sha256];
     }
     const auto most = std::ranges::max_element(votes, {}, [](const auto& vote) { return vote.second; });
-    return most == votes.end() ? std::string() : most->first;
+    if (most == votes.end()) return {};
+    const bool alone = std::ranges::count(votes, most->second, [](const auto& vote) { return vote.second; }) == 1;
+    return alone ? most->first : std::string();
+}
+
+std::string scrub_text(const mount_status& m) {
+    std::string out = m.scrub_percent ? fmt::format("{}%", *m.scrub_percent) : "idle";
+    if (*m.irreparable > 0) out += fmt::format(", {} irreparable", *m.irreparable);
+    return out;
+}
+
+std::string clock_text(std::chrono::seconds ahead) {
+    return ahead.count() == 0 ? "0s" : fmt::format("{:+}s", ahead.count());
+}
+
+/// People read units, programs bytes.
+cell free_text(const output& out, const mount_status& m) {
+    if (!m.free_bytes) return {};
+    if (out.shape() != output_shape::columns) return *m.free_bytes;
+    return short_bytes(static_cast<std::uint64_t>(*m.free_bytes));
 }
 
 void show_servers(output& out, const std::vector<keep_server>& servers, const std::vector<server_status>& all) {
@@ -48,9 +73,10 @@ void show_servers(output& out, const std::vector<keep_server>& servers, const st
         out.add("server", {{"server", servers[i].url()},
                            {"state", std::string(state)},
                            {"version", s.version ? cell(*s.version) : cell()},
-                           {"clock", s.clock_ahead ? cell(fmt::format("{:+}s", s.clock_ahead->count())) : cell()},
+                           {"clock", s.clock_ahead ? cell(clock_text(*s.clock_ahead)) : cell()},
                            {"config", s.config_sha256 ? cell(s.config_sha256->substr(0, hash_digits)) : cell()},
                            {"requests", number(s.requests)},
+                           {"oldest_seconds", number(s.oldest_request_seconds)},
                            {"pulls_pending", number(s.pulls_pending)},
                            {"pulls_running", number(s.pulls_running)},
                            {"trash_pending", number(s.trash_pending)},
@@ -66,43 +92,89 @@ void show_mounts(output& out, const std::vector<server_status>& all) {
             for (const auto& [name, yes] : m.classes) {
                 if (yes) classes.push_back(name);
             }
+            const auto found = s.mount_states.find(m.uuid);
+            const mount_status state = found == s.mount_states.end() ? mount_status() : found->second;
             out.add("mount", {{"mount", m.uuid},
                               {"server", m.server},
                               {"classes", classes},
                               {"replication", m.replication},
                               {"writes", m.allow_write},
                               {"trash", m.allow_trash},
+                              {"health", state.health ? cell(*state.health) : cell()},
+                              {"free", free_text(out, state)},
+                              {"scrub", state.irreparable ? cell(scrub_text(state)) : cell()},
                               {"device", m.device_id}});
         }
     }
 }
 
-awaitable<exit_code> show_status(session& s, const std::vector<keep_server>& servers) {
-    std::vector<server_status> all(servers.size());
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < servers.size(); ++i) calls.push_back(ask_one(servers[i], all[i]));
-    if (co_await when_all(std::move(calls))) co_return exit_code::interrupted;
-    show_servers(s.out(), servers, all);
-    s.out().say("");
-    show_mounts(s.out(), all);
-    const auto reached = std::ranges::count_if(all, &server_status::reachable);
-    const bool all_ready =
-        std::ranges::all_of(all, [](const auto& x) { return x.reachable && x.ready.value_or(true); });
-    const auto code = reached == 0 ? exit_code::unreachable : all_ready ? exit_code::done : exit_code::some_failed;
-    s.out().end(code, {{"servers", static_cast<std::int64_t>(servers.size())}, {"reachable", reached}});
-    co_return code;
-}
+class status_command {
+  public:
+    status_command(session& s, const std::vector<keep_server>& servers) : session_(s), servers_(servers) {}
+
+    awaitable<exit_code> run() {
+        const auto interval = session_.given().watch;
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        auto& out = session_.out();
+        while (true) {
+            if (!co_await look()) break;
+            if (interval) begin_round();
+            show();
+            if (!interval) break;
+            out.flush();
+            timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(*interval));
+            if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) break;
+        }
+        // Of the last round.
+        const auto reached = std::ranges::count_if(all_, &server_status::reachable);
+        const bool all_ready =
+            std::ranges::all_of(all_, [](const auto& x) { return x.reachable && x.ready.value_or(true); });
+        const auto code = reached == 0 ? exit_code::unreachable : all_ready ? exit_code::done : exit_code::some_failed;
+        out.end(code, {{"servers", static_cast<std::int64_t>(servers_.size())}, {"reachable", reached}});
+        co_return code;
+    }
+
+  private:
+    /// \returns whether it was not cancelled.
+    awaitable<bool> look() {
+        std::vector<server_status> all(servers_.size());
+        std::vector<awaitable<void>> calls;
+        for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(ask_one(servers_[i], all[i]));
+        if (co_await when_all(std::move(calls))) co_return false;
+        all_ = std::move(all);
+        co_return true;
+    }
+
+    void begin_round() {
+        auto& out = session_.out();
+        const auto at = time_text(std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+        if (out.on_screen()) out.write(clear_screen);
+        out.say(at);
+        if (out.shape() != output_shape::columns) out.add("round", {{"at", at}});
+    }
+
+    void show() {
+        show_servers(session_.out(), servers_, all_);
+        session_.out().say("");
+        show_mounts(session_.out(), all_);
+    }
+
+    session& session_;
+    const std::vector<keep_server>& servers_;
+    std::vector<server_status> all_;
+};
 
 }  // namespace
 
 exit_code run_status(session& s) {
     const auto servers = s.servers();
     if (!servers) return end_with(s, servers.error());
-    return s.run(show_status(s, *servers));
+    status_command command(s, *servers);
+    return s.run(command.run());
 }
 
 exit_code end_with(session& s, const start_error& why) {
-    s.out().error(why.text);
+    s.out().error(why.text, why.code);
     s.out().end(why.code);
     return why.code;
 }

@@ -4,7 +4,9 @@ keepstore_test(keepctl_tests
         keepctl/checkpoint_test.cpp
         keepctl/entry_test.cpp
         keepctl/exit_code_test.cpp
+        keepctl/merge_test.cpp
         keepctl/place_test.cpp
+        keepctl/server_status_test.cpp
         keepctl/shards_test.cpp
     LINK keepstore::keepctl_cluster)
 keepstore_test(keepctl_balance_tests
@@ -31,3 +33,8 @@ keepstore_test(keepctl_snapshot_tests
         keepctl/snapshot/inventory_test.cpp
         keepctl/snapshot/retention_test.cpp
     LINK keepstore::keepctl_snapshot)
+
+keepstore_test(keepctl_command_tests
+    SOURCES
+        keepctl/output_test.cpp
+    LINK keepstore::keepctl_commands nlohmann_json::nlohmann_json)
