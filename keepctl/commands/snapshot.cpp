@@ -1,5 +1,6 @@
 // snapshot init, list, show, check, prune, adopt.
 
+#include "base/utc_text.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/progress.hpp"

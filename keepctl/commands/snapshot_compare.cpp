@@ -1,5 +1,6 @@
 // snapshot diff, find, verify.
 
+#include "base/utc_text.hpp"
 #include "keepctl/cluster/listing.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/commands/commands.hpp"
@@ -154,7 +155,7 @@ class verification {
           place_(place),
           devices_then_(number_devices(of.mounts)),
           devices_now_(number_devices(place.mounts())),
-          new_(c.asked().new_file, c.out()) {}
+          new_(c.asked().new_file, "new", c.out()) {}
 
     awaitable<outcome<exit_code>> run() {
         if (auto problem = new_.open(); !problem.empty()) co_return refuse(exit_code::usage, std::move(problem));

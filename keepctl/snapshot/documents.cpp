@@ -2,11 +2,11 @@
 
 #include "base/hex.hpp"
 #include "base/json.hpp"
+#include "base/utc_text.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/snapshot/limits.hpp"
 #include "s3/time.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -123,10 +123,6 @@ std::unexpected<error> damaged(const fields& from) {
 }
 
 }  // namespace
-
-std::string utc_text(std::chrono::sys_seconds at) {
-    return fmt::format("{:%FT%TZ}", at);
-}
 
 const listed_snapshot* latest_document::find(const snapshot_id& id) const {
     const auto found = std::ranges::find(snapshots, id, &listed_snapshot::id);

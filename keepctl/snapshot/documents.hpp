@@ -111,9 +111,6 @@ struct latest_document {
 [[nodiscard]] result<snapshot_document> decode_snapshot(std::string_view text);
 [[nodiscard]] result<latest_document> decode_latest(std::string_view text);
 
-/// "2026-11-21T03:15:00Z"
-[[nodiscard]] std::string utc_text(std::chrono::sys_seconds at);
-
 [[nodiscard]] snapshot_mount to_snapshot_mount(const mount_info& mount);
 
 }  // namespace keepstore::keepctl

@@ -26,7 +26,8 @@ std::optional<snapshot_id> snapshot_id::parse(std::string_view text) {
 }
 
 snapshot_id snapshot_id::make(std::chrono::sys_seconds at, std::string_view digits) {
-    return snapshot_id(fmt::format("{:%Y%m%dT%H%M%SZ}-{}", at, digits));
+    return snapshot_id(
+        fmt::format("{:%Y%m%dT%H%M%SZ}-{}", fmt::gmtime(std::chrono::system_clock::to_time_t(at)), digits));
 }
 
 std::array<std::uint8_t, 8> snapshot_id::nonce() const {
