@@ -18,7 +18,7 @@ std::string encoded(std::string_view text) {
         if (is_alphanumeric(c) || std::string_view("+@-_.~").contains(c))
             out += c;
         else
-            fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+            out += fmt::format("%{:02X}", static_cast<unsigned char>(c));
     }
     return out;
 }

@@ -2,12 +2,11 @@
 
 #include "net/server/reason_phrase.hpp"
 
-#include <fmt/format.h>
-
 #include <sys/uio.h>
 
 #include <array>
-#include <iterator>
+#include <charconv>
+#include <string>
 
 namespace keepstore::net {
 namespace {
@@ -54,16 +53,16 @@ void response_writer::start(unsigned status, std::optional<std::uint64_t> length
         keep_alive_ = false;
     }
     head_.clear();
-    auto out = std::back_inserter(head_);
+    const auto number = std::to_string(status);
     const auto phrase = reason_phrase(status);
+    head_.append("HTTP/1.1 ").append(number).append(" ");
     if (phrase.empty()) {
-        fmt::format_to(out, "HTTP/1.1 {0} status code {0}\r\n",
-                       status);  // As the Go daemon writes 499 (docs/interface.md 2.8).
+        head_.append("status code ").append(number);  // As the Go daemon writes 499 (docs/interface.md 2.8).
     } else {
-        fmt::format_to(out, "HTTP/1.1 {} {}\r\n", status, phrase);
+        head_.append(phrase);
     }
-    head_.append(extra_);
-    if (framing_ == framing::length) fmt::format_to(out, "Content-Length: {}\r\n", *length);
+    head_.append("\r\n").append(extra_);
+    if (framing_ == framing::length) head_.append("Content-Length: ").append(std::to_string(*length)).append("\r\n");
     if (framing_ == framing::chunked) head_.append("Transfer-Encoding: chunked\r\n");
     head_.append(date_line);
     if (!keep_alive_) {
@@ -113,7 +112,9 @@ awaitable<result<void>> response_writer::write(std::span<const std::byte> bytes)
     std::array<char, 20> size_line;
     if (!head_.empty()) vectors[count++] = vector_of(head_);
     if (framing_ == framing::chunked) {
-        const auto* end = fmt::format_to(size_line.data(), "{:x}\r\n", bytes.size());
+        auto* end = std::to_chars(size_line.begin(), size_line.end() - 2, bytes.size(), 16).ptr;
+        *end++ = '\r';
+        *end++ = '\n';
         vectors[count++] = vector_of({size_line.data(), static_cast<std::size_t>(end - size_line.data())});
     }
     const std::size_t body = count;
