@@ -62,6 +62,13 @@ awaitable<result<incoming_block>> open_block(const net::client& client, block_se
     auto response = co_await client.send(std::move(r), until);
     if (!response) co_return std::unexpected(reading_error(std::move(response.error())));
     const std::string from = net::to_string(response->from());
+    if (response->status() == 502 && fetch.tell_bad_copies) {
+        std::array<std::byte, 256> text{};
+        const auto count = co_await response->read_full(text);
+        const std::string_view body(reinterpret_cast<const char*>(text.data()), count.value_or(0));
+        if (body.starts_with("checksum mismatch"))
+            co_return fail(errc::checksum_mismatch, from + ": has no good copy of the block (502)");
+    }
     if (response->status() != 200) co_return std::unexpected(failure_of(response->status(), response->from()));
     const auto announced = response->content_length();
     if (!announced && !fetch.size) {

@@ -29,6 +29,9 @@ struct block_fetch {
     std::string request_id;             ///< Empty: none is sent.
     std::optional<std::uint64_t> size;  ///< The block's size, if known; another one is an error.
     net::phase_limits timing;
+    /// Whether a 502 whose body says that no copy of the server is good ("checksum mismatch in stored data", as the Go
+    /// daemon says, too) is checksum_mismatch. Else it is unavailable, as a proxy's 502 is.
+    bool tell_bad_copies = false;
 };
 
 /// A block that a server has begun to send.

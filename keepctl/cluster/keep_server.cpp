@@ -156,7 +156,8 @@ awaitable<result<protocol::incoming_block>> keep_server::get(md5_digest name, st
                                .token = access_.read_token,
                                .request_id = {},
                                .size = size,
-                               .timing = patience(limits::keepctl_silence_max)};
+                               .timing = patience(limits::keepctl_silence_max),
+                               .tell_bad_copies = true};
     auto opened = co_await protocol::open_block(client_, where_, std::move(what), until);
     // A server that refuses to say whether it has the block does not lack it.
     if (!opened && opened.error() == errc::not_found && opened.error().cause == std::errc::permission_denied)
