@@ -1,7 +1,7 @@
 #include "daemon/periodic_tasks.hpp"
 
 #include "base/log.hpp"
-#include "daemon/service_manager.hpp"
+#include "base/service_manager.hpp"
 #include "router/limits.hpp"
 
 #include <boost/asio/post.hpp>

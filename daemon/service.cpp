@@ -3,13 +3,13 @@
 #include "base/event_loop_group.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "base/service_manager.hpp"
 #include "daemon/background_tasks.hpp"
 #include "daemon/flags.hpp"
 #include "daemon/limits.hpp"
 #include "daemon/mounts.hpp"
 #include "daemon/peer_clients.hpp"
 #include "daemon/periodic_tasks.hpp"
-#include "daemon/service_manager.hpp"
 #include "daemon/service_metrics.hpp"
 #include "daemon/service_values.hpp"
 #include "daemon/signals.hpp"
@@ -219,7 +219,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
 
     // Stop: first what competes with running requests for disks and network, then the requests, then the rest.
     log::info("stopping: no new connections are accepted; finishing what runs");
-    notify_stopping();
+    notify_stopping("finishing the requests that run");
     application.set_draining(true);
     pullers.cancel();
     scrubs.cancel();

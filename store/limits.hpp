@@ -94,8 +94,6 @@ static_assert(scrub_reads_max * 3 <= volume_threads_max);
 inline constexpr unsigned scrub_blocks_max = scrub_reads_max;
 /// Steps of a pass, after each of which it can be resumed later: the folders of a Directory volume.
 inline constexpr unsigned scrub_steps = 4096;
-/// Burst that the rate allows after a pause.
-inline constexpr milliseconds scrub_burst{100};
 /// How often the position of a scrub is saved: bounds what is verified twice after a crash.
 inline constexpr seconds scrub_save_interval{10};
 /// Time limit of a save, which the scrub can do without.

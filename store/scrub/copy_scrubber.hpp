@@ -3,10 +3,10 @@
 #pragma once
 
 #include "base/async_semaphore.hpp"
+#include "base/rate_limiter.hpp"
 #include "pool/lease_pool.hpp"
 #include "store/context.hpp"
 #include "store/limits.hpp"
-#include "store/scrub/rate_limiter.hpp"
 #include "store/scrub/scrub_clock.hpp"
 #include "store/scrub/scrub_repair.hpp"
 #include "store/scrub/scrub_status.hpp"

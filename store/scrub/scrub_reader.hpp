@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/async_semaphore.hpp"
-#include "store/scrub/rate_limiter.hpp"
+#include "base/rate_limiter.hpp"
 #include "store/scrub/scrub_clock.hpp"
 #include "store/scrub/scrub_status.hpp"
 #include "volumes/volume.hpp"

@@ -11,6 +11,7 @@ keepstore_test(base_tests
         base/error_test.cpp
         base/event_loop_group_test.cpp
         base/hex_test.cpp
+        base/rate_limiter_test.cpp
         base/recent_lines_test.cpp
         base/single_flight_test.cpp
         base/text_test.cpp

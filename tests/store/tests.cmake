@@ -16,7 +16,6 @@ keepstore_test(store_tests
         store/remote/remote_list_test.cpp
         store/remote/remote_test.cpp
         store/scrub/stitched_repair_test.cpp
-        store/scrub/rate_limiter_test.cpp
         store/scrub/scrub_batch_test.cpp
         store/scrub/scrub_course_test.cpp
         store/scrub/scrub_memory_test.cpp

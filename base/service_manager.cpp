@@ -1,17 +1,21 @@
-#include "daemon/service_manager.hpp"
+#include "base/service_manager.hpp"
 
 #include <systemd/sd-daemon.h>
 
 #include <cstdint>
 
-namespace keepstore::daemon {
+namespace keepstore {
 
 void notify_ready(const std::string& status) {
     sd_notify(0, ("READY=1\nSTATUS=" + status).c_str());
 }
 
-void notify_stopping() {
-    sd_notify(0, "STOPPING=1\nSTATUS=finishing the requests that run");
+void notify_status(const std::string& status) {
+    sd_notify(0, ("STATUS=" + status).c_str());
+}
+
+void notify_stopping(const std::string& status) {
+    sd_notify(0, ("STOPPING=1\nSTATUS=" + status).c_str());
 }
 
 void notify_alive() {
@@ -24,4 +28,4 @@ std::optional<std::chrono::microseconds> watchdog_interval() {
     return std::chrono::microseconds(microseconds / 2);
 }
 
-}  // namespace keepstore::daemon
+}  // namespace keepstore

@@ -1,9 +1,7 @@
-/// A token bucket: it fills at the rate, holds at most what comes in limits::scrub_burst, and may be overdrawn by one
+/// A token bucket: it fills at the rate, holds at most what comes in a tenth of a second, and may be overdrawn by one
 /// read, however large. First come, first served, so that small reads do not starve a large one. It works on the times
 /// that the caller gives. Belongs to one thread; only set_rate() and rate() are safe to call from any.
 #pragma once
-
-#include "store/limits.hpp"
 
 #include <algorithm>
 #include <atomic>
@@ -11,7 +9,7 @@
 #include <cstdint>
 #include <list>
 
-namespace keepstore::store {
+namespace keepstore {
 
 class rate_limiter {
   public:
@@ -41,6 +39,7 @@ class rate_limiter {
         const std::list<std::uint64_t>::iterator at_;
     };
 
+    static constexpr std::chrono::milliseconds burst{100};   ///< What the rate allows at once after a pause.
     static constexpr std::chrono::seconds wait_max{1};       ///< The rate may change meanwhile.
     static constexpr std::chrono::milliseconds wait_min{1};  ///< Bounds the attempts per second.
 
@@ -54,7 +53,7 @@ class rate_limiter {
         }
         const double seconds =
             std::chrono::duration<double>(std::max(now - filled_at_, clock::duration::zero())).count();
-        const double tokens_max = rate * std::chrono::duration<double>(limits::scrub_burst).count();
+        const double tokens_max = rate * std::chrono::duration<double>(burst).count();
         tokens_ = std::min(tokens_ + rate * seconds, tokens_max);
         filled_at_ = now;
         double ahead = 0;  // Bytes of the tickets before this one.
@@ -75,4 +74,4 @@ class rate_limiter {
     clock::time_point filled_at_{};
 };
 
-}  // namespace keepstore::store
+}  // namespace keepstore

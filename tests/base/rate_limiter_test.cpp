@@ -1,14 +1,13 @@
-#include "store/scrub/rate_limiter.hpp"
+#include "base/rate_limiter.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <memory>
 
 using namespace keepstore;
-using namespace keepstore::store;
 using namespace std::chrono_literals;
 
-TEST_CASE("the limiter allows its rate, whatever the size of the reads", "[store][scrub]") {
+TEST_CASE("the limiter allows its rate, whatever the size of the reads", "[base][rate]") {
     const auto start = std::chrono::steady_clock::time_point(1h);
     for (const std::uint64_t step : {1'000u, 262'144u, 5'000'000u}) {
         rate_limiter limiter(1'000'000);
@@ -34,7 +33,7 @@ TEST_CASE("the limiter allows its rate, whatever the size of the reads", "[store
     CHECK(rate_limiter::ticket(limiter, 1).try_take(start) == 0ns);
 }
 
-TEST_CASE("the limiter serves reads first come, first served", "[store][scrub]") {
+TEST_CASE("the limiter serves reads first come, first served", "[base][rate]") {
     const auto start = std::chrono::steady_clock::time_point(1h);
     rate_limiter limiter(1000);
     CHECK(rate_limiter::ticket(limiter, 500).try_take(start) == 0ns);
