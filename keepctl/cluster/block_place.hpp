@@ -33,6 +33,12 @@ struct listing_notes {
     std::uint64_t too_large = 0;  ///< Over limits::block_size_bytes_max: no block.
 };
 
+/// What a block lacks at a place.
+struct store_plan {
+    std::int64_t missing = 0;                 ///< Replicas; 0: nothing.
+    std::vector<std::uint16_t> servers = {};  ///< Those that should take it, in the order in which to try them.
+};
+
 class block_place {
   public:
     virtual ~block_place() = default;
@@ -49,24 +55,32 @@ class block_place {
     [[nodiscard]] virtual awaitable<result<void>> list(std::string prefix, std::vector<entry>& out,
                                                        listing_notes& notes, deadline until) = 0;
 
-    /// Number of sources that may have a block, at least 1.
-    [[nodiscard]] virtual std::size_t sources() const noexcept = 0;
-    /// Opens a copy for reading: at the `number`th source in the order of the block, from 0. errc::not_found.
+    /// Names of the servers that the place is used through; a volume that is opened here is one. Their indexes are what
+    /// `server` means below.
+    [[nodiscard]] virtual const std::vector<std::string>& server_names() const noexcept = 0;
+    /// Finds out whether all servers respond now. After connect(), at any time.
+    [[nodiscard]] virtual awaitable<result<void>> check(deadline until) const = 0;
+
+    /// Servers that may have the block, in the order in which to try them; at least one.
+    [[nodiscard]] virtual std::vector<std::uint16_t> sources(const md5_digest& block) const = 0;
+    /// Opens a copy for reading. errc::not_found.
     [[nodiscard]] virtual awaitable<result<std::unique_ptr<protocol::block_source>>> open(block_id block,
-                                                                                          std::size_t number,
+                                                                                          std::size_t server,
                                                                                           deadline until) = 0;
 
-    /// Has that source read and verify its copy itself. errc::not_found, checksum_mismatch; unsupported where it
+    /// Has that server read and verify its copy itself. errc::not_found, checksum_mismatch; unsupported where it
     /// cannot: open it, and read it here.
-    [[nodiscard]] virtual awaitable<result<void>> verify(block_id block, std::size_t number, deadline until);
+    [[nodiscard]] virtual awaitable<result<void>> verify(block_id block, std::size_t server, deadline until);
 
-    /// Number of targets that may take a block, and of those that should have it.
-    [[nodiscard]] virtual std::size_t targets() const noexcept = 0;
-    [[nodiscard]] virtual std::size_t copies_wanted() const noexcept = 0;
-    /// Stores a block at the `number`th target in its order: all of it, durably, or nothing. Replaces a bad copy.
+    /// Replicas that a block should have, and that the place can hold of one. After connect().
+    [[nodiscard]] virtual std::int64_t replicas_wanted() const noexcept = 0;
+    [[nodiscard]] virtual std::int64_t replicas_possible() const noexcept = 0;
+    /// What a block with these good copies (entries of one block, sorted; may be empty) lacks.
+    [[nodiscard]] virtual store_plan plan(const md5_digest& block, std::span<const entry> good) const = 0;
+    /// Stores a block: all of it, durably, or nothing. Replaces a bad copy. \returns the number of replicas.
     /// errc::collision if another block with the same MD5 is there.
-    [[nodiscard]] virtual awaitable<result<void>> store(block_id block, std::size_t number,
-                                                        protocol::proven_stream& bytes, deadline until) = 0;
+    [[nodiscard]] virtual awaitable<result<std::int64_t>> store(block_id block, std::size_t server,
+                                                                protocol::proven_stream& bytes, deadline until) = 0;
 };
 
 /// Whether every further call would get this error, too: a wrong token, certificate or bucket, a read-only or full

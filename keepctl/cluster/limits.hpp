@@ -24,6 +24,10 @@ inline constexpr std::size_t keepctl_memory_max = 4 * GiB;
 /// keepctl_queue_bytes twice.
 inline constexpr unsigned keepctl_jobs_default = 8;
 inline constexpr unsigned keepctl_jobs_max = 256;
+/// --bandwidth: at the first a block of 64 MiB takes less than keepctl_block_timeout. With less than the second for
+/// each of the jobs there are fewer of them.
+inline constexpr std::size_t keepctl_bandwidth_min = 256 * KiB;
+inline constexpr std::size_t keepctl_job_bandwidth_min = 1 * MiB;
 /// Threads that compute digests: four do more than a network of 10 Gbit/s brings.
 inline constexpr unsigned keepctl_digest_threads_max = 4;
 /// Memory that a transfer needs in order not to wait for the others': a piece being read, hashed and written each.
@@ -78,11 +82,19 @@ inline constexpr std::size_t failures_printed_max = 100;
 /// Attempts at one block when the failure may pass, and the longest wait after the first, doubled after each.
 inline constexpr unsigned block_attempts_max = 5;
 inline constexpr std::chrono::milliseconds block_attempt_pause{250};
-/// So many failures in a row, without a success of any block: the place fails as a whole, and blocks wait for it. Each
-/// tries again after the first pause; after the second one if the destination is full, which takes longer to change.
+/// So many failures in a row, without a success of any block: the server fails as a whole, and is paused. One block
+/// tries it after the first pause; after the second one if the destination is full, which takes longer to change. So
+/// many shards in a row that could not be listed end a run.
 inline constexpr unsigned place_failures_max = 10;
 inline constexpr seconds place_pause{2};
 inline constexpr seconds full_pause{30};
+/// --newest-first: blocks whose newest copy is at most so old go before those that are older.
+inline constexpr seconds age_bands[] = {hours(1), days(1), days(30)};
+/// --continuous: a block that failed is tried again after the first, then after twice the time, up to the last.
+inline constexpr minutes postponed_first{1};
+inline constexpr minutes postponed_most{60};
+/// --interval, from the end of a pass to the next one.
+inline constexpr minutes interval_default{1};
 /// --give-up-after: a restart of a server takes minutes. A full destination is given up after the second.
 inline constexpr minutes give_up_after_default{15};
 inline constexpr minutes full_give_up_after{10};

@@ -63,9 +63,13 @@ awaitable<result<std::uint64_t>> estimate_entries(std::span<place_listing> place
     co_return entries_in(places) * shard_count(looked_at);
 }
 
+unsigned digits_for(std::uint64_t entries) {
+    return std::max(1U, shard_digits(entries));
+}
+
 awaitable<result<unsigned>> estimate_digits(std::span<place_listing> places) {
     KS_CO_TRY(const auto entries, co_await estimate_entries(places));
-    co_return std::max(1U, shard_digits(entries));
+    co_return digits_for(entries);
 }
 
 }  // namespace keepstore::keepctl

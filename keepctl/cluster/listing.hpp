@@ -29,11 +29,14 @@ struct place_listing {
 /// \returns the first error.
 [[nodiscard]] awaitable<result<void>> list_places(std::span<place_listing> places, std::string prefix);
 
-/// The number of entries of all places together, estimated from one shard of three digits, or of one digit.
+/// Number of entries of all places together, estimated from one shard of three digits, or of one if there are few.
 [[nodiscard]] awaitable<result<std::uint64_t>> estimate_entries(std::span<place_listing> places);
 
-/// Number of hex digits to cut by, from this estimate; at least 1, so that a run that is killed
-/// does not begin again from the start.
+/// Number of hex digits to cut by for so many entries; at least 1, so that a run that is killed does not begin again
+/// from the start.
+[[nodiscard]] unsigned digits_for(std::uint64_t entries);
+
+/// Both.
 [[nodiscard]] awaitable<result<unsigned>> estimate_digits(std::span<place_listing> places);
 
 /// The exit code when a listing failed with this error: refused as a whole before anything was done, else a part that

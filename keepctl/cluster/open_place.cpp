@@ -34,10 +34,10 @@ struct place_opener {
     opened_place operator()(const cluster_place&) const {
         auto servers = servers_of(context);
         if (!servers) return std::unexpected(std::move(servers.error()));
-        const auto copies = std::min(use.copies, servers->size());
         return std::make_unique<server_group>(
             what.text, std::move(*servers),
-            server_group::options{.mount_uuid = {}, .classes = use.classes, .copies = copies});
+            server_group::options{
+                .mount_uuid = {}, .classes = use.classes, .copies = use.copies, .by_class = !use.classes.empty()});
     }
 
     opened_place operator()(const volume_place& p) const {

@@ -25,7 +25,7 @@ struct place_context {
 struct place_use {
     bool writes = false;
     std::string classes = {};
-    std::size_t copies = 1;
+    std::int64_t copies = 1;  ///< Replicas of each block in `cluster`.
 };
 
 /// Servers and buckets are not contacted here, but by block_place::connect. Looks at directories, so it may block.

@@ -61,13 +61,18 @@ class entry_sink final : public volumes::index_sink {
 }  // namespace
 
 opened_volume::opened_volume(std::string name, mount_info mount, std::unique_ptr<volumes::volume> volume)
-    : name_(std::move(name)), mounts_{std::move(mount)}, volume_(std::move(volume)) {}
+    : name_(std::move(name)), names_{name_}, mounts_{std::move(mount)}, volume_(std::move(volume)) {}
 
 awaitable<result<void>> opened_volume::connect(deadline until) {
-    // One folder, one page: shows whether the storage answers and lets us in.
+    co_return co_await check(until);
+}
+
+awaitable<result<void>> opened_volume::check(deadline until) const {
+    // One folder, one page: shows whether the storage responds and lets us in.
     std::vector<entry> ignored;
     listing_notes notes;
-    co_return co_await list("000", ignored, notes, until);
+    entry_sink sink(ignored, notes);
+    co_return co_await volume_->index("000", sink, until);
 }
 
 awaitable<result<void>> opened_volume::list(std::string prefix, std::vector<entry>& out, listing_notes& notes,
@@ -84,8 +89,12 @@ awaitable<result<std::unique_ptr<protocol::block_source>>> opened_volume::open(b
     co_return std::make_unique<volume_source>(name_, std::move(reader));
 }
 
-awaitable<result<void>> opened_volume::store(block_id block, std::size_t, protocol::proven_stream& bytes,
-                                             deadline until) {
+store_plan opened_volume::plan(const md5_digest&, std::span<const entry> good) const {
+    return good.empty() ? store_plan{.missing = 1, .servers = {0}} : store_plan{};
+}
+
+awaitable<result<std::int64_t>> opened_volume::store(block_id block, std::size_t, protocol::proven_stream& bytes,
+                                                     deadline until) {
     KS_CO_TRY(auto writer, co_await volume_->create(block.name, bytes.size(), until));
     writer->set_queue_bytes(limits::keepctl_queue_bytes);
     while (true) {
@@ -95,7 +104,8 @@ awaitable<result<void>> opened_volume::store(block_id block, std::size_t, protoc
     }
     std::optional<std::pair<std::string, std::vector<std::byte>>> attribute;
     if (auto points = bytes.waypoints()) attribute.emplace(digest::waypoints_attribute, std::move(*points));
-    co_return co_await writer->commit(std::move(attribute), until);
+    KS_CO_CHECK(co_await writer->commit(std::move(attribute), until));
+    co_return 1;
 }
 
 }  // namespace keepstore::keepctl

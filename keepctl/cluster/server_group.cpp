@@ -1,5 +1,6 @@
 #include "keepctl/cluster/server_group.hpp"
 
+#include "base/text.hpp"
 #include "base/when_all.hpp"
 
 #include <fmt/format.h>
@@ -31,7 +32,15 @@ struct server_group::outcome {
 };
 
 server_group::server_group(std::string name, std::vector<keep_server> servers, options given)
-    : name_(std::move(name)), servers_(std::move(servers)), options_(std::move(given)) {}
+    : name_(std::move(name)), servers_(std::move(servers)), options_(std::move(given)) {
+    for (const auto& server : servers_) names_.push_back(server.url());
+    const std::string_view list = options_.by_class ? std::string_view(options_.classes) : std::string_view();
+    for (std::size_t at = 0; at <= list.size();) {
+        const auto end = std::min(list.find(',', at), list.size());
+        classes_.emplace_back(trim(list.substr(at, end - at)));
+        at = end + 1;
+    }
+}
 
 awaitable<void> server_group::connect_one(std::size_t number, std::vector<mount_info>& out, outcome& end,
                                           deadline until) const {
@@ -52,18 +61,18 @@ awaitable<result<void>> server_group::connect(deadline until) {
     mounted_by_.clear();
     for (std::size_t i = 0; i < servers_.size(); ++i) {
         if (!ends[i].value) co_return std::unexpected(std::move(ends[i].value.error()));
-        for (auto& m : found[i]) {
+        for (const auto& m : found[i]) {
             if (!options_.mount_uuid.empty() && m.uuid != options_.mount_uuid) continue;
             // One UUID for two devices is a mistake of the configuration: both have blocks.
             const auto known = std::ranges::find_if(mounts_, [&](const mount_info& other) {
                 return other.uuid == m.uuid && other.device_id == m.device_id;
             });
             if (known == mounts_.end()) {
-                mounts_.push_back(std::move(m));
+                mounts_.push_back(m);
                 mounted_by_.push_back(i);
             } else if (m.allow_write && !known->allow_write) {
                 mounted_by_[static_cast<std::size_t>(known - mounts_.begin())] = i;
-                *known = std::move(m);
+                *known = m;
             }
         }
     }
@@ -74,6 +83,95 @@ awaitable<result<void>> server_group::connect(deadline until) {
     }
     if (mounts_.size() > std::numeric_limits<std::uint16_t>::max())
         co_return fail(errc::bad_request, name_ + " has too many mounts");
+    find_devices(found);
+    co_return success();
+}
+
+void server_group::find_devices(const std::vector<std::vector<mount_info>>& found) {
+    devices_.clear();
+    device_of_.clear();
+    writable_.assign(servers_.size(), {});
+    for (const auto& mount : mounts_) device_of_.push_back(device_number(mount));
+    for (std::size_t s = 0; s < servers_.size(); ++s) {
+        for (const auto& mount : found[s]) {
+            if (!mount.allow_write) continue;
+            const auto number = device_number(mount);
+            const bool counts =
+                std::ranges::find(devices_[number].counts_for, true) != devices_[number].counts_for.end();
+            if (counts && std::ranges::find(writable_[s], number) == writable_[s].end()) writable_[s].push_back(number);
+        }
+    }
+}
+
+// The device of a mount, with what this mount says of it.
+std::size_t server_group::device_number(const mount_info& mount) {
+    const std::string id = mount.device_id.empty() ? "mount " + mount.uuid : mount.device_id;
+    auto known = std::ranges::find(devices_, id, &device::id);
+    if (known == devices_.end()) {
+        devices_.push_back({.id = id, .counts_for = std::vector<bool>(classes_.size())});
+        known = devices_.end() - 1;
+    }
+    known->replication = std::max(known->replication, mount.replication);
+    for (std::size_t i = 0; i < classes_.size(); ++i) {
+        const auto offered = mount.classes.find(classes_[i]);
+        const bool offers = classes_[i].empty() || (offered != mount.classes.end() && offered->second) ||
+                            (mount.classes.empty() && classes_[i] == "default");
+        if (offers) known->counts_for[i] = true;
+    }
+    return static_cast<std::size_t>(known - devices_.begin());
+}
+
+std::int64_t server_group::replicas_of(std::span<const entry> good, std::size_t number_of_class) const {
+    std::int64_t out = 0;
+    for (auto e = good.begin(); e != good.end(); ++e) {
+        const auto number = device_of_[e->mount];
+        const bool seen =
+            std::any_of(good.begin(), e, [&](const entry& other) { return device_of_[other.mount] == number; });
+        if (!seen && devices_[number].counts_for[number_of_class]) out += devices_[number].replication;
+    }
+    return out;
+}
+
+std::int64_t server_group::replicas_possible() const noexcept {
+    std::int64_t by_devices = 0;
+    for (const auto& d : devices_) by_devices += d.replication;
+    std::int64_t by_servers = 0;
+    for (const auto& of_server : writable_) {
+        std::int64_t most = 0;
+        for (const auto number : of_server) most = std::max(most, devices_[number].replication);
+        by_servers += most;
+    }
+    return std::min(by_devices, by_servers);
+}
+
+store_plan server_group::plan(const md5_digest& block, std::span<const entry> good) const {
+    store_plan out;
+    for (std::size_t i = 0; i < classes_.size(); ++i)
+        out.missing = std::max(out.missing, options_.copies - replicas_of(good, i));
+    if (out.missing <= 0) return {};
+    std::vector<bool> taken(devices_.size());
+    for (const auto& e : good) taken[device_of_[e.mount]] = devices_[device_of_[e.mount]].counts_for[0];
+    for (const auto server : sources(block)) {
+        const auto& own = writable_[server];
+        // A server that has a copy would only touch it; and one device seen through two servers holds one copy.
+        if (own.empty() || std::ranges::any_of(own, [&](std::size_t number) { return taken[number]; })) continue;
+        out.servers.push_back(server);
+        if (own.size() == 1) taken[own.front()] = true;
+    }
+    return out;
+}
+
+awaitable<void> server_group::check_one(std::size_t number, outcome& end, deadline until) const {
+    auto found = co_await servers_[number].mounts(until);
+    if (!found) end.value = std::unexpected(std::move(found.error()));
+}
+
+awaitable<result<void>> server_group::check(deadline until) const {
+    std::vector<outcome> ends(servers_.size());
+    std::vector<awaitable<void>> calls;
+    for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(check_one(i, ends[i], until));
+    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
+    for (auto& end : ends) KS_CO_CHECK(std::move(end.value));
     co_return success();
 }
 
@@ -97,29 +195,32 @@ awaitable<result<void>> server_group::list(std::string prefix, std::vector<entry
     co_return success();
 }
 
-awaitable<result<std::unique_ptr<protocol::block_source>>> server_group::open(block_id block, std::size_t number,
+std::vector<std::uint16_t> server_group::sources(const md5_digest& block) const {
+    std::vector<std::uint16_t> out;
+    for (const auto number : probe_order(block, servers_)) out.push_back(static_cast<std::uint16_t>(number));
+    return out;
+}
+
+awaitable<result<std::unique_ptr<protocol::block_source>>> server_group::open(block_id block, std::size_t server,
                                                                               deadline until) {
-    const auto order = probe_order(block.name, servers_);
     // Without a size in the locator a GET of an empty block is the only one that servers take.
-    KS_CO_TRY(auto incoming, co_await servers_[order.at(number)].get(block.name, block.size, until));
+    KS_CO_TRY(auto incoming, co_await servers_.at(server).get(block.name, block.size, until));
     co_return std::make_unique<protocol::incoming_source>(
         std::move(incoming), protocol::min_throughput(limits::transfer_rate_bytes_min, limits::transfer_rate_window));
 }
 
-awaitable<result<void>> server_group::verify(block_id block, std::size_t number, deadline until) {
-    const auto order = probe_order(block.name, servers_);
-    const auto& server = servers_[order.at(number)];
-    KS_CO_TRY(const auto size, co_await server.head(block.name, block.size, until));
+awaitable<result<void>> server_group::verify(block_id block, std::size_t server, deadline until) {
+    const auto& asked = servers_.at(server);
+    KS_CO_TRY(const auto size, co_await asked.head(block.name, block.size, until));
     if (size == block.size) co_return success();
-    co_return fail(errc::checksum_mismatch, fmt::format("{}: its copy has {} bytes", server.url(), size));
+    co_return fail(errc::checksum_mismatch, fmt::format("{}: its copy has {} bytes", asked.url(), size));
 }
 
-awaitable<result<void>> server_group::store(block_id block, std::size_t number, protocol::proven_stream& bytes,
-                                            deadline until) {
-    const auto order = probe_order(block.name, servers_);
+awaitable<result<std::int64_t>> server_group::store(block_id block, std::size_t server, protocol::proven_stream& bytes,
+                                                    deadline until) {
     stream_body body(bytes, until);
-    KS_CO_CHECK(co_await servers_[order.at(number)].put(block.name, body, options_.classes, until));
-    co_return success();
+    KS_CO_TRY(const auto stored, co_await servers_.at(server).put(block.name, body, options_.classes, until));
+    co_return stored.replicas;
 }
 
 }  // namespace keepstore::keepctl

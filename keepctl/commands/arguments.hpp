@@ -89,6 +89,12 @@ struct arguments {
     bool fresh = false;
     bool allow_empty_source = false;
     bool error_on_no_change = false;
+    bool newest_first = false;
+    bool verify = false;
+    bool continuous = false;
+    bool exit_on_failure = false;
+    std::chrono::nanoseconds interval = limits::interval_default;
+    std::uint64_t bandwidth = 0;  ///< Bytes per second; 0: no limit.
     unsigned jobs = limits::keepctl_jobs_default;
     std::uint64_t memory = limits::keepctl_memory_default;
     std::optional<unsigned> digits;

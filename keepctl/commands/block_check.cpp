@@ -57,9 +57,9 @@ awaitable<void> block_check::worker(work& shared) {
 // Success: some source has a good copy. Else the failure that leaves most open.
 awaitable<result<void>> block_check::check(block_place& place, block_id block) {
     error why(errc::not_found, "it is gone since it was listed");
-    for (std::size_t number = 0; number < place.sources(); ++number) {
-        auto checked = co_await place.verify(block, number, deadline::in(limits::keepctl_block_timeout));
-        if (!checked && checked.error() == errc::unsupported) checked = co_await read(place, block, number);
+    for (const auto server : place.sources(block.name)) {
+        auto checked = co_await place.verify(block, server, deadline::in(limits::keepctl_block_timeout));
+        if (!checked && checked.error() == errc::unsupported) checked = co_await read(place, block, server);
         if (checked || checked.error() == errc::cancelled) co_return checked;
         const auto& now = checked.error();
         if (now == errc::not_found) continue;
@@ -69,9 +69,9 @@ awaitable<result<void>> block_check::check(block_place& place, block_id block) {
     co_return std::unexpected(std::move(why));
 }
 
-awaitable<result<void>> block_check::read(block_place& place, block_id block, std::size_t number) {
+awaitable<result<void>> block_check::read(block_place& place, block_id block, std::size_t server) {
     const auto until = deadline::in(limits::keepctl_block_timeout);
-    KS_CO_TRY(const auto source, co_await place.open(block, number, until));
+    KS_CO_TRY(const auto source, co_await place.open(block, server, until));
     if (source->size() != block.size)
         co_return fail(errc::checksum_mismatch,
                        fmt::format("{}: its copy has {} bytes", source->where(), source->size()));

@@ -36,7 +36,7 @@ class block_check {
     struct work;
     awaitable<void> worker(work& shared);
     awaitable<result<void>> check(block_place& place, block_id block);
-    awaitable<result<void>> read(block_place& place, block_id block, std::size_t number);
+    awaitable<result<void>> read(block_place& place, block_id block, std::size_t server);
     void say(block_id block, const block_place& place, const error& why);
 
     const unsigned jobs_;

@@ -192,6 +192,28 @@ void add_replicate(App& tree, arguments& a) {
              "only the blocks named in this file: lines hash[+size], or a failures file");
     add_parsed(app, "--jobs", "N", "blocks under way at a time (default 8)",
                [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
+    add_parsed(app, "--bandwidth", "SIZE", "bytes of blocks per second (default: no limit)",
+               [&a](const std::string& text) {
+                   const auto size = cluster_config::parse_byte_size(text);
+                   if (!size || *size < limits::keepctl_bandwidth_min)
+                       return fmt::format("found \"{}\"; expected a size from 256KiB", text);
+                   a.bandwidth = *size;
+                   return std::string();
+               });
+    add_switch(app, "--newest-first", a.newest_first,
+               "blocks of the last hour first, then of the last day, of 30 days, the rest");
+    add_switch(app, "--verify", a.verify, "list both places once more afterwards: what is missing has failed");
+    auto* const continuous =
+        once(app.add_flag("--continuous", a.continuous, "pass after pass, newest blocks first, until a signal comes"))
+            ->excludes("--dry-run");
+    add_parsed(app, "--interval", "DURATION", "time between two passes (default 1m)", [&a](const std::string& text) {
+        std::optional<std::chrono::nanoseconds> interval;
+        const auto problem = parse_time_limit(text, interval);
+        if (interval) a.interval = *interval;
+        return problem;
+    })->needs(continuous);
+    add_switch(app, "--exit-on-failure", a.exit_on_failure, "end after the first pass with a failure")
+        ->needs(continuous);
     add_text(app, "--job", "NAME", a.job, "label of these metrics");
     add_run(app, a);
     add_connection(app, a);

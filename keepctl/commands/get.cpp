@@ -84,8 +84,8 @@ class block_getter {
         if (auto opened = to_.open(); !opened) co_return end(exit_code::usage, opened.error().text);
         error last(errc::not_found, "no server has it");
         bool reached = false;
-        for (std::size_t number = 0; number < from_.sources(); ++number) {
-            auto got = co_await get_from(number);
+        for (const auto server : from_.sources(block_.hash)) {
+            auto got = co_await get_from(server);
             if (got) co_return write();
             if (got.error() == errc::cancelled) co_return exit_code::interrupted;
             const bool absent = got.error() == errc::not_found;
@@ -98,10 +98,9 @@ class block_getter {
     }
 
   private:
-    awaitable<result<void>> get_from(std::size_t number) {
+    awaitable<result<void>> get_from(std::size_t server) {
         const auto until = deadline::in(limits::keepctl_block_timeout);
-        const auto order = probe_order(block_.hash, from_.servers());
-        KS_CO_TRY(auto incoming, co_await from_.servers()[order[number]].get(block_.hash, block_.size, until));
+        KS_CO_TRY(auto incoming, co_await from_.servers()[server].get(block_.hash, block_.size, until));
         protocol::incoming_source source(std::move(incoming),
                                          {limits::transfer_rate_bytes_min, limits::transfer_rate_window});
         protocol::proven_stream bytes(source, block_.hash, engine_, pool_,

@@ -3,11 +3,16 @@
 #include "base/event_loop_group.hpp"
 #include "base/utc_text.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/replicate_progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
+#include "keepctl/replicate/postponed_blocks.hpp"
 
 #include <fmt/format.h>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/signal_set.hpp>
 
 #include <algorithm>
+#include <csignal>
 #include <utility>
 
 namespace keepstore::keepctl {
@@ -19,10 +24,16 @@ class replicate_command final : public run_observer, public framed_work {
 
     /// What can be decided before anything is contacted.
     std::expected<void, start_error> prepare();
-    exit_code run() { return frame_.execute(replicate()); }
+    exit_code run() { return frame_.execute(given_.continuous ? replicate_continuously() : replicate()); }
 
     void warn(std::string_view text) override { frame_.warn(text); }
-    void failed(const block_failure& failure) override { frame_.failed(failure); }
+    void failed(const block_failure& failure) override {
+        frame_.failed(failure);
+        if (given_.continuous) postponed_.failed(failure.block, failure.reason, postponed_blocks::clock::now());
+    }
+    std::optional<std::string> postponed(const md5_digest& block) override {
+        return postponed_.reason(block, postponed_blocks::clock::now());
+    }
     void shard_done(std::size_t shard) override { frame_.shard_done(shard); }
 
     [[nodiscard]] run_figures figures() const override;
@@ -30,10 +41,17 @@ class replicate_command final : public run_observer, public framed_work {
     void stop() override { engine_->stop(); }
     [[nodiscard]] bool stopped() const override { return engine_->stopped(); }
     [[nodiscard]] std::size_t busy() const override { return engine_->busy(); }
+    [[nodiscard]] bool waiting() const override { return engine_->waiting(); }
 
   private:
     awaitable<exit_code> replicate();
+    awaitable<exit_code> replicate_continuously();
+    awaitable<std::optional<start_error>> connect();
     awaitable<std::optional<start_error>> begin();
+    exit_code end_pass();
+    [[nodiscard]] std::string sentence() const;
+    void report(exit_code code);
+    [[nodiscard]] std::optional<start_error> replicas_problem() const;
     [[nodiscard]] exit_code summarize();
     [[nodiscard]] exit_code judge() const;
     [[nodiscard]] record summary() const;
@@ -45,6 +63,10 @@ class replicate_command final : public run_observer, public framed_work {
     std::unique_ptr<block_place> source_;
     std::unique_ptr<block_place> target_;
     std::optional<replication> engine_;
+    postponed_blocks postponed_;
+    std::uint64_t passes_ = 0;
+    std::optional<exit_code> last_pass_;
+    bool pass_now_ = false;  // SIGHUP has come.
 };
 
 std::expected<void, start_error> replicate_command::prepare() {
@@ -58,6 +80,13 @@ std::expected<void, start_error> replicate_command::prepare() {
     options_.digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max);
     options_.prefix = given_.prefix;
     options_.dry_run = given_.dry_run;
+    options_.newest_first = given_.newest_first || given_.continuous;
+    options_.verify = given_.verify;
+    options_.bandwidth = given_.bandwidth;
+    if (given_.bandwidth > 0) {
+        const auto jobs = std::max<std::uint64_t>(1, given_.bandwidth / limits::keepctl_job_bandwidth_min);
+        options_.jobs = static_cast<unsigned>(std::min<std::uint64_t>(jobs, given_.jobs));
+    }
     options_.give_up_after = given_.give_up_after;
     if (given_.since) options_.since = given_.since->time_since_epoch().count();
     if (given_.memory / 2 < given_.jobs * limits::keepctl_job_bytes_min)
@@ -78,8 +107,21 @@ std::expected<void, start_error> replicate_command::prepare() {
     return frame_.open_failures();
 }
 
-// Connects both places, and finds out where to begin.
-awaitable<std::optional<start_error>> replicate_command::begin() {
+// Whether the destination can hold as many replicas as it should.
+std::optional<start_error> replicate_command::replicas_problem() const {
+    const auto wanted = target_->replicas_wanted();
+    const auto possible = target_->replicas_possible();
+    if (possible >= wanted) return std::nullopt;
+    if (possible == 0 && !given_.dry_run)
+        return start_error{exit_code::unreachable, target_->name() + ": no mount that blocks may be stored on" +
+                                                       (given_.classes.empty() ? "" : " offers " + given_.classes)};
+    return start_error{exit_code::usage,
+                       fmt::format("{}: {} replicas of a block are wanted, but its servers can hold {} "
+                                   "(--replication)",
+                                   target_->name(), wanted, possible)};
+}
+
+awaitable<std::optional<start_error>> replicate_command::connect() {
     const auto until = deadline::in(limits::keepctl_request_timeout);
     for (auto* const p : {source_.get(), target_.get()}) {
         auto ready = co_await p->connect(until);
@@ -89,8 +131,13 @@ awaitable<std::optional<start_error>> replicate_command::begin() {
     }
     if (auto same = same_storage(*given_.source, *source_, *given_.target, *target_); !same.empty())
         co_return start_error{exit_code::usage, std::move(same)};
+    co_return replicas_problem();
+}
+
+// Finds out where to begin. The places are connected.
+awaitable<std::optional<start_error>> replicate_command::begin() {
     engine_.emplace(*source_, *target_, options_, *this);
-    if (!given_.dry_run) {
+    if (!given_.dry_run && passes_ == 0) {
         std::string only;
         if (options_.only) {
             for (const auto& name : *options_.only) only += name.hex();
@@ -101,18 +148,83 @@ awaitable<std::optional<start_error>> replicate_command::begin() {
                                          given_.digits ? std::to_string(*given_.digits) : ""});
         if (!opened) co_return std::move(opened.error());
     }
-    if (!frame_.resumed()) {
+    if (!frame_.resumed() || passes_ > 0) {
         auto digits = given_.digits ? result<unsigned>(*given_.digits) : co_await engine_->choose_digits();
-        if (!digits) co_return start_error{exit_code::unreachable, digits.error().text};
+        if (!digits) {
+            const bool too_large = digits.error() == errc::bad_request;
+            co_return start_error{too_large ? exit_code::usage : exit_code::unreachable, digits.error().text};
+        }
         frame_.begin(*digits);
     }
     co_return std::nullopt;
 }
 
 awaitable<exit_code> replicate_command::replicate() {
+    if (auto why = co_await connect()) co_return end_with(session_, *why);
     if (auto why = co_await begin()) co_return end_with(session_, *why);
     co_await frame_.run(*this, engine_->run(frame_.done()));
     co_return summarize();
+}
+
+// Pass after pass, until a signal comes. Places that cannot be used end the first pass only.
+awaitable<exit_code> replicate_command::replicate_continuously() {
+    asio::signal_set hangup(co_await asio::this_coro::executor, SIGHUP);
+    std::function<void(const boost::system::error_code&, int)> on_hangup = [&](const auto& failed, int) {
+        if (failed) return;
+        pass_now_ = true;
+        hangup.async_wait(on_hangup);
+    };
+    hangup.async_wait(on_hangup);
+    while (session_.stopped_by() == exit_code::done) {
+        pass_now_ = false;
+        auto why = co_await connect();
+        if (!why) why = co_await begin();
+        if (why && passes_ == 0) co_return end_with(session_, *why);
+        if (passes_ == 0) frame_.serve("the first pass");
+        exit_code code = exit_code::not_finished;
+        if (why) {
+            session_.out().error(why->text);
+        } else {
+            co_await frame_.run(*this, engine_->run(frame_.done()));
+            if (session_.stopped_by() != exit_code::done) {
+                frame_.clear();
+                session_.out().say(sentence());
+                report(session_.stopped_by());
+                frame_.close(session_.stopped_by());
+                break;
+            }
+            code = end_pass();
+        }
+        ++passes_;
+        last_pass_ = code;
+        session_.set_code_at_signal(code);
+        if (session_.out().broken()) co_return exit_code::not_finished;
+        const bool good = code == exit_code::done || code == exit_code::no_change;
+        if (given_.exit_on_failure && !good) break;
+        frame_.serve(fmt::format("pass {} has ended with {}: {}", passes_, static_cast<int>(code), sentence()));
+        if (!co_await frame_.idle(given_.interval, pass_now_)) break;
+        if (auto opened = frame_.open_failures(); !opened) co_return end_with(session_, opened.error());
+    }
+    const auto code = last_pass_.value_or(session_.stopped_by());
+    session_.out().end(code, summary());
+    co_return code;
+}
+
+exit_code replicate_command::end_pass() {
+    frame_.clear();
+    const auto code = judge();
+    const auto& c = engine_->counts();
+    // Most passes find nothing: they are no lines in a journal.
+    const bool changed = c.copied + c.replaced + c.failed + c.bad_source > 0 || last_pass_ != code;
+    if (session_.out().shape() == output_shape::json)
+        session_.out().add("pass", summary());
+    else if (changed)
+        session_.out().say(sentence());
+    if (changed) report(code);
+    const bool looked_at_all = code == exit_code::done || code == exit_code::some_failed;
+    if (looked_at_all) postponed_.end_pass();
+    frame_.end_pass(code);
+    return code;
 }
 
 run_figures replicate_command::figures() const {
@@ -131,17 +243,13 @@ run_figures replicate_command::figures() const {
 }
 
 std::string replicate_command::progress_line(double seconds, bool as_json) const {
-    const auto& c = engine_->counts();
-    const auto rate = static_cast<std::uint64_t>(static_cast<double>(c.bytes) / seconds);
-    if (as_json) {
-        return fmt::format(
-            R"({{"v":1,"type":"progress","shards_done":{},"shards":{},"listed":{},"copied":{},"bytes":{},"failed":{}}})",
-            engine_->shards_done(), engine_->shards_total(), c.listed, c.copied + c.replaced, c.bytes,
-            c.failed + c.bad_source);
-    }
-    return fmt::format("replicate  shard {}/{}  {} looked at  {} copied {}  {} failed  {}/s", engine_->shards_done(),
-                       engine_->shards_total(), grouped(c.listed), grouped(c.copied + c.replaced), short_bytes(c.bytes),
-                       grouped(c.failed + c.bad_source), short_bytes(rate));
+    const replicate_progress now{.counts = engine_->counts(),
+                                 .shards_done = engine_->shards_done(),
+                                 .shards_before = frame_.done_before(),
+                                 .shards_total = engine_->shards_total(),
+                                 .all_planned = engine_->all_planned(),
+                                 .seconds = seconds};
+    return as_json ? to_json(now) : to_line(now);
 }
 
 record replicate_command::summary() const {
@@ -157,6 +265,7 @@ record replicate_command::summary() const {
             {"bad_source", n(c.bad_source)},
             {"left", n(c.left)},
             {"bytes", n(c.bytes)},
+            {"verify_missing", n(c.verify_missing)},
             {"too_large", n(c.too_large)},
             {"shards", n(engine_->shards_total())},
             {"shards_done", n(engine_->shards_done())},
@@ -171,28 +280,32 @@ exit_code replicate_command::judge() const {
         const bool nothing_done = c.copied + c.replaced == 0 && *fatal != errc::no_space;
         code = worse(code, nothing_done ? exit_code::unreachable : exit_code::not_finished);
     }
-    if (c.failed + c.bad_source > 0) code = worse(code, exit_code::some_failed);
+    if (c.failed + c.bad_source + c.verify_missing > 0) code = worse(code, exit_code::some_failed);
     if (code == exit_code::done && !engine_->source_has_entries() && !given_.allow_empty_source && !frame_.resumed())
         code = exit_code::refused;
     if (code == exit_code::done && given_.error_on_no_change && c.copied + c.replaced == 0) code = exit_code::no_change;
     return worse(code, session_.stopped_by());
 }
 
-exit_code replicate_command::summarize() {
-    frame_.clear();
-    auto& out = session_.out();
-    const auto code = judge();
+std::string replicate_command::sentence() const {
     const auto& c = engine_->counts();
-    out.say(
-        fmt::format("{} blocks looked at: {} present, {} {} ({}), {} replaced, {} gone at the source, {} bad at the "
-                    "source, {} failed, {} left",
-                    grouped(c.listed), grouped(c.present), grouped(c.copied),
-                    given_.dry_run ? "to be copied" : "copied", short_bytes(c.bytes), grouped(c.replaced),
-                    grouped(c.gone), grouped(c.bad_source), grouped(c.failed), grouped(c.left)));
-    if (frame_.resumed()) out.note("other shards were looked at by the run of " + utc_text(frame_.run_started_at()));
+    return fmt::format(
+        "{} blocks looked at: {} present, {} {} ({}), {} replaced, {} gone at the source, {} bad at the "
+        "source, {} failed, {} left",
+        grouped(c.listed), grouped(c.present), grouped(c.copied), given_.dry_run ? "to be copied" : "copied",
+        short_bytes(c.bytes), grouped(c.replaced), grouped(c.gone), grouped(c.bad_source), grouped(c.failed),
+        grouped(c.left));
+}
+
+// What is wrong, on stderr.
+void replicate_command::report(exit_code code) {
+    auto& out = session_.out();
+    const auto& c = engine_->counts();
     frame_.report_failures();
     if (c.too_large > 0)
         out.note(fmt::format("{} files or objects are larger than a block and were left out", c.too_large));
+    if (c.verify_missing > 0)
+        out.error(fmt::format("{} blocks are not in the destination's index", grouped(c.verify_missing)));
     if (!c.add_up()) out.error("the counts do not add up: this is a bug");
     if (const auto& fatal = engine_->fatal()) out.error("ended early: " + fatal->text);
     if (engine_->shards_incomplete() > 0)
@@ -200,6 +313,16 @@ exit_code replicate_command::summarize() {
             fmt::format("{} of {} shards could not be listed", engine_->shards_incomplete(), engine_->shards_total()));
     if (code == exit_code::refused)
         out.error("the source lists no block at all, as an unmounted disk does; --allow-empty-source if that is right");
+}
+
+exit_code replicate_command::summarize() {
+    frame_.clear();
+    auto& out = session_.out();
+    const auto code = judge();
+    out.say(sentence());
+    if (frame_.resumed())
+        out.note("other shards were looked at by the run of " + utc_text(frame_.run_started_at()));
+    report(code);
     frame_.close(code);
     out.end(code, summary());
     return code;

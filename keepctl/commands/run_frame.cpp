@@ -1,5 +1,6 @@
 #include "keepctl/commands/run_frame.hpp"
 
+#include "base/service_manager.hpp"
 #include "base/text.hpp"
 #include "base/utc_text.hpp"
 
@@ -21,6 +22,12 @@ std::chrono::sys_seconds now_in_seconds() {
 
 bool is_finished(exit_code code) {
     return code == exit_code::done || code == exit_code::some_failed || code == exit_code::no_change;
+}
+
+std::uint64_t sum_of(const run_figures& figures) {
+    std::uint64_t out = figures.bytes + figures.shards_done + figures.shards_incomplete;
+    for (const auto& [outcome, n] : figures.blocks) out += n;
+    return out;
 }
 
 /// A word for a POSIX shell.
@@ -63,12 +70,12 @@ run_frame::run_frame(session& s)
     : session_(s),
       given_(s.given()),
       progress_(given_.progress, given_.quiet),
-      failures_(given_.failures_file),
       metrics_(given_.metrics_path),
       started_at_(now_in_seconds()) {}
 
 std::expected<void, start_error> run_frame::open_failures() {
-    if (auto opened = failures_.open(); !opened)
+    failures_.emplace(given_.failures_file);
+    if (auto opened = failures_->open(); !opened)
         return std::unexpected(start_error{exit_code::usage, "--failures: " + opened.error().text});
     return {};
 }
@@ -103,7 +110,7 @@ exit_code run_frame::execute(awaitable<exit_code> command) {
     return session_.run(std::move(command), [this] {
         progress_.clear();
         session_.out().note("stopping; a second signal ends at once");
-        if (work_)
+        if (running_)
             work_->stop();
         else
             session_.cancel();
@@ -113,10 +120,14 @@ exit_code run_frame::execute(awaitable<exit_code> command) {
 awaitable<void> run_frame::run(framed_work& what, awaitable<void> work) {
     auto over = std::make_shared<bool>(false);
     work_ = &what;
+    running_ = true;
     began_ = clock::now();
+    started_at_ = now_in_seconds();
+    done_before_ = saved_ ? saved_->done.size() : 0;
     asio::co_spawn(co_await asio::this_coro::executor, watch(this, over), asio::detached);
     co_await std::move(work);
     *over = true;
+    running_ = false;
 }
 
 awaitable<void> run_frame::watch(run_frame* self, std::shared_ptr<bool> over) {
@@ -135,10 +146,42 @@ awaitable<void> run_frame::watch(run_frame* self, std::shared_ptr<bool> over) {
             self->metrics_due_ = now + limits::metrics_interval;
             self->write_metrics(std::nullopt);
         }
+        if (self->watchdog_ && now >= self->watchdog_due_) {
+            const auto seen = sum_of(self->work_->figures());
+            const bool alive = std::exchange(self->figures_seen_, seen) != seen || self->work_->waiting();
+            self->feed_watchdog(now, alive);
+        }
         if (self->progress_.due(now)) {
             const std::chrono::duration<double> seconds = now - self->began_;
             self->progress_.show(self->work_->progress_line(seconds.count(), self->progress_.as_json()), now);
         }
+    }
+}
+
+void run_frame::feed_watchdog(clock::time_point now, bool alive) {
+    if (!alive) return;
+    watchdog_due_ = now + *watchdog_;
+    notify_alive();
+}
+
+void run_frame::serve(const std::string& status) {
+    if (std::exchange(ready_, true)) {
+        notify_status(status);
+        return;
+    }
+    notify_ready(status);
+    watchdog_ = watchdog_interval();
+}
+
+awaitable<bool> run_frame::idle(std::chrono::nanoseconds time, const bool& wake) {
+    const auto end = clock::now() + std::chrono::duration_cast<clock::duration>(time);
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    while (true) {
+        const auto now = clock::now();
+        if (now >= end || wake) co_return true;
+        if (watchdog_ && now >= watchdog_due_) feed_watchdog(now, true);
+        timer.expires_after(std::min<clock::duration>(end - now, limits::run_tick));
+        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return false;
     }
 }
 
@@ -153,7 +196,7 @@ void run_frame::note(std::string_view text) {
 }
 
 void run_frame::failed(const block_failure& failure) {
-    if (!failures_.add(failure)) warn("the failures file cannot be written: " + failures_.problem());
+    if (!failures_->add(failure)) warn("the failures file cannot be written: " + failures_->problem());
 }
 
 void run_frame::shard_done(std::size_t shard) {
@@ -196,32 +239,36 @@ void run_frame::write_metrics(std::optional<exit_code> code) {
 }
 
 exit_code run_frame::problem() const noexcept {
-    return state_lost_ || !failures_.problem().empty() ? exit_code::not_finished : exit_code::done;
+    return state_lost_ || (failures_ && !failures_->problem().empty()) ? exit_code::not_finished : exit_code::done;
 }
 
 void run_frame::clear() {
     progress_.clear();
-    failures_.close();
+    if (failures_) failures_->close();
 }
 
 void run_frame::report_failures() const {
     auto& out = session_.out();
-    for (const auto& f : failures_.first())
+    for (const auto& f : failures_->first())
         out.error(fmt::format("{}: {}: {}", block_id{f.block, f.size}.text(), f.outcome, f.reason));
-    if (failures_.count() <= failures_.first().size()) return;
-    out.error(fmt::format("and {} more{}", failures_.count() - failures_.first().size(),
+    if (failures_->count() <= failures_->first().size()) return;
+    out.error(fmt::format("and {} more{}", failures_->count() - failures_->first().size(),
                           given_.failures_file.empty() ? "; --failures FILE keeps all" : ": " + given_.failures_file));
 }
 
-void run_frame::close(exit_code code) {
+void run_frame::end_pass(exit_code code) {
     if (checkpoint_ && is_finished(code)) {
         checkpoint_->remove();
-    } else if (checkpoint_) {
+    } else {
         unsaved_ = true;
         save(true);
-        session_.out().note("to go on: " + command_to_go_on(given_));
     }
     write_metrics(code);
+}
+
+void run_frame::close(exit_code code) {
+    end_pass(code);
+    if (checkpoint_ && !is_finished(code)) session_.out().note("to go on: " + command_to_go_on(given_));
 }
 
 }  // namespace keepstore::keepctl

@@ -53,6 +53,8 @@ class framed_work {
     [[nodiscard]] virtual bool stopped() const = 0;
     /// Number of blocks under way: after a stop the frame waits for them for limits::stop_grace, then cancels the run.
     [[nodiscard]] virtual std::size_t busy() const = 0;
+    /// Whether it waits for a place that does not work, which is no reason for systemd to end it.
+    [[nodiscard]] virtual bool waiting() const { return false; }
 };
 
 class run_frame {
@@ -66,7 +68,7 @@ class run_frame {
 
     // --- before the work ---------------------------------------------------------------------------------------------
 
-    /// Makes the file of --failures.
+    /// Makes the file of --failures, and forgets earlier ones: before each pass.
     [[nodiscard]] std::expected<void, start_error> open_failures();
     /// Takes the lock of runs with the same `parts` (which begin with the command), and finds the checkpoint of one
     /// that did not finish, without --fresh. A run without a state has no checkpoint (--dry-run).
@@ -77,6 +79,8 @@ class run_frame {
     void begin(unsigned digits);
     /// Shards of earlier runs that need not be looked at. After begin() or if resumed().
     [[nodiscard]] const shard_set& done() const { return saved_->done; }
+    /// Number of shards that were done when the work began.
+    [[nodiscard]] std::size_t done_before() const noexcept { return done_before_; }
     [[nodiscard]] std::chrono::sys_seconds run_started_at() const { return saved_->started_at; }
 
     // --- the work ----------------------------------------------------------------------------------------------------
@@ -87,6 +91,16 @@ class run_frame {
     /// Awaits the work, and shows progress, writes checkpoint and metrics, and cancels it when it should stop and does
     /// not. `what` is what `work` works with; it outlives the call. Awaited in place.
     [[nodiscard]] awaitable<void> run(framed_work& what, awaitable<void> work);
+
+    // A command of several passes calls run() and end_pass() for each of them.
+
+    /// Tells systemd that the command is ready, once, and what it does. From now on its watchdog is fed while figures
+    /// change, the work waits, or nothing is to be done.
+    void serve(const std::string& status);
+    /// Writes the metrics of a pass, and removes its checkpoint (0, 1, 9) or writes it.
+    void end_pass(exit_code code);
+    /// Waits until the time has passed or `wake` is set. Awaited in place. \returns false when cancelled.
+    [[nodiscard]] awaitable<bool> idle(std::chrono::nanoseconds time, const bool& wake);
 
     /// A line about the run, on stderr; a note is left out if quiet.
     void warn(std::string_view text);
@@ -104,28 +118,34 @@ class run_frame {
     void clear();
     /// Prints the first failures, and where the others are.
     void report_failures() const;
-    /// Writes the metrics, and removes the checkpoint of a run that is finished (0, 1, 9) or writes it, and says how to
-    /// go on.
+    /// As end_pass(), and says how to go on if it is not finished.
     void close(exit_code code);
 
   private:
     static awaitable<void> watch(run_frame* self, std::shared_ptr<bool> over);
     void save(bool now);
+    void feed_watchdog(clock::time_point now, bool alive);
     void write_metrics(std::optional<exit_code> code);
 
     session& session_;
     const arguments& given_;
     progress progress_;
-    failure_file failures_;
+    std::optional<failure_file> failures_;
     const metrics_file metrics_;
     std::optional<checkpoint> checkpoint_;
     std::optional<saved_run> saved_;
     framed_work* work_ = nullptr;
-    const std::chrono::sys_seconds started_at_;
+    std::chrono::sys_seconds started_at_;
     clock::time_point began_ = clock::now();
     clock::time_point saved_at_{};
     clock::time_point metrics_due_{};
     std::optional<clock::time_point> stop_at_;
+    std::optional<std::chrono::microseconds> watchdog_;  // Set by serve().
+    clock::time_point watchdog_due_{};
+    std::size_t done_before_ = 0;
+    std::uint64_t figures_seen_ = 0;  // Their sum, when the watchdog was fed.
+    bool ready_ = false;
+    bool running_ = false;
     bool unsaved_ = false;
     bool resumed_ = false;
     bool state_lost_ = false;

@@ -52,6 +52,8 @@ class session {
     /// command (by default by cancelling it). A second signal ends the process at once.
     /// \returns the command's exit code, or that of the signal.
     [[nodiscard]] exit_code run(awaitable<exit_code> command, std::function<void()> on_stop = {});
+    /// The code with which a signal ends a command that runs until one comes.
+    void set_code_at_signal(exit_code code) { code_at_signal_ = code; }
     /// Cancels the command that runs.
     void cancel();
 
@@ -76,6 +78,7 @@ class session {
     std::optional<net::client> client_;
     std::shared_ptr<cancellable_task> task_;
     exit_code stopped_by_ = exit_code::done;
+    std::optional<exit_code> code_at_signal_;
 };
 
 }  // namespace keepstore::keepctl

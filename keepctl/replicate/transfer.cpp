@@ -1,7 +1,6 @@
-// One block of a replication: from the first source with a good copy to as many targets as should have it.
+#include "keepctl/replicate/transfer.hpp"
 
 #include "base/limits.hpp"
-#include "keepctl/replicate/replication.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/steady_timer.hpp>
@@ -13,8 +12,18 @@
 namespace keepstore::keepctl {
 namespace {
 
+using clock = server_health::clock;
+
 bool may_pass_later(const error& why) {
     return !is_final(why) && (why == errc::unavailable || why == errc::timeout || why == errc::io_error);
+}
+
+copy_outcome failure(error why, bool of_target) {
+    // One unreadable file of a source says nothing about the others; a folder that may not be written does.
+    const bool denied = of_target && why.cause == std::errc::permission_denied;
+    const bool ends_run = (is_final(why) && why != errc::no_space) || denied;
+    const bool may_pass = may_pass_later(why) && !denied;
+    return {.end = copy_end::failed, .why = std::move(why), .may_pass = may_pass, .ends_run = ends_run};
 }
 
 std::chrono::milliseconds random_pause(unsigned number) {
@@ -23,149 +32,294 @@ std::chrono::milliseconds random_pause(unsigned number) {
     return std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(0, longest)(random));
 }
 
+/// A source that is read no faster than the limiter allows. Used by the coroutine that awaits read().
+class paced_source final : public protocol::block_source {
+  public:
+    paced_source(protocol::block_source& from, rate_limiter& rate) : from_(from), rate_(rate) {}
+
+    [[nodiscard]] std::string where() const override { return from_.where(); }
+    [[nodiscard]] std::uint64_t size() const noexcept override { return from_.size(); }
+    [[nodiscard]] awaitable<result<void>> read(mutable_slice into, deadline until) override {
+        KS_CO_CHECK(co_await wait_for_turn(into.size(), until));
+        co_return co_await from_.read(std::move(into), until);
+    }
+    [[nodiscard]] awaitable<result<void>> expect_end(deadline until) override {
+        co_return co_await from_.expect_end(until);
+    }
+
+  private:
+    awaitable<result<void>> wait_for_turn(std::size_t bytes, deadline until) {
+        rate_limiter::ticket ticket(rate_, bytes);
+        asio::steady_timer timer(co_await asio::this_coro::executor);
+        while (true) {
+            const auto wait = ticket.try_take(rate_limiter::clock::now());
+            if (wait == rate_limiter::clock::duration::zero()) co_return success();
+            if (until.passed()) co_return fail(errc::timeout, "--bandwidth is too small for the blocks under way");
+            timer.expires_after(wait);
+            if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return fail(errc::cancelled);
+        }
+    }
+
+    protocol::block_source& from_;
+    rate_limiter& rate_;
+};
+
+std::vector<server_health> health_of(const block_place& place) {
+    std::vector<server_health> out;
+    for (const auto& name : place.server_names()) out.emplace_back(name);
+    return out;
+}
+
 }  // namespace
 
-replication::attempt replication::failure(error why, bool of_target) {
-    // One unreadable file of a source says nothing about the others; a folder that may not be written does.
-    const bool denied = of_target && why.cause == std::errc::permission_denied;
-    return {.end = outcome::failed,
-            .why = why,
-            .may_pass = may_pass_later(why) && !denied,
-            .ends_run = (is_final(why) && why != errc::no_space) || denied};
+transfer::transfer(block_place& source, block_place& target, const options& given, run_observer& observer)
+    : source_(source),
+      target_(target),
+      options_(given),
+      observer_(observer),
+      engine_(given.digest_threads),
+      pool_(given.memory_bytes),
+      bandwidth_(given.bandwidth),
+      source_health_(health_of(source)),
+      target_health_(health_of(target)) {
+    pool_.on_exhausted([this] { engine_.flush(); });
 }
 
-awaitable<replication::attempt> replication::copy_patiently(const planned_block& block) {
+void transfer::wake() {
+    const std::lock_guard lock(mutex_);
+    changed_.notify_all();
+}
+
+void transfer::stop() {
+    stopping_ = true;
+    wake();
+}
+
+awaitable<copy_outcome> transfer::copy(wanted_block& wanted, bool may_defer) {
+    auto end = co_await copy_of_size(wanted, may_defer);
+    const auto fails = [](const copy_outcome& o) {
+        return !o.ends_run && (o.end == copy_end::failed || o.end == copy_end::bad_source || o.end == copy_end::gone);
+    };
+    while (fails(end) && !wanted.other_sizes.empty()) {
+        wanted.block.size = wanted.other_sizes.back();
+        wanted.other_sizes.pop_back();
+        auto next = co_await copy_of_size(wanted, may_defer);
+        if (!fails(next) || end.end == copy_end::gone) end = std::move(next);
+    }
+    co_return end;
+}
+
+awaitable<copy_outcome> transfer::copy_of_size(wanted_block& wanted, bool may_defer) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
-    for (unsigned number = 0;;) {
-        auto last = co_await copy(block);
-        const bool full = last.why == errc::no_space;
-        if (last.end != outcome::failed) {
-            if (last.end != outcome::cancelled) note_success();
-            co_return last;
+    for (unsigned number = 0; !stopping_;) {
+        attempt_state state{.until = deadline::in(limits::keepctl_block_timeout),
+                            .is_last = number + 1 == limits::block_attempts_max};
+        auto last = co_await attempt(wanted, state);
+        if (last.end == copy_end::deferred) {
+            if (may_defer && state.others_work()) co_return last;
+            if (auto waited = co_await wait_for(*state.paused); waited.end != copy_end::deferred) co_return waited;
+            continue;
         }
-        if ((!last.may_pass && !full) || stopping_) co_return last;
-        if (full || last.why == errc::unavailable || last.why == errc::timeout) {
-            ++failures_in_a_row_;
-            if (co_await wait_out(last.why)) continue;
-            if (stopping_) co_return last;
-        }
-        if (++number == limits::block_attempts_max) co_return last;
-        timer.expires_after(random_pause(number - 1));
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return attempt{outcome::cancelled};
+        if (last.end != copy_end::failed || !last.may_pass || state.is_last) co_return last;
+        timer.expires_after(random_pause(number));
+        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed)
+            co_return copy_outcome{copy_end::cancelled};
+        ++number;
     }
+    co_return copy_outcome{copy_end::cancelled};
 }
 
-awaitable<bool> replication::wait_out(const error& why) {
-    const bool full = why == errc::no_space;
-    if (!full && failures_in_a_row_ < limits::place_failures_max) co_return false;
-    const auto now = std::chrono::steady_clock::now();
-    if (!paused_since_) {
-        paused_since_ = now;
-        observer_.warn(fmt::format("waiting for the places to work again: {}", why.text));
-    }
+// Waits for a change of any server, or the next probe of this one. \returns `deferred` when another attempt makes
+// sense.
+awaitable<copy_outcome> transfer::wait_for(server_health& server) {
+    const auto now = clock::now();
     std::chrono::nanoseconds patience = options_.give_up_after;
-    if (full) patience = std::min<std::chrono::nanoseconds>(patience, limits::full_give_up_after);
-    const auto left = *paused_since_ + patience - now;
-    if (left <= std::chrono::nanoseconds(0)) {
-        give_up(why);
-        co_return false;
+    if (server.full()) patience = std::min<std::chrono::nanoseconds>(patience, limits::full_give_up_after);
+    const auto give_up_at = server.since() + std::chrono::duration_cast<clock::duration>(patience);
+    if (server.paused() && now >= give_up_at)
+        co_return copy_outcome{.end = copy_end::cancelled, .why = server.why(), .ends_run = true};
+    const auto left = server.wait(now);
+    if (left > clock::duration::zero()) {
+        ++waiting_;
+        std::unique_lock lock(mutex_);
+        const auto woken = co_await changed_.wait(lock, deadline(std::min(now + left, give_up_at)));
+        lock.unlock();
+        --waiting_;
+        if (!woken && woken.error() == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
     }
-    asio::steady_timer timer(co_await asio::this_coro::executor);
-    timer.expires_after(std::min<std::chrono::nanoseconds>(full ? limits::full_pause : limits::place_pause, left));
-    const auto [failed] = co_await timer.async_wait(use_tuple);
-    co_return !failed && !stopping_;
+    co_return copy_outcome{stopping_ ? copy_end::cancelled : copy_end::deferred};
 }
 
-void replication::note_success() {
-    failures_in_a_row_ = 0;
-    if (!std::exchange(paused_since_, std::nullopt)) return;
-    observer_.warn("the places work again");
+// Remembers the first server that the block would need, and is paused.
+void transfer::attempt_state::hold(server_health& server, const health_list& its_place) {
+    if (paused) return;
+    paused = &server;
+    place = &its_place;
 }
 
-awaitable<replication::attempt> replication::copy(const planned_block& block) {
-    const auto until = deadline::in(limits::keepctl_block_timeout);
-    if (block.target_size) {
-        auto verified = co_await verify(target_, {block.block.name, *block.target_size}, until);
-        if (verified) {
-            if (block.sizes_differ) co_return attempt{outcome::present};
-            // One of the two sizes is wrong, and it is not the destination's: most likely the source's copy is bad.
-            auto source = co_await verify(source_, block.block, until);
-            if (!source) co_return outcome_of_source(std::move(source.error()));
-            co_return attempt{outcome::failed,
-                              {errc::collision, "collision: the destination has another block with the same MD5"}};
+bool transfer::attempt_state::others_work() const {
+    return std::ranges::any_of(*place, [](const server_health& h) { return !h.paused(); });
+}
+
+void transfer::note_success(server_health& server) {
+    if (!server.succeeded()) return;
+    observer_.warn(server.name() + " works again");
+    wake();
+}
+
+void transfer::note(server_health& server, const error& why) {
+    if (why == errc::no_space) {
+        if (server.refused_as_full(why, clock::now()))
+            observer_.warn(
+                fmt::format("{} is full, nothing is written there until it has room: {}", server.name(), why.text));
+    } else if (why == errc::unavailable || why == errc::timeout) {
+        if (server.failed(why, clock::now()))
+            observer_.warn(fmt::format("{} is paused until it works again, after {} failures in a row: {}",
+                                       server.name(), limits::place_failures_max, why.text));
+    } else if (why != errc::cancelled) {
+        note_success(server);  // It responds.
+    }
+}
+
+awaitable<copy_outcome> transfer::attempt(wanted_block& wanted, attempt_state& state) {
+    if (wanted.target_size) {
+        if (auto known = co_await verify_target(wanted, state)) co_return std::move(*known);
+    }
+    copy_outcome last{copy_end::failed, {errc::unavailable, "no server of the destination may store it"}};
+    auto& plan = wanted.plan;
+    for (std::size_t i = 0; i < plan.servers.size() && plan.missing > 0;) {
+        auto& server = target_health_[plan.servers[i]];
+        if (server.admit(clock::now()) > clock::duration::zero()) {
+            state.hold(server, target_health_);
+            ++i;
+            continue;
         }
-        if (verified.error() == errc::cancelled) co_return attempt{outcome::cancelled};
-        // Only a copy that is known to be bad is replaced.
-        if (verified.error() != errc::checksum_mismatch && verified.error() != errc::not_found)
-            co_return failure(std::move(verified.error()), true);
+        auto end = co_await copy_to(wanted, plan.servers[i], state);
+        if (end.end == copy_end::copied) {
+            plan.missing -= state.replicas;
+            plan.servers.erase(plan.servers.begin() + static_cast<std::ptrdiff_t>(i));
+            continue;
+        }
+        if (end.end != copy_end::failed || end.ends_run) co_return end;
+        // It belongs on the first servers of its order: others take over when these are paused, or at last.
+        if (end.may_pass && !state.is_last) co_return end;
+        if (end.why == errc::no_space) state.hold(server, target_health_);
+        last = std::move(end);
+        ++i;
     }
-    attempt last{outcome::failed, {errc::unavailable, "no destination takes it"}, true};
-    std::size_t stored = 0;
-    for (std::size_t target = 0; target < target_.targets() && stored < target_.copies_wanted(); ++target) {
-        auto end = co_await copy_to(block, target, until);
-        if (end.end == outcome::copied)
-            ++stored;
-        else if (end.end != outcome::failed)
-            co_return end;
-        else
-            last = std::move(end);
-    }
-    if (stored >= target_.copies_wanted()) co_return attempt{outcome::copied};
+    if (plan.missing <= 0) co_return copy_outcome{copy_end::copied};
+    if (state.paused) co_return copy_outcome{.end = copy_end::deferred, .why = state.paused->why()};
+    if (last.why == errc::no_space) last.may_pass = true;
     co_return last;
 }
 
-awaitable<replication::attempt> replication::copy_to(const planned_block& block, std::size_t target, deadline until) {
+// Finds out what the destination's copy of another size is. \returns nothing if it is to be replaced.
+awaitable<std::optional<copy_outcome>> transfer::verify_target(const wanted_block& wanted, attempt_state& state) {
+    const block_id there{wanted.block.name, *wanted.target_size};
+    auto verified = co_await verify(target_, target_health_, there, state);
+    if (verified) {
+        if (wanted.sizes_differ) {
+            if (wanted.plan.missing <= 0) co_return copy_outcome{copy_end::present};
+            co_return std::nullopt;
+        }
+        // One of the two sizes is wrong, and it is not the destination's: most likely the source's copy is bad.
+        auto source = co_await verify(source_, source_health_, wanted.block, state);
+        if (!source) co_return outcome_of_source(std::move(source.error()), state);
+        co_return copy_outcome{copy_end::failed,
+                               {errc::collision, "collision: the destination has another block with the same MD5"}};
+    }
+    if (verified.error() == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
+    if (state.paused) co_return copy_outcome{.end = copy_end::deferred, .why = state.paused->why()};
+    // Only a copy that is known to be bad is replaced.
+    if (verified.error() != errc::checksum_mismatch && verified.error() != errc::not_found)
+        co_return failure(std::move(verified.error()), true);
+    co_return std::nullopt;
+}
+
+awaitable<copy_outcome> transfer::copy_to(const wanted_block& wanted, std::size_t server, attempt_state& state) {
     std::optional<error> bad;
     std::optional<error> failed;
-    for (std::size_t number = 0; number < source_.sources(); ++number) {
-        auto from = co_await source_.open(block.block, number, until);
+    for (const auto number : source_.sources(wanted.block.name)) {
+        auto& source = source_health_[number];
+        if (source.admit(clock::now()) > clock::duration::zero()) {
+            state.hold(source, source_health_);
+            continue;
+        }
+        auto from = co_await source_.open(wanted.block, number, state.until);
         if (!from) {
-            if (from.error() == errc::cancelled) co_return attempt{outcome::cancelled};
+            if (from.error() == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
+            note(source, from.error());
             if (from.error() == errc::checksum_mismatch)
                 bad = std::move(from.error());
             else if (from.error() != errc::not_found)
                 failed = std::move(from.error());
             continue;
         }
-        protocol::proven_stream bytes(**from, block.block.name, engine_, pool_,
+        paced_source paced(**from, bandwidth_);
+        protocol::proven_stream bytes(paced, wanted.block.name, engine_, pool_,
                                       {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
-        auto stored = co_await target_.store(block.block, target, bytes, until);
-        if (stored) co_return attempt{outcome::copied};
-        if (stored.error() == errc::cancelled) co_return attempt{outcome::cancelled};
-        if (!bytes.source_failed()) co_return failure(std::move(stored.error()), true);
+        auto stored = co_await target_.store(wanted.block, server, bytes, state.until);
+        if (stored) {
+            note_success(source);
+            note_success(target_health_[server]);
+            state.replicas = *stored;
+            co_return copy_outcome{copy_end::copied};
+        }
+        if (stored.error() == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
+        if (!bytes.source_failed()) {
+            note(target_health_[server], stored.error());
+            co_return failure(std::move(stored.error()), true);
+        }
+        // A connection that ends in the middle of a body is also how servers refuse to go on with a rotten copy.
+        if (stored.error() == errc::timeout) note(source, stored.error());
         (stored.error() == errc::checksum_mismatch ? bad : failed) = std::move(stored.error());
     }
     if (failed) co_return failure(std::move(*failed), false);
-    if (bad) co_return attempt{outcome::bad_source, std::move(*bad)};
-    co_return attempt{outcome::gone};
+    // Nothing is concluded from the servers that responded while one did not.
+    if (state.paused) co_return copy_outcome{.end = copy_end::deferred, .why = state.paused->why()};
+    if (bad) co_return copy_outcome{copy_end::bad_source, std::move(*bad)};
+    co_return copy_outcome{copy_end::gone};
 }
 
-replication::attempt replication::outcome_of_source(error why) {
-    if (why == errc::cancelled) return attempt{outcome::cancelled};
-    if (why == errc::not_found) return attempt{outcome::gone};
-    if (why == errc::checksum_mismatch) return attempt{outcome::bad_source, std::move(why)};
+copy_outcome transfer::outcome_of_source(error why, const attempt_state& state) const {
+    if (why == errc::cancelled) return {copy_end::cancelled};
+    if (state.paused) return {.end = copy_end::deferred, .why = state.paused->why()};
+    if (why == errc::not_found) return {copy_end::gone};
+    if (why == errc::checksum_mismatch) return {copy_end::bad_source, std::move(why)};
     return failure(std::move(why), false);
 }
 
 // Reads a place's copies until one proves to be the block. errc::not_found: there is none; checksum_mismatch: none is
-// good.
-awaitable<result<void>> replication::verify(block_place& place, block_id block, deadline until) {
+// good; state.paused is set if a server was not asked.
+awaitable<result<void>> transfer::verify(block_place& place, health_list& health, block_id block,
+                                         attempt_state& state) {
     error last = errc::not_found;
-    for (std::size_t number = 0; number < place.sources(); ++number) {
-        auto copy = co_await place.open(block, number, until);
+    for (const auto number : place.sources(block.name)) {
+        auto& server = health[number];
+        if (server.admit(clock::now()) > clock::duration::zero()) {
+            state.hold(server, health);
+            continue;
+        }
+        auto copy = co_await place.open(block, number, state.until);
         if (!copy) {
+            note(server, copy.error());
             if (copy.error() != errc::not_found) last = std::move(copy.error());
             continue;
         }
-        protocol::proven_stream bytes(**copy, block.name, engine_, pool_,
+        paced_source paced(**copy, bandwidth_);
+        protocol::proven_stream bytes(paced, block.name, engine_, pool_,
                                       {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
         while (true) {
-            auto piece = co_await bytes.next(until);
+            auto piece = co_await bytes.next(state.until);
             if (!piece) {
+                if (piece.error() == errc::timeout) note(server, piece.error());
                 last = std::move(piece.error());
                 break;
             }
-            if (piece->size() == 0) co_return success();
+            if (piece->size() == 0) {
+                note_success(server);
+                co_return success();
+            }
         }
     }
     co_return std::unexpected(std::move(last));

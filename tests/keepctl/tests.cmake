@@ -6,9 +6,12 @@ keepstore_test(keepctl_tests
         keepctl/exit_code_test.cpp
         keepctl/merge_test.cpp
         keepctl/place_test.cpp
+        keepctl/postponed_blocks_test.cpp
+        keepctl/replicate_progress_test.cpp
+        keepctl/server_health_test.cpp
         keepctl/server_status_test.cpp
         keepctl/shards_test.cpp
-    LINK keepstore::keepctl_cluster)
+    LINK keepstore::keepctl_commands)
 keepstore_test(keepctl_balance_tests
     SOURCES
         keepctl/balance_decide_test.cpp

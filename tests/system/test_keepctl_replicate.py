@@ -1,64 +1,20 @@
-"""keepctl replicate: from directories, servers and buckets to others, with what goes wrong on the way."""
+"""keepctl replicate: from directories, servers and buckets to others."""
 
-import http.server
 import json
 import os
-import random
-import shlex
 import signal
 import stat
-import threading
 import time
 
 from support import keepctl
-from support.case import KeepstoreCase, main, rounds, seed
-from support.daemon import SIGNING_KEY, SYSTEM_ROOT_TOKEN
+from support.case import main, rounds
 from support.locator import EMPTY, md5
-from support.mounts import Tmpfs
+from support.replicate_case import ReplicateCase, ReplicateServerCase, count
 from support.s3_case import S3Case, server as s3_server
-from support.wait import stable_port, until
-
-SIZES = (0, 1, 3, 65_536, 262_143, 262_144, 262_145, 1_000_000, 3_000_017)
+from support.wait import until
 
 
-class Case(KeepstoreCase):
-    def setUp(self):
-        super().setUp()
-        self.random = random.Random(seed())
-
-    def path(self, name):
-        return os.path.join(self.dir.path, name)
-
-    def fill(self, root, count, size=None):
-        """Writes `count` blocks to a directory. Returns {hash: bytes}."""
-        blocks = {}
-        for i in range(count):
-            data = self.random.randbytes(SIZES[i % len(SIZES)] if size is None else size)
-            blocks[keepctl.store(root, data)] = data
-        return blocks
-
-    def replicate(self, source, target, *arguments, **options):
-        return keepctl.run(self.dir.path, "replicate", "--json", source, target, *arguments, **options)
-
-    def assert_counts(self, done, code=0, **counts):
-        self.assertEqual(done.code, code, done)
-        found = done.summary
-        self.assertEqual({k: found[k] for k in counts}, counts, done)
-        self.assertEqual(found["listed"], sum(found[k] for k in (
-            "present", "copied", "replaced", "gone", "failed", "bad_source", "left")), done)
-
-    def assert_no_leftovers(self, root):
-        """Only blocks are visible, and no temp file is left in a directory."""
-        for folder, _, names in os.walk(root):
-            for name in names:
-                self.assertNotRegex(name, r"^tmp|\.tmp", os.path.join(folder, name))
-
-    def state_files(self):
-        folder = self.path("state/runs")
-        return [n for n in os.listdir(folder) if n.endswith(".json")] if os.path.isdir(folder) else []
-
-
-class Directories(Case):
+class Directories(ReplicateCase):
     def test_blocks_of_all_sizes(self):
         a, b = self.dir.make("a"), self.dir.make("b")
         blocks = self.fill(a, 40)
@@ -213,17 +169,6 @@ class Directories(Case):
         self.assertEqual(second["keepctl_run_last_success_timestamp_seconds{}"],
                          first["keepctl_run_last_success_timestamp_seconds{}"])
 
-    def test_two_runs_at_once(self):
-        a, b = self.dir.make("a"), self.dir.make("b")
-        self.fill(a, 3, 10)
-        first = keepctl.start(self.dir.path, "replicate", f"dir:{a}", f"dir:{b}", "--failures", "/dev/null")
-        first.send_signal(signal.SIGSTOP)  # Whether it has the lock already decides which of the two gets it.
-        second = self.replicate(f"dir:{a}", f"dir:{b}", timeout=30)
-        first.send_signal(signal.SIGCONT)
-        first.communicate()
-        self.assertIn((first.returncode, second.code), ((0, 5), (0, 0)), second)
-        self.assertEqual(keepctl.stored(a), keepctl.stored(b))
-
     def test_a_state_folder_that_cannot_be_used(self):
         a, b = self.dir.make("a"), self.dir.make("b")
         blocks = self.fill(a, 2, 10)
@@ -308,30 +253,8 @@ class Directories(Case):
             self.assertEqual(keepctl.stored(b), blocks)
             self.assertEqual(self.state_files(), [])
 
-    def go_on(self, stderr):
-        """Runs the command line that a run has printed at its end."""
-        line = next(x for x in stderr.decode().splitlines() if "to go on: " in x).split("to go on: ", 1)[1]
-        self.assertNotIn("--fresh", line)
-        words = shlex.split(line)
-        self.assertEqual(words[0], "keepctl")
-        done = keepctl.run(self.dir.path, *words[1:])
-        self.assertEqual(done.code, 0, done)
-        self.assertIn("going on with", done.stderr)
 
-
-class ServerCase(Case):
-    def setUp(self):
-        super().setUp()
-        for name, secret in (("token", SYSTEM_ROOT_TOKEN), ("key", SIGNING_KEY)):
-            with open(self.path(name), "w", encoding="ascii") as file:
-                file.write(secret)
-        self.secrets = ["--token-file", self.path("token"), "--signing-key-file", self.path("key")]
-
-    def place(self, daemon):
-        return f"keep:http://{daemon.address[0]}:{daemon.address[1]}"
-
-
-class Servers(ServerCase):
+class Servers(ReplicateServerCase):
     def test_between_servers_and_directories(self):
         first, second = self.start([self.dir.make("v0")]), self.start([self.dir.make("v1")])
         blocks = self.fill(first.roots()[0], 30)
@@ -346,28 +269,6 @@ class Servers(ServerCase):
         self.assertEqual(keepctl.stored(first.roots()[0]), blocks | more)
         self.assertIn(EMPTY, blocks)
 
-    def test_to_a_cluster(self):
-        daemons = [self.start([self.dir.make(f"v{i}")]) for i in range(3)]
-        a = self.dir.make("a")
-        blocks = self.fill(a, 20, 5000)
-        servers = [w for d in daemons for w in ("--server", self.place(d).removeprefix("keep:"))]
-        done = self.replicate(f"dir:{a}", "cluster", "--replication", "2", *servers, *self.secrets)
-        self.assert_counts(done, copied=len(blocks))
-        stored = [keepctl.stored(d.roots()[0]) for d in daemons]
-        for name, data in blocks.items():
-            self.assertEqual([s[name] for s in stored if name in s], [data, data])
-
-        # Any good copy of a cluster will do.
-        for i, name in enumerate(sorted(blocks)):
-            holders = [d for d, s in zip(daemons, stored) if name in s]
-            path = os.path.join(holders[i % 2].roots()[0], name[:3], name)
-            os.chmod(path, 0o644)
-            with open(path, "r+b") as file:
-                file.write(b"rotten")
-        b = self.dir.make("b")
-        self.assert_counts(self.replicate("cluster", f"dir:{b}", *servers, *self.secrets), copied=len(blocks))
-        self.assertEqual(keepctl.stored(b), blocks)
-
     def test_a_wrong_signing_key(self):
         daemon = self.start()
         self.fill(daemon.roots()[0], 3, 10)
@@ -381,148 +282,7 @@ class Servers(ServerCase):
         self.assertEqual(keepctl.stored(b), {})
 
 
-class Faults(ServerCase):
-    """What must hold when a place fails as a whole."""
-
-    def start_at(self, port, root):
-        return self.start([root], url=f"http://127.0.0.1:{port}/", check_log=False)
-
-    def test_a_destination_that_is_restarted(self):
-        a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
-        blocks = self.fill(a, 60, 100_000)
-        daemon = self.start_at(port, root)
-        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), "--jobs", "2",
-                                *self.secrets)
-        until(lambda: count(root) > 3, what="some blocks", interval=0.001)
-        daemon.kill()
-        stderr = b""
-        while b"waiting for the places" not in stderr:
-            line = running.stderr.readline()
-            self.assertTrue(line, stderr)
-            stderr += line
-        self.start_at(port, root)
-        stdout, rest = running.communicate()
-        self.assertEqual(running.returncode, 0, stderr + rest)
-        self.assertIn(b"work again", rest)
-        summary = json.loads(stdout.splitlines()[-1])
-        self.assertEqual(summary["present"] + summary["copied"], len(blocks))
-        self.assertEqual(keepctl.stored(root), blocks)
-
-    def test_a_destination_that_stays_away(self):
-        a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
-        blocks = self.fill(a, 60, 100_000)
-        daemon = self.start_at(port, root)
-        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), "--jobs", "2",
-                                "--give-up-after", "1s", *self.secrets)
-        until(lambda: count(root) > 3, what="some blocks", interval=0.001)
-        daemon.kill()
-        stdout, stderr = running.communicate()
-        self.assertEqual(running.returncode, 6, stderr)
-        summary = json.loads(stdout.splitlines()[-1])
-        self.assertGreater(summary["left"], 0)
-        self.assertEqual(summary["listed"], sum(summary[k] for k in (
-            "present", "copied", "replaced", "gone", "failed", "bad_source", "left")))
-        self.assertIn(b"to go on", stderr)
-        daemon = self.start_at(port, root)
-        self.assertEqual(self.replicate(f"dir:{a}", self.place(daemon), *self.secrets).code, 0)
-        self.assertEqual(keepctl.stored(root), blocks)
-
-    def test_a_source_that_goes_away(self):
-        root, b, port = self.dir.make("v0"), self.dir.make("b"), stable_port()
-        blocks = self.fill(root, 60, 100_000)
-        daemon = self.start_at(port, root)
-        running = keepctl.start(self.dir.path, "replicate", "--json", self.place(daemon), f"dir:{b}", "--jobs", "2",
-                                "--give-up-after", "1s", "--digits", "0", *self.secrets)
-        until(lambda: count(b) > 3, what="some blocks", interval=0.001)
-        daemon.kill()
-        stdout, stderr = running.communicate()
-        self.assertEqual(running.returncode, 6, stderr)
-        summary = json.loads(stdout.splitlines()[-1])
-        # A server that is away has lost nothing.
-        self.assertEqual((summary["gone"], summary["bad_source"]), (0, 0))
-        self.assertEqual({n: d for n, d in keepctl.stored(b).items() if blocks[n] != d}, {})
-
-    def test_a_listing_that_is_cut(self):
-        a = self.dir.make("a")
-        blocks = self.fill(a, 3, 10)
-        lines = "".join(f"{n}+10 1600000000000000000\n" for n in sorted(blocks))
-        mounts = json.dumps([{"uuid": "zzzzz-nyw5e-000000000000000", "device_id": "x", "allow_write": True}])
-        running = []
-        for name, index in (("cut", lines), ("cut in a line", lines[:-5]), ("followed by more", lines + "\n" + lines),
-                            ("with an error in it", lines + "open: Permission denied\n"), ("empty", "")):
-            stub = IndexStub(mounts, index)
-            self.addCleanup(stub.close)
-            running.append((name, stub, keepctl.start(self.dir.path, "replicate", f"dir:{a}", f"keep:{stub.url}")))
-        # Each takes three attempts and the pauses between them.
-        for name, stub, process in running:
-            with self.subTest(name):
-                _, stderr = process.communicate()
-                self.assertEqual(process.returncode, 3, stderr)
-                self.assertIn(b"index", stderr)
-                self.assertEqual([r for r in stub.requests if not r.startswith("GET ")], [])
-
-    def test_a_destination_that_is_full(self):
-        a, path = self.dir.make("a"), self.dir.make("tmpfs")
-        mount = Tmpfs(path, "size=40m")  # Less than volumes keep free.
-        self.addCleanup(mount.close)
-        self.fill(a, 12, 1_000_000)
-        done = self.replicate(f"dir:{a}", f"dir:{path}", "--give-up-after", "1s", "--state-dir", self.path("state2"))
-        self.assertEqual(done.code, 6, done)
-        self.assertEqual(done.summary["left"] + done.summary["failed"], done.summary["listed"])
-        self.assertEqual(keepctl.stored(path), {})
-        self.assert_no_leftovers(path)
-        mount.remount_options("size=200m")
-        done = self.replicate(f"dir:{a}", f"dir:{path}", "--state-dir", self.path("state2"))
-        self.assertEqual(done.code, 0, done)
-        self.assertEqual(keepctl.stored(path), keepctl.stored(a))
-
-    def test_a_destination_that_is_read_only(self):
-        a, path = self.dir.make("a"), self.dir.make("tmpfs")
-        mount = Tmpfs(path, "size=100m")
-        self.addCleanup(mount.close)
-        mount.remount_options("ro")
-        self.fill(a, 3, 1000)
-        done = self.replicate(f"dir:{a}", f"dir:{path}")
-        self.assertIn(done.code, (2, 3), done)
-        self.assertIn("ead-only", done.stderr)
-
-
-class IndexStub:
-    """A server that knows GET /mounts, and responds to everything else with one index. Remembers requests."""
-
-    def __init__(self, mounts, index):
-        stub = self
-
-        class Handler(http.server.BaseHTTPRequestHandler):
-            protocol_version = "HTTP/1.1"
-
-            def do_GET(self):
-                stub.requests.append(f"GET {self.path}")
-                body = (mounts if self.path == "/mounts" else index).encode()
-                self.send_response(200)
-                self.send_header("Content-Length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def do_PUT(self):
-                stub.requests.append(f"PUT {self.path}")
-                self.send_error(500)
-
-            def log_message(self, *_):
-                pass
-
-        self.requests = []
-        self._server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_address[1]}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def close(self):
-        self._server.shutdown()
-        self._server.server_close()
-
-
-class Buckets(S3Case, Case):
+class Buckets(S3Case, ReplicateCase):
     def s3_place(self, bucket, **more):
         info = s3_server()
         query = {"endpoint": info["endpoint"], "region": info["region"], "path-style": "1"} | more
@@ -543,6 +303,19 @@ class Buckets(S3Case, Case):
             self.assertEqual(self.s3.head(self.bucket, "recent/" + name).status, 200)
         self.assert_counts(self.replicate(f"dir:{a}", there, env=self.keys()), present=len(blocks), copied=0)
         self.assert_counts(self.replicate(there, f"dir:{b}", env=self.keys()), copied=len(blocks))
+        self.assertEqual(keepctl.stored(b), blocks)
+
+    def test_a_bucket_that_throttles(self):
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 20, 20_000)
+        proxy = self.fault_proxy()
+        there = self.s3_place(self.bucket, endpoint=proxy.endpoint)
+        proxy.rules({"fault": "slow_down", "probability": 0.2})
+        done = self.replicate(f"dir:{a}", there, env=self.keys())
+        self.assert_counts(done, copied=len(blocks), failed=0)
+        done = self.replicate(there, f"dir:{b}", env=self.keys())
+        self.assert_counts(done, copied=len(blocks), failed=0)
+        self.assertGreater(proxy.counters()["faults"]["slow_down"], 5)
         self.assertEqual(keepctl.stored(b), blocks)
 
     def test_keys_of_two_accounts(self):
@@ -570,10 +343,6 @@ class Buckets(S3Case, Case):
         self.assertEqual((done.code, done.rows("step")[-1]["step"]), (1, "bucket"), done)
         done = keepctl.run(self.dir.path, "probe", "--json", self.s3_place(self.bucket), env=self.keys())
         self.assertEqual((done.code, {s["result"] for s in done.rows("step")}), (0, {"ok"}), done)
-
-
-def count(root):
-    return sum(len([n for n in names if len(n) == 32]) for _, _, names in os.walk(root))
 
 
 if __name__ == "__main__":

@@ -1,0 +1,95 @@
+"""Test cases about keepctl replicate: places, blocks in them, and what a run must leave behind."""
+
+import json
+import os
+import random
+import shlex
+
+from . import keepctl
+from .case import KeepstoreCase, seed
+from .daemon import SIGNING_KEY, SYSTEM_ROOT_TOKEN
+from .locator import md5
+
+SIZES = (0, 1, 3, 65_536, 262_143, 262_144, 262_145, 1_000_000, 3_000_017)
+
+
+class ReplicateCase(KeepstoreCase):
+    def setUp(self):
+        super().setUp()
+        self.random = random.Random(seed())
+
+    def path(self, name):
+        return os.path.join(self.dir.path, name)
+
+    def fill(self, root, count, size=None):
+        """Writes `count` blocks to a directory. Returns {hash: bytes}."""
+        blocks = {}
+        for i in range(count):
+            data = self.random.randbytes(SIZES[i % len(SIZES)] if size is None else size)
+            blocks[keepctl.store(root, data)] = data
+        return blocks
+
+    def replicate(self, source, target, *arguments, **options):
+        return keepctl.run(self.dir.path, "replicate", "--json", source, target, *arguments, **options)
+
+    def assert_counts(self, done, code=0, **counts):
+        self.assertEqual(done.code, code, done)
+        found = done.summary
+        self.assertEqual({k: found[k] for k in counts}, counts, done)
+        self.assertEqual(found["listed"], sum(found[k] for k in (
+            "present", "copied", "replaced", "gone", "failed", "bad_source", "left")), done)
+
+    def summary_of(self, stdout):
+        """The summary of a run with --json; its counts add up."""
+        found = json.loads(stdout.splitlines()[-1])
+        self.assertEqual(found["listed"], sum(found[k] for k in (
+            "present", "copied", "replaced", "gone", "failed", "bad_source", "left")), found)
+        return found
+
+    def assert_no_leftovers(self, root):
+        """Only blocks are visible, and no temp file is left in a directory."""
+        for folder, _, names in os.walk(root):
+            for name in names:
+                self.assertNotRegex(name, r"^tmp|\.tmp", os.path.join(folder, name))
+
+    def state_files(self):
+        folder = self.path("state/runs")
+        return [n for n in os.listdir(folder) if n.endswith(".json")] if os.path.isdir(folder) else []
+
+    def go_on(self, stderr):
+        """Runs the command line that a run has printed at its end."""
+        line = next(x for x in stderr.decode().splitlines() if "to go on: " in x).split("to go on: ", 1)[1]
+        self.assertNotIn("--fresh", line)
+        words = shlex.split(line)
+        self.assertEqual(words[0], "keepctl")
+        done = keepctl.run(self.dir.path, *words[1:])
+        self.assertEqual(done.code, 0, done)
+        self.assertIn("going on with", done.stderr)
+
+
+class ReplicateServerCase(ReplicateCase):
+    def setUp(self):
+        super().setUp()
+        for name, secret in (("token", SYSTEM_ROOT_TOKEN), ("key", SIGNING_KEY)):
+            with open(self.path(name), "w", encoding="ascii") as file:
+                file.write(secret)
+        self.secrets = ["--token-file", self.path("token"), "--signing-key-file", self.path("key")]
+
+    def place(self, daemon):
+        return f"keep:http://{daemon.address[0]}:{daemon.address[1]}"
+
+    def servers(self, daemons):
+        """Options that name the servers of `cluster`."""
+        return [w for d in daemons for w in ("--server", self.place(d).removeprefix("keep:"))]
+
+
+def rank(block, daemons):
+    """The daemons in the order in which clients try them for a block (docs/interface.md 3.4)."""
+    def weight(daemon):
+        identity = md5(f"http://{daemon.address[0]}:{daemon.address[1]}/".encode())[:15]
+        return md5((block + identity).encode())
+    return sorted(daemons, key=weight, reverse=True)
+
+
+def count(root):
+    return sum(len([n for n in names if len(n) == 32]) for _, _, names in os.walk(root))
