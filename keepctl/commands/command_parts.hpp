@@ -1,13 +1,16 @@
 /// What the descriptions of commands are made of: options with their checks, and the groups that many commands have.
-/// For command_tree.cpp and the descriptions of single commands.
+/// For command_tree.cpp and the files of single commands.
 #pragma once
 
 #include "keepctl/commands/command_tree.hpp"
 #include "keepctl/commands/option_values.hpp"
 
+#include <chrono>
 #include <functional>
 #include <optional>
 #include <string>
+#include <utility>
+#include <vector>
 
 namespace keepstore::keepctl {
 
@@ -18,17 +21,46 @@ CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::strin
                         std::function<std::string(const std::string&)> parse);
 CLI::Option* add_text(CLI::App& app, const std::string& name, const std::string& value_name, std::string& into,
                       const std::string& help);
+/// May be given more than once.
+CLI::Option* add_texts(CLI::App& app, const std::string& name, const std::string& value_name,
+                       std::vector<std::string>& into, const std::string& help);
 CLI::Option* add_switch(CLI::App& app, const std::string& name, bool& into, const std::string& help);
 CLI::Option* add_place(CLI::App& app, const std::string& name, std::optional<place>& into, const std::string& help);
+CLI::Option* add_blocks(CLI::App& app, arguments& a, const std::string& help);
+CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<std::chrono::nanoseconds>& into,
+                          const std::string& help);
+/// One of these words.
+CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& into, std::vector<std::string> values,
+                        const std::string& help);
+/// One of these words, which stand for values.
+template <class Value>
+CLI::Option* add_choice(CLI::App& app, const std::string& name, Value& into,
+                        const std::vector<std::pair<std::string, Value>>& choices, const std::string& help) {
+    return once(app.add_option(name, into, help)
+                    ->type_name("HOW")
+                    ->transform(CLI::CheckedTransformer(choices).description("")));
+}
 
 /// What speaks to servers; what every command has.
 void add_connection(CLI::App& app, arguments& a);
 void add_output(CLI::App& app, arguments& a);
 void add_progress(CLI::App& app, arguments& a);
+void add_jobs(CLI::App& app, arguments& a, const std::string& help);
+void add_memory(CLI::App& app, arguments& a, const std::string& help);
+/// How work over whole indexes is cut.
+void add_work(CLI::App& app, arguments& a);
+/// What every run that takes long leaves and shows.
+void add_state(CLI::App& app, arguments& a);
+/// What commands that copy blocks have in common.
+void add_run(CLI::App& app, arguments& a);
+
 /// A command below `tree`, which is the root or a group.
 CLI::App& add_command(CLI::App& tree, arguments& a, const std::string& name, const std::string& summary);
 
-/// The commands below `snapshot`.
+/// Commands that have a file of their own.
+void add_replicate(CLI::App& tree, arguments& a);
+void add_clone(CLI::App& tree, arguments& a);
+void add_balance(CLI::App& tree, arguments& a);
 void add_snapshot(CLI::App& tree, arguments& a);
 
 }  // namespace keepstore::keepctl

@@ -135,7 +135,9 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
         tree->parse(std::move(reversed));
     } catch (const CLI::CallForHelp&) {
         const auto* const command = chosen(*tree);
-        return parse_end{0, command ? command->help("keepctl " + full_name(*command)) : overview(*tree)};
+        if (!command) return parse_end{0, overview(*tree)};
+        const auto* const above = command->get_parent();
+        return parse_end{0, command->help(above->get_parent() ? "keepctl " + full_name(*above) : "keepctl")};
     } catch (const CLI::CallForVersion&) {
         return parse_end{0, "keepctl " KEEPSTORE_VERSION "\n"};
     } catch (const CLI::ExtrasError&) {

@@ -106,6 +106,7 @@ class Description(Case):
         while commands:
             command = commands.pop(0)
             text = keepctl.run(self.dir.path, *command.split(), "--help").stdout.decode()
+            self.assertIn(f"Usage: keepctl {command} [OPTIONS]", text)
             if "Subcommands:" in text:
                 # A group has nothing but commands of its own.
                 below = re.findall(r"^  ([a-z-]+)  ", text.split("Subcommands:")[1], re.MULTILINE)

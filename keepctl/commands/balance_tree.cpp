@@ -1,0 +1,50 @@
+// The options of balance.
+#include "keepctl/commands/command_parts.hpp"
+
+namespace keepstore::keepctl {
+
+using CLI::App;
+
+void add_balance(App& tree, arguments& a) {
+    App& app = add_command(tree, a, "balance",
+                           "plan which copies to pull and to trash, so that each block has those that are wanted");
+    auto& b = a.balance;
+    add_choice<balance::apply_level>(app, "--apply", b.apply,
+                                     {{"pulls", balance::apply_level::pulls}, {"all", balance::apply_level::all}},
+                                     "pulls: send pull lists; all: trash lists, too (default: only show the plan)");
+    add_text(app, "--rules", "FILE", b.rules_file, "what is wanted, and limits (docs/balance.md)");
+    add_texts(
+        app, "--references", "FILE", b.reference_files,
+        "blocks that are referenced, or Arvados manifests; what no file names is garbage (default: every block is "
+        "wanted)");
+    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
+               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_choice<bool>(app, "--moves", b.moves, {{"on", true}, {"off", false}},
+                     "on or off: pull copies to where clients look first, too (default on)");
+    add_text(app, "--identity", "HOW", b.identity,
+             "what orders servers for a block: configuration (default), api (as keep-balance), or position")
+        ->check(CLI::IsMember({"configuration", "api", "position"}).description(""));
+    add_text(app, "--changes", "FILE", b.changes_file,
+             "write each item of the lists to this file, one JSON object a line");
+    add_text(app, "--lost", "FILE", b.lost_file, "write blocks that are wanted and have no copy to this file");
+    add_duration(app, "--every", b.every, "run again and again, at this interval");
+    add_duration(app, "--wait", b.wait, "wait until the servers have worked off their lists, at most this long");
+    add_texts(app, "--allow-missing", "URL|UUID", b.allow_missing, "although this server or volume is missing");
+    add_texts(app, "--allow-changed", "UUID", b.allow_changed, "although this volume is another one, or lost blocks");
+    add_parsed(app, "--max-trash", "PERCENT", "trash up to this part of all copies (default: by the rules, 10)",
+               [&b](const std::string& text) {
+                   return parse_count(text, std::int64_t{0}, std::int64_t{100}, b.trash_percent.emplace());
+               });
+    add_switch(app, "--allow-fewer-references", b.allow_fewer_references,
+               "although there are a fifth fewer references than in the last run");
+    add_switch(app, "--allow-permanent-delete", a.allow_permanent_delete,
+               "although the servers keep no trash, or it is not known whether they do");
+    add_switch(app, "--take-over", b.take_over, "replace the lists of another balancer");
+    add_work(app, a);
+    add_text(app, "--job", "NAME", a.job, "label of the metrics");
+    add_state(app, a);
+    add_connection(app, a);
+    add_output(app, a);
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,113 @@
+// The options of replicate and clone.
+#include "keepctl/commands/command_parts.hpp"
+
+#include "cluster_config/scalars.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+namespace keepstore::keepctl {
+
+using CLI::App;
+
+void add_replicate(App& tree, arguments& a) {
+    App& app = add_command(tree, a, "replicate", "copy every block of SOURCE that DESTINATION lacks to DESTINATION");
+    add_place(app, "source", a.source, "where blocks are read")->required();
+    add_place(app, "destination", a.target, "where blocks are stored")->required();
+    add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");
+    add_text(app, "--class", "CLASSES", a.classes, "storage classes at the destination, if it is a server");
+    add_parsed(app, "--replication", "N",
+               "copies of each block, if the destination is `cluster` (default "
+               "DefaultReplication)",
+               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+    add_parsed(app, "--since", "TIME", "only blocks written at or after this time, or in this last time",
+               [&a](const std::string& text) { return parse_since(text, a.since); });
+    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
+               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_text(app, "--only", "FILE", a.only_file,
+             "only the blocks named in this file: lines hash[+size], or a failures file");
+    add_parsed(app, "--jobs", "N", "blocks under way at a time (default 8)",
+               [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
+    add_parsed(app, "--bandwidth", "SIZE", "bytes of blocks per second (default: no limit)",
+               [&a](const std::string& text) {
+                   const auto size = cluster_config::parse_byte_size(text);
+                   if (!size || *size < limits::keepctl_bandwidth_min)
+                       return fmt::format("found \"{}\"; expected a size from 256KiB", text);
+                   a.bandwidth = *size;
+                   return std::string();
+               });
+    add_switch(app, "--newest-first", a.newest_first,
+               "blocks of the last hour first, then of the last day, of 30 days, the rest");
+    add_switch(app, "--verify", a.verify, "list both places once more afterwards: what is missing has failed");
+    auto* const continuous =
+        once(app.add_flag("--continuous", a.continuous, "pass after pass, newest blocks first, until a signal comes"))
+            ->excludes("--dry-run");
+    add_parsed(app, "--interval", "DURATION", "time between two passes (default 1m)", [&a](const std::string& text) {
+        std::optional<std::chrono::nanoseconds> interval;
+        const auto problem = parse_time_limit(text, interval);
+        if (interval) a.interval = *interval;
+        return problem;
+    })->needs(continuous);
+    add_switch(app, "--exit-on-failure", a.exit_on_failure, "end after the first pass with a failure")
+        ->needs(continuous);
+    add_text(app, "--job", "NAME", a.job, "label of these metrics");
+    add_run(app, a);
+    add_connection(app, a);
+    add_output(app, a);
+}
+
+void add_clone(App& tree, arguments& a) {
+    App& app =
+        add_command(tree, a, "clone",
+                    "copy a keepstore's bucket to another bucket, inside the service where it can; clone status JOB "
+                    "shows how far a job is");
+    add_parsed(app, "source", "PLACE", "bucket that is read: s3://... or volume:UUID; or the word status",
+               [&a](const std::string& text) -> std::string {
+                   if (text == "status") {
+                       a.action = text;
+                       return {};
+                   }
+                   auto parsed = parse_place(text);
+                   if (parsed) a.source = std::move(*parsed);
+                   return parsed ? std::string() : parsed.error();
+               });
+    auto* const target = add_parsed(app, "destination", "PLACE", "bucket that is written; after status: the job",
+                                    [&a](const std::string& text) -> std::string {
+                                        if (a.action == "status") {
+                                            a.file = text;
+                                            return {};
+                                        }
+                                        auto parsed = parse_place(text);
+                                        if (parsed) a.target = std::move(*parsed);
+                                        return parsed ? std::string() : parsed.error();
+                                    });
+    auto* const worker = add_text(app, "--worker", "JOB", a.join_job, "join this job, concurrently with other workers");
+    worker->excludes(target);
+    add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");
+    add_text(app, "--job", "JOB", a.job,
+             "where requests and responses are: a folder, or s3://bucket/prefix?... (default in the state folder)")
+        ->excludes(worker);
+    add_choice(app, "--mode", a.mode, {"auto", "server-side", "stream"},
+               "copies inside the service, or through this host (default auto: by the first copy)");
+    add_choice(app, "--verify", a.proof, {"etag", "read", "none"},
+               "prove copies by their ETag, and read those without one; read all; or trust the service (default etag)");
+    add_switch(app, "--trash", a.with_trash, "also what is in the trash");
+    add_parsed(app, "--jobs", "N", "requests at a time at most (default 64 inside a service, 8 through this host)",
+               [&a](const std::string& text) {
+                   return parse_count(text, 1U, limits::keepctl_jobs_max, a.clone_jobs.emplace());
+               });
+    add_parsed(app, "--claim-time", "DURATION", "for how long a worker claims a segment, unless it renews that (60s)",
+               [&a](const std::string& text) -> std::string {
+                   const auto length = cluster_config::parse_duration(text);
+                   if (!length || *length < std::chrono::seconds(1) || *length > std::chrono::hours(1))
+                       return fmt::format("found \"{}\"; expected a duration from 1s to 1h", text);
+                   a.claim_time = std::chrono::ceil<std::chrono::seconds>(*length);
+                   return {};
+               });
+    add_run(app, a);
+    add_connection(app, a);
+    add_output(app, a);
+}
+
+}  // namespace keepstore::keepctl
