@@ -15,7 +15,7 @@ from support.wait import until
 MIB = 1 << 20
 RATE = 20 * MIB  # Bytes per second of one connection.
 # The proxy is one process, and each of its pauses meets all parts: on a busy machine it must not count as a dead server.
-PATIENT = {"DriverParameters": {"ReadTimeout": "60s"}}
+PATIENT = "60s"
 
 
 class Parts(S3VolumeCase):
@@ -24,7 +24,7 @@ class Parts(S3VolumeCase):
         self.data = random.Random(seed())
         self.far = self.fault_proxy()
         self.far.add("slow_request", operation=["put", "multipart_part"], rate=RATE)
-        self.daemon = self.start([self.volume(self.far.endpoint, **PATIENT)])
+        self.daemon = self.start([self.volume(self.far.endpoint, DriverParameters={"ReadTimeout": PATIENT})])
 
     def block(self, size=32 * MIB):
         return self.data.randbytes(size)
@@ -36,10 +36,10 @@ class Parts(S3VolumeCase):
         self.assertTrue(stored.ok, stored)
         return stored.seconds, self.far.counters()["requests"]
 
-    def another_daemon(self):
-        """Replaces the daemon by one that has measured nothing, and gives up a silent server after a second."""
+    def another_daemon(self, read_timeout):
+        """Replaces the daemon by one that has measured nothing, and gives up a server that is silent for this long."""
         self.daemon.stop()
-        self.daemon = self.start([self.volume(self.far.endpoint)])
+        self.daemon = self.start([self.volume(self.far.endpoint, DriverParameters={"ReadTimeout": read_timeout})])
 
     def measured(self, size=32 * MIB):
         """Stores a first block, with which the daemon measures a connection."""
@@ -66,7 +66,7 @@ class Parts(S3VolumeCase):
         self.assert_bucket({md5(b): len(b) for b in blocks})
 
     def test_a_service_that_pauses_costs_each_part_under_way_a_retry(self):
-        self.another_daemon()
+        self.another_daemon("4s")
         self.measured()
         block = self.block()
         self.far.forget()
@@ -116,10 +116,10 @@ class Parts(S3VolumeCase):
         block = self.block()
         self.assertTrue(self.put(self.daemon, block).ok)
         harms = [{"fault": "slow_down"}, {"fault": "internal_error"}, {"fault": "reset"}, {"fault": "truncate"},
-                 {"fault": "answer_lost"}, {"fault": "stall", "seconds": 3}]
+                 {"fault": "answer_lost"}, {"fault": "stall", "seconds": 8}]
         for harm in harms:
             with self.subTest(**harm):
-                self.another_daemon()
+                self.another_daemon("4s")
                 self.far.rules(slow)
                 self.assertEqual(self.get(self.daemon, block).body, block)
                 self.far.rules(harm | {"operation": "get", "skip": 2, "count": 2}, slow)
@@ -177,7 +177,7 @@ class Parts(S3VolumeCase):
                  if (operation, fault) not in {("part", "error_in_200"), ("create", "flip_request"), ("complete", "flip_request")}]
         for harm in harms:
             with self.subTest(**harm):
-                self.another_daemon()
+                self.another_daemon(PATIENT)
                 self.far.rules(slow)
                 self.measured(16 * MIB)
                 block = self.block(16 * MIB)
