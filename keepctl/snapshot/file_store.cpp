@@ -254,6 +254,8 @@ awaitable<result<void>> file_store::read_into(std::string key, std::shared_ptr<i
 }
 
 awaitable<result<void>> file_store::write(std::string key, std::shared_ptr<const object_bytes> bytes, deadline until) {
+    // A call that runs cannot be called off: what is cancelled waits for it, so that it finds all there is to remove.
+    co_await asio::this_coro::reset_cancellation_state(asio::disable_cancellation());
     co_return co_await threads_.run(
         [root = root_, key = std::move(key), bytes = std::move(bytes)] { return write_file(root, key, *bytes); }, until,
         work::write);
