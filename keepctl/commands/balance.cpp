@@ -202,6 +202,7 @@ awaitable<exit_code> balance_command::repeat() {
         const auto began = std::chrono::steady_clock::now();
         const auto code = co_await once();
         if (!given_.balance.every || stopping_ || code == exit_code::usage) co_return code;
+        session_.set_code_at_signal(code);
         timer.expires_at(began + *given_.balance.every);
         waiting_ = true;
         if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return code;

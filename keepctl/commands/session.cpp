@@ -218,7 +218,10 @@ exit_code session::run(awaitable<exit_code> command, std::function<void()> on_st
     task_.reset();
     if (thrown) std::rethrow_exception(thrown);
     const bool by_signal = stopped_by_ == exit_code::interrupted || stopped_by_ == exit_code::terminated;
-    if (by_signal && code_at_signal_) return *code_at_signal_;
+    if (by_signal && code_at_signal_) {
+        output_.stopped(*code_at_signal_);
+        return *code_at_signal_;
+    }
     return stopped_by_ == exit_code::done ? *code : stopped_by_;
 }
 
