@@ -307,6 +307,8 @@ class Setup(Case):
                     continue
                 seen.add(words[1])
                 done = keepctl.run(self.dir.path, words[1], "--help")
+                if "Subcommands:" in done.stdout.decode():
+                    done = keepctl.run(self.dir.path, words[1], words.pop(2), "--help")
                 self.assertEqual(done.code, 0, line)
                 options = re.findall(r"--?[a-z][a-z-]*", done.stdout.decode())
                 self.assertEqual([w for w in words[2:] if w.startswith("-") and w != "-" and w not in options], [], line)
