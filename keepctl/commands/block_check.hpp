@@ -1,17 +1,16 @@
-/// Verifies blocks of two places that list them with the same size: a server reads and hashes its copies itself, all
-/// others are read and hashed here. Used on the event loop of the command.
+/// Verifies the blocks that one or two places list, several at a time, and says what is wrong with them. Used on the
+/// event loop of the command.
 #pragma once
 
-#include "digest/engine.hpp"
-#include "keepctl/cluster/block_place.hpp"
+#include "keepctl/cluster/block_verifier.hpp"
 #include "keepctl/cluster/merge.hpp"
 #include "keepctl/commands/arguments.hpp"
 #include "keepctl/commands/output.hpp"
-#include "pool/buffer_pool.hpp"
 
-#include <array>
 #include <cstdint>
 #include <span>
+#include <string>
+#include <vector>
 
 namespace keepstore::keepctl {
 
@@ -23,7 +22,9 @@ class block_check {
     };
 
     /// All must outlive it. Memory and concurrency are those of --memory and --jobs.
-    block_check(const arguments& given, std::array<block_place*, 2> places, output& out);
+    block_check(const arguments& given, std::vector<block_place*> places, output& out);
+    /// Why --memory is too small for --jobs; empty if it is not.
+    [[nodiscard]] static std::string memory_problem(const arguments& given);
 
     /// Looks at the items that are `same`, several at a time, and sets those that are not the same after all:
     /// `differs` if a place has only bad copies, `unreadable` if that could not be found out. Says why on stderr.
@@ -35,15 +36,12 @@ class block_check {
   private:
     struct work;
     awaitable<void> worker(work& shared);
-    awaitable<result<void>> check(block_place& place, block_id block);
-    awaitable<result<void>> read(block_place& place, block_id block, std::size_t server);
     void say(block_id block, const block_place& place, const error& why);
 
     const unsigned jobs_;
-    const std::array<block_place*, 2> places_;
+    const std::vector<block_place*> places_;
     output& out_;
-    digest::engine engine_;
-    pool::buffer_pool pool_;
+    block_verifier verifier_;
     std::uint64_t checked_ = 0;
     std::uint64_t said_ = 0;
 };

@@ -62,6 +62,11 @@ void add_memory(App& app, arguments& a, const std::string& help) {
     });
 }
 
+void add_subset(App& app, arguments& a) {
+    add_parsed(app, "--subset", "N/T", "only the Nth of T equal parts, by hash; N is 1 to T, and T at most 4096",
+               [&a](const std::string& text) { return parse_subset(text, a.subset.emplace()); });
+}
+
 Option* add_blocks(App& app, arguments& a, const std::string& help) {
     return app.add_option("block", a.blocks, help)->type_name("HASH[+SIZE]")->check([](const std::string& text) {
         return protocol::locator::parse(text) ? std::string() : fmt::format("\"{}\" is no hash or hash+size", text);

@@ -47,6 +47,7 @@ void add_output(CLI::App& app, arguments& a);
 void add_progress(CLI::App& app, arguments& a);
 void add_jobs(CLI::App& app, arguments& a, const std::string& help);
 void add_memory(CLI::App& app, arguments& a, const std::string& help);
+void add_subset(CLI::App& app, arguments& a);
 /// How work over whole indexes is cut.
 void add_work(CLI::App& app, arguments& a);
 /// What every run that takes long leaves and shows.

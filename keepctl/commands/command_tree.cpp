@@ -91,8 +91,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
                                   "also verify the blocks that both have: servers read and hash them themselves");
     auto* const size_only = add_switch(compare, "--size-only", a.size_only, "compare indexes only (the default)");
     size_only->excludes(data);
-    add_parsed(compare, "--subset", "N/T", "only the Nth of T equal parts, by hash; N is 1 to T, and T at most 4096",
-               [&a](const std::string& text) { return parse_subset(text, a.subset.emplace()); });
+    add_subset(compare, a);
     add_jobs(compare, a, "with --data: blocks verified at a time (default 8)");
     add_memory(compare, a, "with --data: memory for blocks (default 128MiB)");
     add_connection(compare, a);

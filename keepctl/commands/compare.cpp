@@ -26,7 +26,7 @@ class comparison {
           extra_(s.given().extra_file, "extra", s.out()),
           differ_(s.given().differ_file, "differ", s.out()),
           combined_(s.given().combined_file, "combined", s.out()) {
-        if (s.given().check_data) check_.emplace(s.given(), std::array{&a, &b}, s.out());
+        if (s.given().check_data) check_.emplace(s.given(), std::vector{&a, &b}, s.out());
     }
 
     /// Makes the files. \returns what is wrong with one of them.
@@ -177,9 +177,8 @@ class comparison {
 
 exit_code run_compare(session& s) {
     const auto& given = s.given();
-    if (given.check_data && given.memory / 2 < given.jobs * limits::keepctl_job_bytes_min)
-        return end_with(s, {exit_code::usage, fmt::format("--jobs {} need at least --memory {}MiB", given.jobs,
-                                                          2 * given.jobs * limits::keepctl_job_bytes_min / MiB)});
+    if (auto problem = block_check::memory_problem(given); given.check_data && !problem.empty())
+        return end_with(s, {exit_code::usage, std::move(problem)});
     auto a = s.open(*given.source, {});
     if (!a) return end_with(s, a.error());
     auto b = s.open(*given.target, {});

@@ -3,6 +3,7 @@
 #include "base/utc_text.hpp"
 #include "keepctl/cluster/listing.hpp"
 #include "keepctl/cluster/shards.hpp"
+#include "keepctl/commands/block_check.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/name_file.hpp"
 #include "keepctl/commands/snapshot_context.hpp"
@@ -12,7 +13,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <optional>
 #include <utility>
+#include <vector>
 
 namespace keepstore::keepctl {
 namespace {
@@ -155,15 +158,20 @@ class verification {
           place_(place),
           devices_then_(number_devices(of.mounts)),
           devices_now_(number_devices(place.mounts())),
-          new_(c.asked().new_file, "new", c.out()) {}
+          new_(c.asked().new_file, "new", c.out()) {
+        if (c.given().check_data) check_.emplace(c.given(), std::vector{&place}, c.out());
+    }
 
     awaitable<outcome<exit_code>> run() {
         if (auto problem = new_.open(); !problem.empty()) co_return refuse(exit_code::usage, std::move(problem));
+        const auto subset = context_.given().subset.value_or(shard_subset{});
+        auto digits = document_.digits;
+        while (shard_count(digits) < subset.of) ++digits;
         inventory_cursor cursor(context_.repo, document_);
         place_listing listing{.place = &place_};
         std::uint64_t incomplete = 0;
-        for (std::size_t shard = 0; shard < document_.objects.size(); ++shard) {
-            const auto prefix = shard_prefix(document_.digits, shard);
+        for (std::size_t shard = subset.number - 1; shard < shard_count(digits); shard += subset.of) {
+            const auto prefix = shard_prefix(digits, shard);
             const auto then = co_await cursor.entries(prefix);
             if (!then) co_return std::unexpected(then.error());
             if (auto listed = co_await list_places({&listing, 1}, prefix); !listed) {
@@ -172,12 +180,14 @@ class verification {
                 context_.out().error(fmt::format("blocks {}... could not be listed: {}", prefix, listed.error().text));
                 continue;
             }
+            if (check_ && !co_await check_data(*then, listing.entries))
+                co_return refuse(exit_code::interrupted, "interrupted");
             compare(*then, listing.entries);
             if (context_.out().broken()) co_return refuse(exit_code::not_finished, "standard output is closed");
         }
-        context_.out().say(
-            fmt::format("{} blocks are there, {} are missing, {} have fewer copies, {} another size, {} are new",
-                        there_, missing_, fewer_, differs_, new_.count()));
+        context_.out().say(fmt::format(
+            "{} blocks are there, {} are missing, {} have fewer copies, {} another size, {}{} are new", there_,
+            missing_, fewer_, differs_, check_ ? fmt::format("{} are bad, ", bad_) : "", new_.count()));
         context_.summary = {{"id", document_.id.text()},
                             {"there", count_cell(there_)},
                             {"missing", count_cell(missing_)},
@@ -185,13 +195,39 @@ class verification {
                             {"size_differs", count_cell(differs_)},
                             {"new", count_cell(new_.count())},
                             {"shards_incomplete", count_cell(incomplete)}};
+        if (check_) {
+            context_.summary.emplace_back("bad", count_cell(bad_));
+            context_.summary.emplace_back("unreadable", count_cell(unreadable_));
+            context_.summary.emplace_back("checked", count_cell(check_->checked()));
+        }
+        if (unreadable_ > 0)
+            context_.out().error(fmt::format("{} blocks could not be read", unreadable_), exit_code::not_finished);
         if (!new_.problem().empty()) co_return refuse(exit_code::not_finished, new_.problem());
-        if (incomplete > 0) co_return exit_code::not_finished;
-        co_return missing_ + fewer_ + differs_ > 0 ? exit_code::some_failed : exit_code::done;
+        if (incomplete + unreadable_ > 0) co_return exit_code::not_finished;
+        co_return missing_ + fewer_ + differs_ + bad_ > 0 ? exit_code::some_failed : exit_code::done;
     }
 
   private:
+    // Verifies the blocks of a shard that are there. \returns false when cancelled.
+    awaitable<bool> check_data(std::span<const entry> then, std::span<const entry> now) {
+        checked_.clear();
+        while (!then.empty()) {
+            const auto wanted = take_block(then, then.front().block);
+            const auto& block = wanted.front();
+            while (!now.empty() && now.front().block < block.block) now = now.subspan(1);
+            if (copies_of(take_block(now, block.block), devices_now_, block.size) > 0)
+                checked_.push_back({{block.block, block.size}, difference::same});
+        }
+        co_return (co_await check_->run(checked_)).has_value();
+    }
+    // What the verification says of a block that is there; it was given them in this order.
+    [[nodiscard]] difference state_of(const md5_digest& name, std::size_t& next) const {
+        while (next < checked_.size() && checked_[next].block.name < name) ++next;
+        return next < checked_.size() && checked_[next].block.name == name ? checked_[next].state : difference::same;
+    }
+
     void compare(std::span<const entry> then, std::span<const entry> now) {
+        std::size_t next = 0;
         while (!then.empty() || !now.empty()) {
             const auto name = first_name(then, now);
             const auto wanted = take_block(then, name);
@@ -207,6 +243,9 @@ class verification {
                 show({name, size}, "missing", had, has, missing_);
             else if (has == 0)
                 show({name, size}, "size_differs", had, has, differs_);
+            else if (const auto state = state_of(name, next); state != difference::same)
+                state == difference::differs ? show({name, size}, "bad", had, has, bad_)
+                                             : show({name, size}, "unreadable", had, has, unreadable_);
             else if (has < had)
                 show({name, size}, "fewer_copies", had, has, fewer_);
             else
@@ -227,13 +266,19 @@ class verification {
     const std::vector<std::size_t> devices_then_;
     const std::vector<std::size_t> devices_now_;
     name_file new_;
+    std::optional<block_check> check_;        // With --data.
+    std::vector<block_check::item> checked_;  // Blocks of this shard.
     std::uint64_t there_ = 0;
     std::uint64_t missing_ = 0;
     std::uint64_t fewer_ = 0;
     std::uint64_t differs_ = 0;
+    std::uint64_t bad_ = 0;
+    std::uint64_t unreadable_ = 0;
 };
 
 awaitable<outcome<exit_code>> verify(snapshot_context& c) {
+    if (auto problem = block_check::memory_problem(c.given()); c.given().check_data && !problem.empty())
+        co_return refuse(exit_code::usage, std::move(problem));
     auto document = co_await c.whole(c.asked().id);
     if (!document) co_return std::unexpected(std::move(document.error()));
     auto place = co_await c.connected(*c.given().at, {});

@@ -156,6 +156,11 @@ void add_snapshot(CLI::App& tree, arguments& a) {
     add_place(verify, "place", a.at, "the place")->required();
     add_text(verify, "--new", "FILE", a.snapshot.new_file,
              "list the blocks that the snapshot lacks (- for standard output)");
+    add_switch(verify, "--data", a.check_data,
+               "also verify the blocks that are there: servers read and hash them themselves");
+    add_subset(verify, a);
+    add_jobs(verify, a, "with --data: blocks verified at a time (default 8)");
+    add_memory(verify, a, "with --data: memory for blocks (default 128MiB)");
     add_connection(verify, a);
     add_output(verify, a);
 
