@@ -41,7 +41,7 @@ LAYERS = {
     "keepctl/replicate": NET | {"keepctl/cluster", "protocol", "pool", "digest", "base"},
     "keepctl/balance": NET | {"keepctl/cluster", "cluster_config", "protocol", "s3", "digest", "base"},
     "keepctl/clone": NET | {"keepctl/cluster", "volumes", "protocol", "s3", "pool", "digest", "base"},
-    "keepctl/snapshot": NET | {"keepctl/cluster", "cluster_config", "s3", "digest", "base"},
+    "keepctl/snapshot": NET | {"keepctl/replicate", "keepctl/cluster", "cluster_config", "s3", "digest", "base"},
     "keepctl/commands": NET | {"keepctl/balance", "keepctl/clone", "keepctl/replicate", "keepctl/snapshot",
                                "keepctl/cluster", "reports",
                                "volumes/factory", "volumes",

@@ -56,4 +56,10 @@ std::expected<std::vector<md5_digest>, std::string> parse_block_names(std::strin
     return out;
 }
 
+bool has_prefix(std::span<const md5_digest> sorted, std::string_view prefix) {
+    const auto least = md5_digest::parse(std::string(prefix) + std::string(32 - prefix.size(), '0'));
+    const auto found = std::ranges::lower_bound(sorted, least.value());
+    return found != sorted.end() && found->hex().starts_with(prefix);
+}
+
 }  // namespace keepstore::keepctl

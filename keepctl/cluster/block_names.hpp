@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <expected>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -23,5 +24,8 @@ struct block_failure {
 /// Parses either form; empty lines and lines that begin with # are skipped. Sorted, each once.
 /// \returns "line N: ..." for anything else.
 [[nodiscard]] std::expected<std::vector<md5_digest>, std::string> parse_block_names(std::string_view text);
+
+/// Whether any of the sorted names begins with these hex digits.
+[[nodiscard]] bool has_prefix(std::span<const md5_digest> sorted, std::string_view prefix);
 
 }  // namespace keepstore::keepctl

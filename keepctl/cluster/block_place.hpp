@@ -72,6 +72,10 @@ class block_place {
     /// cannot: open it, and read it here.
     [[nodiscard]] virtual awaitable<result<void>> verify(block_id block, std::size_t server, deadline until);
 
+    /// Brings the block back from the trash, wherever a copy is in it. \returns whether there is one; an error if there
+    /// is none, and something could not be asked. What comes back is not verified.
+    [[nodiscard]] virtual awaitable<result<bool>> untrash(md5_digest block, deadline until) = 0;
+
     /// Replicas that a block should have, and that the place can hold of one. After connect().
     [[nodiscard]] virtual std::int64_t replicas_wanted() const noexcept = 0;
     [[nodiscard]] virtual std::int64_t replicas_possible() const noexcept = 0;

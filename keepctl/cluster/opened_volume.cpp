@@ -89,6 +89,13 @@ awaitable<result<std::unique_ptr<protocol::block_source>>> opened_volume::open(b
     co_return std::make_unique<volume_source>(name_, std::move(reader));
 }
 
+awaitable<result<bool>> opened_volume::untrash(md5_digest block, deadline until) {
+    auto back = co_await volume_->untrash(block, until);
+    if (back) co_return true;
+    if (back.error() == errc::not_found) co_return false;
+    co_return std::unexpected(std::move(back.error()));
+}
+
 store_plan opened_volume::plan(const md5_digest&, std::span<const entry> good) const {
     return good.empty() ? store_plan{.missing = 1, .servers = {0}} : store_plan{};
 }

@@ -25,6 +25,7 @@ class opened_volume final : public block_place {
     [[nodiscard]] std::vector<std::uint16_t> sources(const md5_digest&) const override { return {0}; }
     [[nodiscard]] awaitable<result<std::unique_ptr<protocol::block_source>>> open(block_id block, std::size_t server,
                                                                                   deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> untrash(md5_digest block, deadline until) override;
     [[nodiscard]] std::int64_t replicas_wanted() const noexcept override { return 1; }
     [[nodiscard]] std::int64_t replicas_possible() const noexcept override { return 1; }
     [[nodiscard]] store_plan plan(const md5_digest& block, std::span<const entry> good) const override;

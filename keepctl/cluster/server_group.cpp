@@ -216,6 +216,30 @@ awaitable<result<void>> server_group::verify(block_id block, std::size_t server,
     co_return fail(errc::checksum_mismatch, fmt::format("{}: its copy has {} bytes", asked.url(), size));
 }
 
+awaitable<void> server_group::untrash_one(std::size_t number, md5_digest block, bool& back, outcome& end,
+                                          deadline until) const {
+    const auto& server = servers_[number];
+    auto response = co_await server.request("PUT", "untrash/" + block.hex(), server.access().token, until);
+    if (!response)
+        end.value = std::unexpected(std::move(response.error()));
+    else if (response->status == 200)
+        back = true;
+    else if (response->status != 404)
+        end.value = std::unexpected(server.refused(*response, "untrash"));
+}
+
+awaitable<result<bool>> server_group::untrash(md5_digest block, deadline until) {
+    // One for all: each sets it between two suspensions.
+    bool back = false;
+    std::vector<outcome> ends(servers_.size());
+    std::vector<awaitable<void>> calls;
+    for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(untrash_one(i, block, back, ends[i], until));
+    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
+    if (back) co_return true;
+    for (auto& end : ends) KS_CO_CHECK(std::move(end.value));
+    co_return false;
+}
+
 awaitable<result<std::int64_t>> server_group::store(block_id block, std::size_t server, protocol::proven_stream& bytes,
                                                     deadline until) {
     stream_body body(bytes, until);

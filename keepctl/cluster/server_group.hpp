@@ -33,6 +33,7 @@ class server_group final : public block_place {
     [[nodiscard]] awaitable<result<std::unique_ptr<protocol::block_source>>> open(block_id block, std::size_t server,
                                                                                   deadline until) override;
     [[nodiscard]] awaitable<result<void>> verify(block_id block, std::size_t server, deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> untrash(md5_digest block, deadline until) override;
     [[nodiscard]] std::int64_t replicas_wanted() const noexcept override { return options_.copies; }
     [[nodiscard]] std::int64_t replicas_possible() const noexcept override;
     [[nodiscard]] store_plan plan(const md5_digest& block, std::span<const entry> good) const override;
@@ -48,6 +49,8 @@ class server_group final : public block_place {
     [[nodiscard]] awaitable<void> check_one(std::size_t number, outcome& end, deadline until) const;
     [[nodiscard]] awaitable<void> list_one(std::size_t number, std::string prefix, std::vector<entry>& out,
                                            outcome& end, listing_notes& notes, deadline until) const;
+    [[nodiscard]] awaitable<void> untrash_one(std::size_t number, md5_digest block, bool& back, outcome& end,
+                                              deadline until) const;
 
     /// Devices of mounts, numbered. A device is counted once, through however many servers and mounts it is seen.
     struct device {

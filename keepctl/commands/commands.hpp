@@ -34,6 +34,7 @@ using command_function = exit_code (*)(session&);
 [[nodiscard]] exit_code run_snapshot_find(session&);
 [[nodiscard]] exit_code run_snapshot_check(session&);
 [[nodiscard]] exit_code run_snapshot_verify(session&);
+[[nodiscard]] exit_code run_snapshot_restore(session&);
 [[nodiscard]] exit_code run_snapshot_prune(session&);
 [[nodiscard]] exit_code run_snapshot_adopt(session&);
 

@@ -52,6 +52,7 @@ constexpr command_entry all_commands[] = {
     {"snapshot find", run_snapshot_find, false},
     {"snapshot check", run_snapshot_check, false},
     {"snapshot verify", run_snapshot_verify, true},
+    {"snapshot restore", run_snapshot_restore, true},
     {"snapshot prune", run_snapshot_prune, false},
     {"snapshot adopt", run_snapshot_adopt, false},
 };
@@ -74,7 +75,8 @@ exit_code run_command(const arguments& given, output& out) {
         if (command.name != given.command) continue;
         session s(given, out);
         const bool needed = (command.needs_servers && (!given.at || about_servers(given.at))) ||
-                            about_servers(given.source) || about_servers(given.target);
+                            about_servers(given.source) || about_servers(given.target) ||
+                            std::ranges::any_of(given.snapshot.from, about_servers);
         if (auto ready = s.prepare(needed); !ready) return end_with(s, ready.error());
         return command.run(s);
     }

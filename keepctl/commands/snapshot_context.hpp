@@ -22,8 +22,9 @@ struct snapshot_context {
 
     /// The snapshot that an id of the command line means, which may be "latest". some_failed: there is none.
     [[nodiscard]] outcome<const listed_snapshot*> find(const latest_document& listed, const std::string& id) const;
-    /// The same with its metadata. A damaged one: refused, and the newest that is whole is named.
-    [[nodiscard]] awaitable<outcome<snapshot_document>> whole(const std::string& id);
+    /// The same with its metadata. A damaged one: refused, and the newest that is whole is named. With `read` all of it
+    /// is read and checked, else the sizes.
+    [[nodiscard]] awaitable<outcome<snapshot_document>> whole(const std::string& id, bool read = false);
     /// A place, opened and connected.
     [[nodiscard]] awaitable<outcome<std::unique_ptr<block_place>>> connected(const place& what, place_use use) const;
 };

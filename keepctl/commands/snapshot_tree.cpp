@@ -111,6 +111,38 @@ void add_prune(App& group, arguments& a) {
     add_output(app, a);
 }
 
+void add_restore(App& group, arguments& a) {
+    App& app = add_one(group, a, "restore", "bring back the blocks of a snapshot that a place lacks; never deletes");
+    add_id(app, a.snapshot.id, "id", "the snapshot, or latest")->required();
+    add_place(app, "place", a.at, "the place")->required();
+    app.add_option_function<std::vector<std::string>>(
+           "--from",
+           [&a](const std::vector<std::string>& words) {
+               for (const auto& word : words) {
+                   auto parsed = parse_place(word);
+                   if (!parsed) throw CLI::ValidationError("--from", parsed.error());
+                   a.snapshot.from.push_back(std::move(*parsed));
+               }
+           },
+           "copy what is not in the trash from here; may be repeated: the first that has a good copy")
+        ->type_name("PLACE")
+        ->allow_extra_args(false);
+    add_text(app, "--only", "FILE", a.only_file,
+             "only the blocks named in this file: lines hash[+size], or a failures file");
+    add_switch(app, "-n,--dry-run", a.dry_run, "only show the missing blocks, and which place to copy from lists them");
+    add_text(app, "--class", "CLASSES", a.classes, "storage classes of copies, if the place is a server");
+    add_jobs(app, a, "blocks under way at a time (default 8)");
+    add_memory(app, a, "memory for blocks and indexes (default 128MiB)");
+    add_text(app, "--failures", "FILE", a.failures_file,
+             "write blocks that are not restored to this file, one JSON object a line");
+    add_text(app, "--metrics-file", "FILE", a.metrics_path,
+             "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
+    add_text(app, "--job", "NAME", a.job, "label of these metrics");
+    add_progress(app, a);
+    add_connection(app, a);
+    add_output(app, a);
+}
+
 }  // namespace
 
 void add_snapshot(CLI::App& tree, arguments& a) {
@@ -163,6 +195,8 @@ void add_snapshot(CLI::App& tree, arguments& a) {
     add_memory(verify, a, "with --data: memory for blocks (default 128MiB)");
     add_connection(verify, a);
     add_output(verify, a);
+
+    add_restore(group, a);
 
     App& adopt = add_one(group, a, "adopt", "list a snapshot that is complete, but not listed");
     add_id(adopt, a.snapshot.id, "id", "the snapshot")->required();

@@ -133,10 +133,7 @@ awaitable<bool> replication::wait_for_idle() {
 
 bool replication::shard_wanted(std::string_view prefix) const {
     if (!narrowed(std::string(prefix), options_.prefix)) return false;
-    if (!options_.only) return true;
-    const auto first = md5_digest::parse(std::string(prefix) + std::string(32 - prefix.size(), '0'));
-    const auto found = std::ranges::lower_bound(*options_.only, first.value());
-    return found != options_.only->end() && found->hex().starts_with(prefix);
+    return !options_.only || has_prefix(*options_.only, prefix);
 }
 
 awaitable<void> replication::plan_shard(shard_pass what, listed_shard& listed, bool last_try) {

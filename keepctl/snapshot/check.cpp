@@ -83,10 +83,10 @@ awaitable<outcome<unlisted_snapshot>> read_unlisted(repository& in, snapshot_id 
 }
 
 awaitable<std::optional<snapshot_id>> newest_whole(repository& in, const latest_document& listed,
-                                                   std::optional<snapshot_id> other) {
+                                                   std::optional<snapshot_id> other, bool read) {
     for (const auto& candidate : listed.snapshots) {
         if (other && candidate.id == *other) continue;
-        const auto checked = co_await check_snapshot(in, candidate, false);
+        const auto checked = co_await check_snapshot(in, candidate, read);
         if (checked && !checked->damage) co_return candidate.id;
     }
     co_return std::nullopt;

@@ -26,9 +26,9 @@ struct unlisted_snapshot {
 };
 [[nodiscard]] awaitable<outcome<unlisted_snapshot>> read_unlisted(repository& in, snapshot_id id);
 
-/// The newest snapshot before or after `other` that is whole, by its sizes; for messages.
+/// The newest snapshot before or after `other` that is whole, by its sizes, or with `read` by its data; for messages.
 [[nodiscard]] awaitable<std::optional<snapshot_id>> newest_whole(repository& in, const latest_document& listed,
-                                                                 std::optional<snapshot_id> other);
+                                                                 std::optional<snapshot_id> other, bool read = false);
 
 /// Adds the blocks and copies of a sorted list.
 void add_totals(snapshot_totals& totals, std::span<const entry> sorted);

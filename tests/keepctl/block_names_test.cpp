@@ -32,3 +32,12 @@ TEST_CASE("a list of hashes with a wrong line is refused as a whole", "[keepctl]
         CHECK_THAT(names.error(), Catch::Contains("line 2"));
     }
 }
+
+TEST_CASE("names with a prefix are found at both ends", "[keepctl][names]") {
+    const auto names = parse_block_names(std::string(foo) + "\n" + bar + "\n");
+    for (const char* const there : {"", "3", "37b", "a", "acbd18db4cc2f85cedef654fccc4a4d8"})
+        CHECK(has_prefix(*names, there));
+    for (const char* const absent : {"0", "36", "37c", "acbd18db4cc2f85cedef654fccc4a4d9", "f"})
+        CHECK_FALSE(has_prefix(*names, absent));
+    CHECK_FALSE(has_prefix({}, ""));
+}

@@ -1,0 +1,180 @@
+#include "keepctl/snapshot/restore.hpp"
+
+#include "base/event_loop_group.hpp"
+#include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/progress.hpp"
+#include "keepctl/commands/run_frame.hpp"
+#include "keepctl/commands/snapshot_context.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+/// The restoration, as the frame of a long run sees it, and who hears of it.
+class restore_work final : public framed_work, public restore_observer {
+  public:
+    restore_work(run_frame& frame, output& out) : frame_(frame), out_(out) {}
+    void begin(restoration& engine) { engine_ = &engine; }
+
+    [[nodiscard]] run_figures figures() const override {
+        const auto& n = engine_->counts();
+        return {.blocks = {{"present", n.present},
+                           {"untrashed", n.untrashed},
+                           {"copied", n.copied},
+                           {"not_found", n.not_found},
+                           {"bad_source", n.bad_source},
+                           {"failed", n.failed},
+                           {"left", n.left}},
+                .bytes = n.bytes,
+                .shards_done = engine_->shards_done(),
+                .shards_total = engine_->shards_total(),
+                .shards_incomplete = engine_->shards_incomplete()};
+    }
+    [[nodiscard]] std::string progress_line(double seconds, bool as_json) const override {
+        const auto& n = engine_->counts();
+        if (as_json)
+            return fmt::format(
+                R"({{"v":1,"type":"progress","shards_done":{},"shards":{},"looked_at":{},"restored":{},"bytes":{}}})",
+                engine_->shards_done(), engine_->shards_total(), n.looked_at, n.untrashed + n.copied, n.bytes);
+        return fmt::format("snapshot restore  shard {}/{}  {} looked at  {} restored {}  {}/s", engine_->shards_done(),
+                           engine_->shards_total(), grouped(n.looked_at), grouped(n.untrashed + n.copied),
+                           short_bytes(n.bytes),
+                           short_bytes(static_cast<std::uint64_t>(static_cast<double>(n.bytes) / seconds)));
+    }
+    void stop() override { engine_->stop(); }
+    [[nodiscard]] bool stopped() const override { return engine_->stopped(); }
+    [[nodiscard]] std::size_t busy() const override { return engine_->busy(); }
+
+    void warn(std::string_view text) override { frame_.warn(text); }
+    void failed(const block_failure& failure) override { frame_.failed(failure); }
+    void shard_done(std::size_t) override {}
+    void planned(block_id block, std::string_view from) override {
+        out_.add("block", {{"block", block.text()}, {"from", from.empty() ? cell() : cell(std::string(from))}});
+    }
+
+  private:
+    run_frame& frame_;
+    output& out_;
+    restoration* engine_ = nullptr;
+};
+
+exit_code judge(const restoration& engine) {
+    const auto& n = engine.counts();
+    auto code = exit_code::done;
+    if (!n.add_up() || engine.shards_incomplete() > 0 || n.left > 0 ||
+        (engine.stopped() && engine.shards_done() < engine.shards_total()))
+        code = worse(code, exit_code::not_finished);
+    if (engine.fatal()) {
+        const bool nothing_done = n.untrashed + n.copied == 0 && *engine.fatal() != errc::no_space;
+        code = worse(code, nothing_done ? exit_code::unreachable : exit_code::not_finished);
+    }
+    if (n.not_found + n.bad_source + n.failed > 0) code = worse(code, exit_code::some_failed);
+    return code;
+}
+
+/// The places of --from, and what else a block may be copied from.
+awaitable<outcome<std::vector<block_place*>>> open_sources(snapshot_context& c, block_place& target,
+                                                           std::vector<std::unique_ptr<block_place>>& opened) {
+    std::vector<block_place*> out;
+    for (const auto& from : c.asked().from) {
+        auto source = co_await c.connected(from, {});
+        if (!source) co_return std::unexpected(std::move(source.error()));
+        if (auto same = same_storage(*c.given().at, target, from, **source); !same.empty())
+            co_return refuse(exit_code::usage, std::move(same));
+        out.push_back(source->get());
+        opened.push_back(std::move(*source));
+    }
+    // One of its servers may have a copy that is not listed, another a bad one out of the trash.
+    if (target.server_names().size() > 1) out.push_back(&target);
+    co_return out;
+}
+
+awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
+    const auto& given = c.given();
+    restore_options options{.dry_run = given.dry_run,
+                            .jobs = given.jobs,
+                            .memory_bytes = given.memory / 2,
+                            .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max)};
+    if (!given.only_file.empty()) {
+        auto names = read_names("--only", given.only_file);
+        if (!names) co_return refuse(names.error().code, std::move(names.error().text));
+        options.only = std::move(*names);
+    }
+    if (auto opened = frame.open_failures(); !opened) co_return refuse(opened.error().code, opened.error().text);
+    auto document = co_await c.whole(c.asked().id, true);
+    if (!document) co_return std::unexpected(std::move(document.error()));
+    auto target = co_await c.connected(*given.at, {.writes = !given.dry_run, .classes = given.classes});
+    if (!target) co_return std::unexpected(std::move(target.error()));
+    if (!given.dry_run && (*target)->replicas_possible() == 0)
+        co_return refuse(exit_code::unreachable, (*target)->name() + ": no mount that blocks may be stored on" +
+                                                     (given.classes.empty() ? "" : " offers " + given.classes));
+    std::vector<std::unique_ptr<block_place>> opened;
+    auto sources = co_await open_sources(c, **target, opened);
+    if (!sources) co_return std::unexpected(std::move(sources.error()));
+    if (const auto needed = options.memory_needed(sources->size()); options.memory_bytes < needed)
+        co_return refuse(exit_code::usage,
+                         fmt::format("--jobs {} with {} places to copy from need at least --memory {}MiB", given.jobs,
+                                     sources->size(), 2 * needed / MiB));
+    const auto named = options.only ? std::optional(options.only->size()) : std::nullopt;
+    restore_work work(frame, c.out());
+    restoration engine(c.repo, *document, **target, std::move(*sources), std::move(options), work);
+    work.begin(engine);
+    outcome<void> end;
+    co_await frame.run(work, [](restoration& what, outcome<void>& into) -> awaitable<void> {
+        into = co_await what.run();
+    }(engine, end));
+    frame.clear();
+    const auto& n = engine.counts();
+    c.out().say(fmt::format(
+        "{} blocks looked at: {} present, {} back from the trash, {} {} ({}), {} not found, {} bad, {} failed, {} left",
+        grouped(n.looked_at), grouped(n.present), grouped(n.untrashed), grouped(n.copied),
+        given.dry_run ? "to be copied" : "copied", short_bytes(n.bytes), grouped(n.not_found), grouped(n.bad_source),
+        grouped(n.failed), grouped(n.left)));
+    const bool all_looked_at = end && engine.shards_done() == engine.shards_total();
+    const auto unknown = named && all_looked_at ? *named - n.looked_at : 0;
+    frame.report_failures();
+    if (unknown > 0) c.out().error(fmt::format("{} blocks of --only are not in the snapshot", unknown));
+    if (!n.add_up()) c.out().error("the counts do not add up: this is a bug");
+    if (const auto& why = engine.fatal()) c.out().error("ended early: " + why->text);
+    if (engine.shards_incomplete() > 0)
+        c.out().error(
+            fmt::format("{} of {} shards could not be listed", engine.shards_incomplete(), engine.shards_total()));
+    if (given.dry_run && n.not_found > 0)
+        c.out().note("blocks that no source lists may be in the trash: it is only looked at without --dry-run");
+    c.summary = {{"id", document->id.text()},
+                 {"dry_run", given.dry_run},
+                 {"looked_at", count_cell(n.looked_at)},
+                 {"present", count_cell(n.present)},
+                 {"untrashed", count_cell(n.untrashed)},
+                 {"copied", count_cell(n.copied)},
+                 {"not_found", count_cell(n.not_found)},
+                 {"bad_source", count_cell(n.bad_source)},
+                 {"failed", count_cell(n.failed)},
+                 {"left", count_cell(n.left)},
+                 {"bytes", count_cell(n.bytes)},
+                 {"not_in_snapshot", count_cell(unknown)},
+                 {"shards", count_cell(engine.shards_total())},
+                 {"shards_incomplete", count_cell(engine.shards_incomplete())}};
+    auto code = worse(judge(engine), frame.problem());
+    if (unknown > 0) code = worse(code, exit_code::some_failed);
+    if (!end) code = worse(code, end.error().code);
+    code = worse(code, c.run.stopped_by());
+    frame.close(code);
+    if (!end) co_return refuse(code, std::move(end.error().text));
+    co_return code;
+}
+
+}  // namespace
+
+exit_code run_snapshot_restore(session& s) {
+    run_frame frame(s);
+    return run_on_repository(
+        s, [&frame](snapshot_context& c) { return restore(c, frame); }, true,
+        [&frame](awaitable<exit_code> all) { return frame.execute(std::move(all)); });
+}
+
+}  // namespace keepstore::keepctl

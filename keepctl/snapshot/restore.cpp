@@ -1,0 +1,228 @@
+#include "keepctl/snapshot/restore.hpp"
+
+#include "base/when_all.hpp"
+#include "keepctl/cluster/block_names.hpp"
+#include "keepctl/cluster/shards.hpp"
+#include "keepctl/snapshot/copies.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+namespace keepstore::keepctl {
+
+/// What the trash and the sources had of a block that is not restored. The first error of a kind counts.
+struct restoration::findings {
+    std::optional<error> failed = {};
+    std::optional<error> bad = {};
+    bool cancelled = false;
+
+    void add(error why) {
+        if (why == errc::cancelled)
+            cancelled = true;
+        else if (auto& kind = why == errc::checksum_mismatch ? bad : failed; !kind && why != errc::not_found)
+            kind = std::move(why);
+    }
+};
+
+restoration::restoration(repository& in, const snapshot_document& of, block_place& target,
+                         std::vector<block_place*> sources, restore_options options, restore_observer& observer)
+    : repository_(in),
+      document_(of),
+      target_(target),
+      options_(std::move(options)),
+      observer_(observer),
+      verifier_(options_.memory_bytes / (sources.size() + 1)) {
+    listings_.push_back({.place = &target});
+    for (auto* const source : sources) {
+        if (options_.dry_run)
+            listings_.push_back({.place = source});
+        else
+            transfers_.push_back(std::make_unique<transfer>(
+                *source, target,
+                transfer::options{.memory_bytes = options_.memory_bytes / (sources.size() + 1),
+                                  .digest_threads = options_.digest_threads},
+                observer));
+    }
+}
+
+void restoration::stop() {
+    stopping_ = true;
+    for (const auto& from : transfers_) from->stop();
+}
+
+void restoration::give_up(error why) {
+    if (!fatal_) fatal_ = std::move(why);
+    stop();
+}
+
+awaitable<outcome<void>> restoration::run() {
+    // The place may have far more blocks by now than the snapshot.
+    const auto estimated = co_await estimate_digits(listings_);
+    if (!estimated && estimated.error() == errc::cancelled) co_return refuse(exit_code::interrupted, "interrupted");
+    if (!estimated) co_return refuse(not_listed(estimated.error(), true), estimated.error().text);
+    const auto digits = std::max(document_.digits, *estimated);
+    std::vector<std::string> todo;
+    for (std::size_t shard = 0; shard < shard_count(digits); ++shard) {
+        auto prefix = shard_prefix(digits, shard);
+        if (!options_.only || has_prefix(*options_.only, prefix)) todo.push_back(std::move(prefix));
+    }
+    shards_total_ = todo.size();
+    inventory_cursor cursor(repository_, document_);
+    for (const bool last_try : {false, true}) {
+        std::vector<std::string> again;
+        for (auto& prefix : todo) {
+            if (stopping_) co_return outcome<void>();
+            const auto listed = co_await restore_shard(cursor, prefix, last_try);
+            if (!listed) co_return std::unexpected(listed.error());
+            if (*listed)
+                ++shards_done_;
+            else
+                again.push_back(std::move(prefix));
+        }
+        todo = std::move(again);
+        incomplete_ = todo.size();
+    }
+    co_return outcome<void>();
+}
+
+// \returns whether it could be listed.
+awaitable<outcome<bool>> restoration::restore_shard(inventory_cursor& cursor, std::string prefix, bool last_try) {
+    const auto then = co_await cursor.entries(prefix);
+    if (!then) co_return std::unexpected(then.error());
+    if (auto listed = co_await list_places(listings_, prefix); !listed) {
+        if (listed.error() == errc::cancelled) co_return refuse(exit_code::interrupted, "interrupted");
+        if (is_final(listed.error()))
+            give_up(std::move(listed.error()));
+        else if (last_try)
+            observer_.warn(fmt::format("blocks {}... could not be listed: {}", prefix, listed.error().text));
+        co_return false;
+    }
+    const auto missing = missing_in(*then, listings_.front().entries);
+    if (options_.dry_run) {
+        plan(missing);
+        co_return true;
+    }
+    std::span<const block_id> left = missing;
+    std::vector<awaitable<void>> workers;
+    for (std::size_t i = 0; i < std::min<std::size_t>(options_.jobs, missing.size()); ++i)
+        workers.push_back(work(left));
+    const bool cancelled = co_await when_all(std::move(workers));
+    counts_.left += left.size();
+    if (cancelled) co_return refuse(exit_code::interrupted, "interrupted");
+    co_return true;
+}
+
+std::vector<block_id> restoration::missing_in(std::span<const entry> then, std::span<const entry> now) {
+    std::vector<block_id> out;
+    while (!then.empty()) {
+        const auto copies = first_block(then);
+        then = then.subspan(copies.size());
+        const auto& name = copies.front().block;
+        while (!now.empty() && now.front().block < name) now = now.subspan(1);
+        if (options_.only && !std::ranges::binary_search(*options_.only, name)) continue;
+        ++counts_.looked_at;
+        if (take_block(now, name).empty())
+            out.push_back({name, copies.front().size});
+        else
+            ++counts_.present;
+    }
+    return out;
+}
+
+// Shows where each block would come from.
+void restoration::plan(std::span<const block_id> missing) {
+    std::vector<std::span<const entry>> rest;
+    for (const auto& source : std::span(listings_).subspan(1)) rest.emplace_back(source.entries);
+    for (const auto& block : missing) {
+        std::string_view from;
+        for (std::size_t i = 0; i < rest.size(); ++i) {
+            while (!rest[i].empty() && rest[i].front().block < block.name) rest[i] = rest[i].subspan(1);
+            if (!take_block(rest[i], block.name).empty() && from.empty()) from = listings_[i + 1].place->name();
+        }
+        ++(from.empty() ? counts_.not_found : counts_.copied);
+        if (!from.empty()) counts_.bytes += block.size;
+        observer_.planned(block, from);
+    }
+}
+
+// Workers take the blocks in order; all of them run on one thread.
+awaitable<void> restoration::work(std::span<const block_id>& left) {
+    while (!left.empty() && !stopping_) {
+        const auto block = left.front();
+        left = left.subspan(1);
+        ++busy_;
+        co_await restore_one(block);
+        --busy_;
+    }
+}
+
+awaitable<void> restoration::restore_one(block_id block) {
+    findings found;
+    bool restored = co_await bring_back(block, found);
+    if (restored) ++counts_.untrashed;
+    for (const auto& source : transfers_) {
+        if (restored || stopping_ || found.cancelled) break;
+        restored = co_await copy_from(*source, block, found);
+        if (restored) ++counts_.copied;
+    }
+    if (restored) {
+        counts_.bytes += block.size;
+        co_return;
+    }
+    const auto report = [&](std::uint64_t& count, std::string outcome, std::string reason) {
+        ++count;
+        observer_.failed(
+            {.block = block.name, .size = block.size, .outcome = std::move(outcome), .reason = std::move(reason)});
+    };
+    if (found.cancelled || (stopping_ && !fatal_))
+        ++counts_.left;
+    else if (found.failed)
+        report(counts_.failed, "failed", std::move(found.failed->text));
+    else if (found.bad)
+        report(counts_.bad_source, "bad_source", std::move(found.bad->text));
+    else if (stopping_)
+        ++counts_.left;
+    else
+        report(counts_.not_found, "not_found", "neither in the trash nor at a source");
+}
+
+// \returns whether a good copy came out of the trash. Nothing says that what went in was one.
+awaitable<bool> restoration::bring_back(block_id block, findings& found) {
+    auto back = co_await target_.untrash(block.name, deadline::in(limits::keepctl_block_timeout));
+    if (!back) {
+        // Of a full storage the copy will tell.
+        if (is_final(back.error()) && back.error() != errc::no_space) give_up(back.error());
+        found.add(std::move(back.error()));
+        co_return false;
+    }
+    if (!*back) co_return false;
+    auto good = co_await verifier_.verify(target_, block);
+    if (!good) found.add(std::move(good.error()));
+    co_return good.has_value();
+}
+
+awaitable<bool> restoration::copy_from(transfer& source, block_id block, findings& found) {
+    wanted_block wanted{.block = block, .plan = target_.plan(block.name, {})};
+    auto end = co_await source.copy(wanted, false);
+    if (end.ends_run) give_up(end.why);
+    switch (end.end) {
+        case copy_end::copied:
+        case copy_end::present:
+            co_return true;
+        case copy_end::gone:
+            break;
+        case copy_end::bad_source:
+        case copy_end::failed:
+        case copy_end::deferred:
+            found.add(std::move(end.why));
+            break;
+        case copy_end::cancelled:
+            found.cancelled = true;
+            break;
+    }
+    co_return false;
+}
+
+}  // namespace keepstore::keepctl

@@ -1,0 +1,114 @@
+/// Brings back the blocks of a snapshot that a place lacks: from the trash of its servers, else by a copy from other
+/// places. Never deletes. Every block that counts as restored was read and has its MD5.
+///
+///     snapshot's shard ──► which of them does the place list? ──► missing: untrash ──► verify, or copy from the first
+///                                                                 place that has a good copy
+///
+/// A shard that could not be listed is tried once more after all others. Used from one event loop.
+#pragma once
+
+#include "keepctl/cluster/block_verifier.hpp"
+#include "keepctl/cluster/listing.hpp"
+#include "keepctl/replicate/run_observer.hpp"
+#include "keepctl/replicate/transfer.hpp"
+#include "keepctl/snapshot/inventory_cursor.hpp"
+#include "keepctl/snapshot/repository.hpp"
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace keepstore::keepctl {
+
+struct restore_options {
+    std::optional<std::vector<md5_digest>> only = {};  ///< Only these, sorted.
+    bool dry_run = false;
+    unsigned jobs = limits::keepctl_jobs_default;
+    /// For blocks: each source has an equal share, and so has the verification. See memory_needed().
+    std::size_t memory_bytes = limits::keepctl_memory_default / 2;
+    unsigned digest_threads = 1;
+
+    [[nodiscard]] std::size_t memory_needed(std::size_t sources) const noexcept {
+        return (sources + 1) * jobs * limits::keepctl_job_bytes_min;
+    }
+};
+
+/// Outcomes of blocks. They add up: looked_at = present + untrashed + copied + not_found + bad_source + failed + left.
+struct restore_counts {
+    std::uint64_t looked_at = 0;
+    std::uint64_t present = 0;     ///< The place lists it, with whatever size: keepctl snapshot verify compares these.
+    std::uint64_t untrashed = 0;   ///< It was in the trash, and is good.
+    std::uint64_t copied = 0;      ///< With dry_run: that a source lists.
+    std::uint64_t not_found = 0;   ///< Neither in the trash nor at a source. With dry_run: perhaps in the trash.
+    std::uint64_t bad_source = 0;  ///< There are bad copies only.
+    std::uint64_t failed = 0;
+    std::uint64_t left = 0;   ///< Not begun, or cancelled.
+    std::uint64_t bytes = 0;  ///< Of those untrashed or copied.
+
+    [[nodiscard]] bool add_up() const noexcept {
+        return looked_at == present + untrashed + copied + not_found + bad_source + failed + left;
+    }
+};
+
+class restore_observer : public run_observer {
+  public:
+    /// With dry_run: the first source that lists a missing block; empty: none.
+    virtual void planned(block_id block, std::string_view from) = 0;
+};
+
+class restoration {
+  public:
+    /// All must outlive it, and all places are connected. `sources` may have the target itself.
+    restoration(repository& in, const snapshot_document& of, block_place& target, std::vector<block_place*> sources,
+                restore_options options, restore_observer& observer);
+
+    /// To be awaited once. A refusal: the snapshot could not be read, is damaged or was pruned; interrupted.
+    [[nodiscard]] awaitable<outcome<void>> run();
+    /// Begins no more blocks.
+    void stop();
+
+    // --- results, also while it runs ---------------------------------------------------------------------------------
+    [[nodiscard]] const restore_counts& counts() const noexcept { return counts_; }
+    [[nodiscard]] std::size_t shards_done() const noexcept { return shards_done_; }
+    [[nodiscard]] std::size_t shards_total() const noexcept { return shards_total_; }
+    /// Shards that could not be listed.
+    [[nodiscard]] std::size_t shards_incomplete() const noexcept { return incomplete_; }
+    [[nodiscard]] bool stopped() const noexcept { return stopping_; }
+    /// Blocks under way.
+    [[nodiscard]] std::size_t busy() const noexcept { return busy_; }
+    /// Why it ended early: a place refuses everything, is away or full.
+    [[nodiscard]] const std::optional<error>& fatal() const noexcept { return fatal_; }
+
+  private:
+    struct findings;
+    awaitable<outcome<bool>> restore_shard(inventory_cursor& cursor, std::string prefix, bool last_try);
+    [[nodiscard]] std::vector<block_id> missing_in(std::span<const entry> then, std::span<const entry> now);
+    void plan(std::span<const block_id> missing);
+    awaitable<void> work(std::span<const block_id>& left);
+    awaitable<void> restore_one(block_id block);
+    awaitable<bool> bring_back(block_id block, findings& found);
+    awaitable<bool> copy_from(transfer& source, block_id block, findings& found);
+    void give_up(error why);
+
+    repository& repository_;
+    const snapshot_document& document_;
+    block_place& target_;
+    const restore_options options_;
+    restore_observer& observer_;
+    std::vector<place_listing> listings_;               // Of the target, and with dry_run of the sources.
+    std::vector<std::unique_ptr<transfer>> transfers_;  // From each source, in order.
+    block_verifier verifier_;
+    restore_counts counts_;
+    std::size_t shards_done_ = 0;
+    std::size_t shards_total_ = 0;
+    std::size_t incomplete_ = 0;
+    std::size_t busy_ = 0;
+    bool stopping_ = false;
+    std::optional<error> fatal_;
+};
+
+}  // namespace keepstore::keepctl
