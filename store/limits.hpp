@@ -62,9 +62,9 @@ inline constexpr milliseconds list_worker_turn{5};
 /// Time for one item of a trash list on one mount; then the worker continues with the next one.
 inline constexpr minutes trash_item_timeout{1};
 
-/// Bytes that a slow client of a stream (S3) gets at a time: half of unsent_bytes_min (net/limits.hpp), which its socket
-/// takes at once when it is ready. The chunk that they were read into is free again then, and thousands of such clients
-/// need few.
+/// Bytes that a slow client of a stream (S3) gets at a time: half of unsent_bytes_min (net/limits.hpp), which its
+/// socket takes at once when it is ready. The chunk that they were read into is free again then, and thousands of such
+/// clients need few.
 inline constexpr std::size_t slow_stream_piece_bytes = 32 * KiB;
 
 // --- scrub -----------------------------------------------------------------------------------------------------------

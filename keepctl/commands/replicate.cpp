@@ -320,8 +320,7 @@ exit_code replicate_command::summarize() {
     auto& out = session_.out();
     const auto code = judge();
     out.say(sentence());
-    if (frame_.resumed())
-        out.note("other shards were looked at by the run of " + utc_text(frame_.run_started_at()));
+    if (frame_.resumed()) out.note("other shards were looked at by the run of " + utc_text(frame_.run_started_at()));
     report(code);
     frame_.close(code);
     out.end(code, summary());
