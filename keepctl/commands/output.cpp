@@ -125,7 +125,7 @@ exit_code output::finish(exit_code code) {
 }
 
 void output::note(std::string_view text) const {
-    if (!quiet_) to_stderr("", text, messages_.ascii);
+    if (!quiet_ && !broken_) to_stderr("", text, messages_.ascii);
 }
 
 void output::warn(std::string_view text) const {

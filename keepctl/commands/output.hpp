@@ -36,7 +36,7 @@ class output {
     /// Ends the command's own work, with the fields of its summary. finish() prints it.
     void end(exit_code code, record fields = {});
 
-    /// stderr. A note is left out if quiet.
+    /// stderr. A note is left out if quiet, and once stdout is broken: whatever it counts, not all of it was printed.
     void note(std::string_view text) const;
     void warn(std::string_view text) const;
     void ask(std::string_view text) const;
