@@ -1,56 +1,17 @@
 """What copies a bucket to another: keepctl, a loop of single requests, and rclone and s5cmd where they are installed."""
 
 import os
-import resource
 import shutil
-import subprocess
 import sys
-import time
 
-from bench.scenarios.registry import Failure
+from bench.scenarios.commands import measured
 
 # 64 at a time is what both of the others are told, too.
 AT_A_TIME = 64
 
 
-def run_tool(command, env, limit=1200):
-    """Seconds, CPU seconds and peak memory of a process that must succeed."""
-    began = time.monotonic()
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with subprocess.Popen(command, env=env, stdout=subprocess.PIPE, stderr=subprocess.STDOUT) as process:
-        try:
-            output, _ = process.communicate(timeout=limit)
-        except subprocess.TimeoutExpired as e:
-            process.kill()
-            raise Failure(f"no end within {limit} s: {' '.join(command)}") from e
-    seconds = time.monotonic() - began
-    if process.returncode != 0:
-        raise Failure(f"{' '.join(command)}: {process.returncode}: {output[-600:].decode(errors='replace')}")
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"seconds": seconds, "cpu": cpu}
-
-
-def peak_bytes(command, env, expected=0, limit=1200):
-    """Peak resident memory of a process that must end with this code."""
-    pid = os.posix_spawnp(command[0], command, env, file_actions=[(os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0)])
-    until = time.monotonic() + limit
-    while True:
-        ended, status, usage = os.wait4(pid, os.WNOHANG)
-        if ended:
-            break
-        if time.monotonic() > until:
-            os.kill(pid, 9)
-            os.wait4(pid, 0)
-            raise Failure(f"no end within {limit} s: {' '.join(command)}")
-        time.sleep(0.05)
-    if os.waitstatus_to_exitcode(status) != expected:
-        raise Failure(f"{' '.join(command)}: {os.waitstatus_to_exitcode(status)}")
-    return usage.ru_maxrss * 1024
-
-
 class Rivals:
-    """Each method copies `source` to `target` through `endpoint`, and returns what run_tool() does."""
+    """Each method copies `source` to `target` through `endpoint`, and returns what measured() does."""
 
     def __init__(self, bench, server):
         self.bench = bench
@@ -67,7 +28,7 @@ class Rivals:
         return f"s3://{bucket}?endpoint={endpoint}&region={self.info['region']}&path-style=1"
 
     def keepctl(self, source, target, endpoint, *more):
-        return run_tool([self.bench.tool("keepctl"), "clone", "-q", self.place(source, endpoint), self.place(target, endpoint),
+        return measured([self.bench.tool("keepctl"), "clone", "-q", self.place(source, endpoint), self.place(target, endpoint),
                          *more], self.env())
 
     def serial(self, source, target, endpoint):
@@ -80,17 +41,17 @@ class Rivals:
                 "for k in sorted(keys):\n"
                 "    c.succeed('PUT', sys.argv[4], k, headers={'x-amz-copy-source': f'/{sys.argv[3]}/{k}'})\n")
         tests = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../tests/system")
-        return run_tool([sys.executable, "-B", "-c", code, tests, endpoint, source, target], self.env())
+        return measured([sys.executable, "-B", "-c", code, tests, endpoint, source, target], self.env())
 
     def rclone(self, source, target, endpoint):
         env = self.env() | {"RCLONE_CONFIG_X_TYPE": "s3", "RCLONE_CONFIG_X_PROVIDER": "Ceph", "RCLONE_CONFIG_X_ENV_AUTH": "true",
                             "RCLONE_CONFIG_X_ENDPOINT": endpoint, "RCLONE_CONFIG_X_FORCE_PATH_STYLE": "true",
                             "RCLONE_CONFIG_X_NO_CHECK_BUCKET": "true", "RCLONE_CONFIG": os.devnull}
-        return run_tool([shutil.which("rclone"), "copy", f"x:{source}", f"x:{target}", "--transfers", str(AT_A_TIME),
+        return measured([shutil.which("rclone"), "copy", f"x:{source}", f"x:{target}", "--transfers", str(AT_A_TIME),
                          "--checkers", str(AT_A_TIME), "-q"], env)
 
     def s5cmd(self, source, target, endpoint):
-        return run_tool([shutil.which("s5cmd"), "--endpoint-url", endpoint, "--numworkers", str(AT_A_TIME), "--log", "error",
+        return measured([shutil.which("s5cmd"), "--endpoint-url", endpoint, "--numworkers", str(AT_A_TIME), "--log", "error",
                          "cp", f"s3://{source}/*", f"s3://{target}/"], self.env())
 
     def available(self):

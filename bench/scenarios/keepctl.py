@@ -1,42 +1,16 @@
 """The operator's tool: its start, and the comparison of two indexes."""
 
 import os
-import re
-import subprocess
-import time
 
+from bench.scenarios.commands import measured
 from bench.scenarios.index_server import IndexServer
-from bench.scenarios.registry import Failure, scenario
+from bench.scenarios.registry import scenario
 from bench.scenarios.rows import MIB, median, ratio, spread, verdict
 
 HELP_MS_MAX = 20
 HELP_MIB_MAX = 20
 COMPARE_RATIO_MAX = 1.5
 COMPARE_GROWTH_MIB_MAX = 8
-
-
-def peak_bytes(command):
-    """The resident peak of one command, in a run of its own: what wait4() says of it includes this program, from which it is forked. VmHWM
-    only grows, so the last look before the end is close to it."""
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        peak = 0
-        with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
-            while process.poll() is None:
-                status.seek(0)
-                found = re.search(r"VmHWM:\s+(\d+) kB", status.read())
-                peak = int(found[1]) * 1024 if found else peak
-    return peak
-
-
-def measured(command, codes=(0,)):
-    """Seconds and CPU seconds of one command."""
-    started = time.monotonic()
-    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    if process.returncode not in codes:
-        raise Failure(f"exit code {process.returncode}: {' '.join(command)}")
-    return {"seconds": time.monotonic() - started, "cpu": usage.ru_utime + usage.ru_stime}
 
 
 @scenario("keepctl-help")
@@ -46,7 +20,7 @@ def keepctl_help(bench):
     runs = [measured([bench.tool("keepctl"), "--help"]) for _ in range(times)]
     base = [measured(["/bin/true"]) for _ in range(times)]
     milliseconds = median(r["seconds"] for r in runs) * 1000
-    peak = max(peak_bytes([bench.tool("keepctl"), "--help"]) for _ in range(5)) / MIB
+    peak = max(r["peak"] for r in runs) / MIB
     met = milliseconds <= HELP_MS_MAX and peak <= HELP_MIB_MAX
     bench.row("keepctl --help", f"{milliseconds:.1f} ms ({spread(r['seconds'] * 1000 for r in runs)}), "
               f"{median(r['cpu'] for r in runs) * 1000:.1f} ms CPU, resident peak {peak:.1f} MiB",
@@ -68,7 +42,7 @@ def compare_once(bench, count, rounds):
                 run = measured(command, codes=(0,) if what == "fetch" else (1,))
                 if number > 0 or rounds == 1:
                     results[what].append(run)
-        return results, max(peak_bytes(commands["compare"]) for _ in range(rounds))
+        return results, max(r["peak"] for r in results["compare"])
 
 
 @scenario("keepctl-compare")

@@ -8,8 +8,9 @@ import subprocess
 import threading
 import time
 
+from bench.scenarios.commands import measured
 from bench.scenarios.registry import Failure, scenario
-from bench.scenarios.rows import median, ratio, spread, verdict
+from bench.scenarios.rows import MIB, median, ratio, spread, verdict
 
 TOKEN = "bench-token"
 
@@ -69,20 +70,8 @@ def balance(bench, ports):
     command = [bench.tool("keepctl"), "balance", "--json", "--token-file", token, "--state-dir", state, "--progress", "none"]
     for i, port in enumerate(ports):
         command += ["--server", f"http://127.0.0.1:{port}=zzzzz-bi6l4-{i:015}"]
-    began = time.monotonic()
-    running = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    stdout = running.stdout.read()
-    stderr = running.stderr.read()
-    _, status, usage = os.wait4(running.pid, 0)
-    running.returncode = os.waitstatus_to_exitcode(status)
-    running.stdout.close()
-    running.stderr.close()
-    seconds = time.monotonic() - began
-    if running.returncode != 0:
-        raise Failure(f"keepctl balance: {running.returncode}: {stderr.strip()}")
-    summary = json.loads(stdout.splitlines()[-1])
-    return {"summary": summary, "seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime,
-            "peak_mib": usage.ru_maxrss / 1024}
+    result = measured(command)
+    return result | {"summary": json.loads(result["stdout"].splitlines()[-1])}
 
 
 @scenario("keepctl-balance")
@@ -97,7 +86,7 @@ def keepctl_balance(bench):
             raise Failure(f"it has seen {run['summary']}")
     fetch = median(results["fetch"])
     seconds = [run["seconds"] for run in runs]
-    peak = max(run["peak_mib"] for run in runs)
+    peak = max(run["peak"] for run in runs) / MIB
     decide = median(run["summary"]["decide_cpu_us"] / blocks for run in runs)
     name = f"balance, {blocks:,} blocks x 2"
     cpu = median(run["cpu"] for run in runs)

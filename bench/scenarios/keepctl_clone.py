@@ -7,7 +7,8 @@ import random
 import secrets
 import shutil
 
-from bench.scenarios.clone_rivals import Rivals, peak_bytes
+from bench.scenarios.clone_rivals import Rivals
+from bench.scenarios.commands import measured
 from bench.scenarios.listing_stub import ListingStub
 from bench.scenarios.registry import Failure, scenario
 from bench.scenarios.rows import MIB, median, spread, verdict
@@ -154,8 +155,8 @@ def keepctl_clone_memory(bench):
         state = os.path.join(bench.folder, "clone-memory")
         with ListingStub(count) as stub:
             places = [f"s3://{b}?endpoint={stub.endpoint}&region=us-east-1&path-style=1" for b in ("one", "two")]
-            peaks[count] = peak_bytes([bench.tool("keepctl"), "clone", "-q", "--plain", "--error-on-no-change", *places],
-                                      env | {"STATE_DIRECTORY": state}, expected=9)
+            command = [bench.tool("keepctl"), "clone", "-q", "--plain", "--error-on-no-change", *places]
+            peaks[count] = measured(command, env | {"STATE_DIRECTORY": state}, codes=(9,))["peak"]
         shutil.rmtree(state, ignore_errors=True)
     few, many = peaks
     grown = (peaks[many] - peaks[few]) / MIB

@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 
+from bench.scenarios.commands import measured
 from bench.scenarios.index_stub import IndexStub
 from bench.scenarios.pull import pull_once
 from bench.scenarios.registry import Failure, Skip, scenario
@@ -30,17 +31,8 @@ def replicate(bench, source, target, *more):
     with tempfile.TemporaryDirectory(dir=bench.folder) as state:
         environment = {**os.environ, "STATE_DIRECTORY": state, "KEEPCTL_TOKEN": TOKEN, "ARVADOS_CONFIG": ""}
         command = [bench.tool("keepctl"), "replicate", "--json", "--progress", "none", "--jobs", str(JOBS), source, target, *more]
-        started = time.monotonic()
-        with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            lines = process.stdout.read().decode().splitlines()
-            errors = process.stderr.read().decode()
-            _, status, usage = os.wait4(process.pid, 0)
-            process.returncode = os.waitstatus_to_exitcode(status)
-        seconds = time.monotonic() - started
-    if process.returncode != 0 or seconds > SECONDS_MAX:
-        raise Failure(f"keepctl ended with {process.returncode} after {seconds:.0f} s: {errors.strip()}")
-    return {"seconds": seconds, "cpu": usage.ru_utime + usage.ru_stime, "peak": usage.ru_maxrss * 1024,
-            "summary": json.loads(lines[-1])}
+        result = measured(command, environment, limit=SECONDS_MAX)
+    return result | {"summary": json.loads(result["stdout"].splitlines()[-1])}
 
 
 def check_copied(result, count):
@@ -88,8 +80,8 @@ def fill(bench, source, size, count):
 
 def lanes_cpu_s_per_gib(bench):
     """MD5 of as many streams as there are jobs, one core."""
-    measured = json.loads(bench.run_tool([bench.tool("keepstore_digest_bench"), "--json", "0.02" if bench.quick else "0.3"]))
-    rates = [max(k["gb_per_s"].values()) for k in measured["kernels"] if k["streams"] == JOBS]
+    lanes = json.loads(bench.run_tool([bench.tool("keepstore_digest_bench"), "--json", "0.02" if bench.quick else "0.3"]))
+    rates = [max(k["gb_per_s"].values()) for k in lanes["kernels"] if k["streams"] == JOBS]
     if not rates:
         raise Failure(f"no figure for {JOBS} streams")
     return GIB / 1e9 / rates[0]

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import time
 
+from bench.scenarios.commands import measured
 from bench.scenarios.registry import Failure, scenario
 from bench.scenarios.rows import MIB, median, ratio, spread
 
@@ -59,21 +60,12 @@ def create(bench, stub):
     environment = os.environ | {"STATE_DIRECTORY": os.path.join(bench.folder, "state"), "KEEPCTL_TOKEN": "x"}
     keepctl, repository = bench.tool("keepctl"), f"file://{root}"
     subprocess.run([keepctl, "snapshot", "init", "-q", repository], env=environment, check=True, stdout=subprocess.DEVNULL)
-    started = time.monotonic()
-    process = subprocess.Popen([keepctl, "snapshot", "create", "--json", "--timeout", f"{LIMIT}s", repository, f"keep:{stub.url}"],
-                               env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    stdout = process.stdout.read()
-    stderr = process.stderr.read()
-    _, status, used = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    seconds = time.monotonic() - started
-    if process.returncode != 0:
-        raise Failure(f"snapshot create ended with {process.returncode}: {stderr.decode(errors='replace')}")
-    summary = json.loads(stdout.splitlines()[-1])
+    result = measured([keepctl, "snapshot", "create", "--json", "--timeout", f"{LIMIT}s", repository, f"keep:{stub.url}"], environment)
+    summary = json.loads(result["stdout"].splitlines()[-1])
     size = sum(os.path.getsize(os.path.join(folder, name)) for folder, _, names in os.walk(root) for name in names
                if name.endswith(".kinv"))
     shutil.rmtree(root)
-    return {"seconds": seconds, "cpu": used.ru_utime + used.ru_stime, "peak": used.ru_maxrss * 1024, "written": size} | summary
+    return result | {"written": size} | summary
 
 
 @scenario("keepctl-snapshot")
