@@ -10,9 +10,9 @@
 #include "net/limits.hpp"
 #include "protocol/limits.hpp"
 #include "store/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/directory/limits.hpp"
 #include "volumes/limits.hpp"
-#include "volumes/s3/limits.hpp"
 
 #include <cstddef>
 

@@ -3,8 +3,8 @@
 #include "base/text.hpp"
 #include "keepctl/clone/object_stream.hpp"
 #include "keepctl/cluster/block_place.hpp"
+#include "volumes/cloud/attribute.hpp"
 #include "volumes/limits.hpp"
-#include "volumes/s3/attribute.hpp"
 
 #include <fmt/format.h>
 

@@ -47,10 +47,10 @@ keepstore_test(volumes_s3_test
     S3)
 keepstore_test(volumes_s3_stub_test
     SOURCES
-        volumes/s3/chunk_memory_test.cpp
-        volumes/s3/download_window_test.cpp
-        volumes/s3/multipart_policy_test.cpp
-        volumes/s3/s3_circuit_breaker_test.cpp
+        volumes/cloud/chunk_memory_test.cpp
+        volumes/cloud/circuit_breaker_test.cpp
+        volumes/cloud/download_window_test.cpp
+        volumes/cloud/multipart_policy_test.cpp
         volumes/s3/s3_health_contract_test.cpp
         volumes/s3/s3_shared_download_test.cpp
         volumes/s3/s3_parts_test.cpp

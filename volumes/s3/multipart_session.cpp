@@ -3,7 +3,7 @@
 #include "base/limits.hpp"
 #include "digest/md5.hpp"
 #include "net/client/http_client.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <boost/asio/post.hpp>

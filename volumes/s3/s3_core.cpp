@@ -2,8 +2,8 @@
 
 #include "base/log.hpp"
 #include "digest/md5.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/limits.hpp"
-#include "volumes/s3/limits.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <algorithm>

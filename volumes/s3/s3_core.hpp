@@ -3,17 +3,17 @@
 #pragma once
 
 #include "s3/client.hpp"
+#include "volumes/cloud/chunk_memory.hpp"
+#include "volumes/cloud/circuit_breaker.hpp"
+#include "volumes/cloud/download_table.hpp"
+#include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/multipart_policy.hpp"
+#include "volumes/cloud/part_buffers.hpp"
+#include "volumes/cloud/task_group.hpp"
 #include "volumes/limits.hpp"
 #include "volumes/queued_bytes.hpp"
-#include "volumes/s3/chunk_memory.hpp"
-#include "volumes/s3/circuit_breaker.hpp"
-#include "volumes/s3/download_table.hpp"
-#include "volumes/s3/limits.hpp"
-#include "volumes/s3/multipart_policy.hpp"
 #include "volumes/s3/names.hpp"
-#include "volumes/s3/part_buffers.hpp"
 #include "volumes/s3/s3_volume.hpp"
-#include "volumes/s3/task_group.hpp"
 
 #include <atomic>
 #include <memory>

@@ -2,14 +2,14 @@
 
 #include "base/hex.hpp"
 #include "base/log.hpp"
+#include "volumes/cloud/cloud_reader.hpp"
+#include "volumes/cloud/cloud_writer.hpp"
+#include "volumes/cloud/parallel_listing.hpp"
+#include "volumes/cloud/stall_guard.hpp"
 #include "volumes/s3/access.hpp"
 #include "volumes/s3/bucket_prober.hpp"
-#include "volumes/s3/index_scan.hpp"
 #include "volumes/s3/lifecycle.hpp"
 #include "volumes/s3/s3_core.hpp"
-#include "volumes/s3/s3_reader.hpp"
-#include "volumes/s3/s3_writer.hpp"
-#include "volumes/s3/stall_guard.hpp"
 #include "volumes/s3/trash_sweep.hpp"
 
 #include <algorithm>

@@ -4,14 +4,14 @@
 /// block share one GET.
 ///
 /// Requests to S3 run on event loops of the volume's own, so that readers and writers may be used from any loop, one
-/// download can serve readers on several, and the circuit breaker (volumes/s3/circuit_breaker.hpp) does not depend on
-/// the callers' loops.
+/// download can serve readers on several, and the circuit breaker (volumes/cloud/circuit_breaker.hpp) does not depend
+/// on the callers' loops.
 #pragma once
 
 #include "s3/client.hpp"
 #include "s3/credentials/credential_http.hpp"
 #include "s3/limits.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/volume.hpp"
 
 #include <chrono>

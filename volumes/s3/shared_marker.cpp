@@ -1,6 +1,6 @@
 #include "volumes/s3/shared_marker.hpp"
 
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <utility>

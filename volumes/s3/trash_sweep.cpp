@@ -2,8 +2,8 @@
 
 #include "base/log.hpp"
 #include "base/when_all.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/s3/lifecycle.hpp"
-#include "volumes/s3/limits.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <algorithm>

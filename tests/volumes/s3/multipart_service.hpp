@@ -6,7 +6,7 @@
 #include "tests/contract/volume_harness.hpp"
 #include "tests/s3/stub_service.hpp"
 #include "tests/volumes/stub_volume.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -4,10 +4,10 @@
 #include "tests/contract/volume_harness.hpp"
 #include "tests/net/client/script_server.hpp"
 #include "tests/volumes/stub_volume.hpp"
+#include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/shared_download.hpp"
 #include "volumes/s3/access.hpp"
-#include "volumes/s3/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
-#include "volumes/s3/shared_download.hpp"
 
 #include <catch2/catch.hpp>
 

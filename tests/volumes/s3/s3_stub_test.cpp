@@ -5,7 +5,7 @@
 #include "tests/s3/stub_service.hpp"
 #include "tests/volumes/s3/stub_replies.hpp"
 #include "tests/volumes/stub_volume.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <catch2/catch.hpp>
 

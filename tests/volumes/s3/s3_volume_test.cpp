@@ -2,7 +2,7 @@
 #include "tests/volumes/s3/read_helpers.hpp"
 #include "tests/volumes/s3/s3_fixture.hpp"
 #include "tests/volumes/s3/tcp_relay.hpp"
-#include "volumes/s3/attribute.hpp"
+#include "volumes/cloud/attribute.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>

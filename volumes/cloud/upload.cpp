@@ -1,4 +1,4 @@
-#include "volumes/s3/upload.hpp"
+#include "volumes/cloud/upload.hpp"
 
 #include "volumes/limits.hpp"
 

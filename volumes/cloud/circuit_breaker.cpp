@@ -1,7 +1,7 @@
-#include "volumes/s3/circuit_breaker.hpp"
+#include "volumes/cloud/circuit_breaker.hpp"
 
 #include "base/log.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "s3/client.hpp"
-#include "volumes/s3/part_buffers.hpp"
+#include "volumes/cloud/part_buffers.hpp"
 
 #include <cstdint>
 #include <deque>

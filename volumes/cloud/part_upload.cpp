@@ -1,6 +1,6 @@
-#include "volumes/s3/part_upload.hpp"
+#include "volumes/cloud/part_upload.hpp"
 
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <algorithm>
 #include <cstring>

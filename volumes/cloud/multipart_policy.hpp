@@ -1,6 +1,7 @@
 /// Chooses how large blocks are transferred to or from S3: whole, by one request, which costs the least; or in parts,
-/// by several concurrent ones (volumes/s3/part_upload.hpp, volumes/s3/block_body.hpp). S3 gives a single connection a
-/// fraction of the bandwidth of a client; many clients use all of it with one request each, a single one cannot.
+/// by several concurrent ones (volumes/cloud/part_upload.hpp, volumes/cloud/block_body.hpp). S3 gives a single
+/// connection a fraction of the bandwidth of a client; many clients use all of it with one request each, a single one
+/// cannot.
 ///
 /// Chosen by measurement: when a transfer was bound by S3 and slow, the next block uses parts; if that is not clearly
 /// faster (the service itself or the bandwidth is the limit), later ones do not. Measurements are kept for
@@ -13,7 +14,7 @@
 
 #include "base/deadline.hpp"
 #include "base/error.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <cstdint>
 #include <mutex>

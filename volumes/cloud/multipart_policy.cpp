@@ -1,8 +1,8 @@
-#include "volumes/s3/multipart_policy.hpp"
+#include "volumes/cloud/multipart_policy.hpp"
 
 #include "base/log.hpp"
 #include "s3/error.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <fmt/format.h>
 

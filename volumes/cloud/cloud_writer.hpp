@@ -1,5 +1,5 @@
-/// Writes a block to the bucket: as one PUT (volumes/s3/upload.hpp), or in parts (part_upload.hpp) if the size is not
-/// known or multipart_policy.hpp expects that to be faster.
+/// Writes a block to the bucket: as one PUT (volumes/cloud/upload.hpp), or in parts (part_upload.hpp) if the size is
+/// not known or multipart_policy.hpp expects that to be faster.
 #pragma once
 
 #include "volumes/s3/s3_core.hpp"

@@ -1,6 +1,6 @@
-#include "volumes/s3/download_table.hpp"
+#include "volumes/cloud/download_table.hpp"
 
-#include "volumes/s3/shared_download.hpp"
+#include "volumes/cloud/shared_download.hpp"
 
 #include <utility>
 #include <vector>

@@ -1,7 +1,7 @@
-#include "volumes/s3/shared_download.hpp"
+#include "volumes/cloud/shared_download.hpp"
 
 #include "base/limits.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <boost/asio/post.hpp>

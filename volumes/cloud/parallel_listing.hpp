@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/async_queue.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <deque>

@@ -1,11 +1,11 @@
-#include "volumes/s3/s3_reader.hpp"
+#include "volumes/cloud/cloud_reader.hpp"
 
 #include "base/limits.hpp"
 #include "digest/waypoints.hpp"
-#include "volumes/s3/attribute.hpp"
-#include "volumes/s3/limits.hpp"
-#include "volumes/s3/shared_download.hpp"
-#include "volumes/s3/stall_guard.hpp"
+#include "volumes/cloud/attribute.hpp"
+#include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/shared_download.hpp"
+#include "volumes/cloud/stall_guard.hpp"
 
 #include <algorithm>
 #include <cstring>

@@ -1,8 +1,8 @@
 // When the circuit breaker of an S3 volume opens and closes, by the outcomes of probes and calls.
+#include "volumes/cloud/circuit_breaker.hpp"
 #include "s3/error.hpp"
 #include "tests/contract/volume_harness.hpp"
-#include "volumes/s3/circuit_breaker.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <catch2/catch.hpp>
 

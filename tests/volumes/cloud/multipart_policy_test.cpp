@@ -1,8 +1,8 @@
 // When large blocks go in parts, and when they do not; and how parts share their memory.
-#include "volumes/s3/multipart_policy.hpp"
+#include "volumes/cloud/multipart_policy.hpp"
 #include "s3/error.hpp"
-#include "volumes/s3/limits.hpp"
-#include "volumes/s3/part_buffers.hpp"
+#include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/part_buffers.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -8,7 +8,7 @@
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
 #include "base/limits.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <cstddef>
 #include <memory>

@@ -1,6 +1,6 @@
-#include "volumes/s3/task_group.hpp"
+#include "volumes/cloud/task_group.hpp"
 
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <algorithm>
 

@@ -4,7 +4,7 @@
 #include "base/cancellable.hpp"
 #include "base/limits.hpp"
 #include "base/wait_until.hpp"
-#include "volumes/s3/circuit_breaker.hpp"
+#include "volumes/cloud/circuit_breaker.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>

@@ -1,8 +1,8 @@
-#include "volumes/s3/attribute.hpp"
+#include "volumes/cloud/attribute.hpp"
 
 #include "base/base64.hpp"
 #include "base/text.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <cstdint>
 

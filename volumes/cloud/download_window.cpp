@@ -1,6 +1,6 @@
-#include "volumes/s3/download_window.hpp"
+#include "volumes/cloud/download_window.hpp"
 
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <algorithm>
 #include <iterator>

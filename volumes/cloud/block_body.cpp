@@ -1,7 +1,7 @@
-#include "volumes/s3/block_body.hpp"
+#include "volumes/cloud/block_body.hpp"
 
 #include "base/async_condition.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <algorithm>

@@ -1,7 +1,7 @@
 // Which bytes a reader of a shared download can have, which are wanted next, and which may be dropped.
-#include "volumes/s3/download_window.hpp"
+#include "volumes/cloud/download_window.hpp"
 #include "base/buffer.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <catch2/catch.hpp>
 

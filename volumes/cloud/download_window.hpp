@@ -5,7 +5,7 @@
 ///             ▲ first()              ▲ next()          ▲ end()
 ///
 /// Pieces are appended at next() and dropped from the front only, and never one that a read under way is about to take.
-/// Not synchronised: its owner guards it (volumes/s3/shared_download.hpp).
+/// Not synchronised: its owner guards it (volumes/cloud/shared_download.hpp).
 #pragma once
 
 #include "base/buffer.hpp"

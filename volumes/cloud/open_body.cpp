@@ -1,6 +1,6 @@
-#include "volumes/s3/open_body.hpp"
+#include "volumes/cloud/open_body.hpp"
 
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <algorithm>

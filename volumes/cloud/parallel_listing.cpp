@@ -1,6 +1,6 @@
-#include "volumes/s3/index_scan.hpp"
+#include "volumes/cloud/parallel_listing.hpp"
 
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <algorithm>
 #include <utility>

@@ -1,11 +1,11 @@
-#include "volumes/s3/s3_writer.hpp"
+#include "volumes/cloud/cloud_writer.hpp"
 
-#include "volumes/s3/attribute.hpp"
-#include "volumes/s3/limits.hpp"
-#include "volumes/s3/multipart_policy.hpp"
-#include "volumes/s3/part_upload.hpp"
-#include "volumes/s3/stall_guard.hpp"
-#include "volumes/s3/upload.hpp"
+#include "volumes/cloud/attribute.hpp"
+#include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/multipart_policy.hpp"
+#include "volumes/cloud/part_upload.hpp"
+#include "volumes/cloud/stall_guard.hpp"
+#include "volumes/cloud/upload.hpp"
 
 #include <utility>
 

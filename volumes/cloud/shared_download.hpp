@@ -11,13 +11,13 @@
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
 #include "s3/client.hpp"
-#include "volumes/s3/block_body.hpp"
-#include "volumes/s3/download_window.hpp"
-#include "volumes/s3/limits.hpp"
-#include "volumes/s3/multipart_policy.hpp"
-#include "volumes/s3/open_body.hpp"
+#include "volumes/cloud/block_body.hpp"
+#include "volumes/cloud/download_window.hpp"
+#include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/multipart_policy.hpp"
+#include "volumes/cloud/open_body.hpp"
+#include "volumes/cloud/task_group.hpp"
 #include "volumes/s3/shared_marker.hpp"
-#include "volumes/s3/task_group.hpp"
 
 #include <cstdint>
 #include <memory>

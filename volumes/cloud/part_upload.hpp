@@ -4,7 +4,7 @@
 /// There are two reasons for it:
 /// - The size is not known, and S3 wants the length of everything first. Parts are sent one after the other; a block of
 ///   at most one part becomes a plain PUT.
-/// - The block is large and a single connection would be slow (volumes/s3/multipart_policy.hpp). Parts are sent
+/// - The block is large and a single connection would be slow (volumes/cloud/multipart_policy.hpp). Parts are sent
 ///   concurrently, while further ones are gathered.
 ///
 /// Dropped without commit, the upload is aborted when its last request has ended. If its creation was cancelled S3 may

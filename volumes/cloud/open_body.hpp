@@ -4,8 +4,8 @@
 
 #include "base/async.hpp"
 #include "base/md5_digest.hpp"
-#include "volumes/s3/block_body.hpp"
-#include "volumes/s3/multipart_policy.hpp"
+#include "volumes/cloud/block_body.hpp"
+#include "volumes/cloud/multipart_policy.hpp"
 #include "volumes/s3/shared_marker.hpp"
 
 #include <cstdint>

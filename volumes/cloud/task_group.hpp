@@ -6,7 +6,7 @@
 #include "base/cancellable.hpp"
 #include "base/event_loop_group.hpp"
 #include "base/wait_until.hpp"
-#include "volumes/s3/limits.hpp"
+#include "volumes/cloud/limits.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/co_spawn.hpp>

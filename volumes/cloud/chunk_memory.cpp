@@ -1,4 +1,4 @@
-#include "volumes/s3/chunk_memory.hpp"
+#include "volumes/cloud/chunk_memory.hpp"
 
 #include "base/limits.hpp"
 
