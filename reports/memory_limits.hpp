@@ -3,7 +3,7 @@
 ///
 /// Not in the sum: the program itself, stacks, and what the system's memory allocator keeps (malloc_keep_bytes);
 /// bookkeeping of requests, which is small; and running indexes, which are few: one of an S3 volume holds at most
-/// s3_index_workers + s3_index_pages_queued_max pages, of 1.5 MiB with 1,000 keys of 1 KiB each.
+/// cloud_index_workers + cloud_index_pages_queued_max pages, of 1.5 MiB with 1,000 keys of 1 KiB each.
 #pragma once
 
 #include "base/limits.hpp"
@@ -36,15 +36,15 @@ inline constexpr std::size_t connection_bytes_max = request_head_bytes_max + 32 
 /// One S3 volume.
 inline constexpr std::size_t s3_volume_bytes_max =
     // Shared downloads.
-    s3_fetch_memory_bytes
+    cloud_fetch_memory_bytes
     // Reads that find none left there.
-    + s3_fetch_reserve_bytes
+    + cloud_fetch_reserve_bytes
     // Ranges of blocks that are downloaded in parallel.
-    + s3_parallel_range_buffers * s3_parallel_range_bytes
+    + cloud_parallel_range_buffers * cloud_parallel_range_bytes
     // Parts of blocks that are uploaded in parallel.
-    + s3_parallel_part_buffers * s3_part_bytes
+    + cloud_parallel_part_buffers * cloud_part_bytes
     // The current part of each upload of unknown length.
-    + s3_unsized_uploads_max * s3_part_bytes;
+    + cloud_unsized_uploads_max * cloud_part_bytes;
 
 /// One volume's scrub.
 inline constexpr std::size_t scrub_bytes_max =

@@ -212,9 +212,9 @@ awaitable<block_copier::step> block_copier::copy_through(const clone_task& task,
         co_return std::unexpected(failure{std::move(stored.error())});
     }
     if (const auto points = bytes.waypoints()) {
-        if (auto text = volumes::s3::encode_attribute(*points))
+        if (auto text = volumes::cloud::encode_attribute(*points))
             on.attributes =
-                s3::name_values{{volumes::s3::metadata_name(digest::waypoints_attribute), std::move(*text)}};
+                s3::name_values{{volumes::cloud::metadata_name(digest::waypoints_attribute, '-'), std::move(*text)}};
     }
     if (!on.attributes) on.attributes.emplace();
     const bool doubt = s3::judge_etag(*stored, task.name) == s3::etag_evidence::contradicts &&

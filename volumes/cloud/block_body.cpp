@@ -2,14 +2,14 @@
 
 #include "base/async_condition.hpp"
 #include "volumes/cloud/limits.hpp"
-#include "volumes/s3/s3_core.hpp"
+#include "volumes/cloud/volume_core.hpp"
 
 #include <algorithm>
 #include <cstring>
 #include <mutex>
 #include <utility>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 /// One ranged GET, shared by its task and the reader.
 struct block_body::lane {
@@ -30,14 +30,10 @@ struct block_body::lane {
 block_body::block_body(protocol::object_download all)
     : first_(std::move(all)), position_(first_.offset()), planned_(position_ + first_.length()), end_(planned_) {}
 
-block_body::block_body(std::shared_ptr<s3_core> core, std::string key, std::string trash_key,
+block_body::block_body(std::shared_ptr<volume_core> core, std::shared_ptr<object_source> source,
                        protocol::object_download first, std::uint64_t end, part_buffers::share buffers)
     : core_(std::move(core)),
-      from_{.key = std::move(key),
-            .trash_key = std::move(trash_key),
-            .etag = first.info().etag,
-            .validator = first.info().validator(),
-            .size = first.info().size},
+      source_(std::move(source)),
       first_(std::move(first)),
       position_(first_.offset()),
       planned_(position_ + first_.length()),
@@ -54,23 +50,23 @@ block_body::~block_body() {
 void block_body::start_lanes() {
     while (planned_ < end_) {
         const auto size =
-            static_cast<std::size_t>(std::min<std::uint64_t>(end_ - planned_, limits::s3_parallel_range_bytes));
+            static_cast<std::size_t>(std::min<std::uint64_t>(end_ - planned_, limits::cloud_parallel_range_bytes));
         mutable_slice memory;
         // Limits the cost of readers that disconnect early.
         const bool at_first =
-            position_ < first_.offset() + limits::s3_parallel_ranges_read_first * limits::s3_parallel_range_bytes;
-        if (at_first && lanes_.size() == limits::s3_parallel_ranges_at_first) return;
+            position_ < first_.offset() + limits::cloud_parallel_ranges_read_first * limits::cloud_parallel_range_bytes;
+        if (at_first && lanes_.size() == limits::cloud_parallel_ranges_at_first) return;
         if (!spare_.empty()) {
             memory = std::move(spare_.back());
             spare_.pop_back();
         } else if (std::exchange(buffer_due_, false) || buffers_->take()) {
-            memory = make_heap_slice(limits::s3_parallel_range_bytes);
+            memory = make_heap_slice(limits::cloud_parallel_range_bytes);
         } else {
             return;
         }
         auto next = std::make_shared<lane>(planned_, memory.subslice(0, size));
         planned_ += size;
-        next->task = core_->loops.spawn<bool>(run_lane(core_, next, from_), [next](const result<bool>& outcome) {
+        next->task = core_->loops.spawn<bool>(run_lane(core_, next, source_), [next](const result<bool>& outcome) {
             const std::lock_guard lock(next->mutex);
             if (!outcome) next->failed = outcome.error();
             next->changed.notify_all();
@@ -79,36 +75,17 @@ void block_body::start_lanes() {
     }
 }
 
-// The object may have been trashed or written again meanwhile. An object with its name then has its content, as far as
-// it is known here; readers verify it like any other.
-awaitable<result<protocol::object_download>> block_body::open_lane(std::shared_ptr<s3_core> core,
-                                                                   const range_source& from,
-                                                                   protocol::byte_range range) {
-    // It is cancelled with the block's reader.
-    const auto until = deadline::never();
-    auto body = co_await core->client.get(from.key, {.range = range, .if_match = from.validator}, until);
-    const auto kind = body ? error_kind::precondition : kind_of(body.error());
-    // Not every service honours If-Match.
-    if (body && body->info().etag == from.etag) co_return body;
-    if (kind != error_kind::precondition && kind != error_kind::not_found) co_return body;
-    const auto& key = kind == error_kind::not_found ? from.trash_key : from.key;
-    body = co_await core->client.get(key, {.range = range, .if_match = {}}, until);
-    if (body && body->info().size != from.size)
-        co_return fail(errc::io_error, "the block was replaced while it was read");
-    co_return body;
-}
-
-awaitable<result<bool>> block_body::run_lane(std::shared_ptr<s3_core> core, std::shared_ptr<lane> l,
-                                             range_source from) {
+awaitable<result<bool>> block_body::run_lane(std::shared_ptr<volume_core> core, std::shared_ptr<lane> l,
+                                             std::shared_ptr<object_source> source) {
     const circuit_breaker::pending_call pending(*core->breaker);
     const auto size = l->memory.size();
     // Failures are noted by the reader that meets them: ranges that fail together are one.
-    KS_CO_TRY(auto body, co_await open_lane(core, from, {l->offset, size}));
+    KS_CO_TRY(auto body, co_await source->open_range({l->offset, size}));
     core->breaker->note(success());
     for (std::size_t got = 0; got < size;) {
         auto count = co_await body.read_some(l->memory.bytes.subspan(got));
         if (!count) co_return std::unexpected(std::move(count.error()));
-        if (*count == 0) co_return fail(errc::io_error, "S3 sent less than it announced");
+        if (*count == 0) co_return fail(errc::io_error, core->says("sent less than it announced"));
         got += *count;
         core->breaker->note_progress();
         const std::lock_guard lock(l->mutex);
@@ -152,4 +129,4 @@ awaitable<result<std::size_t>> block_body::read_lane(std::span<std::byte> into) 
     co_return count;
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -2,7 +2,7 @@
 
 #include "base/limits.hpp"
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 class chunk_memory::piece final : public buffer_owner {
   public:
@@ -34,7 +34,7 @@ std::optional<mutable_slice> chunk_memory::try_take(std::size_t size) {
 }
 
 awaitable<result<mutable_slice>> chunk_memory::take_reserved(std::size_t size, deadline until) {
-    KS_CO_TRY(auto permit, co_await reserve_.acquire(until, "no memory for downloads from S3"));
+    KS_CO_TRY(auto permit, co_await reserve_.acquire(until, "no memory for downloads"));
     block memory;
     {
         const std::lock_guard lock(mutex_);
@@ -72,4 +72,4 @@ void chunk_memory::give_back(std::size_t size, block memory) noexcept {
     }
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

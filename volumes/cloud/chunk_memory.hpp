@@ -16,11 +16,11 @@
 #include <optional>
 #include <vector>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 class chunk_memory : public std::enable_shared_from_this<chunk_memory> {
   public:
-    explicit chunk_memory(std::size_t budget_bytes, std::size_t reserve_bytes = limits::s3_fetch_reserve_bytes)
+    explicit chunk_memory(std::size_t budget_bytes, std::size_t reserve_bytes = limits::cloud_fetch_reserve_bytes)
         : budget_(budget_bytes), reserve_(reserve_bytes / limits::chunk_size_bytes) {
         spare_.reserve(budget_bytes / limits::chunk_size_bytes + 1);  // So that give_back() cannot fail.
     }
@@ -51,4 +51,4 @@ class chunk_memory : public std::enable_shared_from_this<chunk_memory> {
     std::vector<block> spare_;  ///< Whole chunks that were used before: their pages are mapped.
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -3,6 +3,7 @@
 #include "base/log.hpp"
 #include "volumes/cloud/limits.hpp"
 
+#include <fmt/format.h>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -11,11 +12,8 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 namespace {
-
-using keepstore::s3::error_kind;
-using keepstore::s3::kind_of;
 
 // Throttling is no outage, nor is anything that the service says about an object.
 bool is_outage(const error& why) {
@@ -31,30 +29,32 @@ bool is_outage(const error& why) {
     }
 }
 
-std::string_view headline(const error& why) {
+std::string headline(const place& where, const error& why) {
+    const auto& service = where.service;
+    const auto& kind = where.kind;
     switch (kind_of(why)) {
         case error_kind::bad_certificate:
-            return "S3 TLS certificate verification failed";
+            return service + " TLS certificate verification failed";
         case error_kind::malformed_response:
-            return "unexpected response: not an S3 service";
+            return fmt::format("unexpected response: not an {} service", service);
         case error_kind::server:
-            return "S3 responds with server errors";
+            return service + " responds with server errors";
         case error_kind::network:
         case error_kind::timeout:
-            return "S3 does not respond";
+            return service + " does not respond";
         case error_kind::no_such_bucket:
-            return "S3 does not have this bucket";
+            return fmt::format("{} does not have this {}", service, kind);
         case error_kind::bad_credentials:
         case error_kind::expired_token:
-            return "S3 does not accept these keys";
+            return service + " does not accept these keys";
         case error_kind::access_denied:
-            return "S3 does not allow these keys to use this bucket";
+            return fmt::format("{} does not allow these keys to use this {}", service, kind);
         case error_kind::clock_skew:
-            return "S3 does not accept the time of this machine";
+            return service + " does not accept the time of this machine";
         case error_kind::wrong_region:
-            return "S3 has this bucket in another region";
+            return fmt::format("{} has this {} in another region", service, kind);
         default:
-            return "S3 refuses this configuration";
+            return service + " refuses this configuration";
     }
 }
 
@@ -86,7 +86,8 @@ volume_state circuit_breaker::volume_health() {
 
 std::string circuit_breaker::health() {
     const std::lock_guard lock(mutex_);
-    if (state_ == state::closed && found_stalled()) return "calls are pending, and S3 sends and takes nothing";
+    if (state_ == state::closed && found_stalled())
+        return fmt::format("calls are pending, and {} sends and takes nothing", where_.service);
     return trouble_;
 }
 
@@ -104,7 +105,7 @@ void circuit_breaker::failed(const error& why) {
         return;
     }
     const std::lock_guard lock(mutex_);
-    if (++failures_ == limits::s3_outage_failures) became_suspicious_.notify_all();
+    if (++failures_ == limits::cloud_outage_failures) became_suspicious_.notify_all();
 }
 
 // --- when probes are due ---
@@ -112,7 +113,7 @@ void circuit_breaker::failed(const error& why) {
 bool circuit_breaker::silent() const noexcept {
     if (pending_ == 0) return false;
     const auto since = std::max(last_progress_.load(std::memory_order_relaxed), pending_since_);
-    return clock::now() - since > limits::s3_silence_max;
+    return clock::now() - since > limits::cloud_silence_max;
 }
 
 bool circuit_breaker::stalled() const noexcept {
@@ -125,7 +126,7 @@ bool circuit_breaker::found_stalled() noexcept {
 }
 
 bool circuit_breaker::suspicious() const noexcept {
-    return !probed_ || failures_ >= limits::s3_outage_failures || silent() || stalled();
+    return !probed_ || failures_ >= limits::cloud_outage_failures || silent() || stalled();
 }
 
 // Returns when a quick probe is due, and takes the time if it is the first in a row.
@@ -135,7 +136,7 @@ awaitable<result<void>> circuit_breaker::quick_probe_due() {
         probing_since_.reset();
         probe_timeouts_ = 0;
         // Silence does not notify: it is looked for in intervals.
-        auto woken = co_await became_suspicious_.wait(lock, deadline::in(limits::s3_probe_interval));
+        auto woken = co_await became_suspicious_.wait(lock, deadline::in(limits::cloud_probe_interval));
         if (!woken && woken.error() == errc::cancelled) co_return woken;
     }
     if (!probing_since_) probing_since_ = clock::now();
@@ -146,7 +147,7 @@ bool circuit_breaker::long_probe_due() const {
     const std::lock_guard lock(mutex_);
     if (state_ != state::closed) return true;
     // Most quick probes are answered sooner.
-    return probing_since_ && clock::now() - *probing_since_ >= limits::s3_probe_interval;
+    return probing_since_ && clock::now() - *probing_since_ >= limits::cloud_probe_interval;
 }
 
 bool circuit_breaker::is_refused() const {
@@ -162,7 +163,7 @@ bool circuit_breaker::is_conclusive(const result<std::string>& quick, clock::tim
     // Progress of a call, or a response to the long probe, refutes a timeout.
     const bool refuted = timeout && last_progress_.load(std::memory_order_relaxed) >= begun;
     probe_timeouts_ = timeout && !refuted ? probe_timeouts_ + 1 : 0;
-    const bool conclusive = !timeout || probe_timeouts_ >= limits::s3_probe_timeouts_min;
+    const bool conclusive = !timeout || probe_timeouts_ >= limits::cloud_probe_timeouts_min;
     if (conclusive || refuted) probing_since_.reset();
     return conclusive;
 }
@@ -189,7 +190,7 @@ void circuit_breaker::close(const std::optional<std::string>& why_not_listed) {
     if (why_not_listed)
         log_listing(*why_not_listed, was_closed);
     else if (!was_closed)
-        log::info("S3 responds again", {{"bucket", bucket_}});
+        log::info(where_.service + " responds again", {{where_.kind, where_.name}});
 }
 
 void circuit_breaker::log_listing(const std::string& why_not_listed, bool was_closed) {
@@ -198,14 +199,15 @@ void circuit_breaker::log_listing(const std::string& why_not_listed, bool was_cl
     const bool reported_unlisted = std::exchange(reported_unlisted_, unlisted);
     if (unlisted && !reported_unlisted) {
         log::warning(
-            "S3 does not allow these keys to list this bucket: blocks can be written and read, but there is no "
-            "index (keep-balance stops), trash is never emptied, and requests for missing blocks may get "
-            "503; allow s3:ListBucket",
-            {{"bucket", bucket_}, {"error", why_not_listed}});
+            fmt::format("{} does not allow these keys to list this {}: blocks can be written and read, but there is no "
+                        "index (keep-balance stops), trash is never emptied, and requests for missing blocks may get "
+                        "503; allow {}",
+                        where_.service, where_.kind, where_.list_permission),
+            {{where_.kind, where_.name}, {"error", why_not_listed}});
     } else if (!was_closed) {
-        log::info("S3 responds again", {{"bucket", bucket_}});
+        log::info(where_.service + " responds again", {{where_.kind, where_.name}});
     } else if (!reported_usable) {
-        log::info("S3 bucket can be used", {{"bucket", bucket_}});
+        log::info(fmt::format("{} {} can be used", where_.service, where_.kind), {{where_.kind, where_.name}});
     }
 }
 
@@ -221,9 +223,9 @@ bool circuit_breaker::fail_probe(const error& why) {
 }
 
 void circuit_breaker::complain(const error& why) const {
-    std::vector<log::field> fields{{"bucket", bucket_}, {"error", why.text}};
+    std::vector<log::field> fields{{where_.kind, where_.name}, {"error", why.text}};
     if (!diagnosis_.empty()) fields.emplace_back("diagnosis", diagnosis_);
-    log::write(log::level::error, std::string(headline(why)), fields);
+    log::write(log::level::error, headline(where_, why), fields);
 }
 
 // --- the probes ---
@@ -234,11 +236,11 @@ awaitable<result<void>> circuit_breaker::monitor(std::shared_ptr<circuit_breaker
     while (true) {
         KS_CO_CHECK(co_await self->quick_probe_due());
         const auto begun = clock::now();
-        const auto outcome = co_await probe(deadline::in(limits::s3_probe_timeout));
+        const auto outcome = co_await probe(deadline::in(limits::cloud_probe_timeout));
         if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
         if (!self->is_conclusive(outcome, begun)) continue;
         if (self->probed(outcome)) opened();
-        timer.expires_after(limits::s3_probe_interval);
+        timer.expires_after(limits::cloud_probe_interval);
         const auto [stopped] = co_await timer.async_wait(use_tuple);
         if (stopped) co_return fail(errc::cancelled);
     }
@@ -249,16 +251,16 @@ awaitable<result<void>> circuit_breaker::monitor_slowly(std::shared_ptr<circuit_
     asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
         if (self->long_probe_due()) {
-            const auto outcome = co_await probe(deadline::in(limits::s3_long_probe_timeout));
+            const auto outcome = co_await probe(deadline::in(limits::cloud_long_probe_timeout));
             if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
             // Only quick probes may declare an outage; there are none where bucket or credentials are refused.
             const bool responded = outcome || !is_outage(outcome.error());
             if ((responded || self->is_refused()) && self->probed(outcome)) opened();
         }
-        timer.expires_after(self->is_refused() ? limits::s3_refused_probe_interval : limits::s3_probe_interval);
+        timer.expires_after(self->is_refused() ? limits::cloud_refused_probe_interval : limits::cloud_probe_interval);
         const auto [stopped] = co_await timer.async_wait(use_tuple);
         if (stopped) co_return fail(errc::cancelled);
     }
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -1,5 +1,5 @@
-/// Circuit breaker of a volume: while the S3 service is down, calls fail at once instead of each waiting for it, and a
-/// missing bucket or wrong keys are reported before the first request meets them.
+/// Circuit breaker of a volume: while the cloud service is down, calls fail at once instead of each waiting for it, and
+/// a missing bucket or wrong keys are reported before the first request meets them.
 ///
 ///               probe succeeds, or is throttled
 ///          ┌──────────────────────────────────────────────────────────────┐
@@ -15,19 +15,21 @@
 ///      └──────────────────────────────────────────────────────────────────────┘
 ///
 ///   CLOSED   Calls pass; health() is empty, unless they stall. It is suspicious before the first probe has an outcome,
-///            after s3_outage_failures consecutive failures of the kind that an outage brings, and while calls are
-///            pending of which none made progress for s3_silence_max. Quick probes run then. Suspicion alone changes
+///            after cloud_outage_failures consecutive failures of the kind that an outage brings, and while calls are
+///            pending of which none made progress for cloud_silence_max. Quick probes run then. Suspicion alone changes
 ///            nothing for the calls: a single object that always fails, or a connection pool that is used up, is no
 ///            outage.
 ///   OPEN     Calls fail at once with errc::unavailable, and those under way were cancelled when it opened. The only
 ///            requests are the probes, quick and long ones. (Other breakers call this "half-open".)
-///   REFUSED  Calls pass and get that response; health() is the reason. Patient probes only, s3_refused_probe_interval
+///   REFUSED  Calls pass and get that response; health() is the reason. Patient probes only,
+///   cloud_refused_probe_interval
 ///            apart.
 ///
-/// An outage is a failed connection, a server error, a response that is not S3's, a bad certificate, or a timeout;
-/// throttling is none, nor is anything that S3 says about an object. Of timeouts it takes s3_probe_timeouts_min in a
-/// row, during which no call made progress, and only quick probes count: a long one, concurrently, is for services
-/// that are slow (a slow name server, a bucket under recovery), which quick ones alone would keep down for ever.
+/// An outage is a failed connection, a server error, a response that is not the service's, a bad certificate, or a
+/// timeout; throttling is none, nor is anything that it says about an object. Of timeouts it takes
+/// cloud_probe_timeouts_min in a row, during which no call made progress, and only quick probes count: a long one,
+/// concurrently, is for services that are slow (a slow name server, a bucket under recovery), which quick ones alone
+/// would keep down for ever.
 ///
 /// A bucket that may be read and written and not listed is CLOSED, with a warning. Safe to use from any thread.
 #pragma once
@@ -35,7 +37,8 @@
 #include "base/async.hpp"
 #include "base/async_condition.hpp"
 #include "base/deadline.hpp"
-#include "s3/error.hpp"
+#include "volumes/cloud/place.hpp"
+#include "volumes/cloud/protocol.hpp"
 #include "volumes/volume.hpp"
 
 #include <atomic>
@@ -46,14 +49,16 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 class circuit_breaker {
   public:
-    /// \param bucket  for the log.
+    /// \param where  for texts.
     /// \param diagnosis  a command that diagnoses the bucket, for the log; may be empty.
-    explicit circuit_breaker(std::string bucket, std::string diagnosis = {})
-        : bucket_(std::move(bucket)), diagnosis_(std::move(diagnosis)) {}
+    explicit circuit_breaker(place where, std::string diagnosis = {})
+        : where_(std::move(where)), diagnosis_(std::move(diagnosis)) {}
+
+    [[nodiscard]] const place& where() const noexcept { return where_; }
 
     /// errc::unavailable with the reason while it is open.
     [[nodiscard]] result<void> allow() const;
@@ -123,7 +128,7 @@ class circuit_breaker {
     [[nodiscard]] bool fail_probe(const error& why);
     void complain(const error& why) const;
 
-    const std::string bucket_;
+    const place where_;
     const std::string diagnosis_;
 
     /// Apart from the state, since each piece of each body sets it.
@@ -140,10 +145,10 @@ class circuit_breaker {
     std::optional<clock::time_point> probing_since_;  ///< When the first quick probe in a row began.
     unsigned probe_timeouts_ = 0;                     ///< Quick probes, in a row.
     std::string trouble_;                             ///< The reason, unless closed.
-    keepstore::s3::error_kind trouble_kind_{};
+    error_kind trouble_kind_{};
     bool reported_usable_ = false;  ///< In the log.
     bool reported_unlisted_ = false;
     async_condition became_suspicious_{mutex_};
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -9,17 +9,17 @@
 
 #include <utility>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 namespace {
 
 using attribute_type = std::optional<std::pair<std::string, std::vector<std::byte>>>;
 
 // Attributes only speed up reads: one that is too large is left out.
-protocol::name_values to_metadata(const attribute_type& attribute) {
+protocol::name_values to_metadata(const attribute_type& attribute, char separator) {
     protocol::name_values out;
     if (!attribute) return out;
     if (auto text = encode_attribute(attribute->second)) {
-        out.emplace_back(metadata_name(attribute->first), std::move(*text));
+        out.emplace_back(metadata_name(attribute->first, separator), std::move(*text));
     }
     return out;
 }
@@ -27,37 +27,38 @@ protocol::name_values to_metadata(const attribute_type& attribute) {
 template <class Upload>
 class upload_writer final : public block_writer {
   public:
-    upload_writer(std::shared_ptr<circuit_breaker> breaker, std::shared_ptr<Upload> u)
-        : breaker_(std::move(breaker)), upload_(std::move(u)) {}
+    upload_writer(std::shared_ptr<volume_core> core, std::shared_ptr<Upload> u)
+        : core_(std::move(core)), upload_(std::move(u)) {}
     ~upload_writer() override { upload_->drop(); }
 
     awaitable<result<void>> append(const_slice bytes, deadline until) override {
-        return unless_stalled(breaker_, until, upload_->append(std::move(bytes), until));
+        return unless_stalled(core_->breaker, until, upload_->append(std::move(bytes), until));
     }
     void set_queue_bytes(std::size_t bytes) noexcept override { upload_->set_queue_bytes(bytes); }
     awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline) override {
         co_return upload_->read_back(offset, into.bytes);
     }
     awaitable<result<void>> commit(attribute_type attribute, deadline until) override {
-        return unless_stalled(breaker_, until, upload_->commit(to_metadata(attribute), until));
+        auto metadata = to_metadata(attribute, core_->setup.name_separator);
+        return unless_stalled(core_->breaker, until, upload_->commit(std::move(metadata), until));
     }
 
   private:
-    const std::shared_ptr<circuit_breaker> breaker_;
+    const std::shared_ptr<volume_core> core_;
     const std::shared_ptr<Upload> upload_;
 };
 
 template <class Upload>
-std::unique_ptr<block_writer> make_writer(const std::shared_ptr<s3_core>& core, std::shared_ptr<Upload> u) {
-    return std::make_unique<upload_writer<Upload>>(core->breaker, std::move(u));
+std::unique_ptr<block_writer> make_writer(const std::shared_ptr<volume_core>& core, std::shared_ptr<Upload> u) {
+    return std::make_unique<upload_writer<Upload>>(core, std::move(u));
 }
 
 /// A large block, whole or in parts, timed for the multipart policy.
 class timed_writer final : public block_writer {
   public:
-    timed_writer(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size)
+    timed_writer(std::shared_ptr<volume_core> core, md5_digest name, std::uint64_t size)
         : core_(std::move(core)), size_(size), transfer_(core_->upload_policy.begin(clock::now())) {
-        if (transfer_.mode() == transfer_mode::parts || core_->options.always_parts) {
+        if (transfer_.mode() == transfer_mode::parts || core_->setup.always_parts) {
             if (auto parts = part_upload::make_parallel(core_, name, size)) {
                 writer_ = make_writer(core_, std::move(parts));
                 return;
@@ -95,7 +96,7 @@ class timed_writer final : public block_writer {
   private:
     using clock = multipart_policy::clock;
 
-    const std::shared_ptr<s3_core> core_;
+    const std::shared_ptr<volume_core> core_;
     const std::uint64_t size_;
     multipart_policy::transfer transfer_;
     std::unique_ptr<block_writer> writer_;
@@ -105,10 +106,10 @@ class timed_writer final : public block_writer {
 
 }  // namespace
 
-result<std::unique_ptr<block_writer>> make_s3_writer(std::shared_ptr<s3_core> core, md5_digest name,
-                                                     std::optional<std::uint64_t> size) {
+result<std::unique_ptr<block_writer>> make_cloud_writer(std::shared_ptr<volume_core> core, md5_digest name,
+                                                        std::optional<std::uint64_t> size) {
     KS_CHECK(core->breaker->allow());
-    if (size && *size >= limits::s3_parallel_block_bytes_min) {
+    if (size && *size >= limits::cloud_parallel_block_bytes_min) {
         return std::make_unique<timed_writer>(std::move(core), name, *size);
     }
     if (size) return make_writer(core, std::make_shared<upload>(core, name, *size));
@@ -116,4 +117,4 @@ result<std::unique_ptr<block_writer>> make_s3_writer(std::shared_ptr<s3_core> co
     return make_writer(core, std::move(unsized));
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

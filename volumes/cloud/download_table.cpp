@@ -5,7 +5,7 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 namespace {
 
 // The pause after looking through all downloads, in units of how long that took: with thousands of them it must not be
@@ -56,4 +56,4 @@ void download_table::release_buffers(const shared_download* asking, bool also_sh
     next_release_[kind] = ended + pause_factor * (ended - begun);
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -10,7 +10,7 @@
 #include <mutex>
 #include <unordered_map>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 class shared_download;
 
@@ -37,4 +37,4 @@ class download_table {
     std::array<clock::time_point, 2> next_release_{};  ///< By `also_shared`.
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -7,7 +7,7 @@
 #include <ranges>
 #include <utility>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 unsigned download_window::join() {
     readers_.emplace(next_reader_, begin_);
@@ -36,7 +36,7 @@ std::vector<const_slice> download_window::drop_all() {
 }
 
 std::optional<download_window::piece> download_window::look(unsigned reader, std::uint64_t offset, std::size_t want) {
-    if (end_ && (offset < first() || offset >= *end_ || offset > next_ + limits::s3_skip_bytes_max)) {
+    if (end_ && (offset < first() || offset >= *end_ || offset > next_ + limits::cloud_skip_bytes_max)) {
         return piece{.bytes = {}, .outside_window = true};
     }
     auto& position = readers_[reader];
@@ -62,4 +62,4 @@ bool download_window::front_is_being_read() const {
     return !reading_.empty() && !pieces_.empty() && pieces_.front().end() > reading_.begin()->first;
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

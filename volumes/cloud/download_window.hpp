@@ -19,7 +19,7 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 class download_window {
   public:
@@ -89,4 +89,4 @@ class download_window {
     std::multiset<std::pair<std::uint64_t, std::size_t>> reading_;  ///< Offset and size of the reads under way.
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -1,12 +1,12 @@
 #include "volumes/cloud/multipart_policy.hpp"
 
 #include "base/log.hpp"
-#include "s3/error.hpp"
 #include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/protocol.hpp"
 
 #include <fmt/format.h>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 namespace {
 
 // The end of one transfer and the beginning of the next may overlap.
@@ -18,8 +18,7 @@ constexpr unsigned rejections_max = 3;
 }  // namespace
 
 void multipart_policy::transfer::note(const error& why, clock::time_point now) {
-    using keepstore::s3::error_kind;
-    switch (keepstore::s3::kind_of(why)) {
+    switch (kind_of(why)) {
         case error_kind::server:
             failed(now);
             break;
@@ -42,7 +41,7 @@ multipart_policy::transfer multipart_policy::begin(clock::time_point now) {
     const bool single = under_way_ == 0;
     auto& k = known(single);
     for (auto* one : {&k.whole, &k.parts}) {
-        if (*one && now - (*one)->at > limits::s3_multipart_choice_kept) one->reset();
+        if (*one && now - (*one)->at > limits::cloud_multipart_choice_kept) one->reset();
     }
     const auto mode = choose(k);
     ++under_way_;
@@ -51,8 +50,8 @@ multipart_policy::transfer multipart_policy::begin(clock::time_point now) {
 
 transfer_mode multipart_policy::choose(const knowledge& k) const {
     if (under_way_ >= at_most_) return transfer_mode::whole;
-    if (!k.whole || k.whole->bytes_per_second >= limits::s3_whole_rate_enough) return transfer_mode::whole;
-    if (k.parts && k.parts->bytes_per_second < limits::s3_parallel_gain_min * k.whole->bytes_per_second) {
+    if (!k.whole || k.whole->bytes_per_second >= limits::cloud_whole_rate_enough) return transfer_mode::whole;
+    if (k.parts && k.parts->bytes_per_second < limits::cloud_parallel_gain_min * k.whole->bytes_per_second) {
         return transfer_mode::whole;
     }
     return transfer_mode::parts;
@@ -61,7 +60,7 @@ transfer_mode multipart_policy::choose(const knowledge& k) const {
 void multipart_policy::moved(const transfer& which, const sample& how, clock::time_point now) {
     const double seconds = std::chrono::duration<double>(how.elapsed).count();
     if (seconds <= 0) return;
-    // Otherwise the client was the limit, and the rate says nothing about S3.
+    // Otherwise the client was the limit, and the rate says nothing about the service.
     const bool had_to_wait = how.waited > how.elapsed / 2;
     std::string news;
     {
@@ -81,7 +80,7 @@ void multipart_policy::moved(const transfer& which, const sample& how, clock::ti
             return;
         }
         const bool faster =
-            k.whole && found.bytes_per_second >= limits::s3_parallel_gain_min * k.whole->bytes_per_second;
+            k.whole && found.bytes_per_second >= limits::cloud_parallel_gain_min * k.whole->bytes_per_second;
         if (!faster && !had_to_wait) return;
         k.parts = found;
         if (faster && !std::exchange(said_, true)) {
@@ -89,7 +88,7 @@ void multipart_policy::moved(const transfer& which, const sample& how, clock::ti
             news = fmt::format("{:.0f} MB/s, {:.1f} times as fast", found.bytes_per_second / 1e6, gain);
         }
     }
-    if (!news.empty()) log::info(news_, {{"bucket", bucket_}, {"rate", news}});
+    if (!news.empty()) log::info(news_, {{where_.kind, where_.name}, {"rate", news}});
 }
 
 void multipart_policy::failed(const transfer& which, clock::time_point at) {
@@ -117,7 +116,7 @@ void multipart_policy::rejected(const transfer& which, clock::time_point now) {
 void multipart_policy::refused(clock::time_point now) {
     const std::lock_guard lock(mutex_);
     for (auto* k : {&single_, &concurrent_})
-        k->parts = rate{.bytes_per_second = 0, .at = now + limits::s3_parts_refused_kept};
+        k->parts = rate{.bytes_per_second = 0, .at = now + limits::cloud_parts_refused_kept};
 }
 
 void multipart_policy::end(clock::time_point now) noexcept {
@@ -132,4 +131,4 @@ void multipart_policy::count_until(clock::time_point now) noexcept {
     concurrency_.at = now;
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

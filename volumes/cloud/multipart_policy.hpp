@@ -1,11 +1,11 @@
-/// Chooses how large blocks are transferred to or from S3: whole, by one request, which costs the least; or in parts,
-/// by several concurrent ones (volumes/cloud/part_upload.hpp, volumes/cloud/block_body.hpp). S3 gives a single
-/// connection a fraction of the bandwidth of a client; many clients use all of it with one request each, a single one
-/// cannot.
+/// Chooses how large blocks are transferred to or from a cloud service: whole, by one request, which costs the least;
+/// or in parts, by several concurrent ones (volumes/cloud/part_upload.hpp, volumes/cloud/block_body.hpp). A service
+/// gives a single connection a fraction of the bandwidth of a client; many clients use all of it with one request each,
+/// a single one cannot.
 ///
-/// Chosen by measurement: when a transfer was bound by S3 and slow, the next block uses parts; if that is not clearly
-/// faster (the service itself or the bandwidth is the limit), later ones do not. Measurements are kept for
-/// limits::s3_multipart_choice_kept, apart for single and for concurrent transfers, since one says nothing about the
+/// Chosen by measurement: when a transfer was bound by the service and slow, the next block uses parts; if that is not
+/// clearly faster (the service itself or the bandwidth is the limit), later ones do not. Measurements are kept for
+/// limits::cloud_multipart_choice_kept, apart for single and for concurrent transfers, since one says nothing about the
 /// other; for concurrent ones the sum of their rates counts. What a static rule would lose: docs/s3.md, "Requests,
 /// connections and memory".
 ///
@@ -15,6 +15,7 @@
 #include "base/deadline.hpp"
 #include "base/error.hpp"
 #include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/place.hpp"
 
 #include <cstdint>
 #include <mutex>
@@ -23,7 +24,7 @@
 #include <string_view>
 #include <utility>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 enum class transfer_mode { whole, parts };
 
@@ -34,15 +35,14 @@ class multipart_policy {
 
     /// \param at_most  concurrent large blocks with which one of them may use parts; more use the whole bandwidth.
     /// \param news  log message for when parts are faster.
-    /// \param bucket  for the log.
-    multipart_policy(unsigned at_most, std::string_view news, std::string bucket)
-        : at_most_(at_most), news_(news), bucket_(std::move(bucket)) {}
+    multipart_policy(unsigned at_most, std::string_view news, place where)
+        : at_most_(at_most), news_(news), where_(std::move(where)) {}
 
     /// A completed transfer.
     struct sample {
         std::uint64_t bytes;
         clock::duration elapsed;  ///< From its beginning to the service's confirmation, or the last byte.
-        clock::duration waited;   ///< Of that, how long the client had to wait for S3.
+        clock::duration waited;   ///< Of that, how long the client had to wait for the service.
     };
 
   private:
@@ -74,11 +74,11 @@ class multipart_policy {
         /// Notes why it ended, as failed() or rejected(). An outage, a client that left, or a wrong digest say nothing
         /// about parts.
         void note(const error& why, clock::time_point now);
-        /// It failed in parts, and may work whole: none for limits::s3_multipart_choice_kept.
+        /// It failed in parts, and may work whole: none for limits::cloud_multipart_choice_kept.
         void failed(clock::time_point now) { home_->failed(*this, now); }
         /// As failed(), for an error that is a refusal of parts or a transient fault. After the third in a row, with no
         /// completed transfer in parts between them, the service refuses parts, of single and concurrent blocks alike:
-        /// none for limits::s3_parts_refused_kept.
+        /// none for limits::cloud_parts_refused_kept.
         void rejected(clock::time_point now) { home_->rejected(*this, now); }
 
       private:
@@ -92,16 +92,16 @@ class multipart_policy {
         concurrency begun_;
     };
 
-    /// For a block of at least limits::s3_parallel_block_bytes_min.
+    /// For a block of at least limits::cloud_parallel_block_bytes_min.
     [[nodiscard]] transfer begin(clock::time_point now);
 
   private:
     struct rate {
         double bytes_per_second;  ///< Of all concurrent transfers.
-        clock::time_point at;     ///< Forgotten limits::s3_multipart_choice_kept later.
+        clock::time_point at;     ///< Forgotten limits::cloud_multipart_choice_kept later.
     };
     struct knowledge {
-        std::optional<rate> whole;  ///< Where the client had to wait for S3.
+        std::optional<rate> whole;  ///< Where the client had to wait for the service.
         std::optional<rate> parts;
     };
 
@@ -118,7 +118,7 @@ class multipart_policy {
 
     const unsigned at_most_;
     const std::string_view news_;
-    const std::string bucket_;
+    const place where_;
     std::mutex mutex_;
     // Guarded by mutex_.
     unsigned under_way_ = 0;
@@ -129,4 +129,4 @@ class multipart_policy {
     bool said_ = false;
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

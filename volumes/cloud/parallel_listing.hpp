@@ -1,10 +1,12 @@
-/// The index of a bucket: merges the listings of blocks and markers by key, as one range if a page is enough and else
-/// by their next hex digit in parallel. Pages wait for the reader in a short queue; nothing else is kept.
+/// Lists the blocks of a volume, as one range if a page is enough, and else by their next hex digit in parallel.
+/// Batches wait for the reader in a short queue; nothing else is kept. How a range is listed is up to the service
+/// (volumes/s3/index_scan.hpp, volumes/azure/index_scan.hpp).
 #pragma once
 
 #include "base/async_queue.hpp"
 #include "volumes/cloud/limits.hpp"
-#include "volumes/s3/s3_core.hpp"
+#include "volumes/cloud/task_group.hpp"
+#include "volumes/volume.hpp"
 
 #include <deque>
 #include <memory>
@@ -13,13 +15,17 @@
 #include <string>
 #include <vector>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
-class index_scan : public std::enable_shared_from_this<index_scan> {
+class parallel_listing : public std::enable_shared_from_this<parallel_listing> {
   public:
     /// \param digits  lower-case hex, at most 32.
     /// \param parallel  false: one listing after the other, for comparison.
-    index_scan(std::shared_ptr<s3_core> core, std::string digits, deadline until, bool parallel = true);
+    parallel_listing(task_group& loops, std::string digits, deadline until, bool parallel = true)
+        : loops_(loops), digits_(std::move(digits)), until_(until), parallel_(parallel) {}
+    virtual ~parallel_listing() = default;
+    parallel_listing(const parallel_listing&) = delete;
+    parallel_listing& operator=(const parallel_listing&) = delete;
 
     /// Begins listing.
     void start();
@@ -28,23 +34,29 @@ class index_scan : public std::enable_shared_from_this<index_scan> {
     /// Cancels the tasks. Called by the last owner outside of them.
     void stop();
 
-  private:
-    class lister;
+  protected:
+    /// Whether the names that begin with these digits take more than a page.
+    [[nodiscard]] virtual awaitable<result<bool>> needs_pages(std::string digits) = 0;
+    /// Lists the names that begin with these digits, and puts them in batches. Several run concurrently.
+    [[nodiscard]] virtual awaitable<result<void>> list_range(std::string digits) = 0;
 
-    static awaitable<result<bool>> survey(std::shared_ptr<index_scan> self);
-    static awaitable<result<bool>> work(std::shared_ptr<index_scan> self);
-    [[nodiscard]] awaitable<result<void>> list_range(std::string digits);
     [[nodiscard]] awaitable<result<void>> put(std::vector<block_info> batch);
+    [[nodiscard]] deadline until() const noexcept { return until_; }
+
+  private:
+    static awaitable<result<bool>> survey(std::shared_ptr<parallel_listing> self);
+    static awaitable<result<bool>> work(std::shared_ptr<parallel_listing> self);
     [[nodiscard]] result<std::vector<block_info>> outcome(error why);
     void spawn(awaitable<result<bool>> task);
     void ended(const result<bool>& outcome);
 
-    const std::shared_ptr<s3_core> core_;
+    task_group& loops_;  ///< Of the core, which the derived class holds.
     const std::string digits_;
     const deadline until_;
     const bool parallel_;
 
-    async_queue<std::vector<block_info>> queue_{limits::s3_index_pages_queued_max};  ///< Closed when listing has ended.
+    async_queue<std::vector<block_info>> queue_{
+        limits::cloud_index_pages_queued_max};  ///< Closed when listing has ended.
 
     std::mutex mutex_;
     // Guarded by mutex_.
@@ -55,4 +67,4 @@ class index_scan : public std::enable_shared_from_this<index_scan> {
     std::optional<error> failed_;
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

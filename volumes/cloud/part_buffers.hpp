@@ -7,7 +7,7 @@
 #include <optional>
 #include <utility>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 class part_buffers {
   public:
@@ -91,4 +91,4 @@ class part_buffers {
     unsigned transfers_ = 0;
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

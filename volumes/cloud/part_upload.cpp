@@ -6,17 +6,17 @@
 #include <cstring>
 #include <utility>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
-result<std::shared_ptr<part_upload>> part_upload::make_unsized(std::shared_ptr<s3_core> core, md5_digest name) {
-    if (core->unsized_uploads.fetch_add(1) >= limits::s3_unsized_uploads_max) {
+result<std::shared_ptr<part_upload>> part_upload::make_unsized(std::shared_ptr<volume_core> core, md5_digest name) {
+    if (core->unsized_uploads.fetch_add(1) >= limits::cloud_unsized_uploads_max) {
         core->unsized_uploads.fetch_sub(1);
         return fail(errc::unavailable, "too many uploads of unknown length at a time");
     }
     return std::shared_ptr<part_upload>(new part_upload(std::move(core), name, std::nullopt));
 }
 
-std::shared_ptr<part_upload> part_upload::make_parallel(std::shared_ptr<s3_core> core, md5_digest name,
+std::shared_ptr<part_upload> part_upload::make_parallel(std::shared_ptr<volume_core> core, md5_digest name,
                                                         std::uint64_t size) {
     auto buffers = core->upload_buffers.join();
     if (!buffers) return nullptr;
@@ -25,8 +25,12 @@ std::shared_ptr<part_upload> part_upload::make_parallel(std::shared_ptr<s3_core>
     return made;
 }
 
-part_upload::part_upload(std::shared_ptr<s3_core> core, md5_digest name, std::optional<std::uint64_t> size)
-    : core_(std::move(core)), name_(name), size_(size), session_(std::make_shared<multipart_session>(core_, name)) {}
+part_upload::part_upload(std::shared_ptr<volume_core> core, md5_digest name, std::optional<std::uint64_t> size)
+    : core_(std::move(core)),
+      name_(name),
+      size_(size),
+      session_(core_->make_session(name)),
+      target_(core_->make_target(name)) {}
 
 // --- the writer ---
 
@@ -83,7 +87,7 @@ awaitable<result<void>> part_upload::commit(protocol::name_values metadata, dead
 }
 
 result<std::size_t> part_upload::read_back(std::uint64_t offset, std::span<std::byte> into) const {
-    if (appended_ > filled_) return fail(errc::unsupported, "bytes that were sent to S3 cannot be read back");
+    if (appended_ > filled_) return fail(errc::unsupported, "bytes that were sent cannot be read back");
     if (offset >= filled_) return std::size_t{0};
     const auto count = std::min<std::size_t>(into.size(), filled_ - static_cast<std::size_t>(offset));
     std::memcpy(into.data(), current_.bytes.data() + offset, count);
@@ -119,7 +123,7 @@ void part_upload::create(deadline until) {
         const std::lock_guard lock(mutex_);
         if (std::exchange(creating_, true)) return;
     }
-    start(run_create(shared_from_this(), until.within(limits::s3_call_timeout)));
+    start(run_create(shared_from_this(), until.within(limits::cloud_call_timeout)));
 }
 
 awaitable<result<void>> part_upload::send_current(deadline until) {
@@ -142,7 +146,7 @@ awaitable<result<void>> part_upload::next_buffer(deadline until) {
         return !fresh;
     };
     KS_CO_CHECK(co_await wait_while(none, until));
-    if (fresh) current_ = make_heap_slice(limits::s3_part_bytes);
+    if (fresh) current_ = make_heap_slice(limits::cloud_part_bytes);
     co_return success();
 }
 
@@ -206,27 +210,24 @@ awaitable<result<bool>> part_upload::run_part(std::shared_ptr<part_upload> self,
 
 awaitable<result<bool>> part_upload::run_whole(std::shared_ptr<part_upload> self, const_slice block,
                                                protocol::name_values metadata, deadline until) {
-    protocol::upload_body body;
-    if (block.size() > 0) body.slices.push_back(std::move(block));
-    KS_CO_CHECK(co_await self->core_->put_block(self->name_, std::move(body), false, until));
-    KS_CO_CHECK(co_await self->core_->mark_recent(self->name_, std::move(metadata), until));
+    std::vector<const_slice> slices;
+    if (block.size() > 0) slices.push_back(std::move(block));
+    KS_CO_CHECK(co_await self->target_->store(std::move(slices), std::move(metadata), until));
     co_return true;
 }
 
 awaitable<result<bool>> part_upload::run_complete(std::shared_ptr<part_upload> self, protocol::name_values metadata,
                                                   deadline until) {
-    KS_CO_CHECK(co_await self->session_->complete(until));
-    // The marker last: a marker without its block would look like a block that was lost.
-    KS_CO_CHECK(co_await self->core_->mark_recent(self->name_, std::move(metadata), until));
+    KS_CO_CHECK(co_await self->session_->complete(std::move(metadata), until));
     co_return true;
 }
 
 void part_upload::start_abort() {
-    const auto run = [](std::shared_ptr<multipart_session> session) -> awaitable<result<bool>> {
+    const auto run = [](std::shared_ptr<part_session> session) -> awaitable<result<bool>> {
         KS_CO_CHECK(co_await session->abort());
         co_return true;
     };
     static_cast<void>(core_->loops.spawn<bool>(run(session_), [](const result<bool>&) {}));
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -1,21 +1,22 @@
-/// Sends a block to S3 as a multipart upload. A part is gathered in memory of the upload (a writer must not hold
-/// that much of the pool) and sent when it is full and more comes; nothing is visible before its completion at commit.
+/// Sends a block in parts, which the service joins (S3: a multipart upload; Azure: a block list). A part is gathered in
+/// memory of the upload (a writer must not hold that much of the pool) and sent when it is full and more comes; nothing
+/// is visible before its completion at commit.
 ///
 /// There are two reasons for it:
-/// - The size is not known, and S3 wants the length of everything first. Parts are sent one after the other; a block of
+/// - The size is not known, and services want the length of everything first. Parts are sent one after the other; a
+/// block of
 ///   at most one part becomes a plain PUT.
 /// - The block is large and a single connection would be slow (volumes/cloud/multipart_policy.hpp). Parts are sent
 ///   concurrently, while further ones are gathered.
 ///
-/// Dropped without commit, the upload is aborted when its last request has ended. If its creation was cancelled S3 may
-/// know an id that we do not: an orphan, as those of a killed daemon (volumes/s3/trash_sweep.hpp).
+/// Dropped without commit, the upload is aborted when its last request has ended. If its creation was cancelled the
+/// service may know an id that we do not: an orphan, as those of a killed daemon (volumes/s3/trash_sweep.hpp).
 ///
 /// A writer's calls come from one coroutine at a time, of any executor; its tasks run on the volume's loops.
 #pragma once
 
 #include "base/async_condition.hpp"
-#include "volumes/s3/multipart_session.hpp"
-#include "volumes/s3/s3_core.hpp"
+#include "volumes/cloud/volume_core.hpp"
 
 #include <cstdint>
 #include <functional>
@@ -24,16 +25,16 @@
 #include <optional>
 #include <vector>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 class part_upload final : public std::enable_shared_from_this<part_upload> {
   public:
     /// For a block of unknown size. \returns errc::unavailable if there are too many already.
-    [[nodiscard]] static result<std::shared_ptr<part_upload>> make_unsized(std::shared_ptr<s3_core> core,
+    [[nodiscard]] static result<std::shared_ptr<part_upload>> make_unsized(std::shared_ptr<volume_core> core,
                                                                            md5_digest name);
     /// For a block of more than one part, sent concurrently. \returns nullptr if there is no memory for it: then it is
     /// to be sent otherwise.
-    [[nodiscard]] static std::shared_ptr<part_upload> make_parallel(std::shared_ptr<s3_core> core, md5_digest name,
+    [[nodiscard]] static std::shared_ptr<part_upload> make_parallel(std::shared_ptr<volume_core> core, md5_digest name,
                                                                     std::uint64_t size);
 
     /// Copies `bytes`; suspends while all buffers are full.
@@ -47,7 +48,7 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     void drop() noexcept;
 
   private:
-    part_upload(std::shared_ptr<s3_core> core, md5_digest name, std::optional<std::uint64_t> size);
+    part_upload(std::shared_ptr<volume_core> core, md5_digest name, std::optional<std::uint64_t> size);
 
     // The writer's.
     void create(deadline until);
@@ -74,10 +75,11 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     [[nodiscard]] bool release_if_over();
 
     // Constant after construction.
-    const std::shared_ptr<s3_core> core_;
+    const std::shared_ptr<volume_core> core_;
     const md5_digest name_;
     const std::optional<std::uint64_t> size_;
-    const std::shared_ptr<multipart_session> session_;
+    const std::shared_ptr<part_session> session_;
+    const std::unique_ptr<upload_target> target_;  ///< For a block of at most one part.
 
     // Touched by the writer only.
     mutable_slice current_;  ///< Empty until the first append.
@@ -98,4 +100,4 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     async_condition task_ended_{mutex_};
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

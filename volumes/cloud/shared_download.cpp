@@ -2,7 +2,7 @@
 
 #include "base/limits.hpp"
 #include "volumes/cloud/limits.hpp"
-#include "volumes/s3/s3_core.hpp"
+#include "volumes/cloud/volume_core.hpp"
 
 #include <boost/asio/post.hpp>
 
@@ -10,13 +10,10 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
-shared_download::shared_download(std::shared_ptr<s3_core> core, download_target what)
-    : core_(std::move(core)),
-      what_(std::move(what)),
-      marker_(std::make_shared<shared_marker>(core_, what_.name)),
-      window_(what_.offset) {}
+shared_download::shared_download(std::shared_ptr<volume_core> core, download_target what)
+    : core_(std::move(core)), what_(std::move(what)), source_(core_->make_source(what_)), window_(what_.offset) {}
 
 // --- readers, any thread ---
 
@@ -130,7 +127,7 @@ awaitable<result<bool>> shared_download::run(std::shared_ptr<shared_download> se
     const auto began = clock::now();
     std::optional<multipart_policy::transfer> transfer;
     if (self->what_.is_large()) transfer.emplace(self->core_->download_policy.begin(began));
-    KS_CO_TRY(const auto body, co_await open_body(self->core_, self->what_, *self->marker_, transfer));
+    KS_CO_TRY(const auto body, co_await open_body(self->core_, self->what_, self->source_, transfer));
     const auto bytes = body->remaining();
     {
         const std::lock_guard lock(self->mutex_);
@@ -144,7 +141,7 @@ awaitable<result<bool>> shared_download::run(std::shared_ptr<shared_download> se
         const auto now = clock::now();
         if (!received && range_is_at_fault(received.error())) transfer->note(received.error(), now);
         // It may be smaller than expected.
-        if (received && bytes >= limits::s3_parallel_block_bytes_min) {
+        if (received && bytes >= limits::cloud_parallel_block_bytes_min) {
             transfer->moved({.bytes = bytes, .elapsed = now - began, .waited = waited}, now);
         }
         transfer.reset();  // Before the body: releasing its memory takes a while.
@@ -217,7 +214,7 @@ std::optional<mutable_slice> shared_download::find_memory(std::size_t size) {
     if (auto got = memory.try_take(size)) return got;
     {
         const std::lock_guard lock(mutex_);
-        if (!window_.wanted(limits::s3_read_ahead_bytes_min)) return std::nullopt;
+        if (!window_.wanted(limits::cloud_read_ahead_bytes_min)) return std::nullopt;
     }
     release_buffers(true);
     core_->downloads.release_buffers(this, true);
@@ -234,7 +231,7 @@ awaitable<result<void>> shared_download::fill(block_body& body, const mutable_sl
     while (got < size) {
         auto count = co_await body.read_some(memory.bytes.subspan(got));
         if (!count) co_return std::unexpected(core_->noted(std::move(count)).error());
-        if (*count == 0) co_return fail(errc::io_error, "S3 sent less than it announced");
+        if (*count == 0) co_return fail(errc::io_error, core_->says("sent less than it announced"));
         got += *count;
         core_->breaker->note_progress();
     }
@@ -252,4 +249,4 @@ void shared_download::ended(const result<bool>& outcome) {
     if (!outcome) core_->downloads.remove(what_.name, this);
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -10,27 +10,26 @@
 #include "base/async_condition.hpp"
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
-#include "s3/client.hpp"
 #include "volumes/cloud/block_body.hpp"
 #include "volumes/cloud/download_window.hpp"
 #include "volumes/cloud/limits.hpp"
 #include "volumes/cloud/multipart_policy.hpp"
+#include "volumes/cloud/object_source.hpp"
 #include "volumes/cloud/open_body.hpp"
 #include "volumes/cloud/task_group.hpp"
-#include "volumes/s3/shared_marker.hpp"
 
 #include <cstdint>
 #include <memory>
 #include <mutex>
 #include <optional>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
-class s3_core;
+class volume_core;
 
 class shared_download : public std::enable_shared_from_this<shared_download> {
   public:
-    shared_download(std::shared_ptr<s3_core> core, download_target what);
+    shared_download(std::shared_ptr<volume_core> core, download_target what);
 
     using piece = download_window::piece;
 
@@ -41,7 +40,7 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     void leave(unsigned reader);
 
     /// Returns size, ETag and metadata of the object when the head of the response has come. errc::not_found.
-    [[nodiscard]] awaitable<result<keepstore::s3::object_info>> opened(deadline until);
+    [[nodiscard]] awaitable<result<protocol::object_info>> opened(deadline until);
 
     /// Returns at most `want` bytes at `offset`, which lies within the object. Suspends until they are here.
     [[nodiscard]] awaitable<result<piece>> read(unsigned reader, std::uint64_t offset, std::size_t want,
@@ -54,7 +53,7 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     /// No reader is expected to join: while there is one reader, what it has had is dropped at once.
     void expect_single_reader();
 
-    [[nodiscard]] const std::shared_ptr<shared_marker>& marker() const noexcept { return marker_; }
+    [[nodiscard]] const std::shared_ptr<object_source>& source() const noexcept { return source_; }
     [[nodiscard]] bool fixes_race() const noexcept { return what_.fix_race; }
     [[nodiscard]] std::uint64_t begin() const noexcept { return what_.offset; }
     /// The end of the range that was requested, if one was.
@@ -76,13 +75,13 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     void ended(const result<bool>& outcome);
 
     // With the mutex held.
-    [[nodiscard]] bool wanted() const { return window_.wanted(limits::s3_read_ahead_bytes); }
+    [[nodiscard]] bool wanted() const { return window_.wanted(limits::cloud_read_ahead_bytes); }
     void wake_task();
 
     // Constant after construction.
-    const std::shared_ptr<s3_core> core_;
+    const std::shared_ptr<volume_core> core_;
     const download_target what_;
-    const std::shared_ptr<shared_marker> marker_;
+    const std::shared_ptr<object_source> source_;
 
     bool reserved_ = false;  ///< The task's: the piece that it fills is of the reserve.
 
@@ -90,7 +89,7 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     // Guarded by mutex_.
     std::shared_ptr<loop_task> task_;
     download_window window_;
-    std::optional<keepstore::s3::object_info> info_;  ///< Once the head of the response has come.
+    std::optional<protocol::object_info> info_;  ///< Once the head of the response has come.
     std::optional<error> failed_;
     bool over_ = false;  ///< Left by its last reader.
     bool keeps_for_newcomers_ = true;
@@ -99,4 +98,4 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     async_condition demand_{mutex_};         ///< For the task: more is wanted.
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -16,7 +16,7 @@
 #include <utility>
 #include <variant>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 /// Runs `work`, which may refer to the caller's frame: it is cancelled and waited for when the breaker's calls stall.
 /// Awaited in place. \returns its outcome; errc::unavailable at a stall.
@@ -25,7 +25,7 @@ template <class T>
                                                   awaitable<result<T>> work) {
     if (!until.ends_at_stall()) co_return co_await std::move(work);
     const auto stalls = [&breaker] { return breaker->volume_health() == volume_state::stalled; };
-    const auto hung = [] { return fail(errc::unavailable, "S3 does not respond"); };
+    const auto hung = [&breaker] { return fail(errc::unavailable, breaker->where().service + " does not respond"); };
     if (stalls()) co_return hung();
     struct state {
         std::optional<result<T>> outcome;
@@ -58,4 +58,4 @@ template <class T>
     co_return std::move(*shared->outcome);
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -1,13 +1,15 @@
 #include "volumes/cloud/task_group.hpp"
 
+#include "base/text.hpp"
 #include "volumes/cloud/limits.hpp"
 
 #include <algorithm>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
-task_group::task_group(unsigned loops)
-    : loops_("s3", loops > 0 ? loops : std::min(usable_processors(), limits::s3_volume_loops_max)) {
+task_group::task_group(unsigned loops, std::string service)
+    : service_(std::move(service)),
+      loops_(lower_case(service_), loops > 0 ? loops : std::min(usable_processors(), limits::cloud_volume_loops_max)) {
     loops_.start();
 }
 
@@ -20,7 +22,7 @@ void task_group::stop() {
     cancel_all(true);
     {
         std::unique_lock lock(mutex_);
-        all_ended_.wait_for(lock, limits::s3_stop_wait, [this] { return tasks_.empty(); });
+        all_ended_.wait_for(lock, limits::cloud_stop_wait, [this] { return tasks_.empty(); });
     }
     loops_.stop();
 }
@@ -52,4 +54,4 @@ void task_group::cancel_all(bool also_unabortable) {
     }
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

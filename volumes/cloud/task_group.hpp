@@ -16,10 +16,12 @@
 #include <exception>
 #include <memory>
 #include <mutex>
+#include <string>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 /// A coroutine that runs on a loop of the volume.
 class loop_task final : public cancellable_task {
@@ -36,8 +38,9 @@ class loop_task final : public cancellable_task {
 
 class task_group {
   public:
-    /// On `loops` loops; 0: one per processor, within limits::s3_volume_loops_max.
-    explicit task_group(unsigned loops);
+    /// On `loops` loops; 0: one per processor, within limits::cloud_volume_loops_max.
+    /// \param service  its name: in lower case that of the threads, and for error texts.
+    task_group(unsigned loops, std::string service);
     ~task_group() { stop(); }
     task_group(const task_group&) = delete;
     task_group& operator=(const task_group&) = delete;
@@ -59,7 +62,7 @@ class task_group {
             task->end();
             forget(task);
             if (thrown) outcome = fail(errc::io_error, "internal error");
-            if (!outcome && task->aborted()) outcome = fail(errc::unavailable, "the S3 service does not respond");
+            if (!outcome && task->aborted()) outcome = fail(errc::unavailable, service_ + " does not respond");
             done(std::move(outcome));
         };
         asio::co_spawn(task->executor(), run_cancellable(std::move(work)),
@@ -87,6 +90,7 @@ class task_group {
     void forget(const std::shared_ptr<loop_task>& task);
     void cancel_all(bool also_unabortable);
 
+    const std::string service_;
     event_loop_group loops_;
 
     std::mutex mutex_;
@@ -96,4 +100,4 @@ class task_group {
     std::condition_variable all_ended_;
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -6,10 +6,11 @@
 #include <cstring>
 #include <utility>
 
-namespace keepstore::volumes::s3 {
-upload::upload(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size)
+namespace keepstore::volumes::cloud {
+upload::upload(std::shared_ptr<volume_core> core, md5_digest name, std::uint64_t size)
     : core_(std::move(core)),
       name_(name),
+      target_(core_->make_target(name)),
       size_(size),
       at_once_(size <= limits::write_at_once_bytes_max),
       counted_(core_->queued) {}
@@ -76,7 +77,7 @@ void upload::start(deadline until) {
 
 result<std::size_t> upload::read_back(std::uint64_t offset, std::span<std::byte> into) const {
     const std::lock_guard lock(mutex_);
-    if (offset < sent_) return fail(errc::unsupported, "bytes that were sent to S3 cannot be read back");
+    if (offset < sent_) return fail(errc::unsupported, "bytes that were sent cannot be read back");
     std::uint64_t at = sent_;
     std::size_t copied = 0;
     for (const auto& piece : pieces_) {
@@ -135,19 +136,13 @@ bool upload::rewind() {
 
 awaitable<result<bool>> upload::run(std::shared_ptr<upload> self, deadline until) {
     KS_CO_CHECK(co_await self->send_block(until));
-    // The marker last: a marker without its block would look like a block that was lost.
     self->core_->downloads.forget(self->name_);
-    protocol::name_values metadata;
-    {
-        const std::lock_guard lock(self->mutex_);
-        metadata = std::exchange(self->metadata_, {});
-    }
-    KS_CO_CHECK(co_await self->core_->mark_recent(self->name_, metadata, until));
-    const auto& core = *self->core_;
-    if (self->at_once_ && !core.options.any_content && core.conditional == conditional_put::unknown) {
-        KS_CO_CHECK(co_await self->core_->learn_conditional_put(self->name_, std::move(metadata), until));
-    }
     co_return true;
+}
+
+protocol::name_values upload::take_metadata() {
+    const std::lock_guard lock(mutex_);
+    return std::exchange(metadata_, {});
 }
 
 awaitable<result<void>> upload::send_block(deadline until) {
@@ -157,15 +152,18 @@ awaitable<result<void>> upload::send_block(deadline until) {
             const std::lock_guard lock(mutex_);
             slices.assign(pieces_.begin(), pieces_.end());
         }
-        if (core_->compares(size_)) co_return co_await core_->put_block_or_compare(name_, std::move(slices), until);
-        co_return co_await core_->put_block(name_, {.slices = std::move(slices)}, false, until);
+        co_return co_await target_->store(std::move(slices), take_metadata(), until);
     }
-    KS_CO_CHECK(co_await core_->put_block(name_, {.slices = {}, .source = this}, false, until));
-    const std::lock_guard lock(mutex_);
-    // The kernel has the last piece, or it was being sent when the response came.
-    const bool whole = sent_ == size_ || (handed_ && pieces_.size() == 1 && appended_ == size_);
-    if (!whole || !committed_) co_return fail(errc::io_error, "S3 responded before it had the whole block");
-    co_return success();
+    KS_CO_CHECK(co_await target_->store_stream(*this, until));
+    {
+        const std::lock_guard lock(mutex_);
+        // The kernel has the last piece, or it was being sent when the response came.
+        const bool whole = sent_ == size_ || (handed_ && pieces_.size() == 1 && appended_ == size_);
+        if (!whole || !committed_)
+            co_return fail(errc::io_error, core_->says("responded before it had the whole block"));
+    }
+    core_->downloads.forget(name_);
+    co_return co_await target_->publish(take_metadata(), until);
 }
 
 void upload::ended(const result<bool>& outcome) {
@@ -180,4 +178,4 @@ void upload::ended(const result<bool>& outcome) {
     finished_.set(outcome);
 }
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

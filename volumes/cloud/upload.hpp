@@ -1,5 +1,5 @@
-/// Sends a block of known size to S3 as ONE streaming PUT, fed by a writer on any loop and sent on one of the
-/// volume's. The last piece is withheld until commit, so that S3 never has a whole body that was not verified: dropped
+/// Sends a block of known size to the service as ONE streaming PUT, fed by a writer on any loop and sent on one of the
+/// volume's. The last piece is withheld until commit, so that it never has a whole body that was not verified: dropped
 /// before, the connection ends in mid-body and the service stores nothing.
 ///
 /// Appended pieces are held until the kernel has them and no longer: a writer may hold what the pool can give without
@@ -11,8 +11,8 @@
 #include "base/async_condition.hpp"
 #include "base/limits.hpp"
 #include "net/client/http_client.hpp"
+#include "volumes/cloud/volume_core.hpp"
 #include "volumes/queued_bytes.hpp"
-#include "volumes/s3/s3_core.hpp"
 
 #include <cstdint>
 #include <deque>
@@ -20,11 +20,11 @@
 #include <mutex>
 #include <optional>
 
-namespace keepstore::volumes::s3 {
+namespace keepstore::volumes::cloud {
 
 class upload final : public net::body_source, public std::enable_shared_from_this<upload> {
   public:
-    upload(std::shared_ptr<s3_core> core, md5_digest name, std::uint64_t size);
+    upload(std::shared_ptr<volume_core> core, md5_digest name, std::uint64_t size);
 
     // --- the writer's side, any thread ---
 
@@ -45,6 +45,7 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
   private:
     static awaitable<result<bool>> run(std::shared_ptr<upload> self, deadline until);
     [[nodiscard]] awaitable<result<void>> send_block(deadline until);
+    [[nodiscard]] protocol::name_values take_metadata();
     void ended(const result<bool>& outcome);
 
     void start(deadline until);
@@ -55,8 +56,9 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
     [[nodiscard]] std::uint64_t unsent() const noexcept { return appended_ - sent_; }
 
     // Constant after construction.
-    const std::shared_ptr<s3_core> core_;
+    const std::shared_ptr<volume_core> core_;
     const md5_digest name_;
+    const std::unique_ptr<upload_target> target_;
     const std::uint64_t size_;
     const bool at_once_;  ///< Small enough to wait for commit: then it can be sent again any number of times.
 
@@ -79,4 +81,4 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
     one_shot<bool> finished_;
 };
 
-}  // namespace keepstore::volumes::s3
+}  // namespace keepstore::volumes::cloud

@@ -3,7 +3,7 @@
 #include "base/limits.hpp"
 #include "digest/md5.hpp"
 #include "net/client/http_client.hpp"
-#include "volumes/cloud/limits.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <boost/asio/post.hpp>
@@ -32,7 +32,7 @@ awaitable<md5_digest> md5_in_steps(std::span<const std::byte> bytes) {
 /// Feeds a part to the HTTP client in chunks, so that its progress is visible to the circuit breaker.
 class part_source final : public net::body_source {
   public:
-    part_source(const_slice part, circuit_breaker& breaker) : part_(std::move(part)), breaker_(breaker) {}
+    part_source(const_slice part, cloud::circuit_breaker& breaker) : part_(std::move(part)), breaker_(breaker) {}
 
     std::uint64_t size() const noexcept override { return part_.size(); }
     awaitable<result<const_slice>> next() override {
@@ -49,7 +49,7 @@ class part_source final : public net::body_source {
 
   private:
     const const_slice part_;
-    circuit_breaker& breaker_;
+    cloud::circuit_breaker& breaker_;
     std::size_t given_ = 0;
 };
 
@@ -77,7 +77,7 @@ std::size_t multipart_session::add_part() {
 
 awaitable<result<void>> multipart_session::create(deadline until) {
     const auto self = shared_from_this();
-    const circuit_breaker::pending_call pending(*core_->breaker);
+    const cloud::circuit_breaker::pending_call pending(*core_->breaker);
     KS_CO_TRY(auto id, core_->noted(co_await core_->client.create_multipart(key(), {}, until)));
     const std::lock_guard lock(mutex_);
     id_ = std::move(id);
@@ -87,7 +87,7 @@ awaitable<result<void>> multipart_session::create(deadline until) {
 awaitable<result<void>> multipart_session::send(std::size_t index, const_slice part, deadline until) {
     const auto self = shared_from_this();
     const auto md5 = co_await md5_in_steps(part.bytes);
-    const circuit_breaker::pending_call pending(*core_->breaker);
+    const cloud::circuit_breaker::pending_call pending(*core_->breaker);
     part_source source(part, *core_->breaker);
     auto sent = co_await core_->client.upload_part(key(), id(), static_cast<unsigned>(index + 1),
                                                    {.slices = {}, .source = &source}, md5, until);
@@ -101,8 +101,14 @@ awaitable<result<void>> multipart_session::send(std::size_t index, const_slice p
     co_return success();
 }
 
-awaitable<result<void>> multipart_session::complete(deadline until) {
+awaitable<result<void>> multipart_session::complete(protocol::name_values metadata, deadline until) {
     const auto self = shared_from_this();
+    KS_CO_CHECK(co_await join_parts(until));
+    // The marker last: a marker without its block would look like a block that was lost.
+    co_return co_await core_->mark_recent(name_, std::move(metadata), until);
+}
+
+awaitable<result<void>> multipart_session::join_parts(deadline until) {
     std::vector<std::string> etags;
     bool contradicted = false;
     bool confirmed = false;
@@ -130,7 +136,7 @@ awaitable<result<void>> multipart_session::complete(deadline until) {
 }
 
 awaitable<result<std::string>> multipart_session::send_complete(std::vector<std::string> etags, deadline until) {
-    const circuit_breaker::pending_call pending(*core_->breaker);
+    const cloud::circuit_breaker::pending_call pending(*core_->breaker);
     co_return core_->noted(co_await core_->client.complete_multipart(key(), id(), std::move(etags), until));
 }
 

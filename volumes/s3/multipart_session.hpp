@@ -8,6 +8,7 @@
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
 #include "base/md5_digest.hpp"
+#include "volumes/cloud/upload_target.hpp"
 
 #include <cstddef>
 #include <memory>
@@ -19,27 +20,23 @@ namespace keepstore::volumes::s3 {
 
 class s3_core;
 
-class multipart_session : public std::enable_shared_from_this<multipart_session> {
+class multipart_session final : public cloud::part_session, public std::enable_shared_from_this<multipart_session> {
   public:
     multipart_session(std::shared_ptr<s3_core> core, md5_digest name) : core_(std::move(core)), name_(name) {}
 
-    /// Asks the service for an id. Once.
-    [[nodiscard]] awaitable<result<void>> create(deadline until);
-    /// There is an upload that must be completed or aborted.
-    [[nodiscard]] bool exists() const;
+    /// Asks the service for an id.
+    [[nodiscard]] awaitable<result<void>> create(deadline until) override;
+    [[nodiscard]] bool exists() const override;
 
-    /// The index of the next part, from 0 (its number at the service is one more).
-    [[nodiscard]] std::size_t add_part();
-    /// Sends a part.
-    [[nodiscard]] awaitable<result<void>> send(std::size_t index, const_slice part, deadline until);
+    [[nodiscard]] std::size_t add_part() override;  ///< Its number at the service is one more.
+    [[nodiscard]] awaitable<result<void>> send(std::size_t index, const_slice part, deadline until) override;
 
-    /// Makes the object of all parts, which have been sent, and reads it if an ETag contradicts them or the response
-    /// was lost. errc::io_error if the service has other content. There is nothing to abort after a success.
-    [[nodiscard]] awaitable<result<void>> complete(deadline until);
-    /// Has the service drop the parts. None of them may be under way.
-    [[nodiscard]] awaitable<result<void>> abort();
+    /// Reads the object if an ETag contradicts its parts or the response was lost. Then writes the marker.
+    [[nodiscard]] awaitable<result<void>> complete(protocol::name_values metadata, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> abort() override;
 
   private:
+    [[nodiscard]] awaitable<result<void>> join_parts(deadline until);
     [[nodiscard]] awaitable<result<std::string>> send_complete(std::vector<std::string> etags, deadline until);
     [[nodiscard]] std::string key() const;
     [[nodiscard]] std::string id() const;

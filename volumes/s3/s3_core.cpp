@@ -1,72 +1,62 @@
 #include "volumes/s3/s3_core.hpp"
 
 #include "base/log.hpp"
-#include "digest/md5.hpp"
-#include "volumes/cloud/limits.hpp"
 #include "volumes/limits.hpp"
+#include "volumes/s3/limits.hpp"
+#include "volumes/s3/multipart_session.hpp"
+#include "volumes/s3/s3_source.hpp"
+#include "volumes/s3/s3_target.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <algorithm>
-#include <array>
-#include <cstring>
 
 namespace keepstore::volumes::s3 {
-namespace {
-
-// Buffer of a comparison, on the frame: it needs no memory of the volume.
-constexpr std::size_t compare_bytes = 16 * KiB;
-
-block_time our_now() {
-    return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
-}
-
-}  // namespace
 
 s3_core::s3_core(s3_options o, protocol::client c)
-    : options(std::move(o)),
+    : volume_core({.where = {.service = "S3", .kind = "bucket", .name = o.bucket, .list_permission = "s3:ListBucket"},
+                   .diagnosis = o.diagnosis,
+                   .loops = o.loops,
+                   .fetch_memory_bytes = o.fetch_memory_bytes,
+                   .always_parts = o.always_parts,
+                   .now = o.now}),
+      options(std::move(o)),
       names(options.prefix_length),
-      client(std::move(c)),
-      breaker(std::make_shared<circuit_breaker>(options.bucket, options.diagnosis)),
-      memory(std::make_shared<chunk_memory>(options.fetch_memory_bytes)),
-      upload_policy(limits::s3_parallel_uploads_max, "large blocks are sent in parts: that is faster", options.bucket),
-      download_policy(limits::s3_parallel_downloads_max, "large blocks are fetched in parts: that is faster",
-                      options.bucket),
-      loops(options.loops) {}
+      client(std::move(c)) {}
 
-block_time s3_core::now() const {
-    return options.now ? options.now() : our_now() + client.clock_skew();
+std::shared_ptr<cloud::object_source> s3_core::make_source(cloud::download_target what) {
+    return std::make_shared<s3_source>(shared_from_this(), std::move(what));
 }
 
-block_time s3_core::now_at_most() const {
-    return options.now ? options.now() : std::min(now(), our_now());
+std::unique_ptr<cloud::upload_target> s3_core::make_target(const md5_digest& name) {
+    return std::make_unique<s3_target>(shared_from_this(), name);
 }
 
-block_time s3_core::now_at_least() const {
-    return options.now ? options.now() : std::max(now(), our_now());
+std::shared_ptr<cloud::part_session> s3_core::make_session(const md5_digest& name) {
+    return std::make_shared<multipart_session>(shared_from_this(), name);
 }
 
 awaitable<result<protocol::object_info>> s3_core::head(std::string key, deadline until) {
-    const circuit_breaker::pending_call pending(*breaker);
-    auto info = noted(co_await client.head(key, until.within(limits::s3_call_timeout)));
+    const cloud::circuit_breaker::pending_call pending(*breaker);
+    auto info = noted(co_await client.head(key, until.within(limits::cloud_call_timeout)));
     if (info) info->last_modified = observed(key, info->last_modified);
     co_return info;
 }
 
 awaitable<result<protocol::put_result>> s3_core::put(std::string key, protocol::upload_body body,
                                                      protocol::put_options how, deadline until) {
-    const circuit_breaker::pending_call pending(*breaker);
+    const cloud::circuit_breaker::pending_call pending(*breaker);
     co_return noted(co_await client.put(std::move(key), std::move(body), std::move(how), until));
 }
 
 awaitable<result<void>> s3_core::del(std::string key, deadline until) {
-    const circuit_breaker::pending_call pending(*breaker);
-    co_return noted(co_await client.del(std::move(key), until.within(limits::s3_call_timeout)));
+    const cloud::circuit_breaker::pending_call pending(*breaker);
+    co_return noted(co_await client.del(std::move(key), until.within(limits::cloud_call_timeout)));
 }
 
 awaitable<result<void>> s3_core::mark_recent(md5_digest name, protocol::name_values metadata, deadline until) {
     protocol::put_options how;
     how.metadata = std::move(metadata);
-    KS_CO_CHECK(co_await put(names.recent(name), {}, std::move(how), until.within(limits::s3_call_timeout)));
+    KS_CO_CHECK(co_await put(names.recent(name), {}, std::move(how), until.within(limits::cloud_call_timeout)));
     co_return success();
 }
 
@@ -95,17 +85,9 @@ awaitable<result<void>> s3_core::put_block(md5_digest name, protocol::upload_bod
 }
 
 awaitable<result<bool>> s3_core::stores_block(md5_digest name, deadline until) {
-    const circuit_breaker::pending_call pending(*breaker);
+    const cloud::circuit_breaker::pending_call pending(*breaker);
     KS_CO_TRY(auto body, noted(co_await client.get(names.block(name), {}, until)));
-    digest::md5 digest;
-    std::array<std::byte, compare_bytes> buffer;
-    while (true) {
-        KS_CO_TRY(const auto count, noted(co_await body.read_some(buffer)));
-        if (count == 0) break;
-        breaker->note_progress();
-        digest.update(std::span<const std::byte>(buffer).first(count));
-    }
-    co_return digest.finish() == name;
+    co_return co_await cloud::check_body(*this, std::move(body), name);
 }
 
 awaitable<result<void>> s3_core::settle_etag(md5_digest name, etag_knowledge& known, deadline until) {
@@ -126,13 +108,13 @@ awaitable<result<void>> s3_core::put_block_or_compare(md5_digest name, std::vect
         auto stored = co_await put_block(name, {.slices = slices}, true, until);
         if (stored || kind_of(stored.error()) != error_kind::precondition) co_return stored;
         KS_CO_TRY(const auto there, co_await compare(name, slices, until));
-        if (there == stored_copy::equal) co_return success();
-        if (there == stored_copy::other) {
+        if (there == cloud::stored_copy::equal) co_return success();
+        if (there == cloud::stored_copy::other) {
             log::error("hash collision: a different block with the same MD5 is stored",
                        {{"block", name.hex()}, {"bucket", options.bucket}});
             co_return fail(errc::collision);
         }
-        if (there == stored_copy::corrupt) {
+        if (there == cloud::stored_copy::corrupt) {
             log::warning("a stored block is corrupt: its data does not match its MD5; replacing it",
                          {{"block", name.hex()}, {"bucket", options.bucket}});
             break;
@@ -141,39 +123,15 @@ awaitable<result<void>> s3_core::put_block_or_compare(md5_digest name, std::vect
     co_return co_await put_block(name, {.slices = std::move(slices)}, false, until);
 }
 
-awaitable<result<s3_core::stored_copy>> s3_core::compare(md5_digest name, std::span<const const_slice> with,
-                                                         deadline until) {
-    const circuit_breaker::pending_call pending(*breaker);
+awaitable<result<std::optional<cloud::stored_copy>>> s3_core::compare(md5_digest name,
+                                                                      std::span<const const_slice> with,
+                                                                      deadline until) {
+    const cloud::circuit_breaker::pending_call pending(*breaker);
     auto body = noted(co_await client.get(names.block(name), {}, until));
-    if (!body && body.error() == errc::not_found) co_return stored_copy::gone;
+    if (!body && body.error() == errc::not_found) co_return std::nullopt;
     if (!body) co_return std::unexpected(std::move(body.error()));
-    std::size_t size = 0;
-    for (const auto& slice : with) size += slice.size();
-    bool equal = body->length() == size;
-    digest::md5 digest;
-    std::array<std::byte, compare_bytes> buffer;
-    std::size_t in_slice = 0;
-    while (true) {
-        const auto count = co_await body->read_some(buffer);
-        if (!count) co_return std::unexpected(noted(count).error());
-        if (*count == 0) break;
-        breaker->note_progress();
-        auto got = std::span<const std::byte>(buffer).first(*count);
-        digest.update(got);
-        while (equal && !got.empty()) {
-            const auto mine = with.front().bytes.subspan(in_slice);
-            const auto both = std::min(mine.size(), got.size());
-            equal = std::memcmp(mine.data(), got.data(), both) == 0;
-            got = got.subspan(both);
-            in_slice += both;
-            if (in_slice == with.front().size()) {
-                with = with.subspan(1);
-                in_slice = 0;
-            }
-        }
-    }
-    if (equal) co_return stored_copy::equal;
-    co_return digest.finish() == name ? stored_copy::other : stored_copy::corrupt;
+    KS_CO_TRY(const auto found, co_await cloud::compare_body(*this, std::move(*body), name, with));
+    co_return found;
 }
 
 awaitable<result<void>> s3_core::learn_conditional_put(md5_digest name, protocol::name_values metadata,
@@ -181,7 +139,7 @@ awaitable<result<void>> s3_core::learn_conditional_put(md5_digest name, protocol
     protocol::put_options how;
     how.metadata = std::move(metadata);
     how.if_absent = true;
-    auto again = co_await put(names.recent(name), {}, std::move(how), until.within(limits::s3_call_timeout));
+    auto again = co_await put(names.recent(name), {}, std::move(how), until.within(limits::cloud_call_timeout));
     if (again || kind_of(again.error()) == error_kind::unsupported || kind_of(again.error()) == error_kind::invalid) {
         conditional = conditional_put::ignored;
     } else if (kind_of(again.error()) == error_kind::precondition) {
@@ -193,7 +151,7 @@ awaitable<result<void>> s3_core::learn_conditional_put(md5_digest name, protocol
 }
 
 awaitable<result<void>> s3_core::safe_copy(std::string from, std::string to, std::string if_match, deadline until) {
-    const circuit_breaker::pending_call pending(*breaker);
+    const cloud::circuit_breaker::pending_call pending(*breaker);
     protocol::copy_options how;
     how.if_match = std::move(if_match);
     KS_CO_TRY(const auto copied, noted(co_await client.copy(std::move(from), std::move(to), std::move(how), until)));

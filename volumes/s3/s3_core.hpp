@@ -1,21 +1,16 @@
-/// The shared state of an S3 volume, and the steps that its operations consist of. Held by the volume, its readers,
-/// writers and tasks; safe to use from any thread. Coroutines here run on the volume's loops.
+/// What the operations of an S3 volume consist of, in addition to the state that all cloud volumes have
+/// (volumes/cloud/volume_core.hpp). Coroutines here run on the volume's loops.
 #pragma once
 
 #include "s3/client.hpp"
-#include "volumes/cloud/chunk_memory.hpp"
-#include "volumes/cloud/circuit_breaker.hpp"
-#include "volumes/cloud/download_table.hpp"
-#include "volumes/cloud/limits.hpp"
-#include "volumes/cloud/multipart_policy.hpp"
-#include "volumes/cloud/part_buffers.hpp"
-#include "volumes/cloud/task_group.hpp"
+#include "volumes/cloud/compare_body.hpp"
+#include "volumes/cloud/volume_core.hpp"
 #include "volumes/limits.hpp"
-#include "volumes/queued_bytes.hpp"
 #include "volumes/s3/names.hpp"
 #include "volumes/s3/s3_volume.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <memory>
 #include <optional>
 #include <span>
@@ -34,35 +29,24 @@ enum class conditional_put { unknown, honoured, ignored };
 
 using etag_knowledge = std::atomic<bool>;
 
-class s3_core : public std::enable_shared_from_this<s3_core> {
+class s3_core final : public cloud::volume_core, public std::enable_shared_from_this<s3_core> {
   public:
     s3_core(s3_options o, protocol::client c);
+    ~s3_core() override { loops.stop(); }
 
     const s3_options options;
     const object_names names;
     const protocol::client client;
-    const std::shared_ptr<circuit_breaker> breaker;
-    const std::shared_ptr<chunk_memory> memory;
-    download_table downloads;
-    std::atomic<unsigned> unsized_uploads{0};
-    queued_bytes queued;  ///< By uploads of known length, sent whole.
-    multipart_policy upload_policy;
-    part_buffers upload_buffers{limits::s3_parallel_part_buffers};
-    multipart_policy download_policy;
-    part_buffers download_buffers{limits::s3_parallel_range_buffers};
     std::atomic<conditional_put> conditional{conditional_put::unknown};
     // Whether these ETags are known not to be Amazon's, since one contradicted an object that was read and is right.
     etag_knowledge put_etags{false};    ///< Of single PUTs and of parts: MD5s.
     etag_knowledge whole_etags{false};  ///< Of completed multipart uploads: by protocol::multipart_etag().
-    task_group loops;                   // Last: its tasks use the others.
 
-    /// The time by the service's clock, as far as it is known.
-    [[nodiscard]] block_time now() const;
-    /// For computing an age: the earlier of the service's time and ours. One server of many whose clock is wrong must
-    /// not make a block or its trash look older than they are.
-    [[nodiscard]] block_time now_at_most() const;
-    /// For computing a remaining time: the later of the two.
-    [[nodiscard]] block_time now_at_least() const;
+    [[nodiscard]] std::shared_ptr<cloud::object_source> make_source(cloud::download_target what) override;
+    [[nodiscard]] std::unique_ptr<cloud::upload_target> make_target(const md5_digest& name) override;
+    [[nodiscard]] std::shared_ptr<cloud::part_session> make_session(const md5_digest& name) override;
+
+    [[nodiscard]] std::chrono::seconds clock_skew() const override { return client.clock_skew(); }
 
     // One request each, with a timeout, reported to the circuit breaker.
     [[nodiscard]] awaitable<result<protocol::object_info>> head(std::string key, deadline until);
@@ -104,16 +88,9 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     [[nodiscard]] awaitable<result<bool>> fix_race(md5_digest name, deadline until);
 
     /// Whether a block of this size is put by put_block_or_compare.
-    [[nodiscard]] bool compares(std::uint64_t size) const {
+    [[nodiscard]] bool compares(std::uint64_t size) const override {
         return size <= limits::write_at_once_bytes_max && !options.any_content &&
                conditional.load(std::memory_order_relaxed) == conditional_put::honoured;
-    }
-
-    /// Reports the outcome of a call to the circuit breaker, and returns it.
-    template <class T>
-    result<T> noted(result<T> outcome) {
-        breaker->note(outcome);
-        return outcome;
     }
 
     [[nodiscard]] sys_seconds observed(const std::string& key, sys_seconds modified) const {
@@ -121,9 +98,10 @@ class s3_core : public std::enable_shared_from_this<s3_core> {
     }
 
   private:
-    enum class stored_copy { equal, corrupt, other, gone };
-    [[nodiscard]] awaitable<result<stored_copy>> compare(md5_digest name, std::span<const const_slice> with,
-                                                         deadline until);
+    /// nullopt if the block is gone.
+    [[nodiscard]] awaitable<result<std::optional<cloud::stored_copy>>> compare(md5_digest name,
+                                                                               std::span<const const_slice> with,
+                                                                               deadline until);
 };
 
 }  // namespace keepstore::volumes::s3

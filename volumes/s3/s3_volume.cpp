@@ -1,13 +1,10 @@
 #include "volumes/s3/s3_volume.hpp"
 
-#include "base/hex.hpp"
 #include "base/log.hpp"
-#include "volumes/cloud/cloud_reader.hpp"
-#include "volumes/cloud/cloud_writer.hpp"
-#include "volumes/cloud/parallel_listing.hpp"
-#include "volumes/cloud/stall_guard.hpp"
+#include "volumes/cloud/cloud_volume.hpp"
 #include "volumes/s3/access.hpp"
 #include "volumes/s3/bucket_prober.hpp"
+#include "volumes/s3/index_scan.hpp"
 #include "volumes/s3/lifecycle.hpp"
 #include "volumes/s3/s3_core.hpp"
 #include "volumes/s3/trash_sweep.hpp"
@@ -19,24 +16,7 @@ namespace keepstore::volumes {
 namespace {
 
 using namespace s3;
-
-result<void> without_value(result<bool> outcome) {
-    KS_CHECK(std::move(outcome));
-    return success();
-}
-
-using monitor_type = awaitable<result<void>> (*)(std::shared_ptr<circuit_breaker>, circuit_breaker::probe_type,
-                                                 std::function<void()>);
-
-awaitable<result<bool>> run_monitor(monitor_type monitor, std::shared_ptr<bucket_prober> prober,
-                                    std::shared_ptr<circuit_breaker> breaker, std::weak_ptr<s3_core> core) {
-    auto probe = [prober](deadline until) { return bucket_prober::probe(prober, until); };
-    auto opened = [core] {
-        if (const auto locked = core.lock()) locked->loops.abort_all();
-    };
-    KS_CO_CHECK(co_await monitor(std::move(breaker), std::move(probe), std::move(opened)));
-    co_return true;
-}
+using cloud::without_value;
 
 volume_stats stats_of(const keepstore::s3::op_stats& from) {
     volume_stats out{.operations = from.operations(),
@@ -54,86 +34,41 @@ volume_stats stats_of(const keepstore::s3::op_stats& from) {
     return out;
 }
 
-class s3_volume final : public volume {
+class s3_volume final : public cloud::cloud_volume {
   public:
     s3_volume(std::shared_ptr<s3_core> core, std::shared_ptr<bucket_prober> prober)
-        : core_(std::move(core)),
-          prober_(std::move(prober)),
-          id_("s3://" + core_->options.endpoint + "/" + core_->options.bucket) {
+        : cloud_volume(
+              core, [prober](deadline until) { return bucket_prober::probe(prober, until); },
+              "s3://" + core->options.endpoint + "/" + core->options.bucket),
+          core_(std::move(core)),
+          prober_(std::move(prober)) {
         const auto ignore = [](const result<bool>&) {};
-        for (const auto monitor : {circuit_breaker::monitor, circuit_breaker::monitor_slowly}) {
-            static_cast<void>(
-                core_->loops.spawn<bool>(run_monitor(monitor, prober_, core_->breaker, core_), ignore, false));
-        }
         if (core_->options.writable) static_cast<void>(core_->loops.spawn<bool>(abort_orphan_uploads(core_), ignore));
     }
 
-    // Readers and writers that still exist keep the core, and their calls fail from now on.
-    ~s3_volume() override { core_->loops.stop(); }
-
-    const std::string& device_id() const noexcept override { return id_; }
-
-    awaitable<result<std::unique_ptr<block_reader>>> open(md5_digest name, deadline until) override {
-        return unless_stalled(core_->breaker, until, open_s3_reader(core_, name, {}, until));
-    }
-
-    awaitable<result<std::unique_ptr<block_reader>>> open_for(md5_digest name, open_hint hint,
-                                                              deadline until) override {
-        return unless_stalled(core_->breaker, until, open_s3_reader(core_, name, std::move(hint), until));
-    }
-
-    awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
-                                                            deadline) override {
-        co_return make_s3_writer(core_, name, size);
-    }
-
-    bool compares_on_commit(std::optional<std::uint64_t> size) const override { return size && core_->compares(*size); }
-
     awaitable<result<void>> touch(md5_digest name, deadline until) override {
-        KS_CO_CHECK(core_->breaker->allow());
-        co_return without_value(
-            co_await unless_stalled(core_->breaker, until, core_->loops.run(touch_block(core_, name, until))));
+        co_return without_value(co_await run_unless_stalled(touch_block(core_, name, until), until));
     }
 
     awaitable<result<block_time>> mtime(md5_digest name, deadline until) override {
-        KS_CO_CHECK(core_->breaker->allow());
-        co_return co_await core_->loops.run(mtime_of_block(core_, name, until));
+        return run(mtime_of_block(core_, name, until));
     }
 
     awaitable<result<trash_outcome>> trash(md5_digest name, trash_options options, deadline until) override {
-        KS_CO_CHECK(core_->breaker->allow());
-        co_return co_await core_->loops.run(trash_block(core_, name, options, until));
+        return run(trash_block(core_, name, options, until));
     }
 
     awaitable<result<void>> untrash(md5_digest name, deadline until) override {
-        KS_CO_CHECK(core_->breaker->allow());
-        co_return without_value(co_await core_->loops.run(untrash_block(core_, name, until)));
+        co_return without_value(co_await run(untrash_block(core_, name, until)));
     }
 
     awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) override {
-        KS_CO_CHECK(core_->breaker->allow());
-        auto swept = co_await core_->loops.run(sweep_trash(core_, concurrency, until));
+        auto swept = co_await run(sweep_trash(core_, concurrency, until));
         if (!swept || !core_->options.writable) co_return swept;
         // Uploads of a killed daemon are too young to be aborted at its restart, and the next start may be months away.
         auto aborted = co_await core_->loops.run(abort_orphan_uploads(core_));
         if (!aborted && aborted.error() == errc::cancelled) co_return std::unexpected(std::move(aborted.error()));
         co_return swept;
-    }
-
-    awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) override {
-        if (prefix.size() > 32 || !is_lower_hex(prefix)) co_return success();
-        KS_CO_CHECK(core_->breaker->allow());
-        const auto scan = std::make_shared<index_scan>(core_, std::move(prefix), until, core_->options.parallel_index);
-        const struct stopper {
-            index_scan& owner;
-            ~stopper() { owner.stop(); }
-        } stop_at_end{*scan};
-        scan->start();
-        while (true) {
-            KS_CO_TRY(const auto batch, co_await scan->next());
-            if (batch.empty()) co_return success();
-            KS_CO_CHECK(co_await sink.put(batch));
-        }
     }
 
     volume_stats stats() const override {
@@ -144,17 +79,14 @@ class s3_volume final : public volume {
         return out;
     }
 
-    volume_states state() const override {
-        const auto now = core_->breaker->volume_health();
-        return {.reads = now, .writes = now};
+  protected:
+    std::shared_ptr<cloud::parallel_listing> make_listing(std::string digits, deadline until) override {
+        return std::make_shared<index_scan>(core_, std::move(digits), until);
     }
-
-    std::string health() const override { return core_->breaker->health(); }
 
   private:
     const std::shared_ptr<s3_core> core_;
     const std::shared_ptr<bucket_prober> prober_;
-    const std::string id_;
 };
 
 // What a volume is made of that can be refused.

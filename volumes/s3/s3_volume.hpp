@@ -11,7 +11,7 @@
 #include "s3/client.hpp"
 #include "s3/credentials/credential_http.hpp"
 #include "s3/limits.hpp"
-#include "volumes/cloud/limits.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/volume.hpp"
 
 #include <chrono>
@@ -48,15 +48,15 @@ struct s3_options {
     bool writable = true;
     /// A command that diagnoses the bucket ("keepstore probe-s3 -volume ..."), for the log. May be empty.
     std::string diagnosis;
-    /// Event loops; 0: one per processor, at most limits::s3_volume_loops_max.
+    /// Event loops; 0: one per processor, at most limits::cloud_volume_loops_max.
     unsigned loops = 0;
     /// Where AWS's chain of credentials, the proxy and AWS_CA_BUNDLE come from.
     keepstore::s3::environment env = keepstore::s3::process_environment();
 
     // For tests.
     /// Of each event loop; probes have their own.
-    unsigned connections_max = limits::s3_volume_connections_max;
-    std::size_t fetch_memory_bytes = limits::s3_fetch_memory_bytes;
+    unsigned connections_max = limits::cloud_volume_connections_max;
+    std::size_t fetch_memory_bytes = limits::cloud_fetch_memory_bytes;
     /// Blocks whose name is not the MD5 of their content: no Content-MD5 is sent and no ETag compared.
     bool any_content = false;
     bool parallel_index = true;

@@ -1,6 +1,6 @@
 #include "volumes/s3/shared_marker.hpp"
 
-#include "volumes/cloud/limits.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <utility>
@@ -37,7 +37,7 @@ void shared_marker::request(flight mine) {
         }
         mine.land(got);
     };
-    auto head = core_->head(core_->names.recent(name_), deadline::in(limits::s3_call_timeout));
+    auto head = core_->head(core_->names.recent(name_), deadline::in(limits::cloud_call_timeout));
     static_cast<void>(core_->loops.spawn<protocol::object_info>(std::move(head), std::move(done)));
 }
 

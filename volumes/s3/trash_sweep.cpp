@@ -1,9 +1,9 @@
 #include "volumes/s3/trash_sweep.hpp"
 
 #include "base/log.hpp"
-#include "base/when_all.hpp"
-#include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/page_sweep.hpp"
 #include "volumes/s3/lifecycle.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <algorithm>
@@ -11,14 +11,12 @@
 namespace keepstore::volumes::s3 {
 namespace {
 
+using cloud::swept;
+
 struct sweep {
     std::shared_ptr<s3_core> core;
     deadline until;
     block_time began;  ///< Of the sweep, by the earlier of our clock and the service's; ages are relative to it.
-    empty_trash_stats stats;
-    std::vector<protocol::listed_object> page;
-    std::size_t next = 0;  ///< The next object of the page that a worker takes.
-    std::optional<error> failed;
 };
 
 // Returns whether the trash copy may be deleted. The rules and their order are the Go daemon's (docs/interface.md 4.6).
@@ -65,34 +63,23 @@ awaitable<result<bool>> empty_one(sweep& s, md5_digest name, const protocol::lis
     co_return true;
 }
 
-awaitable<void> work(sweep& s) {
-    while (!s.failed && s.next < s.page.size()) {
-        const auto& object = s.page[s.next++];
-        const auto name = s.core->names.parse(std::string_view(object.key).substr(object_names::trash_folder.size()));
-        if (!name) continue;
-        const auto deleted = co_await empty_one(s, *name, object);
-        if (deleted && *deleted) {
-            ++s.stats.blocks_deleted;
-            s.stats.bytes_deleted += object.size;
-            continue;
-        }
-        ++s.stats.blocks_in_trash;
-        s.stats.bytes_in_trash += object.size;
-        if (deleted) continue;
-        if (deleted.error() == errc::cancelled || !s.core->breaker->allow()) {
-            s.failed = deleted.error();
-        } else {
-            log::warning("cannot process a block in the trash",
-                         {{"block", name->hex()}, {"bucket", s.core->options.bucket}, {"error", deleted.error().text}});
-        }
-    }
+// An object that cannot be processed is left, unless no other one could be either.
+awaitable<result<swept>> look_at(sweep& s, const protocol::listed_object& object) {
+    const auto name = s.core->names.parse(std::string_view(object.key).substr(object_names::trash_folder.size()));
+    if (!name) co_return swept::not_trash;
+    const auto deleted = co_await empty_one(s, *name, object);
+    if (deleted) co_return *deleted ? swept::deleted : swept::kept;
+    if (deleted.error() == errc::cancelled || !s.core->breaker->allow()) co_return std::unexpected(deleted.error());
+    log::warning("cannot process a block in the trash",
+                 {{"block", name->hex()}, {"bucket", s.core->options.bucket}, {"error", deleted.error().text}});
+    co_return swept::kept;
 }
 
 }  // namespace
 
 awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, unsigned workers, deadline until) {
-    sweep s{
-        .core = core, .until = until, .began = core->now_at_most(), .stats = {}, .page = {}, .next = 0, .failed = {}};
+    sweep s{.core = core, .until = until, .began = core->now_at_most()};
+    cloud::page_sweep pages(workers, [&s](const protocol::listed_object& object) { return look_at(s, object); });
     protocol::list_options where{.prefix = std::string(object_names::trash_folder),
                                  .keys_max = core->options.index_page_size};
     while (true) {
@@ -100,13 +87,8 @@ awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, 
         // The clock of this server or of the service may be wrong; the response may just have shown it.
         s.began = std::min(s.began, core->now_at_most());
         where.continue_after(page);
-        s.page = std::move(page.objects);
-        s.next = 0;
-        std::vector<awaitable<void>> all;
-        for (unsigned i = 0; i < std::max(1U, workers); ++i) all.push_back(work(s));
-        if (co_await when_all(std::move(all))) co_return fail(errc::cancelled);
-        if (s.failed) co_return std::unexpected(std::move(*s.failed));
-        if (!page.truncated) co_return s.stats;
+        KS_CO_CHECK(co_await pages.run(std::move(page.objects)));
+        if (!page.truncated) co_return pages.stats();
     }
 }
 

@@ -1,7 +1,7 @@
 /// Empties the trash of a bucket, and removes uploads of killed daemons. On a loop of the volume.
 #pragma once
 
-#include "volumes/cloud/limits.hpp"
+#include "volumes/s3/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
 #include <memory>

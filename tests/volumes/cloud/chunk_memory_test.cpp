@@ -9,7 +9,7 @@
 
 using namespace keepstore;
 using namespace keepstore::test;
-using volumes::s3::chunk_memory;
+using volumes::cloud::chunk_memory;
 
 namespace {
 

@@ -22,7 +22,7 @@ namespace {
 using s3::error_kind;
 using std::chrono::milliseconds;
 using std::chrono::seconds;
-using volumes::s3::circuit_breaker;
+using volumes::cloud::circuit_breaker;
 
 /// What a probe finds: nullopt for a good bucket.
 using finding = std::optional<error_kind>;
@@ -56,7 +56,8 @@ class monitored {
     }
     [[nodiscard]] bool allows() const { return state->allow().has_value(); }
 
-    const std::shared_ptr<circuit_breaker> state = std::make_shared<circuit_breaker>("bucket");
+    const std::shared_ptr<circuit_breaker> state =
+        std::make_shared<circuit_breaker>(volumes::cloud::place{.service = "S3", .kind = "bucket", .name = "bucket"});
     int outages = 0;  ///< How often the calls under way were ended.
     int quick_probes = 0;
     int long_probes = 0;
@@ -172,7 +173,7 @@ TEST_CASE("calls that fail are an outage only if a probe fails as well", "[volum
     monitored w([&](int) { return up ? finding() : error_kind::server; }, good);
     REQUIRE(w.until([&] { return w.quick_probes == 1; }));
     const auto fail_calls = [&] {
-        for (unsigned i = 0; i < limits::s3_outage_failures; ++i) {
+        for (unsigned i = 0; i < limits::cloud_outage_failures; ++i) {
             w.state->note(result<void>(std::unexpected(s3::make_error(error_kind::server, "call"))));
         }
     };

@@ -8,7 +8,7 @@
 namespace keepstore::test {
 namespace {
 
-using volumes::s3::download_window;
+using volumes::cloud::download_window;
 
 constexpr std::size_t size = 100;
 
@@ -38,8 +38,8 @@ TEST_CASE("a reader that reads far ahead is outside the window", "[volumes][s3]"
     download_window window(0);
     const auto reader = window.join();
     window.set_remaining(64 * MiB);
-    CHECK_FALSE(window.look(reader, limits::s3_skip_bytes_max, 10).has_value());
-    CHECK(window.look(reader, limits::s3_skip_bytes_max + 1, 10)->outside_window);
+    CHECK_FALSE(window.look(reader, limits::cloud_skip_bytes_max, 10).has_value());
+    CHECK(window.look(reader, limits::cloud_skip_bytes_max + 1, 10)->outside_window);
 }
 
 TEST_CASE("pieces are dropped from the front, and not while they are being read", "[volumes][s3]") {

@@ -13,16 +13,16 @@ namespace keepstore::test {
 namespace {
 
 using namespace std::chrono_literals;
-using volumes::s3::multipart_policy;
-using volumes::s3::part_buffers;
-using volumes::s3::transfer_mode;
+using volumes::cloud::multipart_policy;
+using volumes::cloud::part_buffers;
+using volumes::cloud::transfer_mode;
 using clock = multipart_policy::clock;
 
 constexpr std::uint64_t block = 64 << 20;
 
 /// A policy with a clock that tests set; ahead of the real one, which is used at the end of a transfer.
 struct measured {
-    multipart_policy policy{3, "news", "bucket"};
+    multipart_policy policy{3, "news", {.service = "S3", .kind = "bucket", .name = "bucket"}};
     clock::time_point now = clock::now() + 1h;
 
     multipart_policy::transfer begin() { return policy.begin(now); }
@@ -62,7 +62,7 @@ TEST_CASE("where a single client waits for S3 the next block goes in parts, if t
     SECTION("they fail") {
         p.begin().failed(p.now);
         CHECK(p.next() == transfer_mode::whole);
-        p.now += limits::s3_multipart_choice_kept + 1s;
+        p.now += limits::cloud_multipart_choice_kept + 1s;
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::parts);
     }
@@ -88,26 +88,26 @@ TEST_CASE("an error that may pass keeps parts away for a while, and when it is r
     };
     fail_once();
     CHECK(p.next() == transfer_mode::whole);
-    p.now += limits::s3_multipart_choice_kept + 1s;
+    p.now += limits::cloud_multipart_choice_kept + 1s;
     fail_once();
-    p.now += limits::s3_multipart_choice_kept + 1s;
+    p.now += limits::cloud_multipart_choice_kept + 1s;
     SECTION("with a success between them") {
         p.move(1s, 900ms);
         p.move(400ms, 300ms);
-        p.now += limits::s3_multipart_choice_kept + 1s;
+        p.now += limits::cloud_multipart_choice_kept + 1s;
         fail_once();
-        p.now += limits::s3_multipart_choice_kept + 1s;
+        p.now += limits::cloud_multipart_choice_kept + 1s;
         fail_once();
-        p.now += limits::s3_multipart_choice_kept + 1s;
+        p.now += limits::cloud_multipart_choice_kept + 1s;
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::parts);
     }
     SECTION("three in a row") {
         fail_once();
-        p.now += limits::s3_parts_refused_kept;
+        p.now += limits::cloud_parts_refused_kept;
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::whole);
-        p.now += limits::s3_multipart_choice_kept + 1s;
+        p.now += limits::cloud_multipart_choice_kept + 1s;
         p.move(1s, 900ms);
         CHECK(p.next() == transfer_mode::parts);
     }
@@ -118,7 +118,7 @@ TEST_CASE("a service that refuses parts of one block refuses those of several", 
     for (int i = 0; i < 3; ++i) {
         p.move(1s, 900ms);
         p.begin().rejected(p.now);
-        p.now += limits::s3_multipart_choice_kept + 1s;
+        p.now += limits::cloud_multipart_choice_kept + 1s;
     }
     const auto concurrency = p.begin();
     p.move(1s, 900ms);
@@ -160,7 +160,7 @@ TEST_CASE("concurrent transfers are measured apart, and many use no parts", "[vo
         CHECK(two.mode() == transfer_mode::parts);
         p.move(1500ms, 1400ms);  // Three of them: no faster together.
         CHECK(p.next() == transfer_mode::whole);
-        p.now += limits::s3_multipart_choice_kept + 1s;
+        p.now += limits::cloud_multipart_choice_kept + 1s;
         p.move(3s, 2900ms);
         CHECK(p.next() == transfer_mode::parts);
         const auto three = p.begin();
@@ -217,7 +217,7 @@ TEST_CASE("a measurement is forgotten after a while", "[volumes][s3][multipart]"
     p.move(1s, 900ms);
     p.move(900ms, 800ms);
     CHECK(p.next() == transfer_mode::whole);
-    p.now += limits::s3_multipart_choice_kept + 1s;
+    p.now += limits::cloud_multipart_choice_kept + 1s;
     CHECK(p.next() == transfer_mode::whole);
     p.move(1s, 900ms);
     CHECK(p.next() == transfer_mode::parts);

@@ -16,8 +16,8 @@
 
 namespace keepstore::test {
 
-inline constexpr std::size_t part_bytes = limits::s3_part_bytes;
-inline constexpr std::size_t smallest = limits::s3_parallel_block_bytes_min;
+inline constexpr std::size_t part_bytes = limits::cloud_part_bytes;
+inline constexpr std::size_t smallest = limits::cloud_parallel_block_bytes_min;
 
 inline std::string parameter(const std::string& target, const std::string& name) {
     const auto at = target.find(name + "=");

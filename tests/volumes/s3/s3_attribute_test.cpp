@@ -47,14 +47,14 @@ TEST_CASE("the attribute of a block lies with its marker and outlives a touch", 
 TEST_CASE("attributes survive base64 and nothing else passes for them", "[volumes][s3]") {
     for (std::size_t size = 0; size < 70; ++size) {
         const auto value = random_bytes(size);
-        CHECK(volumes::s3::decode_attribute(volumes::s3::encode_attribute(value).value()).value() == value);
+        CHECK(volumes::cloud::decode_attribute(volumes::cloud::encode_attribute(value).value()).value() == value);
     }
-    CHECK_FALSE(volumes::s3::encode_attribute(random_bytes(1500)).has_value());
+    CHECK_FALSE(volumes::cloud::encode_attribute(random_bytes(1500)).has_value());
     for (const char* bad : {"A", "AB=", "A===", "AAA-", "AB==AAAA", "AAB=", "AR==", " AAA"}) {
         CAPTURE(bad);
-        CHECK_FALSE(volumes::s3::decode_attribute(bad).has_value());
+        CHECK_FALSE(volumes::cloud::decode_attribute(bad).has_value());
     }
-    CHECK(volumes::s3::metadata_name("keepstore.Way_points") == "keepstore-way-points");
+    CHECK(volumes::cloud::metadata_name("keepstore.Way_points", '-') == "keepstore-way-points");
 }
 
 }  // namespace keepstore::test

@@ -57,7 +57,7 @@ TEST_CASE("a block in parts is one object, and its marker comes last", "[volumes
 TEST_CASE("smaller blocks are one PUT", "[volumes][s3][parts]") {
     multipart_service service;
     const auto volume = open_volume(service.options());
-    REQUIRE(store(*volume, random_bytes(limits::s3_parallel_block_bytes_min - 1)).has_value());
+    REQUIRE(store(*volume, random_bytes(limits::cloud_parallel_block_bytes_min - 1)).has_value());
     CHECK(service.kinds() == std::vector<std::string>{"put", "marker"});
 }
 
@@ -243,12 +243,12 @@ TEST_CASE("the upload of a writer that leaves is aborted", "[volumes][s3][parts]
     wait_for([&] { return service.count("abort") == 1; });
     CHECK_FALSE(service.object().has_value());
     // Its memory is there again.
-    for (unsigned i = 0; i <= limits::s3_parallel_part_buffers; ++i) REQUIRE(store(*volume, content).has_value());
+    for (unsigned i = 0; i <= limits::cloud_parallel_part_buffers; ++i) REQUIRE(store(*volume, content).has_value());
     CHECK(service.count("put") == 0);
 }
 
 TEST_CASE("a writer of parts waits when its memory is used up", "[volumes][s3][parts][memory]") {
-    constexpr std::size_t most = limits::s3_parallel_part_buffers * part_bytes;
+    constexpr std::size_t most = limits::cloud_parallel_part_buffers * part_bytes;
     std::atomic<std::size_t> appended = 0;
     std::size_t seen = 0;
     multipart_service service([&](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
@@ -279,7 +279,7 @@ TEST_CASE("memory for parts is bounded: a writer that gets none sends one PUT", 
     const auto volume = open_volume(service.options());
     const auto content = random_bytes(smallest);
     std::vector<std::unique_ptr<volumes::block_writer>> writers;
-    for (unsigned i = 0; i <= limits::s3_parallel_part_buffers; ++i) {
+    for (unsigned i = 0; i <= limits::cloud_parallel_part_buffers; ++i) {
         auto writer = run(volume->create(digest::md5_of(content), content.size(), soon()));
         REQUIRE(writer.has_value());
         writers.push_back(std::move(*writer));
@@ -293,7 +293,7 @@ TEST_CASE("memory for parts is bounded: a writer that gets none sends one PUT", 
     }
     for (auto& writer : writers) REQUIRE(run(writer->commit(std::nullopt, soon())).has_value());
     CHECK(service.count("put") == 1);
-    CHECK(service.count("complete") == limits::s3_parallel_part_buffers);
+    CHECK(service.count("complete") == limits::cloud_parallel_part_buffers);
     CHECK(service.count("marker") == writers.size());
 }
 

@@ -14,7 +14,7 @@
 namespace keepstore::test {
 namespace {
 
-constexpr std::size_t range_bytes = limits::s3_parallel_range_bytes;
+constexpr std::size_t range_bytes = limits::cloud_parallel_range_bytes;
 
 struct asked_range {
     std::size_t first;
@@ -286,7 +286,7 @@ TEST_CASE("the ranges of a reader that leaves are cancelled", "[volumes][s3][ran
         REQUIRE(run((*reader)->read_at(0, into, soon())).has_value());
     }
     // Few ranges were requested, and all their memory is free again when they have been cancelled.
-    CHECK(service.asked().size() <= 8 * (1 + limits::s3_parallel_ranges_at_first));
+    CHECK(service.asked().size() <= 8 * (1 + limits::cloud_parallel_ranges_at_first));
     const auto limit = deadline::in(std::chrono::seconds(20));
     std::size_t before = 0;
     do {
@@ -301,7 +301,7 @@ TEST_CASE("many blocks in ranges share their memory, and each makes progress", "
     const ranged_service service(content);
     const auto volume = service.open();
     std::vector<std::unique_ptr<volumes::block_reader>> readers;
-    for (unsigned i = 0; i <= limits::s3_parallel_range_buffers; ++i) {
+    for (unsigned i = 0; i <= limits::cloud_parallel_range_buffers; ++i) {
         auto reader = open_block(*volume, content.size());
         REQUIRE(reader.has_value());
         readers.push_back(std::move(*reader));

@@ -20,8 +20,8 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using volumes::cloud::shared_download;
 using volumes::s3::s3_core;
-using volumes::s3::shared_download;
 
 /// Answers each GET with the same content, of which it sends no more than it is told.
 class paced_service {
@@ -95,7 +95,7 @@ class bare_core {
     bare_core& operator=(const bare_core&) = delete;
 
     [[nodiscard]] std::shared_ptr<shared_download> make_download() const {
-        return std::make_shared<shared_download>(core_, volumes::s3::download_target{.name = random_name()});
+        return std::make_shared<shared_download>(core_, volumes::cloud::download_target{.name = random_name()});
     }
     [[nodiscard]] std::size_t held_bytes() const { return core_->memory->held_bytes(); }
 
@@ -183,7 +183,7 @@ TEST_CASE("a shared download does nothing for a read that was given up, and cont
     const auto quick = f->join();
     REQUIRE(quick.has_value());
     // Further than memory reaches when the slow one holds all of it.
-    const auto ahead = limits::s3_skip_bytes_max;
+    const auto ahead = limits::cloud_skip_bytes_max;
     SECTION("for want of time") {
         CHECK(is_error(run(f->read(*quick, ahead, 1000, deadline::in(milliseconds(20)))), errc::timeout));
     }

@@ -60,7 +60,7 @@ TEST_CASE("an object that always fails is no outage", "[volumes][s3][stub][outag
         return signed_reply(404);
     });
     const auto volume = open_volume(stub_volume(service));
-    for (unsigned i = 0; i < 2 * limits::s3_outage_failures; ++i) {
+    for (unsigned i = 0; i < 2 * limits::cloud_outage_failures; ++i) {
         CHECK(is_error(get(*volume, broken), errc::unavailable));
         CHECK(volume->health().empty());
     }
@@ -91,7 +91,7 @@ TEST_CASE("a connection pool full of paused readers is no outage", "[volumes][s3
     // As many calls as failures make an outage, for longer than it takes to notice one.
     std::atomic<unsigned> timeouts = 0;
     std::vector<std::thread> waiting;
-    for (unsigned i = 0; i < limits::s3_outage_failures; ++i) {
+    for (unsigned i = 0; i < limits::cloud_outage_failures; ++i) {
         waiting.emplace_back([&] {
             const auto opened = run(volume->open(random_name(), deadline::in(seconds(6))));
             if (!opened && opened.error() == errc::timeout) ++timeouts;

@@ -1,0 +1,72 @@
+#include "volumes/cloud/cloud_volume.hpp"
+
+#include "base/hex.hpp"
+#include "volumes/cloud/cloud_reader.hpp"
+#include "volumes/cloud/cloud_writer.hpp"
+
+namespace keepstore::volumes::cloud {
+namespace {
+
+using monitor_type = awaitable<result<void>> (*)(std::shared_ptr<circuit_breaker>, circuit_breaker::probe_type,
+                                                 std::function<void()>);
+
+awaitable<result<bool>> run_monitor(monitor_type monitor, circuit_breaker::probe_type probe,
+                                    std::shared_ptr<circuit_breaker> breaker, std::weak_ptr<volume_core> core) {
+    auto opened = [core] {
+        if (const auto locked = core.lock()) locked->loops.abort_all();
+    };
+    KS_CO_CHECK(co_await monitor(std::move(breaker), std::move(probe), std::move(opened)));
+    co_return true;
+}
+
+}  // namespace
+
+result<void> without_value(result<bool> outcome) {
+    KS_CHECK(std::move(outcome));
+    return success();
+}
+
+cloud_volume::cloud_volume(std::shared_ptr<volume_core> core, circuit_breaker::probe_type probe, std::string id)
+    : core_(std::move(core)), id_(std::move(id)) {
+    const auto ignore = [](const result<bool>&) {};
+    for (const auto monitor : {circuit_breaker::monitor, circuit_breaker::monitor_slowly}) {
+        static_cast<void>(core_->loops.spawn<bool>(run_monitor(monitor, probe, core_->breaker, core_), ignore, false));
+    }
+}
+
+awaitable<result<std::unique_ptr<block_reader>>> cloud_volume::open(md5_digest name, deadline until) {
+    return unless_stalled(core_->breaker, until, open_cloud_reader(core_, name, {}, until));
+}
+
+awaitable<result<std::unique_ptr<block_reader>>> cloud_volume::open_for(md5_digest name, open_hint hint,
+                                                                        deadline until) {
+    return unless_stalled(core_->breaker, until, open_cloud_reader(core_, name, std::move(hint), until));
+}
+
+awaitable<result<std::unique_ptr<block_writer>>> cloud_volume::create(md5_digest name,
+                                                                      std::optional<std::uint64_t> size, deadline) {
+    co_return make_cloud_writer(core_, name, size);
+}
+
+awaitable<result<void>> cloud_volume::index(std::string prefix, index_sink& sink, deadline until) {
+    if (prefix.size() > 32 || !is_lower_hex(prefix)) co_return success();
+    KS_CO_CHECK(core_->breaker->allow());
+    const auto listing = make_listing(std::move(prefix), until);
+    const struct stopper {
+        parallel_listing& owner;
+        ~stopper() { owner.stop(); }
+    } stop_at_end{*listing};
+    listing->start();
+    while (true) {
+        KS_CO_TRY(const auto batch, co_await listing->next());
+        if (batch.empty()) co_return success();
+        KS_CO_CHECK(co_await sink.put(batch));
+    }
+}
+
+volume_states cloud_volume::state() const {
+    const auto now = core_->breaker->volume_health();
+    return {.reads = now, .writes = now};
+}
+
+}  // namespace keepstore::volumes::cloud

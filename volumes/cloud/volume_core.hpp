@@ -1,0 +1,93 @@
+/// The shared state of a volume in the cloud. Held by the volume, its readers, writers and tasks; safe to use from any
+/// thread. Each service derives its own, which makes the requests.
+#pragma once
+
+#include "base/md5_digest.hpp"
+#include "volumes/cloud/chunk_memory.hpp"
+#include "volumes/cloud/circuit_breaker.hpp"
+#include "volumes/cloud/download_table.hpp"
+#include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/multipart_policy.hpp"
+#include "volumes/cloud/object_source.hpp"
+#include "volumes/cloud/part_buffers.hpp"
+#include "volumes/cloud/place.hpp"
+#include "volumes/cloud/task_group.hpp"
+#include "volumes/cloud/upload_target.hpp"
+#include "volumes/queued_bytes.hpp"
+#include "volumes/volume.hpp"
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+
+namespace keepstore::volumes::cloud {
+
+struct core_options {
+    place where;
+    /// A command that diagnoses the place, for the log. May be empty.
+    std::string diagnosis = {};
+    /// Event loops; 0: one per processor, at most limits::cloud_volume_loops_max.
+    unsigned loops = 0;
+    std::size_t fetch_memory_bytes = limits::cloud_fetch_memory_bytes;
+    /// Large blocks are always sent and fetched in parts, without measurement. For tests.
+    bool always_parts = false;
+    /// Of the metadata's names; see metadata_name().
+    char name_separator = '-';
+    /// The time; absent: the system's, corrected by the known offset of the service's clock.
+    std::function<block_time()> now = {};
+};
+
+class volume_core {
+  public:
+    explicit volume_core(core_options o);
+    /// A derived class stops the loops in its destructor, since their tasks use its members.
+    virtual ~volume_core() = default;
+    volume_core(const volume_core&) = delete;
+    volume_core& operator=(const volume_core&) = delete;
+
+    const core_options setup;
+    const std::shared_ptr<circuit_breaker> breaker;
+    const std::shared_ptr<chunk_memory> memory;
+    download_table downloads;
+    std::atomic<unsigned> unsized_uploads{0};
+    queued_bytes queued;  ///< By uploads of known length, sent whole.
+    multipart_policy upload_policy;
+    part_buffers upload_buffers{limits::cloud_parallel_part_buffers};
+    multipart_policy download_policy;
+    part_buffers download_buffers{limits::cloud_parallel_range_buffers};
+    task_group loops;  // Last: its tasks use the others.
+
+    [[nodiscard]] virtual std::shared_ptr<object_source> make_source(download_target what) = 0;
+    [[nodiscard]] virtual std::unique_ptr<upload_target> make_target(const md5_digest& name) = 0;
+    [[nodiscard]] virtual std::shared_ptr<part_session> make_session(const md5_digest& name) = 0;
+    /// Whether upload_target::store() of a block of this size compares it with a stored one
+    /// (volume::compares_on_commit).
+    [[nodiscard]] virtual bool compares(std::uint64_t size) const = 0;
+
+    /// The service's clock minus ours, as far as it is known.
+    [[nodiscard]] virtual std::chrono::seconds clock_skew() const = 0;
+
+    /// The time by the service's clock, as far as it is known.
+    [[nodiscard]] block_time now() const;
+    /// For computing an age: the earlier of the service's time and ours. One server of many whose clock is wrong must
+    /// not make a block or its trash look older than they are.
+    [[nodiscard]] block_time now_at_most() const;
+    /// For computing a remaining time: the later of the two.
+    [[nodiscard]] block_time now_at_least() const;
+
+    /// Reports the outcome of a call to the circuit breaker, and returns it.
+    template <class T>
+    result<T> noted(result<T> outcome) {
+        breaker->note(outcome);
+        return outcome;
+    }
+
+    /// A sentence that begins with the service's name: "S3 sent less than it announced".
+    [[nodiscard]] std::string says(std::string_view predicate) const;
+};
+
+}  // namespace keepstore::volumes::cloud
