@@ -87,7 +87,7 @@ result<std::vector<merged_block>> merge_all(listed_bucket& source, listed_bucket
 
 TEST_CASE("the merge of random buckets agrees with sets", "[keepctl][clone]") {
     std::mt19937 random(Catch::rngSeed());
-    for (int round = 0; round < 60; ++round) {
+    for (int round = 0; round < 20; ++round) {
         const auto pick = [&](unsigned most) { return std::uniform_int_distribution<unsigned>(0, most)(random); };
         const std::size_t lengths[] = {0, 1, 3};
         listed_bucket source(lengths[pick(2)], 1 + pick(6));
