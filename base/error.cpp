@@ -40,6 +40,27 @@ std::string_view to_string(errc code) noexcept {
     return "unknown error";
 }
 
+error::error(errc c) : code(c), text(to_string(c)) {}
+error::error(errc c, std::string t, std::error_code e) : code(c), text(std::move(t)), cause(e) {}
+error::error(errc c, const char* t, std::error_code e) : code(c), text(t), cause(e) {}
+error::error(const error&) = default;
+error::error(error&&) noexcept = default;
+error& error::operator=(const error&) = default;
+error& error::operator=(error&&) noexcept = default;
+error::~error() = default;
+
+std::unexpected<error> fail(errc code) {
+    return std::unexpected(error(code));
+}
+
+std::unexpected<error> fail(errc code, std::string text, std::error_code cause) {
+    return std::unexpected(error(code, std::move(text), cause));
+}
+
+std::unexpected<error> fail(errc code, const char* text, std::error_code cause) {
+    return std::unexpected(error(code, text, cause));
+}
+
 error error_from_errno(int number, std::string_view what) {
     const std::error_code cause(number, std::generic_category());
     errc code = errc::io_error;

@@ -31,25 +31,29 @@ enum class errc {
 
 [[nodiscard]] std::string_view to_string(errc code) noexcept;
 
+/// Its members are not inline: every return of a `result` may move and destroy an error, and hardly ever does.
 struct [[nodiscard]] error {
     errc code;
     std::string text;       ///< One line for the client and the log; never a path, a token or a signature.
     std::error_code cause;  ///< The system's error where there was one.
 
-    error(errc c) : code(c), text(to_string(c)) {}  // NOLINT: implicit by intent, `return std::unexpected(errc::x)`
-    error(errc c, std::string t, std::error_code e = {}) : code(c), text(std::move(t)), cause(e) {}
+    error(errc c);  // NOLINT: implicit by intent, `return std::unexpected(errc::x)`
+    error(errc c, std::string t, std::error_code e = {});
+    error(errc c, const char* t, std::error_code e = {});
+    error(const error&);
+    error(error&&) noexcept;
+    error& operator=(const error&);
+    error& operator=(error&&) noexcept;
+    ~error();
     [[nodiscard]] bool operator==(errc c) const noexcept { return code == c; }
 };
 
 template <class T>
 using result = std::expected<T, error>;
 
-[[nodiscard]] inline std::unexpected<error> fail(errc code) {
-    return std::unexpected(error(code));
-}
-[[nodiscard]] inline std::unexpected<error> fail(errc code, std::string text, std::error_code cause = {}) {
-    return std::unexpected(error(code, std::move(text), cause));
-}
+[[nodiscard]] std::unexpected<error> fail(errc code);
+[[nodiscard]] std::unexpected<error> fail(errc code, std::string text, std::error_code cause = {});
+[[nodiscard]] std::unexpected<error> fail(errc code, const char* text, std::error_code cause = {});
 
 /// The value of a `result<void>`: `co_return success();`
 [[nodiscard]] inline result<void> success() {
