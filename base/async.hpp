@@ -5,21 +5,20 @@
 /// operation ends at once with errc::cancelled; code runs with `throw_if_cancelled(false)`, so nothing throws.
 #pragma once
 
+#include "base/deadline.hpp"
 #include "base/error.hpp"
 
 #include <boost/asio/any_completion_handler.hpp>
 #include <boost/asio/any_io_executor.hpp>
 #include <boost/asio/as_tuple.hpp>
-#include <boost/asio/associated_cancellation_slot.hpp>
-#include <boost/asio/associated_executor.hpp>
-#include <boost/asio/async_result.hpp>
 #include <boost/asio/awaitable.hpp>
-#include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
 #include <memory>
 #include <mutex>
 #include <optional>
+#include <tuple>
 #include <utility>
 
 namespace keepstore {
@@ -32,28 +31,68 @@ using awaitable = asio::awaitable<T>;
 /// For I/O where an error is an ordinary outcome: `auto [ec, n] = co_await socket.async_read_some(b, use_tuple);`
 inline constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
 
+/// `timer.async_wait(use_tuple)`, compiled once: Asio's part of a wait is large.
+[[nodiscard]] awaitable<std::tuple<boost::system::error_code>> expiry(asio::steady_timer& timer);
+
+/// Suspends until the handlers that the loop has queued have run.
+[[nodiscard]] awaitable<void> yield_to_loop();
+
+/// The part of a one_shot that does not depend on its type: the waiter, and how the wait ends. Compiled once.
+class one_shot_core {
+  public:
+    enum class phase {
+        open,
+        ready,      ///< The value was set.
+        expired,    ///< The deadline of the wait passed before.
+        cancelled,  ///< The waiter was cancelled before.
+    };
+
+    one_shot_core() = default;
+    one_shot_core(const one_shot_core&) = delete;
+    one_shot_core& operator=(const one_shot_core&) = delete;
+
+    /// Locks the mutex that guards the phase; the value is written with it, in phase open.
+    [[nodiscard]] std::unique_lock<std::mutex> lock() { return std::unique_lock(mutex_); }
+    /// With the mutex held.
+    [[nodiscard]] bool open() const noexcept { return phase_ == phase::open; }
+    /// Without.
+    [[nodiscard]] phase phase_now() const;
+    /// Enters phase `last`, unlocks the mutex, and wakes the waiter on its own executor. In phase open.
+    void end(std::unique_lock<std::mutex> held, phase last);
+
+    /// Suspends until the phase is not open, the deadline has passed, or the caller is cancelled; the latter two end
+    /// phase open. \returns the phase.
+    [[nodiscard]] static awaitable<phase> wait(std::shared_ptr<one_shot_core> self, deadline until);
+
+  private:
+    using handler_type = asio::any_completion_handler<void(phase)>;
+    struct initiation;
+
+    static awaitable<phase> suspend(std::shared_ptr<one_shot_core> self);
+    static awaitable<phase> suspend_until(std::shared_ptr<one_shot_core> self, deadline until);
+
+    mutable std::mutex mutex_;
+    // Guarded by mutex_.
+    phase phase_ = phase::open;
+    // Constructed in place and moved from, never assigned: assignment recurses without end in Boost 1.81.
+    std::optional<handler_type> waiter_;
+    asio::any_io_executor executor_;  // The waiter's.
+};
+
 /// A value that one thread sets once and one coroutine awaits once. Setting never blocks and may happen on any thread,
 /// before or after the wait began, or after the waiter was cancelled and left (the value is dropped then).
 template <class T>
 class one_shot {
-    using handler_type = asio::any_completion_handler<void(result<T>)>;
+    struct state final : one_shot_core {
+        std::optional<result<T>> value;
 
-    struct state {
-        // Takes the waiter out, if there is one. Call with the mutex held.
-        std::optional<handler_type> take_waiter() {
-            std::optional<handler_type> out;
-            if (waiter) out.emplace(std::move(*waiter));
-            waiter.reset();
+        // Takes the value out, for the waiter. In phase ready.
+        result<T> take() {
+            if (!value) return fail(errc::cancelled);  // It was taken before.
+            result<T> out = std::move(*value);
+            value.reset();
             return out;
         }
-
-        std::mutex mutex;
-        // Guarded by mutex.
-        bool done = false;
-        std::optional<result<T>> value;
-        // Constructed in place and moved from, never assigned: assignment recurses without end in Boost 1.81.
-        std::optional<handler_type> waiter;
-        asio::any_io_executor executor;  // The waiter's.
     };
 
   public:
@@ -65,79 +104,36 @@ class one_shot {
 
     /// The same, but leaves `value` as it is if this call was not the first: it can be given to another waiter.
     bool try_set(result<T>&& value) const {
-        std::optional<handler_type> waiter;
-        asio::any_io_executor executor;
-        {
-            const std::lock_guard lock(state_->mutex);
-            if (state_->done) return false;
-            state_->done = true;
-            auto taken = state_->take_waiter();
-            if (!taken) {
-                state_->value.emplace(std::move(value));
-                return true;
-            }
-            waiter.emplace(std::move(*taken));
-            executor = state_->executor;
-        }
-        complete(executor, std::move(*waiter), std::move(value));
+        auto lock = state_->lock();
+        if (!state_->open()) return false;
+        state_->value.emplace(std::move(value));
+        state_->end(std::move(lock), one_shot_core::phase::ready);
         return true;
     }
 
     /// Whether both are the same one-shot (copies share their state).
     [[nodiscard]] bool same_as(const one_shot& other) const noexcept { return state_ == other.state_; }
 
-    [[nodiscard]] bool ready() const {
-        const std::lock_guard lock(state_->mutex);
-        return state_->value.has_value();
-    }
+    /// Whether the value was set.
+    [[nodiscard]] bool ready() const { return state_->phase_now() == one_shot_core::phase::ready; }
 
     /// Suspends until the value is set or the caller is cancelled (errc::cancelled). Does not suspend if the value is
     /// there already. A value that was set first wins over a cancellation: it is never lost.
-    [[nodiscard]] awaitable<result<T>> wait() const {
-        {
-            const std::lock_guard lock(state_->mutex);
-            if (state_->value) co_return std::move(*state_->value);
-        }
-        auto initiate = [s = state_](auto handler) {
-            auto slot = asio::get_associated_cancellation_slot(handler);
-            asio::any_io_executor executor = asio::get_associated_executor(handler);
-            std::optional<result<T>> now;
-            {
-                const std::lock_guard lock(s->mutex);
-                if (s->value) {
-                    now.emplace(std::move(*s->value));
-                } else if (!s->done) {
-                    s->waiter.emplace(std::move(handler));
-                    s->executor = executor;
-                } else {
-                    now.emplace(fail(errc::cancelled));
-                }
-            }
-            if (now) {
-                complete(executor, handler_type(std::move(handler)), std::move(*now));
-                return;
-            }
-            if (slot.is_connected()) {
-                slot.assign([weak = std::weak_ptr<state>(s)](asio::cancellation_type) {
-                    const auto self = weak.lock();
-                    if (!self) return;
-                    std::optional<handler_type> waiter;
-                    {
-                        const std::lock_guard lock(self->mutex);
-                        self->done = true;
-                        if (auto taken = self->take_waiter()) waiter.emplace(std::move(*taken));
-                    }
-                    if (waiter) complete(self->executor, std::move(*waiter), fail(errc::cancelled));
-                });
-            }
-        };
-        co_return co_await asio::async_initiate<const asio::use_awaitable_t<>, void(result<T>)>(std::move(initiate),
-                                                                                                asio::use_awaitable);
+    [[nodiscard]] awaitable<result<T>> wait() const { return wait_for(state_, deadline::never(), ""); }
+
+    /// The same, until the deadline at the latest. \returns errc::timeout with `text`, a literal, when it has passed;
+    /// the value is dropped if it comes later.
+    [[nodiscard]] awaitable<result<T>> wait(deadline until, const char* text) const {
+        return wait_for(state_, until, text);
     }
 
   private:
-    static void complete(const asio::any_io_executor& executor, handler_type handler, result<T> value) {
-        asio::post(executor, [h = std::move(handler), v = std::move(value)]() mutable { std::move(h)(std::move(v)); });
+    static awaitable<result<T>> wait_for(std::shared_ptr<state> held, deadline until, const char* text) {
+        auto last = held->phase_now();
+        if (last != one_shot_core::phase::ready) last = co_await one_shot_core::wait(held, until);
+        if (last == one_shot_core::phase::ready) co_return held->take();
+        if (last == one_shot_core::phase::expired) co_return fail(errc::timeout, text);
+        co_return fail(errc::cancelled);
     }
 
     std::shared_ptr<state> state_;

@@ -13,13 +13,10 @@
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
-#include "base/wait_until.hpp"
 
 #include <cstddef>
 #include <deque>
 #include <mutex>
-#include <string>
-#include <utility>
 #include <variant>
 
 namespace keepstore {
@@ -33,69 +30,34 @@ class async_condition {
 
     /// Unlocks the mutex, suspends until a notification, and locks the mutex again, whatever the outcome. `lock` holds
     /// the mutex. Awaited in place.
-    /// \returns errc::timeout with `text` at the deadline, errc::cancelled, the error of fail_all(). A waiter that got
-    /// an error took no notification from another one.
+    /// \returns errc::timeout with `text`, a literal, at the deadline, errc::cancelled, the error of fail_all(). A
+    /// waiter that got an error took no notification from another one.
     [[nodiscard]] awaitable<result<void>> wait(std::unique_lock<std::mutex>& lock, deadline until,
-                                               std::string text = {}) {
-        const ticket mine = enlist();
-        lock.unlock();
-        auto woken = co_await wait_until(mine, until, std::move(text));
-        lock.lock();
-        if (woken) co_return success();
-        leave(mine);
-        co_return std::unexpected(std::move(woken).error());
-    }
+                                               const char* text = "");
 
     using ticket = one_shot<std::monostate>;
 
     /// Joins the waiters, for a coroutine that holds the mutex by other means than a unique_lock. With the mutex held.
-    [[nodiscard]] ticket enlist() {
-        ticket mine;
-        waiters_.push_back(mine);
-        return mine;
-    }
+    [[nodiscard]] ticket enlist();
 
     /// As the other wait(), with a ticket that was taken in the critical section in which the condition was checked.
     /// Without the mutex. Each ticket is waited for, or it swallows a notification. Awaited in place.
-    [[nodiscard]] awaitable<result<void>> wait(ticket mine, deadline until, std::string text = {}) {
-        auto woken = co_await wait_until(mine, until, std::move(text));
-        if (woken) co_return success();
-        {
-            const std::lock_guard lock(mutex_);
-            leave(mine);
-        }
-        co_return std::unexpected(std::move(woken).error());
-    }
+    [[nodiscard]] awaitable<result<void>> wait(ticket mine, deadline until, const char* text = "");
 
     /// Wakes the coroutine that has waited longest. With the mutex held. \returns whether there was one.
-    bool notify_one() {
-        while (!waiters_.empty()) {
-            const ticket first = std::move(waiters_.front());
-            waiters_.pop_front();
-            // False for a waiter that was cancelled or timed out and has not left yet: the next one is woken instead.
-            if (first.set(std::monostate{})) return true;
-        }
-        return false;
-    }
+    bool notify_one();
 
     /// Wakes all waiters. With the mutex held.
-    void notify_all() {
-        while (notify_one()) {
-        }
-    }
+    void notify_all();
 
     /// Ends all waits with this error. With the mutex held.
-    void fail_all(const error& why) {
-        for (const ticket& t : std::exchange(waiters_, {})) t.set(std::unexpected(why));
-    }
+    void fail_all(const error& why);
 
     /// Number of waiters, including those that were cancelled and have not resumed yet. With the mutex held.
     [[nodiscard]] std::size_t waiters() const noexcept { return waiters_.size(); }
 
   private:
-    void leave(const ticket& mine) {
-        std::erase_if(waiters_, [&](const ticket& t) { return t.same_as(mine); });
-    }
+    void leave(const ticket& mine);
 
     std::mutex& mutex_;
     std::deque<ticket> waiters_;  // Guarded by mutex_.

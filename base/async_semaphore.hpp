@@ -4,12 +4,10 @@
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
-#include "base/wait_until.hpp"
 
 #include <cstddef>
 #include <deque>
 #include <mutex>
-#include <string>
 #include <utility>
 
 namespace keepstore {
@@ -42,43 +40,14 @@ class async_semaphore {
     };
 
     /// Takes a permit, waiting for one after those that wait already. Awaited in place.
-    /// \returns errc::timeout with `text` at the deadline, errc::cancelled.
-    [[nodiscard]] awaitable<result<permit>> acquire(deadline until, std::string text = {}) {
-        std::unique_lock lock(mutex_);
-        if (free_ > 0) {
-            --free_;
-            co_return permit(*this);
-        }
-        const one_shot<permit> turn;
-        waiters_.push_back(turn);
-        lock.unlock();
-        auto got = co_await wait_until(turn, until, std::move(text));
-        if (!got) {
-            lock.lock();
-            std::erase_if(waiters_, [&](const auto& w) { return w.same_as(turn); });
-        }
-        co_return got;
-    }
+    /// \returns errc::timeout with `text`, a literal, at the deadline, errc::cancelled.
+    [[nodiscard]] awaitable<result<permit>> acquire(deadline until, const char* text = "");
 
     /// Coroutines that wait: for statistics, out of date when it is returned.
-    [[nodiscard]] std::size_t waiters() const {
-        const std::lock_guard lock(mutex_);
-        return waiters_.size();
-    }
+    [[nodiscard]] std::size_t waiters() const;
 
   private:
-    void release() noexcept {
-        result<permit> mine = permit(*this);
-        const std::lock_guard lock(mutex_);
-        while (!waiters_.empty()) {
-            const one_shot<permit> next = std::move(waiters_.front());
-            waiters_.pop_front();
-            // A waiter that was cancelled or timed out, and has not resumed yet, leaves the permit for the next one.
-            if (next.try_set(std::move(mine))) return;
-        }
-        mine->home_ = nullptr;
-        ++free_;
-    }
+    void release() noexcept;
 
     mutable std::mutex mutex_;
     // Guarded by mutex_. Permits are free only while none waits: free_ == 0 || waiters_.empty().

@@ -312,6 +312,22 @@ result<void> blocking_pool::submit(std::shared_ptr<job> task, deadline until, wo
     return shared_->enqueue(shared_, {.task = std::move(task), .until = until, .kind = kind});
 }
 
+void blocking_pool::awaited_job::deliver() {
+    if (has_outcome()) done.set(std::monostate{});
+}
+
+void blocking_pool::awaited_job::expire(error why) {
+    done.set(std::unexpected(std::move(why)));
+}
+
+awaitable<result<void>> blocking_pool::run_job(std::shared_ptr<awaited_job> task, deadline until, work kind) {
+    KS_CO_CHECK(submit(task, until, kind));
+    auto delivered = co_await task->done.wait();
+    if (delivered) co_return success();
+    if (delivered.error() == errc::cancelled) task->abandon();
+    co_return std::unexpected(std::move(delivered).error());
+}
+
 bool blocking_pool::post(std::move_only_function<void()> call, work kind) {
     class plain_job final : public job {
       public:

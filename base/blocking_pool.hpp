@@ -20,6 +20,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <variant>
 
 namespace keepstore {
 
@@ -59,12 +60,9 @@ class blocking_pool {
     /// errc::cancelled. A call that has not started by then is dropped unrun.
     template <class F, class T = std::invoke_result_t<F>::value_type>
     [[nodiscard]] awaitable<result<T>> run(F call, deadline until, work kind = work::read) {
-        one_shot<T> done;
-        auto task = std::make_shared<typed_job<F, T>>(std::move(call), done);
-        KS_CO_CHECK(submit(task, until, kind));
-        auto value = co_await done.wait();
-        if (!value && value.error() == errc::cancelled) task->abandon();
-        co_return value;
+        const auto task = std::make_shared<awaited_call<F, T>>(std::move(call));
+        KS_CO_CHECK(co_await run_job(task, until, kind));
+        co_return std::move(*task->outcome);
     }
 
     /// The same without waiting, to keep several calls running: the result arrives in the one_shot, errc::timeout at
@@ -72,7 +70,7 @@ class blocking_pool {
     template <class F, class T = std::invoke_result_t<F>::value_type>
     [[nodiscard]] one_shot<T> start(F call, deadline until, work kind = work::read) {
         one_shot<T> done;
-        if (auto queued = submit(std::make_shared<typed_job<F, T>>(std::move(call), done), until, kind); !queued) {
+        if (auto queued = submit(std::make_shared<started_call<F, T>>(std::move(call), done), until, kind); !queued) {
             done.set(std::unexpected(std::move(queued.error())));
         }
         return done;
@@ -124,10 +122,36 @@ class blocking_pool {
     [[nodiscard]] result<void> submit(std::shared_ptr<job>, deadline, work kind);
 
   private:
-    template <class F, class T>
-    class typed_job final : public job {
+    /// A job of run(), whose waiter takes the outcome out of it.
+    class awaited_job : public job {
       public:
-        typed_job(F call, one_shot<T> done) : call_(std::move(call)), done_(std::move(done)) {}
+        void deliver() final;
+        void expire(error why) final;
+        one_shot<std::monostate> done;  ///< The outcome is there, or will not be waited for.
+
+      private:
+        [[nodiscard]] virtual bool has_outcome() const noexcept = 0;
+    };
+    template <class F, class T>
+    class awaited_call final : public awaited_job {
+      public:
+        explicit awaited_call(F call) : call_(std::move(call)) {}
+        const error* run() override {
+            if (abandoned()) return nullptr;
+            outcome.emplace(call_());
+            return *outcome ? nullptr : &outcome->error();
+        }
+        std::optional<result<T>> outcome;  ///< The waiter's once `done` is set.
+
+      private:
+        [[nodiscard]] bool has_outcome() const noexcept override { return outcome.has_value(); }
+        F call_;
+    };
+    /// A job of start().
+    template <class F, class T>
+    class started_call final : public job {
+      public:
+        started_call(F call, one_shot<T> done) : call_(std::move(call)), done_(std::move(done)) {}
         const error* run() override {
             if (abandoned()) return nullptr;
             outcome_.emplace(call_());
@@ -143,6 +167,8 @@ class blocking_pool {
         one_shot<T> done_;
         std::optional<result<T>> outcome_;
     };
+
+    [[nodiscard]] awaitable<result<void>> run_job(std::shared_ptr<awaited_job> task, deadline until, work kind);
 
     struct shared;
     std::shared_ptr<shared> shared_;

@@ -1,26 +1,31 @@
-/// Coroutines that can be cancelled from outside: how they begin, and a handle that cancels them until they end.
+/// Coroutines that are started, and can be cancelled from outside: how they begin, and a handle that cancels them until
+/// they end. Compiled once, as far as possible: what Asio makes of each co_spawn is large.
 #pragma once
 
 #include "base/async.hpp"
 
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
-#include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <atomic>
-#include <chrono>
+#include <exception>
+#include <functional>
 #include <memory>
 #include <utility>
 
 namespace keepstore {
 
 /// Returns whether the calling coroutine was cancelled.
-[[nodiscard]] inline awaitable<bool> is_cancelled() {
-    const auto state = co_await asio::this_coro::cancellation_state;
-    co_return state.cancelled() != asio::cancellation_type::none;
-}
+[[nodiscard]] awaitable<bool> is_cancelled();
+
+/// Called on the executor with what the coroutine threw; nullptr: nothing.
+using ended_callback = std::move_only_function<void(std::exception_ptr)>;
+
+/// Starts `work` on the executor. Any thread.
+void spawn(const asio::any_io_executor& executor, awaitable<void> work, ended_callback ended = {});
+/// The same, with a slot that cancels it: see run_cancellable().
+void spawn(const asio::any_io_executor& executor, awaitable<void> work, asio::cancellation_slot slot,
+           ended_callback ended);
 
 /// Wraps `work` to be spawned with a cancellation slot: total cancellation ends it, by errors of the operations that it
 /// awaits instead of exceptions.
@@ -39,10 +44,7 @@ class cancellable_task : public std::enable_shared_from_this<cancellable_task> {
 
     /// Cancels it repeatedly until it has ended: a cancellation that arrives just when an operation has completed finds
     /// nothing to cancel, and the next operation would wait.
-    void cancel() {
-        if (ended_.load(std::memory_order_acquire) || cancelling_.exchange(true)) return;
-        asio::co_spawn(executor_, keep_cancelling(shared_from_this()), asio::detached);
-    }
+    void cancel();
     /// Ends that: the coroutine has ended.
     void end() noexcept { ended_.store(true, std::memory_order_release); }
 
@@ -51,18 +53,7 @@ class cancellable_task : public std::enable_shared_from_this<cancellable_task> {
     [[nodiscard]] asio::cancellation_slot slot() noexcept { return signal_.slot(); }
 
   private:
-    // How soon a cancellation that found nothing to cancel is repeated.
-    static constexpr std::chrono::milliseconds again_after{10};
-
-    static awaitable<void> keep_cancelling(std::shared_ptr<cancellable_task> self) {
-        asio::steady_timer timer(self->executor_);
-        while (!self->ended_.load(std::memory_order_acquire)) {
-            self->signal_.emit(asio::cancellation_type::total);
-            timer.expires_after(again_after);
-            const auto [failed] = co_await timer.async_wait(use_tuple);
-            if (failed) co_return;
-        }
-    }
+    static awaitable<void> keep_cancelling(std::shared_ptr<cancellable_task> self);
 
     const asio::any_io_executor executor_;
     asio::cancellation_signal signal_;  // Emitted on the executor only.

@@ -6,12 +6,10 @@
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
-#include "base/wait_until.hpp"
 
 #include <cstddef>
 #include <memory>
 #include <mutex>
-#include <string>
 #include <utility>
 #include <vector>
 
@@ -58,9 +56,9 @@ class single_flight {
     single_flight() : state_(std::make_shared<state>()) {}
 
     /// Joins the running flight, or starts one by `start(flight)`, which must not wait and may land it at once. Awaited
-    /// in place. \returns the flight's outcome; errc::timeout with `text` at the deadline, errc::cancelled.
+    /// in place. \returns the flight's outcome; errc::timeout with `text`, a literal, at the deadline, errc::cancelled.
     template <class Start>
-    [[nodiscard]] awaitable<result<T>> run(Start start, deadline until, std::string text = {}) {
+    [[nodiscard]] awaitable<result<T>> run(Start start, deadline until, const char* text = "") {
         const auto home = state_;  // `this` may be gone after the wait.
         one_shot<T> mine;
         bool first = false;
@@ -70,7 +68,7 @@ class single_flight {
             first = !std::exchange(home->flying, true);
         }
         if (first) start(flight(home));
-        auto outcome = co_await wait_until(mine, until, std::move(text));
+        auto outcome = co_await mine.wait(until, text);
         if (!outcome) {
             const std::lock_guard lock(home->mutex);
             std::erase_if(home->waiters, [&](const auto& w) { return w.same_as(mine); });

@@ -3,8 +3,6 @@
 #include "base/cancellable.hpp"
 #include "base/log.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
 #include <exception>
@@ -15,11 +13,11 @@ namespace keepstore::daemon {
 void background_tasks::spawn(std::string name, awaitable<void> work) {
     auto& task = tasks_.emplace_back();
     task.ended = task.promise.get_future();
-    asio::co_spawn(executor_, run_cancellable(std::move(work)),
-                   asio::bind_cancellation_slot(task.signal.slot(), [&task, name](std::exception_ptr thrown) {
-                       if (thrown) log::error("background task failed", {{"task", name}});
-                       task.promise.set_value();
-                   }));
+    keepstore::spawn(executor_, run_cancellable(std::move(work)), task.signal.slot(),
+                     [&task, name](const std::exception_ptr& thrown) {
+                         if (thrown) log::error("background task failed", {{"task", name}});
+                         task.promise.set_value();
+                     });
 }
 
 void background_tasks::cancel() {

@@ -1,5 +1,6 @@
 #include "daemon/probe_command.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/log.hpp"
 #include "cluster_config/flag_syntax.hpp"
 #include "cluster_config/scalars.hpp"
@@ -11,7 +12,6 @@
 
 #include <fmt/format.h>
 #include <sys/prctl.h>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <algorithm>
@@ -111,10 +111,11 @@ bool probe_all(std::vector<reports::probe_outcome>& all, bool silent, std::chron
     console out(all, silent);
     const auto until = deadline::in(timeout);
     for (std::size_t i = 0; i < all.size(); ++i) {
-        asio::co_spawn(loop, probe_one(out, i, all[i].target, until), [&out, i](std::exception_ptr thrown) {
-            if (thrown) out.add(i, {outcome::failed, "probe", "internal error"});
-            out.end(i);
-        });
+        spawn(loop.get_executor(), probe_one(out, i, all[i].target, until),
+              [&out, i](const std::exception_ptr& thrown) {
+                  if (thrown) out.add(i, {outcome::failed, "probe", "internal error"});
+                  out.end(i);
+              });
     }
     // Time for the clean-up, and a little more: a lookup at a silent name server cannot be cancelled.
     loop.run_until(until.at() + limits::s3_probe_cleanup + std::chrono::seconds(1));

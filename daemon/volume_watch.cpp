@@ -44,7 +44,7 @@ awaitable<void> watch_volumes(const store::mount_table& mounts) {
             known[i] = now;
         }
         timer.expires_after(watch_interval);
-        static_cast<void>(co_await timer.async_wait(use_tuple));
+        static_cast<void>(co_await expiry(timer));
     }
 }
 

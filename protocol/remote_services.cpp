@@ -1,11 +1,11 @@
 #include "protocol/remote_services.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/json.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/rendezvous.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 #include <nlohmann/json.hpp>
 
@@ -81,7 +81,7 @@ awaitable<result<remote_services::list_ptr>> remote_services::get(deadline until
 void remote_services::start_fetch(const asio::any_io_executor& executor, flight waiters) {
     // Another fetch may have ended since the caller looked.
     if (const auto now = fresh()) return waiters.land(*now);
-    asio::co_spawn(executor, fetch(shared_from_this(), std::move(waiters)), [](const std::exception_ptr&) {});
+    spawn(executor, fetch(shared_from_this(), std::move(waiters)));
 }
 
 awaitable<void> remote_services::fetch(std::shared_ptr<remote_services> self, flight waiters) {

@@ -30,7 +30,7 @@ awaitable<std::optional<std::size_t>> retry_schedule::next() {
         if (end >= until_.at()) co_return std::nullopt;
         asio::steady_timer timer(co_await asio::this_coro::executor);
         timer.expires_at(end);
-        const auto [waited] = co_await timer.async_wait(use_tuple);
+        const auto [waited] = co_await expiry(timer);
         if (waited) {
             cancelled_ = true;
             co_return std::nullopt;

@@ -1,9 +1,8 @@
 #include "reports/running_service.hpp"
 
+#include "base/cancellable.hpp"
 #include "net/client/http_client.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 
 #include <chrono>
@@ -33,8 +32,8 @@ bool answers_as_keepstore(boost::asio::ip::tcp::endpoint where, bool tls) {
     if (!client) return false;
     asio::io_context context;
     bool is_keepstore = false;
-    asio::co_spawn(context, ask(*client, {.tls = tls, .host = address.to_string(), .port = where.port()}, is_keepstore),
-                   asio::detached);
+    spawn(context.get_executor(),
+          ask(*client, {.tls = tls, .host = address.to_string(), .port = where.port()}, is_keepstore));
     context.run_for(2 * answer_wait);
     return is_keepstore;
 }

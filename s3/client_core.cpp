@@ -114,7 +114,7 @@ awaitable<result<full_response>> client_core::run(call c, const response_check& 
         stats_.retries.add();
         log::debug("retrying S3 request", {{"error", f.what.text}, {"attempt", session.failures()}});
         asio::steady_timer timer(executor, *wait);
-        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        const auto [stopped] = co_await expiry(timer);
         if (stopped) co_return std::unexpected(make_error(error_kind::cancelled));
         // The connection, or the server at its end, may have been the cause.
         t.fresh_connection = classify_retry(f.kind) == retry_class::transient;

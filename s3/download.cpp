@@ -194,7 +194,7 @@ awaitable<result<void>> object_download::state::resume(error broken) {
     log::debug("resuming S3 download after a broken connection", {{"error", broken.text}, {"position", position}});
     const auto executor = co_await asio::this_coro::executor;
     asio::steady_timer timer(executor, *wait);
-    const auto [stopped] = co_await timer.async_wait(use_tuple);
+    const auto [stopped] = co_await expiry(timer);
     if (stopped) co_return std::unexpected(make_error(error_kind::cancelled));
     co_return co_await open(byte_range{offset + position, length - position}, info.validator());
 }

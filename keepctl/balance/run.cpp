@@ -29,7 +29,7 @@ awaitable<void> ask_server(const keep_server& server, server_answer& out) {
         const auto& why = out.mounts.error();
         if (why == errc::cancelled || is_final(why) || number == limits::balance_survey_attempts_max) co_return;
         timer.expires_after(limits::balance_survey_pause);
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return;
+        if (const auto [failed] = co_await expiry(timer); failed) co_return;
     }
 }
 

@@ -151,7 +151,7 @@ awaitable<bool> run::drain_trash() {
             co_return false;
         }
         timer.expires_after(limits::balance_drain_poll);
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return false;
+        if (const auto [failed] = co_await expiry(timer); failed) co_return false;
     }
 }
 
@@ -236,7 +236,7 @@ awaitable<void> run::wait_for_lists(deadline until) {
             co_return;
         }
         timer.expires_after(limits::balance_wait_poll);
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return;
+        if (const auto [failed] = co_await expiry(timer); failed) co_return;
     }
 }
 

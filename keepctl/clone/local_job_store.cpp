@@ -53,7 +53,7 @@ awaitable<result<bool>> local_job_store::swap(std::string name, std::string text
     auto lock = lock_file(path_of(".lock"));
     while (!lock && lock.error() == errc::unavailable && !until.passed()) {
         timer.expires_after(lock_pause);
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return fail(errc::cancelled);
+        if (const auto [failed] = co_await expiry(timer); failed) co_return fail(errc::cancelled);
         lock = lock_file(path_of(".lock"));
     }
     if (!lock) co_return std::unexpected(std::move(lock.error()));

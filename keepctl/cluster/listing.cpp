@@ -41,7 +41,7 @@ awaitable<result<void>> list_in_attempts(std::function<awaitable<result<void>>()
         if (end || end.error() == errc::cancelled || is_final(end.error()) || number == limits::listing_attempts_max)
             co_return end;
         timer.expires_after(limits::listing_pauses[number - 1]);
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return fail(errc::cancelled);
+        if (const auto [failed] = co_await expiry(timer); failed) co_return fail(errc::cancelled);
     }
 }
 

@@ -205,7 +205,7 @@ awaitable<exit_code> balance_command::repeat() {
         session_.set_code_at_signal(code);
         timer.expires_at(began + *given_.balance.every);
         waiting_ = true;
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return code;
+        if (const auto [failed] = co_await expiry(timer); failed) co_return code;
     }
 }
 

@@ -1,13 +1,12 @@
 #include "keepctl/commands/run_frame.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/service_manager.hpp"
 #include "base/text.hpp"
 #include "base/utc_text.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <algorithm>
@@ -124,7 +123,7 @@ awaitable<void> run_frame::run(framed_work& what, awaitable<void> work) {
     began_ = clock::now();
     started_at_ = now_in_seconds();
     done_before_ = saved_ ? saved_->done.size() : 0;
-    asio::co_spawn(co_await asio::this_coro::executor, watch(this, over), asio::detached);
+    spawn(co_await asio::this_coro::executor, watch(this, over));
     co_await std::move(work);
     *over = true;
     running_ = false;
@@ -134,7 +133,7 @@ awaitable<void> run_frame::watch(run_frame* self, std::shared_ptr<bool> over) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
         timer.expires_after(limits::run_tick);
-        const auto [failed] = co_await timer.async_wait(use_tuple);
+        const auto [failed] = co_await expiry(timer);
         if (failed || *over) co_return;
         const auto now = clock::now();
         if (self->work_->stopped()) {
@@ -181,7 +180,7 @@ awaitable<bool> run_frame::idle(std::chrono::nanoseconds time, const bool& wake)
         if (now >= end || wake) co_return true;
         if (watchdog_ && now >= watchdog_due_) feed_watchdog(now, true);
         timer.expires_after(std::min<clock::duration>(end - now, limits::run_tick));
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return false;
+        if (const auto [failed] = co_await expiry(timer); failed) co_return false;
     }
 }
 

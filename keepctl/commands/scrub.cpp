@@ -44,7 +44,7 @@ class scrub_command {
         asio::steady_timer timer(co_await asio::this_coro::executor);
         while (action == "wait" && any_under_way()) {
             timer.expires_after(limits::scrub_poll_interval);
-            if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return exit_code::interrupted;
+            if (const auto [failed] = co_await expiry(timer); failed) co_return exit_code::interrupted;
             if (!co_await ask("GET", "_scrub")) co_return exit_code::interrupted;
         }
         co_return show();

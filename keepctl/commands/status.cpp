@@ -123,7 +123,7 @@ class status_command {
             if (!interval) break;
             out.flush();
             timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(*interval));
-            if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) break;
+            if (const auto [failed] = co_await expiry(timer); failed) break;
         }
         // Of the last round.
         const auto reached = std::ranges::count_if(all_, &server_status::reachable);

@@ -65,7 +65,7 @@ awaitable<result<bool>> replication::wait_for_places(listed_shard& failed) {
             }
             waiting_for_place_ = true;
             timer.expires_after(std::min<std::chrono::nanoseconds>(limits::place_pause, options_.give_up_after));
-            const auto [cancelled] = co_await timer.async_wait(use_tuple);
+            const auto [cancelled] = co_await expiry(timer);
             waiting_for_place_ = false;
             if (cancelled || stopping_) co_return fail(errc::cancelled);
         }

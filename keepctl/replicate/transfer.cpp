@@ -56,7 +56,7 @@ class paced_source final : public protocol::block_source {
             if (wait == rate_limiter::clock::duration::zero()) co_return success();
             if (until.passed()) co_return fail(errc::timeout, "--bandwidth is too small for the blocks under way");
             timer.expires_after(wait);
-            if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return fail(errc::cancelled);
+            if (const auto [failed] = co_await expiry(timer); failed) co_return fail(errc::cancelled);
         }
     }
 
@@ -122,8 +122,7 @@ awaitable<copy_outcome> transfer::copy_of_size(wanted_block& wanted, bool may_de
         }
         if (last.end != copy_end::failed || !last.may_pass || state.is_last) co_return last;
         timer.expires_after(random_pause(number));
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed)
-            co_return copy_outcome{copy_end::cancelled};
+        if (const auto [failed] = co_await expiry(timer); failed) co_return copy_outcome{copy_end::cancelled};
         ++number;
     }
     co_return copy_outcome{copy_end::cancelled};

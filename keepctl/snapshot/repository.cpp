@@ -140,7 +140,7 @@ awaitable<bool> repository::pause(std::chrono::milliseconds longest) const {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     timer.expires_after(
         std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(0, longest.count())(random)));
-    const auto [failed] = co_await timer.async_wait(use_tuple);
+    const auto [failed] = co_await expiry(timer);
     co_return !failed;
 }
 

@@ -80,7 +80,7 @@ std::unexpected<error> http_call::source_failed(error e) {
 /// Lets other coroutines of the loop run after much work without a wait, and checks for cancellation.
 awaitable<result<void>> http_call::yield() {
     turn_bytes_ = 0;
-    co_await asio::post(co_await asio::this_coro::executor, use_tuple);
+    co_await yield_to_loop();
     const auto state = co_await asio::this_coro::cancellation_state;
     if (state.cancelled() == asio::cancellation_type::none) co_return success();
     co_return fail_with(failure::cancelled, errc::cancelled, "cancelled");

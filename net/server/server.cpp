@@ -1,5 +1,6 @@
 #include "net/server/server.hpp"
 
+#include "base/cancellable.hpp"
 #include "base/log.hpp"
 #include "base/unique_fd.hpp"
 #include "net/http/stream.hpp"
@@ -8,7 +9,6 @@
 #include "net/tls/tls_server_context.hpp"
 #include "net/tls/tls_server_stream.hpp"
 
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 #include <boost/asio/post.hpp>
@@ -222,8 +222,7 @@ result<std::uint16_t> server::listen_on(unique_fd socket, std::shared_ptr<tls_se
 void server::start() {
     for (auto& loop : shared_->loops) loop->start();
     for (auto& from : shared_->listeners) {
-        asio::co_spawn(shared_->loops.front()->executor(), accept_until_stopped(shared_, from),
-                       [](std::exception_ptr) {});
+        spawn(shared_->loops.front()->executor(), accept_until_stopped(shared_, from));
     }
 }
 
@@ -235,7 +234,7 @@ awaitable<void> server::accept_until_stopped(std::shared_ptr<shared> self, std::
         if (self->accept_all(*from) == shared::accept_result::queue_empty) continue;
         self->close_some_idle();
         pause.expires_after(self->options.tick);
-        static_cast<void>(co_await pause.async_wait(use_tuple));
+        static_cast<void>(co_await expiry(pause));
     }
 }
 
@@ -262,7 +261,7 @@ awaitable<bool> server::drain(deadline until) {
         while (!all_closed()) {
             if (limit.passed()) co_return false;
             timer.expires_after(self->options.tick / 4);
-            static_cast<void>(co_await timer.async_wait(use_tuple));
+            static_cast<void>(co_await expiry(timer));
         }
         co_return true;
     };

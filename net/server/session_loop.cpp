@@ -1,9 +1,8 @@
 #include "net/server/session_loop.hpp"
 
+#include "base/cancellable.hpp"
 #include "net/server/session.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/post.hpp>
 
 #include <fmt/format.h>
@@ -32,9 +31,7 @@ session_loop::~session_loop() {
 }
 
 void session_loop::start() {
-    asio::post(executor_, [self = shared_from_this()] {
-        asio::co_spawn(self->executor_, tick_until_stopped(self), [](std::exception_ptr) {});
-    });
+    asio::post(executor_, [self = shared_from_this()] { spawn(self->executor_, tick_until_stopped(self)); });
 }
 
 void session_loop::stop() {
@@ -47,7 +44,7 @@ void session_loop::stop() {
 awaitable<void> session_loop::tick_until_stopped(std::shared_ptr<session_loop> self) {
     while (!self->stopped_) {
         self->timer_.expires_after(self->options_.tick);
-        static_cast<void>(co_await self->timer_.async_wait(use_tuple));
+        static_cast<void>(co_await expiry(self->timer_));
         if (self->stopped_) co_return;
         self->tick();
     }
@@ -59,11 +56,9 @@ void session_loop::adopt(std::unique_ptr<stream> peer, std::string remote_addres
     count.open.fetch_add(1, std::memory_order_relaxed);
     count.idle.fetch_add(1, std::memory_order_relaxed);
     // The session is destroyed by a later event: its coroutine still refers to its signal when it reports its end.
-    asio::co_spawn(
-        executor_, added->run(),
-        asio::bind_cancellation_slot(added->signal().slot(), [self = shared_from_this(), added](std::exception_ptr) {
-            asio::post(self->executor_, [self, added] { self->remove(*added); });
-        }));
+    spawn(executor_, added->run(), added->signal().slot(), [self = shared_from_this(), added](std::exception_ptr) {
+        asio::post(self->executor_, [self, added] { self->remove(*added); });
+    });
 }
 
 void session_loop::remove(session& gone) {

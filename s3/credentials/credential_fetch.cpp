@@ -3,8 +3,6 @@
 #include "base/cancellable.hpp"
 #include "s3/limits.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
 
@@ -12,6 +10,7 @@
 
 #include <condition_variable>
 #include <exception>
+#include <memory>
 #include <mutex>
 #include <optional>
 #include <utility>
@@ -45,6 +44,14 @@ struct fetch_loop::loop {
     }
 };
 
+namespace {
+
+awaitable<void> fetch_into(awaitable<result<credentials>> work, std::shared_ptr<result<credentials>> into) {
+    *into = co_await std::move(work);
+}
+
+}  // namespace
+
 void fetch_loop::start(awaitable<result<credentials>> work, std::move_only_function<void(result<credentials>)> done) {
     if (!loop_) {
         auto fresh = std::make_shared<loop>();
@@ -53,22 +60,21 @@ void fetch_loop::start(awaitable<result<credentials>> work, std::move_only_funct
     }
     auto& l = *loop_;
     const auto t = std::make_shared<cancellable_task>(l.context->get_executor());
-    auto ended = [&l, t, done = std::move(done)](std::exception_ptr thrown, result<credentials> got) mutable {
+    const auto got = std::make_shared<result<credentials>>(fail(errc::io_error, "internal error"));
+    auto ended = [&l, t, got, done = std::move(done)](const std::exception_ptr&) mutable {
         t->end();
         {
             const std::lock_guard lock(l.mutex);
             l.running.reset();
         }
-        if (thrown) got = fail(errc::io_error, "internal error");
-        done(std::move(got));
+        done(std::move(*got));
         l.changed.notify_all();
     };
     {
         const std::lock_guard lock(l.mutex);
         l.running = t;
     }
-    asio::co_spawn(*l.context, run_cancellable(std::move(work)),
-                   asio::bind_cancellation_slot(t->slot(), std::move(ended)));
+    spawn(t->executor(), run_cancellable(fetch_into(std::move(work), got)), t->slot(), std::move(ended));
 }
 
 bool fetch_loop::cancel() {

@@ -95,7 +95,7 @@ awaitable<void> run_trash_emptier(block_store& store, empty_trash_options option
     asio::steady_timer timer(co_await asio::this_coro::executor);
     timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(options.first_after));
     while (true) {
-        const auto [waited] = co_await timer.async_wait(use_tuple);
+        const auto [waited] = co_await expiry(timer);
         if (waited) co_return;
         for (const mount& m : store.mounts().all()) {
             if (!m.allow_trash) continue;

@@ -8,9 +8,7 @@
 #include "volumes/limits.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -246,13 +244,12 @@ awaitable<bool> scrubber::run_pass(task& t) {
     result<void> outcome;
     bool ended = false;
     asio::cancellation_signal cancel;
-    asio::co_spawn(executor, run_cancellable(run_into(pass, outcome)),
-                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr thrown) {
-                       if (thrown) outcome = fail(errc::io_error, "internal error");
-                       ended = true;
-                       const std::lock_guard lock(t.mutex);
-                       t.changed.notify_all();
-                   }));
+    spawn(executor, run_cancellable(run_into(pass, outcome)), cancel.slot(), [&](const std::exception_ptr& thrown) {
+        if (thrown) outcome = fail(errc::io_error, "internal error");
+        ended = true;
+        const std::lock_guard lock(t.mutex);
+        t.changed.notify_all();
+    });
     bool leaving = false;  // The process ends.
     bool restart = false;  // From the beginning, by request.
     while (!ended) {

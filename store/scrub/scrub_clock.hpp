@@ -22,7 +22,7 @@ class scrub_clock {
     /// \returns false if the caller was cancelled.
     [[nodiscard]] virtual awaitable<bool> sleep(std::chrono::steady_clock::duration time) {
         asio::steady_timer timer(co_await asio::this_coro::executor, time);
-        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        const auto [stopped] = co_await expiry(timer);
         co_return !stopped;
     }
 };

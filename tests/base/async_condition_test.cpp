@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 namespace {
 
 // A number that coroutines wait for and take from.
-struct counter {
+struct guarded_count {
     std::mutex mutex;
     int value = 0;  // Guarded by mutex.
     async_condition changed{mutex};
@@ -32,7 +32,7 @@ struct counter {
         ++value;
         return changed.notify_one();
     }
-    awaitable<result<void>> take_one(deadline until = deadline::never(), std::string text = {}) {
+    awaitable<result<void>> take_one(deadline until = deadline::never(), const char* text = "") {
         std::unique_lock lock(mutex);
         while (value == 0) KS_CO_CHECK(co_await changed.wait(lock, until, text));
         --value;
@@ -54,11 +54,11 @@ struct counter {
     }
 };
 
-awaitable<void> take_and_note(counter& c, std::vector<int>& order, int number) {
+awaitable<void> take_and_note(guarded_count& c, std::vector<int>& order, int number) {
     if (co_await c.take_one()) order.push_back(number);
 }
 
-awaitable<void> take_many(counter& c, int times, std::atomic<int>& taken) {
+awaitable<void> take_many(guarded_count& c, int times, std::atomic<int>& taken) {
     for (int i = 0; i < times; ++i) {
         if (co_await c.take_one(deadline::in(60s))) ++taken;
     }
@@ -67,14 +67,14 @@ awaitable<void> take_many(counter& c, int times, std::atomic<int>& taken) {
 }  // namespace
 
 TEST_CASE("a condition that holds is not waited for", "[base][condition]") {
-    counter c;
+    guarded_count c;
     c.add_one();
     CHECK(run(c.take_one()));
     CHECK(c.value == 0);
 }
 
 TEST_CASE("notify_one wakes the waiter that came first, notify_all all of them", "[base][condition]") {
-    counter c;
+    guarded_count c;
     asio::io_context& context = test::new_context();
     std::vector<int> order;
     for (int i = 0; i < 4; ++i) asio::co_spawn(context, take_and_note(c, order, i), asio::detached);
@@ -94,7 +94,7 @@ TEST_CASE("notify_one wakes the waiter that came first, notify_all all of them",
 }
 
 TEST_CASE("a notification without a waiter is not kept", "[base][condition]") {
-    counter c;
+    guarded_count c;
     {
         const std::lock_guard lock(c.mutex);
         CHECK_FALSE(c.changed.notify_one());
@@ -104,7 +104,7 @@ TEST_CASE("a notification without a waiter is not kept", "[base][condition]") {
 
 TEST_CASE("a wait for a condition ends at its deadline with its text, and leaves no waiter",
           "[base][condition][timeout]") {
-    counter c;
+    guarded_count c;
     const auto taken = run(c.take_one(deadline::in(1ms), "no memory"));
     REQUIRE_FALSE(taken);
     CHECK(taken.error() == errc::timeout);
@@ -115,7 +115,7 @@ TEST_CASE("a wait for a condition ends at its deadline with its text, and leaves
 }
 
 TEST_CASE("a cancelled wait for a condition leaves no waiter", "[base][condition][cancel]") {
-    counter c;
+    guarded_count c;
     const auto waits = [&] { return c.waiters() == 1; };
     CHECK(run_and_cancel(c.take_one(), waits).error() == errc::cancelled);
     CHECK(c.waiters() == 0);
@@ -125,7 +125,7 @@ TEST_CASE("a cancelled wait for a condition leaves no waiter", "[base][condition
 
 TEST_CASE("a waiter that is cancelled or late, but still in the list, takes no notification",
           "[base][condition][cancel]") {
-    counter c;
+    guarded_count c;
     asio::io_context& context = test::new_context();
     std::vector<int> order;
     async_condition::ticket late;
@@ -142,7 +142,7 @@ TEST_CASE("a waiter that is cancelled or late, but still in the list, takes no n
 }
 
 TEST_CASE("a waiter that is cancelled after its notification uses it", "[base][condition][cancel]") {
-    counter c;
+    guarded_count c;
     // The notification comes first, in the same turn of the loop.
     const auto taken = run_and_cancel(c.take_one(), [&] { return c.waiters() == 1 && c.add_one(); });
     CHECK(taken);
@@ -150,7 +150,7 @@ TEST_CASE("a waiter that is cancelled after its notification uses it", "[base][c
 }
 
 TEST_CASE("fail_all ends all waits with its error", "[base][condition]") {
-    counter c;
+    guarded_count c;
     const auto taken = [&] {
         asio::io_context& context = test::new_context();
         std::optional<result<void>> out;
@@ -169,7 +169,7 @@ TEST_CASE("fail_all ends all waits with its error", "[base][condition]") {
 TEST_CASE("coroutines of several loops wait for one condition and lose no notification", "[base][condition][threads]") {
     constexpr int loops = 4;
     constexpr int times = 500;
-    counter c;
+    guarded_count c;
     std::atomic<int> taken = 0;
     {
         std::vector<std::unique_ptr<test::loop_thread>> threads;

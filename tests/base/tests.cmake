@@ -3,6 +3,7 @@ keepstore_test(base_tests
         base/async_condition_test.cpp
         base/async_queue_test.cpp
         base/async_semaphore_test.cpp
+        base/async_test.cpp
         base/base_test.cpp
         base/blocking_pool_test.cpp
         base/byte_range_test.cpp

@@ -241,7 +241,7 @@ awaitable<result<void>> circuit_breaker::monitor(std::shared_ptr<circuit_breaker
         if (!self->is_conclusive(outcome, begun)) continue;
         if (self->probed(outcome)) opened();
         timer.expires_after(limits::cloud_probe_interval);
-        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        const auto [stopped] = co_await expiry(timer);
         if (stopped) co_return fail(errc::cancelled);
     }
 }
@@ -258,7 +258,7 @@ awaitable<result<void>> circuit_breaker::monitor_slowly(std::shared_ptr<circuit_
             if ((responded || self->is_refused()) && self->probed(outcome)) opened();
         }
         timer.expires_after(self->is_refused() ? limits::cloud_refused_probe_interval : limits::cloud_probe_interval);
-        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        const auto [stopped] = co_await expiry(timer);
         if (stopped) co_return fail(errc::cancelled);
     }
 }

@@ -196,7 +196,7 @@ awaitable<result<mutable_slice>> shared_download::next_memory(std::size_t size) 
             co_return co_await core_->memory->take_reserved(awaited, deadline::never());
         }
         lock.unlock();
-        co_await asio::post(co_await asio::this_coro::executor, use_tuple);
+        co_await yield_to_loop();
         lock.lock();
     }
 }

@@ -1,22 +1,25 @@
 /// Ends a call early when the volume stalls and its caller has an alternative (deadline::ending_at_stall).
 #pragma once
 
-#include "base/cancellable.hpp"
-#include "base/limits.hpp"
-#include "base/wait_until.hpp"
+#include "base/async.hpp"
 #include "volumes/cloud/circuit_breaker.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/this_coro.hpp>
-
-#include <exception>
 #include <memory>
 #include <optional>
 #include <utility>
-#include <variant>
 
 namespace keepstore::volumes::cloud {
+
+/// Runs `work`, cancels it when the breaker's calls stall, and waits for it. Rethrows what it throws. Awaited in place.
+/// \returns whether they stalled while the caller was not cancelled.
+[[nodiscard]] awaitable<bool> cancel_at_stall(std::shared_ptr<circuit_breaker> breaker, awaitable<void> work);
+
+[[nodiscard]] error stall_error(const circuit_breaker& breaker);
+
+template <class T>
+[[nodiscard]] awaitable<void> store_outcome(awaitable<result<T>> work, std::shared_ptr<std::optional<result<T>>> into) {
+    into->emplace(co_await std::move(work));
+}
 
 /// Runs `work`, which may refer to the caller's frame: it is cancelled and waited for when the breaker's calls stall.
 /// Awaited in place. \returns its outcome; errc::unavailable at a stall.
@@ -24,38 +27,13 @@ template <class T>
 [[nodiscard]] awaitable<result<T>> unless_stalled(std::shared_ptr<circuit_breaker> breaker, deadline until,
                                                   awaitable<result<T>> work) {
     if (!until.ends_at_stall()) co_return co_await std::move(work);
-    const auto stalls = [&breaker] { return breaker->volume_health() == volume_state::stalled; };
-    const auto hung = [&breaker] { return fail(errc::unavailable, breaker->where().service + " does not respond"); };
-    if (stalls()) co_return hung();
-    struct state {
-        std::optional<result<T>> outcome;
-        std::exception_ptr thrown;
-        one_shot<std::monostate> ended;
-    };
-    const auto shared = std::make_shared<state>();
-    const auto task = std::make_shared<cancellable_task>(co_await asio::this_coro::executor);
-    auto ended = [shared, task](std::exception_ptr thrown, result<T> outcome) {
-        task->end();
-        shared->thrown = thrown;
-        shared->outcome.emplace(std::move(outcome));
-        shared->ended.set(std::monostate{});
-    };
-    asio::co_spawn(task->executor(), run_cancellable(std::move(work)),
-                   asio::bind_cancellation_slot(task->slot(), std::move(ended)));
-    bool stalled = false;
-    while (!shared->outcome) {
-        const auto woken = co_await wait_until(shared->ended, deadline::in(limits::hang_check_interval));
-        if (shared->outcome) break;
-        // A wait that was cancelled or timed out is over for that one-shot.
-        shared->ended = {};
-        stalled = stalled || stalls();
-        if (stalled || woken.error() == errc::cancelled) task->cancel();
+    if (breaker->volume_health() == volume_state::stalled) co_return std::unexpected(stall_error(*breaker));
+    const auto outcome = std::make_shared<std::optional<result<T>>>();
+    const bool stalled = co_await cancel_at_stall(breaker, store_outcome(std::move(work), outcome));
+    if (stalled && !**outcome && (*outcome)->error() == errc::cancelled) {
+        co_return std::unexpected(stall_error(*breaker));
     }
-    if (shared->thrown) std::rethrow_exception(shared->thrown);
-    if (stalled && !*shared->outcome && shared->outcome->error() == errc::cancelled && !co_await is_cancelled()) {
-        co_return hung();
-    }
-    co_return std::move(*shared->outcome);
+    co_return std::move(**outcome);
 }
 
 }  // namespace keepstore::volumes::cloud

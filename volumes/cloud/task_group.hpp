@@ -8,9 +8,6 @@
 #include "base/wait_until.hpp"
 #include "volumes/cloud/limits.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
-
 #include <atomic>
 #include <condition_variable>
 #include <exception>
@@ -58,15 +55,19 @@ class task_group {
             done(result<T>(fail(errc::unavailable, "the volume is closed")));
             return task;
         }
-        auto ended = [this, task, done = std::move(done)](std::exception_ptr thrown, result<T> outcome) mutable {
+        // Stays so if `work` throws.
+        auto outcome = std::make_shared<result<T>>(fail(errc::io_error, "internal error"));
+        auto work_into = [](awaitable<result<T>> w, std::shared_ptr<result<T>> into) -> awaitable<void> {
+            *into = co_await std::move(w);
+        };
+        auto ended = [this, task, outcome, done = std::move(done)](const std::exception_ptr&) mutable {
             task->end();
             forget(task);
-            if (thrown) outcome = fail(errc::io_error, "internal error");
-            if (!outcome && task->aborted()) outcome = fail(errc::unavailable, service_ + " does not respond");
-            done(std::move(outcome));
+            if (!*outcome && task->aborted()) *outcome = fail(errc::unavailable, service_ + " does not respond");
+            done(std::move(*outcome));
         };
-        asio::co_spawn(task->executor(), run_cancellable(std::move(work)),
-                       asio::bind_cancellation_slot(task->slot(), std::move(ended)));
+        keepstore::spawn(task->executor(), run_cancellable(work_into(std::move(work), outcome)), task->slot(),
+                         std::move(ended));
         return task;
     }
 

@@ -118,6 +118,23 @@ awaitable<result<void>> block_calls::run_touch(md5_digest name, touch_call touch
     co_return std::unexpected(value.error());
 }
 
+void block_calls::single_turn::deliver() {
+    if (has_outcome()) done.set(std::monostate{});
+}
+
+void block_calls::single_turn::fail(const error& why, bool stalled) {
+    if (!stalled || until.ends_at_stall()) done.set(std::unexpected(why));
+}
+
+awaitable<result<void>> block_calls::run_turn(md5_digest name, std::shared_ptr<single_turn> mine) {
+    const deadline until = mine->until;  // Nothing changes that of a single turn.
+    enqueue(name, mine);
+    auto delivered = co_await mine->done.wait(until, "volume does not respond");
+    if (delivered) co_return success();
+    leave(name, mine);
+    co_return std::unexpected(std::move(delivered).error());
+}
+
 void block_calls::enqueue(const md5_digest& name, const std::shared_ptr<turn>& mine) {
     {
         const std::lock_guard lock(mutex_);

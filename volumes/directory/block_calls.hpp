@@ -45,13 +45,9 @@ class block_calls : public std::enable_shared_from_this<block_calls> {
     template <class F, class T = std::invoke_result_t<F, deadline>::value_type>
     [[nodiscard]] awaitable<result<T>> run(md5_digest name, F call, deadline until) {
         KS_CO_CHECK(admit(until));
-        until = until.within(limits::volume_call_max);
-        one_shot<T> done;
-        const auto mine = std::make_shared<single_turn<F, T>>(std::move(call), done, until);
-        enqueue(name, mine);
-        auto value = co_await wait_until(done, until, "volume does not respond");
-        if (!value) leave(name, mine);
-        co_return value;
+        const auto mine = std::make_shared<single_call<F, T>>(std::move(call), until.within(limits::volume_call_max));
+        KS_CO_CHECK(co_await run_turn(name, mine));
+        co_return std::move(*mine->outcome);
     }
 
     using touch_call = std::move_only_function<result<void>(deadline)>;
@@ -75,22 +71,24 @@ class block_calls : public std::enable_shared_from_this<block_calls> {
         deadline until;
         bool left = false;  // Nothing waits for it any more.
     };
+    /// The turn of a call with one waiter, which takes the outcome out of it.
+    struct single_turn : turn {
+        using turn::turn;
+        void deliver() final;
+        void fail(const error& why, bool stalled) final;
+        [[nodiscard]] virtual bool has_outcome() const noexcept = 0;
+        one_shot<std::monostate> done;  ///< The outcome is there, or will not be waited for.
+    };
     template <class F, class T>
-    struct single_turn final : turn {
-        single_turn(F c, one_shot<T> d, deadline limit) : turn(limit), call(std::move(c)), done(std::move(d)) {}
+    struct single_call final : single_turn {
+        single_call(F c, deadline limit) : single_turn(limit), call(std::move(c)) {}
         const error* work(deadline limit) override {
             outcome.emplace(call(limit));
             return *outcome ? nullptr : &outcome->error();
         }
-        void deliver() override {
-            if (outcome) done.set(std::move(*outcome));
-        }
-        void fail(const error& why, bool stalled) override {
-            if (!stalled || until.ends_at_stall()) done.set(std::unexpected(why));
-        }
+        [[nodiscard]] bool has_outcome() const noexcept override { return outcome.has_value(); }
         F call;
-        one_shot<T> done;
-        std::optional<result<T>> outcome;
+        std::optional<result<T>> outcome;  ///< The waiter's once `done` is set.
     };
     struct touch_turn;
     class job;
@@ -99,6 +97,8 @@ class block_calls : public std::enable_shared_from_this<block_calls> {
 
     /// errc::unavailable while the volume stalls, for a caller that has an alternative.
     [[nodiscard]] result<void> admit(deadline until) const;
+    /// Queues the turn and waits for it.
+    [[nodiscard]] awaitable<result<void>> run_turn(md5_digest name, std::shared_ptr<single_turn> mine);
     void enqueue(const md5_digest& name, const std::shared_ptr<turn>& mine);
     void leave(const md5_digest& name, const std::shared_ptr<turn>& mine);
     void leave_locked(const md5_digest& name, const std::shared_ptr<turn>& mine);
