@@ -1,12 +1,25 @@
-/// Fields of JSON objects that others sent. Templates, so that this room needs no JSON library: Json is nlohmann::json
-/// or ordered_json.
+/// JSON values from text and back, and fields of objects that others sent. The parser and the serializer are compiled
+/// once, in json.cpp: as templates in a header they would be in each unit that uses them.
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+
 #include <string>
+#include <string_view>
 
 namespace keepstore {
 
-/// The text of this field; empty if it is missing, or something else than a text.
+/// Parses a document. \returns a value that is_discarded() if it is malformed.
+[[nodiscard]] nlohmann::json parse_json(std::string_view text);
+/// The same; fields keep their order.
+[[nodiscard]] nlohmann::ordered_json parse_ordered_json(std::string_view text);
+
+/// One line without spaces or, with an `indent`, several lines. Bytes that are not UTF-8 become U+FFFD.
+[[nodiscard]] std::string json_to_text(const nlohmann::json& value, int indent = -1);
+[[nodiscard]] std::string json_to_text(const nlohmann::ordered_json& value, int indent = -1);
+
+/// The text of this field; empty if it is missing, or something else than a text. Json is nlohmann::json or
+/// ordered_json.
 template <class Json>
 [[nodiscard]] std::string json_text(const Json& object, const char* name) {
     const auto found = object.find(name);

@@ -1,3 +1,4 @@
+#include "base/json.hpp"
 #include "cluster_config/error.hpp"
 #include "cluster_config/limits.hpp"
 #include "cluster_config/value.hpp"
@@ -207,7 +208,7 @@ void build(const nlohmann::json& from, tree_builder& tree) {
             return tree.finish(make_text(from.get<std::string>()), 0);
         default:
             // null, true, false and numbers are written as in YAML.
-            return tree.finish(resolve_plain_scalar(from.dump()), 0);
+            return tree.finish(resolve_plain_scalar(json_to_text(from)), 0);
     }
 }
 
@@ -231,7 +232,7 @@ config_value parse_config_text(std::string_view text) {
     // surrogate pairs, tabs, very long keys). A YAML flow map that is no JSON goes to the YAML parser.
     const auto first = text.find_first_not_of(" \t\r\n");
     if (first != std::string_view::npos && text[first] == '{') {
-        const auto json = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+        const auto json = parse_json(text);
         if (!json.is_discarded()) {
             build(json, tree);
             return tree.take_root();

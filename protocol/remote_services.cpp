@@ -34,7 +34,7 @@ std::optional<remote_service> parse_service(const json& item) {
 }  // namespace
 
 result<remote_service_list> parse_service_list(std::string_view text) {
-    const auto parsed = json::parse(text, nullptr, false);
+    const auto parsed = parse_json(text);
     const auto items = parsed.is_object() ? parsed.find("items") : parsed.end();
     if (!parsed.is_object() || items == parsed.end() || !items->is_array())
         return fail(errc::unavailable, "malformed list of keep services");

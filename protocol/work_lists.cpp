@@ -1,5 +1,6 @@
 #include "protocol/work_lists.hpp"
 
+#include "base/json.hpp"
 #include "protocol/limits.hpp"
 
 #include <fmt/format.h>
@@ -215,7 +216,7 @@ std::string encode_items(std::span<const Item> items) {
     std::string out = "[";
     for (const Item& item : items) {
         if (out.size() > 1) out += ",\n";
-        out += as_json(item).dump(-1, ' ', false, json::error_handler_t::replace);
+        out += json_to_text(as_json(item));
     }
     return out += "]";
 }

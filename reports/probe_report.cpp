@@ -1,5 +1,7 @@
 #include "reports/probe_report.hpp"
 
+#include "base/json.hpp"
+
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
@@ -29,7 +31,7 @@ std::string name_of(const probe_target& target) {
 
 std::string dump(const ordered_json& json) {
     // Services choose some of the words.
-    return json.dump(2, ' ', false, ordered_json::error_handler_t::replace) + "\n";
+    return json_to_text(json, 2) + "\n";
 }
 
 }  // namespace

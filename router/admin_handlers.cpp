@@ -1,5 +1,6 @@
 // The routes that require the administrator's token: index, mounts, work lists, touch, trash and untrash
 // (docs/interface.md 2.13 to 2.16, 5.4).
+#include "base/json.hpp"
 #include "protocol/index_lines.hpp"
 #include "protocol/limits.hpp"
 #include "protocol/locator.hpp"
@@ -76,7 +77,7 @@ awaitable<void> routes::list_mounts(request_context& request) {
                          {"replication", m.replication},
                          {"storage_classes", m.storage_classes}});
     }
-    const std::string body = array.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    const std::string body = json_to_text(array) + "\n";
     co_await request.reply(200, body, application_json);
 }
 

@@ -1,5 +1,6 @@
 #include "router/health.hpp"
 
+#include "base/json.hpp"
 #include "net/http/text.hpp"
 #include "router/html.hpp"
 
@@ -60,7 +61,7 @@ awaitable<bool> health::serve_probe(request_context& request) const {
     const readiness now = check();
     nlohmann::ordered_json body{{"health", now.ready ? "OK" : "ERROR"}};
     if (!now.reasons.empty()) body["reasons"] = now.reasons;
-    const std::string text = body.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    const std::string text = json_to_text(body) + "\n";
     co_await request.reply(now.ready ? 200 : 503, text, application_json);
     co_return true;
 }

@@ -1,5 +1,6 @@
 #include "router/metrics.hpp"
 
+#include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/log.hpp"
 #include "router/metric_family.hpp"
@@ -295,7 +296,7 @@ std::string metrics::json() const {
         }
         array.push_back({{"name", f.name}, {"help", f.help}, {"type", type_name(f.type)}, {"metric", std::move(list)}});
     }
-    return array.dump(2, ' ', false, json_value::error_handler_t::replace) + "\n";
+    return json_to_text(array, 2) + "\n";
 }
 
 }  // namespace keepstore::router

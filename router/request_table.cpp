@@ -1,5 +1,6 @@
 #include "router/request_table.hpp"
 
+#include "base/json.hpp"
 #include "router/redact.hpp"
 
 #include <nlohmann/json.hpp>
@@ -67,7 +68,7 @@ std::string request_table::to_json() const {
     std::ranges::sort(rows, {}, &row::elapsed);
     auto array = nlohmann::ordered_json::array();
     for (row& r : rows) array.push_back(std::move(r.json));
-    return array.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+    return json_to_text(array) + "\n";
 }
 
 request_table::ages request_table::oldest() const {

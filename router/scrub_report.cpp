@@ -1,5 +1,6 @@
 #include "router/scrub_report.hpp"
 
+#include "base/json.hpp"
 #include "router/json_time.hpp"
 #include "store/limits.hpp"
 
@@ -66,7 +67,7 @@ double unix_seconds(const std::optional<store::scrub_time>& at) {
 std::string scrub_json(const std::vector<store::scrub_status>& all) {
     auto list = json::array();
     for (const auto& s : all) list.push_back(entry_of(s));
-    return json{{"scrubs", std::move(list)}}.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+    return json_to_text(json{{"scrubs", std::move(list)}}, 2) + "\n";
 }
 
 std::vector<metrics::sample> scrub_samples(const std::vector<store::scrub_status>& all) {

@@ -1,6 +1,7 @@
 #include "router/work_report.hpp"
 
 #include "base/hex.hpp"
+#include "base/json.hpp"
 #include "router/json_time.hpp"
 
 #include <nlohmann/json.hpp>
@@ -41,7 +42,7 @@ std::string work_json(const work_values& v) {
     const json out{{"started_at", iso_time(v.started_at)},
                    {"pull", list_of(v.pulls, outcomes_of(v.pull_counters, "keepstore_pull_items_total"))},
                    {"trash", list_of(v.trash, outcomes_of(&v.trash_counters, "keepstore_trash_items_total"))}};
-    return out.dump(2, ' ', false, json::error_handler_t::replace) + "\n";
+    return json_to_text(out, 2) + "\n";
 }
 
 }  // namespace keepstore::router

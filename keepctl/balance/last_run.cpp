@@ -97,11 +97,11 @@ std::string encode_last_run(const last_run& run) {
     }
     for (const auto& d : run.devices)
         out["devices"].push_back({{"uuid", d.uuid}, {"device_id", d.device_id}, {"entries", d.entries}});
-    return out.dump(-1, ' ', false, json::error_handler_t::replace) + "\n";
+    return json_to_text(out) + "\n";
 }
 
 std::optional<last_run> decode_last_run(std::string_view text) {
-    const json parsed = json::parse(text, nullptr, false);
+    const json parsed = parse_ordered_json(text);
     if (!parsed.is_object() || json_text(parsed, "format") != format_name) return std::nullopt;
     const auto references = count_of(parsed, "references");
     const auto ended_at = s3::parse_iso_date(json_text(parsed, "ended_at"));

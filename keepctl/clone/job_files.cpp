@@ -22,11 +22,11 @@ constexpr std::string_view result_format = "keepctl-clone-result-1";
 
 /// Bytes that are no UTF-8, of a response or a command line, are replaced.
 std::string line_of(const ordered_json& object) {
-    return object.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+    return json_to_text(object) + '\n';
 }
 
 std::optional<json> object_of(std::string_view text) {
-    auto parsed = json::parse(text, nullptr, false);
+    auto parsed = parse_json(text);
     if (!parsed.is_object()) return std::nullopt;
     return parsed;
 }

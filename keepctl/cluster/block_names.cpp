@@ -1,5 +1,6 @@
 #include "keepctl/cluster/block_names.hpp"
 
+#include "base/json.hpp"
 #include "protocol/locator.hpp"
 
 #include <fmt/format.h>
@@ -14,7 +15,7 @@ namespace {
 std::optional<md5_digest> name_in_line(std::string_view line) {
     std::string hash(line.substr(0, line.find_first_of(" \t")));
     if (line.starts_with('{')) {
-        const auto parsed = nlohmann::json::parse(line, nullptr, false);
+        const auto parsed = parse_json(line);
         if (!parsed.is_object()) return std::nullopt;
         const auto found = parsed.find("hash");
         if (found == parsed.end() || !found->is_string()) return std::nullopt;
@@ -33,7 +34,7 @@ std::string failure_line(const block_failure& f) {
     out["size"] = f.size;
     out["class"] = f.outcome;
     out["reason"] = f.reason;
-    return out.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
+    return json_to_text(out) + '\n';
 }
 
 std::expected<std::vector<md5_digest>, std::string> parse_block_names(std::string_view text) {

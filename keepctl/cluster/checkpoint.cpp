@@ -38,11 +38,11 @@ std::string encode_run(const saved_run& run, std::string_view command, std::stri
     out["done"] = run.done.to_hex();
     out["counts"] = run.counts;
     out["tool"] = "keepctl " KEEPSTORE_VERSION;
-    return out.dump() + '\n';
+    return json_to_text(out) + '\n';
 }
 
 std::optional<saved_run> decode_run(std::string_view text, std::string_view command, std::string_view fingerprint) {
-    const auto parsed = nlohmann::json::parse(text, nullptr, false);
+    const auto parsed = parse_json(text);
     if (!parsed.is_object()) return std::nullopt;
     if (json_text(parsed, "format") != run_format || json_text(parsed, "command") != command ||
         json_text(parsed, "fingerprint") != fingerprint)

@@ -19,7 +19,7 @@ std::int64_t count_in(const json& object, const char* key) {
 }  // namespace
 
 result<std::vector<scrub_report>> parse_scrubs(std::string_view text) {
-    const json parsed = json::parse(text, nullptr, false);
+    const json parsed = parse_json(text);
     const auto list = parsed.is_object() ? parsed.find("scrubs") : parsed.end();
     if (!parsed.is_object() || list == parsed.end() || !list->is_array())
         return fail(errc::io_error, "no list of scrubs");

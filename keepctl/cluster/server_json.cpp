@@ -26,7 +26,7 @@ bool is_uuid_text(const std::string& text) {
 }  // namespace
 
 result<std::vector<mount_info>> parse_mounts(std::string_view text, const std::string& server) {
-    const json parsed = json::parse(text, nullptr, false);
+    const json parsed = parse_json(text);
     if (!parsed.is_array()) return fail(errc::io_error, "no list of mounts");
     std::vector<mount_info> out;
     for (const json& item : parsed) {
@@ -51,7 +51,7 @@ result<std::vector<mount_info>> parse_mounts(std::string_view text, const std::s
 
 std::vector<std::string> parse_reasons(std::string_view text) {
     std::vector<std::string> out;
-    const json parsed = json::parse(text, nullptr, false);
+    const json parsed = parse_json(text);
     if (!parsed.is_object()) return out;
     const auto reasons = parsed.find("reasons");
     if (reasons == parsed.end() || !reasons->is_array()) return out;

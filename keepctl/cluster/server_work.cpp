@@ -41,7 +41,7 @@ std::optional<list_work> gauges_of(std::string_view text, const std::string& kin
 }  // namespace
 
 std::optional<server_work> parse_work(std::string_view text) {
-    const auto parsed = nlohmann::json::parse(text, nullptr, false);
+    const auto parsed = parse_json(text);
     if (!parsed.is_object()) return std::nullopt;
     auto pull = list_of(parsed, "pull");
     auto trash = list_of(parsed, "trash");

@@ -1,5 +1,6 @@
 #include "keepctl/commands/balance_report.hpp"
 
+#include "base/json.hpp"
 #include "keepctl/commands/progress.hpp"
 
 #include <fmt/format.h>
@@ -207,13 +208,13 @@ result<void> write_changes(const balance::run& done, replacement_file& into) {
             auto out = line(p.block, "pull", p.mount);
             out["why"] = reason_text(p.why);
             for (std::size_t s = 0; s < p.source_count; ++s) out["from"].push_back(all.servers[p.sources[s]].url);
-            KS_CHECK(into.write(out.dump() + "\n"));
+            KS_CHECK(into.write(json_to_text(out) + "\n"));
         }
         for (const auto& t : done.trashes()[i]) {
             auto out = line(t.block, "trash", t.mount);
             out["why"] = "not wanted";
             out["mtime"] = t.mtime;
-            KS_CHECK(into.write(out.dump() + "\n"));
+            KS_CHECK(into.write(json_to_text(out) + "\n"));
         }
     }
     return success();

@@ -1,6 +1,7 @@
 #include "keepctl/commands/output.hpp"
 
 #include "base/error.hpp"
+#include "base/json.hpp"
 #include "base/utc_text.hpp"
 #include "keepctl/commands/progress.hpp"
 
@@ -42,7 +43,7 @@ std::string to_line(std::string_view type, const record& fields) {
     out["v"] = 1;
     out["type"] = type;
     for (const auto& [name, value] : fields) out[std::string(name)] = std::visit(as_json{}, value);
-    return out.dump(-1, ' ', false, ordered_json::error_handler_t::replace) + '\n';
+    return json_to_text(out) + '\n';
 }
 
 void to_stderr(std::string_view kind, std::string_view text, bool ascii) {

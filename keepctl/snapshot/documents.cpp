@@ -73,7 +73,7 @@ class fields {
                 if (std::ranges::find(known, name) == known.end()) out[name] = value;
             }
         }
-        return out.empty() ? std::string() : out.dump();
+        return out.empty() ? std::string() : json_to_text(out);
     }
     void require(bool holds, const char* name) {
         if (!holds) wrong(name);
@@ -99,7 +99,7 @@ class fields {
 
 /// The document, if it is one of this format.
 result<json> parse(std::string_view text, std::string_view format) {
-    auto parsed = json::parse(text, nullptr, false);
+    auto parsed = parse_ordered_json(text);
     if (!parsed.is_object() || !text.ends_with('\n')) return fail(errc::checksum_mismatch, "it is no JSON, or cut");
     if (const auto found = json_text(parsed, "format"); found != format)
         return fail(errc::unsupported, fmt::format("its format is \"{}\", and this keepctl knows \"{}\" only",
@@ -109,13 +109,13 @@ result<json> parse(std::string_view text, std::string_view format) {
 
 void add_unknown(json& out, const std::string& unknown) {
     if (unknown.empty()) return;
-    const auto parsed = json::parse(unknown);
+    const auto parsed = parse_ordered_json(unknown);
     for (const auto& [name, value] : parsed.items()) out[name] = value;
 }
 
 std::string line_of(const json& document) {
     // What servers said may be no UTF-8.
-    return document.dump(-1, ' ', false, json::error_handler_t::replace) + '\n';
+    return json_to_text(document) + '\n';
 }
 
 std::unexpected<error> damaged(const fields& from) {

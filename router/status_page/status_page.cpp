@@ -1,5 +1,6 @@
 #include "router/status_page/status_page.hpp"
 
+#include "base/json.hpp"
 #include "net/http/text.hpp"
 #include "router/access_log.hpp"
 #include "router/limits.hpp"
@@ -82,7 +83,7 @@ awaitable<bool> status_page::serve(request_context& request) {
     }
     const auto values = values_.gather();
     if (json) {
-        const std::string body = values.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace) + "\n";
+        const std::string body = json_to_text(values) + "\n";
         co_await request.reply(200, body, application_json);
     } else {
         co_await send_page(request, 200, status_html(values));

@@ -88,7 +88,7 @@ awaitable<result<small_response>> fetch_small(const net::client& http, wall_cloc
         if (!wait) co_return response;
         request.fresh_connection = true;
         asio::steady_timer timer(executor, *wait);
-        const auto [failed] = co_await timer.async_wait(use_tuple);
+        const auto [failed] = co_await expiry(timer);
         if (failed) co_return fail(errc::cancelled);
     }
 }
@@ -99,7 +99,7 @@ awaitable<result<std::string>> read_small_file(const source_context& context, st
 
 result<credentials> parse_json_credentials(std::string_view body, std::string source, bool temporary,
                                            std::chrono::milliseconds clock_offset) {
-    const auto json = nlohmann::json::parse(body, nullptr, false);
+    const auto json = parse_json(body);
     if (!json.is_object()) {
         return std::unexpected(make_error(error_kind::malformed_response, fmt::format("{} returned no JSON", source)));
     }

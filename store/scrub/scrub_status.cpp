@@ -1,5 +1,6 @@
 #include "store/scrub/scrub_status.hpp"
 
+#include "base/json.hpp"
 #include "store/limits.hpp"
 
 #include <nlohmann/json.hpp>
@@ -61,14 +62,14 @@ std::vector<std::byte> scrub_checkpoint::encode() const {
     if (started) out["started"] = nanoseconds_of(*started);
     if (last_complete) out["last_complete"] = nanoseconds_of(*last_complete);
     for (const auto& [name, value] : checkpoint_counts) out[name] = pass.*value;
-    const std::string text = out.dump();
+    const std::string text = json_to_text(out);
     const auto bytes = std::as_bytes(std::span(text));
     return {bytes.begin(), bytes.end()};
 }
 
 std::optional<scrub_checkpoint> scrub_checkpoint::decode(std::span<const std::byte> bytes) {
     const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    const auto in = nlohmann::json::parse(text, nullptr, false);
+    const auto in = parse_json(text);
     if (!in.is_object()) return std::nullopt;
     const auto number = [&](const char* key) -> std::optional<std::uint64_t> {
         const auto at = in.find(key);
