@@ -113,7 +113,7 @@ TEST_CASE("a file of references with one bad line is refused", "[keepctl][balanc
 
 TEST_CASE("references come back by prefix, sorted, whether they are in memory or in a file", "[keepctl][balance]") {
     for (const std::size_t memory : {std::size_t{1} << 30, std::size_t{4096}, std::size_t{0}}) {
-        const test::temp_dir dir;
+        const keepstore::test::temp_dir dir;
         reference_spool spool(dir.path().string(), memory);
         std::set<std::string> all;
         for (unsigned i = 0; i < 2000; ++i) {
@@ -141,7 +141,7 @@ TEST_CASE("references come back by prefix, sorted, whether they are in memory or
 }
 
 TEST_CASE("of equal references the most copies count", "[keepctl][balance]") {
-    const test::temp_dir dir;
+    const keepstore::test::temp_dir dir;
     reference_spool spool(dir.path().string(), 0);
     auto r = some_reference(1);
     r.class_number = 0;
@@ -160,7 +160,7 @@ TEST_CASE("of equal references the most copies count", "[keepctl][balance]") {
 }
 
 TEST_CASE("references are kept for later runs", "[keepctl][balance]") {
-    const test::temp_dir dir;
+    const keepstore::test::temp_dir dir;
     auto folder = state::open(dir.path().string());
     REQUIRE(folder);
     CHECK_FALSE(state::open(dir.path().string()));

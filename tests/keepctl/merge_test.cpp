@@ -15,7 +15,7 @@ using namespace keepstore::keepctl;
 
 namespace {
 
-md5_digest name_of(std::size_t n) {
+md5_digest numbered(std::size_t n) {
     md5_digest out;
     out.bytes[0] = static_cast<std::uint8_t>(n);
     out.bytes[15] = static_cast<std::uint8_t>(n * 7);
@@ -48,15 +48,16 @@ std::vector<std::pair<std::string, char>> expected(const std::vector<entry>& a, 
 
 TEST_CASE("listings are merged block by block", "[keepctl][merge]") {
     const std::vector<entry> none;
-    const std::vector<entry> one{{.block = name_of(1), .size = 3}};
+    const std::vector<entry> one{{.block = numbered(1), .size = 3}};
     CHECK(merged(none, none).empty());
-    CHECK(merged(one, none) == std::vector{std::pair(block_id{name_of(1), 3}.text(), '+')});
-    CHECK(merged(none, one) == std::vector{std::pair(block_id{name_of(1), 3}.text(), '-')});
-    CHECK(merged(one, one) == std::vector{std::pair(block_id{name_of(1), 3}.text(), '=')});
+    CHECK(merged(one, none) == std::vector{std::pair(block_id{numbered(1), 3}.text(), '+')});
+    CHECK(merged(none, one) == std::vector{std::pair(block_id{numbered(1), 3}.text(), '-')});
+    CHECK(merged(one, one) == std::vector{std::pair(block_id{numbered(1), 3}.text(), '=')});
     // A conflict within one place is a difference, too: it cannot be said which size is that of the block.
-    const std::vector<entry> two_sizes{{.block = name_of(1), .size = 3}, {.block = name_of(1), .size = 4, .mount = 1}};
-    CHECK(merged(two_sizes, one) == std::vector{std::pair(block_id{name_of(1), 3}.text(), '*')});
-    CHECK(merged(one, two_sizes) == std::vector{std::pair(block_id{name_of(1), 3}.text(), '*')});
+    const std::vector<entry> two_sizes{{.block = numbered(1), .size = 3},
+                                       {.block = numbered(1), .size = 4, .mount = 1}};
+    CHECK(merged(two_sizes, one) == std::vector{std::pair(block_id{numbered(1), 3}.text(), '*')});
+    CHECK(merged(one, two_sizes) == std::vector{std::pair(block_id{numbered(1), 3}.text(), '*')});
 }
 
 TEST_CASE("merged listings agree with sets", "[keepctl][merge]") {
@@ -69,7 +70,7 @@ TEST_CASE("merged listings agree with sets", "[keepctl][merge]") {
         for (auto& place : places) {
             const auto count = random() % 40;
             for (std::size_t i = 0; i < count; ++i) {
-                place.push_back({.block = name_of(random() % 30),
+                place.push_back({.block = numbered(random() % 30),
                                  .size = static_cast<std::uint32_t>(random() % 8 == 0 ? 4 : 3),
                                  .mount = static_cast<std::uint16_t>(random() % 3)});
             }

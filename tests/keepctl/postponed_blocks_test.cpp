@@ -8,9 +8,9 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const auto start = postponed_blocks::clock::time_point(1h);
+const auto first_failure = postponed_blocks::clock::time_point(1h);
 
-md5_digest name_of(unsigned n) {
+md5_digest postponed_name(unsigned n) {
     const std::string digits = std::to_string(n);
     return md5_digest::parse(std::string(32 - digits.size(), '0') + digits).value();
 }
@@ -19,8 +19,8 @@ md5_digest name_of(unsigned n) {
 
 TEST_CASE("a block that fails is tried again after 1, 2, 4 .. 60 minutes", "[keepctl][postponed]") {
     postponed_blocks all;
-    const auto block = name_of(1);
-    auto now = start;
+    const auto block = postponed_name(1);
+    auto now = first_failure;
     CHECK_FALSE(all.reason(block, now));
     for (const auto wait : {1min, 2min, 4min, 8min, 16min, 32min, 60min, 60min}) {
         all.failed(block, "rotten", now);
@@ -35,20 +35,20 @@ TEST_CASE("a block that fails is tried again after 1, 2, 4 .. 60 minutes", "[kee
 
 TEST_CASE("a block that a pass has not seen is forgotten", "[keepctl][postponed]") {
     postponed_blocks all;
-    all.failed(name_of(1), "a", start);
-    all.failed(name_of(2), "b", start);
+    all.failed(postponed_name(1), "a", first_failure);
+    all.failed(postponed_name(2), "b", first_failure);
     all.end_pass();
-    CHECK(all.reason(name_of(1), start + 1s));
+    CHECK(all.reason(postponed_name(1), first_failure + 1s));
     all.end_pass();
     // The second one was copied, or is gone: it begins again.
-    all.failed(name_of(2), "b", start + 2s);
-    CHECK(all.reason(name_of(2), start + 61s));
-    CHECK_FALSE(all.reason(name_of(2), start + 62s));
+    all.failed(postponed_name(2), "b", first_failure + 2s);
+    CHECK(all.reason(postponed_name(2), first_failure + 61s));
+    CHECK_FALSE(all.reason(postponed_name(2), first_failure + 62s));
 }
 
 TEST_CASE("a bounded number of blocks is remembered", "[keepctl][postponed]") {
     postponed_blocks all;
-    for (unsigned i = 0; i < limits::failures_kept_max + 5; ++i) all.failed(name_of(i), "rotten", start);
-    CHECK(all.reason(name_of(limits::failures_kept_max - 1), start));
-    CHECK_FALSE(all.reason(name_of(limits::failures_kept_max), start));
+    for (unsigned i = 0; i < limits::failures_kept_max + 5; ++i) all.failed(postponed_name(i), "rotten", first_failure);
+    CHECK(all.reason(postponed_name(limits::failures_kept_max - 1), first_failure));
+    CHECK_FALSE(all.reason(postponed_name(limits::failures_kept_max), first_failure));
 }

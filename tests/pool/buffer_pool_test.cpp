@@ -3,6 +3,7 @@
 #include "pool/limits.hpp"
 
 #include "tests/support/run.hpp"
+#include "tests/support/soon.hpp"
 
 #include <sys/mman.h>
 #include <boost/asio/bind_cancellation_slot.hpp>
@@ -15,15 +16,12 @@
 using namespace keepstore;
 using keepstore::pool::buffer_pool;
 using keepstore::test::run;
+using keepstore::test::soon;
 using namespace std::chrono_literals;
 
 namespace {
 
 constexpr std::size_t chunk = limits::chunk_size_bytes;
-
-deadline soon() {
-    return deadline::in(60s);
-}
 
 // Maps memory unless the test has switched it off.
 std::atomic<bool> no_memory = false;

@@ -2,6 +2,7 @@
 #include "base/limits.hpp"
 
 #include "tests/support/run.hpp"
+#include "tests/support/soon.hpp"
 
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <catch2/catch.hpp>
@@ -13,16 +14,13 @@
 using namespace keepstore;
 using keepstore::pool::lease_pool;
 using keepstore::test::run;
+using keepstore::test::soon;
 using keepstore::test::turn_until;
 using namespace std::chrono_literals;
 
 namespace {
 
-constexpr std::size_t chunk = limits::chunk_size_bytes;
-
-deadline soon() {
-    return deadline::in(60s);
-}
+constexpr std::size_t leased_chunk = limits::chunk_size_bytes;
 
 lease_pool::lease lease_of(lease_pool& pool, std::size_t chunks) {
     return run(pool.take(chunks, soon())).value();
@@ -42,15 +40,15 @@ struct waiting_lease {
 }  // namespace
 
 TEST_CASE("a lease gives the chunks that it reserved and no more", "[pool][lease]") {
-    lease_pool pool(5 * chunk);
+    lease_pool pool(5 * leased_chunk);
     auto one = lease_of(pool, 3);
     auto two = lease_of(pool, 2);
     std::vector<mutable_slice> held;
     for (int i = 0; i < 3; ++i) held.push_back(*one.try_acquire());
-    CHECK(held.back().size() == chunk);
+    CHECK(held.back().size() == leased_chunk);
     CHECK_FALSE(one.try_acquire());
     CHECK(two.try_acquire());
-    CHECK(pool.snapshot().in_use_bytes == 3 * chunk);
+    CHECK(pool.snapshot().in_use_bytes == 3 * leased_chunk);
     held.pop_back();
     CHECK(one.try_acquire());
     const auto late = run(one.acquire(deadline::in(20ms)));
@@ -58,7 +56,7 @@ TEST_CASE("a lease gives the chunks that it reserved and no more", "[pool][lease
 }
 
 TEST_CASE("an operation waits only for its own chunks, whatever others do", "[pool][lease]") {
-    lease_pool pool(4 * chunk);
+    lease_pool pool(4 * leased_chunk);
     auto one = lease_of(pool, 2);
     auto two = lease_of(pool, 2);
     auto a = one.try_acquire();
@@ -79,7 +77,7 @@ TEST_CASE("an operation waits only for its own chunks, whatever others do", "[po
 }
 
 TEST_CASE("leases are given first come, first served, and a cancelled wait takes nothing", "[pool][lease][cancel]") {
-    lease_pool pool(4 * chunk);
+    lease_pool pool(4 * leased_chunk);
     std::optional<lease_pool::lease> held = lease_of(pool, 3);
     asio::io_context& context = test::new_context();
     waiting_lease large(context, pool, 4);
@@ -99,7 +97,7 @@ TEST_CASE("leases are given first come, first served, and a cancelled wait takes
 }
 
 TEST_CASE("a waiter that leaves makes room for a smaller one after it", "[pool][lease][cancel]") {
-    lease_pool pool(4 * chunk);
+    lease_pool pool(4 * leased_chunk);
     auto held = lease_of(pool, 2);
     asio::io_context& context = test::new_context();
     waiting_lease large(context, pool, 4);
@@ -112,7 +110,7 @@ TEST_CASE("a waiter that leaves makes room for a smaller one after it", "[pool][
 }
 
 TEST_CASE("a chunk that outlives its lease holds up one chunk's worth of others", "[pool][lease]") {
-    lease_pool pool(4 * chunk);
+    lease_pool pool(4 * leased_chunk);
     std::optional<mutable_slice> hangs;
     {
         auto lease = lease_of(pool, 4);
@@ -130,7 +128,7 @@ TEST_CASE("a chunk that outlives its lease holds up one chunk's worth of others"
 TEST_CASE("on_exhausted runs before a wait for a lease and before one for a chunk", "[pool][lease]") {
     int asked = 0;
     std::optional<mutable_slice> kept;
-    lease_pool pool(2 * chunk, [&] {
+    lease_pool pool(2 * leased_chunk, [&] {
         ++asked;
         kept.reset();
     });
@@ -144,7 +142,7 @@ TEST_CASE("on_exhausted runs before a wait for a lease and before one for a chun
 }
 
 TEST_CASE("a lease without memory fails at once when nothing of it is in use", "[pool][lease][memory]") {
-    lease_pool pool(4 * chunk, [] {}, [](std::size_t) -> void* { return nullptr; });
+    lease_pool pool(4 * leased_chunk, [] {}, [](std::size_t) -> void* { return nullptr; });
     auto lease = lease_of(pool, 2);
     const auto none = run(lease.acquire(soon()));
     REQUIRE_FALSE(none.has_value());
@@ -152,7 +150,7 @@ TEST_CASE("a lease without memory fails at once when nothing of it is in use", "
 }
 
 TEST_CASE("chunks and leases may outlive their pool", "[pool][lease]") {
-    auto pool = std::make_unique<lease_pool>(4 * chunk);
+    auto pool = std::make_unique<lease_pool>(4 * leased_chunk);
     std::optional<lease_pool::lease> lease = lease_of(*pool, 2);
     auto slice = lease->try_acquire();
     REQUIRE(slice);
@@ -162,12 +160,12 @@ TEST_CASE("chunks and leases may outlive their pool", "[pool][lease]") {
     CHECK(another);
     another.reset();
     lease.reset();
-    CHECK(std::ranges::count(slice->bytes, std::byte{1}) == static_cast<std::ptrdiff_t>(chunk));
+    CHECK(std::ranges::count(slice->bytes, std::byte{1}) == static_cast<std::ptrdiff_t>(leased_chunk));
     slice.reset();
 }
 
 TEST_CASE("leases taken and returned on many threads lose nothing", "[pool][lease][threads]") {
-    lease_pool pool(8 * chunk);
+    lease_pool pool(8 * leased_chunk);
     std::vector<std::thread> threads;
     std::atomic<int> served = 0;
     for (int t = 0; t < 4; ++t) {

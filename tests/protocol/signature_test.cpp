@@ -8,7 +8,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-const std::string hash = "acbd18db4cc2f85cedef654fccc4a4d8";
+const std::string signed_hash = "acbd18db4cc2f85cedef654fccc4a4d8";
 
 }  // namespace
 
@@ -27,36 +27,36 @@ TEST_CASE("signatures agree with the published vector", "[protocol][signature]")
     const locator_signer signer(key, 1209600s);
     const locator_signer::time_point now{1'700'000'000s};
 
-    CHECK(signer.sign(hash + "+3", token, locator_signer::time_point{0x7fffffffs - 1209600s}) ==
-          hash + "+3" + signature);
-    CHECK(signer.sign(hash + "+3", "", now) == hash + "+3");
-    CHECK(locator_signer("", 1209600s).sign(hash, token, now) == hash);
+    CHECK(signer.sign(signed_hash + "+3", token, locator_signer::time_point{0x7fffffffs - 1209600s}) ==
+          signed_hash + "+3" + signature);
+    CHECK(signer.sign(signed_hash + "+3", "", now) == signed_hash + "+3");
+    CHECK(locator_signer("", 1209600s).sign(signed_hash, token, now) == signed_hash);
 
     const auto verdict = [&](const std::string& text, const std::string& t = "") -> std::string {
         const auto allowed = signer.verify(text, t.empty() ? token : t, now);
         return allowed ? "ok" : allowed.error().text;
     };
-    CHECK(verdict(hash + "+3" + signature) == "ok");
-    CHECK(verdict(hash + signature) == "ok");                          // The size is not signed,
-    CHECK(verdict(hash + "+99" + signature) == "ok");                  // so a wrong one is valid,
-    CHECK(verdict(hash + "+3+Kzzzzz" + signature + "+Zfoo") == "ok");  // as are hints on both sides.
-    CHECK(verdict(hash + "+3") == "invalid signature");
-    CHECK(verdict(hash + "+3" + signature, token + "x") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3" + signature) == "ok");
+    CHECK(verdict(signed_hash + signature) == "ok");                          // The size is not signed,
+    CHECK(verdict(signed_hash + "+99" + signature) == "ok");                  // so a wrong one is valid,
+    CHECK(verdict(signed_hash + "+3+Kzzzzz" + signature + "+Zfoo") == "ok");  // as are hints on both sides.
+    CHECK(verdict(signed_hash + "+3") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3" + signature, token + "x") == "invalid signature");
     CHECK(verdict("37b51d194a7513e45b56f6524f2d51f2+3" + signature) == "invalid signature");
-    CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e2@7fffffff") == "invalid signature");
-    CHECK(verdict(hash + "+3+A99118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff") == "invalid signature");
-    CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7ffffffe") == "invalid signature");
-    CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301@7fffffff") == "invalid signature");
-    CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff0") == "invalid signature");
-    CHECK(verdict(hash + "+3" + signature + signature) == "invalid signature");
-    CHECK(verdict(hash + "+3+\xf0\x9f\x98\x80" + signature) == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e2@7fffffff") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+A99118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7ffffffe") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301@7fffffff") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff0") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3" + signature + signature) == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+\xf0\x9f\x98\x80" + signature) == "invalid signature");
     // Digits of a signature are lower-case; those of the time are signed as they are written.
-    CHECK(verdict(hash + "+3+A89118B78732C33104A4D6231E8B5A5FA1E4301E3@7fffffff") == "invalid signature");
-    CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301E3@7fffffff") == "invalid signature");
-    CHECK(verdict(hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7FFFFFFF") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+A89118B78732C33104A4D6231E8B5A5FA1E4301E3@7fffffff") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301E3@7fffffff") == "invalid signature");
+    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7FFFFFFF") == "invalid signature");
     // Expiry is looked at before the signature.
-    CHECK(verdict(hash + "+3+A0000000000000000000000000000000000000000@00000001") == "expired signature");
-    CHECK(signer.verify(hash + "+3+A0000000000000000000000000000000000000000@00000001", token, now).error() ==
+    CHECK(verdict(signed_hash + "+3+A0000000000000000000000000000000000000000@00000001") == "expired signature");
+    CHECK(signer.verify(signed_hash + "+3+A0000000000000000000000000000000000000000@00000001", token, now).error() ==
           errc::unauthorized);
 }
 
@@ -64,7 +64,7 @@ TEST_CASE("a signature covers the TTL that was in force", "[protocol][signature]
     const locator_signer::time_point now{1'700'000'000s};
     const locator_signer two_weeks("key", 1209600s);
     const locator_signer one_hour("key", 3600s);
-    const auto text = two_weeks.sign(hash, "token", now);
+    const auto text = two_weeks.sign(signed_hash, "token", now);
     CHECK(two_weeks.verify(text, "token", now).has_value());
     CHECK_FALSE(one_hour.verify(text, "token", now).has_value());
     CHECK_FALSE(locator_signer("kex", 1209600s).verify(text, "token", now).has_value());

@@ -8,7 +8,7 @@ using namespace keepstore::protocol;
 
 namespace {
 
-const std::string hash = "acbd18db4cc2f85cedef654fccc4a4d8";
+const std::string listed_hash = "acbd18db4cc2f85cedef654fccc4a4d8";
 
 }  // namespace
 
@@ -20,11 +20,11 @@ TEST_CASE("trash and pull lists are read as a balance tool sends them", "[protoc
         R"([{"Locator":"acbd18db4cc2f85cedef654fccc4a4d8+3","BLOCK_MTIME":1700000000123456789,"mount_uuid":"m","extra":[1,{"x":2}]}] trailing)");
     REQUIRE(trash.has_value());
     REQUIRE(trash->size() == 1);
-    CHECK(trash->front().locator == hash + "+3");
+    CHECK(trash->front().locator == listed_hash + "+3");
     CHECK(trash->front().block_mtime == 1700000000123456789);
     CHECK(trash->front().mount_uuid == "m");
-    const auto pull =
-        parse_pull_list(R"([{"locator":")" + hash + R"(+3","servers":["http://a:1","http://b:2"],"mount_uuid":null}])");
+    const auto pull = parse_pull_list(R"([{"locator":")" + listed_hash +
+                                      R"(+3","servers":["http://a:1","http://b:2"],"mount_uuid":null}])");
     REQUIRE(pull.has_value());
     CHECK(pull->front().servers == std::vector<std::string>{"http://a:1", "http://b:2"});
     CHECK(pull->front().mount_uuid.empty());
@@ -35,7 +35,7 @@ TEST_CASE("trash and pull lists are read as a balance tool sends them", "[protoc
         CHECK_FALSE(parse_trash_list(bad).has_value());
     }
     CHECK_FALSE(parse_trash_list(std::string(100'000, '[')).has_value());
-    const auto outdated = parse_pull_list(R"([{"locator":")" + hash + R"(","servers":[]}])");
+    const auto outdated = parse_pull_list(R"([{"locator":")" + listed_hash + R"(","servers":[]}])");
     REQUIRE_FALSE(outdated.has_value());
     CHECK(outdated.error() == errc::bad_request);
 }
@@ -110,14 +110,16 @@ TEST_CASE("what is wrong with a list is said, and lists are limited in items and
 
 TEST_CASE("an encoded list is parsed to the same items", "[protocol][lists]") {
     const std::vector<pull_item> pulls{
-        {.locator = hash + "+3", .servers = {"http://a:1", "https://b.example:443/keep"}, .mount_uuid = "m\"\\\n"},
-        {.locator = hash + "+67108864", .servers = {}, .mount_uuid = ""},
+        {.locator = listed_hash + "+3",
+         .servers = {"http://a:1", "https://b.example:443/keep"},
+         .mount_uuid = "m\"\\\n"},
+        {.locator = listed_hash + "+67108864", .servers = {}, .mount_uuid = ""},
     };
     CHECK(parse_pull_list(encode_list(pulls)).value() == pulls);
     const std::vector<trash_item> trash{
-        {.locator = hash, .block_mtime = 1767225600123456789, .mount_uuid = "zzzzz-nyw5e-000000000000000"},
-        {.locator = hash + "+3", .block_mtime = -1, .mount_uuid = ""},
-        {.locator = hash + "+3", .block_mtime = INT64_MAX, .mount_uuid = ""},
+        {.locator = listed_hash, .block_mtime = 1767225600123456789, .mount_uuid = "zzzzz-nyw5e-000000000000000"},
+        {.locator = listed_hash + "+3", .block_mtime = -1, .mount_uuid = ""},
+        {.locator = listed_hash + "+3", .block_mtime = INT64_MAX, .mount_uuid = ""},
     };
     CHECK(parse_trash_list(encode_list(trash)).value() == trash);
     CHECK(encode_list(std::span<const pull_item>()) == "[]");

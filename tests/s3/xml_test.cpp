@@ -30,7 +30,7 @@ const std::string slow_down =
     "reduce</Message><RequestId>R1</RequestId></Error>";
 
 template <class T>
-error_kind kind(const result<T>& r) {
+error_kind parsed_kind(const result<T>& r) {
     return r ? error_kind{} : kind_of(r.error());
 }
 
@@ -70,13 +70,13 @@ TEST_CASE("an empty listing is complete, and a truncated page without a continua
     CHECK_FALSE(empty->truncated);
     CHECK(empty->objects.empty());
     // Neither may look like the end of the listing.
-    CHECK(kind(parse_list_page("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")) ==
+    CHECK(parsed_kind(parse_list_page("<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>")) ==
           error_kind::malformed_response);
-    CHECK(kind(parse_list_page("<ListBucketResult/>")) == error_kind::malformed_response);
+    CHECK(parsed_kind(parse_list_page("<ListBucketResult/>")) == error_kind::malformed_response);
     auto no_token = v2_page;
     no_token.erase(no_token.find("<NextContinuationToken>"),
                    no_token.find("<Contents>") - no_token.find("<NextContinuationToken>"));
-    CHECK(kind(parse_list_page(no_token)) == error_kind::malformed_response);
+    CHECK(parsed_kind(parse_list_page(no_token)) == error_kind::malformed_response);
 }
 
 TEST_CASE("whether a listing goes on is read as XML Schema has it, and nothing else passes for its end", "[s3][xml]") {
@@ -107,8 +107,8 @@ TEST_CASE("whether a listing goes on is read as XML Schema has it, and nothing e
           "<IsTruncated>fal se</IsTruncated>", "<IsTruncated>false</IsTruncated><IsTruncated>true</IsTruncated>",
           "<IsTruncated><b>true</b></IsTruncated>", "<isTruncated>false</isTruncated>"}) {
         CAPTURE(element);
-        CHECK(kind(list(element)) == error_kind::malformed_response);
-        CHECK(kind(uploads(element)) == error_kind::malformed_response);
+        CHECK(parsed_kind(list(element)) == error_kind::malformed_response);
+        CHECK(parsed_kind(uploads(element)) == error_kind::malformed_response);
     }
 }
 
@@ -119,10 +119,10 @@ TEST_CASE("an encoding or a marker that is not understood is an error", "[s3][xm
         return parse_list_page(text);
     };
     CHECK(with("<EncodingType> URL </EncodingType>")->objects[0].key == "a b");
-    CHECK(kind(with("<EncodingType>base64</EncodingType>")) == error_kind::malformed_response);
+    CHECK(parsed_kind(with("<EncodingType>base64</EncodingType>")) == error_kind::malformed_response);
     // The last key of the page serves as well, if there is one.
     CHECK(with("<EncodingType>url</EncodingType><NextMarker>%</NextMarker>")->next == "a b");
-    CHECK(kind(parse_list_page("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+    CHECK(parsed_kind(parse_list_page("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
                                "<NextMarker>%</NextMarker></ListBucketResult>")) == error_kind::malformed_response);
 }
 
@@ -130,7 +130,7 @@ TEST_CASE("a listing that is truncated anywhere is an error", "[s3][xml]") {
     const auto end = v2_page.rfind("</ListBucketResult>");
     for (std::size_t length = 0; length < end + 19; ++length) {
         CAPTURE(length);
-        CHECK(kind(parse_list_page(std::string_view(v2_page).substr(0, length))) == error_kind::malformed_response);
+        CHECK(parsed_kind(parse_list_page(std::string_view(v2_page).substr(0, length))) == error_kind::malformed_response);
     }
 }
 
@@ -140,7 +140,7 @@ TEST_CASE("entries without key, size or date are errors", "[s3][xml]") {
         CAPTURE(missing);
         auto text = v1_page;
         text.erase(text.find(missing), std::string_view(missing).size());
-        CHECK(kind(parse_list_page(text)) == error_kind::malformed_response);
+        CHECK(parsed_kind(parse_list_page(text)) == error_kind::malformed_response);
     }
     for (const auto* size : {" 12 ", "1<!-- -->2", "<![CDATA[12]]>"}) {
         CAPTURE(size);
@@ -153,20 +153,20 @@ TEST_CASE("entries without key, size or date are errors", "[s3][xml]") {
         CAPTURE(size);
         auto text = v1_page;
         text.replace(text.find("<Size>1<") + 6, 1, size);
-        CHECK(kind(parse_list_page(text)) == error_kind::malformed_response);
+        CHECK(parsed_kind(parse_list_page(text)) == error_kind::malformed_response);
     }
 }
 
 TEST_CASE("an error inside a 200 is that error, for every document", "[s3][xml]") {
-    CHECK(kind(parse_list_page(slow_down)) == error_kind::slow_down);
-    CHECK(kind(parse_copy_result(slow_down)) == error_kind::slow_down);
-    CHECK(kind(parse_initiate_multipart(slow_down)) == error_kind::slow_down);
-    CHECK(kind(parse_complete_multipart(slow_down)) == error_kind::slow_down);
-    CHECK(kind(parse_upload_page(slow_down)) == error_kind::slow_down);
-    CHECK(kind(parse_complete_multipart("<Error><Code>InternalError</Code></Error>")) == error_kind::server);
-    CHECK(kind(parse_complete_multipart("<Error><Code>Unheard</Code></Error>")) == error_kind::server);
+    CHECK(parsed_kind(parse_list_page(slow_down)) == error_kind::slow_down);
+    CHECK(parsed_kind(parse_copy_result(slow_down)) == error_kind::slow_down);
+    CHECK(parsed_kind(parse_initiate_multipart(slow_down)) == error_kind::slow_down);
+    CHECK(parsed_kind(parse_complete_multipart(slow_down)) == error_kind::slow_down);
+    CHECK(parsed_kind(parse_upload_page(slow_down)) == error_kind::slow_down);
+    CHECK(parsed_kind(parse_complete_multipart("<Error><Code>InternalError</Code></Error>")) == error_kind::server);
+    CHECK(parsed_kind(parse_complete_multipart("<Error><Code>Unheard</Code></Error>")) == error_kind::server);
     // Amazon keeps the connection alive with blanks before the document.
-    CHECK(kind(parse_complete_multipart("\n \n \n" + std::string("<Error><Code>SlowDown</Code></Error>"))) ==
+    CHECK(parsed_kind(parse_complete_multipart("\n \n \n" + std::string("<Error><Code>SlowDown</Code></Error>"))) ==
           error_kind::slow_down);
 }
 
@@ -189,10 +189,10 @@ TEST_CASE("a body that is not S3's XML is a clear error, for every document", "[
         CHECK(kind_of(copied.error()) == error_kind::malformed_response);
         CHECK(copied.error() == errc::unavailable);
         CHECK(copied.error().text.starts_with(text));
-        CHECK(kind(parse_list_page(body)) == error_kind::malformed_response);
-        CHECK(kind(parse_initiate_multipart(body)) == error_kind::malformed_response);
-        CHECK(kind(parse_complete_multipart(body)) == error_kind::malformed_response);
-        CHECK(kind(parse_upload_page(body)) == error_kind::malformed_response);
+        CHECK(parsed_kind(parse_list_page(body)) == error_kind::malformed_response);
+        CHECK(parsed_kind(parse_initiate_multipart(body)) == error_kind::malformed_response);
+        CHECK(parsed_kind(parse_complete_multipart(body)) == error_kind::malformed_response);
+        CHECK(parsed_kind(parse_upload_page(body)) == error_kind::malformed_response);
         CHECK_FALSE(parse_sts_credentials(body).has_value());
         CHECK_FALSE(parse_error_document(body).has_value());
     }
@@ -208,7 +208,7 @@ TEST_CASE("copy, multipart and upload documents are parsed", "[s3][xml]") {
 
     CHECK(parse_initiate_multipart("<InitiateMultipartUploadResult><UploadId>u1</UploadId>"
                                    "</InitiateMultipartUploadResult>") == std::string("u1"));
-    CHECK(kind(parse_initiate_multipart("<InitiateMultipartUploadResult/>")) == error_kind::malformed_response);
+    CHECK(parsed_kind(parse_initiate_multipart("<InitiateMultipartUploadResult/>")) == error_kind::malformed_response);
     CHECK(parse_complete_multipart("<CompleteMultipartUploadResult><ETag>&quot;a-3&quot;</ETag>"
                                    "</CompleteMultipartUploadResult>") == std::string("a-3"));
     CHECK(parse_complete_multipart("<CompleteMultipartUploadResult/>") == std::string());
@@ -255,7 +255,7 @@ TEST_CASE("keys from STS are parsed", "[s3][xml]") {
     CHECK(got->session_token == "T");
     CHECK(got->expiration == sys_days{year{2014} / 10 / 24} + 23h + 23s);
     // Not keys that never expire.
-    CHECK(kind(parse_sts_credentials(
+    CHECK(parsed_kind(parse_sts_credentials(
               "<R><S><Credentials><AccessKeyId>A</AccessKeyId><SecretAccessKey>S</SecretAccessKey>"
               "<Expiration>tomorrow</Expiration></Credentials></S></R>")) == error_kind::malformed_response);
 }

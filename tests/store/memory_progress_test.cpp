@@ -27,7 +27,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using call = queued_volume::call;
+using volume_call = queued_volume::call;
 using fate = queued_volume::fate;
 
 class dice {
@@ -63,15 +63,15 @@ temper draw_temper(dice& d) {
             .full_after = d.chance(20) ? d.upto(6 * chunk) : ~std::uint64_t{0}};
 }
 
-fate draw_fate(dice& d, const temper& t, call what, std::uint64_t bytes) {
+fate draw_fate(dice& d, const temper& t, volume_call what, std::uint64_t bytes) {
     fate out;
     if (d.chance(t.hangs)) {
         out.takes = std::chrono::milliseconds(10 + d.upto(20));
     } else if (d.chance(t.slow)) {
         out.takes = std::chrono::microseconds(d.upto(1500));
     }
-    const bool writes = what != call::read;
-    if (what == call::write && bytes >= t.full_after) out.fails = error(errc::no_space);
+    const bool writes = what != volume_call::read;
+    if (what == volume_call::write && bytes >= t.full_after) out.fails = error(errc::no_space);
     if (d.chance(writes ? t.fails_write : t.fails_read)) out.fails = error(errc::io_error, "injected fault");
     return out;
 }
@@ -205,7 +205,7 @@ std::string run_schedule(std::uint64_t seed) {
     std::vector<temper> tempers;
     for (std::size_t v = 0; v < volumes; ++v) {
         tempers.push_back(draw_temper(d));
-        f.volumes[v]->plan = [&d, t = tempers.back()](call what, std::uint64_t bytes) {
+        f.volumes[v]->plan = [&d, t = tempers.back()](volume_call what, std::uint64_t bytes) {
             return draw_fate(d, t, what, bytes);
         };
     }

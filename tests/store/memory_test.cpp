@@ -11,11 +11,12 @@ using namespace std::chrono_literals;
 
 namespace {
 
-using call = queued_volume::call;
+using volume_call = queued_volume::call;
 using fate = queued_volume::fate;
 
-fate broken(call what, std::uint64_t) {
-    if (what == call::write || what == call::commit) return {.fails = error(errc::io_error, "injected fault")};
+fate broken(volume_call what, std::uint64_t) {
+    if (what == volume_call::write || what == volume_call::commit)
+        return {.fails = error(errc::io_error, "injected fault")};
     return {};
 }
 
@@ -39,12 +40,12 @@ TEST_CASE("small blocks reach the third volume when two fail at commit, however 
 TEST_CASE("a replacement that fails while it is fed is dropped, and the next volume gets the bytes",
           "[store][memory][faults]") {
     memory_fixture f(3, {.copy_chunks = limits::copy_lease_chunks});
-    f.volumes[0]->plan = [](call what, std::uint64_t bytes) -> fate {
-        if (what == call::write && bytes >= 8 * chunk) return {.fails = error(errc::io_error, "first")};
+    f.volumes[0]->plan = [](volume_call what, std::uint64_t bytes) -> fate {
+        if (what == volume_call::write && bytes >= 8 * chunk) return {.fails = error(errc::io_error, "first")};
         return {};
     };
-    f.volumes[1]->plan = [](call what, std::uint64_t bytes) -> fate {
-        if (what == call::write && bytes >= 2 * chunk)
+    f.volumes[1]->plan = [](volume_call what, std::uint64_t bytes) -> fate {
+        if (what == volume_call::write && bytes >= 2 * chunk)
             return {.takes = 300ms, .fails = error(errc::io_error, "second")};
         return {};
     };
@@ -60,8 +61,9 @@ TEST_CASE("replacements that all fail end the request soon, and give all memory 
     memory_fixture f(4, {.request_chunks = 4, .copy_chunks = 4});
     for (const std::uint64_t at : {0U, 1U, 3U, 6U}) {
         for (const auto& v : f.volumes) {
-            v->plan = [at](call what, std::uint64_t bytes) -> fate {
-                if (what == call::write && bytes >= at * chunk) return {.takes = 1ms, .fails = error(errc::io_error)};
+            v->plan = [at](volume_call what, std::uint64_t bytes) -> fate {
+                if (what == volume_call::write && bytes >= at * chunk)
+                    return {.takes = 1ms, .fails = error(errc::io_error)};
                 return {};
             };
         }
@@ -80,8 +82,8 @@ TEST_CASE("writers that fail while their requests wait for memory are replaced, 
     // Each request has one chunk in the queue of a writer that fails later, and waits for the next one.
     constexpr std::size_t many = 8;
     memory_fixture f(2, {.request_chunks = many, .copy_chunks = 4});
-    f.volumes[0]->plan = [](call what, std::uint64_t) -> fate {
-        if (what == call::write) return {.takes = 100ms, .fails = error(errc::io_error)};
+    f.volumes[0]->plan = [](volume_call what, std::uint64_t) -> fate {
+        if (what == volume_call::write) return {.takes = 100ms, .fails = error(errc::io_error)};
         return {};
     };
     std::vector<std::string> contents;

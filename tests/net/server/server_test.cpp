@@ -12,7 +12,7 @@ using net::server_exchange;
 
 namespace {
 
-const std::string get = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+const std::string get_a = "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
 
 awaitable<void> ok(server_exchange& x) {
     static_cast<void>(co_await x.send(200, "ok"));
@@ -68,7 +68,7 @@ TEST_CASE("no request fails when a server under load drains", "[router][server]"
         clients.emplace_back([&] {
             raw_client c(t.port);
             for (;;) {
-                c.send(get);
+                c.send(get_a);
                 const auto r = c.response();
                 if (body_of(r) != "ok") {
                     ++failures;
@@ -108,7 +108,7 @@ TEST_CASE("connections are counted, and end with their clients", "[router][serve
         std::vector<std::unique_ptr<raw_client>> clients;
         for (int i = 0; i < 50; ++i) {
             clients.push_back(std::make_unique<raw_client>(t.port));
-            REQUIRE(clients.back()->send(get));
+            REQUIRE(clients.back()->send(get_a));
             CHECK(body_of(clients.back()->response()) == "ok");
         }
         CHECK(t.server->snapshot().connections_open == 50);

@@ -20,7 +20,7 @@ awaitable<void> sized(server_exchange& x) {
     static_cast<void>(co_await x.send(200, text));
 }
 
-const std::string get = "GET /5 HTTP/1.1\r\nHost: h\r\n\r\n";
+const std::string get_five = "GET /5 HTTP/1.1\r\nHost: h\r\n\r\n";
 
 }  // namespace
 
@@ -57,7 +57,7 @@ TEST_CASE("TLS connections are served, one request after the other", "[router][t
     }
     SECTION("plain HTTP gets a response in plain text") {
         raw_client c(t.port);
-        REQUIRE(c.send(get));
+        REQUIRE(c.send(get_five));
         CHECK(c.all() == "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n");
     }
     SECTION("noise and silence end the connection") {
@@ -73,7 +73,7 @@ TEST_CASE("TLS connections are served, one request after the other", "[router][t
         make_certificate(dir.path(), "two");
         CHECK((*context)->reload());
         CHECK(tls_client(t.port).peer_name() == "two");
-        old.send(get);
+        old.send(get_five);
         CHECK(old.receive(1).starts_with("HTTP/1.1 200"));
         std::ofstream(dir.path() / "cert.pem") << "nonsense";
         CHECK_FALSE((*context)->reload());

@@ -50,7 +50,7 @@ class gate {
     unsigned waiting_ = 0;
 };
 
-struct named_block {
+struct synced_block {
     bytes content = random_bytes(1000);
     md5_digest name = digest::md5_of(content);
 };
@@ -59,7 +59,7 @@ struct named_block {
 
 TEST_CASE("no sync holds the lock of a block", "[volumes][sync]") {
     directory_fixture f({.free_bytes_min = 0});
-    const named_block block;
+    const synced_block block;
     REQUIRE(put(*f.volume, block.name, block.content).has_value());
     std::atomic<int> free = 0;
     std::atomic<int> held = 0;
@@ -81,7 +81,7 @@ TEST_CASE("no sync holds the lock of a block", "[volumes][sync]") {
 
 TEST_CASE("a touch of a block that is trashed without a lock says that it is gone", "[volumes][touch]") {
     directory_fixture f({.free_bytes_min = 0});
-    const named_block block;
+    const synced_block block;
     REQUIRE(put(*f.volume, block.name, block.content).has_value());
     const file_call_watch watch([&](file_call call, int) {
         if (call == file_call::futimens) fs::rename(f.path_of(block.name), f.path_of(block.name).string() + ".trash.1");
@@ -92,8 +92,8 @@ TEST_CASE("a touch of a block that is trashed without a lock says that it is gon
 
 TEST_CASE("touches of one block share a sync that begins after they came, and take one thread", "[volumes][touch]") {
     directory_fixture f({.free_bytes_min = 0, .threads_max = 2});
-    const named_block hot;
-    const named_block other;
+    const synced_block hot;
+    const synced_block other;
     REQUIRE(put(*f.volume, hot.name, hot.content).has_value());
     REQUIRE(put(*f.volume, other.name, other.content).has_value());
     struct stat status{};
@@ -130,7 +130,7 @@ TEST_CASE("touches of one block share a sync that begins after they came, and ta
 
 TEST_CASE("a touch that was given up does not run, and the next call of the block does", "[volumes][touch]") {
     directory_fixture f({.free_bytes_min = 0});
-    const named_block block;
+    const synced_block block;
     REQUIRE(put(*f.volume, block.name, block.content).has_value());
     gate running;
     std::atomic<int> touches = 0;
@@ -157,7 +157,7 @@ TEST_CASE("a touch that was given up does not run, and the next call of the bloc
 
 TEST_CASE("calls of a block whose touch hangs end soon when their callers have an alternative", "[volumes][touch]") {
     directory_fixture f({.free_bytes_min = 0});
-    const named_block block;
+    const synced_block block;
     REQUIRE(put(*f.volume, block.name, block.content).has_value());
     gate hung;
     const file_call_watch watch([&](file_call call, int) {

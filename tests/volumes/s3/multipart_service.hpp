@@ -26,7 +26,7 @@ inline std::string parameter(const std::string& target, const std::string& name)
     return target.substr(begin, target.find('&', begin) - begin);
 }
 
-inline stub_reply error_reply(unsigned status, const std::string& code) {
+inline stub_reply part_error(unsigned status, const std::string& code) {
     return {.status = status, .body = "<Error><Code>" + code + "</Code></Error>"};
 }
 
@@ -101,19 +101,19 @@ class multipart_service {
         if (kind == "create")
             return {.body = "<InitiateMultipartUploadResult><UploadId>u1</UploadId></InitiateMultipartUploadResult>"};
         if (kind == "part") {
-            if (r.header("content-md5") != content_md5(r.body)) return error_reply(400, "BadDigest");
+            if (r.header("content-md5") != content_md5(r.body)) return part_error(400, "BadDigest");
             parts_[std::stoul(parameter(r.target, "partNumber"))] = r.body;
             return {.headers = {{"ETag", "\"" + (odd_ == kind ? odd_etag_ : etag(r.body)) + "\""}}};
         }
         if (kind == "complete") {
-            if (loses_completion_ && before > 0) return error_reply(404, "NoSuchUpload");
+            if (loses_completion_ && before > 0) return part_error(404, "NoSuchUpload");
             auto reply = complete(r);
             reply.hang_up = loses_completion_;
             return reply;
         }
         if (kind == "abort") return {.status = 204};
         if (kind == "get") {
-            if (!object_) return error_reply(404, "NoSuchKey");
+            if (!object_) return part_error(404, "NoSuchKey");
             return {.body = *object_,
                     .headers = {{"ETag", "\"e\""}, {"Last-Modified", "Sat, 21 Nov 2026 10:00:00 GMT"}}};
         }
@@ -128,7 +128,7 @@ class multipart_service {
             etags.push_back(etag(body));
             whole += body;
             at = r.body.find(odd_ == "part" ? odd_etag_ : etags.back(), at);
-            if (at == std::string::npos) return error_reply(400, "InvalidPart");
+            if (at == std::string::npos) return part_error(400, "InvalidPart");
         }
         object_ = whole;
         const auto right = s3::multipart_etag(etags).value();

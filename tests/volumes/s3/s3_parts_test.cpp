@@ -64,9 +64,9 @@ TEST_CASE("smaller blocks are one PUT", "[volumes][s3][parts]") {
 TEST_CASE("a part that fails is sent again", "[volumes][s3][parts]") {
     const auto content = random_bytes(smallest);
     multipart_service service([](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
-        if (kind == "part" && before == 1) return error_reply(500, "InternalError");
+        if (kind == "part" && before == 1) return part_error(500, "InternalError");
         if (kind == "part" && before == 2) return stub_reply{.hang_up = true};
-        if (kind == "complete" && before == 0) return error_reply(200, "InternalError");
+        if (kind == "complete" && before == 0) return part_error(200, "InternalError");
         return std::nullopt;
     });
     const auto volume = open_volume(service.options());
@@ -87,7 +87,7 @@ TEST_CASE("a failed multipart upload is not acknowledged, and aborted when its l
         failing = "complete";
     }
     multipart_service service([&](const std::string& kind, std::size_t) -> std::optional<stub_reply> {
-        if (kind == failing) return error_reply(400, "InvalidRequest");
+        if (kind == failing) return part_error(400, "InvalidRequest");
         return std::nullopt;
     });
     const auto volume = open_volume(service.options());
@@ -100,7 +100,7 @@ TEST_CASE("a failed multipart upload is not acknowledged, and aborted when its l
 
 TEST_CASE("without an upload there is nothing to abort", "[volumes][s3][parts]") {
     multipart_service service([&](const std::string& kind, std::size_t) -> std::optional<stub_reply> {
-        if (kind == "create") return error_reply(400, "InvalidRequest");
+        if (kind == "create") return part_error(400, "InvalidRequest");
         return std::nullopt;
     });
     const auto volume = open_volume(service.options());
@@ -212,7 +212,7 @@ TEST_CASE("a completion whose response was lost is checked", "[volumes][s3][part
         etag = s3::multipart_etag({parts[1], parts[0], parts[2], parts[3]}).value();
     }
     multipart_service service([&](const std::string& kind, std::size_t before) -> std::optional<stub_reply> {
-        if (kind == "complete") return before == 0 ? stub_reply{.hang_up = true} : error_reply(404, "NoSuchUpload");
+        if (kind == "complete") return before == 0 ? stub_reply{.hang_up = true} : part_error(404, "NoSuchUpload");
         if (kind == "head") {
             return stub_reply{
                 .body = std::string(content.size(), 'x'),

@@ -3,6 +3,7 @@
 #include "s3/time.hpp"
 #include "tests/contract/volume_harness.hpp"
 #include "tests/s3/stub_service.hpp"
+#include "tests/volumes/s3/multipart_service.hpp"
 #include "tests/volumes/s3/stub_replies.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"
@@ -18,14 +19,6 @@ namespace {
 
 using std::chrono::hours;
 using std::chrono::seconds;
-
-/// The value of a query parameter, as it is.
-std::string parameter(const std::string& target, const std::string& name) {
-    const auto at = target.find(name + "=");
-    if (at == std::string::npos) return {};
-    const auto begin = at + name.size() + 1;
-    return target.substr(begin, target.find('&', begin) - begin);
-}
 
 }  // namespace
 
