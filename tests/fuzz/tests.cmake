@@ -3,6 +3,11 @@
 # With KEEPSTORE_FUZZERS (the asan preset) they are libFuzzer programs in which the code under test is compiled once more
 # with coverage; scripts/fuzz runs them for longer. Otherwise a small driver replays the seeds and mutations of them.
 
+if(NOT KEEPSTORE_FUZZERS)
+    add_library(keepstore_fuzz_replay STATIC fuzz/replay.cpp)
+    target_link_libraries(keepstore_fuzz_replay PRIVATE keepstore::options)
+endif()
+
 # keepstore_fuzz(NAME COVER sources, relative to the project LINK targets... [SEEDS more folders of seeds])
 function(keepstore_fuzz name)
     cmake_parse_arguments(arg "" "" "COVER;LINK;SEEDS" ${ARGN})
@@ -22,7 +27,8 @@ function(keepstore_fuzz name)
         add_test(NAME fuzz.${name} COMMAND ${target} -max_total_time=5 -timeout=10 -verbosity=0
             -artifact_prefix=${CMAKE_CURRENT_BINARY_DIR}/fuzz/${name}- ${found} ${seeds})
     else()
-        target_sources(${target} PRIVATE fuzz/replay.cpp)
+        target_link_libraries(${target} PRIVATE keepstore_fuzz_replay)
+        target_precompile_headers(${target} REUSE_FROM keepstore_pch)
         add_test(NAME fuzz.${name} COMMAND ${target} ${seeds})
     endif()
     keepstore_timeout(timeout 60)
