@@ -128,7 +128,7 @@ TEST_CASE("touches of one block share a sync that begins after they came, and ta
     CHECK(touches == 2);
 }
 
-TEST_CASE("a touch that was given up does not run, and the next call of the block does", "[volumes][touch]") {
+TEST_CASE("calls of a block that were given up do not run, and the next one does", "[volumes][touch]") {
     directory_fixture f({.free_bytes_min = 0});
     const synced_block block;
     REQUIRE(put(*f.volume, block.name, block.content).has_value());
@@ -147,6 +147,8 @@ TEST_CASE("a touch that was given up does not run, and the next call of the bloc
     CHECK(is_error(run(f.volume->touch(block.name, deadline::in(std::chrono::milliseconds(20)))), errc::timeout));
     CHECK(is_error(run(f.volume->trash(block.name, trash_at_once(), deadline::in(std::chrono::milliseconds(20)))),
                    errc::timeout));
+    const auto when = [turns = 0]() mutable { return ++turns > 5; };
+    CHECK(is_error(run_and_cancel(f.volume->trash(block.name, trash_at_once(), soon()), when), errc::cancelled));
     running.open();
     CHECK(turn_until(context, [&] { return first.has_value(); }));
     CHECK(first->has_value());
