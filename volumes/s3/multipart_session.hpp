@@ -32,7 +32,7 @@ class multipart_session final : public cloud::part_session, public std::enable_s
     [[nodiscard]] awaitable<result<void>> send(std::size_t index, const_slice part, deadline until) override;
 
     /// Reads the object if an ETag contradicts its parts or the response was lost. Then writes the marker.
-    [[nodiscard]] awaitable<result<void>> complete(protocol::name_values metadata, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> complete(cloud::protocol::name_values metadata, deadline until) override;
     [[nodiscard]] awaitable<result<void>> abort() override;
 
   private:
