@@ -67,8 +67,8 @@ awaitable<received> receive_all(proven_stream& from) {
 
 received receive(memory_source from, const md5_digest& name) {
     digest::engine engine(1);
-    // Two chunks: no more is ever needed at a time.
-    pool::buffer_pool memory(2 * limits::chunk_size_bytes);
+    // One chunk: no more is ever needed at a time.
+    pool::buffer_pool memory(limits::chunk_size_bytes);
     proven_stream bytes(from, name, engine, memory, {.queue_bytes = limits::chunk_size_bytes});
     return test::run(receive_all(bytes));
 }

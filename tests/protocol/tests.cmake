@@ -1,5 +1,6 @@
 keepstore_test(protocol_tests
     SOURCES
+        protocol/block_fetch_test.cpp
         protocol/host_rules_test.cpp
         protocol/index_lines_test.cpp
         protocol/locator_test.cpp
@@ -11,4 +12,4 @@ keepstore_test(protocol_tests
         protocol/retry_schedule_test.cpp
         protocol/signature_test.cpp
         protocol/work_lists_test.cpp
-    LINK keepstore::protocol)
+    LINK keepstore::protocol OpenSSL::SSL)

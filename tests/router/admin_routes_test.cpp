@@ -2,6 +2,7 @@
 #include "base/hex.hpp"
 #include "base/limits.hpp"
 #include "base/sha256.hpp"
+#include "protocol/limits.hpp"
 #include "router/routes.hpp"
 #include "tests/router/app_fixture.hpp"
 
@@ -18,7 +19,8 @@ namespace {
 
 using trash_queue = store::work_queue<protocol::trash_item>;
 
-awaitable<void> claim_one(trash_queue& queue, std::optional<trash_queue::claim>& out) {
+template <class Item>
+awaitable<void> claim_one(store::work_queue<Item>& queue, std::optional<typename store::work_queue<Item>::claim>& out) {
     auto taken = co_await queue.next();
     if (taken) out.emplace(std::move(*taken));
 }
@@ -162,6 +164,30 @@ TEST_CASE("work lists replace the pending items", "[router][routes][lists]") {
     CHECK(f.pulls.pending() == 0);
 }
 
+TEST_CASE("the items of a pull list are worked on as they are listed", "[router][routes][lists]") {
+    app_fixture f;
+    const std::vector<protocol::pull_item> items{
+        {.locator = foo_hash + "+3", .servers = {"http://a:1", "https://b/keep?x#y"}, .mount_uuid = "m"},
+        {.locator = foo_hash + "+4+Kx", .servers = {}, .mount_uuid = ""}};
+    CHECK(f.status_of("PUT", "/pull", as_admin, protocol::encode_list(items)) == 200);
+    for (const auto& item : items) {
+        std::optional<store::work_queue<protocol::pull_item>::claim> claimed;
+        run(claim_one(f.pulls, claimed));
+        REQUIRE(claimed);
+        CHECK(claimed->item == item);
+    }
+    CHECK(f.pulls.pending() == 0);
+    CHECK(f.trash.pending() == 0);
+    // The body is limited, and one that is too large replaces nothing.
+    REQUIRE(f.status_of("PUT", "/pull", as_admin, protocol::encode_list(items)) == 200);
+    const std::string text = "[]";
+    const std::string most = text + std::string(limits::work_list_bytes_max - text.size(), ' ');
+    CHECK(f.status_of("PUT", "/pull", as_admin, most + " ") == 413);
+    CHECK(f.pulls.pending() == 2);
+    CHECK(f.status_of("PUT", "/pull", as_admin, most) == 200);
+    CHECK(f.pulls.pending() == 0);
+}
+
 TEST_CASE("the progress of work lists, and which list was taken", "[router][routes][lists]") {
     app_fixture f;
     store::pull_counters pulled;
@@ -199,6 +225,16 @@ TEST_CASE("the progress of work lists, and which list was taken", "[router][rout
     // Of the bytes as they came, the blank at the end among them.
     CHECK(listed["trash"]["last"]["sha256"] == to_hex(sha256(trash + " ")));
     CHECK(listed["pull"]["last"].is_null());
+    const std::string pull = R"([{"locator":")" + foo_hash + R"(+3","servers":[]}])";
+    REQUIRE(put("/pull", pull) == 200);
+    const auto to_pull = work()["pull"];
+    CHECK(to_pull["pending"] == 1);
+    CHECK(to_pull["last"]["items"] == 1);
+    CHECK(to_pull["last"]["sha256"] == to_hex(sha256(pull)));
+    CHECK(work()["trash"] == listed["trash"]);
+    // From a balance tool too old to list sizes.
+    REQUIRE(put("/pull", R"([{"locator":")" + foo_hash + R"("}])") == 400);
+    CHECK(work()["pull"] == to_pull);
 
     // A refused list is not taken.
     REQUIRE(put("/trash", "[{]") == 500);

@@ -43,6 +43,7 @@ class fault_volume final : public volumes::volume {
     int appends = 0;
     int touches = 0;
     int waits = 0;                  ///< Calls that waited for a stalled volume.
+    std::size_t queue_bytes = 0;    ///< As it was set for the last writer.
     int end_stall_after_waits = 0;  ///< The stall ends with this one; 0: never.
 
     const std::string& device_id() const noexcept override { return inner_->device_id(); }
@@ -144,7 +145,10 @@ class fault_volume final : public volumes::volume {
             appended_ += bytes.size();
             co_return co_await inner_->append(std::move(bytes), until);
         }
-        void set_queue_bytes(std::size_t n) noexcept override { inner_->set_queue_bytes(n); }
+        void set_queue_bytes(std::size_t n) noexcept override {
+            home_.queue_bytes = n;
+            inner_->set_queue_bytes(n);
+        }
         awaitable<result<std::size_t>> read_back(std::uint64_t offset, mutable_slice into, deadline until) override {
             if (home_.plan.fail_read_back) co_return std::unexpected(home_.plan.with);
             co_return co_await inner_->read_back(offset, std::move(into), until);

@@ -1,6 +1,7 @@
 /// Pull lists: what a slow, busy or silent server costs, a list that is replaced, and the end of the workers.
 #include "protocol/limits.hpp"
 #include "store/lists/pull_worker.hpp"
+#include "tests/net/client/tls_identity.hpp"
 #include "tests/store/lists/pull_fixture.hpp"
 
 #include <boost/asio/detached.hpp>
@@ -172,4 +173,99 @@ TEST_CASE("a body that ends early is no bad block, and is asked for again", "[st
     CHECK(shorter.requests().size() == limits::retry_rounds_max);
     CHECK(f.worker.counters().failed.value() == 1);
     CHECK(f.worker.counters().bad_blocks.value() == 0);
+}
+
+TEST_CASE("a server with a bad certificate is not asked again, and sends nothing", "[store][pull]") {
+    pull_fixture f;
+    const std::string content = "behind a certificate";
+    const auto own = serve_as(make_identity(nullptr, "IP:127.0.0.1"));
+    std::atomic<int> served{0};
+    script_server bad(
+        [&](peer& p, int) {
+            ++served;
+            if (!p.head().empty()) p.answer(content);
+        },
+        own.get());
+    keep_service good({.body = content});
+    f.pull(content, {net::to_string(bad.to())}, f.uuid(0));
+    CHECK(bad.accepted() == 1);
+    CHECK(f.worker.counters().failed.value() == 1);
+    f.pull(content, {net::to_string(bad.to()), good.url()}, f.uuid(0));
+    CHECK(bad.accepted() == 2);
+    CHECK(f.stored(0, name_of(content)) == content);
+    bad.stop();
+    CHECK(served == 0);
+}
+
+TEST_CASE("an attempt at one server has a time of its own, after which that server is not asked again",
+          "[store][pull]") {
+    pull_fixture f({.attempt_timeout = 300ms});
+    const std::string content = "third time lucky";
+    keep_service silent({.silent = true});
+    keep_service quiet({.silent = true});
+    keep_service good({.body = content});
+    const auto began = std::chrono::steady_clock::now();
+    f.pull(content, {silent.url(), quiet.url()}, f.uuid(0));
+    CHECK(std::chrono::steady_clock::now() - began >= 600ms);
+    CHECK(f.worker.counters().failed.value() == 1);
+    f.pull(content, {silent.url(), quiet.url(), good.url()}, f.uuid(0));
+    CHECK(silent.requests().size() == 2);
+    CHECK(quiet.requests().size() == 2);
+    CHECK(f.stored(0, name_of(content)) == content);
+}
+
+TEST_CASE("busy servers are asked again in the order of the list", "[store][pull]") {
+    pull_fixture f;
+    const std::string content = "in turn";
+    keep_service first({.body = content, .fails_first = 1});
+    keep_service without({.status = 404});
+    keep_service last({.body = content, .fails_first = 1});
+    f.pull(content, {first.url(), without.url(), last.url()}, f.uuid(0));
+    CHECK(first.requests().size() == 2);
+    CHECK(without.requests().size() == 1);
+    CHECK(last.requests().size() == 1);
+    CHECK(f.stored(0, name_of(content)) == content);
+}
+
+TEST_CASE("what a pull may queue for its volume and for hashing fits the memory that it has reserved",
+          "[store][pull]") {
+    pull_fixture f;
+    const std::string content = "queued";
+    keep_service source({.body = content});
+    f.pull(content, {source.url()}, f.uuid(0));
+    CHECK(f.faulty[0]->queue_bytes >= chunk);
+    CHECK(2 * f.faulty[0]->queue_bytes + 2 * chunk <= limits::pull_lease_chunks * chunk);
+}
+
+TEST_CASE("a worker's memory is that of one item, so that no item waits for another one's in mid-stream",
+          "[store][pull]") {
+    pull_fixture f({.workers = 2});
+    keep_service silent({.silent = true});
+    keep_service source({.body = "later"});
+    const std::string locator = name_of("later").hex() + "+5";
+    asio::io_context& context = new_context();
+    asio::cancellation_signal stops[3];
+    int ended = 0;
+    const auto start = [&](asio::cancellation_signal& stop, const std::string& server) {
+        protocol::pull_item item{.locator = locator, .servers = {server}, .mount_uuid = f.uuid(0)};
+        asio::co_spawn(context, run_cancellable(f.worker.execute(std::move(item))),
+                       asio::bind_cancellation_slot(stop.slot(), [&](const std::exception_ptr& thrown) {
+                           CHECK(!thrown);
+                           ++ended;
+                       }));
+    };
+    start(stops[0], silent.url());
+    start(stops[1], silent.url());
+    REQUIRE(turn_until(context, [&] { return silent.requests().size() == 2; }));
+    // One item more than there are workers.
+    start(stops[2], source.url());
+    REQUIRE(turn_until(context, [&] { return f.worker.memory().waiters == 1; }));
+    CHECK(source.requests().empty());
+    stops[0].emit(asio::cancellation_type::total);
+    CHECK(turn_until(context, [&] { return ended == 2; }));
+    CHECK(source.requests().size() == 1);
+    stops[1].emit(asio::cancellation_type::total);
+    CHECK(turn_until(context, [&] { return ended == 3; }));
+    CHECK(f.worker.counters().failed.value() == 0);
+    CHECK(f.stored(0, name_of("later")) == "later");
 }

@@ -26,7 +26,8 @@ inline std::string listed(const std::vector<std::uint16_t>& ports) {
 }
 
 struct remote_fixture : fixture {
-    explicit remote_fixture(std::vector<service_plan> plans) {
+    explicit remote_fixture(std::vector<service_plan> plans, std::size_t budget = 64 * MiB)
+        : fixture({{"default"}, {"default"}}, budget) {
         std::vector<std::uint16_t> ports;
         for (auto& p : plans) {
             services.push_back(std::make_unique<keep_service>(std::move(p)));

@@ -1,6 +1,7 @@
 /// Blocks of other clusters: which request is sent where, and which part of the response reaches the client.
 #include "protocol/limits.hpp"
 #include "store/remote/remote_reader.hpp"
+#include "tests/net/client/tls_identity.hpp"
 #include "tests/store/remote/fetch_fixture.hpp"
 #include "tests/store/remote/remote_fixture.hpp"
 
@@ -86,6 +87,7 @@ TEST_CASE("failures of the remote cluster are told apart", "[store][remote]") {
         {{.status = 403}, errc::not_found, 1},
         {{.status = 400}, errc::not_found, 1},
         {{.status = 422}, errc::not_found, 1},
+        {{.status = 408}, errc::unavailable, 3},
         {{.status = 429}, errc::unavailable, 3},
         {{.status = 500}, errc::unavailable, 3},
         {{.status = 503}, errc::unavailable, 3},
@@ -191,6 +193,71 @@ TEST_CASE("the last piece of a wrong large block is withheld", "[store][remote]"
     CHECK(got.error() == errc::checksum_mismatch);
     CHECK(sink.text.size() == 3 * chunk);
     CHECK(f.reader->counters().bad_blocks.value() == 1);
+}
+
+TEST_CASE("a remote block of any size needs one chunk of memory", "[store][remote]") {
+    const std::string content = make_content(4 * chunk + 9, 16);
+    // The second service has to prove that its bytes are those that the client has.
+    for (const bool swap : {false, true}) {
+        std::vector<service_plan> plans{{.body = content, .cut_at = 2 * chunk + 1}, {.body = content}};
+        if (swap) std::swap(plans[0], plans[1]);
+        remote_fixture f(plans, chunk);
+        string_sink sink;
+        CHECK(f.read(f.remote_name(content), sink).has_value());
+        CHECK(sink.text == content);
+    }
+    remote_fixture f({{.body = content}}, chunk);
+    CHECK(run(remote_fixture::copy_later(*f.reader, f.request(f.remote_name(content)))).has_value());
+}
+
+TEST_CASE("busy services are asked again in their order", "[store][remote]") {
+    const std::string content = "in turn";
+    remote_fixture f({{.body = content, .fails_first = 1}, {.body = content, .fails_first = 1}});
+    string_sink sink;
+    REQUIRE(f.read(f.remote_name(content), sink).has_value());
+    // Which one is first depends on the name.
+    const auto listed_first = [&](std::size_t i) { return f.services[i]->requests().size(); };
+    CHECK(listed_first(0) + listed_first(1) == 3);
+    CHECK(sink.text == content);
+    string_sink again;
+    const auto before = std::pair(listed_first(0), listed_first(1));
+    REQUIRE(f.read(f.remote_name(content), again).has_value());
+    // The one that served it is the one that comes first.
+    CHECK(f.services[before.first == 2 ? 0 : 1]->requests().size() == 3);
+}
+
+TEST_CASE("neither services nor an API server with a bad certificate are asked again", "[store][remote]") {
+    remote_fixture f({{.body = "foo"}});
+    const auto own = serve_as(make_identity(nullptr, "IP:127.0.0.1"));
+    script_server bad([](peer& p, int) { p.answer("foo"); }, own.get());
+    const keep_service api(
+        {.body = fmt::format(R"({{"items":[{{"uuid":"z0000-bi6l4-000000000000000","service_host":"127.0.0.1",)"
+                             R"("service_port":{},"service_ssl_flag":true}}]}})",
+                             bad.port())});
+    const auto read = [&](const net::endpoint& list) {
+        store::remote_reader reader({{.id = "z0000", .api = list, .client = &f.client}}, f.store);
+        string_sink sink;
+        const auto got = run(remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink));
+        CHECK(sink.text.empty());
+        return got ? errc::not_found : got.error().code;
+    };
+    CHECK(read(api.to()) == errc::unavailable);
+    CHECK(bad.accepted() == 1);
+    CHECK(read(bad.to()) == errc::unavailable);
+    CHECK(bad.accepted() == 2);
+}
+
+TEST_CASE("a read of another cluster ends at its own deadline", "[store][remote]") {
+    remote_fixture f({{.silent = true}, {.silent = true}});
+    auto request = f.request(f.remote_name("foo"));
+    request.until = deadline::in(300ms);
+    string_sink sink;
+    const auto began = std::chrono::steady_clock::now();
+    const auto got = run(remote_fixture::read_later(*f.reader, request, sink));
+    REQUIRE(!got.has_value());
+    CHECK(got.error() == errc::timeout);
+    CHECK(std::chrono::steady_clock::now() - began >= 300ms);
+    CHECK(std::chrono::steady_clock::now() - began < limits::net_first_byte_timeout);
 }
 
 TEST_CASE("a client that leaves ends the fetch", "[store][remote]") {
