@@ -24,6 +24,13 @@ inline constexpr std::size_t log_queue_bytes_max = 8 * MiB;
 /// At the end of the process, for the last lines to be written. Then they are dropped and counted: a reader of stderr
 /// that has stopped reading does not delay the end.
 inline constexpr milliseconds log_flush_wait{300};
+/// Lines that the status page shows, of the log and of failed requests: enough for the last incident.
+inline constexpr std::size_t recent_lines_max = 50;
+/// Of such a line's message, and of its details: as much as is read on a screen.
+inline constexpr std::size_t recent_line_text_bytes_max = 512;
+/// Of its request id, which clients choose.
+inline constexpr std::size_t recent_line_id_bytes_max = 128;
+static_assert(recent_lines_max * (2 * recent_line_text_bytes_max + recent_line_id_bytes_max) <= 64 * KiB);
 
 // --- memory ----------------------------------------------------------------------------------------------------------
 /// Unit of the buffer pool. 256 KiB keeps 1,000 slow clients with a chunk each at 256 MiB, and is large enough that

@@ -18,9 +18,9 @@ void cut(std::string& text, std::size_t bytes_max) {
 }  // namespace
 
 void recent_lines::add(line l) {
-    cut(l.request_id, id_bytes_max);
-    cut(l.message, text_bytes_max);
-    cut(l.details, text_bytes_max);
+    cut(l.request_id, limits::recent_line_id_bytes_max);
+    cut(l.message, limits::recent_line_text_bytes_max);
+    cut(l.details, limits::recent_line_text_bytes_max);
     const std::lock_guard lock(mutex_);
     ++total_;
     if (lines_.size() == lines_max_) lines_.pop_front();

@@ -3,6 +3,8 @@
 /// Safe to use from any thread.
 #pragma once
 
+#include "base/limits.hpp"
+
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -16,13 +18,6 @@ namespace keepstore {
 
 class recent_lines {
   public:
-    /// Of a line's message and of its details: as much as is read on a screen.
-    static constexpr std::size_t text_bytes_max = 512;
-    /// Of the request id, which clients choose.
-    static constexpr std::size_t id_bytes_max = 128;
-    /// Lines that hold the last incident, in 64 KiB of memory at most.
-    static constexpr std::size_t lines_usual = 50;
-
     struct line {
         std::chrono::system_clock::time_point at;
         std::string_view level;  ///< A literal: "warning", "error".
@@ -31,9 +26,9 @@ class recent_lines {
         std::string details;
     };
 
-    explicit recent_lines(std::size_t lines_max = lines_usual) : lines_max_(lines_max) {}
+    explicit recent_lines(std::size_t lines_max = limits::recent_lines_max) : lines_max_(lines_max) {}
 
-    /// Adds a line, with its texts cut.
+    /// Adds a line, with its texts cut (base/limits.hpp).
     void add(line);
 
     /// The newest first.

@@ -25,11 +25,11 @@ TEST_CASE("texts of any length take bounded memory, and are cut between characte
     ring.add({.level = "error",
               .request_id = std::string(1000, 'i'),
               .message = "x" + std::string(5000, 'y'),
-              .details = std::string(recent_lines::text_bytes_max - 1, 'z') + "\u00e9\u00e9"});
+              .details = std::string(limits::recent_line_text_bytes_max - 1, 'z') + "\u00e9\u00e9"});
     const auto line = ring.snapshot().at(0);
-    CHECK(line.request_id == std::string(recent_lines::id_bytes_max, 'i') + "\u2026");
-    CHECK(line.message == "x" + std::string(recent_lines::text_bytes_max - 1, 'y') + "\u2026");
-    CHECK(line.details == std::string(recent_lines::text_bytes_max - 1, 'z') + "\u2026");
+    CHECK(line.request_id == std::string(limits::recent_line_id_bytes_max, 'i') + "\u2026");
+    CHECK(line.message == "x" + std::string(limits::recent_line_text_bytes_max - 1, 'y') + "\u2026");
+    CHECK(line.details == std::string(limits::recent_line_text_bytes_max - 1, 'z') + "\u2026");
 }
 
 TEST_CASE("warnings and errors of the log are kept with the id of their request", "[base][log]") {
