@@ -129,12 +129,14 @@ awaitable<void> app::handle_counted(request_context& request, bool collection_ho
         if (request.client_gone) entry.mark_abandoned();
         const auto now = std::chrono::steady_clock::now();
         line.finish(now);
-        metrics_.requests().count_time_to_status({head.method, request.status, request.block},
-                                                 access_log::time_to_status(ex, now));
         status_.count_request(request, now);
+        metrics_.requests().count_logged(
+            {head.method, request.status, request.block},
+            {.to_status = access_log::time_to_status(ex, now), .to_end = now - ex.started_at()});
+    } else {
+        metrics_.requests().count({head.method, request.status, request.block},
+                                  std::chrono::steady_clock::now() - ex.started_at());
     }
-    metrics_.requests().count({head.method, request.status, request.block},
-                              std::chrono::steady_clock::now() - ex.started_at());
 }
 
 awaitable<void> app::handle_logged(request_context& request, request_table::entry& entry, bool collection_host) {

@@ -27,6 +27,11 @@ unsigned index_of_method(std::string_view method) {
     return found == names.end() ? method_unknown : static_cast<unsigned>(found - names.begin());
 }
 
+// TOUCH is a method of time_to_status_seconds only.
+unsigned in_duration(unsigned method) {
+    return method == method_touch ? method_unknown : method;
+}
+
 // The responses to requests of well-behaved programs, and to failures (docs/interface.md 2.6).
 constexpr std::array<unsigned, 14> get_statuses{200, 206, 400, 401, 403, 404, 405, 408, 413, 416, 499, 500, 502, 503};
 constexpr std::array<unsigned, 12> head_statuses{200, 206, 400, 401, 403, 404, 413, 416, 499, 500, 502, 503};
@@ -96,18 +101,18 @@ void request_metrics::add(times& into, unsigned method, const request& r, std::c
     if (r.block && worked && method <= method_put) into.blocks[method].observe(took);
 }
 
-void request_metrics::count(const request& r, std::chrono::steady_clock::duration total) noexcept {
-    unsigned method = index_of_method(r.method);
-    if (method == method_touch) method = method_unknown;
+void request_metrics::count_logged(const request& r, const durations& took) noexcept {
+    const unsigned method = index_of_method(r.method);
     auto& s = my_shard();
     const std::lock_guard lock(s.mutex);
-    add(s.duration, method, r, total);
+    add(s.duration, in_duration(method), r, took.to_end);
+    add(s.to_status, method, r, took.to_status);
 }
 
-void request_metrics::count_time_to_status(const request& r, std::chrono::steady_clock::duration to_status) noexcept {
+void request_metrics::count(const request& r, std::chrono::steady_clock::duration to_end) noexcept {
     auto& s = my_shard();
     const std::lock_guard lock(s.mutex);
-    add(s.to_status, index_of_method(r.method), r, to_status);
+    add(s.duration, in_duration(index_of_method(r.method)), r, to_end);
 }
 
 void request_metrics::collect(std::vector<MetricFamily>& out) const {

@@ -45,10 +45,15 @@ class request_metrics {
         bool block = false;  ///< A block was read or written; else something else was asked for.
     };
 
-    /// Adds to request_duration_seconds: every request except those for metrics.
-    void count(const request&, std::chrono::steady_clock::duration total) noexcept;
-    /// Adds to time_to_status_seconds: every request that is logged.
-    void count_time_to_status(const request&, std::chrono::steady_clock::duration to_status) noexcept;
+    struct durations {
+        std::chrono::steady_clock::duration to_status{};
+        std::chrono::steady_clock::duration to_end{};
+    };
+
+    /// Adds a request that is logged, to request_duration_seconds and time_to_status_seconds.
+    void count_logged(const request&, const durations&) noexcept;
+    /// Adds one that is not, and does not read metrics either, to request_duration_seconds alone.
+    void count(const request&, std::chrono::steady_clock::duration to_end) noexcept;
 
     void collect(std::vector<prometheus::MetricFamily>&) const;
 

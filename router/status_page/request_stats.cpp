@@ -8,24 +8,20 @@ request_stats::shard& request_stats::my_shard() noexcept {
     return shards_[thread_number() % shards_.size()];
 }
 
-void request_stats::count(std::string_view method, unsigned status, bool cut,
-                          std::chrono::steady_clock::duration to_status,
-                          std::chrono::steady_clock::duration to_end) noexcept {
-    const auto which = method == "GET" ? kind::get : method == "PUT" ? kind::put : kind::other;
-    const auto now = std::chrono::steady_clock::now();
+void request_stats::count(const ended_request& r) noexcept {
+    const auto which = r.method == "GET" ? kind::get : r.method == "PUT" ? kind::put : kind::other;
     shard& mine = my_shard();
     const std::lock_guard lock(mine.mutex);
     series& s = mine.kinds[static_cast<std::size_t>(which)];
     ++s.count;
-    if (status >= 400 && status < 500) ++s.refused;
-    if (status >= 500 || (cut && status < 400)) ++s.failed;
-    s.to_status.observe(to_status, now);
-    s.to_end.observe(to_end, now);
+    if (r.status >= 400 && r.status < 500) ++s.refused;
+    if (r.status >= 500 || (r.cut && r.status < 400)) ++s.failed;
+    s.to_status.observe(r.to_status, r.at);
+    s.to_end.observe(r.to_end, r.at);
 }
 
-request_stats::by_kind request_stats::snapshot() const {
+request_stats::by_kind request_stats::snapshot(std::chrono::steady_clock::time_point now) const {
     by_kind out;
-    const auto now = std::chrono::steady_clock::now();
     for (std::size_t k = 0; k < kind_names.size(); ++k) {
         windowed_summary::sum to_status;
         windowed_summary::sum to_end;

@@ -27,10 +27,18 @@ class request_stats {
     };
     using by_kind = std::array<totals, kind_names.size()>;
 
-    void count(std::string_view method, unsigned status, bool cut, std::chrono::steady_clock::duration to_status,
-               std::chrono::steady_clock::duration to_end) noexcept;
+    struct ended_request {
+        std::string_view method;
+        unsigned status = 0;
+        bool cut = false;
+        std::chrono::steady_clock::time_point at;  ///< Its end.
+        std::chrono::steady_clock::duration to_status{};
+        std::chrono::steady_clock::duration to_end{};
+    };
+    void count(const ended_request&) noexcept;
 
-    [[nodiscard]] by_kind snapshot() const;
+    /// Latencies are those of the time before `now`.
+    [[nodiscard]] by_kind snapshot(std::chrono::steady_clock::time_point now) const;
     /// Requests of each kind; cheaper than snapshot().
     [[nodiscard]] std::array<std::uint64_t, kind_names.size()> counts() const;
 

@@ -120,8 +120,12 @@ awaitable<void> status_page::refuse(request_context& request, admission why, boo
 
 void status_page::count_request(const request_context& request, std::chrono::steady_clock::time_point now) {
     const net::server_exchange& ex = request.ex;
-    values_.count_request(ex.head().method, request.status, request.cut, access_log::time_to_status(ex, now),
-                          now - ex.started_at());
+    values_.count_request({.method = ex.head().method,
+                           .status = request.status,
+                           .cut = request.cut,
+                           .at = now,
+                           .to_status = access_log::time_to_status(ex, now),
+                           .to_end = now - ex.started_at()});
     const bool failed = request.status >= 500 || (request.cut && request.status < 400);
     if (!failed) return;
     std::string details = redact_text(request.error_body);

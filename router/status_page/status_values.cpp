@@ -154,7 +154,7 @@ json status_values::service_part() const {
 json status_values::requests_part(const status_counters& now, const status_counters& before) const {
     const auto queue = sources_.requests_limiter.snapshot();
     const auto oldest = sources_.requests.oldest();
-    const auto stats = stats_.snapshot();
+    const auto stats = stats_.snapshot(now.at);
     const rate_of rate(before.at, now.at);
     const auto sum = [](const auto& counts) { return std::accumulate(counts.begin(), counts.end(), std::uint64_t{0}); };
     auto kinds = json::array();

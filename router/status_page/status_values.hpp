@@ -63,11 +63,7 @@ class status_values {
     status_values(options, sources);
 
     /// Counts a request that is also counted in the metrics time_to_status_seconds.
-    void count_request(std::string_view method, unsigned status, bool cut,
-                       std::chrono::steady_clock::duration to_status,
-                       std::chrono::steady_clock::duration to_end) noexcept {
-        stats_.count(method, status, cut, to_status, to_end);
-    }
+    void count_request(const request_stats::ended_request& r) noexcept { stats_.count(r); }
     /// Requests with a status from 500 on.
     [[nodiscard]] recent_lines& failed_requests() noexcept { return failed_requests_; }
 

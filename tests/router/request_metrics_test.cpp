@@ -59,16 +59,30 @@ TEST_CASE("a histogram counts a time at its bound, and in all buckets above", "[
 
 TEST_CASE("histograms have the blocks that were read or written, and nothing else", "[router][metrics]") {
     request_metrics metrics;
-    metrics.count({"PUT", 200, true}, 1s);
+    metrics.count_logged({"PUT", 200, true}, {.to_status = 1s, .to_end = 2s});
     metrics.count({"GET", 404, true}, 1us);
     metrics.count({"GET", 200, false}, 1h);  // Of an index.
     metrics.count({"HEAD", 200, true}, 1us);
-    metrics.count_time_to_status({"PUT", 200, true}, 1s);
     const std::string text = text_of(metrics);
     CHECK(has(text, R"(keepstore_block_duration_seconds_count{method="get"} 0)"));
     CHECK(has(text, R"(keepstore_block_duration_seconds_count{method="put"} 1)"));
     CHECK(has(text, R"(keepstore_block_time_to_status_seconds_count{method="put"} 1)"));
+    CHECK(has(text, R"(keepstore_block_time_to_status_seconds_sum{method="put"} 1)"));
+    CHECK(has(text, R"(keepstore_block_duration_seconds_sum{method="put"} 2)"));
     CHECK(has(text, R"(keepstore_block_time_to_status_seconds_count{method="get"} 0)"));
     CHECK(has(text, R"(request_duration_seconds_count{code="404",method="get"} 1)"));
     CHECK(has(text, R"(request_duration_seconds_count{code="200",method="get"} 1)"));
+}
+
+TEST_CASE("a request that is logged is in both summaries, TOUCH under its own name in one of them",
+          "[router][metrics]") {
+    request_metrics metrics;
+    metrics.count_logged({"TOUCH", 200, false}, {.to_status = 1s, .to_end = 3s});
+    metrics.count({"TOUCH", 200, false}, 4s);
+    const std::string text = text_of(metrics);
+    CHECK(has(text, R"(request_duration_seconds_count{code="200",method="unknown"} 2)"));
+    CHECK(has(text, R"(request_duration_seconds_sum{code="200",method="unknown"} 7)"));
+    CHECK(has(text, R"(time_to_status_seconds_count{code="200",method="touch"} 1)"));
+    CHECK(has(text, R"(time_to_status_seconds_sum{code="200",method="touch"} 1)"));
+    CHECK(text.find(R"(request_duration_seconds_count{code="200",method="touch"})") == text.npos);
 }

@@ -10,6 +10,7 @@ keepstore_test(router_tests
         router/redact_test.cpp
         router/request_id_test.cpp
         router/request_metrics_test.cpp
+        router/request_stats_test.cpp
         router/routes_test.cpp
         router/scrub_test.cpp
         router/status_page_test.cpp
