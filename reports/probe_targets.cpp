@@ -28,6 +28,16 @@ bool has_access(const cluster_config::volume_config& volume, const cluster_confi
     return volume.access_via_hosts.empty() || volume.access_via_hosts.contains(service);
 }
 
+/// Where the keys of a volume that has some are; a secret in a file may belong to an id in the configuration.
+std::string origin_of_keys(const cluster_config::config& conf, const std::string& uuid) {
+    for (const std::string_view key : {"SecretAccessKey", "SecretKey"}) {
+        const auto name = fmt::format("Volumes.{}.{}", uuid, key);
+        const auto found = std::ranges::find(conf.secrets, name, &cluster_config::secret_origin::key);
+        if (found != conf.secrets.end()) return found->origin;
+    }
+    return "configuration";
+}
+
 std::string s3_volumes_of(const cluster_config::cluster_settings& cluster) {
     std::vector<std::string_view> names;
     for (const auto& [uuid, volume] : cluster.volumes)
@@ -85,6 +95,7 @@ std::expected<std::vector<probe_target>, std::string> choose_probe_targets(
         const auto v = cluster_config::serve_volume(cluster, uuid, volume, read_only_here);
         auto options = volumes::s3_options_of(v, cluster.collections);
         if (!options) return std::unexpected(std::move(options.error()));
+        options->keys_origin = origin_of_keys(conf, uuid);
         probe_target target{
             .uuid = uuid, .options = std::move(*options), .writes = v.allow_write || v.allow_trash, .notes = {}};
         if (!mounted) target.notes.emplace_back("this host does not mount the volume (AccessViaHosts)");

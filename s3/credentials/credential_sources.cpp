@@ -9,7 +9,7 @@
 namespace keepstore::s3 {
 
 awaitable<result<credentials>> static_source::fetch(deadline) {
-    co_return credentials{.keys = keys_, .expires_at = std::nullopt, .source = "configuration"};
+    co_return credentials{.keys = keys_, .expires_at = std::nullopt, .source = origin_};
 }
 
 awaitable<result<credentials>> environment_source::fetch(deadline) {
@@ -47,7 +47,8 @@ result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config c
     const auto now = config.now;
     if (!config.access_key_id.empty()) {
         auto keys = signing_keys{config.access_key_id, config.secret_access_key, secret_string()};
-        return std::make_shared<credentials_cache>(std::make_unique<static_source>(std::move(keys)), now);
+        auto source = std::make_unique<static_source>(std::move(keys), std::move(config.keys_origin));
+        return std::make_shared<credentials_cache>(std::move(source), now);
     }
     KS_TRY(auto http, net::client::make({.ca_file = config.ca_file}));
     KS_TRY(auto sts, net::client::make({.ca_file = config.ca_file, .proxies = std::move(config.proxies)}));

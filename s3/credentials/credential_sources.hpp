@@ -20,9 +20,10 @@ namespace keepstore::s3 {
 struct credentials_config {
     std::string access_key_id;  ///< With the secret; not empty: no other source is used.
     secret_string secret_access_key;
-    std::string iam_role;      ///< Not empty: the instance role of this name; no other source is used.
-    std::string region;        ///< The volume's, for STS.
-    std::string ca_file;       ///< For STS; empty: the system's authorities.
+    std::string keys_origin = "configuration";  ///< Where these two are, for the operator.
+    std::string iam_role;                       ///< Not empty: the instance role of this name; no other source is used.
+    std::string region;                         ///< The volume's, for STS.
+    std::string ca_file;                        ///< For STS; empty: the system's authorities.
     net::proxy_rules proxies;  ///< For STS. Instance metadata and containers are always asked directly.
     environment env = process_environment();
     wall_clock now = system_wall_clock();
@@ -37,12 +38,13 @@ struct credentials_config {
 /// Returns the keys of the configuration.
 class static_source final : public credentials_source {
   public:
-    explicit static_source(signing_keys keys) : keys_(std::move(keys)) {}
+    static_source(signing_keys keys, std::string origin) : keys_(std::move(keys)), origin_(std::move(origin)) {}
     [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override;
     [[nodiscard]] bool can_change() const noexcept override { return false; }
 
   private:
     const signing_keys keys_;
+    const std::string origin_;
 };
 
 /// Reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.

@@ -1,6 +1,7 @@
 #include "reports/probe_report.hpp"
 #include "reports/probe_targets.hpp"
 #include "tests/cluster_config/sample_config.hpp"
+#include "tests/support/run.hpp"
 #include "volumes/s3/access.hpp"
 
 #include <catch2/catch.hpp>
@@ -79,6 +80,22 @@ TEST_CASE("the probe makes its client of the configuration as the daemon does", 
         reports::choose_probe_targets(conf, {}, std::vector<std::string>{"zzzzz-nyw5e-000000000000001"}).value();
     REQUIRE(named.front().notes.size() == 1);
     CHECK_THAT(named.front().notes[0], Catch::Contains("does not mount"));
+}
+
+TEST_CASE("the probe says where the keys of a volume are", "[reports][probe]") {
+    auto conf = three_buckets();
+    const auto source_of = [&](const std::string& uuid) {
+        const auto target = reports::choose_probe_targets(conf, {}, std::span(&uuid, 1)).value();
+        const auto access = volumes::s3::make_access(target.front().options);
+        return test::run(access->keys->get(deadline::in(std::chrono::seconds(10)))).value().source;
+    };
+    CHECK(source_of("zzzzz-nyw5e-000000000000000") == "configuration");
+    // As apply_credentials() notes it for a file that has the key instead.
+    for (auto& secret : conf.secrets) {
+        if (secret.key == "Volumes.zzzzz-nyw5e-000000000000001.SecretAccessKey") secret.origin = "credential /run/key";
+    }
+    CHECK(source_of("zzzzz-nyw5e-000000000000001") == "credential /run/key");
+    CHECK(source_of("zzzzz-nyw5e-000000000000000") == "configuration");
 }
 
 TEST_CASE("a service is this host's by its address, even if its port is taken", "[reports][probe]") {

@@ -187,6 +187,7 @@ class KeysOfS3(CredentialsCase, S3Case):
                                capture_output=True, timeout=60, check=False,
                                env=os.environ | {"CREDENTIALS_DIRECTORY": self.folder, "AWS_EC2_METADATA_DISABLED": "true"})
         self.assertEqual(probe.returncode, 0, probe.stdout + probe.stderr)
+        self.assertIn(f"from credential {self.folder}/{uuid}.SecretAccessKey", probe.stdout)
 
 
 def as_nobody():

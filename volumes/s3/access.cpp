@@ -12,6 +12,7 @@ result<bucket_access> make_access(const s3_options& options) {
     keepstore::s3::credentials_config keys;
     keys.access_key_id = options.access_key_id;
     keys.secret_access_key = options.secret_access_key;
+    keys.keys_origin = options.keys_origin;
     keys.region = options.region;
     KS_TRY(auto proxies, net::proxy_rules::from_environment(options.env));
     const auto ca_file = options.ca_file.empty() ? options.env("AWS_CA_BUNDLE").value_or("") : options.ca_file;

@@ -25,6 +25,7 @@ namespace keepstore::volumes {
 struct s3_options {
     std::string access_key_id;  ///< With the secret; both empty: AWS's chain (s3/credentials/credential_sources.hpp).
     keepstore::s3::secret_string secret_access_key;
+    std::string keys_origin = "configuration";  ///< Where these two are, for the operator.
     std::string endpoint;
     std::string region;
     std::string bucket;
