@@ -119,6 +119,25 @@ TEST_CASE("a volume whose file system is unmounted is gone", "[volumes][health][
     check_gone(f, name);
 }
 
+TEST_CASE("the free space of a volume that has no requests is measured again", "[volumes][health]") {
+    const temp_dir point;
+    const tmpfs_mount mount(point.path());
+    if (!mount.mounted()) {
+        WARN("skipped: may not mount a file system here");
+        return;
+    }
+    for (const bool may_write : {true, false}) {
+        directory_fixture f({.may_write = may_write, .free_bytes_min = 0}, point.path());
+        const auto available = [&] { return f.volume->stats().space->available_bytes; };
+        const auto before = available();
+        const auto ballast = point.path() / "ballast";
+        directory_fixture::write_file(ballast, std::string(1 * MiB, 'x'));
+        CHECK(eventually([&] { return available() <= before - 1 * MiB; }));
+        fs::remove(ballast);
+        CHECK(eventually([&] { return available() >= before; }));
+    }
+}
+
 TEST_CASE("a file system that is mounted again is used again", "[volumes][health][root]") {
     frozen_mount disk;
     if (!disk.mounted()) {
