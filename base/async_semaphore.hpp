@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <deque>
 #include <mutex>
+#include <optional>
 #include <utility>
 
 namespace keepstore {
@@ -42,6 +43,14 @@ class async_semaphore {
     /// Takes a permit, waiting for one after those that wait already. Awaited in place.
     /// \returns errc::timeout with `text`, a literal, at the deadline, errc::cancelled.
     [[nodiscard]] awaitable<result<permit>> acquire(deadline until, const char* text = "");
+
+    /// Takes a permit if one is free. Never waits.
+    [[nodiscard]] std::optional<permit> try_acquire() {
+        const std::lock_guard lock(mutex_);
+        if (free_ == 0) return std::nullopt;
+        --free_;
+        return permit(*this);
+    }
 
     /// Coroutines that wait: for statistics, out of date when it is returned.
     [[nodiscard]] std::size_t waiters() const;

@@ -53,6 +53,17 @@ awaitable<void> give_up_many_times(async_semaphore& s, int times) {
 
 }  // namespace
 
+TEST_CASE("a permit is taken without waiting, or not at all", "[base][semaphore]") {
+    async_semaphore s(1);
+    auto only = s.try_acquire();
+    REQUIRE(only);
+    CHECK(*only);
+    CHECK_FALSE(s.try_acquire());
+    CHECK(s.waiters() == 0);
+    only.reset();
+    CHECK(free_permits(s) == 1);
+}
+
 TEST_CASE("a semaphore gives as many permits as it has, and takes them back", "[base][semaphore]") {
     async_semaphore s(2);
     auto first = take(s);

@@ -49,6 +49,7 @@ keepstore_test(volumes_s3_stub_test
     SOURCES
         volumes/cloud/chunk_memory_test.cpp
         volumes/cloud/circuit_breaker_test.cpp
+        volumes/cloud/download_turns_test.cpp
         volumes/cloud/download_window_test.cpp
         volumes/cloud/multipart_policy_test.cpp
         volumes/s3/s3_health_contract_test.cpp
@@ -57,6 +58,7 @@ keepstore_test(volumes_s3_stub_test
         volumes/s3/s3_ranges_test.cpp
         volumes/s3/s3_stub_outage_test.cpp
         volumes/s3/s3_stub_test.cpp
+        volumes/s3/s3_turns_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)
 keepstore_test(volume_factory_test
     SOURCES volumes/factory_test.cpp

@@ -34,6 +34,10 @@ class download_window {
     unsigned join();
     void leave(unsigned reader) { readers_.erase(reader); }
     [[nodiscard]] std::size_t readers() const noexcept { return readers_.size(); }
+    /// All bytes before it were received.
+    [[nodiscard]] std::uint64_t next() const noexcept { return next_; }
+    /// Bytes from next() on, once the size is known.
+    [[nodiscard]] std::uint64_t remaining() const noexcept { return end_.value_or(next_) - next_; }
     /// Whether nothing was dropped yet, so that a reader can join.
     [[nodiscard]] bool holds_beginning() const noexcept { return first() == begin_; }
 
@@ -81,7 +85,7 @@ class download_window {
     [[nodiscard]] std::uint64_t first() const noexcept { return pieces_.empty() ? next_ : pieces_.front().offset; }
 
     const std::uint64_t begin_;
-    std::uint64_t next_;                ///< All bytes before it were received.
+    std::uint64_t next_;
     std::optional<std::uint64_t> end_;  ///< Absent until the size is known.
     std::deque<kept> pieces_;
     std::map<unsigned, std::uint64_t> readers_;  ///< Number and position.

@@ -21,9 +21,30 @@ inline constexpr seconds cloud_stop_wait{3};
 /// A call without a block's content (HEAD, marker, copy inside the bucket, delete), and the wait for the head of a GET.
 /// S3 responds to 0.1 % of requests after 5 s; clients want their whole block within 20 s (docs/interface.md 7.2).
 inline constexpr seconds cloud_call_timeout{15};
-/// Connections of one event loop of a volume. Slow readers keep theirs; a request that finds none fails after
-/// cloud_call_timeout. The unit allows 65,536 descriptors.
+/// Connections of one event loop of a volume. A request that finds none fails after cloud_call_timeout. The unit allows
+/// 65,536 descriptors.
 inline constexpr unsigned cloud_volume_connections_max = 1024;
+/// Downloads that a volume has under way at a time, in quarters of its connections: the others are for requests that
+/// must not wait for readers.
+inline constexpr unsigned cloud_download_quarters = 3;
+/// No fewer, however much the service throttles: enough to use any network fully, and for a service that limits the
+/// rate of requests fewer at a time would be no help.
+inline constexpr std::size_t cloud_downloads_min = 128;
+/// While others wait, a download whose readers want nothing at the moment keeps its connection for no longer than this.
+/// With 2,000 of 10,000 slow readers at a time each has its turn every five seconds, which is below all limits of
+/// clients; a shorter turn costs the service more requests.
+inline constexpr milliseconds cloud_download_turn{1000};
+/// After a pause a download continues with a GET of this much, and twice as much each time that it was received without
+/// another pause: what is on its way when it pauses again is lost.
+inline constexpr std::size_t cloud_resumed_range_bytes = chunk_size_bytes;
+/// ... when no more than this is left for its readers: two pieces of a slow one (store/limits.hpp).
+inline constexpr std::size_t cloud_resume_ahead_bytes = 64 * KiB;
+/// When the service throttles, fewer downloads are let in, in steps of an eighth and at most once within the first of
+/// these times; after the second one without throttling, more, in steps of a sixteenth.
+inline constexpr milliseconds cloud_downloads_fewer_interval{500};
+inline constexpr seconds cloud_downloads_more_after{2};
+/// A download that was throttled waits for about this long before its next turn.
+inline constexpr milliseconds cloud_download_throttled_pause{250};
 /// Memory of one volume for blocks that are being downloaded, shared by their readers: one whole block, so that a
 /// reader that joins while a hot block is being read finds its beginning. When it is used up it is taken from downloads
 /// that need it least.

@@ -5,8 +5,12 @@
 #include "volumes/cloud/volume_core.hpp"
 
 #include <boost/asio/post.hpp>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
+#include <chrono>
+#include <random>
 #include <utility>
 #include <vector>
 
@@ -123,45 +127,117 @@ void shared_download::wake_task() {
 }
 
 awaitable<result<bool>> shared_download::run(std::shared_ptr<shared_download> self) {
+    KS_CO_TRY(const auto first, co_await self->receive_first());
+    if (first == received::paused) KS_CO_CHECK(co_await self->continue_in_ranges());
+    co_return true;
+}
+
+// The whole target, unless the readers pause.
+awaitable<result<shared_download::received>> shared_download::receive_first() {
     using clock = multipart_policy::clock;
     const auto began = clock::now();
     std::optional<multipart_policy::transfer> transfer;
-    if (self->what_.is_large()) transfer.emplace(self->core_->download_policy.begin(began));
-    KS_CO_TRY(const auto body, co_await open_body(self->core_, self->what_, self->source_, transfer));
-    const auto bytes = body->remaining();
+    if (what_.is_large()) transfer.emplace(core_->download_policy.begin(began));
+    KS_CO_TRY(auto from, co_await open_first(transfer));
+    const auto bytes = from.body->remaining();
     {
-        const std::lock_guard lock(self->mutex_);
-        self->info_ = body->info();
-        self->window_.set_remaining(bytes);
-        self->head_arrived_.notify_all();
+        const std::lock_guard lock(mutex_);
+        info_ = from.body->info();
+        window_.set_remaining(bytes);
+        head_arrived_.notify_all();
     }
     clock::duration waited{0};
-    auto received = co_await self->receive(*body, waited);
+    const auto outcome = co_await receive(from, waited);
     if (transfer) {
         const auto now = clock::now();
-        if (!received && range_is_at_fault(received.error())) transfer->note(received.error(), now);
+        if (!outcome && range_is_at_fault(outcome.error())) transfer->note(outcome.error(), now);
         // It may be smaller than expected.
-        if (received && bytes >= limits::cloud_parallel_block_bytes_min) {
+        if (outcome && *outcome == received::all && bytes >= limits::cloud_parallel_block_bytes_min) {
             transfer->moved({.bytes = bytes, .elapsed = now - began, .waited = waited}, now);
         }
         transfer.reset();  // Before the body: releasing its memory takes a while.
     }
-    if (!received) co_return std::unexpected(std::move(received.error()));
-    co_return true;
+    co_return outcome;
 }
 
-awaitable<result<void>> shared_download::receive(block_body& body, multipart_policy::clock::duration& waited) {
+// The rest, after a pause. A GET that was received without another pause is followed by one of twice its size.
+awaitable<result<void>> shared_download::continue_in_ranges() {
+    std::uint64_t bytes = limits::cloud_resumed_range_bytes;
+    while (true) {
+        KS_CO_TRY(const auto range, co_await next_range(bytes));
+        if (!range) co_return success();
+        KS_CO_TRY(auto from, co_await open_range(*range));
+        multipart_policy::clock::duration waited{0};
+        KS_CO_TRY(const auto outcome, co_await receive(from, waited));
+        bytes = outcome == received::paused ? limits::cloud_resumed_range_bytes : 2 * bytes;
+    }
+}
+
+// Waits until the readers have little left. nullopt: everything was received.
+awaitable<result<std::optional<protocol::byte_range>>> shared_download::next_range(std::uint64_t bytes) {
+    std::unique_lock lock(mutex_);
+    if (window_.remaining() == 0) co_return std::nullopt;
+    while (!over_ && !window_.wanted(limits::cloud_resume_ahead_bytes))
+        KS_CO_CHECK(co_await demand_.wait(lock, deadline::never()));
+    if (over_) co_return fail(errc::cancelled);
+    co_return protocol::byte_range{window_.next(), std::min(bytes, window_.remaining())};
+}
+
+// Takes a turn and sends the first GET. Like all of them it has no deadline, since each reader has its own.
+awaitable<result<shared_download::transfer_turn>> shared_download::open_first(
+    std::optional<multipart_policy::transfer>& transfer) {
+    while (true) {
+        KS_CO_TRY(auto turn, co_await core_->turns.take(download_turns::claim::first, deadline::never()));
+        auto body = co_await open_body(core_, what_, source_, transfer);
+        if (body) co_return transfer_turn{.turn = std::move(turn), .body = *std::move(body)};
+        KS_CO_CHECK(co_await wait_throttled(body.error()));
+    }
+}
+
+// The same for a further range of the object.
+awaitable<result<shared_download::transfer_turn>> shared_download::open_range(protocol::byte_range range) {
+    while (true) {
+        KS_CO_TRY(auto turn, co_await core_->turns.take(download_turns::claim::again, deadline::never()));
+        const circuit_breaker::pending_call pending(*core_->breaker);
+        auto got = core_->noted(co_await source_->open_range(range));
+        // Without an ETag its size is all that is known of the object.
+        if (got && got->info().size != info_->size)
+            co_return fail(errc::io_error, "the block was replaced while it was read");
+        if (got)
+            co_return transfer_turn{.turn = std::move(turn), .body = std::make_unique<block_body>(*std::move(got))};
+        if (range_is_at_fault(got.error())) core_->turns.never_pause();
+        KS_CO_CHECK(co_await wait_throttled(got.error()));
+    }
+}
+
+// Returns the error, unless it may come from the number of our own downloads: then waits before another turn.
+awaitable<result<void>> shared_download::wait_throttled(const error& why) {
+    if (kind_of(why) != error_kind::slow_down || !core_->turns.are_many()) co_return std::unexpected(why);
+    thread_local std::minstd_rand random{std::random_device{}()};
+    const auto least = limits::cloud_download_throttled_pause.count();
+    const std::chrono::milliseconds pause(
+        std::uniform_int_distribution<std::chrono::milliseconds::rep>(least, 2 * least)(random));
+    asio::steady_timer timer(co_await asio::this_coro::executor, pause);
+    const auto [stopped] = co_await timer.async_wait(use_tuple);
+    if (stopped) co_return fail(errc::cancelled);
+    co_return success();
+}
+
+awaitable<result<shared_download::received>> shared_download::receive(transfer_turn& from,
+                                                                      multipart_policy::clock::duration& waited) {
+    block_body& body = *from.body;
     while (body.remaining() > 0) {
         const auto size = static_cast<std::size_t>(std::min<std::uint64_t>(body.remaining(), limits::chunk_size_bytes));
         // Of the reserve it may be less.
-        KS_CO_TRY(auto memory, co_await next_memory(size));
+        KS_CO_TRY(auto memory, co_await next_memory(size, from.turn));
+        if (!memory) co_return received::paused;
         const auto began = multipart_policy::clock::now();
-        KS_CO_CHECK(co_await fill(body, memory));
+        KS_CO_CHECK(co_await fill(body, *memory));
         waited += multipart_policy::clock::now() - began;
         std::vector<const_slice> dropped;
         const std::lock_guard lock(mutex_);
         if (over_) co_return fail(errc::cancelled);
-        window_.append(memory.freeze(memory.size()));
+        window_.append(memory->freeze(memory->size()));
         piece_arrived_.notify_all();
         // The read that it was for has ended.
         if (reserved_ && !window_.is_read())
@@ -169,14 +245,18 @@ awaitable<result<void>> shared_download::receive(block_body& body, multipart_pol
         else if (!keeps_for_newcomers_ && window_.readers() == 1)
             dropped = window_.drop_before(window_.fastest());
     }
-    co_return success();
+    co_return received::all;
 }
 
-// Waits until the next piece is wanted and there is memory for it.
-awaitable<result<mutable_slice>> shared_download::next_memory(std::size_t size) {
+// Waits until the next piece is wanted and there is memory for it. nullopt: the turn is over before that.
+awaitable<result<std::optional<mutable_slice>>> shared_download::next_memory(std::size_t size,
+                                                                             const download_turns::turn& mine) {
     std::unique_lock lock(mutex_);
     while (true) {
-        while (!over_ && !wanted()) KS_CO_CHECK(co_await demand_.wait(lock, deadline::never()));
+        while (!over_ && !wanted()) {
+            KS_CO_TRY(const bool kept, co_await wait_for_demand(lock, mine));
+            if (!kept) co_return std::nullopt;
+        }
         if (over_) co_return fail(errc::cancelled);
         lock.unlock();
         reserved_ = false;
@@ -186,19 +266,30 @@ awaitable<result<mutable_slice>> shared_download::next_memory(std::size_t size) 
         // Either the look-ahead is full, or nothing can be dropped before the fastest reader advances or a read under
         // way ends; each wakes the task. Rechecked under the mutex, since that may just have happened.
         if (!window_.awaited() || window_.front_is_being_read()) {
-            KS_CO_CHECK(co_await demand_.wait(lock, deadline::never()));
+            KS_CO_TRY(const bool kept, co_await wait_for_demand(lock, mine));
+            if (!kept) co_return std::nullopt;
             continue;
         }
         if (window_.empty()) {
             const auto awaited = static_cast<std::size_t>(std::min<std::uint64_t>(size, window_.awaited_bytes()));
             lock.unlock();
             reserved_ = true;
-            co_return co_await core_->memory->take_reserved(awaited, deadline::never());
+            KS_CO_TRY(auto memory, co_await core_->memory->take_reserved(awaited, deadline::never()));
+            co_return std::move(memory);
         }
         lock.unlock();
         co_await yield_to_loop();
         lock.lock();
     }
+}
+
+// Waits for a reader to want more, for as long as a turn. Returns false if the turn is over.
+awaitable<result<bool>> shared_download::wait_for_demand(std::unique_lock<std::mutex>& lock,
+                                                         const download_turns::turn& mine) {
+    if (core_->turns.is_over(mine)) co_return false;
+    const auto woken = co_await demand_.wait(lock, deadline::in(core_->turns.length()));
+    if (!woken && woken.error() != errc::timeout) co_return std::unexpected(woken.error());
+    co_return true;
 }
 
 // Sources of memory, in this order: the volume's budget; pieces kept for readers to come, of this download and then of

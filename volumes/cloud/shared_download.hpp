@@ -3,7 +3,8 @@
 /// It downloads a bounded distance ahead of its fastest reader and keeps what that one has read, for others, while the
 /// volume's memory lasts. A reader outside that window (it has fallen behind, or reads far ahead) gets
 /// `piece::outside_window` and starts its own GET; it never blocks the others. The download is cancelled when its last
-/// reader leaves. Safe to use from any thread.
+/// reader leaves. While its readers want nothing it gives its connection to downloads that wait for one, and continues
+/// with ranged GETs later (download_turns.hpp). Safe to use from any thread.
 #pragma once
 
 #include "base/async.hpp"
@@ -11,6 +12,7 @@
 #include "base/buffer.hpp"
 #include "base/deadline.hpp"
 #include "volumes/cloud/block_body.hpp"
+#include "volumes/cloud/download_turns.hpp"
 #include "volumes/cloud/download_window.hpp"
 #include "volumes/cloud/limits.hpp"
 #include "volumes/cloud/multipart_policy.hpp"
@@ -66,10 +68,26 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     [[nodiscard]] awaitable<result<piece>> wait_for(unsigned reader, std::uint64_t offset, std::size_t want,
                                                     deadline until);
 
+    /// A GET under way.
+    struct transfer_turn {
+        download_turns::turn turn;
+        std::unique_ptr<block_body> body;  ///< Destroyed first.
+    };
+    enum class received { all, paused };
+
     // The task, on a loop of the volume.
     static awaitable<result<bool>> run(std::shared_ptr<shared_download> self);
-    [[nodiscard]] awaitable<result<void>> receive(block_body& body, multipart_policy::clock::duration& waited);
-    [[nodiscard]] awaitable<result<mutable_slice>> next_memory(std::size_t size);
+    [[nodiscard]] awaitable<result<received>> receive_first();
+    [[nodiscard]] awaitable<result<void>> continue_in_ranges();
+    [[nodiscard]] awaitable<result<transfer_turn>> open_first(std::optional<multipart_policy::transfer>& transfer);
+    [[nodiscard]] awaitable<result<transfer_turn>> open_range(protocol::byte_range range);
+    [[nodiscard]] awaitable<result<void>> wait_throttled(const error& why);
+    [[nodiscard]] awaitable<result<received>> receive(transfer_turn& from, multipart_policy::clock::duration& waited);
+    [[nodiscard]] awaitable<result<std::optional<mutable_slice>>> next_memory(std::size_t size,
+                                                                              const download_turns::turn& mine);
+    [[nodiscard]] awaitable<result<bool>> wait_for_demand(std::unique_lock<std::mutex>& lock,
+                                                          const download_turns::turn& mine);
+    [[nodiscard]] awaitable<result<std::optional<protocol::byte_range>>> next_range(std::uint64_t bytes);
     [[nodiscard]] std::optional<mutable_slice> find_memory(std::size_t size);
     [[nodiscard]] awaitable<result<void>> fill(block_body& body, const mutable_slice& memory);
     void ended(const result<bool>& outcome);

@@ -7,9 +7,15 @@
 
 namespace keepstore::volumes::cloud {
 
+unsigned task_group::loops_for(unsigned loops) noexcept {
+    return loops > 0 ? loops : std::min(usable_processors(), limits::cloud_volume_loops_max);
+}
+
 task_group::task_group(unsigned loops, std::string service)
     : service_(std::move(service)),
-      loops_(lower_case(service_), loops > 0 ? loops : std::min(usable_processors(), limits::cloud_volume_loops_max)) {
+      loops_(lower_case(service_), loops_for(loops)),
+      executors_(loops_.executors()),
+      loads_(executors_.size()) {
     loops_.start();
 }
 
@@ -27,28 +33,39 @@ void task_group::stop() {
     loops_.stop();
 }
 
-bool task_group::remember(const std::shared_ptr<loop_task>& task, bool abortable) {
+std::vector<std::size_t> task_group::loads() const {
     const std::lock_guard lock(mutex_);
-    if (stopping_) return false;
-    tasks_.emplace(task, abortable);
-    return true;
+    return loads_;
+}
+
+std::pair<std::shared_ptr<loop_task>, bool> task_group::add(bool abortable) {
+    const std::lock_guard lock(mutex_);
+    const auto loop = static_cast<std::size_t>(std::ranges::min_element(loads_) - loads_.begin());
+    auto task = std::make_shared<loop_task>(executors_[loop]);
+    if (stopping_) return {std::move(task), false};
+    tasks_.emplace(task, running{.loop = loop, .abortable = abortable});
+    ++loads_[loop];
+    return {std::move(task), true};
 }
 
 void task_group::forget(const std::shared_ptr<loop_task>& task) {
     const std::lock_guard lock(mutex_);
-    tasks_.erase(task);
+    if (const auto found = tasks_.find(task); found != tasks_.end()) {
+        --loads_[found->second.loop];
+        tasks_.erase(found);
+    }
     if (stopping_ && tasks_.empty()) all_ended_.notify_all();
 }
 
 void task_group::cancel_all(bool also_unabortable) {
-    std::vector<std::shared_ptr<loop_task>> running;
+    std::vector<std::shared_ptr<loop_task>> cancelled;
     {
         const std::lock_guard lock(mutex_);
-        for (const auto& [task, abortable] : tasks_) {
-            if (abortable || also_unabortable) running.push_back(task);
+        for (const auto& [task, where] : tasks_) {
+            if (where.abortable || also_unabortable) cancelled.push_back(task);
         }
     }
-    for (const auto& task : running) {
+    for (const auto& task : cancelled) {
         task->aborted_.store(true, std::memory_order_release);
         task->cancel();
     }

@@ -1,5 +1,6 @@
-/// The coroutines that a volume runs on event loops of its own, from construction to stop(). They are spawned on the
-/// loops in turn, from any thread, and can be cancelled from any thread.
+/// The coroutines that a volume runs on event loops of its own, from construction to stop(). Each is spawned on the
+/// loop with the fewest, from any thread, and can be cancelled from any thread. Not on the loops in turn: blocks and
+/// their markers are requested in turn, and all GETs would share the connections of every other loop.
 #pragma once
 
 #include "base/async.hpp"
@@ -35,7 +36,10 @@ class loop_task final : public cancellable_task {
 
 class task_group {
   public:
-    /// On `loops` loops; 0: one per processor, within limits::cloud_volume_loops_max.
+    /// `loops`, or for 0 one per processor, within limits::cloud_volume_loops_max.
+    [[nodiscard]] static unsigned loops_for(unsigned loops) noexcept;
+
+    /// On loops_for(loops) loops.
     /// \param service  its name: in lower case that of the threads, and for error texts.
     task_group(unsigned loops, std::string service);
     ~task_group() { stop(); }
@@ -49,8 +53,8 @@ class task_group {
     /// \param abortable whether abort_all() ends it.
     template <class T, class Done>
     std::shared_ptr<loop_task> spawn(awaitable<result<T>> work, Done done, bool abortable = true) {
-        auto task = std::make_shared<loop_task>(loops_.next_executor());
-        if (!remember(task, abortable)) {
+        const auto [task, accepted] = add(abortable);
+        if (!accepted) {
             task->end();
             done(result<T>(fail(errc::unavailable, "the volume is closed")));
             return task;
@@ -85,18 +89,28 @@ class task_group {
     void abort_all() { cancel_all(false); }
 
     [[nodiscard]] std::size_t size() const noexcept { return loops_.size(); }
+    /// The number of tasks on each loop, for tests.
+    [[nodiscard]] std::vector<std::size_t> loads() const;
 
   private:
-    [[nodiscard]] bool remember(const std::shared_ptr<loop_task>& task, bool abortable);
+    struct running {
+        std::size_t loop;
+        bool abortable;
+    };
+
+    /// A task on the loop with the fewest. \returns also whether it is to run: not when the group is stopping.
+    [[nodiscard]] std::pair<std::shared_ptr<loop_task>, bool> add(bool abortable);
     void forget(const std::shared_ptr<loop_task>& task);
     void cancel_all(bool also_unabortable);
 
     const std::string service_;
     event_loop_group loops_;
+    const std::vector<asio::any_io_executor> executors_;
 
-    std::mutex mutex_;
+    mutable std::mutex mutex_;
     // Guarded by mutex_.
-    std::unordered_map<std::shared_ptr<loop_task>, bool> tasks_;  ///< With whether they may be aborted.
+    std::unordered_map<std::shared_ptr<loop_task>, running> tasks_;
+    std::vector<std::size_t> loads_;  ///< By loop: the number of tasks.
     bool stopping_ = false;
     std::condition_variable all_ended_;
 };

@@ -12,6 +12,12 @@ block_time our_now() {
     return std::chrono::time_point_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now());
 }
 
+std::size_t downloads_max(const core_options& setup) {
+    if (setup.downloads.most > 0) return setup.downloads.most;
+    const std::size_t connections = std::size_t{setup.connections_max} * task_group::loops_for(setup.loops);
+    return std::max<std::size_t>(1, connections * limits::cloud_download_quarters / 4);
+}
+
 }  // namespace
 
 bool download_target::is_large() const noexcept {
@@ -26,6 +32,11 @@ volume_core::volume_core(core_options o)
       upload_policy(limits::cloud_parallel_uploads_max, "large blocks are sent in parts: that is faster", setup.where),
       download_policy(limits::cloud_parallel_downloads_max, "large blocks are fetched in parts: that is faster",
                       setup.where),
+      turns({.most = downloads_max(setup),
+             .least = setup.downloads.least,
+             .throttles = [this] { return requests_throttled(); },
+             .where = setup.where,
+             .length = setup.downloads.turn}),
       loops(setup.loops, setup.where.service) {}
 
 block_time volume_core::now() const {

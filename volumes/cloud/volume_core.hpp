@@ -6,6 +6,7 @@
 #include "volumes/cloud/chunk_memory.hpp"
 #include "volumes/cloud/circuit_breaker.hpp"
 #include "volumes/cloud/download_table.hpp"
+#include "volumes/cloud/download_turns.hpp"
 #include "volumes/cloud/limits.hpp"
 #include "volumes/cloud/multipart_policy.hpp"
 #include "volumes/cloud/object_source.hpp"
@@ -17,6 +18,7 @@
 #include "volumes/volume.hpp"
 
 #include <atomic>
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
 #include <functional>
@@ -33,6 +35,9 @@ struct core_options {
     /// Event loops; 0: one per processor, at most limits::cloud_volume_loops_max.
     unsigned loops = 0;
     std::size_t fetch_memory_bytes = limits::cloud_fetch_memory_bytes;
+    /// Of each event loop.
+    unsigned connections_max = limits::cloud_volume_connections_max;
+    download_limits downloads = {};
     /// Large blocks are always sent and fetched in parts, without measurement. For tests.
     bool always_parts = false;
     /// Of the metadata's names; see metadata_name().
@@ -59,6 +64,7 @@ class volume_core {
     part_buffers upload_buffers{limits::cloud_parallel_part_buffers};
     multipart_policy download_policy;
     part_buffers download_buffers{limits::cloud_parallel_range_buffers};
+    download_turns turns;
     task_group loops;  // Last: its tasks use the others.
 
     [[nodiscard]] virtual std::shared_ptr<object_source> make_source(download_target what) = 0;
@@ -67,6 +73,9 @@ class volume_core {
     /// Whether upload_target::store() of a block of this size compares it with a stored one
     /// (volume::compares_on_commit).
     [[nodiscard]] virtual bool compares(std::uint64_t size) const = 0;
+
+    /// How many requests the service has throttled so far.
+    [[nodiscard]] virtual std::uint64_t requests_throttled() const { return 0; }
 
     /// The service's clock minus ours, as far as it is known.
     [[nodiscard]] virtual std::chrono::seconds clock_skew() const = 0;

@@ -17,6 +17,8 @@ s3_core::s3_core(s3_options o, protocol::client c)
                    .diagnosis = o.diagnosis,
                    .loops = o.loops,
                    .fetch_memory_bytes = o.fetch_memory_bytes,
+                   .connections_max = o.connections_max,
+                   .downloads = o.downloads,
                    .always_parts = o.always_parts,
                    .now = o.now}),
       options(std::move(o)),

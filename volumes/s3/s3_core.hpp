@@ -46,6 +46,7 @@ class s3_core final : public cloud::volume_core, public std::enable_shared_from_
     [[nodiscard]] std::unique_ptr<cloud::upload_target> make_target(const md5_digest& name) override;
     [[nodiscard]] std::shared_ptr<cloud::part_session> make_session(const md5_digest& name) override;
 
+    [[nodiscard]] std::uint64_t requests_throttled() const override { return client.stats().throttled.value(); }
     [[nodiscard]] std::chrono::seconds clock_skew() const override { return client.clock_skew(); }
 
     // One request each, with a timeout, reported to the circuit breaker.

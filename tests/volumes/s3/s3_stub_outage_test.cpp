@@ -2,6 +2,7 @@
 #include "digest/md5.hpp"
 #include "s3/time.hpp"
 #include "tests/contract/volume_harness.hpp"
+#include "tests/s3/bucket_fixture.hpp"
 #include "tests/s3/stub_service.hpp"
 #include "tests/volumes/s3/multipart_service.hpp"
 #include "tests/volumes/s3/stub_replies.hpp"
@@ -61,6 +62,50 @@ TEST_CASE("an object that always fails is no outage", "[volumes][s3][stub][outag
     CHECK(volume->health().empty());
 }
 
+TEST_CASE("paused readers that have all connections are no outage, and make room for others",
+          "[volumes][s3][stub][outage]") {
+    const auto content = random_bytes(32 * MiB);
+    const std::string text(reinterpret_cast<const char*>(content.data()), content.size());
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        return r.method == "GET" ? ranged_reply(r, text) : signed_reply(404);
+    });
+    auto options = stub_volume(service);
+    options.connections_max = 2;
+    options.downloads.most = 2;
+    options.fetch_memory_bytes = 1 * MiB;
+    const auto volume = open_volume(std::move(options));
+    std::vector<std::unique_ptr<volumes::block_reader>> paused;
+    const auto into = make_heap_slice(1 * MiB);
+    for (unsigned i = 0; i < 2; ++i) {
+        auto reader = run(volume->open(random_name(), soon()));
+        REQUIRE(reader.has_value());
+        REQUIRE(run((*reader)->read_at(0, into, soon())).has_value());
+        paused.push_back(std::move(*reader));
+    }
+    // As many calls as failures make an outage.
+    std::atomic<unsigned> opened = 0;
+    std::vector<std::thread> waiting;
+    for (unsigned i = 0; i < limits::s3_outage_failures; ++i) {
+        waiting.emplace_back([&] {
+            if (run(volume->open(random_name(), soon()))) ++opened;
+        });
+    }
+    for (auto& one : waiting) one.join();
+    CHECK(opened == waiting.size());
+    CHECK(volume->health().empty());
+    for (const auto& reader : paused) {
+        bool same = true;
+        for (std::size_t at = 1 * MiB; at < content.size() && same; at += 1 * MiB) {
+            const auto got = run(reader->read_at(at, into, soon()));
+            same = got && *got == into.size() &&
+                   std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at));
+        }
+        CHECK(same);
+    }
+    CHECK(volume->health().empty());
+}
+
 TEST_CASE("a connection pool full of paused readers is no outage", "[volumes][s3][stub][outage]") {
     const auto content = random_bytes(32 * MiB);
     stub_service service([&](const seen_request& r, std::size_t) {
@@ -71,6 +116,7 @@ TEST_CASE("a connection pool full of paused readers is no outage", "[volumes][s3
     });
     auto options = stub_volume(service);
     options.connections_max = 2;
+    options.downloads.most = 8;  // More than connections: they wait for these, not for turns.
     options.fetch_memory_bytes = 1 * MiB;
     const auto volume = open_volume(std::move(options));
     std::vector<std::unique_ptr<volumes::block_reader>> paused;
@@ -92,16 +138,6 @@ TEST_CASE("a connection pool full of paused readers is no outage", "[volumes][s3
     }
     for (auto& one : waiting) one.join();
     CHECK(timeouts == waiting.size());
-    CHECK(volume->health().empty());
-    for (const auto& reader : paused) {
-        bool same = true;
-        for (std::size_t at = 1 * MiB; at < content.size() && same; at += 1 * MiB) {
-            const auto got = run(reader->read_at(at, into, soon()));
-            same = got && *got == into.size() &&
-                   std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at));
-        }
-        CHECK(same);
-    }
     CHECK(volume->health().empty());
 }
 
