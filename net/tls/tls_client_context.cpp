@@ -4,6 +4,12 @@
 #include "net/tls/ssl_context.hpp"
 
 #include <openssl/ssl.h>
+#include <sys/stat.h>
+
+#include <compare>
+#include <cstdint>
+#include <map>
+#include <utility>
 
 namespace keepstore::net {
 namespace {
@@ -15,9 +21,56 @@ int new_session(SSL* ssl, SSL_SESSION* session) {
     return 1;
 }
 
+/// What a context is made of: the options, and which file that is.
+struct context_source {
+    std::string ca_file;
+    bool insecure = false;
+    dev_t device = 0;
+    ino_t inode = 0;
+    off_t size = 0;
+    std::int64_t changed_at = 0;  // ns
+
+    static context_source of(const std::string& ca_file, bool insecure) {
+        context_source out{.ca_file = ca_file, .insecure = insecure};
+        struct stat found{};
+        if (!ca_file.empty() && ::stat(ca_file.c_str(), &found) == 0) {
+            out.device = found.st_dev;
+            out.inode = found.st_ino;
+            out.size = found.st_size;
+            out.changed_at = found.st_ctim.tv_sec * std::int64_t{1'000'000'000} + found.st_ctim.tv_nsec;
+        }
+        return out;
+    }
+    auto operator<=>(const context_source&) const = default;
+};
+
+/// Contexts that some client still has.
+struct live_contexts {
+    std::mutex mutex;
+    std::map<context_source, std::weak_ptr<tls_client_context>> contexts;  // Guarded by mutex.
+};
+
+live_contexts& all_contexts() {
+    static live_contexts all;
+    return all;
+}
+
 }  // namespace
 
 result<std::shared_ptr<tls_client_context>> tls_client_context::make(const std::string& ca_file, bool insecure) {
+    auto key = context_source::of(ca_file, insecure);
+    auto& all = all_contexts();
+    const std::lock_guard lock(all.mutex);
+    if (const auto known = all.contexts.find(key); known != all.contexts.end()) {
+        if (auto context = known->second.lock()) return context;
+    }
+    KS_TRY(auto context, load(ca_file, insecure));
+    std::erase_if(all.contexts, [](const auto& entry) { return entry.second.expired(); });
+    all.contexts.insert_or_assign(std::move(key), context);
+    return context;
+}
+
+result<std::shared_ptr<tls_client_context>> tls_client_context::load(const std::string& ca_file, bool insecure) {
     KS_TRY(auto context, make_ssl_context(TLS_client_method()));
     SSL_CTX* c = context.get();
     static constexpr unsigned char protocols[] = "\x08http/1.1";

@@ -26,7 +26,9 @@ struct session_key {
 
 class tls_client_context {
   public:
-    /// Trusts the authorities in `ca_file` (PEM), or the system's if it is empty; checks nothing if `insecure`.
+    /// Trusts the authorities in `ca_file` (PEM), or the system's if it is empty; checks nothing if `insecure`. Returns
+    /// the context that another client with the same options has, as long as the file is unchanged: reading the
+    /// system's authorities takes tens of milliseconds.
     /// \returns errc::bad_request if they cannot be read.
     [[nodiscard]] static result<std::shared_ptr<tls_client_context>> make(const std::string& ca_file, bool insecure);
 
@@ -39,6 +41,7 @@ class tls_client_context {
     [[nodiscard]] std::shared_ptr<ssl_session_st> find_session(const std::string& server) const;
 
   private:
+    [[nodiscard]] static result<std::shared_ptr<tls_client_context>> load(const std::string& ca_file, bool insecure);
     tls_client_context(std::shared_ptr<ssl_ctx_st> context, bool insecure)
         : context_(std::move(context)), insecure_(insecure) {}
 

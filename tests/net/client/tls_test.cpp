@@ -1,7 +1,11 @@
+#include "net/tls/tls_client_context.hpp"
 #include "tests/net/client/script_server.hpp"
 #include "tests/net/client/tls_identity.hpp"
 
 #include <catch2/catch.hpp>
+
+#include <filesystem>
+#include <memory>
 
 using namespace keepstore;
 using namespace keepstore::test;
@@ -169,6 +173,26 @@ TEST_CASE("TLS sessions are resumed on new connections", "[net][tls]") {
     CHECK(all[2].body == "ok");
     CHECK(s.accepted() == 3);
     CHECK(resumed == 2);
+}
+
+TEST_CASE("clients with the same authorities share what was read", "[net][tls]") {
+    const tls_files files;
+    const auto make = [&](bool insecure = false) {
+        return net::tls_client_context::make(files.ca_file, insecure).value();
+    };
+    auto first = make();
+    CHECK(make() == first);
+    CHECK(make(true) != first);
+    // A file that was written anew is read anew.
+    const tls_files others;
+    std::filesystem::copy_file(others.ca_file, files.ca_file, std::filesystem::copy_options::overwrite_existing);
+    const auto second = make();
+    CHECK(second != first);
+    CHECK(make() == second);
+    // None is kept for clients that are gone.
+    const std::weak_ptr<net::tls_client_context> old = first;
+    first.reset();
+    CHECK(old.expired());
 }
 
 TEST_CASE("authorities that cannot be read are an error at the start", "[net][tls]") {
