@@ -2,6 +2,7 @@
 
 #include "base/text.hpp"
 #include "keepctl/clone/object_stream.hpp"
+#include "keepctl/cluster/bandwidth.hpp"
 #include "keepctl/cluster/block_place.hpp"
 #include "volumes/cloud/attribute.hpp"
 #include "volumes/limits.hpp"
@@ -67,7 +68,8 @@ block_copier::block_copier(const clone_bucket& source, const clone_bucket& targe
       note_(std::move(note)),
       mode_(options.mode),
       engine_(options.digest_threads),
-      pool_(options.memory_bytes / 2) {
+      pool_(options.memory_bytes / 2),
+      bandwidth_(options.bandwidth) {
     pool_.on_exhausted([this] { engine_.flush(); });
     if (mode_ == clone_mode::automatic && !same_service(source, target)) {
         mode_ = clone_mode::stream;
@@ -164,6 +166,8 @@ awaitable<block_copier::step> block_copier::bring(const clone_task& task, progre
 awaitable<block_copier::step> block_copier::copy_in_service(const clone_task& task, progress& on) {
     const auto from = key_of(source_, task.kind, task.name);
     const auto to = key_of(target_, task.kind, task.name);
+    if (auto turn = co_await take_bandwidth(bandwidth_, task.size, on.until); !turn)
+        co_return std::unexpected(failure{std::move(turn.error())});
     auto copied =
         co_await target_.client.copy(from, to, {.from_bucket = source_.bucket, .if_match = task.etag}, on.until);
     if (!copied && s3::kind_of(copied.error()) == error_kind::precondition) {
@@ -193,7 +197,8 @@ awaitable<block_copier::step> block_copier::copy_through(const clone_task& task,
     if (got->length() > limits::block_size_bytes_max)
         co_return std::unexpected(failure{{errc::checksum_mismatch, source_.text + ": larger than a block"}, true});
     object_source from(source_.text, std::move(*got));
-    protocol::proven_stream bytes(from, task.name, engine_, pool_,
+    paced_source paced(from, bandwidth_);
+    protocol::proven_stream bytes(paced, task.name, engine_, pool_,
                                   {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
     proven_body body(bytes, on.until);
     s3::upload_body sent;
@@ -258,7 +263,8 @@ awaitable<result<void>> block_copier::prove(const clone_bucket& of, const clone_
     if (object.length() > limits::block_size_bytes_max)
         co_return fail(errc::checksum_mismatch, of.text + ": larger than a block");
     object_source from(of.text, std::move(object));
-    protocol::proven_stream bytes(from, task.name, engine_, pool_,
+    paced_source paced(from, bandwidth_);
+    protocol::proven_stream bytes(paced, task.name, engine_, pool_,
                                   {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
     while (true) {
         KS_CO_TRY(const auto piece, co_await bytes.next(on.until));

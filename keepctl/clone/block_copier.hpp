@@ -10,6 +10,7 @@
 
 #include "base/async.hpp"
 #include "base/async_semaphore.hpp"
+#include "base/rate_limiter.hpp"
 #include "digest/engine.hpp"
 #include "keepctl/clone/clone_bucket.hpp"
 #include "keepctl/clone/limits.hpp"
@@ -43,6 +44,7 @@ struct copier_options {
     clone_proof proof = clone_proof::etag;
     std::size_t memory_bytes = limits::keepctl_memory_default;
     unsigned digest_threads = 1;
+    std::uint64_t bandwidth = 0;  ///< Bytes of blocks per second, copied inside the service or read here; 0: no limit.
 };
 
 /// One object of the source, and what the target has under its name.
@@ -115,6 +117,7 @@ class block_copier {
     bool target_etags_known_other_ = false;
     digest::engine engine_;
     pool::buffer_pool pool_;
+    rate_limiter bandwidth_;
 };
 
 }  // namespace keepstore::keepctl

@@ -1,6 +1,7 @@
 #include "keepctl/clone/cloning.hpp"
 
 #include "base/when_all.hpp"
+#include "keepctl/cluster/bandwidth.hpp"
 #include "keepctl/cluster/block_place.hpp"
 
 #include <fmt/format.h>
@@ -13,8 +14,9 @@ namespace keepstore::keepctl {
 namespace {
 
 unsigned jobs_of(const clone_options& options, clone_mode mode) {
-    return options.jobs.value_or(mode == clone_mode::stream ? limits::clone_stream_jobs_default
-                                                            : limits::clone_jobs_default);
+    const auto jobs = options.jobs.value_or(mode == clone_mode::stream ? limits::clone_stream_jobs_default
+                                                                       : limits::clone_jobs_default);
+    return jobs_within(options.copier.bandwidth, jobs);
 }
 
 std::uint64_t throttled_by(const clone_bucket& bucket) {

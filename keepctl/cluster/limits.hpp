@@ -25,7 +25,7 @@ inline constexpr std::size_t keepctl_memory_max = 4 * GiB;
 inline constexpr unsigned keepctl_jobs_default = 8;
 inline constexpr unsigned keepctl_jobs_max = 256;
 /// --bandwidth: at the first a block of 64 MiB takes less than keepctl_block_timeout. With less than the second for
-/// each of the jobs there are fewer of them.
+/// each of the jobs there are fewer of them; it is also the least for clone, which may read a block twice in that time.
 inline constexpr std::size_t keepctl_bandwidth_min = 256 * KiB;
 inline constexpr std::size_t keepctl_job_bandwidth_min = 1 * MiB;
 /// Threads that compute digests: four do more than a network of 10 Gbit/s brings.

@@ -80,7 +80,8 @@ clone_command::started clone_command::prepare() {
     options_.copier = {.mode = parse_mode(given_.mode).value_or(clone_mode::automatic),
                        .proof = parse_proof(given_.proof).value_or(clone_proof::etag),
                        .memory_bytes = given_.memory,
-                       .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max)};
+                       .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max),
+                       .bandwidth = given_.bandwidth};
     if (joins && given_.dry_run) return std::unexpected(start_error{exit_code::usage, "a worker has no --dry-run"});
     return frame_.open_failures();
 }

@@ -62,6 +62,18 @@ void add_memory(App& app, arguments& a, const std::string& help) {
     });
 }
 
+void add_bandwidth(App& app, arguments& a, std::uint64_t least, const std::string& help) {
+    add_parsed(app, "--bandwidth", "SIZE", help + " (default: no limit)", [&a, least](const std::string& text) {
+        const auto size = cluster_config::parse_byte_size(text);
+        if (!size || *size < least)
+            return fmt::format(
+                "found \"{}\"; expected a size from {}", text,
+                least % MiB == 0 ? fmt::format("{}MiB", least / MiB) : fmt::format("{}KiB", least / KiB));
+        a.bandwidth = *size;
+        return std::string();
+    });
+}
+
 void add_subset(App& app, arguments& a) {
     add_parsed(app, "--subset", "N/T", "only the Nth of T equal parts, by hash; N is 1 to T, and T at most 4096",
                [&a](const std::string& text) { return parse_subset(text, a.subset.emplace()); });

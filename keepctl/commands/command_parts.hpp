@@ -6,6 +6,7 @@
 #include "keepctl/commands/option_values.hpp"
 
 #include <chrono>
+#include <cstdint>
 #include <functional>
 #include <optional>
 #include <string>
@@ -47,6 +48,8 @@ void add_output(CLI::App& app, arguments& a);
 void add_progress(CLI::App& app, arguments& a);
 void add_jobs(CLI::App& app, arguments& a, const std::string& help);
 void add_memory(CLI::App& app, arguments& a, const std::string& help);
+/// --bandwidth, of at least `least` bytes per second.
+void add_bandwidth(CLI::App& app, arguments& a, std::uint64_t least, const std::string& help);
 void add_subset(CLI::App& app, arguments& a);
 /// How work over whole indexes is cut.
 void add_work(CLI::App& app, arguments& a);

@@ -29,14 +29,7 @@ void add_replicate(App& tree, arguments& a) {
              "only the blocks named in this file: lines hash[+size], or a failures file");
     add_parsed(app, "--jobs", "N", "blocks under way at a time (default 8)",
                [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
-    add_parsed(app, "--bandwidth", "SIZE", "bytes of blocks per second (default: no limit)",
-               [&a](const std::string& text) {
-                   const auto size = cluster_config::parse_byte_size(text);
-                   if (!size || *size < limits::keepctl_bandwidth_min)
-                       return fmt::format("found \"{}\"; expected a size from 256KiB", text);
-                   a.bandwidth = *size;
-                   return std::string();
-               });
+    add_bandwidth(app, a, limits::keepctl_bandwidth_min, "bytes of blocks per second");
     add_switch(app, "--newest-first", a.newest_first,
                "blocks of the last hour first, then of the last day, of 30 days, the rest");
     add_switch(app, "--verify", a.verify, "list both places once more afterwards: what is missing has failed");
@@ -97,6 +90,9 @@ void add_clone(App& tree, arguments& a) {
                [&a](const std::string& text) {
                    return parse_count(text, 1U, limits::keepctl_jobs_max, a.clone_jobs.emplace());
                });
+    // A block may be read twice in its time: to be copied, and to be proven.
+    add_bandwidth(app, a, limits::keepctl_job_bandwidth_min,
+                  "bytes of blocks per second, copied inside the service or read here");
     add_parsed(app, "--claim-time", "DURATION", "for how long a worker claims a segment, unless it renews that (60s)",
                [&a](const std::string& text) -> std::string {
                    const auto length = cluster_config::parse_duration(text);

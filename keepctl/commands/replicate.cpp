@@ -2,6 +2,7 @@
 
 #include "base/event_loop_group.hpp"
 #include "base/utc_text.hpp"
+#include "keepctl/cluster/bandwidth.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/replicate_progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
@@ -75,7 +76,7 @@ std::expected<void, start_error> replicate_command::prepare() {
         if (!names) return std::unexpected(std::move(names.error()));
         options_.only = std::move(*names);
     }
-    options_.jobs = given_.jobs;
+    options_.jobs = jobs_within(given_.bandwidth, given_.jobs);
     options_.memory_bytes = given_.memory;
     options_.digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max);
     options_.prefix = given_.prefix;
@@ -83,10 +84,6 @@ std::expected<void, start_error> replicate_command::prepare() {
     options_.newest_first = given_.newest_first || given_.continuous;
     options_.verify = given_.verify;
     options_.bandwidth = given_.bandwidth;
-    if (given_.bandwidth > 0) {
-        const auto jobs = std::max<std::uint64_t>(1, given_.bandwidth / limits::keepctl_job_bandwidth_min);
-        options_.jobs = static_cast<unsigned>(std::min<std::uint64_t>(jobs, given_.jobs));
-    }
     options_.give_up_after = given_.give_up_after;
     if (given_.since) options_.since = given_.since->time_since_epoch().count();
     if (given_.memory / 2 < given_.jobs * limits::keepctl_job_bytes_min)

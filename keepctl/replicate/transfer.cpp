@@ -1,6 +1,7 @@
 #include "keepctl/replicate/transfer.hpp"
 
 #include "base/limits.hpp"
+#include "keepctl/cluster/bandwidth.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/steady_timer.hpp>
@@ -31,38 +32,6 @@ std::chrono::milliseconds random_pause(unsigned number) {
     const auto longest = limits::block_attempt_pause.count() << number;
     return std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(0, longest)(random));
 }
-
-/// A source that is read no faster than the limiter allows. Used by the coroutine that awaits read().
-class paced_source final : public protocol::block_source {
-  public:
-    paced_source(protocol::block_source& from, rate_limiter& rate) : from_(from), rate_(rate) {}
-
-    [[nodiscard]] std::string where() const override { return from_.where(); }
-    [[nodiscard]] std::uint64_t size() const noexcept override { return from_.size(); }
-    [[nodiscard]] awaitable<result<void>> read(mutable_slice into, deadline until) override {
-        KS_CO_CHECK(co_await wait_for_turn(into.size(), until));
-        co_return co_await from_.read(std::move(into), until);
-    }
-    [[nodiscard]] awaitable<result<void>> expect_end(deadline until) override {
-        co_return co_await from_.expect_end(until);
-    }
-
-  private:
-    awaitable<result<void>> wait_for_turn(std::size_t bytes, deadline until) {
-        rate_limiter::ticket ticket(rate_, bytes);
-        asio::steady_timer timer(co_await asio::this_coro::executor);
-        while (true) {
-            const auto wait = ticket.try_take(rate_limiter::clock::now());
-            if (wait == rate_limiter::clock::duration::zero()) co_return success();
-            if (until.passed()) co_return fail(errc::timeout, "--bandwidth is too small for the blocks under way");
-            timer.expires_after(wait);
-            if (const auto [failed] = co_await expiry(timer); failed) co_return fail(errc::cancelled);
-        }
-    }
-
-    protocol::block_source& from_;
-    rate_limiter& rate_;
-};
 
 std::vector<server_health> health_of(const block_place& place) {
     std::vector<server_health> out;

@@ -5,6 +5,7 @@ import os
 import re
 import shlex
 import signal
+import time
 
 from support import keepctl
 from support.case import main, rounds
@@ -59,6 +60,20 @@ class Clone(CloneCase):
             waypoints = self.s3.head(self.target, "recent/" + name).headers.get("x-amz-meta-keepstore-waypoints")
             self.assertEqual(waypoints is not None, len(data) > 262_144, len(data))
         self.assert_counts(self.clone("--mode", "stream"), present=len(blocks), copied=0)
+
+    def test_bandwidth(self):
+        blocks = self.fill(8, 256 << 10)
+        for mode in "server-side", "stream":
+            self.target = self.make_bucket()
+            begun = time.monotonic()
+            done = self.clone("--mode", mode, "--bandwidth", "1MiB")
+            took = time.monotonic() - begun
+            self.assert_counts(done, copied=len(blocks))
+            # Without the burst of a tenth of a second, and one block beyond the rate.
+            self.assertGreater(took, 2 - 0.25 - 0.1, mode)
+            self.assert_target(blocks)
+        done = self.clone("--bandwidth", "512KiB")
+        self.assertEqual((done.code, "expected a size from 1MiB" in done.stderr), (2, True), done)
 
     def test_prefix_lengths_differ(self):
         blocks = self.fill(12, 100, length=3)
