@@ -238,15 +238,35 @@ awaitable<copy_outcome> transfer::copy_to(const wanted_block& wanted, std::size_
             note(target_health_[server], stored.error());
             co_return failure(std::move(stored.error()), true);
         }
-        // A connection that ends in the middle of a body is also how servers refuse to go on with a rotten copy.
-        if (stored.error() == errc::timeout) note(source, stored.error());
-        (stored.error() == errc::checksum_mismatch ? bad : failed) = std::move(stored.error());
+        auto why = std::move(stored.error());
+        if (why == errc::unavailable)
+            why = co_await reason_of_cut(source_, wanted.block, number, std::move(why), source, state.until);
+        else if (why == errc::timeout)
+            note(source, why);
+        if (why == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
+        if (why == errc::checksum_mismatch)
+            bad = std::move(why);
+        else if (why != errc::not_found)
+            failed = std::move(why);
     }
     if (failed) co_return failure(std::move(*failed), false);
     // Nothing is concluded from the servers that responded while one did not.
     if (state.paused) co_return copy_outcome{.end = copy_end::deferred, .why = state.paused->why()};
     if (bad) co_return copy_outcome{copy_end::bad_source, std::move(*bad)};
     co_return copy_outcome{copy_end::gone};
+}
+
+// A connection that ends in the middle of a body may be that of a server which goes away, or of one which finds rot in
+// what it sends: it has no other way to say so. Has it verify its copy. \returns what is wrong.
+awaitable<error> transfer::reason_of_cut(block_place& place, block_id block, std::size_t number, error cut,
+                                         server_health& health, deadline until) {
+    auto verified = co_await place.verify(block, number, until);
+    if (verified || verified.error() == errc::unsupported) co_return cut;
+    const auto& why = verified.error();
+    if (why == errc::checksum_mismatch || why == errc::not_found || why == errc::cancelled)
+        co_return std::move(verified.error());
+    note(health, why);
+    co_return cut;
 }
 
 copy_outcome transfer::outcome_of_source(error why, const attempt_state& state) const {
@@ -280,8 +300,11 @@ awaitable<result<void>> transfer::verify(block_place& place, health_list& health
         while (true) {
             auto piece = co_await bytes.next(state.until);
             if (!piece) {
-                if (piece.error() == errc::timeout) note(server, piece.error());
                 last = std::move(piece.error());
+                if (last == errc::unavailable)
+                    last = co_await reason_of_cut(place, block, number, std::move(last), server, state.until);
+                else if (last == errc::timeout)
+                    note(server, last);
                 break;
             }
             if (piece->size() == 0) {

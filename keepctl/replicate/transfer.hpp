@@ -86,6 +86,8 @@ class transfer {
     awaitable<std::optional<copy_outcome>> verify_target(const wanted_block& wanted, attempt_state& state);
     awaitable<copy_outcome> copy_to(const wanted_block& wanted, std::size_t server, attempt_state& state);
     awaitable<result<void>> verify(block_place& place, health_list& health, block_id block, attempt_state& state);
+    awaitable<error> reason_of_cut(block_place& place, block_id block, std::size_t number, error cut,
+                                   server_health& health, deadline until);
     awaitable<copy_outcome> wait_for(server_health& server);
     [[nodiscard]] copy_outcome outcome_of_source(error why, const attempt_state& state) const;
     void note(server_health& server, const error& why);

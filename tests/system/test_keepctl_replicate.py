@@ -8,6 +8,7 @@ import time
 
 from support import keepctl
 from support.case import main, rounds
+from support.daemon import directory_volume
 from support.locator import EMPTY, md5
 from support.replicate_case import ReplicateCase, ReplicateServerCase, count
 from support.s3_case import S3Case, server as s3_server
@@ -268,6 +269,28 @@ class Servers(ReplicateServerCase):
         self.assert_counts(self.replicate(f"dir:{b}", self.place(first), *self.secrets), copied=5, present=len(blocks))
         self.assertEqual(keepctl.stored(first.roots()[0]), blocks | more)
         self.assertIn(EMPTY, blocks)
+
+    def test_rot_that_shows_in_the_middle_of_a_body(self):
+        """A server that cannot keep waypoints sends a large block while it hashes it, and can only end the connection."""
+        read_only = directory_volume(self.dir.make("v0"), ReadOnly=True)
+        first, second = self.start([read_only], check_log=False), self.start([self.dir.make("v1")], check_log=False)
+        blocks = self.fill(self.dir.make("v0"), 3, 3_000_000)
+        rotten = max(blocks)
+        keepctl.store(self.dir.make("v0"), blocks[rotten][:-1] + bytes([blocks[rotten][-1] ^ 1]), rotten)
+        good = {n: d for n, d in blocks.items() if n != rotten}
+        b = self.dir.make("b")
+        for target in f"dir:{b}", self.place(second):
+            done = self.replicate(self.place(first), target, "--failures", self.path("failures"), *self.secrets)
+            self.assert_counts(done, 1, copied=2, bad_source=1, failed=0)
+            with open(self.path("failures"), encoding="utf-8") as file:
+                self.assertEqual([(f["hash"], f["class"]) for f in map(json.loads, file)], [(rotten, "bad_source")])
+        self.assertEqual(keepctl.stored(b), good)
+        self.assertEqual(keepctl.stored(second.roots()[0]), good)
+        # A good copy of another server will do.
+        keepctl.store(second.roots()[0], blocks[rotten], rotten)
+        done = self.replicate("cluster", f"dir:{b}", *self.servers([first, second]), *self.secrets)
+        self.assert_counts(done, copied=1, bad_source=0)
+        self.assertEqual(keepctl.stored(b), blocks)
 
     def test_a_wrong_signing_key(self):
         daemon = self.start()
