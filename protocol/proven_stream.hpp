@@ -80,7 +80,18 @@ class incoming_source final : public block_source {
     std::uint64_t received_ = 0;
 };
 
-class proven_stream {
+/// The bytes of a block on their way into a target, of which the last piece is proof that all of them are right.
+class block_stream {
+  public:
+    virtual ~block_stream() = default;
+    [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
+    /// Returns the next piece; an empty one at the end. After an error it must not be called again.
+    [[nodiscard]] virtual awaitable<result<const_slice>> next(deadline until) = 0;
+    /// After the end: the waypoints to be stored with the block, encoded; nothing for blocks that have none.
+    [[nodiscard]] virtual std::optional<std::vector<std::byte>> waypoints() const = 0;
+};
+
+class proven_stream final : public block_stream {
   public:
     struct options {
         /// Bytes that may wait to be hashed.
@@ -93,17 +104,16 @@ class proven_stream {
     proven_stream(block_source& from, const md5_digest& name, digest::engine& engine, pool::chunk_source& memory,
                   options given);
 
-    [[nodiscard]] std::uint64_t size() const noexcept { return from_.size(); }
+    [[nodiscard]] std::uint64_t size() const noexcept override { return from_.size(); }
 
-    /// Returns the next piece; an empty one at the end. Before the last piece it waits until the source has ended and
-    /// the MD5 is the block's name: else errc::checksum_mismatch. After an error it must not be called again.
-    [[nodiscard]] awaitable<result<const_slice>> next(deadline until);
+    /// Before the last piece it waits until the source has ended and the MD5 is the block's name: else
+    /// errc::checksum_mismatch.
+    [[nodiscard]] awaitable<result<const_slice>> next(deadline until) override;
 
     /// Whether the error of next() is one of the source; else memory or time ran out here.
     [[nodiscard]] bool source_failed() const noexcept { return source_failed_; }
 
-    /// After the end: the waypoints to be stored with the block, encoded; nothing for blocks that have none.
-    [[nodiscard]] std::optional<std::vector<std::byte>> waypoints() const;
+    [[nodiscard]] std::optional<std::vector<std::byte>> waypoints() const override;
 
   private:
     [[nodiscard]] awaitable<result<void>> prove(deadline until);

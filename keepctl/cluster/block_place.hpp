@@ -33,10 +33,16 @@ struct listing_notes {
     std::uint64_t too_large = 0;  ///< Over limits::block_size_bytes_max: no block.
 };
 
+/// A server that should take a block.
+struct store_target {
+    std::uint16_t server = 0;
+    std::int64_t replicas_max = 1;  ///< That it makes of the block.
+};
+
 /// What a block lacks at a place.
 struct store_plan {
-    std::int64_t missing = 0;                 ///< Replicas; 0: nothing.
-    std::vector<std::uint16_t> servers = {};  ///< Those that should take it, in the order in which to try them.
+    std::int64_t missing = 0;                ///< Replicas; 0: nothing.
+    std::vector<store_target> servers = {};  ///< In the order in which to try them.
 };
 
 class block_place {
@@ -84,7 +90,7 @@ class block_place {
     /// Stores a block: all of it, durably, or nothing. Replaces a bad copy. \returns the number of replicas.
     /// errc::collision if another block with the same MD5 is there.
     [[nodiscard]] virtual awaitable<result<std::int64_t>> store(block_id block, std::size_t server,
-                                                                protocol::proven_stream& bytes, deadline until) = 0;
+                                                                protocol::block_stream& bytes, deadline until) = 0;
 };
 
 /// Whether every further call would get this error, too: a wrong token, certificate or bucket, a read-only or full

@@ -97,10 +97,10 @@ awaitable<result<bool>> opened_volume::untrash(md5_digest block, deadline until)
 }
 
 store_plan opened_volume::plan(const md5_digest&, std::span<const entry> good) const {
-    return good.empty() ? store_plan{.missing = 1, .servers = {0}} : store_plan{};
+    return good.empty() ? store_plan{.missing = 1, .servers = {{.server = 0}}} : store_plan{};
 }
 
-awaitable<result<std::int64_t>> opened_volume::store(block_id block, std::size_t, protocol::proven_stream& bytes,
+awaitable<result<std::int64_t>> opened_volume::store(block_id block, std::size_t, protocol::block_stream& bytes,
                                                      deadline until) {
     KS_CO_TRY(auto writer, co_await volume_->create(block.name, bytes.size(), until));
     writer->set_queue_bytes(limits::keepctl_queue_bytes);

@@ -30,7 +30,7 @@ class opened_volume final : public block_place {
     [[nodiscard]] std::int64_t replicas_possible() const noexcept override { return 1; }
     [[nodiscard]] store_plan plan(const md5_digest& block, std::span<const entry> good) const override;
     [[nodiscard]] awaitable<result<std::int64_t>> store(block_id block, std::size_t server,
-                                                        protocol::proven_stream& bytes, deadline until) override;
+                                                        protocol::block_stream& bytes, deadline until) override;
 
   private:
     const std::string name_;

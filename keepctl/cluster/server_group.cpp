@@ -15,13 +15,13 @@ namespace {
 /// A proven stream as the body of a PUT.
 class stream_body final : public net::body_source {
   public:
-    stream_body(protocol::proven_stream& bytes, deadline until) : bytes_(bytes), until_(until) {}
+    stream_body(protocol::block_stream& bytes, deadline until) : bytes_(bytes), until_(until) {}
     [[nodiscard]] std::uint64_t size() const noexcept override { return bytes_.size(); }
     [[nodiscard]] awaitable<result<const_slice>> next() override { return bytes_.next(until_); }
     [[nodiscard]] bool rewind() override { return false; }
 
   private:
-    protocol::proven_stream& bytes_;
+    protocol::block_stream& bytes_;
     const deadline until_;
 };
 
@@ -155,7 +155,9 @@ store_plan server_group::plan(const md5_digest& block, std::span<const entry> go
         const auto& own = writable_[server];
         // A server that has a copy would only touch it; and one device seen through two servers holds one copy.
         if (own.empty() || std::ranges::any_of(own, [&](std::size_t number) { return taken[number]; })) continue;
-        out.servers.push_back(server);
+        store_target target{.server = server};
+        for (const auto number : own) target.replicas_max = std::max(target.replicas_max, devices_[number].replication);
+        out.servers.push_back(target);
         if (own.size() == 1) taken[own.front()] = true;
     }
     return out;
@@ -240,7 +242,7 @@ awaitable<result<bool>> server_group::untrash(md5_digest block, deadline until) 
     co_return false;
 }
 
-awaitable<result<std::int64_t>> server_group::store(block_id block, std::size_t server, protocol::proven_stream& bytes,
+awaitable<result<std::int64_t>> server_group::store(block_id block, std::size_t server, protocol::block_stream& bytes,
                                                     deadline until) {
     stream_body body(bytes, until);
     KS_CO_TRY(const auto stored, co_await servers_.at(server).put(block.name, body, options_.classes, until));

@@ -38,7 +38,7 @@ class server_group final : public block_place {
     [[nodiscard]] std::int64_t replicas_possible() const noexcept override;
     [[nodiscard]] store_plan plan(const md5_digest& block, std::span<const entry> good) const override;
     [[nodiscard]] awaitable<result<std::int64_t>> store(block_id block, std::size_t server,
-                                                        protocol::proven_stream& bytes, deadline until) override;
+                                                        protocol::block_stream& bytes, deadline until) override;
 
     [[nodiscard]] const std::vector<keep_server>& servers() const noexcept { return servers_; }
 

@@ -1,6 +1,7 @@
 #include "keepctl/replicate/transfer.hpp"
 
 #include "base/limits.hpp"
+#include "base/when_all.hpp"
 #include "keepctl/cluster/bandwidth.hpp"
 
 #include <fmt/format.h>
@@ -155,30 +156,57 @@ awaitable<copy_outcome> transfer::attempt(wanted_block& wanted, attempt_state& s
     }
     copy_outcome last{copy_end::failed, {errc::unavailable, "no server of the destination may store it"}};
     auto& plan = wanted.plan;
-    for (std::size_t i = 0; i < plan.servers.size() && plan.missing > 0;) {
-        auto& server = target_health_[plan.servers[i]];
-        if (server.admit(clock::now()) > clock::duration::zero()) {
-            state.hold(server, target_health_);
-            ++i;
-            continue;
+    std::vector<std::uint16_t> passed;  // Servers that are paused, or have failed in this attempt.
+    while (plan.missing > 0) {
+        auto to = next_destinations(plan, passed, state);
+        if (to.empty()) break;
+        auto source_end = co_await copy_to(wanted.block, to, state);
+        std::optional<copy_outcome> ends;
+        for (auto& d : to) {
+            if (!d.end) continue;
+            if (d.end->end == copy_end::copied) {
+                plan.missing -= *d.stored;
+                std::erase_if(plan.servers, [&](const store_target& t) { return t.server == d.to.server; });
+                continue;
+            }
+            // It belongs on the first servers of its order: others take over when these are paused, or at last.
+            if (d.end->ends_run || (d.end->may_pass && !state.is_last)) {
+                if (!ends || d.end->ends_run) ends = std::move(d.end);
+                continue;
+            }
+            if (d.end->why == errc::no_space) state.hold(target_health_[d.to.server], target_health_);
+            passed.push_back(d.to.server);
+            last = std::move(*d.end);
         }
-        auto end = co_await copy_to(wanted, plan.servers[i], state);
-        if (end.end == copy_end::copied) {
-            plan.missing -= state.replicas;
-            plan.servers.erase(plan.servers.begin() + static_cast<std::ptrdiff_t>(i));
-            continue;
-        }
-        if (end.end != copy_end::failed || end.ends_run) co_return end;
-        // It belongs on the first servers of its order: others take over when these are paused, or at last.
-        if (end.may_pass && !state.is_last) co_return end;
-        if (end.why == errc::no_space) state.hold(server, target_health_);
-        last = std::move(end);
-        ++i;
+        if (ends && ends->ends_run) co_return std::move(*ends);
+        if (source_end) co_return std::move(*source_end);
+        if (ends) co_return std::move(*ends);
     }
     if (plan.missing <= 0) co_return copy_outcome{copy_end::copied};
     if (state.paused) co_return copy_outcome{.end = copy_end::deferred, .why = state.paused->why()};
     if (last.why == errc::no_space) last.may_pass = true;
     co_return last;
+}
+
+// The first servers of the plan that work and are enough together: they get the block at the same time.
+std::vector<transfer::destination> transfer::next_destinations(const store_plan& plan,
+                                                               std::vector<std::uint16_t>& passed,
+                                                               attempt_state& state) {
+    std::vector<destination> out;
+    std::int64_t expected = 0;
+    for (const auto& target : plan.servers) {
+        if (expected >= plan.missing) break;
+        if (std::ranges::find(passed, target.server) != passed.end()) continue;
+        auto& health = target_health_[target.server];
+        if (health.admit(clock::now()) > clock::duration::zero()) {
+            state.hold(health, target_health_);
+            passed.push_back(target.server);
+            continue;
+        }
+        out.push_back({.to = target});
+        expected += target.replicas_max;
+    }
+    return out;
 }
 
 // Finds out what the destination's copy of another size is. \returns nothing if it is to be replaced.
@@ -204,16 +232,19 @@ awaitable<std::optional<copy_outcome>> transfer::verify_target(const wanted_bloc
     co_return std::nullopt;
 }
 
-awaitable<copy_outcome> transfer::copy_to(const wanted_block& wanted, std::size_t server, attempt_state& state) {
+// Brings the block from the first source that has a good copy to all of these servers. \returns what is wrong with the
+// sources, if some servers have no end because of it.
+awaitable<std::optional<copy_outcome>> transfer::copy_to(block_id block, std::span<destination> to,
+                                                         attempt_state& state) {
     std::optional<error> bad;
     std::optional<error> failed;
-    for (const auto number : source_.sources(wanted.block.name)) {
+    for (const auto number : source_.sources(block.name)) {
         auto& source = source_health_[number];
         if (source.admit(clock::now()) > clock::duration::zero()) {
             state.hold(source, source_health_);
             continue;
         }
-        auto from = co_await source_.open(wanted.block, number, state.until);
+        auto from = co_await source_.open(block, number, state.until);
         if (!from) {
             if (from.error() == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
             note(source, from.error());
@@ -224,23 +255,30 @@ awaitable<copy_outcome> transfer::copy_to(const wanted_block& wanted, std::size_
             continue;
         }
         paced_source paced(**from, bandwidth_);
-        protocol::proven_stream bytes(paced, wanted.block.name, engine_, pool_,
+        protocol::proven_stream bytes(paced, block.name, engine_, pool_,
                                       {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
-        auto stored = co_await target_.store(wanted.block, server, bytes, state.until);
-        if (stored) {
-            note_success(source);
-            note_success(target_health_[server]);
-            state.replicas = *stored;
-            co_return copy_outcome{copy_end::copied};
+        co_await store_on(to, block, bytes, state.until);
+        std::optional<error> broken;  // The source.
+        for (auto& d : to) {
+            if (d.end) continue;
+            auto& target = target_health_[d.to.server];
+            if (d.stored) {
+                note_success(source);
+                note_success(target);
+                d.end = copy_outcome{copy_end::copied};
+            } else if (d.stored.error() == errc::cancelled) {
+                co_return copy_outcome{copy_end::cancelled};
+            } else if (d.source_failed) {
+                broken = std::move(d.stored.error());
+            } else {
+                note(target, d.stored.error());
+                d.end = failure(std::move(d.stored.error()), true);
+            }
         }
-        if (stored.error() == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
-        if (!bytes.source_failed()) {
-            note(target_health_[server], stored.error());
-            co_return failure(std::move(stored.error()), true);
-        }
-        auto why = std::move(stored.error());
+        if (!broken) co_return std::nullopt;
+        auto& why = *broken;
         if (why == errc::unavailable)
-            why = co_await reason_of_cut(source_, wanted.block, number, std::move(why), source, state.until);
+            why = co_await reason_of_cut(source_, block, number, std::move(why), source, state.until);
         else if (why == errc::timeout)
             note(source, why);
         if (why == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
@@ -254,6 +292,31 @@ awaitable<copy_outcome> transfer::copy_to(const wanted_block& wanted, std::size_
     if (state.paused) co_return copy_outcome{.end = copy_end::deferred, .why = state.paused->why()};
     if (bad) co_return copy_outcome{copy_end::bad_source, std::move(*bad)};
     co_return copy_outcome{copy_end::gone};
+}
+
+// Stores the block on the servers without an end: read once, for all of them.
+awaitable<void> transfer::store_on(std::span<destination> to, block_id block, protocol::proven_stream& bytes,
+                                   deadline until) {
+    std::vector<destination*> left;
+    for (auto& d : to) {
+        if (!d.end) left.push_back(&d);
+    }
+    if (left.size() == 1) {
+        left.front()->stored = co_await target_.store(block, left.front()->to.server, bytes, until);
+        left.front()->source_failed = bytes.source_failed();
+        co_return;
+    }
+    stream_tee tee(bytes, left.size());
+    std::vector<awaitable<void>> members;
+    members.push_back(tee.run(until));
+    for (std::size_t i = 0; i < left.size(); ++i) members.push_back(store_branch(*left[i], block, tee.at(i), until));
+    static_cast<void>(co_await when_all(std::move(members)));
+    for (std::size_t i = 0; i < left.size(); ++i) left[i]->source_failed = tee.at(i).failed() && bytes.source_failed();
+}
+
+awaitable<void> transfer::store_branch(destination& to, block_id block, stream_tee::branch& bytes, deadline until) {
+    to.stored = co_await target_.store(block, to.to.server, bytes, until);
+    bytes.close();
 }
 
 // A connection that ends in the middle of a body may be that of a server which goes away, or of one which finds rot in

@@ -1,7 +1,9 @@
 /// Brings one block after the other from a place to another: from the first server with a good copy to as many servers
 /// as should have it, in several attempts, past servers that are paused (cluster/server_health.hpp).
 ///
-///     open at a source ──► chunks ──► MD5 and target concurrently ──► length, MD5 and end agree ──► commit
+///     open at a source ──► chunks ──► MD5 and targets concurrently ──► length, MD5 and end agree ──► commit
+///
+/// A block that several servers should have is read once (stream_tee.hpp).
 ///
 /// Used from one event loop; any number of coroutines call copy() at the same time. Outlives them.
 #pragma once
@@ -14,12 +16,14 @@
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/server_health.hpp"
 #include "keepctl/replicate/run_observer.hpp"
+#include "keepctl/replicate/stream_tee.hpp"
 #include "pool/buffer_pool.hpp"
 
 #include <chrono>
 #include <cstdint>
 #include <mutex>
 #include <optional>
+#include <span>
 #include <vector>
 
 namespace keepstore::keepctl {
@@ -75,16 +79,27 @@ class transfer {
         bool is_last;
         server_health* paused = nullptr;
         const health_list* place = nullptr;  ///< The servers that it is one of.
-        std::int64_t replicas = 0;           ///< That copy_to() has stored.
 
         void hold(server_health& server, const health_list& its_place);
         [[nodiscard]] bool others_work() const;
     };
 
+    /// A server that gets the block, and what came of it.
+    struct destination {
+        store_target to;
+        result<std::int64_t> stored = fail(errc::cancelled);  ///< Replicas.
+        bool source_failed = false;
+        std::optional<copy_outcome> end = {};  ///< Copied or failed; none if the source has failed.
+    };
+
     awaitable<copy_outcome> copy_of_size(wanted_block& wanted, bool may_defer);
     awaitable<copy_outcome> attempt(wanted_block& wanted, attempt_state& state);
     awaitable<std::optional<copy_outcome>> verify_target(const wanted_block& wanted, attempt_state& state);
-    awaitable<copy_outcome> copy_to(const wanted_block& wanted, std::size_t server, attempt_state& state);
+    [[nodiscard]] std::vector<destination> next_destinations(const store_plan& plan, std::vector<std::uint16_t>& passed,
+                                                             attempt_state& state);
+    awaitable<std::optional<copy_outcome>> copy_to(block_id block, std::span<destination> to, attempt_state& state);
+    awaitable<void> store_on(std::span<destination> to, block_id block, protocol::proven_stream& bytes, deadline until);
+    awaitable<void> store_branch(destination& to, block_id block, stream_tee::branch& bytes, deadline until);
     awaitable<result<void>> verify(block_place& place, health_list& health, block_id block, attempt_state& state);
     awaitable<error> reason_of_cut(block_place& place, block_id block, std::size_t number, error cut,
                                    server_health& health, deadline until);

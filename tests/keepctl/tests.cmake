@@ -11,6 +11,7 @@ keepstore_test(keepctl_tests
         keepctl/server_health_test.cpp
         keepctl/server_status_test.cpp
         keepctl/shards_test.cpp
+        keepctl/stream_tee_test.cpp
     LINK keepstore::keepctl_commands)
 keepstore_test(keepctl_balance_tests
     SOURCES

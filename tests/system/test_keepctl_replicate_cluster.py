@@ -6,7 +6,9 @@ from support import keepctl
 from support.case import main
 from support.daemon import directory_volume
 from support.locator import md5
+from support.mounts import Tmpfs
 from support.replicate_case import ReplicateServerCase, count, rank
+from support.s3_fault_proxy import FaultProxy
 from support.wait import stable_port, until
 
 
@@ -55,6 +57,43 @@ class Copies(ReplicateServerCase):
         have = count(daemons[0].roots()[0])
         done = self.replicate(f"dir:{a}", self.place(daemons[0]), "--replication", "2", *self.secrets)
         self.assert_counts(done, present=have, copied=len(blocks) - have)
+
+    def test_a_block_is_read_once_for_all_of_its_copies(self):
+        source = self.start([self.dir.make("source")])
+        daemons = [self.start([self.dir.make(f"v{i}")]) for i in range(3)]
+        blocks = self.fill(source.roots()[0], 18)
+        read = source.metric("keepstore_block_duration_seconds_count", method="get")
+        self.assert_counts(self.to_cluster(self.place(source), daemons, 3), copied=len(blocks), bytes=sum(map(len, blocks.values())))
+        self.assertEqual(source.metric("keepstore_block_duration_seconds_count", method="get") - read, len(blocks))
+        for daemon in daemons:
+            self.assertEqual(keepctl.stored(daemon.roots()[0]), blocks)
+
+        # Of one that is rotten there is none.
+        daemons = [self.start([self.dir.make(f"w{i}")], check_log=False) for i in range(3)]
+        rotten = max(blocks, key=lambda n: len(blocks[n]))
+        keepctl.store(source.roots()[0], blocks[rotten][:-1] + bytes([blocks[rotten][-1] ^ 1]), rotten)
+        self.assert_counts(self.to_cluster(self.place(source), daemons, 2), 1, copied=len(blocks) - 1, bad_source=1)
+        self.assertEqual([rotten in keepctl.stored(d.roots()[0]) for d in daemons], [False] * 3)
+
+    def test_servers_that_refuse_a_block_hold_up_no_other(self):
+        """One is full, one is slow: the copies are on the two others, and the slow one."""
+        path = self.dir.make("full")
+        mount = Tmpfs(path, "size=40m")  # Less than volumes keep free.
+        self.addCleanup(mount.close)
+        daemons = [self.start([path], check_log=False)] + [self.start([self.dir.make(f"v{i}")]) for i in range(3)]
+        slow = FaultProxy(*daemons[1].address)
+        self.addCleanup(slow.close)
+        slow.rules({"fault": "slow_request", "method": "PUT", "rate": 2_000_000})
+        a = self.dir.make("a")
+        blocks = self.fill(a, 20, 300_000)
+        names = [w for d in (daemons[0], *daemons[2:]) for w in ("--server", self.place(d).removeprefix("keep:"))]
+        done = self.replicate(f"dir:{a}", "cluster", "--replication", "2", *names, "--server", slow.endpoint, *self.secrets)
+        self.assert_counts(done, copied=len(blocks), failed=0)
+        self.assertEqual(done.stderr.count("is full"), 1, done)
+        self.assertEqual({len(self.holders(daemons, n)) for n in blocks}, {2})
+        self.assertEqual(keepctl.stored(path), {})
+        for daemon in daemons:
+            self.assertEqual({n: d for n, d in keepctl.stored(daemon.roots()[0]).items() if blocks[n] != d}, {})
 
     def test_any_good_copy_of_a_cluster_will_do(self):
         daemons = [self.start([self.dir.make(f"v{i}")], check_log=False) for i in range(3)]
@@ -121,9 +160,6 @@ class Copies(ReplicateServerCase):
 
 class Paused(ReplicateServerCase):
     """A server that is away is left out by itself; the others go on."""
-
-    def start_at(self, port, root):
-        return self.start([root], url=f"http://127.0.0.1:{port}/", check_log=False)
 
     def run_until(self, root, *words):
         running = keepctl.start(self.dir.path, "replicate", "--json", *words, "--digits", "0", *self.secrets)

@@ -25,9 +25,6 @@ MOUNTS = json.dumps([{"uuid": "zzzzz-nyw5e-000000000000000", "device_id": "x", "
 class Faults(ReplicateServerCase):
     """What must hold when a place fails as a whole."""
 
-    def start_at(self, port, root):
-        return self.start([root], url=f"http://127.0.0.1:{port}/", check_log=False)
-
     def test_a_destination_that_is_restarted(self):
         a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
         blocks = self.fill(a, 60, 100_000)
@@ -95,14 +92,6 @@ class Faults(ReplicateServerCase):
         summary = self.summary_of(stdout)
         self.assertEqual((summary["copied"], summary["gone"], summary["shards_done"]), (len(blocks), 0, 16))
         self.assertEqual(keepctl.stored(b), blocks)
-
-    def read_until(self, stream, word):
-        seen = b""
-        while word not in seen:
-            line = stream.readline()
-            self.assertTrue(line, seen)
-            seen += line
-        return seen
 
     def test_a_signal_while_a_place_is_paused(self):
         a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
@@ -276,6 +265,33 @@ class Faults(ReplicateServerCase):
         done = self.replicate(f"dir:{a}", f"dir:{path}", "--state-dir", self.path("state2"))
         self.assertEqual(done.code, 0, done)
         self.assertEqual(keepctl.stored(path), keepctl.stored(a))
+
+    def test_a_destination_that_becomes_read_only(self):
+        a, path = self.dir.make("a"), self.dir.make("tmpfs")
+        mount = Tmpfs(path, "size=200m")
+        self.addCleanup(mount.close)
+        blocks = self.fill(a, 40, 300_000)
+        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", f"dir:{path}", "--bandwidth", "2MiB", "--jobs", "1")
+        until(lambda: count(path) > 1, what="some blocks", interval=0.001)
+        until(lambda: self.is_read_only(mount), what="a moment without a file that is being written", interval=0.001)
+        stdout, stderr = running.communicate()
+        self.assertEqual(running.returncode, 6, stderr)
+        self.assertIn(b"ended early", stderr)
+        self.assertIn(b"ead-only", stderr)
+        summary = self.summary_of(stdout)
+        self.assertEqual(summary["copied"], count(path))
+        self.assertLessEqual(summary["failed"], 1, "not block by block")
+        mount.remount_options("rw")
+        self.assert_no_leftovers(path)
+        self.assertEqual(self.replicate(f"dir:{a}", f"dir:{path}").code, 0)
+        self.assertEqual(keepctl.stored(path), blocks)
+
+    def is_read_only(self, mount):
+        try:
+            mount.remount_options("ro")
+        except subprocess.CalledProcessError:
+            return False
+        return True
 
     def test_a_destination_that_is_read_only(self):
         a, path = self.dir.make("a"), self.dir.make("tmpfs")

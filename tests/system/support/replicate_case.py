@@ -78,6 +78,19 @@ class ReplicateServerCase(ReplicateCase):
     def place(self, daemon):
         return f"keep:http://{daemon.address[0]}:{daemon.address[1]}"
 
+    def start_at(self, port, root):
+        """A daemon that may be killed, and started again at the same address."""
+        return self.start([root], url=f"http://127.0.0.1:{port}/", check_log=False)
+
+    def read_until(self, stream, word):
+        """The lines of a process up to the first one with this word."""
+        seen = b""
+        while word not in seen:
+            line = stream.readline()
+            self.assertTrue(line, seen)
+            seen += line
+        return seen
+
     def servers(self, daemons):
         """Options that name the servers of `cluster`."""
         return [w for d in daemons for w in ("--server", self.place(d).removeprefix("keep:"))]
