@@ -6,6 +6,7 @@
 #include "keepctl/cluster/local_file.hpp"
 #include "keepctl/commands/clone_job.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/copy_report.hpp"
 #include "keepctl/commands/run_frame.hpp"
 #include "protocol/random_token.hpp"
 
@@ -278,13 +279,7 @@ awaitable<exit_code> clone_command::clone() {
 
 run_figures clone_command::figures() const {
     const auto& c = engine_->counts();
-    return {.blocks = {{"present", c.present},
-                       {"copied", c.copied},
-                       {"replaced", c.replaced},
-                       {"gone", c.gone},
-                       {"failed", c.failed},
-                       {"bad_source", c.bad_source},
-                       {"left", c.left}},
+    return {.blocks = outcomes_of(c),
             .bytes = c.bytes,
             .shards_done = board_->done(),
             .shards_total = board_->segments(),
@@ -309,40 +304,30 @@ record clone_command::summary() const {
     const auto& c = engine_->counts();
     const auto all = totals();
     const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
-    return {{"dry_run", given_.dry_run},
-            {"mode", std::string(to_string(engine_->mode()))},
-            {"job", store_ ? cell(store_->where()) : cell()},
-            {"listed", n(c.listed)},
-            {"present", n(c.present)},
-            {"copied", n(c.copied)},
-            {"replaced", n(c.replaced)},
-            {"gone", n(c.gone)},
-            {"failed", n(c.failed)},
-            {"bad_source", n(c.bad_source)},
-            {"left", n(c.left)},
-            {"bytes", n(c.bytes)},
-            {"read_to_verify", n(c.read_to_verify)},
-            {"foreign", n(c.foreign)},
-            {"segments", n(board_->segments())},
-            {"segments_done", n(board_->done())},
-            {"segments_incomplete", n(engine_->incomplete())},
-            {"job_listed", n(all.listed)},
-            {"job_copied", n(all.copied + all.replaced)},
-            {"job_failed", n(all.failed + all.bad_source)}};
+    record out{{"dry_run", given_.dry_run},
+               {"mode", std::string(to_string(engine_->mode()))},
+               {"job", store_ ? cell(store_->where()) : cell()}};
+    add_outcomes(out, c);
+    out.insert(out.end(), {{"read_to_verify", n(c.read_to_verify)},
+                           {"foreign", n(c.foreign)},
+                           {"segments", n(board_->segments())},
+                           {"segments_done", n(board_->done())},
+                           {"segments_incomplete", n(engine_->incomplete())},
+                           {"job_listed", n(all.listed)},
+                           {"job_copied", n(all.stored())},
+                           {"job_failed", n(all.not_stored())}});
+    return out;
 }
 
 exit_code clone_command::judge() const {
     const auto& c = engine_->counts();
     const auto all = totals();
-    auto code = frame_.problem();
-    if (!c.add_up() || engine_->incomplete() > 0 || c.left > 0 || (!result_ && !given_.dry_run))
-        code = worse(code, exit_code::not_finished);
-    if (const auto& fatal = engine_->fatal()) {
-        const bool nothing_done = c.copied + c.replaced == 0 && done_before_ == 0 && *fatal != errc::no_space;
-        code = worse(code, nothing_done ? exit_code::unreachable : exit_code::not_finished);
-    }
-    if (all.failed + all.bad_source > 0) code = worse(code, exit_code::some_failed);
-    if (code == exit_code::done && given_.error_on_no_change && c.copied + c.replaced == 0) code = exit_code::no_change;
+    auto code =
+        worse(frame_.problem(), code_of(c, {.fatal = engine_->fatal(),
+                                            .complete = engine_->incomplete() == 0 && (result_ || given_.dry_run),
+                                            .went_on = done_before_ > 0}));
+    if (all.not_stored() > 0) code = worse(code, exit_code::some_failed);
+    if (code == exit_code::done && given_.error_on_no_change && c.stored() == 0) code = exit_code::no_change;
     return worse(code, session_.stopped_by());
 }
 
@@ -351,12 +336,7 @@ exit_code clone_command::summarize() {
     auto& out = session_.out();
     const auto code = judge();
     const auto& c = engine_->counts();
-    out.say(
-        fmt::format("{} blocks looked at: {} present, {} {} ({}), {} replaced, {} gone at the source, {} bad at the "
-                    "source, {} failed, {} left",
-                    grouped(c.listed), grouped(c.present), grouped(c.copied),
-                    given_.dry_run ? "to be copied" : "copied", short_bytes(c.bytes), grouped(c.replaced),
-                    grouped(c.gone), grouped(c.bad_source), grouped(c.failed), grouped(c.left)));
+    out.say(outcome_sentence(c, given_.dry_run));
     if (const auto all = totals(); result_ && all.listed != c.listed)
         out.note(fmt::format("the job as a whole: {} blocks looked at, {} copied, {} failed", grouped(all.listed),
                              grouped(all.copied + all.replaced), grouped(all.failed + all.bad_source)));
@@ -369,8 +349,7 @@ exit_code clone_command::summarize() {
             "what was copied into the trash has the time of the copy, and its marker too: keepstores take that for "
             "a block trashed by mistake and bring it back");
     frame_.report_failures();
-    if (!c.add_up()) out.error("the counts do not add up: this is a bug");
-    if (const auto& fatal = engine_->fatal()) out.error("ended early: " + fatal->text);
+    report_end(out, c, engine_->fatal());
     if (!problem_.empty()) out.error("the result of the job could not be written: " + problem_);
     if (engine_->incomplete() > 0)
         out.error(fmt::format("{} of {} segments could not be listed", engine_->incomplete(), board_->segments()));

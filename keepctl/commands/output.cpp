@@ -3,7 +3,6 @@
 #include "base/error.hpp"
 #include "base/json.hpp"
 #include "base/utc_text.hpp"
-#include "keepctl/commands/progress.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -166,12 +165,6 @@ void output::write(std::string_view bytes) {
             bytes.remove_prefix(static_cast<std::size_t>(n));
         }
     }
-}
-
-std::string count_of(std::uint64_t n, std::string_view noun) {
-    if (n == 1) return fmt::format("1 {}", noun);
-    if (noun.ends_with('y')) return fmt::format("{} {}ies", grouped(n), noun.substr(0, noun.size() - 1));
-    return fmt::format("{} {}s", grouped(n), noun);
 }
 
 std::string time_text(std::int64_t nanoseconds) {

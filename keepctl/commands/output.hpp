@@ -2,6 +2,7 @@
 /// Messages on stderr. Used from one thread.
 #pragma once
 
+#include "keepctl/cluster/count_text.hpp"
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/commands/arguments.hpp"
 #include "keepctl/commands/terminal.hpp"
@@ -83,8 +84,5 @@ class output {
 
 /// "2026-01-31T00:00:00Z"
 [[nodiscard]] std::string time_text(std::int64_t nanoseconds);
-
-/// "1 block", "2 blocks"; "1 copy", "1,000 copies".
-[[nodiscard]] std::string count_of(std::uint64_t n, std::string_view noun);
 
 }  // namespace keepstore::keepctl

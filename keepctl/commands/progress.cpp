@@ -39,13 +39,6 @@ std::string short_bytes(std::uint64_t bytes) {
     return unit == 0 ? fmt::format("{} B", bytes) : fmt::format("{:.1f} {}", value, units[unit]);
 }
 
-std::string grouped(std::uint64_t n) {
-    std::string out = std::to_string(n);
-    for (auto i = static_cast<std::ptrdiff_t>(out.size()) - 3; i > 0; i -= 3)
-        out.insert(static_cast<std::size_t>(i), ",");
-    return out;
-}
-
 progress::progress(progress_shape shape, bool quiet)
     : shape_(shape), next_(clock::now() + limits::progress_interval_lines) {
     if (shape_ == progress_shape::automatic) shape_ = is_terminal() ? progress_shape::line : progress_shape::plain;

@@ -2,6 +2,7 @@
 /// thread.
 #pragma once
 
+#include "keepctl/cluster/count_text.hpp"
 #include "keepctl/commands/arguments.hpp"
 
 #include <chrono>
@@ -13,8 +14,6 @@ namespace keepstore::keepctl {
 
 /// "9.1 GiB"
 [[nodiscard]] std::string short_bytes(std::uint64_t bytes);
-/// "1,204,331"
-[[nodiscard]] std::string grouped(std::uint64_t n);
 
 class progress {
   public:

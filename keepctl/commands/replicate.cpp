@@ -4,6 +4,7 @@
 #include "base/utc_text.hpp"
 #include "keepctl/cluster/bandwidth.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/copy_report.hpp"
 #include "keepctl/commands/replicate_progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
 #include "keepctl/replicate/postponed_blocks.hpp"
@@ -50,7 +51,6 @@ class replicate_command final : public run_observer, public framed_work {
     awaitable<std::optional<start_error>> connect();
     awaitable<std::optional<start_error>> begin();
     exit_code end_pass();
-    [[nodiscard]] std::string sentence() const;
     void report(exit_code code);
     [[nodiscard]] std::optional<start_error> replicas_problem() const;
     [[nodiscard]] exit_code summarize();
@@ -185,7 +185,7 @@ awaitable<exit_code> replicate_command::replicate_continuously() {
             co_await frame_.run(*this, engine_->run(frame_.done()));
             if (session_.stopped_by() != exit_code::done) {
                 frame_.clear();
-                session_.out().say(sentence());
+                session_.out().say(outcome_sentence(engine_->counts(), false));
                 report(session_.stopped_by());
                 frame_.close(session_.stopped_by());
                 break;
@@ -198,7 +198,8 @@ awaitable<exit_code> replicate_command::replicate_continuously() {
         if (session_.out().broken()) co_return exit_code::not_finished;
         const bool good = code == exit_code::done || code == exit_code::no_change;
         if (given_.exit_on_failure && !good) break;
-        frame_.serve(fmt::format("pass {} has ended with {}: {}", passes_, static_cast<int>(code), sentence()));
+        frame_.serve(fmt::format("pass {} has ended with {}: {}", passes_, static_cast<int>(code),
+                                 outcome_sentence(engine_->counts(), false)));
         if (!co_await frame_.idle(given_.interval, pass_now_)) break;
         if (auto opened = frame_.open_failures(); !opened) co_return end_with(session_, opened.error());
     }
@@ -212,11 +213,11 @@ exit_code replicate_command::end_pass() {
     const auto code = judge();
     const auto& c = engine_->counts();
     // Most passes find nothing: they are no lines in a journal.
-    const bool changed = c.copied + c.replaced + c.failed + c.bad_source > 0 || last_pass_ != code;
+    const bool changed = c.stored() + c.not_stored() > 0 || last_pass_ != code;
     if (session_.out().shape() == output_shape::json)
         session_.out().add("pass", summary());
     else if (changed)
-        session_.out().say(sentence());
+        session_.out().say(outcome_sentence(c, false));
     if (changed) report(code);
     const bool looked_at_all = code == exit_code::done || code == exit_code::some_failed;
     if (looked_at_all) postponed_.end_pass();
@@ -226,13 +227,7 @@ exit_code replicate_command::end_pass() {
 
 run_figures replicate_command::figures() const {
     const auto& c = engine_->counts();
-    return {.blocks = {{"present", c.present},
-                       {"copied", c.copied},
-                       {"replaced", c.replaced},
-                       {"gone", c.gone},
-                       {"failed", c.failed},
-                       {"bad_source", c.bad_source},
-                       {"left", c.left}},
+    return {.blocks = outcomes_of(c),
             .bytes = c.bytes,
             .shards_done = engine_->shards_done(),
             .shards_total = engine_->shards_total(),
@@ -252,46 +247,25 @@ std::string replicate_command::progress_line(double seconds, bool as_json) const
 record replicate_command::summary() const {
     const auto& c = engine_->counts();
     const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
-    return {{"dry_run", given_.dry_run},
-            {"listed", n(c.listed)},
-            {"present", n(c.present)},
-            {"copied", n(c.copied)},
-            {"replaced", n(c.replaced)},
-            {"gone", n(c.gone)},
-            {"failed", n(c.failed)},
-            {"bad_source", n(c.bad_source)},
-            {"left", n(c.left)},
-            {"bytes", n(c.bytes)},
-            {"verify_missing", n(c.verify_missing)},
-            {"too_large", n(c.too_large)},
-            {"shards", n(engine_->shards_total())},
-            {"shards_done", n(engine_->shards_done())},
-            {"shards_incomplete", n(engine_->shards_incomplete())}};
+    record out{{"dry_run", given_.dry_run}};
+    add_outcomes(out, c);
+    out.insert(out.end(), {{"verify_missing", n(c.verify_missing)},
+                           {"too_large", n(c.too_large)},
+                           {"shards", n(engine_->shards_total())},
+                           {"shards_done", n(engine_->shards_done())},
+                           {"shards_incomplete", n(engine_->shards_incomplete())}});
+    return out;
 }
 
 exit_code replicate_command::judge() const {
     const auto& c = engine_->counts();
-    auto code = frame_.problem();
-    if (!c.add_up() || engine_->shards_incomplete() > 0 || c.left > 0) code = worse(code, exit_code::not_finished);
-    if (const auto& fatal = engine_->fatal()) {
-        const bool nothing_done = c.copied + c.replaced == 0 && *fatal != errc::no_space;
-        code = worse(code, nothing_done ? exit_code::unreachable : exit_code::not_finished);
-    }
-    if (c.failed + c.bad_source + c.verify_missing > 0) code = worse(code, exit_code::some_failed);
+    auto code =
+        worse(frame_.problem(), code_of(c, {.fatal = engine_->fatal(), .complete = engine_->shards_incomplete() == 0}));
+    if (c.not_stored() + c.verify_missing > 0) code = worse(code, exit_code::some_failed);
     if (code == exit_code::done && !engine_->source_has_entries() && !given_.allow_empty_source && !frame_.resumed())
         code = exit_code::refused;
-    if (code == exit_code::done && given_.error_on_no_change && c.copied + c.replaced == 0) code = exit_code::no_change;
+    if (code == exit_code::done && given_.error_on_no_change && c.stored() == 0) code = exit_code::no_change;
     return worse(code, session_.stopped_by());
-}
-
-std::string replicate_command::sentence() const {
-    const auto& c = engine_->counts();
-    return fmt::format(
-        "{} blocks looked at: {} present, {} {} ({}), {} replaced, {} gone at the source, {} bad at the "
-        "source, {} failed, {} left",
-        grouped(c.listed), grouped(c.present), grouped(c.copied), given_.dry_run ? "to be copied" : "copied",
-        short_bytes(c.bytes), grouped(c.replaced), grouped(c.gone), grouped(c.bad_source), grouped(c.failed),
-        grouped(c.left));
 }
 
 // What is wrong, on stderr.
@@ -302,9 +276,8 @@ void replicate_command::report(exit_code code) {
     if (c.too_large > 0)
         out.note(fmt::format("{} files or objects are larger than a block and were left out", c.too_large));
     if (c.verify_missing > 0)
-        out.error(fmt::format("{} blocks are not in the destination's index", grouped(c.verify_missing)));
-    if (!c.add_up()) out.error("the counts do not add up: this is a bug");
-    if (const auto& fatal = engine_->fatal()) out.error("ended early: " + fatal->text);
+        out.error(fmt::format("the destination's index lacks {}", count_of(c.verify_missing, "block")));
+    report_end(out, c, engine_->fatal());
     if (engine_->shards_incomplete() > 0)
         out.error(
             fmt::format("{} of {} shards could not be listed", engine_->shards_incomplete(), engine_->shards_total()));
@@ -316,7 +289,7 @@ exit_code replicate_command::summarize() {
     frame_.clear();
     auto& out = session_.out();
     const auto code = judge();
-    out.say(sentence());
+    out.say(outcome_sentence(engine_->counts(), given_.dry_run));
     if (frame_.resumed()) out.note("other shards were looked at by the run of " + utc_text(frame_.run_started_at()));
     report(code);
     frame_.close(code);

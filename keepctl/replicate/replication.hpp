@@ -12,6 +12,7 @@
 #include "base/async_condition.hpp"
 #include "base/async_queue.hpp"
 #include "keepctl/cluster/block_place.hpp"
+#include "keepctl/cluster/copy_counts.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/listing.hpp"
 #include "keepctl/cluster/shards.hpp"
@@ -46,26 +47,11 @@ struct replicate_options {
     std::chrono::nanoseconds give_up_after = limits::give_up_after_default;
 };
 
-/// Outcomes of blocks. They add up: listed = present + copied + replaced + gone + bad_source + failed + left.
-struct replicate_counts {
-    std::uint64_t listed = 0;  ///< Blocks of the source that were looked at.
-    std::uint64_t present = 0;
-    std::uint64_t copied = 0;    ///< With dry_run: that would be.
-    std::uint64_t replaced = 0;  ///< The destination had a bad copy.
-    std::uint64_t gone = 0;      ///< The source has it no longer.
-    std::uint64_t bad_source = 0;
-    std::uint64_t failed = 0;
-    std::uint64_t left = 0;   ///< Not begun, or cancelled, when the run ended.
-    std::uint64_t bytes = 0;  ///< Of those that were copied or replaced.
-
+struct replicate_counts : copy_counts {
     std::uint64_t planned = 0;         ///< Of those listed: that the destination lacks.
     std::uint64_t planned_bytes = 0;   ///< Of these.
     std::uint64_t verify_missing = 0;  ///< With verify: older than the run, and not in the destination's index.
     std::uint64_t too_large = 0;       ///< Entries that are no blocks; not among those listed.
-
-    [[nodiscard]] bool add_up() const noexcept {
-        return listed == present + copied + replaced + gone + bad_source + failed + left;
-    }
 };
 
 class replication {

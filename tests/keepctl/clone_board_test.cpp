@@ -29,7 +29,8 @@ segment_board::taken take(segment_board& board) {
 
 segment_report report_of(const std::string& segment, std::uint64_t failed = 0) {
     segment_report out{.segment = segment, .worker = "w"};
-    out.counts = {.listed = 5 + failed, .copied = 5, .failed = failed};
+    copy_counts& outcomes = out.counts;
+    outcomes = {.listed = 5 + failed, .copied = 5, .failed = failed};
     return out;
 }
 

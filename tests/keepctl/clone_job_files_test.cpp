@@ -11,16 +11,11 @@ const std::chrono::sys_seconds some_time{std::chrono::seconds(1'795'226'400)};
 
 segment_report some_report() {
     segment_report out{.segment = "3f", .worker = "host:1:n", .started_at = some_time, .ended_at = some_time};
-    out.counts = {.listed = 10,
-                  .present = 1,
-                  .copied = 5,
-                  .replaced = 1,
-                  .gone = 1,
-                  .bad_source = 1,
-                  .failed = 1,
-                  .bytes = 99,
-                  .read_to_verify = 2,
-                  .foreign = 4};
+    copy_counts& outcomes = out.counts;
+    outcomes = {
+        .listed = 10, .present = 1, .copied = 5, .replaced = 1, .gone = 1, .bad_source = 1, .failed = 1, .bytes = 99};
+    out.counts.read_to_verify = 2;
+    out.counts.foreign = 4;
     out.failed.push_back({.block = md5_of_nothing, .size = 3, .outcome = "failed", .reason = "S3 copy: 500"});
     return out;
 }

@@ -9,7 +9,8 @@ namespace {
 
 replicate_progress half_way() {
     replicate_progress now{.shards_done = 64, .shards_total = 256, .seconds = 60};
-    now.counts = {.listed = 1'204'331, .copied = 18'220, .failed = 3, .bytes = 60 * 1024 * 1024};
+    copy_counts& outcomes = now.counts;
+    outcomes = {.listed = 1'204'331, .copied = 18'220, .failed = 3, .bytes = 60 * 1024 * 1024};
     now.counts.planned = 18'252;
     now.counts.planned_bytes = 90 * 1024 * 1024;
     return now;

@@ -40,5 +40,6 @@ keepstore_test(keepctl_snapshot_tests
 
 keepstore_test(keepctl_command_tests
     SOURCES
+        keepctl/copy_report_test.cpp
         keepctl/output_test.cpp
     LINK keepstore::keepctl_commands nlohmann_json::nlohmann_json)
