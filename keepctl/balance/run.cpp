@@ -1,6 +1,7 @@
 #include "keepctl/balance/run.hpp"
 
 #include "base/when_all.hpp"
+#include "keepctl/cluster/count_text.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/listing.hpp"
 #include "keepctl/cluster/shards.hpp"
@@ -229,8 +230,8 @@ awaitable<bool> run::make_plan() {
     if (!all_of_them) co_return false;
     if (shards_done_ == 0) co_return false;
     if (shards_incomplete_ > 0)
-        problems_.push_back(
-            {.text = fmt::format("{} of {} parts could not be looked at", shards_incomplete_, shards_total_)});
+        problems_.push_back({.text = fmt::format("{} of {} could not be looked at", shards_incomplete_,
+                                                 keepctl::count_of(shards_total_, "part"))});
     // An index that is not whole must not look like one that shrank.
     const bool partial = !options_.prefix.empty() || shards_incomplete_ > 0;
     for (auto& p : judge_plan(found_, *plan_, input_.policy, input_.references, input_.trash, input_.allowed,

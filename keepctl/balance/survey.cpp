@@ -1,5 +1,7 @@
 #include "keepctl/balance/survey.hpp"
 
+#include "keepctl/cluster/count_text.hpp"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 
@@ -207,8 +209,8 @@ void check_references(const reference_facts& references, const rules& r, const a
                                            std::chrono::floor<seconds>(references.age))});
     }
     if (!allowed.fewer_references && last && fewer_references(references, *last)) {
-        out.push_back({.text = fmt::format("{} references, and {} in the last run: is a file cut?", references.count,
-                                           last->references),
+        out.push_back({.text = fmt::format("{}, and {} in the last run: is a file cut?",
+                                           keepctl::count_of(references.count, "reference"), last->references),
                        .option = "--allow-fewer-references"});
     }
 }
@@ -252,8 +254,8 @@ std::vector<problem> judge_plan(const survey& found, const planner& plan, const 
             !above_percent(known->entries - std::min(known->entries, entries), known->entries, r.shrink_percent))
             continue;
         out.push_back({.stops = true,
-                       .text = fmt::format("volume {} lists {} blocks, and {} in the last run: is the disk mounted?",
-                                           uuid, entries, known->entries),
+                       .text = fmt::format("volume {} lists {}, and {} in the last run: is the disk mounted?", uuid,
+                                           keepctl::count_of(entries, "block"), known->entries),
                        .option = "--allow-changed " + uuid});
     }
     check_amounts(found, plan, r, allowed, out);

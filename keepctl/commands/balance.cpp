@@ -305,7 +305,7 @@ exit_code balance_command::summarize() {
             out.warn(fmt::format("--apply all would send no trash list: {}{}", p.text, option));
     }
     if (engine_->plan() && engine_->plan()->counts().lost.blocks > 0)
-        out.error(fmt::format("{} blocks are wanted and have no copy{}", engine_->plan()->counts().lost.blocks,
+        out.error(fmt::format("{} wanted without any copy{}", count_of(engine_->plan()->counts().lost.blocks, "block"),
                               given_.balance.lost_file.empty() ? "; --lost FILE lists them" : ""));
     if (apply == apply_level::nothing && code == exit_code::done)
         out.note("this is a plan; --apply pulls or --apply all carries it out");

@@ -249,8 +249,8 @@ awaitable<clone_command::started> clone_command::open_job() {
     if (done_before_ > 0) {
         // Somewhere else blocks may have been written since.
         options_.target_is_empty = false;
-        note(fmt::format("going on with the job of {}: {} of {} segments are done (--fresh begins anew)",
-                         utc_text(board_->job().created_at), done_before_, board_->segments()));
+        note(fmt::format("going on with the job of {}: {} of {} done (--fresh begins anew)",
+                         utc_text(board_->job().created_at), done_before_, count_of(board_->segments(), "segment")));
     }
     co_return started();
 }
@@ -338,12 +338,10 @@ exit_code clone_command::summarize() {
     const auto& c = engine_->counts();
     out.say(outcome_sentence(c, given_.dry_run));
     if (const auto all = totals(); result_ && all.listed != c.listed)
-        out.note(fmt::format("the job as a whole: {} blocks looked at, {} copied, {} failed", grouped(all.listed),
-                             grouped(all.copied + all.replaced), grouped(all.failed + all.bad_source)));
-    if (c.read_to_verify > 0)
-        out.note(fmt::format("{} objects were read, since no ETag proves them", grouped(c.read_to_verify)));
-    if (c.foreign > 0)
-        out.note(fmt::format("{} objects of the source are no blocks and were left out", grouped(c.foreign)));
+        out.note(fmt::format("the job as a whole: {} looked at, {} copied, {} failed", count_of(all.listed, "block"),
+                             grouped(all.stored()), grouped(all.not_stored())));
+    if (c.read_to_verify > 0) out.note(count_of(c.read_to_verify, "read") + " of objects that no ETag proves");
+    if (c.foreign > 0) out.note(count_of(c.foreign, "object") + " of the source left out: no blocks");
     if (options_.trash && !given_.dry_run)
         out.note(
             "what was copied into the trash has the time of the copy, and its marker too: keepstores take that for "
@@ -352,7 +350,8 @@ exit_code clone_command::summarize() {
     report_end(out, c, engine_->fatal());
     if (!problem_.empty()) out.error("the result of the job could not be written: " + problem_);
     if (engine_->incomplete() > 0)
-        out.error(fmt::format("{} of {} segments could not be listed", engine_->incomplete(), board_->segments()));
+        out.error(fmt::format("{} of {} could not be listed", engine_->incomplete(),
+                              count_of(board_->segments(), "segment")));
     const bool finished = code == exit_code::done || code == exit_code::some_failed || code == exit_code::no_change;
     if (!finished && !given_.dry_run) out.note("to go on: " + command_to_go_on(given_));
     frame_.close(code);

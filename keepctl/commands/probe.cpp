@@ -102,7 +102,7 @@ awaitable<void> probe_server(const keep_server& server, probe_steps& steps, dead
     if (!status.problem.empty())
         steps.add({probe_result::failed, "token", status.problem});
     else
-        steps.add({probe_result::ok, "token", fmt::format("is the SystemRootToken; {} mounts", status.mounts.size())});
+        steps.add({probe_result::ok, "token", "is the SystemRootToken; " + count_of(status.mounts.size(), "mount")});
     if (status.ready && !*status.ready)
         steps.add({probe_result::failed, "ready", fmt::format("no: {}", fmt::join(status.reasons, "; "))});
     if (std::ranges::none_of(status.mounts, &mount_info::allow_write))

@@ -273,14 +273,13 @@ void replicate_command::report(exit_code code) {
     auto& out = session_.out();
     const auto& c = engine_->counts();
     frame_.report_failures();
-    if (c.too_large > 0)
-        out.note(fmt::format("{} files or objects are larger than a block and were left out", c.too_large));
+    if (c.too_large > 0) out.note(count_of(c.too_large, "entry") + " over 64 MiB, no blocks, left out");
     if (c.verify_missing > 0)
         out.error(fmt::format("the destination's index lacks {}", count_of(c.verify_missing, "block")));
     report_end(out, c, engine_->fatal());
     if (engine_->shards_incomplete() > 0)
-        out.error(
-            fmt::format("{} of {} shards could not be listed", engine_->shards_incomplete(), engine_->shards_total()));
+        out.error(fmt::format("{} of {} could not be listed", engine_->shards_incomplete(),
+                              count_of(engine_->shards_total(), "shard")));
     if (code == exit_code::refused)
         out.error("the source lists no block at all, as an unmounted disk does; --allow-empty-source if that is right");
 }

@@ -92,10 +92,9 @@ std::expected<void, start_error> run_frame::open_state(const std::vector<std::st
     if (!note.empty()) session_.out().note(note);
     resumed_ = saved_.has_value();
     if (resumed_) {
-        session_.out().note(
-            fmt::format("going on with the run of {}: {} of {} shards are done (--fresh begins "
-                        "anew)",
-                        utc_text(saved_->started_at), saved_->done.size(), saved_->done.capacity()));
+        session_.out().note(fmt::format("going on with the run of {}: {} of {} done (--fresh begins anew)",
+                                        utc_text(saved_->started_at), saved_->done.size(),
+                                        count_of(saved_->done.capacity(), "shard")));
     }
     return {};
 }

@@ -152,7 +152,7 @@ awaitable<outcome<exit_code>> check(snapshot_context& c) {
     const auto whole = co_await newest_whole(c.repo, *listed, std::nullopt);
     c.out().flush();
     c.out().error(
-        fmt::format("{} of {} snapshots are damaged; {}", damaged, wanted.size(),
+        fmt::format("damaged: {} of {}; {}", damaged, count_of(wanted.size(), "snapshot"),
                     whole ? "the newest that has all its objects is " + whole->text() : "none has all its objects"));
     c.summary.emplace_back("newest_whole", whole ? cell(whole->text()) : cell());
     co_return exit_code::some_failed;

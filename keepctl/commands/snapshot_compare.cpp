@@ -60,8 +60,8 @@ class difference_report {
                 {"size_differs", count_cell(differs_)}};
     }
     [[nodiscard]] std::string text() const {
-        return fmt::format("{} blocks are new, {} are gone, {} have fewer copies, {} another size, {} are the same",
-                           came_, gone_, fewer_, differs_, same_);
+        return fmt::format("{} new, {} gone, {} with fewer copies, {} with another size, {} the same",
+                           count_of(came_, "block"), gone_, fewer_, differs_, same_);
     }
 
   private:
@@ -185,9 +185,9 @@ class verification {
             compare(*then, listing.entries);
             if (context_.out().broken()) co_return refuse(exit_code::not_finished, "standard output is closed");
         }
-        context_.out().say(fmt::format(
-            "{} blocks are there, {} are missing, {} have fewer copies, {} another size, {}{} are new", there_,
-            missing_, fewer_, differs_, check_ ? fmt::format("{} are bad, ", bad_) : "", new_.count()));
+        context_.out().say(fmt::format("{} there, {} missing, {} with fewer copies, {} with another size, {}{} new",
+                                       count_of(there_, "block"), missing_, fewer_, differs_,
+                                       check_ ? fmt::format("{} bad, ", bad_) : "", new_.count()));
         context_.summary = {{"id", document_.id.text()},
                             {"there", count_cell(there_)},
                             {"missing", count_cell(missing_)},
@@ -201,7 +201,7 @@ class verification {
             context_.summary.emplace_back("checked", count_cell(check_->checked()));
         }
         if (unreadable_ > 0)
-            context_.out().error(fmt::format("{} blocks could not be read", unreadable_), exit_code::not_finished);
+            context_.out().error(count_of(unreadable_, "block") + " could not be read", exit_code::not_finished);
         if (!new_.problem().empty()) co_return refuse(exit_code::not_finished, new_.problem());
         if (incomplete + unreadable_ > 0) co_return exit_code::not_finished;
         co_return missing_ + fewer_ + differs_ + bad_ > 0 ? exit_code::some_failed : exit_code::done;

@@ -96,10 +96,9 @@ awaitable<outcome<exit_code>> create(snapshot_context& c, run_frame& frame) {
                  {"too_large", count_cell(p.too_large)}};
     frame.close(listed ? exit_code::done : listed.error().code);
     if (!listed) co_return std::unexpected(std::move(listed.error()));
-    if (p.too_large > 0)
-        c.out().note(fmt::format("{} entries were over the size of a block, and left out", p.too_large));
-    c.out().say(fmt::format("snapshot {}: {} blocks, {} replicas, {}", listed->id.text(), grouped(p.totals.blocks),
-                            grouped(p.totals.replicas), short_bytes(p.totals.bytes)));
+    if (p.too_large > 0) c.out().note(count_of(p.too_large, "entry") + " over 64 MiB, no blocks, left out");
+    c.out().say(fmt::format("snapshot {}: {}, {}, {}", listed->id.text(), count_of(p.totals.blocks, "block"),
+                            count_of(p.totals.replicas, "replica"), short_bytes(p.totals.bytes)));
     c.summary.insert(c.summary.begin(), {{"id", listed->id.text()}, {"sequence", count_cell(listed->sequence)}});
     co_return exit_code::done;
 }

@@ -130,19 +130,19 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
     frame.clear();
     const auto& n = engine.counts();
     c.out().say(fmt::format(
-        "{} blocks looked at: {} present, {} back from the trash, {} {} ({}), {} not found, {} bad, {} failed, {} left",
-        grouped(n.looked_at), grouped(n.present), grouped(n.untrashed), grouped(n.copied),
+        "{} looked at: {} present, {} back from the trash, {} {} ({}), {} not found, {} bad, {} failed, {} left",
+        count_of(n.looked_at, "block"), grouped(n.present), grouped(n.untrashed), grouped(n.copied),
         given.dry_run ? "to be copied" : "copied", short_bytes(n.bytes), grouped(n.not_found), grouped(n.bad_source),
         grouped(n.failed), grouped(n.left)));
     const bool all_looked_at = end && engine.shards_done() == engine.shards_total();
     const auto unknown = named && all_looked_at ? *named - n.looked_at : 0;
     frame.report_failures();
-    if (unknown > 0) c.out().error(fmt::format("{} blocks of --only are not in the snapshot", unknown));
+    if (unknown > 0) c.out().error("the snapshot lacks " + count_of(unknown, "block") + " of --only");
     if (!n.add_up()) c.out().error("the counts do not add up: this is a bug");
     if (const auto& why = engine.fatal()) c.out().error("ended early: " + why->text);
     if (engine.shards_incomplete() > 0)
-        c.out().error(
-            fmt::format("{} of {} shards could not be listed", engine.shards_incomplete(), engine.shards_total()));
+        c.out().error(fmt::format("{} of {} could not be listed", engine.shards_incomplete(),
+                                  count_of(engine.shards_total(), "shard")));
     if (given.dry_run && n.not_found > 0)
         c.out().note("blocks that no source lists may be in the trash: it is only looked at without --dry-run");
     c.summary = {{"id", document->id.text()},

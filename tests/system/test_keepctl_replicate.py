@@ -225,7 +225,7 @@ class Directories(ReplicateCase):
         self.assertGreater(shards, 0)
         left = sum(shards_done[int(name[:2], 16)] == "0" for name in blocks)
         done = self.replicate(f"dir:{a}", f"dir:{b}", "--digits", "2", "--jobs", "1")
-        self.assertIn(f"{shards} of 256 shards are done", done.stderr)
+        self.assertIn(f"{shards} of 256 shards done", done.stderr)
         self.assert_counts(done, shards_done=256)
         self.assertEqual(done.summary["listed"], left)
         self.assertEqual(keepctl.stored(b), blocks)

@@ -149,7 +149,7 @@ class Directories(Case):
         with open(self.path("only"), "w", encoding="ascii") as file:
             file.write("0" * 32 + "\n")
         done = self.restore("--only", self.path("only"), code=1, looked_at=0, not_in_snapshot=1)
-        self.assertIn("not in the snapshot", done.stderr)
+        self.assertIn("the snapshot lacks 1 block of --only", done.stderr)
 
     def test_many_blocks_in_many_shards(self):
         blocks, names = self.take(300, 100, "--digits", "2")
