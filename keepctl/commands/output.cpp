@@ -2,6 +2,7 @@
 
 #include "base/error.hpp"
 #include "base/json.hpp"
+#include "base/units.hpp"
 #include "base/utc_text.hpp"
 
 #include <fmt/format.h>
@@ -21,6 +22,8 @@ using nlohmann::ordered_json;
 
 // Rows that are aligned together; a longer list goes on with the next so many.
 constexpr std::size_t rows_aligned = 1000;
+// A write of so much costs no more per byte than a larger one; it is also what a pipe holds.
+constexpr std::size_t write_bytes = 64 * KiB;
 
 struct as_text {
     std::string operator()(std::monostate) const { return "-"; }
@@ -94,7 +97,8 @@ void output::flush() {
         text += bold ? fmt::format("\x1b[1m{}\x1b[0m\n", line) : line + '\n';
     }
     rows_.clear();
-    if (!text.empty()) write(text);
+    write(text);
+    drain();
 }
 
 void output::say(std::string_view line) {
@@ -120,24 +124,30 @@ exit_code output::finish(exit_code code) {
         record fields{{"command", command_}, {"exit_code", std::int64_t{static_cast<int>(now())}}};
         fields.insert(fields.end(), summary_.begin(), summary_.end());
         write(to_line("summary", fields));
+        drain();
     }
     return now();
 }
 
-void output::note(std::string_view text) const {
-    if (!quiet_ && !broken_) to_stderr("", text, messages_.ascii);
+void output::message(std::string_view kind, std::string_view text) {
+    drain();
+    to_stderr(kind, text, messages_.ascii);
 }
 
-void output::warn(std::string_view text) const {
-    to_stderr("warning: ", text, messages_.ascii);
+void output::note(std::string_view text) {
+    if (!quiet_ && !broken_) message("", text);
 }
 
-void output::ask(std::string_view text) const {
-    to_stderr("", text, messages_.ascii);
+void output::warn(std::string_view text) {
+    message("warning: ", text);
+}
+
+void output::ask(std::string_view text) {
+    message("", text);
 }
 
 void output::error(std::string_view text, exit_code code) {
-    to_stderr("", text, messages_.ascii);
+    message("", text);
     worst_ = worse(worst_, code);
 }
 
@@ -153,6 +163,19 @@ void output::usage(std::string_view text) {
 }
 
 void output::write(std::string_view bytes) {
+    if (bytes.size() >= write_bytes) {
+        drain();
+        return write_now(bytes);
+    }
+    undrained_ += bytes;
+    if (undrained_.size() >= write_bytes) drain();
+}
+
+void output::drain() {
+    write_now(std::exchange(undrained_, {}));
+}
+
+void output::write_now(std::string_view bytes) {
     while (!bytes.empty() && !broken_) {
         const ssize_t n = ::write(STDOUT_FILENO, bytes.data(), bytes.size());
         if (n < 0 && errno == EINTR) continue;

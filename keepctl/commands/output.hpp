@@ -1,5 +1,6 @@
 /// Results on stdout, in one of three shapes: aligned columns for people, tabs for scripts, or one JSON object a line.
-/// Messages on stderr. Used from one thread.
+/// Messages on stderr. Results are written in large pieces; they come before a later message, and do not stay here
+/// while the command waits (session::run). Used from one thread.
 #pragma once
 
 #include "keepctl/cluster/count_text.hpp"
@@ -29,7 +30,11 @@ class output {
 
     /// Adds a record; those of one type have the same fields. Columns appear when there are some, or at flush().
     void add(std::string_view type, record fields);
+    /// Writes all that there is.
     void flush();
+    /// Writes what needs no further rows in order to be aligned.
+    void drain();
+    [[nodiscard]] bool has_undrained() const noexcept { return !undrained_.empty(); }
 
     /// A line of free text, for people only.
     void say(std::string_view line);
@@ -38,9 +43,9 @@ class output {
     void end(exit_code code, record fields = {});
 
     /// stderr. A note is left out if quiet, and once stdout is broken: whatever it counts, not all of it was printed.
-    void note(std::string_view text) const;
-    void warn(std::string_view text) const;
-    void ask(std::string_view text) const;
+    void note(std::string_view text);
+    void warn(std::string_view text);
+    void ask(std::string_view text);
     /// The only place that prints errors, so that each of them makes the exit code at least `code`.
     void error(std::string_view text, exit_code code = exit_code::some_failed);
 
@@ -67,6 +72,9 @@ class output {
     [[nodiscard]] bool on_screen() const noexcept { return shape_ == output_shape::columns && results_.bold; }
 
   private:
+    void write_now(std::string_view bytes);
+    void message(std::string_view kind, std::string_view text);
+
     const std::string command_;
     const output_shape shape_;
     const bool quiet_;
@@ -78,6 +86,7 @@ class output {
     exit_code worst_ = exit_code::done;
     std::optional<exit_code> stopped_;
     record summary_;
+    std::string undrained_;  // Of results: not written yet.
     bool broken_ = false;
     std::function<void()> on_broken_;
 };

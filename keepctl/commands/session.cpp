@@ -213,7 +213,13 @@ exit_code session::run(awaitable<exit_code> command, std::function<void()> on_st
             stop(exit_code::not_finished);
         });
     }
-    while (!code) loop_.run_one();
+    while (!code) {
+        if (output_.has_undrained()) {
+            if (loop_.poll_one() > 0) continue;
+            output_.drain();
+        }
+        loop_.run_one();
+    }
     output_.on_broken({});
     task_.reset();
     if (thrown) std::rethrow_exception(thrown);

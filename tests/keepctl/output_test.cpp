@@ -150,6 +150,38 @@ TEST_CASE("results that do not arrive are no success", "[keepctl][output]") {
     CHECK(messages.text() == before);
 }
 
+TEST_CASE("results are written in large pieces, and before what follows them", "[keepctl][output]") {
+    const redirected messages(STDERR_FILENO);
+    const redirected results(STDOUT_FILENO);
+    const std::string row = std::string(99, 'x') + '\n';
+    output out("test", output_shape::plain, false);
+    out.add("row", {{"a", row.substr(1, 98)}});
+    CHECK(results.text().empty());
+    CHECK(out.has_undrained());
+    out.drain();
+    CHECK(results.text() == row.substr(1));
+    CHECK_FALSE(out.has_undrained());
+    // A message comes after the results that were there before it.
+    out.write("one\n");
+    out.note("a message");
+    CHECK(results.text().ends_with("one\n"));
+    out.write("two\n");
+    out.error("an error");
+    CHECK(results.text().ends_with("two\n"));
+    // Not more than 64 KiB are kept.
+    const auto before = results.text().size();
+    for (int i = 0; i < 700; ++i) out.write(row);
+    CHECK(results.text().size() - before == 65'600);
+    // A large one is not copied.
+    out.write(std::string(100'000, 'y'));
+    CHECK(results.text().size() - before == 70'000 + 100'000);
+    out.write("the end\n");
+    CHECK(out.finish(exit_code::done) == exit_code::some_failed);
+    CHECK(
+        results.text().ends_with("y"
+                                 "the end\n"));
+}
+
 TEST_CASE("text is shown as the terminal can", "[keepctl][output]") {
     CHECK(printable("a\tb\x7f\x1b[0m") == "a?b??[0m");
     CHECK(printable("gr\xc3\xbc\xc3\x9f \xe2\x82\xac \xf0\x9f\x98\x80") ==
