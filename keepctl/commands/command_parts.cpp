@@ -107,32 +107,36 @@ Option* add_texts(App& app, const std::string& name, const std::string& value_na
 }
 
 void add_connection(App& app, arguments& a) {
-    once(app.add_option("--config", a.config,
-                        "cluster configuration file, - for standard input (default $ARVADOS_CONFIG, else "
-                        "/etc/arvados/config.yml if it is there)")
-             ->type_name("FILE"));
-    app.add_option("--server", a.servers, "a server, instead of those of the configuration; may be repeated")
-        ->type_name("URL[=UUID]")
-        ->allow_extra_args(false);
-    add_text(app, "--token-file", "FILE", a.token_file,
-             "file with the SystemRootToken (default $KEEPCTL_TOKEN, $ARVADOS_API_TOKEN, the configuration's)");
-    add_text(app, "--signing-key-file", "FILE", a.signing_key_file,
-             "file with the BlobSigningKey (default the configuration's)");
-    add_text(app, "--management-token-file", "FILE", a.management_token_file,
-             "file with the ManagementToken (default the configuration's)");
-    add_text(app, "--ca-file", "FILE", a.ca_file, "certificate authorities to trust, PEM (default the system's)");
-    add_switch(app, "--tls-insecure", a.tls_insecure, "accept any certificate; for tests");
+    const auto group = [](Option* option) { return option->group("Servers and tokens"); };
+    group(once(app.add_option("--config", a.config,
+                              "cluster configuration file, - for standard input (default $ARVADOS_CONFIG, else "
+                              "/etc/arvados/config.yml if it is there)")
+                   ->type_name("FILE")));
+    group(app.add_option("--server", a.servers, "a server, instead of those of the configuration; may be repeated")
+              ->type_name("URL[=UUID]")
+              ->allow_extra_args(false));
+    group(add_text(app, "--token-file", "FILE", a.token_file,
+                   "file with the SystemRootToken (default $KEEPCTL_TOKEN, $ARVADOS_API_TOKEN, the configuration's)"));
+    group(add_text(app, "--signing-key-file", "FILE", a.signing_key_file,
+                   "file with the BlobSigningKey (default the configuration's)"));
+    group(add_text(app, "--management-token-file", "FILE", a.management_token_file,
+                   "file with the ManagementToken (default the configuration's)"));
+    group(
+        add_text(app, "--ca-file", "FILE", a.ca_file, "certificate authorities to trust, PEM (default the system's)"));
+    group(add_switch(app, "--tls-insecure", a.tls_insecure, "accept any certificate; for tests"));
 }
 
 void add_output(App& app, arguments& a) {
+    const auto group = [](Option* option) { return option->group("Output"); };
     auto* const json =
-        once(app.add_flag_callback("--json", [&a] { a.shape = output_shape::json; }, "one JSON object a line"));
-    once(app.add_flag_callback(
-             "--plain", [&a] { a.shape = output_shape::plain; }, "one record a line, separated by tabs, no header"))
-        ->excludes(json);
-    add_switch(app, "-q,--quiet", a.quiet, "no progress and no notes");
-    add_switch(app, "--no-color", a.no_color, "no bold text on a terminal (also with $NO_COLOR)");
-    app.add_flag("-v,--verbose", a.verbose, "more about what goes on; may be repeated");
+        group(once(app.add_flag_callback("--json", [&a] { a.shape = output_shape::json; }, "one JSON object a line")));
+    group(
+        once(app.add_flag_callback(
+                 "--plain", [&a] { a.shape = output_shape::plain; }, "one record a line, separated by tabs, no header"))
+            ->excludes(json));
+    group(add_switch(app, "-q,--quiet", a.quiet, "no progress and no notes"));
+    group(add_switch(app, "--no-color", a.no_color, "no bold text on a terminal (also with $NO_COLOR)"));
+    group(app.add_flag("-v,--verbose", a.verbose, "more about what goes on; may be repeated"));
     add_parsed(app, "--timeout", "DURATION", "end the whole command after this long",
                [&a](const std::string& text) { return parse_time_limit(text, a.timeout); });
 }

@@ -30,6 +30,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     ls.add_option("place-or-prefix", a.listed,
                   "the place (default cluster), and the hex digits with which the hashes of blocks begin")
         ->type_name("PLACE|PREFIX")
+        ->option_text("[PLACE] [PREFIX]")
         ->expected(0, 2);
     add_place(ls, "--place", a.at, "the same as PLACE");
     add_switch(ls, "-l,--long", a.details, "mounts and times, too");

@@ -44,17 +44,18 @@ void add_replicate(App& tree, arguments& a) {
     })->needs(continuous);
     add_switch(app, "--exit-on-failure", a.exit_on_failure, "end after the first pass with a failure")
         ->needs(continuous);
-    add_text(app, "--job", "NAME", a.job, "label of these metrics");
     add_run(app, a);
+    add_text(app, "--job", "NAME", a.job, "label `job` of the metrics");
     add_connection(app, a);
     add_output(app, a);
 }
 
 void add_clone(App& tree, arguments& a) {
     App& app =
-        add_command(tree, a, "clone",
-                    "copy a keepstore's bucket to another bucket, inside the service where it can; clone status JOB "
-                    "shows how far a job is");
+        add_command(tree, a, "clone", "copy a keepstore's bucket to another bucket, inside the service where it can");
+    app.footer(
+        "keepctl clone [OPTIONS] --worker JOB   joins a job.\n"
+        "keepctl clone [OPTIONS] status JOB     shows how far a job is.");
     add_parsed(app, "source", "PLACE", "bucket that is read: s3://... or volume:UUID; or the word status",
                [&a](const std::string& text) -> std::string {
                    if (text == "status") {

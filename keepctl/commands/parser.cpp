@@ -4,6 +4,7 @@
 #include "base/md5_digest.hpp"
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/commands/command_tree.hpp"
+#include "keepctl/commands/help_text.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -55,19 +56,6 @@ std::vector<std::string> option_names(const CLI::App& command) {
         for (const auto& name : option->get_lnames()) out.push_back("--" + name);
         for (const auto& name : option->get_snames()) out.push_back("-" + name);
     }
-    return out;
-}
-
-std::string overview(const CLI::App& tree) {
-    std::string out = "Usage: keepctl COMMAND [OPTIONS]\n\nCommands:\n";
-    for (const auto* command : tree.get_subcommands([](const CLI::App*) { return true; }))
-        out += fmt::format("  {:<12} {}\n", command->get_name(), command->get_description());
-    out +=
-        "\nExamples:\n"
-        "  keepctl status                                  the servers of /etc/arvados/config.yml\n"
-        "  keepctl ls dir:/mnt/keep 3f                     blocks of a directory\n"
-        "  keepctl replicate dir:/mnt/keep 's3://backup?endpoint=https://s3.example'\n"
-        "\nkeepctl COMMAND --help shows the options of a command.\n";
     return out;
 }
 
@@ -127,7 +115,7 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
     arguments out;
     out.words.assign(words.begin(), words.end());
     const auto tree = make_command_tree(out);
-    if (words.empty()) return parse_end{usage_code, overview(*tree)};
+    if (words.empty()) return parse_end{usage_code, overview_text(*tree)};
     if (auto problem = wrong_command(*tree, words, {}); !problem.empty()) return usage_error(*tree, std::move(problem));
     // CLI11 takes them in reverse.
     std::vector<std::string> reversed(words.rbegin(), words.rend());
@@ -135,9 +123,8 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
         tree->parse(std::move(reversed));
     } catch (const CLI::CallForHelp&) {
         const auto* const command = chosen(*tree);
-        if (!command) return parse_end{0, overview(*tree)};
-        const auto* const above = command->get_parent();
-        return parse_end{0, command->help(above->get_parent() ? "keepctl " + full_name(*above) : "keepctl")};
+        if (!command) return parse_end{0, overview_text(*tree)};
+        return parse_end{0, help_text(*command)};
     } catch (const CLI::CallForVersion&) {
         return parse_end{0, "keepctl " KEEPSTORE_VERSION "\n"};
     } catch (const CLI::ExtrasError&) {
