@@ -100,7 +100,13 @@ class block_getter {
   private:
     awaitable<result<void>> get_from(std::size_t server) {
         const auto until = deadline::in(limits::keepctl_block_timeout);
-        KS_CO_TRY(auto incoming, co_await from_.servers()[server].get(block_.hash, block_.size, until));
+        const auto& asked = from_.servers()[server];
+        auto size = block_.size;
+        // Servers want it in a GET (docs/interface.md 2.11), and HEAD tells it.
+        if (!size) {
+            KS_CO_TRY(size, co_await asked.head(block_.hash, std::nullopt, until));
+        }
+        KS_CO_TRY(auto incoming, co_await asked.get(block_.hash, size, until));
         protocol::incoming_source source(std::move(incoming),
                                          {limits::transfer_rate_bytes_min, limits::transfer_rate_window});
         protocol::proven_stream bytes(source, block_.hash, engine_, pool_,
