@@ -36,7 +36,7 @@ class replicate_command final : public run_observer, public framed_work {
     std::optional<std::string> postponed(const md5_digest& block) override {
         return postponed_.reason(block, postponed_blocks::clock::now());
     }
-    void shard_done(std::size_t shard) override { frame_.shard_done(shard); }
+    void shard_done(std::size_t shard) override;
 
     [[nodiscard]] run_figures figures() const override;
     [[nodiscard]] std::string progress_line(double seconds, bool as_json) const override;
@@ -67,7 +67,8 @@ class replicate_command final : public run_observer, public framed_work {
     postponed_blocks postponed_;
     std::uint64_t passes_ = 0;
     std::optional<exit_code> last_pass_;
-    bool pass_now_ = false;  // SIGHUP has come.
+    bool pass_now_ = false;              // SIGHUP has come.
+    std::vector<std::size_t> doubtful_;  // Shards that are done, of a source that has listed nothing yet.
 };
 
 std::expected<void, start_error> replicate_command::prepare() {
@@ -104,6 +105,13 @@ std::expected<void, start_error> replicate_command::prepare() {
     return frame_.open_failures();
 }
 
+// An unmounted disk lists nothing, too: a run that goes on must look at such shards again.
+void replicate_command::shard_done(std::size_t shard) {
+    doubtful_.push_back(shard);
+    if (!engine_->source_has_entries() && !given_.allow_empty_source) return;
+    for (const auto done : std::exchange(doubtful_, {})) frame_.shard_done(done);
+}
+
 // Whether the destination can hold as many replicas as it should.
 std::optional<start_error> replicate_command::replicas_problem() const {
     const auto wanted = target_->replicas_wanted();
@@ -134,6 +142,7 @@ awaitable<std::optional<start_error>> replicate_command::connect() {
 // Finds out where to begin. The places are connected.
 awaitable<std::optional<start_error>> replicate_command::begin() {
     engine_.emplace(*source_, *target_, options_, *this);
+    doubtful_.clear();
     if (!given_.dry_run && passes_ == 0) {
         std::string only;
         if (options_.only) {

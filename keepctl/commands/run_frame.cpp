@@ -19,8 +19,10 @@ std::chrono::sys_seconds now_in_seconds() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
-bool is_finished(exit_code code) {
-    return code == exit_code::done || code == exit_code::some_failed || code == exit_code::no_change;
+/// Whether the next run begins anew. A run that was refused has done nothing that another one could go on with.
+bool is_over(exit_code code) {
+    return code == exit_code::done || code == exit_code::some_failed || code == exit_code::no_change ||
+           code == exit_code::refused;
 }
 
 std::uint64_t sum_of(const run_figures& figures) {
@@ -255,7 +257,7 @@ void run_frame::report_failures() const {
 }
 
 void run_frame::end_pass(exit_code code) {
-    if (checkpoint_ && is_finished(code)) {
+    if (checkpoint_ && is_over(code)) {
         checkpoint_->remove();
     } else {
         unsaved_ = true;
@@ -266,7 +268,7 @@ void run_frame::end_pass(exit_code code) {
 
 void run_frame::close(exit_code code) {
     end_pass(code);
-    if (checkpoint_ && !is_finished(code)) session_.out().note("to go on: " + command_to_go_on(given_));
+    if (checkpoint_ && !is_over(code)) session_.out().note("to go on: " + command_to_go_on(given_));
 }
 
 }  // namespace keepstore::keepctl

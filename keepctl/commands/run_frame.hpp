@@ -97,7 +97,7 @@ class run_frame {
     /// Tells systemd that the command is ready, once, and what it does. From now on its watchdog is fed while figures
     /// change, the work waits, or nothing is to be done.
     void serve(const std::string& status);
-    /// Writes the metrics of a pass, and removes its checkpoint (0, 1, 9) or writes it.
+    /// Writes the metrics of a pass, and removes its checkpoint (0, 1, 4, 9) or writes it.
     void end_pass(exit_code code);
     /// Waits until the time has passed or `wake` is set. Awaited in place. \returns false when cancelled.
     [[nodiscard]] awaitable<bool> idle(std::chrono::nanoseconds time, const bool& wake);

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import stat
+import threading
 import time
 
 from support import keepctl
@@ -12,6 +13,7 @@ from support.daemon import directory_volume
 from support.locator import EMPTY, md5
 from support.replicate_case import ReplicateCase, ReplicateServerCase, count
 from support.s3_case import S3Case, server as s3_server
+from support.stub import Stub
 from support.wait import until
 
 
@@ -138,7 +140,39 @@ class Directories(ReplicateCase):
         done = self.replicate(f"dir:{a}", f"dir:{b}")
         self.assertEqual(done.code, 4, done)
         self.assertIn("--allow-empty-source", done.stderr)
+        self.assertNotIn("to go on", done.stderr)
         self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}", "--allow-empty-source"), listed=0)
+        # The same command, when the disk is mounted: nothing was concluded from the empty folder.
+        self.assertEqual(self.replicate(f"dir:{a}", f"dir:{b}").code, 4)
+        blocks = self.fill(a, 5, 10)
+        self.assert_counts(self.replicate(f"dir:{a}", f"dir:{b}"), listed=len(blocks), copied=len(blocks))
+
+    def test_a_stop_while_the_source_lists_nothing(self):
+        """The disk was mounted between two runs: the second one looks at all shards."""
+        b, data, mounted = self.dir.make("b"), b"some block", threading.Event()
+
+        def answer(path, _):
+            if path == "/mounts":
+                return 200, b'[{"uuid": "zzzzz-nyw5e-000000000000000", "device_id": "x"}]', {}
+            if "/blocks" not in path:
+                return 200, data, {}
+            time.sleep(0.05)  # So that the run takes a while.
+            there = mounted.is_set() and md5(data).startswith(path.rsplit("=", 1)[1])
+            return 200, f"{md5(data)}+{len(data)} 1600000000000000000\n\n".encode() if there else b"\n", {}
+
+        stub = Stub(answer)
+        self.addCleanup(stub.close)
+        words = (f"keep:{stub.url}", f"dir:{b}", "--digits", "1", "--token-file", self.path("token"))
+        with open(self.path("token"), "w", encoding="ascii") as file:
+            file.write("token")
+        running = keepctl.start(self.dir.path, "replicate", *words)
+        until(lambda: stub.count("/blocks") > 4, what="some shards")
+        running.send_signal(signal.SIGTERM)
+        _, stderr = running.communicate()
+        self.assertEqual(running.returncode, 143, stderr)
+        mounted.set()
+        self.assert_counts(self.replicate(*words), listed=1, copied=1)
+        self.assertEqual(keepctl.stored(b), {md5(data): data})
 
     def test_metrics(self):
         a, b, file = self.dir.make("a"), self.dir.make("b"), self.path("keepctl.prom")
