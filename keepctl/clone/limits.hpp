@@ -33,6 +33,8 @@ inline constexpr std::chrono::milliseconds clone_poll_interval{1000};
 /// A file of a job. A response has at most clone_failures_kept failures, of some 200 bytes each.
 inline constexpr std::size_t clone_job_file_bytes_max = 4 * MiB;
 inline constexpr std::size_t clone_failures_kept = 1000;
+/// Files of a job that are read at a time: 4,096 of them take some seconds at 20 ms each.
+inline constexpr std::size_t clone_job_reads_max = 16;
 /// Attempts at a file of a job that others change at the same time.
 inline constexpr unsigned clone_swap_attempts = 8;
 /// Listings of keys that are neither blocks, markers nor trash stop after this many pages: they are only counted.

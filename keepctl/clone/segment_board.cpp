@@ -1,6 +1,7 @@
 #include "keepctl/clone/segment_board.hpp"
 
 #include "base/text.hpp"
+#include "keepctl/clone/each_segment.hpp"
 #include "protocol/random_token.hpp"
 
 #include <fmt/format.h>
@@ -52,16 +53,20 @@ awaitable<result<std::optional<segment_report>>> segment_board::response(const s
 }
 
 awaitable<result<std::size_t>> segment_board::load(deadline until) {
-    for (std::size_t i = 0; store_ && i < segments(); ++i) {
-        const auto digits = shard_prefix(job_.digits, i);
-        KS_CO_TRY(const auto there, co_await response(digits, until));
-        if (!there) continue;
-        if (there->failed_total() == 0)
-            done_.insert(digits);
-        else
-            retried_.emplace(digits, there->worker);
-    }
+    if (!store_) co_return 0U;
+    const auto load_one = [this, until](std::string digits) { return load_segment(std::move(digits), until); };
+    KS_CO_CHECK(co_await for_each_segment(job_.digits, load_one));
     co_return done_.size();
+}
+
+awaitable<result<void>> segment_board::load_segment(std::string digits, deadline until) {
+    KS_CO_TRY(const auto there, co_await response(digits, until));
+    if (!there) co_return success();
+    if (there->failed_total() == 0)
+        done_.insert(std::move(digits));
+    else
+        retried_.emplace(std::move(digits), there->worker);
+    co_return success();
 }
 
 awaitable<result<segment_board::taken>> segment_board::take(deadline until) {

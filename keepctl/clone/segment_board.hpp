@@ -71,6 +71,7 @@ class segment_board {
         std::chrono::steady_clock::time_point since;
     };
     enum class reached : unsigned char { mine, done, theirs };
+    [[nodiscard]] awaitable<result<void>> load_segment(std::string digits, deadline until);
     [[nodiscard]] awaitable<result<reached>> claim(const std::string& digits, deadline until);
     [[nodiscard]] awaitable<result<std::optional<segment_report>>> response(const std::string& digits, deadline until);
     [[nodiscard]] bool is_stale(const std::string& digits, const std::string& text);

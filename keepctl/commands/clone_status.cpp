@@ -1,12 +1,13 @@
 // Shows how far a clone's job is.
 
 #include "base/utc_text.hpp"
-#include "keepctl/cluster/shards.hpp"
+#include "keepctl/clone/each_segment.hpp"
 #include "keepctl/commands/clone_job.hpp"
 #include "keepctl/commands/commands.hpp"
 
 #include <fmt/format.h>
 
+#include <map>
 #include <utility>
 #include <vector>
 
@@ -15,31 +16,34 @@ namespace {
 
 struct job_view {
     std::size_t done = 0;
-    std::size_t with_failures = 0;
     clone_counts counts;
-    std::vector<std::pair<std::string, segment_claim>> claims = {};  // Of segments without a response.
-    std::vector<block_failure> failed = {};                          // The first.
+    std::map<std::string, segment_claim> claims = {};                 // Of segments without a response.
+    std::map<std::string, std::vector<block_failure>> failures = {};  // Some of them, by segment.
+    std::size_t failures_kept = 0;
 };
+
+awaitable<result<void>> look_at_segment(job_store& store, const clone_job& job, std::string digits, job_view& into,
+                                        deadline until) {
+    KS_CO_TRY(const auto response, co_await store.read(response_file(digits), until));
+    if (auto report = response ? decode_report(response->text, job.id, digits) : std::nullopt) {
+        ++into.done;
+        into.counts += report->counts;
+        if (report->failed.empty() || into.failures_kept >= limits::failures_printed_max) co_return success();
+        into.failures_kept += report->failed.size();
+        into.failures.emplace(std::move(digits), std::move(report->failed));
+        co_return success();
+    }
+    KS_CO_TRY(const auto claimed, co_await store.read(claim_file(digits), until));
+    auto claim = claimed ? decode_claim(claimed->text) : std::nullopt;
+    if (claim && claim->job == job.id && claim->until > clone_time_now())
+        into.claims.emplace(std::move(digits), std::move(*claim));
+    co_return success();
+}
 
 awaitable<result<job_view>> look_at_job(job_store& store, const clone_job& job, deadline until) {
     job_view out;
-    for (std::size_t i = 0; i < shard_count(job.digits); ++i) {
-        const auto digits = shard_prefix(job.digits, i);
-        KS_CO_TRY(const auto response, co_await store.read(response_file(digits), until));
-        if (auto report = response ? decode_report(response->text, job.id, digits) : std::nullopt) {
-            ++out.done;
-            out.with_failures += report->failed_total() > 0 ? 1 : 0;
-            out.counts += report->counts;
-            for (auto& failure : report->failed) {
-                if (out.failed.size() < limits::failures_printed_max) out.failed.push_back(std::move(failure));
-            }
-            continue;
-        }
-        KS_CO_TRY(const auto claimed, co_await store.read(claim_file(digits), until));
-        auto claim = claimed ? decode_claim(claimed->text) : std::nullopt;
-        if (claim && claim->job == job.id && claim->until > clone_time_now())
-            out.claims.emplace_back(digits, std::move(*claim));
-    }
+    const auto look = [&](std::string digits) { return look_at_segment(store, job, std::move(digits), out, until); };
+    KS_CO_CHECK(co_await for_each_segment(job.digits, look));
     co_return out;
 }
 
@@ -73,8 +77,12 @@ awaitable<exit_code> show_job(session& s, job_store& store) {
                           {"until", utc_text(claim.until)}});
     }
     out.flush();
-    for (const auto& f : view->failed)
-        out.error(fmt::format("{}: {}: {}", block_id{f.block, f.size}.text(), f.outcome, f.reason));
+    for (std::size_t printed = 0; const auto& [digits, failures] : view->failures) {
+        for (const auto& f : failures) {
+            if (printed++ >= limits::failures_printed_max) break;
+            out.error(fmt::format("{}: {}: {}", block_id{f.block, f.size}.text(), f.outcome, f.reason));
+        }
+    }
     const auto code = view->done < segments         ? exit_code::not_finished
                       : c.failed + c.bad_source > 0 ? exit_code::some_failed
                                                     : exit_code::done;
