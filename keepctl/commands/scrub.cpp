@@ -93,7 +93,7 @@ class scrub_command {
                                   {"note", r.reason.empty() ? cell() : cell(r.reason)}});
             }
         }
-        out.say("");
+        out.flush();
         for (std::size_t i = 0; i < servers_.size(); ++i) {
             if (!answers_[i]) continue;
             for (const auto& r : *answers_[i]) {
