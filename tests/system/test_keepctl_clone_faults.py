@@ -2,11 +2,13 @@
 
 import json
 import os
+import signal
+import time
 
 from support import keepctl
 from support.case import main, seed
 from support.clone_case import OUTCOMES, CloneCase
-from support.wait import until
+from support.wait import PATIENCE, until
 
 
 class Faults(CloneCase):
@@ -114,6 +116,56 @@ class Faults(CloneCase):
         done = self.clone(target=self.place("no-such-bucket-at-all"))
         self.assertEqual(done.code, 3, done)
         self.assertIn("NoSuchBucket", done.stderr)
+
+    def test_keys_of_one_side(self):
+        self.fill(2, 10)
+        path = os.path.join(self.dir.path, "credentials")
+        with open(path, "w", encoding="ascii") as file:
+            file.write(f"[right]\naws_access_key_id = {self.server['access_key']}\naws_secret_access_key = "
+                       f"{self.server['secret_key']}\n[wrong]\naws_access_key_id = {self.server['access_key']}\n"
+                       "aws_secret_access_key = SECRETCANARY\n")
+        for wrong in "source", "target":
+            ends = {side: self.place(bucket, profile="wrong" if side == wrong else "right")
+                    for side, bucket in (("source", self.bucket), ("target", self.target))}
+            done = self.clone(env={"AWS_SHARED_CREDENTIALS_FILE": path}, **ends)
+            self.assertEqual(done.code, 3, done)
+            self.assertIn(ends[wrong].split("?")[0], done.stderr)
+            self.assertNotIn("SECRETCANARY", done.stderr)
+        self.assertEqual(self.s3.list(self.target), {})
+
+    def test_a_destination_that_may_not_be_written(self):
+        blocks = self.fill(40, 100)
+        for mode, written in (("server-side", "copy"), ("stream", "put"), ("auto", ["copy", "put"])):
+            proxy = self.fault_proxy()
+            proxy.add("status", status=403, code="AccessDenied", operation=written)
+            done = self.clone("--mode", mode, "--jobs", "4", **self.through(proxy))
+            self.assertEqual(done.code, 3, done)
+            self.assertIn("ended early", done.stderr)
+            self.assertLessEqual(done.summary["failed"], 4, "not block by block")
+            self.assertLessEqual(proxy.fired()[0], 10)
+            self.assertEqual(self.s3.list(self.target), {})
+        proxy.rules()
+        self.assertEqual(self.clone(**self.through(proxy)).code, 0)
+        self.assert_target(blocks)
+
+    def test_a_slow_destination(self):
+        """Slow is no failure; and a signal does not wait for it."""
+        blocks = self.fill(4, 500_000)
+        proxy = self.fault_proxy()
+        proxy.add("slow_request", operation="put", path=self.target, rate=1_000_000)
+        self.assert_counts(self.clone("--mode", "stream", **self.through(proxy)), copied=len(blocks), failed=0)
+        self.assert_target(blocks)
+        self.target = self.make_bucket()
+        proxy.rules({"fault": "slow_request", "operation": "put", "path": self.target, "rate": 20_000})
+        running = self.start_clone("--mode", "stream", **self.through(proxy))
+        until(lambda: proxy.fired() == [len(blocks)], what="the uploads under way")
+        running.send_signal(signal.SIGTERM)
+        begun = time.monotonic()
+        stdout, stderr = running.communicate()
+        self.assertEqual(running.returncode, 143, stderr)
+        self.assertLess(time.monotonic() - begun, 10 + 4 * PATIENCE)
+        self.assertEqual(json.loads(stdout.splitlines()[-1])["left"], len(blocks))
+        self.assertEqual(self.s3.list(self.target), {})
 
     def test_keys_that_end_in_the_middle(self):
         blocks = self.fill(40, 100)

@@ -375,6 +375,47 @@ class Buckets(S3Case, ReplicateCase):
         self.assertGreater(proxy.counters()["faults"]["slow_down"], 5)
         self.assertEqual(keepctl.stored(b), blocks)
 
+    def test_a_bucket_that_may_not_be_written(self):
+        a = self.dir.make("a")
+        blocks = self.fill(a, 40, 100)
+        proxy = self.fault_proxy()
+        there = self.s3_place(self.bucket, endpoint=proxy.endpoint)
+        for allowed, code in ((0, 3), (10, 6)):
+            proxy.rules({"fault": "status", "status": 403, "code": "AccessDenied", "operation": "put", "skip": allowed})
+            done = self.replicate(f"dir:{a}", there, "--jobs", "4", env=self.keys())
+            self.assertEqual(done.code, code, done)
+            self.assertIn("ended early", done.stderr)
+            self.assertIn("AccessDenied", done.stderr)
+            summary = self.summary_of(done.stdout)
+            self.assertLess(summary["listed"], len(blocks))
+            self.assertLessEqual(summary["failed"], 4, "not block by block")
+            self.assertLessEqual(proxy.fired()[0], 8)
+        proxy.rules()
+        self.assertEqual(self.replicate(f"dir:{a}", there, env=self.keys()).code, 0)
+        self.assertEqual({n: self.s3.get(self.bucket, n) for n in blocks}, blocks)
+
+    def test_certificates_and_keys_of_either_side(self):
+        info = s3_server()
+        if "tls_endpoint" not in info:
+            self.skipTest("the S3 server has no TLS")
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 3, 100)
+        plain = self.s3_place(self.bucket)
+        secure = self.s3_place(self.bucket, endpoint=info["tls_endpoint"])
+        for places in (f"dir:{a}", secure), (secure, f"dir:{b}"):
+            done = self.replicate(*places, env=self.keys())
+            self.assertEqual(done.code, 3, done)
+            self.assertIn("ertificate", done.stderr)
+        for places in (f"dir:{a}", plain), (plain, f"dir:{b}"):
+            done = self.replicate(*places, env=self.keys() | {"AWS_SECRET_ACCESS_KEY": "SECRETCANARY"})
+            self.assertEqual(done.code, 3, done)
+            self.assertNotIn("SECRETCANARY", done.stderr)
+        self.assertEqual((self.s3.list(self.bucket), keepctl.stored(b)), ({}, {}))
+        secure = self.s3_place(self.bucket, endpoint=info["tls_endpoint"], **{"ca-file": info["ca_file"]})
+        self.assert_counts(self.replicate(f"dir:{a}", secure, env=self.keys()), copied=len(blocks))
+        self.assert_counts(self.replicate(secure, f"dir:{b}", env=self.keys()), copied=len(blocks))
+        self.assertEqual(keepctl.stored(b), blocks)
+
     def test_keys_of_two_accounts(self):
         a = self.dir.make("a")
         blocks = self.fill(a, 3, 100)

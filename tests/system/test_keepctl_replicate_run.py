@@ -51,6 +51,30 @@ class Runs(ReplicateCase):
         done = self.replicate(f"dir:{a}", f"dir:{b}", "--bandwidth", "1KiB")
         self.assertEqual(done.code, 2, done)
 
+    def test_files_of_a_run_survive_a_power_cut(self):
+        """Each is synced, renamed, and its folder is synced, in this order."""
+        strace = shutil.which("strace")
+        if not strace:
+            self.skipTest("strace is not installed")
+        a, b, log, metrics = self.dir.make("a"), self.dir.make("b"), self.path("log"), self.path("metrics/m.prom")
+        self.fill(a, 3, 1000)
+        self.dir.make("metrics")
+        done = subprocess.run([strace, "-f", "-y", "-e", "trace=fsync,rename", "-o", log, keepctl.program(), "replicate", f"dir:{a}",
+                               f"dir:{b}", "--metrics-file", metrics], env=keepctl.environment(self.dir.path), capture_output=True,
+                              timeout=60 * PATIENCE, check=False)
+        if b"ptrace" in done.stderr:
+            self.skipTest("strace is not allowed to trace here")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        with open(log, encoding="utf-8") as file:
+            calls = re.findall(r'(fsync)\(\d+<(.*)>\) += 0|(rename)\("(.*)", "(.*)"\) = 0', file.read())
+        synced = [path for call, path, *_ in calls if call]
+        for i, (_, _, renamed, temp, path) in enumerate(calls):
+            if renamed:
+                self.assertIn(temp, [c[1] for c in calls[:i]], "renamed before it was synced")
+                self.assertIn(os.path.dirname(path), [c[1] for c in calls[i:]], "the new name was not synced")
+        renamed = {os.path.dirname(c[4]) for c in calls if c[2]}
+        self.assertEqual(renamed, {self.path("state/runs"), self.path("metrics")}, synced)
+
     def test_two_runs_at_once(self):
         a, b = self.dir.make("a"), self.dir.make("b")
         blocks = self.fill(a, 6, 300_000)
