@@ -8,6 +8,8 @@
 #include <array>
 #include <charconv>
 #include <limits>
+#include <optional>
+#include <utility>
 
 namespace keepstore::protocol {
 namespace {
@@ -24,6 +26,36 @@ std::int64_t in_nanoseconds(std::int64_t mtime) {
     constexpr std::int64_t seconds_max = std::numeric_limits<std::int64_t>::max() / nanoseconds_per_second;
     const bool is_seconds = mtime < nanoseconds_min && mtime <= seconds_max && mtime >= -seconds_max;
     return is_seconds ? mtime * nanoseconds_per_second : mtime;
+}
+
+/// Takes digits from the front, at most so many that they fit. nullopt: there is none, or there are more.
+std::optional<std::uint64_t> take_number(std::string_view& text) noexcept {
+    constexpr std::size_t digits_max = 19;
+    std::uint64_t out = 0;
+    std::size_t count = 0;
+    while (count < text.size()) {
+        const unsigned digit = static_cast<unsigned char>(text[count]) - unsigned{'0'};
+        if (digit > 9) break;
+        if (++count > digits_max) return std::nullopt;
+        out = out * 10 + digit;
+    }
+    if (count == 0) return std::nullopt;
+    text.remove_prefix(count);
+    return out;
+}
+
+/// Parses a line as servers write them, of which an index has millions. nullopt: it is looked at more closely.
+std::optional<index_line> parse_usual_line(std::string_view text, std::string_view prefix) noexcept {
+    if (text.size() <= hash_characters || text[hash_characters] != '+' || !text.starts_with(prefix))
+        return std::nullopt;
+    const auto hash = md5_digest::parse(text.substr(0, hash_characters));
+    text.remove_prefix(hash_characters + 1);
+    const auto size = take_number(text);
+    if (!hash || !size || !text.starts_with(' ')) return std::nullopt;
+    text.remove_prefix(1);
+    const auto mtime = take_number(text);
+    if (!mtime || !text.empty() || !std::in_range<std::int64_t>(*mtime)) return std::nullopt;
+    return index_line{.block = *hash, .size = *size, .mtime = in_nanoseconds(static_cast<std::int64_t>(*mtime))};
 }
 
 }  // namespace
@@ -83,6 +115,7 @@ result<index_line> index_parser::parse_line(std::string_view text) const {
     const auto wrong = [&](std::string_view what) {
         return fail(errc::io_error, fmt::format("malformed index: line {} {}", lines_ + 1, what));
     };
+    if (const auto usual = parse_usual_line(text, prefix_)) return *usual;
     index_line out;
     const auto hash = md5_digest::parse(text.substr(0, hash_characters));
     if (!hash) return wrong("has no hash of 32 lower-case hex digits");

@@ -1,5 +1,6 @@
 #include "base/hex.hpp"
 
+#include "base/md5_digest.hpp"
 #include "base/sha256.hpp"
 
 #include <catch2/catch.hpp>
@@ -24,6 +25,25 @@ TEST_CASE("hexadecimal digits are told from other characters", "[base][hex]") {
     CHECK(is_lower_hex("acbd18db4cc2f85cedef654fccc4a4d8"));
     CHECK(is_lower_hex(""));
     CHECK_FALSE(is_lower_hex("acbd18dB"));
+}
+
+TEST_CASE("a name is 32 lower-case digits, and nothing else", "[base][hex]") {
+    const std::string good = "0123456789abcdeffedcba9876543210";
+    const auto name = md5_digest::parse(good);
+    REQUIRE(name);
+    CHECK(name->hex() == good);
+    for (std::size_t at = 0; at < good.size(); ++at) {
+        for (int i = 0; i < 256; ++i) {
+            auto text = good;
+            text[at] = static_cast<char>(i);
+            const auto parsed = md5_digest::parse(text);
+            CHECK(parsed.has_value() == is_lower_hex(static_cast<char>(i)));
+            if (parsed) CHECK(parsed->hex() == text);
+        }
+    }
+    CHECK_FALSE(md5_digest::parse(good.substr(1)));
+    CHECK_FALSE(md5_digest::parse(good + "0"));
+    CHECK_FALSE(md5_digest::parse(""));
 }
 
 TEST_CASE("SHA-256 gives the digests of FIPS 180-4", "[base][sha256]") {
