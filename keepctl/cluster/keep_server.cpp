@@ -1,6 +1,7 @@
 #include "keepctl/cluster/keep_server.hpp"
 
 #include "base/limits.hpp"
+#include "base/run_on_loop.hpp"
 #include "base/text.hpp"
 #include "digest/md5.hpp"
 #include "keepctl/cluster/limits.hpp"
@@ -55,12 +56,13 @@ std::optional<std::chrono::seconds> clock_ahead(const short_response& response) 
 }
 
 keep_server::keep_server(const net::client& client, protocol::block_server where, std::string identity,
-                         const keep_access& access)
+                         const keep_access& access, listing_loops& loops)
     : client_(client),
       where_(std::move(where)),
       url_(net::to_string(where_.to)),
       identity_(std::move(identity)),
-      access_(access) {}
+      access_(access),
+      loops_(loops) {}
 
 awaitable<result<short_response>> keep_server::request(std::string method, std::string target, std::string token,
                                                        deadline until, std::string body) const {
@@ -111,6 +113,12 @@ awaitable<result<mounts_response>> keep_server::mounts_and_clock(deadline until)
 
 awaitable<result<void>> keep_server::index(std::string mount_uuid, std::string prefix, std::uint16_t mount,
                                            std::vector<entry>& out, deadline until, listing_notes* notes) const {
+    co_return co_await run_on_loop(loops_.next(),
+                                   read_index(std::move(mount_uuid), std::move(prefix), mount, out, until, notes));
+}
+
+awaitable<result<void>> keep_server::read_index(std::string mount_uuid, std::string prefix, std::uint16_t mount,
+                                                std::vector<entry>& out, deadline until, listing_notes* notes) const {
     const std::string target =
         mount_uuid.empty() ? "index/" + prefix : fmt::format("mounts/{}/blocks?prefix={}", mount_uuid, prefix);
     net::request r{.to = where_.to, .target = where_.path + target};

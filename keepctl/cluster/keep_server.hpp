@@ -5,6 +5,7 @@
 #include "base/async.hpp"
 #include "base/deadline.hpp"
 #include "keepctl/cluster/block_place.hpp"
+#include "keepctl/cluster/listing_loops.hpp"
 #include "net/client/http_client.hpp"
 #include "protocol/block_fetch.hpp"
 #include "protocol/signature.hpp"
@@ -55,9 +56,9 @@ struct stored_block {
 
 class keep_server {
   public:
-    /// Client and access must outlive it. `identity` orders servers for a block (protocol/rendezvous.hpp).
+    /// Client, access and loops must outlive it. `identity` orders servers for a block (protocol/rendezvous.hpp).
     keep_server(const net::client& client, protocol::block_server where, std::string identity,
-                const keep_access& access);
+                const keep_access& access, listing_loops& loops);
 
     /// "http://host:port".
     [[nodiscard]] const std::string& url() const noexcept { return url_; }
@@ -72,7 +73,7 @@ class keep_server {
     [[nodiscard]] awaitable<result<mounts_response>> mounts_and_clock(deadline until) const;
 
     /// The index of one mount, or, without `mount_uuid`, of all. Appends entries of the mount number `mount`. `notes`:
-    /// counts those that were left out.
+    /// counts those that were left out. `out` and `notes` belong to another thread until it has ended.
     [[nodiscard]] awaitable<result<void>> index(std::string mount_uuid, std::string prefix, std::uint16_t mount,
                                                 std::vector<entry>& out, deadline until,
                                                 listing_notes* notes = nullptr) const;
@@ -94,6 +95,9 @@ class keep_server {
     [[nodiscard]] const keep_access& access() const noexcept { return access_; }
 
   private:
+    [[nodiscard]] awaitable<result<void>> read_index(std::string mount_uuid, std::string prefix, std::uint16_t mount,
+                                                     std::vector<entry>& out, deadline until,
+                                                     listing_notes* notes) const;
     [[nodiscard]] std::string signed_locator(const md5_digest& name, std::optional<std::uint64_t> size) const;
 
     const net::client& client_;
@@ -101,6 +105,7 @@ class keep_server {
     const std::string url_;
     const std::string identity_;
     const keep_access& access_;
+    listing_loops& loops_;
 };
 
 /// Parses the body of GET /mounts. \returns errc::io_error if it is not that.

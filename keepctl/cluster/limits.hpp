@@ -65,6 +65,8 @@ inline constexpr hours listing_time_max{1};
 /// Attempts at a shard of one place, and the pause after the first and the second.
 inline constexpr unsigned listing_attempts_max = 3;
 inline constexpr seconds listing_pauses[] = {seconds(2), seconds(8)};
+/// Threads that read and parse indexes: four take more than 10 Gbit/s of text.
+inline constexpr unsigned listing_threads_max = 4;
 /// Work is cut by this many hex digits at most: 4096 shards.
 inline constexpr unsigned shard_digits_max = 3;
 /// Entries expected in a shard at most: 32 MB.

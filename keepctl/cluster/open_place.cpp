@@ -25,10 +25,11 @@ struct place_opener {
 
     opened_place operator()(const server_place& p) const {
         std::vector<keep_server> one;
-        one.emplace_back(context.client, p.server, identity_of(net::to_string(p.server.to) + "/"), context.access);
+        one.emplace_back(context.client, p.server, identity_of(net::to_string(p.server.to) + "/"), context.access,
+                         context.loops);
         return std::make_unique<server_group>(
             what.text, std::move(one),
-            server_group::options{.mount_uuid = p.mount_uuid, .classes = use.classes, .copies = 1});
+            server_group::options{.mount_uuid = p.mount_uuid, .classes = use.classes, .copies = 1}, context.loops);
     }
 
     opened_place operator()(const cluster_place&) const {
@@ -37,7 +38,8 @@ struct place_opener {
         return std::make_unique<server_group>(
             what.text, std::move(*servers),
             server_group::options{
-                .mount_uuid = {}, .classes = use.classes, .copies = use.copies, .by_class = !use.classes.empty()});
+                .mount_uuid = {}, .classes = use.classes, .copies = use.copies, .by_class = !use.classes.empty()},
+            context.loops);
     }
 
     opened_place operator()(const volume_place& p) const {
@@ -86,7 +88,7 @@ std::expected<std::vector<keep_server>, std::string> servers_of(const place_cont
     for (const auto& [url, identity] : context.servers) {
         auto server = protocol::parse_block_server(url);
         if (!server) return std::unexpected(fmt::format("a server's URL: {}", server.error().text));
-        out.emplace_back(context.client, std::move(*server), identity, context.access);
+        out.emplace_back(context.client, std::move(*server), identity, context.access, context.loops);
     }
     return out;
 }

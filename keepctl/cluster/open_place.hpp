@@ -18,6 +18,7 @@ namespace keepstore::keepctl {
 struct place_context {
     const net::client& client;
     const keep_access& access;
+    listing_loops& loops;
     const cluster_config::config* config = nullptr;                 ///< None: `volume:` cannot be opened.
     std::vector<std::pair<std::string, std::string>> servers = {};  ///< URL and identity, for `cluster`.
 };

@@ -1,5 +1,6 @@
 #include "keepctl/cluster/server_group.hpp"
 
+#include "base/run_on_loop.hpp"
 #include "base/text.hpp"
 #include "base/when_all.hpp"
 
@@ -31,8 +32,27 @@ struct server_group::outcome {
     result<void> value = success();
 };
 
-server_group::server_group(std::string name, std::vector<keep_server> servers, options given)
-    : name_(std::move(name)), servers_(std::move(servers)), options_(std::move(given)) {
+struct server_group::mount_listing {
+    std::vector<entry> entries = {};
+    listing_notes notes = {};
+    result<void> end = success();
+};
+
+// The first list gives its memory. Sorted, which is for free here: the tool's own loop finds nothing left to do.
+awaitable<result<void>> server_group::gather(std::vector<mount_listing>& from, std::vector<entry>& into) {
+    for (auto& one : from) {
+        if (into.empty())
+            into.swap(one.entries);
+        else
+            into.insert(into.end(), one.entries.begin(), one.entries.end());
+        std::vector<entry>().swap(one.entries);
+    }
+    sort_entries(into);
+    co_return success();
+}
+
+server_group::server_group(std::string name, std::vector<keep_server> servers, options given, listing_loops& loops)
+    : name_(std::move(name)), servers_(std::move(servers)), options_(std::move(given)), loops_(loops) {
     for (const auto& server : servers_) names_.push_back(server.url());
     const std::string_view list = options_.by_class ? std::string_view(options_.classes) : std::string_view();
     for (std::size_t at = 0; at <= list.size();) {
@@ -177,24 +197,23 @@ awaitable<result<void>> server_group::check(deadline until) const {
     co_return success();
 }
 
-awaitable<void> server_group::list_one(std::size_t number, std::string prefix, std::vector<entry>& out, outcome& end,
-                                       listing_notes& notes, deadline until) const {
-    for (std::size_t m = 0; m < mounts_.size() && end.value; ++m) {
-        if (mounted_by_[m] == number)
-            end.value = co_await servers_[number].index(mounts_[m].uuid, prefix, static_cast<std::uint16_t>(m), out,
-                                                        until, &notes);
-    }
+awaitable<void> server_group::list_mount(std::size_t number, std::string prefix, mount_listing& into,
+                                         deadline until) const {
+    into.end = co_await servers_[mounted_by_[number]].index(
+        mounts_[number].uuid, std::move(prefix), static_cast<std::uint16_t>(number), into.entries, until, &into.notes);
 }
 
 awaitable<result<void>> server_group::list(std::string prefix, std::vector<entry>& out, listing_notes& notes,
                                            deadline until) {
-    // All append to one vector: each does so between two suspensions.
-    std::vector<outcome> ends(servers_.size());
+    std::vector<mount_listing> each(mounts_.size());
     std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(list_one(i, prefix, out, ends[i], notes, until));
+    for (std::size_t i = 0; i < each.size(); ++i) calls.push_back(list_mount(i, prefix, each[i], until));
     if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
-    for (auto& end : ends) KS_CO_CHECK(std::move(end.value));
-    co_return success();
+    for (auto& one : each) {
+        KS_CO_CHECK(std::move(one.end));
+        notes.too_large += one.notes.too_large;
+    }
+    co_return co_await run_on_loop(loops_.next(), gather(each, out));
 }
 
 std::vector<std::uint16_t> server_group::sources(const md5_digest& block) const {

@@ -20,7 +20,7 @@ class server_group final : public block_place {
         std::int64_t copies = 1;  ///< Replicas that a block should have, on distinct devices.
         bool by_class = false;    ///< Only copies on mounts that offer `classes` count.
     };
-    server_group(std::string name, std::vector<keep_server> servers, options given);
+    server_group(std::string name, std::vector<keep_server> servers, options given, listing_loops& loops);
 
     [[nodiscard]] const std::string& name() const noexcept override { return name_; }
     [[nodiscard]] awaitable<result<void>> connect(deadline until) override;
@@ -47,8 +47,10 @@ class server_group final : public block_place {
     [[nodiscard]] awaitable<void> connect_one(std::size_t number, std::vector<mount_info>& out, outcome& end,
                                               deadline until) const;
     [[nodiscard]] awaitable<void> check_one(std::size_t number, outcome& end, deadline until) const;
-    [[nodiscard]] awaitable<void> list_one(std::size_t number, std::string prefix, std::vector<entry>& out,
-                                           outcome& end, listing_notes& notes, deadline until) const;
+    struct mount_listing;
+    [[nodiscard]] static awaitable<result<void>> gather(std::vector<mount_listing>& from, std::vector<entry>& into);
+    [[nodiscard]] awaitable<void> list_mount(std::size_t number, std::string prefix, mount_listing& into,
+                                             deadline until) const;
     [[nodiscard]] awaitable<void> untrash_one(std::size_t number, md5_digest block, bool& back, outcome& end,
                                               deadline until) const;
 
@@ -65,6 +67,7 @@ class server_group final : public block_place {
     const std::string name_;
     const std::vector<keep_server> servers_;
     const options options_;
+    listing_loops& loops_;
     std::vector<std::string> names_;       ///< URLs of the servers.
     std::vector<std::string> classes_;     ///< Those whose copies are counted apart; one empty name: all.
     std::vector<mount_info> mounts_;       ///< Each volume once, although several servers may serve it.

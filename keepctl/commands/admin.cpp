@@ -252,7 +252,7 @@ exit_code run_trash(session& s) {
                                                : "without the servers' configuration it is not known whether they "
                                                  "keep a trash; give --config, or --allow-permanent-delete"});
     }
-    server_group group("cluster", std::move(*servers), {});
+    server_group group("cluster", std::move(*servers), {}, s.context().loops);
     trash_command command(s, group, *blocks);
     return s.run(command.run());
 }

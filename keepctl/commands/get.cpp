@@ -148,7 +148,7 @@ class block_getter {
 exit_code run_get(session& s) {
     auto servers = s.servers();
     if (!servers) return end_with(s, servers.error());
-    server_group group("cluster", std::move(*servers), {});
+    server_group group("cluster", std::move(*servers), {}, s.context().loops);
     auto block = protocol::locator::parse(s.given().blocks.front());
     destination to(s.out(), s.given().file);
     block_getter getter(s, group, std::move(*block), to);

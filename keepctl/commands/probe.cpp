@@ -188,7 +188,7 @@ exit_code run_probe(session& s) {
         const auto context = s.context();
         std::vector<keep_server> server;
         server.emplace_back(context.client, one->server, identity_of(net::to_string(one->server.to) + "/"),
-                            context.access);
+                            context.access, context.loops);
         return s.run(probe_servers(s, server));
     }
     const auto servers = s.servers();

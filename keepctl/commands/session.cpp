@@ -155,7 +155,11 @@ void session::find_servers() {
 }
 
 place_context session::context() const {
-    return {.client = *client_, .access = access_, .config = config_ ? &*config_ : nullptr, .servers = servers_};
+    return {.client = *client_,
+            .access = access_,
+            .loops = listing_loops_,
+            .config = config_ ? &*config_ : nullptr,
+            .servers = servers_};
 }
 
 std::expected<std::vector<keep_server>, start_error> session::servers() const {

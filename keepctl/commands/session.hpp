@@ -7,6 +7,7 @@
 #include "cluster_config/config.hpp"
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/cluster/keep_server.hpp"
+#include "keepctl/cluster/listing_loops.hpp"
 #include "keepctl/cluster/open_place.hpp"
 #include "keepctl/commands/arguments.hpp"
 #include "keepctl/commands/output.hpp"
@@ -76,6 +77,7 @@ class session {
     keep_access access_;
     std::vector<std::pair<std::string, std::string>> servers_;  // URL and identity.
     std::optional<net::client> client_;
+    mutable listing_loops listing_loops_;
     std::shared_ptr<cancellable_task> task_;
     exit_code stopped_by_ = exit_code::done;
     std::optional<exit_code> code_at_signal_;

@@ -3,6 +3,9 @@
 #include <catch2/catch.hpp>
 
 #include <algorithm>
+#include <map>
+#include <random>
+#include <utility>
 
 using namespace keepstore;
 using namespace keepstore::keepctl;
@@ -30,4 +33,37 @@ TEST_CASE("entries are sorted by block and mount, and the later one of a copy st
     } while (std::ranges::next_permutation(all, {}, &entry::mtime).found);
     CHECK(first_block(sorted).size() == 2);
     CHECK(first_block(std::span(sorted).subspan(2)).size() == 1);
+}
+
+TEST_CASE("entries of any distribution are sorted as by comparison", "[keepctl][entry]") {
+    std::mt19937_64 random(7);
+    const auto kind = GENERATE(0, 1, 2, 3, 4, 5);
+    const auto count = GENERATE(0UL, 1UL, 255UL, 256UL, 257UL, 20'000UL);
+    std::vector<entry> all(count);
+    for (auto& e : all) {
+        for (auto& b : e.block.bytes) b = static_cast<std::uint8_t>(random());
+        if (kind == 1) e.block.bytes[0] = 0xa7;                                     // A shard.
+        if (kind == 2) e.block = name_of(static_cast<std::uint8_t>(random() % 3));  // Few names.
+        if (kind == 3) std::fill_n(e.block.bytes.begin(), 15, std::uint8_t{1});     // The heads are the same.
+        if (kind == 4) e.block.bytes[0] = random() % 100 == 0 ? 0xff : 0;           // Far apart.
+        e.mount = static_cast<std::uint16_t>(random() % 3);
+        e.mtime = static_cast<std::int64_t>(random() % 5);
+        e.size = 1;
+    }
+    if (kind == 5) std::ranges::sort(all, {}, &entry::block);
+    // One entry for each copy: the latest.
+    std::map<std::pair<md5_digest, std::uint16_t>, std::int64_t> wanted;
+    for (const auto& e : all) {
+        auto& mtime = wanted.try_emplace({e.block, e.mount}, e.mtime).first->second;
+        mtime = std::max(mtime, e.mtime);
+    }
+    sort_entries(all);
+    REQUIRE(all.size() == wanted.size());
+    bool same = true;
+    auto at = wanted.begin();
+    for (const auto& e : all) {
+        same = same && at->first == std::pair(e.block, e.mount) && at->second == e.mtime;
+        ++at;
+    }
+    CHECK(same);
 }
