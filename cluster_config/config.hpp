@@ -55,6 +55,10 @@ struct collections_config {
     std::int64_t blob_delete_concurrency = 4;  ///< 0 or less: trash is never emptied.
     std::int64_t blob_replicate_concurrency = 4;
     std::int64_t default_replication = 2;
+    // Of balance tools; the server ignores them.
+    std::int64_t balance_pull_limit = 100'000;  ///< Items of a list.
+    std::int64_t balance_trash_limit = 100'000;
+    std::string blob_missing_report;  ///< A file; empty: none.
 };
 
 struct containers_config {

@@ -97,7 +97,14 @@ key_table<collections_config> collections_keys() {
                    "workers that empty trash; 0: trash is never emptied"),
         key::count("BlobReplicateConcurrency", &c::blob_replicate_concurrency, {.min = 1, .max = 1000, .clamps = true},
                    "workers on pull lists; 1 to 1000, other values are taken for the nearest of these"),
-        key::count("DefaultReplication", &c::default_replication, any_count, "copies; used for a warning only"),
+        key::count("DefaultReplication", &c::default_replication, any_count,
+                   "copies; the server uses it for a warning only, keepctl for its defaults"),
+        key::count("BalancePullLimit", &c::balance_pull_limit, {.min = 0, .clamps = true},
+                   "of keepctl balance: items of a pull list"),
+        key::count("BalanceTrashLimit", &c::balance_trash_limit, {.min = 0, .clamps = true},
+                   "of keepctl balance: items of a trash list"),
+        key::text("BlobMissingReport", &c::blob_missing_report,
+                  "of keepctl balance --apply: blocks without a copy are written to this file"),
     };
 }
 
