@@ -34,6 +34,7 @@ void decider::decide(const block_input& block, decision& out) {
     out.pulls.clear();
     out.trashes.clear();
     out.sources.clear();
+    out.proven_by = decision::no_proof;
     out.lost = out.under = out.conflict = out.misplaced = out.has_new = false;
     out.total = {};
     out.classes.assign(all_.classes.size(), {});
@@ -218,6 +219,19 @@ void decider::emit(const block_input& block, decision& out) {
         device_seen_[m.device] = 1;
         out.pulls.push_back({.mount = s.mount, .why = reason_of(s)});
         if (out.pulls.back().why == pull_reason::position) out.misplaced = true;
+    }
+    if (!out.trashes.empty()) choose_proof(out);
+}
+
+void decider::choose_proof(decision& out) {
+    std::ranges::fill(server_used_, std::uint8_t{0});
+    for (const auto& t : out.trashes) server_used_[all_.mounts[t.mount].server] = 1;
+    for (const auto& s : slots_) {
+        if (!s.found || !s.keep) continue;
+        out.proven_by = decision::cannot_prove;
+        if (server_used_[mount_of(s).server]) continue;
+        out.proven_by = mount_of(s).server;
+        return;
     }
 }
 

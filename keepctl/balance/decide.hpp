@@ -72,8 +72,13 @@ struct device_counts {
 };
 
 struct decision {
+    static constexpr std::uint16_t no_proof = 0xffff;      ///< For proven_by: no copy is kept, or none is trashed.
+    static constexpr std::uint16_t cannot_prove = 0xfffe;  ///< For proven_by: each server that keeps one trashes one.
+
     std::vector<pull_change> pulls;
     std::vector<trash_change> trashes;
+    /// The first server that has a kept copy, and none that is to be trashed: what it reads is what is kept.
+    std::uint16_t proven_by = no_proof;
     /// Servers with a copy, in the order in which clients try them. All of them; a pull list takes some.
     std::vector<std::uint16_t> sources;
     bool lost = false;       ///< Wanted, and no copy anywhere.
@@ -116,6 +121,7 @@ class decider {
     void keep_unsafe(const decision& out);
     void count(const block_input& block, decision& out);
     void emit(const block_input& block, decision& out);
+    void choose_proof(decision& out);
     [[nodiscard]] pull_reason reason_of(const slot& s) const;
     [[nodiscard]] bool is_unsafe(std::int64_t mtime) const;
     [[nodiscard]] const mount& mount_of(const slot& s) const { return all_.mounts[s.mount]; }

@@ -144,7 +144,8 @@ void planner::take(const block_id& block, const decision& d) {
         const auto& m = all_.mounts[change.mount];
         ++devices_[m.device].trash_copies;
         devices_[m.device].trash_bytes += block.size;
-        servers_[m.server].trashes.offer({.block = block, .mount = change.mount, .mtime = change.mtime});
+        servers_[m.server].trashes.offer(
+            {.block = block, .mount = change.mount, .proven_by = d.proven_by, .mtime = change.mtime});
     }
 }
 

@@ -29,6 +29,7 @@ struct planned_pull {
 struct planned_trash {
     block_id block;
     std::uint16_t mount = 0;
+    std::uint16_t proven_by = decision::no_proof;  ///< A server, or what a decision says instead.
     std::int64_t mtime = 0;
 };
 

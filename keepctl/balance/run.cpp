@@ -76,7 +76,10 @@ awaitable<void> run::execute() {
     if (!co_await make_plan()) co_return;
     if (stopping()) co_return;
     remember();
-    if (options_.apply != apply_level::nothing) co_await send_lists();
+    if (options_.apply != apply_level::nothing)
+        co_await send_lists();
+    else
+        (void)co_await prove_kept();
 }
 
 awaitable<bool> run::survey_servers() {
@@ -134,42 +137,48 @@ awaitable<result<void>> run::list_devices(std::string prefix) {
     }
     if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
     for (auto& end : ends) KS_CO_CHECK(std::move(end));
-    entries_.clear();
-    for (const auto& some : listed_) entries_.insert(entries_.end(), some.begin(), some.end());
-    sort_entries(entries_);
     co_return success();
 }
 
 awaitable<result<unsigned>> run::choose_digits() {
     if (options_.digits) co_return *options_.digits;
+    const auto listed = [&] {
+        std::size_t out = 0;
+        for (const auto& some : listed_) out += some.size();
+        return out;
+    };
     KS_CO_CHECK(co_await list_devices("000"));
-    if (entries_.size() >= limits::estimate_entries_min)
-        co_return std::max(1U, shard_digits(entries_.size() * shard_count(3)));
+    if (listed() >= limits::estimate_entries_min) co_return std::max(1U, shard_digits(listed() * shard_count(3)));
     KS_CO_CHECK(co_await list_devices("0"));
-    co_return std::max(1U, shard_digits(entries_.size() * shard_count(1)));
+    co_return std::max(1U, shard_digits(listed() * shard_count(1)));
 }
 
-awaitable<result<void>> run::list_shard(std::string prefix) {
-    KS_CO_CHECK(co_await list_devices(prefix));
-    references_.clear();
+// On the other thread.
+result<void> run::decide_shard(const std::string& prefix) {
+    std::vector<reference> references;
     if (input_.spool) {
-        KS_CO_TRY(references_, input_.spool->load(prefix));
+        KS_TRY(references, input_.spool->load(prefix));
     }
-    co_return success();
+    entries_.clear();
+    for (const auto& some : deciding_) entries_.insert(entries_.end(), some.begin(), some.end());
+    sort_entries(entries_);
+    const auto before = thread_cpu_time();
+    plan_->add_shard(entries_, references);
+    decide_time_ += thread_cpu_time() - before;
+    return success();
 }
 
-void run::begin_deciding() {
-    std::swap(entries_, deciding_entries_);
-    std::swap(references_, deciding_references_);
+void run::begin_deciding(std::string prefix) {
+    std::swap(listed_, deciding_);
     decided_.emplace();
-    asio::post(thread_, [this, done = *decided_] {
+    asio::post(thread_, [this, prefix = std::move(prefix), done = *decided_] {
+        result<void> end = success();
         try {
-            const auto before = thread_cpu_time();
-            plan_->add_shard(deciding_entries_, deciding_references_);
-            decide_time_ += thread_cpu_time() - before;
+            end = decide_shard(prefix);
         } catch (...) {
             deciding_threw_ = std::current_exception();
         }
+        deciding_end_ = std::move(end);
         done.set(std::monostate{});
     });
 }
@@ -181,18 +190,23 @@ awaitable<void> run::end_deciding() {
     decided_.reset();
     blocks_decided_ = plan_->counts().total.blocks;
     if (deciding_threw_) std::rethrow_exception(std::exchange(deciding_threw_, nullptr));
+    if (deciding_end_) {
+        ++shards_done_;
+    } else {
+        ++shards_incomplete_;
+        failures_.push_back({exit_code::not_finished, "references: " + deciding_end_.error().text});
+    }
 }
 
 /// \returns whether all were looked at, or found to be incomplete.
 awaitable<bool> run::look_at_shards(std::vector<std::string> prefixes) {
     std::vector<std::string> again;
     for (const bool last_chance : {false, true}) {
-        for (const auto& prefix : std::exchange(prefixes, {})) {
-            const auto listed = co_await list_shard(prefix);
+        for (auto& prefix : std::exchange(prefixes, {})) {
+            const auto listed = co_await list_devices(prefix);
             co_await end_deciding();
             if (listed && !stopped_) {
-                ++shards_done_;
-                begin_deciding();
+                begin_deciding(std::move(prefix));
                 continue;
             }
             if (stopped_ || listed.error() == errc::cancelled) co_return false;
@@ -238,6 +252,11 @@ awaitable<bool> run::make_plan() {
                               input_.last ? &*input_.last : nullptr, partial))
         problems_.push_back(std::move(p));
     take_lists();
+    if (options_.verify_kept) {
+        proofs_.emplace(found_.all.servers.size(), options_.jobs, [this](std::size_t i, block_id block) {
+            return server(i).head(block.name, block.size, deadline::in(limits::keepctl_block_timeout));
+        });
+    }
     co_return true;
 }
 

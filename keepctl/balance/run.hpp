@@ -10,6 +10,7 @@
 ///                                     │
 ///                      problem that stops? ── yes ──────────────────────────────────────────► nothing is sent
 ///     --apply ──► PUT /pull everywhere ── one failed ──► no trash list is sent
+///     --verify-kept ──► a kept copy is read for each block to be trashed; what is not proven is not trashed
 ///     --apply all, no problem ──► PUT /trash everywhere
 ///
 /// Used from the one event loop of the tool; decisions have a thread of their own. execute() may be cancelled anywhere:
@@ -18,6 +19,7 @@
 
 #include "base/async.hpp"
 #include "keepctl/balance/apply_level.hpp"
+#include "keepctl/balance/kept_proofs.hpp"
 #include "keepctl/balance/state.hpp"
 #include "keepctl/balance/survey.hpp"
 #include "keepctl/cluster/exit_code.hpp"
@@ -43,7 +45,10 @@ struct run_options {
     std::optional<unsigned> digits = {};
     bool moves = true;
     bool take_over = false;
-    std::uint64_t first_shard = 0;  ///< A random number.
+    bool verify_kept = false;
+    unsigned jobs = limits::keepctl_jobs_default;  ///< Blocks that verify_kept has verified at a time.
+    bool compare_pulls = false;                    ///< wait_for_lists() is to say which pulls were not carried out.
+    std::uint64_t first_shard = 0;                 ///< A random number.
 };
 
 /// What a run works with. All of it outlives the run.
@@ -74,6 +79,26 @@ struct failure {
     std::string text;
 };
 
+/// What a server says of its work; neither: it does not.
+struct asked_work {
+    std::optional<server_work> work = {};
+    std::string error_text = {};
+};
+
+/// What came of the pull list of a server, in items.
+struct pull_end {
+    std::uint64_t sent = 0;
+    std::uint64_t pulled = 0;
+    std::uint64_t present = 0;  ///< The copy was there already.
+    std::uint64_t failed = 0;
+    std::uint64_t missing = 0;  ///< Sent, and neither pulled nor present.
+};
+
+/// Compares what a server said before it got the list with what it says now. Nothing: it does not say it, has begun
+/// anew meanwhile, or still works on the list.
+[[nodiscard]] std::optional<pull_end> compare_pulls(std::uint64_t sent, const server_work& before,
+                                                    const server_work& after);
+
 class run {
   public:
     run(run_input& input, run_options options, run_reports& reports);
@@ -81,7 +106,10 @@ class run {
     [[nodiscard]] awaitable<void> execute();
     /// After execute(): waits until the servers have worked off their lists, or `until`. Says what they did.
     [[nodiscard]] awaitable<void> wait_for_lists(deadline until);
-    void stop() noexcept { stopped_ = true; }
+    void stop() noexcept {
+        stopped_ = true;
+        if (proofs_) proofs_->stop();
+    }
     [[nodiscard]] bool stopped() const noexcept { return stopped_; }
 
     // --- results -----------------------------------------------------------------------------------------------------
@@ -100,6 +128,10 @@ class run {
     [[nodiscard]] const std::vector<std::vector<planned_trash>>& trashes() const noexcept { return trashes_; }
     /// CPU time of all decisions.
     [[nodiscard]] std::chrono::nanoseconds decide_time() const noexcept { return decide_time_; }
+    /// For each server, if it says so; after wait_for_lists().
+    [[nodiscard]] const std::vector<std::optional<pull_end>>& pull_ends() const noexcept { return pull_ends_; }
+    /// Nothing without verify_kept.
+    [[nodiscard]] const kept_proofs* proofs() const noexcept { return proofs_ ? &*proofs_ : nullptr; }
     [[nodiscard]] bool pulls_sent() const noexcept { return pulls_sent_; }
     [[nodiscard]] bool trashes_sent() const noexcept { return trashes_sent_; }
 
@@ -110,13 +142,18 @@ class run {
     [[nodiscard]] awaitable<bool> drain_trash();
     [[nodiscard]] awaitable<bool> make_plan();
     [[nodiscard]] awaitable<result<unsigned>> choose_digits();
-    [[nodiscard]] awaitable<result<void>> list_shard(std::string prefix);
     [[nodiscard]] awaitable<result<void>> list_devices(std::string prefix);
     /// Decides what was listed, on the other thread, while the next shard is listed.
-    void begin_deciding();
+    void begin_deciding(std::string prefix);
+    [[nodiscard]] result<void> decide_shard(const std::string& prefix);
     [[nodiscard]] awaitable<void> end_deciding();
     [[nodiscard]] awaitable<bool> look_at_shards(std::vector<std::string> prefixes);
     [[nodiscard]] awaitable<void> send_lists();
+    /// Removes items from the trash lists. \returns false when cancelled.
+    [[nodiscard]] awaitable<bool> prove_kept();
+    /// For each server; empty when cancelled.
+    [[nodiscard]] awaitable<std::vector<asked_work>> ask_all();
+    void judge_pulls(const std::vector<asked_work>& after);
     /// \returns whether all servers took theirs.
     [[nodiscard]] awaitable<bool> send_to_all(std::string path, std::function<std::string(std::size_t)> body);
     void take_lists();
@@ -145,16 +182,18 @@ class run {
     std::vector<std::vector<planned_trash>> trashes_;
     // The shard that was listed last.
     std::vector<std::vector<entry>> listed_;  // For each device.
-    std::vector<entry> entries_;
-    std::vector<reference> references_;
     // The shard that is being decided. With the planner they belong to the other thread from begin_deciding() to
     // end_deciding().
-    std::vector<entry> deciding_entries_;
-    std::vector<reference> deciding_references_;
+    std::vector<std::vector<entry>> deciding_;  // For each device.
+    std::vector<entry> entries_;                // All of them, sorted.
+    result<void> deciding_end_ = success();
     std::exception_ptr deciding_threw_;
     std::optional<one_shot<std::monostate>> decided_;
     std::uint64_t blocks_decided_ = 0;
     bool planned_ = false;
+    std::optional<kept_proofs> proofs_;
+    std::vector<asked_work> before_pulls_;
+    std::vector<std::optional<pull_end>> pull_ends_;
     last_run next_;  // What this run leaves.
     std::chrono::nanoseconds decide_time_{0};
     std::size_t shards_total_ = 0;

@@ -22,19 +22,6 @@ std::string empty_list(std::size_t) {
     return "[]";
 }
 
-struct asked_work {
-    std::optional<server_work> work = {};
-    std::string error_text = {};
-};
-
-awaitable<void> ask_one(const keep_server& server, asked_work& out) {
-    auto found = co_await ask_work(server, deadline::in(limits::keepctl_request_timeout));
-    if (found)
-        out.work = std::move(*found);
-    else
-        out.error_text = found.error().text;
-}
-
 awaitable<void> send_one(const keep_server& server, std::string path, std::function<std::string()> body,
                          async_semaphore& places, std::string& failed) {
     auto place = co_await places.acquire(deadline::never());
@@ -62,10 +49,8 @@ bool is_foreign(const list_work& work, const sent_lists* known) {
 }  // namespace
 
 awaitable<bool> run::refuse_foreign_lists() {
-    std::vector<asked_work> asked(found_.all.servers.size());
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < asked.size(); ++i) calls.push_back(ask_one(server(i), asked[i]));
-    if (co_await when_all(std::move(calls))) co_return false;
+    const auto asked = co_await ask_all();
+    if (asked.empty()) co_return false;
     for (std::size_t i = 0; i < asked.size(); ++i) {
         const auto& url = found_.all.servers[i].url;
         if (!asked[i].error_text.empty()) {
@@ -135,10 +120,8 @@ awaitable<bool> run::drain_trash() {
     const auto until = deadline::in(limits::balance_drain_wait);
     const auto blind_until = deadline::in(limits::balance_drain_blind_wait);
     while (true) {
-        std::vector<asked_work> asked(found_.all.servers.size());
-        std::vector<awaitable<void>> calls;
-        for (std::size_t i = 0; i < asked.size(); ++i) calls.push_back(ask_one(server(i), asked[i]));
-        if (co_await when_all(std::move(calls))) co_return false;
+        const auto asked = co_await ask_all();
+        if (asked.empty()) co_return false;
         const auto busy = std::ranges::find_if(asked, [](const asked_work& a) {
             return a.work && (a.work->trash.running > 0 || a.work->trash.pending > 0);
         });
@@ -190,54 +173,40 @@ awaitable<void> run::send_lists() {
     const std::function<std::string(std::size_t)> pull_of = [this](std::size_t i) { return pull_body(i); };
     const std::function<std::string(std::size_t)> trash_of = [this](std::size_t i) { return trash_body(i); };
     note_lists(false, pull_of, [this](std::size_t i) { return pulls_[i].size(); });
-    const bool trash = options_.apply == apply_level::all && problems_.empty() && shards_incomplete_ == 0;
-    if (trash) {
-        // Fewer entries are expected then.
-        for (auto& known : next_.devices) known.entries -= std::min(known.entries, trashes_of(known.uuid));
-        note_lists(true, trash_of, [this](std::size_t i) { return trashes_[i].size(); });
-    }
+    if (options_.compare_pulls) before_pulls_ = co_await ask_all();
     if (stopped_) co_return;
     pulls_sent_ = co_await send_to_all("pull", pull_of);
-    if (!pulls_sent_ || !trash || stopped_) co_return;
+    if (options_.apply != apply_level::all || !problems_.empty() || shards_incomplete_ > 0) co_return;
+    if (!pulls_sent_ || stopped_) co_return;
+    if (!co_await prove_kept() || stopped_) co_return;
+    // Fewer entries are expected then.
+    for (auto& known : next_.devices) known.entries -= std::min(known.entries, trashes_of(known.uuid));
+    note_lists(true, trash_of, [this](std::size_t i) { return trashes_[i].size(); });
     trashes_sent_ = co_await send_to_all("trash", trash_of);
 }
 
-awaitable<void> run::wait_for_lists(deadline until) {
-    using clock = std::chrono::steady_clock;
-    asio::steady_timer timer(co_await asio::this_coro::executor);
-    struct progress {
-        std::int64_t left = -1;
-        clock::time_point changed_at = clock::now();
-        bool reported = false;
-    };
-    std::vector<progress> all(found_.all.servers.size());
-    while (!stopped_) {
-        std::vector<asked_work> asked(all.size());
-        std::vector<awaitable<void>> calls;
-        for (std::size_t i = 0; i < asked.size(); ++i) calls.push_back(ask_one(server(i), asked[i]));
-        if (co_await when_all(std::move(calls))) co_return;
-        bool busy = false;
-        for (std::size_t i = 0; i < all.size(); ++i) {
-            const auto& work = asked[i].work;
-            const auto left = work ? work->pull.pending + work->pull.running + work->trash.pending + work->trash.running
-                                   : std::int64_t{0};
-            if (!work && asked[i].error_text.empty()) continue;  // It does not say.
-            busy = busy || left > 0 || !work;
-            if (left != all[i].left) all[i] = {.left = left};
-            if (left > 0 && !all[i].reported && clock::now() - all[i].changed_at > limits::balance_stuck_after) {
-                all[i].reported = true;
-                reports_.warn(
-                    fmt::format("{} makes no progress with its lists; is a volume full?", found_.all.servers[i].url));
-            }
-        }
-        if (!busy) co_return;
-        if (until.passed()) {
-            failures_.push_back({exit_code::not_finished, "the lists are not worked off yet"});
-            co_return;
-        }
-        timer.expires_after(limits::balance_wait_poll);
-        if (const auto [failed] = co_await expiry(timer); failed) co_return;
+awaitable<bool> run::prove_kept() {
+    if (!proofs_) co_return true;
+    if (!co_await proofs_->filter(trashes_)) co_return false;
+    if (proofs_->bad() > 0) {
+        failures_.push_back(
+            {exit_code::some_failed,
+             fmt::format("{} blocks are not trashed, since the copy that was to be kept is not good; {}",
+                         proofs_->bad(), proofs_->first_bad())});
     }
+    if (proofs_->unknown() > 0) {
+        failures_.push_back(
+            {exit_code::not_finished,
+             fmt::format("{} blocks are not trashed, since the copy that was to be kept could not be verified; {}",
+                         proofs_->unknown(), proofs_->first_unknown())});
+    }
+    if (proofs_->impossible() > 0) {
+        reports_.warn(
+            fmt::format("{} blocks are not trashed, since the servers that keep them trash a copy each, and "
+                        "cannot be told which one to verify",
+                        proofs_->impossible()));
+    }
+    co_return true;
 }
 
 }  // namespace keepstore::keepctl::balance

@@ -23,9 +23,9 @@ std::optional<list_work> list_of(const nlohmann::json& all, const char* name) {
     if (const auto last = found->find("last"); last != found->end() && last->is_object())
         out.last_sha256 = json_text(*last, "sha256");
     if (const auto outcomes = found->find("outcomes"); outcomes != found->end() && outcomes->is_object()) {
-        std::int64_t sum = 0;
-        for (const auto& value : *outcomes) sum += value.is_number_unsigned() ? value.get<std::int64_t>() : 0;
-        out.done = sum;
+        for (const auto& [outcome, value] : outcomes->items()) {
+            if (value.is_number_unsigned()) out.outcomes.emplace(outcome, value.get<std::int64_t>());
+        }
     }
     return out;
 }
@@ -46,7 +46,8 @@ std::optional<server_work> parse_work(std::string_view text) {
     auto pull = list_of(parsed, "pull");
     auto trash = list_of(parsed, "trash");
     if (!pull || !trash) return std::nullopt;
-    return server_work{.pull = std::move(*pull), .trash = std::move(*trash)};
+    return server_work{
+        .started_at = json_text(parsed, "started_at"), .pull = std::move(*pull), .trash = std::move(*trash)};
 }
 
 std::optional<server_work> work_of_metrics(std::string_view text) {

@@ -5,6 +5,7 @@
 #include "keepctl/cluster/keep_server.hpp"
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -14,11 +15,13 @@ namespace keepstore::keepctl {
 struct list_work {
     std::int64_t pending = 0;
     std::int64_t running = 0;
-    std::string last_sha256 = {};           ///< Of the list that was taken last, in hex; empty: not known, or none.
-    std::optional<std::int64_t> done = {};  ///< Items with an outcome since the server began.
+    std::string last_sha256 = {};  ///< Of the list that was taken last, in hex; empty: not known, or none.
+    /// Items by outcome, since the server began. Nothing: it does not say.
+    std::map<std::string, std::int64_t> outcomes = {};
 };
 
 struct server_work {
+    std::string started_at = {};  ///< When the server began, as it says it.
     list_work pull;
     list_work trash;
 };

@@ -235,7 +235,8 @@ TEST_CASE("what servers work on is read from _work, or from metrics", "[keepctl]
     CHECK(work->pull.pending == 10);
     CHECK(work->pull.running == 1);
     CHECK(work->pull.last_sha256 == "9f86");
-    CHECK(work->pull.done == 42);
+    CHECK(work->pull.outcomes == std::map<std::string, std::int64_t>{{"failed", 2}, {"pulled", 40}});
+    CHECK(work->started_at == "2026-01-31T00:00:00Z");
     CHECK(work->trash.running == 3);
     CHECK(work->trash.last_sha256.empty());
     for (const auto* const text :

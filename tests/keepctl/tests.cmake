@@ -16,6 +16,7 @@ keepstore_test(keepctl_tests
 keepstore_test(keepctl_balance_tests
     SOURCES
         keepctl/balance_decide_test.cpp
+        keepctl/balance_lists_test.cpp
         keepctl/balance_model_test.cpp
         keepctl/balance_planner_test.cpp
         keepctl/balance_references_test.cpp
