@@ -5,6 +5,7 @@
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/place.hpp"
 #include "keepctl/commands/snapshot_arguments.hpp"
+#include "keepctl/snapshot/repository_place.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -23,10 +24,19 @@ struct shard_subset {
 enum class output_shape { columns, plain, json };
 enum class progress_shape { automatic, line, plain, json, none };
 
+/// Snapshots whose blocks are to be kept.
+struct kept_snapshots {
+    repository_place repository;
+    std::string id;    ///< An id, or "latest".
+    bool all = false;  ///< All that are listed, instead.
+};
+
 struct balance_arguments {
     balance::apply_level apply = balance::apply_level::nothing;
     std::string rules_file;
     std::vector<std::string> reference_files;
+    std::optional<kept_snapshots> keep_snapshots;
+    bool verify_kept = false;
     std::string changes_file;
     std::string lost_file;
     std::string identity;  ///< configuration, api, position

@@ -141,6 +141,16 @@ void report_plan(output& out, const balance::run& done) {
     }
     for (std::size_t n = 0; n < t.by_copies.size(); ++n)
         out.add("histogram", {{"copies", number(n)}, {"blocks", number(t.by_copies[n])}});
+    for (std::size_t i = 0; i < done.pull_ends().size(); ++i) {
+        const auto& end = done.pull_ends()[i];
+        if (!end) continue;
+        out.add("pulls", {{"server", all.servers[i].url},
+                          {"sent", number(end->sent)},
+                          {"pulled", number(end->pulled)},
+                          {"present", number(end->present)},
+                          {"failed", number(end->failed)},
+                          {"not_carried_out", number(end->missing)}});
+    }
     out.flush();
 }
 
@@ -163,6 +173,12 @@ record summary_of(const balance::run& done) {
     out.emplace_back("misplaced", number(t.misplaced));
     out.emplace_back("size_conflicts", number(t.size_conflicts));
     out.emplace_back("future_mtimes", number(t.future_mtimes));
+    if (const auto* const proofs = done.proofs()) {
+        out.emplace_back("kept_proven", number(proofs->proven()));
+        out.emplace_back("kept_bad", number(proofs->bad()));
+        out.emplace_back("kept_unknown", number(proofs->unknown()));
+        out.emplace_back("kept_not_provable", number(proofs->impossible()));
+    }
     const auto decided = std::chrono::floor<std::chrono::microseconds>(done.decide_time());
     out.emplace_back("decide_cpu_us", static_cast<std::int64_t>(decided.count()));
     return out;

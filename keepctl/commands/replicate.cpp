@@ -5,16 +5,15 @@
 #include "keepctl/cluster/bandwidth.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/copy_report.hpp"
+#include "keepctl/commands/hangup_signal.hpp"
 #include "keepctl/commands/replicate_progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
 #include "keepctl/replicate/postponed_blocks.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/co_spawn.hpp>
-#include <boost/asio/signal_set.hpp>
 
 #include <algorithm>
-#include <csignal>
 #include <utility>
 
 namespace keepstore::keepctl {
@@ -67,7 +66,6 @@ class replicate_command final : public run_observer, public framed_work {
     postponed_blocks postponed_;
     std::uint64_t passes_ = 0;
     std::optional<exit_code> last_pass_;
-    bool pass_now_ = false;              // SIGHUP has come.
     std::vector<std::size_t> doubtful_;  // Shards that are done, of a source that has listed nothing yet.
 };
 
@@ -174,15 +172,9 @@ awaitable<exit_code> replicate_command::replicate() {
 
 // Pass after pass, until a signal comes. Places that cannot be used end the first pass only.
 awaitable<exit_code> replicate_command::replicate_continuously() {
-    asio::signal_set hangup(co_await asio::this_coro::executor, SIGHUP);
-    std::function<void(const boost::system::error_code&, int)> on_hangup = [&](const auto& failed, int) {
-        if (failed) return;
-        pass_now_ = true;
-        hangup.async_wait(on_hangup);
-    };
-    hangup.async_wait(on_hangup);
+    hangup_signal hangup(co_await asio::this_coro::executor);
     while (session_.stopped_by() == exit_code::done) {
-        pass_now_ = false;
+        hangup.forget();
         auto why = co_await connect();
         if (!why) why = co_await begin();
         if (why && passes_ == 0) co_return end_with(session_, *why);
@@ -209,7 +201,7 @@ awaitable<exit_code> replicate_command::replicate_continuously() {
         if (given_.exit_on_failure && !good) break;
         frame_.serve(fmt::format("pass {} has ended with {}: {}", passes_, static_cast<int>(code),
                                  outcome_sentence(engine_->counts(), false)));
-        if (!co_await frame_.idle(given_.interval, pass_now_)) break;
+        if (!co_await frame_.idle(given_.interval, hangup.has_come())) break;
         if (auto opened = frame_.open_failures(); !opened) co_return end_with(session_, opened.error());
     }
     const auto code = last_pass_.value_or(session_.stopped_by());

@@ -33,8 +33,9 @@ opened_store open_bucket_store(session& s, const repository_place& place, const 
                                        .warn = [&s](std::string_view text) { s.out().warn(text); }});
 }
 
-opened_store open_store(session& s) {
-    const auto& place = *s.given().snapshot.repository;
+}  // namespace
+
+std::expected<std::unique_ptr<object_store>, start_error> open_store(session& s, const repository_place& place) {
     const auto* const folder = std::get_if<repository_place::directory>(&place.where);
     if (!folder) return open_bucket_store(s, place, std::get<repository_place::bucket>(place.where));
     struct stat info{};
@@ -43,8 +44,6 @@ opened_store open_store(session& s) {
             start_error{exit_code::usage, place.text + ": there is no such directory; keepctl does not make it"});
     return std::make_unique<file_store>(folder->path);
 }
-
-}  // namespace
 
 outcome<const listed_snapshot*> snapshot_context::find(const latest_document& listed, const std::string& id) const {
     if (id == "latest") {
@@ -88,7 +87,7 @@ awaitable<outcome<std::unique_ptr<block_place>>> snapshot_context::connected(con
 
 exit_code run_on_repository(session& s, std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,
                             bool opens, const std::function<exit_code(awaitable<exit_code>)>& execute) {
-    auto store = open_store(s);
+    auto store = open_store(s, *s.given().snapshot.repository);
     if (!store) return end_with(s, store.error());
     repository repo(**store, [&s](std::string_view text) { s.out().warn(text); });
     snapshot_context context{.run = s, .repo = repo};

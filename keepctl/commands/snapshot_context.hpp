@@ -4,6 +4,7 @@
 #include "keepctl/commands/session.hpp"
 #include "keepctl/snapshot/repository.hpp"
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <string>
@@ -28,6 +29,10 @@ struct snapshot_context {
     /// A place, opened and connected.
     [[nodiscard]] awaitable<outcome<std::unique_ptr<block_place>>> connected(const place& what, place_use use) const;
 };
+
+/// Opens where the files of a repository are. usage: there is no such place.
+[[nodiscard]] std::expected<std::unique_ptr<object_store>, start_error> open_store(session& s,
+                                                                                   const repository_place& place);
 
 using snapshot_command = awaitable<outcome<exit_code>> (*)(snapshot_context&);
 

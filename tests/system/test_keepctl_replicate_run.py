@@ -4,11 +4,7 @@ import fcntl
 import json
 import os
 import pty
-import re
-import shlex
-import shutil
 import signal
-import socket
 import struct
 import subprocess
 import termios
@@ -20,13 +16,12 @@ from support.locator import md5
 from support.mounts import Tmpfs
 from support.replicate_case import ReplicateCase, ReplicateServerCase, count
 from support.stub import Stub
+from support.systemd import NotifySocket, check_unit
 from support.wait import PATIENCE, stable_port, until
 
 KIB, MIB = 1 << 10, 1 << 20
 # The slowest run that there is: a block of 300 kB takes more than a second.
 SLOW = ("--bandwidth", "256KiB", "--progress", "none")
-UNIT = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__)))), "packaging",
-                    "keepctl-replicate.service")
 MOUNTS = json.dumps([{"uuid": "zzzzz-nyw5e-000000000000000", "device_id": "x", "allow_write": True}]).encode()
 
 
@@ -292,57 +287,23 @@ class Runs(ReplicateCase):
 
 class Unit(ReplicateCase):
     def test_the_example_for_systemd(self):
-        with open(UNIT, encoding="utf-8") as file:
-            text = file.read()
-        line = re.search(r"^ExecStart=((?:.*\\\n)*.*)$", text, re.MULTILINE)[1].replace("\\\n", " ")
-        words = shlex.split(line)
-        self.assertEqual(words[:2], ["/usr/bin/keepctl", "replicate"])
-        # The command line is accepted: what is missing is a configuration.
-        done = keepctl.run(self.dir.path, *words[1:], "--config", self.path("none.yml"))
-        self.assertEqual(done.code, 2, done)
-        self.assertIn("none.yml", done.stderr)
-        if not shutil.which("systemd-analyze"):
-            self.skipTest("systemd-analyze is not installed")
-        copy = self.path("keepctl-replicate.service")
-        with open(copy, "w", encoding="utf-8") as file:
-            file.write(text.replace("/usr/bin/keepctl", keepctl.program()).replace("Documentation=man:keepctl(1)\n", ""))
-        checked = subprocess.run(["systemd-analyze", "verify", copy], capture_output=True, text=True, timeout=60, check=False)
-        complaints = [x for x in checked.stderr.splitlines() if "keepctl-replicate" in x]
-        self.assertEqual((complaints, checked.returncode), ([], 0), checked.stderr)
+        check_unit(self, "keepctl-replicate.service", "replicate")
 
 
 class Continuous(ReplicateServerCase):
     def setUp(self):
         super().setUp()
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.addCleanup(self.socket.close)
-        self.socket.bind(self.path("notify"))
+        self.systemd = NotifySocket(self)
+        self.wait_for = self.systemd.wait_for
 
     def run_continuously(self, a, b, *more, interval="1h"):
-        env = {"NOTIFY_SOCKET": self.path("notify"), "WATCHDOG_USEC": "400000"}
         running = keepctl.start(self.dir.path, "replicate", "--json", a, b, "--continuous", "--interval", interval, *more,
-                                env=env)
+                                env=self.systemd.env)
         self.addCleanup(running.stderr.close)
         self.addCleanup(running.stdout.close)
         self.addCleanup(running.wait)
         self.addCleanup(running.kill)
         return running
-
-    def wait_for(self, word):
-        """Reads what systemd would be told, until a line has `word`."""
-        seen = []
-        end = time.monotonic() + 10 * PATIENCE
-        while time.monotonic() < end:
-            self.socket.settimeout(max(end - time.monotonic(), 0.01))
-            try:
-                lines = self.socket.recv(4096).decode().split("\n")
-            except TimeoutError:
-                break
-            seen += lines
-            for line in lines:
-                if word in line:
-                    return line
-        raise AssertionError(f"no {word}; seen: {seen}")
 
     def stop(self, running, code):
         running.send_signal(signal.SIGTERM)

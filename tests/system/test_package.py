@@ -76,6 +76,7 @@ class Package(unittest.TestCase):
                               "/usr/share/man/man8/keepstore.8.gz", "/usr/lib/sysusers.d/keepstore.conf",
                               "/usr/share/bash-completion/completions/keepstore", "/usr/bin/keepctl",
                               "/usr/share/man/man1/keepctl.1.gz", "/usr/share/bash-completion/completions/keepctl",
+                              "/usr/share/doc/keepstore/examples/keepctl-balance.service",
                               "/usr/share/doc/keepstore/examples/keepctl-replicate.service",
                               "/usr/share/doc/keepstore/examples/keepstore.full.yml"}, files)
         # The configuration is the operator's.

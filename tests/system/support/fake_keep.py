@@ -31,8 +31,12 @@ class FakeKeep:
         self.index_status = 200
         self.put_status = {}            # By path.
         self.has_work = True            # /_work, as ours.
+        self.outcomes = {"pulled": 0, "present": 0, "failed": 0}  # Of all pull lists.
         self.work = {}                  # Of a list: {"pending": 3, "in_progress": 0, "sha256": "..."}
         self.held = None                # An event that indexes wait for.
+        self.heads = []                 # Hashes of the blocks that it verified.
+        self.head_held = None           # An event that they wait for.
+        self.bad = {}                   # {hash: status} of those that it does not find good.
         self._lock = threading.Lock()
         outer = self
 
@@ -78,6 +82,17 @@ class FakeKeep:
                     return self.reply(outer.index_status, outer.index(parts[2], prefix), "text/plain")
                 return self.reply(404, b"404 page not found\n", "text/plain")
 
+            def do_HEAD(self):
+                name = self.path[1:33]
+                with outer._lock:
+                    outer.heads.append(name)
+                if outer.head_held:
+                    outer.head_held.wait(60)
+                sizes = [blocks[name][0] for blocks in outer.blocks.values() if name in blocks]
+                self.send_response(outer.bad.get(name, 200 if sizes else 404))
+                self.send_header("Content-Length", str(sizes[0] if sizes else 0))
+                self.end_headers()
+
             def do_PUT(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 token = (self.headers.get("Authorization") or "").removeprefix("Bearer ")
@@ -113,7 +128,8 @@ class FakeKeep:
     def work_report(self):
         def of(name):
             found = self.work.get(name, {})
-            return {"pending": found.get("pending", 0), "in_progress": found.get("in_progress", 0), "outcomes": {},
+            return {"pending": found.get("pending", 0), "in_progress": found.get("in_progress", 0),
+                    "outcomes": self.outcomes if name == "pull" else {},
                     "last": {"items": 1, "sha256": found["sha256"]} if "sha256" in found else None}
         return {"pull": of("pull"), "trash": of("trash")}
 

@@ -1,0 +1,96 @@
+#include "keepctl/commands/snapshot_references.hpp"
+
+#include "keepctl/commands/snapshot_context.hpp"
+#include "keepctl/snapshot/check.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+namespace keepstore::keepctl {
+namespace {
+
+/// The place of a snapshot that has all blocks of the cluster.
+constexpr std::string_view whole_cluster = "cluster";
+
+outcome<std::vector<listed_snapshot>> choose_snapshots(const snapshot_context& c, const latest_document& listed,
+                                                       const kept_snapshots& which) {
+    if (which.all && !listed.snapshots.empty()) return listed.snapshots;
+    const auto one = c.find(listed, which.id);
+    if (!one) return std::unexpected(one.error());
+    return std::vector{**one};
+}
+
+/// A block once for each size that a copy has.
+void add_blocks(std::span<const entry> sorted, std::uint32_t seen_at, std::vector<balance::reference>& out) {
+    out.clear();
+    while (!sorted.empty()) {
+        const auto copies = first_block(sorted);
+        sorted = sorted.subspan(copies.size());
+        for (std::size_t i = 0; i < copies.size(); ++i) {
+            const auto same_size = [&](const entry& e) { return e.size == copies[i].size; };
+            if (std::ranges::any_of(copies.first(i), same_size)) continue;
+            out.push_back({.block = copies[i].block, .size = copies[i].size, .seen_at = seen_at});
+        }
+    }
+}
+
+/// \returns the number of references.
+awaitable<outcome<std::uint64_t>> add_snapshot(snapshot_context& c, const snapshot_document& of, std::uint32_t seen_at,
+                                               balance::reference_spool& into) {
+    std::uint64_t count = 0;
+    std::vector<balance::reference> found;
+    for (std::size_t shard = 0; shard < of.objects.size(); ++shard) {
+        const auto buffer = co_await c.repo.read_inventory(of, shard);
+        if (!buffer && buffer.error() == errc::checksum_mismatch)
+            co_return std::unexpected(co_await c.repo.explain(of.id, buffer.error().text));
+        if (!buffer) co_return refuse(buffer.error(), of.objects[shard].name);
+        add_blocks((*buffer)->entries(), seen_at, found);
+        count += found.size();
+        if (auto added = into.add(found); !added) co_return refuse(added.error(), "--state-dir");
+    }
+    co_return count;
+}
+
+awaitable<outcome<snapshot_references>> read_all(snapshot_context& c, std::uint32_t seen_at,
+                                                 balance::reference_spool& into) {
+    KS_CO_CHECK(co_await c.repo.open());
+    if (const auto& config = c.run.config();
+        config && !c.repo.identity().cluster.empty() && config->cluster.id != c.repo.identity().cluster)
+        co_return refuse(exit_code::usage, fmt::format("the repository is of cluster {}, the configuration of {}",
+                                                       c.repo.identity().cluster, config->cluster.id));
+    auto listed = co_await c.repo.latest();
+    if (!listed) co_return std::unexpected(std::move(listed.error()));
+    const auto chosen = choose_snapshots(c, *listed, *c.given().balance.keep_snapshots);
+    if (!chosen) co_return std::unexpected(chosen.error());
+    snapshot_references out;
+    for (const auto& one : *chosen) {
+        auto document = co_await c.repo.metadata(one);
+        if (!document) co_return std::unexpected(std::move(document.error()));
+        const auto count = co_await add_snapshot(c, *document, seen_at, into);
+        if (!count) co_return std::unexpected(count.error());
+        out.count += *count;
+        if (document->scope == whole_cluster)
+            out.cluster_at = std::max(out.cluster_at.value_or(document->started_at), document->started_at);
+    }
+    co_return out;
+}
+
+}  // namespace
+
+awaitable<std::expected<snapshot_references, start_error>> read_snapshot_references(session& s, std::uint32_t seen_at,
+                                                                                    balance::reference_spool& into) {
+    auto store = open_store(s, s.given().balance.keep_snapshots->repository);
+    if (!store) co_return std::unexpected(std::move(store.error()));
+    repository repo(**store, [&s](std::string_view text) { s.out().warn(text); });
+    snapshot_context context{.run = s, .repo = repo};
+    auto found = co_await read_all(context, seen_at, into);
+    if (found) co_return *found;
+    // What is damaged, or not there, would be trashed.
+    const auto code = found.error().code == exit_code::some_failed ? exit_code::refused : found.error().code;
+    co_return std::unexpected(start_error{code, "--keep-snapshots: " + found.error().text});
+}
+
+}  // namespace keepstore::keepctl
