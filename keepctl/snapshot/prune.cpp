@@ -50,6 +50,13 @@ bool move_to_removed(latest_document& latest, const prune_plan& plan, std::chron
     return any;
 }
 
+/// Whether all that the plan removes is removed, by the swap of this prune or of another one.
+bool was_carried_out(const prune_plan& plan, const latest_document& latest) {
+    const auto stays = [&](const prune_plan::item& item) { return !latest.has_removed(item.id); };
+    return std::ranges::none_of(plan.orphans, stays) &&
+           std::ranges::none_of(plan.listed, [&](const auto& item) { return item.kept_by.empty() && stays(item); });
+}
+
 /// Deletes a folder, its metadata last: as long as these are there, the next prune sees a snapshot.
 awaitable<outcome<std::uint64_t>> delete_objects(repository& in, const snapshot_id& id) {
     auto there = co_await in.store().list(id.folder(), request_deadline());
@@ -114,7 +121,7 @@ awaitable<outcome<prune_end>> prune(repository& in, prune_options options) {
             auto plan = decide(latest, *orphans, options, in.now());
             const bool any = move_to_removed(latest, plan, in.now());
             // After a swap whose answer was lost there is nothing left to do: the plan of that swap counts.
-            if (any || !done) done = std::move(plan);
+            if (any || !done || !was_carried_out(*done, latest)) done = std::move(plan);
             co_return any;
         },
         attempted);
