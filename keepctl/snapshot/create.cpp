@@ -18,6 +18,13 @@ std::chrono::sys_seconds our_time() {
     return std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
 }
 
+/// A shard as it is written, and what the metadata say about it.
+struct made_object {
+    std::shared_ptr<inventory> object;
+    std::string sha256;
+    snapshot_totals totals;
+};
+
 }  // namespace
 
 repository::edit_function listing_edit(repository& in, snapshot_document document, std::string sha256) {
@@ -99,8 +106,25 @@ awaitable<outcome<void>> snapshot_creation::write_all() {
         co_return refuse(exit_code::refused, fmt::format("{} snapshots are listed, and there cannot be more; run "
                                                          "keepctl snapshot prune",
                                                          limits::snapshots_max));
-    KS_CO_CHECK(co_await compare_mounts(*listed));
+    auto last = co_await find_last(*listed);
+    if (!last) co_return std::unexpected(std::move(last.error()));
+    if (*last) {
+        KS_CO_CHECK(compare_mounts(**last));
+        KS_CO_CHECK(co_await begin_shrink_check(**last));
+    }
     KS_CO_CHECK(co_await choose_digits());
+    KS_CO_CHECK(co_await write_shards());
+    KS_CO_CHECK(end_shrink_check());
+    document_.totals = progress_.totals;
+    if (document_.totals.replicas == 0 && !options_.allow_empty_source)
+        co_return refuse(exit_code::refused,
+                         fmt::format("{} lists no block at all, which is what an unmounted disk looks like; "
+                                     "--allow-empty-source if that is right",
+                                     place_.name()));
+    co_return co_await write_metadata();
+}
+
+awaitable<outcome<void>> snapshot_creation::write_shards() {
     progress_.shards = shard_count(document_.digits);
     document_.objects.resize(progress_.shards);
     co_await list_shard(0);
@@ -112,7 +136,7 @@ awaitable<outcome<void>> snapshot_creation::write_all() {
         if (std::chrono::steady_clock::now() - began_ > options_.time_max)
             co_return refuse(exit_code::not_finished, "--max-duration has passed; nothing was listed");
         progress_.too_large += listing_.notes.too_large;
-        add_totals(progress_.totals, listing_.entries);
+        if (shrinking_) shrinking_->add_now(listing_.entries);
         auto entries = std::exchange(listing_.entries, std::move(spare_));
         std::vector<awaitable<void>> both;
         both.push_back(write_shard(shard, std::move(entries)));
@@ -121,45 +145,67 @@ awaitable<outcome<void>> snapshot_creation::write_all() {
         if (write_failed_) co_return std::unexpected(std::move(*write_failed_));
         ++progress_.shards_done;
     }
-    document_.totals = progress_.totals;
-    if (document_.totals.replicas == 0 && !options_.allow_empty_source)
-        co_return refuse(exit_code::refused,
-                         fmt::format("{} lists no block at all, which is what an unmounted disk looks like; "
-                                     "--allow-empty-source if that is right",
-                                     place_.name()));
-    co_return co_await write_metadata();
+    co_return outcome<void>();
 }
 
-// A server that is gone fails the connection to the place; a mount that is gone shows only against what there was.
-awaitable<outcome<void>> snapshot_creation::compare_mounts(const latest_document& listed) const {
+// The newest snapshot of the same place that can be read.
+awaitable<outcome<std::optional<snapshot_document>>> snapshot_creation::find_last(const latest_document& listed) const {
     for (const auto& candidate : listed.snapshots) {
         auto last = co_await repository_.metadata(candidate);
         // A damaged snapshot is no reason not to make a new one.
-        if (!last) {
+        if (!last)
             options_.note(last.error().text);
-            continue;
+        else if (last->scope == options_.scope)
+            co_return std::move(*last);
+    }
+    co_return std::nullopt;
+}
+
+// A server that is gone fails the connection to the place; a mount that is gone shows only against what there was.
+outcome<void> snapshot_creation::compare_mounts(const snapshot_document& last) const {
+    for (const auto& m : last.mounts) {
+        if (options_.allow_missing.contains(m.uuid)) continue;
+        const auto now = std::ranges::find(document_.mounts, m.uuid, &snapshot_mount::uuid);
+        if (now == document_.mounts.end())
+            return refuse(exit_code::not_finished,
+                          fmt::format("mount {} of {} is in snapshot {}, and not there now; --allow-missing {} if it "
+                                      "was taken away",
+                                      m.uuid, m.server, last.id.text(), m.uuid));
+        const bool same = std::ranges::any_of(document_.mounts, [&](const snapshot_mount& other) {
+            return other.uuid == m.uuid && other.device_id == m.device_id;
+        });
+        if (!same)
+            return refuse(exit_code::not_finished,
+                          fmt::format("mount {} is another device than in snapshot {} ({}, it was {}); "
+                                      "--allow-missing {} if that is right",
+                                      m.uuid, last.id.text(), now->device_id, m.device_id, m.uuid));
+    }
+    return {};
+}
+
+awaitable<outcome<void>> snapshot_creation::begin_shrink_check(const snapshot_document& last) {
+    shrinking_.emplace(last, document_.mounts);
+    for (const auto shard : shrinking_->sample()) {
+        const auto before = co_await repository_.read_inventory(last, shard);
+        if (!before && before.error() == errc::cancelled) co_return refuse(exit_code::interrupted, "interrupted");
+        if (!before) {
+            options_.note(fmt::format("snapshot {} cannot be compared with: {}", last.id.text(), before.error().text));
+            shrinking_.reset();
+            break;
         }
-        if (last->scope != options_.scope) continue;
-        for (const auto& m : last->mounts) {
-            if (options_.allow_missing.contains(m.uuid)) continue;
-            const auto now = std::ranges::find(document_.mounts, m.uuid, &snapshot_mount::uuid);
-            if (now == document_.mounts.end())
-                co_return refuse(exit_code::not_finished,
-                                 fmt::format("mount {} of {} is in snapshot {}, and not there now; --allow-missing {} "
-                                             "if it was taken away",
-                                             m.uuid, m.server, last->id.text(), m.uuid));
-            const bool same = std::ranges::any_of(document_.mounts, [&](const snapshot_mount& other) {
-                return other.uuid == m.uuid && other.device_id == m.device_id;
-            });
-            if (!same)
-                co_return refuse(exit_code::not_finished,
-                                 fmt::format("mount {} is another device than in snapshot {} ({}, it was {}); "
-                                             "--allow-missing {} if that is right",
-                                             m.uuid, last->id.text(), now->device_id, m.device_id, m.uuid));
-        }
-        break;
+        shrinking_->add_before((*before)->entries());
     }
     co_return outcome<void>();
+}
+
+outcome<void> snapshot_creation::end_shrink_check() const {
+    if (!shrinking_) return {};
+    const auto found = shrinking_->find(options_.allow_missing);
+    if (!found) return {};
+    return refuse(exit_code::not_finished,
+                  fmt::format("mount {} lists {} blocks where it had {} in the last snapshot: is the disk mounted? "
+                              "--allow-missing {} if that is right",
+                              found->uuid, found->now, found->before, found->uuid));
 }
 
 awaitable<outcome<void>> snapshot_creation::choose_digits() {
@@ -188,10 +234,25 @@ awaitable<void> snapshot_creation::write_shard(std::size_t shard, std::vector<en
                                             entries.size(), prefix, document_.digits + 1)};
         co_return;
     }
-    auto object = std::make_shared<inventory>(document_.id, prefix, std::move(entries));
+    // The call owns what it works with: when it is cancelled it may go on for a moment.
+    auto made = co_await digests_.run(
+        [id = document_.id, prefix, sorted = std::move(entries)]() mutable -> result<made_object> {
+            made_object out;
+            add_totals(out.totals, sorted);
+            out.object = std::make_shared<inventory>(id, prefix, std::move(sorted));
+            out.sha256 = to_hex(sha256_of(*out.object));
+            return out;
+        },
+        deadline::in(limits::inventory_transfer_timeout));
+    if (!made) {
+        write_failed_ = refuse(made.error(), "computing digests").error();
+        co_return;
+    }
+    auto object = std::move(made->object);
+    progress_.totals += made->totals;
     document_.objects[shard] = {.name = inventory_name(prefix),
                                 .bytes = object->size(),
-                                .sha256 = to_hex(sha256_of(*object)),
+                                .sha256 = std::move(made->sha256),
                                 .records = object->entries().size()};
     wrote_ = true;
     auto written = co_await repository_.store().write(document_.id.folder() + document_.objects[shard].name, object,

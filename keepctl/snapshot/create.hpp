@@ -1,14 +1,18 @@
 /// Makes a snapshot: lists a place shard by shard, writes each as an object while the next one is listed, writes the
-/// metadata, checks that all is there, and only then lists it in latest.json. Until that it is invisible; if it fails
+/// metadata, checks that all is there, and only then lists it in latest.json. Checksums and digests are computed on a
+/// thread of their own. At most three shards are in memory: one being listed, one being written, and the memory of the
+/// one before, which is used again. Until that it is invisible; if it fails
 /// before the swap is sent, what it wrote is removed. Never changes the place.
 ///
 /// A snapshot is no point in time: each block was there at some moment between started_at and completed_at.
 #pragma once
 
+#include "base/blocking_pool.hpp"
 #include "keepctl/cluster/block_place.hpp"
 #include "keepctl/cluster/listing.hpp"
 #include "keepctl/snapshot/limits.hpp"
 #include "keepctl/snapshot/repository.hpp"
+#include "keepctl/snapshot/shrink_check.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -25,7 +29,8 @@ struct create_options {
     std::string scope;  ///< The place, as the command line names it.
     std::optional<unsigned> digits = {};
     bool allow_empty_source = false;
-    /// Mounts that the last snapshot of this scope has, and that may be gone, or be another device.
+    /// Mounts that the last snapshot of this scope has, and that may be gone, be another device, or list far fewer
+    /// blocks.
     std::set<std::string> allow_missing = {};
     std::chrono::nanoseconds time_max = limits::create_time_default;
     std::function<void(std::string_view)> note;
@@ -52,7 +57,11 @@ class snapshot_creation {
 
   private:
     [[nodiscard]] awaitable<outcome<void>> write_all();
-    [[nodiscard]] awaitable<outcome<void>> compare_mounts(const latest_document& listed) const;
+    [[nodiscard]] awaitable<outcome<std::optional<snapshot_document>>> find_last(const latest_document& listed) const;
+    [[nodiscard]] outcome<void> compare_mounts(const snapshot_document& last) const;
+    [[nodiscard]] awaitable<outcome<void>> begin_shrink_check(const snapshot_document& last);
+    [[nodiscard]] outcome<void> end_shrink_check() const;
+    [[nodiscard]] awaitable<outcome<void>> write_shards();
     [[nodiscard]] awaitable<outcome<void>> choose_digits();
     [[nodiscard]] awaitable<void> list_shard(std::size_t shard);
     [[nodiscard]] awaitable<void> write_shard(std::size_t shard, std::vector<entry> entries);
@@ -68,8 +77,10 @@ class snapshot_creation {
     create_progress progress_;
     place_listing listing_;
     std::vector<entry> spare_;  // Memory of the shard that was written last.
+    std::optional<shrink_check> shrinking_;
     std::optional<refusal> write_failed_;
     bool wrote_ = false;
+    blocking_pool digests_{{.name = "inventory"}};
 };
 
 /// The edit that lists a snapshot whose objects are all there: for create and adopt.

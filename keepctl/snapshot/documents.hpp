@@ -55,6 +55,13 @@ struct snapshot_totals {
     std::uint64_t bytes = 0;         ///< Each block once.
     std::uint64_t stored_bytes = 0;  ///< Each replica.
 
+    snapshot_totals& operator+=(const snapshot_totals& other) noexcept {
+        blocks += other.blocks;
+        replicas += other.replicas;
+        bytes += other.bytes;
+        stored_bytes += other.stored_bytes;
+        return *this;
+    }
     [[nodiscard]] bool operator==(const snapshot_totals&) const = default;
 };
 

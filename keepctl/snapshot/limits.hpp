@@ -25,6 +25,11 @@ inline constexpr std::uint64_t inventory_entries_wanted = 900'000;
 /// An object is read whole into memory; two are held at a time.
 inline constexpr std::uint64_t inventory_bytes_max = 64 * MiB;
 
+/// create: a mount that lists fewer entries than in the last snapshot, by so many per cent, is not believed. Counted in
+/// a sample of the last snapshot of this many entries, which is read for it: one object, mostly.
+inline constexpr std::uint64_t shrink_percent = 10;
+inline constexpr std::uint64_t shrink_sample_entries = 1'000'000;
+
 /// Larger objects go up in parts of this size; one part is in memory. S3 wants at least 5 MiB.
 inline constexpr std::uint64_t part_threshold_bytes = 16 * MiB;
 inline constexpr std::size_t part_bytes = 8 * MiB;

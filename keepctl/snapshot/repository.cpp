@@ -135,11 +135,11 @@ awaitable<outcome<latest_document>> repository::latest() {
     co_return std::move(found->document);
 }
 
-awaitable<bool> repository::pause(std::chrono::milliseconds longest) const {
+awaitable<bool> repository::pause() const {
     thread_local std::minstd_rand random{std::random_device()()};
     asio::steady_timer timer(co_await asio::this_coro::executor);
     timer.expires_after(
-        std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(0, longest.count())(random)));
+        std::chrono::milliseconds(std::uniform_int_distribution<std::int64_t>(0, times_.pause_max.count())(random)));
     const auto [failed] = co_await expiry(timer);
     co_return !failed;
 }
@@ -151,9 +151,9 @@ awaitable<outcome<latest_document>> repository::change(edit_function edit, bool&
         if (!before) {
             // While it is not known whether the swap took effect, a service that fails is asked again.
             const bool ask_again = unknown_since && before.error().code == exit_code::not_finished &&
-                                   std::chrono::steady_clock::now() - *unknown_since < limits::swap_unknown_max;
+                                   std::chrono::steady_clock::now() - *unknown_since < times_.unknown_max;
             if (!ask_again) co_return std::unexpected(std::move(before.error()));
-            if (!co_await pause(limits::swap_pause_max)) co_return refuse(exit_code::interrupted, "interrupted");
+            if (!co_await pause()) co_return refuse(exit_code::interrupted, "interrupted");
             continue;
         }
         latest_document& next = before->document;
@@ -180,14 +180,14 @@ awaitable<outcome<latest_document>> repository::change(edit_function edit, bool&
             case swap_end::unknown: {
                 const auto time = std::chrono::steady_clock::now();
                 if (!unknown_since) unknown_since = time;
-                if (time - *unknown_since >= limits::swap_unknown_max)
+                if (time - *unknown_since >= times_.unknown_max)
                     co_return refuse(exit_code::not_finished,
                                      fmt::format("{}: unknown whether {} was written; all data were left in place",
                                                  store_.name(), latest_key));
                 break;
             }
         }
-        if (!co_await pause(limits::swap_pause_max)) co_return refuse(exit_code::interrupted, "interrupted");
+        if (!co_await pause()) co_return refuse(exit_code::interrupted, "interrupted");
     }
     co_return refuse(exit_code::conflict,
                      fmt::format("{}: other writers were faster {} times", store_.name(), limits::swap_attempts_max));

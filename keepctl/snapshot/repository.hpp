@@ -41,7 +41,15 @@ class repository {
     /// Hears of what is odd, but no failure.
     using note_function = std::function<void(std::string_view)>;
 
-    repository(object_store& store, note_function note) : store_(store), note_(std::move(note)) {}
+    /// Between attempts at a swap, and until one without a clear answer is given up.
+    struct swap_times {
+        std::chrono::milliseconds pause_max = limits::swap_pause_max;
+        std::chrono::milliseconds unknown_max = limits::swap_unknown_max;
+    };
+
+    repository(object_store& store, note_function note) : repository(store, std::move(note), swap_times()) {}
+    repository(object_store& store, note_function note, swap_times times)
+        : store_(store), note_(std::move(note)), times_(times) {}
 
     /// Makes a repository in an empty place, or completes one that was begun. Others are left as they are.
     [[nodiscard]] awaitable<outcome<void>> init(std::string cluster);
@@ -79,10 +87,11 @@ class repository {
         std::optional<std::string> tag;  ///< None: there is no latest.json yet.
     };
     [[nodiscard]] awaitable<outcome<version>> read_latest();
-    [[nodiscard]] awaitable<bool> pause(std::chrono::milliseconds longest) const;
+    [[nodiscard]] awaitable<bool> pause() const;
 
     object_store& store_;
     const note_function note_;
+    const swap_times times_;
     const std::string writer_ = random_digits();
     repository_document identity_;
     bool had_latest_ = false;

@@ -34,8 +34,11 @@ keepstore_test(keepctl_clone_tests
 
 keepstore_test(keepctl_snapshot_tests
     SOURCES
+        keepctl/snapshot/create_test.cpp
         keepctl/snapshot/documents_test.cpp
         keepctl/snapshot/inventory_test.cpp
+        keepctl/snapshot/prune_test.cpp
+        keepctl/snapshot/repository_test.cpp
         keepctl/snapshot/retention_test.cpp
     LINK keepstore::keepctl_snapshot)
 
