@@ -1,6 +1,7 @@
 #include "keepctl/snapshot/restore.hpp"
 
 #include "base/event_loop_group.hpp"
+#include "base/utc_text.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
@@ -51,7 +52,7 @@ class restore_work final : public framed_work, public restore_observer {
 
     void warn(std::string_view text) override { frame_.warn(text); }
     void failed(const block_failure& failure) override { frame_.failed(failure); }
-    void shard_done(std::size_t) override {}
+    void shard_done(std::size_t shard) override { frame_.shard_done(shard); }
     void planned(block_id block, std::string_view from) override {
         out_.add("block", {{"block", block.text()}, {"from", from.empty() ? cell() : cell(std::string(from))}});
     }
@@ -93,6 +94,58 @@ awaitable<outcome<std::vector<block_place*>>> open_sources(snapshot_context& c, 
     co_return out;
 }
 
+/// The place, connected, with as many copies of a block as it is to have: those of --replication, else those of the
+/// configuration as far as its servers can hold them.
+awaitable<outcome<std::unique_ptr<block_place>>> open_target(const snapshot_context& c) {
+    const auto& given = c.given();
+    const auto& config = c.run.config();
+    place_use use{.writes = !given.dry_run, .classes = given.classes};
+    use.copies = given.replication.value_or(
+        config ? static_cast<unsigned>(std::max<std::int64_t>(1, config->cluster.collections.default_replication))
+               : 1U);
+    auto target = co_await c.connected(*given.at, use);
+    if (!target) co_return target;
+    const auto possible = (*target)->replicas_possible();
+    if (possible == 0 && !given.dry_run)
+        co_return refuse(exit_code::unreachable, (*target)->name() + ": no mount that blocks may be stored on" +
+                                                     (given.classes.empty() ? "" : " offers " + given.classes));
+    if (possible >= (*target)->replicas_wanted() || possible == 0) co_return target;
+    if (given.replication)
+        co_return refuse(exit_code::usage,
+                         fmt::format("{}: --replication {} is more than its servers can hold of a block, {}",
+                                     (*target)->name(), *given.replication, possible));
+    use.copies = possible;
+    co_return co_await c.connected(*given.at, use);
+}
+
+/// Takes the lock of the run, goes on with one that was killed, or begins a new one.
+awaitable<outcome<void>> begin(const snapshot_context& c, run_frame& frame, restoration& engine,
+                               const snapshot_document& of, const block_place& target,
+                               const std::optional<std::vector<md5_digest>>& names) {
+    const auto& given = c.given();
+    if (!given.dry_run) {
+        std::vector<std::string> parts{"snapshot restore",
+                                       of.repository,
+                                       of.id.text(),
+                                       given.at->text,
+                                       target.mounts().front().device_id,
+                                       given.classes,
+                                       std::to_string(target.replicas_wanted()),
+                                       names ? "only" : ""};
+        if (names) {
+            for (const auto& name : *names) parts.back() += name.hex();
+        }
+        for (const auto& from : c.asked().from) parts.push_back(from.text);
+        if (auto opened = frame.open_state(parts); !opened)
+            co_return refuse(opened.error().code, std::move(opened.error().text));
+    }
+    if (frame.resumed()) co_return outcome<void>();
+    const auto digits = co_await engine.choose_digits();
+    if (!digits) co_return std::unexpected(digits.error());
+    frame.begin(*digits);
+    co_return outcome<void>();
+}
+
 awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
     const auto& given = c.given();
     restore_options options{.dry_run = given.dry_run,
@@ -107,11 +160,8 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
     if (auto opened = frame.open_failures(); !opened) co_return refuse(opened.error().code, opened.error().text);
     auto document = co_await c.whole(c.asked().id, true);
     if (!document) co_return std::unexpected(std::move(document.error()));
-    auto target = co_await c.connected(*given.at, {.writes = !given.dry_run, .classes = given.classes});
+    auto target = co_await open_target(c);
     if (!target) co_return std::unexpected(std::move(target.error()));
-    if (!given.dry_run && (*target)->replicas_possible() == 0)
-        co_return refuse(exit_code::unreachable, (*target)->name() + ": no mount that blocks may be stored on" +
-                                                     (given.classes.empty() ? "" : " offers " + given.classes));
     std::vector<std::unique_ptr<block_place>> opened;
     auto sources = co_await open_sources(c, **target, opened);
     if (!sources) co_return std::unexpected(std::move(sources.error()));
@@ -119,14 +169,15 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
         co_return refuse(exit_code::usage,
                          fmt::format("--jobs {} with {} places to copy from need at least --memory {}MiB", given.jobs,
                                      sources->size(), 2 * needed / MiB));
-    const auto named = options.only ? std::optional(options.only->size()) : std::nullopt;
+    const auto named = options.only;
     restore_work work(frame, c.out());
     restoration engine(c.repo, *document, **target, std::move(*sources), std::move(options), work);
     work.begin(engine);
+    KS_CO_CHECK(co_await begin(c, frame, engine, *document, **target, named));
     outcome<void> end;
-    co_await frame.run(work, [](restoration& what, outcome<void>& into) -> awaitable<void> {
-        into = co_await what.run();
-    }(engine, end));
+    co_await frame.run(work, [](restoration& what, const shard_set& done, outcome<void>& into) -> awaitable<void> {
+        into = co_await what.run(done);
+    }(engine, frame.done(), end));
     frame.clear();
     const auto& n = engine.counts();
     c.out().say(fmt::format(
@@ -135,7 +186,8 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
         given.dry_run ? "to be copied" : "copied", short_bytes(n.bytes), grouped(n.not_found), grouped(n.bad_source),
         grouped(n.failed), grouped(n.left)));
     const bool all_looked_at = end && engine.shards_done() == engine.shards_total();
-    const auto unknown = named && all_looked_at ? *named - n.looked_at : 0;
+    const auto unknown = named && all_looked_at && !frame.resumed() ? named->size() - n.looked_at : 0;
+    if (frame.resumed()) c.out().note("other shards were looked at by the run of " + utc_text(frame.run_started_at()));
     frame.report_failures();
     if (unknown > 0) c.out().error("the snapshot lacks " + count_of(unknown, "block") + " of --only");
     if (!n.add_up()) c.out().error("the counts do not add up: this is a bug");

@@ -73,7 +73,8 @@ void add_create(App& group, arguments& a) {
         [&a](const std::string& text) { return parse_count(text, 0U, limits::shard_digits_max, a.digits.emplace()); });
     add_switch(app, "--allow-empty-source", a.allow_empty_source, "a place without any block is no mistake");
     app.add_option("--allow-missing", a.snapshot.allow_missing,
-                   "a mount of the last snapshot that may be gone, or be another device; may be repeated")
+                   "a mount of the last snapshot that may be gone, be another device, or list far fewer blocks; may be "
+                   "repeated")
         ->type_name("UUID")
         ->allow_extra_args(false);
     add_duration(app, "--max-duration", std::chrono::nanoseconds(1), limits::create_time_max, a.snapshot.time_max,
@@ -131,14 +132,16 @@ void add_restore(App& group, arguments& a) {
              "only the blocks named in this file: lines hash[+size], or a failures file");
     add_switch(app, "-n,--dry-run", a.dry_run, "only show the missing blocks, and which place to copy from lists them");
     add_text(app, "--class", "CLASSES", a.classes, "storage classes of copies, if the place is a server");
+    add_parsed(app, "--replication", "N",
+               "copies to make of a block that is copied, if the place is `cluster` (default DefaultReplication)",
+               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
     add_jobs(app, a, "blocks under way at a time (default 8)");
     add_memory(app, a, "memory for blocks and indexes (default 128MiB)");
     add_text(app, "--failures", "FILE", a.failures_file,
              "write blocks that are not restored to this file, one JSON object a line");
-    add_text(app, "--metrics-file", "FILE", a.metrics_path,
-             "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
-    add_text(app, "--job", "NAME", a.job, "label of these metrics");
-    add_progress(app, a);
+    add_switch(app, "--fresh", a.fresh, "begin anew, although an earlier run did not finish");
+    add_state(app, a);
+    add_text(app, "--job", "NAME", a.job, "label of the metrics");
     add_connection(app, a);
     add_output(app, a);
 }

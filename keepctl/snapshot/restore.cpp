@@ -57,29 +57,39 @@ void restoration::give_up(error why) {
     stop();
 }
 
-awaitable<outcome<void>> restoration::run() {
-    // The place may have far more blocks by now than the snapshot.
+// The place may have far more blocks by now than the snapshot.
+awaitable<outcome<unsigned>> restoration::choose_digits() {
     const auto estimated = co_await estimate_digits(listings_);
     if (!estimated && estimated.error() == errc::cancelled) co_return refuse(exit_code::interrupted, "interrupted");
     if (!estimated) co_return refuse(not_listed(estimated.error(), true), estimated.error().text);
-    const auto digits = std::max(document_.digits, *estimated);
-    std::vector<std::string> todo;
-    for (std::size_t shard = 0; shard < shard_count(digits); ++shard) {
-        auto prefix = shard_prefix(digits, shard);
-        if (!options_.only || has_prefix(*options_.only, prefix)) todo.push_back(std::move(prefix));
+    co_return std::max(document_.digits, *estimated);
+}
+
+awaitable<outcome<void>> restoration::run(const shard_set& done) {
+    while (shard_count(digits_) < done.capacity()) ++digits_;
+    std::vector<std::size_t> todo;
+    for (std::size_t shard = 0; shard < done.capacity(); ++shard) {
+        if (options_.only && !has_prefix(*options_.only, shard_prefix(digits_, shard))) continue;
+        ++shards_total_;
+        if (done.contains(shard))
+            ++shards_done_;
+        else
+            todo.push_back(shard);
     }
-    shards_total_ = todo.size();
     inventory_cursor cursor(repository_, document_);
     for (const bool last_try : {false, true}) {
-        std::vector<std::string> again;
-        for (auto& prefix : todo) {
+        std::vector<std::size_t> again;
+        for (const auto shard : todo) {
             if (stopping_) co_return outcome<void>();
-            const auto listed = co_await restore_shard(cursor, prefix, last_try);
+            const auto before = not_restored();
+            const auto listed = co_await restore_shard(cursor, shard, last_try);
             if (!listed) co_return std::unexpected(listed.error());
-            if (*listed)
-                ++shards_done_;
-            else
-                again.push_back(std::move(prefix));
+            if (!*listed) {
+                again.push_back(shard);
+                continue;
+            }
+            ++shards_done_;
+            if (not_restored() == before && !stopping_) observer_.shard_done(shard);
         }
         todo = std::move(again);
         incomplete_ = todo.size();
@@ -88,7 +98,8 @@ awaitable<outcome<void>> restoration::run() {
 }
 
 // \returns whether it could be listed.
-awaitable<outcome<bool>> restoration::restore_shard(inventory_cursor& cursor, std::string prefix, bool last_try) {
+awaitable<outcome<bool>> restoration::restore_shard(inventory_cursor& cursor, std::size_t shard, bool last_try) {
+    const auto prefix = shard_prefix(digits_, shard);
     const auto then = co_await cursor.entries(prefix);
     if (!then) co_return std::unexpected(then.error());
     if (auto listed = co_await list_places(listings_, prefix); !listed) {

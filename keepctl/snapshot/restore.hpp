@@ -4,11 +4,13 @@
 ///     snapshot's shard ──► which of them does the place list? ──► missing: untrash ──► verify, or copy from the first
 ///                                                                 place that has a good copy
 ///
-/// A shard that could not be listed is tried once more after all others. Used from one event loop.
+/// A shard that could not be listed is tried once more after all others. A run that was killed goes on with the shards
+/// that are not done: those with a block that is not restored are not. Used from one event loop.
 #pragma once
 
 #include "keepctl/cluster/block_verifier.hpp"
 #include "keepctl/cluster/listing.hpp"
+#include "keepctl/cluster/shards.hpp"
 #include "keepctl/replicate/run_observer.hpp"
 #include "keepctl/replicate/transfer.hpp"
 #include "keepctl/snapshot/inventory_cursor.hpp"
@@ -66,13 +68,17 @@ class restoration {
     restoration(repository& in, const snapshot_document& of, block_place& target, std::vector<block_place*> sources,
                 restore_options options, restore_observer& observer);
 
-    /// To be awaited once. A refusal: the snapshot could not be read, is damaged or was pruned; interrupted.
-    [[nodiscard]] awaitable<outcome<void>> run();
+    /// Finds out how to cut the work. A refusal: a place could not be listed; interrupted.
+    [[nodiscard]] awaitable<outcome<unsigned>> choose_digits();
+    /// To be awaited once. `done`: shards, by at least as many digits as the snapshot has, that need not be looked at.
+    /// A refusal: the snapshot could not be read, is damaged or was pruned; interrupted.
+    [[nodiscard]] awaitable<outcome<void>> run(const shard_set& done);
     /// Begins no more blocks.
     void stop();
 
     // --- results, also while it runs ---------------------------------------------------------------------------------
     [[nodiscard]] const restore_counts& counts() const noexcept { return counts_; }
+    /// Shards that were looked at, by an earlier run or this one.
     [[nodiscard]] std::size_t shards_done() const noexcept { return shards_done_; }
     [[nodiscard]] std::size_t shards_total() const noexcept { return shards_total_; }
     /// Shards that could not be listed.
@@ -85,7 +91,10 @@ class restoration {
 
   private:
     struct findings;
-    awaitable<outcome<bool>> restore_shard(inventory_cursor& cursor, std::string prefix, bool last_try);
+    awaitable<outcome<bool>> restore_shard(inventory_cursor& cursor, std::size_t shard, bool last_try);
+    [[nodiscard]] std::uint64_t not_restored() const noexcept {
+        return counts_.not_found + counts_.bad_source + counts_.failed + counts_.left;
+    }
     [[nodiscard]] std::vector<block_id> missing_in(std::span<const entry> then, std::span<const entry> now);
     void plan(std::span<const block_id> missing);
     awaitable<void> work(std::span<const block_id>& left);
@@ -103,6 +112,7 @@ class restoration {
     std::vector<std::unique_ptr<transfer>> transfers_;  // From each source, in order.
     block_verifier verifier_;
     restore_counts counts_;
+    unsigned digits_ = 0;
     std::size_t shards_done_ = 0;
     std::size_t shards_total_ = 0;
     std::size_t incomplete_ = 0;

@@ -39,6 +39,7 @@ keepstore_test(keepctl_snapshot_tests
         keepctl/snapshot/inventory_test.cpp
         keepctl/snapshot/prune_test.cpp
         keepctl/snapshot/repository_test.cpp
+        keepctl/snapshot/restore_test.cpp
         keepctl/snapshot/retention_test.cpp
     LINK keepstore::keepctl_snapshot)
 
