@@ -44,7 +44,7 @@ constexpr command_entry all_commands[] = {
     {"replicate", run_replicate, false},
     {"clone", run_clone, false},
     {"balance", run_balance, true},
-    {"snapshot init", run_snapshot_init, false},
+    {"snapshot init", run_snapshot_init, true},
     {"snapshot create", run_snapshot_create, true},
     {"snapshot list", run_snapshot_list, false},
     {"snapshot show", run_snapshot_show, false},
