@@ -1,5 +1,6 @@
 #include "keepctl/balance/run.hpp"
 
+#include "base/run_on_loop.hpp"
 #include "base/when_all.hpp"
 #include "keepctl/cluster/count_text.hpp"
 #include "keepctl/cluster/limits.hpp"
@@ -46,6 +47,13 @@ awaitable<void> list_device(const keep_server& server, std::string uuid, std::st
         return list_device_once(server, uuid, prefix, device, out);
     };
     end = co_await list_in_attempts(once);
+}
+
+awaitable<result<void>> gather(const std::vector<std::vector<entry>>& from, std::vector<entry>& into) {
+    into.clear();
+    for (const auto& some : from) into.insert(into.end(), some.begin(), some.end());
+    sort_entries(into);
+    co_return success();
 }
 
 std::chrono::nanoseconds thread_cpu_time() {
@@ -137,20 +145,17 @@ awaitable<result<void>> run::list_devices(std::string prefix) {
     }
     if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
     for (auto& end : ends) KS_CO_CHECK(std::move(end));
-    co_return success();
+    // Neither on this loop nor on the thread that decides: that one has the most to do.
+    co_return co_await run_on_loop(input_.loops->next(), gather(listed_, entries_));
 }
 
 awaitable<result<unsigned>> run::choose_digits() {
     if (options_.digits) co_return *options_.digits;
-    const auto listed = [&] {
-        std::size_t out = 0;
-        for (const auto& some : listed_) out += some.size();
-        return out;
-    };
     KS_CO_CHECK(co_await list_devices("000"));
-    if (listed() >= limits::estimate_entries_min) co_return std::max(1U, shard_digits(listed() * shard_count(3)));
+    if (entries_.size() >= limits::estimate_entries_min)
+        co_return std::max(1U, shard_digits(entries_.size() * shard_count(3)));
     KS_CO_CHECK(co_await list_devices("0"));
-    co_return std::max(1U, shard_digits(listed() * shard_count(1)));
+    co_return std::max(1U, shard_digits(entries_.size() * shard_count(1)));
 }
 
 // On the other thread.
@@ -159,17 +164,14 @@ result<void> run::decide_shard(const std::string& prefix) {
     if (input_.spool) {
         KS_TRY(references, input_.spool->load(prefix));
     }
-    entries_.clear();
-    for (const auto& some : deciding_) entries_.insert(entries_.end(), some.begin(), some.end());
-    sort_entries(entries_);
     const auto before = thread_cpu_time();
-    plan_->add_shard(entries_, references);
+    plan_->add_shard(deciding_, references);
     decide_time_ += thread_cpu_time() - before;
     return success();
 }
 
 void run::begin_deciding(std::string prefix) {
-    std::swap(listed_, deciding_);
+    std::swap(entries_, deciding_);
     decided_.emplace();
     asio::post(thread_, [this, prefix = std::move(prefix), done = *decided_] {
         result<void> end = success();

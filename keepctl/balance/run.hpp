@@ -13,7 +13,8 @@
 ///     --verify-kept ──► a kept copy is read for each block to be trashed; what is not proven is not trashed
 ///     --apply all, no problem ──► PUT /trash everywhere
 ///
-/// Used from the one event loop of the tool; decisions have a thread of their own. execute() may be cancelled anywhere:
+/// Used from the one event loop of the tool; indexes are read and sorted on listing_loops while the shard before is
+/// decided on a thread of its own. execute() may be cancelled anywhere:
 /// a list is replaced as a whole or not, and a plan of which a part is carried out is safe (decide.hpp).
 #pragma once
 
@@ -54,6 +55,7 @@ struct run_options {
 /// What a run works with. All of it outlives the run.
 struct run_input {
     std::vector<keep_server> servers;
+    listing_loops* loops = nullptr;
     rules policy;
     allowances allowed;
     trash_policy trash;
@@ -182,10 +184,10 @@ class run {
     std::vector<std::vector<planned_trash>> trashes_;
     // The shard that was listed last.
     std::vector<std::vector<entry>> listed_;  // For each device.
+    std::vector<entry> entries_;              // All of them, sorted.
     // The shard that is being decided. With the planner they belong to the other thread from begin_deciding() to
     // end_deciding().
-    std::vector<std::vector<entry>> deciding_;  // For each device.
-    std::vector<entry> entries_;                // All of them, sorted.
+    std::vector<entry> deciding_;
     result<void> deciding_end_ = success();
     std::exception_ptr deciding_threw_;
     std::optional<one_shot<std::monostate>> decided_;

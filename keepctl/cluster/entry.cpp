@@ -1,6 +1,7 @@
 #include "keepctl/cluster/entry.hpp"
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cstring>
 
@@ -25,33 +26,39 @@ bool comes_before(const entry& a, const entry& b) noexcept {
 
 // Below it a comparison sort is as fast.
 constexpr std::size_t distributed_min = 256;
-// Entries of a bucket, if names are as uniform as MD5s; and buckets at most, so that their bounds stay in the cache.
+// Entries of a bucket, if names are as uniform as MD5s; and bits for buckets: so many ends are written to at a time.
 constexpr std::size_t bucket_entries = 8;
-constexpr unsigned bucket_bits_max = 14;
+constexpr unsigned bucket_bits_max = 8;
 
 unsigned bits_of(std::uint64_t value) noexcept {
     return static_cast<unsigned>(std::bit_width(value));
 }
 
-/// Sorts by distribution: names are uniform, so that a bucket for each few entries comes out nearly even, and one pass
-/// in place ("American flag sort", McIlroy, Bostic, McIlroy 1993) leaves little to compare. Names that are not uniform
-/// cost a comparison sort.
+/// Sorts by distribution, in place ("American flag sort", McIlroy, Bostic, McIlroy 1993): names are uniform, so that
+/// buckets come out nearly even, and a few passes leave little to compare. Each pass divides the range of names, so
+/// that others end, too; names with one beginning are compared.
 void distribute(std::span<entry> entries) {
     std::uint64_t least = ~std::uint64_t{0};
     std::uint64_t most = 0;
-    for (const auto& e : entries) {
-        least = std::min(least, head_of(e));
-        most = std::max(most, head_of(e));
+    if (entries.size() >= distributed_min) {
+        for (const auto& e : entries) {
+            least = std::min(least, head_of(e));
+            most = std::max(most, head_of(e));
+        }
+    }
+    if (least >= most) {
+        std::ranges::sort(entries, comes_before);
+        return;
     }
     const auto bits = std::min(bucket_bits_max, bits_of(entries.size() / bucket_entries));
     const auto width = bits_of(most - least);
     const auto shift = width > bits ? width - bits : 0;
     const auto bucket_of = [&](const entry& e) { return static_cast<std::size_t>((head_of(e) - least) >> shift); };
 
-    std::vector<std::size_t> ends(std::size_t{1} << bits);
+    std::array<std::size_t, std::size_t{1} << bucket_bits_max> ends{};
     for (const auto& e : entries) ++ends[bucket_of(e)];
     std::size_t sum = 0;
-    std::vector<std::size_t> next(ends.size());
+    std::array<std::size_t, std::size_t{1} << bucket_bits_max> next{};
     for (std::size_t i = 0; i < ends.size(); ++i) {
         next[i] = sum;
         sum = ends[i] += sum;
@@ -66,19 +73,14 @@ void distribute(std::span<entry> entries) {
             else
                 std::swap(here, entries[next[home]++]);
         }
-        std::ranges::sort(entries.subspan(begin, ends[bucket] - begin), comes_before);
+        distribute(entries.subspan(begin, ends[bucket] - begin));
     }
 }
 
 }  // namespace
 
 void sort_entries(std::vector<entry>& entries) {
-    if (!std::ranges::is_sorted(entries, comes_before)) {
-        if (entries.size() < distributed_min)
-            std::ranges::sort(entries, comes_before);
-        else
-            distribute(entries);
-    }
+    if (!std::ranges::is_sorted(entries, comes_before)) distribute(entries);
     const auto rest = std::ranges::unique(entries, {}, [](const entry& e) { return std::tie(e.block, e.mount); });
     entries.erase(rest.begin(), rest.end());
 }

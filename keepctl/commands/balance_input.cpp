@@ -61,6 +61,7 @@ std::expected<void, start_error> balance_input::choose_servers() {
     auto found = servers_of(context);
     if (!found) return usage(std::move(found.error()));
     input_.servers = std::move(*found);
+    input_.loops = &context.loops;
     for (const auto& [url, uuid] : input_.policy.identities) {
         if (std::ranges::find(input_.servers, url, &keep_server::url) == input_.servers.end())
             return usage(fmt::format("--rules: servers: {} is none of the servers", url));
