@@ -1,7 +1,8 @@
 #include "keepctl/balance/decide.hpp"
 
 #include <algorithm>
-#include <numeric>
+#include <bit>
+#include <cstring>
 
 namespace keepstore::keepctl::balance {
 namespace {
@@ -12,6 +13,14 @@ constexpr unsigned copy_bit = 16;
 constexpr unsigned rank_shift = 17;
 constexpr unsigned keep_bit = 33;
 
+/// The first half of a weight as a number, in the same order: two hardly ever have it in common.
+std::uint64_t head_of(const md5_digest& weight) noexcept {
+    static_assert(std::endian::native == std::endian::little);
+    std::uint64_t out;
+    std::memcpy(&out, weight.bytes.data(), sizeof out);
+    return __builtin_bswap64(out);
+}
+
 constexpr std::uint64_t bit(bool set, unsigned position) noexcept {
     return static_cast<std::uint64_t>(set) << position;
 }
@@ -20,7 +29,6 @@ constexpr std::uint64_t bit(bool set, unsigned position) noexcept {
 
 decider::decider(const cluster& all)
     : all_(all),
-      ranks_(all.servers.size()),
       order_(all.servers.size()),
       copy_on_(all.devices.size()),
       slots_(all.mounts.size()),
@@ -28,7 +36,14 @@ decider::decider(const cluster& all)
       server_used_(all.servers.size()),
       device_chosen_(all.devices.size()),
       device_shielded_(all.devices.size()),
-      device_seen_(all.devices.size()) {}
+      device_seen_(all.devices.size()),
+      mounts_of_(all.servers.size()) {
+    std::vector<std::size_t> mounts_of_device(all.devices.size());
+    for (std::size_t i = 0; i < all.mounts.size(); ++i) {
+        mounts_of_[all.mounts[i].server].push_back(static_cast<std::uint16_t>(i));
+        if (++mounts_of_device[all.mounts[i].device] > 1) devices_are_shared_ = true;
+    }
+}
 
 void decider::decide(const block_input& block, decision& out) {
     out.pulls.clear();
@@ -59,23 +74,34 @@ void decider::decide(const block_input& block, decision& out) {
 }
 
 void decider::rank_servers(const block_input& block) {
-    std::iota(order_.begin(), order_.end(), std::uint16_t{0});
-    std::ranges::sort(order_, [&](std::uint16_t a, std::uint16_t b) {
-        return block.server_weights[a] != block.server_weights[b] ? block.server_weights[a] > block.server_weights[b]
-                                                                  : a < b;
+    for (std::size_t i = 0; i < order_.size(); ++i)
+        order_[i] = {head_of(block.server_weights[i]), static_cast<std::uint16_t>(i)};
+    std::ranges::sort(order_, [&](const weighed& a, const weighed& b) {
+        if (a.head != b.head) return a.head > b.head;
+        const auto& x = block.server_weights[a.server];
+        const auto& y = block.server_weights[b.server];
+        return x != y ? x > y : a.server < b.server;
     });
-    for (std::size_t i = 0; i < order_.size(); ++i) ranks_[order_[i]] = static_cast<std::uint16_t>(i);
 }
 
 void decider::make_slots(const block_input& block) {
     std::ranges::fill(device_seen_, std::uint8_t{0});
     have_ = 0;
     copies_ = 0;
-    for (std::size_t i = 0; i < slots_.size(); ++i) {
-        const auto& m = all_.mounts[i];
+    std::size_t next = 0;
+    for (std::size_t rank = 0; rank < order_.size(); ++rank) {
+        const auto begin = next;
+        for (const auto i : mounts_of_[order_[rank].server])
+            slots_[next++] = {.mount = i, .rank = static_cast<std::uint16_t>(rank)};
+        std::ranges::sort(std::span(slots_).subspan(begin, next - begin), [&](const slot& a, const slot& b) {
+            const auto& x = block.mount_weights[a.mount];
+            const auto& y = block.mount_weights[b.mount];
+            return x != y ? x < y : a.mount < b.mount;
+        });
+    }
+    for (auto& s : slots_) {
+        const auto& m = mount_of(s);
         const copy* const on_device = copy_on_[m.device];
-        auto& s = slots_[i];
-        s = {.mount = static_cast<std::uint16_t>(i), .rank = ranks_[m.server]};
         if (!on_device) continue;
         if (on_device->conflict) {
             s.conflict = true;
@@ -88,12 +114,6 @@ void decider::make_slots(const block_input& block) {
         have_ += m.replication;
         ++copies_;
     }
-    std::ranges::sort(slots_, [&](const slot& a, const slot& b) {
-        if (a.rank != b.rank) return a.rank < b.rank;
-        const auto& x = block.mount_weights[a.mount];
-        const auto& y = block.mount_weights[b.mount];
-        return x != y ? x < y : a.mount < b.mount;
-    });
 }
 
 void decider::choose(std::size_t class_number, std::int64_t desired, decision& out) {
@@ -171,15 +191,16 @@ void decider::keep_unsafe(const decision& out) {
 void decider::count(const block_input& block, decision& out) {
     const auto count_in = [&](class_bits wanted, std::int64_t desired, device_counts& into) {
         std::int64_t sum = 0;
-        std::ranges::fill(device_seen_, std::uint8_t{0});
-        // Kept slots first: a device counts by the best of its mounts.
-        for (const bool kept : {true, false}) {
+        if (devices_are_shared_) std::ranges::fill(device_seen_, std::uint8_t{0});
+        // A device with several mounts counts by the best of them: kept slots come first.
+        for (unsigned pass = 0; pass < (devices_are_shared_ ? 2U : 1U); ++pass) {
             for (const auto& s : slots_) {
                 const auto& m = mount_of(s);
-                if (s.keep != kept || device_seen_[m.device] || (wanted != 0 && (m.classes & wanted) == 0)) continue;
+                if (wanted != 0 && (m.classes & wanted) == 0) continue;
+                if (devices_are_shared_ && (s.keep != (pass == 0) || device_seen_[m.device])) continue;
                 if (s.found)
-                    ++(kept ? into.needed : into.unneeded);
-                else if (kept && copies_ > 0)
+                    ++(s.keep ? into.needed : into.unneeded);
+                else if (s.keep && copies_ > 0)
                     ++into.pulling;
                 else
                     continue;

@@ -113,6 +113,11 @@ class decider {
         [[nodiscard]] bool full() const noexcept { return chosen >= desired && shielded >= desired; }
     };
 
+    struct weighed {
+        std::uint64_t head;  // Of its weight.
+        std::uint16_t server;
+    };
+
     void rank_servers(const block_input& block);
     void make_slots(const block_input& block);
     void choose(std::size_t class_number, std::int64_t desired, decision& out);
@@ -127,8 +132,7 @@ class decider {
     [[nodiscard]] const mount& mount_of(const slot& s) const { return all_.mounts[s.mount]; }
 
     const cluster& all_;
-    std::vector<std::uint16_t> ranks_;         // Of servers.
-    std::vector<std::uint16_t> order_;         // Servers by rank.
+    std::vector<weighed> order_;               // Servers by rank.
     std::vector<const copy*> copy_on_;         // By device.
     std::vector<slot> slots_;                  // By rank, then mount weight.
     std::vector<std::uint64_t> keys_;          // The order of slots for a class; the lowest bits are the slot's number.
@@ -137,6 +141,8 @@ class decider {
     std::vector<std::uint8_t> device_chosen_;  // For the current class.
     std::vector<std::uint8_t> device_shielded_;  // For the current class.
     std::vector<std::uint8_t> device_seen_;
+    std::vector<std::vector<std::uint16_t>> mounts_of_;  // For each server.
+    bool devices_are_shared_ = false;                    // By mounts.
     class_bits under_classes_ = 0;
     std::int64_t have_ = 0;          // Replication of all copies.
     std::size_t copies_ = 0;         // Good ones.
