@@ -17,7 +17,7 @@ awaitable<result<void>> take_bandwidth(rate_limiter& rate, std::uint64_t bytes, 
         if (wait == rate_limiter::clock::duration::zero()) co_return success();
         if (until.passed()) co_return fail(errc::timeout, "--bandwidth is too small for the blocks under way");
         timer.expires_after(wait);
-        if (const auto [failed] = co_await timer.async_wait(use_tuple); failed) co_return fail(errc::cancelled);
+        if (const auto [failed] = co_await expiry(timer); failed) co_return fail(errc::cancelled);
     }
 }
 

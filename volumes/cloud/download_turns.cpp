@@ -11,7 +11,7 @@ namespace keepstore::volumes::cloud {
 namespace {
 
 constexpr std::size_t continuing_share = 8;  // One in so many of the turns.
-constexpr std::string_view none_free = "no download has ended or paused in time";
+constexpr const char* none_free = "no download has ended or paused in time";
 
 }  // namespace
 
@@ -27,9 +27,9 @@ awaitable<result<download_turns::turn>> download_turns::take(claim kind, deadlin
     follow_service();
     async_semaphore::permit place;
     if (kind == claim::again) {
-        KS_CO_TRY(place, co_await again_.acquire(until, std::string(none_free)));
+        KS_CO_TRY(place, co_await again_.acquire(until, none_free));
     }
-    KS_CO_TRY(auto permit, co_await free_.acquire(until, std::string(none_free)));
+    KS_CO_TRY(auto permit, co_await free_.acquire(until, none_free));
     const std::lock_guard lock(mutex_);
     ++in_use_;
     co_return turn(*this, std::move(permit));

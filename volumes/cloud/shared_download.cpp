@@ -218,7 +218,7 @@ awaitable<result<void>> shared_download::wait_throttled(const error& why) {
     const std::chrono::milliseconds pause(
         std::uniform_int_distribution<std::chrono::milliseconds::rep>(least, 2 * least)(random));
     asio::steady_timer timer(co_await asio::this_coro::executor, pause);
-    const auto [stopped] = co_await timer.async_wait(use_tuple);
+    const auto [stopped] = co_await expiry(timer);
     if (stopped) co_return fail(errc::cancelled);
     co_return success();
 }
