@@ -2,7 +2,7 @@
 
 #include "net/http/text.hpp"
 #include "s3/client_core.hpp"
-#include "s3/download.hpp"
+#include "cloud/download.hpp"
 
 #include <fmt/format.h>
 

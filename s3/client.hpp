@@ -27,11 +27,11 @@
 #include "base/md5_digest.hpp"
 #include "net/client/http_client.hpp"
 #include "net/limits.hpp"
-#include "s3/credentials/credentials.hpp"
-#include "s3/error.hpp"
+#include "cloud/credentials/credentials.hpp"
+#include "cloud/error.hpp"
 #include "s3/limits.hpp"
-#include "s3/op_stats.hpp"
-#include "s3/retry.hpp"
+#include "cloud/op_stats.hpp"
+#include "cloud/retry.hpp"
 #include "s3/xml.hpp"
 
 #include <chrono>

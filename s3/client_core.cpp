@@ -2,7 +2,7 @@
 
 #include "base/log.hpp"
 #include "s3/limits.hpp"
-#include "s3/transport_error.hpp"
+#include "cloud/transport_error.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/steady_timer.hpp>

@@ -6,8 +6,8 @@
 
 #include "s3/bucket_address.hpp"
 #include "s3/client.hpp"
-#include "s3/op_stats.hpp"
-#include "s3/request_failure.hpp"
+#include "cloud/op_stats.hpp"
+#include "cloud/request_failure.hpp"
 #include "s3/sigv4.hpp"
 
 #include <atomic>

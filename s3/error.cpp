@@ -1,4 +1,4 @@
-#include "s3/error.hpp"
+#include "cloud/error.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 // The operations of s3::client on objects, but for get.
 #include "s3/client_calls.hpp"
-#include "s3/download.hpp"
+#include "cloud/download.hpp"
 
 #include <fmt/format.h>
 

@@ -3,8 +3,8 @@
 #include "s3/bucket_address.hpp"
 #include "s3/limits.hpp"
 #include "s3/probe_objects.hpp"
-#include "s3/time.hpp"
-#include "s3/transport_error.hpp"
+#include "cloud/time.hpp"
+#include "cloud/transport_error.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/ip/tcp.hpp>

@@ -1,9 +1,9 @@
-#include "s3/request_failure.hpp"
+#include "cloud/request_failure.hpp"
 
 #include "base/text.hpp"
 #include "s3/bucket_address.hpp"
 #include "s3/limits.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 #include "s3/xml.hpp"
 
 #include <fmt/format.h>

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/sha256.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 
 #include <array>
 #include <cstddef>

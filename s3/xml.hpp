@@ -5,8 +5,8 @@
 /// that ends early makes blocks look lost. Element names are compared without namespace prefix. Pure functions.
 #pragma once
 
-#include "s3/error.hpp"
-#include "s3/time.hpp"
+#include "cloud/error.hpp"
+#include "cloud/time.hpp"
 
 #include <chrono>
 #include <cstdint>

@@ -2,7 +2,7 @@
 
 #include "base/json.hpp"
 #include "base/utc_text.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -4,7 +4,7 @@
 #include "base/limits.hpp"
 #include "base/utc_text.hpp"
 #include "keepctl/cluster/limits.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

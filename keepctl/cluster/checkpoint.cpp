@@ -5,7 +5,7 @@
 #include "base/sha256.hpp"
 #include "base/utc_text.hpp"
 #include "keepctl/cluster/local_file.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>

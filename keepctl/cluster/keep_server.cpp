@@ -8,7 +8,7 @@
 #include "protocol/index_lines.hpp"
 #include "protocol/locator.hpp"
 #include "protocol/rendezvous.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 
 #include <fmt/format.h>
 

@@ -3,7 +3,7 @@
 #include "base/hex.hpp"
 #include "cluster_config/scalars.hpp"
 #include "keepctl/cluster/shards.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 
 namespace keepstore::keepctl {
 

@@ -5,7 +5,7 @@
 #include "base/utc_text.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/snapshot/limits.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>

@@ -1,6 +1,6 @@
 #include "s3/credentials/container_credentials.hpp"
 
-#include "s3/error.hpp"
+#include "cloud/error.hpp"
 #include "s3/limits.hpp"
 
 #include <fmt/format.h>

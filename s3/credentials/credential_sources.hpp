@@ -9,7 +9,7 @@
 /// identity.
 #pragma once
 
-#include "s3/credentials/credential_http.hpp"
+#include "cloud/credentials/credential_http.hpp"
 
 #include <memory>
 #include <string>

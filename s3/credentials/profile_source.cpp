@@ -6,7 +6,7 @@
 #include "s3/credentials/instance_metadata.hpp"
 #include "s3/credentials/run_process.hpp"
 #include "s3/credentials/sts.hpp"
-#include "s3/error.hpp"
+#include "cloud/error.hpp"
 #include "s3/limits.hpp"
 
 #include <fmt/format.h>

@@ -3,7 +3,7 @@
 /// own.
 #pragma once
 
-#include "s3/credentials/credential_http.hpp"
+#include "cloud/credentials/credential_http.hpp"
 #include "s3/credentials/profile_file.hpp"
 
 #include <array>

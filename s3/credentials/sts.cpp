@@ -1,7 +1,7 @@
 #include "s3/credentials/sts.hpp"
 
 #include "base/hex.hpp"
-#include "s3/error.hpp"
+#include "cloud/error.hpp"
 #include "s3/limits.hpp"
 #include "s3/xml.hpp"
 

@@ -2,7 +2,7 @@
 /// identity provider (AssumeRoleWithWebIdentity: EKS service accounts).
 #pragma once
 
-#include "s3/credentials/credential_http.hpp"
+#include "cloud/credentials/credential_http.hpp"
 
 #include <memory>
 #include <string>

@@ -3,8 +3,8 @@
 
 #include "s3/client.hpp"
 #include "s3/credentials/credential_sources.hpp"
-#include "s3/error.hpp"
-#include "tests/s3/stub_service.hpp"
+#include "cloud/error.hpp"
+#include "tests/cloud/stub_service.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/soon.hpp"
 

@@ -1,6 +1,6 @@
-#include "s3/error.hpp"
+#include "cloud/error.hpp"
 #include "net/client/failure.hpp"
-#include "s3/transport_error.hpp"
+#include "cloud/transport_error.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "s3/op_stats.hpp"
+#include "cloud/op_stats.hpp"
 #include "s3/limits.hpp"
 
 #include <catch2/catch.hpp>

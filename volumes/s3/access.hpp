@@ -3,7 +3,7 @@
 #pragma once
 
 #include "s3/client.hpp"
-#include "s3/credentials/credentials.hpp"
+#include "cloud/credentials/credentials.hpp"
 #include "volumes/s3/s3_volume.hpp"
 
 #include <memory>

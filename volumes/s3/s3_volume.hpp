@@ -9,7 +9,7 @@
 #pragma once
 
 #include "s3/client.hpp"
-#include "s3/credentials/credential_http.hpp"
+#include "cloud/credentials/credential_http.hpp"
 #include "s3/limits.hpp"
 #include "volumes/cloud/download_turns.hpp"
 #include "volumes/s3/limits.hpp"

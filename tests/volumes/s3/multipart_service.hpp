@@ -4,7 +4,7 @@
 #include "base/base64.hpp"
 #include "digest/md5.hpp"
 #include "tests/contract/volume_harness.hpp"
-#include "tests/s3/stub_service.hpp"
+#include "tests/cloud/stub_service.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"
 

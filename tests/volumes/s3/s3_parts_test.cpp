@@ -2,7 +2,7 @@
 #include "digest/md5.hpp"
 #include "s3/sigv4.hpp"
 #include "tests/contract/volume_harness.hpp"
-#include "tests/s3/stub_service.hpp"
+#include "tests/cloud/stub_service.hpp"
 #include "tests/volumes/s3/multipart_service.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"

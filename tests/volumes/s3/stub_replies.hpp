@@ -2,9 +2,9 @@
 #pragma once
 
 #include "digest/md5.hpp"
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 #include "tests/contract/volume_harness.hpp"
-#include "tests/s3/stub_service.hpp"
+#include "tests/cloud/stub_service.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"
 

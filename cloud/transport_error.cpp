@@ -1,4 +1,4 @@
-#include "s3/transport_error.hpp"
+#include "cloud/transport_error.hpp"
 
 #include "net/client/failure.hpp"
 

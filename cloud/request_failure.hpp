@@ -5,8 +5,8 @@
 #include "base/async.hpp"
 #include "base/deadline.hpp"
 #include "net/client/http_client.hpp"
-#include "s3/error.hpp"
-#include "s3/op_stats.hpp"
+#include "cloud/error.hpp"
+#include "cloud/op_stats.hpp"
 
 #include <chrono>
 #include <optional>

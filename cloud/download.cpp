@@ -1,10 +1,10 @@
-#include "s3/download.hpp"
+#include "cloud/download.hpp"
 
 #include "base/log.hpp"
 #include "base/units.hpp"
 #include "net/http/text.hpp"
 #include "s3/limits.hpp"
-#include "s3/transport_error.hpp"
+#include "cloud/transport_error.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/steady_timer.hpp>

@@ -1,4 +1,4 @@
-#include "s3/time.hpp"
+#include "cloud/time.hpp"
 
 #include <catch2/catch.hpp>
 

@@ -1,4 +1,4 @@
-#include "s3/credentials/credential_fetch.hpp"
+#include "cloud/credentials/credential_fetch.hpp"
 
 #include "base/cancellable.hpp"
 #include "s3/limits.hpp"

@@ -1,7 +1,7 @@
 /// Errors of the HTTP client as errors of this module.
 #pragma once
 
-#include "s3/error.hpp"
+#include "cloud/error.hpp"
 
 namespace keepstore::s3 {
 

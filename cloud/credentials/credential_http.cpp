@@ -1,11 +1,11 @@
-#include "s3/credentials/credential_http.hpp"
+#include "cloud/credentials/credential_http.hpp"
 
 #include "base/json.hpp"
 #include "base/unique_fd.hpp"
-#include "s3/error.hpp"
+#include "cloud/error.hpp"
 #include "s3/limits.hpp"
-#include "s3/retry.hpp"
-#include "s3/transport_error.hpp"
+#include "cloud/retry.hpp"
+#include "cloud/transport_error.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/steady_timer.hpp>

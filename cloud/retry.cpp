@@ -1,4 +1,4 @@
-#include "s3/retry.hpp"
+#include "cloud/retry.hpp"
 
 #include "s3/limits.hpp"
 

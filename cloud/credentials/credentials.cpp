@@ -1,9 +1,9 @@
-#include "s3/credentials/credentials.hpp"
+#include "cloud/credentials/credentials.hpp"
 
 #include "base/log.hpp"
 #include "base/wait_until.hpp"
-#include "s3/credentials/credential_fetch.hpp"
-#include "s3/error.hpp"
+#include "cloud/credentials/credential_fetch.hpp"
+#include "cloud/error.hpp"
 #include "s3/limits.hpp"
 
 #include <fmt/format.h>

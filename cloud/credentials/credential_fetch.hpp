@@ -4,7 +4,7 @@
 #pragma once
 
 #include "base/async.hpp"
-#include "s3/credentials/credentials.hpp"
+#include "cloud/credentials/credentials.hpp"
 #include "s3/limits.hpp"
 
 #include <functional>

@@ -7,7 +7,7 @@
 #pragma once
 
 #include "base/deadline.hpp"
-#include "s3/error.hpp"
+#include "cloud/error.hpp"
 #include "s3/limits.hpp"
 
 #include <atomic>

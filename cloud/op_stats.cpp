@@ -1,4 +1,4 @@
-#include "s3/op_stats.hpp"
+#include "cloud/op_stats.hpp"
 
 #include "base/text.hpp"
 #include "s3/limits.hpp"

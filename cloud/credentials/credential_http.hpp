@@ -5,7 +5,7 @@
 #include "base/blocking_pool.hpp"
 #include "base/deadline.hpp"
 #include "net/client/http_client.hpp"
-#include "s3/credentials/credentials.hpp"
+#include "cloud/credentials/credentials.hpp"
 #include "s3/limits.hpp"
 
 #include <chrono>
