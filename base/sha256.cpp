@@ -1,6 +1,7 @@
 #include "base/sha256.hpp"
 
 #include <openssl/evp.h>
+#include <openssl/hmac.h>
 
 #include <new>
 
@@ -14,6 +15,15 @@ sha256_digest sha256(std::span<const std::byte> bytes) {
 
 sha256_digest sha256(std::string_view text) {
     return sha256(std::as_bytes(std::span(text)));
+}
+
+sha256_digest hmac_sha256(std::span<const std::byte> key, std::string_view text) {
+    sha256_digest out;
+    unsigned size = 0;
+    const auto* const bytes = reinterpret_cast<const unsigned char*>(text.data());
+    if (!HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), bytes, text.size(), out.data(), &size))
+        throw std::bad_alloc();
+    return out;
 }
 
 void sha256_stream::context_deleter::operator()(void* context) const noexcept {

@@ -16,7 +16,10 @@ using sha256_digest = std::array<std::uint8_t, 32>;
 [[nodiscard]] sha256_digest sha256(std::span<const std::byte> bytes);
 [[nodiscard]] sha256_digest sha256(std::string_view text);
 
-/// The same for bytes that come in pieces. Move only; used by one thread at a time.
+/// HMAC-SHA-256 (RFC 2104). \throws std::bad_alloc, likewise.
+[[nodiscard]] sha256_digest hmac_sha256(std::span<const std::byte> key, std::string_view text);
+
+/// SHA-256 of bytes that come in pieces. Move only; used by one thread at a time.
 class sha256_stream {
   public:
     sha256_stream();  ///< \throws std::bad_alloc, as its members.

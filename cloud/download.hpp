@@ -1,46 +1,119 @@
-/// The state of an object_download: begins a GET, and continues with a ranged one when the connection breaks in
-/// mid-body. Not part of the module's interface.
+/// The body of a GET as a stream that survives broken connections: it continues with a ranged GET for the rest of the
+/// same object, within the same deadline and retry budget, and the reader does not notice.
+///
+/// `object_download` is what callers of a client hold; `download_state` is its machinery, from which each client
+/// derives the requests. Use both on the executor of the call that began the download, their destruction included.
 #pragma once
 
-#include "s3/client_core.hpp"
+#include "base/async.hpp"
+#include "base/deadline.hpp"
+#include "cloud/object.hpp"
+#include "cloud/op_stats.hpp"
+#include "cloud/retry.hpp"
+#include "cloud/service.hpp"
+#include "net/client/http_client.hpp"
 
+#include <cstddef>
+#include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 
-struct object_download::state {
-    std::shared_ptr<client_core> core;
-    std::string key;
-    deadline until;
-    retry_session session;
-    object_info info;
-    std::uint64_t offset = 0;         ///< Of the first byte of the body in the object.
-    std::uint64_t length = 0;         ///< Of the body.
-    std::uint64_t position = 0;       ///< Bytes of the body that were read.
-    std::uint64_t progress_mark = 0;  ///< `position` when the failure count was last reset.
-    bool opened = false;
-    std::optional<std::uint64_t> measured;  ///< The size of an object whose GET does not say it.
-    bool counted = false;                   ///< It was counted.
-    std::optional<net::response> response;
-    std::optional<error> failed;  ///< The final error.
+/// A GET and the GETs that continue it. A client derives from it and keeps alive what the requests need.
+class download_state {
+  public:
+    virtual ~download_state() = default;
+    download_state(const download_state&) = delete;
+    download_state& operator=(const download_state&) = delete;
 
-    state(std::shared_ptr<client_core> c, std::string k, deadline d)
-        : core(std::move(c)), key(std::move(k)), until(d), session(core->retries(), until) {}
+    /// Sends the first GET. Where the response has no length it is asked for by a HEAD, or the body is read once to
+    /// count its bytes. Call before all others, once.
+    [[nodiscard]] awaitable<result<void>> begin(get_options options);
 
-    /// Sends the GET. `what` counts from the beginning of the object. Fills info, offset and length on the first call
-    /// and compares with them on later ones.
+    [[nodiscard]] const object_info& info() const noexcept { return info_; }
+    [[nodiscard]] std::uint64_t offset() const noexcept { return offset_; }
+    [[nodiscard]] std::uint64_t length() const noexcept { return length_; }
+    [[nodiscard]] std::uint64_t remaining() const noexcept { return length_ - position_; }
+    [[nodiscard]] awaitable<result<std::size_t>> read_some(std::span<std::byte> into);
+
+  protected:
+    /// Judges the head of a response; its error decides on a retry like any other.
+    using head_check = std::function<result<void>(const net::response&)>;
+
+    /// `service`, `stats` and the policy of `session` outlive it.
+    download_state(const service_traits& service, op_stats& stats, retry_session session)
+        : session_(session), service_(service), stats_(stats) {}
+
+    /// Sends a GET of the object with these headers in addition, its attempts within session_.
+    [[nodiscard]] virtual awaitable<result<net::response>> send_get(name_values headers, head_check check) = 0;
+    /// Asks for the object's size by a HEAD; nullopt if that does not tell.
+    [[nodiscard]] virtual awaitable<std::optional<std::uint64_t>> ask_size() = 0;
+    /// Returns the error for an object that is not there: `not_found`, or that its bucket or container is missing.
+    [[nodiscard]] virtual awaitable<error> explain_missing(error not_found) = 0;
+    [[nodiscard]] virtual result<object_info> read_info(const net::response& response) const {
+        return read_object_info(service_, response);
+    }
+
+    retry_session session_;
+
+  private:
+    /// What a GET asked for, and what its response says.
+    struct inquiry {
+        std::optional<byte_range> range;
+        std::string if_match;
+        bool unsized = false;  ///< The response has no length.
+    };
+
     [[nodiscard]] awaitable<result<void>> open(std::optional<byte_range> what, std::string if_match);
-    /// Sets `measured` for a response without a length, which is used up.
+    [[nodiscard]] result<void> accept(inquiry& asked, const net::response& response);
+    [[nodiscard]] result<void> adopt(object_info found, std::uint64_t first, std::uint64_t count);
     [[nodiscard]] awaitable<result<void>> measure(net::response unsized);
-    /// Opens the rest after a broken connection, after a wait. Returns `broken` if no retry is left.
     [[nodiscard]] awaitable<result<void>> resume(error broken);
+
+    const service_traits& service_;
+    op_stats& stats_;
+
+    object_info info_;
+    std::string validator_;            ///< Of the latest response.
+    std::uint64_t offset_ = 0;         ///< Of the first byte of the body in the object.
+    std::uint64_t length_ = 0;         ///< Of the body.
+    std::uint64_t position_ = 0;       ///< Bytes of the body that were read.
+    std::uint64_t progress_mark_ = 0;  ///< `position_` when the failure count was last reset.
+    bool opened_ = false;
+    std::optional<std::uint64_t> measured_;  ///< The size of an object whose GET does not say it.
+    bool counted_ = false;                   ///< It was counted.
+    std::optional<net::response> response_;
+    std::optional<error> failed_;  ///< The final error.
 };
 
-/// Reads size, ETag, date and metadata from the headers of a HEAD or GET, as far as they are there. `size` is
-/// Content-Length for a 200 and the total of Content-Range for a 206. error_kind::malformed_response for a 206 without
-/// Content-Range, and where no header is one of S3.
-[[nodiscard]] result<object_info> read_object_info(const net::response& response);
+/// Move only. Destroyed early it closes the connection, unless little is left to read.
+class object_download {
+  public:
+    explicit object_download(std::unique_ptr<download_state> begun) noexcept : state_(std::move(begun)) {}
 
-}  // namespace keepstore::s3
+    [[nodiscard]] const object_info& info() const noexcept { return state_->info(); }
+    /// Of the first byte of the body in the object.
+    [[nodiscard]] std::uint64_t offset() const noexcept { return state_->offset(); }
+    /// Of the body: the sum of all reads.
+    [[nodiscard]] std::uint64_t length() const noexcept { return state_->length(); }
+    [[nodiscard]] std::uint64_t remaining() const noexcept { return state_->remaining(); }
+
+    // One at a time, awaited in place. An error is final. `into` stays the caller's; after an error its content is
+    // unspecified.
+
+    /// Reads at least one byte, and all that have arrived. \returns the bytes read; 0 at the end.
+    [[nodiscard]] awaitable<result<std::size_t>> read_some(std::span<std::byte> into) {
+        return state_->read_some(into);
+    }
+    /// Reads until `into` is full or the body ends. \returns the bytes read.
+    [[nodiscard]] awaitable<result<std::size_t>> read_full(std::span<std::byte> into);
+
+  private:
+    std::unique_ptr<download_state> state_;
+};
+
+}  // namespace keepstore::cloud

@@ -1,11 +1,11 @@
 #include "cloud/retry.hpp"
 
-#include "s3/limits.hpp"
+#include "cloud/limits.hpp"
 
 #include <algorithm>
 #include <random>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 namespace {
 
 double thread_random() {
@@ -31,8 +31,8 @@ bool retry_policy::take(int cost) noexcept {
 
 void retry_policy::give(int amount) noexcept {
     int have = tokens_.load(std::memory_order_relaxed);
-    while (have < limits::s3_retry_tokens_max) {
-        const int more = std::min(limits::s3_retry_tokens_max, have + amount);
+    while (have < limits::cloud_retry_tokens_max) {
+        const int more = std::min(limits::cloud_retry_tokens_max, have + amount);
         if (tokens_.compare_exchange_weak(have, more, std::memory_order_relaxed)) return;
     }
 }
@@ -54,15 +54,15 @@ std::optional<retry_session::clock::duration> retry_session::next_wait(error_kin
     if (!until_.is_never() && now + wait >= until_.at()) return std::nullopt;
 
     // A throttling response is cheap for the service; a timeout or broken connection cost it more.
-    const int cost = throttled ? limits::s3_retry_cost_throttled : limits::s3_retry_cost_transient;
+    const int cost = throttled ? limits::cloud_retry_cost_throttled : limits::cloud_retry_cost_transient;
     if (!policy_.take(cost)) return std::nullopt;
     last_cost_ = cost;
     return wait;
 }
 
 void retry_session::succeeded() noexcept {
-    policy_.give(failures_ == 0 ? limits::s3_retry_refund : last_cost_);
+    policy_.give(failures_ == 0 ? limits::cloud_retry_refund : last_cost_);
     last_cost_ = 0;
 }
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

@@ -3,30 +3,30 @@
 /// request notices its end. Waits are random between zero and an exponentially growing limit ("full jitter"), so that
 /// clients that failed together do not retry together. No retry begins after the caller's deadline.
 ///
-/// The caller decides whether a body can be sent again (s3/client_core.cpp).
+/// The caller decides whether a body can be sent again (cloud/call_runner.cpp).
 #pragma once
 
 #include "base/deadline.hpp"
 #include "cloud/error.hpp"
-#include "s3/limits.hpp"
+#include "cloud/limits.hpp"
 
 #include <atomic>
 #include <chrono>
 #include <functional>
 #include <optional>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 
 struct retry_options {
-    unsigned attempts_max = limits::s3_attempts_max;
-    std::chrono::milliseconds transient_base = limits::s3_retry_transient_base;
-    std::chrono::milliseconds throttled_base = limits::s3_retry_throttled_base;
-    std::chrono::milliseconds wait_max = limits::s3_retry_wait_max;
+    unsigned attempts_max = limits::cloud_attempts_max;
+    std::chrono::milliseconds transient_base = limits::cloud_retry_transient_base;
+    std::chrono::milliseconds throttled_base = limits::cloud_retry_throttled_base;
+    std::chrono::milliseconds wait_max = limits::cloud_retry_wait_max;
     /// Uniform in [0, 1). Injected by tests; by default a generator of the thread.
     std::function<double()> random;
 };
 
-/// Shared by all requests to one bucket. Safe to call from any thread.
+/// Shared by all requests to one bucket or container. Safe to call from any thread.
 class retry_policy {
   public:
     explicit retry_policy(retry_options = {});
@@ -41,7 +41,7 @@ class retry_policy {
     void give(int amount) noexcept;
 
     const retry_options options_;
-    std::atomic<int> tokens_{limits::s3_retry_tokens_max};
+    std::atomic<int> tokens_{limits::cloud_retry_tokens_max};
 };
 
 /// One request with all its attempts. The policy must outlive it. Use from one coroutine at a time.
@@ -72,4 +72,4 @@ class retry_session {
     int last_cost_ = 0;
 };
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

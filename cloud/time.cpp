@@ -7,7 +7,7 @@
 #include <algorithm>
 #include <array>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 namespace {
 
 using namespace std::chrono;
@@ -137,15 +137,6 @@ std::optional<sys_seconds> parse_iso_date(std::string_view text) noexcept {
     return *local - offset;
 }
 
-std::string format_signing_time(sys_seconds at) {
-    const auto days_part = floor<days>(at);
-    const year_month_day date{days_part};
-    const hh_mm_ss clock{at - days_part};
-    return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", static_cast<int>(date.year()),
-                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
-                       clock.minutes().count(), clock.seconds().count());
-}
-
 std::string format_http_date(sys_seconds at) {
     const auto days_part = floor<days>(at);
     const year_month_day date{days_part};
@@ -156,4 +147,4 @@ std::string format_http_date(sys_seconds at) {
                        clock.seconds().count());
 }
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

@@ -1,5 +1,5 @@
-/// Dates as S3 writes them: HTTP dates (RFC 9110 section 5.6.7) in headers, ISO 8601 in XML and JSON, and the basic ISO
-/// format of signatures. All to the second: fractions are cut off, as the Go daemon's index does. Times that
+/// Dates as object stores write them: HTTP dates (RFC 9110 section 5.6.7) in headers, ISO 8601 in XML and JSON. All to
+/// the second: fractions are cut off, as the Go daemon's index does. Times that
 /// nanoseconds since 1970 cannot express (after April 2262) become the nearest one that they can.
 #pragma once
 
@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 
 using std::chrono::sys_seconds;
 
@@ -18,10 +18,7 @@ using std::chrono::sys_seconds;
 /// Parses "2009-10-12T17:50:30.000Z", with or without a fraction; "+00:00" and other offsets are accepted, too.
 [[nodiscard]] std::optional<sys_seconds> parse_iso_date(std::string_view text) noexcept;
 
-/// Returns "20130524T000000Z"; its first 8 characters are the date of a credential scope.
-[[nodiscard]] std::string format_signing_time(sys_seconds at);
-
 /// Returns "Wed, 12 Oct 2009 17:50:00 GMT".
 [[nodiscard]] std::string format_http_date(sys_seconds at);
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

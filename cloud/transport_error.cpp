@@ -5,7 +5,7 @@
 #include <optional>
 #include <utility>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 namespace {
 
 std::optional<net::failure> failure_of(const std::error_code& cause) noexcept {
@@ -55,9 +55,9 @@ error from_transport(error e) {
     // Keeps the HTTP client's text, which says where it failed and what to check.
     const auto kind = kind_for(*failure);
     if (kind == error_kind::bad_certificate) {
-        e.text += " (SSL_CERT_FILE can name the file of the authorities to trust; TLS.Insecure is not for S3)";
+        e.text += " (SSL_CERT_FILE can name the file of the authorities to trust; TLS.Insecure is not for S3 or Azure)";
     }
     return {to_errc(kind), std::move(e.text), make_error_code(kind)};
 }
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

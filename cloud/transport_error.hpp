@@ -3,9 +3,9 @@
 
 #include "cloud/error.hpp"
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 
 /// Converts an error of net::client. Errors of a caller's body source stay as they are.
 [[nodiscard]] error from_transport(error e);
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

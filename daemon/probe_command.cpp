@@ -118,7 +118,7 @@ bool probe_all(std::vector<reports::probe_outcome>& all, bool silent, std::chron
               });
     }
     // Time for the clean-up, and a little more: a lookup at a silent name server cannot be cancelled.
-    loop.run_until(until.at() + limits::s3_probe_cleanup + std::chrono::seconds(1));
+    loop.run_until(until.at() + limits::cloud_probe_cleanup + std::chrono::seconds(1));
     bool whole = true;
     for (std::size_t i = 0; i < all.size(); ++i) {
         if (all[i].ended) continue;

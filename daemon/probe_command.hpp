@@ -27,14 +27,14 @@ struct probe_arguments {
     std::string config_path;
     std::vector<std::string> volumes;           ///< UUIDs; none: those that this host would mount.
     std::optional<volumes::s3_options> bucket;  ///< Instead of a configuration.
-    std::chrono::nanoseconds timeout = limits::s3_probe_command_timeout;
+    std::chrono::nanoseconds timeout = limits::cloud_probe_command_timeout;
 };
 
 /// `arguments` are those after the sub-command. \returns the text of a usage error.
 [[nodiscard]] std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<const std::string> arguments,
                                                                                 std::string_view config_default);
 
-/// Runs it to its end, within the timeout and limits::s3_probe_cleanup. Prints to stdout, usage errors to stderr.
+/// Runs it to its end, within the timeout and limits::cloud_probe_cleanup. Prints to stdout, usage errors to stderr.
 /// \returns the exit code: 0 all can be used, 1 some cannot, 2 wrong command line or configuration.
 [[nodiscard]] int run_probe_command(std::string_view program, std::span<const std::string> arguments,
                                     const cluster_config::environment& env, std::istream& standard_input);

@@ -17,7 +17,7 @@
 /// errc::unavailable with a text that says what to do. See s3/error.hpp. Texts contain no keys, signatures or object
 /// names.
 ///
-/// Retries (s3/retry.hpp): every operation may be sent more than once. All are idempotent but `create_multipart`: a
+/// Retries (cloud/retry.hpp): every operation may be sent more than once. All are idempotent but `create_multipart`: a
 /// lost response leaves an upload that a lifecycle rule (or list_uploads and abort_multipart) has to remove.
 #pragma once
 
@@ -27,11 +27,10 @@
 #include "base/md5_digest.hpp"
 #include "net/client/http_client.hpp"
 #include "net/limits.hpp"
-#include "cloud/credentials/credentials.hpp"
-#include "cloud/error.hpp"
+#include "s3/cloud_names.hpp"
+#include "s3/error.hpp"
 #include "s3/limits.hpp"
-#include "cloud/op_stats.hpp"
-#include "cloud/retry.hpp"
+#include "s3/op_stats.hpp"
 #include "s3/xml.hpp"
 
 #include <chrono>
@@ -53,9 +52,9 @@ struct client_options {
     /// host/bucket/key instead of bucket.host/key. Always used with an IP address, and for buckets that cannot be part
     /// of a host name (or, with TLS, have dots: certificates do not cover them).
     bool path_style = false;
-    std::chrono::milliseconds connect_timeout = limits::s3_connect_timeout;
+    std::chrono::milliseconds connect_timeout = limits::cloud_connect_timeout;
     /// From the request's last byte to the response's first, and the longest pause in a body.
-    std::chrono::milliseconds read_timeout = limits::s3_read_timeout;
+    std::chrono::milliseconds read_timeout = limits::cloud_read_timeout;
     /// Connections per event loop; further requests wait for one, until their deadline.
     unsigned connections_max = limits::net_connections_max;
     /// PUTs of at least this size send Expect: 100-continue, so that a refusal costs no upload. 0: never.
@@ -69,49 +68,6 @@ struct client_options {
     // For tests.
     std::vector<std::pair<std::string, std::string>> hosts;  ///< Names with fixed addresses.
     wall_clock now = system_wall_clock();
-};
-
-/// Size, ETag, time and metadata of an object. Metadata has lower-case names without "x-amz-meta-".
-struct object_info {
-    std::uint64_t size = 0;  ///< Of the whole object, also for a ranged GET.
-    /// The service gave a length. Else `size` is what came before the connection ended, or 0 of a HEAD.
-    bool size_is_certain = true;
-    /// Without quotes; empty if there is none. The MD5 for single PUTs without KMS encryption; with a '-' never.
-    std::string etag;
-    bool etag_is_weak = false;
-    sys_seconds last_modified;  ///< Of a GET the epoch if there is none.
-    name_values metadata;
-
-    /// Returns the value of a metadata entry; nullopt if there is none.
-    [[nodiscard]] std::optional<std::string_view> find_metadata(std::string_view name) const;
-    /// Returns the ETag as an MD5; nullopt if it does not have the form of one.
-    [[nodiscard]] std::optional<md5_digest> etag_as_md5() const;
-    /// The ETag for get_options::if_match and copy_options::if_match, marked if it is weak; empty if there is none.
-    [[nodiscard]] std::string validator() const { return etag_is_weak ? "W/" + etag : etag; }
-};
-
-struct byte_range {
-    std::uint64_t offset = 0;
-    /// Absent: to the end.
-    std::optional<std::uint64_t> length = {};
-};
-
-struct get_options {
-    std::optional<byte_range> range = {};
-    /// Only if the object still has this ETag, an object_info::validator() (error_kind::precondition otherwise): for
-    /// several ranges of one object. A weak one is compared with the response, since If-Match never matches it.
-    std::string if_match;
-};
-
-/// A body to send: slices, which can always be sent again, or a source, which is sent again only if it can be rewound
-/// or has yielded no more than its first piece (which is kept until the second is read). The source stays the caller's
-/// and must live until the call has returned.
-struct upload_body {
-    std::vector<const_slice> slices = {};
-    net::body_source* source = nullptr;
-
-    /// Returns the size in bytes.
-    [[nodiscard]] std::uint64_t size() const;
 };
 
 struct put_options {
@@ -180,35 +136,6 @@ struct list_options {
 
     /// Sets token, token_is_marker and last_key for the page after this one.
     void continue_after(const list_page& page);
-};
-
-/// The body of a GET, read as a stream. A connection that breaks in mid-body is replaced by a ranged GET for the rest
-/// of the same object (same ETag), within the same deadline and retry budget; the reader does not notice. Move only.
-/// Destroyed early it closes the connection, unless little is left to read.
-class object_download {
-  public:
-    object_download(object_download&&) noexcept;
-    object_download& operator=(object_download&&) noexcept;
-    ~object_download();
-
-    [[nodiscard]] const object_info& info() const noexcept;
-    [[nodiscard]] std::uint64_t offset() const noexcept;  ///< Of the first byte of the body in the object.
-    [[nodiscard]] std::uint64_t length() const noexcept;  ///< Of the body: the sum of all reads.
-    [[nodiscard]] std::uint64_t remaining() const noexcept;
-
-    // One at a time, awaited in place. An error is final. `into` stays the caller's; after an error its content is
-    // unspecified.
-
-    /// Reads at least one byte, and all that have arrived. \returns the bytes read; 0 at the end.
-    [[nodiscard]] awaitable<result<std::size_t>> read_some(std::span<std::byte> into);
-    /// Reads until `into` is full or the body ends. \returns the bytes read.
-    [[nodiscard]] awaitable<result<std::size_t>> read_full(std::span<std::byte> into);
-
-  private:
-    friend class client;
-    struct state;
-    explicit object_download(std::unique_ptr<state>) noexcept;
-    std::unique_ptr<state> state_;
 };
 
 class client_core;

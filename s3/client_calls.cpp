@@ -1,6 +1,5 @@
 #include "s3/client_calls.hpp"
 
-#include "base/base64.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
@@ -66,7 +65,7 @@ result<void> add_metadata(name_values& headers, const name_values& metadata) {
 }
 
 void add_content_md5(name_values& headers, const std::optional<md5_digest>& digest) {
-    if (digest) headers.emplace_back("content-md5", encode_base64(std::as_bytes(std::span(digest->bytes))));
+    if (digest) headers.emplace_back("content-md5", cloud::encode_content_md5(*digest));
 }
 
 error listing_does_not_advance(operation op) {

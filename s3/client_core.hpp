@@ -4,14 +4,16 @@
 /// Safe to use from any thread; a call runs on its caller's executor.
 #pragma once
 
+#include "cloud/call_runner.hpp"
+#include "cloud/learned_clock.hpp"
+#include "cloud/presence.hpp"
 #include "s3/bucket_address.hpp"
 #include "s3/client.hpp"
-#include "cloud/op_stats.hpp"
-#include "cloud/request_failure.hpp"
+#include "s3/op_stats.hpp"
+#include "s3/request_failure.hpp"
 #include "s3/sigv4.hpp"
 
 #include <atomic>
-#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -32,14 +34,10 @@ struct call {
     bool is_data = false;  ///< The body is an object's, and counts as bytes_out.
 };
 
-/// A successful response. `body` is empty for operation::get, whose body is still to be read.
-struct full_response {
-    net::response response;
-    std::string body;
-};
+using cloud::full_response;
+using cloud::response_check;
 
-/// Checks the content of a 2xx response. Its error decides on a retry like any other.
-using response_check = std::function<result<void>(const full_response&)>;
+extern const cloud::service_traits s3_traits;
 
 class client_core : public std::enable_shared_from_this<client_core> {
   public:
@@ -69,31 +67,13 @@ class client_core : public std::enable_shared_from_this<client_core> {
     /// Makes further listings use ListObjects: the service does not support ListObjectsV2.
     void learn_list_v1();
     /// Returns the time to add to our clock for signatures.
-    [[nodiscard]] std::chrono::milliseconds skew() const noexcept {
-        return std::chrono::milliseconds(skew_.load(std::memory_order_relaxed));
-    }
+    [[nodiscard]] std::chrono::milliseconds skew() const noexcept { return clock_.skew(); }
 
   private:
-    /// Keys, region, clock and address of an attempt; correct() changes them.
-    struct attempt_context {
-        credentials keys;
-        std::string region;
-        std::chrono::milliseconds skew{};
-        std::optional<net::endpoint> redirected = {};
-        bool fresh_connection = false;
-        bool keys_renewed = false;
-    };
-    template <class T>
-    using outcome = std::expected<T, request_failure>;
+    class attempts;
 
-    [[nodiscard]] awaitable<outcome<full_response>> attempt(const call& c, const attempt_context& t,
-                                                            const response_check& check, deadline until);
-    [[nodiscard]] net::request sign(const call& c, const attempt_context& t);
-    /// Corrects the context by what the failure says. \returns whether another attempt at once may succeed.
-    [[nodiscard]] awaitable<bool> correct(const request_failure& f, attempt_context& t, deadline until);
-    [[nodiscard]] bool learn_region(const request_failure& f, attempt_context& t);
-    [[nodiscard]] bool learn_clock(const request_failure& f, attempt_context& t);
-    void note_bucket_seen() noexcept;
+    /// Learns the bucket's region. \returns whether the request was signed for another one, `used`, which becomes it.
+    [[nodiscard]] bool learn_region(const request_failure& f, std::string& used);
 
     const client_options options_;
     const std::shared_ptr<credentials_cache> keys_;
@@ -102,9 +82,8 @@ class client_core : public std::enable_shared_from_this<client_core> {
     retry_policy retries_;
     op_stats stats_;
     std::atomic<bool> list_v1_;
-    std::atomic<std::int64_t> skew_{0};  ///< Milliseconds to add to our clock.
-    std::atomic<std::int64_t> bucket_seen_{
-        0};  ///< When the bucket was last known to exist, in steady clock ticks; 0: never.
+    cloud::learned_clock clock_{"S3"};
+    cloud::presence bucket_;
 
     mutable std::mutex mutex_;
     // Guarded by mutex_: they change when the bucket turns out to be in another region.

@@ -1,17 +1,56 @@
-// The operations of s3::client on objects, but for get.
+// The operations of s3::client on objects.
 #include "s3/client_calls.hpp"
-#include "cloud/download.hpp"
 
 #include <fmt/format.h>
 
 namespace keepstore::s3 {
+namespace {
+
+// GET /key
+class download final : public cloud::download_state {
+  public:
+    download(std::shared_ptr<client_core> core, std::string key, deadline until)
+        : download_state(s3_traits, core->stats(), retry_session(core->retries(), until)),
+          core_(std::move(core)),
+          key_(std::move(key)),
+          until_(until) {}
+
+  private:
+    [[nodiscard]] awaitable<result<net::response>> send_get(name_values headers, head_check check) override {
+        call c{.op = operation::get, .method = "GET", .key = key_, .headers = std::move(headers)};
+        const response_check of_head = [&](const full_response& got) { return check(got.response); };
+        KS_CO_TRY(auto got, co_await core_->run(std::move(c), of_head, session_, until_));
+        co_return std::move(got.response);
+    }
+    [[nodiscard]] awaitable<std::optional<std::uint64_t>> ask_size() override {
+        const response_check any = [](const full_response&) { return success(); };
+        call c{.op = operation::head, .method = "HEAD", .key = key_};
+        const auto head = co_await core_->run(std::move(c), any, session_, until_);
+        co_return head ? head->response.content_length() : std::nullopt;
+    }
+    [[nodiscard]] awaitable<error> explain_missing(error not_found) override {
+        co_return co_await core_->explain_missing(std::move(not_found), until_);
+    }
+
+    const std::shared_ptr<client_core> core_;
+    const std::string key_;
+    const deadline until_;
+};
+
+}  // namespace
+
+awaitable<result<object_download>> client::get(this client self, std::string key, get_options options, deadline until) {
+    auto state = std::make_unique<download>(std::move(self.core_), std::move(key), until);
+    KS_CO_CHECK(co_await state->begin(std::move(options)));
+    co_return object_download(std::move(state));
+}
 
 // HEAD /key
 awaitable<result<object_info>> client::head(this client self, std::string key, deadline until) {
     retry_session session(self.core_->retries(), until);
     object_info info;
     const response_check check = [&](const full_response& got) -> result<void> {
-        KS_TRY(info, read_object_info(got.response));
+        KS_TRY(info, cloud::read_object_info(s3_traits, got.response));
         // Ages depend on it.
         if (info.last_modified != sys_seconds{}) return success();
         return std::unexpected(make_error(error_kind::malformed_response, "no Last-Modified in the response"));
@@ -65,7 +104,7 @@ awaitable<result<copy_result>> client::copy(this client self, std::string from, 
     const auto& bucket = options.from_bucket.empty() ? self.core_->options().bucket : options.from_bucket;
     const auto source = "/" + bucket + "/" + from;
     c.headers.emplace_back("x-amz-copy-source", uri_encode(source, encode_slash::no));
-    if (!options.if_match.empty() && !is_weak(options.if_match)) {
+    if (!options.if_match.empty() && !cloud::is_weak(options.if_match)) {
         c.headers.emplace_back("x-amz-copy-source-if-match", fmt::format("\"{}\"", options.if_match));
     }
     if (options.replace_metadata) {

@@ -5,37 +5,20 @@
 /// Use from one coroutine; runs on its executor.
 #pragma once
 
+#include "cloud/probe.hpp"
 #include "s3/client.hpp"
-#include "s3/limits.hpp"
 
-#include <functional>
 #include <memory>
-#include <string>
 
 namespace keepstore::s3 {
 
-struct probe_line {
-    enum class outcome {
-        ok,
-        note,    ///< Works, but should be checked.
-        failed,  ///< The volume will not work, or not safely.
-    } result;
-    std::string step;  ///< "bucket"
-    std::string text;  ///< One sentence or two; for failures with what to do. No keys, no signatures.
-};
-
-/// Formats a line for a terminal: "ok: bucket: ...", "FAILED: bucket: ...".
-[[nodiscard]] std::string to_text(const probe_line& line);
-
-using probe_output = std::function<void(const probe_line&)>;
-
-enum class probe_extent {
-    read_only,  ///< Writes nothing: for read-only volumes.
-    read_and_write,
-};
+using cloud::probe_extent;
+using cloud::probe_line;
+using cloud::probe_output;
+using cloud::to_text;
 
 /// Runs the steps, and calls `out` as each one ends. Steps that depend on a failed one are skipped. Removes its objects
-/// also after `until`, for up to limits::s3_probe_cleanup. \returns whether no step failed.
+/// also after `until`, for up to limits::cloud_probe_cleanup. \returns whether no step failed.
 [[nodiscard]] awaitable<bool> probe_bucket(client_options options, std::shared_ptr<credentials_cache> keys,
                                            probe_extent extent, probe_output out, deadline until);
 

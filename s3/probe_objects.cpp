@@ -1,17 +1,13 @@
 #include "s3/probe_objects.hpp"
 
-#include "s3/limits.hpp"
-
 #include <fmt/format.h>
-#include <openssl/evp.h>
-
-#include <random>
-#include <span>
 
 namespace keepstore::s3 {
 namespace {
 
-constexpr std::string_view test_content = "This object was made by a test of this bucket and can be deleted.\n";
+using cloud::body_of;
+using cloud::md5_of;
+using cloud::probe_content;
 
 std::string join(const name_values& values) {
     std::string out;
@@ -19,57 +15,19 @@ std::string join(const name_values& values) {
     return out;
 }
 
-md5_digest md5_of(std::string_view text) {
-    md5_digest out;
-    EVP_Digest(text.data(), text.size(), out.bytes.data(), nullptr, EVP_md5(), nullptr);
-    return out;
-}
-
-upload_body body_of(std::string_view text) {
-    upload_body out;
-    out.slices.push_back(copy_to_heap_slice(std::as_bytes(std::span(text))));
-    return out;
-}
-
-std::string unique_name() {
-    std::random_device random;
-    return fmt::format("keepstore-probe/{:08x}{:08x}", random(), random());
+/// Removes the advice, in S3's terms, from the text of an error.
+std::string_view short_text(const error& e) {
+    return cloud::without_advice(e, advice(kind_of(e)));
 }
 
 awaitable<result<std::string>> get_text(const client& bucket, std::string key, get_options options, deadline until) {
-    auto download = co_await bucket.get(std::move(key), std::move(options), until);
-    if (!download) co_return std::unexpected(download.error());
-    std::string out(static_cast<std::size_t>(download->length()), '\0');
-    const auto n = co_await download->read_full(std::as_writable_bytes(std::span(out)));
-    if (!n) co_return std::unexpected(n.error());
-    co_return out;
+    co_return co_await cloud::text_of(co_await bucket.get(std::move(key), std::move(options), until));
 }
 
 }  // namespace
 
-bool probe_report::ok(std::string step, std::string text) {
-    out_({probe_line::outcome::ok, std::move(step), std::move(text)});
-    return true;
-}
-bool probe_report::note(std::string step, std::string text) {
-    out_({probe_line::outcome::note, std::move(step), std::move(text)});
-    return true;
-}
-bool probe_report::failed(std::string step, std::string text) {
-    good_ = false;
-    if (until_.passed()) text += " (the probe ran out of time: the service responds too slowly, or not at all)";
-    out_({probe_line::outcome::failed, std::move(step), std::move(text)});
-    return false;
-}
-
-std::string_view without_advice(const error& e) {
-    const std::string_view text = e.text;
-    const auto at = text.find(advice(kind_of(e)));
-    return at == std::string_view::npos || at < 2 ? text : text.substr(0, at - 2);
-}
-
 awaitable<void> object_probe::check_writing() {
-    const auto name = unique_name();
+    const auto name = cloud::unique_probe_name();
     const bool stored = co_await check_objects(name);
     if (stored) co_await check_multipart(name + "-parts");
 }
@@ -91,7 +49,7 @@ awaitable<void> object_probe::check_stored(std::string key) {
 
 /// \returns whether anything can be written.
 awaitable<bool> object_probe::check_objects(std::string name) {
-    const std::string text(test_content);
+    const std::string text(probe_content);
     put_options with;
     with.md5 = md5_of(text);
     with.metadata = {{"probe", "1"}};
@@ -99,7 +57,7 @@ awaitable<bool> object_probe::check_objects(std::string name) {
     if (!put) {
         report_.failed("put", put.error().text);
         // The object may have been stored although the response was lost.
-        if (kind_of(put.error()) == error_kind::timeout) static_cast<void>(co_await bucket_.del(name, late()));
+        if (kind_of(put.error()) == error_kind::timeout) static_cast<void>(co_await bucket_.del(name, report_.late()));
         co_return false;
     }
     switch (judge_etag(*put, *with.md5)) {
@@ -122,12 +80,12 @@ awaitable<bool> object_probe::check_objects(std::string name) {
     co_await check_condition(name);
     co_await check_copy(name, name + "-copy");
 
-    const auto deleted = co_await bucket_.del(name, late());
+    const auto deleted = co_await bucket_.del(name, report_.late());
     if (!deleted) {
         report_.failed("delete", fmt::format("{} The object {} is left behind.", deleted.error().text, name));
         co_return true;
     }
-    const auto gone = co_await bucket_.head(name, late());
+    const auto gone = co_await bucket_.head(name, report_.late());
     // Without s3:ListBucket S3 denies access to objects that do not exist.
     const bool hidden = !gone && !may_list_ && kind_of(gone.error()) == error_kind::access_denied;
     if (gone) {
@@ -141,7 +99,7 @@ awaitable<bool> object_probe::check_objects(std::string name) {
 }
 
 awaitable<void> object_probe::check_reading(std::string name) {
-    const std::string text(test_content);
+    const std::string text(probe_content);
     const auto info = co_await bucket_.head(name, until_);
     const auto whole = co_await get_text(bucket_, name, {}, until_);
     const auto part = co_await get_text(bucket_, name, {.range = byte_range{5, 6}}, until_);
@@ -160,9 +118,9 @@ awaitable<void> object_probe::check_reading(std::string name) {
 awaitable<void> object_probe::check_digest(std::string name) {
     put_options wrong;
     wrong.md5 = md5_of("something else");
-    const auto put = co_await bucket_.put(name, body_of(test_content), wrong, until_);
+    const auto put = co_await bucket_.put(name, body_of(probe_content), wrong, until_);
     if (put) {
-        static_cast<void>(co_await bucket_.del(name, late()));
+        static_cast<void>(co_await bucket_.del(name, report_.late()));
         report_.failed(
             "digest",
             "the service takes a body that is not what Content-MD5 says: damage on the way would go unnoticed");
@@ -176,10 +134,10 @@ awaitable<void> object_probe::check_digest(std::string name) {
 /// A conditional PUT, only if there is no such object. Without it the driver needs more requests.
 awaitable<void> object_probe::check_condition(std::string name) {
     put_options how;
-    how.md5 = md5_of(test_content);
+    how.md5 = md5_of(probe_content);
     how.metadata = {{"probe", "1"}};
     how.if_absent = true;
-    const auto again = co_await bucket_.put(name, body_of(test_content), how, until_);
+    const auto again = co_await bucket_.put(name, body_of(probe_content), how, until_);
     const auto kind = again ? error_kind::unsupported : kind_of(again.error());
     if (kind == error_kind::precondition) {
         report_.ok("condition", "If-None-Match is honoured: a small new block costs two requests");
@@ -199,8 +157,8 @@ awaitable<void> object_probe::check_copy(std::string name, std::string to) {
     const auto content = co_await get_text(bucket_, to, {}, until_);
     // Onto itself: renews the object's time.
     const auto touched = co_await bucket_.copy(to, to, {.replace_metadata = name_values{{"probe", "2"}}}, until_);
-    const auto deleted = co_await bucket_.del(to, late());
-    if (!content || *content != test_content) {
+    const auto deleted = co_await bucket_.del(to, report_.late());
+    if (!content || *content != probe_content) {
         report_.failed("copy", content ? "the copy is not the original" : content.error().text);
     } else if (!touched) {
         report_.note("copy", "objects cannot be copied onto themselves: " + touched.error().text);
@@ -220,7 +178,7 @@ awaitable<void> object_probe::check_multipart(std::string name) {
         co_return;
     }
     const auto uploads = co_await bucket_.list_uploads(name, "", "", until_);
-    const auto aborted = co_await bucket_.abort_multipart(name, *id, late());
+    const auto aborted = co_await bucket_.abort_multipart(name, *id, report_.late());
     if (!aborted) {
         report_.note("multipart",
                      fmt::format("{} Unfinished uploads stay and cost money: allow "
@@ -231,15 +189,10 @@ awaitable<void> object_probe::check_multipart(std::string name) {
                      fmt::format("multipart uploads work, but those left by a killed daemon are not found "
                                  "({}): allow s3:ListBucketMultipartUploads, or let a lifecycle rule of the "
                                  "bucket abort them",
-                                 without_advice(uploads.error())));
+                                 short_text(uploads.error())));
     } else {
         report_.ok("multipart", "multipart uploads can be created, listed and aborted");
     }
-}
-
-/// The deadline of clean-up, which runs also after `until_`.
-deadline object_probe::late() const {
-    return until_.is_never() ? until_ : deadline(until_.at() + limits::s3_probe_cleanup);
 }
 
 }  // namespace keepstore::s3

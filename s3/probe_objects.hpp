@@ -10,26 +10,7 @@
 
 namespace keepstore::s3 {
 
-/// The lines of a probe, and whether it found no fault.
-class probe_report {
-  public:
-    probe_report(probe_output out, deadline until) : out_(std::move(out)), until_(until) {}
-
-    /// \returns true.
-    bool ok(std::string step, std::string text);
-    /// \returns true.
-    bool note(std::string step, std::string text);
-    /// \returns false.
-    bool failed(std::string step, std::string text);
-
-    [[nodiscard]] bool good() const noexcept { return good_; }
-    [[nodiscard]] deadline until() const noexcept { return until_; }
-
-  private:
-    const probe_output out_;
-    const deadline until_;
-    bool good_ = true;
-};
+using cloud::probe_report;
 
 /// Tries the operations on objects that a volume needs. Awaited in place; client and report outlive it.
 class object_probe {
@@ -50,15 +31,11 @@ class object_probe {
     [[nodiscard]] awaitable<void> check_condition(std::string name);
     [[nodiscard]] awaitable<void> check_copy(std::string name, std::string to);
     [[nodiscard]] awaitable<void> check_multipart(std::string name);
-    [[nodiscard]] deadline late() const;
 
     const client& bucket_;
     probe_report& report_;
     const deadline until_;
     const bool may_list_;
 };
-
-/// Returns "S3 list: 403 AccessDenied (request 1)" of an error whose text goes on with the advice.
-[[nodiscard]] std::string_view without_advice(const error& e);
 
 }  // namespace keepstore::s3

@@ -3,20 +3,14 @@
 #include "base/hex.hpp"
 #include "base/text.hpp"
 
-#include <openssl/evp.h>
-#include <openssl/hmac.h>
+#include <fmt/format.h>
 
 #include <algorithm>
-#include <stdexcept>
 
 namespace keepstore::s3 {
 namespace {
 
 constexpr std::string_view algorithm = "AWS4-HMAC-SHA256";
-
-bool is_unreserved(char c) {
-    return is_alphanumeric(c) || c == '-' || c == '.' || c == '_' || c == '~';
-}
 
 bool is_blank(char c) {
     return c == ' ' || c == '\t';
@@ -37,46 +31,11 @@ std::string canonical_value(std::string_view value) {
     return out;
 }
 
-std::span<const std::uint8_t> as_octets(std::string_view text) {
-    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
+sha256_digest hmac(const sha256_digest& key, std::string_view text) {
+    return hmac_sha256(std::as_bytes(std::span(key)), text);
 }
 
 }  // namespace
-
-std::string uri_encode(std::string_view text, encode_slash slash) {
-    static constexpr std::string_view digits = "0123456789ABCDEF";
-    std::string out;
-    out.reserve(text.size() + text.size() / 4);
-    for (const char c : text) {
-        if (is_unreserved(c) || (c == '/' && slash == encode_slash::no)) {
-            out += c;
-        } else {
-            const auto byte = static_cast<unsigned char>(c);
-            out += '%';
-            out += digits[byte >> 4];
-            out += digits[byte & 15];
-        }
-    }
-    return out;
-}
-
-std::string canonical_query(const name_values& raw) {
-    name_values encoded;
-    encoded.reserve(raw.size());
-    for (const auto& [name, value] : raw) {
-        encoded.emplace_back(uri_encode(name, encode_slash::yes), uri_encode(value, encode_slash::yes));
-    }
-    // After encoding: '%' sorts before letters and digits, so the order of the raw names can differ.
-    std::ranges::sort(encoded);
-    std::string out;
-    for (const auto& [name, value] : encoded) {
-        if (!out.empty()) out += '&';
-        out += name;
-        out += '=';
-        out += value;
-    }
-    return out;
-}
 
 // METHOD \n path \n query \n name:value \n ... \n \n name;name \n payload hash
 canonical_form canonical_request(const unsigned_request& request) {
@@ -105,6 +64,15 @@ canonical_form canonical_request(const unsigned_request& request) {
     return out;
 }
 
+std::string format_signing_time(sys_seconds at) {
+    const auto days_part = std::chrono::floor<std::chrono::days>(at);
+    const std::chrono::year_month_day date{days_part};
+    const std::chrono::hh_mm_ss clock{at - days_part};
+    return fmt::format("{:04}{:02}{:02}T{:02}{:02}{:02}Z", static_cast<int>(date.year()),
+                       static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()), clock.hours().count(),
+                       clock.minutes().count(), clock.seconds().count());
+}
+
 std::string credential_scope(std::string_view date, std::string_view region, std::string_view service) {
     std::string out;
     out.append(date).append("/").append(region).append("/").append(service).append("/aws4_request");
@@ -121,20 +89,10 @@ std::string string_to_sign(std::string_view signing_time, std::string_view scope
 sha256_digest signing_key(const secret_string& secret, std::string_view date, std::string_view region,
                           std::string_view service) {
     const auto first = "AWS4" + secret.reveal();
-    const auto of_date = hmac_sha256(as_octets(first), date);
-    const auto of_region = hmac_sha256(of_date, region);
-    const auto of_service = hmac_sha256(of_region, service);
-    return hmac_sha256(of_service, "aws4_request");
-}
-
-sha256_digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view text) {
-    sha256_digest out{};
-    unsigned size = 0;
-    if (!HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()), as_octets(text).data(), text.size(), out.data(),
-              &size)) {
-        throw std::runtime_error("OpenSSL has no HMAC-SHA-256");
-    }
-    return out;
+    const auto of_date = hmac_sha256(std::as_bytes(std::span(first)), date);
+    const auto of_region = hmac(of_date, region);
+    const auto of_service = hmac(of_region, service);
+    return hmac(of_service, "aws4_request");
 }
 
 void signer::sign(std::string_view method, std::string_view path, std::string_view query, name_values& headers,
@@ -148,7 +106,7 @@ void signer::sign(std::string_view method, std::string_view path, std::string_vi
     const auto canonical = canonical_request({method, path, query, headers, payload_hash});
     const auto scope = credential_scope(date, region, service_);
     const auto signature =
-        to_hex(hmac_sha256(key_for(keys.secret_access_key, date, region), string_to_sign(time, scope, canonical.text)));
+        to_hex(hmac(key_for(keys.secret_access_key, date, region), string_to_sign(time, scope, canonical.text)));
 
     std::string value;
     value.append(algorithm).append(" Credential=").append(keys.access_key_id).append("/").append(scope);

@@ -9,7 +9,7 @@
 #pragma once
 
 #include "base/sha256.hpp"
-#include "cloud/time.hpp"
+#include "s3/cloud_names.hpp"
 
 #include <array>
 #include <cstddef>
@@ -23,41 +23,10 @@
 
 namespace keepstore::s3 {
 
-using name_values = std::vector<std::pair<std::string, std::string>>;
-
 /// SHA-256 of an empty body.
 inline constexpr std::string_view empty_payload_hash =
     "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 inline constexpr std::string_view unsigned_payload = "UNSIGNED-PAYLOAD";
-
-/// A secret that cannot be printed by accident: no stream operator, no formatter. `reveal` is for signing only.
-class secret_string {
-  public:
-    secret_string() = default;
-    explicit secret_string(std::string value) : value_(std::move(value)) {}
-    [[nodiscard]] const std::string& reveal() const noexcept { return value_; }
-    [[nodiscard]] bool empty() const noexcept { return value_.empty(); }
-    [[nodiscard]] bool operator==(const secret_string&) const = default;
-
-  private:
-    std::string value_;
-};
-
-/// The keys that a request is signed with.
-struct signing_keys {
-    std::string access_key_id;
-    secret_string secret_access_key;
-    secret_string session_token;  ///< Empty for permanent keys.
-};
-
-enum class encode_slash { yes, no };
-/// Percent-encodes (RFC 3986) as AWS specifies it: everything but A-Z a-z 0-9 - . _ ~ becomes %XX (upper case). In
-/// paths
-/// '/' is not encoded.
-[[nodiscard]] std::string uri_encode(std::string_view text, encode_slash slash);
-
-/// Encodes names and values, sorts them by encoded name and value, and joins them: "a=b&c=". To be sent as it is.
-[[nodiscard]] std::string canonical_query(const name_values& raw);
 
 /// A request about to be signed. Header names are lower case; `host` must be among them.
 struct unsigned_request {
@@ -75,6 +44,9 @@ struct canonical_form {
 };
 [[nodiscard]] canonical_form canonical_request(const unsigned_request& request);
 
+/// Returns "20130524T000000Z"; its first 8 characters are the date of a credential scope.
+[[nodiscard]] std::string format_signing_time(sys_seconds at);
+
 /// "20130524/us-east-1/s3/aws4_request"
 [[nodiscard]] std::string credential_scope(std::string_view date, std::string_view region, std::string_view service);
 [[nodiscard]] std::string string_to_sign(std::string_view signing_time, std::string_view scope,
@@ -82,7 +54,6 @@ struct canonical_form {
 [[nodiscard]] sha256_digest signing_key(const secret_string& secret, std::string_view date, std::string_view region,
                                         std::string_view service);
 
-[[nodiscard]] sha256_digest hmac_sha256(std::span<const std::uint8_t> key, std::string_view text);
 /// Signs for one service. Keeps the derived key of the current day, region and secret: four of the five HMACs.
 class signer {
   public:

@@ -1,58 +1,16 @@
 #include "s3/xml.hpp"
 
 #include "base/text.hpp"
+#include "cloud/xml_reader.hpp"
 
 #include <fmt/format.h>
-#include <pugixml.hpp>
 
 #include <algorithm>
 
 namespace keepstore::s3 {
 namespace {
 
-std::string_view local_name(pugi::xml_node node) {
-    const std::string_view name = node.name();
-    const auto colon = name.find(':');
-    return colon == std::string_view::npos ? name : name.substr(colon + 1);
-}
-
-pugi::xml_node child(pugi::xml_node parent, std::string_view name) {
-    for (const auto node : parent.children()) {
-        if (node.type() == pugi::node_element && local_name(node) == name) return node;
-    }
-    return {};
-}
-
-/// The whole text of a child, also where a comment or a CDATA section divides it; empty if there is none.
-std::string text_of(pugi::xml_node parent, std::string_view name) {
-    std::string out;
-    for (const auto part : child(parent, name).children()) {
-        if (part.type() == pugi::node_pcdata || part.type() == pugi::node_cdata) out += part.value();
-    }
-    return out;
-}
-
-/// The text of a child without the white space around it, which the types of XML Schema but strings ignore.
-std::string token_of(pugi::xml_node parent, std::string_view name) {
-    return std::string(trim(text_of(parent, name), " \t\r\n"));
-}
-
-/// Parses the whole body. pugixml knows no entities but the five of XML, opens no files and parses without recursion.
-class document {
-  public:
-    explicit document(std::string_view body) {
-        // A truncated body fails with an end-tag mismatch.
-        parsed_ = doc_.load_buffer(body.data(), body.size(), pugi::parse_default, pugi::encoding_utf8);
-        root_ = parsed_ ? doc_.document_element() : pugi::xml_node();
-    }
-    [[nodiscard]] pugi::xml_node root() const { return root_; }
-    [[nodiscard]] bool ok() const { return static_cast<bool>(root_); }
-
-  private:
-    pugi::xml_document doc_;
-    pugi::xml_parse_result parsed_;
-    pugi::xml_node root_;
-};
+using namespace cloud::xml;
 
 std::optional<error_document> read_error(pugi::xml_node root) {
     auto node = root;
@@ -72,19 +30,8 @@ std::optional<error_document> read_error(pugi::xml_node root) {
     return out;
 }
 
-std::string_view describe_body(std::string_view body) {
-    const auto first = body.find_first_not_of(" \t\r\n\xef\xbb\xbf");
-    if (first == std::string_view::npos) return "an empty body";
-    const auto start = body.substr(first, 14);
-    if (start.starts_with("<!DOCTYPE html") || start.starts_with("<!doctype html") || start.starts_with("<html") ||
-        start.starts_with("<HTML")) {
-        return "an HTML page instead of XML";
-    }
-    return start.starts_with("<") ? "truncated or malformed XML" : "a body that is not XML";
-}
-
 /// The root element if it is the expected one, the error if it is an <Error>, malformed_response otherwise.
-result<pugi::xml_node> expect_root(const document& doc, std::string_view body, std::string_view name) {
+result<pugi::xml_node> expect_root(const xml_document& doc, std::string_view body, std::string_view name) {
     if (!doc.ok()) return std::unexpected(make_error(error_kind::malformed_response, describe_body(body)));
     if (local_name(doc.root()) == name) return doc.root();
     if (const auto found = read_error(doc.root())) {
@@ -100,19 +47,10 @@ std::unexpected<error> incomplete(std::string_view what) {
     return std::unexpected(make_error(error_kind::malformed_response, fmt::format("no {} in the response", what)));
 }
 
-/// An xsd:boolean, in any case. nullopt for anything else: a page that is taken for the last one by mistake makes
-/// blocks look lost.
-std::optional<bool> to_boolean(std::string_view text) {
-    if (iequals(text, "true") || text == "1") return true;
-    if (iequals(text, "false") || text == "0") return false;
-    return std::nullopt;
-}
-
 /// Whether a page is followed by another one.
 std::optional<bool> read_truncated(pugi::xml_node root) {
-    const auto count =
-        std::ranges::count_if(root.children(), [](pugi::xml_node node) { return local_name(node) == "IsTruncated"; });
-    if (count != 1) return std::nullopt;
+    // A page that is taken for the last one by mistake makes blocks look lost.
+    if (count_children(root, "IsTruncated") != 1) return std::nullopt;
     return to_boolean(token_of(root, "IsTruncated"));
 }
 
@@ -141,25 +79,13 @@ std::optional<listed_object> read_object(pugi::xml_node node, bool encoded) {
 }  // namespace
 
 std::optional<error_document> parse_error_document(std::string_view body) {
-    const document doc(body);
+    const xml_document doc(body);
     if (!doc.ok()) return std::nullopt;
     return read_error(doc.root());
 }
 
-std::string_view list_page::last_key() const noexcept {
-    const std::string_view object = objects.empty() ? std::string_view() : objects.back().key;
-    const std::string_view prefix = common_prefixes.empty() ? std::string_view() : common_prefixes.back();
-    return std::max(object, prefix);
-}
-
-std::string_view list_page::first_key() const noexcept {
-    if (objects.empty()) return common_prefixes.empty() ? std::string_view() : common_prefixes.front();
-    if (common_prefixes.empty()) return objects.front().key;
-    return std::min<std::string_view>(objects.front().key, common_prefixes.front());
-}
-
 result<list_page> parse_list_page(std::string_view body) {
-    const document doc(body);
+    const xml_document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "ListBucketResult"));
     const auto encoded = read_encoded(root);
     if (!encoded) return incomplete("known EncodingType");
@@ -197,14 +123,14 @@ result<list_page> parse_list_page(std::string_view body) {
 }
 
 result<copy_result> parse_copy_result(std::string_view body) {
-    const document doc(body);
+    const xml_document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "CopyObjectResult"));
     return copy_result{std::string(strip_quotes(token_of(root, "ETag"))),
                        parse_iso_date(token_of(root, "LastModified"))};
 }
 
 result<std::string> parse_initiate_multipart(std::string_view body) {
-    const document doc(body);
+    const xml_document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "InitiateMultipartUploadResult"));
     auto id = text_of(root, "UploadId");
     if (id.empty()) return incomplete("UploadId");
@@ -212,13 +138,13 @@ result<std::string> parse_initiate_multipart(std::string_view body) {
 }
 
 result<std::string> parse_complete_multipart(std::string_view body) {
-    const document doc(body);
+    const xml_document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "CompleteMultipartUploadResult"));
     return std::string(strip_quotes(token_of(root, "ETag")));
 }
 
 result<upload_page> parse_upload_page(std::string_view body) {
-    const document doc(body);
+    const xml_document doc(body);
     KS_TRY(const auto root, expect_root(doc, body, "ListMultipartUploadsResult"));
     const auto encoded = read_encoded(root);
     if (!encoded) return incomplete("known EncodingType");
@@ -242,7 +168,7 @@ result<upload_page> parse_upload_page(std::string_view body) {
 }
 
 result<sts_credentials> parse_sts_credentials(std::string_view body) {
-    const document doc(body);
+    const xml_document doc(body);
     if (!doc.ok()) return std::unexpected(make_error(error_kind::malformed_response, describe_body(body)));
     // <AssumeRoleResponse><AssumeRoleResult><Credentials>; the same with WithWebIdentity in the names.
     for (const auto node : doc.root().children()) {
@@ -272,12 +198,6 @@ std::string format_complete_multipart(const std::vector<std::string>& etags) {
         out += fmt::format("<Part><PartNumber>{}</PartNumber><ETag>\"{}\"</ETag></Part>", i + 1, clean);
     }
     return out + "</CompleteMultipartUpload>";
-}
-
-std::string_view strip_quotes(std::string_view etag) noexcept {
-    if (is_weak(etag)) etag.remove_prefix(2);
-    if (etag.size() >= 2 && etag.front() == '"' && etag.back() == '"') return etag.substr(1, etag.size() - 2);
-    return etag;
 }
 
 }  // namespace keepstore::s3

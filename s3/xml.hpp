@@ -5,8 +5,8 @@
 /// that ends early makes blocks look lost. Element names are compared without namespace prefix. Pure functions.
 #pragma once
 
-#include "cloud/error.hpp"
-#include "cloud/time.hpp"
+#include "s3/cloud_names.hpp"
+#include "s3/error.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -28,27 +28,6 @@ struct error_document {
 
 /// Parses an error document. \returns nullopt if the body is no complete one.
 [[nodiscard]] std::optional<error_document> parse_error_document(std::string_view body);
-
-struct listed_object {
-    std::string key;
-    std::uint64_t size = 0;
-    sys_seconds last_modified;
-    std::string etag;  ///< Without quotes.
-};
-
-struct list_page {
-    std::vector<listed_object> objects;
-    std::vector<std::string> common_prefixes;
-    bool truncated = false;
-    /// The continuation token (V2) or marker (V1) of the next page; never empty when truncated.
-    std::string next;
-    bool next_is_marker = false;
-
-    /// Returns the last of the keys and common prefixes; empty if there are none.
-    [[nodiscard]] std::string_view last_key() const noexcept;
-    /// Returns the first of them.
-    [[nodiscard]] std::string_view first_key() const noexcept;
-};
 
 /// Parses a ListBucketResult of ListObjectsV2 or V1. Keys are decoded if its EncodingType is url. A truncated V1 page
 /// without NextMarker continues after its last key.
@@ -93,12 +72,5 @@ struct sts_credentials {
 
 /// Formats <CompleteMultipartUpload> for these ETags; parts are numbered from 1.
 [[nodiscard]] std::string format_complete_multipart(const std::vector<std::string>& etags);
-
-/// Returns an ETag without its quotes: "\"abc\"" and abc are both abc.
-[[nodiscard]] std::string_view strip_quotes(std::string_view etag) noexcept;
-/// Whether a validator or an ETag header is a weak one (RFC 9110, 8.8.1): If-Match never matches those.
-[[nodiscard]] constexpr bool is_weak(std::string_view etag) noexcept {
-    return etag.starts_with("W/");
-}
 
 }  // namespace keepstore::s3

@@ -22,7 +22,7 @@ LAYERS = {
     "net/tls": {"net/http", "net/limits", "base"},
     "net/client": {"net/tls", "net/http", "net/limits", "base"},
     "net/server": {"net/tls", "net/http", "net/limits", "base"},
-    "cloud": NET | {"s3", "base"},
+    "cloud": NET | {"base"},
     "s3": NET | {"cloud", "digest", "base"},
     "protocol": NET | {"pool", "digest", "base"},
     "cluster_config": {"protocol", "net/limits", "base"},

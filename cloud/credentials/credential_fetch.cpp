@@ -1,7 +1,7 @@
 #include "cloud/credentials/credential_fetch.hpp"
 
 #include "base/cancellable.hpp"
-#include "s3/limits.hpp"
+#include "cloud/limits.hpp"
 
 #include <boost/asio/executor_work_guard.hpp>
 #include <boost/asio/io_context.hpp>
@@ -15,7 +15,7 @@
 #include <optional>
 #include <utility>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 
 struct fetch_loop::loop {
     std::optional<asio::io_context> context{std::in_place, 1};
@@ -27,7 +27,7 @@ struct fetch_loop::loop {
     std::condition_variable changed;
 
     void run() {
-        pthread_setname_np(pthread_self(), "s3/credentials");
+        pthread_setname_np(pthread_self(), "credentials");
         {
             const auto work = asio::make_work_guard(*context);
             context->run();
@@ -100,4 +100,4 @@ fetch_loop::~fetch_loop() {
     }
 }
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

@@ -5,13 +5,13 @@
 
 #include "base/async.hpp"
 #include "cloud/credentials/credentials.hpp"
-#include "s3/limits.hpp"
+#include "cloud/limits.hpp"
 
 #include <functional>
 #include <memory>
 #include <thread>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 
 /// Must not be used from its own thread.
 class fetch_loop {
@@ -38,4 +38,4 @@ class fetch_loop {
     std::thread thread_;
 };
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

@@ -1,28 +1,25 @@
 #include "cloud/credentials/credential_http.hpp"
 
-#include "base/json.hpp"
 #include "base/unique_fd.hpp"
 #include "cloud/error.hpp"
-#include "s3/limits.hpp"
+#include "cloud/limits.hpp"
 #include "cloud/retry.hpp"
 #include "cloud/transport_error.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
-#include <nlohmann/json.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
 #include <cerrno>
-#include <cstdlib>
 #include <system_error>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 namespace {
 
 std::unexpected<error> unreadable(const std::string& path, int number) {
-    return std::unexpected(make_error(
+    return std::unexpected(credential_error(
         error_kind::bad_credentials,
         fmt::format("cannot read {}: {}", path, std::error_code(number, std::generic_category()).message())));
 }
@@ -42,7 +39,7 @@ result<std::string> read_file(const std::string& path) {
         if (n == 0) return out;
         out.append(buffer, static_cast<std::size_t>(n));
     }
-    return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("{} is too large", path)));
+    return std::unexpected(credential_error(error_kind::bad_credentials, fmt::format("{} is too large", path)));
 }
 
 awaitable<result<small_response>> fetch_once(const net::client& http, const wall_clock& now, net::request request,
@@ -62,14 +59,6 @@ awaitable<result<small_response>> fetch_once(const net::client& http, const wall
 
 }  // namespace
 
-environment process_environment() {
-    return [](std::string_view name) -> std::optional<std::string> {
-        const char* value = std::getenv(std::string(name).c_str());
-        if (!value || !*value) return std::nullopt;
-        return std::string(value);
-    };
-}
-
 awaitable<result<small_response>> fetch_small(const net::client& http, wall_clock now, net::request request,
                                               deadline until) {
     retry_policy policy(retry_options{.attempts_max = 3});
@@ -80,7 +69,7 @@ awaitable<result<small_response>> fetch_small(const net::client& http, wall_cloc
         auto kind = error_kind::server;
         if (response) {
             if (response->status != 429 && response->status < 500) co_return response;
-            kind = classify(response->status, {});
+            kind = classify_status(response->status);
         } else {
             kind = kind_of(response.error());
         }
@@ -93,37 +82,8 @@ awaitable<result<small_response>> fetch_small(const net::client& http, wall_cloc
     }
 }
 
-awaitable<result<std::string>> read_small_file(const source_context& context, std::string path, deadline until) {
-    co_return co_await context.threads->run([path = std::move(path)] { return read_file(path); }, until);
-}
-
-result<credentials> parse_json_credentials(std::string_view body, std::string source, bool temporary,
-                                           std::chrono::milliseconds clock_offset) {
-    const auto json = parse_json(body);
-    if (!json.is_object()) {
-        return std::unexpected(make_error(error_kind::malformed_response, fmt::format("{} returned no JSON", source)));
-    }
-    credentials out;
-    out.keys.access_key_id = json_text(json, "AccessKeyId");
-    out.keys.secret_access_key = secret_string(json_text(json, "SecretAccessKey"));
-    auto token = json_text(json, "Token");
-    if (token.empty()) token = json_text(json, "SessionToken");
-    out.keys.session_token = secret_string(std::move(token));
-    const auto expiration = json_text(json, "Expiration");
-    if (!expiration.empty()) {
-        out.expires_at = parse_iso_date(expiration);
-        if (!out.expires_at) {
-            return std::unexpected(
-                make_error(error_kind::malformed_response, fmt::format("{} returned an invalid Expiration", source)));
-        }
-    }
-    if (out.keys.access_key_id.empty() || out.keys.secret_access_key.empty() || (temporary && !out.expires_at)) {
-        return std::unexpected(
-            make_error(error_kind::malformed_response, fmt::format("{} returned incomplete credentials", source)));
-    }
-    out.source = std::move(source);
-    out.clock_offset = clock_offset;
-    return out;
+awaitable<result<std::string>> read_small_file(blocking_pool& threads, std::string path, deadline until) {
+    co_return co_await threads.run([path = std::move(path)] { return read_file(path); }, until);
 }
 
 result<std::string> clean_token(std::string token, std::string_view what) {
@@ -131,12 +91,12 @@ result<std::string> clean_token(std::string token, std::string_view what) {
     for (const char c : token) {
         if (static_cast<unsigned char>(c) < 0x20 || c == 0x7f) {
             return std::unexpected(
-                make_error(error_kind::bad_credentials, fmt::format("{} has control characters", what)));
+                credential_error(error_kind::bad_credentials, fmt::format("{} has control characters", what)));
         }
     }
     if (token.empty())
-        return std::unexpected(make_error(error_kind::bad_credentials, fmt::format("{} is empty", what)));
+        return std::unexpected(credential_error(error_kind::bad_credentials, fmt::format("{} is empty", what)));
     return token;
 }
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

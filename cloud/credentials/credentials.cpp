@@ -4,7 +4,7 @@
 #include "base/wait_until.hpp"
 #include "cloud/credentials/credential_fetch.hpp"
 #include "cloud/error.hpp"
-#include "s3/limits.hpp"
+#include "cloud/limits.hpp"
 
 #include <fmt/format.h>
 
@@ -13,7 +13,7 @@
 #include <utility>
 #include <vector>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
 namespace {
 
 using clock = deadline::clock;
@@ -33,10 +33,10 @@ std::chrono::milliseconds time_left(const credentials& keys, const wall_clock& n
 /// is wrong.
 error already_expired(const credentials& keys, std::chrono::milliseconds left) {
     const bool known = keys.clock_offset != std::chrono::milliseconds(0);
-    return make_error(error_kind::expired_token,
-                      fmt::format("{} returned credentials that expired {} s ago, by the clock of {}", keys.source,
-                                  std::chrono::duration_cast<std::chrono::seconds>(-left).count(),
-                                  known ? "their source" : "this host, which may be wrong (NTP)"));
+    return credential_error(error_kind::expired_token,
+                            fmt::format("{} returned credentials that expired {} s ago, by the clock of {}",
+                                        keys.source, std::chrono::duration_cast<std::chrono::seconds>(-left).count(),
+                                        known ? "their source" : "this host, which may be wrong (NTP)"));
 }
 
 struct decision {
@@ -133,12 +133,12 @@ awaitable<result<credentials>> credentials_cache::renew(credentials rejected, de
 awaitable<result<credentials>> credentials_cache::shared::renew(std::shared_ptr<shared> self, credentials rejected,
                                                                 deadline until) {
     if (!self->can_change_) {
-        co_return std::unexpected(make_error(error_kind::expired_token, "the configured keys were rejected"));
+        co_return std::unexpected(credential_error(error_kind::expired_token, "the configured keys were rejected"));
     }
     auto fresh = co_await get_or_fetch(self, rejected, until);
     if (fresh && same_keys(fresh->keys, rejected.keys)) {
         co_return std::unexpected(
-            make_error(error_kind::expired_token, "the source has no newer keys than the rejected ones"));
+            credential_error(error_kind::expired_token, "the source has no newer keys than the rejected ones"));
     }
     co_return fresh;
 }
@@ -197,7 +197,8 @@ awaitable<result<credentials>> credentials_cache::shared::get_or_fetch(std::shar
             case decision::step::use:
                 co_return std::move(*found.keys);
             case decision::step::give_up:
-                co_return std::unexpected(found.why.value_or(make_error(error_kind::bad_credentials)));
+                co_return std::unexpected(
+                    found.why.value_or(credential_error(error_kind::bad_credentials, "no credentials")));
             case decision::step::wait:
                 break;
         }
@@ -248,10 +249,10 @@ void credentials_cache::shared::finish_fetch(result<credentials> fetched, bool f
     }
     for (const auto& waiter : woken) waiter.set(fetched.has_value());
     if (fetched) {
-        log::debug("fetched S3 credentials", {{"source", fetched->source}});
+        log::debug("fetched storage credentials", {{"source", fetched->source}});
     } else if (fetched.error() != errc::cancelled) {
-        log::warning("cannot fetch S3 credentials", {{"error", fetched.error().text}});
+        log::warning("cannot fetch storage credentials", {{"error", fetched.error().text}});
     }
 }
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

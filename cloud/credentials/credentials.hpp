@@ -1,11 +1,12 @@
-/// Keys to sign with. A `credentials_source` fetches them (s3/credentials/credential_sources.hpp); `credentials_cache`
-/// keeps them, renews temporary ones in the background five minutes before they expire, with one fetch at a time, uses
-/// the old ones while that runs or fails, and renews at once when the service rejects them.
+/// Keys and tokens for requests. A `credentials_source` fetches them (s3/credentials/, azure/credentials/);
+/// `credentials_cache` keeps them, renews temporary ones in the background five minutes before they expire, with one
+/// fetch at a time, uses the old ones while that runs or fails, and renews at once when the service rejects them.
 #pragma once
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
-#include "s3/sigv4.hpp"
+#include "cloud/secret.hpp"
+#include "cloud/time.hpp"
 
 #include <chrono>
 #include <cstdint>
@@ -14,7 +15,14 @@
 #include <optional>
 #include <string>
 
-namespace keepstore::s3 {
+namespace keepstore::cloud {
+
+/// The keys that a request is signed with, or the token that it carries.
+struct signing_keys {
+    std::string access_key_id;  ///< Empty where there is only a token.
+    secret_string secret_access_key;
+    secret_string session_token;  ///< Of temporary keys, or the access token; empty for permanent keys.
+};
 
 struct credentials {
     signing_keys keys;
@@ -40,7 +48,7 @@ using wall_clock = std::function<std::chrono::sys_time<std::chrono::milliseconds
 [[nodiscard]] wall_clock system_wall_clock();
 
 /// Safe to call from any thread; coroutines resume on their own executor, and may outlive the cache. A call that needs
-/// other keys starts a fetch, which runs on a thread of its own (s3/credentials/credential_fetch.hpp) and is not
+/// other keys starts a fetch, which runs on a thread of its own (cloud/credentials/credential_fetch.hpp) and is not
 /// cancelled with the call.
 class credentials_cache {
   public:
@@ -68,4 +76,4 @@ class credentials_cache {
     const std::shared_ptr<shared> shared_;
 };
 
-}  // namespace keepstore::s3
+}  // namespace keepstore::cloud

@@ -104,7 +104,7 @@ std::optional<last_run> decode_last_run(std::string_view text) {
     const json parsed = parse_ordered_json(text);
     if (!parsed.is_object() || json_text(parsed, "format") != format_name) return std::nullopt;
     const auto references = count_of(parsed, "references");
-    const auto ended_at = s3::parse_iso_date(json_text(parsed, "ended_at"));
+    const auto ended_at = cloud::parse_iso_date(json_text(parsed, "ended_at"));
     const auto servers = parsed.find("servers");
     const auto devices = parsed.find("devices");
     if (!references || !ended_at || servers == parsed.end() || !servers->is_array() || devices == parsed.end() ||

@@ -3,8 +3,8 @@
 #include "base/json.hpp"
 #include "base/limits.hpp"
 #include "base/utc_text.hpp"
-#include "keepctl/cluster/limits.hpp"
 #include "cloud/time.hpp"
+#include "keepctl/cluster/limits.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -118,7 +118,7 @@ std::optional<clone_job> decode_job(std::string_view text) {
     if (!in || json_text(*in, "format") != job_format) return std::nullopt;
     const auto mode = parse_mode(json_text(*in, "mode"));
     const auto digits = number(*in, "digits");
-    const auto created = s3::parse_iso_date(json_text(*in, "created_at"));
+    const auto created = cloud::parse_iso_date(json_text(*in, "created_at"));
     const auto options = in->find("options");
     if (!mode || !digits || *digits > limits::shard_digits_max || !created || options == in->end() ||
         !options->is_object())
@@ -162,8 +162,8 @@ std::string encode(const segment_report& report, std::string_view job) {
 std::optional<segment_report> decode_report(std::string_view text, std::string_view job, std::string_view segment) {
     const auto in = object_of(text);
     if (!in || json_text(*in, "job") != job || json_text(*in, "segment") != segment) return std::nullopt;
-    const auto started = s3::parse_iso_date(json_text(*in, "started_at"));
-    const auto ended = s3::parse_iso_date(json_text(*in, "ended_at"));
+    const auto started = cloud::parse_iso_date(json_text(*in, "started_at"));
+    const auto ended = cloud::parse_iso_date(json_text(*in, "ended_at"));
     segment_report out{.segment = std::string(segment), .worker = json_text(*in, "worker")};
     const auto failed = in->find("failed");
     if (!started || !ended || failed == in->end() || !failed->is_array() || !get_counts(*in, out.counts))
@@ -189,7 +189,7 @@ std::string encode(const segment_claim& claim) {
 std::optional<segment_claim> decode_claim(std::string_view text) {
     const auto in = object_of(text);
     if (!in) return std::nullopt;
-    const auto until = s3::parse_iso_date(json_text(*in, "until"));
+    const auto until = cloud::parse_iso_date(json_text(*in, "until"));
     segment_claim out{.job = json_text(*in, "job"), .worker = json_text(*in, "worker")};
     if (!until || out.job.empty() || out.worker.empty()) return std::nullopt;
     out.until = *until;
@@ -210,7 +210,7 @@ std::string encode(const job_result& result) {
 std::optional<job_result> decode_result(std::string_view text) {
     const auto in = object_of(text);
     if (!in || json_text(*in, "format") != result_format) return std::nullopt;
-    const auto ended = s3::parse_iso_date(json_text(*in, "ended_at"));
+    const auto ended = cloud::parse_iso_date(json_text(*in, "ended_at"));
     const auto segments = number(*in, "segments");
     job_result out{.job = json_text(*in, "job")};
     if (!ended || !segments || out.job.empty() || !get_counts(*in, out.counts)) return std::nullopt;

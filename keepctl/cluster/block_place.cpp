@@ -1,7 +1,7 @@
 #include "keepctl/cluster/block_place.hpp"
 
 #include "net/client/failure.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 
 #include <system_error>
 

@@ -4,8 +4,8 @@
 #include "base/json.hpp"
 #include "base/sha256.hpp"
 #include "base/utc_text.hpp"
-#include "keepctl/cluster/local_file.hpp"
 #include "cloud/time.hpp"
+#include "keepctl/cluster/local_file.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
@@ -47,7 +47,7 @@ std::optional<saved_run> decode_run(std::string_view text, std::string_view comm
     if (json_text(parsed, "format") != run_format || json_text(parsed, "command") != command ||
         json_text(parsed, "fingerprint") != fingerprint)
         return std::nullopt;
-    const auto started = s3::parse_iso_date(json_text(parsed, "started_at"));
+    const auto started = cloud::parse_iso_date(json_text(parsed, "started_at"));
     const auto digits = parsed.find("digits");
     if (!started || digits == parsed.end() || !digits->is_number_unsigned() ||
         digits->get<std::uint64_t>() > limits::shard_digits_max)

@@ -3,12 +3,12 @@
 #include "base/limits.hpp"
 #include "base/run_on_loop.hpp"
 #include "base/text.hpp"
+#include "cloud/time.hpp"
 #include "digest/md5.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "protocol/index_lines.hpp"
 #include "protocol/locator.hpp"
 #include "protocol/rendezvous.hpp"
-#include "cloud/time.hpp"
 
 #include <fmt/format.h>
 
@@ -76,7 +76,7 @@ awaitable<result<short_response>> keep_server::request(std::string method, std::
     short_response out{.status = response.status()};
     // The system's clock may be set meanwhile; the steady one is not.
     out.middle = began_at + (std::chrono::steady_clock::now() - began) / 2;
-    if (const auto date = response.get("Date"); !date.empty()) out.date = s3::parse_http_date(date);
+    if (const auto date = response.get("Date"); !date.empty()) out.date = cloud::parse_http_date(date);
     KS_CO_TRY(out.body, co_await read_short(response));
     co_return out;
 }

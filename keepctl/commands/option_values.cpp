@@ -1,9 +1,9 @@
 #include "keepctl/commands/option_values.hpp"
 
 #include "base/hex.hpp"
+#include "cloud/time.hpp"
 #include "cluster_config/scalars.hpp"
 #include "keepctl/cluster/shards.hpp"
-#include "cloud/time.hpp"
 
 namespace keepstore::keepctl {
 
@@ -34,7 +34,7 @@ std::string parse_since(const std::string& text, std::optional<std::chrono::sys_
         into = std::chrono::system_clock::now() - *ago;
         return {};
     }
-    if (const auto at = s3::parse_iso_date(text)) {
+    if (const auto at = cloud::parse_iso_date(text)) {
         into = *at;
         return {};
     }

@@ -154,7 +154,7 @@ awaitable<exit_code> probe_servers(session& s, const std::vector<keep_server>& s
     for (const auto& server : servers) all.emplace_back(server.url());
     std::vector<awaitable<void>> calls;
     for (std::size_t i = 0; i < servers.size(); ++i)
-        calls.push_back(probe_server(servers[i], all[i], deadline::in(limits::s3_probe_command_timeout)));
+        calls.push_back(probe_server(servers[i], all[i], deadline::in(limits::cloud_probe_command_timeout)));
     if (co_await when_all(std::move(calls))) co_return exit_code::interrupted;
     co_return end_of_probe(s, all);
 }
@@ -162,7 +162,7 @@ awaitable<exit_code> probe_servers(session& s, const std::vector<keep_server>& s
 awaitable<exit_code> probe_bucket_place(session& s, std::string name, const reports::probe_target& target) {
     std::vector<probe_steps> all;
     all.emplace_back(std::move(name));
-    co_await probe_target_bucket(target, all.front(), deadline::in(limits::s3_probe_command_timeout));
+    co_await probe_target_bucket(target, all.front(), deadline::in(limits::cloud_probe_command_timeout));
     co_return end_of_probe(s, all);
 }
 

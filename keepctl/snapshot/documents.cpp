@@ -3,9 +3,9 @@
 #include "base/hex.hpp"
 #include "base/json.hpp"
 #include "base/utc_text.hpp"
+#include "cloud/time.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/snapshot/limits.hpp"
-#include "cloud/time.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -45,7 +45,7 @@ class fields {
         return wrong(name), 0;
     }
     std::chrono::sys_seconds time(const char* name) {
-        const auto at = s3::parse_iso_date(text(name));
+        const auto at = cloud::parse_iso_date(text(name));
         if (!at) wrong(name);
         return at.value_or(std::chrono::sys_seconds());
     }

@@ -1,6 +1,6 @@
 #include "s3/credentials/container_credentials.hpp"
 
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 #include "s3/limits.hpp"
 
 #include <fmt/format.h>
@@ -45,7 +45,7 @@ awaitable<result<credentials>> container_source::fetch(deadline until) {
     std::optional<std::string> token;
     if (const auto file = env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {
         // Read for each fetch: the token in it is replaced every hour.
-        auto content = co_await read_small_file(*context_, *file, until);
+        auto content = co_await read_small_file(*context_->threads, *file, until);
         if (!content) co_return std::unexpected(make_error(error_kind::bad_credentials, content.error().text));
         token = std::move(*content);
     } else {

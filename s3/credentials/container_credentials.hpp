@@ -1,7 +1,7 @@
 /// Fetches keys from the credential endpoint of a container: ECS and Fargate tasks, EKS Pod Identity.
 #pragma once
 
-#include "cloud/credentials/credential_http.hpp"
+#include "s3/credentials/source_context.hpp"
 
 #include <memory>
 #include <string>

@@ -4,7 +4,7 @@
 #include "s3/credentials/instance_metadata.hpp"
 #include "s3/credentials/profile_source.hpp"
 #include "s3/credentials/sts.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 
 namespace keepstore::s3 {
 

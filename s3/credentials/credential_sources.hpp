@@ -9,7 +9,7 @@
 /// identity.
 #pragma once
 
-#include "cloud/credentials/credential_http.hpp"
+#include "s3/credentials/source_context.hpp"
 
 #include <memory>
 #include <string>

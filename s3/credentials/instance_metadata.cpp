@@ -1,7 +1,7 @@
 #include "s3/credentials/instance_metadata.hpp"
 
 #include "net/http/text.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 #include "s3/limits.hpp"
 #include "s3/sigv4.hpp"
 

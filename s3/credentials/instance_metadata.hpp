@@ -2,7 +2,7 @@
 /// first, then the role's keys. Version 1 is not used: an attacker that can make this host send a GET gets the keys.
 #pragma once
 
-#include "cloud/credentials/credential_http.hpp"
+#include "s3/credentials/source_context.hpp"
 
 #include <memory>
 #include <string>

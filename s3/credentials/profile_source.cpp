@@ -6,7 +6,7 @@
 #include "s3/credentials/instance_metadata.hpp"
 #include "s3/credentials/run_process.hpp"
 #include "s3/credentials/sts.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 #include "s3/limits.hpp"
 
 #include <fmt/format.h>
@@ -61,7 +61,7 @@ awaitable<result<profiles>> profile_source::read_files(deadline until) {
         const bool wanted = path || profile_named;
         if (!path && home) path = *home + names[i];
         if (!path) continue;
-        const auto text = co_await read_small_file(*context_, *path, until);
+        const auto text = co_await read_small_file(*context_->threads, *path, until);
         if (text) {
             both[i] = parse_profiles(*text, i == 0 ? profile_file::config : profile_file::credentials);
             continue;

@@ -3,8 +3,8 @@
 /// own.
 #pragma once
 
-#include "cloud/credentials/credential_http.hpp"
 #include "s3/credentials/profile_file.hpp"
+#include "s3/credentials/source_context.hpp"
 
 #include <array>
 #include <memory>

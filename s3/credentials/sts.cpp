@@ -1,8 +1,9 @@
 #include "s3/credentials/sts.hpp"
 
 #include "base/hex.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 #include "s3/limits.hpp"
+#include "s3/sigv4.hpp"
 #include "s3/xml.hpp"
 
 #include <fmt/format.h>
@@ -55,7 +56,7 @@ awaitable<result<credentials>> ask_sts(std::shared_ptr<const source_context> con
     auto ask = sts_request(*where, body, region, keys, context->now());
     auto response = co_await fetch_small(context->sts, context->now, std::move(ask), until);
     if (response && response->status != 200 && keys &&
-        std::chrono::abs(response->clock_offset) >= limits::s3_clock_skew_tolerated) {
+        std::chrono::abs(response->clock_offset) >= limits::cloud_clock_skew_tolerated) {
         // Our clock is wrong, and the signature contains the time: signs by the clock of STS.
         ask = sts_request(*where, body, region, keys, context->now() + response->clock_offset);
         response = co_await fetch_small(context->sts, context->now, std::move(ask), until);
@@ -114,7 +115,7 @@ awaitable<result<credentials>> assume_role(std::shared_ptr<const source_context>
 awaitable<result<credentials>> assume_role_with_web_identity(std::shared_ptr<const source_context> context,
                                                              role_request role, std::string token_file,
                                                              deadline until) {
-    auto content = co_await read_small_file(*context, std::move(token_file), until);
+    auto content = co_await read_small_file(*context->threads, std::move(token_file), until);
     if (!content) co_return std::unexpected(make_error(error_kind::bad_credentials, content.error().text));
     KS_CO_TRY(auto token, clean_token(std::move(*content), "the web identity token"));
     auto region = sts_region(context->env, role.region, context->region);

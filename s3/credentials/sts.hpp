@@ -2,7 +2,7 @@
 /// identity provider (AssumeRoleWithWebIdentity: EKS service accounts).
 #pragma once
 
-#include "cloud/credentials/credential_http.hpp"
+#include "s3/credentials/source_context.hpp"
 
 #include <memory>
 #include <string>

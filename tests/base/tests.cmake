@@ -15,6 +15,7 @@ keepstore_test(base_tests
         base/rate_limiter_test.cpp
         base/recent_lines_test.cpp
         base/run_on_loop_test.cpp
+        base/sha256_test.cpp
         base/single_flight_test.cpp
         base/text_test.cpp
     LINK keepstore::base)

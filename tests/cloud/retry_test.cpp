@@ -1,10 +1,10 @@
 #include "cloud/retry.hpp"
-#include "s3/limits.hpp"
+#include "cloud/limits.hpp"
 
 #include <catch2/catch.hpp>
 
 using namespace keepstore;
-using namespace keepstore::s3;
+using namespace keepstore::cloud;
 using namespace std::chrono;
 
 namespace {
@@ -21,7 +21,7 @@ const auto start = clock_type::now();
 
 }  // namespace
 
-TEST_CASE("waits are random between zero and a growing limit, which is capped", "[s3][retry]") {
+TEST_CASE("waits are random between zero and a growing limit, which is capped", "[cloud][retry]") {
     auto options = with_random(0.5);
     options.attempts_max = 20;
     retry_policy policy(options);
@@ -39,7 +39,7 @@ TEST_CASE("waits are random between zero and a growing limit, which is capped", 
     CHECK(at_once.next_wait(error_kind::network, start) == clock_type::duration(0));
 }
 
-TEST_CASE("a throttled request waits longer, and honours Retry-After up to a limit", "[s3][retry]") {
+TEST_CASE("a throttled request waits longer, and honours Retry-After up to a limit", "[cloud][retry]") {
     retry_policy policy(with_random(0.999));
     retry_session transient(policy, deadline::never());
     retry_session throttled(policy, deadline::never());
@@ -49,7 +49,7 @@ TEST_CASE("a throttled request waits longer, and honours Retry-After up to a lim
     CHECK(*asked.next_wait(error_kind::slow_down, start, hours(1)) == policy.options().wait_max);
 }
 
-TEST_CASE("attempts are counted, and permanent failures are not retried", "[s3][retry]") {
+TEST_CASE("attempts are counted, and permanent failures are not retried", "[cloud][retry]") {
     retry_policy policy(with_random(0.1));
     retry_session session(policy, deadline::never());
     for (unsigned i = 1; i < policy.options().attempts_max; ++i) {
@@ -66,27 +66,27 @@ TEST_CASE("attempts are counted, and permanent failures are not retried", "[s3][
     CHECK(policy.tokens() == tokens);
 }
 
-TEST_CASE("no retry begins after the deadline", "[s3][retry]") {
+TEST_CASE("no retry begins after the deadline", "[cloud][retry]") {
     retry_policy policy(with_random(0.5));
     const auto base = policy.options().transient_base;
     retry_session tight(policy, deadline(start + base / 2));
     CHECK_FALSE(tight.next_wait(error_kind::network, start).has_value());
-    CHECK(policy.tokens() == limits::s3_retry_tokens_max);
+    CHECK(policy.tokens() == limits::cloud_retry_tokens_max);
     retry_session enough(policy, deadline(start + base));
     CHECK(enough.next_wait(error_kind::network, start).has_value());
 }
 
-TEST_CASE("an outage spends the shared retry budget, and successes refill it", "[s3][retry]") {
+TEST_CASE("an outage spends the shared retry budget, and successes refill it", "[cloud][retry]") {
     retry_policy policy(with_random(0.0));
     int retries = 0;
     for (int i = 0; i < 1000; ++i) {
         retry_session session(policy, deadline::never());
         while (session.next_wait(error_kind::network, start)) ++retries;
     }
-    CHECK(retries == limits::s3_retry_tokens_max / limits::s3_retry_cost_transient);
-    CHECK(policy.tokens() < limits::s3_retry_cost_transient);
+    CHECK(retries == limits::cloud_retry_tokens_max / limits::cloud_retry_cost_transient);
+    CHECK(policy.tokens() < limits::cloud_retry_cost_transient);
 
-    for (int i = 0; i < limits::s3_retry_cost_transient; ++i) {
+    for (int i = 0; i < limits::cloud_retry_cost_transient; ++i) {
         retry_session session(policy, deadline::never());
         session.succeeded();
     }
@@ -99,5 +99,5 @@ TEST_CASE("an outage spends the shared retry budget, and successes refill it", "
         retry_session many(policy, deadline::never());
         many.succeeded();
     }
-    CHECK(policy.tokens() == limits::s3_retry_tokens_max);
+    CHECK(policy.tokens() == limits::cloud_retry_tokens_max);
 }

@@ -1,7 +1,8 @@
 /// Arbitrary bytes as every document of S3, as a profile file, and as a date: a value or an error, and never a
 /// truncated listing without a continuation, or an end of a listing that the document does not state.
-#include "s3/credentials/profile_file.hpp"
 #include "cloud/time.hpp"
+#include "s3/credentials/profile_file.hpp"
+#include "s3/sigv4.hpp"
 #include "s3/xml.hpp"
 
 #include <cstdlib>

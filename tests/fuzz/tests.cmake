@@ -44,7 +44,9 @@ keepstore_fuzz(range_header COVER router/range_header.cpp LINK keepstore::router
 keepstore_fuzz(chunked_body COVER net/http/chunk_decoder.cpp LINK keepstore::net_client)
 keepstore_fuzz(response_head COVER net/client/response_head.cpp net/http/url.cpp LINK keepstore::net_client)
 keepstore_fuzz(proxy COVER net/client/proxy.cpp net/http/url.cpp LINK keepstore::net_client)
-keepstore_fuzz(s3_xml COVER s3/xml.cpp cloud/time.cpp s3/credentials/profile_file.cpp LINK keepstore::s3 pugixml::pugixml)
+keepstore_fuzz(s3_xml
+    COVER s3/xml.cpp cloud/time.cpp cloud/xml_reader.cpp s3/credentials/profile_file.cpp
+    LINK keepstore::s3 pugixml::pugixml)
 keepstore_fuzz(config
     COVER
         cluster_config/config.cpp

@@ -3,7 +3,8 @@
 
 #include "s3/client.hpp"
 #include "s3/credentials/credential_sources.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
+#include "tests/cloud/object_fixture.hpp"
 #include "tests/cloud/stub_service.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/soon.hpp"
@@ -90,37 +91,6 @@ inline s3::client make_bucket(s3::client_options options, std::shared_ptr<s3::cr
 }
 inline s3::client make_bucket(const stub_service& service) {
     return make_bucket(stub_options(service));
-}
-
-/// Reads the whole body of a download, in small reads.
-inline awaitable<result<std::string>> read_all(s3::object_download download) {
-    std::string out;
-    std::byte buffer[1000];
-    for (;;) {
-        const auto got = co_await download.read_some(buffer);
-        if (!got) co_return std::unexpected(got.error());
-        if (*got == 0) break;
-        out.append(reinterpret_cast<const char*>(buffer), *got);
-    }
-    co_return out;
-}
-
-inline awaitable<result<std::string>> get_text(const s3::client& bucket, std::string key,
-                                               s3::get_options options = {}) {
-    auto download = co_await bucket.get(std::move(key), std::move(options), soon());
-    if (!download) co_return std::unexpected(download.error());
-    co_return co_await read_all(std::move(*download));
-}
-
-inline s3::upload_body text_body(std::string_view text) {
-    s3::upload_body out;
-    if (!text.empty()) out.slices.push_back(slice_of(text));
-    return out;
-}
-
-template <class T>
-s3::error_kind kind(const result<T>& r) {
-    return r ? s3::error_kind{} : s3::kind_of(r.error());
 }
 
 }  // namespace keepstore::test

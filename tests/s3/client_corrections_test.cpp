@@ -52,7 +52,7 @@ TEST_CASE("regions that contradict each other, or are invalid, end in an error w
     REQUIRE_FALSE(got.has_value());
     CHECK(kind(got) == error_kind::wrong_region);
     CHECK(got.error().text.find("set Region") != std::string::npos);
-    CHECK(service.count() == limits::s3_corrections_max + 1);
+    CHECK(service.count() == limits::cloud_corrections_max + 1);
 
     stub_service mute([](const seen_request&, std::size_t) {
         return stub_reply{.status = 301, .headers = {{"x-amz-request-id", "tx1"}}};

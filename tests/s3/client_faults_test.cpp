@@ -59,8 +59,8 @@ TEST_CASE("the error of a permanent failure has status, code and request id", "[
     REQUIRE_FALSE(body.has_value());
     CHECK(body.error() == errc::unavailable);
     CHECK(body.error().text.starts_with("S3 get: 500 InternalError (request tx2): The storage service failed"));
-    CHECK(service.count() == 2 * limits::s3_attempts_max);
-    CHECK(bucket.stats().errors().at("*smithy.OperationError 500 InternalError") == limits::s3_attempts_max);
+    CHECK(service.count() == 2 * limits::cloud_attempts_max);
+    CHECK(bucket.stats().errors().at("*smithy.OperationError 500 InternalError") == limits::cloud_attempts_max);
     CHECK(bucket.stats().retries_refused.value() == 2);
 }
 
@@ -172,15 +172,15 @@ TEST_CASE("a download resumes where its connection broke", "[s3][client]") {
 }
 
 TEST_CASE("a download that makes progress may be interrupted any number of times", "[s3][client]") {
-    const std::string content(10 * limits::s3_resume_progress_bytes, 'x');
+    const std::string content(10 * limits::cloud_resume_progress_bytes, 'x');
     stub_service service([&](const seen_request& r, std::size_t) {
         auto reply = ranged_reply(r, content);
-        reply.cut_after = limits::s3_resume_progress_bytes / 2 + 1000;
+        reply.cut_after = limits::cloud_resume_progress_bytes / 2 + 1000;
         return reply;
     });
     const auto bucket = make_bucket(service);
     CHECK(run(get_text(bucket, "k")) == content);
-    CHECK(service.count() > 2 * limits::s3_attempts_max);
+    CHECK(service.count() > 2 * limits::cloud_attempts_max);
     CHECK(service.count() < 25);
 }
 
@@ -206,7 +206,7 @@ TEST_CASE("a download that breaks without progress ends with the error", "[s3][c
     const auto bucket = make_bucket(service);
     const auto got = run(get_text(bucket, "k"));
     CHECK(kind(got) == error_kind::network);
-    CHECK(service.count() == limits::s3_attempts_max);
+    CHECK(service.count() == limits::cloud_attempts_max);
 }
 
 TEST_CASE("a service that does not respond costs the deadline and no more", "[s3][client][timeout]") {
@@ -273,7 +273,7 @@ TEST_CASE("cancellation ends a call, also while it waits for a retry", "[s3][cli
 TEST_CASE("an outage costs one attempt per call once the retry budget is spent", "[s3][retry][client]") {
     stub_service service([](const seen_request&, std::size_t) { return stub_reply{.status = 500}; });
     const auto bucket = make_bucket(service);
-    const auto budget = static_cast<std::size_t>(limits::s3_retry_tokens_max / limits::s3_retry_cost_transient);
+    const auto budget = static_cast<std::size_t>(limits::cloud_retry_tokens_max / limits::cloud_retry_cost_transient);
     for (std::size_t i = 0; i < budget; ++i) CHECK_FALSE(run(bucket.head("k", soon())).has_value());
     const auto before = service.count();
     CHECK(before == budget + budget);  // One each, and the retries.

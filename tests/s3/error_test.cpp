@@ -1,11 +1,12 @@
-#include "cloud/error.hpp"
-#include "net/client/failure.hpp"
+#include "s3/error.hpp"
 #include "cloud/transport_error.hpp"
+#include "net/client/failure.hpp"
 
 #include <catch2/catch.hpp>
 
 using namespace keepstore;
 using namespace keepstore::s3;
+using cloud::from_transport;
 
 TEST_CASE("the code decides, and the status where there is no code", "[s3][error]") {
     struct row {

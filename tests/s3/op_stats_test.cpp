@@ -1,4 +1,4 @@
-#include "cloud/op_stats.hpp"
+#include "s3/op_stats.hpp"
 #include "s3/limits.hpp"
 
 #include <catch2/catch.hpp>
@@ -42,6 +42,6 @@ TEST_CASE("error types are the Go daemon's, and the number of unknown codes is b
     for (int i = 0; i < 1000; ++i) stats.failed(400, "Code" + std::to_string(i));
     got = stats.errors();
     const auto seen = std::ranges::count_if(got, [](const auto& entry) { return entry.second != 0; });
-    CHECK(static_cast<std::size_t>(seen) == limits::s3_error_types_max + 1);
-    CHECK(got.at("*smithy.OperationError other") == 1000 + 5 - limits::s3_error_types_max);
+    CHECK(static_cast<std::size_t>(seen) == limits::cloud_error_types_max + 1);
+    CHECK(got.at("*smithy.OperationError other") == 1000 + 5 - limits::cloud_error_types_max);
 }

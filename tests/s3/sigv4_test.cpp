@@ -233,3 +233,8 @@ TEST_CASE("the cached signing key follows day, region and secret", "[s3][sigv4]"
         }
     }
 }
+
+TEST_CASE("signing times have AWS's basic form", "[s3][sigv4]") {
+    CHECK(format_signing_time(sys_days{year{2013} / 5 / 24}) == "20130524T000000Z");
+    CHECK(format_signing_time(sys_days{year{2015} / 8 / 30} + 12h + 36min) == "20150830T123600Z");
+}

@@ -14,9 +14,7 @@ keepstore_test(s3_test
         s3/probe_test.cpp
         s3/credentials/profile_file_test.cpp
         s3/redirect_test.cpp
-        cloud/retry_test.cpp
         s3/sigv4_test.cpp
-        cloud/time_test.cpp
         s3/xml_test.cpp
     LINK keepstore::s3 OpenSSL::SSL OpenSSL::Crypto)
 keepstore_test(s3_real_test

@@ -3,7 +3,7 @@
 
 #include "base/deadline.hpp"
 #include "s3/client.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 
 namespace keepstore::volumes::cloud {
 

@@ -2,8 +2,8 @@
 /// operator's probe both use it, so that the probe's result holds for the volume.
 #pragma once
 
-#include "s3/client.hpp"
 #include "cloud/credentials/credentials.hpp"
+#include "s3/client.hpp"
 #include "volumes/s3/s3_volume.hpp"
 
 #include <memory>

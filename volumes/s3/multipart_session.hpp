@@ -1,5 +1,5 @@
 /// One multipart upload at the service: its id and the ETags of its parts. A part is sent with its MD5, and again
-/// within the limits of s3/retry.hpp, since its bytes stay in memory until then.
+/// within the limits of cloud/retry.hpp, since its bytes stay in memory until then.
 ///
 /// Coroutines run on loops of the volume, parts concurrently; each holds the session. Safe to use from any thread.
 #pragma once

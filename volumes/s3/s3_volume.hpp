@@ -9,7 +9,7 @@
 #pragma once
 
 #include "s3/client.hpp"
-#include "cloud/credentials/credential_http.hpp"
+#include "s3/cloud_names.hpp"
 #include "s3/limits.hpp"
 #include "volumes/cloud/download_turns.hpp"
 #include "volumes/s3/limits.hpp"
@@ -33,8 +33,8 @@ struct s3_options {
     bool use_path_style = false;
     std::size_t prefix_length = 0;
     unsigned index_page_size = limits::s3_list_keys_max;
-    std::chrono::milliseconds connect_timeout = limits::s3_connect_timeout;
-    std::chrono::milliseconds read_timeout = limits::s3_read_timeout;
+    std::chrono::milliseconds connect_timeout = limits::cloud_connect_timeout;
+    std::chrono::milliseconds read_timeout = limits::cloud_read_timeout;
     /// For this long after a change S3 may still return the old state (docs/interface.md 4.6 RaceWindow).
     std::chrono::nanoseconds race_window{0};
     /// Deletes blocks at once where the trash lifetime is 0; without it that is refused.

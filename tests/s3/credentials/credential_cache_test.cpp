@@ -1,5 +1,6 @@
 /// The cache of keys: when they are fetched, which calls wait, and which clock is used.
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
+#include "s3/sigv4.hpp"
 #include "tests/s3/credentials/credential_fixture.hpp"
 
 #include <catch2/catch.hpp>

@@ -3,7 +3,7 @@
 #include "s3/credentials/profile_source.hpp"
 #include "s3/credentials/run_process.hpp"
 #include "s3/credentials/sts.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 #include "tests/s3/credentials/credential_fixture.hpp"
 #include "tests/support/proxy_server.hpp"
 

@@ -1,6 +1,6 @@
 /// Sources of keys, each with the failures that other clients had (see the names of the cases).
 #include "s3/credentials/run_process.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 #include "tests/s3/credentials/credential_fixture.hpp"
 
 #include <catch2/catch.hpp>

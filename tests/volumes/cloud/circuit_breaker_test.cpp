@@ -1,6 +1,6 @@
 // When the circuit breaker of an S3 volume opens and closes, by the outcomes of probes and calls.
 #include "volumes/cloud/circuit_breaker.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 #include "tests/contract/volume_harness.hpp"
 #include "volumes/cloud/limits.hpp"
 

@@ -1,6 +1,6 @@
 // When large blocks go in parts, and when they do not; and how parts share their memory.
 #include "volumes/cloud/multipart_policy.hpp"
-#include "cloud/error.hpp"
+#include "s3/error.hpp"
 #include "volumes/cloud/limits.hpp"
 #include "volumes/cloud/part_buffers.hpp"
 

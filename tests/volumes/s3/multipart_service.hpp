@@ -3,8 +3,8 @@
 
 #include "base/base64.hpp"
 #include "digest/md5.hpp"
-#include "tests/contract/volume_harness.hpp"
 #include "tests/cloud/stub_service.hpp"
+#include "tests/contract/volume_harness.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"
 

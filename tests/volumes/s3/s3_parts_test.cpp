@@ -1,8 +1,8 @@
 // Blocks that are sent in concurrent parts: the requests, and what is acknowledged.
 #include "digest/md5.hpp"
 #include "s3/sigv4.hpp"
-#include "tests/contract/volume_harness.hpp"
 #include "tests/cloud/stub_service.hpp"
+#include "tests/contract/volume_harness.hpp"
 #include "tests/volumes/s3/multipart_service.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"

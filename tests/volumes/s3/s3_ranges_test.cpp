@@ -1,7 +1,7 @@
 // Blocks that are fetched by several concurrent ranged GETs: the requests, and what readers get.
 #include "digest/md5.hpp"
-#include "tests/contract/volume_harness.hpp"
 #include "tests/cloud/stub_service.hpp"
+#include "tests/contract/volume_harness.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"
 

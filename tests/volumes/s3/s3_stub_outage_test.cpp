@@ -1,8 +1,8 @@
 /// Outages and listings as a scripted service shows them.
-#include "digest/md5.hpp"
 #include "cloud/time.hpp"
-#include "tests/contract/volume_harness.hpp"
+#include "digest/md5.hpp"
 #include "tests/cloud/stub_service.hpp"
+#include "tests/contract/volume_harness.hpp"
 #include "tests/s3/bucket_fixture.hpp"
 #include "tests/volumes/s3/multipart_service.hpp"
 #include "tests/volumes/s3/stub_replies.hpp"

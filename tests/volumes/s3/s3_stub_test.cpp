@@ -1,8 +1,8 @@
 // What S3 volumes do with responses that a real service rarely gives.
-#include "digest/md5.hpp"
 #include "cloud/time.hpp"
-#include "tests/contract/volume_harness.hpp"
+#include "digest/md5.hpp"
 #include "tests/cloud/stub_service.hpp"
+#include "tests/contract/volume_harness.hpp"
 #include "tests/volumes/s3/stub_replies.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"

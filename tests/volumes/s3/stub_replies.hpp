@@ -1,10 +1,10 @@
 /// A volume on a scripted service, and the responses that such a service sends.
 #pragma once
 
-#include "digest/md5.hpp"
 #include "cloud/time.hpp"
-#include "tests/contract/volume_harness.hpp"
+#include "digest/md5.hpp"
 #include "tests/cloud/stub_service.hpp"
+#include "tests/contract/volume_harness.hpp"
 #include "tests/volumes/stub_volume.hpp"
 #include "volumes/cloud/limits.hpp"
 

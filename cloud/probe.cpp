@@ -1,0 +1,137 @@
+#include "cloud/probe.hpp"
+
+#include "cloud/limits.hpp"
+#include "cloud/time.hpp"
+#include "cloud/transport_error.hpp"
+
+#include <fmt/format.h>
+#include <openssl/evp.h>
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/this_coro.hpp>
+
+#include <algorithm>
+#include <random>
+#include <span>
+
+namespace keepstore::cloud {
+
+std::string to_text(const probe_line& line) {
+    using outcome = probe_line::outcome;
+    const auto* word = line.result == outcome::ok ? "ok" : line.result == outcome::note ? "note" : "FAILED";
+    auto out = fmt::format("{}: {}: {}", word, line.step, line.text);
+    // Parts of the text come from servers: no control characters for the terminal.
+    std::ranges::replace_if(out, [](unsigned char c) { return c < 0x20 || c == 0x7f; }, '?');
+    return out;
+}
+
+bool probe_report::ok(std::string step, std::string text) {
+    out_({probe_line::outcome::ok, std::move(step), std::move(text)});
+    return true;
+}
+bool probe_report::note(std::string step, std::string text) {
+    out_({probe_line::outcome::note, std::move(step), std::move(text)});
+    return true;
+}
+bool probe_report::failed(std::string step, std::string text) {
+    good_ = false;
+    if (until_.passed()) text += " (the probe ran out of time: the service responds too slowly, or not at all)";
+    out_({probe_line::outcome::failed, std::move(step), std::move(text)});
+    return false;
+}
+
+deadline probe_report::late() const {
+    return until_.is_never() ? until_ : deadline(until_.at() + limits::cloud_probe_cleanup);
+}
+
+awaitable<result<std::string>> resolve_host(const probe_target& where, std::string host) {
+    for (const auto& [name, address] : where.hosts) {
+        if (name == host) co_return address;
+    }
+    const auto executor = co_await asio::this_coro::executor;
+    asio::ip::tcp::resolver resolver(executor);
+    const auto [code, found] = co_await resolver.async_resolve(host, "", use_tuple);
+    if (code) co_return fail(errc::unavailable, code.message());
+    std::string list;
+    for (const auto& entry : found) {
+        const auto address = entry.endpoint().address().to_string();
+        if (list.find(address) == std::string::npos) list += (list.empty() ? "" : ", ") + address;
+    }
+    co_return list;
+}
+
+awaitable<bool> check_name(probe_report& report, const probe_target& where,
+                           std::function<awaitable<std::string>()> hint) {
+    if (const auto* via = where.proxies.find(where.to)) {
+        co_return report.ok("name",
+                            fmt::format("looked up by the proxy {} of the environment", net::to_string(via->to)));
+    }
+    const auto found = co_await resolve_host(where, where.to.host);
+    if (found && *found == where.to.host) co_return report.ok("name", "none: Endpoint is an address");
+    if (found) co_return report.ok("name", fmt::format("{} is {}", where.to.host, *found));
+    const auto text = fmt::format("{} has no address ({})", where.to.host, found.error().text);
+    std::string more;
+    if (hint) more = co_await hint();
+    if (more.empty()) more = ": check the spelling of Endpoint and the name servers of this host";
+    co_return report.failed("name", text + more);
+}
+
+awaitable<bool> check_connection(probe_report& report, const probe_target& where) {
+    auto http = net::client::make(
+        {.ca_file = where.ca_file, .tls_insecure = where.tls_insecure, .proxies = where.proxies, .hosts = where.hosts});
+    if (!http) co_return report.failed("connection", http.error().text);
+    // Without a signature: any response shows that there is an HTTP server.
+    net::request ask{.method = "HEAD", .to = where.to, .target = where.target};
+    ask.timing.connect = where.connect_timeout;
+    ask.timing.first_byte = where.read_timeout;
+    const auto asked_at = where.now();
+    const auto response = co_await http->send(std::move(ask), report.until());
+    if (!response) co_return report.failed("connection", from_transport(response.error()).text);
+    const auto server = response->get("server");
+    const auto* const security = !where.to.tls        ? "without TLS"
+                                 : where.tls_insecure ? "with TLS, but the certificate is not verified"
+                                                      : "with TLS, the certificate is valid";
+    report.ok("connection", fmt::format("{}{}{}", security, server.empty() ? "" : ", the server is ", server));
+    const auto date = parse_http_date(response->get("date"));
+    if (!date) co_return report.note("clock", "the response has no Date");
+    const auto off = std::chrono::duration_cast<std::chrono::seconds>(*date - asked_at);
+    if (std::chrono::abs(off) > limits::cloud_clock_skew_tolerated) {
+        co_return report.note(
+            "clock", fmt::format("this machine and the service differ by {} seconds; requests will be signed with the "
+                                 "service's time, but set the clock right (NTP)",
+                                 off.count()));
+    }
+    co_return report.ok("clock", fmt::format("within {} seconds of the service's", std::chrono::abs(off).count() + 1));
+}
+
+std::string_view without_advice(const error& e, std::string_view advice) {
+    const std::string_view text = e.text;
+    const auto at = text.find(advice);
+    return at == std::string_view::npos || at < 2 ? text : text.substr(0, at - 2);
+}
+
+md5_digest md5_of(std::string_view text) {
+    md5_digest out;
+    EVP_Digest(text.data(), text.size(), out.bytes.data(), nullptr, EVP_md5(), nullptr);
+    return out;
+}
+
+upload_body body_of(std::string_view text) {
+    upload_body out;
+    out.slices.push_back(copy_to_heap_slice(std::as_bytes(std::span(text))));
+    return out;
+}
+
+std::string unique_probe_name() {
+    std::random_device random;
+    return fmt::format("keepstore-probe/{:08x}{:08x}", random(), random());
+}
+
+awaitable<result<std::string>> text_of(result<object_download> download) {
+    if (!download) co_return std::unexpected(download.error());
+    std::string out(static_cast<std::size_t>(download->length()), '\0');
+    const auto n = co_await download->read_full(std::as_writable_bytes(std::span(out)));
+    if (!n) co_return std::unexpected(n.error());
+    co_return out;
+}
+
+}  // namespace keepstore::cloud

@@ -1,0 +1,103 @@
+/// What the probes of S3 and Azure have in common: lines for the operator, the steps before the first signed request,
+/// and small test objects.
+///
+/// Use from one coroutine; runs on its executor.
+#pragma once
+
+#include "base/async.hpp"
+#include "base/deadline.hpp"
+#include "base/md5_digest.hpp"
+#include "cloud/credentials/credentials.hpp"
+#include "cloud/download.hpp"
+#include "cloud/object.hpp"
+#include "net/client/http_client.hpp"
+
+#include <chrono>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+namespace keepstore::cloud {
+
+struct probe_line {
+    enum class outcome {
+        ok,
+        note,    ///< Works, but should be checked.
+        failed,  ///< The volume will not work, or not safely.
+    } result;
+    std::string step;  ///< "bucket"
+    std::string text;  ///< One sentence or two; for failures with what to do. No keys, no signatures.
+};
+
+/// Formats a line for a terminal: "ok: bucket: ...", "FAILED: bucket: ...".
+[[nodiscard]] std::string to_text(const probe_line& line);
+
+using probe_output = std::function<void(const probe_line&)>;
+
+enum class probe_extent {
+    read_only,  ///< Writes nothing: for read-only volumes.
+    read_and_write,
+};
+
+/// The lines of a probe, and whether it found no fault.
+class probe_report {
+  public:
+    probe_report(probe_output out, deadline until) : out_(std::move(out)), until_(until) {}
+
+    /// \returns true.
+    bool ok(std::string step, std::string text);
+    /// \returns true.
+    bool note(std::string step, std::string text);
+    /// \returns false.
+    bool failed(std::string step, std::string text);
+
+    [[nodiscard]] bool good() const noexcept { return good_; }
+    [[nodiscard]] deadline until() const noexcept { return until_; }
+    /// The deadline of clean-up, which runs also after `until`.
+    [[nodiscard]] deadline late() const;
+
+  private:
+    const probe_output out_;
+    const deadline until_;
+    bool good_ = true;
+};
+
+/// Where a probe connects to, and how. Stays the caller's.
+struct probe_target {
+    net::endpoint to;
+    std::string target;  ///< Of a HEAD.
+    std::chrono::milliseconds connect_timeout;
+    std::chrono::milliseconds read_timeout;
+    std::string ca_file;
+    bool tls_insecure = false;
+    net::proxy_rules proxies;
+    std::vector<std::pair<std::string, std::string>> hosts;  ///< Names with fixed addresses.
+    wall_clock now;
+};
+
+/// Resolves a host name to a list of addresses, or the resolver's error.
+[[nodiscard]] awaitable<result<std::string>> resolve_host(const probe_target& where, std::string host);
+
+/// The step "name". `hint` is asked for what to add to the text of a failure; may return an empty one.
+[[nodiscard]] awaitable<bool> check_name(probe_report& report, const probe_target& where,
+                                         std::function<awaitable<std::string>()> hint = {});
+
+/// The steps "connection" (with TLS) and "clock", by a HEAD without a signature.
+[[nodiscard]] awaitable<bool> check_connection(probe_report& report, const probe_target& where);
+
+/// Returns "S3 list: 403 AccessDenied (request 1)" of an error whose text goes on with its advice.
+[[nodiscard]] std::string_view without_advice(const error& e, std::string_view advice);
+
+// Test objects.
+inline constexpr std::string_view probe_content =
+    "This object was made by a test of its bucket or container and can be deleted.\n";
+[[nodiscard]] md5_digest md5_of(std::string_view text);
+[[nodiscard]] upload_body body_of(std::string_view text);
+/// Returns "keepstore-probe/" and a random number.
+[[nodiscard]] std::string unique_probe_name();
+/// Reads the whole of a small download.
+[[nodiscard]] awaitable<result<std::string>> text_of(result<object_download> download);
+
+}  // namespace keepstore::cloud

@@ -1,0 +1,26 @@
+/// A response of S3, or of another server in its place, that is no success. Part of client_core, not of the module's
+/// interface.
+#pragma once
+
+#include "base/async.hpp"
+#include "cloud/request_failure.hpp"
+#include "s3/op_stats.hpp"
+
+#include <chrono>
+#include <optional>
+#include <string>
+
+namespace keepstore::s3 {
+
+/// Why an attempt failed, with what S3 tells about the bucket.
+struct request_failure : cloud::request_failure {
+    std::string region = {};                     ///< The bucket's, if the response has it.
+    std::optional<net::endpoint> location = {};  ///< Of a temporary redirect inside Amazon.
+    bool from_s3 = false;                        ///< It has headers of S3, or is Amazon's redirect.
+};
+
+/// Reads a response whose status is no success. Awaited in place. `local_time` is our clock when it was sent, roughly.
+[[nodiscard]] awaitable<request_failure> read_failure(operation op, net::response response,
+                                                      std::chrono::milliseconds local_time);
+
+}  // namespace keepstore::s3
