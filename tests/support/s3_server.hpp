@@ -8,21 +8,16 @@
 /// KEEPSTORE_TEST_S3=FILE.
 #pragma once
 
+#include "tests/support/run_tool.hpp"
+
 #include <nlohmann/json.hpp>
-
-#include <sys/wait.h>
-
-#include <spawn.h>
-#include <unistd.h>
 
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
-#include <ctime>
 #include <fstream>
 #include <iostream>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -67,21 +62,8 @@ struct s3_server {
 
     /// Runs the tool on a bucket. \throws std::runtime_error if it fails; it has said why on standard error.
     void run_tool(const std::string& bucket, const std::string& what) const {
-        std::vector<std::string> words = tool;
-        words.insert(words.end(), {endpoint + "/" + bucket, what});
-        std::vector<std::string> variables{"AWS_ACCESS_KEY_ID=" + access_key, "AWS_SECRET_ACCESS_KEY=" + secret_key};
-        const auto pointers = [](std::vector<std::string>& from) {
-            std::vector<char*> found;
-            for (std::string& word : from) found.push_back(word.data());
-            found.push_back(nullptr);
-            return found;
-        };
-        pid_t child = -1;
-        int status = -1;
-        if (posix_spawn(&child, words.front().c_str(), nullptr, nullptr, pointers(words).data(),
-                        pointers(variables).data()) != 0 ||
-            waitpid(child, &status, 0) != child || status != 0)
-            throw std::runtime_error("the S3 tool failed: " + what + " " + bucket);
+        test::run_tool(tool, {endpoint + "/" + bucket, what},
+                       {"AWS_ACCESS_KEY_ID=" + access_key, "AWS_SECRET_ACCESS_KEY=" + secret_key});
     }
 };
 
@@ -104,11 +86,9 @@ class s3_bucket {
     [[nodiscard]] const std::string& name() const noexcept { return name_; }
 
   private:
-    // The server lives for one run of ctest, in which the time tells processes with the same number apart.
     static std::string new_name() {
         static std::atomic<int> count = 0;
-        return "test-" + std::to_string(std::time(nullptr)) + "-" + std::to_string(getpid()) + "-" +
-               std::to_string(count++);
+        return unique_tool_name(count++);
     }
 
     const s3_server server_;

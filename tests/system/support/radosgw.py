@@ -13,7 +13,6 @@ state: it can be killed and revived at any time.
 """
 
 import argparse
-import json
 import os
 import secrets
 import shutil
@@ -25,6 +24,7 @@ import time
 import unittest
 import uuid
 
+from .process import PACKAGE_ROOT, SKIPPED, STOP_SECONDS_MAX, Process, Server, ServerError, publish, wait_for
 from .s3_client import S3Client
 from .wait import stable_port
 
@@ -32,14 +32,12 @@ PROGRAMS = ("ceph", "ceph-mon", "ceph-osd", "monmaptool", "radosgw", "radosgw-ad
 PATH = "/usr/bin:/bin:/usr/sbin:/sbin"  # Debian's programs, and Debian's Python for the one that is a script.
 PARTS = ("gateway", "osd", "mon")  # In the order in which they stop.
 REGION = "us-east-1"
-SKIPPED = 77
 # How much the store may hold, at twice its size of memory. Deleted data counts until it is collected, 10 to 20 s later.
 STORE_BYTES = min(8 << 30, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // 3)
 _STEP_SECONDS_MAX = 60
-_STOP_SECONDS_MAX = 15
 
 
-class RadosgwError(AssertionError):
+class RadosgwError(ServerError):
     """A command of the server failed; the text has the end of the log in question."""
 
 
@@ -49,95 +47,13 @@ def missing():
     return f"not installed: {' '.join(absent)} (packages radosgw ceph-mon ceph-osd)" if absent else None
 
 
-class Process:
-    """A process recorded in a file by its pid and start time, since pids are reused."""
-
-    def __init__(self, file):
-        self.file = file
-
-    def spawn(self, command, log, env):
-        """Starts it in a session of its own; it outlives us. Its output goes to `log`."""
-        opened = [(os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
-                  (os.POSIX_SPAWN_OPEN, 1, log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600), (os.POSIX_SPAWN_DUP2, 1, 2)]
-        pid = os.posix_spawn(command[0], command, env, file_actions=opened, setsid=True)
-        with open(self.file + ".new", "w", encoding="utf-8") as file:
-            json.dump({"pid": pid, "born": _born(pid)}, file)
-        os.rename(self.file + ".new", self.file)
-
-    def pid(self):
-        """Its number while it runs, else None."""
-        try:
-            with open(self.file, encoding="utf-8") as file:
-                known = json.load(file)
-            if known["born"] is None or _born(known["pid"]) != known["born"]:
-                return None
-            os.waitpid(known["pid"], os.WNOHANG)  # Should it be our child, and have ended.
-        except ChildProcessError:
-            pass
-        except (OSError, ValueError):
-            return None
-        return known["pid"] if _born(known["pid"]) else None
-
-    def send(self, number):
-        pid = self.pid()
-        if pid is None:
-            raise RadosgwError(f"{os.path.basename(self.file)} is not running")
-        os.kill(pid, number)
-
-    def stopped(self):
-        """Whether all of its threads are."""
-        folder = f"/proc/{self.pid()}/task"
-        try:
-            for thread in os.listdir(folder):
-                with open(f"{folder}/{thread}/stat", encoding="utf-8", errors="replace") as file:
-                    if file.read().rpartition(")")[2].split()[0] != "T":
-                        return False
-        except OSError:
-            return False
-        return True
-
-    def end(self, number=signal.SIGTERM):
-        """Terminates it, kills it after a timeout, and waits for its end."""
-        if self.pid() is not None:
-            self.send(signal.SIGCONT)
-            self.send(number)
-            if not _wait(lambda: self.pid() is None, _STOP_SECONDS_MAX):
-                self.send(signal.SIGKILL)
-                _wait(lambda: self.pid() is None, _STOP_SECONDS_MAX)
-        if os.path.exists(self.file):
-            os.unlink(self.file)
-
-
-def _born(pid):
-    """Identifies a process among others with the same pid: the boot and the clock tick of its start."""
-    try:
-        with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:
-            fields = file.read().rpartition(")")[2].split()
-        with open("/proc/sys/kernel/random/boot_id", encoding="utf-8") as file:
-            # After a kill the first thread is a zombie while others still hold the sockets.
-            ended = fields[0] in "ZX" and int(fields[17]) <= 1
-            return None if ended else f"{file.read().strip()}/{fields[19]}"
-    except (OSError, IndexError):
-        return None
-
-
-def _wait(condition, seconds, interval=0.02):
-    end = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > end:
-            return False
-        time.sleep(interval)
-    return True
-
-
-class Radosgw:
-    """The server whose state is in `folder`. Several objects, also of several processes, may stand for the same one."""
+class Radosgw(Server):
+    """The server, with its parts."""
 
     def __init__(self, folder):
-        self.folder = os.path.realpath(folder)
+        super().__init__(folder)
         self._config = os.path.join(self.folder, "ceph.conf")
-        self._processes = {p: Process(os.path.join(self.folder, f"{p}.pid")) for p in (*PARTS, "guard")}
-        self.info = self._load()
+        self._processes = {p: Process(os.path.join(self.folder, f"{p}.pid")) for p in PARTS}
 
     # --- the whole ---
 
@@ -159,7 +75,7 @@ class Radosgw:
         tls_port = stable_port({mon_port, port})
         self.info = {"host": "127.0.0.1", "port": port, "endpoint": f"http://127.0.0.1:{port}", "region": REGION,
                      "access_key": "KeepstoreTestKey0001", "secret_key": secrets.token_urlsafe(30), "folder": self.folder,
-                     "tool": [sys.executable, "-B", os.path.join(_PACKAGE_ROOT, "support/s3_client.py")]}
+                     "tool": [sys.executable, "-B", os.path.join(PACKAGE_ROOT, "support/s3_client.py")]}
         tls = self._certificate()
         if tls:
             self.info |= {"tls_endpoint": f"https://127.0.0.1:{tls_port}", "ca_file": tls}
@@ -168,33 +84,23 @@ class Radosgw:
             file.write(_configuration(self.folder, fsid, mon_port, port, tls_port if tls else None, store_bytes))
         try:
             if owner is not None:
-                self._processes["guard"].spawn(
-                    [sys.executable, "-B", "-m", __spec__.name, "guard", self.folder, str(owner)],
-                    self._log("guard"), os.environ | {"PYTHONPATH": _PACKAGE_ROOT})
+                self._start_guard(__spec__.name, owner)
             self._bring_up(fsid, mon_port)
             client = self.client()
             for bucket in buckets:
                 client.make_bucket(bucket)
             client.close()
-            with open(os.path.join(self.folder, "info.json"), "w", encoding="utf-8") as file:
-                os.fchmod(file.fileno(), 0o600)
-                json.dump(self.info, file)
+            self._save()
         except BaseException:
             self.stop()
             raise
         return self.info
 
-    def stop(self):
-        """Ends everything; harmless if nothing runs. The logs stay."""
-        self._processes["guard"].end(signal.SIGKILL)
-        self.stop_parts()
-
     def stop_parts(self):
         # None of them has state to save.
         for part in PARTS:
             self._processes[part].end(signal.SIGKILL)
-        if os.path.exists(os.path.join(self.folder, "info.json")):
-            os.unlink(os.path.join(self.folder, "info.json"))
+        self._forget()
 
     def client(self, **options):
         return S3Client(self.info["endpoint"], self.info["access_key"], self.info["secret_key"], REGION, **options)
@@ -222,30 +128,13 @@ class Radosgw:
         process = self._processes[part]
         process.send(signal.SIGSTOP)
         # Until its last thread has stopped, which may take a while on a busy machine.
-        if not _wait(process.stopped, _STOP_SECONDS_MAX):
+        if not wait_for(process.stopped, STOP_SECONDS_MAX):
             raise RadosgwError(f"the {part} does not stop")
 
     def resume(self, part="gateway"):
         self._processes[part].send(signal.SIGCONT)
 
     # --- inside ---
-
-    def _load(self):
-        try:
-            with open(os.path.join(self.folder, "info.json"), encoding="utf-8") as file:
-                return json.load(file)
-        except (OSError, ValueError):
-            return None
-
-    def _log(self, name):
-        return os.path.join(self.folder, f"{name}.log")
-
-    def _tail(self, name):
-        try:
-            with open(self._log(name), encoding="utf-8", errors="replace") as file:
-                return "".join(file.readlines()[-15:])
-        except OSError:
-            return ""
 
     def _environment(self):
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("CEPH_", "PYTHON", "LD_"))}
@@ -295,7 +184,7 @@ class Radosgw:
                     return probe.recv(5) == b"HTTP/"
             except OSError:
                 return False
-        if not _wait(answers, _STEP_SECONDS_MAX):
+        if not wait_for(answers, _STEP_SECONDS_MAX):
             raise RadosgwError(f"radosgw does not answer:\n{self._tail('gateway')}\n{self._tail('osd')}")
 
     def _certificate(self):
@@ -395,31 +284,6 @@ rgw gc max objs = 4
 """
 
 
-_PACKAGE_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-
-
-def publish(file, info):
-    """Writes where the server is (or {"skipped": why there is none}) for the tests of KEEPSTORE_TEST_S3."""
-    os.makedirs(os.path.dirname(os.path.abspath(file)), exist_ok=True)
-    with open(file + ".new", "w", encoding="utf-8") as output:
-        os.fchmod(output.fileno(), 0o600)
-        json.dump(info, output, indent=1)
-    os.rename(file + ".new", file)
-
-
-def guard(folder, owner):
-    """Waits for the end of the process `owner`, then ends the server: an interrupted test run leaves no process or file."""
-    try:
-        handle = os.pidfd_open(owner)
-    except OSError:  # Gone already.
-        handle = None
-    if handle is not None:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
-        import select  # pylint: disable=import-outside-toplevel
-        select.select([handle], [], [])
-    Radosgw(folder).stop_parts()
-
-
 def command_line():
     parser = argparse.ArgumentParser(description="Starts and stops an S3 server for tests.")
     parser.add_argument("what", choices=["start", "stop", "kill", "revive", "pause", "resume", "status", "guard"])
@@ -430,7 +294,7 @@ def command_line():
     parser.add_argument("--with-parent", action="store_true", help="stop when the process ends that runs this command")
     arguments = parser.parse_args()
     if arguments.what == "guard":
-        return guard(arguments.folder, int(arguments.part))
+        return Radosgw(arguments.folder).guard(int(arguments.part))
     if arguments.part not in PARTS:
         parser.error(f"the parts are {' '.join(PARTS)}")
     if arguments.what == "start" and missing():
@@ -461,5 +325,5 @@ def command_line():
 if __name__ == "__main__":
     try:
         sys.exit(command_line())
-    except RadosgwError as problem:
+    except ServerError as problem:
         sys.exit(f"radosgw: {problem}")
