@@ -24,6 +24,7 @@ LAYERS = {
     "net/server": {"net/tls", "net/http", "net/limits", "base"},
     "cloud": NET | {"base"},
     "s3": NET | {"cloud", "digest", "base"},
+    "azure": NET | {"cloud", "base"},
     "protocol": NET | {"pool", "digest", "base"},
     "cluster_config": {"protocol", "net/limits", "base"},
     "volumes": {"digest", "base"} | NET,

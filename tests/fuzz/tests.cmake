@@ -47,6 +47,9 @@ keepstore_fuzz(proxy COVER net/client/proxy.cpp net/http/url.cpp LINK keepstore:
 keepstore_fuzz(s3_xml
     COVER s3/xml.cpp cloud/time.cpp cloud/xml_reader.cpp s3/credentials/profile_file.cpp
     LINK keepstore::s3 pugixml::pugixml)
+keepstore_fuzz(azure_documents
+    COVER azure/xml.cpp azure/credentials/authorization.cpp azure/credentials/managed_identity.cpp cloud/xml_reader.cpp
+    LINK keepstore::azure pugixml::pugixml nlohmann_json::nlohmann_json)
 keepstore_fuzz(config
     COVER
         cluster_config/config.cpp

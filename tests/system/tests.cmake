@@ -18,26 +18,29 @@ endif()
 
 find_package(Python3 3.9 COMPONENTS Interpreter)
 
-# The S3 server: started before the first test that needs it, stopped after the last one of them (or with ctest, when that is
-# interrupted). Without the packages for it the start is skipped, and so is each of those tests.
+# The S3 server and the Blob service: started before the first test that needs them, stopped after the last one of them (or
+# with ctest, when that is interrupted). Without what they need the start is skipped, and so is each of those tests.
 if(Python3_FOUND)
-    function(s3_server_fixture what property)
-        add_test(NAME system.s3_server_${what}
-            COMMAND Python3::Interpreter -B -m support.radosgw ${what} ${CMAKE_BINARY_DIR}/s3-server
-                --publish ${KEEPSTORE_TEST_S3} --with-parent
+    function(server_fixture name module what property file)
+        add_test(NAME system.${name}_${what}
+            COMMAND Python3::Interpreter -B -m support.${module} ${what} ${CMAKE_BINARY_DIR}/${name}
+                --publish ${file} --with-parent
             WORKING_DIRECTORY ${CMAKE_CURRENT_SOURCE_DIR}/system)
-        set_tests_properties(system.s3_server_${what} PROPERTIES
-            LABELS system TIMEOUT 300 SKIP_RETURN_CODE 77 ${property} s3_server)
+        set_tests_properties(system.${name}_${what} PROPERTIES
+            LABELS system TIMEOUT 300 SKIP_RETURN_CODE 77 ${property} ${name})
     endfunction()
-    s3_server_fixture(start FIXTURES_SETUP)
-    s3_server_fixture(stop FIXTURES_CLEANUP)
+    server_fixture(s3_server radosgw start FIXTURES_SETUP ${KEEPSTORE_TEST_S3})
+    server_fixture(s3_server radosgw stop FIXTURES_CLEANUP ${KEEPSTORE_TEST_S3})
+    server_fixture(azure_server azurite start FIXTURES_SETUP ${KEEPSTORE_TEST_AZURE})
+    server_fixture(azure_server azurite stop FIXTURES_CLEANUP ${KEEPSTORE_TEST_AZURE})
 endif()
 
-# keepstore_system_test(NAME [TIMEOUT seconds] [ALONE] [S3] [SLOW]): runs system/NAME.py. Exit code 77: everything was
-# skipped. ALONE: takes both cores, measures times, or disturbs the S3 server, so it runs alone. S3: needs that server.
+# keepstore_system_test(NAME [TIMEOUT seconds] [ALONE] [S3] [AZURE] [SLOW]): runs system/NAME.py. Exit code 77: everything was
+# skipped. ALONE: takes both cores, measures times, or disturbs the S3 server, so it runs alone. S3, AZURE: needs that
+# server.
 # SLOW: takes more than half a minute, so it starts before the others and does not run on when they have ended.
 function(keepstore_system_test name)
-    cmake_parse_arguments(arg "ALONE;S3;SLOW" "TIMEOUT" "" ${ARGN})
+    cmake_parse_arguments(arg "ALONE;S3;AZURE;SLOW" "TIMEOUT" "" ${ARGN})
     if(NOT arg_TIMEOUT)
         set(arg_TIMEOUT 300)
     endif()
@@ -50,8 +53,12 @@ function(keepstore_system_test name)
         SKIP_RETURN_CODE 77
         ENVIRONMENT "KEEPSTORE_BINARY=$<TARGET_FILE:keepstore>;KEEPCTL_BINARY=$<TARGET_FILE:keepctl>;KEEPSTORE_FSDOWN=$<TARGET_FILE:fsdown>;KEEPSTORE_PROCESS_SHIM=$<TARGET_FILE:process_shim>")
     if(arg_S3)
-        set_property(TEST system.${name} PROPERTY FIXTURES_REQUIRED s3_server)
+        set_property(TEST system.${name} APPEND PROPERTY FIXTURES_REQUIRED s3_server)
         set_property(TEST system.${name} APPEND PROPERTY ENVIRONMENT KEEPSTORE_TEST_S3=${KEEPSTORE_TEST_S3})
+    endif()
+    if(arg_AZURE)
+        set_property(TEST system.${name} APPEND PROPERTY FIXTURES_REQUIRED azure_server)
+        set_property(TEST system.${name} APPEND PROPERTY ENVIRONMENT KEEPSTORE_TEST_AZURE=${KEEPSTORE_TEST_AZURE})
     endif()
     if(arg_ALONE)
         set_tests_properties(system.${name} PROPERTIES RUN_SERIAL ON)

@@ -1,0 +1,224 @@
+// The operations of azure::client.
+#include "azure/client_calls.hpp"
+#include "azure/limits.hpp"
+#include "azure/xml.hpp"
+#include "base/base64.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <span>
+
+namespace keepstore::azure {
+namespace {
+
+// GET /container/blob
+class blob_download final : public cloud::download_state {
+  public:
+    blob_download(std::shared_ptr<client_core> core, std::string key, deadline until)
+        : download_state(azure_traits, core->stats(), retry_session(core->retries(), until)),
+          core_(std::move(core)),
+          key_(std::move(key)),
+          until_(until) {}
+
+  private:
+    [[nodiscard]] awaitable<result<net::response>> send_get(name_values headers, head_check check) override {
+        const bool ranged = std::ranges::any_of(headers, [](const auto& header) { return header.first == "range"; });
+        call c{.op = ranged ? operation::get_range : operation::get,
+               .method = "GET",
+               .key = key_,
+               .headers = std::move(headers)};
+        const response_check of_head = [&](const full_response& got) { return check(got.response); };
+        KS_CO_TRY(auto got, co_await core_->run(std::move(c), of_head, session_, until_));
+        co_return std::move(got.response);
+    }
+    [[nodiscard]] awaitable<std::optional<std::uint64_t>> ask_size() override {
+        const response_check any = [](const full_response&) { return success(); };
+        call c{.op = operation::get_properties, .method = "HEAD", .key = key_};
+        const auto head = co_await core_->run(std::move(c), any, session_, until_);
+        co_return head ? head->response.content_length() : std::nullopt;
+    }
+    // client_core has told it from a missing container.
+    [[nodiscard]] awaitable<error> explain_missing(error not_found) override { co_return not_found; }
+    [[nodiscard]] result<object_info> read_info(const net::response& response) const override {
+        return read_blob_info(response);
+    }
+
+    const std::shared_ptr<client_core> core_;
+    const std::string key_;
+    const deadline until_;
+};
+
+/// Headers that Put Blob and Put Block List have in common.
+result<name_values> describe_blob(const put_options& options) {
+    name_values out;
+    add_condition(out, options.only);
+    KS_CHECK(add_metadata(out, options.metadata));
+    return out;
+}
+
+std::string encode_block_id(std::string_view id) {
+    return encode_base64(std::as_bytes(std::span(id)));
+}
+
+error listing_does_not_advance() {
+    return {
+        errc::io_error,
+        "Azure list: a page of the listing does not begin after the previous one: this service ignores markers, and "
+        "its listings cannot be used.",
+        cloud::make_error_code(error_kind::unsupported)};
+}
+
+}  // namespace
+
+// HEAD /container/blob
+awaitable<result<object_info>> client::head(this client self, std::string key, deadline until) {
+    retry_session session(self.core_->retries(), until);
+    object_info info;
+    const response_check check = [&](const full_response& got) -> result<void> {
+        KS_TRY(info, read_blob_info(got.response));
+        if (info.size_is_certain) return success();
+        return cloud::lacks(azure_traits, "Content-Length");
+    };
+    call c{.op = operation::get_properties, .method = "HEAD", .key = std::move(key)};
+    KS_CO_CHECK(co_await self.core_->run(std::move(c), check, session, until));
+    co_return info;
+}
+
+awaitable<result<object_download>> client::get(this client self, std::string key, get_options options, deadline until) {
+    auto state = std::make_unique<blob_download>(std::move(self.core_), std::move(key), until);
+    KS_CO_CHECK(co_await state->begin(std::move(options)));
+    co_return object_download(std::move(state));
+}
+
+// PUT /container/blob
+// x-ms-blob-type: BlockBlob
+// content-type: application/octet-stream
+// content-md5: base64
+// if-none-match: * | if-match: "etag"
+// x-ms-meta-...
+awaitable<result<put_result>> client::put(this client self, std::string key, upload_body body, put_options options,
+                                          deadline until) {
+    if (body.size() > limits::azure_put_bytes_max) co_return fail(errc::too_large, "too large for one Put Blob");
+    KS_CO_TRY(auto headers, describe_blob(options));
+    headers.emplace_back("x-ms-blob-type", "BlockBlob");
+    headers.emplace_back("content-type", options.content_type);
+    if (options.md5) headers.emplace_back("content-md5", cloud::encode_content_md5(*options.md5));
+    call c{.op = operation::create,
+           .method = "PUT",
+           .key = std::move(key),
+           .headers = std::move(headers),
+           .body = std::move(body),
+           .is_data = true};
+    co_return co_await run_change(self.core_, std::move(c), until);
+}
+
+// PUT /container/blob?comp=block&blockid=base64
+awaitable<result<void>> client::put_block(this client self, std::string key, std::string block_id, upload_body body,
+                                          std::optional<md5_digest> md5, deadline until) {
+    call c{.op = operation::put_block,
+           .method = "PUT",
+           .key = std::move(key),
+           .query = {{"comp", "block"}, {"blockid", encode_block_id(block_id)}},
+           .body = std::move(body),
+           .is_data = true};
+    if (md5) c.headers.emplace_back("content-md5", cloud::encode_content_md5(*md5));
+    co_return co_await run_plain(self.core_, std::move(c), until);
+}
+
+// PUT /container/blob?comp=blocklist
+// x-ms-blob-content-md5: base64
+// <BlockList>...
+awaitable<result<put_result>> client::put_block_list(this client self, std::string key,
+                                                     std::vector<std::string> block_ids, put_options options,
+                                                     deadline until) {
+    if (block_ids.size() > limits::azure_blocks_max) co_return fail(errc::too_large, "too many blocks for one blob");
+    KS_CO_TRY(auto headers, describe_blob(options));
+    headers.emplace_back("content-type", "application/xml");
+    headers.emplace_back("x-ms-blob-content-type", options.content_type);
+    if (options.md5) headers.emplace_back("x-ms-blob-content-md5", cloud::encode_content_md5(*options.md5));
+    for (auto& id : block_ids) id = encode_block_id(id);
+    const auto text = format_block_list(block_ids);
+    call c{.op = operation::put_block_list,
+           .method = "PUT",
+           .key = std::move(key),
+           .query = {{"comp", "blocklist"}},
+           .headers = std::move(headers)};
+    c.body.slices.push_back(copy_to_heap_slice(std::as_bytes(std::span(text))));
+    co_return co_await run_change(self.core_, std::move(c), until);
+}
+
+// PUT /container/blob?comp=metadata
+awaitable<result<put_result>> client::set_metadata(this client self, std::string key, name_values metadata,
+                                                   condition only, deadline until) {
+    call c{.op = operation::set_metadata, .method = "PUT", .key = std::move(key), .query = {{"comp", "metadata"}}};
+    add_condition(c.headers, only);
+    KS_CO_CHECK(add_metadata(c.headers, metadata));
+    co_return co_await run_change(self.core_, std::move(c), until);
+}
+
+// DELETE /container/blob
+// x-ms-delete-snapshots: include
+awaitable<result<void>> client::del(this client self, std::string key, condition only, deadline until) {
+    call c{.op = operation::del,
+           .method = "DELETE",
+           .key = std::move(key),
+           .headers = {{"x-ms-delete-snapshots", "include"}}};
+    add_condition(c.headers, only);
+    auto done = co_await run_plain(self.core_, std::move(c), until);
+    if (!done && only.empty() && kind_of(done.error()) == error_kind::not_found) co_return success();
+    co_return done;
+}
+
+// GET /container?restype=container&comp=list&include=metadata&prefix=...&marker=...&maxresults=...
+awaitable<result<list_page>> client::list(this client self, list_options options, deadline until) {
+    call c{.op = operation::list,
+           .method = "GET",
+           .query = {{"restype", "container"},
+                     {"comp", "list"},
+                     {"include", "metadata"},
+                     {"maxresults", fmt::format("{}", options.keys_max)}}};
+    if (!options.prefix.empty()) c.query.emplace_back("prefix", std::move(options.prefix));
+    if (!options.token.empty()) c.query.emplace_back("marker", options.token);
+    list_page page;
+    const response_check check = [&](const full_response& got) -> result<void> {
+        KS_TRY(page, parse_list_page(got.body));
+        return success();
+    };
+    retry_session session(self.core_->list_retries(), until);
+    KS_CO_CHECK(co_await self.core_->run(std::move(c), check, session, until));
+    const auto first = page.first_key();
+    const bool repeats = !options.last_key.empty() && !first.empty() && first <= options.last_key;
+    if (repeats || (page.truncated && page.next == options.token)) {
+        co_return std::unexpected(listing_does_not_advance());
+    }
+    co_return page;
+}
+
+void list_options::continue_after(const list_page& page) {
+    token = page.next;
+    if (const auto last = page.last_key(); last > last_key) last_key = last;
+}
+
+// HEAD /container?restype=container
+awaitable<result<container_info>> client::head_container(this client self, deadline until) {
+    container_info out;
+    const response_check check = [&](const full_response& got) -> result<void> {
+        const auto is_true = [&](std::string_view name) { return got.response.get(name) == "true"; };
+        const auto modified = cloud::parse_http_date(got.response.get("last-modified"));
+        out.etag = cloud::strip_quotes(got.response.get("etag"));
+        if (out.etag.empty() || !modified) return cloud::lacks(azure_traits, "ETag and Last-Modified");
+        out.last_modified = *modified;
+        out.immutable = is_true("x-ms-has-immutability-policy") || is_true("x-ms-has-legal-hold");
+        out.is_public = !got.response.get("x-ms-blob-public-access").empty();
+        return success();
+    };
+    retry_session session(self.core_->retries(), until);
+    call c{.op = operation::get_container, .method = "HEAD", .query = {{"restype", "container"}}};
+    auto got = co_await self.core_->run(std::move(c), check, session, until);
+    if (got) co_return out;
+    if (kind_of(got.error()) != error_kind::not_found) co_return std::unexpected(std::move(got.error()));
+    co_return std::unexpected(make_error(error_kind::no_such_bucket, "Azure get_container: 404"));
+}
+
+}  // namespace keepstore::azure

@@ -1,0 +1,237 @@
+/// What the client sends, and what it takes for success.
+#include "base/hex.hpp"
+#include "tests/azure/container_fixture.hpp"
+
+#include <catch2/catch.hpp>
+
+using namespace keepstore;
+using namespace keepstore::azure;
+using namespace keepstore::test;
+
+namespace {
+
+const std::string hello_md5 = "XUFAKrxLKna5cZ2REBfFkg==";  // Of "hello".
+
+put_options checked(std::string_view hex = "5d41402abc4b2a76b9719d911017c592") {
+    put_options out;
+    out.md5 = md5_digest::parse(hex);
+    return out;
+}
+
+stub_reply page_reply(const std::string& names, const std::string& marker = "") {
+    std::string blobs;
+    for (const char name : names) {
+        blobs += std::string("<Blob><Name>") + name + "</Name><Properties><Last-Modified>" + stub_modified +
+                 "</Last-Modified><Etag>0x1</Etag><Content-Length>1</Content-Length></Properties></Blob>";
+    }
+    return {.body = "<EnumerationResults><Blobs>" + blobs + "</Blobs><NextMarker>" + marker +
+                    "</NextMarker></EnumerationResults>",
+            .headers = {{"x-ms-request-id", "rq1"}}};
+}
+
+}  // namespace
+
+TEST_CASE("a put is one request with digest, metadata and condition", "[azure][client]") {
+    const stub_service service([](const seen_request&, std::size_t) { return changed_reply(); });
+    const auto container = make_container(service);
+    auto options = checked();
+    options.metadata = {{"waypoints", "AAEC"}, {"trash_at", "12"}};
+    options.only.if_absent = true;
+    const auto stored = run(container.put("a b/c", text_body("hello"), options, soon()));
+    REQUIRE(stored.has_value());
+    CHECK(stored->etag == "0x8D9F0A2B3C4D5E6");
+    CHECK(stored->last_modified == cloud::parse_http_date(stub_modified));
+    REQUIRE(service.count() == 1);
+    const auto sent = service.seen().front();
+    CHECK(sent.method == "PUT");
+    CHECK(sent.target == "/acct/keep/a%20b/c");
+    CHECK(sent.body == "hello");
+    CHECK(sent.header("content-md5") == hello_md5);
+    CHECK(sent.header("content-type") == "application/octet-stream");
+    CHECK(sent.header("x-ms-blob-type") == "BlockBlob");
+    CHECK(sent.header("x-ms-meta-waypoints") == "AAEC");
+    CHECK(sent.header("x-ms-meta-trash_at") == "12");
+    CHECK(sent.header("if-none-match") == "*");
+    CHECK(sent.header("x-ms-version") == "2021-12-02");
+    CHECK(sent.header("authorization").starts_with("SharedKey acct:"));
+    CHECK(container.stats().operations().at("create") == 1);
+    CHECK(container.stats().bytes_out.value() == 5);
+}
+
+TEST_CASE("conditions are sent as headers", "[azure][client]") {
+    const stub_service service(
+        [](const seen_request& r, std::size_t) { return changed_reply(r.method == "DELETE" ? 202 : 200); });
+    const auto container = make_container(service);
+    const condition both{.if_match = "0x1", .if_unmodified_since = cloud::parse_http_date(stub_modified)};
+    CHECK(run(container.set_metadata("k", {{"a", "1"}}, both, soon())).has_value());
+    CHECK(run(container.del("k", both, soon())).has_value());
+    for (const auto& sent : service.seen()) {
+        CHECK(sent.header("if-match") == "\"0x1\"");
+        CHECK(sent.header("if-unmodified-since") == stub_modified);
+    }
+    CHECK(service.seen().at(0).target == "/acct/keep/k?comp=metadata");
+    CHECK(service.seen().at(0).header("x-ms-meta-a") == "1");
+    CHECK(service.seen().at(1).method == "DELETE");
+    CHECK(service.seen().at(1).header("x-ms-delete-snapshots") == "include");
+}
+
+TEST_CASE("metadata that Azure refuses is refused before it is sent", "[azure][client]") {
+    const stub_service service([](const seen_request&, std::size_t) { return changed_reply(); });
+    const auto container = make_container(service);
+    const name_values bad[] = {{{"with-dash", "1"}},
+                               {{"1st", "1"}},
+                               {{"Upper", "1"}},
+                               {{"", "1"}},
+                               {{"a", "\n"}},
+                               {{"a", " 1"}},
+                               {{"a", "1 "}},
+                               {{"a", "\xc3\xa4"}},
+                               {{"a", "1\r\nx: y"}},
+                               {{"a.b", "1"}},
+                               {{"a", std::string(8192, 'x')}}};
+    for (const auto& metadata : bad) {
+        const auto refused = run(container.set_metadata("k", metadata, {}, soon()));
+        REQUIRE_FALSE(refused.has_value());
+        CHECK(refused.error() == errc::bad_request);
+    }
+    CHECK(service.count() == 0);
+}
+
+TEST_CASE("a head tells size, times, digest and metadata", "[azure][client]") {
+    const stub_service service([](const seen_request&, std::size_t) {
+        auto reply = blob_reply("hello");
+        reply.headers.emplace_back("Content-MD5", hello_md5);
+        return reply;
+    });
+    const auto info = run(make_container(service).head("k", soon()));
+    REQUIRE(info.has_value());
+    CHECK(info->size == 5);
+    CHECK(info->etag == "0x8D9F0A2B3C4D5E6");
+    CHECK(info->content_md5->hex() == "5d41402abc4b2a76b9719d911017c592");
+    CHECK(info->find_metadata("waypoints") == "AAECAw==");
+    CHECK(service.seen().front().method == "HEAD");
+}
+
+TEST_CASE("a range is read under a condition, with the digest of the whole blob", "[azure][client]") {
+    const std::string content = "0123456789";
+    const stub_service service([&](const seen_request& r, std::size_t) {
+        auto reply = ranged_blob_reply(r, content);
+        // Of the range, should a service send it.
+        reply.headers.emplace_back("Content-MD5", "AAAAAAAAAAAAAAAAAAAAAA==");
+        reply.headers.emplace_back("x-ms-blob-content-md5", hello_md5);
+        return reply;
+    });
+    const auto container = make_container(service);
+    const auto download = run(begin_get(container, "k", {.range = byte_range{2, 3}, .if_match = "0x8D9F0A2B3C4D5E6"}));
+    REQUIRE(download.has_value());
+    CHECK(download->offset == 2);
+    CHECK(download->length == 3);
+    CHECK(download->info.size == 10);
+    CHECK(download->info.content_md5->hex() == "5d41402abc4b2a76b9719d911017c592");
+    CHECK(service.seen().front().header("range") == "bytes=2-4");
+    CHECK(service.seen().front().header("if-match") == "\"0x8D9F0A2B3C4D5E6\"");
+    CHECK(run(get_text(container, "k", {.range = byte_range{2, 3}})).value() == "234");
+    CHECK(run(get_text(container, "k")).value() == content);
+    CHECK(kind(run(get_text(container, "k", {.range = byte_range{10, 1}}))) == error_kind::invalid_range);
+    CHECK(container.stats().operations().at("get_range") == 3);
+    CHECK(container.stats().operations().at("get") == 1);
+    CHECK(container.stats().bytes_in.value() == 13);
+}
+
+TEST_CASE("an empty 206 is a range past the end", "[azure][client]") {
+    const stub_service service([](const seen_request&, std::size_t) {
+        auto reply = blob_reply("", 206);
+        reply.headers.emplace_back("Content-Range", "bytes 5-4/5");
+        return reply;
+    });
+    CHECK(kind(run(get_text(make_container(service), "k", {.range = byte_range{5, 1}}))) == error_kind::invalid_range);
+    CHECK(service.count() == 1);
+}
+
+TEST_CASE("blocks are stored by their ids and make a blob", "[azure][client]") {
+    const stub_service service([](const seen_request&, std::size_t) { return changed_reply(); });
+    const auto container = make_container(service);
+    CHECK(run(container.put_block("k", "part 1", text_body("hello"), checked().md5, soon())).has_value());
+    auto options = checked();
+    options.metadata = {{"a", "1"}};
+    options.only.if_match = "0x1";
+    CHECK(run(container.put_block_list("k", {"part 1", "part 2"}, options, soon())).has_value());
+    const auto block = service.seen().at(0);
+    CHECK(block.target == "/acct/keep/k?blockid=cGFydCAx&comp=block");
+    CHECK(block.header("content-md5") == hello_md5);
+    const auto list = service.seen().at(1);
+    CHECK(list.target == "/acct/keep/k?comp=blocklist");
+    CHECK(list.header("x-ms-blob-content-md5") == hello_md5);
+    CHECK(list.header("content-md5").empty());
+    CHECK(list.header("x-ms-blob-content-type") == "application/octet-stream");
+    CHECK(list.header("if-match") == "\"0x1\"");
+    CHECK(list.body.contains("<Latest>cGFydCAx</Latest><Latest>cGFydCAy</Latest>"));
+    // A list of blocks is no data.
+    CHECK(container.stats().bytes_out.value() == 5);
+}
+
+TEST_CASE("a listing continues with its marker, also after an empty page", "[azure][client]") {
+    const stub_service service([](const seen_request&, std::size_t number) {
+        if (number == 0) return page_reply("ab", "m1");
+        if (number == 1) return page_reply("", "m2");
+        return page_reply("c");
+    });
+    const auto container = make_container(service);
+    list_options where{.prefix = "x y", .keys_max = 2};
+    std::string names;
+    while (true) {
+        const auto page = run(container.list(where, soon()));
+        REQUIRE(page.has_value());
+        for (const auto& object : page->objects) names += object.key;
+        if (!page->truncated) break;
+        where.continue_after(*page);
+    }
+    CHECK(names == "abc");
+    CHECK(service.seen().at(0).target ==
+          "/acct/keep?comp=list&include=metadata&maxresults=2&prefix=x%20y&restype=container");
+    CHECK(service.seen().at(2).target ==
+          "/acct/keep?comp=list&include=metadata&marker=m2&maxresults=2&prefix=x%20y&restype=container");
+}
+
+TEST_CASE("a listing that does not advance is an error", "[azure][client]") {
+    const stub_service service(
+        [](const seen_request&, std::size_t number) { return page_reply(number < 2 ? "ab" : "cd", "m1"); });
+    const auto container = make_container(service);
+    list_options where;
+    where.continue_after(*run(container.list(where, soon())));
+    CHECK(kind(run(container.list(where, soon()))) == error_kind::unsupported);  // The same names.
+    CHECK(kind(run(container.list(where, soon()))) == error_kind::unsupported);  // The same marker.
+}
+
+TEST_CASE("a shared access signature is sent in the query and shown nowhere", "[azure][client]") {
+    const stub_service service([](const seen_request& r, std::size_t) {
+        return r.method == "HEAD" ? blob_reply("x") : azure_error(403, "AuthenticationFailed");
+    });
+    const auto container =
+        make_container(stub_options(service), *parse_sas("?sv=2021-12-02&sp=rw&sig=S3cret%2B%2F%3D"));
+    CHECK(run(container.head("k", soon())).has_value());
+    CHECK(service.seen().front().target == "/acct/keep/k?sig=S3cret%2B%2F%3D&sp=rw&sv=2021-12-02");
+    CHECK(service.seen().front().header("authorization").empty());
+    const auto denied = run(container.list({}, soon()));
+    REQUIRE_FALSE(denied.has_value());
+    CHECK(kind(denied) == error_kind::bad_credentials);
+    CHECK_FALSE(denied.error().text.contains("S3cret"));
+}
+
+TEST_CASE("properties of a container tell what is in the way", "[azure][client]") {
+    const stub_service service([](const seen_request& r, std::size_t number) {
+        auto reply = changed_reply(200);
+        if (number == 1) reply.headers.emplace_back("x-ms-has-legal-hold", "true");
+        if (number == 2) reply.headers.emplace_back("x-ms-blob-public-access", "container");
+        if (number == 3) return stub_reply{.status = 404, .headers = {{"x-ms-error-code", "ContainerNotFound"}}};
+        return r.target == "/acct/keep?restype=container" ? reply : stub_reply{.status = 400};
+    });
+    const auto container = make_container(service);
+    const auto plain = run(container.head_container(soon()));
+    REQUIRE(plain.has_value());
+    CHECK_FALSE(plain->immutable);
+    CHECK_FALSE(plain->is_public);
+    CHECK(run(container.head_container(soon()))->immutable);
+    CHECK(run(container.head_container(soon()))->is_public);
+    CHECK(kind(run(container.head_container(soon()))) == error_kind::no_such_bucket);
+}
