@@ -35,7 +35,7 @@ std::optional<std::int64_t> number_of(const nlohmann::json& object, const char* 
 
 /// The part of an error's description that fits into a line: "Identity not found".
 std::string reason_in(std::string_view body) {
-    const auto json = nlohmann::json::parse(body, nullptr, false);
+    const auto json = parse_json(body);
     if (!json.is_object()) return {};
     std::string out;
     for (const char c : json_text(json, "error_description").substr(0, 200)) {
@@ -83,7 +83,7 @@ result<cloud::credentials> parse_access_token(std::string_view body, token_origi
         return std::unexpected(
             make_error(error_kind::malformed_response, fmt::format("{} returned {}", service_name, what)));
     };
-    const auto json = nlohmann::json::parse(body, nullptr, false);
+    const auto json = parse_json(body);
     if (!json.is_object()) return malformed("no JSON");
     auto token = cloud::clean_token(json_text(json, "access_token"), "the access token");
     if (!token) return malformed("no access token");

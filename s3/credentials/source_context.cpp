@@ -10,7 +10,7 @@ namespace keepstore::s3 {
 
 result<credentials> parse_json_credentials(std::string_view body, std::string source, bool temporary,
                                            std::chrono::milliseconds clock_offset) {
-    const auto json = nlohmann::json::parse(body, nullptr, false);
+    const auto json = parse_json(body);
     if (!json.is_object()) {
         return std::unexpected(make_error(error_kind::malformed_response, fmt::format("{} returned no JSON", source)));
     }
