@@ -5,8 +5,8 @@
 #include "reports/memory_limits.hpp"
 #include "reports/running_service.hpp"
 #include "reports/start_plan.hpp"
+#include "volumes/directory/driver.hpp"
 #include "volumes/factory.hpp"
-#include "volumes/s3/driver.hpp"
 
 #include <fmt/format.h>
 #include <fmt/ranges.h>
@@ -96,13 +96,13 @@ void describe_memory(report& out, const cluster_config::cluster_settings& cluste
     const auto& own = cluster.keepstore;
     if (own.connections_max == 0)
         return out.line("all memory", "depends on the file descriptors of the process, since MaxConnections is 0");
-    const auto buckets = static_cast<std::size_t>(std::ranges::count_if(
-        served, [](const auto& plan) { return plan.volume.driver.driver == volumes::s3_driver.name; }));
+    const auto directories = static_cast<std::size_t>(std::ranges::count_if(
+        served, [](const auto& plan) { return plan.volume.driver.driver == volumes::directory_driver.name; }));
     const auto requests = cluster.api.requests_max == 0 ? own.connections_max : cluster.api.requests_max;
     const std::size_t bytes =
         limits::memory_bytes_max({.pool_budget_bytes = cluster.api.memory_budget_bytes(),
-                                  .directory_volumes = served.size() - buckets,
-                                  .s3_volumes = buckets,
+                                  .directory_volumes = directories,
+                                  .cloud_volumes = served.size() - directories,
                                   .pull_workers = whole(cluster.collections.blob_replicate_concurrency),
                                   .requests = whole(requests),
                                   .connections = whole(own.connections_max),

@@ -1,8 +1,14 @@
 #include "volumes/cloud/cloud_volume.hpp"
 
 #include "base/hex.hpp"
+#include "base/text.hpp"
 #include "volumes/cloud/cloud_reader.hpp"
 #include "volumes/cloud/cloud_writer.hpp"
+
+#include <fmt/format.h>
+
+#include <map>
+#include <string>
 
 namespace keepstore::volumes::cloud {
 namespace {
@@ -62,6 +68,29 @@ awaitable<result<void>> cloud_volume::index(std::string prefix, index_sink& sink
         if (batch.empty()) co_return success();
         KS_CO_CHECK(co_await sink.put(batch));
     }
+}
+
+volume_stats cloud_volume::stats_of(const protocol::op_stats& client) const {
+    volume_stats out{.operations = client.operations(),
+                     .errors = client.errors(),
+                     .bytes_in = client.bytes_in.value(),
+                     .bytes_out = client.bytes_out.value()};
+    const auto& service = core_->setup.where.service;
+    for (const auto& counts : {out.operations, client.other_operations()}) {
+        for (const auto& [operation, n] : counts) {
+            out.own.push_back({fmt::format("keepstore_{}_requests_total", lower_case(service)),
+                               fmt::format("Requests to {}, retries included, by operation", service), "operation",
+                               operation, n});
+        }
+    }
+    client.for_each([&](const counter& c) {
+        out.own.push_back({std::string(c.name()), std::string(c.help()), "", "", c.value()});
+    });
+    // A precondition that does not hold is the result of a comparison, and no failure.
+    std::erase_if(out.errors, [](const auto& entry) {
+        return entry.first.find(" 412 ") != std::string::npos || entry.first.ends_with("(BlobAlreadyExists)");
+    });
+    return out;
 }
 
 volume_states cloud_volume::state() const {

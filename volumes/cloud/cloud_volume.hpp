@@ -48,6 +48,9 @@ class cloud_volume : public volume {
         co_return co_await unless_stalled(core_->breaker, until, core_->loops.run(std::move(work)));
     }
 
+    /// The counters of a client.
+    [[nodiscard]] volume_stats stats_of(const protocol::op_stats& client) const;
+
   private:
     const std::shared_ptr<volume_core> core_;
     const std::string id_;

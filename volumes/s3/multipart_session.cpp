@@ -1,58 +1,13 @@
 #include "volumes/s3/multipart_session.hpp"
 
-#include "base/limits.hpp"
-#include "digest/md5.hpp"
-#include "net/client/http_client.hpp"
+#include "volumes/cloud/part_source.hpp"
 #include "volumes/s3/limits.hpp"
 #include "volumes/s3/s3_core.hpp"
 
-#include <boost/asio/post.hpp>
-
-#include <algorithm>
 #include <optional>
-#include <span>
 #include <utility>
 
 namespace keepstore::volumes::s3 {
-namespace {
-
-// Yields between chunks: a part takes 10 ms, and other coroutines of the loop are served meanwhile.
-awaitable<md5_digest> md5_in_steps(std::span<const std::byte> bytes) {
-    digest::md5 hash;
-    while (!bytes.empty()) {
-        const auto step = std::min(bytes.size(), limits::chunk_size_bytes);
-        hash.update(bytes.first(step));
-        bytes = bytes.subspan(step);
-        co_await yield_to_loop();
-    }
-    co_return hash.finish();
-}
-
-/// Feeds a part to the HTTP client in chunks, so that its progress is visible to the circuit breaker.
-class part_source final : public net::body_source {
-  public:
-    part_source(const_slice part, cloud::circuit_breaker& breaker) : part_(std::move(part)), breaker_(breaker) {}
-
-    std::uint64_t size() const noexcept override { return part_.size(); }
-    awaitable<result<const_slice>> next() override {
-        if (given_ > 0) breaker_.note_progress();
-        const auto step = std::min(part_.size() - given_, limits::chunk_size_bytes);
-        auto out = part_.subslice(given_, step);
-        given_ += step;
-        co_return out;
-    }
-    bool rewind() override {
-        given_ = 0;
-        return true;
-    }
-
-  private:
-    const const_slice part_;
-    cloud::circuit_breaker& breaker_;
-    std::size_t given_ = 0;
-};
-
-}  // namespace
 
 std::string multipart_session::key() const {
     return core_->names.block(name_);
@@ -85,9 +40,9 @@ awaitable<result<void>> multipart_session::create(deadline until) {
 
 awaitable<result<void>> multipart_session::send(std::size_t index, const_slice part, deadline until) {
     const auto self = shared_from_this();
-    const auto md5 = co_await md5_in_steps(part.bytes);
+    const auto md5 = co_await cloud::md5_in_steps(part.bytes);
     const cloud::circuit_breaker::pending_call pending(*core_->breaker);
-    part_source source(part, *core_->breaker);
+    cloud::part_source source(part, *core_->breaker);
     auto sent = co_await core_->client.upload_part(key(), id(), static_cast<unsigned>(index + 1),
                                                    {.slices = {}, .source = &source}, md5, until);
     const std::lock_guard lock(mutex_);
