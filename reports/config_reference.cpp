@@ -42,6 +42,7 @@ cluster_settings example_cluster() {
                            {"default", {.priority = 10, .is_default = true}}};
     out.volumes["zzzzz-nyw5e-000000000000000"] = example_volume("Directory", keep0, "default");
     out.volumes["zzzzz-nyw5e-000000000000001"] = example_volume("S3", keep1, "archival");
+    out.volumes["zzzzz-nyw5e-000000000000002"] = example_volume("Azure", keep1, "archival");
     out.remote_clusters["yyyyy"] = {.host = "controller.yyyyy.example"};
     return out;
 }

@@ -1,5 +1,6 @@
 #include "volumes/factory.hpp"
 
+#include "volumes/azure/driver.hpp"
 #include "volumes/directory/driver.hpp"
 #include "volumes/s3/driver.hpp"
 
@@ -13,19 +14,13 @@
 namespace keepstore::volumes {
 namespace {
 
-constexpr std::array drivers{&directory_driver, &s3_driver};
-
-/// Parameters of the Go daemon's Azure driver, which is not supported here: known all the same.
-constexpr std::array<std::string_view, 10> azure_parameters{
-    "StorageAccountName",  "StorageAccountKey",    "StorageBaseURL", "ContainerName",     "RequestTimeout",
-    "ListBlobsRetryDelay", "ListBlobsMaxAttempts", "MaxGetBytes",    "WriteRaceInterval", "WriteRacePollTime"};
+constexpr std::array drivers{&directory_driver, &s3_driver, &azure_driver};
 
 /// The parameters of all drivers, of any type: as for the Go daemon, those of another driver cause no warning.
 const cluster_config::schema_node& known_parameters() {
     static const cluster_config::schema_node all = [] {
         cluster_config::schema_node out;
         for (const driver* d : drivers) d->declare(out);
-        for (const auto name : azure_parameters) out.named[std::string(name)];
         for (auto& [name, parameter] : out.named) parameter.type = 'x';
         return out;
     }();
@@ -40,9 +35,8 @@ const driver* find_driver(std::string_view name) {
 std::string unknown_driver(const cluster_config::driver_section& section) {
     std::array<std::string_view, drivers.size()> names;
     std::ranges::transform(drivers, names.begin(), &driver::name);
-    return fmt::format("{}: {}.Driver: found \"{}\" ({}); expected {}", section.file, section.volume_path,
-                       section.driver, section.driver == "Azure" ? "Azure volumes are not supported" : "no such driver",
-                       fmt::join(names, " or "));
+    return fmt::format("{}: {}.Driver: found \"{}\" (no such driver); expected {}", section.file, section.volume_path,
+                       section.driver, fmt::join(names, " or "));
 }
 
 std::expected<volume_plan, std::string> plan_volume(cluster_config::local_volume v,

@@ -5,6 +5,7 @@
 ///     void set_mtime(const md5_digest&, block_time);  changes the stored time of a block
 ///     static constexpr bool mtime_in_nanoseconds;     false: whole seconds
 ///     static constexpr bool keeps_attributes;         read_attribute finds what write_attribute stored
+///     static constexpr bool keeps_trash_apart;        false: writing a block ends its time in the trash
 ///     static constexpr std::size_t large_block_bytes; a size of several queue lengths
 #pragma once
 

@@ -1,5 +1,6 @@
 #include "volumes/factory.hpp"
 #include "tests/cluster_config/sample_config.hpp"
+#include "volumes/azure/driver.hpp"
 #include "volumes/directory/directory_volume.hpp"
 #include "volumes/directory/driver.hpp"
 #include "volumes/s3/driver.hpp"
@@ -99,19 +100,64 @@ TEST_CASE("S3 parameters", "[volumes][config]") {
     CHECK(parameters_warned(old, "AccessKey: old name of AccessKeyID"));
 }
 
-TEST_CASE("a driver that is not supported matters only where the volume is served", "[volumes][config]") {
-    const std::string azure = "Driver: Azure, DriverParameters: {ContainerName: c}";
+TEST_CASE("Azure parameters", "[volumes][config]") {
+    const auto configured = [](const std::string& inside) {
+        return load(sample_config(collections(), volume("Driver: Azure, DriverParameters: {" + inside + "}")));
+    };
+    const auto parameters = [&](const std::string& inside) {
+        const auto c = configured(inside);
+        return volumes::azure_options_of(the_volume(c), c.cluster.collections).value();
+    };
+    const auto problem = [&](const std::string& inside) { return problem_of(configured(inside)); };
+    const std::string place = "StorageAccountName: a, ContainerName: c";
+    const std::string usual = place + ", StorageAccountKey: c2VjcmV0";
+    auto o = parameters(usual);
+    CHECK(o.account == "a");
+    CHECK(o.container == "c");
+    CHECK(o.account_key.reveal() == "c2VjcmV0");
+    CHECK(o.base_url == "core.windows.net");
+    CHECK(o.endpoint.empty());
+    CHECK(o.request_timeout == 10min);
+    CHECK(o.list_retry_delay == 10s);
+    CHECK(o.list_attempts_max == 12);
+    CHECK(o.write_race_interval == 15s);
+    CHECK(o.write_race_poll_time == 1s);
+    o = parameters(usual +
+                   ", StorageBaseURL: core.chinacloudapi.cn, Endpoint: \"http://e/a\", RequestTimeout: 20s, "
+                   "ListBlobsRetryDelay: 1s, ListBlobsMaxAttempts: 3, MaxGetBytes: 1000, WriteRaceInterval: "
+                   "0s, WriteRacePollTime: 2s");
+    CHECK(o.base_url == "core.chinacloudapi.cn");
+    CHECK(o.endpoint == "http://e/a");
+    CHECK(o.request_timeout == 20s);
+    CHECK(o.list_retry_delay == 1s);
+    CHECK(o.list_attempts_max == 3);
+    CHECK(o.write_race_interval == 0s);
+    CHECK(o.write_race_poll_time == 2s);
+    CHECK(parameters(usual + ", RequestTimeout: 0s, ListBlobsMaxAttempts: 0").request_timeout == 10min);
+    CHECK(parameters(place + ", SharedAccessSignature: \"sv=1&sig=x\"").shared_access_signature.reveal() ==
+          "sv=1&sig=x");
+    CHECK(parameters(place + ", ManagedIdentity: default").identity_client_id.empty());
+    CHECK(parameters(place + ", ManagedIdentity: id").identity_client_id == "id");
+    CHECK_THAT(problem("ContainerName: c, StorageAccountKey: c2VjcmV0"),
+               Catch::Contains("StorageAccountName: missing"));
+    CHECK_THAT(problem("StorageAccountName: a, StorageAccountKey: c2VjcmV0"),
+               Catch::Contains("ContainerName: missing"));
+    CHECK_THAT(problem(place), Catch::Contains("StorageAccountKey: missing"));
+    CHECK_THAT(problem(usual + ", ManagedIdentity: default"), Catch::Contains("expected one of"));
+    CHECK_THAT(problem(usual + ", WriteRaceInterval: -1s"), Catch::Contains("expected 0 or more"));
+    CHECK_THAT(problem(usual + ", MaxGetBytes: -1"), Catch::Contains("expected 0 or more"));
+}
+
+TEST_CASE("an unknown driver matters only where the volume is served", "[volumes][config]") {
+    const std::string odd = "Driver: Tape, DriverParameters: {ContainerName: c}";
     const auto c = load(sample_config(
         collections(),
-        "  Volumes: {a: {" + azure + ", AccessViaHosts: {\"http://other:1\": {}}}, b: {" + directory + "}}\n"));
+        "  Volumes: {a: {" + odd + ", AccessViaHosts: {\"http://other:1\": {}}}, b: {" + directory + "}}\n"));
     const auto here = volumes::plan_volumes(c.cluster, parse_url("http://h:1").value());
     REQUIRE(here);
     CHECK(here->size() == 1);
     CHECK_THAT(volumes::plan_volumes(c.cluster, parse_url("http://other:1").value()).error(),
-               Catch::Contains("Azure volumes are not supported"));
-    const auto odd = load(sample_config(collections(), volume("Driver: directory, DriverParameters: {Root: /v}")));
-    CHECK_THAT(volumes::plan_volumes(odd.cluster, url()).error(),
-               Catch::Contains("found \"directory\" (no such driver); expected Directory or S3"));
+               Catch::Contains("found \"Tape\" (no such driver); expected Directory or S3 or Azure"));
     CHECK(first_volume(load(sample_config(collections(), volume(directory + ", Replication: -3")))).replication == 1);
 }
 

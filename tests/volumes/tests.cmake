@@ -60,6 +60,26 @@ keepstore_test(volumes_s3_stub_test
         volumes/s3/s3_stub_test.cpp
         volumes/s3/s3_turns_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)
+keepstore_test(volumes_azure_contract_test
+    SOURCES
+        volumes/azure/azure_contract_test.cpp
+        volumes/azure/azure_health_contract_test.cpp
+    LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto
+    LABEL contract
+    TIMEOUT 180)
+keepstore_test(volumes_azurite_contract_test
+    SOURCES volumes/azure/azurite_contract_test.cpp
+    LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto nlohmann_json::nlohmann_json
+    LABEL contract
+    TIMEOUT 180
+    AZURE)
+keepstore_test(volumes_azure_test
+    SOURCES
+        volumes/azure/azure_faults_test.cpp
+        volumes/azure/azure_race_test.cpp
+        volumes/azure/azure_states_test.cpp
+    LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto
+    TIMEOUT 300)
 keepstore_test(volume_factory_test
     SOURCES volumes/factory_test.cpp
     LINK keepstore::volume_factory)

@@ -12,6 +12,7 @@ class directory_maker {
   public:
     static constexpr bool mtime_in_nanoseconds = true;
     static constexpr bool keeps_attributes = Where == place::disk;  // tmpfs may have none for users.
+    static constexpr bool keeps_trash_apart = true;
     static constexpr std::size_t large_block_bytes = 5 * MiB;
 
     volumes::volume& get() { return *fixture_.volume; }

@@ -56,6 +56,7 @@ class s3_maker {
   public:
     static constexpr bool mtime_in_nanoseconds = false;
     static constexpr bool keeps_attributes = false;  // Only those given with a commit.
+    static constexpr bool keeps_trash_apart = true;
     static constexpr std::size_t large_block_bytes = 6 * MiB;
 
     volumes::volume& get() { return volume_; }

@@ -1,0 +1,80 @@
+#include "volumes/azure/azure_core.hpp"
+
+#include "digest/md5.hpp"
+#include "volumes/azure/azure_source.hpp"
+#include "volumes/azure/azure_target.hpp"
+#include "volumes/azure/block_list.hpp"
+
+#include <utility>
+
+namespace keepstore::volumes::azure {
+
+azure_core::azure_core(azure_options o, service::client c)
+    : volume_core({.where = {.service = "Azure",
+                             .kind = "container",
+                             .name = o.container,
+                             .list_permission = "listing (Storage Blob Data Reader; of a SAS sp=l)"},
+                   .diagnosis = o.diagnosis,
+                   .loops = o.loops,
+                   .fetch_memory_bytes = o.fetch_memory_bytes,
+                   .always_parts = o.always_parts,
+                   .name_separator = '_',
+                   .now = o.now}),
+      options(std::move(o)),
+      client(std::move(c)) {}
+
+std::shared_ptr<cloud::object_source> azure_core::make_source(cloud::download_target what) {
+    return std::make_shared<azure_source>(shared_from_this(), std::move(what));
+}
+
+std::unique_ptr<cloud::upload_target> azure_core::make_target(const md5_digest& name) {
+    return std::make_unique<azure_target>(shared_from_this(), name);
+}
+
+std::shared_ptr<cloud::part_session> azure_core::make_session(const md5_digest& name) {
+    return std::make_shared<block_list>(shared_from_this(), name);
+}
+
+awaitable<result<protocol::object_info>> azure_core::head(md5_digest name, deadline until) {
+    const cloud::circuit_breaker::pending_call pending(*breaker);
+    auto info = noted(co_await client.head(name.hex(), until.within(limits::cloud_call_timeout)));
+    if (info) info->last_modified = observed(name.hex(), info->last_modified);
+    co_return info;
+}
+
+awaitable<result<service::put_result>> azure_core::put(md5_digest name, protocol::upload_body body,
+                                                       service::put_options how, deadline until) {
+    const cloud::circuit_breaker::pending_call pending(*breaker);
+    if (!options.any_content) how.md5 = name;
+    co_return noted(co_await client.put(name.hex(), std::move(body), std::move(how), until));
+}
+
+awaitable<result<void>> azure_core::set_metadata(md5_digest name, protocol::name_values metadata, std::string etag,
+                                                 deadline until) {
+    const cloud::circuit_breaker::pending_call pending(*breaker);
+    KS_CO_CHECK(noted(co_await client.set_metadata(name.hex(), std::move(metadata), {.if_match = std::move(etag)},
+                                                   until.within(limits::cloud_call_timeout))));
+    co_return success();
+}
+
+awaitable<result<void>> azure_core::del(md5_digest name, std::string etag, deadline until) {
+    const cloud::circuit_breaker::pending_call pending(*breaker);
+    co_return noted(
+        co_await client.del(name.hex(), {.if_match = std::move(etag)}, until.within(limits::cloud_call_timeout)));
+}
+
+awaitable<result<protocol::list_page>> azure_core::list(service::list_options where, deadline until) {
+    const cloud::circuit_breaker::pending_call pending(*breaker);
+    co_return noted(co_await client.list(std::move(where), until));
+}
+
+bool azure_core::is_being_written(const md5_digest& name, std::uint64_t size, sys_seconds modified) const {
+    return size == 0 && name != digest::md5().finish() &&
+           now_at_most() - block_time(modified) < options.write_race_interval;
+}
+
+std::int64_t azure_core::this_second() const {
+    return std::chrono::floor<std::chrono::seconds>(now()).time_since_epoch().count();
+}
+
+}  // namespace keepstore::volumes::azure
