@@ -1,5 +1,6 @@
 #include "reports/probe_targets.hpp"
 
+#include "volumes/azure/driver.hpp"
 #include "volumes/factory.hpp"
 #include "volumes/s3/driver.hpp"
 
@@ -46,6 +47,14 @@ std::string s3_volumes_of(const cluster_config::cluster_settings& cluster) {
     return fmt::format("the S3 volumes of the configuration are {}", fmt::join(names, ", "));
 }
 
+// What the configuration says about the volume.
+std::vector<std::string> notes_on(const cluster_config::config& conf, const std::string& uuid) {
+    std::vector<std::string> warnings = conf.warnings;
+    std::ranges::move(volumes::parameter_warnings(conf.cluster), std::back_inserter(warnings));
+    std::erase_if(warnings, [&](const std::string& text) { return text.find("Volumes." + uuid) == std::string::npos; });
+    return warnings;
+}
+
 }  // namespace
 
 std::vector<cluster_config::url> services_of_this_host(const cluster_config::cluster_settings& cluster,
@@ -77,8 +86,6 @@ std::expected<std::vector<probe_target>, std::string> choose_probe_targets(
                         "with -volume, or say which host is meant with ARVADOS_SERVICE_INTERNAL_URL; {}",
                         s3_volumes_of(cluster)));
     }
-    std::vector<std::string> warnings = conf.warnings;
-    std::ranges::move(volumes::parameter_warnings(cluster), std::back_inserter(warnings));
     std::vector<probe_target> out;
     for (const auto& [uuid, volume] : cluster.volumes) {
         const bool named = std::ranges::find(uuids, uuid) != uuids.end();
@@ -99,9 +106,7 @@ std::expected<std::vector<probe_target>, std::string> choose_probe_targets(
         probe_target target{
             .uuid = uuid, .options = std::move(*options), .writes = v.allow_write || v.allow_trash, .notes = {}};
         if (!mounted) target.notes.emplace_back("this host does not mount the volume (AccessViaHosts)");
-        std::ranges::copy_if(warnings, std::back_inserter(target.notes), [&](const std::string& warning) {
-            return warning.find("Volumes." + uuid) != std::string::npos;
-        });
+        std::ranges::move(notes_on(conf, uuid), std::back_inserter(target.notes));
         out.push_back(std::move(target));
     }
     if (out.empty()) return std::unexpected("this host mounts no S3 volume; " + s3_volumes_of(cluster));
@@ -110,6 +115,18 @@ std::expected<std::vector<probe_target>, std::string> choose_probe_targets(
 
 probe_target probe_target_of_bucket(volumes::s3_options options) {
     return {.uuid = {}, .options = std::move(options), .writes = true, .notes = {}};
+}
+
+std::optional<std::expected<container_target, std::string>> find_container(const cluster_config::config& conf,
+                                                                           const std::string& uuid) {
+    const auto found = conf.cluster.volumes.find(uuid);
+    if (found == conf.cluster.volumes.end() || found->second.driver.driver != volumes::azure_driver.name)
+        return std::nullopt;
+    const auto v = cluster_config::serve_volume(conf.cluster, uuid, found->second, false);
+    auto options = volumes::azure_options_of(v, conf.cluster.collections);
+    if (!options) return std::unexpected(std::move(options.error()));
+    return container_target{
+        .options = std::move(*options), .writes = v.allow_write || v.allow_trash, .notes = notes_on(conf, uuid)};
 }
 
 }  // namespace keepstore::reports

@@ -1,12 +1,14 @@
-/// Chooses the buckets that the probe tries, with the options that the daemon would give the driver.
+/// Chooses the buckets and containers that the probe tries, with the options that the daemon would give the driver.
 #pragma once
 
 #include "cluster_config/config.hpp"
 #include "cluster_config/environment.hpp"
 #include "cluster_config/listen_address.hpp"
+#include "volumes/azure/azure_volume.hpp"
 #include "volumes/s3/s3_volume.hpp"
 
 #include <expected>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,5 +35,15 @@ struct probe_target {
 
 /// A bucket that is in no configuration, to be read and written.
 [[nodiscard]] probe_target probe_target_of_bucket(volumes::s3_options);
+
+struct container_target {
+    volumes::azure_options options;
+    bool writes = true;              ///< Blocks are written or trashed here.
+    std::vector<std::string> notes;  ///< As of a probe_target.
+};
+
+/// The Azure volume with this UUID; an error line for wrong parameters; nullopt if it is no Azure volume.
+[[nodiscard]] std::optional<std::expected<container_target, std::string>> find_container(const cluster_config::config&,
+                                                                                         const std::string& uuid);
 
 }  // namespace keepstore::reports

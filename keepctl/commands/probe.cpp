@@ -1,6 +1,7 @@
-// Tries a bucket or servers step by step, and says what is wrong and what to do.
+// Tries a bucket, a container or servers step by step, and says what is wrong and what to do.
 
 #include "s3/probe.hpp"
+#include "azure/probe.hpp"
 #include "base/when_all.hpp"
 #include "digest/md5.hpp"
 #include "keepctl/cluster/bucket_options.hpp"
@@ -8,6 +9,7 @@
 #include "keepctl/cluster/server_status.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "reports/probe_targets.hpp"
+#include "volumes/azure/access.hpp"
 #include "volumes/s3/access.hpp"
 
 #include <fmt/format.h>
@@ -139,6 +141,17 @@ awaitable<void> probe_target_bucket(const reports::probe_target& target, probe_s
         [&](const s3::probe_line& line) { steps.add(line); }, until));
 }
 
+awaitable<void> probe_container_steps(const reports::container_target& target, probe_steps& steps, deadline until) {
+    for (const auto& note : target.notes) steps.add({probe_result::note, "configuration", note});
+    auto access = volumes::azure::make_access(target.options);
+    if (!access) co_return steps.add({probe_result::failed, "configuration", access.error().text});
+    steps.set_reached();
+    const auto extent = target.writes ? azure::probe_extent::read_and_write : azure::probe_extent::read_only;
+    static_cast<void>(co_await azure::probe_container(
+        std::move(access->client), std::move(access->keys), extent,
+        [&](const azure::probe_line& line) { steps.add(line); }, until));
+}
+
 exit_code end_of_probe(session& s, const std::vector<probe_steps>& all) {
     for (const auto& steps : all) steps.print(s.out());
     const auto reached = std::ranges::count_if(all, &probe_steps::reached);
@@ -166,6 +179,13 @@ awaitable<exit_code> probe_bucket_place(session& s, std::string name, const repo
     co_return end_of_probe(s, all);
 }
 
+awaitable<exit_code> probe_container_place(session& s, std::string name, const reports::container_target& target) {
+    std::vector<probe_steps> all;
+    all.emplace_back(std::move(name));
+    co_await probe_container_steps(target, all.front(), deadline::in(limits::cloud_probe_command_timeout));
+    co_return end_of_probe(s, all);
+}
+
 }  // namespace
 
 exit_code run_probe(session& s) {
@@ -177,13 +197,17 @@ exit_code run_probe(session& s) {
     if (const auto* const volume = std::get_if<volume_place>(&what.where)) {
         if (!s.config())
             return end_with(s, {exit_code::usage, what.text + ": needs a configuration; give one with --config"});
+        if (const auto container = reports::find_container(*s.config(), volume->uuid)) {
+            if (!*container) return end_with(s, {exit_code::usage, container->error()});
+            return s.run(probe_container_place(s, what.text, **container));
+        }
         const auto targets = reports::choose_probe_targets(*s.config(), {}, std::span(&volume->uuid, 1));
         if (!targets) return end_with(s, {exit_code::usage, targets.error()});
         return s.run(probe_bucket_place(s, what.text, targets->front()));
     }
     if (std::holds_alternative<directory_place>(what.where))
-        return end_with(
-            s, {exit_code::usage, "probe tries servers and buckets; a directory is looked at with ls --place"});
+        return end_with(s, {exit_code::usage,
+                            "probe tries servers, buckets and containers; a directory is looked at with ls --place"});
     if (const auto* const one = std::get_if<server_place>(&what.where)) {
         const auto context = s.context();
         std::vector<keep_server> server;
