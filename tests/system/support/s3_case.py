@@ -1,45 +1,19 @@
 """The base of test cases that need an S3 server: the one of KEEPSTORE_TEST_S3, which ctest starts once for all of them, or
 else one of their own (python3 tests/system/test_x.py)."""
 
-import atexit
-import json
-import os
 import re
 import secrets
-import unittest
 
 from .case import KeepstoreCase
-from .daemon import TempDir
+from .published_server import find_server
 from .radosgw import Radosgw, missing
 from .s3_client import S3Client
 from .s3_fault_proxy import FaultProxy
 
-_own = None
-
 
 def server():
     """Where the server is, as radosgw.py publishes it. SkipTest with the reason if there is none."""
-    global _own  # pylint: disable=global-statement
-    file = os.environ.get("KEEPSTORE_TEST_S3")
-    if file:
-        try:
-            with open(file, encoding="utf-8") as published:
-                info = json.load(published)
-        except FileNotFoundError:
-            raise unittest.SkipTest(f"no S3 server has been started ({file})") from None
-        if "skipped" in info:
-            raise unittest.SkipTest(info["skipped"])
-        return info
-    if missing():
-        raise unittest.SkipTest(missing())
-    if _own is None:
-        folder = TempDir()
-        atexit.register(folder.remove)
-        own = Radosgw(folder.path)
-        atexit.register(own.stop)
-        own.start(owner=os.getpid())
-        _own = own
-    return _own.info
+    return find_server("KEEPSTORE_TEST_S3", "S3 server", missing, Radosgw)
 
 
 class S3Case(KeepstoreCase):
