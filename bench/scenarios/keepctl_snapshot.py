@@ -10,28 +10,15 @@ import time
 from bench.scenarios.commands import measured
 from bench.scenarios.registry import Failure, scenario
 from bench.scenarios.rows import MIB, median, ratio, spread
+from bench.scenarios.stub_process import StubProcess
 
 LIMIT = 900
 # As keepctl cuts 20,000,000 entries, with at most 900,000 in an object.
 DIGITS_MAX_ENTRIES = 900_000
 
 
-class IndexStub:
-    """keepstore_index_stub as a process."""
-
-    def __init__(self, bench, blocks, mounts):
-        self._process = subprocess.Popen([bench.tool("keepstore_index_stub"), "--blocks", str(blocks), "--copies", str(mounts),
-                                          "--mounts", str(mounts)], stdout=subprocess.PIPE, text=True)
-        self.port = int(self._process.stdout.readline())
-        self.url = f"http://127.0.0.1:{self.port}"
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self._process.kill()
-        self._process.wait()
-        self._process.stdout.close()
+def index_stub(bench, blocks, mounts):
+    return StubProcess(bench, "keepstore_index_stub", "--blocks", blocks, "--copies", mounts, "--mounts", mounts)
 
 
 def fetch(stub, mounts, digits):
@@ -77,7 +64,7 @@ def keepctl_snapshot(bench):
     digits = 0
     while entries / 16 ** digits >= DIGITS_MAX_ENTRIES:
         digits += 1
-    with IndexStub(bench, blocks, mounts) as stub:
+    with index_stub(bench, blocks, mounts) as stub:
         results = bench.interleaved({"fetch": lambda: fetch(stub, mounts, digits), "create": lambda: create(bench, stub)})
     runs, floor = results["create"], median(r["seconds"] for r in results["fetch"])
     for r in runs:
