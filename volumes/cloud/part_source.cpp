@@ -11,13 +11,12 @@
 namespace keepstore::volumes::cloud {
 
 awaitable<md5_digest> md5_in_steps(std::span<const std::byte> bytes) {
-    const auto executor = co_await asio::this_coro::executor;
     digest::md5 hash;
     while (!bytes.empty()) {
         const auto step = std::min(bytes.size(), limits::chunk_size_bytes);
         hash.update(bytes.first(step));
         bytes = bytes.subspan(step);
-        co_await asio::post(executor, use_tuple);
+        co_await yield_to_loop();
     }
     co_return hash.finish();
 }
