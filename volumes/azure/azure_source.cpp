@@ -34,7 +34,7 @@ awaitable<result<protocol::object_download>> azure_source::open(std::optional<pr
             if (!what_.fix_race) co_return fail(errc::not_found);
         }
         asio::steady_timer timer(co_await asio::this_coro::executor, core_->options.write_race_poll_time);
-        const auto [stopped] = co_await timer.async_wait(use_tuple);
+        const auto [stopped] = co_await expiry(timer);
         if (stopped) co_return fail(errc::cancelled);
     }
 }

@@ -3,9 +3,6 @@
 #include "base/limits.hpp"
 #include "digest/md5.hpp"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-
 #include <algorithm>
 
 namespace keepstore::volumes::cloud {

@@ -37,7 +37,7 @@ struct seen final : restore_observer {
 };
 
 /// A snapshot of 16 shards with two blocks each, and a place that lacks the second of some.
-struct rig {
+struct restore_rig {
     memory_store store;
     listed_place place;
     repository repo{store, [](std::string_view) {}, {.pause_max = 1ms, .unknown_max = 60ms}};
@@ -46,7 +46,7 @@ struct rig {
     restore_options options{.jobs = 2};
     shard_set done{1};
 
-    rig() {
+    restore_rig() {
         REQUIRE(run_to_value(repo.init("")));
         for (unsigned digit = 0; digit < 16; ++digit) {
             for (const auto number : {std::uint8_t{1}, std::uint8_t{2}})
@@ -84,7 +84,7 @@ struct rig {
 
 TEST_CASE("blocks that a place lists are left alone, others are looked for in the trash",
           "[keepctl][snapshot][restore]") {
-    rig r;
+    restore_rig r;
     r.place.in_trash = {named(3, 2), named(7, 2)};
     const auto n = r.restore();
     CHECK(r.end);
@@ -98,7 +98,7 @@ TEST_CASE("blocks that a place lists are left alone, others are looked for in th
 }
 
 TEST_CASE("a shard with a block that is not restored is not done", "[keepctl][snapshot][restore]") {
-    rig r;
+    restore_rig r;
     SECTION("not found") {
         const auto n = r.restore();
         CHECK(n.not_found == 2);
@@ -126,7 +126,7 @@ TEST_CASE("a shard with a block that is not restored is not done", "[keepctl][sn
 }
 
 TEST_CASE("a place that refuses everything ends a restoration", "[keepctl][snapshot][restore]") {
-    rig r;
+    restore_rig r;
     SECTION("at the trash") {
         r.place.untrash_fails = errc::forbidden;
         const auto n = r.restore();
@@ -143,14 +143,14 @@ TEST_CASE("a place that refuses everything ends a restoration", "[keepctl][snaps
     REQUIRE(r.fatal);
     CHECK(*r.fatal == errc::forbidden);
     // A full storage is told by copies only.
-    rig full;
+    restore_rig full;
     full.place.untrash_fails = errc::no_space;
     CHECK(full.restore().failed == 2);
     CHECK_FALSE(full.fatal);
 }
 
 TEST_CASE("shards that are done are not looked at again", "[keepctl][snapshot][restore]") {
-    rig r;
+    restore_rig r;
     for (std::size_t shard = 0; shard < 16; ++shard) {
         if (shard != 7) r.done.insert(shard);
     }
@@ -164,7 +164,7 @@ TEST_CASE("shards that are done are not looked at again", "[keepctl][snapshot][r
 }
 
 TEST_CASE("only the blocks that are named are restored", "[keepctl][snapshot][restore]") {
-    rig r;
+    restore_rig r;
     r.options.only = std::vector{named(3, 1), named(3, 3), named(7, 2)};
     r.place.in_trash = {named(3, 2), named(7, 2)};
     const auto n = r.restore();
@@ -175,7 +175,7 @@ TEST_CASE("only the blocks that are named are restored", "[keepctl][snapshot][re
 }
 
 TEST_CASE("a dry run shows the first place that lists a block, and asks for nothing", "[keepctl][snapshot][restore]") {
-    rig r;
+    restore_rig r;
     r.options.dry_run = true;
     listed_place first, second;
     second.entries = {{.block = named(7, 2), .size = 3}, {.block = named(7, 1), .size = 3}};
@@ -190,7 +190,7 @@ TEST_CASE("a dry run shows the first place that lists a block, and asks for noth
 }
 
 TEST_CASE("a damaged part ends a restoration before its blocks are touched", "[keepctl][snapshot][restore]") {
-    rig r;
+    restore_rig r;
     r.place.in_trash = {named(3, 2), named(7, 2)};
     r.store.files.at(r.document->id.folder() + "index-5.kinv").text[80] ^= 1;
     const auto n = r.restore();
@@ -202,7 +202,7 @@ TEST_CASE("a damaged part ends a restoration before its blocks are touched", "[k
 }
 
 TEST_CASE("work is cut by at least as many digits as the snapshot", "[keepctl][snapshot][restore]") {
-    rig r;
+    restore_rig r;
     restoration engine(r.repo, *r.document, r.place, {}, r.options, r.observer);
     const auto digits = run_to_value(engine.choose_digits());
     REQUIRE(digits);

@@ -86,7 +86,7 @@ TEST_CASE("paused readers that have all connections are no outage, and make room
     // As many calls as failures make an outage.
     std::atomic<unsigned> opened = 0;
     std::vector<std::thread> waiting;
-    for (unsigned i = 0; i < limits::s3_outage_failures; ++i) {
+    for (unsigned i = 0; i < limits::cloud_outage_failures; ++i) {
         waiting.emplace_back([&] {
             if (run(volume->open(random_name(), soon()))) ++opened;
         });

@@ -15,9 +15,9 @@ namespace {
 
 using std::chrono::milliseconds;
 
-constexpr std::size_t piece = 32 * KiB;
+constexpr std::size_t slow_piece = 32 * KiB;
 
-std::string text_of(const bytes& content) {
+std::string object_text(const bytes& content) {
     return {reinterpret_cast<const char*>(content.data()), content.size()};
 }
 
@@ -33,11 +33,11 @@ awaitable<outcome> read_slowly(volumes::volume& v, md5_digest name, const bytes&
     auto reader = co_await v.open(name, soon());
     if (!reader) co_return outcome{.failed = reader.error()};
     asio::steady_timer timer(co_await asio::this_coro::executor);
-    const auto into = make_heap_slice(piece);
-    for (std::size_t at = 0; at < content.size(); at += piece) {
+    const auto into = make_heap_slice(slow_piece);
+    for (std::size_t at = 0; at < content.size(); at += slow_piece) {
         const auto count = co_await (*reader)->read_at(at, into, soon());
         if (!count) co_return outcome{.failed = count.error()};
-        const auto expected = std::min(piece, content.size() - at);
+        const auto expected = std::min(slow_piece, content.size() - at);
         if (*count != expected ||
             !std::equal(into.bytes.begin(), into.bytes.begin() + static_cast<std::ptrdiff_t>(expected),
                         content.begin() + static_cast<std::ptrdiff_t>(at)))
@@ -86,7 +86,7 @@ std::size_t first_of(const seen_request& r) {
 
 TEST_CASE("more slow readers than downloads at a time are all served, in turns", "[volumes][s3][stub][turns]") {
     const auto content = random_bytes(3 * MiB + 5);
-    const auto text = text_of(content);
+    const auto text = object_text(content);
     stub_service service([&](const seen_request& r, std::size_t) {
         if (is_listing(r)) return empty_listing();
         return r.method == "GET" ? ranged_reply(r, text) : signed_reply(404);
@@ -104,7 +104,7 @@ TEST_CASE("more slow readers than downloads at a time are all served, in turns",
         if (r.method != "GET" || first_of(r) == 0 || is_listing(r)) continue;
         ++continued;
         CHECK(!r.header("if-match").empty());
-        CHECK(first_of(r) % piece == 0);
+        CHECK(first_of(r) % slow_piece == 0);
     }
     CHECK(continued >= 5);
 }
@@ -112,13 +112,13 @@ TEST_CASE("more slow readers than downloads at a time are all served, in turns",
 TEST_CASE("a reader that does not read at all makes room for others, and continues later",
           "[volumes][s3][stub][turns]") {
     const auto content = random_bytes(3 * MiB);
-    const auto text = text_of(content);
+    const auto text = object_text(content);
     stub_service service([&](const seen_request& r, std::size_t) {
         if (is_listing(r)) return empty_listing();
         return r.method == "GET" ? ranged_reply(r, text) : signed_reply(404);
     });
     const auto volume = open_volume(scarce(service, 1));
-    const auto into = make_heap_slice(piece);
+    const auto into = make_heap_slice(slow_piece);
     auto sleeper = run(volume->open(random_name(), soon()));
     REQUIRE(sleeper);
     REQUIRE(run((*sleeper)->read_at(0, into, soon())));
@@ -126,11 +126,11 @@ TEST_CASE("a reader that does not read at all makes room for others, and continu
     for (int i = 0; i < 2; ++i) CHECK(read_all_slowly(*volume, random_names(1), content, paused).front().right);
     const auto before = service.count("/keep/");
     bytes rest;
-    for (std::size_t at = piece; at < content.size(); at += piece) {
+    for (std::size_t at = slow_piece; at < content.size(); at += slow_piece) {
         REQUIRE(run((*sleeper)->read_at(at, into, soon())));
         rest.insert(rest.end(), into.bytes.begin(), into.bytes.end());
     }
-    CHECK(std::equal(rest.begin(), rest.end(), content.begin() + piece));
+    CHECK(std::equal(rest.begin(), rest.end(), content.begin() + slow_piece));
     // Nothing waits, so that the GETs grow: 256 KiB, 512 KiB, 1 MiB, 2 MiB.
     CHECK(service.count("/keep/") - before <= 5);
 }
@@ -138,7 +138,7 @@ TEST_CASE("a reader that does not read at all makes room for others, and continu
 TEST_CASE("a block that was replaced while its reader paused is not continued, one that was trashed is",
           "[volumes][s3][stub][turns]") {
     const auto content = random_bytes(2 * MiB);
-    const auto text = text_of(content);
+    const auto text = object_text(content);
     const auto shorter = text.substr(0, text.size() - 1);
     std::atomic<bool> replaced = false;
     std::atomic<bool> smaller = false;
@@ -157,7 +157,7 @@ TEST_CASE("a block that was replaced while its reader paused is not continued, o
         return reply;
     });
     const auto volume = open_volume(scarce(service, 1));
-    const auto into = make_heap_slice(piece);
+    const auto into = make_heap_slice(slow_piece);
     auto reader = run(volume->open(mine, soon()));
     REQUIRE(reader);
     REQUIRE(run((*reader)->read_at(0, into, soon())));
@@ -167,7 +167,7 @@ TEST_CASE("a block that was replaced while its reader paused is not continued, o
         // Without an ETag nothing but its size tells.
         (untagged ? smaller : replaced) = true;
         std::optional<error> failed;
-        for (std::size_t at = piece; at < content.size() && !failed; at += piece)
+        for (std::size_t at = slow_piece; at < content.size() && !failed; at += slow_piece)
             if (const auto got = run((*reader)->read_at(at, into, soon())); !got) failed = got.error();
         REQUIRE(failed);
         CHECK(*failed == errc::unavailable);
@@ -175,7 +175,7 @@ TEST_CASE("a block that was replaced while its reader paused is not continued, o
     SECTION("trashed") {
         trashed = true;
         bool right = true;
-        for (std::size_t at = piece; at < content.size() && right; at += piece) {
+        for (std::size_t at = slow_piece; at < content.size() && right; at += slow_piece) {
             const auto got = run((*reader)->read_at(at, into, soon()));
             right = got &&
                     std::equal(into.bytes.begin(), into.bytes.end(), content.begin() + static_cast<std::ptrdiff_t>(at));
@@ -187,15 +187,15 @@ TEST_CASE("a block that was replaced while its reader paused is not continued, o
 TEST_CASE("where the service does not know ranges downloads that pause keep their turn, after the first one",
           "[volumes][s3][stub][turns]") {
     const auto content = random_bytes(2 * MiB);
-    const auto text = text_of(content);
+    const auto text = object_text(content);
     stub_service service([&](const seen_request& r, std::size_t) {
         if (is_listing(r)) return empty_listing();
         return r.method == "GET" ? object_reply(text) : signed_reply(404);
     });
     const auto volume = open_volume(scarce(service, 1));
-    const auto into = make_heap_slice(piece);
+    const auto into = make_heap_slice(slow_piece);
     const auto read_rest = [&](volumes::block_reader& reader) {
-        for (std::size_t at = piece; at < content.size(); at += piece)
+        for (std::size_t at = slow_piece; at < content.size(); at += slow_piece)
             if (!run(reader.read_at(at, into, soon()))) return false;
         return true;
     };
@@ -218,13 +218,14 @@ TEST_CASE("where the service does not know ranges downloads that pause keep thei
 
 TEST_CASE("a download that is throttled waits for another turn, if there are many", "[volumes][s3][stub][turns]") {
     const auto content = random_bytes(512 * KiB);
-    const auto text = text_of(content);
+    const auto text = object_text(content);
     // More often than a single call tries.
     std::map<std::string, unsigned> refusals;
     stub_service service([&](const seen_request& r, std::size_t) {
         if (is_listing(r)) return empty_listing();
         if (r.method != "GET") return signed_reply(404);
-        return refusals[r.path()]++ <= limits::s3_attempts_max ? refused_with(503, "SlowDown") : ranged_reply(r, text);
+        return refusals[r.path()]++ <= limits::cloud_attempts_max ? refused_with(503, "SlowDown")
+                                                                  : ranged_reply(r, text);
     });
     const auto volume = open_volume(scarce(service, 64));
     const std::atomic<bool> paused = false;
