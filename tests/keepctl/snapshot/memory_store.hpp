@@ -184,9 +184,9 @@ class listed_place final : public block_place {
     [[nodiscard]] std::int64_t replicas_wanted() const noexcept override { return 1; }
     [[nodiscard]] std::int64_t replicas_possible() const noexcept override { return 1; }
     [[nodiscard]] store_plan plan(const md5_digest&, std::span<const entry> good) const override {
-        return good.empty() ? store_plan{.missing = 1, .servers = {0}} : store_plan{};
+        return good.empty() ? store_plan{.missing = 1, .servers = {{.server = 0}}} : store_plan{};
     }
-    [[nodiscard]] awaitable<result<std::int64_t>> store(block_id, std::size_t, protocol::proven_stream&,
+    [[nodiscard]] awaitable<result<std::int64_t>> store(block_id, std::size_t, protocol::block_stream&,
                                                         deadline) override {
         co_return fail(errc::unavailable);
     }

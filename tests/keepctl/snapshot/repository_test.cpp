@@ -18,12 +18,12 @@ namespace {
 
 constexpr repository::swap_times quick{.pause_max = 1ms, .unknown_max = 60ms};
 
-struct rig {
+struct swap_rig {
     memory_store store;
     std::vector<std::string> notes;
     repository repo{store, [this](std::string_view text) { notes.emplace_back(text); }, quick};
 
-    rig() {
+    swap_rig() {
         REQUIRE(run_to_value(repo.init("zzzzz")));
         store.swaps = 0;
     }
@@ -60,7 +60,7 @@ TEST_CASE("a change is made once, whatever becomes of the answer", "[keepctl][sn
     const auto faults = GENERATE(std::deque<fault>{}, std::deque{fault::lost_answer}, std::deque{fault::no_effect},
                                  std::deque{fault::lost}, std::deque{fault::no_effect, fault::lost_answer},
                                  std::deque{fault::lost, fault::no_effect, fault::lost, fault::lost_answer});
-    rig r;
+    swap_rig r;
     r.store.faults = faults;
     bool attempted = false;
     const auto end = run_to_value(r.repo.change(listing(id_of(1)), attempted));
@@ -76,7 +76,7 @@ TEST_CASE("a change is made once, whatever becomes of the answer", "[keepctl][sn
 }
 
 TEST_CASE("what is listed already needs no swap", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     bool attempted = false;
     REQUIRE(run_to_value(r.repo.change(listing(id_of(1)), attempted)));
     attempted = false;
@@ -87,7 +87,7 @@ TEST_CASE("what is listed already needs no swap", "[keepctl][snapshot][swap]") {
 }
 
 TEST_CASE("the change of another process is kept, and comes first", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     auto other = r.other();
     bool attempted = false;
     bool others_attempt = false;
@@ -103,7 +103,7 @@ TEST_CASE("the change of another process is kept, and comes first", "[keepctl][s
 }
 
 TEST_CASE("a race that is lost each time is a conflict", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     r.store.faults = {fault::lost};
     r.store.last_fault_stays = true;
     bool attempted = false;
@@ -115,7 +115,7 @@ TEST_CASE("a race that is lost each time is a conflict", "[keepctl][snapshot][sw
 }
 
 TEST_CASE("what is not known for too long is said to be unknown", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     r.store.faults = {fault::no_effect};
     r.store.last_fault_stays = true;
     bool attempted = false;
@@ -133,7 +133,7 @@ TEST_CASE("what is not known for too long is said to be unknown", "[keepctl][sna
 }
 
 TEST_CASE("a service that cannot be read is asked again while it is not known", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     r.store.faults = {fault::lost_answer};
     unsigned failures = 0;
     r.store.read_fails = [&](const std::string& key) {
@@ -160,7 +160,7 @@ TEST_CASE("a service that cannot be read is asked again while it is not known", 
 }
 
 TEST_CASE("an error after which nothing has changed ends the change", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     r.store.faults = {fault::refused};
     bool attempted = false;
     const auto end = run_to_value(r.repo.change(listing(id_of(1)), attempted));
@@ -171,7 +171,7 @@ TEST_CASE("an error after which nothing has changed ends the change", "[keepctl]
 }
 
 TEST_CASE("nothing is written where latest.json was and is gone", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     bool attempted = false;
     SECTION("before the change") {
         REQUIRE(run_to_value(r.repo.change(listing(id_of(1)), attempted)));
@@ -196,7 +196,7 @@ TEST_CASE("nothing is written where latest.json was and is gone", "[keepctl][sna
 }
 
 TEST_CASE("an edit that refuses sends no swap", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     bool attempted = false;
     const auto end = run_to_value(r.repo.change(
         [](latest_document&) -> awaitable<outcome<bool>> { co_return refuse(exit_code::refused, "no"); }, attempted));
@@ -207,7 +207,7 @@ TEST_CASE("an edit that refuses sends no swap", "[keepctl][snapshot][swap]") {
 }
 
 TEST_CASE("latest.json does not grow beyond what is read back", "[keepctl][snapshot][swap]") {
-    rig r;
+    swap_rig r;
     bool attempted = false;
     const auto end = run_to_value(r.repo.change(
         [](latest_document& latest) -> awaitable<outcome<bool>> {
@@ -248,7 +248,7 @@ TEST_CASE("a repository is made once, and only in an empty place", "[keepctl][sn
 }
 
 TEST_CASE("files that are damaged, of the future or of another repository are told apart", "[keepctl][snapshot]") {
-    rig r;
+    swap_rig r;
     const auto key = std::string(latest_key);
     const auto good = r.store.files.at(key).text;
     const auto code_of = [&](std::string text) {
@@ -268,7 +268,7 @@ TEST_CASE("files that are damaged, of the future or of another repository are to
 }
 
 TEST_CASE("a clock that differs is said once it is read", "[keepctl][snapshot]") {
-    rig r;
+    swap_rig r;
     r.notes.clear();
     const auto ours = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
     r.store.clock = ours - 4min;
