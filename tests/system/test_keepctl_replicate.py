@@ -394,6 +394,18 @@ class Buckets(S3Case, ReplicateCase):
         self.assertEqual(self.replicate(f"dir:{a}", there, env=self.keys()).code, 0)
         self.assertEqual({n: self.s3.get(self.bucket, n) for n in blocks}, blocks)
 
+    def test_a_copy_that_cannot_be_read_is_not_replaced(self):
+        a = self.dir.make("a")
+        (name, data), = self.fill(a, 1, 1000).items()
+        proxy = self.fault_proxy()
+        there = self.s3_place(self.bucket, endpoint=proxy.endpoint)
+        self.s3.put(self.bucket, name, data[:-1])
+        proxy.rules({"fault": "internal_error", "operation": ["get", "head"], "path": name})
+        self.assert_counts(self.replicate(f"dir:{a}", there, env=self.keys()), 1, failed=1, replaced=0)
+        self.assertEqual(self.s3.get(self.bucket, name), data[:-1])
+        proxy.rules()
+        self.assert_counts(self.replicate(f"dir:{a}", there, env=self.keys()), replaced=1)
+
     def test_certificates_and_keys_of_either_side(self):
         info = s3_server()
         if "tls_endpoint" not in info:

@@ -1,6 +1,7 @@
 """keepctl replicate to and from `cluster`: on which servers copies are, and how many; and servers that are away."""
 
 import os
+import types
 
 from support import keepctl
 from support.case import main
@@ -83,9 +84,9 @@ class Copies(ReplicateServerCase):
         daemons = [self.start([path], check_log=False)] + [self.start([self.dir.make(f"v{i}")]) for i in range(3)]
         slow = FaultProxy(*daemons[1].address)
         self.addCleanup(slow.close)
-        slow.rules({"fault": "slow_request", "method": "PUT", "rate": 2_000_000})
+        slow.rules({"fault": "slow_request", "method": "PUT", "rate": 4_000_000})
         a = self.dir.make("a")
-        blocks = self.fill(a, 20, 300_000)
+        blocks = self.fill(a, 12, 1_500_000)  # More than waits for a server that takes no more.
         names = [w for d in (daemons[0], *daemons[2:]) for w in ("--server", self.place(d).removeprefix("keep:"))]
         done = self.replicate(f"dir:{a}", "cluster", "--replication", "2", *names, "--server", slow.endpoint, *self.secrets)
         self.assert_counts(done, copied=len(blocks), failed=0)
@@ -107,6 +108,42 @@ class Copies(ReplicateServerCase):
         done = self.replicate("cluster", f"dir:{b}", *self.servers(daemons), *self.secrets)
         self.assert_counts(done, copied=len(blocks))
         self.assertEqual(keepctl.stored(b), blocks)
+        # What the destination has is one of the sizes of the source, and good.
+        done = self.replicate("cluster", f"dir:{b}", *self.servers(daemons), *self.secrets)
+        self.assert_counts(done, present=len(blocks), copied=0, failed=0)
+
+    def test_rot_that_shows_in_the_middle_of_a_body(self):
+        """Every GET of a block is cut: only its server can say that the copy is bad."""
+        source = self.start([self.dir.make("source")], check_log=False)
+        daemons = [self.start([self.dir.make(f"v{i}")], check_log=False) for i in range(2)]
+        blocks = self.fill(source.roots()[0], 4, 1_000_000)
+        rotten, whole = sorted(blocks)[:2]
+        proxy = FaultProxy(*source.address)
+        self.addCleanup(proxy.close)
+        proxy.rules({"fault": "status", "status": 502, "method": "HEAD", "path": rotten},
+                    *({"fault": "truncate", "method": "GET", "path": name, "after": 600_000} for name in (rotten, whole)))
+        done = self.to_cluster(f"keep:{proxy.endpoint}", daemons, 2)
+        self.assert_counts(done, 1, copied=2, bad_source=1, failed=1)
+        for daemon in daemons:
+            self.assertEqual(set(keepctl.stored(daemon.roots()[0])), set(blocks) - {rotten, whole})
+        done = self.to_cluster(f"keep:{proxy.endpoint}", daemons[:1], 1)
+        self.assert_counts(done, 1, present=2, bad_source=1, failed=1)
+
+    def test_a_failure_that_passes_moves_no_copy(self):
+        """A block belongs on the first servers of its order, also when one of them fails once."""
+        daemons = [self.start([self.dir.make(f"v{i}")]) for i in range(2)]
+        proxy = FaultProxy(*daemons[0].address)
+        self.addCleanup(proxy.close)
+        proxy.rules({"fault": "status", "status": 503, "code": "Busy", "method": "PUT", "count": 3})
+        a = self.dir.make("a")
+        blocks = self.fill(a, 20, 100)
+        words = ("--server", proxy.endpoint, *self.servers(daemons[1:]), *self.secrets)
+        self.assert_counts(self.replicate(f"dir:{a}", "cluster", *words), copied=len(blocks))
+        self.assertEqual(proxy.fired(), [3])
+        front = types.SimpleNamespace(address=("127.0.0.1", proxy.port))
+        for name in blocks:
+            first = daemons[0] if rank(name, [front, daemons[1]])[0] is front else daemons[1]
+            self.assertEqual(self.holders(daemons, name), [first])
 
     def test_a_device_that_two_servers_share_holds_one_copy(self):
         shared = self.dir.make("shared")
