@@ -20,5 +20,5 @@ TEST_CASE("the reference loads, and causes no warning but that of the defaults",
     const auto loaded = test::load(reports::config_reference());
     REQUIRE(loaded.warnings.size() == 1);
     CHECK_THAT(loaded.warnings[0], Catch::Contains("MaxConcurrentRequests: 64 is less than MaxKeepBlobBuffers (128)"));
-    CHECK(loaded.cluster.volumes.size() == 2);
+    CHECK(loaded.cluster.volumes.size() == 3);
 }

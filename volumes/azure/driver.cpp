@@ -31,7 +31,7 @@ const key_table<azure_section>& azure_keys() {
         key::text("StorageAccountName", &c::account, "required"),
         key::secret("StorageAccountKey", &c::account_key, "this, SharedAccessSignature or ManagedIdentity: required"),
         key::secret("SharedAccessSignature", &c::shared_access_signature, "sv=...&sig=..., of the container"),
-        key::text("ManagedIdentity", &c::managed_identity, "default, or the client id of one of the machine's"),
+        key::text("ManagedIdentity", &c::managed_identity, "default: the machine's only one; or a client id"),
         key::text("ContainerName", &c::container, "required"),
         key::text("StorageBaseURL", &c::base_url, "https://StorageAccountName.blob.StorageBaseURL is the service"),
         key::text("Endpoint", &c::endpoint, "default \"\": as above; else the service's URL, such as an emulator's"),
@@ -122,6 +122,7 @@ void write_azure_reference(cluster_config::reference_writer& to) {
     azure_section example;
     example.account = "example";
     example.container = "example-keep";
+    example.managed_identity = default_identity;
     write_keys(azure_keys(), to, example);
 }
 
