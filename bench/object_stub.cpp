@@ -99,6 +99,20 @@ struct request_head {
         return found == headers.end() ? "" : found->second;
     }
     [[nodiscard]] bool asks(std::string_view part) const { return query.find(part) != std::string::npos; }
+    /// The value of a parameter of the query, decoded; empty if there is none.
+    [[nodiscard]] std::string argument(const std::string& name) const {
+        const auto at = ("&" + query).find("&" + name + "=");
+        if (at == std::string::npos) return {};
+        const auto begin = at + name.size() + 1;
+        const auto text = query.substr(begin, query.find('&', begin) - begin);
+        std::string out;
+        for (std::size_t i = 0; i < text.size(); ++i) {
+            const bool escaped = text[i] == '%' && i + 2 < text.size();
+            out += escaped ? static_cast<char>(std::stoi(text.substr(i + 1, 2), nullptr, 16)) : text[i];
+            if (escaped) i += 2;
+        }
+        return out;
+    }
     [[nodiscard]] bool is_azure() const { return headers.contains("x-ms-version"); }
 };
 
@@ -188,11 +202,12 @@ class connection {
         if (!body) return false;
         if (head.asks("list-type=2"))
             return reply(200, "", "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>");
-        if (head.asks("uploads"))
+        if (head.asks("uploads") && head.method == "GET")
             return reply(200, "",
                          "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>");
-        if (head.asks("comp=list"))
+        if (head.argument("comp") == "list")
             return reply(200, "", "<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>");
+        if (const auto done = respond_to_part(head, *body)) return *done;
         const auto there = store_.find(head.path);
         if (head.method == "PUT") return put(head, *body, there);
         if (head.method == "DELETE") {
@@ -203,10 +218,49 @@ class connection {
         return get(head, *there);
     }
 
+    /// Parts are objects next to the one that they will be. S3: POST ?uploads, PUT ?partNumber=, POST or DELETE
+    /// ?uploadId=; Azure: PUT ?comp=block, PUT ?comp=blocklist. nullopt: it is no request of these.
+    std::optional<bool> respond_to_part(const request_head& head, const std::string& body) {
+        if (head.method == "POST" && head.asks("uploads")) {
+            const auto id = std::to_string(store_.put(head.path + "#", {}, {}));
+            return reply(
+                200, "",
+                "<InitiateMultipartUploadResult><UploadId>" + id + "</UploadId></InitiateMultipartUploadResult>");
+        }
+        if (head.method == "PUT" && head.asks("partNumber="))
+            return reply(200, stamp(store_.put(part_path(head, head.argument("partNumber")), body, {})));
+        if (head.method == "PUT" && head.argument("comp") == "block")
+            return reply(201, stamp(store_.put(part_path(head, head.argument("blockid")), body, {})));
+        if (head.method == "PUT" && head.argument("comp") == "blocklist")
+            return reply(201, stamp(join(head, body, "Latest")));
+        if (head.method == "POST" && head.asks("uploadId=")) {
+            join(head, body, "PartNumber");
+            return reply(200, "",
+                         "<CompleteMultipartUploadResult><ETag>\"x-1\"</ETag></CompleteMultipartUploadResult>");
+        }
+        if (head.method == "DELETE" && head.asks("uploadId=")) return reply(204, "");
+        return std::nullopt;
+    }
+    static std::string part_path(const request_head& head, const std::string& id) {
+        return head.path + "#" + head.argument("uploadId") + "#" + id;
+    }
+    /// Makes the object of the parts that the list names in elements of this name. \returns its version.
+    std::uint64_t join(const request_head& head, const std::string& list, const std::string& element) {
+        const auto open = "<" + element + ">";
+        std::string content;
+        for (auto at = list.find(open); at != std::string::npos; at = list.find(open, at)) {
+            at += open.size();
+            const auto path = part_path(head, list.substr(at, list.find('<', at) - at));
+            if (const auto part = store_.find(path)) content += part->content;
+            store_.remove(path);
+        }
+        return store_.put(head.path, std::move(content), metadata_of(head));
+    }
+
     bool put(const request_head& head, const std::string& body, const std::shared_ptr<const object>& there) {
         if (head.get("if-none-match") == "*" && there)
             return head.is_azure() ? refuse(head, 409, "BlobAlreadyExists") : refuse(head, 412, "PreconditionFailed");
-        const bool only_metadata = head.asks("comp=metadata");
+        const bool only_metadata = head.argument("comp") == "metadata";
         if (only_metadata && !there) return refuse(head, 404, "BlobNotFound");
         const auto version = store_.put(head.path, only_metadata ? there->content : body, metadata_of(head));
         return reply(head.is_azure() && !only_metadata ? 201 : 200, stamp(version));
