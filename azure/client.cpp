@@ -2,7 +2,21 @@
 
 #include "azure/client_core.hpp"
 
+#include <boost/asio/ip/address.hpp>
+
+#include <variant>
+
 namespace keepstore::azure {
+namespace {
+
+/// Whether requests to this server stay on this host.
+bool is_loopback(const net::endpoint& to) {
+    boost::system::error_code failed;
+    const auto address = boost::asio::ip::make_address(to.host, failed);
+    return !failed && address.is_loopback();
+}
+
+}  // namespace
 
 client::client(std::shared_ptr<client_core> core) noexcept : core_(std::move(core)) {}
 
@@ -11,6 +25,10 @@ result<client> client::make(client_options options, authorization how) {
                                             .suffix = options.suffix,
                                             .account = options.account,
                                             .container = options.container}));
+    // Such a token opens every account that the identity may use, for hours.
+    if (std::holds_alternative<token_cache>(how) && !address.to.tls && !is_loopback(address.to)) {
+        return fail(errc::bad_request, "a token of a managed identity is sent by https only: change the endpoint");
+    }
     KS_TRY(auto http, net::client::make({.connections_max = options.connections_max,
                                          .ca_file = options.ca_file,
                                          .tls_insecure = options.tls_insecure,

@@ -139,7 +139,7 @@ class client_core;
 class client {
   public:
     /// Makes a client. Reads the certificate authorities; does not touch the network. \returns errc::bad_request, in
-    /// plain words, for options that cannot work.
+    /// plain words, for options that cannot work, and for access tokens without TLS to another host.
     [[nodiscard]] static result<client> make(client_options options, authorization how);
 
     /// Gets size, ETag, time, MD5 and metadata (Get Blob Properties). A 404 without a code counts as a missing blob

@@ -1,4 +1,5 @@
 /// What the client sends, and what it takes for success.
+#include "azure/credentials/managed_identity.hpp"
 #include "base/hex.hpp"
 #include "tests/azure/container_fixture.hpp"
 
@@ -216,6 +217,19 @@ TEST_CASE("a shared access signature is sent in the query and shown nowhere", "[
     REQUIRE_FALSE(denied.has_value());
     CHECK(kind(denied) == error_kind::bad_credentials);
     CHECK_FALSE(denied.error().text.contains("S3cret"));
+}
+
+TEST_CASE("a token of an identity does not leave this host without TLS", "[azure][client]") {
+    const auto refused = [](const std::string& endpoint, const authorization& how) {
+        const auto made = client::make({.account = "acct", .container = "keep", .endpoint = endpoint}, how);
+        return !made && made.error() == errc::bad_request && made.error().text.contains("https");
+    };
+    const authorization token = *make_managed_identity({});
+    CHECK(refused("http://blob.example", token));
+    CHECK(refused("http://192.0.2.1", token));
+    CHECK_FALSE(refused("https://blob.example", token));
+    CHECK_FALSE(refused("http://127.0.0.1:10000", token));
+    CHECK_FALSE(refused("http://blob.example", account_key()));
 }
 
 TEST_CASE("properties of a container tell what is in the way", "[azure][client]") {
