@@ -122,15 +122,17 @@ TEST_CASE("an encoding or a marker that is not understood is an error", "[s3][xm
     CHECK(parsed_kind(with("<EncodingType>base64</EncodingType>")) == error_kind::malformed_response);
     // The last key of the page serves as well, if there is one.
     CHECK(with("<EncodingType>url</EncodingType><NextMarker>%</NextMarker>")->next == "a b");
-    CHECK(parsed_kind(parse_list_page("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
-                               "<NextMarker>%</NextMarker></ListBucketResult>")) == error_kind::malformed_response);
+    CHECK(parsed_kind(
+              parse_list_page("<ListBucketResult><EncodingType>url</EncodingType><IsTruncated>true</IsTruncated>"
+                              "<NextMarker>%</NextMarker></ListBucketResult>")) == error_kind::malformed_response);
 }
 
 TEST_CASE("a listing that is truncated anywhere is an error", "[s3][xml]") {
     const auto end = v2_page.rfind("</ListBucketResult>");
     for (std::size_t length = 0; length < end + 19; ++length) {
         CAPTURE(length);
-        CHECK(parsed_kind(parse_list_page(std::string_view(v2_page).substr(0, length))) == error_kind::malformed_response);
+        CHECK(parsed_kind(parse_list_page(std::string_view(v2_page).substr(0, length))) ==
+              error_kind::malformed_response);
     }
 }
 
