@@ -105,6 +105,18 @@ class Runs(ReplicateCase):
         self.assertEqual(keepctl.stored(b), blocks)
         self.assertEqual(self.state_files(), [])
 
+    def test_a_block_of_an_early_band_counts_once(self):
+        """It failed, so it is still missing when its shard is listed again for older blocks."""
+        a, b = self.dir.make("a"), self.dir.make("b")
+        self.fill(a, 4, 1000)
+        for name in keepctl.stored(a):
+            os.utime(os.path.join(a, name[:3], name), (1_600_000_000, 1_600_000_000))
+        rotten = keepctl.store(a, b"rotten", md5(b"something else"))
+        os.utime(os.path.join(a, rotten[:3], rotten), (0, time.time() - 60))
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--newest-first", "--digits", "0")
+        self.assert_counts(done, 1, listed=5, copied=4, bad_source=1)
+        self.assertEqual(done.stderr.count(rotten), 1)
+
     def test_verify(self):
         a, b = self.dir.make("a"), self.dir.make("b")
         blocks = self.fill(a, 4, 200_000)
