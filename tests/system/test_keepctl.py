@@ -177,6 +177,10 @@ class Administration(Case):
             self.assertGreater(os.stat(os.path.join(root, FOO[:3], FOO)).st_mtime, 1_700_000_000)
             self.assertEqual(os.stat(os.path.join(root, BAR[:3], BAR)).st_mtime, 1_600_000_000)
         self.assertEqual(self.command("touch", md5(b"none")).code, 1)
+        # The success of one server is not that of another.
+        self.daemons[1].kill()
+        done = self.command("touch", FOO, "--json")
+        self.assertEqual((done.code, sorted(b["state"] for b in done.rows("block"))), (1, ["failed", "touched"]), done)
 
     def test_trash_and_untrash(self):
         both = [sorted([FOO, BAR])] * 2
@@ -200,6 +204,9 @@ class Administration(Case):
         self.assertEqual(self.visible(), both)
         self.assertEqual(self.command("untrash", md5(b"none")).code, 1)
         self.assertEqual(self.command("untrash").code, 2)
+        # One that is not there is a failure next to one that is trashed.
+        self.assertEqual(self.command("trash", BAR, md5(b"none"), "--yes").code, 1)
+        self.assertEqual(self.visible(), [[FOO]] * 2)
 
     def test_new_copies_are_kept(self):
         path = os.path.join(self.roots[0], FOO[:3], FOO)
@@ -418,6 +425,9 @@ class Servers(Case):
         keepctl.store(roots[1], content)
         done = self.run_with(daemons, "get", f"{name}+{len(content)}")
         self.assertEqual((done.code, done.stdout == content), (0, True), done.stderr)
+        # A good copy makes the bad one no better.
+        done = self.run_with(daemons, "head", name, "--json")
+        self.assertEqual((done.code, [c["state"] for c in done.rows("copy")]), (1, ["bad", "good"]), done)
 
     def test_blocks_that_are_too_large(self):
         daemon = self.start()
