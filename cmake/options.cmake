@@ -59,7 +59,7 @@ function(keepstore_module name)
         target_compile_options(keepstore_${name} PRIVATE "SHELL:-mllvm -inline-threshold=25")
     endif()
     if(KEEPSTORE_BATCHES)
-        # Two thirds of a compilation are spent on the templates of Asio, again for each file. Sixteen files at a time share
+        # Much of a compilation is spent on templates that all files of a library use, again for each. Sixteen at a time share
         # that, and a batch of which one changed compiles in less than half a minute. Names in unnamed namespaces must
         # differ within a library.
         set_target_properties(keepstore_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
