@@ -212,6 +212,15 @@ result<void> remove_file(const std::string& root, const std::string& key) {
     return success();
 }
 
+/// A process that is killed before the first file of a snapshot, or after the last one was removed, leaves its folder.
+/// One that writes there at the same time makes it again (write_file).
+void remove_empty_folders(const std::string& root) {
+    std::error_code failed;
+    for (fs::directory_iterator at(root + "/snapshots", failed); !failed && at != fs::directory_iterator();
+         at.increment(failed))
+        ::rmdir(at->path().c_str());
+}
+
 result<std::chrono::sys_seconds> time_of_new_file(const std::string& root) {
     const std::string key = "probe/" + random_digits();
     KS_CHECK(write_file(root, key, text_bytes("probe\n")));
@@ -301,6 +310,7 @@ awaitable<result<void>> file_store::remove_unfinished(std::chrono::sys_seconds b
             for (const auto& f : files) {
                 if (f.unfinished && f.object.written_at < before) KS_CHECK(remove_file(root, f.object.key));
             }
+            remove_empty_folders(root);
             return success();
         },
         until, work::commit);

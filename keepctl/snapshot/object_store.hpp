@@ -67,7 +67,7 @@ class object_store {
 
     /// The time by the clock of the service, from an object that is written for it.
     [[nodiscard]] virtual awaitable<result<std::chrono::sys_seconds>> now(deadline until) = 0;
-    /// Removes what writes left that were begun before `before` and never ended.
+    /// Removes what writes left that were begun before `before` and never ended, and empty folders.
     [[nodiscard]] virtual awaitable<result<void>> remove_unfinished(std::chrono::sys_seconds before,
                                                                     deadline until) = 0;
 };

@@ -156,6 +156,15 @@ class Repository(Case):
         # What was uploaded is removed: no swap was attempted.
         self.assertEqual(len(self.folders()), 2)
 
+    def test_an_empty_folder_of_a_killed_process(self):
+        self.fill(self.blocks, 5)
+        self.init()
+        self.create()
+        kept = self.folders()
+        os.mkdir(self.path("snapshots", "20200101T000000Z-0123456789abcdef"))
+        self.snapshot("prune", "--keep-last", "1")
+        self.assertEqual(self.folders(), kept)
+
     def test_a_repository_that_lost_its_list(self):
         self.fill(self.blocks, 5)
         self.init()
