@@ -4,6 +4,8 @@ import fcntl
 import json
 import os
 import pty
+import re
+import shutil
 import signal
 import struct
 import subprocess
