@@ -9,6 +9,7 @@
 
 #include <catch2/catch.hpp>
 
+#include <atomic>
 #include <ctime>
 #include <set>
 #include <thread>
@@ -104,7 +105,7 @@ TEST_CASE("a block is read as it was stored where responses have neither ETag, t
     using framing = stub_reply::framing;
     for (const auto ends : {framing::length, framing::chunked, framing::until_close}) {
         std::map<std::string, std::string> objects;  // Touched by the handler only.
-        std::size_t cut_after = std::string::npos;
+        std::atomic<std::size_t> cut_after = std::string::npos;
         stub_service service([&](const seen_request& r, std::size_t) {
             if (is_listing(r)) return empty_listing();
             if (r.method == "PUT") {
@@ -113,7 +114,7 @@ TEST_CASE("a block is read as it was stored where responses have neither ETag, t
             }
             const auto found = objects.find(r.path());
             if (found == objects.end()) return refused_with(404, "NoSuchKey");
-            stub_reply reply{.body = found->second.substr(0, cut_after), .headers = {{"x-amz-request-id", "tx1"}}};
+            stub_reply reply{.body = found->second.substr(0, cut_after.load()), .headers = {{"x-amz-request-id", "tx1"}}};
             reply.ends = ends;
             return reply;
         });
