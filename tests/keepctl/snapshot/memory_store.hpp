@@ -43,7 +43,7 @@ class memory_store final : public object_store {
     /// What happens to a swap, instead of the right thing.
     enum class fault {
         none,
-        lost_answer,  ///< It takes effect, and nobody hears of it.
+        lost_answer,  ///< It takes effect, and its response is lost.
         no_effect,    ///< The service fails before it.
         lost,         ///< "Another version is there", although the right one is.
         refused,      ///< An error after which nothing has changed.
