@@ -29,7 +29,7 @@ class Bench:
         self.figures = []  # What charts.py draws, as dicts.
         # What a row's command must repeat of our own.
         self.options_text = " --quick" if options.quick else ""
-        for name in ("dir", "rounds", "daemon"):
+        for name in ("dir", "rounds", "daemon", "against"):
             if f"--{name}" in sys.argv:
                 self.options_text += f" --{name} {shlex.quote(str(getattr(options, name)))}"
         self.units = {}

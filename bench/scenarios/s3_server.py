@@ -111,11 +111,11 @@ def gateway(bench):
 class S3Daemon(Daemon):
     """A keepstore on the gateway's bucket."""
 
-    def __init__(self, bench, server, endpoint=None, extra=None):
+    def __init__(self, bench, server, endpoint=None, extra=None, binary=None):
         volume = {"Driver": "S3", "DriverParameters": {
             "Endpoint": endpoint or server.info["endpoint"], "Region": server.info["region"], "Bucket": server.bucket,
             "AccessKeyID": server.info["access_key"], "SecretAccessKey": server.info["secret_key"], "UsePathStyle": True}}
-        super().__init__(bench, volume=volume, extra=extra)
+        super().__init__(bench, volume=volume, extra=extra, binary=binary)
 
     def requests(self):
         """To S3, since the start."""

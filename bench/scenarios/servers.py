@@ -61,8 +61,8 @@ class Server:
 class Daemon(Server):
     """A keepstore on a Directory volume of its own (or on `volume`), on a port that the kernel chose. Use with `with`."""
 
-    def __init__(self, bench, sync=False, direct=None, root=None, extra=None, volume=None, environment=None):
-        self.bench = bench
+    def __init__(self, bench, sync=False, direct=None, root=None, extra=None, volume=None, environment=None, binary=None):
+        self.binary = binary or bench.daemon
         self.environment = environment
         self.root = root
         self.owns_root = root is None and volume is None
@@ -92,7 +92,7 @@ class Daemon(Server):
 
     def __enter__(self):
         started = time.monotonic()
-        self.process = subprocess.Popen([self.bench.daemon, "-config=-"], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([self.binary, "-config=-"], stdin=subprocess.PIPE,
                                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                                         env=dict(os.environ, **(self.environment or {})))
         self.reader = threading.Thread(target=self._read_log, daemon=True)
