@@ -47,22 +47,40 @@ target_link_libraries(keepstore_pch PRIVATE keepstore::options)
 target_compile_options(keepstore_pch PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
 target_precompile_headers(keepstore_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp)
 
-# keepstore_module(NAME SOURCES... LINK targets... [COLD]): a static library `keepstore_NAME`, alias `keepstore::NAME`.
-# COLD: code that runs at the start, or once per command of an operator. Less of it is inlined, which takes a third off its
-# compilation.
-function(keepstore_module name)
-    cmake_parse_arguments(arg "COLD" "" "SOURCES;LINK;LINK_PRIVATE" ${ARGN})
-    add_library(keepstore_${name} STATIC ${arg_SOURCES})
-    add_library(keepstore::${name} ALIAS keepstore_${name})
-    target_link_libraries(keepstore_${name} PUBLIC keepstore::options ${arg_LINK} PRIVATE ${arg_LINK_PRIVATE})
-    if(arg_COLD AND CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_BUILD_TYPE STREQUAL "Release")
-        target_compile_options(keepstore_${name} PRIVATE "SHELL:-mllvm -inline-threshold=25")
-    endif()
+# What the libraries of ours have in common.
+function(keepstore_library_options library)
     if(KEEPSTORE_BATCHES)
         # Much of a compilation is spent on templates that all files of a library use, again for each. Sixteen at a time share
         # that, and a batch of which one changed compiles in less than half a minute. Names in unnamed namespaces must
         # differ within a library.
-        set_target_properties(keepstore_${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
+        set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
     endif()
-    target_precompile_headers(keepstore_${name} REUSE_FROM keepstore_pch)
+    target_precompile_headers(${library} REUSE_FROM keepstore_pch)
+endfunction()
+
+# keepstore_module(NAME SOURCES... LINK targets... [COLD_SOURCES...]): a static library `keepstore_NAME`, alias
+# `keepstore::NAME`. COLD_SOURCES: code that runs at the start, for an operator, in the background, or around a request to a
+# distant service, which costs a hundred times as much. Less of it is inlined, which takes a fifth to a third off its
+# compilation.
+function(keepstore_module name)
+    cmake_parse_arguments(arg "" "" "SOURCES;COLD_SOURCES;LINK;LINK_PRIVATE" ${ARGN})
+    set(libraries keepstore_${name})
+    set(cold keepstore_${name})
+    if(arg_SOURCES AND arg_COLD_SOURCES)
+        # A compiler option is one of a target.
+        set(cold keepstore_${name}_cold)
+        list(APPEND libraries ${cold})
+        add_library(${cold} OBJECT ${arg_COLD_SOURCES})
+        add_library(keepstore_${name} STATIC ${arg_SOURCES} $<TARGET_OBJECTS:${cold}>)
+    else()
+        add_library(keepstore_${name} STATIC ${arg_SOURCES} ${arg_COLD_SOURCES})
+    endif()
+    add_library(keepstore::${name} ALIAS keepstore_${name})
+    if(arg_COLD_SOURCES AND CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_BUILD_TYPE STREQUAL "Release")
+        target_compile_options(${cold} PRIVATE "SHELL:-mllvm -inline-threshold=25")
+    endif()
+    foreach(library IN LISTS libraries)
+        target_link_libraries(${library} PUBLIC keepstore::options ${arg_LINK} PRIVATE ${arg_LINK_PRIVATE})
+        keepstore_library_options(${library})
+    endforeach()
 endfunction()
