@@ -1,6 +1,7 @@
 #include "azure/shared_key.hpp"
 
 #include "base/base64.hpp"
+#include "base/join.hpp"
 #include "base/sha256.hpp"
 #include "base/text.hpp"
 
@@ -51,7 +52,7 @@ void append_canonical_resource(std::string& out, const unsigned_request& request
     for (const auto& [name, value] : request.query) parameters[lower_case(name)].push_back(value);
     for (auto& [name, values] : parameters) {
         std::ranges::sort(values);
-        out.append("\n").append(name).append(":").append(fmt::format("{}", fmt::join(values, ",")));
+        out.append("\n").append(name).append(":").append(join(values, ","));
     }
 }
 

@@ -47,7 +47,7 @@ void batching_sink::drain() {
     queue_.clear();
 }
 
-void batching_sink::sink_it_(const spdlog::details::log_msg& message) {
+void batching_sink::log(const spdlog::details::log_msg& message) {
     bool wake = false;
     {
         const std::lock_guard lock(queue_mutex_);

@@ -2,30 +2,33 @@
 /// from a thread of its own, many at a time. Safe to call from any thread; never destroyed.
 #pragma once
 
-#include <spdlog/details/null_mutex.h>
-#include <spdlog/sinks/base_sink.h>
+#include <spdlog/sinks/sink.h>
 
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
+#include <memory>
 #include <mutex>
 #include <string>
 #include <string_view>
 
 namespace keepstore::log {
 
-// It has a lock of its own, so the base class needs none.
-class batching_sink final : public spdlog::sinks::base_sink<spdlog::details::null_mutex> {
+// Lines arrive formatted. spdlog's base_sink would bring a formatter of its own, which takes longer to compile than the
+// rest of base/.
+class batching_sink final : public spdlog::sinks::sink {
   public:
+    void log(const spdlog::details::log_msg& message) override;
+    void flush() override {}
+    void set_pattern(const std::string&) override {}
+    void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
+
     /// Waits until all lines logged so far are written, or drops them: stderr is a pipe that is full, for example.
     void drain();
 
     [[nodiscard]] std::uint64_t dropped() const noexcept { return dropped_.load(std::memory_order_relaxed); }
 
   private:
-    void sink_it_(const spdlog::details::log_msg& message) override;
-    void flush_() override {}
-
     bool have_thread();
     void write_now(std::string_view line);
     [[noreturn]] void write_for_ever();

@@ -5,6 +5,7 @@
 /// The tables: cluster_config/keys.cpp, and one for each volume driver in its folder below volumes/.
 #pragma once
 
+#include "base/join.hpp"
 #include "cluster_config/config.hpp"
 #include "cluster_config/error.hpp"
 #include "cluster_config/reader.hpp"
@@ -12,7 +13,6 @@
 #include "cluster_config/scalars.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <chrono>
@@ -119,7 +119,7 @@ struct choices {
 template <class Section>
 struct key_of {
     using row = key<Section>;
-    using name_t = std::string_view;
+    using name_t = std::string_view;     ///< A literal: rows keep the view.
     using comment_t = std::string_view;  ///< A literal.
 
     template <class T>
@@ -169,25 +169,23 @@ struct key_of {
     template <class Member>
     static row names(name_t name, Member member, comment_t comment) {
         using list = std::vector<std::string>;
-        return scalar<list>(name, 'S', comment, member, same<list>, [](const list& v) {
-            return v.empty() ? std::string("{}") : fmt::format("[{}]", fmt::join(v, ", "));
-        });
+        return scalar<list>(name, 'S', comment, member, same<list>,
+                            [](const list& v) { return v.empty() ? std::string("{}") : "[" + join(v, ", ") + "]"; });
     }
     /// One of some words. Of "on" and "off" the unquoted forms are booleans in YAML 1.1 and work, too.
     template <class T, class Member>
     static row choice(name_t name, Member member, choices<T> of, comment_t comment) {
         return {.name = std::string(name),
                 .declare =
-                    [name = std::string(name), of](schema_node& map) {
-                        map.named[name].type = find_word(of, "on") != of.words.end() ? 'w' : 's';
+                    [name, of](schema_node& map) {
+                        map.named[std::string(name)].type = find_word(of, "on") != of.words.end() ? 'w' : 's';
                     },
                 .decode =
-                    [name = std::string(name), member, of](const config_reader& in, Section& out) {
+                    [name, member, of](const config_reader& in, Section& out) {
                         if (const auto* value = in.find(name)) std::invoke(member, out) = pick(of, *value, in, name);
                     },
                 .write =
-                    [name = std::string(name), member, of, comment](reference_writer& to, const Section& shown,
-                                                                    const Section& plain) {
+                    [name, member, of, comment](reference_writer& to, const Section& shown, const Section& plain) {
                         const auto word = [&](const Section& s) {
                             return std::ranges::find(of.words, std::invoke(member, s),
                                                      &std::pair<std::string, T>::second)
@@ -203,19 +201,17 @@ struct key_of {
     /// A map with keys of its own.
     template <class Member, class Part>
     static row section(name_t name, Member member, const key_table<Part>& table, comment_t comment) {
-        return {
-            .name = std::string(name),
-            .declare = [name = std::string(name), table](schema_node& map) { declare_keys(table, map.named[name]); },
-            .decode = [name = std::string(name), member, table](
-                          const config_reader& in,
-                          Section& out) { decode_keys<Part>(table, in.section(name), std::invoke(member, out)); },
-            .write =
-                [name = std::string(name), member, table, comment](reference_writer& to, const Section& shown,
-                                                                   const Section& plain) {
-                    to.begin(name, comment);
-                    write_keys<Part>(table, to, std::invoke(member, shown), std::invoke(member, plain));
-                    to.end();
-                }};
+        return {.name = std::string(name),
+                .declare = [name, table](schema_node& map) { declare_keys(table, map.named[std::string(name)]); },
+                .decode = [name, member, table](
+                              const config_reader& in,
+                              Section& out) { decode_keys<Part>(table, in.section(name), std::invoke(member, out)); },
+                .write =
+                    [name, member, table, comment](reference_writer& to, const Section& shown, const Section& plain) {
+                        to.begin(name, comment);
+                        write_keys<Part>(table, to, std::invoke(member, shown), std::invoke(member, plain));
+                        to.end();
+                    }};
     }
 
     /// A map whose names the operator chooses, texts or URLs, to maps with keys of their own.
@@ -223,13 +219,13 @@ struct key_of {
     static row map(name_t name, Member member, const key_table<Entry>& table, comment_t comment) {
         return {.name = std::string(name),
                 .declare =
-                    [name = std::string(name), table](schema_node& map) {
-                        schema_node& names = map.named[name];
+                    [name, table](schema_node& map) {
+                        schema_node& names = map.named[std::string(name)];
                         if (!names.any) names.any = std::make_shared<schema_node>();
                         declare_keys(table, *names.any);
                     },
                 .decode =
-                    [name = std::string(name), member, table](const config_reader& in, Section& out) {
+                    [name, member, table](const config_reader& in, Section& out) {
                         const config_reader below = in.section(name);
                         const auto* entries = in.find(name);
                         if (!entries) return;
@@ -242,8 +238,7 @@ struct key_of {
                         }
                     },
                 .write =
-                    [name = std::string(name), member, table, comment](reference_writer& to, const Section& shown,
-                                                                       const Section&) {
+                    [name, member, table, comment](reference_writer& to, const Section& shown, const Section&) {
                         const auto& entries = std::invoke(member, shown);
                         if (to.brief() && entries.empty()) return;
                         to.begin(name, comment);
@@ -267,19 +262,19 @@ struct key_of {
     static row flags(name_t name, Member member, comment_t comment) {
         return {.name = std::string(name),
                 .declare =
-                    [name = std::string(name)](schema_node& map) {
-                        map.named[name].any = std::make_shared<schema_node>();
-                        map.named[name].any->type = 'b';
+                    [name](schema_node& map) {
+                        auto flag = std::make_shared<schema_node>();
+                        flag->type = 'b';
+                        map.named[std::string(name)].any = std::move(flag);
                     },
                 .decode =
-                    [name = std::string(name), member](const config_reader& in, Section& out) {
+                    [name, member](const config_reader& in, Section& out) {
                         if (const auto* entries = in.find(name))
                             for (const auto& [key, value] : entries->entries)
                                 std::invoke(member, out)[key] = value.boolean;
                     },
                 .write =
-                    [name = std::string(name), member, comment](reference_writer& to, const Section& shown,
-                                                                const Section&) {
+                    [name, member, comment](reference_writer& to, const Section& shown, const Section&) {
                         to.begin(name, comment);
                         for (const auto& [key, value] : std::invoke(member, shown))
                             to.value(yaml_text(key), value ? "true" : "false",
@@ -324,9 +319,9 @@ struct key_of {
     template <class Value, class Member, class Check, class Show>
     static row scalar(name_t name, char type, comment_t comment, Member member, Check check, Show show) {
         return {.name = std::string(name),
-                .declare = [name = std::string(name), type](schema_node& map) { map.named[name].type = type; },
+                .declare = [name, type](schema_node& map) { map.named[std::string(name)].type = type; },
                 .decode =
-                    [name = std::string(name), member, check](const config_reader& in, Section& out) {
+                    [name, member, check](const config_reader& in, Section& out) {
                         auto& target = std::invoke(member, out);
                         if (!in.find(name)) return;
                         Value value{};
@@ -334,8 +329,7 @@ struct key_of {
                         target = converted<std::decay_t<decltype(target)>>(check(std::move(value), in, name));
                     },
                 .write =
-                    [name = std::string(name), member, show, comment](reference_writer& to, const Section& shown,
-                                                                      const Section& plain) {
+                    [name, member, show, comment](reference_writer& to, const Section& shown, const Section& plain) {
                         to.value(name, show(std::invoke(member, shown)), show(std::invoke(member, plain)), comment);
                     }};
     }

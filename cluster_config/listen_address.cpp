@@ -1,9 +1,9 @@
 #include "cluster_config/listen_address.hpp"
 
+#include "base/join.hpp"
 #include "base/text.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/v6_only.hpp>
 
@@ -146,8 +146,7 @@ std::expected<listen_address, std::string> choose_listen_address(const cluster_s
             errors.push_back(fmt::format("{}: {}", listen.to_string(), bound.error().text));
     }
     if (errors.empty()) return std::unexpected("configuration does not enable the \"keepstore\" service on this host");
-    return std::unexpected(
-        fmt::format("could not enable the \"keepstore\" service on this host: {}", fmt::join(errors, "; ")));
+    return std::unexpected("could not enable the \"keepstore\" service on this host: " + join(errors, "; "));
 }
 
 }  // namespace keepstore::cluster_config

@@ -1,10 +1,10 @@
 #include "daemon/flags.hpp"
 
+#include "base/join.hpp"
 #include "cluster_config/flag_syntax.hpp"
 #include "reports/config_reference.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <unistd.h>
 
@@ -97,7 +97,7 @@ command_line parse_command_line(std::string_view program, std::span<const std::s
     if (read->rest < arguments.size()) {
         return leave(2, {},
                      fmt::format("unrecognized command line arguments: [{}] (try -help)\n",
-                                 fmt::join(arguments.subspan(read->rest), " ")));
+                                 join(arguments.subspan(read->rest), " ")));
     }
     if (reference) return leave(0, reports::config_reference(), {});
     if (version) return leave(0, fmt::format("{} {}\n", program, version_text()), {});

@@ -1,6 +1,7 @@
 #include "reports/check.hpp"
 
 #include "base/event_loop_group.hpp"
+#include "base/join.hpp"
 #include "cluster_config/scalars.hpp"
 #include "reports/memory_limits.hpp"
 #include "reports/running_service.hpp"
@@ -9,7 +10,6 @@
 #include "volumes/factory.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
@@ -56,7 +56,7 @@ void describe_volume(report& out, const volumes::volume_plan& plan) {
     out.line("mode", mode_text(v));
     std::vector<std::string> classes;
     for (const auto& [name, value] : v.storage_classes) classes.push_back(name);
-    out.line("storage classes", fmt::format("{} (priority {})", fmt::join(classes, ", "), v.priority));
+    out.line("storage classes", fmt::format("{} (priority {})", join(classes, ", "), v.priority));
     out.line("replication", fmt::format("{}", v.replication));
     auto described = plan.describe();
     for (const auto& [name, text] : described.lines) out.line(name, text);
@@ -135,11 +135,10 @@ void describe_policy(report& out, const cluster_config::cluster_settings& cluste
         out.line("trash lists", c.blob_trash_concurrency > 0 ? fmt::format("{} workers", c.blob_trash_concurrency)
                                                              : std::string("accepted and not worked on"));
     }
-    out.line("pull lists",
-             fmt::format("{} workers, from {}", c.blob_replicate_concurrency,
-                         cluster.keepstore.pull_hosts.empty()
-                             ? std::string("any host")
-                             : fmt::format("{} (PullHosts)", fmt::join(cluster.keepstore.pull_hosts, ", "))));
+    out.line("pull lists", fmt::format("{} workers, from {}", c.blob_replicate_concurrency,
+                                       cluster.keepstore.pull_hosts.empty()
+                                           ? std::string("any host")
+                                           : join(cluster.keepstore.pull_hosts, ", ") + " (PullHosts)"));
     for (const auto& [id, remote] : cluster.remote_clusters)
         if (id != "*" && !remote.host.empty())
             out.line("remote cluster " + id,

@@ -1,11 +1,11 @@
 #include "reports/probe_targets.hpp"
 
+#include "base/join.hpp"
 #include "volumes/azure/driver.hpp"
 #include "volumes/factory.hpp"
 #include "volumes/s3/driver.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <iterator>
@@ -44,7 +44,7 @@ std::string s3_volumes_of(const cluster_config::cluster_settings& cluster) {
     for (const auto& [uuid, volume] : cluster.volumes)
         if (is_s3(volume)) names.push_back(uuid);
     if (names.empty()) return "the configuration has no S3 volumes";
-    return fmt::format("the S3 volumes of the configuration are {}", fmt::join(names, ", "));
+    return "the S3 volumes of the configuration are " + join(names, ", ");
 }
 
 // What the configuration says about the volume.

@@ -2,7 +2,7 @@
 
 #include "base/hex.hpp"
 #include "base/json.hpp"
-#include "router/json_time.hpp"
+#include "base/utc_text.hpp"
 
 #include <nlohmann/json.hpp>
 
@@ -28,7 +28,7 @@ json list_of(const store::list_progress& list, json outcomes) {
     if (list.last) {
         last = {{"items", list.last->items},
                 {"sha256", to_hex(list.last->sha256)},
-                {"taken_at", iso_time(list.last->taken_at)}};
+                {"taken_at", utc_text(list.last->taken_at)}};
     }
     return {{"pending", list.pending},
             {"in_progress", list.in_progress},
@@ -39,7 +39,7 @@ json list_of(const store::list_progress& list, json outcomes) {
 }  // namespace
 
 std::string work_json(const work_values& v) {
-    const json out{{"started_at", iso_time(v.started_at)},
+    const json out{{"started_at", utc_text(v.started_at)},
                    {"pull", list_of(v.pulls, outcomes_of(v.pull_counters, "keepstore_pull_items_total"))},
                    {"trash", list_of(v.trash, outcomes_of(&v.trash_counters, "keepstore_trash_items_total"))}};
     return json_to_text(out, 2) + "\n";

@@ -37,7 +37,7 @@ LAYERS = {
     "volumes/s3/driver": {"volumes/driver", "volumes/s3", "volumes", "s3", "cloud", "cluster_config"},
     "volumes/azure/driver": {"volumes/driver", "volumes/azure", "volumes", "azure", "cloud", "cluster_config"},
     "volumes/factory": {"volumes", "volumes/directory/driver", "volumes/s3/driver", "volumes/azure/driver",
-                        "volumes/driver", "cluster_config"},
+                        "volumes/driver", "cluster_config", "base"},
     "reports": NET | {"reports/memory_limits", "volumes/factory", "volumes/directory/driver", "volumes/s3/driver",
                       "volumes/azure/driver",
                       "volumes/s3", "volumes/azure", "volumes/cloud", "volumes", "cluster_config", "protocol", "s3",

@@ -1,11 +1,11 @@
 #include "volumes/factory.hpp"
 
+#include "base/join.hpp"
 #include "volumes/azure/driver.hpp"
 #include "volumes/directory/driver.hpp"
 #include "volumes/s3/driver.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <array>
@@ -36,7 +36,7 @@ std::string unknown_driver(const cluster_config::driver_section& section) {
     std::array<std::string_view, drivers.size()> names;
     std::ranges::transform(drivers, names.begin(), &driver::name);
     return fmt::format("{}: {}.Driver: found \"{}\" (no such driver); expected {}", section.file, section.volume_path,
-                       section.driver, fmt::join(names, " or "));
+                       section.driver, join(names, " or "));
 }
 
 std::expected<volume_plan, std::string> plan_volume(cluster_config::local_volume v,

@@ -2,7 +2,6 @@
 
 #include "keepctl/cluster/count_text.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -205,8 +204,8 @@ void check_references(const reference_facts& references, const rules& r, const a
     if (!references.used) return;
     if (references.count == 0) out.push_back({.text = "the files name no block at all"});
     if (references.age > r.references_max_age) {
-        out.push_back({.text = fmt::format("the references are {} old, more than references_max_age",
-                                           std::chrono::floor<seconds>(references.age))});
+        out.push_back({.text = fmt::format("the references are {}s old, more than references_max_age",
+                                           std::chrono::floor<seconds>(references.age).count())});
     }
     if (!allowed.fewer_references && last && fewer_references(references, *last)) {
         out.push_back({.text = fmt::format("{}, and {} in the last run: is a file cut?",

@@ -1,10 +1,10 @@
 #include "keepctl/commands/command_parts.hpp"
 
+#include "base/join.hpp"
 #include "cluster_config/scalars.hpp"
 #include "protocol/locator.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <utility>
@@ -89,7 +89,7 @@ Option* add_choice(App& app, const std::string& name, std::string& into, std::ve
                    const std::string& help) {
     return add_parsed(app, name, "HOW", help, [&into, values = std::move(values)](const std::string& text) {
         if (std::ranges::find(values, text) == values.end())
-            return fmt::format("found \"{}\"; expected {}", text, fmt::join(values, ", "));
+            return fmt::format("found \"{}\"; expected {}", text, join(values, ", "));
         into = text;
         return std::string();
     });

@@ -1,9 +1,7 @@
 #include "keepctl/commands/command_parts.hpp"
 
+#include "base/join.hpp"
 #include "cluster_config/scalars.hpp"
-
-#include <fmt/format.h>
-#include <fmt/ranges.h>
 
 namespace keepstore::keepctl {
 
@@ -140,7 +138,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
              }));
     App& man = add_command(tree, a, "man", "print the manual page, or that of a command");
     man.add_option_function<std::vector<std::string>>(
-           "command", [&a](const auto& words) { a.action = fmt::format("{}", fmt::join(words, " ")); }, "a command")
+           "command", [&a](const auto& words) { a.action = join(words, " "); }, "a command")
         ->type_name("COMMAND")
         ->expected(1, 2);
     return out;

@@ -1,9 +1,9 @@
 #include "keepctl/commands/describe.hpp"
 
+#include "base/join.hpp"
 #include "keepctl/commands/command_tree.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <vector>
@@ -94,8 +94,8 @@ void append_command(std::string& out, const CLI::App& command, std::string_view 
         out += fmt::format(".TP\n\\fI{}\\fR\n{}\n", roff(upper(p->get_name())), roff(p->get_description()));
     for (const auto* o : options_of(command)) {
         const auto value = takes_value(*o) ? fmt::format(" \\fI{}\\fR", roff(o->get_type_name())) : std::string();
-        out += fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(fmt::format("{}", fmt::join(names_of(*o), ", "))), value,
-                           roff(o->get_description()));
+        out +=
+            fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(join(names_of(*o), ", ")), value, roff(o->get_description()));
     }
 }
 
@@ -104,15 +104,14 @@ std::string bash_script(const CLI::App& tree) {
     std::string cases;
     for (const auto* group : commands_of(tree)) {
         if (const auto below = names_of_commands(*group); !below.empty())
-            groups += fmt::format("        {}) words={} ;;\n", group->get_name(),
-                                  shell_quoted(fmt::format("{}", fmt::join(below, " "))));
+            groups += fmt::format("        {}) words={} ;;\n", group->get_name(), shell_quoted(join(below, " ")));
     }
     for (const auto* command : runnable_commands(tree)) {
         std::vector<std::string> names;
         for (const auto* option : options_of(*command)) std::ranges::copy(names_of(*option), std::back_inserter(names));
         // A command is the first word or the first two.
-        cases += fmt::format("        {}\\ *) words={} ;;\n", fmt::join(words_of(full_name(*command)), "\\ "),
-                             shell_quoted(fmt::format("{}", fmt::join(names, " "))));
+        cases += fmt::format("        {}\\ *) words={} ;;\n", join(words_of(full_name(*command)), "\\ "),
+                             shell_quoted(join(names, " ")));
     }
     return fmt::format(R"(# bash completion of keepctl
 _keepctl() {{
@@ -130,7 +129,7 @@ _keepctl() {{
 }}
 complete -o default -F _keepctl keepctl
 )",
-                       shell_quoted(fmt::format("{} --help --version", fmt::join(names_of_commands(tree), " "))), cases,
+                       shell_quoted(fmt::format("{} --help --version", join(names_of_commands(tree), " "))), cases,
                        groups);
 }
 
@@ -150,7 +149,7 @@ std::string zsh_script(const CLI::App& tree) {
             groups += fmt::format("            {}) commands=(\n{}            ) ;;\n", command->get_name(), below);
     }
     for (const auto* command : runnable_commands(tree)) {
-        cases += fmt::format("        {}\\ *) options=(\n", fmt::join(words_of(full_name(*command)), "\\ "));
+        cases += fmt::format("        {}\\ *) options=(\n", join(words_of(full_name(*command)), "\\ "));
         for (const auto* option : options_of(*command)) {
             for (const auto& name : names_of(*option))
                 cases += "            " + item(name, option->get_description()) + '\n';
@@ -199,7 +198,7 @@ std::string fish_script(const CLI::App& tree) {
         const auto below = names_of_commands(*group);
         for (const auto* command : commands_of(*group))
             add(fmt::format("'__fish_seen_subcommand_from {}; and not __fish_seen_subcommand_from {}'",
-                            group->get_name(), fmt::join(below, " ")),
+                            group->get_name(), join(below, " ")),
                 *command);
     }
     for (const auto* command : runnable_commands(tree)) {
@@ -208,7 +207,7 @@ std::string fish_script(const CLI::App& tree) {
             for (const auto& name : option->get_snames()) names += " -s " + name;
             for (const auto& name : option->get_lnames()) names += " -l " + name;
             out += fmt::format("complete -c keepctl -n '__fish_seen_subcommand_from {}'{}{} -d {}\n",
-                               fmt::join(words_of(full_name(*command)), "; and __fish_seen_subcommand_from "), names,
+                               join(words_of(full_name(*command)), "; and __fish_seen_subcommand_from "), names,
                                takes_value(*option) ? " -r" : "", shell_quoted(option->get_description()));
         }
     }

@@ -1,7 +1,8 @@
 #include "keepctl/commands/help_text.hpp"
 
+#include "base/join.hpp"
+
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <span>
@@ -87,7 +88,7 @@ std::string name_of(const CLI::Option& option) {
     for (const auto& name : option.get_snames()) names.push_back("-" + name);
     for (const auto& name : option.get_lnames()) names.push_back("--" + name);
     const auto value = option.get_type_size() > 0 ? " " + option.get_type_name() : std::string();
-    return fmt::format("{}{}", fmt::join(names, ", "), value);
+    return join(names, ", ") + value;
 }
 
 std::vector<help_row> rows_of(const CLI::App& tree) {

@@ -1,12 +1,12 @@
 #include "keepctl/commands/output.hpp"
 
 #include "base/error.hpp"
+#include "base/join.hpp"
 #include "base/json.hpp"
 #include "base/units.hpp"
 #include "base/utc_text.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <nlohmann/json.hpp>
 
 #include <unistd.h>
@@ -30,9 +30,7 @@ struct as_text {
     std::string operator()(const std::string& text) const { return text.empty() ? "-" : text; }
     std::string operator()(std::int64_t n) const { return std::to_string(n); }
     std::string operator()(bool yes) const { return yes ? "yes" : "no"; }
-    std::string operator()(const std::vector<std::string>& all) const {
-        return all.empty() ? "-" : fmt::format("{}", fmt::join(all, ","));
-    }
+    std::string operator()(const std::vector<std::string>& all) const { return all.empty() ? "-" : join(all, ","); }
 };
 
 struct as_json {
@@ -62,7 +60,7 @@ void output::add(std::string_view type, record fields) {
     const bool ascii = results_.ascii && shape_ == output_shape::columns;
     std::vector<std::string> row;
     for (const auto& [name, value] : fields) row.push_back(printable(std::visit(as_text{}, value), ascii));
-    if (shape_ == output_shape::plain) return write(fmt::format("{}\n", fmt::join(row, "\t")));
+    if (shape_ == output_shape::plain) return write(join(row, "\t") + '\n');
     if (type != type_) {
         flush();
         type_ = type;

@@ -1,13 +1,13 @@
 #include "keepctl/commands/parser.hpp"
 
 #include "base/hex.hpp"
+#include "base/join.hpp"
 #include "base/md5_digest.hpp"
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/commands/command_tree.hpp"
 #include "keepctl/commands/help_text.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <ranges>
@@ -95,7 +95,7 @@ const CLI::App* chosen(const CLI::App& tree) {
 std::string wrong_command(const CLI::App& tree, std::span<const std::string> words, const std::string& group) {
     const auto names = command_names(tree);
     if (names.empty()) return {};
-    if (words.empty()) return fmt::format("{} needs one of {}", group, fmt::join(names, ", "));
+    if (words.empty()) return fmt::format("{} needs one of {}", group, join(names, ", "));
     const auto& word = words.front();
     if (word.starts_with('-')) return {};
     if (std::ranges::find(names, word) != names.end())

@@ -2,6 +2,7 @@
 
 #include "s3/probe.hpp"
 #include "azure/probe.hpp"
+#include "base/join.hpp"
 #include "base/when_all.hpp"
 #include "digest/md5.hpp"
 #include "keepctl/cluster/bucket_options.hpp"
@@ -13,7 +14,6 @@
 #include "volumes/s3/access.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <sys/random.h>
 
 #include <algorithm>
@@ -105,8 +105,7 @@ awaitable<void> probe_server(const keep_server& server, probe_steps& steps, dead
         steps.add({probe_result::failed, "token", status.problem});
     else
         steps.add({probe_result::ok, "token", "is the SystemRootToken; " + count_of(status.mounts.size(), "mount")});
-    if (status.ready && !*status.ready)
-        steps.add({probe_result::failed, "ready", fmt::format("no: {}", fmt::join(status.reasons, "; "))});
+    if (status.ready && !*status.ready) steps.add({probe_result::failed, "ready", "no: " + join(status.reasons, "; ")});
     if (std::ranges::none_of(status.mounts, &mount_info::allow_write))
         co_return steps.add({probe_result::note, "put", "no mount may be written"});
 

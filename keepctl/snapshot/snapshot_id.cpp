@@ -2,8 +2,8 @@
 
 #include "base/hex.hpp"
 #include "base/text.hpp"
+#include "base/utc_text.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <openssl/rand.h>
 
@@ -26,8 +26,9 @@ std::optional<snapshot_id> snapshot_id::parse(std::string_view text) {
 }
 
 snapshot_id snapshot_id::make(std::chrono::sys_seconds at, std::string_view digits) {
-    return snapshot_id(
-        fmt::format("{:%Y%m%dT%H%M%SZ}-{}", fmt::gmtime(std::chrono::system_clock::to_time_t(at)), digits));
+    std::string time = utc_text(at);
+    std::erase_if(time, [](char c) { return c == '-' || c == ':'; });
+    return snapshot_id(fmt::format("{}-{}", time, digits));
 }
 
 std::array<std::uint8_t, 8> snapshot_id::nonce() const {

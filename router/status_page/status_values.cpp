@@ -1,5 +1,6 @@
 #include "router/status_page/status_values.hpp"
 
+#include "base/utc_text.hpp"
 #include "router/json_time.hpp"
 #include "router/limits.hpp"
 #include "router/request_id.hpp"
@@ -81,7 +82,7 @@ json space_of(const volumes::volume_stats& stats) {
 json lines_of(const recent_lines& lines) {
     auto out = json::array();
     for (const auto& line : lines.snapshot())
-        out.push_back({{"at", iso_time(line.at)},
+        out.push_back({{"at", utc_text(line.at)},
                        {"level", line.level},
                        {"request_id", line.request_id},
                        {"message", line.message},
@@ -146,7 +147,7 @@ json status_values::service_part() const {
             {"cluster", options_.cluster_id},
             {"version", options_.version},
             {"state", state},
-            {"started_at", iso_time(started_)},
+            {"started_at", utc_text(started_)},
             {"uptime", std::chrono::duration<double>(std::chrono::steady_clock::now() - started_steady_).count()},
             {"problems", readiness.reasons}};
 }
@@ -258,7 +259,7 @@ json status_values::gather() const {
     };
     return {
         {"instance", instance_},
-        {"time", iso_time(std::chrono::system_clock::now())},
+        {"time", utc_text(std::chrono::system_clock::now())},
         {"service", service_part()},
         {"connections",
          {{"open", service.connections_open}, {"idle", service.connections_idle}, {"max", service.connections_max}}},

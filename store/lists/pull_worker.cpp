@@ -1,6 +1,7 @@
 #include "store/lists/pull_worker.hpp"
 
 #include "base/cancellable.hpp"
+#include "base/join.hpp"
 #include "base/log.hpp"
 #include "protocol/proven_stream.hpp"
 #include "protocol/random_token.hpp"
@@ -10,7 +11,6 @@
 #include "store/verify/verify_copy.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
@@ -96,7 +96,7 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     if (why == errc::cancelled) co_return;
     std::vector<std::string_view> names;
     for (const auto& s : sources) names.push_back(s.name);
-    log::warning(fmt::format("error pulling data from remote servers ({})", fmt::join(names, ", ")),
+    log::warning("error pulling data from remote servers (" + join(names, ", ") + ")",
                  {{"locator", name}, {"mount", where->uuid}, {"error", why.text}});
     counters_.failed.add();
 }

@@ -2,13 +2,13 @@
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
+#include "base/utc_text.hpp"
 #include "digest/limits.hpp"
 #include "digest/md5.hpp"
 #include "store/outage.hpp"
 #include "store/verify/stored_bytes.hpp"
 #include "store/verify/verify_copy.hpp"
 
-#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -248,8 +248,7 @@ void read_operation::log_corrupt() const {
                   {"block", request_.block.hash.hex()},
                   {"mount", first.where ? std::string_view(first.where->uuid) : std::string_view()},
                   {"offset", first.offset},
-                  {"problem", fmt::format("corrupt (known since {:%Y-%m-%dT%H:%M:%SZ}): {}",
-                                          fmt::gmtime(clock::to_time_t(first.known_since)), first.problem)},
+                  {"problem", fmt::format("corrupt (known since {}): {}", utc_text(first.known_since), first.problem)},
                   {"sent", sent_}});
 }
 

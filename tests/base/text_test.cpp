@@ -1,11 +1,18 @@
 #include "base/text.hpp"
 #include "base/base64.hpp"
+#include "base/join.hpp"
 #include "base/md5_digest.hpp"
+#include "base/utc_text.hpp"
 
 #include <catch2/catch.hpp>
 
+#include <array>
+#include <chrono>
 #include <cstdint>
+#include <limits>
 #include <span>
+#include <string>
+#include <vector>
 
 using namespace keepstore;
 
@@ -46,6 +53,23 @@ TEST_CASE("trimming takes the blanks at both ends", "[base][text]") {
     CHECK(trim(blank).empty());
     CHECK(trim(blank).data() == blank.data() + blank.size());
     CHECK(trim("").empty());
+}
+
+TEST_CASE("parts are joined with a text between two of them", "[base][text]") {
+    CHECK(join(std::vector<std::string>{}, ", ").empty());
+    CHECK(join(std::array<std::string_view, 1>{"a"}, ", ") == "a");
+    CHECK(join(std::vector<std::string>{"a", "", "b", ""}, ", ") == "a, , b, ");
+}
+
+TEST_CASE("a time is written in UTC, in whole seconds, rounded down", "[base][text]") {
+    using std::chrono::sys_seconds, std::chrono::seconds, std::chrono::system_clock;
+    CHECK(utc_text(sys_seconds()) == "1970-01-01T00:00:00Z");
+    CHECK(utc_text(sys_seconds(seconds(1'709'164'799))) == "2024-02-28T23:59:59Z");
+    CHECK(utc_text(sys_seconds(seconds(1'709'251'199))) == "2024-02-29T23:59:59Z");
+    CHECK(utc_text(sys_seconds(seconds(253'402'300'800))) == "10000-01-01T00:00:00Z");
+    CHECK(utc_text(system_clock::time_point(std::chrono::nanoseconds(1'999'999'999))) == "1970-01-01T00:00:01Z");
+    CHECK(utc_text(system_clock::time_point(std::chrono::nanoseconds(-1))) == "1969-12-31T23:59:59Z");
+    CHECK(utc_text(sys_seconds(seconds::max())) == std::to_string(std::numeric_limits<std::int64_t>::max()));
 }
 
 TEST_CASE("percent-encoding is decoded strictly", "[base][text]") {
