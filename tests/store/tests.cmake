@@ -20,4 +20,5 @@ keepstore_test(store_tests
         store/scrub/scrub_course_test.cpp
         store/scrub/scrub_memory_test.cpp
         store/scrub/scrub_test.cpp
-    LINK keepstore::store OpenSSL::SSL)
+    LINK keepstore::store OpenSSL::SSL
+    COST 20)

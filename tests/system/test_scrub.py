@@ -18,6 +18,7 @@ from support.wait import until
 KiB = 1 << 10
 MiB = 1 << 20
 NOTE = "user.keepstore.scrub"
+SLOW_RATE = 100_000
 
 
 def cached_pages(path):
@@ -235,16 +236,21 @@ class Findings(ScrubCase):
 
 class Resuming(ScrubCase):
     def slow(self, daemon, count=60):
-        """A slow pass (20 s unless its rate is changed), a few blocks after its beginning."""
+        """A slow pass (20 s at least unless its rate is changed), some blocks after its beginning."""
         self.names = self.fill(daemon.roots()[0], count, 100_000)
-        self.scrubs(daemon, "PUT", "?rate=300000")
-        return until(lambda: (lambda s: s if s["position"] > 200 else None)(self.state(daemon)), 20, "progress")
+        # The first blocks are read together before any of them counts.
+        self.scrubs(daemon, "PUT", "?rate=2000000")
+        until(lambda: self.state(daemon)["position"] > 200, 20, "progress")
+        self.scrubs(daemon, "PUT", f"?rate={SLOW_RATE}")
+        running = self.state(daemon)
+        self.assertLess(running["blocks_checked"], count - 20)  # The others take 20 s.
+        return running
 
     def test_stop_and_resume(self):
         daemon = self.start()
         running = self.slow(daemon)
         self.assertEqual(running["state"], "running")
-        self.assertEqual(running["rate_limit"], 300_000)
+        self.assertEqual(running["rate_limit"], SLOW_RATE)
         self.assertGreater(running["rate"], 0)
         self.assertIsNotNone(running["seconds_left"])
         self.assertEqual(daemon.metric("keepstore_scrub_running"), 1)

@@ -79,7 +79,8 @@ keepstore_test(volumes_azure_test
         volumes/azure/azure_race_test.cpp
         volumes/azure/azure_states_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto
-    TIMEOUT 300)
+    TIMEOUT 300
+    COST 40)
 keepstore_test(volume_factory_test
     SOURCES volumes/factory_test.cpp
     LINK keepstore::volume_factory)
