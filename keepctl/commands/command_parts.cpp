@@ -80,7 +80,7 @@ void add_subset(App& app, arguments& a) {
 }
 
 Option* add_blocks(App& app, arguments& a, const std::string& help) {
-    return app.add_option("block", a.blocks, help)->type_name("HASH[+SIZE]")->check([](const std::string& text) {
+    return app.add_option("hash", a.blocks, help)->type_name("HASH[+SIZE]")->check([](const std::string& text) {
         return protocol::locator::parse(text) ? std::string() : fmt::format("\"{}\" is no hash or hash+size", text);
     });
 }

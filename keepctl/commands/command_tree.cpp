@@ -41,7 +41,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_output(head, a);
 
     App& get = add_command(tree, a, "get", "read a block, verified");
-    add_blocks(get, a, "the block")->required();
+    add_blocks(get, a, "the block")->required()->expected(1)->option_text("HASH[+SIZE]");
     add_text(get, "-o,--output", "FILE", a.file, "write to this file (default standard output)");
     add_connection(get, a);
     add_output(get, a);

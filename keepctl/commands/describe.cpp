@@ -1,7 +1,9 @@
+// The completions of shells; the manual page is in man_page.cpp.
+
 #include "keepctl/commands/describe.hpp"
 
 #include "base/join.hpp"
-#include "keepctl/commands/command_tree.hpp"
+#include "keepctl/commands/command_words.hpp"
 
 #include <fmt/format.h>
 
@@ -11,56 +13,10 @@
 namespace keepstore::keepctl {
 namespace {
 
-std::vector<const CLI::App*> commands_of(const CLI::App& tree) {
-    return tree.get_subcommands([](const CLI::App*) { return true; });
-}
-
 std::vector<std::string> names_of_commands(const CLI::App& tree) {
     std::vector<std::string> out;
     for (const auto* command : commands_of(tree)) out.push_back(command->get_name());
     return out;
-}
-
-bool takes_value(const CLI::Option& option) {
-    return option.get_type_size() > 0;
-}
-
-/// "--long" and "-s" names; none of a positional.
-std::vector<std::string> names_of(const CLI::Option& option) {
-    std::vector<std::string> out;
-    for (const auto& name : option.get_snames()) out.push_back("-" + name);
-    for (const auto& name : option.get_lnames()) out.push_back("--" + name);
-    return out;
-}
-
-std::vector<const CLI::Option*> options_of(const CLI::App& command) {
-    std::vector<const CLI::Option*> out;
-    for (const auto* option : command.get_options()) {
-        if (!names_of(*option).empty()) out.push_back(option);
-    }
-    return out;
-}
-
-std::vector<const CLI::Option*> positionals_of(const CLI::App& command) {
-    std::vector<const CLI::Option*> out;
-    for (const auto* option : command.get_options()) {
-        if (names_of(*option).empty()) out.push_back(option);
-    }
-    return out;
-}
-
-/// Text for roff: backslashes, hyphens, and control characters at the beginning of a line.
-std::string roff(std::string_view text) {
-    std::string out;
-    for (const char c : text) {
-        if (c == '\\')
-            out += "\\e";
-        else if (c == '-')
-            out += "\\-";
-        else
-            out += c;
-    }
-    return out.starts_with('.') || out.starts_with('\'') ? "\\&" + out : out;
 }
 
 /// Text within single quotes of a shell.
@@ -74,29 +30,6 @@ std::vector<std::string> words_of(const std::string& text) {
     const auto space = text.find(' ');
     if (space == std::string::npos) return {text};
     return {text.substr(0, space), text.substr(space + 1)};
-}
-
-std::string upper(std::string text) {
-    std::ranges::transform(text, text.begin(),
-                           [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c; });
-    return text;
-}
-
-void append_command(std::string& out, const CLI::App& command, std::string_view level) {
-    out += fmt::format(".{} {}\n{}.\n.PP\n.B keepctl {}\n[\\fIOPTIONS\\fR]", level, roff(full_name(command)),
-                       roff(command.get_description()), roff(full_name(command)));
-    for (const auto* p : positionals_of(command)) {
-        out += p->get_required() ? fmt::format(" \\fI{}\\fR", roff(upper(p->get_name())))
-                                 : fmt::format(" [\\fI{}\\fR]", roff(upper(p->get_name())));
-    }
-    out += '\n';
-    for (const auto* p : positionals_of(command))
-        out += fmt::format(".TP\n\\fI{}\\fR\n{}\n", roff(upper(p->get_name())), roff(p->get_description()));
-    for (const auto* o : options_of(command)) {
-        const auto value = takes_value(*o) ? fmt::format(" \\fI{}\\fR", roff(o->get_type_name())) : std::string();
-        out +=
-            fmt::format(".TP\n\\fB{}\\fR{}\n{}\n", roff(join(names_of(*o), ", ")), value, roff(o->get_description()));
-    }
 }
 
 std::string bash_script(const CLI::App& tree) {
@@ -215,35 +148,6 @@ std::string fish_script(const CLI::App& tree) {
 }
 
 }  // namespace
-
-std::optional<std::string> man_page(std::string_view only) {
-    arguments ignored;
-    const auto tree = make_command_tree(ignored);
-    auto commands = runnable_commands(*tree);
-    // A group is all of its commands.
-    std::erase_if(commands, [&](const CLI::App* c) {
-        return !only.empty() && full_name(*c) != only && !full_name(*c).starts_with(std::string(only) + ' ');
-    });
-    if (commands.empty()) return std::nullopt;
-    std::string out = fmt::format(
-        ".TH KEEPCTL 1 \"\" \"keepctl {}\" \"Keepstore\"\n.SH NAME\nkeepctl \\- look at keepstores, "
-        "and copy blocks\n.SH SYNOPSIS\n.B keepctl\n\\fICOMMAND\\fR [\\fIOPTIONS\\fR] ...\n",
-        KEEPSTORE_VERSION);
-    if (only.empty()) {
-        out += fmt::format(".SH DESCRIPTION\n{}\n.SH COMMANDS\n", roff(tree->get_description()));
-        for (const auto* command : commands) append_command(out, *command, "SS");
-    } else {
-        for (const auto* command : commands) append_command(out, *command, "SH");
-    }
-    out +=
-        ".SH PLACES\nkeep:http[s]://host:port[#UUID], cluster, volume:UUID, dir:/absolute/path, "
-        "s3://bucket?endpoint=URL&region=R\n"
-        ".SH EXIT STATUS\n0 done; 1 some blocks failed; 2 wrong command line or configuration; 3 nothing reached; 4 "
-        "withheld "
-        "for safety; 5 runs already; 6 not finished; 9 no change; 130, 143 signals\n"
-        ".SH SEE ALSO\ndocs/keepctl.md\n";
-    return out;
-}
 
 std::optional<std::string> completion_script(std::string_view shell) {
     arguments ignored;

@@ -1,6 +1,7 @@
 #include "keepctl/commands/help_text.hpp"
 
 #include "base/join.hpp"
+#include "keepctl/commands/command_words.hpp"
 
 #include <fmt/format.h>
 
@@ -19,14 +20,6 @@ constexpr std::size_t help_names_width = 28;
 
 /// What stands at the left and the right of a line.
 using help_row = std::pair<std::string, std::string>;
-
-const help_row place_forms[] = {
-    {"keep:http[s]://HOST:PORT", "a server; #UUID after it: one of its mounts, for listings"},
-    {"cluster", "all servers of the configuration, or those that are given"},
-    {"volume:UUID", "a volume of the configuration, opened by keepctl itself"},
-    {"dir:/PATH", "the root of a Directory volume; it must exist"},
-    {"s3://BUCKET?endpoint=URL&region=R", "a bucket; also prefix-length=N, path-style=1, profile=NAME, ca-file=FILE"},
-};
 
 std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
     std::vector<std::string> out(1);
@@ -60,41 +53,20 @@ void append_rows(std::string& out, std::span<const help_row> rows) {
     }
 }
 
-std::string upper_case(std::string text) {
-    std::ranges::transform(text, text.begin(),
-                           [](char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 0x20) : c; });
-    return text;
-}
-
 std::string sentence_of(std::string text) {
     if (!text.empty() && text.front() >= 'a' && text.front() <= 'z')
         text.front() = static_cast<char>(text.front() - 0x20);
     return text + '.';
 }
 
-bool is_positional(const CLI::Option& option) {
-    return option.get_snames().empty() && option.get_lnames().empty();
-}
-
-std::string usage_word(const CLI::Option& positional) {
-    if (!positional.get_option_text().empty()) return positional.get_option_text();
-    std::string out = upper_case(positional.get_name());
-    if (positional.get_expected_max() >= CLI::detail::expected_max_vector_size) out += "...";
-    return positional.get_required() ? out : "[" + out + "]";
-}
-
 std::string name_of(const CLI::Option& option) {
-    std::vector<std::string> names;
-    for (const auto& name : option.get_snames()) names.push_back("-" + name);
-    for (const auto& name : option.get_lnames()) names.push_back("--" + name);
-    const auto value = option.get_type_size() > 0 ? " " + option.get_type_name() : std::string();
-    return join(names, ", ") + value;
+    const auto value = takes_value(option) ? " " + option.get_type_name() : std::string();
+    return fmt::format("{}{}", join(names_of(option), ", "), value);
 }
 
 std::vector<help_row> rows_of(const CLI::App& tree) {
     std::vector<help_row> out;
-    for (const auto* command : tree.get_subcommands([](const CLI::App*) { return true; }))
-        out.emplace_back(command->get_name(), command->get_description());
+    for (const auto* command : commands_of(tree)) out.emplace_back(command->get_name(), command->get_description());
     return out;
 }
 
@@ -115,10 +87,7 @@ std::string overview_text(const CLI::App& tree) {
 std::string help_text(const CLI::App& command) {
     std::string out = fmt::format("Usage: keepctl {} [OPTIONS]", full_name(command));
     std::vector<help_row> positionals;
-    bool has_place = false;
-    for (const auto* o : command.get_options()) {
-        has_place = has_place || o->get_type_name().starts_with("PLACE");
-        if (!is_positional(*o)) continue;
+    for (const auto* o : positionals_of(command)) {
         out += ' ' + usage_word(*o);
         positionals.emplace_back(upper_case(o->get_name()), o->get_description());
     }
@@ -132,8 +101,8 @@ std::string help_text(const CLI::App& command) {
     }
     for (const auto& group : command.get_groups()) {
         std::vector<help_row> rows;
-        for (const auto* o : command.get_options()) {
-            if (o->get_group() == group && !is_positional(*o)) rows.emplace_back(name_of(*o), o->get_description());
+        for (const auto* o : options_of(command)) {
+            if (o->get_group() == group) rows.emplace_back(name_of(*o), o->get_description());
         }
         if (rows.empty()) continue;
         out += fmt::format("\n{}:\n", group);
@@ -143,9 +112,11 @@ std::string help_text(const CLI::App& command) {
         out += "\nSubcommands:\n";
         append_rows(out, below);
     }
-    if (has_place) {
+    if (takes_place(command)) {
+        std::vector<help_row> forms;
+        for (const auto& [form, meaning] : place_forms()) forms.emplace_back(form, meaning);
         out += "\nA place is one of:\n";
-        append_rows(out, place_forms);
+        append_rows(out, forms);
     }
     return out;
 }

@@ -5,11 +5,13 @@
 #include "base/md5_digest.hpp"
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/commands/command_tree.hpp"
+#include "keepctl/commands/command_words.hpp"
 #include "keepctl/commands/help_text.hpp"
 
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <ranges>
 #include <string_view>
 #include <utility>
@@ -45,17 +47,13 @@ std::string suggestion(std::string_view given, const std::vector<std::string>& n
 
 std::vector<std::string> command_names(const CLI::App& tree) {
     std::vector<std::string> out;
-    for (const auto* command : tree.get_subcommands([](const CLI::App*) { return true; }))
-        out.push_back(command->get_name());
+    for (const auto* command : commands_of(tree)) out.push_back(command->get_name());
     return out;
 }
 
 std::vector<std::string> option_names(const CLI::App& command) {
     std::vector<std::string> out;
-    for (const auto* option : command.get_options()) {
-        for (const auto& name : option->get_lnames()) out.push_back("--" + name);
-        for (const auto& name : option->get_snames()) out.push_back("-" + name);
-    }
+    for (const auto* option : options_of(command)) std::ranges::copy(names_of(*option), std::back_inserter(out));
     return out;
 }
 
@@ -138,7 +136,6 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
     } catch (const CLI::ParseError& e) {
         return usage_error(*tree, e.what());
     }
-    if (out.command == "get" && out.blocks.size() > 1) return usage_error(*tree, "get reads one block at a time");
     if (out.command == "get" && out.shape == output_shape::json && out.file.empty())
         return usage_error(*tree, "get writes the block to standard output; --json needs --output FILE");
     if (auto problem = take_words(out); !problem.empty()) return usage_error(*tree, std::move(problem));

@@ -31,7 +31,7 @@ class CommandLine(Case):
                 (["ls", "a" * 33], "hex digits"),
                 (["head", "xyz"], "hash"),
                 (["get"], "required"),
-                (["get", FOO, EMPTY], "one block at a time"),
+                (["get", FOO, EMPTY], "At Most 1"),
                 (["get", FOO, "--json"], "--output FILE"),
                 (["ls", "3f", "4f"], "two prefixes"),
                 (["ls", "dir:/a", "dir:/b"], "two places"),
@@ -71,6 +71,16 @@ class CommandLine(Case):
             done = keepctl.run(self.dir.path, *words)
             self.assertEqual((done.code, done.stderr), (0, ""), words)
             self.assertIn(b"sage: keepctl", done.stdout)
+
+    def test_help_has_the_words_that_the_parser_takes(self):
+        for command, usage in (("get", "HASH[+SIZE]"), ("head", "HASH..."), ("touch", "HASH..."), ("trash", "[HASH...]"),
+                               ("untrash", "[HASH...]"), ("put", "[FILE]"), ("ls", "[PLACE] [PREFIX]"), ("compare", "A B"),
+                               ("replicate", "SOURCE DESTINATION"), ("probe", "[PLACE]")):
+            text = keepctl.run(self.dir.path, command, "--help").stdout.decode()
+            self.assertEqual(text.splitlines()[0], f"Usage: keepctl {command} [OPTIONS] {usage}")
+            page = keepctl.run(self.dir.path, "man", command).stdout.decode().replace("\\-", "-")
+            synopsis = re.sub(r"\\f.", "", page.split(".PP\n")[1].split(".TP\n")[0])
+            self.assertEqual(synopsis, f".B keepctl {command}\n[OPTIONS] {usage}\n")
 
     def test_missing_and_malformed_inputs(self):
         empty = self.path("empty")
@@ -128,6 +138,15 @@ class Description(Case):
             self.assertEqual(alone.code, 0, alone)
             self.assertLess(len(alone.stdout), len(page.stdout))
         self.assertEqual(keepctl.run(self.dir.path, "man", "absent").code, 2)
+        # The forms of places are those of --help, and where there is no place there are none.
+        forms = keepctl.run(self.dir.path, "replicate", "--help").stdout.decode().split("A place is one of:\n")[1]
+        forms = re.findall(r"^  (\S+)", forms, re.MULTILINE)
+        self.assertEqual(len(forms), 5)
+        for text in page, keepctl.run(self.dir.path, "man", "replicate"):
+            places = text.stdout.decode().replace("\\-", "-").split(".SH PLACES")[1].split(".SH")[0]
+            self.assertEqual(re.findall(r"^\\fB(.*)\\fR$", places, re.MULTILINE), forms)
+        self.assertNotIn(b"PLACES", keepctl.run(self.dir.path, "man", "get").stdout)
+        self.assertIn(b"status JOB", keepctl.run(self.dir.path, "man", "clone").stdout)
         if shutil.which("groff"):
             done = subprocess.run(["groff", "-man", "-Tascii", "-ww", "-z"], input=page.stdout, capture_output=True, check=False)
             self.assertEqual((done.returncode, done.stderr), (0, b""))
