@@ -34,9 +34,10 @@ struct clone_job {
     bool trash = false;
     clone_proof proof = clone_proof::etag;
 
-    /// Whether both are the same work, whatever their ids and times.
+    /// Whether both are the same work, whatever their ids and times: what was proven in another way is not done.
     [[nodiscard]] bool same_work(const clone_job& other) const noexcept {
-        return source == other.source && destination == other.destination && trash == other.trash;
+        return source == other.source && destination == other.destination && trash == other.trash &&
+               proof == other.proof;
     }
 };
 

@@ -110,6 +110,7 @@ struct arguments {
     std::optional<unsigned> digits;
     std::chrono::nanoseconds give_up_after = limits::give_up_after_default;
     std::optional<std::chrono::sys_time<std::chrono::nanoseconds>> since;
+    std::string since_text;  ///< As it was given: "24h" is another time with each run, and the same command.
     std::string only_file;
     std::string failures_file;
     std::string metrics_path;

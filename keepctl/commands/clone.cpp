@@ -156,8 +156,9 @@ clone_command::started clone_command::open_job_folder() {
         return {};
     }
     const auto state = state_folder_of(given_);
-    const auto name = fingerprint_of({"clone", source_->text, target_->text, options_.trash ? "trash" : "",
-                                      given_.digits ? std::to_string(digits_) : ""});
+    const auto name =
+        fingerprint_of({"clone", source_->text, target_->text, options_.trash ? "trash" : "",
+                        std::string(to_string(options_.copier.proof)), given_.digits ? std::to_string(digits_) : ""});
     if (auto made = make_folder(state + "/locks"); !made)
         return std::unexpected(start_error{exit_code::usage, "state folder: " + made.error().text + " (--state-dir)"});
     auto lock = lock_file(fmt::format("{}/locks/{}", state, name));
@@ -192,9 +193,10 @@ awaitable<std::expected<clone_job, start_error>> clone_command::choose_job(deadl
         if (!job.same_work(mine))
             co_return std::unexpected(start_error{
                 exit_code::usage,
-                fmt::format("{} is the job of another clone, from {} to {}{}; name another place for "
+                fmt::format("{} is the job of another clone, from {} to {}{} with --verify {}; name another place for "
                             "this one, or --fresh",
-                            store_->where(), job.source, job.destination, job.trash ? " with --trash" : "")});
+                            store_->where(), job.source, job.destination, job.trash ? " with --trash," : "",
+                            to_string(job.proof))});
         const auto result = co_await store_->read(std::string(result_file), until);
         const auto finished = result && *result ? decode_result((*result)->text) : std::nullopt;
         const bool over =

@@ -22,7 +22,10 @@ void add_replicate(App& tree, arguments& a) {
                "DefaultReplication)",
                [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
     add_parsed(app, "--since", "TIME", "only blocks written at or after this time, or in this last time",
-               [&a](const std::string& text) { return parse_since(text, a.since); });
+               [&a](const std::string& text) {
+                   a.since_text = text;
+                   return parse_since(text, a.since);
+               });
     add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
                [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
     add_text(app, "--only", "FILE", a.only_file,

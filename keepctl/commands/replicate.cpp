@@ -11,6 +11,7 @@
 #include "keepctl/replicate/postponed_blocks.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 #include <boost/asio/co_spawn.hpp>
 
 #include <algorithm>
@@ -18,6 +19,14 @@
 
 namespace keepstore::keepctl {
 namespace {
+
+/// Which storage a place is: a cluster with another server is another place.
+std::string devices_of(const block_place& place) {
+    std::vector<std::string> all;
+    for (const auto& m : place.mounts()) all.push_back(m.uuid + '=' + m.device_id);
+    std::ranges::sort(all);
+    return fmt::format("{}", fmt::join(all, " "));
+}
 
 class replicate_command final : public run_observer, public framed_work {
   public:
@@ -146,9 +155,10 @@ awaitable<std::optional<start_error>> replicate_command::begin() {
         if (options_.only) {
             for (const auto& name : *options_.only) only += name.hex();
         }
-        auto opened = frame_.open_state({"replicate", given_.source->text, given_.target->text,
-                                         source_->mounts().front().device_id, target_->mounts().front().device_id,
-                                         given_.prefix, given_.classes, only, given_.since ? "since" : "",
+        // Whatever decides which blocks are copied, and where to: a shard that is done for another choice is not done.
+        auto opened = frame_.open_state({"replicate", given_.source->text, given_.target->text, devices_of(*source_),
+                                         devices_of(*target_), given_.prefix, given_.classes,
+                                         std::to_string(target_->replicas_wanted()), only, given_.since_text,
                                          given_.digits ? std::to_string(*given_.digits) : ""});
         if (!opened) co_return std::move(opened.error());
     }

@@ -52,6 +52,15 @@ TEST_CASE("the files of a job are read back, also with fields of later versions"
     const auto read = decode_job(encode(job));
     REQUIRE(read.has_value());
     CHECK(read->same_work(job));
+    auto other = job;
+    other.proof = clone_proof::none;
+    CHECK_FALSE(other.same_work(job));
+    other = job;
+    other.trash = false;
+    CHECK_FALSE(other.same_work(job));
+    other = job;
+    other.destination = "c";
+    CHECK_FALSE(other.same_work(job));
     CHECK(read->id == "b7d1");
     CHECK(read->digits == 3);
     CHECK(read->created_at == some_time);

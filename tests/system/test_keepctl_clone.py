@@ -296,6 +296,9 @@ class Jobs(CloneCase):
         self.assert_counts(self.clone("--job", folder, "--fresh"), present=len(blocks))
         with open(os.path.join(folder, "job.json"), "w", encoding="utf-8") as file:
             file.write('{"format":"keepctl-clone-2"}\n')
+        # What was proven in one way is not in another.
+        done = self.clone("--job", folder, "--verify", "read")
+        self.assertEqual((done.code, "--verify etag" in done.stderr), (2, True), done)
         self.assertEqual(self.clone("--job", folder).code, 2)
 
     def test_a_run_that_was_killed_goes_on(self):

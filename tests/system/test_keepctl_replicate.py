@@ -274,6 +274,27 @@ class Directories(ReplicateCase):
                                     "--digits", "2", "--fresh", "--job", "it's nightly")
             until(lambda: count(b) > 5 or running.poll() is not None, what="some blocks", interval=0.001)
             running.send_signal(number)
+    def test_a_run_of_another_choice_does_not_go_on(self):
+        """What was done for the blocks of a day is not done for those of two days."""
+        a, b = self.dir.make("a"), self.dir.make("b")
+        blocks = self.fill(a, 100, 3000)
+        old = {n for n in blocks if n < "8"}
+        for name in old:
+            os.utime(os.path.join(a, name[:3], name), (0, time.time() - 36 * 3600))
+        limits = ["--digits", "2", "--jobs", "1", "--bandwidth", "256KiB"]
+        running = keepctl.start(self.dir.path, "replicate", f"dir:{a}", f"dir:{b}", "--since", "24h", *limits)
+        until(lambda: self.state_files() or running.poll() is not None, what="a checkpoint")
+        running.kill()
+        running.communicate()
+        self.assertTrue(self.state_files())
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--since", "48h", *limits)
+        self.assertNotIn("going on with", done.stderr)
+        self.assert_counts(done, listed=len(blocks))
+        self.assertEqual(keepctl.stored(b), blocks)
+        done = self.replicate(f"dir:{a}", f"dir:{b}", "--since", "24h", *limits)
+        self.assertIn("going on with", done.stderr)
+        self.assertEqual(self.state_files(), [])
+
             stdout, stderr = running.communicate()
             summary = json.loads(stdout.splitlines()[-1])
             if summary["exit_code"] == 0:

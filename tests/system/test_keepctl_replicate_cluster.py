@@ -59,6 +59,33 @@ class Copies(ReplicateServerCase):
         done = self.replicate(f"dir:{a}", self.place(daemons[0]), "--replication", "2", *self.secrets)
         self.assert_counts(done, present=have, copied=len(blocks) - have)
 
+    def test_more_copies_or_servers_are_another_run(self):
+        """Shards that are done for one copy of each block are not done for two, nor for a server that is new."""
+        daemons = [self.start([self.dir.make(f"v{i}")]) for i in range(3)]
+        a = self.dir.make("a")
+        blocks = self.fill(a, 60, 5000)
+
+        def interrupted(servers, copies):
+            for file in self.state_files():
+                os.unlink(self.path("state/runs/" + file))
+            running = keepctl.start(self.dir.path, "replicate", f"dir:{a}", "cluster", "--replication", str(copies), "--digits", "2",
+                                    "--jobs", "1", "--bandwidth", "256KiB", *self.servers(servers), *self.secrets)
+            until(lambda: self.state_files() or running.poll() is not None, what="a checkpoint")
+            running.kill()
+            running.communicate()
+            self.assertTrue(self.state_files())
+
+        interrupted(daemons[:2], 1)
+        done = self.to_cluster(f"dir:{a}", daemons[:2], 2, "--digits", "2")
+        self.assertNotIn("going on with", done.stderr)
+        self.assertEqual({len(self.holders(daemons, n)) for n in blocks}, {2})
+        keepctl.store(a, b"one more")
+        interrupted(daemons[:2], 2)
+        done = self.to_cluster(f"dir:{a}", daemons, 2, "--digits", "2")
+        self.assertNotIn("going on with", done.stderr)
+        interrupted(daemons, 2)
+        self.assertIn("going on with", self.to_cluster(f"dir:{a}", daemons, 2, "--digits", "2").stderr)
+
     def test_a_block_is_read_once_for_all_of_its_copies(self):
         source = self.start([self.dir.make("source")])
         daemons = [self.start([self.dir.make(f"v{i}")]) for i in range(3)]
