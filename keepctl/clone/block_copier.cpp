@@ -95,10 +95,15 @@ bool block_copier::is_present(const clone_task& task) const {
 block_copier::attempt block_copier::end_of(failure why) {
     if (why.why == errc::cancelled) return {outcome::cancelled};
     if (why.of_source && why.why == errc::not_found) return {outcome::gone};
-    if (why.of_source && why.why == errc::checksum_mismatch) return {outcome::bad_source, std::move(why.why)};
+    if (why.of_source && why.why == errc::checksum_mismatch)
+        return {.end = outcome::bad_source, .why = std::move(why.why), .of_source = true};
     const bool may_pass = may_pass_later(why.why);
     const bool ends_run = is_final(why.why);
-    return {.end = outcome::failed, .why = std::move(why.why), .may_pass = may_pass, .ends_run = ends_run};
+    return {.end = outcome::failed,
+            .why = std::move(why.why),
+            .may_pass = may_pass,
+            .ends_run = ends_run,
+            .of_source = why.of_source};
 }
 
 awaitable<block_copier::attempt> block_copier::copy(const clone_task& task) {

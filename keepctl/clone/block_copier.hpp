@@ -68,6 +68,7 @@ class block_copier {
         std::uint64_t reads = 0;  ///< Of objects that no ETag proves.
         bool may_pass = false;    ///< Another attempt may succeed.
         bool ends_run = false;    ///< No other block would succeed.
+        bool of_source = false;   ///< It is the source's failure.
     };
 
     /// `note` gets lines for the operator. The buckets outlive it.

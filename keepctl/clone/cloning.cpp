@@ -210,8 +210,11 @@ awaitable<void> cloning::finish(planned_task done, attempt end) {
             report.counts.*member += n;
         };
         const auto fail_with = [&](std::string_view kind) {
-            block_failure failure{
-                .block = done.task.name, .size = done.task.size, .outcome = std::string(kind), .reason = end.why.text};
+            block_failure failure{.block = done.task.name,
+                                  .size = done.task.size,
+                                  .outcome = std::string(kind),
+                                  .reason = end.why.text,
+                                  .server = (end.of_source ? source_ : target_).text};
             observer_.failed(failure);
             if (report.failed.size() < limits::clone_failures_kept) report.failed.push_back(std::move(failure));
         };

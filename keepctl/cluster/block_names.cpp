@@ -34,6 +34,7 @@ std::string failure_line(const block_failure& f) {
     out["size"] = f.size;
     out["class"] = f.outcome;
     out["reason"] = f.reason;
+    out["server"] = f.server;
     return json_to_text(out) + '\n';
 }
 

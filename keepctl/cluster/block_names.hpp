@@ -18,6 +18,7 @@ struct block_failure {
     std::uint32_t size = 0;
     std::string outcome;  ///< "failed", "bad_source".
     std::string reason;
+    std::string server = {};  ///< Where it failed: a server, or a place; empty if that is not known.
 };
 [[nodiscard]] std::string failure_line(const block_failure&);
 

@@ -31,6 +31,18 @@ std::uint64_t sum_of(const run_figures& figures) {
     return out;
 }
 
+/// Different failures that are shown at once.
+constexpr std::size_t failure_kinds_max = 10;
+
+/// Commands with --only.
+bool takes_only(std::string_view command) {
+    return command == "replicate" || command == "snapshot restore";
+}
+
+std::string failure_text(const block_failure& f) {
+    return fmt::format("{}: {}: {}", block_id{f.block, f.size}.text(), f.outcome, f.reason);
+}
+
 /// A word for a POSIX shell.
 std::string shell_word(std::string_view word) {
     const auto plain = [](char c) { return is_alphanumeric(c) || std::string_view("-_./:=,@%+").contains(c); };
@@ -196,6 +208,9 @@ void run_frame::note(std::string_view text) {
 }
 
 void run_frame::failed(const block_failure& failure) {
+    // The list comes at the end, hours later; the first failure of each kind may be a reason to stop now.
+    if (kinds_seen_.size() < failure_kinds_max && kinds_seen_.insert(failure.outcome + failure.reason).second)
+        warn(failure_text(failure));
     if (!failures_->add(failure)) warn("the failures file cannot be written: " + failures_->problem());
 }
 
@@ -249,11 +264,14 @@ void run_frame::clear() {
 
 void run_frame::report_failures() const {
     auto& out = session_.out();
-    for (const auto& f : failures_->first())
-        out.error(fmt::format("{}: {}: {}", block_id{f.block, f.size}.text(), f.outcome, f.reason));
-    if (failures_->count() <= failures_->first().size()) return;
-    out.error(fmt::format("and {} more{}", failures_->count() - failures_->first().size(),
-                          given_.failures_file.empty() ? "; --failures FILE keeps all" : ": " + given_.failures_file));
+    for (const auto& f : failures_->first()) out.error(failure_text(f));
+    if (failures_->count() > failures_->first().size()) {
+        out.error(
+            fmt::format("and {} more{}", failures_->count() - failures_->first().size(),
+                        given_.failures_file.empty() ? "; --failures FILE keeps all" : ": " + given_.failures_file));
+    }
+    if (takes_only(given_.command) && failures_->count() > 0 && !given_.failures_file.empty())
+        out.note("to try these blocks alone: run again with --only " + shell_word(given_.failures_file));
 }
 
 void run_frame::end_pass(exit_code code) {

@@ -24,6 +24,7 @@
 #include <expected>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -105,7 +106,7 @@ class run_frame {
     /// A line about the run, on stderr; a note is left out if quiet.
     void warn(std::string_view text);
     void note(std::string_view text);
-    /// Counts a failed block, and writes it to the failures file.
+    /// Counts a failed block, and writes it to the failures file. The first of each kind is shown at once.
     void failed(const block_failure& failure);
     /// Remembers a shard as done.
     void shard_done(std::size_t shard);
@@ -116,7 +117,7 @@ class run_frame {
     [[nodiscard]] exit_code problem() const noexcept;
     /// Removes the progress line, and closes the failures file. Before the summary is printed.
     void clear();
-    /// Prints the first failures, and where the others are.
+    /// Prints the first failures, where the others are, and how to try them again.
     void report_failures() const;
     /// As end_pass(), and says how to go on if it is not finished.
     void close(exit_code code);
@@ -131,6 +132,7 @@ class run_frame {
     const arguments& given_;
     progress progress_;
     std::optional<failure_file> failures_;
+    std::set<std::string> kinds_seen_;  // Of failures: outcome and reason.
     const metrics_file metrics_;
     std::optional<checkpoint> checkpoint_;
     std::optional<saved_run> saved_;

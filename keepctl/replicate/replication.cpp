@@ -279,12 +279,12 @@ void replication::finish(planned_block block, copy_outcome end) {
         case copy_end::bad_source:
             ++counts_.bad_source;
             shard->failed = true;
-            report(block.wanted.block, "bad_source", std::move(end.why.text));
+            report(block.wanted.block, "bad_source", std::move(end));
             break;
         case copy_end::failed:
             ++counts_.failed;
             shard->failed = true;
-            report(block.wanted.block, "failed", std::move(end.why.text));
+            report(block.wanted.block, "failed", std::move(end));
             break;
         case copy_end::deferred:
         case copy_end::cancelled:
@@ -296,10 +296,13 @@ void replication::finish(planned_block block, copy_outcome end) {
     finish_shard(shard);
 }
 
-void replication::report(const block_id& block, std::string_view kind, std::string reason) {
+void replication::report(const block_id& block, std::string_view kind, copy_outcome end) {
     if (options_.verify && reported_.size() < limits::failures_kept_max) reported_.push_back(block.name);
-    observer_.failed(
-        {.block = block.name, .size = block.size, .outcome = std::string(kind), .reason = std::move(reason)});
+    observer_.failed({.block = block.name,
+                      .size = block.size,
+                      .outcome = std::string(kind),
+                      .reason = std::move(end.why.text),
+                      .server = std::move(end.server)});
 }
 
 void replication::finish_shard(const std::shared_ptr<shard_work>& shard) {

@@ -131,7 +131,7 @@ class replication {
 
     void finish(planned_block block, copy_outcome end);
     void finish_shard(const std::shared_ptr<shard_work>& shard);
-    void report(const block_id& block, std::string_view kind, std::string reason);
+    void report(const block_id& block, std::string_view kind, copy_outcome end);
     void give_up(error why);
     [[nodiscard]] unsigned band_of(std::span<const entry> copies) const;
     [[nodiscard]] bool wanted(const md5_digest& name, std::span<const entry> copies) const;

@@ -109,7 +109,8 @@ void replication::verify_shard(const listed_shard& listed) {
         observer_.failed({.block = name,
                           .size = here.front().size,
                           .outcome = "failed",
-                          .reason = "--verify: the destination's index lacks it"});
+                          .reason = "--verify: the destination's index lacks it",
+                          .server = target_.name()});
     }
 }
 

@@ -20,12 +20,16 @@ bool may_pass_later(const error& why) {
     return !is_final(why) && (why == errc::unavailable || why == errc::timeout || why == errc::io_error);
 }
 
-copy_outcome failure(error why, bool of_target) {
+copy_outcome failure(error why, bool of_target, std::string server) {
     // One unreadable file of a source says nothing about the others; a folder that may not be written does.
     const bool denied = of_target && why.cause == std::errc::permission_denied;
     const bool ends_run = (is_final(why) && why != errc::no_space) || denied;
     const bool may_pass = may_pass_later(why) && !denied;
-    return {.end = copy_end::failed, .why = std::move(why), .may_pass = may_pass, .ends_run = ends_run};
+    return {.end = copy_end::failed,
+            .why = std::move(why),
+            .may_pass = may_pass,
+            .ends_run = ends_run,
+            .server = std::move(server)};
 }
 
 std::chrono::milliseconds random_pause(unsigned number) {
@@ -221,14 +225,16 @@ awaitable<std::optional<copy_outcome>> transfer::verify_target(const wanted_bloc
         // One of the two sizes is wrong, and it is not the destination's: most likely the source's copy is bad.
         auto source = co_await verify(source_, source_health_, wanted.block, state);
         if (!source) co_return outcome_of_source(std::move(source.error()), state);
-        co_return copy_outcome{copy_end::failed,
-                               {errc::collision, "collision: the destination has another block with the same MD5"}};
+        co_return copy_outcome{
+            .end = copy_end::failed,
+            .why = {errc::collision, "collision: the destination has another block with the same MD5"},
+            .server = target_.name()};
     }
     if (verified.error() == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
     if (state.paused) co_return copy_outcome{.end = copy_end::deferred, .why = state.paused->why()};
     // Only a copy that is known to be bad is replaced.
     if (verified.error() != errc::checksum_mismatch && verified.error() != errc::not_found)
-        co_return failure(std::move(verified.error()), true);
+        co_return failure(std::move(verified.error()), true, target_.name());
     co_return std::nullopt;
 }
 
@@ -238,6 +244,7 @@ awaitable<std::optional<copy_outcome>> transfer::copy_to(block_id block, std::sp
                                                          attempt_state& state) {
     std::optional<error> bad;
     std::optional<error> failed;
+    std::string where;  // The last of these.
     for (const auto number : source_.sources(block.name)) {
         auto& source = source_health_[number];
         if (source.admit(clock::now()) > clock::duration::zero()) {
@@ -252,6 +259,7 @@ awaitable<std::optional<copy_outcome>> transfer::copy_to(block_id block, std::sp
                 bad = std::move(from.error());
             else if (from.error() != errc::not_found)
                 failed = std::move(from.error());
+            if (bad || failed) where = source.name();
             continue;
         }
         paced_source paced(**from, bandwidth_);
@@ -272,7 +280,7 @@ awaitable<std::optional<copy_outcome>> transfer::copy_to(block_id block, std::sp
                 broken = std::move(d.stored.error());
             } else {
                 note(target, d.stored.error());
-                d.end = failure(std::move(d.stored.error()), true);
+                d.end = failure(std::move(d.stored.error()), true, target.name());
             }
         }
         if (!broken) co_return std::nullopt;
@@ -286,11 +294,12 @@ awaitable<std::optional<copy_outcome>> transfer::copy_to(block_id block, std::sp
             bad = std::move(why);
         else if (why != errc::not_found)
             failed = std::move(why);
+        where = source.name();
     }
-    if (failed) co_return failure(std::move(*failed), false);
+    if (failed) co_return failure(std::move(*failed), false, std::move(where));
     // Nothing is concluded from the servers that responded while one did not.
     if (state.paused) co_return copy_outcome{.end = copy_end::deferred, .why = state.paused->why()};
-    if (bad) co_return copy_outcome{copy_end::bad_source, std::move(*bad)};
+    if (bad) co_return copy_outcome{.end = copy_end::bad_source, .why = std::move(*bad), .server = std::move(where)};
     co_return copy_outcome{copy_end::gone};
 }
 
@@ -336,8 +345,9 @@ copy_outcome transfer::outcome_of_source(error why, const attempt_state& state) 
     if (why == errc::cancelled) return {copy_end::cancelled};
     if (state.paused) return {.end = copy_end::deferred, .why = state.paused->why()};
     if (why == errc::not_found) return {copy_end::gone};
-    if (why == errc::checksum_mismatch) return {copy_end::bad_source, std::move(why)};
-    return failure(std::move(why), false);
+    if (why == errc::checksum_mismatch)
+        return {.end = copy_end::bad_source, .why = std::move(why), .server = source_.name()};
+    return failure(std::move(why), false, source_.name());
 }
 
 // Reads a place's copies until one proves to be the block. errc::not_found: there is none; checksum_mismatch: none is

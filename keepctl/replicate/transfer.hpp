@@ -24,6 +24,7 @@
 #include <mutex>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 namespace keepstore::keepctl {
@@ -45,8 +46,9 @@ enum class copy_end : unsigned char { copied, present, gone, bad_source, failed,
 struct copy_outcome {
     copy_end end;
     error why = errc::cancelled;
-    bool may_pass = false;  ///< Another attempt may succeed.
-    bool ends_run = false;  ///< No other block would succeed.
+    bool may_pass = false;    ///< Another attempt may succeed.
+    bool ends_run = false;    ///< No other block would succeed.
+    std::string server = {};  ///< Whose failure it is, if it is that of one.
 };
 
 class transfer {

@@ -13,8 +13,10 @@ constexpr const char* bar = "37b51d194a7513e45b56f6524f2d51f2";
 }  // namespace
 
 TEST_CASE("a failures file and a list of hashes name blocks", "[keepctl][names]") {
-    const auto failure = failure_line({*md5_digest::parse(foo), 3, "failed", "no \"space\"\xff"});
+    const auto failure = failure_line({*md5_digest::parse(foo), 3, "failed", "no \"space\"\xff", "http://keep0:25107"});
     CHECK_THAT(failure, Catch::StartsWith(R"({"hash":"acbd18db4cc2f85cedef654fccc4a4d8","size":3,"class":"failed",)"));
+    CHECK_THAT(failure, Catch::EndsWith(R"("server":"http://keep0:25107"})"
+                                        "\n"));
     const auto names = parse_block_names(failure + "# a note\n\n" + bar + "+3\r\n" + foo + "\n" + bar + " 17");
     REQUIRE(names);
     REQUIRE(names->size() == 2);

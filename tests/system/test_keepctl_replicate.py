@@ -88,7 +88,16 @@ class Directories(ReplicateCase):
             failures = [json.loads(line) for line in file]
         self.assertEqual({f["hash"] for f in failures}, {flipped, cut, longer})
         self.assertEqual({f["class"] for f in failures}, {"bad_source"})
-        self.assertIn(flipped, done.stderr)
+        self.assertEqual({f["server"] for f in failures}, {f"dir:{a}"})
+        self.assertIn("run again with --only " + self.path("failures"), done.stderr)
+        # Each stands in the list at the end, and the first of each kind was shown when it failed.
+        lines = done.stderr.splitlines()
+        listed = [x for x in lines if ": bad_source: " in x and "warning" not in x]
+        kinds = {x.split(": bad_source: ")[1] for x in listed}
+        at_once = [x for x in lines if ": bad_source: " in x and "warning" in x]
+        self.assertEqual((len(listed), len(at_once)), (3, len(kinds)), done)
+        self.assertEqual({x.split(": bad_source: ")[1] for x in at_once}, kinds)
+        self.assertLess(lines.index(at_once[-1]), lines.index(listed[0]))
 
         # Mended, they are copied by name.
         for name in flipped, cut, longer:
@@ -265,15 +274,6 @@ class Directories(ReplicateCase):
         self.assertEqual(keepctl.stored(b), blocks)
         self.assertEqual(self.state_files(), [])
 
-    def test_stopped_by_a_signal(self):
-        a = self.dir.make("a")
-        blocks = self.fill(a, 120, 200_000)
-        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
-            b = self.dir.make(f"b{code}")
-            running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", f"dir:{b}", "--jobs", "1",
-                                    "--digits", "2", "--fresh", "--job", "it's nightly")
-            until(lambda: count(b) > 5 or running.poll() is not None, what="some blocks", interval=0.001)
-            running.send_signal(number)
     def test_a_run_of_another_choice_does_not_go_on(self):
         """What was done for the blocks of a day is not done for those of two days."""
         a, b = self.dir.make("a"), self.dir.make("b")
@@ -295,6 +295,15 @@ class Directories(ReplicateCase):
         self.assertIn("going on with", done.stderr)
         self.assertEqual(self.state_files(), [])
 
+    def test_stopped_by_a_signal(self):
+        a = self.dir.make("a")
+        blocks = self.fill(a, 120, 200_000)
+        for number, code in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+            b = self.dir.make(f"b{code}")
+            running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", f"dir:{b}", "--jobs", "1",
+                                    "--digits", "2", "--fresh", "--job", "it's nightly")
+            until(lambda: count(b) > 5 or running.poll() is not None, what="some blocks", interval=0.001)
+            running.send_signal(number)
             stdout, stderr = running.communicate()
             summary = json.loads(stdout.splitlines()[-1])
             if summary["exit_code"] == 0:
