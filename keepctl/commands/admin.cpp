@@ -129,14 +129,71 @@ awaitable<exit_code> ask_all(session& s, const std::vector<keep_server>& servers
     co_return code;
 }
 
-exit_code run_for_all(session& s, std::string method, std::string path, std::string word, bool verifies) {
-    const auto servers = s.servers();
+awaitable<result<std::vector<entry>>> copies_of(server_group& group, md5_digest block) {
+    std::vector<entry> out;
+    listing_notes notes;
+    KS_CO_CHECK(co_await group.list(block.hex(), out, notes, deadline::in(limits::keepctl_request_timeout)));
+    sort_entries(out);
+    co_return out;
+}
+
+void show_copy(output& out, const server_group& group, const entry& e, std::string state) {
+    const auto& m = group.mounts()[e.mount];
+    out.add("copy", {{"block", block_id{e.block, e.size}.text()},
+                     {"server", m.server},
+                     {"mount", m.uuid},
+                     {"written", time_text(e.mtime)},
+                     {"state", std::move(state)}});
+}
+
+exit_code end_of_command(session& s, exit_code code, std::string_view problem) {
+    if (!problem.empty()) s.out().error(problem, code);
+    s.out().end(code);
+    return code;
+}
+
+/// --dry-run of touch and untrash: the copies that servers have now. `absent_fails`: a block without one is a failure,
+/// else it is one that the servers would be asked for.
+awaitable<exit_code> show_copies(session& s, server_group& group, const std::vector<md5_digest>& blocks,
+                                 bool absent_fails) {
+    auto& out = s.out();
+    if (auto ready = co_await group.connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
+        if (ready.error() == errc::cancelled) co_return exit_code::interrupted;
+        co_return end_of_command(s, exit_code::unreachable, ready.error().text);
+    }
+    std::size_t absent = 0;
+    for (const auto& block : blocks) {
+        const auto copies = co_await copies_of(group, block);
+        if (!copies && copies.error() == errc::cancelled) co_return exit_code::interrupted;
+        if (!copies) co_return end_of_command(s, exit_code::not_finished, copies.error().text);
+        for (const auto& e : *copies) show_copy(out, group, e, "found");
+        absent += copies->empty() ? 1 : 0;
+    }
+    out.flush();
+    if (absent > 0) out.note(count_of(absent, "block") + (absent_fails ? " not found" : " to be asked for"));
+    co_return end_of_command(s, absent_fails && absent > 0 ? exit_code::some_failed : exit_code::done, {});
+}
+
+/// A request for each block to all servers. `word` names success.
+struct admin_change {
+    std::string method;
+    std::string path;
+    std::string word;
+    bool brings_back = false;  ///< Blocks that have no copy yet: it is verified afterwards.
+};
+
+exit_code run_for_all(session& s, admin_change change) {
+    auto servers = s.servers();
     if (!servers) return end_with(s, servers.error());
     const auto blocks = blocks_of(s.given());
     if (!blocks) return end_with(s, blocks.error());
-    admin_request request(*servers, std::move(method), std::move(path));
-    if (verifies) request.verify_afterwards();
-    return s.run(ask_all(s, *servers, *blocks, request, std::move(word)));
+    if (s.given().dry_run) {
+        server_group group("cluster", std::move(*servers), {}, s.context().loops);
+        return s.run(show_copies(s, group, *blocks, !change.brings_back));
+    }
+    admin_request request(*servers, std::move(change.method), std::move(change.path));
+    if (change.brings_back) request.verify_afterwards();
+    return s.run(ask_all(s, *servers, *blocks, request, std::move(change.word)));
 }
 
 /// Shows what would be trashed, asks, trashes, and looks at what is left.
@@ -155,10 +212,10 @@ class trash_command {
         std::int64_t absent = 0;
         std::vector<md5_digest> found;
         for (const auto& block : blocks_) {
-            auto copies = co_await copies_of(block);
+            auto copies = co_await copies_of(group_, block);
             if (!copies && copies.error() == errc::cancelled) co_return exit_code::interrupted;
             if (!copies) co_return end(exit_code::unreachable, copies.error().text);
-            for (const auto& e : *copies) show(e, "found");
+            for (const auto& e : *copies) show_copy(out, group_, e, "found");
             copies->empty() ? ++absent : (found.push_back(block), 0);
         }
         if (session_.given().dry_run || found.empty())
@@ -177,11 +234,13 @@ class trash_command {
                 out.error(a.why);
                 ++failed_;
             }
-            auto left = co_await copies_of(block);
+            auto left = co_await copies_of(group_, block);
             if (!left && left.error() == errc::cancelled) co_return exit_code::interrupted;
             if (!left) co_return end(exit_code::not_finished, left.error().text);
-            for (const auto& e : *left)
-                show(e, group_.mounts()[e.mount].allow_trash ? "kept: too new" : "kept: may not be trashed");
+            for (const auto& e : *left) {
+                const bool may = group_.mounts()[e.mount].allow_trash;
+                show_copy(out, group_, e, may ? "kept: too new" : "kept: may not be trashed");
+            }
             if (!left->empty()) ++kept;
         }
         out.flush();
@@ -191,21 +250,6 @@ class trash_command {
     }
 
   private:
-    awaitable<result<std::vector<entry>>> copies_of(md5_digest block) {
-        std::vector<entry> out;
-        listing_notes notes;
-        KS_CO_CHECK(co_await group_.list(block.hex(), out, notes, deadline::in(limits::keepctl_request_timeout)));
-        sort_entries(out);
-        co_return out;
-    }
-    void show(const entry& e, std::string state) {
-        const auto& m = group_.mounts()[e.mount];
-        session_.out().add("copy", {{"block", block_id{e.block, e.size}.text()},
-                                    {"server", m.server},
-                                    {"mount", m.uuid},
-                                    {"written", time_text(e.mtime)},
-                                    {"state", std::move(state)}});
-    }
     awaitable<result<bool>> confirmed(std::size_t count) {
         session_.out().flush();
         if (::isatty(STDIN_FILENO) != 1) {
@@ -217,11 +261,7 @@ class trash_command {
         if (!line && line.error() == errc::cancelled) co_return std::unexpected(line.error());
         co_return line && (*line == "y" || *line == "yes");
     }
-    exit_code end(exit_code code, std::string_view problem) {
-        if (!problem.empty()) session_.out().error(problem, code);
-        session_.out().end(code);
-        return code;
-    }
+    exit_code end(exit_code code, std::string_view problem) { return end_of_command(session_, code, problem); }
 
     session& session_;
     server_group& group_;
@@ -232,11 +272,11 @@ class trash_command {
 }  // namespace
 
 exit_code run_touch(session& s) {
-    return run_for_all(s, "TOUCH", "", "touched", false);
+    return run_for_all(s, {.method = "TOUCH", .path = "", .word = "touched"});
 }
 
 exit_code run_untrash(session& s) {
-    return run_for_all(s, "PUT", "untrash/", "back", true);
+    return run_for_all(s, {.method = "PUT", .path = "untrash/", .word = "back", .brings_back = true});
 }
 
 exit_code run_trash(session& s) {

@@ -51,11 +51,13 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_text(put, "--class", "CLASSES", a.classes, "storage classes, separated by commas");
     add_parsed(put, "--replication", "N", "servers to store it on (default 1)",
                [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+    add_switch(put, "-n,--dry-run", a.dry_run, "only print the locator");
     add_connection(put, a);
     add_output(put, a);
 
     App& touch = add_command(tree, a, "touch", "set the time of blocks to now, on every server that has them");
     add_blocks(touch, a, "blocks to be touched")->required();
+    add_switch(touch, "-n,--dry-run", a.dry_run, "only show the copies");
     add_connection(touch, a);
     add_output(touch, a);
 
@@ -72,6 +74,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     App& untrash = add_command(tree, a, "untrash", "bring blocks back from the trash, on every server");
     add_blocks(untrash, a, "blocks to be brought back");
     add_text(untrash, "--from", "FILE", a.from_file, "blocks named in this file, also a list of lost blocks");
+    add_switch(untrash, "-n,--dry-run", a.dry_run, "only show the copies that are there");
     add_connection(untrash, a);
     add_output(untrash, a);
 
@@ -119,6 +122,7 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
                    a.rate = cluster_config::parse_byte_size(text);
                    return a.rate ? std::string() : "found \"" + text + "\"; expected a size such as 64MiB";
                });
+    add_switch(scrub, "-n,--dry-run", a.dry_run, "start and stop do what status does");
     add_connection(scrub, a);
     add_output(scrub, a);
 

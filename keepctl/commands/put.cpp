@@ -48,6 +48,18 @@ awaitable<exit_code> put_block(session& s, const std::vector<keep_server>& serve
     const const_slice bytes = copy_to_heap_slice(*block);
     const md5_digest name = digest::md5_of(*block);
     const std::int64_t wanted = s.given().replication.value_or(1);
+    if (s.given().dry_run) {
+        const auto locator = fmt::format("{}+{}", name.hex(), block->size());
+        std::vector<std::string> first;
+        for (const std::size_t number : probe_order(name, servers)) {
+            if (std::cmp_less(first.size(), wanted)) first.push_back(servers[number].url());
+        }
+        s.out().say(locator);
+        if (s.out().shape() != output_shape::columns)
+            s.out().add("planned", {{"locator", locator}, {"servers", first}});
+        s.out().end(exit_code::done);
+        co_return exit_code::done;
+    }
     std::int64_t stored = 0;
     std::string locator;
     std::vector<std::string> where;

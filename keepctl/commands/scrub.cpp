@@ -39,7 +39,12 @@ class scrub_command {
         const std::string& action = given.action;
         std::string target = "_scrub";
         if (action == "start" && given.rate) target += fmt::format("?rate={}", *given.rate);
-        if (!co_await ask(action == "start" ? "PUT" : action == "stop" ? "DELETE" : "GET", target))
+        const bool changes = !given.dry_run;
+        if (!changes) target = "_scrub";
+        if (!co_await ask(changes && action == "start"  ? "PUT"
+                          : changes && action == "stop" ? "DELETE"
+                                                        : "GET",
+                          target))
             co_return exit_code::interrupted;
         asio::steady_timer timer(co_await asio::this_coro::executor);
         while (action == "wait" && any_under_way()) {

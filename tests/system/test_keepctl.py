@@ -227,6 +227,28 @@ class Administration(Case):
         self.assertEqual(self.command("trash", BAR, md5(b"none"), "--yes").code, 1)
         self.assertEqual(self.visible(), [[FOO]] * 2)
 
+    def test_dry_runs(self):
+        both = [sorted([FOO, BAR])] * 2
+        none = md5(b"none")
+        for command, code in (("touch", 1), ("untrash", 0)):
+            done = self.command(command, FOO, none, "--dry-run", "--json")
+            self.assertEqual(done.code, code, done)
+            self.assertEqual([(c["block"], c["state"]) for c in done.rows("copy")], [(FOO + "+3", "found")] * 2)
+            self.assertEqual(self.command(command, FOO, "-n").code, 0)
+        self.assertEqual(os.stat(os.path.join(self.roots[0], FOO[:3], FOO)).st_mtime, 1_600_000_000)
+        with open(self.path("new"), "wb") as file:
+            file.write(b"new")
+        done = self.command("put", self.path("new"), "--replication", "2", "--dry-run", "--json")
+        (planned,) = done.rows("planned")
+        self.assertEqual((done.code, planned["locator"], len(planned["servers"])), (0, md5(b"new") + "+3", 2), done)
+        done = self.command("put", self.path("new"), "-n")
+        self.assertEqual(done.stdout.decode(), md5(b"new") + "+3\n")
+        self.assertEqual(self.visible(), both)
+        for action in "start", "stop":
+            done = self.command("scrub", action, "--dry-run", "--json")
+            self.assertEqual({r["state"] for r in done.rows("scrub")}, {"idle"}, done)
+        self.assertEqual([d.metric("keepstore_block_duration_seconds_count", method="put") or 0 for d in self.daemons], [0, 0])
+
     def test_new_copies_are_kept(self):
         path = os.path.join(self.roots[0], FOO[:3], FOO)
         os.utime(path, (0, 4_000_000_000))
