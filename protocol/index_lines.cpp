@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <limits>
@@ -17,6 +18,9 @@ namespace {
 constexpr std::size_t hash_characters = 32;
 // The hash, a plus, a size of 20 digits, a space, a sign and 19 digits, a newline.
 constexpr std::size_t line_characters_max = hash_characters + 1 + 20 + 1 + 20 + 1;
+
+// Of a malformed line that are kept: enough to see what it is, too few for a secret.
+constexpr std::size_t bad_line_characters = 40;
 
 // Times below are in seconds: what keep-balance takes them for, since old keepstores wrote them so.
 constexpr std::int64_t nanoseconds_min = 1'000'000'000'000;
@@ -111,8 +115,10 @@ result<void> index_parser::expect_end() const {
     return fail(errc::io_error, fmt::format("incomplete index: it ends after {} lines without an empty line", lines_));
 }
 
-result<index_line> index_parser::parse_line(std::string_view text) const {
-    const auto wrong = [&](std::string_view what) {
+result<index_line> index_parser::parse_line(std::string_view text) {
+    const auto wrong = [&, all = text](std::string_view what) {
+        bad_line_ = all.substr(0, bad_line_characters);
+        std::ranges::replace_if(bad_line_, [](char c) { return c < ' ' || c > '~'; }, '?');
         return fail(errc::io_error, fmt::format("malformed index: line {} {}", lines_ + 1, what));
     };
     if (const auto usual = parse_usual_line(text, prefix_)) return *usual;

@@ -56,15 +56,18 @@ class index_parser {
 
     /// Lines that were left out for their size.
     [[nodiscard]] std::uint64_t too_large() const noexcept { return too_large_; }
+    /// After an error: the beginning of the line, ? for what is not printable. For logs of the operator's own.
+    [[nodiscard]] const std::string& bad_line() const noexcept { return bad_line_; }
 
   private:
-    [[nodiscard]] result<index_line> parse_line(std::string_view text) const;
+    [[nodiscard]] result<index_line> parse_line(std::string_view text);
 
     const std::string prefix_;
     std::string begun_;  // Of a line whose end has not arrived; at most line_bytes_max.
     bool ended_ = false;
     std::uint64_t lines_ = 0;
     std::uint64_t too_large_ = 0;
+    std::string bad_line_;
 };
 
 }  // namespace keepstore::protocol

@@ -1,6 +1,7 @@
 #include "keepctl/cluster/keep_server.hpp"
 
 #include "base/limits.hpp"
+#include "base/log.hpp"
 #include "base/run_on_loop.hpp"
 #include "base/text.hpp"
 #include "cloud/time.hpp"
@@ -138,8 +139,10 @@ awaitable<result<void>> keep_server::read_index(std::string mount_uuid, std::str
         if (count == 0) break;
         lines.clear();
         const std::string_view piece(reinterpret_cast<const char*>(buffer.data()), count);
-        if (auto parsed = parser.parse(piece, lines); !parsed)
+        if (auto parsed = parser.parse(piece, lines); !parsed) {
+            log::info("malformed index", {{"server", url_}, {"line", parser.bad_line()}});
             co_return fail(errc::unavailable, url_ + ": " + parsed.error().text);
+        }
         for (const auto& line : lines) {
             out.push_back({.block = line.block,
                            .size = static_cast<std::uint32_t>(line.size),

@@ -134,6 +134,14 @@ TEST_CASE("a malformed index is refused, with the number of the line", "[protoco
     CHECK(failure(good + "\n", foo) == "none");
 }
 
+TEST_CASE("the beginning of a malformed line is kept, printable", "[protocol][index]") {
+    index_parser parser;
+    std::vector<index_line> lines;
+    CHECK_FALSE(
+        parser.parse(foo + "+3 1767225600123456789\nread error: \x1b[1m\xff and so on, more than forty\n", lines));
+    CHECK(parser.bad_line() == "read error: ?[1m? and so on, more than f");
+}
+
 TEST_CASE("a line without end is refused before it takes much memory", "[protocol][index]") {
     index_parser parser;
     std::vector<index_line> lines;

@@ -157,6 +157,16 @@ class Indexes(Case):
         "an error": lambda p: response(b"oops\n", "500 Internal Server Error"),
     }
 
+    def test_the_line_that_is_wrong_is_shown_with_v(self):
+        text = b"read error:\x07 input/output error of the disk that holds it"
+        server = self.serve(keepstore(lambda p: response(f"{p:0<32}+3 1767225600123456789\n".encode() + text + b"\n\n")))
+        quiet, talking = self.side_by_side(*(lambda v=v: self.run_with([server.url], "ls", *v) for v in ([], ["-v"])))
+        self.assertEqual((quiet.code, talking.code), (6, 6), talking)
+        self.assertIn("line 2 ", quiet.stderr)
+        self.assertNotIn("read error", quiet.stderr)
+        self.assertIn("read error:? input/output error of the d", talking.stderr)
+        self.assertNotIn("of the di", talking.stderr)
+
     def test_broken_indexes(self):
         """All at the same time: each is tried three times, with pauses."""
         servers = [self.serve(keepstore(index)) for index in self.broken.values()]
