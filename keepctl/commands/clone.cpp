@@ -7,6 +7,7 @@
 #include "keepctl/commands/clone_job.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/copy_report.hpp"
+#include "keepctl/commands/replicate_progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
 #include "protocol/random_token.hpp"
 
@@ -291,15 +292,18 @@ run_figures clone_command::figures() const {
 std::string clone_command::progress_line(double seconds, bool as_json) const {
     const auto& c = engine_->counts();
     const auto rate = static_cast<std::uint64_t>(static_cast<double>(c.bytes) / seconds);
+    const auto left = seconds_for_rest(board_->done(), done_before_, board_->segments(), seconds);
     if (as_json) {
         return fmt::format(
-            R"({{"v":1,"type":"progress","shards_done":{},"shards":{},"listed":{},"copied":{},"bytes":{},"failed":{}}})",
-            board_->done(), board_->segments(), c.listed, c.copied + c.replaced, c.bytes, c.failed + c.bad_source);
+            R"({{"v":1,"type":"progress","shards_done":{},"shards":{},"listed":{},"copied":{},"bytes":{},"failed":{},)"
+            R"("eta_seconds":{}}})",
+            board_->done(), board_->segments(), c.listed, c.copied + c.replaced, c.bytes, c.failed + c.bad_source,
+            left ? std::to_string(static_cast<std::uint64_t>(*left) + 1) : std::string("null"));
     }
-    return fmt::format("clone  segment {}/{}  {} looked at  {} copied {}  {} failed  {}/s  {} at a time",
-                       board_->done(), board_->segments(), grouped(c.listed), grouped(c.copied + c.replaced),
-                       short_bytes(c.bytes), grouped(c.failed + c.bad_source), short_bytes(rate),
-                       engine_->requests_at_a_time());
+    return fmt::format("clone  segment {}/{}  {}%  {} looked at  {} copied {}  {} failed  {}/s  {} at a time{}",
+                       board_->done(), board_->segments(), 100 * board_->done() / board_->segments(), grouped(c.listed),
+                       grouped(c.copied + c.replaced), short_bytes(c.bytes), grouped(c.failed + c.bad_source),
+                       short_bytes(rate), engine_->requests_at_a_time(), left ? "  ETA " + short_time(*left) : "");
 }
 
 record clone_command::summary() const {

@@ -27,10 +27,16 @@ std::optional<double> seconds_left(const replicate_progress& now) {
         if (now.counts.bytes == 0) return std::nullopt;
         return static_cast<double>(left) / bytes_per_second(now);
     }
-    const auto done = now.shards_done - std::min(now.shards_done, now.shards_before);
-    const auto all = now.shards_total - std::min(now.shards_total, now.shards_before);
-    if (done < shards_done_min || done < all / shards_done_part) return std::nullopt;
-    return now.seconds * static_cast<double>(all - done) / static_cast<double>(done);
+    return seconds_for_rest(now.shards_done, now.shards_before, now.shards_total, now.seconds);
+}
+
+}  // namespace
+
+std::optional<double> seconds_for_rest(std::size_t done, std::size_t before, std::size_t total, double seconds) {
+    const auto here = done - std::min(done, before);
+    const auto all = total - std::min(total, before);
+    if (here < shards_done_min || here < all / shards_done_part) return std::nullopt;
+    return seconds * static_cast<double>(all - here) / static_cast<double>(here);
 }
 
 std::string short_time(double seconds) {
@@ -40,8 +46,6 @@ std::string short_time(double seconds) {
     if (s < 48 * 3600) return fmt::format("{}h{:02}m", s / 3600, s % 3600 / 60);
     return fmt::format("{}d", s / 86400);
 }
-
-}  // namespace
 
 std::string to_line(const replicate_progress& now) {
     const auto& c = now.counts;

@@ -66,8 +66,11 @@ class Clone(CloneCase):
         for mode in "server-side", "stream":
             self.target = self.make_bucket()
             begun = time.monotonic()
-            done = self.clone("--mode", mode, "--bandwidth", "1MiB")
+            done = self.clone("--mode", mode, "--bandwidth", "1MiB", "--digits", "1", "--progress", "json")
             took = time.monotonic() - begun
+            progress = [json.loads(line) for line in done.stderr.splitlines() if line.startswith("{")]
+            # Most segments have no block, and end at once.
+            self.assertTrue(any(line["eta_seconds"] is not None for line in progress), done)
             self.assert_counts(done, copied=len(blocks))
             # Without the burst of a tenth of a second, and one block beyond the rate.
             self.assertGreater(took, 2 - 0.25 - 0.1, mode)
@@ -293,12 +296,12 @@ class Jobs(CloneCase):
         self.assertEqual((done.code, "has been finished" in done.stderr), (2, True), done)
         done = self.clone("--job", folder, "--trash")
         self.assertEqual((done.code, "another clone" in done.stderr), (2, True), done)
-        self.assert_counts(self.clone("--job", folder, "--fresh"), present=len(blocks))
-        with open(os.path.join(folder, "job.json"), "w", encoding="utf-8") as file:
-            file.write('{"format":"keepctl-clone-2"}\n')
         # What was proven in one way is not in another.
         done = self.clone("--job", folder, "--verify", "read")
         self.assertEqual((done.code, "--verify etag" in done.stderr), (2, True), done)
+        self.assert_counts(self.clone("--job", folder, "--fresh"), present=len(blocks))
+        with open(os.path.join(folder, "job.json"), "w", encoding="utf-8") as file:
+            file.write('{"format":"keepctl-clone-2"}\n')
         self.assertEqual(self.clone("--job", folder).code, 2)
 
     def test_a_run_that_was_killed_goes_on(self):
