@@ -21,6 +21,11 @@ class CloneCase(S3Case):
         query = {"endpoint": endpoint or self.server["endpoint"], "region": self.server["region"], "path-style": "1"} | more
         return f"s3://{bucket}?" + "&".join(f"{k}={v}" for k, v in query.items())
 
+    def through(self, proxy, **more):
+        """Source and target, both through the proxy."""
+        return {"source": self.place(self.bucket, proxy.endpoint, **more),
+                "target": self.place(self.target, proxy.endpoint, **more)}
+
     @property
     def keys(self):
         return {"AWS_ACCESS_KEY_ID": self.server["access_key"], "AWS_SECRET_ACCESS_KEY": self.server["secret_key"]}
