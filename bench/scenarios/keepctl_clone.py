@@ -1,24 +1,30 @@
 """keepctl clone: a bucket to another one on radosgw, next to other tools; listings; memory."""
 
 import base64
+import concurrent.futures
 import hashlib
 import os
 import random
+import re
 import secrets
 import shutil
+import threading
+import time
 
 from bench.scenarios.clone_rivals import Rivals
 from bench.scenarios.commands import measured
 from bench.scenarios.listing_stub import ListingStub
 from bench.scenarios.registry import Failure, scenario
 from bench.scenarios.rows import MIB, median, spread, verdict
-from bench.scenarios.s3_server import gateway
+from bench.scenarios.s3_server import gateway, s3_client
 
 FAR_SECONDS = 0.020
 PAGE_SECONDS = 0.075
 # The gateway keeps its objects in memory, so that 8,000 MB twice are out of reach of most machines: the number of
 # blocks is that of the task, their size is not.
 BLOCKS, MEGABYTES = 7500, 1000
+# Connections that fill a bucket.
+FILLERS = 8
 
 
 def make_bucket(server, prefix="clone"):
@@ -41,32 +47,44 @@ def remove_bucket(server, bucket):
 def fill(server, blocks, megabytes):
     """A bucket of blocks of random sizes, with their markers."""
     bucket = make_bucket(server)
-    source = random.Random(1)
     mean = megabytes * 1_000_000 // blocks
-    for _ in range(blocks):
+    own = threading.local()
+
+    def put(number):
+        if not hasattr(own, "client"):
+            own.client = s3_client.S3Client(server.info["endpoint"], server.info["access_key"], server.info["secret_key"])
+        source = random.Random(number)
         data = source.randbytes(source.randint(1, 2 * mean))
         name = hashlib.md5(data).hexdigest()
-        server.client.put(bucket, name, data)
-        server.client.put(bucket, "recent/" + name, b"")
+        own.client.put(bucket, name, data)
+        own.client.put(bucket, "recent/" + name, b"")
+
+    with concurrent.futures.ThreadPoolExecutor(FILLERS) as pool:
+        list(pool.map(put, range(blocks)))
     return bucket
 
 
-def copied_once(server, rival, source, endpoint, keys):
-    """One run into a new bucket, which must have all keys afterwards."""
+def copied_once(server, rival, source, keys, far=None):
+    """One run into a new bucket, which must have all keys afterwards, or the part of them that was copied; with the number of
+    requests, if it goes through a proxy."""
     target = make_bucket(server)
     try:
-        result = rival(source, target, endpoint)
+        if far:
+            far.forget()
+        result = rival(source, target, far.endpoint if far else server.info["endpoint"])
+        if far:
+            result["requests"] = sum(far.counters()["requests"].values()) * result.get("part", 1)
         found = len(server.client.list(target))
-        if found != keys:
-            raise Failure(f"{found} keys were copied, of {keys}")
+        if found != keys // result.get("part", 1):
+            raise Failure(f"{found} keys were copied, of {keys // result.get('part', 1)}")
         return result
     finally:
         remove_bucket(server, target)
 
 
-def rows_of_rivals(bench, server, source, keys, title, endpoint, targets):
+def rows_of_rivals(bench, server, source, keys, title, targets, name_of_scenario, far=None):
     rivals = Rivals(bench, server).available()
-    results = bench.interleaved({name: lambda rival=rival: copied_once(server, rival, source, endpoint, keys)
+    results = bench.interleaved({name: lambda rival=rival: copied_once(server, rival, source, keys, far)
                                  for name, rival in rivals.items()})
     ours = median(r["seconds"] for r in results["keepctl"])
     cpu = median(r["cpu"] for r in results["keepctl"])
@@ -83,81 +101,88 @@ def rows_of_rivals(bench, server, source, keys, title, endpoint, targets):
                      + (verdict(their_cpu >= lighter * cpu, f"at least {lighter} times ours") if lighter else ""))
     bench.row(f"clone {blocks} blocks{title}",
               f"{ours:.1f} s ({spread(r['seconds'] for r in results['keepctl'])}), {1000 * cpu / blocks:.2f} CPU-s per 1,000 blocks",
-              "; ".join(parts), "keepctl-clone")
+              "; ".join(parts), name_of_scenario)
+    if not far:
+        return
+    each = {name: median(r["requests"] for r in runs) / blocks for name, runs in results.items()}
+    bench.row(f"clone {blocks} blocks: requests", f"{each['keepctl']:.2f} each" + verdict(each["keepctl"] < 2.1, "2 and listings"),
+              ", ".join(f"{name} {n:.2f}" for name, n in each.items() if name != "keepctl"), name_of_scenario)
 
 
 @scenario("keepctl-clone")
 def keepctl_clone(bench):
-    """A bucket to another one inside radosgw, on loopback and 20 ms away: keepctl, a serial loop, rclone, s5cmd."""
+    """A bucket to another one inside radosgw, on loopback: keepctl, a serial loop, rclone, s5cmd."""
     server = gateway(bench)
     blocks, megabytes = bench.size(BLOCKS, 60), bench.size(MEGABYTES, 6)
     source = fill(server, blocks, megabytes)
-    keys = 2 * blocks
-    rows_of_rivals(bench, server, source, keys, f" ({megabytes} MB), loopback", server.info["endpoint"],
-                   {"serial": (1.3, None), "rclone": (None, 3), "s5cmd": (None, 2)})
-    with server.far_away("delay", seconds=FAR_SECONDS) as far:
-        rows_of_rivals(bench, server, source, keys, f" ({megabytes} MB), each request {1000 * FAR_SECONDS:.0f} ms later",
-                       far.endpoint, {"serial": (2.6, None), "rclone": (1.5, None), "s5cmd": (1.0, None)})
-        counts = {}
-        for name, rival in Rivals(bench, server).available().items():
-            if name == "serial":
-                continue
-            far.forget()
-            copied_once(server, rival, source, far.endpoint, keys)
-            counts[name] = sum(far.counters()["requests"].values()) / blocks
-    bench.row(f"clone {blocks} blocks: requests", f"{counts['keepctl']:.2f} each" + verdict(counts["keepctl"] < 2.1, "2 and listings"),
-              ", ".join(f"{name} {n:.2f}" for name, n in counts.items() if name != "keepctl"), "keepctl-clone")
+    rows_of_rivals(bench, server, source, 2 * blocks, f" ({megabytes} MB), loopback",
+                   {"serial": (1.3, None), "rclone": (None, 3), "s5cmd": (None, 2)}, "keepctl-clone")
     remove_bucket(server, source)
+
+
+@scenario("keepctl-clone-far")
+def keepctl_clone_far(bench):
+    """The same 20 ms away, and the number of requests."""
+    server = gateway(bench)
+    blocks, megabytes = bench.size(BLOCKS, 60), bench.size(MEGABYTES, 6)
+    source = fill(server, blocks, megabytes)
+    with server.far_away("delay", seconds=FAR_SECONDS) as far:
+        rows_of_rivals(bench, server, source, 2 * blocks, f" ({megabytes} MB), each request {1000 * FAR_SECONDS:.0f} ms later",
+                       {"serial": (2.6, None), "rclone": (1.5, None), "s5cmd": (1.0, None)}, "keepctl-clone-far", far)
+    remove_bucket(server, source)
+
+
+def places_of(stub):
+    return [f"s3://{bucket}?endpoint={stub.endpoint}&region=us-east-1&path-style=1" for bucket in ("one", "two")]
+
+
+def clone_of_equals(bench, stub):
+    """One run between two buckets of a stub that list the same."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "ARVADOS_"))}
+    state = os.path.join(bench.folder, "clone-of-equals")
+    env |= {"AWS_ACCESS_KEY_ID": "stub", "AWS_SECRET_ACCESS_KEY": "stub", "STATE_DIRECTORY": state}
+    try:
+        return measured([bench.tool("keepctl"), "clone", "-q", "--plain", "--error-on-no-change", *places_of(stub)], env, codes=(9,))
+    finally:
+        shutil.rmtree(state, ignore_errors=True)
+
+
+def pages_in_sequence(stub):
+    """Seconds of the listings of blocks and markers of both buckets, page after page, of which nothing is made."""
+    started = time.monotonic()
+    client = s3_client.S3Client(stub.endpoint, "stub", "stub")
+    for bucket in "one", "two":
+        query = {"list-type": "2", "max-keys": "1000"}
+        while True:
+            after = re.search(rb"<NextContinuationToken>([^<]*)<", client.succeed("GET", bucket, query=query).body)
+            if not after:
+                break
+            query["continuation-token"] = after.group(1).decode()
+    client.close()
+    return {"seconds": time.monotonic() - started}
 
 
 @scenario("keepctl-clone-nothing")
 def keepctl_clone_nothing(bench):
-    """Both buckets have the same 100,000 blocks, pages come 75 ms late: keepctl, and the four listings in sequence."""
-    server = gateway(bench)
+    """Both buckets, of a stub that only lists, have the same 100,000 blocks; pages come 75 ms late."""
     blocks = bench.size(100_000, 1_200)
-    first = server.bucket
-    server.new_bucket()
-    source, target = server.bucket, make_bucket(server)
-    rivals = Rivals(bench, server)
-    for i in range(blocks):
-        name = hashlib.md5(str(i).encode()).hexdigest()
-        server.client.put(source, name, str(i).encode())
-        server.client.put(source, "recent/" + name, b"")
-    rivals.keepctl(source, target, server.info["endpoint"])
-
-    def in_sequence():
-        seconds = 0
-        for bucket in source, target:
-            server.bucket = bucket
-            seconds += server.list_in_sequence(far.endpoint)[0]
-        return {"seconds": seconds}
-
-    with server.far_away("delay", operation="list", seconds=PAGE_SECONDS) as far:
-        results = bench.interleaved({"keepctl": lambda: rivals.keepctl(source, target, far.endpoint), "sequence": in_sequence})
+    with ListingStub(blocks, PAGE_SECONDS) as stub:
+        results = bench.interleaved({"keepctl": lambda: clone_of_equals(bench, stub), "sequence": lambda: pages_in_sequence(stub)})
     ours, theirs = (median(r["seconds"] for r in results[name]) for name in ("keepctl", "sequence"))
     bench.row(f"clone {blocks} blocks: nothing to do, pages {1000 * PAGE_SECONDS:.0f} ms late",
               f"{ours:.2f} s ({spread(r['seconds'] for r in results['keepctl'])}), "
               f"{median(r['cpu'] for r in results['keepctl']):.2f} CPU-s",
               f"pages in sequence {theirs:.2f} s: {theirs / ours:.1f} times as long" + verdict(theirs >= 6 * ours, "at least 6"),
               "keepctl-clone-nothing")
-    for bucket in source, target:
-        remove_bucket(server, bucket)
-    server.bucket = first
 
 
 @scenario("keepctl-clone-memory")
 def keepctl_clone_memory(bench):
     """Peak memory of a clone with nothing to do, of 100,000 and of 1,000,000 blocks that a stub lists."""
     peaks = {}
-    env = {k: v for k, v in os.environ.items() if not k.startswith(("AWS_", "ARVADOS_"))}
-    env |= {"AWS_ACCESS_KEY_ID": "stub", "AWS_SECRET_ACCESS_KEY": "stub"}
     for count in (bench.size(100_000, 10_000), bench.size(1_000_000, 30_000)):
-        state = os.path.join(bench.folder, "clone-memory")
         with ListingStub(count) as stub:
-            places = [f"s3://{b}?endpoint={stub.endpoint}&region=us-east-1&path-style=1" for b in ("one", "two")]
-            command = [bench.tool("keepctl"), "clone", "-q", "--plain", "--error-on-no-change", *places]
-            peaks[count] = measured(command, env | {"STATE_DIRECTORY": state}, codes=(9,))["peak"]
-        shutil.rmtree(state, ignore_errors=True)
+            peaks[count] = clone_of_equals(bench, stub)["peak"]
     few, many = peaks
     grown = (peaks[many] - peaks[few]) / MIB
     bench.row(f"clone: peak memory at {many} blocks", f"{peaks[many] / MIB:.0f} MiB" + verdict(peaks[many] <= 160 * MIB, "at most 160 MiB"),

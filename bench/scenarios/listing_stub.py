@@ -3,6 +3,7 @@
 import http.server
 import multiprocessing
 import re
+import time
 from urllib.parse import parse_qs, urlsplit
 
 PAGE = 1000
@@ -49,13 +50,15 @@ def page_of(count, query):
     return (text + "".join(c for _, c in contents) + "</ListBucketResult>").encode()
 
 
-def _serve(count, port):
+def _serve(count, port, delay):
     class Handler(http.server.BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         disable_nagle_algorithm = True
 
         def do_GET(self):
+            begun = time.monotonic()
             body = page_of(count, parse_qs(urlsplit(self.path).query))
+            time.sleep(max(0.0, begun + delay - time.monotonic()))
             self.send_response(200)
             self.send_header("Content-Type", "application/xml")
             self.send_header("x-amz-request-id", "stub")
@@ -72,11 +75,11 @@ def _serve(count, port):
 
 
 class ListingStub:
-    """A process of its own, with `with`."""
+    """A process of its own, with `with`. Each page comes `delay` seconds after its request, or later."""
 
-    def __init__(self, count):
+    def __init__(self, count, delay=0.0):
         ours, theirs = multiprocessing.Pipe()
-        self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(count, theirs), daemon=True)
+        self._process = multiprocessing.get_context("fork").Process(target=_serve, args=(count, theirs, delay), daemon=True)
         self._process.start()
         self.endpoint = f"http://127.0.0.1:{ours.recv()}"
 
