@@ -286,6 +286,21 @@ class Blocks(Case):
                 self.assertEqual((done.code, done.lines), (code, [f"{FOO}+3"] if code == 0 else []), done)
                 self.assertEqual(server.targets("PUT"), [f"/{FOO}"])
 
+    def test_a_collision_is_the_failure_of_one_block(self):
+        """A server that has another block with this MD5 keeps it: there is no second attempt, and other blocks are copied."""
+        a = self.dir.make("a")
+        names = [keepctl.store(a, data) for data in (b"foo", b"bar")]
+        listed = keepstore(index_of())
+        puts = {FOO: response(b"hash collision\n", "500 Internal Server Error"),
+                names[1]: response(f"{names[1]}+3\n".encode(), headers=["X-Keep-Replicas-Stored: 1"])}
+        server = self.serve(lambda method, target: puts[target[1:]] if method == "PUT" else listed(method, target))
+        done = self.run_with([], "replicate", f"dir:{a}", f"keep:{server.url}", "--json", "--failures", self.path("failures"))
+        self.assertEqual((done.code, done.summary["copied"], done.summary["failed"]), (1, 1, 1), done)
+        self.assertEqual(sorted(server.targets("PUT")), sorted("/" + n for n in names))
+        with open(self.path("failures"), encoding="utf-8") as file:
+            (failure,) = [json.loads(line) for line in file]
+        self.assertEqual((failure["hash"], failure["server"], "collision" in failure["reason"]), (FOO, server.url, True), failure)
+
     def test_put_goes_to_the_first_servers_in_probe_order(self):
         daemons = [self.start([self.dir.make(f"vol{i}")]) for i in range(3)]
         full = self.serve(lambda *_: response(b"full\n", "507 Insufficient Storage"))
