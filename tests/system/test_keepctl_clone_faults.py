@@ -2,7 +2,7 @@
 
 import os
 
-from support.case import main, seed
+from support.case import main
 from support.clone_case import CloneCase
 
 
@@ -30,17 +30,6 @@ class Faults(CloneCase):
         self.assert_counts(done, copied=len(blocks), mode="stream")
         self.assertIn("different services", done.stderr)
         self.assert_target(blocks)
-
-    def test_throttling(self):
-        blocks = self.fill(60, 100)
-        proxy = self.fault_proxy(seed=seed())
-        proxy.add("slow_down", operation=["copy", "put", "list", "get"], probability=0.3)
-        for mode in "server-side", "stream":
-            self.target = self.make_bucket()
-            done = self.clone("--mode", mode, "--digits", "1", **self.through(proxy))
-            self.assert_counts(done, copied=len(blocks), failed=0)
-            self.assert_target(blocks)
-        self.assertGreater(proxy.counters()["faults"]["slow_down"], 20)
 
     def test_faults_that_pass(self):
         blocks = self.fill(10, 300_000)
@@ -75,22 +64,6 @@ class Faults(CloneCase):
         others = [r["target"] for r in proxy.requests(operation="list") if f"prefix={'1' if name[0] == '0' else '0'}" in r["target"]]
         self.assertTrue(listed)
         self.assertEqual(others, [], "only the segment with the failure is listed")
-
-    def test_listings_that_are_cut(self):
-        blocks = self.fill(40, 10)
-        proxy = self.fault_proxy()
-        # Markers are listed with the segments; the first looks succeed.
-        bad = min(blocks)[0]
-        proxy.add("truncated_xml", operation="list", path=f"prefix=recent%2F{bad}")
-        done = self.clone("--digits", "1", **self.through(proxy), timeout=120)
-        self.assertEqual(done.code, 6, done)
-        self.assertEqual(done.summary["segments_incomplete"], 1)
-        # The other segments are done; of this one nothing is concluded.
-        others = {n: d for n, d in blocks.items() if n[0] != bad}
-        self.assert_target(others)
-        proxy.rules()
-        self.assert_counts(self.clone("--digits", "1", **self.through(proxy)), copied=len(blocks) - len(others))
-        self.assert_target(blocks)
 
 
 if __name__ == "__main__":
