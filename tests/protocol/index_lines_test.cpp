@@ -62,6 +62,44 @@ TEST_CASE("an index is parsed to the same lines, in pieces of any size", "[proto
     CHECK(parsed(index_end).value().empty());
 }
 
+TEST_CASE("numbers of any length are parsed, and no other character is a digit", "[protocol][index]") {
+    const std::string many = "7918273645546372819";
+    for (std::size_t size_digits = 1; size_digits <= 8; ++size_digits) {
+        for (std::size_t mtime_digits = 1; mtime_digits <= many.size(); ++mtime_digits) {
+            const auto size = std::string("12345678").substr(8 - size_digits);
+            const auto mtime = many.substr(many.size() - mtime_digits);
+            const auto line = foo + "+" + size + " " + mtime;
+            CAPTURE(line);
+            const auto found = parsed(line + "\n\n").value();
+            REQUIRE(found.size() == 1);
+            CHECK(found[0].size == std::stoull(size));
+            const auto number = std::stoll(mtime);
+            CHECK(found[0].mtime == (number <= 9'223'372'036 ? number * 1'000'000'000 : number));  // Else out of range.
+            for (std::size_t at = foo.size() + 1; at < line.size(); ++at) {
+                for (const char other : {'/', ':', 'a', '\0', '\x80', '\xb5', '\xff'}) {
+                    auto wrong = line;
+                    wrong[at] = other;
+                    CHECK(failure(wrong + "\n\n").starts_with("malformed index: line 1 "));
+                }
+            }
+        }
+    }
+}
+
+TEST_CASE("each character of a name is a lower-case hex digit", "[protocol][index]") {
+    for (int c = 0; c < 256; ++c) {
+        const auto character = static_cast<char>(c);
+        const bool digit = (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+        for (std::size_t at = 0; at < foo.size(); ++at) {
+            auto name = foo;
+            name[at] = character;
+            const auto found = md5_digest::parse(name);
+            CHECK(found.has_value() == digit);
+            if (found) CHECK(found->hex() == name);
+        }
+    }
+}
+
 TEST_CASE("an index without its empty line is incomplete, wherever it ends", "[protocol][index]") {
     const std::string text = foo + "+3 1767225600123456789\n" + bar + "+3 1767225600123456789\n\n";
     for (std::size_t size = 0; size < text.size(); ++size) {
