@@ -34,6 +34,9 @@ struct block_id {
 /// Sorts by block, then mount. Of two entries of one copy the later one stays.
 void sort_entries(std::vector<entry>& entries);
 
+/// Replaces `into` by all entries of the listings, sorted in the same way.
+void merge_listings(std::span<const std::vector<entry>> listings, std::vector<entry>& into);
+
 /// The entries of the first block of a sorted list.
 [[nodiscard]] std::span<const entry> first_block(std::span<const entry> sorted);
 

@@ -33,21 +33,13 @@ struct server_group::outcome {
 };
 
 struct server_group::mount_listing {
-    std::vector<entry> entries = {};
     listing_notes notes = {};
     result<void> end = success();
 };
 
-// The first list gives its memory. Sorted, which is for free here: the tool's own loop finds nothing left to do.
-awaitable<result<void>> server_group::gather(std::vector<mount_listing>& from, std::vector<entry>& into) {
-    for (auto& one : from) {
-        if (into.empty())
-            into.swap(one.entries);
-        else
-            into.insert(into.end(), one.entries.begin(), one.entries.end());
-        std::vector<entry>().swap(one.entries);
-    }
-    sort_entries(into);
+// Sorted, which is for free here: the tool's own loop finds nothing left to do.
+awaitable<result<void>> server_group::gather(std::vector<std::vector<entry>> from, std::vector<entry>& into) {
+    merge_listings(from, into);
     co_return success();
 }
 
@@ -197,23 +189,29 @@ awaitable<result<void>> server_group::check(deadline until) const {
     co_return success();
 }
 
-awaitable<void> server_group::list_mount(std::size_t number, std::string prefix, mount_listing& into,
-                                         deadline until) const {
+awaitable<void> server_group::list_mount(std::size_t number, std::string prefix, std::vector<entry>& entries,
+                                         mount_listing& into, deadline until) const {
     into.end = co_await servers_[mounted_by_[number]].index(
-        mounts_[number].uuid, std::move(prefix), static_cast<std::uint16_t>(number), into.entries, until, &into.notes);
+        mounts_[number].uuid, std::move(prefix), static_cast<std::uint16_t>(number), entries, until, &into.notes);
 }
 
 awaitable<result<void>> server_group::list(std::string prefix, std::vector<entry>& out, listing_notes& notes,
                                            deadline until) {
     std::vector<mount_listing> each(mounts_.size());
+    std::vector<std::vector<entry>> listed(mounts_.size());
     std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < each.size(); ++i) calls.push_back(list_mount(i, prefix, each[i], until));
-    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
-    for (auto& one : each) {
-        KS_CO_CHECK(std::move(one.end));
-        notes.too_large += one.notes.too_large;
+    for (std::size_t i = 0; i < each.size(); ++i) {
+        listed[i].reserve(listed_most_);
+        calls.push_back(list_mount(i, prefix, listed[i], each[i], until));
     }
-    co_return co_await run_on_loop(loops_.next(), gather(each, out));
+    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
+    listed_most_ = 0;
+    for (std::size_t i = 0; i < each.size(); ++i) {
+        KS_CO_CHECK(std::move(each[i].end));
+        notes.too_large += each[i].notes.too_large;
+        listed_most_ = std::max(listed_most_, listed[i].size());
+    }
+    co_return co_await run_on_loop(loops_.next(), gather(std::move(listed), out));
 }
 
 std::vector<std::uint16_t> server_group::sources(const md5_digest& block) const {

@@ -48,9 +48,9 @@ class server_group final : public block_place {
                                               deadline until) const;
     [[nodiscard]] awaitable<void> check_one(std::size_t number, outcome& end, deadline until) const;
     struct mount_listing;
-    [[nodiscard]] static awaitable<result<void>> gather(std::vector<mount_listing>& from, std::vector<entry>& into);
-    [[nodiscard]] awaitable<void> list_mount(std::size_t number, std::string prefix, mount_listing& into,
-                                             deadline until) const;
+    [[nodiscard]] static awaitable<result<void>> gather(std::vector<std::vector<entry>> from, std::vector<entry>& into);
+    [[nodiscard]] awaitable<void> list_mount(std::size_t number, std::string prefix, std::vector<entry>& entries,
+                                             mount_listing& into, deadline until) const;
     [[nodiscard]] awaitable<void> untrash_one(std::size_t number, md5_digest block, bool& back, outcome& end,
                                               deadline until) const;
 
@@ -74,6 +74,7 @@ class server_group final : public block_place {
     std::vector<std::size_t> mounted_by_;  ///< For each of them the server that lists it,
     std::vector<std::size_t> device_of_;   ///< and its device.
     std::vector<device> devices_;
+    std::size_t listed_most_ = 0;  ///< Entries of a mount in the last listing: about those of the next one.
     std::vector<std::vector<std::size_t>> writable_;  ///< For each server the devices that it may store blocks on.
 };
 

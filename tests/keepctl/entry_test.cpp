@@ -57,7 +57,16 @@ TEST_CASE("entries of any distribution are sorted as by comparison", "[keepctl][
         auto& mtime = wanted.try_emplace({e.block, e.mount}, e.mtime).first->second;
         mtime = std::max(mtime, e.mtime);
     }
+    // The same from listings of any number and size, of which some are empty.
+    const auto listing_count = GENERATE(0UL, 1UL, 3UL, 40UL);
+    std::vector<std::vector<entry>> listings(listing_count);
+    for (const auto& e : all) {
+        if (listing_count > 0) listings[random() % (1 + random() % listing_count)].push_back(e);
+    }
+    std::vector<entry> merged{{.block = name_of(3)}};
+    merge_listings(listings, merged);
     sort_entries(all);
+    CHECK(merged == (listing_count > 0 ? all : std::vector<entry>()));
     REQUIRE(all.size() == wanted.size());
     bool same = true;
     auto at = wanted.begin();
