@@ -20,6 +20,7 @@
 /// copies alone suffice.
 #pragma once
 
+#include "keepctl/balance/mark_set.hpp"
 #include "keepctl/balance/weights.hpp"
 
 #include <cstdint>
@@ -125,23 +126,29 @@ class decider {
     void try_slot(slot& s, class_bits wanted, sums& so_far);
     void keep_unsafe(const decision& out);
     void count(const block_input& block, decision& out);
+    void count_shared(class_bits wanted, std::int64_t desired, device_counts& into);
     void emit(const block_input& block, decision& out);
     void choose_proof(decision& out);
     [[nodiscard]] pull_reason reason_of(const slot& s) const;
     [[nodiscard]] bool is_unsafe(std::int64_t mtime) const;
     [[nodiscard]] const mount& mount_of(const slot& s) const { return all_.mounts[s.mount]; }
 
+    // A block costs what is done for it here, some ten million times: nothing is allocated, and what a step needs of
+    // few slots (those with a copy, those that are chosen) is not looked for in all of them.
     const cluster& all_;
-    std::vector<weighed> order_;               // Servers by rank.
-    std::vector<const copy*> copy_on_;         // By device.
-    std::vector<slot> slots_;                  // By rank, then mount weight.
-    std::vector<std::uint64_t> keys_;          // The order of slots for a class; the lowest bits are the slot's number.
-    std::vector<std::int64_t> unsafe_;         // mtimes.
-    std::vector<std::uint8_t> server_used_;    // For the current class.
-    std::vector<std::uint8_t> device_chosen_;  // For the current class.
-    std::vector<std::uint8_t> device_shielded_;  // For the current class.
-    std::vector<std::uint8_t> device_seen_;
+    std::vector<weighed> order_;        // Servers by rank.
+    std::vector<const copy*> copy_on_;  // By device; of those in has_copy_.
+    mark_set has_copy_;                 // Devices.
+    std::vector<slot> slots_;           // By rank, then mount weight.
+    std::vector<std::uint16_t> found_;  // Slots with a copy.
+    std::vector<std::uint64_t> keys_;   // The order of slots for a class; the lowest bits are the slot's number.
+    std::vector<std::int64_t> unsafe_;  // mtimes.
+    mark_set server_used_;              // For the current class.
+    mark_set device_chosen_;            // For the current class.
+    mark_set device_shielded_;          // For the current class.
+    mark_set device_seen_;
     std::vector<std::vector<std::uint16_t>> mounts_of_;  // For each server.
+    std::vector<std::int64_t> held_;                     // For each class, while devices are counted.
     bool devices_are_shared_ = false;                    // By mounts.
     class_bits under_classes_ = 0;
     std::int64_t have_ = 0;          // Replication of all copies.
