@@ -1,152 +1,47 @@
 #include "keepctl/balance/planner.hpp"
 
-#include <algorithm>
-#include <bit>
+#include <span>
 #include <utility>
 
 namespace keepstore::keepctl::balance {
 
-planner::planner(const cluster& all, plan_options options, std::function<void(block_id)> on_lost)
-    : all_(all),
-      options_(std::move(options)),
-      on_lost_(std::move(on_lost)),
-      // One more than there can be, so that "too few" shows.
-      desired_max_(
-          static_cast<std::uint32_t>(std::min<std::int64_t>(all.replication_max() + 1, limits::balance_copies_max))),
-      classes_of_device_(all.devices.size()),
-      replication_of_device_(all.devices.size()),
-      weights_(all),
-      decider_(all),
-      devices_(all.devices.size()) {
-    for (const auto& m : all.mounts) {
-        classes_of_device_[m.device] |= m.classes;
-        replication_of_device_[m.device] = m.replication;
-    }
+namespace {
+
+/// \param after  the shards before: their worst items are what new ones have to be better than.
+shard_plan empty_plan(const cluster& all, const plan_options& options, std::span<const server_plan> after) {
+    shard_plan out;
+    out.devices.resize(all.devices.size());
+    out.counts.classes.resize(all.classes.size());
+    out.servers.reserve(all.servers.size());
     for (std::size_t i = 0; i < all.servers.size(); ++i) {
-        servers_.push_back({.pulls = decltype(server_plan::pulls)(options_.pulls_max),
-                            .trashes = decltype(server_plan::trashes)(options_.trashes_max)});
+        using pull_list = decltype(server_plan::pulls);
+        using trash_list = decltype(server_plan::trashes);
+        out.servers.push_back(after.empty() ? server_plan{pull_list(options.pulls_max), trash_list(options.trashes_max)}
+                                            : server_plan{pull_list(options.pulls_max, after[i].pulls.worst()),
+                                                          trash_list(options.trashes_max, after[i].trashes.worst())});
     }
-    counts_.classes.resize(all.classes.size());
+    return out;
 }
 
-void planner::add_shard(std::span<const entry> entries, std::span<const reference> references) {
-    while (!entries.empty() || !references.empty()) {
-        const bool stored =
-            !entries.empty() && (references.empty() || entries.front().block <= references.front().block);
-        const md5_digest name = stored ? entries.front().block : references.front().block;
-        const auto here = stored ? first_block(entries) : std::span<const entry>();
-        std::size_t named = 0;
-        while (named < references.size() && references[named].block == name) ++named;
-        add_block(name, here, references.first(named));
-        entries = entries.subspan(here.size());
-        references = references.subspan(named);
-    }
-    decide_batch();
+}  // namespace
+
+planner::planner(const cluster& all, plan_options options, std::function<void(block_id)> on_lost)
+    : all_(all), options_(std::move(options)), on_lost_(std::move(on_lost)), total_(empty_plan(all_, options_, {})) {}
+
+shard_plan planner::begin_shard() const {
+    return empty_plan(all_, options_, total_.servers);
 }
 
-// The size that references name, if a copy has it; else that of most devices; of equal ones the larger one, since a
-// copy that was cut is smaller.
-std::uint32_t planner::size_of(std::span<const entry> entries, std::span<const reference> references) {
-    if (entries.empty()) return references.front().size;
-    const auto same = [&](const entry& e) { return e.size == entries.front().size; };
-    if (references.empty() && std::ranges::all_of(entries, same)) return entries.front().size;
-    std::uint32_t best = 0;
-    std::pair<bool, std::size_t> best_rank{false, 0};
-    for (const auto& e : entries) {
-        const bool named = std::ranges::any_of(references, [&](const reference& r) { return r.size == e.size; });
-        const auto devices = std::ranges::count_if(entries, [&](const entry& o) { return o.size == e.size; });
-        const std::pair rank{named, static_cast<std::size_t>(devices)};
-        if (rank > best_rank || (rank == best_rank && e.size > best)) {
-            best_rank = rank;
-            best = e.size;
-        }
+void planner::join(shard_plan& planned) {
+    for (std::size_t i = 0; i < planned.servers.size(); ++i) {
+        total_.servers[i].pulls.join(planned.servers[i].pulls);
+        total_.servers[i].trashes.join(planned.servers[i].trashes);
     }
-    return references.empty() || best_rank.first ? best : references.front().size;
-}
-
-void planner::want(std::span<const entry> entries, std::uint32_t size, std::span<const reference> references,
-                   std::span<std::uint32_t> desired) const {
-    const auto raise = [&](std::size_t c, std::uint32_t copies) {
-        desired[c] = std::max(desired[c], std::min(copies, desired_max_));
-    };
-    for (const auto& r : references) {
-        if (r.class_number != reference::by_rules) {
-            raise(options_.reference_classes[r.class_number], r.copies);
-            continue;
-        }
-        for (std::size_t c = 0; c < desired.size(); ++c) raise(c, options_.desired[c].value_or(0));
-    }
-    if (options_.by_references) return;
-    for (std::size_t c = 0; c < desired.size(); ++c) {
-        std::int64_t held = 0;
-        for (const auto& e : entries) {
-            if (e.size == size && (classes_of_device_[e.mount] >> c & 1) != 0) held += replication_of_device_[e.mount];
-        }
-        if (held > 0)
-            raise(c,
-                  options_.desired[c].value_or(static_cast<std::uint32_t>(std::min<std::int64_t>(held, desired_max_))));
-    }
-}
-
-void planner::add_block(const md5_digest& name, std::span<const entry> entries, std::span<const reference> references) {
-    if (!references.empty()) ++referenced_blocks_;
-    const auto size = size_of(entries, references);
-    pending p{.block = {name, size}, .copies_begin = copies_.size()};
-    for (const auto& e : entries) {
-        copies_.push_back({.device = e.mount, .conflict = e.size != size, .mtime = e.mtime});
-        ++devices_[e.mount].copies;
-        devices_[e.mount].bytes += e.size;
-        if (e.mtime > options_.now) ++counts_.future_mtimes;
-    }
-    p.copies_end = copies_.size();
-    const auto row = desired_.size();
-    desired_.resize(row + all_.classes.size());
-    want(entries, size, references, std::span(desired_).subspan(row));
-    batch_.push_back(p);
-    names_.push_back(name);
-    if (batch_.size() == weights_.batch()) decide_batch();
-}
-
-void planner::decide_batch() {
-    if (batch_.empty()) return;
-    weights_.compute(names_);
-    for (std::size_t i = 0; i < batch_.size(); ++i) {
-        const auto& p = batch_[i];
-        decider_.decide({.server_weights = weights_.of_servers(i),
-                         .mount_weights = weights_.of_mounts(i),
-                         .copies = std::span(copies_).subspan(p.copies_begin, p.copies_end - p.copies_begin),
-                         .desired = std::span(desired_).subspan(i * all_.classes.size(), all_.classes.size()),
-                         .cutoff = options_.cutoff},
-                        decision_);
-        take(p.block, decision_);
-    }
-    batch_.clear();
-    names_.clear();
-    copies_.clear();
-    desired_.clear();
-}
-
-void planner::take(const block_id& block, const decision& d) {
-    counts_.count(d, block.size);
-    if (d.lost && on_lost_) on_lost_(block);
-    for (const auto& change : d.pulls) {
-        if (change.why == pull_reason::position && !options_.moves) continue;
-        const auto target = all_.mounts[change.mount].server;
-        planned_pull p{.block = block, .mount = change.mount, .why = change.why};
-        for (const auto s : d.sources) {
-            // A server pulls from itself only if there is no other one.
-            if ((s == target && d.sources.size() > 1) || p.source_count == p.sources.size()) continue;
-            p.sources[p.source_count++] = s;
-        }
-        servers_[target].pulls.offer(p);
-    }
-    for (const auto& change : d.trashes) {
-        const auto& m = all_.mounts[change.mount];
-        ++devices_[m.device].trash_copies;
-        devices_[m.device].trash_bytes += block.size;
-        servers_[m.server].trashes.offer(
-            {.block = block, .mount = change.mount, .proven_by = d.proven_by, .mtime = change.mtime});
-    }
+    for (std::size_t i = 0; i < planned.devices.size(); ++i) total_.devices[i].add(planned.devices[i]);
+    total_.counts.add(planned.counts);
+    total_.referenced_blocks += planned.referenced_blocks;
+    if (!on_lost_) return;
+    for (const auto& block : planned.lost) on_lost_(block);
 }
 
 }  // namespace keepstore::keepctl::balance

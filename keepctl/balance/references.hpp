@@ -71,7 +71,7 @@ class reference_parser {
 };
 
 /// References of all files, by the first byte of their blocks: in memory up to a limit, the rest in a file without a
-/// name. Used by one thread; all calls block.
+/// name. Used by one thread, but for load(), which several may call while nothing is added. All calls block.
 class reference_spool {
   public:
     /// Temporary data goes to a file in `folder`, once more than `memory_bytes` have come.

@@ -1,6 +1,5 @@
 #include "keepctl/balance/run.hpp"
 
-#include "base/run_on_loop.hpp"
 #include "base/when_all.hpp"
 #include "keepctl/cluster/count_text.hpp"
 #include "keepctl/cluster/limits.hpp"
@@ -12,7 +11,6 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
-#include <ctime>
 #include <utility>
 
 namespace keepstore::keepctl::balance {
@@ -49,17 +47,10 @@ awaitable<void> list_device(const keep_server& server, std::string uuid, std::st
     end = co_await list_in_attempts(once);
 }
 
-awaitable<result<void>> gather(const std::vector<std::vector<entry>>& from, std::vector<entry>& into) {
-    into.clear();
-    for (const auto& some : from) into.insert(into.end(), some.begin(), some.end());
-    sort_entries(into);
-    co_return success();
-}
-
-std::chrono::nanoseconds thread_cpu_time() {
-    timespec now{};
-    ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &now);
-    return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+std::size_t entries_in(const std::vector<std::vector<entry>>& listed) {
+    std::size_t out = 0;
+    for (const auto& one : listed) out += one.size();
+    return out;
 }
 
 std::int64_t nanoseconds_of(std::chrono::system_clock::time_point at) {
@@ -134,84 +125,59 @@ plan_options run::options_of_plan() const {
     return out;
 }
 
-awaitable<result<void>> run::list_devices(std::string prefix) {
+awaitable<result<void>> run::list_devices(std::string prefix, std::vector<std::vector<entry>>& listed) {
     const auto count = found_.all.devices.size();
-    listed_.resize(count);
+    listed.resize(count);
     std::vector<result<void>> ends(count, success());
     std::vector<awaitable<void>> calls;
     for (std::size_t i = 0; i < count; ++i) {
         calls.push_back(list_device(server(found_.listed_by[i]), found_.all.devices[i], prefix,
-                                    static_cast<std::uint16_t>(i), listed_[i], ends[i]));
+                                    static_cast<std::uint16_t>(i), listed[i], ends[i]));
     }
     if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
     for (auto& end : ends) KS_CO_CHECK(std::move(end));
-    // Neither on this loop nor on the thread that decides: that one has the most to do.
-    co_return co_await run_on_loop(input_.loops->next(), gather(listed_, entries_));
+    co_return success();
 }
 
 awaitable<result<unsigned>> run::choose_digits() {
     if (options_.digits) co_return *options_.digits;
-    KS_CO_CHECK(co_await list_devices("000"));
-    if (entries_.size() >= limits::estimate_entries_min)
-        co_return std::max(1U, shard_digits(entries_.size() * shard_count(3)));
-    KS_CO_CHECK(co_await list_devices("0"));
-    co_return std::max(1U, shard_digits(entries_.size() * shard_count(1)));
-}
-
-// On the other thread.
-result<void> run::decide_shard(const std::string& prefix) {
-    std::vector<reference> references;
-    if (input_.spool) {
-        KS_TRY(references, input_.spool->load(prefix));
+    std::vector<std::vector<entry>> listed;
+    KS_CO_CHECK(co_await list_devices("000", listed));
+    unsigned looked_at = 3;
+    if (entries_in(listed) < limits::estimate_entries_min) {
+        KS_CO_CHECK(co_await list_devices("0", listed));
+        looked_at = 1;
     }
-    const auto before = thread_cpu_time();
-    plan_->add_shard(deciding_, references);
-    decide_time_ += thread_cpu_time() - before;
-    return success();
+    co_return std::max(1U,
+                       shard_digits(entries_in(listed) * shard_count(looked_at), limits::balance_shard_entries_max));
 }
 
-void run::begin_deciding(std::string prefix) {
-    std::swap(entries_, deciding_);
-    decided_.emplace();
-    asio::post(thread_, [this, prefix = std::move(prefix), done = *decided_] {
-        result<void> end = success();
-        try {
-            end = decide_shard(prefix);
-        } catch (...) {
-            deciding_threw_ = std::current_exception();
-        }
-        deciding_end_ = std::move(end);
-        done.set(std::monostate{});
-    });
-}
-
-awaitable<void> run::end_deciding() {
-    if (!decided_) co_return;
-    // A cancelled wait is short: a shard takes some milliseconds.
-    if (const auto ended = co_await decided_->wait(); !ended) thread_.join();
-    decided_.reset();
+void run::end_shard(result<void> references_read) {
     blocks_decided_ = plan_->counts().total.blocks;
-    if (deciding_threw_) std::rethrow_exception(std::exchange(deciding_threw_, nullptr));
-    if (deciding_end_) {
+    decide_time_ = pipeline_->decide_time();
+    if (references_read) {
         ++shards_done_;
     } else {
         ++shards_incomplete_;
-        failures_.push_back({exit_code::not_finished, "references: " + deciding_end_.error().text});
+        failures_.push_back({exit_code::not_finished, "references: " + references_read.error().text});
     }
 }
 
 /// \returns whether all were looked at, or found to be incomplete.
 awaitable<bool> run::look_at_shards(std::vector<std::string> prefixes) {
+    pipeline_.emplace(found_.all, *plan_, input_.spool, options_.threads,
+                      [this](result<void> read) { end_shard(std::move(read)); });
     std::vector<std::string> again;
     for (const bool last_chance : {false, true}) {
         for (auto& prefix : std::exchange(prefixes, {})) {
-            const auto listed = co_await list_devices(prefix);
-            co_await end_deciding();
-            if (listed && !stopped_) {
-                begin_deciding(std::move(prefix));
+            auto* const place = co_await pipeline_->next();
+            if (!place) co_return false;
+            const auto listed = co_await list_devices(prefix, *place);
+            if (stopped_ || (!listed && listed.error() == errc::cancelled)) co_return false;
+            if (listed) {
+                pipeline_->begin(std::move(prefix));
                 continue;
             }
-            if (stopped_ || listed.error() == errc::cancelled) co_return false;
             if (!last_chance) {
                 again.push_back(prefix);
                 continue;
@@ -222,8 +188,7 @@ awaitable<bool> run::look_at_shards(std::vector<std::string> prefixes) {
         }
         prefixes = std::move(again);
     }
-    co_await end_deciding();
-    co_return !stopped_;
+    co_return co_await pipeline_->finish() && !stopped_;
 }
 
 awaitable<bool> run::make_plan() {

@@ -13,29 +13,26 @@
 ///     --verify-kept ──► a kept copy is read for each block to be trashed; what is not proven is not trashed
 ///     --apply all, no problem ──► PUT /trash everywhere
 ///
-/// Used from the one event loop of the tool; indexes are read and sorted on listing_loops while the shard before is
-/// decided on a thread of its own. execute() may be cancelled anywhere:
-/// a list is replaced as a whole or not, and a plan of which a part is carried out is safe (decide.hpp).
+/// Used from the one event loop of the tool; indexes are read on listing_loops, while the shards before are planned on
+/// other threads (shard_pipeline.hpp). execute() may be cancelled anywhere: a list is replaced as a whole or not, and a
+/// plan of which a part is carried out is safe (decide.hpp).
 #pragma once
 
 #include "base/async.hpp"
 #include "keepctl/balance/apply_level.hpp"
 #include "keepctl/balance/kept_proofs.hpp"
+#include "keepctl/balance/shard_pipeline.hpp"
 #include "keepctl/balance/state.hpp"
 #include "keepctl/balance/survey.hpp"
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/cluster/keep_server.hpp"
 #include "keepctl/cluster/server_work.hpp"
 
-#include <boost/asio/thread_pool.hpp>
-
 #include <chrono>
 #include <cstdint>
-#include <exception>
 #include <functional>
 #include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 namespace keepstore::keepctl::balance {
@@ -50,6 +47,7 @@ struct run_options {
     unsigned jobs = limits::keepctl_jobs_default;  ///< Blocks that verify_kept has verified at a time.
     bool compare_pulls = false;                    ///< wait_for_lists() is to say which pulls were not carried out.
     std::uint64_t first_shard = 0;                 ///< A random number.
+    unsigned threads = 1;                          ///< That plan. The plan does not depend on their number.
 };
 
 /// What a run works with. All of it outlives the run.
@@ -71,7 +69,6 @@ class run_reports {
   public:
     virtual ~run_reports() = default;
     virtual void warn(std::string_view text) = 0;
-    /// Called on the thread that decides, until execute() has ended.
     virtual void lost(block_id block) = 0;
 };
 
@@ -144,11 +141,9 @@ class run {
     [[nodiscard]] awaitable<bool> drain_trash();
     [[nodiscard]] awaitable<bool> make_plan();
     [[nodiscard]] awaitable<result<unsigned>> choose_digits();
-    [[nodiscard]] awaitable<result<void>> list_devices(std::string prefix);
-    /// Decides what was listed, on the other thread, while the next shard is listed.
-    void begin_deciding(std::string prefix);
-    [[nodiscard]] result<void> decide_shard(const std::string& prefix);
-    [[nodiscard]] awaitable<void> end_deciding();
+    /// Lists a shard of each device.
+    [[nodiscard]] awaitable<result<void>> list_devices(std::string prefix, std::vector<std::vector<entry>>& listed);
+    void end_shard(result<void> references_read);
     [[nodiscard]] awaitable<bool> look_at_shards(std::vector<std::string> prefixes);
     [[nodiscard]] awaitable<void> send_lists();
     /// Removes items from the trash lists. \returns false when cancelled.
@@ -182,15 +177,6 @@ class run {
     std::vector<failure> failures_;
     std::vector<std::vector<planned_pull>> pulls_;
     std::vector<std::vector<planned_trash>> trashes_;
-    // The shard that was listed last.
-    std::vector<std::vector<entry>> listed_;  // For each device.
-    std::vector<entry> entries_;              // All of them, sorted.
-    // The shard that is being decided. With the planner they belong to the other thread from begin_deciding() to
-    // end_deciding().
-    std::vector<entry> deciding_;
-    result<void> deciding_end_ = success();
-    std::exception_ptr deciding_threw_;
-    std::optional<one_shot<std::monostate>> decided_;
     std::uint64_t blocks_decided_ = 0;
     bool planned_ = false;
     std::optional<kept_proofs> proofs_;
@@ -203,7 +189,7 @@ class run {
     std::size_t shards_incomplete_ = 0;
     bool pulls_sent_ = false;
     bool trashes_sent_ = false;
-    asio::thread_pool thread_{1};  // The last one: it ends before what it works with does.
+    std::optional<shard_pipeline> pipeline_;  // The last one: it ends before what it works with does.
 };
 
 }  // namespace keepstore::keepctl::balance

@@ -38,4 +38,22 @@ void tally::count(const decision& d, std::uint32_t size) {
     if (d.conflict) ++size_conflicts;
 }
 
+void tally::add(const tally& other) {
+    for (const auto field :
+         {&tally::lost, &tally::underreplicated, &tally::balanced, &tally::overreplicated, &tally::unreferenced,
+          &tally::garbage, &tally::unachievable, &tally::desired, &tally::total})
+        (this->*field).add(other.*field);
+    if (classes.size() < other.classes.size()) classes.resize(other.classes.size());
+    for (std::size_t i = 0; i < other.classes.size(); ++i) {
+        for (const auto field :
+             {&class_usage::needed, &class_usage::unneeded, &class_usage::pulling, &class_usage::unachievable})
+            (classes[i].*field).add(other.classes[i].*field);
+    }
+    if (by_copies.size() < other.by_copies.size()) by_copies.resize(other.by_copies.size());
+    for (std::size_t i = 0; i < other.by_copies.size(); ++i) by_copies[i] += other.by_copies[i];
+    misplaced += other.misplaced;
+    size_conflicts += other.size_conflicts;
+    future_mtimes += other.future_mtimes;
+}
+
 }  // namespace keepstore::keepctl::balance

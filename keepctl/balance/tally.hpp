@@ -18,6 +18,11 @@ struct amount {
         ++blocks;
         bytes += copies * size;
     }
+    void add(const amount& other) {
+        replicas += other.replicas;
+        blocks += other.blocks;
+        bytes += other.bytes;
+    }
 };
 
 struct class_usage {
@@ -44,6 +49,7 @@ struct tally {
     std::uint64_t future_mtimes = 0;            ///< Copies from the future; they count as new.
 
     void count(const decision& d, std::uint32_t size);
+    void add(const tally& other);
 };
 
 }  // namespace keepstore::keepctl::balance

@@ -1,3 +1,4 @@
+#include "base/event_loop_group.hpp"
 #include "keepctl/balance/run.hpp"
 #include "keepctl/commands/balance_input.hpp"
 #include "keepctl/commands/balance_report.hpp"
@@ -7,6 +8,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <random>
 #include <utility>
 
@@ -89,7 +91,8 @@ awaitable<exit_code> balance_command::once() {
                                          .verify_kept = given_.balance.verify_kept,
                                          .jobs = given_.jobs,
                                          .compare_pulls = given_.balance.wait.has_value(),
-                                         .first_shard = std::random_device{}()},
+                                         .first_shard = std::random_device{}(),
+                                         .threads = std::min(usable_processors(), limits::balance_threads_max)},
                     *this);
     co_await frame_.run(*this, plan_and_send());
     co_return summarize();

@@ -1,6 +1,7 @@
 #include "keepctl/balance/planner.hpp"
 
 #include "digest/md5.hpp"
+#include "tests/keepctl/balance_world.hpp"
 
 #include <fmt/format.h>
 #include <catch2/catch.hpp>
@@ -57,7 +58,7 @@ std::vector<std::string> plan_of(const cluster& all, const plan_options& options
     planner plan(all, options);
     sort_entries(entries);
     std::ranges::sort(references, {}, &reference::block);
-    plan.add_shard(entries, references);
+    test::add_shard(plan, all, entries, references);
     return changes_of(plan);
 }
 
@@ -76,7 +77,7 @@ TEST_CASE("without references a block keeps the copies that the rules want, or t
         for (std::uint16_t d = 0; d < 3; ++d) entries.push_back(copy_of(b, d, 1 + d));
     }
     sort_entries(entries);
-    plan.add_shard(entries, {});
+    test::add_shard(plan, all, entries, {});
     std::size_t pulls = 0;
     for (auto& s : plan.servers()) {
         CHECK(s.trashes.size() == 0);
@@ -104,7 +105,7 @@ TEST_CASE("with references unnamed blocks are garbage, and named ones get what i
     std::vector<reference> references{{.block = block_named(1), .size = 3},
                                       {.block = block_named(4), .size = 3, .class_number = 0, .copies = 1}};
     std::ranges::sort(references, {}, &reference::block);
-    plan.add_shard(entries, references);
+    test::add_shard(plan, all, entries, references);
     CHECK(plan.counts().garbage.blocks == 1);
     CHECK(plan.counts().unreferenced.blocks == 1);
     CHECK(plan.counts().lost.blocks == 1);
@@ -153,7 +154,7 @@ TEST_CASE("no block counts on the others, and shards may come in any order", "[k
         std::ranges::shuffle(named, random);
         sort_entries(some);
         std::ranges::sort(named, {}, &reference::block);
-        by_shards.add_shard(some, named);
+        test::add_shard(by_shards, all, some, named);
     }
     CHECK(changes_of(by_shards) == together);
     for (unsigned b = 0; b < 300; ++b) {
@@ -191,7 +192,7 @@ TEST_CASE("of several sizes the referenced one counts, then that of most devices
     planner plan(all, options);
     std::vector<entry> entries{copy_of(1, 0, 1, 3), copy_of(1, 1, 2, 3), copy_of(1, 2, 3, 3)};
     sort_entries(entries);
-    plan.add_shard(entries, std::span(&named, 1));
+    test::add_shard(plan, all, entries, std::span(&named, 1));
     CHECK(plan.counts().lost.blocks == 1);
     CHECK(plan.counts().size_conflicts == 1);
     CHECK(changes_of(plan).empty());
@@ -241,7 +242,7 @@ TEST_CASE("what is wanted is clamped to what the mounts can hold, and one more",
     std::vector<entry> entries{copy_of(1, 0, 1), copy_of(1, 1, 2)};
     sort_entries(entries);
     const reference named{.block = block_named(1), .size = 3, .class_number = 0, .copies = 1000};
-    plan.add_shard(entries, std::span(&named, 1));
+    test::add_shard(plan, all, entries, std::span(&named, 1));
     CHECK(plan.counts().unachievable.blocks == 1);
     CHECK(changes_of(plan).empty());
 }
@@ -251,7 +252,7 @@ TEST_CASE("copies from the future count as new", "[keepctl][balance]") {
     planner plan(all, everything());
     std::vector<entry> entries{copy_of(1, 0, 1), copy_of(1, 1, 2), copy_of(1, 2, 5001)};
     sort_entries(entries);
-    plan.add_shard(entries, {});
+    test::add_shard(plan, all, entries, {});
     CHECK(plan.counts().future_mtimes == 1);
     CHECK(std::ranges::none_of(changes_of(plan), [](const auto& c) { return c.ends_with(" 5001"); }));
 }

@@ -91,6 +91,19 @@ TEST_CASE("a limited list keeps the best, and of equal ones the first", "[keepct
             all.push_back({static_cast<int>(random() % 9), i});
             list.offer(all.back());
         }
+        // Joined of parts that were filled at the same time, two at a time, each behind the bar of those before.
+        limited_list<item, lower> joined(most);
+        for (std::size_t begin = 0; begin < all.size();) {
+            std::vector<limited_list<item, lower>> parts(2, limited_list<item, lower>(most, joined.worst()));
+            for (auto& part : parts) {
+                const auto end = std::min(all.size(), begin + random() % 60);
+                for (; begin < end; ++begin) part.offer(all[begin]);
+            }
+            for (auto& part : parts) joined.join(part);
+        }
+        CHECK(joined.deferred() == list.deferred());
+        CHECK(joined.size() == list.size());
+        CHECK(joined.take() == limited_list(list).take());
         std::ranges::sort(
             all, [](const item& x, const item& y) { return x.rank != y.rank ? x.rank < y.rank : x.number < y.number; });
         CHECK(list.deferred() == all.size() - std::min(most, all.size()));

@@ -1,5 +1,6 @@
 #include "keepctl/balance/survey.hpp"
 #include "keepctl/cluster/server_work.hpp"
+#include "tests/keepctl/balance_world.hpp"
 
 #include <fmt/format.h>
 #include <catch2/catch.hpp>
@@ -60,7 +61,7 @@ struct planned {
             entries.push_back({.block = name, .size = size, .mount = 0, .mtime = 1});
             if (i >= trashed) references.push_back({.block = name, .size = size});
         }
-        plan.add_shard(entries, references);
+        test::add_shard(plan, found.all, entries, references);
     }
 };
 

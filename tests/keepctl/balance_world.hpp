@@ -2,18 +2,28 @@
 /// when changes are carried out as servers do.
 #pragma once
 
-#include "keepctl/balance/decide.hpp"
+#include "keepctl/balance/planner.hpp"
 
 #include <fmt/format.h>
 
 #include <cstdint>
 #include <map>
 #include <set>
+#include <span>
 #include <string>
 #include <utility>
 #include <vector>
 
 namespace keepstore::keepctl::balance::test {
+
+/// Plans a shard and joins it.
+inline void add_shard(planner& plan, const cluster& all, std::span<const entry> entries,
+                      std::span<const reference> references) {
+    shard_planner one(all, plan.options());
+    auto planned = plan.begin_shard();
+    one.plan(entries, references, planned);
+    plan.join(planned);
+}
 
 struct world {
     cluster all;

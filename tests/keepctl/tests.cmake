@@ -18,6 +18,7 @@ keepstore_test(keepctl_balance_tests
         keepctl/balance_decide_test.cpp
         keepctl/balance_lists_test.cpp
         keepctl/balance_model_test.cpp
+        keepctl/balance_pipeline_test.cpp
         keepctl/balance_planner_test.cpp
         keepctl/balance_references_test.cpp
         keepctl/balance_rules_test.cpp
