@@ -34,15 +34,16 @@ awaitable<void> ask_server(const keep_server& server, server_answer& out) {
 }
 
 awaitable<result<void>> list_device_once(const keep_server& server, std::string uuid, std::string prefix,
-                                         std::uint16_t device, std::vector<entry>& out) {
+                                         std::uint16_t device, std::vector<entry>& out, listing_notes& notes) {
     out.clear();
-    co_return co_await server.index(uuid, prefix, device, out, deadline::in(limits::listing_time_max));
+    notes = {};
+    co_return co_await server.index(uuid, prefix, device, out, deadline::in(limits::listing_time_max), &notes);
 }
 
 awaitable<void> list_device(const keep_server& server, std::string uuid, std::string prefix, std::uint16_t device,
-                            std::vector<entry>& out, result<void>& end) {
+                            std::vector<entry>& out, listing_notes& notes, result<void>& end) {
     const std::function<awaitable<result<void>>()> once = [&] {
-        return list_device_once(server, uuid, prefix, device, out);
+        return list_device_once(server, uuid, prefix, device, out, notes);
     };
     end = co_await list_in_attempts(once);
 }
@@ -125,18 +126,21 @@ plan_options run::options_of_plan() const {
     return out;
 }
 
-awaitable<result<void>> run::list_devices(std::string prefix, std::vector<std::vector<entry>>& listed) {
+awaitable<result<std::uint64_t>> run::list_devices(std::string prefix, std::vector<std::vector<entry>>& listed) {
     const auto count = found_.all.devices.size();
     listed.resize(count);
     std::vector<result<void>> ends(count, success());
+    std::vector<listing_notes> notes(count);
     std::vector<awaitable<void>> calls;
     for (std::size_t i = 0; i < count; ++i) {
         calls.push_back(list_device(server(found_.listed_by[i]), found_.all.devices[i], prefix,
-                                    static_cast<std::uint16_t>(i), listed[i], ends[i]));
+                                    static_cast<std::uint16_t>(i), listed[i], notes[i], ends[i]));
     }
     if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
     for (auto& end : ends) KS_CO_CHECK(std::move(end));
-    co_return success();
+    std::uint64_t too_large = 0;
+    for (const auto& n : notes) too_large += n.too_large;
+    co_return too_large;
 }
 
 awaitable<result<unsigned>> run::choose_digits() {
@@ -175,6 +179,7 @@ awaitable<bool> run::look_at_shards(std::vector<std::string> prefixes) {
             const auto listed = co_await list_devices(prefix, *place);
             if (stopped_ || (!listed && listed.error() == errc::cancelled)) co_return false;
             if (listed) {
+                too_large_ += *listed;
                 pipeline_->begin(std::move(prefix));
                 continue;
             }

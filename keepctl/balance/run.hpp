@@ -119,6 +119,8 @@ class run {
     [[nodiscard]] std::uint64_t blocks_decided() const noexcept { return blocks_decided_; }
     [[nodiscard]] const std::vector<problem>& problems() const noexcept { return problems_; }
     [[nodiscard]] const std::vector<failure>& failures() const noexcept { return failures_; }
+    /// Entries over 64 MiB, which are no blocks: neither copied nor trashed.
+    [[nodiscard]] std::uint64_t too_large() const noexcept { return too_large_; }
     [[nodiscard]] std::size_t shards_total() const noexcept { return shards_total_; }
     [[nodiscard]] std::size_t shards_done() const noexcept { return shards_done_; }
     [[nodiscard]] std::size_t shards_incomplete() const noexcept { return shards_incomplete_; }
@@ -141,8 +143,9 @@ class run {
     [[nodiscard]] awaitable<bool> drain_trash();
     [[nodiscard]] awaitable<bool> make_plan();
     [[nodiscard]] awaitable<result<unsigned>> choose_digits();
-    /// Lists a shard of each device.
-    [[nodiscard]] awaitable<result<void>> list_devices(std::string prefix, std::vector<std::vector<entry>>& listed);
+    /// Lists a shard of each device. \returns the number of entries that were left out, since no block is so large.
+    [[nodiscard]] awaitable<result<std::uint64_t>> list_devices(std::string prefix,
+                                                                std::vector<std::vector<entry>>& listed);
     void end_shard(result<void> references_read);
     [[nodiscard]] awaitable<bool> look_at_shards(std::vector<std::string> prefixes);
     [[nodiscard]] awaitable<void> send_lists();
@@ -178,6 +181,7 @@ class run {
     std::vector<std::vector<planned_pull>> pulls_;
     std::vector<std::vector<planned_trash>> trashes_;
     std::uint64_t blocks_decided_ = 0;
+    std::uint64_t too_large_ = 0;
     bool planned_ = false;
     std::optional<kept_proofs> proofs_;
     std::vector<asked_work> before_pulls_;

@@ -187,6 +187,8 @@ exit_code balance_command::summarize() {
     if (engine_->plan() && engine_->plan()->counts().lost.blocks > 0)
         out.error(fmt::format("{} wanted without any copy{}", count_of(engine_->plan()->counts().lost.blocks, "block"),
                               input_.lost_file().empty() ? "; --lost FILE lists them" : ""));
+    if (engine_->too_large() > 0)
+        out.note(count_of(engine_->too_large(), "entry") + " over 64 MiB, no blocks, left out");
     if (apply == apply_level::nothing && code == exit_code::done)
         out.note("this is a plan; --apply pulls or --apply all carries it out");
     frame_.close(code);

@@ -173,6 +173,7 @@ record summary_of(const balance::run& done) {
     out.emplace_back("misplaced", number(t.misplaced));
     out.emplace_back("size_conflicts", number(t.size_conflicts));
     out.emplace_back("future_mtimes", number(t.future_mtimes));
+    out.emplace_back("too_large", number(done.too_large()));
     if (const auto* const proofs = done.proofs()) {
         out.emplace_back("kept_proven", number(proofs->proven()));
         out.emplace_back("kept_bad", number(proofs->bad()));

@@ -11,6 +11,7 @@ from support import keepctl
 from support.balance_case import BalanceCase, names
 from support.case import main, rounds
 from support.daemon import SYSTEM_ROOT_TOKEN, volume_uuid
+from support.fake_keep import OLD
 from support.locator import md5
 from support.wait import refusing_port, until
 
@@ -118,6 +119,20 @@ class Plans(BalanceCase):
         self.assertEqual([len(keep.sent("/pull")[0]) for keep in self.keeps], [5, 5, 5])
         self.assertEqual(done.summary["pulls"], 15)
         self.assertGreater(done.summary["pulls_deferred"], 15)
+
+    def test_entries_that_are_no_blocks(self):
+        # A file of more than 64 MiB, old and wanted by nothing, is neither pulled nor trashed, and is counted.
+        arguments = self.surplus()
+        (large,) = names(1, start=1000)
+        for keep in self.keeps[:2]:
+            keep.blocks[next(iter(keep.blocks))][large] = ((64 << 20) + 1, OLD)
+        changes = self.path("changes")
+        done = self.balance("--apply", "all", "--changes", changes, *arguments)
+        self.assertEqual(done.summary["too_large"], 2)
+        self.assertEqual(done.summary["blocks"], 60)
+        self.assertIn("2 entries over 64 MiB, no blocks, left out", done.stderr)
+        with open(changes, encoding="utf-8") as file:
+            self.assertNotIn(large, file.read())
 
     def test_the_order_of_servers(self):
         # With one copy wanted everything is pulled to the first server of each block, by the identities in force.
