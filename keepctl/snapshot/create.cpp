@@ -73,8 +73,7 @@ snapshot_creation::snapshot_creation(repository& into, block_place& from, create
                 .mounts = {},
                 .objects = {},
                 .totals = {},
-                .tool = "keepctl " KEEPSTORE_VERSION},
-      listing_{.place = &from} {
+                .tool = "keepctl " KEEPSTORE_VERSION} {
     for (const auto& m : from.mounts()) document_.mounts.push_back(to_snapshot_mount(m));
 }
 
@@ -127,25 +126,41 @@ awaitable<outcome<void>> snapshot_creation::write_all() {
 awaitable<outcome<void>> snapshot_creation::write_shards() {
     progress_.shards = shard_count(document_.digits);
     document_.objects.resize(progress_.shards);
-    co_await list_shard(0);
-    for (std::size_t shard = 0; shard < progress_.shards; ++shard) {
-        if (!listing_.end)
-            co_return refuse(listing_.end.error() == errc::cancelled ? exit_code::interrupted : exit_code::not_finished,
-                             fmt::format("blocks {}... could not be listed: {}; nothing was listed",
-                                         shard_prefix(document_.digits, shard), listing_.end.error().text));
-        if (std::chrono::steady_clock::now() - began_ > options_.time_max)
-            co_return refuse(exit_code::not_finished, "--max-duration has passed; nothing was listed");
-        progress_.too_large += listing_.notes.too_large;
-        if (shrinking_) shrinking_->add_now(listing_.entries);
-        auto entries = std::exchange(listing_.entries, std::move(spare_));
-        std::vector<awaitable<void>> both;
-        both.push_back(write_shard(shard, std::move(entries)));
-        if (shard + 1 < progress_.shards) both.push_back(list_shard(shard + 1));
-        if (co_await when_all(std::move(both))) co_return refuse(exit_code::interrupted, "interrupted");
-        if (write_failed_) co_return std::unexpected(std::move(*write_failed_));
+    std::vector<awaitable<void>> workers;
+    for (std::size_t i = 0; i < std::min(limits::create_shards_max, progress_.shards); ++i)
+        workers.push_back(work_off_shards());
+    if (co_await when_all(std::move(workers))) co_return refuse(exit_code::interrupted, "interrupted");
+    if (failed_) co_return std::unexpected(std::move(*failed_));
+    co_return outcome<void>();
+}
+
+void snapshot_creation::fail_with(refusal why) {
+    if (!failed_) failed_ = std::move(why);
+}
+
+awaitable<void> snapshot_creation::work_off_shards() {
+    place_listing listing{.place = &place_};
+    while (true) {
+        auto turn = co_await listing_turn_.acquire(deadline::never());
+        if (!turn || failed_ || next_shard_ == progress_.shards) co_return;
+        const auto shard = next_shard_++;
+        if (std::chrono::steady_clock::now() - began_ > options_.time_max) {
+            fail_with({exit_code::not_finished, "--max-duration has passed; nothing was listed"});
+            co_return;
+        }
+        if (const auto listed = co_await list_places({&listing, 1}, shard_prefix(document_.digits, shard)); !listed) {
+            fail_with({listed.error() == errc::cancelled ? exit_code::interrupted : exit_code::not_finished,
+                       fmt::format("blocks {}... could not be listed: {}; nothing was listed",
+                                   shard_prefix(document_.digits, shard), listed.error().text)});
+            co_return;
+        }
+        progress_.too_large += listing.notes.too_large;
+        if (shrinking_) shrinking_->add_now(listing.entries);
+        *turn = {};
+        listing.entries = co_await write_shard(shard, std::move(listing.entries));
+        if (failed_) co_return;
         ++progress_.shards_done;
     }
-    co_return outcome<void>();
 }
 
 // The newest snapshot of the same place that can be read.
@@ -213,7 +228,8 @@ awaitable<outcome<void>> snapshot_creation::choose_digits() {
         document_.digits = *options_.digits;
         co_return outcome<void>();
     }
-    auto entries = co_await estimate_entries({&listing_, 1});
+    place_listing listing{.place = &place_};
+    auto entries = co_await estimate_entries({&listing, 1});
     if (!entries)
         co_return refuse(entries.error() == errc::cancelled ? exit_code::interrupted : exit_code::not_finished,
                          fmt::format("{}: {}; nothing was listed", place_.name(), entries.error().text));
@@ -221,18 +237,13 @@ awaitable<outcome<void>> snapshot_creation::choose_digits() {
     co_return outcome<void>();
 }
 
-awaitable<void> snapshot_creation::list_shard(std::size_t shard) {
-    // Its outcome is in listing_.end.
-    static_cast<void>(co_await list_places({&listing_, 1}, shard_prefix(document_.digits, shard)));
-}
-
-awaitable<void> snapshot_creation::write_shard(std::size_t shard, std::vector<entry> entries) {
+awaitable<std::vector<entry>> snapshot_creation::write_shard(std::size_t shard, std::vector<entry> entries) {
     const auto prefix = shard_prefix(document_.digits, shard);
     if (inventory_bytes(entries.size()) > limits::inventory_bytes_max) {
-        write_failed_ = refusal{exit_code::not_finished,
-                                fmt::format("{} entries begin with {}: too many for one object; give --digits {}",
-                                            entries.size(), prefix, document_.digits + 1)};
-        co_return;
+        fail_with({exit_code::not_finished, fmt::format("{} entries begin with {}: too many for one object; give "
+                                                        "--digits {}",
+                                                        entries.size(), prefix, document_.digits + 1)});
+        co_return std::vector<entry>();
     }
     // The call owns what it works with: when it is cancelled it may go on for a moment.
     auto made = co_await digests_.run(
@@ -245,8 +256,8 @@ awaitable<void> snapshot_creation::write_shard(std::size_t shard, std::vector<en
         },
         deadline::in(limits::inventory_transfer_timeout));
     if (!made) {
-        write_failed_ = refuse(made.error(), "computing digests").error();
-        co_return;
+        fail_with(refuse(made.error(), "computing digests").error());
+        co_return std::vector<entry>();
     }
     auto object = std::move(made->object);
     progress_.totals += made->totals;
@@ -258,10 +269,12 @@ awaitable<void> snapshot_creation::write_shard(std::size_t shard, std::vector<en
     auto written = co_await repository_.store().write(document_.id.folder() + document_.objects[shard].name, object,
                                                       deadline::in(limits::inventory_transfer_timeout));
     if (!written) {
-        write_failed_ = refuse(written.error(), repository_.store().name()).error();
-        if (write_failed_->code == exit_code::unreachable) write_failed_->code = exit_code::not_finished;
+        auto why = refuse(written.error(), repository_.store().name()).error();
+        if (why.code == exit_code::unreachable) why.code = exit_code::not_finished;
+        fail_with(std::move(why));
     }
-    if (object.use_count() == 1) spare_ = std::move(*object).release();
+    if (object.use_count() != 1) co_return std::vector<entry>();
+    co_return std::move(*object).release();
 }
 
 awaitable<outcome<void>> snapshot_creation::write_metadata() {

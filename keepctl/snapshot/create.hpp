@@ -1,12 +1,13 @@
-/// Makes a snapshot: lists a place shard by shard, writes each as an object while the next one is listed, writes the
+/// Makes a snapshot: lists a place shard by shard, writes each as an object while the next ones are listed, writes the
 /// metadata, checks that all is there, and only then lists it in latest.json. Checksums and digests are computed on a
-/// thread of their own. At most three shards are in memory: one being listed, one being written, and the memory of the
-/// one before, which is used again. Until that it is invisible; if it fails
-/// before the swap is sent, what it wrote is removed. Never changes the place.
+/// thread of their own. limits::create_shards_max shards are in memory: one is listed, the others are written, so that
+/// a sync of one disk does not hold up the listing. Until it is listed the snapshot is invisible; what fails before the
+/// swap is sent removes what it wrote. Never changes the place.
 ///
 /// A snapshot is no point in time: each block was there at some moment between started_at and completed_at.
 #pragma once
 
+#include "base/async_semaphore.hpp"
 #include "base/blocking_pool.hpp"
 #include "keepctl/cluster/block_place.hpp"
 #include "keepctl/cluster/listing.hpp"
@@ -63,8 +64,12 @@ class snapshot_creation {
     [[nodiscard]] outcome<void> end_shrink_check() const;
     [[nodiscard]] awaitable<outcome<void>> write_shards();
     [[nodiscard]] awaitable<outcome<void>> choose_digits();
-    [[nodiscard]] awaitable<void> list_shard(std::size_t shard);
-    [[nodiscard]] awaitable<void> write_shard(std::size_t shard, std::vector<entry> entries);
+    /// Takes one shard after the other: lists it when its turn comes, and writes it.
+    [[nodiscard]] awaitable<void> work_off_shards();
+    /// Ends all of these.
+    void fail_with(refusal why);
+    /// \returns memory for the next shard.
+    [[nodiscard]] awaitable<std::vector<entry>> write_shard(std::size_t shard, std::vector<entry> entries);
     [[nodiscard]] awaitable<outcome<void>> write_metadata();
     [[nodiscard]] awaitable<void> remove_objects();
 
@@ -75,10 +80,10 @@ class snapshot_creation {
     snapshot_document document_;
     std::string metadata_sha256_;
     create_progress progress_;
-    place_listing listing_;
-    std::vector<entry> spare_;  // Memory of the shard that was written last.
+    async_semaphore listing_turn_{1};  // Guards next_shard_.
+    std::size_t next_shard_ = 0;
     std::optional<shrink_check> shrinking_;
-    std::optional<refusal> write_failed_;
+    std::optional<refusal> failed_;  // Of the first shard that failed.
     bool wrote_ = false;
     blocking_pool digests_{{.name = "inventory"}};
 };

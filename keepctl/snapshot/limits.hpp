@@ -22,6 +22,8 @@ inline constexpr std::size_t metadata_bytes_max = 32 * MiB;
 inline constexpr std::size_t snapshot_classes_max = 1'000;
 /// Entries that are expected in an object at most: 29 MB. The expectation comes from a sample, and may be a tenth off.
 inline constexpr std::uint64_t inventory_entries_wanted = 900'000;
+/// create: shards in memory: one is listed, one is synced to disk, and one is written meanwhile.
+inline constexpr std::size_t create_shards_max = 3;
 /// An object is read whole into memory; two are held at a time.
 inline constexpr std::uint64_t inventory_bytes_max = 64 * MiB;
 
