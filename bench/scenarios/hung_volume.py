@@ -9,13 +9,15 @@ import time
 import unittest
 
 from bench.scenarios.registry import Failure, Skip, scenario
-from bench.scenarios.rows import group_of
+from bench.scenarios.rows import group_of, verdict
 from bench.scenarios.servers import TOKEN, Daemon
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tests", "system"))
 from support.fuse import FuseMount  # noqa: E402: the tests' own file system
 
 HEALTHY_SECONDS_MAX = 30
+# Requests that do not meet the hang take milliseconds; one that does, until the volume has stalled.
+MET_SECONDS_MIN = 0.3
 
 
 def is_healthy(daemon):
@@ -43,9 +45,17 @@ def timed(daemon, method, path, body=b""):
     return time.monotonic() - begun
 
 
-def first_put(daemon, size):
-    """The first request that meets the hang: half of all names have the hung volume first, so the slowest of some."""
-    return max(timed(daemon, "PUT", "/" + hashlib.md5(data).hexdigest(), data) for data in (os.urandom(size) for _ in range(8)))
+def first_that_meets_it(calls):
+    """How long the first request that meets the hang takes. Half of all names have the hung volume first."""
+    for call in calls:
+        if (took := call()) >= MET_SECONDS_MIN:
+            return took
+    raise Failure("no request met the hang")
+
+
+def put_new(daemon, size):
+    data = os.urandom(size)
+    return timed(daemon, "PUT", "/" + hashlib.md5(data).hexdigest(), data)
 
 
 @scenario("hung-volume")
@@ -80,10 +90,10 @@ def hung_volume(bench):
 
             measure("before")
             firsts = {}
-            for what, call in (("get", lambda: max(timed(daemon, "GET", "/" + n) for n in names[:8])),
-                               ("put", lambda: first_put(daemon, 64 << 10))):
+            for what, calls in (("get", [lambda n=n: timed(daemon, "GET", "/" + n) for n in names[:64]]),
+                                ("put", [lambda: put_new(daemon, 64 << 10)] * 64)):
                 mount.stop()
-                firsts[what] = call()
+                firsts[what] = first_that_meets_it(calls)
                 mount.resume()
                 wait_until(lambda: is_healthy(daemon), "healthy")
             mount.stop()
@@ -104,6 +114,6 @@ def hung_volume(bench):
             text = "; ".join(f"{phase} p50 {g['latency']['p50_ms']:.1f} p99 {g['latency']['p99_ms']:.1f} ms, {g['failed']} failed"
                              for phase in ("before", "during", "after") for g in [rows[mode, connections, phase]])
             bench.row(f"{mode.upper()} 64 KiB, one of two volumes hangs, c={connections}", text, "", "hung-volume")
-        bench.row(f"{mode.upper()}, the first that meets the hang", f"{firsts[mode]:.2f} s", "at most 2 s more than usual",
-                  "hung-volume")
+        bench.row(f"{mode.upper()}, the first that meets the hang", f"{firsts[mode]:.2f} s",
+                  "2 s" + verdict(firsts[mode] <= 2, "at most 2 s"), "hung-volume")
     bench.row("recovery", f"{recovery:.2f} s", "2 s", "hung-volume")
