@@ -226,7 +226,8 @@ class Paused(ReplicateServerCase):
     """A server that is away is left out by itself; the others go on."""
 
     def run_until(self, root, *words):
-        running = keepctl.start(self.dir.path, "replicate", "--json", *words, "--digits", "0", *self.secrets)
+        """A run that has copied some blocks, and lasts for seconds however fast the machine is."""
+        running = keepctl.start(self.dir.path, "replicate", "--json", *words, "--digits", "0", "--bandwidth", "8MiB", *self.secrets)
         until(lambda: count(root) > 3, what="some blocks", interval=0.001)
         return running
 

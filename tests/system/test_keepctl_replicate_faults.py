@@ -22,6 +22,10 @@ CONF = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.absp
 MOUNTS = json.dumps([{"uuid": "zzzzz-nyw5e-000000000000000", "device_id": "x", "allow_write": True}])
 
 
+# Runs in which something happens after some blocks: two jobs, and three seconds for sixty blocks, however fast the machine is.
+LASTING = ("--jobs", "2", "--bandwidth", "2MiB")
+
+
 class Faults(ReplicateServerCase):
     """What must hold when a place fails as a whole."""
 
@@ -29,7 +33,7 @@ class Faults(ReplicateServerCase):
         a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
         blocks = self.fill(a, 60, 100_000)
         daemon = self.start_at(port, root)
-        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), "--jobs", "2",
+        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), *LASTING,
                                 *self.secrets)
         until(lambda: count(root) > 3, what="some blocks", interval=0.001)
         daemon.kill()
@@ -46,7 +50,7 @@ class Faults(ReplicateServerCase):
         a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
         blocks = self.fill(a, 60, 100_000)
         daemon = self.start_at(port, root)
-        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), "--jobs", "2",
+        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), *LASTING,
                                 "--give-up-after", "1s", *self.secrets)
         until(lambda: count(root) > 3, what="some blocks", interval=0.001)
         daemon.kill()
@@ -65,7 +69,7 @@ class Faults(ReplicateServerCase):
         root, b, port = self.dir.make("v0"), self.dir.make("b"), stable_port()
         blocks = self.fill(root, 60, 100_000)
         daemon = self.start_at(port, root)
-        running = keepctl.start(self.dir.path, "replicate", "--json", self.place(daemon), f"dir:{b}", "--jobs", "2",
+        running = keepctl.start(self.dir.path, "replicate", "--json", self.place(daemon), f"dir:{b}", *LASTING,
                                 "--give-up-after", "1s", "--digits", "0", *self.secrets)
         until(lambda: count(b) > 3, what="some blocks", interval=0.001)
         daemon.kill()
@@ -80,7 +84,7 @@ class Faults(ReplicateServerCase):
         root, b, port = self.dir.make("v0"), self.dir.make("b"), stable_port()
         blocks = self.fill(root, 60, 100_000)
         daemon = self.start_at(port, root)
-        running = keepctl.start(self.dir.path, "replicate", "--json", self.place(daemon), f"dir:{b}", "--jobs", "2",
+        running = keepctl.start(self.dir.path, "replicate", "--json", self.place(daemon), f"dir:{b}", *LASTING,
                                 *self.secrets)
         until(lambda: count(b) > 3, what="some blocks", interval=0.001)
         daemon.kill()
@@ -97,7 +101,7 @@ class Faults(ReplicateServerCase):
         a, root, port = self.dir.make("a"), self.dir.make("v0"), stable_port()
         self.fill(a, 60, 100_000)
         daemon = self.start_at(port, root)
-        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), "--jobs", "2",
+        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), *LASTING,
                                 *self.secrets)
         until(lambda: count(root) > 3, what="some blocks", interval=0.001)
         daemon.kill()
@@ -117,7 +121,7 @@ class Faults(ReplicateServerCase):
                 roots = [self.dir.make(f"{stopped}-{i}") for i in range(2)]
                 blocks = self.fill(roots[0], 60, 100_000)
                 daemons = [self.start([r], check_log=False) for r in roots]
-                running = keepctl.start(self.dir.path, "replicate", "--json", *map(self.place, daemons), "--jobs", "2",
+                running = keepctl.start(self.dir.path, "replicate", "--json", *map(self.place, daemons), *LASTING,
                                         *self.secrets)
                 until(lambda root=roots[1]: count(root) > 3, what="some blocks", interval=0.001)
                 which = daemons[0 if stopped == "source" else 1]
@@ -221,7 +225,7 @@ class Faults(ReplicateServerCase):
         self.addCleanup(proxy.kill)
         until(lambda: port_open(front), what="haproxy listens")
         place = f"keep:http://127.0.0.1:{front}"
-        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", place, "--jobs", "2", *self.secrets)
+        running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", place, *LASTING, *self.secrets)
         until(lambda: count(root) > 3, what="some blocks", interval=0.001)
         daemon.kill()
         stderr = self.read_until(running.stderr, b"is paused")  # The proxy responds with 503.
