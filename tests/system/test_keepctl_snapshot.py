@@ -345,12 +345,7 @@ class Races(Case):
         slow = self.dir.make("slow")
         self.fill(slow, 3000)
         first = self.start(1, "create", f"dir:{slow}", "--digits", "3")
-        until(lambda: self.folders())
-        second = self.start(1, "create", f"dir:{self.blocks}")
-        code, _, stderr = self.finish(second)
-        if first.poll() is None:
-            self.assertEqual(code, 5, stderr)
-        self.assertEqual(self.finish(first)[0], 0)
+        self.assert_refused_meanwhile(first, "create", f"dir:{self.blocks}", host=1)
 
     def test_prunes_against_creates(self):
         for _ in range(3):

@@ -239,12 +239,7 @@ class KilledRestores(Case):
 
     def test_two_at_once(self):
         process = self.start(0, *self.restore("--jobs", "1"))
-        until(lambda: process.poll() is not None or os.path.isdir(os.path.join(self.dir.path, "host0", "runs")),
-              what="the first has its lock", interval=0.001)
-        code, _, stderr = self.finish(self.start(0, *self.restore("--jobs", "1")))
-        if process.poll() is None:
-            self.assertEqual(code, 5, stderr)
-        self.assertEqual(self.finish(process)[0], 0)
+        self.assert_refused_meanwhile(process, *self.restore("--jobs", "1"), host=0)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,11 @@
 import json
 import os
 import random
+import signal
 
 from . import keepctl
 from .case import KeepstoreCase, seed
+from .wait import until
 
 
 class SnapshotCase(KeepstoreCase):
@@ -55,8 +57,29 @@ class SnapshotCase(KeepstoreCase):
         return keepctl.start(self.dir.path, "snapshot", command, "--json", self.repository, *arguments,
                              env=(self.env or {}) | state)
 
+    def assert_refused_meanwhile(self, first, *words, host):
+        """While `first` has the lock of its host, and stands still with it, another command is refused there."""
+        until(lambda: first.poll() is not None or holds_lock(first.pid), what="the first has its lock", interval=0.001)
+        self.assertIsNone(first.poll(), "it ended too early: the test proves nothing")
+        first.send_signal(signal.SIGSTOP)
+        try:
+            until(lambda: os.waitid(os.P_PID, first.pid, os.WSTOPPED | os.WEXITED | os.WNOHANG | os.WNOWAIT), what="it stands still")
+            # Not if it was about to end.
+            self.assertTrue(holds_lock(first.pid), "it ended too early: the test proves nothing")
+            code, _, stderr = self.finish(self.start(host, *words))
+        finally:
+            first.send_signal(signal.SIGCONT)
+        self.assertEqual(code, 5, stderr)
+        self.assertEqual(self.finish(first)[0], 0)
+
     def finish(self, process):
         """Returns the exit code, the summary and stderr."""
         stdout, stderr = process.communicate(timeout=240)
         lines = stdout.decode().splitlines()
         return process.returncode, json.loads(lines[-1]) if lines else {}, stderr.decode()
+
+
+def holds_lock(pid):
+    """Whether a process holds a lock of a file (flock)."""
+    with open("/proc/locks", encoding="ascii") as file:
+        return any(words[1:2] == ["FLOCK"] and str(pid) in words for words in map(str.split, file))
