@@ -144,13 +144,19 @@ class SlowFolders(KeepstoreCase):
         names = fill(root, 50)
         daemon = self.start([root], env=shim.env)
         shim.set("slow-lists", "4")
-        begun = time.monotonic()
-        with daemon.connect(timeout=120 * PATIENCE) as connection:
-            response = connection.request("GET", "/index", {"Authorization": f"Bearer {SYSTEM_ROOT_TOKEN}"})
-        self.assertEqual(response.status, 200)
-        self.assertEqual({locator[:32] for locator, _ in parse(response.text)}, names)
-        self.assertGreater(time.monotonic() - begun, 2 * 4096 * 0.004 / 16, "the disk was slow")
-        self.assertEqual(daemon.log.entries(msg="the state of a volume has changed"), [])
+        # Once more if the machine itself has paused for a second: such a call would show each time.
+        for _ in range(3):
+            before = len(daemon.log.entries(msg="the state of a volume has changed"))
+            begun = time.monotonic()
+            with daemon.connect(timeout=120 * PATIENCE) as connection:
+                response = connection.request("GET", "/index", {"Authorization": f"Bearer {SYSTEM_ROOT_TOKEN}"})
+            self.assertEqual(response.status, 200)
+            self.assertEqual({locator[:32] for locator, _ in parse(response.text)}, names)
+            self.assertGreater(time.monotonic() - begun, 2 * 4096 * 0.004 / 16, "the disk was slow")
+            changes = daemon.log.entries(msg="the state of a volume has changed")[before:]
+            if not changes:
+                break
+        self.assertEqual(changes, [])
 
 
 def fill(root, count):

@@ -58,12 +58,16 @@ class Access(SharedDaemonCase):
         self.assertEqual(self.check(200, "OPTIONS", "/_status.json").header("Allow"), "GET, HEAD, OPTIONS")
         self.check(405, "POST", "/_status.json", MANAGEMENT_TOKEN, body=b"")
 
+    def requests_up_to(self, mark):
+        """The number of requests in the log up to one that is made now."""
+        self.daemon.request("GET", "/_nothing", headers={"X-Request-Id": mark})
+        self.daemon.log.wait(msg="request", RequestID=mark)
+        return len(self.daemon.log.entries(msg="request"))
+
     def test_leaves_no_log_line(self):
-        before = len(self.daemon.log.entries(msg="request"))
+        before = self.requests_up_to("req-before")
         self.check(200, "GET", "/_status", MANAGEMENT_TOKEN)
-        self.daemon.request("GET", "/_nothing")
-        until(lambda: len(self.daemon.log.entries(msg="request")) > before, 10, "the line of the other request")
-        self.assertEqual(len(self.daemon.log.entries(msg="request")), before + 1)
+        self.assertEqual(self.requests_up_to("req-after"), before + 1)
 
 
 class WithoutToken(SharedDaemonCase):

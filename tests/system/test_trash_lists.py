@@ -44,23 +44,28 @@ class Million(TrashCase, KeepstoreCase):
         until(lambda: port_open(port), 10, "the port is open")
         for path in ("/trash", "/pull"):
             with self.subTest(path):
-                body = b"[" + b",".join([b'{"locator":"an invalid locator"}'] * 1_000_000) + b"]"
-                answers = []
-                sender = threading.Thread(target=lambda p=path, b=body: answers.append(daemon.admin("PUT", p, b)), daemon=True)
-                sender.start()
-                longest = 0.0
-                queue = f"arvados_keepstore_{path[1:]}_queue_pending_entries"
-                with daemon.connect() as connection:
-                    while not answers or daemon.metric(queue) != 0:
-                        # Metrics take longer than this, so they are asked for now and then.
-                        for _ in range(50):
-                            begun = time.monotonic()
-                            self.assertEqual(connection.request("OPTIONS", "/").status, 200)
-                            longest = max(longest, time.monotonic() - begun)
-                            time.sleep(0.002)
-                sender.join()
-                self.assertEqual(answers[0].status, 200)
-                self.assertLess(longest, 0.1 * PATIENCE)
+                # A list that delays requests does so each time, a machine that pauses does not.
+                self.assertTrue(any(self.longest_delay(daemon, path) < 0.1 * PATIENCE for _ in range(3)))
+
+    def longest_delay(self, daemon, path):
+        """Of a request while such a list is received, parsed and worked off."""
+        body = b"[" + b",".join([b'{"locator":"an invalid locator"}'] * 1_000_000) + b"]"
+        answers = []
+        sender = threading.Thread(target=lambda: answers.append(daemon.admin("PUT", path, body)), daemon=True)
+        sender.start()
+        longest = 0.0
+        queue = f"arvados_keepstore_{path[1:]}_queue_pending_entries"
+        with daemon.connect() as connection:
+            while not answers or daemon.metric(queue) != 0:
+                # Metrics take longer than this, so they are asked for now and then.
+                for _ in range(50):
+                    begun = time.monotonic()
+                    self.assertEqual(connection.request("OPTIONS", "/").status, 200)
+                    longest = max(longest, time.monotonic() - begun)
+                    time.sleep(0.002)
+        sender.join()
+        self.assertEqual(answers[0].status, 200)
+        return longest
 
 
 class Lists(TrashCase, SharedDaemonCase):
