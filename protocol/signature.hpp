@@ -18,6 +18,8 @@ class locator_signer {
     /// `key` is Collections.BlobSigningKey; empty: nothing is signed. `ttl` enters the signature.
     locator_signer(std::string key, std::chrono::seconds ttl);
 
+    [[nodiscard]] bool has_key() const noexcept { return !key_.empty(); }
+
     /// Appends a signature that is valid for `token` until now + ttl; returns `bare_locator` unchanged if key or token
     /// is empty.
     [[nodiscard]] std::string sign(std::string_view bare_locator, std::string_view token, time_point now) const;

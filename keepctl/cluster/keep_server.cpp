@@ -28,6 +28,9 @@ constexpr std::chrono::milliseconds clock_difference_shown{1500};
 
 constexpr std::size_t identity_digits = 15;
 
+constexpr std::string_view no_key =
+    "wants a signature; give --config, or the servers' signing key with --signing-key-file";
+
 net::phase_limits patience(std::chrono::steady_clock::duration silence) {
     return {.connect = limits::net_connect_timeout, .first_byte = silence, .progress = silence};
 }
@@ -171,8 +174,10 @@ awaitable<result<protocol::incoming_block>> keep_server::get(md5_digest name, st
                                .tell_bad_copies = true};
     auto opened = co_await protocol::open_block(client_, where_, std::move(what), until);
     // A server that refuses to say whether it has the block does not lack it.
-    if (!opened && opened.error() == errc::not_found && opened.error().cause == std::errc::permission_denied)
+    if (!opened && opened.error() == errc::not_found && opened.error().cause == std::errc::permission_denied) {
         opened.error().code = errc::forbidden;
+        if (!access_.signer.has_key()) opened.error().text = fmt::format("{}: {}", url_, no_key);
+    }
     co_return opened;
 }
 
@@ -195,8 +200,9 @@ awaitable<result<std::uint64_t>> keep_server::head(md5_digest name, std::optiona
         case 401:
         case 403:
             co_return fail(errc::forbidden,
-                           text("refuses the signature; is the signing key that of the server, and the "
-                                "clock right?"));
+                           text(access_.signer.has_key()
+                                    ? "refuses the signature; do both sides have the same signing key and clock?"
+                                    : no_key));
         default:
             co_return fail(errc::unavailable, text("HEAD failed"));
     }

@@ -63,6 +63,7 @@ void output::add(std::string_view type, record fields) {
     if (shape_ == output_shape::plain) return write(join(row, "\t") + '\n');
     if (type != type_) {
         flush();
+        after_table_ = !type_.empty();
         type_ = type;
         has_header_ = true;
         auto& header = rows_.emplace_back();
@@ -84,6 +85,7 @@ void output::flush() {
         for (std::size_t i = 0; i < row.size(); ++i) widths[i] = std::max(widths[i], columns_of(row[i]));
     }
     std::string text;
+    if (std::exchange(after_table_, false)) text = "\n";
     for (const auto& row : rows_) {
         std::string line;
         for (std::size_t i = 0; i < row.size(); ++i) {

@@ -83,6 +83,7 @@ class output {
     std::string type_;                            // Of the rows.
     std::vector<std::vector<std::string>> rows_;  // Waiting to be aligned.
     bool has_header_ = false;                     // The first of the rows is one.
+    bool after_table_ = false;  // The rows begin a table below another one: an empty line comes first.
     exit_code worst_ = exit_code::done;
     std::optional<exit_code> stopped_;
     record summary_;

@@ -3,6 +3,7 @@
 #include "base/hex.hpp"
 #include "base/join.hpp"
 #include "base/md5_digest.hpp"
+#include "base/text.hpp"
 #include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/commands/command_tree.hpp"
 #include "keepctl/commands/command_words.hpp"
@@ -101,6 +102,13 @@ std::string wrong_command(const CLI::App& tree, std::span<const std::string> wor
     return fmt::format("no command \"{}{}{}\"{}", group, group.empty() ? "" : " ", word, suggestion(word, names));
 }
 
+/// Most messages of CLI11 begin with the name of the argument, an option's with a dash.
+std::string positional_in_capitals(std::string text) {
+    if (text.empty() || !is_lower(text.front())) return text;
+    const auto end = std::min(text.find_first_of(": "), text.size());
+    return upper_case(text.substr(0, end)) + text.substr(end);
+}
+
 parse_end usage_error(const CLI::App& tree, std::string text) {
     const auto* const command = chosen(tree);
     return {usage_code,
@@ -134,7 +142,7 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
                                                                      first, suggestion(first, option_names(*command)))
                                                        : fmt::format("unexpected argument \"{}\"", first));
     } catch (const CLI::ParseError& e) {
-        return usage_error(*tree, e.what());
+        return usage_error(*tree, positional_in_capitals(e.what()));
     }
     if (out.command == "get" && out.shape == output_shape::json && out.file.empty())
         return usage_error(*tree, "get writes the block to standard output; --json needs --output FILE");

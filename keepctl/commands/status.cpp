@@ -155,7 +155,6 @@ class status_command {
 
     void show() {
         show_servers(session_.out(), servers_, all_);
-        session_.out().say("");
         show_mounts(session_.out(), all_);
     }
 

@@ -14,6 +14,7 @@
 #include <ctime>
 #include <sstream>
 #include <string>
+#include <utility>
 #include <vector>
 
 using namespace keepstore;
@@ -180,6 +181,19 @@ TEST_CASE("results are written in large pieces, and before what follows them", "
     CHECK(
         results.text().ends_with("y"
                                  "the end\n"));
+}
+
+TEST_CASE("an empty line is between two tables, and only for people", "[keepctl][output]") {
+    for (const auto& [shape, expected] :
+         {std::pair(output_shape::columns, "A\n1\n2\n\nB\n3\n"), std::pair(output_shape::plain, "1\n2\n3\n")}) {
+        const redirected results(STDOUT_FILENO);
+        output out("ls", shape, false);
+        out.add("first", {{"a", std::int64_t{1}}});
+        out.add("first", {{"a", std::int64_t{2}}});
+        out.add("second", {{"b", std::int64_t{3}}});
+        CHECK(out.finish(exit_code::done) == exit_code::done);
+        CHECK(results.text() == expected);
+    }
 }
 
 TEST_CASE("text is shown as the terminal can", "[keepctl][output]") {

@@ -29,9 +29,9 @@ class CommandLine(Case):
                 (["status", "--json", "--json"], "--json"),
                 (["ls", "XYZ"], "hex digits"),
                 (["ls", "a" * 33], "hex digits"),
-                (["head", "xyz"], "hash"),
-                (["get"], "required"),
-                (["get", FOO, EMPTY], "At Most 1"),
+                (["head", "xyz"], 'HASH: "xyz" is no hash'),
+                (["get"], "HASH is required"),
+                (["get", FOO, EMPTY], "HASH: At Most 1"),
                 (["get", FOO, "--json"], "--output FILE"),
                 (["ls", "3f", "4f"], "two prefixes"),
                 (["ls", "dir:/a", "dir:/b"], "two places"),
@@ -47,7 +47,8 @@ class CommandLine(Case):
                 (["compare", "dir:/a", "dir:/b", "--subset", "5/4"], "1/16"),
                 (["compare", "dir:/a", "dir:/b", "--subset", "1/4097"], "4096"),
                 (["compare", "dir:/a", "dir:/b", "--data", "--size-only"], "excludes"),
-                (["replicate", "dir:/a"], "required"),
+                (["replicate", "dir:/a"], "DESTINATION is required"),
+                (["compare", "dir:/a"], "B is required"),
                 (["replicate", "dir:a", "dir:/b"], "absolute"),
                 (["replicate", "dir:/a", "s3://b?secret=Canary"], "command line"),
                 (["replicate", "dir:/a", "dir:/b", "--jobs", "0"], "1 to 256"),
@@ -414,6 +415,20 @@ class Servers(Case):
         self.assertIn(self.path("token"), done.stderr)
         self.assertIn("403", done.stderr)
         self.assertNotIn("WrongTokenCanary", done.stderr)
+
+    def test_a_signing_key_that_is_missing_or_wrong(self):
+        daemon = self.start()
+        daemon.put(b"foo")
+        with open(self.path("wrong-key"), "w", encoding="ascii") as file:
+            file.write("WrongKeyCanary")
+        connection = ["--server", self.url(daemon), "--token-file", self.path("token")]
+        for more, advice in (([], "--signing-key-file"), (["--signing-key-file", self.path("wrong-key")], "same signing key")):
+            for command in ("head", "get"):
+                with self.subTest(command, more=more):
+                    done = keepctl.run(self.dir.path, command, f"{FOO}+3", *connection, *more)
+                    self.assertEqual(done.code, 3, done)
+                    self.assertIn(advice, done.stderr + done.stdout.decode())
+                    self.assertNotIn("WrongKeyCanary", done.stderr)
 
     def test_blocks(self):
         daemons = [self.start([self.dir.make(f"vol{i}")]) for i in range(3)]
