@@ -63,6 +63,7 @@ class root_handle {
     };
     [[nodiscard]] static result<identity> identify(int fd);
     [[nodiscard]] bool is_original(const identity& found) const;
+    [[nodiscard]] bool path_is_held() const;
     [[nodiscard]] error gone_error(std::string text);
     [[nodiscard]] result<void> replace_root(unique_fd opened);
 
