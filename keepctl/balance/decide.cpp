@@ -34,7 +34,7 @@ constexpr std::uint64_t bit(bool set, unsigned position) noexcept {
 decider::decider(const cluster& all)
     : all_(all),
       order_(all.servers.size()),
-      copy_on_(all.devices.size()),
+      copy_on_(std::max(all.devices.size(), all.mounts.size())),
       has_copy_(all.devices.size()),
       slots_(all.mounts.size()),
       keys_(all.mounts.size()),
@@ -43,11 +43,23 @@ decider::decider(const cluster& all)
       device_shielded_(all.devices.size()),
       device_seen_(all.devices.size()),
       mounts_of_(all.servers.size()),
-      held_(all.classes.size()) {
+      held_(all.classes.size()),
+      mount_of_device_(all.devices.size()) {
     std::vector<std::size_t> mounts_of_device(all.devices.size());
     for (std::size_t i = 0; i < all.mounts.size(); ++i) {
         mounts_of_[all.mounts[i].server].push_back(static_cast<std::uint16_t>(i));
         if (++mounts_of_device[all.mounts[i].device] > 1) devices_are_shared_ = true;
+        mount_of_device_[all.mounts[i].device] = static_cast<std::uint16_t>(i);
+    }
+    const auto counts_once = [](const mount& m) { return m.replication == 1; };
+    is_small_ = !all.mounts.empty() && all.mounts.size() <= small_mounts_max && !devices_are_shared_ &&
+                std::ranges::all_of(all.mounts, counts_once) &&
+                std::ranges::all_of(mounts_of_device, [](std::size_t n) { return n == 1; });
+    if (!is_small_) return;
+    offered_everywhere_ = ~class_bits{0};
+    for (std::size_t i = 0; i < all.mounts.size(); ++i) {
+        writable_ |= bit(all.mounts[i].allow_write, static_cast<unsigned>(i));
+        offered_everywhere_ &= all.mounts[i].classes;
     }
 }
 
@@ -58,14 +70,20 @@ void decider::decide(const block_input& block, decision& out) {
     out.proven_by = decision::no_proof;
     out.lost = out.under = out.conflict = out.misplaced = out.has_new = false;
     out.total = {};
-    out.classes.assign(all_.classes.size(), {});
+    out.classes.resize(all_.classes.size());
+    std::ranges::fill(out.classes, device_counts{});
+    for (const auto& c : block.copies) {
+        if (c.conflict) out.conflict = true;
+        if (c.mtime >= block.cutoff) out.has_new = true;
+    }
+    if (!is_small_ || !decide_small(block, out)) decide_any(block, out);
+}
 
+void decider::decide_any(const block_input& block, decision& out) {
     has_copy_.clear();
     for (const auto& c : block.copies) {
         copy_on_[c.device] = &c;
         has_copy_.insert(c.device);
-        if (c.conflict) out.conflict = true;
-        if (c.mtime >= block.cutoff) out.has_new = true;
     }
     rank_servers(block);
     make_slots(block);

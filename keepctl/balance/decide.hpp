@@ -23,6 +23,7 @@
 #include "keepctl/balance/mark_set.hpp"
 #include "keepctl/balance/weights.hpp"
 
+#include <array>
 #include <cstdint>
 #include <span>
 #include <vector>
@@ -80,7 +81,8 @@ struct decision {
     std::vector<trash_change> trashes;
     /// The first server that has a kept copy, and none that is to be trashed: what it reads is what is kept.
     std::uint16_t proven_by = no_proof;
-    /// Servers with a copy, in the order in which clients try them. All of them; a pull list takes some.
+    /// Servers with a copy, in the order in which clients try them. All of them; a pull list takes some. May be left
+    /// out if nothing is to be changed.
     std::vector<std::uint16_t> sources;
     bool lost = false;       ///< Wanted, and no copy anywhere.
     bool under = false;      ///< A class has less than desired today.
@@ -99,6 +101,8 @@ class decider {
     void decide(const block_input& block, decision& out);
 
   private:
+    static constexpr std::size_t small_mounts_max = 64;
+
     struct slot {
         std::uint16_t mount = 0;
         std::uint16_t rank = 0;  // Of the server.
@@ -118,6 +122,31 @@ class decider {
         std::uint64_t head;  // Of its weight.
         std::uint16_t server;
     };
+
+    /// Slots as bits, in the order in which they are tried.
+    struct small_slots {
+        std::uint64_t has = 0;  // A copy.
+        std::uint64_t writable = 0;
+        std::array<std::uint16_t, small_mounts_max> mounts{};
+        std::array<std::uint64_t, small_mounts_max> of_server{};  // All slots of the server of this one.
+    };
+    struct small_choice {
+        std::uint32_t desired = 0;
+        bool under = false;
+        std::uint64_t kept = 0;  // Slots.
+    };
+
+    void decide_any(const block_input& block, decision& out);
+    /// decide_small.cpp. \returns false, and has done nothing, if the block is none of that kind.
+    [[nodiscard]] bool decide_small(const block_input& block, decision& out);
+    void place_small(const block_input& block);
+    [[nodiscard]] std::uint64_t offering_small(std::size_t class_number) const;
+    [[nodiscard]] small_choice choose_small(std::size_t class_number, std::uint32_t desired) const;
+    void count_small(const small_choice& choice, const block_input& block, decision& out) const;
+    void emit_small(const small_choice& choice, const block_input& block, decision& out);
+    [[nodiscard]] std::int64_t mtime_of(std::size_t small_slot) const {
+        return copy_on_[small_.mounts[small_slot]]->mtime;
+    }
 
     void rank_servers(const block_input& block);
     void make_slots(const block_input& block);
@@ -150,6 +179,12 @@ class decider {
     std::vector<std::vector<std::uint16_t>> mounts_of_;  // For each server.
     std::vector<std::int64_t> held_;                     // For each class, while devices are counted.
     bool devices_are_shared_ = false;                    // By mounts.
+    // For decide_small(), where copy_on_ is by mount.
+    bool is_small_ = false;                       // The cluster.
+    std::vector<std::uint16_t> mount_of_device_;  // The last one.
+    std::uint64_t writable_ = 0;                  // Mounts.
+    class_bits offered_everywhere_ = 0;
+    small_slots small_;
     class_bits under_classes_ = 0;
     std::int64_t have_ = 0;          // Replication of all copies.
     std::size_t copies_ = 0;         // Good ones.

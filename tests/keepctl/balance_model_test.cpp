@@ -223,6 +223,39 @@ void check_permuted(const world& w, randomness& random) {
     REQUIRE(names(w) == names(other));
 }
 
+/// A cluster and a block of the kind that decide_small.cpp is for, mostly.
+world small_world(randomness& random) {
+    auto w = random_world(random);
+    std::set<std::uint16_t> seen;
+    std::erase_if(w.all.mounts, [&](const mount& m) { return !seen.insert(m.device).second; });
+    for (auto& m : w.all.mounts) {
+        m.replication = 1;
+        m.allow_trash = !one_in(random, 20);
+        if (!one_in(random, 3)) m.classes = (class_bits{1} << w.all.classes.size()) - 1;
+    }
+    for (auto& n : w.desired) {
+        if (!one_in(random, 2)) n = 0;
+    }
+    if (one_in(random, 20) && !w.copies.empty()) w.copies.begin()->second.conflict = true;
+    return w;
+}
+
+std::string changes_of(const decision& d) {
+    std::string out;
+    for (const auto& p : d.pulls) out += fmt::format("pull {} {}\n", p.mount, static_cast<int>(p.why));
+    for (const auto& t : d.trashes) out += fmt::format("trash {} {}\n", t.mount, t.mtime);
+    for (const auto s : d.sources) {
+        if (!out.empty()) out += fmt::format("from {}\n", s);  // Else they may be left out.
+    }
+    out += fmt::format("{} {} {} {} {} {}\n", d.proven_by, d.lost, d.under, d.conflict, d.misplaced, d.has_new);
+    const auto add = [&](const device_counts& n) {
+        out += fmt::format("counts {} {} {} {}\n", n.needed, n.unneeded, n.pulling, n.unachievable);
+    };
+    add(d.total);
+    for (const auto& n : d.classes) add(n);
+    return out;
+}
+
 }  // namespace
 
 TEST_CASE("whatever part of a plan is carried out, no block falls below its goal", "[keepctl][balance]") {
@@ -230,6 +263,29 @@ TEST_CASE("whatever part of a plan is carried out, no block falls below its goal
     INFO("KEEPSTORE_TEST_SEED=" << seed);
     randomness random(seed);
     for (int i = 0; i < 20'000; ++i) check_one_block(random_world(random), random);
+}
+
+TEST_CASE("mounts that can hold nothing change no decision, also when there are too many for the usual way",
+          "[keepctl][balance]") {
+    const auto seed = seed_of_run();
+    INFO("KEEPSTORE_TEST_SEED=" << seed);
+    randomness random(seed);
+    for (int i = 0; i < 20'000; ++i) {
+        const auto w = small_world(random);
+        auto more = w;
+        more.all.servers.push_back({"http://more", fmt::format("zzzzz-bi6l4-{:015x}", random() >> 8)});
+        for (int n = 0; n < 64; ++n) {
+            const auto device = static_cast<std::uint16_t>(more.all.devices.size());
+            more.all.devices.push_back(fmt::format("zzzzz-nyw5e-{:015x}", random() >> 8));
+            more.all.mounts.push_back(
+                {.server = static_cast<std::uint16_t>(w.all.servers.size()), .device = device, .allow_trash = true});
+        }
+        const auto few = changes_of(w.decide());
+        if (const auto many = changes_of(more.decide()); few != many) {
+            INFO(text_of(w, w.decide()));
+            REQUIRE(few == many);
+        }
+    }
 }
 
 TEST_CASE("a decision does not depend on the order of servers, mounts and copies", "[keepctl][balance]") {
