@@ -10,12 +10,18 @@ namespace {
 
 constexpr std::size_t name_characters = 32;
 
-void write_hex(const md5_digest& block, std::array<char, name_characters>& out) {
-    constexpr std::string_view digits = "0123456789abcdef";
+constexpr std::uint8_t hex_digit(unsigned value) noexcept {
+    return static_cast<std::uint8_t>(value < 10 ? '0' + value : 'a' - 10 + value);
+}
+
+/// Without a table, so that a compiler does sixteen digits at a time.
+void write_hex(const md5_digest& block, std::byte* out) {
+    std::array<std::uint8_t, name_characters> text;
     for (std::size_t i = 0; i < block.bytes.size(); ++i) {
-        out[2 * i] = digits[block.bytes[i] >> 4];
-        out[2 * i + 1] = digits[block.bytes[i] & 15];
+        text[2 * i] = hex_digit(block.bytes[i] >> 4U);
+        text[2 * i + 1] = hex_digit(block.bytes[i] & 15U);
     }
+    std::memcpy(out, text.data(), text.size());
 }
 
 md5_digest digest_of(const digest::md5_state& state) {
@@ -37,10 +43,8 @@ weights::weights(const cluster& all, const digest::md5_kernel& kernel)
         const auto& m = all.mounts[i];
         if (mounts_of[m.server] > 1) texts_.push_back(padded(all.devices[m.device], servers_ + i));
     }
-    std::size_t longest = 0;
-    for (const auto& t : texts_) longest = std::max(longest, t.bytes.size());
-    names_.resize(kernel_.lanes);
-    messages_.resize(kernel_.lanes * longest);
+    for (const auto& t : texts_) message_bytes_ = std::max(message_bytes_, t.bytes.size());
+    messages_.resize(kernel_.lanes * message_bytes_);
     states_.resize(kernel_.lanes);
     lanes_.resize(kernel_.lanes);
     found_.resize(kernel_.lanes * columns_);
@@ -60,14 +64,13 @@ weights::text weights::padded(std::string_view tail, std::size_t column) {
 }
 
 void weights::compute(std::span<const md5_digest> blocks) {
-    for (std::size_t i = 0; i < blocks.size(); ++i) write_hex(blocks[i], names_[i]);
+    for (std::size_t i = 0; i < blocks.size(); ++i) write_hex(blocks[i], messages_.data() + i * message_bytes_);
     for (const auto& t : texts_) compute_one(t, blocks.size());
 }
 
 void weights::compute_one(const text& t, std::size_t blocks) {
     for (std::size_t i = 0; i < blocks; ++i) {
-        std::byte* const message = messages_.data() + i * t.bytes.size();
-        std::memcpy(message, names_[i].data(), name_characters);
+        std::byte* const message = messages_.data() + i * message_bytes_;
         std::memcpy(message + name_characters, t.bytes.data() + name_characters, t.bytes.size() - name_characters);
         states_[i] = {};
         lanes_[i] = {.state = &states_[i], .data = message};

@@ -7,7 +7,6 @@
 #include "digest/md5_lanes.hpp"
 #include "keepctl/balance/cluster.hpp"
 
-#include <array>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -41,8 +40,8 @@ class weights {
     const std::size_t servers_;
     const std::size_t columns_;  // Servers, then mounts.
     std::vector<text> texts_;
-    std::vector<std::array<char, 32>> names_;  // In hex.
-    std::vector<std::byte> messages_;          // Of all lanes.
+    std::size_t message_bytes_ = 0;    // Of the longest message.
+    std::vector<std::byte> messages_;  // Of all lanes. Their names stay for all texts.
     std::vector<digest::md5_state> states_;
     std::vector<digest::md5_lane> lanes_;
     std::vector<md5_digest> found_;  // A row for each block.
