@@ -101,7 +101,9 @@ void distribute(std::span<entry> entries) {
 }
 
 void keep_latest(std::vector<entry>& sorted) {
-    const auto rest = std::ranges::unique(sorted, {}, [](const entry& e) { return std::tie(e.block, e.mount); });
+    const auto rest = std::ranges::unique(sorted, [](const entry& a, const entry& b) {
+        return head_of(a) == head_of(b) && a.mount == b.mount && a.block == b.block;
+    });
     sorted.erase(rest.begin(), rest.end());
 }
 

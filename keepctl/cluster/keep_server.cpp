@@ -15,11 +15,15 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <numeric>
 #include <utility>
 
 namespace keepstore::keepctl {
 namespace {
+
+/// The shortest line of an index: a hash, "+0 0" and a newline.
+constexpr std::size_t index_line_bytes_min = 37;
 
 // Half of the second by which a Date is too early at most.
 constexpr std::chrono::milliseconds clock_date_error{500};
@@ -136,12 +140,13 @@ awaitable<result<void>> keep_server::read_index(std::string mount_uuid, std::str
     }
     protocol::index_parser parser(std::move(prefix));
     std::vector<protocol::index_line> lines;
-    std::vector<std::byte> buffer(limits::chunk_size_bytes);
+    lines.reserve(limits::chunk_size_bytes / index_line_bytes_min);
+    const auto buffer = std::make_unique_for_overwrite<std::byte[]>(limits::chunk_size_bytes);
     while (true) {
-        KS_CO_TRY(const std::size_t count, co_await response.read_some(buffer));
+        KS_CO_TRY(const std::size_t count, co_await response.read_some({buffer.get(), limits::chunk_size_bytes}));
         if (count == 0) break;
         lines.clear();
-        const std::string_view piece(reinterpret_cast<const char*>(buffer.data()), count);
+        const std::string_view piece(reinterpret_cast<const char*>(buffer.get()), count);
         if (auto parsed = parser.parse(piece, lines); !parsed) {
             log::info("malformed index", {{"server", url_}, {"line", parser.bad_line()}});
             co_return fail(errc::unavailable, url_ + ": " + parsed.error().text);
