@@ -132,7 +132,8 @@ TEST_CASE("hung writes leave threads for reads", "[base][blocking][stall]") {
     hanging_pool t({.name = "t", .threads_max = 4, .queue_max = 100, .threads_for_reads = 1});
     for (int i = 0; i < 8; ++i) static_cast<void>(t.hang(far(), work::write));
     CHECK(run(value_of(t.pool.start([]() -> result<int> { return 3; }, far(), work::read))).value() == 3);
-    CHECK(t.pool.snapshot().running == 3);
+    // The read's thread has delivered its value before it is idle.
+    CHECK(comes([&] { return t.pool.snapshot().running == 3; }));
 }
 
 TEST_CASE("after a long silence all calls end, and after a long time a single one", "[base][blocking][stall]") {

@@ -155,7 +155,7 @@ TEST_CASE("few blocks that come and go are chance", "[keepctl][snapshot][create]
 }
 
 TEST_CASE("data stay when a swap was sent, and go when none was", "[keepctl][snapshot][create]") {
-    rig r;
+    rig r(std::chrono::milliseconds(100));
     SECTION("it is not known") {
         r.store.faults = {fault::no_effect};
         r.store.last_fault_stays = true;

@@ -175,7 +175,7 @@ TEST_CASE("a snapshot that is listed while a prune looks is no orphan", "[keepct
     const auto orphan = run_to_value(find_orphans(r.repo))->front().id;
     r.pass(25h);
     // Listed by another process just before the swap of the prune.
-    repository other(r.store, [](std::string_view) {}, {.pause_max = 1ms, .unknown_max = 60ms});
+    repository other(r.store, [](std::string_view) {}, {.pause_max = 1ms, .unknown_max = 40s});
     REQUIRE(run_to_value(other.open()));
     REQUIRE(run_to_value(other.set_clock()));
     auto unlisted = run_to_value(read_unlisted(r.repo, orphan));

@@ -40,7 +40,7 @@ struct seen final : restore_observer {
 struct restore_rig {
     memory_store store;
     listed_place place;
-    repository repo{store, [](std::string_view) {}, {.pause_max = 1ms, .unknown_max = 60ms}};
+    repository repo{store, [](std::string_view) {}, {.pause_max = 1ms, .unknown_max = 40s}};
     std::optional<snapshot_document> document;
     seen observer;
     restore_options options{.jobs = 2};

@@ -34,16 +34,17 @@ inline std::vector<entry> entries_on(std::size_t mounts, std::size_t count, unsi
 }
 
 struct snapshot_rig {
+    std::chrono::milliseconds unknown_max;
     memory_store store;
     listed_place place{2};
     std::vector<std::string> notes;
-    repository repo{store,
-                    [](std::string_view) {},
-                    {.pause_max = std::chrono::milliseconds(1), .unknown_max = std::chrono::milliseconds(60)}};
+    repository repo{
+        store, [](std::string_view) {}, {.pause_max = std::chrono::milliseconds(1), .unknown_max = unknown_max}};
     create_options options{
         .scope = "cluster", .digits = 1, .note = [this](std::string_view text) { notes.emplace_back(text); }};
 
-    snapshot_rig() {
+    /// `for_long`: how long a swap may be repeated whose outcome is not known.
+    explicit snapshot_rig(std::chrono::milliseconds for_long = std::chrono::seconds(40)) : unknown_max(for_long) {
         REQUIRE(run_to_value(repo.init("zzzzz")));
         place.entries = entries_on(2, 300);
     }
