@@ -237,7 +237,7 @@ TEST_CASE("ReadTimeout ends an attempt, and the next one may succeed", "[s3][cli
     client_options options;
     options.endpoint = "http://127.0.0.1:" + std::to_string(flaky.port());
     options.bucket = "keep";
-    options.read_timeout = milliseconds(200);
+    options.read_timeout = milliseconds(1000);
     const auto bucket = make_bucket(options);
     CHECK(run(bucket.del("k", soon())).has_value());
     CHECK(bucket.stats().retries.value() == 1);

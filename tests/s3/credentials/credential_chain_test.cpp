@@ -252,7 +252,7 @@ TEST_CASE("a command that closes its output and does not end is killed at the de
     const auto pid_file = dir.path() / "pid";
     const auto began = steady_clock::now();
     const auto stayed = run_process("sleep 30 >&- & echo $! > " + pid_file.string() + "; exec >&-; sleep 30", 1000,
-                                    deadline::in(milliseconds(300)));
+                                    deadline::in(milliseconds(2000)));  // A shell has time to begin.
     REQUIRE_FALSE(stayed.has_value());
     CHECK(stayed.error() == errc::timeout);
     CHECK(steady_clock::now() - began < seconds(10));

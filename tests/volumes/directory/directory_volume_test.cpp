@@ -80,10 +80,8 @@ TEST_CASE("another daemon's mark is honoured, re-checked, and ignored when stale
     fs::create_symlink(std::to_string(seconds_from_now(-5)), mark);
     f.open();
     CHECK(is_error(try_put(), errc::no_space));
-    const auto begin = std::chrono::steady_clock::now();
-    REQUIRE(eventually([&] { return try_put().has_value(); }));
-    CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(8));  // 5, and some for a busy machine.
-    CHECK(fs::is_symlink(mark));                                                // Another daemon's mark is not removed.
+    REQUIRE(eventually([&] { return try_put().has_value(); }));  // After 5 s, long before the mark is stale.
+    CHECK(fs::is_symlink(mark));                                 // Another daemon's mark is not removed.
 }
 
 TEST_CASE("a volume with too little free space is full from the start, and marked for other daemons",

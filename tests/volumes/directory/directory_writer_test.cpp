@@ -319,9 +319,7 @@ TEST_CASE("a full file system is no_space, and marks the volume until there is s
         CHECK(f.count_files("tmp") == 0);
         CHECK(is_error(run(f.volume->create(random_name(), 1, soon())), errc::no_space));
         REQUIRE(run(f.volume->trash(first, trash_at_once(std::chrono::nanoseconds(0)), soon())).has_value());
-        const auto freed = std::chrono::steady_clock::now();
-        REQUIRE(eventually([&] { return put(*f.volume, first, random_bytes(1000)).has_value(); }));
-        CHECK(std::chrono::steady_clock::now() - freed < std::chrono::seconds(8));  // 5, and some for a busy machine.
+        REQUIRE(eventually([&] { return put(*f.volume, first, random_bytes(1000)).has_value(); }));  // After 5 s.
         CHECK_FALSE(std::filesystem::is_symlink(f.dir.path() / "full"));
     }
     ::umount(mount_point.path().c_str());
