@@ -17,7 +17,9 @@ namespace {
 
 constexpr std::size_t queued_max = limits::keepctl_queue_bytes / limits::chunk_size_bytes;
 
-const deadline soon_enough = deadline::in(std::chrono::seconds(30));
+deadline soon_enough() {
+    return deadline::in(std::chrono::seconds(30));
+}
 
 /// A block of pieces "0", "1", ..., each of which is a string; fails in place of one of them, if that is so wanted.
 class numbered_pieces final : public protocol::block_stream {
@@ -53,7 +55,7 @@ struct received {
 /// Takes pieces until the end, or `most` of them, and closes the branch.
 awaitable<void> receive(stream_tee::branch& from, received& into, std::size_t most = 1000) {
     for (std::size_t i = 0; i < most; ++i) {
-        const auto piece = co_await from.next(soon_enough);
+        const auto piece = co_await from.next(soon_enough());
         if (!piece) {
             into.failure = piece.error().code;
             break;
@@ -85,7 +87,7 @@ TEST_CASE("a tee gives every piece to every branch, and takes it once", "[keepct
         numbered_pieces from(pieces);
         stream_tee tee(from, 3);
         std::array<received, 3> got;
-        run_all(tee.run(soon_enough), receive(tee.at(0), got[0]), receive(tee.at(1), got[1]),
+        run_all(tee.run(soon_enough()), receive(tee.at(0), got[0]), receive(tee.at(1), got[1]),
                 receive(tee.at(2), got[2]));
         for (std::size_t i = 0; i < got.size(); ++i) {
             CHECK(got[i].over);
@@ -102,7 +104,7 @@ TEST_CASE("a branch that is closed holds up no other", "[keepctl][tee]") {
     numbered_pieces from(10);
     stream_tee tee(from, 3);
     std::array<received, 3> got;
-    run_all(tee.run(soon_enough), receive(tee.at(0), got[0], 1), receive(tee.at(1), got[1]),
+    run_all(tee.run(soon_enough()), receive(tee.at(0), got[0], 1), receive(tee.at(1), got[1]),
             receive(tee.at(2), got[2], 0));
     CHECK(got[0].text == "0");
     CHECK(got[1].text == "0123456789");
@@ -111,7 +113,7 @@ TEST_CASE("a branch that is closed holds up no other", "[keepctl][tee]") {
     // With the last one it ends.
     numbered_pieces unwanted(1'000'000);
     stream_tee other(unwanted, 2);
-    run_all(other.run(soon_enough), receive(other.at(0), got[0], 1), receive(other.at(1), got[1], 3));
+    run_all(other.run(soon_enough()), receive(other.at(0), got[0], 1), receive(other.at(1), got[1], 3));
     CHECK(unwanted.taken < 100);
 }
 
@@ -125,7 +127,7 @@ TEST_CASE("the slowest branch sets the pace", "[keepctl][tee]") {
         read_ahead = of.taken;
         co_await receive(branch, into);
     };
-    run_all(tee.run(soon_enough), receive(tee.at(0), got[0]), late(from, tee.at(1), got[1], ahead));
+    run_all(tee.run(soon_enough()), receive(tee.at(0), got[0]), late(from, tee.at(1), got[1], ahead));
     // What waits in its queue, and one piece on the way there.
     CHECK(ahead == queued_max + 1);
     CHECK(got[0].text == "0123456789");
@@ -136,7 +138,7 @@ TEST_CASE("every branch gets the error of the source, after the pieces before it
     numbered_pieces from(10, 2);
     stream_tee tee(from, 2);
     std::array<received, 2> got;
-    run_all(tee.run(soon_enough), receive(tee.at(0), got[0]), receive(tee.at(1), got[1]));
+    run_all(tee.run(soon_enough()), receive(tee.at(0), got[0]), receive(tee.at(1), got[1]));
     for (std::size_t i = 0; i < got.size(); ++i) {
         CHECK(got[i].text == "01");
         CHECK(got[i].failure == errc::checksum_mismatch);

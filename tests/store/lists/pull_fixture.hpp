@@ -8,7 +8,8 @@ namespace keepstore::test {
 
 using namespace std::chrono_literals;
 
-inline constexpr net::phase_limits short_timeouts{.connect = 500ms, .first_byte = 300ms, .progress = 300ms};
+/// Short for a server that is silent, long enough for one that responds on a busy machine.
+inline constexpr net::phase_limits short_timeouts{.connect = 1000ms, .first_byte = 800ms, .progress = 800ms};
 
 struct pull_fixture : fixture {
     explicit pull_fixture(store::pull_options options = {.timing = short_timeouts})

@@ -151,7 +151,7 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
         const auto began = std::chrono::steady_clock::now();
         for (int i = 0; i < 3; ++i) CHECK(read(reader));
         CHECK(std::chrono::steady_clock::now() - began < 10s);
-        REQUIRE(turn_until(context, [&] { return api.asked == 2; }));
+        REQUIRE(turn_until(context, [&] { return read(reader) && api.asked == 2; }));
         api.mode = flaky_api::fails;
         REQUIRE(turn_until(context, [&] { return read(reader) && api.asked >= 4; }));
         api.mode = flaky_api::responds;
