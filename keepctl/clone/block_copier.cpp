@@ -30,6 +30,11 @@ bool is_learned(const error& why) {
     return kind == error_kind::wrong_region || kind == error_kind::clock_skew || kind == error_kind::expired_token;
 }
 
+/// The MD5 of an object, as far as its listing tells: it may be another value of that form.
+std::optional<md5_digest> told_md5(const std::string& etag, const std::optional<md5_digest>& content_md5) {
+    return content_md5 ? content_md5 : md5_digest::parse(lower_case(etag));
+}
+
 bool may_pass_later(const error& why) {
     return !is_final(why) && (why == errc::unavailable || why == errc::timeout || why == errc::io_error);
 }
@@ -78,13 +83,13 @@ block_copier::block_copier(const clone_bucket& source, const clone_bucket& targe
 }
 
 bool block_copier::source_suspect(const clone_task& task) const {
-    const auto md5 = md5_digest::parse(lower_case(task.etag));
+    const auto md5 = told_md5(task.etag, task.content_md5);
     return md5 && *md5 != task.name && !source_etags_known_other_;
 }
 
 bool block_copier::target_suspect(const clone_task& task) const {
     if (task.target->size != task.size) return true;
-    const auto md5 = md5_digest::parse(lower_case(task.target->etag));
+    const auto md5 = told_md5(task.target->etag, task.target->content_md5);
     return md5 && *md5 != task.name && !target_etags_known_other_;
 }
 
@@ -169,24 +174,20 @@ awaitable<block_copier::step> block_copier::bring(const clone_task& task, progre
 }
 
 awaitable<block_copier::step> block_copier::copy_in_service(const clone_task& task, progress& on) {
-    const auto from = key_of(source_, task.kind, task.name);
-    const auto to = key_of(target_, task.kind, task.name);
     if (auto turn = co_await take_bandwidth(bandwidth_, task.size, on.until); !turn)
         co_return std::unexpected(failure{std::move(turn.error())});
-    auto copied =
-        co_await target_.client.copy(from, to, {.from_bucket = source_.bucket, .if_match = task.etag}, on.until);
+    auto copied = co_await target_.copy(source_, task.kind, task.name, task.etag, on.until);
     if (!copied && s3::kind_of(copied.error()) == error_kind::precondition) {
         // It was written anew since it was listed.
-        auto now = co_await source_.client.head(from, on.until);
+        auto now = co_await source_.validator_of(task.kind, task.name, on.until);
         if (!now) co_return std::unexpected(failure{std::move(now.error()), true});
-        copied = co_await target_.client.copy(from, to, {.from_bucket = source_.bucket, .if_match = now->validator()},
-                                              on.until);
+        copied = co_await target_.copy(source_, task.kind, task.name, std::move(*now), on.until);
     }
     if (!copied) {
         const bool gone = copied.error() == errc::not_found;
         co_return std::unexpected(failure{std::move(copied.error()), gone});
     }
-    const bool proven = lower_case(copied->etag) == task.name.hex();
+    const bool proven = copied->md5 == task.name;
     if (options_.proof == clone_proof::none || (proven && options_.proof == clone_proof::etag)) co_return step();
     auto read = co_await prove(target_, task, on);
     if (read) co_return step();
@@ -196,8 +197,7 @@ awaitable<block_copier::step> block_copier::copy_in_service(const clone_task& ta
 }
 
 awaitable<block_copier::step> block_copier::copy_through(const clone_task& task, progress& on) {
-    const auto to = key_of(target_, task.kind, task.name);
-    auto got = co_await source_.client.get(key_of(source_, task.kind, task.name), {}, on.until);
+    auto got = co_await source_.get(task.kind, task.name, on.until);
     if (!got) co_return std::unexpected(failure{std::move(got.error()), true});
     if (got->length() > limits::block_size_bytes_max)
         co_return std::unexpected(failure{{errc::checksum_mismatch, source_.text + ": larger than a block"}, true});
@@ -206,29 +206,23 @@ awaitable<block_copier::step> block_copier::copy_through(const clone_task& task,
     protocol::proven_stream bytes(paced, task.name, engine_, pool_,
                                   {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
     proven_body body(bytes, on.until);
-    s3::upload_body sent;
+    cloud::upload_body sent;
     if (bytes.size() == 0) {
         // No body will ask for the proof.
         if (auto end = co_await body.next(); !end) co_return std::unexpected(failure{std::move(end.error()), true});
     } else {
         sent.source = &body;
     }
-    s3::put_options how;
-    how.md5 = task.name;
-    auto stored = co_await target_.client.put(to, sent, std::move(how), on.until);
+    auto stored = co_await target_.put(task.kind, task.name, sent, on.until);
     if (!stored) {
         // The source's own error says more than that the upload was cut off.
         if (body.failed()) co_return std::unexpected(failure{*body.failed(), bytes.source_failed()});
         co_return std::unexpected(failure{std::move(stored.error())});
     }
-    if (const auto points = bytes.waypoints()) {
-        if (auto text = volumes::cloud::encode_attribute(*points))
-            on.attributes =
-                s3::name_values{{volumes::cloud::metadata_name(digest::waypoints_attribute, '-'), std::move(*text)}};
-    }
-    if (!on.attributes) on.attributes.emplace();
-    const bool doubt = s3::judge_etag(*stored, task.name) == s3::etag_evidence::contradicts &&
-                       options_.proof == clone_proof::etag && !target_etags_known_other_;
+    if (const auto points = bytes.waypoints()) on.waypoints = volumes::cloud::encode_attribute(*points);
+    const bool doubt = stored->md5.value_or(task.name) != task.name && options_.proof == clone_proof::etag &&
+                       !target_etags_known_other_;
+    on.stored = std::move(*stored);
     if (!doubt && options_.proof != clone_proof::read) co_return step();
     if (auto read = co_await prove(target_, task, on); !read)
         co_return std::unexpected(failure{std::move(read.error())});
@@ -237,34 +231,30 @@ awaitable<block_copier::step> block_copier::copy_through(const clone_task& task,
 }
 
 awaitable<block_copier::step> block_copier::bring_marker(const clone_task& task, progress& on) {
-    auto& found = on.attributes;
-    const auto from = key_of(source_, object_kind::marker, task.name);
-    const auto to = key_of(target_, object_kind::marker, task.name);
-    if (task.source_marker && !found && mode_ != clone_mode::stream) {
-        auto copied = co_await target_.client.copy(from, to, {.from_bucket = source_.bucket, .if_match = {}}, on.until);
+    if (task.source_marker && !on.stored && target_.has_markers && mode_ != clone_mode::stream) {
+        auto copied = co_await target_.copy(source_, object_kind::marker, task.name, {}, on.until);
         if (copied) co_return step();
         const bool refused = mode_ == clone_mode::automatic && refuses_copies(copied.error());
         if (copied.error() != errc::not_found && !refused)
             co_return std::unexpected(failure{std::move(copied.error())});
     }
-    // Only large blocks have attributes.
-    if (task.source_marker && !found && task.size > limits::write_at_once_bytes_max) {
-        auto marker = co_await source_.client.head(from, on.until);
-        if (marker)
-            found = std::move(marker->metadata);
-        else if (marker.error() != errc::not_found)
-            co_return std::unexpected(failure{std::move(marker.error())});
+    // Only large blocks have waypoints.
+    if (task.source_marker && !on.stored && target_.has_markers && task.size > limits::write_at_once_bytes_max) {
+        auto found = co_await source_.waypoints_of(task.name, on.until);
+        if (found)
+            on.waypoints = std::move(*found);
+        else if (found.error() != errc::not_found)
+            co_return std::unexpected(failure{std::move(found.error())});
     }
-    s3::put_options how;
-    if (found) how.metadata = std::move(*found);
-    auto stored = co_await target_.client.put(to, {}, std::move(how), on.until);
-    if (!stored) co_return std::unexpected(failure{std::move(stored.error())});
+    auto marked =
+        co_await target_.mark(task.name, std::move(on.waypoints), on.stored.value_or(stored_object()).etag, on.until);
+    if (!marked) co_return std::unexpected(failure{std::move(marked.error())});
     co_return step();
 }
 
 awaitable<result<void>> block_copier::prove(const clone_bucket& of, const clone_task& task, progress& on) {
     ++on.reads;
-    KS_CO_TRY(auto object, co_await of.client.get(key_of(of, task.kind, task.name), {}, on.until));
+    KS_CO_TRY(auto object, co_await of.get(task.kind, task.name, on.until));
     if (object.length() > limits::block_size_bytes_max)
         co_return fail(errc::checksum_mismatch, of.text + ": larger than a block");
     object_source from(of.text, std::move(object));

@@ -52,7 +52,8 @@ struct clone_task {
     md5_digest name;
     object_kind kind = object_kind::block;  ///< Or trash.
     std::uint32_t size = 0;
-    std::string etag;  ///< Of the source's listing.
+    std::string etag;                            ///< Of the source's listing.
+    std::optional<md5_digest> content_md5 = {};  ///< Of the source's listing.
     bool source_marker = false;
     bool target_marker = false;
     std::optional<object_cursor::object> target = {};
@@ -94,7 +95,8 @@ class block_copier {
     struct progress {
         deadline until;
         std::uint64_t reads = 0;
-        std::optional<s3::name_values> attributes = {};  ///< Of the marker, if the block went through here.
+        std::optional<stored_object> stored = {};   ///< If the block went through here.
+        std::optional<std::string> waypoints = {};  ///< The same, as the services keep them.
     };
 
     [[nodiscard]] bool source_suspect(const clone_task& task) const;

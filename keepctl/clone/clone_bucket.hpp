@@ -1,34 +1,94 @@
-/// One side of a clone: a keepstore's bucket, seen as objects. A value; handles to one client.
+/// One side of a clone: a keepstore's bucket, or its container of Azure, seen as objects. What the services do in
+/// different ways is behind it: where time and attributes of a block are, and how a copy is requested.
+///
+///                S3 (s3_bucket.hpp)       Azure (azure_container.hpp)
+///     block      an object                a blob that is not in the trash
+///     marker     an object of its own     none: the blob has its time and attributes itself
+///     trash      an object of its own     metadata of the blob: not seen here
+///
+/// Handles to one client; calls run concurrently, on the event loop of their caller. They are awaited in place.
 #pragma once
 
-#include "net/http/url.hpp"
+#include "base/async.hpp"
+#include "base/deadline.hpp"
+#include "base/md5_digest.hpp"
+#include "cloud/download.hpp"
+#include "cloud/object.hpp"
+#include "cloud/op_stats.hpp"
 #include "s3/client.hpp"
 #include "volumes/s3/names.hpp"
-#include "volumes/s3/s3_volume.hpp"
 
+#include <optional>
 #include <string>
 
 namespace keepstore::keepctl {
 
-struct clone_bucket {
-    std::string text;  ///< As the operator names it.
-    std::string bucket;
-    net::endpoint service;  ///< Without the bucket.
-    volumes::s3::object_names names;
-    s3::client client;
-};
-
-/// Does not contact it. \returns errc::bad_request, in plain words, for options that cannot work.
-[[nodiscard]] result<clone_bucket> open_clone_bucket(std::string text, const volumes::s3_options& options);
-
-/// Whether a COPY between the two may work: one service, which may be Amazon with two of its regions.
-[[nodiscard]] bool same_service(const clone_bucket& a, const clone_bucket& b);
-/// Whether both are one bucket.
-[[nodiscard]] bool same_bucket(const clone_bucket& a, const clone_bucket& b);
-
 /// What a listed object is.
 enum class object_kind : unsigned char { block, marker, trash };
 
-[[nodiscard]] std::string key_of(const clone_bucket& of, object_kind kind, const md5_digest& name);
+/// What the service says about an object that it has stored.
+struct stored_object {
+    std::string etag = {};  ///< Without quotes.
+    /// Of its bytes, as far as the service tells: an ETag may look like an MD5 and be none.
+    std::optional<md5_digest> md5 = {};
+};
+
+class clone_bucket {
+  public:
+    struct description {
+        std::string text;     ///< As the operator names it.
+        std::string service;  ///< Buckets with the same one may be copied from inside the service.
+        std::string bucket;
+        volumes::s3::object_names names = volumes::s3::object_names(0);
+        bool has_markers = true;  ///< Blocks have markers, and there is trash: objects of their own.
+    };
+    explicit clone_bucket(description of)
+        : text(std::move(of.text)),
+          service(std::move(of.service)),
+          bucket(std::move(of.bucket)),
+          names(of.names),
+          has_markers(of.has_markers) {}
+    clone_bucket(const clone_bucket&) = delete;
+    clone_bucket& operator=(const clone_bucket&) = delete;
+    virtual ~clone_bucket() = default;
+
+    const std::string text;
+    const std::string service;
+    const std::string bucket;
+    const volumes::s3::object_names names;
+    const bool has_markers;
+
+    [[nodiscard]] std::string key_of(object_kind kind, const md5_digest& name) const;
+
+    /// Lists a page. Pages may be empty and not the last one. Where there are no markers `start_after` is not heeded.
+    [[nodiscard]] virtual awaitable<result<cloud::list_page>> list(s3::list_options where, deadline until) const = 0;
+    [[nodiscard]] virtual awaitable<result<cloud::object_download>> get(object_kind kind, md5_digest name,
+                                                                        deadline until) const = 0;
+    /// Returns what get_options::if_match and copy() take.
+    [[nodiscard]] virtual awaitable<result<std::string>> validator_of(object_kind kind, md5_digest name,
+                                                                      deadline until) const = 0;
+    /// Stores a block, live or in the trash. The service refuses bytes with another MD5.
+    [[nodiscard]] virtual awaitable<result<stored_object>> put(object_kind kind, md5_digest name,
+                                                               cloud::upload_body body, deadline until) const = 0;
+    /// Copies an object of a bucket of the same service, with its attributes, if it still has this validator (empty:
+    /// any). errc::not_found if there is no such object.
+    [[nodiscard]] virtual awaitable<result<stored_object>> copy(const clone_bucket& from, object_kind kind,
+                                                                md5_digest name, std::string if_match,
+                                                                deadline until) const = 0;
+
+    /// Returns the waypoints kept with a block, as text; nullopt if there are none. errc::not_found without its marker.
+    [[nodiscard]] virtual awaitable<result<std::optional<std::string>>> waypoints_of(md5_digest name,
+                                                                                     deadline until) const = 0;
+    /// Makes what put() leaves out: the marker, and the waypoints. `etag`: of what put() has stored, if it was called.
+    [[nodiscard]] virtual awaitable<result<void>> mark(md5_digest name, std::optional<std::string> waypoints,
+                                                       std::string etag, deadline until) const = 0;
+
+    [[nodiscard]] virtual const cloud::op_stats& stats() const noexcept = 0;
+};
+
+/// Whether a copy inside the service may work between the two.
+[[nodiscard]] bool same_service(const clone_bucket& a, const clone_bucket& b);
+/// Whether both are one bucket.
+[[nodiscard]] bool same_bucket(const clone_bucket& a, const clone_bucket& b);
 
 }  // namespace keepstore::keepctl

@@ -20,7 +20,7 @@ unsigned jobs_of(const clone_options& options, clone_mode mode) {
 }
 
 std::uint64_t throttled_by(const clone_bucket& bucket) {
-    return bucket.client.stats().throttled.value();
+    return bucket.stats().throttled.value();
 }
 
 }  // namespace
@@ -40,7 +40,7 @@ cloning::cloning(const clone_bucket& source, const clone_bucket& target, const c
 awaitable<void> cloning::run() {
     std::vector<awaitable<void>> members;
     members.push_back(produce());
-    if (options_.count_foreign) members.push_back(count_others());
+    if (options_.count_foreign && source_.has_markers) members.push_back(count_others());
     if (!options_.dry_run) {
         members.push_back(board_.renew_claims());
         members.push_back(release_claims());

@@ -83,6 +83,7 @@ awaitable<bool> cloning::plan(const merged_block& block, std::shared_ptr<segment
         out.kind = kind;
         out.size = static_cast<std::uint32_t>(object.size);
         out.etag = object.etag;
+        out.content_md5 = object.content_md5;
         out.target = target;
         return out;
     };
@@ -121,7 +122,7 @@ awaitable<bool> cloning::plan_one(clone_task task, std::shared_ptr<segment_work>
 awaitable<result<s3::list_page>> cloning::list_page(const clone_bucket& of, s3::list_options where, deadline until) {
     for (unsigned number = 0;; ++number) {
         if (!co_await listings_.enter()) co_return fail(errc::cancelled);
-        auto page = co_await of.client.list(where, until.within(limits::listing_silence_max));
+        auto page = co_await of.list(where, until.within(limits::listing_silence_max));
         leave(listings_);
         const bool hopeless = page || page.error() == errc::cancelled || is_final(page.error());
         if (hopeless || number + 1 == limits::listing_attempts_max) co_return page;

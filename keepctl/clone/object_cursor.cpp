@@ -65,7 +65,8 @@ void object_cursor::parse_next() {
         if (last_ && *name <= *last_) unordered_ = ended_ = true;
         if (unordered_) return;
         last_ = *name;
-        current_ = object{.name = *name, .size = listed.size, .etag = std::move(listed.etag)};
+        current_ = object{
+            .name = *name, .size = listed.size, .etag = std::move(listed.etag), .content_md5 = listed.content_md5};
         return;
     }
 }

@@ -23,7 +23,8 @@ class object_cursor {
     struct object {
         md5_digest name;
         std::uint64_t size = 0;
-        std::string etag;  ///< Without quotes, as for copy_options::if_match.
+        std::string etag;                            ///< Without quotes, as for copy_options::if_match.
+        std::optional<md5_digest> content_md5 = {};  ///< As the service keeps it; S3 has none.
     };
     /// Requests one page; a place for a limit of requests, and for tests.
     using lister = std::function<awaitable<result<s3::list_page>>(s3::list_options, deadline)>;

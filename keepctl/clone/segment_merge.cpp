@@ -15,16 +15,17 @@ awaitable<void> load_one(object_cursor& cursor, result<void>& end, deadline unti
 
 }  // namespace
 
-segment_merge::segment_merge(const inputs& from, const std::string& digits) {
+segment_merge::segment_merge(const inputs& from, const std::string& digits)
+    : source_markers_(from.source.has_markers), target_markers_(from.target.has_markers) {
     const auto begin = [&](position at, const clone_bucket& of, object_kind kind, const object_cursor::lister& list) {
         cursors_[at].emplace(of, kind, digits, list);
     };
     begin(block, from.source, object_kind::block, from.list_source);
-    begin(marker, from.source, object_kind::marker, from.list_source);
+    if (from.source.has_markers) begin(marker, from.source, object_kind::marker, from.list_source);
     if (from.trash) begin(trash, from.source, object_kind::trash, from.list_source);
     if (!from.list_target) return;
     begin(target_block, from.target, object_kind::block, from.list_target);
-    begin(target_marker, from.target, object_kind::marker, from.list_target);
+    if (from.target.has_markers) begin(target_marker, from.target, object_kind::marker, from.list_target);
     if (from.trash) begin(target_trash, from.target, object_kind::trash, from.list_target);
 }
 
@@ -77,6 +78,8 @@ awaitable<result<std::optional<merged_block>>> segment_merge::next(deadline unti
     };
     out.source = {.block = take(block), .trash = take(trash), .marker = take(marker).has_value()};
     out.target = {.block = take(target_block), .trash = take(target_trash), .marker = take(target_marker).has_value()};
+    if (!source_markers_) out.source.marker = out.source.block.has_value();
+    if (!target_markers_) out.target.marker = out.target.block.has_value();
     co_return out;
 }
 

@@ -17,7 +17,7 @@ struct merged_block {
     struct side {
         std::optional<object_cursor::object> block;
         std::optional<object_cursor::object> trash;
-        bool marker = false;
+        bool marker = false;  ///< Where blocks have none: as if each had one.
     };
     side source;
     side target;
@@ -50,6 +50,8 @@ class segment_merge {
     [[nodiscard]] std::optional<md5_digest> first_of_source() const;
     [[nodiscard]] bool has(position which, const md5_digest& name) const;
 
+    const bool source_markers_;
+    const bool target_markers_;
     std::array<cursor, 6> cursors_;
 };
 

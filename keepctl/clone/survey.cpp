@@ -17,7 +17,7 @@ namespace keepstore::keepctl {
 namespace {
 
 object_cursor::lister list_of(const clone_bucket& bucket) {
-    return [&bucket](s3::list_options where, deadline until) { return bucket.client.list(std::move(where), until); };
+    return [&bucket](s3::list_options where, deadline until) { return bucket.list(std::move(where), until); };
 }
 
 awaitable<result<std::uint64_t>> count_blocks(const clone_bucket& bucket, std::string digits, deadline until) {
@@ -45,7 +45,7 @@ awaitable<result<bool>> has_blocks(const clone_bucket& bucket, bool trash, deadl
 awaitable<result<bool>> is_empty(const clone_bucket& bucket, deadline until) {
     s3::list_options one;
     one.keys_max = 1;
-    KS_CO_TRY(const auto page, co_await bucket.client.list(std::move(one), until));
+    KS_CO_TRY(const auto page, co_await bucket.list(std::move(one), until));
     co_return page.objects.empty() && !page.truncated;
 }
 
@@ -66,7 +66,7 @@ std::optional<std::string> end_of_known(std::string_view key) {
 }  // namespace
 
 awaitable<result<unsigned>> clone_digits(const clone_bucket& source, deadline until) {
-    KS_CO_TRY(const auto first, co_await source.client.list({}, until));
+    KS_CO_TRY(const auto first, co_await source.list({}, until));
     if (!first.truncated) co_return 0U;
     // Too few there to estimate by are too few for more than one digit.
     KS_CO_TRY(const auto entries, co_await count_blocks(source, "000", until));
@@ -90,7 +90,7 @@ awaitable<result<std::uint64_t>> count_foreign(const clone_bucket& bucket, deadl
     for (unsigned pages = 0; pages < limits::clone_foreign_pages_max; ++pages) {
         s3::list_options where;
         where.start_after = after;
-        KS_CO_TRY(const auto page, co_await bucket.client.list(std::move(where), until));
+        KS_CO_TRY(const auto page, co_await bucket.list(std::move(where), until));
         bool jumped = false;
         for (const auto& object : page.objects) {
             if (auto end = end_of_known(object.key); end && *end > after) {

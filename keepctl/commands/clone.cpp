@@ -57,8 +57,8 @@ class clone_command final : public clone_observer, public framed_work {
     run_frame frame_;
     clone_options options_;
     unsigned digits_ = 0;
-    std::optional<clone_bucket> source_;
-    std::optional<clone_bucket> target_;
+    std::unique_ptr<clone_bucket> source_;
+    std::unique_ptr<clone_bucket> target_;
     unique_fd lock_;  // Of the default job folder.
     std::unique_ptr<job_store> store_;
     std::optional<segment_board> board_;
@@ -93,11 +93,11 @@ clone_command::started clone_command::open_sides(const place& source, const plac
     if (!from) return std::unexpected(std::move(from.error()));
     auto to = open_side(session_, target, !given_.dry_run);
     if (!to) return std::unexpected(std::move(to.error()));
-    if (same_bucket(*from, *to))
+    if (same_bucket(**from, **to))
         return std::unexpected(
             start_error{exit_code::usage, fmt::format("{} and {} are the same bucket", source.text, target.text)});
-    source_.emplace(std::move(*from));
-    target_.emplace(std::move(*to));
+    source_ = std::move(*from);
+    target_ = std::move(*to);
     return {};
 }
 

@@ -2,6 +2,7 @@
 
 #include "keepctl/clone/bucket_job_store.hpp"
 #include "keepctl/clone/local_job_store.hpp"
+#include "keepctl/clone/s3_bucket.hpp"
 #include "keepctl/cluster/bucket_options.hpp"
 #include "reports/probe_targets.hpp"
 
@@ -18,29 +19,32 @@ std::unexpected<start_error> job_usage(std::string text) {
     return std::unexpected(start_error{exit_code::usage, std::move(text)});
 }
 
-std::expected<volumes::s3_options, start_error> side_options(const session& s, const place& what, bool writes) {
+volumes::s3_options options_of(const session& s, const bucket_place& bucket, bool writes) {
     const cluster_config::collections_config defaults;
-    if (const auto* const bucket = std::get_if<bucket_place>(&what.where))
-        return bucket_options(*bucket, s.config() ? s.config()->cluster.collections : defaults, writes);
-    const auto* const volume = std::get_if<volume_place>(&what.where);
-    if (!volume)
-        return job_usage(what.text +
-                         ": clone copies between buckets, s3://bucket?endpoint=URL or volume:UUID; replicate "
-                         "copies between all places");
-    if (!s.config()) return job_usage(what.text + ": needs a configuration; give one with --config");
-    auto found = reports::choose_probe_targets(*s.config(), {}, std::span(&volume->uuid, 1));
-    if (!found) return job_usage(what.text + ": " + found.error());
-    return std::move(found->front().options);
+    return bucket_options(bucket, s.config() ? s.config()->cluster.collections : defaults, writes);
+}
+
+using opened_side = std::expected<std::unique_ptr<clone_bucket>, start_error>;
+
+opened_side usable(const place& what, result<std::unique_ptr<clone_bucket>> opened) {
+    if (!opened) return job_usage(fmt::format("{}: {}", what.text, opened.error().text));
+    return std::move(*opened);
 }
 
 }  // namespace
 
-std::expected<clone_bucket, start_error> open_side(const session& s, const place& what, bool writes) {
-    auto options = side_options(s, what, writes);
-    if (!options) return std::unexpected(std::move(options.error()));
-    auto opened = open_clone_bucket(what.text, *options);
-    if (!opened) return job_usage(fmt::format("{}: {}", what.text, opened.error().text));
-    return std::move(*opened);
+opened_side open_side(const session& s, const place& what, bool writes) {
+    if (const auto* const bucket = std::get_if<bucket_place>(&what.where))
+        return usable(what, open_s3_bucket(what.text, options_of(s, *bucket, writes)));
+    const auto* const volume = std::get_if<volume_place>(&what.where);
+    if (!volume)
+        return job_usage(what.text +
+                         ": clone copies between buckets, s3://bucket?endpoint=URL or volume:UUID; "
+                         "replicate copies between all places");
+    if (!s.config()) return job_usage(what.text + ": needs a configuration; give one with --config");
+    auto found = reports::choose_probe_targets(*s.config(), {}, std::span(&volume->uuid, 1));
+    if (!found) return job_usage(what.text + ": " + found.error());
+    return usable(what, open_s3_bucket(what.text, found->front().options));
 }
 
 std::expected<std::unique_ptr<job_store>, start_error> open_job_store(const session& s, const std::string& text,
@@ -61,9 +65,9 @@ std::expected<std::unique_ptr<job_store>, start_error> open_job_store(const sess
     if (prefix.empty()) return job_usage("job: expected a folder, or s3://bucket/prefix?endpoint=URL&region=R");
     auto where = parse_place(text.substr(0, slash) + text.substr(query));
     if (!where) return job_usage("job: " + where.error());
-    auto bucket = open_side(s, *where, true);
-    if (!bucket) return std::unexpected(std::move(bucket.error()));
-    return std::make_unique<bucket_job_store>(text, std::move(bucket->client), std::move(prefix));
+    auto client = make_bucket_client(options_of(s, std::get<bucket_place>(where->where), true));
+    if (!client) return job_usage(fmt::format("{}: {}", where->text, client.error().text));
+    return std::make_unique<bucket_job_store>(text, std::move(*client), std::move(prefix));
 }
 
 awaitable<std::expected<std::optional<clone_job>, start_error>> read_job(job_store& store, deadline until) {

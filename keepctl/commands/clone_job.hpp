@@ -20,7 +20,8 @@ namespace keepstore::keepctl {
                                                                                     bool may_make);
 
 /// Opens one side of a clone.
-[[nodiscard]] std::expected<clone_bucket, start_error> open_side(const session&, const place& what, bool writes);
+[[nodiscard]] std::expected<std::unique_ptr<clone_bucket>, start_error> open_side(const session&, const place& what,
+                                                                                  bool writes);
 
 /// Reads the job that is there; nothing if there is none. A file that is no job's is a usage error.
 [[nodiscard]] awaitable<std::expected<std::optional<clone_job>, start_error>> read_job(job_store& store,

@@ -1,4 +1,5 @@
 #include "digest/md5.hpp"
+#include "keepctl/clone/s3_bucket.hpp"
 #include "keepctl/clone/segment_merge.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "tests/s3/bucket_fixture.hpp"
@@ -20,11 +21,9 @@ namespace {
 /// Keys of a bucket, listed in pages.
 struct listed_bucket {
     explicit listed_bucket(std::size_t prefix_length, unsigned page)
-        : bucket{.text = "s3://keep",
-                 .bucket = "keep",
-                 .service = {},
-                 .names = volumes::s3::object_names(prefix_length),
-                 .client = make_bucket(unused())},
+        : bucket(
+              {.text = "s3://keep", .service = {}, .bucket = "keep", .names = volumes::s3::object_names(prefix_length)},
+              make_bucket(unused())),
           page_keys(page) {}
 
     static s3::client_options unused() {
@@ -52,7 +51,7 @@ struct listed_bucket {
         };
     }
 
-    clone_bucket bucket;
+    s3_bucket bucket;
     std::map<std::string, std::uint64_t> keys;
     unsigned page_keys;
     unsigned requests = 0;
