@@ -93,6 +93,10 @@ clone_command::started clone_command::open_sides(const place& source, const plac
     if (!from) return std::unexpected(std::move(from.error()));
     auto to = open_side(session_, target, !given_.dry_run);
     if (!to) return std::unexpected(std::move(to.error()));
+    if (options_.trash && !((*from)->has_markers && (*to)->has_markers))
+        return std::unexpected(
+            start_error{exit_code::usage,
+                        "--trash is for buckets of S3 only: in a container of Azure the trash is a mark on each blob"});
     if (same_bucket(**from, **to))
         return std::unexpected(
             start_error{exit_code::usage, fmt::format("{} and {} are the same bucket", source.text, target.text)});

@@ -1,5 +1,6 @@
 #include "keepctl/commands/clone_job.hpp"
 
+#include "keepctl/clone/azure_container.hpp"
 #include "keepctl/clone/bucket_job_store.hpp"
 #include "keepctl/clone/local_job_store.hpp"
 #include "keepctl/clone/s3_bucket.hpp"
@@ -39,9 +40,13 @@ opened_side open_side(const session& s, const place& what, bool writes) {
     const auto* const volume = std::get_if<volume_place>(&what.where);
     if (!volume)
         return job_usage(what.text +
-                         ": clone copies between buckets, s3://bucket?endpoint=URL or volume:UUID; "
+                         ": clone copies between buckets and containers, s3://bucket?endpoint=URL or volume:UUID; "
                          "replicate copies between all places");
     if (!s.config()) return job_usage(what.text + ": needs a configuration; give one with --config");
+    if (auto container = reports::find_container(*s.config(), volume->uuid)) {
+        if (!*container) return job_usage(what.text + ": " + container->error());
+        return usable(what, open_azure_container(what.text, (*container)->options));
+    }
     auto found = reports::choose_probe_targets(*s.config(), {}, std::span(&volume->uuid, 1));
     if (!found) return job_usage(what.text + ": " + found.error());
     return usable(what, open_s3_bucket(what.text, found->front().options));

@@ -54,12 +54,12 @@ void add_replicate(App& tree, arguments& a) {
 }
 
 void add_clone(App& tree, arguments& a) {
-    App& app =
-        add_command(tree, a, "clone", "copy a keepstore's bucket to another bucket, inside the service where it can");
+    App& app = add_command(tree, a, "clone",
+                           "copy a keepstore's bucket or container to another, inside the service where it can");
     app.footer(
         "keepctl clone [OPTIONS] --worker JOB   joins a job.\n"
         "keepctl clone [OPTIONS] status JOB     shows how far a job is.");
-    add_parsed(app, "source", "PLACE", "bucket that is read: s3://... or volume:UUID; or the word status",
+    add_parsed(app, "source", "PLACE", "bucket or container that is read: s3://... or volume:UUID; or the word status",
                [&a](const std::string& text) -> std::string {
                    if (text == "status") {
                        a.action = text;
@@ -69,16 +69,17 @@ void add_clone(App& tree, arguments& a) {
                    if (parsed) a.source = std::move(*parsed);
                    return parsed ? std::string() : parsed.error();
                });
-    auto* const target = add_parsed(app, "destination", "PLACE", "bucket that is written; after status: the job",
-                                    [&a](const std::string& text) -> std::string {
-                                        if (a.action == "status") {
-                                            a.file = text;
-                                            return {};
-                                        }
-                                        auto parsed = parse_place(text);
-                                        if (parsed) a.target = std::move(*parsed);
-                                        return parsed ? std::string() : parsed.error();
-                                    });
+    auto* const target =
+        add_parsed(app, "destination", "PLACE", "bucket or container that is written; after status: the job",
+                   [&a](const std::string& text) -> std::string {
+                       if (a.action == "status") {
+                           a.file = text;
+                           return {};
+                       }
+                       auto parsed = parse_place(text);
+                       if (parsed) a.target = std::move(*parsed);
+                       return parsed ? std::string() : parsed.error();
+                   });
     auto* const worker = add_text(app, "--worker", "JOB", a.join_job, "join this job, concurrently with other workers");
     worker->excludes(target);
     add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");

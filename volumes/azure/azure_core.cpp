@@ -1,6 +1,5 @@
 #include "volumes/azure/azure_core.hpp"
 
-#include "digest/md5.hpp"
 #include "volumes/azure/azure_source.hpp"
 #include "volumes/azure/azure_target.hpp"
 #include "volumes/azure/block_list.hpp"
@@ -69,8 +68,7 @@ awaitable<result<protocol::list_page>> azure_core::list(service::list_options wh
 }
 
 bool azure_core::is_being_written(const md5_digest& name, std::uint64_t size, sys_seconds modified) const {
-    return size == 0 && name != digest::md5().finish() &&
-           now_at_most() - block_time(modified) < options.write_race_interval;
+    return azure::is_being_written(name, size, now_at_most() - block_time(modified), options.write_race_interval);
 }
 
 std::int64_t azure_core::this_second() const {

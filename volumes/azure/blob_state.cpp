@@ -1,5 +1,7 @@
 #include "volumes/azure/blob_state.hpp"
 
+#include "digest/md5.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <string>
@@ -38,6 +40,11 @@ std::optional<std::int64_t> deletion_second_of(const protocol::name_values& meta
     const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), second);
     if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
     return second;
+}
+
+bool is_being_written(const md5_digest& name, std::uint64_t size, std::chrono::nanoseconds age,
+                      std::chrono::nanoseconds write_race_interval) {
+    return size == 0 && name != digest::md5().finish() && age < write_race_interval;
 }
 
 protocol::name_values trashed(protocol::name_values metadata, std::int64_t deletion_second) {

@@ -12,8 +12,10 @@
 /// Pure functions.
 #pragma once
 
+#include "base/md5_digest.hpp"
 #include "volumes/cloud/protocol.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <optional>
 
@@ -27,6 +29,10 @@ using cloud::sys_seconds;
 [[nodiscard]] bool is_trashed(const protocol::name_values& metadata);
 /// Returns the second from which on it may be deleted; nullopt if it is not in the trash, or the value is no number.
 [[nodiscard]] std::optional<std::int64_t> deletion_second_of(const protocol::name_values& metadata);
+
+/// Whether a blob of this size and age is one that another program is just writing.
+[[nodiscard]] bool is_being_written(const md5_digest& name, std::uint64_t size, std::chrono::nanoseconds age,
+                                    std::chrono::nanoseconds write_race_interval);
 
 // The metadata after a change; all other entries stay.
 

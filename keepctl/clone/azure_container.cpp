@@ -1,0 +1,104 @@
+#include "keepctl/clone/azure_container.hpp"
+
+#include "azure/blob_address.hpp"
+#include "digest/waypoints.hpp"
+#include "net/http/url.hpp"
+#include "volumes/azure/access.hpp"
+#include "volumes/azure/blob_state.hpp"
+#include "volumes/cloud/attribute.hpp"
+#include "volumes/limits.hpp"
+
+#include <utility>
+
+namespace keepstore::keepctl {
+namespace {
+
+namespace layout = volumes::azure;
+
+std::string blob_waypoints_name() {
+    return volumes::cloud::metadata_name(digest::waypoints_attribute, '_');
+}
+
+}  // namespace
+
+result<std::unique_ptr<clone_bucket>> open_azure_container(std::string text, const volumes::azure_options& options) {
+    KS_TRY(auto access, layout::make_access(options));
+    KS_TRY(const auto address, azure::make_blob_address({.endpoint = access.client.endpoint,
+                                                         .suffix = access.client.suffix,
+                                                         .account = access.client.account,
+                                                         .container = access.client.container}));
+    KS_TRY(auto client, azure::client::make(std::move(access.client), std::move(access.keys)));
+    return std::make_unique<azure_container>(
+        clone_bucket::description{.text = std::move(text),
+                                  .service = net::to_string(address.to) + "/" + options.account,
+                                  .bucket = options.container,
+                                  .has_markers = false},
+        std::move(client), options.write_race_interval);
+}
+
+awaitable<result<cloud::list_page>> azure_container::list(s3::list_options where, deadline until) const {
+    KS_CO_TRY(auto page, co_await client_.list({.prefix = std::move(where.prefix),
+                                                .token = std::move(where.token),
+                                                .last_key = std::move(where.last_key),
+                                                .keys_max = where.keys_max},
+                                               until));
+    const auto now = std::chrono::system_clock::now() + client_.clock_skew();
+    std::erase_if(page.objects, [&](const cloud::listed_object& blob) {
+        const auto name = md5_digest::parse(blob.key);
+        return name && (layout::is_trashed(blob.metadata) ||
+                        layout::is_being_written(*name, blob.size, now - blob.last_modified, write_race_interval_));
+    });
+    // Waypoints are most of a page.
+    for (auto& blob : page.objects) blob.metadata.clear();
+    co_return page;
+}
+
+awaitable<result<cloud::object_download>> azure_container::get(object_kind kind, md5_digest name,
+                                                               deadline until) const {
+    KS_CO_TRY(auto blob, co_await client_.get(key_of(kind, name), {}, until));
+    if (layout::is_trashed(blob.info().metadata)) co_return fail(errc::not_found);
+    co_return blob;
+}
+
+awaitable<result<cloud::object_info>> azure_container::look_at(md5_digest name, deadline until) const {
+    KS_CO_TRY(auto blob, co_await client_.head(key_of(object_kind::block, name), until));
+    if (layout::is_trashed(blob.metadata)) co_return fail(errc::not_found);
+    co_return blob;
+}
+
+awaitable<result<std::string>> azure_container::validator_of(object_kind, md5_digest name, deadline until) const {
+    KS_CO_TRY(const auto blob, co_await look_at(name, until));
+    co_return blob.etag;
+}
+
+awaitable<result<stored_object>> azure_container::put(object_kind kind, md5_digest name, cloud::upload_body body,
+                                                      deadline until) const {
+    azure::put_options how;
+    how.md5 = name;
+    KS_CO_TRY(auto stored, co_await client_.put(key_of(kind, name), std::move(body), std::move(how), until));
+    co_return stored_object{.etag = std::move(stored.etag)};
+}
+
+awaitable<result<stored_object>> azure_container::copy(const clone_bucket&, object_kind, md5_digest, std::string,
+                                                       deadline) const {
+    co_return std::unexpected(azure::make_error(cloud::error_kind::unsupported, "copies between containers"));
+}
+
+awaitable<result<std::optional<std::string>>> azure_container::waypoints_of(md5_digest name, deadline until) const {
+    KS_CO_TRY(const auto blob, co_await look_at(name, until));
+    const auto found = blob.find_metadata(blob_waypoints_name());
+    if (!found) co_return std::nullopt;
+    co_return std::optional<std::string>(*found);
+}
+
+awaitable<result<void>> azure_container::mark(md5_digest name, std::optional<std::string> waypoints, std::string etag,
+                                              deadline until) const {
+    if (!waypoints || etag.empty()) co_return success();
+    const auto added = co_await client_.set_metadata(key_of(object_kind::block, name),
+                                                     {{blob_waypoints_name(), std::move(*waypoints)}},
+                                                     {.if_match = std::move(etag)}, until);
+    if (!added && added.error() == errc::cancelled) co_return std::unexpected(added.error());
+    co_return success();
+}
+
+}  // namespace keepstore::keepctl
