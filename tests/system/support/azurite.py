@@ -16,11 +16,10 @@ import secrets
 import shutil
 import signal
 import sys
-import time
 import unittest
 
 from .azure_client import AzureClient
-from .process import PACKAGE_ROOT, SKIPPED, STOP_SECONDS_MAX, Process, Server, ServerError, publish, wait_for
+from .process import (PACKAGE_ROOT, STOP_SECONDS_MAX, Process, Server, ServerError, add_start_options, start_or_stop, wait_for)
 from .wait import port_open, stable_port
 
 ACCOUNT = "keepstoretest"
@@ -123,30 +122,13 @@ def command_line():
     parser.add_argument("folder")
     parser.add_argument("owner", nargs="?", type=int)
     parser.add_argument("--container", action="append", default=[])
-    parser.add_argument("--publish", metavar="FILE", help="where tests look for the server")
-    parser.add_argument("--with-parent", action="store_true", help="stop when the process ends that runs this command")
+    add_start_options(parser)
     arguments = parser.parse_args()
     if arguments.what == "guard":
         return Azurite(arguments.folder).guard(arguments.owner)
-    if arguments.what == "start" and missing():
-        if arguments.publish:
-            publish(arguments.publish, {"skipped": missing()})
-        print(f"skipped: {missing()}")
-        return SKIPPED
-    os.makedirs(arguments.folder, mode=0o700, exist_ok=True)
-    server = Azurite(arguments.folder)
-    if arguments.what == "start":
-        began = time.monotonic()
-        info = server.start(arguments.container, os.getppid() if arguments.with_parent else None)
-        if arguments.publish:
-            publish(arguments.publish, info)
-        print(f"{info['endpoint']} after {time.monotonic() - began:.1f} s, state in {server.folder}")
-    elif arguments.what == "stop":
-        server.stop()
-        if arguments.publish and os.path.exists(arguments.publish):
-            os.unlink(arguments.publish)
-    else:
-        getattr(server, arguments.what)()
+    if arguments.what in ("start", "stop"):
+        return start_or_stop(arguments, Azurite, missing(), arguments.container)
+    getattr(Azurite(arguments.folder), arguments.what)()
     return 0
 
 

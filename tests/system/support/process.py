@@ -106,6 +106,35 @@ def publish(file, info):
     os.rename(file + ".new", file)
 
 
+def add_start_options(parser):
+    """What start_or_stop() looks at, in addition to `what` and `folder`."""
+    parser.add_argument("--publish", metavar="FILE", help="where tests look for the server")
+    parser.add_argument("--with-parent", action="store_true", help="stop when the process ends that runs this command")
+
+
+def start_or_stop(arguments, server, missing, contents):
+    """Carries out the command "start" or "stop". `server`: its class. `missing`: why this machine cannot run it, or None.
+    `contents`: the first argument of start(). Returns the exit code."""
+    if arguments.what == "start" and missing:
+        if arguments.publish:
+            publish(arguments.publish, {"skipped": missing})
+        print(f"skipped: {missing}")
+        return SKIPPED
+    os.makedirs(arguments.folder, mode=0o700, exist_ok=True)
+    it = server(arguments.folder)
+    if arguments.what == "stop":
+        it.stop()
+        if arguments.publish and os.path.exists(arguments.publish):
+            os.unlink(arguments.publish)
+        return 0
+    began = time.monotonic()
+    info = it.start(contents, os.getppid() if arguments.with_parent else None)
+    if arguments.publish:
+        publish(arguments.publish, info)
+    print(f"{info['endpoint']} after {time.monotonic() - began:.1f} s, state in {it.folder}")
+    return 0
+
+
 class Server:
     """A server whose state is in `folder`: what is known of it, its logs, and a guard that ends it with its owner. Several
     objects, also of several processes, may stand for the same one."""

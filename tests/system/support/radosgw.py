@@ -20,11 +20,10 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 import unittest
 import uuid
 
-from .process import PACKAGE_ROOT, SKIPPED, STOP_SECONDS_MAX, Process, Server, ServerError, publish, wait_for
+from .process import (PACKAGE_ROOT, STOP_SECONDS_MAX, Process, Server, ServerError, add_start_options, start_or_stop, wait_for)
 from .s3_client import S3Client
 from .wait import stable_port
 
@@ -290,31 +289,16 @@ def command_line():
     parser.add_argument("folder")
     parser.add_argument("part", nargs="?", default="gateway")
     parser.add_argument("--bucket", action="append", default=[])
-    parser.add_argument("--publish", metavar="FILE", help="where tests look for the server")
-    parser.add_argument("--with-parent", action="store_true", help="stop when the process ends that runs this command")
+    add_start_options(parser)
     arguments = parser.parse_args()
     if arguments.what == "guard":
         return Radosgw(arguments.folder).guard(int(arguments.part))
     if arguments.part not in PARTS:
         parser.error(f"the parts are {' '.join(PARTS)}")
-    if arguments.what == "start" and missing():
-        if arguments.publish:
-            publish(arguments.publish, {"skipped": missing()})
-        print(f"skipped: {missing()}")
-        return SKIPPED
-    os.makedirs(arguments.folder, mode=0o700, exist_ok=True)
+    if arguments.what in ("start", "stop"):
+        return start_or_stop(arguments, Radosgw, missing(), arguments.bucket)
     server = Radosgw(arguments.folder)
-    if arguments.what == "start":
-        began = time.monotonic()
-        info = server.start(arguments.bucket, os.getppid() if arguments.with_parent else None)
-        if arguments.publish:
-            publish(arguments.publish, info)
-        print(f"{info['endpoint']} after {time.monotonic() - began:.1f} s, state in {server.folder}")
-    elif arguments.what == "stop":
-        server.stop()
-        if arguments.publish and os.path.exists(arguments.publish):
-            os.unlink(arguments.publish)
-    elif arguments.what == "status":
+    if arguments.what == "status":
         for part in PARTS:
             print(part, server.pid(part) or "-")
     else:
