@@ -18,6 +18,8 @@ class memory_container {
         loses_bytes,
         keeps_deleted,
         ignores_conditions,
+        ignores_if_match,
+        ignores_if_absent,
         loses_metadata,
         denies,
         no_container,
@@ -54,11 +56,12 @@ class memory_container {
         const auto found = blobs_.find(path);
         const bool exists = found != blobs_.end();
         const auto wanted = r.header("if-match");
-        if (bad_ != vice::ignores_conditions) {
-            if (!wanted.empty() && (!exists || wanted != "\"" + found->second.etag + "\""))
-                return azure_error(412, "ConditionNotMet");
-            if (r.header("if-none-match") == "*" && exists) return azure_error(409, "BlobAlreadyExists");
-        }
+        const bool heeds = bad_ != vice::ignores_conditions;
+        if (heeds && bad_ != vice::ignores_if_match && !wanted.empty() &&
+            (!exists || wanted != "\"" + found->second.etag + "\""))
+            return azure_error(412, "ConditionNotMet");
+        if (heeds && bad_ != vice::ignores_if_absent && r.header("if-none-match") == "*" && exists)
+            return azure_error(409, "BlobAlreadyExists");
         const auto etag = "0x" + std::to_string(number + 1);
         if (r.method == "PUT" && !r.target.contains("comp=")) return put(r, path, etag);
         if (!exists) return azure_error(404, "BlobNotFound");

@@ -59,6 +59,8 @@ TEST_CASE("each fault of a container is named", "[azure][probe]") {
         {vice::loses_bytes, "FAILED: get: what was read is not what was written"},
         {vice::keeps_deleted, "FAILED: delete: a deleted blob is still there"},
         {vice::ignores_conditions, "FAILED: condition: the service does not honour"},
+        {vice::ignores_if_match, "FAILED: condition: the service does not honour"},
+        {vice::ignores_if_absent, "FAILED: condition: the service does not honour"},
         {vice::loses_metadata, "FAILED: metadata: "},
         {vice::denies, "FAILED: container: Azure list: 403 AuthenticationFailed (request rq2)"},
         {vice::no_container, "FAILED: container: Azure list: 404 ContainerNotFound (request rq2)"},
