@@ -157,6 +157,30 @@ awaitable<result<put_result>> client::set_metadata(this client self, std::string
     co_return co_await run_change(self.core_, std::move(c), until);
 }
 
+// PUT /container/blob
+// x-ms-requires-sync: true
+// x-ms-copy-source: https://account.blob.core.windows.net/container/blob[?sv=...&sig=...]
+// x-ms-copy-source-authorization: Bearer ...
+// x-ms-source-if-match: "etag"
+// x-ms-source-content-md5: base64
+awaitable<result<put_result>> client::copy(this client self, client from, std::string from_key, std::string to_key,
+                                           copy_options options, deadline until) {
+    KS_CO_TRY(auto source, co_await from.core_->make_copy_source(std::move(from_key), until));
+    call c{.op = operation::copy,
+           .method = "PUT",
+           .key = std::move(to_key),
+           .headers = {{"x-ms-requires-sync", "true"}, {"x-ms-copy-source", std::move(source.url)}}};
+    if (!source.authorization.empty())
+        c.headers.emplace_back("x-ms-copy-source-authorization", std::move(source.authorization));
+    if (!options.if_match.empty())
+        c.headers.emplace_back("x-ms-source-if-match", fmt::format("\"{}\"", options.if_match));
+    if (options.md5) c.headers.emplace_back("x-ms-source-content-md5", cloud::encode_content_md5(*options.md5));
+    co_return co_await run_change(self.core_, std::move(c), until, [](const net::response& response) -> result<void> {
+        if (response.get("x-ms-copy-status") == "success") return success();
+        return cloud::lacks(azure_traits, "finished copy");
+    });
+}
+
 // DELETE /container/blob
 // x-ms-delete-snapshots: include
 awaitable<result<void>> client::del(this client self, std::string key, condition only, deadline until) {

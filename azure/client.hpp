@@ -134,6 +134,13 @@ struct container_info {
 
 class client_core;
 
+struct copy_options {
+    /// Only if the source still has this ETag: error_kind::precondition if it does not. Empty: any.
+    std::string if_match = {};
+    /// The MD5 that the source's content must have: error_kind::bad_digest if it does not.
+    std::optional<md5_digest> md5 = {};
+};
+
 /// A handle, cheap to copy. Operations are awaited in place or spawned; they take their arguments by value, and the
 /// client itself, so it may be destroyed while they run.
 class client {
@@ -168,6 +175,14 @@ class client {
     /// Replaces all metadata (Set Blob Metadata): renews ETag and Last-Modified, keeps the content.
     [[nodiscard]] awaitable<result<put_result>> set_metadata(this client self, std::string key, name_values metadata,
                                                              condition only, deadline until);
+
+    /// Copies a blob of up to 256 MiB with its metadata to this container, inside the service (Copy Blob From URL).
+    /// `from` is the client of the source's container, of this account or another one; what authorises it authorises
+    /// the reading: a signature made with its account key for this blob and half an hour, its own signature, or its
+    /// token. errc::not_found if there is no source, or the service does not let it be seen; error_kind::access_denied
+    /// if it may not be read.
+    [[nodiscard]] awaitable<result<put_result>> copy(this client self, client from, std::string from_key,
+                                                     std::string to_key, copy_options options, deadline until);
 
     /// Deletes a blob with its snapshots. Without a condition success also when there was no such blob; with one that
     /// is errc::not_found.

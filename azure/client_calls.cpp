@@ -29,9 +29,11 @@ awaitable<result<void>> run_plain(std::shared_ptr<client_core> core, call c, dea
     co_return success();
 }
 
-awaitable<result<put_result>> run_change(std::shared_ptr<client_core> core, call c, deadline until) {
+awaitable<result<put_result>> run_change(std::shared_ptr<client_core> core, call c, deadline until,
+                                         change_check confirms) {
     put_result out;
     const response_check check = [&](const full_response& got) -> result<void> {
+        if (confirms) KS_CHECK(confirms(got.response));
         const auto modified = cloud::parse_http_date(got.response.get("last-modified"));
         out.etag = cloud::strip_quotes(got.response.get("etag"));
         if (out.etag.empty()) return cloud::lacks(azure_traits, "ETag");

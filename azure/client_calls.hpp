@@ -12,8 +12,12 @@ namespace keepstore::azure {
 /// Runs a call whose response has no result. Awaited in place.
 [[nodiscard]] awaitable<result<void>> run_plain(std::shared_ptr<client_core> core, call c, deadline until);
 
+/// Whether a success is one; the error otherwise.
+using change_check = result<void> (*)(const net::response& response);
+
 /// Runs a call that changes a blob. Awaited in place. \returns ETag and dates.
-[[nodiscard]] awaitable<result<put_result>> run_change(std::shared_ptr<client_core> core, call c, deadline until);
+[[nodiscard]] awaitable<result<put_result>> run_change(std::shared_ptr<client_core> core, call c, deadline until,
+                                                       change_check confirms = nullptr);
 
 /// Reads the headers of a Get Blob or Get Blob Properties, with the MD5 of the whole blob.
 [[nodiscard]] result<object_info> read_blob_info(const net::response& response);

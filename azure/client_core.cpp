@@ -14,10 +14,6 @@ namespace {
 
 using std::chrono::milliseconds;
 
-/// The version of the protocol: the first in which listings mark names that are encoded, and late enough for Put Blob
-/// up to 5,000 MiB.
-constexpr std::string_view protocol_version = "2021-12-02";
-
 cloud::retry_options list_options_of(const client_options& options) {
     auto out = options.retry;
     out.attempts_max = options.list_attempts_max;
@@ -151,6 +147,22 @@ awaitable<result<full_response>> client_core::run(call c, const response_check& 
     const bool is_clear = all.blob_is_missing() || kind_of(got.error()) != error_kind::not_found;
     if (is_clear || c.op == operation::get_container) co_return got;
     co_return std::unexpected(co_await explain_missing(std::move(got.error()), until));
+}
+
+awaitable<result<client_core::copy_source>> client_core::make_copy_source(std::string key, deadline until) {
+    const auto path = address_.path_of(key);
+    copy_source out{.url = (address_.to.tls ? "https://" : "http://") + net::host_header(address_.to) + path};
+    if (const auto* const account_key = std::get_if<shared_key>(&how_)) {
+        const auto end = std::chrono::floor<std::chrono::seconds>(options_.now() + skew() + limits::azure_copy_access);
+        out.url += "?" + cloud::canonical_query(
+                             blob_signature({options_.account, options_.container, key, end}, *account_key));
+    } else if (const auto* const sas = std::get_if<sas_token>(&how_)) {
+        out.url += "?" + cloud::canonical_query(sas->parameters);
+    } else {
+        KS_CO_TRY(const auto token, co_await std::get<token_cache>(how_)->get(until));
+        out.authorization = "Bearer " + token.keys.session_token.reveal();
+    }
+    co_return out;
 }
 
 awaitable<error> client_core::explain_missing(error not_found, deadline until) {

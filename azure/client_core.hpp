@@ -45,6 +45,13 @@ class client_core {
     [[nodiscard]] awaitable<result<full_response>> run(call c, const response_check& check, retry_session& session,
                                                        deadline until);
 
+    /// A blob of this container, as another container's request to copy it names it, with what lets it be read.
+    struct copy_source {
+        std::string url;                 ///< Holds a secret, unless there is an authorization.
+        std::string authorization = {};  ///< "Bearer ...", a secret; may be empty.
+    };
+    [[nodiscard]] awaitable<result<copy_source>> make_copy_source(std::string key, deadline until);
+
     [[nodiscard]] const client_options& options() const noexcept { return options_; }
     [[nodiscard]] cloud::retry_policy& retries() noexcept { return retries_; }
     [[nodiscard]] cloud::retry_policy& list_retries() noexcept { return list_retries_; }

@@ -30,6 +30,8 @@ constexpr std::array codes{
     code_row{"BlobImmutableDueToLegalHold", error_kind::access_denied},
     code_row{"BlobImmutableDueToPolicy", error_kind::access_denied},
     code_row{"BlobNotFound", error_kind::not_found},
+    // A copy's source may not be read. The status is the one that reading it gave.
+    code_row{"CannotVerifyCopySource", error_kind::access_denied},
     code_row{"ConditionNotMet", error_kind::precondition},
     code_row{"ContainerBeingDeleted", error_kind::no_such_bucket},
     code_row{"ContainerDisabled", error_kind::no_such_bucket},
@@ -51,6 +53,7 @@ constexpr std::array codes{
     code_row{"PublicAccessNotPermitted", error_kind::access_denied},
     code_row{"ResourceNotFound", error_kind::not_found},
     code_row{"ServerBusy", error_kind::slow_down},
+    code_row{"SourceConditionNotMet", error_kind::precondition},
     code_row{"SystemInUse", error_kind::slow_down},
     code_row{"TooManyRequests", error_kind::slow_down},
     code_row{"UnsupportedHttpVerb", error_kind::unsupported},

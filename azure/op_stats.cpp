@@ -9,8 +9,8 @@ namespace keepstore::azure {
 namespace {
 
 constexpr std::array<std::string_view, operation_count> operation_names{
-    "get",  "get_range", "get_metadata", "get_properties", "create",       "set_metadata",
-    "list", "delete",    "put_block",    "put_block_list", "get_container"};
+    "get",  "get_range", "get_metadata", "get_properties", "create",        "set_metadata",
+    "list", "delete",    "put_block",    "put_block_list", "get_container", "copy"};
 // No response, a missing blob, refused credentials, an outage, overload: what rates and alerts are about.
 constexpr std::array<std::string_view, 6> usual_errors{"*url.Error",
                                                        "storage.AzureStorageServiceError 403 (AuthenticationFailed)",

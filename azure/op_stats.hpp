@@ -21,13 +21,14 @@ enum class operation {
     put_block,
     put_block_list,
     get_container,  ///< Get Container Properties.
+    copy,           ///< Copy Blob From URL.
 };
-inline constexpr std::size_t operation_count = static_cast<std::size_t>(operation::get_container) + 1;
+inline constexpr std::size_t operation_count = static_cast<std::size_t>(operation::copy) + 1;
 [[nodiscard]] std::string_view to_string(operation op) noexcept;
 
 /// Operations have the Go daemon's names: "get", "get_range", "get_metadata", "get_properties", "create",
-/// "set_metadata", "list", "delete"; then "put_block", "put_block_list", "get_container". Error types are the Go
-/// daemon's: "storage.AzureStorageServiceError 404 (BlobNotFound)", and "*url.Error" where there was no response.
+/// "set_metadata", "list", "delete"; then "put_block", "put_block_list", "get_container", "copy". Error types are the
+/// Go daemon's: "storage.AzureStorageServiceError 404 (BlobNotFound)", and "*url.Error" where there was no response.
 class op_stats : public cloud::op_stats {
   public:
     op_stats();

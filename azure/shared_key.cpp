@@ -4,6 +4,7 @@
 #include "base/join.hpp"
 #include "base/sha256.hpp"
 #include "base/text.hpp"
+#include "base/utc_text.hpp"
 
 #include <fmt/format.h>
 
@@ -56,6 +57,11 @@ void append_canonical_resource(std::string& out, const unsigned_request& request
     }
 }
 
+std::string sign(std::string_view text, const shared_key& key) {
+    const auto signature = hmac_sha256(std::as_bytes(std::span(key.key.reveal())), text);
+    return encode_base64(std::as_bytes(std::span(signature)));
+}
+
 }  // namespace
 
 std::string string_to_sign(const unsigned_request& request, std::string_view account) {
@@ -74,8 +80,16 @@ std::string string_to_sign(const unsigned_request& request, std::string_view acc
 }
 
 std::string authorization_header(const unsigned_request& request, std::string_view account, const shared_key& key) {
-    const auto signature = hmac_sha256(std::as_bytes(std::span(key.key.reveal())), string_to_sign(request, account));
-    return fmt::format("SharedKey {}:{}", account, encode_base64(std::as_bytes(std::span(signature))));
+    return fmt::format("SharedKey {}:{}", account, sign(string_to_sign(request, account), key));
+}
+
+// permissions \n start \n end \n /blob/account/container/blob \n policy \n addresses \n protocol \n version \n
+// resource \n snapshot \n encryption scope \n five headers of the response
+cloud::name_values blob_signature(const readable_blob& what, const shared_key& key) {
+    const auto end = utc_text(what.until);
+    const auto text = fmt::format("r\n\n{}\n/blob/{}/{}/{}\n\n\n\n{}\nb\n\n\n\n\n\n\n", end, what.account,
+                                  what.container, what.key, protocol_version);
+    return {{"sv", std::string(protocol_version)}, {"sr", "b"}, {"sp", "r"}, {"se", end}, {"sig", sign(text, key)}};
 }
 
 }  // namespace keepstore::azure

@@ -10,6 +10,7 @@
 #pragma once
 
 #include "azure/credentials/authorization.hpp"
+#include "cloud/time.hpp"
 
 #include <cstdint>
 #include <span>
@@ -29,6 +30,23 @@ struct unsigned_request {
 };
 
 [[nodiscard]] std::string string_to_sign(const unsigned_request& request, std::string_view account);
+
+/// The version of the protocol: the first in which listings mark names that are encoded, and late enough for Put Blob
+/// up to 5,000 MiB.
+inline constexpr std::string_view protocol_version = "2021-12-02";
+
+/// What a signature of blob_signature() lets its bearer read.
+struct readable_blob {
+    std::string_view account;
+    std::string_view container;
+    std::string_view key;
+    cloud::sys_seconds until;
+};
+
+/// Returns the query parameters of a service SAS
+/// (https://learn.microsoft.com/rest/api/storageservices/create-service-sas) that lets one blob be read. They are a
+/// secret.
+[[nodiscard]] cloud::name_values blob_signature(const readable_blob& what, const shared_key& key);
 
 /// Returns the value of the header Authorization: "SharedKey account:signature".
 [[nodiscard]] std::string authorization_header(const unsigned_request& request, std::string_view account,

@@ -28,10 +28,12 @@ result<std::unique_ptr<clone_bucket>> open_azure_container(std::string text, con
                                                          .account = access.client.account,
                                                          .container = access.client.container}));
     KS_TRY(auto client, azure::client::make(std::move(access.client), std::move(access.keys)));
+    // Azure copies between its accounts; an emulator, or an account with an address of its own, within that.
+    auto service = "Azure " + (options.endpoint.empty() ? options.base_url : net::to_string(address.to));
     return std::make_unique<azure_container>(
         clone_bucket::description{.text = std::move(text),
-                                  .service = net::to_string(address.to) + "/" + options.account,
-                                  .bucket = options.container,
+                                  .service = std::move(service),
+                                  .bucket = options.account + "/" + options.container,
                                   .has_markers = false},
         std::move(client), options.write_race_interval);
 }
@@ -79,9 +81,22 @@ awaitable<result<stored_object>> azure_container::put(object_kind kind, md5_dige
     co_return stored_object{.etag = std::move(stored.etag)};
 }
 
-awaitable<result<stored_object>> azure_container::copy(const clone_bucket&, object_kind, md5_digest, std::string,
-                                                       deadline) const {
-    co_return std::unexpected(azure::make_error(cloud::error_kind::unsupported, "copies between containers"));
+awaitable<result<stored_object>> azure_container::copy(const clone_bucket& from, object_kind kind, md5_digest name,
+                                                       std::string if_match, deadline until) const {
+    const auto& source = static_cast<const azure_container&>(from);  // Of the same service.
+    auto copied = co_await client_.copy(source.client_, source.key_of(kind, name), key_of(kind, name),
+                                        {.if_match = std::move(if_match), .md5 = name}, until);
+    if (copied) co_return stored_object{.etag = std::move(copied->etag)};
+    const auto problem = cloud::kind_of(copied.error());
+    if (problem == cloud::error_kind::bad_digest)
+        co_return fail(errc::checksum_mismatch, source.text + ": the blob is not the block");
+    // A source that may not be read may look like a missing one, and the other way round.
+    const bool missing = problem == cloud::error_kind::not_found;
+    if (missing || problem == cloud::error_kind::access_denied) KS_CO_CHECK(co_await source.look_at(name, until));
+    if (missing)
+        co_return std::unexpected(
+            azure::make_error(cloud::error_kind::access_denied, "Azure copy: the source may not be read"));
+    co_return std::unexpected(std::move(copied.error()));
 }
 
 awaitable<result<std::optional<std::string>>> azure_container::waypoints_of(md5_digest name, deadline until) const {

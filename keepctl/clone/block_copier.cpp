@@ -184,10 +184,11 @@ awaitable<block_copier::step> block_copier::copy_in_service(const clone_task& ta
         copied = co_await target_.copy(source_, task.kind, task.name, std::move(*now), on.until);
     }
     if (!copied) {
-        const bool gone = copied.error() == errc::not_found;
-        co_return std::unexpected(failure{std::move(copied.error()), gone});
+        const bool of_source = copied.error() == errc::not_found || copied.error() == errc::checksum_mismatch;
+        co_return std::unexpected(failure{std::move(copied.error()), of_source});
     }
-    const bool proven = copied->md5 == task.name;
+    // A copy without an MD5 of its own has that of its source.
+    const bool proven = (copied->md5 ? copied->md5 : task.content_md5) == task.name;
     if (options_.proof == clone_proof::none || (proven && options_.proof == clone_proof::etag)) co_return step();
     auto read = co_await prove(target_, task, on);
     if (read) co_return step();

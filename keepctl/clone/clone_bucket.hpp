@@ -71,7 +71,8 @@ class clone_bucket {
     [[nodiscard]] virtual awaitable<result<stored_object>> put(object_kind kind, md5_digest name,
                                                                cloud::upload_body body, deadline until) const = 0;
     /// Copies an object of a bucket of the same service, with its attributes, if it still has this validator (empty:
-    /// any). errc::not_found if there is no such object.
+    /// any). errc::not_found if there is no such object; errc::checksum_mismatch if the service found that it is not
+    /// the block.
     [[nodiscard]] virtual awaitable<result<stored_object>> copy(const clone_bucket& from, object_kind kind,
                                                                 md5_digest name, std::string if_match,
                                                                 deadline until) const = 0;

@@ -194,6 +194,31 @@ TEST_CASE("listings come in pages, with metadata and digests", "[azure][real]") 
     CHECK(listed->objects.front().last_modified == head->last_modified);
 }
 
+TEST_CASE("a blob is copied with its metadata to another container", "[azure][real]") {
+    const auto server = azure_server::find();
+    if (!server) return;
+    const azure_container from(*server);
+    const azure_container to(*server);
+    const auto source = client_of(*server, from.name());
+    const auto target = client_of(*server, to.name());
+    const auto content = pattern(300'000);
+    auto how = checked(content);
+    how.metadata = {{"keepstore_waypoints", "AAEC"}};
+    const auto stored = run(source.put("a", text_body(content), how, soon()));
+    REQUIRE(stored.has_value());
+    const auto copied = run(target.copy(source, "a", "b", {.if_match = stored->etag, .md5 = how.md5}, soon()));
+    REQUIRE(copied.has_value());
+    const auto info = run(target.head("b", soon()));
+    REQUIRE(info.has_value());
+    CHECK(info->size == content.size());
+    CHECK(info->etag == copied->etag);
+    CHECK(info->content_md5 == how.md5);
+    CHECK(info->find_metadata("keepstore_waypoints") == "AAEC");
+    CHECK(to_string(kind(run(target.copy(source, "a", "c", {.if_match = "0x1"}, soon())))) == "precondition");
+    CHECK(to_string(kind(run(target.copy(source, "missing", "c", {}, soon())))) == "not_found");
+    CHECK(kind(run(target.head("c", soon()))) == error_kind::not_found);
+}
+
 TEST_CASE("a blob is made of blocks", "[azure][real]") {
     const auto server = azure_server::find();
     if (!server) return;

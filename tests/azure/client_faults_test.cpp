@@ -10,24 +10,6 @@ using namespace std::chrono;
 
 namespace {
 
-/// Returns the tokens "T0", "T1", ... one after the other.
-class counting_source final : public cloud::credentials_source {
-  public:
-    [[nodiscard]] awaitable<result<cloud::credentials>> fetch(deadline) override {
-        cloud::credentials out;
-        out.keys.session_token = cloud::secret_string("T" + std::to_string(fetched_++));
-        out.source = "counting";
-        co_return out;
-    }
-
-  private:
-    int fetched_ = 0;
-};
-
-authorization counting_tokens() {
-    return std::make_shared<cloud::credentials_cache>(std::make_unique<counting_source>());
-}
-
 std::string http_date(seconds from_now) {
     return cloud::format_http_date(floor<seconds>(system_clock::now()) + from_now);
 }

@@ -219,6 +219,69 @@ TEST_CASE("a shared access signature is sent in the query and shown nowhere", "[
     CHECK_FALSE(denied.error().text.contains("S3cret"));
 }
 
+namespace {
+
+stub_reply copied_reply(const std::string& status = "success") {
+    auto reply = changed_reply(202);
+    reply.headers.emplace_back("x-ms-copy-status", status);
+    return reply;
+}
+
+}  // namespace
+
+TEST_CASE("a copy names its source, with what lets it be read", "[azure][client][copy]") {
+    const stub_service service([](const seen_request&, std::size_t) { return copied_reply(); });
+    const auto target = make_container(service);
+    auto there = stub_options(service);
+    there.account = "other";
+    there.container = "from";
+    there.now = [] { return std::chrono::sys_days(std::chrono::year(2030) / 1 / 1); };
+    const auto copy_of = [&](const authorization& how) {
+        const auto done = run(
+            target.copy(make_container(there, how), "k", "to/k", {.if_match = "0x1", .md5 = checked().md5}, soon()));
+        REQUIRE(done.has_value());
+        CHECK(done->etag == "0x8D9F0A2B3C4D5E6");
+        const auto sent = service.seen().back();
+        CHECK(sent.method == "PUT");
+        CHECK(sent.target == "/acct/keep/to/k");
+        CHECK(sent.header("x-ms-requires-sync") == "true");
+        CHECK(sent.header("x-ms-source-if-match") == "\"0x1\"");
+        CHECK(sent.header("x-ms-source-content-md5") == hello_md5);
+        CHECK(sent.header("authorization").starts_with("SharedKey acct:"));
+        return std::pair(sent.header("x-ms-copy-source"), sent.header("x-ms-copy-source-authorization"));
+    };
+    const auto [url, none] = copy_of(account_key());
+    CHECK(url.starts_with(service.url() + "/other/from/k?se=2030-01-01T00%3A30%3A00Z&sig="));
+    CHECK(url.ends_with("&sp=r&sr=b&sv=2021-12-02"));
+    CHECK(none.empty());
+    CHECK(copy_of(*parse_sas("sv=1&sig=S3cret%2B")) ==
+          std::pair(service.url() + "/other/from/k?sig=S3cret%2B&sv=1", std::string()));
+    CHECK(copy_of(counting_tokens()) == std::pair(service.url() + "/other/from/k", std::string("Bearer T0")));
+}
+
+TEST_CASE("a copy that has not ended, or is refused, is none", "[azure][client][copy]") {
+    const stub_service service([](const seen_request&, std::size_t number) {
+        if (number == 0) return copied_reply("pending");
+        if (number == 1) return changed_reply(202);
+        if (number == 2) return azure_error(404, "CannotVerifyCopySource");
+        if (number == 3) return azure_error(400, "Md5Mismatch");
+        if (number == 4) return azure_error(412, "SourceConditionNotMet");
+        return azure_error(404, "BlobNotFound");
+    });
+    auto options = stub_options(service);
+    options.retry.attempts_max = 1;
+    const auto container = make_container(options);
+    for (const auto expected :
+         {error_kind::malformed_response, error_kind::malformed_response, error_kind::access_denied,
+          error_kind::bad_digest, error_kind::precondition, error_kind::not_found}) {
+        const auto done = run(container.copy(container, "a", "b", {}, soon()));
+        REQUIRE_FALSE(done.has_value());
+        CHECK(to_string(kind(done)) == to_string(expected));
+        CHECK_FALSE(done.error().text.contains("sig="));
+    }
+    CHECK(container.stats().other_operations().at("copy") == 6);
+}
+
 TEST_CASE("a token of an identity does not leave this host without TLS", "[azure][client]") {
     const auto refused = [](const std::string& endpoint, const authorization& how) {
         const auto made = client::make({.account = "acct", .container = "keep", .endpoint = endpoint}, how);

@@ -80,6 +80,24 @@ inline azure::authorization account_key() {
     return *azure::parse_account_key(emulator_key);
 }
 
+/// Returns the tokens "T0", "T1", ... one after the other.
+class counting_source final : public cloud::credentials_source {
+  public:
+    [[nodiscard]] awaitable<result<cloud::credentials>> fetch(deadline) override {
+        cloud::credentials out;
+        out.keys.session_token = cloud::secret_string("T" + std::to_string(fetched_++));
+        out.source = "counting";
+        co_return out;
+    }
+
+  private:
+    int fetched_ = 0;
+};
+
+inline azure::authorization counting_tokens() {
+    return std::make_shared<cloud::credentials_cache>(std::make_unique<counting_source>());
+}
+
 inline azure::client make_container(azure::client_options options, azure::authorization how = account_key()) {
     auto made = azure::client::make(std::move(options), std::move(how));
     if (!made) throw std::runtime_error(made.error().text);

@@ -28,6 +28,9 @@ TEST_CASE("the code decides, and the status where there is no known code", "[azu
         {412, "LeaseIdMissing", error_kind::access_denied},
         {409, "BlobImmutableDueToPolicy", error_kind::access_denied},
         {409, "BlobArchived", error_kind::access_denied},
+        {412, "SourceConditionNotMet", error_kind::precondition},
+        // The status is that of reading the source.
+        {404, "CannotVerifyCopySource", error_kind::access_denied},
         {416, "InvalidRange", error_kind::invalid_range},
         {400, "Md5Mismatch", error_kind::bad_digest},
         {503, "ServerBusy", error_kind::slow_down},
@@ -69,8 +72,8 @@ TEST_CASE("operations and errors have the Go daemon's names", "[azure][stats]") 
                                                                      {"get_range", 1},
                                                                      {"list", 1},
                                                                      {"set_metadata", 1}});
-    CHECK(stats.other_operations() ==
-          std::map<std::string, std::uint64_t>{{"get_container", 1}, {"put_block", 1}, {"put_block_list", 1}});
+    CHECK(stats.other_operations() == std::map<std::string, std::uint64_t>{
+                                          {"copy", 1}, {"get_container", 1}, {"put_block", 1}, {"put_block_list", 1}});
     stats.failed(404, "BlobNotFound");
     stats.failed(0, "");
     stats.failed(500, "a code\nwith \"quotes\"");

@@ -57,6 +57,19 @@ TEST_CASE("an emulator's account comes twice in the resource", "[azure][shared-k
               .ends_with("\n/devstoreaccount1/devstoreaccount1/keep/a%20b"));
 }
 
+// The string to sign is that of the page "Create a service SAS", version 2020-12-06 and later:
+// printf 'r\n\n2030-01-01T00:30:00Z\n/blob/acct/keep/k\n\n\n\n2021-12-02\nb\n\n\n\n\n\n\n' | openssl dgst ...
+TEST_CASE("a signature lets one blob be read for a time", "[azure][shared-key]") {
+    using namespace std::chrono;
+    const sys_seconds end = sys_days(2030y / January / 1) + 30min;
+    const name_values expected{{"sv", "2021-12-02"},
+                               {"sr", "b"},
+                               {"sp", "r"},
+                               {"se", "2030-01-01T00:30:00Z"},
+                               {"sig", "/tB3xr4+NNITvNBb10i3mpuZpxTL8Wfx1XbYcRqucYU="}};
+    CHECK(blob_signature({"acct", "keep", "k", end}, std::get<shared_key>(account_key())) == expected);
+}
+
 // The service sorts by the rules of .NET for English (SharedKeyComparator in Microsoft's SDKs has its tables).
 TEST_CASE("names of headers are sorted as the service sorts them", "[azure][shared-key]") {
     const name_values query;

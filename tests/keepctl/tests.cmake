@@ -28,6 +28,7 @@ keepstore_test(keepctl_balance_tests
 keepstore_test(keepctl_clone_tests
     SOURCES
         keepctl/clone_adaptive_limit_test.cpp
+        keepctl/clone_azure_test.cpp
         keepctl/clone_board_test.cpp
         keepctl/clone_job_files_test.cpp
         keepctl/clone_merge_test.cpp

@@ -85,6 +85,44 @@ class Containers(AzureCase):
         for name, data in blocks.items():
             self.assert_reply(daemon.get(f"{name}+{len(data)}"), 200, data)
 
+    def test_inside_the_service(self):
+        blocks = self.fill(12)
+        large = max(blocks, key=lambda n: len(blocks[n]))
+        self.azure.set_metadata(self.container, large, {WAYPOINTS: "AAECAw=="})
+        # Without an MD5 that the service keeps a copy is read.
+        parts, wrong = self.random.randbytes(1000), md5(b"this block")
+        self.azure.put_blocks(self.container, md5(parts), parts)
+        blocks[md5(parts)] = parts
+        done = self.clone()
+        self.assert_counts(done, copied=len(blocks), mode="server-side", failed=0, read_to_verify=1,
+                           bytes=sum(map(len, blocks.values())))
+        self.assert_target(blocks)
+        self.assertEqual(self.azure.metadata(self.target, large), {WAYPOINTS: "AAECAw=="})
+        self.assert_counts(self.clone("--error-on-no-change"), 9, present=len(blocks), copied=0)
+
+        self.azure.put_blocks(self.container, wrong, b"that block")
+        self.assert_counts(self.clone("--mode", "server-side"), 1, present=len(blocks), bad_source=1, read_to_verify=1)
+
+    def test_between_accounts(self):
+        """The source is in another account: by its key, and by a signature that may read and list."""
+        other = AzureClient(self.server["other"]["endpoint"], self.server["other"]["key"])
+        self.addCleanup(other.close)
+        source = f"other-{secrets.token_hex(4)}"
+        other.make_container(source)
+        self.addCleanup(other.remove_container, source)
+        for number, parameters in enumerate(({"StorageAccountKey": self.server["other"]["key"]},
+                                             {"StorageAccountKey": "", "SharedAccessSignature": other.signature_of(source)})):
+            data = self.random.randbytes(1000 + number)
+            other.put(source, md5(data), data)
+            volumes = {volume_uuid(0): azure_volume(self.server["other"], source, DriverParameters=parameters),
+                       volume_uuid(1): azure_volume(self.server, self.target)}
+            with open(self.config, "w", encoding="utf-8") as file:
+                json.dump({"Clusters": {"zzzzz": cluster_config(volumes)}}, file)
+            done = self.clone("--mode", "server-side")
+            self.assert_counts(done, copied=1, present=number, mode="server-side")
+            self.assertEqual(self.azure.get(self.target, md5(data)), data)
+            self.assertNotIn("sig=", done.stderr)
+
     def test_copies_that_are_no_blocks(self):
         good, wrong, short, back = (self.random.randbytes(n) for n in (1000, 300_000, 2000, 500))
         for data in (good, wrong, short, back):

@@ -23,6 +23,7 @@ from .process import (PACKAGE_ROOT, STOP_SECONDS_MAX, Process, Server, ServerErr
 from .wait import port_open, stable_port
 
 ACCOUNT = "keepstoretest"
+OTHER_ACCOUNT = "keepstoreother"
 NODE_MIN = 18
 _START_SECONDS_MAX = 60
 _PROJECT_ROOT = os.path.dirname(os.path.dirname(PACKAGE_ROOT))
@@ -58,6 +59,8 @@ class Azurite(Server):
         port = stable_port()
         self.info = {"host": "127.0.0.1", "port": port, "endpoint": f"http://127.0.0.1:{port}/{ACCOUNT}", "account": ACCOUNT,
                      "key": base64.b64encode(secrets.token_bytes(64)).decode(), "folder": self.folder,
+                     "other": {"endpoint": f"http://127.0.0.1:{port}/{OTHER_ACCOUNT}", "account": OTHER_ACCOUNT,
+                               "key": base64.b64encode(secrets.token_bytes(64)).decode()},
                      "tool": [sys.executable, "-B", os.path.join(PACKAGE_ROOT, "support/azure_client.py")]}
         try:
             if owner is not None:
@@ -93,8 +96,8 @@ class Azurite(Server):
         kept = {n: v for n, v in os.environ.items() if not n.startswith(("AZURITE_", "NODE_", "LD_"))}
         command = [shutil.which("node"), PROGRAM, "--blobHost", self.info["host"], "--blobPort", str(self.info["port"]),
                    "--location", self._data(), "--silent", "--disableTelemetry"]
-        self._process.spawn(command, self._log("azurite"),
-                            kept | {"AZURITE_ACCOUNTS": f"{ACCOUNT}:{self.info['key']}", "HOME": self.folder})
+        accounts = ";".join(f"{a['account']}:{a['key']}" for a in (self.info, self.info["other"]))
+        self._process.spawn(command, self._log("azurite"), kept | {"AZURITE_ACCOUNTS": accounts, "HOME": self.folder})
 
         def responds():
             if not self.running():
