@@ -29,8 +29,11 @@
 
 namespace {
 
+/// Shared: a change of the metadata alone does not copy a block.
+using content_ptr = std::shared_ptr<const std::string>;
+
 struct object {
-    std::string content;
+    content_ptr content;
     std::string metadata;  ///< Lines of a header.
     std::uint64_t version = 0;
 };
@@ -44,19 +47,19 @@ class object_store {
         const auto found = objects_.find(path);
         return found == objects_.end() ? nullptr : found->second;
     }
-    std::uint64_t put(const std::string& path, std::string content, std::string metadata) {
+    std::uint64_t put(const std::string& path, content_ptr content, std::string metadata) {
         const std::lock_guard lock(mutex_);
         auto made = std::make_shared<object>(std::move(content), std::move(metadata), ++versions_);
-        bytes_ += made->content.size();
+        bytes_ += made->content->size();
         order_.push_back(path);
         auto& place = objects_[path];
-        if (place) bytes_ -= place->content.size();
+        if (place) bytes_ -= place->content->size();
         place = std::move(made);
         while (bytes_ > bytes_max_ && order_.size() > 1) {
             const auto oldest = objects_.find(order_.front());
             order_.pop_front();
             if (oldest == objects_.end()) continue;
-            bytes_ -= oldest->second->content.size();
+            bytes_ -= oldest->second->content->size();
             objects_.erase(oldest);
         }
         return versions_;
@@ -65,7 +68,7 @@ class object_store {
         const std::lock_guard lock(mutex_);
         const auto found = objects_.find(path);
         if (found == objects_.end()) return;
-        bytes_ -= found->second->content.size();
+        bytes_ -= found->second->content->size();
         objects_.erase(found);
     }
 
@@ -198,8 +201,9 @@ class connection {
     }
 
     bool respond(const request_head& head) {
-        const auto body = read_body(head);
-        if (!body) return false;
+        auto whole = read_body(head);
+        if (!whole) return false;
+        const auto body = std::make_shared<const std::string>(std::move(*whole));
         if (head.asks("list-type=2"))
             return reply(200, "", "<ListBucketResult><IsTruncated>false</IsTruncated></ListBucketResult>");
         if (head.asks("uploads") && head.method == "GET")
@@ -207,9 +211,9 @@ class connection {
                          "<ListMultipartUploadsResult><IsTruncated>false</IsTruncated></ListMultipartUploadsResult>");
         if (head.argument("comp") == "list")
             return reply(200, "", "<EnumerationResults><Blobs/><NextMarker/></EnumerationResults>");
-        if (const auto done = respond_to_part(head, *body)) return *done;
+        if (const auto done = respond_to_part(head, body)) return *done;
         const auto there = store_.find(head.path);
-        if (head.method == "PUT") return put(head, *body, there);
+        if (head.method == "PUT") return put(head, body, there);
         if (head.method == "DELETE") {
             store_.remove(head.path);
             return reply(head.is_azure() ? 202 : 204, "");
@@ -220,9 +224,9 @@ class connection {
 
     /// Parts are objects next to the one that they will be. S3: POST ?uploads, PUT ?partNumber=, POST or DELETE
     /// ?uploadId=; Azure: PUT ?comp=block, PUT ?comp=blocklist. nullopt: it is no request of these.
-    std::optional<bool> respond_to_part(const request_head& head, const std::string& body) {
+    std::optional<bool> respond_to_part(const request_head& head, const content_ptr& body) {
         if (head.method == "POST" && head.asks("uploads")) {
-            const auto id = std::to_string(store_.put(head.path + "#", {}, {}));
+            const auto id = std::to_string(store_.put(head.path + "#", std::make_shared<const std::string>(), {}));
             return reply(
                 200, "",
                 "<InitiateMultipartUploadResult><UploadId>" + id + "</UploadId></InitiateMultipartUploadResult>");
@@ -232,9 +236,9 @@ class connection {
         if (head.method == "PUT" && head.argument("comp") == "block")
             return reply(201, stamp(store_.put(part_path(head, head.argument("blockid")), body, {})));
         if (head.method == "PUT" && head.argument("comp") == "blocklist")
-            return reply(201, stamp(join(head, body, "Latest")));
+            return reply(201, stamp(join(head, *body, "Latest")));
         if (head.method == "POST" && head.asks("uploadId=")) {
-            join(head, body, "PartNumber");
+            join(head, *body, "PartNumber");
             return reply(200, "",
                          "<CompleteMultipartUploadResult><ETag>\"x-1\"</ETag></CompleteMultipartUploadResult>");
         }
@@ -251,13 +255,13 @@ class connection {
         for (auto at = list.find(open); at != std::string::npos; at = list.find(open, at)) {
             at += open.size();
             const auto path = part_path(head, list.substr(at, list.find('<', at) - at));
-            if (const auto part = store_.find(path)) content += part->content;
+            if (const auto part = store_.find(path)) content += *part->content;
             store_.remove(path);
         }
-        return store_.put(head.path, std::move(content), metadata_of(head));
+        return store_.put(head.path, std::make_shared<const std::string>(std::move(content)), metadata_of(head));
     }
 
-    bool put(const request_head& head, const std::string& body, const std::shared_ptr<const object>& there) {
+    bool put(const request_head& head, const content_ptr& body, const std::shared_ptr<const object>& there) {
         if (head.get("if-none-match") == "*" && there)
             return head.is_azure() ? refuse(head, 409, "BlobAlreadyExists") : refuse(head, 412, "PreconditionFailed");
         const bool only_metadata = head.argument("comp") == "metadata";
@@ -270,17 +274,17 @@ class connection {
         const auto headers = stamp(found.version) + found.metadata;
         auto range = head.get("x-ms-range");
         if (range.empty()) range = head.get("range");
-        if (range.empty()) return reply(200, headers, found.content, head.method == "GET");
+        if (range.empty()) return reply(200, headers, *found.content, head.method == "GET");
         const auto dash = range.find('-');
         const auto first = std::stoull(range.substr(6, dash - 6));
-        const auto size = found.content.size();
+        const auto size = found.content->size();
         if (first >= size) return refuse(head, 416, "InvalidRange");
         const auto last =
             dash + 1 < range.size() ? std::min<std::size_t>(std::stoull(range.substr(dash + 1)), size - 1) : size - 1;
         return reply(206,
                      headers + "Content-Range: bytes " + std::to_string(first) + "-" + std::to_string(last) + "/" +
                          std::to_string(size) + "\r\n",
-                     std::string_view(found.content).substr(first, last - first + 1));
+                     std::string_view(*found.content).substr(first, last - first + 1));
     }
 
     const int fd_;

@@ -28,7 +28,7 @@ def s3_volume(stub):
 @scenario("azure")
 def azure(bench):
     """GET and PUT of 64 MiB and 64 KiB blocks on a service in memory, as Azure and as S3: CPU of the daemon, requests."""
-    sizes = {bench.size(LARGE, "16m"): (bench.size(16, 4), (1, 4)), "64k": (bench.size(3000, 100), (1, 8))}
+    sizes = {bench.size(LARGE, "16m"): (bench.size(16, 4), (1, 4, 16)), "64k": (bench.size(3000, 100), (1, 4, 16))}
     with StubProcess(bench, "keepstore_object_stub") as stub, Daemon(bench, volume=azure_volume(stub)) as one, \
             Daemon(bench, volume=s3_volume(stub)) as other:
         daemons = {"Azure": one, "S3": other}
