@@ -8,6 +8,7 @@ import random
 import shutil
 import threading
 import time
+import urllib.parse
 
 from support import keepctl
 from support.azure_case import AzureCase
@@ -153,6 +154,39 @@ class Blocks(AzureCase):
         self.assertGreater(len(acknowledged), 0)
         self.assertEqual(verify(daemon, acknowledged), [])
         self.assertEqual(set(acknowledged) - set(self.azure.names(self.container)), set())
+
+    def test_shared_access_signatures(self):
+        """What a signature allows works, and what it does not allow is no missing block. None is in a log."""
+        signatures = []
+
+        def started(permissions):
+            signatures.append(self.azure.signature_of(self.container, permissions))
+            return self.start([self.volume(DriverParameters={"StorageAccountKey": "", "SharedAccessSignature": signatures[-1]})],
+                              Collections=SHORT)
+        small, large, other = content(1000, 31), content(2 * MIB, 32), content(2000, 33)
+        daemon = started("rlcwd")
+        for data in (small, large):
+            self.assert_reply(daemon.put(data), 200)
+            self.assert_reply(daemon.get(plain(data)), 200, data)
+        self.assertEqual(daemon.admin("TOUCH", "/" + md5(small)).status, 200)
+        self.assertIn(plain(small), daemon.admin("GET", "/index").text)
+
+        reader = started("rl")
+        self.assert_reply(reader.get(plain(large)), 200, large)
+        self.assertIn(plain(large), reader.admin("GET", "/index").text)
+        self.assert_reply(reader.put(other), 503)
+        self.assertGreaterEqual(reader.admin("TOUCH", "/" + md5(small)).status, 500)
+
+        writer = started("rcw")
+        self.assert_reply(writer.put(other), 200)
+        self.assert_reply(writer.get(plain(other)), 200, other)
+        index = writer.admin("GET", "/index")
+        self.assertFalse(index.status == 200 and index.text.endswith("\n\n"), index)
+
+        for used in (daemon, reader, writer):
+            log = "\n".join(used.log.lines())
+            for signature in signatures:
+                self.assertNotIn(urllib.parse.parse_qs(signature)["sig"][0], urllib.parse.unquote(log))
 
     def test_metrics(self):
         daemon = self.start()
