@@ -6,10 +6,7 @@
 namespace keepstore::azure {
 namespace {
 
-struct code_row {
-    std::string_view code;
-    error_kind kind;
-};
+using cloud::code_row;
 
 // Codes of Blob storage and those common to all services, sorted. For other codes the HTTP status decides. A blob that
 // an account, a lease, a tier or a policy does not let use is access_denied: precondition would say that it was
@@ -91,9 +88,7 @@ std::string_view advice(error_kind kind) noexcept {
 }
 
 error_kind classify(unsigned http_status, std::string_view code) noexcept {
-    const auto found = std::ranges::lower_bound(codes, code, {}, &code_row::code);
-    if (found != codes.end() && found->code == code) return found->kind;
-    return cloud::classify_status(http_status);
+    return cloud::classify(codes, http_status, code);
 }
 
 error make_error(error_kind kind, std::string_view detail) {

@@ -2,6 +2,7 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <string>
 
@@ -130,6 +131,12 @@ error_kind classify_status(unsigned status) noexcept {
     if (status >= 500) return error_kind::server;
     if (status >= 400) return error_kind::invalid;
     return error_kind::malformed_response;
+}
+
+error_kind classify(std::span<const code_row> codes, unsigned status, std::string_view code) noexcept {
+    const auto found = std::ranges::lower_bound(codes, code, {}, &code_row::code);
+    if (found != codes.end() && found->code == code) return found->kind;
+    return classify_status(status);
 }
 
 const std::error_category& error_category() noexcept {

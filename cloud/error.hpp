@@ -11,6 +11,7 @@
 #include "base/error.hpp"
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -60,6 +61,15 @@ enum class retry_class {
 
 /// Returns the kind for a status without a code that is known. Not for a 2xx.
 [[nodiscard]] error_kind classify_status(unsigned http_status) noexcept;
+
+/// A code in the body of a service's errors, and the kind that it is.
+struct code_row {
+    std::string_view code;
+    error_kind kind;
+};
+/// Returns the kind of a response: by its code if the table has it, else by its status. `codes` is sorted by code.
+[[nodiscard]] error_kind classify(std::span<const code_row> codes, unsigned http_status,
+                                  std::string_view code) noexcept;
 
 [[nodiscard]] const std::error_category& error_category() noexcept;
 [[nodiscard]] std::error_code make_error_code(error_kind kind) noexcept;
