@@ -165,15 +165,7 @@ class container_probe {
                                                 .container = options_.container});
         if (!address) co_return report_.failed("address", address.error().text);
         report_.ok("address", fmt::format("{}, container {}", net::to_string(address->to), options_.container));
-        const cloud::probe_target where{.to = address->to,
-                                        .target = address->path_of(""),
-                                        .connect_timeout = options_.connect_timeout,
-                                        .read_timeout = options_.read_timeout,
-                                        .ca_file = options_.ca_file,
-                                        .tls_insecure = options_.tls_insecure,
-                                        .proxies = options_.proxies,
-                                        .hosts = options_.hosts,
-                                        .now = options_.now};
+        const auto where = cloud::make_probe_target(options_, address->to, address->path_of(""));
         const bool named = co_await cloud::check_name(report_, where, suspect_account);
         if (!named) co_return false;
         const bool connected = co_await cloud::check_connection(report_, where);

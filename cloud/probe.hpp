@@ -77,6 +77,20 @@ struct probe_target {
     wall_clock now;
 };
 
+/// \param options  those of a client: S3's or Azure's.
+template <class Options>
+[[nodiscard]] probe_target make_probe_target(const Options& options, net::endpoint to, std::string target) {
+    return {.to = std::move(to),
+            .target = std::move(target),
+            .connect_timeout = options.connect_timeout,
+            .read_timeout = options.read_timeout,
+            .ca_file = options.ca_file,
+            .tls_insecure = options.tls_insecure,
+            .proxies = options.proxies,
+            .hosts = options.hosts,
+            .now = options.now};
+}
+
 /// Resolves a host name to a list of addresses, or the resolver's error.
 [[nodiscard]] awaitable<result<std::string>> resolve_host(const probe_target& where, std::string host);
 

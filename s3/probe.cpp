@@ -21,15 +21,7 @@ class prober {
 
     awaitable<bool> run() {
         if (!check_address()) co_return false;
-        const cloud::probe_target where{.to = address_.to,
-                                        .target = address_.path_of(""),
-                                        .connect_timeout = options_.connect_timeout,
-                                        .read_timeout = options_.read_timeout,
-                                        .ca_file = options_.ca_file,
-                                        .tls_insecure = options_.tls_insecure,
-                                        .proxies = options_.proxies,
-                                        .hosts = options_.hosts,
-                                        .now = options_.now};
+        const auto where = cloud::make_probe_target(options_, address_.to, address_.path_of(""));
         const auto hint = [&] { return hint_at_path_style(where, options_.bucket); };
         const bool named = co_await cloud::check_name(report_, where, hint);
         if (!named) co_return false;
