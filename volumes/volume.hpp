@@ -76,6 +76,17 @@ class block_reader {
         return std::nullopt;
     }
 
+    /// Reads at most `want` bytes at `offset` of a stream into memory of the driver, of which the slice is a share: so
+    /// that the caller holds no memory while they are on their way. To be copied at once: the driver has little.
+    /// \returns at least one byte, unless at the end of the block; errc::unsupported where it is no stream.
+    [[nodiscard]] virtual awaitable<result<const_slice>> read_piece(std::uint64_t offset, std::size_t want,
+                                                                    deadline until) {
+        static_cast<void>(offset);
+        static_cast<void>(want);
+        static_cast<void>(until);
+        co_return fail(errc::unsupported);
+    }
+
     /// Compares the stored bytes from `offset` with `bytes`; not equal if the block ends before. Needs no buffer of the
     /// pool, so that a caller that holds one chunk never waits for a second one.
     [[nodiscard]] virtual awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes,

@@ -104,6 +104,8 @@ class read_operation {
     [[nodiscard]] proven_state start_of(const digest::waypoints&, const byte_range& body) const;
     // streaming_path.cpp
     awaitable<step> send_streaming(volumes::block_reader&, copy_waypoints&);
+    awaitable<result<const_slice>> read_piece(volumes::block_reader&, std::uint64_t offset, std::size_t want,
+                                              std::optional<error>& unreadable);
     // stitched_path.cpp
     awaitable<step> send_stitched(const std::vector<const mount*>&);
     awaitable<step> stitch_once(const std::vector<const mount*>&);

@@ -49,23 +49,18 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
             if (const auto ready = co_await sink_.wait_ready(); !ready) co_return abandon(ready.error());
             next_piece.waited_since(since);
         }
-        auto into = co_await store_.request_pool.acquire(request_.until);
-        if (!into) co_return abandon(into.error());
-        const std::size_t most = copy.streams() ? next_piece.most() : into->size();
+        const std::size_t most = copy.streams() ? next_piece.most() : limits::chunk_size_bytes;
         const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(most, size - offset));
-        auto count = co_await read_stored(copy, offset, into->subslice(0, want), until_);
-        if (!count || *count != want) {
-            if (!count && count.error() == errc::cancelled) co_return abandon(std::move(count.error()));
-            unreadable = count ? error(errc::checksum_mismatch) : std::move(count.error());
-            break;
-        }
-        const_slice piece = into->freeze(want);
-        *into = {};
+        auto got = co_await read_piece(copy, offset, want, unreadable);
+        if (!got) co_return abandon(std::move(got.error()));
+        if (unreadable) break;
+        const_slice piece = *std::move(got);
+        const std::size_t count = piece.size();
         hash.set_queue_bytes(store_.request_pool.queue_bytes());
         if (const auto added = co_await hash.update(piece); !added) co_return abandon(added.error());
         // Bytes that the client has already are only hashed.
-        if (begun_ && sent_ > offset) piece = piece.subslice(std::min<std::size_t>(want, sent_ - offset));
-        offset += want;
+        if (begun_ && sent_ > offset) piece = piece.subslice(std::min<std::size_t>(count, sent_ - offset));
+        offset += count;
         if (offset == size) {
             last = std::move(piece);
             break;
@@ -110,6 +105,31 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
     // With the waypoints of the whole block a slow client can be served without holding memory.
     if (slow) co_return step::rehash;
     co_return mark_corrupt(sent_, unreadable ? std::move(*unreadable) : error(errc::checksum_mismatch));
+}
+
+// The next bytes, at most `want`, in a chunk. \returns what ends the read; an error of the copy is in `unreadable`.
+awaitable<result<const_slice>> read_operation::read_piece(volumes::block_reader& copy, std::uint64_t offset,
+                                                          std::size_t want, std::optional<error>& unreadable) {
+    if (copy.streams()) {
+        // They may take seconds (volumes/cloud/download_turns.hpp), and thousands of clients wait: without a chunk.
+        const auto arrived = co_await copy.read_piece(offset, want, until_);
+        if (!arrived && arrived.error() == errc::cancelled) co_return std::unexpected(arrived.error());
+        if (!arrived && arrived.error() != errc::unsupported) unreadable = arrived.error();
+        if (arrived && arrived->size() == 0) unreadable = error(errc::checksum_mismatch);
+        if (unreadable) co_return const_slice{};
+        const auto into = arrived ? store_.request_pool.try_acquire() : std::nullopt;
+        if (into) {
+            std::ranges::copy(arrived->bytes, into->bytes.begin());
+            co_return into->freeze(arrived->size());
+        }
+        // Never with the stream's memory: those that have the chunks may wait for it.
+    }
+    KS_CO_TRY(const auto into, co_await store_.request_pool.acquire(request_.until));
+    auto count = co_await read_stored(copy, offset, into.subslice(0, want), until_);
+    if (count && *count == want) co_return into.freeze(want);
+    if (!count && count.error() == errc::cancelled) co_return std::unexpected(std::move(count.error()));
+    unreadable = count ? error(errc::checksum_mismatch) : std::move(count.error());
+    co_return const_slice{};
 }
 
 }  // namespace keepstore::store

@@ -106,6 +106,12 @@ std::optional<std::size_t> stitched_copy::try_read_at(std::uint64_t offset, std:
     return copies_[from.copy]->try_read_at(offset, into.first(from.length));
 }
 
+awaitable<result<const_slice>> stitched_copy::read_piece(std::uint64_t offset, std::size_t want, deadline until) {
+    const run from = run_at(offset, want);
+    if (from.length == 0) co_return const_slice{};
+    co_return co_await copies_[from.copy]->read_piece(offset, from.length, until);
+}
+
 awaitable<result<bool>> stitched_copy::equals_at(std::uint64_t offset, const_slice bytes, deadline until) {
     for (std::size_t done = 0; done < bytes.size();) {
         const run from = run_at(offset + done, bytes.size() - done);

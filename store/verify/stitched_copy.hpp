@@ -55,6 +55,8 @@ class stitched_copy final : public volumes::block_reader {
     [[nodiscard]] awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into,
                                                          deadline until) override;
     [[nodiscard]] std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override;
+    [[nodiscard]] awaitable<result<const_slice>> read_piece(std::uint64_t offset, std::size_t want,
+                                                            deadline until) override;
     [[nodiscard]] awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override;
     /// errc::unsupported: there is no such file.
     [[nodiscard]] awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override;

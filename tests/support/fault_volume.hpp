@@ -8,6 +8,7 @@
 #include <boost/asio/this_coro.hpp>
 
 #include <chrono>
+#include <functional>
 #include <limits>
 #include <memory>
 #include <new>
@@ -45,6 +46,8 @@ class fault_volume final : public volumes::volume {
     int waits = 0;                  ///< Calls that waited for a stalled volume.
     std::size_t queue_bytes = 0;    ///< As it was set for the last writer.
     int end_stall_after_waits = 0;  ///< The stall ends with this one; 0: never.
+    /// Called again and again while a call waits. \returns whether the stall goes on.
+    std::function<bool()> while_stalled = [] { return true; };
 
     const std::string& device_id() const noexcept override { return inner_->device_id(); }
     awaitable<result<std::unique_ptr<volumes::block_reader>>> open(md5_digest name, deadline until) override {
@@ -92,6 +95,7 @@ class fault_volume final : public volumes::volume {
         asio::steady_timer timer(co_await asio::this_coro::executor);
         while (plan.*stalls) {
             if (end_stall_after_waits > 0 && waits >= end_stall_after_waits) plan.*stalls = false;
+            if (!while_stalled()) plan.*stalls = false;
             if (until.passed()) co_return fail(errc::timeout, "volume does not respond");
             timer.expires_after(std::chrono::milliseconds(1));
             const auto [stopped] = co_await timer.async_wait(use_tuple);
@@ -115,6 +119,12 @@ class fault_volume final : public volumes::volume {
             const std::uint64_t from = home_.plan.flip_from > offset ? home_.plan.flip_from - offset : 0;
             for (std::size_t i = static_cast<std::size_t>(from); i < *count; ++i) into.bytes[i] ^= std::byte{1};
             co_return count;
+        }
+        awaitable<result<const_slice>> read_piece(std::uint64_t offset, std::size_t want, deadline until) override {
+            if (!streams()) co_return fail(errc::unsupported);
+            const auto into = make_heap_slice(want);
+            KS_CO_TRY(const auto count, co_await read_at(offset, into, until));
+            co_return into.freeze(count);
         }
         awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override {
             if (offset + bytes.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);

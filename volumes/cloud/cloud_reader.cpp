@@ -67,11 +67,17 @@ class cloud_reader final : public block_reader {
     std::optional<std::size_t> try_read_at(std::uint64_t offset, std::span<std::byte> into) override {
         const auto wanted = within_block(offset, into.size());
         if (wanted == 0) return 0;
-        const auto piece = subscription_->download().try_read(subscription_->number(), offset, wanted);
-        if (!piece || piece->outside_window) return std::nullopt;
-        read_upto_ = std::max(read_upto_, offset + piece->bytes.size());
-        std::memcpy(into.data(), piece->bytes.bytes.data(), piece->bytes.size());
-        return piece->bytes.size();
+        const auto piece = try_piece(offset, wanted);
+        if (!piece) return std::nullopt;
+        std::memcpy(into.data(), piece->bytes.data(), piece->size());
+        return piece->size();
+    }
+
+    awaitable<result<const_slice>> read_piece(std::uint64_t offset, std::size_t want, deadline until) override {
+        const auto wanted = within_block(offset, want);
+        if (wanted == 0) co_return const_slice{};
+        if (auto there = try_piece(offset, wanted)) co_return *std::move(there);
+        co_return co_await unless_stalled(core_->breaker, until, next_piece(offset, wanted, until));
     }
 
     awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override {
@@ -120,6 +126,14 @@ class cloud_reader final : public block_reader {
     [[nodiscard]] std::size_t within_block(std::uint64_t offset, std::size_t count) const noexcept {
         if (offset >= info_.size) return 0;
         return static_cast<std::size_t>(std::min<std::uint64_t>(count, info_.size - offset));
+    }
+
+    // What the download has already.
+    std::optional<const_slice> try_piece(std::uint64_t offset, std::size_t want) {
+        auto piece = subscription_->download().try_read(subscription_->number(), offset, want);
+        if (!piece || piece->outside_window) return std::nullopt;
+        read_upto_ = std::max(read_upto_, offset + piece->bytes.size());
+        return std::move(piece->bytes);
     }
 
     awaitable<result<const_slice>> next_piece(std::uint64_t offset, std::size_t want, deadline until) {
