@@ -205,7 +205,9 @@ awaitable<result<std::unique_ptr<block_reader>>> open_cloud_reader(std::shared_p
         const bool joined = number.has_value();
         if (!joined) {
             download = std::make_shared<shared_download>(core, what);
-            if (whole) core->downloads.add(name, download);
+            // With thousands of readers of one block most downloads are for one, far behind the beginning.
+            const auto before = whole ? core->downloads.add(name, download) : nullptr;
+            if (before) before->expect_single_reader();
             number = download->start();
             if (metadata_wanted) download->source()->prefetch_metadata();
         }

@@ -20,9 +20,10 @@ std::shared_ptr<shared_download> download_table::find(const md5_digest& name) co
     return found == running_.end() ? nullptr : found->second.lock();
 }
 
-void download_table::add(const md5_digest& name, const std::shared_ptr<shared_download>& d) {
+std::shared_ptr<shared_download> download_table::add(const md5_digest& name,
+                                                     const std::shared_ptr<shared_download>& d) {
     const std::lock_guard lock(mutex_);
-    running_.insert_or_assign(name, d);
+    return std::exchange(running_[name], d).lock();
 }
 
 void download_table::remove(const md5_digest& name, const shared_download* d) {

@@ -18,8 +18,8 @@ class download_table {
   public:
     /// The download of this block, if there is one that further readers may join.
     [[nodiscard]] std::shared_ptr<shared_download> find(const md5_digest& name) const;
-    /// Further readers join this one from now on.
-    void add(const md5_digest& name, const std::shared_ptr<shared_download>& d);
+    /// Further readers join this one from now on. \returns the one that they joined before, if it is still under way.
+    std::shared_ptr<shared_download> add(const md5_digest& name, const std::shared_ptr<shared_download>& d);
     void remove(const md5_digest& name, const shared_download* d);
     /// The object has changed: further readers must not get the old content.
     void forget(const md5_digest& name);

@@ -10,6 +10,7 @@
 
 #include <algorithm>
 #include <chrono>
+#include <limits>
 #include <random>
 #include <utility>
 #include <vector>
@@ -80,10 +81,9 @@ awaitable<result<shared_download::piece>> shared_download::read(unsigned reader,
     std::vector<const_slice> dropped;
     const std::lock_guard lock(mutex_);
     window_.end_read(offset, want);
-    // Pieces of the reserve are for reads that wait.
-    if (short_of_memory) {
-        dropped = outcome || window_.is_read() ? window_.drop_before(window_.fastest()) : window_.drop_all();
-    }
+    // Pieces of the reserve are for reads that wait, also if there is memory again.
+    const auto upto = short_of_memory ? std::numeric_limits<std::uint64_t>::max() : reserved_upto_;
+    dropped = window_.drop_before(outcome || window_.is_read() ? std::min(window_.fastest(), upto) : upto);
     // The task may wait for memory that this read kept from being dropped.
     wake_task();
     co_return outcome;
@@ -116,8 +116,10 @@ void shared_download::release_buffers(bool also_shared) {
 }
 
 void shared_download::expect_single_reader() {
+    std::vector<const_slice> dropped;
     const std::lock_guard lock(mutex_);
     keeps_for_newcomers_ = false;
+    if (window_.readers() == 1) dropped = window_.drop_before(window_.fastest());
 }
 
 // --- the task ---
@@ -238,6 +240,7 @@ awaitable<result<shared_download::received>> shared_download::receive(transfer_t
         const std::lock_guard lock(mutex_);
         if (over_) co_return fail(errc::cancelled);
         window_.append(memory->freeze(memory->size()));
+        if (reserved_) reserved_upto_ = window_.next();
         piece_arrived_.notify_all();
         // The read that it was for has ended.
         if (reserved_ && !window_.is_read())
@@ -274,8 +277,13 @@ awaitable<result<std::optional<mutable_slice>>> shared_download::next_memory(std
             const auto awaited = static_cast<std::size_t>(std::min<std::uint64_t>(size, window_.awaited_bytes()));
             lock.unlock();
             reserved_ = true;
-            KS_CO_TRY(auto memory, co_await core_->memory->take_reserved(awaited, deadline::never()));
-            co_return std::move(memory);
+            auto memory = co_await core_->memory->take_reserved(awaited, deadline::in(core_->turns.length()));
+            if (memory) co_return std::move(*memory);
+            if (memory.error() != errc::timeout) co_return std::unexpected(std::move(memory.error()));
+            // Those that have it may wait for a turn.
+            if (core_->turns.is_over(mine)) co_return std::nullopt;
+            lock.lock();
+            continue;
         }
         lock.unlock();
         co_await yield_to_loop();

@@ -111,6 +111,7 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     std::optional<error> failed_;
     bool over_ = false;  ///< Left by its last reader.
     bool keeps_for_newcomers_ = true;
+    std::uint64_t reserved_upto_ = 0;        ///< Pieces of the reserve end at or before it.
     async_condition head_arrived_{mutex_};   ///< info_ or failed_ was set.
     async_condition piece_arrived_{mutex_};  ///< The window has grown, or the task has ended.
     async_condition demand_{mutex_};         ///< For the task: more is wanted.

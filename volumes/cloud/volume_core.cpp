@@ -28,7 +28,7 @@ bool download_target::is_large() const noexcept {
 volume_core::volume_core(core_options o)
     : setup(std::move(o)),
       breaker(std::make_shared<circuit_breaker>(setup.where, setup.diagnosis)),
-      memory(std::make_shared<chunk_memory>(setup.fetch_memory_bytes)),
+      memory(std::make_shared<chunk_memory>(setup.fetch_memory_bytes, setup.fetch_reserve_bytes)),
       upload_policy(limits::cloud_parallel_uploads_max, "large blocks are sent in parts: that is faster", setup.where),
       download_policy(limits::cloud_parallel_downloads_max, "large blocks are fetched in parts: that is faster",
                       setup.where),

@@ -35,6 +35,7 @@ struct core_options {
     /// Event loops; 0: one per processor, at most limits::cloud_volume_loops_max.
     unsigned loops = 0;
     std::size_t fetch_memory_bytes = limits::cloud_fetch_memory_bytes;
+    std::size_t fetch_reserve_bytes = limits::cloud_fetch_reserve_bytes;
     /// Of each event loop.
     unsigned connections_max = limits::cloud_volume_connections_max;
     download_limits downloads = {};

@@ -17,6 +17,7 @@ s3_core::s3_core(s3_options o, protocol::client c)
                    .diagnosis = o.diagnosis,
                    .loops = o.loops,
                    .fetch_memory_bytes = o.fetch_memory_bytes,
+                   .fetch_reserve_bytes = o.fetch_reserve_bytes,
                    .connections_max = o.connections_max,
                    .downloads = o.downloads,
                    .always_parts = o.always_parts,

@@ -59,6 +59,7 @@ struct s3_options {
     /// Of each event loop; probes have their own.
     unsigned connections_max = limits::cloud_volume_connections_max;
     std::size_t fetch_memory_bytes = limits::cloud_fetch_memory_bytes;
+    std::size_t fetch_reserve_bytes = limits::cloud_fetch_reserve_bytes;
     cloud::download_limits downloads = {};
     /// Blocks whose name is not the MD5 of their content: no Content-MD5 is sent and no ETag compared.
     bool any_content = false;

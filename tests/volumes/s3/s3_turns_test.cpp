@@ -184,6 +184,59 @@ TEST_CASE("a block that was replaced while its reader paused is not continued, o
     }
 }
 
+TEST_CASE("many slow readers of few blocks are all served, however little memory there is",
+          "[volumes][s3][stub][turns][memory]") {
+    const auto content = random_bytes(MiB);
+    const auto text = object_text(content);
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        return r.method == "GET" ? ranged_reply(r, text) : signed_reply(404);
+    });
+    auto options = scarce(service, 6);
+    options.fetch_memory_bytes = MiB;
+    options.fetch_reserve_bytes = 512 * KiB;
+    const auto volume = open_volume(std::move(options));
+    const auto few = random_names(3);
+    std::vector<md5_digest> names;
+    for (int i = 0; i < 20; ++i) names.insert(names.end(), few.begin(), few.end());
+    const std::atomic<bool> paused = true;
+    std::size_t served = 0;
+    for (const auto& o : read_all_slowly(*volume, names, content, paused)) served += o.right ? 1 : 0;
+    CHECK(served == names.size());
+}
+
+TEST_CASE("a download that waits for memory gives up its turn", "[volumes][s3][stub][turns][memory]") {
+    const auto content = random_bytes(MiB);
+    const auto text = object_text(content);
+    stub_service service([&](const seen_request& r, std::size_t) {
+        if (is_listing(r)) return empty_listing();
+        return r.method == "GET" ? ranged_reply(r, text) : signed_reply(404);
+    });
+    auto options = scarce(service, 1);
+    options.fetch_memory_bytes = 0;
+    options.fetch_reserve_bytes = limits::chunk_size_bytes;
+    const auto volume = open_volume(std::move(options));
+    auto first = run(volume->open(random_name(), soon()));
+    REQUIRE(first);
+    auto held = run((*first)->read_piece(0, slow_piece, soon()));  // All memory that there is.
+    REQUIRE(held);
+    CHECK(held->size() == slow_piece);
+    auto second = run(volume->open(random_name(), soon()));
+    REQUIRE(second);
+    const auto into = make_heap_slice(slow_piece);
+    std::optional<result<std::size_t>> got;
+    asio::io_context& context = new_context();
+    asio::co_spawn(context, (*second)->read_at(0, into, soon()),
+                   [&](const std::exception_ptr&, result<std::size_t> r) { got = std::move(r); });
+    context.poll();
+    CHECK(run(volume->open(random_name(), soon())));
+    CHECK_FALSE(got);
+    held = {};
+    CHECK(turn_until(context, [&] { return got.has_value(); }));
+    REQUIRE((got && *got));
+    CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin()));
+}
+
 TEST_CASE("where the service does not know ranges downloads that pause keep their turn, after the first one",
           "[volumes][s3][stub][turns]") {
     const auto content = random_bytes(2 * MiB);
