@@ -100,6 +100,7 @@ class download_turns {
 
     /// The service does not know ranges: a download that has paused could not continue, so no turn is ever over.
     void never_pause() noexcept { pausing_.store(false, std::memory_order_relaxed); }
+    [[nodiscard]] bool may_pause() const noexcept { return pausing_.load(std::memory_order_relaxed); }
 
   private:
     void give_back(async_semaphore::permit) noexcept;

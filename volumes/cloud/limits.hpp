@@ -34,6 +34,9 @@ inline constexpr std::size_t cloud_downloads_min = 128;
 /// With 2,000 of 10,000 slow readers at a time each has its turn every five seconds, which is below all limits of
 /// clients; a shorter turn costs the service more requests.
 inline constexpr milliseconds cloud_download_turn{1000};
+/// While there are more than cloud_downloads_min, a download of a large block begins with a GET of this much: the first
+/// segment, which is verified before the first byte, and as much again.
+inline constexpr std::size_t cloud_crowded_range_bytes = 2 * MiB;
 /// After a pause a download continues with a GET of this much, and twice as much each time that it was received without
 /// another pause: what is on its way when it pauses again is lost.
 inline constexpr std::size_t cloud_resumed_range_bytes = chunk_size_bytes;

@@ -130,11 +130,13 @@ void shared_download::wake_task() {
 
 awaitable<result<bool>> shared_download::run(std::shared_ptr<shared_download> self) {
     KS_CO_TRY(const auto first, co_await self->receive_first());
-    if (first == received::paused) KS_CO_CHECK(co_await self->continue_in_ranges());
+    const bool paused = first == received::paused;
+    KS_CO_CHECK(co_await self->continue_in_ranges(paused ? limits::cloud_resumed_range_bytes
+                                                         : 2 * limits::cloud_crowded_range_bytes));
     co_return true;
 }
 
-// The whole target, unless the readers pause.
+// The whole target, unless there are many downloads or the readers pause.
 awaitable<result<shared_download::received>> shared_download::receive_first() {
     using clock = multipart_policy::clock;
     const auto began = clock::now();
@@ -145,7 +147,7 @@ awaitable<result<shared_download::received>> shared_download::receive_first() {
     {
         const std::lock_guard lock(mutex_);
         info_ = from.body->info();
-        window_.set_remaining(bytes);
+        window_.set_remaining(from.partial ? info_->size - what_.offset : bytes);
         head_arrived_.notify_all();
     }
     clock::duration waited{0};
@@ -162,9 +164,8 @@ awaitable<result<shared_download::received>> shared_download::receive_first() {
     co_return outcome;
 }
 
-// The rest, after a pause. A GET that was received without another pause is followed by one of twice its size.
-awaitable<result<void>> shared_download::continue_in_ranges() {
-    std::uint64_t bytes = limits::cloud_resumed_range_bytes;
+// The rest, beginning with so many bytes. A GET that was received without a pause is followed by one of twice its size.
+awaitable<result<void>> shared_download::continue_in_ranges(std::uint64_t bytes) {
     while (true) {
         KS_CO_TRY(const auto range, co_await next_range(bytes));
         if (!range) co_return success();
@@ -190,10 +191,28 @@ awaitable<result<shared_download::transfer_turn>> shared_download::open_first(
     std::optional<multipart_policy::transfer>& transfer) {
     while (true) {
         KS_CO_TRY(auto turn, co_await core_->turns.take(download_turns::claim::first, deadline::never()));
-        auto body = co_await open_body(core_, what_, source_, transfer);
-        if (body) co_return transfer_turn{.turn = std::move(turn), .body = *std::move(body)};
+        auto what = what_;
+        const bool part = asks_for_part();
+        if (part) what.length = limits::cloud_crowded_range_bytes;
+        auto body = co_await open_body(core_, what, source_, transfer);
+        if (body) {
+            const auto& got = **body;
+            const bool partial = part && what_.offset + got.remaining() < got.info().size;
+            co_return transfer_turn{.turn = std::move(turn), .body = *std::move(body), .partial = partial};
+        }
+        if (part && range_is_at_fault(body.error())) {
+            whole_only_ = true;
+            // A range beyond the end says that the expected size was wrong.
+            if (kind_of(body.error()) != error_kind::invalid_range) core_->turns.never_pause();
+            continue;
+        }
         KS_CO_CHECK(co_await wait_throttled(body.error()));
     }
+}
+
+// Of many downloads most are for slow readers, which leave what a service reads ahead (radosgw up to 16 MiB of each).
+bool shared_download::asks_for_part() const {
+    return !whole_only_ && !what_.length && what_.is_large() && core_->turns.are_many() && core_->turns.may_pause();
 }
 
 // The same for a further range of the object.

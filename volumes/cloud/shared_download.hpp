@@ -72,13 +72,15 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     struct transfer_turn {
         download_turns::turn turn;
         std::unique_ptr<block_body> body;  ///< Destroyed first.
+        bool partial = false;              ///< The object goes on after it.
     };
     enum class received { all, paused };
 
     // The task, on a loop of the volume.
     static awaitable<result<bool>> run(std::shared_ptr<shared_download> self);
     [[nodiscard]] awaitable<result<received>> receive_first();
-    [[nodiscard]] awaitable<result<void>> continue_in_ranges();
+    [[nodiscard]] awaitable<result<void>> continue_in_ranges(std::uint64_t bytes);
+    [[nodiscard]] bool asks_for_part() const;
     [[nodiscard]] awaitable<result<transfer_turn>> open_first(std::optional<multipart_policy::transfer>& transfer);
     [[nodiscard]] awaitable<result<transfer_turn>> open_range(protocol::byte_range range);
     [[nodiscard]] awaitable<result<void>> wait_throttled(const error& why);
@@ -101,7 +103,9 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     const download_target what_;
     const std::shared_ptr<object_source> source_;
 
-    bool reserved_ = false;  ///< The task's: the piece that it fills is of the reserve.
+    // The task's.
+    bool reserved_ = false;    ///< The piece that it fills is of the reserve.
+    bool whole_only_ = false;  ///< The service did not accept a range.
 
     mutable std::mutex mutex_;
     // Guarded by mutex_.
