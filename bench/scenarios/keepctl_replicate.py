@@ -16,7 +16,8 @@ from bench.scenarios.servers import TOKEN, Daemon
 from bench.scenarios.volumes import block_paths
 
 SECONDS_MAX = 600
-JOBS = 8
+# What keepctl does without --jobs.
+JOBS_BETWEEN_SERVERS = 16
 # One pair of curl for each block, as an operator's script would do.
 CURL_LOOP = """
 while read -r hash size; do
@@ -30,7 +31,7 @@ def replicate(bench, source, target, *more):
     """Runs it to its end: seconds, CPU seconds, resident peak, the summary."""
     with tempfile.TemporaryDirectory(dir=bench.folder) as state:
         environment = {**os.environ, "STATE_DIRECTORY": state, "KEEPCTL_TOKEN": TOKEN, "ARVADOS_CONFIG": ""}
-        command = [bench.tool("keepctl"), "replicate", "--json", "--progress", "none", "--jobs", str(JOBS), source, target, *more]
+        command = [bench.tool("keepctl"), "replicate", "--json", "--progress", "none", source, target, *more]
         result = measured(command, environment, limit=SECONDS_MAX)
     return result | {"summary": json.loads(result["stdout"].splitlines()[-1])}
 
@@ -79,11 +80,11 @@ def fill(bench, source, size, count):
 
 
 def lanes_cpu_s_per_gib(bench):
-    """MD5 of as many streams as there are jobs, one core."""
+    """MD5 of as many streams as there are jobs between servers, one core."""
     lanes = json.loads(bench.run_tool([bench.tool("keepstore_digest_bench"), "--json", "0.02" if bench.quick else "0.3"]))
-    rates = [max(k["gb_per_s"].values()) for k in lanes["kernels"] if k["streams"] == JOBS]
+    rates = [max(k["gb_per_s"].values()) for k in lanes["kernels"] if k["streams"] == JOBS_BETWEEN_SERVERS]
     if not rates:
-        raise Failure(f"no figure for {JOBS} streams")
+        raise Failure(f"no figure for {JOBS_BETWEEN_SERVERS} streams")
     return GIB / 1e9 / rates[0]
 
 

@@ -23,6 +23,9 @@ inline constexpr std::size_t keepctl_memory_max = 4 * GiB;
 /// --jobs: transfers between two places. Eight keep a solid-state disk and a 10 Gbit/s link busy; each takes up to
 /// keepctl_queue_bytes twice.
 inline constexpr unsigned keepctl_jobs_default = 8;
+/// Between two servers a transfer mostly waits, for the source's check of the block and for the target's disk: twice as
+/// many copy a third more in the same time, and fill the lanes of the digest (docs/performance.md, "keepctl").
+inline constexpr unsigned keepctl_server_jobs_default = 16;
 inline constexpr unsigned keepctl_jobs_max = 256;
 /// --bandwidth: at the first a block of 64 MiB takes less than keepctl_block_timeout. With less than the second for
 /// each of the jobs there are fewer of them; it is also the least for clone, which may read a block twice in that time.
@@ -115,6 +118,6 @@ inline constexpr seconds metrics_interval{15};
 /// How often a run looks whether it is to stop, to show progress, or to write its checkpoint.
 inline constexpr std::chrono::milliseconds run_tick{100};
 
-static_assert(keepctl_memory_min / 2 >= keepctl_jobs_default * 2 * keepctl_queue_bytes);
+static_assert(keepctl_memory_min / 2 >= keepctl_server_jobs_default * 2 * keepctl_queue_bytes);
 
 }  // namespace keepstore::limits

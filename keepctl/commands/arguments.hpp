@@ -106,6 +106,7 @@ struct arguments {
     std::chrono::nanoseconds interval = limits::interval_default;
     std::uint64_t bandwidth = 0;  ///< Bytes per second; 0: no limit.
     unsigned jobs = limits::keepctl_jobs_default;
+    std::optional<unsigned> copy_jobs;  ///< replicate --jobs
     std::uint64_t memory = limits::keepctl_memory_default;
     std::optional<unsigned> digits;
     std::chrono::nanoseconds give_up_after = limits::give_up_after_default;

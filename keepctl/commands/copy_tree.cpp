@@ -30,8 +30,10 @@ void add_replicate(App& tree, arguments& a) {
                [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
     add_text(app, "--only", "FILE", a.only_file,
              "only the blocks named in this file: lines hash[+size], or a failures file");
-    add_parsed(app, "--jobs", "N", "blocks under way at a time (default 8)",
-               [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
+    add_parsed(app, "--jobs", "N", "blocks under way at a time (default 16 between servers, else 8)",
+               [&a](const std::string& text) {
+                   return parse_count(text, 1U, limits::keepctl_jobs_max, a.copy_jobs.emplace());
+               });
     add_bandwidth(app, a, limits::keepctl_bandwidth_min, "bytes of blocks per second");
     add_switch(app, "--newest-first", a.newest_first,
                "blocks of the last hour first, then of the last day, of 30 days, the rest");

@@ -20,6 +20,10 @@
 namespace keepstore::keepctl {
 namespace {
 
+bool is_of_servers(const place& p) {
+    return std::holds_alternative<server_place>(p.where) || std::holds_alternative<cluster_place>(p.where);
+}
+
 /// Which storage a place is: a cluster with another server is another place.
 std::string devices_of(const block_place& place) {
     std::vector<std::string> all;
@@ -84,7 +88,10 @@ std::expected<void, start_error> replicate_command::prepare() {
         if (!names) return std::unexpected(std::move(names.error()));
         options_.only = std::move(*names);
     }
-    options_.jobs = jobs_within(given_.bandwidth, given_.jobs);
+    const bool by_servers = is_of_servers(*given_.source) && is_of_servers(*given_.target);
+    const auto jobs =
+        given_.copy_jobs.value_or(by_servers ? limits::keepctl_server_jobs_default : limits::keepctl_jobs_default);
+    options_.jobs = jobs_within(given_.bandwidth, jobs);
     options_.memory_bytes = given_.memory;
     options_.digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max);
     options_.prefix = given_.prefix;
@@ -94,10 +101,10 @@ std::expected<void, start_error> replicate_command::prepare() {
     options_.bandwidth = given_.bandwidth;
     options_.give_up_after = given_.give_up_after;
     if (given_.since) options_.since = given_.since->time_since_epoch().count();
-    if (given_.memory / 2 < given_.jobs * limits::keepctl_job_bytes_min)
+    if (given_.memory / 2 < jobs * limits::keepctl_job_bytes_min)
         return std::unexpected(
-            start_error{exit_code::usage, fmt::format("--jobs {} need at least --memory {}MiB", given_.jobs,
-                                                      2 * given_.jobs * limits::keepctl_job_bytes_min / MiB)});
+            start_error{exit_code::usage, fmt::format("--jobs {} need at least --memory {}MiB", jobs,
+                                                      2 * jobs * limits::keepctl_job_bytes_min / MiB)});
     auto source = session_.open(*given_.source, {});
     if (!source) return std::unexpected(std::move(source.error()));
     const auto& config = session_.config();

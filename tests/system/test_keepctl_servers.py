@@ -5,6 +5,7 @@ import json
 import os
 import shutil
 import subprocess
+import threading
 import time
 import unittest
 
@@ -300,6 +301,26 @@ class Blocks(Case):
         with open(self.path("failures"), encoding="utf-8") as file:
             (failure,) = [json.loads(line) for line in file]
         self.assertEqual((failure["hash"], failure["server"], "collision" in failure["reason"]), (FOO, server.url, True), failure)
+
+    def test_between_servers_sixteen_blocks_are_under_way(self):
+        blocks = {md5(data): data for data in (f"block {i:02}".encode() for i in range(20))}
+        listed = keepstore(index_of(*(f"{n}+{len(d)} 1767225600123456789\n".encode() for n, d in sorted(blocks.items()))))
+        empty = keepstore(index_of(), response(MOUNTS.replace(b'"a"', b'"b"')))
+        source = self.serve(lambda method, target: response(blocks[target[1:33]]) if target[1:33] in blocks else listed(method, target))
+        arrived, in_time, enough = [], [], threading.Event()
+
+        def store(method, target):
+            if method != "PUT":
+                return empty(method, target)
+            arrived.append(target)
+            if len(arrived) == 16:
+                enough.set()
+            in_time.append(enough.wait(5 * PATIENCE))
+            return response(f"{target[1:]}+8\n".encode(), headers=["X-Keep-Replicas-Stored: 1"])
+
+        done = self.run_with([], "replicate", f"keep:{source.url}", f"keep:{self.serve(store).url}", "--json")
+        self.assertEqual((done.code, done.summary["copied"]), (0, len(blocks)), done)
+        self.assertTrue(all(in_time), "fewer at a time")
 
     def test_put_goes_to_the_first_servers_in_probe_order(self):
         daemons = [self.start([self.dir.make(f"vol{i}")]) for i in range(3)]
