@@ -56,6 +56,12 @@ decider::decider(const cluster& all)
                 std::ranges::all_of(all.mounts, counts_once) &&
                 std::ranges::all_of(mounts_of_device, [](std::size_t n) { return n == 1; });
     if (!is_small_) return;
+    all_slots_ = ((std::uint64_t{1} << (all.mounts.size() - 1)) << 1) - 1;
+    one_mount_each_ = std::ranges::all_of(mounts_of_, [](const auto& mounts) { return mounts.size() == 1; });
+    for (std::size_t i = 0; one_mount_each_ && i < all.servers.size(); ++i) {
+        only_mount_of_.push_back(mounts_of_[i].front());
+        small_.of_server[i] = std::uint64_t{1} << i;
+    }
     offered_everywhere_ = ~class_bits{0};
     for (std::size_t i = 0; i < all.mounts.size(); ++i) {
         writable_ |= bit(all.mounts[i].allow_write, static_cast<unsigned>(i));

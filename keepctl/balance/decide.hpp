@@ -142,6 +142,7 @@ class decider {
     void place_small(const block_input& block);
     [[nodiscard]] std::uint64_t offering_small(std::size_t class_number) const;
     [[nodiscard]] small_choice choose_small(std::size_t class_number, std::uint32_t desired) const;
+    void choose_passing_over(std::uint64_t offering, small_choice& out, std::uint64_t& shielded) const;
     void count_small(const small_choice& choice, const block_input& block, decision& out) const;
     void emit_small(const small_choice& choice, const block_input& block, decision& out);
     [[nodiscard]] std::int64_t mtime_of(std::size_t small_slot) const {
@@ -183,6 +184,9 @@ class decider {
     bool is_small_ = false;                       // The cluster.
     std::vector<std::uint16_t> mount_of_device_;  // The last one.
     std::uint64_t writable_ = 0;                  // Mounts.
+    std::uint64_t all_slots_ = 0;
+    bool one_mount_each_ = false;               // Each server.
+    std::vector<std::uint16_t> only_mount_of_;  // Each server, in that case.
     class_bits offered_everywhere_ = 0;
     small_slots small_;
     class_bits under_classes_ = 0;

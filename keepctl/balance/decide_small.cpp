@@ -18,6 +18,13 @@ std::uint64_t bit_of(std::size_t slot) noexcept {
     return std::uint64_t{1} << slot;
 }
 
+/// The first `count` slots of a set, or all.
+std::uint64_t first_of(std::uint64_t slots, std::uint32_t count) noexcept {
+    auto rest = slots;
+    for (; count > 0 && rest != 0; --count) rest &= rest - 1;
+    return slots & ~rest;
+}
+
 /// Calls `visit` with each slot of a set, in order, until it returns false.
 template <class Visit>
 void each_of(std::uint64_t slots, Visit visit) {
@@ -60,6 +67,15 @@ void decider::place_small(const block_input& block) {
     }
     small_.has = small_.writable = 0;
     std::size_t next = 0;
+    if (one_mount_each_) {  // of_server is as it was made.
+        for (const auto& ranked : order_) {
+            const auto number = only_mount_of_[ranked.server];
+            small_.has |= (has >> number & 1) << next;
+            small_.writable |= (writable_ >> number & 1) << next;
+            small_.mounts[next++] = number;
+        }
+        return;
+    }
     for (const auto& ranked : order_) {
         auto& mounts = mounts_of_[ranked.server];
         if (mounts.size() > 1) {
@@ -82,10 +98,10 @@ void decider::place_small(const block_input& block) {
 }
 
 std::uint64_t decider::offering_small(std::size_t class_number) const {
-    const auto count = all_.mounts.size();
-    if ((offered_everywhere_ >> class_number & 1) != 0) return (bit_of(count - 1) << 1) - 1;
+    if ((offered_everywhere_ >> class_number & 1) != 0) return all_slots_;
     std::uint64_t out = 0;
-    for (std::size_t i = 0; i < count; ++i) out |= (all_.mounts[small_.mounts[i]].classes >> class_number & 1) << i;
+    for (std::size_t i = 0; i < all_.mounts.size(); ++i)
+        out |= (all_.mounts[small_.mounts[i]].classes >> class_number & 1) << i;
     return out;
 }
 
@@ -95,9 +111,33 @@ decider::small_choice decider::choose_small(std::size_t class_number, std::uint3
     const auto offering = offering_small(class_number);
     small_choice out{.desired = desired, .under = count_of(has & offering) < desired};
     std::uint64_t shielded = 0;
+    if (one_mount_each_ && offering == all_slots_ && usable == all_slots_) {  // Mostly: nothing is passed over.
+        out.kept = first_of(all_slots_, desired);
+        shielded = first_of(has, desired);
+    } else {
+        choose_passing_over(offering, out, shielded);
+    }
+    if (out.under) {
+        out.kept |= has;
+        return out;
+    }
+    each_of(has & ~out.kept, [&](std::size_t slot) {
+        each_of(shielded, [&](std::size_t other) {
+            if (mtime_of(slot) == mtime_of(other)) out.kept |= bit_of(slot);
+            return true;
+        });
+        return true;
+    });
+    return out;
+}
+
+// Servers that are used already, and slots that have no copy and take none.
+void decider::choose_passing_over(std::uint64_t offering, small_choice& out, std::uint64_t& shielded) const {
+    const auto has = small_.has;
+    const auto usable = has | small_.writable;
     std::uint64_t used = 0;  // All slots of the servers that are chosen.
-    std::uint32_t to_choose = desired;
-    std::uint32_t to_shield = desired;
+    std::uint32_t to_choose = out.desired;
+    std::uint32_t to_shield = out.desired;
     const auto take = [&](std::uint64_t candidates, bool distinct_servers) {
         if (to_shield == 0) return;  // What is chosen is never less than what is protected.
         each_of(candidates & usable, [&](std::size_t slot) {
@@ -118,18 +158,6 @@ decider::small_choice decider::choose_small(std::size_t class_number, std::uint3
     for (const auto candidates : {offering, ~offering}) {
         for (const bool distinct_servers : {true, false}) take(candidates, distinct_servers);
     }
-    if (out.under) {
-        out.kept |= has;
-        return out;
-    }
-    each_of(has & ~out.kept, [&](std::size_t slot) {
-        each_of(shielded, [&](std::size_t other) {
-            if (mtime_of(slot) == mtime_of(other)) out.kept |= bit_of(slot);
-            return true;
-        });
-        return true;
-    });
-    return out;
 }
 
 void decider::count_small(const small_choice& choice, const block_input& block, decision& out) const {
