@@ -63,7 +63,7 @@ class Waits(ReplicateServerCase):
         roots = [self.dir.make(f"stopped-{which}-{i}") for i in range(2)]
         blocks = self.fill(roots[0], 300, 100_000)
         daemons = [self.start([r], check_log=False) for r in roots]
-        running = self.run_until(lambda: count(roots[1]) > 3, *map(self.place, daemons), "--jobs", "16", "--bandwidth", "16MiB",
+        running = self.run_until(lambda: count(roots[1]) > 3, *map(self.place, daemons), "--jobs", "8", "--bandwidth", "8MiB",
                                  "--digits", "0")
         server = daemons[0 if which == "source" else 1]
         server.signal(signal.SIGSTOP)
@@ -130,8 +130,8 @@ class Waits(ReplicateServerCase):
         proxy = self.proxy(*daemon.address, {"fault": "slow_request", "method": "PUT", "rate": 50_000})
         words = (f"dir:{a}", f"keep:{proxy.endpoint}", "--jobs", "2")
         running = self.run_until(lambda: proxy.fired() == [2], *words)
-        running.send_signal(signal.SIGTERM)
         begun = time.monotonic()
+        running.send_signal(signal.SIGTERM)
         stdout, stderr = running.communicate()
         self.assertEqual(running.returncode, 143, stderr)
         took = time.monotonic() - begun

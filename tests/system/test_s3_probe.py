@@ -17,7 +17,7 @@ from support.certificate import certificate
 from support.daemon import CLUSTER, binary, check_no_secret, cluster_config, volume_uuid
 from support.locator import md5
 from support.s3_volumes import S3VolumeCase
-from support.wait import free_port, until
+from support.wait import refusing_port, until
 
 NO_CHAIN = {"AWS_EC2_METADATA_DISABLED": "true", "HOME": "/nonexistent"}
 ALL_STEPS = ["address", "name", "connection", "clock", "credentials", "bucket", "put", "get", "digest", "condition", "copy",
@@ -281,7 +281,7 @@ class Verdicts(ProbeCase):
                           volume=self.volume(endpoint=proxy.endpoint))
 
     def test_no_listener(self):
-        self.assert_fails("connection", "refused", volume=self.volume(endpoint=f"http://127.0.0.1:{free_port()}"))
+        self.assert_fails("connection", "refused", volume=self.volume(endpoint=f"http://127.0.0.1:{refusing_port(self)}"))
         self.assert_fails("name", "nowhere.invalid has no address", "check the spelling of Endpoint and the name servers",
                           volume=self.volume(endpoint="http://nowhere.invalid"))
         self.assert_fails("address", "Endpoint: bad URL: only http and https are spoken",
@@ -399,7 +399,7 @@ class Daemon(ProbeCase):
         self.assertAlmostEqual(entry["seconds"], 3600, delta=2)
 
     def test_no_listener(self):
-        self.assert_daemon_says("S3 does not respond", "refused", volume=self.volume(endpoint=f"http://127.0.0.1:{free_port()}"))
+        self.assert_daemon_says("S3 does not respond", "refused", volume=self.volume(endpoint=f"http://127.0.0.1:{refusing_port(self)}"))
 
     def test_bad_certificate(self):
         if "tls_endpoint" not in self.server:
