@@ -194,7 +194,7 @@ TEST_CASE("where a connection is slow a lone writer or reader gets several", "[v
     std::vector<std::pair<md5_digest, bytes>> written;
     std::vector<clock::duration> took;
     std::vector<std::string> etags;
-    for (int i = 0; i < 2; ++i) {
+    const auto write = [&] {
         auto content = random_bytes(32 * MiB);
         const auto name = md5_name(content);
         const auto begin = clock::now();
@@ -202,15 +202,18 @@ TEST_CASE("where a connection is slow a lone writer or reader gets several", "[v
         took.push_back(clock::now() - begin);
         etags.push_back(f.head_object(name.hex())->etag);
         written.emplace_back(name, std::move(content));
-    }
-    CHECK(etags[0].find('-') == std::string::npos);
-    CHECK(etags[1].ends_with("-7"));
-    CHECK(took[1] < took[0]);
+    };
+    write();
+    CHECK(etags.back().find('-') == std::string::npos);
+    // One that a busy machine was slow to hand over says nothing about the connection: the next one does.
+    for (int i = 0; i < 5 && !etags.back().ends_with("-7"); ++i) write();
+    CHECK(etags.back().ends_with("-7"));
+    CHECK(took.back() < took.front());
 
     const auto gets = [&] { return volume->stats().operations["get"]; };
     // \returns how many GETs it took.
-    const auto read = [&](std::size_t which) {
-        const auto& [name, content] = written[which];
+    const auto read = [&](const std::pair<md5_digest, bytes>& which) {
+        const auto& [name, content] = which;
         const auto before = gets();
         const auto begin = clock::now();
         auto reader = run(volume->open_for(name, {.size = content.size()}, soon()));
@@ -220,10 +223,10 @@ TEST_CASE("where a connection is slow a lone writer or reader gets several", "[v
         return gets() - before;
     };
     took.clear();
-    CHECK(read(0) == 1);
+    CHECK(read(written.front()) == 1);
     // The volume may learn of its end a moment after us.
     const auto limit = deadline::in(seconds(30));
-    while (read(1) != 8) REQUIRE_FALSE(limit.passed());
+    while (read(written.back()) != 8) REQUIRE_FALSE(limit.passed());
     CHECK(took.back() < took.front());
 }
 
