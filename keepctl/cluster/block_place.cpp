@@ -1,14 +1,25 @@
 #include "keepctl/cluster/block_place.hpp"
 
+#include "base/join.hpp"
 #include "net/client/failure.hpp"
 #include "s3/error.hpp"
 
+#include <algorithm>
+#include <string>
 #include <system_error>
+#include <vector>
 
 namespace keepstore::keepctl {
 
 awaitable<result<void>> block_place::verify(block_id, std::size_t, deadline) {
     co_return fail(errc::unsupported);
+}
+
+std::string devices_of(const block_place& place) {
+    std::vector<std::string> all;
+    for (const auto& m : place.mounts()) all.push_back(m.uuid + '=' + m.device_id);
+    std::ranges::sort(all);
+    return join(all, " ");
 }
 
 bool is_final(const error& why) noexcept {

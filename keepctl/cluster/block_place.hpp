@@ -93,6 +93,9 @@ class block_place {
                                                                 protocol::block_stream& bytes, deadline until) = 0;
 };
 
+/// Identifies the storage of a connected place by its mounts: a cluster with one server more is another place.
+[[nodiscard]] std::string devices_of(const block_place& place);
+
 /// Whether every further call would get this error, too: a wrong token, certificate or bucket, a read-only or full
 /// storage. The run ends with it, instead of failing block by block.
 [[nodiscard]] bool is_final(const error& why) noexcept;

@@ -11,7 +11,6 @@
 #include "keepctl/replicate/postponed_blocks.hpp"
 
 #include <fmt/format.h>
-#include <fmt/ranges.h>
 #include <boost/asio/co_spawn.hpp>
 
 #include <algorithm>
@@ -22,14 +21,6 @@ namespace {
 
 bool is_of_servers(const place& p) {
     return std::holds_alternative<server_place>(p.where) || std::holds_alternative<cluster_place>(p.where);
-}
-
-/// Which storage a place is: a cluster with another server is another place.
-std::string devices_of(const block_place& place) {
-    std::vector<std::string> all;
-    for (const auto& m : place.mounts()) all.push_back(m.uuid + '=' + m.device_id);
-    std::ranges::sort(all);
-    return fmt::format("{}", fmt::join(all, " "));
 }
 
 class replicate_command final : public run_observer, public framed_work {

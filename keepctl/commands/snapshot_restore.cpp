@@ -128,7 +128,7 @@ awaitable<outcome<void>> begin(const snapshot_context& c, run_frame& frame, rest
                                        of.repository,
                                        of.id.text(),
                                        given.at->text,
-                                       target.mounts().front().device_id,
+                                       devices_of(target),
                                        given.classes,
                                        std::to_string(target.replicas_wanted()),
                                        names ? "only" : ""};

@@ -276,6 +276,32 @@ class Servers(Case):
         self.assertEqual(set(found), set(blocks))
         self.snapshot("verify", "latest", "cluster", "--data", *self.words)
 
+    def test_a_server_more_is_another_run(self):
+        """Shards that are done for two servers are not done for three."""
+        _, (one, _) = self.daemons(2)
+        blocks = self.fill(one, 200, 50_000)
+        self.snapshot("create", "cluster", *self.words)
+        source = self.dir.make("source")
+        for name, data in blocks.items():
+            os.unlink(at(one, name))
+            keepctl.store(source, data)
+        words = ["restore", "latest", "cluster", "--from", f"dir:{source}", "--jobs", "1", *self.words]
+        process = self.start(0, *words)
+        runs = os.path.join(self.dir.path, "host0", "runs")
+        until(lambda: process.poll() is not None or os.path.isdir(runs) and any(n.endswith(".json") for n in os.listdir(runs)),
+              what="a checkpoint", interval=0.001)
+        process.kill()
+        process.communicate()
+        if not any(n.endswith(".json") for n in os.listdir(runs)):
+            self.skipTest("it was faster than its first checkpoint")
+        more = self.start_daemon("more")
+        code, summary, stderr = self.finish(self.start(0, *words, "--server", self.url(more)))
+        self.assertEqual((code, summary["looked_at"]), (0, len(blocks)), stderr)
+        self.assertNotIn("going on with", stderr)
+        code, _, stderr = self.finish(self.start(0, *words))
+        self.assertEqual(code, 0, stderr)
+        self.assertIn("going on with", stderr)
+
     def test_a_server_that_goes_away_or_refuses(self):
         (one, _), (root, _) = self.daemons(2)
         blocks = self.fill(root, 5, 100)
