@@ -1,12 +1,15 @@
+#include "keepctl/clone/local_job_store.hpp"
 #include "keepctl/clone/segment_board.hpp"
 #include "tests/keepctl/clone_memory_store.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/soon.hpp"
+#include "tests/support/temp_dir.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <algorithm>
-#include <random>
+#include <functional>
+#include <utility>
 
 using namespace keepstore;
 using namespace keepstore::keepctl;
@@ -19,7 +22,7 @@ clone_job job_of(unsigned digits) {
     return {.id = "j", .source = "a", .destination = "b", .digits = digits};
 }
 
-segment_board board_of(memory_job_store& store, std::string worker, bool alone = false) {
+segment_board board_of(job_store& store, std::string worker, bool alone = false) {
     return {&store, job_of(1), {.worker = std::move(worker), .alone = alone}};
 }
 
@@ -40,9 +43,45 @@ void respond(segment_board& board, const std::string& segment, std::uint64_t fai
     REQUIRE(run(board.respond(report, soon())).has_value());
 }
 
-void put_claim(memory_job_store& store, const std::string& segment, std::string worker, seconds until) {
-    const auto text = encode(segment_claim{.job = "j", .worker = std::move(worker), .until = clone_time_now() + until});
-    static_cast<void>(run(store.create(claim_file(segment), text, soon())));
+std::string claim_of(std::string worker, seconds until) {
+    return encode(segment_claim{.job = "j", .worker = std::move(worker), .until = clone_time_now() + until});
+}
+
+void put_claim(job_store& store, const std::string& segment, std::string worker, seconds until) {
+    REQUIRE(run(store.create(claim_file(segment), claim_of(std::move(worker), until), soon())).value());
+}
+
+/// A store that calls a function after each read: for what happens between a read and the write that it leads to.
+class watched_job_store final : public job_store {
+  public:
+    using watcher = std::function<result<void>(const std::string& name)>;
+
+    watched_job_store(job_store& to, watcher after_read) : to_(to), after_read_(std::move(after_read)) {}
+
+    [[nodiscard]] const std::string& where() const noexcept override { return to_.where(); }
+    [[nodiscard]] awaitable<result<std::optional<file>>> read(std::string name, deadline until) override {
+        auto there = co_await to_.read(name, until);
+        KS_CO_CHECK(after_read_(name));
+        co_return there;
+    }
+    [[nodiscard]] awaitable<result<bool>> create(std::string name, std::string text, deadline until) override {
+        return to_.create(std::move(name), std::move(text), until);
+    }
+    [[nodiscard]] awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
+                                                  deadline until) override {
+        return to_.replace(std::move(name), std::move(text), std::move(version), until);
+    }
+
+  private:
+    job_store& to_;
+    const watcher after_read_;
+};
+
+/// Until the clock shows another time than before.
+void wait_for_a_tick() {
+    const auto before = steady_clock::now();
+    while (steady_clock::now() == before) {
+    }
 }
 
 using next = segment_board::next;
@@ -103,15 +142,88 @@ TEST_CASE("a claim is taken over when it is old, or its process is gone", "[keep
     CHECK(take(alone).digits == "0");
 }
 
-TEST_CASE("two workers that see the same old claim do not both get it", "[keepctl][clone]") {
+TEST_CASE("of workers that want a segment at the same moment only one gets it", "[keepctl][clone]") {
+    const bool old_claim = GENERATE(false, true);
+    const bool in_a_folder = GENERATE(false, true);
+    CAPTURE(old_claim, in_a_folder);
+    memory_job_store in_memory;
+    const temp_dir dir;
+    const auto folder = local_job_store::open(dir.path().string()).value();
+    job_store& store = in_a_folder ? *folder : static_cast<job_store&>(in_memory);
+    if (old_claim) put_claim(store, "0", "other-host:1:n", -hours(1));
+
+    // Both have read the claim file, or that there is none, when the first of them writes.
+    auto faster = board_of(store, "faster");
+    std::string first;
+    watched_job_store watched(store, [&](const std::string& name) {
+        if (name == claim_file("0") && first.empty()) first = take(faster).digits;
+        return success();
+    });
+    auto slower = board_of(watched, "slower");
+    CHECK(take(slower).digits == "1");
+    CHECK(first == "0");
+    CHECK(decode_claim(run(store.read(claim_file("0"), soon())).value()->text)->worker == "faster");
+}
+
+TEST_CASE("a claim is taken over when it does not change, whatever its time says", "[keepctl][clone]") {
     memory_job_store store;
-    put_claim(store, "0", "other-host:1:n", -hours(1));
-    auto one = board_of(store, "one");
-    auto two = board_of(store, "two");
-    const auto a = take(one);
-    const auto b = take(two);
-    CHECK(a.digits == "0");
-    CHECK(b.digits == "1");
+    put_claim(store, "", "other-host:1:n", hours(1));
+    // Twice no time: one look at the clock without a change is enough.
+    segment_board board(&store, job_of(0), {.worker = "me", .claim_time = seconds(0)});
+    CHECK(take(board).what == next::others);
+    wait_for_a_tick();
+    store.files.at(claim_file("")).first = claim_of("other-host:1:n", hours(2));  // Renewed.
+    CHECK(take(board).what == next::others);
+    wait_for_a_tick();
+    CHECK(take(board).what == next::segment);
+    CHECK(decode_claim(store.files.at(claim_file("")).first)->worker == "me");
+}
+
+TEST_CASE("a worker takes what it has claimed without knowing it", "[keepctl][clone]") {
+    memory_job_store store;
+    put_claim(store, "0", "me", seconds(30));  // The response to the write was lost.
+    auto board = board_of(store, "me");
+    CHECK(take(board).digits == "0");
+}
+
+TEST_CASE("a worker renews the claims on what it works on, and no others", "[keepctl][clone]") {
+    memory_job_store store;
+    std::function<void()> on_third;
+    unsigned looks = 0;
+    watched_job_store watched(store, [&](const std::string&) {
+        if (on_third && ++looks == 3) on_third();
+        return success();
+    });
+    // A third of it, in whole seconds, is no time.
+    segment_board board(&watched, job_of(1), {.worker = "me", .claim_time = seconds(2)});
+    for (const auto* const digits : {"0", "1", "2"}) REQUIRE(take(board).digits == digits);
+    respond(board, "2");
+    const auto mine = claim_of("me", -hours(1));
+    const auto theirs = claim_of("other-host:1:n", -hours(1));
+    for (const auto& [digits, text] : {std::pair{"0", mine}, {"1", theirs}, {"2", mine}})
+        store.files.at(claim_file(digits)).first = text;
+    on_third = [&] { board.stop_renewing(); };  // In the second round.
+    run(board.renew_claims());
+    CHECK(decode_claim(store.files.at(claim_file("0")).first)->until > clone_time_now() - minutes(30));
+    CHECK(store.files.at(claim_file("1")).first == theirs);
+    CHECK(store.files.at(claim_file("2")).first == mine);
+}
+
+TEST_CASE("a job whose responses cannot be read is not worked on", "[keepctl][clone]") {
+    memory_job_store store;
+    std::string unreadable = response_file("9");
+    watched_job_store watched(store, [&](const std::string& name) -> result<void> {
+        if (name == unreadable) return fail(errc::unavailable, "cut");
+        return success();
+    });
+    auto board = board_of(watched, "me");
+    CHECK(run(board.load(soon())).error() == errc::unavailable);
+    unreadable = response_file("0");
+    CHECK(run(board.take(soon())).error() == errc::unavailable);
+    unreadable = claim_file("0");
+    CHECK(run(board.take(soon())).error() == errc::unavailable);
+    unreadable.clear();
+    CHECK(take(board).digits == "0");  // An error leaves nothing behind.
 }
 
 TEST_CASE("failures of an earlier run are tried again, those of this run are not", "[keepctl][clone]") {
@@ -138,6 +250,23 @@ TEST_CASE("failures of an earlier run are tried again, those of this run are not
     // A worker that did the same, with failures, changes nothing.
     respond(first, "7", 1);
     CHECK(run(second.finish(soon())).value()->counts.failed == 0);
+    auto later = board_of(store, "later", true);
+    CHECK(run(later.load(soon())).value() == 16);
+    CHECK(run(later.finish(soon())).value()->counts.failed == 0);
+}
+
+TEST_CASE("failures that another worker of this run has had are not tried again", "[keepctl][clone]") {
+    memory_job_store store;
+    segment_board first(&store, job_of(0), {.worker = "first"});
+    respond(first, "", 3);
+    segment_board second(&store, job_of(0), {.worker = "second"});
+    segment_board third(&store, job_of(0), {.worker = "third"});
+    for (auto* const board : {&second, &third}) CHECK(run(board->load(soon())).value() == 0);
+    REQUIRE(take(second).what == next::segment);
+    CHECK(take(third).what == next::others);
+    respond(second, "", 2);
+    CHECK(take(third).what == next::none);
+    CHECK(run(third.finish(soon())).value()->counts.failed == 2);
 }
 
 TEST_CASE("a segment that is given up, and one that is released", "[keepctl][clone]") {
@@ -148,9 +277,10 @@ TEST_CASE("a segment that is given up, and one that is released", "[keepctl][clo
     CHECK(take(one).digits == "1");
     auto two = board_of(store, "two");
     CHECK(take(two).digits == "2");
-    run([](segment_board& board) -> awaitable<void> { co_await board.release_all(soon()); }(one));
+    run(one.release_all(soon()));
+    CHECK(take(one).digits == "1");
     CHECK(take(two).digits == "0");
-    CHECK(take(two).digits == "1");
+    CHECK(take(two).digits == "3");
 }
 
 TEST_CASE("files of another job in the same place are replaced", "[keepctl][clone]") {

@@ -30,7 +30,9 @@ keepstore_test(keepctl_clone_tests
         keepctl/clone_adaptive_limit_test.cpp
         keepctl/clone_azure_test.cpp
         keepctl/clone_board_test.cpp
+        keepctl/clone_each_segment_test.cpp
         keepctl/clone_job_files_test.cpp
+        keepctl/clone_local_store_test.cpp
         keepctl/clone_merge_test.cpp
     LINK keepstore::keepctl_clone OpenSSL::SSL OpenSSL::Crypto)
 
