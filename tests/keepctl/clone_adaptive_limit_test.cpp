@@ -29,6 +29,14 @@ struct simulation {
     }
 };
 
+/// Ends requests one by one, evenly, for so long.
+void complete(simulation& s, unsigned requests, milliseconds length) {
+    for (unsigned i = 0; i < requests; ++i) {
+        s.now += nanoseconds(length) / requests;
+        s.limit.completed(true, s.now);
+    }
+}
+
 }  // namespace
 
 TEST_CASE("the number of requests grows while it helps", "[keepctl][clone]") {
@@ -70,4 +78,40 @@ TEST_CASE("a throttled request halves the number, once for each burst, and it re
     CHECK(s.limit.limit() > 32);
     s.limit.set_most(8);
     CHECK(s.limit.limit() == 8);
+}
+
+TEST_CASE("one window without a gain is taken for noise, two take the last step back", "[keepctl][clone]") {
+    simulation s(256, 1e6);
+    constexpr auto window = limits::clone_growth_window;
+    complete(s, 100, window);
+    REQUIRE(s.limit.limit() == 16);
+    complete(s, 100, window);
+    CHECK(s.limit.limit() == 16);
+    complete(s, 200, window);  // It was noise.
+    REQUIRE(s.limit.limit() == 32);
+    complete(s, 200, window);
+    CHECK(s.limit.limit() == 32);
+    complete(s, 200, window);
+    CHECK(s.limit.limit() == 16);
+}
+
+TEST_CASE("a window in which not every place was used says nothing yet", "[keepctl][clone]") {
+    simulation s(64, 1e6);
+    complete(s, limits::clone_requests_first - 1, seconds(10));
+    CHECK(s.limit.limit() == limits::clone_requests_first);
+    complete(s, 1, milliseconds(1));
+    CHECK(s.limit.limit() == 2 * limits::clone_requests_first);
+}
+
+TEST_CASE("after a throttled request the number no longer doubles", "[keepctl][clone]") {
+    simulation s(256, 1e6);
+    complete(s, 100, limits::clone_growth_window);
+    complete(s, 200, limits::clone_growth_window);
+    REQUIRE(s.limit.limit() == 32);
+    s.limit.throttled(s.now);
+    REQUIRE(s.limit.limit() == 16);
+    complete(s, 400, limits::clone_growth_window);
+    CHECK(s.limit.limit() == 16);
+    complete(s, 400, limits::clone_steady_window);
+    CHECK(s.limit.limit() == 20);
 }
