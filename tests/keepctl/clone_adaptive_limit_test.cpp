@@ -83,9 +83,9 @@ TEST_CASE("a throttled request halves the number, once for each burst, and it re
 TEST_CASE("one window without a gain is taken for noise, two take the last step back", "[keepctl][clone]") {
     simulation s(256, 1e6);
     constexpr auto window = limits::clone_growth_window;
-    complete(s, 100, window);
+    complete(s, 125, window);
     REQUIRE(s.limit.limit() == 16);
-    complete(s, 100, window);
+    complete(s, 128, window);  // Some are no gain.
     CHECK(s.limit.limit() == 16);
     complete(s, 200, window);  // It was noise.
     REQUIRE(s.limit.limit() == 32);
@@ -93,6 +93,18 @@ TEST_CASE("one window without a gain is taken for noise, two take the last step 
     CHECK(s.limit.limit() == 32);
     complete(s, 200, window);
     CHECK(s.limit.limit() == 16);
+}
+
+TEST_CASE("the number is not taken back to more than the most", "[keepctl][clone]") {
+    simulation s(256, 1e6);
+    complete(s, 125, limits::clone_growth_window);
+    complete(s, 250, limits::clone_growth_window);
+    REQUIRE(s.limit.limit() == 32);
+    s.limit.set_most(8);
+    for (int i = 0; i < 3; ++i) {
+        complete(s, 250, limits::clone_growth_window);
+        CHECK(s.limit.limit() == 8);
+    }
 }
 
 TEST_CASE("a window in which not every place was used says nothing yet", "[keepctl][clone]") {

@@ -217,11 +217,11 @@ TEST_CASE("a job whose responses cannot be read is not worked on", "[keepctl][cl
         return success();
     });
     auto board = board_of(watched, "me");
-    CHECK(run(board.load(soon())).error() == errc::unavailable);
-    unreadable = response_file("0");
-    CHECK(run(board.take(soon())).error() == errc::unavailable);
-    unreadable = claim_file("0");
-    CHECK(run(board.take(soon())).error() == errc::unavailable);
+    CHECK_FALSE(run(board.load(soon())).has_value());
+    for (const auto& name : {response_file("0"), claim_file("0")}) {
+        unreadable = name;
+        CHECK_FALSE(run(board.take(soon())).has_value());
+    }
     unreadable.clear();
     CHECK(take(board).digits == "0");  // An error leaves nothing behind.
 }
@@ -253,6 +253,11 @@ TEST_CASE("failures of an earlier run are tried again, those of this run are not
     auto later = board_of(store, "later", true);
     CHECK(run(later.load(soon())).value() == 16);
     CHECK(run(later.finish(soon())).value()->counts.failed == 0);
+    CHECK(decode_result(store.files.at("result.json").first)->counts.failed == 0);
+    // The totals are written once.
+    const auto writes = store.writes;
+    CHECK(run(first.finish(soon())).value().has_value());
+    CHECK(store.writes == writes);
 }
 
 TEST_CASE("failures that another worker of this run has had are not tried again", "[keepctl][clone]") {
@@ -281,6 +286,36 @@ TEST_CASE("a segment that is given up, and one that is released", "[keepctl][clo
     CHECK(take(one).digits == "1");
     CHECK(take(two).digits == "0");
     CHECK(take(two).digits == "3");
+    // What another worker has taken over is not released.
+    const auto theirs = store.files.at(claim_file("0")).first;
+    store.files.at(claim_file("1")).first = theirs;
+    run(one.release_all(soon()));
+    CHECK(store.files.at(claim_file("1")).first == theirs);
+}
+
+TEST_CASE("a file of a job is written though others write it at the same time", "[keepctl][clone]") {
+    memory_job_store store;
+    unsigned others = 3;
+    watched_job_store watched(store, [&](const std::string& name) {
+        if (others > 0) store.files[name] = {"theirs", 1000 + others--};
+        return success();
+    });
+    const auto keep = [](std::string_view text) { return text == "best"; };
+    REQUIRE(run(put_file(watched, "f", "mine", keep, soon())).has_value());
+    CHECK(store.files.at("f").first == "mine");
+    CHECK(others == 0);
+    // What is better is kept, also when it comes after the first look.
+    watched_job_store late(store, [&](const std::string& name) {
+        store.files[name] = {"best", 2000};
+        return success();
+    });
+    REQUIRE(run(put_file(late, "f", "mine again", keep, soon())).has_value());
+    CHECK(store.files.at("f").first == "best");
+    // It has an end.
+    store.files.clear();
+    others = 1000;
+    CHECK_FALSE(run(put_file(watched, "f", "mine", keep, soon())).has_value());
+    CHECK(others == 1000 - limits::clone_swap_attempts);
 }
 
 TEST_CASE("files of another job in the same place are replaced", "[keepctl][clone]") {
@@ -291,6 +326,15 @@ TEST_CASE("files of another job in the same place are replaced", "[keepctl][clon
     CHECK(take(board).digits == "0");
     respond(board, "0");
     CHECK(decode_report(store.files.at(response_file("0")).first, "j", "0").has_value());
+
+    // Also totals, though they are the same.
+    segment_board whole(&store, job_of(0), {.worker = "one"});
+    respond(whole, "");
+    job_result earlier{.job = "an earlier job", .segments = 1};
+    earlier.counts = report_of("").counts;
+    store.files["result.json"] = {encode(earlier), 2};
+    CHECK(run(whole.finish(soon())).value().has_value());
+    CHECK(decode_result(store.files.at("result.json").first)->job == "j");
 }
 
 TEST_CASE("a board without a store is for one worker", "[keepctl][clone]") {
