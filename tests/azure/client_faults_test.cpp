@@ -1,7 +1,11 @@
 /// Failures of the service, of the network and of what stands in between.
+#include "cloud/limits.hpp"
 #include "tests/azure/container_fixture.hpp"
 
 #include <catch2/catch.hpp>
+
+#include <atomic>
+#include <memory>
 
 using namespace keepstore;
 using namespace keepstore::azure;
@@ -81,6 +85,16 @@ TEST_CASE("a missing blob is told from a missing container", "[azure][client][mi
     // A signature for blobs only.
     CHECK(outcome([&](const seen_request& r, std::size_t) { return bare(of_container(r) ? 403 : 404); }) ==
           "not_found");
+}
+
+TEST_CASE("a container that was just seen is not looked at for a missing blob", "[azure][client][missing]") {
+    const stub_service service([](const seen_request&, std::size_t number) {
+        return number == 0 ? blob_reply("x") : stub_reply{.status = 404, .headers = {{"x-ms-request-id", "r"}}};
+    });
+    const auto container = make_container(service);
+    REQUIRE(run(container.head("k", soon())).has_value());
+    CHECK(kind(run(container.head("k", soon()))) == error_kind::not_found);
+    CHECK(service.count() == 2);
 }
 
 TEST_CASE("deleting a missing blob is a success without a condition only", "[azure][client][missing]") {
@@ -177,7 +191,11 @@ TEST_CASE("a token is renewed once when it is refused", "[azure][client][token]"
     CHECK(service.count() == 3);
 
     const stub_service refusing([](const seen_request&, std::size_t) { return stub_reply{.status = 401}; });
-    CHECK_FALSE(run(make_container(stub_options(refusing), counting_tokens()).head("k", soon())).has_value());
+    // So late each time that the cache would fetch another one.
+    const auto hour = std::make_shared<std::atomic<int>>(0);
+    const authorization tokens = std::make_shared<cloud::credentials_cache>(
+        std::make_unique<counting_source>(), [hour] { return sys_time<milliseconds>(hours(++*hour)); });
+    CHECK_FALSE(run(make_container(stub_options(refusing), tokens).head("k", soon())).has_value());
     CHECK(refusing.count() == 2);
 }
 
@@ -196,6 +214,16 @@ TEST_CASE("a wrong clock is corrected by the service's", "[azure][client][clock]
     CHECK(abs(container.clock_skew() - ahead) < minutes(1));
     CHECK(run(container.head("k", soon())).has_value());
     CHECK(service.count() == 3);
+}
+
+TEST_CASE("servers whose clocks differ are the reason when no correction helps", "[azure][client][clock]") {
+    const stub_service service([](const seen_request&, std::size_t number) {
+        auto reply = azure_error(403, "AuthenticationFailed");
+        reply.headers.emplace_back("Date", http_date(hours(number + 1)));
+        return reply;
+    });
+    CHECK(kind(run(make_container(service).head("k", soon()))) == error_kind::clock_skew);
+    CHECK(service.count() == 1 + limits::cloud_corrections_max);
 }
 
 TEST_CASE("a wrong key is not taken for a wrong clock when the clock is corrected", "[azure][client][clock]") {

@@ -1,5 +1,6 @@
 /// What the client sends, and what it takes for success.
 #include "azure/credentials/managed_identity.hpp"
+#include "azure/limits.hpp"
 #include "base/hex.hpp"
 #include "tests/azure/container_fixture.hpp"
 
@@ -195,13 +196,68 @@ TEST_CASE("a listing continues with its marker, also after an empty page", "[azu
 }
 
 TEST_CASE("a listing that does not advance is an error", "[azure][client]") {
-    const stub_service service(
-        [](const seen_request&, std::size_t number) { return page_reply(number < 2 ? "ab" : "cd", "m1"); });
+    const stub_service service([](const seen_request&, std::size_t number) {
+        if (number == 0) return page_reply("ab", "m1");
+        if (number == 1) return page_reply("ab", "m2");
+        if (number == 2) return page_reply("cd", "m1");
+        if (number == 3) return page_reply("", "m3");
+        return page_reply("bc", "m4");
+    });
     const auto container = make_container(service);
     list_options where;
     where.continue_after(*run(container.list(where, soon())));
     CHECK(kind(run(container.list(where, soon()))) == error_kind::unsupported);  // The same names.
     CHECK(kind(run(container.list(where, soon()))) == error_kind::unsupported);  // The same marker.
+    where.continue_after(*run(container.list(where, soon())));
+    CHECK(kind(run(container.list(where, soon()))) == error_kind::unsupported);  // A name from before an empty page.
+}
+
+namespace {
+
+/// Claims a size, and fails when its bytes are asked for.
+class claimed_body final : public net::body_source {
+  public:
+    explicit claimed_body(std::uint64_t size) : size_(size) {}
+    [[nodiscard]] std::uint64_t size() const noexcept override { return size_; }
+    [[nodiscard]] awaitable<result<const_slice>> next() override { co_return fail(errc::io_error, "asked"); }
+    [[nodiscard]] bool rewind() override { return false; }
+
+  private:
+    const std::uint64_t size_;
+};
+
+}  // namespace
+
+TEST_CASE("more than the service stores by one request is refused before it is sent", "[azure][client]") {
+    const stub_service service([](const seen_request&, std::size_t) { return changed_reply(); });
+    const auto container = make_container(service);
+    const auto outcome = [&](std::uint64_t size) {
+        claimed_body body(size);
+        return run(container.put("k", {.source = &body}, {}, soon()));
+    };
+    const auto refused = outcome(limits::azure_put_bytes_max + 1);
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == errc::too_large);
+    CHECK(container.stats().operations().at("create") == 0);
+    const auto sent = outcome(limits::azure_put_bytes_max);
+    REQUIRE_FALSE(sent.has_value());
+    CHECK(sent.error() != errc::too_large);
+}
+
+TEST_CASE("the body of a large put waits for the service's consent", "[azure][client]") {
+    const stub_service service([](const seen_request&, std::size_t) { return changed_reply(); });
+    auto options = stub_options(service);
+    options.expect_continue_bytes_min = 5;
+    const auto container = make_container(options);
+    CHECK(run(container.put("k", text_body("hello"), {}, soon())).has_value());
+    CHECK(run(container.put("k", text_body("hell"), {}, soon())).has_value());
+    CHECK(run(container.put_block("k", "1", text_body("hello"), std::nullopt, soon())).has_value());
+    CHECK(run(container.put_block_list("k", {"1"}, {}, soon())).has_value());
+    const std::string expected[] = {"100-continue", "", "100-continue", ""};
+    for (std::size_t i = 0; i < 4; ++i) {
+        CAPTURE(i);
+        CHECK(service.seen().at(i).header("expect") == expected[i]);
+    }
 }
 
 TEST_CASE("a shared access signature is sent in the query and shown nowhere", "[azure][client]") {
