@@ -75,9 +75,11 @@ keepstore_test(volumes_azurite_contract_test
     AZURE)
 keepstore_test(volumes_azure_test
     SOURCES
+        volumes/azure/access_test.cpp
         volumes/azure/azure_faults_test.cpp
         volumes/azure/azure_race_test.cpp
         volumes/azure/azure_states_test.cpp
+        volumes/azure/block_list_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto
     TIMEOUT 300
     COST 40)

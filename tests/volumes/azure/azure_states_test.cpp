@@ -1,4 +1,5 @@
 // What an Azure volume makes of blobs as the Go daemon, other programs and broken writes leave them.
+#include "tests/contract/colliding_blocks.hpp"
 #include "tests/volumes/azure/stub_container.hpp"
 #include "volumes/azure/blob_state.hpp"
 
@@ -140,6 +141,14 @@ TEST_CASE("a corrupt copy is replaced, and another block with this MD5 is not", 
     c.service.store(name.hex(), "something else");
     REQUIRE(put(*c.volume, name, content).has_value());
     CHECK(get(*c.volume, name).value() == content);
+
+    const auto [one, two] = colliding_blocks();
+    const auto shared_name = digest::md5_of(one);
+    REQUIRE(one != two);
+    REQUIRE(shared_name == digest::md5_of(two));
+    REQUIRE(put(*c.volume, shared_name, one).has_value());
+    CHECK(is_error(put(*c.volume, shared_name, two), errc::collision));
+    CHECK(get(*c.volume, shared_name).value() == one);
 }
 
 TEST_CASE("a large block is put by one request with its MD5, which the service checks", "[volumes][azure]") {
@@ -255,13 +264,30 @@ TEST_CASE("an empty blob is a write in progress while it is young", "[volumes][a
     SECTION("the block without content is one") {
         c.service.store(md5_of_nothing.hex(), "");
         CHECK(get(v, md5_of_nothing).value().empty());
+        CHECK(c.service.count("get") == 1);
         CHECK(index_names(v).value().size() == 1);
+    }
+    SECTION("a reader that writes the block next does not wait") {
+        c.service.store(name.hex(), "");
+        CHECK(is_error(run(v.open_for(name, {.replaces = true}, soon())), errc::not_found));
+        CHECK(c.service.count("get") == 1);
     }
     SECTION("a writer replaces it at once") {
         c.service.store(name.hex(), "");
         CHECK(put(v, name, content).has_value());
         CHECK(get(v, name).value() == content);
     }
+}
+
+TEST_CASE("trash of several pages is emptied", "[volumes][azure][states]") {
+    stub_container c([](auto& o) { o.list_keys_max = 3; });
+    for (int i = 0; i < 10; ++i) {
+        c.service.store(random_name().hex(), "x", {{"expires_at", i % 2 == 0 ? "1" : "99999999999"}}, hours(48));
+    }
+    const auto emptied = run(c.volume->empty_trash(2, soon())).value();
+    CHECK(emptied.blocks_deleted == 5);
+    CHECK(emptied.blocks_in_trash == 5);
+    CHECK(index_names(*c.volume).value().empty());
 }
 
 TEST_CASE("other blobs of the container are left alone", "[volumes][azure][states]") {
