@@ -155,6 +155,39 @@ TEST_CASE("waypoints go to the blob that was put, and to no other version of it"
     const auto before = service.count("set_metadata");
     CHECK(run(side->mark(name, std::nullopt, stored->etag, soon())).has_value());
     CHECK(service.count("set_metadata") == before);
+    // Nor is it where the version is not known.
+    CHECK(run(side->mark(name, "AAEC", "", soon())).has_value());
+    CHECK(service.count("set_metadata") == before);
+}
+
+TEST_CASE("a container takes no other bytes than the name says", "[keepctl][clone][azure]") {
+    azure_memory_service service;
+    const auto side = side_of(service, "volume:a");
+    const cloud::upload_body body{.slices = {copy_to_heap_slice(std::as_bytes(std::span("x", 1)))}};
+    CHECK_FALSE(run(side->put(object_kind::block, md5_of_text("y"), body, soon())).has_value());
+    CHECK_FALSE(service.find(md5_of_text("y").hex()).has_value());
+}
+
+TEST_CASE("a listing of a container that does not advance is an error", "[keepctl][clone][azure]") {
+    azure_memory_service service;
+    const auto side = side_of(service, "volume:a");
+    const auto name = md5_of_text("x").hex();
+    service.store(name, "x");
+    CHECK(run(side->list({.last_key = "0"}, soon())).value().objects.size() == 1);
+    CHECK_FALSE(run(side->list({.last_key = name}, soon())).has_value());
+}
+
+TEST_CASE("containers at different addresses are at different services", "[keepctl][clone][azure]") {
+    azure_memory_service here;
+    azure_memory_service there;
+    const auto source = side_of(here, "volume:a");
+    const auto target = side_of(there, "volume:b");
+    const auto near_target = side_of(here, "volume:c");
+    const auto mode_of = [&](const clone_bucket& to) {
+        return block_copier(*source, to, {}, [](std::string) {}).mode();
+    };
+    CHECK(mode_of(*target) == clone_mode::stream);
+    CHECK(mode_of(*near_target) == clone_mode::automatic);
 }
 
 TEST_CASE("a copy inside Azure names source, version and MD5, and is not read", "[keepctl][clone][azure]") {
@@ -192,9 +225,16 @@ TEST_CASE("a refused copy inside Azure means streaming", "[keepctl][clone][azure
     }
 }
 
+TEST_CASE("a source that is said to be missing and is there may not be read", "[keepctl][clone][azure]") {
+    const copied_block done(copied_block::name(), replies(404, "BlobNotFound"));
+    CHECK(done.end.end == outcome::copied);
+    CHECK(done.mode == clone_mode::stream);
+}
+
 TEST_CASE("other bytes than the name says are the source's fault", "[keepctl][clone][azure]") {
     const copied_block done(copied_block::name(), replies(400, "Md5Mismatch"), {.mode = clone_mode::server_side});
     CHECK(done.end.end == outcome::bad_source);
+    CHECK(done.end.why.text.starts_with("volume:a: "));
 }
 
 TEST_CASE("a copy follows its source: written anew it is copied, in the trash it is gone", "[keepctl][clone][azure]") {
@@ -217,6 +257,8 @@ TEST_CASE("a copy follows its source: written anew it is copied, in the trash it
             return refuse(service, reply);
         });
         CHECK(trashed.end.end == outcome::gone);
+        // One block that is gone decides nothing for the others.
+        CHECK(trashed.mode == clone_mode::automatic);
         CHECK(trashed.stored->metadata.contains("expires_at"));
     }
 }
