@@ -110,7 +110,8 @@ awaitable<read_operation::step> read_operation::send_streaming(volumes::block_re
 // The next bytes, at most `want`, in a chunk. \returns what ends the read; an error of the copy is in `unreadable`.
 awaitable<result<const_slice>> read_operation::read_piece(volumes::block_reader& copy, std::uint64_t offset,
                                                           std::size_t want, std::optional<error>& unreadable) {
-    if (copy.streams()) {
+    // Without a free chunk it is waited for first, since a stream may not keep its bytes until they are read again.
+    if (copy.streams() && store_.request_pool.try_acquire()) {
         // They may take seconds (volumes/cloud/download_turns.hpp), and thousands of clients wait: without a chunk.
         const auto arrived = co_await copy.read_piece(offset, want, until_);
         if (!arrived && arrived.error() == errc::cancelled) co_return std::unexpected(arrived.error());
@@ -122,7 +123,7 @@ awaitable<result<const_slice>> read_operation::read_piece(volumes::block_reader&
             std::ranges::copy(arrived->bytes, into->bytes.begin());
             co_return into->freeze(arrived->size());
         }
-        // Never with the stream's memory: those that have the chunks may wait for it.
+        // There is none any more. Never waits with the stream's memory: those that have the chunks may wait for it.
     }
     KS_CO_TRY(const auto into, co_await store_.request_pool.acquire(request_.until));
     auto count = co_await read_stored(copy, offset, into.subslice(0, want), until_);

@@ -2,6 +2,8 @@
 /// The wrapped volume keeps the pristine data; the plan of faults is here and may be changed between calls.
 #pragma once
 
+#include "base/limits.hpp"
+#include "pool/buffer_pool.hpp"
 #include "volumes/volume.hpp"
 
 #include <boost/asio/steady_timer.hpp>
@@ -23,6 +25,8 @@ struct fault_plan {
     std::uint64_t fail_read_at = never;    ///< Reads that reach this offset fail.
     std::uint64_t flip_from = never;       ///< Bytes read from this offset on are wrong: changed under the reader.
     bool streams = false;                  ///< Readers say that they are streams.
+    bool pieces = true;                    ///< Streams have read_piece().
+    std::uint64_t empty_piece_at = never;  ///< Once no bytes come there, although it is not the end.
     bool fail_create = false;
     bool fail_commit = false;
     bool fail_read_back = false;
@@ -41,8 +45,10 @@ class fault_volume final : public volumes::volume {
     explicit fault_volume(std::shared_ptr<volumes::volume> inner) : inner_(std::move(inner)) {}
 
     fault_plan plan;
+    pool::buffer_pool stream_memory{limits::chunk_size_bytes};  ///< Of pieces of streams.
     int appends = 0;
     int touches = 0;
+    int reads = 0;                  ///< Of stored bytes.
     int waits = 0;                  ///< Calls that waited for a stalled volume.
     std::size_t queue_bytes = 0;    ///< As it was set for the last writer.
     int end_stall_after_waits = 0;  ///< The stall ends with this one; 0: never.
@@ -112,6 +118,7 @@ class fault_volume final : public volumes::volume {
         std::uint64_t size() const noexcept override { return inner_->size(); }
         bool streams() const noexcept override { return home_.plan.streams; }
         awaitable<result<std::size_t>> read_at(std::uint64_t offset, mutable_slice into, deadline until) override {
+            ++home_.reads;
             if (offset + into.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);
             KS_CO_CHECK(co_await home_.pass(&fault_plan::stalls_reads, until));
             auto count = co_await inner_->read_at(offset, into, until);
@@ -121,8 +128,13 @@ class fault_volume final : public volumes::volume {
             co_return count;
         }
         awaitable<result<const_slice>> read_piece(std::uint64_t offset, std::size_t want, deadline until) override {
-            if (!streams()) co_return fail(errc::unsupported);
-            const auto into = make_heap_slice(want);
+            if (!streams() || !home_.plan.pieces) co_return fail(errc::unsupported);
+            if (offset == home_.plan.empty_piece_at) {
+                home_.plan.empty_piece_at = fault_plan::never;
+                co_return const_slice{};
+            }
+            KS_CO_TRY(const auto chunk, co_await home_.stream_memory.acquire(until));
+            const auto into = chunk.subslice(0, want);
             KS_CO_TRY(const auto count, co_await read_at(offset, into, until));
             co_return into.freeze(count);
         }

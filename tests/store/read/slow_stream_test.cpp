@@ -57,10 +57,6 @@ TEST_CASE("a slow client of a stream gets small pieces until it keeps up again",
     f.faulty[0]->plan.streams = true;
     f.memory[0]->set_attribute(name_of(content), key, std::nullopt);
     constexpr int slow = 4;
-    slow_sink sink({1, 1 + slow});
-    REQUIRE(f.get(name_of(content), content.size(), sink).has_value());
-    CHECK(sink.text == content);
-
     std::vector<std::size_t> expected{chunk, chunk};
     // Slow, and then a chunk in small pieces without a wait.
     const auto small = limits::slow_stream_piece_bytes;
@@ -69,7 +65,17 @@ TEST_CASE("a slow client of a stream gets small pieces until it keeps up again",
     for (const std::size_t size : expected) left -= size;
     for (; left > chunk; left -= chunk) expected.push_back(chunk);
     expected.push_back(left);
-    CHECK(sink.pieces == expected);
+
+    // A busy machine may make the client slow once more.
+    std::vector<std::size_t> pieces;
+    for (int attempt = 0; pieces != expected && attempt < 20; ++attempt) {
+        slow_sink sink({1, 1 + slow});
+        REQUIRE(f.get(name_of(content), content.size(), sink).has_value());
+        REQUIRE(sink.text == content);
+        pieces = sink.pieces;
+        f.memory[0]->set_attribute(name_of(content), key, std::nullopt);
+    }
+    CHECK(pieces == expected);
 }
 
 TEST_CASE("a client of a stream holds no memory while its bytes are on their way", "[store][waypoints][memory]") {
@@ -94,29 +100,71 @@ TEST_CASE("a client of a stream holds no memory while its bytes are on their way
     CHECK(none_held);
 }
 
-TEST_CASE("a piece of a stream that finds no memory waits for it and is read again", "[store][waypoints][memory]") {
+TEST_CASE("a piece of a stream waits for memory, and is read again only if that was lost meanwhile",
+          "[store][waypoints][memory]") {
     const auto content = make_content(6 * chunk + 5, 28);
     waypoint_fixture f(1, chunk);
     f.store_everywhere(content);
-    f.faulty[0]->plan.streams = true;
+    fault_volume& volume = *f.faulty[0];
+    volume.plan.streams = true;
     f.memory[0]->set_attribute(name_of(content), key, std::nullopt);
     slow_sink sink({1, 3});
+    const bool meanwhile = GENERATE(false, true);
     bool waited = false;
+    std::optional<mutable_slice> held;
     std::jthread other_request;
-    sink.at_wait = [&](int number) {
-        if (number != 4) return;
-        // The only chunk, until the read waits for it. What was sent before may still be being hashed.
-        std::optional<mutable_slice> held;
-        const auto limit = deadline::in(std::chrono::seconds(10));
+    const auto limit = deadline::in(std::chrono::seconds(10));
+    // What was sent before may still be being hashed.
+    const auto take_all = [&] {
         while (!held && !limit.passed()) held = f.pool.try_acquire();
-        other_request = std::jthread([&, limit, held = std::move(held)]() mutable {
+    };
+    const auto give_when_waited_for = [&] {
+        other_request = std::jthread([&] {
             while (f.pool.snapshot().waiters == 0 && !limit.passed()) std::this_thread::yield();
-            waited = f.pool.snapshot().waiters == 1;
+            // Others may have all chunks until they get the stream's memory.
+            waited = f.pool.snapshot().waiters == 1 && volume.stream_memory.snapshot().in_use_bytes == 0;
             held.reset();
         });
+    };
+    sink.at_wait = [&](int number) {
+        if (number != 4) return;
+        take_all();
+        if (meanwhile) {
+            held.reset();
+            volume.plan.stalls_reads = true;
+        } else {
+            give_when_waited_for();
+        }
+    };
+    volume.while_stalled = [&] {
+        take_all();
+        give_when_waited_for();
+        return false;
     };
     REQUIRE(f.get(name_of(content), content.size(), sink).has_value());
     other_request.join();
     CHECK(waited);
     CHECK(sink.text == content);
+    CHECK(static_cast<std::size_t>(volume.reads) == sink.pieces.size() + (meanwhile ? 1 : 0));
+}
+
+TEST_CASE("a stream without pieces is read into chunks, one that ends early is a bad copy", "[store][waypoints]") {
+    const auto content = make_content(3 * chunk + 5, 29);
+    waypoint_fixture f(1);
+    f.store_everywhere(content);
+    auto& plan = f.faulty[0]->plan;
+    plan.streams = true;
+    f.memory[0]->set_attribute(name_of(content), key, std::nullopt);
+    slow_sink sink({0, 0});
+    SECTION("without pieces") {
+        plan.pieces = false;
+        REQUIRE(f.get(name_of(content), content.size(), sink).has_value());
+        CHECK(sink.text == content);
+    }
+    SECTION("ends early") {
+        plan.empty_piece_at = 2 * chunk;
+        CHECK_FALSE(f.get(name_of(content), content.size(), sink).has_value());
+        CHECK(content.starts_with(sink.text));
+        CHECK(sink.text.size() < content.size());
+    }
 }
