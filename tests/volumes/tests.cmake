@@ -58,6 +58,7 @@ keepstore_test(volumes_s3_stub_test
         volumes/s3/s3_ranges_test.cpp
         volumes/s3/s3_stub_outage_test.cpp
         volumes/s3/s3_stub_test.cpp
+        volumes/s3/s3_crowd_test.cpp
         volumes/s3/s3_turns_test.cpp
     LINK keepstore::volumes keepstore::digest OpenSSL::SSL OpenSSL::Crypto)
 keepstore_test(volumes_azure_contract_test

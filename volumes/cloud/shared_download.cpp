@@ -189,13 +189,17 @@ awaitable<result<std::optional<protocol::byte_range>>> shared_download::next_ran
 // Takes a turn and sends the first GET. Like all of them it has no deadline, since each reader has its own.
 awaitable<result<shared_download::transfer_turn>> shared_download::open_first(
     std::optional<multipart_policy::transfer>& transfer) {
+    const bool in_parts = transfer && (transfer->mode() == transfer_mode::parts || core_->setup.always_parts);
+    bool refused = false;
     while (true) {
         KS_CO_TRY(auto turn, co_await core_->turns.take(download_turns::claim::first, deadline::never()));
         auto what = what_;
-        const bool part = asks_for_part();
+        const bool part = !in_parts && asks_for_part();
         if (part) what.length = limits::cloud_crowded_range_bytes;
         auto body = co_await open_body(core_, what, source_, transfer);
         if (body) {
+            // The object is there, so that it was the range.
+            if (refused) core_->turns.never_pause();
             const auto& got = **body;
             const bool partial = part && what_.offset + got.remaining() < got.info().size;
             co_return transfer_turn{.turn = std::move(turn), .body = *std::move(body), .partial = partial};
@@ -203,7 +207,7 @@ awaitable<result<shared_download::transfer_turn>> shared_download::open_first(
         if (part && range_is_at_fault(body.error())) {
             whole_only_ = true;
             // A range beyond the end says that the expected size was wrong.
-            if (kind_of(body.error()) != error_kind::invalid_range) core_->turns.never_pause();
+            refused = kind_of(body.error()) != error_kind::invalid_range;
             continue;
         }
         KS_CO_CHECK(co_await wait_throttled(body.error()));

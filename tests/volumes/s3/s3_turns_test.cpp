@@ -237,57 +237,6 @@ TEST_CASE("a download that waits for memory gives up its turn", "[volumes][s3][s
     CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin()));
 }
 
-TEST_CASE("where there are many, downloads of large blocks begin with a part", "[volumes][s3][stub][turns]") {
-    const auto content = random_bytes(limits::cloud_parallel_block_bytes_min + 5);
-    const auto text = object_text(content);
-    enum class ranges { known, ignored, refused };
-    const auto service_has = GENERATE(ranges::known, ranges::ignored, ranges::refused);
-    stub_service service([&](const seen_request& r, std::size_t) {
-        if (is_listing(r)) return empty_listing();
-        if (r.method != "GET") return signed_reply(404);
-        if (service_has == ranges::refused && !r.header("range").empty()) return refused_with(501, "NotImplemented");
-        return service_has == ranges::known ? ranged_reply(r, text) : object_reply(text);
-    });
-    auto options = stub_volume(service);
-    options.downloads = {.most = 64, .least = 1};
-    const auto volume = open_volume(std::move(options));
-    const auto into = make_heap_slice(MiB);
-    const auto open = [&](const md5_digest& name) {
-        auto reader = run(volume->open_for(name, {.size = content.size()}, soon()));
-        REQUIRE(reader);
-        REQUIRE(run((*reader)->read_at(0, into, soon())));
-        return std::move(*reader);
-    };
-    const auto ranges_of = [&](const md5_digest& name) {
-        std::vector<std::string> out;
-        for (const auto& r : service.seen())
-            if (r.method == "GET" && r.path().contains(name.hex())) out.push_back(r.header("range"));
-        return out;
-    };
-    const auto names = random_names(3);
-    const auto alone = open(names[0]);
-    CHECK(ranges_of(names[0]) == std::vector<std::string>{""});
-    const auto second = open(names[1]);
-    const auto third = open(names[2]);
-    bool right = true;
-    for (std::size_t at = 0; at < content.size() && right; at += into.size()) {
-        const auto got = run(third->read_at(at, into, soon()));
-        const auto expected = std::min(into.size(), content.size() - at);
-        right = got && *got == expected &&
-                std::equal(into.bytes.begin(), into.bytes.begin() + static_cast<std::ptrdiff_t>(expected),
-                           content.begin() + static_cast<std::ptrdiff_t>(at));
-    }
-    CHECK(right);
-    const auto last = std::to_string(content.size() - 1);
-    if (service_has == ranges::known) {
-        CHECK(ranges_of(names[2]) == std::vector<std::string>{"bytes=0-2097151", "bytes=2097152-6291455",
-                                                              "bytes=6291456-14680063", "bytes=14680064-" + last});
-    } else {
-        CHECK(ranges_of(names[1]) == std::vector<std::string>{"bytes=0-2097151", ""});
-        CHECK(ranges_of(names[2]) == std::vector<std::string>{""});
-    }
-}
-
 TEST_CASE("where the service does not know ranges downloads that pause keep their turn, after the first one",
           "[volumes][s3][stub][turns]") {
     const auto content = random_bytes(2 * MiB);
