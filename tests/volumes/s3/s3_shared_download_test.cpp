@@ -98,6 +98,7 @@ class bare_core {
         return std::make_shared<shared_download>(core_, volumes::cloud::download_target{.name = random_name()});
     }
     [[nodiscard]] std::size_t held_bytes() const { return core_->memory->held_bytes(); }
+    [[nodiscard]] std::optional<mutable_slice> take(std::size_t size) const { return core_->memory->try_take(size); }
 
   private:
     std::shared_ptr<s3_core> core_;
@@ -293,6 +294,52 @@ TEST_CASE("a piece of the reserve does not outlast the read that it was for", "[
         REQUIRE(read.turn(seconds(30)));
     }
     CHECK(until([&] { return core.held_bytes() == 0; }));
+    f->leave(reader);
+}
+
+TEST_CASE("a piece of the reserve is dropped after its read, also when there is memory again",
+          "[volumes][s3][sharing][memory][stub]") {
+    constexpr auto one = limits::chunk_size_bytes;
+    const auto content = random_bytes(one);
+    paced_service service(content);
+    const bare_core core(service, one);
+    auto others = core.take(one);
+    REQUIRE(others);
+    const auto f = core.make_download();
+    const auto reader = f->start();
+    REQUIRE(run(f->opened(soon())).has_value());
+    held_read read(*f, reader, 0);
+    REQUIRE_FALSE(read.turn(milliseconds(20)));
+    REQUIRE(until([&] { return core.held_bytes() == 2 * one; }));
+    others.reset();
+    service.send_upto(content.size());
+    REQUIRE(read.turn(seconds(30)));
+    REQUIRE(read.outcome->has_value());
+    read.outcome.reset();
+    CHECK(until([&] { return core.held_bytes() == 0; }));
+    f->leave(reader);
+}
+
+TEST_CASE("a download that is not expected to be joined keeps nothing for further readers",
+          "[volumes][s3][sharing][memory][stub]") {
+    constexpr auto one = limits::chunk_size_bytes;
+    const auto content = random_bytes(4 * one);
+    paced_service service(content);
+    service.send_upto(2 * one);
+    const bare_core core(service, 2 * content.size());
+    const auto f = core.make_download();
+    const auto reader = f->start();
+    REQUIRE(run(f->opened(soon())).has_value());
+    for (std::size_t at = 0; at < 2 * one; at += one) REQUIRE(run(f->read(reader, at, one, soon())).has_value());
+    // The next one is being received.
+    CHECK(until([&] { return core.held_bytes() == 3 * one; }));
+    f->expect_single_reader();
+    CHECK(until([&] { return core.held_bytes() == one; }));
+    service.send_upto(3 * one);
+    REQUIRE(run(f->read(reader, 2 * one, one, soon())).has_value());
+    service.send_upto(content.size());
+    REQUIRE(run(f->read(reader, 3 * one, one, soon())).has_value());
+    CHECK(until([&] { return core.held_bytes() == one; }));
     f->leave(reader);
 }
 
