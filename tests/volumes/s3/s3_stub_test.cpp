@@ -114,7 +114,8 @@ TEST_CASE("a block is read as it was stored where responses have neither ETag, t
             }
             const auto found = objects.find(r.path());
             if (found == objects.end()) return refused_with(404, "NoSuchKey");
-            stub_reply reply{.body = found->second.substr(0, cut_after.load()), .headers = {{"x-amz-request-id", "tx1"}}};
+            stub_reply reply{.body = found->second.substr(0, cut_after.load()),
+                             .headers = {{"x-amz-request-id", "tx1"}}};
             reply.ends = ends;
             return reply;
         });
