@@ -35,6 +35,7 @@ struct stub_reply {
     std::vector<std::pair<std::string, std::string>> headers = {};
     std::size_t cut_after = std::string::npos;  ///< Body bytes that are sent before the connection ends.
     bool hang_up = false;                       ///< No answer: the connection ends.
+    bool silent = false;                        ///< No answer, until the client ends the connection.
     /// How the end of the body is known. Without a length a HEAD says nothing of the size, either.
     enum class framing { length, chunked, until_close } ends = framing::length;
 };
@@ -115,7 +116,8 @@ class stub_service {
                 seen_.push_back(request);
                 reply = handler_(request, seen_.size() - 1);
             }
-            if (reply.hang_up) return;
+            if (reply.silent) static_cast<void>(p.head());
+            if (reply.hang_up || reply.silent) return;
             std::string text = "HTTP/1.1 " + std::to_string(reply.status) + " Stub\r\n";
             for (const auto& [name, value] : reply.headers) text += name + ": " + value + "\r\n";
             const bool sized = reply.ends == stub_reply::framing::length;

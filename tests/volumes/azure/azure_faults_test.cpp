@@ -79,7 +79,7 @@ struct subject {
     bytes dead = random_bytes(3000);
     bytes due = random_bytes(4000);
 
-    subject() {
+    explicit subject(const std::function<void(volumes::azure_options&)>& change = {}) : c(change) {
         c.service.store(digest::md5_of(small).hex(), text_of(small), {}, hours(48));
         c.service.store(digest::md5_of(large).hex(), text_of(large), {}, hours(48));
         c.service.store(digest::md5_of(dead).hex(), text_of(dead), {{"expires_at", "99999999999"}}, hours(48));
@@ -239,6 +239,22 @@ TEST_CASE("a fault that lasts is an error and no missing block, and its end is n
             s.c.service.set_hook({});
             CHECK(works_again(s, op));
         }
+    }
+}
+
+TEST_CASE("a service that stays silent is an error and no missing block, and its end is noticed",
+          "[volumes][azure][faults]") {
+    for (const auto& op : operations()) {
+        CAPTURE(op.what);
+        subject s([](auto& o) { o.request_timeout = std::chrono::milliseconds(200); });
+        s.c.service.set_hook([](const std::string&, const seen_request&, stub_reply& reply) {
+            return with_reply(reply, {.silent = true});
+        });
+        const auto failed = op.run_it(s);
+        REQUIRE(failed.has_value());
+        CHECK(*failed != errc::not_found);
+        s.c.service.set_hook({});
+        CHECK(works_again(s, op));
     }
 }
 
