@@ -78,6 +78,7 @@ void decider::place_small(const block_input& block) {
     }
     for (const auto& ranked : order_) {
         auto& mounts = mounts_of_[ranked.server];
+        if (mounts.empty()) continue;
         if (mounts.size() > 1) {
             std::ranges::sort(mounts, [&](std::uint16_t a, std::uint16_t b) {
                 if (((has >> a ^ has >> b) & 1) != 0) return (has >> a & 1) != 0;
