@@ -34,7 +34,7 @@ constexpr std::uint64_t bit(bool set, unsigned position) noexcept {
 decider::decider(const cluster& all)
     : all_(all),
       order_(all.servers.size()),
-      copy_on_(std::max(all.devices.size(), all.mounts.size())),
+      copy_on_(all.devices.size()),
       has_copy_(all.devices.size()),
       slots_(all.mounts.size()),
       keys_(all.mounts.size()),
@@ -52,7 +52,7 @@ decider::decider(const cluster& all)
         mount_of_device_[all.mounts[i].device] = static_cast<std::uint16_t>(i);
     }
     const auto counts_once = [](const mount& m) { return m.replication == 1; };
-    is_small_ = !all.mounts.empty() && all.mounts.size() <= small_mounts_max && !devices_are_shared_ &&
+    is_small_ = !all.mounts.empty() && all.mounts.size() <= small_mounts_max &&
                 std::ranges::all_of(all.mounts, counts_once) &&
                 std::ranges::all_of(mounts_of_device, [](std::size_t n) { return n == 1; });
     if (!is_small_) return;

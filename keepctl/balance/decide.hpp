@@ -180,7 +180,7 @@ class decider {
     std::vector<std::vector<std::uint16_t>> mounts_of_;  // For each server.
     std::vector<std::int64_t> held_;                     // For each class, while devices are counted.
     bool devices_are_shared_ = false;                    // By mounts.
-    // For decide_small(), where copy_on_ is by mount.
+    // For decide_small(), where each device is one mount, and copy_on_ is by mount.
     bool is_small_ = false;                       // The cluster.
     std::vector<std::uint16_t> mount_of_device_;  // The last one.
     std::uint64_t writable_ = 0;                  // Mounts.
