@@ -208,13 +208,14 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     for (unsigned i = 0; i < others.pull_workers(); ++i) pullers.spawn("pull", others.pulls().run(pulls));
     background_tasks scrubs(executors.back());
     for (std::size_t i = 0; i < scrub.task_count(); ++i) scrubs.spawn("scrub", scrub.run(i));
+    // Before the first request may come, which a stop must not cut off.
+    process_signals.serving(cluster.keepstore.drain_timeout + limits::stop_margin);
     server.start();
     loops.start();
     announce(where, *port, store.mounts().all().size());
 
     // Serve.
     periodic_tasks work(application, plan.tls, cluster.logs.request_queue_dump_directory, executors);
-    process_signals.serving(cluster.keepstore.drain_timeout + limits::stop_margin);
     wait_for_stop(process_signals, work);
 
     // Stop: first what competes with running requests for disks and network, then the requests, then the rest.

@@ -1,5 +1,6 @@
 """sd_notify: READY when it serves, WATCHDOG while it works, STOPPING when it drains."""
 
+import contextlib
 import os
 import signal
 import socket
@@ -52,6 +53,25 @@ class Notify(KeepstoreCase):
             self.assertEqual(holder.read_response().status, 200)
         self.assertEqual(daemon.wait_exit(10), 0)
         self.assertEqual(self.seen.count("READY=1"), 1)
+
+    def test_a_stop_that_comes_before_the_service_manager_has_been_told_finishes_requests(self):
+        address = self.listen()
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as other:
+            other.setblocking(False)
+            other.connect(address)
+            with contextlib.suppress(BlockingIOError):
+                while True:
+                    other.send(b"STATUS=full")  # Until READY=1 has to wait.
+        daemon = self.start(env={"NOTIFY_SOCKET": address})
+        with daemon.connect() as holder:
+            holder.send(build_request("PUT", "/" + md5(b"bar"), {"Content-Length": "3"}) + b"ba")
+            daemon.wait_active(1)
+            daemon.signal(signal.SIGTERM)
+            until(lambda: not daemon.pending_signals(), 10, "SIGTERM has been taken")
+            self.wait_for("STOPPING=1")
+            holder.send(b"r")
+            self.assertEqual(holder.read_response().status, 200)
+        self.assertEqual(daemon.wait_exit(10), 0)
 
     def test_abstract_socket(self):
         self.start(env={"NOTIFY_SOCKET": self.listen(f"@keepstore-test-{os.getpid()}")})

@@ -292,6 +292,11 @@ class Daemon:
     def running(self):
         return self.process.poll() is None
 
+    def pending_signals(self):
+        """The mask of signals that have come to the process and that no thread has taken."""
+        with open(f"/proc/{self.pid}/status", encoding="ascii") as file:
+            return int(re.search(r"ShdPnd:\s+(\w+)", file.read()).group(1), 16)
+
     def signal(self, number):
         os.kill(self.pid, number)
 
