@@ -48,10 +48,10 @@ def registered_tests(lists, files):
         names.update("system." + name for name in re.findall(r"keepstore_system_test\((\w+)", text))
         names.update("fuzz." + name for name in re.findall(r"keepstore_fuzz\((\w+)", text))
     for path, text in files.items():
-        for kind, rest in re.findall(r"^\s*(TEMPLATE_LIST_TEST_CASE|TEST_CASE)\((.{,400})", text, re.MULTILINE | re.DOTALL):
+        for case in re.finditer(r"^\s*(TEMPLATE_LIST_TEST_CASE|TEST_CASE)\(", text, re.MULTILINE):
             # A case for a list of types has a number; headers have those that all drivers share.
-            number = " - 0" if kind != "TEST_CASE" else ""
-            names.add(f"{labels.get(path, 'contract')}.{literal(rest)}{number}")
+            number = " - 0" if case.group(1) != "TEST_CASE" else ""
+            names.add(f"{labels.get(path, 'contract')}.{literal(text[case.end():case.end() + 400])}{number}")
     return names
 
 
@@ -127,10 +127,11 @@ class TheRules(unittest.TestCase):
         names = registered_tests(
             ["keepstore_test(a SOURCES a/b.cpp LABEL fast)\nkeepstore_test(c SOURCES c.cpp LINK x)\n# keepstore_system_test(no)\n"
              "keepstore_system_test(test_d COST 3)\nadd_test(NAME unit.tidy COMMAND x)\nkeepstore_fuzz(e LINK y)"],
-            {"a/b.cpp": 'TEST_CASE("one \\"two\\"", "[a]") {', "c.cpp": 'TEST_CASE("long "\n          "name", "[c]") {',
+            {"a/b.cpp": 'TEST_CASE("one \\"two\\"", "[a]") {}\nTEST_CASE("next", "[a]") {',
+             "c.cpp": 'TEST_CASE("long "\n          "name", "[c]") {',
              "f.hpp": 'TEMPLATE_LIST_TEST_CASE("all drivers", "[f]", makers)'})
-        self.assertEqual(names, {'fast.one "two"', "unit.long name", "contract.all drivers - 0", "system.test_d", "unit.tidy",
-                                 "fuzz.e"})
+        self.assertEqual(names, {'fast.one "two"', "fast.next", "unit.long name", "contract.all drivers - 0", "system.test_d",
+                                 "unit.tidy", "fuzz.e"})
 
 
 # A build that fails for what does not compile, does nothing if nothing changed, and a ctest with one test.
