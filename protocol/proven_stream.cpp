@@ -38,42 +38,48 @@ awaitable<result<void>> incoming_source::expect_end(deadline) {
     co_return co_await protocol::expect_end(block_);
 }
 
+awaitable<result<const_slice>> unproven_stream::next(deadline until) {
+    if (over_) co_return const_slice{};
+    const auto failed = [this](error why) {
+        source_failed_ = true;
+        return std::unexpected(std::move(why));
+    };
+    const_slice piece;
+    if (offset_ < from_.size()) {
+        KS_CO_TRY(const mutable_slice into, co_await memory_.acquire(until));
+        const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), from_.size() - offset_));
+        if (auto read = co_await from_.read(into.subslice(0, count), until); !read)
+            co_return failed(std::move(read.error()));
+        piece = into.freeze(count);
+        offset_ += count;
+    }
+    if (offset_ == from_.size()) {
+        if (auto end = co_await from_.expect_end(until); !end) co_return failed(std::move(end.error()));
+        over_ = true;
+    }
+    co_return piece;
+}
+
 proven_stream::proven_stream(block_source& from, const md5_digest& name, digest::engine& engine,
                              pool::chunk_source& memory, options given)
     : from_(from),
       name_(name),
-      memory_(memory),
+      bytes_(from, memory),
       hash_(engine, {.queue_bytes = given.queue_bytes,
                      .waypoint_stride = digest::waypoints::stride_bytes_min,
                      .batching = given.batching}) {}
 
 awaitable<result<const_slice>> proven_stream::next(deadline until) {
-    if (offset_ == from_.size()) {
-        // Only an empty block has not been proven with its last piece.
-        if (!proven_) KS_CO_CHECK(co_await prove(until));
-        co_return const_slice{};
-    }
-    KS_CO_TRY(const mutable_slice into, co_await memory_.acquire(until));
-    const auto count = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), from_.size() - offset_));
-    if (auto read = co_await from_.read(into.subslice(0, count), until); !read) {
-        source_failed_ = true;
-        co_return std::unexpected(std::move(read.error()));
-    }
-    const const_slice piece = into.freeze(count);
+    KS_CO_TRY(const_slice piece, co_await bytes_.next(until));
     KS_CO_CHECK(co_await hash_.update(piece));
-    offset_ += count;
-    if (offset_ == from_.size()) KS_CO_CHECK(co_await prove(until));
+    if (bytes_.over() && !proven_) KS_CO_CHECK(co_await prove());
     co_return piece;
 }
 
-awaitable<result<void>> proven_stream::prove(deadline until) {
-    if (auto end = co_await from_.expect_end(until); !end) {
-        source_failed_ = true;
-        co_return std::unexpected(std::move(end.error()));
-    }
+awaitable<result<void>> proven_stream::prove() {
     KS_CO_TRY(const md5_digest digest, co_await hash_.finish());
     if (digest != name_) {
-        source_failed_ = true;
+        mismatch_ = true;
         co_return fail(errc::checksum_mismatch, from_.where() + ": data does not match the block's MD5");
     }
     proven_ = true;

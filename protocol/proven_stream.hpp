@@ -9,6 +9,9 @@
 ///         KS_CO_CHECK(co_await writer.append(piece, until));
 ///     }
 ///
+/// A target that computes the MD5 itself, and refuses bytes that are not the block, needs no proof before: it gets an
+/// unproven_stream, which costs no digest here.
+///
 /// Used by one coroutine, which keeps the source.
 #pragma once
 
@@ -80,16 +83,44 @@ class incoming_source final : public block_source {
     std::uint64_t received_ = 0;
 };
 
-/// The bytes of a block on their way into a target, of which the last piece is proof that all of them are right.
+/// The bytes of a block on their way into a target. After the last piece the source has no more.
 class block_stream {
   public:
     virtual ~block_stream() = default;
     [[nodiscard]] virtual std::uint64_t size() const noexcept = 0;
     /// Returns the next piece; an empty one at the end. After an error it must not be called again.
     [[nodiscard]] virtual awaitable<result<const_slice>> next(deadline until) = 0;
-    /// After the end: the waypoints to be stored with the block, encoded; nothing for blocks that have none.
+    /// Whether the error of next() is one of the source; else memory or time ran out here.
+    [[nodiscard]] virtual bool source_failed() const noexcept = 0;
+    /// After the end: the waypoints to be stored with the block, encoded; nothing if there are none, or they are not
+    /// known.
     [[nodiscard]] virtual std::optional<std::vector<std::byte>> waypoints() const = 0;
 };
+
+/// The bytes of the source as they are, and no more or fewer of them than it announced.
+class unproven_stream final : public block_stream {
+  public:
+    /// Both must outlive it.
+    unproven_stream(block_source& from, pool::chunk_source& memory) : from_(from), memory_(memory) {}
+
+    [[nodiscard]] std::uint64_t size() const noexcept override { return from_.size(); }
+    /// Before the last piece it waits until the source has ended.
+    [[nodiscard]] awaitable<result<const_slice>> next(deadline until) override;
+    [[nodiscard]] bool source_failed() const noexcept override { return source_failed_; }
+    [[nodiscard]] std::optional<std::vector<std::byte>> waypoints() const override { return std::nullopt; }
+
+    /// Whether the last piece was given out; an empty block has none, and is over after the first call of next().
+    [[nodiscard]] bool over() const noexcept { return over_; }
+
+  private:
+    block_source& from_;
+    pool::chunk_source& memory_;
+    std::uint64_t offset_ = 0;
+    bool over_ = false;
+    bool source_failed_ = false;
+};
+
+/// The bytes of the source, of which the last piece is proof that all of them are right.
 
 class proven_stream final : public block_stream {
   public:
@@ -110,21 +141,19 @@ class proven_stream final : public block_stream {
     /// errc::checksum_mismatch.
     [[nodiscard]] awaitable<result<const_slice>> next(deadline until) override;
 
-    /// Whether the error of next() is one of the source; else memory or time ran out here.
-    [[nodiscard]] bool source_failed() const noexcept { return source_failed_; }
+    [[nodiscard]] bool source_failed() const noexcept override { return mismatch_ || bytes_.source_failed(); }
 
     [[nodiscard]] std::optional<std::vector<std::byte>> waypoints() const override;
 
   private:
-    [[nodiscard]] awaitable<result<void>> prove(deadline until);
+    [[nodiscard]] awaitable<result<void>> prove();
 
     block_source& from_;
     const md5_digest name_;
-    pool::chunk_source& memory_;
+    unproven_stream bytes_;
     digest::md5_stream hash_;
-    std::uint64_t offset_ = 0;
     bool proven_ = false;
-    bool source_failed_ = false;
+    bool mismatch_ = false;
 };
 
 }  // namespace keepstore::protocol

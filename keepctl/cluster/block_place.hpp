@@ -87,6 +87,10 @@ class block_place {
     [[nodiscard]] virtual std::int64_t replicas_possible() const noexcept = 0;
     /// What a block with these good copies (entries of one block, sorted; may be empty) lacks.
     [[nodiscard]] virtual store_plan plan(const md5_digest& block, std::span<const entry> good) const = 0;
+    /// Whether the servers compute the MD5 of what store() brings themselves, refuse bytes that are not the block
+    /// (errc::checksum_mismatch), and respond with the digest of what they have stored. Where not, only proven bytes may
+    /// be stored.
+    [[nodiscard]] virtual bool proves_stored() const noexcept { return false; }
     /// Stores a block: all of it, durably, or nothing. Replaces a bad copy. \returns the number of replicas.
     /// errc::collision if another block with the same MD5 is there.
     [[nodiscard]] virtual awaitable<result<std::int64_t>> store(block_id block, std::size_t server,

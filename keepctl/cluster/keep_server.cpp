@@ -49,6 +49,12 @@ std::string first_line(std::string_view body) {
     return out;
 }
 
+// What a PUT gets whose bytes are not the block: 400 with this text (docs/interface.md 2.6), 422 from Go daemons before
+// Arvados 3.
+bool is_hash_mismatch(unsigned status, std::string_view text) {
+    return status == 422 || (status == 400 && text.starts_with("content hash "));
+}
+
 awaitable<result<std::string>> read_short(net::response& response) {
     co_return co_await response.read_all(limits::keepctl_response_bytes_max);
 }
@@ -227,6 +233,7 @@ awaitable<result<stored_block>> keep_server::put(md5_digest name, net::body_sour
         const auto code = status == 507                                         ? errc::no_space
                           : status == 401 || status == 403                      ? errc::forbidden
                           : status == 413                                       ? errc::too_large
+                          : is_hash_mismatch(status, text)                      ? errc::checksum_mismatch
                           : status == 500 && text.starts_with("hash collision") ? errc::collision
                           : status >= 500 || status == 408 || status == 429     ? errc::unavailable
                                                                                 : errc::bad_request;

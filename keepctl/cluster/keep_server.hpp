@@ -85,7 +85,8 @@ class keep_server {
     /// Has the server read and verify its copy. \returns its size; errc::not_found, checksum_mismatch (no good copy).
     [[nodiscard]] awaitable<result<std::uint64_t>> head(md5_digest name, std::optional<std::uint64_t> size,
                                                         deadline until) const;
-    /// Stores a block. `classes`: comma-separated, may be empty.
+    /// Stores a block. `classes`: comma-separated, may be empty. errc::checksum_mismatch: the MD5 of the bytes that
+    /// came there is not the name; collision.
     [[nodiscard]] awaitable<result<stored_block>> put(md5_digest name, net::body_source& body, std::string classes,
                                                       deadline until) const;
 

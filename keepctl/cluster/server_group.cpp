@@ -13,7 +13,7 @@
 namespace keepstore::keepctl {
 namespace {
 
-/// A proven stream as the body of a PUT.
+/// A block on its way as the body of a PUT.
 class stream_body final : public net::body_source {
   public:
     stream_body(protocol::block_stream& bytes, deadline until) : bytes_(bytes), until_(until) {}

@@ -37,6 +37,7 @@ class server_group final : public block_place {
     [[nodiscard]] std::int64_t replicas_wanted() const noexcept override { return options_.copies; }
     [[nodiscard]] std::int64_t replicas_possible() const noexcept override;
     [[nodiscard]] store_plan plan(const md5_digest& block, std::span<const entry> good) const override;
+    [[nodiscard]] bool proves_stored() const noexcept override { return true; }
     [[nodiscard]] awaitable<result<std::int64_t>> store(block_id block, std::size_t server,
                                                         protocol::block_stream& bytes, deadline until) override;
 

@@ -1,4 +1,4 @@
-/// One block for several targets: read, hashed and proven once, and given to all of them concurrently.
+/// One block for several targets: read, and proven if need be, once, and given to all of them concurrently.
 ///
 ///     stream_tee tee(bytes, 2);
 ///     when_all: tee.run(until)   target.store(tee.branch(0))   target.store(tee.branch(1))
@@ -29,11 +29,13 @@ class stream_tee {
 
         [[nodiscard]] std::uint64_t size() const noexcept override { return from_.size(); }
         [[nodiscard]] awaitable<result<const_slice>> next(deadline until) override;
+        /// The target is not what failed.
+        [[nodiscard]] bool source_failed() const noexcept override { return failed_ && from_.source_failed(); }
         [[nodiscard]] std::optional<std::vector<std::byte>> waypoints() const override { return from_.waypoints(); }
 
         /// The target needs no more: run() no longer waits for it.
         void close() { pieces_.close(); }
-        /// Whether next() has failed: the target is not what failed.
+        /// Whether next() has failed.
         [[nodiscard]] bool failed() const noexcept { return failed_; }
 
       private:

@@ -262,11 +262,10 @@ awaitable<std::optional<copy_outcome>> transfer::copy_to(block_id block, std::sp
             if (bad || failed) where = source.name();
             continue;
         }
-        paced_source paced(**from, bandwidth_);
-        protocol::proven_stream bytes(paced, block.name, engine_, pool_,
-                                      {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
-        co_await store_on(to, block, bytes, state.until);
+        co_await read_from(**from, to, block, state.until);
+        from->reset();                // Its connection is for the next block.
         std::optional<error> broken;  // The source.
+        bool refused = false;         // The bytes that have come to a server are not the block.
         for (auto& d : to) {
             if (d.end) continue;
             auto& target = target_health_[d.to.server];
@@ -278,17 +277,26 @@ awaitable<std::optional<copy_outcome>> transfer::copy_to(block_id block, std::sp
                 co_return copy_outcome{copy_end::cancelled};
             } else if (d.source_failed) {
                 broken = std::move(d.stored.error());
+            } else if (d.stored.error() == errc::checksum_mismatch) {
+                note_success(target);
+                refused = true;
             } else {
                 note(target, d.stored.error());
                 d.end = failure(std::move(d.stored.error()), true, target.name());
             }
         }
+        if (broken) {
+            broken = co_await reason_of_failure(source_, block, number, std::move(*broken), source, state.until);
+        } else if (refused) {
+            auto proven = co_await prove(source_, block, number, source, state.until);
+            if (proven) {
+                end_damaged(to);
+                co_return std::nullopt;
+            }
+            broken = std::move(proven.error());
+        }
         if (!broken) co_return std::nullopt;
         auto& why = *broken;
-        if (why == errc::unavailable)
-            why = co_await reason_of_cut(source_, block, number, std::move(why), source, state.until);
-        else if (why == errc::timeout)
-            note(source, why);
         if (why == errc::cancelled) co_return copy_outcome{copy_end::cancelled};
         if (why == errc::checksum_mismatch)
             bad = std::move(why);
@@ -303,8 +311,32 @@ awaitable<std::optional<copy_outcome>> transfer::copy_to(block_id block, std::sp
     co_return copy_outcome{copy_end::gone};
 }
 
+// The bytes are right at the source, and other ones have come to these servers.
+void transfer::end_damaged(std::span<destination> to) {
+    constexpr std::string_view reason = "; the source has the right bytes: they are damaged on the way";
+    for (auto& d : to) {
+        if (d.end) continue;
+        auto text = fmt::format("{}{}", d.stored.error().text, reason);
+        d.end = failure({errc::unavailable, std::move(text)}, true, target_health_[d.to.server].name());
+    }
+}
+
+// Brings the bytes of a copy to the servers without an end: proven, unless they prove them.
+awaitable<void> transfer::read_from(protocol::block_source& source, std::span<destination> to, block_id block,
+                                    deadline until) {
+    paced_source paced(source, bandwidth_);
+    if (target_.proves_stored()) {
+        protocol::unproven_stream bytes(paced, pool_);
+        co_await store_on(to, block, bytes, until);
+    } else {
+        protocol::proven_stream bytes(paced, block.name, engine_, pool_,
+                                      {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
+        co_await store_on(to, block, bytes, until);
+    }
+}
+
 // Stores the block on the servers without an end: read once, for all of them.
-awaitable<void> transfer::store_on(std::span<destination> to, block_id block, protocol::proven_stream& bytes,
+awaitable<void> transfer::store_on(std::span<destination> to, block_id block, protocol::block_stream& bytes,
                                    deadline until) {
     std::vector<destination*> left;
     for (auto& d : to) {
@@ -320,12 +352,20 @@ awaitable<void> transfer::store_on(std::span<destination> to, block_id block, pr
     members.push_back(tee.run(until));
     for (std::size_t i = 0; i < left.size(); ++i) members.push_back(store_branch(*left[i], block, tee.at(i), until));
     static_cast<void>(co_await when_all(std::move(members)));
-    for (std::size_t i = 0; i < left.size(); ++i) left[i]->source_failed = tee.at(i).failed() && bytes.source_failed();
+    for (std::size_t i = 0; i < left.size(); ++i) left[i]->source_failed = tee.at(i).source_failed();
 }
 
 awaitable<void> transfer::store_branch(destination& to, block_id block, stream_tee::branch& bytes, deadline until) {
     to.stored = co_await target_.store(block, to.to.server, bytes, until);
     bytes.close();
+}
+
+// \returns what is wrong with a source whose copy could not be read to its end.
+awaitable<error> transfer::reason_of_failure(block_place& place, block_id block, std::size_t number, error why,
+                                             server_health& health, deadline until) {
+    if (why == errc::unavailable) co_return co_await reason_of_cut(place, block, number, std::move(why), health, until);
+    if (why == errc::timeout) note(health, why);
+    co_return why;
 }
 
 // A connection that ends in the middle of a body may be that of a server which goes away, or of one which finds rot in
@@ -361,32 +401,35 @@ awaitable<result<void>> transfer::verify(block_place& place, health_list& health
             state.hold(server, health);
             continue;
         }
-        auto copy = co_await place.open(block, number, state.until);
-        if (!copy) {
-            note(server, copy.error());
-            if (copy.error() != errc::not_found) last = std::move(copy.error());
-            continue;
+        auto proven = co_await prove(place, block, number, server, state.until);
+        if (proven) {
+            note_success(server);
+            co_return success();
         }
-        paced_source paced(**copy, bandwidth_);
-        protocol::proven_stream bytes(paced, block.name, engine_, pool_,
-                                      {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
-        while (true) {
-            auto piece = co_await bytes.next(state.until);
-            if (!piece) {
-                last = std::move(piece.error());
-                if (last == errc::unavailable)
-                    last = co_await reason_of_cut(place, block, number, std::move(last), server, state.until);
-                else if (last == errc::timeout)
-                    note(server, last);
-                break;
-            }
-            if (piece->size() == 0) {
-                note_success(server);
-                co_return success();
-            }
-        }
+        if (proven.error() != errc::not_found) last = std::move(proven.error());
     }
     co_return std::unexpected(std::move(last));
+}
+
+// Reads a server's copy, and hashes it here. \returns what is wrong with it, or why that cannot be told.
+awaitable<result<void>> transfer::prove(block_place& place, block_id block, std::size_t number, server_health& health,
+                                        deadline until) {
+    auto copy = co_await place.open(block, number, until);
+    if (!copy) {
+        note(health, copy.error());
+        co_return std::unexpected(std::move(copy.error()));
+    }
+    paced_source paced(**copy, bandwidth_);
+    protocol::proven_stream bytes(paced, block.name, engine_, pool_,
+                                  {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
+    while (true) {
+        auto piece = co_await bytes.next(until);
+        if (!piece) {
+            co_return std::unexpected(
+                co_await reason_of_failure(place, block, number, std::move(piece.error()), health, until));
+        }
+        if (piece->size() == 0) co_return success();
+    }
 }
 
 }  // namespace keepstore::keepctl

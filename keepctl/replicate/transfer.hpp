@@ -1,7 +1,17 @@
 /// Brings one block after the other from a place to another: from the first server with a good copy to as many servers
 /// as should have it, in several attempts, past servers that are paused (cluster/server_health.hpp).
 ///
-///     open at a source ──► chunks ──► MD5 and targets concurrently ──► length, MD5 and end agree ──► commit
+///     to a volume   open at a source ──► chunks ──► MD5 and volume concurrently ──► length, MD5 and end agree ──►
+///     commit to servers    open at a source ──► chunks ──► PUT ──► length and end agree ──► their last byte ──►
+///     locator
+///                                                    └────► "other MD5" ──► read again, with MD5 ──► bad source, or
+///                                                    damaged
+///                                                                                                    on the way: again
+///
+/// A keepstore computes the MD5 of what it stores, refuses what is not the block, and responds with the digest: it
+/// proves the block, over the bytes that have come there. Another digest here, of a block from wherever, would be most
+/// of the CPU time of a copy and prove less. So bytes that are not the block do travel, and are found there; what is
+/// wrong is found out by a second reading, which only such blocks cost.
 ///
 /// A block that several servers should have is read once (stream_tee.hpp).
 ///
@@ -100,9 +110,16 @@ class transfer {
     [[nodiscard]] std::vector<destination> next_destinations(const store_plan& plan, std::vector<std::uint16_t>& passed,
                                                              attempt_state& state);
     awaitable<std::optional<copy_outcome>> copy_to(block_id block, std::span<destination> to, attempt_state& state);
-    awaitable<void> store_on(std::span<destination> to, block_id block, protocol::proven_stream& bytes, deadline until);
+    awaitable<void> read_from(protocol::block_source& source, std::span<destination> to, block_id block,
+                              deadline until);
+    awaitable<void> store_on(std::span<destination> to, block_id block, protocol::block_stream& bytes, deadline until);
     awaitable<void> store_branch(destination& to, block_id block, stream_tee::branch& bytes, deadline until);
     awaitable<result<void>> verify(block_place& place, health_list& health, block_id block, attempt_state& state);
+    awaitable<result<void>> prove(block_place& place, block_id block, std::size_t number, server_health& health,
+                                  deadline until);
+    void end_damaged(std::span<destination> to);
+    awaitable<error> reason_of_failure(block_place& place, block_id block, std::size_t number, error why,
+                                       server_health& health, deadline until);
     awaitable<error> reason_of_cut(block_place& place, block_id block, std::size_t number, error cut,
                                    server_health& health, deadline until);
     awaitable<copy_outcome> wait_for(server_health& server);

@@ -30,11 +30,13 @@ class numbered_pieces final : public protocol::block_stream {
     [[nodiscard]] std::uint64_t size() const noexcept override { return pieces_; }
     [[nodiscard]] awaitable<result<const_slice>> next(deadline) override {
         co_await asio::post(co_await asio::this_coro::executor, use_tuple);
-        if (fails_at_ == taken) co_return fail(errc::checksum_mismatch, "wrong bytes");
+        failed_ = fails_at_ == taken;
+        if (failed_) co_return fail(errc::checksum_mismatch, "wrong bytes");
         if (taken == pieces_) co_return const_slice{};
         const std::string text = std::to_string(taken++);
         co_return copy_to_heap_slice(std::as_bytes(std::span(text)));
     }
+    [[nodiscard]] bool source_failed() const noexcept override { return failed_; }
     [[nodiscard]] std::optional<std::vector<std::byte>> waypoints() const override {
         return std::vector(3, std::byte{7});
     }
@@ -44,6 +46,7 @@ class numbered_pieces final : public protocol::block_stream {
   private:
     const std::size_t pieces_;
     const std::optional<std::size_t> fails_at_;
+    bool failed_ = false;
 };
 
 struct received {
@@ -143,6 +146,7 @@ TEST_CASE("every branch gets the error of the source, after the pieces before it
         CHECK(got[i].text == "01");
         CHECK(got[i].failure == errc::checksum_mismatch);
         CHECK(tee.at(i).failed());
+        CHECK(tee.at(i).source_failed());
     }
 }
 
@@ -159,4 +163,14 @@ TEST_CASE("a branch that does not take a piece in time lacks all later ones", "[
     CHECK(got[1].text == "0123");
     CHECK(got[1].failure == errc::timeout);
     CHECK(tee.at(1).failed());
+    CHECK_FALSE(tee.at(1).source_failed());
+}
+
+TEST_CASE("a branch whose target ended before the source failed says nothing of the source", "[keepctl][tee]") {
+    numbered_pieces from(10, 2);
+    stream_tee tee(from, 2);
+    std::array<received, 2> got;
+    run_all(tee.run(soon_enough()), receive(tee.at(0), got[0], 1), receive(tee.at(1), got[1]));
+    CHECK(tee.at(1).source_failed());
+    CHECK_FALSE(tee.at(0).source_failed());
 }

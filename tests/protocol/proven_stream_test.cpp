@@ -10,6 +10,7 @@
 
 using namespace keepstore;
 using protocol::proven_stream;
+using protocol::unproven_stream;
 
 namespace {
 
@@ -49,7 +50,7 @@ struct received {
     std::optional<std::vector<std::byte>> waypoints;
 };
 
-awaitable<received> receive_all(proven_stream& from) {
+awaitable<received> receive_all(protocol::block_stream& from) {
     received out;
     while (true) {
         auto piece = co_await from.next(deadline::in(std::chrono::seconds(30)));
@@ -70,6 +71,12 @@ received receive(memory_source from, const md5_digest& name) {
     // One chunk: no more is ever needed at a time.
     pool::buffer_pool memory(limits::chunk_size_bytes);
     proven_stream bytes(from, name, engine, memory, {.queue_bytes = limits::chunk_size_bytes});
+    return test::run(receive_all(bytes));
+}
+
+received receive_unproven(memory_source from) {
+    pool::buffer_pool memory(limits::chunk_size_bytes);
+    unproven_stream bytes(from, memory);
     return test::run(receive_all(bytes));
 }
 
@@ -115,6 +122,53 @@ TEST_CASE("the last piece of a wrong block is never given out", "[protocol][prov
         flipped[size / 2] ^= std::byte{1};
         check(memory_source(flipped), digest::md5_of(content));
     }
+}
+
+TEST_CASE("an unproven stream gives all bytes as they are, and knows no waypoints", "[protocol][proven]") {
+    constexpr std::size_t chunk = limits::chunk_size_bytes;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, chunk - 1, chunk, chunk + 1, 5 * chunk + 77}) {
+        INFO(size);
+        const auto got = receive_unproven(memory_source(content_of(size)));
+        CHECK_FALSE(got.failure);
+        CHECK(got.bytes == content_of(size));
+        CHECK_FALSE(got.waypoints);
+    }
+}
+
+TEST_CASE("an unproven stream never gives out the last piece of a copy that is longer or shorter than announced",
+          "[protocol][proven]") {
+    constexpr std::size_t chunk = limits::chunk_size_bytes;
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, chunk, 3 * chunk + 5}) {
+        INFO(size);
+        const auto before_last = size == 0 ? 0 : (size - 1) / chunk * chunk;
+        for (const std::size_t real : {size - 1, size + 1}) {
+            if (size == 0 && real != 1) continue;
+            const auto got = receive_unproven(memory_source(content_of(real), size));
+            REQUIRE(got.failure);
+            CHECK(*got.failure == errc::checksum_mismatch);
+            CHECK(got.of_source);
+            CHECK(got.bytes.size() <= before_last);
+        }
+    }
+}
+
+TEST_CASE("memory that does not come is no failure of the source", "[protocol][proven]") {
+    pool::buffer_pool memory(limits::chunk_size_bytes);
+    const auto taken = memory.try_acquire();
+    REQUIRE(taken);
+    const auto wait = [](protocol::block_stream& bytes) -> awaitable<result<const_slice>> {
+        co_return co_await bytes.next(deadline::in(std::chrono::milliseconds(10)));
+    };
+    memory_source from(content_of(100));
+    unproven_stream unproven(from, memory);
+    const auto got = test::run(wait(unproven));
+    REQUIRE_FALSE(got);
+    CHECK(got.error() == errc::timeout);
+    CHECK_FALSE(unproven.source_failed());
+    digest::engine engine(1);
+    proven_stream proven(from, md5_digest{}, engine, memory, {.queue_bytes = limits::chunk_size_bytes});
+    CHECK_FALSE(test::run(wait(proven)));
+    CHECK_FALSE(proven.source_failed());
 }
 
 TEST_CASE("a source is too slow at the end of a window in which too few bytes came", "[protocol][proven]") {

@@ -9,6 +9,7 @@ from . import keepctl
 from .case import KeepstoreCase, seed
 from .daemon import SIGNING_KEY, SYSTEM_ROOT_TOKEN
 from .locator import md5
+from .wait import until
 
 SIZES = (0, 1, 3, 65_536, 262_143, 262_144, 262_145, 1_000_000, 3_000_017)
 
@@ -28,6 +29,15 @@ class ReplicateCase(KeepstoreCase):
             data = self.random.randbytes(SIZES[i % len(SIZES)] if size is None else size)
             blocks[keepctl.store(root, data)] = data
         return blocks
+
+    def spoil(self, root, blocks):
+        """Makes three copies bad: one has a wrong byte, one too few, one too many. Returns these in this order, then the others."""
+        flipped, cut, longer, *good = sorted(blocks)
+        data = blocks[flipped]
+        keepctl.store(root, data[:1000] + bytes([data[1000] ^ 1]) + data[1001:], flipped)
+        keepctl.store(root, blocks[cut][:-1], cut)
+        keepctl.store(root, blocks[longer] + b"x", longer)
+        return flipped, cut, longer, *good
 
     def replicate(self, source, target, *arguments, **options):
         return keepctl.run(self.dir.path, "replicate", "--json", source, target, *arguments, **options)
@@ -55,6 +65,30 @@ class ReplicateCase(KeepstoreCase):
     def state_files(self):
         folder = self.path("state/runs")
         return [n for n in os.listdir(folder) if n.endswith(".json")] if os.path.isdir(folder) else []
+
+    def kill_at_any_moment(self, words, root, blocks, rounds):
+        """Runs `replicate` with these words and kills it, again and again: no wrong or partial block is ever in the directory `root` of
+        the destination, and the runs after it bring what is left of `blocks`."""
+        for number in range(rounds):
+            running = keepctl.start(self.dir.path, "replicate", *words, "--jobs", "2", "--digits", "2", "--progress", "none")
+            goal = min(len(blocks), count(root) + self.random.randrange(1, 20))
+            until(lambda: running.poll() is not None or count(root) >= goal, what=f"round {number}: {goal} blocks", interval=0.001)
+            running.kill()
+            running.communicate()
+            found = keepctl.stored(root)
+            self.assertEqual({n: d for n, d in found.items() if blocks.get(n) != d}, {}, "a wrong or partial block")
+            if number % 6 == 5:  # All over again.
+                for name in list(found)[::2]:
+                    os.unlink(os.path.join(root, name[:3], name))
+                for file in self.state_files():
+                    os.unlink(self.path("state/runs/" + file))
+        done = self.replicate(*words, "--digits", "2")
+        self.assertEqual(done.code, 0, done)
+        # What was removed from shards that were done is for the run after it.
+        done = self.replicate(*words)
+        self.assertEqual(done.code, 0, done)
+        self.assertEqual(keepctl.stored(root), blocks)
+        self.assertEqual(self.state_files(), [])
 
     def go_on(self, stderr):
         """Runs the command line that a run has printed at its end."""
