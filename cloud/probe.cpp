@@ -129,8 +129,7 @@ std::string unique_probe_name() {
 awaitable<result<std::string>> text_of(result<object_download> download) {
     if (!download) co_return std::unexpected(download.error());
     std::string out(static_cast<std::size_t>(download->length()), '\0');
-    const auto n = co_await download->read_full(std::as_writable_bytes(std::span(out)));
-    if (!n) co_return std::unexpected(n.error());
+    KS_CO_CHECK(co_await download->read_full(std::as_writable_bytes(std::span(out))));
     co_return out;
 }
 

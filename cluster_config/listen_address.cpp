@@ -1,5 +1,6 @@
 #include "cluster_config/listen_address.hpp"
 
+#include "base/error.hpp"
 #include "base/join.hpp"
 #include "base/text.hpp"
 
@@ -51,16 +52,15 @@ boost::system::error_code try_bind(asio::io_context& context, const tcp::endpoin
 std::expected<std::vector<tcp::endpoint>, bind_error> endpoints_of(const url& listen_url) {
     if (listen_url.scheme != "http" && listen_url.scheme != "ws" && !is_tls(listen_url))
         return std::unexpected(bind_error{fmt::format("scheme \"{}\": expected http or https", listen_url.scheme)});
-    const auto port = port_of(listen_url);
-    if (!port) return std::unexpected(port.error());
+    KS_TRY(const auto port, port_of(listen_url));
 
     const std::string name = listen_url.hostname();
-    if (name.empty()) return std::vector{tcp::endpoint(tcp::v6(), *port), tcp::endpoint(tcp::v4(), *port)};
+    if (name.empty()) return std::vector{tcp::endpoint(tcp::v6(), port), tcp::endpoint(tcp::v4(), port)};
     asio::io_context context;
     boost::system::error_code failure;
     tcp::resolver resolver(context);
     const auto found =
-        resolver.resolve(name, std::to_string(*port), tcp::resolver::passive | tcp::resolver::numeric_service, failure);
+        resolver.resolve(name, std::to_string(port), tcp::resolver::passive | tcp::resolver::numeric_service, failure);
     if (failure) return std::unexpected(bind_error{fmt::format("lookup {}: {}", name, failure.message())});
     // IPv4 first, as Go does: a name with both kinds of address usually means the IPv4 one in
     // old configurations.
@@ -73,11 +73,10 @@ std::expected<std::vector<tcp::endpoint>, bind_error> endpoints_of(const url& li
 }
 
 std::expected<tcp::endpoint, bind_error> probe_bind(const url& listen_url) {
-    const auto candidates = endpoints_of(listen_url);
-    if (!candidates) return std::unexpected(candidates.error());
+    KS_TRY(const auto candidates, endpoints_of(listen_url));
     asio::io_context context;
     bind_error last{"no address found"};
-    for (const auto& candidate : *candidates) {
+    for (const auto& candidate : candidates) {
         const auto failure = try_bind(context, candidate);
         if (!failure) return candidate;
         last.text = fmt::format("listen tcp {}:{}: bind: {}", candidate.address().to_string(), candidate.port(),

@@ -1,5 +1,6 @@
 #include "cluster_config/loader.hpp"
 
+#include "base/error.hpp"
 #include "base/hex.hpp"
 #include "base/sha256.hpp"
 #include "cluster_config/error.hpp"
@@ -126,9 +127,8 @@ std::expected<config, std::string> load_config(const std::string& path, const en
                 std::chrono::seconds(status.st_mtim.tv_sec) + nanoseconds(status.st_mtim.tv_nsec)));
     }
     if (!text) return std::unexpected(text.error());
-    const auto credentials = credential_folder::open(env.credentials_folder);
-    if (!credentials) return std::unexpected(credentials.error());
-    auto parsed = parse_config(*text, path, env, *credentials);
+    KS_TRY(const auto credentials, credential_folder::open(env.credentials_folder));
+    auto parsed = parse_config(*text, path, env, credentials);
     if (parsed) parsed->timestamp = timestamp;
     return parsed;
 }

@@ -1,5 +1,7 @@
 #include "daemon/inherited_socket.hpp"
 
+#include "base/error.hpp"
+
 #include <fmt/format.h>
 #include <sys/socket.h>
 #include <systemd/sd-daemon.h>
@@ -57,9 +59,8 @@ std::expected<inherited_socket, std::string> inherited_socket::take() {
 cluster_config::bind_probe inherited_socket::probe() const {
     if (!fd_) return cluster_config::probe_bind;
     return [this](const cluster_config::url& listen_url) -> std::expected<tcp::endpoint, bind_error> {
-        const auto wanted = cluster_config::endpoints_of(listen_url);
-        if (!wanted) return std::unexpected(wanted.error());
-        if (std::ranges::any_of(*wanted, [&](const tcp::endpoint& w) { return covers(where_, w); })) return where_;
+        KS_TRY(const auto wanted, cluster_config::endpoints_of(listen_url));
+        if (std::ranges::any_of(wanted, [&](const tcp::endpoint& w) { return covers(where_, w); })) return where_;
         return std::unexpected(
             bind_error{fmt::format("the service manager passed a socket for {} (LISTEN_FDS); expected ListenStream= of "
                                    "keepstore.socket to name this address",

@@ -11,12 +11,11 @@ std::expected<std::vector<store::mount>, std::string> open_mounts(const std::vec
     std::vector<store::mount> out;
     for (const auto& plan : plans) {
         process_signals.starting(fmt::format("opening volume {}", plan.volume.uuid));
-        auto opened = plan.open();
-        if (!opened) return std::unexpected(std::move(opened.error()));
+        KS_TRY(auto opened, plan.open());
         const auto& v = plan.volume;
         store::mount m;
         m.uuid = v.uuid;
-        m.volume = std::move(*opened);
+        m.volume = std::move(opened);
         m.allow_write = v.allow_write;
         m.allow_trash = v.allow_trash;
         m.replication = static_cast<int>(v.replication);

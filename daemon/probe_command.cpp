@@ -135,9 +135,8 @@ std::expected<std::vector<reports::probe_target>, std::string> find_targets(cons
                                                                             const cluster_config::environment& env,
                                                                             std::istream& standard_input) {
     if (given.bucket) return std::vector{reports::probe_target_of_bucket(*given.bucket)};
-    const auto conf = cluster_config::load_config(given.config_path, env, standard_input);
-    if (!conf) return std::unexpected(conf.error());
-    return reports::choose_probe_targets(*conf, reports::services_of_this_host(conf->cluster, env), given.volumes);
+    KS_TRY(const auto conf, cluster_config::load_config(given.config_path, env, standard_input));
+    return reports::choose_probe_targets(conf, reports::services_of_this_host(conf.cluster, env), given.volumes);
 }
 
 }  // namespace
@@ -169,12 +168,11 @@ std::expected<probe_arguments, std::string> parse_probe_arguments(std::span<cons
         }
         return {};
     };
-    const auto read = cluster_config::read_flags(probe_flags, arguments, set);
-    if (!read) return std::unexpected(read.error());
-    out.help = read->help;
+    KS_TRY(const auto read, cluster_config::read_flags(probe_flags, arguments, set));
+    out.help = read.help;
     if (out.help) return out;
-    if (read->rest < arguments.size())
-        return std::unexpected(fmt::format("unrecognized argument: {}", arguments[read->rest]));
+    if (read.rest < arguments.size())
+        return std::unexpected(fmt::format("unrecognized argument: {}", arguments[read.rest]));
     if (is_direct) {
         if (config_path || !out.volumes.empty())
             return std::unexpected("-bucket, -endpoint, -region and -path-style are instead of -config and -volume");

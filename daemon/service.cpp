@@ -165,15 +165,14 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     prepare_process();
 
     // Build, from the volumes up.
-    auto mounts = open_mounts(plan.volumes, process_signals);
-    if (!mounts) return std::unexpected(std::move(mounts.error()));
+    KS_TRY(auto mounts, open_mounts(plan.volumes, process_signals));
 
     process_signals.starting("making threads and listening");
     const auto threads = static_cast<unsigned>(cluster.keepstore.threads);
     event_loop_group loops("loop", threads > 0 ? threads : usable_processors());
     pool::buffer_pool pool(cluster.api.memory_budget_bytes());
     digest::engine digest(static_cast<unsigned>(loops.size()));
-    store::block_store store(store_options(conf), store::mount_table(std::move(*mounts)), pool, digest);
+    store::block_store store(store_options(conf), store::mount_table(std::move(mounts)), pool, digest);
     store::scrub_clock clock_of_scrub;
     store::scrubber scrub(store, digest,
                           {.interval = cluster.keepstore.scrub_interval, .rate = cluster.keepstore.scrub_rate},

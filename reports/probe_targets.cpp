@@ -100,11 +100,10 @@ std::expected<std::vector<probe_target>, std::string> choose_probe_targets(
         if (!mounted && !named) continue;
         const bool read_only_here = mounted && !volume.access_via_hosts.empty() && volume.access_via_hosts.at(*service);
         const auto v = cluster_config::serve_volume(cluster, uuid, volume, read_only_here);
-        auto options = volumes::s3_options_of(v, cluster.collections);
-        if (!options) return std::unexpected(std::move(options.error()));
-        options->keys_origin = origin_of_keys(conf, uuid);
+        KS_TRY(auto options, volumes::s3_options_of(v, cluster.collections));
+        options.keys_origin = origin_of_keys(conf, uuid);
         probe_target target{
-            .uuid = uuid, .options = std::move(*options), .writes = v.allow_write || v.allow_trash, .notes = {}};
+            .uuid = uuid, .options = std::move(options), .writes = v.allow_write || v.allow_trash, .notes = {}};
         if (!mounted) target.notes.emplace_back("this host does not mount the volume (AccessViaHosts)");
         std::ranges::move(notes_on(conf, uuid), std::back_inserter(target.notes));
         out.push_back(std::move(target));
@@ -123,10 +122,9 @@ std::optional<std::expected<container_target, std::string>> find_container(const
     if (found == conf.cluster.volumes.end() || found->second.driver.driver != volumes::azure_driver.name)
         return std::nullopt;
     const auto v = cluster_config::serve_volume(conf.cluster, uuid, found->second, false);
-    auto options = volumes::azure_options_of(v, conf.cluster.collections);
-    if (!options) return std::unexpected(std::move(options.error()));
+    KS_TRY(auto options, volumes::azure_options_of(v, conf.cluster.collections));
     return container_target{
-        .options = std::move(*options), .writes = v.allow_write || v.allow_trash, .notes = notes_on(conf, uuid)};
+        .options = std::move(options), .writes = v.allow_write || v.allow_trash, .notes = notes_on(conf, uuid)};
 }
 
 }  // namespace keepstore::reports

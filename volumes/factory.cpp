@@ -51,14 +51,12 @@ std::expected<volume_plan, std::string> plan_volume(cluster_config::local_volume
 
 std::expected<std::vector<volume_plan>, std::string> plan_volumes(const cluster_config::cluster_settings& cluster,
                                                                   const cluster_config::url& service_url) {
-    auto selected = cluster_config::select_volumes(cluster, service_url);
-    if (!selected) return std::unexpected(std::move(selected.error()));
+    KS_TRY(auto selected, cluster_config::select_volumes(cluster, service_url));
     std::vector<std::string> known_already;  // Of parameter_warnings().
     std::vector<volume_plan> out;
-    for (auto& v : *selected) {
-        auto plan = plan_volume(std::move(v), cluster.collections, known_already);
-        if (!plan) return std::unexpected(std::move(plan.error()));
-        out.push_back(std::move(*plan));
+    for (auto& v : selected) {
+        KS_TRY(auto plan, plan_volume(std::move(v), cluster.collections, known_already));
+        out.push_back(std::move(plan));
     }
     return out;
 }

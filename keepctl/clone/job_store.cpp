@@ -13,10 +13,9 @@ awaitable<result<void>> put_file(job_store& store, std::string name, std::string
         // Also after an answer that was lost: what is there is ours.
         if (there && (there->text == text || keep(there->text))) co_return success();
         const bool fresh = !there.has_value();
-        auto written = fresh ? co_await store.create(name, text, until)
-                             : co_await store.replace(name, text, std::move(there->version), until);
-        if (!written) co_return std::unexpected(std::move(written.error()));
-        if (*written) co_return success();
+        KS_CO_TRY(auto written, fresh ? co_await store.create(name, text, until)
+                                      : co_await store.replace(name, text, std::move(there->version), until));
+        if (written) co_return success();
     }
     co_return fail(errc::unavailable, store.where() + ": a file of the job is changed all the time by others");
 }

@@ -33,10 +33,9 @@ struct place_opener {
     }
 
     opened_place operator()(const cluster_place&) const {
-        auto servers = servers_of(context);
-        if (!servers) return std::unexpected(std::move(servers.error()));
+        KS_TRY(auto servers, servers_of(context));
         return std::make_unique<server_group>(
-            what.text, std::move(*servers),
+            what.text, std::move(servers),
             server_group::options{
                 .mount_uuid = {}, .classes = use.classes, .copies = use.copies, .by_class = !use.classes.empty()},
             context.loops);
@@ -44,11 +43,9 @@ struct place_opener {
 
     opened_place operator()(const volume_place& p) const {
         if (!context.config) return std::unexpected(what.text + ": needs a configuration; give one with --config");
-        auto plan = volumes::plan_volume(context.config->cluster, p.uuid, use.writes);
-        if (!plan) return std::unexpected(std::move(plan.error()));
-        auto opened = plan->open();
-        if (!opened) return std::unexpected(std::move(opened.error()));
-        return make(std::move(*opened), p.uuid);
+        KS_TRY(auto plan, volumes::plan_volume(context.config->cluster, p.uuid, use.writes));
+        KS_TRY(auto opened, plan.open());
+        return make(std::move(opened), p.uuid);
     }
 
     opened_place operator()(const directory_place& p) const {

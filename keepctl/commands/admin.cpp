@@ -31,9 +31,8 @@ struct answer {
 std::expected<std::vector<md5_digest>, start_error> blocks_of(const arguments& given) {
     std::vector<md5_digest> out;
     if (!given.from_file.empty()) {
-        auto names = read_names("--from", given.from_file);
-        if (!names) return std::unexpected(std::move(names.error()));
-        out = std::move(*names);
+        KS_TRY(auto names, read_names("--from", given.from_file));
+        out = std::move(names);
     }
     for (const auto& word : given.blocks) {
         const auto name = protocol::locator::parse(word)->hash;

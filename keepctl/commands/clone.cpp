@@ -89,41 +89,37 @@ clone_command::started clone_command::prepare() {
 }
 
 clone_command::started clone_command::open_sides(const place& source, const place& target) {
-    auto from = open_side(session_, source, false);
-    if (!from) return std::unexpected(std::move(from.error()));
-    auto to = open_side(session_, target, !given_.dry_run);
-    if (!to) return std::unexpected(std::move(to.error()));
-    if (options_.trash && !((*from)->has_markers && (*to)->has_markers))
+    KS_TRY(auto from, open_side(session_, source, false));
+    KS_TRY(auto to, open_side(session_, target, !given_.dry_run));
+    if (options_.trash && !(from->has_markers && to->has_markers))
         return std::unexpected(
             start_error{exit_code::usage,
                         "--trash is for buckets of S3 only: in a container of Azure the trash is a mark on each blob"});
-    if (same_bucket(**from, **to))
+    if (same_bucket(*from, *to))
         return std::unexpected(
             start_error{exit_code::usage, fmt::format("{} and {} are the same bucket", source.text, target.text)});
-    source_ = std::move(*from);
-    target_ = std::move(*to);
+    source_ = std::move(from);
+    target_ = std::move(to);
     return {};
 }
 
 // Takes places and options from a job that is there.
 awaitable<clone_command::started> clone_command::join_job() {
-    auto store = open_job_store(session_, given_.join_job, false);
-    if (!store) co_return std::unexpected(std::move(store.error()));
-    store_ = std::move(*store);
-    auto job = co_await read_job(*store_, deadline::in(limits::keepctl_request_timeout));
-    if (!job) co_return std::unexpected(std::move(job.error()));
-    if (!*job)
+    KS_CO_TRY(auto store, open_job_store(session_, given_.join_job, false));
+    store_ = std::move(store);
+    KS_CO_TRY(auto job, co_await read_job(*store_, deadline::in(limits::keepctl_request_timeout)));
+    if (!job)
         co_return std::unexpected(start_error{
             exit_code::usage, fmt::format("{}: there is no job; clone SOURCE DESTINATION --job {} begins one",
                                           store_->where(), store_->where())});
-    const auto source = parse_place((*job)->source);
-    const auto target = parse_place((*job)->destination);
+    const auto source = parse_place(job->source);
+    const auto target = parse_place(job->destination);
     if (!source || !target)
         co_return std::unexpected(
             start_error{exit_code::usage, store_->where() + ": the job's places are of another version of clone"});
-    options_.trash = (*job)->trash;
-    options_.copier.mode = (*job)->mode;
-    options_.copier.proof = (*job)->proof;
+    options_.trash = job->trash;
+    options_.copier.mode = job->mode;
+    options_.copier.proof = job->proof;
     co_return open_sides(*source, *target);
 }
 
@@ -155,9 +151,8 @@ awaitable<clone_command::started> clone_command::look_at_buckets() {
 // The place of the job: that of --job, or one of the state folder, which no other run uses at the same time.
 clone_command::started clone_command::open_job_folder() {
     if (!given_.job.empty()) {
-        auto store = open_job_store(session_, given_.job, true);
-        if (!store) return std::unexpected(std::move(store.error()));
-        store_ = std::move(*store);
+        KS_TRY(auto store, open_job_store(session_, given_.job, true));
+        store_ = std::move(store);
         return {};
     }
     const auto state = state_folder_of(given_);
@@ -174,9 +169,8 @@ clone_command::started clone_command::open_job_folder() {
                         (active ? "the same command is running already: " : "state folder: ") + lock.error().text});
     }
     lock_ = std::move(*lock);
-    auto store = open_job_store(session_, fmt::format("{}/clone/{}", state, name), true);
-    if (!store) return std::unexpected(std::move(store.error()));
-    store_ = std::move(*store);
+    KS_TRY(auto store, open_job_store(session_, fmt::format("{}/clone/{}", state, name), true));
+    store_ = std::move(store);
     return {};
 }
 

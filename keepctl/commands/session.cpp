@@ -103,9 +103,8 @@ std::expected<void, start_error> session::read_config(bool needed) {
 std::expected<void, start_error> session::read_secrets() {
     const auto* const cluster = config_ ? &config_->cluster : nullptr;
     if (!arguments_.token_file.empty()) {
-        auto token = read_secret_file("--token-file", arguments_.token_file);
-        if (!token) return std::unexpected(std::move(token.error()));
-        access_.token = std::move(*token);
+        KS_TRY(auto token, read_secret_file("--token-file", arguments_.token_file));
+        access_.token = std::move(token);
         access_.token_origin = arguments_.token_file;
     } else {
         for (const char* const name : {"KEEPCTL_TOKEN", "ARVADOS_API_TOKEN"}) {
@@ -120,15 +119,13 @@ std::expected<void, start_error> session::read_secrets() {
     }
     std::string key = cluster ? cluster->collections.blob_signing_key : std::string();
     if (!arguments_.signing_key_file.empty()) {
-        auto given = read_secret_file("--signing-key-file", arguments_.signing_key_file);
-        if (!given) return std::unexpected(std::move(given.error()));
-        key = std::move(*given);
+        KS_TRY(auto given, read_secret_file("--signing-key-file", arguments_.signing_key_file));
+        key = std::move(given);
     }
     if (cluster) access_.management_token = cluster->management_token;
     if (!arguments_.management_token_file.empty()) {
-        auto given = read_secret_file("--management-token-file", arguments_.management_token_file);
-        if (!given) return std::unexpected(std::move(given.error()));
-        access_.management_token = std::move(*given);
+        KS_TRY(auto given, read_secret_file("--management-token-file", arguments_.management_token_file));
+        access_.management_token = std::move(given);
     }
     const cluster_config::collections_config defaults;
     const auto ttl = (cluster ? cluster->collections : defaults).blob_signing_ttl;

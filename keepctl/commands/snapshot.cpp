@@ -28,23 +28,21 @@ awaitable<outcome<exit_code>> init(snapshot_context& c) {
 }
 
 awaitable<outcome<exit_code>> list_orphans(snapshot_context& c) {
-    auto orphans = co_await find_orphans(c.repo);
-    if (!orphans) co_return std::unexpected(std::move(orphans.error()));
-    for (const auto& o : *orphans) {
+    KS_CO_TRY(auto orphans, co_await find_orphans(c.repo));
+    for (const auto& o : orphans) {
         c.out().add("orphan", {{"id", o.id.text()},
                                {"newest_object", utc_text(o.newest)},
                                {"objects", count_cell(o.objects)},
                                {"state", o.has_metadata ? "complete: can be adopted" : "incomplete"}});
     }
-    c.summary = {{"orphans", count_cell(orphans->size())}};
+    c.summary = {{"orphans", count_cell(orphans.size())}};
     co_return exit_code::done;
 }
 
 awaitable<outcome<exit_code>> list(snapshot_context& c) {
     if (c.asked().orphans) co_return co_await list_orphans(c);
-    auto listed = co_await c.repo.latest();
-    if (!listed) co_return std::unexpected(std::move(listed.error()));
-    for (const auto& s : listed->snapshots) {
+    KS_CO_TRY(auto listed, co_await c.repo.latest());
+    for (const auto& s : listed.snapshots) {
         c.out().add("snapshot", {{"id", s.id.text()},
                                  {"sequence", count_cell(s.sequence)},
                                  {"listed_at", utc_text(s.listed_at)},
@@ -52,10 +50,10 @@ awaitable<outcome<exit_code>> list(snapshot_context& c) {
                                  {"replicas", count_cell(s.replicas)},
                                  {"bytes", count_cell(s.bytes)}});
     }
-    c.summary = {{"repository", listed->repository},
-                 {"sequence", count_cell(listed->sequence)},
-                 {"snapshots", count_cell(listed->snapshots.size())},
-                 {"removed", count_cell(listed->removed.size())}};
+    c.summary = {{"repository", listed.repository},
+                 {"sequence", count_cell(listed.sequence)},
+                 {"snapshots", count_cell(listed.snapshots.size())},
+                 {"removed", count_cell(listed.removed.size())}};
     co_return exit_code::done;
 }
 
@@ -91,65 +89,59 @@ awaitable<outcome<void>> show_blocks(const snapshot_context& c, const snapshot_d
 }
 
 awaitable<outcome<exit_code>> show(snapshot_context& c) {
-    auto listed = co_await c.repo.latest();
-    if (!listed) co_return std::unexpected(std::move(listed.error()));
-    const auto which = c.find(*listed, c.asked().id);
-    if (!which) co_return std::unexpected(which.error());
-    auto document = co_await c.repo.metadata(**which);
-    if (!document) co_return std::unexpected(std::move(document.error()));
-    c.summary = {{"id", document->id.text()}};
+    KS_CO_TRY(auto listed, co_await c.repo.latest());
+    KS_CO_TRY(const auto which, c.find(listed, c.asked().id));
+    KS_CO_TRY(auto document, co_await c.repo.metadata(*which));
+    c.summary = {{"id", document.id.text()}};
     if (c.asked().mounts) {
-        show_mounts(c, *document);
+        show_mounts(c, document);
     } else if (c.asked().blocks) {
-        KS_CO_CHECK(co_await show_blocks(c, *document));
+        KS_CO_CHECK(co_await show_blocks(c, document));
     } else {
-        c.out().add("snapshot", {{"id", document->id.text()},
-                                 {"sequence", count_cell((*which)->sequence)},
-                                 {"scope", document->scope},
-                                 {"cluster", document->cluster},
-                                 {"started_at", utc_text(document->started_at)},
-                                 {"completed_at", utc_text(document->completed_at)},
-                                 {"mounts", count_cell(document->mounts.size())},
-                                 {"objects", count_cell(document->objects.size())},
-                                 {"blocks", count_cell(document->totals.blocks)},
-                                 {"replicas", count_cell(document->totals.replicas)},
-                                 {"bytes", count_cell(document->totals.bytes)},
-                                 {"stored_bytes", count_cell(document->totals.stored_bytes)},
-                                 {"tool", document->tool}});
+        c.out().add("snapshot", {{"id", document.id.text()},
+                                 {"sequence", count_cell(which->sequence)},
+                                 {"scope", document.scope},
+                                 {"cluster", document.cluster},
+                                 {"started_at", utc_text(document.started_at)},
+                                 {"completed_at", utc_text(document.completed_at)},
+                                 {"mounts", count_cell(document.mounts.size())},
+                                 {"objects", count_cell(document.objects.size())},
+                                 {"blocks", count_cell(document.totals.blocks)},
+                                 {"replicas", count_cell(document.totals.replicas)},
+                                 {"bytes", count_cell(document.totals.bytes)},
+                                 {"stored_bytes", count_cell(document.totals.stored_bytes)},
+                                 {"tool", document.tool}});
     }
     co_return exit_code::done;
 }
 
 awaitable<outcome<exit_code>> check(snapshot_context& c) {
-    auto listed = co_await c.repo.latest();
-    if (!listed) co_return std::unexpected(std::move(listed.error()));
-    std::vector<listed_snapshot> wanted = listed->snapshots;
+    KS_CO_TRY(auto listed, co_await c.repo.latest());
+    std::vector<listed_snapshot> wanted = listed.snapshots;
     if (!c.asked().id.empty()) {
-        const auto which = c.find(*listed, c.asked().id);
-        if (!which) co_return std::unexpected(which.error());
-        wanted = {**which};
+        KS_CO_TRY(const auto which, c.find(listed, c.asked().id));
+        wanted = {*which};
     }
     std::uint64_t damaged = 0;
     std::uint64_t pruned = 0;
     for (const auto& one : wanted) {
-        auto checked = co_await check_snapshot(c.repo, one, c.asked().read);
-        if (!checked) co_return std::unexpected(std::move(checked.error()));
-        const bool gone = checked->damage && checked->pruned;
+        KS_CO_TRY(auto checked, co_await check_snapshot(c.repo, one, c.asked().read));
+        const bool gone = checked.damage && checked.pruned;
         pruned += gone ? 1 : 0;
-        damaged += checked->damage && !gone ? 1 : 0;
+        damaged += checked.damage && !gone ? 1 : 0;
         c.out().add("snapshot", {{"id", one.id.text()},
                                  {"sequence", count_cell(one.sequence)},
-                                 {"state", !checked->damage ? "whole"
-                                           : gone           ? "pruned meanwhile"
-                                                            : "damaged"},
-                                 {"problem", checked->damage && !gone ? cell(*checked->damage) : cell()}});
+                                 {"state", !checked.damage ? "whole"
+                                           : gone          ? "pruned meanwhile"
+                                                           : "damaged"},
+                                 {"problem", checked.damage && !gone ? cell(*checked.damage) : cell()}});
     }
     c.summary = {{"checked", count_cell(wanted.size())},
                  {"damaged", count_cell(damaged)},
                  {"pruned", count_cell(pruned)},
                  {"read", c.asked().read}};
     if (damaged == 0) co_return exit_code::done;
-    const auto whole = co_await newest_whole(c.repo, *listed, std::nullopt);
+    const auto whole = co_await newest_whole(c.repo, listed, std::nullopt);
     c.out().flush();
     c.out().error(
         fmt::format("damaged: {} of {}; {}", damaged, count_of(wanted.size(), "snapshot"),
@@ -206,12 +198,11 @@ awaitable<outcome<exit_code>> adopt(snapshot_context& c) {
     if (auto proven = co_await c.repo.store().prove_swap(request_deadline()); !proven)
         co_return refuse(proven.error(), c.repo.store().name());
     KS_CO_CHECK(co_await c.repo.set_clock());
-    auto found = co_await read_unlisted(c.repo, *id);
-    if (!found) co_return std::unexpected(std::move(found.error()));
+    KS_CO_TRY(auto found, co_await read_unlisted(c.repo, *id));
     bool attempted = false;
-    auto now = co_await c.repo.change(listing_edit(c.repo, std::move(found->document), found->sha256), attempted);
-    if (!now) co_return std::unexpected(std::move(now.error()));
-    const auto* const listed = now->find(*id);
+    KS_CO_TRY(auto now,
+              co_await c.repo.change(listing_edit(c.repo, std::move(found.document), found.sha256), attempted));
+    const auto* const listed = now.find(*id);
     c.out().say(fmt::format("snapshot {} is listed with sequence {}", id->text(), listed->sequence));
     c.summary = {{"id", id->text()}, {"sequence", count_cell(listed->sequence)}};
     co_return exit_code::done;

@@ -88,21 +88,17 @@ class difference_report {
 };
 
 awaitable<outcome<exit_code>> diff(snapshot_context& c) {
-    auto a = co_await c.whole(c.asked().id);
-    if (!a) co_return std::unexpected(std::move(a.error()));
-    auto b = co_await c.whole(c.asked().other);
-    if (!b) co_return std::unexpected(std::move(b.error()));
-    inventory_cursor from_a(c.repo, *a);
-    inventory_cursor from_b(c.repo, *b);
-    difference_report report(c.out(), *a, *b);
-    const auto digits = std::max(a->digits, b->digits);
+    KS_CO_TRY(auto a, co_await c.whole(c.asked().id));
+    KS_CO_TRY(auto b, co_await c.whole(c.asked().other));
+    inventory_cursor from_a(c.repo, a);
+    inventory_cursor from_b(c.repo, b);
+    difference_report report(c.out(), a, b);
+    const auto digits = std::max(a.digits, b.digits);
     for (std::size_t shard = 0; shard < shard_count(digits); ++shard) {
         const auto prefix = shard_prefix(digits, shard);
-        const auto left = co_await from_a.entries(prefix);
-        if (!left) co_return std::unexpected(left.error());
-        const auto right = co_await from_b.entries(prefix);
-        if (!right) co_return std::unexpected(right.error());
-        report.add(*left, *right);
+        KS_CO_TRY(const auto left, co_await from_a.entries(prefix));
+        KS_CO_TRY(const auto right, co_await from_b.entries(prefix));
+        report.add(left, right);
         if (c.out().broken()) co_return refuse(exit_code::not_finished, "standard output is closed");
     }
     c.out().say(report.text());
@@ -113,11 +109,10 @@ awaitable<outcome<exit_code>> diff(snapshot_context& c) {
 awaitable<outcome<exit_code>> find(snapshot_context& c) {
     const auto name = md5_digest::parse(std::string_view(c.given().blocks.front()).substr(0, 32));
     if (!name) co_return refuse(exit_code::usage, "no hash");
-    auto listed = co_await c.repo.latest();
-    if (!listed) co_return std::unexpected(std::move(listed.error()));
+    KS_CO_TRY(auto listed, co_await c.repo.latest());
     std::uint64_t found = 0;
     std::uint64_t damaged = 0;
-    for (const auto& one : listed->snapshots) {
+    for (const auto& one : listed.snapshots) {
         auto document = co_await c.repo.metadata(one);
         outcome<std::span<const entry>> entries = std::span<const entry>();
         std::optional<inventory_cursor> cursor;
@@ -143,7 +138,7 @@ awaitable<outcome<exit_code>> find(snapshot_context& c) {
                                  {"written", entries->empty() ? cell() : cell(time_text(entries->front().mtime))},
                                  {"mounts", std::move(mounts)}});
     }
-    c.summary = {{"snapshots", count_cell(listed->snapshots.size())},
+    c.summary = {{"snapshots", count_cell(listed.snapshots.size())},
                  {"found", count_cell(found)},
                  {"damaged", count_cell(damaged)}};
     co_return found == 0 || damaged > 0 ? exit_code::some_failed : exit_code::done;
@@ -172,17 +167,16 @@ class verification {
         std::uint64_t incomplete = 0;
         for (std::size_t shard = subset.number - 1; shard < shard_count(digits); shard += subset.of) {
             const auto prefix = shard_prefix(digits, shard);
-            const auto then = co_await cursor.entries(prefix);
-            if (!then) co_return std::unexpected(then.error());
+            KS_CO_TRY(const auto then, co_await cursor.entries(prefix));
             if (auto listed = co_await list_places({&listing, 1}, prefix); !listed) {
                 if (listed.error() == errc::cancelled) co_return refuse(exit_code::interrupted, "interrupted");
                 ++incomplete;
                 context_.out().error(fmt::format("blocks {}... could not be listed: {}", prefix, listed.error().text));
                 continue;
             }
-            if (check_ && !co_await check_data(*then, listing.entries))
+            if (check_ && !co_await check_data(then, listing.entries))
                 co_return refuse(exit_code::interrupted, "interrupted");
-            compare(*then, listing.entries);
+            compare(then, listing.entries);
             if (context_.out().broken()) co_return refuse(exit_code::not_finished, "standard output is closed");
         }
         context_.out().say(fmt::format("{} there, {} missing, {} with fewer copies, {} with another size, {}{} new",
@@ -279,11 +273,9 @@ class verification {
 awaitable<outcome<exit_code>> verify(snapshot_context& c) {
     if (auto problem = block_check::memory_problem(c.given()); c.given().check_data && !problem.empty())
         co_return refuse(exit_code::usage, std::move(problem));
-    auto document = co_await c.whole(c.asked().id);
-    if (!document) co_return std::unexpected(std::move(document.error()));
-    auto place = co_await c.connected(*c.given().at, {});
-    if (!place) co_return std::unexpected(std::move(place.error()));
-    verification all(c, *document, **place);
+    KS_CO_TRY(auto document, co_await c.whole(c.asked().id));
+    KS_CO_TRY(auto place, co_await c.connected(*c.given().at, {}));
+    verification all(c, document, *place);
     co_return co_await all.run();
 }
 

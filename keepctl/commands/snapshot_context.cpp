@@ -59,18 +59,15 @@ outcome<const listed_snapshot*> snapshot_context::find(const latest_document& li
 }
 
 awaitable<outcome<snapshot_document>> snapshot_context::whole(const std::string& id, bool read) {
-    auto listed = co_await repo.latest();
-    if (!listed) co_return std::unexpected(std::move(listed.error()));
-    const auto which = find(*listed, id);
-    if (!which) co_return std::unexpected(which.error());
-    auto checked = co_await check_snapshot(repo, **which, read);
-    if (!checked) co_return std::unexpected(std::move(checked.error()));
-    if (!checked->damage) co_return co_await repo.metadata(**which);
-    if (checked->pruned)
-        co_return refuse(exit_code::some_failed, fmt::format("snapshot {} was pruned", (*which)->id.text()));
-    const auto other = co_await newest_whole(repo, *listed, (*which)->id, read);
+    KS_CO_TRY(auto listed, co_await repo.latest());
+    KS_CO_TRY(const auto which, find(listed, id));
+    KS_CO_TRY(auto checked, co_await check_snapshot(repo, *which, read));
+    if (!checked.damage) co_return co_await repo.metadata(*which);
+    if (checked.pruned)
+        co_return refuse(exit_code::some_failed, fmt::format("snapshot {} was pruned", which->id.text()));
+    const auto other = co_await newest_whole(repo, listed, which->id, read);
     co_return refuse(exit_code::refused,
-                     fmt::format("snapshot {} is damaged ({}); {}", (*which)->id.text(), *checked->damage,
+                     fmt::format("snapshot {} is damaged ({}); {}", which->id.text(), *checked.damage,
                                  other ? "the newest that is whole is " + other->text() : "no other one is whole"));
 }
 

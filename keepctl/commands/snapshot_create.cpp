@@ -62,8 +62,7 @@ outcome<unique_fd> lock_repository(const snapshot_context& c) {
 awaitable<outcome<exit_code>> create(snapshot_context& c, run_frame& frame) {
     const auto& given = c.given();
     const place scope = given.at ? *given.at : *parse_place("cluster");
-    auto locked = lock_repository(c);
-    if (!locked) co_return std::unexpected(std::move(locked.error()));
+    KS_CO_TRY(const auto locked, lock_repository(c));
     if (const auto& config = c.run.config();
         config && !c.repo.identity().cluster.empty() && config->cluster.id != c.repo.identity().cluster)
         co_return refuse(exit_code::usage, fmt::format("the repository is of cluster {}, the configuration of {}",
@@ -71,9 +70,8 @@ awaitable<outcome<exit_code>> create(snapshot_context& c, run_frame& frame) {
     if (auto proven = co_await c.repo.store().prove_swap(request_deadline()); !proven)
         co_return refuse(proven.error(), c.repo.store().name());
     KS_CO_CHECK(co_await c.repo.set_clock());
-    auto from = co_await c.connected(scope, {});
-    if (!from) co_return std::unexpected(std::move(from.error()));
-    snapshot_creation creation(c.repo, **from,
+    KS_CO_TRY(auto from, co_await c.connected(scope, {}));
+    snapshot_creation creation(c.repo, *from,
                                {.scope = scope.text,
                                 .digits = given.digits,
                                 .allow_empty_source = given.allow_empty_source,

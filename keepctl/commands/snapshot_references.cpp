@@ -18,9 +18,8 @@ constexpr std::string_view whole_cluster = "cluster";
 outcome<std::vector<listed_snapshot>> choose_snapshots(const snapshot_context& c, const latest_document& listed,
                                                        const kept_snapshots& which) {
     if (which.all && !listed.snapshots.empty()) return listed.snapshots;
-    const auto one = c.find(listed, which.id);
-    if (!one) return std::unexpected(one.error());
-    return std::vector{**one};
+    KS_TRY(const auto one, c.find(listed, which.id));
+    return std::vector{*one};
 }
 
 /// A block once for each size that a copy has.
@@ -61,19 +60,15 @@ awaitable<outcome<snapshot_references>> read_all(snapshot_context& c, std::uint3
         config && !c.repo.identity().cluster.empty() && config->cluster.id != c.repo.identity().cluster)
         co_return refuse(exit_code::usage, fmt::format("the repository is of cluster {}, the configuration of {}",
                                                        c.repo.identity().cluster, config->cluster.id));
-    auto listed = co_await c.repo.latest();
-    if (!listed) co_return std::unexpected(std::move(listed.error()));
-    const auto chosen = choose_snapshots(c, *listed, *c.given().balance.keep_snapshots);
-    if (!chosen) co_return std::unexpected(chosen.error());
+    KS_CO_TRY(auto listed, co_await c.repo.latest());
+    KS_CO_TRY(const auto chosen, choose_snapshots(c, listed, *c.given().balance.keep_snapshots));
     snapshot_references out;
-    for (const auto& one : *chosen) {
-        auto document = co_await c.repo.metadata(one);
-        if (!document) co_return std::unexpected(std::move(document.error()));
-        const auto count = co_await add_snapshot(c, *document, seen_at, into);
-        if (!count) co_return std::unexpected(count.error());
-        out.count += *count;
-        if (document->scope == whole_cluster)
-            out.cluster_at = std::max(out.cluster_at.value_or(document->started_at), document->started_at);
+    for (const auto& one : chosen) {
+        KS_CO_TRY(auto document, co_await c.repo.metadata(one));
+        KS_CO_TRY(const auto count, co_await add_snapshot(c, document, seen_at, into));
+        out.count += count;
+        if (document.scope == whole_cluster)
+            out.cluster_at = std::max(out.cluster_at.value_or(document.started_at), document.started_at);
     }
     co_return out;
 }
@@ -82,9 +77,8 @@ awaitable<outcome<snapshot_references>> read_all(snapshot_context& c, std::uint3
 
 awaitable<std::expected<snapshot_references, start_error>> read_snapshot_references(session& s, std::uint32_t seen_at,
                                                                                     balance::reference_spool& into) {
-    auto store = open_store(s, s.given().balance.keep_snapshots->repository);
-    if (!store) co_return std::unexpected(std::move(store.error()));
-    repository repo(**store, [&s](std::string_view text) { s.out().warn(text); });
+    KS_CO_TRY(auto store, open_store(s, s.given().balance.keep_snapshots->repository));
+    repository repo(*store, [&s](std::string_view text) { s.out().warn(text); });
     snapshot_context context{.run = s, .repo = repo};
     auto found = co_await read_all(context, seen_at, into);
     if (found) co_return *found;

@@ -82,12 +82,11 @@ awaitable<outcome<std::vector<block_place*>>> open_sources(snapshot_context& c, 
                                                            std::vector<std::unique_ptr<block_place>>& opened) {
     std::vector<block_place*> out;
     for (const auto& from : c.asked().from) {
-        auto source = co_await c.connected(from, {});
-        if (!source) co_return std::unexpected(std::move(source.error()));
-        if (auto same = same_storage(*c.given().at, target, from, **source); !same.empty())
+        KS_CO_TRY(auto source, co_await c.connected(from, {}));
+        if (auto same = same_storage(*c.given().at, target, from, *source); !same.empty())
             co_return refuse(exit_code::usage, std::move(same));
-        out.push_back(source->get());
-        opened.push_back(std::move(*source));
+        out.push_back(source.get());
+        opened.push_back(std::move(source));
     }
     // One of its servers may have a copy that is not listed, another a bad one out of the trash.
     if (target.server_names().size() > 1) out.push_back(&target);
@@ -140,9 +139,8 @@ awaitable<outcome<void>> begin(const snapshot_context& c, run_frame& frame, rest
             co_return refuse(opened.error().code, std::move(opened.error().text));
     }
     if (frame.resumed()) co_return outcome<void>();
-    const auto digits = co_await engine.choose_digits();
-    if (!digits) co_return std::unexpected(digits.error());
-    frame.begin(*digits);
+    KS_CO_TRY(const auto digits, co_await engine.choose_digits());
+    frame.begin(digits);
     co_return outcome<void>();
 }
 
@@ -158,22 +156,19 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
         options.only = std::move(*names);
     }
     if (auto opened = frame.open_failures(); !opened) co_return refuse(opened.error().code, opened.error().text);
-    auto document = co_await c.whole(c.asked().id, true);
-    if (!document) co_return std::unexpected(std::move(document.error()));
-    auto target = co_await open_target(c);
-    if (!target) co_return std::unexpected(std::move(target.error()));
+    KS_CO_TRY(auto document, co_await c.whole(c.asked().id, true));
+    KS_CO_TRY(auto target, co_await open_target(c));
     std::vector<std::unique_ptr<block_place>> opened;
-    auto sources = co_await open_sources(c, **target, opened);
-    if (!sources) co_return std::unexpected(std::move(sources.error()));
-    if (const auto needed = options.memory_needed(sources->size()); options.memory_bytes < needed)
+    KS_CO_TRY(auto sources, co_await open_sources(c, *target, opened));
+    if (const auto needed = options.memory_needed(sources.size()); options.memory_bytes < needed)
         co_return refuse(exit_code::usage,
                          fmt::format("--jobs {} with {} places to copy from need at least --memory {}MiB", given.jobs,
-                                     sources->size(), 2 * needed / MiB));
+                                     sources.size(), 2 * needed / MiB));
     const auto named = options.only;
     restore_work work(frame, c.out());
-    restoration engine(c.repo, *document, **target, std::move(*sources), std::move(options), work);
+    restoration engine(c.repo, document, *target, std::move(sources), std::move(options), work);
     work.begin(engine);
-    KS_CO_CHECK(co_await begin(c, frame, engine, *document, **target, named));
+    KS_CO_CHECK(co_await begin(c, frame, engine, document, *target, named));
     outcome<void> end;
     co_await frame.run(work, [](restoration& what, const shard_set& done, outcome<void>& into) -> awaitable<void> {
         into = co_await what.run(done);
@@ -197,7 +192,7 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
                                   count_of(engine.shards_total(), "shard")));
     if (given.dry_run && n.not_found > 0)
         c.out().note("blocks that no source lists may be in the trash: it is only looked at without --dry-run");
-    c.summary = {{"id", document->id.text()},
+    c.summary = {{"id", document.id.text()},
                  {"dry_run", given.dry_run},
                  {"looked_at", count_cell(n.looked_at)},
                  {"present", count_cell(n.present)},

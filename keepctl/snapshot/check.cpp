@@ -49,18 +49,16 @@ awaitable<outcome<check_result>> check_snapshot(repository& in, const listed_sna
         if (!missing) co_return refuse(missing.error(), which.id.text());
         damage = std::move(*missing);
         if (!damage && read) {
-            auto found = co_await read_all(in, *document);
-            if (!found) co_return std::unexpected(std::move(found.error()));
-            damage = std::move(*found);
+            KS_CO_TRY(auto found, co_await read_all(in, *document));
+            damage = std::move(found);
         }
         if (!damage && (document->totals.blocks != which.blocks || document->totals.replicas != which.replicas ||
                         document->totals.bytes != which.bytes))
             damage = "latest.json: its sums are not those of snapshot.json";
     }
     if (!damage) co_return check_result{};
-    auto now = co_await in.latest();
-    if (!now) co_return std::unexpected(std::move(now.error()));
-    co_return check_result{.damage = std::move(damage), .pruned = now->find(which.id) == nullptr};
+    KS_CO_TRY(auto now, co_await in.latest());
+    co_return check_result{.damage = std::move(damage), .pruned = now.find(which.id) == nullptr};
 }
 
 awaitable<outcome<unlisted_snapshot>> read_unlisted(repository& in, snapshot_id id) {

@@ -99,17 +99,15 @@ awaitable<outcome<listed_snapshot>> snapshot_creation::run() {
 }
 
 awaitable<outcome<void>> snapshot_creation::write_all() {
-    auto listed = co_await repository_.latest();
-    if (!listed) co_return std::unexpected(std::move(listed.error()));
-    if (listed->snapshots.size() >= limits::snapshots_max)
+    KS_CO_TRY(auto listed, co_await repository_.latest());
+    if (listed.snapshots.size() >= limits::snapshots_max)
         co_return refuse(exit_code::refused, fmt::format("{} snapshots are listed, and there cannot be more; run "
                                                          "keepctl snapshot prune",
                                                          limits::snapshots_max));
-    auto last = co_await find_last(*listed);
-    if (!last) co_return std::unexpected(std::move(last.error()));
-    if (*last) {
-        KS_CO_CHECK(compare_mounts(**last));
-        KS_CO_CHECK(co_await begin_shrink_check(**last));
+    KS_CO_TRY(auto last, co_await find_last(listed));
+    if (last) {
+        KS_CO_CHECK(compare_mounts(*last));
+        KS_CO_CHECK(co_await begin_shrink_check(*last));
     }
     KS_CO_CHECK(co_await choose_digits());
     KS_CO_CHECK(co_await write_shards());

@@ -105,20 +105,18 @@ awaitable<outcome<std::vector<orphan>>> find_orphans(repository& in) {
 }
 
 awaitable<outcome<prune_end>> prune(repository& in, prune_options options) {
-    auto orphans = co_await find_orphans(in);
-    if (!orphans) co_return std::unexpected(std::move(orphans.error()));
+    KS_CO_TRY(auto orphans, co_await find_orphans(in));
     prune_end out;
     if (options.dry_run) {
-        auto listed = co_await in.latest();
-        if (!listed) co_return std::unexpected(std::move(listed.error()));
-        out.plan = decide(*listed, *orphans, options, in.now());
+        KS_CO_TRY(auto listed, co_await in.latest());
+        out.plan = decide(listed, orphans, options, in.now());
         co_return out;
     }
     bool attempted = false;
     std::optional<prune_plan> done;
     auto now_listed = co_await in.change(
         [&](latest_document& latest) -> awaitable<outcome<bool>> {
-            auto plan = decide(latest, *orphans, options, in.now());
+            auto plan = decide(latest, orphans, options, in.now());
             const bool any = move_to_removed(latest, plan, in.now());
             // After a swap whose answer was lost there is nothing left to do: the plan of that swap counts.
             if (any || !done || !was_carried_out(*done, latest)) done = std::move(plan);
@@ -130,9 +128,8 @@ awaitable<outcome<prune_end>> prune(repository& in, prune_options options) {
     std::vector<snapshot_id> deleted;
     for (const auto& item : now_listed->removed) {
         if (in.now() - item.removed_at < options.grace) continue;
-        auto count = co_await delete_objects(in, item.id);
-        if (!count) co_return std::unexpected(std::move(count.error()));
-        out.objects_deleted += *count;
+        KS_CO_TRY(auto count, co_await delete_objects(in, item.id));
+        out.objects_deleted += count;
         deleted.push_back(item.id);
     }
     out.snapshots_deleted = deleted.size();

@@ -130,9 +130,8 @@ awaitable<outcome<repository::version>> repository::read_latest() {
 }
 
 awaitable<outcome<latest_document>> repository::latest() {
-    auto found = co_await read_latest();
-    if (!found) co_return std::unexpected(std::move(found.error()));
-    co_return std::move(found->document);
+    KS_CO_TRY(auto found, co_await read_latest());
+    co_return std::move(found.document);
 }
 
 awaitable<bool> repository::pause() const {

@@ -40,11 +40,10 @@ std::expected<repository_place, std::string> parse_bucket(std::string_view text,
     if (!std::ranges::all_of(prefix, is_prefix_character) || prefix.contains("//") || prefix.contains(".."))
         return wrong(fmt::format("prefix \"{}\": takes letters, digits, - _ . and single slashes", prefix));
     if (query.contains("prefix-length=")) return wrong("prefix-length is for blocks");
-    auto place = parse_place(fmt::format("s3://{}{}", path.substr(0, slash), query));
-    if (!place) return std::unexpected(std::move(place.error()));
+    KS_TRY(auto place, parse_place(fmt::format("s3://{}{}", path.substr(0, slash), query)));
     return repository_place{
         .text = std::string(text),
-        .where = repository_place::bucket{.where = std::get<bucket_place>(std::move(place->where)),
+        .where = repository_place::bucket{.where = std::get<bucket_place>(std::move(place.where)),
                                           .prefix = prefix.empty() ? std::string() : std::string(prefix) + '/'}};
 }
 

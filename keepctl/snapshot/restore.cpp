@@ -82,9 +82,8 @@ awaitable<outcome<void>> restoration::run(const shard_set& done) {
         for (const auto shard : todo) {
             if (stopping_) co_return outcome<void>();
             const auto before = not_restored();
-            const auto listed = co_await restore_shard(cursor, shard, last_try);
-            if (!listed) co_return std::unexpected(listed.error());
-            if (!*listed) {
+            KS_CO_TRY(const auto listed, co_await restore_shard(cursor, shard, last_try));
+            if (!listed) {
                 again.push_back(shard);
                 continue;
             }
@@ -100,8 +99,7 @@ awaitable<outcome<void>> restoration::run(const shard_set& done) {
 // \returns whether it could be listed.
 awaitable<outcome<bool>> restoration::restore_shard(inventory_cursor& cursor, std::size_t shard, bool last_try) {
     const auto prefix = shard_prefix(digits_, shard);
-    const auto then = co_await cursor.entries(prefix);
-    if (!then) co_return std::unexpected(then.error());
+    KS_CO_TRY(const auto then, co_await cursor.entries(prefix));
     if (auto listed = co_await list_places(listings_, prefix); !listed) {
         if (listed.error() == errc::cancelled) co_return refuse(exit_code::interrupted, "interrupted");
         if (is_final(listed.error()))
@@ -110,7 +108,7 @@ awaitable<outcome<bool>> restoration::restore_shard(inventory_cursor& cursor, st
             observer_.warn(fmt::format("blocks {}... could not be listed: {}", prefix, listed.error().text));
         co_return false;
     }
-    const auto missing = missing_in(*then, listings_.front().entries);
+    const auto missing = missing_in(then, listings_.front().entries);
     if (options_.dry_run) {
         plan(missing);
         co_return true;

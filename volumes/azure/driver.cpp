@@ -73,12 +73,11 @@ std::string azure_probe_command(const std::string& uuid) {
 
 std::expected<azure_options, std::string> decode_azure(const cluster_config::local_volume& v,
                                                        const plan_context& context) {
-    auto options = cluster_config::decode_parameters<azure_section>(v.driver, azure_keys(), context.known, check_azure,
-                                                                    context.warnings);
-    if (!options) return std::unexpected(std::move(options.error()));
-    options->writable = v.allow_write;
-    options->diagnosis = azure_probe_command(v.uuid);
-    return std::move(*options);
+    KS_TRY(auto options, cluster_config::decode_parameters<azure_section>(v.driver, azure_keys(), context.known,
+                                                                          check_azure, context.warnings));
+    options.writable = v.allow_write;
+    options.diagnosis = azure_probe_command(v.uuid);
+    return std::move(options);
 }
 
 volume_report describe_azure(const std::string& uuid, const azure_options& options) {

@@ -83,10 +83,9 @@ awaitable<result<bool>> block_body::run_lane(std::shared_ptr<volume_core> core, 
     KS_CO_TRY(auto body, co_await source->open_range({l->offset, size}));
     core->breaker->note(success());
     for (std::size_t got = 0; got < size;) {
-        auto count = co_await body.read_some(l->memory.bytes.subspan(got));
-        if (!count) co_return std::unexpected(std::move(count.error()));
-        if (*count == 0) co_return fail(errc::io_error, core->says("sent less than it announced"));
-        got += *count;
+        KS_CO_TRY(auto count, co_await body.read_some(l->memory.bytes.subspan(got)));
+        if (count == 0) co_return fail(errc::io_error, core->says("sent less than it announced"));
+        got += count;
         core->breaker->note_progress();
         const std::lock_guard lock(l->mutex);
         l->received = got;

@@ -25,9 +25,8 @@ bool suits(const struct statx& status, std::span<const std::byte> into) noexcept
 // nullopt if direct I/O is not possible, or the file cannot be read: the buffered way then returns the error.
 std::optional<result<std::uint64_t>> read_direct(directory_core& core, const md5_digest& name,
                                                  std::span<std::byte> into) {
-    const auto opened = open_block_file(core, name, O_DIRECT);
-    if (!opened) return std::unexpected(opened.error());
-    const unique_fd file(*opened);
+    KS_TRY(const auto opened, open_block_file(core, name, O_DIRECT));
+    const unique_fd file(opened);
     if (!file) return std::nullopt;
     struct statx status{};
     core.stats.tick(op::stat);

@@ -19,10 +19,9 @@ result<bucket_access> make_access(const s3_options& options) {
     keys.ca_file = ca_file;
     keys.proxies = proxies;
     keys.env = options.env;
-    auto credentials = keepstore::s3::make_credentials(std::move(keys));
-    if (!credentials) return std::unexpected(std::move(credentials.error()));
+    KS_TRY(auto credentials, keepstore::s3::make_credentials(std::move(keys)));
     bucket_access out;
-    out.keys = std::move(*credentials);
+    out.keys = std::move(credentials);
     out.client.endpoint = options.endpoint;
     out.client.region = options.region;
     out.client.bucket = options.bucket;

@@ -80,14 +80,13 @@ std::string probe_command(const std::string& uuid) {
 }
 
 std::expected<s3_options, std::string> decode_s3(const cluster_config::local_volume& v, const plan_context& context) {
-    auto options =
-        cluster_config::decode_parameters<s3_section>(v.driver, s3_keys(), context.known, check_s3, context.warnings);
-    if (!options) return std::unexpected(std::move(options.error()));
-    options->protect_for = context.policy.blob_signing_ttl;
-    options->trash_lifetime = context.policy.blob_trash_lifetime;
-    options->writable = v.allow_write;
-    options->diagnosis = probe_command(v.uuid);
-    return std::move(*options);
+    KS_TRY(auto options, cluster_config::decode_parameters<s3_section>(v.driver, s3_keys(), context.known, check_s3,
+                                                                       context.warnings));
+    options.protect_for = context.policy.blob_signing_ttl;
+    options.trash_lifetime = context.policy.blob_trash_lifetime;
+    options.writable = v.allow_write;
+    options.diagnosis = probe_command(v.uuid);
+    return std::move(options);
 }
 
 volume_report describe_s3(const std::string& uuid, const s3_options& options) {
