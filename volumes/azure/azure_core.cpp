@@ -1,9 +1,5 @@
 #include "volumes/azure/azure_core.hpp"
 
-#include "volumes/azure/azure_source.hpp"
-#include "volumes/azure/azure_target.hpp"
-#include "volumes/azure/block_list.hpp"
-
 #include <utility>
 
 namespace keepstore::volumes::azure {
@@ -21,18 +17,6 @@ azure_core::azure_core(azure_options o, service::client c)
                    .now = o.now}),
       options(std::move(o)),
       client(std::move(c)) {}
-
-std::shared_ptr<cloud::object_source> azure_core::make_source(cloud::download_target what) {
-    return std::make_shared<azure_source>(shared_from_this(), std::move(what));
-}
-
-std::unique_ptr<cloud::upload_target> azure_core::make_target(const md5_digest& name) {
-    return std::make_unique<azure_target>(shared_from_this(), name);
-}
-
-std::shared_ptr<cloud::part_session> azure_core::make_session(const md5_digest& name) {
-    return std::make_shared<block_list>(shared_from_this(), name);
-}
 
 awaitable<result<protocol::object_info>> azure_core::head(md5_digest name, deadline until) {
     const cloud::circuit_breaker::pending_call pending(*breaker);

@@ -28,6 +28,20 @@ class azure_core final : public cloud::volume_core, public std::enable_shared_fr
     [[nodiscard]] std::shared_ptr<cloud::object_source> make_source(cloud::download_target what) override;
     [[nodiscard]] std::unique_ptr<cloud::upload_target> make_target(const md5_digest& name) override;
     [[nodiscard]] std::shared_ptr<cloud::part_session> make_session(const md5_digest& name) override;
+    [[nodiscard]] std::shared_ptr<cloud::parallel_listing> make_listing(std::string digits, deadline until) override;
+
+    // lifecycle.cpp, trash_sweep.cpp: by the rules of the Go daemon (docs/interface.md 4.8), and on condition that the
+    // blob is what it was when it was looked at (If-Match): two requests, and two more where another request changed
+    // the blob in between.
+
+    [[nodiscard]] awaitable<result<void>> touch(md5_digest name, deadline until) override;
+    [[nodiscard]] awaitable<result<block_time>> mtime(md5_digest name, deadline until) override;
+    [[nodiscard]] awaitable<result<trash_outcome>> trash(md5_digest name, trash_options how, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> untrash(md5_digest name, deadline until) override;
+    /// A blob that was untrashed or written since it was listed stays.
+    [[nodiscard]] awaitable<result<empty_trash_stats>> empty_trash(unsigned workers, deadline until) override;
+
+    [[nodiscard]] const protocol::op_stats& client_stats() const override { return client.stats(); }
     /// Small blocks are put on the condition that there is no blob, which saves looking for it.
     [[nodiscard]] bool compares(std::uint64_t size) const override {
         return size <= limits::write_at_once_bytes_max && !options.any_content;

@@ -3,9 +3,6 @@
 #include "base/log.hpp"
 #include "volumes/azure/access.hpp"
 #include "volumes/azure/azure_core.hpp"
-#include "volumes/azure/index_scan.hpp"
-#include "volumes/azure/lifecycle.hpp"
-#include "volumes/azure/trash_sweep.hpp"
 #include "volumes/cloud/cloud_volume.hpp"
 #include "volumes/cloud/prober.hpp"
 
@@ -14,53 +11,7 @@
 namespace keepstore::volumes {
 namespace {
 
-using azure::azure_core;
 using container_prober = cloud::prober<keepstore::azure::client>;
-
-class azure_volume final : public cloud::cloud_volume {
-  public:
-    azure_volume(std::shared_ptr<azure_core> core, std::shared_ptr<container_prober> prober)
-        : cloud_volume(
-              core, [prober](deadline until) { return container_prober::probe(prober, until); },
-              "azure://" + core->options.base_url + "/" + core->options.account + "/" + core->options.container),
-          core_(std::move(core)),
-          prober_(std::move(prober)) {}
-
-    awaitable<result<void>> touch(md5_digest name, deadline until) override {
-        co_return cloud::without_value(co_await run_unless_stalled(azure::touch_block(core_, name, until), until));
-    }
-
-    awaitable<result<block_time>> mtime(md5_digest name, deadline until) override {
-        return run(azure::mtime_of_block(core_, name, until));
-    }
-
-    awaitable<result<trash_outcome>> trash(md5_digest name, trash_options options, deadline until) override {
-        return run(azure::trash_block(core_, name, options, until));
-    }
-
-    awaitable<result<void>> untrash(md5_digest name, deadline until) override {
-        co_return cloud::without_value(co_await run(azure::untrash_block(core_, name, until)));
-    }
-
-    awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) override {
-        return run(azure::sweep_trash(core_, concurrency, until));
-    }
-
-    volume_stats stats() const override {
-        auto out = stats_of(core_->client.stats());
-        out.add(stats_of(prober_->stats()));
-        return out;
-    }
-
-  protected:
-    std::shared_ptr<cloud::parallel_listing> make_listing(std::string digits, deadline until) override {
-        return std::make_shared<azure::index_scan>(core_, std::move(digits), until);
-    }
-
-  private:
-    const std::shared_ptr<azure_core> core_;
-    const std::shared_ptr<container_prober> prober_;
-};
 
 // What a volume is made of that can be refused.
 struct azure_parts {
@@ -92,8 +43,10 @@ result<std::unique_ptr<volume>> open_azure_volume(azure_options options) {
         log::info("Azure requests go through a proxy", {{"container", options.container}, {"proxy", via}});
     }
     KS_TRY(auto parts, make_azure_parts(options));
-    auto core = std::make_shared<azure_core>(std::move(options), std::move(parts.client));
-    return std::make_unique<azure_volume>(std::move(core), std::move(parts.prober));
+    const auto id = "azure://" + options.base_url + "/" + options.account + "/" + options.container;
+    return std::make_unique<cloud::cloud_volume>(
+        std::make_shared<azure::azure_core>(std::move(options), std::move(parts.client)),
+        container_prober::probing_by(parts.prober), id);
 }
 
 }  // namespace keepstore::volumes

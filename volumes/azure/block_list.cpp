@@ -1,14 +1,51 @@
-#include "volumes/azure/block_list.hpp"
-
+#include "volumes/azure/azure_core.hpp"
 #include "volumes/cloud/part_source.hpp"
+#include "volumes/cloud/upload_target.hpp"
 
 #include <fmt/format.h>
 
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <mutex>
 #include <random>
+#include <string>
 #include <utility>
+#include <vector>
 
 namespace keepstore::volumes::azure {
 namespace {
+
+/// A block that is sent in parts: uncommitted blocks of a blob (Put Block), which Put Block List makes its content.
+/// Each carries its MD5 for the service to check. There is nothing to abort: the service drops uncommitted blocks after
+/// a week, or when the blob is written.
+class block_list final : public cloud::part_session, public std::enable_shared_from_this<block_list> {
+  public:
+    block_list(std::shared_ptr<azure_core> core, md5_digest name);
+
+    /// Sends nothing.
+    [[nodiscard]] awaitable<result<void>> create(deadline until) override;
+    [[nodiscard]] bool exists() const override { return exists_; }
+
+    [[nodiscard]] std::size_t add_part() override;
+    [[nodiscard]] awaitable<result<void>> send(std::size_t index, const_slice part, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> complete(protocol::name_values metadata, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> abort() override;
+
+  private:
+    [[nodiscard]] std::string id_of(std::size_t index) const;
+
+    const std::shared_ptr<azure_core> core_;
+    const md5_digest name_;
+    /// Of this upload alone, so that concurrent ones of one block do not take each other's parts.
+    const std::string prefix_;
+    std::atomic<bool> exists_{false};
+
+    mutable std::mutex mutex_;
+    // Guarded by mutex_.
+    std::size_t parts_ = 0;
+    bool failure_noted_ = false;  ///< For the circuit breaker: parts that fail together are one failure.
+};
 
 std::string random_prefix() {
     std::random_device random;
@@ -65,6 +102,10 @@ awaitable<result<void>> block_list::complete(protocol::name_values metadata, dea
 awaitable<result<void>> block_list::abort() {
     exists_ = false;
     co_return success();
+}
+
+std::shared_ptr<cloud::part_session> azure_core::make_session(const md5_digest& name) {
+    return std::make_shared<block_list>(shared_from_this(), name);
 }
 
 }  // namespace keepstore::volumes::azure

@@ -1,9 +1,30 @@
-#include "volumes/azure/index_scan.hpp"
+#include "volumes/azure/azure_core.hpp"
+#include "volumes/cloud/parallel_listing.hpp"
 
+#include <memory>
+#include <string>
 #include <utility>
 #include <vector>
 
 namespace keepstore::volumes::azure {
+namespace {
+
+/// The index of a container: the blobs that are blocks and not in the trash.
+class index_scan final : public cloud::parallel_listing {
+  public:
+    /// \param digits  lower-case hex, at most 32.
+    index_scan(const std::shared_ptr<azure_core>& core, std::string digits, deadline until)
+        : parallel_listing(core->loops, std::move(digits), until, core->options.parallel_index), core_(core) {}
+
+  protected:
+    [[nodiscard]] awaitable<result<bool>> needs_pages(std::string digits) override;
+    [[nodiscard]] awaitable<result<void>> list_range(std::string digits) override;
+
+  private:
+    const std::shared_ptr<azure_core> core_;
+};
+
+}  // namespace
 
 awaitable<result<bool>> index_scan::needs_pages(std::string digits) {
     KS_CO_TRY(const auto page,
@@ -27,6 +48,10 @@ awaitable<result<void>> index_scan::list_range(std::string digits) {
         if (!page.truncated) co_return success();
         where.continue_after(page);
     }
+}
+
+std::shared_ptr<cloud::parallel_listing> azure_core::make_listing(std::string digits, deadline until) {
+    return std::make_shared<index_scan>(shared_from_this(), std::move(digits), until);
 }
 
 }  // namespace keepstore::volumes::azure

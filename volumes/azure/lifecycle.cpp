@@ -1,4 +1,4 @@
-#include "volumes/azure/lifecycle.hpp"
+#include "volumes/azure/azure_core.hpp"
 
 #include "volumes/trash_rule.hpp"
 
@@ -20,7 +20,8 @@ bool is_lost_race(const result<void>& change) {
 
 }  // namespace
 
-awaitable<result<bool>> touch_block(std::shared_ptr<azure_core> core, md5_digest name, deadline until) {
+awaitable<result<void>> azure_core::touch(md5_digest name, deadline until) {
+    const auto core = shared_from_this();
     KS_CO_TRY(auto blob, co_await look_at_block(*core, name, until));
     const auto changed =
         co_await core->set_metadata(name, touched(std::move(blob.metadata), core->this_second()), blob.etag, until);
@@ -28,19 +29,20 @@ awaitable<result<bool>> touch_block(std::shared_ptr<azure_core> core, md5_digest
         // Whatever changed the blob since it was looked at (another touch, a PUT, this very request, whose response was
         // lost) has renewed its time, too; unless it is in the trash now, or gone.
         KS_CO_CHECK(co_await look_at_block(*core, name, until));
-        co_return true;
+        co_return success();
     }
     if (!changed) co_return std::unexpected(changed.error());
-    co_return true;
+    co_return success();
 }
 
-awaitable<result<block_time>> mtime_of_block(std::shared_ptr<azure_core> core, md5_digest name, deadline until) {
+awaitable<result<block_time>> azure_core::mtime(md5_digest name, deadline until) {
+    const auto core = shared_from_this();
     KS_CO_TRY(const auto blob, co_await look_at_block(*core, name, until));
     co_return block_time(blob.last_modified);
 }
 
-awaitable<result<trash_outcome>> trash_block(std::shared_ptr<azure_core> core, md5_digest name, trash_options options,
-                                             deadline until) {
+awaitable<result<trash_outcome>> azure_core::trash(md5_digest name, trash_options options, deadline until) {
+    const auto core = shared_from_this();
     KS_CO_TRY(auto blob, co_await look_at_block(*core, name, until));
     const block_time mtime = blob.last_modified;
     if (!trash_rule::has_expected_mtime(options.only_if_mtime, mtime)) co_return trash_outcome::changed;
@@ -68,20 +70,21 @@ awaitable<result<trash_outcome>> trash_block(std::shared_ptr<azure_core> core, m
     co_return trash_outcome::trashed;
 }
 
-awaitable<result<bool>> untrash_block(std::shared_ptr<azure_core> core, md5_digest name, deadline until) {
+awaitable<result<void>> azure_core::untrash(md5_digest name, deadline until) {
+    const auto core = shared_from_this();
     bool met_another = false;
     for (int attempt = 0; attempt < limits::azure_change_attempts_max; ++attempt) {
         KS_CO_TRY(auto blob, co_await core->head(name, until));
         // After a lost race it was another untrash, a PUT, or this very request, whose response was lost.
         if (!is_trashed(blob.metadata)) {
-            if (met_another) co_return true;
+            if (met_another) co_return success();
             co_return fail(errc::not_found);
         }
         const auto changed =
             co_await core->set_metadata(name, touched(std::move(blob.metadata), core->this_second()), blob.etag, until);
         if (changed) {
             core->downloads.forget(name);
-            co_return true;
+            co_return success();
         }
         if (!is_lost_race(changed)) co_return std::unexpected(changed.error());
         met_another = true;

@@ -1,4 +1,4 @@
-#include "volumes/azure/trash_sweep.hpp"
+#include "volumes/azure/azure_core.hpp"
 
 #include "base/log.hpp"
 #include "volumes/cloud/page_sweep.hpp"
@@ -44,7 +44,8 @@ awaitable<result<swept>> look_at(sweep& s, const protocol::listed_object& blob) 
 
 }  // namespace
 
-awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<azure_core> core, unsigned workers, deadline until) {
+awaitable<result<empty_trash_stats>> azure_core::empty_trash(unsigned workers, deadline until) {
+    const auto core = shared_from_this();
     sweep s{.core = core, .until = until, .began = core->now_at_most()};
     cloud::page_sweep pages(workers, [&s](const protocol::listed_object& blob) { return look_at(s, blob); });
     service::list_options where{.keys_max = core->options.list_keys_max};

@@ -1,8 +1,7 @@
-/// What the volumes of all cloud services do alike: reading and writing through the shared core, the circuit breaker
-/// with its probes, the index, and the state. A service's volume derives from it.
+/// A volume in the cloud: calls the shared core, which makes the requests of one service, on the loops of the volume,
+/// guarded by the circuit breaker with its probes.
 #pragma once
 
-#include "volumes/cloud/parallel_listing.hpp"
 #include "volumes/cloud/stall_guard.hpp"
 #include "volumes/cloud/volume_core.hpp"
 #include "volumes/volume.hpp"
@@ -13,10 +12,14 @@
 
 namespace keepstore::volumes::cloud {
 
-class cloud_volume : public volume {
+class cloud_volume final : public volume {
   public:
+    struct probing {
+        circuit_breaker::probe_type probe;
+        std::shared_ptr<const protocol::op_stats> stats;  ///< Of its requests.
+    };
     /// Starts the probes.
-    cloud_volume(std::shared_ptr<volume_core> core, circuit_breaker::probe_type probe, std::string id);
+    cloud_volume(std::shared_ptr<volume_core> core, probing probes, std::string id);
     /// Readers and writers that still exist keep the core, and their calls fail from now on.
     ~cloud_volume() override { core_->loops.stop(); }
     cloud_volume(const cloud_volume&) = delete;
@@ -28,35 +31,35 @@ class cloud_volume : public volume {
     awaitable<result<std::unique_ptr<block_writer>>> create(md5_digest name, std::optional<std::uint64_t> size,
                                                             deadline) override;
     bool compares_on_commit(std::optional<std::uint64_t> size) const override { return size && core_->compares(*size); }
+    awaitable<result<void>> touch(md5_digest name, deadline until) override;
+    awaitable<result<block_time>> mtime(md5_digest name, deadline until) override {
+        return run(core_->mtime(name, until));
+    }
+    awaitable<result<trash_outcome>> trash(md5_digest name, trash_options options, deadline until) override {
+        return run(core_->trash(name, options, until));
+    }
+    awaitable<result<void>> untrash(md5_digest name, deadline until) override {
+        return run(core_->untrash(name, until));
+    }
+    awaitable<result<empty_trash_stats>> empty_trash(unsigned concurrency, deadline until) override {
+        return run(core_->empty_trash(concurrency, until));
+    }
     awaitable<result<void>> index(std::string prefix, index_sink& sink, deadline until) override;
+    volume_stats stats() const override;
     volume_states state() const override;
     std::string health() const override { return core_->breaker->health(); }
 
-  protected:
-    [[nodiscard]] virtual std::shared_ptr<parallel_listing> make_listing(std::string digits, deadline until) = 0;
-
+  private:
     /// Runs `work` on a loop of the volume, unless the circuit breaker is open.
     template <class T>
     [[nodiscard]] awaitable<result<T>> run(awaitable<result<T>> work) {
         KS_CO_CHECK(core_->breaker->allow());
         co_return co_await core_->loops.run(std::move(work));
     }
-    /// The same; ends early when the volume stalls and the caller has an alternative.
-    template <class T>
-    [[nodiscard]] awaitable<result<T>> run_unless_stalled(awaitable<result<T>> work, deadline until) {
-        KS_CO_CHECK(core_->breaker->allow());
-        co_return co_await unless_stalled(core_->breaker, until, core_->loops.run(std::move(work)));
-    }
 
-    /// The counters of a client.
-    [[nodiscard]] volume_stats stats_of(const protocol::op_stats& client) const;
-
-  private:
     const std::shared_ptr<volume_core> core_;
+    const std::shared_ptr<const protocol::op_stats> probe_stats_;
     const std::string id_;
 };
-
-/// For tasks that return whether they did something, which their caller does not need to know.
-[[nodiscard]] result<void> without_value(result<bool> outcome);
 
 }  // namespace keepstore::volumes::cloud

@@ -1,5 +1,5 @@
-/// Where a shared download gets a block from: the requests of one service (volumes/s3/s3_source.hpp,
-/// volumes/azure/azure_source.hpp).
+/// Where a shared download gets a block from: the requests of one service (volumes/s3/s3_source.cpp,
+/// volumes/azure/azure_source.cpp).
 #pragma once
 
 #include "base/async.hpp"

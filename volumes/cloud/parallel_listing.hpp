@@ -1,6 +1,6 @@
 /// Lists the blocks of a volume, as one range if a page is enough, and else by their next hex digit in parallel.
 /// Batches wait for the reader in a short queue; nothing else is kept. How a range is listed is up to the service
-/// (volumes/s3/index_scan.hpp, volumes/azure/index_scan.hpp).
+/// (volumes/s3/index_scan.cpp, volumes/azure/index_scan.cpp).
 #pragma once
 
 #include "base/async_queue.hpp"

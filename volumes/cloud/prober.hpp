@@ -5,7 +5,7 @@
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
-#include "volumes/cloud/protocol.hpp"
+#include "volumes/cloud/cloud_volume.hpp"
 
 #include <memory>
 #include <string>
@@ -47,7 +47,11 @@ class prober {
         co_return std::move(page.error().text);
     }
 
-    [[nodiscard]] const auto& stats() const noexcept { return client_.stats(); }
+    /// What a volume needs of it.
+    [[nodiscard]] static cloud_volume::probing probing_by(const std::shared_ptr<prober>& self) {
+        return {.probe = [self](deadline until) { return probe(self, until); },
+                .stats = {self, &self->client_.stats()}};
+    }
 
   private:
     // Key of the access-check object, used where listing is denied. Not a valid block name. Never deleted: other

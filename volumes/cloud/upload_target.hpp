@@ -1,5 +1,5 @@
-/// Where an upload sends a block to: the requests of one service (volumes/s3/s3_target.hpp,
-/// volumes/azure/azure_target.hpp).
+/// Where an upload sends a block to: the requests of one service (volumes/s3/s3_target.cpp,
+/// volumes/azure/azure_target.cpp).
 #pragma once
 
 #include "base/async.hpp"

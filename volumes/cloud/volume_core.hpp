@@ -10,6 +10,7 @@
 #include "volumes/cloud/limits.hpp"
 #include "volumes/cloud/multipart_policy.hpp"
 #include "volumes/cloud/object_source.hpp"
+#include "volumes/cloud/parallel_listing.hpp"
 #include "volumes/cloud/part_buffers.hpp"
 #include "volumes/cloud/place.hpp"
 #include "volumes/cloud/task_group.hpp"
@@ -74,7 +75,21 @@ class volume_core {
     /// Whether upload_target::store() of a block of this size compares it with a stored one
     /// (volume::compares_on_commit).
     [[nodiscard]] virtual bool compares(std::uint64_t size) const = 0;
+    /// \param digits  lower-case hex, at most 32.
+    [[nodiscard]] virtual std::shared_ptr<parallel_listing> make_listing(std::string digits, deadline until) = 0;
 
+    // The life of a block, as in volumes/volume.hpp, by the rules that other daemons on the same place rely on. On a
+    // loop of the volume.
+    [[nodiscard]] virtual awaitable<result<void>> touch(md5_digest name, deadline until) = 0;
+    [[nodiscard]] virtual awaitable<result<block_time>> mtime(md5_digest name, deadline until) = 0;
+    [[nodiscard]] virtual awaitable<result<trash_outcome>> trash(md5_digest name, trash_options how,
+                                                                 deadline until) = 0;
+    [[nodiscard]] virtual awaitable<result<void>> untrash(md5_digest name, deadline until) = 0;
+    /// Page by page, with `workers` at a time. An object that cannot be processed is logged and left.
+    [[nodiscard]] virtual awaitable<result<empty_trash_stats>> empty_trash(unsigned workers, deadline until) = 0;
+
+    /// The counters of the client.
+    [[nodiscard]] virtual const protocol::op_stats& client_stats() const = 0;
     /// How many requests the service has throttled so far.
     [[nodiscard]] virtual std::uint64_t requests_throttled() const { return 0; }
 

@@ -1,11 +1,29 @@
-#include "volumes/s3/index_scan.hpp"
+#include "volumes/cloud/parallel_listing.hpp"
+#include "volumes/s3/s3_core.hpp"
 
+#include <memory>
+#include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 namespace keepstore::volumes::s3 {
 namespace {
+
+/// The index of a bucket: merges the listings of blocks and markers by key.
+class index_scan final : public cloud::parallel_listing {
+  public:
+    /// \param digits  lower-case hex, at most 32.
+    index_scan(const std::shared_ptr<s3_core>& core, std::string digits, deadline until)
+        : parallel_listing(core->loops, std::move(digits), until, core->options.parallel_index), core_(core) {}
+
+  protected:
+    [[nodiscard]] awaitable<result<bool>> needs_pages(std::string digits) override;
+    [[nodiscard]] awaitable<result<void>> list_range(std::string digits) override;
+
+  private:
+    const std::shared_ptr<s3_core> core_;
+};
 
 /// Iterates over one listing, key by key.
 class lister {
@@ -80,6 +98,10 @@ awaitable<result<void>> index_scan::list_range(std::string digits) {
         }
     }
     co_return co_await put(std::move(batch));
+}
+
+std::shared_ptr<cloud::parallel_listing> s3_core::make_listing(std::string digits, deadline until) {
+    return std::make_shared<index_scan>(shared_from_this(), std::move(digits), until);
 }
 
 }  // namespace keepstore::volumes::s3

@@ -1,4 +1,4 @@
-#include "volumes/s3/lifecycle.hpp"
+#include "volumes/s3/s3_core.hpp"
 
 #include "base/limits.hpp"
 #include "base/log.hpp"
@@ -59,7 +59,8 @@ awaitable<result<bool>> is_unchanged(s3_core& core, md5_digest name, const block
 
 }  // namespace
 
-awaitable<result<bool>> touch_block(std::shared_ptr<s3_core> core, md5_digest name, deadline until) {
+awaitable<result<void>> s3_core::touch(md5_digest name, deadline until) {
+    const auto core = shared_from_this();
     auto block = co_await core->head(core->names.block(name), until);
     if (!block) {
         if (block.error() != errc::not_found) co_return std::unexpected(std::move(block.error()));
@@ -69,16 +70,17 @@ awaitable<result<bool>> touch_block(std::shared_ptr<s3_core> core, md5_digest na
     // After a race the size is not known; attributes are kept in any case.
     const auto size = block ? size_at_most(*block) : limits::block_size_bytes_max;
     KS_CO_CHECK(co_await core->renew_recent(name, size, until));
-    co_return true;
+    co_return success();
 }
 
-awaitable<result<block_time>> mtime_of_block(std::shared_ptr<s3_core> core, md5_digest name, deadline until) {
+awaitable<result<block_time>> s3_core::mtime(md5_digest name, deadline until) {
+    const auto core = shared_from_this();
     KS_CO_TRY(const auto found, co_await look(*core, name, until));
     co_return block_time(found.mtime);
 }
 
-awaitable<result<trash_outcome>> trash_block(std::shared_ptr<s3_core> core, md5_digest name, trash_options options,
-                                             deadline until) {
+awaitable<result<trash_outcome>> s3_core::trash(md5_digest name, trash_options options, deadline until) {
+    const auto core = shared_from_this();
     KS_CO_TRY(const auto found, co_await look(*core, name, until));
     const block_time mtime = found.mtime;
     if (!trash_rule::has_expected_mtime(options.only_if_mtime, mtime)) co_return trash_outcome::changed;
@@ -106,7 +108,8 @@ awaitable<result<trash_outcome>> trash_block(std::shared_ptr<s3_core> core, md5_
     co_return trash_outcome::trashed;
 }
 
-awaitable<result<bool>> untrash_block(std::shared_ptr<s3_core> core, md5_digest name, deadline until) {
+awaitable<result<void>> s3_core::untrash(md5_digest name, deadline until) {
+    const auto core = shared_from_this();
     const auto key = core->names.block(name);
     KS_CO_TRY(const auto trash, co_await core->head(core->names.trash(name), until));
     auto block = co_await core->head(key, until);
@@ -119,7 +122,7 @@ awaitable<result<bool>> untrash_block(std::shared_ptr<s3_core> core, md5_digest 
         core->downloads.forget(name);
     }
     KS_CO_CHECK(co_await core->renew_recent(name, size_at_most(trash), until));
-    co_return true;
+    co_return success();
 }
 
 }  // namespace keepstore::volumes::s3

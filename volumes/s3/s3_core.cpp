@@ -3,9 +3,6 @@
 #include "base/log.hpp"
 #include "volumes/limits.hpp"
 #include "volumes/s3/limits.hpp"
-#include "volumes/s3/multipart_session.hpp"
-#include "volumes/s3/s3_source.hpp"
-#include "volumes/s3/s3_target.hpp"
 #include "volumes/trash_rule.hpp"
 
 #include <algorithm>
@@ -25,18 +22,6 @@ s3_core::s3_core(s3_options o, protocol::client c)
       options(std::move(o)),
       names(options.prefix_length),
       client(std::move(c)) {}
-
-std::shared_ptr<cloud::object_source> s3_core::make_source(cloud::download_target what) {
-    return std::make_shared<s3_source>(shared_from_this(), std::move(what));
-}
-
-std::unique_ptr<cloud::upload_target> s3_core::make_target(const md5_digest& name) {
-    return std::make_unique<s3_target>(shared_from_this(), name);
-}
-
-std::shared_ptr<cloud::part_session> s3_core::make_session(const md5_digest& name) {
-    return std::make_shared<multipart_session>(shared_from_this(), name);
-}
 
 awaitable<result<protocol::object_info>> s3_core::head(std::string key, deadline until) {
     const cloud::circuit_breaker::pending_call pending(*breaker);

@@ -45,7 +45,32 @@ class s3_core final : public cloud::volume_core, public std::enable_shared_from_
     [[nodiscard]] std::shared_ptr<cloud::object_source> make_source(cloud::download_target what) override;
     [[nodiscard]] std::unique_ptr<cloud::upload_target> make_target(const md5_digest& name) override;
     [[nodiscard]] std::shared_ptr<cloud::part_session> make_session(const md5_digest& name) override;
+    [[nodiscard]] std::shared_ptr<cloud::parallel_listing> make_listing(std::string digits, deadline until) override;
 
+    // lifecycle.cpp: by the rules that daemons which share a bucket (the Go daemon among them) rely on
+    // (docs/interface.md 4.4 to 4.7).
+
+    /// Writes the marker anew, if the block is there. Two requests; for large blocks a third, for the marker's
+    /// attributes.
+    [[nodiscard]] awaitable<result<void>> touch(md5_digest name, deadline until) override;
+    /// Returns the time of the marker. A block without one (of a daemon older than markers) gets one now.
+    [[nodiscard]] awaitable<result<block_time>> mtime(md5_digest name, deadline until) override;
+    /// Copies the block to the trash, and deletes it if the copy is confirmed and the block was not written meanwhile.
+    /// Seven requests.
+    [[nodiscard]] awaitable<result<trash_outcome>> trash(md5_digest name, trash_options how, deadline until) override;
+    /// Copies the block back from the trash, unless there is a good one, and marks it as written now.
+    [[nodiscard]] awaitable<result<void>> untrash(md5_digest name, deadline until) override;
+
+    // trash_sweep.cpp
+
+    /// Deletes the objects whose lifetime in the trash is over. Blocks that are in the trash because of a race are
+    /// restored.
+    [[nodiscard]] awaitable<result<empty_trash_stats>> empty_trash(unsigned workers, deadline until) override;
+    /// Aborts multipart uploads under names of blocks that are older than limits::s3_orphan_upload_age: those of killed
+    /// daemons.
+    [[nodiscard]] awaitable<result<void>> abort_orphan_uploads();
+
+    [[nodiscard]] const cloud::protocol::op_stats& client_stats() const override { return client.stats(); }
     [[nodiscard]] std::uint64_t requests_throttled() const override { return client.stats().throttled.value(); }
     [[nodiscard]] std::chrono::seconds clock_skew() const override { return client.clock_skew(); }
 

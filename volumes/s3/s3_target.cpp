@@ -1,11 +1,34 @@
-#include "volumes/s3/s3_target.hpp"
-
+#include "volumes/cloud/upload_target.hpp"
 #include "volumes/limits.hpp"
+#include "volumes/s3/s3_core.hpp"
 
 #include <cstdint>
+#include <memory>
 #include <utility>
+#include <vector>
 
 namespace keepstore::volumes::s3 {
+namespace {
+
+/// Writes one block to a bucket: the block, then its marker.
+class s3_target final : public cloud::upload_target {
+  public:
+    s3_target(std::shared_ptr<s3_core> core, md5_digest name) : core_(std::move(core)), name_(name) {}
+
+    /// Compares the block with a stored one where the service knows conditional writes (s3_core::compares).
+    [[nodiscard]] awaitable<result<void>> store(std::vector<const_slice> slices, protocol::name_values metadata,
+                                                deadline until) override;
+    [[nodiscard]] awaitable<result<void>> store_stream(net::body_source& source, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> publish(protocol::name_values metadata, deadline until) override;
+
+  private:
+    [[nodiscard]] awaitable<result<void>> store_block(std::vector<const_slice> slices, deadline until);
+
+    const std::shared_ptr<s3_core> core_;
+    const md5_digest name_;
+};
+
+}  // namespace
 
 awaitable<result<void>> s3_target::store_block(std::vector<const_slice> slices, deadline until) {
     const auto size = protocol::upload_body{.slices = slices}.size();
@@ -33,6 +56,10 @@ awaitable<result<void>> s3_target::store_stream(net::body_source& source, deadli
 // The marker last: a marker without its block would look like a block that was lost.
 awaitable<result<void>> s3_target::publish(protocol::name_values metadata, deadline until) {
     return core_->mark_recent(name_, std::move(metadata), until);
+}
+
+std::unique_ptr<cloud::upload_target> s3_core::make_target(const md5_digest& name) {
+    return std::make_unique<s3_target>(shared_from_this(), name);
 }
 
 }  // namespace keepstore::volumes::s3

@@ -1,8 +1,7 @@
-#include "volumes/s3/trash_sweep.hpp"
+#include "volumes/s3/s3_core.hpp"
 
 #include "base/log.hpp"
 #include "volumes/cloud/page_sweep.hpp"
-#include "volumes/s3/lifecycle.hpp"
 #include "volumes/s3/limits.hpp"
 #include "volumes/trash_rule.hpp"
 
@@ -26,7 +25,7 @@ awaitable<result<bool>> is_due(sweep& s, md5_digest name, sys_seconds trashed_at
     if (!recent && recent.error() == errc::not_found) {
         log::warning("a block in the trash has no marker of its time of writing; restoring it",
                      {{"block", name.hex()}, {"bucket", core.options.bucket}});
-        KS_CO_CHECK(co_await untrash_block(s.core, name, s.until));
+        KS_CO_CHECK(co_await s.core->untrash(name, s.until));
         co_return false;
     }
     if (!recent) co_return std::unexpected(recent.error());
@@ -35,7 +34,7 @@ awaitable<result<bool>> is_due(sweep& s, md5_digest name, sys_seconds trashed_at
         if (trash_rule::protection_ends_within(core.options.race_window, recent->last_modified, s.began, protect_for)) {
             // The marker is too old to protect the block from being trashed once more within a race window from now.
             KS_CO_CHECK(co_await core.fix_race(name, s.until));
-            auto touched = co_await touch_block(s.core, name, s.until);
+            auto touched = co_await s.core->touch(name, s.until);
             if (!touched && touched.error() != errc::not_found) co_return std::unexpected(std::move(touched.error()));
             co_return false;
         }
@@ -75,8 +74,6 @@ awaitable<result<swept>> look_at(sweep& s, const protocol::listed_object& object
     co_return swept::kept;
 }
 
-}  // namespace
-
 awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, unsigned workers, deadline until) {
     sweep s{.core = core, .until = until, .began = core->now_at_most()};
     cloud::page_sweep pages(workers, [&s](const protocol::listed_object& object) { return look_at(s, object); });
@@ -92,7 +89,20 @@ awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, 
     }
 }
 
-awaitable<result<bool>> abort_orphan_uploads(std::shared_ptr<s3_core> core) {
+}  // namespace
+
+awaitable<result<empty_trash_stats>> s3_core::empty_trash(unsigned workers, deadline until) {
+    const auto core = shared_from_this();
+    auto swept = co_await sweep_trash(core, workers, until);
+    if (!swept || !options.writable) co_return swept;
+    // Uploads of a killed daemon are too young to be aborted at its restart, and the next start may be months away.
+    const auto aborted = co_await abort_orphan_uploads();
+    if (!aborted && aborted.error() == errc::cancelled) co_return std::unexpected(aborted.error());
+    co_return swept;
+}
+
+awaitable<result<void>> s3_core::abort_orphan_uploads() {
+    const auto core = shared_from_this();
     std::string after_key;
     std::string after_id;
     std::size_t aborted = 0;
@@ -114,7 +124,7 @@ awaitable<result<bool>> abort_orphan_uploads(std::shared_ptr<s3_core> core) {
     }
     if (aborted > 0)
         log::info("aborted orphaned multipart uploads", {{"count", aborted}, {"bucket", core->options.bucket}});
-    co_return true;
+    co_return success();
 }
 
 }  // namespace keepstore::volumes::s3

@@ -1,7 +1,7 @@
 // The parts of a block: the requests that send them, and what their failures tell the circuit breaker.
-#include "volumes/azure/block_list.hpp"
 #include "tests/volumes/azure/stub_container.hpp"
 #include "volumes/azure/access.hpp"
+#include "volumes/azure/azure_core.hpp"
 #include "volumes/cloud/limits.hpp"
 
 #include <catch2/catch.hpp>
