@@ -1,11 +1,41 @@
-#include "keepctl/clone/bucket_job_store.hpp"
-
+#include "keepctl/clone/job_store.hpp"
 #include "keepctl/clone/limits.hpp"
+#include "s3/client.hpp"
 
 #include <span>
 #include <utility>
 
 namespace keepstore::keepctl {
+namespace {
+
+/// The files of a job as objects of a bucket, under a prefix. Changes are conditional PUTs; for a service that does not
+/// know them they are plain ones after a look, which costs two workers double work at worst.
+class bucket_job_store final : public job_store {
+  public:
+    bucket_job_store(std::string where, s3::client client, std::string prefix)
+        : where_(std::move(where)), client_(std::move(client)), prefix_(std::move(prefix)) {}
+
+    [[nodiscard]] const std::string& where() const noexcept override { return where_; }
+    [[nodiscard]] awaitable<result<std::optional<file>>> read(std::string name, deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> create(std::string name, std::string text, deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
+                                                  deadline until) override;
+
+  private:
+    [[nodiscard]] std::string key_of(const std::string& name) const {
+        return prefix_.empty() ? name : prefix_ + "/" + name;
+    }
+    /// \returns false if the condition did not hold.
+    [[nodiscard]] awaitable<result<bool>> put(std::string name, std::string text, s3::put_options how, deadline until);
+
+    const std::string where_;
+    const s3::client client_;
+    const std::string prefix_;
+    bool conditional_ = true;  ///< The service knows conditional PUTs.
+    s3::put_options::etag_form form_ = s3::put_options::etag_form::quoted;
+};
+
+}  // namespace
 
 using s3::error_kind;
 
@@ -61,6 +91,10 @@ awaitable<result<bool>> bucket_job_store::put(std::string name, std::string text
     how.if_match.clear();
     KS_CO_CHECK(co_await client_.put(key_of(name), body, std::move(how), until));
     co_return true;
+}
+
+std::unique_ptr<job_store> make_bucket_job_store(std::string where, s3::client client, std::string prefix) {
+    return std::make_unique<bucket_job_store>(std::move(where), std::move(client), std::move(prefix));
 }
 
 }  // namespace keepstore::keepctl

@@ -1,7 +1,7 @@
 /// One side of a clone: a keepstore's bucket, or its container of Azure, seen as objects. What the services do in
 /// different ways is behind it: where time and attributes of a block are, and how a copy is requested.
 ///
-///                S3 (s3_bucket.hpp)       Azure (azure_container.hpp)
+///                S3 (s3_bucket.cpp)       Azure (azure_container.cpp)
 ///     block      an object                a blob that is not in the trash
 ///     marker     an object of its own     none: the blob has its time and attributes itself
 ///     trash      an object of its own     metadata of the blob: not seen here
@@ -18,8 +18,14 @@
 #include "s3/client.hpp"
 #include "volumes/s3/names.hpp"
 
+#include <memory>
 #include <optional>
 #include <string>
+
+namespace keepstore::volumes {
+struct azure_options;
+struct s3_options;
+}  // namespace keepstore::volumes
 
 namespace keepstore::keepctl {
 
@@ -86,6 +92,14 @@ class clone_bucket {
 
     [[nodiscard]] virtual const cloud::op_stats& stats() const noexcept = 0;
 };
+
+// These do not contact the service. \returns errc::bad_request, in plain words, for options that cannot work.
+
+[[nodiscard]] result<std::unique_ptr<clone_bucket>> open_s3_bucket(std::string text,
+                                                                   const volumes::s3_options& options);
+[[nodiscard]] result<std::unique_ptr<clone_bucket>> open_azure_container(std::string text,
+                                                                         const volumes::azure_options& options);
+[[nodiscard]] result<s3::client> make_bucket_client(const volumes::s3_options& options);
 
 /// Whether a copy inside the service may work between the two.
 [[nodiscard]] bool same_service(const clone_bucket& a, const clone_bucket& b);

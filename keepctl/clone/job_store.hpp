@@ -14,6 +14,10 @@
 #include <string_view>
 #include <vector>
 
+namespace keepstore::s3 {
+class client;
+}
+
 namespace keepstore::keepctl {
 
 class job_store {
@@ -34,6 +38,14 @@ class job_store {
     [[nodiscard]] virtual awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
                                                           deadline until) = 0;
 };
+
+/// Makes the folder, with its folder "segments". \returns the line for the operator if that is not possible.
+[[nodiscard]] result<std::unique_ptr<job_store>> make_local_job_store(std::string folder);
+/// A folder that must have a job already.
+[[nodiscard]] std::unique_ptr<job_store> find_local_job_store(std::string folder);
+/// `prefix` without a slash at its end; may be empty.
+[[nodiscard]] std::unique_ptr<job_store> make_bucket_job_store(std::string where, s3::client client,
+                                                               std::string prefix);
 
 /// Writes the file, whatever is there, unless `keep` says that what is there is better. Tries again where others write
 /// at the same time. \returns errc::unavailable when they never end. Awaited in place.

@@ -1,5 +1,4 @@
-#include "keepctl/clone/local_job_store.hpp"
-
+#include "keepctl/clone/job_store.hpp"
 #include "keepctl/clone/limits.hpp"
 #include "keepctl/cluster/local_file.hpp"
 
@@ -10,6 +9,27 @@
 
 namespace keepstore::keepctl {
 namespace {
+
+/// The files of a job in a local folder. Changes happen under a lock (flock on FOLDER/.lock), which the kernel frees
+/// when a process dies.
+class local_job_store final : public job_store {
+  public:
+    explicit local_job_store(std::string folder) : folder_(std::move(folder)) {}
+
+    [[nodiscard]] const std::string& where() const noexcept override { return folder_; }
+    [[nodiscard]] awaitable<result<std::optional<file>>> read(std::string name, deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> create(std::string name, std::string text, deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
+                                                  deadline until) override;
+
+  private:
+    /// Writes the file if what is there is `expected`.
+    [[nodiscard]] awaitable<result<bool>> swap(std::string name, std::string text, std::optional<std::string> expected,
+                                               deadline until);
+    [[nodiscard]] std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
+
+    const std::string folder_;
+};
 
 // Another process holds the lock for some milliseconds.
 constexpr std::chrono::milliseconds lock_pause{5};
@@ -22,15 +42,6 @@ result<std::optional<std::string>> read_if_there(const std::string& path) {
 }
 
 }  // namespace
-
-result<std::unique_ptr<job_store>> local_job_store::open(std::string folder) {
-    KS_CHECK(make_folder(folder + "/segments"));
-    return existing(std::move(folder));
-}
-
-std::unique_ptr<job_store> local_job_store::existing(std::string folder) {
-    return std::unique_ptr<job_store>(new local_job_store(std::move(folder)));
-}
 
 awaitable<result<std::optional<job_store::file>>> local_job_store::read(std::string name, deadline) {
     KS_CO_TRY(auto text, read_if_there(path_of(name)));
@@ -61,6 +72,15 @@ awaitable<result<bool>> local_job_store::swap(std::string name, std::string text
     if (there != expected) co_return false;
     KS_CO_CHECK(replace_file(path_of(name), text));
     co_return true;
+}
+
+result<std::unique_ptr<job_store>> make_local_job_store(std::string folder) {
+    KS_CHECK(make_folder(folder + "/segments"));
+    return find_local_job_store(std::move(folder));
+}
+
+std::unique_ptr<job_store> find_local_job_store(std::string folder) {
+    return std::make_unique<local_job_store>(std::move(folder));
 }
 
 }  // namespace keepstore::keepctl

@@ -1,17 +1,43 @@
-#include "keepctl/clone/s3_bucket.hpp"
-
 #include "base/text.hpp"
 #include "digest/waypoints.hpp"
+#include "keepctl/clone/clone_bucket.hpp"
 #include "net/http/url.hpp"
 #include "s3/bucket_address.hpp"
 #include "volumes/cloud/attribute.hpp"
 #include "volumes/limits.hpp"
 #include "volumes/s3/access.hpp"
+#include "volumes/s3/s3_volume.hpp"
 
+#include <memory>
+#include <string>
 #include <utility>
 
 namespace keepstore::keepctl {
 namespace {
+
+/// A bucket of S3 as one side of a clone.
+class s3_bucket final : public clone_bucket {
+  public:
+    s3_bucket(description of, s3::client client) : clone_bucket(std::move(of)), client_(std::move(client)) {}
+
+    [[nodiscard]] awaitable<result<cloud::list_page>> list(s3::list_options where, deadline until) const override;
+    [[nodiscard]] awaitable<result<cloud::object_download>> get(object_kind kind, md5_digest name,
+                                                                deadline until) const override;
+    [[nodiscard]] awaitable<result<std::string>> validator_of(object_kind kind, md5_digest name,
+                                                              deadline until) const override;
+    [[nodiscard]] awaitable<result<stored_object>> put(object_kind kind, md5_digest name, cloud::upload_body body,
+                                                       deadline until) const override;
+    [[nodiscard]] awaitable<result<stored_object>> copy(const clone_bucket& from, object_kind kind, md5_digest name,
+                                                        std::string if_match, deadline until) const override;
+    [[nodiscard]] awaitable<result<std::optional<std::string>>> waypoints_of(md5_digest name,
+                                                                             deadline until) const override;
+    [[nodiscard]] awaitable<result<void>> mark(md5_digest name, std::optional<std::string> waypoints, std::string etag,
+                                               deadline until) const override;
+    [[nodiscard]] const cloud::op_stats& stats() const noexcept override { return client_.stats(); }
+
+  private:
+    const s3::client client_;
+};
 
 std::string waypoints_name() {
     return volumes::cloud::metadata_name(digest::waypoints_attribute, '-');

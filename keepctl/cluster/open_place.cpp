@@ -71,7 +71,7 @@ struct place_opener {
     opened_place make(std::unique_ptr<volumes::volume> volume, std::string uuid) const {
         mount_info m{
             .uuid = std::move(uuid), .device_id = volume->device_id(), .server = {}, .allow_write = use.writes};
-        return std::make_unique<opened_volume>(what.text, std::move(m), std::move(volume));
+        return make_opened_volume(what.text, std::move(m), std::move(volume));
     }
 };
 

@@ -1,9 +1,5 @@
 #include "keepctl/commands/clone_job.hpp"
 
-#include "keepctl/clone/azure_container.hpp"
-#include "keepctl/clone/bucket_job_store.hpp"
-#include "keepctl/clone/local_job_store.hpp"
-#include "keepctl/clone/s3_bucket.hpp"
 #include "keepctl/cluster/bucket_options.hpp"
 #include "reports/probe_targets.hpp"
 
@@ -56,8 +52,8 @@ std::expected<std::unique_ptr<job_store>, start_error> open_job_store(const sess
                                                                       bool may_make) {
     constexpr std::string_view scheme = "s3://";
     if (!text.starts_with(scheme)) {
-        if (!may_make) return local_job_store::existing(text);
-        auto folder = local_job_store::open(text);
+        if (!may_make) return find_local_job_store(text);
+        auto folder = make_local_job_store(text);
         if (!folder) return job_usage("job folder: " + folder.error().text);
         return std::move(*folder);
     }
@@ -72,7 +68,7 @@ std::expected<std::unique_ptr<job_store>, start_error> open_job_store(const sess
     if (!where) return job_usage("job: " + where.error());
     auto client = make_bucket_client(options_of(s, std::get<bucket_place>(where->where), true));
     if (!client) return job_usage(fmt::format("{}: {}", where->text, client.error().text));
-    return std::make_unique<bucket_job_store>(text, std::move(*client), std::move(prefix));
+    return make_bucket_job_store(text, std::move(*client), std::move(prefix));
 }
 
 awaitable<std::expected<std::optional<clone_job>, start_error>> read_job(job_store& store, deadline until) {

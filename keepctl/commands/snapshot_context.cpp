@@ -2,10 +2,7 @@
 
 #include "keepctl/cluster/bucket_options.hpp"
 #include "keepctl/commands/commands.hpp"
-#include "keepctl/snapshot/bucket_store.hpp"
 #include "keepctl/snapshot/check.hpp"
-#include "keepctl/snapshot/file_store.hpp"
-
 #include "volumes/s3/access.hpp"
 
 #include <fmt/format.h>
@@ -26,8 +23,7 @@ opened_store open_bucket_store(session& s, const repository_place& place, const 
     }();
     if (!client)
         return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}", place.text, client.error().text)});
-    return std::make_unique<bucket_store>(
-        *client, bucket_store::options{.name = place.text,
+    return make_bucket_store(*client, {.name = place.text,
                                        .prefix = what.prefix,
                                        .single_writer = s.given().snapshot.single_writer,
                                        .warn = [&s](std::string_view text) { s.out().warn(text); }});
@@ -42,7 +38,7 @@ std::expected<std::unique_ptr<object_store>, start_error> open_store(session& s,
     if (::stat(folder->path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
         return std::unexpected(
             start_error{exit_code::usage, place.text + ": there is no such directory; keepctl does not make it"});
-    return std::make_unique<file_store>(folder->path);
+    return make_file_store(folder->path);
 }
 
 outcome<const listed_snapshot*> snapshot_context::find(const latest_document& listed, const std::string& id) const {

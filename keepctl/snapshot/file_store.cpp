@@ -1,10 +1,10 @@
-#include "keepctl/snapshot/file_store.hpp"
-
+#include "base/blocking_pool.hpp"
 #include "base/hex.hpp"
 #include "base/sha256.hpp"
 #include "base/unique_fd.hpp"
 #include "keepctl/cluster/local_file.hpp"
 #include "keepctl/snapshot/limits.hpp"
+#include "keepctl/snapshot/object_store.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -16,11 +16,39 @@
 #include <cerrno>
 #include <filesystem>
 #include <memory>
+#include <string>
 #include <thread>
 #include <utility>
 
 namespace keepstore::keepctl {
 namespace {
+
+/// A repository in a directory, file:///abs/dir. Files are written as temp, fsync, rename, fsync of the folder, so that
+/// a crash leaves all of a file or none; swaps exclude each other by flock on the file .lock, which the kernel frees
+/// when its holder dies. Calls run on threads of their own.
+class file_store final : public object_store {
+  public:
+    explicit file_store(std::string root);
+
+    [[nodiscard]] const std::string& name() const noexcept override { return name_; }
+    [[nodiscard]] awaitable<result<void>> prove_swap(deadline until) override;
+    [[nodiscard]] awaitable<result<stored_text>> read(std::string key, std::size_t limit, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> read_into(std::string key, std::shared_ptr<inventory_buffer> into,
+                                                    deadline until) override;
+    [[nodiscard]] awaitable<result<void>> write(std::string key, std::shared_ptr<const object_bytes> bytes,
+                                                deadline until) override;
+    [[nodiscard]] awaitable<result<swap_end>> swap(std::string key, std::string text,
+                                                   std::optional<std::string> version, deadline until) override;
+    [[nodiscard]] awaitable<result<std::vector<stored_object>>> list(std::string prefix, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> remove(std::string key, deadline until) override;
+    [[nodiscard]] awaitable<result<std::chrono::sys_seconds>> now(deadline until) override;
+    [[nodiscard]] awaitable<result<void>> remove_unfinished(std::chrono::sys_seconds before, deadline until) override;
+
+  private:
+    const std::string root_;
+    const std::string name_;
+    blocking_pool threads_;
+};
 
 namespace fs = std::filesystem;
 using work = blocking_pool::work;
@@ -314,6 +342,10 @@ awaitable<result<void>> file_store::remove_unfinished(std::chrono::sys_seconds b
             return success();
         },
         until, work::commit);
+}
+
+std::unique_ptr<object_store> make_file_store(std::string root) {
+    return std::make_unique<file_store>(std::move(root));
 }
 
 }  // namespace keepstore::keepctl

@@ -1,4 +1,4 @@
-/// Where the files of a repository are: a directory (file_store.hpp) or a bucket (bucket_store.hpp). Keys are paths
+/// Where the files of a repository are: a directory (file_store.cpp) or a bucket (bucket_store.cpp). Keys are paths
 /// below its root. Objects are written once; latest.json alone is replaced, by compare-and-swap.
 ///
 /// Used from one event loop; calls are awaited in place, end at their deadline, and can be cancelled. A call that ended
@@ -13,10 +13,16 @@
 
 #include <chrono>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+namespace keepstore::s3 {
+class client;
+}
 
 namespace keepstore::keepctl {
 
@@ -71,6 +77,18 @@ class object_store {
     [[nodiscard]] virtual awaitable<result<void>> remove_unfinished(std::chrono::sys_seconds before,
                                                                     deadline until) = 0;
 };
+
+/// \param root  an absolute path of a directory that is there.
+[[nodiscard]] std::unique_ptr<object_store> make_file_store(std::string root);
+
+struct bucket_store_options {
+    std::string name;    ///< As the command line names it.
+    std::string prefix;  ///< Empty, or ends with a slash.
+    /// Nothing else writes: latest.json is read again and then replaced without a condition.
+    bool single_writer = false;
+    std::function<void(std::string_view)> warn = {};
+};
+[[nodiscard]] std::unique_ptr<object_store> make_bucket_store(s3::client client, bucket_store_options options);
 
 /// For a call about small objects, with its retries.
 [[nodiscard]] inline deadline request_deadline() {

@@ -2,11 +2,12 @@
 // service that succeed, are refused, or meet changes.
 #include "base/base64.hpp"
 #include "digest/md5.hpp"
-#include "keepctl/clone/azure_container.hpp"
 #include "keepctl/clone/block_copier.hpp"
+#include "keepctl/clone/clone_bucket.hpp"
 #include "tests/azure/memory_service.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/soon.hpp"
+#include "volumes/azure/azure_volume.hpp"
 
 #include <catch2/catch.hpp>
 

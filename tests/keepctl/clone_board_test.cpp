@@ -1,4 +1,4 @@
-#include "keepctl/clone/local_job_store.hpp"
+#include "keepctl/clone/job_store.hpp"
 #include "keepctl/clone/segment_board.hpp"
 #include "tests/keepctl/clone_memory_store.hpp"
 #include "tests/support/run.hpp"
@@ -148,7 +148,7 @@ TEST_CASE("of workers that want a segment at the same moment only one gets it", 
     CAPTURE(old_claim, in_a_folder);
     memory_job_store in_memory;
     const temp_dir dir;
-    const auto folder = local_job_store::open(dir.path().string()).value();
+    const auto folder = make_local_job_store(dir.path().string()).value();
     job_store& store = in_a_folder ? *folder : static_cast<job_store&>(in_memory);
     if (old_claim) put_claim(store, "0", "other-host:1:n", -hours(1));
 

@@ -1,4 +1,4 @@
-#include "keepctl/clone/local_job_store.hpp"
+#include "keepctl/clone/job_store.hpp"
 #include "keepctl/cluster/local_file.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/soon.hpp"
@@ -24,7 +24,7 @@ struct job_folder {
     }
 
     const temp_dir dir;
-    const std::unique_ptr<job_store> store = local_job_store::open(dir.path().string()).value();
+    const std::unique_ptr<job_store> store = make_local_job_store(dir.path().string()).value();
 };
 
 }  // namespace

@@ -1,14 +1,15 @@
 #include "digest/md5.hpp"
-#include "keepctl/clone/s3_bucket.hpp"
+#include "keepctl/clone/clone_bucket.hpp"
 #include "keepctl/clone/segment_merge.hpp"
 #include "keepctl/cluster/shards.hpp"
-#include "tests/s3/bucket_fixture.hpp"
 #include "tests/support/run.hpp"
 #include "tests/support/soon.hpp"
+#include "volumes/s3/s3_volume.hpp"
 
 #include <catch2/catch.hpp>
 
 #include <map>
+#include <memory>
 #include <random>
 #include <set>
 
@@ -21,15 +22,16 @@ namespace {
 /// Keys of a bucket, listed in pages.
 struct listed_bucket {
     explicit listed_bucket(std::size_t prefix_length, unsigned page)
-        : bucket(
-              {.text = "s3://keep", .service = {}, .bucket = "keep", .names = volumes::s3::object_names(prefix_length)},
-              make_bucket(unused())),
-          page_keys(page) {}
+        : opened(open_s3_bucket("s3://keep", options(prefix_length)).value()), page_keys(page) {}
 
-    static s3::client_options unused() {
-        s3::client_options out;
+    static volumes::s3_options options(std::size_t prefix_length) {
+        volumes::s3_options out;
+        out.access_key_id = "unused";
+        out.secret_access_key = s3::secret_string("unused");
         out.endpoint = "http://127.0.0.1:1";
+        out.region = "us-east-1";
         out.bucket = "keep";
+        out.prefix_length = prefix_length;
         return out;
     }
 
@@ -51,7 +53,8 @@ struct listed_bucket {
         };
     }
 
-    s3_bucket bucket;
+    const std::unique_ptr<clone_bucket> opened;
+    clone_bucket& bucket = *opened;
     std::map<std::string, std::uint64_t> keys;
     unsigned page_keys;
     unsigned requests = 0;
