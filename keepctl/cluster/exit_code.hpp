@@ -1,9 +1,11 @@
-/// The exit codes of the tool (docs/keepctl.md).
+/// The exit codes of the tool (docs/keepctl.md), and errors of commands, which have one.
 #pragma once
 
 #include <algorithm>
 #include <array>
-#include <initializer_list>
+#include <expected>
+#include <string>
+#include <utility>
 
 namespace keepstore::keepctl {
 
@@ -29,6 +31,18 @@ enum class exit_code : int {
         if (a == code || b == code) return code;
     }
     return exit_code::done;
+}
+
+/// Why a command cannot begin, or cannot go on: its exit code, and the line for the operator.
+struct [[nodiscard]] refusal {
+    exit_code code;
+    std::string text;
+};
+template <class T>
+using outcome = std::expected<T, refusal>;
+
+[[nodiscard]] inline std::unexpected<refusal> refuse(exit_code code, std::string text) {
+    return std::unexpected(refusal{code, std::move(text)});
 }
 
 }  // namespace keepstore::keepctl

@@ -28,17 +28,16 @@ struct answer {
 };
 
 /// All blocks of a command line, each once, in the order given.
-std::expected<std::vector<md5_digest>, start_error> blocks_of(const arguments& given) {
+outcome<std::vector<md5_digest>> blocks_of(const arguments& given) {
     std::vector<md5_digest> out;
     if (!given.from_file.empty()) {
-        KS_TRY(auto names, read_names("--from", given.from_file));
-        out = std::move(names);
+        KS_TRY(out, read_names("--from", given.from_file));
     }
     for (const auto& word : given.blocks) {
         const auto name = protocol::locator::parse(word)->hash;
         if (std::ranges::find(out, name) == out.end()) out.push_back(name);
     }
-    if (out.empty()) return std::unexpected(start_error{exit_code::usage, "no blocks are given"});
+    if (out.empty()) return refuse(exit_code::usage, "no blocks are given");
     return out;
 }
 

@@ -21,7 +21,7 @@ class balance_command final : public balance::run_reports, public framed_work {
   public:
     explicit balance_command(session& s) : session_(s), given_(s.given()), frame_(s), input_(s) {}
 
-    [[nodiscard]] std::expected<void, start_error> prepare() { return input_.prepare(); }
+    [[nodiscard]] outcome<void> prepare() { return input_.prepare(); }
     exit_code execute() { return frame_.execute(given_.balance.every ? serve() : once()); }
 
     void warn(std::string_view text) override { frame_.warn(text); }

@@ -22,8 +22,8 @@ std::string without_slash(std::string url) {
     return url;
 }
 
-std::unexpected<start_error> usage(std::string text) {
-    return std::unexpected(start_error{exit_code::usage, std::move(text)});
+std::unexpected<refusal> usage(std::string text) {
+    return refuse(exit_code::usage, std::move(text));
 }
 
 std::uint32_t seconds_of(sys_seconds at) {
@@ -50,7 +50,7 @@ std::string balance_input::identity_for(std::size_t number, const std::string& u
                        digest::md5_of(std::as_bytes(std::span(text))).hex().substr(0, api_digits));
 }
 
-std::expected<void, start_error> balance_input::choose_servers() {
+outcome<void> balance_input::choose_servers() {
     auto context = session_.context();
     for (std::size_t i = 0; i < context.servers.size(); ++i) {
         auto& [url, identity] = context.servers[i];
@@ -78,7 +78,7 @@ std::expected<void, start_error> balance_input::choose_servers() {
     return {};
 }
 
-std::expected<void, start_error> balance_input::read_rules() {
+outcome<void> balance_input::read_rules() {
     balance::rules defaults;
     if (const auto& config = session_.config()) {
         const auto& c = config->cluster.collections;
@@ -104,11 +104,10 @@ std::expected<void, start_error> balance_input::read_rules() {
     return {};
 }
 
-std::expected<void, start_error> balance_input::prepare() {
+outcome<void> balance_input::prepare() {
     auto opened = balance::state::open(state_folder_of(given_));
     if (!opened) {
-        return std::unexpected(start_error{opened.error().active ? exit_code::conflict : exit_code::usage,
-                                           std::move(opened.error().text)});
+        return refuse(opened.error().active ? exit_code::conflict : exit_code::usage, std::move(opened.error().text));
     }
     state_.emplace(std::move(*opened));
     if (auto read = read_rules(); !read) return read;
@@ -130,19 +129,18 @@ std::string balance_input::lost_file() const {
     return acts && session_.config() ? session_.config()->cluster.collections.blob_missing_report : std::string();
 }
 
-awaitable<std::expected<void, start_error>> balance_input::refresh() {
+awaitable<outcome<void>> balance_input::refresh() {
     input_.names = {};
     input_.references = {};
     input_.spool = nullptr;
     std::string note;
     input_.last = state_->load(note);
     if (!note.empty()) session_.out().note(note);
-    if (given_.balance.reference_files.empty() && !given_.balance.keep_snapshots)
-        co_return std::expected<void, start_error>();
+    if (given_.balance.reference_files.empty() && !given_.balance.keep_snapshots) co_return outcome<void>();
     co_return co_await read_references();
 }
 
-std::expected<void, start_error> balance_input::read_reference_files(sys_seconds now) {
+outcome<void> balance_input::read_reference_files(sys_seconds now) {
     for (const auto& path : given_.balance.reference_files) {
         struct stat about{};
         if (path != "-" && ::stat(path.c_str(), &about) == 0) {
@@ -156,21 +154,21 @@ std::expected<void, start_error> balance_input::read_reference_files(sys_seconds
     return {};
 }
 
-std::expected<void, start_error> balance_input::add_earlier_references(sys_seconds now) {
+outcome<void> balance_input::add_earlier_references(sys_seconds now) {
     const auto oldest = seconds_of(now - std::chrono::floor<seconds>(input_.trash.signing_ttl));
     const auto earlier = state_->load_references(input_.names, oldest, *spool_);
     if (!earlier && earlier.error() != errc::not_found) {
-        return std::unexpected(start_error{
-            exit_code::refused, fmt::format("{}: {}; without it blocks of recent references would be trashed. "
-                                            "Remove it to go on without them",
-                                            state_->folder(), earlier.error().text)});
+        return refuse(exit_code::refused,
+                      fmt::format("{}: {}; without it blocks of recent references would be trashed. "
+                                  "Remove it to go on without them",
+                                  state_->folder(), earlier.error().text));
     }
     if (auto saved = state_->save_references(input_.names, *spool_); !saved)
         return usage("--state-dir: " + saved.error().text);
     return {};
 }
 
-awaitable<std::expected<void, start_error>> balance_input::read_references() {
+awaitable<outcome<void>> balance_input::read_references() {
     const auto now = std::chrono::floor<seconds>(std::chrono::system_clock::now());
     spool_.emplace(state_->folder(), given_.memory / 2);
     input_.references = {.used = true};
@@ -182,15 +180,15 @@ awaitable<std::expected<void, start_error>> balance_input::read_references() {
         // In addition to files snapshots only keep more. Without files all that they lack is garbage.
         if (given_.balance.reference_files.empty()) {
             if (!found->cluster_at)
-                co_return std::unexpected(start_error{exit_code::refused,
-                                                      "--keep-snapshots: no such snapshot is of the whole cluster, so "
-                                                      "that what it lacks would be garbage; give --references, too"});
+                co_return refuse(exit_code::refused,
+                                 "--keep-snapshots: no such snapshot is of the whole cluster, so "
+                                 "that what it lacks would be garbage; give --references, too");
             input_.references.age = std::max<std::chrono::nanoseconds>(now - *found->cluster_at, seconds(0));
         }
     }
     if (auto added = add_earlier_references(now); !added) co_return added;
     input_.spool = &*spool_;
-    co_return std::expected<void, start_error>();
+    co_return outcome<void>();
 }
 
 }  // namespace keepstore::keepctl

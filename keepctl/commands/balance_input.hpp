@@ -20,9 +20,9 @@ class balance_input {
     balance_input& operator=(const balance_input&) = delete;
 
     /// Takes the lock of the state folder, reads the rules, and finds the servers. Once.
-    [[nodiscard]] std::expected<void, start_error> prepare();
+    [[nodiscard]] outcome<void> prepare();
     /// Reads what may have changed since the last run: the state, and references. Before each run.
-    [[nodiscard]] awaitable<std::expected<void, start_error>> refresh();
+    [[nodiscard]] awaitable<outcome<void>> refresh();
 
     /// Valid as long as this is.
     [[nodiscard]] balance::run_input& get() noexcept { return input_; }
@@ -31,11 +31,11 @@ class balance_input {
     [[nodiscard]] std::string lost_file() const;
 
   private:
-    [[nodiscard]] std::expected<void, start_error> choose_servers();
-    [[nodiscard]] std::expected<void, start_error> read_rules();
-    [[nodiscard]] awaitable<std::expected<void, start_error>> read_references();
-    [[nodiscard]] std::expected<void, start_error> read_reference_files(std::chrono::sys_seconds now);
-    [[nodiscard]] std::expected<void, start_error> add_earlier_references(std::chrono::sys_seconds now);
+    [[nodiscard]] outcome<void> choose_servers();
+    [[nodiscard]] outcome<void> read_rules();
+    [[nodiscard]] awaitable<outcome<void>> read_references();
+    [[nodiscard]] outcome<void> read_reference_files(std::chrono::sys_seconds now);
+    [[nodiscard]] outcome<void> add_earlier_references(std::chrono::sys_seconds now);
     [[nodiscard]] std::string identity_for(std::size_t number, const std::string& url, const std::string& known) const;
 
     session& session_;

@@ -24,7 +24,7 @@ class clone_command final : public clone_observer, public framed_work {
     explicit clone_command(session& s) : session_(s), given_(s.given()), frame_(s) {}
 
     /// What can be decided before anything is contacted.
-    std::expected<void, start_error> prepare();
+    outcome<void> prepare();
     exit_code run() { return frame_.execute(clone()); }
 
     void note(std::string_view text) override { frame_.note(text); }
@@ -38,7 +38,7 @@ class clone_command final : public clone_observer, public framed_work {
     [[nodiscard]] std::size_t busy() const override { return engine_->busy(); }
 
   private:
-    using started = std::expected<void, start_error>;
+    using started = outcome<void>;
     awaitable<exit_code> clone();
     awaitable<started> begin();
     awaitable<started> join_job();
@@ -46,7 +46,7 @@ class clone_command final : public clone_observer, public framed_work {
     awaitable<started> look_at_buckets();
     awaitable<started> open_job();
     started open_job_folder();
-    awaitable<std::expected<clone_job, start_error>> choose_job(deadline until);
+    awaitable<outcome<clone_job>> choose_job(deadline until);
     [[nodiscard]] clone_counts totals() const { return result_ ? result_->counts : engine_->counts(); }
     [[nodiscard]] exit_code summarize();
     [[nodiscard]] exit_code judge() const;
@@ -72,8 +72,8 @@ class clone_command final : public clone_observer, public framed_work {
 clone_command::started clone_command::prepare() {
     const bool joins = !given_.join_job.empty();
     if (joins == (given_.source && given_.target) || joins == given_.source.has_value()) {
-        return std::unexpected(start_error{
-            exit_code::usage, "clone takes SOURCE and DESTINATION, or --worker JOB alone, or: clone status JOB"});
+        return refuse(exit_code::usage,
+                      "clone takes SOURCE and DESTINATION, or --worker JOB alone, or: clone status JOB");
     }
     options_.jobs = given_.clone_jobs;
     options_.dry_run = given_.dry_run;
@@ -84,7 +84,7 @@ clone_command::started clone_command::prepare() {
                        .memory_bytes = given_.memory,
                        .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max),
                        .bandwidth = given_.bandwidth};
-    if (joins && given_.dry_run) return std::unexpected(start_error{exit_code::usage, "a worker has no --dry-run"});
+    if (joins && given_.dry_run) return refuse(exit_code::usage, "a worker has no --dry-run");
     return frame_.open_failures();
 }
 
@@ -92,12 +92,10 @@ clone_command::started clone_command::open_sides(const place& source, const plac
     KS_TRY(auto from, open_side(session_, source, false));
     KS_TRY(auto to, open_side(session_, target, !given_.dry_run));
     if (options_.trash && !(from->has_markers && to->has_markers))
-        return std::unexpected(
-            start_error{exit_code::usage,
-                        "--trash is for buckets of S3 only: in a container of Azure the trash is a mark on each blob"});
+        return refuse(exit_code::usage,
+                      "--trash is for buckets of S3 only: in a container of Azure the trash is a mark on each blob");
     if (same_bucket(*from, *to))
-        return std::unexpected(
-            start_error{exit_code::usage, fmt::format("{} and {} are the same bucket", source.text, target.text)});
+        return refuse(exit_code::usage, fmt::format("{} and {} are the same bucket", source.text, target.text));
     source_ = std::move(from);
     target_ = std::move(to);
     return {};
@@ -105,18 +103,16 @@ clone_command::started clone_command::open_sides(const place& source, const plac
 
 // Takes places and options from a job that is there.
 awaitable<clone_command::started> clone_command::join_job() {
-    KS_CO_TRY(auto store, open_job_store(session_, given_.join_job, false));
-    store_ = std::move(store);
+    KS_CO_TRY(store_, open_job_store(session_, given_.join_job, false));
     KS_CO_TRY(auto job, co_await read_job(*store_, deadline::in(limits::keepctl_request_timeout)));
     if (!job)
-        co_return std::unexpected(start_error{
-            exit_code::usage, fmt::format("{}: there is no job; clone SOURCE DESTINATION --job {} begins one",
-                                          store_->where(), store_->where())});
+        co_return refuse(exit_code::usage,
+                         fmt::format("{}: there is no job; clone SOURCE DESTINATION --job {} begins one",
+                                     store_->where(), store_->where()));
     const auto source = parse_place(job->source);
     const auto target = parse_place(job->destination);
     if (!source || !target)
-        co_return std::unexpected(
-            start_error{exit_code::usage, store_->where() + ": the job's places are of another version of clone"});
+        co_return refuse(exit_code::usage, store_->where() + ": the job's places are of another version of clone");
     options_.trash = job->trash;
     options_.copier.mode = job->mode;
     options_.copier.proof = job->proof;
@@ -128,7 +124,7 @@ awaitable<clone_command::started> clone_command::look_at_buckets() {
     const auto until = deadline::in(limits::listing_silence_max);
     const auto unreachable = [](const clone_bucket& of, const error& why) {
         const auto code = why == errc::bad_request ? exit_code::usage : exit_code::unreachable;
-        return std::unexpected(start_error{code, fmt::format("{}: {}", of.text, why.text)});
+        return refuse(code, fmt::format("{}: {}", of.text, why.text));
     };
     auto seen = co_await look_at(*source_, *target_, options_.trash, until);
     if (!seen) co_return unreachable(*source_, seen.error());
@@ -137,10 +133,9 @@ awaitable<clone_command::started> clone_command::look_at_buckets() {
     if (!seen->target_is_empty) co_return unreachable(*target_, seen->target_is_empty.error());
     options_.target_is_empty = *seen->target_is_empty;
     if (!*blocks && !given_.allow_empty_source) {
-        co_return std::unexpected(
-            start_error{exit_code::refused, fmt::format("{} has no block at all, as a wrong bucket or prefix-length "
-                                                        "looks like; --allow-empty-source if that is right",
-                                                        source_->text)});
+        co_return refuse(exit_code::refused, fmt::format("{} has no block at all, as a wrong bucket or prefix-length "
+                                                         "looks like; --allow-empty-source if that is right",
+                                                         source_->text));
     }
     if (!seen->digits) co_return unreachable(*source_, seen->digits.error());
     digits_ = given_.digits.value_or(*seen->digits);
@@ -151,8 +146,7 @@ awaitable<clone_command::started> clone_command::look_at_buckets() {
 // The place of the job: that of --job, or one of the state folder, which no other run uses at the same time.
 clone_command::started clone_command::open_job_folder() {
     if (!given_.job.empty()) {
-        KS_TRY(auto store, open_job_store(session_, given_.job, true));
-        store_ = std::move(store);
+        KS_TRY(store_, open_job_store(session_, given_.job, true));
         return {};
     }
     const auto state = state_folder_of(given_);
@@ -160,22 +154,20 @@ clone_command::started clone_command::open_job_folder() {
         fingerprint_of({"clone", source_->text, target_->text, options_.trash ? "trash" : "",
                         std::string(to_string(options_.copier.proof)), given_.digits ? std::to_string(digits_) : ""});
     if (auto made = make_folder(state + "/locks"); !made)
-        return std::unexpected(start_error{exit_code::usage, "state folder: " + made.error().text + " (--state-dir)"});
+        return refuse(exit_code::usage, "state folder: " + made.error().text + " (--state-dir)");
     auto lock = lock_file(fmt::format("{}/locks/{}", state, name));
     if (!lock) {
         const bool active = lock.error() == errc::unavailable;
-        return std::unexpected(
-            start_error{active ? exit_code::conflict : exit_code::usage,
-                        (active ? "the same command is running already: " : "state folder: ") + lock.error().text});
+        return refuse(active ? exit_code::conflict : exit_code::usage,
+                      (active ? "the same command is running already: " : "state folder: ") + lock.error().text);
     }
     lock_ = std::move(*lock);
-    KS_TRY(auto store, open_job_store(session_, fmt::format("{}/clone/{}", state, name), true));
-    store_ = std::move(store);
+    KS_TRY(store_, open_job_store(session_, fmt::format("{}/clone/{}", state, name), true));
     return {};
 }
 
 // The job to go on with, or a new one.
-awaitable<std::expected<clone_job, start_error>> clone_command::choose_job(deadline until) {
+awaitable<outcome<clone_job>> clone_command::choose_job(deadline until) {
     clone_job mine{.id = protocol::random_token().substr(0, 16),
                    .source = source_->text,
                    .destination = target_->text,
@@ -190,21 +182,21 @@ awaitable<std::expected<clone_job, start_error>> clone_command::choose_job(deadl
     if (there && *there && !given_.fresh) {
         auto job = std::move(**there);
         if (!job.same_work(mine))
-            co_return std::unexpected(start_error{
+            co_return refuse(
                 exit_code::usage,
                 fmt::format("{} is the job of another clone, from {} to {}{} with --verify {}; name another place for "
                             "this one, or --fresh",
                             store_->where(), job.source, job.destination, job.trash ? " with --trash," : "",
-                            to_string(job.proof))});
+                            to_string(job.proof)));
         const auto result = co_await store_->read(std::string(result_file), until);
         const auto finished = result && *result ? decode_result((*result)->text) : std::nullopt;
         const bool over =
             finished && finished->job == job.id && finished->counts.failed + finished->counts.bad_source == 0;
         if (over && !own)
-            co_return std::unexpected(start_error{
-                exit_code::usage, fmt::format("the job {} has been finished; name another place for a new one, or "
-                                              "--fresh",
-                                              store_->where())});
+            co_return refuse(exit_code::usage,
+                             fmt::format("the job {} has been finished; name another place for a new one, or "
+                                         "--fresh",
+                                         store_->where()));
         const bool old = own && clone_time_now() - job.created_at > limits::checkpoint_age_max;
         if (old)
             note(fmt::format("ignoring the job of {}: it began more than {} days ago", utc_text(job.created_at),
@@ -213,9 +205,7 @@ awaitable<std::expected<clone_job, start_error>> clone_command::choose_job(deadl
     }
     auto written =
         co_await put_file(*store_, std::string(job_file), encode(mine), [](std::string_view) { return false; }, until);
-    if (!written)
-        co_return std::unexpected(
-            start_error{exit_code::usage, fmt::format("{}: {}", store_->where(), written.error().text)});
+    if (!written) co_return refuse(exit_code::usage, fmt::format("{}: {}", store_->where(), written.error().text));
     new_job_ = true;
     co_return mine;
 }
@@ -229,12 +219,12 @@ awaitable<clone_command::started> clone_command::open_job() {
     if (!store_) {
         if (auto opened = open_job_folder(); !opened) co_return opened;
     }
-    std::expected<clone_job, start_error> job = clone_job{};
+    outcome<clone_job> job = clone_job{};
     if (given_.join_job.empty()) {
         job = co_await choose_job(until);
     } else {
         auto there = co_await read_job(*store_, until);
-        if (!there || !*there) co_return std::unexpected(start_error{exit_code::unreachable, "the job is gone"});
+        if (!there || !*there) co_return refuse(exit_code::unreachable, "the job is gone");
         job = std::move(**there);
     }
     if (!job) co_return std::unexpected(std::move(job.error()));
@@ -243,9 +233,7 @@ awaitable<clone_command::started> clone_command::open_job() {
                        .worker = worker_name(), .claim_time = given_.claim_time, .alone = static_cast<bool>(lock_)});
     if (new_job_) co_return started();
     const auto done = co_await board_->load(deadline::in(limits::listing_time_max));
-    if (!done)
-        co_return std::unexpected(
-            start_error{exit_code::unreachable, fmt::format("{}: {}", store_->where(), done.error().text)});
+    if (!done) co_return refuse(exit_code::unreachable, fmt::format("{}: {}", store_->where(), done.error().text));
     done_before_ = *done;
     if (done_before_ > 0) {
         // Somewhere else blocks may have been written since.

@@ -12,8 +12,8 @@
 namespace keepstore::keepctl {
 namespace {
 
-std::unexpected<start_error> job_usage(std::string text) {
-    return std::unexpected(start_error{exit_code::usage, std::move(text)});
+std::unexpected<refusal> job_usage(std::string text) {
+    return refuse(exit_code::usage, std::move(text));
 }
 
 volumes::s3_options options_of(const session& s, const bucket_place& bucket, bool writes) {
@@ -21,7 +21,7 @@ volumes::s3_options options_of(const session& s, const bucket_place& bucket, boo
     return bucket_options(bucket, s.config() ? s.config()->cluster.collections : defaults, writes);
 }
 
-using opened_side = std::expected<std::unique_ptr<clone_bucket>, start_error>;
+using opened_side = outcome<std::unique_ptr<clone_bucket>>;
 
 opened_side usable(const place& what, result<std::unique_ptr<clone_bucket>> opened) {
     if (!opened) return job_usage(fmt::format("{}: {}", what.text, opened.error().text));
@@ -48,8 +48,7 @@ opened_side open_side(const session& s, const place& what, bool writes) {
     return usable(what, open_s3_bucket(what.text, found->front().options));
 }
 
-std::expected<std::unique_ptr<job_store>, start_error> open_job_store(const session& s, const std::string& text,
-                                                                      bool may_make) {
+outcome<std::unique_ptr<job_store>> open_job_store(const session& s, const std::string& text, bool may_make) {
     constexpr std::string_view scheme = "s3://";
     if (!text.starts_with(scheme)) {
         if (!may_make) return find_local_job_store(text);
@@ -71,11 +70,10 @@ std::expected<std::unique_ptr<job_store>, start_error> open_job_store(const sess
     return make_bucket_job_store(text, std::move(*client), std::move(prefix));
 }
 
-awaitable<std::expected<std::optional<clone_job>, start_error>> read_job(job_store& store, deadline until) {
+awaitable<outcome<std::optional<clone_job>>> read_job(job_store& store, deadline until) {
     auto there = co_await store.read(std::string(job_file), until);
     if (!there) {
-        co_return std::unexpected(
-            start_error{exit_code::unreachable, fmt::format("{}: {}", store.where(), there.error().text)});
+        co_return refuse(exit_code::unreachable, fmt::format("{}: {}", store.where(), there.error().text));
     }
     if (!*there) co_return std::nullopt;
     auto job = decode_job((*there)->text);

@@ -15,16 +15,13 @@ namespace keepstore::keepctl {
 
 /// Opens the place of a job: a folder, or s3://bucket/prefix with the keys of a place. With `may_make` a folder is
 /// made.
-[[nodiscard]] std::expected<std::unique_ptr<job_store>, start_error> open_job_store(const session&,
-                                                                                    const std::string& text,
-                                                                                    bool may_make);
+[[nodiscard]] outcome<std::unique_ptr<job_store>> open_job_store(const session&, const std::string& text,
+                                                                 bool may_make);
 
 /// Opens one side of a clone.
-[[nodiscard]] std::expected<std::unique_ptr<clone_bucket>, start_error> open_side(const session&, const place& what,
-                                                                                  bool writes);
+[[nodiscard]] outcome<std::unique_ptr<clone_bucket>> open_side(const session&, const place& what, bool writes);
 
 /// Reads the job that is there; nothing if there is none. A file that is no job's is a usage error.
-[[nodiscard]] awaitable<std::expected<std::optional<clone_job>, start_error>> read_job(job_store& store,
-                                                                                       deadline until);
+[[nodiscard]] awaitable<outcome<std::optional<clone_job>>> read_job(job_store& store, deadline until);
 
 }  // namespace keepstore::keepctl

@@ -39,6 +39,6 @@ using command_function = exit_code (*)(session&);
 [[nodiscard]] exit_code run_snapshot_adopt(session&);
 
 /// Prints why the command cannot go on, and the summary. \returns the code.
-[[nodiscard]] exit_code end_with(session&, const start_error&);
+[[nodiscard]] exit_code end_with(session&, const refusal&);
 
 }  // namespace keepstore::keepctl

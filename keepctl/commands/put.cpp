@@ -17,12 +17,12 @@
 namespace keepstore::keepctl {
 namespace {
 
-awaitable<std::expected<std::vector<std::byte>, start_error>> read_block(std::string path) {
+awaitable<outcome<std::vector<std::byte>>> read_block(std::string path) {
     const bool standard = path.empty() || path == "-";
     const unique_fd opened(standard ? -1 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     const int file = standard ? STDIN_FILENO : opened.get();
     const auto failed = [&](std::string_view what, exit_code code = exit_code::usage) {
-        return std::unexpected(start_error{code, fmt::format("{}: {}", standard ? "standard input" : path, what)});
+        return refuse(code, fmt::format("{}: {}", standard ? "standard input" : path, what));
     };
     if (file < 0) co_return failed(error_from_errno(errno, "open").text);
     std::vector<std::byte> out(limits::block_size_bytes_max + 1);

@@ -28,7 +28,7 @@ class replicate_command final : public run_observer, public framed_work {
     explicit replicate_command(session& s) : session_(s), given_(s.given()), frame_(s) {}
 
     /// What can be decided before anything is contacted.
-    std::expected<void, start_error> prepare();
+    outcome<void> prepare();
     exit_code run() { return frame_.execute(given_.continuous ? replicate_continuously() : replicate()); }
 
     void warn(std::string_view text) override { frame_.warn(text); }
@@ -51,11 +51,11 @@ class replicate_command final : public run_observer, public framed_work {
   private:
     awaitable<exit_code> replicate();
     awaitable<exit_code> replicate_continuously();
-    awaitable<std::optional<start_error>> connect();
-    awaitable<std::optional<start_error>> begin();
+    awaitable<std::optional<refusal>> connect();
+    awaitable<std::optional<refusal>> begin();
     exit_code end_pass();
     void report(exit_code code);
-    [[nodiscard]] std::optional<start_error> replicas_problem() const;
+    [[nodiscard]] std::optional<refusal> replicas_problem() const;
     [[nodiscard]] exit_code summarize();
     [[nodiscard]] exit_code judge() const;
     [[nodiscard]] record summary() const;
@@ -73,7 +73,7 @@ class replicate_command final : public run_observer, public framed_work {
     std::vector<std::size_t> doubtful_;  // Shards that are done, of a source that has listed nothing yet.
 };
 
-std::expected<void, start_error> replicate_command::prepare() {
+outcome<void> replicate_command::prepare() {
     if (!given_.only_file.empty()) {
         auto names = read_names("--only", given_.only_file);
         if (!names) return std::unexpected(std::move(names.error()));
@@ -93,9 +93,8 @@ std::expected<void, start_error> replicate_command::prepare() {
     options_.give_up_after = given_.give_up_after;
     if (given_.since) options_.since = given_.since->time_since_epoch().count();
     if (given_.memory / 2 < jobs * limits::keepctl_job_bytes_min)
-        return std::unexpected(
-            start_error{exit_code::usage, fmt::format("--jobs {} need at least --memory {}MiB", jobs,
-                                                      2 * jobs * limits::keepctl_job_bytes_min / MiB)});
+        return refuse(exit_code::usage, fmt::format("--jobs {} need at least --memory {}MiB", jobs,
+                                                    2 * jobs * limits::keepctl_job_bytes_min / MiB));
     auto source = session_.open(*given_.source, {});
     if (!source) return std::unexpected(std::move(source.error()));
     const auto& config = session_.config();
@@ -118,34 +117,33 @@ void replicate_command::shard_done(std::size_t shard) {
 }
 
 // Whether the destination can hold as many replicas as it should.
-std::optional<start_error> replicate_command::replicas_problem() const {
+std::optional<refusal> replicate_command::replicas_problem() const {
     const auto wanted = target_->replicas_wanted();
     const auto possible = target_->replicas_possible();
     if (possible >= wanted) return std::nullopt;
     if (possible == 0 && !given_.dry_run)
-        return start_error{exit_code::unreachable, target_->name() + ": no mount that blocks may be stored on" +
-                                                       (given_.classes.empty() ? "" : " offers " + given_.classes)};
-    return start_error{exit_code::usage,
-                       fmt::format("{}: {} replicas of a block are wanted, but its servers can hold {} "
-                                   "(--replication)",
-                                   target_->name(), wanted, possible)};
+        return refusal{exit_code::unreachable, target_->name() + ": no mount that blocks may be stored on" +
+                                                   (given_.classes.empty() ? "" : " offers " + given_.classes)};
+    return refusal{exit_code::usage, fmt::format("{}: {} replicas of a block are wanted, but its servers can hold {} "
+                                                 "(--replication)",
+                                                 target_->name(), wanted, possible)};
 }
 
-awaitable<std::optional<start_error>> replicate_command::connect() {
+awaitable<std::optional<refusal>> replicate_command::connect() {
     const auto until = deadline::in(limits::keepctl_request_timeout);
     for (auto* const p : {source_.get(), target_.get()}) {
         auto ready = co_await p->connect(until);
         if (ready) continue;
         const auto code = ready.error() == errc::bad_request ? exit_code::usage : exit_code::unreachable;
-        co_return start_error{code, fmt::format("{}: {}", p->name(), ready.error().text)};
+        co_return refusal{code, fmt::format("{}: {}", p->name(), ready.error().text)};
     }
     if (auto same = same_storage(*given_.source, *source_, *given_.target, *target_); !same.empty())
-        co_return start_error{exit_code::usage, std::move(same)};
+        co_return refusal{exit_code::usage, std::move(same)};
     co_return replicas_problem();
 }
 
 // Finds out where to begin. The places are connected.
-awaitable<std::optional<start_error>> replicate_command::begin() {
+awaitable<std::optional<refusal>> replicate_command::begin() {
     engine_.emplace(*source_, *target_, options_, *this);
     doubtful_.clear();
     if (!given_.dry_run && passes_ == 0) {
@@ -164,7 +162,7 @@ awaitable<std::optional<start_error>> replicate_command::begin() {
         auto digits = given_.digits ? result<unsigned>(*given_.digits) : co_await engine_->choose_digits();
         if (!digits) {
             const bool too_large = digits.error() == errc::bad_request;
-            co_return start_error{too_large ? exit_code::usage : exit_code::unreachable, digits.error().text};
+            co_return refusal{too_large ? exit_code::usage : exit_code::unreachable, digits.error().text};
         }
         frame_.begin(*digits);
     }

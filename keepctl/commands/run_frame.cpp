@@ -86,18 +86,16 @@ run_frame::run_frame(session& s)
       metrics_(given_.metrics_path),
       started_at_(now_in_seconds()) {}
 
-std::expected<void, start_error> run_frame::open_failures() {
+outcome<void> run_frame::open_failures() {
     failures_.emplace(given_.failures_file);
-    if (auto opened = failures_->open(); !opened)
-        return std::unexpected(start_error{exit_code::usage, "--failures: " + opened.error().text});
+    if (auto opened = failures_->open(); !opened) return refuse(exit_code::usage, "--failures: " + opened.error().text);
     return {};
 }
 
-std::expected<void, start_error> run_frame::open_state(const std::vector<std::string>& parts) {
+outcome<void> run_frame::open_state(const std::vector<std::string>& parts) {
     auto opened = checkpoint::open(state_folder_of(given_), parts.front(), fingerprint_of(parts));
     if (!opened) {
-        return std::unexpected(
-            start_error{opened.error().active ? exit_code::conflict : exit_code::usage, opened.error().text});
+        return refuse(opened.error().active ? exit_code::conflict : exit_code::usage, opened.error().text);
     }
     checkpoint_.emplace(std::move(*opened));
     if (given_.fresh) return {};

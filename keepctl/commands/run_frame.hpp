@@ -70,10 +70,10 @@ class run_frame {
     // --- before the work ---------------------------------------------------------------------------------------------
 
     /// Makes the file of --failures, and forgets earlier ones: before each pass.
-    [[nodiscard]] std::expected<void, start_error> open_failures();
+    [[nodiscard]] outcome<void> open_failures();
     /// Takes the lock of runs with the same `parts` (which begin with the command), and finds the checkpoint of one
     /// that did not finish, without --fresh. A run without a state has no checkpoint (--dry-run).
-    [[nodiscard]] std::expected<void, start_error> open_state(const std::vector<std::string>& parts);
+    [[nodiscard]] outcome<void> open_state(const std::vector<std::string>& parts);
     /// Whether the run goes on with an earlier one.
     [[nodiscard]] bool resumed() const noexcept { return resumed_; }
     /// Begins a run, cut by this many digits.

@@ -31,18 +31,17 @@ std::string from_environment(const char* name) {
 }
 
 /// A token or key in a file: one line. The texts do not repeat it.
-std::expected<std::string, start_error> read_secret_file(const std::string& option, const std::string& path) {
+outcome<std::string> read_secret_file(const std::string& option, const std::string& path) {
     auto text = read_file(path, limits::keepctl_secret_bytes_max);
-    if (!text) return std::unexpected(start_error{exit_code::usage, option + ": " + text.error().text});
+    if (!text) return refuse(exit_code::usage, option + ": " + text.error().text);
     while (!text->empty() && std::isspace(static_cast<unsigned char>(text->back()))) text->pop_back();
     for (const char c : *text) {
         if (c <= ' ' || c > '~')
-            return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}: expected one line of printable "
-                                                                             "characters",
-                                                                             option, path)});
+            return refuse(exit_code::usage, fmt::format("{}: {}: expected one line of printable "
+                                                        "characters",
+                                                        option, path));
     }
-    if (text->empty())
-        return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}: the file is empty", option, path)});
+    if (text->empty()) return refuse(exit_code::usage, fmt::format("{}: {}: the file is empty", option, path));
     return std::move(*text);
 }
 
@@ -59,18 +58,17 @@ asio::io_context& process_loop() {
 
 }  // namespace
 
-std::expected<std::vector<md5_digest>, start_error> read_names(std::string_view option, const std::string& path) {
+outcome<std::vector<md5_digest>> read_names(std::string_view option, const std::string& path) {
     auto text = read_file(path, limits::names_file_bytes_max);
-    if (!text) return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}", option, text.error().text)});
+    if (!text) return refuse(exit_code::usage, fmt::format("{}: {}", option, text.error().text));
     auto names = parse_block_names(*text);
-    if (!names)
-        return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}: {}", option, path, names.error())});
+    if (!names) return refuse(exit_code::usage, fmt::format("{}: {}: {}", option, path, names.error()));
     return std::move(*names);
 }
 
 session::session(const arguments& given, output& out) : arguments_(given), output_(out), loop_(process_loop()) {}
 
-std::expected<void, start_error> session::prepare(bool needs_servers) {
+outcome<void> session::prepare(bool needs_servers) {
     if (auto read = read_config(needs_servers); !read) return read;
     if (auto read = read_secrets(); !read) return read;
     find_servers();
@@ -78,12 +76,12 @@ std::expected<void, start_error> session::prepare(bool needs_servers) {
         net::client::make({.user_agent = "keepctl/" KEEPSTORE_VERSION,
                            .ca_file = arguments_.ca_file,
                            .tls_insecure = arguments_.tls_insecure || (config_ && config_->cluster.tls.insecure)});
-    if (!client) return std::unexpected(start_error{exit_code::usage, "--ca-file: " + client.error().text});
+    if (!client) return refuse(exit_code::usage, "--ca-file: " + client.error().text);
     client_.emplace(std::move(*client));
     return {};
 }
 
-std::expected<void, start_error> session::read_config(bool needed) {
+outcome<void> session::read_config(bool needed) {
     const auto env = cluster_config::environment::of_process();
     if (!arguments_.config && (!needed || !arguments_.servers.empty())) return {};
     std::string path = arguments_.config.value_or(env.config_path);
@@ -92,7 +90,7 @@ std::expected<void, start_error> session::read_config(bool needed) {
         path = config_default_path;
     }
     auto loaded = cluster_config::load_config(path, env, std::cin);
-    if (!loaded) return std::unexpected(start_error{exit_code::usage, std::move(loaded.error())});
+    if (!loaded) return refuse(exit_code::usage, std::move(loaded.error()));
     if (arguments_.verbose > 0) {
         for (const auto& warning : loaded->warnings) output_.warn(warning);
     }
@@ -100,11 +98,10 @@ std::expected<void, start_error> session::read_config(bool needed) {
     return {};
 }
 
-std::expected<void, start_error> session::read_secrets() {
+outcome<void> session::read_secrets() {
     const auto* const cluster = config_ ? &config_->cluster : nullptr;
     if (!arguments_.token_file.empty()) {
-        KS_TRY(auto token, read_secret_file("--token-file", arguments_.token_file));
-        access_.token = std::move(token);
+        KS_TRY(access_.token, read_secret_file("--token-file", arguments_.token_file));
         access_.token_origin = arguments_.token_file;
     } else {
         for (const char* const name : {"KEEPCTL_TOKEN", "ARVADOS_API_TOKEN"}) {
@@ -119,13 +116,11 @@ std::expected<void, start_error> session::read_secrets() {
     }
     std::string key = cluster ? cluster->collections.blob_signing_key : std::string();
     if (!arguments_.signing_key_file.empty()) {
-        KS_TRY(auto given, read_secret_file("--signing-key-file", arguments_.signing_key_file));
-        key = std::move(given);
+        KS_TRY(key, read_secret_file("--signing-key-file", arguments_.signing_key_file));
     }
     if (cluster) access_.management_token = cluster->management_token;
     if (!arguments_.management_token_file.empty()) {
-        KS_TRY(auto given, read_secret_file("--management-token-file", arguments_.management_token_file));
-        access_.management_token = std::move(given);
+        KS_TRY(access_.management_token, read_secret_file("--management-token-file", arguments_.management_token_file));
     }
     const cluster_config::collections_config defaults;
     const auto ttl = (cluster ? cluster->collections : defaults).blob_signing_ttl;
@@ -159,15 +154,15 @@ place_context session::context() const {
             .servers = servers_};
 }
 
-std::expected<std::vector<keep_server>, start_error> session::servers() const {
+outcome<std::vector<keep_server>> session::servers() const {
     auto out = servers_of(context());
-    if (!out) return std::unexpected(start_error{exit_code::usage, std::move(out.error())});
+    if (!out) return refuse(exit_code::usage, std::move(out.error()));
     return std::move(*out);
 }
 
-std::expected<std::unique_ptr<block_place>, start_error> session::open(const place& what, const place_use& use) const {
+outcome<std::unique_ptr<block_place>> session::open(const place& what, const place_use& use) const {
     auto out = open_place(what, context(), use);
-    if (!out) return std::unexpected(start_error{exit_code::usage, std::move(out.error())});
+    if (!out) return refuse(exit_code::usage, std::move(out.error()));
     return std::move(*out);
 }
 

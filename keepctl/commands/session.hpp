@@ -24,15 +24,8 @@
 
 namespace keepstore::keepctl {
 
-/// Why a command cannot begin.
-struct start_error {
-    exit_code code;
-    std::string text;
-};
-
 /// Reads the list of blocks of an option such as --only.
-[[nodiscard]] std::expected<std::vector<md5_digest>, start_error> read_names(std::string_view option,
-                                                                             const std::string& path);
+[[nodiscard]] outcome<std::vector<md5_digest>> read_names(std::string_view option, const std::string& path);
 
 class session {
   public:
@@ -42,12 +35,11 @@ class session {
 
     /// Reads configuration and tokens, as far as they are given or needed. `needs_servers`: the command is about
     /// servers.
-    [[nodiscard]] std::expected<void, start_error> prepare(bool needs_servers);
+    [[nodiscard]] outcome<void> prepare(bool needs_servers);
 
     [[nodiscard]] place_context context() const;
-    [[nodiscard]] std::expected<std::vector<keep_server>, start_error> servers() const;
-    [[nodiscard]] std::expected<std::unique_ptr<block_place>, start_error> open(const place& what,
-                                                                                const place_use& use) const;
+    [[nodiscard]] outcome<std::vector<keep_server>> servers() const;
+    [[nodiscard]] outcome<std::unique_ptr<block_place>> open(const place& what, const place_use& use) const;
 
     /// Runs the command on the loop to its end. At SIGINT, SIGTERM or --timeout `on_stop` is called, once; it ends the
     /// command (by default by cancelling it). A second signal ends the process at once.
@@ -66,8 +58,8 @@ class session {
     [[nodiscard]] exit_code stopped_by() const noexcept { return stopped_by_; }
 
   private:
-    [[nodiscard]] std::expected<void, start_error> read_config(bool needed);
-    [[nodiscard]] std::expected<void, start_error> read_secrets();
+    [[nodiscard]] outcome<void> read_config(bool needed);
+    [[nodiscard]] outcome<void> read_secrets();
     void find_servers();
 
     const arguments& arguments_;

@@ -13,7 +13,7 @@
 namespace keepstore::keepctl {
 namespace {
 
-using opened_store = std::expected<std::unique_ptr<object_store>, start_error>;
+using opened_store = outcome<std::unique_ptr<object_store>>;
 
 opened_store open_bucket_store(session& s, const repository_place& place, const repository_place::bucket& what) {
     const cluster_config::collections_config policy;
@@ -21,8 +21,7 @@ opened_store open_bucket_store(session& s, const repository_place& place, const 
         KS_TRY(auto access, volumes::s3::make_access(bucket_options(what.where, policy, true)));
         return s3::client::make(std::move(access.client), std::move(access.keys));
     }();
-    if (!client)
-        return std::unexpected(start_error{exit_code::usage, fmt::format("{}: {}", place.text, client.error().text)});
+    if (!client) return refuse(exit_code::usage, fmt::format("{}: {}", place.text, client.error().text));
     return make_bucket_store(*client, {.name = place.text,
                                        .prefix = what.prefix,
                                        .single_writer = s.given().snapshot.single_writer,
@@ -31,13 +30,12 @@ opened_store open_bucket_store(session& s, const repository_place& place, const 
 
 }  // namespace
 
-std::expected<std::unique_ptr<object_store>, start_error> open_store(session& s, const repository_place& place) {
+outcome<std::unique_ptr<object_store>> open_store(session& s, const repository_place& place) {
     const auto* const folder = std::get_if<repository_place::directory>(&place.where);
     if (!folder) return open_bucket_store(s, place, std::get<repository_place::bucket>(place.where));
     struct stat info{};
     if (::stat(folder->path.c_str(), &info) != 0 || !S_ISDIR(info.st_mode))
-        return std::unexpected(
-            start_error{exit_code::usage, place.text + ": there is no such directory; keepctl does not make it"});
+        return refuse(exit_code::usage, place.text + ": there is no such directory; keepctl does not make it");
     return make_file_store(folder->path);
 }
 
@@ -68,14 +66,13 @@ awaitable<outcome<snapshot_document>> snapshot_context::whole(const std::string&
 }
 
 awaitable<outcome<std::unique_ptr<block_place>>> snapshot_context::connected(const place& what, place_use use) const {
-    auto opened = run.open(what, use);
-    if (!opened) co_return refuse(opened.error().code, std::move(opened.error().text));
-    if (auto ready = co_await (*opened)->connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+    KS_CO_TRY(auto opened, run.open(what, use));
+    if (auto ready = co_await opened->connect(deadline::in(limits::keepctl_request_timeout)); !ready)
         co_return refuse(ready.error() == errc::cancelled     ? exit_code::interrupted
                          : ready.error() == errc::bad_request ? exit_code::usage
                                                               : exit_code::unreachable,
                          fmt::format("{}: {}", what.text, ready.error().text));
-    co_return std::move(*opened);
+    co_return std::move(opened);
 }
 
 exit_code run_on_repository(session& s, std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,

@@ -31,8 +31,7 @@ struct snapshot_context {
 };
 
 /// Opens where the files of a repository are. usage: there is no such place.
-[[nodiscard]] std::expected<std::unique_ptr<object_store>, start_error> open_store(session& s,
-                                                                                   const repository_place& place);
+[[nodiscard]] outcome<std::unique_ptr<object_store>> open_store(session& s, const repository_place& place);
 
 using snapshot_command = awaitable<outcome<exit_code>> (*)(snapshot_context&);
 

@@ -75,8 +75,8 @@ awaitable<outcome<snapshot_references>> read_all(snapshot_context& c, std::uint3
 
 }  // namespace
 
-awaitable<std::expected<snapshot_references, start_error>> read_snapshot_references(session& s, std::uint32_t seen_at,
-                                                                                    balance::reference_spool& into) {
+awaitable<outcome<snapshot_references>> read_snapshot_references(session& s, std::uint32_t seen_at,
+                                                                 balance::reference_spool& into) {
     KS_CO_TRY(auto store, open_store(s, s.given().balance.keep_snapshots->repository));
     repository repo(*store, [&s](std::string_view text) { s.out().warn(text); });
     snapshot_context context{.run = s, .repo = repo};
@@ -84,7 +84,7 @@ awaitable<std::expected<snapshot_references, start_error>> read_snapshot_referen
     if (found) co_return *found;
     // What is damaged, or not there, would be trashed.
     const auto code = found.error().code == exit_code::some_failed ? exit_code::refused : found.error().code;
-    co_return std::unexpected(start_error{code, "--keep-snapshots: " + found.error().text});
+    co_return refuse(code, "--keep-snapshots: " + found.error().text);
 }
 
 }  // namespace keepstore::keepctl

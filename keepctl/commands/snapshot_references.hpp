@@ -20,7 +20,7 @@ struct snapshot_references {
 
 /// Adds the blocks of the snapshots that the command line names to the spool, as seen at `seen_at`. All of what is
 /// added is checked; a snapshot that is damaged is an error: blocks of it would be trashed. Awaited in place.
-[[nodiscard]] awaitable<std::expected<snapshot_references, start_error>> read_snapshot_references(
-    session& s, std::uint32_t seen_at, balance::reference_spool& into);
+[[nodiscard]] awaitable<outcome<snapshot_references>> read_snapshot_references(session& s, std::uint32_t seen_at,
+                                                                               balance::reference_spool& into);
 
 }  // namespace keepstore::keepctl

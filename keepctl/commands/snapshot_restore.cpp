@@ -135,8 +135,7 @@ awaitable<outcome<void>> begin(const snapshot_context& c, run_frame& frame, rest
             for (const auto& name : *names) parts.back() += name.hex();
         }
         for (const auto& from : c.asked().from) parts.push_back(from.text);
-        if (auto opened = frame.open_state(parts); !opened)
-            co_return refuse(opened.error().code, std::move(opened.error().text));
+        KS_CO_CHECK(frame.open_state(parts));
     }
     if (frame.resumed()) co_return outcome<void>();
     KS_CO_TRY(const auto digits, co_await engine.choose_digits());
@@ -151,11 +150,9 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
                             .memory_bytes = given.memory / 2,
                             .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max)};
     if (!given.only_file.empty()) {
-        auto names = read_names("--only", given.only_file);
-        if (!names) co_return refuse(names.error().code, std::move(names.error().text));
-        options.only = std::move(*names);
+        KS_CO_TRY(options.only, read_names("--only", given.only_file));
     }
-    if (auto opened = frame.open_failures(); !opened) co_return refuse(opened.error().code, opened.error().text);
+    KS_CO_CHECK(frame.open_failures());
     KS_CO_TRY(auto document, co_await c.whole(c.asked().id, true));
     KS_CO_TRY(auto target, co_await open_target(c));
     std::vector<std::unique_ptr<block_place>> opened;

@@ -172,7 +172,7 @@ exit_code run_status(session& s) {
     return s.run(command.run());
 }
 
-exit_code end_with(session& s, const start_error& why) {
+exit_code end_with(session& s, const refusal& why) {
     s.out().error(why.text, why.code);
     s.out().end(why.code);
     return why.code;

@@ -49,8 +49,7 @@ awaitable<outcome<check_result>> check_snapshot(repository& in, const listed_sna
         if (!missing) co_return refuse(missing.error(), which.id.text());
         damage = std::move(*missing);
         if (!damage && read) {
-            KS_CO_TRY(auto found, co_await read_all(in, *document));
-            damage = std::move(found);
+            KS_CO_TRY(damage, co_await read_all(in, *document));
         }
         if (!damage && (document->totals.blocks != which.blocks || document->totals.replicas != which.replicas ||
                         document->totals.bytes != which.bytes))

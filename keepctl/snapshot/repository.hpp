@@ -21,17 +21,6 @@
 
 namespace keepstore::keepctl {
 
-/// Why a command on a repository cannot go on: its exit code, and the line for the operator.
-struct [[nodiscard]] refusal {
-    exit_code code;
-    std::string text;
-};
-template <class T>
-using outcome = std::expected<T, refusal>;
-
-[[nodiscard]] inline std::unexpected<refusal> refuse(exit_code code, std::string text) {
-    return std::unexpected(refusal{code, std::move(text)});
-}
 /// An error of the store, with what was being done. Cancelled: `interrupted`; refused access: unreachable.
 [[nodiscard]] std::unexpected<refusal> refuse(const error& why, std::string_view doing);
 
