@@ -144,12 +144,6 @@ void show_copy(output& out, const server_group& group, const entry& e, std::stri
                      {"state", std::move(state)}});
 }
 
-exit_code end_of_command(session& s, exit_code code, std::string_view problem) {
-    if (!problem.empty()) s.out().error(problem, code);
-    s.out().end(code);
-    return code;
-}
-
 /// --dry-run of touch and untrash: the copies that servers have now. `absent_fails`: a block without one is a failure,
 /// else it is one that the servers would be asked for.
 awaitable<exit_code> show_copies(session& s, server_group& group, const std::vector<md5_digest>& blocks,
@@ -157,19 +151,19 @@ awaitable<exit_code> show_copies(session& s, server_group& group, const std::vec
     auto& out = s.out();
     if (auto ready = co_await group.connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
         if (ready.error() == errc::cancelled) co_return exit_code::interrupted;
-        co_return end_of_command(s, exit_code::unreachable, ready.error().text);
+        co_return end_with(s, exit_code::unreachable, ready.error().text);
     }
     std::size_t absent = 0;
     for (const auto& block : blocks) {
         const auto copies = co_await copies_of(group, block);
         if (!copies && copies.error() == errc::cancelled) co_return exit_code::interrupted;
-        if (!copies) co_return end_of_command(s, exit_code::not_finished, copies.error().text);
+        if (!copies) co_return end_with(s, exit_code::not_finished, copies.error().text);
         for (const auto& e : *copies) show_copy(out, group, e, "found");
         absent += copies->empty() ? 1 : 0;
     }
     out.flush();
     if (absent > 0) out.note(count_of(absent, "block") + (absent_fails ? " not found" : " to be asked for"));
-    co_return end_of_command(s, absent_fails && absent > 0 ? exit_code::some_failed : exit_code::done, {});
+    co_return end_with(s, absent_fails && absent > 0 ? exit_code::some_failed : exit_code::done);
 }
 
 /// A request for each block to all servers. `word` names success.
@@ -259,7 +253,7 @@ class trash_command {
         if (!line && line.error() == errc::cancelled) co_return std::unexpected(line.error());
         co_return line && (*line == "y" || *line == "yes");
     }
-    exit_code end(exit_code code, std::string_view problem) { return end_of_command(session_, code, problem); }
+    exit_code end(exit_code code, std::string_view problem) { return end_with(session_, code, problem); }
 
     session& session_;
     server_group& group_;

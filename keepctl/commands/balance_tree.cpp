@@ -36,8 +36,7 @@ void add_balance(App& tree, arguments& a) {
     add_parsed(app, "--keep-snapshots", "REPOSITORY[#ID|#all]",
                "blocks of this snapshot (default the latest), or of all, are referenced as the rules say",
                [&b](const std::string& text) { return parse_kept_snapshots(text, b.keep_snapshots); });
-    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
-               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_prefix(app, a);
     add_choice<bool>(app, "--moves", b.moves, {{"on", true}, {"off", false}},
                      "on or off: pull copies to where clients look first, too (default on)");
     add_text(app, "--identity", "HOW", b.identity,
@@ -67,7 +66,6 @@ void add_balance(App& tree, arguments& a) {
     add_text(app, "--job", "NAME", a.job, "label of the metrics");
     add_state(app, a);
     add_connection(app, a);
-    add_output(app, a);
 }
 
 }  // namespace keepstore::keepctl

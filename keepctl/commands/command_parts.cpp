@@ -101,6 +101,36 @@ Option* add_duration(App& app, const std::string& name, std::optional<std::chron
                       [&into](const std::string& text) { return parse_time_limit(text, into); });
 }
 
+Option* add_duration(App& app, const std::string& name, std::chrono::nanoseconds& into, const std::string& help) {
+    return add_parsed(app, name, "DURATION", help, [&into](const std::string& text) {
+        std::optional<std::chrono::nanoseconds> parsed;
+        const auto problem = parse_time_limit(text, parsed);
+        if (parsed) into = *parsed;
+        return problem;
+    });
+}
+
+void add_prefix(App& app, arguments& a) {
+    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
+               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+}
+
+void add_replication(App& app, arguments& a, const std::string& help) {
+    add_parsed(app, "--replication", "N", help,
+               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+}
+
+void add_digits(App& app, arguments& a, const std::string& what) {
+    add_parsed(
+        app, "--digits", "N", "cut the " + what + " by this many hex digits (default: by the number of blocks)",
+        [&a](const std::string& text) { return parse_count(text, 0U, limits::shard_digits_max, a.digits.emplace()); });
+}
+
+void add_only(App& app, arguments& a) {
+    add_text(app, "--only", "FILE", a.only_file,
+             "only the blocks named in this file: lines hash[+size], or a failures file");
+}
+
 Option* add_texts(App& app, const std::string& name, const std::string& value_name, std::vector<std::string>& into,
                   const std::string& help) {
     return app.add_option(name, into, help + "; may be repeated")->type_name(value_name)->allow_extra_args(false);
@@ -124,6 +154,7 @@ void add_connection(App& app, arguments& a) {
     group(
         add_text(app, "--ca-file", "FILE", a.ca_file, "certificate authorities to trust, PEM (default the system's)"));
     group(add_switch(app, "--tls-insecure", a.tls_insecure, "accept any certificate; for tests"));
+    add_output(app, a);
 }
 
 void add_output(App& app, arguments& a) {
@@ -137,8 +168,7 @@ void add_output(App& app, arguments& a) {
     group(add_switch(app, "-q,--quiet", a.quiet, "no progress and no notes"));
     group(add_switch(app, "--no-color", a.no_color, "no bold text on a terminal (also with $NO_COLOR)"));
     group(app.add_flag("-v,--verbose", a.verbose, "more about what goes on; may be repeated"));
-    add_parsed(app, "--timeout", "DURATION", "end the whole command after this long",
-               [&a](const std::string& text) { return parse_time_limit(text, a.timeout); });
+    add_duration(app, "--timeout", a.timeout, "end the whole command after this long");
 }
 
 App& add_command(App& tree, arguments& a, const std::string& name, const std::string& summary) {
@@ -159,14 +189,16 @@ void add_progress(App& app, arguments& a) {
 
 void add_work(App& app, arguments& a) {
     add_memory(app, a, "memory for blocks and indexes (default 128MiB)");
-    add_parsed(
-        app, "--digits", "N", "cut the work by this many hex digits (default: by the number of blocks)",
-        [&a](const std::string& text) { return parse_count(text, 0U, limits::shard_digits_max, a.digits.emplace()); });
+    add_digits(app, a, "work");
+}
+
+void add_metrics_file(App& app, arguments& a) {
+    add_text(app, "--metrics-file", "FILE", a.metrics_path,
+             "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
 }
 
 void add_state(App& app, arguments& a) {
-    add_text(app, "--metrics-file", "FILE", a.metrics_path,
-             "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
+    add_metrics_file(app, a);
     add_text(app, "--state-dir", "FOLDER", a.state_folder,
              "where the run is remembered (default $STATE_DIRECTORY, /var/lib/keepctl, $XDG_STATE_HOME/keepctl)");
     add_progress(app, a);
@@ -174,14 +206,8 @@ void add_state(App& app, arguments& a) {
 
 void add_run(App& app, arguments& a) {
     add_work(app, a);
-    add_parsed(app, "--give-up-after", "DURATION",
-               "end the run when a place has failed for this long without a success (default 15m)",
-               [&a](const std::string& text) {
-                   std::optional<std::chrono::nanoseconds> limit;
-                   const auto problem = parse_time_limit(text, limit);
-                   if (limit) a.give_up_after = *limit;
-                   return problem;
-               });
+    add_duration(app, "--give-up-after", a.give_up_after,
+                 "end the run when a place has failed for this long without a success (default 15m)");
     add_text(app, "--failures", "FILE", a.failures_file,
              "write blocks that failed to this file, one JSON object a line");
     add_switch(app, "--fresh", a.fresh, "begin anew, although an earlier run did not finish");

@@ -30,6 +30,8 @@ CLI::Option* add_place(CLI::App& app, const std::string& name, std::optional<pla
 CLI::Option* add_blocks(CLI::App& app, arguments& a, const std::string& help);
 CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<std::chrono::nanoseconds>& into,
                           const std::string& help);
+CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::nanoseconds& into,
+                          const std::string& help);
 /// One of these words.
 CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& into, std::vector<std::string> values,
                         const std::string& help);
@@ -42,15 +44,21 @@ CLI::Option* add_choice(CLI::App& app, const std::string& name, Value& into,
                     ->transform(CLI::CheckedTransformer(choices).description("")));
 }
 
-/// What speaks to servers; what every command has.
-void add_connection(CLI::App& app, arguments& a);
+/// What every command has.
 void add_output(CLI::App& app, arguments& a);
+/// What speaks to servers, and add_output().
+void add_connection(CLI::App& app, arguments& a);
 void add_progress(CLI::App& app, arguments& a);
 void add_jobs(CLI::App& app, arguments& a, const std::string& help);
 void add_memory(CLI::App& app, arguments& a, const std::string& help);
 /// --bandwidth, of at least `least` bytes per second.
 void add_bandwidth(CLI::App& app, arguments& a, std::uint64_t least, const std::string& help);
 void add_subset(CLI::App& app, arguments& a);
+void add_prefix(CLI::App& app, arguments& a);
+void add_only(CLI::App& app, arguments& a);
+void add_replication(CLI::App& app, arguments& a, const std::string& help);
+void add_digits(CLI::App& app, arguments& a, const std::string& what);
+void add_metrics_file(CLI::App& app, arguments& a);
 /// How work over whole indexes is cut.
 void add_work(CLI::App& app, arguments& a);
 /// What every run that takes long leaves and shows.

@@ -22,7 +22,6 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
                    return "found \"" + text + "\"; expected at least 100ms";
                });
     add_connection(status, a);
-    add_output(status, a);
 
     App& ls = add_command(tree, a, "ls", "list blocks and their copies, in the order of their hashes");
     ls.add_option("place-or-prefix", a.listed,
@@ -33,33 +32,27 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_place(ls, "--place", a.at, "the same as PLACE");
     add_switch(ls, "-l,--long", a.details, "mounts and times, too");
     add_connection(ls, a);
-    add_output(ls, a);
 
     App& head = add_command(tree, a, "head", "have each server read and verify its copies of blocks");
     add_blocks(head, a, "blocks to be verified")->required();
     add_connection(head, a);
-    add_output(head, a);
 
     App& get = add_command(tree, a, "get", "read a block, verified");
     add_blocks(get, a, "the block")->required()->expected(1)->option_text("HASH[+SIZE]");
     add_text(get, "-o,--output", "FILE", a.file, "write to this file (default standard output)");
     add_connection(get, a);
-    add_output(get, a);
 
     App& put = add_command(tree, a, "put", "store a file as a block, and print its locator");
     add_text(put, "file", "FILE", a.file, "the file, - or nothing for standard input");
     add_text(put, "--class", "CLASSES", a.classes, "storage classes, separated by commas");
-    add_parsed(put, "--replication", "N", "servers to store it on (default 1)",
-               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+    add_replication(put, a, "servers to store it on (default 1)");
     add_switch(put, "-n,--dry-run", a.dry_run, "only print the locator");
     add_connection(put, a);
-    add_output(put, a);
 
     App& touch = add_command(tree, a, "touch", "set the time of blocks to now, on every server that has them");
     add_blocks(touch, a, "blocks to be touched")->required();
     add_switch(touch, "-n,--dry-run", a.dry_run, "only show the copies");
     add_connection(touch, a);
-    add_output(touch, a);
 
     App& trash = add_command(tree, a, "trash", "move blocks to the trash of every server");
     add_blocks(trash, a, "blocks to be trashed");
@@ -69,21 +62,18 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_switch(trash, "--allow-permanent-delete", a.allow_permanent_delete,
                "although the servers keep no trash, or it is not known whether they do");
     add_connection(trash, a);
-    add_output(trash, a);
 
     App& untrash = add_command(tree, a, "untrash", "bring blocks back from the trash, on every server");
     add_blocks(untrash, a, "blocks to be brought back");
     add_text(untrash, "--from", "FILE", a.from_file, "blocks named in this file, also a list of lost blocks");
     add_switch(untrash, "-n,--dry-run", a.dry_run, "only show the copies that are there");
     add_connection(untrash, a);
-    add_output(untrash, a);
 
     App& compare =
         add_command(tree, a, "compare", "show which blocks of two places differ, by their indexes or by their data");
     add_place(compare, "a", a.source, "a place")->required();
     add_place(compare, "b", a.target, "the place to compare it with")->required();
-    add_parsed(compare, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
-               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
+    add_prefix(compare, a);
     add_text(compare, "--missing", "FILE", a.missing_file, "list the blocks of A that B lacks (- for standard output)");
     add_text(compare, "--extra", "FILE", a.extra_file, "list the blocks of B that A lacks");
     add_text(compare, "--differ", "FILE", a.differ_file, "list the blocks whose sizes or data differ");
@@ -97,26 +87,18 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_jobs(compare, a, "with --data: blocks verified at a time (default 8)");
     add_memory(compare, a, "with --data: memory for blocks (default 128MiB)");
     add_connection(compare, a);
-    add_output(compare, a);
 
     App& check = add_command(tree, a, "check-config", "show what each server of a configuration would serve");
     add_connection(check, a);
-    add_output(check, a);
 
     App& probe = add_command(tree, a, "probe", "try servers or a bucket step by step, with advice for each failure");
     add_place(probe, "place", a.at, "a server, volume:UUID or a bucket (default cluster)");
     add_connection(probe, a);
-    add_output(probe, a);
 
     App& scrub = add_command(tree, a, "scrub", "start, watch and stop the check of stored blocks on all servers");
-    once(scrub.add_option("action", a.action, "start, status, wait or stop")
-             ->type_name("ACTION")
-             ->required()
-             ->check([](const std::string& text) {
-                 return text == "start" || text == "status" || text == "wait" || text == "stop"
-                            ? std::string()
-                            : "found \"" + text + "\"; expected start, status, wait or stop";
-             }));
+    add_choice(scrub, "action", a.action, {"start", "status", "wait", "stop"}, "start, status, wait or stop")
+        ->type_name("ACTION")
+        ->required();
     add_parsed(scrub, "--rate", "SIZE", "with start: bytes per second and device until its end; 0 is no limit",
                [&a](const std::string& text) {
                    a.rate = cluster_config::parse_byte_size(text);
@@ -124,7 +106,6 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
                });
     add_switch(scrub, "-n,--dry-run", a.dry_run, "start and stop do what status does");
     add_connection(scrub, a);
-    add_output(scrub, a);
 
     add_replicate(tree, a);
     add_balance(tree, a);
@@ -132,14 +113,9 @@ std::unique_ptr<CLI::App> make_command_tree(arguments& a) {
     add_snapshot(tree, a);
 
     App& completion = add_command(tree, a, "completion", "print the completion of a shell");
-    once(completion.add_option("shell", a.action, "bash, zsh or fish")
-             ->type_name("SHELL")
-             ->required()
-             ->check([](const std::string& text) {
-                 return text == "bash" || text == "zsh" || text == "fish"
-                            ? std::string()
-                            : "found \"" + text + "\"; expected bash, zsh or fish";
-             }));
+    add_choice(completion, "shell", a.action, {"bash", "zsh", "fish"}, "bash, zsh or fish")
+        ->type_name("SHELL")
+        ->required();
     App& man = add_command(tree, a, "man", "print the manual page, or that of a command");
     man.add_option_function<std::vector<std::string>>(
            "command", [&a](const auto& words) { a.action = join(words, " "); }, "a command")

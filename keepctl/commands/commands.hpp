@@ -40,5 +40,7 @@ using command_function = exit_code (*)(session&);
 
 /// Prints why the command cannot go on, and the summary. \returns the code.
 [[nodiscard]] exit_code end_with(session&, const refusal&);
+/// The same for a command that may have come to its end: with an empty text nothing is wrong.
+[[nodiscard]] exit_code end_with(session&, exit_code code, std::string_view problem = {});
 
 }  // namespace keepstore::keepctl

@@ -134,11 +134,7 @@ class comparison {
 
     exit_code end(exit_code code, std::string_view problem) {
         auto& out = session_.out();
-        if (!problem.empty()) {
-            out.error(problem, code);
-            out.end(code);
-            return code;
-        }
+        if (!problem.empty()) return end_with(session_, code, problem);
         if (too_large_ > 0) out.note(count_of(too_large_, "entry") + " over 64 MiB, no blocks, left out");
         if (std::ranges::none_of(lists_, &name_file::on_stdout)) {
             out.say(fmt::format("same {}, missing in {} {}, missing in {} {}, different {}", count_of(same_, "block"),

@@ -17,19 +17,14 @@ void add_replicate(App& tree, arguments& a) {
     add_place(app, "destination", a.target, "where blocks are stored")->required();
     add_switch(app, "-n,--dry-run", a.dry_run, "list and count only");
     add_text(app, "--class", "CLASSES", a.classes, "storage classes at the destination, if it is a server");
-    add_parsed(app, "--replication", "N",
-               "copies of each block, if the destination is `cluster` (default "
-               "DefaultReplication)",
-               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+    add_replication(app, a, "copies of each block, if the destination is `cluster` (default DefaultReplication)");
     add_parsed(app, "--since", "TIME", "only blocks written at or after this time, or in this last time",
                [&a](const std::string& text) {
                    a.since_text = text;
                    return parse_since(text, a.since);
                });
-    add_parsed(app, "--prefix", "DIGITS", "only blocks whose hash begins with these hex digits",
-               [&a](const std::string& text) { return parse_prefix(text, a.prefix); });
-    add_text(app, "--only", "FILE", a.only_file,
-             "only the blocks named in this file: lines hash[+size], or a failures file");
+    add_prefix(app, a);
+    add_only(app, a);
     add_parsed(app, "--jobs", "N", "blocks under way at a time (default 16 between servers, else 8)",
                [&a](const std::string& text) {
                    return parse_count(text, 1U, limits::keepctl_jobs_max, a.copy_jobs.emplace());
@@ -41,18 +36,12 @@ void add_replicate(App& tree, arguments& a) {
     auto* const continuous =
         once(app.add_flag("--continuous", a.continuous, "pass after pass, newest blocks first, until a signal comes"))
             ->excludes("--dry-run");
-    add_parsed(app, "--interval", "DURATION", "time between two passes (default 1m)", [&a](const std::string& text) {
-        std::optional<std::chrono::nanoseconds> interval;
-        const auto problem = parse_time_limit(text, interval);
-        if (interval) a.interval = *interval;
-        return problem;
-    })->needs(continuous);
+    add_duration(app, "--interval", a.interval, "time between two passes (default 1m)")->needs(continuous);
     add_switch(app, "--exit-on-failure", a.exit_on_failure, "end after the first pass with a failure")
         ->needs(continuous);
     add_run(app, a);
     add_text(app, "--job", "NAME", a.job, "label `job` of the metrics");
     add_connection(app, a);
-    add_output(app, a);
 }
 
 void add_clone(App& tree, arguments& a) {
@@ -110,7 +99,6 @@ void add_clone(App& tree, arguments& a) {
                });
     add_run(app, a);
     add_connection(app, a);
-    add_output(app, a);
 }
 
 }  // namespace keepstore::keepctl

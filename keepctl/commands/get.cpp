@@ -128,11 +128,7 @@ class block_getter {
         return end(exit_code::done, {});
     }
 
-    exit_code end(exit_code code, std::string_view text) {
-        if (!text.empty()) session_.out().error(text, code);
-        session_.out().end(code);
-        return code;
-    }
+    exit_code end(exit_code code, std::string_view text) { return end_with(session_, code, text); }
 
     session& session_;
     server_group& from_;

@@ -52,9 +52,7 @@ class block_lister {
   private:
     exit_code failed(const error& why, exit_code code) {
         if (why == errc::cancelled) return exit_code::interrupted;
-        session_.out().error(why.text, code);
-        session_.out().end(code);
-        return code;
+        return end_with(session_, code, why.text);
     }
 
     void show(std::span<const entry> entries) {

@@ -69,11 +69,8 @@ void show_mounts(const snapshot_context& c, const snapshot_document& of) {
 
 awaitable<outcome<void>> show_blocks(const snapshot_context& c, const snapshot_document& of) {
     for (std::size_t shard = 0; shard < of.objects.size(); ++shard) {
-        const auto buffer = co_await c.repo.read_inventory(of, shard);
-        if (!buffer && buffer.error() == errc::checksum_mismatch)
-            co_return std::unexpected(co_await c.repo.explain(of.id, buffer.error().text));
-        if (!buffer) co_return refuse(buffer.error(), of.objects[shard].name);
-        for (auto rest = (*buffer)->entries(); !rest.empty();) {
+        KS_CO_TRY(const auto buffer, co_await c.repo.inventory(of, shard));
+        for (auto rest = buffer->entries(); !rest.empty();) {
             const auto copies = first_block(rest);
             rest = rest.subspan(copies.size());
             std::vector<std::string> mounts;
@@ -172,8 +169,7 @@ awaitable<outcome<exit_code>> prune_some(snapshot_context& c) {
                          "prune needs a rule: --keep-last, --keep-within, --keep-daily, --keep-weekly, --keep-monthly");
     // Also finds out how the service wants its conditions.
     if (!c.given().dry_run) {
-        if (auto proven = co_await c.repo.store().prove_swap(request_deadline()); !proven)
-            co_return refuse(proven.error(), c.repo.store().name());
+        KS_CO_CHECK(co_await c.repo.prove_swap());
     }
     KS_CO_CHECK(co_await c.repo.set_clock());
     auto done =
@@ -195,8 +191,7 @@ awaitable<outcome<exit_code>> prune_some(snapshot_context& c) {
 awaitable<outcome<exit_code>> adopt(snapshot_context& c) {
     const auto id = snapshot_id::parse(c.asked().id);
     if (!id) co_return refuse(exit_code::usage, "adopt takes an id; keepctl snapshot list --orphans shows them");
-    if (auto proven = co_await c.repo.store().prove_swap(request_deadline()); !proven)
-        co_return refuse(proven.error(), c.repo.store().name());
+    KS_CO_CHECK(co_await c.repo.prove_swap());
     KS_CO_CHECK(co_await c.repo.set_clock());
     KS_CO_TRY(auto found, co_await read_unlisted(c.repo, *id));
     bool attempted = false;

@@ -39,6 +39,14 @@ outcome<std::unique_ptr<object_store>> open_store(session& s, const repository_p
     return make_file_store(folder->path);
 }
 
+outcome<void> snapshot_context::check_cluster() const {
+    const auto& config = run.config();
+    const auto& ours = repo.identity().cluster;
+    if (!config || ours.empty() || config->cluster.id == ours) return {};
+    return refuse(exit_code::usage,
+                  fmt::format("the repository is of cluster {}, the configuration of {}", ours, config->cluster.id));
+}
+
 outcome<const listed_snapshot*> snapshot_context::find(const latest_document& listed, const std::string& id) const {
     if (id == "latest") {
         if (listed.snapshots.empty()) return refuse(exit_code::some_failed, repo.store().name() + " has no snapshots");

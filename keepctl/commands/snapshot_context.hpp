@@ -21,6 +21,8 @@ struct snapshot_context {
     [[nodiscard]] const snapshot_arguments& asked() const noexcept { return run.given().snapshot; }
     [[nodiscard]] output& out() const noexcept { return run.out(); }
 
+    /// usage: the repository is of another cluster than the configuration.
+    [[nodiscard]] outcome<void> check_cluster() const;
     /// The snapshot that an id of the command line means, which may be "latest". some_failed: there is none.
     [[nodiscard]] outcome<const listed_snapshot*> find(const latest_document& listed, const std::string& id) const;
     /// The same with its metadata. A damaged one: refused, and the newest that is whole is named. With `read` all of it

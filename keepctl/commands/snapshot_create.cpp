@@ -63,12 +63,8 @@ awaitable<outcome<exit_code>> create(snapshot_context& c, run_frame& frame) {
     const auto& given = c.given();
     const place scope = given.at ? *given.at : *parse_place("cluster");
     KS_CO_TRY(const auto locked, lock_repository(c));
-    if (const auto& config = c.run.config();
-        config && !c.repo.identity().cluster.empty() && config->cluster.id != c.repo.identity().cluster)
-        co_return refuse(exit_code::usage, fmt::format("the repository is of cluster {}, the configuration of {}",
-                                                       c.repo.identity().cluster, config->cluster.id));
-    if (auto proven = co_await c.repo.store().prove_swap(request_deadline()); !proven)
-        co_return refuse(proven.error(), c.repo.store().name());
+    KS_CO_CHECK(c.check_cluster());
+    KS_CO_CHECK(co_await c.repo.prove_swap());
     KS_CO_CHECK(co_await c.repo.set_clock());
     KS_CO_TRY(auto from, co_await c.connected(scope, {}));
     snapshot_creation creation(c.repo, *from,

@@ -42,11 +42,8 @@ awaitable<outcome<std::uint64_t>> add_snapshot(snapshot_context& c, const snapsh
     std::uint64_t count = 0;
     std::vector<balance::reference> found;
     for (std::size_t shard = 0; shard < of.objects.size(); ++shard) {
-        const auto buffer = co_await c.repo.read_inventory(of, shard);
-        if (!buffer && buffer.error() == errc::checksum_mismatch)
-            co_return std::unexpected(co_await c.repo.explain(of.id, buffer.error().text));
-        if (!buffer) co_return refuse(buffer.error(), of.objects[shard].name);
-        add_blocks((*buffer)->entries(), seen_at, found);
+        KS_CO_TRY(const auto buffer, co_await c.repo.inventory(of, shard));
+        add_blocks(buffer->entries(), seen_at, found);
         count += found.size();
         if (auto added = into.add(found); !added) co_return refuse(added.error(), "--state-dir");
     }
@@ -56,10 +53,7 @@ awaitable<outcome<std::uint64_t>> add_snapshot(snapshot_context& c, const snapsh
 awaitable<outcome<snapshot_references>> read_all(snapshot_context& c, std::uint32_t seen_at,
                                                  balance::reference_spool& into) {
     KS_CO_CHECK(co_await c.repo.open());
-    if (const auto& config = c.run.config();
-        config && !c.repo.identity().cluster.empty() && config->cluster.id != c.repo.identity().cluster)
-        co_return refuse(exit_code::usage, fmt::format("the repository is of cluster {}, the configuration of {}",
-                                                       c.repo.identity().cluster, config->cluster.id));
+    KS_CO_CHECK(c.check_cluster());
     KS_CO_TRY(auto listed, co_await c.repo.latest());
     KS_CO_TRY(const auto chosen, choose_snapshots(c, listed, *c.given().balance.keep_snapshots));
     snapshot_references out;

@@ -68,26 +68,19 @@ void add_single_writer(App& app, arguments& a) {
 void add_create(App& group, arguments& a) {
     App& app = add_one(group, a, "create", "list all blocks of a place, and store the list as a snapshot");
     add_place(app, "place", a.at, "what is listed (default cluster)");
-    add_parsed(
-        app, "--digits", "N", "cut the snapshot by this many hex digits (default: by the number of blocks)",
-        [&a](const std::string& text) { return parse_count(text, 0U, limits::shard_digits_max, a.digits.emplace()); });
+    add_digits(app, a, "snapshot");
     add_switch(app, "--allow-empty-source", a.allow_empty_source, "a place without any block is no mistake");
-    app.add_option("--allow-missing", a.snapshot.allow_missing,
-                   "a mount of the last snapshot that may be gone, be another device, or list far fewer blocks; may be "
-                   "repeated")
-        ->type_name("UUID")
-        ->allow_extra_args(false);
+    add_texts(app, "--allow-missing", "UUID", a.snapshot.allow_missing,
+              "a mount of the last snapshot that may be gone, be another device, or list far fewer blocks");
     add_duration(app, "--max-duration", std::chrono::nanoseconds(1), limits::create_time_max, a.snapshot.time_max,
                  "give up after this long (default 12h)");
     add_single_writer(app, a);
     add_text(app, "--state-dir", "FOLDER", a.state_folder,
              "where runs lock each other out (default $STATE_DIRECTORY, /var/lib/keepctl, $XDG_STATE_HOME/keepctl)");
-    add_text(app, "--metrics-file", "FILE", a.metrics_path,
-             "write metrics of the run to this file, for the textfile collector of Prometheus' node exporter");
+    add_metrics_file(app, a);
     add_text(app, "--job", "NAME", a.job, "label of these metrics");
     add_progress(app, a);
     add_connection(app, a);
-    add_output(app, a);
 }
 
 void add_prune(App& group, arguments& a) {
@@ -103,8 +96,7 @@ void add_prune(App& group, arguments& a) {
     count("--keep-weekly", keep.weekly, "keep the newest of so many weeks");
     count("--keep-monthly", keep.monthly, "keep the newest of so many months");
     constexpr std::chrono::hours longest{100 * 366 * 24};
-    add_parsed(app, "--keep-within", "DURATION", "keep all that are not older",
-               [&keep](const std::string& text) { return parse_time_limit(text, keep.within); });
+    keepctl::add_duration(app, "--keep-within", keep.within, "keep all that are not older");
     add_duration(app, "--grace", std::chrono::nanoseconds(0), longest, a.snapshot.grace,
                  "delete the data of a removed snapshot after this long (default 1h)");
     add_switch(app, "-n,--dry-run", a.dry_run, "only show each snapshot with the rules that keep it");
@@ -128,13 +120,11 @@ void add_restore(App& group, arguments& a) {
            "copy what is not in the trash from here; may be repeated: the first that has a good copy")
         ->type_name("PLACE")
         ->allow_extra_args(false);
-    add_text(app, "--only", "FILE", a.only_file,
-             "only the blocks named in this file: lines hash[+size], or a failures file");
+    add_only(app, a);
     add_switch(app, "-n,--dry-run", a.dry_run, "only show the missing blocks, and which place to copy from lists them");
     add_text(app, "--class", "CLASSES", a.classes, "storage classes of copies, if the place is a server");
-    add_parsed(app, "--replication", "N",
-               "copies to make of a block that is copied, if the place is `cluster` (default DefaultReplication)",
-               [&a](const std::string& text) { return parse_count(text, 1U, 64U, a.replication.emplace()); });
+    add_replication(app, a,
+                    "copies to make of a block that is copied, if the place is `cluster` (default DefaultReplication)");
     add_jobs(app, a, "blocks under way at a time (default 8)");
     add_memory(app, a, "memory for blocks and indexes (default 128MiB)");
     add_text(app, "--failures", "FILE", a.failures_file,
@@ -143,7 +133,6 @@ void add_restore(App& group, arguments& a) {
     add_state(app, a);
     add_text(app, "--job", "NAME", a.job, "label of the metrics");
     add_connection(app, a);
-    add_output(app, a);
 }
 
 }  // namespace
@@ -155,7 +144,6 @@ void add_snapshot(CLI::App& tree, arguments& a) {
     App& init = add_one(group, a, "init", "make a repository in an empty place");
     add_single_writer(init, a);
     add_connection(init, a);
-    add_output(init, a);
 
     add_create(group, a);
 
@@ -197,7 +185,6 @@ void add_snapshot(CLI::App& tree, arguments& a) {
     add_jobs(verify, a, "with --data: blocks verified at a time (default 8)");
     add_memory(verify, a, "with --data: memory for blocks (default 128MiB)");
     add_connection(verify, a);
-    add_output(verify, a);
 
     add_restore(group, a);
 

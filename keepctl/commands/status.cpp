@@ -173,9 +173,13 @@ exit_code run_status(session& s) {
 }
 
 exit_code end_with(session& s, const refusal& why) {
-    s.out().error(why.text, why.code);
-    s.out().end(why.code);
-    return why.code;
+    return end_with(s, why.code, why.text);
+}
+
+exit_code end_with(session& s, exit_code code, std::string_view problem) {
+    if (!problem.empty()) s.out().error(problem, code);
+    s.out().end(code);
+    return code;
 }
 
 }  // namespace keepstore::keepctl

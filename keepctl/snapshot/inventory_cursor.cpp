@@ -24,11 +24,7 @@ awaitable<outcome<std::span<const entry>>> inventory_cursor::entries(std::string
     if (shard_ != wanted) {
         shard_.reset();
         buffer_.reset();  // Before the next one takes its memory.
-        auto read = co_await repository_.read_inventory(document_, wanted);
-        if (!read && read.error() == errc::checksum_mismatch)
-            co_return std::unexpected(co_await repository_.explain(document_.id, read.error().text));
-        if (!read) co_return refuse(read.error(), document_.objects[wanted].name);
-        buffer_ = std::move(*read);
+        KS_CO_TRY(buffer_, co_await repository_.inventory(document_, wanted));
         shard_ = wanted;
     }
     co_return with_prefix(buffer_->entries(), prefix);

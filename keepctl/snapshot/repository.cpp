@@ -40,9 +40,14 @@ std::unexpected<refusal> refuse(const error& why, std::string_view doing) {
     return refuse(code, one_line(doing, why));
 }
 
-awaitable<outcome<void>> repository::init(std::string cluster) {
+awaitable<outcome<void>> repository::prove_swap() {
     if (auto proven = co_await store_.prove_swap(request_deadline()); !proven)
         co_return refuse(proven.error(), store_.name());
+    co_return outcome<void>();
+}
+
+awaitable<outcome<void>> repository::init(std::string cluster) {
+    KS_CO_CHECK(co_await prove_swap());
     auto there = co_await store_.list("", request_deadline());
     if (!there) co_return refuse(there.error(), store_.name());
     const auto has = [&](std::string_view key) {
@@ -241,6 +246,15 @@ awaitable<result<std::shared_ptr<inventory_buffer>>> repository::read_inventory(
         co_return buffer;
     }
     co_return fail(errc::checksum_mismatch, fmt::format("{}: {}", object.name, problem));
+}
+
+awaitable<outcome<std::shared_ptr<inventory_buffer>>> repository::inventory(const snapshot_document& of,
+                                                                            std::size_t shard) {
+    auto buffer = co_await read_inventory(of, shard);
+    if (buffer) co_return std::move(*buffer);
+    if (buffer.error() == errc::checksum_mismatch)
+        co_return std::unexpected(co_await explain(of.id, buffer.error().text));
+    co_return refuse(buffer.error(), of.objects[shard].name);
 }
 
 awaitable<result<std::optional<std::string>>> repository::find_damage(const snapshot_document& of) {

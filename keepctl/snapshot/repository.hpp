@@ -46,6 +46,8 @@ class repository {
     [[nodiscard]] awaitable<outcome<void>> open();
     [[nodiscard]] const repository_document& identity() const noexcept { return identity_; }
     [[nodiscard]] object_store& store() const noexcept { return store_; }
+    /// object_store::prove_swap(), before a change.
+    [[nodiscard]] awaitable<outcome<void>> prove_swap();
 
     /// What is listed now. some_failed: the file is damaged, or gone.
     [[nodiscard]] awaitable<outcome<latest_document>> latest();
@@ -61,6 +63,9 @@ class repository {
     /// Reads one inventory and checks all of it, its digest included. errc::checksum_mismatch with the reason.
     [[nodiscard]] awaitable<result<std::shared_ptr<inventory_buffer>>> read_inventory(const snapshot_document& of,
                                                                                       std::size_t shard);
+    /// The same for commands that need it. some_failed: damaged, or "was pruned".
+    [[nodiscard]] awaitable<outcome<std::shared_ptr<inventory_buffer>>> inventory(const snapshot_document& of,
+                                                                                  std::size_t shard);
     /// Whether all objects of the snapshot are there with their sizes. \returns the first that is not, or nothing.
     [[nodiscard]] awaitable<result<std::optional<std::string>>> find_damage(const snapshot_document& of);
     /// The failure of a read of this snapshot: "snapshot ID was pruned", if that is why.
