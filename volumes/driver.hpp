@@ -39,6 +39,28 @@ struct volume_plan {
     std::function<volume_report()> describe;
 };
 
+/// Makes the plan of a volume with these options. `problem` begins the error lines: "cannot use Bucket keep".
+template <class Options>
+[[nodiscard]] volume_plan make_plan(const cluster_config::local_volume& v, const Options& options, std::string problem,
+                                    result<void> (*check)(const Options&),
+                                    result<std::unique_ptr<volume>> (*open)(Options),
+                                    volume_report (*describe)(const cluster_config::local_volume&, const Options&)) {
+    const auto failed = [begin = "Volumes." + v.uuid + ": " + std::move(problem) + ": "](const error& why) {
+        return std::unexpected(begin + why.text);
+    };
+    return {.volume = v,
+            .check = [=]() -> std::expected<void, std::string> {
+                if (const auto usable = check(options); !usable) return failed(usable.error());
+                return {};
+            },
+            .open = [=]() -> opened_volume {
+                auto opened = open(options);
+                if (!opened) return failed(opened.error());
+                return std::move(*opened);
+            },
+            .describe = [=] { return describe(v, options); }};
+}
+
 /// What a driver needs in addition to the volume's section.
 struct plan_context {
     const cluster_config::collections_config& policy;  ///< S3 volumes judge by it what is in their trash.

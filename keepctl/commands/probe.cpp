@@ -129,28 +129,6 @@ awaitable<void> probe_server(const keep_server& server, probe_steps& steps, dead
               "accepted; the block stays until BlobSigningTTL is over");
 }
 
-awaitable<void> probe_target_bucket(const reports::probe_target& target, probe_steps& steps, deadline until) {
-    for (const auto& note : target.notes) steps.add({probe_result::note, "configuration", note});
-    auto access = volumes::s3::make_access(target.options);
-    if (!access) co_return steps.add({probe_result::failed, "configuration", access.error().text});
-    steps.set_reached();
-    const auto extent = target.writes ? s3::probe_extent::read_and_write : s3::probe_extent::read_only;
-    static_cast<void>(co_await s3::probe_bucket(
-        std::move(access->client), std::move(access->keys), extent,
-        [&](const s3::probe_line& line) { steps.add(line); }, until));
-}
-
-awaitable<void> probe_container_steps(const reports::container_target& target, probe_steps& steps, deadline until) {
-    for (const auto& note : target.notes) steps.add({probe_result::note, "configuration", note});
-    auto access = volumes::azure::make_access(target.options);
-    if (!access) co_return steps.add({probe_result::failed, "configuration", access.error().text});
-    steps.set_reached();
-    const auto extent = target.writes ? azure::probe_extent::read_and_write : azure::probe_extent::read_only;
-    static_cast<void>(co_await azure::probe_container(
-        std::move(access->client), std::move(access->keys), extent,
-        [&](const azure::probe_line& line) { steps.add(line); }, until));
-}
-
 exit_code end_of_probe(session& s, const std::vector<probe_steps>& all) {
     for (const auto& steps : all) steps.print(s.out());
     const auto reached = std::ranges::count_if(all, &probe_steps::reached);
@@ -171,18 +149,28 @@ awaitable<exit_code> probe_servers(session& s, const std::vector<keep_server>& s
     co_return end_of_probe(s, all);
 }
 
-awaitable<exit_code> probe_bucket_place(session& s, std::string name, const reports::probe_target& target) {
+/// Probes a bucket or container by `probe`, with the access that the options of the target give.
+template <class Target, class Access, class Probe>
+awaitable<exit_code> probe_storage(session& s, std::string name, const Target& target, result<Access> access,
+                                   Probe probe) {
     std::vector<probe_steps> all;
-    all.emplace_back(std::move(name));
-    co_await probe_target_bucket(target, all.front(), deadline::in(limits::cloud_probe_command_timeout));
+    auto& steps = all.emplace_back(std::move(name));
+    for (const auto& note : target.notes) steps.add({probe_result::note, "configuration", note});
+    if (access) {
+        steps.set_reached();
+        const auto extent = target.writes ? cloud::probe_extent::read_and_write : cloud::probe_extent::read_only;
+        static_cast<void>(co_await probe(
+            std::move(access->client), std::move(access->keys), extent,
+            [&](const cloud::probe_line& line) { steps.add(line); },
+            deadline::in(limits::cloud_probe_command_timeout)));
+    } else {
+        steps.add({probe_result::failed, "configuration", access.error().text});
+    }
     co_return end_of_probe(s, all);
 }
 
-awaitable<exit_code> probe_container_place(session& s, std::string name, const reports::container_target& target) {
-    std::vector<probe_steps> all;
-    all.emplace_back(std::move(name));
-    co_await probe_container_steps(target, all.front(), deadline::in(limits::cloud_probe_command_timeout));
-    co_return end_of_probe(s, all);
+exit_code probe_bucket_place(session& s, const place& what, const reports::probe_target& target) {
+    return s.run(probe_storage(s, what.text, target, volumes::s3::make_access(target.options), s3::probe_bucket));
 }
 
 }  // namespace
@@ -191,18 +179,20 @@ exit_code run_probe(session& s) {
     const place what = s.given().at.value_or(place{.text = "cluster", .where = cluster_place{}});
     if (const auto* const bucket = std::get_if<bucket_place>(&what.where)) {
         const auto target = reports::probe_target_of_bucket(bucket_options(*bucket, {}, true));
-        return s.run(probe_bucket_place(s, what.text, target));
+        return probe_bucket_place(s, what, target);
     }
     if (const auto* const volume = std::get_if<volume_place>(&what.where)) {
         if (!s.config())
             return end_with(s, {exit_code::usage, what.text + ": needs a configuration; give one with --config"});
         if (const auto container = reports::find_container(*s.config(), volume->uuid)) {
             if (!*container) return end_with(s, {exit_code::usage, container->error()});
-            return s.run(probe_container_place(s, what.text, **container));
+            const auto& target = **container;
+            return s.run(probe_storage(s, what.text, target, volumes::azure::make_access(target.options),
+                                       azure::probe_container));
         }
         const auto targets = reports::choose_probe_targets(*s.config(), {}, std::span(&volume->uuid, 1));
         if (!targets) return end_with(s, {exit_code::usage, targets.error()});
-        return s.run(probe_bucket_place(s, what.text, targets->front()));
+        return probe_bucket_place(s, what, targets->front());
     }
     if (std::holds_alternative<directory_place>(what.where))
         return end_with(s, {exit_code::usage,

@@ -80,41 +80,22 @@ std::expected<azure_options, std::string> decode_azure(const cluster_config::loc
     return std::move(options);
 }
 
-volume_report describe_azure(const std::string& uuid, const azure_options& options) {
+volume_report describe_azure(const cluster_config::local_volume& v, const azure_options& options) {
     const auto at = options.endpoint.empty() ? options.base_url : options.endpoint;
     volume_report out{.lines = {{"driver", fmt::format("Azure container {} of account {} at {}", options.container,
                                                        options.account, at)}}};
     const auto via = azure::proxy_of(options);
     if (via && !via->empty()) out.lines.emplace_back("proxy", *via + ", of the environment");
-    out.lines.emplace_back("try it with", azure_probe_command(uuid));
+    out.lines.emplace_back("try it with", azure_probe_command(v.uuid));
     return out;
 }
 
-std::unexpected<std::string> cannot_use(const std::string& uuid, const azure_options& options, const error& why) {
-    return std::unexpected(
-        fmt::format("Volumes.{}: cannot use ContainerName {}: {}", uuid, options.container, why.text));
-}
-
-opened_volume open_azure(const std::string& uuid, const azure_options& options) {
-    auto opened = open_azure_volume(options);
-    if (!opened) return cannot_use(uuid, options, opened.error());
-    return std::move(*opened);
-}
-
-std::expected<void, std::string> check_container(const std::string& uuid, const azure_options& options) {
-    if (const auto usable = check_azure_volume(options); !usable) return cannot_use(uuid, options, usable.error());
-    return {};
-}
-
 std::expected<volume_plan, std::string> plan_azure(cluster_config::local_volume v, const plan_context& context) {
-    auto options = decode_azure(v, context);
-    if (!options) return std::unexpected(std::move(options.error()));
-    if (const auto via = azure::proxy_of(*options); !via)
+    KS_TRY(const azure_options options, decode_azure(v, context));
+    if (const auto via = azure::proxy_of(options); !via)
         return std::unexpected(fmt::format("Volumes.{}: environment variable {}", v.uuid, via.error().text));
-    return volume_plan{.volume = v,
-                       .check = [uuid = v.uuid, options = *options] { return check_container(uuid, options); },
-                       .open = [uuid = v.uuid, options = *options] { return open_azure(uuid, options); },
-                       .describe = [uuid = v.uuid, options = *options] { return describe_azure(uuid, options); }};
+    return make_plan(v, options, "cannot use ContainerName " + options.container, check_azure_volume, open_azure_volume,
+                     describe_azure);
 }
 
 void write_azure_reference(cluster_config::reference_writer& to) {

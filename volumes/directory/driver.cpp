@@ -73,21 +73,6 @@ volume_report describe_directory(const cluster_config::local_volume& v, const di
     return out;
 }
 
-std::unexpected<std::string> cannot_open(const std::string& uuid, const directory_options& options, const error& why) {
-    return std::unexpected(fmt::format("Volumes.{}: cannot open Root {}: {}", uuid, options.root, why.text));
-}
-
-opened_volume open_directory(const std::string& uuid, const directory_options& options) {
-    auto opened = open_directory_volume(options);
-    if (!opened) return cannot_open(uuid, options, opened.error());
-    return std::move(*opened);
-}
-
-std::expected<void, std::string> check_directory(const std::string& uuid, const directory_options& options) {
-    if (const auto usable = check_directory_volume(options); !usable) return cannot_open(uuid, options, usable.error());
-    return {};
-}
-
 std::expected<directory_options, std::string> decode_directory(const cluster_config::local_volume& v,
                                                                const cluster_config::schema_node& known,
                                                                std::vector<std::string>& warnings) {
@@ -96,13 +81,10 @@ std::expected<directory_options, std::string> decode_directory(const cluster_con
 }
 
 std::expected<volume_plan, std::string> plan_directory(cluster_config::local_volume v, const plan_context& context) {
-    auto options = decode_directory(v, context.known, context.warnings);
-    if (!options) return std::unexpected(std::move(options.error()));
-    options->may_write = v.allow_write;
-    return volume_plan{.volume = v,
-                       .check = [uuid = v.uuid, options = *options] { return check_directory(uuid, options); },
-                       .open = [uuid = v.uuid, options = *options] { return open_directory(uuid, options); },
-                       .describe = [v, options = *options] { return describe_directory(v, options); }};
+    KS_TRY(auto options, decode_directory(v, context.known, context.warnings));
+    options.may_write = v.allow_write;
+    return make_plan(v, options, "cannot open Root " + options.root, check_directory_volume, open_directory_volume,
+                     describe_directory);
 }
 
 }  // namespace

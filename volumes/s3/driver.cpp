@@ -89,41 +89,22 @@ std::expected<s3_options, std::string> decode_s3(const cluster_config::local_vol
     return std::move(options);
 }
 
-volume_report describe_s3(const std::string& uuid, const s3_options& options) {
+volume_report describe_s3(const cluster_config::local_volume& v, const s3_options& options) {
     volume_report out{.lines = {{"driver", fmt::format("S3 bucket {} in {}{}", options.bucket, options.region,
                                                        options.endpoint.empty() ? "" : " at " + options.endpoint)}}};
     const auto via = s3::proxy_of(options);
     if (via && !via->empty()) out.lines.emplace_back("proxy", *via + ", of the environment");
     if (const auto authorities = options.env("AWS_CA_BUNDLE"); authorities && options.ca_file.empty())
         out.lines.emplace_back("AWS_CA_BUNDLE", *authorities);
-    out.lines.emplace_back("try it with", probe_command(uuid));
+    out.lines.emplace_back("try it with", probe_command(v.uuid));
     return out;
 }
 
-std::unexpected<std::string> cannot_use(const std::string& uuid, const s3_options& options, const error& why) {
-    return std::unexpected(fmt::format("Volumes.{}: cannot use Bucket {}: {}", uuid, options.bucket, why.text));
-}
-
-opened_volume open_s3(const std::string& uuid, const s3_options& options) {
-    auto opened = open_s3_volume(options);
-    if (!opened) return cannot_use(uuid, options, opened.error());
-    return std::move(*opened);
-}
-
-std::expected<void, std::string> check_bucket(const std::string& uuid, const s3_options& options) {
-    if (const auto usable = check_s3_volume(options); !usable) return cannot_use(uuid, options, usable.error());
-    return {};
-}
-
 std::expected<volume_plan, std::string> plan_s3(cluster_config::local_volume v, const plan_context& context) {
-    auto options = decode_s3(v, context);
-    if (!options) return std::unexpected(std::move(options.error()));
-    if (const auto via = s3::proxy_of(*options); !via)
+    KS_TRY(const s3_options options, decode_s3(v, context));
+    if (const auto via = s3::proxy_of(options); !via)
         return std::unexpected(fmt::format("Volumes.{}: environment variable {}", v.uuid, via.error().text));
-    return volume_plan{.volume = v,
-                       .check = [uuid = v.uuid, options = *options] { return check_bucket(uuid, options); },
-                       .open = [uuid = v.uuid, options = *options] { return open_s3(uuid, options); },
-                       .describe = [uuid = v.uuid, options = *options] { return describe_s3(uuid, options); }};
+    return make_plan(v, options, "cannot use Bucket " + options.bucket, check_s3_volume, open_s3_volume, describe_s3);
 }
 
 void write_s3_reference(cluster_config::reference_writer& to) {
