@@ -15,4 +15,7 @@ namespace keepstore {
     return utc_text(std::chrono::floor<std::chrono::seconds>(at));
 }
 
+/// As HTTP headers have it (RFC 9110 section 5.6.7): "Wed, 12 Oct 2009 17:50:00 GMT".
+[[nodiscard]] std::string format_http_date(std::chrono::sys_seconds at);
+
 }  // namespace keepstore

@@ -2,8 +2,6 @@
 
 #include "base/text.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 
@@ -14,7 +12,6 @@ using namespace std::chrono;
 
 constexpr std::array<std::string_view, 12> month_names{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
                                                        "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-constexpr std::array<std::string_view, 7> day_names{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
 
 // What nanoseconds since 1970 can express. A later time becomes the latest one: callers convert times to nanoseconds,
 // and an overflow would make a block from a far future look old.
@@ -34,8 +31,8 @@ class scanner {
         rest_.remove_prefix(expected.size());
     }
 
-    /// Exactly `digits` digits.
-    [[nodiscard]] unsigned number(std::size_t digits) {
+    /// Exactly `digits` digits, and what comes after them.
+    [[nodiscard]] unsigned number(std::size_t digits, std::string_view after = {}) {
         if (failed_ || rest_.size() < digits) {
             failed_ = true;
             return 0;
@@ -49,6 +46,7 @@ class scanner {
             value = value * 10 + static_cast<unsigned>(c - '0');
         }
         rest_.remove_prefix(digits);
+        literal(after);
         return value;
     }
 
@@ -84,18 +82,13 @@ std::optional<sys_seconds> parse_http_date(std::string_view text) noexcept {
     scanner in(text);
     static_cast<void>(in.take(3));
     in.literal(", ");
-    const auto d = in.number(2);
-    in.literal(" ");
+    const auto d = in.number(2, " ");
     const auto name = in.take(3);
     in.literal(" ");
-    const auto y = in.number(4);
-    in.literal(" ");
-    const auto h = in.number(2);
-    in.literal(":");
-    const auto min = in.number(2);
-    in.literal(":");
-    const auto s = in.number(2);
-    in.literal(" ");
+    const auto y = in.number(4, " ");
+    const auto h = in.number(2, ":");
+    const auto min = in.number(2, ":");
+    const auto s = in.number(2, " ");
     const auto zone = in.take(3);
     const auto found = std::ranges::find(month_names, name);
     if (!in.ended() || found == month_names.end() || (zone != "GMT" && zone != "UTC")) return std::nullopt;
@@ -104,16 +97,11 @@ std::optional<sys_seconds> parse_http_date(std::string_view text) noexcept {
 
 std::optional<sys_seconds> parse_iso_date(std::string_view text) noexcept {
     scanner in(text);
-    const auto y = in.number(4);
-    in.literal("-");
-    const auto mon = in.number(2);
-    in.literal("-");
-    const auto d = in.number(2);
-    in.literal("T");
-    const auto h = in.number(2);
-    in.literal(":");
-    const auto min = in.number(2);
-    in.literal(":");
+    const auto y = in.number(4, "-");
+    const auto mon = in.number(2, "-");
+    const auto d = in.number(2, "T");
+    const auto h = in.number(2, ":");
+    const auto min = in.number(2, ":");
     const auto s = in.number(2);
     if (in.next_is('.')) {
         in.literal(".");
@@ -135,16 +123,6 @@ std::optional<sys_seconds> parse_iso_date(std::string_view text) noexcept {
     const auto local = assemble(y, mon, d, h, min, s);
     if (!local) return std::nullopt;
     return *local - offset;
-}
-
-std::string format_http_date(sys_seconds at) {
-    const auto days_part = floor<days>(at);
-    const year_month_day date{days_part};
-    const hh_mm_ss clock{at - days_part};
-    return fmt::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", day_names[weekday{days_part}.c_encoding()],
-                       static_cast<unsigned>(date.day()), month_names[static_cast<unsigned>(date.month()) - 1],
-                       static_cast<int>(date.year()), clock.hours().count(), clock.minutes().count(),
-                       clock.seconds().count());
 }
 
 }  // namespace keepstore::cloud

@@ -3,13 +3,15 @@
 /// nanoseconds since 1970 cannot express (after April 2262) become the nearest one that they can.
 #pragma once
 
+#include "base/utc_text.hpp"
+
 #include <chrono>
 #include <optional>
-#include <string>
 #include <string_view>
 
 namespace keepstore::cloud {
 
+using keepstore::format_http_date;
 using std::chrono::sys_seconds;
 
 /// Parses "Wed, 12 Oct 2009 17:50:00 GMT". The weekday is not checked against the date; only GMT (or UTC) is accepted.
@@ -17,8 +19,5 @@ using std::chrono::sys_seconds;
 
 /// Parses "2009-10-12T17:50:30.000Z", with or without a fraction; "+00:00" and other offsets are accepted, too.
 [[nodiscard]] std::optional<sys_seconds> parse_iso_date(std::string_view text) noexcept;
-
-/// Returns "Wed, 12 Oct 2009 17:50:00 GMT".
-[[nodiscard]] std::string format_http_date(sys_seconds at);
 
 }  // namespace keepstore::cloud

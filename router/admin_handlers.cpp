@@ -43,26 +43,10 @@ auto take_list(std::string body, result<std::vector<Item>> (*parse)(std::string_
 
 }  // namespace
 
-awaitable<void> routes::touch_block(request_context& request, std::string_view locator_text) {
+awaitable<void> routes::change_block(request_context& request, std::string_view locator_text, block_change change) {
     const auto block = protocol::locator::parse(locator_text);
     if (!block) co_return co_await request.reply_error(block.error());
-    const auto done = co_await store_.block_touch(block->hash, request.ex.get_deadline());
-    if (!done) co_return co_await request.reply_error(done.error());
-    co_await request.reply_empty(200);
-}
-
-awaitable<void> routes::trash_block(request_context& request, std::string_view locator_text) {
-    const auto block = protocol::locator::parse(locator_text);
-    if (!block) co_return co_await request.reply_error(block.error());
-    const auto done = co_await store_.block_trash(block->hash, request.ex.get_deadline());
-    if (!done) co_return co_await request.reply_error(done.error());
-    co_await request.reply_empty(200);
-}
-
-awaitable<void> routes::untrash_block(request_context& request, std::string_view locator_text) {
-    const auto block = protocol::locator::parse(locator_text);
-    if (!block) co_return co_await request.reply_error(block.error());
-    const auto done = co_await store_.block_untrash(block->hash, request.ex.get_deadline());
+    const auto done = co_await (store_.*change)(block->hash, request.ex.get_deadline());
     if (!done) co_return co_await request.reply_error(done.error());
     co_await request.reply_empty(200);
 }
@@ -110,22 +94,23 @@ awaitable<void> routes::list_index(request_context& request, std::string_view mo
     if (const auto finished = co_await ex.finish(); !finished) request.cut_off();
 }
 
-awaitable<void> routes::set_pull_list(request_context& request) {
+template <class Item>
+awaitable<void> routes::set_list(request_context& request, result<std::vector<Item>> (*parse)(std::string_view),
+                                 store::work_queue<Item>& queue) {
     auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
     if (!body) co_return co_await request.reply_error(body.error());
     const auto until = request.ex.get_deadline();
-    const auto taken = co_await slow_calls_.run(take_list(std::move(*body), protocol::parse_pull_list, pulls_), until);
+    const auto taken = co_await slow_calls_.run(take_list(std::move(*body), parse, queue), until);
     if (!taken) co_return co_await request.reply_error(taken.error());
     co_await request.reply_empty(200);
 }
 
+awaitable<void> routes::set_pull_list(request_context& request) {
+    return set_list(request, protocol::parse_pull_list, pulls_);
+}
+
 awaitable<void> routes::set_trash_list(request_context& request) {
-    auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
-    if (!body) co_return co_await request.reply_error(body.error());
-    const auto until = request.ex.get_deadline();
-    const auto taken = co_await slow_calls_.run(take_list(std::move(*body), protocol::parse_trash_list, trash_), until);
-    if (!taken) co_return co_await request.reply_error(taken.error());
-    co_await request.reply_empty(200);
+    return set_list(request, protocol::parse_trash_list, trash_);
 }
 
 awaitable<void> routes::show_work(request_context& request) {

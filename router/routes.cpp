@@ -109,11 +109,11 @@ awaitable<void> routes::handle(request_context& request) {
         case route::block_write:
             co_return co_await write_block(request, match.locator);
         case route::block_touch:
-            co_return co_await touch_block(request, match.locator);
+            co_return co_await change_block(request, match.locator, &store::block_store::block_touch);
         case route::block_trash:
-            co_return co_await trash_block(request, match.locator);
+            co_return co_await change_block(request, match.locator, &store::block_store::block_trash);
         case route::block_untrash:
-            co_return co_await untrash_block(request, match.locator);
+            co_return co_await change_block(request, match.locator, &store::block_store::block_untrash);
         case route::index:
             co_return co_await list_index(request, match.mount_uuid, match.prefix);
         case route::mounts:

@@ -80,11 +80,13 @@ class routes {
     [[nodiscard]] awaitable<void> read_remote_block(request_context&, protocol::locator);
     [[nodiscard]] awaitable<void> write_block(request_context&, std::string_view locator_text);
     // admin_handlers.cpp
-    [[nodiscard]] awaitable<void> touch_block(request_context&, std::string_view locator_text);
-    [[nodiscard]] awaitable<void> trash_block(request_context&, std::string_view locator_text);
-    [[nodiscard]] awaitable<void> untrash_block(request_context&, std::string_view locator_text);
+    using block_change = awaitable<result<void>> (store::block_store::*)(const md5_digest&, deadline);
+    [[nodiscard]] awaitable<void> change_block(request_context&, std::string_view locator_text, block_change);
     [[nodiscard]] awaitable<void> list_mounts(request_context&);
     [[nodiscard]] awaitable<void> list_index(request_context&, std::string_view mount_uuid, std::string_view prefix);
+    template <class Item>
+    [[nodiscard]] awaitable<void> set_list(request_context&, result<std::vector<Item>> (*parse)(std::string_view),
+                                           store::work_queue<Item>&);
     [[nodiscard]] awaitable<void> set_pull_list(request_context&);
     [[nodiscard]] awaitable<void> set_trash_list(request_context&);
     [[nodiscard]] awaitable<void> show_work(request_context&);

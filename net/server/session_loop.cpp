@@ -1,14 +1,14 @@
 #include "net/server/session_loop.hpp"
 
 #include "base/cancellable.hpp"
+#include "base/utc_text.hpp"
 #include "net/server/session.hpp"
 
 #include <boost/asio/post.hpp>
 
-#include <fmt/format.h>
 #include <malloc.h>
 
-#include <array>
+#include <chrono>
 #include <ctime>
 
 namespace keepstore::net {
@@ -120,14 +120,7 @@ void session_loop::update_date() {
     const std::time_t second = std::time(nullptr);
     if (second == date_second_) return;
     date_second_ = second;
-    std::tm utc{};
-    gmtime_r(&second, &utc);
-    static constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    date_line_ = fmt::format(
-        "Date: {}, {:02} {} {} {:02}:{:02}:{:02} GMT\r\n", days[static_cast<std::size_t>(utc.tm_wday)], utc.tm_mday,
-        months[static_cast<std::size_t>(utc.tm_mon)], utc.tm_year + 1900, utc.tm_hour, utc.tm_min, utc.tm_sec);
+    date_line_ = "Date: " + format_http_date(std::chrono::sys_seconds(std::chrono::seconds(second))) + "\r\n";
 }
 
 void session_loop::begin_drain() {

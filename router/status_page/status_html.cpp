@@ -1,15 +1,14 @@
 #include "router/status_page/status_html.hpp"
 
+#include "base/base64.hpp"
 #include "base/sha256.hpp"
 #include "router/html.hpp"
 #include "router/status_page/assets.hpp"
 #include "router/status_page/value_format.hpp"
 
 #include <fmt/format.h>
-#include <openssl/evp.h>
 
-#include <array>
-#include <initializer_list>
+#include <span>
 #include <utility>
 #include <vector>
 
@@ -206,9 +205,7 @@ std::string page(std::string_view title, std::string_view main) {
 
 std::string source_hash(std::string_view text) {
     const auto digest = sha256(text);
-    std::array<unsigned char, 45> out{};
-    EVP_EncodeBlock(out.data(), digest.data(), static_cast<int>(digest.size()));
-    return std::string("'sha256-") + reinterpret_cast<const char*>(out.data()) + "'";
+    return "'sha256-" + encode_base64(std::as_bytes(std::span(digest))) + "'";
 }
 
 }  // namespace
