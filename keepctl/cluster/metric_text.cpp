@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <limits>
 
 namespace keepstore::keepctl {
 namespace {
@@ -50,26 +51,18 @@ std::optional<metric_sample> parse_sample(std::string_view rest) {
     return out;
 }
 
-/// Calls `take(sample)` for the samples of a metric, until it returns false.
-template <class Take>
-void for_samples(std::string_view text, std::string_view name, Take take) {
-    while (!text.empty()) {
+/// The first samples of a metric.
+std::vector<metric_sample> find_samples(std::string_view text, std::string_view name, std::size_t most) {
+    std::vector<metric_sample> out;
+    while (!text.empty() && out.size() < most) {
         const auto end = text.find('\n');
         const auto line = text.substr(0, end);
         text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
         if (!line.starts_with(name)) continue;
         const auto rest = line.substr(name.size());
         if (!rest.starts_with(' ') && !rest.starts_with('{')) continue;
-        if (auto sample = parse_sample(rest); sample && !take(std::move(*sample))) return;
+        if (auto sample = parse_sample(rest)) out.push_back(std::move(*sample));
     }
-}
-
-std::optional<metric_sample> first_sample(std::string_view text, std::string_view name) {
-    std::optional<metric_sample> out;
-    for_samples(text, name, [&](metric_sample sample) {
-        out = std::move(sample);
-        return false;
-    });
     return out;
 }
 
@@ -81,24 +74,18 @@ std::string_view metric_sample::label(std::string_view name) const noexcept {
 }
 
 std::vector<metric_sample> metric_samples(std::string_view text, std::string_view name) {
-    std::vector<metric_sample> out;
-    for_samples(text, name, [&](metric_sample sample) {
-        out.push_back(std::move(sample));
-        return true;
-    });
-    return out;
+    return find_samples(text, name, std::numeric_limits<std::size_t>::max());
 }
 
 std::optional<double> metric_value(std::string_view text, std::string_view name) {
-    const auto sample = first_sample(text, name);
-    return sample ? std::optional(sample->value) : std::nullopt;
+    const auto found = find_samples(text, name, 1);
+    return found.empty() ? std::nullopt : std::optional(found.front().value);
 }
 
 std::optional<std::string> metric_label(std::string_view text, std::string_view name, std::string_view label) {
-    const auto sample = first_sample(text, name);
-    if (!sample) return std::nullopt;
-    const auto found = std::ranges::find(sample->labels, label, &std::pair<std::string, std::string>::first);
-    return found == sample->labels.end() ? std::nullopt : std::optional(found->second);
+    const auto found = find_samples(text, name, 1);
+    const auto value = found.empty() ? std::string_view() : found.front().label(label);
+    return value.data() ? std::optional<std::string>(value) : std::nullopt;
 }
 
 }  // namespace keepstore::keepctl
