@@ -28,7 +28,7 @@ void connection::drive(steady::time_point now) {
     std::uint64_t turn = 0;
     // Refusals of paced senders are looked for at each tick; other senders hear of them from epoll.
     if (paced() && state_ == state::sending && body_sent_ > 0) read_head(now);
-    for (;;) {
+    while (true) {
         step next = step::wait;
         switch (state_) {
             case state::idle:
@@ -137,7 +137,7 @@ connection::step connection::read_head(steady::time_point now) {
     if (head_text_.empty()) first_byte_ = now;
     if (pace) spend(static_cast<std::size_t>(got));
     head_text_.append(scratch.data(), static_cast<std::size_t>(got));
-    for (;;) {
+    while (true) {
         const auto parsed = parse_response_head(head_text_, head_);
         if (parsed == head_state::incomplete) return step::again;
         if (parsed == head_state::malformed || (head_.status >= 200 && !head_.content_length)) {

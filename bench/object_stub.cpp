@@ -314,7 +314,7 @@ int main(int argc, char** argv) {
     }
     std::printf("%d\n", ntohs(address.sin_port));
     std::fflush(stdout);
-    for (;;) {
+    while (true) {
         const int fd = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);
         if (fd < 0) continue;
         const int one = 1;

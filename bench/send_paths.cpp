@@ -52,7 +52,7 @@ struct event_loop {
 /// Reads on until a request's head is complete. \returns the first line's second word less its slash,
 /// up to a '+'; nothing when the client left or sends no requests.
 awaitable<std::optional<std::string>> read_request(tcp::socket& socket, std::string& input) {
-    for (;;) {
+    while (true) {
         const auto end = input.find("\r\n\r\n");
         if (end != std::string::npos) {
             auto target = input.substr(0, std::min(input.find(" HTTP/"), end));
@@ -80,7 +80,7 @@ bool send_head(tcp::socket& socket, int status, std::size_t length) {
 
 awaitable<void> serve(event_loop& loop, const send_files& files, send_path path, tcp::socket socket) {
     std::string input;
-    for (;;) {
+    while (true) {
         const auto name = co_await read_request(socket, input);
         if (!name) co_return;
         const send_file* const file = files.find(*name);

@@ -20,7 +20,7 @@ class engine::core::worker {
 
     void run() {
         std::unique_lock lock(core_.mutex_);
-        for (;;) {
+        while (true) {
             settle();
             refill();
             if (core_.stopping_) return;

@@ -20,7 +20,7 @@ inline constexpr std::size_t request_head_bytes_max = 64 * KiB;
 /// Memory that an idle connection keeps of its last request's head, and as much of its response's, for the next ones:
 /// usual heads fit, so that a busy connection allocates nothing for them.
 inline constexpr std::size_t idle_head_bytes_max = 2 * KiB;
-/// After so many bytes of heads that do not fit the first input buffer, free memory is given back to the system, but
+/// After this many bytes of heads that do not fit the first input buffer, free memory is given back to the system, but
 /// not more often than this: it takes milliseconds.
 inline constexpr std::size_t trim_freed_bytes = 1 * MiB;
 inline constexpr seconds trim_interval{1};

@@ -60,7 +60,7 @@ std::uint64_t number_of(std::uint64_t digits) noexcept {
     return digits >> 32;
 }
 
-/// Takes digits from the front, at most so many that they fit. nullopt: there is none, or there are more.
+/// Takes digits from the front, as many as fit. nullopt: there is none, or there are more.
 std::optional<std::uint64_t> take_number(std::string_view& text) noexcept {
     constexpr std::size_t digits_max = 19;
     std::uint64_t out = 0;

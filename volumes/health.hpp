@@ -48,7 +48,7 @@ class health_tracker {
 
     /// A call transferred data, or synced it: opens and look-ups prove nothing, since the kernel has them in memory.
     void call_worked(traffic) noexcept;
-    /// A call failed. Only I/O errors count: others are answers, or limits of our own.
+    /// A call failed. Only I/O errors count: others are responses, or limits of our own.
     void call_failed(traffic, const error&);
 
     /// Whether a probe of this traffic is due, given the pool's activity.

@@ -16,7 +16,7 @@ using std::chrono::seconds;
 inline constexpr unsigned volume_threads_max = 24;
 /// Calls waiting for a volume thread; one more fails with `unavailable`.
 inline constexpr std::size_t volume_queue_max = 16384;
-/// One in so many of a volume's threads takes reads only: hung syncs leave these to readers.
+/// One in this many of a volume's threads takes reads only: hung syncs leave these to readers.
 inline constexpr unsigned volume_threads_per_reader = 4;
 /// A volume that has made no progress for this long is given up also by calls that have no alternative. Disks retry a
 /// bad sector for about 10 s, and the kernel gives a command 30 s before it resets the device.

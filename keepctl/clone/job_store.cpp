@@ -10,7 +10,7 @@ awaitable<result<void>> put_file(job_store& store, std::string name, std::string
                                  std::function<bool(std::string_view)> keep, deadline until) {
     for (unsigned attempt = 0; attempt < limits::clone_swap_attempts; ++attempt) {
         KS_CO_TRY(auto there, co_await store.read(name, until));
-        // Also after an answer that was lost: what is there is ours.
+        // Also after a response that was lost: what is there is ours.
         if (there && (there->text == text || keep(there->text))) co_return success();
         const bool fresh = !there.has_value();
         KS_CO_TRY(auto written, fresh ? co_await store.create(name, text, until)

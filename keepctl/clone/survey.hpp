@@ -17,7 +17,7 @@ struct first_look {
     result<bool> target_is_empty = false;    ///< There is no object at all, by a listing of one key.
     result<unsigned> digits = 0U;
 };
-/// Finds out, concurrently, whether both buckets answer and let us in, and these facts.
+/// Finds out, concurrently, whether both buckets respond and let us in, and these facts.
 [[nodiscard]] awaitable<result<first_look>> look_at(const clone_bucket& source, const clone_bucket& target, bool trash,
                                                     deadline until);
 

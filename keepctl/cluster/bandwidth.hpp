@@ -1,4 +1,4 @@
-/// --bandwidth: at most so many bytes of blocks per second, whatever the number of transfers. Each takes the bytes from
+/// --bandwidth: a limit on the bytes of blocks per second, whatever the number of transfers. Each takes the bytes from
 /// one rate_limiter before it moves them, first come, first served.
 ///
 /// Used from the one event loop of the tool. The limiter outlives every wait.
@@ -14,7 +14,7 @@
 
 namespace keepstore::keepctl {
 
-/// Waits until the limiter gives out so many bytes. Awaited in place. \returns errc::timeout, cancelled.
+/// Waits until the limiter gives out this many bytes. Awaited in place. \returns errc::timeout, cancelled.
 [[nodiscard]] awaitable<result<void>> take_bandwidth(rate_limiter& rate, std::uint64_t bytes, deadline until);
 
 /// Returns how many of `jobs` a bandwidth is enough for: with less than limits::keepctl_job_bandwidth_min for each of

@@ -30,7 +30,8 @@ struct comes_before {
 
 // Below it a comparison sort is as fast.
 constexpr std::size_t distributed_min = 256;
-// Entries of a bucket, if names are as uniform as MD5s; and bits for buckets: so many ends are written to at a time.
+// Entries of a bucket, if names are as uniform as MD5s; and bits for buckets: the number of ends that are written to at
+// a time.
 constexpr std::size_t bucket_entries = 8;
 constexpr unsigned bucket_bits_max = 8;
 constexpr unsigned merge_bits_max = 14;

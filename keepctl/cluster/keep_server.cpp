@@ -35,7 +35,7 @@ constexpr std::size_t identity_digits = 15;
 constexpr std::string_view no_key =
     "wants a signature; give --config, or the servers' signing key with --signing-key-file";
 
-net::phase_limits patience(std::chrono::steady_clock::duration silence) {
+net::phase_limits silence_limits(std::chrono::steady_clock::duration silence) {
     return {.connect = limits::net_connect_timeout, .first_byte = silence, .progress = silence};
 }
 
@@ -85,7 +85,7 @@ awaitable<result<short_response>> keep_server::request(std::string method, std::
     net::request r{.method = std::move(method), .to = where_.to, .target = where_.path + target};
     if (!token.empty()) r.headers.push_back({"Authorization", "Bearer " + token});
     if (!body.empty()) r.body.push_back(copy_to_heap_slice(std::as_bytes(std::span(body))));
-    r.timing = patience(limits::keepctl_silence_max);
+    r.timing = silence_limits(limits::keepctl_silence_max);
     KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
     short_response out{.status = response.status()};
     // The system's clock may be set meanwhile; the steady one is not.
@@ -119,7 +119,7 @@ awaitable<result<mounts_response>> keep_server::mounts_and_clock(deadline until)
                                          : result<std::vector<mount_info>>(fail(errc::io_error));
     if (!parsed) {
         co_return fail(errc::unavailable,
-                       fmt::format("what answers at {} is no keepstore: GET /mounts gets status {}: {}", url_,
+                       fmt::format("{}: unexpected response, not of a keepstore: GET /mounts gets status {}: {}", url_,
                                    response.status, first_line(response.body)));
     }
     co_return mounts_response{.mounts = std::move(*parsed), .clock_ahead = clock_ahead(response)};
@@ -137,7 +137,7 @@ awaitable<result<void>> keep_server::read_index(std::string mount_uuid, std::str
         mount_uuid.empty() ? "index/" + prefix : fmt::format("mounts/{}/blocks?prefix={}", mount_uuid, prefix);
     net::request r{.to = where_.to, .target = where_.path + target};
     if (!access_.token.empty()) r.headers.push_back({"Authorization", "Bearer " + access_.token});
-    r.timing = patience(limits::listing_silence_max);
+    r.timing = silence_limits(limits::listing_silence_max);
     KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
     if (response.status() != 200) {
         short_response got{.status = response.status()};
@@ -181,7 +181,7 @@ awaitable<result<protocol::incoming_block>> keep_server::get(md5_digest name, st
                                .token = access_.read_token,
                                .request_id = {},
                                .size = size,
-                               .timing = patience(limits::keepctl_silence_max),
+                               .timing = silence_limits(limits::keepctl_silence_max),
                                .tell_bad_copies = true};
     auto opened = co_await protocol::open_block(client_, where_, std::move(what), until);
     // A server that refuses to say whether it has the block does not lack it.
@@ -196,7 +196,7 @@ awaitable<result<std::uint64_t>> keep_server::head(md5_digest name, std::optiona
                                                    deadline until) const {
     net::request r{.method = "HEAD", .to = where_.to, .target = where_.path + signed_locator(name, size)};
     r.headers.push_back({"Authorization", "Bearer " + access_.read_token});
-    r.timing = patience(limits::keepctl_silence_max);
+    r.timing = silence_limits(limits::keepctl_silence_max);
     KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
     const auto text = [&](std::string_view what) { return fmt::format("{}: {} ({})", url_, what, response.status()); };
     switch (response.status()) {
@@ -224,7 +224,7 @@ awaitable<result<stored_block>> keep_server::put(md5_digest name, net::body_sour
     net::request r{.method = "PUT", .to = where_.to, .target = where_.path + name.hex()};
     r.headers.push_back({"Authorization", "Bearer " + access_.read_token});
     if (!classes.empty()) r.headers.push_back({"X-Keep-Storage-Classes", std::move(classes)});
-    r.timing = patience(limits::keepctl_silence_max);
+    r.timing = silence_limits(limits::keepctl_silence_max);
     r.source = &body;
     KS_CO_TRY(auto response, co_await client_.send(std::move(r), until));
     KS_CO_TRY(const std::string text, co_await read_short(response));

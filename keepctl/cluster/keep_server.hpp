@@ -68,7 +68,7 @@ class keep_server {
     [[nodiscard]] awaitable<result<short_response>> request(std::string method, std::string target, std::string token,
                                                             deadline until, std::string body = {}) const;
 
-    /// GET /mounts. errc::unauthorized, forbidden: the token; unavailable: what answers is no keepstore, or not now.
+    /// GET /mounts. errc::unauthorized, forbidden: the token; unavailable: it is no keepstore, or does not work now.
     [[nodiscard]] awaitable<result<std::vector<mount_info>>> mounts(deadline until) const;
     [[nodiscard]] awaitable<result<mounts_response>> mounts_and_clock(deadline until) const;
 

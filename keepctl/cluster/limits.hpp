@@ -43,7 +43,7 @@ inline constexpr std::size_t keepctl_secret_bytes_max = 64 * KiB;
 // --- requests --------------------------------------------------------------------------------------------------------
 /// A request with a short response, such as GET /mounts.
 inline constexpr seconds keepctl_request_timeout{20};
-/// status: a server that has not answered by then counts as unreachable.
+/// status: a server that has not responded by then counts as unreachable.
 inline constexpr seconds keepctl_status_timeout{5};
 /// status --watch: a round takes some requests to each server.
 inline constexpr std::chrono::milliseconds watch_interval_min{100};

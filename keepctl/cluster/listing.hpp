@@ -32,7 +32,7 @@ struct place_listing {
 /// Number of entries of all places together, estimated from one shard of three digits, or of one if there are few.
 [[nodiscard]] awaitable<result<std::uint64_t>> estimate_entries(std::span<place_listing> places);
 
-/// Number of hex digits to cut by for so many entries; at least 1, so that a run that is killed does not begin again
+/// Number of hex digits to cut by for this many entries; at least 1, so that a run that is killed does not begin again
 /// from the start.
 [[nodiscard]] unsigned digits_for(std::uint64_t entries);
 

@@ -20,9 +20,9 @@ namespace {
 // Servers are asked about this many blocks at a time.
 constexpr std::size_t blocks_at_a_time = 8;
 
-enum class answer_kind { done, absent, failed };
-struct answer {
-    answer_kind kind = answer_kind::failed;
+enum class reply_kind { done, absent, failed };
+struct reply {
+    reply_kind kind = reply_kind::failed;
     std::string why;
     bool reached = false;
 };
@@ -49,9 +49,9 @@ class admin_request {
     /// After a success each server verifies its copy, too (HEAD).
     void verify_afterwards() noexcept { verifies_ = true; }
 
-    /// Asks all servers about these blocks. answers[block][server].
-    awaitable<result<std::vector<std::vector<answer>>>> ask(std::span<const md5_digest> blocks) const {
-        std::vector<std::vector<answer>> out(blocks.size(), std::vector<answer>(servers_.size()));
+    /// Asks all servers about these blocks. replies[block][server].
+    awaitable<result<std::vector<std::vector<reply>>>> ask(std::span<const md5_digest> blocks) const {
+        std::vector<std::vector<reply>> out(blocks.size(), std::vector<reply>(servers_.size()));
         std::vector<awaitable<void>> calls;
         for (std::size_t b = 0; b < blocks.size(); ++b) {
             for (std::size_t i = 0; i < servers_.size(); ++i)
@@ -62,7 +62,7 @@ class admin_request {
     }
 
   private:
-    awaitable<void> ask_one(const keep_server& server, md5_digest block, answer& out) const {
+    awaitable<void> ask_one(const keep_server& server, md5_digest block, reply& out) const {
         auto response = co_await server.request(method_, path_ + block.hex(), server.access().token,
                                                 deadline::in(limits::keepctl_block_timeout));
         if (!response) {
@@ -73,18 +73,18 @@ class admin_request {
         if (response->status == 200 && verifies_)
             co_await verify(server, block, out);
         else if (response->status == 200)
-            out.kind = answer_kind::done;
+            out.kind = reply_kind::done;
         else if (response->status == 404)
-            out.kind = answer_kind::absent;
+            out.kind = reply_kind::absent;
         else
             out.why = server.refused(*response, method_).text;
     }
 
-    static awaitable<void> verify(const keep_server& server, md5_digest block, answer& out) {
+    static awaitable<void> verify(const keep_server& server, md5_digest block, reply& out) {
         const auto size = co_await server.head(block, std::nullopt, deadline::in(limits::keepctl_block_timeout));
         // Without the signing key the copy is there, as the server said, and what it is worth is not known.
         const bool unknown = !size && size.error() == errc::forbidden;
-        if (size || unknown) out.kind = answer_kind::done;
+        if (size || unknown) out.kind = reply_kind::done;
         if (!size) out.why = (unknown ? "not verified: " : "") + size.error().text;
     }
 
@@ -102,21 +102,21 @@ awaitable<exit_code> ask_all(session& s, const std::vector<keep_server>& servers
     std::int64_t failed = 0;
     for (std::size_t first = 0; first < blocks.size(); first += blocks_at_a_time) {
         const auto some = std::span(blocks).subspan(first, std::min(blocks_at_a_time, blocks.size() - first));
-        const auto answers = co_await request.ask(some);
-        if (!answers) co_return exit_code::interrupted;
+        const auto replies = co_await request.ask(some);
+        if (!replies) co_return exit_code::interrupted;
         for (std::size_t b = 0; b < some.size(); ++b) {
             bool any = false;
             bool all = true;
             for (std::size_t i = 0; i < servers.size(); ++i) {
-                const auto& a = (*answers)[b][i];
+                const auto& a = (*replies)[b][i];
                 reached = reached || a.reached;
-                any = any || a.kind == answer_kind::done;
-                all = all && a.kind != answer_kind::failed;
+                any = any || a.kind == reply_kind::done;
+                all = all && a.kind != reply_kind::failed;
                 s.out().add("block", {{"block", some[b].hex()},
                                       {"server", servers[i].url()},
-                                      {"state", a.kind == answer_kind::done     ? word
-                                                : a.kind == answer_kind::absent ? "absent"
-                                                                                : "failed"},
+                                      {"state", a.kind == reply_kind::done     ? word
+                                                : a.kind == reply_kind::absent ? "absent"
+                                                                               : "failed"},
                                       {"note", a.why.empty() ? cell() : cell(a.why)}});
             }
             ++(any && all ? done : failed);
@@ -219,10 +219,10 @@ class trash_command {
         }
         const admin_request request(group_.servers(), "DELETE", "");
         for (const auto& block : found) {
-            const auto answers = co_await request.ask({&block, 1});
-            if (!answers) co_return exit_code::interrupted;
-            for (const auto& a : answers->front()) {
-                if (a.kind != answer_kind::failed) continue;
+            const auto replies = co_await request.ask({&block, 1});
+            if (!replies) co_return exit_code::interrupted;
+            for (const auto& a : replies->front()) {
+                if (a.kind != reply_kind::failed) continue;
                 out.error(a.why);
                 ++failed_;
             }

@@ -21,7 +21,7 @@ awaitable<void> head_one(const keep_server& server, protocol::locator block, hea
 
 awaitable<exit_code> head_all(session& s, const std::vector<keep_server>& servers) {
     bool all_good = true;
-    bool answered = false;
+    bool responded = false;
     for (const auto& text : s.given().blocks) {
         const auto block = protocol::locator::parse(text);
         std::vector<head_outcome> outcomes(servers.size());
@@ -34,7 +34,7 @@ awaitable<exit_code> head_all(session& s, const std::vector<keep_server>& server
             const bool absent = !size && size.error() == errc::not_found;
             const bool bad = !size && size.error() == errc::checksum_mismatch;
             good = good || size.has_value();
-            answered = answered || size || absent || bad;
+            responded = responded || size || absent || bad;
             if (!size && !absent) all_good = false;
             s.out().add("copy", {{"block", block->hash.hex()},
                                  {"server", servers[i].url()},
@@ -47,7 +47,7 @@ awaitable<exit_code> head_all(session& s, const std::vector<keep_server>& server
         }
         all_good = all_good && good;
     }
-    const auto code = !answered ? exit_code::unreachable : all_good ? exit_code::done : exit_code::some_failed;
+    const auto code = !responded ? exit_code::unreachable : all_good ? exit_code::done : exit_code::some_failed;
     s.out().end(code);
     co_return code;
 }

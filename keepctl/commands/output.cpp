@@ -20,7 +20,7 @@ namespace {
 
 using nlohmann::ordered_json;
 
-// Rows that are aligned together; a longer list goes on with the next so many.
+// Rows that are aligned together; a longer list goes on with the next group.
 constexpr std::size_t rows_aligned = 1000;
 // A write of so much costs no more per byte than a larger one; it is also what a pipe holds.
 constexpr std::size_t write_bytes = 64 * KiB;

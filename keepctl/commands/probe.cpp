@@ -93,7 +93,7 @@ awaitable<void> probe_server(const keep_server& server, probe_steps& steps, dead
     const auto status = co_await ask_status(server, until);
     if (!status.reachable) co_return steps.add({probe_result::failed, "connection", status.problem});
     steps.set_reached();
-    steps.add({probe_result::ok, "connection", "a keepstore answers"});
+    steps.add({probe_result::ok, "connection", "a keepstore responds"});
     if (status.clock_ahead) {
         const bool near = std::chrono::abs(*status.clock_ahead) <= clock_difference_max;
         steps.add({near ? probe_result::ok : probe_result::failed, "clock",

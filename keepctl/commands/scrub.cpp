@@ -13,9 +13,9 @@
 namespace keepstore::keepctl {
 namespace {
 
-using scrub_answer = result<std::vector<scrub_report>>;
+using scrub_response = result<std::vector<scrub_report>>;
 
-awaitable<void> ask_scrubs(const keep_server& server, std::string method, std::string target, scrub_answer& out) {
+awaitable<void> ask_scrubs(const keep_server& server, std::string method, std::string target, scrub_response& out) {
     auto response = co_await server.request(std::move(method), std::move(target), server.access().token,
                                             deadline::in(limits::keepctl_request_timeout));
     if (!response) {
@@ -57,17 +57,17 @@ class scrub_command {
 
   private:
     awaitable<bool> ask(std::string method, std::string target) {
-        answers_.assign(servers_.size(), fail(errc::cancelled));
+        responses_.assign(servers_.size(), fail(errc::cancelled));
         std::vector<awaitable<void>> calls;
         for (std::size_t i = 0; i < servers_.size(); ++i)
-            calls.push_back(ask_scrubs(servers_[i], method, target, answers_[i]));
+            calls.push_back(ask_scrubs(servers_[i], method, target, responses_[i]));
         const bool cancelled = co_await when_all(std::move(calls));
         co_return !cancelled;
     }
 
     [[nodiscard]] bool any_under_way() const {
         return std::ranges::any_of(
-            answers_, [](const scrub_answer& a) { return a && std::ranges::any_of(*a, &scrub_report::under_way); });
+            responses_, [](const scrub_response& a) { return a && std::ranges::any_of(*a, &scrub_report::under_way); });
     }
 
     exit_code show() {
@@ -76,13 +76,13 @@ class scrub_command {
         std::size_t reached = 0;
         std::int64_t irreparable = 0;
         for (std::size_t i = 0; i < servers_.size(); ++i) {
-            if (!answers_[i]) {
-                out.error(answers_[i].error().text, exit_code::not_finished);
+            if (!responses_[i]) {
+                out.error(responses_[i].error().text, exit_code::not_finished);
                 code = worse(code, exit_code::not_finished);
                 continue;
             }
             ++reached;
-            for (const auto& r : *answers_[i]) {
+            for (const auto& r : *responses_[i]) {
                 irreparable += r.irreparable;
                 if (r.state == "failed") code = worse(code, exit_code::not_finished);
                 out.add("scrub", {{"server", servers_[i].url()},
@@ -100,8 +100,8 @@ class scrub_command {
         }
         out.flush();
         for (std::size_t i = 0; i < servers_.size(); ++i) {
-            if (!answers_[i]) continue;
-            for (const auto& r : *answers_[i]) {
+            if (!responses_[i]) continue;
+            for (const auto& r : *responses_[i]) {
                 for (const auto& copy : r.irreparable_copies)
                     out.add("irreparable", {{"block", copy.block},
                                             {"server", servers_[i].url()},
@@ -117,7 +117,7 @@ class scrub_command {
 
     session& session_;
     const std::vector<keep_server>& servers_;
-    std::vector<scrub_answer> answers_;
+    std::vector<scrub_response> responses_;
 };
 
 }  // namespace

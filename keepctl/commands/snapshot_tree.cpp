@@ -91,10 +91,10 @@ void add_prune(App& group, arguments& a) {
         });
     };
     auto& keep = a.snapshot.keep;
-    count("--keep-last", keep.last, "keep the newest so many");
-    count("--keep-daily", keep.daily, "keep the newest of so many days");
-    count("--keep-weekly", keep.weekly, "keep the newest of so many weeks");
-    count("--keep-monthly", keep.monthly, "keep the newest of so many months");
+    count("--keep-last", keep.last, "keep the newest N");
+    count("--keep-daily", keep.daily, "keep the newest of each of N days");
+    count("--keep-weekly", keep.weekly, "keep the newest of each of N weeks");
+    count("--keep-monthly", keep.monthly, "keep the newest of each of N months");
     constexpr std::chrono::hours longest{100 * 366 * 24};
     keepctl::add_duration(app, "--keep-within", keep.within, "keep all that are not older");
     add_duration(app, "--grace", std::chrono::nanoseconds(0), longest, a.snapshot.grace,

@@ -126,7 +126,7 @@ awaitable<result<void>> bucket_store::prove_swap(deadline until) {
         options_.warn("--single-writer: latest.json is replaced without a condition; a second writer loses snapshots");
         co_return success();
     }
-    // Once more: an answer may get lost, and its repetition meet what the first attempt wrote.
+    // Once more: a response may get lost, and its repetition meet what the first attempt wrote.
     for (int attempt = 0;; ++attempt) {
         const std::string key = "probe/" + random_digits();
         auto proven = co_await prove_with(key, until);

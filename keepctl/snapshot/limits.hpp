@@ -27,8 +27,8 @@ inline constexpr std::size_t create_shards_max = 3;
 /// An object is read whole into memory; two are held at a time.
 inline constexpr std::uint64_t inventory_bytes_max = 64 * MiB;
 
-/// create: a mount that lists fewer entries than in the last snapshot, by so many per cent, is not believed. Counted in
-/// a sample of the last snapshot of this many entries, which is read for it: one object, mostly.
+/// create: a mount that lists fewer entries than in the last snapshot, by this many per cent, is not believed. Counted
+/// in a sample of the last snapshot of this many entries, which is read for it: one object, mostly.
 inline constexpr std::uint64_t shrink_percent = 10;
 inline constexpr std::uint64_t shrink_sample_entries = 1'000'000;
 
@@ -65,7 +65,7 @@ inline constexpr std::chrono::seconds create_cleanup_timeout{30};
 /// Attempts at a swap that other writers win, and the longest random wait between them.
 inline constexpr unsigned swap_attempts_max = 8;
 inline constexpr std::chrono::milliseconds swap_pause_max{1000};
-/// How long a swap without a clear answer is looked after.
+/// How long the outcome of a swap without a clear response is looked for.
 inline constexpr std::chrono::seconds swap_unknown_max{60};
 
 static_assert(create_time_max < orphan_age);

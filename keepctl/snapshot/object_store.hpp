@@ -41,7 +41,7 @@ struct stored_object {
 enum class swap_end : unsigned char {
     done,
     lost,     ///< Another version is there, or none, or another swap was being carried out.
-    unknown,  ///< No answer, or that of a failing service: it may take effect, now or in a moment.
+    unknown,  ///< No response, or that of a failing service: it may take effect, now or in a moment.
 };
 
 class object_store {

@@ -118,7 +118,7 @@ awaitable<outcome<prune_end>> prune(repository& in, prune_options options) {
         [&](latest_document& latest) -> awaitable<outcome<bool>> {
             auto plan = decide(latest, orphans, options, in.now());
             const bool any = move_to_removed(latest, plan, in.now());
-            // After a swap whose answer was lost there is nothing left to do: the plan of that swap counts.
+            // After a swap whose response was lost there is nothing left to do: the plan of that swap counts.
             if (any || !done || !was_carried_out(*done, latest)) done = std::move(plan);
             co_return any;
         },

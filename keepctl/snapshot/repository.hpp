@@ -2,8 +2,8 @@
 /// and nothing else is.
 ///
 /// A change is a compare-and-swap: latest.json is read, one edit is made on what it says, and the result is written if
-/// it is still the same. Who loses merges: the edit is made once more, on the new content. A lost answer is found out
-/// by reading. Used from one event loop; calls are awaited in place.
+/// it is still the same. The loser merges: it makes the edit once more, on the new content. The outcome of a lost
+/// response is found by reading. Used from one event loop; calls are awaited in place.
 #pragma once
 
 #include "keepctl/cluster/exit_code.hpp"
@@ -30,7 +30,7 @@ class repository {
     /// Hears of what is odd, but no failure.
     using note_function = std::function<void(std::string_view)>;
 
-    /// Between attempts at a swap, and until one without a clear answer is given up.
+    /// Between attempts at a swap, and until one without a clear response is given up.
     struct swap_times {
         std::chrono::milliseconds pause_max = limits::swap_pause_max;
         std::chrono::milliseconds unknown_max = limits::swap_unknown_max;
@@ -71,7 +71,7 @@ class repository {
     /// The failure of a read of this snapshot: "snapshot ID was pruned", if that is why.
     [[nodiscard]] awaitable<refusal> explain(const snapshot_id& id, std::string problem);
 
-    /// The time by the clock of the service, extrapolated from the last answer. After set_clock().
+    /// The time by the clock of the service, extrapolated from its last response. After set_clock().
     [[nodiscard]] std::chrono::sys_seconds now() const;
     [[nodiscard]] awaitable<outcome<void>> set_clock();
 

@@ -15,7 +15,7 @@ namespace keepstore::keepctl {
 /// A snapshot stays if any of these keeps it. Days, weeks (from Monday) and months are those of UTC; of each the newest
 /// snapshot counts, and those without one do not count.
 struct retention_rules {
-    std::uint64_t last = 0;                               ///< The newest so many.
+    std::uint64_t last = 0;                               ///< How many of the newest ones.
     std::optional<std::chrono::nanoseconds> within = {};  ///< All that were listed in this last time.
     std::uint64_t daily = 0;
     std::uint64_t weekly = 0;

@@ -77,7 +77,7 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
     // --- for sessions -------------------------------------------------------------------------------------------
     void session_idle(session&);    ///< Waits for the next request.
     void session_active(session&);  ///< Does anything else.
-    /// A head of so many bytes was freed: large ones are given back to the system soon.
+    /// A head of this many bytes was freed: large ones are given back to the system soon.
     void freed_head(std::size_t bytes) noexcept {
         if (bytes > limits::input_buffer_bytes) large_freed_ += bytes;
     }

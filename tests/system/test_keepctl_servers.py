@@ -54,7 +54,7 @@ class Case(KeepctlCase):
 
 
 class NoKeepstore(Case):
-    """What answers is no keepstore, or does not answer as one: said so, and not waited for longer than its limit."""
+    """The server is no keepstore, or does not respond as one: said so, and not waited for longer than its limit."""
 
     def test_other_services(self):
         elsewhere = self.serve(lambda *_: response(MOUNTS))
@@ -99,7 +99,7 @@ class NoKeepstore(Case):
     def test_what_is_said(self):
         server = self.serve(lambda *_: response(b"<html>\x1b[31m\xff" + b"x" * 10_000))
         done = self.run_with([server.url], "ls")
-        self.assertIn(f"what answers at {server.url} is no keepstore", done.stderr)
+        self.assertIn(f"{server.url}: unexpected response, not of a keepstore", done.stderr)
         self.assertNotIn("\x1b", done.stderr)
         done = self.run_with([server.url], "status", "--json")
         self.assertEqual((done.code, done.rows("server")[0]["state"]), (3, "unreachable"), done)

@@ -16,7 +16,7 @@ inline constexpr seconds azure_write_race_poll_time{1};
 /// Blobs in a page of a listing: the maximum of the service.
 inline constexpr unsigned azure_list_keys_max = 5000;
 /// A change of a blob's metadata that met another one looks again. Each round, another request has changed the blob;
-/// after so many the service is not asked once more.
+/// after the last one the service is not asked once more.
 inline constexpr int azure_change_attempts_max = 5;
 
 }  // namespace keepstore::limits

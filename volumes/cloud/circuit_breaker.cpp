@@ -146,7 +146,7 @@ awaitable<result<void>> circuit_breaker::quick_probe_due() {
 bool circuit_breaker::long_probe_due() const {
     const std::lock_guard lock(mutex_);
     if (state_ != state::closed) return true;
-    // Most quick probes are answered sooner.
+    // Most quick probes get a response sooner.
     return probing_since_ && clock::now() - *probing_since_ >= limits::cloud_probe_interval;
 }
 

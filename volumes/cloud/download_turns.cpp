@@ -10,7 +10,7 @@ namespace keepstore::volumes::cloud {
 
 namespace {
 
-constexpr std::size_t continuing_share = 8;  // One in so many of the turns.
+constexpr std::size_t continuing_share = 8;  // One turn in eight.
 constexpr const char* none_free = "no download has ended or paused in time";
 
 }  // namespace

@@ -41,7 +41,7 @@ class download_window {
     /// Whether nothing was dropped yet, so that a reader can join.
     [[nodiscard]] bool holds_beginning() const noexcept { return first() == begin_; }
 
-    /// The size is known: there are so many bytes from next() on.
+    /// The size is known: there are this many bytes from next() on.
     void set_remaining(std::uint64_t bytes) { end_ = next_ + bytes; }
     void append(const_slice bytes);
     /// Takes what all offsets before `upto` have out of the window, but for what reads under way need. To be destroyed

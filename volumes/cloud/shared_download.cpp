@@ -164,7 +164,8 @@ awaitable<result<shared_download::received>> shared_download::receive_first() {
     co_return outcome;
 }
 
-// The rest, beginning with so many bytes. A GET that was received without a pause is followed by one of twice its size.
+// The rest, beginning with this many bytes. A GET that was received without a pause is followed by one of twice its
+// size.
 awaitable<result<void>> shared_download::continue_in_ranges(std::uint64_t bytes) {
     while (true) {
         KS_CO_TRY(const auto range, co_await next_range(bytes));

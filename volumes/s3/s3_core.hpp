@@ -24,7 +24,7 @@ using protocol::error_kind;
 using protocol::kind_of;
 using protocol::sys_seconds;
 
-/// Whether the service honours If-None-Match with a PUT: some answer 501, some ignore it.
+/// Whether the service honours If-None-Match with a PUT: some return 501, some ignore it.
 enum class conditional_put { unknown, honoured, ignored };
 
 using etag_knowledge = std::atomic<bool>;
