@@ -25,11 +25,11 @@ bool is_trusted_host(const std::string& host) {
     return std::ranges::find(agents, address) != agents.end();
 }
 
-awaitable<result<credentials>> container_source::fetch(deadline until) {
-    const auto& env = context_->env;
+awaitable<result<credentials>> container_keys(std::shared_ptr<const source_context> context, deadline until) {
+    const auto& env = context->env;
     std::string address;
     if (const auto relative = env("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")) {
-        address = context_->container_service + *relative;
+        address = context->container_service + *relative;
     } else if (const auto full = env("AWS_CONTAINER_CREDENTIALS_FULL_URI")) {
         address = *full;
     } else {
@@ -45,7 +45,7 @@ awaitable<result<credentials>> container_source::fetch(deadline until) {
     std::optional<std::string> token;
     if (const auto file = env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {
         // Read for each fetch: the token in it is replaced every hour.
-        auto content = co_await read_small_file(*context_->threads, *file, until);
+        auto content = co_await read_small_file(*context->threads, *file, until);
         if (!content) co_return std::unexpected(make_error(error_kind::bad_credentials, content.error().text));
         token = std::move(*content);
     } else {
@@ -59,7 +59,7 @@ awaitable<result<credentials>> container_source::fetch(deadline until) {
     ask.timing.connect = limits::metadata_connect_timeout;
     ask.timing.first_byte = limits::metadata_answer_timeout;
 
-    KS_CO_TRY(const auto response, co_await fetch_small(context_->http, context_->now, std::move(ask), until));
+    KS_CO_TRY(const auto response, co_await fetch_small(context->http, context->now, std::move(ask), until));
     if (response.status != 200) {
         co_return std::unexpected(
             make_error(error_kind::bad_credentials,

@@ -12,15 +12,8 @@ namespace keepstore::s3 {
 /// AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE or AWS_CONTAINER_AUTHORIZATION_TOKEN sent as it is (EKS refuses "Bearer ").
 /// A full URI must be https, or http to this host or one of the link-local addresses of ECS and EKS, since the token is
 /// sent there.
-class container_source final : public credentials_source {
-  public:
-    explicit container_source(std::shared_ptr<const source_context> context) : context_(std::move(context)) {}
-
-    [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override;
-
-  private:
-    const std::shared_ptr<const source_context> context_;
-};
+[[nodiscard]] awaitable<result<credentials>> container_keys(std::shared_ptr<const source_context> context,
+                                                            deadline until);
 
 /// Returns whether a token may be sent to this host in clear text: to this machine, or to the link-local addresses of
 /// ECS and EKS. The only name is "localhost": any other, such as 127.evil.example, may resolve to any address.

@@ -8,36 +8,79 @@
 
 namespace keepstore::s3 {
 
-awaitable<result<credentials>> static_source::fetch(deadline) {
-    co_return credentials{.keys = keys_, .expires_at = std::nullopt, .source = origin_};
-}
+namespace {
 
-awaitable<result<credentials>> environment_source::fetch(deadline) {
-    auto id = env_("AWS_ACCESS_KEY_ID");
-    auto secret = env_("AWS_SECRET_ACCESS_KEY");
-    if (!id && !secret) co_return fail(errc::not_found, "no keys in the environment");
-    if (!id || !secret) {
+/// Returns the keys of the configuration.
+class static_source final : public credentials_source {
+  public:
+    static_source(signing_keys keys, std::string origin) : keys_(std::move(keys)), origin_(std::move(origin)) {}
+    [[nodiscard]] awaitable<result<credentials>> fetch(deadline) override {
+        co_return credentials{.keys = keys_, .expires_at = std::nullopt, .source = origin_};
+    }
+    [[nodiscard]] bool can_change() const noexcept override { return false; }
+
+  private:
+    const signing_keys keys_;
+    const std::string origin_;
+};
+
+/// Returns the keys of an instance role.
+class role_source final : public credentials_source {
+  public:
+    role_source(std::shared_ptr<const source_context> context, std::string role)
+        : context_(std::move(context)), role_(std::move(role)) {}
+    [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override {
+        return instance_role_keys(context_, role_, until);
+    }
+
+  private:
+    const std::shared_ptr<const source_context> context_;
+    const std::string role_;
+};
+
+/// Returns the keys of the first source that is configured.
+class chain_source final : public credentials_source {
+  public:
+    explicit chain_source(std::shared_ptr<const source_context> context)
+        : context_(std::move(context)), profile_(context_) {}
+    [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override {
+        auto found = environment_keys(context_->env);
+        if (is_missing(found)) found = co_await web_identity_keys(context_, until);
+        if (is_missing(found)) found = co_await profile_.fetch(until);
+        if (is_missing(found)) found = co_await container_keys(context_, until);
+        if (is_missing(found)) found = co_await instance_role_keys(context_, "", until);
+        if (!is_missing(found)) co_return found;
+        // Not by make_error, whose advice is about wrong keys.
         co_return std::unexpected(
+            error(to_errc(error_kind::bad_credentials),
+                  "no credentials in the configuration, the environment, ~/.aws, a container endpoint or an instance "
+                  "role: set AccessKeyID and SecretAccessKey, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give "
+                  "the machine a role.",
+                  make_error_code(error_kind::bad_credentials)));
+    }
+
+  private:
+    static bool is_missing(const result<credentials>& found) { return !found && found.error() == errc::not_found; }
+
+    const std::shared_ptr<const source_context> context_;
+    profile_source profile_;
+};
+
+}  // namespace
+
+result<credentials> environment_keys(const environment& env) {
+    auto id = env("AWS_ACCESS_KEY_ID");
+    auto secret = env("AWS_SECRET_ACCESS_KEY");
+    if (!id && !secret) return fail(errc::not_found, "no keys in the environment");
+    if (!id || !secret) {
+        return std::unexpected(
             make_error(error_kind::bad_credentials, "only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set"));
     }
     credentials out;
     out.keys = {std::move(*id), secret_string(std::move(*secret)),
-                secret_string(env_("AWS_SESSION_TOKEN").value_or(""))};
+                secret_string(env("AWS_SESSION_TOKEN").value_or(""))};
     out.source = "environment";
-    co_return out;
-}
-
-awaitable<result<credentials>> chain_source::fetch(deadline until) {
-    for (const auto& source : sources_) {
-        auto found = co_await source->fetch(until);
-        if (found || found.error() != errc::not_found) co_return found;
-    }
-    // Not by make_error, whose advice is about wrong keys.
-    co_return std::unexpected(error(
-        to_errc(error_kind::bad_credentials),
-        "no credentials in the configuration, the environment, ~/.aws, a container endpoint or an instance role: set "
-        "AccessKeyID and SecretAccessKey, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role.",
-        make_error_code(error_kind::bad_credentials)));
+    return out;
 }
 
 result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config config) {
@@ -63,16 +106,10 @@ result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config c
                                                               .sts = std::move(sts),
                                                               .threads = std::move(threads)});
     if (!config.iam_role.empty()) {
-        auto source = std::make_unique<instance_metadata_source>(context, std::move(config.iam_role));
+        auto source = std::make_unique<role_source>(context, std::move(config.iam_role));
         return std::make_shared<credentials_cache>(std::move(source), now);
     }
-    std::vector<std::unique_ptr<credentials_source>> sources;
-    sources.push_back(std::make_unique<environment_source>(context->env));
-    sources.push_back(std::make_unique<web_identity_source>(context));
-    sources.push_back(std::make_unique<profile_source>(context));
-    sources.push_back(std::make_unique<container_source>(context));
-    sources.push_back(std::make_unique<instance_metadata_source>(context, ""));
-    return std::make_shared<credentials_cache>(std::make_unique<chain_source>(std::move(sources)), now);
+    return std::make_shared<credentials_cache>(std::make_unique<chain_source>(context), now);
 }
 
 }  // namespace keepstore::s3

@@ -13,7 +13,6 @@
 
 #include <memory>
 #include <string>
-#include <vector>
 
 namespace keepstore::s3 {
 
@@ -35,36 +34,7 @@ struct credentials_config {
 /// key pair is given, or the authorities cannot be read.
 [[nodiscard]] result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config config);
 
-/// Returns the keys of the configuration.
-class static_source final : public credentials_source {
-  public:
-    static_source(signing_keys keys, std::string origin) : keys_(std::move(keys)), origin_(std::move(origin)) {}
-    [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override;
-    [[nodiscard]] bool can_change() const noexcept override { return false; }
-
-  private:
-    const signing_keys keys_;
-    const std::string origin_;
-};
-
-/// Reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN.
-class environment_source final : public credentials_source {
-  public:
-    explicit environment_source(environment env) : env_(std::move(env)) {}
-    [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override;
-
-  private:
-    const environment env_;
-};
-
-/// Returns the keys of the first source that is configured.
-class chain_source final : public credentials_source {
-  public:
-    explicit chain_source(std::vector<std::unique_ptr<credentials_source>> sources) : sources_(std::move(sources)) {}
-    [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override;
-
-  private:
-    const std::vector<std::unique_ptr<credentials_source>> sources_;
-};
+/// Reads AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN. errc::not_found.
+[[nodiscard]] result<credentials> environment_keys(const environment& env);
 
 }  // namespace keepstore::s3

@@ -30,13 +30,23 @@ std::unexpected<error> refused(std::string_view what) {
     return std::unexpected(make_error(error_kind::bad_credentials, what));
 }
 
+// Awaited in place.
+awaitable<result<small_response>> get_metadata(const source_context& context, net::endpoint to, std::string path,
+                                               std::string token, deadline until) {
+    net::request ask{.method = "GET", .to = std::move(to), .target = std::move(path)};
+    ask.headers.push_back({"x-aws-ec2-metadata-token", std::move(token)});
+    ask.timing = metadata_limits();
+    co_return co_await fetch_small(context.http, context.now, std::move(ask), until);
+}
+
 }  // namespace
 
-awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
-    if (lower_case(context_->env("AWS_EC2_METADATA_DISABLED").value_or("")) == "true") {
+awaitable<result<credentials>> instance_role_keys(std::shared_ptr<const source_context> context, std::string role,
+                                                  deadline until) {
+    if (lower_case(context->env("AWS_EC2_METADATA_DISABLED").value_or("")) == "true") {
         co_return fail(errc::not_found, "instance metadata is disabled by AWS_EC2_METADATA_DISABLED");
     }
-    const auto base = net::parse_url(service_address(context_->env));
+    const auto base = net::parse_url(service_address(context->env));
     if (!base) co_return refused("AWS_EC2_METADATA_SERVICE_ENDPOINT is not an http URL");
 
     // PUT /latest/api/token  with the lifetime in seconds; the body of the response is the token.
@@ -44,7 +54,7 @@ awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
     ask.headers.push_back(
         {"x-aws-ec2-metadata-token-ttl-seconds", fmt::format("{}", limits::metadata_token_lifetime.count())});
     ask.timing = metadata_limits();
-    const auto response = co_await fetch_small(context_->http, context_->now, std::move(ask), until);
+    const auto response = co_await fetch_small(context->http, context->now, std::move(ask), until);
     if (!response) {
         if (response.error() == errc::cancelled) co_return std::unexpected(response.error());
         // Packets of version 2 have a hop limit of one by default, so in a container the response never arrives.
@@ -58,9 +68,8 @@ awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
     }
     KS_CO_TRY(const auto token, clean_token(response->body, "the metadata token"));
 
-    auto role = role_;
     if (role.empty()) {
-        KS_CO_TRY(const auto roles, co_await get(base->to, std::string(roles_path), token, until));
+        KS_CO_TRY(const auto roles, co_await get_metadata(*context, base->to, std::string(roles_path), token, until));
         if (roles.status == 404) co_return refused("no role is attached to this instance");
         if (roles.status != 200) {
             co_return refused(
@@ -70,21 +79,14 @@ awaitable<result<credentials>> instance_metadata_source::fetch(deadline until) {
         if (role.empty()) co_return refused("no role is attached to this instance");
     }
     KS_CO_TRY(const auto keys,
-              co_await get(base->to, std::string(roles_path) + uri_encode(role, encode_slash::yes), token, until));
+              co_await get_metadata(*context, base->to, std::string(roles_path) + uri_encode(role, encode_slash::yes),
+                                    token, until));
     if (keys.status == 404) co_return refused(fmt::format("this instance does not have the role {}", role));
     if (keys.status != 200) {
         co_return refused(
             fmt::format("the instance metadata service returned status {} for role {}", keys.status, role));
     }
     co_return parse_json_credentials(keys.body, "instance role " + role, true, keys.clock_offset);
-}
-
-awaitable<result<small_response>> instance_metadata_source::get(net::endpoint to, std::string path, std::string token,
-                                                                deadline until) {
-    net::request ask{.method = "GET", .to = std::move(to), .target = std::move(path)};
-    ask.headers.push_back({"x-aws-ec2-metadata-token", std::move(token)});
-    ask.timing = metadata_limits();
-    co_return co_await fetch_small(context_->http, context_->now, std::move(ask), until);
 }
 
 }  // namespace keepstore::s3

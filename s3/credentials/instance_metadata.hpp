@@ -9,20 +9,8 @@
 
 namespace keepstore::s3 {
 
-class instance_metadata_source final : public credentials_source {
-  public:
-    /// \param role  its name; empty: the instance's only role.
-    instance_metadata_source(std::shared_ptr<const source_context> context, std::string role)
-        : context_(std::move(context)), role_(std::move(role)) {}
-
-    [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override;
-
-  private:
-    [[nodiscard]] awaitable<result<small_response>> get(net::endpoint to, std::string path, std::string token,
-                                                        deadline until);
-
-    const std::shared_ptr<const source_context> context_;
-    const std::string role_;
-};
+/// \param role  its name; empty: the instance's only role.
+[[nodiscard]] awaitable<result<credentials>> instance_role_keys(std::shared_ptr<const source_context> context,
+                                                                std::string role, deadline until);
 
 }  // namespace keepstore::s3

@@ -146,14 +146,11 @@ awaitable<result<credentials>> profile_source::base_keys(const profiles& all, st
     }
     if (auto keys = keys_in(settings, name)) co_return std::move(*keys);
     if (const auto origin = setting(settings, "credential_source"); origin == "Environment") {
-        environment_source source(context_->env);
-        co_return co_await source.fetch(until);
+        co_return environment_keys(context_->env);
     } else if (origin == "Ec2InstanceMetadata") {
-        instance_metadata_source source(context_, "");
-        co_return co_await source.fetch(until);
+        co_return co_await instance_role_keys(context_, "", until);
     } else if (origin == "EcsContainer") {
-        container_source source(context_);
-        co_return co_await source.fetch(until);
+        co_return co_await container_keys(context_, until);
     } else if (!origin.empty()) {
         co_return refused("credential_source of profile {} is none of Environment, Ec2InstanceMetadata, EcsContainer",
                           name);
@@ -161,11 +158,9 @@ awaitable<result<credentials>> profile_source::base_keys(const profiles& all, st
     auto found = co_await own_keys(settings, name, until);
     if (found || found.error() != errc::not_found) co_return found;
     // Without any source of keys: the container, then the instance.
-    container_source container(context_);
-    found = co_await container.fetch(until);
+    found = co_await container_keys(context_, until);
     if (found || found.error() != errc::not_found) co_return found;
-    instance_metadata_source instance(context_, "");
-    found = co_await instance.fetch(until);
+    found = co_await instance_role_keys(context_, "", until);
     if (found || found.error() == errc::cancelled) co_return found;
     co_return refused(
         "profile {} has a role_arn and no keys, no source_profile, no credential_source, no web identity; {}", name,

@@ -126,17 +126,17 @@ awaitable<result<credentials>> assume_role_with_web_identity(std::shared_ptr<con
                                until);
 }
 
-awaitable<result<credentials>> web_identity_source::fetch(deadline until) {
-    auto file = context_->env("AWS_WEB_IDENTITY_TOKEN_FILE");
+awaitable<result<credentials>> web_identity_keys(std::shared_ptr<const source_context> context, deadline until) {
+    auto file = context->env("AWS_WEB_IDENTITY_TOKEN_FILE");
     if (!file) co_return fail(errc::not_found, "no web identity is configured");
     role_request role;
-    role.role_arn = context_->env("AWS_ROLE_ARN").value_or("");
-    role.session_name = context_->env("AWS_ROLE_SESSION_NAME").value_or("");
+    role.role_arn = context->env("AWS_ROLE_ARN").value_or("");
+    role.session_name = context->env("AWS_ROLE_SESSION_NAME").value_or("");
     if (role.role_arn.empty()) {
         co_return std::unexpected(
             make_error(error_kind::bad_credentials, "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not"));
     }
-    co_return co_await assume_role_with_web_identity(context_, std::move(role), std::move(*file), until);
+    co_return co_await assume_role_with_web_identity(context, std::move(role), std::move(*file), until);
 }
 
 }  // namespace keepstore::s3

@@ -26,15 +26,8 @@ struct role_request {
     std::shared_ptr<const source_context> context, role_request role, std::string token_file, deadline until);
 
 /// Reads AWS_WEB_IDENTITY_TOKEN_FILE, AWS_ROLE_ARN, AWS_ROLE_SESSION_NAME.
-class web_identity_source final : public credentials_source {
-  public:
-    explicit web_identity_source(std::shared_ptr<const source_context> context) : context_(std::move(context)) {}
-
-    [[nodiscard]] awaitable<result<credentials>> fetch(deadline until) override;
-
-  private:
-    const std::shared_ptr<const source_context> context_;
-};
+[[nodiscard]] awaitable<result<credentials>> web_identity_keys(std::shared_ptr<const source_context> context,
+                                                               deadline until);
 
 /// Returns the URL of STS: AWS_ENDPOINT_URL_STS, AWS_ENDPOINT_URL, or the region's. Never the legacy global one,
 /// whatever AWS_STS_REGIONAL_ENDPOINTS is: it serves the oldest regions only, and the Go daemon's SDK does not use it
