@@ -14,6 +14,24 @@
 #include <span>
 
 namespace keepstore::cloud {
+namespace {
+
+awaitable<bool> check_name(probe_report& report, const probe_target& where,
+                           const std::function<awaitable<std::string>()>& hint) {
+    if (const auto* via = where.proxies.find(where.to)) {
+        co_return report.ok("name",
+                            fmt::format("looked up by the proxy {} of the environment", net::to_string(via->to)));
+    }
+    const auto found = co_await resolve_host(where, where.to.host);
+    if (found && *found == where.to.host) co_return report.ok("name", "none: Endpoint is an address");
+    if (found) co_return report.ok("name", fmt::format("{} is {}", where.to.host, *found));
+    const auto text = fmt::format("{} has no address ({})", where.to.host, found.error().text);
+    auto more = co_await hint();
+    if (more.empty()) more = ": check the spelling of Endpoint and the name servers of this host";
+    co_return report.failed("name", text + more);
+}
+
+}  // namespace
 
 std::string to_text(const probe_line& line) {
     using outcome = probe_line::outcome;
@@ -59,23 +77,10 @@ awaitable<result<std::string>> resolve_host(const probe_target& where, std::stri
     co_return list;
 }
 
-awaitable<bool> check_name(probe_report& report, const probe_target& where,
-                           std::function<awaitable<std::string>()> hint) {
-    if (const auto* via = where.proxies.find(where.to)) {
-        co_return report.ok("name",
-                            fmt::format("looked up by the proxy {} of the environment", net::to_string(via->to)));
-    }
-    const auto found = co_await resolve_host(where, where.to.host);
-    if (found && *found == where.to.host) co_return report.ok("name", "none: Endpoint is an address");
-    if (found) co_return report.ok("name", fmt::format("{} is {}", where.to.host, *found));
-    const auto text = fmt::format("{} has no address ({})", where.to.host, found.error().text);
-    std::string more;
-    if (hint) more = co_await hint();
-    if (more.empty()) more = ": check the spelling of Endpoint and the name servers of this host";
-    co_return report.failed("name", text + more);
-}
-
-awaitable<bool> check_connection(probe_report& report, const probe_target& where) {
+awaitable<bool> check_connection(probe_report& report, const probe_target& where,
+                                 std::function<awaitable<std::string>()> hint) {
+    const bool named = co_await check_name(report, where, hint);
+    if (!named) co_return false;
     auto http = net::client::make(
         {.ca_file = where.ca_file, .tls_insecure = where.tls_insecure, .proxies = where.proxies, .hosts = where.hosts});
     if (!http) co_return report.failed("connection", http.error().text);
@@ -101,6 +106,12 @@ awaitable<bool> check_connection(probe_report& report, const probe_target& where
                                  off.count()));
     }
     co_return report.ok("clock", fmt::format("within {} seconds of the service's", std::chrono::abs(off).count() + 1));
+}
+
+bool report_credentials(probe_report& report, const result<credentials>& found) {
+    if (!found) return report.failed("credentials", found.error().text);
+    const auto until = found->expires_at ? ", good until " + format_http_date(*found->expires_at) : std::string();
+    return report.ok("credentials", fmt::format("from {}{}", found->source, until));
 }
 
 std::string_view without_advice(const error& e, std::string_view advice) {
@@ -131,6 +142,56 @@ awaitable<result<std::string>> text_of(result<object_download> download) {
     std::string out(static_cast<std::size_t>(download->length()), '\0');
     KS_CO_CHECK(co_await download->read_full(std::as_writable_bytes(std::span(out))));
     co_return out;
+}
+
+void report_stored(probe_report& report, const result<object_download>& read) {
+    // An empty object has no first byte.
+    if (read || kind_of(read.error()) == error_kind::invalid_range) {
+        report.ok("get", "what is stored can be read");
+    } else {
+        report.failed("get", read.error().text);
+    }
+}
+
+bool report_read(probe_report& report, const result<object_info>& info, const result<std::string>& whole,
+                 const result<std::string>& part) {
+    if (!info || !whole || !part) {
+        return report.failed("get", (!info ? info.error() : !whole ? whole.error() : part.error()).text);
+    }
+    if (*whole != probe_content || *part != probe_content.substr(5, 6)) {
+        return report.failed("get", "what was read is not what was written: do not use this service");
+    }
+    return true;
+}
+
+void report_digest(probe_report& report, const error* refused) {
+    if (!refused) {
+        report.failed("digest",
+                      "the service takes a body that is not what Content-MD5 says: damage on the way would go "
+                      "unnoticed");
+    } else if (kind_of(*refused) != error_kind::bad_digest && kind_of(*refused) != error_kind::invalid) {
+        report.failed("digest", refused->text);
+    } else {
+        report.ok("digest", "a damaged body is refused");
+    }
+}
+
+awaitable<void> check_delete(probe_report& report, std::string_view noun, std::string name, awaitable<result<void>> del,
+                             awaitable<result<object_info>> head, std::string_view if_there, bool may_be_hidden) {
+    const auto deleted = co_await std::move(del);
+    if (!deleted) {
+        report.failed("delete", fmt::format("{} The {} {} is left behind.", deleted.error().text, noun, name));
+        co_return;
+    }
+    const auto gone = co_await std::move(head);
+    const bool hidden = !gone && may_be_hidden && kind_of(gone.error()) == error_kind::access_denied;
+    if (gone) {
+        report.failed("delete", fmt::format("a deleted {} is still there: {}", noun, if_there));
+    } else if (gone.error() != errc::not_found && !hidden) {
+        report.failed("delete", gone.error().text);
+    } else {
+        report.ok("delete", fmt::format("deleted {}s are gone", noun));
+    }
 }
 
 }  // namespace keepstore::cloud

@@ -94,12 +94,13 @@ template <class Options>
 /// Resolves a host name to a list of addresses, or the resolver's error.
 [[nodiscard]] awaitable<result<std::string>> resolve_host(const probe_target& where, std::string host);
 
-/// The step "name". `hint` is asked for what to add to the text of a failure; may return an empty one.
-[[nodiscard]] awaitable<bool> check_name(probe_report& report, const probe_target& where,
-                                         std::function<awaitable<std::string>()> hint = {});
+/// The step "name", then "connection" (with TLS) and "clock" by a HEAD without a signature. `hint` is asked for what to
+/// add to the text if there is no such name; may return an empty one.
+[[nodiscard]] awaitable<bool> check_connection(probe_report& report, const probe_target& where,
+                                               std::function<awaitable<std::string>()> hint);
 
-/// The steps "connection" (with TLS) and "clock", by a HEAD without a signature.
-[[nodiscard]] awaitable<bool> check_connection(probe_report& report, const probe_target& where);
+/// The step "credentials".
+bool report_credentials(probe_report& report, const result<credentials>& found);
 
 /// Returns "S3 list: 403 AccessDenied (request 1)" of an error whose text goes on with its advice.
 [[nodiscard]] std::string_view without_advice(const error& e, std::string_view advice);
@@ -113,5 +114,21 @@ inline constexpr std::string_view probe_content =
 [[nodiscard]] std::string unique_probe_name();
 /// Reads the whole of a small download.
 [[nodiscard]] awaitable<result<std::string>> text_of(result<object_download> download);
+
+// The steps that are the same for both services, from the responses of their clients. `noun`: "object" or "blob".
+
+/// The step "get" of a probe that writes nothing: `read` is the first byte of what some object has.
+void report_stored(probe_report& report, const result<object_download>& read);
+/// The step "get", unless it is good: after HEAD, a GET of the test object, and one of its bytes 5 to 10.
+[[nodiscard]] bool report_read(probe_report& report, const result<object_info>& info, const result<std::string>& whole,
+                               const result<std::string>& part);
+/// The step "digest", after a PUT with a wrong Content-MD5, which must be refused: writes rely on it. Null: it was not.
+void report_digest(probe_report& report, const error* refused);
+/// The step "delete". \param head          asked after `del` only.
+///                    \param if_there      what may be wrong if the object is still there.
+///                    \param may_be_hidden a HEAD of what does not exist may be denied.
+[[nodiscard]] awaitable<void> check_delete(probe_report& report, std::string_view noun, std::string name,
+                                           awaitable<result<void>> del, awaitable<result<object_info>> head,
+                                           std::string_view if_there, bool may_be_hidden = false);
 
 }  // namespace keepstore::cloud
