@@ -29,11 +29,8 @@ inline constexpr std::size_t operation_count = static_cast<std::size_t>(operatio
 /// Operations have the Go daemon's names: "get", "get_range", "get_metadata", "get_properties", "create",
 /// "set_metadata", "list", "delete"; then "put_block", "put_block_list", "get_container", "copy". Error types are the
 /// Go daemon's: "storage.AzureStorageServiceError 404 (BlobNotFound)", and "*url.Error" where there was no response.
-class op_stats : public cloud::op_stats {
-  public:
+struct op_stats : cloud::op_stats {
     op_stats();
-    using cloud::op_stats::count;
-    void count(operation op) noexcept { count(static_cast<std::size_t>(op)); }
 };
 
 }  // namespace keepstore::azure

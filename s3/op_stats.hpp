@@ -28,11 +28,8 @@ inline constexpr std::size_t operation_count = static_cast<std::size_t>(operatio
 /// Operations have the Go daemon's names: "get", "put" (parts as well), "head" (objects), "delete", "list"; then
 /// "copy", "create_multipart", "complete_multipart", "abort_multipart", "list_uploads", "head_bucket". Error types are
 /// the Go daemon's: "*smithy.OperationError 404 NoSuchKey", and without status and code where there was no response.
-class op_stats : public cloud::op_stats {
-  public:
+struct op_stats : cloud::op_stats {
     op_stats();
-    using cloud::op_stats::count;
-    void count(operation op) noexcept { count(static_cast<std::size_t>(op)); }
 };
 
 }  // namespace keepstore::s3
