@@ -208,24 +208,29 @@ awaitable<errc> update_until_cancelled(engine& e, int count, std::atomic<int>& a
     co_return updated ? errc::io_error : updated.error().code;
 }
 
-TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pieces back", "[digest][engine]") {
-    asio::io_context context(1);
-    engine e(1, gated_kernel);
+/// Cancels `task` while its first pass is held up and `pieces` pieces exist. The gate stays closed.
+void cancel_in_a_pass(asio::io_context& context, awaitable<errc> task, const std::atomic<int>& alive, int pieces) {
     test_gate.close();
-    std::atomic<int> alive = 0;
     asio::cancellation_signal cancel;
     std::optional<errc> ended;
-    asio::co_spawn(context, update_until_cancelled(e, 5, alive),
+    asio::co_spawn(context, std::move(task),
                    asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
     context.poll();
     test_gate.await_arrival();
-    CHECK(alive == 6);
+    CHECK(alive == pieces);
     CHECK(!ended.has_value());
     cancel.emit(asio::cancellation_type::terminal);
     context.restart();
     context.run_for(std::chrono::seconds(60));
     REQUIRE(ended.has_value());
     CHECK(*ended == errc::cancelled);
+}
+
+TEST_CASE("a cancelled update ends at once, and dropping the stream gives its pieces back", "[digest][engine]") {
+    asio::io_context context(1);
+    engine e(1, gated_kernel);
+    std::atomic<int> alive = 0;
+    cancel_in_a_pass(context, update_until_cancelled(e, 5, alive), alive, 6);
     CHECK(alive == 1);  // The one in work; its pass is still held up.
     test_gate.open();
 
@@ -250,20 +255,8 @@ awaitable<errc> compress_until_cancelled(engine& e, std::size_t count, std::atom
 TEST_CASE("a cancelled batch of segments drops those that wait", "[digest][engine]") {
     asio::io_context context(1);
     engine e(1, gated_kernel);
-    test_gate.close();
     std::atomic<int> alive = 0;
-    asio::cancellation_signal cancel;
-    std::optional<errc> ended;
-    asio::co_spawn(context, compress_until_cancelled(e, 10, alive),
-                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
-    context.poll();
-    test_gate.await_arrival();
-    CHECK(alive == 10);
-    cancel.emit(asio::cancellation_type::terminal);
-    context.restart();
-    context.run_for(std::chrono::seconds(60));
-    REQUIRE(ended.has_value());
-    CHECK(*ended == errc::cancelled);
+    cancel_in_a_pass(context, compress_until_cancelled(e, 10, alive), alive, 10);
     CHECK(alive == 4);  // Four lanes.
     test_gate.open();
     const bytes data(100'000);

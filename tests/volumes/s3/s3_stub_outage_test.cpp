@@ -21,6 +21,18 @@ namespace {
 using std::chrono::hours;
 using std::chrono::seconds;
 
+/// Two readers that have read into `into` and then read no more.
+std::vector<std::unique_ptr<volumes::block_reader>> pause_readers(volumes::volume& volume, const mutable_slice& into) {
+    std::vector<std::unique_ptr<volumes::block_reader>> out;
+    for (unsigned i = 0; i < 2; ++i) {
+        auto reader = run(volume.open(random_name(), soon()));
+        REQUIRE(reader.has_value());
+        REQUIRE(run((*reader)->read_at(0, into, soon())).has_value());
+        out.push_back(std::move(*reader));
+    }
+    return out;
+}
+
 }  // namespace
 
 TEST_CASE("a load balancer with nothing behind it is an outage", "[volumes][s3][stub][outage]") {
@@ -75,14 +87,8 @@ TEST_CASE("paused readers that have all connections are no outage, and make room
     options.downloads.most = 2;
     options.fetch_memory_bytes = 1 * MiB;
     const auto volume = open_volume(std::move(options));
-    std::vector<std::unique_ptr<volumes::block_reader>> paused;
     const auto into = make_heap_slice(1 * MiB);
-    for (unsigned i = 0; i < 2; ++i) {
-        auto reader = run(volume->open(random_name(), soon()));
-        REQUIRE(reader.has_value());
-        REQUIRE(run((*reader)->read_at(0, into, soon())).has_value());
-        paused.push_back(std::move(*reader));
-    }
+    const auto paused = pause_readers(*volume, into);
     // As many calls as failures make an outage.
     std::atomic<unsigned> opened = 0;
     std::vector<std::thread> waiting;
@@ -119,14 +125,8 @@ TEST_CASE("a connection pool full of paused readers is no outage", "[volumes][s3
     options.downloads.most = 8;  // More than connections: they wait for these, not for turns.
     options.fetch_memory_bytes = 1 * MiB;
     const auto volume = open_volume(std::move(options));
-    std::vector<std::unique_ptr<volumes::block_reader>> paused;
     const auto into = make_heap_slice(1 * MiB);
-    for (unsigned i = 0; i < 2; ++i) {
-        auto reader = run(volume->open(random_name(), soon()));
-        REQUIRE(reader.has_value());
-        REQUIRE(run((*reader)->read_at(0, into, soon())).has_value());
-        paused.push_back(std::move(*reader));
-    }
+    const auto paused = pause_readers(*volume, into);
     // As many calls as failures make an outage, for longer than it takes to notice one.
     std::atomic<unsigned> timeouts = 0;
     std::vector<std::thread> waiting;
