@@ -10,7 +10,7 @@
 ///   concurrently, while further ones are gathered.
 ///
 /// Dropped without commit, the upload is aborted when its last request has ended. If its creation was cancelled the
-/// service may know an id that we do not: an orphan, as those of a killed daemon (volumes/s3/trash_sweep.hpp).
+/// service may know an id that we do not: an orphan, as those of a killed daemon (volumes/s3/trash_sweep.cpp).
 ///
 /// A writer's calls come from one coroutine at a time, of any executor; its tasks run on the volume's loops.
 #pragma once
