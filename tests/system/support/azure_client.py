@@ -15,6 +15,7 @@ import time
 import urllib.parse
 import xml.etree.ElementTree
 
+IDLE_MAX = 2.0  # The service closes connections that were idle for some seconds; before that, a new one is made.
 VERSION = "2021-12-02"
 SIGNED = ("content-encoding", "content-language", "content-length", "content-md5", "content-type", "date", "if-modified-since",
           "if-match", "if-none-match", "if-unmodified-since", "range")
@@ -33,6 +34,7 @@ class AzureClient:
         self.account = self.path.rpartition("/")[2]
         self._key = base64.b64decode(key)
         self._connection = http.client.HTTPConnection(where.hostname, where.port, timeout=timeout)
+        self._used = 0
 
     def close(self):
         self._connection.close()
@@ -48,6 +50,8 @@ class AzureClient:
         if signed:
             sent["authorization"] = f"SharedKey {self.account}:{self._signature(method, path, query, sent)}"
         target = path + ("?" + urllib.parse.urlencode(query, quote_via=urllib.parse.quote) if query else "")
+        if time.monotonic() - self._used > IDLE_MAX:
+            self._connection.close()
         try:
             self._connection.request(method, target, body or None, sent)
             response = self._connection.getresponse()
@@ -55,6 +59,8 @@ class AzureClient:
         except BaseException:
             self._connection.close()
             raise
+        finally:
+            self._used = time.monotonic()
 
     def _signature(self, method, path, query, headers):
         plain = [headers.get(n, "") for n in SIGNED]
