@@ -122,7 +122,7 @@ std::optional<sys_seconds> parse_iso_date(std::string_view text) noexcept {
     if (!in.ended()) return std::nullopt;
     const auto local = assemble(y, mon, d, h, min, s);
     if (!local) return std::nullopt;
-    return *local - offset;
+    return std::clamp(*local - offset, earliest, latest);
 }
 
 }  // namespace keepstore::cloud

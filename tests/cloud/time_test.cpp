@@ -7,12 +7,15 @@ using namespace std::chrono;
 
 TEST_CASE("a date after 2262 is one that nanoseconds can express", "[cloud][time]") {
     using namespace std::chrono;
-    for (const auto& date :
-         {parse_http_date("Mon, 12 Oct 2300 17:50:03 GMT"), parse_iso_date("9999-10-12T17:50:30Z")}) {
+    for (const auto& date : {parse_http_date("Mon, 12 Oct 2300 17:50:03 GMT"), parse_iso_date("9999-10-12T17:50:30Z"),
+                             parse_iso_date("9999-10-12T17:50:30-12:00")}) {
         REQUIRE(date);
         CHECK(sys_time<nanoseconds>(*date) > sys_time<nanoseconds>(sys_days(year(2262) / 1 / 1)));
     }
-    CHECK(sys_time<nanoseconds>(parse_iso_date("0001-01-01T00:00:00Z").value()) < sys_time<nanoseconds>{});
+    for (const auto* text : {"0001-01-01T00:00:00Z", "0001-01-01T00:00:00+14:00"}) {
+        CAPTURE(text);
+        CHECK(sys_time<nanoseconds>(parse_iso_date(text).value()) < sys_time<nanoseconds>{});
+    }
 }
 
 TEST_CASE("HTTP dates are parsed to the second", "[cloud][time]") {
