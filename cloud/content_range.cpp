@@ -28,9 +28,13 @@ std::optional<content_range> parse_content_range(std::string_view text) {
     if (!first || !take(text, "-")) return std::nullopt;
     const auto last = take_number(text);
     if (!last || !take(text, "/")) return std::nullopt;
-    const auto total = take_number(text);
-    if (!total || !text.empty() || *first > *last || *last >= *total) return std::nullopt;
-    return content_range{*first, *last, *total};
+    content_range out{.first = *first, .last = *last, .total = {}};
+    if (!take(text, "*")) {
+        out.total = take_number(text);
+        if (!out.total || out.last >= *out.total) return std::nullopt;
+    }
+    if (!text.empty() || out.first > out.last) return std::nullopt;
+    return out;
 }
 
 }  // namespace keepstore::cloud

@@ -11,10 +11,10 @@ namespace keepstore::cloud {
 struct content_range {
     std::uint64_t first;
     std::uint64_t last;
-    std::uint64_t total;
+    std::optional<std::uint64_t> total;  ///< Absent: the server does not know it.
 };
 
-/// Parses "bytes 0-9/1000". nullopt for anything else, also without the total.
+/// Parses "bytes 0-9/1000" and "bytes 0-9/*". nullopt for anything else.
 [[nodiscard]] std::optional<content_range> parse_content_range(std::string_view text);
 
 }  // namespace keepstore::cloud

@@ -17,6 +17,8 @@
 namespace keepstore::cloud {
 namespace {
 
+constexpr std::string_view unknown_size = "no length of the object";
+
 std::string range_header(const byte_range& range) {
     if (!range.length) return fmt::format("bytes={}-", range.offset);
     return fmt::format("bytes={}-{}", range.offset, range.offset + *range.length - 1);
@@ -28,6 +30,7 @@ awaitable<result<void>> download_state::begin(get_options options) {
     if (options.range && options.range->length && *options.range->length == 0) {
         co_return fail(errc::bad_request, "an empty range");
     }
+    measured_ = options.size;
     KS_CO_CHECK(co_await open(options.range, std::move(options.if_match)));
     // Nothing to read: gives the connection back.
     if (length_ == 0) response_.reset();
@@ -77,11 +80,19 @@ result<void> download_state::accept(inquiry& asked, const net::response& respons
             return lacks(service_, "matching Content-Range");
         }
         first = range->first;
+        if (!range->total) {
+            const auto size = opened_ ? std::optional(info_.size) : measured_;
+            asked.unsized = !size;
+            if (asked.unsized) return success();
+            if (range->last >= *size) return lacks(service_, "matching Content-Range");
+            found.size = *size;
+            found.size_is_certain = true;
+        }
     } else {
         asked.unsized = !found.size_is_certain && !measured_ && !what;
         if (asked.unsized) return success();
         if (!found.size_is_certain) {
-            if (!measured_) return refuse(error_kind::unsupported, "no length of the object");
+            if (!measured_) return refuse(error_kind::unsupported, unknown_size);
             found.size = *measured_;
             found.size_is_certain = !counted_;
         }
@@ -120,6 +131,7 @@ result<void> download_state::adopt(object_info found, std::uint64_t first, std::
 awaitable<result<void>> download_state::measure(net::response unsized) {
     measured_ = co_await ask_size();
     if (measured_) co_return success();
+    if (unsized.status() == 206) co_return std::unexpected(service_.make_error(error_kind::unsupported, unknown_size));
     counted_ = !unsized.has("transfer-encoding");
     std::uint64_t size = 0;
     std::array<std::byte, 16 * KiB> dropped;

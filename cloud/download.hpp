@@ -31,7 +31,8 @@ class download_state {
     download_state& operator=(const download_state&) = delete;
 
     /// Sends the first GET. Where the response has no length it is asked for by a HEAD, or the body is read once to
-    /// count its bytes. Call before all others, once.
+    /// count its bytes. A range of an object whose size that does not tell is error_kind::unsupported. Call before all
+    /// others, once.
     [[nodiscard]] awaitable<result<void>> begin(get_options options);
 
     [[nodiscard]] const object_info& info() const noexcept { return info_; }
@@ -65,7 +66,7 @@ class download_state {
     struct inquiry {
         std::optional<byte_range> range;
         std::string if_match;
-        bool unsized = false;  ///< The response has no length.
+        bool unsized = false;  ///< The response does not say the size of the object.
     };
 
     [[nodiscard]] awaitable<result<void>> open(std::optional<byte_range> what, std::string if_match);

@@ -33,7 +33,8 @@ result<object_info> read_object_info(const service_traits& service, const net::r
     if (response.status() == 206) {
         const auto range = parse_content_range(response.get("content-range"));
         if (!range) return lacks(service, "Content-Range");
-        out.size = range->total;
+        out.size_is_certain = range->total.has_value();
+        out.size = range->total.value_or(0);
     } else {
         out.size_is_certain = response.content_length().has_value();
         out.size = response.content_length().value_or(0);

@@ -20,7 +20,7 @@ namespace keepstore::cloud {
 /// Size, ETag, time and metadata of an object. Metadata has lower-case names without the service's prefix.
 struct object_info {
     std::uint64_t size = 0;  ///< Of the whole object, also for a ranged GET.
-    /// The service gave a length. Else `size` is what came before the connection ended, or 0 of a HEAD.
+    /// The service gave a length. Else `size` is what came before the connection ended, or 0 of a HEAD or of a range.
     bool size_is_certain = true;
     /// Without quotes; empty if there is none. Of S3 the MD5 for single PUTs without KMS encryption; with a '-' never.
     /// Of Azure a number that changes with content and metadata.
@@ -58,6 +58,8 @@ struct get_options {
     /// Only if the object still has this ETag, an object_info::validator() (error_kind::precondition otherwise): for
     /// several ranges of one object. A weak one is compared with the response, since If-Match never matches it.
     std::string if_match;
+    /// Of the object, where it is known: for responses that do not say it.
+    std::optional<std::uint64_t> size = {};
 };
 
 /// A body to send: slices, which can always be sent again, or a source, which is sent again only if it can be rewound

@@ -153,10 +153,10 @@ class client {
     /// reason.
     [[nodiscard]] awaitable<result<object_info>> head(this client self, std::string key, deadline until);
 
-    /// Begins to read an object. Neither ETag nor Last-Modified is needed. Where the response has no length either it
-    /// is asked for by a HEAD, or the body is read once to count its bytes. error_kind::invalid_range if the range
-    /// begins at or past the end (so also for the empty object); error_kind::unsupported if the service sends more than
-    /// the range.
+    /// Begins to read an object. Neither ETag nor Last-Modified is needed. Where the response does not say the size
+    /// either it is asked for by a HEAD, or the body is read once to count its bytes. error_kind::invalid_range if the
+    /// range begins at or past the end (so also for the empty object); error_kind::unsupported if the service sends
+    /// more than the range, or does not say how large the object is.
     [[nodiscard]] awaitable<result<object_download>> get(this client self, std::string key, get_options options,
                                                          deadline until);
 

@@ -4,6 +4,7 @@ keepstore_test(s3_test
         s3/client_calls_test.cpp
         s3/client_corrections_test.cpp
         s3/client_faults_test.cpp
+        s3/client_headers_test.cpp
         s3/client_test.cpp
         s3/credentials/credential_cache_test.cpp
         s3/credentials/credential_chain_test.cpp

@@ -52,8 +52,11 @@ awaitable<bool> s3_source::never_marked(deadline until) const {
 
 awaitable<result<protocol::object_download>> s3_source::open(std::optional<protocol::byte_range> range) {
     const cloud::circuit_breaker::pending_call pending(*core_->breaker);
-    const protocol::get_options how{.range = range,
-                                    .if_match = what_.opened ? what_.opened->validator() : std::string()};
+    protocol::get_options how{.range = range, .if_match = {}};
+    if (what_.opened) {
+        how.if_match = what_.opened->validator();
+        how.size = what_.opened->size;
+    }
     auto body = co_await get(core_->names.block(what_.name), how);
     if (body) co_return body;
     const auto kind = kind_of(body.error());
@@ -74,7 +77,8 @@ awaitable<result<protocol::object_download>> s3_source::open(std::optional<proto
 // An object with the block's name has its content, as far as it is known here; readers verify it like any other.
 awaitable<result<protocol::object_download>> s3_source::open_range(protocol::byte_range range) {
     const auto until = deadline::never();
-    auto body = co_await core_->client.get(key_, {.range = range, .if_match = found_.validator()}, until);
+    auto body =
+        co_await core_->client.get(key_, {.range = range, .if_match = found_.validator(), .size = found_.size}, until);
     const auto kind = body ? error_kind::precondition : kind_of(body.error());
     // Not every service honours If-Match.
     if (body && body->info().etag == found_.etag) co_return body;
