@@ -12,6 +12,7 @@ keepstore_test(store_tests
         store/stalled_volume_test.cpp
         store/read/slow_stream_test.cpp
         store/read/stitched_read_test.cpp
+        store/read/unkept_waypoints_test.cpp
         store/read/verified_read_test.cpp
         store/remote/remote_list_test.cpp
         store/remote/remote_test.cpp

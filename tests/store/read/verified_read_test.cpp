@@ -75,31 +75,6 @@ TEST_CASE("no byte of a bad copy without waypoints is sent", "[store][waypoints]
     }
 }
 
-TEST_CASE("nothing is written to a volume that may not be written to", "[store][waypoints]") {
-    memory_volume* raw = nullptr;
-    auto volume = std::make_shared<memory_volume>("device");
-    raw = volume.get();
-    raw->keep_attributes(true);
-    mount m;
-    m.uuid = "zzzzz-nyw5e-000000000000000";
-    m.volume = volume;
-    m.storage_classes["default"] = true;
-    pool::buffer_pool pool(64 * MiB);
-    digest::engine engine{1};
-    block_store store({.blob_signing = false}, mount_table({m}), pool, engine);
-    const auto content = make_content(2 * MiB);
-    raw->plant(name_of(content), content);
-    string_sink sink;
-    const block_read_request request{
-        .block = *protocol::locator::parse(name_of(content).hex() + "+" + std::to_string(content.size())),
-        .token = "",
-        .has_token = false,
-        .until = deadline::in(std::chrono::seconds(20))};
-    CHECK(run(fixture::get_later(store, request, sink)).has_value());
-    CHECK(sink.text == content);
-    CHECK_FALSE(raw->attribute(name_of(content), key));
-}
-
 TEST_CASE("a bad segment is never sent, and a good copy continues in its place", "[store][waypoints][corruption]") {
     const auto content = make_content(33 * MiB + 1000, 9);
     const std::size_t places[] = {0, 1 * MiB, 20 * MiB + 77, content.size() - 1};

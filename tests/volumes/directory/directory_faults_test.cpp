@@ -166,25 +166,28 @@ TEST_CASE("an fsync that fails for another reason fails the call", "[volumes][fe
     CHECK(is_error(put(*f.volume, random_name(), block.content), errc::io_error));
 }
 
-TEST_CASE("a touch syncs the file and its folder", "[volumes][sync]") {
-    directory_fixture f({.free_bytes_min = 0});
-    const named_block block;
-    directory_fixture::write_file(f.path_of(block.name));  // By another program, which has not synced it.
-    std::atomic<int> files = 0;
-    std::atomic<int> folders = 0;
-    const file_call_watch watch([&](file_call call, int fd) {
-        if (call == file_call::fsync) ++(is_directory(fd) ? folders : files);
-        return 0;
-    });
-    REQUIRE(run(f.volume->touch(block.name, soon())).has_value());
-    CHECK(files == 1);
-    CHECK(folders >= 1);
-}
-
 bool is_same(int fd, const fs::path& path) {
     struct stat opened{};
     struct stat named{};
     return ::fstat(fd, &opened) == 0 && ::stat(path.c_str(), &named) == 0 && opened.st_ino == named.st_ino;
+}
+
+TEST_CASE("a touch syncs the file and its folder", "[volumes][sync]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const named_block block;
+    directory_fixture::write_file(f.path_of(block.name));  // By another program, which has not synced it.
+    const auto folder = f.path_of(block.name).parent_path();
+    std::atomic<int> files = 0;
+    std::atomic<int> folders = 0;
+    // The root is synced by the first walk of the volume, too.
+    const file_call_watch watch([&](file_call call, int fd) {
+        if (call == file_call::fsync && !is_directory(fd)) ++files;
+        if (call == file_call::fsync && is_same(fd, folder)) ++folders;
+        return 0;
+    });
+    REQUIRE(run(f.volume->touch(block.name, soon())).has_value());
+    CHECK(files == 1);
+    CHECK(folders == 1);
 }
 
 // Waits until a sync of the folder is remembered.
@@ -243,6 +246,13 @@ TEST_CASE("a touch makes the name durable that another program made, and syncs a
     for (int i = 0; i < 5; ++i) REQUIRE(run(f.volume->touch(first, soon())).has_value());
     CHECK(durable.syncs() == before);
 
+    // It has changed a while ago.
+    const auto earlier = random_name("0c8");
+    directory_fixture::write_file(f.path_of(earlier));
+    wait_until_settled(folder);
+    REQUIRE(run(f.volume->touch(first, soon())).has_value());
+    CHECK(durable.contain(earlier));
+
     // It changes again: a new name, and one that is taken away and given back.
     make_and_touch();
     const auto aside = folder / "aside";
@@ -284,8 +294,9 @@ TEST_CASE("a sync of a folder that has just changed is not remembered", "[volume
 TEST_CASE("a folder whose sync failed is synced by the next touch", "[volumes][sync]") {
     directory_fixture f({.free_bytes_min = 0});
     const named_block block;
-    directory_fixture::write_file(f.path_of(block.name));
+    REQUIRE(put(*f.volume, block.name, block.content).has_value());
     const auto folder = f.path_of(block.name).parent_path();
+    directory_fixture::write_file(folder / "other");
     wait_until_settled(folder);
     std::atomic<bool> fails = true;
     std::atomic<int> syncs = 0;
@@ -313,14 +324,17 @@ TEST_CASE("a block that the Go daemon writes while the old copy is being trashed
     directory_fixture::write_file(fresh, "fresh");
     const file_call moves_away = noreplace ? file_call::renameat2 : file_call::renameat;
     bool written = false;
-    const file_call_watch watch([&](file_call call, int) {
+    bool back_is_durable = false;
+    const file_call_watch watch([&](file_call call, int fd) {
         if (!noreplace && call == file_call::renameat2) return EINVAL;
         // The Go daemon takes no lock for a write.
         if (call == moves_away && !std::exchange(written, true)) fs::rename(fresh, f.path_of(block.name));
+        if (call == file_call::fsync && is_directory(fd) && fs::exists(f.path_of(block.name))) back_is_durable = true;
         return 0;
     });
     CHECK(run(f.volume->trash(block.name, older_than_an_hour(lifetime), soon())).value() == trash_outcome::too_new);
     CHECK(written);
+    CHECK(back_is_durable);
     CHECK(get(*f.volume, block.name).value().size() == 5);
     CHECK(f.count_files(block.name.hex()) == 1);
 }

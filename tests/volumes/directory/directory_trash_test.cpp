@@ -68,7 +68,7 @@ TEST_CASE("untrash replaces a corrupt copy by a good one from the trash", "[volu
         const auto later = now() + std::chrono::hours(1);
         f.set_mtime(name, later);
         REQUIRE(run(f.volume->untrash(name, soon())).has_value());
-        CHECK(get(*f.volume, name).value() == content);
+        CHECK((get(*f.volume, name).value() == content));
         CHECK(fs::exists(path + ".trash.4000000000"));
         CHECK_FALSE(fs::exists(path + ".trash.3000000000"));
         CHECK(run(f.volume->mtime(name, soon())).value() >= later);
@@ -78,7 +78,7 @@ TEST_CASE("untrash replaces a corrupt copy by a good one from the trash", "[volu
         directory_fixture::write_file(path + ".trash.4000000000", "x");
         f.set_mtime(name, now() - std::chrono::hours(2));
         CHECK(is_error(run(f.volume->untrash(name, soon())), errc::checksum_mismatch));
-        CHECK(get(*f.volume, name).value() == rotten);
+        CHECK((get(*f.volume, name).value() == rotten));
         CHECK(fs::exists(path + ".trash.4000000000"));
         CHECK(run(f.volume->mtime(name, soon())).value() < now() - std::chrono::hours(1));
     }
@@ -87,7 +87,7 @@ TEST_CASE("untrash replaces a corrupt copy by a good one from the trash", "[volu
         directory_fixture::write_file(path + ".trash.3000000000", text(content));
         directory_fixture::write_file(path + ".trash.2000000000", text(content));
         REQUIRE(run(f.volume->untrash(name, soon())).has_value());
-        CHECK(get(*f.volume, name).value() == content);
+        CHECK((get(*f.volume, name).value() == content));
         CHECK_FALSE(fs::exists(path + ".trash.3000000000"));
         CHECK(f.count_files(name.hex()) == 3);
     }

@@ -125,7 +125,7 @@ TEST_CASE("a block is read as it was stored where responses have neither ETag, t
             const auto content = random_bytes(size);
             const auto name = digest::md5_of(content);
             REQUIRE(put(*volume, name, content).has_value());
-            CHECK(get(*volume, name) == content);
+            CHECK((get(*volume, name) == content));
             if (ends != framing::until_close) continue;
             // That it was cut does not show: it is no damaged block.
             cut_after = size / 2;
@@ -269,6 +269,43 @@ TEST_CASE("a block that is written while it is being trashed is not deleted", "[
     } else {
         CHECK(*trashed == volumes::trash_outcome::trashed);
         CHECK(deleted == 1);
+    }
+}
+
+TEST_CASE("untrash replaces an object that is corrupt by its ETag, if the one in the trash is good",
+          "[volumes][s3][stub]") {
+    const auto name = random_name();
+    const std::string other = md5_hex({});
+    struct row {
+        std::string what, block, trash;
+        bool replaced;
+    };
+    const row rows[] = {{"the block is good", name.hex(), name.hex(), false},
+                        {"the block is corrupt", other, name.hex(), true},
+                        {"both are corrupt", other, other, false},
+                        {"the block was written in parts", other + "-4", name.hex(), false},
+                        {"the one in the trash was written in parts", other, other + "-4", false},
+                        {"there is no block", "", other, true}};
+    for (const auto& r : rows) {
+        CAPTURE(r.what);
+        stub_service service([&](const seen_request& request, std::size_t) {
+            if (is_listing(request)) return empty_listing();
+            const bool trash = request.path().contains("/trash/");
+            const auto& etag = is_marker(request) ? other : trash ? r.trash : r.block;
+            if (request.method == "PUT" && request.header("x-amz-copy-source").empty()) return stored_as(etag);
+            if (request.method == "PUT") {
+                return stub_reply{.body = "<CopyObjectResult><ETag>\"x\"</ETag><LastModified>" + iso_date(seconds(0)) +
+                                          "</LastModified></CopyObjectResult>"};
+            }
+            if (etag.empty()) return signed_reply(404);
+            return stub_reply{.headers = {{"ETag", "\"" + etag + "\""}, {"Last-Modified", http_date(-hours(9))}}};
+        });
+        const auto volume = open_volume(stub_volume(service));
+        REQUIRE(run(volume->untrash(name, soon())).has_value());
+        const auto sent = puts(service);
+        CHECK(std::ranges::count(sent, name.hex()) == (r.replaced ? 1 : 0));
+        // In any case it is as if it was just written.
+        CHECK(sent.back() == "recent/" + name.hex());
     }
 }
 
