@@ -14,6 +14,7 @@ from support.certificate import certificate
 from support.client import chunked
 from support.daemon import ACTIVE_TOKEN, block_path, check_no_secret, store
 from support.locator import md5, plain
+from support.proxy import Proxy
 from support.stub import Stub
 from support.wait import refusing_port, until
 
@@ -77,6 +78,16 @@ class Federation(KeepstoreCase):
 
     def assert_not_stored(self, daemon, data):
         self.assertFalse(os.path.exists(block_path(daemon.roots()[0], md5(data))))
+
+    def test_a_proxy_of_the_environment_is_not_used(self):
+        proxy = Proxy()
+        self.addCleanup(proxy.close)
+        url = f"http://127.0.0.1:{proxy.port}"
+        data = content(1000)
+        self.assertEqual(self.start_remote().put(data).status, 200)
+        local = self.start_local(env={"http_proxy": url, "https_proxy": url})
+        self.assert_reply(self.ask(local, self.remote_locator(data)), 200, data)
+        self.assertEqual(proxy.requests(), [])
 
     def test_table(self):
         remote = self.start_remote()

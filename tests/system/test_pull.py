@@ -9,6 +9,7 @@ from support.case import KeepstoreCase, main
 from support.certificate import certificate, context
 from support.daemon import (ACTIVE_TOKEN, SYSTEM_ROOT_TOKEN, block_path, directory_volume, store, temp_files, volume_uuid)
 from support.locator import md5, plain
+from support.proxy import Proxy
 from support.stub import Stub
 from support.wait import refusing_port, until
 
@@ -88,6 +89,17 @@ class BetweenDaemons(PullCase):
         self.assertGreater(self.target.metric("keepstore_outgoing_connections_reused_total", client="pull"), 0)
         self.assertEqual(self.target.metric("keepstore_pull_memory_bytes"), 0)
         self.target.assert_nothing_held()
+
+    def test_a_proxy_of_the_environment_is_not_used(self):
+        proxy = Proxy()
+        self.addCleanup(proxy.close)
+        url = f"http://127.0.0.1:{proxy.port}"
+        target = self.start(self.free_volumes(1, "direct"), env={"http_proxy": url, "https_proxy": url})
+        data = content(1000)
+        self.source.put(data)
+        self.pull(target, (plain(data), [self.base(self.source)], ""))
+        self.pulled(target, data)
+        self.assertEqual(proxy.requests(), [])
 
     def test_any_mount(self):
         data = content(1000)

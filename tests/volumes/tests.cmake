@@ -52,7 +52,9 @@ keepstore_test(volumes_s3_stub_test
         volumes/cloud/download_turns_test.cpp
         volumes/cloud/download_window_test.cpp
         volumes/cloud/multipart_policy_test.cpp
+        volumes/s3/s3_access_test.cpp
         volumes/s3/s3_health_contract_test.cpp
+        volumes/s3/s3_newcomers_test.cpp
         volumes/s3/s3_shared_download_test.cpp
         volumes/s3/s3_parts_test.cpp
         volumes/s3/s3_ranges_test.cpp

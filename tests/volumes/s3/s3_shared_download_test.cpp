@@ -1,17 +1,11 @@
 // What a shared download does for its readers when memory is short, with a service that sends a block as far as the
 // test says.
 #include "base/limits.hpp"
-#include "tests/contract/volume_harness.hpp"
-#include "tests/net/client/script_server.hpp"
-#include "tests/volumes/stub_volume.hpp"
+#include "tests/volumes/s3/paced_service.hpp"
 #include "volumes/cloud/limits.hpp"
-#include "volumes/cloud/shared_download.hpp"
-#include "volumes/s3/access.hpp"
-#include "volumes/s3/s3_core.hpp"
 
 #include <catch2/catch.hpp>
 
-#include <condition_variable>
 #include <ctime>
 #include <thread>
 
@@ -21,102 +15,11 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 using volumes::cloud::shared_download;
-using volumes::s3::s3_core;
-
-/// Answers each GET with the same content, of which it sends no more than it is told.
-class paced_service {
-  public:
-    explicit paced_service(const bytes& content)
-        : content_(reinterpret_cast<const char*>(content.data()), content.size()),
-          server_([this](peer& p, int) { serve(p); }) {}
-    ~paced_service() {
-        {
-            const std::lock_guard lock(mutex_);
-            over_ = true;
-        }
-        changed_.notify_all();
-        server_.stop();
-    }
-    paced_service(const paced_service&) = delete;
-    paced_service& operator=(const paced_service&) = delete;
-
-    void send_upto(std::size_t position) {
-        {
-            const std::lock_guard lock(mutex_);
-            upto_ = position;
-        }
-        changed_.notify_all();
-    }
-    [[nodiscard]] std::string url() const { return "http://127.0.0.1:" + std::to_string(server_.port()); }
-
-  private:
-    void serve(peer& p) {
-        while (!p.head().empty()) {
-            p.send(
-                "HTTP/1.1 200 OK\r\nETag: \"e\"\r\nLast-Modified: Mon, 12 Oct 2009 17:50:03 GMT\r\nContent-Length: " +
-                std::to_string(content_.size()) + "\r\n\r\n");
-            std::size_t sent = 0;
-            while (sent < content_.size()) {
-                std::size_t now = 0;
-                {
-                    std::unique_lock lock(mutex_);
-                    changed_.wait(lock, [&] { return over_ || upto_ > sent; });
-                    if (over_) return;
-                    now = upto_;
-                }
-                if (!p.send(std::string_view(content_).substr(sent, now - sent))) return;
-                sent = now;
-            }
-        }
-    }
-
-    const std::string content_;
-    std::mutex mutex_;
-    std::condition_variable changed_;
-    std::size_t upto_ = 0;  ///< Guarded by mutex_.
-    bool over_ = false;     ///< Guarded by mutex_.
-    script_server server_;
-};
-
-/// The inside of a volume, without the probes of one.
-class bare_core {
-  public:
-    bare_core(const paced_service& service, std::size_t memory_bytes) {
-        auto o = stub_options(service.url(), 1);
-        o.fetch_memory_bytes = memory_bytes;
-        auto access = volumes::s3::make_access(o);
-        if (!access) throw std::runtime_error(access.error().text);
-        auto client = s3::client::make(std::move(access->client), std::move(access->keys));
-        if (!client) throw std::runtime_error(client.error().text);
-        core_ = std::make_shared<s3_core>(std::move(o), std::move(*client));
-    }
-    ~bare_core() { core_->loops.stop(); }
-    bare_core(const bare_core&) = delete;
-    bare_core& operator=(const bare_core&) = delete;
-
-    [[nodiscard]] std::shared_ptr<shared_download> make_download() const {
-        return std::make_shared<shared_download>(core_, volumes::cloud::download_target{.name = random_name()});
-    }
-    [[nodiscard]] std::size_t held_bytes() const { return core_->memory->held_bytes(); }
-    [[nodiscard]] std::optional<mutable_slice> take(std::size_t size) const { return core_->memory->try_take(size); }
-
-  private:
-    std::shared_ptr<s3_core> core_;
-};
 
 std::chrono::nanoseconds cpu_time() {
     timespec t{};
     ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
     return seconds(t.tv_sec) + std::chrono::nanoseconds(t.tv_nsec);
-}
-
-bool until(const std::function<bool()>& holds) {
-    const auto limit = deadline::in(seconds(30));
-    while (!holds()) {
-        if (limit.passed()) return false;
-        std::this_thread::sleep_for(milliseconds(1));
-    }
-    return true;
 }
 
 /// Reads from `at` to the end, or until that is outside the window. \returns where it stopped.
@@ -147,6 +50,11 @@ class held_read {
         context_.restart();
         context_.run_for(limit);
         return outcome.has_value();
+    }
+    /// The next event only.
+    void step() {
+        context_.restart();
+        context_.poll_one();
     }
     void cancel() { signal_.emit(asio::cancellation_type::total); }
 
@@ -295,6 +203,39 @@ TEST_CASE("a piece of the reserve does not outlast the read that it was for", "[
     }
     CHECK(until([&] { return core.held_bytes() == 0; }));
     f->leave(reader);
+}
+
+TEST_CASE("a piece of the reserve is dropped, however it comes while its read is being given up",
+          "[volumes][s3][sharing][memory][stub]") {
+    const auto content = random_bytes(1 * MiB);
+    // The piece comes after each of the events of which the end of the read consists.
+    bool ended_before = false;
+    bool was_late = false;
+    for (int events = 0; !ended_before && events < 100; ++events) {
+        CAPTURE(events);
+        paced_service service(content);
+        const bare_core core(service, 0);
+        const auto f = core.make_download();
+        const auto reader = f->start();
+        REQUIRE(run(f->opened(soon())).has_value());
+        const auto other = f->join();
+        REQUIRE(other);
+        held_read read(*f, reader, 0);
+        REQUIRE_FALSE(read.turn(milliseconds(20)));
+        read.cancel();
+        for (int i = 0; i < events; ++i) read.step();
+        ended_before = read.outcome.has_value();
+        service.send_upto(content.size());
+        if (!ended_before) REQUIRE(until([&] { return f->try_read(*other, 0, 1).has_value(); }));
+        REQUIRE((ended_before || read.turn(seconds(30))));
+        was_late = was_late || (!ended_before && !read.outcome->has_value());
+        read.outcome.reset();
+        CHECK(until([&] { return core.held_bytes() == 0; }));
+        f->leave(*other);
+        f->leave(reader);
+    }
+    CHECK(ended_before);
+    CHECK(was_late);
 }
 
 TEST_CASE("a piece of the reserve is dropped after its read, also when there is memory again",
