@@ -204,10 +204,14 @@ void add_state(App& app, arguments& a) {
     add_progress(app, a);
 }
 
-void add_run(App& app, arguments& a) {
-    add_work(app, a);
+void add_give_up_after(App& app, arguments& a) {
     add_duration(app, "--give-up-after", a.give_up_after,
                  "end the run when a place has failed for this long without a success (default 15m)");
+}
+
+void add_run(App& app, arguments& a) {
+    add_work(app, a);
+    add_give_up_after(app, a);
     add_text(app, "--failures", "FILE", a.failures_file,
              "write blocks that failed to this file, one JSON object a line");
     add_switch(app, "--fresh", a.fresh, "begin anew, although an earlier run did not finish");

@@ -63,6 +63,8 @@ void add_metrics_file(CLI::App& app, arguments& a);
 void add_work(CLI::App& app, arguments& a);
 /// What every run that takes long leaves and shows.
 void add_state(CLI::App& app, arguments& a);
+/// --give-up-after: how long a place may fail.
+void add_give_up_after(CLI::App& app, arguments& a);
 /// What commands that copy blocks have in common.
 void add_run(CLI::App& app, arguments& a);
 

@@ -2,6 +2,7 @@
 
 #include "base/event_loop_group.hpp"
 #include "base/utc_text.hpp"
+#include "keepctl/cluster/bandwidth.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
@@ -146,9 +147,11 @@ awaitable<outcome<void>> begin(const snapshot_context& c, run_frame& frame, rest
 awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
     const auto& given = c.given();
     restore_options options{.dry_run = given.dry_run,
-                            .jobs = given.jobs,
+                            .jobs = jobs_within(given.bandwidth, given.jobs),
                             .memory_bytes = given.memory / 2,
-                            .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max)};
+                            .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max),
+                            .bandwidth = given.bandwidth,
+                            .give_up_after = given.give_up_after};
     if (!given.only_file.empty()) {
         KS_CO_TRY(options.only, read_names("--only", given.only_file));
     }

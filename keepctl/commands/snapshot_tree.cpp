@@ -126,7 +126,9 @@ void add_restore(App& group, arguments& a) {
     add_replication(app, a,
                     "copies to make of a block that is copied, if the place is `cluster` (default DefaultReplication)");
     add_jobs(app, a, "blocks under way at a time (default 8)");
+    add_bandwidth(app, a, limits::keepctl_bandwidth_min, "bytes of blocks per second that are copied from each place");
     add_memory(app, a, "memory for blocks and indexes (default 128MiB)");
+    add_give_up_after(app, a);
     add_text(app, "--failures", "FILE", a.failures_file,
              "write blocks that are not restored to this file, one JSON object a line");
     add_switch(app, "--fresh", a.fresh, "begin anew, although an earlier run did not finish");

@@ -16,6 +16,7 @@ namespace keepstore::keepctl {
 struct restoration::findings {
     std::optional<error> failed = {};
     std::optional<error> bad = {};
+    bool may_pass = false;  ///< Another attempt may succeed.
     bool cancelled = false;
 
     void add(error why) {
@@ -42,7 +43,9 @@ restoration::restoration(repository& in, const snapshot_document& of, block_plac
             transfers_.push_back(std::make_unique<transfer>(
                 *source, target,
                 transfer::options{.memory_bytes = options_.memory_bytes / (sources.size() + 1),
-                                  .digest_threads = options_.digest_threads},
+                                  .digest_threads = options_.digest_threads,
+                                  .bandwidth = options_.bandwidth,
+                                  .give_up_after = options_.give_up_after},
                 observer));
     }
 }
@@ -76,24 +79,56 @@ awaitable<outcome<void>> restoration::run(const shard_set& done) {
         else
             todo.push_back(shard);
     }
+    auto end = co_await restore_shards(std::move(todo));
+    if (end && !stopping_) end = co_await second_round();
+    counts_.left += std::exchange(again_, {}).size();
+    co_return end;
+}
+
+awaitable<outcome<void>> restoration::restore_shards(std::vector<std::size_t> todo) {
     inventory_cursor cursor(repository_, document_);
     for (const bool last_try : {false, true}) {
-        std::vector<std::size_t> again;
+        std::vector<std::size_t> incomplete;
         for (const auto shard : todo) {
             if (stopping_) co_return outcome<void>();
             const auto before = not_restored();
+            const auto waiting = again_.size();
             KS_CO_TRY(const auto listed, co_await restore_shard(cursor, shard, last_try));
             if (!listed) {
-                again.push_back(shard);
+                incomplete.push_back(shard);
                 continue;
             }
             ++shards_done_;
-            if (not_restored() == before && !stopping_) observer_.shard_done(shard);
+            if (not_restored() != before || stopping_) continue;
+            if (again_.size() == waiting)
+                observer_.shard_done(shard);
+            else
+                unfinished_.insert(shard);
         }
-        todo = std::move(again);
+        todo = std::move(incomplete);
         incomplete_ = todo.size();
     }
     co_return outcome<void>();
+}
+
+// Blocks that failed get another chance when all others have had theirs.
+awaitable<outcome<void>> restoration::second_round() {
+    second_round_ = true;
+    const auto blocks = std::exchange(again_, {});
+    if (!co_await restore_all(blocks)) co_return refuse(exit_code::interrupted, "interrupted");
+    if (stopping_) co_return outcome<void>();
+    for (const auto shard : unfinished_) observer_.shard_done(shard);
+    co_return outcome<void>();
+}
+
+// \returns false when cancelled.
+awaitable<bool> restoration::restore_all(std::span<const missing_block> blocks) {
+    auto left = blocks;
+    std::vector<awaitable<void>> workers;
+    for (std::size_t i = 0; i < std::min<std::size_t>(options_.jobs, blocks.size()); ++i) workers.push_back(work(left));
+    const bool cancelled = co_await when_all(std::move(workers));
+    counts_.left += left.size();
+    co_return !cancelled;
 }
 
 // \returns whether it could be listed.
@@ -108,23 +143,18 @@ awaitable<outcome<bool>> restoration::restore_shard(inventory_cursor& cursor, st
             observer_.warn(fmt::format("blocks {}... could not be listed: {}", prefix, listed.error().text));
         co_return false;
     }
-    const auto missing = missing_in(then, listings_.front().entries);
+    const auto missing = missing_in(then, listings_.front().entries, shard);
     if (options_.dry_run) {
         plan(missing);
         co_return true;
     }
-    std::span<const block_id> left = missing;
-    std::vector<awaitable<void>> workers;
-    for (std::size_t i = 0; i < std::min<std::size_t>(options_.jobs, missing.size()); ++i)
-        workers.push_back(work(left));
-    const bool cancelled = co_await when_all(std::move(workers));
-    counts_.left += left.size();
-    if (cancelled) co_return refuse(exit_code::interrupted, "interrupted");
+    if (!co_await restore_all(missing)) co_return refuse(exit_code::interrupted, "interrupted");
     co_return true;
 }
 
-std::vector<block_id> restoration::missing_in(std::span<const entry> then, std::span<const entry> now) {
-    std::vector<block_id> out;
+std::vector<restoration::missing_block> restoration::missing_in(std::span<const entry> then, std::span<const entry> now,
+                                                                std::size_t shard) {
+    std::vector<missing_block> out;
     while (!then.empty()) {
         const auto copies = first_block(then);
         then = then.subspan(copies.size());
@@ -133,7 +163,7 @@ std::vector<block_id> restoration::missing_in(std::span<const entry> then, std::
         if (options_.only && !std::ranges::binary_search(*options_.only, name)) continue;
         ++counts_.looked_at;
         if (take_block(now, name).empty())
-            out.push_back({name, copies.front().size});
+            out.push_back({.block = {name, copies.front().size}, .shard = shard});
         else
             ++counts_.present;
     }
@@ -141,10 +171,10 @@ std::vector<block_id> restoration::missing_in(std::span<const entry> then, std::
 }
 
 // Shows where each block would come from.
-void restoration::plan(std::span<const block_id> missing) {
+void restoration::plan(std::span<const missing_block> missing) {
     std::vector<std::span<const entry>> rest;
     for (const auto& source : std::span(listings_).subspan(1)) rest.emplace_back(source.entries);
-    for (const auto& block : missing) {
+    for (const auto& [block, shard] : missing) {
         std::string_view from;
         for (std::size_t i = 0; i < rest.size(); ++i) {
             while (!rest[i].empty() && rest[i].front().block < block.name) rest[i] = rest[i].subspan(1);
@@ -157,7 +187,7 @@ void restoration::plan(std::span<const block_id> missing) {
 }
 
 // Workers take the blocks in order; all of them run on one thread.
-awaitable<void> restoration::work(std::span<const block_id>& left) {
+awaitable<void> restoration::work(std::span<const missing_block>& left) {
     while (!left.empty() && !stopping_) {
         const auto block = left.front();
         left = left.subspan(1);
@@ -167,7 +197,8 @@ awaitable<void> restoration::work(std::span<const block_id>& left) {
     }
 }
 
-awaitable<void> restoration::restore_one(block_id block) {
+awaitable<void> restoration::restore_one(missing_block missing) {
+    const auto block = missing.block;
     findings found;
     bool restored = co_await bring_back(block, found);
     if (restored) ++counts_.untrashed;
@@ -180,6 +211,11 @@ awaitable<void> restoration::restore_one(block_id block) {
         counts_.bytes += block.size;
         co_return;
     }
+    if (!second_round_ && !stopping_ && found.may_pass && again_.size() < limits::failures_kept_max) {
+        again_.push_back(missing);
+        co_return;
+    }
+    unfinished_.erase(missing.shard);
     const auto report = [&](std::uint64_t& count, std::string outcome, std::string reason) {
         ++count;
         observer_.failed(
@@ -203,6 +239,7 @@ awaitable<bool> restoration::bring_back(block_id block, findings& found) {
     if (!back) {
         // Of a full storage the copy will tell.
         if (is_final(back.error()) && back.error() != errc::no_space) give_up(back.error());
+        found.may_pass = back.error() == errc::unavailable || back.error() == errc::timeout;
         found.add(std::move(back.error()));
         co_return false;
     }
@@ -225,6 +262,7 @@ awaitable<bool> restoration::copy_from(transfer& source, block_id block, finding
         case copy_end::bad_source:
         case copy_end::failed:
         case copy_end::deferred:
+            found.may_pass = found.may_pass || end.may_pass;
             found.add(std::move(end.why));
             break;
         case copy_end::cancelled:

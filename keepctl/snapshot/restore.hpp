@@ -4,8 +4,9 @@
 ///     snapshot's shard ──► which of them does the place list? ──► missing: untrash ──► verify, or copy from the first
 ///                                                                 place that has a good copy
 ///
-/// A shard that could not be listed is tried once more after all others. A run that was killed goes on with the shards
-/// that are not done: those with a block that is not restored are not. Used from one event loop.
+/// A shard that could not be listed is tried once more after all others, and then a block that failed, if that may
+/// pass. A run that was killed goes on with the shards that are not done: those with a block that is not restored are
+/// not. Used from one event loop.
 #pragma once
 
 #include "keepctl/cluster/block_verifier.hpp"
@@ -16,9 +17,11 @@
 #include "keepctl/snapshot/inventory_cursor.hpp"
 #include "keepctl/snapshot/repository.hpp"
 
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
@@ -33,6 +36,9 @@ struct restore_options {
     /// For blocks: each source has an equal share, and so has the verification. See memory_needed().
     std::size_t memory_bytes = limits::keepctl_memory_default / 2;
     unsigned digest_threads = 1;
+    std::uint64_t bandwidth = 0;  ///< Bytes per second that are copied from each source; 0: no limit.
+    /// A server that fails for this long without a success ends the run.
+    std::chrono::nanoseconds give_up_after = limits::give_up_after_default;
 
     [[nodiscard]] std::size_t memory_needed(std::size_t sources) const noexcept {
         return (sources + 1) * jobs * limits::keepctl_job_bytes_min;
@@ -91,14 +97,22 @@ class restoration {
 
   private:
     struct findings;
+    struct missing_block {
+        block_id block;
+        std::size_t shard = 0;
+    };
+    awaitable<outcome<void>> restore_shards(std::vector<std::size_t> todo);
+    awaitable<outcome<void>> second_round();
+    awaitable<bool> restore_all(std::span<const missing_block> blocks);
     awaitable<outcome<bool>> restore_shard(inventory_cursor& cursor, std::size_t shard, bool last_try);
     [[nodiscard]] std::uint64_t not_restored() const noexcept {
         return counts_.not_found + counts_.bad_source + counts_.failed + counts_.left;
     }
-    [[nodiscard]] std::vector<block_id> missing_in(std::span<const entry> then, std::span<const entry> now);
-    void plan(std::span<const block_id> missing);
-    awaitable<void> work(std::span<const block_id>& left);
-    awaitable<void> restore_one(block_id block);
+    [[nodiscard]] std::vector<missing_block> missing_in(std::span<const entry> then, std::span<const entry> now,
+                                                        std::size_t shard);
+    void plan(std::span<const missing_block> missing);
+    awaitable<void> work(std::span<const missing_block>& left);
+    awaitable<void> restore_one(missing_block missing);
     awaitable<bool> bring_back(block_id block, findings& found);
     awaitable<bool> copy_from(transfer& source, block_id block, findings& found);
     void give_up(error why);
@@ -112,6 +126,9 @@ class restoration {
     std::vector<std::unique_ptr<transfer>> transfers_;  // From each source, in order.
     block_verifier verifier_;
     restore_counts counts_;
+    std::vector<missing_block> again_;  // Failed once. Not counted yet, but for looked_at.
+    std::set<std::size_t> unfinished_;  // Shards of these of which all other blocks are there.
+    bool second_round_ = false;
     unsigned digits_ = 0;
     std::size_t shards_done_ = 0;
     std::size_t shards_total_ = 0;

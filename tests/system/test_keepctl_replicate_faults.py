@@ -36,12 +36,7 @@ class Faults(ReplicateServerCase):
         running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", self.place(daemon), *LASTING,
                                 *self.secrets)
         until(lambda: count(root) > 3, what="some blocks", interval=0.001)
-        daemon.kill()
-        stderr = self.read_until(running.stderr, b"is paused")
-        self.start_at(port, root)
-        stdout, rest = running.communicate()
-        self.assertEqual(running.returncode, 0, stderr + rest)
-        self.assertIn(b"works again", rest)
+        stdout = self.restart_below(running, daemon, port, root)
         summary = json.loads(stdout.splitlines()[-1])
         self.assertEqual(summary["present"] + summary["copied"], len(blocks))
         self.assertEqual(keepctl.stored(root), blocks)
@@ -87,12 +82,7 @@ class Faults(ReplicateServerCase):
         running = keepctl.start(self.dir.path, "replicate", "--json", self.place(daemon), f"dir:{b}", *LASTING,
                                 *self.secrets)
         until(lambda: count(b) > 3, what="some blocks", interval=0.001)
-        daemon.kill()
-        stderr = self.read_until(running.stderr, b"is paused")
-        self.start_at(port, root)
-        stdout, rest = running.communicate()
-        self.assertEqual(running.returncode, 0, stderr + rest)
-        self.assertIn(b"works again", rest)
+        stdout = self.restart_below(running, daemon, port, root)
         summary = self.summary_of(stdout)
         self.assertEqual((summary["copied"], summary["gone"], summary["shards_done"]), (len(blocks), 0, 16))
         self.assertEqual(keepctl.stored(b), blocks)
@@ -277,7 +267,7 @@ class Faults(ReplicateServerCase):
         blocks = self.fill(a, 40, 300_000)
         running = keepctl.start(self.dir.path, "replicate", "--json", f"dir:{a}", f"dir:{path}", "--bandwidth", "2MiB", "--jobs", "1")
         until(lambda: count(path) > 1, what="some blocks", interval=0.001)
-        until(lambda: self.is_read_only(mount), what="a moment without a file that is being written", interval=0.001)
+        until(lambda: mount.becomes_read_only(), what="a moment without a file that is being written", interval=0.001)
         stdout, stderr = running.communicate()
         self.assertEqual(running.returncode, 6, stderr)
         self.assertIn(b"ended early", stderr)
@@ -289,13 +279,6 @@ class Faults(ReplicateServerCase):
         self.assert_no_leftovers(path)
         self.assertEqual(self.replicate(f"dir:{a}", f"dir:{path}").code, 0)
         self.assertEqual(keepctl.stored(path), blocks)
-
-    def is_read_only(self, mount):
-        try:
-            mount.remount_options("ro")
-        except subprocess.CalledProcessError:
-            return False
-        return True
 
     def test_a_destination_that_is_read_only(self):
         a, path = self.dir.make("a"), self.dir.make("tmpfs")

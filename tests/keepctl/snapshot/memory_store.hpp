@@ -178,7 +178,10 @@ class listed_place final : public block_place {
     }
     [[nodiscard]] awaitable<result<bool>> untrash(md5_digest block, deadline) override {
         untrashed.push_back(block);
-        if (untrash_fails) co_return fail(*untrash_fails, "away");
+        if (untrash_fails && untrash_failures_max > 0) {
+            --untrash_failures_max;
+            co_return fail(*untrash_fails, "away");
+        }
         co_return in_trash.contains(block);
     }
     [[nodiscard]] std::int64_t replicas_wanted() const noexcept override { return 1; }
@@ -200,6 +203,7 @@ class listed_place final : public block_place {
     std::vector<md5_digest> untrashed;
     std::vector<md5_digest> verified;
     std::optional<errc> untrash_fails;
+    std::size_t untrash_failures_max = ~std::size_t{0};
     unsigned listings = 0;
 
   private:

@@ -125,6 +125,48 @@ TEST_CASE("a shard with a block that is not restored is not done", "[keepctl][sn
     CHECK(r.was_done(4));
 }
 
+TEST_CASE("a block that fails is tried once more after all others, if that may pass", "[keepctl][snapshot][restore]") {
+    restore_rig r;
+    r.place.in_trash = {named(3, 2), named(7, 2)};
+    r.place.untrash_fails = errc::unavailable;
+    r.options.jobs = 1;
+    SECTION("once") {
+        r.place.untrash_failures_max = 1;
+        CHECK(r.restore().untrashed == 2);
+        CHECK(r.place.untrashed == std::vector{named(3, 2), named(7, 2), named(3, 2)});
+        CHECK(r.observer.failures.empty());
+        // Its shard is the last one that is done.
+        REQUIRE(r.observer.shards.size() == 16);
+        CHECK(r.observer.shards.back() == 3);
+    }
+    SECTION("twice") {
+        r.place.untrash_failures_max = 3;
+        const auto n = r.restore();
+        CHECK(n.untrashed == 1);
+        CHECK(n.failed == 1);
+        CHECK(r.observer.failures.size() == 1);
+        CHECK(r.place.untrashed == std::vector{named(3, 2), named(7, 2), named(3, 2), named(7, 2)});
+        CHECK(r.observer.shards.size() == 15);
+        CHECK_FALSE(r.was_done(3));
+        CHECK(r.was_done(7));
+    }
+    SECTION("a copy out of the trash that is bad is not tried again") {
+        r.place.untrash_fails.reset();
+        r.place.bad = r.place.in_trash;
+        CHECK(r.restore().bad_source == 2);
+        CHECK(r.place.untrashed.size() == 2);
+    }
+    SECTION("not when the run ends early") {
+        r.place.untrash_failures_max = 1;
+        r.place.list_fails = [](const std::string& prefix) { return prefix == "5"; };
+        const auto n = r.restore();
+        CHECK(n.left == 1);
+        CHECK(r.place.untrashed == std::vector{named(3, 2)});
+        CHECK_FALSE(r.was_done(3));
+    }
+    CHECK(r.end);
+}
+
 TEST_CASE("a place that refuses everything ends a restoration", "[keepctl][snapshot][restore]") {
     restore_rig r;
     SECTION("at the trash") {

@@ -56,6 +56,14 @@ class Mount:
     def remount_options(self, options):
         _run("mount", "-o", f"remount,{options}", self.path)
 
+    def becomes_read_only(self):
+        """Whether it does; not while a file is being written."""
+        try:
+            self.remount_options("ro")
+        except subprocess.CalledProcessError:
+            return False
+        return True
+
     def close(self):
         if os.path.ismount(self.path) and subprocess.run(["umount", self.path], capture_output=True, timeout=60).returncode:
             subprocess.run(["umount", "-l", self.path], capture_output=True, timeout=60)

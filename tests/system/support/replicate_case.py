@@ -125,6 +125,17 @@ class ReplicateServerCase(ReplicateCase):
             seen += line
         return seen
 
+    def restart_below(self, running, daemon, port, root):
+        """Kills a daemon below a run, starts it again when the run has noticed, and waits for the run to succeed. Returns its
+        stdout."""
+        daemon.kill()
+        stderr = self.read_until(running.stderr, b"is paused")
+        self.start_at(port, root)
+        stdout, rest = running.communicate()
+        self.assertEqual(running.returncode, 0, stderr + rest)
+        self.assertIn(b"works again", rest)
+        return stdout
+
     def servers(self, daemons):
         """Options that name the servers of `cluster`."""
         return [w for d in daemons for w in ("--server", self.place(d).removeprefix("keep:"))]
