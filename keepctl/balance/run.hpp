@@ -158,8 +158,9 @@ class run {
     [[nodiscard]] awaitable<bool> send_to_all(std::string path, std::function<std::string(std::size_t)> body);
     void take_lists();
     void remember();
-    void note_lists(bool trash, const std::function<std::string(std::size_t)>& body,
-                    const std::function<std::uint64_t(std::size_t)>& items);
+    /// \returns whether they are remembered.
+    [[nodiscard]] bool note_lists(bool trash, const std::function<std::string(std::size_t)>& body,
+                                  const std::function<std::uint64_t(std::size_t)>& items);
     [[nodiscard]] plan_options options_of_plan() const;
     [[nodiscard]] bool stopping() const;
     [[nodiscard]] const keep_server& server(std::size_t number) const {

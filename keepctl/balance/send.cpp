@@ -94,7 +94,7 @@ awaitable<bool> run::send_to_all(std::string path, std::function<std::string(std
 }
 
 // Before a list is sent, so that after a kill the next run recognises it.
-void run::note_lists(bool trash, const std::function<std::string(std::size_t)>& body,
+bool run::note_lists(bool trash, const std::function<std::string(std::size_t)>& body,
                      const std::function<std::uint64_t(std::size_t)>& items) {
     for (std::size_t i = 0; i < found_.all.servers.size(); ++i) {
         const auto& url = found_.all.servers[i].url;
@@ -102,14 +102,14 @@ void run::note_lists(bool trash, const std::function<std::string(std::size_t)>& 
         if (at == next_.servers.end()) at = next_.servers.insert(at, {.url = url});
         (trash ? at->trash : at->pull).add(items(i), to_hex(sha256(body(i))));
     }
-    if (!input_.folder) return;
-    if (auto saved = input_.folder->save(next_); !saved)
-        failures_.push_back({exit_code::not_finished, "the lists are not remembered: " + saved.error().text});
+    if (!input_.folder) return true;
+    auto saved = input_.folder->save(next_);
+    if (!saved) failures_.push_back({exit_code::not_finished, "the lists are not remembered: " + saved.error().text});
+    return saved.has_value();
 }
 
 awaitable<bool> run::clear_trash_lists() {
-    note_lists(true, empty_list, [](std::size_t) { return std::uint64_t{0}; });
-    if (!failures_.empty()) co_return false;
+    if (!note_lists(true, empty_list, [](std::size_t) { return std::uint64_t{0}; })) co_return false;
     if (!co_await send_to_all("trash", empty_list)) co_return false;
     co_return co_await drain_trash();
 }
@@ -172,7 +172,7 @@ std::uint64_t run::trashes_of(const std::string& uuid) const {
 awaitable<void> run::send_lists() {
     const std::function<std::string(std::size_t)> pull_of = [this](std::size_t i) { return pull_body(i); };
     const std::function<std::string(std::size_t)> trash_of = [this](std::size_t i) { return trash_body(i); };
-    note_lists(false, pull_of, [this](std::size_t i) { return pulls_[i].size(); });
+    (void)note_lists(false, pull_of, [this](std::size_t i) { return pulls_[i].size(); });
     if (options_.compare_pulls) before_pulls_ = co_await ask_all();
     if (stopped_) co_return;
     pulls_sent_ = co_await send_to_all("pull", pull_of);
@@ -181,7 +181,8 @@ awaitable<void> run::send_lists() {
     if (!co_await prove_kept() || stopped_) co_return;
     // Fewer entries are expected then.
     for (auto& known : next_.devices) known.entries -= std::min(known.entries, trashes_of(known.uuid));
-    note_lists(true, trash_of, [this](std::size_t i) { return trashes_[i].size(); });
+    // The next run would take what is missing for a disk that is not mounted, and the lists for another balancer's.
+    if (!note_lists(true, trash_of, [this](std::size_t i) { return trashes_[i].size(); })) co_return;
     trashes_sent_ = co_await send_to_all("trash", trash_of);
 }
 

@@ -1,5 +1,6 @@
 """keepctl balance against servers that are not what they should be: what is refused, and that nothing is sent then."""
 
+import errno
 import hashlib
 import json
 import os
@@ -13,6 +14,7 @@ from support.case import main, rounds
 from support.daemon import SYSTEM_ROOT_TOKEN, volume_uuid
 from support.fake_keep import OLD
 from support.locator import md5
+from support.mounts import Tmpfs
 from support.wait import refusing_port, until
 
 
@@ -361,6 +363,52 @@ class Refusals(BalanceCase):
         self.fill()
         self.balance("--apply", "all", "--state-dir", "/proc/nothing", code=2)
         self.assert_nothing_sent()
+
+
+class FullState(BalanceCase):
+    def setUp(self):
+        super().setUp()
+        self.folder = self.dir.make("tmpfs")
+        mount = Tmpfs(self.folder, "size=128k")
+        self.addCleanup(mount.close)
+        self.arguments = ["--apply", "all", "--state-dir", self.folder, *self.surplus()]
+        self.balance(*self.arguments)
+        for keep in self.keeps:
+            keep.puts.clear()
+
+    def fill_up(self):
+        with open(os.path.join(self.folder, "filling"), "wb", buffering=0) as file:
+            try:
+                while True:
+                    file.write(b"x" * 4096)
+            except OSError as e:
+                self.assertEqual(e.errno, errno.ENOSPC)
+
+    def test_a_state_folder_that_is_full(self):
+        self.fill_up()
+        done = self.balance(*self.arguments, code=6)
+        self.assertIn("not remembered", done.stderr)
+        self.assert_nothing_sent()
+
+    def test_a_state_folder_that_becomes_full(self):
+        """Trash lists that could not be remembered are not sent."""
+        for keep in self.keeps:
+            keep.gets.clear()
+            keep.held = threading.Event()
+        running = keepctl.start(self.dir.path, "balance", "--json", "--config", self.config(), *self.arguments)
+        until(lambda: any("/blocks" in path for path in self.keeps[0].gets), what="an index is read")
+        self.fill_up()
+        for keep in self.keeps:
+            keep.held.set()
+        _, stderr = running.communicate(timeout=60)
+        self.assertEqual(running.returncode, 6, stderr)
+        self.assertIn(b"not remembered", stderr)
+        for keep in self.keeps:
+            self.assertEqual(keep.sent("/trash"), [[]])
+            self.assertEqual(len(keep.sent("/pull")), 1)
+        os.unlink(os.path.join(self.folder, "filling"))
+        self.balance(*self.arguments)
+        self.assertTrue(any(keep.sent("/trash")[-1] for keep in self.keeps))
 
 
 class Lists(BalanceCase):
