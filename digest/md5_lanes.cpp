@@ -4,8 +4,10 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
 #include <cstdint>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 #include <vector>
 
@@ -23,6 +25,7 @@
 
 HWY_BEFORE_NAMESPACE();
 namespace keepstore::digest {
+static_assert(std::endian::native == std::endian::little);  // Words are copied as they are.
 namespace HWY_NAMESPACE {
 
 #if HWY_TARGET != HWY_SCALAR && HWY_TARGET != HWY_EMU128
@@ -216,6 +219,72 @@ HWY_NOINLINE void compress_lanes(D d32, std::span<const md5_lane> lanes, std::si
     }
 }
 
+// As compress_lanes(), for digest_halves().
+template <int Sets, class D>
+HWY_NOINLINE void digest_lanes(D d32, std::span<const md5_half> heads, std::span<const md5_half> tails, md5_digest* out,
+                               std::size_t row) {
+    using vec = hn::Vec<D>;
+    constexpr std::size_t width = hn::MaxLanes(D());
+    constexpr std::size_t total = width * Sets;
+    constexpr std::size_t half_words = 8;
+
+    const std::uint8_t* data[total];
+    for (std::size_t i = 0; i < total; ++i)
+        data[i] = reinterpret_cast<const std::uint8_t*>(heads[i < heads.size() ? i : 0].data());
+    const md5_state initial;
+    vec words[Sets][16];
+    vec head_a[Sets], head_b[Sets], head_c[Sets], head_d[Sets];
+    for (std::size_t s = 0; s < Sets; ++s) {
+        load_quarter<0>(d32, data + s * width, 0, words[s]);
+        load_quarter<1>(d32, data + s * width, 0, words[s]);
+        head_a[s] = hn::Set(d32, initial.words[0]);
+        head_b[s] = hn::Set(d32, initial.words[1]);
+        head_c[s] = hn::Set(d32, initial.words[2]);
+        head_d[s] = hn::Set(d32, initial.words[3]);
+    }
+    // The first steps use no word of the tail.
+    four_steps<0, Sets>(d32, head_a, head_b, head_c, head_d, words);
+    four_steps<4, Sets>(d32, head_a, head_b, head_c, head_d, words);
+
+    for (std::size_t t = 0; t < tails.size(); ++t) {
+        std::uint32_t tail[half_words];
+        std::memcpy(tail, tails[t].data(), sizeof tail);
+        vec a[Sets], b[Sets], c[Sets], d[Sets];
+        for (std::size_t s = 0; s < Sets; ++s) {
+            for (std::size_t w = 0; w < half_words; ++w) words[s][half_words + w] = hn::Set(d32, tail[w]);
+            a[s] = head_a[s];
+            b[s] = head_b[s];
+            c[s] = head_c[s];
+            d[s] = head_d[s];
+        }
+        four_steps<8, Sets>(d32, a, b, c, d, words);
+        four_steps<12, Sets>(d32, a, b, c, d, words);
+        sixteen_steps<16, Sets>(d32, a, b, c, d, words);
+        sixteen_steps<32, Sets>(d32, a, b, c, d, words);
+        sixteen_steps<48, Sets>(d32, a, b, c, d, words);
+        HWY_ALIGN std::uint32_t columns[4][total];
+        for (std::size_t s = 0; s < Sets; ++s) {
+            hn::StoreU(hn::Add(a[s], hn::Set(d32, initial.words[0])), d32, columns[0] + s * width);
+            hn::StoreU(hn::Add(b[s], hn::Set(d32, initial.words[1])), d32, columns[1] + s * width);
+            hn::StoreU(hn::Add(c[s], hn::Set(d32, initial.words[2])), d32, columns[2] + s * width);
+            hn::StoreU(hn::Add(d[s], hn::Set(d32, initial.words[3])), d32, columns[3] + s * width);
+        }
+        for (std::size_t i = 0; i < heads.size(); ++i) {
+            const std::uint32_t digest[4] = {columns[0][i], columns[1][i], columns[2][i], columns[3][i]};
+            std::memcpy(out[i * row + t].bytes.data(), digest, sizeof digest);
+        }
+    }
+}
+
+void digest_halves(std::span<const md5_half> heads, std::span<const md5_half> tails, md5_digest* out, std::size_t row) {
+    using wide = hn::CappedTag<std::uint32_t, 16>;
+    if (heads.empty()) return;
+    if (heads.size() > hn::MaxLanes(wide()))
+        digest_lanes<2>(wide(), heads, tails, out, row);
+    else
+        digest_lanes<1>(wide(), heads, tails, out, row);
+}
+
 void compress(std::span<const md5_lane> lanes, std::size_t blocks) {
     using wide = hn::CappedTag<std::uint32_t, 16>;
     constexpr std::size_t width = hn::MaxLanes(wide());
@@ -256,24 +325,38 @@ void compress_scalar(std::span<const md5_lane> lanes, std::size_t blocks) {
     }
 }
 
+void digest_halves_scalar(std::span<const md5_half> heads, std::span<const md5_half> tails, md5_digest* out,
+                          std::size_t row) {
+    std::array<std::byte, md5_block_bytes> block;
+    for (std::size_t h = 0; h < heads.size(); ++h) {
+        std::ranges::copy(heads[h], block.begin());
+        for (std::size_t t = 0; t < tails.size(); ++t) {
+            std::ranges::copy(tails[t], block.begin() + heads[h].size());
+            md5_state state;
+            md5_compress(state, block);
+            std::memcpy(out[h * row + t].bytes.data(), state.words.data(), sizeof state.words);
+        }
+    }
+}
+
 std::vector<md5_kernel> find_kernels() {
     [[maybe_unused]] const auto supported = hwy::SupportedTargets();
     std::vector<md5_kernel> found;
 #if HWY_TARGETS & HWY_AVX3
-    if (supported & HWY_AVX3) found.push_back({"avx512", N_AVX3::lane_count, N_AVX3::compress});
+    if (supported & HWY_AVX3) found.push_back({"avx512", N_AVX3::lane_count, N_AVX3::compress, N_AVX3::digest_halves});
 #endif
 #if HWY_TARGETS & HWY_AVX2
-    if (supported & HWY_AVX2) found.push_back({"avx2", N_AVX2::lane_count, N_AVX2::compress});
+    if (supported & HWY_AVX2) found.push_back({"avx2", N_AVX2::lane_count, N_AVX2::compress, N_AVX2::digest_halves});
 #endif
 #if HWY_TARGETS & HWY_SSE4
-    if (supported & HWY_SSE4) found.push_back({"sse4", N_SSE4::lane_count, N_SSE4::compress});
+    if (supported & HWY_SSE4) found.push_back({"sse4", N_SSE4::lane_count, N_SSE4::compress, N_SSE4::digest_halves});
 #endif
 #if HWY_TARGETS & HWY_NEON
-    if (supported & HWY_NEON) found.push_back({"neon", N_NEON::lane_count, N_NEON::compress});
+    if (supported & HWY_NEON) found.push_back({"neon", N_NEON::lane_count, N_NEON::compress, N_NEON::digest_halves});
 #endif
     // As many lanes as a small vector, so that streams are treated alike; they gain nothing from
     // each other.
-    found.push_back({"scalar", 4, compress_scalar});
+    found.push_back({"scalar", 4, compress_scalar, digest_halves_scalar});
     return found;
 }
 

@@ -9,6 +9,7 @@
 
 #include "digest/md5.hpp"
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -21,6 +22,9 @@ struct md5_lane {
     const std::byte* data = nullptr;  ///< Any alignment.
 };
 
+/// Half of a 64-byte block.
+using md5_half = std::array<std::byte, md5_block_bytes / 2>;
+
 inline constexpr std::size_t md5_lanes_max = 32;
 
 /// The compression function for one instruction set.
@@ -31,6 +35,13 @@ struct md5_kernel {
     /// Runs `blocks` 64-byte blocks of every occupied lane. At most `lanes` lanes; the states are
     /// distinct objects.
     void (*compress)(std::span<const md5_lane> lanes, std::size_t blocks);
+
+    /// Hashes messages of one block each, of every head with every tail: where many names are hashed with the same few
+    /// suffixes, each name is loaded, and goes through the steps that need nothing else, once for all of them. At most
+    /// `lanes` heads. The tails end with MD5's padding (RFC 1321 3.1, 3.2). The digest of head h with tail t goes to
+    /// out[h * row + t].
+    void (*digest_halves)(std::span<const md5_half> heads, std::span<const md5_half> tails, md5_digest* out,
+                          std::size_t row) = nullptr;
 };
 
 /// Kernels that this CPU can run, best first. The last one is always "scalar": OpenSSL, one lane after

@@ -2,8 +2,10 @@
 
 #include "protocol/rendezvous.hpp"
 
+#include <algorithm>
 #include <bit>
 #include <cstring>
+#include <utility>
 
 namespace keepstore::keepctl::balance {
 namespace {
@@ -34,48 +36,65 @@ md5_digest digest_of(const digest::md5_state& state) {
 }  // namespace
 
 weights::weights(const cluster& all, const digest::md5_kernel& kernel)
-    : kernel_(kernel), servers_(all.servers.size()), columns_(all.servers.size() + all.mounts.size()) {
+    : kernel_(kernel),
+      servers_(all.servers.size()),
+      columns_(all.servers.size() + all.mounts.size()),
+      names_(kernel.lanes),
+      states_(kernel.lanes),
+      lanes_(kernel.lanes),
+      found_(kernel.lanes * columns_) {
     std::vector<std::size_t> mounts_of(all.servers.size());
     for (const auto& m : all.mounts) ++mounts_of[m.server];
-    for (std::size_t i = 0; i < servers_; ++i)
-        texts_.push_back(padded(protocol::rendezvous_tail(all.servers[i].identity), i));
+    for (std::size_t i = 0; i < servers_; ++i) add(protocol::rendezvous_tail(all.servers[i].identity), i);
     for (std::size_t i = 0; i < all.mounts.size(); ++i) {
         const auto& m = all.mounts[i];
-        if (mounts_of[m.server] > 1) texts_.push_back(padded(all.devices[m.device], servers_ + i));
+        if (mounts_of[m.server] > 1) add(all.devices[m.device], servers_ + i);
     }
-    for (const auto& t : texts_) message_bytes_ = std::max(message_bytes_, t.bytes.size());
-    messages_.resize(kernel_.lanes * message_bytes_);
-    states_.resize(kernel_.lanes);
-    lanes_.resize(kernel_.lanes);
-    found_.resize(kernel_.lanes * columns_);
+    std::size_t longest = 0;
+    for (const auto& t : long_texts_) longest = std::max(longest, name_characters + t.bytes.size());
+    messages_.resize(kernel_.lanes * longest);
+}
+
+void weights::add(std::string_view tail, std::size_t column) {
+    auto bytes = padded(tail);
+    digest::md5_half half;
+    if (bytes.size() == half.size() && tails_.size() == column) {
+        std::ranges::copy(bytes, half.begin());
+        tails_.push_back(half);
+    } else {
+        long_texts_.push_back({.bytes = std::move(bytes), .column = column});
+    }
 }
 
 // RFC 1321 3.1 and 3.2: a one bit, zeros, and the length in bits.
-weights::text weights::padded(std::string_view tail, std::size_t column) {
+std::vector<std::byte> weights::padded(std::string_view tail) {
     constexpr std::size_t length_bytes = 8;
     const std::size_t length = name_characters + tail.size();
     const std::size_t blocks = (length + 1 + length_bytes + digest::md5_block_bytes - 1) / digest::md5_block_bytes;
-    text out{.bytes = std::vector<std::byte>(blocks * digest::md5_block_bytes), .column = column};
-    std::memcpy(out.bytes.data() + name_characters, tail.data(), tail.size());
-    out.bytes[length] = std::byte{0x80};
+    std::vector<std::byte> out(blocks * digest::md5_block_bytes - name_characters);
+    std::memcpy(out.data(), tail.data(), tail.size());
+    out[tail.size()] = std::byte{0x80};
     const std::uint64_t bits = 8 * length;
-    std::memcpy(out.bytes.data() + out.bytes.size() - length_bytes, &bits, length_bytes);
+    std::memcpy(out.data() + out.size() - length_bytes, &bits, length_bytes);
     return out;
 }
 
 void weights::compute(std::span<const md5_digest> blocks) {
-    for (std::size_t i = 0; i < blocks.size(); ++i) write_hex(blocks[i], messages_.data() + i * message_bytes_);
-    for (const auto& t : texts_) compute_one(t, blocks.size());
+    for (std::size_t i = 0; i < blocks.size(); ++i) write_hex(blocks[i], names_[i].data());
+    kernel_.digest_halves(std::span(names_).first(blocks.size()), tails_, found_.data(), columns_);
+    for (const auto& t : long_texts_) compute_long(t, blocks.size());
 }
 
-void weights::compute_one(const text& t, std::size_t blocks) {
+void weights::compute_long(const long_text& t, std::size_t blocks) {
+    const auto bytes = name_characters + t.bytes.size();
     for (std::size_t i = 0; i < blocks; ++i) {
-        std::byte* const message = messages_.data() + i * message_bytes_;
-        std::memcpy(message + name_characters, t.bytes.data() + name_characters, t.bytes.size() - name_characters);
+        std::byte* const message = messages_.data() + i * bytes;
+        std::ranges::copy(names_[i], message);
+        std::ranges::copy(t.bytes, message + name_characters);
         states_[i] = {};
         lanes_[i] = {.state = &states_[i], .data = message};
     }
-    kernel_.compress(std::span(lanes_).first(blocks), t.bytes.size() / digest::md5_block_bytes);
+    kernel_.compress(std::span(lanes_).first(blocks), bytes / digest::md5_block_bytes);
     for (std::size_t i = 0; i < blocks; ++i) found_[i * columns_ + t.column] = digest_of(states_[i]);
 }
 

@@ -28,20 +28,23 @@ class weights {
     [[nodiscard]] std::span<const md5_digest> of_mounts(std::size_t number) const;
 
   private:
-    /// A message without the block's name, which is its first 32 bytes, with MD5's padding.
-    struct text {
+    /// A message without the block's name, which is its first 32 bytes, with MD5's padding: one that is longer than 64
+    /// bytes, or comes after such a one.
+    struct long_text {
         std::vector<std::byte> bytes;
         std::size_t column = 0;
     };
-    [[nodiscard]] static text padded(std::string_view tail, std::size_t column);
-    void compute_one(const text& t, std::size_t blocks);
+    [[nodiscard]] static std::vector<std::byte> padded(std::string_view tail);
+    void add(std::string_view tail, std::size_t column);
+    void compute_long(const long_text& t, std::size_t blocks);
 
     const digest::md5_kernel& kernel_;
     const std::size_t servers_;
-    const std::size_t columns_;  // Servers, then mounts.
-    std::vector<text> texts_;
-    std::size_t message_bytes_ = 0;    // Of the longest message.
-    std::vector<std::byte> messages_;  // Of all lanes. Their names stay for all texts.
+    const std::size_t columns_;            // Servers, then mounts.
+    std::vector<digest::md5_half> names_;  // Of the blocks, in hex.
+    std::vector<digest::md5_half> tails_;  // Of messages of 64 bytes: those of the first columns.
+    std::vector<long_text> long_texts_;
+    std::vector<std::byte> messages_;  // Long ones, of all lanes.
     std::vector<digest::md5_state> states_;
     std::vector<digest::md5_lane> lanes_;
     std::vector<md5_digest> found_;  // A row for each block.

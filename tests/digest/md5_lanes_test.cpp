@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cstring>
 #include <string>
 
 namespace keepstore::digest {
@@ -144,6 +145,42 @@ TEST_CASE("empty lanes anywhere are left alone", "[digest][lanes]") {
         kernel.compress({}, 1);
         std::array<md5_lane, 3> none{};
         kernel.compress(none, 5);
+    }
+}
+
+TEST_CASE("names with the same endings have the digests of the whole messages", "[digest][lanes]") {
+    INFO("seed " << test::seed());
+    std::mt19937_64 random(test::seed());
+    for (const auto& kernel : md5_kernels()) {
+        CAPTURE(kernel.name);
+        for (std::size_t count = 0; count <= kernel.lanes; ++count) {
+            std::vector<md5_half> heads(count);
+            for (auto& head : heads) std::ranges::copy(test::random_bytes(random, head.size()), head.begin());
+            std::vector<bytes> endings;
+            std::vector<md5_half> tails;
+            for (const std::size_t size : {std::size_t{15}, std::size_t{0}, std::size_t{23}}) {
+                endings.push_back(test::random_bytes(random, size));
+                md5_half tail{};
+                std::ranges::copy(endings.back(), tail.begin());
+                tail.at(size) = std::byte{0x80};
+                const std::uint64_t bits = 8 * (tail.size() + size);
+                std::memcpy(tail.data() + tail.size() - sizeof bits, &bits, sizeof bits);
+                tails.push_back(tail);
+            }
+            // A row may be longer than the tails: the rest of it is left alone.
+            const std::size_t row = tails.size() + 1;
+            std::vector<md5_digest> found(count * row);
+            kernel.digest_halves(heads, tails, found.data(), row);
+            for (std::size_t h = 0; h < count; ++h) {
+                for (std::size_t t = 0; t < tails.size(); ++t) {
+                    bytes message(heads[h].begin(), heads[h].end());
+                    message.insert(message.end(), endings[t].begin(), endings[t].end());
+                    REQUIRE(found[h * row + t] == test::evp_md5(message));
+                }
+                REQUIRE(found[h * row + tails.size()] == md5_digest{});
+            }
+            kernel.digest_halves(heads, {}, found.data(), row);
+        }
     }
 }
 
