@@ -60,49 +60,59 @@ std::uint64_t number_of(std::uint64_t digits) noexcept {
     return digits >> 32;
 }
 
-/// Takes digits from the front, as many as fit. nullopt: there is none, or there are more.
-std::optional<std::uint64_t> take_number(std::string_view& text) noexcept {
-    constexpr std::size_t digits_max = 19;
-    std::uint64_t out = 0;
-    std::size_t count = 0;
-    while (text.size() - count >= word_digits && count + word_digits <= digits_max) {
-        const auto digits = digits_at(text.data() + count);
-        if (const auto others = others_in(digits); others != 0) {
-            const auto some = static_cast<std::size_t>(std::countr_zero(others)) / 8;
-            if (count == 0 && some > 0) {  // Zeros in front make it eight.
-                out = number_of(digits << 8 * (word_digits - some));
-                count = some;
-            }
-            break;
-        }
-        out = out * 100'000'000 + number_of(digits);
-        count += word_digits;
+/// Takes one to eight digits and a space from the front. nullopt: there is something else, or less than eight
+/// characters.
+std::optional<std::uint32_t> take_size(std::string_view& text) noexcept {
+    if (text.size() < word_digits) return std::nullopt;
+    auto digits = digits_at(text.data());
+    std::size_t count = word_digits;
+    if (const auto others = others_in(digits); others != 0) {
+        count = static_cast<std::size_t>(std::countr_zero(others)) / 8;
+        if (count == 0) return std::nullopt;
+        digits <<= 8 * (word_digits - count);  // Zeros in front make it eight.
     }
-    while (count < text.size()) {
-        const unsigned digit = static_cast<unsigned char>(text[count]) - unsigned{'0'};
-        if (digit > 9) break;
-        if (++count > digits_max) return std::nullopt;
-        out = out * 10 + digit;
-    }
-    if (count == 0) return std::nullopt;
-    text.remove_prefix(count);
-    return out;
+    if (text.size() == count || text[count] != ' ') return std::nullopt;
+    text.remove_prefix(count + 1);
+    return static_cast<std::uint32_t>(number_of(digits));
 }
 
-/// Parses a line as servers write them, of which an index has millions. nullopt: it is looked at more closely.
-std::optional<index_line> parse_usual_line(std::string_view text, std::string_view prefix) noexcept {
-    if (text.size() <= hash_characters || text[hash_characters] != '+') return std::nullopt;
+/// The number that all of a text is, which has at most 19 digits, and more than two words in front of its end. nullopt:
+/// it is not that.
+std::optional<std::uint64_t> number_before(const char* end, std::size_t count) noexcept {
+    constexpr std::size_t digits_max = 19;
+    if (count == 0 || count > digits_max) return std::nullopt;
+    std::uint64_t out = 0;
+    std::uint64_t scale = 1;
+    std::uint64_t others = 0;
+    // From the end, since words in front of it can always be read.
+    for (; count > 0; scale *= 100'000'000) {
+        end -= word_digits;
+        auto digits = digits_at(end);
+        if (count < word_digits) digits = digits >> 8 * (word_digits - count) << 8 * (word_digits - count);
+        count -= std::min(count, word_digits);
+        others |= others_in(digits);
+        out += scale * number_of(digits);
+    }
+    return others == 0 ? std::optional(out) : std::nullopt;
+}
+
+/// Parses a line as servers write them, of which an index has millions. Fills members one by one: a copy of the whole
+/// would wait for them. false: it is to be looked at more closely.
+bool parse_usual_line(std::string_view text, std::string_view prefix, index_line& out) noexcept {
+    if (text.size() <= hash_characters || text[hash_characters] != '+') return false;
     for (std::size_t i = 0; i < prefix.size(); ++i) {  // A few characters: a call of memcmp takes longer.
-        if (text[i] != prefix[i]) return std::nullopt;
+        if (text[i] != prefix[i]) return false;
     }
     const auto hash = md5_digest::parse(text.substr(0, hash_characters));
     text.remove_prefix(hash_characters + 1);
-    const auto size = take_number(text);
-    if (!hash || !size || !text.starts_with(' ')) return std::nullopt;
-    text.remove_prefix(1);
-    const auto mtime = take_number(text);
-    if (!mtime || !text.empty() || !std::in_range<std::int64_t>(*mtime)) return std::nullopt;
-    return index_line{.block = *hash, .size = *size, .mtime = in_nanoseconds(static_cast<std::int64_t>(*mtime))};
+    const auto size = take_size(text);
+    if (!hash || !size) return false;
+    const auto mtime = number_before(text.data() + text.size(), text.size());
+    if (!mtime || !std::in_range<std::int64_t>(*mtime)) return false;
+    out.block = *hash;
+    out.size = *size;
+    out.mtime = in_nanoseconds(static_cast<std::int64_t>(*mtime));
+    return true;
 }
 
 }  // namespace
@@ -142,16 +152,19 @@ result<void> index_parser::parse(std::string_view piece, std::vector<index_line>
         }
         std::string_view line = part;
         if (!begun_.empty()) line = begun_.append(part);
-        index_line parsed;
-        if (const auto usual = parse_usual_line(line, prefix_)) {
-            parsed = *usual;
-        } else {
-            KS_TRY(parsed, parse_line(line));
+        index_line& parsed = out.emplace_back();
+        if (!parse_usual_line(line, prefix_, parsed)) {
+            if (auto unusual = parse_line(line)) {
+                parsed = *unusual;
+            } else {
+                out.pop_back();
+                return std::unexpected(std::move(unusual.error()));
+            }
         }
-        if (parsed.size > limits::block_size_bytes_max)
+        if (parsed.size > limits::block_size_bytes_max) {
             ++too_large_;
-        else
-            out.push_back(parsed);
+            out.pop_back();
+        }
         begun_.clear();
         ++lines_;
     }

@@ -157,11 +157,14 @@ awaitable<result<void>> keep_server::read_index(std::string mount_uuid, std::str
             log::info("malformed index", {{"server", url_}, {"line", parser.bad_line()}});
             co_return fail(errc::unavailable, url_ + ": " + parsed.error().text);
         }
+        auto next = out.size();
+        out.resize(next + lines.size());
         for (const auto& line : lines) {
-            out.push_back({.block = line.block,
-                           .size = static_cast<std::uint32_t>(line.size),
-                           .mount = mount,
-                           .mtime = line.mtime});
+            entry& e = out[next++];  // Filled as it is: it would have to wait for a copy.
+            e.block = line.block;
+            e.size = static_cast<std::uint32_t>(line.size);
+            e.mount = mount;
+            e.mtime = line.mtime;
         }
     }
     if (auto end = parser.expect_end(); !end) co_return fail(errc::unavailable, url_ + ": " + end.error().text);
