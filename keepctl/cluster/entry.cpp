@@ -10,12 +10,19 @@ namespace keepstore::keepctl {
 
 namespace {
 
-/// The first half of a name as a number, in the same order: names hardly ever have it in common.
-std::uint64_t head_of(const entry& e) noexcept {
+/// Eight bytes of a name as a number, in the same order.
+std::uint64_t number_at(const std::uint8_t* bytes) noexcept {
     std::uint64_t out;
-    std::memcpy(&out, e.block.bytes.data(), sizeof out);
+    std::memcpy(&out, bytes, sizeof out);
     static_assert(std::endian::native == std::endian::little);
     return __builtin_bswap64(out);
+}
+/// The first half of a name: that of another block is hardly ever the same.
+std::uint64_t head_of(const entry& e) noexcept {
+    return number_at(e.block.bytes.data());
+}
+std::uint64_t tail_of(const entry& e) noexcept {
+    return number_at(e.block.bytes.data() + sizeof(std::uint64_t));
 }
 
 // A type, so that sorting inlines it.
@@ -24,17 +31,22 @@ struct comes_before {
         const auto x = head_of(a);
         const auto y = head_of(b);
         if (x != y) return x < y;
-        return std::tie(a.block, a.mount, b.mtime) < std::tie(b.block, b.mount, a.mtime);
+        const auto s = tail_of(a);  // Of copies of one block the mounts differ.
+        const auto t = tail_of(b);
+        if (s != t) return s < t;
+        return a.mount != b.mount ? a.mount < b.mount : b.mtime < a.mtime;
     }
 };
 
 // Below it a comparison sort is as fast.
 constexpr std::size_t distributed_min = 256;
+// Up to it insertion is faster than that.
+constexpr std::size_t inserted_max = 24;
 // Entries of a bucket, if names are as uniform as MD5s; and bits for buckets: the number of ends that are written to at
 // a time.
-constexpr std::size_t bucket_entries = 8;
+constexpr std::size_t bucket_entries = 4;
 constexpr unsigned bucket_bits_max = 8;
-constexpr unsigned merge_bits_max = 14;
+constexpr unsigned merge_bits_max = 15;
 
 /// Buckets of equal ranges of names.
 class bucket_division {
@@ -68,10 +80,26 @@ struct head_range {
     }
 };
 
+/// Sorts by insertion. Most parts that are left to compare are the copies of one block, and in order.
+void sort_few(std::span<entry> entries) {
+    constexpr comes_before before;
+    for (std::size_t i = 1; i < entries.size(); ++i) {
+        if (!before(entries[i], entries[i - 1])) continue;
+        const entry moved = entries[i];
+        auto at = i;
+        do {
+            entries[at] = entries[at - 1];
+            --at;
+        } while (at > 0 && before(moved, entries[at - 1]));
+        entries[at] = moved;
+    }
+}
+
 /// Sorts by distribution, in place ("American flag sort", McIlroy, Bostic, McIlroy 1993): names are uniform, so that
 /// buckets come out nearly even, and a few passes leave little to compare. Each pass divides the range of names, so
 /// that others end, too; names with one beginning are compared.
 void distribute(std::span<entry> entries) {
+    if (entries.size() <= inserted_max) return sort_few(entries);
     head_range range;
     if (entries.size() >= distributed_min) range.add(entries);
     if (range.least >= range.most) {
