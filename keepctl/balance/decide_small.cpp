@@ -163,16 +163,18 @@ void decider::choose_passing_over(std::uint64_t offering, small_choice& out, std
 
 void decider::count_small(const small_choice& choice, const block_input& block, decision& out) const {
     const auto needed = small_.has & choice.kept;
-    const auto unneeded = small_.has & ~choice.kept;
     const auto pulling = small_.has != 0 ? choice.kept & ~small_.has : 0;
-    const auto counts = [&](std::uint64_t among) {
-        return device_counts{.needed = count_of(needed & among),
-                             .unneeded = count_of(unneeded & among),
-                             .pulling = count_of(pulling & among)};
-    };
-    out.total = counts(~std::uint64_t{0});
+    out.total.needed = count_of(needed);
+    out.total.unneeded = static_cast<std::uint32_t>(block.copies.size()) - out.total.needed;
+    out.total.pulling = count_of(pulling);
     for (std::size_t c = 0; c < out.classes.size(); ++c) {
-        auto& found = out.classes[c] = counts(offering_small(c));
+        auto& found = out.classes[c];
+        found = out.total;
+        if (const auto offering = offering_small(c); offering != all_slots_) {
+            found.needed = count_of(needed & offering);
+            found.unneeded = count_of(small_.has & ~choice.kept & offering);
+            found.pulling = count_of(pulling & offering);
+        }
         const auto desired = c < block.desired.size() ? block.desired[c] : 0;
         found.unachievable = found.needed + found.unneeded + found.pulling < desired;
     }
@@ -191,7 +193,7 @@ void decider::emit_small(const small_choice& choice, const block_input& block, d
         return true;
     });
     each_of(choice.kept & ~small_.has & small_.writable, [&](std::size_t slot) {
-        out.pulls.push_back({.mount = small_.mounts[slot], .why = why});
+        out.pulls.emplace_back(small_.mounts[slot], why);
         out.misplaced = out.misplaced || why == pull_reason::position;
         return true;
     });
@@ -200,7 +202,7 @@ void decider::emit_small(const small_choice& choice, const block_input& block, d
         const auto mtime = mtime_of(slot);
         const bool once = std::ranges::none_of(out.trashes, [&](const trash_change& t) { return t.mtime == mtime; });
         if (mtime >= block.cutoff || !once) return true;
-        out.trashes.push_back({.mount = small_.mounts[slot], .mtime = mtime});
+        out.trashes.emplace_back(small_.mounts[slot], mtime);
         trashing |= small_.of_server[slot];
         return true;
     });

@@ -20,6 +20,16 @@ shard_planner::shard_planner(const cluster& all, const plan_options& options)
         classes_of_device_[m.device] |= m.classes;
         replication_of_device_[m.device] = m.replication;
     }
+    if (options.by_references) return;
+    std::vector<std::uint32_t> same(all.classes.size());
+    for (std::size_t c = 0; c < same.size(); ++c) {
+        const auto offering =
+            std::ranges::count_if(classes_of_device_, [&](class_bits b) { return (b >> c & 1) != 0; });
+        if (offering == 0) continue;
+        if (static_cast<std::size_t>(offering) < classes_of_device_.size() || !options.desired[c]) return;
+        same[c] = std::min(*options.desired[c], desired_max_);
+    }
+    same_for_all_ = std::move(same);
 }
 
 void shard_planner::plan(std::span<const entry> entries, std::span<const reference> references, shard_plan& into) {
@@ -70,6 +80,10 @@ void shard_planner::want(std::span<const entry> entries, std::uint32_t size, std
         for (std::size_t c = 0; c < desired.size(); ++c) raise(c, options_.desired[c].value_or(0));
     }
     if (options_.by_references) return;
+    if (same_for_all_ && references.empty()) {
+        std::ranges::copy(*same_for_all_, desired.begin());
+        return;
+    }
     for (std::size_t c = 0; c < desired.size(); ++c) {
         std::int64_t held = 0;
         for (const auto& e : entries) {
@@ -85,19 +99,18 @@ void shard_planner::add_block(const md5_digest& name, std::span<const entry> ent
                               std::span<const reference> references, shard_plan& into) {
     if (!references.empty()) ++into.referenced_blocks;
     const auto size = size_of(entries, references);
-    pending p{.block = {name, size}, .copies_begin = copies_.size()};
+    const auto copies_begin = copies_.size();
     for (const auto& e : entries) {
-        copies_.push_back({.device = e.mount, .conflict = e.size != size, .mtime = e.mtime});
+        copies_.emplace_back(e.mount, e.size != size, e.mtime);
         auto& device = into.devices[e.mount];
         ++device.copies;
         device.bytes += e.size;
         if (e.mtime > options_.now) ++into.counts.future_mtimes;
     }
-    p.copies_end = copies_.size();
     const auto row = desired_.size();
     desired_.resize(row + all_.classes.size());
     want(entries, size, references, std::span(desired_).subspan(row));
-    batch_.push_back(p);
+    batch_.emplace_back(block_id{name, size}, copies_begin, copies_.size());
     names_.push_back(name);
     if (batch_.size() == weights_.batch()) decide_batch(into);
 }
@@ -129,8 +142,11 @@ void shard_planner::take(const block_id& block, shard_plan& into) const {
         if (change.why == pull_reason::position && !options_.moves) continue;
         const auto target = all_.mounts[change.mount].server;
         auto& list = into.servers[target].pulls;
-        planned_pull p{.block = block, .mount = change.mount, .why = change.why};
-        if (!list.wants(p)) continue;
+        planned_pull p;
+        p.why = change.why;
+        if (!list.wants(p)) continue;  // Decided by its urgency: the rest need not be there.
+        p.block = block;
+        p.mount = change.mount;
         for (const auto s : d.sources) {
             // A server pulls from itself only if there is no other one.
             if ((s == target && d.sources.size() > 1) || p.source_count == p.sources.size()) continue;

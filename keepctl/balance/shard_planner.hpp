@@ -56,6 +56,8 @@ class shard_planner {
     const std::uint32_t desired_max_;
     std::vector<class_bits> classes_of_device_;
     std::vector<std::int64_t> replication_of_device_;
+    /// What every stored block wants of each class, where devices and rules make no difference between blocks.
+    std::optional<std::vector<std::uint32_t>> same_for_all_;
     weights weights_;
     decider decider_;
     decision decision_;
