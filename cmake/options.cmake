@@ -50,10 +50,14 @@ target_precompile_headers(keepstore_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.
 # What the libraries of ours have in common.
 function(keepstore_library_options library)
     if(KEEPSTORE_BATCHES)
-        # Much of a compilation is spent on templates that all files of a library use, again for each. Sixteen at a time share
-        # that, and a batch of which one changed compiles in less than half a minute. Names in unnamed namespaces must
-        # differ within a library.
-        set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE 16)
+        # Much of a compilation is spent on templates that all files of a library use, again for each. Up to 21 at a time share
+        # that, in batches of equal size; one of which a file changed compiles in less than half a minute. Names in unnamed
+        # namespaces must differ within a library.
+        get_target_property(sources ${library} SOURCES)
+        list(LENGTH sources files)
+        math(EXPR batches "(${files} + 20) / 21")
+        math(EXPR size "(${files} + ${batches} - 1) / ${batches}")
+        set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
     endif()
     target_precompile_headers(${library} REUSE_FROM keepstore_pch)
 endfunction()
