@@ -9,6 +9,9 @@
 #include <boost/asio/bind_cancellation_slot.hpp>
 #include <catch2/catch.hpp>
 
+#include <cerrno>
+#include <cstdint>
+
 #include <atomic>
 #include <thread>
 #include <vector>
@@ -263,5 +266,10 @@ TEST_CASE("chunks may be in use when the pool is destroyed", "[pool]") {
     std::ranges::fill(first->bytes, std::byte{1});
     first.reset();
     CHECK(std::ranges::count(second->bytes, std::byte{2}) == static_cast<std::ptrdiff_t>(chunk));
+    const auto page = reinterpret_cast<std::uintptr_t>(second->bytes.data()) / 4096 * 4096;
     second.reset();
+    // The memory is the system's again.
+    unsigned char resident = 0;
+    CHECK(::mincore(reinterpret_cast<void*>(page), 4096, &resident) == -1);
+    CHECK(errno == ENOMEM);
 }

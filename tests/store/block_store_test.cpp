@@ -89,15 +89,20 @@ TEST_CASE("a wrong body does not mark the stored copy as corrupt", "[store][bloc
 }
 
 TEST_CASE("a block that is trashed between comparing and touching is stored again", "[store][block_store]") {
-    fixture f;
-    const auto content = make_content(2 * chunk + 9);
-    REQUIRE(f.put(content).has_value());
-    f.faulty[0]->plan.touch_says_not_found = true;
-    const int appends = f.faulty[0]->appends;
-    REQUIRE(f.put(content).has_value());
-    CHECK(f.faulty[0]->appends > appends);
-    CHECK(f.memory[0]->content(name_of(content)) == content);
-    CHECK(f.store.counters().bad_copies.value() == 0);
+    for (const std::size_t size : {2 * chunk + 9, std::size_t{1000}}) {
+        CAPTURE(size);
+        fixture f;
+        const auto content = make_content(size);
+        REQUIRE(f.put(content).has_value());
+        f.faulty[0]->plan.touch_says_not_found = true;
+        const int appends = f.faulty[0]->appends;
+        REQUIRE(f.put(content).has_value());
+        CHECK(f.faulty[0]->appends > appends);
+        CHECK(f.memory[0]->content(name_of(content)) == content);
+        CHECK(f.store.counters().bad_copies.value() == 0);
+        // A small one is still in memory.
+        CHECK((f.store.context().copy_pool.snapshot().allocated_bytes == 0) == (size < chunk));
+    }
 }
 
 TEST_CASE("storing the right data over a bad copy repairs it", "[store][block_store][corruption]") {

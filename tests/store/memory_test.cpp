@@ -57,6 +57,26 @@ TEST_CASE("a replacement that fails while it is fed is dropped, and the next vol
     f.cancel_all();
 }
 
+TEST_CASE("a replacement that keeps the end of the block for its commit holds up no other one",
+          "[store][memory][faults]") {
+    memory_fixture f(3, {.copy_chunks = limits::copy_lease_chunks});
+    for (const auto& v : f.volumes) v->keeps_last = true;
+    f.volumes[0]->plan = [](volume_call what, std::uint64_t) -> fate {
+        if (what == volume_call::commit) return {.fails = error(errc::io_error, "first")};
+        return {};
+    };
+    f.volumes[1]->plan = [](volume_call what, std::uint64_t bytes) -> fate {
+        if (what == volume_call::write && bytes >= 4 * chunk) return {.fails = error(errc::io_error, "second")};
+        return {};
+    };
+    const auto content = make_content(4 * chunk + 5);
+    f.put(content);
+    CHECK(f.finish(10s));
+    CHECK(f.served() == 1);
+    CHECK(f.volumes[2]->inner.content(name_of(content)) == content);
+    f.cancel_all();
+}
+
 TEST_CASE("replacements that all fail end the request soon, and give all memory back", "[store][memory][faults]") {
     memory_fixture f(4, {.request_chunks = 4, .copy_chunks = 4});
     for (const std::uint64_t at : {0U, 1U, 3U, 6U}) {
@@ -91,6 +111,36 @@ TEST_CASE("writers that fail while their requests wait for memory are replaced, 
     for (const auto& content : contents) f.put(content);
     CHECK(f.finish(10s));
     CHECK(f.served() == many);
+    f.cancel_all();
+}
+
+TEST_CASE("a request whose writer fails with the last chunk in its queue goes on with the next volume",
+          "[store][memory][faults]") {
+    memory_fixture f(2, {.request_chunks = 1, .copy_chunks = limits::copy_lease_chunks});
+    f.volumes[0]->plan = [](volume_call what, std::uint64_t) -> fate {
+        if (what == volume_call::write) return {.takes = 20ms, .fails = error(errc::io_error)};
+        return {};
+    };
+    const auto content = make_content(4 * chunk + 1);
+    f.put(content);
+    CHECK(f.finish(10s));
+    CHECK(f.served() == 1);
+    CHECK(f.volumes[1]->inner.content(name_of(content)) == content);
+    f.cancel_all();
+}
+
+TEST_CASE("a failed writer whose volume is not replaced gives its queue back", "[store][memory][faults]") {
+    memory_fixture f(2, {.request_chunks = 1});
+    f.volumes[0]->plan = [](volume_call what, std::uint64_t) -> fate {
+        if (what == volume_call::write) return {.takes = 20ms, .fails = error(errc::io_error)};
+        return {};
+    };
+    const auto content = make_content(4 * chunk + 1);
+    // No other volume has the class of the first one; the block is stored for the other class alone.
+    f.put(content, {.classes = {"class0", "class1"}});
+    CHECK(f.finish(10s));
+    CHECK(f.served() == 1);
+    CHECK(f.volumes[1]->inner.content(name_of(content)) == content);
     f.cancel_all();
 }
 

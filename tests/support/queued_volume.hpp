@@ -41,6 +41,9 @@ class queued_volume final : public volumes::volume {
     /// Called at the begin of each call. `bytes` were written or read by this writer or reader before.
     std::function<fate(call, std::uint64_t bytes)> plan = [](call, std::uint64_t) { return fate{}; };
 
+    /// As the cloud drivers: the last piece of a block of known size waits for its commit.
+    bool keeps_last = false;
+
     const std::string& device_id() const noexcept override { return inner.device_id(); }
     awaitable<result<std::unique_ptr<volumes::block_reader>>> open(md5_digest name, deadline until) override {
         KS_CO_TRY(auto opened, co_await inner.open(name, until));
@@ -139,6 +142,7 @@ class queued_volume final : public volumes::volume {
         std::size_t queued = 0;
         std::size_t queue_bytes = limits::request_queue_bytes_max;
         bool busy = false;
+        bool committing = false;
         bool abandoned = false;
         std::optional<error> failed;
         async_condition changed{mutex};
@@ -147,6 +151,11 @@ class queued_volume final : public volumes::volume {
         [[nodiscard]] bool put_off() const {
             const std::size_t all = written.size() + queued;
             return size ? *size <= limits::chunk_size_bytes : all < limits::chunk_size_bytes;
+        }
+        [[nodiscard]] bool has_work() const {
+            if (queue.empty() || failed) return false;
+            const bool last = size && written.size() + queue.front().size() == *size;
+            return !last || committing || !home.keeps_last;
         }
     };
 
@@ -187,6 +196,7 @@ class queued_volume final : public volumes::volume {
         }
         awaitable<result<void>> commit(attribute extra, deadline until) override {
             state& s = *state_;
+            s.committing = true;
             if (!s.failed) co_await start();
             {
                 std::unique_lock lock(s.mutex);
@@ -201,12 +211,12 @@ class queued_volume final : public volumes::volume {
 
       private:
         awaitable<void> start() {
-            if (state_->busy || state_->queue.empty()) co_return;
+            if (state_->busy || !state_->has_work()) co_return;
             state_->busy = true;
             asio::co_spawn(co_await asio::this_coro::executor, run(state_), asio::detached);
         }
         static awaitable<void> run(std::shared_ptr<state> s) {
-            while (!s->queue.empty() && !s->failed) {
+            while (s->has_work()) {
                 const_slice first = s->queue.front();
                 const fate ahead = s->home.plan(call::write, s->written.size());
                 co_await pause(ahead.takes);
