@@ -150,6 +150,7 @@ echo "<s><testcase name='${last:+unit.a}' status='$status'/><testcase name='syst
 """
 
 
+@unittest.skipUnless(shutil.which("git"), "the tool asks git which files have changed")
 class TheTool(unittest.TestCase):
     def setUp(self):
         self.root = tempfile.mkdtemp(prefix="keepstore-mutate-")
