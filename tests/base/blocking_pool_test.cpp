@@ -69,7 +69,9 @@ TEST_CASE("calls with an alternative end when their kind makes no progress, othe
     CHECK(t.pool.activity_of(work::commit).stalled());
     CHECK_FALSE(waits.ready());
     // New calls are refused at once, or queued.
-    CHECK(run(value_of(t.hang(far().ending_at_stall(), work::write))).error() == errc::unavailable);
+    const auto refused = t.hang(far().ending_at_stall(), work::write);
+    CHECK(refused.ready());
+    CHECK(run(value_of(refused)).error() == errc::unavailable);
     CHECK_FALSE(t.pool.activity_of(work::read).stalled());
     t.release.release(100);
     CHECK(run(value_of(waits)).value() == 1);

@@ -72,6 +72,21 @@ TEST_CASE("metrics have the names and labels of docs/interface.md 6", "[router][
     CHECK(text.find("go_") == std::string::npos);
 }
 
+TEST_CASE("a volume in trouble is not healthy in the metrics", "[router][metrics][health]") {
+    app_fixture f;
+    const auto value_of = [&](int volume) {
+        const std::string text = f.body_of("/metrics", as_manager);
+        std::smatch found;
+        const std::regex line("keepstore_volume_healthy\\{device_id=\"device-" + std::to_string(volume) +
+                              "\"[^}]*\\} (.)\n");
+        return std::regex_search(text, found, line) ? found.str(1) : "missing";
+    };
+    CHECK(value_of(0) == "1");
+    f.volume0->fail_everything(error(errc::unavailable, "does not respond"));
+    CHECK(value_of(0) == "0");
+    CHECK(value_of(1) == "1");
+}
+
 TEST_CASE("metrics as JSON have the shape of the protocol buffer", "[router][metrics]") {
     app_fixture f;
     static_cast<void>(f.put_foo());

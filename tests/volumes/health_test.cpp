@@ -88,6 +88,24 @@ TEST_CASE("a volume is gone until a probe of reads finds its root", "[volumes][h
     CHECK(t.state(traffic::reads, quiet) == volume_state::healthy);
 }
 
+TEST_CASE("a probe that hangs is a stall, of reads also one of writes", "[volumes][health]") {
+    const auto hangs = [](health_tracker& t, traffic which) {
+        t.probe_began(which);
+        const auto until = deadline::in(10 * limits::volume_probe_hang);
+        while (t.state(which, quiet) != volume_state::stalled && !until.passed()) std::this_thread::yield();
+        return t.state(which, quiet) == volume_state::stalled;
+    };
+    health_tracker reads;
+    CHECK(hangs(reads, traffic::reads));
+    CHECK(reads.state(traffic::writes, quiet) == volume_state::stalled);
+    CHECK(reads.text(quiet, quiet) == "reads do not respond to a probe; writes do not respond to a probe");
+    reads.probe_ended(traffic::reads, works);
+    CHECK(reads.state(traffic::reads, quiet) == volume_state::healthy);
+    health_tracker writes;
+    CHECK(hangs(writes, traffic::writes));
+    CHECK(writes.state(traffic::reads, quiet) == volume_state::healthy);
+}
+
 TEST_CASE("a probe thread calls at intervals, and a probe that hangs is abandoned", "[volumes][health]") {
     struct counts {
         std::atomic<int> begun{0};

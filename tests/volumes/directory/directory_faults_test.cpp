@@ -134,6 +134,26 @@ TEST_CASE("a file system without a feature stores, trashes and lists all the sam
     }
 }
 
+TEST_CASE("the first call that meets a missing feature works without it", "[volumes][features]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const named_block block;
+    const std::string content(reinterpret_cast<const char*>(block.content.data()), block.content.size());
+    const file_call_watch watch([](file_call call, int) {
+        if (call == file_call::linkat) return EOPNOTSUPP;
+        return call == file_call::renameat2 ? EINVAL : 0;
+    });
+    const log_lines lines;
+    // No write has found out before, and each start begins anew.
+    directory_fixture::write_file(f.path_of(block.name), content);
+    f.set_mtime(block.name, now() - std::chrono::hours(2));
+    CHECK(run(f.volume->trash(block.name, older_than_an_hour(), soon())).value() == trash_outcome::trashed);
+    f.open();
+    REQUIRE(run(f.volume->untrash(block.name, soon())).has_value());
+    CHECK(get(*f.volume, block.name).value() == block.content);
+    CHECK(lines.count("nor hard links") == 1);
+    f.volume.reset();
+}
+
 TEST_CASE("without flock a temp file of a running daemon is not taken for a left-over one", "[volumes][features]") {
     directory_fixture f({.free_bytes_min = 0});
     f.volume.reset();  // Its walk for left-over files may still run, and has locks.

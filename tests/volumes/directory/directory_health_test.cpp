@@ -96,6 +96,25 @@ TEST_CASE("another directory in the root's place is not used", "[volumes][health
     CHECK(f.count_files("tmp") == 0);
 }
 
+TEST_CASE("a block whose root is moved away while it is written is not acknowledged", "[volumes][health][root]") {
+    for (const std::size_t size : {std::size_t{10}, 1 * MiB}) {
+        CAPTURE(size);
+        directory_fixture f({.free_bytes_min = 0});
+        const auto content = random_bytes(size);
+        const auto name = random_name();
+        auto writer = run(f.volume->create(name, size, soon())).value();
+        REQUIRE(run(writer->append(copy_to_heap_slice(content), soon())).has_value());
+        REQUIRE(run(writer->flush(soon())).has_value());
+        const temp_dir aside;
+        fs::rename(f.dir.path(), aside.path() / "away");
+        REQUIRE(is_gone(*f.volume));
+        CHECK(is_error(run(writer->commit(std::nullopt, soon())), errc::unavailable));
+        writer.reset();
+        CHECK_FALSE(fs::exists(aside.path() / "away" / name.hex().substr(0, 3) / name.hex()));
+        fs::rename(aside.path() / "away", f.dir.path());
+    }
+}
+
 TEST_CASE("a volume whose file system is unmounted is gone", "[volumes][health][root]") {
     const temp_dir point;
     tmpfs_mount mount(point.path());

@@ -2,6 +2,7 @@
 
 #include "tests/volumes/directory/directory_fixture.hpp"
 #include "tests/volumes/directory/file_calls.hpp"
+#include "volumes/directory/limits.hpp"
 #include "volumes/limits.hpp"
 
 #include <catch2/catch.hpp>
@@ -87,6 +88,74 @@ TEST_CASE("reads that fail make a volume one that fails, until they work", "[vol
         CHECK(eventually([&] { return f.volume->state().reads == volume_state::failing; }));
         CHECK(f.volume->health().find("reads fail: read: ") == 0);
         broken = false;
+        CHECK(eventually([&] { return f.volume->health().empty(); }));
+    }
+}
+
+TEST_CASE("a caller with an alternative waits for slow writes that get on", "[volumes][stall]") {
+    constexpr std::size_t pieces = 4;
+    const auto content = random_bytes(pieces * MiB);
+    const file_call_watch watch([&](file_call which, int) {
+        // Of 1 MiB each: longer in all than a volume may be silent.
+        if (which == file_call::pwritev)
+            std::this_thread::sleep_for(std::chrono::milliseconds(limits::stall_after) / 2);
+        return 0;
+    });
+    {
+        directory_fixture f({.sync = false, .free_bytes_min = 0});
+        const auto name = random_name();
+        const auto until = soon().ending_at_stall();
+        auto writer = run(f.volume->create(name, content.size(), until)).value();
+        for (std::size_t i = 0; i < pieces; ++i) {
+            const auto piece = copy_to_heap_slice(std::span(content).subspan(i * MiB, MiB));
+            CHECK(run(writer->append(piece, until)).has_value());
+        }
+        CHECK(run(writer->commit(std::nullopt, until)).has_value());
+        CHECK(get(*f.volume, name).value() == content);
+    }
+}
+
+TEST_CASE("a block in the page cache goes to the disk while the rest of it is written", "[volumes][stall]") {
+    std::atomic<int> started{0};
+    std::atomic<int> waited{0};
+    std::atomic<int> before_sync{0};
+    const file_call_watch watch([&](file_call which, int fd) {
+        if (which == file_call::start_writeback) ++started;
+        if (which == file_call::wait_for_writeback) ++waited;
+        if (which == file_call::fsync && !is_directory(fd)) before_sync = started.load();
+        return 0;
+    });
+    directory_fixture f({.direct = volumes::direct_io::off, .free_bytes_min = 0});
+    REQUIRE(put(*f.volume, random_name(), random_bytes(8 * limits::sync_behind_bytes)).has_value());
+    // At most two ranges are under way, and little is left for the sync at the end.
+    CHECK(started >= 4);
+    CHECK(before_sync == started);
+    CHECK(waited == started - 1);
+    f.volume.reset();
+}
+
+TEST_CASE("a volume that may not be written is not probed by writes, also while it hangs", "[volumes][read-only]") {
+    gate hang;
+    std::atomic<int> syncs{0};
+    const file_call_watch watch([&](file_call which, int) {
+        if (which == file_call::fsync) ++syncs;
+        return which == file_call::pread ? hang.pass() : 0;
+    });
+    {
+        directory_fixture f({.free_bytes_min = 0});
+        const auto name = random_name();
+        REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+        f.options.may_write = false;
+        f.open();
+        syncs = 0;
+        hang.close();
+        std::thread reader([&] { CHECK(get(*f.volume, name).has_value()); });
+        CHECK(eventually([&] { return f.volume->state().writes == volume_state::stalled; }));
+        const auto some_probes = deadline::in(2 * limits::volume_probe_interval);
+        CHECK(eventually([&] { return some_probes.passed(); }));
+        CHECK(syncs == 0);
+        hang.open();
+        reader.join();
         CHECK(eventually([&] { return f.volume->health().empty(); }));
     }
 }

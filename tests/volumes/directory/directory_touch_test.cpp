@@ -157,6 +157,30 @@ TEST_CASE("calls of a block that were given up do not run, and the next one does
     CHECK(run(f.volume->trash(block.name, trash_at_once(), soon())).value() == trash_outcome::trashed);
 }
 
+TEST_CASE("a call of a block that is cancelled while the volume is busy does not run", "[volumes][touch]") {
+    directory_fixture f({.free_bytes_min = 0, .threads_max = 1});
+    const synced_block busy;
+    const synced_block kept;
+    REQUIRE(put(*f.volume, busy.name, busy.content).has_value());
+    REQUIRE(put(*f.volume, kept.name, kept.content).has_value());
+    gate running;
+    const file_call_watch watch([&](file_call call, int) {
+        if (call == file_call::futimens) running.pass();
+        return 0;
+    });
+    asio::io_context& context = new_context();
+    std::optional<result<void>> first;
+    asio::co_spawn(context, f.volume->touch(busy.name, soon()),
+                   [&](std::exception_ptr, result<void> r) { first = std::move(r); });
+    context.poll();
+    REQUIRE(running.reached());
+    const auto when = [turns = 0]() mutable { return ++turns > 5; };
+    CHECK(is_error(run_and_cancel(f.volume->trash(kept.name, trash_at_once(), soon()), when), errc::cancelled));
+    running.open();
+    CHECK(turn_until(context, [&] { return first.has_value(); }));
+    CHECK(get(*f.volume, kept.name).value() == kept.content);
+}
+
 TEST_CASE("calls of a block whose touch hangs end soon when their callers have an alternative", "[volumes][touch]") {
     directory_fixture f({.free_bytes_min = 0});
     const synced_block block;

@@ -109,6 +109,26 @@ std::size_t append_all(block_writer& w, const bytes& content, std::size_t piece,
     return taken;
 }
 
+using some_writers = std::vector<std::unique_ptr<block_writer>>;
+
+// Writers whose callers let them queue any number of bytes.
+some_writers three_writers(directory_fixture& f) {
+    some_writers out;
+    for (int i = 0; i < 3; ++i) {
+        out.push_back(std::move(run(f.volume->create(random_name(), 60 * MiB, soon())).value()));
+        out.back()->set_queue_bytes(GiB);
+    }
+    return out;
+}
+
+// Queues as much as all writers of a volume may have, half of it in each of the first two: a block ends at 64 MiB.
+void queue_the_most(asio::io_context& context, const some_writers& writers, const const_slice& piece) {
+    for (std::size_t queued = 0; queued < limits::volume_queue_bytes_max; queued += piece.size()) {
+        auto& writer = *writers[queued < limits::volume_queue_bytes_max / 2 ? 0 : 1];
+        REQUIRE(running_append(context, writer, piece).succeeds());
+    }
+}
+
 // A file size limit for this process, as a cheap full disk: EFBIG in mid-block.
 class file_size_limit {
   public:
@@ -204,17 +224,9 @@ TEST_CASE("while a volume has too much queued, each writer waits for its own byt
     directory_fixture f({.free_bytes_min = 0});
     asio::io_context& context = new_context();
     const const_slice piece = copy_to_heap_slice(random_bytes(MiB));
-    // More blocks than one, as each ends at 64 MiB.
-    std::vector<std::unique_ptr<block_writer>> writers;
-    for (int i = 0; i < 3; ++i) {
-        writers.push_back(std::move(run(f.volume->create(random_name(), 60 * MiB, soon())).value()));
-        writers.back()->set_queue_bytes(GiB);
-    }
+    auto writers = three_writers(f);
     const closed_gate closed;
-    for (std::size_t queued = 0; queued < limits::volume_queue_bytes_max; queued += MiB) {
-        auto& writer = *writers[queued < limits::volume_queue_bytes_max / 2 ? 0 : 1];
-        REQUIRE(running_append(context, writer, piece).succeeds());
-    }
+    queue_the_most(context, writers, piece);
     running_append over(context, *writers[0], piece);
     CHECK(over.suspends());
     running_append first(context, *writers[2], piece.subslice(0, 300 * KiB));
@@ -223,6 +235,30 @@ TEST_CASE("while a volume has too much queued, each writer waits for its own byt
     CHECK(over.succeeds());
     CHECK(first.succeeds());
     writers.clear();
+}
+
+TEST_CASE("what was written, and what a destroyed writer had, is no longer queued", "[volumes][writer][memory]") {
+    directory_fixture f({.free_bytes_min = 0});
+    asio::io_context& context = new_context();
+    const const_slice piece = copy_to_heap_slice(random_bytes(MiB));
+    for (const bool destroyed : {false, true}) {
+        CAPTURE(destroyed);
+        auto writers = three_writers(f);
+        const closed_gate closed;
+        queue_the_most(context, writers, piece);
+        if (destroyed) {
+            writers[0].reset();  // Their jobs hang.
+            writers[1].reset();
+        } else {
+            writes().open();
+            for (int i = 0; i < 2; ++i) REQUIRE(run(writers[static_cast<std::size_t>(i)]->flush(soon())).has_value());
+            writes().close();
+        }
+        running_append next(context, *writers[2], piece.subslice(0, 300 * KiB));
+        CHECK_FALSE(next.suspends());
+        writes().open();
+        CHECK(next.succeeds());
+    }
 }
 
 TEST_CASE("a whole chunk of a block of unknown size is written before its commit", "[volumes][writer][memory]") {

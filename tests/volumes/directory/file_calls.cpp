@@ -3,6 +3,7 @@
 #include <dlfcn.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -89,6 +90,16 @@ ssize_t pread(int fd, void* into, std::size_t size, off_t offset) {
     return fails(file_call::pread, fd) ? -1 : next(fd, into, size, offset);
 }
 
+ssize_t pwritev64(int fd, const iovec* pieces, int count, off64_t offset) {
+    static const auto next = real<ssize_t(int, const iovec*, int, off64_t)>("pwritev64");
+    return fails(file_call::pwritev, fd) ? -1 : next(fd, pieces, count, offset);
+}
+
+ssize_t pwritev(int fd, const iovec* pieces, int count, off_t offset) {
+    static const auto next = real<ssize_t(int, const iovec*, int, off_t)>("pwritev");
+    return fails(file_call::pwritev, fd) ? -1 : next(fd, pieces, count, offset);
+}
+
 int renameat(int from_dir, const char* from, int to_dir, const char* to) noexcept {
     static const auto next = real<int(int, const char*, int, const char*)>("renameat");
     return fails(file_call::renameat, from_dir) ? -1 : next(from_dir, from, to_dir, to);
@@ -97,6 +108,13 @@ int renameat(int from_dir, const char* from, int to_dir, const char* to) noexcep
 int renameat2(int from_dir, const char* from, int to_dir, const char* to, unsigned flags) noexcept {
     static const auto next = real<int(int, const char*, int, const char*, unsigned)>("renameat2");
     return fails(file_call::renameat2, from_dir) ? -1 : next(from_dir, from, to_dir, to, flags);
+}
+
+int sync_file_range(int fd, off64_t offset, off64_t size, unsigned flags) {
+    static const auto next = real<int(int, off64_t, off64_t, unsigned)>("sync_file_range");
+    const bool starts = (flags & SYNC_FILE_RANGE_WRITE) != 0;
+    const auto which = starts ? file_call::start_writeback : file_call::wait_for_writeback;
+    return fails(which, fd) ? -1 : next(fd, offset, size, flags);
 }
 
 int statx(int dir, const char* path, int flags, unsigned mask, struct statx* out) noexcept {

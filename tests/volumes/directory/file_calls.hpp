@@ -9,7 +9,20 @@
 
 namespace keepstore::test {
 
-enum class file_call { flock, fsync, futimens, getdents, linkat, pread, renameat, renameat2, statx };
+enum class file_call {
+    flock,
+    fsync,
+    futimens,
+    getdents,
+    linkat,
+    pread,
+    pwritev,
+    renameat,
+    renameat2,
+    start_writeback,     ///< sync_file_range() that starts to write a range to the disk.
+    wait_for_writeback,  ///< sync_file_range() that waits for that.
+    statx,
+};
 
 /// Called before the real call, on the thread that makes it; `fd` is the file, or the directory of a name.
 /// \returns 0 to let the call go on, or the errno with which it fails.
