@@ -170,6 +170,31 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
     }
 }
 
+TEST_CASE("a list whose services are all out of reach is fetched again before it expires", "[store][remote]") {
+    remote_fixture f({{.body = "foo"}});
+    flaky_api api(listed({f.services[0]->port()}), flaky_api::responds);
+    store::remote_reader reader({{.id = "z0000", .api = api.to(), .client = &f.client}}, f.store,
+                                {.lifetime = 1h, .served_max = 1h, .retry_after = 1ms});
+    asio::io_context& context = new_context();
+    const auto reads = [&](const std::string& content) {
+        string_sink sink;
+        std::optional<result<std::uint64_t>> got;
+        asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name(content)), sink),
+                       [&](const std::exception_ptr&, result<std::uint64_t> r) { got = std::move(r); });
+        REQUIRE(turn_until(context, [&] { return got.has_value(); }));
+        return got->has_value();
+    };
+    CHECK(reads("foo"));
+    // It responds, so its address is right.
+    CHECK_FALSE(reads("another block"));
+    CHECK(reads("foo"));
+    CHECK(api.asked == 1);
+    f.services[0]->stop();
+    CHECK_FALSE(reads("foo"));
+    CHECK_FALSE(reads("foo"));
+    CHECK(turn_until(context, [&] { return api.asked == 2; }));
+}
+
 TEST_CASE("redirects are not followed, neither a keep service's nor an API server's", "[store][remote]") {
     for (const unsigned status : {301u, 302u, 303u, 307u, 308u}) {
         keep_service target({.body = "foo"});

@@ -184,6 +184,23 @@ TEST_CASE("a service with other bytes does not continue where another one was cu
     }
 }
 
+TEST_CASE("a service whose block has another size does not continue where another one was cut", "[store][remote]") {
+    const std::string content = make_content(2 * chunk, 24);
+    const std::string longer = content + make_content(2 * chunk, 25);
+    for (const bool swap : {true, false}) {
+        std::vector<service_plan> plans{{.body = content, .cut_at = chunk + 1}, {.body = longer}};
+        if (swap) std::swap(plans[0], plans[1]);
+        remote_fixture f(plans);
+        string_sink sink;
+        // Without a size in the locator any size is plausible.
+        const auto got = f.read(name_of(content).hex() + "+Rz0000-" + signature, sink);
+        CHECK(!got.has_value());
+        CHECK(f.reader->counters().bad_blocks.value() <= 1);
+        // Never more than the response has announced.
+        if (sink.announced == content.size()) CHECK(sink.text.size() <= chunk);
+    }
+}
+
 TEST_CASE("the last piece of a wrong large block is withheld", "[store][remote]") {
     const std::string content = make_content(3 * chunk + 5, 13);
     remote_fixture f({{.body = flipped(content, 10)}});
