@@ -181,6 +181,8 @@ class index_sink {
     virtual ~index_sink() = default;
     /// Takes a batch. An error ends the index and becomes its result.
     [[nodiscard]] virtual awaitable<result<void>> put(std::span<const block_info> batch) = 0;
+    /// Before the end: how many files or keys the listing has met that no keepstore made. They are left alone.
+    virtual void foreign(std::uint64_t count) { static_cast<void>(count); }
 };
 
 /// Counters of one volume, for /metrics (docs/interface.md 6.3). The names of operations and errors are those of the Go

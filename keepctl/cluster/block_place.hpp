@@ -31,6 +31,13 @@ struct mount_info {
 /// What was wrong with entries that a listing has left out.
 struct listing_notes {
     std::uint64_t too_large = 0;  ///< Over limits::block_size_bytes_max: no block.
+    std::uint64_t foreign = 0;    ///< Files and objects that no keepstore made.
+
+    listing_notes& operator+=(const listing_notes& other) noexcept {
+        too_large += other.too_large;
+        foreign += other.foreign;
+        return *this;
+    }
 };
 
 /// A server that should take a block.
@@ -88,8 +95,8 @@ class block_place {
     /// What a block with these good copies (entries of one block, sorted; may be empty) lacks.
     [[nodiscard]] virtual store_plan plan(const md5_digest& block, std::span<const entry> good) const = 0;
     /// Whether the servers compute the MD5 of what store() brings themselves, refuse bytes that are not the block
-    /// (errc::checksum_mismatch), and respond with the digest of what they have stored. Where not, only proven bytes may
-    /// be stored.
+    /// (errc::checksum_mismatch), and respond with the digest of what they have stored. Where not, only proven bytes
+    /// may be stored.
     [[nodiscard]] virtual bool proves_stored() const noexcept { return false; }
     /// Stores a block: all of it, durably, or nothing. Replaces a bad copy. \returns the number of replicas.
     /// errc::collision if another block with the same MD5 is there.

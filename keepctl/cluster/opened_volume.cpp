@@ -88,6 +88,7 @@ class entry_sink final : public volumes::index_sink {
         }
         co_return success();
     }
+    void foreign(std::uint64_t count) override { notes_.foreign += count; }
 
   private:
     std::vector<entry>& out_;

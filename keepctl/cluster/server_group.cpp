@@ -208,7 +208,7 @@ awaitable<result<void>> server_group::list(std::string prefix, std::vector<entry
     listed_most_ = 0;
     for (std::size_t i = 0; i < each.size(); ++i) {
         KS_CO_CHECK(std::move(each[i].end));
-        notes.too_large += each[i].notes.too_large;
+        notes += each[i].notes;
         listed_most_ = std::max(listed_most_, listed[i].size());
     }
     co_return co_await run_on_loop(loops_.next(), gather(std::move(listed), out));

@@ -3,6 +3,7 @@
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/commands/block_check.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/left_out.hpp"
 #include "keepctl/commands/name_file.hpp"
 
 #include <fmt/format.h>
@@ -98,7 +99,8 @@ class comparison {
     awaitable<result<void>> compare_shard(std::string prefix) {
         KS_CO_CHECK(co_await list_places(listings_, prefix));
         const auto& [a, b] = listings_;
-        too_large_ += a.notes.too_large + b.notes.too_large;
+        left_out_ += a.notes;
+        left_out_ += b.notes;
         if (!check_) {
             merge_blocks(a.entries, b.entries, [&](block_id block, difference d) { record_block(block, d); });
         } else {
@@ -135,7 +137,7 @@ class comparison {
     exit_code end(exit_code code, std::string_view problem) {
         auto& out = session_.out();
         if (!problem.empty()) return end_with(session_, code, problem);
-        if (too_large_ > 0) out.note(count_of(too_large_, "entry") + " over 64 MiB, no blocks, left out");
+        note_left_out(out, left_out_);
         if (std::ranges::none_of(lists_, &name_file::on_stdout)) {
             out.say(fmt::format("same {}, missing in {} {}, missing in {} {}, different {}", count_of(same_, "block"),
                                 b_.name(), count_of(missing_.count(), "block"), a_.name(),
@@ -146,8 +148,8 @@ class comparison {
                       {"missing", n(missing_.count())},
                       {"extra", n(extra_.count())},
                       {"differ", n(differ_.count())},
-                      {"unreadable", n(unreadable_)},
-                      {"too_large", n(too_large_)}};
+                      {"unreadable", n(unreadable_)}};
+        add_left_out(fields, left_out_);
         if (check_) fields.emplace_back("checked", n(check_->checked()));
         out.end(code, std::move(fields));
         return code;
@@ -165,7 +167,7 @@ class comparison {
     const std::array<name_file*, 4> lists_{&missing_, &extra_, &differ_, &combined_};
     std::uint64_t same_ = 0;
     std::uint64_t unreadable_ = 0;
-    std::uint64_t too_large_ = 0;
+    listing_notes left_out_;
     std::size_t shards_done_ = 0;
 };
 

@@ -1,6 +1,7 @@
 #include "keepctl/cluster/listing.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/left_out.hpp"
 
 #include <fmt/format.h>
 
@@ -29,7 +30,7 @@ class block_lister {
             if (!prefix) continue;
             auto listed = co_await list_places(listings, *prefix);
             if (!listed) co_return failed(listed.error(), not_listed(listed.error(), shard == 0));
-            too_large_ += listings[0].notes.too_large;
+            left_out_ += listings[0].notes;
             show(listings[0].entries);
         }
         auto& out = session_.out();
@@ -41,11 +42,10 @@ class block_lister {
         if (conflicts_ > 0)
             out.note(fmt::format("{} of which the copies have different sizes: head and get find the good ones",
                                  count(conflicts_, "block")));
-        if (too_large_ > 0) out.note(count_of(too_large_, "entry") + " over 64 MiB, no blocks, left out");
-        out.end(exit_code::done, {{"blocks", blocks_},
-                                  {"copies", copies_},
-                                  {"size_conflicts", conflicts_},
-                                  {"too_large", static_cast<std::int64_t>(too_large_)}});
+        note_left_out(out, left_out_);
+        record summary{{"blocks", blocks_}, {"copies", copies_}, {"size_conflicts", conflicts_}};
+        add_left_out(summary, left_out_);
+        out.end(exit_code::done, std::move(summary));
         co_return exit_code::done;
     }
 
@@ -84,7 +84,7 @@ class block_lister {
     std::int64_t blocks_ = 0;
     std::int64_t copies_ = 0;
     std::int64_t conflicts_ = 0;
-    std::uint64_t too_large_ = 0;
+    listing_notes left_out_;
 };
 
 }  // namespace

@@ -6,6 +6,7 @@
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/copy_report.hpp"
 #include "keepctl/commands/hangup_signal.hpp"
+#include "keepctl/commands/left_out.hpp"
 #include "keepctl/commands/replicate_progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
 #include "keepctl/replicate/postponed_blocks.hpp"
@@ -257,10 +258,10 @@ record replicate_command::summary() const {
     record out{{"dry_run", given_.dry_run}};
     add_outcomes(out, c);
     out.insert(out.end(), {{"verify_missing", n(c.verify_missing)},
-                           {"too_large", n(c.too_large)},
                            {"shards", n(engine_->shards_total())},
                            {"shards_done", n(engine_->shards_done())},
                            {"shards_incomplete", n(engine_->shards_incomplete())}});
+    add_left_out(out, c.left_out);
     return out;
 }
 
@@ -280,7 +281,7 @@ void replicate_command::report(exit_code code) {
     auto& out = session_.out();
     const auto& c = engine_->counts();
     frame_.report_failures();
-    if (c.too_large > 0) out.note(count_of(c.too_large, "entry") + " over 64 MiB, no blocks, left out");
+    note_left_out(out, c.left_out);
     if (c.verify_missing > 0)
         out.error(fmt::format("the destination's index lacks {}", count_of(c.verify_missing, "block")));
     report_end(out, c, engine_->fatal());

@@ -3,6 +3,7 @@
 #include "keepctl/cluster/checkpoint.hpp"
 #include "keepctl/cluster/local_file.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/left_out.hpp"
 #include "keepctl/commands/progress.hpp"
 #include "keepctl/commands/run_frame.hpp"
 #include "keepctl/commands/snapshot_context.hpp"
@@ -86,11 +87,11 @@ awaitable<outcome<exit_code>> create(snapshot_context& c, run_frame& frame) {
                  {"blocks", count_cell(p.totals.blocks)},
                  {"replicas", count_cell(p.totals.replicas)},
                  {"bytes", count_cell(p.totals.bytes)},
-                 {"stored_bytes", count_cell(p.totals.stored_bytes)},
-                 {"too_large", count_cell(p.too_large)}};
+                 {"stored_bytes", count_cell(p.totals.stored_bytes)}};
+    add_left_out(c.summary, p.left_out);
     frame.close(listed ? exit_code::done : listed.error().code);
     if (!listed) co_return std::unexpected(std::move(listed.error()));
-    if (p.too_large > 0) c.out().note(count_of(p.too_large, "entry") + " over 64 MiB, no blocks, left out");
+    note_left_out(c.out(), p.left_out);
     c.out().say(fmt::format("snapshot {}: {}, {}, {}", listed->id.text(), count_of(p.totals.blocks, "block"),
                             count_of(p.totals.replicas, "replica"), short_bytes(p.totals.bytes)));
     c.summary.insert(c.summary.begin(), {{"id", listed->id.text()}, {"sequence", count_cell(listed->sequence)}});

@@ -151,7 +151,7 @@ awaitable<void> replication::plan_shard(shard_pass what, listed_shard& listed, b
     std::span<const entry> from(listed.places[0].entries);
     std::span<const entry> to(listed.places[1].entries);
     source_has_entries_ = source_has_entries_ || !from.empty();
-    if (what.first == 0) counts_.too_large += listed.places[0].notes.too_large;
+    if (what.first == 0) counts_.left_out += listed.places[0].notes;
     while (!from.empty() && !stopping_) {
         const auto here = first_block(from);
         while (!to.empty() && to.front().block < here.front().block) to = to.subspan(1);

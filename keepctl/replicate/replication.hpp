@@ -51,7 +51,7 @@ struct replicate_counts : copy_counts {
     std::uint64_t planned = 0;         ///< Of those listed: that the destination lacks.
     std::uint64_t planned_bytes = 0;   ///< Of these.
     std::uint64_t verify_missing = 0;  ///< With verify: older than the run, and not in the destination's index.
-    std::uint64_t too_large = 0;       ///< Entries that are no blocks; not among those listed.
+    listing_notes left_out = {};       ///< Of the source, not among those listed.
 };
 
 class replication {

@@ -152,7 +152,7 @@ awaitable<void> snapshot_creation::work_off_shards() {
                                    shard_prefix(document_.digits, shard), listed.error().text)});
             co_return;
         }
-        progress_.too_large += listing.notes.too_large;
+        progress_.left_out += listing.notes;
         if (shrinking_) shrinking_->add_now(listing.entries);
         *turn = {};
         listing.entries = co_await write_shard(shard, std::move(listing.entries));

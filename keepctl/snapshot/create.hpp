@@ -42,7 +42,7 @@ struct create_progress {
     std::size_t shards = 0;
     std::size_t shards_done = 0;
     snapshot_totals totals;
-    std::uint64_t too_large = 0;  ///< Entries that are no blocks, and were left out.
+    listing_notes left_out;
 };
 
 class snapshot_creation {

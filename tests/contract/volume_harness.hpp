@@ -96,8 +96,10 @@ class collecting_sink final : public volumes::index_sink {
         ++batches;
         co_return result<void>{};
     }
+    void foreign(std::uint64_t count) override { foreign_entries += count; }
     std::vector<volumes::block_info> blocks;
     unsigned batches = 0;
+    std::uint64_t foreign_entries = 0;
 };
 
 /// Names with the prefix, sorted.
@@ -109,6 +111,14 @@ inline result<std::vector<md5_digest>> index_names(volumes::volume& v, std::stri
     for (const auto& b : sink.blocks) names.push_back(b.name);
     std::ranges::sort(names);
     return names;
+}
+
+/// Number of entries with the prefix that are no blocks.
+inline result<std::uint64_t> index_foreign(volumes::volume& v, std::string prefix = "") {
+    collecting_sink sink;
+    auto r = run(v.index(std::move(prefix), sink, deadline::never()));
+    if (!r) return std::unexpected(r.error());
+    return sink.foreign_entries;
 }
 
 inline volumes::block_time now() {

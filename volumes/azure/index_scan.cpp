@@ -39,6 +39,7 @@ awaitable<result<void>> index_scan::list_range(std::string digits) {
         std::vector<block_info> batch;
         for (const auto& blob : page.objects) {
             const auto name = md5_digest::parse(blob.key);
+            if (!name) note_foreign(blob.key);
             if (!name || is_trashed(blob.metadata)) continue;
             const auto modified = core_->observed(blob.key, blob.last_modified);
             if (core_->is_being_written(*name, blob.size, modified)) continue;

@@ -88,9 +88,11 @@ awaitable<result<void>> cloud_volume::index(std::string prefix, index_sink& sink
     listing->start();
     while (true) {
         KS_CO_TRY(const auto batch, co_await listing->next());
-        if (batch.empty()) co_return success();
+        if (batch.empty()) break;
         KS_CO_CHECK(co_await sink.put(batch));
     }
+    sink.foreign(listing->foreign());
+    co_return success();
 }
 
 volume_stats cloud_volume::stats() const {

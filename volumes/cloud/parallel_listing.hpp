@@ -4,15 +4,19 @@
 #pragma once
 
 #include "base/async_queue.hpp"
+#include "base/hex.hpp"
 #include "volumes/cloud/limits.hpp"
 #include "volumes/cloud/task_group.hpp"
 #include "volumes/volume.hpp"
 
+#include <atomic>
+#include <cstdint>
 #include <deque>
 #include <memory>
 #include <mutex>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace keepstore::volumes::cloud {
@@ -31,6 +35,8 @@ class parallel_listing : public std::enable_shared_from_this<parallel_listing> {
     void start();
     /// Returns the next blocks, in any order; empty at the end. An error: the listing is incomplete.
     [[nodiscard]] awaitable<result<std::vector<block_info>>> next();
+    /// At the end: number of keys that begin with the digits, at least one, and are no names of blocks.
+    [[nodiscard]] std::uint64_t foreign() const noexcept { return foreign_; }
     /// Cancels the tasks. Called by the last owner outside of them.
     void stop();
 
@@ -41,6 +47,11 @@ class parallel_listing : public std::enable_shared_from_this<parallel_listing> {
     [[nodiscard]] virtual awaitable<result<void>> list_range(std::string digits) = 0;
 
     [[nodiscard]] awaitable<result<void>> put(std::vector<block_info> batch);
+    /// A key was listed that is no name of a block. Others than these are met or not, by how the work is cut: only keys
+    /// that begin with a digit count.
+    void note_foreign(std::string_view key) noexcept {
+        if (is_lower_hex(key.substr(0, 1))) ++foreign_;
+    }
     [[nodiscard]] deadline until() const noexcept { return until_; }
 
   private:
@@ -57,6 +68,8 @@ class parallel_listing : public std::enable_shared_from_this<parallel_listing> {
 
     async_queue<std::vector<block_info>> queue_{
         limits::cloud_index_pages_queued_max};  ///< Closed when listing has ended.
+
+    std::atomic<std::uint64_t> foreign_ = 0;
 
     std::mutex mutex_;
     // Guarded by mutex_.

@@ -210,6 +210,7 @@ class directory_volume final : public volume {
         // Folders that are missing since the root is gone look like empty ones.
         auto still_there = [](directory_core& core, deadline) -> result<bool> { return core.examine_root(); };
         KS_CO_CHECK(co_await run(std::move(still_there), until));
+        sink.foreign(scan->foreign());
         co_return success();
     }
 

@@ -38,6 +38,10 @@ int look_at(directory_core& core, int dir, const char* file, block_info& into) {
     return S_ISREG(s.st_mode) ? 0 : EISDIR;
 }
 
+bool is_of_keepstore(std::string_view name) {
+    return parse_trash_name(name) || parse_temp_name(name);
+}
+
 bool is_prefix_of_other(std::string_view a, std::string_view b) {
     return a.starts_with(b) || b.starts_with(a);
 }
@@ -93,16 +97,22 @@ result<bool> index_scan::list_root(deadline end) {
     } else {
         if (!root_) root_ = unique_fd(::openat(core_->root.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
         if (!root_) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
+        const bool has_first_folders = prefix_.find_first_not_of('0') == std::string::npos;
         const auto entry = [&](std::string_view name, entry_type type) {
             const auto index = parse_block_dir(name);
+            if (has_first_folders && type == DT_REG && name != probe_name) ++root_foreign_;
             if (index && type != DT_DIR && type != DT_UNKNOWN) return core_->warn_unexpected_entry();
             if (index && is_prefix_of_other(name, prefix_)) return root_folders_.push_back(*index);
             if (!index && is_lower_hex(name) && type != DT_DIR) core_->warn_unexpected_entry();
         };
-        const auto restart = [&] { root_folders_.clear(); };
+        const auto restart = [&] {
+            root_folders_.clear();
+            root_foreign_ = 0;
+        };
         KS_TRY(const bool complete, root_pass_.step(core_->stats, root_.get(), entry, restart, end));
         if (!complete) return false;
         root_.reset();
+        foreign_ += root_foreign_;
         std::ranges::sort(root_folders_, std::greater<>());  // Taken from the back: ascending, as inodes mostly are.
     }
     const std::lock_guard lock(mutex_);
@@ -140,17 +150,27 @@ result<bool> index_scan::open_folder(folder& from) {
 
 result<void> index_scan::read_names(folder& from, deadline end) {
     const auto entry = [&](std::string_view name, entry_type type) {
-        if (!is_prefix_of_other(name, prefix_)) return;
+        const bool wanted = is_prefix_of_other(name, prefix_);
         const auto digest = md5_digest::parse(name);
-        if (!digest) return;
+        if (!digest || !wanted) {
+            const bool of_another_part =
+                !wanted && (prefix_.size() > 3 || (digest && block_dir_index(*digest) == from.index));
+            if (!of_another_part && !is_of_keepstore(name)) ++from.foreign;
+            return;
+        }
         // A block in the wrong folder cannot be opened, so it must not be listed.
         if ((type != DT_REG && type != DT_UNKNOWN) || block_dir_index(*digest) != from.index) {
+            ++from.foreign;
             return core_->warn_unexpected_entry();
         }
         from.names.push_back(*digest);
     };
-    const auto restart = [&] { from.names.clear(); };
+    const auto restart = [&] {
+        from.names.clear();
+        from.foreign = 0;
+    };
     KS_TRY(from.read, from.pass.step(core_->stats, from.fd.get(), entry, restart, end));
+    if (from.read) foreign_ += from.foreign;
     if (from.read) std::ranges::reverse(from.names);  // Taken from the back: in the directory's order.
     return success();
 }
@@ -163,6 +183,7 @@ result<void> index_scan::list_block(folder& from, const md5_digest& name, std::v
             into.push_back(block);
             return success();
         } else if (number == EISDIR) {
+            ++foreign_;
             core_->warn_unexpected_entry();
             return success();
         } else if (number == ENOENT) {

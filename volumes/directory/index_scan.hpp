@@ -8,6 +8,8 @@
 #include "volumes/directory/list_dir.hpp"
 #include "volumes/volume.hpp"
 
+#include <atomic>
+#include <cstdint>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -29,6 +31,10 @@ class index_scan {
     /// Returns whether a step that began now would find no folder to start with. The listing is complete when that is
     /// so and no step is running.
     [[nodiscard]] bool nothing_left();
+    /// Number of entries in the folders that were read which are no blocks, nor trash or temp files. Files next to the
+    /// folders are counted by the listing of the first ones, so that those of all parts of the volume count each once
+    /// (if they are cut by fewer than three digits).
+    [[nodiscard]] std::uint64_t foreign() const noexcept { return foreign_; }
 
   private:
     struct folder {
@@ -36,6 +42,7 @@ class index_scan {
         unique_fd fd;  // Once opened.
         dir_pass pass;
         bool read = false;              // All of its names are known.
+        std::uint64_t foreign = 0;      // Of its entries.
         std::vector<md5_digest> names;  // Not yet listed; taken from the back.
     };
 
@@ -56,6 +63,9 @@ class index_scan {
     unique_fd root_;
     dir_pass root_pass_;
     std::vector<unsigned> root_folders_;
+    std::uint64_t root_foreign_ = 0;
+
+    std::atomic<std::uint64_t> foreign_ = 0;
 
     std::mutex mutex_;  // Never held during a call to the file system.
     // Guarded by mutex_.

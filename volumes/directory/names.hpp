@@ -5,6 +5,7 @@
 ///     Root/abc/abcdef....trash.T    a block in the trash, to be deleted at T (seconds since 1970)
 ///     Root/abc/tmpabcdef...DIGITS   a block being written
 ///     Root/full -> T                the volume was found full at T (a symbolic link)
+///     Root/.keepstore-probe         written for a moment, to see whether the storage works
 #pragma once
 
 #include "base/md5_digest.hpp"
@@ -18,6 +19,7 @@
 namespace keepstore::volumes::directory {
 
 inline constexpr unsigned block_dirs = 4096;  // 16^3 folders.
+inline constexpr const char* probe_name = ".keepstore-probe";
 
 /// The folder and file name of a block, null-terminated.
 struct block_path {

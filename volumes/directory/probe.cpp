@@ -14,7 +14,6 @@ namespace keepstore::volumes::directory {
 namespace {
 
 // The same for all daemons on the volume, so that at most one is left over.
-constexpr const char* probe_name = ".keepstore-probe";
 constexpr std::size_t probe_bytes = 4096;
 
 // The name of the first entry that suits; empty if there is none.

@@ -78,6 +78,7 @@ awaitable<result<void>> index_scan::list_range(std::string digits) {
         if (!block || block->key >= "g") break;
         const auto name = core_->names.parse(block->key);
         if (!name) {
+            note_foreign(block->key);
             blocks.advance();
             continue;
         }

@@ -237,6 +237,17 @@ TEST_CASE("waypoints are metadata of the blob, survive touch and trash, and come
     CHECK(run(attribute()).value() == value);
 }
 
+TEST_CASE("blobs that are no blocks are left out of the index, and counted", "[volumes][azure][states]") {
+    stub_container c;
+    const auto content = random_bytes(5);
+    c.service.store(digest::md5_of(content).hex(), text_of(content));
+    c.service.store("0-no-block", "stray");
+    c.service.store("README", "stray");  // Is in the way of no listing of blocks.
+    CHECK(index_names(*c.volume).value().size() == 1);
+    CHECK(index_foreign(*c.volume).value() == 1);
+    CHECK(index_foreign(*c.volume, "0-no").value() == 0);  // No digits.
+}
+
 TEST_CASE("an empty blob is a write in progress while it is young", "[volumes][azure][states]") {
     stub_container c;
     auto& v = *c.volume;

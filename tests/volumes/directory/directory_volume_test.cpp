@@ -119,6 +119,19 @@ TEST_CASE("only regular files in the right folder are blocks", "[volumes][index]
 
     CHECK(index_names(*f.volume).value() == std::vector{good});
     CHECK(index_names(*f.volume, "ab").value() == std::vector{good});
+    // The others are counted, each in one part of a listing that is cut into parts.
+    CHECK(index_foreign(*f.volume).value() == 9);
+    CHECK(index_foreign(*f.volume, "0").value() == 2);  // Those in the root.
+    CHECK(index_foreign(*f.volume, "00").value() == 2);
+    CHECK(index_foreign(*f.volume, "a").value() == 7);
+    CHECK(index_foreign(*f.volume, "abc").value() == 7);
+    CHECK(index_foreign(*f.volume, "abd").value() == 0);
+    CHECK(index_foreign(*f.volume, "abc" + tail).value() == 1);
+    // What keepstores make is not foreign.
+    directory_fixture::write_file(root / "abc" / ("abc" + tail + ".trash.2000000000"));
+    directory_fixture::write_file(root / "abc" / ("tmpabc" + tail + "12345"));
+    directory_fixture::write_file(root / ".keepstore-probe");
+    CHECK(index_foreign(*f.volume).value() == 9);
     for (const auto& odd : {dir_name, link_name, pipe_name, linked_away, random_name("ab0")}) {
         CAPTURE(odd.hex());
         CHECK(is_error(run(f.volume->open(odd, soon())), errc::not_found));
