@@ -99,7 +99,8 @@ router::app_options application_options(const cluster_config::config& conf) {
     out.about = {.version = version_text(),
                  .config_sha256 = conf.sha256,
                  .config_source_seconds = unix_seconds(conf.timestamp),
-                 .config_load_seconds = unix_seconds(std::chrono::system_clock::now())};
+                 .config_load_seconds = unix_seconds(std::chrono::system_clock::now()),
+                 .signing_ttl_seconds = std::chrono::duration<double>(cluster.collections.blob_signing_ttl).count()};
     return out;
 }
 

@@ -193,6 +193,9 @@ void metrics::collect_service(std::vector<MetricFamily>& out) const {
     }
     if (!options_.version.empty())
         add_gauge(out, "arvados_version_running", "Indicated version is running.", 1, {{"version", options_.version}});
+    if (options_.signing_ttl_seconds > 0)
+        add_gauge(out, "keepstore_blob_signing_ttl_seconds", "BlobSigningTTL: blocks younger than this are not trashed",
+                  options_.signing_ttl_seconds);
 
     // The Go daemon counts whole 64 MiB buffers. We hand out small chunks, so these gauges are fractions of such a
     // buffer; their ratio, which dashboards plot, has the same meaning.

@@ -30,6 +30,7 @@ class metrics {
         std::string config_sha256;         ///< Of the file as read; empty: both config series are left out.
         double config_source_seconds = 0;  ///< Its modification time, since 1970.
         double config_load_seconds = 0;    ///< When it was read.
+        double signing_ttl_seconds = 0;    ///< BlobSigningTTL; 0: left out.
     };
 
     /// A value from outside this layer (connections, event loops).

@@ -15,6 +15,17 @@ awaitable<result<void>> block_place::verify(block_id, std::size_t, deadline) {
     co_return fail(errc::unsupported);
 }
 
+awaitable<std::vector<server_traits>> block_place::traits(deadline) const {
+    co_return std::vector<server_traits>();
+}
+
+awaitable<std::vector<std::string>> differences_of(const block_place& a, const block_place& b, deadline until) {
+    auto all = co_await a.traits(until);
+    const auto more = co_await b.traits(until);
+    all.insert(all.end(), more.begin(), more.end());
+    co_return differences_of(all);
+}
+
 std::string devices_of(const block_place& place) {
     std::vector<std::string> all;
     for (const auto& m : place.mounts()) all.push_back(m.uuid + '=' + m.device_id);

@@ -6,6 +6,7 @@
 #include "base/async.hpp"
 #include "base/deadline.hpp"
 #include "keepctl/cluster/entry.hpp"
+#include "keepctl/cluster/server_traits.hpp"
 #include "protocol/proven_stream.hpp"
 
 #include <cstdint>
@@ -74,6 +75,9 @@ class block_place {
     /// Finds out whether all servers respond now. After connect(), at any time.
     [[nodiscard]] virtual awaitable<result<void>> check(deadline until) const = 0;
 
+    /// What those of its servers that say so are like; nothing for a volume that is opened here. After connect().
+    [[nodiscard]] virtual awaitable<std::vector<server_traits>> traits(deadline until) const;
+
     /// Servers that may have the block, in the order in which to try them; at least one.
     [[nodiscard]] virtual std::vector<std::uint16_t> sources(const md5_digest& block) const = 0;
     /// Opens a copy for reading. errc::not_found.
@@ -106,6 +110,10 @@ class block_place {
 
 /// Identifies the storage of a connected place by its mounts: a cluster with one server more is another place.
 [[nodiscard]] std::string devices_of(const block_place& place);
+
+/// The differences between the servers of two connected places, for the operator. Awaited in place.
+[[nodiscard]] awaitable<std::vector<std::string>> differences_of(const block_place& a, const block_place& b,
+                                                                 deadline until);
 
 /// Whether every further call would get this error, too: a wrong token, certificate or bucket, a read-only or full
 /// storage. The run ends with it, instead of failing block by block.

@@ -189,6 +189,22 @@ awaitable<result<void>> server_group::check(deadline until) const {
     co_return success();
 }
 
+awaitable<void> server_group::ask_traits(std::size_t number, server_traits& out, deadline until) const {
+    const auto& server = servers_[number];
+    out.server = server.url();
+    const auto metrics = co_await server.request("GET", "metrics", server.access().management_token, until);
+    if (metrics && metrics->status == 200) out = traits_of(server.url(), metrics->body);
+}
+
+awaitable<std::vector<server_traits>> server_group::traits(deadline until) const {
+    // Metrics are only for those who have the management token.
+    std::vector<server_traits> out(servers_.front().access().management_token.empty() ? 0 : servers_.size());
+    std::vector<awaitable<void>> calls;
+    for (std::size_t i = 0; i < out.size(); ++i) calls.push_back(ask_traits(i, out[i], until));
+    static_cast<void>(co_await when_all(std::move(calls)));
+    co_return out;
+}
+
 awaitable<void> server_group::list_mount(std::size_t number, std::string prefix, std::vector<entry>& entries,
                                          mount_listing& into, deadline until) const {
     into.end = co_await servers_[mounted_by_[number]].index(

@@ -29,6 +29,7 @@ class server_group final : public block_place {
                                                deadline until) override;
     [[nodiscard]] const std::vector<std::string>& server_names() const noexcept override { return names_; }
     [[nodiscard]] awaitable<result<void>> check(deadline until) const override;
+    [[nodiscard]] awaitable<std::vector<server_traits>> traits(deadline until) const override;
     [[nodiscard]] std::vector<std::uint16_t> sources(const md5_digest& block) const override;
     [[nodiscard]] awaitable<result<std::unique_ptr<protocol::block_source>>> open(block_id block, std::size_t server,
                                                                                   deadline until) override;
@@ -48,6 +49,7 @@ class server_group final : public block_place {
     [[nodiscard]] awaitable<void> connect_one(std::size_t number, std::vector<mount_info>& out, outcome& end,
                                               deadline until) const;
     [[nodiscard]] awaitable<void> check_one(std::size_t number, outcome& end, deadline until) const;
+    [[nodiscard]] awaitable<void> ask_traits(std::size_t number, server_traits& out, deadline until) const;
     struct mount_listing;
     [[nodiscard]] static awaitable<result<void>> gather(std::vector<std::vector<entry>> from, std::vector<entry>& into);
     [[nodiscard]] awaitable<void> list_mount(std::size_t number, std::string prefix, std::vector<entry>& entries,

@@ -50,6 +50,8 @@ class comparison {
         }
         if (auto same = same_storage(*session_.given().source, a_, *session_.given().target, b_); !same.empty())
             co_return end(exit_code::usage, same);
+        const auto differences = co_await differences_of(a_, b_, deadline::in(limits::keepctl_request_timeout));
+        for (const auto& what : differences) session_.out().note(what);
         const auto shards = co_await choose_shards();
         if (!shards) {
             if (shards.error() == errc::cancelled) co_return exit_code::interrupted;

@@ -140,6 +140,10 @@ awaitable<std::optional<refusal>> replicate_command::connect() {
     }
     if (auto same = same_storage(*given_.source, *source_, *given_.target, *target_); !same.empty())
         co_return refusal{exit_code::usage, std::move(same)};
+    if (passes_ == 0) {
+        const auto differences = co_await differences_of(*source_, *target_, until);
+        for (const auto& what : differences) session_.out().note(what);
+    }
     co_return replicas_problem();
 }
 

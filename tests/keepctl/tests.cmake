@@ -10,6 +10,7 @@ keepstore_test(keepctl_tests
         keepctl/replicate_progress_test.cpp
         keepctl/server_health_test.cpp
         keepctl/server_status_test.cpp
+        keepctl/server_traits_test.cpp
         keepctl/shards_test.cpp
         keepctl/stream_tee_test.cpp
     LINK keepstore::keepctl_commands)

@@ -33,7 +33,8 @@ inline router::app_options default_app_options() {
     o.about = {.version = "1.2.3 (test)",
                .config_sha256 = "abc123",
                .config_source_seconds = 1700000000.5,
-               .config_load_seconds = 1700000001.5};
+               .config_load_seconds = 1700000001.5,
+               .signing_ttl_seconds = 1209600};
     return o;
 }
 

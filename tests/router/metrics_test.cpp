@@ -42,6 +42,7 @@ TEST_CASE("metrics have the names and labels of docs/interface.md 6", "[router][
                                    R"x(arvados_queued_requests{priority="low",queue="api"} 0)x",
                                    R"x(arvados_queue_delay_seconds_count{priority="normal",queue="api"} 4)x",
                                    R"x(arvados_version_running{version="1.2.3 (test)"} 1)x",
+                                   R"x(keepstore_blob_signing_ttl_seconds 1209600)x",
                                    R"x(arvados_keepstore_bufferpool_max_buffers 1)x",
                                    R"x(arvados_keepstore_bufferpool_inuse_buffers 0)x",
                                    R"x(arvados_keepstore_pull_queue_pending_entries 0)x",

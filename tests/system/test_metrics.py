@@ -29,6 +29,7 @@ SERIES = {
     "arvados_config_source_timestamp_seconds": ("gauge", {"sha256"}),
     "arvados_config_load_timestamp_seconds": ("gauge", {"sha256"}),
     "arvados_version_running": ("gauge", {"version"}),
+    "keepstore_blob_signing_ttl_seconds": ("gauge", set()),
     "arvados_keepstore_bufferpool_allocated_bytes": ("gauge", set()),
     "arvados_keepstore_bufferpool_max_buffers": ("gauge", set()),
     "arvados_keepstore_bufferpool_inuse_buffers": ("gauge", set()),
