@@ -8,7 +8,8 @@
  *                       file is gone. FOLDER/held shows that something waits.
  *   FOLDER/no-locks     exists: flock fails with its content, the number of an error, as on a file system without locks.
  *                       Only below the path that follows it, if there is one.
- *   FOLDER/slow-lists   contains a number of milliseconds: each read of a directory takes so long. */
+ *   FOLDER/slow-lists   contains a number of milliseconds: each read of a directory takes so long.
+ *   FOLDER/clock        contains a number of seconds: the clock of the system is ahead by so many. */
 
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -80,6 +81,13 @@ int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*
     if (control("no-threads", text, sizeof text) >= 0 && atomic_load(&made) >= atol(text)) return EAGAIN;
     atomic_fetch_add(&made, 1);
     return real(thread, attributes, run, argument);
+}
+
+int clock_gettime(clockid_t clock, struct timespec* now) {
+    const int outcome = (int)syscall(SYS_clock_gettime, clock, now);
+    char text[32];
+    if (clock == CLOCK_REALTIME && control("clock", text, sizeof text) > 0) now->tv_sec += atol(text);
+    return outcome;
 }
 
 int getaddrinfo(const char* host, const char* service, const struct addrinfo* hints, struct addrinfo** found) {

@@ -1,5 +1,6 @@
 """keepctl replicate: from directories, servers and buckets to others."""
 
+import glob
 import json
 import os
 import signal
@@ -9,7 +10,7 @@ import time
 
 from support import keepctl
 from support.case import main, rounds
-from support.daemon import directory_volume
+from support.daemon import MANAGEMENT_TOKEN, directory_volume
 from support.locator import EMPTY, md5
 from support.replicate_case import ReplicateCase, ReplicateServerCase, count
 from support.s3_case import S3Case, server as s3_server
@@ -73,11 +74,7 @@ class Directories(ReplicateCase):
     def test_rotten_sources(self):
         a, b = self.dir.make("a"), self.dir.make("b")
         blocks = self.fill(a, 9, 300_000)
-        flipped, cut, longer, *good = sorted(blocks)
-        data = blocks[flipped]
-        keepctl.store(a, data[:1000] + bytes([data[1000] ^ 1]) + data[1001:], flipped)
-        keepctl.store(a, blocks[cut][:-1], cut)
-        keepctl.store(a, blocks[longer] + b"x", longer)
+        flipped, cut, longer, *good = self.spoil(a, blocks)
         before = keepctl.stored(a)
         done = self.replicate(f"dir:{a}", f"dir:{b}", "--failures", self.path("failures"))
         self.assert_counts(done, 1, copied=6, bad_source=3, failed=0)
@@ -141,8 +138,16 @@ class Directories(ReplicateCase):
             with open(os.path.join(a, stray), "wb") as file:
                 file.write(b"stray")
         done = self.replicate(f"dir:{a}", f"dir:{b}")
-        self.assert_counts(done, listed=3, copied=3, too_large=1)
+        self.assert_counts(done, listed=3, copied=3, too_large=1, foreign=3)
+        self.assertIn("3 entries of other names left out", done.stderr)
         self.assertEqual(keepctl.stored(b), blocks)
+        for stray in ("README", "012/README"):
+            with open(os.path.join(a, stray), "rb") as file:
+                self.assertEqual(file.read(), b"stray")
+        done = keepctl.run(self.dir.path, "ls", "--json", f"dir:{a}")
+        self.assertEqual((done.summary["too_large"], done.summary["foreign"]), (1, 3), done)
+        done = keepctl.run(self.dir.path, "compare", "--json", f"dir:{a}", f"dir:{b}")
+        self.assertEqual((done.code, done.summary["too_large"], done.summary["foreign"]), (0, 1, 3), done)
 
     def test_an_empty_source_is_taken_for_a_mistake(self):
         a, b = self.dir.make("a"), self.dir.make("b")
@@ -226,30 +231,7 @@ class Directories(ReplicateCase):
     def test_killed_at_any_moment(self):
         a, b = self.dir.make("a"), self.dir.make("b")
         blocks = self.fill(a, 120, 100_000)
-        resumed = 0
-        for number in range(rounds(12)):
-            running = keepctl.start(self.dir.path, "replicate", f"dir:{a}", f"dir:{b}", "--jobs", "2", "--digits", "2",
-                                    "--progress", "none")
-            have = len(keepctl.stored(b))
-            goal = min(len(blocks), have + self.random.randrange(1, 20))
-            until(lambda: running.poll() is not None or count(b) >= goal, what=f"round {number}: {goal} blocks", interval=0.001)
-            running.kill()
-            _, stderr = running.communicate()
-            resumed += b"going on with" in stderr
-            found = keepctl.stored(b)
-            self.assertEqual({n: d for n, d in found.items() if blocks.get(n) != d}, {}, "a wrong or partial block")
-            if number % 6 == 5:  # All over again.
-                for name in list(found)[::2]:
-                    os.unlink(os.path.join(b, name[:3], name))
-                for file in self.state_files():
-                    os.unlink(self.path("state/runs/" + file))
-        done = self.replicate(f"dir:{a}", f"dir:{b}", "--digits", "2")
-        self.assertEqual(done.code, 0, done)
-        # What was removed from shards that were done is for the run after it.
-        done = self.replicate(f"dir:{a}", f"dir:{b}")
-        self.assertEqual(done.code, 0, done)
-        self.assertEqual(keepctl.stored(b), blocks)
-        self.assertEqual(self.state_files(), [])
+        self.kill_at_any_moment((f"dir:{a}", f"dir:{b}"), b, blocks, rounds(12))
 
     def test_a_run_goes_on_where_it_was_killed(self):
         a, b = self.dir.make("a"), self.dir.make("b")
@@ -334,6 +316,14 @@ class Servers(ReplicateServerCase):
         self.assertEqual(keepctl.stored(first.roots()[0]), blocks | more)
         self.assertIn(EMPTY, blocks)
 
+    def test_killed_at_any_moment(self):
+        """Servers prove what comes: half a block that is not the end of a request is none."""
+        first, second = (self.start([self.dir.make(f"v{i}")], check_log=False) for i in range(2))
+        root = second.roots()[0]
+        blocks = self.fill(first.roots()[0], 120, 100_000)
+        self.kill_at_any_moment((self.place(first), self.place(second), *self.secrets), root, blocks, rounds(12))
+        until(lambda: not glob.glob(f"{root}/???/tmp*"), what="no temp file of a request that ended is left")
+
     def test_rot_that_shows_in_the_middle_of_a_body(self):
         """A server that cannot keep waypoints sends a large block while it hashes it, and can only end the connection."""
         read_only = directory_volume(self.dir.make("v0"), ReadOnly=True)
@@ -355,6 +345,61 @@ class Servers(ReplicateServerCase):
         done = self.replicate("cluster", f"dir:{b}", *self.servers([first, second]), *self.secrets)
         self.assert_counts(done, copied=1, bad_source=0)
         self.assertEqual(keepctl.stored(b), blocks)
+
+    def test_one_storage_as_source_and_destination(self):
+        daemon = self.start([self.dir.make("v0"), self.dir.make("v1")])
+        root, second = daemon.roots()
+        blocks = self.fill(root, 4, 1000)
+        os.symlink(root, self.path("link"))
+        mount = self.place(daemon) + "#zzzzz-nyw5e-000000000000000"
+        for places, text in (((f"dir:{root}", f"dir:{root}"), "same directory"),
+                             ((f"dir:{root}", f"dir:{self.path('link')}"), "same directory"),
+                             ((mount, mount), "same storage"), ((f"dir:{root}", mount), "same storage")):
+            for command in "replicate", "compare":
+                done = keepctl.run(self.dir.path, command, *places, *self.secrets)
+                self.assertEqual(done.code, 2, done)
+                self.assertIn(text, done.stderr)
+        # A mount of the server that has the source, and a source that is a part of the destination, are fine.
+        self.assert_counts(self.replicate(mount, self.place(daemon), *self.secrets), present=len(blocks), copied=0)
+        self.assert_counts(self.replicate(f"dir:{root}", self.place(daemon), *self.secrets), present=len(blocks), copied=0)
+        other = self.place(daemon) + "#zzzzz-nyw5e-000000000000001"
+        self.assert_counts(self.replicate(f"dir:{root}", f"dir:{second}"), copied=len(blocks))
+        self.assert_counts(self.replicate(mount, other, *self.secrets), present=len(blocks))
+
+    def test_servers_that_differ(self):
+        """It is said, and nothing comes of it."""
+        first = self.start([self.dir.make("v0")])
+        second = self.start([self.dir.make("v1")], Collections={"BlobSigningTTL": "48h"})
+        blocks = self.fill(first.roots()[0], 3, 1000)
+        with open(self.path("management"), "w", encoding="ascii") as file:
+            file.write(MANAGEMENT_TOKEN)
+        words = (self.place(first), self.place(second), *self.secrets, "--management-token-file", self.path("management"))
+        done = self.replicate(*words)
+        self.assert_counts(done, copied=len(blocks))
+        note = [line for line in done.stderr.splitlines() if "BlobSigningTTL" in line]
+        self.assertEqual(len(note), 1, done)
+        self.assertIn(f"1209600 s ({self.place(first)[5:]}), 172800 s ({self.place(second)[5:]})", note[0])
+        self.assertNotIn("versions", done.stderr)
+        done = keepctl.run(self.dir.path, "compare", *words)
+        self.assertEqual((done.code, done.stderr.count("BlobSigningTTL")), (0, 1), done)
+
+        def answer(path, _):
+            if path == "/metrics":
+                return 200, b'arvados_version_running{version="3.1.0 (go1.22)"} 1\n', {}
+            if path == "/mounts":
+                return 200, b'[{"uuid": "zzzzz-nyw5e-000000000000000", "device_id": "x"}]', {}
+            return 200, b"\n", {}
+
+        stub = Stub(answer)
+        self.addCleanup(stub.close)
+        done = keepctl.run(self.dir.path, "compare", words[0], f"keep:{stub.url}", *words[2:])
+        self.assertEqual(done.code, 1, done)
+        self.assertIn(f"3.1.0 (go1.22) ({stub.url})", done.stderr)
+        self.assertNotIn("BlobSigningTTL", done.stderr)
+        # Without the token nothing is asked.
+        self.assertEqual(stub.count("/metrics"), 1)
+        keepctl.run(self.dir.path, "compare", words[0], f"keep:{stub.url}", *self.secrets)
+        self.assertEqual(stub.count("/metrics"), 1)
 
     def test_a_wrong_signing_key(self):
         daemon = self.start()
@@ -388,9 +433,11 @@ class Buckets(S3Case, ReplicateCase):
         for name, data in blocks.items():
             self.assertEqual(self.s3.get(self.bucket, name), data)
             self.assertEqual(self.s3.head(self.bucket, "recent/" + name).status, 200)
+        self.s3.put(self.bucket, "0-no-block", b"stray")
         self.assert_counts(self.replicate(f"dir:{a}", there, env=self.keys()), present=len(blocks), copied=0)
-        self.assert_counts(self.replicate(there, f"dir:{b}", env=self.keys()), copied=len(blocks))
+        self.assert_counts(self.replicate(there, f"dir:{b}", env=self.keys()), copied=len(blocks), foreign=1)
         self.assertEqual(keepctl.stored(b), blocks)
+        self.assertEqual(self.s3.get(self.bucket, "0-no-block"), b"stray")
 
     def test_a_bucket_that_throttles(self):
         a, b = self.dir.make("a"), self.dir.make("b")
