@@ -121,7 +121,6 @@ class unproven_stream final : public block_stream {
 };
 
 /// The bytes of the source, of which the last piece is proof that all of them are right.
-
 class proven_stream final : public block_stream {
   public:
     struct options {

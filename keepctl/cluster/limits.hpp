@@ -24,7 +24,7 @@ inline constexpr std::size_t keepctl_memory_max = 4 * GiB;
 /// keepctl_queue_bytes twice.
 inline constexpr unsigned keepctl_jobs_default = 8;
 /// Between two servers a transfer mostly waits, for the source's check of the block and for the target's disk: twice as
-/// many copy a third more in the same time, and fill the lanes of the digest (docs/performance.md, "keepctl").
+/// many copy a third more in the same time (docs/performance.md, "keepctl").
 inline constexpr unsigned keepctl_server_jobs_default = 16;
 inline constexpr unsigned keepctl_jobs_max = 256;
 /// --bandwidth: at the first a block of 64 MiB takes less than keepctl_block_timeout. With less than the second for

@@ -1,12 +1,12 @@
 /// Brings one block after the other from a place to another: from the first server with a good copy to as many servers
 /// as should have it, in several attempts, past servers that are paused (cluster/server_health.hpp).
 ///
-///     to a volume   open at a source ──► chunks ──► MD5 and volume concurrently ──► length, MD5 and end agree ──►
-///     commit to servers    open at a source ──► chunks ──► PUT ──► length and end agree ──► their last byte ──►
-///     locator
-///                                                    └────► "other MD5" ──► read again, with MD5 ──► bad source, or
-///                                                    damaged
-///                                                                                                    on the way: again
+///     to a volume   source ──► chunks ──► MD5 and volume concurrently ──► length, MD5 and end agree ──► commit
+///
+///     to servers    source ──► chunks ──► PUT ──► length and end agree ──► last byte ──► locator with the MD5
+///                                          │
+///                                          └──► "other MD5" ──► read again, with MD5 here ──┬──► bad source
+///                                                                                           └──► damaged on the way
 ///
 /// A keepstore computes the MD5 of what it stores, refuses what is not the block, and responds with the digest: it
 /// proves the block, over the bytes that have come there. Another digest here, of a block from wherever, would be most
