@@ -35,8 +35,6 @@ class stream_tee {
 
         /// The target needs no more: run() no longer waits for it.
         void close() { pieces_.close(); }
-        /// Whether next() has failed.
-        [[nodiscard]] bool failed() const noexcept { return failed_; }
 
       private:
         friend class stream_tee;
