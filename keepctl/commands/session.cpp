@@ -146,6 +146,17 @@ void session::find_servers() {
     }
 }
 
+// A configuration of servers that lacks their token is not whole: it says so before they refuse every request.
+outcome<void> session::check_token() const {
+    if (!config_ || !arguments_.servers.empty() || config_->cluster.internal_urls.empty() || !access_.token.empty())
+        return {};
+    return refuse(
+        exit_code::usage,
+        fmt::format("{}: Clusters.{}.SystemRootToken is missing, the token that servers want; add it, or give "
+                    "--token-file or $KEEPCTL_TOKEN",
+                    config_->source, config_->cluster.id));
+}
+
 place_context session::context() const {
     return {.client = *client_,
             .access = access_,
@@ -155,12 +166,16 @@ place_context session::context() const {
 }
 
 outcome<std::vector<keep_server>> session::servers() const {
+    KS_CHECK(check_token());
     auto out = servers_of(context());
     if (!out) return refuse(exit_code::usage, std::move(out.error()));
     return std::move(*out);
 }
 
 outcome<std::unique_ptr<block_place>> session::open(const place& what, const place_use& use) const {
+    if (std::holds_alternative<server_place>(what.where) || std::holds_alternative<cluster_place>(what.where)) {
+        KS_CHECK(check_token());
+    }
     auto out = open_place(what, context(), use);
     if (!out) return refuse(exit_code::usage, std::move(out.error()));
     return std::move(*out);

@@ -61,6 +61,7 @@ class session {
     [[nodiscard]] outcome<void> read_config(bool needed);
     [[nodiscard]] outcome<void> read_secrets();
     void find_servers();
+    [[nodiscard]] outcome<void> check_token() const;
 
     const arguments& arguments_;
     output& output_;

@@ -87,7 +87,20 @@ class CommandLine(Case):
         empty = self.path("empty")
         with open(empty, "w", encoding="ascii"):
             pass
+        server = 'Services: {Keepstore: {InternalURLs: {"http://127.0.0.1:1/": {}}}}'
+        config = {}
+        key = f"Collections: {{BlobSigningKey: {'k' * 50}}}"
+        for name, lines in (("cut", ["SystemRootToken: [x", server]), ("no token", [key, server]),
+                            ("no servers", ["SystemRootToken: x", key]), ("bad value", ["SystemRootToken: x", "Collections: {BlobSigningTTL: soon}", server])):
+            config[name] = ["--config", self.path(name)]
+            with open(self.path(name), "w", encoding="ascii") as file:
+                file.write("Clusters:\n  zzzzz:\n" + "".join(f"    {line}\n" for line in lines))
         for words, part in (
+                (["ls", *config["cut"]], "line 4"),
+                (["ls", *config["no token"]], "Clusters.zzzzz.SystemRootToken is missing"),
+                (["compare", "cluster", f"dir:{self.dir.path}", *config["no token"]], "--token-file"),
+                (["ls", *config["no servers"]], "Services.Keepstore.InternalURLs"),
+                (["ls", *config["bad value"]], "Clusters.zzzzz.Collections.BlobSigningTTL"),
                 (["status"], "no servers"),
                 (["status", "--config", self.path("absent")], "absent"),
                 (["status", "--server", "keep1:25107"], "URL"),
