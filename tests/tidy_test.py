@@ -147,6 +147,10 @@ def check_every_test_runs(root):
             seeds = os.path.join(root, "tests/fuzz/corpus", target)
             if not os.path.isdir(seeds) or not os.listdir(seeds):
                 yield f"{path} has no seeds in tests/fuzz/corpus/{target}"
+        if path.startswith("tests/") and path.endswith(".cpp"):
+            for case in re.findall(r'^\s*(?:TEMPLATE_LIST_)?TEST_CASE\(\s*"((?:[^"\\]|\\.|"\s*")*)"', read(root, path), re.MULTILINE):
+                if ";" in case:
+                    yield f'{path}: "{case}" is not run: CMake takes it for two names, which match no case'
     for path in files(root, ".cmake"):
         if path.startswith("tests/") and path.endswith("/tests.cmake"):
             if f"include({os.path.relpath(path, 'tests')})" not in read(root, "tests/CMakeLists.txt"):
@@ -235,6 +239,8 @@ class TheRules(unittest.TestCase):
         self.assert_found(check_every_test_runs, tree | {"tests/system/test_ab.py": ""}, "test_ab.py is not run")
         self.assert_found(check_every_test_runs, tree | {"tests/fuzz/fuzz_b.cpp": ""}, "is not run", "has no seeds")
         self.assert_found(check_every_test_runs, tree | {"tests/pool/tests.cmake": ""}, "is not included")
+        cases = 'TEST_CASE("a, b", "[a]") {}\nTEST_CASE("a "\n          "b; c", "[a]") {'
+        self.assert_found(check_every_test_runs, tree | {"tests/a_test.cpp": cases}, "it for two names")
 
     def test_house_rules(self):
         self.assert_found(check_house_rules, {"base/a.hpp": "#pragma once\n" + "\n" * 650})

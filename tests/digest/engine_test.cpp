@@ -301,7 +301,7 @@ awaitable<void> hash_one(engine& e, std::size_t size, std::atomic<int>& good) {
     if (got.digest == test::evp_md5(data)) ++good;
 }
 
-TEST_CASE("streams beyond the lanes of one worker wake the next; fewer do not", "[digest][engine]") {
+TEST_CASE("streams beyond the lanes of one worker wake the next, fewer do not", "[digest][engine]") {
     for (const int streams : {4, 5}) {
         CAPTURE(streams);
         asio::io_context context(1);

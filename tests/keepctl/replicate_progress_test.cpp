@@ -18,7 +18,7 @@ replicate_progress half_way() {
 
 }  // namespace
 
-TEST_CASE("progress is one line; totals that grow are lower bounds", "[keepctl][progress]") {
+TEST_CASE("progress is one line, totals that grow are lower bounds", "[keepctl][progress]") {
     auto now = half_way();
     CHECK(to_line(now) ==
           "replicate  shard 64/256  25%  1,204,331 looked at  18,220 of >=18,252 copied 60.0 MiB  3 failed  1.0 MiB/s  "

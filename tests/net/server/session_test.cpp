@@ -97,7 +97,7 @@ TEST_CASE("100 Continue is sent when the body is read", "[router][session]") {
 }
 
 TEST_CASE(
-    "a refusal without reading the body is sent at once; the connection is kept only if the next request can be found",
+    "a refusal without reading the body is sent at once, and the connection kept only if the next request can be found",
     "[router][session]") {
     transport t(deny, quick_options());
     SECTION("the client waits for 100 Continue") {

@@ -176,7 +176,7 @@ TEST_CASE("wrong bytes of a server never become visible", "[store][pull]") {
     }
 }
 
-TEST_CASE("a good copy on the mount is touched and no server is asked; a bad one is replaced", "[store][pull]") {
+TEST_CASE("a good copy on the mount is touched and no server is asked, a bad one is replaced", "[store][pull]") {
     pull_fixture f;
     const std::string content = make_content(chunk + 7, 5);
     const auto old = volumes::block_time(std::chrono::nanoseconds(1'000'000'000));
