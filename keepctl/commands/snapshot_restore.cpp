@@ -162,7 +162,7 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
     KS_CO_TRY(auto sources, co_await open_sources(c, *target, opened));
     if (const auto needed = options.memory_needed(sources.size()); options.memory_bytes < needed)
         co_return refuse(exit_code::usage,
-                         fmt::format("--jobs {} with {} places to copy from need at least --memory {}MiB", given.jobs,
+                         fmt::format("--jobs {} with {} places to copy from need at least --memory {}MiB", options.jobs,
                                      sources.size(), 2 * needed / MiB));
     const auto named = options.only;
     restore_work work(frame, c.out());

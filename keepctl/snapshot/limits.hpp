@@ -58,6 +58,8 @@ inline constexpr std::chrono::minutes clock_difference_max{5};
 /// The lock of a file:// repository is held for some milliseconds by each writer.
 inline constexpr std::chrono::seconds repository_lock_timeout{30};
 inline constexpr std::chrono::milliseconds repository_lock_pause{10};
+/// restore: before blocks that failed are tried once more. A restart takes seconds.
+inline constexpr std::chrono::seconds second_round_pause{2};
 /// After the first signal objects that are already written are removed.
 inline constexpr std::chrono::seconds create_cleanup_timeout{30};
 

@@ -6,6 +6,8 @@
 #include "keepctl/snapshot/copies.hpp"
 
 #include <fmt/format.h>
+#include <boost/asio/steady_timer.hpp>
+#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <utility>
@@ -26,6 +28,14 @@ struct restoration::findings {
             kind = std::move(why);
     }
 };
+
+namespace {
+
+bool may_pass(const error& why) {
+    return why == errc::unavailable || why == errc::timeout;
+}
+
+}  // namespace
 
 restoration::restoration(repository& in, const snapshot_document& of, block_place& target,
                          std::vector<block_place*> sources, restore_options options, restore_observer& observer)
@@ -113,6 +123,11 @@ awaitable<outcome<void>> restoration::restore_shards(std::vector<std::size_t> to
 
 // Blocks that failed get another chance when all others have had theirs.
 awaitable<outcome<void>> restoration::second_round() {
+    if (again_.empty()) co_return outcome<void>();
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    timer.expires_after(options_.second_round_pause);
+    if (const auto [failed] = co_await expiry(timer); failed) co_return refuse(exit_code::interrupted, "interrupted");
+    if (stopping_) co_return outcome<void>();
     second_round_ = true;
     const auto blocks = std::exchange(again_, {});
     if (!co_await restore_all(blocks)) co_return refuse(exit_code::interrupted, "interrupted");
@@ -174,7 +189,8 @@ std::vector<restoration::missing_block> restoration::missing_in(std::span<const 
 void restoration::plan(std::span<const missing_block> missing) {
     std::vector<std::span<const entry>> rest;
     for (const auto& source : std::span(listings_).subspan(1)) rest.emplace_back(source.entries);
-    for (const auto& [block, shard] : missing) {
+    for (const auto& one : missing) {
+        const auto& block = one.block;
         std::string_view from;
         for (std::size_t i = 0; i < rest.size(); ++i) {
             while (!rest[i].empty() && rest[i].front().block < block.name) rest[i] = rest[i].subspan(1);
@@ -200,7 +216,7 @@ awaitable<void> restoration::work(std::span<const missing_block>& left) {
 awaitable<void> restoration::restore_one(missing_block missing) {
     const auto block = missing.block;
     findings found;
-    bool restored = co_await bring_back(block, found);
+    bool restored = co_await bring_back(missing, found);
     if (restored) ++counts_.untrashed;
     for (const auto& source : transfers_) {
         if (restored || stopping_ || found.cancelled) break;
@@ -234,18 +250,27 @@ awaitable<void> restoration::restore_one(missing_block missing) {
 }
 
 // \returns whether a good copy came out of the trash. Nothing says that what went in was one.
-awaitable<bool> restoration::bring_back(block_id block, findings& found) {
-    auto back = co_await target_.untrash(block.name, deadline::in(limits::keepctl_block_timeout));
-    if (!back) {
-        // Of a full storage the copy will tell.
-        if (is_final(back.error()) && back.error() != errc::no_space) give_up(back.error());
-        found.may_pass = back.error() == errc::unavailable || back.error() == errc::timeout;
-        found.add(std::move(back.error()));
-        co_return false;
+awaitable<bool> restoration::bring_back(missing_block& missing, findings& found) {
+    const auto& block = missing.block;
+    if (missing.trash != trash_state::emptied) {
+        auto back = co_await target_.untrash(block.name, deadline::in(limits::keepctl_block_timeout));
+        if (!back) {
+            // Of a full storage the copy will tell.
+            if (is_final(back.error()) && back.error() != errc::no_space) give_up(back.error());
+            missing.trash = trash_state::unknown;
+            found.may_pass = may_pass(back.error());
+            found.add(std::move(back.error()));
+            co_return false;
+        }
+        // After a failure it may have come out although the response was lost.
+        if (!*back && missing.trash == trash_state::untried) co_return false;
+        missing.trash = trash_state::emptied;
     }
-    if (!*back) co_return false;
     auto good = co_await verifier_.verify(target_, block);
-    if (!good) found.add(std::move(good.error()));
+    if (!good) {
+        found.may_pass = found.may_pass || may_pass(good.error());
+        found.add(std::move(good.error()));
+    }
     co_return good.has_value();
 }
 

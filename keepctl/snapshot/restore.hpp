@@ -39,6 +39,8 @@ struct restore_options {
     std::uint64_t bandwidth = 0;  ///< Bytes per second that are copied from each source; 0: no limit.
     /// A server that fails for this long without a success ends the run.
     std::chrono::nanoseconds give_up_after = limits::give_up_after_default;
+    /// Before blocks that failed are tried once more.
+    std::chrono::nanoseconds second_round_pause = limits::second_round_pause;
 
     [[nodiscard]] std::size_t memory_needed(std::size_t sources) const noexcept {
         return (sources + 1) * jobs * limits::keepctl_job_bytes_min;
@@ -97,9 +99,15 @@ class restoration {
 
   private:
     struct findings;
+    enum class trash_state : unsigned char {
+        untried,
+        unknown,  ///< A request has failed, and may have taken effect.
+        emptied,  ///< What it had of the block is a copy now, if it had any.
+    };
     struct missing_block {
         block_id block;
         std::size_t shard = 0;
+        trash_state trash = trash_state::untried;
     };
     awaitable<outcome<void>> restore_shards(std::vector<std::size_t> todo);
     awaitable<outcome<void>> second_round();
@@ -113,7 +121,7 @@ class restoration {
     void plan(std::span<const missing_block> missing);
     awaitable<void> work(std::span<const missing_block>& left);
     awaitable<void> restore_one(missing_block missing);
-    awaitable<bool> bring_back(block_id block, findings& found);
+    awaitable<bool> bring_back(missing_block& missing, findings& found);
     awaitable<bool> copy_from(transfer& source, block_id block, findings& found);
     void give_up(error why);
 

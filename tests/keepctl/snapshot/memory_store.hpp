@@ -173,6 +173,11 @@ class listed_place final : public block_place {
     }
     [[nodiscard]] awaitable<result<void>> verify(block_id block, std::size_t, deadline) override {
         verified.push_back(block.name);
+        if (verify_failures_max > 0) {
+            --verify_failures_max;
+            co_return fail(errc::unavailable, "away");
+        }
+        if (!back.contains(block.name)) co_return fail(errc::not_found, "no such block");
         if (bad.contains(block.name)) co_return fail(errc::checksum_mismatch, "it is bad");
         co_return success();
     }
@@ -180,9 +185,12 @@ class listed_place final : public block_place {
         untrashed.push_back(block);
         if (untrash_fails && untrash_failures_max > 0) {
             --untrash_failures_max;
+            if (response_is_lost && in_trash.erase(block) > 0) back.insert(block);
             co_return fail(*untrash_fails, "away");
         }
-        co_return in_trash.contains(block);
+        if (in_trash.erase(block) == 0) co_return false;
+        back.insert(block);
+        co_return true;
     }
     [[nodiscard]] std::int64_t replicas_wanted() const noexcept override { return 1; }
     [[nodiscard]] std::int64_t replicas_possible() const noexcept override { return 1; }
@@ -199,11 +207,14 @@ class listed_place final : public block_place {
     std::vector<entry> entries;
     std::function<bool(const std::string&)> list_fails;
     std::set<md5_digest> in_trash;
-    std::set<md5_digest> bad;  ///< Of those that come out of it.
+    std::set<md5_digest> bad;   ///< Of those that come out of it.
+    std::set<md5_digest> back;  ///< Those that have come out of it.
     std::vector<md5_digest> untrashed;
     std::vector<md5_digest> verified;
     std::optional<errc> untrash_fails;
     std::size_t untrash_failures_max = ~std::size_t{0};
+    bool response_is_lost = false;  ///< An untrash that fails has taken effect.
+    std::size_t verify_failures_max = 0;
     unsigned listings = 0;
 
   private:

@@ -43,7 +43,7 @@ struct restore_rig {
     repository repo{store, [](std::string_view) {}, {.pause_max = 1ms, .unknown_max = 40s}};
     std::optional<snapshot_document> document;
     seen observer;
-    restore_options options{.jobs = 2};
+    restore_options options{.jobs = 2, .second_round_pause = 1ms};
     shard_set done{1};
 
     restore_rig() {
@@ -149,6 +149,30 @@ TEST_CASE("a block that fails is tried once more after all others, if that may p
         CHECK(r.observer.shards.size() == 15);
         CHECK_FALSE(r.was_done(3));
         CHECK(r.was_done(7));
+    }
+    SECTION("it has come back, and its server is away before it is verified") {
+        r.place.untrash_fails.reset();
+        r.place.verify_failures_max = 1;
+        CHECK(r.restore().untrashed == 2);
+        CHECK(r.place.untrashed == std::vector{named(3, 2), named(7, 2)});
+        CHECK(r.place.verified == std::vector{named(3, 2), named(7, 2), named(3, 2)});
+        CHECK(r.was_done(3));
+    }
+    SECTION("it has come back, and the response was lost") {
+        r.place.untrash_failures_max = 1;
+        r.place.response_is_lost = true;
+        const auto n = r.restore();
+        CHECK(n.untrashed == 2);
+        CHECK(n.not_found == 0);
+        CHECK(r.place.verified == std::vector{named(7, 2), named(3, 2)});
+        CHECK(r.was_done(3));
+    }
+    SECTION("it is nowhere") {
+        r.place.untrash_failures_max = 1;
+        r.place.in_trash = {named(7, 2)};
+        const auto n = r.restore();
+        CHECK(n.untrashed == 1);
+        CHECK(n.not_found == 1);
     }
     SECTION("a copy out of the trash that is bad is not tried again") {
         r.place.untrash_fails.reset();
