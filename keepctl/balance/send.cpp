@@ -172,7 +172,8 @@ std::uint64_t run::trashes_of(const std::string& uuid) const {
 awaitable<void> run::send_lists() {
     const std::function<std::string(std::size_t)> pull_of = [this](std::size_t i) { return pull_body(i); };
     const std::function<std::string(std::size_t)> trash_of = [this](std::size_t i) { return trash_body(i); };
-    (void)note_lists(false, pull_of, [this](std::size_t i) { return pulls_[i].size(); });
+    // The next run would take them for another balancer's.
+    if (!note_lists(false, pull_of, [this](std::size_t i) { return pulls_[i].size(); })) co_return;
     if (options_.compare_pulls) before_pulls_ = co_await ask_all();
     if (stopped_) co_return;
     pulls_sent_ = co_await send_to_all("pull", pull_of);
@@ -181,7 +182,7 @@ awaitable<void> run::send_lists() {
     if (!co_await prove_kept() || stopped_) co_return;
     // Fewer entries are expected then.
     for (auto& known : next_.devices) known.entries -= std::min(known.entries, trashes_of(known.uuid));
-    // The next run would take what is missing for a disk that is not mounted, and the lists for another balancer's.
+    // Also, the next run would take what is missing then for a disk that is not mounted.
     if (!note_lists(true, trash_of, [this](std::size_t i) { return trashes_[i].size(); })) co_return;
     trashes_sent_ = co_await send_to_all("trash", trash_of);
 }
