@@ -76,8 +76,8 @@ std::optional<std::uint32_t> take_size(std::string_view& text) noexcept {
     return static_cast<std::uint32_t>(number_of(digits));
 }
 
-/// The number that all of a text is, which has at most 19 digits, and more than two words in front of its end. nullopt:
-/// it is not that.
+/// The number that the `count` characters in front of `end` are, at most 19 digits; three words in front of `end` can
+/// be read. nullopt: they are something else.
 std::optional<std::uint64_t> number_before(const char* end, std::size_t count) noexcept {
     constexpr std::size_t digits_max = 19;
     if (count == 0 || count > digits_max) return std::nullopt;
