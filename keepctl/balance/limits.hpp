@@ -17,8 +17,10 @@ inline constexpr std::size_t balance_mounts_max = 4096;
 inline constexpr std::size_t balance_sources_max = 4;
 /// Copies that a rule or a reference may want; decisions clamp it to what the mounts can hold, and one more.
 inline constexpr std::uint32_t balance_copies_max = 1000;
-/// Entries expected in a shard at most: 8 MB, which each thread that plans has twice, and one more shard is listed.
+/// Entries expected in a shard at most: 8 MB, which each thread that plans has twice, and those that are listed once.
 inline constexpr std::uint64_t balance_shard_entries_max = 250'000;
+/// Shards that are listed: a server that has ended with one begins the next one, although others have not.
+inline constexpr std::size_t balance_shards_listed_max = 2;
 /// Threads that plan: they do more than those that parse indexes bring.
 inline constexpr unsigned balance_threads_max = 4;
 /// Items of a list, for a server: what keep-balance sends, and what a daemon takes (work_list_items_max) at most.

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <utility>
+#include <variant>
 
 namespace keepstore::keepctl::balance {
 namespace {
@@ -41,7 +42,13 @@ awaitable<result<void>> list_device_once(const keep_server& server, std::string 
 }
 
 awaitable<void> list_device(const keep_server& server, std::string uuid, std::string prefix, std::uint16_t device,
-                            std::vector<entry>& out, listing_notes& notes, result<void>& end) {
+                            async_semaphore& device_turn, std::vector<entry>& out, listing_notes& notes,
+                            result<void>& end) {
+    const auto turn = co_await device_turn.acquire(deadline::never());
+    if (!turn) {
+        end = fail(errc::cancelled);
+        co_return;
+    }
     const std::function<awaitable<result<void>>()> once = [&] {
         return list_device_once(server, uuid, prefix, device, out, notes);
     };
@@ -53,6 +60,12 @@ std::size_t entries_in(const std::vector<std::vector<entry>>& listed) {
     for (const auto& one : listed) out += one.size();
     return out;
 }
+
+/// Made when it goes, whatever the reason.
+struct announcement {
+    one_shot<std::monostate> to;
+    ~announcement() { to.set(std::monostate{}); }
+};
 
 std::int64_t nanoseconds_of(std::chrono::system_clock::time_point at) {
     return std::chrono::duration_cast<std::chrono::nanoseconds>(at.time_since_epoch()).count();
@@ -131,10 +144,11 @@ awaitable<result<std::uint64_t>> run::list_devices(std::string prefix, std::vect
     listed.resize(count);
     std::vector<result<void>> ends(count, success());
     std::vector<listing_notes> notes(count);
+    while (device_turns_.size() < count) device_turns_.emplace_back(1);
     std::vector<awaitable<void>> calls;
     for (std::size_t i = 0; i < count; ++i) {
         calls.push_back(list_device(server(found_.listed_by[i]), found_.all.devices[i], prefix,
-                                    static_cast<std::uint16_t>(i), listed[i], notes[i], ends[i]));
+                                    static_cast<std::uint16_t>(i), device_turns_[i], listed[i], notes[i], ends[i]));
     }
     if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
     for (auto& end : ends) KS_CO_CHECK(std::move(end));
@@ -167,33 +181,67 @@ void run::end_shard(result<void> references_read) {
     }
 }
 
+/// Shards that several coroutines list, and begin in their order.
+struct run::shard_list {
+    std::vector<std::string> prefixes;
+    bool last_chance = false;
+    std::size_t next = 0;
+    std::vector<std::string> again = {};  // Those that could not be listed.
+    bool ended_early = false;
+    async_semaphore turn{1};                   // To take the next one, and a place for it.
+    one_shot<std::monostate> last_begun = {};  // The one that was taken last.
+};
+
 /// \returns whether all were looked at, or found to be incomplete.
 awaitable<bool> run::look_at_shards(std::vector<std::string> prefixes) {
     pipeline_.emplace(found_.all, *plan_, input_.spool, options_.threads,
                       [this](result<void> read) { end_shard(std::move(read)); });
-    std::vector<std::string> again;
     for (const bool last_chance : {false, true}) {
-        for (auto& prefix : std::exchange(prefixes, {})) {
-            auto* const place = co_await pipeline_->next();
-            if (!place) co_return false;
-            const auto listed = co_await list_devices(prefix, *place);
-            if (stopped_ || (!listed && listed.error() == errc::cancelled)) co_return false;
-            if (listed) {
-                too_large_ += *listed;
-                pipeline_->begin(std::move(prefix));
-                continue;
-            }
-            if (!last_chance) {
-                again.push_back(prefix);
-                continue;
-            }
-            ++shards_incomplete_;
-            failures_.push_back({exit_code::not_finished,
-                                 fmt::format("blocks {}... could not be looked at: {}", prefix, listed.error().text)});
-        }
-        prefixes = std::move(again);
+        shard_list work{.prefixes = std::move(prefixes), .last_chance = last_chance};
+        work.last_begun.set(std::monostate{});
+        std::vector<awaitable<void>> listers;
+        for (std::size_t i = 0; i < limits::balance_shards_listed_max; ++i) listers.push_back(list_shards(work));
+        if (co_await when_all(std::move(listers)) || work.ended_early) co_return false;
+        prefixes = std::move(work.again);
     }
     co_return co_await pipeline_->finish() && !stopped_;
+}
+
+awaitable<void> run::list_shards(shard_list& work) {
+    while (true) {
+        auto turn = co_await work.turn.acquire(deadline::never());
+        if (!turn || work.ended_early || work.next == work.prefixes.size()) co_return;
+        auto* const place = co_await pipeline_->next();
+        if (!place) {
+            work.ended_early = true;
+            co_return;
+        }
+        auto prefix = std::move(work.prefixes[work.next++]);
+        const auto before = std::exchange(work.last_begun, {});
+        const announcement begun{work.last_begun};
+        *turn = {};
+        const auto listed = co_await list_devices(prefix, *place);
+        const bool in_turn = (co_await before.wait()).has_value();
+        if (!in_turn || stopped_ || (!listed && listed.error() == errc::cancelled)) work.ended_early = true;
+        if (!work.ended_early) begin_listed(work, std::move(prefix), place, listed);
+    }
+}
+
+void run::begin_listed(shard_list& work, std::string prefix, const shard_pipeline::listings* place,
+                       const result<std::uint64_t>& listed) {
+    if (listed) {
+        too_large_ += *listed;
+        pipeline_->begin(place, std::move(prefix));
+        return;
+    }
+    pipeline_->give_back(place);
+    if (!work.last_chance) {
+        work.again.push_back(std::move(prefix));
+        return;
+    }
+    ++shards_incomplete_;
+    failures_.push_back(
+        {exit_code::not_finished, fmt::format("blocks {}... could not be looked at: {}", prefix, listed.error().text)});
 }
 
 awaitable<bool> run::make_plan() {

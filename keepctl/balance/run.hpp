@@ -19,6 +19,7 @@
 #pragma once
 
 #include "base/async.hpp"
+#include "base/async_semaphore.hpp"
 #include "keepctl/balance/apply_level.hpp"
 #include "keepctl/balance/kept_proofs.hpp"
 #include "keepctl/balance/shard_pipeline.hpp"
@@ -30,6 +31,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <deque>
 #include <functional>
 #include <optional>
 #include <string>
@@ -143,7 +145,13 @@ class run {
     [[nodiscard]] awaitable<bool> drain_trash();
     [[nodiscard]] awaitable<bool> make_plan();
     [[nodiscard]] awaitable<result<unsigned>> choose_digits();
-    /// Lists a shard of each device. \returns the number of entries that were left out, since no block is so large.
+    struct shard_list;
+    /// Takes shards, lists and begins them, until there is none left. Several coroutines do.
+    [[nodiscard]] awaitable<void> list_shards(shard_list& work);
+    void begin_listed(shard_list& work, std::string prefix, const shard_pipeline::listings* place,
+                      const result<std::uint64_t>& listed);
+    /// Lists a shard of each device, one after the other from each. \returns the number of entries that were left out,
+    /// since no block is so large.
     [[nodiscard]] awaitable<result<std::uint64_t>> list_devices(std::string prefix,
                                                                 std::vector<std::vector<entry>>& listed);
     void end_shard(result<void> references_read);
@@ -194,7 +202,8 @@ class run {
     std::size_t shards_incomplete_ = 0;
     bool pulls_sent_ = false;
     bool trashes_sent_ = false;
-    std::optional<shard_pipeline> pipeline_;  // The last one: it ends before what it works with does.
+    std::deque<async_semaphore> device_turns_;  // A server is asked for one shard at a time.
+    std::optional<shard_pipeline> pipeline_;    // The last one: it ends before what it works with does.
 };
 
 }  // namespace keepstore::keepctl::balance

@@ -2,6 +2,7 @@
 
 #include <boost/asio/post.hpp>
 
+#include <algorithm>
 #include <ctime>
 #include <utility>
 
@@ -20,7 +21,7 @@ std::chrono::nanoseconds thread_cpu_time() {
 struct shard_pipeline::work {
     work(const cluster& all, const plan_options& options) : listed(all.devices.size()), planner(all, options) {}
 
-    std::vector<std::vector<entry>> listed;  // For each device.
+    listings listed;
     shard_planner planner;
     std::string prefix = {};
     std::vector<entry> sorted = {};
@@ -34,7 +35,7 @@ struct shard_pipeline::work {
 shard_pipeline::shard_pipeline(const cluster& all, planner& into, const reference_spool* spool, unsigned threads,
                                joined_function joined)
     : all_(all), plan_(into), spool_(spool), joined_(std::move(joined)), threads_(threads) {
-    for (unsigned i = 0; i < threads + 1; ++i) {
+    for (std::size_t i = 0; i < threads + limits::balance_shards_listed_max; ++i) {
         works_.push_back(std::make_unique<work>(all_, plan_.options()));
         free_.push_back(works_.back().get());
     }
@@ -44,14 +45,23 @@ shard_pipeline::~shard_pipeline() {
     threads_.join();
 }
 
-awaitable<std::vector<std::vector<entry>>*> shard_pipeline::next() {
+awaitable<shard_pipeline::listings*> shard_pipeline::next() {
     if (free_.empty() && !co_await join_oldest()) co_return nullptr;
-    co_return &free_.front()->listed;
+    work* const taken = free_.front();
+    free_.pop_front();
+    co_return &taken->listed;
 }
 
-void shard_pipeline::begin(std::string prefix) {
-    work& w = *free_.front();
-    free_.pop_front();
+shard_pipeline::work* shard_pipeline::find(const listings* place) const {
+    return std::ranges::find_if(works_, [&](const auto& w) { return &w->listed == place; })->get();
+}
+
+void shard_pipeline::give_back(const listings* place) {
+    free_.push_back(find(place));
+}
+
+void shard_pipeline::begin(const listings* place, std::string prefix) {
+    work& w = *find(place);
     in_progress_.push_back(&w);
     w.prefix = std::move(prefix);
     w.planned = plan_.begin_shard();

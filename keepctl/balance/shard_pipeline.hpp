@@ -5,7 +5,8 @@
 ///        └───────────────────────── the place is free again ◄──────────────────────────┘
 ///
 /// A shard is joined to the plan after those that were begun before it, so that the plan depends neither on the number
-/// of threads nor on which is faster. One shard more than there are threads is in memory: the one that is listed.
+/// of threads nor on which is faster. There are places for a shard on each thread, and for
+/// limits::balance_shards_listed_max that are listed.
 ///
 /// Used from the one event loop of the tool. Cancelled waits leave shards on the threads; the destructor waits for
 /// these, which takes milliseconds.
@@ -42,11 +43,16 @@ class shard_pipeline {
     shard_pipeline(const shard_pipeline&) = delete;
     shard_pipeline& operator=(const shard_pipeline&) = delete;
 
-    /// Waits until there is a place. \returns the listings to fill, one for each device, with what they held before;
-    /// nothing: cancelled. Until begin() it returns the same ones.
-    [[nodiscard]] awaitable<std::vector<std::vector<entry>>*> next();
-    /// Plans what was listed in the place of the last next().
-    void begin(std::string prefix);
+    /// The listings of a shard, one for each device.
+    using listings = std::vector<std::vector<entry>>;
+
+    /// Takes a place, and waits until there is one; not while another coroutine does. \returns the listings to fill,
+    /// with what they held before; nothing: cancelled.
+    [[nodiscard]] awaitable<listings*> next();
+    /// Plans what was listed in a place of next().
+    void begin(const listings* place, std::string prefix);
+    /// Returns a place of next() in which nothing was listed.
+    void give_back(const listings* place);
     /// Waits until all are joined. \returns false when cancelled. Rethrows what planning has thrown, as next() does.
     [[nodiscard]] awaitable<bool> finish();
 
@@ -56,6 +62,7 @@ class shard_pipeline {
   private:
     struct work;
     [[nodiscard]] awaitable<bool> join_oldest();
+    [[nodiscard]] work* find(const listings* place) const;
     void plan(work& w) const;
 
     const cluster& all_;
@@ -63,7 +70,7 @@ class shard_pipeline {
     const reference_spool* const spool_;
     const joined_function joined_;
     std::vector<std::unique_ptr<work>> works_;
-    std::deque<work*> free_;         // The first one is being listed.
+    std::deque<work*> free_;
     std::deque<work*> in_progress_;  // The oldest one first.
     std::chrono::nanoseconds decide_time_{0};
     asio::thread_pool threads_;  // The last one: they end before what they work with does.
