@@ -64,6 +64,22 @@ TEST_CASE("servers have the order in which Keep clients try them", "[keepctl][ba
     }
 }
 
+TEST_CASE("few servers and many have the order of their weights", "[keepctl][balance]") {
+    for (std::size_t count = 1; count <= 16; ++count) {
+        for (std::size_t number = 0; number < std::size(block_orders); ++number) {
+            auto w = world::of_servers(count);
+            w.block = known_block(number);
+            w.desired = {0};
+            for (std::uint16_t i = 0; i < count; ++i) w.put(i, 1 + i);
+            std::string expected(block_orders[number]);
+            std::erase_if(expected, [&](char c) { return std::string_view("0123456789abcdef").find(c) >= count; });
+            std::string order;
+            for (const auto s : w.decide().sources) order += "0123456789abcdef"[s];
+            CHECK(order == expected);
+        }
+    }
+}
+
 TEST_CASE("copies move to the first places, and surplus ones are trashed", "[keepctl][balance]") {
     CHECK(ranked().at({0, 1}).pulls().empty());
     CHECK(ranked().at({0, 1}).trashes().empty());

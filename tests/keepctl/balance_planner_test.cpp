@@ -117,6 +117,24 @@ TEST_CASE("with references unnamed blocks are garbage, and named ones get what i
     CHECK(std::ranges::none_of(changes, [](const auto& c) { return c.contains(block_named(3).hex()); }));
 }
 
+TEST_CASE("a block wants the most copies that any of its references says", "[keepctl][balance]") {
+    const auto all = servers_with_one_mount(5);
+    auto options = everything();
+    options.by_references = true;
+    options.reference_classes = {1};
+    for (const auto copies : {std::uint16_t{1}, std::uint16_t{4}}) {
+        // By the rules it is 2.
+        const std::vector<reference> references{
+            {.block = block_named(1), .size = 3, .class_number = 0, .copies = copies},
+            {.block = block_named(1), .size = 3}};
+        planner plan(all, options);
+        std::vector<entry> entries;
+        for (std::uint16_t d = 0; d < 5; ++d) entries.push_back(copy_of(1, d, 1 + d));
+        test::add_shard(plan, all, entries, references);
+        CHECK(changes_of(plan).size() == (copies == 1 ? 3 : 1));
+    }
+}
+
 TEST_CASE("no block counts on the others, and shards may come in any order", "[keepctl][balance]") {
     // keep-balance shares a map between blocks, and may lose what one of them wants.
     const auto all = servers_with_one_mount(4);
@@ -209,6 +227,14 @@ TEST_CASE("a server pulls from others, from itself only if there is no other one
     const auto from = changes[0].substr(changes[0].find("from") + 5);
     CHECK(std::ranges::count(from, ' ') == 3);
     CHECK_FALSE(from.contains('5'));
+
+    // Nor if it has a copy on another mount.
+    all = servers_with_one_mount(2);
+    all.devices.emplace_back("zzzzz-nyw5e-00000000000000a");
+    all.mounts.push_back({.server = 0, .device = 2, .classes = 2, .allow_write = true, .allow_trash = true});
+    options.desired = {std::nullopt, 3};
+    CHECK(plan_of(all, options, {copy_of(9, 0, 1), copy_of(9, 1, 2)}) ==
+          std::vector{fmt::format("pull {}+3 2 1 from 1", block_named(9).hex())});
 
     all = servers_with_one_mount(1);
     all.devices.emplace_back("zzzzz-nyw5e-00000000000000a");

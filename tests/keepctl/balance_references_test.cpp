@@ -81,6 +81,16 @@ TEST_CASE("a file of references that is cut anywhere is refused", "[keepctl][bal
     CHECK(parse(text + fmt::format("{}+3\n\n", foo)).error_text != "");
 }
 
+TEST_CASE("nothing follows the end of a file of references", "[keepctl][balance]") {
+    const auto line = fmt::format("{}+3\n", foo);
+    CHECK(parse(line + "\n").whole);
+    for (const auto& more : {std::string("\n"), line, std::string(" "), "\n" + line + "\n"}) {
+        const auto got = parse(line + "\n" + more);
+        CHECK_FALSE(got.whole);
+        CHECK(got.error_text == "line 2: text after the empty line that ends the list");
+    }
+}
+
 TEST_CASE("a file of references with one bad line is refused", "[keepctl][balance]") {
     const auto bad = [](std::string line) {
         const auto got = parse(fmt::format("{}+3\n", foo) + line + "\n\n");
@@ -125,7 +135,7 @@ TEST_CASE("references come back by prefix, sorted, whether they are in memory or
         CHECK(spool.size() == 3000);
         // Its file has no name.
         CHECK(std::filesystem::is_empty(dir.path()));
-        for (const std::string prefix : {"", "0", "7", "ff", "a0", "123", "c81e728d9d4c2f636f067f89cc14862c"}) {
+        for (const std::string prefix : {"", "0", "7", "ff", "a0", "c81", "123", "c81e728d9d4c2f636f067f89cc14862c"}) {
             const auto got = spool.load(prefix);
             REQUIRE(got);
             std::vector<std::string> expected;
@@ -136,6 +146,7 @@ TEST_CASE("references come back by prefix, sorted, whether they are in memory or
             for (const auto& r : *got) names.push_back(r.block.hex());
             INFO(prefix);
             CHECK(names == expected);
+            CHECK(names.empty() == (prefix == "123"));
         }
     }
 }

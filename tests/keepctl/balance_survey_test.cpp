@@ -162,6 +162,20 @@ TEST_CASE("clocks that differ withhold trash", "[keepctl][balance]") {
     CHECK(with(std::nullopt) == "http://keep1 does not say what time it is []\n");
 }
 
+TEST_CASE("ages are counted by the clock that is behind all others", "[keepctl][balance]") {
+    auto answers = two_servers();
+    answers[0].clock_ahead = seconds(200);
+    answers[1].clock_ahead = seconds(-100);
+    auto found = make_survey(answers, {}, {});
+    CHECK(found.clock_least == seconds(-100));
+    CHECK(found.clock_most == seconds(200));
+    // Our own is one of them.
+    answers[1].clock_ahead = seconds(100);
+    found = make_survey(answers, {}, {});
+    CHECK(found.clock_least == seconds(0));
+    CHECK(found.clock_most == seconds(200));
+}
+
 TEST_CASE("an index that shrank stops the run", "[keepctl][balance]") {
     const planned p(90);
     last_run last{.devices = {{.uuid = "uuid-0", .device_id = "disk-0", .entries = 100}}};

@@ -246,6 +246,39 @@ TEST_CASE("damage is found by what sees it", "[keepctl][snapshot][check]") {
     CHECK(run_to_value(newest_whole(r.repo, listed, other, false)) == id);
 }
 
+TEST_CASE("objects and sums that are well-formed and not those of the snapshot are damage",
+          "[keepctl][snapshot][check]") {
+    rig r;
+    const auto id = r.made();
+    SECTION("an object that says something else") {
+        std::vector<entry> entries;
+        for (const auto& e : r.place.entries) {
+            if (e.block.hex().starts_with("a")) entries.push_back(e);
+        }
+        sort_entries(entries);
+        const auto text_of = [&] {
+            const inventory object(id, "a", entries);
+            std::string out(static_cast<std::size_t>(object.size()), '\0');
+            object.copy(0, std::as_writable_bytes(std::span(out)));
+            return out;
+        };
+        auto& file = r.store.files.at(id.folder() + "index-a.kinv").text;
+        REQUIRE(file == text_of());
+        ++entries.front().mtime;
+        file = text_of();
+        CHECK(r.checked(id, true).damage.value_or("none") == "index-a.kinv: its SHA-256 is not that in snapshot.json");
+    }
+    SECTION("a sum that latest.json does not have") {
+        auto& metadata = r.store.files.at(id.folder() + "snapshot.json").text;
+        const auto at = metadata.find("\"stored_bytes\":") + 15;
+        metadata[at] = metadata[at] == '1' ? '2' : '1';
+        auto& latest = r.store.files.at("latest.json").text;
+        latest.replace(latest.find(r.store.latest().snapshots[0].metadata_sha256), 64, to_hex(sha256(metadata)));
+        CHECK(r.checked(id, true).damage.value_or("none").contains("sums"));
+    }
+    CHECK_FALSE(r.checked(id, false).damage);
+}
+
 TEST_CASE("no more snapshots are listed than latest.json may have", "[keepctl][snapshot][create]") {
     rig r;
     (void)r.made();

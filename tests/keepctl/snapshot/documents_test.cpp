@@ -99,6 +99,11 @@ TEST_CASE("documents with wrong values are refused", "[keepctl][snapshot][docume
     CHECK_FALSE(snapshot(R"("bytes":196)", R"("bytes":1099511627776)"));
     CHECK_FALSE(snapshot(R"("replication":1)", R"("replication":-1)"));
     CHECK_FALSE(snapshot(R"(["default"])", R"([1])"));
+    // A shard without an object, and sums that fit.
+    std::string none(golden_snapshot);
+    const auto objects = none.find(R"([{"name":"index)");
+    none.replace(objects, none.find("}]", objects) + 2 - objects, "[]");
+    CHECK_FALSE(decode_snapshot(with(none, R"("replicas":3)", R"("replicas":0)")));
 }
 
 TEST_CASE("ids of snapshots are parsed strictly", "[keepctl][snapshot][documents]") {

@@ -155,9 +155,14 @@ TEST_CASE("what is not ours, or young, is left alone by a prune", "[keepctl][sna
     (void)r.made();
     r.store.put("snapshots/readme", "x");
     r.store.put("probe/old", "x");
+    // A create that has begun long ago, and goes on.
+    const std::string slow = "snapshots/20261121T031500Z-7f3a9c2e51d04b68/";
+    r.store.put(slow + "index-0.kinv", "x");
     r.pass(25h);
     r.store.put("probe/young", "x");
-    (void)r.pruned({.last = 1}, 0s);
+    r.store.put(slow + "index-1.kinv", "x");
+    CHECK(r.pruned({.last = 1}, 0s).plan.orphans_young == 1);
+    CHECK(r.store.files.contains(slow + "index-0.kinv"));
     CHECK(r.store.files.contains("snapshots/readme"));
     CHECK_FALSE(r.store.files.contains("probe/old"));
     CHECK(r.store.files.contains("probe/young"));
