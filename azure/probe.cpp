@@ -17,7 +17,8 @@ std::string_view short_text(const error& e) {
 }
 
 awaitable<result<std::string>> get_text(const client& container, std::string key, get_options options, deadline until) {
-    co_return co_await cloud::text_of(co_await container.get(std::move(key), std::move(options), until));
+    auto got = co_await container.get(std::move(key), std::move(options), until);
+    co_return co_await cloud::text_of(std::move(got));
 }
 
 put_options described(std::string_view content) {
@@ -36,7 +37,8 @@ class blob_probe {
             report_.note("get", "nothing is stored that could be read");
             co_return;
         }
-        cloud::report_stored(report_, co_await container_.get(std::move(key), {.range = byte_range{0, 1}}, until_));
+        const auto read = co_await container_.get(std::move(key), {.range = byte_range{0, 1}}, until_);
+        cloud::report_stored(report_, read);
     }
 
     awaitable<void> check_writing() {

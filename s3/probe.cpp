@@ -28,7 +28,8 @@ std::string_view short_text(const error& e) {
 }
 
 awaitable<result<std::string>> get_text(const client& bucket, std::string key, get_options options, deadline until) {
-    co_return co_await cloud::text_of(co_await bucket.get(std::move(key), std::move(options), until));
+    auto got = co_await bucket.get(std::move(key), std::move(options), until);
+    co_return co_await cloud::text_of(std::move(got));
 }
 
 /// Tries the operations on objects that a volume needs. Awaited in place; client and report outlive it.
@@ -70,7 +71,8 @@ awaitable<void> object_probe::check_stored(std::string key) {
                                 : "no object is known that could be read: whether these keys may read is not known");
         co_return;
     }
-    cloud::report_stored(report_, co_await bucket_.get(std::move(key), {.range = byte_range{0, 1}}, until_));
+    const auto read = co_await bucket_.get(std::move(key), {.range = byte_range{0, 1}}, until_);
+    cloud::report_stored(report_, read);
 }
 
 /// \returns whether anything can be written.

@@ -95,9 +95,9 @@ awaitable<result<empty_trash_stats>> s3_core::empty_trash(unsigned workers, dead
     const auto core = shared_from_this();
     auto swept = co_await sweep_trash(core, workers, until);
     if (!swept || !options.writable) co_return swept;
-    // Uploads of a killed daemon are too young to be aborted at its restart, and the next start may be months away.
-    const auto aborted = co_await abort_orphan_uploads();
-    if (!aborted && aborted.error() == errc::cancelled) co_return std::unexpected(aborted.error());
+    // Uploads of a killed daemon are too young to be aborted at its restart, and the next start may be months away. The
+    // trash is swept, whatever comes of them.
+    static_cast<void>(co_await abort_orphan_uploads());
     co_return swept;
 }
 
