@@ -213,7 +213,7 @@ class Findings(ScrubCase):
         store(daemon.roots()[1], md5(data), data, age=1000)
         before = waypoints.identity(path)
         s = self.scrub(daemon)
-        self.assertEqual((s["bad"], s["repaired"]), (1, 0))
+        self.assertEqual((s["bad"], s["repaired"]), (1, 0), s)
         self.assertIn("read-only", s["irreparable_copies"][0]["problem"])
         self.assertEqual(waypoints.identity(path), before)
         self.assertIsNone(waypoints.load(other))
