@@ -91,7 +91,8 @@ class CommandLine(Case):
         config = {}
         key = f"Collections: {{BlobSigningKey: {'k' * 50}}}"
         for name, lines in (("cut", ["SystemRootToken: [x", server]), ("no token", [key, server]),
-                            ("no servers", ["SystemRootToken: x", key]), ("bad value", ["SystemRootToken: x", "Collections: {BlobSigningTTL: soon}", server])):
+                            ("no servers", ["SystemRootToken: x", key]),
+                            ("bad value", ["SystemRootToken: x", "Collections: {BlobSigningTTL: soon}", server])):
             config[name] = ["--config", self.path(name)]
             with open(self.path(name), "w", encoding="ascii") as file:
                 file.write("Clusters:\n  zzzzz:\n" + "".join(f"    {line}\n" for line in lines))
