@@ -46,6 +46,27 @@ TEST_CASE("a prune removes first from the list, and deletes after the grace time
     CHECK_FALSE(r.checked(c).damage);
 }
 
+TEST_CASE("each removed snapshot has its own grace time", "[keepctl][snapshot][prune]") {
+    rig r;
+    const auto a = r.made();
+    const auto b = r.made();
+    const auto c = r.made();
+    (void)r.pruned({.last = 2});
+    r.pass(30min);
+    (void)r.pruned({.last = 1});
+    r.pass(30min);
+    CHECK(r.pruned({.last = 1}).snapshots_deleted == 1);
+    CHECK(r.store.objects_of(a).empty());
+    CHECK(r.store.objects_of(b).size() == 17);
+    CHECK_FALSE(r.store.latest().has_removed(a));
+    CHECK(r.store.latest().has_removed(b));
+    r.pass(30min);
+    CHECK(r.pruned({.last = 1}).snapshots_deleted == 1);
+    CHECK(r.store.objects_of(b).empty());
+    CHECK(r.store.latest().removed.empty());
+    CHECK_FALSE(r.checked(c).damage);
+}
+
 TEST_CASE("a snapshot that is pruned while it is read is not called damaged", "[keepctl][snapshot][prune]") {
     rig r;
     const auto id = r.made();
