@@ -96,12 +96,12 @@ std::string text_of(planner& plan) {
 
 outcome plan_with(const input& from, unsigned threads) {
     outcome out;
+    asio::io_context loop;  // Before the pipeline, whose threads may still be posting to it when all is done.
     planner plan(from.all, from.options, [&](block_id b) { out.lost.push_back(b); });
     shard_pipeline pipeline(from.all, plan, from.spool.get(), threads, [&](result<void> read) {
         CHECK(read);
         ++out.joined;
     });
-    asio::io_context loop;
     asio::co_spawn(loop, plan_all(from, pipeline, out.whole), [](std::exception_ptr e) { CHECK_FALSE(e); });
     loop.run();
     out.text = text_of(plan);
