@@ -84,6 +84,16 @@ TEST_CASE("a root that was deleted fails every call at once, also before a probe
     CHECK_FALSE(fs::exists(f.dir.path()));
 }
 
+TEST_CASE("an index that is the first call after its root was deleted fails", "[volumes][health][root]") {
+    for (const std::string prefix : {"", "abc"}) {
+        directory_fixture f({.free_bytes_min = 0});
+        REQUIRE(put(*f.volume, random_name("abc"), random_bytes(10)).has_value());
+        fs::remove_all(f.dir.path());
+        collecting_sink sink;
+        CHECK(is_error(run(f.volume->index(prefix, sink, soon())), errc::unavailable));
+    }
+}
+
 TEST_CASE("another directory in the root's place is not used", "[volumes][health][root]") {
     directory_fixture f({.free_bytes_min = 0});
     const auto name = random_name();
