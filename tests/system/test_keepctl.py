@@ -242,6 +242,16 @@ class Administration(Case):
         self.assertEqual(self.command("trash", BAR, md5(b"none"), "--yes").code, 1)
         self.assertEqual(self.visible(), [[FOO]] * 2)
 
+    def test_a_copy_that_is_back_and_bad(self):
+        """What the trash has is only worth what it is: each server verifies it."""
+        keepctl.store(self.roots[0], b"fop", FOO)
+        os.utime(os.path.join(self.roots[0], FOO[:3], FOO), (0, 1_600_000_000))
+        self.assertEqual(self.command("trash", FOO, "--yes").code, 0)
+        done = self.command("untrash", FOO, "--json")
+        found = {b["server"].rstrip("/"): b for b in done.rows("block")}
+        self.assertEqual((done.code, [found[self.url(d)]["state"] for d in self.daemons]), (1, ["failed", "back"]), done)
+        self.assertIn("bad", found[self.url(self.daemons[0])]["note"])
+
     def test_dry_runs(self):
         both = [sorted([FOO, BAR])] * 2
         none = md5(b"none")
