@@ -214,8 +214,8 @@ class Proofs(CloneCase):
         self.assert_target(blocks | {bad: b"not these bytes"})
 
     def test_bad_copies_at_the_destination_are_replaced(self):
-        blocks = self.fill(5, 1000)
-        shorter, flipped, unmarked, good, both = sorted(blocks)
+        blocks = self.fill(6, 1000)
+        shorter, flipped, unmarked, good, both, in_parts = sorted(blocks)
         self.s3.put(self.target, shorter, blocks[shorter][:-1])
         self.s3.put(self.target, flipped, blocks[flipped][:-1] + bytes([blocks[flipped][-1] ^ 1]))
         for name in unmarked, good:
@@ -225,8 +225,10 @@ class Proofs(CloneCase):
         # The good copy of the destination stays whatever the source has.
         self.s3.put(self.target, both, blocks[both])
         self.s3.put(self.bucket, both, b"rotten")
+        # Only its size shows that it is another object.
+        self.put_parts(self.target, in_parts, self.random.randbytes((5 << 20) + 7))
         done = self.clone()
-        self.assert_counts(done, 1, replaced=2, present=1, copied=1, bad_source=1)
+        self.assert_counts(done, 1, replaced=3, present=1, copied=1, bad_source=1)
         self.assert_target(blocks)
 
     def test_a_block_that_goes_between_listing_and_copy(self):
