@@ -365,6 +365,20 @@ class Refusals(BalanceCase):
         self.assert_nothing_sent()
 
 
+class Watched(list):
+    """Of PUTs; tells of the first one to a path."""
+
+    def __init__(self, path, action):
+        super().__init__()
+        self.path, self.action = path, action
+
+    def append(self, item):
+        super().append(item)
+        if item[1] == self.path and self.action:
+            action, self.action = self.action, None
+            action()
+
+
 class FullState(BalanceCase):
     def setUp(self):
         super().setUp()
@@ -389,6 +403,15 @@ class FullState(BalanceCase):
         done = self.balance(*self.arguments, code=6)
         self.assertIn("not remembered", done.stderr)
         self.assert_nothing_sent()
+
+    def test_a_state_folder_that_becomes_full_between_the_lists(self):
+        self.order = Watched("/pull", self.fill_up)
+        for keep in self.keeps:
+            keep.order = self.order
+        done = self.balance(*self.arguments, code=6)
+        self.assertIn("not remembered", done.stderr)
+        for keep in self.keeps:
+            self.assertEqual([path for path, _ in keep.puts], ["/trash", "/pull"])
 
     def test_a_state_folder_that_becomes_full(self):
         """Lists that could not be remembered are not sent."""
