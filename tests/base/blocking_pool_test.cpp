@@ -2,8 +2,11 @@
 
 #include "tests/support/run.hpp"
 
+#include <dlfcn.h>
+#include <pthread.h>
 #include <catch2/catch.hpp>
 
+#include <cerrno>
 #include <latch>
 #include <semaphore>
 #include <thread>
@@ -164,3 +167,66 @@ TEST_CASE("the outcome of each call is reported before its waiter gets it", "[ba
     CHECK(run(value_of(pool.start([]() -> result<int> { return 1; }, far()))).has_value());
     CHECK(seen == std::vector<std::pair<work, errc>>{{work::commit, errc::io_error}, {work::read, errc{}}});
 }
+
+// The sanitizers have a pthread_create of their own.
+#if !defined(__SANITIZE_ADDRESS__) && !__has_feature(address_sanitizer) && !__has_feature(thread_sanitizer)
+
+namespace {
+
+// What the system does with requests for threads: it refuses the first ones, then gives some.
+std::atomic<int> threads_refused{0};
+std::atomic<int> threads_left{1'000'000};
+
+struct thread_limit {
+    explicit thread_limit(int refused, int left) {
+        threads_refused = refused;
+        threads_left = left;
+    }
+    ~thread_limit() {
+        threads_refused = 0;
+        threads_left = 1'000'000;
+    }
+    thread_limit(const thread_limit&) = delete;
+    thread_limit& operator=(const thread_limit&) = delete;
+};
+
+}  // namespace
+
+// In place of the C library's.
+extern "C" int pthread_create(pthread_t* thread, const pthread_attr_t* attributes, void* (*body)(void*),
+                              void* argument) noexcept {
+    using function = int(pthread_t*, const pthread_attr_t*, void* (*)(void*), void*);
+    static auto* const next = reinterpret_cast<function*>(::dlsym(RTLD_NEXT, "pthread_create"));
+    if (threads_refused > 0 && threads_refused-- > 0) return EAGAIN;
+    return threads_left-- > 0 ? next(thread, attributes, body, argument) : EAGAIN;
+}
+
+TEST_CASE("a pool without threads refuses calls at once, and works when there are some", "[base][blocking][threads]") {
+    blocking_pool pool({.name = "t", .threads_max = 2});
+    const auto call = [] { return result<int>(1); };
+    const auto refuses = [&] {
+        const auto refused = pool.start(call, far());
+        if (!refused.ready()) return false;
+        const auto outcome = run(value_of(refused));
+        return !outcome && outcome.error() == errc::unavailable;
+    };
+    {
+        // There is none for deadlines: a worker alone is of no use.
+        const thread_limit limit(1, 100);
+        CHECK(refuses());
+    }
+    {
+        const thread_limit limit(0, 1);
+        CHECK(refuses());
+    }
+    {
+        // One worker does the work of two.
+        const thread_limit limit(0, 1);
+        std::vector<one_shot<int>> several;
+        for (int i = 0; i < 5; ++i) several.push_back(pool.start(call, far()));
+        for (const auto& one : several) CHECK(run(value_of(one)).value() == 1);
+    }
+    CHECK(run(value_of(pool.start(call, far()))).value() == 1);
+}
+
+#endif

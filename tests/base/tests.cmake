@@ -18,4 +18,4 @@ keepstore_test(base_tests
         base/sha256_test.cpp
         base/single_flight_test.cpp
         base/text_test.cpp
-    LINK keepstore::base)
+    LINK keepstore::base ${CMAKE_DL_LIBS})

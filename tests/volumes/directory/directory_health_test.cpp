@@ -6,6 +6,7 @@
 
 #include <sys/mount.h>
 
+#include <functional>
 #include <utility>
 
 using namespace keepstore;
@@ -84,13 +85,31 @@ TEST_CASE("a root that was deleted fails every call at once, also before a probe
     CHECK_FALSE(fs::exists(f.dir.path()));
 }
 
-TEST_CASE("an index that is the first call after its root was deleted fails", "[volumes][health][root]") {
-    for (const std::string prefix : {"", "abc"}) {
+TEST_CASE("whichever call is the first after its root was deleted fails", "[volumes][health][root]") {
+    using call = std::function<bool(volumes::volume&, const md5_digest&)>;
+    const auto lists = [](const std::string& prefix) {
+        return [prefix](volumes::volume& v, const md5_digest&) {
+            collecting_sink sink;
+            return is_error(run(v.index(prefix, sink, soon())), errc::unavailable);
+        };
+    };
+    const call calls[] = {
+        lists(""),
+        lists("abc"),
+        [](auto& v, const auto& name) { return is_error(run(v.mtime(name, soon())), errc::unavailable); },
+        [](auto& v, const auto& name) { return is_error(run(v.touch(name, soon())), errc::unavailable); },
+        [](auto& v, const auto& name) { return is_error(run(v.untrash(name, soon())), errc::unavailable); },
+        [](auto& v, const auto& name) {
+            return is_error(run(v.trash(name, trash_at_once(), soon())), errc::unavailable);
+        },
+    };
+    for (const call& fails : calls) {
+        CAPTURE(&fails - calls);
         directory_fixture f({.free_bytes_min = 0});
-        REQUIRE(put(*f.volume, random_name("abc"), random_bytes(10)).has_value());
+        const auto name = random_name("abc");
+        REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
         fs::remove_all(f.dir.path());
-        collecting_sink sink;
-        CHECK(is_error(run(f.volume->index(prefix, sink, soon())), errc::unavailable));
+        CHECK(fails(*f.volume, name));
     }
 }
 
