@@ -58,7 +58,7 @@ class Swaps(Case):
 
     def test_services_without_conditions(self):
         self.fill(self.blocks, 20)
-        for how in "ignored", "refused", "unsupported":
+        for how in "ignored", "if-none-match ignored", "if-match ignored", "refused", "unsupported":
             with self.subTest(how):
                 self.use(conditions="quoted")
                 self.init()

@@ -12,8 +12,8 @@ from xml.sax.saxutils import escape
 
 
 class MemoryS3:
-    """`conditions`: "quoted" or "bare" (the form of an ETag that If-Match takes), "ignored", "refused" (always 412),
-    "unsupported" (501). `ahead`: seconds that its clock is ahead. Use with addCleanup(close)."""
+    """`conditions`: "quoted" or "bare" (the form of an ETag that If-Match takes), "ignored" (or only one of them:
+    "if-match ignored", "if-none-match ignored"), "refused" (always 412), "unsupported" (501). `ahead`: seconds that its clock is ahead. Use with addCleanup(close)."""
 
     def __init__(self, conditions="quoted", ahead=0, has_date=True):
         self.conditions = conditions
@@ -130,6 +130,8 @@ class MemoryS3:
         none_match, match = headers.get("If-None-Match"), headers.get("If-Match")
         if (none_match is None and match is None) or self.conditions == "ignored":
             return None
+        if self.conditions == ("if-none-match ignored" if match is None else "if-match ignored"):
+            return None
         if self.conditions in ("refused", "unsupported"):
             return 412 if self.conditions == "refused" else 501
         there = self.objects.get(path)
@@ -138,7 +140,7 @@ class MemoryS3:
         if not there:
             return 404
         etag = self._etag(there[0])
-        return None if match == (etag if self.conditions == "quoted" else etag.strip('"')) else 412
+        return None if match == (etag.strip('"') if self.conditions == "bare" else etag) else 412
 
     def _carry_out(self, handler, method, path, query, body):
         key = path.partition("/")[2]
