@@ -24,11 +24,11 @@ TEST_CASE("shards are all prefixes of their length, in order", "[keepctl][shards
 
 TEST_CASE("a shard has at most so many expected entries", "[keepctl][shards]") {
     CHECK(shard_digits(0) == 0);
-    CHECK(shard_digits(999'999) == 0);
-    CHECK(shard_digits(1'000'000) == 1);
-    CHECK(shard_digits(15'999'999) == 1);
-    CHECK(shard_digits(16'000'000) == 2);
-    CHECK(shard_digits(256'000'000) == 3);
+    CHECK(shard_digits(99'999) == 0);
+    CHECK(shard_digits(100'000) == 1);
+    CHECK(shard_digits(1'599'999) == 1);
+    CHECK(shard_digits(1'600'000) == 2);
+    CHECK(shard_digits(25'600'000) == 3);
     // Beyond the last step shards grow.
     CHECK(shard_digits(1'000'000'000'000) == 3);
 }
