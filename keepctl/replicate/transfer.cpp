@@ -360,27 +360,6 @@ awaitable<void> transfer::store_branch(destination& to, block_id block, stream_t
     bytes.close();
 }
 
-// \returns what is wrong with a source whose copy could not be read to its end.
-awaitable<error> transfer::reason_of_failure(block_place& place, block_id block, std::size_t number, error why,
-                                             server_health& health, deadline until) {
-    if (why == errc::unavailable) co_return co_await reason_of_cut(place, block, number, std::move(why), health, until);
-    if (why == errc::timeout) note(health, why);
-    co_return why;
-}
-
-// A connection that ends in the middle of a body may be that of a server which goes away, or of one which finds rot in
-// what it sends: it has no other way to say so. Has it verify its copy. \returns what is wrong.
-awaitable<error> transfer::reason_of_cut(block_place& place, block_id block, std::size_t number, error cut,
-                                         server_health& health, deadline until) {
-    auto verified = co_await place.verify(block, number, until);
-    if (verified || verified.error() == errc::unsupported) co_return cut;
-    const auto& why = verified.error();
-    if (why == errc::checksum_mismatch || why == errc::not_found || why == errc::cancelled)
-        co_return std::move(verified.error());
-    note(health, why);
-    co_return cut;
-}
-
 copy_outcome transfer::outcome_of_source(error why, const attempt_state& state) const {
     if (why == errc::cancelled) return {copy_end::cancelled};
     if (state.paused) return {.end = copy_end::deferred, .why = state.paused->why()};
@@ -388,48 +367,6 @@ copy_outcome transfer::outcome_of_source(error why, const attempt_state& state) 
     if (why == errc::checksum_mismatch)
         return {.end = copy_end::bad_source, .why = std::move(why), .server = source_.name()};
     return failure(std::move(why), false, source_.name());
-}
-
-// Reads a place's copies until one proves to be the block. errc::not_found: there is none; checksum_mismatch: none is
-// good; state.paused is set if a server was not asked.
-awaitable<result<void>> transfer::verify(block_place& place, health_list& health, block_id block,
-                                         attempt_state& state) {
-    error last = errc::not_found;
-    for (const auto number : place.sources(block.name)) {
-        auto& server = health[number];
-        if (server.admit(clock::now()) > clock::duration::zero()) {
-            state.hold(server, health);
-            continue;
-        }
-        auto proven = co_await prove(place, block, number, server, state.until);
-        if (proven) {
-            note_success(server);
-            co_return success();
-        }
-        if (proven.error() != errc::not_found) last = std::move(proven.error());
-    }
-    co_return std::unexpected(std::move(last));
-}
-
-// Reads a server's copy, and hashes it here. \returns what is wrong with it, or why that cannot be told.
-awaitable<result<void>> transfer::prove(block_place& place, block_id block, std::size_t number, server_health& health,
-                                        deadline until) {
-    auto copy = co_await place.open(block, number, until);
-    if (!copy) {
-        note(health, copy.error());
-        co_return std::unexpected(std::move(copy.error()));
-    }
-    paced_source paced(**copy, bandwidth_);
-    protocol::proven_stream bytes(paced, block.name, engine_, pool_,
-                                  {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
-    while (true) {
-        auto piece = co_await bytes.next(until);
-        if (!piece) {
-            co_return std::unexpected(
-                co_await reason_of_failure(place, block, number, std::move(piece.error()), health, until));
-        }
-        if (piece->size() == 0) co_return success();
-    }
 }
 
 }  // namespace keepstore::keepctl
