@@ -56,9 +56,7 @@ class crowd {
     const std::string last = std::to_string(content.size() - 1);
     // By hash.
     std::map<std::string, std::size_t> smaller;  ///< Sizes of objects.
-    bool shrink_after_first_part = false;        ///< Only then they have these sizes.
     std::set<std::string> refused;               ///< Objects of which every GET is refused.
-    bool has_etags = true;
 
   private:
     [[nodiscard]] volumes::s3_options options(bool in_parts) const {
@@ -68,20 +66,14 @@ class crowd {
         return o;
     }
     [[nodiscard]] stub_reply answer(const seen_request& r) const {
-        auto reply = answer_with_etag(r);
-        if (!has_etags) std::erase_if(reply.headers, [](const auto& header) { return header.first == "ETag"; });
-        return reply;
-    }
-    [[nodiscard]] stub_reply answer_with_etag(const seen_request& r) const {
         if (is_listing(r)) return empty_listing();
         if (r.method == "HEAD" && known_ == ranges::unsized && !is_marker(r)) return object_reply(text_);
         if (r.method != "GET") return signed_reply(404);
         if (std::ranges::any_of(refused, [&](const auto& hash) { return r.path().contains(hash); }))
             return refused_with(400, "InvalidRequest");
         auto text = text_;
-        const bool as_before = shrink_after_first_part && r.header("range") == first_part;
         for (const auto& [hash, size] : smaller)
-            if (!as_before && r.path().contains(hash)) text.resize(size);
+            if (r.path().contains(hash)) text.resize(size);
         if (known_ == ranges::refused && !r.header("range").empty()) return refused_with(501, "NotImplemented");
         if (known_ == ranges::ignored) return object_reply(text);
         return known_ == ranges::known ? ranged_reply(r, text) : without_total(ranged_reply(r, text));
@@ -142,23 +134,6 @@ TEST_CASE("where there are many, a block that is not as large as expected is rea
         CHECK(c.reads_right(**reader));
         CHECK(c.asked_of(names[1]) == range_list{first_part});
     }
-}
-
-TEST_CASE("without an ETag a block of another size is not continued", "[volumes][s3][stub][turns]") {
-    crowd c;
-    c.has_etags = false;
-    const std::vector names{random_name(), random_name(), random_name()};
-    const auto alone = c.begin(names[0]);
-    CHECK(c.reads_right(*c.begin(names[1])));
-    // Longer than what is read of it.
-    c.smaller[names[2].hex()] = 10 * MiB;
-    c.shrink_after_first_part = true;
-    const auto third = c.begin(names[2]);
-    CHECK(c.asked_of(names[2]).front() == first_part);
-    const auto into = make_heap_slice(MiB);
-    const auto read = run(third->read_at(3 * MiB, into, soon()));
-    CAPTURE(read ? "no error" : read.error().text);
-    CHECK(is_error(read, errc::unavailable));
 }
 
 TEST_CASE("where there are many, an object that has no part does not stop the turns", "[volumes][s3][stub][turns]") {
