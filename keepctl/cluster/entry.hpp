@@ -1,4 +1,4 @@
-/// One line of an index in memory: 32 bytes, so that a shard of a million takes 32 MB.
+/// One line of an index in memory: 32 bytes, so that a shard of a hundred thousand takes 3.2 MB.
 #pragma once
 
 #include "base/md5_digest.hpp"
