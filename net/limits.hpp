@@ -95,6 +95,11 @@ inline constexpr std::size_t connections_of_four_descriptors = 3;
 inline constexpr minutes tcp_keepalive_period{3};
 /// Bursts of new connections; the kernel caps it at net.core.somaxconn. Keepstore.ListenBacklog.
 inline constexpr int listen_backlog = 1024;
+/// While draining, connections are accepted until none has come for this long: several round trips in a data centre ...
+inline constexpr milliseconds drain_quiet_time{100};
+/// ... and for so long at most: a load balancer asks every second or two whether the service is ready
+/// (conf/haproxy.cfg).
+inline constexpr seconds drain_accept_time{3};
 /// While draining, a connection idle this long is closed; a busy one gets "Connection: close" with its next
 /// response.
 inline constexpr seconds drain_idle_grace{1};

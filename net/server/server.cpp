@@ -26,6 +26,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cerrno>
+#include <optional>
 
 namespace keepstore::net {
 namespace {
@@ -244,6 +245,15 @@ awaitable<bool> server::drain(deadline until) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
 
     self->for_each_loop([](session_loop& loop) { loop.begin_drain(); });
+    // A connection that is being made when the socket is closed is reset, with a request on it that the client may not
+    // send again. A load balancer makes new ones until it has seen that the service is not ready.
+    const auto accept_until = until.within(limits::drain_accept_time);
+    std::optional<std::uint64_t> before;
+    while (before != self->accepted && !accept_until.passed()) {
+        before = self->accepted;
+        timer.expires_after(limits::drain_quiet_time);
+        static_cast<void>(co_await expiry(timer));
+    }
     one_shot<int> stopped;
     asio::post(self->loops.front()->executor(), [self, stopped] {
         self->stopping = true;

@@ -37,9 +37,9 @@ class server {
     [[nodiscard]] result<std::uint16_t> listen_on(unique_fd socket, std::shared_ptr<tls_server_context> tls = nullptr);
     void start();
 
-    /// Stops accepting (connections already queued are still accepted), lets running requests finish and closes idle
-    /// connections; at `until` running requests are cancelled, and their connections closed if they do not end. Call
-    /// once.
+    /// Stops accepting, as soon as no connections come for a moment, or after limits::drain_accept_time; lets running
+    /// requests finish and closes idle connections; at `until` running requests are cancelled, and their connections
+    /// closed if they do not end. Call once.
     /// \returns whether everything ended without that.
     [[nodiscard]] awaitable<bool> drain(deadline until);
 

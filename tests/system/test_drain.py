@@ -8,7 +8,7 @@ import unittest
 
 from support.case import KeepstoreCase, main
 from support.client import Closed, build_request
-from support.daemon import ACTIVE_TOKEN, block_path, store
+from support.daemon import ACTIVE_TOKEN, MANAGEMENT_TOKEN, block_path, store
 from support.locator import md5, plain
 from support.wait import stable_port, until
 
@@ -150,6 +150,29 @@ class Drain(KeepstoreCase):
             t.join(20)
         self.assertEqual(problems, [])
         self.assertEqual(code, 0)
+
+    def test_connections_are_accepted_while_they_keep_coming(self):
+        """A load balancer makes them until it has seen that the daemon drains."""
+        def is_served_while_draining(attempt):
+            daemon = self.start([self.dir.make(f"vol{attempt}")])
+            daemon.signal(signal.SIGTERM)
+            try:
+                until(lambda: daemon.request("GET", "/_health/ready", MANAGEMENT_TOKEN).status == 503, 5, "not ready")
+                began = time.monotonic()
+                while time.monotonic() - began < 1:
+                    self.assertEqual(daemon.put(b"foo").status, 200)
+            except (ConnectionError, Closed):
+                return False  # As it should be, if the machine kept this client from its next connection for so long.
+            self.assertEqual(daemon.wait_exit(10), 0)
+            return True
+
+        self.assertTrue(any(is_served_while_draining(i) for i in range(8)))
+
+    def test_new_connections_do_not_keep_it_alive(self):
+        daemon = self.start()
+        daemon.signal(signal.SIGTERM)
+        until(lambda: self.refused(daemon), 20, "new connections are refused")
+        self.assertEqual(daemon.wait_exit(10), 0)
 
     def test_restart_on_the_same_port(self):
         daemon = self.start(url=f"http://127.0.0.1:{stable_port()}/")
