@@ -32,30 +32,30 @@ TEST_CASE("signatures agree with the published vector", "[protocol][signature]")
     CHECK(signer.sign(signed_hash + "+3", "", now) == signed_hash + "+3");
     CHECK(locator_signer("", 1209600s).sign(signed_hash, token, now) == signed_hash);
 
-    const auto verdict = [&](const std::string& text, const std::string& t = "") -> std::string {
+    const auto checked = [&](const std::string& text, const std::string& t = "") -> std::string {
         const auto allowed = signer.verify(text, t.empty() ? token : t, now);
         return allowed ? "ok" : allowed.error().text;
     };
-    CHECK(verdict(signed_hash + "+3" + signature) == "ok");
-    CHECK(verdict(signed_hash + signature) == "ok");                          // The size is not signed,
-    CHECK(verdict(signed_hash + "+99" + signature) == "ok");                  // so a wrong one is valid,
-    CHECK(verdict(signed_hash + "+3+Kzzzzz" + signature + "+Zfoo") == "ok");  // as are hints on both sides.
-    CHECK(verdict(signed_hash + "+3") == "invalid signature");
-    CHECK(verdict(signed_hash + "+3" + signature, token + "x") == "invalid signature");
-    CHECK(verdict("37b51d194a7513e45b56f6524f2d51f2+3" + signature) == "invalid signature");
-    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e2@7fffffff") == "invalid signature");
-    CHECK(verdict(signed_hash + "+3+A99118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff") == "invalid signature");
-    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7ffffffe") == "invalid signature");
-    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301@7fffffff") == "invalid signature");
-    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff0") == "invalid signature");
-    CHECK(verdict(signed_hash + "+3" + signature + signature) == "invalid signature");
-    CHECK(verdict(signed_hash + "+3+\xf0\x9f\x98\x80" + signature) == "invalid signature");
+    CHECK(checked(signed_hash + "+3" + signature) == "ok");
+    CHECK(checked(signed_hash + signature) == "ok");                          // The size is not signed,
+    CHECK(checked(signed_hash + "+99" + signature) == "ok");                  // so a wrong one is valid,
+    CHECK(checked(signed_hash + "+3+Kzzzzz" + signature + "+Zfoo") == "ok");  // as are hints on both sides.
+    CHECK(checked(signed_hash + "+3") == "invalid signature");
+    CHECK(checked(signed_hash + "+3" + signature, token + "x") == "invalid signature");
+    CHECK(checked("37b51d194a7513e45b56f6524f2d51f2+3" + signature) == "invalid signature");
+    CHECK(checked(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e2@7fffffff") == "invalid signature");
+    CHECK(checked(signed_hash + "+3+A99118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff") == "invalid signature");
+    CHECK(checked(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7ffffffe") == "invalid signature");
+    CHECK(checked(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301@7fffffff") == "invalid signature");
+    CHECK(checked(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7fffffff0") == "invalid signature");
+    CHECK(checked(signed_hash + "+3" + signature + signature) == "invalid signature");
+    CHECK(checked(signed_hash + "+3+\xf0\x9f\x98\x80" + signature) == "invalid signature");
     // Digits of a signature are lower-case; those of the time are signed as they are written.
-    CHECK(verdict(signed_hash + "+3+A89118B78732C33104A4D6231E8B5A5FA1E4301E3@7fffffff") == "invalid signature");
-    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301E3@7fffffff") == "invalid signature");
-    CHECK(verdict(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7FFFFFFF") == "invalid signature");
+    CHECK(checked(signed_hash + "+3+A89118B78732C33104A4D6231E8B5A5FA1E4301E3@7fffffff") == "invalid signature");
+    CHECK(checked(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301E3@7fffffff") == "invalid signature");
+    CHECK(checked(signed_hash + "+3+A89118b78732c33104a4d6231e8b5a5fa1e4301e3@7FFFFFFF") == "invalid signature");
     // Expiry is looked at before the signature.
-    CHECK(verdict(signed_hash + "+3+A0000000000000000000000000000000000000000@00000001") == "expired signature");
+    CHECK(checked(signed_hash + "+3+A0000000000000000000000000000000000000000@00000001") == "expired signature");
     CHECK(signer.verify(signed_hash + "+3+A0000000000000000000000000000000000000000@00000001", token, now).error() ==
           errc::unauthorized);
 }

@@ -96,9 +96,9 @@ awaitable<result<void>> multipart_session::send(std::size_t index, const_slice p
     const std::lock_guard lock(mutex_);
     if (sent || !std::exchange(failure_noted_, true)) core_->breaker->note(sent);
     if (!sent) co_return std::unexpected(std::move(sent.error()));
-    const auto verdict = protocol::judge_etag(*sent, md5);
-    part_contradicts_ = part_contradicts_ || verdict == protocol::etag_evidence::contradicts;
-    parts_confirm_ = parts_confirm_ && verdict == protocol::etag_evidence::confirms;
+    const auto evidence = protocol::judge_etag(*sent, md5);
+    part_contradicts_ = part_contradicts_ || evidence == protocol::etag_evidence::contradicts;
+    parts_confirm_ = parts_confirm_ && evidence == protocol::etag_evidence::confirms;
     etags_[index] = std::move(sent->etag);
     co_return success();
 }

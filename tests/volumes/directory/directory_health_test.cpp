@@ -16,7 +16,7 @@ namespace fs = std::filesystem;
 
 namespace {
 
-deadline impatient() {
+deadline until_stall() {
     return soon().ending_at_stall();
 }
 
@@ -220,24 +220,24 @@ TEST_CASE("on a hung volume calls with an alternative end soon, others wait, and
     std::unique_ptr<volumes::block_writer> dropped = run(f.volume->create(random_name(), 4 * MiB, soon())).value();
 
     REQUIRE(disk.freeze());
-    CHECK(is_error(run(small->commit(std::nullopt, impatient())), errc::unavailable));
+    CHECK(is_error(run(small->commit(std::nullopt, until_stall())), errc::unavailable));
     CHECK(f.volume->state().writes == volume_state::stalled);
     CHECK(f.volume->state().reads == volume_state::healthy);
     CHECK_FALSE(f.volume->health().empty());
     // The appended bytes can be read back, to continue elsewhere.
     const auto back = make_heap_slice(content.size());
-    REQUIRE(run(small->read_back(0, back, impatient())).value() == content.size());
+    REQUIRE(run(small->read_back(0, back, until_stall())).value() == content.size());
     CHECK(std::ranges::equal(back.bytes, content));
     // Reads go on, and what is known to hang is not waited for.
     CHECK(get(*f.volume, name).value() == content);
-    CHECK(is_error(run(f.volume->touch(name, impatient())), errc::unavailable));
-    CHECK(is_error(run(f.volume->create(random_name(), 10, impatient())), errc::unavailable));
+    CHECK(is_error(run(f.volume->touch(name, until_stall())), errc::unavailable));
+    CHECK(is_error(run(f.volume->create(random_name(), 10, until_stall())), errc::unavailable));
     // A call without an alternative waits for its deadline.
     CHECK(is_error(run(f.volume->touch(name, deadline::in(std::chrono::milliseconds(200)))), errc::timeout));
     // Destroying a writer whose job hangs blocks nothing.
     const auto large = random_bytes(300'000);
-    CHECK(is_error(run(dropped->append(copy_to_heap_slice(large), impatient())), errc::unavailable));
-    CHECK(run(dropped->read_back(0, make_heap_slice(large.size()), impatient())).value() == large.size());
+    CHECK(is_error(run(dropped->append(copy_to_heap_slice(large), until_stall())), errc::unavailable));
+    CHECK(run(dropped->read_back(0, make_heap_slice(large.size()), until_stall())).value() == large.size());
     dropped.reset();
     small.reset();
 

@@ -192,7 +192,7 @@ TEST_CASE("calls of a block whose touch hangs end soon when their callers have a
     });
     asio::io_context& context = new_context();
     std::vector<error> ended;
-    std::optional<result<void>> patient;
+    std::optional<result<void>> waiting;
     const auto end = [&](std::exception_ptr, const auto& r) {
         if (!r) ended.push_back(r.error());
     };
@@ -203,17 +203,17 @@ TEST_CASE("calls of a block whose touch hangs end soon when their callers have a
     asio::co_spawn(context, f.volume->touch(block.name, elsewhere()), end);
     asio::co_spawn(context, f.volume->untrash(block.name, elsewhere()), end);
     asio::co_spawn(context, f.volume->touch(block.name, soon()),
-                   [&](std::exception_ptr, result<void> r) { patient = std::move(r); });
+                   [&](std::exception_ptr, result<void> r) { waiting = std::move(r); });
     const auto began = std::chrono::steady_clock::now();
     CHECK(turn_until(context, [&] { return ended.size() == 3; }));
     CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(10));
     for (const auto& why : ended) CHECK(why == errc::unavailable);
     // While it hangs new ones do not wait at all.
     CHECK(is_error(run(f.volume->touch(block.name, elsewhere())), errc::unavailable));
-    CHECK_FALSE(patient);
+    CHECK_FALSE(waiting);
     hung.open();
-    CHECK(turn_until(context, [&] { return patient.has_value(); }));
-    CHECK(patient->has_value());
+    CHECK(turn_until(context, [&] { return waiting.has_value(); }));
+    CHECK(waiting->has_value());
 }
 
 TEST_CASE("after the longest silence all calls of a block end", "[volumes][touch]") {
