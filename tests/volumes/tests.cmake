@@ -15,6 +15,7 @@ keepstore_test(volumes_test
         volumes/directory/directory_writer_test.cpp
         volumes/directory/names_test.cpp
         volumes/directory/open_files_test.cpp
+        volumes/directory/root_handle_test.cpp
         volumes/directory/uncached_file_test.cpp
         volumes/directory/whole_file_test.cpp
         volumes/health_test.cpp

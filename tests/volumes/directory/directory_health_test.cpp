@@ -2,12 +2,12 @@
 
 #include "tests/volumes/directory/directory_fixture.hpp"
 #include "tests/volumes/directory/frozen_mount.hpp"
+#include "tests/volumes/directory/scoped_mount.hpp"
 #include "volumes/limits.hpp"
 
 #include <sys/mount.h>
 
 #include <functional>
-#include <utility>
 
 using namespace keepstore;
 using namespace keepstore::test;
@@ -19,24 +19,6 @@ namespace {
 deadline until_stall() {
     return soon().ending_at_stall();
 }
-
-class tmpfs_mount {
-  public:
-    explicit tmpfs_mount(fs::path where) : where_(std::move(where)) {
-        mounted_ = ::mount("tmpfs", where_.c_str(), "tmpfs", 0, "size=8m") == 0;
-    }
-    ~tmpfs_mount() { unmount(); }
-    tmpfs_mount(const tmpfs_mount&) = delete;
-    tmpfs_mount& operator=(const tmpfs_mount&) = delete;
-    void unmount() {
-        if (std::exchange(mounted_, false)) static_cast<void>(::umount2(where_.c_str(), MNT_DETACH));
-    }
-    [[nodiscard]] bool mounted() const { return mounted_; }
-
-  private:
-    fs::path where_;
-    bool mounted_ = false;
-};
 
 bool is_gone(volumes::volume& v) {
     return eventually([&] { return v.state().reads == volume_state::gone; });
@@ -146,7 +128,7 @@ TEST_CASE("a block whose root is moved away while it is written is not acknowled
 
 TEST_CASE("a volume whose file system is unmounted is gone", "[volumes][health][root]") {
     const temp_dir point;
-    tmpfs_mount mount(point.path());
+    scoped_mount mount(point.path());
     if (!mount.mounted()) {
         WARN("skipped: may not mount a file system here");
         return;
@@ -161,7 +143,7 @@ TEST_CASE("a volume whose file system is unmounted is gone", "[volumes][health][
     check_gone(f, name);
     CHECK(fs::is_empty(point.path() / below));
     // A new file system of this type is another one.
-    tmpfs_mount second(point.path());
+    scoped_mount second(point.path());
     REQUIRE(second.mounted());
     fs::create_directory(point.path() / below);
     check_gone(f, name);
@@ -169,7 +151,7 @@ TEST_CASE("a volume whose file system is unmounted is gone", "[volumes][health][
 
 TEST_CASE("the free space of a volume that has no requests is measured again", "[volumes][health]") {
     const temp_dir point;
-    const tmpfs_mount mount(point.path());
+    const scoped_mount mount(point.path());
     if (!mount.mounted()) {
         WARN("skipped: may not mount a file system here");
         return;
@@ -250,7 +232,7 @@ TEST_CASE("on a hung volume calls with an alternative end soon, others wait, and
 
 TEST_CASE("a volume that fails every call is failing until a probe works", "[volumes][health]") {
     const temp_dir point;
-    tmpfs_mount mount(point.path());
+    scoped_mount mount(point.path());
     if (!mount.mounted()) {
         WARN("skipped: may not mount a file system here");
         return;

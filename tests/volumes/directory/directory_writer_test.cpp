@@ -1,10 +1,10 @@
 // Writers of a Directory volume: every way in which one can end.
 #include "tests/volumes/directory/directory_fixture.hpp"
+#include "tests/volumes/directory/scoped_mount.hpp"
 #include "volumes/directory/write_queue.hpp"
 
 #include <catch2/catch.hpp>
 
-#include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -344,27 +344,25 @@ TEST_CASE("after a failed write all appended bytes can be read back", "[volumes]
 
 TEST_CASE("a full file system is no_space, and marks the volume until there is space again",
           "[volumes][writer][full]") {
-    temp_dir mount_point(in_memory());
-    if (::mount("tmpfs", mount_point.path().c_str(), "tmpfs", 0, "size=3m") != 0) {
+    const temp_dir mount_point(in_memory());
+    const scoped_mount small(mount_point.path(), {.data = "size=3m"});
+    if (!small.mounted()) {
         WARN("skipped: may not mount a small tmpfs here");
         return;
     }
-    {
-        directory_fixture f({.free_bytes_min = 1 * MiB}, mount_point.path());
-        const auto content = random_bytes(1536 * KiB);
-        const auto first = random_name();
-        REQUIRE(put(*f.volume, first, content).has_value());
-        const auto refused = put(*f.volume, random_name(), random_bytes(2 * MiB));
-        REQUIRE_FALSE(refused.has_value());
-        CHECK(refused.error() == errc::no_space);
-        CHECK(std::filesystem::is_symlink(f.dir.path() / "full"));
-        CHECK(f.count_files("tmp") == 0);
-        CHECK(is_error(run(f.volume->create(random_name(), 1, soon())), errc::no_space));
-        REQUIRE(run(f.volume->trash(first, trash_at_once(std::chrono::nanoseconds(0)), soon())).has_value());
-        REQUIRE(eventually([&] { return put(*f.volume, first, random_bytes(1000)).has_value(); }));  // After 5 s.
-        CHECK_FALSE(std::filesystem::is_symlink(f.dir.path() / "full"));
-    }
-    ::umount(mount_point.path().c_str());
+    directory_fixture f({.free_bytes_min = 1 * MiB}, mount_point.path());
+    const auto content = random_bytes(1536 * KiB);
+    const auto first = random_name();
+    REQUIRE(put(*f.volume, first, content).has_value());
+    const auto refused = put(*f.volume, random_name(), random_bytes(2 * MiB));
+    REQUIRE_FALSE(refused.has_value());
+    CHECK(refused.error() == errc::no_space);
+    CHECK(std::filesystem::is_symlink(f.dir.path() / "full"));
+    CHECK(f.count_files("tmp") == 0);
+    CHECK(is_error(run(f.volume->create(random_name(), 1, soon())), errc::no_space));
+    REQUIRE(run(f.volume->trash(first, trash_at_once(std::chrono::nanoseconds(0)), soon())).has_value());
+    REQUIRE(eventually([&] { return put(*f.volume, first, random_bytes(1000)).has_value(); }));  // After 5 s.
+    CHECK_FALSE(std::filesystem::is_symlink(f.dir.path() / "full"));
 }
 
 TEST_CASE("commit stores the attribute with the block", "[volumes][writer]") {
