@@ -136,6 +136,7 @@ result<bool> root_handle::check() {
         checked_at_ = now_ticks();
     } else {
         KS_CHECK(replace_root(std::move(opened)));
+        original_.device = named.device;  // Another file system may get the number that is no longer held open.
     }
     gone_ = false;
     return !same;

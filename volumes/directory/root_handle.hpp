@@ -68,7 +68,7 @@ class root_handle {
     [[nodiscard]] result<void> replace_root(unique_fd opened);
 
     const std::string path_;
-    identity original_;   // Constant after open().
+    identity original_;   // Constant after open(), but for the device: that of what is held open now.
     std::string uuid_;    // The file system's, or empty.
     std::string source_;  // Of the mount: type, source and the part that is mounted.
     std::atomic<bool> gone_{false};

@@ -10,6 +10,7 @@
 
 #include <cerrno>
 #include <filesystem>
+#include <list>
 #include <string>
 #include <system_error>
 
@@ -99,6 +100,32 @@ TEST_CASE("without a lasting id the source of the mount tells file systems apart
     const scoped_mount again(layers.point(), layers.from("one"));
     REQUIRE(status_of(layers.point()).st_ino == inode);
     check_opened_again(root);
+}
+
+TEST_CASE("a device number that another file system has got since the start is no proof",
+          "[volumes][directory][root]") {
+    const overlays layers;
+    scoped_mount first(layers.point(), layers.from("one"));
+    if (!first.mounted()) {
+        WARN("skipped: may not mount an overlay here");
+        return;
+    }
+    root_handle root(layers.point());
+    REQUIRE(root.open().has_value());
+    const auto device = status_of(layers.point()).st_dev;
+    first.unmount();
+    scoped_mount again(layers.point(), layers.from("one"));
+    check_opened_again(root);  // The number of the first mount is free now.
+    again.unmount();
+    std::list<scoped_mount> others;  // The kernel gives the lowest free number.
+    while (others.size() < 16 && (others.empty() || status_of(layers.point()).st_dev != device)) {
+        others.emplace_back(layers.point(), layers.from("other"));
+    }
+    if (status_of(layers.point()).st_dev != device) {
+        WARN("skipped: the number of the first mount is in use elsewhere");
+        return;
+    }
+    check_gone(root);
 }
 
 }  // namespace keepstore::test
