@@ -38,7 +38,7 @@ result<void> take_lock(directory_core& core, int fd, deadline until) {
 }  // namespace
 
 bool root_may_be_gone(int number) noexcept {
-    return number == ENOENT || number == ESTALE || number == ENOTCONN;
+    return number == ENOENT || number == ENOTDIR || number == ESTALE || number == ENOTCONN;
 }
 
 void directory_core::defer(std::move_only_function<void()> work) {

@@ -182,7 +182,7 @@ std::optional<result<opened_block>> try_open_block(directory_core& core, const m
     if (!core.root.inline_calls_allowed() || !core.root.fresh() || core.root.gone()) return std::nullopt;
     const block_path path(name);
     const int fd = open_cached(core.root.fd(), path.path.data(), open_flags);
-    if (fd < 0 && (errno == EAGAIN || errno == ENOSYS)) return std::nullopt;
+    if (fd < 0 && (errno == EAGAIN || errno == ENOSYS || errno == ENOTDIR)) return std::nullopt;
     const int number = errno;
     core.stats.tick(op::open);
     if (fd < 0) return open_failed(core, number);

@@ -92,11 +92,11 @@ result<bool> index_scan::list_root(deadline end) {
         const std::lock_guard lock(mutex_);
         if (listed_) return true;
     }
+    if (!root_) root_ = unique_fd(::openat(core_->root.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!root_) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
     if (in_one_folder()) {
         root_folders_.push_back(*parse_block_dir(std::string_view(prefix_).substr(0, 3)));
     } else {
-        if (!root_) root_ = unique_fd(::openat(core_->root.fd(), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-        if (!root_) return std::unexpected(core_->stats.failed(op::open, errno, "open"));
         const bool has_first_folders = prefix_.find_first_not_of('0') == std::string::npos;
         const auto entry = [&](std::string_view name, entry_type type) {
             const auto index = parse_block_dir(name);
@@ -111,7 +111,6 @@ result<bool> index_scan::list_root(deadline end) {
         };
         KS_TRY(const bool complete, root_pass_.step(core_->stats, root_.get(), entry, restart, end));
         if (!complete) return false;
-        root_.reset();
         foreign_ += root_foreign_;
         std::ranges::sort(root_folders_, std::greater<>());  // Taken from the back: ascending, as inodes mostly are.
     }
@@ -138,7 +137,7 @@ std::unique_ptr<index_scan::folder> index_scan::next_folder() {
 result<bool> index_scan::open_folder(folder& from) {
     const std::string dir = fmt::format("{:03x}", from.index);
     core_->stats.tick(op::open);
-    from.fd = unique_fd(open_beneath(core_->root.fd(), dir.c_str(), O_RDONLY | O_DIRECTORY));
+    from.fd = unique_fd(open_beneath(root_.get(), dir.c_str(), O_RDONLY | O_DIRECTORY));
     if (from.fd) return true;
     if (errno == ENOENT) return false;  // Removed since root was listed.
     if (errno == ENOTDIR || errno == ELOOP) {

@@ -59,7 +59,8 @@ class index_scan {
     const std::shared_ptr<directory_core> core_;
     const std::string prefix_;
     std::mutex root_mutex_;  // Held while a step reads the root; taken before mutex_.
-    // Guarded by root_mutex_.
+    // Guarded by root_mutex_ until the folders are known, then constant. The scan's own: what is listed is that of one
+    // directory, also when the volume goes away and comes back meanwhile.
     unique_fd root_;
     dir_pass root_pass_;
     std::vector<unsigned> root_folders_;

@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <linux/openat2.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/syscall.h>
@@ -35,6 +36,26 @@ bool is_local(int fd) {
     return std::ranges::find(known, static_cast<unsigned>(fs.f_type)) != known.end();
 }
 
+// The file system's UUID, shortened. statfs of XFS has the device number in place of it.
+std::uint64_t xfs_id(int fd) {
+    // XFS_IOC_FSGEOMETRY_V1 of xfs_fs.h, which is part of xfsprogs.
+    struct geometry {
+        std::array<std::uint32_t, 8> sizes;
+        std::array<std::uint64_t, 4> counts;
+        std::array<std::uint64_t, 2> uuid;
+        std::array<std::uint32_t, 8> more;
+    };
+    geometry g{};
+    static_assert(sizeof g == 112);
+    return ::ioctl(fd, _IOR('X', 100, geometry), &g) == 0 ? g.uuid[0] ^ g.uuid[1] : 0;
+}
+
+std::int64_t birth_of(int fd) {
+    struct statx s{};
+    if (::statx(fd, "", AT_EMPTY_PATH, STATX_BTIME, &s) != 0 || (s.stx_mask & STATX_BTIME) == 0) return 0;
+    return s.stx_btime.tv_sec * std::int64_t{1'000'000'000} + s.stx_btime.tv_nsec;
+}
+
 int openat2(int dir, const char* path, int flags, unsigned mode, std::uint64_t resolve) {
     open_how how{};
     how.flags = static_cast<std::uint64_t>(static_cast<unsigned>(flags));
@@ -59,11 +80,13 @@ result<root_handle::identity> root_handle::identify(int fd) {
     struct statfs fs{};
     if (::fstat(fd, &status) != 0) return std::unexpected(error_from_errno(errno, "stat"));
     if (::fstatfs(fd, &fs) != 0) return std::unexpected(error_from_errno(errno, "statfs"));
-    identity out{.device = status.st_dev, .inode = status.st_ino, .type = fs.f_type, .id = 0};
+    identity out{.device = status.st_dev, .inode = status.st_ino, .type = fs.f_type, .id = 0, .born = birth_of(fd)};
     // These compute it from a UUID; others from the device number, or have none.
     constexpr std::array<unsigned, 4> lasting{EXT4_SUPER_MAGIC, BTRFS_SUPER_MAGIC, TMPFS_MAGIC, F2FS_SUPER_MAGIC};
     if (std::ranges::find(lasting, static_cast<unsigned>(fs.f_type)) != lasting.end()) {
         out.id = std::bit_cast<std::uint64_t>(fs.f_fsid);
+    } else if (static_cast<unsigned>(fs.f_type) == xfs_magic) {
+        out.id = xfs_id(fd);
     }
     return out;
 }
@@ -85,7 +108,10 @@ bool root_handle::fresh() const noexcept {
 }
 
 bool root_handle::is_original(const identity& found) const {
-    if (found.inode != original_.inode || found.type != original_.type || found.id != original_.id) return false;
+    if (found.inode != original_.inode || found.type != original_.type || found.id != original_.id ||
+        found.born != original_.born) {
+        return false;
+    }
     if (found.device == original_.device || found.id != 0) return true;
     return uuid_.empty() ? mount_source(path_) == source_ : filesystem_uuid(path_) == uuid_;
 }
@@ -93,7 +119,15 @@ bool root_handle::is_original(const identity& found) const {
 error root_handle::gone_error(std::string text) {
     gone_ = true;
     checked_at_ = now_ticks();
+    release();
     return {errc::not_found, std::move(text)};
+}
+
+void root_handle::release() noexcept {
+    if (!original_.unique()) return;
+    // O_PATH: a sync of it is EBADF. EINVAL would stand for a file system that does not sync directories.
+    const unique_fd nothing(::open("/dev/null", O_PATH | O_CLOEXEC));
+    if (nothing) ::dup3(nothing.get(), fd(), O_CLOEXEC);
 }
 
 // Returns whether the path leads to the directory that the descriptor has open: as long as that is open, no other one

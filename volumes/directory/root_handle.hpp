@@ -4,13 +4,17 @@
 ///   - the path is the directory of the start, on the same file system: it is used. If that was mounted again, or the
 ///     descriptor became stale (ESTALE, ENOTCONN), the path is opened again;
 ///   - the path is another directory (removed and made again, or what is below an unmounted file system), or nothing:
-///     the volume is gone. Its calls fail, and nothing is created, until the directory of the start is back.
+///     the volume is gone. Its calls fail, and nothing is created, until the directory of the start is back. Where that
+///     can be told by numbers that are never used again the descriptor is released meanwhile: it would keep a file
+///     system that was unmounted (umount -l) alive, so that it could neither be repaired nor mounted afresh.
 ///
-/// The same file system: equal UUID; where that is not known, equal id (statfs) of a file system that has one which
-/// survives a mount; otherwise equal type and source in /proc/self/mountinfo. And an equal inode number of the root.
+/// The same directory: equal inode number, and time of birth where there is one; and the same file system: equal id,
+/// which the file system has from its UUID; where there is none, equal device while the descriptor is open, equal UUID
+/// in /dev/disk, or equal type and source in /proc/self/mountinfo.
 ///
-/// The descriptor keeps its number for life (dup3 puts a new root in its place), so it can be used without a lock. Safe
-/// to call from any thread. Everything but fd(), fresh() and gone() may block.
+/// The descriptor keeps its number for life (dup3 puts a new root in its place, or, while it is released, what is no
+/// directory: ENOTDIR), so it can be used without a lock. Safe to call from any thread. Everything but fd(), fresh()
+/// and gone() may block.
 #pragma once
 
 #include "base/error.hpp"
@@ -60,11 +64,16 @@ class root_handle {
         std::uint64_t inode = 0;
         std::int64_t type = 0;  // Of the file system.
         std::uint64_t id = 0;   // Of the file system, where it survives a mount; otherwise 0.
+        std::int64_t born = 0;  // Nanoseconds; 0: not known.
+
+        // Whether no other directory will ever have these numbers, also after this one was deleted.
+        [[nodiscard]] bool unique() const noexcept { return id != 0 && born != 0; }
     };
     [[nodiscard]] static result<identity> identify(int fd);
     [[nodiscard]] bool is_original(const identity& found) const;
     [[nodiscard]] bool path_is_held() const;
     [[nodiscard]] error gone_error(std::string text);
+    void release() noexcept;
     [[nodiscard]] result<void> replace_root(unique_fd opened);
 
     const std::string path_;

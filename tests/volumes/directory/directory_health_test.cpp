@@ -6,6 +6,7 @@
 #include "volumes/limits.hpp"
 
 #include <sys/mount.h>
+#include <sys/stat.h>
 
 #include <functional>
 
@@ -168,7 +169,8 @@ TEST_CASE("the free space of a volume that has no requests is measured again", "
     }
 }
 
-TEST_CASE("a file system that is mounted again is used again", "[volumes][health][root]") {
+TEST_CASE("a file system that is mounted again is used again, and was not kept alive meanwhile",
+          "[volumes][health][root]") {
     frozen_mount disk;
     if (!disk.mounted()) {
         WARN("skipped: may not mount a file system of its own here");
@@ -177,13 +179,41 @@ TEST_CASE("a file system that is mounted again is used again", "[volumes][health
     directory_fixture f({.free_bytes_min = 0}, disk.point());
     const auto name = random_name();
     REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+    CHECK_FALSE(disk.released());
     disk.unmount();
     REQUIRE(is_gone(*f.volume));
+    // So that it can be repaired.
+    CHECK(eventually([&] { return disk.released(); }));
     REQUIRE(disk.mount());
     REQUIRE(eventually([&] { return f.volume->health().empty(); }));
     CHECK(get(*f.volume, name).has_value());
     CHECK(put(*f.volume, random_name(), random_bytes(10)).has_value());
     CHECK(index_names(*f.volume).value().size() == 2);
+}
+
+TEST_CASE("a new directory with the inode number of a deleted root is another one", "[volumes][health][root]") {
+    frozen_mount disk;
+    if (!disk.mounted()) {
+        WARN("skipped: may not mount a file system of its own here");
+        return;
+    }
+    directory_fixture f({.free_bytes_min = 0}, disk.point());
+    const auto name = random_name();
+    REQUIRE(put(*f.volume, name, random_bytes(10)).has_value());
+    const auto inode = [&] {
+        struct stat status{};
+        return ::stat(f.dir.path().c_str(), &status) == 0 ? status.st_ino : 0;
+    };
+    const auto before = inode();
+    fs::remove_all(f.dir.path());
+    REQUIRE(is_gone(*f.volume));
+    REQUIRE(eventually([&] {
+        fs::remove(f.dir.path());
+        fs::create_directory(f.dir.path());
+        return inode() == before;  // Once the kernel has given it up.
+    }));
+    check_gone(f, name);
+    CHECK(fs::is_empty(f.dir.path()));
 }
 
 TEST_CASE("on a hung volume calls with an alternative end soon, others wait, and all is well afterwards",

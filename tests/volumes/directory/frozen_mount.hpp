@@ -44,6 +44,10 @@ class frozen_mount {
     void unmount() {
         if (std::exchange(mounted_, false)) static_cast<void>(::umount2(point().c_str(), MNT_DETACH));
     }
+    /// Whether the kernel has ended it, so that the device can be repaired, and mounted afresh.
+    [[nodiscard]] bool released() const {
+        return static_cast<bool>(unique_fd(::open(device().c_str(), O_RDONLY | O_EXCL | O_CLOEXEC)));
+    }
     [[nodiscard]] std::filesystem::path point() const { return dir_.path() / "mnt"; }
     [[nodiscard]] bool mounted() const { return mounted_; }
     [[nodiscard]] bool freeze() {
