@@ -35,6 +35,39 @@ result<void> take_lock(directory_core& core, int fd, deadline until) {
     }
 }
 
+result<locked_file> open_and_lock(directory_core& core, int dir, const char* file, deadline until) {
+    while (true) {
+        locked_file out;
+        core.stats.tick(op::open);
+        out.fd = unique_fd(::openat(dir, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
+        if (!out.fd) {
+            if (errno == ELOOP || errno == EISDIR || errno == ENXIO) {
+                core.warn_unexpected_entry();
+                return fail(errc::not_found);
+            }
+            return std::unexpected(core.stats.failed(op::open, errno, "open"));
+        }
+        if (::fstat(out.fd.get(), &out.status) != 0) {
+            return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
+        }
+        if (!S_ISREG(out.status.st_mode)) {
+            core.warn_unexpected_entry();
+            return fail(errc::not_found);
+        }
+        KS_CHECK(take_lock(core, out.fd.get(), until));
+        struct stat named{};
+        core.stats.tick(op::stat);
+        if (::fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) != 0) {
+            return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
+        }
+        if (named.st_dev == out.status.st_dev && named.st_ino == out.status.st_ino) {
+            out.status = named;  // The block may have been touched while we waited for the lock.
+            return out;
+        }
+        if (until.passed()) return fail(errc::timeout, "block keeps being replaced");
+    }
+}
+
 }  // namespace
 
 bool root_may_be_gone(int number) noexcept {
@@ -171,36 +204,7 @@ void directory_core::warn_unexpected_entry() {
 }
 
 result<locked_file> open_locked(directory_core& core, int dir, const char* file, deadline until) {
-    while (true) {
-        locked_file out;
-        core.stats.tick(op::open);
-        out.fd = unique_fd(::openat(dir, file, O_RDWR | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC));
-        if (!out.fd) {
-            if (errno == ELOOP || errno == EISDIR || errno == ENXIO) {
-                core.warn_unexpected_entry();
-                return fail(errc::not_found);
-            }
-            return std::unexpected(core.stats.failed(op::open, errno, "open"));
-        }
-        if (::fstat(out.fd.get(), &out.status) != 0) {
-            return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
-        }
-        if (!S_ISREG(out.status.st_mode)) {
-            core.warn_unexpected_entry();
-            return fail(errc::not_found);
-        }
-        KS_CHECK(take_lock(core, out.fd.get(), until));
-        struct stat named{};
-        core.stats.tick(op::stat);
-        if (::fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) != 0) {
-            return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
-        }
-        if (named.st_dev == out.status.st_dev && named.st_ino == out.status.st_ino) {
-            out.status = named;  // The block may have been touched while we waited for the lock.
-            return out;
-        }
-        if (until.passed()) return fail(errc::timeout, "block keeps being replaced");
-    }
+    return again_if_stale([&] { return open_and_lock(core, dir, file, until); });
 }
 
 }  // namespace keepstore::volumes::directory

@@ -12,6 +12,7 @@
 #include "volumes/directory/file_time.hpp"
 #include "volumes/directory/fsync_group_commit.hpp"
 #include "volumes/directory/full_mark.hpp"
+#include "volumes/directory/limits.hpp"
 #include "volumes/directory/missing_features.hpp"
 #include "volumes/directory/names.hpp"
 #include "volumes/directory/op_stats.hpp"
@@ -24,10 +25,12 @@
 #include <sys/stat.h>
 
 #include <atomic>
+#include <cerrno>
 #include <functional>
 #include <memory>
 #include <mutex>
 #include <span>
+#include <type_traits>
 #include <vector>
 
 namespace keepstore::volumes::directory {
@@ -105,6 +108,16 @@ struct locked_file {
     unique_fd fd;
     struct stat status{};
 };
+
+/// Calls again while a file that was opened by its name turns out to be ESTALE: another host has replaced it (NFS, some
+/// FUSE).
+template <class F>
+std::invoke_result_t<F> again_if_stale(F call) {
+    for (unsigned attempt = 1;; ++attempt) {
+        auto out = call();
+        if (out || out.error().cause.value() != ESTALE || attempt == limits::stale_file_attempts) return out;
+    }
+}
 
 /// Opens `file` in `dir` and takes its flock, as the Go daemon does around touch and trash. Then checks that the name
 /// still refers to the locked file, and starts again if not: the previous holder of the lock may have replaced or

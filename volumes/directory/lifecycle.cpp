@@ -24,7 +24,8 @@ constexpr int trash_name_attempts = 60;
 constexpr std::chrono::hours restorable_for{1};
 constexpr std::size_t hash_bytes = 256 * KiB;  // One read of a copy that is hashed.
 
-result<void> touch_in(directory_core& core, const md5_digest& block_name, int dir, const char* file, deadline until) {
+result<void> touch_named(directory_core& core, const md5_digest& block_name, int dir, const char* file,
+                         deadline until) {
     while (true) {
         KS_TRY(const auto block, open_locked(core, dir, file, until));
         KS_CHECK(core.renew_mtime(block.fd.get(), block.status.st_mtim));
@@ -42,6 +43,10 @@ result<void> touch_in(directory_core& core, const md5_digest& block_name, int di
         if (named.st_dev == block.status.st_dev && named.st_ino == block.status.st_ino) return success();
         if (until.passed()) return fail(errc::timeout, "block keeps being replaced");
     }
+}
+
+result<void> touch_in(directory_core& core, const md5_digest& name, int dir, const char* file, deadline until) {
+    return again_if_stale([&] { return touch_named(core, name, dir, file, until); });
 }
 
 // Returns the names of the trash copies, those that would be deleted last first.

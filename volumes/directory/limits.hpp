@@ -42,6 +42,8 @@ inline constexpr std::size_t index_batch_blocks = 4096;
 inline constexpr std::size_t index_first_batch_blocks = 256;
 /// Directories read at a time by one index. Two keep both a disk and two cores busy (docs/performance.md).
 inline constexpr unsigned index_workers = 2;
+/// How often a file is opened by its name before ESTALE is an error.
+inline constexpr unsigned stale_file_attempts = 5;
 /// How often a directory is read again after NFS lost the position in it (ESTALE, EBADCOOKIE).
 inline constexpr unsigned directory_read_attempts = 5;
 /// How long the mark of a full volume is honoured (docs/interface.md 4.2: an hour, as the Go daemon does).

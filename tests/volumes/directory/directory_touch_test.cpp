@@ -90,6 +90,30 @@ TEST_CASE("a touch of a block that is trashed without a lock says that it is gon
     CHECK(is_error(run(f.volume->touch(block.name, soon())), errc::not_found));
 }
 
+TEST_CASE("a block that another host replaces while it is touched or stored is opened again", "[volumes][touch]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const synced_block block;
+    REQUIRE(put(*f.volume, block.name, block.content).has_value());
+    const auto stale = [&](file_call which, int times, auto call) {
+        std::atomic<int> calls = 0;
+        const file_call_watch watch(
+            [&](file_call made, int fd) { return made == which && !is_directory(fd) && calls++ < times ? ESTALE : 0; });
+        return call();
+    };
+    const auto touch = [&] { return run(f.volume->touch(block.name, soon())).has_value(); };
+    CHECK(stale(file_call::flock, 4, touch));
+    CHECK(stale(file_call::futimens, 4, touch));
+    CHECK(stale(file_call::fsync, 1, touch));
+    CHECK_FALSE(stale(file_call::futimens, 1000, touch));
+    const auto trash = [&] {
+        const volumes::trash_options later{.protect_for = std::chrono::hours(1), .lifetime = std::chrono::hours(1)};
+        return run(f.volume->trash(block.name, later, soon())) == trash_outcome::too_new;
+    };
+    CHECK(stale(file_call::flock, 4, trash));
+    CHECK_FALSE(stale(file_call::flock, 1000, trash));
+    CHECK(touch());
+}
+
 TEST_CASE("touches of one block share a sync that begins after they came, and take one thread", "[volumes][touch]") {
     directory_fixture f({.free_bytes_min = 0, .threads_max = 2});
     const synced_block hot;
