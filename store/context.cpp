@@ -15,6 +15,7 @@ store_context::store_context(store_options o, mount_table m, pool::buffer_pool& 
       request_pool(pool),
       copy_pool(options.copy_pool_bytes, [&digests] { digests.flush(); }),
       scratch_pool(options.scratch_pool_bytes, [&digests] { digests.flush(); }),
-      read_window(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digests.lanes()) {}
+      read_window(std::min(limits::read_window_bytes, pool.snapshot().budget_bytes / 2), digests.lanes()),
+      kept_bodies(std::min(options.kept_bodies_bytes, pool.snapshot().budget_bytes / 8)) {}
 
 }  // namespace keepstore::store

@@ -13,6 +13,7 @@
 #include "store/limits.hpp"
 #include "store/mount.hpp"
 #include "store/read/read_window.hpp"
+#include "store/write/kept_body.hpp"
 
 #include <chrono>
 #include <string>
@@ -29,6 +30,7 @@ struct store_options {
     /// Not configurable: tests make them small.
     std::size_t copy_pool_bytes = limits::copy_pool_bytes;
     std::size_t scratch_pool_bytes = limits::scratch_pool_bytes;
+    std::size_t kept_bodies_bytes = limits::kept_bodies_bytes_max;
 };
 
 struct store_context {
@@ -50,6 +52,7 @@ struct store_context {
     /// For reads that find no room in request_pool, or prove a stitched copy: a lease for each segment or piece.
     pool::lease_pool scratch_pool;
     store::read_window read_window;
+    store::kept_bodies kept_bodies;  ///< In chunks of request_pool.
 
     store::bad_copy_log bad_copy_log;
     store_counters counters;

@@ -24,6 +24,11 @@ inline constexpr std::size_t copy_lease_chunks = 4;
 inline constexpr std::size_t copy_pool_bytes = 16 * copy_lease_chunks * chunk_size_bytes;
 /// The same for the digest of a PUT while memory is plenty: two of the bursts of 4 MiB in which S3 servers take a body.
 inline constexpr std::size_t digest_lag_bytes_max = 8 * MiB;
+/// The largest body of a PUT that is kept in memory until it is stored, if there is more than one volume: what a writer
+/// may have queued in any case.
+inline constexpr std::size_t kept_body_bytes_max = request_queue_bytes_max;
+/// What all of them keep together, and at most an eighth of the budget: clients may be slow to send the rest.
+inline constexpr std::size_t kept_bodies_bytes_max = 32 * MiB;
 /// Pool memory that all GETs together hold for segments under way. Fills the lanes of two cores several times over, and
 /// bounds what thousands of readers that come at once can take before it shows which of them are slow.
 inline constexpr std::size_t read_window_bytes = 128 * MiB;

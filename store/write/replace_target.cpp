@@ -93,9 +93,7 @@ awaitable<result<bool>> write_operation::feed_replacement(target& t, const const
 // Tries every holder of the first `upto` bytes in turn: the body in memory, live targets, then what a failed writer can
 // still read.
 awaitable<result<bool>> write_operation::copy_prefix(target& to, std::uint64_t upto) {
-    if (whole_)
-        co_return co_await append_to({*to.writer, until_for(*to.where)},
-                                     whole_->subslice(0, static_cast<std::size_t>(upto)));
+    if (!kept_.pieces().empty()) co_return co_await append_kept({*to.writer, until_for(*to.where)}, upto);
     bool fresh = true;
     for (const bool failed : {false, true}) {
         for (std::size_t i = 0; i < targets_.size(); ++i) {
@@ -127,10 +125,21 @@ awaitable<result<bool>> write_operation::append_to(destination to, const const_s
     co_return false;
 }
 
+awaitable<result<bool>> write_operation::append_kept(destination to, std::uint64_t upto) {
+    for (const const_slice& piece : kept_.pieces()) {
+        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), upto));
+        if (want == 0) break;
+        KS_CO_TRY(const bool appended, co_await append_to(to, piece.subslice(0, want)));
+        if (!appended) co_return false;
+        upto -= want;
+    }
+    co_return true;
+}
+
 // Copies the first `upto` bytes of `from`. \returns whether that worked, and they are proven to be the body's. All that
 // was copied is hashed and written then: `to` holds nothing of the lease.
 awaitable<result<bool>> write_operation::copy_from(target& from, destination to, std::uint64_t upto) {
-    if (whole_) co_return co_await append_to(to, whole_->subslice(0, static_cast<std::size_t>(upto)));
+    if (!kept_.pieces().empty()) co_return co_await append_kept(to, upto);
     const deadline reading = until_for(*from.where);
     std::unique_ptr<volumes::block_reader> reopened;
     volumes::block_reader* reader = from.writer ? nullptr : from.stored.get();

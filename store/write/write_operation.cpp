@@ -19,7 +19,8 @@ write_operation::write_operation(store_context& store, const block_write_request
       source_(source),
       candidates_(store.mounts.in_write_order(request.hash)),
       digest_(store.engine,
-              {.queue_bytes = digest_queue_bytes(), .waypoint_stride = segment::fine_bytes, .batching = true}) {}
+              {.queue_bytes = digest_queue_bytes(), .waypoint_stride = segment::fine_bytes, .batching = true}),
+      kept_(store.kept_bodies) {}
 
 awaitable<result<block_write_response>> write_operation::run() {
     if (source_.size().value_or(0) > limits::block_size_bytes_max) co_return fail(errc::too_large);
@@ -92,13 +93,25 @@ awaitable<result<void>> write_operation::receive() {
         if (filled == 0) break;
         if (length_ + filled > limits::block_size_bytes_max) co_return fail(errc::too_large);
         const const_slice piece = into.freeze(filled);
-        if (end && length_ == 0) whole_ = piece;
+        keep(piece, end);
         digest_.set_queue_bytes(digest_queue_bytes());
         KS_CO_CHECK(co_await digest_.update(piece));
         KS_CO_CHECK(co_await feed(piece));
         length_ += filled;
     }
     co_return success();
+}
+
+// Only if another volume could take the body, and not while others may wait for memory.
+void write_operation::keep(const const_slice& piece, bool end) {
+    if (end && length_ == 0) return kept_.set_whole(piece);
+    const std::uint64_t size = source_.size().value_or(length_ + piece.size());
+    const bool plenty = store_.request_pool.queue_bytes() == limits::request_queue_bytes_max;
+    if (candidates_.size() > 1 && plenty && size <= limits::kept_body_bytes_max) {
+        kept_.add(piece);
+    } else {
+        kept_.drop();
+    }
 }
 
 // Fills a chunk with the next bytes of the body; full unless the body ends. Holds no memory for a client that is silent
@@ -128,6 +141,7 @@ awaitable<result<mutable_slice>> write_operation::next_chunk(std::size_t& filled
 // Waits until all pieces so far are hashed and written, so that their chunks are free. Volumes that fail are replaced:
 // what a failed writer has queued would not come back by itself.
 awaitable<result<void>> write_operation::release_memory() {
+    kept_.drop();
     KS_CO_CHECK(co_await digest_.drain());
     bool any_failed = true;
     while (any_failed) {
@@ -221,7 +235,7 @@ void write_operation::fail_target(target& t, const error& why) {
 // Releases what failed targets have, their queues above all, if the bytes can be had elsewhere.
 void write_operation::drop_failed() noexcept {
     const bool elsewhere =
-        whole_ || std::ranges::any_of(targets_, [](const auto& t) { return t->now != phase::failed; });
+        !kept_.pieces().empty() || std::ranges::any_of(targets_, [](const auto& t) { return t->now != phase::failed; });
     if (!elsewhere) return;
     for (const auto& t : targets_) {
         if (t->now != phase::failed) continue;

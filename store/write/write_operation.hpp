@@ -11,7 +11,8 @@
 ///
 /// Memory (docs/memory.md): a PUT waits for a chunk holding none that it could give back. Before such a wait it waits
 /// until its digest and its writers are done with what they have (release_memory). A target that failed releases its
-/// queue at once, unless it is the only one that has the first bytes of the body.
+/// queue at once, unless it is the only one that has the first bytes of the body. A small body is kept while memory is
+/// plenty (kept_body.hpp).
 #pragma once
 
 #include "base/async.hpp"
@@ -19,6 +20,7 @@
 #include "digest/engine.hpp"
 #include "store/context.hpp"
 #include "store/requests.hpp"
+#include "store/write/kept_body.hpp"
 #include "store/write/put_plan.hpp"
 
 #include <cstdint>
@@ -67,6 +69,7 @@ class write_operation {
     [[nodiscard]] std::size_t digest_queue_bytes() const noexcept;
     awaitable<result<void>> receive();
     awaitable<result<mutable_slice>> next_chunk(std::size_t& filled, bool& end);
+    void keep(const const_slice& piece, bool end);
     awaitable<result<void>> feed(const const_slice& piece);
     awaitable<result<void>> feed_one(target&, const const_slice& piece);
     /// \returns whether the volume can take the block.
@@ -90,6 +93,7 @@ class write_operation {
         deadline until;
     };
     awaitable<result<bool>> append_to(destination to, const const_slice& piece);
+    awaitable<result<bool>> append_kept(destination to, std::uint64_t upto);
     awaitable<result<bool>> copy_from(target& from, destination to, std::uint64_t upto);
     awaitable<result<bool>> is_body_prefix(digest::md5_stream& copied, std::uint64_t length);
     awaitable<result<void>> replace_failed(const const_slice* piece);
@@ -116,7 +120,7 @@ class write_operation {
     std::uint64_t length_ = 0;                         // Of the body so far; whole chunks until it ends.
     std::optional<std::vector<std::byte>> waypoints_;  // Encoded, once digest_finished_.
     bool all_full_ = true;                             // No candidate failed for another reason than lack of space.
-    std::optional<const_slice> whole_;                 // The body, once all of it is there and it fits one chunk.
+    kept_body kept_;
 };
 
 }  // namespace keepstore::store

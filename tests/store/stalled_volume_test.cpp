@@ -16,6 +16,31 @@ result<void> touch(fixture& f, const md5_digest& name) {
     return run(later(f.store, name));
 }
 
+// A client that sends a body. After the first three chunks all memory that is free is taken by others, for good.
+class late_source final : public byte_source {
+  public:
+    late_source(std::string text, pool::buffer_pool& pool) : text_(std::move(text)), pool_(pool) {}
+    std::vector<mutable_slice> taken;
+
+    std::optional<std::uint64_t> size() const noexcept override { return text_.size(); }
+    awaitable<result<void>> wait_ready() override {
+        if (at_ < 3 * chunk || !taken.empty()) co_return result<void>{};
+        while (auto piece = pool_.try_acquire()) taken.push_back(std::move(*piece));
+        co_return result<void>{};
+    }
+    awaitable<result<std::size_t>> read_some(std::span<std::byte> into) override {
+        const std::size_t count = std::min(into.size(), text_.size() - at_);
+        std::memcpy(into.data(), text_.data() + at_, count);
+        at_ += count;
+        co_return count;
+    }
+
+  private:
+    const std::string text_;
+    pool::buffer_pool& pool_;
+    std::size_t at_ = 0;
+};
+
 }  // namespace
 
 TEST_CASE("volumes that work are read and written first, in their usual order", "[store][stall]") {
@@ -114,6 +139,51 @@ TEST_CASE("a write whose beginning only a stalled volume has fails soon", "[stor
     f.faulty[0]->plan.with = errc::unavailable;
     CHECK(f.put(content).error() == errc::unavailable);
     CHECK(f.faulty[0]->waits == 0);
+}
+
+TEST_CASE("a small body that only a stalled volume has the beginning of goes to another one", "[store][stall][kept]") {
+    constexpr std::size_t budget = 64 * MiB;
+    for (const bool announced : {true, false}) {
+        for (const std::size_t size : {chunk + 1, 5 * chunk, limits::kept_body_bytes_max}) {
+            CAPTURE(announced, size);
+            fixture f({{"default"}, {"default"}}, budget, budget);
+            const auto content = make_content(size);
+            f.faulty[0]->plan.stalls_after = chunk;
+            f.faulty[0]->plan.fail_read_back = true;
+            REQUIRE(f.put(string_source(content, announced), name_of(content)).has_value());
+            CHECK(f.memory[1]->content(name_of(content)) == content);
+            CHECK(f.faulty[0]->waits == 0);
+        }
+        // A larger one is not kept, and neither is one for which there is no memory.
+        for (const auto& [size, kept] :
+             {std::pair(limits::kept_body_bytes_max + 1, budget), std::pair(5 * chunk, 4 * chunk)}) {
+            CAPTURE(announced, size);
+            fixture f({{"default"}, {"default"}}, budget, kept);
+            const auto content = make_content(size);
+            f.faulty[0]->plan.stalls_after = size - 1;
+            f.faulty[0]->plan.fail_read_back = true;
+            CHECK(f.put(string_source(content, announced), name_of(content)).error() == errc::unavailable);
+        }
+    }
+}
+
+TEST_CASE("a body that is kept is given up before its PUT waits for memory", "[store][memory][kept]") {
+    constexpr std::size_t budget = 64 * MiB;
+    fixture f({{"default"}, {"default"}}, budget, budget);
+    const auto content = make_content(7 * chunk);
+    late_source source(content, f.pool);
+    const block_write_request request{.hash = name_of(content),
+                                      .path_text = name_of(content).hex(),
+                                      .storage_classes = {},
+                                      .token = "",
+                                      .until = deadline::in(std::chrono::seconds(10))};
+    const auto later = [](block_store& s, const block_write_request& r,
+                          byte_source& body) -> awaitable<result<block_write_response>> {
+        co_return co_await s.block_write(r, body);
+    };
+    REQUIRE(run(later(f.store, request, source)).has_value());
+    CHECK(f.memory[0]->content(name_of(content)) == content);
+    CHECK_FALSE(source.taken.empty());
 }
 
 TEST_CASE("a volume that refuses every write ends the PUT, also when it is the only one", "[store][stall]") {

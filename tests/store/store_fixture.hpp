@@ -104,14 +104,16 @@ inline std::string flipped(std::string content, std::size_t at) {
 }
 
 struct fixture {
+    /// Bodies of more than one chunk are not kept in memory, so that every replacement has to copy.
     explicit fixture(std::vector<std::vector<std::string>> classes = {{"default"}, {"default"}},
-                     std::size_t budget = 64 * MiB)
+                     std::size_t budget = 64 * MiB, std::size_t kept_bodies_bytes = 0)
         : pool(budget),
           store({.blob_signing = false,
                  .blob_signing_key = "",
                  .protect_for = std::chrono::hours(1),
                  .blob_trash = true,
-                 .trash_lifetime = std::chrono::hours(1)},
+                 .trash_lifetime = std::chrono::hours(1),
+                 .kept_bodies_bytes = kept_bodies_bytes},
                 store::mount_table(make_mounts(classes)), pool, engine) {}
     // A chunk that is being hashed when its request ends returns to the pool a moment later.
     ~fixture() {
