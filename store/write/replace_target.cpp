@@ -45,10 +45,8 @@ awaitable<result<void>> write_operation::replace_failed(const const_slice* piece
             for (const auto& t : targets_) {
                 if (t->where == m) t->gave_up = false;
             }
-            KS_CO_TRY(const bool added, co_await add_writer(*m));
+            KS_CO_TRY(const bool added, co_await add_replacement(*m, piece));
             if (!added) continue;
-            KS_CO_TRY(const bool fed, co_await feed_replacement(*targets_.back(), piece));
-            if (!fed) continue;
             drop_failed();
             log::warning("a volume failed during a write; went on with another one",
                          {{"block", request_.hash.hex()}, {"mount", m->uuid}, {"copiedBytes", length_}});
@@ -66,6 +64,52 @@ bool write_operation::may_replace(const mount& m, bool waits) const {
     if (!waits) return std::ranges::none_of(targets_, is_m);
     return std::ranges::any_of(targets_,
                                [&](const auto& t) { return is_m(t) && t->now == phase::failed && t->gave_up; });
+}
+
+awaitable<result<bool>> write_operation::add_replacement(const mount& m, const const_slice* piece) {
+    KS_CO_TRY(const bool compares, co_await compare_instead(m, piece));
+    if (compares) co_return targets_.back()->now != phase::failed;
+    KS_CO_TRY(const bool added, co_await add_writer(m));
+    if (!added) co_return false;
+    co_return co_await feed_replacement(*targets_.back(), piece);
+}
+
+// In place of a target that compared: the mount may have the block, too. Its copy needs none of the bytes that may be
+// out of reach now. \returns whether that was tried: the mount's target is the last one then.
+awaitable<result<bool>> write_operation::compare_instead(const mount& m, const const_slice* piece) {
+    const bool compared = std::ranges::any_of(targets_, [](const auto& t) { return t->compared; });
+    if (!compared || m.volume->compares_on_commit(source_.size())) co_return false;
+    const volumes::open_hint hint{.size = source_.size(), .replaces = true};
+    auto reader = co_await m.volume->open_for(request_.hash, hint, until_for(m));
+    if (!reader) {
+        if (reader.error() == errc::cancelled) co_return std::unexpected(std::move(reader.error()));
+        co_return false;
+    }
+    if (digest_finished_ && (*reader)->size() != length_) co_return false;
+    if (length_ > 0) {
+        KS_CO_TRY(const bool same, co_await begins_as_body(**reader, until_for(m)));
+        if (!same) co_return false;
+    }
+    targets_.push_back(std::make_unique<target>(
+        target{.where = &m, .now = phase::comparing, .stored = *std::move(reader), .compared = true}));
+    if (piece) KS_CO_CHECK(co_await feed_one(*targets_.back(), *piece));
+    co_return true;
+}
+
+// Proves that the first length_ bytes of a stored copy are the body's.
+awaitable<result<bool>> write_operation::begins_as_body(volumes::block_reader& copy, deadline until) {
+    KS_CO_TRY(auto memory, co_await store_.copy_pool.take(limits::copy_lease_chunks, request_.until));
+    digest::md5_stream read(store_.engine, {.queue_bytes = limits::chunk_size_bytes});
+    for (std::uint64_t offset = 0; offset < length_;) {
+        KS_CO_TRY(const auto into, co_await memory.acquire(request_.until));
+        const auto want = static_cast<std::size_t>(std::min<std::uint64_t>(into.size(), length_ - offset));
+        const auto count = co_await copy.read_at(offset, into.subslice(0, want), until);
+        if (!count && count.error() == errc::cancelled) co_return std::unexpected(count.error());
+        if (!count || *count != want) co_return false;
+        KS_CO_CHECK(co_await read.update(into.freeze(want)));
+        offset += want;
+    }
+    co_return co_await is_body_prefix(read, length_);
 }
 
 // \returns false if that failed, and so the target. It is dropped at once then: its source still has the bytes.

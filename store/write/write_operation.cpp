@@ -63,8 +63,8 @@ awaitable<result<void>> write_operation::choose_targets() {
             if (reader.error() == errc::cancelled) co_return std::unexpected(std::move(reader.error()));
             continue;  // Absent, or not readable: writing will show what is wrong.
         }
-        targets_.push_back(
-            std::make_unique<target>(target{.where = m, .now = phase::comparing, .stored = *std::move(reader)}));
+        targets_.push_back(std::make_unique<target>(
+            target{.where = m, .now = phase::comparing, .stored = *std::move(reader), .compared = true}));
         plan.add(*m);
     }
     // A stalled volume only if no other one takes the block.

@@ -57,6 +57,8 @@ class write_operation {
         std::unique_ptr<volumes::block_reader> stored = nullptr;
         /// writing. failed: if set it may still be read back.
         std::unique_ptr<volumes::block_writer> writer = nullptr;
+        /// It began with a stored copy: the body is a block that is there already.
+        bool compared = false;
         /// failed, since the volume stalled while there was an alternative: it may be used again if that fails as well.
         bool gave_up = false;
         /// The stored copy differs from the body after these bytes, to the chunk: it is corrupt, or they collide.
@@ -98,6 +100,10 @@ class write_operation {
     awaitable<result<bool>> is_body_prefix(digest::md5_stream& copied, std::uint64_t length);
     awaitable<result<void>> replace_failed(const const_slice* piece);
     [[nodiscard]] bool may_replace(const mount&, bool waits) const;
+    /// \returns whether a target was added that has all of the body so far.
+    awaitable<result<bool>> add_replacement(const mount&, const const_slice* piece);
+    awaitable<result<bool>> compare_instead(const mount&, const const_slice* piece);
+    awaitable<result<bool>> begins_as_body(volumes::block_reader&, deadline until);
     awaitable<result<bool>> feed_replacement(target&, const const_slice* piece);
 
     // commit_targets.cpp

@@ -186,6 +186,44 @@ TEST_CASE("a body that is kept is given up before its PUT waits for memory", "[s
     CHECK_FALSE(source.taken.empty());
 }
 
+TEST_CASE("a write that compares with a copy that stalls in mid-block goes on with another copy", "[store][stall]") {
+    fixture f;
+    const auto content = make_content(12 * chunk + 7);
+    const auto name = name_of(content);
+    f.memory[0]->plant(name, content);
+    f.faulty[0]->plan.stalls_reads_after = 5 * chunk;
+    SECTION("that is good: it is touched") {
+        f.memory[1]->plant(name, content);
+        REQUIRE(f.put(content).has_value());
+        CHECK(f.faulty[1]->touches == 1);
+        CHECK(f.faulty[1]->appends == 0);
+    }
+    SECTION("that differs later: the rest of it is replaced") {
+        f.memory[1]->plant(name, flipped(content, 9 * chunk));
+        REQUIRE(f.put(content).has_value());
+        CHECK(f.memory[1]->content(name) == content);
+    }
+    SECTION("that differs before: it is not taken for the body") {
+        f.memory[1]->plant(name, flipped(content, 2 * chunk));
+        CHECK(f.put(content).error() == errc::unavailable);
+        CHECK(f.faulty[1]->touches == 0);
+    }
+    SECTION("when it is touched") {
+        f.faulty[0]->plan = {.stalls_writes = true};
+        f.memory[1]->plant(name, content);
+        REQUIRE(f.put(content).has_value());
+        CHECK(f.faulty[1]->touches == 1);
+        CHECK(f.faulty[1]->appends == 0);
+    }
+    SECTION("when it is touched, and that copy is longer") {
+        f.faulty[0]->plan = {.stalls_writes = true};
+        f.memory[1]->plant(name, content + "x");
+        REQUIRE(f.put(content).has_value());
+        CHECK(f.memory[1]->content(name) == content);
+    }
+    CHECK(f.faulty[0]->waits == 0);
+}
+
 TEST_CASE("a volume that refuses every write ends the PUT, also when it is the only one", "[store][stall]") {
     for (const std::size_t volumes : {1U, 2U}) {
         fixture f(std::vector<std::vector<std::string>>(volumes, {"default"}));

@@ -36,7 +36,8 @@ struct fault_plan {
     /// Calls that may block do not end, except those that have an alternative: the volume stalls.
     bool stalls_reads = false;
     bool stalls_writes = false;
-    std::uint64_t stalls_after = never;  ///< The append that reaches this offset makes stalls_writes true.
+    std::uint64_t stalls_after = never;        ///< The append that reaches this offset makes stalls_writes true.
+    std::uint64_t stalls_reads_after = never;  ///< The same of comparisons and stalls_reads.
     error with{errc::io_error, "injected fault"};
 };
 
@@ -140,6 +141,8 @@ class fault_volume final : public volumes::volume {
         }
         awaitable<result<bool>> equals_at(std::uint64_t offset, const_slice bytes, deadline until) override {
             if (offset + bytes.size() > home_.plan.fail_read_at) co_return std::unexpected(home_.plan.with);
+            if (offset + bytes.size() > home_.plan.stalls_reads_after) home_.plan.stalls_reads = true;
+            KS_CO_CHECK(co_await home_.pass(&fault_plan::stalls_reads, until));
             co_return co_await inner_->equals_at(offset, std::move(bytes), until);
         }
         awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
