@@ -166,7 +166,6 @@ result<void> directory_core::sync_dir_fd(unsigned key, int fd) {
 result<void> directory_core::sync_file(int fd) {
     // Not fdatasync: on ext4 it does not write a changed mtime, and with it the protection from trash.
     if (options.sync && ::fsync(fd) != 0) return std::unexpected(stats.failed(errno, "fsync"));
-    health.call_worked(traffic::writes);
     return success();
 }
 

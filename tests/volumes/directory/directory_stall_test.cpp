@@ -92,6 +92,27 @@ TEST_CASE("reads that fail make a volume one that fails, until they work", "[vol
     }
 }
 
+TEST_CASE("a volume that takes no data fails, although its blocks can be touched", "[volumes][health]") {
+    directory_fixture f({.free_bytes_min = 0});
+    const auto stored = random_name();
+    REQUIRE(put(*f.volume, stored, random_bytes(10)).has_value());
+    const auto touches = [&] { return run(f.volume->touch(stored, soon())).has_value(); };
+    const auto fails = [&] { return f.volume->state().writes == volume_state::failing; };
+    {
+        const file_call_watch broken(
+            [](file_call call, int) { return call == file_call::pwrite || call == file_call::pwritev ? EIO : 0; });
+        for (unsigned i = 0; i < limits::volume_failures_max; ++i) {
+            CHECK(is_error(put(*f.volume, random_name(), random_bytes(10)), errc::io_error));
+            CHECK(touches());
+        }
+        CHECK(eventually(fails));
+        CHECK(touches());
+        CHECK(fails());
+    }
+    CHECK(put(*f.volume, random_name(), random_bytes(10)).has_value());
+    CHECK(eventually([&] { return !fails(); }));  // A probe that began before may end after it.
+}
+
 TEST_CASE("a caller with an alternative waits for slow writes that get on", "[volumes][stall]") {
     constexpr std::size_t pieces = 4;
     const auto content = random_bytes(pieces * MiB);

@@ -100,6 +100,16 @@ ssize_t pwritev(int fd, const iovec* pieces, int count, off_t offset) {
     return fails(file_call::pwritev, fd) ? -1 : next(fd, pieces, count, offset);
 }
 
+ssize_t pwrite64(int fd, const void* from, std::size_t size, off64_t offset) {
+    static const auto next = real<ssize_t(int, const void*, std::size_t, off64_t)>("pwrite64");
+    return fails(file_call::pwrite, fd) ? -1 : next(fd, from, size, offset);
+}
+
+ssize_t pwrite(int fd, const void* from, std::size_t size, off_t offset) {
+    static const auto next = real<ssize_t(int, const void*, std::size_t, off_t)>("pwrite");
+    return fails(file_call::pwrite, fd) ? -1 : next(fd, from, size, offset);
+}
+
 int renameat(int from_dir, const char* from, int to_dir, const char* to) noexcept {
     static const auto next = real<int(int, const char*, int, const char*)>("renameat");
     return fails(file_call::renameat, from_dir) ? -1 : next(from_dir, from, to_dir, to);

@@ -16,6 +16,7 @@ enum class file_call {
     getdents,
     linkat,
     pread,
+    pwrite,
     pwritev,
     renameat,
     renameat2,
