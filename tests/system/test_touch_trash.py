@@ -6,6 +6,7 @@ import unittest
 
 from support.case import KeepstoreCase, SharedDaemonCase, main
 from support.daemon import ACTIVE_TOKEN, block_path, directory_volume, store, trash_copies, volume_uuid
+from support.fuse import FuseMount
 from support.locator import md5, plain
 from support.wait import until
 
@@ -203,6 +204,21 @@ class Configurations(KeepstoreCase):
                 for _ in range(3):
                     daemon.put(b"something to pass the time")
                 self.assertTrue(os.path.exists(due))
+
+    def test_inode_numbers_that_change(self):
+        """As on some FUSE file systems: two looks at one file find different numbers."""
+        back, point = self.dir.make("back"), self.dir.make("fuse")
+        mount = FuseMount(back, point, new_inodes=True)
+        self.addCleanup(mount.close)
+        daemon = self.start([point], Collections={"BlobSigningTTL": "1s", "BlobTrashLifetime": "24h"})
+        for data in (b"small", os.urandom(300_000)):
+            block = "/" + plain(data)
+            for _ in range(2):
+                self.assertEqual(daemon.put(data).status, 200)
+            self.assert_reply(daemon.admin("TOUCH", block), 200)
+            until(lambda: daemon.admin("DELETE", block).status == 200 and daemon.get(plain(data)).status == 404, 5, "trashed")
+            self.assert_reply(daemon.admin("PUT", "/untrash" + block), 200)
+            self.assertTrue(daemon.get(plain(data)).body == data)
 
 
 if __name__ == "__main__":

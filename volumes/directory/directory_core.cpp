@@ -60,7 +60,12 @@ result<locked_file> open_and_lock(directory_core& core, int dir, const char* fil
         if (::fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) != 0) {
             return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
         }
-        if (named.st_dev == out.status.st_dev && named.st_ino == out.status.st_ino) {
+        struct stat again{};
+        if (!core.is_same_file(named, out.status) && ::fstat(out.fd.get(), &again) == 0 &&
+            again.st_ino != out.status.st_ino) {
+            core.lacking.found(feature::lasting_inodes);
+        }
+        if (core.is_same_file(named, out.status)) {
             out.status = named;  // The block may have been touched while we waited for the lock.
             return out;
         }

@@ -86,6 +86,15 @@ class directory_core {
     /// uses by itself is up to 10 ms late, which can make a block look older than a signature made after it. Blocks.
     [[nodiscard]] result<void> renew_mtime(int fd, const struct timespec& not_before = {});
 
+    /// Returns whether both are the same file, as far as the file system tells.
+    [[nodiscard]] bool is_same_file(const struct stat& a, const struct stat& b) const noexcept {
+        return a.st_dev == b.st_dev && (a.st_ino == b.st_ino || lacking.lacks(feature::lasting_inodes));
+    }
+    /// Returns whether both are the same file, not written or touched in between.
+    [[nodiscard]] bool is_unchanged(const struct stat& a, const struct stat& b) const noexcept {
+        return is_same_file(a, b) && a.st_size == b.st_size && is_same_time(a.st_mtim, b.st_mtim);
+    }
+
     /// Warns, once per volume and process, that the volume has entries that are named like blocks but are none.
     void warn_unexpected_entry();
 

@@ -34,10 +34,8 @@ namespace keepstore::volumes::directory {
     return a.tv_sec != b.tv_sec ? a.tv_sec < b.tv_sec : a.tv_nsec < b.tv_nsec;
 }
 
-/// Returns whether both are the same file, not written or touched in between.
-[[nodiscard]] inline bool is_unchanged(const struct stat& a, const struct stat& b) noexcept {
-    return a.st_dev == b.st_dev && a.st_ino == b.st_ino && a.st_size == b.st_size &&
-           !is_earlier(a.st_mtim, b.st_mtim) && !is_earlier(b.st_mtim, a.st_mtim);
+[[nodiscard]] constexpr bool is_same_time(const struct timespec& a, const struct timespec& b) noexcept {
+    return a.tv_sec == b.tv_sec && a.tv_nsec == b.tv_nsec;
 }
 
 }  // namespace keepstore::volumes::directory

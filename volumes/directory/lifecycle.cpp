@@ -40,7 +40,7 @@ result<void> touch_named(directory_core& core, const md5_digest& block_name, int
         if (::fstatat(dir, file, &named, AT_SYMLINK_NOFOLLOW) != 0) {
             return std::unexpected(core.stats.failed(op::stat, errno, "stat"));
         }
-        if (named.st_dev == block.status.st_dev && named.st_ino == block.status.st_ino) return success();
+        if (core.is_same_file(named, block.status)) return success();
         if (until.passed()) return fail(errc::timeout, "block keeps being replaced");
     }
 }
@@ -149,7 +149,7 @@ result<std::string> move_to_trash(directory_core& core, int dir, const md5_diges
     if (number != 0) return std::unexpected(core.stats.failed(op::rename, number, "rename"));
     struct stat moved{};
     // Gone: restored by an untrash already.
-    if (::fstatat(dir, to.c_str(), &moved, AT_SYMLINK_NOFOLLOW) != 0 || is_unchanged(moved, expected)) return to;
+    if (::fstatat(dir, to.c_str(), &moved, AT_SYMLINK_NOFOLLOW) != 0 || core.is_unchanged(moved, expected)) return to;
     number = rename_from_trash(core, dir, to.c_str(), path.file.data());
     // EEXIST: there is a newer copy already.
     if (number != 0 && number != EEXIST && number != ENOENT) {
@@ -173,7 +173,7 @@ result<bool> replace_by_copy(directory_core& core, int dir, const md5_digest& na
     const auto copy = open_locked(core, dir, trash.c_str(), until);
     if (gone(copy)) return false;
     if (!copy) return std::unexpected(copy.error());
-    if (!is_unchanged(old->status, corrupt.status) || !is_unchanged(copy->status, good.status)) return false;
+    if (!core.is_unchanged(old->status, corrupt.status) || !core.is_unchanged(copy->status, good.status)) return false;
     const auto& latest = is_earlier(old->status.st_mtim, copy->status.st_mtim) ? copy->status : old->status;
     KS_CHECK(core.renew_mtime(copy->fd.get(), latest.st_mtim));
     KS_CHECK(core.sync_file(copy->fd.get()));
@@ -202,7 +202,7 @@ result<bool> restore_copy(directory_core& core, int dir, const md5_digest& name,
     // The Go daemon may have put another copy under the trash name after we locked ours.
     struct stat status{};
     const bool ours =
-        ::fstatat(dir, path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0 && status.st_ino == copy->status.st_ino;
+        ::fstatat(dir, path.file.data(), &status, AT_SYMLINK_NOFOLLOW) == 0 && core.is_same_file(status, copy->status);
     copy->fd.reset();
     if (!ours) KS_CHECK(touch_in(core, name, dir, path.file.data(), until));
     KS_CHECK(core.sync_dir(name, dir));

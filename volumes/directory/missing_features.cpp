@@ -23,6 +23,9 @@ const char* consequence_of(feature f) {
                    "be missing";
         case feature::statx:
             return "statx is refused: fstatat is used instead, and the alignment for direct I/O is found by trying";
+        case feature::lasting_inodes:
+            return "the inode numbers of the file system change: it is not noticed when another program replaces a "
+                   "block that is being touched or trashed";
     }
     return "";
 }

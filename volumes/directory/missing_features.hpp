@@ -15,6 +15,7 @@ enum class feature : unsigned {
     file_locks,        ///< flock(2). Not on NFS without a lock manager, nor on some FUSE file systems.
     directory_sync,    ///< fsync(2) of a directory.
     statx,             ///< statx(2). Refused by the seccomp filters of some containers.
+    lasting_inodes,    ///< A file keeps its inode number while it is open. Not on some FUSE file systems.
 };
 
 /// Returns whether this errno says that the call itself is not supported, rather than that it failed.

@@ -3,6 +3,7 @@ file system hangs), continued, killed (calls fail with ENOTCONN) and mounted aga
 
 import ctypes
 import errno
+import itertools
 import os
 import signal
 import stat
@@ -16,6 +17,7 @@ from .mounts import require_root
 _libc = ctypes.CDLL(None, use_errno=True)
 _MNT_DETACH = 2
 _HEADER = struct.Struct("<IIQQIIII")
+_numbers = itertools.count(1 << 40)
 
 
 def _time(ns):
@@ -25,8 +27,9 @@ def _time(ns):
 class _Server:
     """Answers the kernel's requests. The protocol: include/uapi/linux/fuse.h."""
 
-    def __init__(self, back, device, sync_seconds, sync_seconds_per_mib):
+    def __init__(self, back, device, sync_seconds, sync_seconds_per_mib, new_inodes):
         self.back = back
+        self.new_inodes = new_inodes
         self.sync_seconds = sync_seconds
         self.sync_seconds_per_mib = sync_seconds_per_mib
         self.unsynced = {}  # By handle, in bytes.
@@ -78,7 +81,8 @@ class _Server:
     def attributes(self, path):
         s = os.lstat(path)
         (a, an), (m, mn), (c, cn) = _time(s.st_atime_ns), _time(s.st_mtime_ns), _time(s.st_ctime_ns)
-        return struct.pack("<QQQqqqIIIIIIIIII", s.st_ino, s.st_size, s.st_blocks, a, m, c, an, mn, cn, s.st_mode, s.st_nlink,
+        number = next(_numbers) if self.new_inodes and stat.S_ISREG(s.st_mode) else s.st_ino
+        return struct.pack("<QQQqqqIIIIIIIIII", number, s.st_size, s.st_blocks, a, m, c, an, mn, cn, s.st_mode, s.st_nlink,
                            s.st_uid, s.st_gid, 0, 4096, 0)
 
     def entry(self, relative):
@@ -213,11 +217,12 @@ class _Server:
 
 
 class FuseMount:
-    """Shows `back` at `path` until close(). Every sync of a file takes so long, and so much longer for what was written."""
+    """Shows `back` at `path` until close(). Every sync of a file takes so long, and so much longer for what was written.
+    `new_inodes`: a file has another inode number each time it is looked at."""
 
-    def __init__(self, back, path, sync_seconds=0, sync_seconds_per_mib=0):
+    def __init__(self, back, path, sync_seconds=0, sync_seconds_per_mib=0, new_inodes=False):
         require_root()
-        self.delays = (sync_seconds, sync_seconds_per_mib)
+        self.habits = (sync_seconds, sync_seconds_per_mib, new_inodes)
         self.back = back
         self.path = path
         self.pid = 0
@@ -235,7 +240,7 @@ class FuseMount:
         self.pid = os.fork()
         if self.pid == 0:
             try:
-                _Server(self.back, device, *self.delays).serve()
+                _Server(self.back, device, *self.habits).serve()
             finally:
                 os._exit(0)
         os.close(device)
