@@ -7,6 +7,7 @@
 #include <array>
 #include <charconv>
 #include <string>
+#include <utility>
 
 namespace keepstore::net {
 namespace {
@@ -190,8 +191,9 @@ awaitable<result<void>> response_writer::send(std::string_view body) {
 
 void response_writer::release_memory() {
     if (extra_.capacity() + head_.capacity() <= limits::idle_head_bytes_max) return;
-    extra_ = std::string();
-    head_ = std::string();
+    // An assignment would leave them their memory.
+    static_cast<void>(std::exchange(extra_, {}));
+    static_cast<void>(std::exchange(head_, {}));
 }
 
 void response_writer::abort() noexcept {

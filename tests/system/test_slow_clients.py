@@ -106,13 +106,12 @@ class SlowClients(KeepstoreCase):
             self.assertEqual(once.rest(10), b"")
             self.assertIn(never.rest(10)[:12], (b"", b"HTTP/1.1 408"))
 
-    def assert_small(self, daemon, count, send):
-        """Each of `count` idle connections takes less than 12 KiB after what `send` does with them."""
+    def assert_small(self, daemon, count, make):
+        """Each of `count` idle connections takes less than 12 KiB after what `make` has done with them."""
         before = daemon.resident_bytes()
-        connections = [daemon.connect() for _ in range(count)]
+        connections = make(daemon, count)
         for connection in connections:
             self.addCleanup(connection.close)
-        send(connections)
         until(lambda: daemon.metric("keepstore_connections_idle") >= count, 10, "all connections are idle")
         until(lambda: daemon.resident_bytes() - before < 12 * 1024 * count, 10,
               f"less than 12 KiB for each of {count} idle connections")
@@ -121,31 +120,40 @@ class SlowClients(KeepstoreCase):
 
     @unittest.skipIf(sanitized(), "a sanitizer's memory")
     def test_an_idle_connection_is_small(self):
-        """Whatever its last request was: here a head of 60 KB."""
+        """Whatever its last request was: here a head of 60 KB, in headers or in the target."""
         head = build_request("OPTIONS", "/", [(f"X-{i}", "v" * 2000) for i in range(30)])
 
-        def one_after_the_other(connections):
+        def one_after_the_other(daemon, count, each=head):
+            connections = [daemon.connect() for _ in range(count)]
             for connection in connections:
-                connection.send(head)
+                connection.send(each)
                 self.assertEqual(connection.read_response().status, 200)
+            return connections
 
-        def all_at_once(connections):
-            for connection in connections:
-                connection.send(head[:-2])
+        def long_targets(daemon, count):
+            return one_after_the_other(daemon, count, build_request("OPTIONS", "/" + "t" * 60_000))
+
+        def all_at_once(daemon, count):
+            """What the daemon keeps of a connection is allocated among the heads that it holds."""
+            connections = []
+            with daemon.connect() as other:
+                for _ in range(count):
+                    connections.append(daemon.connect())
+                    connections[-1].send(head[:-2])
+                    self.assertEqual(other.request("OPTIONS", "/").status, 200)  # It had the time to read that.
             for connection in connections:
                 connection.send(head[-2:])
             for connection in connections:
                 self.assertEqual(connection.read_response().status, 200)
+            return connections
 
-        for send in (one_after_the_other, all_at_once):
-            with self.subTest(send.__name__):
-                daemon = self.start([self.dir.make(send.__name__)], Keepstore={"Threads": 2})
+        for make in (one_after_the_other, long_targets, all_at_once):
+            with self.subTest(make.__name__):
+                daemon = self.start([self.dir.make(make.__name__)], Keepstore={"Threads": 2, "HeaderTimeout": "5m"})
                 # What the daemon allocates once, such as the input buffers that each loop keeps.
-                warm = [daemon.connect() for _ in range(200)]
-                send(warm)
-                for connection in warm:
+                for connection in make(daemon, 200):
                     connection.close()
-                self.assert_small(daemon, 800, send)
+                self.assert_small(daemon, 800, make)
 
     def test_slow_bodies(self):
         daemon = self.start(Keepstore=LIMITS, API={"MaxConcurrentRequests": 300, "MaxKeepBlobBuffers": 2})

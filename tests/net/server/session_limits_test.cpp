@@ -6,6 +6,11 @@
 #include <boost/asio/this_coro.hpp>
 #include <catch2/catch.hpp>
 
+#include <malloc.h>
+
+#include <memory>
+#include <vector>
+
 using namespace keepstore;
 using namespace keepstore::test;
 using net::cancel_reason;
@@ -27,6 +32,19 @@ awaitable<void> wait_for_ever(server_exchange& x) {
     timer.expires_after(60s);
     static_cast<void>(co_await timer.async_wait(use_tuple));
     if (x.cancelled_because() != cancel_reason::client_gone) static_cast<void>(co_await x.send(503, "late\n"));
+}
+
+constexpr std::size_t large_value_bytes = 60'000;
+
+awaitable<void> send_large_head(server_exchange& x) {
+    x.set_header("X-Large", std::string(large_value_bytes, 'x'));
+    static_cast<void>(co_await x.send(200, ""));
+}
+
+/// By malloc, all threads together; a sanitizer's malloc says 0.
+std::size_t allocated_bytes() {
+    const auto all = ::mallinfo2();
+    return all.uordblks + all.hblkhd;
 }
 
 }  // namespace
@@ -262,4 +280,24 @@ TEST_CASE("a client far below the stall rate stays stalled, however it spreads i
     CHECK(body_of(c.response()) == std::to_string(bursts * burst.size()));
     CHECK(t.handler.stalls == 1);
     CHECK(t.handler.resumes == 1);  // At its end.
+}
+
+TEST_CASE("an idle connection keeps nothing of a large response head", "[router][session][memory]") {
+    transport t(send_large_head);
+    constexpr std::size_t count = 100;
+    const auto before = allocated_bytes();
+    std::vector<std::unique_ptr<raw_client>> clients;
+    for (std::size_t i = 0; i < count; ++i) {
+        clients.push_back(std::make_unique<raw_client>(t.port));
+        REQUIRE(clients.back()->send(get));
+        // Not by the client's buffer, which keeps its memory.
+        char piece[16 * KiB];
+        for (std::size_t got = 0; got < large_value_bytes;) {
+            const auto n = ::recv(clients.back()->fd(), piece, sizeof piece, 0);
+            REQUIRE(n > 0);
+            got += static_cast<std::size_t>(n);
+        }
+    }
+    REQUIRE(eventually([&] { return t.server->snapshot().connections_idle == count; }));
+    CHECK(allocated_bytes() < before + count * 12 * KiB);
 }
