@@ -13,9 +13,11 @@ namespace keepstore::volumes::cloud {
 
 /// One ranged GET, shared by its task and the reader.
 struct block_body::lane {
-    lane(std::uint64_t from, mutable_slice into) : offset(from), memory(std::move(into)) {}
+    lane(std::uint64_t from, std::uint64_t size_of_object, mutable_slice into)
+        : offset(from), object_size(size_of_object), memory(std::move(into)) {}
 
     const std::uint64_t offset;
+    const std::uint64_t object_size;
     const mutable_slice memory;  ///< As large as the range.
     std::shared_ptr<loop_task> task;
     std::size_t read = 0;  // The reader's, as is `task`.
@@ -64,7 +66,7 @@ void block_body::start_lanes() {
         } else {
             return;
         }
-        auto next = std::make_shared<lane>(planned_, memory.subslice(0, size));
+        auto next = std::make_shared<lane>(planned_, info().size, memory.subslice(0, size));
         planned_ += size;
         next->task = core_->loops.spawn<bool>(run_lane(core_, next, source_), [next](const result<bool>& outcome) {
             const std::lock_guard lock(next->mutex);
@@ -82,6 +84,8 @@ awaitable<result<bool>> block_body::run_lane(std::shared_ptr<volume_core> core, 
     // Failures are noted by the reader that meets them: ranges that fail together are one.
     KS_CO_TRY(auto body, co_await source->open_range({l->offset, size}));
     core->breaker->note(success());
+    // Without an ETag its size is all that is known of the object.
+    if (body.info().size != l->object_size) co_return fail(errc::io_error, "the block was replaced while it was read");
     for (std::size_t got = 0; got < size;) {
         KS_CO_TRY(auto count, co_await body.read_some(l->memory.bytes.subspan(got)));
         if (count == 0) co_return fail(errc::io_error, core->says("sent less than it announced"));

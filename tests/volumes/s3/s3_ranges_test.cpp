@@ -260,6 +260,28 @@ TEST_CASE("a range that is not of the block is an error", "[volumes][s3][ranges]
     CHECK(is_error(run((*reader)->read_at(8 * MiB, into, soon())), why));
 }
 
+TEST_CASE("without an ETag a range of an object of another size is an error, not bytes of the block",
+          "[volumes][s3][ranges]") {
+    const auto content = random_bytes(24 * MiB);
+    const std::string size = GENERATE("25165823", "25165825", "50331648");
+    CAPTURE(size);
+    const ranged_service* known = nullptr;
+    const ranged_service service(content, [&](std::size_t first, std::size_t) -> std::optional<stub_reply> {
+        auto reply = known->part(first, first + range_bytes - 1);
+        if (first == 2 * range_bytes) reply.headers[2].second = "bytes 8388608-12582911/" + size;
+        reply.headers.erase(reply.headers.begin());
+        return reply;
+    });
+    known = &service;
+    const auto volume = service.open();
+    auto reader = open_block(*volume, content.size());
+    REQUIRE(reader.has_value());
+    const auto into = make_heap_slice(8 * MiB);
+    REQUIRE(run((*reader)->read_at(0, into, soon())).value() == into.size());
+    CHECK(std::equal(into.bytes.begin(), into.bytes.end(), content.begin()));
+    CHECK(is_error(run((*reader)->read_at(8 * MiB, into, soon())), errc::unavailable));
+}
+
 TEST_CASE("from a service without ranges the whole block is requested", "[volumes][s3][ranges]") {
     const auto content = random_bytes(16 * MiB);
     const ranged_service* known = nullptr;
