@@ -77,6 +77,19 @@ class ProvenByServers(ReplicateServerCase):
         # It is read a second time to find out what is wrong; no other block is.
         self.assertEqual([self.gets(proxy, n) for n in (rotten, *good)], [2] + [1] * len(good))
 
+    def test_a_proof_that_breaks_off(self):
+        """The destination refuses what has come, and the GET that is to tell why is cut: the server itself is asked, and its
+        judgement is the end of it."""
+        source, target = self.pair()
+        name, = self.fill(source.roots()[0], 1, 1_000_000)
+        proxy = self.proxy(source, {"fault": "flip", "method": "GET", "path": name, "at": 500_000, "count": 1},
+                           {"fault": "truncate", "method": "GET", "path": name, "after": 600_000},
+                           {"fault": "status", "status": 502, "method": "HEAD", "path": name})
+        done = self.replicate(f"keep:{proxy.endpoint}", self.place(target), *self.secrets)
+        self.assert_counts(done, 1, copied=0, bad_source=1, failed=0)
+        self.assertEqual(proxy.fired(), [1, 1, 1])
+        self.assertEqual(keepctl.stored(target.roots()[0]), {})
+
     def test_the_next_source_after_a_bad_one(self):
         daemons = [self.start([self.dir.make(f"v{i}")], check_log=False) for i in range(2)]
         target = self.start([self.dir.make("target")], check_log=False)
