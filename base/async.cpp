@@ -16,6 +16,10 @@ awaitable<void> yield_to_loop() {
     co_await asio::post(co_await asio::this_coro::executor, use_tuple);
 }
 
+void run_later(const asio::any_io_executor& executor, std::move_only_function<void()> task) {
+    asio::post(executor, std::move(task));
+}
+
 one_shot_core::phase one_shot_core::phase_now() const {
     const std::lock_guard lock(mutex_);
     return phase_;

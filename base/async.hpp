@@ -15,6 +15,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/use_awaitable.hpp>
 
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -36,6 +37,9 @@ inline constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
 
 /// Suspends until the handlers that the loop has queued have run.
 [[nodiscard]] awaitable<void> yield_to_loop();
+
+/// Queues `task` on the executor, from any thread: asio::post, compiled once.
+void run_later(const asio::any_io_executor& executor, std::move_only_function<void()> task);
 
 /// The part of a one_shot that does not depend on its type: the waiter, and how the wait ends. Compiled once.
 class one_shot_core {

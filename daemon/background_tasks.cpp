@@ -3,8 +3,6 @@
 #include "base/cancellable.hpp"
 #include "base/log.hpp"
 
-#include <boost/asio/post.hpp>
-
 #include <exception>
 #include <utility>
 
@@ -21,7 +19,7 @@ void background_tasks::spawn(std::string name, awaitable<void> work) {
 }
 
 void background_tasks::cancel() {
-    for (auto& task : tasks_) asio::post(executor_, [&task] { task.signal.emit(asio::cancellation_type::total); });
+    for (auto& task : tasks_) run_later(executor_, [&task] { task.signal.emit(asio::cancellation_type::total); });
 }
 
 bool background_tasks::wait(std::chrono::steady_clock::time_point until) {

@@ -4,8 +4,6 @@
 #include "base/service_manager.hpp"
 #include "router/limits.hpp"
 
-#include <boost/asio/post.hpp>
-
 #include <algorithm>
 #include <filesystem>
 #include <fstream>
@@ -99,7 +97,7 @@ void periodic_tasks::beat() {
     if (std::ranges::all_of(*turned_, [](const std::atomic<bool>& turned) { return turned.load(); })) notify_alive();
     for (std::size_t i = 0; i < executors_.size(); ++i) {
         (*turned_)[i] = false;
-        asio::post(executors_[i], [all = turned_, i] { (*all)[i] = true; });
+        run_later(executors_[i], [all = turned_, i] { (*all)[i] = true; });
     }
 }
 

@@ -9,8 +9,6 @@
 
 #include <fmt/format.h>
 #include <unistd.h>
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -54,6 +52,10 @@ std::string with_slash(std::string url) {
 asio::io_context& process_loop() {
     static auto& loop = *new asio::io_context(1);
     return loop;
+}
+
+awaitable<void> run_command(awaitable<exit_code> command, exit_code& returned) {
+    returned = co_await run_cancellable(std::move(command));
 }
 
 }  // namespace
@@ -189,12 +191,12 @@ exit_code session::run(awaitable<exit_code> command, std::function<void()> on_st
     std::optional<exit_code> code;
     std::exception_ptr thrown;
     task_ = std::make_shared<cancellable_task>(loop_.get_executor());
-    asio::co_spawn(loop_, run_cancellable(std::move(command)),
-                   asio::bind_cancellation_slot(task_->slot(), [&](std::exception_ptr e, exit_code c) {
-                       task_->end();
-                       thrown = e;
-                       code = c;
-                   }));
+    exit_code returned = exit_code::done;
+    spawn(loop_.get_executor(), run_command(std::move(command), returned), task_->slot(), [&](std::exception_ptr e) {
+        task_->end();
+        thrown = std::move(e);
+        code = returned;
+    });
     const auto stop = [&](exit_code why) {
         if (stopped_by_ != exit_code::done) return;
         stopped_by_ = why;

@@ -4,7 +4,6 @@
 
 #include <fmt/format.h>
 #include <boost/asio/execution_context.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/query.hpp>
 
 #include <algorithm>
@@ -227,7 +226,7 @@ void connection_pool::close_now() {
 void connection_pool::close_from_any_thread() {
     const std::lock_guard lock(context_mutex_);
     if (context_gone_) return;
-    asio::post(executor_, [self = shared_from_this()] {
+    run_later(executor_, [self = shared_from_this()] {
         self->close_now();
         asio::use_service<pool_service>(context_of(self->executor_)).forget(self->shared_->id);
     });

@@ -3,9 +3,6 @@
 #include "base/limits.hpp"
 #include "net/limits.hpp"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-
 #include <poll.h>
 #include <sys/uio.h>
 
@@ -222,7 +219,7 @@ bool client_io::should_yield() const noexcept {
 
 awaitable<void> client_io::yield() {
     turn_bytes_ = 0;
-    co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+    co_await yield_to_loop();
 }
 
 }  // namespace keepstore::net

@@ -11,7 +11,6 @@
 
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
-#include <boost/asio/post.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -102,17 +101,17 @@ struct server::shared : std::enable_shared_from_this<shared> {
         open.fetch_add(1, std::memory_order_relaxed);
         accepted.fetch_add(1, std::memory_order_relaxed);
         auto context = from.tls ? from.tls->current() : nullptr;
-        asio::post(loop->executor(),
-                   [loop, fd = std::move(fd), peer, protocol = from.protocol, context = std::move(context)]() mutable {
-                       tcp::socket socket(loop->executor());
-                       boost::system::error_code code;
-                       socket.assign(protocol, fd.get(), code);
-                       if (code) return loop->count_closed();
-                       static_cast<void>(fd.release());
-                       auto s = context ? make_tls_server_stream(std::move(socket), *context)
-                                        : make_plain_stream(std::move(socket));
-                       loop->adopt(std::move(s), text_of(peer), context != nullptr);
-                   });
+        run_later(loop->executor(),
+                  [loop, fd = std::move(fd), peer, protocol = from.protocol, context = std::move(context)]() mutable {
+                      tcp::socket socket(loop->executor());
+                      boost::system::error_code code;
+                      socket.assign(protocol, fd.get(), code);
+                      if (code) return loop->count_closed();
+                      static_cast<void>(fd.release());
+                      auto s = context ? make_tls_server_stream(std::move(socket), *context)
+                                       : make_plain_stream(std::move(socket));
+                      loop->adopt(std::move(s), text_of(peer), context != nullptr);
+                  });
     }
 
     enum class accept_result { queue_empty, no_resources };
@@ -155,7 +154,7 @@ struct server::shared : std::enable_shared_from_this<shared> {
     }
 
     void for_each_loop(auto action) {
-        for (auto& loop : loops) asio::post(loop->executor(), [loop, action] { action(*loop); });
+        for (auto& loop : loops) run_later(loop->executor(), [loop, action] { action(*loop); });
     }
 };
 

@@ -4,8 +4,6 @@
 #include "base/utc_text.hpp"
 #include "net/server/session.hpp"
 
-#include <boost/asio/post.hpp>
-
 #include <malloc.h>
 
 #include <chrono>
@@ -31,11 +29,11 @@ session_loop::~session_loop() {
 }
 
 void session_loop::start() {
-    asio::post(executor_, [self = shared_from_this()] { spawn(self->executor_, tick_until_stopped(self)); });
+    run_later(executor_, [self = shared_from_this()] { spawn(self->executor_, tick_until_stopped(self)); });
 }
 
 void session_loop::stop() {
-    asio::post(executor_, [self = shared_from_this()] {
+    run_later(executor_, [self = shared_from_this()] {
         self->stopped_ = true;
         self->timer_.cancel();
     });
@@ -57,7 +55,7 @@ void session_loop::adopt(std::unique_ptr<stream> peer, std::string remote_addres
     count.idle.fetch_add(1, std::memory_order_relaxed);
     // The session is destroyed by a later event: its coroutine still refers to its signal when it reports its end.
     spawn(executor_, added->run(), added->signal().slot(), [self = shared_from_this(), added](std::exception_ptr) {
-        asio::post(self->executor_, [self, added] { self->remove(*added); });
+        run_later(self->executor_, [self, added] { self->remove(*added); });
     });
 }
 

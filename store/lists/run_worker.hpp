@@ -6,10 +6,6 @@
 #include "store/limits.hpp"
 #include "store/lists/work_queue.hpp"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-#include <boost/asio/use_awaitable.hpp>
-
 #include <chrono>
 #include <exception>
 #include <utility>
@@ -34,7 +30,7 @@ awaitable<void> run_worker(work_queue<Item>& queue, Execute execute, Failed fail
         }
         if (co_await is_cancelled()) co_return;
         if (clock::now() < turn_ends) continue;
-        co_await asio::post(co_await asio::this_coro::executor, asio::use_awaitable);
+        co_await yield_to_loop();
         turn_ends = clock::now() + limits::list_worker_turn;
     }
 }

@@ -2,9 +2,6 @@
 
 #include "store/limits.hpp"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
-
 #include <algorithm>
 #include <vector>
 
@@ -61,13 +58,12 @@ awaitable<result<void>> verified_copy::verify_first() {
 // since the first byte must not wait for a disk, and so few that the loop is idle again before the chain ends, also
 // where other work competes for the processors.
 awaitable<result<void>> verified_copy::load_while_first_is_hashed() {
-    const auto executor = co_await asio::this_coro::executor;
     const std::size_t most = std::min(segments_ahead(), store_.engine.lanes() / 4);
     while (ahead_.size() < most && ahead_.front().part.hashing() && load_next_.offset < wanted_.end()) {
         const std::size_t before = ahead_.size();
         KS_CO_CHECK(co_await load_one(from::memory));
         if (ahead_.size() == before) break;
-        co_await asio::post(executor, asio::use_awaitable);
+        co_await yield_to_loop();
     }
     co_return success();
 }
@@ -120,7 +116,6 @@ bool verified_copy::first_alone() const noexcept {
 // Fills the look-ahead: up to segments_per_piece at a time, so that a proven piece does not wait for all of it. With
 // nothing ahead at least one segment is loaded, whatever memory there is.
 awaitable<result<void>> verified_copy::load_more() {
-    const auto executor = co_await asio::this_coro::executor;
     if (copy_.streams()) {
         if (!ahead_.empty() && ahead_.front().part.verified()) co_return success();
         if (position_ > wanted_.first) batch_ = std::min(2 * batch_, limits::stream_batch_segments_max);
@@ -131,7 +126,7 @@ awaitable<result<void>> verified_copy::load_more() {
         KS_CO_CHECK(co_await load_one());
         if (ahead_.size() == before) break;
         // Yield to the other requests of this loop: reading a segment takes a tenth of a millisecond.
-        co_await asio::post(executor, asio::use_awaitable);
+        co_await yield_to_loop();
     }
     co_return success();
 }

@@ -7,8 +7,6 @@
 #include "store/limits.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/post.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <utility>
 
@@ -50,7 +48,6 @@ awaitable<void> scrub_pass::save(const mount& where, const scrub_record& record,
 }
 
 awaitable<void> scrub_pass::list() {
-    const auto executor = co_await asio::this_coro::executor;
     while (steps_begun_ < limits::scrub_steps && !stopped_) {
         const unsigned step = steps_begun_++;
         open_steps_[step] = 1;
@@ -64,7 +61,7 @@ awaitable<void> scrub_pass::list() {
         }
         finish_one(step);
         // An empty volume never waits for anything; this lets requests on the same loop run.
-        co_await asio::post(executor, asio::use_awaitable);
+        co_await yield_to_loop();
         if (const bool cancelled = co_await is_cancelled(); cancelled) co_return stop(errc::cancelled);
     }
     if (!filling_.copies.empty()) {
