@@ -2,7 +2,6 @@
 
 #include "tests/support/run.hpp"
 
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
 #include <atomic>
@@ -77,7 +76,7 @@ TEST_CASE("notify_one wakes the waiter that came first, notify_all all of them",
     guarded_count c;
     asio::io_context& context = test::new_context();
     std::vector<int> order;
-    for (int i = 0; i < 4; ++i) asio::co_spawn(context, take_and_note(c, order, i), asio::detached);
+    for (int i = 0; i < 4; ++i) spawn(context.get_executor(), take_and_note(c, order, i));
     REQUIRE(test::turn_until(context, [&] { return c.waiters() == 4; }));
     CHECK(c.add_one());
     REQUIRE(test::turn_until(context, [&] { return order.size() == 1; }));
@@ -134,7 +133,7 @@ TEST_CASE("a waiter that is cancelled or late, but still in the list, takes no n
         late = c.changed.enlist();
     }
     late.set(fail(errc::timeout));  // What its timer does; the coroutine has not resumed yet.
-    asio::co_spawn(context, take_and_note(c, order, 1), asio::detached);
+    spawn(context.get_executor(), take_and_note(c, order, 1));
     REQUIRE(test::turn_until(context, [&] { return c.waiters() == 2; }));
     CHECK(c.add_one());
     REQUIRE(test::turn_until(context, [&] { return order.size() == 1; }));
@@ -154,7 +153,7 @@ TEST_CASE("fail_all ends all waits with its error", "[base][condition]") {
     const auto taken = [&] {
         asio::io_context& context = test::new_context();
         std::optional<result<void>> out;
-        asio::co_spawn(context, c.take_one(), [&](std::exception_ptr, result<void> r) { out.emplace(std::move(r)); });
+        test::start_work(context, c.take_one(), [&](result<void> r) { out.emplace(std::move(r)); });
         REQUIRE(test::turn_until(context, [&] { return c.waiters() == 1; }));
         {
             const std::lock_guard lock(c.mutex);
@@ -175,7 +174,7 @@ TEST_CASE("coroutines of several loops wait for one condition and lose no notifi
         std::vector<std::unique_ptr<test::loop_thread>> threads;
         for (int i = 0; i < loops; ++i) {
             threads.push_back(std::make_unique<test::loop_thread>());
-            asio::co_spawn(threads.back()->executor(), take_many(c, times, taken), asio::detached);
+            spawn(threads.back()->executor(), take_many(c, times, taken));
         }
         for (int i = 0; i < loops * times; ++i) c.add_one();
     }

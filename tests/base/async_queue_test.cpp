@@ -2,7 +2,6 @@
 
 #include "tests/support/run.hpp"
 
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
 #include <atomic>
@@ -26,7 +25,7 @@ using outcome = std::shared_ptr<std::optional<result<T>>>;
 template <class T>
 outcome<T> spawn(asio::io_context& context, awaitable<result<T>> work) {
     auto out = std::make_shared<std::optional<result<T>>>();
-    asio::co_spawn(context, std::move(work), [out](std::exception_ptr, result<T> r) { out->emplace(std::move(r)); });
+    test::start_work(context, std::move(work), [out](result<T> r) { out->emplace(std::move(r)); });
     // Until it waits or has ended: nothing else runs on this loop.
     context.restart();
     context.poll();
@@ -184,13 +183,13 @@ TEST_CASE("every item that loops push into a small queue is popped once", "[base
     std::atomic<int> popped = 0;
     {
         test::loop_thread consumer, other_consumer;
-        asio::co_spawn(consumer.executor(), pop_all(q, sum, popped), asio::detached);
-        asio::co_spawn(other_consumer.executor(), pop_impatiently(q, sum, popped), asio::detached);
+        spawn(consumer.executor(), pop_all(q, sum, popped));
+        spawn(other_consumer.executor(), pop_impatiently(q, sum, popped));
         {
             std::vector<std::unique_ptr<test::loop_thread>> producers;
             for (int i = 0; i < loops; ++i) {
                 producers.push_back(std::make_unique<test::loop_thread>());
-                asio::co_spawn(producers.back()->executor(), push_range(q, i * items, items), asio::detached);
+                spawn(producers.back()->executor(), push_range(q, i * items, items));
             }
         }
         q.close();

@@ -2,7 +2,6 @@
 
 #include "tests/support/run.hpp"
 
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
 #include <atomic>
@@ -93,9 +92,9 @@ TEST_CASE("permits go to waiters in the order in which they came", "[base][semap
     auto held = take(s);
     asio::io_context& context = test::new_context();
     std::vector<async_semaphore::permit> a, b;
-    asio::co_spawn(context, acquire_into(s, a), asio::detached);
+    spawn(context.get_executor(), acquire_into(s, a));
     REQUIRE(test::turn_until(context, [&] { return s.waiters() == 1; }));
-    asio::co_spawn(context, acquire_into(s, b), asio::detached);
+    spawn(context.get_executor(), acquire_into(s, b));
     REQUIRE(test::turn_until(context, [&] { return s.waiters() == 2; }));
     held = async_semaphore::permit();
     CHECK_FALSE(take(s));  // It belongs to the first waiter already.
@@ -150,14 +149,13 @@ TEST_CASE("a permit passes over many waiters that were cancelled together", "[ba
     std::vector<asio::cancellation_signal> signals(many);
     std::size_t cancelled = 0;
     for (auto& signal : signals) {
-        const auto ended = [&](std::exception_ptr, result<async_semaphore::permit> got) {
+        const auto ended = [&](const result<async_semaphore::permit>& got) {
             if (!got) ++cancelled;
         };
-        asio::co_spawn(context, run_cancellable(s.acquire(deadline::never())),
-                       asio::bind_cancellation_slot(signal.slot(), ended));
+        test::start_work(context, run_cancellable(s.acquire(deadline::never())), signal.slot(), ended);
     }
     std::vector<async_semaphore::permit> last;
-    asio::co_spawn(context, acquire_into(s, last), asio::detached);
+    spawn(context.get_executor(), acquire_into(s, last));
     REQUIRE(test::turn_until(context, [&] { return s.waiters() == many + 1; }));
     asio::post(context, [&] {  // On the loop, where cancellations take effect at once.
         for (auto& signal : signals) signal.emit(asio::cancellation_type::total);
@@ -179,8 +177,8 @@ TEST_CASE("coroutines of several loops share the permits and lose none", "[base]
         for (int i = 0; i < loops; ++i) {
             threads.push_back(std::make_unique<test::loop_thread>());
             const auto executor = threads.back()->executor();
-            asio::co_spawn(executor, use_many_times(s, times, inside, most, uses), asio::detached);
-            asio::co_spawn(executor, give_up_many_times(s, times), asio::detached);
+            spawn(executor, use_many_times(s, times, inside, most, uses));
+            spawn(executor, give_up_many_times(s, times));
         }
     }
     CHECK(uses == loops * times);

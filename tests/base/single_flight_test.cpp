@@ -2,7 +2,6 @@
 
 #include "tests/support/run.hpp"
 
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
 #include <atomic>
@@ -34,7 +33,7 @@ struct airport {
 
 std::shared_ptr<std::optional<result<int>>> spawn(asio::io_context& context, awaitable<result<int>> work) {
     auto out = std::make_shared<std::optional<result<int>>>();
-    asio::co_spawn(context, std::move(work), [out](std::exception_ptr, result<int> r) { out->emplace(std::move(r)); });
+    test::start_work(context, std::move(work), [out](result<int> r) { out->emplace(std::move(r)); });
     // Until it waits or has ended: nothing else runs on this loop.
     context.restart();
     context.poll();
@@ -187,7 +186,7 @@ TEST_CASE("a caller on another loop gets the outcome on its own thread", "[base]
             own = std::this_thread::get_id() == before;
             out = got.value_or(-1);
         };
-        asio::co_spawn(other.executor(), work(calls, port, own_thread, value), asio::detached);
+        spawn(other.executor(), work(calls, port, own_thread, value));
         while (port.departures == 0) std::this_thread::yield();
         CHECK(run(calls.run([](flights::flight f) { f.land(-2); }, deadline::in(1ms))).error() == errc::timeout);
         port.started[0].land(8);
@@ -204,7 +203,7 @@ TEST_CASE("callers of several loops each get the outcome of a flight that had no
         std::vector<std::unique_ptr<test::loop_thread>> loops;
         for (int i = 0; i < 4; ++i) {
             loops.push_back(std::make_unique<test::loop_thread>());
-            asio::co_spawn(loops.back()->executor(), call_many_times(calls, 500, next, landed, wrong), asio::detached);
+            spawn(loops.back()->executor(), call_many_times(calls, 500, next, landed, wrong));
         }
     }
     CHECK(wrong == 0);

@@ -3,9 +3,7 @@
 #include "tests/digest/engine_fixture.hpp"
 #include "tests/digest/evp_md5.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
 #include <thread>

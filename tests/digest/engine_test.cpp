@@ -5,9 +5,7 @@
 #include "tests/digest/engine_fixture.hpp"
 #include "tests/digest/evp_md5.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
 #include <atomic>
@@ -77,8 +75,8 @@ TEST_CASE("many streams on several contexts get the right digests and waypoints"
         for (std::size_t c = 0; c < 3; ++c) {
             contexts.push_back(std::make_unique<asio::io_context>(1));
             for (std::size_t i = c; i < data.size(); i += 3) {
-                asio::co_spawn(*contexts[c], hash_many(e, data, i, random(), wrong),
-                               [&](std::exception_ptr thrown) { (thrown ? wrong : finished) += 1; });
+                spawn(contexts[c]->get_executor(), hash_many(e, data, i, random(), wrong),
+                      [&](std::exception_ptr thrown) { (thrown ? wrong : finished) += 1; });
             }
         }
         std::vector<std::jthread> threads;
@@ -183,8 +181,8 @@ TEST_CASE("update suspends only while more than queue_bytes wait", "[digest][eng
         context.restart();
         bool returned = false;
         bool good = false;
-        asio::co_spawn(context, update_suspends(e, 100'000, over ? 99'999 : 100'000, returned),
-                       [&](std::exception_ptr, bool g) { good = g; });
+        test::start_work(context, update_suspends(e, 100'000, over ? 99'999 : 100'000, returned),
+                         [&](bool g) { good = g; });
         context.poll();
         test_gate.await_arrival();
         CHECK(returned == !over);
@@ -213,8 +211,7 @@ void cancel_in_a_pass(asio::io_context& context, awaitable<errc> task, const std
     test_gate.close();
     asio::cancellation_signal cancel;
     std::optional<errc> ended;
-    asio::co_spawn(context, std::move(task),
-                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, errc code) { ended = code; }));
+    test::start_work(context, std::move(task), cancel.slot(), [&](errc code) { ended = code; });
     context.poll();
     test_gate.await_arrival();
     CHECK(alive == pieces);
@@ -284,8 +281,8 @@ TEST_CASE("a stream can be finished after a cancelled drain", "[digest][engine]"
     std::atomic<bool> cancelled = false;
     bool good = false;
     asio::cancellation_signal cancel;
-    asio::co_spawn(context, cancelled_drain_then_finish(e, data, cancelled),
-                   asio::bind_cancellation_slot(cancel.slot(), [&](std::exception_ptr, bool g) { good = g; }));
+    test::start_work(context, cancelled_drain_then_finish(e, data, cancelled), cancel.slot(),
+                     [&](bool g) { good = g; });
     context.poll();
     test_gate.await_arrival();
     cancel.emit(asio::cancellation_type::terminal);
@@ -311,7 +308,7 @@ TEST_CASE("streams beyond the lanes of one worker wake the next, fewer do not", 
         const auto before = e.snapshot().wakeups_total;
         test_gate.close();
         for (int i = 0; i < streams; ++i) {
-            asio::co_spawn(context, hash_one(e, 100'000, good), asio::detached);
+            spawn(context.get_executor(), hash_one(e, 100'000, good));
         }
         context.poll();  // Every stream has submitted its piece; none can be done.
         CHECK(e.snapshot().wakeups_total - before == (streams > 4 ? 2U : 1U));

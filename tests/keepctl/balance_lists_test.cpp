@@ -4,8 +4,6 @@
 #include "keepctl/balance/run.hpp"
 #include "tests/keepctl/balance_world.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 
@@ -38,7 +36,8 @@ std::vector<asked> filter(kept_proofs*& into, std::vector<std::vector<planned_tr
     });
     into = &*proofs;
     asio::io_context loop;
-    asio::co_spawn(loop, [&]() -> awaitable<void> { whole = co_await proofs->filter(lists); }, asio::detached);
+    const auto filter = [&]() -> awaitable<void> { whole = co_await proofs->filter(lists); };
+    spawn(loop.get_executor(), filter());
     loop.run();
     return out;
 }

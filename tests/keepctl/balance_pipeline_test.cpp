@@ -4,9 +4,7 @@
 #include "tests/keepctl/balance_world.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <catch2/catch.hpp>
 
@@ -102,7 +100,7 @@ outcome plan_with(const input& from, unsigned threads) {
         CHECK(read);
         ++out.joined;
     });
-    asio::co_spawn(loop, plan_all(from, pipeline, out.whole), [](std::exception_ptr e) { CHECK_FALSE(e); });
+    spawn(loop.get_executor(), plan_all(from, pipeline, out.whole), [](std::exception_ptr e) { CHECK_FALSE(e); });
     loop.run();
     out.text = text_of(plan);
     return out;
@@ -146,8 +144,7 @@ TEST_CASE("a plan that is cancelled waits for its threads, and joins no shard ou
         shard_pipeline pipeline(from.all, plan, from.spool.get(), 2, [&](result<void>) {
             if (++joined == 3) stop.emit(asio::cancellation_type::terminal);
         });
-        asio::co_spawn(loop, plan_all(from, pipeline, whole),
-                       asio::bind_cancellation_slot(stop.slot(), [](std::exception_ptr) {}));
+        spawn(loop.get_executor(), plan_all(from, pipeline, whole), stop.slot(), [](std::exception_ptr) {});
         loop.run();
         CHECK_FALSE(whole);
     }

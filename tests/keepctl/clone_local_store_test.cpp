@@ -70,8 +70,8 @@ TEST_CASE("a change of a job's file waits for the lock of another process", "[ke
 
     asio::io_context& context = new_context();
     std::optional<result<bool>> created;
-    asio::co_spawn(context, job.store->create("job.json", "one", soon()),
-                   [&](std::exception_ptr, result<bool> got) { created = std::move(got); });
+    test::start_work(context, job.store->create("job.json", "one", soon()),
+                     [&](result<bool> got) { created = std::move(got); });
     context.poll();
     CHECK_FALSE(created.has_value());
     lock.reset();

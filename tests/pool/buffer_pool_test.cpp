@@ -6,7 +6,6 @@
 #include "tests/support/soon.hpp"
 
 #include <sys/mman.h>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <catch2/catch.hpp>
 
 #include <cerrno>
@@ -91,7 +90,7 @@ TEST_CASE("waiters are served first come, first served", "[pool]") {
         const auto slice = co_await p.acquire(soon());
         if (slice) o.push_back(number);
     };
-    for (int i = 0; i < 4; ++i) asio::co_spawn(context, waiter(pool, order, i), [](std::exception_ptr) {});
+    for (int i = 0; i < 4; ++i) spawn(context.get_executor(), waiter(pool, order, i));
     while (pool.snapshot().waiters < 4) context.run_one_for(1s);
     CHECK_FALSE(pool.try_acquire());
     held.reset();
@@ -118,10 +117,10 @@ TEST_CASE("a cancelled waiter takes nothing and delays no other one", "[pool][ca
         const auto slice = co_await p.acquire(soon());
         served = slice.has_value();
     };
-    asio::co_spawn(context, first(pool, outcome), asio::bind_cancellation_slot(signal.slot(), [](std::exception_ptr e) {
-                       if (e) std::rethrow_exception(e);
-                   }));
-    asio::co_spawn(context, second(pool, second_served), [](std::exception_ptr) {});
+    spawn(context.get_executor(), first(pool, outcome), signal.slot(), [](std::exception_ptr e) {
+        if (e) std::rethrow_exception(e);
+    });
+    spawn(context.get_executor(), second(pool, second_served));
     while (pool.snapshot().waiters < 2) context.run_one_for(1s);
     signal.emit(asio::cancellation_type::total);
     while (!outcome && context.run_one_for(5s) > 0) {
@@ -144,15 +143,14 @@ TEST_CASE("a chunk passes over many waiters that were cancelled together", "[poo
     std::vector<asio::cancellation_signal> signals(many);
     std::size_t cancelled = 0;
     for (auto& signal : signals) {
-        asio::co_spawn(
-            context, run_cancellable(pool.acquire(soon())),
-            asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, result<mutable_slice> slice) {
-                if (!slice) ++cancelled;
-            }));
+        test::start_work(context, run_cancellable(pool.acquire(soon())), signal.slot(),
+                         [&](result<mutable_slice> slice) {
+                             if (!slice) ++cancelled;
+                         });
     }
     std::optional<result<mutable_slice>> last;
-    asio::co_spawn(context, pool.acquire(soon()),
-                   [&](std::exception_ptr, result<mutable_slice> slice) { last.emplace(std::move(slice)); });
+    test::start_work(context, pool.acquire(soon()),
+                     [&](result<mutable_slice> slice) { last.emplace(std::move(slice)); });
     REQUIRE(test::turn_until(context, [&] { return pool.snapshot().waiters == many + 1; }));
     asio::post(context, [&] {  // On the loop, where cancellations take effect at once.
         for (auto& signal : signals) signal.emit(asio::cancellation_type::total);
@@ -247,8 +245,7 @@ TEST_CASE("a pool that could not grow grows for those that wait when memory is b
     no_memory = true;
     asio::io_context& context = test::new_context();
     bool first = false;
-    asio::co_spawn(context, pool.acquire(soon()),
-                   [&](std::exception_ptr, result<mutable_slice> slice) { first = slice.has_value(); });
+    test::start_work(context, pool.acquire(soon()), [&](result<mutable_slice> slice) { first = slice.has_value(); });
     REQUIRE(test::turn_until(context, [&] { return pool.snapshot().waiters == 1; }));
     no_memory = false;
     CHECK(run(take(pool)).has_value());

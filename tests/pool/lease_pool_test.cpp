@@ -4,7 +4,6 @@
 #include "tests/support/run.hpp"
 #include "tests/support/soon.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <catch2/catch.hpp>
 
 #include <optional>
@@ -29,9 +28,8 @@ lease_pool::lease lease_of(lease_pool& pool, std::size_t chunks) {
 // A coroutine that waits for a lease, and keeps it.
 struct waiting_lease {
     waiting_lease(asio::io_context& context, lease_pool& pool, std::size_t chunks) {
-        asio::co_spawn(context, run_cancellable(pool.take(chunks, soon())),
-                       asio::bind_cancellation_slot(
-                           signal.slot(), [this](std::exception_ptr, auto got) { outcome.emplace(std::move(got)); }));
+        test::start_work(context, run_cancellable(pool.take(chunks, soon())), signal.slot(),
+                         [this](auto got) { outcome.emplace(std::move(got)); });
     }
     asio::cancellation_signal signal;
     std::optional<result<lease_pool::lease>> outcome;
@@ -66,8 +64,7 @@ TEST_CASE("an operation waits only for its own chunks, whatever others do", "[po
     CHECK(none.error() == errc::timeout);
     asio::io_context& context = test::new_context();
     std::optional<result<mutable_slice>> got;
-    asio::co_spawn(context, one.acquire(soon()),
-                   [&](std::exception_ptr, auto slice) { got.emplace(std::move(slice)); });
+    test::start_work(context, one.acquire(soon()), [&](auto slice) { got.emplace(std::move(slice)); });
     context.run_for(5ms);
     CHECK_FALSE(got);
     std::thread elsewhere([&] { a.reset(); });

@@ -105,8 +105,7 @@ TEST_CASE("the pause before the third round is longer than the one before the se
     auto& context = test::new_context();
     // By chance a pause is short. Half of the second ones exceed the limit of the first ones.
     constexpr std::size_t count = 40;
-    for (std::size_t i = 0; i < count; ++i)
-        asio::co_spawn(context, measure_pauses(pauses), [](const std::exception_ptr&) {});
+    for (std::size_t i = 0; i < count; ++i) spawn(context.get_executor(), measure_pauses(pauses));
     REQUIRE(test::turn_until(context, [&] { return pauses.size() == count; }));
     const auto longest = [&](std::size_t of) {
         return std::ranges::max(pauses, {}, [of](const auto& p) { return p[of]; })[of];

@@ -4,7 +4,6 @@
 #include "tests/router/app_fixture.hpp"
 #include "tests/support/temp_dir.hpp"
 
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 #include <nlohmann/json.hpp>
 

@@ -2,9 +2,7 @@
 
 #include "tests/support/run.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
 #include <atomic>
@@ -42,10 +40,9 @@ awaitable<void> enter(limiter& l, requester& r, std::vector<std::string>& order)
 struct scene {
     explicit scene(limiter::options o) : l(o) {}
     void arrive(requester& r) {
-        asio::co_spawn(context, enter(l, r, order),
-                       asio::bind_cancellation_slot(r.cancel.slot(), [](std::exception_ptr e) {
-                           if (e) std::rethrow_exception(e);
-                       }));
+        spawn(context.get_executor(), enter(l, r, order), r.cancel.slot(), [](std::exception_ptr e) {
+            if (e) std::rethrow_exception(e);
+        });
         settle();
     }
     void settle() {
@@ -207,7 +204,7 @@ TEST_CASE("several loops share one limiter and never exceed it", "[router][limit
     for (int t = 0; t < 3; ++t) {
         threads.emplace_back([&] {
             asio::io_context& context = test::new_context();
-            for (int i = 0; i < 8; ++i) asio::co_spawn(context, client, asio::detached);
+            for (int i = 0; i < 8; ++i) spawn(context.get_executor(), client());
             context.run_for(std::chrono::seconds(60));
         });
     }

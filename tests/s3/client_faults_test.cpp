@@ -258,9 +258,7 @@ TEST_CASE("cancellation ends a call, also while it waits for a retry", "[s3][cli
         co_await asio::this_coro::throw_if_cancelled(false);
         co_return co_await b.del("k", deadline::never());
     };
-    asio::co_spawn(
-        context, work(bucket),
-        asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, result<void> r) { outcome = r; }));
+    test::start_work(context, work(bucket), signal.slot(), [&](result<void> r) { outcome = r; });
     const auto limit = steady_clock::now() + seconds(40);
     while (bucket.stats().retries.value() == 0 && steady_clock::now() < limit) context.run_for(milliseconds(5));
     CHECK(service.count() == 1);

@@ -3,9 +3,6 @@
 #include "store/lists/trash_worker.hpp"
 #include "tests/store/store_fixture.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/detached.hpp>
-
 using namespace keepstore;
 using namespace keepstore::store;
 using namespace keepstore::test;
@@ -208,8 +205,7 @@ TEST_CASE("chunks of slow uploads that wait to be hashed in lanes are freed when
     };
     for (auto& signal : leave) {
         auto& source = *sources.emplace_back(std::make_unique<stalling_source>(20 * MiB, 8 * chunk));
-        asio::co_spawn(context, upload(f, source),
-                       asio::bind_cancellation_slot(signal.slot(), [&ended](std::exception_ptr) { ++ended; }));
+        spawn(context.get_executor(), upload(f, source), signal.slot(), [&ended](std::exception_ptr) { ++ended; });
     }
     context.run_for(1ms);
     for (const auto& source : sources) source->begin();
@@ -219,12 +215,9 @@ TEST_CASE("chunks of slow uploads that wait to be hashed in lanes are freed when
     std::vector<mutable_slice> taken;
     while (auto one = f.pool.try_acquire()) taken.push_back(std::move(*one));
     bool served = false;
-    asio::co_spawn(
-        context,
-        [](pool::buffer_pool& from, bool& got) -> awaitable<void> {
-            got = (co_await from.acquire(deadline::in(60s))).has_value();
-        }(f.pool, served),
-        asio::detached);
+    spawn(context.get_executor(), [](pool::buffer_pool& from, bool& got) -> awaitable<void> {
+        got = (co_await from.acquire(deadline::in(60s))).has_value();
+    }(f.pool, served));
     CHECK(turn_until(context, [&] { return served; }));
     taken.clear();
     for (auto& signal : leave) signal.emit(asio::cancellation_type::total);

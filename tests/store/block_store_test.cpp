@@ -4,9 +4,6 @@
 #include "store/lists/trash_worker.hpp"
 #include "tests/store/store_fixture.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/detached.hpp>
-
 using namespace keepstore;
 using namespace keepstore::store;
 using namespace keepstore::test;

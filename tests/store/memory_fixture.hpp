@@ -6,9 +6,7 @@
 #include "tests/store/store_fixture.hpp"
 #include "tests/support/queued_volume.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/steady_timer.hpp>
 
 #include <chrono>
@@ -78,10 +76,12 @@ struct memory_fixture {
     /// Starts a request on the loop; it runs when the test turns it. `work` returns a coroutine.
     task& spawn(awaitable<result<void>> work) {
         auto& t = tasks.emplace_back();
-        asio::co_spawn(context, run_cancellable(std::move(work)),
-                       asio::bind_cancellation_slot(t.signal.slot(), [&t](std::exception_ptr e, result<void> r) {
-                           t.outcome.emplace(e ? result<void>(fail(errc::io_error, "exception")) : std::move(r));
-                       }));
+        keepstore::spawn(
+            context.get_executor(),
+            test::then(run_cancellable(std::move(work)), [&t](result<void> r) { t.outcome.emplace(std::move(r)); }),
+            t.signal.slot(), [&t](const std::exception_ptr& e) {
+                if (e) t.outcome.emplace(fail(errc::io_error, "exception"));
+            });
         return t;
     }
 

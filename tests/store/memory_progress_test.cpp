@@ -143,8 +143,7 @@ awaitable<result<void>> scrub_once(store::scrubber& scrub, std::size_t task) {
     asio::steady_timer timer(executor);
     asio::cancellation_signal stop;
     bool ended = false;
-    asio::co_spawn(executor, run_cancellable(scrub.run(task)),
-                   asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr) { ended = true; }));
+    spawn(executor, run_cancellable(scrub.run(task)), stop.slot(), [&](std::exception_ptr) { ended = true; });
     const auto passed = [&] {
         const auto now = scrub.status().value().at(task);
         return now.ended && now.state != store::scrub_state::running;
@@ -228,13 +227,13 @@ std::string run_schedule(std::uint64_t seed) {
             task = &f.spawn(after(pause, d.chance(80) ? f.get_later(known) : head_later(f, known)));
         }
         if (some_leave && d.chance(30)) {
-            asio::co_spawn(f.context,
-                           after(std::chrono::microseconds(d.upto(15'000)),
-                                 [](memory_fixture::task& t) -> awaitable<result<void>> {
-                                     t.signal.emit(asio::cancellation_type::total);
-                                     co_return success();
-                                 }(*task)),
-                           asio::detached);
+            test::start_work(f.context,
+                             after(std::chrono::microseconds(d.upto(15'000)),
+                                   [](memory_fixture::task& t) -> awaitable<result<void>> {
+                                       t.signal.emit(asio::cancellation_type::total);
+                                       co_return success();
+                                   }(*task)),
+                             [](const result<void>&) {});
         }
     }
     std::optional<background_work> others;

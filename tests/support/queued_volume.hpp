@@ -9,8 +9,6 @@
 #include "base/limits.hpp"
 #include "tests/support/memory_volume.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <boost/asio/this_coro.hpp>
 
@@ -98,7 +96,7 @@ class queued_volume final : public volumes::volume {
             const one_shot<std::monostate> done;
             const auto executor = co_await asio::this_coro::executor;
             const fate ahead = home_.plan(call::read, read_);
-            asio::co_spawn(executor, occupy(ahead.takes, into, done), asio::detached);
+            spawn(executor, occupy(ahead.takes, into, done));
             KS_CO_CHECK(co_await done.wait());
             if (ahead.fails) co_return std::unexpected(*ahead.fails);
             read_ += into.size();
@@ -213,7 +211,7 @@ class queued_volume final : public volumes::volume {
         awaitable<void> start() {
             if (state_->busy || !state_->has_work()) co_return;
             state_->busy = true;
-            asio::co_spawn(co_await asio::this_coro::executor, run(state_), asio::detached);
+            spawn(co_await asio::this_coro::executor, run(state_));
         }
         static awaitable<void> run(std::shared_ptr<state> s) {
             while (s->has_work()) {

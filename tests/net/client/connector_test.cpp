@@ -187,8 +187,7 @@ TEST_CASE("a loop may be destroyed while a name is being looked up", "[net][reso
     std::thread later;
     {
         asio::io_context context{1};
-        asio::co_spawn(context, call(c, {.to = {false, name, 1}}, deadline::in(40s)),
-                       [](const std::exception_ptr&, const answer&) {});
+        test::start_work(context, call(c, {.to = {false, name, 1}}, deadline::in(40s)), [](const answer&) {});
         const auto end = std::chrono::steady_clock::now() + 40s;
         while (slow_names::instance().asked(name) == 0 && std::chrono::steady_clock::now() < end) context.run_for(2ms);
         CHECK(c.counters().connections_in_use.value() == 1);

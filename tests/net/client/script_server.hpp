@@ -5,7 +5,6 @@
 #include "net/client/http_client.hpp"
 #include "tests/support/run.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 
 #include <arpa/inet.h>
@@ -262,11 +261,10 @@ class loop {
 
     job& start(const net::client& c, net::request r, deadline until = deadline::in(std::chrono::seconds(45))) {
         auto& j = *jobs_.emplace_back(std::make_unique<job>());
-        asio::co_spawn(context_, guarded(c, std::move(r), until),
-                       asio::bind_cancellation_slot(j.cancel.slot(), [&j](std::exception_ptr e, answer a) {
-                           if (e) std::rethrow_exception(e);
-                           j.done = std::move(a);
-                       }));
+        spawn(context_.get_executor(), then(guarded(c, std::move(r), until), [&j](answer a) { j.done = std::move(a); }),
+              j.cancel.slot(), [](std::exception_ptr e) {
+                  if (e) std::rethrow_exception(e);
+              });
         return j;
     }
     /// Runs until it holds; false after ten seconds.

@@ -133,11 +133,8 @@ TEST_CASE("calls without keys wait for one fetch, which goes on when the call th
         co_return co_await c.get(soon());
     };
     for (std::size_t i = 0; i < 10; ++i) {
-        asio::co_spawn(
-            context, one(m.cache),
-            asio::bind_cancellation_slot(signals[i].slot(), [&outcomes, i](std::exception_ptr, result<credentials> r) {
-                outcomes[i] = key_of(r);
-            }));
+        test::start_work(context, one(m.cache), signals[i].slot(),
+                         [&outcomes, i](result<credentials> r) { outcomes[i] = key_of(r); });
     }
     const auto until = [&](const std::function<bool()>& holds) {
         return eventually([&] {
@@ -177,7 +174,7 @@ TEST_CASE("destroying the cache cancels its fetch", "[s3][credentials][cache]") 
     // A call that still waits gets an error.
     auto& context = new_context();
     std::string told;
-    asio::co_spawn(context, cache->get(soon()), [&](std::exception_ptr, result<credentials> r) { told = key_of(r); });
+    test::start_work(context, cache->get(soon()), [&](result<credentials> r) { told = key_of(r); });
     context.poll();
     cache.reset();
     CHECK(state->cancelled == 1);

@@ -4,8 +4,6 @@
 #include "tests/net/client/tls_identity.hpp"
 #include "tests/store/lists/pull_fixture.hpp"
 
-#include <boost/asio/detached.hpp>
-
 using namespace keepstore;
 using namespace keepstore::test;
 
@@ -72,11 +70,10 @@ TEST_CASE("cancelled workers end, also in the middle of a block, and leave nothi
     asio::cancellation_signal stops[2];
     int ended = 0;
     for (auto& stop : stops) {
-        asio::co_spawn(context, run_cancellable(f.worker.run(queue)),
-                       asio::bind_cancellation_slot(stop.slot(), [&](std::exception_ptr e) {
-                           CHECK(!e);
-                           ++ended;
-                       }));
+        spawn(context.get_executor(), run_cancellable(f.worker.run(queue)), stop.slot(), [&](std::exception_ptr e) {
+            CHECK(!e);
+            ++ended;
+        });
     }
     REQUIRE(turn_until(context, [&] { return silent.requests().size() == 1 && stuck.requests().size() == 1; }));
     CHECK(queue.in_progress() == 2);
@@ -128,11 +125,11 @@ TEST_CASE("a pull that is cancelled while its volume does not respond is no fail
     asio::io_context& context = new_context();
     asio::cancellation_signal stop;
     bool ended = false;
-    asio::co_spawn(context, run_cancellable(f.worker.run(queue)),
-                   asio::bind_cancellation_slot(stop.slot(), [&](const std::exception_ptr& thrown) {
-                       CHECK(!thrown);
-                       ended = true;
-                   }));
+    spawn(context.get_executor(), run_cancellable(f.worker.run(queue)), stop.slot(),
+          [&](const std::exception_ptr& thrown) {
+              CHECK(!thrown);
+              ended = true;
+          });
     REQUIRE(turn_until(context, [&] { return f.faulty[0]->waits > 0; }));
     stop.emit(asio::cancellation_type::total);
     CHECK(turn_until(context, [&] { return ended; }));
@@ -248,11 +245,11 @@ TEST_CASE("a worker's memory is that of one item, so that no item waits for anot
     int ended = 0;
     const auto start = [&](asio::cancellation_signal& stop, const std::string& server) {
         protocol::pull_item item{.locator = locator, .servers = {server}, .mount_uuid = f.uuid(0)};
-        asio::co_spawn(context, run_cancellable(f.worker.execute(std::move(item))),
-                       asio::bind_cancellation_slot(stop.slot(), [&](const std::exception_ptr& thrown) {
-                           CHECK(!thrown);
-                           ++ended;
-                       }));
+        spawn(context.get_executor(), run_cancellable(f.worker.execute(std::move(item))), stop.slot(),
+              [&](const std::exception_ptr& thrown) {
+                  CHECK(!thrown);
+                  ++ended;
+              });
     };
     start(stops[0], silent.url());
     start(stops[1], silent.url());

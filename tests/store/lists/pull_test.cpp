@@ -5,8 +5,6 @@
 #include "store/verify/verify_copy.hpp"
 #include "tests/store/lists/pull_fixture.hpp"
 
-#include <boost/asio/detached.hpp>
-
 using namespace keepstore;
 using namespace keepstore::test;
 using namespace std::chrono_literals;
@@ -133,7 +131,7 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[store
         store::work_queue<protocol::pull_item> queue;
         queue.replace({{.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(0)},
                        {.locator = locator, .servers = {source.url()}, .mount_uuid = f.uuid(1)}});
-        asio::co_spawn(context, run_cancellable(f.worker.run(queue)), asio::bind_cancellation_slot(stop.slot(), over));
+        spawn(context.get_executor(), run_cancellable(f.worker.run(queue)), stop.slot(), over);
         CHECK(turn_until(context, [&] { return ended || f.worker.counters().pulled.value() == 1; }));
         CHECK(f.worker.counters().failed.value() == 1);
         CHECK(f.stored(1, name) == content);
@@ -148,8 +146,7 @@ TEST_CASE("an item that throws is a failed one, and its worker goes on", "[store
         store::work_queue<protocol::trash_item> queue;
         queue.replace({{.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(0)},
                        {.locator = locator, .block_mtime = 1'000'000'000, .mount_uuid = f.uuid(1)}});
-        asio::co_spawn(context, run_cancellable(store::run_trash_worker(f.store, queue)),
-                       asio::bind_cancellation_slot(stop.slot(), over));
+        spawn(context.get_executor(), run_cancellable(store::run_trash_worker(f.store, queue)), stop.slot(), over);
         CHECK(turn_until(context, [&] { return ended || !f.memory[1]->content(name); }));
         CHECK(f.memory[0]->content(name).has_value());
         CHECK(f.store.counters().trash_failed.value() == 1);

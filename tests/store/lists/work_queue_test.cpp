@@ -2,8 +2,6 @@
 
 #include "tests/support/run.hpp"
 
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/detached.hpp>
 #include <catch2/catch.hpp>
 
 #include <optional>
@@ -55,7 +53,7 @@ TEST_CASE("a new list wakes as many waiting workers as it has items", "[store][l
     asio::io_context& context = new_context();
     queue q;
     std::vector<queue::claim> claims;
-    for (int i = 0; i < 3; ++i) asio::co_spawn(context, take(q, claims), asio::detached);
+    for (int i = 0; i < 3; ++i) spawn(context.get_executor(), take(q, claims));
     context.poll();  // All of them wait.
     q.replace({1, 2});
     CHECK(turn_until(context, [&] { return claims.size() == 2; }));

@@ -81,11 +81,8 @@ TEST_CASE("readers that wait for the list share one fetch, which goes on without
     };
     for (int i = 0; i < 5; ++i) {
         auto& j = *jobs.emplace_back(std::make_unique<job>());
-        asio::co_spawn(
-            context, guarded(reader, f.request(f.remote_name("foo")), j.sink),
-            asio::bind_cancellation_slot(j.cancel.slot(), [&j](std::exception_ptr e, result<std::uint64_t> got) {
-                if (!e) j.got = std::move(got);
-            }));
+        test::start_work(context, guarded(reader, f.request(f.remote_name("foo")), j.sink), j.cancel.slot(),
+                         [&j](result<std::uint64_t> got) { j.got = std::move(got); });
     }
     REQUIRE(turn_until(context, [&] { return api.asked == 1; }));
     // A waiting reader leaves; then the one that started the fetch.
@@ -115,14 +112,14 @@ TEST_CASE("a reader that runs out of time does not end the fetch for the others"
     std::optional<result<std::uint64_t>> one, two;
     auto hasty = f.request(f.remote_name("foo"));
     hasty.until = deadline::in(100ms);
-    asio::co_spawn(context, remote_fixture::read_later(reader, hasty, first),
-                   [&](const std::exception_ptr&, result<std::uint64_t> got) { one = std::move(got); });
+    test::start_work(context, remote_fixture::read_later(reader, hasty, first),
+                     [&](result<std::uint64_t> got) { one = std::move(got); });
     REQUIRE(turn_until(context, [&] { return one.has_value(); }));
     REQUIRE(!one->has_value());
     CHECK(one->error() == errc::timeout);
     // The first one's timeout does not count as a failure of the API server.
-    asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), second),
-                   [&](const std::exception_ptr&, result<std::uint64_t> got) { two = std::move(got); });
+    test::start_work(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), second),
+                     [&](result<std::uint64_t> got) { two = std::move(got); });
     api.mode = flaky_api::responds;
     REQUIRE(turn_until(context, [&] { return two.has_value(); }));
     REQUIRE(two->has_value());
@@ -137,8 +134,8 @@ TEST_CASE("an expired list is served while a new one is fetched, and kept when t
     const auto read = [&](store::remote_reader& reader) {
         string_sink sink;
         std::optional<result<std::uint64_t>> got;
-        asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink),
-                       [&](const std::exception_ptr&, result<std::uint64_t> r) { got = std::move(r); });
+        test::start_work(context, remote_fixture::read_later(reader, f.request(f.remote_name("foo")), sink),
+                         [&](result<std::uint64_t> r) { got = std::move(r); });
         REQUIRE(turn_until(context, [&] { return got.has_value(); }));
         return got->has_value() && sink.text == "foo";
     };
@@ -179,8 +176,8 @@ TEST_CASE("a list whose services are all out of reach is fetched again before it
     const auto reads = [&](const std::string& content) {
         string_sink sink;
         std::optional<result<std::uint64_t>> got;
-        asio::co_spawn(context, remote_fixture::read_later(reader, f.request(f.remote_name(content)), sink),
-                       [&](const std::exception_ptr&, result<std::uint64_t> r) { got = std::move(r); });
+        test::start_work(context, remote_fixture::read_later(reader, f.request(f.remote_name(content)), sink),
+                         [&](result<std::uint64_t> r) { got = std::move(r); });
         REQUIRE(turn_until(context, [&] { return got.has_value(); }));
         return got->has_value();
     };

@@ -7,7 +7,6 @@
 #include "tests/support/run.hpp"
 #include "tests/support/scrub_volume.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <catch2/catch.hpp>
@@ -150,8 +149,7 @@ struct scrub_fixture {
         bool ended = false;
         const auto before = scrub->status().value().at(task).ended;
         if (ask) static_cast<void>(scrub->start(request));
-        asio::co_spawn(executor, run_cancellable(scrub->run(task)),
-                       asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr) { ended = true; }));
+        spawn(executor, run_cancellable(scrub->run(task)), signal.slot(), [&](std::exception_ptr) { ended = true; });
         scrub_status now;
         while (true) {
             now = scrub->status().value().at(task);

@@ -2,9 +2,7 @@
 
 #include "tests/support/run.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <catch2/catch.hpp>
 
 using namespace keepstore;
@@ -45,11 +43,10 @@ TEST_CASE("reads that find no memory wait for the reserve, in order", "[volumes]
     std::vector<std::optional<mutable_slice>> got(4);
     std::vector<std::size_t> order;
     for (std::size_t i = 0; i < got.size(); ++i) {
-        asio::co_spawn(context, take(memory, 10, deadline::never()),
-                       [&got, &order, i](std::exception_ptr, result<mutable_slice> r) {
-                           got[i].emplace(std::move(*r));
-                           order.push_back(i);
-                       });
+        test::start_work(context, take(memory, 10, deadline::never()), [&got, &order, i](result<mutable_slice> r) {
+            got[i].emplace(std::move(*r));
+            order.push_back(i);
+        });
     }
     context.run_for(std::chrono::milliseconds(20));
     // However small they are.

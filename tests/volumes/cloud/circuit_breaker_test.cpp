@@ -6,9 +6,7 @@
 
 #include <catch2/catch.hpp>
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 
@@ -71,9 +69,8 @@ class monitored {
     void start(awaitable<result<void>> work) {
         ++running_;
         signals_.push_back(std::make_unique<asio::cancellation_signal>());
-        asio::co_spawn(context_, cancellable(std::move(work)),
-                       asio::bind_cancellation_slot(signals_.back()->slot(),
-                                                    [this](std::exception_ptr, const result<void>&) { --running_; }));
+        test::start_work(context_, cancellable(std::move(work)), signals_.back()->slot(),
+                         [this](const result<void>&) { --running_; });
     }
     circuit_breaker::probe_type prober() {
         return [this](deadline limit) { return probe(*this, limit); };

@@ -45,8 +45,8 @@ TEST_CASE("turns are given in order of arrival, so many at a time", "[volumes][c
     std::vector<int> order;
     download_turns::turn first, second;
     asio::io_context& context = new_context();
-    asio::co_spawn(context, take_into(turns, order, 1, first), [](const std::exception_ptr&) {});
-    asio::co_spawn(context, take_into(turns, order, 2, second), [](const std::exception_ptr&) {});
+    spawn(context.get_executor(), take_into(turns, order, 1, first));
+    spawn(context.get_executor(), take_into(turns, order, 2, second));
     context.poll();
     CHECK(order.empty());
     held.pop_back();
@@ -68,7 +68,7 @@ TEST_CASE("downloads that begin come before those that continue, but for a few",
     download_turns::turn taken[4];
     asio::io_context& context = new_context();
     const auto ask = [&](int number, claim kind) {
-        asio::co_spawn(context, take_into(turns, order, number, taken[number], kind), [](const std::exception_ptr&) {});
+        spawn(context.get_executor(), take_into(turns, order, number, taken[number], kind));
         context.poll();
     };
     for (const int number : {0, 1}) ask(number, claim::again);
@@ -90,7 +90,7 @@ TEST_CASE("a turn is over when it has lasted and another download waits", "[volu
     std::vector<int> order;
     download_turns::turn other;
     asio::io_context& context = new_context();
-    asio::co_spawn(context, take_into(turns, order, 1, other), [](const std::exception_ptr&) {});
+    spawn(context.get_executor(), take_into(turns, order, 1, other));
     context.poll();
     CHECK(turns.is_over(*mine) == (length == std::chrono::hours(0)));
     turns.never_pause();

@@ -135,12 +135,12 @@ TEST_CASE("touches of one block share a sync that begins after they came, and ta
     constexpr int later = 50;
     int done = 0;
     int failed = 0;
-    const auto count = [&](std::exception_ptr, const result<void>& r) { ++(r ? done : failed); };
-    asio::co_spawn(context, f.volume->touch(hot.name, soon()), count);
+    const auto count = [&](const result<void>& r) { ++(r ? done : failed); };
+    test::start_work(context, f.volume->touch(hot.name, soon()), count);
     context.poll();
     REQUIRE(running.reached());
     // The sync of the first one may have begun before these, so it must not be theirs.
-    for (int i = 0; i < later; ++i) asio::co_spawn(context, f.volume->touch(hot.name, soon()), count);
+    for (int i = 0; i < later; ++i) test::start_work(context, f.volume->touch(hot.name, soon()), count);
     context.restart();
     context.poll();
     // The volume's second thread is free.
@@ -164,8 +164,7 @@ TEST_CASE("calls of a block that were given up do not run, and the next one does
     });
     asio::io_context& context = new_context();
     std::optional<result<void>> first;
-    asio::co_spawn(context, f.volume->touch(block.name, soon()),
-                   [&](std::exception_ptr, result<void> r) { first = std::move(r); });
+    test::start_work(context, f.volume->touch(block.name, soon()), [&](result<void> r) { first = std::move(r); });
     context.poll();
     REQUIRE(running.reached());
     CHECK(is_error(run(f.volume->touch(block.name, deadline::in(std::chrono::milliseconds(20)))), errc::timeout));
@@ -194,8 +193,7 @@ TEST_CASE("a call of a block that is cancelled while the volume is busy does not
     });
     asio::io_context& context = new_context();
     std::optional<result<void>> first;
-    asio::co_spawn(context, f.volume->touch(busy.name, soon()),
-                   [&](std::exception_ptr, result<void> r) { first = std::move(r); });
+    test::start_work(context, f.volume->touch(busy.name, soon()), [&](result<void> r) { first = std::move(r); });
     context.poll();
     REQUIRE(running.reached());
     const auto when = [turns = 0]() mutable { return ++turns > 5; };
@@ -217,17 +215,16 @@ TEST_CASE("calls of a block whose touch hangs end soon when their callers have a
     asio::io_context& context = new_context();
     std::vector<error> ended;
     std::optional<result<void>> waiting;
-    const auto end = [&](std::exception_ptr, const auto& r) {
+    const auto end = [&](const auto& r) {
         if (!r) ended.push_back(r.error());
     };
     const auto elsewhere = [] { return soon().ending_at_stall(); };
-    asio::co_spawn(context, f.volume->touch(block.name, elsewhere()), end);
+    test::start_work(context, f.volume->touch(block.name, elsewhere()), end);
     context.poll();
     REQUIRE(hung.reached());
-    asio::co_spawn(context, f.volume->touch(block.name, elsewhere()), end);
-    asio::co_spawn(context, f.volume->untrash(block.name, elsewhere()), end);
-    asio::co_spawn(context, f.volume->touch(block.name, soon()),
-                   [&](std::exception_ptr, result<void> r) { waiting = std::move(r); });
+    test::start_work(context, f.volume->touch(block.name, elsewhere()), end);
+    test::start_work(context, f.volume->untrash(block.name, elsewhere()), end);
+    test::start_work(context, f.volume->touch(block.name, soon()), [&](result<void> r) { waiting = std::move(r); });
     const auto began = std::chrono::steady_clock::now();
     CHECK(turn_until(context, [&] { return ended.size() == 3; }));
     CHECK(std::chrono::steady_clock::now() - began < std::chrono::seconds(10));
@@ -253,11 +250,11 @@ TEST_CASE("after the longest silence all calls of a block end", "[volumes][touch
     };
     asio::io_context& context = new_context();
     std::vector<error> ended;
-    const auto end = [&](std::exception_ptr, const result<void>& r) {
+    const auto end = [&](const result<void>& r) {
         if (!r) ended.push_back(r.error());
     };
-    for (int i = 0; i < 2; ++i) asio::co_spawn(context, calls->run(name, hang, soon()), end);
-    for (int i = 0; i < 2; ++i) asio::co_spawn(context, calls->run_touch(name, hang, soon()), end);
+    for (int i = 0; i < 2; ++i) test::start_work(context, calls->run(name, hang, soon()), end);
+    for (int i = 0; i < 2; ++i) test::start_work(context, calls->run_touch(name, hang, soon()), end);
     const auto began = std::chrono::steady_clock::now();
     CHECK(turn_until(context, [&] { return ended.size() == 4; }));
     CHECK(std::chrono::steady_clock::now() - began >= limits::stall_after);  // Counted in checks, so not exact.

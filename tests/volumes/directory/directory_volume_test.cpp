@@ -8,7 +8,6 @@
 #include <fmt/format.h>
 #include <sys/file.h>
 #include <unistd.h>
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <catch2/catch.hpp>
 
@@ -269,17 +268,16 @@ TEST_CASE("a call that waits for a serialized volume can be cancelled", "[volume
     asio::cancellation_signal signal;
     std::optional<result<void>> first;
     std::optional<result<volumes::block_time>> second;
-    asio::co_spawn(context, f.volume->touch(name, deadline::in(std::chrono::seconds(2))),
-                   [&](std::exception_ptr, result<void> r) { first = std::move(r); });
+    test::start_work(context, f.volume->touch(name, deadline::in(std::chrono::seconds(2))),
+                     [&](result<void> r) { first = std::move(r); });
     const auto waiting = [](volumes::volume& v, md5_digest n) -> awaitable<result<volumes::block_time>> {
         co_await asio::this_coro::throw_if_cancelled(false);
         co_return co_await v.mtime(n, soon());
     };
-    asio::co_spawn(context, waiting(*f.volume, other),
-                   asio::bind_cancellation_slot(signal.slot(), [&](std::exception_ptr, result<volumes::block_time> r) {
-                       second = std::move(r);
-                       ::flock(holder.get(), LOCK_UN);
-                   }));
+    test::start_work(context, waiting(*f.volume, other), signal.slot(), [&](result<volumes::block_time> r) {
+        second = std::move(r);
+        ::flock(holder.get(), LOCK_UN);
+    });
     asio::post(context, [&] { asio::post(context, [&] { signal.emit(asio::cancellation_type::terminal); }); });
     context.run_for(std::chrono::seconds(10));
     REQUIRE(first);

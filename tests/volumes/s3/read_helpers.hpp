@@ -5,7 +5,6 @@
 #include "tests/volumes/s3/tcp_relay.hpp"
 #include "volumes/cloud/attribute.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <catch2/catch.hpp>
 

@@ -4,7 +4,6 @@
 #include "tests/volumes/s3/tcp_relay.hpp"
 #include "volumes/cloud/attribute.hpp"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
 #include <boost/asio/cancellation_signal.hpp>
 #include <catch2/catch.hpp>
 
@@ -43,8 +42,8 @@ TEST_CASE("readers of one block on several loops share one GET", "[volumes][s3][
         threads.emplace_back([&, t] {
             asio::io_context context(1);
             for (int i = t; i < readers; i += loops) {
-                asio::co_spawn(context, read_in_order(*open[static_cast<std::size_t>(i)], 256 * KiB),
-                               [&](std::exception_ptr e, const result<bytes>& r) { good += !e && r && *r == content; });
+                test::start_work(context, read_in_order(*open[static_cast<std::size_t>(i)], 256 * KiB),
+                                 [&](const result<bytes>& r) { good += r && *r == content; });
             }
             context.run_for(seconds(60));
         });
@@ -117,8 +116,8 @@ TEST_CASE("many readers of many blocks make progress when memory is short", "[vo
     asio::io_context context(1);
     std::size_t good = 0;
     for (std::size_t i = 0; i < count; ++i) {
-        asio::co_spawn(context, read_in_order(*readers[i], 100'000),
-                       [&, i](std::exception_ptr e, const result<bytes>& r) { good += !e && r && *r == contents[i]; });
+        test::start_work(context, read_in_order(*readers[i], 100'000),
+                         [&, i](const result<bytes>& r) { good += r && *r == contents[i]; });
     }
     context.run_for(seconds(60));
     CHECK(good == count);
@@ -236,14 +235,13 @@ TEST_CASE("a caller that is cancelled ends no other call and leaks nothing", "[v
             co_await asio::this_coro::throw_if_cancelled(false);
             co_return co_await std::move(work);
         };
-        asio::co_spawn(context, cancellable(open_and_read(*f.volume, name)),
-                       asio::bind_cancellation_slot(stop_reading.slot(),
-                                                    [&](std::exception_ptr, const result<bytes>&) { ++ended; }));
-        asio::co_spawn(context, cancellable(write_block(*f.volume, other_name, other, other.size(), 256 * KiB)),
-                       asio::bind_cancellation_slot(stop_writing.slot(), [&](std::exception_ptr, result<void> r) {
-                           ++ended;
-                           written = std::move(r);
-                       }));
+        test::start_work(context, cancellable(open_and_read(*f.volume, name)), stop_reading.slot(),
+                         [&](const result<bytes>&) { ++ended; });
+        test::start_work(context, cancellable(write_block(*f.volume, other_name, other, other.size(), 256 * KiB)),
+                         stop_writing.slot(), [&](result<void> r) {
+                             ++ended;
+                             written = std::move(r);
+                         });
         for (std::size_t i = 0; i < steps && ended < 2; ++i) context.run_one_for(milliseconds(100));
         while (ended < 2) {
             stop_reading.emit(asio::cancellation_type::total);

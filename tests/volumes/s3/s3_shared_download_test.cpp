@@ -39,11 +39,8 @@ std::size_t read_on(shared_download& f, unsigned reader, const bytes& content, s
 class held_read {
   public:
     held_read(shared_download& f, unsigned reader, std::uint64_t offset) {
-        asio::co_spawn(
-            context_, work(f, reader, offset),
-            asio::bind_cancellation_slot(signal_.slot(), [this](std::exception_ptr, result<shared_download::piece> r) {
-                outcome.emplace(std::move(r));
-            }));
+        test::start_work(context_, work(f, reader, offset), signal_.slot(),
+                         [this](result<shared_download::piece> r) { outcome.emplace(std::move(r)); });
     }
     /// Until it has ended; for that long.
     bool turn(std::chrono::nanoseconds limit) {

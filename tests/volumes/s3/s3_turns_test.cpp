@@ -54,10 +54,8 @@ std::vector<outcome> read_all_slowly(volumes::volume& v, const std::vector<md5_d
     std::vector<outcome> out;
     asio::io_context& context = new_context();
     for (const auto& name : names) {
-        asio::co_spawn(context, read_slowly(v, name, content, paused), [&](const std::exception_ptr& e, outcome o) {
-            CHECK(!e);
-            out.push_back(std::move(o));
-        });
+        test::start_work(context, read_slowly(v, name, content, paused),
+                         [&](outcome o) { out.push_back(std::move(o)); });
     }
     CHECK(turn_until(context, [&] { return out.size() == names.size(); }));
     return out;
@@ -226,8 +224,7 @@ TEST_CASE("a download that waits for memory gives up its turn", "[volumes][s3][s
     const auto into = make_heap_slice(slow_piece);
     std::optional<result<std::size_t>> got;
     asio::io_context& context = new_context();
-    asio::co_spawn(context, (*second)->read_at(0, into, soon()),
-                   [&](const std::exception_ptr&, result<std::size_t> r) { got = std::move(r); });
+    test::start_work(context, (*second)->read_at(0, into, soon()), [&](result<std::size_t> r) { got = std::move(r); });
     context.poll();
     CHECK(run(volume->open(random_name(), soon())));
     CHECK_FALSE(got);
