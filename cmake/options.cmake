@@ -47,25 +47,29 @@ target_link_libraries(keepstore_pch PRIVATE keepstore::options)
 target_compile_options(keepstore_pch PRIVATE "SHELL:-Xclang -fno-pch-timestamp")
 target_precompile_headers(keepstore_pch PRIVATE ${PROJECT_SOURCE_DIR}/cmake/pch.hpp)
 
+# Much of a compilation is spent on templates that all files of a target use, again for each. Up to 25 at a time share that,
+# in batches of equal size; one of which a file changed compiles in less than half a minute. Names in unnamed namespaces must
+# differ within a target.
+function(keepstore_batches target)
+    if(KEEPSTORE_BATCHES)
+        get_target_property(sources ${target} SOURCES)
+        list(LENGTH sources files)
+        math(EXPR batches "(${files} + 24) / 25")
+        math(EXPR size "(${files} + ${batches} - 1) / ${batches}")
+        set_target_properties(${target} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
+    endif()
+endfunction()
+
 # What the libraries of ours have in common.
 function(keepstore_library_options library)
-    if(KEEPSTORE_BATCHES)
-        # Much of a compilation is spent on templates that all files of a library use, again for each. Up to 21 at a time share
-        # that, in batches of equal size; one of which a file changed compiles in less than half a minute. Names in unnamed
-        # namespaces must differ within a library.
-        get_target_property(sources ${library} SOURCES)
-        list(LENGTH sources files)
-        math(EXPR batches "(${files} + 20) / 21")
-        math(EXPR size "(${files} + ${batches} - 1) / ${batches}")
-        set_target_properties(${library} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
-    endif()
+    keepstore_batches(${library})
     target_precompile_headers(${library} REUSE_FROM keepstore_pch)
 endfunction()
 
 # keepstore_module(NAME SOURCES... LINK targets... [COLD_SOURCES...]): a static library `keepstore_NAME`, alias
 # `keepstore::NAME`. COLD_SOURCES: code that runs at the start, for an operator, in the background, or around a request to a
-# distant service, which costs a hundred times as much. Less of it is inlined, which takes a fifth to a third off its
-# compilation.
+# distant service, which costs a hundred times as much. It is compiled with -O1, and less of it is inlined, which takes a third
+# off its compilation.
 function(keepstore_module name)
     cmake_parse_arguments(arg "" "" "SOURCES;COLD_SOURCES;LINK;LINK_PRIVATE" ${ARGN})
     set(libraries keepstore_${name})
@@ -81,7 +85,7 @@ function(keepstore_module name)
     endif()
     add_library(keepstore::${name} ALIAS keepstore_${name})
     if(arg_COLD_SOURCES AND CMAKE_CXX_COMPILER_ID MATCHES "Clang" AND CMAKE_BUILD_TYPE STREQUAL "Release")
-        target_compile_options(${cold} PRIVATE "SHELL:-mllvm -inline-threshold=25")
+        target_compile_options(${cold} PRIVATE -O1 -finline-functions "SHELL:-mllvm -inline-threshold=25")
     endif()
     foreach(library IN LISTS libraries)
         target_link_libraries(${library} PUBLIC keepstore::options ${arg_LINK} PRIVATE ${arg_LINK_PRIVATE})

@@ -16,7 +16,7 @@ std::unexpected<refusal> job_usage(std::string text) {
     return refuse(exit_code::usage, std::move(text));
 }
 
-volumes::s3_options options_of(const session& s, const bucket_place& bucket, bool writes) {
+volumes::s3_options job_bucket_options(const session& s, const bucket_place& bucket, bool writes) {
     const cluster_config::collections_config defaults;
     return bucket_options(bucket, s.config() ? s.config()->cluster.collections : defaults, writes);
 }
@@ -32,7 +32,7 @@ opened_side usable(const place& what, result<std::unique_ptr<clone_bucket>> open
 
 opened_side open_side(const session& s, const place& what, bool writes) {
     if (const auto* const bucket = std::get_if<bucket_place>(&what.where))
-        return usable(what, open_s3_bucket(what.text, options_of(s, *bucket, writes)));
+        return usable(what, open_s3_bucket(what.text, job_bucket_options(s, *bucket, writes)));
     const auto* const volume = std::get_if<volume_place>(&what.where);
     if (!volume)
         return job_usage(what.text +
@@ -65,7 +65,7 @@ outcome<std::unique_ptr<job_store>> open_job_store(const session& s, const std::
     if (prefix.empty()) return job_usage("job: expected a folder, or s3://bucket/prefix?endpoint=URL&region=R");
     auto where = parse_place(text.substr(0, slash) + text.substr(query));
     if (!where) return job_usage("job: " + where.error());
-    auto client = make_bucket_client(options_of(s, std::get<bucket_place>(where->where), true));
+    auto client = make_bucket_client(job_bucket_options(s, std::get<bucket_place>(where->where), true));
     if (!client) return job_usage(fmt::format("{}: {}", where->text, client.error().text));
     return make_bucket_job_store(text, std::move(*client), std::move(prefix));
 }
