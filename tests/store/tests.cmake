@@ -16,6 +16,7 @@ keepstore_test(store_tests
         store/read/verified_read_test.cpp
         store/remote/remote_list_test.cpp
         store/remote/remote_test.cpp
+    SOURCES_APART
         store/scrub/stitched_repair_test.cpp
         store/scrub/scrub_batch_test.cpp
         store/scrub/scrub_course_test.cpp

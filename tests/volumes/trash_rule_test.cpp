@@ -8,33 +8,33 @@ namespace {
 using namespace std::chrono_literals;
 
 constexpr block_time now{std::chrono::seconds(1'800'000'000) + 250ms};
-constexpr nanoseconds protect_for = 336h;
+constexpr nanoseconds protection = 336h;
 constexpr nanoseconds lifetime = 24h;
 
 }  // namespace
 
 TEST_CASE("a block may be trashed from the end of its protection on", "[volumes][trash]") {
-    CHECK_FALSE(may_trash(now - protect_for + 1ns, now, protect_for));
-    CHECK(may_trash(now - protect_for, now, protect_for));
-    CHECK(may_trash(now - protect_for - 1ns, now, protect_for));
+    CHECK_FALSE(may_trash(now - protection + 1ns, now, protection));
+    CHECK(may_trash(now - protection, now, protection));
+    CHECK(may_trash(now - protection - 1ns, now, protection));
 }
 
 TEST_CASE("an mtime from the future keeps the block: the clock was set back", "[volumes][trash]") {
     CHECK_FALSE(may_trash(now + 1ns, now, 0ns));
     CHECK(may_trash(now, now, 0ns));
-    CHECK_FALSE(may_trash(now + 1h, now, protect_for));
-    CHECK_FALSE(may_trash_truncated(now + 1h, now, protect_for));
+    CHECK_FALSE(may_trash(now + 1h, now, protection));
+    CHECK_FALSE(may_trash_truncated(now + 1h, now, protection));
     CHECK_FALSE(may_trash_truncated(now + 1h, now, 1ns));
     // Old enough when it was written, judged by a clock that is then set back by a minute.
-    CHECK(may_trash(now - protect_for, now, protect_for));
-    CHECK_FALSE(may_trash(now - protect_for, now - 1min, protect_for));
+    CHECK(may_trash(now - protection, now, protection));
+    CHECK_FALSE(may_trash(now - protection, now - 1min, protection));
 }
 
 TEST_CASE("an mtime cut to seconds protects the block for one second more", "[volumes][trash]") {
-    CHECK_FALSE(may_trash_truncated(now - protect_for, now, protect_for));
-    CHECK_FALSE(may_trash_truncated(now - protect_for - 1s + 1ns, now, protect_for));
-    CHECK(may_trash_truncated(now - protect_for - 1s, now, protect_for));
-    CHECK(may_trash_truncated(now - protect_for - 1s - 1ns, now, protect_for));
+    CHECK_FALSE(may_trash_truncated(now - protection, now, protection));
+    CHECK_FALSE(may_trash_truncated(now - protection - 1s + 1ns, now, protection));
+    CHECK(may_trash_truncated(now - protection - 1s, now, protection));
+    CHECK(may_trash_truncated(now - protection - 1s - 1ns, now, protection));
     // No protection, no margin.
     CHECK(may_trash_truncated(now, now, 0ns));
     CHECK(may_trash_truncated(now + 1s, now, 0ns));
@@ -48,9 +48,9 @@ TEST_CASE("a trash list's mtime must be exactly the stored one", "[volumes][tras
 }
 
 TEST_CASE("trash lists may contain any mtime", "[volumes][trash]") {
-    CHECK(may_trash(block_time::min(), now, protect_for));
-    CHECK(may_trash(block_time{}, now, protect_for));
-    CHECK_FALSE(may_trash(block_time::max(), now, protect_for));
+    CHECK(may_trash(block_time::min(), now, protection));
+    CHECK(may_trash(block_time{}, now, protection));
+    CHECK_FALSE(may_trash(block_time::max(), now, protection));
     CHECK_FALSE(may_trash(block_time{}, now, nanoseconds::max()));
 }
 
@@ -89,21 +89,21 @@ TEST_CASE("a lifetime beyond all times keeps the trash copy for good", "[volumes
 }
 
 TEST_CASE("a trash copy made while the block was protected is a mistake", "[volumes][trash]") {
-    CHECK(trashed_by_mistake(now, now + protect_for - 1ns, protect_for));
-    CHECK_FALSE(trashed_by_mistake(now, now + protect_for, protect_for));
-    CHECK_FALSE(trashed_by_mistake(now, now + protect_for + 1ns, protect_for));
+    CHECK(trashed_by_mistake(now, now + protection - 1ns, protection));
+    CHECK_FALSE(trashed_by_mistake(now, now + protection, protection));
+    CHECK_FALSE(trashed_by_mistake(now, now + protection + 1ns, protection));
     // Marked after it was trashed.
-    CHECK(trashed_by_mistake(now, now - 1s, protect_for));
+    CHECK(trashed_by_mistake(now, now - 1s, protection));
     CHECK(trashed_by_mistake(now, now - 1s, 0ns));
     CHECK_FALSE(trashed_by_mistake(now, now, 0ns));
 }
 
 TEST_CASE("a block brought back is touched when its protection ends within a race window", "[volumes][trash]") {
     const auto window = 5min;
-    CHECK_FALSE(protection_ends_within(window, now - protect_for + window + 1ns, now, protect_for));
-    CHECK(protection_ends_within(window, now - protect_for + window, now, protect_for));
-    CHECK(protection_ends_within(window, now - protect_for + window - 1ns, now, protect_for));
-    CHECK(protection_ends_within(0ns, now - protect_for, now, protect_for));
+    CHECK_FALSE(protection_ends_within(window, now - protection + window + 1ns, now, protection));
+    CHECK(protection_ends_within(window, now - protection + window, now, protection));
+    CHECK(protection_ends_within(window, now - protection + window - 1ns, now, protection));
+    CHECK(protection_ends_within(0ns, now - protection, now, protection));
 }
 
 TEST_CASE("a trash copy that is due within a race window is not replaced", "[volumes][trash]") {
