@@ -15,7 +15,7 @@ namespace keepstore::bench {
 namespace {
 
 constexpr std::size_t step_bytes = 256 * 1024;
-constexpr std::size_t file_bytes = 64 * 1024 * 1024;
+constexpr std::size_t cached_file_bytes = 64 * 1024 * 1024;
 
 std::vector<char> hot_buffer() {
     return std::vector<char>(step_bytes, 'k');
@@ -77,7 +77,7 @@ cost repeat(double seconds, Step step) {
 owned_fd cached_file(const scratch_folder& folder) {
     auto file = open_file(folder / "cached", O_RDWR | O_CREAT);
     const auto buffer = hot_buffer();
-    for (std::size_t at = 0; at < file_bytes; at += buffer.size()) {
+    for (std::size_t at = 0; at < cached_file_bytes; at += buffer.size()) {
         if (::pwrite(file.get(), buffer.data(), buffer.size(), static_cast<off_t>(at)) < 0) throw_errno("write");
     }
     return file;
@@ -104,7 +104,7 @@ std::optional<cost> measure_pread(const step_settings& settings) {
     off_t at = 0;
     return repeat(settings.seconds, [&] {
         const auto got = ::pread(file.get(), buffer.data(), buffer.size(), at);
-        at = (at + got) % static_cast<off_t>(file_bytes);
+        at = (at + got) % static_cast<off_t>(cached_file_bytes);
         return got;
     });
 }
@@ -138,7 +138,7 @@ std::optional<cost> measure_sendfile(const step_settings& settings) {
     off_t at = 0;
     const auto result = repeat(settings.seconds, [&] {
         const auto sent = ::sendfile(pair.near.get(), file.get(), &at, 4 * step_bytes);
-        if (at >= static_cast<off_t>(file_bytes)) at = 0;
+        if (at >= static_cast<off_t>(cached_file_bytes)) at = 0;
         return sent;
     });
     pair.near.reset();
