@@ -311,8 +311,9 @@ class volume {
     [[nodiscard]] virtual awaitable<result<trash_outcome>> trash(md5_digest name, trash_options options,
                                                                  deadline until) = 0;
 
-    /// Restores the latest trash copy with mtime now, durably. A block that is there already stays and is touched.
-    /// errc::not_found when there is no trash copy.
+    /// Restores the latest trash copy with mtime now, durably. A block that is there already stays and is touched, if
+    /// it is good. errc::not_found when there is no trash copy; checksum_mismatch when neither the block nor a copy is
+    /// good: without a block the latest copy is restored all the same, since parts of it may be of use.
     [[nodiscard]] virtual awaitable<result<void>> untrash(md5_digest name, deadline until) = 0;
 
     /// Deletes the trash that is due, with `concurrency` workers.

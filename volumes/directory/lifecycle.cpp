@@ -295,6 +295,9 @@ result<void> untrash_block(directory_core& core, const md5_digest& name, deadlin
             // Without a good copy the latest one: parts of it may still be of use to repair the block.
             KS_TRY(done, restore_copy(core, dir.get(), name, chosen.empty() ? copies.front() : chosen, until));
         }
+        if (done && chosen.empty()) {
+            return fail(errc::checksum_mismatch, "the copy that was brought back is bad");
+        }
         if (done) return success();
         if (until.passed()) return fail(errc::timeout);
     }

@@ -111,17 +111,22 @@ awaitable<result<trash_outcome>> s3_core::trash(md5_digest name, trash_options o
 awaitable<result<void>> s3_core::untrash(md5_digest name, deadline until) {
     const auto core = shared_from_this();
     const auto key = core->names.block(name);
-    KS_CO_TRY(const auto trash, co_await core->head(core->names.trash(name), until));
+    const auto trash_key = core->names.trash(name);
+    KS_CO_TRY(const auto trash, co_await core->head(trash_key, until));
     auto block = co_await core->head(key, until);
     if (!block && block.error() != errc::not_found) co_return std::unexpected(std::move(block.error()));
-    // An existing block stays, unless its ETag shows that it is corrupt and the one in the trash is not.
-    const auto etag = block ? block->etag_as_md5() : std::nullopt;  // None: it was written in parts, or is encrypted.
-    const bool better = etag && *etag != name && trash.etag_as_md5() == name;
-    if (!block || better) {
-        KS_CO_CHECK(co_await core->safe_copy(core->names.trash(name), key, trash.validator(), until));
+    bool good = false;
+    if (block) {
+        KS_CO_TRY(good, co_await core->is_block(key, *block, name, until));
+    }
+    if (!good) {
+        KS_CO_TRY(good, co_await core->is_block(trash_key, trash, name, until));
+        if (block && !good) co_return fail(errc::checksum_mismatch, "neither the block nor its trash copy is good");
+        KS_CO_CHECK(co_await core->safe_copy(trash_key, key, trash.validator(), until));
         core->downloads.forget(name);
     }
     KS_CO_CHECK(co_await core->renew_recent(name, size_at_most(trash), until));
+    if (!good) co_return fail(errc::checksum_mismatch, "the copy that was brought back is bad");
     co_return success();
 }
 

@@ -73,9 +73,17 @@ awaitable<result<void>> s3_core::put_block(md5_digest name, protocol::upload_bod
 }
 
 awaitable<result<bool>> s3_core::stores_block(md5_digest name, deadline until) {
+    return is_block(names.block(name), {}, name, until);
+}
+
+awaitable<result<bool>> s3_core::is_block(std::string key, protocol::object_info info, md5_digest name,
+                                          deadline until) {
+    if (info.etag_as_md5() == name) co_return true;
     const cloud::circuit_breaker::pending_call pending(*breaker);
-    KS_CO_TRY(auto body, noted(co_await client.get(names.block(name), {}, until)));
-    co_return co_await cloud::check_body(*this, std::move(body), name);
+    auto body = noted(co_await client.get(std::move(key), {}, until));
+    if (!body && body.error() == errc::not_found) co_return false;
+    if (!body) co_return std::unexpected(std::move(body.error()));
+    co_return co_await cloud::check_body(*this, std::move(*body), name);
 }
 
 awaitable<result<void>> s3_core::settle_etag(md5_digest name, etag_knowledge& known, deadline until) {

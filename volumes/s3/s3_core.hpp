@@ -91,6 +91,10 @@ class s3_core final : public cloud::volume_core, public std::enable_shared_from_
                                                     deadline until);
     /// Reads the stored block. \returns whether it is what its name says.
     [[nodiscard]] awaitable<result<bool>> stores_block(md5_digest name, deadline until);
+    /// The same for the object of a key; one whose ETag is the MD5 is not read, and one that is missing is not the
+    /// block.
+    [[nodiscard]] awaitable<result<bool>> is_block(std::string key, protocol::object_info info, md5_digest name,
+                                                   deadline until);
     /// Decides by reading, after an ETag that contradicts what was sent; once, then `known` says that they all do.
     /// \returns errc::io_error if the block is not what its name says.
     [[nodiscard]] awaitable<result<void>> settle_etag(md5_digest name, etag_knowledge& known, deadline until);

@@ -200,5 +200,5 @@ TEST_CASE("authorities that cannot be read are an error at the start", "[net][tl
     const auto missing = net::client::make({.ca_file = (dir.path() / "none.pem").string()});
     REQUIRE_FALSE(missing.has_value());
     CHECK(missing.error() == errc::bad_request);
-    CHECK_THAT(missing.error().text, Catch::Contains("none.pem"));
+    CHECK_THAT(missing.error().text, Catch::EndsWith("none.pem: No such file or directory"));
 }

@@ -39,17 +39,17 @@ TEST_CASE("emptying trash visits hex-named directories only, at any depth", "[vo
 
 TEST_CASE("untrash restores the copy that would be deleted last", "[volumes][trash]") {
     directory_fixture f({.free_bytes_min = 0});
-    const auto name = random_name();
+    const std::string content = "the same in all";
+    const auto name = digest::md5_of(std::as_bytes(std::span(content)));
     const auto path = f.path_of(name).string();
     // In byte order the last is not the latest.
-    directory_fixture::write_file(path + ".trash.999999999", "old");
-    directory_fixture::write_file(path + ".trash.4000000000", "latest");
-    directory_fixture::write_file(path + ".trash.2000000000", "middle");
-    directory_fixture::write_file(path + ".trash.zzz", "no trash");
+    for (const char* due : {"999999999", "4000000000", "2000000000", "zzz"}) {
+        directory_fixture::write_file(path + ".trash." + due, content);
+    }
     REQUIRE(run(f.volume->untrash(name, soon())).has_value());
-    CHECK(get(*f.volume, name).value().size() == 6);
-    CHECK(fs::exists(path + ".trash.999999999"));
-    CHECK(fs::exists(path + ".trash.2000000000"));
+    CHECK(get(*f.volume, name).value().size() == content.size());
+    CHECK_FALSE(fs::exists(path + ".trash.4000000000"));
+    CHECK(f.count_files(name.hex()) == 4);
 }
 
 TEST_CASE("untrash replaces a corrupt copy by a good one from the trash", "[volumes][trash]") {
@@ -81,6 +81,13 @@ TEST_CASE("untrash replaces a corrupt copy by a good one from the trash", "[volu
         CHECK((get(*f.volume, name).value() == rotten));
         CHECK(fs::exists(path + ".trash.4000000000"));
         CHECK(run(f.volume->mtime(name, soon())).value() < now() - std::chrono::hours(1));
+    }
+    SECTION("without a block and without a good copy the latest is restored, and said to be corrupt") {
+        directory_fixture::write_file(path + ".trash.4000000000", text(rotten));
+        directory_fixture::write_file(path + ".trash.3000000000", "x");
+        CHECK(is_error(run(f.volume->untrash(name, soon())), errc::checksum_mismatch));
+        CHECK((get(*f.volume, name).value() == rotten));
+        CHECK(run(f.volume->mtime(name, soon())).value() > now() - std::chrono::minutes(1));
     }
     SECTION("without a block the latest good copy is restored") {
         directory_fixture::write_file(path + ".trash.4000000000", text(rotten));

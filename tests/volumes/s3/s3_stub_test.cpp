@@ -272,40 +272,57 @@ TEST_CASE("a block that is written while it is being trashed is not deleted", "[
     }
 }
 
-TEST_CASE("untrash replaces an object that is corrupt by its ETag, if the one in the trash is good",
-          "[volumes][s3][stub]") {
-    const auto name = random_name();
+TEST_CASE("untrash replaces an object that is corrupt, if the one in the trash is good", "[volumes][s3][stub]") {
+    const auto content = random_bytes(100);
+    const auto name = digest::md5_of(content);
+    const std::string text(reinterpret_cast<const char*>(content.data()), content.size());
+    const std::string md5 = name.hex();
     const std::string other = md5_hex({});
-    struct row {
-        std::string what, block, trash;
-        bool replaced;
+    const std::string parts = other + "-4";  // An ETag that does not tell: the content is read.
+    struct object {
+        std::string etag;  // Empty: there is no such object.
+        bool good;
     };
-    const row rows[] = {{"the block is good", name.hex(), name.hex(), false},
-                        {"the block is corrupt", other, name.hex(), true},
-                        {"both are corrupt", other, other, false},
-                        {"the block was written in parts", other + "-4", name.hex(), false},
-                        {"the one in the trash was written in parts", other, other + "-4", false},
-                        {"there is no block", "", other, true}};
+    struct row {
+        std::string what;
+        object block, trash;
+        bool copied, succeeds;
+    };
+    const row rows[] = {{"the block is good", {md5, true}, {md5, true}, false, true},
+                        {"the block is corrupt", {other, false}, {md5, true}, true, true},
+                        {"both are corrupt", {other, false}, {other, false}, false, false},
+                        {"the block in parts is good", {parts, true}, {md5, true}, false, true},
+                        {"the block in parts is corrupt", {parts, false}, {md5, true}, true, true},
+                        {"the copy in parts is good", {other, false}, {parts, true}, true, true},
+                        {"the copy in parts is corrupt", {parts, false}, {parts, false}, false, false},
+                        {"no block, the copy is good", {"", false}, {parts, true}, true, true},
+                        {"no block, the copy is corrupt", {"", false}, {parts, false}, true, false}};
     for (const auto& r : rows) {
         CAPTURE(r.what);
         stub_service service([&](const seen_request& request, std::size_t) {
             if (is_listing(request)) return empty_listing();
-            const bool trash = request.path().contains("/trash/");
-            const auto& etag = is_marker(request) ? other : trash ? r.trash : r.block;
-            if (request.method == "PUT" && request.header("x-amz-copy-source").empty()) return stored_as(etag);
-            if (request.method == "PUT") {
+            const bool copy = !request.header("x-amz-copy-source").empty();
+            if (request.method == "PUT" && !copy) return stored_as(other);
+            if (copy) {
                 return stub_reply{.body = "<CopyObjectResult><ETag>\"x\"</ETag><LastModified>" + iso_date(seconds(0)) +
                                           "</LastModified></CopyObjectResult>"};
             }
-            if (etag.empty()) return signed_reply(404);
-            return stub_reply{.headers = {{"ETag", "\"" + etag + "\""}, {"Last-Modified", http_date(-hours(9))}}};
+            const object marker{other, true};
+            const auto& found = is_marker(request) ? marker : request.path().contains("/trash/") ? r.trash : r.block;
+            if (found.etag.empty()) return signed_reply(404);
+            return stub_reply{.body = request.method == "HEAD" ? ""
+                                      : found.good             ? text
+                                                               : "rotten",
+                              .headers = {{"ETag", "\"" + found.etag + "\""}, {"Last-Modified", http_date(-hours(9))}}};
         });
         const auto volume = open_volume(stub_volume(service));
-        REQUIRE(run(volume->untrash(name, soon())).has_value());
+        const auto done = run(volume->untrash(name, soon()));
+        CHECK(done.has_value() == r.succeeds);
+        if (!done) CHECK(done.error() == errc::checksum_mismatch);
         const auto sent = puts(service);
-        CHECK(std::ranges::count(sent, name.hex()) == (r.replaced ? 1 : 0));
-        // In any case it is as if it was just written.
-        CHECK(sent.back() == "recent/" + name.hex());
+        CHECK(std::ranges::count(sent, md5) == (r.copied ? 1 : 0));
+        // What is there then is as if it was just written.
+        CHECK(std::ranges::count(sent, "recent/" + md5) == (r.copied || r.succeeds ? 1 : 0));
     }
 }
 
