@@ -3,12 +3,15 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 
+#include <system_error>
+
 namespace keepstore::net {
 
 std::unexpected<error> tls_error(std::string what) {
     if (const auto code = ERR_peek_error()) {
         const char* reason = ERR_reason_error_string(code);
-        what.append(": ").append(reason ? reason : "unknown error");
+        // OpenSSL has no texts for errors of the system, such as a file that is not there.
+        what.append(": ").append(reason ? reason : std::generic_category().message(ERR_GET_REASON(code)));
     }
     ERR_clear_error();
     return fail(errc::bad_request, std::move(what));
