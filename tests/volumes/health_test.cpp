@@ -5,6 +5,7 @@
 #include <catch2/catch.hpp>
 
 #include <atomic>
+#include <cerrno>
 #include <thread>
 
 using namespace keepstore;
@@ -74,6 +75,20 @@ TEST_CASE("answers are no failures", "[volumes][health]") {
         for (int i = 0; i < 10; ++i) t.call_failed(traffic::writes, code);
     }
     CHECK_FALSE(t.probe_due(traffic::writes, quiet));
+    // Nor does a probe prove anything that had no descriptor, or no time.
+    for (const auto code : {errc::timeout, errc::unavailable}) {
+        for (int i = 0; i < 10; ++i) t.probe_ended(traffic::writes, fail(code));
+    }
+    CHECK(t.state(traffic::writes, quiet) == volume_state::healthy);
+}
+
+TEST_CASE("a time-out of a network file system is a failure", "[volumes][health]") {
+    health_tracker t;
+    const error silence = error_from_errno(ETIMEDOUT, "read");
+    for (unsigned i = 0; i < limits::volume_failures_max; ++i) t.call_failed(traffic::reads, silence);
+    CHECK(t.probe_due(traffic::reads, quiet));
+    t.probe_ended(traffic::reads, std::unexpected(silence));
+    CHECK(t.state(traffic::reads, quiet) == volume_state::failing);
 }
 
 TEST_CASE("a volume is gone until a probe of reads finds its root", "[volumes][health]") {
