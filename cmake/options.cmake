@@ -68,8 +68,8 @@ endfunction()
 
 # keepstore_module(NAME SOURCES... LINK targets... [COLD_SOURCES...]): a static library `keepstore_NAME`, alias
 # `keepstore::NAME`. COLD_SOURCES: code that runs at the start, for an operator, in the background, or around a request to a
-# distant service, which costs a hundred times as much. It is compiled with -O1, and less of it is inlined, which takes a third
-# off its compilation.
+# distant service, which costs a hundred times as much. Less of it is inlined, which takes a fifth to a third off its
+# compilation, and -O1 takes another 7 % (measured with s3).
 function(keepstore_module name)
     cmake_parse_arguments(arg "" "" "SOURCES;COLD_SOURCES;LINK;LINK_PRIVATE" ${ARGN})
     set(libraries keepstore_${name})
