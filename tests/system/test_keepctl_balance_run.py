@@ -233,7 +233,9 @@ class KeepSnapshots(BalanceCase):
         path = os.path.join(self.root, "snapshots", self.first, "index.kinv")
         with open(path, "r+b") as file:
             file.seek(100)
-            file.write(b"x")
+            byte = file.read(1)
+            file.seek(100)
+            file.write(bytes([byte[0] ^ 1]))
         done = self.trashed("--keep-snapshots", self.repository, code=4)
         self.assertIn("index.kinv", done.stderr)
         self.assert_nothing_sent()

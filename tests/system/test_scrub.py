@@ -208,7 +208,7 @@ class Findings(ScrubCase):
         daemon = self.start([directory_volume(root, ReadOnly=True), self.dir.make("rw")])
         data = os.urandom(300_000)
         fine = os.urandom(400_000)
-        path = store(root, md5(data), data[:-1] + b"?", age=1000)
+        path = store(root, md5(data), data[:-1] + bytes([data[-1] ^ 1]), age=1000)
         other = store(root, md5(fine), fine, age=1000)
         store(daemon.roots()[1], md5(data), data, age=1000)
         before = waypoints.identity(path)
