@@ -69,7 +69,7 @@ endfunction()
 # keepstore_module(NAME SOURCES... LINK targets... [COLD_SOURCES...]): a static library `keepstore_NAME`, alias
 # `keepstore::NAME`. COLD_SOURCES: code that runs at the start, for an operator, in the background, or around a request to a
 # distant service, which costs a hundred times as much. Less of it is inlined, which takes a fifth to a third off its
-# compilation. -O1 and no line numbers would take another 2 to 4 % off a whole build: not worth slower requests or worse traces.
+# compilation. -O1 took nothing measurable off a whole build, no line numbers 2 to 4 %: not worth worse stack traces.
 function(keepstore_module name)
     cmake_parse_arguments(arg "" "" "SOURCES;COLD_SOURCES;LINK;LINK_PRIVATE" ${ARGN})
     set(libraries keepstore_${name})
