@@ -12,43 +12,6 @@
 namespace keepstore::azure {
 namespace {
 
-// GET /container/blob
-class blob_download final : public cloud::download_state {
-  public:
-    blob_download(std::shared_ptr<client_core> core, std::string key, deadline until)
-        : download_state(azure_traits, core->stats(), retry_session(core->retries(), until)),
-          core_(std::move(core)),
-          key_(std::move(key)),
-          until_(until) {}
-
-  private:
-    [[nodiscard]] awaitable<result<net::response>> send_get(name_values headers, head_check check) override {
-        const bool ranged = std::ranges::any_of(headers, [](const auto& header) { return header.first == "range"; });
-        call c{.op = ranged ? operation::get_range : operation::get,
-               .method = "GET",
-               .key = key_,
-               .headers = std::move(headers)};
-        const response_check of_head = [&](const full_response& got) { return check(got.response); };
-        KS_CO_TRY(auto got, co_await core_->run(std::move(c), of_head, session_, until_));
-        co_return std::move(got.response);
-    }
-    [[nodiscard]] awaitable<std::optional<std::uint64_t>> ask_size() override {
-        const response_check any = [](const full_response&) { return success(); };
-        call c{.op = operation::get_properties, .method = "HEAD", .key = key_};
-        const auto head = co_await core_->run(std::move(c), any, session_, until_);
-        co_return head ? head->response.content_length() : std::nullopt;
-    }
-    // client_core has told it from a missing container.
-    [[nodiscard]] awaitable<error> explain_missing(error not_found) override { co_return not_found; }
-    [[nodiscard]] result<object_info> read_info(const net::response& response) const override {
-        return read_blob_info(response);
-    }
-
-    const std::shared_ptr<client_core> core_;
-    const std::string key_;
-    const deadline until_;
-};
-
 /// Headers that Put Blob and Put Block List have in common.
 result<name_values> describe_blob(const put_options& options) {
     name_values out;
@@ -73,22 +36,19 @@ error listing_does_not_advance() {
 
 // HEAD /container/blob
 awaitable<result<object_info>> client::head(this client self, std::string key, deadline until) {
-    retry_session session(self.core_->retries(), until);
     object_info info;
     const response_check check = [&](const full_response& got) -> result<void> {
-        KS_TRY(info, read_blob_info(got.response));
+        KS_TRY(info, self.core_->read_info(got.response));
         if (info.size_is_certain) return success();
         return cloud::lacks(azure_traits, "Content-Length");
     };
     call c{.op = operation::get_properties, .method = "HEAD", .key = std::move(key)};
-    KS_CO_CHECK(co_await self.core_->run(std::move(c), check, session, until));
+    KS_CO_CHECK(co_await self.core_->run(std::move(c), check, until));
     co_return info;
 }
 
 awaitable<result<object_download>> client::get(this client self, std::string key, get_options options, deadline until) {
-    auto state = std::make_unique<blob_download>(std::move(self.core_), std::move(key), until);
-    KS_CO_CHECK(co_await state->begin(std::move(options)));
-    co_return object_download(std::move(state));
+    return cloud::begin_download(std::move(self.core_), std::move(key), std::move(options), until);
 }
 
 // PUT /container/blob
@@ -237,9 +197,7 @@ awaitable<result<container_info>> client::head_container(this client self, deadl
         out.is_public = !got.response.get("x-ms-blob-public-access").empty();
         return success();
     };
-    retry_session session(self.core_->retries(), until);
-    call c{.op = operation::get_container, .method = "HEAD", .query = {{"restype", "container"}}};
-    auto got = co_await self.core_->run(std::move(c), check, session, until);
+    auto got = co_await self.core_->run(self.core_->head_place(), check, until);
     if (got) co_return out;
     if (kind_of(got.error()) != error_kind::not_found) co_return std::unexpected(std::move(got.error()));
     co_return std::unexpected(make_error(error_kind::no_such_bucket, "Azure get_container: 404"));

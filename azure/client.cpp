@@ -29,11 +29,7 @@ result<client> client::make(client_options options, authorization how) {
     if (std::holds_alternative<token_cache>(how) && !address.to.tls && !is_loopback(address.to)) {
         return fail(errc::bad_request, "a token of a managed identity is sent by https only: change the endpoint");
     }
-    KS_TRY(auto http, net::client::make({.connections_max = options.connections_max,
-                                         .ca_file = options.ca_file,
-                                         .tls_insecure = options.tls_insecure,
-                                         .proxies = options.proxies,
-                                         .hosts = options.hosts}));
+    KS_TRY(auto http, cloud::make_http(options));
     return client(
         std::make_shared<client_core>(std::move(options), std::move(how), std::move(address), std::move(http)));
 }

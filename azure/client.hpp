@@ -32,6 +32,7 @@
 #include "base/async.hpp"
 #include "base/deadline.hpp"
 #include "base/md5_digest.hpp"
+#include "cloud/call_runner.hpp"
 #include "cloud/download.hpp"
 #include "cloud/object.hpp"
 #include "cloud/retry.hpp"
@@ -48,42 +49,19 @@
 
 namespace keepstore::azure {
 
-using cloud::byte_range;
-using cloud::get_options;
-using cloud::list_page;
-using cloud::listed_object;
-using cloud::name_values;
-using cloud::object_download;
-using cloud::object_info;
-using cloud::sys_seconds;
-using cloud::upload_body;
+using cloud::byte_range;  // Not that of base/.
 
-struct client_options {
+struct client_options : cloud::connection_options {
     std::string account;
     std::string container;
     /// "https://host[:port][/path]", or a bare host, which means https. Empty: https://ACCOUNT.blob.SUFFIX. With an
     /// emulator the path is the account: "http://127.0.0.1:10000/devstoreaccount1".
     std::string endpoint;
     std::string suffix = "core.windows.net";  ///< Of the cloud: "core.chinacloudapi.cn" and so on.
-    std::chrono::milliseconds connect_timeout = limits::cloud_connect_timeout;
-    /// From the request's last byte to the response's first, and the longest pause in a body.
-    std::chrono::milliseconds read_timeout = limits::cloud_read_timeout;
-    /// Connections per event loop; further requests wait for one, until their deadline.
-    unsigned connections_max = limits::net_connections_max;
-    /// Puts of at least this size send Expect: 100-continue, so that a refusal costs no upload. 0: never.
-    std::uint64_t expect_continue_bytes_min = 0;
-    std::string ca_file;  ///< PEM with the authorities to trust; empty: the system's.
-    bool tls_insecure = false;
-    net::proxy_rules proxies;  ///< Default: none.
-    cloud::retry_options retry;
     /// Of List Blobs alone, which Azure throttles by container (the Go daemon's ListBlobsRetryDelay and
     /// ListBlobsMaxAttempts): after ServerBusy the wait between two attempts, and the number of attempts.
     std::chrono::milliseconds list_retry_delay = std::chrono::seconds(10);
     unsigned list_attempts_max = 12;
-
-    // For tests.
-    std::vector<std::pair<std::string, std::string>> hosts;  ///< Names with fixed addresses.
-    cloud::wall_clock now = cloud::system_wall_clock();
 };
 
 /// What must hold for a change to be made; error_kind::precondition if it does not.

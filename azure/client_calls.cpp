@@ -23,9 +23,7 @@ bool is_metadata_value(std::string_view value) {
 }  // namespace
 
 awaitable<result<void>> run_plain(std::shared_ptr<client_core> core, call c, deadline until) {
-    retry_session session(core->retries(), until);
-    const response_check any = [](const full_response&) { return success(); };
-    KS_CO_CHECK(co_await core->run(std::move(c), any, session, until));
+    KS_CO_CHECK(co_await core->run(std::move(c), cloud::accept_any, until));
     co_return success();
 }
 
@@ -42,12 +40,11 @@ awaitable<result<put_result>> run_change(std::shared_ptr<client_core> core, call
         out.date = cloud::parse_http_date(got.response.get("date"));
         return success();
     };
-    retry_session session(core->retries(), until);
-    KS_CO_CHECK(co_await core->run(std::move(c), check, session, until));
+    KS_CO_CHECK(co_await core->run(std::move(c), check, until));
     co_return out;
 }
 
-result<object_info> read_blob_info(const net::response& response) {
+result<object_info> client_core::read_info(const net::response& response) const {
     KS_TRY(auto out, cloud::read_object_info(azure_traits, response));
     if (out.etag.empty()) return cloud::lacks(azure_traits, "ETag");
     if (out.last_modified == sys_seconds{}) return cloud::lacks(azure_traits, "Last-Modified");

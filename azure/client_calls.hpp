@@ -19,9 +19,6 @@ using change_check = result<void> (*)(const net::response& response);
 [[nodiscard]] awaitable<result<put_result>> run_change(std::shared_ptr<client_core> core, call c, deadline until,
                                                        change_check confirms = nullptr);
 
-/// Reads the headers of a Get Blob or Get Blob Properties, with the MD5 of the whole blob.
-[[nodiscard]] result<object_info> read_blob_info(const net::response& response);
-
 /// Adds x-ms-meta- headers. errc::bad_request for names and values that Azure does not take (put_options::metadata).
 [[nodiscard]] result<void> add_metadata(name_values& headers, const name_values& metadata);
 

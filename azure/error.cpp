@@ -6,8 +6,6 @@
 namespace keepstore::azure {
 namespace {
 
-using cloud::code_row;
-
 // Codes of Blob storage and those common to all services, sorted. For other codes the HTTP status decides. A blob that
 // an account, a lease, a tier or a policy does not let use is access_denied: precondition would say that it was
 // changed.

@@ -9,12 +9,7 @@
 
 namespace keepstore::azure {
 
-using cloud::classify_retry;
-using cloud::error_kind;
-using cloud::kind_of;
-using cloud::retry_class;
-using cloud::to_errc;
-using cloud::to_string;
+using namespace cloud;
 
 /// Returns one sentence for the operator: what it means and what to do.
 [[nodiscard]] std::string_view advice(error_kind kind) noexcept;

@@ -26,7 +26,4 @@ inline constexpr minutes azure_clock_skew_refused{15};
 /// How long a copy inside the service may read its source, by a signature made for it.
 inline constexpr minutes azure_copy_access{30};
 
-/// For how long a container counts as existing after a response, when a 404 without a code leaves that open.
-inline constexpr seconds azure_container_seen_for{10};
-
 }  // namespace keepstore::limits

@@ -24,22 +24,20 @@ std::string error_type(unsigned status, std::string_view code) {
     return fmt::format("storage.AzureStorageServiceError {} ({})", status, cloud::is_plain_code(code) ? code : "");
 }
 
-constexpr cloud::op_stats_texts stats_texts{.operations = operation_names,
-                                            .counted_by_go = 8,
-                                            .retries = "keepstore_azure_retries_total",
-                                            .retries_refused = "keepstore_azure_retries_refused_total",
-                                            .resumed_downloads = "keepstore_azure_resumed_downloads_total",
-                                            .throttled = "keepstore_azure_throttled_total",
-                                            .other_errors = "storage.AzureStorageServiceError other",
-                                            .usual_errors = usual_errors,
-                                            .error_type = error_type};
-
 }  // namespace
+
+constinit const cloud::op_stats_texts stats_texts{.operations = operation_names,
+                                                  .counted_by_go = 8,
+                                                  .retries = "keepstore_azure_retries_total",
+                                                  .retries_refused = "keepstore_azure_retries_refused_total",
+                                                  .resumed_downloads = "keepstore_azure_resumed_downloads_total",
+                                                  .throttled = "keepstore_azure_throttled_total",
+                                                  .other_errors = "storage.AzureStorageServiceError other",
+                                                  .usual_errors = usual_errors,
+                                                  .error_type = error_type};
 
 std::string_view to_string(operation op) noexcept {
     return operation_names[static_cast<std::size_t>(op)];
 }
-
-op_stats::op_stats() : cloud::op_stats(stats_texts) {}
 
 }  // namespace keepstore::azure

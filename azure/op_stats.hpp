@@ -29,8 +29,6 @@ inline constexpr std::size_t operation_count = static_cast<std::size_t>(operatio
 /// Operations have the Go daemon's names: "get", "get_range", "get_metadata", "get_properties", "create",
 /// "set_metadata", "list", "delete"; then "put_block", "put_block_list", "get_container", "copy". Error types are the
 /// Go daemon's: "storage.AzureStorageServiceError 404 (BlobNotFound)", and "*url.Error" where there was no response.
-struct op_stats : cloud::op_stats {
-    op_stats();
-};
+extern const cloud::op_stats_texts stats_texts;
 
 }  // namespace keepstore::azure

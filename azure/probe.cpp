@@ -9,8 +9,6 @@
 namespace keepstore::azure {
 namespace {
 
-using cloud::probe_content;
-
 /// Removes the advice, in Azure's terms, from the text of an error.
 std::string_view short_text(const error& e) {
     return cloud::without_advice(e, advice(kind_of(e)));
@@ -134,7 +132,7 @@ awaitable<bool> probe_container(client_options options, authorization how, probe
                                             .container = options.container});
     if (!address) co_return report.failed("address", address.error().text);
     report.ok("address", fmt::format("{}, container {}", net::to_string(address->to), options.container));
-    const auto where = cloud::make_probe_target(options, address->to, address->path_of(""));
+    const cloud::probe_target where{.to = address->to, .target = address->path_of(""), .how = options};
     const bool connected = co_await cloud::check_connection(report, where, suspect_account);
     if (!connected) co_return false;
     if (const auto* const tokens = std::get_if<token_cache>(&how)) {

@@ -10,11 +10,6 @@
 
 namespace keepstore::azure {
 
-using cloud::probe_extent;
-using cloud::probe_line;
-using cloud::probe_output;
-using cloud::to_text;
-
 /// Runs the steps, and calls `out` as each one ends. Steps that depend on a failed one are skipped. Removes its blobs
 /// also after `until`, for up to limits::cloud_probe_cleanup. \returns whether no step failed.
 [[nodiscard]] awaitable<bool> probe_container(client_options options, authorization how, probe_extent extent,

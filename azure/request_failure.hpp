@@ -2,7 +2,7 @@
 /// interface.
 #pragma once
 
-#include "azure/op_stats.hpp"
+#include "azure/error.hpp"
 #include "base/async.hpp"
 #include "cloud/request_failure.hpp"
 
@@ -10,14 +10,9 @@
 
 namespace keepstore::azure {
 
-struct failed_request {
-    operation op;
-    bool is_head;                          ///< The response has no body.
-    std::chrono::milliseconds local_time;  ///< Our clock when it was sent, roughly.
-    std::chrono::milliseconds skew;        ///< Was added to it for the signature.
-};
-
 /// Reads a response whose status is no success. Awaited in place.
-[[nodiscard]] awaitable<cloud::request_failure> read_failure(failed_request request, net::response response);
+/// \param skew  was added to our clock for the signature.
+[[nodiscard]] awaitable<request_failure> read_failure(failed_request request, std::chrono::milliseconds skew,
+                                                      net::response response);
 
 }  // namespace keepstore::azure

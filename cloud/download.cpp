@@ -26,6 +26,20 @@ std::string range_header(const byte_range& range) {
 
 }  // namespace
 
+download_state::download_state(std::shared_ptr<call_runner> runner, std::string key, deadline until)
+    : runner_(std::move(runner)),
+      service_(runner_->service()),
+      key_(std::move(key)),
+      until_(until),
+      session_(runner_->retries(), until) {}
+
+awaitable<result<object_download>> begin_download(std::shared_ptr<call_runner> runner, std::string key,
+                                                  get_options options, deadline until) {
+    auto state = std::make_unique<download_state>(std::move(runner), std::move(key), until);
+    KS_CO_CHECK(co_await state->begin(std::move(options)));
+    co_return object_download(std::move(state));
+}
+
 awaitable<result<void>> download_state::begin(get_options options) {
     if (options.range && options.range->length && *options.range->length == 0) {
         co_return fail(errc::bad_request, "an empty range");
@@ -37,6 +51,24 @@ awaitable<result<void>> download_state::begin(get_options options) {
     co_return success();
 }
 
+// GET /key
+awaitable<result<net::response>> download_state::send_get(name_values headers, inquiry& asked) {
+    call c{.op = asked.range ? service_.get_range : service_.get,
+           .method = "GET",
+           .key = key_,
+           .headers = std::move(headers),
+           .reads_body = false};
+    const response_check of_head = [&](const full_response& got) { return accept(asked, got.response); };
+    KS_CO_TRY(auto got, co_await runner_->run(std::move(c), of_head, session_, until_));
+    co_return std::move(got.response);
+}
+
+awaitable<std::optional<std::uint64_t>> download_state::ask_size() {
+    call c{.op = service_.head, .method = "HEAD", .key = key_};
+    const auto head = co_await runner_->run(std::move(c), accept_any, session_, until_);
+    co_return head ? head->response.content_length() : std::nullopt;
+}
+
 // range: bytes=0-9
 // if-match: "etag"
 awaitable<result<void>> download_state::open(std::optional<byte_range> what, std::string if_match) {
@@ -44,10 +76,10 @@ awaitable<result<void>> download_state::open(std::optional<byte_range> what, std
     if (what) headers.emplace_back("range", range_header(*what));
     if (!if_match.empty() && !is_weak(if_match)) headers.emplace_back("if-match", fmt::format("\"{}\"", if_match));
     inquiry asked{.range = what, .if_match = std::move(if_match)};
-    auto got = co_await send_get(std::move(headers), [&](const net::response& r) { return accept(asked, r); });
+    auto got = co_await send_get(std::move(headers), asked);
     if (!got) {
         if (kind_of(got.error()) == error_kind::not_found && !opened_) {
-            co_return std::unexpected(co_await explain_missing(std::move(got.error())));
+            co_return std::unexpected(co_await runner_->explain_missing(std::move(got.error()), until_));
         }
         co_return std::unexpected(std::move(got.error()));
     }
@@ -69,7 +101,7 @@ result<void> download_state::accept(inquiry& asked, const net::response& respons
     if (what && response.status() == 206 && response.content_length() == 0) {
         return refuse(error_kind::invalid_range, "an empty range");
     }
-    KS_TRY(auto found, read_info(response));
+    KS_TRY(auto found, runner_->read_info(response));
     std::uint64_t first = 0;
     std::uint64_t count = 0;
     asked.unsized = false;
@@ -153,7 +185,7 @@ awaitable<result<void>> download_state::resume(error broken) {
     }
     const auto wait = session_.next_wait(kind_of(broken), deadline::clock::now());
     if (!wait) co_return std::unexpected(std::move(broken));
-    stats_.resumed_downloads.add();
+    runner_->stats().resumed_downloads.add();
     log::debug(fmt::format("resuming {} download after a broken connection", service_.name),
                {{"error", broken.text}, {"position", position_}});
     const auto executor = co_await asio::this_coro::executor;
@@ -176,7 +208,7 @@ awaitable<result<std::size_t>> download_state::read_some(std::span<std::byte> in
         auto got = co_await response_->read_some(room);
         if (got && *got > 0) {
             position_ += *got;
-            stats_.bytes_in.add(*got);
+            runner_->stats().bytes_in.add(*got);
             // Gives the connection back as soon as the body is complete.
             if (remaining() == 0) response_.reset();
             co_return *got;

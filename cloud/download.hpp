@@ -1,21 +1,19 @@
 /// The body of a GET as a stream that survives broken connections: it continues with a ranged GET for the rest of the
 /// same object, within the same deadline and retry budget, and the reader does not notice.
 ///
-/// `object_download` is what callers of a client hold; `download_state` is its machinery, from which each client
-/// derives the requests. Use both on the executor of the call that began the download, their destruction included.
+/// `object_download` is what callers of a client hold; `download_state` is its machinery. Use both on the executor of
+/// the call that began the download, their destruction included.
 #pragma once
 
 #include "base/async.hpp"
 #include "base/deadline.hpp"
+#include "cloud/call_runner.hpp"
 #include "cloud/object.hpp"
-#include "cloud/op_stats.hpp"
 #include "cloud/retry.hpp"
-#include "cloud/service.hpp"
 #include "net/client/http_client.hpp"
 
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -23,10 +21,10 @@
 
 namespace keepstore::cloud {
 
-/// A GET and the GETs that continue it. A client derives from it and keeps alive what the requests need.
+/// A GET and the GETs that continue it.
 class download_state {
   public:
-    virtual ~download_state() = default;
+    download_state(std::shared_ptr<call_runner> runner, std::string key, deadline until);
     download_state(const download_state&) = delete;
     download_state& operator=(const download_state&) = delete;
 
@@ -41,26 +39,6 @@ class download_state {
     [[nodiscard]] std::uint64_t remaining() const noexcept { return length_ - position_; }
     [[nodiscard]] awaitable<result<std::size_t>> read_some(std::span<std::byte> into);
 
-  protected:
-    /// Judges the head of a response; its error decides on a retry like any other.
-    using head_check = std::function<result<void>(const net::response&)>;
-
-    /// `service`, `stats` and the policy of `session` outlive it.
-    download_state(const service_traits& service, op_stats& stats, retry_session session)
-        : session_(session), service_(service), stats_(stats) {}
-
-    /// Sends a GET of the object with these headers in addition, its attempts within session_.
-    [[nodiscard]] virtual awaitable<result<net::response>> send_get(name_values headers, head_check check) = 0;
-    /// Asks for the object's size by a HEAD; nullopt if that does not tell.
-    [[nodiscard]] virtual awaitable<std::optional<std::uint64_t>> ask_size() = 0;
-    /// Returns the error for an object that is not there: `not_found`, or that its bucket or container is missing.
-    [[nodiscard]] virtual awaitable<error> explain_missing(error not_found) = 0;
-    [[nodiscard]] virtual result<object_info> read_info(const net::response& response) const {
-        return read_object_info(service_, response);
-    }
-
-    retry_session session_;
-
   private:
     /// What a GET asked for, and what its response says.
     struct inquiry {
@@ -70,13 +48,19 @@ class download_state {
     };
 
     [[nodiscard]] awaitable<result<void>> open(std::optional<byte_range> what, std::string if_match);
+    [[nodiscard]] awaitable<result<net::response>> send_get(name_values headers, inquiry& asked);
+    /// Asks for the object's size by a HEAD; nullopt if that does not tell.
+    [[nodiscard]] awaitable<std::optional<std::uint64_t>> ask_size();
     [[nodiscard]] result<void> accept(inquiry& asked, const net::response& response);
     [[nodiscard]] result<void> adopt(object_info found, std::uint64_t first, std::uint64_t count);
     [[nodiscard]] awaitable<result<void>> measure(net::response unsized);
     [[nodiscard]] awaitable<result<void>> resume(error broken);
 
+    const std::shared_ptr<call_runner> runner_;
     const service_traits& service_;
-    op_stats& stats_;
+    const std::string key_;
+    const deadline until_;
+    retry_session session_;
 
     object_info info_;
     std::string validator_;            ///< Of the latest response.
@@ -90,6 +74,12 @@ class download_state {
     std::optional<net::response> response_;
     std::optional<error> failed_;  ///< The final error.
 };
+
+class object_download;
+
+/// Begins to read an object. `runner` is kept.
+[[nodiscard]] awaitable<result<object_download>> begin_download(std::shared_ptr<call_runner> runner, std::string key,
+                                                                get_options options, deadline until);
 
 /// Move only. Destroyed early it closes the connection, unless little is left to read.
 class object_download {

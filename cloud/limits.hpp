@@ -43,6 +43,9 @@ inline constexpr std::size_t cloud_resume_progress_bytes = chunk_size_bytes;
 inline constexpr std::size_t cloud_error_bytes_max = 64 * KiB;
 /// Services refuse signatures whose time is 15 minutes off; from 4 minutes on the service's clock is used.
 inline constexpr minutes cloud_clock_skew_tolerated{4};
+/// For how long a bucket or container counts as existing after a response, when a 404 without a code leaves that open.
+inline constexpr seconds cloud_place_seen_for{10};
+
 /// Error types that have a metric of their own; codes come from the service, so their number must be bounded.
 inline constexpr std::size_t cloud_error_types_max = 64;
 

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "base/counter.hpp"
+#include "cloud/service.hpp"
 
 #include <cstddef>
 #include <cstdint>
@@ -37,8 +38,8 @@ class op_stats : public counter_set {
     /// `texts` outlive it.
     explicit op_stats(const op_stats_texts& texts);
 
-    /// Counts an operation by its position in the texts.
-    void count(std::size_t operation) noexcept { operations_[operation].add(); }
+    void count(operation_id op) noexcept { operations_[op.position].add(); }
+    [[nodiscard]] std::string_view name_of(operation_id op) const noexcept { return texts_.operations[op.position]; }
     /// Counts a failed request. `status` 0: there was no response. `code`: the service's, empty if it gave none.
     void failed(unsigned status, std::string_view code);
 

@@ -18,7 +18,7 @@ namespace {
 
 awaitable<bool> check_name(probe_report& report, const probe_target& where,
                            const std::function<awaitable<std::string>()>& hint) {
-    if (const auto* via = where.proxies.find(where.to)) {
+    if (const auto* via = where.how.proxies.find(where.to)) {
         co_return report.ok("name",
                             fmt::format("looked up by the proxy {} of the environment", net::to_string(via->to)));
     }
@@ -62,7 +62,7 @@ deadline probe_report::late() const {
 }
 
 awaitable<result<std::string>> resolve_host(const probe_target& where, std::string host) {
-    for (const auto& [name, address] : where.hosts) {
+    for (const auto& [name, address] : where.how.hosts) {
         if (name == host) co_return address;
     }
     const auto executor = co_await asio::this_coro::executor;
@@ -81,20 +81,19 @@ awaitable<bool> check_connection(probe_report& report, const probe_target& where
                                  std::function<awaitable<std::string>()> hint) {
     const bool named = co_await check_name(report, where, hint);
     if (!named) co_return false;
-    auto http = net::client::make(
-        {.ca_file = where.ca_file, .tls_insecure = where.tls_insecure, .proxies = where.proxies, .hosts = where.hosts});
+    const auto http = make_http(where.how);
     if (!http) co_return report.failed("connection", http.error().text);
     // Without a signature: any response shows that there is an HTTP server.
     net::request ask{.method = "HEAD", .to = where.to, .target = where.target};
-    ask.timing.connect = where.connect_timeout;
-    ask.timing.first_byte = where.read_timeout;
-    const auto asked_at = where.now();
+    ask.timing.connect = where.how.connect_timeout;
+    ask.timing.first_byte = where.how.read_timeout;
+    const auto asked_at = where.how.now();
     const auto response = co_await http->send(std::move(ask), report.until());
     if (!response) co_return report.failed("connection", from_transport(response.error()).text);
     const auto server = response->get("server");
-    const auto* const security = !where.to.tls        ? "without TLS"
-                                 : where.tls_insecure ? "with TLS, but the certificate is not verified"
-                                                      : "with TLS, the certificate is valid";
+    const auto* const security = !where.to.tls            ? "without TLS"
+                                 : where.how.tls_insecure ? "with TLS, but the certificate is not verified"
+                                                          : "with TLS, the certificate is valid";
     report.ok("connection", fmt::format("{}{}{}", security, server.empty() ? "" : ", the server is ", server));
     const auto date = parse_http_date(response->get("date"));
     if (!date) co_return report.note("clock", "the response has no Date");

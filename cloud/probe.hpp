@@ -7,6 +7,7 @@
 #include "base/async.hpp"
 #include "base/deadline.hpp"
 #include "base/md5_digest.hpp"
+#include "cloud/call_runner.hpp"
 #include "cloud/credentials/credentials.hpp"
 #include "cloud/download.hpp"
 #include "cloud/object.hpp"
@@ -68,28 +69,8 @@ class probe_report {
 struct probe_target {
     net::endpoint to;
     std::string target;  ///< Of a HEAD.
-    std::chrono::milliseconds connect_timeout;
-    std::chrono::milliseconds read_timeout;
-    std::string ca_file;
-    bool tls_insecure = false;
-    net::proxy_rules proxies;
-    std::vector<std::pair<std::string, std::string>> hosts;  ///< Names with fixed addresses.
-    wall_clock now;
+    connection_options how;
 };
-
-/// \param options  those of a client: S3's or Azure's.
-template <class Options>
-[[nodiscard]] probe_target make_probe_target(const Options& options, net::endpoint to, std::string target) {
-    return {.to = std::move(to),
-            .target = std::move(target),
-            .connect_timeout = options.connect_timeout,
-            .read_timeout = options.read_timeout,
-            .ca_file = options.ca_file,
-            .tls_insecure = options.tls_insecure,
-            .proxies = options.proxies,
-            .hosts = options.hosts,
-            .now = options.now};
-}
 
 /// Resolves a host name to a list of addresses, or the resolver's error.
 [[nodiscard]] awaitable<result<std::string>> resolve_host(const probe_target& where, std::string host);

@@ -22,11 +22,7 @@ result<client> client::make(client_options options, std::shared_ptr<credentials_
                                               .region = options.region,
                                               .bucket = options.bucket,
                                               .path_style = options.path_style}));
-    KS_TRY(auto http, net::client::make({.connections_max = options.connections_max,
-                                         .ca_file = options.ca_file,
-                                         .tls_insecure = options.tls_insecure,
-                                         .proxies = options.proxies,
-                                         .hosts = options.hosts}));
+    KS_TRY(auto http, cloud::make_http(options));
     return client(
         std::make_shared<client_core>(std::move(options), std::move(address), std::move(http), std::move(keys)));
 }

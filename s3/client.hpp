@@ -44,7 +44,7 @@
 
 namespace keepstore::s3 {
 
-struct client_options {
+struct client_options : cloud::connection_options {
     /// "https://host[:port][/path]", or a bare host, which means https. Empty: Amazon's endpoint of `region`.
     std::string endpoint;
     std::string region;  ///< For signing, and Amazon's endpoint. Empty: us-east-1 (docs/interface.md 1.9).
@@ -52,22 +52,7 @@ struct client_options {
     /// host/bucket/key instead of bucket.host/key. Always used with an IP address, and for buckets that cannot be part
     /// of a host name (or, with TLS, have dots: certificates do not cover them).
     bool path_style = false;
-    std::chrono::milliseconds connect_timeout = limits::cloud_connect_timeout;
-    /// From the request's last byte to the response's first, and the longest pause in a body.
-    std::chrono::milliseconds read_timeout = limits::cloud_read_timeout;
-    /// Connections per event loop; further requests wait for one, until their deadline.
-    unsigned connections_max = limits::net_connections_max;
-    /// PUTs of at least this size send Expect: 100-continue, so that a refusal costs no upload. 0: never.
-    std::uint64_t expect_continue_bytes_min = 0;
     bool list_v1 = false;  ///< ListObjects instead of ListObjectsV2, for services without it.
-    std::string ca_file;   ///< PEM with the authorities to trust; empty: the system's.
-    bool tls_insecure = false;
-    net::proxy_rules proxies;  ///< Default: none.
-    retry_options retry;
-
-    // For tests.
-    std::vector<std::pair<std::string, std::string>> hosts;  ///< Names with fixed addresses.
-    wall_clock now = system_wall_clock();
 };
 
 struct put_options {

@@ -17,38 +17,26 @@ result<void> refuse_error_body(const full_response& got) {
     return std::unexpected(make_error(classify(500, document->code), document->code));
 }
 
-/// The payload hash for data: that of an empty body, or UNSIGNED-PAYLOAD (s3/sigv4.hpp).
-std::string data_payload_hash(const upload_body& body) {
-    return std::string(body.size() == 0 ? empty_payload_hash : unsigned_payload);
-}
-
 }  // namespace
 
 awaitable<result<void>> run_plain(std::shared_ptr<client_core> core, call c, deadline until) {
-    retry_session session(core->retries(), until);
-    const response_check check = refuse_error_body;
-    KS_CO_CHECK(co_await core->run(std::move(c), check, session, until));
+    KS_CO_CHECK(co_await core->run(std::move(c), refuse_error_body, until));
     co_return success();
 }
 
 awaitable<result<put_result>> run_upload(std::shared_ptr<client_core> core, call c, deadline until) {
-    const auto threshold = core->options().expect_continue_bytes_min;
     c.is_data = true;
-    c.payload_hash = data_payload_hash(c.body);
-    c.expect_continue = threshold > 0 && c.body.size() >= threshold;
     put_result out;
     const response_check check = [&](const full_response& got) -> result<void> {
         KS_CHECK(refuse_error_body(got));
         out.etag = strip_quotes(got.response.get("etag"));
-        if (out.etag.empty())
-            return std::unexpected(make_error(error_kind::malformed_response, "no ETag in the response"));
+        if (out.etag.empty()) return cloud::lacks(s3_traits, "ETag");
         out.etag_is_opaque = got.response.get("x-amz-server-side-encryption").starts_with("aws:kms") ||
                              got.response.has("x-amz-server-side-encryption-customer-algorithm");
         out.date = parse_http_date(got.response.get("date"));
         return success();
     };
-    retry_session session(core->retries(), until);
-    KS_CO_CHECK(co_await core->run(std::move(c), check, session, until));
+    KS_CO_CHECK(co_await core->run(std::move(c), check, until));
     co_return out;
 }
 

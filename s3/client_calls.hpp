@@ -20,14 +20,13 @@ namespace keepstore::s3 {
 template <class T>
 [[nodiscard]] awaitable<result<T>> run_parsed(std::shared_ptr<client_core> core, call c,
                                               result<T> (*parse)(std::string_view), deadline until) {
-    retry_session session(core->retries(), until);
     std::optional<T> parsed;
     const response_check check = [&](const full_response& got) -> result<void> {
         KS_TRY(auto value, parse(got.body));
         parsed.emplace(std::move(value));
         return success();
     };
-    KS_CO_CHECK(co_await core->run(std::move(c), check, session, until));
+    KS_CO_CHECK(co_await core->run(std::move(c), check, until));
     co_return std::move(*parsed);
 }
 

@@ -1,6 +1,8 @@
 #include "s3/client_core.hpp"
 
+#include "base/hex.hpp"
 #include "base/log.hpp"
+#include "base/sha256.hpp"
 #include "s3/limits.hpp"
 
 #include <utility>
@@ -10,23 +12,29 @@ namespace {
 
 using std::chrono::milliseconds;
 
+/// Of no body, of data (s3/sigv4.hpp), or of a document in one slice.
+std::string payload_hash(const call& c) {
+    if (c.body.size() == 0) return std::string(empty_payload_hash);
+    if (c.is_data) return std::string(unsigned_payload);
+    return to_hex(sha256(c.body.slices.front().bytes));
+}
+
 }  // namespace
 
 constinit const cloud::service_traits s3_traits{.name = "S3",
                                                 .header_prefix = "x-amz-",
                                                 .metadata_prefix = "x-amz-meta-",
                                                 .request_id = "x-amz-request-id",
+                                                .get = operation::get,
+                                                .get_range = operation::get,
+                                                .head = operation::head,
                                                 .make_error = make_error};
 
 /// Keys, region, clock and address of a call's attempts.
 class client_core::attempts final : public cloud::call_attempts {
   public:
-    attempts(client_core& core, const call& c) : core_(core), call_(c), region_(core.region()), skew_(core.skew()) {}
-
-    [[nodiscard]] awaitable<result<void>> take_keys(deadline until) override {
-        KS_CO_TRY(keys_, co_await core_.keys_->get(until));
-        co_return success();
-    }
+    attempts(client_core& core, const call& c)
+        : call_attempts(c, core.keys_.get(), core.skew()), core_(core), region_(core.region()) {}
 
     // METHOD path?query HTTP/1.1
     // host: bucket.s3.eu-west-1.amazonaws.com
@@ -46,19 +54,19 @@ class client_core::attempts final : public cloud::call_attempts {
         name_values headers{{"host", net::host_header(out.to)}};
         headers.insert(headers.end(), call_.headers.begin(), call_.headers.end());
         const auto now = std::chrono::floor<std::chrono::seconds>(core_.options_.now() + skew_);
-        core_.signer_.sign(call_.method, path, query, headers, call_.payload_hash, region_, keys_.keys, now);
+        core_.signer_.sign(call_.method, path, query, headers, payload_hash(call_), region_, keys_.keys, now);
         for (auto& [name, value] : headers) out.headers.push_back({std::move(name), std::move(value)});
         failure_.reset();
         return out;
     }
 
-    [[nodiscard]] awaitable<cloud::request_failure> read_failure(net::response response,
-                                                                 milliseconds local_time) override {
-        failure_ = co_await s3::read_failure(call_.op, std::move(response), local_time);
-        if (failure_->code == "NoSuchKey") core_.bucket_.note();
+    [[nodiscard]] awaitable<cloud::request_failure> read_failure(cloud::failed_request request,
+                                                                 net::response response) override {
+        failure_ = co_await s3::read_failure(request, std::move(response));
+        if (failure_->code == "NoSuchKey") core_.place_.note();
         // A bare 404 may be of a misconfigured proxy: explain_missing then has to check the bucket.
         if (failure_->kind == error_kind::not_found && failure_->code.empty() && !failure_->from_s3) {
-            core_.bucket_.forget();
+            core_.place_.forget();
         }
         co_return *failure_;
     }
@@ -72,12 +80,8 @@ class client_core::attempts final : public cloud::call_attempts {
             (f.status == 400 || f.status == 403) && f.code.empty() && f.kind != error_kind::malformed_response;
         const bool about_keys =
             f.kind == error_kind::expired_token || f.kind == error_kind::bad_credentials || no_reason;
-        if (!about_keys || keys_renewed_) co_return false;
-        keys_renewed_ = true;
-        auto renewed = co_await core_.keys_->renew(keys_, until);
-        if (!renewed) co_return false;
-        keys_ = std::move(*renewed);
-        co_return true;
+        if (!about_keys) co_return false;
+        co_return co_await renew_keys(until);
     }
 
   private:
@@ -91,21 +95,16 @@ class client_core::attempts final : public cloud::call_attempts {
     }
 
     client_core& core_;
-    const call& call_;
-    credentials keys_;
     std::string region_;
-    milliseconds skew_;
     std::optional<net::endpoint> redirected_;
-    bool keys_renewed_ = false;
     std::optional<request_failure> failure_;  ///< The latest response, unless it was a success or none.
 };
 
 client_core::client_core(client_options options, bucket_address address, net::client http,
                          std::shared_ptr<credentials_cache> keys)
-    : options_(std::move(options)),
+    : call_runner(s3_traits, stats_texts, options, std::move(http)),
+      options_(std::move(options)),
       keys_(std::move(keys)),
-      http_(std::move(http)),
-      retries_(options_.retry),
       list_v1_(options_.list_v1),
       address_(std::move(address)),
       region_(options_.region) {}
@@ -128,22 +127,7 @@ void client_core::learn_list_v1() {
 awaitable<result<full_response>> client_core::run(call c, const response_check& check, retry_session& session,
                                                   deadline until) {
     attempts all(*this, c);
-    const cloud::call_parts parts{.service = s3_traits,
-                                  .http = http_,
-                                  .stats = stats_,
-                                  .now = options_.now,
-                                  .timing = {.connect = options_.connect_timeout,
-                                             .first_byte = options_.read_timeout,
-                                             .progress = options_.read_timeout}};
-    cloud::call_outline outline{.operation = static_cast<std::size_t>(c.op),
-                                .name = to_string(c.op),
-                                .reads_body = c.op != operation::get && c.method != "HEAD",
-                                .is_data = c.is_data,
-                                .expect_continue = c.expect_continue,
-                                .body = std::move(c.body)};
-    auto got = co_await cloud::run_call(parts, std::move(outline), all, check, session, until);
-    if (got) bucket_.note();
-    co_return got;
+    co_return co_await run_attempts(c, all, check, session, until);
 }
 
 bool client_core::learn_region(const request_failure& f, std::string& used) {
@@ -167,29 +151,9 @@ bool client_core::learn_region(const request_failure& f, std::string& used) {
     return true;
 }
 
-awaitable<error> client_core::explain_missing(error not_found, deadline until) {
-    if (bucket_.noted_within(limits::s3_bucket_seen_for)) co_return not_found;
-    call c{.op = operation::head_bucket, .method = "HEAD", .key = {}};
-    const response_check accept = [](const full_response&) { return success(); };
-    retry_session session(retries_, until);
-    const auto got = co_await run(std::move(c), accept, session, until);
-    if (got) co_return not_found;
-    if (kind_of(got.error()) == error_kind::not_found) {
-        co_return make_error(error_kind::no_such_bucket, "S3 head_bucket: 404");
-    }
-    // Keys without access to the bucket as a whole may still have access to its objects.
-    if (kind_of(got.error()) == error_kind::access_denied) co_return not_found;
-    co_return got.error();
-}
-
 awaitable<std::optional<error>> client_core::explain_refusal(deadline until) {
-    call c{.op = operation::list,
-           .method = "GET",
-           .key = {},
-           .query = {{"list-type", "2"}, {"max-keys", "1"}, {"prefix", ""}}};
-    const response_check accept = [](const full_response&) { return success(); };
-    retry_session session(retries_, until);
-    auto got = co_await run(std::move(c), accept, session, until);
+    call c{.op = operation::list, .method = "GET", .query = {{"list-type", "2"}, {"max-keys", "1"}, {"prefix", ""}}};
+    auto got = co_await run(std::move(c), cloud::accept_any, until);
     if (got) co_return std::nullopt;
     co_return std::move(got.error());
 }

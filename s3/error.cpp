@@ -6,8 +6,6 @@
 namespace keepstore::s3 {
 namespace {
 
-using cloud::code_row;
-
 // Codes of Amazon S3 and STS, Ceph, MinIO and Swift, sorted. For other codes the HTTP status decides.
 constexpr std::array codes{
     code_row{"AccessDenied", error_kind::access_denied},

@@ -12,8 +12,6 @@ using std::chrono::seconds;
 // --- S3 protocol -----------------------------------------------------------------------------------------------------
 /// Keys in a page of a listing: the maximum of S3.
 inline constexpr unsigned s3_list_keys_max = 1000;
-/// For how long a bucket counts as existing after a response, when a 404 without a body leaves that open.
-inline constexpr seconds s3_bucket_seen_for{10};
 
 // --- S3 credentials --------------------------------------------------------------------------------------------------
 /// Requested lifetime of a session token of the instance metadata service: its maximum.

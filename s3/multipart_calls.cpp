@@ -39,7 +39,6 @@ awaitable<result<std::string>> client::complete_multipart(this client self, std:
            .key = key,
            .query = {{"uploadId", std::move(upload_id)}},
            .headers = {{"content-type", "application/xml"}}};
-    c.payload_hash = to_hex(sha256(body));
     c.body.slices.push_back(copy_to_heap_slice(std::as_bytes(std::span(body))));
     auto done = co_await run_parsed<std::string>(self.core_, std::move(c), parse_complete_multipart, until);
     if (done || kind_of(done.error()) != error_kind::no_such_upload) co_return done;
@@ -66,10 +65,7 @@ awaitable<result<void>> client::abort_multipart(this client self, std::string ke
 // GET /?uploads&prefix=...
 awaitable<result<upload_page>> client::list_uploads(this client self, std::string prefix, std::string after_key,
                                                     std::string after_upload_id, deadline until) {
-    call c{.op = operation::list_uploads,
-           .method = "GET",
-           .key = {},
-           .query = {{"uploads", ""}, {"encoding-type", "url"}}};
+    call c{.op = operation::list_uploads, .method = "GET", .query = {{"uploads", ""}, {"encoding-type", "url"}}};
     if (!prefix.empty()) c.query.emplace_back("prefix", std::move(prefix));
     if (!after_key.empty()) {
         c.query.emplace_back("key-marker", after_key);

@@ -4,45 +4,9 @@
 #include <fmt/format.h>
 
 namespace keepstore::s3 {
-namespace {
-
-// GET /key
-class download final : public cloud::download_state {
-  public:
-    download(std::shared_ptr<client_core> core, std::string key, deadline until)
-        : download_state(s3_traits, core->stats(), retry_session(core->retries(), until)),
-          core_(std::move(core)),
-          key_(std::move(key)),
-          until_(until) {}
-
-  private:
-    [[nodiscard]] awaitable<result<net::response>> send_get(name_values headers, head_check check) override {
-        call c{.op = operation::get, .method = "GET", .key = key_, .headers = std::move(headers)};
-        const response_check of_head = [&](const full_response& got) { return check(got.response); };
-        KS_CO_TRY(auto got, co_await core_->run(std::move(c), of_head, session_, until_));
-        co_return std::move(got.response);
-    }
-    [[nodiscard]] awaitable<std::optional<std::uint64_t>> ask_size() override {
-        const response_check any = [](const full_response&) { return success(); };
-        call c{.op = operation::head, .method = "HEAD", .key = key_};
-        const auto head = co_await core_->run(std::move(c), any, session_, until_);
-        co_return head ? head->response.content_length() : std::nullopt;
-    }
-    [[nodiscard]] awaitable<error> explain_missing(error not_found) override {
-        co_return co_await core_->explain_missing(std::move(not_found), until_);
-    }
-
-    const std::shared_ptr<client_core> core_;
-    const std::string key_;
-    const deadline until_;
-};
-
-}  // namespace
 
 awaitable<result<object_download>> client::get(this client self, std::string key, get_options options, deadline until) {
-    auto state = std::make_unique<download>(std::move(self.core_), std::move(key), until);
-    KS_CO_CHECK(co_await state->begin(std::move(options)));
-    co_return object_download(std::move(state));
+    return cloud::begin_download(std::move(self.core_), std::move(key), std::move(options), until);
 }
 
 // HEAD /key
@@ -53,7 +17,7 @@ awaitable<result<object_info>> client::head(this client self, std::string key, d
         KS_TRY(info, cloud::read_object_info(s3_traits, got.response));
         // Ages depend on it.
         if (info.last_modified != sys_seconds{}) return success();
-        return std::unexpected(make_error(error_kind::malformed_response, "no Last-Modified in the response"));
+        return cloud::lacks(s3_traits, "Last-Modified");
     };
     call c{.op = operation::head, .method = "HEAD", .key = std::move(key)};
     auto got = co_await self.core_->run(c, check, session, until);
@@ -132,7 +96,7 @@ awaitable<result<list_page>> client::list(this client self, list_options options
     const bool v1 =
         options.token.empty() ? self.core_->lists_v1() : options.token_is_marker || self.core_->options().list_v1;
     const auto token = options.token;
-    call c{.op = operation::list, .method = "GET", .key = {}};
+    call c{.op = operation::list, .method = "GET"};
     if (!v1) c.query.emplace_back("list-type", "2");
     c.query.emplace_back("prefix", std::move(options.prefix));
     c.query.emplace_back("max-keys", fmt::format("{}", options.keys_max));

@@ -28,8 +28,6 @@ inline constexpr std::size_t operation_count = static_cast<std::size_t>(operatio
 /// Operations have the Go daemon's names: "get", "put" (parts as well), "head" (objects), "delete", "list"; then
 /// "copy", "create_multipart", "complete_multipart", "abort_multipart", "list_uploads", "head_bucket". Error types are
 /// the Go daemon's: "*smithy.OperationError 404 NoSuchKey", and without status and code where there was no response.
-struct op_stats : cloud::op_stats {
-    op_stats();
-};
+extern const cloud::op_stats_texts stats_texts;
 
 }  // namespace keepstore::s3

@@ -11,11 +11,6 @@
 namespace keepstore::s3 {
 namespace {
 
-using cloud::body_of;
-using cloud::md5_of;
-using cloud::probe_content;
-using cloud::probe_report;
-
 std::string join(const name_values& values) {
     std::string out;
     for (const auto& [name, value] : values) out += name + "=" + value + ";";
@@ -223,7 +218,7 @@ awaitable<bool> probe_bucket(client_options options, std::shared_ptr<credentials
     if (!address) co_return report.failed("address", address.error().text);
     report.ok("address", fmt::format("{}, bucket in the {}", net::to_string(address->to),
                                      address->path_prefix.ends_with(options.bucket) ? "path" : "host name"));
-    const auto where = cloud::make_probe_target(options, address->to, address->path_of(""));
+    const cloud::probe_target where{.to = address->to, .target = address->path_of(""), .how = options};
     const auto hint = [&] { return hint_at_path_style(where, options.bucket); };
     const bool connected = co_await cloud::check_connection(report, where, hint);
     if (!connected) co_return false;

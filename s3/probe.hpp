@@ -12,11 +12,6 @@
 
 namespace keepstore::s3 {
 
-using cloud::probe_extent;
-using cloud::probe_line;
-using cloud::probe_output;
-using cloud::to_text;
-
 /// Runs the steps, and calls `out` as each one ends. Steps that depend on a failed one are skipped. Removes its objects
 /// also after `until`, for up to limits::cloud_probe_cleanup. \returns whether no step failed.
 [[nodiscard]] awaitable<bool> probe_bucket(client_options options, std::shared_ptr<credentials_cache> keys,

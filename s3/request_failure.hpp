@@ -4,9 +4,8 @@
 
 #include "base/async.hpp"
 #include "cloud/request_failure.hpp"
-#include "s3/op_stats.hpp"
+#include "s3/error.hpp"
 
-#include <chrono>
 #include <optional>
 #include <string>
 
@@ -19,8 +18,7 @@ struct request_failure : cloud::request_failure {
     bool from_s3 = false;                        ///< It has headers of S3, or is Amazon's redirect.
 };
 
-/// Reads a response whose status is no success. Awaited in place. `local_time` is our clock when it was sent, roughly.
-[[nodiscard]] awaitable<request_failure> read_failure(operation op, net::response response,
-                                                      std::chrono::milliseconds local_time);
+/// Reads a response whose status is no success. Awaited in place.
+[[nodiscard]] awaitable<request_failure> read_failure(failed_request request, net::response response);
 
 }  // namespace keepstore::s3

@@ -12,11 +12,6 @@
 
 namespace keepstore::s3 {
 
-using cloud::clean_token;
-using cloud::fetch_small;
-using cloud::read_small_file;
-using cloud::small_response;
-
 /// Context of the sources of one cache. Constant after construction.
 struct source_context {
     environment env;

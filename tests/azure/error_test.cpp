@@ -62,8 +62,8 @@ TEST_CASE("texts have the detail and then advice in Azure's terms", "[azure][err
 }
 
 TEST_CASE("operations and errors have the Go daemon's names", "[azure][stats]") {
-    op_stats stats;
-    for (std::size_t i = 0; i < operation_count; ++i) stats.count(i);
+    cloud::op_stats stats(stats_texts);
+    for (std::size_t i = 0; i < operation_count; ++i) stats.count(static_cast<operation>(i));
     CHECK(stats.operations() == std::map<std::string, std::uint64_t>{{"create", 1},
                                                                      {"delete", 1},
                                                                      {"get", 1},

@@ -9,8 +9,8 @@ using namespace keepstore;
 using namespace keepstore::s3;
 
 TEST_CASE("operations have the Go daemon's names, and others are counted separately", "[s3][stats]") {
-    op_stats stats;
-    for (std::size_t i = 0; i < operation_count; ++i) stats.count(i);
+    cloud::op_stats stats(stats_texts);
+    for (std::size_t i = 0; i < operation_count; ++i) stats.count(static_cast<operation>(i));
     CHECK(stats.operations() ==
           std::map<std::string, std::uint64_t>{{"delete", 1}, {"get", 1}, {"head", 1}, {"list", 1}, {"put", 1}});
     CHECK(stats.other_operations().size() == operation_count - 5);
@@ -18,7 +18,7 @@ TEST_CASE("operations have the Go daemon's names, and others are counted separat
 }
 
 TEST_CASE("operations and usual errors are there from the start", "[s3][stats]") {
-    const op_stats stats;
+    const cloud::op_stats stats(stats_texts);
     CHECK(stats.operations().at("put") == 0);
     CHECK(stats.other_operations().at("head_bucket") == 0);
     CHECK(stats.errors().at("*smithy.OperationError") == 0);
@@ -26,7 +26,7 @@ TEST_CASE("operations and usual errors are there from the start", "[s3][stats]")
 }
 
 TEST_CASE("error types are the Go daemon's, and the number of unknown codes is bounded", "[s3][stats]") {
-    op_stats stats;
+    cloud::op_stats stats(stats_texts);
     stats.failed(404, "NoSuchKey");
     stats.failed(404, "");
     stats.failed(503, "");
