@@ -92,15 +92,16 @@ std::expected<std::vector<keep_server>, std::string> servers_of(const place_cont
 
 volumes::s3_options bucket_options(const bucket_place& p, const cluster_config::collections_config& policy,
                                    bool writes) {
-    volumes::s3_options options{.endpoint = p.endpoint,
-                                .region = p.region,
-                                .bucket = p.bucket,
-                                .use_path_style = p.path_style,
-                                .prefix_length = p.prefix_length,
-                                .ca_file = p.ca_file,
-                                .protect_for = policy.blob_signing_ttl,
-                                .trash_lifetime = policy.blob_trash_lifetime,
-                                .writable = writes};
+    volumes::s3_options options;
+    options.endpoint = p.endpoint;
+    options.region = p.region;
+    options.bucket = p.bucket;
+    options.use_path_style = p.path_style;
+    options.prefix_length = p.prefix_length;
+    options.ca_file = p.ca_file;
+    options.protect_for = policy.blob_signing_ttl;
+    options.trash_lifetime = policy.blob_trash_lifetime;
+    options.writable = writes;
     if (!p.profile.empty()) {
         // A profile that is named is used: keys in the environment are those of another account.
         options.env = [profile = p.profile, rest = options.env](std::string_view name) -> std::optional<std::string> {

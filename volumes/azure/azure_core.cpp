@@ -5,16 +5,12 @@
 namespace keepstore::volumes::azure {
 
 azure_core::azure_core(azure_options o, service::client c)
-    : volume_core({.where = {.service = "Azure",
-                             .kind = "container",
-                             .name = o.container,
-                             .list_permission = "listing (Storage Blob Data Reader; of a SAS sp=l)"},
-                   .diagnosis = o.diagnosis,
-                   .loops = o.loops,
-                   .fetch_memory_bytes = o.fetch_memory_bytes,
-                   .always_parts = o.always_parts,
-                   .name_separator = '_',
-                   .now = o.now}),
+    : volume_core({o,
+                   {.service = "Azure",
+                    .kind = "container",
+                    .name = o.container,
+                    .list_permission = "listing (Storage Blob Data Reader; of a SAS sp=l)"},
+                   '_'}),
       options(std::move(o)),
       client(std::move(c)) {}
 

@@ -28,7 +28,8 @@ class azure_core final : public cloud::volume_core, public std::enable_shared_fr
     [[nodiscard]] std::shared_ptr<cloud::object_source> make_source(cloud::download_target what) override;
     [[nodiscard]] std::unique_ptr<cloud::upload_target> make_target(const md5_digest& name) override;
     [[nodiscard]] std::shared_ptr<cloud::part_session> make_session(const md5_digest& name) override;
-    [[nodiscard]] std::shared_ptr<cloud::parallel_listing> make_listing(std::string digits, deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> needs_pages(std::string digits, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> list_range(cloud::parallel_listing& into, std::string digits) override;
 
     // lifecycle.cpp, trash_sweep.cpp: by the rules of the Go daemon (docs/interface.md 4.8), and on condition that the
     // blob is what it was when it was looked at (If-Match): two requests, and two more where another request changed
@@ -65,10 +66,6 @@ class azure_core final : public cloud::volume_core, public std::enable_shared_fr
     [[nodiscard]] bool is_being_written(const md5_digest& name, std::uint64_t size, sys_seconds modified) const;
     /// This second, by the service's clock.
     [[nodiscard]] std::int64_t this_second() const;
-
-    [[nodiscard]] sys_seconds observed(const std::string& key, sys_seconds modified) const {
-        return options.observed_time ? options.observed_time(key, modified) : modified;
-    }
 };
 
 }  // namespace keepstore::volumes::azure

@@ -80,7 +80,7 @@ awaitable<result<void>> cloud_volume::touch(md5_digest name, deadline until) {
 awaitable<result<void>> cloud_volume::index(std::string prefix, index_sink& sink, deadline until) {
     if (prefix.size() > 32 || !is_lower_hex(prefix)) co_return success();
     KS_CO_CHECK(core_->breaker->allow());
-    const auto listing = core_->make_listing(std::move(prefix), until);
+    const auto listing = std::make_shared<parallel_listing>(core_, std::move(prefix), until);
     const struct stopper {
         parallel_listing& owner;
         ~stopper() { owner.stop(); }

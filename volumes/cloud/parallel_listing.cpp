@@ -1,6 +1,7 @@
 #include "volumes/cloud/parallel_listing.hpp"
 
 #include "volumes/cloud/limits.hpp"
+#include "volumes/cloud/volume_core.hpp"
 
 #include <algorithm>
 #include <utility>
@@ -8,7 +9,7 @@
 namespace keepstore::volumes::cloud {
 
 void parallel_listing::start() {
-    if (!parallel_ || digits_.size() == 32) {
+    if (!core_->setup.parallel_index || digits_.size() == 32) {
         ranges_.push_back(digits_);
         spawn(work(shared_from_this()));
         return;
@@ -16,13 +17,14 @@ void parallel_listing::start() {
     spawn(survey(shared_from_this()));
 }
 
-void parallel_listing::spawn(awaitable<result<bool>> task) {
+void parallel_listing::spawn(awaitable<result<void>> task) {
     {
         const std::lock_guard lock(mutex_);
         ++running_;
     }
     const auto self = shared_from_this();
-    auto spawned = loops_.spawn<bool>(std::move(task), [self](const result<bool>& outcome) { self->ended(outcome); });
+    auto spawned =
+        core_->loops.spawn<void>(std::move(task), [self](const result<void>& outcome) { self->ended(outcome); });
     bool late = false;
     {
         const std::lock_guard lock(mutex_);
@@ -44,7 +46,7 @@ void parallel_listing::stop() {
     for (const auto& task : tasks) task->cancel();
 }
 
-void parallel_listing::ended(const result<bool>& outcome) {
+void parallel_listing::ended(const result<void>& outcome) {
     bool over = false;
     {
         const std::lock_guard lock(mutex_);
@@ -81,8 +83,8 @@ awaitable<result<void>> parallel_listing::put(std::vector<block_info> batch) {
 }
 
 // Decides by the first page whether to list in parallel.
-awaitable<result<bool>> parallel_listing::survey(std::shared_ptr<parallel_listing> self) {
-    KS_CO_TRY(const bool many, co_await self->needs_pages(self->digits_));
+awaitable<result<void>> parallel_listing::survey(std::shared_ptr<parallel_listing> self) {
+    KS_CO_TRY(const bool many, co_await self->core_->needs_pages(self->digits_, self->until_));
     {
         const std::lock_guard lock(self->mutex_);
         if (many) {
@@ -97,16 +99,16 @@ awaitable<result<bool>> parallel_listing::survey(std::shared_ptr<parallel_listin
     co_return co_await work(self);
 }
 
-awaitable<result<bool>> parallel_listing::work(std::shared_ptr<parallel_listing> self) {
+awaitable<result<void>> parallel_listing::work(std::shared_ptr<parallel_listing> self) {
     while (true) {
         std::string digits;
         {
             const std::lock_guard lock(self->mutex_);
-            if (self->ranges_.empty() || self->failed_) co_return true;
+            if (self->ranges_.empty() || self->failed_) co_return success();
             digits = std::move(self->ranges_.front());
             self->ranges_.pop_front();
         }
-        KS_CO_CHECK(co_await self->list_range(std::move(digits)));
+        KS_CO_CHECK(co_await self->core_->list_range(*self, std::move(digits)));
     }
 }
 

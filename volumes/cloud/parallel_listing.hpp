@@ -1,6 +1,6 @@
 /// Lists the blocks of a volume, as one range if a page is enough, and else by their next hex digit in parallel.
 /// Batches wait for the reader in a short queue; nothing else is kept. How a range is listed is up to the service
-/// (volumes/s3/index_scan.cpp, volumes/azure/index_scan.cpp).
+/// (volume_core::list_range).
 #pragma once
 
 #include "base/async_queue.hpp"
@@ -21,13 +21,13 @@
 
 namespace keepstore::volumes::cloud {
 
-class parallel_listing : public std::enable_shared_from_this<parallel_listing> {
+class volume_core;
+
+class parallel_listing final : public std::enable_shared_from_this<parallel_listing> {
   public:
     /// \param digits  lower-case hex, at most 32.
-    /// \param parallel  false: one listing after the other, for comparison.
-    parallel_listing(task_group& loops, std::string digits, deadline until, bool parallel = true)
-        : loops_(loops), digits_(std::move(digits)), until_(until), parallel_(parallel) {}
-    virtual ~parallel_listing() = default;
+    parallel_listing(std::shared_ptr<volume_core> core, std::string digits, deadline until)
+        : core_(std::move(core)), digits_(std::move(digits)), until_(until) {}
     parallel_listing(const parallel_listing&) = delete;
     parallel_listing& operator=(const parallel_listing&) = delete;
 
@@ -40,11 +40,7 @@ class parallel_listing : public std::enable_shared_from_this<parallel_listing> {
     /// Cancels the tasks. Called by the last owner outside of them.
     void stop();
 
-  protected:
-    /// Whether the names that begin with these digits take more than a page.
-    [[nodiscard]] virtual awaitable<result<bool>> needs_pages(std::string digits) = 0;
-    /// Lists the names that begin with these digits, and puts them in batches. Several run concurrently.
-    [[nodiscard]] virtual awaitable<result<void>> list_range(std::string digits) = 0;
+    // For volume_core::list_range().
 
     [[nodiscard]] awaitable<result<void>> put(std::vector<block_info> batch);
     /// A key was listed that is no name of a block. Others than these are met or not, by how the work is cut: only keys
@@ -55,16 +51,15 @@ class parallel_listing : public std::enable_shared_from_this<parallel_listing> {
     [[nodiscard]] deadline until() const noexcept { return until_; }
 
   private:
-    static awaitable<result<bool>> survey(std::shared_ptr<parallel_listing> self);
-    static awaitable<result<bool>> work(std::shared_ptr<parallel_listing> self);
+    static awaitable<result<void>> survey(std::shared_ptr<parallel_listing> self);
+    static awaitable<result<void>> work(std::shared_ptr<parallel_listing> self);
     [[nodiscard]] result<std::vector<block_info>> outcome(error why);
-    void spawn(awaitable<result<bool>> task);
-    void ended(const result<bool>& outcome);
+    void spawn(awaitable<result<void>> task);
+    void ended(const result<void>& outcome);
 
-    task_group& loops_;  ///< Of the core, which the derived class holds.
+    const std::shared_ptr<volume_core> core_;
     const std::string digits_;
     const deadline until_;
-    const bool parallel_;
 
     async_queue<std::vector<block_info>> queue_{
         limits::cloud_index_pages_queued_max};  ///< Closed when listing has ended.

@@ -5,6 +5,7 @@
 #include "base/md5_digest.hpp"
 #include "volumes/cloud/chunk_memory.hpp"
 #include "volumes/cloud/circuit_breaker.hpp"
+#include "volumes/cloud/cloud_options.hpp"
 #include "volumes/cloud/download_table.hpp"
 #include "volumes/cloud/download_turns.hpp"
 #include "volumes/cloud/limits.hpp"
@@ -22,30 +23,16 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
-#include <functional>
 #include <memory>
 #include <string>
 #include <string_view>
 
 namespace keepstore::volumes::cloud {
 
-struct core_options {
+struct core_options : cloud_options {
     place where;
-    /// A command that diagnoses the place, for the log. May be empty.
-    std::string diagnosis = {};
-    /// Event loops; 0: one per processor, at most limits::cloud_volume_loops_max.
-    unsigned loops = 0;
-    std::size_t fetch_memory_bytes = limits::cloud_fetch_memory_bytes;
-    std::size_t fetch_reserve_bytes = limits::cloud_fetch_reserve_bytes;
-    /// Of each event loop.
-    unsigned connections_max = limits::cloud_volume_connections_max;
-    download_limits downloads = {};
-    /// Large blocks are always sent and fetched in parts, without measurement. For tests.
-    bool always_parts = false;
     /// Of the metadata's names; see metadata_name().
     char name_separator = '-';
-    /// The time; absent: the system's, corrected by the known offset of the service's clock.
-    std::function<block_time()> now = {};
 };
 
 class volume_core {
@@ -75,8 +62,10 @@ class volume_core {
     /// Whether upload_target::store() of a block of this size compares it with a stored one
     /// (volume::compares_on_commit).
     [[nodiscard]] virtual bool compares(std::uint64_t size) const = 0;
-    /// \param digits  lower-case hex, at most 32.
-    [[nodiscard]] virtual std::shared_ptr<parallel_listing> make_listing(std::string digits, deadline until) = 0;
+    /// Returns whether the names that begin with these digits (lower-case hex, at most 32) take more than a page.
+    [[nodiscard]] virtual awaitable<result<bool>> needs_pages(std::string digits, deadline until) = 0;
+    /// Lists the names that begin with these digits, and puts them in batches. Several run concurrently.
+    [[nodiscard]] virtual awaitable<result<void>> list_range(parallel_listing& into, std::string digits) = 0;
 
     // The life of a block, as in volumes/volume.hpp, by the rules that other daemons on the same place rely on. On a
     // loop of the volume.
@@ -95,6 +84,11 @@ class volume_core {
 
     /// The service's clock minus ours, as far as it is known.
     [[nodiscard]] virtual std::chrono::seconds clock_skew() const = 0;
+
+    /// When an object was last changed, by the time that the service gives.
+    [[nodiscard]] sys_seconds observed(const std::string& key, sys_seconds modified) const {
+        return setup.observed_time ? setup.observed_time(key, modified) : modified;
+    }
 
     /// The time by the service's clock, as far as it is known.
     [[nodiscard]] block_time now() const;

@@ -10,21 +10,6 @@
 namespace keepstore::volumes::s3 {
 namespace {
 
-/// The index of a bucket: merges the listings of blocks and markers by key.
-class index_scan final : public cloud::parallel_listing {
-  public:
-    /// \param digits  lower-case hex, at most 32.
-    index_scan(const std::shared_ptr<s3_core>& core, std::string digits, deadline until)
-        : parallel_listing(core->loops, std::move(digits), until, core->options.parallel_index), core_(core) {}
-
-  protected:
-    [[nodiscard]] awaitable<result<bool>> needs_pages(std::string digits) override;
-    [[nodiscard]] awaitable<result<void>> list_range(std::string digits) override;
-
-  private:
-    const std::shared_ptr<s3_core> core_;
-};
-
 /// Iterates over one listing, key by key.
 class lister {
   public:
@@ -60,49 +45,46 @@ class lister {
 
 }  // namespace
 
-awaitable<result<bool>> index_scan::needs_pages(std::string digits) {
-    lister blocks(*core_, core_->names.key_of_digits(digits), until());
+awaitable<result<bool>> s3_core::needs_pages(std::string digits, deadline until) {
+    lister blocks(*this, names.key_of_digits(digits), until);
     KS_CO_CHECK(co_await blocks.load());
     co_return blocks.more_pages();
 }
 
-awaitable<result<void>> index_scan::list_range(std::string digits) {
-    const auto prefix = core_->names.key_of_digits(digits);
-    lister blocks(*core_, prefix, until());
-    lister markers(*core_, std::string(object_names::recent_folder) + prefix, until());
+// Merges the listings of blocks and markers by key.
+awaitable<result<void>> s3_core::list_range(cloud::parallel_listing& into, std::string digits) {
+    const auto prefix = names.key_of_digits(digits);
+    lister blocks(*this, prefix, into.until());
+    lister markers(*this, std::string(object_names::recent_folder) + prefix, into.until());
     std::vector<block_info> batch;
     while (true) {
         KS_CO_CHECK(co_await blocks.load());
         const auto* const block = blocks.current();
         // Markers and trash come after all blocks: "recent/", "trash/" > "f...".
         if (!block || block->key >= "g") break;
-        const auto name = core_->names.parse(block->key);
+        const auto name = names.parse(block->key);
         if (!name) {
-            note_foreign(block->key);
+            into.note_foreign(block->key);
             blocks.advance();
             continue;
         }
-        auto modified = core_->observed(block->key, block->last_modified);
+        auto modified = observed(block->key, block->last_modified);
         while (true) {
             KS_CO_CHECK(co_await markers.load());
             const auto* const marker = markers.current();
             if (!marker) break;
             const auto marked = std::string_view(marker->key).substr(object_names::recent_folder.size());
             if (marked > block->key) break;
-            if (marked == block->key) modified = core_->observed(marker->key, marker->last_modified);
+            if (marked == block->key) modified = observed(marker->key, marker->last_modified);
             markers.advance();
         }
         batch.push_back({*name, block->size, block_time(modified)});
         blocks.advance();
         if (blocks.page_is_used_up()) {
-            KS_CO_CHECK(co_await put(std::exchange(batch, {})));
+            KS_CO_CHECK(co_await into.put(std::exchange(batch, {})));
         }
     }
-    co_return co_await put(std::move(batch));
-}
-
-std::shared_ptr<cloud::parallel_listing> s3_core::make_listing(std::string digits, deadline until) {
-    return std::make_shared<index_scan>(shared_from_this(), std::move(digits), until);
+    co_return co_await into.put(std::move(batch));
 }
 
 }  // namespace keepstore::volumes::s3

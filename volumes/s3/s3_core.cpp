@@ -10,15 +10,7 @@
 namespace keepstore::volumes::s3 {
 
 s3_core::s3_core(s3_options o, protocol::client c)
-    : volume_core({.where = {.service = "S3", .kind = "bucket", .name = o.bucket, .list_permission = "s3:ListBucket"},
-                   .diagnosis = o.diagnosis,
-                   .loops = o.loops,
-                   .fetch_memory_bytes = o.fetch_memory_bytes,
-                   .fetch_reserve_bytes = o.fetch_reserve_bytes,
-                   .connections_max = o.connections_max,
-                   .downloads = o.downloads,
-                   .always_parts = o.always_parts,
-                   .now = o.now}),
+    : volume_core({o, {.service = "S3", .kind = "bucket", .name = o.bucket, .list_permission = "s3:ListBucket"}, '-'}),
       options(std::move(o)),
       names(options.prefix_length),
       client(std::move(c)) {}

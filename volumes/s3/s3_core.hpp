@@ -45,7 +45,8 @@ class s3_core final : public cloud::volume_core, public std::enable_shared_from_
     [[nodiscard]] std::shared_ptr<cloud::object_source> make_source(cloud::download_target what) override;
     [[nodiscard]] std::unique_ptr<cloud::upload_target> make_target(const md5_digest& name) override;
     [[nodiscard]] std::shared_ptr<cloud::part_session> make_session(const md5_digest& name) override;
-    [[nodiscard]] std::shared_ptr<cloud::parallel_listing> make_listing(std::string digits, deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> needs_pages(std::string digits, deadline until) override;
+    [[nodiscard]] awaitable<result<void>> list_range(cloud::parallel_listing& into, std::string digits) override;
 
     // lifecycle.cpp: by the rules that daemons which share a bucket (the Go daemon among them) rely on
     // (docs/interface.md 4.4 to 4.7).
@@ -121,10 +122,6 @@ class s3_core final : public cloud::volume_core, public std::enable_shared_from_
     [[nodiscard]] bool compares(std::uint64_t size) const override {
         return size <= limits::write_at_once_bytes_max && !options.any_content &&
                conditional.load(std::memory_order_relaxed) == conditional_put::honoured;
-    }
-
-    [[nodiscard]] sys_seconds observed(const std::string& key, sys_seconds modified) const {
-        return options.observed_time ? options.observed_time(key, modified) : modified;
     }
 
   private:

@@ -11,19 +11,18 @@
 #include "s3/client.hpp"
 #include "s3/cloud_names.hpp"
 #include "s3/limits.hpp"
-#include "volumes/cloud/download_turns.hpp"
+#include "volumes/cloud/cloud_options.hpp"
 #include "volumes/s3/limits.hpp"
 #include "volumes/volume.hpp"
 
 #include <chrono>
 #include <cstddef>
-#include <functional>
 #include <memory>
 #include <string>
 
 namespace keepstore::volumes {
 
-struct s3_options {
+struct s3_options : cloud_options {
     std::string access_key_id;  ///< With the secret; both empty: AWS's chain (s3/credentials/credential_sources.hpp).
     keepstore::s3::secret_string secret_access_key;
     std::string keys_origin = "configuration";  ///< Where these two are, for the operator.
@@ -33,43 +32,17 @@ struct s3_options {
     bool use_path_style = false;
     std::size_t prefix_length = 0;
     unsigned index_page_size = limits::s3_list_keys_max;
-    std::chrono::milliseconds connect_timeout = limits::cloud_connect_timeout;
     std::chrono::milliseconds read_timeout = limits::cloud_read_timeout;
     /// For this long after a change S3 may still return the old state (docs/interface.md 4.6 RaceWindow).
     std::chrono::nanoseconds race_window{0};
     /// Deletes blocks at once where the trash lifetime is 0; without it that is refused.
     bool unsafe_delete = false;
-    std::string ca_file;  ///< Empty: that of AWS_CA_BUNDLE, or the system's.
     bool tls_insecure = false;
 
     /// BlobSigningTTL and BlobTrashLifetime, the same as in the trash_options of each trash(). Reads, touches and the
     /// emptying of trash need them, too: they recognise a block that a race trashed (volumes/trash_rule.hpp).
     std::chrono::nanoseconds protect_for{0};
     std::chrono::nanoseconds trash_lifetime{0};
-    /// Whether blocks are written here: only then left-over uploads are aborted.
-    bool writable = true;
-    /// A command that diagnoses the bucket ("keepstore probe-s3 -volume ..."), for the log. May be empty.
-    std::string diagnosis;
-    /// Event loops; 0: one per processor, at most limits::cloud_volume_loops_max.
-    unsigned loops = 0;
-    /// Where AWS's chain of credentials, the proxy and AWS_CA_BUNDLE come from.
-    keepstore::s3::environment env = keepstore::s3::process_environment();
-
-    // For tests.
-    /// Of each event loop; probes have their own.
-    unsigned connections_max = limits::cloud_volume_connections_max;
-    std::size_t fetch_memory_bytes = limits::cloud_fetch_memory_bytes;
-    std::size_t fetch_reserve_bytes = limits::cloud_fetch_reserve_bytes;
-    cloud::download_limits downloads = {};
-    /// Blocks whose name is not the MD5 of their content: no Content-MD5 is sent and no ETag compared.
-    bool any_content = false;
-    bool parallel_index = true;
-    /// Large blocks are always sent and fetched in parts, without measurement.
-    bool always_parts = false;
-    /// Replaces the Last-Modified of an object.
-    std::function<keepstore::s3::sys_seconds(const std::string& key, keepstore::s3::sys_seconds)> observed_time;
-    /// The time; by default the system's, corrected by the known offset of the service's clock.
-    std::function<block_time()> now;
 };
 
 /// Says whether open_s3_volume() would succeed, and asks no service.
