@@ -68,7 +68,7 @@ void block_body::start_lanes() {
         }
         auto next = std::make_shared<lane>(planned_, info().size, memory.subslice(0, size));
         planned_ += size;
-        next->task = core_->loops.spawn<bool>(run_lane(core_, next, source_), [next](const result<bool>& outcome) {
+        next->task = core_->loops.spawn<void>(run_lane(core_, next, source_), [next](const result<void>& outcome) {
             const std::lock_guard lock(next->mutex);
             if (!outcome) next->failed = outcome.error();
             next->changed.notify_all();
@@ -77,7 +77,7 @@ void block_body::start_lanes() {
     }
 }
 
-awaitable<result<bool>> block_body::run_lane(std::shared_ptr<volume_core> core, std::shared_ptr<lane> l,
+awaitable<result<void>> block_body::run_lane(std::shared_ptr<volume_core> core, std::shared_ptr<lane> l,
                                              std::shared_ptr<object_source> source) {
     const circuit_breaker::pending_call pending(*core->breaker);
     const auto size = l->memory.size();
@@ -95,7 +95,7 @@ awaitable<result<bool>> block_body::run_lane(std::shared_ptr<volume_core> core, 
         l->received = got;
         l->changed.notify_all();
     }
-    co_return true;
+    co_return success();
 }
 
 awaitable<result<std::size_t>> block_body::read_some(std::span<std::byte> into) {

@@ -40,7 +40,7 @@ class block_body {
     struct lane;
 
     void start_lanes();
-    static awaitable<result<bool>> run_lane(std::shared_ptr<volume_core> core, std::shared_ptr<lane> l,
+    static awaitable<result<void>> run_lane(std::shared_ptr<volume_core> core, std::shared_ptr<lane> l,
                                             std::shared_ptr<object_source> source);
     [[nodiscard]] awaitable<result<std::size_t>> read_lane(std::span<std::byte> into);
 

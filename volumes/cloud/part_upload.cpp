@@ -75,11 +75,13 @@ awaitable<result<void>> part_upload::commit(protocol::name_values metadata, dead
         }
     }
     if (whole) {
-        start(run_whole(self, current_.freeze(filled_), std::move(metadata), until));
+        std::vector<const_slice> slices;
+        if (filled_ > 0) slices.push_back(current_.freeze(filled_));
+        start(target_->store(std::move(slices), std::move(metadata), until));
     } else {
         KS_CO_CHECK(co_await send_current(until));
         KS_CO_CHECK(co_await wait_while([this] { return running_ > 0; }, until));
-        start(run_complete(self, std::move(metadata), until));
+        start(session_->complete(std::move(metadata), until));
     }
     const auto done = co_await wait_while([this] { return running_ > 0; }, until);
     core_->downloads.forget(name_);
@@ -123,7 +125,7 @@ void part_upload::create(deadline until) {
         const std::lock_guard lock(mutex_);
         if (std::exchange(creating_, true)) return;
     }
-    start(run_create(shared_from_this(), until.within(limits::cloud_call_timeout)));
+    start(session_->create(until.within(limits::cloud_call_timeout)));
 }
 
 awaitable<result<void>> part_upload::send_current(deadline until) {
@@ -159,19 +161,19 @@ std::optional<mutable_slice> part_upload::take_spare() {
 
 // --- tasks ---
 
-void part_upload::start(awaitable<result<bool>> task) {
+void part_upload::start(awaitable<result<void>> task) {
     {
         const std::lock_guard lock(mutex_);
         ++running_;
     }
     const auto self = shared_from_this();
     auto started =
-        core_->loops.spawn<bool>(std::move(task), [self](const result<bool>& outcome) { self->ended(outcome); });
+        core_->loops.spawn<void>(std::move(task), [self](const result<void>& outcome) { self->ended(outcome); });
     const std::lock_guard lock(mutex_);
     tasks_.push_back(std::move(started));
 }
 
-void part_upload::ended(const result<bool>& outcome) {
+void part_upload::ended(const result<void>& outcome) {
     bool abort = false;
     {
         const std::lock_guard lock(mutex_);
@@ -192,12 +194,7 @@ bool part_upload::release_if_over() {
     return session_->exists();
 }
 
-awaitable<result<bool>> part_upload::run_create(std::shared_ptr<part_upload> self, deadline until) {
-    KS_CO_CHECK(co_await self->session_->create(until));
-    co_return true;
-}
-
-awaitable<result<bool>> part_upload::run_part(std::shared_ptr<part_upload> self, std::size_t index,
+awaitable<result<void>> part_upload::run_part(std::shared_ptr<part_upload> self, std::size_t index,
                                               mutable_slice buffer, std::size_t size, deadline until) {
     KS_CO_CHECK(co_await self->session_->send(index, buffer.freeze(size), until));
     const std::lock_guard lock(self->mutex_);
@@ -205,29 +202,11 @@ awaitable<result<bool>> part_upload::run_part(std::shared_ptr<part_upload> self,
         self->buffers_->give_back();
     else if (!self->buffers_ || !self->buffers_->give())
         self->spare_.push_back(std::move(buffer));
-    co_return true;
-}
-
-awaitable<result<bool>> part_upload::run_whole(std::shared_ptr<part_upload> self, const_slice block,
-                                               protocol::name_values metadata, deadline until) {
-    std::vector<const_slice> slices;
-    if (block.size() > 0) slices.push_back(std::move(block));
-    KS_CO_CHECK(co_await self->target_->store(std::move(slices), std::move(metadata), until));
-    co_return true;
-}
-
-awaitable<result<bool>> part_upload::run_complete(std::shared_ptr<part_upload> self, protocol::name_values metadata,
-                                                  deadline until) {
-    KS_CO_CHECK(co_await self->session_->complete(std::move(metadata), until));
-    co_return true;
+    co_return success();
 }
 
 void part_upload::start_abort() {
-    const auto run = [](std::shared_ptr<part_session> session) -> awaitable<result<bool>> {
-        KS_CO_CHECK(co_await session->abort());
-        co_return true;
-    };
-    static_cast<void>(core_->loops.spawn<bool>(run(session_), [](const result<bool>&) {}));
+    static_cast<void>(core_->loops.spawn<void>(session_->abort(), [session = session_](const result<void>&) {}));
 }
 
 }  // namespace keepstore::volumes::cloud

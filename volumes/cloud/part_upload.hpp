@@ -58,15 +58,10 @@ class part_upload final : public std::enable_shared_from_this<part_upload> {
     [[nodiscard]] awaitable<result<void>> wait_while(std::function<bool()> holds, deadline until);
 
     // Tasks on the volume's loops.
-    void start(awaitable<result<bool>> task);
-    void ended(const result<bool>& outcome);
-    static awaitable<result<bool>> run_create(std::shared_ptr<part_upload> self, deadline until);
-    static awaitable<result<bool>> run_part(std::shared_ptr<part_upload> self, std::size_t index, mutable_slice buffer,
+    void start(awaitable<result<void>> task);
+    void ended(const result<void>& outcome);
+    static awaitable<result<void>> run_part(std::shared_ptr<part_upload> self, std::size_t index, mutable_slice buffer,
                                             std::size_t size, deadline until);
-    static awaitable<result<bool>> run_whole(std::shared_ptr<part_upload> self, const_slice block,
-                                             protocol::name_values metadata, deadline until);
-    static awaitable<result<bool>> run_complete(std::shared_ptr<part_upload> self, protocol::name_values metadata,
-                                                deadline until);
     void start_abort();
 
     // With the mutex held.

@@ -29,7 +29,7 @@ unsigned shared_download::start() {
         const std::lock_guard lock(mutex_);
         first = window_.join();
     }
-    auto task = core_->loops.spawn<bool>(run(self), [self](const result<bool>& outcome) { self->ended(outcome); });
+    auto task = core_->loops.spawn<void>(run(self), [self](const result<void>& outcome) { self->ended(outcome); });
     bool left = false;
     {
         const std::lock_guard lock(mutex_);
@@ -128,12 +128,11 @@ void shared_download::wake_task() {
     if (wanted() || over_) demand_.notify_all();
 }
 
-awaitable<result<bool>> shared_download::run(std::shared_ptr<shared_download> self) {
+awaitable<result<void>> shared_download::run(std::shared_ptr<shared_download> self) {
     KS_CO_TRY(const auto first, co_await self->receive_first());
     const bool paused = first == received::paused;
-    KS_CO_CHECK(co_await self->continue_in_ranges(paused ? limits::cloud_resumed_range_bytes
-                                                         : 2 * limits::cloud_crowded_range_bytes));
-    co_return true;
+    co_return co_await self->continue_in_ranges(paused ? limits::cloud_resumed_range_bytes
+                                                       : 2 * limits::cloud_crowded_range_bytes);
 }
 
 // The whole target, unless there are many downloads or the readers pause.
@@ -361,7 +360,7 @@ awaitable<result<void>> shared_download::fill(block_body& body, const mutable_sl
     co_return success();
 }
 
-void shared_download::ended(const result<bool>& outcome) {
+void shared_download::ended(const result<void>& outcome) {
     {
         const std::lock_guard lock(mutex_);
         if (!outcome) failed_ = outcome.error();

@@ -77,7 +77,7 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     enum class received { all, paused };
 
     // The task, on a loop of the volume.
-    static awaitable<result<bool>> run(std::shared_ptr<shared_download> self);
+    static awaitable<result<void>> run(std::shared_ptr<shared_download> self);
     [[nodiscard]] awaitable<result<received>> receive_first();
     [[nodiscard]] awaitable<result<void>> continue_in_ranges(std::uint64_t bytes);
     [[nodiscard]] bool asks_for_part() const;
@@ -92,7 +92,7 @@ class shared_download : public std::enable_shared_from_this<shared_download> {
     [[nodiscard]] awaitable<result<std::optional<protocol::byte_range>>> next_range(std::uint64_t bytes);
     [[nodiscard]] std::optional<mutable_slice> find_memory(std::size_t size);
     [[nodiscard]] awaitable<result<void>> fill(block_body& body, const mutable_slice& memory);
-    void ended(const result<bool>& outcome);
+    void ended(const result<void>& outcome);
 
     // With the mutex held.
     [[nodiscard]] bool wanted() const { return window_.wanted(limits::cloud_read_ahead_bytes); }

@@ -58,8 +58,7 @@ awaitable<result<void>> upload::commit(protocol::name_values metadata, deadline 
         arrived_.notify_all();
     }
     if (starting) start(until);
-    KS_CO_CHECK(co_await wait_until(finished_, until));
-    co_return success();
+    co_return co_await wait_until(finished_, until);
 }
 
 bool upload::claim_start() {
@@ -70,7 +69,7 @@ bool upload::claim_start() {
 void upload::start(deadline until) {
     const auto self = shared_from_this();
     auto task =
-        core_->loops.spawn<bool>(run(self, until), [self](const result<bool>& outcome) { self->ended(outcome); });
+        core_->loops.spawn<void>(run(self, until), [self](const result<void>& outcome) { self->ended(outcome); });
     const std::lock_guard lock(mutex_);
     task_ = std::move(task);
 }
@@ -134,10 +133,10 @@ bool upload::rewind() {
     return true;
 }
 
-awaitable<result<bool>> upload::run(std::shared_ptr<upload> self, deadline until) {
+awaitable<result<void>> upload::run(std::shared_ptr<upload> self, deadline until) {
     KS_CO_CHECK(co_await self->send_block(until));
     self->core_->downloads.forget(self->name_);
-    co_return true;
+    co_return success();
 }
 
 protocol::name_values upload::take_metadata() {
@@ -166,7 +165,7 @@ awaitable<result<void>> upload::send_block(deadline until) {
     co_return co_await target_->publish(take_metadata(), until);
 }
 
-void upload::ended(const result<bool>& outcome) {
+void upload::ended(const result<void>& outcome) {
     {
         const std::lock_guard lock(mutex_);
         if (!outcome) failed_ = outcome.error();

@@ -43,10 +43,10 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
     [[nodiscard]] bool rewind() override;
 
   private:
-    static awaitable<result<bool>> run(std::shared_ptr<upload> self, deadline until);
+    static awaitable<result<void>> run(std::shared_ptr<upload> self, deadline until);
     [[nodiscard]] awaitable<result<void>> send_block(deadline until);
     [[nodiscard]] protocol::name_values take_metadata();
-    void ended(const result<bool>& outcome);
+    void ended(const result<void>& outcome);
 
     void start(deadline until);
 
@@ -78,7 +78,7 @@ class upload final : public net::body_source, public std::enable_shared_from_thi
     queued_bytes::part counted_;       ///< Bytes of pieces_.
     async_condition room_{mutex_};     ///< For the writer: the queue has room, or the task has ended.
     async_condition arrived_{mutex_};  ///< For the task: a piece was appended, or committed.
-    one_shot<bool> finished_;
+    one_shot<void> finished_;
 };
 
 }  // namespace keepstore::volumes::cloud
