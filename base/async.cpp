@@ -12,6 +12,13 @@ awaitable<std::tuple<boost::system::error_code>> expiry(asio::steady_timer& time
     return timer.async_wait(use_tuple);
 }
 
+awaitable<result<void>> pause_for(asio::steady_timer::duration time) {
+    asio::steady_timer timer(co_await asio::this_coro::executor, time);
+    const auto [stopped] = co_await expiry(timer);
+    if (stopped) co_return fail(errc::cancelled);
+    co_return success();
+}
+
 awaitable<void> yield_to_loop() {
     co_await asio::post(co_await asio::this_coro::executor, use_tuple);
 }

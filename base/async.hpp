@@ -35,6 +35,9 @@ inline constexpr auto use_tuple = asio::as_tuple(asio::use_awaitable);
 /// `timer.async_wait(use_tuple)`, compiled once: Asio's part of a wait is large.
 [[nodiscard]] awaitable<std::tuple<boost::system::error_code>> expiry(asio::steady_timer& timer);
 
+/// Suspends for this long. \returns errc::cancelled.
+[[nodiscard]] awaitable<result<void>> pause_for(asio::steady_timer::duration time);
+
 /// Suspends until the handlers that the loop has queued have run.
 [[nodiscard]] awaitable<void> yield_to_loop();
 

@@ -5,8 +5,6 @@
 #include "cloud/transport_error.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <expected>
 #include <optional>
@@ -168,7 +166,6 @@ awaitable<std::expected<full_response, request_failure>> call_runner::attempt(co
 awaitable<result<full_response>> call_runner::run_attempts(const call& c, call_attempts& attempts,
                                                            const response_check& check, retry_session& session,
                                                            deadline until) {
-    const auto executor = co_await asio::this_coro::executor;
     KS_CO_CHECK(co_await attempts.take_keys(until));
 
     const auto threshold = expect_continue_bytes_min_;
@@ -205,9 +202,8 @@ awaitable<result<full_response>> call_runner::run_attempts(const call& c, call_a
         stats_.retries.add();
         log::debug(fmt::format("retrying {} request", service_.name),
                    {{"error", f.what.text}, {"attempt", session.failures()}});
-        asio::steady_timer timer(executor, *wait);
-        const auto [stopped] = co_await expiry(timer);
-        if (stopped) co_return std::unexpected(service_.make_error(error_kind::cancelled, {}));
+        if (const auto waited = co_await pause_for(*wait); !waited)
+            co_return std::unexpected(service_.make_error(error_kind::cancelled, {}));
         // The connection, or the server at its end, may have been the cause.
         how.fresh_connection = classify_retry(f.kind) == retry_class::transient;
         KS_CO_CHECK(co_await attempts.take_keys(until));

@@ -7,8 +7,6 @@
 #include "cloud/transport_error.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <array>
@@ -188,10 +186,8 @@ awaitable<result<void>> download_state::resume(error broken) {
     runner_->stats().resumed_downloads.add();
     log::debug(fmt::format("resuming {} download after a broken connection", service_.name),
                {{"error", broken.text}, {"position", position_}});
-    const auto executor = co_await asio::this_coro::executor;
-    asio::steady_timer timer(executor, *wait);
-    const auto [stopped] = co_await expiry(timer);
-    if (stopped) co_return std::unexpected(service_.make_error(error_kind::cancelled, {}));
+    if (const auto waited = co_await pause_for(*wait); !waited)
+        co_return std::unexpected(service_.make_error(error_kind::cancelled, {}));
     const byte_range rest{offset_ + position_, length_ - position_};
     auto opened = co_await open(rest, validator_);
     const bool may_be_touched = !opened && kind_of(opened.error()) == error_kind::precondition && info_.content_md5;

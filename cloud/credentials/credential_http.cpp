@@ -7,8 +7,6 @@
 #include "cloud/transport_error.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <fcntl.h>
 #include <unistd.h>
@@ -63,7 +61,6 @@ awaitable<result<small_response>> fetch_small(const net::client& http, wall_cloc
                                               deadline until) {
     retry_policy policy(retry_options{.attempts_max = 3});
     retry_session session(policy, until);
-    const auto executor = co_await asio::this_coro::executor;
     while (true) {
         auto response = co_await fetch_once(http, now, request, until);
         auto kind = error_kind::server;
@@ -76,9 +73,7 @@ awaitable<result<small_response>> fetch_small(const net::client& http, wall_cloc
         const auto wait = session.next_wait(kind, deadline::clock::now());
         if (!wait) co_return response;
         request.fresh_connection = true;
-        asio::steady_timer timer(executor, *wait);
-        const auto [failed] = co_await expiry(timer);
-        if (failed) co_return fail(errc::cancelled);
+        KS_CO_CHECK(co_await pause_for(*wait));
     }
 }
 

@@ -4,8 +4,6 @@
 #include "volumes/cloud/limits.hpp"
 
 #include <fmt/format.h>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
 
 #include <algorithm>
 #include <string>
@@ -232,7 +230,6 @@ void circuit_breaker::complain(const error& why) const {
 
 awaitable<result<void>> circuit_breaker::monitor(std::shared_ptr<circuit_breaker> self, probe_type probe,
                                                  std::function<void()> opened) {
-    asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
         KS_CO_CHECK(co_await self->quick_probe_due());
         const auto begun = clock::now();
@@ -240,15 +237,12 @@ awaitable<result<void>> circuit_breaker::monitor(std::shared_ptr<circuit_breaker
         if (!outcome && outcome.error() == errc::cancelled) co_return std::unexpected(outcome.error());
         if (!self->is_conclusive(outcome, begun)) continue;
         if (self->probed(outcome)) opened();
-        timer.expires_after(limits::cloud_probe_interval);
-        const auto [stopped] = co_await expiry(timer);
-        if (stopped) co_return fail(errc::cancelled);
+        KS_CO_CHECK(co_await pause_for(limits::cloud_probe_interval));
     }
 }
 
 awaitable<result<void>> circuit_breaker::monitor_slowly(std::shared_ptr<circuit_breaker> self, probe_type probe,
                                                         std::function<void()> opened) {
-    asio::steady_timer timer(co_await asio::this_coro::executor);
     while (true) {
         if (self->long_probe_due()) {
             const auto outcome = co_await probe(deadline::in(limits::cloud_long_probe_timeout));
@@ -257,9 +251,8 @@ awaitable<result<void>> circuit_breaker::monitor_slowly(std::shared_ptr<circuit_
             const bool responded = outcome || !is_outage(outcome.error());
             if ((responded || self->is_refused()) && self->probed(outcome)) opened();
         }
-        timer.expires_after(self->is_refused() ? limits::cloud_refused_probe_interval : limits::cloud_probe_interval);
-        const auto [stopped] = co_await expiry(timer);
-        if (stopped) co_return fail(errc::cancelled);
+        const bool rarely = self->is_refused();
+        KS_CO_CHECK(co_await pause_for(rarely ? limits::cloud_refused_probe_interval : limits::cloud_probe_interval));
     }
 }
 

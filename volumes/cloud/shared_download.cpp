@@ -4,10 +4,6 @@
 #include "volumes/cloud/limits.hpp"
 #include "volumes/cloud/volume_core.hpp"
 
-#include <boost/asio/post.hpp>
-#include <boost/asio/steady_timer.hpp>
-#include <boost/asio/this_coro.hpp>
-
 #include <algorithm>
 #include <chrono>
 #include <limits>
@@ -242,10 +238,7 @@ awaitable<result<void>> shared_download::wait_throttled(const error& why) {
     const auto least = limits::cloud_download_throttled_pause.count();
     const std::chrono::milliseconds pause(
         std::uniform_int_distribution<std::chrono::milliseconds::rep>(least, 2 * least)(random));
-    asio::steady_timer timer(co_await asio::this_coro::executor, pause);
-    const auto [stopped] = co_await expiry(timer);
-    if (stopped) co_return fail(errc::cancelled);
-    co_return success();
+    co_return co_await pause_for(pause);
 }
 
 awaitable<result<shared_download::received>> shared_download::receive(transfer_turn& from,
