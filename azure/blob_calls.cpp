@@ -6,7 +6,6 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <span>
 
 namespace keepstore::azure {
@@ -22,14 +21,6 @@ result<name_values> describe_blob(const put_options& options) {
 
 std::string encode_block_id(std::string_view id) {
     return encode_base64(std::as_bytes(std::span(id)));
-}
-
-error listing_does_not_advance() {
-    return {
-        errc::io_error,
-        "Azure list: a page of the listing does not begin after the previous one: this service ignores markers, and "
-        "its listings cannot be used.",
-        cloud::make_error_code(error_kind::unsupported)};
 }
 
 }  // namespace
@@ -161,8 +152,9 @@ awaitable<result<list_page>> client::list(this client self, list_options options
            .query = {{"restype", "container"},
                      {"comp", "list"},
                      {"include", "metadata"},
-                     {"maxresults", fmt::format("{}", options.keys_max)}}};
-    if (!options.prefix.empty()) c.query.emplace_back("prefix", std::move(options.prefix));
+                     {"maxresults",
+                      fmt::format("{}", options.keys_max > 0 ? options.keys_max : limits::azure_list_blobs_max)}}};
+    if (!options.prefix.empty()) c.query.emplace_back("prefix", options.prefix);
     if (!options.token.empty()) c.query.emplace_back("marker", options.token);
     list_page page;
     const response_check check = [&](const full_response& got) -> result<void> {
@@ -171,17 +163,9 @@ awaitable<result<list_page>> client::list(this client self, list_options options
     };
     retry_session session(self.core_->list_retries(), until);
     KS_CO_CHECK(co_await self.core_->run(std::move(c), check, session, until));
-    const auto first = page.first_key();
-    const bool repeats = !options.last_key.empty() && !first.empty() && first <= options.last_key;
-    if (repeats || (page.truncated && page.next == options.token)) {
-        co_return std::unexpected(listing_does_not_advance());
-    }
+    if (options.is_repeated_by(page))
+        co_return std::unexpected(cloud::listing_does_not_advance(azure_traits, "list", "markers"));
     co_return page;
-}
-
-void list_options::continue_after(const list_page& page) {
-    token = page.next;
-    if (const auto last = page.last_key(); last > last_key) last_key = last;
 }
 
 // HEAD /container?restype=container

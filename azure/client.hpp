@@ -27,7 +27,6 @@
 
 #include "azure/credentials/authorization.hpp"
 #include "azure/error.hpp"
-#include "azure/limits.hpp"
 #include "azure/op_stats.hpp"
 #include "base/async.hpp"
 #include "base/deadline.hpp"
@@ -36,15 +35,11 @@
 #include "cloud/download.hpp"
 #include "cloud/object.hpp"
 #include "cloud/retry.hpp"
-#include "net/client/http_client.hpp"
-#include "net/limits.hpp"
 
 #include <chrono>
-#include <cstdint>
 #include <memory>
 #include <optional>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace keepstore::azure {
@@ -89,17 +84,6 @@ struct put_result {
     sys_seconds last_modified;  ///< By the service's clock.
     /// Date of the response; absent without one.
     std::optional<sys_seconds> date = {};
-};
-
-struct list_options {
-    std::string prefix = {};
-    std::string token = {};  ///< list_page::next of the page before.
-    /// The last key of the pages before, after which this one must begin; empty: not checked.
-    std::string last_key = {};
-    unsigned keys_max = limits::azure_list_blobs_max;
-
-    /// Sets token and last_key for the page after this one.
-    void continue_after(const list_page& page);
 };
 
 /// What Get Container Properties tells.

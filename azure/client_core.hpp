@@ -9,9 +9,6 @@
 #include "azure/op_stats.hpp"
 #include "cloud/call_runner.hpp"
 
-#include <chrono>
-#include <memory>
-#include <optional>
 #include <string>
 
 namespace keepstore::azure {

@@ -21,12 +21,6 @@ constexpr std::array<std::string_view, 10> plain_headers{
     "content-encoding",  "content-language", "content-md5",   "content-type",        "date",
     "if-modified-since", "if-match",         "if-none-match", "if-unmodified-since", "range"};
 
-std::string_view value_of(const cloud::name_values& headers, std::string_view name) {
-    const auto found =
-        std::ranges::find(headers, name, [](const auto& header) { return std::string_view(header.first); });
-    return found == headers.end() ? std::string_view() : std::string_view(found->second);
-}
-
 /// Returns a text that sorts as the service sorts the names of headers: by the rules of .NET for English, in which
 /// hyphens do not count, and underscores come before digits and these before letters. In ASCII underscores come after
 /// digits, so that a plain sort signs x-ms-meta-a1 and x-ms-meta-a_b in the wrong order.
@@ -72,7 +66,7 @@ std::string string_to_sign(const unsigned_request& request, std::string_view acc
             if (request.content_length > 0) out.append(fmt::format("{}", request.content_length));
             out.append("\n");
         }
-        out.append(value_of(request.headers, name)).append("\n");
+        out.append(cloud::find_value(request.headers, name).value_or("")).append("\n");
     }
     append_canonical_headers(out, request.headers);
     append_canonical_resource(out, request, account);

@@ -12,13 +12,6 @@
 
 namespace keepstore::cloud {
 
-std::optional<std::string_view> object_info::find_metadata(std::string_view name) const {
-    const auto found =
-        std::ranges::find(metadata, name, [](const auto& entry) { return std::string_view(entry.first); });
-    if (found == metadata.end()) return std::nullopt;
-    return found->second;
-}
-
 std::optional<md5_digest> object_info::etag_as_md5() const {
     return md5_digest::parse(etag);
 }
@@ -63,15 +56,26 @@ std::uint64_t upload_body::size() const {
 }
 
 std::string_view list_page::last_key() const noexcept {
-    const std::string_view object = objects.empty() ? std::string_view() : objects.back().key;
-    const std::string_view prefix = common_prefixes.empty() ? std::string_view() : common_prefixes.back();
-    return std::max(object, prefix);
+    return objects.empty() ? std::string_view() : objects.back().key;
 }
 
-std::string_view list_page::first_key() const noexcept {
-    if (objects.empty()) return common_prefixes.empty() ? std::string_view() : common_prefixes.front();
-    if (common_prefixes.empty()) return objects.front().key;
-    return std::min<std::string_view>(objects.front().key, common_prefixes.front());
+void list_options::continue_after(const list_page& page) {
+    token = page.next;
+    token_is_marker = page.next_is_marker;
+    if (const auto last = page.last_key(); last > last_key) last_key = last;
+}
+
+bool list_options::is_repeated_by(const list_page& page) const noexcept {
+    const bool repeats = !last_key.empty() && !page.objects.empty() && page.objects.front().key <= last_key;
+    return repeats || (page.truncated && page.next == token);
+}
+
+error listing_does_not_advance(const service_traits& service, std::string_view operation, std::string_view ignored) {
+    return {errc::io_error,
+            fmt::format("{} {}: a page of the listing does not begin after the previous one: this service ignores {}, "
+                        "and its listings cannot be used.",
+                        service.name, operation, ignored),
+            make_error_code(error_kind::unsupported)};
 }
 
 std::string encode_content_md5(const md5_digest& digest) {

@@ -32,7 +32,9 @@ struct object_info {
     std::optional<md5_digest> content_md5 = {};
 
     /// Returns the value of a metadata entry; nullopt if there is none.
-    [[nodiscard]] std::optional<std::string_view> find_metadata(std::string_view name) const;
+    [[nodiscard]] std::optional<std::string_view> find_metadata(std::string_view name) const {
+        return find_value(metadata, name);
+    }
     /// Returns the ETag as an MD5; nullopt if it does not have the form of one.
     [[nodiscard]] std::optional<md5_digest> etag_as_md5() const;
     /// The ETag for get_options::if_match and other conditions, marked if it is weak; empty if there is none.
@@ -85,18 +87,37 @@ struct listed_object {
 
 struct list_page {
     std::vector<listed_object> objects;
-    std::vector<std::string> common_prefixes;
     bool truncated = false;
     /// What continues the listing: S3's continuation token (V2) or marker (V1), Azure's marker; never empty when
     /// truncated.
     std::string next;
     bool next_is_marker = false;  ///< Of S3's V1: a key.
 
-    /// Returns the last of the keys and common prefixes; empty if there are none.
+    /// Returns the last key; empty if there is none.
     [[nodiscard]] std::string_view last_key() const noexcept;
-    /// Returns the first of them.
-    [[nodiscard]] std::string_view first_key() const noexcept;
 };
+
+struct list_options {
+    std::string prefix = {};
+    /// First page only: keys after this one. S3 only; Azure begins with the first key.
+    std::string start_after = {};
+    /// list_page::next of the page before, and whether that is a marker (S3's V1).
+    std::string token = {};
+    bool token_is_marker = false;
+    /// The last key of the pages before, after which this one must begin; empty: not checked.
+    std::string last_key = {};
+    unsigned keys_max = 0;  ///< 0: as many as the service gives.
+
+    /// Sets token, token_is_marker and last_key for the page after this one.
+    void continue_after(const list_page& page);
+    /// Returns whether a page does not begin after the previous one: such listings never end.
+    [[nodiscard]] bool is_repeated_by(const list_page& page) const noexcept;
+};
+
+/// Returns the error for a service that returns the same page for ever.
+/// \param ignored  what continues its listings: "markers".
+[[nodiscard]] error listing_does_not_advance(const service_traits& service, std::string_view operation,
+                                             std::string_view ignored);
 
 /// Returns the value of a Content-MD5 header: base64.
 [[nodiscard]] std::string encode_content_md5(const md5_digest& digest);

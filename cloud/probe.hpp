@@ -13,12 +13,10 @@
 #include "cloud/object.hpp"
 #include "net/client/http_client.hpp"
 
-#include <chrono>
 #include <functional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 namespace keepstore::cloud {
 

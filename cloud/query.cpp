@@ -13,6 +13,12 @@ bool is_unreserved(char c) {
 
 }  // namespace
 
+std::optional<std::string_view> find_value(const name_values& in, std::string_view name) {
+    const auto found = std::ranges::find(in, name, &name_values::value_type::first);
+    if (found == in.end()) return std::nullopt;
+    return found->second;
+}
+
 std::string uri_encode(std::string_view text, encode_slash slash) {
     static constexpr std::string_view digits = "0123456789ABCDEF";
     std::string out;

@@ -22,24 +22,17 @@
 #pragma once
 
 #include "base/async.hpp"
-#include "base/buffer.hpp"
 #include "base/deadline.hpp"
 #include "base/md5_digest.hpp"
-#include "net/client/http_client.hpp"
-#include "net/limits.hpp"
 #include "s3/cloud_names.hpp"
 #include "s3/error.hpp"
-#include "s3/limits.hpp"
 #include "s3/op_stats.hpp"
 #include "s3/xml.hpp"
 
 #include <chrono>
-#include <cstdint>
 #include <memory>
 #include <optional>
-#include <span>
 #include <string>
-#include <utility>
 #include <vector>
 
 namespace keepstore::s3 {
@@ -105,22 +98,6 @@ struct copy_options {
     /// Only if the source still has this ETag, an object_info::validator() (error_kind::precondition otherwise). A
     /// weak one makes no condition, since If-Match never matches it. radosgw 16 ignores the condition.
     std::string if_match;
-};
-
-struct list_options {
-    std::string prefix = {};
-    std::string delimiter = {};
-    /// First page only: keys after this one.
-    std::string start_after = {};
-    /// list_page::next of the page before, and whether that is a marker (V1).
-    std::string token = {};
-    bool token_is_marker = false;
-    /// The last key of the pages before, after which this one must begin; empty: not checked.
-    std::string last_key = {};
-    unsigned keys_max = limits::s3_list_keys_max;
-
-    /// Sets token, token_is_marker and last_key for the page after this one.
-    void continue_after(const list_page& page);
 };
 
 class client_core;

@@ -2,8 +2,6 @@
 
 #include "base/text.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
 namespace keepstore::s3 {
@@ -56,12 +54,8 @@ void add_content_md5(name_values& headers, const std::optional<md5_digest>& dige
     if (digest) headers.emplace_back("content-md5", cloud::encode_content_md5(*digest));
 }
 
-error listing_does_not_advance(operation op) {
-    return {errc::io_error,
-            fmt::format("S3 {}: a page of the listing does not begin after the previous one: this service ignores "
-                        "continuation tokens, and its listings cannot be used.",
-                        to_string(op)),
-            make_error_code(error_kind::unsupported)};
+error repeated_page(operation op) {
+    return cloud::listing_does_not_advance(s3_traits, to_string(op), "continuation tokens");
 }
 
 }  // namespace keepstore::s3

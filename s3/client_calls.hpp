@@ -39,7 +39,7 @@ template <class T>
 /// Adds Content-MD5.
 void add_content_md5(name_values& headers, const std::optional<md5_digest>& digest);
 
-/// Returns the error for a service that ignores the continuation token: it returns the same page for ever.
-[[nodiscard]] error listing_does_not_advance(operation op);
+/// Returns the error for a service that ignores the continuation token.
+[[nodiscard]] error repeated_page(operation op);
 
 }  // namespace keepstore::s3

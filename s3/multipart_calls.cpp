@@ -77,7 +77,7 @@ awaitable<result<upload_page>> client::list_uploads(this client self, std::strin
     const bool repeats = !page->uploads.empty() && page->uploads.front().key < after_key;
     const bool stands = page->truncated && (page->next_key < after_key ||
                                             (page->next_key == after_key && page->next_upload_id == after_upload_id));
-    if (repeats || stands) co_return std::unexpected(listing_does_not_advance(operation::list_uploads));
+    if (repeats || stands) co_return std::unexpected(repeated_page(operation::list_uploads));
     co_return page;
 }
 

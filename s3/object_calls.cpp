@@ -1,5 +1,6 @@
 // The operations of s3::client on objects.
 #include "s3/client_calls.hpp"
+#include "s3/limits.hpp"
 
 #include <fmt/format.h>
 
@@ -95,36 +96,26 @@ awaitable<result<list_page>> client::list(this client self, list_options options
     // A listing that began with V2 continues with V2, even if another call has learned meanwhile that V1 is to be used.
     const bool v1 =
         options.token.empty() ? self.core_->lists_v1() : options.token_is_marker || self.core_->options().list_v1;
-    const auto token = options.token;
     call c{.op = operation::list, .method = "GET"};
     if (!v1) c.query.emplace_back("list-type", "2");
-    c.query.emplace_back("prefix", std::move(options.prefix));
-    c.query.emplace_back("max-keys", fmt::format("{}", options.keys_max));
+    c.query.emplace_back("prefix", options.prefix);
+    c.query.emplace_back("max-keys",
+                         fmt::format("{}", options.keys_max > 0 ? options.keys_max : limits::s3_list_keys_max));
     // Keys may contain characters that XML 1.0 cannot.
     c.query.emplace_back("encoding-type", "url");
-    if (!options.delimiter.empty()) c.query.emplace_back("delimiter", std::move(options.delimiter));
     if (v1) {
-        auto& marker = options.token.empty() ? options.start_after : options.token;
-        if (!marker.empty()) c.query.emplace_back("marker", std::move(marker));
+        const auto& marker = options.token.empty() ? options.start_after : options.token;
+        if (!marker.empty()) c.query.emplace_back("marker", marker);
     } else if (!options.token.empty()) {
-        c.query.emplace_back("continuation-token", std::move(options.token));
+        c.query.emplace_back("continuation-token", options.token);
     } else if (!options.start_after.empty()) {
-        c.query.emplace_back("start-after", std::move(options.start_after));
+        c.query.emplace_back("start-after", options.start_after);
     }
     auto page = co_await run_parsed<list_page>(self.core_, std::move(c), parse_list_page, until);
     if (!page) co_return page;
-    const auto first = page->first_key();
-    const bool repeats = !options.last_key.empty() && !first.empty() && first <= options.last_key;
-    if (repeats || (page->truncated && page->next == token))
-        co_return std::unexpected(listing_does_not_advance(operation::list));
+    if (options.is_repeated_by(*page)) co_return std::unexpected(repeated_page(operation::list));
     if (page->truncated && page->next_is_marker && !v1) self.core_->learn_list_v1();
     co_return page;
-}
-
-void list_options::continue_after(const list_page& page) {
-    token = page.next;
-    token_is_marker = page.next_is_marker;
-    if (const auto last = page.last_key(); last > last_key) last_key = last;
 }
 
 }  // namespace keepstore::s3

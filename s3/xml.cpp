@@ -30,21 +30,26 @@ std::optional<error_document> read_error(pugi::xml_node root) {
     return out;
 }
 
-/// The root element if it is the expected one, the error if it is an <Error>, malformed_response otherwise.
-result<pugi::xml_node> expect_root(const xml_document& doc, std::string_view body, std::string_view name) {
-    if (!doc.ok()) return std::unexpected(make_error(error_kind::malformed_response, describe_body(body)));
-    if (local_name(doc.root()) == name) return doc.root();
-    if (const auto found = read_error(doc.root())) {
-        // An error inside a 200 with an unknown code counts as a failure of the service.
-        return std::unexpected(make_error(classify(500, found->code), found->code));
-    }
-    const auto is = describe_body(body);
-    return std::unexpected(
-        make_error(error_kind::malformed_response, is.starts_with("an HTML") ? is : "an unexpected XML document"));
+std::unexpected<error> malformed(std::string_view what) {
+    return std::unexpected(make_error(error_kind::malformed_response, what));
 }
 
 std::unexpected<error> incomplete(std::string_view what) {
-    return std::unexpected(make_error(error_kind::malformed_response, fmt::format("no {} in the response", what)));
+    return malformed(fmt::format("no {} in the response", what));
+}
+
+/// An error inside a 200. With an unknown code it counts as a failure of the service.
+std::unexpected<error> failed(const error_document& found) {
+    return std::unexpected(make_error(classify(500, found.code), found.code));
+}
+
+/// The root element if it is the expected one, the error if it is an <Error>, malformed_response otherwise.
+result<pugi::xml_node> expect_root(const xml_document& doc, std::string_view body, std::string_view name) {
+    if (!doc.ok()) return malformed(describe_body(body));
+    if (local_name(doc.root()) == name) return doc.root();
+    if (const auto found = read_error(doc.root())) return failed(*found);
+    const auto is = describe_body(body);
+    return malformed(is.starts_with("an HTML") ? is : "an unexpected XML document");
 }
 
 /// Whether a page is followed by another one.
@@ -94,16 +99,10 @@ result<list_page> parse_list_page(std::string_view body) {
     list_page out;
     out.truncated = *truncated;
     for (const auto node : root.children()) {
-        const auto name = local_name(node);
-        if (name == "Contents") {
-            auto object = read_object(node, *encoded);
-            if (!object) return incomplete("key, size or date of an object");
-            out.objects.push_back(std::move(*object));
-        } else if (name == "CommonPrefixes") {
-            auto prefix = key_text(text_of(node, "Prefix"), *encoded);
-            if (!prefix) return incomplete("common prefix");
-            out.common_prefixes.push_back(std::move(*prefix));
-        }
+        if (local_name(node) != "Contents") continue;
+        auto object = read_object(node, *encoded);
+        if (!object) return incomplete("key, size or date of an object");
+        out.objects.push_back(std::move(*object));
     }
     if (!out.truncated) return out;
     // The token of V2 is opaque and never encoded; the marker of V1 is a key.
@@ -169,7 +168,7 @@ result<upload_page> parse_upload_page(std::string_view body) {
 
 result<sts_credentials> parse_sts_credentials(std::string_view body) {
     const xml_document doc(body);
-    if (!doc.ok()) return std::unexpected(make_error(error_kind::malformed_response, describe_body(body)));
+    if (!doc.ok()) return malformed(describe_body(body));
     // <AssumeRoleResponse><AssumeRoleResult><Credentials>; the same with WithWebIdentity in the names.
     for (const auto node : doc.root().children()) {
         const auto found = child(node, "Credentials");
@@ -181,9 +180,7 @@ result<sts_credentials> parse_sts_credentials(std::string_view body) {
         if (!expiration.empty() && !out.expiration) return incomplete("valid Expiration");
         return out;
     }
-    if (const auto found = read_error(doc.root())) {
-        return std::unexpected(make_error(classify(500, found->code), found->code));
-    }
+    if (const auto found = read_error(doc.root())) return failed(*found);
     return incomplete("Credentials");
 }
 

@@ -3,6 +3,7 @@
 #include "digest/waypoints.hpp"
 #include "keepctl/clone/clone_bucket.hpp"
 #include "net/http/url.hpp"
+#include "s3/limits.hpp"
 #include "volumes/azure/access.hpp"
 #include "volumes/azure/azure_volume.hpp"
 #include "volumes/azure/blob_state.hpp"
@@ -75,11 +76,8 @@ result<std::unique_ptr<clone_bucket>> open_azure_container(std::string text, con
 }
 
 awaitable<result<cloud::list_page>> azure_container::list(s3::list_options where, deadline until) const {
-    KS_CO_TRY(auto page, co_await client_.list({.prefix = std::move(where.prefix),
-                                                .token = std::move(where.token),
-                                                .last_key = std::move(where.last_key),
-                                                .keys_max = where.keys_max},
-                                               until));
+    if (where.keys_max == 0) where.keys_max = limits::s3_list_keys_max;
+    KS_CO_TRY(auto page, co_await client_.list(std::move(where), until));
     const auto now = std::chrono::system_clock::now() + client_.clock_skew();
     std::erase_if(page.objects, [&](const cloud::listed_object& blob) {
         const auto name = md5_digest::parse(blob.key);

@@ -3,7 +3,6 @@
 #include "tests/s3/bucket_fixture.hpp"
 #include "tests/support/s3_server.hpp"
 
-#include <openssl/evp.h>
 #include <catch2/catch.hpp>
 
 using namespace keepstore;
@@ -12,12 +11,6 @@ using namespace keepstore::test;
 using namespace std::chrono;
 
 namespace {
-
-md5_digest md5_of(const std::string& text) {
-    md5_digest out;
-    EVP_Digest(text.data(), text.size(), out.bytes.data(), nullptr, EVP_md5(), nullptr);
-    return out;
-}
 
 std::shared_ptr<credentials_cache> keys_of(const s3_server& server) {
     credentials_config config;

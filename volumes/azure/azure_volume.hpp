@@ -8,6 +8,7 @@
 #pragma once
 
 #include "azure/client.hpp"
+#include "azure/limits.hpp"
 #include "cloud/secret.hpp"
 #include "volumes/azure/limits.hpp"
 #include "volumes/cloud/cloud_options.hpp"
@@ -37,7 +38,7 @@ struct azure_options : cloud_options {
     std::chrono::milliseconds write_race_poll_time = limits::azure_write_race_poll_time;
 
     // For tests.
-    unsigned list_keys_max = limits::azure_list_keys_max;
+    unsigned list_keys_max = limits::azure_list_blobs_max;
 };
 
 /// Says whether open_azure_volume() would succeed, and asks no service.

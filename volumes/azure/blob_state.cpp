@@ -1,9 +1,9 @@
 #include "volumes/azure/blob_state.hpp"
 
+#include "base/text.hpp"
 #include "digest/md5.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -13,11 +13,6 @@ namespace {
 
 constexpr std::string_view expires_at = "expires_at";
 constexpr std::string_view touch = "touch";
-
-std::string_view value_of(const protocol::name_values& metadata, std::string_view name) {
-    const auto found = std::ranges::find(metadata, name, &protocol::name_values::value_type::first);
-    return found == metadata.end() ? std::string_view() : std::string_view(found->second);
-}
 
 void remove(protocol::name_values& metadata, std::string_view name) {
     std::erase_if(metadata, [name](const auto& entry) { return entry.first == name; });
@@ -31,15 +26,11 @@ void set(protocol::name_values& metadata, std::string_view name, std::int64_t va
 }  // namespace
 
 bool is_trashed(const protocol::name_values& metadata) {
-    return !value_of(metadata, expires_at).empty();
+    return !protocol::find_value(metadata, expires_at).value_or("").empty();
 }
 
 std::optional<std::int64_t> deletion_second_of(const protocol::name_values& metadata) {
-    const auto text = value_of(metadata, expires_at);
-    std::int64_t second = 0;
-    const auto [end, failed] = std::from_chars(text.data(), text.data() + text.size(), second);
-    if (failed != std::errc() || end != text.data() + text.size()) return std::nullopt;
-    return second;
+    return parse_number<std::int64_t>(protocol::find_value(metadata, expires_at).value_or(""));
 }
 
 bool is_being_written(const md5_digest& name, std::uint64_t size, std::chrono::nanoseconds age,

@@ -13,8 +13,6 @@ inline constexpr seconds azure_list_retry_delay{10};
 inline constexpr unsigned azure_list_attempts_max = 12;
 inline constexpr seconds azure_write_race_interval{15};
 inline constexpr seconds azure_write_race_poll_time{1};
-/// Blobs in a page of a listing: the maximum of the service.
-inline constexpr unsigned azure_list_keys_max = 5000;
 /// A change of a blob's metadata that met another one looks again. Each round, another request has changed the blob;
 /// after the last one the service is not asked once more.
 inline constexpr int azure_change_attempts_max = 5;

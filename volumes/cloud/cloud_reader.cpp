@@ -87,10 +87,9 @@ class cloud_reader final : public block_reader {
     awaitable<result<std::vector<std::byte>>> read_attribute(std::string name, deadline until) override {
         const auto source = source_;
         KS_CO_TRY(const auto metadata, co_await unless_stalled(core_->breaker, until, source->metadata(until)));
-        const auto wanted = metadata_name(name, core_->setup.name_separator);
-        const auto found = std::ranges::find(metadata, wanted, &std::pair<std::string, std::string>::first);
-        if (found == metadata.end()) co_return fail(errc::not_found);
-        auto value = decode_attribute(found->second);
+        const auto text = protocol::find_value(metadata, metadata_name(name, core_->setup.name_separator));
+        if (!text) co_return fail(errc::not_found);
+        auto value = decode_attribute(*text);
         if (!value) co_return fail(errc::not_found);
         co_return std::move(*value);
     }
