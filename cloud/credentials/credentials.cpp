@@ -55,7 +55,8 @@ wall_clock system_wall_clock() {
 class credentials_cache::shared : public std::enable_shared_from_this<shared> {
   public:
     shared(std::unique_ptr<credentials_source> source, wall_clock now)
-        : source_(std::move(source)), can_change_(source_->can_change()), now_(std::move(now)) {}
+        : source_(std::move(source)), now_(std::move(now)) {}
+    explicit shared(credentials permanent) : permanent_(std::move(permanent)) {}
 
     static awaitable<result<credentials>> get_or_fetch(std::shared_ptr<shared> self,
                                                        std::optional<credentials> rejected, deadline until);
@@ -66,7 +67,7 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
             const std::lock_guard lock(mutex_);
             closed_ = true;
         }
-        if (!can_change_ || !loop_->cancel()) return;
+        if (permanent_ || !loop_->cancel()) return;
         // The source first: its threads, for files and commands, may be about to resume a coroutine of the loop.
         source_.reset();
         loop_.reset();
@@ -91,8 +92,8 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
     [[nodiscard]] bool was_just_now(std::optional<wall_time> event) const;
     void start_fetch(bool for_rejected);
 
-    std::unique_ptr<credentials_source> source_;  ///< Gone once closed, unless it cannot change.
-    const bool can_change_;
+    std::unique_ptr<credentials_source> source_;  ///< Gone once closed.
+    const std::optional<credentials> permanent_;
     const wall_clock now_;
     std::unique_ptr<fetch_loop> loop_ = std::make_unique<fetch_loop>();  ///< Used with mutex_ held until closed.
 
@@ -114,6 +115,8 @@ class credentials_cache::shared : public std::enable_shared_from_this<shared> {
 credentials_cache::credentials_cache(std::unique_ptr<credentials_source> source, wall_clock now)
     : shared_(std::make_shared<shared>(std::move(source), std::move(now))) {}
 
+credentials_cache::credentials_cache(credentials permanent) : shared_(std::make_shared<shared>(std::move(permanent))) {}
+
 credentials_cache::~credentials_cache() {
     shared_->close();
 }
@@ -132,7 +135,7 @@ awaitable<result<credentials>> credentials_cache::renew(credentials rejected, de
 
 awaitable<result<credentials>> credentials_cache::shared::renew(std::shared_ptr<shared> self, credentials rejected,
                                                                 deadline until) {
-    if (!self->can_change_) {
+    if (self->permanent_) {
         co_return std::unexpected(credential_error(error_kind::expired_token, "the configured keys were rejected"));
     }
     auto fresh = co_await get_or_fetch(self, rejected, until);
@@ -188,7 +191,7 @@ awaitable<result<credentials>> credentials_cache::shared::get_or_fetch(std::shar
                                                                        std::optional<credentials> rejected,
                                                                        deadline until) {
     // Keys of the configuration need neither waiting nor caching.
-    if (!self->can_change_) co_return co_await self->source_->fetch(until);
+    if (self->permanent_) co_return *self->permanent_;
     bool waited = false;
     while (true) {
         const one_shot<bool> woken;

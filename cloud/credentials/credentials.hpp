@@ -39,8 +39,6 @@ class credentials_source {
     /// Fetches keys. Any thread, one call at a time. errc::not_found: this source is not configured (a chain tries the
     /// next one); any other error: it is configured and failed; the text says why.
     [[nodiscard]] virtual awaitable<result<credentials>> fetch(deadline until) = 0;
-    /// Returns whether a later fetch may return other keys. False for keys of the configuration.
-    [[nodiscard]] virtual bool can_change() const noexcept { return true; }
 };
 
 /// Wall-clock time of this machine; replaced in tests.
@@ -53,6 +51,8 @@ using wall_clock = std::function<std::chrono::sys_time<std::chrono::milliseconds
 class credentials_cache {
   public:
     explicit credentials_cache(std::unique_ptr<credentials_source> source, wall_clock now = system_wall_clock());
+    /// Of keys that never change: those of the configuration.
+    explicit credentials_cache(credentials permanent);
     /// Cancels a running fetch.
     ~credentials_cache();
     credentials_cache(const credentials_cache&) = delete;

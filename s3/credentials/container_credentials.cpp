@@ -37,8 +37,7 @@ awaitable<result<credentials>> container_keys(std::shared_ptr<const source_conte
     }
     auto parsed = net::parse_url(address);
     if (!parsed || (!parsed->to.tls && !is_trusted_host(parsed->to.host))) {
-        co_return std::unexpected(make_error(error_kind::bad_credentials,
-                                             "AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http to this host"));
+        co_return refused("AWS_CONTAINER_CREDENTIALS_FULL_URI must be https, or http to this host");
     }
 
     net::request ask{.method = "GET", .to = std::move(parsed->to), .target = std::move(parsed->target)};
@@ -46,7 +45,7 @@ awaitable<result<credentials>> container_keys(std::shared_ptr<const source_conte
     if (const auto file = env("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")) {
         // Read for each fetch: the token in it is replaced every hour.
         auto content = co_await read_small_file(*context->threads, *file, until);
-        if (!content) co_return std::unexpected(make_error(error_kind::bad_credentials, content.error().text));
+        if (!content) co_return refused(content.error().text);
         token = std::move(*content);
     } else {
         token = env("AWS_CONTAINER_AUTHORIZATION_TOKEN");
@@ -61,9 +60,7 @@ awaitable<result<credentials>> container_keys(std::shared_ptr<const source_conte
 
     KS_CO_TRY(const auto response, co_await fetch_small(context->http, context->now, std::move(ask), until));
     if (response.status != 200) {
-        co_return std::unexpected(
-            make_error(error_kind::bad_credentials,
-                       fmt::format("the container's credential endpoint returned status {}", response.status)));
+        co_return refused(fmt::format("the container's credential endpoint returned status {}", response.status));
     }
     co_return parse_json_credentials(response.body, "container", true, response.clock_offset);
 }

@@ -10,20 +10,6 @@ namespace keepstore::s3 {
 
 namespace {
 
-/// Returns the keys of the configuration.
-class static_source final : public credentials_source {
-  public:
-    static_source(signing_keys keys, std::string origin) : keys_(std::move(keys)), origin_(std::move(origin)) {}
-    [[nodiscard]] awaitable<result<credentials>> fetch(deadline) override {
-        co_return credentials{.keys = keys_, .expires_at = std::nullopt, .source = origin_};
-    }
-    [[nodiscard]] bool can_change() const noexcept override { return false; }
-
-  private:
-    const signing_keys keys_;
-    const std::string origin_;
-};
-
 /// Returns the keys of an instance role.
 class role_source final : public credentials_source {
   public:
@@ -73,8 +59,7 @@ result<credentials> environment_keys(const environment& env) {
     auto secret = env("AWS_SECRET_ACCESS_KEY");
     if (!id && !secret) return fail(errc::not_found, "no keys in the environment");
     if (!id || !secret) {
-        return std::unexpected(
-            make_error(error_kind::bad_credentials, "only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set"));
+        return refused("only one of AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY is set");
     }
     credentials out;
     out.keys = {std::move(*id), secret_string(std::move(*secret)),
@@ -89,9 +74,10 @@ result<std::shared_ptr<credentials_cache>> make_credentials(credentials_config c
     }
     const auto now = config.now;
     if (!config.access_key_id.empty()) {
-        auto keys = signing_keys{config.access_key_id, config.secret_access_key, secret_string()};
-        auto source = std::make_unique<static_source>(std::move(keys), std::move(config.keys_origin));
-        return std::make_shared<credentials_cache>(std::move(source), now);
+        return std::make_shared<credentials_cache>(
+            credentials{.keys = {config.access_key_id, config.secret_access_key, secret_string()},
+                        .expires_at = std::nullopt,
+                        .source = std::move(config.keys_origin)});
     }
     KS_TRY(auto http, net::client::make({.ca_file = config.ca_file}));
     KS_TRY(auto sts, net::client::make({.ca_file = config.ca_file, .proxies = std::move(config.proxies)}));

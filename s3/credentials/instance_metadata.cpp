@@ -26,10 +26,6 @@ std::string service_address(const environment& env) {
     return mode == "ipv6" ? "http://[fd00:ec2::254]" : "http://169.254.169.254";
 }
 
-std::unexpected<error> refused(std::string_view what) {
-    return std::unexpected(make_error(error_kind::bad_credentials, what));
-}
-
 // Awaited in place.
 awaitable<result<small_response>> get_metadata(const source_context& context, net::endpoint to, std::string path,
                                                std::string token, deadline until) {

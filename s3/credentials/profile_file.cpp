@@ -1,5 +1,6 @@
 #include "s3/credentials/profile_file.hpp"
 
+#include "base/text.hpp"
 #include "net/http/text.hpp"
 
 #include <algorithm>
@@ -9,12 +10,6 @@ namespace keepstore::s3 {
 namespace {
 
 constexpr std::string_view blanks = " \t\r\f\v";
-
-std::string_view trim(std::string_view text) {
-    const auto first = text.find_first_not_of(blanks);
-    if (first == std::string_view::npos) return {};
-    return text.substr(first, text.find_last_not_of(blanks) - first + 1);
-}
 
 /// Removes a comment that follows a blank: "value ; comment".
 std::string_view without_comment(std::string_view text) {
@@ -28,14 +23,14 @@ std::string_view without_comment(std::string_view text) {
 std::optional<std::string> profile_of(std::string_view header, profile_file kind) {
     const auto end = header.find(']');
     if (end == std::string_view::npos) return std::nullopt;
-    auto name = trim(header.substr(1, end - 1));
+    auto name = trim(header.substr(1, end - 1), blanks);
     if (kind == profile_file::config && name != "default") {
         constexpr std::string_view word = "profile";
         if (!name.starts_with(word) || name.size() == word.size() ||
             blanks.find(name[word.size()]) == std::string_view::npos) {
             return std::nullopt;
         }
-        name = trim(name.substr(word.size()));
+        name = trim(name.substr(word.size()), blanks);
     }
     if (name.size() >= 2 && (name.front() == '"' || name.front() == '\'') && name.back() == name.front()) {
         name = name.substr(1, name.size() - 2);
@@ -54,7 +49,7 @@ profiles parse_profiles(std::string_view text, profile_file kind) {
         const auto end = text.find('\n');
         const auto line = text.substr(0, end);
         text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-        if (trim(line).empty() || line.front() == '#' || line.front() == ';') continue;
+        if (trim(line, blanks).empty() || line.front() == '#' || line.front() == ';') continue;
         if (line.front() == '[') {
             current = profile_of(line, kind);
             if (current) out.try_emplace(*current);
@@ -63,10 +58,10 @@ profiles parse_profiles(std::string_view text, profile_file kind) {
         if (!current || blanks.find(line.front()) != std::string_view::npos) continue;
         const auto equals = line.find('=');
         if (equals == std::string_view::npos) continue;
-        const auto name = trim(line.substr(0, equals));
+        const auto name = trim(line.substr(0, equals), blanks);
         if (!name.empty()) {
             out[*current].insert_or_assign(lower_case(name),
-                                           std::string(trim(without_comment(line.substr(equals + 1)))));
+                                           std::string(trim(without_comment(line.substr(equals + 1)), blanks)));
         }
     }
     return out;

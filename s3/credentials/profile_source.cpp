@@ -22,11 +22,6 @@ std::string setting(const profile_settings& settings, const std::string& name) {
     return found == settings.end() ? std::string() : found->second;
 }
 
-template <class... Args>
-std::unexpected<error> refused(fmt::format_string<Args...> text, Args&&... args) {
-    return std::unexpected(make_error(error_kind::bad_credentials, fmt::format(text, std::forward<Args>(args)...)));
-}
-
 std::optional<credentials> keys_in(const profile_settings& settings, const std::string& name) {
     credentials out;
     out.keys.access_key_id = setting(settings, "aws_access_key_id");
@@ -44,7 +39,7 @@ awaitable<result<credentials>> profile_source::fetch(deadline until) {
     const auto wanted = context_->env("AWS_PROFILE");
     auto name = wanted.value_or("default");
     if (!all.contains(name)) {
-        if (wanted) co_return refused("there is no profile {} (AWS_PROFILE) in the shared files", name);
+        if (wanted) co_return refused(fmt::format("there is no profile {} (AWS_PROFILE) in the shared files", name));
         co_return fail(errc::not_found, "no default profile");
     }
     co_return co_await resolve(all, std::move(name), {}, until);
@@ -80,28 +75,29 @@ awaitable<result<profiles>> profile_source::read_files(deadline until) {
 awaitable<result<credentials>> profile_source::resolve(const profiles& all, std::string name,
                                                        std::vector<std::string> above, deadline until) {
     if (above.size() > limits::credentials_profile_depth_max) {
-        co_return refused("the chain of source_profile is too long at {}", name);
+        co_return refused(fmt::format("the chain of source_profile is too long at {}", name));
     }
     const auto found = all.find(name);
-    if (found == all.end()) co_return refused("there is no profile {} in the shared files", name);
+    if (found == all.end()) co_return refused(fmt::format("there is no profile {} in the shared files", name));
     const bool again = std::ranges::find(above, name) != above.end();
     if (!again && found->second.contains("role_arn")) {
         co_return co_await role_keys(all, std::move(name), std::move(above), until);
     }
     auto own = co_await own_keys(found->second, name, until);
     if (own || own.error() != errc::not_found || above.empty()) co_return own;
-    if (again) co_return refused("source_profile of {} refers back to it, and it has no keys of its own", name);
-    co_return refused("profile {} has no keys", name);
+    if (again)
+        co_return refused(fmt::format("source_profile of {} refers back to it, and it has no keys of its own", name));
+    co_return refused(fmt::format("profile {} has no keys", name));
 }
 
 awaitable<result<credentials>> profile_source::own_keys(const profile_settings& settings, std::string name,
                                                         deadline until) {
     if (auto keys = keys_in(settings, name)) co_return std::move(*keys);
     if (settings.contains("sso_session") || settings.contains("sso_start_url")) {
-        co_return refused(
+        co_return refused(fmt::format(
             "profile {0} needs an interactive sign-on (SSO); use credential_process = aws configure export-credentials "
             "--profile {0} --format process in another profile",
-            name);
+            name));
     }
     if (auto command = setting(settings, "credential_process"); !command.empty()) {
         co_return co_await run_command(std::move(command), "credential_process of profile " + name, until);
@@ -117,7 +113,8 @@ awaitable<result<credentials>> profile_source::role_keys(const profiles& all, st
                       .external_id = setting(settings, "external_id"),
                       .duration = setting(settings, "duration_seconds"),
                       .region = setting(settings, "region")};
-    if (settings.contains("mfa_serial")) co_return refused("profile {} needs an MFA code (mfa_serial)", name);
+    if (settings.contains("mfa_serial"))
+        co_return refused(fmt::format("profile {} needs an MFA code (mfa_serial)", name));
 
     auto file = setting(settings, "web_identity_token_file");
     const bool other_source = !setting(settings, "source_profile").empty() || keys_in(settings, name) ||
@@ -127,7 +124,8 @@ awaitable<result<credentials>> profile_source::role_keys(const profiles& all, st
     }
     const auto base = co_await base_keys(all, name, std::move(above), until);
     if (!base) {
-        if (base.error() == errc::not_found) co_return refused("the source of profile {} has no keys", name);
+        if (base.error() == errc::not_found)
+            co_return refused(fmt::format("the source of profile {} has no keys", name));
         co_return base;
     }
     co_return co_await assume_role(context_, std::move(role), base->keys, until);
@@ -152,8 +150,8 @@ awaitable<result<credentials>> profile_source::base_keys(const profiles& all, st
     } else if (origin == "EcsContainer") {
         co_return co_await container_keys(context_, until);
     } else if (!origin.empty()) {
-        co_return refused("credential_source of profile {} is none of Environment, Ec2InstanceMetadata, EcsContainer",
-                          name);
+        co_return refused(fmt::format(
+            "credential_source of profile {} is none of Environment, Ec2InstanceMetadata, EcsContainer", name));
     }
     auto found = co_await own_keys(settings, name, until);
     if (found || found.error() != errc::not_found) co_return found;
@@ -162,9 +160,9 @@ awaitable<result<credentials>> profile_source::base_keys(const profiles& all, st
     if (found || found.error() != errc::not_found) co_return found;
     found = co_await instance_role_keys(context_, "", until);
     if (found || found.error() == errc::cancelled) co_return found;
-    co_return refused(
+    co_return refused(fmt::format(
         "profile {} has a role_arn and no keys, no source_profile, no credential_source, no web identity; {}", name,
-        found.error().text);
+        found.error().text));
 }
 
 awaitable<result<credentials>> profile_source::run_command(std::string command, std::string source, deadline until) {
@@ -174,7 +172,7 @@ awaitable<result<credentials>> profile_source::run_command(std::string command, 
     const auto output = co_await context_->threads->run(std::move(call), until);
     if (!output) {
         if (output.error() == errc::cancelled) co_return std::unexpected(output.error());
-        co_return refused("{}: {}", source, output.error().text);
+        co_return refused(fmt::format("{}: {}", source, output.error().text));
     }
     // {"Version": 1, "AccessKeyId": ..., "SecretAccessKey": ..., "SessionToken": ..., "Expiration": ...}
     co_return parse_json_credentials(*output, std::move(source), false);

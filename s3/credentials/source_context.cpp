@@ -8,12 +8,17 @@
 
 namespace keepstore::s3 {
 
+std::unexpected<error> refused(std::string_view what) {
+    return std::unexpected(make_error(error_kind::bad_credentials, what));
+}
+
 result<credentials> parse_json_credentials(std::string_view body, std::string source, bool temporary,
                                            std::chrono::milliseconds clock_offset) {
+    const auto malformed = [&](std::string_view what) {
+        return std::unexpected(make_error(error_kind::malformed_response, fmt::format("{} returned {}", source, what)));
+    };
     const auto json = parse_json(body);
-    if (!json.is_object()) {
-        return std::unexpected(make_error(error_kind::malformed_response, fmt::format("{} returned no JSON", source)));
-    }
+    if (!json.is_object()) return malformed("no JSON");
     credentials out;
     out.keys.access_key_id = json_text(json, "AccessKeyId");
     out.keys.secret_access_key = secret_string(json_text(json, "SecretAccessKey"));
@@ -23,14 +28,10 @@ result<credentials> parse_json_credentials(std::string_view body, std::string so
     const auto expiration = json_text(json, "Expiration");
     if (!expiration.empty()) {
         out.expires_at = parse_iso_date(expiration);
-        if (!out.expires_at) {
-            return std::unexpected(
-                make_error(error_kind::malformed_response, fmt::format("{} returned an invalid Expiration", source)));
-        }
+        if (!out.expires_at) return malformed("an invalid Expiration");
     }
     if (out.keys.access_key_id.empty() || out.keys.secret_access_key.empty() || (temporary && !out.expires_at)) {
-        return std::unexpected(
-            make_error(error_kind::malformed_response, fmt::format("{} returned incomplete credentials", source)));
+        return malformed("incomplete credentials");
     }
     out.source = std::move(source);
     out.clock_offset = clock_offset;

@@ -24,6 +24,9 @@ struct source_context {
     std::unique_ptr<blocking_pool> threads;  ///< For files, which may be on a network file system, and commands.
 };
 
+/// Makes the error of a source that is configured and gives no keys.
+[[nodiscard]] std::unexpected<error> refused(std::string_view what);
+
 /// Parses keys as JSON: AccessKeyId, SecretAccessKey, Token or SessionToken, Expiration (instance metadata, containers,
 /// credential_process). Expiration is required if `temporary`; it is by the clock that is `clock_offset` ahead of ours.
 [[nodiscard]] result<credentials> parse_json_credentials(std::string_view body, std::string source, bool temporary,

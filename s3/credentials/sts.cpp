@@ -51,7 +51,7 @@ awaitable<result<credentials>> ask_sts(std::shared_ptr<const source_context> con
                                        std::string region, std::string source, std::optional<signing_keys> keys,
                                        deadline until) {
     auto where = net::parse_url(sts_address(context->env, region));
-    if (!where) co_return std::unexpected(make_error(error_kind::bad_credentials, "the URL of STS is malformed"));
+    if (!where) co_return refused("the URL of STS is malformed");
     const auto body = canonical_query(form);
     auto ask = sts_request(*where, body, region, keys, context->now());
     auto response = co_await fetch_small(context->sts, context->now, std::move(ask), until);
@@ -116,7 +116,7 @@ awaitable<result<credentials>> assume_role_with_web_identity(std::shared_ptr<con
                                                              role_request role, std::string token_file,
                                                              deadline until) {
     auto content = co_await read_small_file(*context->threads, std::move(token_file), until);
-    if (!content) co_return std::unexpected(make_error(error_kind::bad_credentials, content.error().text));
+    if (!content) co_return refused(content.error().text);
     KS_CO_TRY(auto token, clean_token(std::move(*content), "the web identity token"));
     auto region = sts_region(context->env, role.region, context->region);
     auto form = form_of("AssumeRoleWithWebIdentity", role, context->now);
@@ -133,8 +133,7 @@ awaitable<result<credentials>> web_identity_keys(std::shared_ptr<const source_co
     role.role_arn = context->env("AWS_ROLE_ARN").value_or("");
     role.session_name = context->env("AWS_ROLE_SESSION_NAME").value_or("");
     if (role.role_arn.empty()) {
-        co_return std::unexpected(
-            make_error(error_kind::bad_credentials, "AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not"));
+        co_return refused("AWS_WEB_IDENTITY_TOKEN_FILE is set, but AWS_ROLE_ARN is not");
     }
     co_return co_await assume_role_with_web_identity(context, std::move(role), std::move(*file), until);
 }
