@@ -114,7 +114,7 @@ awaitable<result<void>> block_calls::run_touch(md5_digest name, touch_call touch
     if (value) co_return success();
     const std::lock_guard lock(mutex_);
     std::erase_if(mine->waiters, [&](const auto& w) { return w.done.same_as(done); });
-    if (mine->waiters.empty()) leave_locked(name, mine);
+    if (mine->waiters.empty()) leave(name, mine);
     co_return std::unexpected(value.error());
 }
 
@@ -131,6 +131,7 @@ awaitable<result<void>> block_calls::run_turn(md5_digest name, std::shared_ptr<s
     enqueue(name, mine);
     auto delivered = co_await mine->done.wait(until, "volume does not respond");
     if (delivered) co_return success();
+    const std::lock_guard lock(mutex_);
     leave(name, mine);
     co_return std::unexpected(std::move(delivered).error());
 }
@@ -145,14 +146,13 @@ void block_calls::enqueue(const md5_digest& name, const std::shared_ptr<turn>& m
     start(name, mine);
 }
 
-void block_calls::leave(const md5_digest& name, const std::shared_ptr<turn>& mine) {
-    const std::lock_guard lock(mutex_);
-    leave_locked(name, mine);
+void block_calls::close(const md5_digest& name, const std::shared_ptr<turn>& mine) {
+    if (const auto at = joinable_.find(name); at != joinable_.end() && at->second == mine) joinable_.erase(at);
 }
 
-void block_calls::leave_locked(const md5_digest& name, const std::shared_ptr<turn>& mine) {
+void block_calls::leave(const md5_digest& name, const std::shared_ptr<turn>& mine) {
     mine->left = true;
-    if (const auto at = joinable_.find(name); at != joinable_.end() && at->second == mine) joinable_.erase(at);
+    close(name, mine);
     const auto at = queues_.find(name);
     if (at == queues_.end()) return;
     // The first one belongs to the pool.
@@ -162,7 +162,7 @@ void block_calls::leave_locked(const md5_digest& name, const std::shared_ptr<tur
 
 bool block_calls::begin(const md5_digest& name, const std::shared_ptr<turn>& mine) {
     const std::lock_guard lock(mutex_);
-    if (const auto at = joinable_.find(name); at != joinable_.end() && at->second == mine) joinable_.erase(at);
+    close(name, mine);
     return !mine->left;
 }
 
@@ -192,7 +192,7 @@ void block_calls::end(const md5_digest& name, const std::shared_ptr<turn>& mine)
     std::shared_ptr<turn> next;
     {
         const std::lock_guard lock(mutex_);
-        if (const auto at = joinable_.find(name); at != joinable_.end() && at->second == mine) joinable_.erase(at);
+        close(name, mine);
         const auto at = queues_.find(name);
         at->second.pop_front();
         if (at->second.empty()) {

@@ -100,8 +100,10 @@ class block_calls : public std::enable_shared_from_this<block_calls> {
     /// Queues the turn and waits for it.
     [[nodiscard]] awaitable<result<void>> run_turn(md5_digest name, std::shared_ptr<single_turn> mine);
     void enqueue(const md5_digest& name, const std::shared_ptr<turn>& mine);
+    /// Takes the turn out of the line. With mutex_ held.
     void leave(const md5_digest& name, const std::shared_ptr<turn>& mine);
-    void leave_locked(const md5_digest& name, const std::shared_ptr<turn>& mine);
+    /// Lets nothing join the turn any more. With mutex_ held.
+    void close(const md5_digest& name, const std::shared_ptr<turn>& mine);
     /// Returns whether the turn still has waiters; nothing joins it from now on.
     [[nodiscard]] bool begin(const md5_digest& name, const std::shared_ptr<turn>& mine);
     /// Ends the waits of the block's calls that would go to another volume; all of them after the longest silence.

@@ -89,11 +89,6 @@ void uncached_file::open_own() noexcept {
     if (own_) ::posix_fadvise(own_.get(), 0, 0, POSIX_FADV_RANDOM);
 }
 
-void uncached_file::disable_direct() noexcept {
-    refused_ = true;
-    ::fcntl(own_.get(), F_SETFL, O_NONBLOCK);
-}
-
 result<std::size_t> uncached_file::read(std::uint64_t offset, std::span<std::byte> into) {
     std::call_once(once_, [this] { open_own(); });
     std::size_t done = 0;
@@ -103,7 +98,8 @@ result<std::size_t> uncached_file::read(std::uint64_t offset, std::span<std::byt
         if (direct()) {
             n = read_direct(offset + done, rest);
             if (n < 0 && (errno == EINVAL || errno == EOPNOTSUPP)) {  // O_DIRECT was accepted, but the read is not.
-                disable_direct();
+                refused_ = true;
+                ::fcntl(own_.get(), F_SETFL, O_NONBLOCK);
                 continue;
             }
         } else {

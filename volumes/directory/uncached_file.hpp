@@ -33,7 +33,6 @@ class uncached_file {
     // Opens a descriptor of our own: flags and advice set on file_ would affect its other readers.
     void open_own() noexcept;
     [[nodiscard]] bool direct_is_possible() noexcept;
-    void disable_direct() noexcept;
     // Like pread: -1 with errno; 0 at the end of the file.
     [[nodiscard]] ssize_t read_direct(std::uint64_t offset, std::span<std::byte> into) noexcept;
     [[nodiscard]] ssize_t read_cached(std::uint64_t offset, std::span<std::byte> into) noexcept;
