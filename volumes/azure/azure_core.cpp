@@ -42,7 +42,7 @@ awaitable<result<void>> azure_core::del(md5_digest name, std::string etag, deadl
         co_await client.del(name.hex(), {.if_match = std::move(etag)}, until.within(limits::cloud_call_timeout)));
 }
 
-awaitable<result<protocol::list_page>> azure_core::list(service::list_options where, deadline until) {
+awaitable<result<protocol::list_page>> azure_core::list(protocol::list_options where, deadline until) {
     const cloud::circuit_breaker::pending_call pending(*breaker);
     co_return noted(co_await client.list(std::move(where), until));
 }

@@ -59,8 +59,7 @@ class azure_core final : public cloud::volume_core, public std::enable_shared_fr
                                                        std::string etag, deadline until);
     /// Deletes the blob with this ETag. error_kind::precondition if it was changed since; errc::not_found.
     [[nodiscard]] awaitable<result<void>> del(md5_digest name, std::string etag, deadline until);
-    /// Lists a page.
-    [[nodiscard]] awaitable<result<protocol::list_page>> list(service::list_options where, deadline until);
+    [[nodiscard]] awaitable<result<protocol::list_page>> list(protocol::list_options where, deadline until) override;
 
     /// Whether a blob without content is one that another program is just writing.
     [[nodiscard]] bool is_being_written(const md5_digest& name, std::uint64_t size, sys_seconds modified) const;

@@ -1,7 +1,6 @@
 #include "volumes/azure/azure_core.hpp"
 #include "volumes/cloud/parallel_listing.hpp"
 
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>

@@ -13,13 +13,9 @@ namespace {
 
 constexpr std::size_t compare_bytes = 16 * KiB;
 
-}  // namespace
-
-awaitable<result<stored_copy>> compare_body(volume_core& core, protocol::object_download body, md5_digest name,
-                                            std::span<const const_slice> with) {
-    std::size_t size = 0;
-    for (const auto& slice : with) size += slice.size();
-    bool equal = body.length() == size;
+/// \param equal  whether the body may have the bytes of `with`.
+awaitable<result<stored_copy>> judge_body(volume_core& core, protocol::object_download body, md5_digest name,
+                                          std::span<const const_slice> with, bool equal) {
     digest::md5 digest;
     std::array<std::byte, compare_bytes> buffer;
     std::size_t in_slice = 0;
@@ -45,16 +41,19 @@ awaitable<result<stored_copy>> compare_body(volume_core& core, protocol::object_
     co_return digest.finish() == name ? stored_copy::other : stored_copy::corrupt;
 }
 
+}  // namespace
+
+awaitable<result<stored_copy>> compare_body(volume_core& core, protocol::object_download body, md5_digest name,
+                                            std::span<const const_slice> with) {
+    std::size_t size = 0;
+    for (const auto& slice : with) size += slice.size();
+    const bool may_be_equal = body.length() == size;
+    return judge_body(core, std::move(body), name, with, may_be_equal);
+}
+
 awaitable<result<bool>> check_body(volume_core& core, protocol::object_download body, md5_digest name) {
-    digest::md5 digest;
-    std::array<std::byte, compare_bytes> buffer;
-    while (true) {
-        KS_CO_TRY(const auto count, core.noted(co_await body.read_some(buffer)));
-        if (count == 0) break;
-        core.breaker->note_progress();
-        digest.update(std::span<const std::byte>(buffer).first(count));
-    }
-    co_return digest.finish() == name;
+    KS_CO_TRY(const auto found, co_await judge_body(core, std::move(body), name, {}, false));
+    co_return found != stored_copy::corrupt;
 }
 
 }  // namespace keepstore::volumes::cloud

@@ -21,7 +21,6 @@
 
 #include <atomic>
 #include <chrono>
-#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -62,6 +61,8 @@ class volume_core {
     /// Whether upload_target::store() of a block of this size compares it with a stored one
     /// (volume::compares_on_commit).
     [[nodiscard]] virtual bool compares(std::uint64_t size) const = 0;
+    /// Lists a page: one call, reported to the circuit breaker.
+    [[nodiscard]] virtual awaitable<result<protocol::list_page>> list(protocol::list_options where, deadline until) = 0;
     /// Returns whether the names that begin with these digits (lower-case hex, at most 32) take more than a page.
     [[nodiscard]] virtual awaitable<result<bool>> needs_pages(std::string digits, deadline until) = 0;
     /// Lists the names that begin with these digits, and puts them in batches. Several run concurrently.

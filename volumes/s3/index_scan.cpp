@@ -1,7 +1,6 @@
 #include "volumes/cloud/parallel_listing.hpp"
 #include "volumes/s3/s3_core.hpp"
 
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,8 +19,7 @@ class lister {
     [[nodiscard]] awaitable<result<void>> load() {
         while (at_ == page_.objects.size() && (!begun_ || page_.truncated)) {
             if (begun_) where_.continue_after(page_);
-            const cloud::circuit_breaker::pending_call pending(*core_.breaker);
-            KS_CO_TRY(page_, core_.noted(co_await core_.client.list(where_, until_)));
+            KS_CO_TRY(page_, co_await core_.list(where_, until_));
             at_ = 0;
             begun_ = true;
         }

@@ -33,6 +33,11 @@ awaitable<result<void>> s3_core::del(std::string key, deadline until) {
     co_return noted(co_await client.del(std::move(key), until.within(limits::cloud_call_timeout)));
 }
 
+awaitable<result<protocol::list_page>> s3_core::list(protocol::list_options where, deadline until) {
+    const cloud::circuit_breaker::pending_call pending(*breaker);
+    co_return noted(co_await client.list(std::move(where), until));
+}
+
 awaitable<result<void>> s3_core::mark_recent(md5_digest name, protocol::name_values metadata, deadline until) {
     protocol::put_options how;
     how.metadata = std::move(metadata);

@@ -80,6 +80,7 @@ class s3_core final : public cloud::volume_core, public std::enable_shared_from_
     [[nodiscard]] awaitable<result<protocol::put_result>> put(std::string key, protocol::upload_body body,
                                                               protocol::put_options how, deadline until);
     [[nodiscard]] awaitable<result<void>> del(std::string key, deadline until);
+    [[nodiscard]] awaitable<result<protocol::list_page>> list(protocol::list_options where, deadline until) override;
 
     /// Writes the block's marker: its mtime is now.
     [[nodiscard]] awaitable<result<void>> mark_recent(md5_digest name, protocol::name_values metadata, deadline until);

@@ -5,27 +5,30 @@
 #include "volumes/s3/limits.hpp"
 #include "volumes/trash_rule.hpp"
 
-#include <algorithm>
+#include <string>
+#include <string_view>
+#include <utility>
 
 namespace keepstore::volumes::s3 {
 namespace {
 
 using cloud::swept;
 
+/// The state of a look at an object.
 struct sweep {
-    std::shared_ptr<s3_core> core;
+    s3_core& core;
     deadline until;
-    block_time began;  ///< Of the sweep, by the earlier of our clock and the service's; ages are relative to it.
+    block_time began;
 };
 
 // Returns whether the trash copy may be deleted. The rules and their order are the Go daemon's (docs/interface.md 4.6).
 awaitable<result<bool>> is_due(sweep& s, md5_digest name, sys_seconds trashed_at) {
-    auto& core = *s.core;
+    auto& core = s.core;
     const auto recent = co_await core.head(core.names.recent(name), s.until);
     if (!recent && recent.error() == errc::not_found) {
         log::warning("a block in the trash has no marker of its time of writing; restoring it",
                      {{"block", name.hex()}, {"bucket", core.options.bucket}});
-        KS_CO_CHECK(co_await s.core->untrash(name, s.until));
+        KS_CO_CHECK(co_await core.untrash(name, s.until));
         co_return false;
     }
     if (!recent) co_return std::unexpected(recent.error());
@@ -34,7 +37,7 @@ awaitable<result<bool>> is_due(sweep& s, md5_digest name, sys_seconds trashed_at
         if (trash_rule::protection_ends_within(core.options.race_window, recent->last_modified, s.began, protect_for)) {
             // The marker is too old to protect the block from being trashed once more within a race window from now.
             KS_CO_CHECK(co_await core.fix_race(name, s.until));
-            auto touched = co_await s.core->touch(name, s.until);
+            auto touched = co_await core.touch(name, s.until);
             if (!touched && touched.error() != errc::not_found) co_return std::unexpected(std::move(touched.error()));
             co_return false;
         }
@@ -49,7 +52,7 @@ awaitable<result<bool>> is_due(sweep& s, md5_digest name, sys_seconds trashed_at
 }
 
 awaitable<result<bool>> empty_one(sweep& s, md5_digest name, const protocol::listed_object& object) {
-    auto& core = *s.core;
+    auto& core = s.core;
     const auto trashed_at = core.observed(object.key, object.last_modified);
     auto due = co_await is_due(s, name, trashed_at);
     if (!due || !*due) co_return due;
@@ -62,38 +65,25 @@ awaitable<result<bool>> empty_one(sweep& s, md5_digest name, const protocol::lis
     co_return true;
 }
 
-// An object that cannot be processed is left, unless no other one could be either.
-awaitable<result<swept>> look_at(sweep& s, const protocol::listed_object& object) {
-    const auto name = s.core->names.parse(std::string_view(object.key).substr(object_names::trash_folder.size()));
+awaitable<result<swept>> look_at(sweep s, const protocol::listed_object& object) {
+    const auto name = s.core.names.parse(std::string_view(object.key).substr(object_names::trash_folder.size()));
     if (!name) co_return swept::not_trash;
-    const auto deleted = co_await empty_one(s, *name, object);
-    if (deleted) co_return *deleted ? swept::deleted : swept::kept;
-    if (deleted.error() == errc::cancelled || !s.core->breaker->allow()) co_return std::unexpected(deleted.error());
-    log::warning("cannot process a block in the trash",
-                 {{"block", name->hex()}, {"bucket", s.core->options.bucket}, {"error", deleted.error().text}});
-    co_return swept::kept;
-}
-
-awaitable<result<empty_trash_stats>> sweep_trash(std::shared_ptr<s3_core> core, unsigned workers, deadline until) {
-    sweep s{.core = core, .until = until, .began = core->now_at_most()};
-    cloud::page_sweep pages(workers, [&s](const protocol::listed_object& object) { return look_at(s, object); });
-    protocol::list_options where{.prefix = std::string(object_names::trash_folder),
-                                 .keys_max = core->options.index_page_size};
-    while (true) {
-        KS_CO_TRY(auto page, core->noted(co_await core->client.list(where, until)));
-        // The clock of this server or of the service may be wrong; the response may just have shown it.
-        s.began = std::min(s.began, core->now_at_most());
-        where.continue_after(page);
-        KS_CO_CHECK(co_await pages.run(std::move(page.objects)));
-        if (!page.truncated) co_return pages.stats();
-    }
+    KS_CO_TRY(const bool deleted, co_await empty_one(s, *name, object));
+    co_return deleted ? swept::deleted : swept::kept;
 }
 
 }  // namespace
 
 awaitable<result<empty_trash_stats>> s3_core::empty_trash(unsigned workers, deadline until) {
     const auto core = shared_from_this();
-    auto swept = co_await sweep_trash(core, workers, until);
+    auto look = [&core, until](const protocol::listed_object& object, block_time began) {
+        return look_at({*core, until, began}, object);
+    };
+    auto swept = co_await cloud::sweep_pages(
+        *core, {.where = {.prefix = std::string(object_names::trash_folder), .keys_max = options.index_page_size},
+                .workers = workers,
+                .until = until,
+                .look = std::move(look)});
     if (!swept || !options.writable) co_return swept;
     // Uploads of a killed daemon are too young to be aborted at its restart, and the next start may be months away. The
     // trash is swept, whatever comes of them.
