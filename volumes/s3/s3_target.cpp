@@ -17,46 +17,39 @@ class s3_target final : public cloud::upload_target {
 
     /// Compares the block with a stored one where the service knows conditional writes (s3_core::compares).
     [[nodiscard]] awaitable<result<void>> store(std::vector<const_slice> slices, protocol::name_values metadata,
-                                                deadline until) override;
-    [[nodiscard]] awaitable<result<void>> store_stream(net::body_source& source, deadline until) override;
-    [[nodiscard]] awaitable<result<void>> publish(protocol::name_values metadata, deadline until) override;
+                                                deadline until) override {
+        const auto size = protocol::upload_body{.slices = slices}.size();
+        KS_CO_CHECK(co_await store_block(std::move(slices), until));
+        core_->downloads.forget(name_);
+        KS_CO_CHECK(co_await publish(metadata, until));
+        const bool learns = size <= limits::write_at_once_bytes_max && !core_->options.any_content;
+        if (learns && core_->conditional == conditional_put::unknown) {
+            KS_CO_CHECK(co_await core_->learn_conditional_put(name_, std::move(metadata), until));
+        }
+        co_return success();
+    }
+
+    [[nodiscard]] awaitable<result<void>> store_stream(net::body_source& source, deadline until) override {
+        return core_->put_block(name_, {.slices = {}, .source = &source}, false, until);
+    }
+
+    // The marker last: a marker without its block would look like a block that was lost.
+    [[nodiscard]] awaitable<result<void>> publish(protocol::name_values metadata, deadline until) override {
+        return core_->mark_recent(name_, std::move(metadata), until);
+    }
 
   private:
-    [[nodiscard]] awaitable<result<void>> store_block(std::vector<const_slice> slices, deadline until);
+    [[nodiscard]] awaitable<result<void>> store_block(std::vector<const_slice> slices, deadline until) {
+        const auto size = protocol::upload_body{.slices = slices}.size();
+        if (core_->compares(size)) co_return co_await core_->put_block_or_compare(name_, std::move(slices), until);
+        co_return co_await core_->put_block(name_, {.slices = std::move(slices)}, false, until);
+    }
 
     const std::shared_ptr<s3_core> core_;
     const md5_digest name_;
 };
 
 }  // namespace
-
-awaitable<result<void>> s3_target::store_block(std::vector<const_slice> slices, deadline until) {
-    const auto size = protocol::upload_body{.slices = slices}.size();
-    if (core_->compares(size)) co_return co_await core_->put_block_or_compare(name_, std::move(slices), until);
-    co_return co_await core_->put_block(name_, {.slices = std::move(slices)}, false, until);
-}
-
-awaitable<result<void>> s3_target::store(std::vector<const_slice> slices, protocol::name_values metadata,
-                                         deadline until) {
-    const auto size = protocol::upload_body{.slices = slices}.size();
-    KS_CO_CHECK(co_await store_block(std::move(slices), until));
-    core_->downloads.forget(name_);
-    KS_CO_CHECK(co_await publish(metadata, until));
-    const bool learns = size <= limits::write_at_once_bytes_max && !core_->options.any_content;
-    if (learns && core_->conditional == conditional_put::unknown) {
-        KS_CO_CHECK(co_await core_->learn_conditional_put(name_, std::move(metadata), until));
-    }
-    co_return success();
-}
-
-awaitable<result<void>> s3_target::store_stream(net::body_source& source, deadline until) {
-    return core_->put_block(name_, {.slices = {}, .source = &source}, false, until);
-}
-
-// The marker last: a marker without its block would look like a block that was lost.
-awaitable<result<void>> s3_target::publish(protocol::name_values metadata, deadline until) {
-    return core_->mark_recent(name_, std::move(metadata), until);
-}
 
 std::unique_ptr<cloud::upload_target> s3_core::make_target(const md5_digest& name) {
     return std::make_unique<s3_target>(shared_from_this(), name);
