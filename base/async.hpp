@@ -130,7 +130,7 @@ class one_shot {
 
     /// The same, until the deadline at the latest. \returns errc::timeout with `text`, a literal, when it has passed;
     /// the value is dropped if it comes later.
-    [[nodiscard]] awaitable<result<T>> wait(deadline until, const char* text) const {
+    [[nodiscard]] awaitable<result<T>> wait(deadline until, const char* text = "") const {
         return wait_for(state_, until, text);
     }
 

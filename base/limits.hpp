@@ -77,7 +77,4 @@ inline constexpr std::size_t scrub_rate_default = 64 * MiB;
 static_assert(request_queue_bytes_max >= request_queue_bytes_min);
 static_assert(request_queue_bytes_min >= chunk_size_bytes);
 
-static_assert(request_queue_bytes_max >= request_queue_bytes_min);
-static_assert(request_queue_bytes_min >= chunk_size_bytes);
-
 }  // namespace keepstore::limits

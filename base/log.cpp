@@ -1,6 +1,5 @@
 #include "base/log.hpp"
 
-#include "base/log_ceiling.hpp"
 #include "base/log_sink.hpp"
 #include "base/recent_lines.hpp"
 #include "base/text.hpp"

@@ -58,6 +58,9 @@ struct options {
 /// Sets level, shape and constant fields. Before the first call: JSON, info, no PID (docs/interface.md 2.3).
 void configure(const options&);
 [[nodiscard]] bool enabled(level) noexcept;
+/// Shows more severe lines at this level. For a program whose exit code must agree with the errors that it prints: the
+/// layers that log do not know whether a failure of theirs is one of the program.
+void set_ceiling(level most_severe) noexcept;
 
 void write(level, std::string_view message, std::initializer_list<field> fields = {});
 void write(level, std::string_view message, std::span<const field> fields);

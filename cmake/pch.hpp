@@ -7,7 +7,6 @@
 #include "base/md5_digest.hpp"
 #include "base/single_flight.hpp"
 #include "base/text.hpp"
-#include "base/wait_until.hpp"
 
 #include <fmt/format.h>
 #include <boost/asio/any_completion_handler.hpp>

@@ -1,7 +1,6 @@
 #include "pool/buffer_pool.hpp"
 
 #include "base/limits.hpp"
-#include "base/wait_until.hpp"
 #include "pool/limits.hpp"
 
 #include <sys/mman.h>
@@ -201,7 +200,7 @@ awaitable<result<mutable_slice>> buffer_pool::acquire(deadline until) {
         core_->waiters.push_back(grant);
     }
     core_->on_exhausted();
-    auto granted = co_await wait_until(grant, until, "no memory became free in time");
+    auto granted = co_await grant.wait(until, "no memory became free in time");
     if (granted) co_return core::lease(granted->release());
     const std::lock_guard lock(core_->mutex);
     std::erase_if(core_->waiters, [&](const core::grant& g) { return g.same_as(grant); });

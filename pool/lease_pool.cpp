@@ -2,7 +2,6 @@
 
 #include "base/async_condition.hpp"
 #include "base/limits.hpp"
-#include "base/wait_until.hpp"
 
 #include <algorithm>
 #include <cstdint>
@@ -119,7 +118,7 @@ awaitable<result<lease_pool::lease>> lease_pool::take(std::size_t chunks, deadli
         core_->waiters.push_back({std::move(mine), turn});
     }
     core_->on_exhausted();
-    auto got = co_await wait_until(turn, until, "no memory became free in time");
+    auto got = co_await turn.wait(until, "no memory became free in time");
     if (!got) {
         {
             const std::lock_guard lock(core_->mutex);

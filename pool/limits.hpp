@@ -10,6 +10,5 @@ namespace keepstore::limits {
 /// The pool grows by this much: one mapping of 64 chunks, touched as it is handed out and then kept.
 inline constexpr std::size_t slab_size_bytes = 16 * MiB;
 static_assert(slab_size_bytes % chunk_size_bytes == 0);
-static_assert(slab_size_bytes % chunk_size_bytes == 0);
 
 }  // namespace keepstore::limits

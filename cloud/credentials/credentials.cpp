@@ -1,7 +1,6 @@
 #include "cloud/credentials/credentials.hpp"
 
 #include "base/log.hpp"
-#include "base/wait_until.hpp"
 #include "cloud/credentials/credential_fetch.hpp"
 #include "cloud/error.hpp"
 #include "cloud/limits.hpp"
@@ -205,7 +204,7 @@ awaitable<result<credentials>> credentials_cache::shared::get_or_fetch(std::shar
             case decision::step::wait:
                 break;
         }
-        KS_CO_TRY(waited, co_await wait_until(woken, until, "waiting for credentials took too long"));
+        KS_CO_TRY(waited, co_await woken.wait(until, "waiting for credentials took too long"));
     }
 }
 

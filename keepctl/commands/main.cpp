@@ -1,6 +1,5 @@
 /// keepctl: the operator's tool. See docs/keepctl.md.
 
-#include "base/log_ceiling.hpp"
 #include "cluster_config/environment.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/describe.hpp"

@@ -6,7 +6,6 @@
 #include "base/async.hpp"
 #include "base/cancellable.hpp"
 #include "base/event_loop_group.hpp"
-#include "base/wait_until.hpp"
 #include "volumes/cloud/limits.hpp"
 
 #include <atomic>

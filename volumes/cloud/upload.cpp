@@ -58,7 +58,7 @@ awaitable<result<void>> upload::commit(protocol::name_values metadata, deadline 
         arrived_.notify_all();
     }
     if (starting) start(until);
-    co_return co_await wait_until(finished_, until);
+    co_return co_await finished_.wait(until);
 }
 
 bool upload::claim_start() {

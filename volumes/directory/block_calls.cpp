@@ -110,7 +110,7 @@ awaitable<result<void>> block_calls::run_touch(md5_digest name, touch_call touch
         mine->waiters.push_back({done, until.ends_at_stall()});
     }
     if (!joined) enqueue(name, mine);
-    auto value = co_await wait_until(done, until, "volume does not respond");
+    auto value = co_await done.wait(until, "volume does not respond");
     if (value) co_return success();
     const std::lock_guard lock(mutex_);
     std::erase_if(mine->waiters, [&](const auto& w) { return w.done.same_as(done); });

@@ -16,7 +16,6 @@
 #include "base/blocking_pool.hpp"
 #include "base/deadline.hpp"
 #include "base/md5_digest.hpp"
-#include "base/wait_until.hpp"
 #include "volumes/limits.hpp"
 
 #include <chrono>
