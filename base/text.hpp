@@ -54,6 +54,14 @@ namespace keepstore {
     return text.substr(first, text.find_last_not_of(blanks) - first + 1);
 }
 
+/// Takes the text up to the first `separator` off the front of `rest`, with the separator; all of it if there is none.
+[[nodiscard]] constexpr std::string_view take_part(std::string_view& rest, char separator) noexcept {
+    const auto end = rest.find(separator);
+    const auto part = rest.substr(0, end);
+    rest = end == std::string_view::npos ? std::string_view() : rest.substr(end + 1);
+    return part;
+}
+
 /// Parses digits, after a minus sign if Number has negative values, and nothing else. nullopt also for overflow.
 template <std::integral Number>
 [[nodiscard]] std::optional<Number> parse_number(std::string_view text, int base = 10) noexcept {

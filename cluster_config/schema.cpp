@@ -1,5 +1,6 @@
 #include "cluster_config/schema.hpp"
 
+#include "base/text.hpp"
 #include "cluster_config/error.hpp"
 #include "cluster_config/scalars.hpp"
 #include "cluster_config/url.hpp"
@@ -35,15 +36,11 @@ void add_line(schema_node& node, std::string_view path, const std::vector<std::s
         }
         return;
     }
-    const auto dot = path.find('.');
-    const std::string_view head = path.substr(0, dot);
-    const std::string_view rest = dot == std::string_view::npos ? std::string_view() : path.substr(dot + 1);
+    std::string_view rest = path;
+    const std::string_view head = take_part(rest, '.');
     if (!head.starts_with('{')) return add_line(child(node, head), rest, entries);
-    for (std::string_view names = head.substr(1, head.size() - 2); !names.empty();) {
-        const auto bar = names.find('|');
-        add_line(child(node, names.substr(0, bar)), rest, entries);
-        names = bar == std::string_view::npos ? std::string_view() : names.substr(bar + 1);
-    }
+    for (std::string_view names = head.substr(1, head.size() - 2); !names.empty();)
+        add_line(child(node, take_part(names, '|')), rest, entries);
 }
 
 /// What would be right, by type; nullptr when `value` is right.

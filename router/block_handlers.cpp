@@ -1,5 +1,6 @@
 // GET, HEAD and PUT of blocks (docs/interface.md 2.11, 2.12).
 #include "base/limits.hpp"
+#include "net/http/text.hpp"
 #include "protocol/locator.hpp"
 #include "protocol/remote_locator.hpp"
 #include "router/range_header.hpp"
@@ -69,15 +70,9 @@ class response_sink final : public byte_sink {
 // Splits at commas, trims each part, and drops empty ones (docs/interface.md 2.12, 8.2).
 std::vector<std::string> split_classes(std::string_view list) {
     std::vector<std::string> out;
-    while (!list.empty()) {
-        const auto comma = list.find(',');
-        std::string_view part = list.substr(0, comma);
-        list = comma == std::string_view::npos ? std::string_view{} : list.substr(comma + 1);
-        const auto from = part.find_first_not_of(" \t");
-        if (from == std::string_view::npos) continue;
-        part = part.substr(from, part.find_last_not_of(" \t") - from + 1);
-        out.emplace_back(part);
-    }
+    net::for_each_element(list, [&](std::string_view part) {
+        if (!part.empty()) out.emplace_back(part);
+    });
     return out;
 }
 

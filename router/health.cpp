@@ -16,9 +16,7 @@ constexpr std::string_view ping_path = "/_health/ping";
 bool resembles_ping(std::string_view path) {
     std::vector<std::string> parts;
     while (!path.empty()) {
-        const auto slash = path.find('/');
-        const std::string_view part = path.substr(0, slash);
-        path = slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
+        const std::string_view part = take_part(path, '/');
         if (part.empty() || part == ".") continue;
         if (part == "..") {
             if (!parts.empty()) parts.pop_back();

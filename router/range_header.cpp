@@ -46,9 +46,7 @@ std::optional<byte_range_spec> parse_range(std::string_view value) noexcept {
     if (set != trim(set)) return std::nullopt;
     std::string_view only;
     while (!set.empty()) {
-        const auto comma = set.find(',');
-        const std::string_view element = trim(set.substr(0, comma));
-        set = comma == std::string_view::npos ? std::string_view{} : set.substr(comma + 1);
+        const std::string_view element = trim(take_part(set, ','));
         if (element.empty()) continue;
         if (!only.empty()) return std::nullopt;
         only = element;

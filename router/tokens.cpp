@@ -36,9 +36,7 @@ void add_authorization(std::string_view value, std::vector<std::string>& out) {
 void add_cookie(std::string_view cookies, std::vector<std::string>& out) {
     constexpr std::string_view name = "arvados_api_token=";
     while (!cookies.empty()) {
-        const auto end = cookies.find(';');
-        std::string_view pair = trimmed(cookies.substr(0, end));
-        cookies = end == std::string_view::npos ? std::string_view{} : cookies.substr(end + 1);
+        std::string_view pair = trimmed(take_part(cookies, ';'));
         if (!pair.starts_with(name)) continue;
         pair.remove_prefix(name.size());
         if (pair.size() >= 2 && pair.front() == '"' && pair.back() == '"') pair = pair.substr(1, pair.size() - 2);
@@ -89,16 +87,11 @@ bool is_exact_bearer(std::string_view authorization, const secret_token& secret)
 std::vector<std::string> query_values(std::string_view query, std::string_view name) {
     std::vector<std::string> out;
     while (!query.empty()) {
-        const auto end = query.find('&');
-        const std::string_view pair = query.substr(0, end);
-        query = end == std::string_view::npos ? std::string_view{} : query.substr(end + 1);
-        if (pair.find(';') != std::string_view::npos) continue;
-        const auto equals = pair.find('=');
-        const auto key = percent_decode(pair.substr(0, equals), true);
+        std::string_view value = take_part(query, '&');
+        if (value.contains(';')) continue;
+        const auto key = percent_decode(take_part(value, '='), true);
         if (!key || *key != name) continue;
-        auto value =
-            percent_decode(equals == std::string_view::npos ? std::string_view{} : pair.substr(equals + 1), true);
-        if (value) out.push_back(std::move(*value));
+        if (auto decoded = percent_decode(value, true)) out.push_back(std::move(*decoded));
     }
     return out;
 }

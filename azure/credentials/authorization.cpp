@@ -52,8 +52,7 @@ result<sas_token> parse_sas(std::string_view text) {
     bool is_signed = false;
     bool has_version = false;
     while (!text.empty()) {
-        const auto pair = text.substr(0, text.find('&'));
-        text.remove_prefix(std::min(text.size(), pair.size() + 1));
+        const auto pair = take_part(text, '&');
         const auto equals = pair.find('=');
         auto name = percent_decode(pair.substr(0, equals));
         auto value = equals == std::string_view::npos ? std::nullopt : percent_decode(pair.substr(equals + 1));

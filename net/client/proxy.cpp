@@ -28,11 +28,9 @@ result<proxy> parse_proxy(std::string_view text) {
     text = text.substr(0, text.find_first_of("/?#"));
     proxy out;
     if (const auto at = text.rfind('@'); at != std::string_view::npos) {
-        const auto user = text.substr(0, at);
-        const auto colon = user.find(':');
-        const auto name = percent_decode(user.substr(0, colon));
-        const auto password =
-            percent_decode(colon == std::string_view::npos ? std::string_view() : user.substr(colon + 1));
+        auto user = text.substr(0, at);
+        const auto name = percent_decode(take_part(user, ':'));
+        const auto password = percent_decode(user);
         if (!name || !password) return bad("malformed user name or password");
         const std::string pair = *name + ":" + *password;
         out.authorization = "Basic " + encode_base64(std::as_bytes(std::span(pair)));

@@ -46,9 +46,7 @@ profiles parse_profiles(std::string_view text, profile_file kind) {
     std::optional<std::string> current;
     if (text.starts_with("\xef\xbb\xbf")) text.remove_prefix(3);
     while (!text.empty()) {
-        const auto end = text.find('\n');
-        const auto line = text.substr(0, end);
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+        const auto line = take_part(text, '\n');
         if (trim(line, blanks).empty() || line.front() == '#' || line.front() == ';') continue;
         if (line.front() == '[') {
             current = profile_of(line, kind);
