@@ -1,9 +1,35 @@
 #include "net/client/failure.hpp"
 
+#include <array>
 #include <string>
 
 namespace keepstore::net {
 namespace {
+
+// In the order of the enumerators, which begin with 1.
+constexpr std::array<std::string_view, failure_count> names{"unknown",
+                                                            "invalid_request",
+                                                            "resolve",
+                                                            "connect",
+                                                            "tls",
+                                                            "certificate",
+                                                            "pool_full",
+                                                            "closed",
+                                                            "no_response",
+                                                            "cut_short",
+                                                            "malformed",
+                                                            "head_too_large",
+                                                            "body_too_large",
+                                                            "bad_redirect",
+                                                            "body_source",
+                                                            "wait_timeout",
+                                                            "connect_timeout",
+                                                            "send_timeout",
+                                                            "first_byte_timeout",
+                                                            "read_timeout",
+                                                            "deadline_passed",
+                                                            "cancelled"};
+static_assert(names.back() == "cancelled");
 
 class category final : public std::error_category {
   public:
@@ -14,51 +40,7 @@ class category final : public std::error_category {
 }  // namespace
 
 std::string_view to_string(failure f) noexcept {
-    switch (f) {
-        case failure::invalid_request:
-            return "invalid_request";
-        case failure::resolve:
-            return "resolve";
-        case failure::connect:
-            return "connect";
-        case failure::tls:
-            return "tls";
-        case failure::certificate:
-            return "certificate";
-        case failure::pool_full:
-            return "pool_full";
-        case failure::closed:
-            return "closed";
-        case failure::no_response:
-            return "no_response";
-        case failure::cut_short:
-            return "cut_short";
-        case failure::malformed:
-            return "malformed";
-        case failure::head_too_large:
-            return "head_too_large";
-        case failure::body_too_large:
-            return "body_too_large";
-        case failure::bad_redirect:
-            return "bad_redirect";
-        case failure::body_source:
-            return "body_source";
-        case failure::wait_timeout:
-            return "wait_timeout";
-        case failure::connect_timeout:
-            return "connect_timeout";
-        case failure::send_timeout:
-            return "send_timeout";
-        case failure::first_byte_timeout:
-            return "first_byte_timeout";
-        case failure::read_timeout:
-            return "read_timeout";
-        case failure::deadline_passed:
-            return "deadline_passed";
-        case failure::cancelled:
-            return "cancelled";
-    }
-    return "unknown";
+    return names[static_cast<std::size_t>(f)];
 }
 
 const std::error_category& failure_category() noexcept {

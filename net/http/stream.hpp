@@ -60,7 +60,6 @@ class stream {
 
     /// Bytes that the peer has acknowledged, as counted on the wire.
     [[nodiscard]] std::uint64_t acknowledged_bytes() const noexcept;
-    [[nodiscard]] std::uint64_t sent_bytes() const noexcept { return sent_bytes_; }
     /// In the kernel's send buffer, or in flight (SIOCOUTQ).
     [[nodiscard]] std::size_t unsent_bytes() const noexcept;
     /// From now on the kernel takes no more output when it holds this much that is not in flight (TCP_NOTSENT_LOWAT),

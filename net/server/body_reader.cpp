@@ -26,15 +26,7 @@ std::optional<std::uint64_t> body_reader::left() const noexcept {
 
 std::unexpected<error> body_reader::stopped() {
     broken_ = true;
-    switch (io_.reason()) {
-        case cancel_reason::too_slow:
-            return fail(errc::timeout, "request body came too slowly");
-        case cancel_reason::none:
-            io_.interrupt(cancel_reason::client_gone);
-            return fail(errc::cancelled, "client closed the connection");
-        default:
-            return fail(errc::cancelled);
-    }
+    return io_.why_stopped("request body came too slowly");
 }
 
 awaitable<bool> body_reader::send_continue() {

@@ -141,6 +141,18 @@ awaitable<bool> client_io::wait_writable() {
     }
 }
 
+std::unexpected<error> client_io::why_stopped(const char* too_slow) {
+    switch (reason_) {
+        case cancel_reason::too_slow:
+            return fail(errc::timeout, too_slow);
+        case cancel_reason::none:
+            interrupt(cancel_reason::client_gone);
+            return fail(errc::cancelled, "client closed the connection");
+        default:
+            return fail(errc::cancelled);
+    }
+}
+
 void client_io::end_brief_wait(clock::time_point now) noexcept {
     if (!waiting_ || !brief_wait_since_ || now - *brief_wait_since_ < limits::slow_reader_wait) return;
     // The wait is the socket's only operation. Cancelling does not affect one that has just completed.

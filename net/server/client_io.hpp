@@ -84,6 +84,9 @@ class client_io {
         kept_up_bytes_ = 0;
     }
     [[nodiscard]] cancel_reason reason() const noexcept { return reason_; }
+    /// The error after a transfer that ended early: errc::timeout with `too_slow` for a slow client, else
+    /// errc::cancelled. If nothing interrupted it the client is gone, which is noted.
+    [[nodiscard]] std::unexpected<error> why_stopped(const char* too_slow);
     [[nodiscard]] bool killed() const noexcept { return killed_; }
     [[nodiscard]] bool final_response_allowed() const noexcept { return final_response_allowed_; }
     [[nodiscard]] bool stopped() const noexcept {

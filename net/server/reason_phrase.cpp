@@ -1,74 +1,42 @@
 #include "net/server/reason_phrase.hpp"
 
+#include <algorithm>
+#include <array>
+
 namespace keepstore::net {
+namespace {
+
+struct phrase {
+    unsigned status;
+    std::string_view text;
+};
+
+// The statuses that the router and the server give, the frequent ones first.
+constexpr std::array phrases{phrase{200, "OK"},
+                             phrase{206, "Partial Content"},
+                             phrase{301, "Moved Permanently"},
+                             phrase{400, "Bad Request"},
+                             phrase{401, "Unauthorized"},
+                             phrase{403, "Forbidden"},
+                             phrase{404, "Not Found"},
+                             phrase{405, "Method Not Allowed"},
+                             phrase{408, "Request Timeout"},
+                             phrase{413, "Request Entity Too Large"},
+                             phrase{416, "Requested Range Not Satisfiable"},
+                             phrase{417, "Expectation Failed"},
+                             phrase{431, "Request Header Fields Too Large"},
+                             phrase{500, "Internal Server Error"},
+                             phrase{501, "Not Implemented"},
+                             phrase{502, "Bad Gateway"},
+                             phrase{503, "Service Unavailable"},
+                             phrase{505, "HTTP Version Not Supported"},
+                             phrase{507, "Insufficient Storage"}};
+
+}  // namespace
 
 std::string_view reason_phrase(unsigned status) noexcept {
-    switch (status) {
-        case 100:
-            return "Continue";
-        case 200:
-            return "OK";
-        case 201:
-            return "Created";
-        case 204:
-            return "No Content";
-        case 206:
-            return "Partial Content";
-        case 301:
-            return "Moved Permanently";
-        case 304:
-            return "Not Modified";
-        case 400:
-            return "Bad Request";
-        case 401:
-            return "Unauthorized";
-        case 403:
-            return "Forbidden";
-        case 404:
-            return "Not Found";
-        case 405:
-            return "Method Not Allowed";
-        case 408:
-            return "Request Timeout";
-        case 409:
-            return "Conflict";
-        case 411:
-            return "Length Required";
-        case 412:
-            return "Precondition Failed";
-        case 413:
-            return "Request Entity Too Large";
-        case 414:
-            return "Request URI Too Long";
-        case 415:
-            return "Unsupported Media Type";
-        case 416:
-            return "Requested Range Not Satisfiable";
-        case 417:
-            return "Expectation Failed";
-        case 422:
-            return "Unprocessable Entity";
-        case 429:
-            return "Too Many Requests";
-        case 431:
-            return "Request Header Fields Too Large";
-        case 500:
-            return "Internal Server Error";
-        case 501:
-            return "Not Implemented";
-        case 502:
-            return "Bad Gateway";
-        case 503:
-            return "Service Unavailable";
-        case 504:
-            return "Gateway Timeout";
-        case 505:
-            return "HTTP Version Not Supported";
-        case 507:
-            return "Insufficient Storage";
-        default:
-            return {};
-    }
+    const auto found = std::ranges::find(phrases, status, &phrase::status);
+    return found == phrases.end() ? std::string_view() : found->text;
 }
 
 }  // namespace keepstore::net

@@ -76,15 +76,7 @@ void response_writer::start(unsigned status, std::optional<std::uint64_t> length
 
 std::unexpected<error> response_writer::failed() {
     abort();
-    switch (io_.reason()) {
-        case cancel_reason::too_slow:
-            return fail(errc::timeout, "client reads too slowly");
-        case cancel_reason::none:
-            io_.interrupt(cancel_reason::client_gone);
-            return fail(errc::cancelled, "client closed the connection");
-        default:
-            return fail(errc::cancelled);
-    }
+    return io_.why_stopped("client reads too slowly");
 }
 
 awaitable<result<void>> response_writer::write_vectors(std::span<iovec> vectors, std::size_t counted) {

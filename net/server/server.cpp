@@ -96,6 +96,12 @@ struct server::shared : std::enable_shared_from_this<shared> {
     std::atomic<std::uint64_t> accepted{0};
     std::atomic<std::uint64_t> pauses{0};
 
+    void add_listener(tcp::acceptor acceptor, tcp protocol, std::shared_ptr<tls_server_context> tls) {
+        boost::system::error_code ignored;
+        acceptor.non_blocking(true, ignored);
+        listeners.push_back(std::make_shared<listener>(listener{std::move(acceptor), protocol, std::move(tls)}));
+    }
+
     void deal(const listener& from, unique_fd fd, const tcp::endpoint& peer) {
         auto& loop = loops[next_loop++ % loops.size()];
         open.fetch_add(1, std::memory_order_relaxed);
@@ -194,10 +200,8 @@ result<std::uint16_t> server::listen(const std::string& address, std::uint16_t p
     if (code) return fail(errc::unavailable, "cannot bind the address", code);
     acceptor.listen(shared_->options.backlog, code);
     if (code) return fail(errc::unavailable, "cannot listen", code);
-    acceptor.non_blocking(true, code);
     const auto bound = acceptor.local_endpoint(code).port();
-    shared_->listeners.push_back(
-        std::make_shared<listener>(listener{std::move(acceptor), endpoint.protocol(), std::move(tls)}));
+    shared_->add_listener(std::move(acceptor), endpoint.protocol(), std::move(tls));
     return bound;
 }
 
@@ -213,9 +217,7 @@ result<std::uint16_t> server::listen_on(unique_fd socket, std::shared_ptr<tls_se
     if (code) return fail(errc::unavailable, "cannot use the socket", code);
     static_cast<void>(socket.release());
     set_inherited_options(acceptor.native_handle(), shared_->options);
-    acceptor.non_blocking(true, code);
-    shared_->listeners.push_back(
-        std::make_shared<listener>(listener{std::move(acceptor), bound.protocol(), std::move(tls)}));
+    shared_->add_listener(std::move(acceptor), bound.protocol(), std::move(tls));
     return bound.port();
 }
 

@@ -51,7 +51,6 @@ awaitable<void> session_loop::tick_until_stopped(std::shared_ptr<session_loop> s
 void session_loop::adopt(std::unique_ptr<stream> peer, std::string remote_address, bool tls) {
     auto* added = new session(*this, std::move(peer), std::move(remote_address), tls);
     idle_.push_back(*added);
-    count.open.fetch_add(1, std::memory_order_relaxed);
     count.idle.fetch_add(1, std::memory_order_relaxed);
     // The session is destroyed by a later event: its coroutine still refers to its signal when it reports its end.
     spawn(executor_, added->run(), added->signal().slot(), [self = shared_from_this(), added](std::exception_ptr) {
@@ -64,7 +63,6 @@ void session_loop::remove(session& gone) {
     if (gone.idle()) count.idle.fetch_sub(1, std::memory_order_relaxed);
     list.erase(list.iterator_to(gone));
     delete &gone;
-    count.open.fetch_sub(1, std::memory_order_relaxed);
     closed_();
 }
 

@@ -66,7 +66,6 @@ class session_loop : public std::enable_shared_from_this<session_loop> {
 
     /// Safe to read from any thread.
     struct counters {
-        std::atomic<std::size_t> open{0};
         std::atomic<std::size_t> idle{0};
         std::atomic<std::uint64_t> refused{0};   ///< Malformed requests.
         std::atomic<std::uint64_t> too_slow{0};  ///< Cut for the minimum transfer rate.
