@@ -37,8 +37,7 @@ result<references_header> read_header(std::FILE* from) {
     references_header out;
     std::string_view rest = line;
     for (std::size_t word_number = 0; !rest.empty(); ++word_number) {
-        const auto word = rest.substr(0, rest.find(' '));
-        rest.remove_prefix(std::min(rest.size(), word.size() + 1));
+        const auto word = take_part(rest, ' ');
         if (word_number == 0 && word != references_format)
             return fail(errc::io_error, "references.bin has another format");
         if (word_number == 1) {

@@ -1,6 +1,7 @@
 #include "keepctl/cluster/block_names.hpp"
 
 #include "base/json.hpp"
+#include "base/text.hpp"
 #include "protocol/locator.hpp"
 
 #include <fmt/format.h>
@@ -41,9 +42,7 @@ std::string failure_line(const block_failure& f) {
 std::expected<std::vector<md5_digest>, std::string> parse_block_names(std::string_view text) {
     std::vector<md5_digest> out;
     for (std::size_t number = 1; !text.empty(); ++number) {
-        const auto end = text.find('\n');
-        auto line = text.substr(0, end);
-        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+        auto line = take_part(text, '\n');
         if (line.ends_with('\r')) line.remove_suffix(1);
         if (line.empty() || line.starts_with('#')) continue;
         const auto name = name_in_line(line);

@@ -1,5 +1,7 @@
 #include "keepctl/cluster/metric_text.hpp"
 
+#include "base/text.hpp"
+
 #include <algorithm>
 #include <charconv>
 #include <limits>
@@ -55,9 +57,7 @@ std::optional<metric_sample> parse_sample(std::string_view rest) {
 std::vector<metric_sample> find_samples(std::string_view text, std::string_view name, std::size_t most) {
     std::vector<metric_sample> out;
     while (!text.empty() && out.size() < most) {
-        const auto end = text.find('\n');
-        const auto line = text.substr(0, end);
-        text = end == std::string_view::npos ? std::string_view() : text.substr(end + 1);
+        const auto line = take_part(text, '\n');
         if (!line.starts_with(name)) continue;
         const auto rest = line.substr(name.size());
         if (!rest.starts_with(' ') && !rest.starts_with('{')) continue;

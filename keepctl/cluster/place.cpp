@@ -86,9 +86,7 @@ parsed parse_bucket(std::string_view text, std::string_view rest) {
     out.bucket = rest;
     std::set<std::string_view> seen;
     while (!query.empty()) {
-        const auto end = query.find('&');
-        const auto pair = query.substr(0, end);
-        query = end == std::string_view::npos ? std::string_view() : query.substr(end + 1);
+        const auto pair = take_part(query, '&');
         const auto equals = pair.find('=');
         if (equals == std::string_view::npos)
             return wrong(fmt::format("s3: \"{}\" is no key=value", pair), bucket_form);

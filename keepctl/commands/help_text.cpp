@@ -1,6 +1,7 @@
 #include "keepctl/commands/help_text.hpp"
 
 #include "base/join.hpp"
+#include "base/text.hpp"
 #include "keepctl/commands/command_words.hpp"
 
 #include <fmt/format.h>
@@ -24,8 +25,7 @@ using help_row = std::pair<std::string, std::string>;
 std::vector<std::string> wrapped(std::string_view text, std::size_t width) {
     std::vector<std::string> out(1);
     while (!text.empty()) {
-        const auto word = text.substr(0, text.find(' '));
-        text.remove_prefix(std::min(text.size(), word.size() + 1));
+        const auto word = take_part(text, ' ');
         if (!out.back().empty() && out.back().size() + 1 + word.size() > width) out.emplace_back();
         if (!out.back().empty()) out.back() += ' ';
         out.back() += word;

@@ -3,6 +3,7 @@
 #include "base/error.hpp"
 #include "base/join.hpp"
 #include "base/json.hpp"
+#include "base/text.hpp"
 #include "base/units.hpp"
 #include "base/utc_text.hpp"
 
@@ -153,11 +154,7 @@ void output::error(std::string_view text, exit_code code) {
 
 void output::usage(std::string_view text) {
     std::string shown;
-    while (!text.empty()) {
-        const auto end = text.find('\n');
-        shown += printable(text.substr(0, end), messages_.ascii) + '\n';
-        text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-    }
+    while (!text.empty()) shown += printable(take_part(text, '\n'), messages_.ascii) + '\n';
     static_cast<void>(!::write(STDERR_FILENO, shown.data(), shown.size()));
     worst_ = worse(worst_, exit_code::usage);
 }
