@@ -84,7 +84,7 @@ result<bool> client_core::redirect(request& r, const http_call& call, unsigned& 
     if (r.redirects_max == 0 || (r.method != "GET" && r.method != "HEAD")) return false;
     if (!is_redirect(call.head().status)) return false;
     const auto bad = [&](std::string_view why) {
-        return std::unexpected(make_failure(*shared_, r.to, failure::bad_redirect, errc::io_error, why));
+        return make_failure(*shared_, r.to, failure::bad_redirect, errc::io_error, why);
     };
     if (followed == r.redirects_max) return bad("too many redirects");
     auto to = resolve_location({r.to, r.target}, header_value(call.head().headers, "Location"));
@@ -106,8 +106,8 @@ awaitable<result<response>> client_core::send(request r, deadline until) {
         co_return std::unexpected(checked.error());
     }
     if (shared_->closed) {
-        co_return std::unexpected(make_failure(*shared_, r.to, failure::closed, errc::unavailable,
-                                               "the HTTP client is closed: the program is stopping"));
+        co_return make_failure(*shared_, r.to, failure::closed, errc::unavailable,
+                               "the HTTP client is closed: the program is stopping");
     }
     const auto pool = pool_for(co_await asio::this_coro::executor);
     if (r.expect_continue && shared_->continues.is_silent(r.to, steady::now())) r.expect_continue = false;

@@ -36,14 +36,14 @@ struct client_shared {
     }
 };
 
-/// Makes the error for a failure and counts it. `text` names the phase and what to check; the server's name is put in
-/// front.
-[[nodiscard]] inline error make_failure(client_shared& shared, const endpoint& to, failure f, errc code,
-                                        std::string_view text) {
+/// Returns the error for a failure, which is counted. `text` names the phase and what to check; the server's name is
+/// put in front.
+[[nodiscard]] inline std::unexpected<error> make_failure(client_shared& shared, const endpoint& to, failure f,
+                                                         errc code, std::string_view text) {
     shared.counters.note(f);
     std::string line = to_string(to);
     line.append(": ").append(text);
-    return {code, std::move(line), f};
+    return fail(code, std::move(line), f);
 }
 
 }  // namespace keepstore::net

@@ -121,8 +121,8 @@ std::unique_ptr<stream> connection_pool::take_idle(places& p) {
 }
 
 result<connection_pool::acquired> connection_pool::refuse_closed(const endpoint& to) {
-    return std::unexpected(make_failure(*shared_, to, failure::closed, errc::unavailable,
-                                        "the HTTP client is closed: the program is stopping"));
+    return make_failure(*shared_, to, failure::closed, errc::unavailable,
+                        "the HTTP client is closed: the program is stopping");
 }
 
 awaitable<result<connection_pool::acquired>> connection_pool::acquire(const endpoint& to, timed_waiter& w,
@@ -136,9 +136,9 @@ awaitable<result<connection_pool::acquired>> connection_pool::acquire(const endp
         counters.connections_in_use.add();
     } else {
         if (p.waiters.size() >= limits::net_waiters_max) {
-            co_return std::unexpected(make_failure(
+            co_return make_failure(
                 *shared_, to, failure::pool_full, errc::unavailable,
-                fmt::format("{} requests wait for one of {} connections already", p.waiters.size(), most)));
+                fmt::format("{} requests wait for one of {} connections already", p.waiters.size(), most));
         }
         waited outcome{};
         {
@@ -149,13 +149,12 @@ awaitable<result<connection_pool::acquired>> connection_pool::acquire(const endp
         }
         if (shared_->closed && outcome != waited::ready) co_return refuse_closed(to);
         if (outcome == waited::expired) {
-            co_return std::unexpected(
-                make_failure(*shared_, to, failure::wait_timeout, errc::timeout,
-                             fmt::format("all {} connections were in use until the deadline", most)));
+            co_return make_failure(*shared_, to, failure::wait_timeout, errc::timeout,
+                                   fmt::format("all {} connections were in use until the deadline", most));
         }
         if (outcome != waited::ready) {
-            co_return std::unexpected(make_failure(*shared_, to, failure::cancelled, errc::cancelled,
-                                                   "cancelled while waiting for a connection"));
+            co_return make_failure(*shared_, to, failure::cancelled, errc::cancelled,
+                                   "cancelled while waiting for a connection");
         }
     }
     acquired out{place(shared_from_this(), &p), nullptr};

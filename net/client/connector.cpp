@@ -47,10 +47,9 @@ class connector {
     awaitable<result<std::unique_ptr<stream>>> open() {
         KS_CO_TRY(auto found, co_await resolve());
         if (shared_.options.refuse_link_local && std::erase_if(found, is_link_local) > 0 && found.empty()) {
-            co_return std::unexpected(
-                make_failure(shared_, to_, failure::invalid_request, errc::bad_request,
-                             "the address is link-local or a cloud's metadata service; such servers "
-                             "are never asked here"));
+            co_return make_failure(shared_, to_, failure::invalid_request, errc::bad_request,
+                                   "the address is link-local or a cloud's metadata service; such servers "
+                                   "are never asked here");
         }
         auto socket = co_await connect(found);
         if (!socket) {
@@ -62,16 +61,16 @@ class connector {
     }
 
   private:
-    error unavailable(failure f, std::string_view text) {
+    std::unexpected<error> unavailable(failure f, std::string_view text) {
         return make_failure(shared_, to_, f, errc::unavailable, through_proxy(text));
     }
     [[nodiscard]] std::string through_proxy(std::string_view text) const {
         return via_ ? fmt::format("through the proxy {}: {}", to_string(via_->to), text) : std::string(text);
     }
-    error cancelled() {
+    std::unexpected<error> cancelled() {
         return make_failure(shared_, to_, failure::cancelled, errc::cancelled, "cancelled while connecting");
     }
-    error timed_out(std::string_view what) {
+    std::unexpected<error> timed_out(std::string_view what) {
         if (steady::now() >= whole_) {
             return make_failure(
                 shared_, to_, failure::deadline_passed, errc::timeout,
@@ -102,22 +101,22 @@ class connector {
         if (!looked_up) {
             switch (looked_up.error().code) {
                 case errc::cancelled:
-                    co_return std::unexpected(cancelled());
+                    co_return cancelled();
                 case errc::timeout:
-                    co_return std::unexpected(timed_out("the name service does not answer"));
+                    co_return timed_out("the name service does not answer");
                 default:
-                    co_return std::unexpected(unavailable(failure::resolve,
-                                                          "too many names are being looked up; does the name service "
-                                                          "work?"));
+                    co_return unavailable(failure::resolve,
+                                          "too many names are being looked up; does the name service "
+                                          "work?");
             }
         }
         auto& [code, found] = *looked_up;
         if (code || found.empty()) {
-            co_return std::unexpected(
-                unavailable(failure::resolve,
-                            fmt::format("cannot resolve the host name: {}; is it spelled right, and does the name "
-                                        "service work?",
-                                        code ? code.message() : "no address")));
+            co_return unavailable(
+                failure::resolve,
+                fmt::format("cannot resolve the host name: {}; is it spelled right, and does the name "
+                            "service work?",
+                            code ? code.message() : "no address"));
         }
         co_return std::move(found);
     }
@@ -145,7 +144,7 @@ class connector {
             auto due = running.size() > 1 ? std::min(due_, steady::now() + limits::net_tick) : due_;
             if (next < found.size()) due = std::min(due, next_at);
             const auto outcome = co_await waiter_.wait(running.back().socket, socket_type::wait_write, due);
-            if (outcome != waited::ready && outcome != waited::expired) co_return std::unexpected(cancelled());
+            if (outcome != waited::ready && outcome != waited::expired) co_return cancelled();
             for (std::size_t i = running.size(); i-- > 0;) {
                 const int code = state_of(running[i]);
                 if (code == 0) co_return take(running[i], found);
@@ -155,13 +154,13 @@ class connector {
                 running.erase(running.begin() + static_cast<std::ptrdiff_t>(i));
             }
             if (steady::now() >= due_ && !running.empty()) {
-                co_return std::unexpected(timed_out("no answer to the connection attempt"));
+                co_return timed_out("no answer to the connection attempt");
             }
         }
-        co_return std::unexpected(unavailable(
-            failure::connect, fmt::format("cannot connect: {}; does the server run, on this port, and does a firewall "
+        co_return unavailable(failure::connect,
+                              fmt::format("cannot connect: {}; does the server run, on this port, and does a firewall "
                                           "let us through?",
-                                          std::generic_category().message(last))));
+                                          std::generic_category().message(last)));
     }
 
     socket_type take(attempt& a, const addresses& found) {
@@ -198,7 +197,7 @@ class connector {
                 left.remove_prefix(static_cast<std::size_t>(sent));
                 continue;
             }
-            if (errno != EAGAIN) co_return std::unexpected(unavailable(failure::connect, "the connection ended"));
+            if (errno != EAGAIN) co_return unavailable(failure::connect, "the connection ended");
             KS_CO_CHECK(co_await wait_for(socket, socket_type::wait_write));
         }
         text.clear();
@@ -213,32 +212,32 @@ class connector {
                 continue;
             }
             if (got == 0 || errno != EAGAIN) {
-                co_return std::unexpected(unavailable(failure::connect, "the connection ended before a response"));
+                co_return unavailable(failure::connect, "the connection ended before a response");
             }
             KS_CO_CHECK(co_await wait_for(socket, socket_type::wait_read));
         }
         response_head head;
         const bool complete = found == head_scanner::state::complete;
         if (!complete || !parse_response_head(std::string_view(text).substr(0, scanner.length()), head)) {
-            co_return std::unexpected(unavailable(failure::connect, "the response is not HTTP/1"));
+            co_return unavailable(failure::connect, "the response is not HTTP/1");
         }
         if (head.status < 200 || head.status > 299) {
-            co_return std::unexpected(unavailable(
-                failure::connect, head.status == 407
+            co_return unavailable(failure::connect,
+                                  head.status == 407
                                       ? "it wants a user name and password, or others (407)"
-                                      : fmt::format("it does not connect to the server: status {}", head.status)));
+                                      : fmt::format("it does not connect to the server: status {}", head.status));
         }
         // The server of a TLS connection does not speak first.
         if (text.size() > scanner.length()) {
-            co_return std::unexpected(unavailable(failure::connect, "bytes before the TLS handshake"));
+            co_return unavailable(failure::connect, "bytes before the TLS handshake");
         }
         co_return success();
     }
 
     awaitable<result<void>> wait_for(socket_type& socket, socket_type::wait_type what) {
         const auto outcome = co_await waiter_.wait(socket, what, due_);
-        if (outcome == waited::expired) co_return std::unexpected(timed_out("the proxy does not answer"));
-        if (outcome != waited::ready) co_return std::unexpected(cancelled());
+        if (outcome == waited::expired) co_return timed_out("the proxy does not answer");
+        if (outcome != waited::ready) co_return cancelled();
         co_return success();
     }
 
@@ -252,17 +251,17 @@ class connector {
             const auto status = out->handshake();
             if (status == io_status::ok) break;
             if (status == io_status::failed || status == io_status::closed) {
-                co_return std::unexpected(handshake_failure(*out));
+                co_return handshake_failure(*out);
             }
             const auto outcome = co_await waiter_.wait(out->socket(), stream::wait_after(status), due_);
-            if (outcome == waited::expired) co_return std::unexpected(timed_out("the TLS handshake does not end"));
-            if (outcome != waited::ready) co_return std::unexpected(cancelled());
+            if (outcome == waited::expired) co_return timed_out("the TLS handshake does not end");
+            if (outcome != waited::ready) co_return cancelled();
         }
         shared_.counters.connections_opened.add();
         co_return std::move(out);
     }
 
-    error handshake_failure(const tls_client_stream& s) {
+    std::unexpected<error> handshake_failure(const tls_client_stream& s) {
         if (s.certificate_rejected()) {
             return unavailable(
                 failure::certificate,

@@ -59,7 +59,7 @@ std::unexpected<error> http_call::fail_with(error e) {
 }
 
 std::unexpected<error> http_call::fail_with(failure f, errc code, std::string_view text) {
-    return fail_with(make_failure(shared_, to_, f, code, text));
+    return fail_with(make_failure(shared_, to_, f, code, text).error());
 }
 
 std::unexpected<error> http_call::no_response() {

@@ -205,11 +205,11 @@ awaitable<result<std::size_t>> http_call::read(std::span<std::byte> into, bool f
 awaitable<result<std::string>> http_call::read_all(std::size_t limit) {
     static constexpr std::size_t step = 16 * KiB;
     std::string out;
+    const auto too_large = [this] {
+        return fail_with(failure::body_too_large, errc::too_large, "the response body is larger than allowed here");
+    };
     while (true) {
-        if (framing_ == framing::length && left_ > limit - out.size()) {
-            co_return fail_with(failure::body_too_large, errc::too_large,
-                                "the response body is larger than allowed here");
-        }
+        if (framing_ == framing::length && left_ > limit - out.size()) co_return too_large();
         // One byte more than allowed shows that there is more.
         std::size_t room = framing_ == framing::length ? static_cast<std::size_t>(left_) : limit - out.size() + 1;
         if (framing_ != framing::length) room = std::min(room, step);
@@ -217,10 +217,7 @@ awaitable<result<std::string>> http_call::read_all(std::size_t limit) {
         out.resize(before + room);
         KS_CO_TRY(const auto got, co_await read(std::as_writable_bytes(std::span(out)).subspan(before), true));
         out.resize(before + got);
-        if (out.size() > limit) {
-            co_return fail_with(failure::body_too_large, errc::too_large,
-                                "the response body is larger than allowed here");
-        }
+        if (out.size() > limit) co_return too_large();
         if (phase_ == phase::done) co_return out;
     }
 }

@@ -285,8 +285,7 @@ void session::stall_ended() noexcept {
 
 void session::kill() {
     io_.kill();
-    emitted_ = true;
-    signal_.emit(asio::cancellation_type::terminal);
+    emit_signal();
 }
 
 void session::cancel_request(cancel_reason reason) {
@@ -294,8 +293,7 @@ void session::cancel_request(cancel_reason reason) {
     if (reason == cancel_reason::too_slow) loop_.count.too_slow.fetch_add(1, std::memory_order_relaxed);
     io_.interrupt(reason);
     cancelled_at_ = last_emitted_at_ = clock::now();
-    emitted_ = true;
-    signal_.emit(asio::cancellation_type::terminal);
+    emit_signal();
 }
 
 void session::check(clock::time_point now) {
@@ -326,8 +324,7 @@ void session::check(clock::time_point now) {
         } else if (now - last_emitted_at_ >= std::chrono::seconds(1)) {
             // The handler was between two waits, or ignored the first signal.
             last_emitted_at_ = now;
-            emitted_ = true;
-            signal_.emit(asio::cancellation_type::terminal);
+            emit_signal();
         }
         return;
     }

@@ -83,6 +83,11 @@ class session final : public server_exchange, public session_hook, private stall
     enum class head_result { request, refused, closed };
 
     void stall_ended() noexcept override;
+    /// Cancels what the handler awaits.
+    void emit_signal() {
+        emitted_ = true;
+        signal_.emit(asio::cancellation_type::terminal);
+    }
     void enter(phase);
     void start_response(unsigned status, std::optional<std::uint64_t> length);
     [[nodiscard]] bool may_keep_alive() const;
