@@ -28,6 +28,11 @@ using std::chrono::nanoseconds;
 struct service_instance {
     url listen_url;          ///< Empty: listen on the key itself.
     std::string rendezvous;  ///< Not used by keepstore; part of service discovery.
+
+    /// The URL that the service listens on, `service` being its key.
+    [[nodiscard]] const url& listens_on(const url& service) const {
+        return listen_url.host.empty() ? service : listen_url;
+    }
 };
 
 struct api_config {

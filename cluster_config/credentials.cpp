@@ -39,20 +39,10 @@ constexpr std::array secrets{
     throw config_error(fmt::format("credential {}: {}", file, text));
 }
 
-std::string system_text(int number) {
-    return std::generic_category().message(number);
-}
-
 /// Whether the map has this key with a value.
 bool is_set(const config_value* map, std::string_view key) {
     const config_value* const value = map ? map->find(key) : nullptr;
     return value && !(value->type == config_value::kind::text && value->text.empty());
-}
-
-config_value& make_map(config_value& parent, std::string_view key) {
-    config_value& map = parent.entries[std::string(key)];
-    map.type = config_value::kind::map;
-    return map;
 }
 
 config_value* volume_named(config_value& cluster, std::string_view uuid) {
@@ -86,7 +76,7 @@ secret_origin fill_named(const named_secret& secret, config_value& cluster, cons
             refuse(file, fmt::format("found other characters than letters and digits; expected only these, as in {}",
                                      out.key));
         }
-        config_value& map = secret.section.empty() ? cluster : make_map(cluster, secret.section);
+        config_value& map = secret.section.empty() ? cluster : cluster.make_map(secret.section);
         if (fill(map, secret.key, file, std::move(value), context)) {
             out.origin = "credential " + file;
             return out;
@@ -130,7 +120,7 @@ std::string credential_folder::read(std::string_view name, readers allowed) cons
     struct stat status{};
     if (!file || ::fstat(file.get(), &status) != 0)
         refuse(path, fmt::format("{}; make it readable by the user of the daemon: with LoadCredential= systemd does",
-                                 system_text(errno)));
+                                 std::generic_category().message(errno)));
     if (!S_ISREG(status.st_mode)) refuse(path, "not a file; expected a file that contains the secret");
     if (allowed == readers::owner && (status.st_mode & S_IROTH))
         refuse(path, fmt::format("every user can read it (mode {:o}); run chmod 600 on it, and replace the secret if "
@@ -141,7 +131,7 @@ std::string credential_folder::read(std::string_view name, readers allowed) cons
     while (size < text.size()) {
         const auto n = ::read(file.get(), text.data() + size, text.size() - size);
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) refuse(path, system_text(errno));
+        if (n < 0) refuse(path, std::generic_category().message(errno));
         if (n == 0) break;
         size += static_cast<std::size_t>(n);
     }
@@ -181,7 +171,7 @@ std::vector<secret_origin> apply_credentials(config_value& cluster, const creden
             continue;
         }
         const std::string file = folder.path_of(name);
-        if (fill(make_map(*volume, "DriverParameters"), key, file, folder.read_line(name), context))
+        if (fill(volume->make_map("DriverParameters"), key, file, folder.read_line(name), context))
             out.push_back({.key = "Volumes." + name, .origin = "credential " + file});
     }
     const config_value* const volumes = cluster.find("Volumes");

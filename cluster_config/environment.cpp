@@ -31,11 +31,6 @@ void apply_environment(config_value& cluster, const std::string& path, const env
     const auto text_at = [](const config_value* value) {
         return value && value->type == kind::text ? std::string_view(value->text) : std::string_view();
     };
-    const auto make_map = [](config_value& parent, const char* key) -> config_value& {
-        config_value& map = parent.entries[key];
-        map.type = kind::map;
-        return map;
-    };
     if (!env.api_token.empty()) {
         const auto configured = text_at(cluster.find("SystemRootToken"));
         if (configured.empty()) {
@@ -61,13 +56,14 @@ void apply_environment(config_value& cluster, const std::string& path, const env
                 throw config_error(
                     "environment variable ARVADOS_API_HOST: found something that is no host name; expected one such as "
                     "controller.example:443");
-            make_map(make_map(cluster, "Services"), "Controller")
+            cluster.make_map("Services")
+                .make_map("Controller")
                 .entries.insert_or_assign("ExternalURL", make_text(from_environment));
             if (!env.api_host_insecure.empty()) {
                 config_value insecure;
                 insecure.type = kind::boolean;
                 insecure.boolean = true;
-                make_map(cluster, "TLS").entries.insert_or_assign("Insecure", insecure);
+                cluster.make_map("TLS").entries.insert_or_assign("Insecure", insecure);
             }
         } else if (const auto parsed = parse_url(configured); !parsed || parsed->host != env.api_host) {
             context.warnings.push_back(

@@ -42,8 +42,8 @@ struct bounds {
     bool clamps = false;        ///< Other values are taken for the nearest one; else they are refused.
     std::string expected = {};  ///< "0 (one per CPU) to 1024", for the error. Empty: made of min and max.
 
-    /// \throws config_error that names the key.
-    [[nodiscard]] T checked(T value, const config_reader& in, std::string_view key) const {
+    /// Returns the value to take. \throws config_error that names the key.
+    [[nodiscard]] T operator()(T value, const config_reader& in, std::string_view key) const {
         if (clamps) return std::clamp(value, min, max);
         if (value < min || value > max)
             in.fail(key, fmt::format("found {}; expected {}", found_text(value), expected_text()));
@@ -70,6 +70,10 @@ struct bounds {
 
 using count_bounds = bounds<std::int64_t>;
 using time_bounds = bounds<nanoseconds>;
+
+/// Calls that make a key known with this type, or as a map with any entries of this type. Compiled once.
+[[nodiscard]] std::function<void(schema_node&)> declare_key(std::string_view name, char type);
+[[nodiscard]] std::function<void(schema_node&)> declare_entries(std::string_view name, char type);
 
 /// One row. `Section` is the structure that the keys of one map fill.
 template <class Section>
@@ -144,18 +148,12 @@ struct key_of {
     }
     template <class Member>
     static row count(name_t name, Member member, count_bounds allowed, comment_t comment) {
-        const auto check = [allowed](std::int64_t v, const config_reader& in, name_t key) {
-            return allowed.checked(v, in, key);
-        };
-        return scalar<std::int64_t>(name, 'i', comment, member, check,
+        return scalar<std::int64_t>(name, 'i', comment, member, allowed,
                                     [](std::integral auto v) { return fmt::format("{}", v); });
     }
     template <class Member>
     static row duration(name_t name, Member member, time_bounds allowed, comment_t comment) {
-        const auto check = [allowed](nanoseconds v, const config_reader& in, name_t key) {
-            return allowed.checked(v, in, key);
-        };
-        return scalar<nanoseconds>(name, 'd', comment, member, check, [](nanoseconds v) { return format_duration(v); });
+        return scalar<nanoseconds>(name, 'd', comment, member, allowed, format_duration);
     }
     template <class Member>
     static row size(name_t name, Member member, comment_t comment) {
@@ -176,10 +174,7 @@ struct key_of {
     template <class T, class Member>
     static row choice(name_t name, Member member, choices<T> of, comment_t comment) {
         return {.name = std::string(name),
-                .declare =
-                    [name, of](schema_node& map) {
-                        map.named[std::string(name)].type = find_word(of, "on") != of.words.end() ? 'w' : 's';
-                    },
+                .declare = declare_key(name, find_word(of, "on") != of.words.end() ? 'w' : 's'),
                 .decode =
                     [name, member, of](const config_reader& in, Section& out) {
                         if (const auto* value = in.find(name)) std::invoke(member, out) = pick(of, *value, in, name);
@@ -261,12 +256,7 @@ struct key_of {
     template <class Member>
     static row flags(name_t name, Member member, comment_t comment) {
         return {.name = std::string(name),
-                .declare =
-                    [name](schema_node& map) {
-                        auto flag = std::make_shared<schema_node>();
-                        flag->type = 'b';
-                        map.named[std::string(name)].any = std::move(flag);
-                    },
+                .declare = declare_entries(name, 'b'),
                 .decode =
                     [name, member](const config_reader& in, Section& out) {
                         if (const auto* entries = in.find(name))
@@ -319,13 +309,14 @@ struct key_of {
     template <class Value, class Member, class Check, class Show>
     static row scalar(name_t name, char type, comment_t comment, Member member, Check check, Show show) {
         return {.name = std::string(name),
-                .declare = [name, type](schema_node& map) { map.named[std::string(name)].type = type; },
+                .declare = declare_key(name, type),
                 .decode =
                     [name, member, check](const config_reader& in, Section& out) {
                         auto& target = std::invoke(member, out);
-                        if (!in.find(name)) return;
+                        const auto* const found = in.find(name);
+                        if (!found) return;
                         Value value{};
-                        in.read(name, value);
+                        in.read(name, *found, value);
                         target = converted<std::decay_t<decltype(target)>>(check(std::move(value), in, name));
                     },
                 .write =

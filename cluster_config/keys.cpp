@@ -121,7 +121,7 @@ key_table<storage_class> storage_class_keys() {
 /// Keeps Driver and DriverParameters for the driver.
 key<volume_config> parameters_key(std::string name) {
     return {.name = name,
-            .declare = [name](schema_node& map) { map.named[name].type = 'F'; },
+            .declare = declare_key(name, 'F'),
             .decode =
                 [name](const config_reader& in, volume_config& out) {
                     if (const auto* tree = in.find(name))
@@ -259,6 +259,18 @@ key_table<cluster_settings> make_cluster_keys() {
 }
 
 }  // namespace
+
+std::function<void(schema_node&)> declare_key(std::string_view name, char type) {
+    return [name = std::string(name), type](schema_node& map) { map.named[name].type = type; };
+}
+
+std::function<void(schema_node&)> declare_entries(std::string_view name, char type) {
+    return [name = std::string(name), type](schema_node& map) {
+        auto entry = std::make_shared<schema_node>();
+        entry->type = type;
+        map.named[name].any = std::move(entry);
+    };
+}
 
 const key_table<cluster_settings>& cluster_keys() {
     static const key_table<cluster_settings> table = make_cluster_keys();

@@ -17,17 +17,13 @@ namespace {
 namespace asio = boost::asio;
 using asio::ip::tcp;
 
-bool is_tls(const url& u) {
-    return u.scheme == "https" || u.scheme == "wss";
-}
-
 std::expected<std::uint16_t, bind_error> port_of(const url& listen_url) {
     if (const std::string text = listen_url.port(); !text.empty()) {
         const auto port = parse_number<std::uint16_t>(text);
         if (!port) return std::unexpected(bind_error{fmt::format("port {}: expected 0 to 65535", text)});
         return *port;
     }
-    if (is_tls(listen_url)) return std::uint16_t{443};
+    if (listen_url.is_tls()) return std::uint16_t{443};
     if (listen_url.scheme == "http" || listen_url.scheme == "ws") return std::uint16_t{80};
     return std::unexpected(
         bind_error{fmt::format("no port, and none follows from the scheme \"{}\"", listen_url.scheme)});
@@ -50,7 +46,7 @@ boost::system::error_code try_bind(asio::io_context& context, const tcp::endpoin
 }  // namespace
 
 std::expected<std::vector<tcp::endpoint>, bind_error> endpoints_of(const url& listen_url) {
-    if (listen_url.scheme != "http" && listen_url.scheme != "ws" && !is_tls(listen_url))
+    if (listen_url.scheme != "http" && listen_url.scheme != "ws" && !listen_url.is_tls())
         return std::unexpected(bind_error{fmt::format("scheme \"{}\": expected http or https", listen_url.scheme)});
     KS_TRY(const auto port, port_of(listen_url));
 
@@ -104,7 +100,7 @@ std::expected<listen_address, std::string> choose_listen_address(const cluster_s
     const auto use = [&](const url& service, const url& listen) {
         out.service_url = service;
         out.listen_url = listen;
-        out.tls = is_tls(listen);
+        out.tls = listen.is_tls();
     };
     if (!environment_url.empty()) {
         const auto wanted = parse_url(environment_url);
@@ -122,7 +118,7 @@ std::expected<listen_address, std::string> choose_listen_address(const cluster_s
                             wanted->to_string()));
             use(*wanted, *wanted);
         } else {
-            use(*wanted, entry->second.listen_url.host.empty() ? *wanted : entry->second.listen_url);
+            use(*wanted, entry->second.listens_on(*wanted));
         }
         const auto bound = probe(out.listen_url);
         if (!bound)
@@ -134,7 +130,7 @@ std::expected<listen_address, std::string> choose_listen_address(const cluster_s
 
     std::vector<std::string> errors;
     for (const auto& [service, instance] : cluster.internal_urls) {
-        const url& listen = instance.listen_url.host.empty() ? service : instance.listen_url;
+        const url& listen = instance.listens_on(service);
         const auto bound = probe(listen);
         if (bound) {
             use(service, listen);

@@ -11,56 +11,44 @@ namespace keepstore::cluster_config {
 
 using kind = config_value::kind;
 
-void config_reader::read(std::string_view key, std::string& out) const {
-    if (const auto* value = find(key)) out = value->text;
+void config_reader::read(std::string_view, const config_value& from, std::string& out) const {
+    out = from.text;
 }
 
-void config_reader::read(std::string_view key, bool& out) const {
-    if (const auto* value = find(key)) out = value->boolean;
+void config_reader::read(std::string_view, const config_value& from, bool& out) const {
+    out = from.boolean;
 }
 
-void config_reader::read(std::string_view key, std::int64_t& out) const {
-    const auto* value = find(key);
-    if (!value) return;
+void config_reader::read(std::string_view, const config_value& from, std::int64_t& out) const {
     // 8.0 and 1e1 are whole numbers, too.
-    out = value->type == kind::real ? static_cast<std::int64_t>(value->real) : value->integer;
+    out = from.type == kind::real ? static_cast<std::int64_t>(from.real) : from.integer;
 }
 
-void config_reader::read(std::string_view key, std::chrono::nanoseconds& out) const {
-    const auto* value = find(key);
-    if (!value) return;
+void config_reader::read(std::string_view, const config_value& from, std::chrono::nanoseconds& out) const {
     // Of numbers only 0 needs no unit.
-    const auto parsed = value->type == kind::text ? parse_duration(value->text) : std::nullopt;
+    const auto parsed = from.type == kind::text ? parse_duration(from.text) : std::nullopt;
     out = parsed.value_or(std::chrono::nanoseconds::zero());
 }
 
-void config_reader::read(std::string_view key, url& out) const {
-    std::string text;
-    read(key, text);
-    if (text.empty()) return;
-    if (auto parsed = parse_url(text)) out = std::move(*parsed);
+void config_reader::read(std::string_view, const config_value& from, url& out) const {
+    if (auto parsed = parse_url(from.text)) out = std::move(*parsed);
 }
 
-void config_reader::read(std::string_view key, std::uint64_t& out) const {
-    const auto* value = find(key);
-    if (!value) return;
+void config_reader::read(std::string_view key, const config_value& from, std::uint64_t& out) const {
     std::optional<std::uint64_t> bytes;
-    if (value->type == kind::text)
-        bytes = parse_byte_size(value->text);
-    else if (value->type == kind::integer && value->integer >= 0)
-        bytes = static_cast<std::uint64_t>(value->integer);
-    else if (value->type == kind::real && value->real >= 0)
-        bytes = static_cast<std::uint64_t>(value->real);
-    if (!bytes) context_.fail(path(key), *value, "a size such as 16KiB, or 0");
+    if (from.type == kind::text)
+        bytes = parse_byte_size(from.text);
+    else if (from.type == kind::integer && from.integer >= 0)
+        bytes = static_cast<std::uint64_t>(from.integer);
+    else if (from.type == kind::real && from.real >= 0)
+        bytes = static_cast<std::uint64_t>(from.real);
+    if (!bytes) context_.fail(path(key), from, "a size such as 16KiB, or 0");
     out = *bytes;
 }
 
-void config_reader::read(std::string_view key, std::vector<std::string>& out) const {
-    const auto* value = find(key);
-    if (!value) return;
-    out.clear();
-    for (const auto& [name, entry] : value->entries) out.push_back(name);
-    for (const auto& item : value->items) out.push_back(item.text);
+void config_reader::read(std::string_view, const config_value& from, std::vector<std::string>& out) const {
+    for (const auto& [name, entry] : from.entries) out.push_back(name);
+    for (const auto& item : from.items) out.push_back(item.text);
 }
 
 url config_reader::key_url(const std::string& key) const {

@@ -13,7 +13,7 @@
 
 namespace keepstore::cluster_config {
 
-/// Reads the entries of a map whose types apply_schema has checked. An absent entry leaves `out` at its default.
+/// Reads the entries of a map whose types apply_schema has checked.
 class config_reader {
   public:
     /// `map` may be nullptr: then all entries are absent. `path` is its path without a dot at the end.
@@ -26,15 +26,16 @@ class config_reader {
     [[nodiscard]] std::string path(std::string_view key) const { return path_ + "." + std::string(key); }
     [[nodiscard]] const std::string& file() const noexcept { return context_.file; }
 
-    void read(std::string_view key, std::string& out) const;
-    void read(std::string_view key, bool& out) const;
-    void read(std::string_view key, std::int64_t& out) const;
-    void read(std::string_view key, std::chrono::nanoseconds& out) const;
-    void read(std::string_view key, url& out) const;
+    /// Decodes `from`, the entry `key`, into an `out` that is empty.
+    void read(std::string_view key, const config_value& from, std::string& out) const;
+    void read(std::string_view key, const config_value& from, bool& out) const;
+    void read(std::string_view key, const config_value& from, std::int64_t& out) const;
+    void read(std::string_view key, const config_value& from, std::chrono::nanoseconds& out) const;
+    void read(std::string_view key, const config_value& from, url& out) const;
     /// Reads a size in bytes.
-    void read(std::string_view key, std::uint64_t& out) const;
+    void read(std::string_view key, const config_value& from, std::uint64_t& out) const;
     /// Reads a set of names: the keys of a map, or a list of texts.
-    void read(std::string_view key, std::vector<std::string>& out) const;
+    void read(std::string_view key, const config_value& from, std::vector<std::string>& out) const;
 
     /// Parses a key of this map that must be a URL. \throws config_error
     [[nodiscard]] url key_url(const std::string& key) const;

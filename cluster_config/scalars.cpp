@@ -19,24 +19,17 @@ struct time_unit {
     std::uint64_t nanoseconds;
 };
 
-/// Longer names before their prefixes ("ms" before "m").
+/// Descending; those with the same length after the one that is written.
 constexpr std::array<time_unit, 8> time_units{{
-    {"ns", 1},
+    {"h", 3'600'000'000'000},
+    {"m", 60'000'000'000},
+    {"s", 1'000'000'000},
+    {"ms", 1'000'000},
     {"us", 1'000},
     {"\u00b5s", 1'000},  // micro sign
     {"\u03bcs", 1'000},  // Greek mu
-    {"ms", 1'000'000},
-    {"s", 1'000'000'000},
-    {"m", 60'000'000'000},
-    {"h", 3'600'000'000'000},
+    {"ns", 1},
 }};
-
-constexpr std::array<time_unit, 6> format_units{{{"h", 3'600'000'000'000},
-                                                 {"m", 60'000'000'000},
-                                                 {"s", 1'000'000'000},
-                                                 {"ms", 1'000'000},
-                                                 {"us", 1'000},
-                                                 {"ns", 1}}};
 
 constexpr std::uint64_t nanoseconds_max = std::uint64_t{1} << 63;
 
@@ -64,10 +57,10 @@ std::optional<std::chrono::nanoseconds> parse_duration(std::string_view text) {
                 fraction += scale * (text[0] - '0');
         }
         if (digits == 0) return std::nullopt;
-        const auto unit =
-            std::ranges::find_if(time_units, [&](const time_unit& u) { return text.starts_with(u.name); });
+        const auto name = text.substr(0, text.find_first_of(".0123456789"));
+        const auto unit = std::ranges::find(time_units, name, &time_unit::name);
         if (unit == time_units.end()) return std::nullopt;
-        text.remove_prefix(unit->name.size());
+        text.remove_prefix(name.size());
         if (whole > nanoseconds_max / unit->nanoseconds) return std::nullopt;
         // A little is added because sums of tenths are not exact in binary.
         total += whole * unit->nanoseconds +
@@ -84,7 +77,7 @@ std::string format_duration(std::chrono::nanoseconds duration) {
     std::string out = duration.count() < 0 ? "-" : "";
     auto left = static_cast<std::uint64_t>(duration.count());
     if (duration.count() < 0) left = 0 - left;
-    for (const auto& [name, size] : format_units) {
+    for (const auto& [name, size] : time_units) {
         if (left >= size) out += fmt::format("{}{}", left / size, name);
         left %= size;
     }

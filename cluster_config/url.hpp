@@ -20,6 +20,7 @@ struct url {
 
     auto operator<=>(const url&) const = default;
 
+    [[nodiscard]] bool is_tls() const { return scheme == "https" || scheme == "wss"; }
     /// Without port and brackets.
     [[nodiscard]] std::string hostname() const;
     /// As written; empty when there is none.

@@ -20,6 +20,12 @@ const config_value* config_value::find(std::string_view key) const {
     return found == entries.end() ? nullptr : &found->second;
 }
 
+config_value& config_value::make_map(std::string_view key) {
+    config_value& map = entries[std::string(key)];
+    map.type = kind::map;
+    return map;
+}
+
 std::string describe(const config_value& value) {
     switch (value.type) {
         case kind::boolean: {

@@ -29,6 +29,8 @@ struct config_value {
     [[nodiscard]] bool is_map() const noexcept { return type == kind::map; }
     /// The entry of a map, or nullptr; also nullptr when this is no map.
     [[nodiscard]] const config_value* find(std::string_view key) const;
+    /// The entry `key` of this map, which becomes a map if it is none.
+    config_value& make_map(std::string_view key);
 };
 
 [[nodiscard]] config_value make_text(std::string text);

@@ -18,6 +18,9 @@
 namespace keepstore::reports {
 namespace {
 
+using cluster_config::format_bytes;
+using cluster_config::format_duration;
+
 class report {
   public:
     void line(std::string_view name, std::string_view value) { text_ += fmt::format("  {:<18} {}\n", name, value); }
@@ -69,24 +72,20 @@ void describe_limits(report& out, const cluster_config::cluster_settings& cluste
     const auto count = [](std::int64_t n) { return n == 0 ? std::string("no limit") : fmt::format("{}", n); };
     out.heading("limits");
     out.line("requests", fmt::format("{} at once, then {} waiting", count(api.requests_max), api.queued_requests_max));
-    out.line("request time",
-             api.request_timeout.count() == 0 ? "no limit" : cluster_config::format_duration(api.request_timeout));
+    out.line("request time", api.request_timeout.count() == 0 ? "no limit" : format_duration(api.request_timeout));
     // That limit holds in any case, and depends on the process.
     out.line("connections", fmt::format("{}, backlog {}",
                                         own.connections_max == 0 ? "three quarters of the file descriptors"
                                                                  : fmt::format("{}", own.connections_max),
                                         own.listen_backlog));
-    out.line("timeouts",
-             fmt::format("header {}, idle {}, drain {}", cluster_config::format_duration(own.header_timeout),
-                         cluster_config::format_duration(own.idle_timeout),
-                         cluster_config::format_duration(own.drain_timeout)));
+    out.line("timeouts", fmt::format("header {}, idle {}, drain {}", format_duration(own.header_timeout),
+                                     format_duration(own.idle_timeout), format_duration(own.drain_timeout)));
     out.line("slowest transfer", own.min_transfer_rate == 0
                                      ? std::string("no limit")
-                                     : fmt::format("{}/s over {}", cluster_config::format_bytes(own.min_transfer_rate),
-                                                   cluster_config::format_duration(own.min_transfer_rate_period)));
-    out.line("block memory",
-             fmt::format("at most {} ({} buffers of 64 MiB), taken as needed",
-                         cluster_config::format_bytes(api.memory_budget_bytes()), api.blob_buffers_max));
+                                     : fmt::format("{}/s over {}", format_bytes(own.min_transfer_rate),
+                                                   format_duration(own.min_transfer_rate_period)));
+    out.line("block memory", fmt::format("at most {} ({} buffers of 64 MiB), taken as needed",
+                                         format_bytes(api.memory_budget_bytes()), api.blob_buffers_max));
 }
 
 // The memory that the process may hold at once, block memory included.
@@ -107,16 +106,14 @@ void describe_memory(report& out, const cluster_config::cluster_settings& cluste
                                   .requests = whole(requests),
                                   .connections = whole(own.connections_max),
                                   .event_loops = own.threads > 0 ? whole(own.threads) : usable_processors()});
-    out.line("all memory",
-             fmt::format("at most {}: blocks, transfers and clients", cluster_config::format_bytes(bytes)));
+    out.line("all memory", fmt::format("at most {}: blocks, transfers and clients", format_bytes(bytes)));
 }
 
 void describe_policy(report& out, const cluster_config::cluster_settings& cluster) {
     const auto& c = cluster.collections;
     out.heading("policy");
-    out.line("signatures",
-             c.blob_signing ? fmt::format("required, valid for {}", cluster_config::format_duration(c.blob_signing_ttl))
-                            : "not required");
+    out.line("signatures", c.blob_signing ? fmt::format("required, valid for {}", format_duration(c.blob_signing_ttl))
+                                          : "not required");
     if (!c.blob_trash) {
         out.line("trash", "off: DELETE is refused, nothing is removed");
     } else {
@@ -124,13 +121,12 @@ void describe_policy(report& out, const cluster_config::cluster_settings& cluste
             c.blob_trash_check_interval > std::chrono::nanoseconds::zero() && c.blob_delete_concurrency > 0;
         out.line("trash", c.blob_trash_lifetime == std::chrono::nanoseconds::zero()
                               ? std::string("blocks are deleted at once")
-                              : fmt::format("kept for {}", cluster_config::format_duration(c.blob_trash_lifetime)));
+                              : fmt::format("kept for {}", format_duration(c.blob_trash_lifetime)));
         out.line("empty trash",
                  emptied ? fmt::format("{} after the start, then every {}, {} workers",
-                                       cluster_config::format_duration(std::min(
-                                           cluster.keepstore.empty_trash_start_delay, c.blob_trash_check_interval)),
-                                       cluster_config::format_duration(c.blob_trash_check_interval),
-                                       c.blob_delete_concurrency)
+                                       format_duration(std::min(cluster.keepstore.empty_trash_start_delay,
+                                                                c.blob_trash_check_interval)),
+                                       format_duration(c.blob_trash_check_interval), c.blob_delete_concurrency)
                          : std::string("never"));
         out.line("trash lists", c.blob_trash_concurrency > 0 ? fmt::format("{} workers", c.blob_trash_concurrency)
                                                              : std::string("accepted and not worked on"));
@@ -174,7 +170,7 @@ check_report check_host(const std::expected<cluster_config::config, std::string>
         auto bound = probe(listen_url);
         if (bound || !bound.error().in_use) return bound;
         const auto taken = *bound.error().in_use;
-        if (!answers_as_keepstore(taken, listen_url.scheme == "https" || listen_url.scheme == "wss")) return bound;
+        if (!answers_as_keepstore(taken, listen_url.is_tls())) return bound;
         out.note(fmt::format("{} is in use by a running keepstore: stop it before another one starts there",
                              listen_url.to_string()));
         return std::expected<boost::asio::ip::tcp::endpoint, cluster_config::bind_error>(taken);

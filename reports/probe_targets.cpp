@@ -66,8 +66,7 @@ std::vector<cluster_config::url> services_of_this_host(const cluster_config::clu
     }
     std::vector<cluster_config::url> out;
     for (const auto& [service, instance] : cluster.internal_urls) {
-        const cluster_config::url& listen = instance.listen_url.host.empty() ? service : instance.listen_url;
-        if (probe(with_any_port(listen))) out.push_back(service);
+        if (probe(with_any_port(instance.listens_on(service)))) out.push_back(service);
     }
     return out;
 }
