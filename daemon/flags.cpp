@@ -42,12 +42,10 @@ std::string usage(std::string_view program) {
 }
 
 command_line leave(int code, std::string output, std::string errors) {
-    command_line out;
-    out.todo = command_line::action::leave;
-    out.exit_code = code;
-    out.output = std::move(output);
-    out.errors = std::move(errors);
-    return out;
+    return {.todo = command_line::action::leave,
+            .exit_code = code,
+            .output = std::move(output),
+            .errors = std::move(errors)};
 }
 
 command_line usage_error(std::string_view text) {
@@ -85,7 +83,6 @@ command_line parse_command_line(std::string_view program, std::span<const std::s
         } else if (name == "config") {
             out.config_path = value;
         } else {
-            if (name == "pprof") out.pprof = value;
             if (name == "legacy-keepstore-config") out.legacy_keepstore_config = value;
             if (!value.empty()) out.warnings.push_back(fmt::format("flag -{} has no effect in this program", name));
         }

@@ -20,14 +20,13 @@ struct command_line {
 
     action todo = action::serve;
     int exit_code = 0;
-    std::string output;  ///< For stdout.
-    std::string errors;  ///< For stderr.
+    std::string output = {};  ///< For stdout.
+    std::string errors = {};  ///< For stderr.
 
-    std::string config_path;  ///< A file, or "-".
-    std::string pprof;        ///< Accepted for compatibility; there is no such listener here.
+    std::string config_path = {};  ///< A file, or "-".
     bool skip_legacy = false;
     std::string legacy_keepstore_config = "/etc/arvados/keepstore/keepstore.yml";
-    std::vector<std::string> warnings;  ///< Flags that are accepted and do nothing.
+    std::vector<std::string> warnings = {};  ///< Flags that are accepted and do nothing.
 };
 
 /// `arguments` are those after argv[0]. `config_default` is ARVADOS_CONFIG, or empty.

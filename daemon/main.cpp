@@ -7,15 +7,16 @@
 #include "daemon/probe_command.hpp"
 #include "daemon/service.hpp"
 #include "daemon/signals.hpp"
-#include "daemon/standard_descriptors.hpp"
 #include "reports/check.hpp"
 #include "reports/start_plan.hpp"
 #include "volumes/factory.hpp"
 
 #include <fmt/format.h>
 
+#include <fcntl.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdio>
 #include <cstdlib>
 #include <iostream>
@@ -34,6 +35,16 @@ using namespace keepstore::daemon;
 void print(std::FILE* to, std::string_view text) {
     std::fwrite(text.data(), 1, text.size(), to);
     std::fflush(to);
+}
+
+// Opens /dev/null on those of stdin, stdout and stderr that are closed. Otherwise the next file that is opened gets the
+// number, and log lines go into it. Call before anything is opened.
+void open_standard_descriptors() {
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
+        if (::fcntl(fd, F_GETFD) >= 0 || errno != EBADF) continue;
+        // The lowest free number, which is `fd`, since those below are open. Without O_CLOEXEC, as stderr of a child.
+        if (::open("/dev/null", O_RDWR) < 0) return;
+    }
 }
 
 // docs/interface.md 1.3: one line "exiting" with the reason; systemd restarts after exit code 1.

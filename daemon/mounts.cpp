@@ -13,17 +13,15 @@ std::expected<std::vector<store::mount>, std::string> open_mounts(const std::vec
         process_signals.starting(fmt::format("opening volume {}", plan.volume.uuid));
         KS_TRY(auto opened, plan.open());
         const auto& v = plan.volume;
-        store::mount m;
-        m.uuid = v.uuid;
-        m.volume = std::move(opened);
-        m.allow_write = v.allow_write;
-        m.allow_trash = v.allow_trash;
-        m.replication = static_cast<int>(v.replication);
-        m.storage_classes = v.storage_classes;
-        m.priority = static_cast<int>(v.priority);
+        const auto& m = out.emplace_back(store::mount{.uuid = v.uuid,
+                                                      .volume = std::move(opened),
+                                                      .allow_write = v.allow_write,
+                                                      .allow_trash = v.allow_trash,
+                                                      .replication = static_cast<int>(v.replication),
+                                                      .storage_classes = v.storage_classes,
+                                                      .priority = static_cast<int>(v.priority)});
         log::info(fmt::format("started volume {} ({}), AllowWrite={}, AllowTrash={}", m.uuid, m.volume->device_id(),
                               m.allow_write, m.allow_trash));
-        out.push_back(std::move(m));
     }
     return out;
 }

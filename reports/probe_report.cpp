@@ -14,24 +14,11 @@ using nlohmann::ordered_json;
 using outcome = s3::probe_line::outcome;
 
 std::string_view word(outcome result) {
-    switch (result) {
-        case outcome::ok:
-            return "ok";
-        case outcome::note:
-            return "note";
-        case outcome::failed:
-            return "failed";
-    }
-    return "failed";
+    return result == outcome::ok ? "ok" : result == outcome::note ? "note" : "failed";
 }
 
 std::string name_of(const probe_target& target) {
     return target.uuid.empty() ? "bucket " + target.options.bucket : "volume " + target.uuid;
-}
-
-std::string dump(const ordered_json& json) {
-    // Services choose some of the words.
-    return json_to_text(json, 2) + "\n";
 }
 
 }  // namespace
@@ -85,11 +72,11 @@ std::string probe_json(std::span<const probe_outcome> all) {
                            {"steps", std::move(steps)}});
     }
     const bool good = std::ranges::all_of(all, &probe_outcome::good);
-    return dump({{"ok", good}, {"volumes", std::move(volumes)}});
+    return json_to_text(ordered_json{{"ok", good}, {"volumes", std::move(volumes)}}, 2) + "\n";
 }
 
 std::string probe_json(std::string_view error) {
-    return dump({{"ok", false}, {"error", error}});
+    return json_to_text(ordered_json{{"ok", false}, {"error", error}}, 2) + "\n";
 }
 
 }  // namespace keepstore::reports

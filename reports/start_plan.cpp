@@ -13,10 +13,6 @@
 namespace keepstore::reports {
 namespace {
 
-std::string system_text(int number) {
-    return std::generic_category().message(number);
-}
-
 /// Appends what is wrong with a PEM file. \returns whether nothing is.
 bool check_pem_file(std::vector<std::string>& problems, std::string_view key, const std::string& path) {
     const auto problem = [&](std::string text) {
@@ -25,9 +21,11 @@ bool check_pem_file(std::vector<std::string>& problems, std::string_view key, co
     };
     if (path.empty()) return problem("missing; expected the path of a PEM file, because the listen URL is https");
     struct stat status{};
-    if (::stat(path.c_str(), &status) != 0) return problem(fmt::format("{}: {}", path, system_text(errno)));
+    if (::stat(path.c_str(), &status) != 0)
+        return problem(fmt::format("{}: {}", path, std::generic_category().message(errno)));
     if (S_ISDIR(status.st_mode)) return problem(path + ": not a file; expected a PEM file");
-    if (::access(path.c_str(), R_OK) != 0) return problem(fmt::format("{}: {}", path, system_text(errno)));
+    if (::access(path.c_str(), R_OK) != 0)
+        return problem(fmt::format("{}: {}", path, std::generic_category().message(errno)));
     return true;
 }
 
@@ -53,11 +51,11 @@ void check_dump_folder(start_plan& out, const std::string& path) {
     struct stat status{};
     std::string why;
     if (::stat(path.c_str(), &status) != 0)
-        why = system_text(errno);
+        why = std::generic_category().message(errno);
     else if (!S_ISDIR(status.st_mode))
         why = "not a directory";
     else if (::access(path.c_str(), W_OK | X_OK) != 0)
-        why = system_text(errno);
+        why = std::generic_category().message(errno);
     if (why.empty()) return;
     out.warnings.push_back(
         fmt::format("SystemLogs.RequestQueueDumpDirectory: {}: {}; requests will not be listed there. Make it a folder "
@@ -109,12 +107,8 @@ void plan_clients(start_plan& out, const cluster_config::cluster_settings& clust
     make_client(out, out.pull_client, cluster.tls.insecure);
     make_client(out, out.remote_client, false);
     make_client(out, out.insecure_client, true);
-    auto hosts = protocol::host_rules::parse(pull_hosts(cluster));
-    if (!hosts) {
-        out.problems.push_back(fmt::format("Clusters.{}.Keepstore.PullHosts: {}", cluster.id, hosts.error().text));
-        return;
-    }
-    out.pull_hosts = std::move(*hosts);
+    // Cannot fail: the loader has checked the entries (cluster_config/rules.cpp).
+    out.pull_hosts = protocol::host_rules::parse(pull_hosts(cluster)).value();
     if (!cluster.keepstore.pull_hosts.empty()) out.pull_hosts.restrict();
 }
 
