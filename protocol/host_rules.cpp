@@ -2,6 +2,9 @@
 
 #include "base/text.hpp"
 
+#include <boost/asio/ip/network_v4.hpp>
+#include <boost/asio/ip/network_v6.hpp>
+
 #include <algorithm>
 
 namespace keepstore::protocol {
@@ -19,18 +22,9 @@ std::optional<ip::address> address_in(std::string_view text) {
     return parsed;
 }
 
-// The bytes of an address; of an IPv4-mapped IPv6 address those of the IPv4 address.
-std::vector<unsigned char> bytes_of(const ip::address& a) {
-    if (a.is_v6() && a.to_v6().is_v4_mapped()) {
-        const auto b = ip::make_address_v4(ip::v4_mapped, a.to_v6()).to_bytes();
-        return {b.begin(), b.end()};
-    }
-    if (a.is_v4()) {
-        const auto b = a.to_v4().to_bytes();
-        return {b.begin(), b.end()};
-    }
-    const auto b = a.to_v6().to_bytes();
-    return {b.begin(), b.end()};
+// IPv4-mapped addresses are compared as IPv4.
+ip::address unmapped(const ip::address& a) {
+    return a.is_v6() && a.to_v6().is_v4_mapped() ? ip::make_address_v4(ip::v4_mapped, a.to_v6()) : a;
 }
 
 }  // namespace
@@ -56,20 +50,13 @@ result<host_rules::rule> host_rules::parse_rule(std::string_view entry) {
         const auto base = address_in(entry.substr(0, slash));
         const auto length = parse_number<unsigned>(entry.substr(slash + 1));
         if (!base || !length || *length > (base->is_v4() ? 32u : 128u)) return wrong();
-        unsigned bits = *length;
-        if (base->is_v6() && base->to_v6().is_v4_mapped()) {
-            // IPv4-mapped addresses are compared as IPv4.
-            if (bits < mapped_prefix_bits)
-                return fail(errc::bad_request,
-                            "\"" + std::string(entry) +
-                                "\" is a network of IPv4 addresses and others; write it as IPv4, such as "
-                                "10.1.0.0/16");
-            return rule{
-                .host = {},
-                .port = {},
-                .net = {.base = ip::make_address_v4(ip::v4_mapped, base->to_v6()), .bits = bits - mapped_prefix_bits}};
-        }
-        return rule{.host = {}, .port = {}, .net = {.base = *base, .bits = bits}};
+        const auto plain = unmapped(*base);
+        const unsigned cut = plain.is_v4() == base->is_v4() ? 0 : mapped_prefix_bits;
+        if (*length < cut)
+            return fail(errc::bad_request,
+                        "\"" + std::string(entry) +
+                            "\" is a network of IPv4 addresses and others; write it as IPv4, such as 10.1.0.0/16");
+        return rule{.host = {}, .port = {}, .net = {.base = plain, .bits = *length - cut}};
     }
     // An IPv6 address without brackets has more than one colon, and no port.
     const bool bare_v6 = std::ranges::count(entry, ':') > 1 && !entry.starts_with('[');
@@ -84,14 +71,15 @@ result<host_rules::rule> host_rules::parse_rule(std::string_view entry) {
 }
 
 bool host_rules::contains(const network& n, const ip::address& a) {
-    const auto base = bytes_of(n.base);
-    const auto other = bytes_of(a);
-    if (base.size() != other.size()) return false;
-    for (unsigned bit = 0; bit < n.bits; ++bit) {
-        const unsigned mask = 0x80u >> (bit % 8);
-        if ((base[bit / 8] & mask) != (other[bit / 8] & mask)) return false;
-    }
-    return true;
+    const auto other = unmapped(a);
+    const auto bits = static_cast<unsigned short>(n.bits);
+    if (n.base.is_v4() != other.is_v4()) return false;
+    if (other.is_v4())
+        return ip::make_network_v4(n.base.to_v4(), bits).network() ==
+               ip::make_network_v4(other.to_v4(), bits).network();
+    // A scope is no part of the comparison.
+    return ip::make_network_v6(n.base.to_v6(), bits).network().to_bytes() ==
+           ip::make_network_v6(other.to_v6(), bits).network().to_bytes();
 }
 
 bool host_rules::allows(const net::endpoint& to) const {

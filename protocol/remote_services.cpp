@@ -126,20 +126,17 @@ awaitable<result<remote_services::list_ptr>> remote_services::request_list(deadl
     r.headers.push_back({"Authorization", "Bearer xxx"});
     const std::string api = "API server of the remote cluster: ";
     auto response = co_await client_.send(std::move(r), until);
-    if (!response) {
-        error why = reading_error(std::move(response.error()));
+    const auto failed = [&api](error e) {
+        error why = reading_error(std::move(e));
         why.text = api + why.text;
-        co_return std::unexpected(std::move(why));
-    }
+        return std::unexpected(std::move(why));
+    };
+    if (!response) co_return failed(std::move(response.error()));
     if (response->status() != 200)
         co_return fail(errc::unavailable,
                        fmt::format("{}{}: responds with status {}", api, net::to_string(api_), response->status()));
     auto body = co_await response->read_all(limits::remote_services_bytes_max);
-    if (!body) {
-        error why = reading_error(std::move(body.error()));
-        why.text = api + why.text;
-        co_return std::unexpected(std::move(why));
-    }
+    if (!body) co_return failed(std::move(body.error()));
     auto list = parse_service_list(*body);
     if (!list) co_return fail(errc::unavailable, fmt::format("{}{}: {}", api, net::to_string(api_), list.error().text));
     co_return std::make_shared<const remote_service_list>(std::move(*list));

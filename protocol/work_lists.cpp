@@ -1,24 +1,18 @@
 #include "protocol/work_lists.hpp"
 
 #include "base/json.hpp"
+#include "base/text.hpp"
 #include "protocol/limits.hpp"
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include <algorithm>
-#include <cctype>
 #include <optional>
 
 namespace keepstore::protocol {
 namespace {
 
 using nlohmann::json;
-
-bool same_name(std::string_view a, std::string_view b) {
-    return std::ranges::equal(a, b,
-                              [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
-}
 
 // The first JSON value in `text`, which must be null or an array to be valid: bytes after it are ignored.
 std::string_view first_value(std::string_view text) {
@@ -51,14 +45,14 @@ enum class take { taken, wrong_type, too_many };
 enum class field { none, locator, mount_uuid, servers, block_mtime };
 
 field field_of(std::string_view name, const pull_item&) {
-    if (same_name(name, "locator")) return field::locator;
-    if (same_name(name, "mount_uuid")) return field::mount_uuid;
-    return same_name(name, "servers") ? field::servers : field::none;
+    if (iequals(name, "locator")) return field::locator;
+    if (iequals(name, "mount_uuid")) return field::mount_uuid;
+    return iequals(name, "servers") ? field::servers : field::none;
 }
 field field_of(std::string_view name, const trash_item&) {
-    if (same_name(name, "locator")) return field::locator;
-    if (same_name(name, "mount_uuid")) return field::mount_uuid;
-    return same_name(name, "block_mtime") ? field::block_mtime : field::none;
+    if (iequals(name, "locator")) return field::locator;
+    if (iequals(name, "mount_uuid")) return field::mount_uuid;
+    return iequals(name, "block_mtime") ? field::block_mtime : field::none;
 }
 
 template <class Item>
