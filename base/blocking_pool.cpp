@@ -203,13 +203,16 @@ struct blocking_pool::shared {
         return std::max(own, std::min(reading, quiet));
     }
 
+    // Whether a call ends after so many checks without progress of its kind.
+    [[nodiscard]] bool ends_in_silence(const entry& e, unsigned checks) const {
+        if (checks >= stall_checks && (e.until.ends_at_stall() || e.task->ends_at_stall())) return true;
+        return opts.silence_max != duration::max() && checks * limits::hang_check_interval >= opts.silence_max;
+    }
+
     // Why a call ends now without a result, if it does. With the mutex held.
     [[nodiscard]] std::optional<error> end_of(const entry& e, bool running) const {
         if (e.until.passed()) return error(errc::timeout, "volume does not respond");
-        const unsigned checks = silent_checks(e.kind);
-        if (checks >= stall_checks && (e.until.ends_at_stall() || e.task->ends_at_stall())) return hung_error();
-        if (opts.silence_max != duration::max() && checks * limits::hang_check_interval >= opts.silence_max)
-            return hung_error();
+        if (ends_in_silence(e, silent_checks(e.kind))) return hung_error();
         if (running && opts.call_max != duration::max() && pool_clock::now() - e.started >= opts.call_max)
             return error(errc::timeout, "volume does not respond");
         return std::nullopt;
@@ -264,11 +267,7 @@ struct blocking_pool::shared {
 
     result<void> enqueue(const std::shared_ptr<shared>& self, entry e) {
         const unsigned checks = silent_checks(e.kind);
-        if (!e.kept && checks >= stall_checks) {
-            const bool too_long =
-                opts.silence_max != duration::max() && checks * limits::hang_check_interval >= opts.silence_max;
-            if (too_long || e.until.ends_at_stall() || e.task->ends_at_stall()) return std::unexpected(hung_error());
-        }
+        if (!e.kept && checks >= stall_checks && ends_in_silence(e, checks)) return std::unexpected(hung_error());
         const std::lock_guard lock(mutex);
         if (stopping || reads.size() + writes.size() >= opts.queue_max) {
             return fail(errc::unavailable, "volume is overloaded or does not respond");

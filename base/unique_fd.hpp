@@ -13,10 +13,8 @@ class unique_fd {
     explicit unique_fd(int fd) noexcept : fd_(fd) {}
     unique_fd(unique_fd&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
     unique_fd& operator=(unique_fd&& other) noexcept {
-        if (this != &other) {
-            reset();
-            fd_ = std::exchange(other.fd_, -1);
-        }
+        unique_fd taken(std::move(other));
+        std::swap(fd_, taken.fd_);
         return *this;
     }
     unique_fd(const unique_fd&) = delete;
