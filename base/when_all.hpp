@@ -4,6 +4,7 @@
 
 #include "base/async.hpp"
 
+#include <utility>
 #include <vector>
 
 namespace keepstore {
@@ -11,5 +12,11 @@ namespace keepstore {
 /// Awaited in place. The first exception of a member is rethrown after all have ended.
 /// \returns whether the caller was cancelled meanwhile.
 [[nodiscard]] awaitable<bool> when_all(std::vector<awaitable<void>> members);
+
+/// A member that keeps the outcome of `work` for the caller.
+template <class T>
+[[nodiscard]] awaitable<void> keep_outcome(awaitable<result<T>> work, result<T>& outcome) {
+    outcome = co_await std::move(work);
+}
 
 }  // namespace keepstore

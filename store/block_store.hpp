@@ -60,7 +60,6 @@ class block_store {
                                                 deadline until);
 
     [[nodiscard]] const mount_table& mounts() const noexcept { return context_.mounts; }
-    [[nodiscard]] const options& get_options() const noexcept { return context_.options; }
     /// For the operations outside of this class: pulls, scrubs, remote reads.
     [[nodiscard]] store_context& context() noexcept { return context_; }
 

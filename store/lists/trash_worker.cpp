@@ -14,69 +14,53 @@ namespace {
 
 awaitable<void> trash_on(block_store& store, const mount& m, const protocol::locator& block,
                          volumes::block_time expected) {
-    const auto& options = store.get_options();
+    const auto& options = store.context().options;
     const auto outcome = co_await m.volume->trash(
         block.hash, {.protect_for = options.protect_for, .lifetime = options.trash_lifetime, .only_if_mtime = expected},
         deadline::in(limits::trash_item_timeout));
     auto& counters = store.context().counters;
+    const std::string name = block.hash.hex();
+    const std::initializer_list<log::field> fields{{"block", name}, {"mount", m.uuid}};
     if (!outcome) {
-        if (outcome.error() == errc::not_found) {
-            counters.trash_missing.add();
-            co_return;
-        }
-        counters.trash_failed.add();
-        log::warning("trash list: " + outcome.error().text, {{"block", block.hash.hex()}, {"mount", m.uuid}});
-        co_return;
+        if (outcome.error() == errc::not_found) co_return counters.trash_missing.add();
+        log::warning("trash list: " + outcome.error().text, fields);
+        co_return counters.trash_failed.add();
     }
     switch (*outcome) {
         case volumes::trash_outcome::trashed:
-            counters.trashed.add();
-            log::info("trash list: trashed", {{"block", block.hash.hex()}, {"mount", m.uuid}});
-            break;
+            log::info("trash list: trashed", fields);
+            co_return counters.trashed.add();
         case volumes::trash_outcome::too_new:
-            counters.trash_kept.add();
-            log::info("trash list: kept, it was written or touched within BlobSigningTTL",
-                      {{"block", block.hash.hex()}, {"mount", m.uuid}});
-            break;
+            log::info("trash list: kept, it was written or touched within BlobSigningTTL", fields);
+            co_return counters.trash_kept.add();
         case volumes::trash_outcome::changed:
-            counters.trash_kept.add();
-            log::info("trash list: kept, stored mtime differs from the list's",
-                      {{"block", block.hash.hex()}, {"mount", m.uuid}});
-            break;
+            log::info("trash list: kept, stored mtime differs from the list's", fields);
+            co_return counters.trash_kept.add();
     }
 }
 
 }  // namespace
 
 awaitable<void> execute_trash_item(block_store& store, protocol::trash_item item) {
-    auto& refused = store.context().counters.trash_refused;
+    const auto refuse = [&](std::string_view why, std::initializer_list<log::field> fields = {}) {
+        store.context().counters.trash_refused.add();
+        log::warning(why, fields);
+    };
     const auto block = protocol::locator::parse(item.locator);
-    if (!block) {
-        refused.add();
-        log::warning("trash list: invalid locator, item skipped");
-        co_return;
-    }
+    if (!block) co_return refuse("trash list: invalid locator, item skipped");
+    const std::string name = block->hash.hex();
     const volumes::block_time expected{std::chrono::nanoseconds(item.block_mtime)};
     const auto now = std::chrono::system_clock::now();
-    if (!volumes::trash_rule::may_trash(expected, now, store.get_options().protect_for)) {
-        refused.add();
-        log::warning("trash list: item is newer than BlobSigningTTL, skipped", {{"block", block->hash.hex()}});
-        co_return;
-    }
+    if (!volumes::trash_rule::may_trash(expected, now, store.context().options.protect_for))
+        co_return refuse("trash list: item is newer than BlobSigningTTL, skipped", {{"block", name}});
     if (!item.mount_uuid.empty()) {
         const mount* const m = store.mounts().find(item.mount_uuid);
-        if (!m) {
-            refused.add();
-            log::warning("trash list: no such mount, item skipped",
-                         {{"block", block->hash.hex()}, {"mount", item.mount_uuid}});
-        } else if (!m->allow_trash) {
-            refused.add();
-            log::warning("trash list: mount does not allow trash, item skipped",
-                         {{"block", block->hash.hex()}, {"mount", item.mount_uuid}});
-        } else {
-            co_await trash_on(store, *m, *block, expected);
-        }
-        co_return;
+        if (!m)
+            co_return refuse("trash list: no such mount, item skipped", {{"block", name}, {"mount", item.mount_uuid}});
+        if (!m->allow_trash)
+            co_return refuse("trash list: mount does not allow trash, item skipped",
+                             {{"block", name}, {"mount", item.mount_uuid}});
+        co_return co_await trash_on(store, *m, *block, expected);
     }
     for (const mount& m : store.mounts().all())
         if (m.allow_trash) co_await trash_on(store, m, *block, expected);

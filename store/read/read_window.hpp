@@ -38,7 +38,6 @@ class read_window {
     }
 
     [[nodiscard]] std::size_t held_bytes() const noexcept { return held_.load(std::memory_order_relaxed); }
-    [[nodiscard]] std::size_t readers() const noexcept { return readers_.load(std::memory_order_relaxed); }
 
   private:
     const std::size_t bytes_max_;

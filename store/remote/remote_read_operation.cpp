@@ -147,10 +147,7 @@ awaitable<remote_read_operation::step> remote_read_operation::take_and_send(prot
         const_slice piece;
         if (offset < block.size) {
             auto into = co_await store.request_pool.acquire(request_.until);
-            if (!into) {
-                failure_ = std::move(into.error());
-                co_return step::abandon;
-            }
+            if (!into) co_return abandon(std::move(into.error()));
             const auto wanted = static_cast<std::size_t>(std::min<std::uint64_t>(into->size(), block.size - offset));
             auto count = co_await block.response.read_full(into->bytes.first(wanted));
             if (count && *count != wanted)
@@ -163,20 +160,14 @@ awaitable<remote_read_operation::step> remote_read_operation::take_and_send(prot
                 co_return failed(std::move(why));
             }
             piece = into->freeze(wanted);
-            if (auto added = co_await hash.update(piece); !added) {
-                failure_ = std::move(added.error());
-                co_return step::abandon;
-            }
+            if (auto added = co_await hash.update(piece); !added) co_return abandon(std::move(added.error()));
             offset += wanted;
         }
         const bool last = offset == block.size;
         if (last) {
             auto end = co_await protocol::expect_end(block);
             const auto digest = co_await hash.finish();
-            if (!digest) {
-                failure_ = digest.error();
-                co_return step::abandon;
-            }
+            if (!digest) co_return abandon(digest.error());
             if (end && *digest != request_.block.hash) end = std::unexpected(wrong_bytes(block));
             if (!end) {
                 remember_sent(hash);
@@ -194,17 +185,13 @@ awaitable<remote_read_operation::step> remote_read_operation::take_and_send(prot
         if (!begun_) {
             begun_ = true;
             size_ = block.size;
-            if (auto begun = co_await sink.begin(size_, {0, size_}); !begun) {
-                failure_ = std::move(begun.error());
-                co_return step::abandon;
-            }
+            if (auto begun = co_await sink.begin(size_, {0, size_}); !begun)
+                co_return abandon(std::move(begun.error()));
         }
         if (!request_.head && piece.size() > 0) {
             proof_.reset();
-            if (auto written = co_await sink.write(std::move(piece)); !written) {
-                failure_ = std::move(written.error());
-                co_return step::abandon;
-            }
+            if (auto written = co_await sink.write(std::move(piece)); !written)
+                co_return abandon(std::move(written.error()));
         }
         if (last) co_return step::done;
         sent_ = offset;
@@ -242,8 +229,12 @@ awaitable<remote_read_operation::step> remote_read_operation::take_and_store(pro
     if (source.failure()) co_return failed(*source.failure());
     // The one error of block_write() in a body of the right length.
     if (stored.error() == errc::bad_request) co_return failed(wrong_bytes(block));
-    failure_ = std::move(stored.error());
-    co_return step::abandon;
+    co_return abandon(std::move(stored.error()));
+}
+
+remote_read_operation::step remote_read_operation::abandon(error why) {
+    failure_ = std::move(why);
+    return step::abandon;
 }
 
 remote_read_operation::step remote_read_operation::failed(error why) {

@@ -34,6 +34,7 @@ class remote_read_operation {
     void remember_sent(const digest::md5_stream&);
     awaitable<bool> agrees_with_sent(digest::md5_stream&);
     step failed(error why);
+    step abandon(error why);
     [[nodiscard]] std::unexpected<error> refused(const error& why, std::string_view text) const;
     error wrong_bytes(const protocol::incoming_block&) const;
 

@@ -22,27 +22,26 @@ remote_reader::~remote_reader() {
     for (const auto& [id, services] : clusters_) services->close();
 }
 
-awaitable<result<std::uint64_t>> remote_reader::read(const remote_read_request& request, byte_sink& sink) {
-    remote_read_operation operation(*this, request);
-    auto size = co_await operation.send_to(sink);
+void remote_reader::count(const result<std::uint64_t>& size) {
     if (size) {
         counters_.blocks.add();
         counters_.bytes.add(*size);
     } else if (!callers_mistake(size.error())) {
         counters_.errors.add();
     }
+}
+
+awaitable<result<std::uint64_t>> remote_reader::read(const remote_read_request& request, byte_sink& sink) {
+    remote_read_operation operation(*this, request);
+    auto size = co_await operation.send_to(sink);
+    count(size);
     co_return size;
 }
 
 awaitable<result<remote_reader::stored_copy>> remote_reader::copy_here(const remote_read_request& request) {
     remote_read_operation operation(*this, request);
     auto stored = co_await operation.store();
-    if (stored) {
-        counters_.blocks.add();
-        counters_.bytes.add(stored->size);
-    } else if (!callers_mistake(stored.error())) {
-        counters_.errors.add();
-    }
+    count(stored ? result<std::uint64_t>(stored->size) : std::unexpected(stored.error()));
     co_return stored;
 }
 

@@ -65,6 +65,8 @@ class remote_reader {
   private:
     friend class remote_read_operation;
 
+    void count(const result<std::uint64_t>& size);
+
     block_store& store_;
     std::map<std::string, std::shared_ptr<protocol::remote_services>, std::less<>>
         clusters_;  // Constant after construction.

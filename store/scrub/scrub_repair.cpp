@@ -64,6 +64,11 @@ awaitable<copy_outcome> copy_verified(const repair_tools& tools, volumes::block_
     co_return out;
 }
 
+repair_report not_replaced(const error& why) {
+    if (why == errc::cancelled) return {.result = outcome::cancelled};
+    return {.why = "cannot be replaced: " + why.text};
+}
+
 struct repair_job {
     const repair_tools& tools;
     const mount& where;
@@ -75,10 +80,7 @@ struct repair_job {
 awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::block_reader& source, std::string& why,
                                                 deadline until) {
     auto writer = co_await job.where.volume->create(job.block, source.size(), until);
-    if (!writer) {
-        if (writer.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
-        co_return repair_report{.why = "cannot be replaced: " + writer.error().text};
-    }
+    if (!writer) co_return not_replaced(writer.error());
     auto copy = co_await copy_verified(job.tools, source, **writer, job.block, until);
     switch (copy.state) {
         case copied::good:
@@ -93,16 +95,12 @@ awaitable<std::optional<repair_report>> replace(const repair_job& job, volumes::
     }
     // A block that was trashed meanwhile must not be brought back, nor a new copy be replaced.
     const auto now = co_await job.where.volume->mtime(job.block, until);
-    if (!now && now.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
     if (now ? *now != job.seen : now.error() == errc::not_found) {
         co_return repair_report{.result = outcome::superseded, .why = "it was touched or replaced meanwhile"};
     }
-    if (!now) co_return repair_report{.why = "cannot be replaced: " + now.error().text};
+    if (!now) co_return not_replaced(now.error());
     auto committed = co_await (*writer)->commit(std::move(copy.waypoints), until);
-    if (!committed) {
-        if (committed.error() == errc::cancelled) co_return repair_report{.result = outcome::cancelled};
-        co_return repair_report{.why = "cannot be replaced: " + committed.error().text};
-    }
+    if (!committed) co_return not_replaced(committed.error());
     co_return repair_report{.result = outcome::repaired};
 }
 

@@ -40,21 +40,9 @@ std::optional<scrub_time> time_in(const nlohmann::json& object, const char* key)
 }  // namespace
 
 std::string_view to_string(scrub_state s) noexcept {
-    switch (s) {
-        case scrub_state::starting:
-            return "starting";
-        case scrub_state::idle:
-            return "idle";
-        case scrub_state::running:
-            return "running";
-        case scrub_state::stopped:
-            return "stopped";
-        case scrub_state::finished:
-            return "finished";
-        case scrub_state::failed:
-            return "failed";
-    }
-    return "idle";
+    // In the order of the enumerators.
+    constexpr std::array<std::string_view, 6> names{"starting", "idle", "running", "stopped", "finished", "failed"};
+    return names[static_cast<std::size_t>(s)];
 }
 
 std::vector<std::byte> scrub_checkpoint::encode() const {

@@ -46,10 +46,6 @@ struct chunk_read {
     result<void> outcome = {};
 };
 
-awaitable<void> read_chunk(volumes::block_reader& copy, chunk_read& p, deadline until) {
-    p.outcome = co_await read_stored_all(copy, p.offset, std::span(&p.into, 1), until);
-}
-
 // Reads a chunk at each step from `from` up to `end`, concurrently.
 awaitable<result<std::vector<chunk_read>>> read_chunks(pool::chunk_source& memory, volumes::block_reader& copy,
                                                        std::uint64_t from, std::uint64_t end, std::size_t step,
@@ -61,7 +57,8 @@ awaitable<result<std::vector<chunk_read>>> read_chunks(pool::chunk_source& memor
             {at, chunk.subslice(0, static_cast<std::size_t>(std::min<std::uint64_t>(chunk_bytes, end - at)))});
     }
     std::vector<awaitable<void>> reads;
-    for (chunk_read& p : pieces) reads.push_back(read_chunk(copy, p, until));
+    for (chunk_read& p : pieces)
+        reads.push_back(keep_outcome(read_stored_all(copy, p.offset, std::span(&p.into, 1), until), p.outcome));
     if (co_await when_all(std::move(reads))) co_return fail(errc::cancelled);
     for (chunk_read& p : pieces) KS_CO_CHECK(std::move(p.outcome));
     co_return pieces;

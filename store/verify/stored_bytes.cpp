@@ -25,10 +25,6 @@ struct missing_part {
     result<std::size_t> outcome = 0;
 };
 
-awaitable<void> read_missing(volumes::block_reader& copy, missing_part& part, deadline until) {
-    part.outcome = co_await copy.read_at(part.offset, part.into, until);
-}
-
 error ends_early() {
     return {errc::checksum_mismatch, "stored copy is shorter than its size"};
 }
@@ -60,10 +56,12 @@ awaitable<result<void>> read_stored_all(volumes::block_reader& copy, std::uint64
         offset += piece.size();
     }
     if (missing.size() == 1) {
-        co_await read_missing(copy, missing.front(), until);
+        auto& part = missing.front();
+        part.outcome = co_await copy.read_at(part.offset, part.into, until);
     } else if (!missing.empty()) {
         std::vector<awaitable<void>> work;
-        for (missing_part& part : missing) work.push_back(read_missing(copy, part, until));
+        for (missing_part& part : missing)
+            work.push_back(keep_outcome(copy.read_at(part.offset, part.into, until), part.outcome));
         if (co_await when_all(std::move(work))) co_return fail(errc::cancelled);
     }
     for (missing_part& part : missing) {

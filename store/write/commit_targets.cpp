@@ -27,17 +27,13 @@ awaitable<result<void>> write_operation::commit_all() {
         } else {
             std::vector<result<void>> outcomes(open.size());
             std::vector<awaitable<void>> work;
-            for (std::size_t i = 0; i < open.size(); ++i) work.push_back(commit_into(*open[i], outcomes[i]));
+            for (std::size_t i = 0; i < open.size(); ++i) work.push_back(keep_outcome(commit(*open[i]), outcomes[i]));
             if (co_await when_all(std::move(work))) co_return fail(errc::cancelled);
             for (auto& outcome : outcomes) KS_CO_CHECK(std::move(outcome));
         }
         KS_CO_CHECK(co_await replace_failed(nullptr));
     }
     co_return success();
-}
-
-awaitable<void> write_operation::commit_into(target& t, result<void>& outcome) {
-    outcome = co_await commit(t);
 }
 
 awaitable<result<void>> write_operation::commit(target& t) {
@@ -47,9 +43,8 @@ awaitable<result<void>> write_operation::commit(target& t) {
             t.now = phase::committed;
             co_return success();
         }
-        if (touched.error() == errc::cancelled) co_return std::unexpected(touched.error());
         if (touched.error() != errc::not_found) {
-            fail_target(t, touched.error());
+            KS_CO_CHECK(fail_target(t, touched.error()));
             co_return success();
         }
         // Trashed between comparing and touching: the open copy is still whole and proven equal; store it again.
@@ -61,8 +56,8 @@ awaitable<result<void>> write_operation::commit(target& t) {
     const auto committed = co_await t.writer->commit(std::move(attribute), until_for(*t.where));
     if (!committed) {
         const error& why = committed.error();
-        if (why == errc::cancelled || why == errc::collision) co_return std::unexpected(why);
-        fail_target(t, why);
+        if (why == errc::collision) co_return std::unexpected(why);
+        KS_CO_CHECK(fail_target(t, why));
         co_return success();
     }
     t.now = phase::committed;

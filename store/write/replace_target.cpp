@@ -15,17 +15,10 @@ namespace keepstore::store {
 // \returns false if that failed, and so the target.
 awaitable<result<bool>> write_operation::start_writing(target& t, std::uint64_t upto) {
     auto writer = co_await t.where->volume->create(request_.hash, source_.size(), until_for(*t.where));
-    if (!writer) {
-        if (writer.error() == errc::cancelled) co_return std::unexpected(std::move(writer.error()));
-        fail_target(t, writer.error());
-        co_return false;
-    }
+    if (!writer) co_return fail_target(t, writer.error());
     if (upto > 0) {
         KS_CO_TRY(const bool copied, co_await copy_from(t, {**writer, until_for(*t.where)}, upto));
-        if (!copied) {
-            fail_target(t, errc::io_error);
-            co_return false;
-        }
+        if (!copied) co_return fail_target(t, errc::io_error);
     }
     t.writer = std::move(*writer);
     t.now = phase::writing;
@@ -118,17 +111,14 @@ awaitable<result<bool>> write_operation::feed_replacement(target& t, const const
         KS_CO_TRY(const bool copied, co_await copy_prefix(t, length_));
         if (!copied) {
             t.writer.reset();
-            fail_target(t, errc::io_error);
-            co_return false;
+            co_return fail_target(t, errc::io_error);
         }
     }
     if (piece) {
         const auto appended = co_await t.writer->append(*piece, until_for(*t.where));
         if (!appended) {
-            if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
             t.writer.reset();
-            fail_target(t, appended.error());
-            co_return false;
+            co_return fail_target(t, appended.error());
         }
     }
     co_return true;
@@ -164,9 +154,7 @@ awaitable<result<bool>> write_operation::copy_prefix(target& to, std::uint64_t u
 awaitable<result<bool>> write_operation::append_to(destination to, const const_slice& piece) {
     const auto appended = co_await to.writer.append(piece, to.until);
     if (appended) co_return true;
-    if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
-    note_failure(appended.error());
-    co_return false;
+    co_return note_failure(appended.error());
 }
 
 awaitable<result<bool>> write_operation::append_kept(destination to, std::uint64_t upto) {
@@ -215,11 +203,7 @@ awaitable<result<bool>> write_operation::copy_from(target& from, destination to,
         if (!appended) co_return false;
         offset += want;
     }
-    if (const auto flushed = co_await to.writer.flush(to.until); !flushed) {
-        if (flushed.error() == errc::cancelled) co_return std::unexpected(flushed.error());
-        note_failure(flushed.error());
-        co_return false;
-    }
+    if (const auto flushed = co_await to.writer.flush(to.until); !flushed) co_return note_failure(flushed.error());
     co_return co_await is_body_prefix(copied, upto);
 }
 

@@ -150,8 +150,7 @@ awaitable<result<void>> write_operation::release_memory() {
             if (t->now != phase::writing) continue;
             const auto flushed = co_await t->writer->flush(until_for(*t->where));
             if (flushed) continue;
-            if (flushed.error() == errc::cancelled) co_return std::unexpected(flushed.error());
-            fail_target(*t, flushed.error());
+            KS_CO_CHECK(fail_target(*t, flushed.error()));
             any_failed = true;
         }
         if (any_failed) KS_CO_CHECK(co_await replace_failed(nullptr));
@@ -175,7 +174,7 @@ awaitable<result<void>> write_operation::feed_one(target& t, const const_slice& 
         if (equal && *equal) co_return success();
         const bool outage = !equal && is_outage(equal.error());
         if (outage && has_alternative(*t.where)) {
-            fail_target(t, equal.error());
+            KS_CO_CHECK(fail_target(t, equal.error()));
             co_return success();
         }
         // The stored copy ends, differs or cannot be read from here on; up to here it is the body.
@@ -185,20 +184,15 @@ awaitable<result<void>> write_operation::feed_one(target& t, const const_slice& 
     }
     t.writer->set_queue_bytes(store_.request_pool.queue_bytes());
     const auto appended = co_await t.writer->append(piece, until_for(*t.where));
-    if (!appended) {
-        if (appended.error() == errc::cancelled) co_return std::unexpected(appended.error());
-        fail_target(t, appended.error());
-    }
+    if (!appended) KS_CO_CHECK(fail_target(t, appended.error()));
     co_return success();
 }
 
 awaitable<result<bool>> write_operation::add_writer(const mount& m) {
     auto writer = co_await m.volume->create(request_.hash, source_.size(), until_for(m));
     if (!writer) {
-        if (writer.error() == errc::cancelled) co_return std::unexpected(std::move(writer.error()));
-        note_failure(writer.error());
         refused_.insert(&m);
-        co_return false;
+        co_return note_failure(writer.error());
     }
     targets_.push_back(
         std::make_unique<target>(target{.where = &m, .now = phase::writing, .writer = *std::move(writer)}));
@@ -223,13 +217,14 @@ deadline write_operation::until_for(const mount& m) const {
     return request_.until.ending_at_stall(has_alternative(m));
 }
 
-void write_operation::fail_target(target& t, const error& why) {
+result<bool> write_operation::fail_target(target& t, const error& why) {
+    KS_CHECK(note_failure(why));
     t.now = phase::failed;
     t.gave_up = why == errc::unavailable && has_alternative(*t.where);
-    note_failure(why);
     log::warning("a volume could not store a block",
                  {{"block", request_.hash.hex()}, {"mount", t.where->uuid}, {"error", why.text}});
     drop_failed();
+    return false;
 }
 
 // Releases what failed targets have, their queues above all, if the bytes can be had elsewhere.
@@ -244,8 +239,10 @@ void write_operation::drop_failed() noexcept {
     }
 }
 
-void write_operation::note_failure(const error& why) {
-    if (why.code != errc::no_space) all_full_ = false;
+result<bool> write_operation::note_failure(const error& why) {
+    if (why == errc::cancelled) return std::unexpected(why);
+    if (why != errc::no_space) all_full_ = false;
+    return false;
 }
 
 put_plan write_operation::plan_of(std::initializer_list<phase> phases) const {

@@ -81,9 +81,11 @@ class write_operation {
     /// For calls to the mount's volume.
     [[nodiscard]] deadline until_for(const mount&) const;
     awaitable<result<void>> release_memory();
-    void fail_target(target&, const error& why);
+    /// Ends what the target does. \returns false; errc::cancelled, which ends the PUT instead.
+    result<bool> fail_target(target&, const error& why);
     void drop_failed() noexcept;
-    void note_failure(const error& why);
+    /// Remembers why a volume did not take something. \returns as fail_target().
+    result<bool> note_failure(const error& why);
     [[nodiscard]] put_plan plan_of(std::initializer_list<phase>) const;
     [[nodiscard]] error nothing_stored() const;
 
@@ -109,7 +111,6 @@ class write_operation {
     // commit_targets.cpp
     awaitable<result<void>> commit_all();
     awaitable<result<void>> commit(target&);
-    awaitable<void> commit_into(target&, result<void>& outcome);
     awaitable<result<void>> check_replaced_copies();
     awaitable<result<bool>> is_collision(volumes::block_reader&);
 
