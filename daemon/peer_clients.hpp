@@ -24,7 +24,6 @@ class peer_clients {
     [[nodiscard]] unsigned pull_workers() const noexcept { return pull_workers_; }
     [[nodiscard]] store::remote_reader& remote() noexcept { return remote_; }
     [[nodiscard]] std::vector<router::metrics::sample> samples() const;
-    [[nodiscard]] pool::buffer_pool::stats pull_memory() const { return pulls_.memory(); }
 
     /// Refuses new connections from now on. May be called more than once.
     void close() noexcept;

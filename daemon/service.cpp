@@ -11,7 +11,6 @@
 #include "daemon/peer_clients.hpp"
 #include "daemon/periodic_tasks.hpp"
 #include "daemon/service_metrics.hpp"
-#include "daemon/service_values.hpp"
 #include "daemon/signals.hpp"
 #include "daemon/volume_watch.hpp"
 #include "digest/engine.hpp"
@@ -185,9 +184,11 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     net::server* serving = nullptr;
     auto options = application_options(conf);
     options.more_metrics = [&] { return service_metrics(*serving, digest, scrub, others, store.context()); };
-    options.service = [&] { return service_values(*serving, digest, others); };
+    options.service = [&] {
+        return router::service_values{.connections = serving->snapshot(), .pools = {{"pull", others.pulls().memory()}}};
+    };
     options.pull_counters = &others.pulls().counters();
-    router::app application(options, store, pulls, trash, pool, &scrub, &others.remote());
+    router::app application(options, store, pulls, trash, &scrub, &others.remote());
     const auto executors = loops.executors();
     net::server server(executors, application, transport(conf));
     serving = &server;
@@ -235,8 +236,8 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     // Chunks may outlive their pools, but the call that has one uses its volume.
     const auto held = [&] {
         const auto& requests = store.context();
-        return scrub.memory_in_use() + others.pulls().memory_in_use() + requests.copy_pool.snapshot().in_use_bytes +
-                   requests.scratch_pool.snapshot().in_use_bytes !=
+        return scrub.memory_in_use() + others.pulls().memory_in_use() +
+                   requests.copy_pool.snapshot().in_use_bytes + requests.scratch_pool.snapshot().in_use_bytes !=
                0;
     };
     while (held() && clock::now() < until) std::this_thread::sleep_for(1ms);

@@ -46,14 +46,14 @@ auto take_list(std::string body, result<std::vector<Item>> (*parse)(std::string_
 awaitable<void> routes::change_block(request_context& request, std::string_view locator_text, block_change change) {
     const auto block = protocol::locator::parse(locator_text);
     if (!block) co_return co_await request.reply_error(block.error());
-    const auto done = co_await (store_.*change)(block->hash, request.ex.get_deadline());
+    const auto done = co_await (parts_.store.*change)(block->hash, request.ex.get_deadline());
     if (!done) co_return co_await request.reply_error(done.error());
     co_await request.reply_empty(200);
 }
 
 awaitable<void> routes::list_mounts(request_context& request) {
     auto array = nlohmann::ordered_json::array();
-    for (const store::mount& m : store_.mounts().all()) {
+    for (const store::mount& m : parts_.store.mounts().all()) {
         array.push_back({{"uuid", m.uuid},
                          {"device_id", m.volume->device_id()},
                          {"allow_write", m.allow_write},
@@ -74,7 +74,7 @@ awaitable<void> routes::list_index(request_context& request, std::string_view mo
         wanted = std::move(values.front());
     if (request.is_head()) {
         // A response to HEAD has no lines, so the volumes are not listed.
-        if (!mount_uuid.empty() && !store_.mounts().find(mount_uuid))
+        if (!mount_uuid.empty() && !parts_.store.mounts().find(mount_uuid))
             co_return co_await request.reply_error(error(errc::not_found));
         request.status = 200;
         ex.set_header("Content-Type", text_plain);
@@ -84,7 +84,7 @@ awaitable<void> routes::list_index(request_context& request, std::string_view mo
         co_return;
     }
     index_response lines(ex);
-    const auto done = co_await store_.index(std::string(mount_uuid), std::move(wanted), lines, deadline::never());
+    const auto done = co_await parts_.store.index(std::string(mount_uuid), std::move(wanted), lines, deadline::never());
     if (!done) co_return co_await request.reply_error(done.error());
     // The blank line marks the list as complete (docs/interface.md 2.14).
     if (!ex.response_started()) co_return co_await request.reply(200, protocol::index_end, text_plain);
@@ -100,24 +100,24 @@ awaitable<void> routes::set_list(request_context& request, result<std::vector<It
     auto body = co_await request.ex.read_body(limits::work_list_bytes_max);
     if (!body) co_return co_await request.reply_error(body.error());
     const auto until = request.ex.get_deadline();
-    const auto taken = co_await slow_calls_.run(take_list(std::move(*body), parse, queue), until);
+    const auto taken = co_await parts_.slow_calls.run(take_list(std::move(*body), parse, queue), until);
     if (!taken) co_return co_await request.reply_error(taken.error());
     co_await request.reply_empty(200);
 }
 
 awaitable<void> routes::set_pull_list(request_context& request) {
-    return set_list(request, protocol::parse_pull_list, pulls_);
+    return set_list(request, protocol::parse_pull_list, parts_.pulls);
 }
 
 awaitable<void> routes::set_trash_list(request_context& request) {
-    return set_list(request, protocol::parse_trash_list, trash_);
+    return set_list(request, protocol::parse_trash_list, parts_.trash);
 }
 
 awaitable<void> routes::show_work(request_context& request) {
-    const std::string body = work_json({.pulls = pulls_.progress(),
-                                        .trash = trash_.progress(),
-                                        .pull_counters = pull_counters_,
-                                        .trash_counters = store_.counters(),
+    const std::string body = work_json({.pulls = parts_.pulls.progress(),
+                                        .trash = parts_.trash.progress(),
+                                        .pull_counters = parts_.pull_counters,
+                                        .trash_counters = parts_.store.counters(),
                                         .started_at = started_at_});
     co_await request.reply(200, body, application_json);
 }

@@ -4,7 +4,6 @@
 #include "base/log.hpp"
 #include "base/text.hpp"
 #include "router/access_log.hpp"
-#include "router/cors.hpp"
 #include "router/limits.hpp"
 #include "router/request_id.hpp"
 #include "router/status.hpp"
@@ -27,6 +26,19 @@ std::string describe(const std::exception_ptr& thrown) {
     }
 }
 
+// The cross-origin headers of all responses of the keepstore routes (docs/interface.md 2.18). Responses of the outer
+// layers (limiter, health, inspect, metrics) have none.
+void set_cors_headers(net::server_exchange& ex) {
+    ex.set_header("Access-Control-Allow-Origin", "*");
+    ex.set_header("Access-Control-Allow-Methods", "GET, HEAD, PUT, OPTIONS");
+    ex.set_header("Access-Control-Allow-Headers",
+                  "Authorization, Content-Length, Content-Type, X-Keep-Desired-Replicas, X-Keep-Signature, "
+                  "X-Keep-Storage-Classes");
+    ex.set_header("Access-Control-Expose-Headers",
+                  "X-Keep-Locator, X-Keep-Replicas-Stored, X-Keep-Storage-Classes-Confirmed");
+    ex.set_header("Access-Control-Max-Age", "86486400");
+}
+
 }  // namespace
 
 bool is_collection_host(std::string_view host) noexcept {
@@ -43,14 +55,12 @@ bool is_collection_host(std::string_view host) noexcept {
 }
 
 app::app(const app_options& o, store::block_store& store, store::work_queue<protocol::pull_item>& pulls,
-         store::work_queue<protocol::trash_item>& trash, pool::buffer_pool& pool, store::scrubber* scrub,
-         store::remote_reader* remote)
+         store::work_queue<protocol::trash_item>& trash, store::scrubber* scrub, store::remote_reader* remote)
     : root_token_(o.system_root_token),
       management_token_(o.management_token),
       request_timeout_(o.request_timeout),
       limiter_(o.limits),
       metrics_(o.about, {.store = store,
-                         .pool = pool,
                          .pulls = pulls,
                          .trash = trash,
                          .requests_limiter = limiter_,
@@ -59,7 +69,6 @@ app::app(const app_options& o, store::block_store& store, store::work_queue<prot
       health_(store.mounts(), management_token_),
       status_({.cluster_id = o.cluster_id, .version = o.about.version},
               {.store = store,
-               .pool = pool,
                .pulls = pulls,
                .trash = trash,
                .scrub = scrub,
@@ -155,14 +164,10 @@ awaitable<void> app::handle_logged(request_context& request, request_table::entr
         }
         entry.place = std::move(*waited);
     }
-    co_await handle_limited(request);
-    entry.place = {};
-}
-
-awaitable<void> app::handle_limited(request_context& request) {
     set_cors_headers(request.ex);
     request.tokens = collect_tokens(request.ex.head());
     co_await routes_.handle(request);
+    entry.place = {};
 }
 
 awaitable<bool> app::serve_metrics(request_context& request) {

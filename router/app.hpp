@@ -5,7 +5,6 @@
 
 #include "base/blocking_pool.hpp"
 #include "net/server/server_exchange.hpp"
-#include "pool/buffer_pool.hpp"
 #include "protocol/work_lists.hpp"
 #include "router/health.hpp"
 #include "router/limiter.hpp"
@@ -44,7 +43,7 @@ class app final : public net::handler {
   public:
     /// All arguments must outlive the app. `scrub` null: /_scrub is 404. `remote` null: no other cluster is configured.
     app(const app_options&, store::block_store&, store::work_queue<protocol::pull_item>&,
-        store::work_queue<protocol::trash_item>&, pool::buffer_pool&, store::scrubber* scrub = nullptr,
+        store::work_queue<protocol::trash_item>&, store::scrubber* scrub = nullptr,
         store::remote_reader* remote = nullptr);
 
     [[nodiscard]] awaitable<void> handle(net::server_exchange&) override;
@@ -53,9 +52,6 @@ class app final : public net::handler {
     /// Makes readiness 503 and ping unhealthy while `draining`.
     void set_draining(bool draining) noexcept { health_.set_draining(draining); }
     [[nodiscard]] health::readiness ready() const { return health_.check(); }
-
-    /// Requests being handled, including queued and stalled ones.
-    [[nodiscard]] limiter::stats limiter_stats() const { return limiter_.snapshot(); }
 
     /// Returns the list of current requests, as JSON, if the limiter is at least 90 percent full and a management token
     /// is set; the daemon writes it to SystemLogs.RequestQueueDumpDirectory every minute (docs/interface.md 2.19).
@@ -69,7 +65,6 @@ class app final : public net::handler {
     [[nodiscard]] awaitable<bool> serve_inspect(request_context&);
     [[nodiscard]] awaitable<void> handle_counted(request_context&, bool collection_host);
     [[nodiscard]] awaitable<void> handle_logged(request_context&, request_table::entry&, bool collection_host);
-    [[nodiscard]] awaitable<void> handle_limited(request_context&);
 
     const secret_token root_token_;
     const secret_token management_token_;

@@ -94,7 +94,7 @@ awaitable<void> routes::read_block(request_context& request, std::string_view lo
     const std::string entity_tag = entity_tag_of(read.block.hash);
     read.range = requested_range(request.ex.head(), entity_tag);
     response_sink sink(request.ex, read.range ? response_sink::kind::part : response_sink::kind::whole, entity_tag);
-    const auto size = co_await store_.block_read(read, sink);
+    const auto size = co_await parts_.store.block_read(read, sink);
     if (!size) {
         // Locators in GETs have a size, and the store has compared it with the block's.
         if (size.error() == errc::range_not_satisfiable)
@@ -115,7 +115,7 @@ awaitable<void> routes::read_remote_block(request_context& request, protocol::lo
                                     .request_id = request.request_id,
                                     .head = request.is_head(),
                                     .until = ex.get_deadline()};
-    if (!remote_) {
+    if (!parts_.remote) {
         if (read.token.empty())
             co_return co_await request.reply_error({errc::unauthorized, "no token provided in Authorization header"});
         const auto parsed = protocol::parse_remote_locator(read.block);
@@ -127,7 +127,7 @@ awaitable<void> routes::read_remote_block(request_context& request, protocol::lo
     const std::string_view wanted = ex.head().get("X-Keep-Signature");
     result<std::uint64_t> size = std::uint64_t{0};
     if (wanted.substr(0, wanted.find(',')) == "local") {
-        auto stored = co_await remote_->copy_here(read);
+        auto stored = co_await parts_.remote->copy_here(read);
         if (!stored) co_return co_await request.reply_error(stored.error());
         ex.set_header("X-Keep-Locator", stored->locator);
         if (request.is_head()) {
@@ -137,10 +137,10 @@ awaitable<void> routes::read_remote_block(request_context& request, protocol::lo
             if (!local) co_return co_await request.reply_error(local.error());
             const store::block_read_request ours{
                 .block = std::move(*local), .token = read.token, .has_token = true, .until = read.until};
-            size = co_await store_.block_read(ours, sink);
+            size = co_await parts_.store.block_read(ours, sink);
         }
     } else {
-        size = co_await remote_->read(read, sink);
+        size = co_await parts_.remote->read(read, sink);
     }
     if (!size) co_return co_await request.reply_error(size.error());
     request.status = sink.status();
@@ -160,7 +160,7 @@ awaitable<void> routes::write_block(request_context& request, std::string_view l
     write.storage_classes = split_classes(ex.head().get("X-Keep-Storage-Classes"));
     if (!request.tokens.empty()) write.token = request.tokens.front();
     write.until = ex.get_deadline();
-    const auto stored = co_await store_.block_write(write, ex.body());
+    const auto stored = co_await parts_.store.block_write(write, ex.body());
     if (!stored) co_return co_await request.reply_error(stored.error());
     std::string confirmed;
     for (const auto& [name, replicas] : stored->storage_classes) {

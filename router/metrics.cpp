@@ -38,21 +38,10 @@ void add_sample(std::vector<MetricFamily>& out, const metrics::sample& s) {
 constexpr std::array<std::string_view, limiter::priority_classes> priority_names{"low", "normal", "high"};
 const std::string queue_name = "api";
 
-std::string_view type_name(MetricType type) {
-    switch (type) {
-        case MetricType::Counter:
-            return "COUNTER";
-        case MetricType::Gauge:
-            return "GAUGE";
-        case MetricType::Summary:
-            return "SUMMARY";
-        case MetricType::Histogram:
-            return "HISTOGRAM";
-        case MetricType::Untyped:
-            return "UNTYPED";
-    }
-    return "UNTYPED";
-}
+// By MetricType.
+constexpr std::array<std::string_view, 5> type_names{"COUNTER", "GAUGE", "SUMMARY", "UNTYPED", "HISTOGRAM"};
+static_assert(static_cast<std::size_t>(MetricType::Summary) == 2 &&
+              static_cast<std::size_t>(MetricType::Histogram) == 4);
 
 // In the JSON of protocol buffers not-a-number and infinities are strings.
 nlohmann::ordered_json json_number(double value) {
@@ -199,7 +188,7 @@ void metrics::collect_service(std::vector<MetricFamily>& out) const {
 
     // The Go daemon counts whole 64 MiB buffers. We hand out small chunks, so these gauges are fractions of such a
     // buffer; their ratio, which dashboards plot, has the same meaning.
-    const auto pool = sources_.pool.snapshot();
+    const auto pool = sources_.store.context().request_pool.snapshot();
     constexpr auto buffer = static_cast<double>(limits::block_size_bytes_max);
     add_gauge(out, "arvados_keepstore_bufferpool_allocated_bytes", "Number of bytes allocated to buffers",
               static_cast<double>(pool.allocated_bytes));
@@ -219,7 +208,7 @@ void metrics::collect_service(std::vector<MetricFamily>& out) const {
 }
 
 void metrics::collect_own(std::vector<MetricFamily>& out) const {
-    const auto pool = sources_.pool.snapshot();
+    const auto pool = sources_.store.context().request_pool.snapshot();
     for (const sample& s : pool_samples("request", pool)) add_sample(out, s);
     std::vector<sample> counted;
     append(counted, sources_.store.counters());
@@ -297,7 +286,10 @@ std::string metrics::json() const {
             }
             list.push_back(std::move(item));
         }
-        array.push_back({{"name", f.name}, {"help", f.help}, {"type", type_name(f.type)}, {"metric", std::move(list)}});
+        array.push_back({{"name", f.name},
+                         {"help", f.help},
+                         {"type", type_names[static_cast<std::size_t>(f.type)]},
+                         {"metric", std::move(list)}});
     }
     return json_to_text(array, 2) + "\n";
 }

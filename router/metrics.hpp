@@ -44,8 +44,7 @@ class metrics {
 
     /// The owners that are read at scrape time. All must outlive the metrics.
     struct sources {
-        const store::block_store& store;
-        const pool::buffer_pool& pool;
+        store::block_store& store;
         const store::work_queue<protocol::pull_item>& pulls;
         const store::work_queue<protocol::trash_item>& trash;
         const limiter& requests_limiter;

@@ -61,15 +61,7 @@ class routes {
         const store::pull_counters* pull_counters;  ///< Null: /_work has no outcomes of pulls.
         blocking_pool& slow_calls;
     };
-    explicit routes(const parts& p)
-        : store_(p.store),
-          pulls_(p.pulls),
-          trash_(p.trash),
-          admin_token_(p.admin_token),
-          scrub_(p.scrub),
-          remote_(p.remote),
-          pull_counters_(p.pull_counters),
-          slow_calls_(p.slow_calls) {}
+    explicit routes(const parts& p) : parts_(p) {}
 
     /// Responds to the request, also when no route matches. Awaited in place.
     [[nodiscard]] awaitable<void> handle(request_context&);
@@ -94,16 +86,8 @@ class routes {
     [[nodiscard]] awaitable<void> show_scrub(request_context&);
     [[nodiscard]] awaitable<void> start_scrub(request_context&);
     [[nodiscard]] awaitable<void> stop_scrub(request_context&);
-    [[nodiscard]] awaitable<void> refuse_scrub_method(request_context&);
 
-    store::block_store& store_;
-    store::work_queue<protocol::pull_item>& pulls_;
-    store::work_queue<protocol::trash_item>& trash_;
-    const secret_token& admin_token_;
-    store::scrubber* const scrub_;
-    store::remote_reader* const remote_;
-    const store::pull_counters* const pull_counters_;
-    blocking_pool& slow_calls_;
+    const parts parts_;
     const std::chrono::system_clock::time_point started_at_ = std::chrono::system_clock::now();
 };
 

@@ -25,12 +25,12 @@ const error no_scrub(errc::not_found, "this server has no scrub");
 }  // namespace
 
 awaitable<void> routes::show_scrub(request_context& request) {
-    if (!scrub_) co_return co_await request.reply_error(no_scrub);
-    co_await send_status(request, *scrub_);
+    if (!parts_.scrub) co_return co_await request.reply_error(no_scrub);
+    co_await send_status(request, *parts_.scrub);
 }
 
 awaitable<void> routes::start_scrub(request_context& request) {
-    if (!scrub_) co_return co_await request.reply_error(no_scrub);
+    if (!parts_.scrub) co_return co_await request.reply_error(no_scrub);
     store::scrubber::start_request start;
     start.mount = first_value(request, "mount");
     if (const std::string rate = first_value(request, "rate"); !rate.empty()) {
@@ -43,20 +43,16 @@ awaitable<void> routes::start_scrub(request_context& request) {
     if (!fresh.empty() && fresh != "0" && fresh != "1")
         co_return co_await request.reply_error(error(errc::bad_request, "fresh: expected 0 or 1"));
     start.fresh = fresh == "1";
-    if (const auto started = scrub_->start(start); !started) co_return co_await request.reply_error(started.error());
-    co_await send_status(request, *scrub_);
+    if (const auto started = parts_.scrub->start(start); !started)
+        co_return co_await request.reply_error(started.error());
+    co_await send_status(request, *parts_.scrub);
 }
 
 awaitable<void> routes::stop_scrub(request_context& request) {
-    if (!scrub_) co_return co_await request.reply_error(no_scrub);
-    if (const auto stopped = scrub_->stop(first_value(request, "mount")); !stopped)
+    if (!parts_.scrub) co_return co_await request.reply_error(no_scrub);
+    if (const auto stopped = parts_.scrub->stop(first_value(request, "mount")); !stopped)
         co_return co_await request.reply_error(stopped.error());
-    co_await send_status(request, *scrub_);
-}
-
-awaitable<void> routes::refuse_scrub_method(request_context& request) {
-    request.ex.set_header("Allow", "GET, HEAD, PUT, DELETE");
-    co_await request.reply_plain_error(405, "Method Not Allowed");
+    co_await send_status(request, *parts_.scrub);
 }
 
 }  // namespace keepstore::router

@@ -12,9 +12,7 @@ unsigned status_of(net::cancel_reason why) noexcept {
             return 408;
         // Not 499 as in the Go daemon, which clients never retry (docs/compatibility.md).
         case net::cancel_reason::request_deadline:
-            return 503;
         case net::cancel_reason::draining:
-            return 503;
         case net::cancel_reason::none:
             break;
     }
@@ -42,20 +40,17 @@ unsigned status_of(errc code, net::cancel_reason why) noexcept {
             return 416;
         case errc::checksum_mismatch:
             return 502;
-        case errc::collision:
-            return 500;
         case errc::no_space:
             return 507;
         case errc::unavailable:
-            return 503;
         case errc::timeout:
-            return 503;
         case errc::cancelled:
             return 503;
         case errc::unsupported:
             return 501;
+        case errc::collision:
         case errc::io_error:
-            return 500;
+            break;
     }
     return 500;
 }
@@ -63,7 +58,6 @@ unsigned status_of(errc code, net::cancel_reason why) noexcept {
 std::string_view text_of(net::cancel_reason why) noexcept {
     switch (why) {
         case net::cancel_reason::none:
-            break;
         case net::cancel_reason::client_gone:
             break;
         case net::cancel_reason::too_slow:

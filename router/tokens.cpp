@@ -17,22 +17,6 @@ std::string_view trimmed(std::string_view text) {
     return trim(text, " \t\r\n\v\f");
 }
 
-void add_authorization(std::string_view value, std::vector<std::string>& out) {
-    value = trimmed(value);
-    const auto space = value.find(' ');
-    if (space == std::string_view::npos) return;
-    const std::string_view scheme = value.substr(0, space);
-    const std::string_view rest = value.substr(space + 1);
-    if (scheme == "Bearer" || scheme == "OAuth2") {
-        out.emplace_back(trimmed(rest));
-    } else if (iequals(scheme, "Basic")) {
-        const auto pair = decode_base64(rest);
-        if (!pair) return;
-        const auto colon = pair->find(':');
-        if (colon != std::string::npos) out.emplace_back(trimmed(std::string_view(*pair).substr(colon + 1)));
-    }
-}
-
 void add_cookie(std::string_view cookies, std::vector<std::string>& out) {
     constexpr std::string_view name = "arvados_api_token=";
     while (!cookies.empty()) {
@@ -50,7 +34,18 @@ void add_cookie(std::string_view cookies, std::vector<std::string>& out) {
 
 std::vector<std::string> authorization_tokens(std::string_view header) {
     std::vector<std::string> out;
-    add_authorization(header, out);
+    const std::string_view value = trimmed(header);
+    const auto space = value.find(' ');
+    if (space == std::string_view::npos) return out;
+    const std::string_view scheme = value.substr(0, space);
+    const std::string_view rest = value.substr(space + 1);
+    if (scheme == "Bearer" || scheme == "OAuth2") {
+        out.emplace_back(trimmed(rest));
+    } else if (iequals(scheme, "Basic")) {
+        const auto pair = decode_base64(rest);
+        const auto colon = pair ? pair->find(':') : std::string::npos;
+        if (colon != std::string::npos) out.emplace_back(trimmed(std::string_view(*pair).substr(colon + 1)));
+    }
     return out;
 }
 

@@ -90,18 +90,18 @@ json lines_of(const recent_lines& lines) {
     return out;
 }
 
-json digest_part(const service_values& service, const status_counters& now, const status_counters& before,
+json digest_part(const store::store_context& store, const status_counters& now, const status_counters& before,
                  const rate_of& rate) {
     const auto ratio = [](std::uint64_t lanes, std::uint64_t passes) {
         return passes == 0 ? json(nullptr) : json(static_cast<double>(lanes) / static_cast<double>(passes));
     };
-    return {{"instructions", service.digest_target},
-            {"lanes", service.digest_lanes_max},
+    return {{"instructions", store.engine.target()},
+            {"lanes", store.engine.lanes()},
             {"bytes_per_second", rate(before.digest_bytes, now.digest_bytes)},
             {"lanes_per_pass", ratio(now.digest_lanes - before.digest_lanes, now.digest_passes - before.digest_passes)},
             {"lanes_per_pass_since_start", ratio(now.digest_lanes, now.digest_passes)},
-            {"bytes", service.digest_bytes},
-            {"single_bytes", service.digest_single_bytes}};
+            {"bytes", now.digest_bytes},
+            {"single_bytes", store.engine.snapshot().bytes_single_total}};
 }
 
 }  // namespace
@@ -119,8 +119,7 @@ service_values status_values::service() const {
     return sources_.service ? sources_.service() : service_values{};
 }
 
-status_counters status_values::counters(const std::vector<volumes::volume_stats>& volumes,
-                                        const service_values& service) const {
+status_counters status_values::counters(const std::vector<volumes::volume_stats>& volumes) const {
     status_counters out;
     out.at = std::chrono::steady_clock::now();
     for (const auto& stats : volumes) {
@@ -130,9 +129,10 @@ status_counters status_values::counters(const std::vector<volumes::volume_stats>
                                .errors = sum_of(stats.errors)});
     }
     out.requests = stats_.counts();
-    out.digest_bytes = service.digest_bytes;
-    out.digest_passes = service.digest_passes;
-    out.digest_lanes = service.digest_lanes;
+    const auto digest = sources_.store.context().engine.snapshot();
+    out.digest_bytes = digest.bytes_total;
+    out.digest_passes = digest.passes_total;
+    out.digest_lanes = digest.lanes_used_total;
     return out;
 }
 
@@ -216,7 +216,7 @@ json status_values::volumes_part(const std::vector<volumes::volume_stats>& stats
 json status_values::memory_part(const service_values& service) const {
     auto pools = json::array();
     const auto& context = sources_.store.context();
-    pools.push_back(pool_of("request", sources_.pool.snapshot()));
+    pools.push_back(pool_of("request", context.request_pool.snapshot()));
     pools.push_back(pool_of("copy", context.copy_pool.snapshot()));
     pools.push_back(pool_of("scratch", context.scratch_pool.snapshot()));
     if (sources_.scrub) {
@@ -251,26 +251,28 @@ json status_values::scrubs_part() const {
 json status_values::gather() const {
     const auto stats = volume_stats();
     const auto service = this->service();
-    const auto now = counters(stats, service);
+    const auto& connections = service.connections;
+    const auto now = counters(stats);
     const auto before = samples_.oldest();
     const rate_of rate(before.at, now.at);
     const auto list = [](const auto& items) {
         return json{{"pending", items.pending()}, {"in_progress", items.in_progress()}};
     };
-    return {
-        {"instance", instance_},
-        {"time", utc_text(std::chrono::system_clock::now())},
-        {"service", service_part()},
-        {"connections",
-         {{"open", service.connections_open}, {"idle", service.connections_idle}, {"max", service.connections_max}}},
-        {"requests", requests_part(now, before)},
-        {"volumes", volumes_part(stats, now, before)},
-        {"digest", digest_part(service, now, before, rate)},
-        {"memory", memory_part(service)},
-        {"scrubs", scrubs_part()},
-        {"lists", {{"pull", list(sources_.pulls)}, {"trash", list(sources_.trash)}}},
-        {"failed_requests", lines_of(failed_requests_)},
-        {"log", lines_of(log::recent())}};
+    return {{"instance", instance_},
+            {"time", utc_text(std::chrono::system_clock::now())},
+            {"service", service_part()},
+            {"connections",
+             {{"open", connections.connections_open},
+              {"idle", connections.connections_idle},
+              {"max", connections.connections_max}}},
+            {"requests", requests_part(now, before)},
+            {"volumes", volumes_part(stats, now, before)},
+            {"digest", digest_part(sources_.store.context(), now, before, rate)},
+            {"memory", memory_part(service)},
+            {"scrubs", scrubs_part()},
+            {"lists", {{"pull", list(sources_.pulls)}, {"trash", list(sources_.trash)}}},
+            {"failed_requests", lines_of(failed_requests_)},
+            {"log", lines_of(log::recent())}};
 }
 
 }  // namespace keepstore::router

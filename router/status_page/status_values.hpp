@@ -4,6 +4,7 @@
 #pragma once
 
 #include "base/recent_lines.hpp"
+#include "net/server/server.hpp"
 #include "pool/buffer_pool.hpp"
 #include "protocol/work_lists.hpp"
 #include "router/health.hpp"
@@ -29,15 +30,7 @@ namespace keepstore::router {
 
 /// The parts of the process that the router does not know.
 struct service_values {
-    std::size_t connections_open = 0;
-    std::size_t connections_idle = 0;
-    std::size_t connections_max = 0;
-    std::string digest_target;  ///< The instruction set.
-    std::size_t digest_lanes_max = 0;
-    std::uint64_t digest_bytes = 0;
-    std::uint64_t digest_single_bytes = 0;
-    std::uint64_t digest_passes = 0;
-    std::uint64_t digest_lanes = 0;                                            ///< Occupied ones, of all passes.
+    net::server::stats connections{};
     std::vector<std::pair<std::string, pool::buffer_pool::stats>> pools = {};  ///< In addition to the store's.
 };
 
@@ -50,7 +43,6 @@ class status_values {
     /// All must outlive this.
     struct sources {
         store::block_store& store;
-        const pool::buffer_pool& pool;
         const store::work_queue<protocol::pull_item>& pulls;
         const store::work_queue<protocol::trash_item>& trash;
         const store::scrubber* scrub;  ///< May be null.
@@ -68,7 +60,7 @@ class status_values {
     [[nodiscard]] recent_lines& failed_requests() noexcept { return failed_requests_; }
 
     /// Call every limits::status_sample_interval.
-    void sample() { samples_.add(counters(volume_stats(), service())); }
+    void sample() { samples_.add(counters(volume_stats())); }
 
     [[nodiscard]] nlohmann::ordered_json gather() const;
 
@@ -78,7 +70,7 @@ class status_values {
     /// Of each mount, in their order.
     [[nodiscard]] std::vector<volumes::volume_stats> volume_stats() const;
     [[nodiscard]] service_values service() const;
-    [[nodiscard]] status_counters counters(const std::vector<volumes::volume_stats>&, const service_values&) const;
+    [[nodiscard]] status_counters counters(const std::vector<volumes::volume_stats>&) const;
     [[nodiscard]] json service_part() const;
     [[nodiscard]] json requests_part(const status_counters& now, const status_counters& before) const;
     [[nodiscard]] json volumes_part(const std::vector<volumes::volume_stats>&, const status_counters& now,

@@ -193,7 +193,7 @@ TEST_CASE("the progress of work lists, and which list was taken", "[router][rout
     store::pull_counters pulled;
     auto options = default_app_options();
     options.pull_counters = &pulled;
-    router::app app(options, f.store, f.pulls, f.trash, f.pool);
+    router::app app(options, f.store, f.pulls, f.trash);
     const auto work = [&] {
         fake_exchange ex("GET", "/_work", as_admin);
         run(app.handle(ex));

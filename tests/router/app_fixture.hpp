@@ -51,7 +51,7 @@ inline store::block_store::options default_store_options() {
 struct app_fixture {
     explicit app_fixture(const router::app_options& o = default_app_options(),
                          store::block_store::options s = default_store_options())
-        : store(std::move(s), store::mount_table(make_mounts()), pool, digest), app(o, store, pulls, trash, pool) {}
+        : store(std::move(s), store::mount_table(make_mounts()), pool, digest), app(o, store, pulls, trash) {}
 
     /// Runs the application until the response is complete.
     void handle(fake_exchange& ex) { run(app.handle(ex)); }

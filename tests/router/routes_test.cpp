@@ -237,7 +237,7 @@ TEST_CASE("a client that disconnects in mid-body leaves no block, chunk or place
     check_cors(put);
     CHECK_FALSE(f.volume0->content(foo));
     CHECK(f.pool.snapshot().in_use_bytes == 0);
-    CHECK(f.app.limiter_stats().concurrent == 0);
+    CHECK(f.body_of("/metrics", as_manager).contains("arvados_concurrent_requests{queue=\"api\"} 0\n"));
 
     const std::string locator = f.put_foo();
     fake_exchange get("GET", "/" + locator, as_user);

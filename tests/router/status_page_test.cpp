@@ -98,15 +98,14 @@ TEST_CASE("the status document has the state of all parts", "[router][status]") 
     options.cluster_id = "zzzzz";
     options.service = [] {
         router::service_values out;
-        out.digest_lanes_max = 16;
-        out.digest_passes = 10;
-        out.digest_lanes = 55;
         out.pools = {{"pull", {}}};
         return out;
     };
     app_fixture f(options);
     f.put_foo();
     f.volume1->fail_everything(error(errc::unavailable, "does not respond"));
+    std::vector<digest::md5_segment> two(2, {{}, make_heap_slice(64 * KiB).freeze(64 * KiB)});
+    REQUIRE(run(f.digest.compress_all(two)));
     const auto v = status_of(f);
     CHECK(v["service"]["cluster"] == "zzzzz");
     CHECK(v["service"]["version"] == "1.2.3 (test)");
@@ -120,7 +119,8 @@ TEST_CASE("the status document has the state of all parts", "[router][status]") 
     CHECK(v["volumes"].size() == 2);
     CHECK(v["volumes"][0]["device_id"] == "device-0");
     CHECK(v["volumes"][1]["problem"] == "does not respond");
-    CHECK(v["digest"]["lanes_per_pass_since_start"] == 5.5);
+    CHECK(v["digest"]["lanes"] == f.digest.lanes());
+    CHECK(v["digest"]["lanes_per_pass_since_start"] == 2);
     std::vector<std::string> pools;
     for (const auto& p : v["memory"]["pools"]) pools.push_back(p["name"]);
     CHECK(pools == std::vector<std::string>{"request", "copy", "scratch", "pull"});
