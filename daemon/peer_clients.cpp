@@ -64,7 +64,7 @@ std::vector<router::metrics::sample> peer_clients::samples() const {
     std::vector<router::metrics::sample> out;
     router::append(out, pulls_.counters());
     out.push_back({"keepstore_pull_memory_bytes", "Held by blocks being pulled.", false,
-                   static_cast<double>(pulls_.memory_in_use())});
+                   static_cast<double>(pulls_.memory().in_use_bytes)});
     for (auto& sample : router::pool_samples("pull", pulls_.memory())) out.push_back(std::move(sample));
     router::append(out, remote_.counters());
     add_client_samples(out, "pull", pull_client_.counters());

@@ -174,8 +174,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     digest::engine digest(static_cast<unsigned>(loops.size()));
     store::block_store store(store_options(conf), store::mount_table(std::move(mounts)), pool, digest);
     store::scrub_clock clock_of_scrub;
-    store::scrubber scrub(store, digest,
-                          {.interval = cluster.keepstore.scrub_interval, .rate = cluster.keepstore.scrub_rate},
+    store::scrubber scrub(store, {.interval = cluster.keepstore.scrub_interval, .rate = cluster.keepstore.scrub_rate},
                           clock_of_scrub);
     peer_clients others(cluster, plan, store);
     store::work_queue<protocol::pull_item> pulls;
@@ -183,7 +182,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
 
     net::server* serving = nullptr;
     auto options = application_options(conf);
-    options.more_metrics = [&] { return service_metrics(*serving, digest, scrub, others, store.context()); };
+    options.more_metrics = [&] { return service_metrics(*serving, scrub, others, store.context()); };
     options.service = [&] {
         return router::service_values{.connections = serving->snapshot(), .pools = {{"pull", others.pulls().memory()}}};
     };
@@ -236,7 +235,7 @@ std::expected<void, std::string> run_service(const cluster_config::config& conf,
     // Chunks may outlive their pools, but the call that has one uses its volume.
     const auto held = [&] {
         const auto& requests = store.context();
-        return scrub.memory_in_use() + others.pulls().memory_in_use() +
+        return scrub.memory().in_use_bytes() + others.pulls().memory().in_use_bytes +
                    requests.copy_pool.snapshot().in_use_bytes + requests.scratch_pool.snapshot().in_use_bytes !=
                0;
     };

@@ -10,11 +10,10 @@
 
 namespace keepstore::daemon {
 
-std::vector<router::metrics::sample> service_metrics(const net::server& server, const digest::engine& digest,
-                                                     const store::scrubber& scrub, const peer_clients& peers,
-                                                     store::store_context& store) {
+std::vector<router::metrics::sample> service_metrics(const net::server& server, const store::scrubber& scrub,
+                                                     const peer_clients& peers, store::store_context& store) {
     const auto s = server.snapshot();
-    const auto d = digest.snapshot();
+    const auto d = store.engine.snapshot();
     const auto gauge = [](std::string name, std::string help, auto value) {
         return router::metrics::sample{std::move(name), std::move(help), false, static_cast<double>(value)};
     };
@@ -44,8 +43,8 @@ std::vector<router::metrics::sample> service_metrics(const net::server& server, 
     };
     add_pool("copy", store.copy_pool.snapshot());
     add_pool("scratch", store.scratch_pool.snapshot());
-    add_pool("scrub_check", scrub.check_memory());
-    add_pool("scrub_repair", scrub.repair_memory());
+    add_pool("scrub_check", scrub.memory().checks);
+    add_pool("scrub_repair", scrub.memory().repairs);
     std::ranges::move(router::scrub_samples(scrub.status().value()), std::back_inserter(out));
     std::ranges::move(peers.samples(), std::back_inserter(out));
     return out;

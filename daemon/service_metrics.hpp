@@ -3,7 +3,6 @@
 #pragma once
 
 #include "daemon/peer_clients.hpp"
-#include "digest/engine.hpp"
 #include "net/server/server.hpp"
 #include "router/metrics.hpp"
 #include "store/context.hpp"
@@ -14,8 +13,7 @@
 namespace keepstore::daemon {
 
 /// Safe to call from any thread.
-[[nodiscard]] std::vector<router::metrics::sample> service_metrics(const net::server&, const digest::engine&,
-                                                                   const store::scrubber&, const peer_clients&,
-                                                                   store::store_context&);
+[[nodiscard]] std::vector<router::metrics::sample> service_metrics(const net::server&, const store::scrubber&,
+                                                                   const peer_clients&, store::store_context&);
 
 }  // namespace keepstore::daemon

@@ -220,8 +220,8 @@ json status_values::memory_part(const service_values& service) const {
     pools.push_back(pool_of("copy", context.copy_pool.snapshot()));
     pools.push_back(pool_of("scratch", context.scratch_pool.snapshot()));
     if (sources_.scrub) {
-        pools.push_back(pool_of("scrub_check", sources_.scrub->check_memory()));
-        pools.push_back(pool_of("scrub_repair", sources_.scrub->repair_memory()));
+        pools.push_back(pool_of("scrub_check", sources_.scrub->memory().checks));
+        pools.push_back(pool_of("scrub_repair", sources_.scrub->memory().repairs));
     }
     for (const auto& [name, stats] : service.pools) pools.push_back(pool_of(name, stats));
     return {{"resident_bytes", resident_bytes()}, {"pools", std::move(pools)}};

@@ -33,29 +33,25 @@ awaitable<void> pull_worker::run(work_queue<protocol::pull_item>& queue) {
 }
 
 awaitable<void> pull_worker::execute(protocol::pull_item item) {
+    const auto fail_item = [this](std::string_view why, std::initializer_list<log::field> fields) {
+        log::warning(why, fields);
+        counters_.failed.add();
+    };
     const auto block = protocol::locator::parse(item.locator);
-    if (!block) {
-        log::warning("ignoring pull request for invalid locator");
-        co_return counters_.failed.add();
-    }
+    if (!block) co_return fail_item("ignoring pull request for invalid locator", {});
     const std::string name = block->bare();
     const mount* where = nullptr;
     if (!item.mount_uuid.empty()) {
         where = store_.mounts.find(item.mount_uuid);
-        if (!where) {
-            log::warning("ignoring pull list entry for nonexistent mount " + item.mount_uuid, {{"locator", name}});
-            co_return counters_.failed.add();
-        }
-        if (!where->allow_write) {
-            log::warning("ignoring pull list entry for readonly mount " + item.mount_uuid, {{"locator", name}});
-            co_return counters_.failed.add();
-        }
+        if (!where)
+            co_return fail_item("ignoring pull list entry for nonexistent mount " + item.mount_uuid,
+                                {{"locator", name}});
+        if (!where->allow_write)
+            co_return fail_item("ignoring pull list entry for readonly mount " + item.mount_uuid, {{"locator", name}});
     } else {
         const auto writable = store_.mounts.in_write_order(block->hash);
-        if (writable.empty()) {
-            log::warning("ignoring pull list entry: there is no writable mount", {{"locator", name}});
-            co_return counters_.failed.add();
-        }
+        if (writable.empty())
+            co_return fail_item("ignoring pull list entry: there is no writable mount", {{"locator", name}});
         where = writable.front();
     }
 
@@ -63,8 +59,7 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     auto memory = co_await pool_.take(limits::pull_lease_chunks, item_until);
     if (!memory) {
         if (memory.error() == errc::cancelled) co_return;
-        log::warning("pull list: " + memory.error().text, {{"locator", name}});
-        co_return counters_.failed.add();
+        co_return fail_item("pull list: " + memory.error().text, {{"locator", name}});
     }
     const bool present = co_await is_present(*where, *block, *memory);
     if (co_await is_cancelled()) co_return;
@@ -85,10 +80,9 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
             co_return;
         }
         if (failed->why == errc::cancelled) co_return;
-        if (failed->ours) {
-            log::warning("error writing data to " + where->uuid, {{"locator", name}, {"error", failed->why.text}});
-            co_return counters_.failed.add();
-        }
+        if (failed->ours)
+            co_return fail_item("error writing data to " + where->uuid,
+                                {{"locator", name}, {"error", failed->why.text}});
         if (failed->why == errc::checksum_mismatch) counters_.bad_blocks.add();
         schedule.failed(*chosen, std::move(failed->why));
     }
@@ -96,9 +90,8 @@ awaitable<void> pull_worker::execute(protocol::pull_item item) {
     if (why == errc::cancelled) co_return;
     std::vector<std::string_view> names;
     for (const auto& s : sources) names.push_back(s.name);
-    log::warning("error pulling data from remote servers (" + join(names, ", ") + ")",
-                 {{"locator", name}, {"mount", where->uuid}, {"error", why.text}});
-    counters_.failed.add();
+    fail_item("error pulling data from remote servers (" + join(names, ", ") + ")",
+              {{"locator", name}, {"mount", where->uuid}, {"error", why.text}});
 }
 
 std::vector<pull_worker::source> pull_worker::sources_of(const protocol::pull_item& item,
@@ -189,10 +182,6 @@ awaitable<std::optional<pull_worker::failure>> pull_worker::store(protocol::inco
     counters_.pulled.add();
     counters_.bytes.add(source.size());
     co_return std::nullopt;
-}
-
-std::size_t pull_worker::memory_in_use() const {
-    return pool_.snapshot().in_use_bytes;
 }
 
 }  // namespace keepstore::store

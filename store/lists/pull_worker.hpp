@@ -59,8 +59,7 @@ class pull_worker {
     [[nodiscard]] awaitable<void> execute(protocol::pull_item item);
 
     [[nodiscard]] const pull_counters& counters() const noexcept { return counters_; }
-    /// Bytes of block memory held by pulls in progress.
-    [[nodiscard]] std::size_t memory_in_use() const;
+    /// Block memory of pulls in progress.
     [[nodiscard]] pool::buffer_pool::stats memory() const { return pool_.snapshot(); }
 
   private:

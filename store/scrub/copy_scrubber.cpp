@@ -30,7 +30,7 @@ awaitable<result<std::vector<bool>>> copy_scrubber::scrub_batch(const verify_bat
     std::vector<bool> good(copies.size(), false);
     {
         KS_CO_TRY(auto memory, co_await tools_.check_pool.take(limits::scrub_lanes, memory_deadline()));
-        auto verified = co_await batch.verify({memory, tools_.engine}, *where_.volume, rules_);
+        auto verified = co_await batch.verify({memory, tools_.store.engine}, *where_.volume, rules_);
         if (!verified && verified.error() == errc::cancelled) co_return fail(errc::cancelled);
         if (verified) good = *std::move(verified);
     }
@@ -163,14 +163,15 @@ awaitable<copy_report> copy_scrubber::verify(volumes::block_reader& copy, const 
     if (const auto points = co_await load_waypoints(copy, name, deadline::never())) {
         auto memory = co_await tools_.check_pool.take(limits::scrub_lanes, memory_deadline());
         if (!memory) co_return without_memory(std::move(memory.error()));
-        const auto agree = co_await verify_segments({*memory, tools_.engine}, copy, *points, name, deadline::never());
+        const auto agree =
+            co_await verify_segments({*memory, tools_.store.engine}, copy, *points, name, deadline::never());
         if (agree && *agree) co_return copy_report{};
         if (!agree && agree.error() == errc::cancelled) co_return without_memory(agree.error());
         // Either the copy is bad or only its waypoints are. The slower check below tells, and where.
     }
     auto memory = co_await tools_.check_pool.take(limits::verify_lease_chunks, memory_deadline());
     if (!memory) co_return without_memory(std::move(memory.error()));
-    co_return co_await verify_copy(*memory, tools_.engine, copy, name, 1, deadline::never());
+    co_return co_await verify_copy(*memory, tools_.store.engine, copy, name, 1, deadline::never());
 }
 
 awaitable<repair_report> copy_scrubber::repair(const md5_digest& name, volumes::block_time seen) {
@@ -178,7 +179,7 @@ awaitable<repair_report> copy_scrubber::repair(const md5_digest& name, volumes::
     auto memory = co_await tools_.repair_pool.take(limits::copy_lease_chunks, memory_deadline());
     if (!memory && memory.error() != errc::cancelled) co_return repair_report{.why = memory.error().text};
     if (!memory) co_return repair_report{.result = repair_report::outcome::cancelled};
-    const repair_tools with{*memory, tools_.engine, rules_};
+    const repair_tools with{*memory, tools_.store.engine, rules_};
     co_return co_await repair_copy(with, where_, sources_, name, seen);
 }
 

@@ -19,7 +19,6 @@ namespace keepstore::store {
 
 struct scrub_tools {
     store_context& store;
-    digest::engine& engine;
     pool::lease_pool& check_pool;   ///< limits::scrub_pool_bytes.
     pool::lease_pool& repair_pool;  ///< limits::repair_pool_bytes.
     rate_limiter& rate;

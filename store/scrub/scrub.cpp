@@ -3,6 +3,7 @@
 #include "base/async_condition.hpp"
 #include "base/cancellable.hpp"
 #include "base/log.hpp"
+#include "base/when_all.hpp"
 #include "store/limits.hpp"
 #include "store/scrub/scrub_pass.hpp"
 #include "volumes/limits.hpp"
@@ -19,10 +20,6 @@ namespace {
 
 // Cap on sleeps computed from the wall clock, which may be adjusted meanwhile.
 constexpr std::chrono::minutes longest_sleep{10};
-
-awaitable<void> run_into(scrub_pass& pass, result<void>& outcome) {
-    outcome = co_await pass.run();
-}
 
 }  // namespace
 
@@ -51,8 +48,7 @@ struct scrubber::task {
     async_condition changed{mutex};  // A request has come, or the running pass has ended.
 };
 
-scrubber::scrubber(block_store& store, digest::engine& engine, options o, scrub_clock& clock)
-    : store_(store), engine_(engine), options_(o), clock_(clock) {
+scrubber::scrubber(block_store& store, options o, scrub_clock& clock) : store_(store), options_(o), clock_(clock) {
     std::vector<const mount*> chosen;
     const auto all = store.mounts().all();
     const auto same = [](const mount& a, const mount& b) { return a.volume->device_id() == b.volume->device_id(); };
@@ -66,7 +62,7 @@ scrubber::scrubber(block_store& store, digest::engine& engine, options o, scrub_
         chosen.push_back(best);
     }
     for (const mount* c : chosen) {
-        auto& t = *tasks_.emplace_back(std::make_unique<task>(*c, options_.rate, engine));
+        auto& t = *tasks_.emplace_back(std::make_unique<task>(*c, options_.rate, store.context().engine));
         for (const mount& m : all) {
             if (!same(*c, m)) {
                 t.sources.push_back(&m);
@@ -83,21 +79,12 @@ std::size_t scrubber::task_count() const noexcept {
     return tasks_.size();
 }
 
-std::size_t scrubber::memory_in_use() const {
-    std::size_t sum = 0;
-    for (const auto& t : tasks_) sum += t->check_pool.snapshot().in_use_bytes + t->repair_pool.snapshot().in_use_bytes;
-    return sum;
-}
-
-pool::buffer_pool::stats scrubber::check_memory() const {
-    pool::buffer_pool::stats sum{};
-    for (const auto& t : tasks_) sum += t->check_pool.snapshot();
-    return sum;
-}
-
-pool::buffer_pool::stats scrubber::repair_memory() const {
-    pool::buffer_pool::stats sum{};
-    for (const auto& t : tasks_) sum += t->repair_pool.snapshot();
+scrubber::memory_stats scrubber::memory() const {
+    memory_stats sum{};
+    for (const auto& t : tasks_) {
+        sum.checks += t->check_pool.snapshot();
+        sum.repairs += t->repair_pool.snapshot();
+    }
     return sum;
 }
 
@@ -234,7 +221,6 @@ awaitable<bool> scrubber::run_pass(task& t) {
               {{"mount", t.where.uuid}, {"bytesPerSecond", t.rate.rate()}});
 
     scrub_pass pass({.store = store_.context(),
-                     .engine = engine_,
                      .check_pool = t.check_pool,
                      .repair_pool = t.repair_pool,
                      .rate = t.rate,
@@ -244,12 +230,13 @@ awaitable<bool> scrubber::run_pass(task& t) {
     result<void> outcome;
     bool ended = false;
     asio::cancellation_signal cancel;
-    spawn(executor, run_cancellable(run_into(pass, outcome)), cancel.slot(), [&](const std::exception_ptr& thrown) {
-        if (thrown) outcome = fail(errc::io_error, "internal error");
-        ended = true;
-        const std::lock_guard lock(t.mutex);
-        t.changed.notify_all();
-    });
+    spawn(executor, run_cancellable(keep_outcome(pass.run(), outcome)), cancel.slot(),
+          [&](const std::exception_ptr& thrown) {
+              if (thrown) outcome = fail(errc::io_error, "internal error");
+              ended = true;
+              const std::lock_guard lock(t.mutex);
+              t.changed.notify_all();
+          });
     bool leaving = false;  // The process ends.
     bool restart = false;  // From the beginning, by request.
     while (!ended) {

@@ -44,7 +44,7 @@ class scrubber {
     };
 
     /// All arguments must outlive the scrubber.
-    scrubber(block_store&, digest::engine&, options, scrub_clock&);
+    scrubber(block_store&, options, scrub_clock&);
     ~scrubber();
     scrubber(const scrubber&) = delete;
     scrubber& operator=(const scrubber&) = delete;
@@ -66,11 +66,13 @@ class scrubber {
     /// One for each task, in the order of the mounts; all if `mount` is empty. errc::not_found: no such mount.
     [[nodiscard]] result<std::vector<scrub_status>> status(std::string_view mount = {}) const;
 
-    /// Bytes of block memory held by checks, and by hung calls to a volume.
-    [[nodiscard]] std::size_t memory_in_use() const;
-    /// The pools of all devices together, for checks and for repairs.
-    [[nodiscard]] pool::buffer_pool::stats check_memory() const;
-    [[nodiscard]] pool::buffer_pool::stats repair_memory() const;
+    struct memory_stats {
+        pool::buffer_pool::stats checks;
+        pool::buffer_pool::stats repairs;
+        [[nodiscard]] std::size_t in_use_bytes() const noexcept { return checks.in_use_bytes + repairs.in_use_bytes; }
+    };
+    /// The pools of all devices together. In use by a scrub, or by hung calls to a volume.
+    [[nodiscard]] memory_stats memory() const;
 
   private:
     struct task;
@@ -85,7 +87,6 @@ class scrubber {
     void schedule(task&, scrub_time not_before);
 
     block_store& store_;
-    digest::engine& engine_;
     const options options_;
     scrub_clock& clock_;
     std::vector<std::unique_ptr<task>> tasks_;

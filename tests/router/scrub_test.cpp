@@ -17,7 +17,7 @@ namespace {
 
 struct scrub_fixture : app_fixture {
     store::scrub_clock clock;
-    store::scrubber scrub{store, digest, {.interval = std::chrono::nanoseconds(0), .rate = 1000}, clock};
+    store::scrubber scrub{store, {.interval = std::chrono::nanoseconds(0), .rate = 1000}, clock};
     router::app with_scrub{default_app_options(), store, pulls, trash, &scrub};
 
     fake_exchange ask(std::string method, std::string target, fake_exchange::headers hs = as_admin) {

@@ -173,7 +173,7 @@ class background_work {
     background_work(dice& d, memory_fixture& f)
         : content_(fast_content(d, draw_size(d))),
           pulls_(f.store.context(), client_, {.workers = 2}),
-          scrub_(f.store, f.engine, {.interval = 0ns, .rate = 0}, clock_) {
+          scrub_(f.store, {.interval = 0ns, .rate = 0}, clock_) {
         static_cast<void>(scrub_.start({}));
         for (std::size_t i = 0; i < scrub_.task_count(); ++i) f.spawn(scrub_once(scrub_, i));
         for (int i = 0; i < 2; ++i) {
@@ -183,7 +183,7 @@ class background_work {
                                        .mount_uuid = mounts[d.upto(mounts.size() - 1)].uuid}));
         }
     }
-    [[nodiscard]] std::size_t in_use() const { return pulls_.memory_in_use() + scrub_.memory_in_use(); }
+    [[nodiscard]] std::size_t in_use() const { return pulls_.memory().in_use_bytes + scrub_.memory().in_use_bytes(); }
 
   private:
     const std::string content_;

@@ -17,8 +17,8 @@ struct pull_fixture : fixture {
     ~pull_fixture() {
         // A piece that is being hashed when its pull ends is given back a moment later.
         const auto limit = std::chrono::steady_clock::now() + 40s;
-        while (worker.memory_in_use() != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
-        CHECK(worker.memory_in_use() == 0);
+        while (worker.memory().in_use_bytes != 0 && std::chrono::steady_clock::now() < limit) std::this_thread::yield();
+        CHECK(worker.memory().in_use_bytes == 0);
     }
 
     static awaitable<void> execute(store::pull_worker& w, protocol::pull_item item) {

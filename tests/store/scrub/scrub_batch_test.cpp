@@ -195,7 +195,7 @@ TEST_CASE("small blocks are read into a bounded memory", "[store][scrub]") {
             f.volume().attributes[name_of(c)] = waypoints_of(c, c.size());
         }
         std::size_t most = 0;
-        f.volume().on_read = [&](const md5_digest&) { most = std::max(most, f.scrub->memory_in_use()); };
+        f.volume().on_read = [&](const md5_digest&) { most = std::max(most, f.scrub->memory().in_use_bytes()); };
         const auto s = f.pass();
         CAPTURE(size);
         CHECK(s.state == scrub_state::finished);

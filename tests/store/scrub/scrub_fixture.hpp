@@ -138,7 +138,7 @@ struct scrub_fixture {
 
     // As after a restart of the process.
     scrubber& make(scrubber::options o = {.interval = 0ns, .rate = 0}) {
-        scrub = std::make_unique<scrubber>(store, engine, o, clock);
+        scrub = std::make_unique<scrubber>(store, o, clock);
         return *scrub;
     }
 
@@ -166,7 +166,7 @@ struct scrub_fixture {
         }
         now = scrub->status().value().at(task);
         // What is being hashed when a pass is cut short comes back a moment later.
-        while (scrub->memory_in_use() != 0) {
+        while (scrub->memory().in_use_bytes() != 0) {
             timer.expires_after(1ms);
             co_await timer.async_wait(use_tuple);
         }
