@@ -18,6 +18,7 @@ keepstore_test(volumes_test
         volumes/directory/root_handle_test.cpp
         volumes/directory/uncached_file_test.cpp
         volumes/directory/whole_file_test.cpp
+        volumes/directory/write_queue_test.cpp
         volumes/health_test.cpp
         volumes/trash_rule_test.cpp
     LINK keepstore::volumes keepstore::digest
@@ -26,6 +27,7 @@ keepstore_test(volumes_faults_test
     SOURCES
         volumes/directory/directory_faults_test.cpp
         volumes/directory/directory_stall_test.cpp
+        volumes/directory/directory_sync_test.cpp
         volumes/directory/directory_touch_test.cpp
         volumes/directory/file_calls.cpp
     LINK keepstore::volumes keepstore::digest ${CMAKE_DL_LIBS}
