@@ -1,6 +1,7 @@
 #include "keepctl/balance/run.hpp"
 
 #include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/count_text.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/listing.hpp"
@@ -17,20 +18,21 @@
 namespace keepstore::keepctl::balance {
 namespace {
 
-awaitable<void> ask_server(const keep_server& server, server_answer& out) {
+awaitable<server_answer> ask_server(const keep_server& server) {
+    server_answer out{.url = server.url(), .identity = server.identity()};
     asio::steady_timer timer(co_await asio::this_coro::executor);
     for (unsigned number = 1;; ++number) {
         auto found = co_await server.mounts_and_clock(deadline::in(limits::keepctl_request_timeout));
         if (found) {
             out.mounts = std::move(found->mounts);
             out.clock_ahead = found->clock_ahead;
-            co_return;
+            co_return out;
         }
         out.mounts = std::unexpected(std::move(found.error()));
         const auto& why = out.mounts.error();
-        if (why == errc::cancelled || is_final(why) || number == limits::balance_survey_attempts_max) co_return;
+        if (why == errc::cancelled || is_final(why) || number == limits::balance_survey_attempts_max) co_return out;
         timer.expires_after(limits::balance_survey_pause);
-        if (const auto [failed] = co_await expiry(timer); failed) co_return;
+        if (const auto [failed] = co_await expiry(timer); failed) co_return out;
     }
 }
 
@@ -41,18 +43,14 @@ awaitable<result<void>> list_device_once(const keep_server& server, std::string 
     co_return co_await server.index(uuid, prefix, device, out, deadline::in(limits::listing_time_max), &notes);
 }
 
-awaitable<void> list_device(const keep_server& server, std::string uuid, std::string prefix, std::uint16_t device,
-                            async_semaphore& device_turn, std::vector<entry>& out, listing_notes& notes,
-                            result<void>& end) {
-    const auto turn = co_await device_turn.acquire(deadline::never());
-    if (!turn) {
-        end = fail(errc::cancelled);
-        co_return;
-    }
+awaitable<result<void>> list_device(const keep_server& server, std::string uuid, std::string prefix,
+                                    std::uint16_t device, async_semaphore& device_turn, std::vector<entry>& out,
+                                    listing_notes& notes) {
+    KS_CO_TRY(const auto turn, co_await device_turn.acquire(deadline::never()));
     const std::function<awaitable<result<void>>()> once = [&] {
         return list_device_once(server, uuid, prefix, device, out, notes);
     };
-    end = co_await list_in_attempts(once);
+    co_return co_await list_in_attempts(once);
 }
 
 std::size_t entries_in(const std::vector<std::vector<entry>>& listed) {
@@ -96,11 +94,10 @@ awaitable<void> run::execute() {
 }
 
 awaitable<bool> run::survey_servers() {
-    std::vector<server_answer> answers;
-    for (const auto& s : input_.servers) answers.push_back({.url = s.url(), .identity = s.identity()});
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < answers.size(); ++i) calls.push_back(ask_server(input_.servers[i], answers[i]));
-    if (co_await when_all(std::move(calls))) co_return false;
+    const auto asked =
+        co_await all_at_once(input_.servers.size(), [&](std::size_t i) { return ask_server(input_.servers[i]); });
+    if (!asked) co_return false;
+    const auto& answers = *asked;
     for (const auto& a : answers) {
         if (!a.mounts && (a.mounts.error() == errc::unauthorized || a.mounts.error() == errc::forbidden)) {
             failures_.push_back({exit_code::unreachable, a.mounts.error().text});
@@ -142,16 +139,14 @@ plan_options run::options_of_plan() const {
 awaitable<result<std::uint64_t>> run::list_devices(std::string prefix, std::vector<std::vector<entry>>& listed) {
     const auto count = found_.all.devices.size();
     listed.resize(count);
-    std::vector<result<void>> ends(count, success());
     std::vector<listing_notes> notes(count);
     while (device_turns_.size() < count) device_turns_.emplace_back(1);
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < count; ++i) {
-        calls.push_back(list_device(server(found_.listed_by[i]), found_.all.devices[i], prefix,
-                                    static_cast<std::uint16_t>(i), device_turns_[i], listed[i], notes[i], ends[i]));
-    }
-    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
-    for (auto& end : ends) KS_CO_CHECK(std::move(end));
+    const auto list_one = [&](std::size_t i) {
+        return list_device(server(found_.listed_by[i]), found_.all.devices[i], prefix, static_cast<std::uint16_t>(i),
+                           device_turns_[i], listed[i], notes[i]);
+    };
+    KS_CO_TRY(const auto ends, co_await all_at_once(count, list_one));
+    for (const auto& end : ends) KS_CO_CHECK(end);
     std::uint64_t too_large = 0;
     for (const auto& n : notes) too_large += n.too_large;
     co_return too_large;

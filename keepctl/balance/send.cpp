@@ -2,8 +2,8 @@
 #include "base/async_semaphore.hpp"
 #include "base/hex.hpp"
 #include "base/sha256.hpp"
-#include "base/when_all.hpp"
 #include "keepctl/balance/run.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "protocol/work_lists.hpp"
 
@@ -22,19 +22,15 @@ std::string empty_list(std::size_t) {
     return "[]";
 }
 
-awaitable<void> send_one(const keep_server& server, std::string path, std::function<std::string()> body,
-                         async_semaphore& places, std::string& failed) {
+/// \returns why the list was not taken; empty if it was.
+awaitable<std::string> send_one(const keep_server& server, std::string path, std::function<std::string()> body,
+                                async_semaphore& places) {
     auto place = co_await places.acquire(deadline::never());
-    if (!place) {
-        failed = "cancelled";
-        co_return;
-    }
+    if (!place) co_return "cancelled";
     const auto sent =
         co_await server.request("PUT", path, server.access().token, deadline::in(limits::balance_send_timeout), body());
-    if (!sent)
-        failed = sent.error().text;
-    else if (sent->status != 200 && sent->status != 204)
-        failed = server.refused(*sent, "PUT /" + path).text;
+    if (!sent) co_return sent.error().text;
+    co_return sent->status == 200 || sent->status == 204 ? std::string() : server.refused(*sent, "PUT /" + path).text;
 }
 
 /// Whether the pending items come from a list that our runs did not send.
@@ -77,15 +73,13 @@ awaitable<bool> run::refuse_foreign_lists() {
 }
 
 awaitable<bool> run::send_to_all(std::string path, std::function<std::string(std::size_t)> body) {
-    const auto count = found_.all.servers.size();
-    std::vector<std::string> failed(count);
     async_semaphore places(limits::balance_lists_sent_max);
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < count; ++i)
-        calls.push_back(send_one(server(i), path, [&body, i] { return body(i); }, places, failed[i]));
-    if (co_await when_all(std::move(calls))) co_return false;
+    const auto failed = co_await all_at_once(found_.all.servers.size(), [&](std::size_t i) {
+        return send_one(server(i), path, [&body, i] { return body(i); }, places);
+    });
+    if (!failed) co_return false;
     bool all = true;
-    for (const auto& text : failed) {
+    for (const auto& text : *failed) {
         if (text.empty()) continue;
         failures_.push_back({exit_code::not_finished, text});
         all = false;

@@ -1,6 +1,6 @@
 /// The part of a run that asks servers how far they are with their lists, and waits for them.
-#include "base/when_all.hpp"
 #include "keepctl/balance/run.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/limits.hpp"
 
 #include <fmt/format.h>
@@ -13,12 +13,10 @@
 namespace keepstore::keepctl::balance {
 namespace {
 
-awaitable<void> ask_one(const keep_server& server, asked_work& out) {
+awaitable<asked_work> ask_one(const keep_server& server) {
     auto found = co_await ask_work(server, deadline::in(limits::keepctl_request_timeout));
-    if (found)
-        out.work = std::move(*found);
-    else
-        out.error_text = found.error().text;
+    if (!found) co_return asked_work{.error_text = found.error().text};
+    co_return asked_work{.work = std::move(*found)};
 }
 
 /// Items that ended so since `before`; nothing if the server does not say it, or has begun anew.
@@ -37,11 +35,8 @@ bool is_idle(const server_work& work) {
 }  // namespace
 
 awaitable<std::vector<asked_work>> run::ask_all() {
-    std::vector<asked_work> out(found_.all.servers.size());
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < out.size(); ++i) calls.push_back(ask_one(server(i), out[i]));
-    if (co_await when_all(std::move(calls))) out.clear();
-    co_return out;
+    auto out = co_await all_at_once(found_.all.servers.size(), [&](std::size_t i) { return ask_one(server(i)); });
+    co_return out ? std::move(*out) : std::vector<asked_work>();
 }
 
 std::optional<pull_end> compare_pulls(std::uint64_t sent, const server_work& before, const server_work& after) {

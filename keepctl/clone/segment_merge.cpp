@@ -1,19 +1,12 @@
 #include "keepctl/clone/segment_merge.hpp"
 
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 
 #include <algorithm>
 #include <utility>
 #include <vector>
 
 namespace keepstore::keepctl {
-namespace {
-
-awaitable<void> load_one(object_cursor& cursor, result<void>& end, deadline until) {
-    end = co_await cursor.load(until);
-}
-
-}  // namespace
 
 segment_merge::segment_merge(const inputs& from, const std::string& digits)
     : source_markers_(from.source.has_markers), target_markers_(from.target.has_markers) {
@@ -30,14 +23,13 @@ segment_merge::segment_merge(const inputs& from, const std::string& digits)
 }
 
 awaitable<result<void>> segment_merge::load(deadline until) {
-    std::array<result<void>, 6> ends;
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < cursors_.size(); ++i) {
-        if (cursors_[i] && cursors_[i]->needs_page()) calls.push_back(load_one(*cursors_[i], ends[i], until));
+    std::vector<object_cursor*> waiting;
+    for (auto& cursor : cursors_) {
+        if (cursor && cursor->needs_page()) waiting.push_back(&*cursor);
     }
-    if (calls.empty()) co_return success();
-    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
-    for (auto& end : ends) KS_CO_CHECK(std::move(end));
+    KS_CO_TRY(const auto ends,
+              co_await all_at_once(waiting.size(), [&](std::size_t i) { return waiting[i]->load(until); }));
+    for (const auto& end : ends) KS_CO_CHECK(end);
     co_return success();
 }
 

@@ -1,9 +1,9 @@
 #include "keepctl/clone/survey.hpp"
 
 #include "base/hex.hpp"
-#include "base/when_all.hpp"
 #include "keepctl/clone/limits.hpp"
 #include "keepctl/clone/object_cursor.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/shards.hpp"
 
 #include <algorithm>
@@ -49,11 +49,6 @@ awaitable<result<bool>> is_empty(const clone_bucket& bucket, deadline until) {
     co_return page.objects.empty() && !page.truncated;
 }
 
-template <class T>
-awaitable<void> keep(awaitable<result<T>> call, result<T>& into) {
-    into = co_await std::move(call);
-}
-
 /// The keys that this one belongs to are listed by segments: a text after all of them.
 std::optional<std::string> end_of_known(std::string_view key) {
     using names = volumes::s3::object_names;
@@ -77,9 +72,9 @@ awaitable<result<first_look>> look_at(const clone_bucket& source, const clone_bu
                                       deadline until) {
     first_look out;
     std::vector<awaitable<void>> calls;
-    calls.push_back(keep(has_blocks(source, trash, until), out.source_has_blocks));
-    calls.push_back(keep(is_empty(target, until), out.target_is_empty));
-    calls.push_back(keep(clone_digits(source, until), out.digits));
+    calls.push_back(keep_outcome(has_blocks(source, trash, until), out.source_has_blocks));
+    calls.push_back(keep_outcome(is_empty(target, until), out.target_is_empty));
+    calls.push_back(keep_outcome(clone_digits(source, until), out.digits));
     if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
     co_return out;
 }

@@ -2,7 +2,7 @@
 
 #include "base/run_on_loop.hpp"
 #include "base/text.hpp"
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 
 #include <fmt/format.h>
 
@@ -26,16 +26,16 @@ class stream_body final : public net::body_source {
     const deadline until_;
 };
 
+/// \returns whether a copy was in the trash.
+awaitable<result<bool>> untrash_on(const keep_server& server, md5_digest block, deadline until) {
+    KS_CO_TRY(const auto response,
+              co_await server.request("PUT", "untrash/" + block.hex(), server.access().token, until));
+    if (response.status != 200 && response.status != 404)
+        co_return std::unexpected(server.refused(response, "untrash"));
+    co_return response.status == 200;
+}
+
 }  // namespace
-
-struct server_group::outcome {
-    result<void> value = success();
-};
-
-struct server_group::mount_listing {
-    listing_notes notes = {};
-    result<void> end = success();
-};
 
 // Sorted, which is for free here: the tool's own loop finds nothing left to do.
 awaitable<result<void>> server_group::gather(std::vector<std::vector<entry>> from, std::vector<entry>& into) {
@@ -54,26 +54,14 @@ server_group::server_group(std::string name, std::vector<keep_server> servers, o
     }
 }
 
-awaitable<void> server_group::connect_one(std::size_t number, std::vector<mount_info>& out, outcome& end,
-                                          deadline until) const {
-    auto found = co_await servers_[number].mounts(until);
-    if (found)
-        out = std::move(*found);
-    else
-        end.value = std::unexpected(std::move(found.error()));
-}
-
 awaitable<result<void>> server_group::connect(deadline until) {
-    std::vector<std::vector<mount_info>> found(servers_.size());
-    std::vector<outcome> ends(servers_.size());
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(connect_one(i, found[i], ends[i], until));
-    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
+    KS_CO_TRY(const auto found,
+              co_await all_at_once(servers_.size(), [&](std::size_t i) { return servers_[i].mounts(until); }));
     mounts_.clear();
     mounted_by_.clear();
     for (std::size_t i = 0; i < servers_.size(); ++i) {
-        if (!ends[i].value) co_return std::unexpected(std::move(ends[i].value.error()));
-        for (const auto& m : found[i]) {
+        if (!found[i]) co_return std::unexpected(found[i].error());
+        for (const auto& m : *found[i]) {
             if (!options_.mount_uuid.empty() && m.uuid != options_.mount_uuid) continue;
             // One UUID for two devices is a mistake of the configuration: both have blocks.
             const auto known = std::ranges::find_if(mounts_, [&](const mount_info& other) {
@@ -99,13 +87,13 @@ awaitable<result<void>> server_group::connect(deadline until) {
     co_return success();
 }
 
-void server_group::find_devices(const std::vector<std::vector<mount_info>>& found) {
+void server_group::find_devices(const std::vector<result<std::vector<mount_info>>>& found) {
     devices_.clear();
     device_of_.clear();
     writable_.assign(servers_.size(), {});
     for (const auto& mount : mounts_) device_of_.push_back(device_number(mount));
     for (std::size_t s = 0; s < servers_.size(); ++s) {
-        for (const auto& mount : found[s]) {
+        for (const auto& mount : *found[s]) {
             if (!mount.allow_write) continue;
             const auto number = device_number(mount);
             const bool counts =
@@ -175,56 +163,41 @@ store_plan server_group::plan(const md5_digest& block, std::span<const entry> go
     return out;
 }
 
-awaitable<void> server_group::check_one(std::size_t number, outcome& end, deadline until) const {
-    auto found = co_await servers_[number].mounts(until);
-    if (!found) end.value = std::unexpected(std::move(found.error()));
-}
-
 awaitable<result<void>> server_group::check(deadline until) const {
-    std::vector<outcome> ends(servers_.size());
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(check_one(i, ends[i], until));
-    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
-    for (auto& end : ends) KS_CO_CHECK(std::move(end.value));
+    KS_CO_TRY(const auto found,
+              co_await all_at_once(servers_.size(), [&](std::size_t i) { return servers_[i].mounts(until); }));
+    for (const auto& of_server : found) KS_CO_CHECK(of_server);
     co_return success();
-}
-
-awaitable<void> server_group::ask_traits(std::size_t number, server_traits& out, deadline until) const {
-    const auto& server = servers_[number];
-    out.server = server.url();
-    const auto metrics = co_await server.request("GET", "metrics", server.access().management_token, until);
-    if (metrics && metrics->status == 200) out = traits_of(server.url(), metrics->body);
 }
 
 awaitable<std::vector<server_traits>> server_group::traits(deadline until) const {
     // Metrics are only for those who have the management token.
-    std::vector<server_traits> out(servers_.front().access().management_token.empty() ? 0 : servers_.size());
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < out.size(); ++i) calls.push_back(ask_traits(i, out[i], until));
-    static_cast<void>(co_await when_all(std::move(calls)));
+    const auto& token = servers_.front().access().management_token;
+    if (token.empty()) co_return std::vector<server_traits>();
+    const auto metrics = co_await all_at_once(
+        servers_.size(), [&](std::size_t i) { return servers_[i].request("GET", "metrics", token, until); });
+    std::vector<server_traits> out;
+    for (std::size_t i = 0; metrics && i < servers_.size(); ++i) {
+        const auto& response = (*metrics)[i];
+        if (response && response->status == 200) out.push_back(traits_of(servers_[i].url(), response->body));
+    }
     co_return out;
-}
-
-awaitable<void> server_group::list_mount(std::size_t number, std::string prefix, std::vector<entry>& entries,
-                                         mount_listing& into, deadline until) const {
-    into.end = co_await servers_[mounted_by_[number]].index(
-        mounts_[number].uuid, std::move(prefix), static_cast<std::uint16_t>(number), entries, until, &into.notes);
 }
 
 awaitable<result<void>> server_group::list(std::string prefix, std::vector<entry>& out, listing_notes& notes,
                                            deadline until) {
-    std::vector<mount_listing> each(mounts_.size());
+    std::vector<listing_notes> left_out(mounts_.size());
     std::vector<std::vector<entry>> listed(mounts_.size());
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < each.size(); ++i) {
-        listed[i].reserve(listed_most_);
-        calls.push_back(list_mount(i, prefix, listed[i], each[i], until));
-    }
-    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
+    for (auto& of_mount : listed) of_mount.reserve(listed_most_);
+    const auto list_one = [&](std::size_t i) {
+        return servers_[mounted_by_[i]].index(mounts_[i].uuid, prefix, static_cast<std::uint16_t>(i), listed[i], until,
+                                              &left_out[i]);
+    };
+    KS_CO_TRY(const auto ends, co_await all_at_once(mounts_.size(), list_one));
     listed_most_ = 0;
-    for (std::size_t i = 0; i < each.size(); ++i) {
-        KS_CO_CHECK(std::move(each[i].end));
-        notes += each[i].notes;
+    for (std::size_t i = 0; i < ends.size(); ++i) {
+        KS_CO_CHECK(ends[i]);
+        notes += left_out[i];
         listed_most_ = std::max(listed_most_, listed[i].size());
     }
     co_return co_await run_on_loop(loops_.next(), gather(std::move(listed), out));
@@ -251,27 +224,11 @@ awaitable<result<void>> server_group::verify(block_id block, std::size_t server,
     co_return fail(errc::checksum_mismatch, fmt::format("{}: its copy has {} bytes", asked.url(), size));
 }
 
-awaitable<void> server_group::untrash_one(std::size_t number, md5_digest block, bool& back, outcome& end,
-                                          deadline until) const {
-    const auto& server = servers_[number];
-    auto response = co_await server.request("PUT", "untrash/" + block.hex(), server.access().token, until);
-    if (!response)
-        end.value = std::unexpected(std::move(response.error()));
-    else if (response->status == 200)
-        back = true;
-    else if (response->status != 404)
-        end.value = std::unexpected(server.refused(*response, "untrash"));
-}
-
 awaitable<result<bool>> server_group::untrash(md5_digest block, deadline until) {
-    // One for all: each sets it between two suspensions.
-    bool back = false;
-    std::vector<outcome> ends(servers_.size());
-    std::vector<awaitable<void>> calls;
-    for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(untrash_one(i, block, back, ends[i], until));
-    if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
-    if (back) co_return true;
-    for (auto& end : ends) KS_CO_CHECK(std::move(end.value));
+    const auto untrash_one = [&](std::size_t i) { return untrash_on(servers_[i], block, until); };
+    KS_CO_TRY(const auto ends, co_await all_at_once(servers_.size(), untrash_one));
+    if (std::ranges::any_of(ends, [](const result<bool>& back) { return back.value_or(false); })) co_return true;
+    for (const auto& end : ends) KS_CO_CHECK(end);
     co_return false;
 }
 

@@ -45,17 +45,7 @@ class server_group final : public block_place {
     [[nodiscard]] const std::vector<keep_server>& servers() const noexcept { return servers_; }
 
   private:
-    struct outcome;
-    [[nodiscard]] awaitable<void> connect_one(std::size_t number, std::vector<mount_info>& out, outcome& end,
-                                              deadline until) const;
-    [[nodiscard]] awaitable<void> check_one(std::size_t number, outcome& end, deadline until) const;
-    [[nodiscard]] awaitable<void> ask_traits(std::size_t number, server_traits& out, deadline until) const;
-    struct mount_listing;
     [[nodiscard]] static awaitable<result<void>> gather(std::vector<std::vector<entry>> from, std::vector<entry>& into);
-    [[nodiscard]] awaitable<void> list_mount(std::size_t number, std::string prefix, std::vector<entry>& entries,
-                                             mount_listing& into, deadline until) const;
-    [[nodiscard]] awaitable<void> untrash_one(std::size_t number, md5_digest block, bool& back, outcome& end,
-                                              deadline until) const;
 
     /// Devices of mounts, numbered. A device is counted once, through however many servers and mounts it is seen.
     struct device {
@@ -63,7 +53,7 @@ class server_group final : public block_place {
         std::int64_t replication = 1;
         std::vector<bool> counts_for = {};  ///< For each of classes_.
     };
-    void find_devices(const std::vector<std::vector<mount_info>>& found);
+    void find_devices(const std::vector<result<std::vector<mount_info>>>& found);
     std::size_t device_number(const mount_info& mount);
     [[nodiscard]] std::int64_t replicas_of(std::span<const entry> good, std::size_t number_of_class) const;
 
