@@ -1,6 +1,8 @@
 /// The exit codes of the tool (docs/keepctl.md), and errors of commands, which have one.
 #pragma once
 
+#include "base/error.hpp"
+
 #include <algorithm>
 #include <array>
 #include <expected>
@@ -43,6 +45,10 @@ using outcome = std::expected<T, refusal>;
 
 [[nodiscard]] inline std::unexpected<refusal> refuse(exit_code code, std::string text) {
     return std::unexpected(refusal{code, std::move(text)});
+}
+/// Of a command for which a call has failed. One that was cancelled says nothing.
+[[nodiscard]] inline std::unexpected<refusal> refuse(exit_code code, const error& why) {
+    return why == errc::cancelled ? refuse(exit_code::interrupted, std::string()) : refuse(code, why.text);
 }
 
 }  // namespace keepstore::keepctl

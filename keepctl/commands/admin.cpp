@@ -1,6 +1,6 @@
 // touch, trash and untrash: one request for each block to every server.
 
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/limits.hpp"
 #include "keepctl/cluster/server_group.hpp"
 #include "keepctl/commands/commands.hpp"
@@ -49,25 +49,23 @@ class admin_request {
     /// After a success each server verifies its copy, too (HEAD).
     void verify_afterwards() noexcept { verifies_ = true; }
 
-    /// Asks all servers about these blocks. replies[block][server].
-    awaitable<result<std::vector<std::vector<reply>>>> ask(std::span<const md5_digest> blocks) const {
-        std::vector<std::vector<reply>> out(blocks.size(), std::vector<reply>(servers_.size()));
-        std::vector<awaitable<void>> calls;
-        for (std::size_t b = 0; b < blocks.size(); ++b) {
-            for (std::size_t i = 0; i < servers_.size(); ++i)
-                calls.push_back(ask_one(servers_[i], blocks[b], out[b][i]));
-        }
-        if (co_await when_all(std::move(calls))) co_return fail(errc::cancelled);
-        co_return out;
+    /// Asks all servers about these blocks. \returns the replies about the first one in the order of servers, then
+    /// those about the next one.
+    awaitable<result<std::vector<reply>>> ask(std::span<const md5_digest> blocks) const {
+        const auto servers = servers_.size();
+        co_return co_await all_at_once(blocks.size() * servers, [&](std::size_t i) {
+            return ask_one(servers_[i % servers], blocks[i / servers]);
+        });
     }
 
   private:
-    awaitable<void> ask_one(const keep_server& server, md5_digest block, reply& out) const {
+    awaitable<reply> ask_one(const keep_server& server, md5_digest block) const {
+        reply out;
         auto response = co_await server.request(method_, path_ + block.hex(), server.access().token,
                                                 deadline::in(limits::keepctl_block_timeout));
         if (!response) {
             out.why = response.error().text;
-            co_return;
+            co_return out;
         }
         out.reached = response->status != 401 && response->status != 403;
         if (response->status == 200 && verifies_)
@@ -78,6 +76,7 @@ class admin_request {
             out.kind = reply_kind::absent;
         else
             out.why = server.refused(*response, method_).text;
+        co_return out;
     }
 
     static awaitable<void> verify(const keep_server& server, md5_digest block, reply& out) {
@@ -95,8 +94,9 @@ class admin_request {
 };
 
 /// Sends the request for all blocks. `word` names success.
-awaitable<exit_code> ask_all(session& s, const std::vector<keep_server>& servers, const std::vector<md5_digest>& blocks,
-                             const admin_request& request, std::string word) {
+awaitable<outcome<exit_code>> ask_all(session& s, const std::vector<keep_server>& servers,
+                                      const std::vector<md5_digest>& blocks, const admin_request& request,
+                                      std::string word) {
     bool reached = false;
     std::int64_t done = 0;
     std::int64_t failed = 0;
@@ -108,7 +108,7 @@ awaitable<exit_code> ask_all(session& s, const std::vector<keep_server>& servers
             bool any = false;
             bool all = true;
             for (std::size_t i = 0; i < servers.size(); ++i) {
-                const auto& a = (*replies)[b][i];
+                const auto& a = (*replies)[b * servers.size() + i];
                 reached = reached || a.reached;
                 any = any || a.kind == reply_kind::done;
                 all = all && a.kind != reply_kind::failed;
@@ -123,8 +123,7 @@ awaitable<exit_code> ask_all(session& s, const std::vector<keep_server>& servers
         }
     }
     const auto code = !reached ? exit_code::unreachable : failed > 0 ? exit_code::some_failed : exit_code::done;
-    s.out().end(code, {{"done", done}, {"failed", failed}});
-    co_return code;
+    co_return s.out().end(code, {{"done", done}, {"failed", failed}});
 }
 
 awaitable<result<std::vector<entry>>> copies_of(server_group& group, md5_digest block) {
@@ -146,24 +145,21 @@ void show_copy(output& out, const server_group& group, const entry& e, std::stri
 
 /// --dry-run of touch and untrash: the copies that servers have now. `absent_fails`: a block without one is a failure,
 /// else it is one that the servers would be asked for.
-awaitable<exit_code> show_copies(session& s, server_group& group, const std::vector<md5_digest>& blocks,
-                                 bool absent_fails) {
+awaitable<outcome<exit_code>> show_copies(session& s, server_group& group, const std::vector<md5_digest>& blocks,
+                                          bool absent_fails) {
     auto& out = s.out();
-    if (auto ready = co_await group.connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
-        if (ready.error() == errc::cancelled) co_return exit_code::interrupted;
-        co_return end_with(s, exit_code::unreachable, ready.error().text);
-    }
+    if (auto ready = co_await group.connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+        co_return refuse(exit_code::unreachable, ready.error());
     std::size_t absent = 0;
     for (const auto& block : blocks) {
         const auto copies = co_await copies_of(group, block);
-        if (!copies && copies.error() == errc::cancelled) co_return exit_code::interrupted;
-        if (!copies) co_return end_with(s, exit_code::not_finished, copies.error().text);
+        if (!copies) co_return refuse(exit_code::not_finished, copies.error());
         for (const auto& e : *copies) show_copy(out, group, e, "found");
         absent += copies->empty() ? 1 : 0;
     }
     out.flush();
     if (absent > 0) out.note(count_of(absent, "block") + (absent_fails ? " not found" : " to be asked for"));
-    co_return end_with(s, absent_fails && absent > 0 ? exit_code::some_failed : exit_code::done);
+    co_return out.end(absent_fails && absent > 0 ? exit_code::some_failed : exit_code::done);
 }
 
 /// A request for each block to all servers. `word` names success.
@@ -174,18 +170,16 @@ struct admin_change {
     bool brings_back = false;  ///< Blocks that have no copy yet: it is verified afterwards.
 };
 
-exit_code run_for_all(session& s, admin_change change) {
-    auto servers = s.servers();
-    if (!servers) return end_with(s, servers.error());
-    const auto blocks = blocks_of(s.given());
-    if (!blocks) return end_with(s, blocks.error());
+outcome<exit_code> run_for_all(session& s, admin_change change) {
+    KS_TRY(auto servers, s.servers());
+    KS_TRY(const auto blocks, blocks_of(s.given()));
     if (s.given().dry_run) {
-        server_group group("cluster", std::move(*servers), {}, s.context().loops);
-        return s.run(show_copies(s, group, *blocks, !change.brings_back));
+        server_group group("cluster", std::move(servers), {}, s.context().loops);
+        return s.run(show_copies(s, group, blocks, !change.brings_back));
     }
-    admin_request request(*servers, std::move(change.method), std::move(change.path));
+    admin_request request(servers, std::move(change.method), std::move(change.path));
     if (change.brings_back) request.verify_afterwards();
-    return s.run(ask_all(s, *servers, *blocks, request, std::move(change.word)));
+    return s.run(ask_all(s, servers, blocks, request, std::move(change.word)));
 }
 
 /// Shows what would be trashed, asks, trashes, and looks at what is left.
@@ -194,41 +188,37 @@ class trash_command {
     trash_command(session& s, server_group& group, const std::vector<md5_digest>& blocks)
         : session_(s), group_(group), blocks_(blocks) {}
 
-    awaitable<exit_code> run() {
+    awaitable<outcome<exit_code>> run() {
         auto& out = session_.out();
-        if (auto ready = co_await group_.connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
-            if (ready.error() == errc::cancelled) co_return exit_code::interrupted;
-            co_return end(exit_code::unreachable, ready.error().text);
-        }
+        if (auto ready = co_await group_.connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+            co_return refuse(exit_code::unreachable, ready.error());
         std::int64_t kept = 0;
         std::int64_t absent = 0;
         std::vector<md5_digest> found;
         for (const auto& block : blocks_) {
             auto copies = co_await copies_of(group_, block);
-            if (!copies && copies.error() == errc::cancelled) co_return exit_code::interrupted;
-            if (!copies) co_return end(exit_code::unreachable, copies.error().text);
+            if (!copies) co_return refuse(exit_code::unreachable, copies.error());
             for (const auto& e : *copies) show_copy(out, group_, e, "found");
             copies->empty() ? ++absent : (found.push_back(block), 0);
         }
         if (session_.given().dry_run || found.empty())
-            co_return end(absent > 0 ? exit_code::some_failed : exit_code::done, {});
+            co_return out.end(absent > 0 ? exit_code::some_failed : exit_code::done);
         if (!session_.given().yes) {
             const auto yes = co_await confirmed(found.size());
             if (!yes) co_return exit_code::interrupted;
-            if (!*yes) co_return end(exit_code::refused, "nothing was trashed");
+            if (!*yes) co_return refuse(exit_code::refused, "nothing was trashed");
         }
         const admin_request request(group_.servers(), "DELETE", "");
         for (const auto& block : found) {
             const auto replies = co_await request.ask({&block, 1});
             if (!replies) co_return exit_code::interrupted;
-            for (const auto& a : replies->front()) {
+            for (const auto& a : *replies) {
                 if (a.kind != reply_kind::failed) continue;
                 out.error(a.why);
                 ++failed_;
             }
             auto left = co_await copies_of(group_, block);
-            if (!left && left.error() == errc::cancelled) co_return exit_code::interrupted;
-            if (!left) co_return end(exit_code::not_finished, left.error().text);
+            if (!left) co_return refuse(exit_code::not_finished, left.error());
             for (const auto& e : *left) {
                 const bool may = group_.mounts()[e.mount].allow_trash;
                 show_copy(out, group_, e, may ? "kept: too new" : "kept: may not be trashed");
@@ -238,7 +228,7 @@ class trash_command {
         out.flush();
         out.note(fmt::format("{} trashed, {} kept, {} not found",
                              count_of(found.size() - static_cast<std::size_t>(kept), "block"), kept, absent));
-        co_return end(failed_ + kept + absent > 0 ? exit_code::some_failed : exit_code::done, {});
+        co_return out.end(failed_ + kept + absent > 0 ? exit_code::some_failed : exit_code::done);
     }
 
   private:
@@ -253,7 +243,6 @@ class trash_command {
         if (!line && line.error() == errc::cancelled) co_return std::unexpected(line.error());
         co_return line && (*line == "y" || *line == "yes");
     }
-    exit_code end(exit_code code, std::string_view problem) { return end_with(session_, code, problem); }
 
     session& session_;
     server_group& group_;
@@ -263,29 +252,27 @@ class trash_command {
 
 }  // namespace
 
-exit_code run_touch(session& s) {
+outcome<exit_code> run_touch(session& s) {
     return run_for_all(s, {.method = "TOUCH", .path = "", .word = "touched"});
 }
 
-exit_code run_untrash(session& s) {
+outcome<exit_code> run_untrash(session& s) {
     return run_for_all(s, {.method = "PUT", .path = "untrash/", .word = "back", .brings_back = true});
 }
 
-exit_code run_trash(session& s) {
-    auto servers = s.servers();
-    if (!servers) return end_with(s, servers.error());
-    const auto blocks = blocks_of(s.given());
-    if (!blocks) return end_with(s, blocks.error());
+outcome<exit_code> run_trash(session& s) {
+    KS_TRY(auto servers, s.servers());
+    KS_TRY(const auto blocks, blocks_of(s.given()));
     const bool keeps = s.config() && s.config()->cluster.collections.blob_trash_lifetime.count() > 0;
     if (!keeps && !s.given().allow_permanent_delete && !s.given().dry_run) {
-        return end_with(
-            s, {exit_code::refused, s.config() ? "BlobTrashLifetime is 0: what is trashed is gone for ever; "
-                                                 "--allow-permanent-delete if that is meant"
-                                               : "without the servers' configuration it is not known whether they "
-                                                 "keep a trash; give --config, or --allow-permanent-delete"});
+        return refuse(exit_code::refused, s.config()
+                                              ? "BlobTrashLifetime is 0: what is trashed is gone for ever; "
+                                                "--allow-permanent-delete if that is meant"
+                                              : "without the servers' configuration it is not known whether they "
+                                                "keep a trash; give --config, or --allow-permanent-delete");
     }
-    server_group group("cluster", std::move(*servers), {}, s.context().loops);
-    trash_command command(s, group, *blocks);
+    server_group group("cluster", std::move(servers), {}, s.context().loops);
+    trash_command command(s, group, blocks);
     return s.run(command.run());
 }
 

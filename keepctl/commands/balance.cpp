@@ -36,8 +36,8 @@ class balance_command final : public balance::run_reports, public framed_work {
     [[nodiscard]] bool waiting() const override { return waiting_; }
 
   private:
-    awaitable<exit_code> serve();
-    awaitable<exit_code> once();
+    awaitable<outcome<exit_code>> serve();
+    awaitable<outcome<exit_code>> once();
     awaitable<void> plan_and_send();
     [[nodiscard]] exit_code judge() const;
     [[nodiscard]] exit_code summarize();
@@ -56,13 +56,14 @@ class balance_command final : public balance::run_reports, public framed_work {
 };
 
 // Run after run, until a signal comes; SIGHUP begins one at once. Files that are wrong end the first run only.
-awaitable<exit_code> balance_command::serve() {
+awaitable<outcome<exit_code>> balance_command::serve() {
     hangup_signal hangup(co_await asio::this_coro::executor);
     frame_.serve("the first run");
     for (std::uint64_t runs = 1;; ++runs) {
         hangup.forget();
         const auto began = std::chrono::steady_clock::now();
-        const auto code = co_await once();
+        const auto end = co_await once();
+        const auto code = end ? *end : session_.end_with(end.error());
         if (session_.stopped_by() != exit_code::done || (runs == 1 && code == exit_code::usage)) co_return code;
         session_.set_code_at_signal(code);
         frame_.serve(fmt::format("run {} has ended with {}{}", runs, static_cast<int>(code), sentence()));
@@ -71,15 +72,14 @@ awaitable<exit_code> balance_command::serve() {
     }
 }
 
-awaitable<exit_code> balance_command::once() {
+awaitable<outcome<exit_code>> balance_command::once() {
     engine_.reset();
     files_lost_ = false;
-    if (auto read = co_await input_.refresh(); !read) co_return end_with(session_, read.error());
+    KS_CO_CHECK(co_await input_.refresh());
     if (const auto path = input_.lost_file(); !path.empty()) {
         const auto* const option = given_.balance.lost_file.empty() ? "BlobMissingReport" : "--lost";
         auto opened = replacement_file::open(path);
-        if (!opened)
-            co_return end_with(session_, {exit_code::usage, fmt::format("{}: {}", option, opened.error().text)});
+        if (!opened) co_return refuse(exit_code::usage, fmt::format("{}: {}", option, opened.error().text));
         lost_file_.emplace(std::move(*opened));
     }
     engine_.emplace(input_.get(),
@@ -193,15 +193,14 @@ exit_code balance_command::summarize() {
         out.note("this is a plan; --apply pulls or --apply all carries it out");
     frame_.close(code);
     last_metrics_ = metrics_of(*engine_, input_.references());
-    out.end(code, summary_of(*engine_));
-    return code;
+    return out.end(code, summary_of(*engine_));
 }
 
 }  // namespace
 
-exit_code run_balance(session& s) {
+outcome<exit_code> run_balance(session& s) {
     balance_command command(s);
-    if (auto ready = command.prepare(); !ready) return end_with(s, ready.error());
+    KS_CHECK(command.prepare());
     return command.execute();
 }
 

@@ -110,8 +110,8 @@ outcome<void> balance_input::prepare() {
         return refuse(opened.error().active ? exit_code::conflict : exit_code::usage, std::move(opened.error().text));
     }
     state_.emplace(std::move(*opened));
-    if (auto read = read_rules(); !read) return read;
-    if (auto chosen = choose_servers(); !chosen) return chosen;
+    KS_CHECK(read_rules());
+    KS_CHECK(choose_servers());
     const auto& b = given_.balance;
     input_.allowed = {.changed = {b.allow_changed.begin(), b.allow_changed.end()},
                       .fewer_references = b.allow_fewer_references,
@@ -172,21 +172,20 @@ awaitable<outcome<void>> balance_input::read_references() {
     const auto now = std::chrono::floor<seconds>(std::chrono::system_clock::now());
     spool_.emplace(state_->folder(), given_.memory / 2);
     input_.references = {.used = true};
-    if (auto read = read_reference_files(now); !read) co_return read;
+    KS_CO_CHECK(read_reference_files(now));
     if (given_.balance.keep_snapshots) {
-        auto found = co_await read_snapshot_references(session_, seconds_of(now), *spool_);
-        if (!found) co_return std::unexpected(std::move(found.error()));
-        input_.references.count += found->count;
+        KS_CO_TRY(const auto found, co_await read_snapshot_references(session_, seconds_of(now), *spool_));
+        input_.references.count += found.count;
         // In addition to files snapshots only keep more. Without files all that they lack is garbage.
         if (given_.balance.reference_files.empty()) {
-            if (!found->cluster_at)
+            if (!found.cluster_at)
                 co_return refuse(exit_code::refused,
                                  "--keep-snapshots: no such snapshot is of the whole cluster, so "
                                  "that what it lacks would be garbage; give --references, too");
-            input_.references.age = std::max<std::chrono::nanoseconds>(now - *found->cluster_at, seconds(0));
+            input_.references.age = std::max<std::chrono::nanoseconds>(now - *found.cluster_at, seconds(0));
         }
     }
-    if (auto added = add_earlier_references(now); !added) co_return added;
+    KS_CO_CHECK(add_earlier_references(now));
     input_.spool = &*spool_;
     co_return outcome<void>();
 }

@@ -13,10 +13,6 @@ namespace {
 
 using balance::amount;
 
-cell number(std::uint64_t value) {
-    return static_cast<std::int64_t>(value);
-}
-
 std::string_view reason_text(balance::pull_reason why) {
     switch (why) {
         case balance::pull_reason::last_copy:
@@ -112,27 +108,27 @@ void report_plan(output& out, const balance::run& done) {
     for (std::size_t i = 0; i < done.pulls().size(); ++i) {
         const auto& s = done.plan()->servers()[i];
         out.add("server", {{"server", all.servers[i].url},
-                           {"pulls", number(done.pulls()[i].size())},
-                           {"pulls_deferred", number(s.pulls.deferred())},
-                           {"trashes", number(done.trashes()[i].size())},
-                           {"trashes_deferred", number(s.trashes.deferred())}});
+                           {"pulls", done.pulls()[i].size()},
+                           {"pulls_deferred", s.pulls.deferred()},
+                           {"trashes", done.trashes()[i].size()},
+                           {"trashes_deferred", s.trashes.deferred()}});
     }
     for (std::size_t i = 0; i < all.devices.size(); ++i) {
         const auto& d = done.plan()->devices()[i];
         out.add("volume", {{"volume", all.devices[i]},
-                           {"copies", number(d.copies)},
-                           {"bytes", number(d.bytes)},
-                           {"to_trash", number(d.trash_copies)},
-                           {"bytes_to_trash", number(d.trash_bytes)}});
+                           {"copies", d.copies},
+                           {"bytes", d.bytes},
+                           {"to_trash", d.trash_copies},
+                           {"bytes_to_trash", d.trash_bytes}});
     }
     const auto& t = done.plan()->counts();
     const auto add_amount = [&](std::string_view type, std::string_view group, std::string_view name, const amount& a) {
         record fields;
-        if (!group.empty()) fields.emplace_back("class", std::string(group));
-        fields.emplace_back("state", std::string(name));
-        fields.emplace_back("blocks", number(a.blocks));
-        fields.emplace_back("copies", number(a.replicas));
-        fields.emplace_back("bytes", number(a.bytes));
+        if (!group.empty()) fields.emplace_back("class", group);
+        fields.emplace_back("state", name);
+        fields.emplace_back("blocks", a.blocks);
+        fields.emplace_back("copies", a.replicas);
+        fields.emplace_back("bytes", a.bytes);
         out.add(type, std::move(fields));
     };
     for (const auto& s : states_of(t)) add_amount("state", "", s.name, s.value);
@@ -140,16 +136,16 @@ void report_plan(output& out, const balance::run& done) {
         for (const auto& [status, value] : usage_of(t.classes[c])) add_amount("class", all.classes[c], status, *value);
     }
     for (std::size_t n = 0; n < t.by_copies.size(); ++n)
-        out.add("histogram", {{"copies", number(n)}, {"blocks", number(t.by_copies[n])}});
+        out.add("histogram", {{"copies", n}, {"blocks", t.by_copies[n]}});
     for (std::size_t i = 0; i < done.pull_ends().size(); ++i) {
         const auto& end = done.pull_ends()[i];
         if (!end) continue;
         out.add("pulls", {{"server", all.servers[i].url},
-                          {"sent", number(end->sent)},
-                          {"pulled", number(end->pulled)},
-                          {"present", number(end->present)},
-                          {"failed", number(end->failed)},
-                          {"not_carried_out", number(end->missing)}});
+                          {"sent", end->sent},
+                          {"pulled", end->pulled},
+                          {"present", end->present},
+                          {"failed", end->failed},
+                          {"not_carried_out", end->missing}});
     }
     out.flush();
 }
@@ -157,31 +153,31 @@ void report_plan(output& out, const balance::run& done) {
 record summary_of(const balance::run& done) {
     record out{{"pulls_sent", done.pulls_sent()},
                {"trashes_sent", done.trashes_sent()},
-               {"shards", number(done.shards_total())},
-               {"shards_done", number(done.shards_done())},
-               {"shards_incomplete", number(done.shards_incomplete())}};
+               {"shards", done.shards_total()},
+               {"shards_done", done.shards_done()},
+               {"shards_incomplete", done.shards_incomplete()}};
     if (!done.plan()) return out;
     const auto& t = done.plan()->counts();
     const auto sums = sums_of(done);
-    out.emplace_back("pulls", number(sums.pulls));
-    out.emplace_back("pulls_deferred", number(sums.pulls_deferred));
-    out.emplace_back("trashes", number(sums.trashes));
-    out.emplace_back("trashes_deferred", number(sums.trashes_deferred));
-    out.emplace_back("blocks", number(t.total.blocks));
-    out.emplace_back("copies", number(t.total.replicas));
-    out.emplace_back("lost", number(t.lost.blocks));
-    out.emplace_back("misplaced", number(t.misplaced));
-    out.emplace_back("size_conflicts", number(t.size_conflicts));
-    out.emplace_back("future_mtimes", number(t.future_mtimes));
-    out.emplace_back("too_large", number(done.too_large()));
+    out.emplace_back("pulls", sums.pulls);
+    out.emplace_back("pulls_deferred", sums.pulls_deferred);
+    out.emplace_back("trashes", sums.trashes);
+    out.emplace_back("trashes_deferred", sums.trashes_deferred);
+    out.emplace_back("blocks", t.total.blocks);
+    out.emplace_back("copies", t.total.replicas);
+    out.emplace_back("lost", t.lost.blocks);
+    out.emplace_back("misplaced", t.misplaced);
+    out.emplace_back("size_conflicts", t.size_conflicts);
+    out.emplace_back("future_mtimes", t.future_mtimes);
+    out.emplace_back("too_large", done.too_large());
     if (const auto* const proofs = done.proofs()) {
-        out.emplace_back("kept_proven", number(proofs->proven()));
-        out.emplace_back("kept_bad", number(proofs->bad()));
-        out.emplace_back("kept_unknown", number(proofs->unknown()));
-        out.emplace_back("kept_not_provable", number(proofs->impossible()));
+        out.emplace_back("kept_proven", proofs->proven());
+        out.emplace_back("kept_bad", proofs->bad());
+        out.emplace_back("kept_unknown", proofs->unknown());
+        out.emplace_back("kept_not_provable", proofs->impossible());
     }
     const auto decided = std::chrono::floor<std::chrono::microseconds>(done.decide_time());
-    out.emplace_back("decide_cpu_us", static_cast<std::int64_t>(decided.count()));
+    out.emplace_back("decide_cpu_us", decided.count());
     return out;
 }
 

@@ -10,10 +10,9 @@
 
 namespace keepstore::keepctl {
 
-exit_code run_check_config(session& s) {
+outcome<exit_code> run_check_config(session& s) {
     auto& out = s.out();
-    if (!s.config())
-        return end_with(s, {exit_code::usage, "there is no configuration to check: give one with --config"});
+    if (!s.config()) return refuse(exit_code::usage, "there is no configuration to check: give one with --config");
     const auto& cluster = s.config()->cluster;
     std::int64_t problems = 0;
     std::vector<std::string> warnings = s.config()->warnings;
@@ -46,9 +45,8 @@ exit_code run_check_config(session& s) {
     }
     out.flush();
     for (const auto& warning : warnings) out.warn(warning);
-    const auto code = problems > 0 ? exit_code::usage : exit_code::done;
-    out.end(code, {{"problems", problems}, {"warnings", static_cast<std::int64_t>(warnings.size())}});
-    return code;
+    return out.end(problems > 0 ? exit_code::usage : exit_code::done,
+                   {{"problems", problems}, {"warnings", warnings.size()}});
 }
 
 }  // namespace keepstore::keepctl

@@ -39,7 +39,7 @@ class clone_command final : public clone_observer, public framed_work {
 
   private:
     using started = outcome<void>;
-    awaitable<exit_code> clone();
+    awaitable<outcome<exit_code>> clone();
     awaitable<started> begin();
     awaitable<started> join_job();
     started open_sides(const place& source, const place& target);
@@ -247,14 +247,14 @@ awaitable<clone_command::started> clone_command::open_job() {
 awaitable<clone_command::started> clone_command::begin() {
     auto opened = given_.join_job.empty() ? open_sides(*given_.source, *given_.target) : co_await join_job();
     if (!opened) co_return opened;
-    if (auto looked = co_await look_at_buckets(); !looked) co_return looked;
-    if (auto job = co_await open_job(); !job) co_return job;
+    KS_CO_CHECK(co_await look_at_buckets());
+    KS_CO_CHECK(co_await open_job());
     engine_.emplace(*source_, *target_, options_, *board_, *this);
     co_return started();
 }
 
-awaitable<exit_code> clone_command::clone() {
-    if (auto begun = co_await begin(); !begun) co_return end_with(session_, begun.error());
+awaitable<outcome<exit_code>> clone_command::clone() {
+    KS_CO_CHECK(co_await begin());
     co_await frame_.run(*this, engine_->run());
     if (!engine_->stopped()) {
         auto result = co_await board_->finish(deadline::in(limits::keepctl_block_timeout));
@@ -295,19 +295,18 @@ std::string clone_command::progress_line(double seconds, bool as_json) const {
 record clone_command::summary() const {
     const auto& c = engine_->counts();
     const auto all = totals();
-    const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
     record out{{"dry_run", given_.dry_run},
-               {"mode", std::string(to_string(engine_->mode()))},
+               {"mode", to_string(engine_->mode())},
                {"job", store_ ? cell(store_->where()) : cell()}};
     add_outcomes(out, c);
-    out.insert(out.end(), {{"read_to_verify", n(c.read_to_verify)},
-                           {"foreign", n(c.foreign)},
-                           {"segments", n(board_->segments())},
-                           {"segments_done", n(board_->done())},
-                           {"segments_incomplete", n(engine_->incomplete())},
-                           {"job_listed", n(all.listed)},
-                           {"job_copied", n(all.stored())},
-                           {"job_failed", n(all.not_stored())}});
+    out.insert(out.end(), {{"read_to_verify", c.read_to_verify},
+                           {"foreign", c.foreign},
+                           {"segments", board_->segments()},
+                           {"segments_done", board_->done()},
+                           {"segments_incomplete", engine_->incomplete()},
+                           {"job_listed", all.listed},
+                           {"job_copied", all.stored()},
+                           {"job_failed", all.not_stored()}});
     return out;
 }
 
@@ -347,16 +346,15 @@ exit_code clone_command::summarize() {
     const bool finished = code == exit_code::done || code == exit_code::some_failed || code == exit_code::no_change;
     if (!finished && !given_.dry_run) out.note("to go on: " + command_to_go_on(given_));
     frame_.close(code);
-    out.end(code, summary());
-    return code;
+    return out.end(code, summary());
 }
 
 }  // namespace
 
-exit_code run_clone(session& s) {
+outcome<exit_code> run_clone(session& s) {
     if (s.given().action == "status") return run_clone_status(s);
     clone_command command(s);
-    if (auto ready = command.prepare(); !ready) return end_with(s, ready.error());
+    KS_CHECK(command.prepare());
     return command.run();
 }
 

@@ -47,29 +47,27 @@ awaitable<result<job_view>> look_at_job(job_store& store, const clone_job& job, 
     co_return out;
 }
 
-awaitable<exit_code> show_job(session& s, job_store& store) {
+awaitable<outcome<exit_code>> show_job(session& s, job_store& store) {
     const auto until = deadline::in(limits::listing_time_max);
-    auto job = co_await read_job(store, until);
-    if (!job) co_return end_with(s, job.error());
-    if (!*job) co_return end_with(s, {exit_code::usage, store.where() + ": there is no job"});
-    const auto view = co_await look_at_job(store, **job, until);
-    if (!view) co_return end_with(s, {exit_code::unreachable, store.where() + ": " + view.error().text});
-    const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
+    KS_CO_TRY(const auto job, co_await read_job(store, until));
+    if (!job) co_return refuse(exit_code::usage, store.where() + ": there is no job");
+    const auto view = co_await look_at_job(store, *job, until);
+    if (!view) co_return refuse(exit_code::unreachable, store.where() + ": " + view.error().text);
     const auto& c = view->counts;
-    const auto segments = shard_count((*job)->digits);
+    const auto segments = shard_count(job->digits);
     auto& out = s.out();
-    out.add("job", {{"source", (*job)->source},
-                    {"destination", (*job)->destination},
-                    {"began", utc_text((*job)->created_at)},
-                    {"segments", n(segments)},
-                    {"done", n(view->done)},
-                    {"claimed", n(view->claims.size())},
-                    {"listed", n(c.listed)},
-                    {"present", n(c.present)},
-                    {"copied", n(c.copied + c.replaced)},
-                    {"bytes", n(c.bytes)},
-                    {"gone", n(c.gone)},
-                    {"failed", n(c.failed + c.bad_source)}});
+    out.add("job", {{"source", job->source},
+                    {"destination", job->destination},
+                    {"began", utc_text(job->created_at)},
+                    {"segments", segments},
+                    {"done", view->done},
+                    {"claimed", view->claims.size()},
+                    {"listed", c.listed},
+                    {"present", c.present},
+                    {"copied", c.copied + c.replaced},
+                    {"bytes", c.bytes},
+                    {"gone", c.gone},
+                    {"failed", c.failed + c.bad_source}});
     out.flush();
     for (const auto& [digits, claim] : view->claims) {
         out.add("claim", {{"segment", digits.empty() ? std::string("all") : digits},
@@ -86,16 +84,14 @@ awaitable<exit_code> show_job(session& s, job_store& store) {
     const auto code = view->done < segments         ? exit_code::not_finished
                       : c.failed + c.bad_source > 0 ? exit_code::some_failed
                                                     : exit_code::done;
-    out.end(code, {{"segments", n(segments)}, {"done", n(view->done)}, {"failed", n(c.failed + c.bad_source)}});
-    co_return code;
+    co_return out.end(code, {{"segments", segments}, {"done", view->done}, {"failed", c.failed + c.bad_source}});
 }
 
 }  // namespace
 
-exit_code run_clone_status(session& s) {
-    auto store = open_job_store(s, s.given().file, false);
-    if (!store) return end_with(s, store.error());
-    return s.run(show_job(s, **store));
+outcome<exit_code> run_clone_status(session& s) {
+    KS_TRY(const auto store, open_job_store(s, s.given().file, false));
+    return s.run(show_job(s, *store));
 }
 
 }  // namespace keepstore::keepctl

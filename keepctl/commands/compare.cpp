@@ -40,36 +40,33 @@ class comparison {
         return {};
     }
 
-    awaitable<exit_code> run() {
+    awaitable<outcome<exit_code>> run() {
         for (auto& l : listings_) {
             if (auto ready = co_await l.place->connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
                 if (ready.error() == errc::cancelled) co_return exit_code::interrupted;
-                co_return end(ready.error() == errc::bad_request ? exit_code::usage : exit_code::unreachable,
-                              fmt::format("{}: {}", l.place->name(), ready.error().text));
+                co_return refuse(ready.error() == errc::bad_request ? exit_code::usage : exit_code::unreachable,
+                                 fmt::format("{}: {}", l.place->name(), ready.error().text));
             }
         }
         if (auto same = same_storage(*session_.given().source, a_, *session_.given().target, b_); !same.empty())
-            co_return end(exit_code::usage, same);
+            co_return refuse(exit_code::usage, std::move(same));
         const auto differences = co_await differences_of(a_, b_, deadline::in(limits::keepctl_request_timeout));
         for (const auto& what : differences) session_.out().note(what);
         const auto shards = co_await choose_shards();
-        if (!shards) {
-            if (shards.error() == errc::cancelled) co_return exit_code::interrupted;
-            co_return end(not_listed(shards.error(), true), shards.error().text);
-        }
+        if (!shards) co_return refuse(not_listed(shards.error(), true), shards.error());
         std::vector<std::string> incomplete;
         for (const auto& prefix : *shards) {
             if (auto compared = co_await compare_shard(prefix); !compared) {
-                if (compared.error() == errc::cancelled) co_return end(exit_code::interrupted, {});
+                if (compared.error() == errc::cancelled) co_return end(exit_code::interrupted);
                 if (is_final(compared.error()))
-                    co_return end(not_listed(compared.error(), shards_done_ == 0), compared.error().text);
+                    co_return refuse(not_listed(compared.error(), shards_done_ == 0), compared.error());
                 incomplete.push_back(prefix);
             }
         }
         // A server may be back by now.
         for (const auto& prefix : incomplete) {
             if (auto compared = co_await compare_shard(prefix); !compared) {
-                if (compared.error() == errc::cancelled) co_return end(exit_code::interrupted, {});
+                if (compared.error() == errc::cancelled) co_return end(exit_code::interrupted);
                 session_.out().error(fmt::format("blocks {}... could not be listed: {}", prefix, compared.error().text),
                                      exit_code::not_finished);
             }
@@ -80,8 +77,8 @@ class comparison {
         }
         if (unreadable_ > 0)
             session_.out().error(count_of(unreadable_, "block") + " could not be read", exit_code::not_finished);
-        co_return end(
-            missing_.count() + extra_.count() + differ_.count() == 0 ? exit_code::done : exit_code::some_failed, {});
+        co_return end(missing_.count() + extra_.count() + differ_.count() == 0 ? exit_code::done
+                                                                               : exit_code::some_failed);
     }
 
   private:
@@ -117,44 +114,30 @@ class comparison {
 
     void record_block(block_id block, difference d) {
         combined_.add(static_cast<char>(d), block);
-        switch (d) {
-            case difference::same:
-                ++same_;
-                break;
-            case difference::missing:
-                missing_.add(block);
-                break;
-            case difference::extra:
-                extra_.add(block);
-                break;
-            case difference::differs:
-                differ_.add(block);
-                break;
-            case difference::unreadable:
-                ++unreadable_;
-                break;
-        }
+        if (d == difference::same)
+            ++same_;
+        else if (d == difference::unreadable)
+            ++unreadable_;
+        else
+            (d == difference::missing ? missing_ : d == difference::extra ? extra_ : differ_).add(block);
     }
 
-    exit_code end(exit_code code, std::string_view problem) {
+    exit_code end(exit_code code) {
         auto& out = session_.out();
-        if (!problem.empty()) return end_with(session_, code, problem);
         note_left_out(out, left_out_);
         if (std::ranges::none_of(lists_, &name_file::on_stdout)) {
             out.say(fmt::format("same {}, missing in {} {}, missing in {} {}, different {}", count_of(same_, "block"),
                                 b_.name(), count_of(missing_.count(), "block"), a_.name(),
                                 count_of(extra_.count(), "block"), count_of(differ_.count(), "block")));
         }
-        const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
-        record fields{{"same", n(same_)},
-                      {"missing", n(missing_.count())},
-                      {"extra", n(extra_.count())},
-                      {"differ", n(differ_.count())},
-                      {"unreadable", n(unreadable_)}};
+        record fields{{"same", same_},
+                      {"missing", missing_.count()},
+                      {"extra", extra_.count()},
+                      {"differ", differ_.count()},
+                      {"unreadable", unreadable_}};
         add_left_out(fields, left_out_);
-        if (check_) fields.emplace_back("checked", n(check_->checked()));
-        out.end(code, std::move(fields));
-        return code;
+        if (check_) fields.emplace_back("checked", check_->checked());
+        return out.end(code, std::move(fields));
     }
 
     session& session_;
@@ -175,16 +158,14 @@ class comparison {
 
 }  // namespace
 
-exit_code run_compare(session& s) {
+outcome<exit_code> run_compare(session& s) {
     const auto& given = s.given();
     if (auto problem = block_check::memory_problem(given); given.check_data && !problem.empty())
-        return end_with(s, {exit_code::usage, std::move(problem)});
-    auto a = s.open(*given.source, {});
-    if (!a) return end_with(s, a.error());
-    auto b = s.open(*given.target, {});
-    if (!b) return end_with(s, b.error());
-    comparison all(s, **a, **b);
-    if (auto problem = all.open(); !problem.empty()) return end_with(s, {exit_code::usage, std::move(problem)});
+        return refuse(exit_code::usage, std::move(problem));
+    KS_TRY(const auto a, s.open(*given.source, {}));
+    KS_TRY(const auto b, s.open(*given.target, {}));
+    comparison all(s, *a, *b);
+    if (auto problem = all.open(); !problem.empty()) return refuse(exit_code::usage, std::move(problem));
     return s.run(all.run());
 }
 

@@ -22,9 +22,9 @@ std::string outcome_sentence(const copy_counts& c, bool dry_run) {
 }
 
 void add_outcomes(record& summary, const copy_counts& counts) {
-    summary.emplace_back("listed", static_cast<std::int64_t>(counts.listed));
+    summary.emplace_back("listed", counts.listed);
     for (const auto& [outcome, n] : counts.by_name()) summary.emplace_back(outcome, static_cast<std::int64_t>(n));
-    summary.emplace_back("bytes", static_cast<std::int64_t>(counts.bytes));
+    summary.emplace_back("bytes", counts.bytes);
 }
 
 exit_code code_of(const copy_counts& counts, const copy_run_end& end) {

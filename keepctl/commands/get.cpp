@@ -80,8 +80,8 @@ class block_getter {
           engine_(1),
           pool_(limits::keepctl_queue_bytes * 4) {}
 
-    awaitable<exit_code> run() {
-        if (auto opened = to_.open(); !opened) co_return end(exit_code::usage, opened.error().text);
+    awaitable<outcome<exit_code>> run() {
+        if (auto opened = to_.open(); !opened) co_return refuse(exit_code::usage, opened.error());
         error last(errc::not_found, "no server has it");
         bool reached = false;
         for (const auto server : from_.sources(block_.hash)) {
@@ -93,8 +93,8 @@ class block_getter {
             if (!absent) session_.out().warn(got.error().text);
             if (!absent || last == errc::not_found) last = std::move(got.error());
         }
-        co_return end(reached ? exit_code::some_failed : exit_code::unreachable,
-                      fmt::format("{}: {}", block_.bare(), last.text));
+        co_return refuse(reached ? exit_code::some_failed : exit_code::unreachable,
+                         fmt::format("{}: {}", block_.bare(), last.text));
     }
 
   private:
@@ -120,15 +120,13 @@ class block_getter {
         }
     }
 
-    exit_code write() {
+    outcome<exit_code> write() {
         auto written = to_.write(received_);
-        if (session_.out().broken()) return end(exit_code::not_finished, {});
-        if (!written) return end(exit_code::not_finished, written.error().text);
-        if (auto done = to_.commit(); !done) return end(exit_code::not_finished, done.error().text);
-        return end(exit_code::done, {});
+        if (session_.out().broken()) return session_.out().end(exit_code::not_finished);
+        if (written) written = to_.commit();
+        if (!written) return refuse(exit_code::not_finished, written.error());
+        return session_.out().end(exit_code::done);
     }
-
-    exit_code end(exit_code code, std::string_view text) { return end_with(session_, code, text); }
 
     session& session_;
     server_group& from_;
@@ -141,10 +139,9 @@ class block_getter {
 
 }  // namespace
 
-exit_code run_get(session& s) {
-    auto servers = s.servers();
-    if (!servers) return end_with(s, servers.error());
-    server_group group("cluster", std::move(*servers), {}, s.context().loops);
+outcome<exit_code> run_get(session& s) {
+    KS_TRY(auto servers, s.servers());
+    server_group group("cluster", std::move(servers), {}, s.context().loops);
     auto block = protocol::locator::parse(s.given().blocks.front());
     destination to(s.out(), s.given().file);
     block_getter getter(s, group, std::move(*block), to);

@@ -1,4 +1,4 @@
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "protocol/locator.hpp"
 
@@ -11,26 +11,18 @@
 namespace keepstore::keepctl {
 namespace {
 
-struct head_outcome {
-    result<std::uint64_t> size = fail(errc::cancelled);
-};
-
-awaitable<void> head_one(const keep_server& server, protocol::locator block, head_outcome& out) {
-    out.size = co_await server.head(block.hash, block.size, deadline::in(limits::keepctl_block_timeout));
-}
-
-awaitable<exit_code> head_all(session& s, const std::vector<keep_server>& servers) {
+awaitable<outcome<exit_code>> head_all(session& s, const std::vector<keep_server>& servers) {
     bool all_good = true;
     bool responded = false;
     for (const auto& text : s.given().blocks) {
         const auto block = protocol::locator::parse(text);
-        std::vector<head_outcome> outcomes(servers.size());
-        std::vector<awaitable<void>> calls;
-        for (std::size_t i = 0; i < servers.size(); ++i) calls.push_back(head_one(servers[i], *block, outcomes[i]));
-        if (co_await when_all(std::move(calls))) co_return exit_code::interrupted;
+        const auto sizes = co_await all_at_once(servers.size(), [&](std::size_t i) {
+            return servers[i].head(block->hash, block->size, deadline::in(limits::keepctl_block_timeout));
+        });
+        if (!sizes) co_return exit_code::interrupted;
         bool good = false;
         for (std::size_t i = 0; i < servers.size(); ++i) {
-            const auto& size = outcomes[i].size;
+            const auto& size = (*sizes)[i];
             const bool absent = !size && size.error() == errc::not_found;
             const bool bad = !size && size.error() == errc::checksum_mismatch;
             good = good || size.has_value();
@@ -48,16 +40,14 @@ awaitable<exit_code> head_all(session& s, const std::vector<keep_server>& server
         all_good = all_good && good;
     }
     const auto code = !responded ? exit_code::unreachable : all_good ? exit_code::done : exit_code::some_failed;
-    s.out().end(code);
-    co_return code;
+    co_return s.out().end(code);
 }
 
 }  // namespace
 
-exit_code run_head(session& s) {
-    const auto servers = s.servers();
-    if (!servers) return end_with(s, servers.error());
-    return s.run(head_all(s, *servers));
+outcome<exit_code> run_head(session& s) {
+    KS_TRY(const auto servers, s.servers());
+    return s.run(head_all(s, servers));
 }
 
 }  // namespace keepstore::keepctl

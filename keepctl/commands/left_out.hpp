@@ -15,8 +15,7 @@ inline void note_left_out(output& out, const listing_notes& notes) {
 }
 
 inline void add_left_out(record& summary, const listing_notes& notes) {
-    summary.insert(summary.end(), {{"too_large", cell(static_cast<std::int64_t>(notes.too_large))},
-                                   {"foreign", cell(static_cast<std::int64_t>(notes.foreign))}});
+    summary.insert(summary.end(), {{"too_large", notes.too_large}, {"foreign", notes.foreign}});
 }
 
 }  // namespace keepstore::keepctl

@@ -16,57 +16,48 @@ class block_lister {
   public:
     block_lister(session& s, block_place& from) : session_(s), from_(from) {}
 
-    awaitable<exit_code> run() {
+    awaitable<outcome<exit_code>> run() {
         if (auto ready = co_await from_.connect(deadline::in(limits::keepctl_request_timeout)); !ready) {
             const bool wrong = ready.error() == errc::bad_request;
-            co_return failed(ready.error(), wrong ? exit_code::usage : exit_code::unreachable);
+            co_return refuse(wrong ? exit_code::usage : exit_code::unreachable, ready.error());
         }
         std::array<place_listing, 1> listings{place_listing{.place = &from_}};
         auto digits = co_await estimate_digits(listings);
-        if (!digits) co_return failed(digits.error(), not_listed(digits.error(), true));
+        if (!digits) co_return refuse(not_listed(digits.error(), true), digits.error());
         const std::string& wanted = session_.given().prefix;
         for (std::size_t shard = 0; shard < shard_count(*digits); ++shard) {
             const auto prefix = narrowed(shard_prefix(*digits, shard), wanted);
             if (!prefix) continue;
             auto listed = co_await list_places(listings, *prefix);
-            if (!listed) co_return failed(listed.error(), not_listed(listed.error(), shard == 0));
+            if (!listed) co_return refuse(not_listed(listed.error(), shard == 0), listed.error());
             left_out_ += listings[0].notes;
             show(listings[0].entries);
         }
         auto& out = session_.out();
-        const auto count = [](std::int64_t n, std::string_view noun) {
-            return count_of(static_cast<std::uint64_t>(n), noun);
-        };
         out.flush();
-        out.note(fmt::format("{}, {}", count(blocks_, "block"), count(copies_, "copy")));
+        out.note(fmt::format("{}, {}", count_of(blocks_, "block"), count_of(copies_, "copy")));
         if (conflicts_ > 0)
             out.note(fmt::format("{} of which the copies have different sizes: head and get find the good ones",
-                                 count(conflicts_, "block")));
+                                 count_of(conflicts_, "block")));
         note_left_out(out, left_out_);
         record summary{{"blocks", blocks_}, {"copies", copies_}, {"size_conflicts", conflicts_}};
         add_left_out(summary, left_out_);
-        out.end(exit_code::done, std::move(summary));
-        co_return exit_code::done;
+        co_return out.end(exit_code::done, std::move(summary));
     }
 
   private:
-    exit_code failed(const error& why, exit_code code) {
-        if (why == errc::cancelled) return exit_code::interrupted;
-        return end_with(session_, code, why.text);
-    }
-
     void show(std::span<const entry> entries) {
         while (!entries.empty()) {
             const auto copies = first_block(entries);
             entries = entries.subspan(copies.size());
             ++blocks_;
-            copies_ += static_cast<std::int64_t>(copies.size());
+            copies_ += copies.size();
             const auto [oldest, newest] = std::ranges::minmax(copies, {}, &entry::mtime);
             const bool conflict =
                 std::ranges::any_of(copies, [&](const entry& e) { return e.size != copies.front().size; });
             if (conflict) ++conflicts_;
             record row{{"block", block_id{copies.front().block, copies.front().size}.text()},
-                       {"copies", static_cast<std::int64_t>(copies.size())}};
+                       {"copies", copies.size()}};
             if (session_.given().details) {
                 std::vector<std::string> mounts;
                 for (const auto& e : copies) mounts.push_back(from_.mounts()[e.mount].uuid);
@@ -81,19 +72,18 @@ class block_lister {
 
     session& session_;
     block_place& from_;
-    std::int64_t blocks_ = 0;
-    std::int64_t copies_ = 0;
-    std::int64_t conflicts_ = 0;
+    std::uint64_t blocks_ = 0;
+    std::uint64_t copies_ = 0;
+    std::uint64_t conflicts_ = 0;
     listing_notes left_out_;
 };
 
 }  // namespace
 
-exit_code run_ls(session& s) {
+outcome<exit_code> run_ls(session& s) {
     const place what = s.given().at.value_or(place{.text = "cluster", .where = cluster_place{}});
-    auto from = s.open(what, {});
-    if (!from) return end_with(s, from.error());
-    block_lister lister(s, **from);
+    KS_TRY(const auto from, s.open(what, {}));
+    block_lister lister(s, *from);
     return s.run(lister.run());
 }
 

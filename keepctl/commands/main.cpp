@@ -76,8 +76,9 @@ exit_code run_command(const arguments& given, output& out) {
         const bool needed = (command.needs_servers && (!given.at || about_servers(given.at))) ||
                             about_servers(given.source) || about_servers(given.target) ||
                             std::ranges::any_of(given.snapshot.from, about_servers);
-        if (auto ready = s.prepare(needed); !ready) return end_with(s, ready.error());
-        return command.run(s);
+        const auto ready = s.prepare(needed);
+        const auto end = ready ? command.run(s) : std::unexpected(ready.error());
+        return end ? *end : s.end_with(end.error());
     }
     return exit_code::usage;
 }

@@ -109,10 +109,11 @@ void output::say(std::string_view line) {
     write(printable(line, results_.ascii) + '\n');
 }
 
-void output::end(exit_code code, record fields) {
+exit_code output::end(exit_code code, record fields) {
     flush();
     worst_ = worse(worst_, code);
     summary_ = std::move(fields);
+    return code;
 }
 
 exit_code output::finish(exit_code code) {

@@ -8,6 +8,7 @@
 #include "keepctl/commands/arguments.hpp"
 #include "keepctl/commands/terminal.hpp"
 
+#include <concepts>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -20,7 +21,19 @@
 namespace keepstore::keepctl {
 
 /// Nothing is "-" in text, null in JSON.
-using cell = std::variant<std::monostate, std::string, std::int64_t, bool, std::vector<std::string>>;
+struct cell : std::variant<std::monostate, std::string, std::int64_t, bool, std::vector<std::string>> {
+    cell() = default;
+    cell(std::same_as<bool> auto yes) : variant(yes) {}
+    cell(std::string text) : variant(std::move(text)) {}
+    cell(std::string_view text) : variant(std::string(text)) {}
+    cell(const char* text) : variant(std::string(text)) {}
+    cell(std::vector<std::string> texts) : variant(std::move(texts)) {}
+    template <std::integral Number>
+        requires(!std::same_as<Number, bool>)
+    cell(Number number) : variant(static_cast<std::int64_t>(number)) {}
+    template <class T>
+    cell(const std::optional<T>& value) : cell(value ? cell(*value) : cell()) {}
+};
 using record = std::vector<std::pair<std::string_view, cell>>;
 
 class output {
@@ -39,8 +52,8 @@ class output {
     /// A line of free text, for people only.
     void say(std::string_view line);
 
-    /// Ends the command's own work, with the fields of its summary. finish() prints it.
-    void end(exit_code code, record fields = {});
+    /// Ends the command's own work, with the fields of its summary. finish() prints it. \returns the code.
+    exit_code end(exit_code code, record fields = {});
 
     /// stderr. A note is left out if quiet, and once stdout is broken: whatever it counts, not all of it was printed.
     void note(std::string_view text);

@@ -57,10 +57,9 @@ class probe_steps {
     }
     void print(output& out) const {
         for (const auto& line : lines_) {
-            out.add("step", {{"place", where_},
-                             {"step", line.step},
-                             {"result", std::string(result_name(line.result))},
-                             {"text", line.text}});
+            out.add(
+                "step",
+                {{"place", where_}, {"step", line.step}, {"result", result_name(line.result)}, {"text", line.text}});
         }
     }
     [[nodiscard]] bool failed() const noexcept { return failed_; }
@@ -135,11 +134,10 @@ exit_code end_of_probe(session& s, const std::vector<probe_steps>& all) {
     const auto code = reached == 0                                     ? exit_code::unreachable
                       : std::ranges::any_of(all, &probe_steps::failed) ? exit_code::some_failed
                                                                        : exit_code::done;
-    s.out().end(code);
-    return code;
+    return s.out().end(code);
 }
 
-awaitable<exit_code> probe_servers(session& s, const std::vector<keep_server>& servers) {
+awaitable<outcome<exit_code>> probe_servers(session& s, const std::vector<keep_server>& servers) {
     std::vector<probe_steps> all;
     for (const auto& server : servers) all.emplace_back(server.url());
     std::vector<awaitable<void>> calls;
@@ -151,8 +149,8 @@ awaitable<exit_code> probe_servers(session& s, const std::vector<keep_server>& s
 
 /// Probes a bucket or container by `probe`, with the access that the options of the target give.
 template <class Target, class Access, class Probe>
-awaitable<exit_code> probe_storage(session& s, std::string name, const Target& target, result<Access> access,
-                                   Probe probe) {
+awaitable<outcome<exit_code>> probe_storage(session& s, std::string name, const Target& target, result<Access> access,
+                                            Probe probe) {
     std::vector<probe_steps> all;
     auto& steps = all.emplace_back(std::move(name));
     for (const auto& note : target.notes) steps.add({probe_result::note, "configuration", note});
@@ -175,28 +173,27 @@ exit_code probe_bucket_place(session& s, const place& what, const reports::probe
 
 }  // namespace
 
-exit_code run_probe(session& s) {
+outcome<exit_code> run_probe(session& s) {
     const place what = s.given().at.value_or(place{.text = "cluster", .where = cluster_place{}});
     if (const auto* const bucket = std::get_if<bucket_place>(&what.where)) {
         const auto target = reports::probe_target_of_bucket(bucket_options(*bucket, {}, true));
         return probe_bucket_place(s, what, target);
     }
     if (const auto* const volume = std::get_if<volume_place>(&what.where)) {
-        if (!s.config())
-            return end_with(s, {exit_code::usage, what.text + ": needs a configuration; give one with --config"});
+        if (!s.config()) return refuse(exit_code::usage, what.text + ": needs a configuration; give one with --config");
         if (const auto container = reports::find_container(*s.config(), volume->uuid)) {
-            if (!*container) return end_with(s, {exit_code::usage, container->error()});
+            if (!*container) return refuse(exit_code::usage, container->error());
             const auto& target = **container;
             return s.run(probe_storage(s, what.text, target, volumes::azure::make_access(target.options),
                                        azure::probe_container));
         }
         const auto targets = reports::choose_probe_targets(*s.config(), {}, std::span(&volume->uuid, 1));
-        if (!targets) return end_with(s, {exit_code::usage, targets.error()});
+        if (!targets) return refuse(exit_code::usage, targets.error());
         return probe_bucket_place(s, what, targets->front());
     }
     if (std::holds_alternative<directory_place>(what.where))
-        return end_with(s, {exit_code::usage,
-                            "probe tries servers, buckets and containers; a directory is looked at with ls --place"});
+        return refuse(exit_code::usage,
+                      "probe tries servers, buckets and containers; a directory is looked at with ls --place");
     if (const auto* const one = std::get_if<server_place>(&what.where)) {
         const auto context = s.context();
         std::vector<keep_server> server;
@@ -204,9 +201,8 @@ exit_code run_probe(session& s) {
                             context.access, context.loops);
         return s.run(probe_servers(s, server));
     }
-    const auto servers = s.servers();
-    if (!servers) return end_with(s, servers.error());
-    return s.run(probe_servers(s, *servers));
+    KS_TRY(const auto servers, s.servers());
+    return s.run(probe_servers(s, servers));
 }
 
 }  // namespace keepstore::keepctl

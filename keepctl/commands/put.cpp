@@ -21,15 +21,15 @@ awaitable<outcome<std::vector<std::byte>>> read_block(std::string path) {
     const bool standard = path.empty() || path == "-";
     const unique_fd opened(standard ? -1 : ::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     const int file = standard ? STDIN_FILENO : opened.get();
-    const auto failed = [&](std::string_view what, exit_code code = exit_code::usage) {
-        return refuse(code, fmt::format("{}: {}", standard ? "standard input" : path, what));
+    const auto failed = [&](std::string_view what) {
+        return refuse(exit_code::usage, fmt::format("{}: {}", standard ? "standard input" : path, what));
     };
     if (file < 0) co_return failed(error_from_errno(errno, "open").text);
     std::vector<std::byte> out(limits::block_size_bytes_max + 1);
     std::size_t have = 0;
     while (have < out.size()) {
         const auto count = co_await read_some(file, std::span(out).subspan(have));
-        if (!count && count.error() == errc::cancelled) co_return failed("stopped", exit_code::interrupted);
+        if (!count && count.error() == errc::cancelled) co_return refuse(exit_code::interrupted, count.error());
         if (!count) co_return failed(count.error().text);
         if (*count == 0) break;
         have += *count;
@@ -39,17 +39,13 @@ awaitable<outcome<std::vector<std::byte>>> read_block(std::string path) {
     co_return out;
 }
 
-awaitable<exit_code> put_block(session& s, const std::vector<keep_server>& servers) {
-    const auto block = co_await read_block(s.given().file);
-    if (!block) {
-        if (block.error().code == exit_code::interrupted) co_return exit_code::interrupted;
-        co_return end_with(s, block.error());
-    }
-    const const_slice bytes = copy_to_heap_slice(*block);
-    const md5_digest name = digest::md5_of(*block);
+awaitable<outcome<exit_code>> put_block(session& s, const std::vector<keep_server>& servers) {
+    KS_CO_TRY(const auto block, co_await read_block(s.given().file));
+    const const_slice bytes = copy_to_heap_slice(block);
+    const md5_digest name = digest::md5_of(block);
     const std::int64_t wanted = s.given().replication.value_or(1);
     if (s.given().dry_run) {
-        const auto locator = fmt::format("{}+{}", name.hex(), block->size());
+        const auto locator = fmt::format("{}+{}", name.hex(), block.size());
         std::vector<std::string> first;
         for (const std::size_t number : probe_order(name, servers)) {
             if (std::cmp_less(first.size(), wanted)) first.push_back(servers[number].url());
@@ -57,8 +53,7 @@ awaitable<exit_code> put_block(session& s, const std::vector<keep_server>& serve
         s.out().say(locator);
         if (s.out().shape() != output_shape::columns)
             s.out().add("planned", {{"locator", locator}, {"servers", first}});
-        s.out().end(exit_code::done);
-        co_return exit_code::done;
+        co_return s.out().end(exit_code::done);
     }
     std::int64_t stored = 0;
     std::string locator;
@@ -90,16 +85,14 @@ awaitable<exit_code> put_block(session& s, const std::vector<keep_server>& serve
     const auto code = stored >= wanted        ? exit_code::done
                       : stored > 0 || reached ? exit_code::some_failed
                                               : exit_code::unreachable;
-    s.out().end(code);
-    co_return code;
+    co_return s.out().end(code);
 }
 
 }  // namespace
 
-exit_code run_put(session& s) {
-    const auto servers = s.servers();
-    if (!servers) return end_with(s, servers.error());
-    return s.run(put_block(s, *servers));
+outcome<exit_code> run_put(session& s) {
+    KS_TRY(const auto servers, s.servers());
+    return s.run(put_block(s, servers));
 }
 
 }  // namespace keepstore::keepctl

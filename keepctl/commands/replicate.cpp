@@ -50,13 +50,13 @@ class replicate_command final : public run_observer, public framed_work {
     [[nodiscard]] bool waiting() const override { return engine_->waiting(); }
 
   private:
-    awaitable<exit_code> replicate();
-    awaitable<exit_code> replicate_continuously();
-    awaitable<std::optional<refusal>> connect();
-    awaitable<std::optional<refusal>> begin();
+    awaitable<outcome<exit_code>> replicate();
+    awaitable<outcome<exit_code>> replicate_continuously();
+    awaitable<outcome<void>> connect();
+    awaitable<outcome<void>> begin();
     exit_code end_pass();
     void report(exit_code code);
-    [[nodiscard]] std::optional<refusal> replicas_problem() const;
+    [[nodiscard]] outcome<void> replicas_problem() const;
     [[nodiscard]] exit_code summarize();
     [[nodiscard]] exit_code judge() const;
     [[nodiscard]] record summary() const;
@@ -76,9 +76,7 @@ class replicate_command final : public run_observer, public framed_work {
 
 outcome<void> replicate_command::prepare() {
     if (!given_.only_file.empty()) {
-        auto names = read_names("--only", given_.only_file);
-        if (!names) return std::unexpected(std::move(names.error()));
-        options_.only = std::move(*names);
+        KS_TRY(options_.only, read_names("--only", given_.only_file));
     }
     const bool by_servers = is_of_servers(*given_.source) && is_of_servers(*given_.target);
     const auto jobs =
@@ -96,17 +94,13 @@ outcome<void> replicate_command::prepare() {
     if (given_.memory / 2 < jobs * limits::keepctl_job_bytes_min)
         return refuse(exit_code::usage, fmt::format("--jobs {} need at least --memory {}MiB", jobs,
                                                     2 * jobs * limits::keepctl_job_bytes_min / MiB));
-    auto source = session_.open(*given_.source, {});
-    if (!source) return std::unexpected(std::move(source.error()));
+    KS_TRY(source_, session_.open(*given_.source, {}));
     const auto& config = session_.config();
     const auto copies = given_.replication.value_or(
         config ? static_cast<unsigned>(std::max<std::int64_t>(1, config->cluster.collections.default_replication))
                : 1U);
-    auto target =
-        session_.open(*given_.target, {.writes = !given_.dry_run, .classes = given_.classes, .copies = copies});
-    if (!target) return std::unexpected(std::move(target.error()));
-    source_ = std::move(*source);
-    target_ = std::move(*target);
+    KS_TRY(target_,
+           session_.open(*given_.target, {.writes = !given_.dry_run, .classes = given_.classes, .copies = copies}));
     return frame_.open_failures();
 }
 
@@ -118,28 +112,28 @@ void replicate_command::shard_done(std::size_t shard) {
 }
 
 // Whether the destination can hold as many replicas as it should.
-std::optional<refusal> replicate_command::replicas_problem() const {
+outcome<void> replicate_command::replicas_problem() const {
     const auto wanted = target_->replicas_wanted();
     const auto possible = target_->replicas_possible();
-    if (possible >= wanted) return std::nullopt;
+    if (possible >= wanted) return {};
     if (possible == 0 && !given_.dry_run)
-        return refusal{exit_code::unreachable, target_->name() + ": no mount that blocks may be stored on" +
-                                                   (given_.classes.empty() ? "" : " offers " + given_.classes)};
-    return refusal{exit_code::usage, fmt::format("{}: {} replicas of a block are wanted, but its servers can hold {} "
-                                                 "(--replication)",
-                                                 target_->name(), wanted, possible)};
+        return refuse(exit_code::unreachable, target_->name() + ": no mount that blocks may be stored on" +
+                                                  (given_.classes.empty() ? "" : " offers " + given_.classes));
+    return refuse(exit_code::usage, fmt::format("{}: {} replicas of a block are wanted, but its servers can hold {} "
+                                                "(--replication)",
+                                                target_->name(), wanted, possible));
 }
 
-awaitable<std::optional<refusal>> replicate_command::connect() {
+awaitable<outcome<void>> replicate_command::connect() {
     const auto until = deadline::in(limits::keepctl_request_timeout);
     for (auto* const p : {source_.get(), target_.get()}) {
         auto ready = co_await p->connect(until);
         if (ready) continue;
         const auto code = ready.error() == errc::bad_request ? exit_code::usage : exit_code::unreachable;
-        co_return refusal{code, fmt::format("{}: {}", p->name(), ready.error().text)};
+        co_return refuse(code, fmt::format("{}: {}", p->name(), ready.error().text));
     }
     if (auto same = same_storage(*given_.source, *source_, *given_.target, *target_); !same.empty())
-        co_return refusal{exit_code::usage, std::move(same)};
+        co_return refuse(exit_code::usage, std::move(same));
     if (passes_ == 0) {
         const auto differences = co_await differences_of(*source_, *target_, until);
         for (const auto& what : differences) session_.out().note(what);
@@ -148,7 +142,7 @@ awaitable<std::optional<refusal>> replicate_command::connect() {
 }
 
 // Finds out where to begin. The places are connected.
-awaitable<std::optional<refusal>> replicate_command::begin() {
+awaitable<outcome<void>> replicate_command::begin() {
     engine_.emplace(*source_, *target_, options_, *this);
     doubtful_.clear();
     if (!given_.dry_run && passes_ == 0) {
@@ -161,38 +155,38 @@ awaitable<std::optional<refusal>> replicate_command::begin() {
                                          devices_of(*target_), given_.prefix, given_.classes,
                                          std::to_string(target_->replicas_wanted()), only, given_.since_text,
                                          given_.digits ? std::to_string(*given_.digits) : ""});
-        if (!opened) co_return std::move(opened.error());
+        if (!opened) co_return opened;
     }
     if (!frame_.resumed() || passes_ > 0) {
         auto digits = given_.digits ? result<unsigned>(*given_.digits) : co_await engine_->choose_digits();
         if (!digits) {
             const bool too_large = digits.error() == errc::bad_request;
-            co_return refusal{too_large ? exit_code::usage : exit_code::unreachable, digits.error().text};
+            co_return refuse(too_large ? exit_code::usage : exit_code::unreachable, digits.error().text);
         }
         frame_.begin(*digits);
     }
-    co_return std::nullopt;
+    co_return outcome<void>();
 }
 
-awaitable<exit_code> replicate_command::replicate() {
-    if (auto why = co_await connect()) co_return end_with(session_, *why);
-    if (auto why = co_await begin()) co_return end_with(session_, *why);
+awaitable<outcome<exit_code>> replicate_command::replicate() {
+    KS_CO_CHECK(co_await connect());
+    KS_CO_CHECK(co_await begin());
     co_await frame_.run(*this, engine_->run(frame_.done()));
     co_return summarize();
 }
 
 // Pass after pass, until a signal comes. Places that cannot be used end the first pass only.
-awaitable<exit_code> replicate_command::replicate_continuously() {
+awaitable<outcome<exit_code>> replicate_command::replicate_continuously() {
     hangup_signal hangup(co_await asio::this_coro::executor);
     while (session_.stopped_by() == exit_code::done) {
         hangup.forget();
-        auto why = co_await connect();
-        if (!why) why = co_await begin();
-        if (why && passes_ == 0) co_return end_with(session_, *why);
+        auto ready = co_await connect();
+        if (ready) ready = co_await begin();
+        if (!ready && passes_ == 0) co_return std::unexpected(std::move(ready.error()));
         if (passes_ == 0) frame_.serve("the first pass");
         exit_code code = exit_code::not_finished;
-        if (why) {
-            session_.out().error(why->text);
+        if (!ready) {
+            session_.out().error(ready.error().text);
         } else {
             co_await frame_.run(*this, engine_->run(frame_.done()));
             if (session_.stopped_by() != exit_code::done) {
@@ -213,11 +207,10 @@ awaitable<exit_code> replicate_command::replicate_continuously() {
         frame_.serve(fmt::format("pass {} has ended with {}: {}", passes_, static_cast<int>(code),
                                  outcome_sentence(engine_->counts(), false)));
         if (!co_await frame_.idle(given_.interval, hangup.has_come())) break;
-        if (auto opened = frame_.open_failures(); !opened) co_return end_with(session_, opened.error());
+        KS_CO_CHECK(frame_.open_failures());
     }
     const auto code = last_pass_.value_or(session_.stopped_by());
-    session_.out().end(code, summary());
-    co_return code;
+    co_return session_.out().end(code, summary());
 }
 
 exit_code replicate_command::end_pass() {
@@ -258,13 +251,12 @@ std::string replicate_command::progress_line(double seconds, bool as_json) const
 
 record replicate_command::summary() const {
     const auto& c = engine_->counts();
-    const auto n = [](std::uint64_t value) { return cell(static_cast<std::int64_t>(value)); };
     record out{{"dry_run", given_.dry_run}};
     add_outcomes(out, c);
-    out.insert(out.end(), {{"verify_missing", n(c.verify_missing)},
-                           {"shards", n(engine_->shards_total())},
-                           {"shards_done", n(engine_->shards_done())},
-                           {"shards_incomplete", n(engine_->shards_incomplete())}});
+    out.insert(out.end(), {{"verify_missing", c.verify_missing},
+                           {"shards", engine_->shards_total()},
+                           {"shards_done", engine_->shards_done()},
+                           {"shards_incomplete", engine_->shards_incomplete()}});
     add_left_out(out, c.left_out);
     return out;
 }
@@ -304,15 +296,14 @@ exit_code replicate_command::summarize() {
     if (frame_.resumed()) out.note("other shards were looked at by the run of " + utc_text(frame_.run_started_at()));
     report(code);
     frame_.close(code);
-    out.end(code, summary());
-    return code;
+    return out.end(code, summary());
 }
 
 }  // namespace
 
-exit_code run_replicate(session& s) {
+outcome<exit_code> run_replicate(session& s) {
     replicate_command command(s);
-    if (auto ready = command.prepare(); !ready) return end_with(s, ready.error());
+    KS_CHECK(command.prepare());
     return command.run();
 }
 

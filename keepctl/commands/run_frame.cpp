@@ -116,7 +116,7 @@ void run_frame::begin(unsigned digits) {
     resumed_ = false;
 }
 
-exit_code run_frame::execute(awaitable<exit_code> command) {
+exit_code run_frame::execute(awaitable<outcome<exit_code>> command) {
     return session_.run(std::move(command), [this] {
         progress_.clear();
         session_.out().note("stopping; a second signal ends at once");

@@ -88,7 +88,7 @@ class run_frame {
 
     /// Runs the command on the session's loop. The first signal, or --timeout, stops the work, or cancels the command
     /// if there is none yet.
-    [[nodiscard]] exit_code execute(awaitable<exit_code> command);
+    [[nodiscard]] exit_code execute(awaitable<outcome<exit_code>> command);
     /// Awaits the work, and shows progress, writes checkpoint and metrics, and cancels it when it should stop and does
     /// not. `what` is what `work` works with; it outlives the call. Awaited in place.
     [[nodiscard]] awaitable<void> run(framed_work& what, awaitable<void> work);

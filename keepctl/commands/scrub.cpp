@@ -1,6 +1,6 @@
 #include "keepctl/cluster/scrub_report.hpp"
 
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/commands/commands.hpp"
 
 #include <fmt/format.h>
@@ -15,26 +15,22 @@ namespace {
 
 using scrub_response = result<std::vector<scrub_report>>;
 
-awaitable<void> ask_scrubs(const keep_server& server, std::string method, std::string target, scrub_response& out) {
-    auto response = co_await server.request(std::move(method), std::move(target), server.access().token,
-                                            deadline::in(limits::keepctl_request_timeout));
-    if (!response) {
-        out = std::unexpected(std::move(response.error()));
-    } else if (response->status == 400 || response->status == 404) {
-        out = fail(errc::unsupported, server.url() + ": has no scrub; is it another keepstore than ours?");
-    } else if (response->status != 200) {
-        out = std::unexpected(server.refused(*response, "/_scrub"));
-    } else {
-        out = parse_scrubs(response->body);
-        if (!out) out.error().text = server.url() + ": " + out.error().text;
-    }
+awaitable<scrub_response> ask_scrubs(const keep_server& server, std::string method, std::string target) {
+    KS_CO_TRY(const auto response, co_await server.request(std::move(method), std::move(target), server.access().token,
+                                                           deadline::in(limits::keepctl_request_timeout)));
+    if (response.status == 400 || response.status == 404)
+        co_return fail(errc::unsupported, server.url() + ": has no scrub; is it another keepstore than ours?");
+    if (response.status != 200) co_return std::unexpected(server.refused(response, "/_scrub"));
+    auto out = parse_scrubs(response.body);
+    if (!out) out.error().text = server.url() + ": " + out.error().text;
+    co_return out;
 }
 
 class scrub_command {
   public:
     scrub_command(session& s, const std::vector<keep_server>& servers) : session_(s), servers_(servers) {}
 
-    awaitable<exit_code> run() {
+    awaitable<outcome<exit_code>> run() {
         const auto& given = session_.given();
         const std::string& action = given.action;
         std::string target = "_scrub";
@@ -57,12 +53,11 @@ class scrub_command {
 
   private:
     awaitable<bool> ask(std::string method, std::string target) {
-        responses_.assign(servers_.size(), fail(errc::cancelled));
-        std::vector<awaitable<void>> calls;
-        for (std::size_t i = 0; i < servers_.size(); ++i)
-            calls.push_back(ask_scrubs(servers_[i], method, target, responses_[i]));
-        const bool cancelled = co_await when_all(std::move(calls));
-        co_return !cancelled;
+        auto responses = co_await all_at_once(servers_.size(),
+                                              [&](std::size_t i) { return ask_scrubs(servers_[i], method, target); });
+        if (!responses) co_return false;
+        responses_ = std::move(*responses);
+        co_return true;
     }
 
     [[nodiscard]] bool any_under_way() const {
@@ -111,8 +106,7 @@ class scrub_command {
         }
         if (irreparable > 0) code = worse(code, exit_code::some_failed);
         if (reached == 0) code = exit_code::unreachable;
-        out.end(code, {{"irreparable", irreparable}});
-        return code;
+        return out.end(code, {{"irreparable", irreparable}});
     }
 
     session& session_;
@@ -122,10 +116,9 @@ class scrub_command {
 
 }  // namespace
 
-exit_code run_scrub(session& s) {
-    const auto servers = s.servers();
-    if (!servers) return end_with(s, servers.error());
-    scrub_command command(s, *servers);
+outcome<exit_code> run_scrub(session& s) {
+    KS_TRY(const auto servers, s.servers());
+    scrub_command command(s, servers);
     return s.run(command.run());
 }
 

@@ -54,8 +54,9 @@ asio::io_context& process_loop() {
     return loop;
 }
 
-awaitable<void> run_command(awaitable<exit_code> command, exit_code& returned) {
-    returned = co_await run_cancellable(std::move(command));
+awaitable<void> run_command(awaitable<outcome<exit_code>> command, session& s, exit_code& returned) {
+    const auto end = co_await run_cancellable(std::move(command));
+    returned = end ? *end : s.end_with(end.error());
 }
 
 }  // namespace
@@ -187,16 +188,22 @@ void session::cancel() {
     if (task_) task_->cancel();
 }
 
-exit_code session::run(awaitable<exit_code> command, std::function<void()> on_stop) {
+exit_code session::end_with(const refusal& why) {
+    if (!why.text.empty()) output_.error(why.text, why.code);
+    return output_.end(why.code);
+}
+
+exit_code session::run(awaitable<outcome<exit_code>> command, std::function<void()> on_stop) {
     std::optional<exit_code> code;
     std::exception_ptr thrown;
     task_ = std::make_shared<cancellable_task>(loop_.get_executor());
     exit_code returned = exit_code::done;
-    spawn(loop_.get_executor(), run_command(std::move(command), returned), task_->slot(), [&](std::exception_ptr e) {
-        task_->end();
-        thrown = std::move(e);
-        code = returned;
-    });
+    spawn(loop_.get_executor(), run_command(std::move(command), *this, returned), task_->slot(),
+          [&](std::exception_ptr e) {
+              task_->end();
+              thrown = std::move(e);
+              code = returned;
+          });
     const auto stop = [&](exit_code why) {
         if (stopped_by_ != exit_code::done) return;
         stopped_by_ = why;

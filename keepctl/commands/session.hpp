@@ -43,8 +43,10 @@ class session {
 
     /// Runs the command on the loop to its end. At SIGINT, SIGTERM or --timeout `on_stop` is called, once; it ends the
     /// command (by default by cancelling it). A second signal ends the process at once.
-    /// \returns the command's exit code, or that of the signal.
-    [[nodiscard]] exit_code run(awaitable<exit_code> command, std::function<void()> on_stop = {});
+    /// \returns the command's exit code, also that of a refusal, which is printed, or that of the signal.
+    [[nodiscard]] exit_code run(awaitable<outcome<exit_code>> command, std::function<void()> on_stop = {});
+    /// Prints why the command cannot go on, unless the text is empty, and ends its work. \returns the code.
+    exit_code end_with(const refusal& why);
     /// The code with which a signal ends a command that runs until one comes.
     void set_code_at_signal(exit_code code) { code_at_signal_ = code; }
     /// Cancels the command that runs.
@@ -53,7 +55,6 @@ class session {
     [[nodiscard]] const arguments& given() const noexcept { return arguments_; }
     [[nodiscard]] output& out() const noexcept { return output_; }
     [[nodiscard]] const std::optional<cluster_config::config>& config() const noexcept { return config_; }
-    [[nodiscard]] const keep_access& access() const noexcept { return access_; }
     /// The code of the signal or timeout that stopped the command; done if there was none.
     [[nodiscard]] exit_code stopped_by() const noexcept { return stopped_by_; }
 

@@ -32,10 +32,10 @@ awaitable<outcome<exit_code>> list_orphans(snapshot_context& c) {
     for (const auto& o : orphans) {
         c.out().add("orphan", {{"id", o.id.text()},
                                {"newest_object", utc_text(o.newest)},
-                               {"objects", count_cell(o.objects)},
+                               {"objects", o.objects},
                                {"state", o.has_metadata ? "complete: can be adopted" : "incomplete"}});
     }
-    c.summary = {{"orphans", count_cell(orphans.size())}};
+    c.summary = {{"orphans", orphans.size()}};
     co_return exit_code::done;
 }
 
@@ -44,16 +44,16 @@ awaitable<outcome<exit_code>> list(snapshot_context& c) {
     KS_CO_TRY(auto listed, co_await c.repo.latest());
     for (const auto& s : listed.snapshots) {
         c.out().add("snapshot", {{"id", s.id.text()},
-                                 {"sequence", count_cell(s.sequence)},
+                                 {"sequence", s.sequence},
                                  {"listed_at", utc_text(s.listed_at)},
-                                 {"blocks", count_cell(s.blocks)},
-                                 {"replicas", count_cell(s.replicas)},
-                                 {"bytes", count_cell(s.bytes)}});
+                                 {"blocks", s.blocks},
+                                 {"replicas", s.replicas},
+                                 {"bytes", s.bytes}});
     }
     c.summary = {{"repository", listed.repository},
-                 {"sequence", count_cell(listed.sequence)},
-                 {"snapshots", count_cell(listed.snapshots.size())},
-                 {"removed", count_cell(listed.removed.size())}};
+                 {"sequence", listed.sequence},
+                 {"snapshots", listed.snapshots.size()},
+                 {"removed", listed.removed.size()}};
     co_return exit_code::done;
 }
 
@@ -76,7 +76,7 @@ awaitable<outcome<void>> show_blocks(const snapshot_context& c, const snapshot_d
             std::vector<std::string> mounts;
             for (const auto& copy : copies) mounts.push_back(of.mounts[copy.mount].uuid);
             c.out().add("block", {{"block", block_id{copies.front().block, copies.front().size}.text()},
-                                  {"copies", count_cell(copies.size())},
+                                  {"copies", copies.size()},
                                   {"written", time_text(copies.front().mtime)},
                                   {"mounts", std::move(mounts)}});
         }
@@ -96,17 +96,17 @@ awaitable<outcome<exit_code>> show(snapshot_context& c) {
         KS_CO_CHECK(co_await show_blocks(c, document));
     } else {
         c.out().add("snapshot", {{"id", document.id.text()},
-                                 {"sequence", count_cell(which->sequence)},
+                                 {"sequence", which->sequence},
                                  {"scope", document.scope},
                                  {"cluster", document.cluster},
                                  {"started_at", utc_text(document.started_at)},
                                  {"completed_at", utc_text(document.completed_at)},
-                                 {"mounts", count_cell(document.mounts.size())},
-                                 {"objects", count_cell(document.objects.size())},
-                                 {"blocks", count_cell(document.totals.blocks)},
-                                 {"replicas", count_cell(document.totals.replicas)},
-                                 {"bytes", count_cell(document.totals.bytes)},
-                                 {"stored_bytes", count_cell(document.totals.stored_bytes)},
+                                 {"mounts", document.mounts.size()},
+                                 {"objects", document.objects.size()},
+                                 {"blocks", document.totals.blocks},
+                                 {"replicas", document.totals.replicas},
+                                 {"bytes", document.totals.bytes},
+                                 {"stored_bytes", document.totals.stored_bytes},
                                  {"tool", document.tool}});
     }
     co_return exit_code::done;
@@ -127,16 +127,13 @@ awaitable<outcome<exit_code>> check(snapshot_context& c) {
         pruned += gone ? 1 : 0;
         damaged += checked.damage && !gone ? 1 : 0;
         c.out().add("snapshot", {{"id", one.id.text()},
-                                 {"sequence", count_cell(one.sequence)},
+                                 {"sequence", one.sequence},
                                  {"state", !checked.damage ? "whole"
                                            : gone          ? "pruned meanwhile"
                                                            : "damaged"},
                                  {"problem", checked.damage && !gone ? cell(*checked.damage) : cell()}});
     }
-    c.summary = {{"checked", count_cell(wanted.size())},
-                 {"damaged", count_cell(damaged)},
-                 {"pruned", count_cell(pruned)},
-                 {"read", c.asked().read}};
+    c.summary = {{"checked", wanted.size()}, {"damaged", damaged}, {"pruned", pruned}, {"read", c.asked().read}};
     if (damaged == 0) co_return exit_code::done;
     const auto whole = co_await newest_whole(c.repo, listed, std::nullopt);
     c.out().flush();
@@ -178,13 +175,13 @@ awaitable<outcome<exit_code>> prune_some(snapshot_context& c) {
     show_plan(c, done->plan);
     const auto removed = std::ranges::count_if(done->plan.listed, [](const auto& i) { return i.kept_by.empty(); });
     c.summary = {{"dry_run", c.given().dry_run},
-                 {"kept", count_cell(done->plan.listed.size() - static_cast<std::size_t>(removed))},
-                 {"removed", static_cast<std::int64_t>(removed)},
-                 {"orphans_removed", count_cell(done->plan.orphans.size())},
-                 {"orphans_young", count_cell(done->plan.orphans_young)},
-                 {"waiting", count_cell(done->plan.waiting.size())},
-                 {"deleted", count_cell(done->snapshots_deleted)},
-                 {"objects_deleted", count_cell(done->objects_deleted)}};
+                 {"kept", done->plan.listed.size() - static_cast<std::size_t>(removed)},
+                 {"removed", removed},
+                 {"orphans_removed", done->plan.orphans.size()},
+                 {"orphans_young", done->plan.orphans_young},
+                 {"waiting", done->plan.waiting.size()},
+                 {"deleted", done->snapshots_deleted},
+                 {"objects_deleted", done->objects_deleted}};
     co_return exit_code::done;
 }
 
@@ -199,28 +196,28 @@ awaitable<outcome<exit_code>> adopt(snapshot_context& c) {
               co_await c.repo.change(listing_edit(c.repo, std::move(found.document), found.sha256), attempted));
     const auto* const listed = now.find(*id);
     c.out().say(fmt::format("snapshot {} is listed with sequence {}", id->text(), listed->sequence));
-    c.summary = {{"id", id->text()}, {"sequence", count_cell(listed->sequence)}};
+    c.summary = {{"id", id->text()}, {"sequence", listed->sequence}};
     co_return exit_code::done;
 }
 
 }  // namespace
 
-exit_code run_snapshot_init(session& s) {
+outcome<exit_code> run_snapshot_init(session& s) {
     return run_on_repository(s, init, false);
 }
-exit_code run_snapshot_list(session& s) {
+outcome<exit_code> run_snapshot_list(session& s) {
     return run_on_repository(s, list);
 }
-exit_code run_snapshot_show(session& s) {
+outcome<exit_code> run_snapshot_show(session& s) {
     return run_on_repository(s, show);
 }
-exit_code run_snapshot_check(session& s) {
+outcome<exit_code> run_snapshot_check(session& s) {
     return run_on_repository(s, check);
 }
-exit_code run_snapshot_prune(session& s) {
+outcome<exit_code> run_snapshot_prune(session& s) {
     return run_on_repository(s, prune_some);
 }
-exit_code run_snapshot_adopt(session& s) {
+outcome<exit_code> run_snapshot_adopt(session& s) {
     return run_on_repository(s, adopt);
 }
 

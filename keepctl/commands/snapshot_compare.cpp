@@ -21,7 +21,7 @@ namespace keepstore::keepctl {
 namespace {
 
 cell copies_cell(std::span<const entry> block, std::size_t copies) {
-    return block.empty() ? cell() : count_cell(copies);
+    return block.empty() ? cell() : cell(copies);
 }
 
 /// Blocks that came and went between two snapshots, and those that have fewer copies.
@@ -53,11 +53,7 @@ class difference_report {
         }
     }
     [[nodiscard]] record summary() const {
-        return {{"same", count_cell(same_)},
-                {"new", count_cell(came_)},
-                {"gone", count_cell(gone_)},
-                {"fewer_copies", count_cell(fewer_)},
-                {"size_differs", count_cell(differs_)}};
+        return {{"same", same_}, {"new", came_}, {"gone", gone_}, {"fewer_copies", fewer_}, {"size_differs", differs_}};
     }
     [[nodiscard]] std::string text() const {
         return fmt::format("{} new, {} gone, {} with fewer copies, {} with another size, {} the same",
@@ -133,14 +129,12 @@ awaitable<outcome<exit_code>> find(snapshot_context& c) {
         found += mounts.empty() ? 0 : 1;
         c.out().add("snapshot", {{"id", one.id.text()},
                                  {"listed_at", utc_text(one.listed_at)},
-                                 {"copies", count_cell(mounts.size())},
-                                 {"size", entries->empty() ? cell() : count_cell(entries->front().size)},
+                                 {"copies", mounts.size()},
+                                 {"size", entries->empty() ? cell() : cell(entries->front().size)},
                                  {"written", entries->empty() ? cell() : cell(time_text(entries->front().mtime))},
                                  {"mounts", std::move(mounts)}});
     }
-    c.summary = {{"snapshots", count_cell(listed.snapshots.size())},
-                 {"found", count_cell(found)},
-                 {"damaged", count_cell(damaged)}};
+    c.summary = {{"snapshots", listed.snapshots.size()}, {"found", found}, {"damaged", damaged}};
     co_return found == 0 || damaged > 0 ? exit_code::some_failed : exit_code::done;
 }
 
@@ -182,17 +176,13 @@ class verification {
         context_.out().say(fmt::format("{} there, {} missing, {} with fewer copies, {} with another size, {}{} new",
                                        count_of(there_, "block"), missing_, fewer_, differs_,
                                        check_ ? fmt::format("{} bad, ", bad_) : "", new_.count()));
-        context_.summary = {{"id", document_.id.text()},
-                            {"there", count_cell(there_)},
-                            {"missing", count_cell(missing_)},
-                            {"fewer_copies", count_cell(fewer_)},
-                            {"size_differs", count_cell(differs_)},
-                            {"new", count_cell(new_.count())},
-                            {"shards_incomplete", count_cell(incomplete)}};
+        context_.summary = {{"id", document_.id.text()},      {"there", there_},          {"missing", missing_},
+                            {"fewer_copies", fewer_},         {"size_differs", differs_}, {"new", new_.count()},
+                            {"shards_incomplete", incomplete}};
         if (check_) {
-            context_.summary.emplace_back("bad", count_cell(bad_));
-            context_.summary.emplace_back("unreadable", count_cell(unreadable_));
-            context_.summary.emplace_back("checked", count_cell(check_->checked()));
+            context_.summary.emplace_back("bad", bad_);
+            context_.summary.emplace_back("unreadable", unreadable_);
+            context_.summary.emplace_back("checked", check_->checked());
         }
         if (unreadable_ > 0)
             context_.out().error(count_of(unreadable_, "block") + " could not be read", exit_code::not_finished);
@@ -248,10 +238,8 @@ class verification {
     }
     void show(block_id block, std::string state, std::size_t had, std::size_t has, std::uint64_t& count) {
         ++count;
-        context_.out().add("block", {{"block", block.text()},
-                                     {"state", std::move(state)},
-                                     {"copies_then", count_cell(had)},
-                                     {"copies_now", count_cell(has)}});
+        context_.out().add(
+            "block", {{"block", block.text()}, {"state", std::move(state)}, {"copies_then", had}, {"copies_now", has}});
     }
 
     snapshot_context& context_;
@@ -281,13 +269,13 @@ awaitable<outcome<exit_code>> verify(snapshot_context& c) {
 
 }  // namespace
 
-exit_code run_snapshot_diff(session& s) {
+outcome<exit_code> run_snapshot_diff(session& s) {
     return run_on_repository(s, diff);
 }
-exit_code run_snapshot_find(session& s) {
+outcome<exit_code> run_snapshot_find(session& s) {
     return run_on_repository(s, find);
 }
-exit_code run_snapshot_verify(session& s) {
+outcome<exit_code> run_snapshot_verify(session& s) {
     return run_on_repository(s, verify);
 }
 

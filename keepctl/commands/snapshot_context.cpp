@@ -83,13 +83,14 @@ awaitable<outcome<std::unique_ptr<block_place>>> snapshot_context::connected(con
     co_return std::move(opened);
 }
 
-exit_code run_on_repository(session& s, std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,
-                            bool opens, const std::function<exit_code(awaitable<exit_code>)>& execute) {
-    auto store = open_store(s, *s.given().snapshot.repository);
-    if (!store) return end_with(s, store.error());
-    repository repo(**store, [&s](std::string_view text) { s.out().warn(text); });
+outcome<exit_code> run_on_repository(session& s,
+                                     std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,
+                                     bool opens,
+                                     const std::function<exit_code(awaitable<outcome<exit_code>>)>& execute) {
+    KS_TRY(const auto store, open_store(s, *s.given().snapshot.repository));
+    repository repo(*store, [&s](std::string_view text) { s.out().warn(text); });
     snapshot_context context{.run = s, .repo = repo};
-    const auto all = [&]() -> awaitable<exit_code> {
+    const auto all = [&]() -> awaitable<outcome<exit_code>> {
         outcome<exit_code> end = exit_code::done;
         if (opens) {
             if (auto opened = co_await repo.open(); !opened) end = std::unexpected(std::move(opened.error()));
@@ -97,14 +98,14 @@ exit_code run_on_repository(session& s, std::function<awaitable<outcome<exit_cod
         if (end) end = co_await command(context);
         const auto code = end ? *end : end.error().code;
         if (!end) s.out().error(end.error().text);
-        s.out().end(code, std::move(context.summary));
-        co_return code;
+        co_return s.out().end(code, std::move(context.summary));
     };
     return execute(all());
 }
 
-exit_code run_on_repository(session& s, snapshot_command command, bool opens) {
-    return run_on_repository(s, command, opens, [&s](awaitable<exit_code> all) { return s.run(std::move(all)); });
+outcome<exit_code> run_on_repository(session& s, snapshot_command command, bool opens) {
+    return run_on_repository(s, command, opens,
+                             [&s](awaitable<outcome<exit_code>> all) { return s.run(std::move(all)); });
 }
 
 }  // namespace keepstore::keepctl

@@ -38,15 +38,10 @@ struct snapshot_context {
 using snapshot_command = awaitable<outcome<exit_code>> (*)(snapshot_context&);
 
 /// Opens the store, and the repository unless `opens` is false, and runs the command.
-[[nodiscard]] exit_code run_on_repository(session& s, snapshot_command command, bool opens = true);
+[[nodiscard]] outcome<exit_code> run_on_repository(session& s, snapshot_command command, bool opens = true);
 /// The same with a way to run it: for commands with progress.
-[[nodiscard]] exit_code run_on_repository(session& s,
-                                          std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,
-                                          bool opens, const std::function<exit_code(awaitable<exit_code>)>& execute);
-
-/// A number for a record.
-[[nodiscard]] inline cell count_cell(std::uint64_t n) {
-    return static_cast<std::int64_t>(n);
-}
+[[nodiscard]] outcome<exit_code> run_on_repository(
+    session& s, std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command, bool opens,
+    const std::function<exit_code(awaitable<outcome<exit_code>>)>& execute);
 
 }  // namespace keepstore::keepctl

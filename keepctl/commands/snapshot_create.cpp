@@ -83,28 +83,28 @@ awaitable<outcome<exit_code>> create(snapshot_context& c, run_frame& frame) {
     }(creation, listed));
     frame.clear();
     const auto& p = creation.progress();
-    c.summary = {{"shards", count_cell(p.shards)},
-                 {"blocks", count_cell(p.totals.blocks)},
-                 {"replicas", count_cell(p.totals.replicas)},
-                 {"bytes", count_cell(p.totals.bytes)},
-                 {"stored_bytes", count_cell(p.totals.stored_bytes)}};
+    c.summary = {{"shards", p.shards},
+                 {"blocks", p.totals.blocks},
+                 {"replicas", p.totals.replicas},
+                 {"bytes", p.totals.bytes},
+                 {"stored_bytes", p.totals.stored_bytes}};
     add_left_out(c.summary, p.left_out);
     frame.close(listed ? exit_code::done : listed.error().code);
     if (!listed) co_return std::unexpected(std::move(listed.error()));
     note_left_out(c.out(), p.left_out);
     c.out().say(fmt::format("snapshot {}: {}, {}, {}", listed->id.text(), count_of(p.totals.blocks, "block"),
                             count_of(p.totals.replicas, "replica"), short_bytes(p.totals.bytes)));
-    c.summary.insert(c.summary.begin(), {{"id", listed->id.text()}, {"sequence", count_cell(listed->sequence)}});
+    c.summary.insert(c.summary.begin(), {{"id", listed->id.text()}, {"sequence", listed->sequence}});
     co_return exit_code::done;
 }
 
 }  // namespace
 
-exit_code run_snapshot_create(session& s) {
+outcome<exit_code> run_snapshot_create(session& s) {
     run_frame frame(s);
     return run_on_repository(
         s, [&frame](snapshot_context& c) { return create(c, frame); }, true,
-        [&frame](awaitable<exit_code> all) { return frame.execute(std::move(all)); });
+        [&frame](awaitable<outcome<exit_code>> all) { return frame.execute(std::move(all)); });
 }
 
 }  // namespace keepstore::keepctl

@@ -194,18 +194,18 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
         c.out().note("blocks that no source lists may be in the trash: it is only looked at without --dry-run");
     c.summary = {{"id", document.id.text()},
                  {"dry_run", given.dry_run},
-                 {"looked_at", count_cell(n.looked_at)},
-                 {"present", count_cell(n.present)},
-                 {"untrashed", count_cell(n.untrashed)},
-                 {"copied", count_cell(n.copied)},
-                 {"not_found", count_cell(n.not_found)},
-                 {"bad_source", count_cell(n.bad_source)},
-                 {"failed", count_cell(n.failed)},
-                 {"left", count_cell(n.left)},
-                 {"bytes", count_cell(n.bytes)},
-                 {"not_in_snapshot", count_cell(unknown)},
-                 {"shards", count_cell(engine.shards_total())},
-                 {"shards_incomplete", count_cell(engine.shards_incomplete())}};
+                 {"looked_at", n.looked_at},
+                 {"present", n.present},
+                 {"untrashed", n.untrashed},
+                 {"copied", n.copied},
+                 {"not_found", n.not_found},
+                 {"bad_source", n.bad_source},
+                 {"failed", n.failed},
+                 {"left", n.left},
+                 {"bytes", n.bytes},
+                 {"not_in_snapshot", unknown},
+                 {"shards", engine.shards_total()},
+                 {"shards_incomplete", engine.shards_incomplete()}};
     auto code = worse(judge(engine), frame.problem());
     if (unknown > 0) code = worse(code, exit_code::some_failed);
     if (!end) code = worse(code, end.error().code);
@@ -217,11 +217,11 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
 
 }  // namespace
 
-exit_code run_snapshot_restore(session& s) {
+outcome<exit_code> run_snapshot_restore(session& s) {
     run_frame frame(s);
     return run_on_repository(
         s, [&frame](snapshot_context& c) { return restore(c, frame); }, true,
-        [&frame](awaitable<exit_code> all) { return frame.execute(std::move(all)); });
+        [&frame](awaitable<outcome<exit_code>> all) { return frame.execute(std::move(all)); });
 }
 
 }  // namespace keepstore::keepctl

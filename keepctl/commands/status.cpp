@@ -1,6 +1,6 @@
 #include "keepctl/cluster/server_status.hpp"
 
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/progress.hpp"
 
@@ -20,14 +20,6 @@ namespace {
 constexpr std::size_t hash_digits = 8;
 // Of a terminal: ECMA-48's CUP and ED.
 constexpr std::string_view clear_screen = "\x1b[H\x1b[2J";
-
-awaitable<void> ask_one(const keep_server& server, server_status& out) {
-    out = co_await ask_status(server, deadline::in(limits::keepctl_status_timeout));
-}
-
-cell number(const std::optional<std::int64_t>& n) {
-    return n ? cell(*n) : cell();
-}
 
 /// The configuration hash that most servers have; empty if there is none that has more of them than any other.
 std::string usual_config(const std::vector<server_status>& all) {
@@ -71,16 +63,16 @@ void show_servers(output& out, const std::vector<keep_server>& servers, const st
         if (s.config_sha256 && *s.config_sha256 != usual)
             notes.emplace_back("configuration differs from that of the others");
         out.add("server", {{"server", servers[i].url()},
-                           {"state", std::string(state)},
-                           {"version", s.version ? cell(*s.version) : cell()},
+                           {"state", state},
+                           {"version", s.version},
                            {"clock", s.clock_ahead ? cell(clock_text(*s.clock_ahead)) : cell()},
                            {"config", s.config_sha256 ? cell(s.config_sha256->substr(0, hash_digits)) : cell()},
-                           {"requests", number(s.requests)},
-                           {"oldest_seconds", number(s.oldest_request_seconds)},
-                           {"pulls_pending", number(s.pulls_pending)},
-                           {"pulls_running", number(s.pulls_running)},
-                           {"trash_pending", number(s.trash_pending)},
-                           {"trash_running", number(s.trash_running)},
+                           {"requests", s.requests},
+                           {"oldest_seconds", s.oldest_request_seconds},
+                           {"pulls_pending", s.pulls_pending},
+                           {"pulls_running", s.pulls_running},
+                           {"trash_pending", s.trash_pending},
+                           {"trash_running", s.trash_running},
                            {"notes", notes}});
     }
 }
@@ -100,7 +92,7 @@ void show_mounts(output& out, const std::vector<server_status>& all) {
                               {"replication", m.replication},
                               {"writes", m.allow_write},
                               {"trash", m.allow_trash},
-                              {"health", state.health ? cell(*state.health) : cell()},
+                              {"health", state.health},
                               {"free", free_text(out, state)},
                               {"scrub", state.irreparable ? cell(scrub_text(state)) : cell()},
                               {"device", m.device_id}});
@@ -112,7 +104,7 @@ class status_command {
   public:
     status_command(session& s, const std::vector<keep_server>& servers) : session_(s), servers_(servers) {}
 
-    awaitable<exit_code> run() {
+    awaitable<outcome<exit_code>> run() {
         const auto interval = session_.given().watch;
         asio::steady_timer timer(co_await asio::this_coro::executor);
         auto& out = session_.out();
@@ -130,18 +122,17 @@ class status_command {
         const bool all_ready =
             std::ranges::all_of(all_, [](const auto& x) { return x.reachable && x.ready.value_or(true); });
         const auto code = reached == 0 ? exit_code::unreachable : all_ready ? exit_code::done : exit_code::some_failed;
-        out.end(code, {{"servers", static_cast<std::int64_t>(servers_.size())}, {"reachable", reached}});
-        co_return code;
+        co_return out.end(code, {{"servers", servers_.size()}, {"reachable", reached}});
     }
 
   private:
     /// \returns whether it was not cancelled.
     awaitable<bool> look() {
-        std::vector<server_status> all(servers_.size());
-        std::vector<awaitable<void>> calls;
-        for (std::size_t i = 0; i < servers_.size(); ++i) calls.push_back(ask_one(servers_[i], all[i]));
-        if (co_await when_all(std::move(calls))) co_return false;
-        all_ = std::move(all);
+        auto all = co_await all_at_once(servers_.size(), [&](std::size_t i) {
+            return ask_status(servers_[i], deadline::in(limits::keepctl_status_timeout));
+        });
+        if (!all) co_return false;
+        all_ = std::move(*all);
         co_return true;
     }
 
@@ -165,21 +156,10 @@ class status_command {
 
 }  // namespace
 
-exit_code run_status(session& s) {
-    const auto servers = s.servers();
-    if (!servers) return end_with(s, servers.error());
-    status_command command(s, *servers);
+outcome<exit_code> run_status(session& s) {
+    KS_TRY(const auto servers, s.servers());
+    status_command command(s, servers);
     return s.run(command.run());
-}
-
-exit_code end_with(session& s, const refusal& why) {
-    return end_with(s, why.code, why.text);
-}
-
-exit_code end_with(session& s, exit_code code, std::string_view problem) {
-    if (!problem.empty()) s.out().error(problem, code);
-    s.out().end(code);
-    return code;
 }
 
 }  // namespace keepstore::keepctl
