@@ -4,6 +4,8 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -24,6 +26,14 @@ template <class Json>
 [[nodiscard]] std::string json_text(const Json& object, const char* name) {
     const auto found = object.find(name);
     return found != object.end() && found->is_string() ? found->template get<std::string>() : std::string();
+}
+
+/// The number of this field; nullopt if it is missing, or something else than a whole number from 0 on.
+template <class Json>
+[[nodiscard]] std::optional<std::uint64_t> json_number(const Json& object, const char* name) {
+    const auto found = object.find(name);
+    if (found == object.end() || !found->is_number_unsigned()) return std::nullopt;
+    return found->template get<std::uint64_t>();
 }
 
 }  // namespace keepstore

@@ -16,12 +16,6 @@ using json = nlohmann::ordered_json;
 
 constexpr std::string_view format_name = "keepctl-balance-1";
 
-std::optional<std::uint64_t> count_of(const json& object, const char* name) {
-    const auto found = object.find(name);
-    if (found == object.end() || !found->is_number_unsigned()) return std::nullopt;
-    return found->get<std::uint64_t>();
-}
-
 std::optional<std::vector<std::string>> texts_of(const json& object, const char* name) {
     const auto found = object.find(name);
     if (found == object.end() || !found->is_array()) return std::nullopt;
@@ -34,7 +28,7 @@ std::optional<std::vector<std::string>> texts_of(const json& object, const char*
 }
 
 std::optional<sent_lists> lists_of(const json& object, const char* items, const char* sha256) {
-    const auto count = count_of(object, items);
+    const auto count = json_number(object, items);
     auto sums = texts_of(object, sha256);
     if (!count || !sums) return std::nullopt;
     return sent_lists{.items = *count, .sha256 = std::move(*sums)};
@@ -55,7 +49,7 @@ std::optional<known_server> server_of(const json& object) {
 
 std::optional<known_device> device_of(const json& object) {
     if (!object.is_object()) return std::nullopt;
-    const auto entries = count_of(object, "entries");
+    const auto entries = json_number(object, "entries");
     known_device out{.uuid = json_text(object, "uuid"), .device_id = json_text(object, "device_id")};
     if (out.uuid.empty() || !entries) return std::nullopt;
     out.entries = *entries;
@@ -103,7 +97,7 @@ std::string encode_last_run(const last_run& run) {
 std::optional<last_run> decode_last_run(std::string_view text) {
     const json parsed = parse_ordered_json(text);
     if (!parsed.is_object() || json_text(parsed, "format") != format_name) return std::nullopt;
-    const auto references = count_of(parsed, "references");
+    const auto references = json_number(parsed, "references");
     const auto ended_at = cloud::parse_iso_date(json_text(parsed, "ended_at"));
     const auto servers = parsed.find("servers");
     const auto devices = parsed.find("devices");

@@ -11,15 +11,10 @@ namespace {
 std::optional<list_work> list_of(const nlohmann::json& all, const char* name) {
     const auto found = all.find(name);
     if (found == all.end() || !found->is_object()) return std::nullopt;
-    const auto number = [&](const char* field) -> std::optional<std::int64_t> {
-        const auto value = found->find(field);
-        if (value == found->end() || !value->is_number_unsigned()) return std::nullopt;
-        return value->get<std::int64_t>();
-    };
-    const auto pending = number("pending");
-    const auto running = number("in_progress");
+    const auto pending = json_number(*found, "pending");
+    const auto running = json_number(*found, "in_progress");
     if (!pending || !running) return std::nullopt;
-    list_work out{.pending = *pending, .running = *running};
+    list_work out{.pending = static_cast<std::int64_t>(*pending), .running = static_cast<std::int64_t>(*running)};
     if (const auto last = found->find("last"); last != found->end() && last->is_object())
         out.last_sha256 = json_text(*last, "sha256");
     if (const auto outcomes = found->find("outcomes"); outcomes != found->end() && outcomes->is_object()) {
