@@ -30,10 +30,10 @@ class azure_container final : public clone_bucket {
                                                                 deadline until) const override;
     [[nodiscard]] awaitable<result<std::string>> validator_of(object_kind kind, md5_digest name,
                                                               deadline until) const override;
-    [[nodiscard]] awaitable<result<stored_object>> put(object_kind kind, md5_digest name, cloud::upload_body body,
-                                                       deadline until) const override;
-    [[nodiscard]] awaitable<result<stored_object>> copy(const clone_bucket& from, object_kind kind, md5_digest name,
-                                                        std::string if_match, deadline until) const override;
+    [[nodiscard]] awaitable<result<stored_copy>> put(object_kind kind, md5_digest name, cloud::upload_body body,
+                                                     deadline until) const override;
+    [[nodiscard]] awaitable<result<stored_copy>> copy(const clone_bucket& from, object_kind kind, md5_digest name,
+                                                      std::string if_match, deadline until) const override;
     [[nodiscard]] awaitable<result<std::optional<std::string>>> waypoints_of(md5_digest name,
                                                                              deadline until) const override;
     /// Waypoints are added to the blob that put() has stored. They only speed up reads: where another request changes
@@ -107,20 +107,20 @@ awaitable<result<std::string>> azure_container::validator_of(object_kind, md5_di
     co_return blob.etag;
 }
 
-awaitable<result<stored_object>> azure_container::put(object_kind kind, md5_digest name, cloud::upload_body body,
-                                                      deadline until) const {
+awaitable<result<stored_copy>> azure_container::put(object_kind kind, md5_digest name, cloud::upload_body body,
+                                                    deadline until) const {
     azure::put_options how;
     how.md5 = name;
     KS_CO_TRY(auto stored, co_await client_.put(key_of(kind, name), std::move(body), std::move(how), until));
-    co_return stored_object{.etag = std::move(stored.etag)};
+    co_return stored_copy{.etag = std::move(stored.etag)};
 }
 
-awaitable<result<stored_object>> azure_container::copy(const clone_bucket& from, object_kind kind, md5_digest name,
-                                                       std::string if_match, deadline until) const {
+awaitable<result<stored_copy>> azure_container::copy(const clone_bucket& from, object_kind kind, md5_digest name,
+                                                     std::string if_match, deadline until) const {
     const auto& source = static_cast<const azure_container&>(from);  // Of the same service.
     auto copied = co_await client_.copy(source.client_, source.key_of(kind, name), key_of(kind, name),
                                         {.if_match = std::move(if_match), .md5 = name}, until);
-    if (copied) co_return stored_object{.etag = std::move(copied->etag)};
+    if (copied) co_return stored_copy{.etag = std::move(copied->etag)};
     const auto problem = cloud::kind_of(copied.error());
     if (problem == cloud::error_kind::bad_digest)
         co_return fail(errc::checksum_mismatch, source.text + ": the blob is not the block");

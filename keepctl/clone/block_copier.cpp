@@ -16,6 +16,10 @@ namespace {
 
 using s3::error_kind;
 
+// In the order of the values.
+constexpr std::string_view mode_names[] = {"auto", "server-side", "stream"};
+constexpr std::string_view proof_names[] = {"etag", "read", "none"};
+
 /// Whether a COPY was refused as such: these keys may not read the source, do not see its bucket, or the service does
 /// not copy.
 bool refuses_copies(const error& why) {
@@ -35,34 +39,14 @@ std::optional<md5_digest> told_md5(const std::string& etag, const std::optional<
     return content_md5 ? content_md5 : md5_digest::parse(lower_case(etag));
 }
 
-bool may_pass_later(const error& why) {
-    return !is_final(why) && (why == errc::unavailable || why == errc::timeout || why == errc::io_error);
-}
-
 }  // namespace
 
 std::string_view to_string(clone_mode mode) noexcept {
-    switch (mode) {
-        case clone_mode::server_side:
-            return "server-side";
-        case clone_mode::stream:
-            return "stream";
-        case clone_mode::automatic:
-            break;
-    }
-    return "auto";
+    return mode_names[static_cast<std::size_t>(mode)];
 }
 
 std::string_view to_string(clone_proof proof) noexcept {
-    switch (proof) {
-        case clone_proof::read:
-            return "read";
-        case clone_proof::none:
-            return "none";
-        case clone_proof::etag:
-            break;
-    }
-    return "etag";
+    return proof_names[static_cast<std::size_t>(proof)];
 }
 
 block_copier::block_copier(const clone_bucket& source, const clone_bucket& target, const copier_options& options,
@@ -248,7 +232,7 @@ awaitable<block_copier::step> block_copier::bring_marker(const clone_task& task,
             co_return std::unexpected(failure{std::move(found.error())});
     }
     auto marked =
-        co_await target_.mark(task.name, std::move(on.waypoints), on.stored.value_or(stored_object()).etag, on.until);
+        co_await target_.mark(task.name, std::move(on.waypoints), on.stored.value_or(stored_copy()).etag, on.until);
     if (!marked) co_return std::unexpected(failure{std::move(marked.error())});
     co_return step();
 }

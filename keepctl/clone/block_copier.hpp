@@ -95,7 +95,7 @@ class block_copier {
     struct progress {
         deadline until;
         std::uint64_t reads = 0;
-        std::optional<stored_object> stored = {};   ///< If the block went through here.
+        std::optional<stored_copy> stored = {};     ///< If the block went through here.
         std::optional<std::string> waypoints = {};  ///< The same, as the services keep them.
     };
 

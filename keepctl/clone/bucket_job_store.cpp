@@ -17,9 +17,8 @@ class bucket_job_store final : public job_store {
 
     [[nodiscard]] const std::string& where() const noexcept override { return where_; }
     [[nodiscard]] awaitable<result<std::optional<file>>> read(std::string name, deadline until) override;
-    [[nodiscard]] awaitable<result<bool>> create(std::string name, std::string text, deadline until) override;
-    [[nodiscard]] awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
-                                                  deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> swap(std::string name, std::string text, std::optional<std::string> version,
+                                               deadline until) override;
 
   private:
     [[nodiscard]] std::string key_of(const std::string& name) const {
@@ -51,26 +50,21 @@ awaitable<result<std::optional<job_store::file>>> bucket_job_store::read(std::st
     co_return out;
 }
 
-awaitable<result<bool>> bucket_job_store::create(std::string name, std::string text, deadline until) {
-    if (!conditional_) {
+awaitable<result<bool>> bucket_job_store::swap(std::string name, std::string text, std::optional<std::string> version,
+                                               deadline until) {
+    if (!conditional_ && !version) {
         KS_CO_TRY(const auto there, co_await read(name, until));
         if (there) co_return false;
     }
     s3::put_options how;
-    how.if_absent = conditional_;
-    co_return co_await put(std::move(name), std::move(text), std::move(how), until);
-}
-
-awaitable<result<bool>> bucket_job_store::replace(std::string name, std::string text, std::string version,
-                                                  deadline until) {
-    s3::put_options how;
-    if (conditional_) how.if_match = version;
+    how.if_absent = conditional_ && !version;
+    if (conditional_ && version) how.if_match = *version;
     how.if_match_form = form_;
     KS_CO_TRY(const bool written, co_await put(name, text, how, until));
-    if (written || !conditional_ || form_ == s3::put_options::etag_form::bare) co_return written;
+    if (written || !version || !conditional_ || form_ == s3::put_options::etag_form::bare) co_return written;
     // Some services compare it with quotes and all. The object shows whether this is one.
     KS_CO_TRY(const auto there, co_await read(name, until));
-    if (!there || there->version != version) co_return false;
+    if (!there || there->version != *version) co_return false;
     how.if_match_form = s3::put_options::etag_form::bare;
     KS_CO_TRY(const bool bare, co_await put(std::move(name), std::move(text), std::move(how), until));
     if (bare) form_ = s3::put_options::etag_form::bare;

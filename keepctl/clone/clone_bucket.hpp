@@ -33,7 +33,7 @@ namespace keepstore::keepctl {
 enum class object_kind : unsigned char { block, marker, trash };
 
 /// What the service says about an object that it has stored.
-struct stored_object {
+struct stored_copy {
     std::string etag = {};  ///< Without quotes.
     /// Of its bytes, as far as the service tells: an ETag may look like an MD5 and be none.
     std::optional<md5_digest> md5 = {};
@@ -74,14 +74,14 @@ class clone_bucket {
     [[nodiscard]] virtual awaitable<result<std::string>> validator_of(object_kind kind, md5_digest name,
                                                                       deadline until) const = 0;
     /// Stores a block, live or in the trash. The service refuses bytes with another MD5.
-    [[nodiscard]] virtual awaitable<result<stored_object>> put(object_kind kind, md5_digest name,
-                                                               cloud::upload_body body, deadline until) const = 0;
+    [[nodiscard]] virtual awaitable<result<stored_copy>> put(object_kind kind, md5_digest name, cloud::upload_body body,
+                                                             deadline until) const = 0;
     /// Copies an object of a bucket of the same service, with its attributes, if it still has this validator (empty:
     /// any). errc::not_found if there is no such object; errc::checksum_mismatch if the service found that it is not
     /// the block.
-    [[nodiscard]] virtual awaitable<result<stored_object>> copy(const clone_bucket& from, object_kind kind,
-                                                                md5_digest name, std::string if_match,
-                                                                deadline until) const = 0;
+    [[nodiscard]] virtual awaitable<result<stored_copy>> copy(const clone_bucket& from, object_kind kind,
+                                                              md5_digest name, std::string if_match,
+                                                              deadline until) const = 0;
 
     /// Returns the waypoints kept with a block, as text; nullopt if there are none. errc::not_found without its marker.
     [[nodiscard]] virtual awaitable<result<std::optional<std::string>>> waypoints_of(md5_digest name,

@@ -19,6 +19,11 @@ unsigned jobs_of(const clone_options& options, clone_mode mode) {
     return jobs_within(options.copier.bandwidth, jobs);
 }
 
+/// By block_copier::outcome.
+constexpr std::uint64_t clone_counts::* counts_of_outcomes[] = {
+    &clone_counts::copied,     &clone_counts::present, &clone_counts::replaced, &clone_counts::gone,
+    &clone_counts::bad_source, &clone_counts::failed,  &clone_counts::left};
+
 std::uint64_t throttled_by(const clone_bucket& bucket) {
     return bucket.stats().throttled.value();
 }
@@ -218,31 +223,9 @@ awaitable<void> cloning::finish(planned_task done, attempt end) {
             observer_.failed(failure);
             if (report.failed.size() < limits::clone_failures_kept) report.failed.push_back(std::move(failure));
         };
-        switch (end.end) {
-            case outcome::copied:
-                count(&clone_counts::copied);
-                break;
-            case outcome::replaced:
-                count(&clone_counts::replaced);
-                break;
-            case outcome::present:
-                count(&clone_counts::present);
-                break;
-            case outcome::gone:
-                count(&clone_counts::gone);
-                break;
-            case outcome::bad_source:
-                count(&clone_counts::bad_source);
-                fail_with("bad_source");
-                break;
-            case outcome::failed:
-                count(&clone_counts::failed);
-                fail_with("failed");
-                break;
-            case outcome::cancelled:
-                count(&clone_counts::left);
-                break;
-        }
+        count(counts_of_outcomes[static_cast<std::size_t>(end.end)]);
+        if (end.end == outcome::bad_source) fail_with("bad_source");
+        if (end.end == outcome::failed) fail_with("failed");
         count(&clone_counts::bytes, end.bytes);
         count(&clone_counts::read_to_verify, end.reads);
         --segment->pending;

@@ -31,12 +31,6 @@ std::optional<json> object_of(std::string_view text) {
     return parsed;
 }
 
-std::optional<std::uint64_t> number(const json& object, const char* name) {
-    const auto found = object.find(name);
-    if (found == object.end() || !found->is_number_unsigned()) return std::nullopt;
-    return found->get<std::uint64_t>();
-}
-
 // In the order of the file.
 constexpr std::pair<const char*, std::uint64_t clone_counts::*> count_fields[] = {
     {"listed", &clone_counts::listed},   {"copied", &clone_counts::copied},
@@ -52,11 +46,11 @@ void put_counts(ordered_json& out, const clone_counts& counts) {
 
 bool get_counts(const json& from, clone_counts& into) {
     for (const auto& [name, member] : count_fields) {
-        const auto value = number(from, name);
+        const auto value = json_number(from, name);
         if (!value) return false;
         into.*member = *value;
     }
-    const auto failed = number(from, "failed_total");
+    const auto failed = json_number(from, "failed_total");
     if (!failed || *failed < into.bad_source) return false;
     into.failed = *failed - into.bad_source;
     return into.add_up();
@@ -65,7 +59,7 @@ bool get_counts(const json& from, clone_counts& into) {
 std::optional<block_failure> failure_of(const json& from) {
     if (!from.is_object()) return std::nullopt;
     const auto name = md5_digest::parse(json_text(from, "hash"));
-    const auto size = number(from, "size");
+    const auto size = json_number(from, "size");
     if (!name || !size || *size > limits::block_size_bytes_max) return std::nullopt;
     return block_failure{.block = *name,
                          .size = static_cast<std::uint32_t>(*size),
@@ -117,7 +111,7 @@ std::optional<clone_job> decode_job(std::string_view text) {
     const auto in = object_of(text);
     if (!in || json_text(*in, "format") != job_format) return std::nullopt;
     const auto mode = parse_mode(json_text(*in, "mode"));
-    const auto digits = number(*in, "digits");
+    const auto digits = json_number(*in, "digits");
     const auto created = cloud::parse_iso_date(json_text(*in, "created_at"));
     const auto options = in->find("options");
     if (!mode || !digits || *digits > limits::shard_digits_max || !created || options == in->end() ||
@@ -211,7 +205,7 @@ std::optional<job_result> decode_result(std::string_view text) {
     const auto in = object_of(text);
     if (!in || json_text(*in, "format") != result_format) return std::nullopt;
     const auto ended = cloud::parse_iso_date(json_text(*in, "ended_at"));
-    const auto segments = number(*in, "segments");
+    const auto segments = json_number(*in, "segments");
     job_result out{.job = json_text(*in, "job")};
     if (!ended || !segments || out.job.empty() || !get_counts(*in, out.counts)) return std::nullopt;
     out.ended_at = *ended;

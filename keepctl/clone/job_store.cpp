@@ -12,9 +12,8 @@ awaitable<result<void>> put_file(job_store& store, std::string name, std::string
         KS_CO_TRY(auto there, co_await store.read(name, until));
         // Also after a response that was lost: what is there is ours.
         if (there && (there->text == text || keep(there->text))) co_return success();
-        const bool fresh = !there.has_value();
-        KS_CO_TRY(auto written, fresh ? co_await store.create(name, text, until)
-                                      : co_await store.replace(name, text, std::move(there->version), until));
+        auto version = there ? std::optional(std::move(there->version)) : std::nullopt;
+        KS_CO_TRY(const bool written, co_await store.swap(name, text, std::move(version), until));
         if (written) co_return success();
     }
     co_return fail(errc::unavailable, store.where() + ": a file of the job is changed all the time by others");

@@ -12,7 +12,6 @@
 #include <optional>
 #include <string>
 #include <string_view>
-#include <vector>
 
 namespace keepstore::s3 {
 class client;
@@ -24,7 +23,7 @@ class job_store {
   public:
     struct file {
         std::string text;
-        std::string version;  ///< For replace().
+        std::string version;  ///< For swap().
     };
     virtual ~job_store() = default;
 
@@ -32,11 +31,10 @@ class job_store {
     [[nodiscard]] virtual const std::string& where() const noexcept = 0;
     /// Nothing if there is no such file.
     [[nodiscard]] virtual awaitable<result<std::optional<file>>> read(std::string name, deadline until) = 0;
-    /// Writes a new file, durably. \returns false if there is one already.
-    [[nodiscard]] virtual awaitable<result<bool>> create(std::string name, std::string text, deadline until) = 0;
-    /// Replaces a file that still has this version. \returns false if it has not.
-    [[nodiscard]] virtual awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
-                                                          deadline until) = 0;
+    /// Replaces a file that still has this version, or, without a version, makes it if there is none; durably.
+    /// \returns false if it has not.
+    [[nodiscard]] virtual awaitable<result<bool>> swap(std::string name, std::string text,
+                                                       std::optional<std::string> version, deadline until) = 0;
 };
 
 /// Makes the folder, with its folder "segments". \returns the line for the operator if that is not possible.

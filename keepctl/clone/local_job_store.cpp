@@ -18,14 +18,10 @@ class local_job_store final : public job_store {
 
     [[nodiscard]] const std::string& where() const noexcept override { return folder_; }
     [[nodiscard]] awaitable<result<std::optional<file>>> read(std::string name, deadline until) override;
-    [[nodiscard]] awaitable<result<bool>> create(std::string name, std::string text, deadline until) override;
-    [[nodiscard]] awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
-                                                  deadline until) override;
+    [[nodiscard]] awaitable<result<bool>> swap(std::string name, std::string text, std::optional<std::string> version,
+                                               deadline until) override;
 
   private:
-    /// Writes the file if what is there is `expected`.
-    [[nodiscard]] awaitable<result<bool>> swap(std::string name, std::string text, std::optional<std::string> expected,
-                                               deadline until);
     [[nodiscard]] std::string path_of(const std::string& name) const { return folder_ + "/" + name; }
 
     const std::string folder_;
@@ -49,16 +45,8 @@ awaitable<result<std::optional<job_store::file>>> local_job_store::read(std::str
     co_return file{.text = *text, .version = *text};
 }
 
-awaitable<result<bool>> local_job_store::create(std::string name, std::string text, deadline until) {
-    return swap(std::move(name), std::move(text), std::nullopt, until);
-}
-
-awaitable<result<bool>> local_job_store::replace(std::string name, std::string text, std::string version,
-                                                 deadline until) {
-    return swap(std::move(name), std::move(text), std::move(version), until);
-}
-
-awaitable<result<bool>> local_job_store::swap(std::string name, std::string text, std::optional<std::string> expected,
+// The version of a file is its text.
+awaitable<result<bool>> local_job_store::swap(std::string name, std::string text, std::optional<std::string> version,
                                               deadline until) {
     asio::steady_timer timer(co_await asio::this_coro::executor);
     auto lock = lock_file(path_of(".lock"));
@@ -69,7 +57,7 @@ awaitable<result<bool>> local_job_store::swap(std::string name, std::string text
     }
     if (!lock) co_return std::unexpected(std::move(lock.error()));
     KS_CO_TRY(const auto there, read_if_there(path_of(name)));
-    if (there != expected) co_return false;
+    if (there != version) co_return false;
     KS_CO_CHECK(replace_file(path_of(name), text));
     co_return true;
 }

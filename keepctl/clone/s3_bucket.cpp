@@ -25,10 +25,10 @@ class s3_bucket final : public clone_bucket {
                                                                 deadline until) const override;
     [[nodiscard]] awaitable<result<std::string>> validator_of(object_kind kind, md5_digest name,
                                                               deadline until) const override;
-    [[nodiscard]] awaitable<result<stored_object>> put(object_kind kind, md5_digest name, cloud::upload_body body,
-                                                       deadline until) const override;
-    [[nodiscard]] awaitable<result<stored_object>> copy(const clone_bucket& from, object_kind kind, md5_digest name,
-                                                        std::string if_match, deadline until) const override;
+    [[nodiscard]] awaitable<result<stored_copy>> put(object_kind kind, md5_digest name, cloud::upload_body body,
+                                                     deadline until) const override;
+    [[nodiscard]] awaitable<result<stored_copy>> copy(const clone_bucket& from, object_kind kind, md5_digest name,
+                                                      std::string if_match, deadline until) const override;
     [[nodiscard]] awaitable<result<std::optional<std::string>>> waypoints_of(md5_digest name,
                                                                              deadline until) const override;
     [[nodiscard]] awaitable<result<void>> mark(md5_digest name, std::optional<std::string> waypoints, std::string etag,
@@ -78,22 +78,22 @@ awaitable<result<std::string>> s3_bucket::validator_of(object_kind kind, md5_dig
     co_return info.validator();
 }
 
-awaitable<result<stored_object>> s3_bucket::put(object_kind kind, md5_digest name, cloud::upload_body body,
-                                                deadline until) const {
+awaitable<result<stored_copy>> s3_bucket::put(object_kind kind, md5_digest name, cloud::upload_body body,
+                                              deadline until) const {
     s3::put_options how;
     how.md5 = name;
     KS_CO_TRY(auto stored, co_await client_.put(key_of(kind, name), std::move(body), std::move(how), until));
-    stored_object out{.md5 = stored.etag_is_opaque ? std::nullopt : md5_digest::parse(lower_case(stored.etag))};
+    stored_copy out{.md5 = stored.etag_is_opaque ? std::nullopt : md5_digest::parse(lower_case(stored.etag))};
     out.etag = std::move(stored.etag);
     co_return out;
 }
 
-awaitable<result<stored_object>> s3_bucket::copy(const clone_bucket& from, object_kind kind, md5_digest name,
-                                                 std::string if_match, deadline until) const {
+awaitable<result<stored_copy>> s3_bucket::copy(const clone_bucket& from, object_kind kind, md5_digest name,
+                                               std::string if_match, deadline until) const {
     KS_CO_TRY(auto copied, co_await client_.copy(from.key_of(kind, name), key_of(kind, name),
                                                  {.from_bucket = from.bucket, .if_match = std::move(if_match)}, until));
     const auto md5 = md5_digest::parse(lower_case(copied.etag));
-    co_return stored_object{.etag = std::move(copied.etag), .md5 = md5};
+    co_return stored_copy{.etag = std::move(copied.etag), .md5 = md5};
 }
 
 awaitable<result<std::optional<std::string>>> s3_bucket::waypoints_of(md5_digest name, deadline until) const {

@@ -100,14 +100,10 @@ awaitable<result<segment_board::reached>> segment_board::claim(const std::string
         co_return reached::done;
     if (options_.alone) co_return reached::mine;
     const auto name = claim_file(digits);
-    KS_CO_TRY(auto there, co_await store_->read(name, until));
-    if (!there) {
-        KS_CO_TRY(const bool mine, co_await store_->create(name, claim_text(options_.claim_time), until));
-        co_return mine ? reached::mine : reached::theirs;
-    }
-    if (!is_stale(digits, there->text)) co_return reached::theirs;
-    KS_CO_TRY(const bool mine,
-              co_await store_->replace(name, claim_text(options_.claim_time), std::move(there->version), until));
+    KS_CO_TRY(const auto there, co_await store_->read(name, until));
+    if (there && !is_stale(digits, there->text)) co_return reached::theirs;
+    auto version = there ? std::optional(there->version) : std::nullopt;
+    KS_CO_TRY(const bool mine, co_await store_->swap(name, claim_text(options_.claim_time), std::move(version), until));
     co_return mine ? reached::mine : reached::theirs;
 }
 
@@ -148,14 +144,8 @@ awaitable<void> segment_board::renew_claims() {
         lock.unlock();
         const auto held = busy_;
         for (const auto& digits : held) {
-            // A claim that cannot be renewed may be taken over, which does no harm.
-            auto there = co_await store_->read(claim_file(digits), deadline::in(options_.claim_time));
-            if (!there || !*there || !busy_.contains(digits)) continue;
-            const auto claim = decode_claim((*there)->text);
-            if (!claim || claim->worker != options_.worker) continue;
-            static_cast<void>(co_await store_->replace(claim_file(digits), claim_text(options_.claim_time),
-                                                       std::move((*there)->version),
-                                                       deadline::in(options_.claim_time)));
+            if (busy_.contains(digits))
+                co_await set_claim(digits, options_.claim_time, deadline::in(options_.claim_time));
         }
         lock.lock();
     }
@@ -169,14 +159,17 @@ void segment_board::stop_renewing() {
 
 awaitable<void> segment_board::release_all(deadline until) {
     if (!store_ || options_.alone) co_return;
-    for (const auto& digits : std::exchange(busy_, {})) {
-        auto there = co_await store_->read(claim_file(digits), until);
-        if (!there || !*there) continue;
-        const auto claim = decode_claim((*there)->text);
-        if (!claim || claim->worker != options_.worker) continue;
-        static_cast<void>(co_await store_->replace(claim_file(digits), claim_text(-2 * options_.claim_time),
-                                                   std::move((*there)->version), until));
-    }
+    for (const auto& digits : std::exchange(busy_, {})) co_await set_claim(digits, -2 * options_.claim_time, until);
+}
+
+// A claim that cannot be changed may be taken over, or passes, which does no harm.
+awaitable<void> segment_board::set_claim(std::string digits, std::chrono::seconds from_now, deadline until) {
+    const auto name = claim_file(digits);
+    auto there = co_await store_->read(name, until);
+    if (!there || !*there) co_return;
+    const auto claim = decode_claim((*there)->text);
+    if (!claim || claim->worker != options_.worker) co_return;
+    static_cast<void>(co_await store_->swap(name, claim_text(from_now), std::move((*there)->version), until));
 }
 
 awaitable<result<std::optional<job_result>>> segment_board::finish(deadline until) {

@@ -75,6 +75,8 @@ class segment_board {
     [[nodiscard]] awaitable<result<reached>> claim(const std::string& digits, deadline until);
     [[nodiscard]] awaitable<result<std::optional<segment_report>>> response(const std::string& digits, deadline until);
     [[nodiscard]] bool is_stale(const std::string& digits, const std::string& text);
+    /// Changes the time of a claim of this worker.
+    [[nodiscard]] awaitable<void> set_claim(std::string digits, std::chrono::seconds from_now, deadline until);
     [[nodiscard]] std::string claim_text(std::chrono::seconds from_now) const;
 
     job_store* const store_;

@@ -43,4 +43,8 @@ bool is_final(const error& why) noexcept {
     return why.cause == net::failure::certificate || why.cause == std::errc::read_only_file_system;
 }
 
+bool may_pass_later(const error& why) noexcept {
+    return !is_final(why) && (why == errc::unavailable || why == errc::timeout || why == errc::io_error);
+}
+
 }  // namespace keepstore::keepctl

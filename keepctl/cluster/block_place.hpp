@@ -118,5 +118,7 @@ class block_place {
 /// Whether every further call would get this error, too: a wrong token, certificate or bucket, a read-only or full
 /// storage. The run ends with it, instead of failing block by block.
 [[nodiscard]] bool is_final(const error& why) noexcept;
+/// Whether another attempt at the same block may succeed.
+[[nodiscard]] bool may_pass_later(const error& why) noexcept;
 
 }  // namespace keepstore::keepctl

@@ -16,10 +16,6 @@ namespace {
 
 using clock = server_health::clock;
 
-bool may_pass_later(const error& why) {
-    return !is_final(why) && (why == errc::unavailable || why == errc::timeout || why == errc::io_error);
-}
-
 copy_outcome failure(error why, bool of_target, std::string server) {
     // One unreadable file of a source says nothing about the others; a folder that may not be written does.
     const bool denied = of_target && why.cause == std::errc::permission_denied;

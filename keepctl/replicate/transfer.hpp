@@ -118,10 +118,8 @@ class transfer {
     awaitable<result<void>> prove(block_place& place, block_id block, std::size_t number, server_health& health,
                                   deadline until);
     void end_damaged(std::span<destination> to);
-    awaitable<error> reason_of_failure(block_place& place, block_id block, std::size_t number, error why,
+    awaitable<error> reason_of_failure(block_place& place, block_id block, std::size_t number, error cut,
                                        server_health& health, deadline until);
-    awaitable<error> reason_of_cut(block_place& place, block_id block, std::size_t number, error cut,
-                                   server_health& health, deadline until);
     awaitable<copy_outcome> wait_for(server_health& server);
     [[nodiscard]] copy_outcome outcome_of_source(error why, const attempt_state& state) const;
     void note(server_health& server, const error& why);

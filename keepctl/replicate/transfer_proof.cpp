@@ -6,18 +6,13 @@
 
 namespace keepstore::keepctl {
 
-// \returns what is wrong with a source whose copy could not be read to its end.
-awaitable<error> transfer::reason_of_failure(block_place& place, block_id block, std::size_t number, error why,
+// \returns what is wrong with a source whose copy could not be read to its end. A connection that ends in the middle of
+// a body may be that of a server which goes away, or of one which finds rot in what it sends: it has no other way to
+// say so. Has it verify its copy.
+awaitable<error> transfer::reason_of_failure(block_place& place, block_id block, std::size_t number, error cut,
                                              server_health& health, deadline until) {
-    if (why == errc::unavailable) co_return co_await reason_of_cut(place, block, number, std::move(why), health, until);
-    if (why == errc::timeout) note(health, why);
-    co_return why;
-}
-
-// A connection that ends in the middle of a body may be that of a server which goes away, or of one which finds rot in
-// what it sends: it has no other way to say so. Has it verify its copy. \returns what is wrong.
-awaitable<error> transfer::reason_of_cut(block_place& place, block_id block, std::size_t number, error cut,
-                                         server_health& health, deadline until) {
+    if (cut == errc::timeout) note(health, cut);
+    if (cut != errc::unavailable) co_return cut;
     auto verified = co_await place.verify(block, number, until);
     if (verified || verified.error() == errc::unsupported) co_return cut;
     const auto& why = verified.error();

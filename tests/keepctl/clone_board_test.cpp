@@ -48,7 +48,7 @@ std::string claim_of(std::string worker, seconds until) {
 }
 
 void put_claim(job_store& store, const std::string& segment, std::string worker, seconds until) {
-    REQUIRE(run(store.create(claim_file(segment), claim_of(std::move(worker), until), soon())).value());
+    REQUIRE(run(store.swap(claim_file(segment), claim_of(std::move(worker), until), std::nullopt, soon())).value());
 }
 
 /// A store that calls a function after each read: for what happens between a read and the write that it leads to.
@@ -64,12 +64,9 @@ class watched_job_store final : public job_store {
         KS_CO_CHECK(after_read_(name));
         co_return there;
     }
-    [[nodiscard]] awaitable<result<bool>> create(std::string name, std::string text, deadline until) override {
-        return to_.create(std::move(name), std::move(text), until);
-    }
-    [[nodiscard]] awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
-                                                  deadline until) override {
-        return to_.replace(std::move(name), std::move(text), std::move(version), until);
+    [[nodiscard]] awaitable<result<bool>> swap(std::string name, std::string text, std::optional<std::string> version,
+                                               deadline until) override {
+        return to_.swap(std::move(name), std::move(text), std::move(version), until);
     }
 
   private:

@@ -17,18 +17,13 @@ class memory_job_store final : public keepctl::job_store {
         if (found == files.end()) co_return std::nullopt;
         co_return file{found->second.first, std::to_string(found->second.second)};
     }
-    [[nodiscard]] awaitable<result<bool>> create(std::string name, std::string text, deadline) override {
+    [[nodiscard]] awaitable<result<bool>> swap(std::string name, std::string text, std::optional<std::string> version,
+                                               deadline) override {
         ++writes;
-        const bool written = files.try_emplace(std::move(name), std::move(text), ++version_).second;
-        co_return written;
-    }
-    [[nodiscard]] awaitable<result<bool>> replace(std::string name, std::string text, std::string version,
-                                                  deadline) override {
-        ++writes;
-        auto& there = files.at(name);
-        if (std::to_string(there.second) != version) co_return false;
-        there = {std::move(text), ++version_};
-        co_return true;
+        const auto there = files.find(name);
+        const bool same = version ? std::to_string(files.at(name).second) == *version : there == files.end();
+        if (same) files[std::move(name)] = {std::move(text), ++version_};
+        co_return same;
     }
 
     std::map<std::string, std::pair<std::string, unsigned>> files;  ///< Text and version.
