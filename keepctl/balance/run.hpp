@@ -74,12 +74,6 @@ class run_reports {
     virtual void lost(block_id block) = 0;
 };
 
-/// Why a run ended early, or what failed.
-struct failure {
-    exit_code code;
-    std::string text;
-};
-
 /// What a server says of its work; neither: it does not.
 struct asked_work {
     std::optional<server_work> work = {};
@@ -120,7 +114,8 @@ class run {
     /// Blocks that have been decided, at any time.
     [[nodiscard]] std::uint64_t blocks_decided() const noexcept { return blocks_decided_; }
     [[nodiscard]] const std::vector<problem>& problems() const noexcept { return problems_; }
-    [[nodiscard]] const std::vector<failure>& failures() const noexcept { return failures_; }
+    /// Why it ended early, and what failed.
+    [[nodiscard]] const std::vector<refusal>& failures() const noexcept { return failures_; }
     /// Entries over 64 MiB, which are no blocks: neither copied nor trashed.
     [[nodiscard]] std::uint64_t too_large() const noexcept { return too_large_; }
     [[nodiscard]] std::size_t shards_total() const noexcept { return shards_total_; }
@@ -186,7 +181,7 @@ class run {
     survey found_;
     std::optional<planner> plan_;
     std::vector<problem> problems_;
-    std::vector<failure> failures_;
+    std::vector<refusal> failures_;
     std::vector<std::vector<planned_pull>> pulls_;
     std::vector<std::vector<planned_trash>> trashes_;
     std::uint64_t blocks_decided_ = 0;

@@ -54,16 +54,13 @@ result<references_header> read_header(std::FILE* from) {
 
 }  // namespace
 
-std::expected<state, state::refused> state::open(const std::string& state_folder) {
+outcome<state> state::open(const std::string& state_folder) {
     const std::string folder = state_folder + "/balance";
-    if (auto made = make_folder(folder); !made)
-        return std::unexpected(refused{false, fmt::format("--state-dir: {}", made.error().text)});
+    if (auto made = make_folder(folder); !made) return refuse(exit_code::usage, "--state-dir: " + made.error().text);
     auto lock = lock_file(folder + "/lock");
-    if (!lock) {
-        const bool active = lock.error() == errc::unavailable;
-        return std::unexpected(refused{active, active ? "another balance run is active: it holds " + folder + "/lock"
-                                                      : "--state-dir: " + lock.error().text});
-    }
+    if (!lock && lock.error() == errc::unavailable)
+        return refuse(exit_code::conflict, "another balance run is active: it holds " + folder + "/lock");
+    if (!lock) return refuse(exit_code::usage, "--state-dir: " + lock.error().text);
     return state(folder, std::move(*lock));
 }
 

@@ -11,9 +11,9 @@
 #include "base/unique_fd.hpp"
 #include "keepctl/balance/last_run.hpp"
 #include "keepctl/balance/references.hpp"
+#include "keepctl/cluster/exit_code.hpp"
 
 #include <chrono>
-#include <expected>
 #include <optional>
 #include <string>
 
@@ -21,12 +21,8 @@ namespace keepstore::keepctl::balance {
 
 class state {
   public:
-    struct refused {
-        bool active;  ///< Another run holds the lock; else the folder cannot be used.
-        std::string text;
-    };
-    /// Makes the folders and takes the lock.
-    [[nodiscard]] static std::expected<state, refused> open(const std::string& state_folder);
+    /// Makes the folders and takes the lock. conflict: another run holds it; usage: the folder cannot be used.
+    [[nodiscard]] static outcome<state> open(const std::string& state_folder);
 
     [[nodiscard]] const std::string& folder() const noexcept { return folder_; }
 

@@ -48,11 +48,9 @@ std::optional<saved_run> decode_run(std::string_view text, std::string_view comm
         json_text(parsed, "fingerprint") != fingerprint)
         return std::nullopt;
     const auto started = cloud::parse_iso_date(json_text(parsed, "started_at"));
-    const auto digits = parsed.find("digits");
-    if (!started || digits == parsed.end() || !digits->is_number_unsigned() ||
-        digits->get<std::uint64_t>() > limits::shard_digits_max)
-        return std::nullopt;
-    saved_run out{.started_at = *started, .digits = digits->get<unsigned>()};
+    const auto digits = json_number(parsed, "digits");
+    if (!started || !digits || *digits > limits::shard_digits_max) return std::nullopt;
+    saved_run out{.started_at = *started, .digits = static_cast<unsigned>(*digits)};
     out.done = shard_set(out.digits);
     if (!out.done.assign(json_text(parsed, "done"))) return std::nullopt;
     if (const auto counts = parsed.find("counts"); counts != parsed.end() && counts->is_object()) {
@@ -63,24 +61,22 @@ std::optional<saved_run> decode_run(std::string_view text, std::string_view comm
     return out;
 }
 
-std::expected<checkpoint, checkpoint::refused> checkpoint::open(const std::string& state_folder, std::string command,
-                                                                std::string fingerprint) {
+outcome<checkpoint> checkpoint::open(const std::string& state_folder, std::string command, std::string fingerprint) {
+    const auto unusable = [](const error& why) {
+        return refuse(exit_code::usage, "state folder: " + why.text + " (--state-dir)");
+    };
     for (const auto& folder : {state_folder + "/runs", state_folder + "/locks"}) {
-        if (auto made = make_folder(folder); !made)
-            return std::unexpected(refused{false, "state folder: " + made.error().text + " (--state-dir)"});
+        if (auto made = make_folder(folder); !made) return unusable(made.error());
     }
     auto lock = lock_file(fmt::format("{}/locks/{}", state_folder, fingerprint));
-    if (!lock) {
-        if (lock.error() == errc::unavailable)
-            return std::unexpected(refused{true, "the same command is running already: " + lock.error().text});
-        return std::unexpected(refused{false, "state folder: " + lock.error().text + " (--state-dir)"});
-    }
+    if (!lock && lock.error() == errc::unavailable)
+        return refuse(exit_code::conflict, "the same command is running already: " + lock.error().text);
+    if (!lock) return unusable(lock.error());
     checkpoint out(fmt::format("{}/runs/{}.json", state_folder, fingerprint), std::move(command),
                    std::move(fingerprint), std::move(*lock));
     // A folder that cannot be written, or is full, shows now and not after the first shard.
     const std::string trial = out.path_ + ".trial";
-    if (auto written = replace_file(trial, "\n"); !written)
-        return std::unexpected(refused{false, "state folder: " + written.error().text + " (--state-dir)"});
+    if (auto written = replace_file(trial, "\n"); !written) return unusable(written.error());
     ::unlink(trial.c_str());
     return out;
 }

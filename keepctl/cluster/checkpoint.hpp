@@ -10,11 +10,11 @@
 
 #include "base/error.hpp"
 #include "base/unique_fd.hpp"
+#include "keepctl/cluster/exit_code.hpp"
 #include "keepctl/cluster/shards.hpp"
 
 #include <chrono>
 #include <cstdint>
-#include <expected>
 #include <map>
 #include <optional>
 #include <string>
@@ -40,22 +40,16 @@ struct saved_run {
 
 class checkpoint {
   public:
-    struct refused {
-        bool active;  ///< Another run with the same fingerprint holds it; else the folder cannot be used.
-        std::string text;
-    };
-
-    /// Makes the folders and takes the lock.
-    [[nodiscard]] static std::expected<checkpoint, refused> open(const std::string& state_folder, std::string command,
-                                                                 std::string fingerprint);
+    /// Makes the folders and takes the lock. conflict: another run with the same fingerprint holds it; usage: the
+    /// folder cannot be used.
+    [[nodiscard]] static outcome<checkpoint> open(const std::string& state_folder, std::string command,
+                                                  std::string fingerprint);
 
     /// The run to go on with, if there is one. `note` gets a line about a file that is ignored.
     [[nodiscard]] std::optional<saved_run> load(std::chrono::sys_seconds now, std::string& note) const;
     [[nodiscard]] result<void> save(const saved_run&) const;
     /// The run is over: nothing is left to go on with.
     void remove() const;
-
-    [[nodiscard]] const std::string& path() const noexcept { return path_; }
 
   private:
     checkpoint(std::string path, std::string command, std::string fingerprint, unique_fd lock)

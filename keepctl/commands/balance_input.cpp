@@ -105,11 +105,8 @@ outcome<void> balance_input::read_rules() {
 }
 
 outcome<void> balance_input::prepare() {
-    auto opened = balance::state::open(state_folder_of(given_));
-    if (!opened) {
-        return refuse(opened.error().active ? exit_code::conflict : exit_code::usage, std::move(opened.error().text));
-    }
-    state_.emplace(std::move(*opened));
+    KS_TRY(auto opened, balance::state::open(state_folder_of(given_)));
+    state_.emplace(std::move(opened));
     KS_CHECK(read_rules());
     KS_CHECK(choose_servers());
     const auto& b = given_.balance;

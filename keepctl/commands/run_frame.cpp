@@ -48,12 +48,7 @@ std::string shell_word(std::string_view word) {
     const auto plain = [](char c) { return is_alphanumeric(c) || std::string_view("-_./:=,@%+").contains(c); };
     if (!word.empty() && std::ranges::all_of(word, plain)) return std::string(word);
     std::string out = "'";
-    for (const char c : word) {
-        if (c == '\'')
-            out += "'\\''";
-        else
-            out += c;
-    }
+    for (const char c : word) out += c == '\'' ? std::string("'\\''") : std::string(1, c);
     return out + "'";
 }
 
@@ -93,11 +88,8 @@ outcome<void> run_frame::open_failures() {
 }
 
 outcome<void> run_frame::open_state(const std::vector<std::string>& parts) {
-    auto opened = checkpoint::open(state_folder_of(given_), parts.front(), fingerprint_of(parts));
-    if (!opened) {
-        return refuse(opened.error().active ? exit_code::conflict : exit_code::usage, opened.error().text);
-    }
-    checkpoint_.emplace(std::move(*opened));
+    KS_TRY(auto opened, checkpoint::open(state_folder_of(given_), parts.front(), fingerprint_of(parts)));
+    checkpoint_.emplace(std::move(opened));
     if (given_.fresh) return {};
     std::string note;
     saved_ = checkpoint_->load(now_in_seconds(), note);
