@@ -16,31 +16,29 @@ namespace {
 /// Bytes that replacement_file gathers.
 constexpr std::size_t write_bytes = 64 * 1024;
 
+}  // namespace
+
 std::unexpected<error> file_error(std::string_view what, const std::string& path) {
-    // Paths are of the operator's own making, so they may show.
     error out = error_from_errno(errno, what);
     out.text = fmt::format("{}: {}", path, out.text);
     return std::unexpected(std::move(out));
 }
 
-result<void> write_all(int fd, std::string_view text, const std::string& path) {
-    while (!text.empty()) {
-        const ssize_t n = ::write(fd, text.data(), text.size());
+result<void> write_all(int fd, std::span<const std::byte> bytes, const std::string& path) {
+    while (!bytes.empty()) {
+        const ssize_t n = ::write(fd, bytes.data(), bytes.size());
         if (n < 0 && errno == EINTR) continue;
         if (n < 0) return file_error("write", path);
-        text.remove_prefix(static_cast<std::size_t>(n));
+        bytes = bytes.subspan(static_cast<std::size_t>(n));
     }
     return success();
 }
 
-result<void> sync_folder_of(const std::string& path) {
-    const std::string folder = std::filesystem::path(path).parent_path().string();
+result<void> sync_folder(const std::string& folder) {
     const unique_fd fd(::open(folder.empty() ? "." : folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!fd || ::fsync(fd.get()) != 0) return file_error("sync", folder);
     return success();
 }
-
-}  // namespace
 
 result<replacement_file> replacement_file::open(std::string path, unsigned mode) {
     std::string temp = fmt::format("{}.{}.tmp", path, ::getpid());
@@ -58,7 +56,7 @@ replacement_file::~replacement_file() {
 
 result<void> replacement_file::flush() {
     const std::string all = std::exchange(waiting_, {});
-    return write_all(fd_.get(), all, temp_);
+    return write_all(fd_.get(), std::as_bytes(std::span(all)), temp_);
 }
 
 result<void> replacement_file::write(std::string_view bytes) {
@@ -79,7 +77,7 @@ result<void> replacement_file::commit() {
     if (::fsync(fd_.get()) != 0) return file_error("sync", temp_);
     if (::rename(temp_.c_str(), path_.c_str()) != 0) return file_error("rename", path_);
     fd_.reset();
-    return sync_folder_of(path_);
+    return sync_folder(std::filesystem::path(path_).parent_path().string());
 }
 
 result<void> replace_file(const std::string& path, std::string_view text, unsigned mode) {

@@ -5,6 +5,7 @@
 #include "base/unique_fd.hpp"
 
 #include <cstddef>
+#include <span>
 #include <string>
 #include <string_view>
 
@@ -35,6 +36,13 @@ class replacement_file {
     unique_fd fd_;
     std::string waiting_;  // Not written yet.
 };
+
+/// The failure of a call (errno) on a file, with its path: paths are of the operator's own making, so they may show.
+[[nodiscard]] std::unexpected<error> file_error(std::string_view what, const std::string& path);
+/// Writes all of the bytes. `path` is for errors.
+[[nodiscard]] result<void> write_all(int fd, std::span<const std::byte> bytes, const std::string& path);
+/// Makes durable which names the folder has; empty: that of the process.
+[[nodiscard]] result<void> sync_folder(const std::string& folder);
 
 /// Replaces the file: temp file, fsync, rename, fsync of the folder.
 [[nodiscard]] result<void> replace_file(const std::string& path, std::string_view text, unsigned mode = 0600);

@@ -1,6 +1,7 @@
 #include "keepctl/commands/failure_file.hpp"
 
 #include "keepctl/cluster/limits.hpp"
+#include "keepctl/cluster/local_file.hpp"
 
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -13,10 +14,8 @@ namespace keepstore::keepctl {
 result<void> failure_file::open() {
     if (path_.empty()) return success();
     file_ = unique_fd(::open(path_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644));
-    if (file_) return success();
-    error why = error_from_errno(errno, "open");
-    why.text = fmt::format("{}: {}", path_, why.text);
-    return std::unexpected(std::move(why));
+    if (!file_) return file_error("open", path_);
+    return success();
 }
 
 bool failure_file::add(const block_failure& failure) {

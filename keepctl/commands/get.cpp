@@ -1,5 +1,6 @@
 #include "base/unique_fd.hpp"
 #include "digest/engine.hpp"
+#include "keepctl/cluster/local_file.hpp"
 #include "keepctl/cluster/server_group.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "pool/buffer_pool.hpp"
@@ -9,7 +10,6 @@
 #include <fmt/format.h>
 #include <unistd.h>
 
-#include <cerrno>
 #include <cstdio>
 #include <utility>
 #include <vector>
@@ -31,36 +31,25 @@ class destination {
         if (path_.empty()) return success();
         temp_ = fmt::format("{}.{}.tmp", path_, ::getpid());
         file_ = unique_fd(::open(temp_.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666));
-        return file_ ? success() : failed("open");
+        if (!file_) return file_error("open", path_);
+        return success();
     }
     result<void> write(std::span<const std::byte> bytes) {
         if (path_.empty()) {
             out_.write({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
             return out_.broken() ? fail(errc::io_error, "standard output is closed or full") : success();
         }
-        while (!bytes.empty()) {
-            const ssize_t n = ::write(file_.get(), bytes.data(), bytes.size());
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) return failed("write");
-            bytes = bytes.subspan(static_cast<std::size_t>(n));
-        }
-        return success();
+        return write_all(file_.get(), bytes, path_);
     }
     result<void> commit() {
         if (path_.empty()) return success();
-        if (::fsync(file_.get()) != 0) return failed("sync");
-        if (std::rename(temp_.c_str(), path_.c_str()) != 0) return failed("rename");
+        if (::fsync(file_.get()) != 0) return file_error("sync", path_);
+        if (std::rename(temp_.c_str(), path_.c_str()) != 0) return file_error("rename", path_);
         temp_.clear();
         return success();
     }
 
   private:
-    std::unexpected<error> failed(std::string_view what) const {
-        error why = error_from_errno(errno, what);
-        why.text = fmt::format("{}: {}", path_, why.text);
-        return std::unexpected(std::move(why));
-    }
-
     output& out_;
     const std::string path_;
     std::string temp_;

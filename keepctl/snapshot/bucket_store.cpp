@@ -186,7 +186,7 @@ awaitable<result<void>> bucket_store::write(std::string key, std::shared_ptr<con
                                             deadline until) {
     if (bytes->size() > limits::part_threshold_bytes) co_return co_await write_parts(full(key), *bytes, until);
     object_body body(*bytes);
-    KS_CO_CHECK(co_await client_.put(full(key), {.source = &body}, {.md5 = md5_of(*bytes, 0, bytes->size())}, until));
+    KS_CO_CHECK(co_await client_.put(full(key), {.source = &body}, {.md5 = md5_of(*bytes)}, until));
     co_return success();
 }
 

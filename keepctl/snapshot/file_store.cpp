@@ -60,18 +60,6 @@ constexpr std::size_t write_bytes = 1 * MiB;
 // Folders that vanish while they are used: each time another process has removed one.
 constexpr int vanished_attempts_max = 8;
 
-std::unexpected<error> failed(std::string_view what, const std::string& path, int why) {
-    error out = error_from_errno(why, what);
-    out.text = fmt::format("{}: {}", path, out.text);
-    return std::unexpected(std::move(out));
-}
-
-result<void> sync_folder(const fs::path& folder) {
-    const unique_fd fd(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    if (!fd || ::fsync(fd.get()) != 0) return failed("sync", folder.string(), errno);
-    return success();
-}
-
 /// Makes the folders between root and key, durably.
 result<void> make_folders(const fs::path& root, const fs::path& key) {
     fs::path at = root;
@@ -79,9 +67,9 @@ result<void> make_folders(const fs::path& root, const fs::path& key) {
         const fs::path above = at;
         at /= part;
         if (::mkdir(at.c_str(), 0777) == 0) {
-            KS_CHECK(sync_folder(above));
+            KS_CHECK(sync_folder(above.string()));
         } else if (errno != EEXIST) {
-            return failed("mkdir", at.string(), errno);
+            return file_error("mkdir", at.string());
         }
     }
     return success();
@@ -93,12 +81,7 @@ result<void> write_bytes_of(int fd, const object_bytes& bytes, const std::string
         const auto part = std::span(piece).first(
             static_cast<std::size_t>(std::min<std::uint64_t>(piece.size(), bytes.size() - offset)));
         bytes.copy(offset, part);
-        for (auto rest = part; !rest.empty();) {
-            const ssize_t n = ::write(fd, rest.data(), rest.size());
-            if (n < 0 && errno == EINTR) continue;
-            if (n < 0) return failed("write", path, errno);
-            rest = rest.subspan(static_cast<std::size_t>(n));
-        }
+        KS_CHECK(write_all(fd, part, path));
         offset += part.size();
     }
     return success();
@@ -113,16 +96,16 @@ result<void> write_file(const std::string& root, const std::string& key, const o
         KS_CHECK(make_folders(root, key));
         fd = unique_fd(::open(temp.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0666));
         // Another process may just have removed the folder with its last file.
-        if (!fd && (errno != ENOENT || attempt == vanished_attempts_max)) return failed("open", temp, errno);
+        if (!fd && (errno != ENOENT || attempt == vanished_attempts_max)) return file_error("open", temp);
     }
     auto written = write_bytes_of(fd.get(), bytes, temp);
-    if (written && ::fsync(fd.get()) != 0) written = failed("sync", temp, errno);
-    if (written && ::rename(temp.c_str(), path.c_str()) != 0) written = failed("rename", path, errno);
+    if (written && ::fsync(fd.get()) != 0) written = file_error("sync", temp);
+    if (written && ::rename(temp.c_str(), path.c_str()) != 0) written = file_error("rename", path);
     if (!written) {
         ::unlink(temp.c_str());
         return written;
     }
-    return sync_folder(fs::path(path).parent_path());
+    return sync_folder(fs::path(path).parent_path().string());
 }
 
 std::string version_of(std::string_view text) {
@@ -150,7 +133,7 @@ result<unique_fd> lock(const std::string& root, deadline until) {
 /// Reads a small file into memory of its own size.
 result<std::string> read_text(const std::string& path, std::size_t limit) {
     struct stat info{};
-    if (::stat(path.c_str(), &info) != 0) return failed("stat", path, errno);
+    if (::stat(path.c_str(), &info) != 0) return file_error("stat", path);
     // A file is replaced, never changed.
     return read_file(path, std::min(limit, static_cast<std::size_t>(info.st_size)));
 }
@@ -174,9 +157,9 @@ result<swap_end> swap_file(const std::string& root, const std::string& key, std:
 
 result<void> read_exactly(const std::string& path, std::span<std::byte> into) {
     const unique_fd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    if (!fd) return failed("open", path, errno);
+    if (!fd) return file_error("open", path);
     struct stat info{};
-    if (::fstat(fd.get(), &info) != 0) return failed("stat", path, errno);
+    if (::fstat(fd.get(), &info) != 0) return file_error("stat", path);
     const auto size = static_cast<std::uint64_t>(info.st_size);
     const auto wrong = [&] {
         return fail(errc::checksum_mismatch, fmt::format("it has {} bytes instead of {}", size, into.size()));
@@ -185,7 +168,7 @@ result<void> read_exactly(const std::string& path, std::span<std::byte> into) {
     while (!into.empty()) {
         const ssize_t n = ::read(fd.get(), into.data(), into.size());
         if (n < 0 && errno == EINTR) continue;
-        if (n < 0) return failed("read", path, errno);
+        if (n < 0) return file_error("read", path);
         if (n == 0) return wrong();
         into = into.subspan(static_cast<std::size_t>(n));
     }
@@ -209,7 +192,7 @@ result<std::vector<found_file>> list_once(const std::string& root, const std::st
         const std::string path = at->path().string();
         if (::lstat(path.c_str(), &info) != 0) {
             if (errno == ENOENT) continue;
-            return failed("stat", path, errno);
+            return file_error("stat", path);
         }
         if (S_ISDIR(info.st_mode)) continue;
         auto key = fs::path(path).lexically_relative(root).string();
@@ -220,7 +203,8 @@ result<std::vector<found_file>> list_once(const std::string& root, const std::st
                                   .written_at = std::chrono::sys_seconds(std::chrono::seconds(info.st_mtim.tv_sec))},
                        .unfinished = unfinished});
     }
-    if (why) return failed("list", root, why.value());
+    errno = why.value();
+    if (why) return file_error("list", root);
     return out;
 }
 
@@ -234,7 +218,7 @@ result<std::vector<found_file>> list_files(const std::string& root, const std::s
 
 result<void> remove_file(const std::string& root, const std::string& key) {
     const fs::path path = fs::path(root) / key;
-    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return failed("unlink", path.string(), errno);
+    if (::unlink(path.c_str()) != 0 && errno != ENOENT) return file_error("unlink", path.string());
     // The folder of a snapshot goes with its last file.
     if (const auto folder = path.parent_path(); folder != fs::path(root)) ::rmdir(folder.c_str());
     return success();
@@ -255,9 +239,9 @@ result<std::chrono::sys_seconds> time_of_new_file(const std::string& root) {
     struct stat info{};
     const std::string path = root + '/' + key;
     const bool seen = ::stat(path.c_str(), &info) == 0;
-    const int why = errno;
+    const auto failed = file_error("stat", path);  // If so; before another call sets errno.
     KS_CHECK(remove_file(root, key));
-    if (!seen) return failed("stat", path, why);
+    if (!seen) return failed;
     return std::chrono::sys_seconds(std::chrono::seconds(info.st_mtim.tv_sec));
 }
 

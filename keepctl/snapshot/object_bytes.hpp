@@ -33,8 +33,7 @@ class text_bytes final : public object_bytes {
     const std::string text_;
 };
 
-/// The SHA-256 and the MD5 of `count` bytes from `offset` on.
 [[nodiscard]] sha256_digest sha256_of(const object_bytes& bytes);
-[[nodiscard]] md5_digest md5_of(const object_bytes& bytes, std::uint64_t offset, std::uint64_t count);
+[[nodiscard]] md5_digest md5_of(const object_bytes& bytes);
 
 }  // namespace keepstore::keepctl
