@@ -105,8 +105,7 @@ struct arguments {
     bool exit_on_failure = false;
     std::chrono::nanoseconds interval = limits::interval_default;
     std::uint64_t bandwidth = 0;  ///< Bytes per second; 0: no limit.
-    unsigned jobs = limits::keepctl_jobs_default;
-    std::optional<unsigned> copy_jobs;  ///< replicate --jobs
+    std::optional<unsigned> jobs;
     std::uint64_t memory = limits::keepctl_memory_default;
     std::optional<unsigned> digits;
     std::chrono::nanoseconds give_up_after = limits::give_up_after_default;
@@ -122,7 +121,6 @@ struct arguments {
     std::string mode = "auto";
     std::string proof = "etag";  ///< --verify
     bool with_trash = false;
-    std::optional<unsigned> clone_jobs;
     std::string join_job;  ///< --worker
     std::chrono::seconds claim_time{60};
     progress_shape progress = progress_shape::automatic;

@@ -89,7 +89,7 @@ awaitable<outcome<exit_code>> balance_command::once() {
                                          .moves = given_.balance.moves,
                                          .take_over = given_.balance.take_over,
                                          .verify_kept = given_.balance.verify_kept,
-                                         .jobs = given_.jobs,
+                                         .jobs = given_.jobs.value_or(limits::keepctl_jobs_default),
                                          .compare_pulls = given_.balance.wait.has_value(),
                                          .first_shard = std::random_device{}(),
                                          .threads = std::min(usable_processors(), limits::balance_threads_max)},

@@ -13,21 +13,9 @@ namespace {
 
 using balance::amount;
 
-std::string_view reason_text(balance::pull_reason why) {
-    switch (why) {
-        case balance::pull_reason::last_copy:
-            return "last copy";
-        case balance::pull_reason::under_replicated:
-            return "too few copies";
-        case balance::pull_reason::storage_class:
-            return "too few copies in a class";
-        case balance::pull_reason::size_conflict:
-            return "a copy of another size";
-        case balance::pull_reason::position:
-            return "position";
-    }
-    return "";
-}
+/// In the order of balance::pull_reason.
+constexpr std::string_view reason_texts[] = {"last copy", "too few copies", "too few copies in a class",
+                                             "a copy of another size", "position"};
 
 struct named_amount {
     std::string_view name;    ///< As people read it.
@@ -219,7 +207,7 @@ result<void> write_changes(const balance::run& done, replacement_file& into) {
     for (std::size_t i = 0; i < done.pulls().size(); ++i) {
         for (const auto& p : done.pulls()[i]) {
             auto out = line(p.block, "pull", p.mount);
-            out["why"] = reason_text(p.why);
+            out["why"] = reason_texts[static_cast<std::size_t>(p.why)];
             for (std::size_t s = 0; s < p.source_count; ++s) out["from"].push_back(all.servers[p.sources[s]].url);
             KS_CHECK(into.write(json_to_text(out) + "\n"));
         }

@@ -16,12 +16,16 @@ struct block_check::work {
 };
 
 block_check::block_check(const arguments& given, std::vector<block_place*> places, output& out)
-    : jobs_(given.jobs), places_(std::move(places)), out_(out), verifier_(given.memory / 2) {}
+    : jobs_(given.jobs.value_or(limits::keepctl_jobs_default)),
+      places_(std::move(places)),
+      out_(out),
+      verifier_(given.memory / 2) {}
 
 std::string block_check::memory_problem(const arguments& given) {
-    if (given.memory / 2 >= given.jobs * limits::keepctl_job_bytes_min) return {};
-    return fmt::format("--jobs {} need at least --memory {}MiB", given.jobs,
-                       2 * given.jobs * limits::keepctl_job_bytes_min / MiB);
+    const auto jobs = given.jobs.value_or(limits::keepctl_jobs_default);
+    const auto needed = jobs * limits::keepctl_job_bytes_min;
+    if (given.memory / 2 >= needed) return {};
+    return fmt::format("--jobs {} need at least --memory {}MiB", jobs, 2 * needed / MiB);
 }
 
 awaitable<result<void>> block_check::run(std::span<item> items) {

@@ -75,7 +75,7 @@ clone_command::started clone_command::prepare() {
         return refuse(exit_code::usage,
                       "clone takes SOURCE and DESTINATION, or --worker JOB alone, or: clone status JOB");
     }
-    options_.jobs = given_.clone_jobs;
+    options_.jobs = given_.jobs;
     options_.dry_run = given_.dry_run;
     options_.trash = given_.with_trash;
     options_.give_up_after = given_.give_up_after;

@@ -2,6 +2,7 @@
 
 #include "base/join.hpp"
 #include "cluster_config/scalars.hpp"
+#include "keepctl/commands/command_words.hpp"
 #include "protocol/locator.hpp"
 
 #include <fmt/format.h>
@@ -39,17 +40,14 @@ Option* add_switch(App& app, const std::string& name, bool& into, const std::str
 }
 
 Option* add_place(App& app, const std::string& name, std::optional<place>& into, const std::string& help) {
-    return add_parsed(app, name, "PLACE", help, [&into](const std::string& text) -> std::string {
-        auto parsed = parse_place(text);
-        if (!parsed) return parsed.error();
-        into = std::move(*parsed);
-        return {};
-    });
+    return add_parsed(app, name, "PLACE", help,
+                      [&into](const std::string& text) { return keep_parsed(parse_place(text), into); });
 }
 
 void add_jobs(App& app, arguments& a, const std::string& help) {
-    add_parsed(app, "--jobs", "N", help,
-               [&a](const std::string& text) { return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs); });
+    add_parsed(app, "--jobs", "N", help, [&a](const std::string& text) {
+        return parse_count(text, 1U, limits::keepctl_jobs_max, a.jobs.emplace());
+    });
 }
 
 void add_memory(App& app, arguments& a, const std::string& help) {

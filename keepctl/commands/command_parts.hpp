@@ -7,6 +7,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <expected>
 #include <functional>
 #include <optional>
 #include <string>
@@ -20,6 +21,13 @@ CLI::Option* once(CLI::Option* option);
 /// An option whose value `parse` reads; it returns what is wrong, or an empty text.
 CLI::Option* add_parsed(CLI::App& app, const std::string& name, const std::string& value_name, const std::string& help,
                         std::function<std::string(const std::string&)> parse);
+/// For such a `parse`: keeps a value, or says what is wrong with it.
+template <class Value, class Into>
+std::string keep_parsed(std::expected<Value, std::string> parsed, Into& into) {
+    if (!parsed) return std::move(parsed.error());
+    into = std::move(*parsed);
+    return {};
+}
 CLI::Option* add_text(CLI::App& app, const std::string& name, const std::string& value_name, std::string& into,
                       const std::string& help);
 /// May be given more than once.

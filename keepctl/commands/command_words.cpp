@@ -1,6 +1,7 @@
 #include "keepctl/commands/command_words.hpp"
 
 #include <algorithm>
+#include <iterator>
 
 namespace keepstore::keepctl {
 namespace {
@@ -34,6 +35,29 @@ std::vector<const CLI::App*> commands_of(const CLI::App& tree) {
     return tree.get_subcommands([](const CLI::App*) { return true; });
 }
 
+std::vector<std::string> names_of_commands(const CLI::App& tree) {
+    std::vector<std::string> out;
+    for (const auto* command : commands_of(tree)) out.push_back(command->get_name());
+    return out;
+}
+
+std::vector<const CLI::App*> runnable_commands(const CLI::App& tree) {
+    std::vector<const CLI::App*> out;
+    for (const auto* command : commands_of(tree)) {
+        const auto below = runnable_commands(*command);
+        if (below.empty())
+            out.push_back(command);
+        else
+            out.insert(out.end(), below.begin(), below.end());
+    }
+    return out;
+}
+
+std::string full_name(const CLI::App& command) {
+    const auto* const above = command.get_parent();
+    return above && above->get_parent() ? full_name(*above) + ' ' + command.get_name() : command.get_name();
+}
+
 std::vector<const CLI::Option*> options_of(const CLI::App& command) {
     std::vector<const CLI::Option*> out;
     for (const auto* option : command.get_options()) {
@@ -54,6 +78,12 @@ std::vector<std::string> names_of(const CLI::Option& option) {
     std::vector<std::string> out;
     for (const auto& name : option.get_snames()) out.push_back("-" + name);
     for (const auto& name : option.get_lnames()) out.push_back("--" + name);
+    return out;
+}
+
+std::vector<std::string> names_of_options(const CLI::App& command) {
+    std::vector<std::string> out;
+    for (const auto* option : options_of(command)) std::ranges::copy(names_of(*option), std::back_inserter(out));
     return out;
 }
 

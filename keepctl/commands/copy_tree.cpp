@@ -25,10 +25,7 @@ void add_replicate(App& tree, arguments& a) {
                });
     add_prefix(app, a);
     add_only(app, a);
-    add_parsed(app, "--jobs", "N", "blocks under way at a time (default 16 between servers, else 8)",
-               [&a](const std::string& text) {
-                   return parse_count(text, 1U, limits::keepctl_jobs_max, a.copy_jobs.emplace());
-               });
+    add_jobs(app, a, "blocks under way at a time (default 16 between servers, else 8)");
     add_bandwidth(app, a, limits::keepctl_bandwidth_min, "bytes of blocks per second");
     add_switch(app, "--newest-first", a.newest_first,
                "blocks of the last hour first, then of the last day, of 30 days, the rest");
@@ -56,9 +53,7 @@ void add_clone(App& tree, arguments& a) {
                        a.action = text;
                        return {};
                    }
-                   auto parsed = parse_place(text);
-                   if (parsed) a.source = std::move(*parsed);
-                   return parsed ? std::string() : parsed.error();
+                   return keep_parsed(parse_place(text), a.source);
                });
     auto* const target =
         add_parsed(app, "destination", "PLACE", "bucket or container that is written; after status: the job",
@@ -67,9 +62,7 @@ void add_clone(App& tree, arguments& a) {
                            a.file = text;
                            return {};
                        }
-                       auto parsed = parse_place(text);
-                       if (parsed) a.target = std::move(*parsed);
-                       return parsed ? std::string() : parsed.error();
+                       return keep_parsed(parse_place(text), a.target);
                    });
     auto* const worker = add_text(app, "--worker", "JOB", a.join_job, "join this job, concurrently with other workers");
     worker->excludes(target);
@@ -82,10 +75,7 @@ void add_clone(App& tree, arguments& a) {
     add_choice(app, "--verify", a.proof, {"etag", "read", "none"},
                "prove copies by their ETag, and read those without one; read all; or trust the service (default etag)");
     add_switch(app, "--trash", a.with_trash, "also what is in the trash");
-    add_parsed(app, "--jobs", "N", "requests at a time at most (default 64 inside a service, 8 through this host)",
-               [&a](const std::string& text) {
-                   return parse_count(text, 1U, limits::keepctl_jobs_max, a.clone_jobs.emplace());
-               });
+    add_jobs(app, a, "requests at a time at most (default 64 inside a service, 8 through this host)");
     // A block may be read twice in its time: to be copied, and to be proven.
     add_bandwidth(app, a, limits::keepctl_job_bandwidth_min,
                   "bytes of blocks per second, copied inside the service or read here");

@@ -7,17 +7,10 @@
 
 #include <fmt/format.h>
 
-#include <algorithm>
 #include <vector>
 
 namespace keepstore::keepctl {
 namespace {
-
-std::vector<std::string> names_of_commands(const CLI::App& tree) {
-    std::vector<std::string> out;
-    for (const auto* command : commands_of(tree)) out.push_back(command->get_name());
-    return out;
-}
 
 /// Text within single quotes of a shell.
 std::string shell_quoted(std::string_view text) {
@@ -40,11 +33,9 @@ std::string bash_script(const CLI::App& tree) {
             groups += fmt::format("        {}) words={} ;;\n", group->get_name(), shell_quoted(join(below, " ")));
     }
     for (const auto* command : runnable_commands(tree)) {
-        std::vector<std::string> names;
-        for (const auto* option : options_of(*command)) std::ranges::copy(names_of(*option), std::back_inserter(names));
         // A command is the first word or the first two.
         cases += fmt::format("        {}\\ *) words={} ;;\n", join(words_of(full_name(*command)), "\\ "),
-                             shell_quoted(join(names, " ")));
+                             shell_quoted(join(names_of_options(*command), " ")));
     }
     return fmt::format(R"(# bash completion of keepctl
 _keepctl() {{

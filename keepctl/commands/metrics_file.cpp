@@ -26,7 +26,10 @@ class metrics_text {
     explicit metrics_text(const run_metrics& m)
         : labels_(fmt::format("command=\"{}\",job=\"{}\"", label_value(m.command), label_value(m.job))) {}
 
-    void gauge(std::string_view name, std::string_view help, auto value) { family(name, help, "gauge", value); }
+    void gauge(std::string_view name, std::string_view help, auto value) {
+        begin(name, help, "gauge");
+        text_ += fmt::format("{}{{{}}} {}\n", name, labels_, value);
+    }
     void begin(std::string_view name, std::string_view help, std::string_view kind) {
         text_ += fmt::format("# HELP {0} {1}\n# TYPE {0} {2}\n", name, help, kind);
     }
@@ -36,11 +39,6 @@ class metrics_text {
     [[nodiscard]] std::string take() { return std::move(text_); }
 
   private:
-    void family(std::string_view name, std::string_view help, std::string_view kind, auto value) {
-        begin(name, help, kind);
-        text_ += fmt::format("{}{{{}}} {}\n", name, labels_, value);
-    }
-
     const std::string labels_;
     std::string text_;
 };

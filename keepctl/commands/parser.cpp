@@ -12,7 +12,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <iterator>
 #include <ranges>
 #include <string_view>
 #include <utility>
@@ -44,18 +43,6 @@ std::string suggestion(std::string_view given, const std::vector<std::string>& n
     return distance(given, nearest) <= std::max<std::size_t>(2, given.size() / 3)
                ? fmt::format("; did you mean {}?", nearest)
                : std::string();
-}
-
-std::vector<std::string> command_names(const CLI::App& tree) {
-    std::vector<std::string> out;
-    for (const auto* command : commands_of(tree)) out.push_back(command->get_name());
-    return out;
-}
-
-std::vector<std::string> option_names(const CLI::App& command) {
-    std::vector<std::string> out;
-    for (const auto* option : options_of(command)) std::ranges::copy(names_of(*option), std::back_inserter(out));
-    return out;
 }
 
 /// Tells place and prefix of `ls` apart by their form. \returns what is wrong.
@@ -92,7 +79,7 @@ const CLI::App* chosen(const CLI::App& tree) {
 
 /// What is wrong with the words that name the command; `group` is those before them.
 std::string wrong_command(const CLI::App& tree, std::span<const std::string> words, const std::string& group) {
-    const auto names = command_names(tree);
+    const auto names = names_of_commands(tree);
     if (names.empty()) return {};
     if (words.empty()) return fmt::format("{} needs one of {}", group, join(names, ", "));
     const auto& word = words.front();
@@ -138,9 +125,10 @@ std::variant<arguments, parse_end> parse_arguments(std::span<const std::string> 
         const std::string first = rest.empty() ? std::string() : rest.front();
         const auto* const command = chosen(*tree);
         const bool is_option = first.starts_with('-') && first.size() > 1;
-        return usage_error(*tree, is_option && command ? fmt::format("{} has no option {}{}", full_name(*command),
-                                                                     first, suggestion(first, option_names(*command)))
-                                                       : fmt::format("unexpected argument \"{}\"", first));
+        return usage_error(*tree, is_option && command
+                                      ? fmt::format("{} has no option {}{}", full_name(*command), first,
+                                                    suggestion(first, names_of_options(*command)))
+                                      : fmt::format("unexpected argument \"{}\"", first));
     } catch (const CLI::ParseError& e) {
         return usage_error(*tree, positional_in_capitals(e.what()));
     }

@@ -29,15 +29,7 @@ using probe_result = s3::probe_line::outcome;
 constexpr std::chrono::seconds clock_difference_max{60};
 
 std::string_view result_name(probe_result r) {
-    switch (r) {
-        case probe_result::ok:
-            return "ok";
-        case probe_result::note:
-            return "note";
-        case probe_result::failed:
-            break;
-    }
-    return "FAILED";
+    return r == probe_result::ok ? "ok" : r == probe_result::note ? "note" : "FAILED";
 }
 
 /// Collects the steps of one server or bucket, in order.

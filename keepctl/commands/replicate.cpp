@@ -80,7 +80,7 @@ outcome<void> replicate_command::prepare() {
     }
     const bool by_servers = is_of_servers(*given_.source) && is_of_servers(*given_.target);
     const auto jobs =
-        given_.copy_jobs.value_or(by_servers ? limits::keepctl_server_jobs_default : limits::keepctl_jobs_default);
+        given_.jobs.value_or(by_servers ? limits::keepctl_server_jobs_default : limits::keepctl_jobs_default);
     options_.jobs = jobs_within(given_.bandwidth, jobs);
     options_.memory_bytes = given_.memory;
     options_.digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max);
@@ -95,12 +95,9 @@ outcome<void> replicate_command::prepare() {
         return refuse(exit_code::usage, fmt::format("--jobs {} need at least --memory {}MiB", jobs,
                                                     2 * jobs * limits::keepctl_job_bytes_min / MiB));
     KS_TRY(source_, session_.open(*given_.source, {}));
-    const auto& config = session_.config();
-    const auto copies = given_.replication.value_or(
-        config ? static_cast<unsigned>(std::max<std::int64_t>(1, config->cluster.collections.default_replication))
-               : 1U);
     KS_TRY(target_,
-           session_.open(*given_.target, {.writes = !given_.dry_run, .classes = given_.classes, .copies = copies}));
+           session_.open(*given_.target,
+                         {.writes = !given_.dry_run, .classes = given_.classes, .copies = session_.copies_wanted()}));
     return frame_.open_failures();
 }
 
@@ -117,8 +114,7 @@ outcome<void> replicate_command::replicas_problem() const {
     const auto possible = target_->replicas_possible();
     if (possible >= wanted) return {};
     if (possible == 0 && !given_.dry_run)
-        return refuse(exit_code::unreachable, target_->name() + ": no mount that blocks may be stored on" +
-                                                  (given_.classes.empty() ? "" : " offers " + given_.classes));
+        return refuse(exit_code::unreachable, nowhere_to_store(*target_, given_.classes));
     return refuse(exit_code::usage, fmt::format("{}: {} replicas of a block are wanted, but its servers can hold {} "
                                                 "(--replication)",
                                                 target_->name(), wanted, possible));

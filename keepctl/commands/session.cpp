@@ -12,6 +12,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include <algorithm>
 #include <cctype>
 #include <csignal>
 #include <cstdlib>
@@ -67,6 +68,10 @@ outcome<std::vector<md5_digest>> read_names(std::string_view option, const std::
     auto names = parse_block_names(*text);
     if (!names) return refuse(exit_code::usage, fmt::format("{}: {}: {}", option, path, names.error()));
     return std::move(*names);
+}
+
+std::string nowhere_to_store(const block_place& target, const std::string& classes) {
+    return target.name() + ": no mount that blocks may be stored on" + (classes.empty() ? "" : " offers " + classes);
 }
 
 session::session(const arguments& given, output& out) : arguments_(given), output_(out), loop_(process_loop()) {}
@@ -182,6 +187,11 @@ outcome<std::unique_ptr<block_place>> session::open(const place& what, const pla
     auto out = open_place(what, context(), use);
     if (!out) return refuse(exit_code::usage, std::move(out.error()));
     return std::move(*out);
+}
+
+unsigned session::copies_wanted() const {
+    const auto usual = config_ ? config_->cluster.collections.default_replication : 1;
+    return arguments_.replication.value_or(static_cast<unsigned>(std::max<std::int64_t>(1, usual)));
 }
 
 void session::cancel() {

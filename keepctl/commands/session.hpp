@@ -27,6 +27,9 @@ namespace keepstore::keepctl {
 /// Reads the list of blocks of an option such as --only.
 [[nodiscard]] outcome<std::vector<md5_digest>> read_names(std::string_view option, const std::string& path);
 
+/// Why blocks of these classes (empty: of the default one) cannot be stored at a place with no mount for them.
+[[nodiscard]] std::string nowhere_to_store(const block_place& target, const std::string& classes);
+
 class session {
   public:
     session(const arguments& given, output& out);
@@ -40,6 +43,9 @@ class session {
     [[nodiscard]] place_context context() const;
     [[nodiscard]] outcome<std::vector<keep_server>> servers() const;
     [[nodiscard]] outcome<std::unique_ptr<block_place>> open(const place& what, const place_use& use) const;
+
+    /// Replicas of a block in `cluster`: those of --replication, else those of the configuration.
+    [[nodiscard]] unsigned copies_wanted() const;
 
     /// Runs the command on the loop to its end. At SIGINT, SIGTERM or --timeout `on_stop` is called, once; it ends the
     /// command (by default by cancelling it). A second signal ends the process at once.

@@ -1,9 +1,9 @@
 #include "keepctl/commands/snapshot_context.hpp"
 
+#include "keepctl/clone/clone_bucket.hpp"
 #include "keepctl/cluster/bucket_options.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/snapshot/check.hpp"
-#include "volumes/s3/access.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
@@ -16,11 +16,7 @@ namespace {
 using opened_store = outcome<std::unique_ptr<object_store>>;
 
 opened_store open_bucket_store(session& s, const repository_place& place, const repository_place::bucket& what) {
-    const cluster_config::collections_config policy;
-    const auto client = [&]() -> result<s3::client> {
-        KS_TRY(auto access, volumes::s3::make_access(bucket_options(what.where, policy, true)));
-        return s3::client::make(std::move(access.client), std::move(access.keys));
-    }();
+    const auto client = make_bucket_client(bucket_options(what.where, {}, true));
     if (!client) return refuse(exit_code::usage, fmt::format("{}: {}", place.text, client.error().text));
     return make_bucket_store(*client, {.name = place.text,
                                        .prefix = what.prefix,

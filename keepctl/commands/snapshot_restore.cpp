@@ -98,17 +98,12 @@ awaitable<outcome<std::vector<block_place*>>> open_sources(snapshot_context& c, 
 /// configuration as far as its servers can hold them.
 awaitable<outcome<std::unique_ptr<block_place>>> open_target(const snapshot_context& c) {
     const auto& given = c.given();
-    const auto& config = c.run.config();
-    place_use use{.writes = !given.dry_run, .classes = given.classes};
-    use.copies = given.replication.value_or(
-        config ? static_cast<unsigned>(std::max<std::int64_t>(1, config->cluster.collections.default_replication))
-               : 1U);
+    place_use use{.writes = !given.dry_run, .classes = given.classes, .copies = c.run.copies_wanted()};
     auto target = co_await c.connected(*given.at, use);
     if (!target) co_return target;
     const auto possible = (*target)->replicas_possible();
     if (possible == 0 && !given.dry_run)
-        co_return refuse(exit_code::unreachable, (*target)->name() + ": no mount that blocks may be stored on" +
-                                                     (given.classes.empty() ? "" : " offers " + given.classes));
+        co_return refuse(exit_code::unreachable, nowhere_to_store(**target, given.classes));
     if (possible >= (*target)->replicas_wanted() || possible == 0) co_return target;
     if (given.replication)
         co_return refuse(exit_code::usage,
@@ -147,7 +142,7 @@ awaitable<outcome<void>> begin(const snapshot_context& c, run_frame& frame, rest
 awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
     const auto& given = c.given();
     restore_options options{.dry_run = given.dry_run,
-                            .jobs = jobs_within(given.bandwidth, given.jobs),
+                            .jobs = jobs_within(given.bandwidth, given.jobs.value_or(limits::keepctl_jobs_default)),
                             .memory_bytes = given.memory / 2,
                             .digest_threads = std::min(usable_processors(), limits::keepctl_digest_threads_max),
                             .bandwidth = given.bandwidth,

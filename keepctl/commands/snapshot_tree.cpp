@@ -12,13 +12,9 @@ namespace {
 using CLI::App;
 
 void add_repository(App& app, arguments& a) {
-    add_parsed(app, "repository", "REPOSITORY", "file:///absolute/directory or s3://bucket/prefix?endpoint=URL",
-               [&a](const std::string& text) -> std::string {
-                   auto parsed = parse_repository_place(text);
-                   if (!parsed) return std::move(parsed.error());
-                   a.snapshot.repository = std::move(*parsed);
-                   return {};
-               })
+    add_parsed(
+        app, "repository", "REPOSITORY", "file:///absolute/directory or s3://bucket/prefix?endpoint=URL",
+        [&a](const std::string& text) { return keep_parsed(parse_repository_place(text), a.snapshot.repository); })
         ->required();
 }
 
