@@ -142,12 +142,8 @@ std::string encode(const segment_report& report, std::string_view job) {
     put_counts(out, report.counts);
     out["failed"] = ordered_json::array();
     for (const auto& f : report.failed) {
-        ordered_json one;
-        one["hash"] = f.block.hex();
-        one["size"] = f.size;
-        one["class"] = f.outcome;
-        one["reason"] = f.reason;
-        out["failed"].push_back(std::move(one));
+        out["failed"].push_back(
+            {{"hash", f.block.hex()}, {"size", f.size}, {"class", f.outcome}, {"reason", f.reason}});
     }
     out["failed_total"] = report.failed_total();
     return line_of(out);
@@ -173,11 +169,7 @@ std::optional<segment_report> decode_report(std::string_view text, std::string_v
 }
 
 std::string encode(const segment_claim& claim) {
-    ordered_json out;
-    out["job"] = claim.job;
-    out["worker"] = claim.worker;
-    out["until"] = utc_text(claim.until);
-    return line_of(out);
+    return line_of({{"job", claim.job}, {"worker", claim.worker}, {"until", utc_text(claim.until)}});
 }
 
 std::optional<segment_claim> decode_claim(std::string_view text) {

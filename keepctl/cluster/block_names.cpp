@@ -18,9 +18,7 @@ std::optional<md5_digest> name_in_line(std::string_view line) {
     if (line.starts_with('{')) {
         const auto parsed = parse_json(line);
         if (!parsed.is_object()) return std::nullopt;
-        const auto found = parsed.find("hash");
-        if (found == parsed.end() || !found->is_string()) return std::nullopt;
-        hash = found->get<std::string>();
+        hash = json_text(parsed, "hash");
     }
     const auto parsed = protocol::locator::parse(hash);
     if (!parsed) return std::nullopt;
@@ -30,12 +28,8 @@ std::optional<md5_digest> name_in_line(std::string_view line) {
 }  // namespace
 
 std::string failure_line(const block_failure& f) {
-    nlohmann::ordered_json out;
-    out["hash"] = f.block.hex();
-    out["size"] = f.size;
-    out["class"] = f.outcome;
-    out["reason"] = f.reason;
-    out["server"] = f.server;
+    const nlohmann::ordered_json out{
+        {"hash", f.block.hex()}, {"size", f.size}, {"class", f.outcome}, {"reason", f.reason}, {"server", f.server}};
     return json_to_text(out) + '\n';
 }
 

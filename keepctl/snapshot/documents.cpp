@@ -146,12 +146,10 @@ snapshot_mount to_snapshot_mount(const mount_info& mount) {
 }
 
 std::string encode(const repository_document& d) {
-    json out;
-    out["format"] = repository_format;
-    out["repository"] = d.repository;
-    out["cluster"] = d.cluster;
-    out["created_at"] = utc_text(d.created_at);
-    return line_of(out);
+    return line_of({{"format", repository_format},
+                    {"repository", d.repository},
+                    {"cluster", d.cluster},
+                    {"created_at", utc_text(d.created_at)}});
 }
 
 std::string encode(const snapshot_document& d) {
@@ -166,22 +164,15 @@ std::string encode(const snapshot_document& d) {
     out["digits"] = d.digits;
     out["mounts"] = json::array();
     for (const auto& m : d.mounts) {
-        json mount;
-        mount["uuid"] = m.uuid;
-        mount["device_id"] = m.device_id;
-        mount["server"] = m.server;
-        mount["replication"] = m.replication;
-        mount["classes"] = m.classes;
-        out["mounts"].push_back(std::move(mount));
+        out["mounts"].push_back({{"uuid", m.uuid},
+                                 {"device_id", m.device_id},
+                                 {"server", m.server},
+                                 {"replication", m.replication},
+                                 {"classes", m.classes}});
     }
     out["objects"] = json::array();
     for (const auto& o : d.objects) {
-        json object;
-        object["name"] = o.name;
-        object["bytes"] = o.bytes;
-        object["sha256"] = o.sha256;
-        object["records"] = o.records;
-        out["objects"].push_back(std::move(object));
+        out["objects"].push_back({{"name", o.name}, {"bytes", o.bytes}, {"sha256", o.sha256}, {"records", o.records}});
     }
     out["blocks"] = d.totals.blocks;
     out["replicas"] = d.totals.replicas;
@@ -200,22 +191,19 @@ std::string encode(const latest_document& d) {
     out["written_at"] = utc_text(d.written_at);
     out["snapshots"] = json::array();
     for (const auto& s : d.snapshots) {
-        json item;
-        item["id"] = s.id.text();
-        item["sequence"] = s.sequence;
-        item["listed_at"] = utc_text(s.listed_at);
-        item["metadata_sha256"] = s.metadata_sha256;
-        item["blocks"] = s.blocks;
-        item["replicas"] = s.replicas;
-        item["bytes"] = s.bytes;
+        json item{{"id", s.id.text()},
+                  {"sequence", s.sequence},
+                  {"listed_at", utc_text(s.listed_at)},
+                  {"metadata_sha256", s.metadata_sha256},
+                  {"blocks", s.blocks},
+                  {"replicas", s.replicas},
+                  {"bytes", s.bytes}};
         add_unknown(item, s.unknown);
         out["snapshots"].push_back(std::move(item));
     }
     out["removed"] = json::array();
     for (const auto& r : d.removed) {
-        json item;
-        item["id"] = r.id.text();
-        item["removed_at"] = utc_text(r.removed_at);
+        json item{{"id", r.id.text()}, {"removed_at", utc_text(r.removed_at)}};
         add_unknown(item, r.unknown);
         out["removed"].push_back(std::move(item));
     }
