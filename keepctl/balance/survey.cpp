@@ -21,23 +21,24 @@ struct found_mount {
     std::uint16_t server;
 };
 
+void stop(survey& out, std::string text, std::string option = {}) {
+    out.problems.push_back({.stops = true, .text = std::move(text), .option = std::move(option)});
+}
+
 void add_servers(const std::vector<server_answer>& answers, const allowances& allowed, survey& out,
                  std::vector<found_mount>& found) {
     for (std::size_t i = 0; i < answers.size(); ++i) {
         const auto& a = answers[i];
         if (!a.mounts) {
             if (!allowed.missing.contains(a.url)) {
-                out.problems.push_back({.stops = true,
-                                        .text = fmt::format("a server does not respond: {}", a.mounts.error().text),
-                                        .option = "--allow-missing " + a.url});
+                stop(out, fmt::format("a server does not respond: {}", a.mounts.error().text),
+                     "--allow-missing " + a.url);
             }
             continue;
         }
         const auto twin = std::ranges::find(out.all.servers, a.identity, [](const server& s) { return s.identity; });
         if (twin != out.all.servers.end()) {
-            out.problems.push_back(
-                {.stops = true,
-                 .text = fmt::format("two servers have one identity, {}: {} and {}", a.identity, twin->url, a.url)});
+            stop(out, fmt::format("two servers have one identity, {}: {} and {}", a.identity, twin->url, a.url));
             continue;
         }
         for (const auto& m : *a.mounts) found.push_back({&m, static_cast<std::uint16_t>(out.all.servers.size())});
@@ -66,9 +67,7 @@ bool add_classes(const std::vector<found_mount>& found, const expectations& expe
         }
     }
     if (names.size() > limits::balance_classes_max || found.size() > limits::balance_mounts_max) {
-        out.problems.push_back(
-            {.stops = true,
-             .text = fmt::format("too many mounts ({}) or storage classes ({})", found.size(), names.size())});
+        stop(out, fmt::format("too many mounts ({}) or storage classes ({})", found.size(), names.size()));
         return false;
     }
     out.all.classes.assign(names.begin(), names.end());
@@ -103,10 +102,8 @@ void add_mounts(const std::vector<found_mount>& found, survey& out) {
             out.listed_by.push_back(m.server);
         } else {
             if (out.device_ids[device->second] != info.device_id) {
-                out.problems.push_back(
-                    {.stops = true,
-                     .text = fmt::format("volume {} is device {} on one server and {} on another", info.uuid,
-                                         out.device_ids[device->second], info.device_id)});
+                stop(out, fmt::format("volume {} is device {} on one server and {} on another", info.uuid,
+                                      out.device_ids[device->second], info.device_id));
             }
             for (auto& other : out.all.mounts) {
                 if (other.device == device->second)
@@ -129,18 +126,16 @@ void check_devices(survey& out, const expectations& expected, const allowances& 
         const auto& id = out.device_ids[i];
         if (!id.empty()) {
             if (const auto [other, first] = by_id.emplace(id, uuid); !first) {
-                out.problems.push_back(
-                    {.stops = true,
-                     .text = fmt::format("device {} has two volume UUIDs, {} and {}", id, other->second, uuid)});
+                stop(out, fmt::format("device {} has two volume UUIDs, {} and {}", id, other->second, uuid));
             }
         }
         const auto* const known = expected.last ? expected.last->find_device(uuid) : nullptr;
         if (known && known->device_id != id && !allowed.changed.contains(uuid)) {
-            out.problems.push_back({.stops = true,
-                                    .text = fmt::format("volume {} was device {} in the last run and is {} now: is the "
-                                                        "right disk mounted?",
-                                                        uuid, known->device_id, id),
-                                    .option = "--allow-changed " + uuid});
+            stop(out,
+                 fmt::format("volume {} was device {} in the last run and is {} now: is the "
+                             "right disk mounted?",
+                             uuid, known->device_id, id),
+                 "--allow-changed " + uuid);
         }
     }
 }
@@ -160,13 +155,11 @@ void check_missing(const std::vector<server_answer>& answers, const expectations
         if (answer != answers.end() &&
             std::ranges::find(*answer->mounts, uuid, &mount_info::uuid) != answer->mounts->end())
             continue;
-        out.problems.push_back(
-            {.stops = true,
-             .text =
-                 answer == answers.end()
-                     ? fmt::format("server {} had mount {} in the last run, and is none of the servers now", url, uuid)
-                     : fmt::format("mount {} of {} is missing", uuid, url),
-             .option = "--allow-missing " + (answer == answers.end() ? url : uuid)});
+        stop(out,
+             answer == answers.end()
+                 ? fmt::format("server {} had mount {} in the last run, and is none of the servers now", url, uuid)
+                 : fmt::format("mount {} of {} is missing", uuid, url),
+             "--allow-missing " + (answer == answers.end() ? url : uuid));
     }
 }
 
@@ -181,10 +174,7 @@ void check_amounts(const survey& found, const planner& plan, const rules& r, con
     device_totals sum;
     for (std::size_t i = 0; i < plan.devices().size(); ++i) {
         const auto& d = plan.devices()[i];
-        sum.copies += d.copies;
-        sum.bytes += d.bytes;
-        sum.trash_copies += d.trash_copies;
-        sum.trash_bytes += d.trash_bytes;
+        sum.add(d);
         if (above_percent(d.trash_copies, d.copies, mount_limit) ||
             above_percent(d.trash_bytes, d.bytes, mount_limit)) {
             out.push_back({.text = fmt::format("{} of {} copies on volume {} would be trashed, more than {} %",
@@ -237,7 +227,7 @@ survey make_survey(const std::vector<server_answer>& answers, const expectations
     add_mounts(found, out);
     check_devices(out, expected, allowed);
     check_missing(answers, expected, allowed, out);
-    if (out.all.mounts.empty()) out.problems.push_back({.stops = true, .text = "there are no mounts"});
+    if (out.all.mounts.empty()) stop(out, "there are no mounts");
     return out;
 }
 
