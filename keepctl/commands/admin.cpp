@@ -182,73 +182,61 @@ outcome<exit_code> run_for_all(session& s, admin_change change) {
     return s.run(ask_all(s, servers, blocks, request, std::move(change.word)));
 }
 
+/// Asks whether to trash this many blocks.
+awaitable<result<bool>> confirmed(output& out, std::size_t count) {
+    out.flush();
+    if (::isatty(STDIN_FILENO) != 1) {
+        out.error("to trash blocks without a terminal, give --yes", exit_code::refused);
+        co_return false;
+    }
+    out.ask(fmt::format("move {} to the trash of all servers? [y/N]", count_of(count, "block")));
+    const auto line = co_await read_line(STDIN_FILENO);
+    if (!line && line.error() == errc::cancelled) co_return std::unexpected(line.error());
+    co_return line && (*line == "y" || *line == "yes");
+}
+
 /// Shows what would be trashed, asks, trashes, and looks at what is left.
-class trash_command {
-  public:
-    trash_command(session& s, server_group& group, const std::vector<md5_digest>& blocks)
-        : session_(s), group_(group), blocks_(blocks) {}
-
-    awaitable<outcome<exit_code>> run() {
-        auto& out = session_.out();
-        if (auto ready = co_await group_.connect(deadline::in(limits::keepctl_request_timeout)); !ready)
-            co_return refuse(exit_code::unreachable, ready.error());
-        std::int64_t kept = 0;
-        std::int64_t absent = 0;
-        std::vector<md5_digest> found;
-        for (const auto& block : blocks_) {
-            auto copies = co_await copies_of(group_, block);
-            if (!copies) co_return refuse(exit_code::unreachable, copies.error());
-            for (const auto& e : *copies) show_copy(out, group_, e, "found");
-            copies->empty() ? ++absent : (found.push_back(block), 0);
-        }
-        if (session_.given().dry_run || found.empty())
-            co_return out.end(absent > 0 ? exit_code::some_failed : exit_code::done);
-        if (!session_.given().yes) {
-            const auto yes = co_await confirmed(found.size());
-            if (!yes) co_return exit_code::interrupted;
-            if (!*yes) co_return refuse(exit_code::refused, "nothing was trashed");
-        }
-        const admin_request request(group_.servers(), "DELETE", "");
-        for (const auto& block : found) {
-            const auto replies = co_await request.ask({&block, 1});
-            if (!replies) co_return exit_code::interrupted;
-            for (const auto& a : *replies) {
-                if (a.kind != reply_kind::failed) continue;
-                out.error(a.why);
-                ++failed_;
-            }
-            auto left = co_await copies_of(group_, block);
-            if (!left) co_return refuse(exit_code::not_finished, left.error());
-            for (const auto& e : *left) {
-                const bool may = group_.mounts()[e.mount].allow_trash;
-                show_copy(out, group_, e, may ? "kept: too new" : "kept: may not be trashed");
-            }
-            if (!left->empty()) ++kept;
-        }
-        out.flush();
-        out.note(fmt::format("{} trashed, {} kept, {} not found",
-                             count_of(found.size() - static_cast<std::size_t>(kept), "block"), kept, absent));
-        co_return out.end(failed_ + kept + absent > 0 ? exit_code::some_failed : exit_code::done);
+awaitable<outcome<exit_code>> trash(session& s, server_group& group, const std::vector<md5_digest>& blocks) {
+    auto& out = s.out();
+    if (auto ready = co_await group.connect(deadline::in(limits::keepctl_request_timeout)); !ready)
+        co_return refuse(exit_code::unreachable, ready.error());
+    std::size_t failed = 0;
+    std::size_t kept = 0;
+    std::size_t absent = 0;
+    std::vector<md5_digest> found;
+    for (const auto& block : blocks) {
+        auto copies = co_await copies_of(group, block);
+        if (!copies) co_return refuse(exit_code::unreachable, copies.error());
+        for (const auto& e : *copies) show_copy(out, group, e, "found");
+        copies->empty() ? ++absent : (found.push_back(block), 0);
     }
-
-  private:
-    awaitable<result<bool>> confirmed(std::size_t count) {
-        session_.out().flush();
-        if (::isatty(STDIN_FILENO) != 1) {
-            session_.out().error("to trash blocks without a terminal, give --yes", exit_code::refused);
-            co_return false;
-        }
-        session_.out().ask(fmt::format("move {} to the trash of all servers? [y/N]", count_of(count, "block")));
-        const auto line = co_await read_line(STDIN_FILENO);
-        if (!line && line.error() == errc::cancelled) co_return std::unexpected(line.error());
-        co_return line && (*line == "y" || *line == "yes");
+    if (s.given().dry_run || found.empty()) co_return out.end(absent > 0 ? exit_code::some_failed : exit_code::done);
+    if (!s.given().yes) {
+        const auto yes = co_await confirmed(out, found.size());
+        if (!yes) co_return exit_code::interrupted;
+        if (!*yes) co_return refuse(exit_code::refused, "nothing was trashed");
     }
-
-    session& session_;
-    server_group& group_;
-    const std::vector<md5_digest>& blocks_;
-    std::int64_t failed_ = 0;
-};
+    const admin_request request(group.servers(), "DELETE", "");
+    for (const auto& block : found) {
+        const auto replies = co_await request.ask({&block, 1});
+        if (!replies) co_return exit_code::interrupted;
+        for (const auto& a : *replies) {
+            if (a.kind != reply_kind::failed) continue;
+            out.error(a.why);
+            ++failed;
+        }
+        auto left = co_await copies_of(group, block);
+        if (!left) co_return refuse(exit_code::not_finished, left.error());
+        for (const auto& e : *left) {
+            const bool may = group.mounts()[e.mount].allow_trash;
+            show_copy(out, group, e, may ? "kept: too new" : "kept: may not be trashed");
+        }
+        if (!left->empty()) ++kept;
+    }
+    out.flush();
+    out.note(fmt::format("{} trashed, {} kept, {} not found", count_of(found.size() - kept, "block"), kept, absent));
+    co_return out.end(failed + kept + absent > 0 ? exit_code::some_failed : exit_code::done);
+}
 
 }  // namespace
 
@@ -272,8 +260,7 @@ outcome<exit_code> run_trash(session& s) {
                                                 "keep a trash; give --config, or --allow-permanent-delete");
     }
     server_group group("cluster", std::move(servers), {}, s.context().loops);
-    trash_command command(s, group, blocks);
-    return s.run(command.run());
+    return s.run(trash(s, group, blocks));
 }
 
 }  // namespace keepstore::keepctl

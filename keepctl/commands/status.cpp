@@ -100,66 +100,45 @@ void show_mounts(output& out, const std::vector<server_status>& all) {
     }
 }
 
-class status_command {
-  public:
-    status_command(session& s, const std::vector<keep_server>& servers) : session_(s), servers_(servers) {}
+void begin_round(output& out) {
+    const auto at = time_text(std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
+    if (out.on_screen()) out.write(clear_screen);
+    out.say(at);
+    if (out.shape() != output_shape::columns) out.add("round", {{"at", at}});
+}
 
-    awaitable<outcome<exit_code>> run() {
-        const auto interval = session_.given().watch;
-        asio::steady_timer timer(co_await asio::this_coro::executor);
-        auto& out = session_.out();
-        while (true) {
-            if (!co_await look()) break;
-            if (interval) begin_round();
-            show();
-            if (!interval) break;
-            out.flush();
-            timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(*interval));
-            if (const auto [failed] = co_await expiry(timer); failed) break;
-        }
-        // Of the last round.
-        const auto reached = std::ranges::count_if(all_, &server_status::reachable);
-        const bool all_ready =
-            std::ranges::all_of(all_, [](const auto& x) { return x.reachable && x.ready.value_or(true); });
-        const auto code = reached == 0 ? exit_code::unreachable : all_ready ? exit_code::done : exit_code::some_failed;
-        co_return out.end(code, {{"servers", servers_.size()}, {"reachable", reached}});
-    }
-
-  private:
-    /// \returns whether it was not cancelled.
-    awaitable<bool> look() {
-        auto all = co_await all_at_once(servers_.size(), [&](std::size_t i) {
-            return ask_status(servers_[i], deadline::in(limits::keepctl_status_timeout));
+awaitable<outcome<exit_code>> show_status(session& s, const std::vector<keep_server>& servers) {
+    const auto interval = s.given().watch;
+    asio::steady_timer timer(co_await asio::this_coro::executor);
+    auto& out = s.out();
+    std::vector<server_status> all;
+    while (true) {
+        auto found = co_await all_at_once(servers.size(), [&](std::size_t i) {
+            return ask_status(servers[i], deadline::in(limits::keepctl_status_timeout));
         });
-        if (!all) co_return false;
-        all_ = std::move(*all);
-        co_return true;
+        if (!found) break;
+        all = std::move(*found);
+        if (interval) begin_round(out);
+        show_servers(out, servers, all);
+        show_mounts(out, all);
+        if (!interval) break;
+        out.flush();
+        timer.expires_after(std::chrono::duration_cast<asio::steady_timer::duration>(*interval));
+        if (const auto [failed] = co_await expiry(timer); failed) break;
     }
-
-    void begin_round() {
-        auto& out = session_.out();
-        const auto at = time_text(std::chrono::system_clock::now().time_since_epoch() / std::chrono::nanoseconds(1));
-        if (out.on_screen()) out.write(clear_screen);
-        out.say(at);
-        if (out.shape() != output_shape::columns) out.add("round", {{"at", at}});
-    }
-
-    void show() {
-        show_servers(session_.out(), servers_, all_);
-        show_mounts(session_.out(), all_);
-    }
-
-    session& session_;
-    const std::vector<keep_server>& servers_;
-    std::vector<server_status> all_;
-};
+    // Of the last round.
+    const auto reached = std::ranges::count_if(all, &server_status::reachable);
+    const bool all_ready =
+        std::ranges::all_of(all, [](const auto& x) { return x.reachable && x.ready.value_or(true); });
+    const auto code = reached == 0 ? exit_code::unreachable : all_ready ? exit_code::done : exit_code::some_failed;
+    co_return out.end(code, {{"servers", servers.size()}, {"reachable", reached}});
+}
 
 }  // namespace
 
 outcome<exit_code> run_status(session& s) {
     KS_TRY(const auto servers, s.servers());
-    status_command command(s, servers);
-    return s.run(command.run());
+    return s.run(show_status(s, servers));
 }
 
 }  // namespace keepstore::keepctl
