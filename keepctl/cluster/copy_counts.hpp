@@ -1,10 +1,10 @@
 /// Outcomes of the blocks that a run of replicate or clone looks at. Plain values.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 namespace keepstore::keepctl {
 
@@ -41,14 +41,9 @@ struct copy_counts {
     }
 
     /// The outcomes by their names in summaries, metrics and checkpoints.
-    [[nodiscard]] auto by_name() const {
-        return std::to_array<std::pair<std::string_view, std::uint64_t>>({{"present", present},
-                                                                          {"copied", copied},
-                                                                          {"replaced", replaced},
-                                                                          {"gone", gone},
-                                                                          {"failed", failed},
-                                                                          {"bad_source", bad_source},
-                                                                          {"left", left}});
+    [[nodiscard]] std::vector<std::pair<std::string_view, std::uint64_t>> by_name() const {
+        return {{"present", present}, {"copied", copied},         {"replaced", replaced}, {"gone", gone},
+                {"failed", failed},   {"bad_source", bad_source}, {"left", left}};
     }
 };
 

@@ -268,7 +268,7 @@ awaitable<outcome<exit_code>> clone_command::clone() {
 
 run_figures clone_command::figures() const {
     const auto& c = engine_->counts();
-    return {.blocks = outcomes_of(c),
+    return {.blocks = c.by_name(),
             .bytes = c.bytes,
             .shards_done = board_->done(),
             .shards_total = board_->segments(),

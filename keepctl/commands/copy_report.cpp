@@ -7,11 +7,6 @@
 
 namespace keepstore::keepctl {
 
-std::vector<std::pair<std::string_view, std::uint64_t>> outcomes_of(const copy_counts& counts) {
-    const auto all = counts.by_name();
-    return {all.begin(), all.end()};
-}
-
 std::string outcome_sentence(const copy_counts& c, bool dry_run) {
     return fmt::format(
         "{} looked at: {} present, {} {} ({}), {} replaced, {} gone at the source, {} bad at the source, {} failed, "

@@ -23,8 +23,6 @@ struct copy_run_end {
     bool went_on = false;             ///< With the work of an earlier run.
 };
 
-/// For run_figures::blocks.
-[[nodiscard]] std::vector<std::pair<std::string_view, std::uint64_t>> outcomes_of(const copy_counts& counts);
 /// "3 blocks looked at: 1 present, 2 copied (11 B), ..."
 [[nodiscard]] std::string outcome_sentence(const copy_counts& counts, bool dry_run);
 void add_outcomes(record& summary, const copy_counts& counts);

@@ -228,7 +228,7 @@ exit_code replicate_command::end_pass() {
 
 run_figures replicate_command::figures() const {
     const auto& c = engine_->counts();
-    return {.blocks = outcomes_of(c),
+    return {.blocks = c.by_name(),
             .bytes = c.bytes,
             .shards_done = engine_->shards_done(),
             .shards_total = engine_->shards_total(),
