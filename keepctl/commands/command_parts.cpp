@@ -1,11 +1,11 @@
 #include "keepctl/commands/command_parts.hpp"
 
+#include "base/hex.hpp"
 #include "base/join.hpp"
 #include "cluster_config/scalars.hpp"
+#include "keepctl/cluster/shards.hpp"
 #include "keepctl/commands/command_words.hpp"
 #include "protocol/locator.hpp"
-
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <utility>
@@ -14,6 +14,32 @@ namespace keepstore::keepctl {
 
 using CLI::App;
 using CLI::Option;
+
+namespace {
+
+std::string parse_prefix(const std::string& text, std::string& into) {
+    if (text.size() > 32 || !is_lower_hex(text))
+        return fmt::format("found \"{}\"; expected at most 32 lower-case hex digits", text);
+    into = text;
+    return {};
+}
+
+std::string parse_subset(const std::string& text, shard_subset& into) {
+    const auto slash = text.find('/');
+    constexpr auto parts_max = static_cast<unsigned>(shard_count(limits::shard_digits_max));
+    if (slash != std::string::npos && parse_count(text.substr(slash + 1), 1U, parts_max, into.of).empty() &&
+        parse_count(text.substr(0, slash), 1U, into.of, into.number).empty())
+        return {};
+    return fmt::format("found \"{}\"; expected N/T such as 1/16, N from 1 to T and T at most {}", text, parts_max);
+}
+
+}  // namespace
+
+std::string parse_time_limit(const std::string& text, std::optional<std::chrono::nanoseconds>& into) {
+    into = cluster_config::parse_duration(text);
+    if (!into || into->count() <= 0) return fmt::format("found \"{}\"; expected a duration such as 30s or 1h30m", text);
+    return {};
+}
 
 Option* once(Option* option) {
     return option->multi_option_policy(CLI::MultiOptionPolicy::Throw);
@@ -90,21 +116,6 @@ Option* add_choice(App& app, const std::string& name, std::string& into, std::ve
             return fmt::format("found \"{}\"; expected {}", text, join(values, ", "));
         into = text;
         return std::string();
-    });
-}
-
-Option* add_duration(App& app, const std::string& name, std::optional<std::chrono::nanoseconds>& into,
-                     const std::string& help) {
-    return add_parsed(app, name, "DURATION", help,
-                      [&into](const std::string& text) { return parse_time_limit(text, into); });
-}
-
-Option* add_duration(App& app, const std::string& name, std::chrono::nanoseconds& into, const std::string& help) {
-    return add_parsed(app, name, "DURATION", help, [&into](const std::string& text) {
-        std::optional<std::chrono::nanoseconds> parsed;
-        const auto problem = parse_time_limit(text, parsed);
-        if (parsed) into = *parsed;
-        return problem;
     });
 }
 

@@ -2,8 +2,10 @@
 /// For command_tree.cpp and the files of single commands.
 #pragma once
 
+#include "base/text.hpp"
 #include "keepctl/commands/command_tree.hpp"
-#include "keepctl/commands/option_values.hpp"
+
+#include <fmt/format.h>
 
 #include <chrono>
 #include <cstdint>
@@ -15,6 +17,19 @@
 #include <vector>
 
 namespace keepstore::keepctl {
+
+// Values of options. Each of these functions returns what is wrong, as the end of a sentence about the option, or an
+// empty text; then `into` has the value.
+
+template <class Number>
+[[nodiscard]] std::string parse_count(const std::string& text, Number least, Number most, Number& into) {
+    const auto parsed = parse_number<Number>(text);
+    if (!parsed || *parsed < least || *parsed > most)
+        return fmt::format("found \"{}\"; expected a number from {} to {}", text, least, most);
+    into = *parsed;
+    return {};
+}
+[[nodiscard]] std::string parse_time_limit(const std::string& text, std::optional<std::chrono::nanoseconds>& into);
 
 /// Options are given once, unless they say otherwise.
 CLI::Option* once(CLI::Option* option);
@@ -36,10 +51,16 @@ CLI::Option* add_texts(CLI::App& app, const std::string& name, const std::string
 CLI::Option* add_switch(CLI::App& app, const std::string& name, bool& into, const std::string& help);
 CLI::Option* add_place(CLI::App& app, const std::string& name, std::optional<place>& into, const std::string& help);
 CLI::Option* add_blocks(CLI::App& app, arguments& a, const std::string& help);
-CLI::Option* add_duration(CLI::App& app, const std::string& name, std::optional<std::chrono::nanoseconds>& into,
-                          const std::string& help);
-CLI::Option* add_duration(CLI::App& app, const std::string& name, std::chrono::nanoseconds& into,
-                          const std::string& help);
+/// `into` is a duration, or an optional one.
+template <class Duration>
+CLI::Option* add_duration(CLI::App& app, const std::string& name, Duration& into, const std::string& help) {
+    return add_parsed(app, name, "DURATION", help, [&into](const std::string& text) {
+        std::optional<std::chrono::nanoseconds> parsed;
+        const auto problem = parse_time_limit(text, parsed);
+        if (parsed) into = *parsed;
+        return problem;
+    });
+}
 /// One of these words.
 CLI::Option* add_choice(CLI::App& app, const std::string& name, std::string& into, std::vector<std::string> values,
                         const std::string& help);

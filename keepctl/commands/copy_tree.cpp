@@ -1,15 +1,31 @@
 // The options of replicate and clone.
 #include "keepctl/commands/command_parts.hpp"
 
+#include "cloud/time.hpp"
 #include "cluster_config/scalars.hpp"
-
-#include <fmt/format.h>
 
 #include <utility>
 
 namespace keepstore::keepctl {
 
 using CLI::App;
+
+namespace {
+
+std::string parse_since(const std::string& text, std::optional<std::chrono::sys_time<std::chrono::nanoseconds>>& into) {
+    if (const auto ago = cluster_config::parse_duration(text); ago && ago->count() >= 0) {
+        into = std::chrono::system_clock::now() - *ago;
+        return {};
+    }
+    if (const auto at = cloud::parse_iso_date(text)) {
+        into = *at;
+        return {};
+    }
+    return fmt::format(
+        "found \"{}\"; expected a time such as 2026-01-31T00:00:00Z, or a duration before now such as 36h", text);
+}
+
+}  // namespace
 
 void add_replicate(App& tree, arguments& a) {
     App& app = add_command(tree, a, "replicate", "copy every block of SOURCE that DESTINATION lacks to DESTINATION");
