@@ -1,6 +1,6 @@
 #include "keepctl/balance/kept_proofs.hpp"
 
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/limits.hpp"
 
 #include <fmt/format.h>
@@ -34,9 +34,8 @@ bool kept_proofs::has_proof(const planned_trash& item) const {
 
 awaitable<bool> kept_proofs::filter(std::vector<std::vector<planned_trash>>& lists) {
     collect(lists);
-    std::vector<awaitable<void>> workers;
-    for (std::size_t i = 0; i < std::min<std::size_t>(jobs_, claims_.size()); ++i) workers.push_back(work());
-    if (co_await when_all(std::move(workers)) || stopped_) co_return false;
+    const auto workers = std::min<std::size_t>(jobs_, claims_.size());
+    if (co_await run_workers(workers, [this] { return work(); }) || stopped_) co_return false;
     for (auto& list : lists) std::erase_if(list, [&](const planned_trash& t) { return !has_proof(t); });
     co_return true;
 }

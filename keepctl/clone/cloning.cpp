@@ -1,6 +1,7 @@
 #include "keepctl/clone/cloning.hpp"
 
 #include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/bandwidth.hpp"
 #include "keepctl/cluster/block_place.hpp"
 
@@ -102,12 +103,8 @@ awaitable<void> cloning::release_claims() {
 
 awaitable<void> cloning::pass(bool& others) {
     second_round_ = false;
-    std::vector<awaitable<void>> listers;
-    for (unsigned i = 0; i < limits::clone_segments_max; ++i) listers.push_back(list_segments(others));
-    if (co_await when_all(std::move(listers))) co_return;
-    listers.clear();
-    for (unsigned i = 0; i < limits::clone_segments_max; ++i) listers.push_back(list_again());
-    if (co_await when_all(std::move(listers))) co_return;
+    if (co_await run_workers(limits::clone_segments_max, [&] { return list_segments(others); })) co_return;
+    if (co_await run_workers(limits::clone_segments_max, [this] { return list_again(); })) co_return;
     // Blocks that failed get another chance when all others have had theirs.
     if (!co_await wait_for_idle()) co_return;
     second_round_ = true;

@@ -3,15 +3,14 @@
 #pragma once
 
 #include "base/async.hpp"
-#include "base/when_all.hpp"
 #include "keepctl/clone/limits.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/shards.hpp"
 
 #include <algorithm>
 #include <cstddef>
 #include <string>
 #include <utility>
-#include <vector>
 
 namespace keepstore::keepctl {
 
@@ -31,10 +30,8 @@ awaitable<result<void>> for_each_segment(unsigned digits, const Call& call) {
             if (!asked && at.end) at.end = std::move(asked);
         }
     };
-    std::vector<awaitable<void>> workers;
-    for (std::size_t i = 0; i < std::min(limits::clone_job_reads_max, shard_count(digits)); ++i)
-        workers.push_back(work(digits, call, shared));
-    if (co_await when_all(std::move(workers))) co_return fail(errc::cancelled);
+    const auto workers = std::min(limits::clone_job_reads_max, shard_count(digits));
+    if (co_await run_workers(workers, [&] { return work(digits, call, shared); })) co_return fail(errc::cancelled);
     co_return std::move(shared.end);
 }
 

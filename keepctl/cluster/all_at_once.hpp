@@ -27,4 +27,13 @@ template <class Call, class T = typename std::invoke_result_t<Call&, std::size_t
     co_return out;
 }
 
+/// Runs `count` coroutines of `work`, which take their work from the same place. Awaited in place.
+/// \returns whether the caller was cancelled.
+template <class Work>
+[[nodiscard]] awaitable<bool> run_workers(std::size_t count, Work work) {
+    std::vector<awaitable<void>> all;
+    for (std::size_t i = 0; i < count; ++i) all.push_back(work());
+    co_return co_await when_all(std::move(all));
+}
+
 }  // namespace keepstore::keepctl

@@ -181,4 +181,15 @@ std::span<const entry> first_block(std::span<const entry> sorted) {
     return sorted.first(n);
 }
 
+std::span<const entry> take_block(std::span<const entry>& sorted) {
+    const auto out = first_block(sorted);
+    sorted = sorted.subspan(out.size());
+    return out;
+}
+
+std::span<const entry> take_block(std::span<const entry>& sorted, const md5_digest& name) {
+    while (!sorted.empty() && sorted.front().block < name) sorted = sorted.subspan(1);
+    return !sorted.empty() && sorted.front().block == name ? take_block(sorted) : std::span<const entry>();
+}
+
 }  // namespace keepstore::keepctl

@@ -38,5 +38,9 @@ void merge_listings(std::span<const std::vector<entry>> listings, std::vector<en
 
 /// The entries of the first block of a sorted list.
 [[nodiscard]] std::span<const entry> first_block(std::span<const entry> sorted);
+/// The same, taken off the list.
+[[nodiscard]] std::span<const entry> take_block(std::span<const entry>& sorted);
+/// Takes off the entries of `name`, and those of the blocks before it, of which nothing is returned.
+[[nodiscard]] std::span<const entry> take_block(std::span<const entry>& sorted, const md5_digest& name);
 
 }  // namespace keepstore::keepctl

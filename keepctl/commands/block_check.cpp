@@ -1,6 +1,6 @@
 #include "keepctl/commands/block_check.hpp"
 
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/limits.hpp"
 
 #include <fmt/format.h>
@@ -30,9 +30,8 @@ std::string block_check::memory_problem(const arguments& given) {
 
 awaitable<result<void>> block_check::run(std::span<item> items) {
     work shared{.left = items};
-    std::vector<awaitable<void>> workers;
-    for (unsigned i = 0; i < jobs_; ++i) workers.push_back(worker(shared));
-    if (co_await when_all(std::move(workers)) || shared.cancelled) co_return fail(errc::cancelled);
+    if (co_await run_workers(jobs_, [&] { return worker(shared); }) || shared.cancelled)
+        co_return fail(errc::cancelled);
     co_return success();
 }
 

@@ -48,8 +48,7 @@ class block_lister {
   private:
     void show(std::span<const entry> entries) {
         while (!entries.empty()) {
-            const auto copies = first_block(entries);
-            entries = entries.subspan(copies.size());
+            const auto copies = take_block(entries);
             ++blocks_;
             copies_ += copies.size();
             const auto [oldest, newest] = std::ranges::minmax(copies, {}, &entry::mtime);

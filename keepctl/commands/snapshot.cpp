@@ -71,8 +71,7 @@ awaitable<outcome<void>> show_blocks(const snapshot_context& c, const snapshot_d
     for (std::size_t shard = 0; shard < of.objects.size(); ++shard) {
         KS_CO_TRY(const auto buffer, co_await c.repo.inventory(of, shard));
         for (auto rest = buffer->entries(); !rest.empty();) {
-            const auto copies = first_block(rest);
-            rest = rest.subspan(copies.size());
+            const auto copies = take_block(rest);
             std::vector<std::string> mounts;
             for (const auto& copy : copies) mounts.push_back(of.mounts[copy.mount].uuid);
             c.out().add("block", {{"block", block_id{copies.front().block, copies.front().size}.text()},

@@ -196,9 +196,8 @@ class verification {
     awaitable<bool> check_data(std::span<const entry> then, std::span<const entry> now) {
         checked_.clear();
         while (!then.empty()) {
-            const auto wanted = take_block(then, then.front().block);
+            const auto wanted = take_block(then);
             const auto& block = wanted.front();
-            while (!now.empty() && now.front().block < block.block) now = now.subspan(1);
             if (copies_of(take_block(now, block.block), devices_now_, block.size) > 0)
                 checked_.push_back({{block.block, block.size}, difference::same});
         }

@@ -26,8 +26,7 @@ outcome<std::vector<listed_snapshot>> choose_snapshots(const snapshot_context& c
 void add_blocks(std::span<const entry> sorted, std::uint32_t seen_at, std::vector<balance::reference>& out) {
     out.clear();
     while (!sorted.empty()) {
-        const auto copies = first_block(sorted);
-        sorted = sorted.subspan(copies.size());
+        const auto copies = take_block(sorted);
         for (std::size_t i = 0; i < copies.size(); ++i) {
             const auto same_size = [&](const entry& e) { return e.size == copies[i].size; };
             if (std::ranges::any_of(copies.first(i), same_size)) continue;

@@ -154,9 +154,7 @@ awaitable<void> replication::plan_shard(shard_pass what, listed_shard& listed, b
     if (what.first == 0) counts_.left_out += listed.places[0].notes;
     while (!from.empty() && !stopping_) {
         const auto here = first_block(from);
-        while (!to.empty() && to.front().block < here.front().block) to = to.subspan(1);
-        const bool both = !to.empty() && to.front().block == here.front().block;
-        if (!co_await plan_block(here, both ? first_block(to) : std::span<const entry>(), what)) co_return;
+        if (!co_await plan_block(here, take_block(to, here.front().block), what)) co_return;
         from = from.subspan(here.size());
     }
     if (!from.empty()) co_return;

@@ -93,13 +93,11 @@ awaitable<void> replication::verify_all() {
 void replication::verify_shard(const listed_shard& listed) {
     std::span<const entry> from(listed.places[0].entries);
     std::span<const entry> to(listed.places[1].entries);
-    for (; !from.empty(); from = from.subspan(first_block(from).size())) {
-        const auto here = first_block(from);
+    while (!from.empty()) {
+        const auto here = take_block(from);
         const auto& name = here.front().block;
-        while (!to.empty() && to.front().block < name) to = to.subspan(1);
         std::vector<entry> good;
-        for (const auto& e : to) {
-            if (e.block != name) break;
+        for (const auto& e : take_block(to, name)) {
             if (std::ranges::find(here, e.size, &entry::size) != here.end()) good.push_back(e);
         }
         const bool is_new = std::ranges::max(here, {}, &entry::mtime).mtime >= began_;

@@ -28,8 +28,7 @@ awaitable<outcome<std::optional<std::string>>> read_all(repository& in, const sn
 
 void add_totals(snapshot_totals& totals, std::span<const entry> sorted) {
     while (!sorted.empty()) {
-        const auto copies = first_block(sorted);
-        sorted = sorted.subspan(copies.size());
+        const auto copies = take_block(sorted);
         ++totals.blocks;
         totals.bytes += copies.front().size;
         totals.replicas += copies.size();

@@ -36,14 +36,6 @@ template <class Mount>
     return found.size();
 }
 
-/// Takes the entries of `name` from the front of a sorted list that begins with it or a later one.
-[[nodiscard]] inline std::span<const entry> take_block(std::span<const entry>& sorted, const md5_digest& name) {
-    if (sorted.empty() || sorted.front().block != name) return {};
-    const auto out = first_block(sorted);
-    sorted = sorted.subspan(out.size());
-    return out;
-}
-
 /// The first block of two sorted lists, which are not both empty.
 [[nodiscard]] inline md5_digest first_name(std::span<const entry> a, std::span<const entry> b) {
     if (a.empty()) return b.front().block;

@@ -2,7 +2,7 @@
 
 #include "base/cancellable.hpp"
 #include "base/hex.hpp"
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/snapshot/check.hpp"
 
@@ -124,10 +124,9 @@ awaitable<outcome<void>> snapshot_creation::write_all() {
 awaitable<outcome<void>> snapshot_creation::write_shards() {
     progress_.shards = shard_count(document_.digits);
     document_.objects.resize(progress_.shards);
-    std::vector<awaitable<void>> workers;
-    for (std::size_t i = 0; i < std::min(limits::create_shards_max, progress_.shards); ++i)
-        workers.push_back(work_off_shards());
-    if (co_await when_all(std::move(workers))) co_return refuse(exit_code::interrupted, "interrupted");
+    const auto workers = std::min(limits::create_shards_max, progress_.shards);
+    if (co_await run_workers(workers, [this] { return work_off_shards(); }))
+        co_return refuse(exit_code::interrupted, "interrupted");
     if (failed_) co_return std::unexpected(std::move(*failed_));
     co_return outcome<void>();
 }

@@ -1,6 +1,6 @@
 #include "keepctl/snapshot/restore.hpp"
 
-#include "base/when_all.hpp"
+#include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/block_names.hpp"
 #include "keepctl/cluster/shards.hpp"
 #include "keepctl/snapshot/copies.hpp"
@@ -139,9 +139,8 @@ awaitable<outcome<void>> restoration::second_round() {
 // \returns false when cancelled.
 awaitable<bool> restoration::restore_all(std::span<const missing_block> blocks) {
     auto left = blocks;
-    std::vector<awaitable<void>> workers;
-    for (std::size_t i = 0; i < std::min<std::size_t>(options_.jobs, blocks.size()); ++i) workers.push_back(work(left));
-    const bool cancelled = co_await when_all(std::move(workers));
+    const auto workers = std::min<std::size_t>(options_.jobs, blocks.size());
+    const bool cancelled = co_await run_workers(workers, [&] { return work(left); });
     counts_.left += left.size();
     co_return !cancelled;
 }
@@ -171,10 +170,8 @@ std::vector<restoration::missing_block> restoration::missing_in(std::span<const 
                                                                 std::size_t shard) {
     std::vector<missing_block> out;
     while (!then.empty()) {
-        const auto copies = first_block(then);
-        then = then.subspan(copies.size());
+        const auto copies = take_block(then);
         const auto& name = copies.front().block;
-        while (!now.empty() && now.front().block < name) now = now.subspan(1);
         if (options_.only && !std::ranges::binary_search(*options_.only, name)) continue;
         ++counts_.looked_at;
         if (take_block(now, name).empty())
@@ -193,7 +190,6 @@ void restoration::plan(std::span<const missing_block> missing) {
         const auto& block = one.block;
         std::string_view from;
         for (std::size_t i = 0; i < rest.size(); ++i) {
-            while (!rest[i].empty() && rest[i].front().block < block.name) rest[i] = rest[i].subspan(1);
             if (!take_block(rest[i], block.name).empty() && from.empty()) from = listings_[i + 1].place->name();
         }
         ++(from.empty() ? counts_.not_found : counts_.copied);
