@@ -1,6 +1,5 @@
 #include "keepctl/balance/run.hpp"
 
-#include "base/when_all.hpp"
 #include "keepctl/cluster/all_at_once.hpp"
 #include "keepctl/cluster/count_text.hpp"
 #include "keepctl/cluster/limits.hpp"
@@ -22,7 +21,7 @@ awaitable<server_answer> ask_server(const keep_server& server) {
     server_answer out{.url = server.url(), .identity = server.identity()};
     asio::steady_timer timer(co_await asio::this_coro::executor);
     for (unsigned number = 1;; ++number) {
-        auto found = co_await server.mounts_and_clock(deadline::in(limits::keepctl_request_timeout));
+        auto found = co_await server.mounts(deadline::in(limits::keepctl_request_timeout));
         if (found) {
             out.mounts = std::move(found->mounts);
             out.clock_ahead = found->clock_ahead;
@@ -194,9 +193,8 @@ awaitable<bool> run::look_at_shards(std::vector<std::string> prefixes) {
     for (const bool last_chance : {false, true}) {
         shard_list work{.prefixes = std::move(prefixes), .last_chance = last_chance};
         work.last_begun.set(std::monostate{});
-        std::vector<awaitable<void>> listers;
-        for (std::size_t i = 0; i < limits::balance_shards_listed_max; ++i) listers.push_back(list_shards(work));
-        if (co_await when_all(std::move(listers)) || work.ended_early) co_return false;
+        const auto list_some = [&] { return list_shards(work); };
+        if (co_await run_workers(limits::balance_shards_listed_max, list_some) || work.ended_early) co_return false;
         prefixes = std::move(work.again);
     }
     co_return co_await pipeline_->finish() && !stopped_;

@@ -22,8 +22,8 @@ namespace {
 /// is in the trash, or being written by the Go daemon, is left out (volumes/azure/blob_state.hpp).
 class azure_container final : public clone_bucket {
   public:
-    azure_container(description of, azure::client client, std::chrono::milliseconds write_race_interval)
-        : clone_bucket(std::move(of)), client_(std::move(client)), write_race_interval_(write_race_interval) {}
+    azure_container(const bucket_description& of, azure::client client, std::chrono::milliseconds write_race_interval)
+        : clone_bucket(of), client_(std::move(client)), write_race_interval_(write_race_interval) {}
 
     [[nodiscard]] awaitable<result<cloud::list_page>> list(s3::list_options where, deadline until) const override;
     [[nodiscard]] awaitable<result<cloud::object_download>> get(object_kind kind, md5_digest name,
@@ -67,12 +67,11 @@ result<std::unique_ptr<clone_bucket>> open_azure_container(std::string text, con
     KS_TRY(auto client, azure::client::make(std::move(access.client), std::move(access.keys)));
     // Azure copies between its accounts; an emulator, or an account with an address of its own, within that.
     auto service = "Azure " + (options.endpoint.empty() ? options.base_url : net::to_string(address.to));
-    return std::make_unique<azure_container>(
-        clone_bucket::description{.text = std::move(text),
-                                  .service = std::move(service),
-                                  .bucket = options.account + "/" + options.container,
-                                  .has_markers = false},
-        std::move(client), options.write_race_interval);
+    return std::make_unique<azure_container>(bucket_description{.text = std::move(text),
+                                                                .service = std::move(service),
+                                                                .bucket = options.account + "/" + options.container,
+                                                                .has_markers = false},
+                                             std::move(client), options.write_race_interval);
 }
 
 awaitable<result<cloud::list_page>> azure_container::list(s3::list_options where, deadline until) const {

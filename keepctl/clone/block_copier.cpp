@@ -1,9 +1,10 @@
 #include "keepctl/clone/block_copier.hpp"
 
 #include "base/text.hpp"
-#include "keepctl/clone/object_stream.hpp"
+#include "keepctl/clone/object_source.hpp"
 #include "keepctl/cluster/bandwidth.hpp"
 #include "keepctl/cluster/block_place.hpp"
+#include "keepctl/cluster/put_bodies.hpp"
 #include "volumes/cloud/attribute.hpp"
 #include "volumes/limits.hpp"
 
@@ -190,7 +191,7 @@ awaitable<block_copier::step> block_copier::copy_through(const clone_task& task,
     paced_source paced(from, bandwidth_);
     protocol::proven_stream bytes(paced, task.name, engine_, pool_,
                                   {.queue_bytes = limits::keepctl_queue_bytes, .batching = true});
-    proven_body body(bytes, on.until);
+    stream_body body(bytes, on.until);
     cloud::upload_body sent;
     if (bytes.size() == 0) {
         // No body will ask for the proof.

@@ -39,30 +39,20 @@ struct stored_copy {
     std::optional<md5_digest> md5 = {};
 };
 
-class clone_bucket {
+struct bucket_description {
+    const std::string text;     ///< As the operator names it.
+    const std::string service;  ///< Buckets with the same one may be copied from inside the service.
+    const std::string bucket;
+    const volumes::s3::object_names names = volumes::s3::object_names(0);
+    const bool has_markers = true;  ///< Blocks have markers, and there is trash: objects of their own.
+};
+
+class clone_bucket : public bucket_description {
   public:
-    struct description {
-        std::string text;     ///< As the operator names it.
-        std::string service;  ///< Buckets with the same one may be copied from inside the service.
-        std::string bucket;
-        volumes::s3::object_names names = volumes::s3::object_names(0);
-        bool has_markers = true;  ///< Blocks have markers, and there is trash: objects of their own.
-    };
-    explicit clone_bucket(description of)
-        : text(std::move(of.text)),
-          service(std::move(of.service)),
-          bucket(std::move(of.bucket)),
-          names(of.names),
-          has_markers(of.has_markers) {}
+    explicit clone_bucket(const bucket_description& of) : bucket_description(of) {}
     clone_bucket(const clone_bucket&) = delete;
     clone_bucket& operator=(const clone_bucket&) = delete;
     virtual ~clone_bucket() = default;
-
-    const std::string text;
-    const std::string service;
-    const std::string bucket;
-    const volumes::s3::object_names names;
-    const bool has_markers;
 
     [[nodiscard]] std::string key_of(object_kind kind, const md5_digest& name) const;
 

@@ -18,7 +18,7 @@ namespace {
 /// A bucket of S3 as one side of a clone.
 class s3_bucket final : public clone_bucket {
   public:
-    s3_bucket(description of, s3::client client) : clone_bucket(std::move(of)), client_(std::move(client)) {}
+    s3_bucket(const bucket_description& of, s3::client client) : clone_bucket(of), client_(std::move(client)) {}
 
     [[nodiscard]] awaitable<result<cloud::list_page>> list(s3::list_options where, deadline until) const override;
     [[nodiscard]] awaitable<result<cloud::object_download>> get(object_kind kind, md5_digest name,
@@ -57,12 +57,11 @@ result<std::unique_ptr<clone_bucket>> open_s3_bucket(std::string text, const vol
                {.endpoint = options.endpoint, .region = options.region, .bucket = options.bucket, .path_style = true}));
     // Amazon copies between its regions.
     auto service = s3::is_amazon_host(address.to.host) ? std::string("Amazon S3") : net::to_string(address.to);
-    return std::make_unique<s3_bucket>(
-        clone_bucket::description{.text = std::move(text),
-                                  .service = std::move(service),
-                                  .bucket = options.bucket,
-                                  .names = volumes::s3::object_names(options.prefix_length)},
-        std::move(client));
+    return std::make_unique<s3_bucket>(bucket_description{.text = std::move(text),
+                                                          .service = std::move(service),
+                                                          .bucket = options.bucket,
+                                                          .names = volumes::s3::object_names(options.prefix_length)},
+                                       std::move(client));
 }
 
 awaitable<result<cloud::list_page>> s3_bucket::list(s3::list_options where, deadline until) const {

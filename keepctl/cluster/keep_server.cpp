@@ -107,12 +107,7 @@ error keep_server::refused(const short_response& response, std::string_view what
             fmt::format("{}: {} gets status {}: {}", url_, what, response.status, first_line(response.body))};
 }
 
-awaitable<result<std::vector<mount_info>>> keep_server::mounts(deadline until) const {
-    KS_CO_TRY(auto response, co_await mounts_and_clock(until));
-    co_return std::move(response.mounts);
-}
-
-awaitable<result<mounts_response>> keep_server::mounts_and_clock(deadline until) const {
+awaitable<result<mounts_response>> keep_server::mounts(deadline until) const {
     KS_CO_TRY(const auto response, co_await request("GET", "mounts", access_.token, until));
     if (response.status == 401 || response.status == 403) co_return std::unexpected(refused(response, "GET /mounts"));
     auto parsed = response.status == 200 ? parse_mounts(response.body, url_)

@@ -69,8 +69,7 @@ class keep_server {
                                                             deadline until, std::string body = {}) const;
 
     /// GET /mounts. errc::unauthorized, forbidden: the token; unavailable: it is no keepstore, or does not work now.
-    [[nodiscard]] awaitable<result<std::vector<mount_info>>> mounts(deadline until) const;
-    [[nodiscard]] awaitable<result<mounts_response>> mounts_and_clock(deadline until) const;
+    [[nodiscard]] awaitable<result<mounts_response>> mounts(deadline until) const;
 
     /// The index of one mount, or, without `mount_uuid`, of all. Appends entries of the mount number `mount`. `notes`:
     /// counts those that were left out. `out` and `notes` belong to another thread until it has ended.

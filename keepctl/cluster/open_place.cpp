@@ -1,6 +1,5 @@
 #include "keepctl/cluster/open_place.hpp"
 
-#include "keepctl/cluster/bucket_options.hpp"
 #include "keepctl/cluster/opened_volume.hpp"
 #include "keepctl/cluster/server_group.hpp"
 #include "volumes/directory/directory_volume.hpp"

@@ -12,6 +12,10 @@
 #include <string>
 #include <vector>
 
+namespace keepstore::volumes {
+struct s3_options;
+}
+
 namespace keepstore::keepctl {
 
 /// What places are opened with. All of it outlives them.
@@ -36,6 +40,11 @@ struct place_use {
 
 /// The servers of `cluster`. \returns the line for the operator if there is none.
 [[nodiscard]] std::expected<std::vector<keep_server>, std::string> servers_of(const place_context&);
+
+/// The options of the S3 driver for a bucket that a command line names. `policy` says what is protected and for how
+/// long; `writes`: blocks are stored there.
+[[nodiscard]] volumes::s3_options bucket_options(const bucket_place& bucket,
+                                                 const cluster_config::collections_config& policy, bool writes);
 
 /// Why both are the same storage; empty if they are not. After connect() of both.
 [[nodiscard]] std::string same_storage(const place& a, const block_place& opened_a, const place& b,

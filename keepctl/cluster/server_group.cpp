@@ -3,6 +3,7 @@
 #include "base/run_on_loop.hpp"
 #include "base/text.hpp"
 #include "keepctl/cluster/all_at_once.hpp"
+#include "keepctl/cluster/put_bodies.hpp"
 
 #include <fmt/format.h>
 
@@ -12,19 +13,6 @@
 
 namespace keepstore::keepctl {
 namespace {
-
-/// A block on its way as the body of a PUT.
-class stream_body final : public net::body_source {
-  public:
-    stream_body(protocol::block_stream& bytes, deadline until) : bytes_(bytes), until_(until) {}
-    [[nodiscard]] std::uint64_t size() const noexcept override { return bytes_.size(); }
-    [[nodiscard]] awaitable<result<const_slice>> next() override { return bytes_.next(until_); }
-    [[nodiscard]] bool rewind() override { return false; }
-
-  private:
-    protocol::block_stream& bytes_;
-    const deadline until_;
-};
 
 /// \returns whether a copy was in the trash.
 awaitable<result<bool>> untrash_on(const keep_server& server, md5_digest block, deadline until) {
@@ -61,7 +49,7 @@ awaitable<result<void>> server_group::connect(deadline until) {
     mounted_by_.clear();
     for (std::size_t i = 0; i < servers_.size(); ++i) {
         if (!found[i]) co_return std::unexpected(found[i].error());
-        for (const auto& m : *found[i]) {
+        for (const auto& m : found[i]->mounts) {
             if (!options_.mount_uuid.empty() && m.uuid != options_.mount_uuid) continue;
             // One UUID for two devices is a mistake of the configuration: both have blocks.
             const auto known = std::ranges::find_if(mounts_, [&](const mount_info& other) {
@@ -87,13 +75,13 @@ awaitable<result<void>> server_group::connect(deadline until) {
     co_return success();
 }
 
-void server_group::find_devices(const std::vector<result<std::vector<mount_info>>>& found) {
+void server_group::find_devices(const std::vector<result<mounts_response>>& found) {
     devices_.clear();
     device_of_.clear();
     writable_.assign(servers_.size(), {});
     for (const auto& mount : mounts_) device_of_.push_back(device_number(mount));
     for (std::size_t s = 0; s < servers_.size(); ++s) {
-        for (const auto& mount : *found[s]) {
+        for (const auto& mount : found[s]->mounts) {
             if (!mount.allow_write) continue;
             const auto number = device_number(mount);
             const bool counts =

@@ -53,7 +53,7 @@ class server_group final : public block_place {
         std::int64_t replication = 1;
         std::vector<bool> counts_for = {};  ///< For each of classes_.
     };
-    void find_devices(const std::vector<result<std::vector<mount_info>>>& found);
+    void find_devices(const std::vector<result<mounts_response>>& found);
     std::size_t device_number(const mount_info& mount);
     [[nodiscard]] std::int64_t replicas_of(std::span<const entry> good, std::size_t number_of_class) const;
 

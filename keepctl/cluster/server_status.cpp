@@ -72,7 +72,7 @@ awaitable<server_status> ask_status(const keep_server& server, deadline until) {
     auto mounts = co_await server.mounts(until);
     if (mounts) {
         out.reachable = true;
-        out.mounts = std::move(*mounts);
+        out.mounts = std::move(mounts->mounts);
     } else {
         // Without the right token it is a keepstore nevertheless.
         out.reachable = mounts.error() == errc::unauthorized || mounts.error() == errc::forbidden;

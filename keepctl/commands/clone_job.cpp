@@ -1,7 +1,8 @@
 #include "keepctl/commands/clone_job.hpp"
 
-#include "keepctl/cluster/bucket_options.hpp"
+#include "keepctl/cluster/open_place.hpp"
 #include "reports/probe_targets.hpp"
+#include "volumes/s3/s3_volume.hpp"
 
 #include <fmt/format.h>
 

@@ -1,6 +1,6 @@
 #include "base/unique_fd.hpp"
 #include "digest/md5.hpp"
-#include "keepctl/cluster/memory_body.hpp"
+#include "keepctl/cluster/put_bodies.hpp"
 #include "keepctl/commands/commands.hpp"
 #include "keepctl/commands/input.hpp"
 

@@ -1,13 +1,16 @@
 #include "keepctl/commands/snapshot_context.hpp"
 
 #include "keepctl/clone/clone_bucket.hpp"
-#include "keepctl/cluster/bucket_options.hpp"
+#include "keepctl/cluster/open_place.hpp"
 #include "keepctl/commands/commands.hpp"
+#include "keepctl/commands/run_frame.hpp"
 #include "keepctl/snapshot/check.hpp"
+#include "volumes/s3/s3_volume.hpp"
 
 #include <fmt/format.h>
 #include <sys/stat.h>
 
+#include <functional>
 #include <utility>
 
 namespace keepstore::keepctl {
@@ -79,10 +82,10 @@ awaitable<outcome<std::unique_ptr<block_place>>> snapshot_context::connected(con
     co_return std::move(opened);
 }
 
-outcome<exit_code> run_on_repository(session& s,
-                                     std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,
-                                     bool opens,
-                                     const std::function<exit_code(awaitable<outcome<exit_code>>)>& execute) {
+namespace {
+
+outcome<exit_code> open_and_run(session& s, std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command,
+                                bool opens, const std::function<exit_code(awaitable<outcome<exit_code>>)>& execute) {
     KS_TRY(const auto store, open_store(s, *s.given().snapshot.repository));
     repository repo(*store, [&s](std::string_view text) { s.out().warn(text); });
     snapshot_context context{.run = s, .repo = repo};
@@ -99,9 +102,18 @@ outcome<exit_code> run_on_repository(session& s,
     return execute(all());
 }
 
+}  // namespace
+
 outcome<exit_code> run_on_repository(session& s, snapshot_command command, bool opens) {
-    return run_on_repository(s, command, opens,
-                             [&s](awaitable<outcome<exit_code>> all) { return s.run(std::move(all)); });
+    return open_and_run(s, command, opens, [&s](awaitable<outcome<exit_code>> all) { return s.run(std::move(all)); });
+}
+
+outcome<exit_code> run_on_repository(session& s,
+                                     awaitable<outcome<exit_code>> (*command)(snapshot_context&, run_frame&)) {
+    run_frame frame(s);
+    return open_and_run(
+        s, [&](snapshot_context& c) { return command(c, frame); }, true,
+        [&](awaitable<outcome<exit_code>> all) { return frame.execute(std::move(all)); });
 }
 
 }  // namespace keepstore::keepctl

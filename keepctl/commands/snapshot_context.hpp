@@ -5,12 +5,13 @@
 #include "keepctl/snapshot/repository.hpp"
 
 #include <expected>
-#include <functional>
 #include <memory>
 #include <string>
 #include <utility>
 
 namespace keepstore::keepctl {
+
+class run_frame;
 
 struct snapshot_context {
     session& run;
@@ -39,9 +40,9 @@ using snapshot_command = awaitable<outcome<exit_code>> (*)(snapshot_context&);
 
 /// Opens the store, and the repository unless `opens` is false, and runs the command.
 [[nodiscard]] outcome<exit_code> run_on_repository(session& s, snapshot_command command, bool opens = true);
-/// The same with a way to run it: for commands with progress.
-[[nodiscard]] outcome<exit_code> run_on_repository(
-    session& s, std::function<awaitable<outcome<exit_code>>(snapshot_context&)> command, bool opens,
-    const std::function<exit_code(awaitable<outcome<exit_code>>)>& execute);
+/// The same within the frame of a long run.
+[[nodiscard]] outcome<exit_code> run_on_repository(session& s,
+                                                   awaitable<outcome<exit_code>> (*command)(snapshot_context&,
+                                                                                            run_frame&));
 
 }  // namespace keepstore::keepctl

@@ -101,10 +101,7 @@ awaitable<outcome<exit_code>> create(snapshot_context& c, run_frame& frame) {
 }  // namespace
 
 outcome<exit_code> run_snapshot_create(session& s) {
-    run_frame frame(s);
-    return run_on_repository(
-        s, [&frame](snapshot_context& c) { return create(c, frame); }, true,
-        [&frame](awaitable<outcome<exit_code>> all) { return frame.execute(std::move(all)); });
+    return run_on_repository(s, create);
 }
 
 }  // namespace keepstore::keepctl

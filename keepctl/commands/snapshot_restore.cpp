@@ -213,10 +213,7 @@ awaitable<outcome<exit_code>> restore(snapshot_context& c, run_frame& frame) {
 }  // namespace
 
 outcome<exit_code> run_snapshot_restore(session& s) {
-    run_frame frame(s);
-    return run_on_repository(
-        s, [&frame](snapshot_context& c) { return restore(c, frame); }, true,
-        [&frame](awaitable<outcome<exit_code>> all) { return frame.execute(std::move(all)); });
+    return run_on_repository(s, restore);
 }
 
 }  // namespace keepstore::keepctl

@@ -1,12 +1,9 @@
-/// Objects of a bucket as the ends of a copy: a download as the source of a proven_stream, and that stream as the body
-/// of an upload. Each is used by one coroutine.
+/// An object of a bucket that is downloaded, as the source of a proven_stream. Used by one coroutine.
 #pragma once
 
-#include "net/client/http_client.hpp"
 #include "protocol/proven_stream.hpp"
 #include "s3/client.hpp"
 
-#include <optional>
 #include <string>
 #include <utility>
 
@@ -31,27 +28,6 @@ class object_source final : public protocol::block_source {
   private:
     const std::string where_;
     s3::object_download download_;
-};
-
-class proven_body final : public net::body_source {
-  public:
-    proven_body(protocol::proven_stream& bytes, deadline until) : bytes_(bytes), until_(until) {}
-
-    [[nodiscard]] std::uint64_t size() const noexcept override { return bytes_.size(); }
-    [[nodiscard]] awaitable<result<const_slice>> next() override {
-        if (failed_) co_return std::unexpected(*failed_);
-        auto piece = co_await bytes_.next(until_);
-        if (!piece) failed_ = piece.error();
-        co_return piece;
-    }
-    [[nodiscard]] bool rewind() override { return false; }
-    /// The error that ended the upload, if it came from here.
-    [[nodiscard]] const std::optional<error>& failed() const noexcept { return failed_; }
-
-  private:
-    protocol::proven_stream& bytes_;
-    const deadline until_;
-    std::optional<error> failed_;
 };
 
 }  // namespace keepstore::keepctl
