@@ -72,9 +72,9 @@ inline constexpr seconds listing_pauses[] = {seconds(2), seconds(8)};
 inline constexpr unsigned listing_threads_max = 4;
 /// Work is cut by this many hex digits at most: 4096 shards.
 inline constexpr unsigned shard_digits_max = 3;
-/// Entries expected in a shard at most, of all places together: 3.2 MB. Shards are listed ahead and sorted, so a few times
-/// that is in use. A million took 26 MiB more for 1,000,000 blocks in two places, and no less time: a shard is one request
-/// of each server.
+/// Entries expected in a shard at most, of all places together: 3.2 MB. Shards are listed ahead and sorted, so a few
+/// times that is in use. A million took 26 MiB more for 1,000,000 blocks in two places, and no less time: a shard is
+/// one request of each server.
 inline constexpr std::uint64_t shard_entries_max = 100'000;
 /// The number of entries is estimated from one shard of three digits; fewer there than this say little, and one digit
 /// is listed instead.
