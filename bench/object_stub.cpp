@@ -4,7 +4,7 @@
 ///     keepstore_object_stub --keep 4294967296
 ///
 /// prints its port. One thread for each connection. Signatures and MD5s are not checked; the objects that were written
-/// last are kept, up to so many bytes.
+/// last are kept, up to a number of bytes.
 #include <arpa/inet.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>

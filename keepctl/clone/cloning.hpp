@@ -40,7 +40,7 @@ struct clone_options {
     std::chrono::nanoseconds give_up_after = limits::give_up_after_default;
 };
 
-/// Hears what happens, on the event loop.
+/// Observer of a clone. Called on the event loop.
 class clone_observer {
   public:
     virtual ~clone_observer() = default;

@@ -89,9 +89,9 @@ inline constexpr std::size_t failures_printed_max = 100;
 /// Attempts at one block when the failure may pass, and the longest wait after the first, doubled after each.
 inline constexpr unsigned block_attempts_max = 5;
 inline constexpr std::chrono::milliseconds block_attempt_pause{250};
-/// So many failures in a row, without a success of any block: the server fails as a whole, and is paused. One block
-/// tries it after the first pause; after the second one if the destination is full, which takes longer to change. So
-/// many shards in a row that could not be listed end a run.
+/// After this many failures in a row, without a success of any block, the server fails as a whole, and is paused. One
+/// block tries it after the first pause; after the second one if the destination is full, which takes longer to change.
+/// As many shards in a row that could not be listed end a run.
 inline constexpr unsigned place_failures_max = 10;
 inline constexpr seconds place_pause{2};
 inline constexpr seconds full_pause{30};

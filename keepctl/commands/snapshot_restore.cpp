@@ -16,7 +16,7 @@
 namespace keepstore::keepctl {
 namespace {
 
-/// The restoration, as the frame of a long run sees it, and who hears of it.
+/// Runs the restoration in the frame of a long run, and observes it for progress and the report.
 class restore_work final : public framed_work, public restore_observer {
   public:
     restore_work(run_frame& frame, output& out) : frame_(frame), out_(out) {}

@@ -1,4 +1,4 @@
-/// Who hears what a run of the engines does: the command. Called on the event loop, between two suspensions.
+/// Observer of a run of the engines, implemented by the command. Called on the event loop, between two suspensions.
 #pragma once
 
 #include "keepctl/cluster/block_names.hpp"

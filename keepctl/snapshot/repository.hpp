@@ -27,7 +27,7 @@ namespace keepstore::keepctl {
 class repository {
   public:
     using edit_function = std::function<awaitable<outcome<bool>>(latest_document&)>;
-    /// Hears of what is odd, but no failure.
+    /// Takes a note on something unexpected that is no failure.
     using note_function = std::function<void(std::string_view)>;
 
     /// Between attempts at a swap, and until one without a clear response is given up.

@@ -92,8 +92,8 @@ class download_turns {
 
     /// For how long a turn is kept while others wait.
     [[nodiscard]] clock::duration length() const noexcept { return options_.length; }
-    /// Whether there are so many, under way or waiting, that they may be why the service throttles: then a throttled
-    /// one is worth another turn.
+    /// Whether the downloads under way or waiting are enough to be the reason why the service throttles: then a
+    /// throttled one is worth another turn.
     [[nodiscard]] bool are_many() const;
     /// How many there may be at present.
     [[nodiscard]] std::size_t limit() const;

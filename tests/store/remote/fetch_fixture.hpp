@@ -20,7 +20,7 @@ struct service_plan {
     std::size_t cut_at = std::string::npos;    ///< The connection ends after so much of the body.
     bool silent = false;                       ///< Takes the request and says nothing.
     std::string headers;                       ///< More of them, each with its CRLF.
-    int fails_first = 0;                       ///< So many requests get a 503 before.
+    int fails_first = 0;                       ///< The number of requests that get a 503 first.
     enum class framing { length, chunked, endless };
     framing how = framing::length;  ///< Chunked: no Content-Length. Endless: after the body there is always more.
 };
