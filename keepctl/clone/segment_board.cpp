@@ -144,8 +144,8 @@ awaitable<void> segment_board::renew_claims() {
         lock.unlock();
         const auto held = busy_;
         for (const auto& digits : held) {
-            if (busy_.contains(digits))
-                co_await set_claim(digits, options_.claim_time, deadline::in(options_.claim_time));
+            const auto until = deadline::in(options_.claim_time);
+            co_await set_claim(digits, options_.claim_time, [&] { return busy_.contains(digits); }, until);
         }
         lock.lock();
     }
@@ -159,14 +159,18 @@ void segment_board::stop_renewing() {
 
 awaitable<void> segment_board::release_all(deadline until) {
     if (!store_ || options_.alone) co_return;
-    for (const auto& digits : std::exchange(busy_, {})) co_await set_claim(digits, -2 * options_.claim_time, until);
+    const auto always = [] { return true; };
+    for (const auto& digits : std::exchange(busy_, {}))
+        co_await set_claim(digits, -2 * options_.claim_time, always, until);
 }
 
-// A claim that cannot be changed may be taken over, or passes, which does no harm.
-awaitable<void> segment_board::set_claim(std::string digits, std::chrono::seconds from_now, deadline until) {
+// A claim that cannot be changed may be taken over, or passes, which does no harm. While it is read the segment may be
+// finished or given up: a claim that is renewed after that would keep other workers from it.
+awaitable<void> segment_board::set_claim(std::string digits, std::chrono::seconds from_now,
+                                         std::function<bool()> still_wanted, deadline until) {
     const auto name = claim_file(digits);
     auto there = co_await store_->read(name, until);
-    if (!there || !*there) co_return;
+    if (!there || !*there || !still_wanted()) co_return;
     const auto claim = decode_claim((*there)->text);
     if (!claim || claim->worker != options_.worker) co_return;
     static_cast<void>(co_await store_->swap(name, claim_text(from_now), std::move((*there)->version), until));

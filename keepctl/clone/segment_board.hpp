@@ -15,6 +15,7 @@
 #include "keepctl/cluster/shards.hpp"
 
 #include <chrono>
+#include <functional>
 #include <map>
 #include <mutex>
 #include <optional>
@@ -75,8 +76,9 @@ class segment_board {
     [[nodiscard]] awaitable<result<reached>> claim(const std::string& digits, deadline until);
     [[nodiscard]] awaitable<result<std::optional<segment_report>>> response(const std::string& digits, deadline until);
     [[nodiscard]] bool is_stale(const std::string& digits, const std::string& text);
-    /// Changes the time of a claim of this worker.
-    [[nodiscard]] awaitable<void> set_claim(std::string digits, std::chrono::seconds from_now, deadline until);
+    /// Changes the time of a claim of this worker if that is still wanted after the claim has been read.
+    [[nodiscard]] awaitable<void> set_claim(std::string digits, std::chrono::seconds from_now,
+                                            std::function<bool()> still_wanted, deadline until);
     [[nodiscard]] std::string claim_text(std::chrono::seconds from_now) const;
 
     job_store* const store_;

@@ -206,6 +206,27 @@ TEST_CASE("a worker renews the claims on what it works on, and no others", "[kee
     CHECK(store.files.at(claim_file("2")).first == mine);
 }
 
+TEST_CASE("the claim on a segment that ends while the claim is read is not renewed", "[keepctl][clone]") {
+    memory_job_store store;
+    segment_board* working = nullptr;
+    watched_job_store watched(store, [&](const std::string& name) {
+        if (working && name == claim_file("0")) {
+            auto& board = *std::exchange(working, nullptr);
+            respond(board, "0");
+            board.stop_renewing();
+        }
+        return success();
+    });
+    segment_board board(&watched, job_of(1), {.worker = "me", .claim_time = seconds(2)});
+    REQUIRE(take(board).digits == "0");
+    const auto mine = claim_of("me", -hours(1));
+    store.files.at(claim_file("0")).first = mine;
+    working = &board;
+    run(board.renew_claims());
+    CHECK(working == nullptr);
+    CHECK(store.files.at(claim_file("0")).first == mine);
+}
+
 TEST_CASE("a job whose responses cannot be read is not worked on", "[keepctl][clone]") {
     memory_job_store store;
     std::string unreadable = response_file("9");
