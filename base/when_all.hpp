@@ -15,7 +15,7 @@ namespace keepstore {
 
 /// A member that keeps the outcome of `work` for the caller.
 template <class T>
-[[nodiscard]] awaitable<void> keep_outcome(awaitable<result<T>> work, result<T>& outcome) {
+[[nodiscard]] awaitable<void> keep_outcome(awaitable<T> work, T& outcome) {
     outcome = co_await std::move(work);
 }
 

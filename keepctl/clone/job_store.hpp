@@ -32,7 +32,7 @@ class job_store {
     /// Nothing if there is no such file.
     [[nodiscard]] virtual awaitable<result<std::optional<file>>> read(std::string name, deadline until) = 0;
     /// Replaces a file that still has this version, or, without a version, makes it if there is none; durably.
-    /// \returns false if it has not.
+    /// \returns false if it has another version, or there is one.
     [[nodiscard]] virtual awaitable<result<bool>> swap(std::string name, std::string text,
                                                        std::optional<std::string> version, deadline until) = 0;
 };

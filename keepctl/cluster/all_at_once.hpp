@@ -10,12 +10,6 @@
 
 namespace keepstore::keepctl {
 
-/// For when_all(): awaits the call, and keeps what it returns.
-template <class T>
-awaitable<void> keep_outcome(awaitable<T> call, T& into) {
-    into = co_await std::move(call);
-}
-
 /// Awaits call(0) to call(count - 1) concurrently; each returns an awaitable<T>. Awaited in place.
 /// \returns what they returned, in this order; errc::cancelled.
 template <class Call, class T = typename std::invoke_result_t<Call&, std::size_t>::value_type>

@@ -104,7 +104,7 @@ TEST_CASE("the status document has the state of all parts", "[router][status]") 
     app_fixture f(options);
     f.put_foo();
     f.volume1->fail_everything(error(errc::unavailable, "does not respond"));
-    std::vector<digest::md5_segment> two(2, {{}, make_heap_slice(64 * KiB).freeze(64 * KiB)});
+    std::vector<digest::md5_segment> two(2, {{}, make_heap_slice(128 * KiB).freeze(128 * KiB)});
     REQUIRE(run(f.digest.compress_all(two)));
     const auto v = status_of(f);
     CHECK(v["service"]["cluster"] == "zzzzz");
