@@ -12,8 +12,6 @@
 namespace keepstore::azure {
 namespace {
 
-using std::chrono::milliseconds;
-
 cloud::retry_options list_options_of(const client_options& options) {
     auto out = options.retry;
     out.attempts_max = options.list_attempts_max;

@@ -36,8 +36,4 @@ constinit const cloud::op_stats_texts stats_texts{.operations = operation_names,
                                                   .usual_errors = usual_errors,
                                                   .error_type = error_type};
 
-std::string_view to_string(operation op) noexcept {
-    return operation_names[static_cast<std::size_t>(op)];
-}
-
 }  // namespace keepstore::azure

@@ -24,7 +24,6 @@ enum class operation {
     copy,           ///< Copy Blob From URL.
 };
 inline constexpr std::size_t operation_count = static_cast<std::size_t>(operation::copy) + 1;
-[[nodiscard]] std::string_view to_string(operation op) noexcept;
 
 /// Operations have the Go daemon's names: "get", "get_range", "get_metadata", "get_properties", "create",
 /// "set_metadata", "list", "delete"; then "put_block", "put_block_list", "get_container", "copy". Error types are the

@@ -59,7 +59,7 @@ struct options {
 void configure(const options&);
 [[nodiscard]] bool enabled(level) noexcept;
 /// Shows more severe lines at this level. For a program whose exit code must agree with the errors that it prints: the
-/// layers that log do not know whether a failure of theirs is one of the program.
+/// layers that log do not know whether a failure of theirs is one of the program. Safe to call from any thread.
 void set_ceiling(level most_severe) noexcept;
 
 void write(level, std::string_view message, std::initializer_list<field> fields = {});

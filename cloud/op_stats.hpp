@@ -1,5 +1,5 @@
 /// What a client of an object store has done so far, for metrics (docs/interface.md 6.3). Safe to use from any thread.
-/// Each client derives from it, with its own operations and texts.
+/// Made with the texts of its service.
 #pragma once
 
 #include "base/counter.hpp"

@@ -1,14 +1,3 @@
-/// An operation, by its position in the texts of the statistics: made from the service's own enumeration.
-struct operation_id {
-    std::size_t position;
-
-    template <class Operation>
-        requires std::is_enum_v<Operation>
-    constexpr operation_id(Operation op) noexcept : position(static_cast<std::size_t>(op)) {}
-
-    [[nodiscard]] friend constexpr bool operator==(operation_id, operation_id) noexcept = default;
-};
-
 /// How a service differs from the others where its client uses shared code: its name in texts, its headers, its errors.
 #pragma once
 
@@ -20,6 +9,17 @@ struct operation_id {
 #include <type_traits>
 
 namespace keepstore::cloud {
+
+/// An operation, by its position in the texts of the statistics: made from the service's own enumeration.
+struct operation_id {
+    std::size_t position;
+
+    template <class Operation>
+        requires std::is_enum_v<Operation>
+    constexpr operation_id(Operation op) noexcept : position(static_cast<std::size_t>(op)) {}
+
+    [[nodiscard]] friend constexpr bool operator==(operation_id, operation_id) noexcept = default;
+};
 
 /// Constants of a client; they live as long as the program.
 struct service_traits {

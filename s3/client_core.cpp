@@ -10,8 +10,6 @@
 namespace keepstore::s3 {
 namespace {
 
-using std::chrono::milliseconds;
-
 /// Of no body, of data (s3/sigv4.hpp), or of a document in one slice.
 std::string payload_hash(const call& c) {
     if (c.body.size() == 0) return std::string(empty_payload_hash);

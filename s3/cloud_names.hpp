@@ -1,4 +1,4 @@
-/// The names of cloud/ that are S3's own vocabulary, too.
+/// The names of cloud/ are names of S3, too.
 #pragma once
 
 #include "cloud/call_runner.hpp"

@@ -40,7 +40,8 @@ class category final : public std::error_category {
 }  // namespace
 
 std::string_view to_string(failure f) noexcept {
-    return names[static_cast<std::size_t>(f)];
+    const auto i = static_cast<std::size_t>(f);
+    return i < names.size() ? names[i] : names.front();
 }
 
 const std::error_category& failure_category() noexcept {

@@ -5,7 +5,8 @@
 
 namespace keepstore::net {
 
-/// Returns the phrase; empty for 499 and other statuses without a standard one (docs/interface.md 2.3).
+/// Returns the phrase; empty for 499 and all statuses that the server and the router do not give (docs/interface.md
+/// 2.3).
 [[nodiscard]] std::string_view reason_phrase(unsigned status) noexcept;
 
 }  // namespace keepstore::net

@@ -25,6 +25,7 @@ struct status_counters {
     std::vector<volume> volumes;  ///< In the order of the mounts.
     std::array<std::uint64_t, request_stats::kind_names.size()> requests{};
     std::uint64_t digest_bytes = 0;
+    std::uint64_t digest_single_bytes = 0;
     std::uint64_t digest_passes = 0;
     std::uint64_t digest_lanes = 0;
 };

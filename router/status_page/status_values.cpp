@@ -101,7 +101,7 @@ json digest_part(const store::store_context& store, const status_counters& now, 
             {"lanes_per_pass", ratio(now.digest_lanes - before.digest_lanes, now.digest_passes - before.digest_passes)},
             {"lanes_per_pass_since_start", ratio(now.digest_lanes, now.digest_passes)},
             {"bytes", now.digest_bytes},
-            {"single_bytes", store.engine.snapshot().bytes_single_total}};
+            {"single_bytes", now.digest_single_bytes}};
 }
 
 }  // namespace
@@ -131,6 +131,7 @@ status_counters status_values::counters(const std::vector<volumes::volume_stats>
     out.requests = stats_.counts();
     const auto digest = sources_.store.context().engine.snapshot();
     out.digest_bytes = digest.bytes_total;
+    out.digest_single_bytes = digest.bytes_single_total;
     out.digest_passes = digest.passes_total;
     out.digest_lanes = digest.lanes_used_total;
     return out;

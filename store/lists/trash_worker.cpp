@@ -23,19 +23,19 @@ awaitable<void> trash_on(block_store& store, const mount& m, const protocol::loc
     const std::initializer_list<log::field> fields{{"block", name}, {"mount", m.uuid}};
     if (!outcome) {
         if (outcome.error() == errc::not_found) co_return counters.trash_missing.add();
-        log::warning("trash list: " + outcome.error().text, fields);
-        co_return counters.trash_failed.add();
+        counters.trash_failed.add();
+        co_return log::warning("trash list: " + outcome.error().text, fields);
     }
     switch (*outcome) {
         case volumes::trash_outcome::trashed:
-            log::info("trash list: trashed", fields);
-            co_return counters.trashed.add();
+            counters.trashed.add();
+            co_return log::info("trash list: trashed", fields);
         case volumes::trash_outcome::too_new:
-            log::info("trash list: kept, it was written or touched within BlobSigningTTL", fields);
-            co_return counters.trash_kept.add();
+            counters.trash_kept.add();
+            co_return log::info("trash list: kept, it was written or touched within BlobSigningTTL", fields);
         case volumes::trash_outcome::changed:
-            log::info("trash list: kept, stored mtime differs from the list's", fields);
-            co_return counters.trash_kept.add();
+            counters.trash_kept.add();
+            co_return log::info("trash list: kept, stored mtime differs from the list's", fields);
     }
 }
 

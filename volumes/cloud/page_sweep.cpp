@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <utility>
 #include <vector>
 
@@ -34,10 +35,7 @@ awaitable<void> work(sweep_state& s) {
             co_return;
         }
         if (!outcome) {
-            const auto& where = s.core.setup.where;
-            log::warning("cannot process a block in the trash", {{"block", one.key.substr(one.key.rfind('/') + 1)},
-                                                                 {where.kind, where.name},
-                                                                 {"error", outcome.error().text}});
+            warn_of_trash(s.core, one, outcome.error().text);
             outcome = swept::kept;
         }
         if (*outcome == swept::deleted) {
@@ -52,10 +50,16 @@ awaitable<void> work(sweep_state& s) {
 
 }  // namespace
 
+void warn_of_trash(const volume_core& core, const protocol::listed_object& object, std::string_view why) {
+    const auto& where = core.setup.where;
+    const std::string block = object.key.substr(object.key.rfind('/') + 1);
+    log::warning("cannot process a block in the trash", {{"block", block}, {where.kind, where.name}, {"error", why}});
+}
+
 awaitable<result<empty_trash_stats>> sweep_pages(volume_core& core, trash_sweep what) {
     sweep_state s{.core = core, .what = what, .began = core.now_at_most()};
     while (true) {
-        KS_CO_TRY(auto page, co_await core.list(what.where, what.until));
+        KS_CO_TRY(auto page, co_await what.list(what.where));
         // The clock of this server or of the service may be wrong; the response may just have shown it.
         s.began = std::min(s.began, core.now_at_most());
         what.where.continue_after(page);

@@ -72,6 +72,11 @@ awaitable<result<swept>> look_at(sweep s, const protocol::listed_object& object)
     co_return deleted ? swept::deleted : swept::kept;
 }
 
+// Not a pending call: a slow listing of the trash, for which no client waits, is no sign that the bucket stalls.
+awaitable<result<protocol::list_page>> list_trash(s3_core& core, protocol::list_options where, deadline until) {
+    co_return core.noted(co_await core.client.list(std::move(where), until));
+}
+
 }  // namespace
 
 awaitable<result<empty_trash_stats>> s3_core::empty_trash(unsigned workers, deadline until) {
@@ -81,8 +86,8 @@ awaitable<result<empty_trash_stats>> s3_core::empty_trash(unsigned workers, dead
     };
     auto swept = co_await cloud::sweep_pages(
         *core, {.where = {.prefix = std::string(object_names::trash_folder), .keys_max = options.index_page_size},
+                .list = [&core, until](auto where) { return list_trash(*core, std::move(where), until); },
                 .workers = workers,
-                .until = until,
                 .look = std::move(look)});
     if (!swept || !options.writable) co_return swept;
     // Uploads of a killed daemon are too young to be aborted at its restart, and the next start may be months away. The
