@@ -10,10 +10,11 @@ namespace keepstore::daemon {
 
 void background_tasks::spawn(std::string name, awaitable<void> work) {
     auto& task = tasks_.emplace_back();
+    task.ended = task.promise.get_future();
     keepstore::spawn(executor_, run_cancellable(std::move(work)), task.signal.slot(),
                      [&task, name](const std::exception_ptr& thrown) {
                          if (thrown) log::error("background task failed", {{"task", name}});
-                         task.ended.set_value();
+                         task.promise.set_value();
                      });
 }
 
@@ -24,7 +25,7 @@ void background_tasks::cancel() {
 bool background_tasks::wait(std::chrono::steady_clock::time_point until) {
     bool all = true;
     for (auto& task : tasks_) {
-        if (task.ended.get_future().wait_until(until) == std::future_status::ready) continue;
+        if (task.ended.wait_until(until) == std::future_status::ready) continue;
         log::warning("a background task does not end");
         all = false;
     }

@@ -24,13 +24,14 @@ class background_tasks {
 
     /// Cancels all tasks.
     void cancel();
-    /// Waits until all have ended; once. \returns whether they had by `until`.
+    /// Waits until all have ended. \returns whether they had by `until`.
     [[nodiscard]] bool wait(std::chrono::steady_clock::time_point until);
 
   private:
     struct task {
         asio::cancellation_signal signal;
-        std::promise<void> ended;
+        std::promise<void> promise;
+        std::future<void> ended;
     };
     asio::any_io_executor executor_;
     std::list<task> tasks_;  // A list: handlers refer to its elements.
