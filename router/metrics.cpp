@@ -44,7 +44,7 @@ static_assert(static_cast<std::size_t>(MetricType::Summary) == 2 &&
               static_cast<std::size_t>(MetricType::Histogram) == 4);
 
 // In the JSON of protocol buffers not-a-number and infinities are strings.
-nlohmann::ordered_json json_number(double value) {
+nlohmann::ordered_json proto_number(double value) {
     if (std::isnan(value)) return "NaN";
     if (std::isinf(value)) return value > 0 ? "Infinity" : "-Infinity";
     if (value == std::trunc(value) && std::abs(value) < 1e15) return static_cast<std::int64_t>(value);
@@ -263,24 +263,24 @@ std::string metrics::json() const {
                 for (const auto& l : m.label) names.push_back({{"name", l.name}, {"value", l.value}});
             }
             if (f.type == MetricType::Gauge) {
-                item["gauge"] = {{"value", json_number(m.gauge.value)}};
+                item["gauge"] = {{"value", proto_number(m.gauge.value)}};
             } else if (f.type == MetricType::Counter) {
-                item["counter"] = {{"value", json_number(m.counter.value)}, {"createdTimestamp", created}};
+                item["counter"] = {{"value", proto_number(m.counter.value)}, {"createdTimestamp", created}};
             } else if (f.type == MetricType::Histogram) {
                 auto& h = item["histogram"] = {{"sampleCount", std::to_string(m.histogram.sample_count)},
-                                               {"sampleSum", json_number(m.histogram.sample_sum)}};
+                                               {"sampleSum", proto_number(m.histogram.sample_sum)}};
                 auto& buckets = h["bucket"] = json_value::array();
                 for (const auto& b : m.histogram.bucket)
                     buckets.push_back({{"cumulativeCount", std::to_string(b.cumulative_count)},
-                                       {"upperBound", json_number(b.upper_bound)}});
+                                       {"upperBound", proto_number(b.upper_bound)}});
                 h["createdTimestamp"] = created;
             } else {
                 auto& s = item["summary"] = {{"sampleCount", std::to_string(m.summary.sample_count)},
-                                             {"sampleSum", json_number(m.summary.sample_sum)}};
+                                             {"sampleSum", proto_number(m.summary.sample_sum)}};
                 if (!m.summary.quantile.empty()) {
                     auto& quantiles = s["quantile"] = json_value::array();
                     for (const auto& q : m.summary.quantile)
-                        quantiles.push_back({{"quantile", q.quantile}, {"value", json_number(q.value)}});
+                        quantiles.push_back({{"quantile", q.quantile}, {"value", proto_number(q.value)}});
                 }
                 s["createdTimestamp"] = created;
             }

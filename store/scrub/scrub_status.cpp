@@ -59,20 +59,16 @@ std::optional<scrub_checkpoint> scrub_checkpoint::decode(std::span<const std::by
     const std::string text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     const auto in = parse_json(text);
     if (!in.is_object()) return std::nullopt;
-    const auto number = [&](const char* key) -> std::optional<std::uint64_t> {
-        const auto at = in.find(key);
-        if (at == in.end() || !at->is_number_unsigned()) return std::nullopt;
-        return at->get<std::uint64_t>();
-    };
-    const auto position = number("position");
-    if (number("version") != checkpoint_version || !position || *position >= limits::scrub_steps) return std::nullopt;
+    const auto position = json_number(in, "position");
+    if (json_number(in, "version") != checkpoint_version || !position || *position >= limits::scrub_steps)
+        return std::nullopt;
     scrub_checkpoint out;
     out.position = static_cast<unsigned>(*position);
     const auto interrupted = in.find("interrupted");
     out.interrupted = interrupted != in.end() && interrupted->is_boolean() && interrupted->get<bool>();
     out.started = time_in(in, "started");
     out.last_complete = time_in(in, "last_complete");
-    for (const auto& [name, value] : checkpoint_counts) out.pass.*value = number(name).value_or(0);
+    for (const auto& [name, value] : checkpoint_counts) out.pass.*value = json_number(in, name).value_or(0);
     return out;
 }
 
